@@ -1,0 +1,93 @@
+"""Finds devices, search spaces, tasks and distillation methods by name; no list is edited.
+
+Modules of the catalogue packages are imported the first time that a catalogue is asked, so that
+`import hwkd` stays light. Outside packages are found through the entry point group `hwkd.plugins`
+unless the environment variable HWKD_NO_PLUGINS is set.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import pkgutil
+import sys
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from hwkd.core.errors import ConfigError, HwkdError
+from hwkd.core.registry import Registry
+from hwkd.core.student import SearchSpace
+
+__all__ = [
+    "METHODS",
+    "SEARCH_SPACES",
+    "TASKS",
+    "discover",
+    "load_user_space",
+]
+
+SEARCH_SPACES: Registry[SearchSpace] = Registry("search space")
+# The types of tasks and methods live in layers above core, so here they are open.
+TASKS: Registry[Any] = Registry("task")
+METHODS: Registry[Any] = Registry("method")
+
+
+@cache
+def discover(package: str) -> None:
+    """Import every module of a catalogue package once, then the plugins.
+
+    Args:
+        package: "hwkd.search_spaces", "hwkd.tasks" or "hwkd.distill.losses".
+    """
+    folder = importlib.import_module(package)
+    for module in pkgutil.iter_modules(folder.__path__):
+        importlib.import_module(f"{package}.{module.name}")
+    _load_plugins()
+
+
+def load_user_space(path: Path) -> SearchSpace:
+    """Import the user's own search-space file and return the one space that it registers.
+
+    Args:
+        path: a Python file that calls `SEARCH_SPACES.register(...)` once.
+
+    Raises:
+        ConfigError: if the file is missing, fails to import or registers no space or several.
+    """
+    if not path.is_file():
+        raise ConfigError(f"--space {path}: no such file; give a Python file or a registered name")
+    before = set(SEARCH_SPACES.names())
+    module_name = f"hwkd_user_space_{path.stem}"
+    loaded = sys.modules.get(module_name)
+    if loaded is not None:
+        return SEARCH_SPACES.get(loaded.__dict__["__hwkd_space__"])
+    module_spec = importlib.util.spec_from_file_location(module_name, path)
+    if module_spec is None or module_spec.loader is None:
+        raise ConfigError(f"--space {path}: not a Python file; its name must end in .py")
+    module = importlib.util.module_from_spec(module_spec)
+    try:
+        module_spec.loader.exec_module(module)
+    except HwkdError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"--space {path}: {type(error).__name__}: {error}") from error
+    added = sorted(set(SEARCH_SPACES.names()) - before)
+    if len(added) != 1:
+        raise ConfigError(
+            f"--space {path}: registers {len(added)} search spaces, expected one "
+            "@SEARCH_SPACES.register(...) under a name that is not taken"
+        )
+    module.__dict__["__hwkd_space__"] = added[0]
+    sys.modules[module_name] = module
+    return SEARCH_SPACES.get(added[0])
+
+
+@cache
+def _load_plugins() -> None:
+    if os.environ.get("HWKD_NO_PLUGINS"):
+        return
+    for entry_point in entry_points(group="hwkd.plugins"):
+        entry_point.load()

@@ -1,0 +1,79 @@
+"""The error family: what was given, what was expected, what to do, in one line.
+
+The command line prints any `HwkdError` as one line on stderr and exits with code 2. Every other
+exception is a defect of ours and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "ConfigError",
+    "DataError",
+    "DoesNotFitError",
+    "ExportError",
+    "HwkdError",
+    "ModelFileError",
+    "ProfilingError",
+    "RunFolderError",
+    "TeacherError",
+    "UnknownNameError",
+]
+
+
+class HwkdError(Exception):
+    """Base of every error that a user can cause and correct."""
+
+
+class ConfigError(HwkdError):
+    """An option, a descriptor or a configuration file is wrong."""
+
+
+class DataError(HwkdError):
+    """The user's data set cannot be used as it is."""
+
+
+class DoesNotFitError(HwkdError):
+    """Nothing that was asked for fits the limits of the device."""
+
+
+class ExportError(HwkdError):
+    """A model cannot be written in the format asked for."""
+
+
+class ModelFileError(HwkdError):
+    """A model file cannot be read or is outside what hwkd accepts."""
+
+
+class ProfilingError(HwkdError):
+    """A measurement could not be made."""
+
+
+class RunFolderError(HwkdError):
+    """A run folder is taken, unreadable, not writable or does not match the request."""
+
+
+class TeacherError(HwkdError):
+    """The teacher cannot be loaded, does not match the data or knows nothing."""
+
+
+class UnknownNameError(HwkdError):
+    """A name is in no catalogue; the message offers the nearest ones."""
+
+    def __init__(self, kind: str, given: str, known: Iterable[str]) -> None:
+        """Build the message.
+
+        Args:
+            kind: what was looked up, for example "device".
+            given: the name that was not found.
+            known: every name that would have been found.
+        """
+        names = sorted(known)
+        near = difflib.get_close_matches(given, names, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
+        super().__init__(f"unknown {kind} {given!r}; {hint}")
+        self.kind = kind
+        self.given = given
+        self.nearest = tuple(near)

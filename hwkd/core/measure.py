@@ -1,0 +1,140 @@
+"""Numbers about a student on a device; estimated and measured ones have different types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+__all__ = ["CostEstimate", "LatencyEstimate", "OpCost", "OpShare", "Profile"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatencyEstimate:
+    """A predicted time of one inference with its interval.
+
+    Attributes:
+        value_s: most likely value, seconds.
+        low_s: lower end of the 90% interval.
+        high_s: upper end of the 90% interval.
+        basis: where it comes from, for example "estimated: tflm-cmsis-nn, 1,436 operators".
+        is_extrapolated: the graph lies outside the range the model was fitted on.
+    """
+
+    value_s: float
+    low_s: float
+    high_s: float
+    basis: str
+    is_extrapolated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpCost:
+    """One operator's share of a `CostEstimate`; fused operators have a latency of 0 and say so.
+
+    Attributes:
+        name: operator name.
+        kind: ONNX operator type.
+        macs: multiply-accumulates.
+        latency_s: estimated; None when the model has no cost for this operator.
+        ram_bytes: activation bytes alive while it runs, scratch included.
+        flash_bytes: weights, biases and quantisation tables.
+        fused_into: name of the operator that computes it, or None.
+    """
+
+    name: str
+    kind: str
+    macs: int
+    latency_s: float | None
+    ram_bytes: int
+    flash_bytes: int
+    fused_into: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostEstimate:
+    """What the device model predicts for one graph; nothing in here was measured.
+
+    Attributes:
+        device: device name.
+        runtime: runtime name the prediction is for.
+        clock_hz: clock it is for.
+        dtype: "int8" or "float32".
+        macs: multiply-accumulates of one inference.
+        params: weights and biases, in elements.
+        latency: None when the device is measured and not predicted (`host`).
+        peak_ram_bytes: arena and runtime overhead.
+        weight_bytes: weights, biases and quantisation tables.
+        flash_bytes: weight_bytes and the runtime's code.
+        energy_j: joules of one inference, None when no published power covers it.
+        per_op: in execution order.
+        unsupported_ops: operator kind -> count without a cost; then `latency` is a lower bound.
+    """
+
+    device: str
+    runtime: str
+    clock_hz: float
+    dtype: str
+    macs: int
+    params: int
+    latency: LatencyEstimate | None
+    peak_ram_bytes: int
+    weight_bytes: int
+    flash_bytes: int
+    energy_j: float | None
+    per_op: tuple[OpCost, ...] = ()
+    unsupported_ops: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def is_lower_bound(self) -> bool:
+        """True when an operator had no cost, so the latency is at least the value given."""
+        return bool(self.unsupported_ops)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpShare:
+    """Measured time of one operator inside a profiled inference.
+
+    Attributes:
+        name: node name in the ONNX file as it ran (after the runtime's own fusions).
+        kind: operator type as it ran.
+        mean_s: mean over the profiled runs.
+        share_ratio: part of the sum over operators, 0 to 1.
+    """
+
+    name: str
+    kind: str
+    mean_s: float
+    share_ratio: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """A measurement of one ONNX file on this machine; always measured, never predicted.
+
+    Attributes:
+        median_s: median time of one inference, batch 1, profiler off.
+        p90_s: 90th percentile.
+        spread_s: interquartile range.
+        runs: timed inferences.
+        warmup_runs: inferences before the clock started.
+        threads: intra-op threads.
+        file_bytes: size of the ONNX file.
+        file_sha256: its SHA-256.
+        provider: ONNX Runtime execution provider.
+        runtime_version: ONNX Runtime version.
+        host: processor name of the machine.
+        per_op: shares with the profiler on, slowest first; their sum is not `median_s`.
+    """
+
+    median_s: float
+    p90_s: float
+    spread_s: float
+    runs: int
+    warmup_runs: int
+    threads: int
+    file_bytes: int
+    file_sha256: str
+    provider: str
+    runtime_version: str
+    host: str
+    per_op: tuple[OpShare, ...] = ()

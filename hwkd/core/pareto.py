@@ -1,0 +1,75 @@
+"""The Pareto front over (error, latency, peak RAM, flash), all minimised."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hwkd.core.trial import TrialRecord
+
+__all__ = ["FrontPoint", "dominates", "pareto_front"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrontPoint:
+    """One trial seen as a point; every coordinate is better when smaller.
+
+    Attributes:
+        trial: number of the trial.
+        space: search space of the student.
+        error: validation error of the int8 student, 0 to 1.
+        latency_s: estimated for a device, measured for the host.
+        peak_ram_bytes: estimated.
+        flash_bytes: estimated, weights and code.
+    """
+
+    trial: int
+    space: str
+    error: float
+    latency_s: float
+    peak_ram_bytes: int
+    flash_bytes: int
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """The four minimised coordinates."""
+        return (self.error, self.latency_s, float(self.peak_ram_bytes), float(self.flash_bytes))
+
+
+def dominates(first: Sequence[float], second: Sequence[float]) -> bool:
+    """Tell whether `first` is nowhere worse and somewhere better; smaller is better."""
+    return all(a <= b for a, b in zip(first, second, strict=True)) and tuple(first) != tuple(second)
+
+
+def pareto_front(records: Sequence[TrialRecord]) -> tuple[FrontPoint, ...]:
+    """Return the undominated completed trials, fastest first; equal points keep the first trial."""
+    points = [point for record in records if (point := _point(record)) is not None]
+    points.sort(key=lambda point: (point.latency_s, point.error, point.trial))
+    front: list[FrontPoint] = []
+    for point in points:
+        if any(dominates(other.values, point.values) for other in points):
+            continue
+        if any(other.values == point.values for other in front):
+            continue
+        front.append(point)
+    return tuple(front)
+
+
+def _point(record: TrialRecord) -> FrontPoint | None:
+    latency_s = record.latency_s
+    if (
+        record.state != "completed"
+        or record.spec is None
+        or record.accuracy is None
+        or record.cost is None
+        or latency_s is None
+    ):
+        return None
+    return FrontPoint(
+        trial=record.number,
+        space=record.spec.space,
+        error=1.0 - record.accuracy.validation_int8,
+        latency_s=latency_s,
+        peak_ram_bytes=record.cost.peak_ram_bytes,
+        flash_bytes=record.cost.flash_bytes,
+    )

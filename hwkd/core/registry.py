@@ -1,0 +1,57 @@
+"""One registry class for every kind of thing that can be added in one file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+from hwkd.core.errors import UnknownNameError
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """Names to objects; filled while modules import, read-only afterwards."""
+
+    def __init__(self, kind: str) -> None:
+        """Create an empty registry; `kind` is the word used in messages, for example "device"."""
+        self.kind = kind
+        self._items: dict[str, T] = {}
+
+    def register(self, name: str) -> Callable[[T], T]:
+        """Return a decorator that files the object under `name`.
+
+        Raises:
+            ValueError: if the name is already taken.
+        """
+
+        def decorate(item: T) -> T:
+            if name in self._items:
+                raise ValueError(f"{self.kind} {name!r} is registered twice")
+            self._items[name] = item
+            return item
+
+        return decorate
+
+    def get(self, name: str) -> T:
+        """Return the object filed under `name`.
+
+        Raises:
+            UnknownNameError: if there is none; the message offers the nearest names.
+        """
+        try:
+            return self._items[name]
+        except KeyError:
+            raise UnknownNameError(self.kind, name, self._items) from None
+
+    def names(self) -> tuple[str, ...]:
+        """Return every name, sorted."""
+        return tuple(sorted(self._items))
+
+    def __contains__(self, name: object) -> bool:
+        """Tell whether `name` is registered."""
+        return name in self._items
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names, sorted."""
+        return iter(self.names())

@@ -1,0 +1,145 @@
+"""What a student network is: plain data from which both the cost and the module are made.
+
+A search space turns choices into `Layers`. `hwkd.cost.graph` computes the operator graph from them
+by arithmetic, `hwkd.nn.build` the torch module and `hwkd.deploy.to_onnx` the ONNX file: what is
+costed is what is trained and what ships.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal, Protocol, TypeAlias
+
+__all__ = [
+    "Activation",
+    "Chooser",
+    "Layer",
+    "LayerKind",
+    "Layers",
+    "ParamValue",
+    "SearchSpace",
+    "StudentSpec",
+]
+
+ParamValue: TypeAlias = int | float | str | bool
+Activation: TypeAlias = Literal["none", "relu", "relu6", "hard_swish", "hard_sigmoid"]
+LayerKind: TypeAlias = Literal[
+    "conv", "linear", "add", "mul", "matmul", "global_avg_pool", "avg_pool", "max_pool",
+    "reshape", "transpose",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """One step of a student; what an operator is in ONNX, with its normalisation and activation.
+
+    Attributes:
+        name: unique inside the student; also the ONNX node's name.
+        kind: what it computes.
+        inputs: names of earlier layers, or "input".
+        shape: of the output, without batch: (channels, height, width) or (features,).
+        kernel: (height, width) of a convolution or pooling window.
+        stride: (height, width).
+        pads: (top, left, bottom, right), zeros.
+        groups: convolution groups.
+        norm: batch normalisation follows during training and is folded into the weights at export.
+        activation: applied last; its own operator in ONNX, fused by every runtime that we know.
+        permutation: axes of a transpose, batch excluded and counted from 0.
+    """
+
+    name: str
+    kind: LayerKind
+    inputs: tuple[str, ...]
+    shape: tuple[int, ...]
+    kernel: tuple[int, int] = (1, 1)
+    stride: tuple[int, int] = (1, 1)
+    pads: tuple[int, int, int, int] = (0, 0, 0, 0)
+    groups: int = 1
+    norm: bool = False
+    activation: Activation = "none"
+    permutation: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layers:
+    """A whole student as data.
+
+    Attributes:
+        input_shape: without batch: (channels, height, width) or (channels, time).
+        layers: in execution order; the last one gives the logits, shape (num_outputs,).
+        taps: name of a place -> name of the layer whose output it is; "stage1", "stage2", ...
+            from the input on, "embedding" for the vector before the classifier.
+    """
+
+    input_shape: tuple[int, ...]
+    layers: tuple[Layer, ...]
+    taps: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudentSpec:
+    """The choices that name one student; equal specs make equal networks.
+
+    Attributes:
+        space: registered name of the search space (or the stem of the user's file).
+        params: choice name -> value.
+        input_shape: without batch.
+        num_outputs: classes (or regression outputs).
+    """
+
+    space: str
+    params: Mapping[str, ParamValue]
+    input_shape: tuple[int, ...]
+    num_outputs: int
+
+    @cached_property
+    def key(self) -> str:
+        """Sixteen hex digits: SHA-256 of the canonical JSON of the spec."""
+        payload = {
+            "space": self.space,
+            "params": dict(self.params),
+            "input_shape": list(self.input_shape),
+            "num_outputs": self.num_outputs,
+        }
+        text = json.dumps(payload, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class Chooser(Protocol):
+    """The few decisions that a search space asks for; Optuna and a random generator both fit."""
+
+    def categorical(self, name: str, choices: Sequence[ParamValue]) -> ParamValue:
+        """Pick one of `choices`."""
+        ...
+
+    def integer(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        """Pick an integer in [low, high], on a grid of `step` from `low`."""
+        ...
+
+
+class SearchSpace(Protocol):
+    """A family of students. One file in `search_spaces/` (or the user's own) holds one."""
+
+    @property
+    def name(self) -> str:
+        """Registered name."""
+        ...
+
+    @property
+    def summary(self) -> str:
+        """One line for `hwkd spaces list`."""
+        ...
+
+    def suggest(
+        self, chooser: Chooser, *, input_shape: tuple[int, ...], num_outputs: int
+    ) -> StudentSpec:
+        """Sample one student; asks the chooser for each parameter once, by a stable name."""
+        ...
+
+    def layers(self, spec: StudentSpec) -> Layers:
+        """Describe the network of a spec: arithmetic only, well under a millisecond."""
+        ...

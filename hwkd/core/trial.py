@@ -1,0 +1,233 @@
+"""One candidate's record: what `trials.jsonl` holds, one JSON object per line.
+
+Reports read records and nothing else, so a report needs neither torch nor the study. Readers of old
+`schema_version`s stay for ever; see `tests/golden/`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hwkd.core.errors import RunFolderError
+from hwkd.core.student import ParamValue, StudentSpec
+
+__all__ = [
+    "AccuracyRecord",
+    "CostRecord",
+    "EpochRecord",
+    "LimitName",
+    "ObjectiveRecord",
+    "OpRecord",
+    "ProfileRecord",
+    "SpecRecord",
+    "TrialRecord",
+    "TrialState",
+    "ViolationRecord",
+    "read_trial_line",
+]
+
+SCHEMA_VERSION = 1
+
+TrialState: TypeAlias = Literal["completed", "rejected", "duplicate", "failed"]
+LimitName: TypeAlias = Literal["latency", "ram", "flash", "weights", "energy"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SpecRecord(_Frozen):
+    """The student's choices; `key` is `StudentSpec.key`."""
+
+    space: str
+    params: dict[str, ParamValue]
+    input_shape: tuple[int, ...]
+    num_outputs: int
+    key: str
+
+    @classmethod
+    def of(cls, spec: StudentSpec) -> SpecRecord:
+        """Copy a spec."""
+        return cls(
+            space=spec.space,
+            params=dict(spec.params),
+            input_shape=spec.input_shape,
+            num_outputs=spec.num_outputs,
+            key=spec.key,
+        )
+
+    def to_spec(self) -> StudentSpec:
+        """Return the spec that was copied."""
+        return StudentSpec(
+            space=self.space,
+            params=dict(self.params),
+            input_shape=self.input_shape,
+            num_outputs=self.num_outputs,
+        )
+
+
+class ViolationRecord(_Frozen):
+    """A hard limit that the student exceeds: needs `needed`, may have `limit` (s, bytes or J)."""
+
+    limit_name: LimitName
+    needed: float
+    limit: float
+
+    @property
+    def excess_ratio(self) -> float:
+        """How far over: 0.25 is 25% over the limit."""
+        return self.needed / self.limit - 1.0
+
+
+class OpRecord(_Frozen):
+    """One operator of the estimate; see `hwkd.core.measure.OpCost`."""
+
+    name: str
+    kind: str
+    macs: int
+    latency_s: float | None
+    ram_bytes: int
+    flash_bytes: int
+    fused_into: str | None = None
+
+
+class CostRecord(_Frozen):
+    """What the device model predicted; nothing in here was measured."""
+
+    device: str
+    runtime: str
+    clock_hz: float
+    dtype: str
+    macs: int
+    params: int
+    latency_s: float | None
+    latency_low_s: float | None
+    latency_high_s: float | None
+    latency_basis: str | None
+    peak_ram_bytes: int
+    weight_bytes: int
+    flash_bytes: int
+    energy_j: float | None
+    unsupported_ops: dict[str, int] = Field(default_factory=dict)
+    per_op: tuple[OpRecord, ...] = ()
+
+
+class OpShareRecord(_Frozen):
+    """Measured share of one operator on the host; see `hwkd.core.measure.OpShare`."""
+
+    name: str
+    kind: str
+    mean_s: float
+    share_ratio: float
+
+
+class ProfileRecord(_Frozen):
+    """What ONNX Runtime measured on the host for the int8 file; see `hwkd.core.measure.Profile`."""
+
+    median_s: float
+    p90_s: float
+    spread_s: float
+    runs: int
+    warmup_runs: int
+    threads: int
+    file_bytes: int
+    file_sha256: str
+    provider: str
+    runtime_version: str
+    host: str
+    per_op: tuple[OpShareRecord, ...] = ()
+
+
+class AccuracyRecord(_Frozen):
+    """Accuracy on the validation split, 0 to 1; the test split is never seen by a trial."""
+
+    validation_float: float
+    validation_int8: float
+
+
+class ObjectiveRecord(_Frozen):
+    """The three terms, unweighted, and the weighted sum that was minimised.
+
+    Attributes:
+        task_error: validation error of the int8 student, 0 to 1.
+        kd_nats: mean divergence of the int8 student from the teacher's soft targets, nats.
+        latency_overrun: max(0, latency / target - 1), no unit.
+        value: alpha * task_error + beta * kd_nats + gamma * latency_overrun.
+    """
+
+    task_error: float
+    kd_nats: float
+    latency_overrun: float
+    value: float
+
+
+class EpochRecord(_Frozen):
+    """Means over one epoch of brief training; loss terms by name, unweighted."""
+
+    epoch: int
+    learning_rate: float
+    losses: dict[str, float]
+    grad_norms: dict[str, float] = Field(default_factory=dict)
+
+
+class TrialRecord(_Frozen):
+    """Everything about one candidate.
+
+    Attributes:
+        state: "completed"; "rejected" by a hard limit before training; "duplicate" of an earlier
+            trial, whose result it repeats; "failed".
+        reason: why it was rejected or failed, or which trial it repeats; None when completed.
+        violations: every limit exceeded, worst first.
+        cost: None only when building the graph failed.
+        macs_fvcore: MACs counted by fvcore on the torch module, a cross-check of `cost.macs`.
+        worker: name of the worker process that ran it.
+        versions: package -> version.
+    """
+
+    schema_version: Literal[1] = 1
+    number: int
+    state: TrialState
+    reason: str | None = None
+    spec: SpecRecord | None = None
+    seed: int
+    violations: tuple[ViolationRecord, ...] = ()
+    cost: CostRecord | None = None
+    macs_fvcore: int | None = None
+    accuracy: AccuracyRecord | None = None
+    objective: ObjectiveRecord | None = None
+    profile: ProfileRecord | None = None
+    epochs: tuple[EpochRecord, ...] = ()
+    started_at: str
+    duration_s: float
+    worker: str = "main"
+    versions: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def latency_s(self) -> float | None:
+        """The latency that the search judges: estimated for a device, measured for the host."""
+        if self.cost is not None and self.cost.latency_s is not None:
+            return self.cost.latency_s
+        return self.profile.median_s if self.profile is not None else None
+
+
+def read_trial_line(line: str, *, where: str) -> TrialRecord:
+    """Parse one line of `trials.jsonl`.
+
+    Args:
+        line: JSON text.
+        where: file and line number for the message.
+
+    Raises:
+        RunFolderError: if the line is not a record of a known schema version.
+    """
+    try:
+        return TrialRecord.model_validate_json(line)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "line"
+        raise RunFolderError(
+            f"{where}: not a trial record: {place}: {first['msg']}; "
+            "the file was cut or written by another version of hwkd"
+        ) from None

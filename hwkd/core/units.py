@@ -1,0 +1,67 @@
+"""Quantities with units as a person types them: `20ms`, `128KiB`, `216MHz`, `1mJ`, `10min`.
+
+A bare number is refused: "20" as a latency has been read as seconds and as milliseconds, and a
+search of an hour was wasted each time. KiB is 1024 bytes, kB is 1000.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from hwkd.core.errors import ConfigError
+
+__all__ = ["parse_bytes", "parse_duration_s", "parse_energy_j", "parse_frequency_hz"]
+
+_DURATION = MappingProxyType(
+    {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
+)
+_BYTES = MappingProxyType(
+    {
+        "B": 1.0,
+        "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9,
+        "KiB": 1024.0, "MiB": 1024.0**2, "GiB": 1024.0**3,
+    }
+)  # fmt: skip
+_ENERGY = MappingProxyType({"nJ": 1e-9, "uJ": 1e-6, "µJ": 1e-6, "mJ": 1e-3, "J": 1.0})
+_FREQUENCY = MappingProxyType({"Hz": 1.0, "kHz": 1e3, "MHz": 1e6, "GHz": 1e9})
+_QUANTITY = re.compile(r"\s*([0-9]+(?:[._][0-9]+)*(?:[eE][-+]?[0-9]+)?)\s*([A-Za-zµ]*)\s*")
+
+
+def parse_duration_s(text: str, *, option: str) -> float:
+    """Return seconds from text such as `20ms`; `option` names the place in the error."""
+    return _parse(text, _DURATION, option=option, example="20ms")
+
+
+def parse_bytes(text: str, *, option: str) -> int:
+    """Return bytes from text such as `128KiB` (1024) or `20kB` (1000)."""
+    return int(_parse(text, _BYTES, option=option, example="128KiB"))
+
+
+def parse_energy_j(text: str, *, option: str) -> float:
+    """Return joules from text such as `1mJ`."""
+    return _parse(text, _ENERGY, option=option, example="1mJ")
+
+
+def parse_frequency_hz(text: str, *, option: str) -> float:
+    """Return hertz from text such as `216MHz`."""
+    return _parse(text, _FREQUENCY, option=option, example="216MHz")
+
+
+def _parse(text: str, units: Mapping[str, float], *, option: str, example: str) -> float:
+    allowed = ", ".join(units)
+    match = _QUANTITY.fullmatch(text)
+    if match is None:
+        raise ConfigError(f"{option}: cannot read {text!r}; write number and unit, as {example}")
+    number, unit = match.groups()
+    if not unit:
+        raise ConfigError(
+            f"{option}: {text!r} has no unit; write one of {allowed}, for example {example}"
+        )
+    if unit not in units:
+        raise ConfigError(f"{option}: unit {unit!r} is not one of {allowed}; for example {example}")
+    value = float(number) * units[unit]
+    if value <= 0:
+        raise ConfigError(f"{option}: {text!r} must be more than 0, for example {example}")
+    return value

@@ -1,0 +1,1 @@
+"""The device model: operator graph and device in, estimate out; arithmetic only."""

@@ -1,0 +1,1 @@
+"""Files that leave the laptop: ONNX, int8, bundles."""

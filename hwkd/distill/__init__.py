@@ -1,0 +1,1 @@
+"""Distillation: taps, losses, adapters, teacher sources, schedules."""

@@ -1,0 +1,1 @@
+"""The search: ask, run, tell, resume."""

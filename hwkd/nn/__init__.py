@@ -1,0 +1,1 @@
+"""Torch modules made from a student's description."""

@@ -1,0 +1,1 @@
+"""Records into pages, figures and tables."""

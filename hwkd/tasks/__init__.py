@@ -1,0 +1,1 @@
+"""Tasks and the readers of users' data."""
