@@ -1,4 +1,4 @@
-"""What a runtime does with memory: which operators it fuses, how it plans RAM, what it puts in flash.
+"""What a runtime does with memory: what it fuses, how it plans RAM, what it puts in flash.
 
 These three belong to the software, not to the core, so a device file names a published one
 (`memory = "tflm-cmsis-nn"`) or spells out its own. The published ones are in
