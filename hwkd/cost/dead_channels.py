@@ -26,9 +26,9 @@ def drop_zero_channels(graph: OpGraph) -> OpGraph:
     """Remove all-zero output channels of convolutions and what follows them channel by channel.
 
     A chain from a convolution through depthwise convolutions, pools and activations to the next
-    convolution or fully connected layer loses the largest number of zero channels found in the chain (they are taken to be
-    the same channels). A chain that meets an addition, a concatenation or an output of the graph
-    keeps all of them, because their place in memory must exist.
+    convolution or fully connected layer loses the largest number of zero channels found in it (they
+    are taken to be the same channels). A chain that meets an addition, a concatenation or an output
+    of the graph keeps all of them, because their place in memory must exist.
 
     Args:
         graph: after fusion.
