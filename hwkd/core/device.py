@@ -1,0 +1,231 @@
+"""What a chip is: one board, its memories, and the runtimes whose cost on it is known.
+
+A `Device` is read from one TOML file. Every number in it has a source. Cycles belong to the pair of
+core and runtime, not to the chip alone (stacks differ by up to 6.8 times on one board), so latency
+coefficients live in `Runtime`. `hwkd.core.device_catalog` reads the files.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from hwkd.core.errors import ConfigError, UnknownNameError
+from hwkd.core.memory_model import FusionRules, MemoryModel, StorageModel
+
+__all__ = [
+    "TERMS",
+    "Device",
+    "Dtype",
+    "FittedRange",
+    "Interval",
+    "LatencyModel",
+    "Runtime",
+]
+
+Dtype: TypeAlias = Literal["int8", "float32"]
+
+# Term -> what one unit of it is. `hwkd.cost.latency_terms` computes them from an operator; a
+# latency is the sum over terms of amount times cycles. The order is the order of coefficients.
+TERMS: dict[str, str] = {
+    "pointwise_mac": "multiply-accumulate of a 1x1 convolution",
+    "conv_mac": "multiply-accumulate of another dense convolution",
+    "depthwise_mac": "multiply-accumulate of a depthwise or grouped convolution",
+    "dense_mac": "multiply-accumulate of a fully connected layer",
+    "matmul_mac": "multiply-accumulate between two activations",
+    "conv_output": "output element of a dense convolution",
+    "depthwise_output": "output element of a depthwise or grouped convolution",
+    "dense_output": "output element of a fully connected layer or matrix product",
+    "im2col": "input element copied into a convolution's column buffer",
+    "remainder": "output element times (contraction length modulo 4)",
+    "odd_output": "contraction step of an output channel left over when they are taken in pairs",
+    "odd_pixel": "multiply-accumulate of a pixel left over when they are taken in pairs",
+    "elementwise": "output element of Add, Mul or another pointwise operator",
+    "activation": "output element of an activation that is not fused",
+    "pool_tap": "input element read by a pooling window",
+    "pool_output": "output element of a pooling",
+    "softmax": "element of a softmax",
+    "copy": "element moved by a layout operator",
+    "weight": "weight element read from flash",
+    "call": "operator call",
+}
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Interval(_Frozen):
+    """Where 90% of measurements fell, relative to held-out predictions.
+
+    Attributes:
+        low_ratio: 5% of the measurements are below `low_ratio` times the prediction.
+        high_ratio: 5% are above `high_ratio` times the prediction.
+        calibrated_on: the held-out predictions that these come from.
+    """
+
+    low_ratio: float = Field(gt=0, le=1)
+    high_ratio: float = Field(ge=1)
+    calibrated_on: str
+
+
+class FittedRange(_Frozen):
+    """The smallest and largest operator of one class that the coefficients were fitted on.
+
+    Attributes:
+        macs: multiply-accumulates (elements where a class has none).
+        depth: contraction length of one output element.
+    """
+
+    macs: tuple[float, float]
+    depth: tuple[float, float] = (0, 1e12)
+
+
+class LatencyModel(_Frozen):
+    """Cycles of one inference as a sum of non-negative physical terms.
+
+    Attributes:
+        cycles: term -> cycles per unit; the terms and their units are in `TERMS`.
+        kinds: ONNX operator types that the terms cover; any other kind makes a lower bound.
+        fitted_on: data that the coefficients come from, with boards and software versions.
+        measurements: number of rows fitted.
+        error_ratio: cross-validated mean absolute error of rows never seen; None if not tested.
+        validation: how `error_ratio` was obtained.
+        interval: for the latency of a whole network.
+        fitted_range: operator class (the part of a term before its last word) -> range.
+        source: where the measurements were published.
+    """
+
+    cycles: dict[str, float]
+    kinds: frozenset[str]
+    fitted_on: str
+    measurements: int = Field(ge=0)
+    error_ratio: float | None = Field(default=None, ge=0)
+    validation: str = ""
+    interval: Interval
+    fitted_range: dict[str, FittedRange] = Field(default_factory=dict)
+    source: str = Field(min_length=1)
+
+    @field_validator("cycles")
+    @classmethod
+    def _terms_are_known(cls, cycles: dict[str, float]) -> dict[str, float]:
+        for term, value in cycles.items():
+            if term not in TERMS:
+                raise ValueError(str(UnknownNameError("latency term", term, TERMS)))
+            if value < 0:
+                raise ValueError(f"term {term!r} is {value}; cycles per unit are never negative")
+        return cycles
+
+    @cached_property
+    def coefficients(self) -> tuple[float, ...]:
+        """Cycles per unit of every term, in the order of `TERMS`."""
+        return tuple(self.cycles.get(term, 0.0) for term in TERMS)
+
+
+class Runtime(_Frozen):
+    """One inference stack on one core.
+
+    Attributes:
+        name: as `--runtime` takes it, for example "tflm-cmsis-nn".
+        version: software version that the numbers belong to.
+        latency: dtype -> model; a dtype that is missing was never measured.
+        fusion: which operators it never executes on their own.
+        memory: how it lays out RAM.
+        storage: what it puts in flash besides the weights.
+        active_power_w: power drawn during an inference; None when nobody published it.
+        cycles_scale: cycles on this board over cycles of the core that was fitted.
+        sources: field -> citation, for the numbers above.
+    """
+
+    name: str
+    version: str
+    latency: dict[Dtype, LatencyModel] = Field(default_factory=dict)
+    fusion: FusionRules = FusionRules()
+    memory: MemoryModel = MemoryModel()
+    storage: StorageModel = StorageModel()
+    active_power_w: float | None = Field(default=None, gt=0)
+    cycles_scale: float = Field(default=1.0, gt=0)
+    sources: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _numbers_have_sources(self) -> Runtime:
+        _require_sources(self, ("active_power_w", "cycles_scale"), self.sources)
+        return self
+
+
+class Device(_Frozen):
+    """One board.
+
+    Attributes:
+        schema_version: of the file.
+        name: equals the file's name.
+        description: one line for `hwkd devices list`.
+        core: processor core, for example "Cortex-M4".
+        board: board or chip that the numbers belong to.
+        clock_hz: default clock.
+        sram_bytes: RAM a network can use at most; None where memory is not the limit.
+        flash_bytes: flash for code and weights; None where storage is not the limit.
+        reserved_ram_bytes: kept for the application.
+        reserved_flash_bytes: kept for the application.
+        target_latency_s: default target of the search's objective.
+        is_measured: True for the machine hwkd runs on: it is timed, never predicted.
+        default_runtime: used unless `--runtime` says otherwise.
+        runtimes: name -> runtime with data for this core.
+        sources: field -> citation; every number above needs one.
+    """
+
+    schema_version: Literal[1]
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    description: str
+    core: str
+    board: str
+    clock_hz: float = Field(gt=0)
+    sram_bytes: int | None = Field(default=None, gt=0)
+    flash_bytes: int | None = Field(default=None, gt=0)
+    reserved_ram_bytes: int = Field(default=0, ge=0)
+    reserved_flash_bytes: int = Field(default=0, ge=0)
+    target_latency_s: float = Field(gt=0)
+    is_measured: bool = False
+    default_runtime: str
+    runtimes: dict[str, Runtime]
+    sources: dict[str, str]
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Device:
+        numbers = (
+            "clock_hz", "sram_bytes", "flash_bytes", "reserved_ram_bytes", "reserved_flash_bytes",
+            "target_latency_s",
+        )  # fmt: skip
+        _require_sources(self, numbers, self.sources)
+        if self.default_runtime not in self.runtimes:
+            known = ", ".join(sorted(self.runtimes)) or "none"
+            raise ValueError(
+                f"default_runtime {self.default_runtime!r} is not in runtimes: {known}"
+            )
+        return self
+
+    def runtime(self, name: str | None = None) -> Runtime:
+        """Return a runtime by name, or the default one.
+
+        Raises:
+            ConfigError: if there is no data for that runtime on this core.
+        """
+        wanted = self.default_runtime if name is None else name
+        found = self.runtimes.get(wanted)
+        if found is None:
+            raise ConfigError(
+                f"runtime {wanted!r} has no data for {self.name} ({self.core}); "
+                f"those that have: {', '.join(sorted(self.runtimes))}"
+            )
+        return found
+
+
+def _require_sources(model: Any, fields: tuple[str, ...], sources: dict[str, str]) -> None:
+    """Raise ValueError when a number that the file sets has no citation."""
+    for name in fields:
+        if name in model.model_fields_set and getattr(model, name) and not sources.get(name):
+            raise ValueError(
+                f'{name} has no source; add `{name} = "where it is published"` to [sources]'
+            )
