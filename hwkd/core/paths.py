@@ -1,0 +1,44 @@
+"""Where hwkd keeps what it can make again, and how a file appears whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import platformdirs
+
+__all__ = ["cache_root", "written_atomically"]
+
+
+def cache_root() -> Path:
+    """Return the folder of decoded data, teachers and logits; the caller creates what it needs.
+
+    The environment variable HWKD_CACHE_DIR moves it. Everything in it can be deleted at any time
+    and is made again when needed.
+    """
+    override = os.environ.get("HWKD_CACHE_DIR")
+    if override:
+        return Path(override).expanduser()
+    return Path(platformdirs.user_cache_dir("hwkd", appauthor=False))
+
+
+@contextmanager
+def written_atomically(path: Path) -> Iterator[Path]:
+    """Give a temporary name beside `path`; rename it to `path` when the block ends well.
+
+    The folder is created. Processes may race for the same name: each writes its own temporary file
+    and the last rename wins, so a reader sees a whole file of one of them.
+
+    Yields:
+        The path to write to; it ends in the suffix of `path` because some writers look at it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.{uuid4().hex[:8]}{path.suffix}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

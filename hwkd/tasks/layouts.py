@@ -1,0 +1,82 @@
+"""Which axis is which: reads the order of an array's axes from its shape."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+import numpy as np
+
+from hwkd.core.errors import ConfigError, DataError
+from hwkd.tasks.base import Layout
+from hwkd.tasks.raw import RawArray
+
+__all__ = ["channels_first", "sniff_layout"]
+
+_AXES = MappingProxyType({"nhw": 3, "nct": 3, "ntc": 3, "nhwc": 4, "nchw": 4})
+_MEANING = MappingProxyType(
+    {
+        "nhw": "grey images (n, height, width)",
+        "nhwc": "images (n, height, width, channels)",
+        "nchw": "images (n, channels, height, width)",
+        "nct": "signals (n, channels, time)",
+        "ntc": "signals (n, time, channels)",
+    }
+)
+# Pictures are rarely longer than this times their width; signals are much longer than they have
+# channels. 9 x 128 (inertial windows) is a signal, 40 x 98 (a spectrogram) is a picture.
+_LONGEST_PICTURE_RATIO = 8
+_MOST_COLOURS = 4
+
+
+def sniff_layout(shape: tuple[int, ...], *, where: str) -> Layout:
+    """Guess the order of the axes of inputs with `shape` (batch first).
+
+    Raises:
+        DataError: if the shape fits several orders or none.
+    """
+    if len(shape) == 3:
+        _, first, second = shape
+        if second > _LONGEST_PICTURE_RATIO * first:
+            return "nct"
+        return "ntc" if first > _LONGEST_PICTURE_RATIO * second else "nhw"
+    if len(shape) != 4:
+        raise DataError(
+            f"{where}: inputs have shape {shape}; expected (n, height, width), "
+            "(n, height, width, channels), (n, channels, height, width) or (n, channels, time)"
+        )
+    first_is_few, last_is_few = shape[1] <= _MOST_COLOURS, shape[3] <= _MOST_COLOURS
+    if first_is_few == last_is_few:
+        # More channels than colours: feature maps have two equal spatial axes.
+        first_is_few, last_is_few = shape[2] == shape[3], shape[1] == shape[2]
+    if first_is_few == last_is_few:
+        raise DataError(
+            f"{where}: cannot tell the channels of inputs with shape {shape}; "
+            "say the order with --layout nhwc or --layout nchw"
+        )
+    return "nchw" if first_is_few else "nhwc"
+
+
+def channels_first(inputs: RawArray, layout: Layout, *, where: str) -> tuple[RawArray, str]:
+    """Reorder to (n, channels, height, width) or (n, channels, time).
+
+    Returns:
+        The array and a note on how its axes were read.
+
+    Raises:
+        ConfigError: if `layout` does not have the number of axes of `inputs`.
+        DataError: if `layout` is "auto" and the shape is ambiguous.
+    """
+    chosen = sniff_layout(inputs.shape, where=where) if layout == "auto" else layout
+    if inputs.ndim != _AXES[chosen]:
+        raise ConfigError(
+            f"--layout {chosen}: needs {_AXES[chosen]} axes, {where} has shape {inputs.shape}"
+        )
+    how = "read from the shape" if layout == "auto" else "as asked"
+    note = f"axes taken as {_MEANING[chosen]}, {how}"
+    if chosen == "nhw":
+        return inputs[:, np.newaxis], note
+    if chosen == "nhwc":
+        return np.ascontiguousarray(inputs.transpose(0, 3, 1, 2)), note
+    if chosen == "ntc":
+        return np.ascontiguousarray(inputs.transpose(0, 2, 1)), note
+    return inputs, note

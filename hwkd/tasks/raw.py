@@ -1,0 +1,158 @@
+"""What a reader hands over: arrays as they were stored, and the checks that all formats share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwkd.core.errors import DataError
+
+__all__ = ["RawArray", "RawData", "RawSplit", "checked_raw", "class_indices"]
+
+RawArray: TypeAlias = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawSplit:
+    """Examples as stored.
+
+    Attributes:
+        inputs: real numbers, channels first, shape [n, channels, ...].
+        labels: int64 class indices, shape [n].
+    """
+
+    inputs: RawArray
+    labels: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawData:
+    """A source before splitting and normalisation.
+
+    Attributes:
+        source: where it came from, for people; it opens every error message.
+        class_names: in the order of the labels.
+        train: the examples to learn from (and to take missing splits from).
+        validation: None when the source brings none.
+        test: None when the source brings none.
+        notes: what the reader decided or left out.
+    """
+
+    source: str
+    class_names: tuple[str, ...]
+    train: RawSplit
+    validation: RawSplit | None = None
+    test: RawSplit | None = None
+    notes: tuple[str, ...] = ()
+
+    def given(self) -> dict[str, RawSplit]:
+        """Return the splits that the source brings."""
+        splits = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: split for name, split in splits.items() if split is not None}
+
+
+def class_indices(
+    labels: dict[str, RawArray], *, source: str, class_names: tuple[str, ...] | None = None
+) -> tuple[dict[str, NDArray[np.int64]], tuple[str, ...]]:
+    """Turn stored labels into indices from 0 and name the classes.
+
+    Args:
+        labels: split -> whole numbers, shape [n] (or [n, 1]); must hold "train".
+        source: opens the error message.
+        class_names: names that the source brings; without them a class is called by its number.
+
+    Returns:
+        Split -> int64 indices, and the class names in that order.
+
+    Raises:
+        DataError: if labels are no whole numbers or lie outside the classes seen in training,
+            which must be consecutive from 0 or from 1.
+    """
+    whole = {name: _whole_numbers(values, f"{source}: {name}") for name, values in labels.items()}
+    seen = np.unique(whole["train"])
+    if not len(seen):
+        raise DataError(f"{source}: the train split is empty; give labelled examples")
+    first, last = int(seen[0]), int(seen[-1])
+    if first not in (0, 1) or last - first + 1 != len(seen):
+        shown = ", ".join(str(value) for value in seen[:6]) + (", ..." if len(seen) > 6 else "")
+        raise DataError(
+            f"{source}: train labels out of range: {len(seen)} classes with labels {shown} up to "
+            f"{last}; expected consecutive class numbers from 0 or 1, each with examples"
+        )
+    if class_names is not None and (len(class_names) != len(seen) or first != 0):
+        raise DataError(
+            f"{source}: {len(class_names)} class names but train labels {first} to {last}; "
+            f"give one name per class and labels 0 to {len(class_names) - 1}"
+        )
+    for name, values in whole.items():
+        strange = values[(values < first) | (values > last)]
+        if len(strange):
+            raise DataError(
+                f"{source}: {name} labels out of range: {strange[0]} at example "
+                f"{int(np.flatnonzero((values < first) | (values > last))[0])}, but train has "
+                f"classes {first} to {last}; correct or drop it"
+            )
+    names = class_names or tuple(str(value) for value in range(first, last + 1))
+    return {name: values - first for name, values in whole.items()}, names
+
+
+def checked_raw(data: RawData) -> RawData:
+    """Return `data` when every split can be trained on.
+
+    Raises:
+        DataError: if there is one class, a split is empty, lengths or shapes differ, or a value
+            is not finite.
+    """
+    if len(data.class_names) < 2:
+        raise DataError(
+            f"{data.source}: one class ({data.class_names[0]!r}); "
+            "a classifier needs at least two classes with examples"
+        )
+    shape = data.train.inputs.shape[1:]
+    for name, split in data.given().items():
+        if len(split.inputs) != len(split.labels):
+            raise DataError(
+                f"{data.source}: {name} has {len(split.inputs):,} inputs but "
+                f"{len(split.labels):,} labels; give one label per input"
+            )
+        if not len(split.labels):
+            raise DataError(f"{data.source}: the {name} split is empty; drop it or fill it")
+        if split.inputs.shape[1:] != shape:
+            raise DataError(
+                f"{data.source}: {name} inputs have shape {split.inputs.shape[1:]}, "
+                f"train inputs {shape}; all splits must have one shape"
+            )
+        _check_values(split.inputs, f"{data.source}: {name}")
+    return data
+
+
+def _whole_numbers(values: RawArray, where: str) -> NDArray[np.int64]:
+    flat = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
+    if flat.ndim != 1:
+        raise DataError(
+            f"{where} labels have shape {values.shape}; expected one class number per example "
+            "(undo one-hot coding with argmax)"
+        )
+    if flat.dtype.kind not in "biuf" or not np.array_equal(flat, np.round(flat)):
+        raise DataError(
+            f"{where} labels have type {flat.dtype} and are not whole numbers; "
+            "expected class numbers from 0"
+        )
+    return flat.astype(np.int64)
+
+
+def _check_values(inputs: RawArray, where: str) -> None:
+    if inputs.dtype.kind not in "biuf":
+        raise DataError(f"{where} inputs have type {inputs.dtype}; expected real numbers")
+    if inputs.dtype.kind != "f":
+        return
+    finite = np.isfinite(inputs).reshape(len(inputs), -1).all(axis=1)
+    if not finite.all():
+        raise DataError(
+            f"{where} inputs hold NaN or infinite values in {int((~finite).sum()):,} of "
+            f"{len(inputs):,} examples, first at example {int(np.argmin(finite))}; "
+            "repair or drop them"
+        )
