@@ -1,0 +1,114 @@
+"""What is read from a network during a step: the vocabulary between taps, losses and teachers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+__all__ = ["Batch", "Signal", "Views"]
+
+
+class Signal(StrEnum):
+    """A kind of tensor that a loss may ask for; the value is the field of `Views` that holds it."""
+
+    LOGITS = "logits"
+    EMBEDDING = "embedding"
+    FEATURES = "features"
+    PREACTIVATIONS = "preactivations"
+    ATTENTION = "attention"
+    VALUES = "values"
+    WEIGHTS = "weights"
+    INPUTS = "inputs"
+    PARTNER_LOGITS = "partner_logits"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Views:
+    """What one network shows for one batch; what nobody asked for is None or empty.
+
+    Attributes:
+        logits: shape [batch, classes] (sequences: [batch, tokens, classes]), before softmax.
+        embedding: shape [batch, dim], the vector before the classifier.
+        features: per stage from the input on, shape [batch, channels, height, width],
+            [batch, channels, time] or [batch, dim]; after the activation.
+        preactivations: like `features`, before the activation.
+        attention: per layer, shape [batch, heads, queries, keys], rows summing to 1.
+        values: per layer, shape [batch, heads, tokens, dim].
+        weights: per layer, shape [out, in, ...]; with gradient on the student's side.
+        inputs: shape [batch, *input_shape]; a leaf that requires a gradient and that `logits` were
+            computed from, so that a loss can differentiate the logits by it.
+        partner_logits: shape [batch, classes], logits of another sample of the same class.
+    """
+
+    logits: Tensor | None = None
+    embedding: Tensor | None = None
+    features: tuple[Tensor, ...] = ()
+    preactivations: tuple[Tensor, ...] = ()
+    attention: tuple[Tensor, ...] = ()
+    values: tuple[Tensor, ...] = ()
+    weights: tuple[Tensor, ...] = ()
+    inputs: Tensor | None = None
+    partner_logits: Tensor | None = None
+
+    def need(self, signal: Signal) -> Tensor:
+        """Return a single-tensor signal.
+
+        Raises:
+            ValueError: if it was not tapped; the run refuses that before it starts.
+        """
+        tensor = getattr(self, signal.value)
+        if tensor is None:
+            raise ValueError(f"{signal.value} was not tapped")
+        found: Tensor = tensor
+        return found
+
+    def shows(self, signal: Signal) -> bool:
+        """Tell whether the signal is there."""
+        content = getattr(self, signal.value)
+        return content is not None and content != ()
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Views:
+        """Return a copy with `change` applied to every tensor (a cast, a detach, a move)."""
+        changed: dict[str, Tensor | tuple[Tensor, ...]] = {}
+        for entry in fields(self):
+            content = getattr(self, entry.name)
+            if isinstance(content, tuple):
+                changed[entry.name] = tuple(change(tensor) for tensor in content)
+            elif content is not None:
+                changed[entry.name] = change(content)
+        return replace(self, **changed)  # type: ignore[arg-type]  # field types are kept
+
+
+class Batch(Protocol):
+    """What a loss may know about a step besides the views; `hwkd.train.loop.Batch` is one."""
+
+    @property
+    def inputs(self) -> Tensor:
+        """Shape [batch, *input_shape]."""
+        ...
+
+    @property
+    def labels(self) -> Tensor:
+        """Shape [batch], int64; -1 marks a sample without a label."""
+        ...
+
+    @property
+    def sample_ids(self) -> Tensor:
+        """Shape [batch], int64, rows of the training split."""
+        ...
+
+    @property
+    def view(self) -> int:
+        """Index of the augmented view that the inputs come from."""
+        ...
+
+    @property
+    def epoch_ratio(self) -> float:
+        """How much of the training is done, 0 to 1."""
+        ...

@@ -1,0 +1,62 @@
+"""Logit regression: the student matches the teacher's logits themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from hwkd.core.catalog import METHODS
+from hwkd.core.signals import Batch, Signal, Views
+from hwkd.distill.kernels import at_least_float32
+from hwkd.distill.method import LossMethod, Method, option
+from hwkd.distill.no_teacher import LabelTeacher
+
+__all__ = ["LogitMse", "logit_mse_loss"]
+
+
+def logit_mse_loss(
+    student_logits: Tensor, teacher_logits: Tensor, *, centred: bool = False
+) -> Tensor:
+    """Return the mean squared difference of logits.
+
+    Args:
+        student_logits: shape [batch, classes].
+        teacher_logits: same shape; no gradient flows into it.
+        centred: subtract each row's mean first; softmax does not see that mean.
+
+    Returns:
+        Scalar, mean over batch and classes.
+
+    Source:
+        Ba and Caruana 2014, arXiv:1312.6184, equation 1 (there a sum over classes).
+    """
+    student, teacher = at_least_float32(student_logits, teacher_logits.detach())
+    difference = student - teacher
+    if centred:
+        difference = difference - difference.mean(-1, keepdim=True)
+    return difference.square().mean()
+
+
+@METHODS.register("logit_mse")
+@dataclass(frozen=True, kw_only=True)
+class LogitMse(LossMethod):
+    """Logit regression (Ba and Caruana 2014): match the teacher's logits; needs logits."""
+
+    centred: bool = option(False, "ignore a constant added to a row of logits")
+
+    name = "logit_mse"
+    family = "response"
+    formula = "mean (z_s − z_t)²"
+    paper = "Ba and Caruana 2014, arXiv:1312.6184"
+    needs = frozenset({Signal.LOGITS})
+
+    def __call__(self, student: Views, teacher: Views, batch: Batch) -> dict[str, Tensor]:
+        """Return the squared difference as the term "logit_mse"."""
+        del batch
+        logits = student.need(Signal.LOGITS), teacher.need(Signal.LOGITS)
+        return {"logit_mse": logit_mse_loss(*logits, centred=self.centred)}
+
+    def no_teacher_control(self) -> Method:
+        """Return the regression onto the log of smoothed labels."""
+        return LabelTeacher.of(self)

@@ -1,0 +1,223 @@
+"""What a distillation method is: options, needs and a way to get its loss for one run.
+
+A method is data. `LossMethod`s are their own loss; a `TrainedMethod` builds a module with the
+parameters or buffers it needs (adapters, memory banks), which belongs to the run and never to the
+student.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias
+
+from torch import Tensor, nn
+
+from hwkd.core.errors import ConfigError
+from hwkd.core.signals import Batch, Signal, Views
+
+__all__ = [
+    "Family",
+    "Loss",
+    "LossMethod",
+    "Method",
+    "OptionRange",
+    "RunShapes",
+    "TrainedMethod",
+    "ViewShapes",
+    "option",
+    "pair_term",
+]
+
+Family: TypeAlias = Literal[
+    "response", "feature", "relation", "contrastive", "weights", "gradient", "attention",
+    "teacher-free", "control",
+]  # fmt: skip
+Shape: TypeAlias = tuple[int, ...]
+
+
+class Loss(Protocol):
+    """Compares two networks on a batch and returns named, unweighted scalars."""
+
+    def __call__(self, student: Views, teacher: Views, batch: Batch) -> dict[str, Tensor]:
+        """Return scalars by term name."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewShapes:
+    """Shapes of a network's views, batch axis left out."""
+
+    logits: Shape | None = None
+    embedding: Shape | None = None
+    features: tuple[Shape, ...] = ()
+    preactivations: tuple[Shape, ...] = ()
+    attention: tuple[Shape, ...] = ()
+    values: tuple[Shape, ...] = ()
+    weights: tuple[Shape, ...] = ()
+
+    @classmethod
+    def of(cls, views: Views) -> ViewShapes:
+        """Read the shapes off one batch; weights have no batch axis and keep all of theirs."""
+        return cls(
+            logits=None if views.logits is None else tuple(views.logits.shape[1:]),
+            embedding=None if views.embedding is None else tuple(views.embedding.shape[1:]),
+            features=tuple(tuple(t.shape[1:]) for t in views.features),
+            preactivations=tuple(tuple(t.shape[1:]) for t in views.preactivations),
+            attention=tuple(tuple(t.shape[1:]) for t in views.attention),
+            values=tuple(tuple(t.shape[1:]) for t in views.values),
+            weights=tuple(tuple(t.shape) for t in views.weights),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunShapes:
+    """What a method may know before a run: shapes of both sides and sizes of the data.
+
+    Attributes:
+        student: shapes of the student's views, layer pairs already chosen.
+        teacher: the same for the teacher.
+        samples: rows of the training split (unlabelled ones included).
+        classes: number of outputs.
+        batch: samples per step.
+        seed: of everything the method draws.
+    """
+
+    student: ViewShapes
+    teacher: ViewShapes
+    samples: int
+    classes: int
+    batch: int
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptionRange:
+    """What an option means and may be; shown by `hwkd methods show`."""
+
+    meaning: str
+    above: float | None = None
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """Return the allowed values in words."""
+        if self.choices:
+            return "one of " + ", ".join(self.choices)
+        low = f"> {self.above:g}" if self.above is not None else None
+        if self.low is not None:
+            low = f">= {self.low:g}"
+        high = f"<= {self.high:g}" if self.high is not None else None
+        return " and ".join(part for part in (low, high) if part) or "any number"
+
+    def allows(self, value: object) -> bool:
+        """Tell whether a value is allowed; None means that the option is off."""
+        if value is None or isinstance(value, bool):
+            return True
+        if isinstance(value, str):
+            return value in self.choices
+        if not isinstance(value, int | float):
+            return False
+        return (
+            value == value
+            and abs(value) != float("inf")
+            and (self.above is None or value > self.above)
+            and (self.low is None or value >= self.low)
+            and (self.high is None or value <= self.high)
+        )
+
+
+def option(default: Any, meaning: str, **limits: Any) -> Any:
+    """Declare an option of a method; `limits` are the fields of `OptionRange`."""
+    return field(default=default, metadata={"range": OptionRange(meaning=meaning, **limits)})
+
+
+class Method(ABC):
+    """A configured distillation method; its fields are its options.
+
+    Attributes:
+        needs: signals tapped from the student, and from the teacher if there is one.
+        min_batch: smallest batch with a defined value and a gradient.
+        min_classes: smallest class count with a gradient.
+        cacheable: the teacher's side depends on the sample (and view) only, so it can be stored.
+        float32_only: overflows or cancels in half precision; the criterion leaves autocast.
+        uses_teacher: False for teacher-free methods.
+        includes_task_loss: the published form contains cross-entropy; the criterion adds none.
+        pairs_layers: features arrive as chosen pairs; False gives every stage of both sides.
+        is_zero_at_teacher: the loss is 0 when the student's views equal the teacher's.
+        usual_weight: weight of the term when the user gives none, with cross-entropy at 1.
+        two_class_advice: why two classes are refused and what to use, where `min_classes` > 2.
+        family, formula, paper, evidence: for `hwkd methods show`.
+    """
+
+    name: ClassVar[str]
+    family: ClassVar[Family]
+    formula: ClassVar[str]
+    paper: ClassVar[str]
+    evidence: ClassVar[str] = "none published for students under 100k parameters"
+    needs: ClassVar[frozenset[Signal]]
+    min_batch: ClassVar[int] = 1
+    min_classes: ClassVar[int] = 2
+    cacheable: ClassVar[bool] = True
+    float32_only: ClassVar[bool] = False
+    uses_teacher: ClassVar[bool] = True
+    includes_task_loss: ClassVar[bool] = False
+    pairs_layers: ClassVar[bool] = True
+    is_zero_at_teacher: ClassVar[bool] = True
+    usual_weight: ClassVar[float] = 1.0
+    two_class_advice: ClassVar[str] = "it has no gradient for two classes; use kd"
+
+    def __post_init__(self) -> None:
+        """Refuse options outside their range.
+
+        Raises:
+            ConfigError: names the method, the option, the value and what is allowed.
+        """
+        for entry in fields(self):  # type: ignore[arg-type]  # every method is a dataclass
+            allowed: OptionRange | None = entry.metadata.get("range")
+            value = getattr(self, entry.name)
+            if allowed is not None and not allowed.allows(value):
+                raise ConfigError(
+                    f"method {self.name}: {entry.name}={value} is not allowed; "
+                    f"expected {allowed.describe()}"
+                )
+
+    def refusal(self, shapes: RunShapes) -> str | None:
+        """Return why this run cannot use the method, or None; beyond batch and class counts."""
+        del shapes
+        return None
+
+    def no_teacher_control(self) -> Method | None:
+        """Return what applies the same transform to the labels alone, or None if there is none."""
+        return None
+
+    @abstractmethod
+    def build(self, shapes: RunShapes) -> Loss:
+        """Return the loss of one run."""
+
+
+class LossMethod(Method):
+    """A method without parameters: calling it is the loss."""
+
+    @abstractmethod
+    def __call__(self, student: Views, teacher: Views, batch: Batch) -> dict[str, Tensor]:
+        """Return named, unweighted scalars."""
+
+    def build(self, shapes: RunShapes) -> Loss:
+        """Return the method itself."""
+        del shapes
+        return self
+
+
+class TrainedMethod(Method):
+    """A method with parameters or buffers of its own, for example adapters."""
+
+    @abstractmethod
+    def build(self, shapes: RunShapes) -> nn.Module:
+        """Return a module called as `Loss`; its parameters are trained beside the student's."""
+
+
+def pair_term(name: str, pair: int) -> str:
+    """Return the term name of a layer pair, so that pairs are logged and weighted apart."""
+    return f"{name}.{pair + 1}"
