@@ -1,0 +1,35 @@
+# `make search` and `make test` work on a machine with git, make and Python 3.11 or later.
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/.ready
+ARGS ?=
+
+.PHONY: search test quick lint clean
+
+search: $(READY)
+	$(VENV)/bin/hwkd search --device cortex-m7 $(ARGS)
+
+test: $(READY)
+	$(VENV)/bin/pytest $(ARGS)
+
+quick: $(READY)
+	$(VENV)/bin/pytest -m "not slow" $(ARGS)
+
+lint: $(READY)
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+# Installed again only when the requirements change.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "hwkd needs Python 3.11 or later; run: make PYTHON=/path/to/python3.11"; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ [ "$$(id -u)" = 0 ] && apt-get update && apt-get install -y --no-install-recommends python3-venv; } || \
+		{ echo "Python's venv module is missing; run: sudo apt-get install python3-venv"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev,dashboard]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

@@ -1,0 +1,32 @@
+"""Search spaces choose through Optuna, with each space's parameters under its own prefix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import optuna
+
+from hwkd.core.student import ParamValue
+
+__all__ = ["SPACE_PARAM", "OptunaChooser"]
+
+SPACE_PARAM = "space"
+
+
+class OptunaChooser:
+    """The `Chooser` that a search uses; the same name in two spaces is two Optuna parameters."""
+
+    def __init__(self, trial: optuna.Trial, space: str) -> None:
+        """Wrap a trial for the parameters of one space."""
+        self._trial = trial
+        self._prefix = f"{space}."
+
+    def categorical(self, name: str, choices: Sequence[ParamValue]) -> ParamValue:
+        """Pick one of `choices`."""
+        picked = self._trial.suggest_categorical(self._prefix + name, list(choices))
+        return cast(ParamValue, picked)
+
+    def integer(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        """Pick an integer in [low, high], on a grid of `step` from `low`."""
+        return self._trial.suggest_int(self._prefix + name, low, high, step=step, log=log)

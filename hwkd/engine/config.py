@@ -1,0 +1,169 @@
+"""One search, fully resolved: what `config.toml` in a run folder holds and every worker reads."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from hwkd.core.errors import ConfigError
+from hwkd.core.limits import Limits, Risk
+
+__all__ = ["LimitsConfig", "ObjectiveConfig", "SearchConfig", "TeacherConfig", "TrainingConfig"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LimitsConfig(_Frozen):
+    """Hard limits in force; a field that is absent is no limit. See `hwkd.core.limits.Limits`."""
+
+    latency_s: float | None = Field(default=None, gt=0)
+    ram_bytes: int | None = Field(default=None, gt=0)
+    flash_bytes: int | None = Field(default=None, gt=0)
+    weight_bytes: int | None = Field(default=None, gt=0)
+    energy_j: float | None = Field(default=None, gt=0)
+    risk: Risk = "upper"
+
+    def to_limits(self) -> Limits:
+        """Return the limits without the risk."""
+        return Limits(
+            latency_s=self.latency_s,
+            ram_bytes=self.ram_bytes,
+            flash_bytes=self.flash_bytes,
+            weight_bytes=self.weight_bytes,
+            energy_j=self.energy_j,
+        )
+
+
+class ObjectiveConfig(_Frozen):
+    """What is minimised: alpha * task + beta * KD + gamma * overrun, or the Pareto front.
+
+    Attributes:
+        mode: "weighted" for the sum, "pareto" for (error, latency, peak RAM, flash).
+        alpha: weight of the validation error of the int8 student (0 to 1).
+        beta: weight of the divergence from the teacher (nats; about 0.05 to 0.5, hence 0.1).
+        gamma: weight of max(0, latency / target - 1).
+        target_latency_s: what the overrun is measured against; None switches the term off.
+    """
+
+    mode: Literal["weighted", "pareto"] = "weighted"
+    alpha: float = Field(default=1.0, ge=0)
+    beta: float = Field(default=0.1, ge=0)
+    gamma: float = Field(default=0.5, ge=0)
+    target_latency_s: float | None = Field(default=None, gt=0)
+
+
+class TeacherConfig(_Frozen):
+    """Where the teacher comes from.
+
+    Attributes:
+        source: None (one is trained), a path ending in .onnx, or "package.module:factory".
+        weights: safetensors file for a factory.
+        time_budget_s: bound on training one; None leaves it to the size of the data.
+    """
+
+    source: str | None = None
+    weights: str | None = None
+    time_budget_s: float | None = Field(default=None, gt=0)
+
+
+class TrainingConfig(_Frozen):
+    """Lengths of brief and full training; None is chosen from the size of the data.
+
+    Attributes:
+        brief_epochs: for each candidate.
+        full_epochs: for the best student after the search.
+        batch_size: samples per step.
+        distill_weight: share of the distillation term; the rest is cross-entropy. 0 to 1.
+        temperature: softening of the teacher; > 0.
+        controls: seeds of the no-teacher control trained beside the final student; 0 skips it.
+        trial_timeout_s: a candidate that runs longer is recorded as failed.
+    """
+
+    brief_epochs: int | None = Field(default=None, ge=1)
+    full_epochs: int | None = Field(default=None, ge=1)
+    batch_size: int | None = Field(default=None, ge=2)
+    learning_rate: float | None = Field(default=None, gt=0)
+    distill_weight: float = Field(default=0.5, ge=0, le=1)
+    temperature: float = Field(default=2.0, gt=0)
+    controls: int = Field(default=1, ge=0)
+    trial_timeout_s: float = Field(default=600.0, gt=0)
+
+
+class SearchConfig(_Frozen):
+    """One search.
+
+    Attributes:
+        device: catalogue name or path of a TOML file.
+        runtime: overrides the device's default runtime.
+        clock_hz: overrides the device's clock.
+        task: registered task name.
+        data: path of the user's data; None is the data set that the task ships.
+        input_size: (height, width) that images are resized to; None keeps theirs.
+        spaces: registered names or paths of the user's files.
+        trials: candidates to sample, rejected ones included.
+        timeout_s: the search phase stops asking for candidates after this long.
+        workers: separate processes on one study.
+        accelerator: where networks are trained.
+        export_full_length: distil the best student at full length and test it.
+    """
+
+    schema_version: Literal[1] = 1
+    device: str
+    runtime: str | None = None
+    clock_hz: float | None = Field(default=None, gt=0)
+    task: str = "image"
+    data: str | None = None
+    input_size: tuple[int, int] | None = None
+    spaces: tuple[str, ...] = ("depthwise", "linear_attention", "narrow_deep")
+    trials: int = Field(default=60, ge=1)
+    timeout_s: float | None = Field(default=None, gt=0)
+    seed: int = Field(default=0, ge=0)
+    workers: int = Field(default=1, ge=1)
+    accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    limits: LimitsConfig = LimitsConfig()
+    objective: ObjectiveConfig = ObjectiveConfig()
+    teacher: TeacherConfig = TeacherConfig()
+    training: TrainingConfig = TrainingConfig()
+
+    @model_validator(mode="after")
+    def _weights_need_a_factory(self) -> SearchConfig:
+        source = self.teacher.source
+        if self.teacher.weights is not None and (source is None or source.endswith(".onnx")):
+            raise ValueError(
+                "teacher.weights goes with a teacher of the form package.module:factory"
+            )
+        return self
+
+    def to_toml(self) -> str:
+        """Return the configuration as TOML; absent options are left out."""
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+
+    @classmethod
+    def from_toml(cls, path: Path) -> SearchConfig:
+        """Read a configuration file.
+
+        Raises:
+            ConfigError: if it is unreadable or a field is unknown, mistyped or out of range.
+        """
+        try:
+            raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"{path}: cannot read it as TOML: {error}") from None
+        return cls.checked(raw, where=str(path))
+
+    @classmethod
+    def checked(cls, raw: dict[str, Any], *, where: str) -> SearchConfig:
+        """Validate plain data; the first problem becomes one `ConfigError` line."""
+        try:
+            return cls.model_validate(raw)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"]) or "configuration"
+            given = "" if first["type"] == "missing" else f", given {first['input']!r}"
+            raise ConfigError(f"{where}: {place}: {first['msg']}{given}") from None

@@ -1,0 +1,109 @@
+"""One student trained, exported, quantised and scored: the same steps in a trial and at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwkd.core.measure import Profile
+from hwkd.core.student import Layers
+from hwkd.core.trial import EpochRecord, OpShareRecord, ProfileRecord
+from hwkd.deploy.sessions import open_session, predict
+from hwkd.deploy.to_int8 import quantise_int8
+from hwkd.deploy.to_onnx import export_onnx
+from hwkd.distill.losses.soft_targets import soft_target_loss
+from hwkd.engine.context import SearchContext
+from hwkd.nn.build import StudentModule, build_module
+from hwkd.train.criteria import CachedDistillation, CrossEntropy
+from hwkd.train.loop import Criterion, TrainConfig, TrainResult, train_module
+
+__all__ = ["Deployed", "deploy_student", "profile_record", "student_logits", "train_student"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployed:
+    """The two files of one trained student."""
+
+    float_path: Path
+    int8_path: Path
+
+
+def train_student(
+    layers: Layers,
+    context: SearchContext,
+    train_config: TrainConfig,
+    *,
+    with_teacher: bool = True,
+    on_epoch: Callable[[EpochRecord], None] | None = None,
+    check: Callable[[], None] | None = None,
+) -> tuple[StudentModule, TrainResult]:
+    """Build a student and train it, by distillation or on hard labels alone (the control)."""
+    module = build_module(layers, seed=train_config.seed).to(context.accelerator)
+    result = train_module(
+        module,
+        [context.train_inputs],
+        context.train_labels,
+        _criterion(context, with_teacher=with_teacher),
+        train_config,
+        on_epoch=on_epoch,
+        check=check,
+    )
+    return module, result
+
+
+def deploy_student(
+    module: StudentModule, layers: Layers, context: SearchContext, folder: Path
+) -> Deployed:
+    """Write `student.onnx` and `student_int8.onnx` into a folder."""
+    deployed = Deployed(float_path=folder / "student.onnx", int8_path=folder / "student_int8.onnx")
+    export_onnx(module, layers, deployed.float_path)
+    quantise_int8(deployed.float_path, deployed.int8_path, context.calibration)
+    return deployed
+
+
+def student_logits(onnx_path: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Run a student's file through ONNX Runtime; shape [samples, classes]."""
+    return predict(open_session(onnx_path), inputs)
+
+
+def profile_record(profile: Profile) -> ProfileRecord:
+    """Copy a measurement into the form that is stored."""
+    return ProfileRecord(
+        median_s=profile.median_s,
+        p90_s=profile.p90_s,
+        spread_s=profile.spread_s,
+        runs=profile.runs,
+        warmup_runs=profile.warmup_runs,
+        threads=profile.threads,
+        file_bytes=profile.file_bytes,
+        file_sha256=profile.file_sha256,
+        provider=profile.provider,
+        runtime_version=profile.runtime_version,
+        host=profile.host,
+        per_op=tuple(
+            OpShareRecord(
+                name=share.name,
+                kind=share.kind,
+                mean_s=share.mean_s,
+                share_ratio=share.share_ratio,
+            )
+            for share in profile.per_op
+        ),
+    )
+
+
+def _criterion(context: SearchContext, *, with_teacher: bool) -> Criterion:
+    training = context.config.training
+    if not with_teacher or training.distill_weight == 0:
+        return CrossEntropy()
+    temperature = training.temperature
+    return CachedDistillation(
+        [context.teacher_train_logits],
+        lambda student, teacher: soft_target_loss(student, teacher, temperature),
+        name="kd",
+        weight=training.distill_weight,
+    )

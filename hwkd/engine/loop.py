@@ -1,0 +1,59 @@
+"""Ask, run, tell: what one worker process does until the search is over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import optuna
+
+from hwkd.core.student import StudentSpec
+from hwkd.engine.sampling import make_sampler, queue_first_students, suggest_student
+from hwkd.engine.store import ATTR_DEATHS, ATTR_SPEC_KEY, RunStore
+from hwkd.engine.trial_run import TrialRunner
+
+__all__ = ["run_trials"]
+
+_MAX_WORKER_DEATHS = 2
+
+
+def run_trials(
+    store: RunStore,
+    runner: TrialRunner,
+    *,
+    keep_asking: Callable[[], bool],
+    on_start: Callable[[int, int], None],
+) -> None:
+    """Run candidates until enough were sampled or `keep_asking` says no.
+
+    Args:
+        store: of the run.
+        runner: runs one candidate.
+        keep_asking: False ends the loop after the candidate at hand.
+        on_start: hears Optuna's number and the candidate's number before each one.
+    """
+    wanted = runner.context.config.trials
+    while keep_asking():
+        started = store.candidates_started()
+        if started >= wanted:
+            return
+        store.study.sampler = make_sampler(runner.context, candidate=started)
+        queue_first_students(store, runner.context, candidate=started)
+        trial = store.study.ask()
+        number = store.candidate_number(trial)
+        if number >= wanted:  # another worker asked for the last one at the same moment
+            store.discard(trial)
+            return
+        on_start(trial.number, number)
+        _run_one(store, runner, trial, number)
+
+
+def _run_one(store: RunStore, runner: TrialRunner, trial: optuna.Trial, number: int) -> None:
+    def suggest() -> StudentSpec:
+        spec = suggest_student(trial, runner.context)
+        deaths = trial.user_attrs.get(ATTR_DEATHS, 0)
+        if deaths >= _MAX_WORKER_DEATHS:
+            raise RuntimeError(f"{deaths} worker processes died while running this student")
+        trial.set_user_attr(ATTR_SPEC_KEY, spec.key)
+        return spec
+
+    store.finish(trial, runner.run(suggest, store.find_record, number=number))

@@ -1,0 +1,183 @@
+"""One sampled student -> one record: screened, trained, measured, or the reason why not."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from hwkd.core.errors import RunFolderError
+from hwkd.core.student import StudentSpec
+from hwkd.core.trial import AccuracyRecord, SpecRecord, TrialRecord, ViolationRecord
+from hwkd.engine.context import SearchContext
+from hwkd.engine.evaluation import (
+    deploy_student,
+    profile_record,
+    student_logits,
+    train_student,
+)
+from hwkd.engine.objective import divergence_nats, score_objective
+from hwkd.engine.screening import Candidate, cost_record
+from hwkd.profiling.onnx_runtime import measure_latency
+from hwkd.trace.macs import count_macs
+
+__all__ = ["InterruptedTrial", "TrialRunner", "package_versions"]
+
+_PROFILE_RUNS = 50
+_PROFILE_SECONDS = 0.5
+
+
+class InterruptedTrial(BaseException):
+    """The search stops; the trial is left open and is queued again on resume."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRunner:
+    """Runs trials of one search in one process.
+
+    Attributes:
+        context: what trials share.
+        worker: name of the process, for the records.
+        check: called before every training step; raises `InterruptedTrial` to stop.
+    """
+
+    context: SearchContext
+    worker: str
+    check: Callable[[], None]
+
+    def run(
+        self,
+        suggest: Callable[[], StudentSpec],
+        find_earlier: Callable[[str], TrialRecord | None],
+        *,
+        number: int,
+    ) -> TrialRecord:
+        """Run one candidate; whatever goes wrong becomes a failed record.
+
+        Args:
+            suggest: samples the student.
+            find_earlier: spec key -> record of an equal student, if there was one.
+            number: of the candidate.
+
+        Raises:
+            InterruptedTrial: if the search stops meanwhile.
+            RunFolderError: if the run folder cannot be written; no trial can help that.
+        """
+        started = time.monotonic()
+        base = TrialRecord(
+            number=number,
+            state="failed",
+            seed=self.context.config.seed,
+            started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            duration_s=0.0,
+            worker=self.worker,
+            versions=dict(package_versions()),
+        )
+        try:
+            spec = suggest()
+            base = base.model_copy(update={"spec": SpecRecord.of(spec)})
+            earlier = find_earlier(spec.key)
+            if earlier is not None:
+                record = _repeat(base, earlier)
+            else:
+                candidate = self.context.screen.candidate(spec)
+                base = base.model_copy(update={"cost": cost_record(candidate.cost)})
+                record = self._judge(base, candidate)
+        except RunFolderError:
+            raise
+        except Exception as error:
+            first_line = (str(error).strip().splitlines() or [""])[0]
+            reason = f"{type(error).__name__}: {first_line}"
+            record = base.model_copy(update={"reason": reason})
+        return record.model_copy(update={"duration_s": time.monotonic() - started})
+
+    def _judge(self, base: TrialRecord, candidate: Candidate) -> TrialRecord:
+        if candidate.violations:
+            return base.model_copy(
+                update={
+                    "state": "rejected",
+                    "reason": _rejection(candidate.violations),
+                    "violations": candidate.violations,
+                }
+            )
+        return self._train_and_measure(base, candidate)
+
+    def _train_and_measure(self, base: TrialRecord, candidate: Candidate) -> TrialRecord:
+        context = self.context
+        module, result = train_student(
+            candidate.layers,
+            context,
+            context.brief_config(candidate.spec.key),
+            check=self.check,
+        )
+        module = module.cpu()
+        validation = context.data.validation
+        with TemporaryDirectory(prefix="hwkd-trial-") as folder:
+            deployed = deploy_student(module, candidate.layers, context, Path(folder))
+            logits_float = student_logits(deployed.float_path, validation.inputs)
+            logits_int8 = student_logits(deployed.int8_path, validation.inputs)
+            profile = measure_latency(
+                deployed.int8_path,
+                runs=_PROFILE_RUNS,
+                profiled_runs=10,
+                max_seconds=_PROFILE_SECONDS,
+            )
+        error_int8 = context.task.error_ratio(logits_int8, validation.labels)
+        error_float = context.task.error_ratio(logits_float, validation.labels)
+        latency = candidate.cost.latency
+        objective = score_objective(
+            context.config.objective,
+            task_error=error_int8,
+            kd_nats=divergence_nats(
+                logits_int8,
+                context.teacher_validation_logits,
+                temperature=context.config.training.temperature,
+            ),
+            latency_s=latency.value_s if latency is not None else profile.median_s,
+        )
+        return base.model_copy(
+            update={
+                "state": "completed",
+                "macs_fvcore": count_macs(module, candidate.spec.input_shape),
+                "accuracy": AccuracyRecord(
+                    validation_float=1.0 - error_float, validation_int8=1.0 - error_int8
+                ),
+                "objective": objective,
+                "profile": profile_record(profile),
+                "epochs": result.epochs,
+            }
+        )
+
+
+@cache
+def package_versions() -> Mapping[str, str]:
+    """Return the versions of what a result depends on."""
+    packages = ("hwkd", "torch", "onnx", "onnxruntime", "optuna", "numpy")
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+
+
+def _repeat(base: TrialRecord, earlier: TrialRecord) -> TrialRecord:
+    """Return the earlier result under the new number; nothing is trained twice."""
+    return base.model_copy(
+        update={
+            "state": "duplicate",
+            "reason": f"same student as trial {earlier.number} ({earlier.state})",
+            "violations": earlier.violations,
+            "cost": earlier.cost,
+            "macs_fvcore": earlier.macs_fvcore,
+            "accuracy": earlier.accuracy,
+            "objective": earlier.objective,
+            "profile": earlier.profile,
+        }
+    )
+
+
+def _rejection(violations: tuple[ViolationRecord, ...]) -> str:
+    parts = (f"{v.limit_name} {100 * v.excess_ratio:.1f}% over its limit" for v in violations)
+    return "; ".join(parts)

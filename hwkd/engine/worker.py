@@ -1,0 +1,86 @@
+"""One worker process: `python -m hwkd.engine.worker RUN NAME PARENT_PID`.
+
+SIGTERM interrupts the trial at hand, which stays open and is queued again on resume; SIGUSR1 lets it
+finish and asks for no other. A worker whose parent is gone interrupts itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+import optuna
+import torch
+
+from hwkd.core.errors import HwkdError
+from hwkd.engine.context import threads_per_worker
+from hwkd.engine.loop import run_trials
+from hwkd.engine.prepare import load_context
+from hwkd.engine.store import RunStore, write_text
+from hwkd.engine.trial_run import InterruptedTrial, TrialRunner
+
+__all__ = ["STATUS_FOLDER", "main"]
+
+STATUS_FOLDER = "workers"
+
+
+class _Signals:
+    """What the parent has asked for so far."""
+
+    def __init__(self, parent_pid: int) -> None:
+        self._parent_pid = parent_pid
+        self._interrupt = False
+        self._last_trial = False
+        signal.signal(signal.SIGTERM, self._on_terminate)
+        signal.signal(signal.SIGUSR1, self._on_last_trial)
+        # A Ctrl-C in the terminal reaches the whole group; the parent decides what it means.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def keep_asking(self) -> bool:
+        return not (self._interrupt or self._last_trial or self._is_orphan())
+
+    def check(self) -> None:
+        if self._interrupt or self._is_orphan():
+            raise InterruptedTrial
+
+    def _is_orphan(self) -> bool:
+        return os.getppid() != self._parent_pid
+
+    def _on_terminate(self, signum: int, frame: FrameType | None) -> None:
+        del signum, frame
+        self._interrupt = True
+
+    def _on_last_trial(self, signum: int, frame: FrameType | None) -> None:
+        del signum, frame
+        self._last_trial = True
+
+
+def main(folder: Path, name: str, parent_pid: int) -> int:
+    """Run trials of the search in `folder` until it is over; returns the exit code."""
+    signals = _Signals(parent_pid)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    store = RunStore(folder)
+    status_path = folder / STATUS_FOLDER / f"{name}.json"
+
+    def on_start(trial: int, candidate: int) -> None:
+        write_text(status_path, json.dumps({"trial": trial, "candidate": candidate}))
+
+    try:
+        context = load_context(store)
+        torch.set_num_threads(threads_per_worker(context.config.workers))
+        runner = TrialRunner(context=context, worker=name, check=signals.check)
+        run_trials(store, runner, keep_asking=signals.keep_asking, on_start=on_start)
+    except InterruptedTrial:
+        return 0
+    except HwkdError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])))

@@ -1,0 +1,141 @@
+"""Starts worker processes, watches them, replaces those that die."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hwkd.core.errors import HwkdError, RunFolderError
+from hwkd.engine.store import RunStore
+from hwkd.engine.worker import STATUS_FOLDER
+
+__all__ = ["WorkerPool"]
+
+# A candidate that kills two workers becomes a failed record; more deaths than this in one search
+# mean that something else is wrong.
+_MAX_DEATHS = 20
+_SECONDS_TO_STOP = 20.0
+
+
+@dataclass
+class WorkerPool:
+    """The worker processes of one search.
+
+    Attributes:
+        store: of the run.
+        count: processes to keep running.
+        lock_descriptor: inherited by every worker, so that the folder stays locked while one lives.
+    """
+
+    store: RunStore
+    count: int
+    lock_descriptor: int
+    _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _deaths: int = 0
+    _started: int = 0
+    _is_finishing: bool = False
+
+    def start(self) -> None:
+        """Start every worker."""
+        folder = self.store.folder / STATUS_FOLDER
+        folder.mkdir(exist_ok=True)
+        for stale in folder.glob("*.json"):  # of a search that was killed
+            stale.unlink()
+        for _ in range(self.count):
+            self._start_one()
+
+    def is_running(self) -> bool:
+        """Replace workers that died; tell whether any is at work.
+
+        Raises:
+            HwkdError: what a worker reported in one line, or that too many died.
+        """
+        for name, process in list(self._processes.items()):
+            code = process.poll()
+            if code is None:
+                continue
+            del self._processes[name]
+            if code == 2:
+                self.stop()
+                raise RunFolderError(self._log_tail(name))
+            if code != 0:
+                self._replace_dead(name, code)
+        return bool(self._processes)
+
+    def finish_current(self) -> None:
+        """Ask the workers to end after the candidate at hand."""
+        self._is_finishing = True
+        self._signal(signal.SIGUSR1)
+
+    def stop(self) -> None:
+        """Interrupt the workers; the candidates at hand stay open."""
+        self._signal(signal.SIGTERM)
+        deadline = time.monotonic() + _SECONDS_TO_STOP
+        for process in self._processes.values():
+            try:
+                process.wait(timeout=max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._processes.clear()
+
+    def _start_one(self) -> None:
+        name = f"worker{self._started}"
+        self._started += 1
+        log = self._log_path(name).open("wb")
+        # One thread per library and process: the workers share the cores among themselves.
+        environment = {**os.environ, "OMP_NUM_THREADS": str(self._threads())}
+        with log:
+            self._processes[name] = subprocess.Popen(
+                [
+                    sys.executable, "-m", "hwkd.engine.worker",
+                    str(self.store.folder), name, str(os.getpid()),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                pass_fds=(self.lock_descriptor,),
+                start_new_session=True,
+            )  # fmt: skip
+
+    def _replace_dead(self, name: str, code: int) -> None:
+        cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        self._deaths += 1
+        if self._deaths > _MAX_DEATHS:
+            self.stop()
+            raise HwkdError(
+                f"{self.store.folder}: {_MAX_DEATHS} worker processes died, the last with {cause}: "
+                f"{self._log_tail(name)}; see {self._log_path(name)}"
+            )
+        trial = self._trial_of(name)
+        if trial is not None:
+            self.store.requeue_interrupted(died_in=trial)
+        if not self._is_finishing:
+            self._start_one()
+
+    def _trial_of(self, name: str) -> int | None:
+        """Return Optuna's number of the worker's last trial; None when it had none yet."""
+        path = self.store.folder / STATUS_FOLDER / f"{name}.json"
+        return int(json.loads(path.read_text())["trial"]) if path.is_file() else None
+
+    def _threads(self) -> int:
+        return max(1, len(os.sched_getaffinity(0)) // self.count)
+
+    def _signal(self, number: signal.Signals) -> None:
+        for process in self._processes.values():
+            if process.poll() is None:
+                process.send_signal(number)
+
+    def _log_path(self, name: str) -> Path:
+        return self.store.folder / STATUS_FOLDER / f"{name}.log"
+
+    def _log_tail(self, name: str) -> str:
+        lines = self._log_path(name).read_text(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "no message"
