@@ -1,0 +1,179 @@
+"""One ONNX node -> one `Op`: multiply-accumulates, weights and the geometry that a cost needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from math import ceil, prod
+
+import numpy as np
+
+from hwkd.core.errors import ModelFileError
+from hwkd.core.graph import Op
+from hwkd.trace.onnx_nodes import Node
+from hwkd.trace.onnx_tensors import Constant
+
+__all__ = ["build_op"]
+
+Shapes = Mapping[str, tuple[int, ...]]
+Stored = Mapping[str, Constant]
+Pads = tuple[int, int, int, int]
+
+# Their constant inputs say what to do (bounds, sizes, axes); runtimes compile them in.
+_CONSTANTS_ARE_OPTIONS = frozenset(
+    {
+        "Clip", "CumSum", "Expand", "Pad", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum",
+        "Reshape", "Resize", "Slice", "Split", "Squeeze", "Tile", "TopK", "Unsqueeze", "Upsample",
+    }
+)  # fmt: skip
+_WINDOWED = frozenset({"AveragePool", "Conv", "ConvTranspose", "LpPool", "MaxPool"})
+_RECURRENT = frozenset({"GRU", "LSTM", "RNN"})
+
+
+def build_op(node: Node, shapes: Shapes, fixed: Set[str], stored: Stored, *, has_norm: bool) -> Op:
+    """Describe a node as the cost model reads it.
+
+    Args:
+        node: quantisation already removed.
+        shapes: of every tensor, constants included.
+        fixed: names of the constants: stored ones and what is computed from them alone.
+        stored: the constants in the file.
+        has_norm: a batch normalisation follows, so an all-zero filter still gives its shift.
+    """
+    data_inputs = tuple(name for name in node.inputs if name and name not in fixed)
+    outputs = tuple(name for name in node.outputs if name in shapes)
+    weights, biases, other = _count_constants(node, shapes, fixed)
+    kernel, stride, pads, dilation = _geometry(node, shapes, stored)
+    rank = len(shapes[node.inputs[0]]) if node.inputs and node.inputs[0] else 0
+    kind = f"{node.kind}3d" if node.kind in _WINDOWED and rank > 4 else node.kind
+    is_conv = node.kind == "Conv"
+    return Op(
+        name=node.name,
+        kind=kind,
+        inputs=data_inputs,
+        outputs=outputs,
+        macs=_macs(node, shapes),
+        weights=weights,
+        biases=biases,
+        kernel=kernel,
+        stride=stride,
+        pads=pads,
+        dilation=dilation,
+        groups=int(node.attributes.get("group", 1)),
+        zero_out_channels=_zero_channels(node, stored) if is_conv and not has_norm else 0,
+        constants=other,
+    )
+
+
+def _macs(node: Node, shapes: Shapes) -> int:
+    """Multiply-accumulates of convolutions, matrix products and recurrences; 0 for the rest."""
+    if node.kind in ("Conv", "ConvTranspose"):
+        weight = shapes[node.inputs[1]]
+        # A filter bank is used once for each output position (input position if transposed).
+        places = shapes[node.outputs[0] if node.kind == "Conv" else node.inputs[0]][2:]
+        return prod(weight) * prod(places)
+    if node.kind == "Gemm":
+        left = shapes[node.inputs[0]]
+        depth = left[0] if node.attributes.get("transA") else left[1]
+        return prod(shapes[node.outputs[0]]) * depth
+    if node.kind == "MatMul":
+        return prod(shapes[node.outputs[0]]) * shapes[node.inputs[0]][-1]
+    if node.kind in _RECURRENT:
+        steps = shapes[node.inputs[0]][1 if node.attributes.get("layout") else 0]
+        return steps * (prod(shapes[node.inputs[1]]) + prod(shapes[node.inputs[2]]))
+    return 0
+
+
+def _count_constants(node: Node, shapes: Shapes, fixed: Set[str]) -> tuple[int, int, int]:
+    """Return elements of (weights, biases, other constant operands)."""
+    sizes = [prod(shapes[name]) if name in fixed else 0 for name in node.inputs]
+    if node.kind in ("Conv", "ConvTranspose", "Gemm"):
+        return sizes[1], sum(sizes[2:3]), sizes[0]
+    if node.kind == "MatMul":
+        return sum(sizes), 0, 0
+    if node.kind in _RECURRENT:
+        return sizes[1] + sizes[2], sum(sizes[3:4]), 0
+    if node.kind == "BatchNormalization":
+        # Scale, shift, mean and variance become one factor and one summand for each channel.
+        return sizes[1], sizes[2], 0
+    return 0, 0, 0 if node.kind in _CONSTANTS_ARE_OPTIONS else sum(sizes)
+
+
+def _geometry(
+    node: Node, shapes: Shapes, stored: Stored
+) -> tuple[tuple[int, int], tuple[int, int], Pads, tuple[int, int]]:
+    """Return kernel, stride, pads and dilation; a 1-D window is one of height 1."""
+    if node.kind == "Pad":
+        return (1, 1), (1, 1), _pad_amounts(node, stored), (1, 1)
+    if node.kind not in _WINDOWED:
+        return (1, 1), (1, 1), (0, 0, 0, 0), (1, 1)
+    spatial = shapes[node.inputs[0]][2:]
+    window = node.attributes.get("kernel_shape")
+    sizes = list(window) if window is not None else list(shapes[node.inputs[1]][2:])
+    ones = [1] * len(spatial)
+    strides = list(node.attributes.get("strides", ones))
+    dilations = list(node.attributes.get("dilations", ones))
+    if not len(sizes) == len(strides) == len(dilations) == len(spatial):
+        raise ModelFileError(
+            f"node {node.name!r} ({node.kind}) has a kernel {sizes}, strides {strides} and "
+            f"dilations {dilations} for {len(spatial)} spatial dimensions; export it again"
+        )
+    before, after = _window_pads(node, spatial, sizes, strides, dilations)
+    top, left = _pair(before, 0)
+    bottom, right = _pair(after, 0)
+    return _pair(sizes, 1), _pair(strides, 1), (top, left, bottom, right), _pair(dilations, 1)
+
+
+def _window_pads(
+    node: Node, spatial: tuple[int, ...], sizes: list[int], strides: list[int], dilations: list[int]
+) -> tuple[list[int], list[int]]:
+    """Return the zeros before and after each spatial dimension, automatic padding worked out."""
+    auto = node.attributes.get("auto_pad", b"NOTSET")
+    count = len(spatial)
+    if auto in (b"SAME_UPPER", b"SAME_LOWER"):
+        before, after = [], []
+        for size, kernel, stride, dilation in zip(spatial, sizes, strides, dilations, strict=True):
+            reach = (ceil(size / stride) - 1) * stride + (kernel - 1) * dilation + 1
+            total = max(reach - size, 0)
+            small, large = total // 2, total - total // 2
+            before.append(small if auto == b"SAME_UPPER" else large)
+            after.append(large if auto == b"SAME_UPPER" else small)
+        return before, after
+    pads = list(node.attributes.get("pads", [0] * 2 * count))
+    return pads[:count], pads[count:]
+
+
+def _pad_amounts(node: Node, stored: Stored) -> Pads:
+    """Return the zeros that a Pad adds around the last two dimensions; none if it does more."""
+    given = stored.get(node.inputs[1]) if len(node.inputs) > 1 else None
+    amounts = given.values().tolist() if given is not None else node.attributes.get("pads", [])
+    rank = len(amounts) // 2
+    is_plain = node.attributes.get("mode", b"constant") == b"constant" and len(node.inputs) < 4
+    value = stored.get(node.inputs[2]) if len(node.inputs) > 2 else None
+    if rank not in (3, 4) or not is_plain or (value is not None and value.values().any()):
+        return (0, 0, 0, 0)
+    before, after = amounts[:rank], amounts[rank:]
+    if any(before[:2]) or any(after[:2]) or min(amounts) < 0:
+        return (0, 0, 0, 0)
+    top, left = _pair(before[2:], 0)
+    bottom, right = _pair(after[2:], 0)
+    return top, left, bottom, right
+
+
+def _pair(values: list[int], fill: int) -> tuple[int, int]:
+    """Return (height, width); one value is a width, and of three the last two count."""
+    both = [fill, *values][-2:]
+    return both[0], both[1]
+
+
+def _zero_channels(node: Node, stored: Stored) -> int:
+    """Count output channels whose filter and bias are zero."""
+    weight = stored.get(node.inputs[1])
+    # An unsigned integer has a zero point above 0, so that a stored 0 is not the value zero.
+    if weight is None or np.issubdtype(weight.values().dtype, np.unsignedinteger):
+        return 0
+    values = weight.values()
+    is_zero = ~np.any(values.reshape(values.shape[0], -1), axis=1)
+    if is_zero.any() and len(node.inputs) > 2 and node.inputs[2]:
+        bias = stored.get(node.inputs[2])
+        is_zero &= bias.values().reshape(-1) == 0 if bias is not None else False
+    return int(is_zero.sum())
