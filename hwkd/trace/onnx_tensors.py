@@ -121,7 +121,7 @@ def _held_bytes(proto: TensorProto, claimed: int) -> int:
     elements = max(prod(proto.dims), 1)
     fields = (proto.float_data, proto.int32_data, proto.int64_data, proto.double_data)
     counts = [len(held) for held in (*fields, proto.uint64_data, proto.string_data)]
-    return max(counts) * claimed // elements
+    return int(max(counts) * claimed // elements)
 
 
 def _external(proto: TensorProto, path: Path, claimed: int, what: str) -> tuple[Path, int]:
