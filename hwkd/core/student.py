@@ -33,7 +33,8 @@ LayerKind: TypeAlias = Literal[
 ]  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Not frozen: freezing triples the time of creation, and screening creates thousands a second.
+@dataclass(slots=True, kw_only=True, unsafe_hash=True)
 class Layer:
     """One step of a student; what an operator is in ONNX, with its normalisation and activation.
 

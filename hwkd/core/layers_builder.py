@@ -1,0 +1,286 @@
+"""Writes a student down layer by layer and works out every shape on the way.
+
+Search spaces use it so that none of them does shape arithmetic. It creates plain data and imports
+no deep-learning library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+from hwkd.core.student import Activation, Layer, LayerKind, Layers
+
+__all__ = ["LayersBuilder", "max_stages", "stem_stride"]
+
+# A stem that leaves more positions than this (64 x 64) costs more than any microcontroller has.
+_MAX_POSITIONS_AFTER_STEM = 4096
+
+
+class LayersBuilder:
+    """A student under construction; every method appends one layer and returns its name.
+
+    Inputs of shape (channels, time) become (channels, 1, time) in a first layer "to_image", so
+    that everything after it is two-dimensional. Convolution and pooling arguments are single
+    numbers, applied to both axes; an axis of length 1 has nothing to slide over and always gets a
+    window and stride of 1 there.
+
+    Attributes:
+        image: name of the layer (or "input") of shape (channels, height, width) to start from.
+    """
+
+    def __init__(self, input_shape: tuple[int, ...]) -> None:
+        """Start from an input shape without batch.
+
+        Raises:
+            ValueError: if it is neither (channels, time) nor (channels, height, width).
+        """
+        if len(input_shape) not in (2, 3) or min(input_shape) < 1:
+            raise ValueError(
+                f"input shape {input_shape}: expected (channels, time) or (channels, height, width)"
+            )
+        self._input_shape = input_shape
+        self._shapes: dict[str, tuple[int, ...]] = {"input": input_shape}
+        self._layers: list[Layer] = []
+        self._taps: dict[str, str] = {}
+        self.image = "input"
+        if len(input_shape) == 2:
+            channels, time = input_shape
+            self.image = self.reshape("input", "to_image", (channels, 1, time))
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Return the output shape of a layer, without batch."""
+        return self._shapes[name]
+
+    def conv(
+        self,
+        source: str,
+        name: str,
+        channels: int,
+        *,
+        kernel: int = 1,
+        stride: int = 1,
+        groups: int = 1,
+        norm: bool = True,
+        activation: Activation = "none",
+    ) -> str:
+        """Append a convolution with `kernel // 2` zeros on each side.
+
+        The window shrinks on axes that are too short for it: its outermost taps would only ever
+        read padding, and would still cost weights.
+        """
+        in_channels, height, width = self._image_shape(source)
+        if in_channels % groups or channels % groups:
+            raise ValueError(f"{name}: {in_channels} -> {channels} channels in {groups} groups")
+        kernel_h, kernel_w = _window(kernel, height), _window(kernel, width)
+        stride_h, stride_w = min(stride, height), min(stride, width)
+        pad_h, pad_w = kernel_h // 2, kernel_w // 2
+        shape = (
+            channels,
+            (height + 2 * pad_h - kernel_h) // stride_h + 1,
+            (width + 2 * pad_w - kernel_w) // stride_w + 1,
+        )
+        self._claim(name, shape)
+        self._layers.append(
+            Layer(
+                name=name,
+                kind="conv",
+                inputs=(source,),
+                shape=shape,
+                kernel=(kernel_h, kernel_w),
+                stride=(stride_h, stride_w),
+                pads=(pad_h, pad_w, pad_h, pad_w),
+                groups=groups,
+                norm=norm,
+                activation=activation,
+            )
+        )
+        return name
+
+    def depthwise(
+        self,
+        source: str,
+        name: str,
+        *,
+        kernel: int,
+        stride: int = 1,
+        activation: Activation = "none",
+    ) -> str:
+        """Append a normalised convolution that keeps the channels apart."""
+        channels = self._shapes[source][0]
+        return self.conv(
+            source, name, channels,
+            kernel=kernel, stride=stride, groups=channels, activation=activation,
+        )  # fmt: skip
+
+    def linear(
+        self,
+        source: str,
+        name: str,
+        features: int,
+        *,
+        norm: bool = False,
+        activation: Activation = "none",
+    ) -> str:
+        """Append a fully connected layer on a vector."""
+        if len(self._shapes[source]) != 1:
+            raise ValueError(
+                f"{name}: {source} has shape {self._shapes[source]}, expected a vector"
+            )
+        return self._append("linear", name, (source,), (features,), norm, activation)
+
+    def add(self, first: str, second: str, name: str, *, activation: Activation = "none") -> str:
+        """Append an element-wise sum; axes of length 1 are broadcast."""
+        shape = self._broadcast(first, second)
+        return self._append("add", name, (first, second), shape, False, activation)
+
+    def mul(self, first: str, second: str, name: str, *, activation: Activation = "none") -> str:
+        """Append an element-wise product; axes of length 1 are broadcast."""
+        shape = self._broadcast(first, second)
+        return self._append("mul", name, (first, second), shape, False, activation)
+
+    def matmul(self, first: str, second: str, name: str) -> str:
+        """Append a matrix product over the last two axes; the axes before them must be equal."""
+        a, b = self._shapes[first], self._shapes[second]
+        if len(a) < 2 or a[:-2] != b[:-2] or a[-1] != b[-2]:
+            raise ValueError(f"{name}: cannot multiply {first} {a} by {second} {b}")
+        return self._append("matmul", name, (first, second), (*a[:-1], b[-1]))
+
+    def global_avg_pool(self, source: str, name: str) -> str:
+        """Append the mean over height and width, shape (channels, 1, 1)."""
+        channels = self._image_shape(source)[0]
+        return self._append("global_avg_pool", name, (source,), (channels, 1, 1))
+
+    def avg_pool(self, source: str, name: str, *, kernel: int, stride: int | None = None) -> str:
+        """Append average pooling without padding; the stride defaults to the window."""
+        return self._pool("avg_pool", source, name, kernel, stride or kernel)
+
+    def max_pool(self, source: str, name: str, *, kernel: int, stride: int | None = None) -> str:
+        """Append maximum pooling without padding; the stride defaults to the window."""
+        return self._pool("max_pool", source, name, kernel, stride or kernel)
+
+    def reshape(self, source: str, name: str, shape: tuple[int, ...]) -> str:
+        """Append a change of shape, batch excluded."""
+        if prod(shape) != prod(self._shapes[source]):
+            raise ValueError(f"{name}: {source} {self._shapes[source]} has no shape {shape}")
+        return self._append("reshape", name, (source,), shape)
+
+    def transpose(self, source: str, name: str, permutation: Sequence[int]) -> str:
+        """Append a change of axes; `permutation` counts from 0 without the batch."""
+        axes = tuple(permutation)
+        old = self._shapes[source]
+        if sorted(axes) != list(range(len(old))):
+            raise ValueError(f"{name}: {axes} is no permutation of the axes of {source} {old}")
+        shape = tuple(old[axis] for axis in axes)
+        self._claim(name, shape)
+        self._layers.append(
+            Layer(name=name, kind="transpose", inputs=(source,), shape=shape, permutation=axes)
+        )
+        return name
+
+    def squeeze_excite(self, source: str, name: str, *, reduction: int = 4) -> str:
+        """Append five layers that scale each channel by a gate computed from the channel means.
+
+        Source:
+            Hu et al. 2018, arXiv:1709.01507; the hard sigmoid is that of arXiv:1905.02244.
+        """
+        channels = self._shapes[source][0]
+        hidden = max(4, channels // reduction)
+        mean = self.global_avg_pool(source, f"{name}_mean")
+        small = self.conv(mean, f"{name}_reduce", hidden, norm=False, activation="relu")
+        gate = self.conv(small, f"{name}_gate", channels, norm=False, activation="hard_sigmoid")
+        return self.mul(source, gate, f"{name}_scale")
+
+    def classifier(self, source: str, num_outputs: int) -> str:
+        """Append global pooling and the layer "logits"; taps the pooled vector as "embedding"."""
+        mean = self.global_avg_pool(source, "pool")
+        embedding = self.reshape(mean, "embedding", (self._shapes[mean][0],))
+        self.tap("embedding", embedding)
+        return self.linear(embedding, "logits", num_outputs)
+
+    def tap(self, place: str, name: str) -> None:
+        """Name a place ("stage1", "embedding") whose output distillation may read."""
+        self._taps[place] = name
+
+    def build(self) -> Layers:
+        """Return the finished description; the last layer appended gives the logits."""
+        return Layers(
+            input_shape=self._input_shape, layers=tuple(self._layers), taps=dict(self._taps)
+        )
+
+    def _append(
+        self,
+        kind: LayerKind,
+        name: str,
+        inputs: tuple[str, ...],
+        shape: tuple[int, ...],
+        norm: bool = False,
+        activation: Activation = "none",
+    ) -> str:
+        self._claim(name, shape)
+        self._layers.append(
+            Layer(
+                name=name, kind=kind, inputs=inputs, shape=shape, norm=norm, activation=activation
+            )
+        )
+        return name
+
+    def _claim(self, name: str, shape: tuple[int, ...]) -> None:
+        if name in self._shapes:
+            raise ValueError(f"two layers are called {name!r}")
+        # Names become ONNX nodes, torch submodules and C identifiers.
+        if not name.isidentifier():
+            raise ValueError(f"layer name {name!r}: use letters, digits and underscores")
+        self._shapes[name] = shape
+
+    def _image_shape(self, source: str) -> tuple[int, int, int]:
+        shape = self._shapes[source]
+        if len(shape) != 3:
+            raise ValueError(f"{source} has shape {shape}, expected (channels, height, width)")
+        return shape
+
+    def _broadcast(self, first: str, second: str) -> tuple[int, ...]:
+        a, b = self._shapes[first], self._shapes[second]
+        if len(a) != len(b) or any(m != n and 1 not in (m, n) for m, n in zip(a, b, strict=True)):
+            raise ValueError(f"{first} {a} and {second} {b} do not broadcast")
+        return tuple(map(max, a, b))
+
+    def _pool(self, kind: LayerKind, source: str, name: str, kernel: int, stride: int) -> str:
+        channels, height, width = self._image_shape(source)
+        windows = (min(kernel, height), min(kernel, width))
+        strides = (min(stride, height), min(stride, width))
+        shape = (
+            channels,
+            (height - windows[0]) // strides[0] + 1,
+            (width - windows[1]) // strides[1] + 1,
+        )
+        self._claim(name, shape)
+        self._layers.append(
+            Layer(
+                name=name, kind=kind, inputs=(source,), shape=shape, kernel=windows, stride=strides
+            )
+        )
+        return name
+
+
+def stem_stride(input_shape: tuple[int, ...]) -> int:
+    """Return the smallest power of two that leaves a stem of at most 4096 positions.
+
+    Images up to 64 x 64 keep their full resolution at first; 96 x 96 is halved.
+    """
+    axes = len(input_shape) - 1
+    stride = 1
+    while prod(input_shape[1:]) > _MAX_POSITIONS_AFTER_STEM * stride**axes:
+        stride *= 2
+    return stride
+
+
+def max_stages(input_shape: tuple[int, ...]) -> int:
+    """Return how many stages, each after the first halving the map, suit an input: 1 to 4."""
+    longest = max(input_shape[1:]) // stem_stride(input_shape)
+    return max(1, min(4, longest.bit_length() - 1))
+
+
+def _window(kernel: int, length: int) -> int:
+    """Return the widest odd window up to `kernel` whose every tap reads the axis somewhere."""
+    return min(kernel, 2 * length - 1)

@@ -1,0 +1,60 @@
+"""Opens ONNX files in ONNX Runtime the same way everywhere and runs arrays through them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import onnxruntime as ort
+
+from hwkd.core.errors import ModelFileError
+
+__all__ = ["open_session", "predict"]
+
+_FloatArray: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
+_ERRORS_ONLY = 3
+
+
+def open_session(path: Path, *, threads: int = 1) -> ort.InferenceSession:
+    """Open a float or QDQ int8 model on the CPU.
+
+    Args:
+        path: an ONNX file.
+        threads: intra-op threads.
+
+    Raises:
+        ModelFileError: if the file is missing or ONNX Runtime cannot load it.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _ERRORS_ONLY
+    # By default ONNX Runtime on x86 rewrites signed 8-bit activations as unsigned ones.
+    options.add_session_config_entry("session.qdqisint8allowed", "1")
+    try:
+        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime raises a dozen unrelated classes
+        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ModelFileError(f"{path}: ONNX Runtime cannot load it: {first_line}") from error
+
+
+def predict(session: ort.InferenceSession, x: _FloatArray, *, batch_size: int = 256) -> _FloatArray:
+    """Return the first output of every sample.
+
+    Args:
+        session: from `open_session`; its first axis is symbolic or 1.
+        x: shape [samples, *input_shape], float32.
+        batch_size: samples at a time; lowered to 1 when the file fixes the batch to 1.
+
+    Returns:
+        Shape [samples, *output_shape].
+    """
+    argument = session.get_inputs()[0]
+    if isinstance(argument.shape[0], int):
+        batch_size = argument.shape[0]
+    parts = [
+        session.run(None, {argument.name: x[start : start + batch_size]})[0]
+        for start in range(0, len(x), batch_size)
+    ]
+    return np.concatenate(parts)

@@ -1,0 +1,212 @@
+"""Makes the torch module of a student from its description; one builder for every search space."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from functools import partial
+from math import prod, sqrt
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+from torch.nn.utils import skip_init
+
+from hwkd.core.student import Activation, Layer, Layers
+
+__all__ = ["StudentModule", "Weighted", "build_module"]
+
+
+def build_module(layers: Layers, seed: int) -> StudentModule:
+    """Build a student with random weights.
+
+    Args:
+        layers: the description.
+        seed: decides the weights; torch's global generator is neither read nor moved.
+
+    Returns:
+        A module in training mode on the CPU in the channels-last layout, which is the faster one
+        for convolutions of few channels.
+    """
+    module = StudentModule(layers)
+    generator = torch.Generator().manual_seed(seed)
+    for step in module.steps.values():
+        if isinstance(step, Weighted):
+            step.reset(generator)
+    return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+class StudentModule(nn.Module):
+    """A student network; maps inputs [batch, *input_shape] to logits [batch, outputs].
+
+    Attributes:
+        layers: the description it was built from.
+        steps: one submodule for each layer, under the layer's name.
+    """
+
+    def __init__(self, layers: Layers) -> None:
+        """Create the submodules with uninitialised weights; use `build_module`."""
+        super().__init__()
+        self.layers = layers
+        shapes = {"input": layers.input_shape}
+        self.steps = nn.ModuleDict()
+        for layer in layers.layers:
+            self.steps[layer.name] = _step(layer, shapes[layer.inputs[0]])
+            shapes[layer.name] = layer.shape
+        self._last_uses = _last_uses(layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the logits, shape [batch, outputs]."""
+        return self.forward_taps(x, ())[0]
+
+    def forward_taps(self, x: Tensor, names: Collection[str]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the logits and the outputs of named layers, with their gradients.
+
+        Args:
+            x: shape [batch, *input_shape].
+            names: layer names, usually values of `layers.taps`.
+
+        Returns:
+            Logits and name -> output after the activation, shape [batch, *layer.shape].
+
+        Raises:
+            KeyError: if a name is no layer.
+        """
+        values = {"input": x}
+        kept: dict[str, Tensor] = {}
+        for layer, step in zip(self.layers.layers, self.steps.values(), strict=True):
+            inputs = [values[name] for name in layer.inputs]
+            x = values[layer.name] = step(*inputs)
+            if layer.name in names:
+                kept[layer.name] = x
+            # Without gradients this frees memory as early as the device would.
+            for name in self._last_uses[layer.name]:
+                del values[name]
+        return x, {name: kept[name] for name in names}
+
+
+class Weighted(nn.Module):
+    """A convolution or linear layer with its normalisation and activation.
+
+    Attributes:
+        core: `nn.Conv2d` or `nn.Linear`; has a bias only when no normalisation follows.
+        norm: batch normalisation or None.
+    """
+
+    def __init__(
+        self,
+        core: nn.Conv2d | nn.Linear,
+        norm: nn.BatchNorm2d | nn.BatchNorm1d | None,
+        activation: Activation,
+        padding: tuple[int, int, int, int],
+    ) -> None:
+        """Combine the parts; `padding` (left, right, top, bottom) is what `core` cannot pad."""
+        super().__init__()
+        self.core = core
+        self.norm = norm
+        # In place: neither normalisation nor convolution needs its own output for gradients.
+        self._activation = _activation(activation, in_place=True)
+        self._is_rectified = activation in ("relu", "relu6")
+        self._padding = padding if any(padding) else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply padding, weights, normalisation and activation."""
+        if self._padding is not None:
+            x = F.pad(x, self._padding)
+        x = self.core(x)
+        if self.norm is not None:
+            x = self.norm(x)
+        return self._activation(x)
+
+    @torch.no_grad()
+    def reset(self, generator: torch.Generator) -> None:
+        """Draw new weights: He's normal with fan-in, unit gain where no rectifier follows."""
+        weight = self.core.weight
+        gain = sqrt(2.0) if self._is_rectified else 1.0
+        weight.normal_(0.0, gain / sqrt(prod(weight.shape[1:])), generator=generator)
+        if self.core.bias is not None:
+            self.core.bias.zero_()
+        if self.norm is not None:
+            self.norm.reset_parameters()
+
+
+class _Unweighted(nn.Module):
+    """A layer without parameters."""
+
+    def __init__(self, layer: Layer) -> None:
+        super().__init__()
+        self._compute = _compute(layer)
+        # Reshape and transpose return views, whose base other layers may read.
+        in_place = layer.kind not in ("reshape", "transpose")
+        self._activation = _activation(layer.activation, in_place=in_place)
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return self._activation(self._compute(*inputs))
+
+
+def _activation(activation: Activation, *, in_place: bool) -> Callable[[Tensor], Tensor]:
+    functions: dict[Activation, Callable[[Tensor], Tensor]] = {
+        "none": _identity,
+        "relu": partial(F.relu, inplace=in_place),
+        "relu6": partial(F.relu6, inplace=in_place),
+        "hard_swish": F.hardswish,
+        "hard_sigmoid": F.hardsigmoid,
+    }
+    return functions[activation]
+
+
+def _identity(x: Tensor) -> Tensor:
+    return x
+
+
+def _step(layer: Layer, input_shape: tuple[int, ...]) -> nn.Module:
+    if layer.kind == "conv":
+        return _conv(layer, input_shape[0])
+    if layer.kind == "linear":
+        core = skip_init(nn.Linear, input_shape[0], layer.shape[0], bias=not layer.norm)
+        norm = nn.BatchNorm1d(layer.shape[0]) if layer.norm else None
+        return Weighted(core, norm, layer.activation, (0, 0, 0, 0))
+    return _Unweighted(layer)
+
+
+def _conv(layer: Layer, in_channels: int) -> Weighted:
+    top, left, bottom, right = layer.pads
+    is_symmetric = top == bottom and left == right
+    core = skip_init(
+        nn.Conv2d,
+        in_channels,
+        layer.shape[0],
+        layer.kernel,
+        layer.stride,
+        padding=(top, left) if is_symmetric else 0,
+        groups=layer.groups,
+        bias=not layer.norm,
+    )
+    norm = nn.BatchNorm2d(layer.shape[0]) if layer.norm else None
+    padding = (0, 0, 0, 0) if is_symmetric else (left, right, top, bottom)
+    return Weighted(core, norm, layer.activation, padding)
+
+
+def _compute(layer: Layer) -> Callable[..., Tensor]:
+    """Return the function of a layer without weights."""
+    kernel, stride, shape = layer.kernel, layer.stride, layer.shape
+    axes = (0, *(axis + 1 for axis in layer.permutation))
+    functions: dict[str, Callable[..., Tensor]] = {
+        "add": torch.add,
+        "mul": torch.mul,
+        "matmul": torch.matmul,
+        "global_avg_pool": lambda x: F.adaptive_avg_pool2d(x, 1),
+        "avg_pool": lambda x: F.avg_pool2d(x, kernel, stride),
+        "max_pool": lambda x: F.max_pool2d(x, kernel, stride),
+        "reshape": lambda x: x.reshape(x.shape[0], *shape),
+        "transpose": lambda x: x.permute(axes),
+    }
+    return functions[layer.kind]
+
+
+def _last_uses(layers: Layers) -> dict[str, tuple[str, ...]]:
+    """Map each layer to the values that nothing after it reads."""
+    reader = {name: layer.name for layer in layers.layers for name in layer.inputs}
+    return {
+        layer.name: tuple(name for name, last in reader.items() if last == layer.name)
+        for layer in layers.layers
+    }

@@ -1,0 +1,114 @@
+"""Depthwise-separable students: MobileNet's blocks at microcontroller width."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from hwkd.core.catalog import SEARCH_SPACES
+from hwkd.core.layers_builder import LayersBuilder, max_stages, stem_stride
+from hwkd.core.student import Activation, Chooser, Layers, ParamValue, StudentSpec
+
+__all__ = ["DepthwiseSpace"]
+
+
+@dataclass(frozen=True)
+class DepthwiseSpace:
+    """A stem, up to four stages of separable or inverted-residual blocks, pooling, a classifier.
+
+    The first stage keeps the stem's resolution; each later one halves it or keeps it. With an
+    expansion of 1 a block is depthwise and pointwise (arXiv:1704.04861); above, it widens first
+    and ends linearly (arXiv:1801.04381).
+    """
+
+    name: str = "depthwise"
+    summary: str = "depthwise-separable and inverted-residual convolutions, squeeze-excite"
+
+    def suggest(
+        self, chooser: Chooser, *, input_shape: tuple[int, ...], num_outputs: int
+    ) -> StudentSpec:
+        """Sample widths, depths, kernels, expansions, strides, squeeze-excite and activation."""
+        base = stem_stride(input_shape)
+        most = max_stages(input_shape)
+        stages = chooser.integer("stages", min(2, most), most)
+        params: dict[str, ParamValue] = {
+            "activation": chooser.categorical("activation", ("relu", "relu6", "hard_swish")),
+            "stem_channels": chooser.integer("stem_channels", 8, 32, step=4),
+            "stem_stride": chooser.categorical("stem_stride", (base, 2 * base)),
+            "stages": stages,
+            "squeeze_excite": chooser.categorical("squeeze_excite", ("none", "last", "all")),
+            "head_channels": chooser.categorical("head_channels", (0, 48, 64)),
+        }
+        for stage in range(1, stages + 1):
+            low, high = (8, 24) if stage == 1 else (16, 40) if stage == 2 else (16, 64)
+            key = f"stage{stage}"
+            params[f"{key}_channels"] = chooser.integer(f"{key}_channels", low, high, step=8)
+            params[f"{key}_blocks"] = chooser.integer(f"{key}_blocks", 1, 3)
+            params[f"{key}_kernel"] = chooser.categorical(f"{key}_kernel", (3, 5))
+            params[f"{key}_expansion"] = chooser.categorical(f"{key}_expansion", (1, 2, 3))
+            if stage > 1:
+                params[f"{key}_stride"] = chooser.categorical(f"{key}_stride", (1, 2))
+        return StudentSpec(
+            space=self.name, params=params, input_shape=input_shape, num_outputs=num_outputs
+        )
+
+    def layers(self, spec: StudentSpec) -> Layers:
+        """Describe the network of a spec."""
+        p = spec.params
+        activation = cast(Activation, p["activation"])
+        builder = LayersBuilder(spec.input_shape)
+        stride = int(p["stem_stride"])
+        x = builder.conv(
+            builder.image, "stem", int(p["stem_channels"]),
+            kernel=max(3, stride + 1 - stride % 2), stride=stride, activation=activation,
+        )  # fmt: skip
+        stages = int(p["stages"])
+        for stage in range(1, stages + 1):
+            key = f"stage{stage}"
+            squeeze = p["squeeze_excite"] == "all" or (
+                p["squeeze_excite"] == "last" and stage == stages
+            )
+            for block in range(1, int(p[f"{key}_blocks"]) + 1):
+                x = _block(
+                    builder, x, f"{key}_block{block}", int(p[f"{key}_channels"]),
+                    kernel=int(p[f"{key}_kernel"]),
+                    stride=int(p[f"{key}_stride"]) if stage > 1 and block == 1 else 1,
+                    expansion=int(p[f"{key}_expansion"]),
+                    squeeze=squeeze,
+                    activation=activation,
+                )  # fmt: skip
+            builder.tap(key, x)
+        if p["head_channels"]:
+            x = builder.conv(x, "head", int(p["head_channels"]), activation=activation)
+        builder.classifier(x, spec.num_outputs)
+        return builder.build()
+
+
+def _block(
+    builder: LayersBuilder,
+    source: str,
+    name: str,
+    channels: int,
+    *,
+    kernel: int,
+    stride: int,
+    expansion: int,
+    squeeze: bool,
+    activation: Activation,
+) -> str:
+    """Append one block; it has a skip connection when it keeps its input's shape."""
+    x = source
+    if expansion > 1:
+        hidden = expansion * builder.shape(source)[0]
+        x = builder.conv(x, f"{name}_expand", hidden, activation=activation)
+    x = builder.depthwise(x, f"{name}_spatial", kernel=kernel, stride=stride, activation=activation)
+    if squeeze:
+        x = builder.squeeze_excite(x, f"{name}_se")
+    skips = stride == 1 and builder.shape(source)[0] == channels
+    # Separable blocks end with an activation, inverted residuals do not.
+    last: Activation = activation if expansion == 1 else "none"
+    x = builder.conv(x, f"{name}_project", channels, activation="none" if skips else last)
+    return builder.add(source, x, f"{name}_skip", activation=last) if skips else x
+
+
+SEARCH_SPACES.register("depthwise")(DepthwiseSpace())

@@ -1,0 +1,104 @@
+"""Narrow and deep students: few channels, many full convolutions, skip connections."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from hwkd.core.catalog import SEARCH_SPACES
+from hwkd.core.layers_builder import LayersBuilder, max_stages, stem_stride
+from hwkd.core.student import Activation, Chooser, Layers, ParamValue, StudentSpec
+
+__all__ = ["NarrowDeepSpace"]
+
+
+@dataclass(frozen=True)
+class NarrowDeepSpace:
+    """Residual blocks of full convolutions (arXiv:1512.03385) with 6 to 40 channels.
+
+    Few channels mean few biases and scales, so nearly every byte is a weight; many layers mean a
+    large receptive field and many non-linearities per byte.
+    """
+
+    name: str = "narrow_deep"
+    summary: str = "few channels, many layers: residual blocks of full convolutions"
+
+    def suggest(
+        self, chooser: Chooser, *, input_shape: tuple[int, ...], num_outputs: int
+    ) -> StudentSpec:
+        """Sample widths, depths, kernels, strides and the activation."""
+        base = stem_stride(input_shape)
+        most = min(3, max_stages(input_shape))
+        stages = chooser.integer("stages", min(2, most), most)
+        params: dict[str, ParamValue] = {
+            "activation": chooser.categorical("activation", ("relu", "relu6", "hard_swish")),
+            "stem_channels": chooser.integer("stem_channels", 6, 24, step=2),
+            "stem_stride": chooser.categorical("stem_stride", (base, 2 * base)),
+            "stages": stages,
+            "convs_per_block": chooser.integer("convs_per_block", 1, 2),
+        }
+        for stage in range(1, stages + 1):
+            low, high = (6, 20) if stage == 1 else (8, 28) if stage == 2 else (12, 40)
+            key = f"stage{stage}"
+            params[f"{key}_channels"] = chooser.integer(f"{key}_channels", low, high, step=2)
+            params[f"{key}_blocks"] = chooser.integer(f"{key}_blocks", 1, 4)
+            # Along time a wide window is cheap; in an image it costs its square.
+            kernels = (3, 5, 9) if len(input_shape) == 2 else (3,)
+            if len(kernels) > 1:
+                params[f"{key}_kernel"] = chooser.categorical(f"{key}_kernel", kernels)
+        return StudentSpec(
+            space=self.name, params=params, input_shape=input_shape, num_outputs=num_outputs
+        )
+
+    def layers(self, spec: StudentSpec) -> Layers:
+        """Describe the network of a spec."""
+        p = spec.params
+        activation = cast(Activation, p["activation"])
+        builder = LayersBuilder(spec.input_shape)
+        stride = int(p["stem_stride"])
+        x = builder.conv(
+            builder.image, "stem", int(p["stem_channels"]),
+            kernel=max(3, stride + 1 - stride % 2), stride=stride, activation=activation,
+        )  # fmt: skip
+        for stage in range(1, int(p["stages"]) + 1):
+            key = f"stage{stage}"
+            for block in range(1, int(p[f"{key}_blocks"]) + 1):
+                x = _block(
+                    builder, x, f"{key}_block{block}", int(p[f"{key}_channels"]),
+                    convs=int(p["convs_per_block"]),
+                    kernel=int(p.get(f"{key}_kernel", 3)),
+                    stride=2 if stage > 1 and block == 1 else 1,
+                    activation=activation,
+                )  # fmt: skip
+            builder.tap(key, x)
+        builder.classifier(x, spec.num_outputs)
+        return builder.build()
+
+
+def _block(
+    builder: LayersBuilder,
+    source: str,
+    name: str,
+    channels: int,
+    *,
+    convs: int,
+    kernel: int,
+    stride: int,
+    activation: Activation,
+) -> str:
+    """Append a residual block; a 1x1 convolution carries the skip where the shape changes."""
+    x = source
+    for index in range(1, convs + 1):
+        x = builder.conv(
+            x, f"{name}_conv{index}", channels,
+            kernel=kernel,
+            stride=stride if index == 1 else 1,
+            activation=activation if index < convs else "none",
+        )  # fmt: skip
+    skip = source
+    if builder.shape(source) != builder.shape(x):
+        skip = builder.conv(source, f"{name}_shortcut", channels, stride=stride)
+    return builder.add(skip, x, f"{name}_skip", activation=activation)
+
+
+SEARCH_SPACES.register("narrow_deep")(NarrowDeepSpace())
