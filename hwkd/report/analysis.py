@@ -1,0 +1,167 @@
+"""What a report derives from records: the best trial, how spaces compare, what was rejected."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from hwkd.core.pareto import pareto_front
+from hwkd.core.run_files import RunRecord
+from hwkd.core.trial import LimitName, TrialRecord, TrialState
+
+__all__ = [
+    "LimitRejections",
+    "SpaceSummary",
+    "best_record",
+    "count_state",
+    "judged_value",
+    "rejections_by_limit",
+    "running_best",
+    "summarise_spaces",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpaceSummary:
+    """How one search space did.
+
+    Attributes:
+        space: its name.
+        trials: candidates sampled by the search, by state.
+        on_front: undominated trials.
+        best_error: lowest validation error of an int8 student, 0 to 1; None without a completed
+            trial.
+        best_trial: the trial that reached it.
+        median_error: over completed trials.
+        fastest_s: lowest latency of a completed trial, s.
+    """
+
+    space: str
+    trials: dict[TrialState, int]
+    on_front: int
+    best_error: float | None
+    best_trial: int | None
+    median_error: float | None
+    fastest_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitRejections:
+    """Rejected trials that exceeded one limit.
+
+    Attributes:
+        limit_name: the limit.
+        limit: s, bytes or J.
+        exceeded: rejected trials over it.
+        alone: those that were over no other limit.
+        nearest_ratio: smallest excess (0.02 is 2% over).
+        median_ratio: median excess.
+        largest_ratio: largest excess.
+    """
+
+    limit_name: LimitName
+    limit: float
+    exceeded: int
+    alone: int
+    nearest_ratio: float
+    median_ratio: float
+    largest_ratio: float
+
+
+def count_state(records: Sequence[TrialRecord], state: TrialState) -> int:
+    """Count trials in a state."""
+    return sum(record.state == state for record in records)
+
+
+def judged_value(run: RunRecord, record: TrialRecord) -> float | None:
+    """Return the one number by which trials are ranked in history, smaller is better.
+
+    It is the weighted objective, or the validation error (0 to 1) when the search looked for a
+    Pareto front and no weights were in force. None unless the trial completed.
+    """
+    if record.state != "completed" or record.objective is None:
+        return None
+    return record.objective.value if run.objective.mode == "weighted" else _error(record)
+
+
+def best_record(run: RunRecord, records: Sequence[TrialRecord]) -> TrialRecord | None:
+    """Return the trial that was trained at full length, else the best so far, else None."""
+    if run.final is not None:
+        number = run.final.trial
+        return next((record for record in records if record.number == number), None)
+    judged = [(value, r) for r in records if (value := judged_value(run, r)) is not None]
+    return min(judged, key=lambda pair: (pair[0], pair[1].number))[1] if judged else None
+
+
+def running_best(
+    run: RunRecord, records: Sequence[TrialRecord]
+) -> tuple[tuple[int, float, float], ...]:
+    """Return (trial, its value, best value until then) for each completed trial, in order."""
+    rows: list[tuple[int, float, float]] = []
+    best = float("inf")
+    for record in records:
+        value = judged_value(run, record)
+        if value is None:
+            continue
+        best = min(best, value)
+        rows.append((record.number, value, best))
+    return tuple(rows)
+
+
+def summarise_spaces(records: Sequence[TrialRecord]) -> tuple[SpaceSummary, ...]:
+    """Compare the search spaces, by name; a trial without a spec belongs to none."""
+    fronts = [point.space for point in pareto_front(records)]
+    spaces = sorted({record.spec.space for record in records if record.spec is not None})
+    return tuple(_summarise(space, records, fronts.count(space)) for space in spaces)
+
+
+def rejections_by_limit(records: Sequence[TrialRecord]) -> tuple[LimitRejections, ...]:
+    """Say which limits rejected trials and by how much, the most frequent first."""
+    excesses: dict[LimitName, list[float]] = {}
+    alone: dict[LimitName, int] = {}
+    limits: dict[LimitName, float] = {}
+    for record in records:
+        if record.state != "rejected":
+            continue
+        for violation in record.violations:
+            name = violation.limit_name
+            limits[name] = violation.limit
+            excesses.setdefault(name, []).append(violation.excess_ratio)
+            alone[name] = alone.get(name, 0) + (len(record.violations) == 1)
+    rows = [
+        LimitRejections(
+            limit_name=name,
+            limit=limits[name],
+            exceeded=len(ratios),
+            alone=alone[name],
+            nearest_ratio=min(ratios),
+            median_ratio=median(ratios),
+            largest_ratio=max(ratios),
+        )
+        for name, ratios in excesses.items()
+    ]
+    return tuple(sorted(rows, key=lambda row: (-row.exceeded, row.limit_name)))
+
+
+def _summarise(space: str, records: Sequence[TrialRecord], on_front: int) -> SpaceSummary:
+    own = [record for record in records if record.spec is not None and record.spec.space == space]
+    scored = [
+        (error, r) for r in own if r.state == "completed" and (error := _error(r)) is not None
+    ]
+    best = min(scored, key=lambda pair: (pair[0], pair[1].number), default=None)
+    latencies = [latency for _, r in scored if (latency := r.latency_s) is not None]
+    states: tuple[TrialState, ...] = ("completed", "rejected", "duplicate", "failed")
+    return SpaceSummary(
+        space=space,
+        trials={state: count_state(own, state) for state in states},
+        on_front=on_front,
+        best_error=best[0] if best else None,
+        best_trial=best[1].number if best else None,
+        median_error=median(error for error, _ in scored) if scored else None,
+        fastest_s=min(latencies, default=None),
+    )
+
+
+def _error(record: TrialRecord) -> float | None:
+    return None if record.accuracy is None else 1.0 - record.accuracy.validation_int8

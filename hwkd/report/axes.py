@@ -1,0 +1,137 @@
+"""The cost axes of the Pareto pictures, shared by the page and the PNG."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import log10
+
+from hwkd.core.pareto import dominates
+from hwkd.core.run_files import DeviceRecord, LimitRecord, RunRecord
+from hwkd.core.trial import LimitName, TrialRecord
+from hwkd.report import format as fmt
+
+__all__ = ["CostAxis", "cost_axes", "latency_source", "scored_trials", "staircase"]
+
+# A limit farther away than this would squeeze the points into a corner; it is named at the edge.
+_DRAWN_WITHIN = 2.5
+_LOG_FROM_RATIO = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostAxis:
+    """One cost of the completed trials, in display units.
+
+    Attributes:
+        label: text of a button, for example "Latency".
+        title: of the axis, with unit and basis.
+        unit: display unit.
+        values: one per scored trial.
+        limit: hard limit on this cost, None without one.
+        is_log: the values span more than a factor of 20.
+        low: left end of the axis.
+        high: right end of the axis.
+    """
+
+    label: str
+    title: str
+    unit: fmt.Unit
+    values: tuple[float, ...]
+    limit: LimitRecord | None
+    is_log: bool
+    low: float
+    high: float
+
+    @property
+    def limit_at(self) -> float | None:
+        """Where to draw the limit; None without one or when it lies far outside."""
+        if self.limit is None:
+            return None
+        at = self.unit.of(self.limit.value)
+        return at if self.low <= at <= self.high else None
+
+    @property
+    def limit_text(self) -> str:
+        """What to write beside the limit, empty without one."""
+        if self.limit is None:
+            return ""
+        value = fmt.limit_value(self.limit.name, self.limit.value)
+        text = f"limit {value} ({self.limit.origin})"
+        return text if self.limit_at is not None else f"{text}, off scale →"
+
+    @property
+    def plotly_range(self) -> list[float]:
+        """The ends as plotly wants them: exponents of ten on a logarithmic axis."""
+        ends = [self.low, self.high]
+        return [log10(end) for end in ends] if self.is_log else ends
+
+
+def scored_trials(records: Sequence[TrialRecord]) -> tuple[TrialRecord, ...]:
+    """Return the completed trials that have an accuracy, a cost and a latency."""
+    return tuple(
+        record
+        for record in records
+        if record.state == "completed"
+        and record.accuracy is not None
+        and record.cost is not None
+        and record.latency_s is not None
+    )
+
+
+def cost_axes(run: RunRecord, scored: Sequence[TrialRecord]) -> tuple[CostAxis, ...]:
+    """Return latency, peak RAM and flash, and energy when every trial has one."""
+    costs = [record.cost for record in scored if record.cost is not None]
+    wanted: list[tuple[str, LimitName, str, list[float | None]]] = [
+        ("Latency", "latency", latency_source(run.device), [r.latency_s for r in scored]),
+        ("Peak RAM", "ram", "estimated", [float(cost.peak_ram_bytes) for cost in costs]),
+        ("Flash", "flash", "estimated", [float(cost.flash_bytes) for cost in costs]),
+        ("Energy", "energy", "estimated", [cost.energy_j for cost in costs]),
+    ]
+    axes = []
+    for label, name, source, values in wanted:
+        known = [value for value in values if value is not None]
+        if known and len(known) == len(scored):
+            axes.append(_axis(label, known, source, run.device.limit(name), name))
+    return tuple(axes)
+
+
+def latency_source(device: DeviceRecord) -> str:
+    """Say whether latencies are estimated or measured, and for which runtime and clock."""
+    version = f" {device.runtime_version}" if device.runtime_version else ""
+    runtime = f"{device.runtime}{version}, {device.dtype}"
+    if device.latency_basis == "measured":
+        return f"measured on this machine, {runtime}"
+    return f"estimated for {runtime}, {device.core} at {fmt.frequency(device.clock_hz)}"
+
+
+def staircase(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the corners of the lower-left boundary of (x, y) points, from left to right."""
+    front = sorted({p for p in points if not any(dominates(other, p) for other in points)})
+    corners: list[tuple[float, float]] = []
+    for x, y in front:
+        if corners:
+            corners.append((x, corners[-1][1]))
+        corners.append((x, y))
+    return corners
+
+
+def _axis(
+    label: str, known_si: list[float], source: str, limit: LimitRecord | None, name: LimitName
+) -> CostAxis:
+    unit = fmt.unit_of_limit(name, max(known_si))
+    values = tuple(unit.of(value) for value in known_si)
+    smallest, largest = min(values), max(values)
+    is_log = smallest > 0 and largest / smallest > _LOG_FROM_RATIO
+    edge = largest
+    if limit is not None and unit.of(limit.value) <= _DRAWN_WITHIN * largest:
+        edge = max(edge, unit.of(limit.value))
+    return CostAxis(
+        label=label,
+        title=f"{label}, {unit.name} ({source})",
+        unit=unit,
+        values=values,
+        limit=limit,
+        is_log=is_log,
+        low=smallest * 0.8 if is_log else 0.0,
+        high=(edge if edge > 0 else 1.0) * (1.25 if is_log else 1.08),
+    )

@@ -1,0 +1,162 @@
+"""Records in, report out: a pure function."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hwkd.core.pareto import pareto_front
+from hwkd.core.run_files import RunRecord
+from hwkd.core.trial import CostRecord, LimitName, TrialRecord
+from hwkd.report import format as fmt
+from hwkd.report.analysis import best_record, count_state
+from hwkd.report.axes import latency_source
+from hwkd.report.document import Headline, Report
+from hwkd.report.provenance_sections import caveat_section, data_section, environment_section
+from hwkd.report.search_sections import (
+    failure_section,
+    front_section,
+    history_section,
+    rejection_section,
+    space_section,
+)
+from hwkd.report.student_section import host_section, student_section
+
+__all__ = ["build_report"]
+
+
+def build_report(run: RunRecord, records: Sequence[TrialRecord]) -> Report:
+    """Turn the files of a run folder into everything that a page or a terminal shows.
+
+    Args:
+        run: facts of the search; `run.final` may still be None.
+        records: trials in any order and any state; none is fine.
+    """
+    ordered = tuple(sorted(records, key=lambda record: record.number))
+    best = best_record(run, ordered)
+    caveats = _all_caveats(run, best)
+    return Report(
+        title=f"{run.data.task} on {run.device.name}",
+        run=run,
+        records=ordered,
+        front=pareto_front(ordered),
+        best=best,
+        headlines=_headlines(run, ordered, best),
+        sections=(
+            front_section(run, ordered, best),
+            student_section(run, best),
+            host_section(run, best),
+            history_section(run, ordered),
+            space_section(run, ordered),
+            rejection_section(ordered),
+            failure_section(ordered),
+            data_section(run),
+            environment_section(run),
+            caveat_section(caveats),
+        ),
+        caveats=caveats,
+    )
+
+
+def _headlines(
+    run: RunRecord, records: Sequence[TrialRecord], best: TrialRecord | None
+) -> tuple[Headline, ...]:
+    lines = [*_accuracy_headlines(run, best)]
+    cost = run.final.cost if run.final is not None else (best.cost if best else None)
+    if best is not None and cost is not None:
+        lines += _cost_headlines(run, best, cost)
+    states = [
+        f"{count_state(records, state)} {state}" for state in ("completed", "rejected", "failed")
+    ]
+    if repeats := count_state(records, "duplicate"):
+        states.append(f"{repeats} repeated")
+    lines.append(Headline(label="Trials", value=str(len(records)), detail=", ".join(states)))
+    return tuple(lines)
+
+
+def _accuracy_headlines(run: RunRecord, best: TrialRecord | None) -> list[Headline]:
+    lines = []
+    final = run.final
+    if final is not None:
+        detail = f"float {fmt.percent(final.test_accuracy_float, decimals=2)}; test split read once"
+        value = fmt.percent(final.test_accuracy_int8, decimals=2)
+        lines.append(
+            Headline(label="Test accuracy, int8", value=value, detail=detail, basis="measured")
+        )
+    elif best is not None and best.accuracy is not None:
+        value = fmt.percent(best.accuracy.validation_int8, decimals=2)
+        detail = f"trial {best.number}, brief training"
+        label = "Validation accuracy, int8"
+        lines.append(Headline(label=label, value=value, detail=detail, basis="measured"))
+    if run.teacher is not None:
+        teacher = run.teacher
+        is_test = teacher.test_accuracy is not None
+        accuracy = teacher.test_accuracy if is_test else teacher.validation_accuracy
+        lines.append(
+            Headline(
+                label=f"Teacher, {'test' if is_test else 'validation'} accuracy",
+                value=fmt.percent(accuracy, decimals=2),
+                detail=teacher.description,
+                basis="measured",
+            )
+        )
+    return lines
+
+
+def _cost_headlines(run: RunRecord, best: TrialRecord, cost: CostRecord) -> list[Headline]:
+    final_profile = run.final.profile if run.final is not None else None
+    profile = final_profile or best.profile
+    is_measured = run.device.latency_basis == "measured"
+    measured_s = profile.median_s if profile is not None else None
+    latency_s = measured_s if is_measured else cost.latency_s
+    shown = fmt.time(latency_s)
+    lines = [
+        Headline(
+            label="Latency",
+            value=f"≥ {shown}" if cost.unsupported_ops and not is_measured else shown,
+            detail=latency_source(run.device),
+            basis=run.device.latency_basis,
+            used_ratio=_used(run, "latency", latency_s),
+        )
+    ]
+    amounts: list[tuple[str, LimitName, float]] = [
+        ("Peak RAM", "ram", cost.peak_ram_bytes),
+        ("Flash", "flash", cost.flash_bytes),
+    ]
+    if cost.energy_j is not None:
+        amounts.append(("Energy", "energy", cost.energy_j))
+    for label, name, amount in amounts:
+        limit = run.device.limit(name)
+        detail = (
+            "no limit"
+            if limit is None
+            else f"of {fmt.limit_value(name, limit.value)} ({limit.origin})"
+        )
+        lines.append(
+            Headline(
+                label=label,
+                value=fmt.limit_value(name, amount),
+                detail=detail,
+                basis="estimated",
+                used_ratio=_used(run, name, amount),
+            )
+        )
+    return lines
+
+
+def _used(run: RunRecord, name: LimitName, amount: float | None) -> float | None:
+    limit = run.device.limit(name)
+    return None if limit is None or amount is None else amount / limit.value
+
+
+def _all_caveats(run: RunRecord, best: TrialRecord | None) -> tuple[str, ...]:
+    found = list(run.caveats)
+    if run.status != "finished":
+        found.append(f"The search is not complete: {run.status}.")
+    cost = run.final.cost if run.final is not None else (best.cost if best else None)
+    if cost is not None and cost.unsupported_ops:
+        kinds = ", ".join(sorted(cost.unsupported_ops))
+        found.append(
+            f"The device model has no cost for {kinds}; the latency of the best student is a "
+            "lower bound."
+        )
+    return tuple(dict.fromkeys(found))

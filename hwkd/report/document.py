@@ -1,0 +1,189 @@
+"""A report as plain data, before it is a page, a terminal table or JSON.
+
+A column or a headline number has one `Basis`, so an estimated and a measured number cannot stand
+in the same column, and each renderer prints the basis beside the heading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from hwkd.core.pareto import FrontPoint
+from hwkd.core.run_files import RunRecord
+from hwkd.core.trial import TrialRecord
+
+__all__ = [
+    "Basis",
+    "Block",
+    "Cell",
+    "Chart",
+    "ChartView",
+    "Column",
+    "Facts",
+    "Headline",
+    "Note",
+    "Report",
+    "Section",
+    "Table",
+]
+
+# "estimated": the device model predicted it. "measured": a clock or a test split gave it.
+# None: neither applies (a name, a count, a limit).
+Basis: TypeAlias = Literal["estimated", "measured"] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """Heading of a table column.
+
+    Attributes:
+        title: heading without the basis.
+        basis: how every number of the column came about.
+        is_number: aligned right.
+    """
+
+    title: str
+    basis: Basis = None
+    is_number: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Text of a cell; `bar_ratio` (0 to 1) draws a bar behind it."""
+
+    text: str
+    bar_ratio: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Rows of text under headings.
+
+    Attributes:
+        title: caption.
+        columns: headings.
+        rows: as many cells as columns.
+        marked: indices of rows to stand out, for example the best trial.
+        note: what a reader must know to read it.
+        is_long: shown folded on the page.
+    """
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    marked: frozenset[int] = frozenset()
+    note: str = ""
+    is_long: bool = False
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(f"{self.title}: {len(row)} cells, {len(self.columns)} columns")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChartView:
+    """One of several views of a chart, chosen by a button.
+
+    Attributes:
+        label: text of the button.
+        data: trace property -> one value per trace (plotly `restyle`).
+        layout: layout property -> value (plotly `relayout`).
+    """
+
+    label: str
+    data: Mapping[str, list[Any]]
+    layout: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """A plotly figure as plain data; the first view is the one that `figure` shows.
+
+    Attributes:
+        key: unique in the page; letters and dashes.
+        title: caption.
+        figure: `{"data": [...], "layout": {...}}`.
+        views: none, or at least two.
+        note: how to read it.
+    """
+
+    key: str
+    title: str
+    figure: Mapping[str, Any]
+    views: tuple[ChartView, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Pairs of a name and a value."""
+
+    title: str
+    rows: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """Sentences; a warning stands out."""
+
+    lines: tuple[str, ...]
+    is_warning: bool = False
+
+
+Block: TypeAlias = Table | Chart | Facts | Note
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A titled part of the report; `key` is its anchor."""
+
+    key: str
+    title: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headline:
+    """One of the large numbers at the top.
+
+    Attributes:
+        label: what it is.
+        value: with its unit.
+        detail: runtime, interval or split that belongs to the number.
+        basis: how it came about.
+        used_ratio: part of its limit, 0 to more than 1; None without a limit.
+    """
+
+    label: str
+    value: str
+    detail: str = ""
+    basis: Basis = None
+    used_ratio: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Everything that a page, a terminal or a model card shows of one run.
+
+    Attributes:
+        title: of the page.
+        run: facts of the search.
+        records: every trial, by number.
+        front: undominated trials, fastest first.
+        best: the trial that was trained at full length, or the best so far.
+        headlines: the large numbers.
+        sections: in reading order.
+        caveats: everything to know before using a number.
+    """
+
+    title: str
+    run: RunRecord
+    records: tuple[TrialRecord, ...]
+    front: tuple[FrontPoint, ...] = ()
+    best: TrialRecord | None = None
+    headlines: tuple[Headline, ...] = ()
+    sections: tuple[Section, ...] = ()
+    caveats: tuple[str, ...] = field(default=())

@@ -1,0 +1,200 @@
+"""A report as one page that needs nothing but itself: no network, no file beside it.
+
+plotly.js travels inside the page, gzipped and in base64 (2 MB instead of 5), and is unpacked by the
+browser's own `DecompressionStream`. Everything except the charts is plain HTML, so the page says
+the same without scripts, and the PNG stands in for the Pareto chart.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from base64 import b64encode
+from functools import cache
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+
+from plotly.offline import get_plotlyjs
+
+from hwkd.core.paths import written_atomically
+from hwkd.report.document import (
+    Basis,
+    Block,
+    Cell,
+    Chart,
+    Column,
+    Facts,
+    Headline,
+    Note,
+    Report,
+    Section,
+    Table,
+)
+
+__all__ = ["render_html", "write_html"]
+
+_BARS_FULL = 100.0
+
+
+def write_html(report: Report, path: Path, *, picture: Path | None = None) -> None:
+    """Write the page, whole or not at all.
+
+    Args:
+        report: what to show.
+        path: the HTML file.
+        picture: PNG of the Pareto front, shown where scripts do not run.
+    """
+    page = render_html(report, picture_png=picture.read_bytes() if picture else None)
+    with written_atomically(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def render_html(report: Report, *, picture_png: bytes | None = None) -> str:
+    """Return the page as text."""
+    title = escape(report.title)
+    links = "".join(f'<a href="#{s.key}">{escape(s.title)}</a>' for s in report.sections)
+    body = "".join(_section(section, picture_png) for section in report.sections)
+    cards = "".join(_card(headline) for headline in report.headlines)
+    run = report.run
+    facts = f"{run.created_at} · seed {run.seed} · hwkd {run.hwkd_version} · {run.status}"
+    caveats = (
+        f'<p class="caveat-link"><a href="#caveats">{len(report.caveats)} caveats</a> '
+        "to read before using a number</p>"
+        if report.caveats
+        else ""
+    )
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{title}: hwkd search</title><style>{_asset('page.css')}</style></head><body>"
+        f'<header><div><p class="kicker">hwkd search report</p><h1>{title}</h1>'
+        f'<p class="muted">{escape(facts)}</p>{caveats}</div>'
+        '<button id="theme" type="button" title="Light or dark">◐</button></header>'
+        f'<nav>{links}</nav><main><div class="cards">{cards}</div>{body}</main>'
+        f'<script type="text/plain" id="plotly-gzip">{_plotly_gzip_base64()}</script>'
+        f"<script>{_asset('page.js')}</script></body></html>\n"
+    )
+
+
+def _section(section: Section, picture_png: bytes | None) -> str:
+    parts = []
+    for block in section.blocks:
+        parts.append(_block(block))
+        if isinstance(block, Chart) and block.views and section.key == "front" and picture_png:
+            image = b64encode(picture_png).decode()
+            parts.append(
+                f'<noscript><img alt="Pareto front" src="data:image/png;base64,{image}"></noscript>'
+            )
+    return f'<section id="{section.key}"><h2>{escape(section.title)}</h2>{"".join(parts)}</section>'
+
+
+def _block(block: Block) -> str:
+    if isinstance(block, Table):
+        return _table(block)
+    if isinstance(block, Chart):
+        return _chart(block)
+    if isinstance(block, Facts):
+        return _facts(block)
+    return _note(block)
+
+
+def _table(table: Table) -> str:
+    head = "".join(_heading(column) for column in table.columns)
+    rows = "".join(
+        f"<tr{' class=marked' if index in table.marked else ''}>"
+        + "".join(_cell(cell, column) for cell, column in zip(row, table.columns, strict=True))
+        + "</tr>"
+        for index, row in enumerate(table.rows)
+    )
+    note = f'<p class="note">{escape(table.note)}</p>' if table.note else ""
+    body = (
+        f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+        f"</div>{note}"
+    )
+    title = escape(table.title)
+    if table.is_long:
+        return f"<details><summary>{title} ({len(table.rows)} rows)</summary>{body}</details>"
+    return f"<h3>{title}</h3>{body}"
+
+
+def _heading(column: Column) -> str:
+    kind = ' class="number"' if column.is_number else ""
+    return f"<th{kind}>{escape(column.title)}{_badge(column.basis)}</th>"
+
+
+def _cell(cell: Cell, column: Column) -> str:
+    kind = ' class="number"' if column.is_number else ""
+    bar = ""
+    if cell.bar_ratio is not None:
+        width = min(_BARS_FULL, max(0.0, _BARS_FULL * cell.bar_ratio))
+        bar = f'<i class="bar" style="width:{width:.1f}%"></i>'
+    return f"<td{kind}>{bar}<span>{escape(cell.text)}</span></td>"
+
+
+def _badge(basis: Basis) -> str:
+    return "" if basis is None else f' <em class="badge {basis}">{basis}</em>'
+
+
+def _chart(chart: Chart) -> str:
+    buttons = "".join(
+        f'<button type="button" data-view="{index}"{" class=active" if index == 0 else ""}>'
+        f"{escape(view.label)}</button>"
+        for index, view in enumerate(chart.views)
+    )
+    bar = f'<div class="views" role="group" aria-label="View">{buttons}</div>' if buttons else ""
+    note = f'<p class="note">{escape(chart.note)}</p>' if chart.note else ""
+    payload = _script_json(
+        {
+            "figure": chart.figure,
+            "views": [{"data": view.data, "layout": view.layout} for view in chart.views],
+        }
+    )
+    height = chart.figure["layout"]["height"]
+    return (
+        f'<figure class="chart" id="chart-{chart.key}"><h3>{escape(chart.title)}</h3>{bar}'
+        f'<div class="plot" style="min-height:{height}px"></div>{note}'
+        f'<script type="application/json">{payload}</script></figure>'
+    )
+
+
+def _script_json(value: object) -> str:
+    """Return JSON that cannot close its script element, whatever text is inside."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _facts(facts: Facts) -> str:
+    rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts.rows)
+    return f'<h3>{escape(facts.title)}</h3><dl class="facts">{rows}</dl>'
+
+
+def _note(note: Note) -> str:
+    kind = "warning" if note.is_warning else "hint"
+    if len(note.lines) == 1:
+        return f'<p class="callout {kind}">{escape(note.lines[0])}</p>'
+    items = "".join(f"<li>{escape(line)}</li>" for line in note.lines)
+    return f'<ul class="callout {kind}">{items}</ul>'
+
+
+def _card(headline: Headline) -> str:
+    meter = ""
+    if headline.used_ratio is not None:
+        over = " over" if headline.used_ratio > 1 else ""
+        width = min(_BARS_FULL, _BARS_FULL * headline.used_ratio)
+        meter = f'<div class="meter{over}"><i style="width:{width:.1f}%"></i></div>'
+    return (
+        f'<div class="card"><p class="label">{escape(headline.label)}'
+        f'{_badge(headline.basis)}</p><p class="value">{escape(headline.value)}</p>{meter}'
+        f'<p class="detail">{escape(headline.detail)}</p></div>'
+    )
+
+
+def _asset(name: str) -> str:
+    return files("hwkd.report").joinpath(name).read_text(encoding="utf-8")
+
+
+@cache
+def _plotly_gzip_base64() -> str:
+    # A fixed time stamp in the gzip header: the same report is the same page, byte for byte.
+    return b64encode(gzip.compress(get_plotlyjs().encode(), 9, mtime=0)).decode()

@@ -1,0 +1,190 @@
+"""The model card that travels with an exported student: facts only, each with its basis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from hwkd.core.run_files import FinalRecord, RunRecord
+from hwkd.core.trial import CostRecord, TrialRecord
+from hwkd.report import format as fmt
+from hwkd.report.document import Facts, Table
+from hwkd.report.provenance_sections import command_line, device_facts, normalisation_rows
+from hwkd.report.student_section import accuracy_table, cost_facts, fit_table
+
+__all__ = ["model_card"]
+
+
+def model_card(run: RunRecord, record: TrialRecord) -> str:
+    """Return MODEL_CARD.md for one trial of a run.
+
+    Args:
+        run: facts of the search. Test accuracies and controls are stated only when `run.final`
+            belongs to `record`; of any other trial the card says that it was never tested.
+        record: the trial whose student is exported; it has a spec and a cost.
+
+    Raises:
+        ValueError: if the trial has no spec or no cost, so that there is nothing to export.
+    """
+    final = run.final if run.final is not None and run.final.trial == record.number else None
+    cost = final.cost if final is not None else record.cost
+    if record.spec is None or cost is None:
+        raise ValueError(f"trial {record.number} has no student")
+    # The card of another trial must not show the final student's test accuracy.
+    own = run if final is not None else run.model_copy(update={"final": None})
+    parts = [
+        f"# {_inline(run.data.task)} student {record.spec.key} for {_inline(run.device.name)}",
+        _what(run, record, cost),
+        _intended_use(run),
+        "## Input and normalisation",
+        _input(run, final),
+        "## Accuracy",
+        _accuracy_sentence(final, record),
+        _table(accuracy_table(own, record)),
+        "## Cost on the device",
+        "Everything in this part is estimated by the device model; nothing in it was measured."
+        if run.device.latency_basis == "estimated"
+        else "RAM and flash are estimated; the latency is measured, see below.",
+        _facts(cost_facts(cost)),
+        _table(fit_table(cost, run.device)),
+        *_measured(run, record, final),
+        "## Quantisation",
+        _quantisation(final),
+        "## How to repeat it",
+        f"```sh\n{command_line(run)}\n```",
+        _facts(device_facts(run)),
+        _versions(run),
+        "## Caveats",
+        "\n".join(f"- {_inline(line)}" for line in run.caveats) or "None was recorded.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _what(run: RunRecord, record: TrialRecord, cost: CostRecord) -> str:
+    space = record.spec.space if record.spec is not None else "unknown"
+    return (
+        f"A network of the search space `{space}` with {fmt.integer(cost.params)} parameters and "
+        f"{fmt.integer(cost.macs)} multiply-accumulates per inference, found by trial "
+        f"{record.number} of an hwkd {run.hwkd_version} search and distilled from a teacher. "
+        "`student.onnx` holds float32 weights, `student_int8.onnx` the quantised network and "
+        "`spec.json` the choices that build it."
+    )
+
+
+def _intended_use(run: RunRecord) -> str:
+    names = run.data.class_names
+    shown = ", ".join(_inline(name) for name in names[:20])
+    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+    return (
+        f"**Intended use:** telling {len(names)} classes apart ({shown}{more}) in inputs like "
+        f"those of the training data. **Not covered:** inputs of another origin, sensor or "
+        "preparation, and inputs of none of the classes; accuracy on them is unknown. The network "
+        "always names one of its classes."
+    )
+
+
+def _input(run: RunRecord, final: FinalRecord | None) -> str:
+    data = run.data
+    rows = [
+        ("data", data.source),
+        ("fingerprint, SHA-256", data.fingerprint),
+        ("input shape without batch", fmt.shape(data.input_shape)),
+        *normalisation_rows(data.normalisation),
+    ]
+    rows += [
+        (f"{split.name} split", f"{fmt.integer(split.samples)} examples") for split in data.splits
+    ]
+    text = _facts(Facts(title="", rows=tuple(rows)))
+    if final is None:
+        return text
+    scheme = final.quantisation
+    formula = (
+        f"q = round((raw - mean) / (std * {scheme.input_scale:.8g})) + "
+        f"{scheme.input_zero_point}, clipped to [-128, 127]"
+    )
+    return f"{text}\n\nThe int8 input that firmware computes: `{formula}`."
+
+
+def _accuracy_sentence(final: FinalRecord | None, record: TrialRecord) -> str:
+    if final is None:
+        return (
+            f"Trial {record.number} was trained briefly and was never tested. Its accuracies are "
+            "on the validation split, by which the search chose."
+        )
+    return (
+        "The test split was read once, after the search had chosen this student on the validation "
+        "split. A control is the same student trained otherwise; a gain smaller than the spread "
+        "of a control over its seeds is not a gain."
+    )
+
+
+def _measured(run: RunRecord, record: TrialRecord, final: FinalRecord | None) -> Iterable[str]:
+    profile = (final.profile if final is not None else None) or record.profile
+    if profile is None:
+        return ()
+    return (
+        "## Time on the machine that searched",
+        f"Measured: median {fmt.time(profile.median_s)}, 90th percentile "
+        f"{fmt.time(profile.p90_s)} of {profile.runs} runs, batch 1, {profile.threads} threads, "
+        f"ONNX Runtime {profile.runtime_version} on {_inline(profile.host)}."
+        + (
+            f" It says nothing about {_inline(run.device.name)}."
+            if run.device.latency_basis == "estimated"
+            else ""
+        ),
+    )
+
+
+def _quantisation(final: FinalRecord | None) -> str:
+    if final is None:
+        return "ONNX Runtime static QDQ, as for every trial of the search."
+    scheme = final.quantisation
+    rows = [
+        ("scheme", scheme.scheme),
+        ("calibration", f"{fmt.integer(scheme.calibration_samples)} examples of the train split"),
+        ("input", f"scale {scheme.input_scale:.8g}, zero point {scheme.input_zero_point}"),
+    ]
+    if scheme.output_scale is not None:
+        output = f"scale {scheme.output_scale:.8g}, zero point {scheme.output_zero_point}"
+        rows.append(("output", output))
+    return _facts(Facts(title="", rows=tuple(rows)))
+
+
+def _versions(run: RunRecord) -> str:
+    packages = {"Python": run.environment.python, **run.environment.packages}
+    listed = ", ".join(f"{name} {version}" for name, version in packages.items())
+    return f"Seed {run.seed}, {run.workers} workers, {_inline(run.environment.cpu)}. {listed}."
+
+
+def _facts(facts: Facts) -> str:
+    rows = "\n".join(f"| {_cell(name)} | {_cell(value)} |" for name, value in facts.rows)
+    return f"| | |\n|---|---|\n{rows}"
+
+
+def _table(table: Table) -> str:
+    head = [
+        column.title if column.basis is None else f"{column.title} ({column.basis})"
+        for column in table.columns
+    ]
+    lines = [
+        _line(head),
+        "|" + "|".join("--:" if c.is_number else "---" for c in table.columns) + "|",
+    ]
+    lines += [_line(cell.text for cell in row) for row in table.rows]
+    note = f"\n\n{table.note}" if table.note else ""
+    return "\n".join(lines) + note
+
+
+def _line(texts: Iterable[str]) -> str:
+    return "| " + " | ".join(_cell(text) for text in texts) + " |"
+
+
+def _cell(text: str) -> str:
+    return _inline(text).replace("|", "\\|")
+
+
+def _inline(text: str) -> str:
+    """Keep text from users from becoming Markdown or HTML: one line, no tags, no emphasis."""
+    flat = " ".join(text.split())
+    for mark in ("\\", "`", "*", "_", "[", "]", "<", ">", "#"):
+        flat = flat.replace(mark, f"\\{mark}")
+    return flat

@@ -1,0 +1,88 @@
+(async () => {
+  const root = document.documentElement;
+  const charts = [...document.querySelectorAll(".chart")].map((element) => ({
+    element,
+    plot: element.querySelector(".plot"),
+    ...JSON.parse(element.querySelector("script").textContent),
+  }));
+  const colour = (name) => getComputedStyle(root).getPropertyValue(name).trim();
+
+  // The figures carry no colours of text and grid; they come from the theme in force.
+  const themed = (layout) => {
+    const patch = {
+      paper_bgcolor: "rgba(0,0,0,0)",
+      plot_bgcolor: "rgba(0,0,0,0)",
+      "font.color": colour("--text"),
+      "font.family": getComputedStyle(document.body).fontFamily,
+      "hoverlabel.bgcolor": colour("--panel"),
+      "hoverlabel.bordercolor": colour("--line"),
+      "hoverlabel.font.color": colour("--text"),
+      "hoverlabel.align": "left",
+    };
+    for (const axis of ["xaxis", ...Object.keys(layout).filter((key) => key.startsWith("yaxis"))]) {
+      patch[`${axis}.gridcolor`] = colour("--line");
+      patch[`${axis}.zerolinecolor`] = colour("--line");
+      patch[`${axis}.automargin`] = true;
+    }
+    return patch;
+  };
+
+  const unpacked = async () => {
+    const text = document.getElementById("plotly-gzip").textContent;
+    const bytes = Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return new Response(stream).text();
+  };
+
+  const draw = async (chart) => {
+    const { data, layout } = chart.figure;
+    const options = { responsive: true, displaylogo: false, displayModeBar: "hover" };
+    await Plotly.newPlot(chart.plot, data, layout, options);
+    await Plotly.relayout(chart.plot, themed(layout));
+    const buttons = [...chart.element.querySelectorAll(".views button")];
+    buttons.forEach((button, index) => button.addEventListener("click", () => {
+      buttons.forEach((other) => other.classList.toggle("active", other === button));
+      Plotly.update(chart.plot, chart.views[index].data, chart.views[index].layout);
+    }));
+  };
+
+  const repaint = () => {
+    for (const chart of charts) Plotly.relayout(chart.plot, themed(chart.figure.layout));
+  };
+
+  try {
+    const script = document.createElement("script");
+    script.textContent = await unpacked();
+    document.head.append(script);
+  } catch (error) {
+    root.classList.add("no-charts");
+    document.querySelectorAll(".plot").forEach((plot) => {
+      plot.textContent = "This browser cannot unpack the chart library; the tables say the same.";
+    });
+    return;
+  }
+  for (const chart of charts) await draw(chart);
+
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  dark.addEventListener("change", repaint);
+  document.getElementById("theme").addEventListener("click", () => {
+    const now = root.dataset.theme || (dark.matches ? "dark" : "light");
+    root.dataset.theme = now === "dark" ? "light" : "dark";
+    repaint();
+  });
+
+  // Paper is light, and a folded table cannot be unfolded on it.
+  let before = null;
+  addEventListener("beforeprint", () => {
+    before = { theme: root.dataset.theme, folded: [...document.querySelectorAll("details:not([open])")] };
+    root.dataset.theme = "light";
+    before.folded.forEach((details) => { details.open = true; });
+    repaint();
+  });
+  addEventListener("afterprint", () => {
+    if (before.theme) root.dataset.theme = before.theme; else delete root.dataset.theme;
+    before.folded.forEach((details) => { details.open = false; });
+    repaint();
+  });
+  root.dataset.ready = "yes";
+})();

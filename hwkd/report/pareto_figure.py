@@ -1,0 +1,197 @@
+"""The interactive Pareto scatter: error against each cost, with the hard limits drawn in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from math import log10, sqrt
+from typing import Any
+
+import plotly.graph_objects as go
+
+from hwkd.core.pareto import pareto_front
+from hwkd.core.run_files import RunRecord
+from hwkd.core.trial import TrialRecord
+from hwkd.report import format as fmt
+from hwkd.report.axes import CostAxis, cost_axes, scored_trials, staircase
+from hwkd.report.document import Chart, ChartView
+from hwkd.report.figures import checked_figure
+from hwkd.report.palette import LIMIT_COLOUR, Style, styles_of
+
+__all__ = ["pareto_chart"]
+
+_SMALLEST_PX = 9.0
+_LARGEST_PX = 26.0
+_HOVER = (
+    "<b>trial %{customdata[0]}</b> · %{customdata[1]}<br>"
+    "validation error, int8 %{customdata[2]}<br>latency %{customdata[3]}<br>"
+    "peak RAM %{customdata[4]} (estimated)<br>flash %{customdata[5]} (estimated)<br>"
+    "MACs %{customdata[6]}<extra></extra>"
+)
+
+
+def pareto_chart(
+    run: RunRecord, records: Sequence[TrialRecord], best: TrialRecord | None
+) -> Chart | None:
+    """Draw every completed trial; None when there is none.
+
+    Colour and symbol tell the space, area the peak RAM; trials of the four-dimensional front are
+    solid, dominated ones pale. Views put latency, peak RAM, flash or energy on the x axis.
+    """
+    scored = scored_trials(records)
+    if not scored:
+        return None
+    axes = cost_axes(run, scored)
+    errors = [_error_percent(record) for record in scored]
+    groups = _groups(scored)
+    best_at = [i for i, r in enumerate(scored) if best is not None and r.number == best.number]
+    views = tuple(_view(axis, errors, [*groups.values(), best_at]) for axis in axes)
+    front = {point.trial for point in pareto_front(records)}
+    traces = [_line_trace()]
+    styles = styles_of(groups)
+    for space, members in groups.items():
+        traces.append(_space_trace(run, space, styles[space], scored, members, front))
+    traces.append(_best_trace())
+    for number, trace in enumerate(traces):
+        trace.update(x=views[0].data["x"][number], y=views[0].data["y"][number])
+    layout = {**_layout(), **views[0].layout}
+    return Chart(
+        key="pareto",
+        title="Validation error of the int8 student against its cost",
+        figure=checked_figure(traces, layout),
+        views=views if len(views) > 1 else (),
+        note="Area of a point: peak RAM. Solid: no other trial is better in error, latency, peak "
+        "RAM and flash together. Line: the front of the two quantities shown. Dashed: hard limit.",
+    )
+
+
+def _groups(scored: Sequence[TrialRecord]) -> dict[str, list[int]]:
+    groups: dict[str, list[int]] = {}
+    for index, record in enumerate(scored):
+        groups.setdefault(_space(record), []).append(index)
+    return dict(sorted(groups.items()))
+
+
+def _view(axis: CostAxis, errors: list[float], members: list[list[int]]) -> ChartView:
+    corners = staircase(list(zip(axis.values, errors, strict=True)))
+    xs = [[x for x, _ in corners]]
+    ys = [[y for _, y in corners]]
+    xs.extend([axis.values[i] for i in own] for own in members)
+    ys.extend([errors[i] for i in own] for own in members)
+    shapes: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    at = axis.limit_at
+    if at is not None:
+        line = {"color": LIMIT_COLOUR, "width": 1.5, "dash": "dash"}
+        shapes.append(
+            {"type": "line", "x0": at, "x1": at, "y0": 0, "y1": 1, "yref": "paper", "line": line}
+        )
+    if axis.limit_text:
+        is_far_right = at is None or at > 0.6 * axis.high
+        # plotly places annotations on a logarithmic axis by exponent, but shapes by value.
+        where: dict[str, Any] = {"x": 1.0, "xref": "paper"}
+        if at is not None:
+            where = {"x": log10(at) if axis.is_log else at}
+        annotations.append(
+            {
+                **where,
+                "y": 1.0,
+                "yref": "paper",
+                "text": escape(axis.limit_text),
+                "showarrow": False,
+                "xanchor": "right" if is_far_right else "left",
+                "yanchor": "top",
+                "font": {"color": LIMIT_COLOUR, "size": 12},
+            }
+        )
+    return ChartView(
+        label=axis.label,
+        data={"x": xs, "y": ys},
+        layout={
+            "xaxis.title.text": escape(axis.title),
+            "xaxis.type": "log" if axis.is_log else "linear",
+            "xaxis.range": axis.plotly_range,
+            "shapes": shapes,
+            "annotations": annotations,
+        },
+    )
+
+
+def _line_trace() -> go.Scatter:
+    line = {"color": "#8a94a6", "width": 1.5}
+    return go.Scatter(mode="lines", line=line, name="front in this view", hoverinfo="skip")
+
+
+def _best_trace() -> go.Scatter:
+    marker = {
+        "symbol": "star-open",
+        "size": 30,
+        "color": LIMIT_COLOUR,
+        "line": {"width": 2, "color": LIMIT_COLOUR},
+    }
+    return go.Scatter(mode="markers", marker=marker, name="best", hoverinfo="skip")
+
+
+def _space_trace(
+    run: RunRecord,
+    space: str,
+    style: Style,
+    scored: Sequence[TrialRecord],
+    members: list[int],
+    front: set[int],
+) -> go.Scatter:
+    largest = max(_ram(record) for record in scored)
+    own = [scored[index] for index in members]
+    marker = {
+        "color": style.colour,
+        "symbol": style.symbol,
+        "size": [_diameter_px(_ram(record), largest) for record in own],
+        "opacity": [1.0 if record.number in front else 0.38 for record in own],
+        "line": {"width": [1.5 if record.number in front else 0 for record in own]},
+    }
+    return go.Scatter(
+        mode="markers",
+        name=escape(space),
+        marker=marker,
+        customdata=[_hover_row(run, record) for record in own],
+        hovertemplate=_HOVER,
+    )
+
+
+def _hover_row(run: RunRecord, record: TrialRecord) -> list[str]:
+    cost = record.cost
+    texts = [
+        str(record.number),
+        _space(record),
+        f"{_error_percent(record):.2f} %",
+        f"{fmt.time(record.latency_s)} ({run.device.latency_basis})",
+        fmt.kib(cost.peak_ram_bytes if cost else None),
+        fmt.kib(cost.flash_bytes if cost else None),
+        fmt.count(cost.macs if cost else None),
+    ]
+    return [escape(text) for text in texts]
+
+
+def _diameter_px(ram_bytes: int, largest_bytes: int) -> float:
+    share = (ram_bytes / largest_bytes) if largest_bytes else 0.0
+    return round(_SMALLEST_PX + (_LARGEST_PX - _SMALLEST_PX) * sqrt(share), 1)
+
+
+def _ram(record: TrialRecord) -> int:
+    return record.cost.peak_ram_bytes if record.cost else 0
+
+
+def _space(record: TrialRecord) -> str:
+    return record.spec.space if record.spec else "unknown"
+
+
+def _error_percent(record: TrialRecord) -> float:
+    return 100 * (1 - record.accuracy.validation_int8) if record.accuracy else 100.0
+
+
+def _layout() -> dict[str, Any]:
+    return {
+        "height": 480,
+        "hovermode": "closest",
+        "yaxis": {"title": {"text": "validation error, %"}, "rangemode": "tozero"},
+    }

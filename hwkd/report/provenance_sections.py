@@ -1,0 +1,195 @@
+"""Sections about where the numbers come from: teacher, data, environment and how to repeat them."""
+
+from __future__ import annotations
+
+import shlex
+
+from hwkd.core.run_files import DataRecord, DeviceRecord, NormalisationRecord, RunRecord
+from hwkd.report import format as fmt
+from hwkd.report.axes import latency_source
+from hwkd.report.document import Block, Cell, Column, Facts, Note, Section, Table
+from hwkd.report.search_sections import limits_text
+
+__all__ = [
+    "caveat_section",
+    "command_line",
+    "data_section",
+    "device_facts",
+    "environment_section",
+    "normalisation_rows",
+    "teacher_facts",
+]
+
+_FEW_CLASSES = 20
+
+
+def data_section(run: RunRecord) -> Section:
+    """Show the teacher, the data, its splits and what firmware must do to a raw input."""
+    data = run.data
+    facts = Facts(
+        title="Data",
+        rows=(
+            ("task", data.task),
+            ("source", data.source),
+            ("input", fmt.shape(data.input_shape)),
+            ("classes", fmt.integer(len(data.class_names))),
+            ("seed of the splits", str(data.split_seed)),
+            ("fingerprint, SHA-256", data.fingerprint),
+            *normalisation_rows(data.normalisation),
+        ),
+    )
+    blocks: list[Block] = [teacher_facts(run), facts]
+    if data.notes:
+        blocks.append(Note(lines=data.notes))
+    blocks.append(_split_table(data))
+    return Section(key="data", title="Teacher and data", blocks=tuple(blocks))
+
+
+def teacher_facts(run: RunRecord) -> Facts:
+    """State what the teacher is and how good."""
+    teacher = run.teacher
+    if teacher is None:
+        return Facts(title="Teacher", rows=(("teacher", "none recorded"),))
+    origin = f"{teacher.kind}, from the cache of an earlier run" if teacher.from_cache else None
+    test = "not measured" if teacher.test_accuracy is None else _accuracy(teacher.test_accuracy)
+    return Facts(
+        title="Teacher",
+        rows=(
+            ("what", teacher.description),
+            ("origin", origin or teacher.kind),
+            ("validation accuracy, measured", _accuracy(teacher.validation_accuracy)),
+            ("test accuracy, measured", test),
+            ("time spent in this run", fmt.duration(teacher.seconds)),
+        ),
+    )
+
+
+def normalisation_rows(scale: NormalisationRecord) -> tuple[tuple[str, str], ...]:
+    """State what firmware does to a raw input before the network."""
+    raw = f"{scale.raw_dtype} in [{scale.raw_low:g}, {scale.raw_high:g}]"
+    return (
+        ("raw input", raw),
+        ("normalisation", "(raw - mean) / std, per channel"),
+        ("mean", _numbers(scale.mean)),
+        ("std", _numbers(scale.std)),
+    )
+
+
+def environment_section(run: RunRecord) -> Section:
+    """Show device, objective, machine, versions, phases and the command."""
+    blocks = (device_facts(run), _machine_facts(run), _phase_table(run), _package_table(run))
+    return Section(key="environment", title="Environment and how to repeat it", blocks=blocks)
+
+
+def device_facts(run: RunRecord) -> Facts:
+    """State the target, its limits and what was minimised."""
+    device, goal = run.device, run.objective
+    target = (
+        "none, so the overrun is 0"
+        if goal.target_latency_s is None
+        else fmt.time(goal.target_latency_s)
+    )
+    minimised = (
+        f"{goal.alpha:g} × task error + {goal.beta:g} × KD (nats) + {goal.gamma:g} × overrun"
+        if goal.mode == "weighted"
+        else "error, latency, peak RAM and flash together (Pareto)"
+    )
+    return Facts(
+        title="Device and objective",
+        rows=(
+            ("device", f"{device.name}: {device.core}, {fmt.frequency(device.clock_hz)}"),
+            ("latencies are", latency_source(device)),
+            ("hard limits", limits_text(run)),
+            ("latency limit holds for", _risk(device)),
+            ("minimised", minimised),
+            ("target latency", target),
+        ),
+    )
+
+
+def caveat_section(caveats: tuple[str, ...]) -> Section:
+    """List everything to know before using a number."""
+    lines = caveats or ("None was recorded.",)
+    block = Note(lines=lines, is_warning=bool(caveats))
+    return Section(key="caveats", title="Caveats", blocks=(block,))
+
+
+def command_line(run: RunRecord) -> str:
+    """Return the command as a shell would take it."""
+    return shlex.join(run.command)
+
+
+def _machine_facts(run: RunRecord) -> Facts:
+    place = run.environment
+    return Facts(
+        title="Search",
+        rows=(
+            ("command", command_line(run)),
+            ("started", run.created_at),
+            ("status", run.status),
+            ("seed", str(run.seed)),
+            ("workers", str(run.workers)),
+            ("processor", f"{place.cpu}, {place.cores} cores"),
+            ("trained on", place.accelerator),
+            ("system", place.platform),
+        ),
+    )
+
+
+def _phase_table(run: RunRecord) -> Table:
+    total = sum(run.phase_seconds.values())
+    rows = [
+        (Cell(name), Cell(fmt.duration(seconds), seconds / total if total else None))
+        for name, seconds in run.phase_seconds.items()
+    ]
+    rows.append((Cell("total"), Cell(fmt.duration(total))))
+    columns = (
+        Column(title="phase"),
+        Column(title="wall time", basis="measured", is_number=True),
+    )
+    return Table(title="Where the time went", columns=columns, rows=tuple(rows))
+
+
+def _package_table(run: RunRecord) -> Table:
+    own = (("hwkd", run.hwkd_version), ("Python", run.environment.python))
+    versions = (*own, *sorted(run.environment.packages.items()))
+    return Table(
+        title="Versions",
+        columns=(Column(title="package"), Column(title="version")),
+        rows=tuple((Cell(name), Cell(version)) for name, version in versions),
+    )
+
+
+def _split_table(data: DataRecord) -> Table:
+    counts = [split.class_counts for split in data.splits]
+    rows = [
+        (Cell(name), *(Cell(fmt.integer(split[index])) for split in counts))
+        for index, name in enumerate(data.class_names)
+    ]
+    totals = (Cell("all"), *(Cell(fmt.integer(split.samples)) for split in data.splits))
+    return Table(
+        title="Examples per class and split",
+        columns=(
+            Column(title="class"),
+            *(Column(title=split.name, is_number=True) for split in data.splits),
+        ),
+        rows=(*rows, totals),
+        marked=frozenset({len(rows)}),
+        is_long=len(rows) > _FEW_CLASSES,
+    )
+
+
+def _risk(device: DeviceRecord) -> str:
+    return {
+        "upper": "the upper end of the 90 % interval",
+        "expected": "the most likely value",
+        "lower": "the lower end of the 90 % interval",
+    }[device.latency_risk]
+
+
+def _accuracy(ratio: float) -> str:
+    return fmt.percent(ratio, decimals=2)
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:.6g}" for value in values)

@@ -1,0 +1,264 @@
+"""Sections about the search: front, history, spaces, rejections and failures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hwkd.core.pareto import FrontPoint, pareto_front
+from hwkd.core.run_files import RunRecord
+from hwkd.core.trial import TrialRecord, ViolationRecord
+from hwkd.report import figures
+from hwkd.report import format as fmt
+from hwkd.report.analysis import rejections_by_limit, summarise_spaces
+from hwkd.report.axes import latency_source
+from hwkd.report.document import Block, Cell, Column, Note, Section, Table
+from hwkd.report.pareto_figure import pareto_chart
+
+__all__ = [
+    "failure_section",
+    "feasibility_table",
+    "front_section",
+    "front_table",
+    "history_section",
+    "limits_text",
+    "rejection_section",
+    "space_section",
+]
+
+
+def front_section(
+    run: RunRecord, records: Sequence[TrialRecord], best: TrialRecord | None
+) -> Section:
+    """Show the Pareto scatter and the front as a table."""
+    chart = pareto_chart(run, records, best)
+    table = front_table(run, pareto_front(records), best)
+    empty = Note(lines=("No candidate has completed, so there is no front.",), is_warning=True)
+    blocks: tuple[Block, ...] = (chart, table) if chart is not None else (empty,)
+    return Section(key="front", title="Pareto front", blocks=blocks)
+
+
+def front_table(
+    run: RunRecord, front: Sequence[FrontPoint], best: TrialRecord | None = None
+) -> Table:
+    """List the undominated trials, fastest first; the best one is marked."""
+    rows = tuple(
+        _row(
+            str(point.trial),
+            point.space,
+            f"{100 * point.error:.2f} %",
+            fmt.time(point.latency_s),
+            fmt.kib(point.peak_ram_bytes),
+            fmt.kib(point.flash_bytes),
+        )
+        for point in front
+    )
+    return Table(
+        title=f"Pareto front, {len(front)} trials",
+        columns=(
+            Column(title="trial", is_number=True),
+            Column(title="space"),
+            Column(title="validation error, int8", basis="measured", is_number=True),
+            Column(title="latency", basis=run.device.latency_basis, is_number=True),
+            Column(title="peak RAM", basis="estimated", is_number=True),
+            Column(title="flash", basis="estimated", is_number=True),
+        ),
+        rows=rows,
+        marked=frozenset(
+            i for i, point in enumerate(front) if best is not None and point.trial == best.number
+        ),
+        note=f"Latency: {latency_source(run.device)}. Errors are on the validation split, after "
+        "brief training.",
+    )
+
+
+def history_section(run: RunRecord, records: Sequence[TrialRecord]) -> Section:
+    """Show the objective and its terms over trials."""
+    charts = (figures.history_chart(run, records), figures.terms_chart(records))
+    blocks: tuple[Block, ...] = tuple(chart for chart in charts if chart is not None)
+    none = Note(lines=("No candidate has completed yet.",))
+    return Section(key="history", title="History of the search", blocks=blocks or (none,))
+
+
+def space_section(run: RunRecord, records: Sequence[TrialRecord]) -> Section:
+    """Compare the search spaces."""
+    chart = figures.space_chart(records)
+    blocks: list[Block] = [] if chart is None else [chart]
+    blocks.append(_space_table(run, records))
+    if run.feasibility:
+        blocks.append(feasibility_table(run))
+    return Section(key="space", title="Search spaces compared", blocks=tuple(blocks))
+
+
+def feasibility_table(run: RunRecord) -> Table:
+    """Say what share of each space fits before training, and which limit binds how often."""
+    limits = [limit.name for limit in run.device.limits]
+    rows = []
+    for entry in run.feasibility:
+        share = entry.feasible / entry.sampled if entry.sampled else 0.0
+        cells = [Cell(entry.space), Cell(fmt.integer(entry.sampled))]
+        cells.append(Cell(fmt.percent(share), share))
+        for name in limits:
+            over = entry.binding.get(name, 0) / entry.sampled if entry.sampled else 0.0
+            cells.append(Cell(fmt.percent(over), over))
+        rows.append(tuple(cells))
+    over_columns = tuple(
+        Column(title=f"over {fmt.limit_label(name)}", is_number=True) for name in limits
+    )
+    return Table(
+        title="What fits, sampled before any training",
+        columns=(
+            Column(title="space"),
+            Column(title="sampled", is_number=True),
+            Column(title="fits every limit", is_number=True),
+            *over_columns,
+        ),
+        rows=tuple(rows),
+        note="Shares of the sampled students. A student may exceed several limits. "
+        + limits_text(run),
+    )
+
+
+def limits_text(run: RunRecord) -> str:
+    """Name every hard limit in force and where it came from."""
+    if not run.device.limits:
+        return "No hard limit was in force."
+    texts = [
+        f"{fmt.limit_label(limit.name)} {fmt.limit_value(limit.name, limit.value)} ({limit.origin})"
+        for limit in run.device.limits
+    ]
+    return f"Limits: {', '.join(texts)}."
+
+
+def rejection_section(records: Sequence[TrialRecord]) -> Section:
+    """Say what was rejected before training: which limit, by how much."""
+    rejected = [record for record in records if record.state == "rejected"]
+    if not rejected:
+        note = Note(lines=("No candidate of the search was over a hard limit.",))
+        return Section(key="rejected", title="Rejected before training", blocks=(note,))
+    chart = figures.rejection_chart(records)
+    blocks: list[Block] = [] if chart is None else [chart]
+    blocks += [_limit_table(records), _rejected_table(rejected)]
+    return Section(key="rejected", title="Rejected before training", blocks=tuple(blocks))
+
+
+def failure_section(records: Sequence[TrialRecord]) -> Section:
+    """List failed trials with their reasons, and duplicates."""
+    failed = [record for record in records if record.state == "failed"]
+    repeated = [record for record in records if record.state == "duplicate"]
+    blocks: list[Block] = []
+    if failed:
+        blocks.append(_reason_table("Failed trials", failed))
+    else:
+        blocks.append(Note(lines=("No trial failed.",)))
+    if repeated:
+        blocks.append(_reason_table("Repeats of an earlier trial, not trained again", repeated))
+    return Section(key="failed", title="Failures and repeats", blocks=tuple(blocks))
+
+
+def _space_table(run: RunRecord, records: Sequence[TrialRecord]) -> Table:
+    rows = tuple(
+        _row(
+            summary.space,
+            str(sum(summary.trials.values())),
+            str(summary.trials["completed"]),
+            str(summary.trials["rejected"]),
+            str(summary.trials["failed"]),
+            str(summary.on_front),
+            fmt.percent(summary.best_error, decimals=2),
+            "–" if summary.best_trial is None else str(summary.best_trial),
+            fmt.percent(summary.median_error, decimals=2),
+            fmt.time(summary.fastest_s),
+        )
+        for summary in summarise_spaces(records)
+    )
+    counted = ("trials", "completed", "rejected", "failed", "on the front")
+    return Table(
+        title="Search spaces",
+        columns=(
+            Column(title="space"),
+            *(Column(title=title, is_number=True) for title in counted),
+            Column(title="lowest error", basis="measured", is_number=True),
+            Column(title="by trial", is_number=True),
+            Column(title="median error", basis="measured", is_number=True),
+            Column(title="lowest latency", basis=run.device.latency_basis, is_number=True),
+        ),
+        rows=rows,
+        note=f"Latency: {latency_source(run.device)}.",
+    )
+
+
+def _limit_table(records: Sequence[TrialRecord]) -> Table:
+    columns = ("allowed", "over it", "over it alone", "least over", "median over", "most over")
+    rows = tuple(
+        _row(
+            fmt.limit_label(row.limit_name),
+            fmt.limit_value(row.limit_name, row.limit),
+            str(row.exceeded),
+            str(row.alone),
+            fmt.signed_percent(row.nearest_ratio),
+            fmt.signed_percent(row.median_ratio),
+            fmt.signed_percent(row.largest_ratio),
+        )
+        for row in rejections_by_limit(records)
+    )
+    return Table(
+        title="Which limit rejects",
+        columns=(
+            Column(title="limit"),
+            *(Column(title=title, is_number=True) for title in columns),
+        ),
+        rows=rows,
+    )
+
+
+def _rejected_table(rejected: Sequence[TrialRecord]) -> Table:
+    rows = tuple(
+        _row(
+            str(record.number),
+            record.spec.space if record.spec is not None else "–",
+            "; ".join(_violation_text(violation) for violation in record.violations)
+            or (record.reason or "–"),
+        )
+        for record in rejected
+    )
+    columns = (Column(title="trial", is_number=True), Column(title="space"), Column(title="why"))
+    return Table(
+        title=f"All {len(rejected)} rejected trials", columns=columns, rows=rows, is_long=True
+    )
+
+
+def _violation_text(violation: ViolationRecord) -> str:
+    name = violation.limit_name
+    return (
+        f"{fmt.limit_label(name)} {fmt.limit_value(name, violation.needed)}, "
+        f"{fmt.signed_percent(violation.excess_ratio)} over "
+        f"{fmt.limit_value(name, violation.limit)}"
+    )
+
+
+def _reason_table(title: str, records: Sequence[TrialRecord]) -> Table:
+    rows = tuple(
+        _row(
+            str(record.number),
+            record.spec.space if record.spec is not None else "–",
+            record.reason or "no reason recorded",
+            str(record.seed),
+            fmt.duration(record.duration_s),
+        )
+        for record in records
+    )
+    return Table(
+        title=title,
+        columns=(
+            Column(title="trial", is_number=True),
+            Column(title="space"),
+            Column(title="reason"),
+            Column(title="seed", is_number=True),
+            Column(title="after", is_number=True),
+        ),
+        rows=rows,
+    )
+
+
+def _row(*texts: str) -> tuple[Cell, ...]:
+    return tuple(Cell(text) for text in texts)

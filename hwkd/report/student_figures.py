@@ -1,0 +1,227 @@
+"""Figures of the best student: cost per operator, RAM over one inference, losses of the trial."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import plotly.graph_objects as go
+
+from hwkd.core.run_files import DeviceRecord
+from hwkd.core.trial import CostRecord, EpochRecord, OpRecord
+from hwkd.report import format as fmt
+from hwkd.report.axes import latency_source
+from hwkd.report.document import Chart, ChartView
+from hwkd.report.figures import checked_figure
+from hwkd.report.palette import LIMIT_COLOUR, TERM_COLOURS, styles_of
+
+__all__ = ["memory_chart", "operator_chart", "training_chart"]
+
+_LABELS_UP_TO = 40
+
+
+def operator_chart(cost: CostRecord, device: DeviceRecord) -> Chart | None:
+    """Draw latency, MACs and flash of each operator in execution order; None without operators."""
+    if not cost.per_op:
+        return None
+    kinds = styles_of(op.kind for op in cost.per_op)
+    unit = fmt.time_unit(max((op.latency_s or 0.0) for op in cost.per_op) or 1e-3)
+    columns: list[tuple[str, str, list[float | None]]] = [
+        ("MACs", "MACs (counted)", [float(op.macs) for op in cost.per_op]),
+        (
+            "Flash",
+            "flash, KiB (estimated)",
+            [fmt.KIB.of(op.flash_bytes) for op in cost.per_op],
+        ),
+    ]
+    if any(op.latency_s is not None for op in cost.per_op):
+        title = f"latency, {unit.name} ({latency_source(device)})"
+        times = [None if op.latency_s is None else unit.of(op.latency_s) for op in cost.per_op]
+        columns.insert(0, ("Latency", title, times))
+    views = tuple(
+        ChartView(
+            label=label,
+            data={"y": _by_kind(cost.per_op, kinds, values)},
+            layout={"yaxis.title.text": escape(title)},
+        )
+        for label, title, values in columns
+    )
+    traces = [
+        go.Bar(
+            x=list(range(len(cost.per_op))),
+            y=values,
+            name=escape(kind),
+            marker={"color": kinds[kind].colour},
+            customdata=[escape(op.name) for op in cost.per_op],
+            hovertemplate="<b>%{customdata}</b><br>%{y:.4g}<extra>%{fullData.name}</extra>",
+        )
+        for kind, values in zip(kinds, views[0].data["y"], strict=True)
+    ]
+    layout = {
+        "height": 400,
+        "barmode": "stack",
+        "bargap": 0.15,
+        "xaxis": _operator_axis(cost.per_op),
+        "yaxis": {"title": {"text": views[0].layout["yaxis.title.text"]}},
+    }
+    return Chart(
+        key="operators",
+        title="Cost of each operator, in execution order",
+        figure=checked_figure(traces, layout),
+        views=views,
+        note="Operators that the runtime fuses into the one before them cost nothing of their own.",
+    )
+
+
+def memory_chart(cost: CostRecord, device: DeviceRecord) -> Chart | None:
+    """Draw RAM in use during one inference against the peak and the limit.
+
+    The width of a step is the operator's estimated latency where every operator has one, else one
+    step is one operator.
+    """
+    if not cost.per_op:
+        return None
+    times = [op.latency_s for op in cost.per_op if op.latency_s is not None]
+    has_times = len(times) == len(cost.per_op) and sum(times) > 0
+    unit = fmt.time_unit(sum(times)) if has_times else fmt.Unit("operator", 1.0)
+    widths = [unit.of(time_s) for time_s in times] if has_times else [1.0] * len(cost.per_op)
+    xs: list[float] = []
+    ys: list[float] = []
+    names: list[str] = []
+    now = 0.0
+    for op, width in zip(cost.per_op, widths, strict=True):
+        xs += [now, now + width]
+        ys += [fmt.KIB.of(op.ram_bytes)] * 2
+        names += [escape(f"{op.name} ({op.kind})")] * 2
+        now += width
+    trace = go.Scatter(
+        x=xs,
+        y=ys,
+        mode="lines",
+        fill="tozeroy",
+        fillcolor="rgba(61,143,209,0.25)",
+        line={"color": TERM_COLOURS[0], "width": 1.5},
+        customdata=names,
+        hovertemplate="<b>%{customdata}</b><br>%{y:.4g} KiB<extra></extra>",
+    )
+    layout = {
+        "height": 340,
+        "showlegend": False,
+        "xaxis": {
+            "title": {"text": f"time, {unit.name} (estimated)" if has_times else "operator"},
+            "range": [0, now],
+        },
+        **_levels(cost, device),
+    }
+    return Chart(
+        key="memory",
+        title="Memory over one inference",
+        figure=checked_figure([trace], layout),
+        note="Activations and scratch alive while each operator runs. The peak counts the arena "
+        "and what the runtime needs besides.",
+    )
+
+
+def training_chart(epochs: Sequence[EpochRecord], *, trial: int) -> Chart | None:
+    """Draw the loss terms of a trial's brief training; None without epochs."""
+    if not epochs:
+        return None
+    styles = styles_of(name for epoch in epochs for name in epoch.losses)
+    traces = [
+        go.Scatter(
+            x=[epoch.epoch for epoch in epochs if name in epoch.losses],
+            y=[epoch.losses[name] for epoch in epochs if name in epoch.losses],
+            mode="lines+markers",
+            name=escape(name),
+            line={"color": style.colour},
+            marker={"symbol": style.symbol},
+            hovertemplate="epoch %{x}: %{y:.4g}<extra>%{fullData.name}</extra>",
+        )
+        for name, style in styles.items()
+    ]
+    layout = {
+        "height": 320,
+        "showlegend": True,
+        "xaxis": {"title": {"text": "epoch"}},
+        "yaxis": {"title": {"text": "mean loss, unweighted"}, "rangemode": "tozero"},
+    }
+    return Chart(
+        key="training",
+        title=f"Loss terms during the brief training of trial {trial}",
+        figure=checked_figure(traces, layout),
+    )
+
+
+def _by_kind(
+    ops: Sequence[OpRecord], kinds: dict[str, Any], values: Sequence[float | None]
+) -> list[list[float | None]]:
+    return [
+        [value if op.kind == kind else None for op, value in zip(ops, values, strict=True)]
+        for kind in kinds
+    ]
+
+
+def _operator_axis(ops: Sequence[OpRecord]) -> dict[str, Any]:
+    if len(ops) > _LABELS_UP_TO:
+        return {"title": {"text": "operator"}}
+    return {
+        "tickmode": "array",
+        "tickvals": list(range(len(ops))),
+        "ticktext": [escape(op.name) for op in ops],
+        "tickangle": -60,
+        "automargin": True,
+        "tickfont": {"size": 10},
+    }
+
+
+def _levels(cost: CostRecord, device: DeviceRecord) -> dict[str, Any]:
+    limit = device.limit("ram")
+    peak = fmt.KIB.of(cost.peak_ram_bytes)
+    top = peak
+    levels = [(peak, f"peak {fmt.kib(cost.peak_ram_bytes)}", "#8a94a6", "dot")]
+    note = ""
+    if limit is not None:
+        at = fmt.KIB.of(limit.value)
+        text = f"limit {fmt.kib(limit.value)} ({limit.origin})"
+        if at <= 2.5 * peak:
+            levels.append((at, text, LIMIT_COLOUR, "dash"))
+            top = max(top, at)
+        else:
+            note = f"{text}, off scale ↑"
+    shapes = [
+        {
+            "type": "line",
+            "xref": "paper",
+            "x0": 0,
+            "x1": 1,
+            "y0": at,
+            "y1": at,
+            "line": {"color": colour, "width": 1.5, "dash": dash},
+        }
+        for at, _, colour, dash in levels
+    ]
+    annotations = [_label(at, text, colour) for at, text, colour, _ in levels]
+    if note:
+        annotations.append({**_label(1.0, note, LIMIT_COLOUR), "yref": "paper"})
+    return {
+        "shapes": shapes,
+        "annotations": annotations,
+        "yaxis": {
+            "title": {"text": "RAM in use, KiB (estimated)"},
+            "range": [0, 1.12 * top],
+        },
+    }
+
+
+def _label(at: float, text: str, colour: str) -> dict[str, Any]:
+    return {
+        "xref": "paper",
+        "x": 1.0,
+        "xanchor": "right",
+        "y": at,
+        "yanchor": "bottom",
+        "text": escape(text),
+        "showarrow": False,
+        "font": {"color": colour, "size": 12},
+    }

@@ -1,0 +1,70 @@
+"""The one JSON object that `hwkd search --json` and `hwkd report --json` print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hwkd.report.analysis import count_state
+from hwkd.report.document import Report
+
+__all__ = ["summary_json"]
+
+
+def summary_json(report: Report, folder: Path) -> dict[str, Any]:
+    """Return the outcome of a run as plain data in SI units.
+
+    `latency_basis` says whether every `latency_s` is estimated or measured; accuracies and errors
+    are 0 to 1; what is unknown is None.
+    """
+    run = report.run
+    return {
+        "run": str(folder),
+        "status": run.status,
+        "trials": len(report.records),
+        "completed": count_state(report.records, "completed"),
+        "rejected": count_state(report.records, "rejected"),
+        "failed": count_state(report.records, "failed"),
+        "duplicates": count_state(report.records, "duplicate"),
+        "latency_basis": run.device.latency_basis,
+        "front": [
+            {
+                "trial": point.trial,
+                "space": point.space,
+                "error": point.error,
+                "latency_s": point.latency_s,
+                "peak_ram_bytes": point.peak_ram_bytes,
+                "flash_bytes": point.flash_bytes,
+            }
+            for point in report.front
+        ],
+        "best": _best(report),
+        "teacher": None
+        if run.teacher is None
+        else {
+            "test_accuracy": run.teacher.test_accuracy,
+            "validation_accuracy": run.teacher.validation_accuracy,
+        },
+        "seconds": sum(run.phase_seconds.values()),
+        "caveats": list(report.caveats),
+    }
+
+
+def _best(report: Report) -> dict[str, Any] | None:
+    best, final = report.best, report.run.final
+    if best is None:
+        return None
+    cost = final.cost if final is not None else best.cost
+    profile = final.profile if final is not None else best.profile
+    is_measured = report.run.device.latency_basis == "measured"
+    measured_s = profile.median_s if profile is not None else best.latency_s
+    return {
+        "trial": best.number,
+        "space": best.spec.space if best.spec is not None else None,
+        "validation_accuracy_int8": best.accuracy.validation_int8 if best.accuracy else None,
+        "test_accuracy_float": final.test_accuracy_float if final is not None else None,
+        "test_accuracy_int8": final.test_accuracy_int8 if final is not None else None,
+        "latency_s": measured_s if is_measured else (cost.latency_s if cost else None),
+        "peak_ram_bytes": cost.peak_ram_bytes if cost else None,
+        "flash_bytes": cost.flash_bytes if cost else None,
+    }

@@ -1,0 +1,68 @@
+"""Tables of a report for the terminal."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from hwkd.core.run_files import RunRecord
+from hwkd.report.document import Column, Report, Table
+from hwkd.report.provenance_sections import command_line
+from hwkd.report.search_sections import feasibility_table, front_table
+
+__all__ = ["best_view", "feasibility_view", "front_view", "table_view"]
+
+
+def front_view(report: Report) -> RenderableType:
+    """Show the front, fastest first; the best trial stands out."""
+    if not report.front:
+        return Text("No candidate has completed, so there is no front.")
+    return table_view(front_table(report.run, report.front, report.best))
+
+
+def best_view(report: Report) -> RenderableType:
+    """Show the headline numbers of the best student and how to repeat the search."""
+    grid = RichTable(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column(style="cyan", no_wrap=True)
+    grid.add_column(style="dim")
+    for line in report.headlines:
+        grid.add_row(
+            *(Text(part) for part in (line.label, line.value, line.basis or "")), line.detail
+        )
+    command = Text(f"repeat with: {command_line(report.run)}", style="dim")
+    return Group(grid, command)
+
+
+def feasibility_view(run: RunRecord) -> RenderableType:
+    """Show what share of each space fits, and which limit binds."""
+    return table_view(feasibility_table(run))
+
+
+def table_view(table: Table) -> RenderableType:
+    """Show any table of a report."""
+    view = RichTable(
+        title=Text(table.title, style="bold"),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    for column in table.columns:
+        view.add_column(
+            _heading(column), justify="right" if column.is_number else "left", overflow="fold"
+        )
+    for index, row in enumerate(table.rows):
+        style = "bold cyan" if index in table.marked else ""
+        # Text, not str: square brackets in names are no markup.
+        view.add_row(*(Text(cell.text) for cell in row), style=style)
+    return Group(view, Text(table.note, style="dim")) if table.note else view
+
+
+def _heading(column: Column) -> Text:
+    heading = Text(column.title)
+    if column.basis is not None:
+        heading.append(f"\n{column.basis}", style="dim")
+    return heading

@@ -1,0 +1,41 @@
+"""Writes the report files of a run folder from its records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from hwkd.core.errors import RunFolderError
+from hwkd.report.build import build_report
+from hwkd.report.document import Report
+from hwkd.report.html import write_html
+from hwkd.report.pareto_csv import write_pareto_csv
+from hwkd.report.pareto_png import write_pareto_png
+from hwkd.report.read import read_run
+
+__all__ = ["write_report_files"]
+
+
+def write_report_files(folder: Path, *, on_warning: Callable[[str], None] | None = None) -> Report:
+    """Make `pareto.csv`, `pareto.png` and `report.html` again, each whole or not at all.
+
+    Args:
+        folder: a run folder.
+        on_warning: told about a last record that was cut.
+
+    Raises:
+        RunFolderError: if the folder is no run folder, is corrupt or cannot be written.
+    """
+    run, records = read_run(folder, on_warning=on_warning)
+    report = build_report(run, records)
+    picture = folder / "pareto.png"
+    try:
+        write_pareto_csv(report, folder / "pareto.csv")
+        write_pareto_png(report, picture)
+        write_html(report, folder / "report.html", picture=picture)
+    except OSError as error:
+        raise RunFolderError(
+            f"{folder}: cannot write the report: {error.strerror}; "
+            "free space or make the folder writable, then run `hwkd report` again"
+        ) from None
+    return report
