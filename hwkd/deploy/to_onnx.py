@@ -159,7 +159,7 @@ def _node(
     constants: dict[str, np.ndarray[Any, Any]],
 ) -> onnx.NodeProto:
     """Return a layer's operator without its activation; adds what it needs to `constants`."""
-    attributes: dict[str, object] = {}
+    attributes: dict[str, Any] = {}
     window = {
         "kernel_shape": list(layer.kernel),
         "strides": list(layer.stride),
@@ -184,7 +184,7 @@ def _node(
 
 def _activation_node(layer: Layer, constants: dict[str, np.ndarray[Any, Any]]) -> onnx.NodeProto:
     inputs = [layer.name]
-    attributes: dict[str, object] = {}
+    attributes: dict[str, Any] = {}
     if layer.activation == "relu6":
         constants["relu6.low"] = np.array(0.0, dtype=np.float32)
         constants["relu6.high"] = np.array(6.0, dtype=np.float32)

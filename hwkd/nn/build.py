@@ -9,7 +9,6 @@ from math import prod, sqrt
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
-from torch.nn.utils import skip_init
 
 from hwkd.core.student import Activation, Layer, Layers
 
@@ -27,12 +26,17 @@ def build_module(layers: Layers, seed: int) -> StudentModule:
         A module in training mode on the CPU in the channels-last layout, which is the faster one
         for convolutions of few channels.
     """
-    module = StudentModule(layers)
+    # The constructors of layers draw weights from the global generator; not on the meta device.
+    with torch.device("meta"):
+        module = StudentModule(layers)
+    module.to_empty(device="cpu")
     generator = torch.Generator().manual_seed(seed)
     for step in module.steps.values():
         if isinstance(step, Weighted):
             step.reset(generator)
-    return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    # torch's stubs lack this overload of `to`.
+    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return module
 
 
 class StudentModule(nn.Module):
@@ -44,7 +48,7 @@ class StudentModule(nn.Module):
     """
 
     def __init__(self, layers: Layers) -> None:
-        """Create the submodules with uninitialised weights; use `build_module`."""
+        """Create the submodules; `build_module` does so and sets the weights by a seed."""
         super().__init__()
         self.layers = layers
         shapes = {"input": layers.input_shape}
@@ -162,7 +166,7 @@ def _step(layer: Layer, input_shape: tuple[int, ...]) -> nn.Module:
     if layer.kind == "conv":
         return _conv(layer, input_shape[0])
     if layer.kind == "linear":
-        core = skip_init(nn.Linear, input_shape[0], layer.shape[0], bias=not layer.norm)
+        core = nn.Linear(input_shape[0], layer.shape[0], bias=not layer.norm)
         norm = nn.BatchNorm1d(layer.shape[0]) if layer.norm else None
         return Weighted(core, norm, layer.activation, (0, 0, 0, 0))
     return _Unweighted(layer)
@@ -171,8 +175,7 @@ def _step(layer: Layer, input_shape: tuple[int, ...]) -> nn.Module:
 def _conv(layer: Layer, in_channels: int) -> Weighted:
     top, left, bottom, right = layer.pads
     is_symmetric = top == bottom and left == right
-    core = skip_init(
-        nn.Conv2d,
+    core = nn.Conv2d(
         in_channels,
         layer.shape[0],
         layer.kernel,
