@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import log10
+from math import ceil, floor, log10
 
 from hwkd.core.pareto import dominates
 from hwkd.core.run_files import DeviceRecord, LimitRecord, RunRecord
 from hwkd.core.trial import LimitName, TrialRecord
 from hwkd.report import format as fmt
 
-__all__ = ["CostAxis", "cost_axes", "latency_source", "scored_trials", "staircase"]
+__all__ = [
+    "CostAxis",
+    "cost_axes",
+    "latency_source",
+    "limited_end",
+    "log_ticks",
+    "scored_trials",
+    "staircase",
+]
 
 # A limit farther away than this would squeeze the points into a corner; it is named at the edge.
 _DRAWN_WITHIN = 2.5
@@ -24,7 +32,8 @@ class CostAxis:
 
     Attributes:
         label: text of a button, for example "Latency".
-        title: of the axis, with unit and basis.
+        title: of the axis, with unit, for example "Latency, ms".
+        source: estimated or measured, and for which runtime.
         unit: display unit.
         values: one per scored trial.
         limit: hard limit on this cost, None without one.
@@ -35,6 +44,7 @@ class CostAxis:
 
     label: str
     title: str
+    source: str
     unit: fmt.Unit
     values: tuple[float, ...]
     limit: LimitRecord | None
@@ -104,6 +114,22 @@ def latency_source(device: DeviceRecord) -> str:
     return f"estimated for {runtime}, {device.core} at {fmt.frequency(device.clock_hz)}"
 
 
+def limited_end(device: DeviceRecord) -> str:
+    """Name the end of the 90% interval of a latency that the hard limit holds for."""
+    return {
+        "upper": "the upper end of the 90 % interval",
+        "expected": "the most likely value",
+        "lower": "the lower end of the 90 % interval",
+    }[device.latency_risk]
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Return 1, 2 and 5 times every power of ten, as far as they lie between `low` and `high`."""
+    decades = range(floor(log10(low)), ceil(log10(high)) + 1)
+    ticks = [float(f"{digit}e{decade}") for decade in decades for digit in (1, 2, 5)]
+    return [tick for tick in ticks if low <= tick <= high]
+
+
 def staircase(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """Return the corners of the lower-left boundary of (x, y) points, from left to right."""
     front = sorted({p for p in points if not any(dominates(other, p) for other in points)})
@@ -127,7 +153,8 @@ def _axis(
         edge = max(edge, unit.of(limit.value))
     return CostAxis(
         label=label,
-        title=f"{label}, {unit.name} ({source})",
+        title=f"{label}, {unit.name}",
+        source=source,
         unit=unit,
         values=values,
         limit=limit,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from math import log10
 from typing import Any
 
 import plotly.graph_objects as go
@@ -16,12 +17,19 @@ from hwkd.core.run_files import RunRecord
 from hwkd.core.trial import ObjectiveRecord, TrialRecord
 from hwkd.report import format as fmt
 from hwkd.report.analysis import running_best
+from hwkd.report.axes import log_ticks
 from hwkd.report.document import Chart
 from hwkd.report.palette import LIMIT_COLOUR, TERM_COLOURS, styles_of
 
 __all__ = ["checked_figure", "history_chart", "rejection_chart", "space_chart", "terms_chart"]
 
-_LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "itemsizing": "constant"}
+_LEGEND = {
+    "orientation": "h",
+    "y": 1.02,
+    "yanchor": "bottom",
+    "itemsizing": "constant",
+    "traceorder": "normal",
+}
 _MARGIN = {"l": 60, "r": 20, "t": 48, "b": 56}
 
 
@@ -180,10 +188,16 @@ def rejection_chart(records: Sequence[TrialRecord]) -> Chart | None:
         for space in sorted(points)
     ]
     labels = {label for rows in points.values() for _, label, _ in rows}
+    low, high = 0.9, 1.15 * max(ratio for rows in points.values() for ratio, _, _ in rows)
     line = {"color": LIMIT_COLOUR, "width": 1.5, "dash": "dash"}
     layout = {
         "height": 150 + 60 * len(labels),
-        "xaxis": {"title": {"text": "needed / allowed"}, "type": "log"},
+        "xaxis": {
+            "title": {"text": "needed / allowed"},
+            "type": "log",
+            "range": [log10(low), log10(high)],
+            "tickvals": log_ticks(low, high),
+        },
         "yaxis": {"automargin": True},
         "shapes": [
             {"type": "line", "x0": 1, "x1": 1, "y0": 0, "y1": 1, "yref": "paper", "line": line}

@@ -18,6 +18,9 @@
       "hoverlabel.bordercolor": colour("--line"),
       "hoverlabel.font.color": colour("--text"),
       "hoverlabel.align": "left",
+      "modebar.bgcolor": "rgba(0,0,0,0)",
+      "modebar.color": colour("--muted"),
+      "modebar.activecolor": colour("--accent"),
     };
     for (const axis of ["xaxis", ...Object.keys(layout).filter((key) => key.startsWith("yaxis"))]) {
       patch[`${axis}.gridcolor`] = colour("--line");

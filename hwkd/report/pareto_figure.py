@@ -13,7 +13,7 @@ from hwkd.core.pareto import pareto_front
 from hwkd.core.run_files import RunRecord
 from hwkd.core.trial import TrialRecord
 from hwkd.report import format as fmt
-from hwkd.report.axes import CostAxis, cost_axes, scored_trials, staircase
+from hwkd.report.axes import CostAxis, cost_axes, limited_end, log_ticks, scored_trials, staircase
 from hwkd.report.document import Chart, ChartView
 from hwkd.report.figures import checked_figure
 from hwkd.report.palette import LIMIT_COLOUR, Style, styles_of
@@ -61,7 +61,8 @@ def pareto_chart(
         figure=checked_figure(traces, layout),
         views=views if len(views) > 1 else (),
         note="Area of a point: peak RAM. Solid: no other trial is better in error, latency, peak "
-        "RAM and flash together. Line: the front of the two quantities shown. Dashed: hard limit.",
+        "RAM and flash together. Line: the front of the two quantities shown. Dashed: hard limit; "
+        f"that of the latency holds for {limited_end(run.device)}.",
     )
 
 
@@ -108,9 +109,11 @@ def _view(axis: CostAxis, errors: list[float], members: list[list[int]]) -> Char
         label=axis.label,
         data={"x": xs, "y": ys},
         layout={
-            "xaxis.title.text": escape(axis.title),
+            "xaxis.title.text": f"{escape(axis.title)}<br><sup>{escape(axis.source)}</sup>",
             "xaxis.type": "log" if axis.is_log else "linear",
             "xaxis.range": axis.plotly_range,
+            "xaxis.tickmode": "array" if axis.is_log else "auto",
+            "xaxis.tickvals": log_ticks(axis.low, axis.high) if axis.is_log else [],
             "shapes": shapes,
             "annotations": annotations,
         },

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hwkd.core.paths import written_atomically
-from hwkd.report.axes import CostAxis, cost_axes, scored_trials, staircase
+from hwkd.report.axes import CostAxis, cost_axes, log_ticks, scored_trials, staircase
 from hwkd.report.document import Report
 from hwkd.report.palette import LIMIT_COLOUR, styles_of
 
@@ -60,9 +60,12 @@ def _draw(axes: Axes, report: Report, latency: CostAxis) -> None:
         )
     if latency.is_log:
         axes.set_xscale("log")
+        ticks = log_ticks(latency.low, latency.high)
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axes.set_xticks([], minor=True)
     axes.set_xlim(latency.low, latency.high)
     axes.set_ylim(bottom=0)
-    axes.set_xlabel(latency.title, parse_math=False)
+    axes.set_xlabel(f"{latency.title} ({latency.source})", parse_math=False)
     axes.set_ylabel("validation error of the int8 student, %")
     axes.grid(color="#dde1e7", linewidth=0.7)
     axes.set_axisbelow(True)
@@ -102,7 +105,11 @@ def _draw_points(axes: Axes, report: Report, latency: CostAxis, errors: list[flo
             )
             is_labelled = True
     legend = axes.legend(
-        title="outlined: front; area: peak RAM", fontsize=9, title_fontsize=8, frameon=False
+        title="outlined: front; area: peak RAM",
+        fontsize=9,
+        title_fontsize=8,
+        frameon=False,
+        markerscale=0.6,
     )
     for text in legend.get_texts():
         text.set_parse_math(False)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shlex
 
-from hwkd.core.run_files import DataRecord, DeviceRecord, NormalisationRecord, RunRecord
+from hwkd.core.run_files import DataRecord, NormalisationRecord, RunRecord
 from hwkd.report import format as fmt
-from hwkd.report.axes import latency_source
+from hwkd.report.axes import latency_source, limited_end
 from hwkd.report.document import Block, Cell, Column, Facts, Note, Section, Table
 from hwkd.report.search_sections import limits_text
 
@@ -78,7 +78,7 @@ def normalisation_rows(scale: NormalisationRecord) -> tuple[tuple[str, str], ...
 def environment_section(run: RunRecord) -> Section:
     """Show device, objective, machine, versions, phases and the command."""
     blocks = (device_facts(run), _machine_facts(run), _phase_table(run), _package_table(run))
-    return Section(key="environment", title="Environment and how to repeat it", blocks=blocks)
+    return Section(key="environment", title="Environment", blocks=blocks)
 
 
 def device_facts(run: RunRecord) -> Facts:
@@ -100,7 +100,7 @@ def device_facts(run: RunRecord) -> Facts:
             ("device", f"{device.name}: {device.core}, {fmt.frequency(device.clock_hz)}"),
             ("latencies are", latency_source(device)),
             ("hard limits", limits_text(run)),
-            ("latency limit holds for", _risk(device)),
+            ("latency limit holds for", limited_end(device)),
             ("minimised", minimised),
             ("target latency", target),
         ),
@@ -177,14 +177,6 @@ def _split_table(data: DataRecord) -> Table:
         marked=frozenset({len(rows)}),
         is_long=len(rows) > _FEW_CLASSES,
     )
-
-
-def _risk(device: DeviceRecord) -> str:
-    return {
-        "upper": "the upper end of the 90 % interval",
-        "expected": "the most likely value",
-        "lower": "the lower end of the 90 % interval",
-    }[device.latency_risk]
 
 
 def _accuracy(ratio: float) -> str:

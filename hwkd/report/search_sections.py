@@ -76,7 +76,7 @@ def history_section(run: RunRecord, records: Sequence[TrialRecord]) -> Section:
     charts = (figures.history_chart(run, records), figures.terms_chart(records))
     blocks: tuple[Block, ...] = tuple(chart for chart in charts if chart is not None)
     none = Note(lines=("No candidate has completed yet.",))
-    return Section(key="history", title="History of the search", blocks=blocks or (none,))
+    return Section(key="history", title="History", blocks=blocks or (none,))
 
 
 def space_section(run: RunRecord, records: Sequence[TrialRecord]) -> Section:
@@ -86,7 +86,7 @@ def space_section(run: RunRecord, records: Sequence[TrialRecord]) -> Section:
     blocks.append(_space_table(run, records))
     if run.feasibility:
         blocks.append(feasibility_table(run))
-    return Section(key="space", title="Search spaces compared", blocks=tuple(blocks))
+    return Section(key="space", title="Search spaces", blocks=tuple(blocks))
 
 
 def feasibility_table(run: RunRecord) -> Table:
@@ -134,11 +134,11 @@ def rejection_section(records: Sequence[TrialRecord]) -> Section:
     rejected = [record for record in records if record.state == "rejected"]
     if not rejected:
         note = Note(lines=("No candidate of the search was over a hard limit.",))
-        return Section(key="rejected", title="Rejected before training", blocks=(note,))
+        return Section(key="rejected", title="Rejected", blocks=(note,))
     chart = figures.rejection_chart(records)
     blocks: list[Block] = [] if chart is None else [chart]
     blocks += [_limit_table(records), _rejected_table(rejected)]
-    return Section(key="rejected", title="Rejected before training", blocks=tuple(blocks))
+    return Section(key="rejected", title="Rejected", blocks=tuple(blocks))
 
 
 def failure_section(records: Sequence[TrialRecord]) -> Section:
@@ -152,7 +152,7 @@ def failure_section(records: Sequence[TrialRecord]) -> Section:
         blocks.append(Note(lines=("No trial failed.",)))
     if repeated:
         blocks.append(_reason_table("Repeats of an earlier trial, not trained again", repeated))
-    return Section(key="failed", title="Failures and repeats", blocks=tuple(blocks))
+    return Section(key="failed", title="Failed and repeated", blocks=tuple(blocks))
 
 
 def _space_table(run: RunRecord, records: Sequence[TrialRecord]) -> Table:
@@ -173,7 +173,7 @@ def _space_table(run: RunRecord, records: Sequence[TrialRecord]) -> Table:
     )
     counted = ("trials", "completed", "rejected", "failed", "on the front")
     return Table(
-        title="Search spaces",
+        title="How the spaces did",
         columns=(
             Column(title="space"),
             *(Column(title=title, is_number=True) for title in counted),

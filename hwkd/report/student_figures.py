@@ -36,7 +36,7 @@ def operator_chart(cost: CostRecord, device: DeviceRecord) -> Chart | None:
         ),
     ]
     if any(op.latency_s is not None for op in cost.per_op):
-        title = f"latency, {unit.name} ({latency_source(device)})"
+        title = f"latency, {unit.name} (estimated)"
         times = [None if op.latency_s is None else unit.of(op.latency_s) for op in cost.per_op]
         columns.insert(0, ("Latency", title, times))
     views = tuple(
@@ -70,7 +70,9 @@ def operator_chart(cost: CostRecord, device: DeviceRecord) -> Chart | None:
         title="Cost of each operator, in execution order",
         figure=checked_figure(traces, layout),
         views=views,
-        note="Operators that the runtime fuses into the one before them cost nothing of their own.",
+        note=(f"Latency: {latency_source(device)}. " if device.latency_basis == "estimated" else "")
+        + "An operator that the runtime fuses into another costs nothing of its own; one without "
+        "a known cost has no bar.",
     )
 
 

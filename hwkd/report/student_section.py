@@ -31,7 +31,7 @@ __all__ = [
 
 def student_section(run: RunRecord, best: TrialRecord | None) -> Section:
     """Show accuracy, choices, limits and the estimated cost per operator of the best student."""
-    title = "The best student, layer by layer"
+    title = "Best student"
     if best is None:
         note = Note(lines=("There is no best student: no candidate has completed.",))
         return Section(key="student", title=title, blocks=(note,))
@@ -59,7 +59,7 @@ def student_section(run: RunRecord, best: TrialRecord | None) -> Section:
 
 def host_section(run: RunRecord, best: TrialRecord | None) -> Section:
     """Show what ONNX Runtime measured on the machine that searched; never beside an estimate."""
-    title = "Measured on the machine that searched"
+    title = "Measured times"
     final = run.final
     profile = (final.profile if final is not None else None) or (best.profile if best else None)
     if profile is None:

@@ -49,9 +49,9 @@ from hwkd.core.trial import (
 CLOCK_HZ = 216e6
 CODE_BYTES = 41_000
 RUNTIME_RAM_BYTES = 6_400
-TARGET_S = 0.012
+TARGET_S = 0.004
 ALPHA, BETA, GAMMA = 1.0, 0.1, 0.5
-LIMITS: dict[LimitName, float] = {"latency": 0.02, "ram": 65_536, "flash": 131_072}
+LIMITS: dict[LimitName, float] = {"latency": 0.02, "ram": 14_336, "flash": 131_072}
 SPACES = ("depthwise", "linear_attention", "narrow_deep")
 _CYCLES_PER_MAC = {"depthwise": 1.9, "linear_attention": 1.4, "narrow_deep": 1.2}
 
@@ -111,7 +111,7 @@ def _trial(number: int, random: Random, earlier: list[TrialRecord]) -> TrialReco
             started_at=started_at,
             duration_s=0.001,
         )
-    if number in {11, 26}:
+    if number in {11, 24}:
         reason = "loss is not finite in epoch 2" if number == 11 else "took longer than 600 s"
         return TrialRecord(
             number=number,
