@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from hwkd.core.errors import DataError
-from hwkd.core.paths import cache_root, written_atomically
+from hwkd.core.paths import cache_root, folder_written_once
 from hwkd.core.progress import Progress, silent
 from hwkd.tasks.raw import RawData, RawSplit
 
@@ -42,6 +42,7 @@ _DECODER_VERSION = 1
 # Training holds float32, four times this; more does not fit the machines that searches run on.
 _MOST_PIXEL_BYTES = 4 * 1024**3
 _REPORT_EVERY = 200
+_PIXELS, _NOTES = "pixels.npy", "notes.json"
 
 T = TypeVar("T")
 
@@ -78,12 +79,10 @@ def read_image_folder(
     """
     listing = _list_images(path)
     digest = _listing_digest(path, listing, input_size)
-    stored = cache_root() / "images" / f"{digest}.npy"
-    if not stored.is_file():
-        _decode_all(path, listing, input_size, stored, progress)
-    pixels: NDArray[np.uint8] = np.load(stored, mmap_mode="r", allow_pickle=False)
-    remembered = json.loads(stored.with_suffix(".json").read_text(encoding="utf-8"))
-    notes = list(remembered["notes"])
+    entry = cache_root() / "images" / digest
+    if not entry.exists():
+        _decode_all(path, listing, input_size, entry, progress)
+    pixels, notes = _remembered(entry)
     if listing.left_out:
         notes.append(f"{listing.left_out:,} files that are not PNG or JPEG were left out")
     splits = {
@@ -185,7 +184,7 @@ def _decode_all(
     path: Path,
     listing: _Listing,
     input_size: tuple[int, int] | None,
-    stored: Path,
+    entry: Path,
     progress: Progress,
 ) -> None:
     sizes = Counter(_parallel(_header_size, listing.files, "read image sizes", progress))
@@ -212,11 +211,21 @@ def _decode_all(
     resized = len(listing.files) - sizes.get((height, width), 0)
     if resized:
         notes.append(f"{resized:,} images of other sizes were resized to {height}x{width}")
-    # The notes come first: pixels without notes would count as a complete entry.
-    with written_atomically(stored.with_suffix(".json")) as temporary:
-        temporary.write_text(json.dumps({"notes": notes, "source": str(path)}), encoding="utf-8")
-    with written_atomically(stored) as temporary:
-        np.save(temporary, np.ascontiguousarray(kept))
+    with folder_written_once(entry) as folder:
+        np.save(folder / _PIXELS, np.ascontiguousarray(kept))
+        (folder / _NOTES).write_text(json.dumps(notes), encoding="utf-8")
+
+
+def _remembered(entry: Path) -> tuple[NDArray[np.uint8], list[str]]:
+    try:
+        pixels: NDArray[np.uint8] = np.load(entry / _PIXELS, mmap_mode="r", allow_pickle=False)
+        notes = [str(note) for note in json.loads((entry / _NOTES).read_text(encoding="utf-8"))]
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(
+            f"{entry}: damaged pixels in the cache ({str(error).splitlines()[0]}); "
+            "delete this folder to decode again"
+        ) from error
+    return pixels, notes
 
 
 def _parallel(

@@ -1,0 +1,59 @@
+"""What training needs of a data set; `hwkd.tasks.base.TaskData` has it all."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Dataset", "LabelledArrays", "SplitName"]
+
+SplitName: TypeAlias = Literal["train", "validation", "test"]
+
+
+class LabelledArrays(Protocol):
+    """One split."""
+
+    @property
+    def inputs(self) -> NDArray[np.float32]:
+        """Normalised, shape [n, *input_shape]."""
+        ...
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Class indices, shape [n]."""
+        ...
+
+
+class Dataset(Protocol):
+    """A data set with its splits and its identity."""
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Without batch: (channels, height, width) or (channels, time)."""
+        ...
+
+    @property
+    def num_outputs(self) -> int:
+        """Number of classes."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over content, splits and preprocessing."""
+        ...
+
+    @property
+    def train(self) -> LabelledArrays:
+        """What networks learn from."""
+        ...
+
+    @property
+    def validation(self) -> LabelledArrays:
+        """What choices are judged by."""
+        ...
+
+    def split(self, name: SplitName) -> LabelledArrays:
+        """Return the split called `name`."""
+        ...

@@ -1,0 +1,193 @@
+"""A teacher that is a torch module: the user's own (`package.module:factory`) or one made here."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from hwkd.core.errors import HwkdError, TeacherError
+from hwkd.train.teacher import TeacherKind, as_logits
+
+__all__ = ["ModuleTeacher", "load_factory_teacher", "state_digest"]
+
+_BATCH = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModuleTeacher:
+    """See `hwkd.train.teacher.Teacher`; the module is in evaluation mode and stays so."""
+
+    kind: TeacherKind
+    name: str
+    identity: str
+    description: str
+    num_outputs: int
+    module: nn.Module = field(repr=False)
+    device: torch.device
+    is_from_cache: bool = False
+
+    def logits(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return outputs before softmax, shape [n, num_outputs]."""
+        parts = [np.empty((0, self.num_outputs), dtype=np.float32)]
+        for start in range(0, len(inputs), _BATCH):
+            # A copy, because torch warns about memory-mapped arrays that it may not write.
+            batch = torch.tensor(inputs[start : start + _BATCH], device=self.device)
+            outputs = self._run(batch)
+            parts.append(
+                as_logits(
+                    outputs.float().cpu().numpy(),
+                    examples=len(batch),
+                    num_outputs=self.num_outputs,
+                    teacher=self.name,
+                )
+            )
+        return np.concatenate(parts)
+
+    def _run(self, batch: Tensor) -> Tensor:
+        if batch.dim() == 4:
+            batch = batch.contiguous(memory_format=torch.channels_last)
+        with torch.inference_mode():
+            try:
+                outputs = self.module(batch)
+            except (RuntimeError, ValueError, TypeError, IndexError) as error:
+                raise TeacherError(
+                    f"teacher {self.name}: fails on inputs of shape {tuple(batch.shape)}: "
+                    f"{_first_line(error)}"
+                ) from error
+        if not isinstance(outputs, Tensor):
+            raise TeacherError(
+                f"teacher {self.name}: returns {type(outputs).__name__}; "
+                "expected one tensor of logits"
+            )
+        return outputs
+
+
+def load_factory_teacher(
+    reference: str, *, weights: Path | None, num_outputs: int, device: torch.device
+) -> ModuleTeacher:
+    """Make a teacher from the user's code.
+
+    Args:
+        reference: "package.module:factory"; the factory takes no arguments and returns a module.
+            The working folder is searched too.
+        weights: safetensors file whose tensors match the module's exactly; None keeps the
+            factory's own.
+        num_outputs: number of classes of the data.
+        device: where it runs.
+
+    Raises:
+        TeacherError: if the factory cannot be found or fails, or the weights do not match.
+    """
+    module = _call_factory(reference)
+    if weights is not None:
+        _load_weights(module, weights)
+    module.eval()
+    module.requires_grad_(False)
+    module.to(device)
+    identity = hashlib.sha256(f"{reference}\n{module!r}\n{_source_of(module)}".encode())
+    identity.update(state_digest(module).encode())
+    parameters = sum(parameter.numel() for parameter in module.parameters())
+    origin = f"weights {weights.name}" if weights is not None else "the factory's own weights"
+    return ModuleTeacher(
+        kind="factory",
+        name=reference,
+        identity=identity.hexdigest(),
+        description=f"{reference}, {type(module).__name__}, {parameters:,} parameters, {origin}",
+        num_outputs=num_outputs,
+        module=module,
+        device=device,
+    )
+
+
+def state_digest(module: nn.Module) -> str:
+    """Return the SHA-256 of all parameters and buffers, 64 hex digits."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        values = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
+        digest.update(values.flatten().view(torch.uint8).numpy().data if values.numel() else b"")
+    return digest.hexdigest()
+
+
+def _call_factory(reference: str) -> nn.Module:
+    module_name, _, factory_name = reference.partition(":")
+    if not module_name or not factory_name:
+        raise TeacherError(f"--teacher {reference}: expected model.onnx or package.module:factory")
+    try:
+        with _working_folder_importable():
+            factory = getattr(importlib.import_module(module_name), factory_name)
+            module = factory()
+    except HwkdError:
+        raise
+    except Exception as error:  # The user's code may raise anything; it is shown, not swallowed.
+        raise TeacherError(
+            f"--teacher {reference}: {type(error).__name__}: {_first_line(error)}; expected a "
+            "function without arguments that returns a torch module"
+        ) from error
+    if not isinstance(module, nn.Module):
+        raise TeacherError(
+            f"--teacher {reference}: returned {type(module).__name__}; expected a torch module"
+        )
+    return module
+
+
+@contextmanager
+def _working_folder_importable() -> Iterator[None]:
+    folder = str(Path.cwd())
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
+
+
+def _load_weights(module: nn.Module, weights: Path) -> None:
+    if not weights.is_file():
+        raise TeacherError(f"--teacher-weights {weights}: no such file; give a safetensors file")
+    try:
+        tensors = load_file(weights)
+    except (SafetensorError, OSError) as error:
+        raise TeacherError(
+            f"--teacher-weights {weights}: not a readable safetensors file ({_first_line(error)}); "
+            "save it with safetensors.torch.save_file"
+        ) from error
+    wanted = module.state_dict()
+    problems = [f"missing {name}" for name in wanted if name not in tensors]
+    problems += [f"unexpected {name}" for name in tensors if name not in wanted]
+    problems += [
+        f"{name} has shape {tuple(tensor.shape)}, expected {tuple(wanted[name].shape)}"
+        for name, tensor in tensors.items()
+        if name in wanted and tensor.shape != wanted[name].shape
+    ]
+    if problems:
+        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise TeacherError(
+            f"--teacher-weights {weights}: does not match {type(module).__name__}: "
+            f"{'; '.join(problems[:3])}{more}"
+        )
+    module.load_state_dict(tensors)
+
+
+def _source_of(module: nn.Module) -> str:
+    """Return the source of the module's file: an edited forward pass is another teacher."""
+    try:
+        return Path(inspect.getfile(type(module))).read_text(encoding="utf-8")
+    except (OSError, TypeError, UnicodeDecodeError):
+        return ""
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,0 +1,110 @@
+"""The network that hwkd trains when the user brings no teacher: a small residual network.
+
+Residual blocks after He et al. 2016 (arXiv:1512.03385) without the large-image stem: one strided
+convolution brings any input down to 8 to 20 positions a side, so that training costs about the same
+per example whatever the input size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["TeacherNetConfig", "build_teacher_net"]
+
+_LONGEST_SIDE_AFTER_STEM = 20
+_LONGEST_TIME_AFTER_STEM = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeacherNetConfig:
+    """Size of the network.
+
+    Attributes:
+        width: channels of the first stage; the second has twice as many.
+        blocks: residual blocks of each stage.
+    """
+
+    width: int = 32
+    blocks: tuple[int, int] = (1, 1)
+
+
+class _ConvNorm(nn.Sequential):
+    def __init__(
+        self, channels_in: int, channels_out: int, kernel: tuple[int, int], stride: tuple[int, int]
+    ) -> None:
+        super().__init__(
+            nn.Conv2d(
+                channels_in,
+                channels_out,
+                kernel,
+                stride,
+                padding=(kernel[0] // 2, kernel[1] // 2),
+                bias=False,
+            ),
+            nn.BatchNorm2d(channels_out),
+            nn.ReLU(inplace=True),
+        )
+
+
+class _Residual(nn.Module):
+    def __init__(self, channels: int, kernel: tuple[int, int]) -> None:
+        super().__init__()
+        self.first = _ConvNorm(channels, channels, kernel, (1, 1))
+        self.second = _ConvNorm(channels, channels, kernel, (1, 1))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        outputs: Tensor = inputs + self.second(self.first(inputs))
+        return outputs
+
+
+class _TeacherNet(nn.Module):
+    def __init__(self, body: nn.Sequential, channels: int, num_outputs: int) -> None:
+        super().__init__()
+        self.body = body
+        self.classifier = nn.Linear(channels, num_outputs)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        images = inputs.unsqueeze(2) if inputs.dim() == 3 else inputs
+        features = self.body(images)
+        # Mean and maximum together: what an image is made of and what is in it somewhere.
+        logits: Tensor = self.classifier(features.mean((2, 3)) + features.amax((2, 3)))
+        return logits
+
+
+def build_teacher_net(
+    input_shape: tuple[int, ...], num_outputs: int, config: TeacherNetConfig
+) -> nn.Module:
+    """Build the network with weights from torch's current generator.
+
+    Args:
+        input_shape: without batch: (channels, height, width) or (channels, time).
+        num_outputs: number of classes.
+        config: its size.
+    """
+    is_image = len(input_shape) == 3
+    longest = _LONGEST_SIDE_AFTER_STEM if is_image else _LONGEST_TIME_AFTER_STEM
+    stride = 1
+    while max(input_shape[1:]) / stride > longest:
+        stride *= 2
+    size = 3 if stride == 1 else 2 * stride + 1
+
+    # Of a kernel or a stride: signals are images of height 1.
+    def window(length: int) -> tuple[int, int]:
+        return (length, length) if is_image else (1, length)
+
+    narrow, wide = config.width, 2 * config.width
+    body = nn.Sequential(
+        _ConvNorm(input_shape[0], narrow, window(size), window(stride)),
+        *(_Residual(narrow, window(3)) for _ in range(config.blocks[0])),
+        _ConvNorm(narrow, wide, window(3), window(2)),
+        *(_Residual(wide, window(3)) for _ in range(config.blocks[1])),
+    )
+    net = _TeacherNet(body, wide, num_outputs)
+    # Convolutions run fastest in this layout; torch's types leave `memory_format` out of `to`.
+    for parameter in net.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return net

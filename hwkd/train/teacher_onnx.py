@@ -1,0 +1,141 @@
+"""A teacher that is an ONNX file of the user's, run by ONNX Runtime."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from hwkd.core.errors import TeacherError
+from hwkd.train.teacher import as_logits
+
+__all__ = ["OnnxTeacher", "load_onnx_teacher"]
+
+_BATCH = 256
+_DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnnxTeacher:
+    """See `hwkd.train.teacher.Teacher`; made by `load_onnx_teacher`."""
+
+    name: str
+    identity: str
+    description: str
+    num_outputs: int
+    batch: int
+    has_fixed_batch: bool
+    session: Any = field(repr=False)
+    kind: Literal["onnx"] = "onnx"
+    is_from_cache: bool = False
+
+    def logits(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return outputs before softmax, shape [n, num_outputs]."""
+        source = self.session.get_inputs()[0]
+        dtype = _DTYPES[source.type]
+        parts = [np.empty((0, self.num_outputs), dtype=np.float32)]
+        for start in range(0, len(inputs), self.batch):
+            batch = inputs[start : start + self.batch].astype(dtype, copy=False)
+            examples = len(batch)
+            if self.has_fixed_batch and examples < self.batch:
+                batch = np.concatenate(
+                    [batch, np.repeat(batch[-1:], self.batch - examples, axis=0)]
+                )
+            outputs = self._run(source.name, np.ascontiguousarray(batch))
+            parts.append(
+                as_logits(
+                    outputs[:examples],
+                    examples=examples,
+                    num_outputs=self.num_outputs,
+                    teacher=self.name,
+                )
+            )
+        return np.concatenate(parts)
+
+    def _run(self, input_name: str, batch: NDArray[Any]) -> NDArray[Any]:
+        try:
+            outputs = self.session.run(None, {input_name: batch})[0]
+        except Exception as error:  # ONNX Runtime's exceptions share no narrower public base.
+            raise TeacherError(
+                f"teacher {self.name}: ONNX Runtime cannot run it on inputs of shape "
+                f"{batch.shape}: {_first_line(error)}"
+            ) from error
+        array: NDArray[Any] = np.asarray(outputs)
+        return array.reshape(len(array), -1) if array.ndim != 2 else array
+
+
+def load_onnx_teacher(
+    path: Path, *, input_shape: tuple[int, ...], num_outputs: int, accelerator: str = "cpu"
+) -> OnnxTeacher:
+    """Open an ONNX file as a teacher.
+
+    Args:
+        path: of the file; it takes one input, float, batch first.
+        input_shape: of the data, without batch.
+        num_outputs: number of classes of the data.
+        accelerator: "cuda" runs it there where ONNX Runtime can; else the processor does.
+
+    Raises:
+        TeacherError: if it cannot be opened or its input or output does not match the data.
+    """
+    if not path.is_file():
+        raise TeacherError(f"--teacher {path}: no such file; give an ONNX file")
+    providers = ["CPUExecutionProvider"]
+    if accelerator == "cuda" and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        providers.insert(0, "CUDAExecutionProvider")
+    content = path.read_bytes()
+    try:
+        session = onnxruntime.InferenceSession(str(path), providers=providers)
+    except Exception as error:  # ONNX Runtime's exceptions share no narrower public base.
+        raise TeacherError(
+            f"--teacher {path}: not a model that ONNX Runtime opens: {_first_line(error)}"
+        ) from error
+    batch = _check_input(session, path, input_shape)
+    _check_output(session, path, num_outputs)
+    return OnnxTeacher(
+        name=path.name,
+        identity=hashlib.sha256(content).hexdigest(),
+        description=f"ONNX file {path.name}, {len(content):,} bytes, run by ONNX Runtime "
+        f"{onnxruntime.__version__}",
+        num_outputs=num_outputs,
+        batch=batch or _BATCH,
+        has_fixed_batch=batch is not None,
+        session=session,
+    )
+
+
+def _check_input(session: Any, path: Path, input_shape: tuple[int, ...]) -> int | None:
+    """Return the batch size that the file fixes, None when it takes any."""
+    sources = session.get_inputs()
+    if len(sources) != 1 or sources[0].type not in _DTYPES:
+        given = ", ".join(f"{source.name}: {source.type}" for source in sources)
+        raise TeacherError(f"--teacher {path}: takes ({given}); expected one input of floats")
+    shape = sources[0].shape
+    matches = len(shape) == len(input_shape) + 1 and all(
+        not isinstance(have, int) or have == want
+        for have, want in zip(shape[1:], input_shape, strict=True)
+    )
+    if not matches:
+        raise TeacherError(
+            f"--teacher {path}: takes inputs of shape {tuple(shape)}; the data has "
+            f"(batch, {', '.join(map(str, input_shape))}); export it for this shape"
+        )
+    return shape[0] if isinstance(shape[0], int) else None
+
+
+def _check_output(session: Any, path: Path, num_outputs: int) -> None:
+    shape = session.get_outputs()[0].shape
+    if shape and isinstance(shape[-1], int) and len(shape) == 2 and shape[-1] != num_outputs:
+        raise TeacherError(
+            f"--teacher {path}: has {shape[-1]} outputs; the data has {num_outputs} classes; "
+            "give a teacher of these classes"
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,0 +1,73 @@
+"""Opens the teacher that a search asks for: trained here, an ONNX file or the user's factory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from hwkd.core.errors import TeacherError
+from hwkd.core.progress import Progress, silent
+from hwkd.train.dataset import Dataset
+from hwkd.train.teacher import Teacher
+from hwkd.train.teacher_module import load_factory_teacher
+from hwkd.train.teacher_onnx import load_onnx_teacher
+from hwkd.train.teacher_trained import TeacherTraining, train_or_load_teacher
+
+__all__ = ["open_teacher"]
+
+
+def open_teacher(
+    source: str | None,
+    data: Dataset,
+    *,
+    weights: Path | None = None,
+    training: TeacherTraining | None = None,
+    device: torch.device,
+    cache_dir: Path | None = None,
+    progress: Progress = silent,
+    check: Callable[[], None] | None = None,
+) -> Teacher:
+    """Open or train a teacher for the data.
+
+    Args:
+        source: None trains one; a path ending in .onnx; or "package.module:factory".
+        data: for its shape, classes and train split.
+        weights: safetensors file for a factory.
+        training: configuration of the trained teacher; None is the default one.
+        device: where torch teachers run.
+        cache_dir: of trained teachers; None is the user's cache folder.
+        progress: told about training.
+        check: called before every training step; raises to stop.
+
+    Raises:
+        TeacherError: if it cannot be opened or does not match the data.
+    """
+    if weights is not None and (source is None or _is_onnx(source)):
+        raise TeacherError(
+            f"--teacher-weights {weights}: goes with --teacher package.module:factory only"
+        )
+    if source is None:
+        return train_or_load_teacher(
+            data,
+            training or TeacherTraining(),
+            device=device,
+            cache_dir=cache_dir,
+            progress=progress,
+            check=check,
+        )
+    if _is_onnx(source):
+        return load_onnx_teacher(
+            Path(source),
+            input_shape=data.input_shape,
+            num_outputs=data.num_outputs,
+            accelerator=device.type,
+        )
+    return load_factory_teacher(
+        source, weights=weights, num_outputs=data.num_outputs, device=device
+    )
+
+
+def _is_onnx(source: str) -> bool:
+    return source.lower().endswith(".onnx")
