@@ -179,7 +179,7 @@ class LayersBuilder:
         return name
 
     def squeeze_excite(self, source: str, name: str, *, reduction: int = 4) -> str:
-        """Append five layers that scale each channel by a gate computed from the channel means.
+        """Append four layers that scale each channel by a gate computed from the channel means.
 
         Source:
             Hu et al. 2018, arXiv:1709.01507; the hard sigmoid is that of arXiv:1905.02244.
