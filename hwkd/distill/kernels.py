@@ -18,6 +18,7 @@ __all__ = [
     "distance_matrix",
     "flat",
     "kl_from_logits",
+    "length",
     "pearson",
     "pool_to_common_size",
     "row_unit",
@@ -48,12 +49,17 @@ def pearson(first: Tensor, second: Tensor, *, eps: float) -> Tensor:
     """Return the correlation of rows, shape [rows]; `eps` is added to the product of norms."""
     a = first - first.mean(1, keepdim=True)
     b = second - second.mean(1, keepdim=True)
-    return (a * b).sum(1) / (_norm(a, 1).squeeze(1) * _norm(b, 1).squeeze(1) + eps)
+    return (a * b).sum(1) / (length(a, dim=1) * length(b, dim=1) + eps)
+
+
+def length(values: Tensor, *, dim: int, keepdim: bool = False) -> Tensor:
+    """Return the L2 norm along `dim`; gradient 0 for an all-zero vector."""
+    return _root(values.square().sum(dim, keepdim=keepdim), _TINY**2)
 
 
 def unit(values: Tensor, *, dim: int) -> Tensor:
     """Return values divided by their L2 norm along `dim`; an all-zero vector stays zero."""
-    norm = _norm(values, dim)
+    norm = length(values, dim=dim, keepdim=True)
     return values / torch.where(norm > _TINY, norm, torch.ones_like(norm))
 
 
@@ -116,10 +122,6 @@ def pool_to_common_size(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
 
 def _pool(maps: Tensor, size: tuple[int, int]) -> Tensor:
     return maps if maps.shape[2:] == size else functional.adaptive_avg_pool2d(maps, size)
-
-
-def _norm(values: Tensor, dim: int) -> Tensor:
-    return _root(values.square().sum(dim, keepdim=True), _TINY**2)
 
 
 def _root(squares: Tensor, floor: float) -> Tensor:

@@ -23,8 +23,10 @@ __all__ = [
     "Method",
     "OptionRange",
     "RunShapes",
+    "Shape",
     "TrainedMethod",
     "ViewShapes",
+    "both_logits",
     "option",
     "pair_term",
 ]
@@ -146,7 +148,10 @@ class Method(ABC):
         includes_task_loss: the published form contains cross-entropy; the criterion adds none.
         pairs_layers: features arrive as chosen pairs; False gives every stage of both sides.
         is_zero_at_teacher: the loss is 0 when the student's views equal the teacher's.
+        learns_from_past_self: the teacher is the student of one epoch ago.
         usual_weight: weight of the term when the user gives none, with cross-entropy at 1.
+        auxiliary_terms: beginnings of term names that train the method's own module only and
+            have no gradient at the student.
         two_class_advice: why two classes are refused and what to use, where `min_classes` > 2.
         family, formula, paper, evidence: for `hwkd methods show`.
     """
@@ -165,7 +170,9 @@ class Method(ABC):
     includes_task_loss: ClassVar[bool] = False
     pairs_layers: ClassVar[bool] = True
     is_zero_at_teacher: ClassVar[bool] = True
+    learns_from_past_self: ClassVar[bool] = False
     usual_weight: ClassVar[float] = 1.0
+    auxiliary_terms: ClassVar[tuple[str, ...]] = ()
     two_class_advice: ClassVar[str] = "it has no gradient for two classes; use kd"
 
     def __post_init__(self) -> None:
@@ -216,6 +223,11 @@ class TrainedMethod(Method):
     @abstractmethod
     def build(self, shapes: RunShapes) -> nn.Module:
         """Return a module called as `Loss`; its parameters are trained beside the student's."""
+
+
+def both_logits(student: Views, teacher: Views) -> tuple[Tensor, Tensor]:
+    """Return the student's and the teacher's logits."""
+    return student.need(Signal.LOGITS), teacher.need(Signal.LOGITS)
 
 
 def pair_term(name: str, pair: int) -> str:

@@ -9,7 +9,7 @@ from torch import Tensor
 from hwkd.core.catalog import METHODS
 from hwkd.core.signals import Batch, Signal, Views
 from hwkd.distill.kernels import at_least_float32, pearson
-from hwkd.distill.method import LossMethod, Method, RunShapes, option
+from hwkd.distill.method import LossMethod, Method, RunShapes, both_logits, option
 from hwkd.distill.no_teacher import LabelTeacher
 
 __all__ = ["Dist", "dist_losses"]
@@ -83,7 +83,7 @@ class Dist(LossMethod):
     def __call__(self, student: Views, teacher: Views, batch: Batch) -> dict[str, Tensor]:
         """Return the weighted terms "dist_classes" and "dist_batch"."""
         del batch
-        logits = student.need(Signal.LOGITS), teacher.need(Signal.LOGITS)
+        logits = both_logits(student, teacher)
         over_classes, over_batch = dist_losses(*logits, self.temperature)
         terms = {}
         if self.beta > 0 and logits[0].shape[1] > 2:

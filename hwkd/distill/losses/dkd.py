@@ -11,7 +11,7 @@ from torch.nn import functional
 from hwkd.core.catalog import METHODS
 from hwkd.core.signals import Batch, Signal, Views
 from hwkd.distill.kernels import at_least_float32, kl_from_logits
-from hwkd.distill.method import LossMethod, Method, RunShapes, option
+from hwkd.distill.method import LossMethod, Method, RunShapes, both_logits, option
 from hwkd.distill.no_teacher import LabelTeacher
 
 __all__ = ["DecoupledTargets", "decoupled_target_losses"]
@@ -85,7 +85,7 @@ class DecoupledTargets(LossMethod):
 
     def __call__(self, student: Views, teacher: Views, batch: Batch) -> dict[str, Tensor]:
         """Return both weighted divergences as "dkd_target" and "dkd_others"."""
-        logits = student.need(Signal.LOGITS), teacher.need(Signal.LOGITS)
+        logits = both_logits(student, teacher)
         target, others = decoupled_target_losses(*logits, batch.labels, self.temperature)
         terms = {"dkd_target": self.alpha * target, "dkd_others": self.beta * others}
         # A term that is off, or 0 for every batch of two classes, is not a broken tap.

@@ -12,7 +12,7 @@ from torch.nn import functional
 from hwkd.core.catalog import METHODS
 from hwkd.core.signals import Batch, Signal, Views
 from hwkd.distill.kernels import at_least_float32
-from hwkd.distill.method import LossMethod, Method, option
+from hwkd.distill.method import LossMethod, Method, both_logits, option
 from hwkd.distill.no_teacher import LabelTeacher
 
 __all__ = ["JensenShannon", "jensen_shannon_loss"]
@@ -85,7 +85,7 @@ class JensenShannon(LossMethod):
 
     def __call__(self, student: Views, teacher: Views, batch: Batch) -> dict[str, Tensor]:
         """Return the divergence as the term "gjs"."""
-        logits = student.need(Signal.LOGITS), teacher.need(Signal.LOGITS)
+        logits = both_logits(student, teacher)
         mask = batch.labels if logits[0].dim() == 3 else None
         loss = jensen_shannon_loss(
             *logits, beta=self.beta, temperature=self.temperature, labels=mask

@@ -9,7 +9,7 @@ from torch import Tensor
 from hwkd.core.catalog import METHODS
 from hwkd.core.signals import Batch, Signal, Views
 from hwkd.distill.kernels import at_least_float32
-from hwkd.distill.method import LossMethod, Method, option
+from hwkd.distill.method import LossMethod, Method, both_logits, option
 from hwkd.distill.no_teacher import LabelTeacher
 
 __all__ = ["LogitMse", "logit_mse_loss"]
@@ -54,7 +54,7 @@ class LogitMse(LossMethod):
     def __call__(self, student: Views, teacher: Views, batch: Batch) -> dict[str, Tensor]:
         """Return the squared difference as the term "logit_mse"."""
         del batch
-        logits = student.need(Signal.LOGITS), teacher.need(Signal.LOGITS)
+        logits = both_logits(student, teacher)
         return {"logit_mse": logit_mse_loss(*logits, centred=self.centred)}
 
     def no_teacher_control(self) -> Method:

@@ -11,7 +11,7 @@ from hwkd.core.catalog import METHODS
 from hwkd.core.signals import Batch, Signal, Views
 from hwkd.distill.kernels import at_least_float32
 from hwkd.distill.losses.soft_targets import soft_target_loss
-from hwkd.distill.method import LossMethod, Method, option
+from hwkd.distill.method import LossMethod, Method, both_logits, option
 
 __all__ = [
     "StandardisedCrossEntropy",
@@ -82,7 +82,7 @@ class StandardisedTargets(LossMethod):
     def __call__(self, student: Views, teacher: Views, batch: Batch) -> dict[str, Tensor]:
         """Return the divergence as the term "lskd"."""
         del batch
-        logits = student.need(Signal.LOGITS), teacher.need(Signal.LOGITS)
+        logits = both_logits(student, teacher)
         return {"lskd": standardised_target_loss(*logits, self.temperature)}
 
     def no_teacher_control(self) -> Method:

@@ -9,7 +9,7 @@ from torch import Tensor
 from hwkd.core.catalog import METHODS
 from hwkd.core.signals import Batch, Signal, Views
 from hwkd.distill.kernels import at_least_float32, kl_from_logits
-from hwkd.distill.method import LossMethod, Method, option
+from hwkd.distill.method import LossMethod, Method, both_logits, option
 from hwkd.distill.no_teacher import LabelTeacher
 
 __all__ = ["SoftTargets", "soft_target_loss"]
@@ -75,7 +75,7 @@ class SoftTargets(LossMethod):
     def __call__(self, student: Views, teacher: Views, batch: Batch) -> dict[str, Tensor]:
         """Return the divergence as the term "kd"."""
         del batch
-        logits = student.need(Signal.LOGITS), teacher.need(Signal.LOGITS)
+        logits = both_logits(student, teacher)
         return {"kd": soft_target_loss(*logits, self.temperature)}
 
     def no_teacher_control(self) -> Method:

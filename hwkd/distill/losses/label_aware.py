@@ -1,0 +1,207 @@
+"""Soft targets that look at the labels: weighed per sample, corrected, or sharpened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from hwkd.core.catalog import METHODS
+from hwkd.core.signals import Batch, Signal, Views
+from hwkd.distill.kernels import at_least_float32
+from hwkd.distill.method import LossMethod, both_logits, option
+
+__all__ = [
+    "CorrectedTargets",
+    "OneForAll",
+    "WeightedSoftLabels",
+    "corrected_probabilities",
+    "corrected_target_loss",
+    "one_for_all_loss",
+    "weighted_soft_label_loss",
+]
+
+# Added to denominators by the public code; part of the published numbers.
+_EPS = 1e-7
+
+
+def weighted_soft_label_loss(
+    student_logits: Tensor, teacher_logits: Tensor, labels: Tensor, temperature: float = 2.0
+) -> Tensor:
+    """Return T^2 * mean of (1 - exp(-CE_s / CE_t)) * CE(student, softened teacher).
+
+    Samples on which the student is already as good as the teacher count less. The weight carries no
+    gradient.
+
+    Args:
+        student_logits: shape [batch, classes].
+        teacher_logits: same shape; no gradient flows into it.
+        labels: shape [batch], int64.
+        temperature: softening divisor of the soft part, > 0.
+
+    Source:
+        Zhou et al. 2021, arXiv:2102.00650, equation 9.
+    """
+    student, teacher = at_least_float32(student_logits, teacher_logits.detach())
+    log_student = functional.log_softmax(student / temperature, dim=1)
+    soft = -((teacher / temperature).softmax(1) * log_student).sum(1)
+    own, theirs = (
+        functional.cross_entropy(logits, labels, reduction="none")
+        for logits in (student.detach(), teacher)
+    )
+    weight = 1 - torch.exp(-(own / (theirs + _EPS)))
+    return (weight * soft).mean() * temperature**2
+
+
+def one_for_all_loss(
+    student_logits: Tensor,
+    teacher_logits: Tensor,
+    labels: Tensor,
+    *,
+    eps: float = 1.0,
+    temperature: float = 1.0,
+) -> Tensor:
+    """Return -mean of sum over classes of ((p_t + y)^eps - y) * log p_s, y one-hot.
+
+    Args:
+        student_logits: shape [batch, classes].
+        teacher_logits: same shape; no gradient flows into it.
+        labels: shape [batch], int64.
+        eps: > 1 strengthens the true class; 1 is the cross-entropy with the teacher.
+        temperature: softening divisor, > 0; no factor T^2.
+
+    Source:
+        Hao et al. 2023, arXiv:2310.19444, equation 5.
+    """
+    student, teacher = at_least_float32(student_logits, teacher_logits.detach())
+    one_hot = functional.one_hot(labels, student.shape[1]).to(student.dtype)
+    target = ((teacher / temperature).softmax(1) + one_hot) ** eps - one_hot
+    log_student = functional.log_softmax(student / temperature, dim=1)
+    return -(target * log_student).sum(1).mean()
+
+
+def corrected_probabilities(probabilities: Tensor, labels: Tensor, threshold: float) -> Tensor:
+    """Return the teacher's probabilities moved to the label until it leads by `threshold`.
+
+    Args:
+        probabilities: shape [batch, classes], rows summing to 1.
+        labels: shape [batch], int64.
+        threshold: 0 to 1.
+
+    Source:
+        Minifinetuning, 2025, arXiv:2506.15702, section 3; a right answer is raised by `threshold`,
+        up to 1.
+    """
+    own = probabilities.gather(1, labels[:, None])
+    top = probabilities.amax(1, keepdim=True)
+    is_right = probabilities.argmax(1, keepdim=True) == labels[:, None]
+    raised = (own + threshold).clamp(max=1.0)
+    share = torch.where(
+        is_right,
+        (raised - top) / (1 - top + _EPS),
+        (top - own + threshold) / (1 + top - own + _EPS),
+    )
+    one_hot = functional.one_hot(labels, probabilities.shape[1]).to(probabilities.dtype)
+    return probabilities * (1 - share) + one_hot * share
+
+
+def corrected_target_loss(
+    student_logits: Tensor,
+    teacher_logits: Tensor,
+    labels: Tensor,
+    *,
+    threshold: float = 0.2,
+    temperature: float = 1.0,
+) -> Tensor:
+    """Return T^2 * mean KL from the corrected teacher, nats.
+
+    Args:
+        student_logits: shape [batch, classes].
+        teacher_logits: same shape; no gradient flows into it.
+        labels: shape [batch], int64.
+        threshold: see `corrected_probabilities`.
+        temperature: softening divisor, > 0.
+    """
+    student, teacher = at_least_float32(student_logits, teacher_logits.detach())
+    target = corrected_probabilities((teacher / temperature).softmax(1), labels, threshold)
+    log_student = functional.log_softmax(student / temperature, dim=1)
+    rows = (torch.xlogy(target, target) - target * log_student).sum(1)
+    return rows.mean() * temperature**2
+
+
+@METHODS.register("wsld")
+@dataclass(frozen=True, kw_only=True)
+class WeightedSoftLabels(LossMethod):
+    """Weighted soft labels (Zhou et al. 2021); needs logits and labels."""
+
+    temperature: float = option(2.0, "softening divisor of both logits", above=0)
+
+    name = "wsld"
+    family = "response"
+    formula = "T² mean (1 − exp(−CE_s / CE_t)) · CE(p_t, p_s)"
+    paper = "Zhou et al. 2021, arXiv:2102.00650"
+    needs = frozenset({Signal.LOGITS})
+    # A cross-entropy with soft targets, not a divergence.
+    is_zero_at_teacher = False
+    usual_weight = 2.5
+
+    def __call__(self, student: Views, teacher: Views, batch: Batch) -> dict[str, Tensor]:
+        """Return the weighed cross-entropy as the term "wsld"."""
+        logits = both_logits(student, teacher)
+        return {"wsld": weighted_soft_label_loss(*logits, batch.labels, self.temperature)}
+
+
+@METHODS.register("ofa")
+@dataclass(frozen=True, kw_only=True)
+class OneForAll(LossMethod):
+    """One-for-all (Hao et al. 2023), for a teacher of another kind of network; needs logits."""
+
+    eps: float = option(1.0, "power that strengthens the true class", above=0)
+    temperature: float = option(1.0, "softening divisor of both logits", above=0)
+
+    name = "ofa"
+    family = "response"
+    formula = "−mean Σ_c ((p_t + y)^ε − y) log p_s"
+    paper = "Hao et al. 2023, arXiv:2310.19444"
+    needs = frozenset({Signal.LOGITS})
+    # A cross-entropy with soft targets, not a divergence.
+    is_zero_at_teacher = False
+
+    def __call__(self, student: Views, teacher: Views, batch: Batch) -> dict[str, Tensor]:
+        """Return the cross-entropy as the term "ofa"."""
+        loss = one_for_all_loss(
+            *both_logits(student, teacher),
+            batch.labels,
+            eps=self.eps,
+            temperature=self.temperature,
+        )
+        return {"ofa": loss}
+
+
+@METHODS.register("mft")
+@dataclass(frozen=True, kw_only=True)
+class CorrectedTargets(LossMethod):
+    """Corrected targets (Minifinetuning 2025): a teacher moved to the label; needs logits."""
+
+    threshold: float = option(0.2, "lead that the label is given", low=0, high=1)
+    temperature: float = option(1.0, "softening divisor of both logits", above=0)
+
+    name = "mft"
+    family = "response"
+    formula = "T² mean KL(corrected p_t ‖ p_s)"
+    paper = "Minifinetuning 2025, arXiv:2506.15702"
+    needs = frozenset({Signal.LOGITS})
+    # The correction moves the target away from the teacher.
+    is_zero_at_teacher = False
+
+    def __call__(self, student: Views, teacher: Views, batch: Batch) -> dict[str, Tensor]:
+        """Return the divergence as the term "mft"."""
+        loss = corrected_target_loss(
+            *both_logits(student, teacher),
+            batch.labels,
+            threshold=self.threshold,
+            temperature=self.temperature,
+        )
+        return {"mft": loss}

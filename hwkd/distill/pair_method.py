@@ -1,0 +1,94 @@
+"""Methods that compare chosen layer pairs one by one, with or without adapters."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from hwkd.core.signals import Batch, Signal, Views
+from hwkd.distill.adapters import resolve_map_adapters
+from hwkd.distill.kernels import as_maps, at_least_float32
+from hwkd.distill.method import LossMethod, RunShapes, Shape, TrainedMethod, ViewShapes, pair_term
+
+__all__ = ["AdaptedPairMethod", "PairMethod", "shapes_of_signal", "tapped"]
+
+
+def tapped(views: Views, signal: Signal) -> tuple[Tensor, ...]:
+    """Return the layers of a signal; an embedding counts as one layer."""
+    content: Tensor | tuple[Tensor, ...] | None = getattr(views, signal.value)
+    if content is None:
+        return ()
+    return content if isinstance(content, tuple) else (content,)
+
+
+def shapes_of_signal(shapes: ViewShapes, signal: Signal) -> tuple[Shape, ...]:
+    """Return the shapes of a signal's layers, batch left out."""
+    if signal is Signal.EMBEDDING:
+        return () if shapes.embedding is None else (shapes.embedding,)
+    found: tuple[Shape, ...] = getattr(shapes, signal.value)
+    return found
+
+
+class PairMethod(LossMethod):
+    """Sum of one comparison per layer pair; each pair is a term of its own."""
+
+    signal: ClassVar[Signal] = Signal.FEATURES
+
+    @abstractmethod
+    def compare(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """Return a scalar for one pair, at least float32; the teacher carries no gradient."""
+
+    def __call__(self, student: Views, teacher: Views, batch: Batch) -> dict[str, Tensor]:
+        """Return one term per layer pair."""
+        del batch
+        pairs = zip(tapped(student, self.signal), tapped(teacher, self.signal), strict=True)
+        return {
+            pair_term(self.name, index): self.compare(*at_least_float32(ours, theirs.detach()))
+            for index, (ours, theirs) in enumerate(pairs)
+        }
+
+
+class AdaptedPairMethod(TrainedMethod):
+    """One comparison per layer pair of maps, the student's brought to the teacher's channels."""
+
+    signal: ClassVar[Signal] = Signal.FEATURES
+    adapter_norm: ClassVar[bool] = False
+    adapter_relu: ClassVar[bool] = False
+
+    @abstractmethod
+    def compare(self, student: Tensor, teacher: Tensor, pair: int, pairs: int) -> Tensor:
+        """Return a scalar for maps of equal channel count; `pair` counts from 0."""
+
+    def build(self, shapes: RunShapes) -> nn.Module:
+        """Return the comparison with one adapter per pair."""
+        adapters = resolve_map_adapters(
+            shapes_of_signal(shapes.student, self.signal),
+            shapes_of_signal(shapes.teacher, self.signal),
+            norm=self.adapter_norm,
+            relu=self.adapter_relu,
+        )
+        return _AdaptedPairs(self, adapters)
+
+
+class _AdaptedPairs(nn.Module):
+    def __init__(self, method: AdaptedPairMethod, adapters: nn.ModuleList) -> None:
+        super().__init__()
+        self.method = method
+        self.adapters = adapters
+
+    def forward(self, student: Views, teacher: Views, batch: Batch) -> dict[str, Tensor]:
+        del batch
+        ours: Sequence[Tensor] = tapped(student, self.method.signal)
+        theirs: Sequence[Tensor] = tapped(teacher, self.method.signal)
+        terms = {}
+        for index, adapter in enumerate(self.adapters):
+            maps, target = at_least_float32(
+                as_maps(adapter(ours[index])), as_maps(theirs[index].detach())
+            )
+            terms[pair_term(self.method.name, index)] = self.method.compare(
+                maps, target, index, len(self.adapters)
+            )
+        return terms
