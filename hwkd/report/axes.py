@@ -70,6 +70,12 @@ class CostAxis:
         return text if self.limit_at is not None else f"{text}, off scale →"
 
     @property
+    def is_label_left_of_limit(self) -> bool:
+        """True when the text beside the limit would leave the picture on the right."""
+        at = self.limit_at
+        return at is None or at > 0.6 * self.high
+
+    @property
     def plotly_range(self) -> list[float]:
         """The ends as plotly wants them: exponents of ten on a logarithmic axis."""
         ends = [self.low, self.high]

@@ -11,6 +11,7 @@ from hwkd.report import format as fmt
 from hwkd.report.analysis import best_record, count_state
 from hwkd.report.axes import latency_source
 from hwkd.report.document import Headline, Report
+from hwkd.report.host_section import host_section
 from hwkd.report.provenance_sections import caveat_section, data_section, environment_section
 from hwkd.report.search_sections import (
     failure_section,
@@ -19,7 +20,7 @@ from hwkd.report.search_sections import (
     rejection_section,
     space_section,
 )
-from hwkd.report.student_section import host_section, student_section
+from hwkd.report.student_section import student_section
 
 __all__ = ["build_report"]
 

@@ -77,18 +77,11 @@ def history_chart(run: RunRecord, records: Sequence[TrialRecord]) -> Chart | Non
         "xaxis": {"title": {"text": "trial"}},
         "yaxis": {"title": {"text": title}, "rangemode": "tozero"},
     }
-    weights = run.objective
-    note = (
-        f"Each bar is one trained candidate: {weights.alpha:g} × task error + {weights.beta:g} × KD"
-        f" + {weights.gamma:g} × overrun. Rejected and failed candidates have no value."
-        if is_weighted
-        else "Each point is one trained candidate; nothing was weighted."
-    )
     return Chart(
         key="history",
         title="What was minimised, trial by trial",
         figure=checked_figure(traces, layout),
-        note=note,
+        note=_history_note(run),
     )
 
 
@@ -160,33 +153,9 @@ def space_chart(records: Sequence[TrialRecord]) -> Chart | None:
 
 def rejection_chart(records: Sequence[TrialRecord]) -> Chart | None:
     """Draw by how much each rejected candidate exceeds each limit; None without a rejection."""
-    points: dict[str, list[tuple[float, str, int]]] = {}
-    for record in records:
-        space = record.spec.space if record.spec is not None else "unknown"
-        for violation in record.violations:
-            label = fmt.limit_label(violation.limit_name)
-            row = (1 + violation.excess_ratio, label, record.number)
-            points.setdefault(space, []).append(row)
+    points = _excesses(records)
     if not points:
         return None
-    styles = styles_of(points)
-    traces = [
-        go.Scatter(
-            x=[ratio for ratio, _, _ in points[space]],
-            y=[label for _, label, _ in points[space]],
-            customdata=[number for _, _, number in points[space]],
-            mode="markers",
-            name=escape(space),
-            marker={
-                "color": styles[space].colour,
-                "symbol": styles[space].symbol,
-                "size": 10,
-                "opacity": 0.65,
-            },
-            hovertemplate="trial %{customdata} needs %{x:.3g} × the %{y} limit<extra></extra>",
-        )
-        for space in sorted(points)
-    ]
     labels = {label for rows in points.values() for _, label, _ in rows}
     low, high = 0.9, 1.15 * max(ratio for rows in points.values() for ratio, _, _ in rows)
     line = {"color": LIMIT_COLOUR, "width": 1.5, "dash": "dash"}
@@ -206,8 +175,51 @@ def rejection_chart(records: Sequence[TrialRecord]) -> Chart | None:
     return Chart(
         key="rejections",
         title="How far rejected candidates are over each limit",
-        figure=checked_figure(traces, layout),
+        figure=checked_figure(_excess_traces(points), layout),
         note="Dashed: the limit. A candidate stands in every row whose limit it exceeds.",
+    )
+
+
+def _excesses(records: Sequence[TrialRecord]) -> dict[str, list[tuple[float, str, int]]]:
+    """Return space -> (needed / allowed, limit, trial) of every exceeded limit."""
+    points: dict[str, list[tuple[float, str, int]]] = {}
+    for record in records:
+        space = record.spec.space if record.spec is not None else "unknown"
+        for violation in record.violations:
+            label = fmt.limit_label(violation.limit_name)
+            row = (1 + violation.excess_ratio, label, record.number)
+            points.setdefault(space, []).append(row)
+    return points
+
+
+def _excess_traces(points: dict[str, list[tuple[float, str, int]]]) -> list[Any]:
+    styles = styles_of(points)
+    return [
+        go.Scatter(
+            x=[ratio for ratio, _, _ in points[space]],
+            y=[label for _, label, _ in points[space]],
+            customdata=[number for _, _, number in points[space]],
+            mode="markers",
+            name=escape(space),
+            marker={
+                "color": styles[space].colour,
+                "symbol": styles[space].symbol,
+                "size": 10,
+                "opacity": 0.65,
+            },
+            hovertemplate="trial %{customdata} needs %{x:.3g} × the %{y} limit<extra></extra>",
+        )
+        for space in sorted(points)
+    ]
+
+
+def _history_note(run: RunRecord) -> str:
+    if run.objective.mode == "pareto":
+        return "Each point is one trained candidate; nothing was weighted."
+    weights = run.objective
+    return (
+        f"Each bar is one trained candidate: {weights.alpha:g} × task error + {weights.beta:g} × KD"
+        f" + {weights.gamma:g} × overrun. Rejected and failed candidates have no value."
     )
 
 

@@ -41,9 +41,7 @@ def model_card(run: RunRecord, record: TrialRecord) -> str:
         _accuracy_sentence(final, record),
         _table(accuracy_table(own, record)),
         "## Cost on the device",
-        "Everything in this part is estimated by the device model; nothing in it was measured."
-        if run.device.latency_basis == "estimated"
-        else "RAM and flash are estimated; the latency is measured, see below.",
+        _cost_sentence(run),
         _facts(cost_facts(cost)),
         _table(fit_table(cost, run.device)),
         *_measured(run, record, final),
@@ -115,6 +113,12 @@ def _accuracy_sentence(final: FinalRecord | None, record: TrialRecord) -> str:
         "split. A control is the same student trained otherwise; a gain smaller than the spread "
         "of a control over its seeds is not a gain."
     )
+
+
+def _cost_sentence(run: RunRecord) -> str:
+    if run.device.latency_basis == "measured":
+        return "RAM and flash are estimated; the latency is measured, see below."
+    return "Everything in this part is estimated by the device model; nothing in it was measured."
 
 
 def _measured(run: RunRecord, record: TrialRecord, final: FinalRecord | None) -> Iterable[str]:

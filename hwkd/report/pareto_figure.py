@@ -61,8 +61,12 @@ def pareto_chart(
         figure=checked_figure(traces, layout),
         views=views if len(views) > 1 else (),
         note="Area of a point: peak RAM. Solid: no other trial is better in error, latency, peak "
-        "RAM and flash together. Line: the front of the two quantities shown. Dashed: hard limit; "
-        f"that of the latency holds for {limited_end(run.device)}.",
+        "RAM and flash together. Line: the front of the two quantities shown. Dashed: hard limit"
+        + (
+            f"; that of the latency holds for {limited_end(run.device)}."
+            if run.device.latency_basis == "estimated"
+            else "."
+        ),
     )
 
 
@@ -79,32 +83,6 @@ def _view(axis: CostAxis, errors: list[float], members: list[list[int]]) -> Char
     ys = [[y for _, y in corners]]
     xs.extend([axis.values[i] for i in own] for own in members)
     ys.extend([errors[i] for i in own] for own in members)
-    shapes: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    at = axis.limit_at
-    if at is not None:
-        line = {"color": LIMIT_COLOUR, "width": 1.5, "dash": "dash"}
-        shapes.append(
-            {"type": "line", "x0": at, "x1": at, "y0": 0, "y1": 1, "yref": "paper", "line": line}
-        )
-    if axis.limit_text:
-        is_far_right = at is None or at > 0.6 * axis.high
-        # plotly places annotations on a logarithmic axis by exponent, but shapes by value.
-        where: dict[str, Any] = {"x": 1.0, "xref": "paper"}
-        if at is not None:
-            where = {"x": log10(at) if axis.is_log else at}
-        annotations.append(
-            {
-                **where,
-                "y": 1.0,
-                "yref": "paper",
-                "text": escape(axis.limit_text),
-                "showarrow": False,
-                "xanchor": "right" if is_far_right else "left",
-                "yanchor": "top",
-                "font": {"color": LIMIT_COLOUR, "size": 12},
-            }
-        )
     return ChartView(
         label=axis.label,
         data={"x": xs, "y": ys},
@@ -114,10 +92,33 @@ def _view(axis: CostAxis, errors: list[float], members: list[list[int]]) -> Char
             "xaxis.range": axis.plotly_range,
             "xaxis.tickmode": "array" if axis.is_log else "auto",
             "xaxis.tickvals": log_ticks(axis.low, axis.high) if axis.is_log else [],
-            "shapes": shapes,
-            "annotations": annotations,
+            **_limit_marks(axis),
         },
     )
+
+
+def _limit_marks(axis: CostAxis) -> dict[str, Any]:
+    at = axis.limit_at
+    line = {"color": LIMIT_COLOUR, "width": 1.5, "dash": "dash"}
+    shape = {"type": "line", "x0": at, "x1": at, "y0": 0, "y1": 1, "yref": "paper", "line": line}
+    # plotly places annotations on a logarithmic axis by exponent, but shapes by value.
+    where: dict[str, Any] = {"x": 1.0, "xref": "paper"}
+    if at is not None:
+        where = {"x": log10(at) if axis.is_log else at}
+    label = {
+        **where,
+        "y": 1.0,
+        "yref": "paper",
+        "text": escape(axis.limit_text),
+        "showarrow": False,
+        "xanchor": "right" if axis.is_label_left_of_limit else "left",
+        "yanchor": "top",
+        "font": {"color": LIMIT_COLOUR, "size": 12},
+    }
+    return {
+        "shapes": [] if at is None else [shape],
+        "annotations": [label] if axis.limit_text else [],
+    }
 
 
 def _line_trace() -> go.Scatter:

@@ -18,6 +18,7 @@ _INCHES = (8.0, 5.0)
 _DPI = 160
 _LARGEST_AREA = 260.0
 _SMALLEST_AREA = 36.0
+_LEGEND_AREA = 60.0
 
 
 def write_pareto_png(report: Report, path: Path) -> None:
@@ -46,14 +47,14 @@ def _draw(axes: Axes, report: Report, latency: CostAxis) -> None:
     if at is not None:
         axes.axvline(at, color=LIMIT_COLOUR, linestyle="--", linewidth=1.3)
     if latency.limit_text:
-        is_far_right = at is None or at > 0.6 * latency.high
+        is_left = latency.is_label_left_of_limit
         axes.annotate(
             latency.limit_text,
             xy=(1.0 if at is None else at, 1.0),
             xycoords=("axes fraction" if at is None else "data", "axes fraction"),
-            xytext=(-4 if is_far_right else 4, -4),
+            xytext=(-4 if is_left else 4, -4),
             textcoords="offset points",
-            ha="right" if is_far_right else "left",
+            ha="right" if is_left else "left",
             va="top",
             color=LIMIT_COLOUR,
             fontsize=9,
@@ -79,15 +80,13 @@ def _draw_points(axes: Axes, report: Report, latency: CostAxis, errors: list[flo
     spaces = [record.spec.space if record.spec else "unknown" for record in scored]
     styles = styles_of(spaces)
     for space, style in styles.items():
-        is_labelled = False
+        axes.scatter([], [], c=style.colour, marker=style.marker, s=_LEGEND_AREA, label=space)
         for is_on_front in (True, False):
             own = [
                 i
                 for i, record in enumerate(scored)
                 if spaces[i] == space and (record.number in front) == is_on_front
             ]
-            if not own:
-                continue
             axes.scatter(
                 [latency.values[i] for i in own],
                 [errors[i] for i in own],
@@ -100,19 +99,13 @@ def _draw_points(axes: Axes, report: Report, latency: CostAxis, errors: list[flo
                 alpha=0.95 if is_on_front else 0.3,
                 edgecolors="#1d2430" if is_on_front else "none",
                 linewidths=0.9,
-                label=None if is_labelled else space,
                 zorder=3 if is_on_front else 2,
             )
-            is_labelled = True
     legend = axes.legend(
         title="outlined: front; area: peak RAM",
         fontsize=9,
         title_fontsize=8,
         frameon=False,
-        markerscale=0.6,
     )
     for text in legend.get_texts():
         text.set_parse_math(False)
-    for handle in legend.legend_handles:
-        if handle is not None:
-            handle.set_alpha(0.95)

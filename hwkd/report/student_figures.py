@@ -26,26 +26,13 @@ def operator_chart(cost: CostRecord, device: DeviceRecord) -> Chart | None:
     if not cost.per_op:
         return None
     kinds = styles_of(op.kind for op in cost.per_op)
-    unit = fmt.time_unit(max((op.latency_s or 0.0) for op in cost.per_op) or 1e-3)
-    columns: list[tuple[str, str, list[float | None]]] = [
-        ("MACs", "MACs (counted)", [float(op.macs) for op in cost.per_op]),
-        (
-            "Flash",
-            "flash, KiB (estimated)",
-            [fmt.KIB.of(op.flash_bytes) for op in cost.per_op],
-        ),
-    ]
-    if any(op.latency_s is not None for op in cost.per_op):
-        title = f"latency, {unit.name} (estimated)"
-        times = [None if op.latency_s is None else unit.of(op.latency_s) for op in cost.per_op]
-        columns.insert(0, ("Latency", title, times))
     views = tuple(
         ChartView(
             label=label,
             data={"y": _by_kind(cost.per_op, kinds, values)},
             layout={"yaxis.title.text": escape(title)},
         )
-        for label, title, values in columns
+        for label, title, values in _operator_columns(cost.per_op)
     )
     traces = [
         go.Bar(
@@ -84,19 +71,9 @@ def memory_chart(cost: CostRecord, device: DeviceRecord) -> Chart | None:
     """
     if not cost.per_op:
         return None
-    times = [op.latency_s for op in cost.per_op if op.latency_s is not None]
-    has_times = len(times) == len(cost.per_op) and sum(times) > 0
-    unit = fmt.time_unit(sum(times)) if has_times else fmt.Unit("operator", 1.0)
-    widths = [unit.of(time_s) for time_s in times] if has_times else [1.0] * len(cost.per_op)
-    xs: list[float] = []
-    ys: list[float] = []
-    names: list[str] = []
-    now = 0.0
-    for op, width in zip(cost.per_op, widths, strict=True):
-        xs += [now, now + width]
-        ys += [fmt.KIB.of(op.ram_bytes)] * 2
-        names += [escape(f"{op.name} ({op.kind})")] * 2
-        now += width
+    # A fused operator runs inside another one, so it has no moment of its own.
+    own = [op for op in cost.per_op if op.fused_into is None]
+    unit, xs, ys, names = _memory_steps(own)
     trace = go.Scatter(
         x=xs,
         y=ys,
@@ -111,8 +88,8 @@ def memory_chart(cost: CostRecord, device: DeviceRecord) -> Chart | None:
         "height": 340,
         "showlegend": False,
         "xaxis": {
-            "title": {"text": f"time, {unit.name} (estimated)" if has_times else "operator"},
-            "range": [0, now],
+            "title": {"text": f"time, {unit.name} (estimated)" if unit else "operator"},
+            "range": [0, xs[-1]],
         },
         **_levels(cost, device),
     }
@@ -153,6 +130,46 @@ def training_chart(epochs: Sequence[EpochRecord], *, trial: int) -> Chart | None
         title=f"Loss terms during the brief training of trial {trial}",
         figure=checked_figure(traces, layout),
     )
+
+
+def _memory_steps(
+    ops: Sequence[OpRecord],
+) -> tuple[fmt.Unit | None, list[float], list[float], list[str]]:
+    """Return (unit of time, x, KiB in use, hover name), two points per operator.
+
+    The unit is None where an operator has no cost: then x counts operators.
+    """
+    times = [op.latency_s for op in ops if op.latency_s is not None]
+    has_times = len(times) == len(ops) and sum(times) > 0
+    unit = fmt.time_unit(sum(times)) if has_times else None
+    widths = [1.0] * len(ops) if unit is None else [unit.of(time_s) for time_s in times]
+    xs: list[float] = []
+    for width in widths:
+        start = xs[-1] if xs else 0.0
+        xs += [start, start + width]
+    ys = [fmt.KIB.of(op.ram_bytes) for op in ops for _ in range(2)]
+    names = [escape(f"{op.name} ({op.kind})") for op in ops for _ in range(2)]
+    return unit, xs, ys, names
+
+
+def _operator_columns(
+    ops: Sequence[OpRecord],
+) -> list[tuple[str, str, list[float | None]]]:
+    """Return (button, axis title, value of each operator); latency only where one is known."""
+    unit = fmt.time_unit(max((op.latency_s or 0.0) for op in ops) or 1e-3)
+    columns: list[tuple[str, str, list[float | None]]] = [
+        ("MACs", "MACs (counted)", [float(op.macs) for op in ops]),
+        (
+            "Flash",
+            "flash, KiB (estimated)",
+            [fmt.KIB.of(op.flash_bytes) for op in ops],
+        ),
+    ]
+    if any(op.latency_s is not None for op in ops):
+        title = f"latency, {unit.name} (estimated)"
+        times = [None if op.latency_s is None else unit.of(op.latency_s) for op in ops]
+        columns.insert(0, ("Latency", title, times))
+    return columns
 
 
 def _by_kind(

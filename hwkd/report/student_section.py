@@ -1,4 +1,4 @@
-"""The best student: accuracy, estimated cost layer by layer and, apart, what was measured."""
+"""The best student: accuracy, and the estimated cost layer by layer."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from hwkd.core.run_files import (
     LimitRecord,
     RunRecord,
 )
-from hwkd.core.trial import CostRecord, ProfileRecord, TrialRecord
+from hwkd.core.trial import CostRecord, LimitName, OpRecord, TrialRecord
 from hwkd.report import format as fmt
-from hwkd.report.axes import latency_source
+from hwkd.report.axes import latency_source, limited_end
 from hwkd.report.document import Block, Cell, Column, Facts, Note, Section, Table
 from hwkd.report.student_figures import memory_chart, operator_chart, training_chart
 
@@ -23,10 +23,11 @@ __all__ = [
     "cost_facts",
     "cost_table",
     "fit_table",
-    "host_section",
     "latency_interval",
     "student_section",
 ]
+
+_ROWS_UNFOLDED = 30
 
 
 def student_section(run: RunRecord, best: TrialRecord | None) -> Section:
@@ -55,29 +56,6 @@ def student_section(run: RunRecord, best: TrialRecord | None) -> Section:
     if training is not None:
         blocks.append(training)
     return Section(key="student", title=title, blocks=tuple(blocks))
-
-
-def host_section(run: RunRecord, best: TrialRecord | None) -> Section:
-    """Show what ONNX Runtime measured on the machine that searched; never beside an estimate."""
-    title = "Measured times"
-    final = run.final
-    profile = (final.profile if final is not None else None) or (best.profile if best else None)
-    if profile is None:
-        note = Note(lines=("The best student was not profiled on this machine.",))
-        return Section(key="host", title=title, blocks=(note,))
-    is_final = final is not None and final.profile is not None
-    what = "of the fully trained int8 file" if is_final else "of the trial's int8 file"
-    line = (
-        "These are times of ONNX Runtime on this machine's processor. They say nothing about the "
-        f"time on {run.device.name}."
-        if run.device.latency_basis == "estimated"
-        else "The device of this search is this machine, so these times are what it was judged by."
-    )
-    limit = run.device.limit("latency") if run.device.latency_basis == "measured" else None
-    blocks: tuple[Block, ...] = (Note(lines=(line,)), _profile_facts(profile, what, limit))
-    if profile.per_op:
-        blocks = (*blocks, _share_table(profile))
-    return Section(key="host", title=title, blocks=blocks)
 
 
 def accuracy_table(run: RunRecord, best: TrialRecord) -> Table:
@@ -111,36 +89,13 @@ def accuracy_table(run: RunRecord, best: TrialRecord) -> Table:
 
 
 def fit_table(cost: CostRecord, device: DeviceRecord) -> Table:
-    """Compare the estimate with every hard limit in force."""
-    needs = {
-        "latency": {
-            "upper": cost.latency_high_s,
-            "expected": cost.latency_s,
-            "lower": cost.latency_low_s,
-        }[device.latency_risk],
-        "ram": cost.peak_ram_bytes,
-        "flash": cost.flash_bytes,
-        "weights": cost.weight_bytes,
-        "energy": cost.energy_j,
-    }
-    ends = {"upper": "upper end", "expected": "most likely value", "lower": "lower end"}
-    rows = []
+    """Compare the estimate with every hard limit in force; a measured latency is not in it."""
     is_measured = device.latency_basis == "measured"
-    for limit in device.limits:
-        if limit.name == "latency" and is_measured:
-            continue
-        need = needs[limit.name]
-        label = fmt.limit_label(limit.name)
-        if limit.name == "latency":
-            label = f"{label}, {ends[device.latency_risk]}"
-        if need is None:
-            shown, verdict = (Cell("unknown"), Cell("unknown")), "not checked"
-        else:
-            share = need / limit.value
-            shown = (Cell(fmt.limit_value(limit.name, need)), Cell(fmt.percent(share), share))
-            verdict = "fits" if share <= 1 else f"{fmt.signed_percent(share - 1)} over"
-        allowed = f"{fmt.limit_value(limit.name, limit.value)} ({limit.origin})"
-        rows.append((Cell(label), shown[0], Cell(allowed), shown[1], Cell(verdict)))
+    rows = tuple(
+        _fit_row(limit, _needed(cost, device, limit.name), device)
+        for limit in device.limits
+        if not (limit.name == "latency" and is_measured)
+    )
     return Table(
         title="Against the hard limits",
         columns=(
@@ -150,7 +105,7 @@ def fit_table(cost: CostRecord, device: DeviceRecord) -> Table:
             Column(title="used", basis="estimated", is_number=True),
             Column(title="verdict"),
         ),
-        rows=tuple(rows),
+        rows=rows,
         note="Latency is measured, not estimated: see the next section." if is_measured else "",
     )
 
@@ -199,27 +154,6 @@ def cost_table(
     layer_of = {layer.name: layer for layer in layers}
     largest_s = max((op.latency_s or 0.0 for op in cost.per_op), default=0.0)
     largest_ram = max((op.ram_bytes for op in cost.per_op), default=0)
-    rows = []
-    for op in cost.per_op:
-        layer = layer_of.get(op.name)
-        if op.fused_into is not None:
-            time = Cell(f"in {op.fused_into}")
-        elif op.latency_s is None:
-            time = Cell("no cost known")
-        else:
-            time = Cell(fmt.time(op.latency_s), op.latency_s / largest_s if largest_s else None)
-        rows.append(
-            (
-                Cell(op.name),
-                Cell(op.kind),
-                Cell("" if layer is None else fmt.shape(layer.shape)),
-                Cell("" if layer is None else _window(layer)),
-                Cell(fmt.integer(op.macs)),
-                time,
-                Cell(fmt.kib(op.ram_bytes), op.ram_bytes / largest_ram if largest_ram else None),
-                Cell(fmt.kib(op.flash_bytes)),
-            )
-        )
     return Table(
         title="Operators of the best student, in execution order",
         columns=(
@@ -232,12 +166,62 @@ def cost_table(
             Column(title="RAM in use", basis="estimated", is_number=True),
             Column(title="flash", basis="estimated", is_number=True),
         ),
-        rows=tuple(rows),
+        rows=tuple(
+            _operator_row(op, layer_of.get(op.name), largest_s, largest_ram) for op in cost.per_op
+        ),
         note=f"Estimates for {cost.runtime} at {fmt.frequency(cost.clock_hz)}."
         if cost.latency_s is not None
         else f"Latency: {latency_source(device)}; see the next section.",
-        is_long=len(rows) > 30,
+        is_long=len(cost.per_op) > _ROWS_UNFOLDED,
     )
+
+
+def _operator_row(
+    op: OpRecord, layer: LayerRecord | None, largest_s: float, largest_ram_bytes: int
+) -> tuple[Cell, ...]:
+    if op.fused_into is not None:
+        time = Cell(f"in {op.fused_into}")
+    elif op.latency_s is None:
+        time = Cell("no cost known")
+    else:
+        time = Cell(fmt.time(op.latency_s), op.latency_s / largest_s if largest_s else None)
+    ram_share = op.ram_bytes / largest_ram_bytes if largest_ram_bytes else None
+    return (
+        Cell(op.name),
+        Cell(op.kind),
+        Cell("" if layer is None else fmt.shape(layer.shape)),
+        Cell("" if layer is None else _window(layer)),
+        Cell(fmt.integer(op.macs)),
+        time,
+        Cell(fmt.kib(op.ram_bytes), ram_share),
+        Cell(fmt.kib(op.flash_bytes)),
+    )
+
+
+def _needed(cost: CostRecord, device: DeviceRecord, name: LimitName) -> float | None:
+    if name == "latency":
+        return {
+            "upper": cost.latency_high_s,
+            "expected": cost.latency_s,
+            "lower": cost.latency_low_s,
+        }[device.latency_risk]
+    if name == "energy":
+        return cost.energy_j
+    amounts = {"ram": cost.peak_ram_bytes, "flash": cost.flash_bytes}
+    return amounts.get(name, cost.weight_bytes)
+
+
+def _fit_row(limit: LimitRecord, need: float | None, device: DeviceRecord) -> tuple[Cell, ...]:
+    label = fmt.limit_label(limit.name)
+    if limit.name == "latency":
+        label = f"{label}, {limited_end(device)}"
+    allowed = Cell(f"{fmt.limit_value(limit.name, limit.value)} ({limit.origin})")
+    if need is None:
+        return (Cell(label), Cell("unknown"), allowed, Cell("unknown"), Cell("not checked"))
+    share = need / limit.value
+    verdict = "fits" if share <= 1 else f"{fmt.signed_percent(share - 1)} over"
+    needed = Cell(fmt.limit_value(limit.name, need))
+    return (Cell(label), needed, allowed, Cell(fmt.percent(share), share), Cell(verdict))
 
 
 def _window(layer: LayerRecord) -> str:
@@ -286,49 +270,3 @@ def _choices(best: TrialRecord) -> Facts:
     rows = [("space", spec.space), ("key", spec.key)]
     rows += [(name, str(value)) for name, value in spec.params.items()]
     return Facts(title="Choices that name this student", rows=tuple(rows))
-
-
-def _profile_facts(profile: ProfileRecord, what: str, limit: LimitRecord | None) -> Facts:
-    limited: tuple[tuple[str, str], ...] = ()
-    if limit is not None:
-        verdict = "fits" if profile.median_s <= limit.value else "does not fit"
-        limited = (("limit", f"{fmt.time(limit.value)} ({limit.origin}): the median {verdict}"),)
-    return Facts(
-        title=f"One inference {what}",
-        rows=(
-            *limited,
-            ("median, measured", fmt.time(profile.median_s)),
-            ("90th percentile, measured", fmt.time(profile.p90_s)),
-            ("interquartile range, measured", fmt.time(profile.spread_s)),
-            ("runs", f"{profile.runs} timed after {profile.warmup_runs} warm-up runs, batch 1"),
-            ("threads", str(profile.threads)),
-            ("runtime", f"ONNX Runtime {profile.runtime_version}, {profile.provider}"),
-            ("processor", profile.host),
-            ("file", f"{fmt.kib(profile.file_bytes)}, SHA-256 {profile.file_sha256}"),
-        ),
-    )
-
-
-def _share_table(profile: ProfileRecord) -> Table:
-    rows = tuple(
-        (
-            Cell(share.name),
-            Cell(share.kind),
-            Cell(fmt.time(share.mean_s)),
-            Cell(fmt.percent(share.share_ratio), share.share_ratio),
-        )
-        for share in profile.per_op
-    )
-    return Table(
-        title="Time by operator as it ran on this machine",
-        columns=(
-            Column(title="operator"),
-            Column(title="kind"),
-            Column(title="mean time", basis="measured", is_number=True),
-            Column(title="share", basis="measured", is_number=True),
-        ),
-        rows=rows,
-        note="Taken with the runtime's profiler on, which costs time itself: use the shares, and "
-        "the median above for the total.",
-        is_long=len(rows) > 30,
-    )

@@ -1,0 +1,79 @@
+"""What was measured on the machine that searched; never in a table with an estimate."""
+
+from __future__ import annotations
+
+from hwkd.core.run_files import LimitRecord, RunRecord
+from hwkd.core.trial import ProfileRecord, TrialRecord
+from hwkd.report import format as fmt
+from hwkd.report.document import Block, Cell, Column, Facts, Note, Section, Table
+
+__all__ = ["host_section"]
+
+
+def host_section(run: RunRecord, best: TrialRecord | None) -> Section:
+    """Show what ONNX Runtime measured on the machine that searched; never beside an estimate."""
+    title = "Measured times"
+    final = run.final
+    profile = (final.profile if final is not None else None) or (best.profile if best else None)
+    if profile is None:
+        note = Note(lines=("The best student was not profiled on this machine.",))
+        return Section(key="host", title=title, blocks=(note,))
+    is_final = final is not None and final.profile is not None
+    what = "of the fully trained int8 file" if is_final else "of the trial's int8 file"
+    line = (
+        "These are times of ONNX Runtime on this machine's processor. They say nothing about the "
+        f"time on {run.device.name}."
+        if run.device.latency_basis == "estimated"
+        else "The device of this search is this machine, so these times are what it was judged by."
+    )
+    limit = run.device.limit("latency") if run.device.latency_basis == "measured" else None
+    blocks: tuple[Block, ...] = (Note(lines=(line,)), _profile_facts(profile, what, limit))
+    if profile.per_op:
+        blocks = (*blocks, _share_table(profile))
+    return Section(key="host", title=title, blocks=blocks)
+
+
+def _profile_facts(profile: ProfileRecord, what: str, limit: LimitRecord | None) -> Facts:
+    limited: tuple[tuple[str, str], ...] = ()
+    if limit is not None:
+        verdict = "fits" if profile.median_s <= limit.value else "does not fit"
+        limited = (("limit", f"{fmt.time(limit.value)} ({limit.origin}): the median {verdict}"),)
+    return Facts(
+        title=f"One inference {what}",
+        rows=(
+            *limited,
+            ("median, measured", fmt.time(profile.median_s)),
+            ("90th percentile, measured", fmt.time(profile.p90_s)),
+            ("interquartile range, measured", fmt.time(profile.spread_s)),
+            ("runs", f"{profile.runs} timed after {profile.warmup_runs} warm-up runs, batch 1"),
+            ("threads", str(profile.threads)),
+            ("runtime", f"ONNX Runtime {profile.runtime_version}, {profile.provider}"),
+            ("processor", profile.host),
+            ("file", f"{fmt.kib(profile.file_bytes)}, SHA-256 {profile.file_sha256}"),
+        ),
+    )
+
+
+def _share_table(profile: ProfileRecord) -> Table:
+    rows = tuple(
+        (
+            Cell(share.name),
+            Cell(share.kind),
+            Cell(fmt.time(share.mean_s)),
+            Cell(fmt.percent(share.share_ratio), share.share_ratio),
+        )
+        for share in profile.per_op
+    )
+    return Table(
+        title="Time by operator as it ran on this machine",
+        columns=(
+            Column(title="operator"),
+            Column(title="kind"),
+            Column(title="mean time", basis="measured", is_number=True),
+            Column(title="share", basis="measured", is_number=True),
+        ),
+        rows=rows,
+        note="Taken with the runtime's profiler on, which costs time itself: use the shares, and "
+        "the median above for the total.",
+        is_long=len(rows) > 30,
+    )

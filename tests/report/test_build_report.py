@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import pytest
+from synthetic_run import make_run
+
+from hwkd.core.run_files import DeviceRecord, RunRecord
+from hwkd.core.trial import CostRecord, TrialRecord
+from hwkd.report.build import build_report
+from hwkd.report.document import Cell, Chart, Column, Report, Table
+
+
+def _tables(report: Report) -> list[Table]:
+    blocks = [block for section in report.sections for block in section.blocks]
+    return [block for block in blocks if isinstance(block, Table)]
+
+
+def _charts(report: Report) -> list[Chart]:
+    blocks = [block for section in report.sections for block in section.blocks]
+    return [block for block in blocks if isinstance(block, Chart)]
+
+
+def _texts(report: Report) -> str:
+    return repr(report.sections) + repr(report.headlines)
+
+
+def _on_host(run: RunRecord, records: tuple[TrialRecord, ...]) -> Report:
+    """The same run on a device that is measured and not predicted."""
+
+    def unpredicted(cost: CostRecord) -> CostRecord:
+        fields = ("latency_s", "latency_low_s", "latency_high_s", "latency_basis", "energy_j")
+        ops = tuple(op.model_copy(update={"latency_s": None}) for op in cost.per_op)
+        return cost.model_copy(update={**dict.fromkeys(fields), "per_op": ops})
+
+    assert run.final is not None
+    device: DeviceRecord = run.device.model_copy(update={"latency_basis": "measured"})
+    final = run.final.model_copy(update={"cost": unpredicted(run.final.cost)})
+    host = run.model_copy(update={"device": device, "final": final})
+    moved = [r.model_copy(update={"cost": unpredicted(r.cost)}) if r.cost else r for r in records]
+    return build_report(host, moved)
+
+
+def test_a_report_has_every_section_that_was_promised():
+    keys = [section.key for section in build_report(*make_run()).sections]
+    assert keys == [
+        "front", "student", "host", "history", "space", "rejected", "failed", "data",
+        "environment", "caveats",
+    ]  # fmt: skip
+
+
+def test_a_search_without_a_single_trial_has_a_report():
+    run, _ = make_run()
+    early = run.model_copy(update={"final": None, "status": "running", "teacher": None})
+    report = build_report(early, ())
+    assert report.front == ()
+    assert report.best is None
+    assert _charts(report) == []
+    assert "The search is not complete: running." in report.caveats
+
+
+def test_before_full_training_no_test_accuracy_is_shown():
+    run, records = make_run()
+    report = build_report(run.model_copy(update={"final": None}), records)
+    labels = [headline.label for headline in report.headlines]
+    assert "Test accuracy, int8" not in labels
+    assert "Validation accuracy, int8" in labels
+
+
+def test_estimated_and_measured_latencies_never_share_a_table():
+    run, records = make_run()
+    for report in (build_report(run, records), _on_host(run, records)):
+        for table in _tables(report):
+            bases = {
+                column.basis
+                for column in table.columns
+                if "latency" in column.title or "time" in column.title
+            }
+            assert len(bases - {None}) <= 1, table.title
+
+
+def test_estimates_and_measurements_are_never_drawn_in_one_chart():
+    run, records = make_run()
+    for chart in _charts(build_report(run, records)):
+        text = repr(chart.figure)
+        assert not ("estimated" in text and "measured" in text), chart.key
+
+
+def test_every_latency_says_which_runtime_and_clock_it_is_for():
+    report = build_report(*make_run())
+    latency = next(headline for headline in report.headlines if headline.label == "Latency")
+    assert latency.basis == "estimated"
+    assert "tflm-cmsis-nn 2024-05" in latency.detail
+    assert "216 MHz" in latency.detail
+    pareto = next(chart for chart in _charts(report) if chart.key == "pareto")
+    assert "tflm-cmsis-nn" in pareto.views[0].layout["xaxis.title.text"]
+
+
+def test_on_a_measured_device_latencies_are_called_measured():
+    report = _on_host(*make_run())
+    latency = next(headline for headline in report.headlines if headline.label == "Latency")
+    assert latency.basis == "measured"
+    assert "measured on this machine" in latency.detail
+    fit = next(table for table in _tables(report) if table.title == "Against the hard limits")
+    assert [row[0].text for row in fit.rows] == ["peak RAM", "flash"]
+
+
+def test_an_operator_without_a_cost_is_a_lower_bound_and_a_caveat():
+    run, records = make_run()
+    assert run.final is not None
+    first, *rest = run.final.cost.per_op
+    ops = (first.model_copy(update={"latency_s": None, "kind": "Einsum"}), *rest)
+    cost = run.final.cost.model_copy(update={"unsupported_ops": {"Einsum": 1}, "per_op": ops})
+    final = run.final.model_copy(update={"cost": cost})
+    report = build_report(run.model_copy(update={"final": final}), records)
+    latency = next(headline for headline in report.headlines if headline.label == "Latency")
+    assert latency.value.startswith("≥")
+    assert any("Einsum" in caveat and "lower bound" in caveat for caveat in report.caveats)
+    assert "no cost known" in _texts(report)
+
+
+def test_a_pareto_search_shows_errors_and_no_weighted_sum():
+    run, records = make_run()
+    objective = run.objective.model_copy(update={"mode": "pareto"})
+    report = build_report(run.model_copy(update={"objective": objective}), records)
+    history = next(chart for chart in _charts(report) if chart.key == "history")
+    assert history.figure["layout"]["yaxis"]["title"]["text"] == "validation error, %"
+
+
+def test_every_limit_is_drawn_in_its_view_of_the_front():
+    report = build_report(*make_run())
+    pareto = next(chart for chart in _charts(report) if chart.key == "pareto")
+    assert [view.label for view in pareto.views] == ["Latency", "Peak RAM", "Flash", "Energy"]
+    for view in pareto.views[:3]:
+        assert "limit" in view.layout["annotations"][0]["text"]
+    assert pareto.views[0].layout["shapes"][0]["x0"] == pytest.approx(20)
+    assert pareto.views[1].layout["shapes"][0]["x0"] == pytest.approx(14)
+
+
+def test_every_rejected_and_failed_trial_is_listed_with_its_reason():
+    run, records = make_run()
+    text = _texts(build_report(run, records))
+    for record in records:
+        if record.state == "failed":
+            assert record.reason is not None
+            assert record.reason in text
+    rejected = [record for record in records if record.state == "rejected"]
+    table = next(t for t in _tables(build_report(run, records)) if "rejected trials" in t.title)
+    assert [row[0].text for row in table.rows] == [str(record.number) for record in rejected]
+    assert all("over" in row[2].text for row in table.rows)
+
+
+def test_a_row_of_another_length_than_the_headings_is_a_defect():
+    with pytest.raises(ValueError, match="1 cells, 2 columns"):
+        Table(title="t", columns=(Column(title="a"), Column(title="b")), rows=((Cell("1"),),))

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import pytest
+from synthetic_run import make_run
+
+from hwkd.report.model_card import model_card
+
+
+def test_the_card_of_the_final_student_states_what_firmware_needs():
+    run, records = make_run()
+    assert run.final is not None
+    card = model_card(run, records[run.final.trial])
+    assert "q = round((raw - mean) / (std * 0.01272)) + -95, clipped to [-128, 127]" in card
+    assert "| mean | 33.3 |" in card
+    assert "97.67 %" in card
+    assert "97.83 %" in card
+    assert (
+        "| control: same student, cross-entropy only (no teacher) | int8 | test | 96.96 %" in card
+    )
+    assert "hwkd search --device cortex-m7 --data 'my digits.npz'" in card
+    assert "tflm-cmsis-nn" in card
+    assert "needs (estimated)" in card
+    for caveat in run.caveats:
+        assert caveat in card
+
+
+def test_the_card_of_another_trial_claims_no_test_accuracy():
+    run, records = make_run()
+    assert run.final is not None
+    other = next(r for r in records if r.state == "completed" and r.number != run.final.trial)
+    card = model_card(run, other)
+    assert "was never tested" in card
+    assert "97.67 %" not in card
+    assert "control:" not in card
+
+
+def test_a_trial_without_a_student_has_no_card():
+    run, records = make_run()
+    lost = records[0].model_copy(update={"number": 99, "spec": None, "cost": None})
+    with pytest.raises(ValueError, match="trial 99 has no student"):
+        model_card(run, lost)
+
+
+def test_names_from_users_do_not_become_markup():
+    run, records = make_run()
+    assert run.final is not None
+    names = ("<b>x</b>", "a|b", "[l](h)", *run.data.class_names[3:])
+    data = run.data.model_copy(update={"class_names": names, "source": "a|b\n# title"})
+    card = model_card(run.model_copy(update={"data": data}), records[run.final.trial])
+    assert "<b>" not in card
+    assert "\n# title" not in card
+    assert "| data | a\\|b \\# title |" in card
