@@ -108,9 +108,9 @@ def _attention(builder: LayersBuilder, source: str, name: str, *, heads: int, ke
     dim, height, width = builder.shape(source)
     positions = height * width
     keys_shape = (heads, key_dim, positions)
-    queries = builder.conv(source, f"{name}_query", heads * key_dim, activation="relu")
+    queries = builder.conv(source, f"{name}_query", heads * key_dim, activation="relu6")
     queries = builder.reshape(queries, f"{name}_query_heads", keys_shape)
-    keys = builder.conv(source, f"{name}_key", heads * key_dim, activation="relu")
+    keys = builder.conv(source, f"{name}_key", heads * key_dim, activation="relu6")
     keys = builder.reshape(keys, f"{name}_key_heads", keys_shape)
     keys = builder.transpose(keys, f"{name}_key_transposed", (0, 2, 1))
     values = builder.conv(source, f"{name}_value", dim)

@@ -12,9 +12,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 from typing import Literal, Protocol, TypeAlias
 
 __all__ = [
+    "ONNX_ACTIVATIONS",
+    "ONNX_KINDS",
     "Activation",
     "Chooser",
     "Layer",
@@ -31,6 +34,29 @@ LayerKind: TypeAlias = Literal[
     "conv", "linear", "add", "mul", "matmul", "global_avg_pool", "avg_pool", "max_pool",
     "reshape", "transpose",
 ]  # fmt: skip
+
+ONNX_KINDS: Mapping[LayerKind, str] = MappingProxyType(
+    {
+        "conv": "Conv",
+        "linear": "Gemm",
+        "add": "Add",
+        "mul": "Mul",
+        "matmul": "MatMul",
+        "global_avg_pool": "GlobalAveragePool",
+        "avg_pool": "AveragePool",
+        "max_pool": "MaxPool",
+        "reshape": "Reshape",
+        "transpose": "Transpose",
+    }
+)
+ONNX_ACTIVATIONS: Mapping[Activation, str] = MappingProxyType(
+    {
+        "relu": "Relu",
+        "relu6": "Clip",
+        "hard_swish": "HardSwish",
+        "hard_sigmoid": "HardSigmoid",
+    }
+)
 
 
 # Not frozen: freezing triples the time of creation, and screening creates thousands a second.

@@ -7,35 +7,11 @@ operator, and costs tens of microseconds: candidates are screened without buildi
 from __future__ import annotations
 
 from math import prod
-from types import MappingProxyType
 
 from hwkd.core.graph import Op, OpGraph, Tensor
-from hwkd.core.student import Activation, Layer, LayerKind, Layers
+from hwkd.core.student import ONNX_ACTIVATIONS, ONNX_KINDS, Layer, Layers
 
-__all__ = ["ACTIVATION_OPS", "LAYER_OPS", "build_graph"]
-
-LAYER_OPS: MappingProxyType[LayerKind, str] = MappingProxyType(
-    {
-        "conv": "Conv",
-        "linear": "Gemm",
-        "add": "Add",
-        "mul": "Mul",
-        "matmul": "MatMul",
-        "global_avg_pool": "GlobalAveragePool",
-        "avg_pool": "AveragePool",
-        "max_pool": "MaxPool",
-        "reshape": "Reshape",
-        "transpose": "Transpose",
-    }
-)
-ACTIVATION_OPS: MappingProxyType[Activation, str] = MappingProxyType(
-    {
-        "relu": "Relu",
-        "relu6": "Clip",
-        "hard_swish": "HardSwish",
-        "hard_sigmoid": "HardSigmoid",
-    }
-)
+__all__ = ["build_graph"]
 
 
 def build_graph(layers: Layers) -> OpGraph:
@@ -56,7 +32,7 @@ def build_graph(layers: Layers) -> OpGraph:
         tensors[name] = Tensor(name=name, shape=shape)
         if layer.activation != "none":
             activated = f"{name}_act"
-            kind = ACTIVATION_OPS[layer.activation]
+            kind = ONNX_ACTIVATIONS[layer.activation]
             ops.append(Op(name=activated, kind=kind, inputs=(name,), outputs=(activated,)))
             tensors[activated] = Tensor(name=activated, shape=shape)
             name = activated
@@ -84,7 +60,7 @@ def _op(layer: Layer, inputs: tuple[str, ...], input_shape: tuple[int, ...]) -> 
         macs = prod(layer.shape) * input_shape[-1]
     return Op(
         name=layer.name,
-        kind=LAYER_OPS[kind],
+        kind=ONNX_KINDS[kind],
         inputs=inputs,
         outputs=(layer.name,),
         macs=macs,

@@ -26,7 +26,7 @@ from onnxruntime.quantization import (
 
 from hwkd.core.errors import ExportError
 from hwkd.deploy.sessions import open_session
-from hwkd.deploy.to_onnx import write_atomically
+from hwkd.deploy.to_onnx import save_model
 
 __all__ = ["CalibrationMethod", "assert_int8", "quantise_int8"]
 
@@ -90,7 +90,7 @@ def quantise_int8(
         )
         quantised = onnx.load(quantised_path)
     assert_int8(quantised, name=str(float_path))
-    write_atomically(int8_path, lambda temporary: onnx.save(quantised, temporary))
+    save_model(quantised, int8_path)
 
 
 def assert_int8(model: onnx.ModelProto, *, name: str) -> None:

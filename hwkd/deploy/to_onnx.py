@@ -6,9 +6,6 @@ graph is the one that `hwkd.cost.graph` computes. Batch normalisation is folded 
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,9 +15,10 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from hwkd.core.errors import ExportError
-from hwkd.core.student import Activation, Layer, LayerKind, Layers
+from hwkd.core.paths import written_atomically
+from hwkd.core.student import ONNX_ACTIVATIONS, ONNX_KINDS, Layer, Layers
 
-__all__ = ["export_onnx", "folded_weights", "onnx_model", "write_atomically"]
+__all__ = ["export_onnx", "folded_weights", "onnx_model", "save_model"]
 
 # The newest operator needed is HardSwish (14); 17 is the oldest set whose quantised form per
 # channel every ONNX Runtime from 1.13 reads.
@@ -28,25 +26,6 @@ _OPSET = 17
 _IR_VERSION = 8
 
 _Array: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
-
-_OP_TYPES: dict[LayerKind, str] = {
-    "conv": "Conv",
-    "linear": "Gemm",
-    "add": "Add",
-    "mul": "Mul",
-    "matmul": "MatMul",
-    "global_avg_pool": "GlobalAveragePool",
-    "avg_pool": "AveragePool",
-    "max_pool": "MaxPool",
-    "reshape": "Reshape",
-    "transpose": "Transpose",
-}
-_ACTIVATION_TYPES: dict[Activation, str] = {
-    "relu": "Relu",
-    "relu6": "Clip",
-    "hard_swish": "HardSwish",
-    "hard_sigmoid": "HardSigmoid",
-}
 
 
 def export_onnx(module: torch.nn.Module, layers: Layers, path: Path) -> None:
@@ -60,8 +39,7 @@ def export_onnx(module: torch.nn.Module, layers: Layers, path: Path) -> None:
     Raises:
         ExportError: if a weight is not finite or the file cannot be written.
     """
-    model = onnx_model(module, layers)
-    write_atomically(path, lambda temporary: onnx.save(model, temporary))
+    save_model(onnx_model(module, layers), path)
 
 
 def onnx_model(module: torch.nn.Module, layers: Layers) -> onnx.ModelProto:
@@ -132,24 +110,19 @@ def folded_weights(module: torch.nn.Module, layer: Layer) -> tuple[_Array, _Arra
     return weight.astype(np.float32), bias.astype(np.float32)
 
 
-def write_atomically(path: Path, write: Callable[[str], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, then move it there in one step.
+def save_model(model: onnx.ModelProto, path: Path) -> None:
+    """Write a model, whole or not at all.
 
     Raises:
-        ExportError: if the folder is missing, not writable or full; `path` is left as it was.
+        ExportError: if the folder is not writable or full; `path` is left as it was.
     """
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with written_atomically(path) as temporary:
+            onnx.save(model, temporary)
     except OSError as error:
-        raise ExportError(f"{path}: cannot write: {error.strerror}") from error
-    os.close(handle)
-    try:
-        write(temporary)
-        Path(temporary).replace(path)
-    except OSError as error:
-        raise ExportError(f"{path}: cannot write: {error.strerror}") from error
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+        raise ExportError(
+            f"{path}: cannot write: {error.strerror}; choose another folder or make room"
+        ) from error
 
 
 def _node(
@@ -178,7 +151,7 @@ def _node(
         constants[f"{layer.name}.shape"] = np.array([-1, *layer.shape], dtype=np.int64)
         inputs = [*inputs, f"{layer.name}.shape"]
     return helper.make_node(
-        _OP_TYPES[layer.kind], inputs, [layer.name], name=layer.name, **attributes
+        ONNX_KINDS[layer.kind], inputs, [layer.name], name=layer.name, **attributes
     )
 
 
@@ -194,7 +167,7 @@ def _activation_node(layer: Layer, constants: dict[str, np.ndarray[Any, Any]]) -
         attributes = {"alpha": 1.0 / 6.0, "beta": 0.5}
     name = f"{layer.name}_act"
     return helper.make_node(
-        _ACTIVATION_TYPES[layer.activation], inputs, [name], name=name, **attributes
+        ONNX_ACTIVATIONS[layer.activation], inputs, [name], name=name, **attributes
     )
 
 
