@@ -7,7 +7,8 @@ coefficients live in `Runtime`. `hwkd.core.device_catalog` reads the files.
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -16,7 +17,7 @@ from hwkd.core.errors import ConfigError, UnknownNameError
 from hwkd.core.memory_model import FusionRules, MemoryModel, StorageModel
 
 __all__ = [
-    "TERMS",
+    "WORK",
     "Device",
     "Dtype",
     "FittedRange",
@@ -27,30 +28,26 @@ __all__ = [
 
 Dtype: TypeAlias = Literal["int8", "float32"]
 
-# Term -> what one unit of it is. `hwkd.cost.latency_terms` computes them from an operator; a
-# latency is the sum over terms of amount times cycles. The order is the order of coefficients.
-TERMS: dict[str, str] = {
-    "pointwise_mac": "multiply-accumulate of a 1x1 convolution",
-    "conv_mac": "multiply-accumulate of another dense convolution",
-    "depthwise_mac": "multiply-accumulate of a depthwise or grouped convolution",
-    "dense_mac": "multiply-accumulate of a fully connected layer",
-    "matmul_mac": "multiply-accumulate between two activations",
-    "conv_output": "output element of a dense convolution",
-    "depthwise_output": "output element of a depthwise or grouped convolution",
-    "dense_output": "output element of a fully connected layer or matrix product",
-    "im2col": "input element copied into a convolution's column buffer",
-    "remainder": "output element times (contraction length modulo 4)",
-    "odd_output": "contraction step of an output channel left over when they are taken in pairs",
-    "odd_pixel": "multiply-accumulate of a pixel left over when they are taken in pairs",
-    "elementwise": "output element of Add, Mul or another pointwise operator",
-    "activation": "output element of an activation that is not fused",
-    "pool_tap": "input element read by a pooling window",
-    "pool_output": "output element of a pooling",
-    "softmax": "element of a softmax",
-    "copy": "element moved by a layout operator",
-    "weight": "weight element read from flash",
-    "call": "operator call",
-}
+# Operator class -> amounts of work that cost cycles; `hwkd.cost.latency_terms` counts them. A
+# latency is the sum over operators and amounts of amount times cycles, so the order is a contract.
+WORK: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "pointwise": ("mac", "block_of_16", "block_of_4", "remainder", "output", "weight", "call"),
+        "conv": (
+            "mac", "block_of_4", "remainder", "output", "pixel", "tap", "padded_tap", "column",
+            "column_remainder", "padded_column", "weight", "call",
+        ),
+        "depthwise": ("mac", "output", "call"),
+        "dense": ("mac", "output", "call"),
+        "matmul": ("mac", "output", "call"),
+        "elementwise": ("output", "call"),
+        "activation": ("output", "call"),
+        "pool": ("tap", "output", "call"),
+        "mean": ("tap", "output", "call"),
+        "softmax": ("output", "call"),
+        "copy": ("output", "call"),
+    }
+)  # fmt: skip
 
 
 class _Frozen(BaseModel):
@@ -87,19 +84,20 @@ class LatencyModel(_Frozen):
     """Cycles of one inference as a sum of non-negative physical terms.
 
     Attributes:
-        cycles: term -> cycles per unit; the terms and their units are in `TERMS`.
-        kinds: ONNX operator types that the terms cover; any other kind makes a lower bound.
+        cycles: operator class -> amount -> cycles per unit; both are named in `WORK`. An operator
+            of a class that is missing has no cost and makes the estimate a lower bound.
+        borrowed: classes whose cycles come from another stack, scaled, for want of data.
         fitted_on: data that the coefficients come from, with boards and software versions.
         measurements: number of rows fitted.
         error_ratio: cross-validated mean absolute error of rows never seen; None if not tested.
         validation: how `error_ratio` was obtained.
         interval: for the latency of a whole network.
-        fitted_range: operator class (the part of a term before its last word) -> range.
+        fitted_range: operator class -> range.
         source: where the measurements were published.
     """
 
-    cycles: dict[str, float]
-    kinds: frozenset[str]
+    cycles: dict[str, dict[str, float]]
+    borrowed: tuple[str, ...] = ()
     fitted_on: str
     measurements: int = Field(ge=0)
     error_ratio: float | None = Field(default=None, ge=0)
@@ -110,18 +108,16 @@ class LatencyModel(_Frozen):
 
     @field_validator("cycles")
     @classmethod
-    def _terms_are_known(cls, cycles: dict[str, float]) -> dict[str, float]:
-        for term, value in cycles.items():
-            if term not in TERMS:
-                raise ValueError(str(UnknownNameError("latency term", term, TERMS)))
-            if value < 0:
-                raise ValueError(f"term {term!r} is {value}; cycles per unit are never negative")
+    def _amounts_are_known(cls, cycles: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+        for name, table in cycles.items():
+            if name not in WORK:
+                raise ValueError(str(UnknownNameError("operator class", name, WORK)))
+            for amount, value in table.items():
+                if amount not in WORK[name]:
+                    raise ValueError(str(UnknownNameError(f"amount of {name}", amount, WORK[name])))
+                if value < 0:
+                    raise ValueError(f"{name}.{amount} = {value}: cycles are never negative")
         return cycles
-
-    @cached_property
-    def coefficients(self) -> tuple[float, ...]:
-        """Cycles per unit of every term, in the order of `TERMS`."""
-        return tuple(self.cycles.get(term, 0.0) for term in TERMS)
 
 
 class Runtime(_Frozen):
@@ -164,7 +160,7 @@ class Device(_Frozen):
         description: one line for `hwkd devices list`.
         core: processor core, for example "Cortex-M4".
         board: board or chip that the numbers belong to.
-        clock_hz: default clock.
+        clock_hz: default clock; None only where `is_measured`.
         sram_bytes: RAM a network can use at most; None where memory is not the limit.
         flash_bytes: flash for code and weights; None where storage is not the limit.
         reserved_ram_bytes: kept for the application.
@@ -181,7 +177,7 @@ class Device(_Frozen):
     description: str
     core: str
     board: str
-    clock_hz: float = Field(gt=0)
+    clock_hz: float | None = Field(default=None, gt=0)
     sram_bytes: int | None = Field(default=None, gt=0)
     flash_bytes: int | None = Field(default=None, gt=0)
     reserved_ram_bytes: int = Field(default=0, ge=0)
@@ -199,6 +195,8 @@ class Device(_Frozen):
             "target_latency_s",
         )  # fmt: skip
         _require_sources(self, numbers, self.sources)
+        if self.clock_hz is None and not self.is_measured:
+            raise ValueError("clock_hz is missing; every device that is predicted needs it")
         if self.default_runtime not in self.runtimes:
             known = ", ".join(sorted(self.runtimes)) or "none"
             raise ValueError(

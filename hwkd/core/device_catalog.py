@@ -102,9 +102,16 @@ def _complete_runtime(name: str, table: Any, origin: str) -> Any:
     if fit not in fit_names():
         error = UnknownNameError("fit", str(fit), fit_names())
         raise ConfigError(f"{origin}: runtimes.{name}.fit: {error}")
-    shared = _load_fit(fit)
-    sources = {**shared.get("sources", {}), **own.get("sources", {})}
-    return {**shared, **own, "sources": sources}
+    return _merge(_load_fit(fit), own)
+
+
+def _merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Return both tables, `over` winning key by key at every depth."""
+    merged = {**under, **over}
+    for key in under.keys() & over.keys():
+        if isinstance(under[key], dict) and isinstance(over[key], dict):
+            merged[key] = _merge(under[key], over[key])
+    return merged
 
 
 @cache

@@ -43,11 +43,12 @@ def estimate_cost(
         ConfigError: if the runtime has no data for the core or the dtype.
     """
     stack = device.runtime(runtime)
-    hertz = device.clock_hz if clock_hz is None else clock_hz
+    hertz = clock_hz or device.clock_hz or 0.0
     model = _latency_model(device, stack, dtype)
     fused = fuse(graph, stack.fusion)
     cycles, outside, unsupported = _op_cycles(fused.graph, model)
-    seconds = {name: stack.cycles_scale * amount / hertz for name, amount in cycles.items()}
+    scale = stack.cycles_scale / hertz if hertz else 0.0
+    seconds = {name: amount * scale for name, amount in cycles.items()}
     latency = None
     if model is not None:
         latency = _latency(stack, model, seconds, outside)
@@ -65,7 +66,7 @@ def estimate_cost(
         peak_ram_bytes=max((op.ram_bytes for op in per_op), default=0),
         weight_bytes=weight_bytes,
         flash_bytes=weight_bytes + int(stack.storage.code_bytes),
-        energy_j=estimate_energy_j(stack, latency),
+        energy_j=estimate_energy_j(device, stack, latency, hertz),
         per_op=per_op,
         unsupported_ops=unsupported,
     )

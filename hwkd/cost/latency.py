@@ -7,41 +7,44 @@ per model and one operator is one short dot product.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import exp
 from operator import mul
 
-from hwkd.core.device import FittedRange, LatencyModel
+from hwkd.core.device import WORK, FittedRange, LatencyModel
 from hwkd.core.graph import Op, Tensor
 from hwkd.core.measure import LatencyEstimate
-from hwkd.cost.latency_terms import CLASS_TERMS, Work, op_work
+from hwkd.cost.latency_terms import Work, op_work
 
 __all__ = ["LatencyTable", "with_interval"]
 
-# Outside the fitted range the interval's ratios are raised to 1 + this times the share of the
-# latency that lies outside, so a network that lies wholly outside has them cubed.
-_WIDENING = 2.0
+# Outside the fitted range, and in classes borrowed from another stack, each end of the interval moves
+# by this (as a natural logarithm) times the share of the latency that lies there: half as much again
+# when all of it does, which is how far classes of one stack are from the average of the others.
+_WIDENING = 0.4
 # An operator up to twice as large as any fitted one counts as inside: the terms are sums of work.
 _TOLERANCE = 2.0
+
+# A share outside the range below this widens the interval by less than it is rounded to.
+_NEGLIGIBLE = 0.02
 
 
 class LatencyTable:
     """One latency model laid out for speed."""
 
     def __init__(self, model: LatencyModel) -> None:
-        self._kinds = model.kinds
         self._ranges = model.fitted_range
-        self._coefficients = {
-            op_class: tuple(model.cycles.get(term, 0.0) for term in terms)
-            for op_class, terms in CLASS_TERMS.items()
+        self._cycles = {
+            name: tuple(table.get(amount, 0.0) for amount in WORK[name])
+            for name, table in model.cycles.items()
         }
 
     def op_cycles(self, op: Op, tensors: Mapping[str, Tensor]) -> tuple[float, bool] | None:
         """Return (cycles, is inside the fitted range) of one operator; None without a cost."""
-        if op.kind not in self._kinds:
-            return None
         work = op_work(op, tensors)
-        if work is None:
+        per_unit = None if work is None else self._cycles.get(work.op_class)
+        if work is None or per_unit is None:
             return None
-        cycles = sum(map(mul, work.amounts, self._coefficients[work.op_class]))
+        cycles = sum(map(mul, work.amounts, per_unit))
         return cycles, _is_inside(work, self._ranges.get(work.op_class))
 
 
@@ -57,15 +60,16 @@ def with_interval(
         basis: what the prediction rests on.
     """
     share = outside_s / value_s if value_s else 0.0
-    widening = 1.0 + _WIDENING * share
-    if share > 0.0:
+    widening = exp(_WIDENING * share)
+    is_extrapolated = share > _NEGLIGIBLE
+    if is_extrapolated:
         basis += f"; {share:.0%} of it outside the fitted range, interval widened"
     return LatencyEstimate(
         value_s=value_s,
-        low_s=value_s * model.interval.low_ratio**widening,
-        high_s=value_s * model.interval.high_ratio**widening,
+        low_s=value_s * model.interval.low_ratio / widening,
+        high_s=value_s * model.interval.high_ratio * widening,
         basis=basis,
-        is_extrapolated=share > 0.0,
+        is_extrapolated=is_extrapolated,
     )
 
 

@@ -1,46 +1,28 @@
-"""What an operator costs cycles for: amounts of the terms of `hwkd.core.device.TERMS`.
+"""What an operator costs cycles for: how much of each kind of work it does.
 
 The same function feeds the fit and the estimate, so what is fitted is what is predicted. Amounts
-count what the kernels do, read from their published sources (CMSIS-NN `arm_convolve_s8`, int8
-column buffers of two pixels, output channels in pairs, four products at a time); coefficients say
-how long each takes.
+follow what published kernels do (CMSIS-NN `arm_convolve_s8`, `arm_nn_mat_mult_nt_t_s8`: a column
+buffer filled tap by tap, inner loops of 16 and of 4 products); coefficients say how many cycles
+each takes. The amounts are named in `hwkd.core.device.WORK`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from math import prod
 from types import MappingProxyType
 from typing import NamedTuple
 
 from hwkd.core.graph import Op, Tensor
 
-__all__ = ["CLASS_TERMS", "Work", "op_work"]
-
-_CONV_TERMS = ("im2col", "remainder", "odd_output", "odd_pixel", "weight", "call")
-
-CLASS_TERMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "pointwise": ("pointwise_mac", "conv_output", *_CONV_TERMS),
-        "conv": ("conv_mac", "conv_output", *_CONV_TERMS),
-        "depthwise": ("depthwise_mac", "depthwise_output", "weight", "call"),
-        "dense": ("dense_mac", "dense_output", "weight", "call"),
-        "matmul": ("matmul_mac", "dense_output", "call"),
-        "elementwise": ("elementwise", "call"),
-        "activation": ("activation", "call"),
-        "pool": ("pool_tap", "pool_output", "call"),
-        "softmax": ("softmax", "call"),
-        "copy": ("copy", "call"),
-    }
-)
+__all__ = ["Work", "op_class", "op_work"]
 
 
 class Work(NamedTuple):
     """One operator as the latency model sees it.
 
     Attributes:
-        op_class: key of `CLASS_TERMS`.
-        amounts: one for each term of that class.
+        op_class: key of `hwkd.core.device.WORK`.
+        amounts: one for each amount of that class, in its order.
         size: multiply-accumulates, or elements where there are none.
         depth: contraction length of one output element; 1 where there is none.
     """
@@ -52,7 +34,7 @@ class Work(NamedTuple):
 
 
 def op_work(op: Op, tensors: Mapping[str, Tensor]) -> Work | None:
-    """Return the amounts of an operator, or None for a kind that no term covers.
+    """Return the work of an operator, or None for a kind that no class covers.
 
     Args:
         op: operator of a fused graph.
@@ -62,81 +44,107 @@ def op_work(op: Op, tensors: Mapping[str, Tensor]) -> Work | None:
     return None if rule is None else rule(op, tensors)
 
 
+def op_class(op: Op, tensors: Mapping[str, Tensor]) -> str | None:
+    """Return the class of an operator; None for a kind that no class covers."""
+    work = op_work(op, tensors)
+    return None if work is None else work.op_class
+
+
 def _conv(op: Op, tensors: Mapping[str, Tensor]) -> Work:
-    channels, pixels = _channels_and_pixels(tensors[op.outputs[0]].shape)
-    outputs = channels * pixels
-    macs = float(op.macs)
-    depth = macs / outputs
+    shape = tensors[op.outputs[0]].shape
+    height, width = _height_and_width(shape)
+    pixels = height * width
+    outputs = shape[1] * pixels
+    macs = op.macs
+    depth = macs // outputs
     if op.groups > 1:
-        return Work("depthwise", (macs, outputs, op.weights, 1.0), macs, depth)
-    is_pointwise = op.kernel == (1, 1)
+        return Work("depthwise", (macs, outputs, 1), macs, depth)
+    remainder = outputs * (depth % 4)
+    if op.kernel == (1, 1) and op.stride == (1, 1):
+        blocks = outputs * (depth // 16)
+        quads = outputs * (depth % 16 // 4)
+        work = (macs, blocks, quads, remainder, outputs, op.weights, 1)
+        return Work("pointwise", work, macs, depth)
+    taps = pixels * op.kernel[0] * op.kernel[1]
+    inside = _taps_inside(op, shape) if any(op.pads) else taps
+    in_channels = depth // (op.kernel[0] * op.kernel[1])
     amounts = (
-        macs,
-        outputs,
-        0.0 if is_pointwise and op.stride == (1, 1) else depth * pixels,
-        outputs * (depth % 4),
-        depth * pixels * (channels % 2),
-        depth * channels * (pixels % 2),
-        op.weights,
-        1.0,
-    )
-    return Work("pointwise" if is_pointwise else "conv", amounts, macs, depth)
+        macs, outputs * (depth // 4), remainder, outputs, pixels, inside, taps - inside,
+        inside * in_channels, inside * (in_channels % 4), (taps - inside) * in_channels,
+        op.weights, 1,
+    )  # fmt: skip
+    return Work("conv", amounts, macs, depth)
 
 
-def _dense(op: Op, tensors: Mapping[str, Tensor]) -> Work:
-    outputs = tensors[op.outputs[0]].elements
-    if not op.weights:
-        return _matmul(op, tensors)
-    return Work("dense", (op.macs, outputs, op.weights, 1.0), op.macs, op.macs / outputs)
+def _taps_inside(op: Op, out_shape: tuple[int, ...]) -> int:
+    """Count the (output, kernel) position pairs that read the image and not its padding."""
+    top, left, bottom, right = op.pads
+    height, width = _height_and_width(out_shape)
+    rows = height * op.kernel[0]
+    columns = width * op.kernel[1]
+    rows -= _outside(top, op.kernel[0], op.stride[0])
+    rows -= _outside(bottom, op.kernel[0], op.stride[0])
+    columns -= _outside(left, op.kernel[1], op.stride[1])
+    columns -= _outside(right, op.kernel[1], op.stride[1])
+    return max(rows, 0) * max(columns, 0)
+
+
+def _height_and_width(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Return the spatial size; a signal (N, C, T) has height 1."""
+    return (shape[2], shape[3]) if len(shape) == 4 else (1, shape[-1])
+
+
+def _outside(pad: int, kernel: int, stride: int) -> int:
+    """Count kernel positions over one side's padding: pad, pad - stride, ... for each output."""
+    return sum(min(over, kernel) for over in range(pad, 0, -stride))
 
 
 def _matmul(op: Op, tensors: Mapping[str, Tensor]) -> Work:
     outputs = tensors[op.outputs[0]].elements
-    return Work("matmul", (op.macs, outputs, 1.0), op.macs, op.macs / outputs)
+    name = "dense" if op.weights else "matmul"
+    return Work(name, (op.macs, outputs, 1), op.macs, op.macs // outputs)
 
 
 def _pool(op: Op, tensors: Mapping[str, Tensor]) -> Work:
     outputs = tensors[op.outputs[0]].elements
-    taps = outputs * prod(op.kernel)
-    return Work("pool", (taps, outputs, 1.0), taps, prod(op.kernel))
+    window = op.kernel[0] * op.kernel[1]
+    return Work("pool", (outputs * window, outputs, 1), outputs * window, window)
 
 
 def _global_pool(op: Op, tensors: Mapping[str, Tensor]) -> Work:
     outputs = tensors[op.outputs[0]].elements
-    taps = tensors[op.inputs[0]].elements
-    return Work("pool", (taps, outputs, 1.0), taps, taps / outputs)
+    inputs = tensors[op.inputs[0]].elements
+    return Work("mean", (inputs, outputs, 1), inputs, inputs // outputs)
 
 
-def _per_element(op_class: str) -> Callable[[Op, Mapping[str, Tensor]], Work]:
+def _per_element(name: str) -> Callable[[Op, Mapping[str, Tensor]], Work]:
     def rule(op: Op, tensors: Mapping[str, Tensor]) -> Work:
         elements = tensors[op.outputs[0]].elements
-        return Work(op_class, (elements, 1.0), elements, 1.0)
+        return Work(name, (elements, 1), elements, 1)
 
     return rule
-
-
-def _channels_and_pixels(shape: tuple[int, ...]) -> tuple[int, int]:
-    return shape[1], prod(shape[2:])
 
 
 _RULES: Mapping[str, Callable[[Op, Mapping[str, Tensor]], Work]] = MappingProxyType(
     {
         "Conv": _conv,
-        "Gemm": _dense,
-        "MatMul": _dense,
+        "Gemm": _matmul,
+        "MatMul": _matmul,
         "AveragePool": _pool,
         "MaxPool": _pool,
         "GlobalAveragePool": _global_pool,
+        "GlobalMaxPool": _global_pool,
         "ReduceMean": _global_pool,
         "Softmax": _per_element("softmax"),
         **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Max", "Min"), _per_element("elementwise")),
         **dict.fromkeys(
-            ("Relu", "Clip", "HardSwish", "HardSigmoid", "Sigmoid", "Tanh", "LeakyRelu"),
+            ("Relu", "Clip", "HardSwish", "HardSigmoid", "Sigmoid", "Tanh", "LeakyRelu", "PRelu"),
             _per_element("activation"),
         ),
         **dict.fromkeys(
-            ("Transpose", "Pad", "Concat", "Slice", "Split", "Reshape", "Flatten", "Squeeze"),
+            ("Transpose", "Pad", "Concat", "Slice", "Split", "Reshape", "Flatten", "Squeeze",
+             "Unsqueeze"),
             _per_element("copy"),
         ),
     }
-)
+)  # fmt: skip

@@ -1,0 +1,1 @@
+"""Fits latency coefficients to measurements; needs numpy and scipy, which estimating does not."""

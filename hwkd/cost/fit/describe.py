@@ -1,0 +1,58 @@
+"""A fit as the `LatencyModel` that a device file carries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hwkd.core.device import Interval, LatencyModel
+from hwkd.cost.fit.design import Array, Measurement, as_table, fitted_range
+from hwkd.cost.fit.validate import interval_ratios
+
+__all__ = ["describe_fit", "describe_interval"]
+
+
+def describe_fit(
+    cycles_per_unit: Array,
+    measurements: Sequence[Measurement],
+    *,
+    fitted_on: str,
+    source: str,
+    error_ratio: float | None,
+    validation: str,
+    interval: Interval,
+) -> LatencyModel:
+    """Return a latency model with the coefficients and where they come from.
+
+    Args:
+        cycles_per_unit: in the order of `COLUMNS`.
+        measurements: what they were fitted to; operator classes that no row contains are marked
+            as borrowed from the stack that the fit started from.
+        fitted_on: the measurements in words.
+        source: where they were published, or the file that held them.
+        error_ratio: mean absolute error of rows never seen.
+        validation: how it was obtained.
+        interval: 90% interval of a whole network.
+    """
+    table = as_table(cycles_per_unit)
+    ranges = fitted_range(measurements)
+    return LatencyModel(
+        cycles=table,
+        borrowed=tuple(sorted(set(table) - set(ranges))),
+        fitted_on=fitted_on,
+        measurements=len(measurements),
+        error_ratio=None if error_ratio is None else round(error_ratio, 4),
+        validation=validation,
+        interval=interval,
+        fitted_range=ranges,
+        source=source,
+    )
+
+
+def describe_interval(measured_over_predicted: Array, calibrated_on: str) -> Interval:
+    """Return the 90% interval that held-out predictions showed, rounded outwards to 0.1%."""
+    low, high = interval_ratios(measured_over_predicted)
+    return Interval(
+        low_ratio=round(low - 0.0005, 3),
+        high_ratio=round(high + 0.0005, 3),
+        calibrated_on=calibrated_on,
+    )

@@ -1,0 +1,60 @@
+"""Where a fit starts: what kernels cost on a core with DSP instructions, and the average of stacks.
+
+Only ratios between the numbers matter, as the fit scales them all. They are rounded averages of the
+published fits (benchmarks/facts), written down once so that a fit of few rows is reproducible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hwkd.cost.fit.design import Array, as_vector
+
+__all__ = ["GENERIC", "typical_stack"]
+
+# Cycles per unit on a Cortex-M4 with int8 kernels.
+GENERIC: Array = as_vector(
+    {
+        "pointwise": {
+            "mac": 1.2, "block_of_16": 4, "block_of_4": 3, "remainder": 3, "output": 12,
+            "weight": 6, "call": 1500,
+        },
+        "conv": {
+            "mac": 1.8, "block_of_4": 2, "remainder": 2, "output": 12, "pixel": 40, "tap": 10,
+            "padded_tap": 4, "column": 2, "column_remainder": 2, "padded_column": 1, "weight": 2,
+            "call": 1500,
+        },
+        "depthwise": {"mac": 8, "output": 30, "call": 2000},
+        "dense": {"mac": 2.3, "output": 30, "call": 1000},
+        "matmul": {"mac": 2.5, "output": 30, "call": 1500},
+        "elementwise": {"output": 25, "call": 1500},
+        "activation": {"output": 15, "call": 1000},
+        "pool": {"tap": 6, "output": 25, "call": 1500},
+        "mean": {"tap": 6, "output": 25, "call": 1500},
+        "softmax": {"output": 300, "call": 1500},
+        "copy": {"output": 3, "call": 300},
+    }
+)  # fmt: skip
+
+# Stacks whose scaled prediction of the measured model is this close (as a logarithm) count fully.
+_LIKENESS = 0.15
+
+
+def typical_stack(known: Sequence[Array], work: Array, cycles: float) -> Array:
+    """Return the average of known stacks, those as fast as the new one counting most.
+
+    Args:
+        known: cycles per unit of stacks that were fitted.
+        work: amounts of one model that was measured on the new stack.
+        cycles: what it took.
+
+    Returns:
+        Geometric mean of the stacks, each scaled to reproduce the measured model.
+    """
+    logs = np.array([np.log(np.maximum(stack, 1e-12)) for stack in known])
+    distance = np.log([float(work @ stack) / cycles for stack in known])
+    weight = np.exp(-0.5 * (distance / _LIKENESS) ** 2) + 1e-6
+    mean = np.average(logs - distance[:, None], axis=0, weights=weight)
+    return np.where(np.min(known, axis=0) > 0, np.exp(mean), 0.0)
