@@ -62,7 +62,8 @@ def read_npz(path: Path, *, layout: Layout = "auto") -> RawData:
 
 def _arrays(path: Path) -> dict[str, RawArray]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # numpy leaves a file that it opened itself open when the archive is damaged.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             arrays = {}
             for key in archive.files:
                 try:

@@ -102,4 +102,4 @@ def _is_idx(path: Path) -> bool:
 
 def _is_zip(path: Path) -> bool:
     with path.open("rb") as stream:
-        return stream.read(4) == b"PK\x03\x04" or path.suffix.lower() == ".npz"
+        return stream.read(4) == b"PK\x03\x04"

@@ -28,6 +28,9 @@ _MIRROR_KEEPS_RATIO = 0.9
 _PROBE_EXAMPLES = 2_000
 _PROBE_FEATURES = 1_024
 _PIXELS_PER_SHIFT = 14
+# Large sets are passed over few times: on 54,000 Fashion-MNIST examples five epochs reach .924
+# without shifts and .918 with shifts of one pixel.
+_SHIFT_BELOW_EXAMPLES = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,13 +80,14 @@ def augment(
 
 
 def choose_augmentation(data: LabelledArrays) -> Augmentation:
-    """Choose from the train split: small shifts always, mirroring where it keeps the class.
+    """Choose from the train split: shifts for small sets, mirroring where it keeps the class.
 
     Whether mirror images keep their class is measured: nearest neighbours in one half of a sample
     are asked about the other half, plain and mirrored.
     """
     spatial = data.inputs.shape[2:]
-    shift = tuple(round(size / _PIXELS_PER_SHIFT) for size in spatial)
+    is_small = len(data.labels) < _SHIFT_BELOW_EXAMPLES
+    shift = tuple(round(size / _PIXELS_PER_SHIFT) * is_small for size in spatial)
     return Augmentation(shift=shift, mirror=len(spatial) == 2 and _mirror_keeps_class(data))
 
 
@@ -141,11 +145,11 @@ def _shifted(
 
 def _mirror_keeps_class(data: LabelledArrays) -> bool:
     """Tell whether nearest neighbours name mirrored examples nearly as well as plain ones."""
-    stride = max(1, len(data.labels) // (2 * _PROBE_EXAMPLES))
+    # Drawn at random: files are often sorted by class, and every second one may be the same class.
+    drawn = np.random.default_rng(0).permutation(len(data.labels))[: 2 * _PROBE_EXAMPLES]
     # Large pictures are thinned out: the question is about coarse shape.
     step = max(1, math.isqrt(math.prod(data.inputs.shape[1:]) // _PROBE_FEATURES))
-    inputs = data.inputs[::stride][: 2 * _PROBE_EXAMPLES, :, ::step, ::step]
-    labels = data.labels[::stride][: 2 * _PROBE_EXAMPLES]
+    inputs, labels = data.inputs[drawn, :, ::step, ::step], data.labels[drawn]
     known, asked = inputs[::2].reshape(len(inputs[::2]), -1), inputs[1::2]
     squares = np.square(known).sum(axis=1)
 

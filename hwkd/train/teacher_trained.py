@@ -34,8 +34,9 @@ _RECIPE_VERSION = 1
 # Examples shown in all, which decides the epochs: 8 for 54,000 examples, 30 for 1,000.
 _EXAMPLES_SHOWN = 432_000
 _FEWEST_EPOCHS, _MOST_EPOCHS = 3, 30
-# Small sets need the steps, large ones the speed of a larger batch.
+# Small sets need the steps (16 an epoch at least), large ones the speed of a larger batch.
 _SMALL_EXAMPLES, _SMALL_BATCH, _LARGE_BATCH = 10_000, 64, 128
+_FEWEST_STEPS, _SMALLEST_BATCH = 16, 8
 _TIMED_STEPS = 6
 _DEFAULT_NET = TeacherNetConfig()
 
@@ -170,7 +171,9 @@ def _epochs_for(examples: int) -> int:
 
 
 def _batch_for(examples: int) -> int:
-    return _SMALL_BATCH if examples < _SMALL_EXAMPLES else _LARGE_BATCH
+    if examples >= _SMALL_EXAMPLES:
+        return _LARGE_BATCH
+    return min(_SMALL_BATCH, max(_SMALLEST_BATCH, examples // _FEWEST_STEPS))
 
 
 def _within_budget(

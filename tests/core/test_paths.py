@@ -1,0 +1,38 @@
+from pathlib import Path
+
+import pytest
+
+from hwkd.core.paths import cache_root, folder_written_once, written_atomically
+
+
+def test_the_environment_moves_the_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("HWKD_CACHE_DIR", str(tmp_path))
+    assert cache_root() == tmp_path
+    monkeypatch.delenv("HWKD_CACHE_DIR")
+    assert cache_root().name == "hwkd"
+
+
+def test_a_failing_writer_leaves_the_old_file_and_no_other(tmp_path):
+    path = tmp_path / "deep" / "file.txt"
+    with written_atomically(path) as temporary:
+        temporary.write_text("old")
+    with pytest.raises(RuntimeError), written_atomically(path) as temporary:
+        temporary.write_text("new")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_of_two_writers_of_a_folder_the_first_stays(tmp_path):
+    path = tmp_path / "entry"
+
+    def write(folder: Path, text: str) -> None:
+        (folder / "a").write_text(text)
+        (folder / "b").write_text(text)
+
+    with folder_written_once(path) as slow:
+        with folder_written_once(path) as fast:
+            write(fast, "fast")
+        write(slow, "slow")
+    assert (path / "a").read_text() == (path / "b").read_text() == "fast"
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,146 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hwkd.core.catalog import TASKS, discover
+from hwkd.core.errors import DataError
+from hwkd.tasks.base import describe
+from hwkd.tasks.prepare import prepare
+from hwkd.tasks.raw import RawData, RawSplit, checked_raw
+from hwkd.tasks.splits import with_all_splits
+
+
+def raw(count=300, *, classes=3, dtype=np.uint8, seed=0, offset=0.0, **splits):
+    generator = np.random.default_rng(seed)
+    inputs = generator.integers(0, 256, size=(count, 2, 4, 3)).astype(dtype)
+    inputs += np.asarray(offset, dtype=dtype)
+    return RawData(
+        source="made",
+        class_names=tuple(str(c) for c in range(classes)),
+        train=RawSplit(inputs=inputs, labels=np.arange(count) % classes),
+        **splits,
+    )
+
+
+def test_missing_splits_are_stratified_disjoint_and_complete():
+    data = with_all_splits(raw(300), split_seed=0)
+    for split, size in ((data.train, 180), (data.validation, 60), (data.test, 60)):
+        assert np.bincount(split.labels).tolist() == [size // 3] * 3
+    rows = np.concatenate([s.inputs for s in (data.train, data.validation, data.test)])
+    assert sorted(map(bytes, rows)) == sorted(map(bytes, raw(300).train.inputs))
+
+
+def test_splits_depend_on_the_seed_alone():
+    first, again, other = (prepare(raw(), task="t", split_seed=seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first.test.inputs, again.test.inputs)
+    assert first.fingerprint == again.fingerprint != other.fingerprint
+    assert not np.array_equal(first.test.inputs, other.test.inputs)
+
+
+def test_a_given_test_split_is_left_alone():
+    given = raw(30, seed=5).train
+    data = with_all_splits(raw(300, test=given), split_seed=0)
+    assert data.test is given
+    assert len(data.train.labels) + len(data.validation.labels) == 300
+
+
+def test_a_class_too_small_to_split_is_named():
+    data = raw(20, classes=2)
+    lonely = RawSplit(inputs=data.train.inputs, labels=(np.arange(20) == 3).astype(np.int64))
+    with pytest.raises(DataError, match="class '1' has 1 train examples, too few"):
+        with_all_splits(RawData(source="made", class_names=("0", "1"), train=lonely), split_seed=0)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e5])
+def test_normalisation_comes_from_train_alone_and_undoes_to_the_raw_values(offset):
+    source = raw(3000, dtype=np.float32, offset=offset)
+    data = prepare(source, task="t", split_seed=0)
+    scale = data.normalisation
+    kept = with_all_splits(source, split_seed=0)
+    expected = kept.train.inputs.astype(np.float64)
+    np.testing.assert_allclose(scale.mean, expected.mean(axis=(0, 2, 3)), rtol=1e-9)
+    np.testing.assert_allclose(scale.std, expected.std(axis=(0, 2, 3)), rtol=1e-9)
+    channel = (1, 2, 1, 1)
+    undone = data.test.inputs * np.reshape(scale.std, channel) + np.reshape(scale.mean, channel)
+    np.testing.assert_allclose(undone, kept.test.inputs, rtol=1e-6, atol=0.02)
+    assert data.train.inputs.dtype == np.float32
+    assert data.train.inputs.flags.c_contiguous
+
+
+def test_eight_bit_images_record_the_range_of_their_type():
+    scale = prepare(raw(), task="t", split_seed=0).normalisation
+    assert (scale.raw_low, scale.raw_high, scale.raw_dtype) == (0.0, 255.0, "uint8")
+
+
+def test_a_constant_channel_is_noted_and_a_constant_set_refused():
+    data = raw()
+    data.train.inputs[:, 1] = 9
+    prepared = prepare(data, task="t", split_seed=0)
+    assert prepared.normalisation.std[1] == 1.0
+    assert any("channels [1] are constant" in note for note in prepared.notes)
+    data.train.inputs[:] = 9
+    with pytest.raises(DataError, match="every train input has the same values"):
+        prepare(data, task="t", split_seed=0)
+
+
+def test_examples_shared_by_train_and_test_are_counted():
+    source = raw(300)
+    shared = RawSplit(inputs=source.train.inputs[:4].copy(), labels=source.train.labels[:4])
+    validation = raw(9, seed=3).train
+    data = prepare(raw(300, test=shared, validation=validation), task="t", split_seed=0)
+    assert any(note.startswith("4 test examples are equal") for note in data.notes)
+
+
+@pytest.mark.parametrize("change", ["pixel", "label", "names"])
+def test_any_change_changes_the_fingerprint(change):
+    splits = {"validation": raw(9, seed=1).train, "test": raw(9, seed=2).train}
+    before = prepare(raw(**splits), task="t", split_seed=0).fingerprint
+    changed = raw(**splits)
+    if change == "pixel":
+        changed.test.inputs[0, 0, 0, 0] ^= 1
+    if change == "label":
+        changed.validation.labels[:2] = changed.validation.labels[1::-1]
+    if change == "names":
+        changed = RawData(source="made", class_names=("a", "b", "c"), train=changed.train, **splits)
+    assert prepare(changed, task="t", split_seed=0).fingerprint != before
+
+
+def test_one_class_is_refused():
+    with pytest.raises(DataError, match="one class"):
+        checked_raw(raw(classes=1))
+
+
+def test_every_registered_task_loads_its_own_data_and_scores_it():
+    discover("hwkd.tasks")
+    for name in TASKS:
+        task = TASKS.get(name)
+        data = task.data(None)
+        assert data.name == task.name == name
+        assert task.summary
+        perfect = np.eye(data.num_outputs, dtype=np.float32)[data.test.labels]
+        assert task.error_ratio(perfect, data.test.labels) == 0.0
+        assert task.error_ratio(np.roll(perfect, 1, axis=1), data.test.labels) == 1.0
+
+
+def test_digits_are_the_default_data():
+    discover("hwkd.tasks")
+    data = TASKS.get("image").data(None)
+    assert sum(map(sum, data.class_counts.values())) == 1797
+    assert data.input_shape == (1, 8, 8)
+    assert abs(float(data.train.inputs.mean())) < 1e-4
+    rows = dict(describe(data))
+    assert rows["test split"].startswith("359 examples; 35 to 37 of a class")
+    assert "raw uint8 in [0, 16]" in rows["normalisation"]
+
+
+FASHION = Path("/usr/share/datasets/fashion-mnist")
+
+
+@pytest.mark.skipif(not FASHION.is_dir(), reason="needs the package dataset-fashion-mnist")
+def test_fashion_mnist_of_debian_loads_with_its_own_test_split():
+    data = TASKS.get("image").data(FASHION)
+    assert [len(s) for s in (data.train, data.validation, data.test)] == [54_000, 6_000, 10_000]
+    # Mean and deviation of the 60,000 images as published with the data set: 0.2860, 0.3530.
+    assert data.normalisation.mean[0] / 255 == pytest.approx(0.2860, abs=0.001)
+    assert data.normalisation.std[0] / 255 == pytest.approx(0.3530, abs=0.001)

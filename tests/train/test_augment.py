@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+import torch
+
+from hwkd.tasks.base import Split
+from hwkd.train.augment import (
+    NO_AUGMENTATION,
+    Augmentation,
+    AugmentedViews,
+    augment,
+    choose_augmentation,
+)
+
+INPUTS = np.random.default_rng(0).normal(size=(40, 2, 6, 5)).astype(np.float32)
+
+
+def test_a_view_is_named_by_its_seed():
+    policy = Augmentation(shift=(1, 2), mirror=True)
+    first, again, other = (augment(INPUTS, seed, policy) for seed in (3, 3, 4))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert first.shape == INPUTS.shape
+
+
+def test_the_plain_view_is_the_inputs_themselves():
+    assert augment(INPUTS, None, Augmentation(shift=(1, 1))) is INPUTS
+    assert augment(INPUTS, 3, NO_AUGMENTATION) is INPUTS
+
+
+def test_every_example_is_a_shifted_copy_with_repeated_borders():
+    view = augment(INPUTS, 0, Augmentation(shift=(1, 2)))
+    seen = set()
+    for example, moved in zip(INPUTS, view, strict=True):
+        padded = np.pad(example, ((0, 0), (1, 1), (2, 2)), mode="edge")
+        matches = [
+            (dy, dx)
+            for dy in range(3)
+            for dx in range(5)
+            if np.array_equal(padded[:, dy : dy + 6, dx : dx + 5], moved)
+        ]
+        assert len(matches) == 1
+        seen.add(matches[0])
+    assert len(seen) > 8
+
+
+def test_mirroring_flips_about_half_and_never_the_inputs():
+    before = INPUTS.copy()
+    view = augment(INPUTS, 0, Augmentation(mirror=True))
+    flipped = [np.array_equal(a[..., ::-1], b) for a, b in zip(INPUTS, view, strict=True)]
+    kept = [np.array_equal(a, b) for a, b in zip(INPUTS, view, strict=True)]
+    assert all(f != k for f, k in zip(flipped, kept, strict=True))
+    assert 10 < sum(flipped) < 30
+    np.testing.assert_array_equal(INPUTS, before)
+
+
+def test_signals_shift_in_time():
+    signals = np.arange(60, dtype=np.float32).reshape(2, 3, 10)
+    view = augment(signals, 1, Augmentation(shift=(2,)))
+    assert view.shape == signals.shape
+    with pytest.raises(ValueError, match="does not fit inputs"):
+        augment(signals, 1, Augmentation(shift=(2, 2)))
+
+
+def test_views_are_those_that_a_teacher_would_see():
+    policy = Augmentation(shift=(1, 1))
+    views = AugmentedViews(INPUTS, [None, 5], policy, device=torch.device("cpu"))
+    assert len(views) == 2
+    np.testing.assert_array_equal(views[0].numpy(), INPUTS)
+    np.testing.assert_array_equal(views[1].numpy(), augment(INPUTS, 5, policy))
+    assert views[1] is views[1]
+    assert torch.equal(views[0:2][1], views[1])
+
+
+@pytest.mark.parametrize("is_symmetric", [True, False])
+def test_mirroring_is_chosen_where_it_keeps_the_class(is_symmetric):
+    generator = np.random.default_rng(0)
+    labels = np.arange(200) % 2
+    inputs = generator.normal(size=(200, 1, 6, 8)).astype(np.float32)
+    if is_symmetric:
+        inputs[labels == 1, :, :3] += 3
+    else:
+        inputs[labels == 1, ..., :4] += 3
+        inputs[labels == 0, ..., 4:] += 3
+    assert choose_augmentation(Split(inputs=inputs, labels=labels)).mirror == is_symmetric
+
+
+def test_digits_are_shifted_and_not_mirrored_and_signals_never_mirrored():
+    from hwkd.tasks.image import ImageTask
+
+    digits = ImageTask().data(None).train
+    assert choose_augmentation(digits) == Augmentation(shift=(1, 1))
+    signals = Split(inputs=np.zeros((20, 3, 56), np.float32), labels=np.arange(20) % 2)
+    assert choose_augmentation(signals) == Augmentation(shift=(4,))

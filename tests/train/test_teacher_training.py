@@ -1,0 +1,130 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from hwkd.core.errors import TeacherError
+from hwkd.tasks.prepare import prepare
+from hwkd.tasks.raw import RawData, RawSplit
+from hwkd.train.augment import Augmentation
+from hwkd.train.teacher import accuracy_ratio
+from hwkd.train.teacher_net import TeacherNetConfig, build_teacher_net
+from hwkd.train.teacher_trained import TeacherTraining, train_or_load_teacher
+
+CPU = torch.device("cpu")
+SMALL = TeacherTraining(net=TeacherNetConfig(width=4), epochs=3, learning_rate=1e-2)
+
+
+def make_data(shape=(1, 8, 8), count=200, seed=0):
+    generator = np.random.default_rng(seed)
+    labels = np.arange(count) % 2
+    inputs = generator.normal(size=(count, *shape)).astype(np.float32)
+    inputs[labels == 1, :, :4] += 2.0
+    train = RawSplit(inputs=inputs, labels=labels)
+    raw = RawData(source="made", class_names=("a", "b"), train=train)
+    return prepare(raw, task="made", split_seed=0)
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (6, 40)])
+def test_a_trained_teacher_learns_images_and_signals(tmp_path, shape):
+    data = make_data(shape)
+    training = replace(SMALL, epochs=8)
+    teacher = train_or_load_teacher(data, training, device=CPU, cache_dir=tmp_path)
+    logits = teacher.logits(data.validation.inputs)
+    assert accuracy_ratio(logits, data.validation.labels) > 0.85
+    assert teacher.description.startswith("residual network of ")
+    assert teacher.kind == "trained here"
+
+
+def test_a_second_request_reads_the_cache_and_gives_equal_logits(tmp_path):
+    data = make_data()
+    heard = []
+
+    def progress(stage, done, total, note=""):
+        heard.append((stage, done, total))
+
+    options = {"device": CPU, "cache_dir": tmp_path, "progress": progress}
+    first = train_or_load_teacher(data, SMALL, **options)
+    assert heard[0] == ("train teacher", 0, 3)
+    assert heard[-1] == ("train teacher", 3, 3)
+    heard.clear()
+    second = train_or_load_teacher(data, SMALL, **options)
+    assert heard == []
+    assert (first.is_from_cache, second.is_from_cache) == (False, True)
+    assert first.identity == second.identity
+    assert first.description == second.description
+    inputs = data.validation.inputs
+    np.testing.assert_array_equal(first.logits(inputs), second.logits(inputs))
+
+
+def test_the_same_seed_trains_the_same_teacher(tmp_path):
+    data = make_data()
+    state = torch.random.get_rng_state()
+    first, again, other = (
+        train_or_load_teacher(
+            data, replace(SMALL, seed=seed), device=CPU, cache_dir=tmp_path / str(run)
+        )
+        for run, seed in enumerate((0, 0, 1))
+    )
+    assert first.identity == again.identity != other.identity
+    assert torch.equal(state, torch.random.get_rng_state())
+
+
+def test_other_data_or_configuration_is_another_entry(tmp_path):
+    for data, training in (
+        (make_data(), SMALL),
+        (make_data(seed=1), SMALL),
+        (make_data(), replace(SMALL, epochs=1)),
+        (make_data(), replace(SMALL, augmentation=Augmentation(shift=(1, 1)))),
+    ):
+        teacher = train_or_load_teacher(data, training, device=CPU, cache_dir=tmp_path)
+        assert not teacher.is_from_cache
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_a_damaged_or_exchanged_cache_entry_is_never_used(tmp_path):
+    data = make_data()
+    for folder, training in (("a", SMALL), ("b", replace(SMALL, epochs=1))):
+        train_or_load_teacher(data, training, device=CPU, cache_dir=tmp_path / folder)
+    (stored,), (other,) = ((tmp_path / folder).iterdir() for folder in "ab")
+    whole = stored.read_bytes()
+    stored.write_bytes(other.read_bytes())
+    with pytest.raises(TeacherError, match="another teacher than its name says; delete it"):
+        train_or_load_teacher(data, SMALL, device=CPU, cache_dir=tmp_path / "a")
+    stored.write_bytes(whole[:-100])
+    with pytest.raises(TeacherError, match=r"damaged teacher in the cache .*delete it"):
+        train_or_load_teacher(data, SMALL, device=CPU, cache_dir=tmp_path / "a")
+
+
+def test_an_interrupted_training_leaves_no_file(tmp_path):
+    def check():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_or_load_teacher(make_data(), SMALL, device=CPU, cache_dir=tmp_path, check=check)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_time_budget_shortens_training_and_does_not_change_a_roomy_one(tmp_path):
+    data = make_data()
+    roomy, tight, free = (
+        train_or_load_teacher(
+            data, replace(SMALL, time_budget_s=budget), device=CPU, cache_dir=tmp_path
+        )
+        for budget in (1e6, 1e-9, None)
+    )
+    assert roomy.identity == free.identity
+    assert "for 1 epochs" in tight.description
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 8, 8), (1, 28, 28), (3, 96, 96), (3, 33, 17), (6, 100), (1, 16000), (1, 3, 3)]
+)
+def test_the_network_takes_any_input_and_costs_little_more_for_a_large_one(shape):
+    net = build_teacher_net(shape, 5, TeacherNetConfig(width=8)).eval()
+    sizes = []
+    net.body[0].register_forward_hook(lambda module, inputs, output: sizes.append(output.shape[2:]))
+    with torch.inference_mode():
+        assert net(torch.zeros(2, *shape)).shape == (2, 5)
+    assert max(sizes[0]) <= (20 if len(shape) == 3 else 64)
