@@ -49,8 +49,10 @@
     }));
   };
 
-  const repaint = () => {
-    for (const chart of charts) Plotly.relayout(chart.plot, themed(chart.figure.layout));
+  const repaint = (size = {}) => {
+    for (const chart of charts) {
+      Plotly.relayout(chart.plot, { ...themed(chart.figure.layout), ...size });
+    }
   };
 
   try {
@@ -67,25 +69,25 @@
   for (const chart of charts) await draw(chart);
 
   const dark = matchMedia("(prefers-color-scheme: dark)");
-  dark.addEventListener("change", repaint);
+  dark.addEventListener("change", () => repaint());
   document.getElementById("theme").addEventListener("click", () => {
     const now = root.dataset.theme || (dark.matches ? "dark" : "light");
     root.dataset.theme = now === "dark" ? "light" : "dark";
     repaint();
   });
 
-  // Paper is light, and a folded table cannot be unfolded on it.
+  // Paper is light and narrow, and a folded table cannot be unfolded on it.
   let before = null;
   addEventListener("beforeprint", () => {
     before = { theme: root.dataset.theme, folded: [...document.querySelectorAll("details:not([open])")] };
     root.dataset.theme = "light";
     before.folded.forEach((details) => { details.open = true; });
-    repaint();
+    repaint({ width: 680 });
   });
   addEventListener("afterprint", () => {
     if (before.theme) root.dataset.theme = before.theme; else delete root.dataset.theme;
     before.folded.forEach((details) => { details.open = false; });
-    repaint();
+    repaint({ width: null, autosize: true });
   });
   root.dataset.ready = "yes";
 })();
