@@ -1,8 +1,7 @@
 """What a runtime does with memory: what it fuses, how it plans RAM, what it puts in flash.
 
-These three belong to the software, not to the core, so a device file names a published one
-(`memory = "tflm-cmsis-nn"`) or spells out its own. The published ones are in
-`hwkd.core.memory_presets`.
+These three belong to the software, not to the core. `hwkd.core.memory_presets` holds those of the
+published runtimes; a device file may name one of them or spell out its own.
 """
 
 from __future__ import annotations
@@ -15,9 +14,7 @@ __all__ = ["FusionRules", "InPlaceRule", "MemoryModel", "Planner", "ScratchRule"
 
 Planner: TypeAlias = Literal["greedy_by_size", "live_peak"]
 InPlaceRule: TypeAlias = Literal["overwrite", "slide"]
-ScratchRule: TypeAlias = Literal[
-    "cmsis_conv", "cmsis_depthwise_conv", "cmsis_fully_connected", "cmsis_average_pool"
-]
+ScratchRule: TypeAlias = Literal["cmsis_conv", "cmsis_average_pool", "tflm_mean", "x_cube_conv"]
 
 
 class _Frozen(BaseModel):
@@ -25,12 +22,13 @@ class _Frozen(BaseModel):
 
 
 class FusionRules(_Frozen):
-    """Which operators a runtime never executes on their own.
+    """Which operators a runtime never executes on their own, and which it adds.
 
     Attributes:
         activations: operator kinds computed by the operator before them.
         batch_norm: BatchNormalization is folded into the convolution before it.
         pad: a Pad before a convolution or pooling becomes its padding.
+        explicit_pads: a window's padding that is neither "same" nor "valid" costs a Pad operator.
         views: kinds that only rename a tensor (Reshape where no bytes move).
         drops_zero_channels: output channels whose weights and bias are all zero are removed,
             with what depends on them.
@@ -40,6 +38,7 @@ class FusionRules(_Frozen):
     activations: frozenset[str] = frozenset({"Relu", "Clip"})
     batch_norm: bool = True
     pad: bool = False
+    explicit_pads: bool = False
     views: frozenset[str] = frozenset()
     drops_zero_channels: bool = False
     sources: dict[str, str] = Field(default_factory=dict)
@@ -49,42 +48,54 @@ class MemoryModel(_Frozen):
     """How a runtime lays out RAM.
 
     Attributes:
-        planner: "greedy_by_size" places the largest tensor first (TFLM); "live_peak" counts the
+        planner: "greedy_by_size" places the largest buffer first (TFLM); "live_peak" counts the
             bytes alive at the worst moment (a planner that packs without gaps).
-        alignment_bytes: every buffer's address is a multiple of it.
+        alignment_bytes: every buffer's size is rounded up to a multiple of it.
         in_place: kind -> "overwrite" (the output takes the place of an input that is no longer
             needed) or "slide" (a window operator writes behind its reading position).
+        keeps_inputs: the network's inputs are not overwritten by the first operator.
+        pools_on_the_fly: an unpadded pooling consumes its convolution's rows as they come, so the
+            tensor between them never exists.
         scratch: kind -> rule for working memory alive while the operator runs.
+        matmul_keeps_right_operand: a product of two activations keeps a transposed copy of the
+            right one for good.
+        arena_scale: fitted factor on the arena, where the planner's details are not published.
+        arena_margin_bytes: fitted bytes added to the arena.
         fixed_overhead_bytes: taken whatever the network.
-        per_tensor_overhead_bytes: for each tensor of the model, constants included.
+        per_tensor_overhead_bytes: for each activation tensor.
         per_op_overhead_bytes: for each operator.
-        per_kind_overhead_bytes: kind -> extra bytes for each operator of that kind.
-        per_output_channel_bytes: kind -> bytes for each output channel (requantisation tables).
+        per_kind_overhead_bytes: kind -> extra bytes for each operator of that kind, descriptions
+            of its constant tensors included.
+        per_output_channel_bytes: for each output channel of an int8 convolution.
         sources: field -> citation.
     """
 
     planner: Planner = "greedy_by_size"
     alignment_bytes: int = Field(default=16, ge=1)
     in_place: dict[str, InPlaceRule] = Field(default_factory=dict)
+    keeps_inputs: bool = False
+    pools_on_the_fly: bool = False
     scratch: dict[str, ScratchRule] = Field(default_factory=dict)
+    matmul_keeps_right_operand: bool = False
+    arena_scale: float = Field(default=1.0, ge=1)
+    arena_margin_bytes: float = Field(default=0, ge=0)
     fixed_overhead_bytes: float = Field(default=0, ge=0)
     per_tensor_overhead_bytes: float = Field(default=0, ge=0)
     per_op_overhead_bytes: float = Field(default=0, ge=0)
     per_kind_overhead_bytes: dict[str, float] = Field(default_factory=dict)
-    per_output_channel_bytes: dict[str, float] = Field(default_factory=dict)
+    per_output_channel_bytes: float = Field(default=0, ge=0)
     sources: dict[str, str] = Field(default_factory=dict)
 
 
 class StorageModel(_Frozen):
-    """What a runtime puts in flash besides the weights.
+    """What a runtime puts in flash besides weights and biases.
 
     Attributes:
         code_bytes: code and constants linked whatever the network.
         per_kind_code_bytes: kind -> code linked once when the network uses it.
-        per_op_bytes: generated code or graph description for each operator.
-        per_tensor_bytes: description of each tensor (the flatbuffer in TFLM).
-        per_output_channel_bytes: quantisation tables of a convolution's output channel, bias
-            excluded.
+        per_op_bytes: generated code or description for each operator.
+        per_tensor_bytes: description of each activation tensor.
+        per_output_channel_bytes: quantisation tables of an operator with weights.
         sources: field -> citation.
     """
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hwkd.core.graph import Op, OpGraph
+from hwkd.core.graph import Op, OpGraph, Tensor
 from hwkd.core.memory_model import FusionRules
 from hwkd.cost.dead_channels import drop_zero_channels
+from hwkd.cost.window_padding import is_same_padding, pad_before
 
 __all__ = ["FusedGraph", "fuse", "with_changes"]
 
@@ -20,7 +21,8 @@ _TAKES_ACTIVATION = frozenset(
     {"Conv", "ConvTranspose", "Gemm", "Add", "Sub", "Mul", "AveragePool", "MaxPool"}
 )
 _TAKES_SCALE_AND_SHIFT = frozenset({"Conv", "ConvTranspose", "Gemm"})
-_TAKES_PAD = frozenset({"Conv", "AveragePool", "MaxPool"})
+_WINDOWED = frozenset({"Conv", "AveragePool", "MaxPool"})
+_NO_PADS = (0, 0, 0, 0)
 _TRANSPARENT = frozenset({"Identity", "Dropout", "QuantizeLinear", "DequantizeLinear"})
 
 
@@ -29,7 +31,8 @@ class FusedGraph:
     """What is left to run.
 
     Attributes:
-        graph: operators that execute, in order, and the tensors that exist in RAM.
+        graph: operators that execute, in order, and the tensors that exist in RAM; it may hold
+            Pad operators that the graph as written does not.
         fused_into: operator that vanished -> operator that does its work; "" for one that does
             no work (nobody reads it, or it only renames a tensor).
     """
@@ -50,6 +53,7 @@ def fuse(graph: OpGraph, rules: FusionRules) -> FusedGraph:
     producer: dict[str, str] = {}  # tensor -> operator
     alias: dict[str, str] = {}  # renamed tensor -> the one that exists
     fused_into = dict.fromkeys(dead, "")
+    added: dict[str, Tensor] = {}
     absorbing = rules.activations
     for op in graph.ops:
         kind = op.kind
@@ -74,16 +78,22 @@ def fuse(graph: OpGraph, rules: FusionRules) -> FusedGraph:
                 producer[op.outputs[0]] = host.name
                 fused_into[op.name] = host.name
                 continue
-            if host.kind == "Pad" and rules.pad and kind in _TAKES_PAD:
+            if host.kind == "Pad" and rules.pad and kind in _WINDOWED:
                 top, left, bottom, right = (a + b for a, b in zip(host.pads, op.pads, strict=True))
                 op = with_changes(op, pads=(top, left, bottom, right))
                 inputs = host.inputs
                 fused_into[host.name] = op.name
                 del running[host.name]
+        if rules.explicit_pads and op.pads != _NO_PADS and kind in _WINDOWED:
+            shape = graph.tensors[op.inputs[0]].shape
+            if not is_same_padding(op, shape):
+                pad, padded = pad_before(op, inputs[0], shape)
+                running[pad.name], added[padded.name] = pad, padded
+                op, inputs = with_changes(op, pads=_NO_PADS), (padded.name,)
         running[op.name] = op if inputs is op.inputs else with_changes(op, inputs=inputs)
         for name in op.outputs:
             producer[name] = op.name
-    fused = _collect(graph, running, alias)
+    fused = _collect(graph, running, alias, added)
     if rules.drops_zero_channels:
         fused = drop_zero_channels(fused)
     return FusedGraph(graph=fused, fused_into=fused_into)
@@ -153,8 +163,10 @@ def _live_readers(graph: OpGraph) -> tuple[dict[str, int], list[str]]:
     return readers, dead
 
 
-def _collect(graph: OpGraph, running: dict[str, Op], alias: dict[str, str]) -> OpGraph:
-    tensors = graph.tensors
+def _collect(
+    graph: OpGraph, running: dict[str, Op], alias: dict[str, str], added: dict[str, Tensor]
+) -> OpGraph:
+    tensors = {**graph.tensors, **added} if added else graph.tensors
     alive = {name: tensors[name] for name in graph.inputs}
     for op in running.values():
         for name in op.outputs:

@@ -1,0 +1,154 @@
+"""RAM of one inference: how long each tensor lives and how the runtime packs them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hwkd.core.graph import Op, OpGraph
+from hwkd.core.memory_model import MemoryModel
+from hwkd.cost.memory_in_place import saved_bytes
+from hwkd.cost.memory_planner import Buffer, place_greedily
+from hwkd.cost.memory_scratch import scratch_bytes
+
+__all__ = ["MemoryPlan", "plan_memory"]
+
+_POOLS = frozenset({"AveragePool", "MaxPool"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryPlan:
+    """Where the RAM goes.
+
+    Attributes:
+        peak_ram_bytes: arena and what the runtime keeps beside it.
+        arena_bytes: activations and scratch, as the runtime places them.
+        overhead_bytes: what the runtime keeps for tensors, operators and itself.
+        live_bytes: operator -> bytes of tensors and scratch that exist while it runs.
+        scratch_bytes: operator -> its working memory, where it has any.
+        buffers: tensors, then scratch, with their lifetimes.
+        offsets: place of each buffer in the arena; empty when the planner does not fix places.
+    """
+
+    peak_ram_bytes: int
+    arena_bytes: int
+    overhead_bytes: int
+    live_bytes: Mapping[str, int]
+    scratch_bytes: Mapping[str, int]
+    buffers: tuple[Buffer, ...]
+    offsets: tuple[int, ...]
+
+
+def plan_memory(graph: OpGraph, model: MemoryModel, element_bytes: int) -> MemoryPlan:
+    """Plan the RAM of a graph, operators in the order given.
+
+    Args:
+        graph: the operators that run (after fusion).
+        model: how the runtime lays out memory.
+        element_bytes: size of an activation element, 1 or 4.
+    """
+    ops = graph.ops
+    buffers, streamed = _tensor_buffers(graph, model, element_bytes)
+    scratch: dict[str, int] = {}
+    for index, op in enumerate(ops):
+        size = scratch_bytes(op, graph.tensors, model, element_bytes)
+        size += streamed.get(op.name, 0)
+        if size:
+            scratch[op.name] = size
+            buffers.append(Buffer(op.name, _aligned(size, model.alignment_bytes), index, index))
+    live = [0] * len(ops)
+    for _, size, first, last in buffers:
+        for index in range(first, last + 1):
+            live[index] += size
+    if model.in_place:
+        for index, size in saved_bytes(graph, model, element_bytes, skip=streamed).items():
+            live[index] -= size
+    offsets: list[int] = []
+    if model.planner == "greedy_by_size":
+        offsets = place_greedily(buffers, len(ops))
+        arena = max([at + buffer.size for at, buffer in zip(offsets, buffers, strict=True)])
+    else:
+        arena = max(live)
+    arena = round(arena * model.arena_scale + model.arena_margin_bytes)
+    overhead = _overhead_bytes(graph, model, element_bytes)
+    return MemoryPlan(
+        peak_ram_bytes=arena + overhead,
+        arena_bytes=arena,
+        overhead_bytes=overhead,
+        live_bytes={op.name: size for op, size in zip(ops, live, strict=True)},
+        scratch_bytes=scratch,
+        buffers=tuple(buffers),
+        offsets=tuple(offsets),
+    )
+
+
+def _tensor_buffers(
+    graph: OpGraph, model: MemoryModel, element_bytes: int
+) -> tuple[list[Buffer], dict[str, int]]:
+    """Return every tensor with its lifetime; and for pooled convolutions the rows that wait.
+
+    A tensor lives from the operator that writes it (an input: from the first operator) to the last
+    one that reads it; an output of the graph to the end.
+    """
+    first = dict.fromkeys(graph.inputs, 0)
+    last = dict.fromkeys(graph.inputs, 0)
+    for index, op in enumerate(graph.ops):
+        for name in op.inputs:
+            last[name] = index
+        for name in op.outputs:
+            first[name] = last[name] = index
+    for name in graph.outputs:
+        last[name] = len(graph.ops) - 1
+    streamed = _streamed_rows(graph, element_bytes) if model.pools_on_the_fly else {}
+    if streamed:
+        for op, following in zip(graph.ops, graph.ops[1:], strict=False):
+            if op.name in streamed:
+                # The pooling runs inside the convolution: its output exists from there on.
+                first[following.outputs[0]] -= 1
+                del first[op.outputs[0]]
+    alignment, tensors = model.alignment_bytes, graph.tensors
+    buffers = [
+        Buffer(name, _aligned(tensors[name].elements * element_bytes, alignment), at, last[name])
+        for name, at in first.items()
+    ]
+    return buffers, streamed
+
+
+def _streamed_rows(graph: OpGraph, element_bytes: int) -> dict[str, int]:
+    """Return convolution -> bytes of the rows that its pooling waits for."""
+    rows = {}
+    readers: dict[str, int] = {}
+    for op in graph.ops:
+        for name in op.inputs:
+            readers[name] = readers.get(name, 0) + 1
+    for op, following in zip(graph.ops, graph.ops[1:], strict=False):
+        if op.kind == "Conv" and _pools_directly(op, following) and readers[op.outputs[0]] == 1:
+            _, channels, _, width = graph.tensors[op.outputs[0]].shape
+            rows[op.name] = following.kernel[0] * width * channels * element_bytes
+    return rows
+
+
+def _pools_directly(op: Op, following: Op) -> bool:
+    is_pool = following.kind in _POOLS and not any(following.pads)
+    return is_pool and following.inputs == op.outputs
+
+
+def _overhead_bytes(graph: OpGraph, model: MemoryModel, element_bytes: int) -> int:
+    """Bytes that the runtime keeps beside the activations."""
+    per_kind = model.per_kind_overhead_bytes
+    tensors = graph.tensors
+    total = model.fixed_overhead_bytes
+    total += model.per_tensor_overhead_bytes * len(tensors)
+    total += model.per_op_overhead_bytes * len(graph.ops)
+    for op in graph.ops:
+        kind = op.kind
+        total += per_kind.get(kind, 0.0)
+        if kind == "Conv" and element_bytes == 1:
+            total += model.per_output_channel_bytes * tensors[op.outputs[0]].shape[1]
+        elif kind == "MatMul" and model.matmul_keeps_right_operand and len(op.inputs) == 2:
+            total += tensors[op.inputs[1]].elements * element_bytes
+    return round(total)
+
+
+def _aligned(size: int, alignment: int) -> int:
+    return size + -size % alignment

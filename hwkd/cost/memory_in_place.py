@@ -1,0 +1,67 @@
+"""Memory that a runtime saves by writing an output over an input that it no longer needs."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+from hwkd.core.graph import Op, OpGraph, Tensor
+from hwkd.core.memory_model import MemoryModel
+
+__all__ = ["saved_bytes"]
+
+
+def saved_bytes(
+    graph: OpGraph, model: MemoryModel, element_bytes: int, *, skip: Container[str]
+) -> dict[int, int]:
+    """Return operator index -> bytes that input and output share while it runs.
+
+    Args:
+        graph: after fusion, operators in their order.
+        model: names the rule for each kind.
+        element_bytes: 1 or 4.
+        skip: operators that cannot share (they already write elsewhere).
+    """
+    last: dict[str, int] = {}
+    for index, op in enumerate(graph.ops):
+        for name in op.inputs:
+            last[name] = index
+    kept = set(graph.outputs)
+    if model.keeps_inputs:
+        kept.update(graph.inputs)
+    saved = {}
+    for index, op in enumerate(graph.ops):
+        rule = model.in_place.get(op.kind)
+        if rule is None or op.name in skip:
+            continue
+        after = graph.tensors[op.outputs[0]]
+        dying = [
+            graph.tensors[name] for name in op.inputs if last[name] == index and name not in kept
+        ]
+        if not dying:
+            continue
+        before = max(dying, key=_elements)
+        shared = min(before.elements, after.elements)
+        if rule == "slide":
+            shared = _behind_window(op, before, after, shared)
+        saved[index] = shared * element_bytes
+    return saved
+
+
+def _behind_window(op: Op, before: Tensor, after: Tensor, most: int) -> int:
+    """Return elements that may be overwritten behind the window that reads them.
+
+    A 1x1 kernel needs no other pixel. A depthwise or strided one keeps its window's rows and one
+    row of results. A dense kernel of stride 1 shares half: fitted to published activation sizes,
+    the library's rule is not public.
+    """
+    if op.kernel == (1, 1):
+        return most
+    if op.stride == (1, 1) and op.groups == 1:
+        return most // 2
+    _, channels, _, width = before.shape
+    row_after = after.shape[1] * after.shape[3]
+    return max(most - op.kernel[0] * width * channels - row_after, 0)
+
+
+def _elements(tensor: Tensor) -> int:
+    return tensor.elements

@@ -1,0 +1,88 @@
+"""Working memory that an operator's kernel needs while it runs, by the rules of each library."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from hwkd.core.graph import Op, Tensor
+from hwkd.core.memory_model import MemoryModel, ScratchRule
+
+__all__ = ["scratch_bytes"]
+
+Tensors = Mapping[str, Tensor]
+
+
+def scratch_bytes(op: Op, tensors: Tensors, model: MemoryModel, element_bytes: int) -> int:
+    """Return the working memory of one operator, unaligned.
+
+    Args:
+        op: operator that runs.
+        tensors: of its graph.
+        model: names the rule for each kind.
+        element_bytes: 1 or 4; the rules are for int8 kernels, float kernels need none.
+    """
+    rule = model.scratch.get(op.kind)
+    if rule is None or element_bytes != 1:
+        return 0
+    return _RULES[rule](op, tensors)
+
+
+def _cmsis_conv(op: Op, tensors: Tensors) -> int:
+    """Two columns of the input as 16-bit values for a dense kernel, one for a depthwise one.
+
+    Source:
+        ARM-software/CMSIS-NN, arm_convolve_get_buffer_sizes_s8.c and
+        arm_depthwise_conv_get_buffer_sizes_s8.c, branches for the DSP extension.
+    """
+    channels = tensors[op.inputs[0]].shape[1]
+    height, width = op.kernel
+    if op.groups > 1 and op.groups == channels:
+        is_direct = op.kernel == (3, 3) and max(op.pads[:2]) <= 1
+        fits = op.dilation == (1, 1) and tensors[op.outputs[0]].shape[1] == channels
+        return 0 if is_direct or not fits else 2 * channels * height * width
+    if op.kernel == (1, 1) and not any(op.pads):
+        return 0
+    columns = height * width * channels // op.groups
+    return 2 * 2 * (columns + -columns % 4)
+
+
+def _cmsis_average_pool(op: Op, tensors: Tensors) -> int:
+    """One 32-bit sum for each channel (CMSIS-NN, arm_avgpool_get_buffer_sizes_s8.c)."""
+    return 4 * tensors[op.inputs[0]].shape[1]
+
+
+def _tflm_mean(op: Op, tensors: Tensors) -> int:
+    """A 32-bit sum for each output, an index and the axes (two 16-byte blocks).
+
+    Source:
+        tensorflow/tflite-micro, tensorflow/lite/micro/kernels/reduce_common.cc, and measured.
+    """
+    return 4 * tensors[op.outputs[0]].elements + 32
+
+
+def _x_cube_conv(op: Op, tensors: Tensors) -> int:
+    """Columns and requantisation tables, by the sizes that X-CUBE-AI writes into network.c.
+
+    Source:
+        "..._scratch0_array" declarations of generated network.c files for int8 networks, for
+        example a 96x96 MobileNetV1 x0.25: depthwise 297, 593, 1185 bytes for 8, 16, 32 channels;
+        pointwise 192, 384, 448 bytes for 8->16, 16->32, 32->32; dense 3x3 6144, 7168, 9216 bytes
+        for 32, 64, 128 output channels, 292 and 548 for 1->8 and 1->16.
+    """
+    before, after = tensors[op.inputs[0]].shape[1], tensors[op.outputs[0]].shape[1]
+    window = op.kernel[0] * op.kernel[1]
+    if op.groups > 1:
+        return (4 * window + 1) * after + 1
+    if window == 1:
+        return 4 * before + 10 * after
+    if before <= 4 and window <= 9:
+        return 4 * window * before + 32 * after
+    return 5120 + 32 * after
+
+
+_RULES: Mapping[ScratchRule, Callable[[Op, Tensors], int]] = {
+    "cmsis_conv": _cmsis_conv,
+    "cmsis_average_pool": _cmsis_average_pool,
+    "tflm_mean": _tflm_mean,
+    "x_cube_conv": _x_cube_conv,
+}
