@@ -6,17 +6,21 @@ from dataclasses import dataclass
 from typing import cast
 
 from hwkd.core.catalog import SEARCH_SPACES
-from hwkd.core.layers_builder import LayersBuilder, max_stages, stem_stride
+from hwkd.core.layers_builder import LayersBuilder, is_tiny, max_stages, stem_stride
 from hwkd.core.student import Activation, Chooser, Layers, ParamValue, StudentSpec
 
 __all__ = ["DepthwiseSpace"]
+
+# (fewest, most) channels of the stem and of the stages after it
+_WIDTHS = ((8, 24), (8, 24), (16, 40), (16, 64), (24, 64))
+_TINY_WIDTHS = ((4, 16), (4, 16), (8, 24), (8, 32), (8, 32))
 
 
 @dataclass(frozen=True)
 class DepthwiseSpace:
     """A stem, up to four stages of separable or inverted-residual blocks, pooling, a classifier.
 
-    The first stage keeps the stem's resolution; each later one halves it or keeps it. With an
+    The first stage keeps the stem's resolution, the second halves it, later ones may. With an
     expansion of 1 a block is depthwise and pointwise (arXiv:1704.04861); above, it widens first
     and ends linearly (arXiv:1801.04381).
     """
@@ -30,23 +34,25 @@ class DepthwiseSpace:
         """Sample widths, depths, kernels, expansions, strides, squeeze-excite and activation."""
         base = stem_stride(input_shape)
         most = max_stages(input_shape)
+        widths = _TINY_WIDTHS if is_tiny(input_shape) else _WIDTHS
         stages = chooser.integer("stages", min(2, most), most)
         params: dict[str, ParamValue] = {
             "activation": chooser.categorical("activation", ("relu", "relu6", "hard_swish")),
-            "stem_channels": chooser.integer("stem_channels", 8, 32, step=4),
+            "stem_channels": chooser.integer("stem_channels", *widths[0], step=4),
             "stem_stride": chooser.categorical("stem_stride", (base, 2 * base)),
             "stages": stages,
             "squeeze_excite": chooser.categorical("squeeze_excite", ("none", "last", "all")),
-            "head_channels": chooser.categorical("head_channels", (0, 48, 64)),
+            "head_channels": chooser.categorical("head_channels", (0, 32, 64)),
         }
         for stage in range(1, stages + 1):
-            low, high = (8, 24) if stage == 1 else (16, 40) if stage == 2 else (16, 64)
             key = f"stage{stage}"
-            params[f"{key}_channels"] = chooser.integer(f"{key}_channels", low, high, step=8)
-            params[f"{key}_blocks"] = chooser.integer(f"{key}_blocks", 1, 3)
+            params[f"{key}_channels"] = chooser.integer(f"{key}_channels", *widths[stage], step=4)
+            # Wide blocks at the stem's resolution take most of the time and add little.
+            first = stage == 1
+            params[f"{key}_blocks"] = chooser.integer(f"{key}_blocks", 1, 2 if first else 3)
             params[f"{key}_kernel"] = chooser.categorical(f"{key}_kernel", (3, 5))
-            params[f"{key}_expansion"] = chooser.categorical(f"{key}_expansion", (1, 2, 3))
-            if stage > 1:
+            params[f"{key}_expansion"] = chooser.integer(f"{key}_expansion", 1, 2 if first else 3)
+            if stage > 2:
                 params[f"{key}_stride"] = chooser.categorical(f"{key}_stride", (1, 2))
         return StudentSpec(
             space=self.name, params=params, input_shape=input_shape, num_outputs=num_outputs
@@ -72,7 +78,7 @@ class DepthwiseSpace:
                 x = _block(
                     builder, x, f"{key}_block{block}", int(p[f"{key}_channels"]),
                     kernel=int(p[f"{key}_kernel"]),
-                    stride=int(p[f"{key}_stride"]) if stage > 1 and block == 1 else 1,
+                    stride=int(p.get(f"{key}_stride", 2)) if stage > 1 and block == 1 else 1,
                     expansion=int(p[f"{key}_expansion"]),
                     squeeze=squeeze,
                     activation=activation,

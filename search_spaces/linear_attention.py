@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from hwkd.core.catalog import SEARCH_SPACES
-from hwkd.core.layers_builder import LayersBuilder, max_stages, stem_stride
+from hwkd.core.layers_builder import LayersBuilder, is_tiny, max_stages, stem_stride
 from hwkd.core.student import Activation, Chooser, Layers, ParamValue, StudentSpec
 
 __all__ = ["LinearAttentionSpace"]
@@ -18,8 +18,9 @@ class LinearAttentionSpace:
 
     Queries and keys pass a ReLU, values meet keys first, and the normalisation follows the
     attention instead of dividing inside it (TransNormer, arXiv:2210.10340): matrix products,
-    additions and convolutions are all that runs. A depthwise convolution before each attention
-    tells positions apart (arXiv:2102.10882).
+    additions and convolutions are all that runs. The ReLU is capped at 6, because three factors
+    multiply: without the cap a deviation in the input comes back cubed from every block. A
+    depthwise convolution before each attention tells positions apart (arXiv:2102.10882).
     """
 
     name: str = "linear_attention"
@@ -31,14 +32,16 @@ class LinearAttentionSpace:
         """Sample the stem, dimensions, heads, depth and feed-forward width."""
         base = stem_stride(input_shape)
         halvings = max(1, max_stages(input_shape) - 1)
+        tiny = is_tiny(input_shape)
+        stem_low, stem_high, dim_low, dim_high = (4, 12, 8, 32) if tiny else (8, 24, 16, 56)
         params: dict[str, ParamValue] = {
             "activation": chooser.categorical("activation", ("relu", "relu6", "hard_swish")),
-            "stem_channels": chooser.integer("stem_channels", 8, 24, step=4),
+            "stem_channels": chooser.integer("stem_channels", stem_low, stem_high, step=4),
             "stem_stride": chooser.categorical("stem_stride", (base, 2 * base)),
             "stem_kernel": chooser.categorical("stem_kernel", (3, 5)),
             "halvings": chooser.integer("halvings", 1, halvings),
             "convs_per_halving": chooser.integer("convs_per_halving", 1, 2),
-            "dim": chooser.integer("dim", 16, 56, step=8),
+            "dim": chooser.integer("dim", dim_low, dim_high, step=8),
             "heads": chooser.categorical("heads", (1, 2, 4)),
             "key_dim": chooser.categorical("key_dim", (4, 8, 16)),
             "blocks": chooser.integer("blocks", 1, 3),

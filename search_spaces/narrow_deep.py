@@ -6,15 +6,19 @@ from dataclasses import dataclass
 from typing import cast
 
 from hwkd.core.catalog import SEARCH_SPACES
-from hwkd.core.layers_builder import LayersBuilder, max_stages, stem_stride
+from hwkd.core.layers_builder import LayersBuilder, is_tiny, max_stages, stem_stride
 from hwkd.core.student import Activation, Chooser, Layers, ParamValue, StudentSpec
 
 __all__ = ["NarrowDeepSpace"]
 
+# (fewest, most) channels of the stem and of the stages after it
+_WIDTHS = ((6, 24), (6, 20), (8, 28), (12, 40))
+_TINY_WIDTHS = ((4, 12), (4, 12), (4, 16), (8, 24))
+
 
 @dataclass(frozen=True)
 class NarrowDeepSpace:
-    """Residual blocks of full convolutions (arXiv:1512.03385) with 6 to 40 channels.
+    """Residual blocks of full convolutions (arXiv:1512.03385) with 4 to 40 channels.
 
     Few channels mean few biases and scales, so nearly every byte is a weight; many layers mean a
     large receptive field and many non-linearities per byte.
@@ -29,21 +33,21 @@ class NarrowDeepSpace:
         """Sample widths, depths, kernels, strides and the activation."""
         base = stem_stride(input_shape)
         most = min(3, max_stages(input_shape))
+        widths = _TINY_WIDTHS if is_tiny(input_shape) else _WIDTHS
+        # Along time a wide window is cheap; in an image it costs its square.
+        kernels = (3, 5, 9) if len(input_shape) == 2 else (3,)
         stages = chooser.integer("stages", min(2, most), most)
         params: dict[str, ParamValue] = {
             "activation": chooser.categorical("activation", ("relu", "relu6", "hard_swish")),
-            "stem_channels": chooser.integer("stem_channels", 6, 24, step=2),
+            "stem_channels": chooser.integer("stem_channels", *widths[0], step=2),
             "stem_stride": chooser.categorical("stem_stride", (base, 2 * base)),
             "stages": stages,
             "convs_per_block": chooser.integer("convs_per_block", 1, 2),
         }
         for stage in range(1, stages + 1):
-            low, high = (6, 20) if stage == 1 else (8, 28) if stage == 2 else (12, 40)
             key = f"stage{stage}"
-            params[f"{key}_channels"] = chooser.integer(f"{key}_channels", low, high, step=2)
+            params[f"{key}_channels"] = chooser.integer(f"{key}_channels", *widths[stage], step=2)
             params[f"{key}_blocks"] = chooser.integer(f"{key}_blocks", 1, 4)
-            # Along time a wide window is cheap; in an image it costs its square.
-            kernels = (3, 5, 9) if len(input_shape) == 2 else (3,)
             if len(kernels) > 1:
                 params[f"{key}_kernel"] = chooser.categorical(f"{key}_kernel", kernels)
         return StudentSpec(

@@ -11,10 +11,11 @@ from math import prod
 
 from hwkd.core.student import Activation, Layer, LayerKind, Layers
 
-__all__ = ["LayersBuilder", "max_stages", "stem_stride"]
+__all__ = ["LayersBuilder", "is_tiny", "max_stages", "stem_stride"]
 
 # A stem that leaves more positions than this (64 x 64) costs more than any microcontroller has.
 _MAX_POSITIONS_AFTER_STEM = 4096
+_MAX_TINY_POSITIONS = 256
 
 
 class LayersBuilder:
@@ -279,6 +280,11 @@ def max_stages(input_shape: tuple[int, ...]) -> int:
     """Return how many stages, each after the first halving the map, suit an input: 1 to 4."""
     longest = max(input_shape[1:]) // stem_stride(input_shape)
     return max(1, min(4, longest.bit_length() - 1))
+
+
+def is_tiny(input_shape: tuple[int, ...]) -> bool:
+    """Tell whether an input has at most 256 positions (16 x 16): half the channels suffice."""
+    return prod(input_shape[1:]) <= _MAX_TINY_POSITIONS
 
 
 def _window(kernel: int, length: int) -> int:
