@@ -67,7 +67,7 @@ class DeviceRecord(_Frozen):
     Attributes:
         name: catalogue name or the path that was given.
         core: processor core, for example "Cortex-M7".
-        clock_hz: clock that the numbers are for.
+        clock_hz: clock that the numbers are for; None when the device is measured as it runs.
         runtime: inference runtime that the numbers are for.
         runtime_version: of that runtime; None when the descriptor states none.
         dtype: of the network on the device.
@@ -78,7 +78,7 @@ class DeviceRecord(_Frozen):
 
     name: str
     core: str
-    clock_hz: float
+    clock_hz: float | None
     runtime: str
     runtime_version: str | None = None
     dtype: str = "int8"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from hwkd.core.pareto import pareto_front
+from hwkd.core.pareto import FrontPoint
 from hwkd.core.run_files import RunRecord
 from hwkd.core.trial import LimitName, TrialRecord, TrialState
 
@@ -109,9 +109,11 @@ def running_best(
     return tuple(rows)
 
 
-def summarise_spaces(records: Sequence[TrialRecord]) -> tuple[SpaceSummary, ...]:
+def summarise_spaces(
+    records: Sequence[TrialRecord], front: Sequence[FrontPoint]
+) -> tuple[SpaceSummary, ...]:
     """Compare the search spaces, by name; a trial without a spec belongs to none."""
-    fronts = [point.space for point in pareto_front(records)]
+    fronts = [point.space for point in front]
     spaces = sorted({record.spec.space for record in records if record.spec is not None})
     return tuple(_summarise(space, records, fronts.count(space)) for space in spaces)
 

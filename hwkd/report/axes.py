@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, floor, log10
 
-from hwkd.core.pareto import dominates
 from hwkd.core.run_files import DeviceRecord, LimitRecord, RunRecord
 from hwkd.core.trial import LimitName, TrialRecord
 from hwkd.report import format as fmt
@@ -138,12 +137,13 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 def staircase(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """Return the corners of the lower-left boundary of (x, y) points, from left to right."""
-    front = sorted({p for p in points if not any(dominates(other, p) for other in points)})
     corners: list[tuple[float, float]] = []
-    for x, y in front:
-        if corners:
-            corners.append((x, corners[-1][1]))
-        corners.append((x, y))
+    # From left to right, and at equal x from the bottom up, only a new lowest y is undominated.
+    for x, y in sorted(points):
+        if not corners:
+            corners.append((x, y))
+        elif y < corners[-1][1]:
+            corners += [(x, corners[-1][1]), (x, y)]
     return corners
 
 

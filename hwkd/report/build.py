@@ -34,20 +34,21 @@ def build_report(run: RunRecord, records: Sequence[TrialRecord]) -> Report:
     """
     ordered = tuple(sorted(records, key=lambda record: record.number))
     best = best_record(run, ordered)
+    front = pareto_front(ordered)
     caveats = _all_caveats(run, best)
     return Report(
         title=f"{run.data.task} on {run.device.name}",
         run=run,
         records=ordered,
-        front=pareto_front(ordered),
+        front=front,
         best=best,
         headlines=_headlines(run, ordered, best),
         sections=(
-            front_section(run, ordered, best),
+            front_section(run, ordered, front, best),
             student_section(run, best),
             host_section(run, best),
             history_section(run, ordered),
-            space_section(run, ordered),
+            space_section(run, ordered, front),
             rejection_section(ordered),
             failure_section(ordered),
             data_section(run),

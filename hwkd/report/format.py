@@ -82,8 +82,10 @@ def energy(value_j: float | None) -> str:
     return _scaled(value_j, _ENERGIES)
 
 
-def frequency(value_hz: float) -> str:
-    """Return a clock: `216 MHz`."""
+def frequency(value_hz: float | None) -> str:
+    """Return a clock: `216 MHz`; a clock that is not fixed is said to be so."""
+    if value_hz is None:
+        return "a clock that is not fixed"
     return _scaled(value_hz, _FREQUENCIES)
 
 

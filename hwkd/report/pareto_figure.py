@@ -9,7 +9,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from hwkd.core.pareto import pareto_front
+from hwkd.core.pareto import FrontPoint
 from hwkd.core.run_files import RunRecord
 from hwkd.core.trial import TrialRecord
 from hwkd.report import format as fmt
@@ -31,7 +31,10 @@ _HOVER = (
 
 
 def pareto_chart(
-    run: RunRecord, records: Sequence[TrialRecord], best: TrialRecord | None
+    run: RunRecord,
+    records: Sequence[TrialRecord],
+    front: Sequence[FrontPoint],
+    best: TrialRecord | None,
 ) -> Chart | None:
     """Draw every completed trial; None when there is none.
 
@@ -46,11 +49,11 @@ def pareto_chart(
     groups = _groups(scored)
     best_at = [i for i, r in enumerate(scored) if best is not None and r.number == best.number]
     views = tuple(_view(axis, errors, [*groups.values(), best_at]) for axis in axes)
-    front = {point.trial for point in pareto_front(records)}
+    undominated = {point.trial for point in front}
     traces = [_line_trace()]
     styles = styles_of(groups)
     for space, members in groups.items():
-        traces.append(_space_trace(run, space, styles[space], scored, members, front))
+        traces.append(_space_trace(run, space, styles[space], scored, members, undominated))
     traces.append(_best_trace())
     for number, trace in enumerate(traces):
         trace.update(x=views[0].data["x"][number], y=views[0].data["y"][number])

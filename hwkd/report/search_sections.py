@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hwkd.core.pareto import FrontPoint, pareto_front
+from hwkd.core.pareto import FrontPoint
 from hwkd.core.run_files import RunRecord
 from hwkd.core.trial import TrialRecord, ViolationRecord
 from hwkd.report import figures
@@ -27,11 +27,14 @@ __all__ = [
 
 
 def front_section(
-    run: RunRecord, records: Sequence[TrialRecord], best: TrialRecord | None
+    run: RunRecord,
+    records: Sequence[TrialRecord],
+    front: Sequence[FrontPoint],
+    best: TrialRecord | None,
 ) -> Section:
     """Show the Pareto scatter and the front as a table."""
-    chart = pareto_chart(run, records, best)
-    table = front_table(run, pareto_front(records), best)
+    chart = pareto_chart(run, records, front, best)
+    table = front_table(run, front, best)
     empty = Note(lines=("No candidate has completed, so there is no front.",), is_warning=True)
     blocks: tuple[Block, ...] = (chart, table) if chart is not None else (empty,)
     return Section(key="front", title="Pareto front", blocks=blocks)
@@ -79,11 +82,13 @@ def history_section(run: RunRecord, records: Sequence[TrialRecord]) -> Section:
     return Section(key="history", title="History", blocks=blocks or (none,))
 
 
-def space_section(run: RunRecord, records: Sequence[TrialRecord]) -> Section:
+def space_section(
+    run: RunRecord, records: Sequence[TrialRecord], front: Sequence[FrontPoint]
+) -> Section:
     """Compare the search spaces."""
     chart = figures.space_chart(records)
     blocks: list[Block] = [] if chart is None else [chart]
-    blocks.append(_space_table(run, records))
+    blocks.append(_space_table(run, records, front))
     if run.feasibility:
         blocks.append(feasibility_table(run))
     return Section(key="space", title="Search spaces", blocks=tuple(blocks))
@@ -155,7 +160,9 @@ def failure_section(records: Sequence[TrialRecord]) -> Section:
     return Section(key="failed", title="Failed and repeated", blocks=tuple(blocks))
 
 
-def _space_table(run: RunRecord, records: Sequence[TrialRecord]) -> Table:
+def _space_table(
+    run: RunRecord, records: Sequence[TrialRecord], front: Sequence[FrontPoint]
+) -> Table:
     rows = tuple(
         _row(
             summary.space,
@@ -169,7 +176,7 @@ def _space_table(run: RunRecord, records: Sequence[TrialRecord]) -> Table:
             fmt.percent(summary.median_error, decimals=2),
             fmt.time(summary.fastest_s),
         )
-        for summary in summarise_spaces(records)
+        for summary in summarise_spaces(records, front)
     )
     counted = ("trials", "completed", "rejected", "failed", "on the front")
     return Table(

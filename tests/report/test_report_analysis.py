@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_run import LIMITS, make_run
 
-from hwkd.core.pareto import dominates
+from hwkd.core.pareto import dominates, pareto_front
 from hwkd.report.analysis import (
     best_record,
     rejections_by_limit,
@@ -61,7 +61,8 @@ def test_nothing_completed_has_no_best():
 
 def test_spaces_account_for_every_trial_and_every_point_of_the_front():
     _, records = make_run()
-    summaries = summarise_spaces(records)
+    summaries = summarise_spaces(records, pareto_front(records))
+    assert sum(summary.on_front for summary in summaries) == len(pareto_front(records))
     total = sum((Counter(summary.trials) for summary in summaries), Counter())
     assert total == Counter(record.state for record in records)
     for summary in summaries:
