@@ -30,8 +30,8 @@ class FusionRules(_Frozen):
         pad: a Pad before a convolution or pooling becomes its padding.
         explicit_pads: a window's padding that is neither "same" nor "valid" costs a Pad operator.
         views: kinds that only rename a tensor (Reshape where no bytes move).
-        drops_zero_channels: output channels whose weights and bias are all zero are removed,
-            with what depends on them.
+        drops_zero_channels: output channels whose weights and bias are all zero are not computed,
+            nor what depends on them.
         sources: field -> citation.
     """
 

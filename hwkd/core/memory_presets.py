@@ -83,18 +83,20 @@ def tflm_memory(pointer_bytes: int, *, cmsis_nn: bool) -> MemoryModel:
 
 def _x_cube_memory(
     *,
+    fixed: float,
+    op: float,
+    channel: float,
     margin_bytes: float = 0,
     scale: float = 1,
     keeps_inputs: bool = False,
-    fixed: float,
-    op: float,
 ) -> MemoryModel:
     overwritten = ("Add", "Mul", "Softmax", *sorted(_CUBE_ACTIVATIONS))
     return MemoryModel.model_validate(
         {
             "planner": "live_peak",
             "alignment_bytes": 4,
-            "in_place": {"Conv": "slide"} | dict.fromkeys(overwritten, "overwrite"),
+            "in_place": dict.fromkeys(("Conv", "MaxPool", "AveragePool"), "slide")
+            | dict.fromkeys(overwritten, "overwrite"),
             "keeps_inputs": keeps_inputs,
             "pools_on_the_fly": True,
             "scratch": {"Conv": "x_cube_conv"},
@@ -102,6 +104,7 @@ def _x_cube_memory(
             "arena_margin_bytes": margin_bytes,
             "fixed_overhead_bytes": fixed,
             "per_op_overhead_bytes": op,
+            "per_output_channel_bytes": channel,
             "sources": {
                 "scratch": "arrays of generated network.c files, see hwkd.cost.memory_scratch",
                 "in_place": f"{_ZOO}, activation_ram_kib",
@@ -160,10 +163,15 @@ MEMORY: MappingProxyType[str, MemoryModel] = MappingProxyType(
         "onnxruntime": _CPU_MEMORY,
         "tflm-cmsis-nn": tflm_memory(4, cmsis_nn=True),
         "tflm-reference": tflm_memory(4, cmsis_nn=False),
-        "x-cube-ai-7": _x_cube_memory(fixed=3833, op=425),
-        "x-cube-ai-8": _x_cube_memory(fixed=1365, op=490),
+        "x-cube-ai-7": _x_cube_memory(fixed=3731, op=240, channel=2.37),
+        "x-cube-ai-8": _x_cube_memory(fixed=1486, op=355, channel=1.38),
         "x-cube-ai-10": _x_cube_memory(
-            margin_bytes=12288, scale=1.07, keeps_inputs=True, fixed=3864, op=381
+            margin_bytes=12288,
+            scale=1.07,
+            keeps_inputs=True,
+            fixed=4101,
+            op=286,
+            channel=0.93,
         ),
     }
 )
@@ -209,7 +217,7 @@ STORAGE: MappingProxyType[str, StorageModel] = MappingProxyType(
         "tflm-cmsis-nn": _tflm_storage(convolution_bytes=12288),
         "tflm-reference": _tflm_storage(convolution_bytes=6144),
         "x-cube-ai-7": _x_cube_storage(40989, 486, 6.85),
-        "x-cube-ai-8": _x_cube_storage(40989, 486, 6.85),
+        "x-cube-ai-8": _x_cube_storage(51145, 317, 5.71),
         "x-cube-ai-10": _x_cube_storage(49960, 358, 4.0),
     }
 )

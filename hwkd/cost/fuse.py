@@ -31,13 +31,16 @@ class FusedGraph:
     """What is left to run.
 
     Attributes:
-        graph: operators that execute, in order, and the tensors that exist in RAM; it may hold
+        graph: operators that execute, in order, with the work that is left of them; it may hold
             Pad operators that the graph as written does not.
+        stored: the same operators with every channel in its place. Runtimes that skip all-zero
+            channels still store them: flash and RAM of published models show no saving.
         fused_into: operator that vanished -> operator that does its work; "" for one that does
             no work (nobody reads it, or it only renames a tensor).
     """
 
     graph: OpGraph
+    stored: OpGraph
     fused_into: Mapping[str, str]
 
 
@@ -93,10 +96,9 @@ def fuse(graph: OpGraph, rules: FusionRules) -> FusedGraph:
         running[op.name] = op if inputs is op.inputs else with_changes(op, inputs=inputs)
         for name in op.outputs:
             producer[name] = op.name
-    fused = _collect(graph, running, alias, added)
-    if rules.drops_zero_channels:
-        fused = drop_zero_channels(fused)
-    return FusedGraph(graph=fused, fused_into=fused_into)
+    stored = _collect(graph, running, alias, added)
+    executed = drop_zero_channels(stored) if rules.drops_zero_channels else stored
+    return FusedGraph(graph=executed, stored=stored, fused_into=fused_into)
 
 
 def with_changes(
