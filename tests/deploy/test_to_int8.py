@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 import torch
 from onnx import TensorProto, helper
@@ -59,10 +61,6 @@ def test_weights_are_signed_bytes_with_one_scale_for_each_channel(
 def test_onnx_runtime_runs_every_multiplication_on_integers(
     float_path: Path, samples, tmp_path: Path
 ) -> None:
-    import json
-
-    import onnxruntime as ort
-
     quantise_int8(float_path, tmp_path / "int8.onnx", samples)
     options = ort.SessionOptions()
     options.add_session_config_entry("session.qdqisint8allowed", "1")
@@ -74,6 +72,20 @@ def test_onnx_runtime_runs_every_multiplication_on_integers(
     ran = {event["args"]["op_name"] for event in events if event.get("cat") == "Node"}
     assert {"QLinearConv", "QGemm", "QLinearAdd"} <= ran
     assert not ran & {"Conv", "FusedConv", "Gemm", "MatMul", "Add"}
+
+
+def test_integer_kernels_agree_with_the_file_computed_step_by_step(
+    float_path: Path, samples, tmp_path: Path
+) -> None:
+    quantise_int8(float_path, tmp_path / "int8.onnx", samples)
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    reference = ort.InferenceSession(str(tmp_path / "int8.onnx"), options)
+    expected = reference.run(None, {"input": samples})[0]
+    outputs = predict(open_session(tmp_path / "int8.onnx"), samples)
+    one_step = np.diff(np.unique(expected)).min()
+    # A sum that lies between two steps may round either way.
+    np.testing.assert_allclose(outputs, expected, atol=2.01 * one_step)
 
 
 def test_same_input_gives_the_same_bytes(float_path: Path, samples, tmp_path: Path) -> None:
