@@ -106,6 +106,15 @@ class Layers:
     layers: tuple[Layer, ...]
     taps: Mapping[str, str] = field(default_factory=dict)
 
+    @cached_property
+    def key(self) -> str:
+        """Sixteen hex digits that name the network itself.
+
+        Different specs may describe one network: a 5 x 5 window on a 2 x 2 map is a 3 x 3 one.
+        """
+        text = repr((self.input_shape, self.layers))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
 
 @dataclass(frozen=True, kw_only=True)
 class StudentSpec:

@@ -66,6 +66,16 @@ def test_impossible_layers_are_refused_with_their_shapes(make, message) -> None:
         make(LayersBuilder((4, 4, 6)))
 
 
+def test_the_key_names_the_network_and_not_how_it_was_asked_for() -> None:
+    def key(kernel: int, channels: int) -> str:
+        builder = LayersBuilder((1, 2, 2))
+        builder.conv("input", "conv", channels, kernel=kernel)
+        return builder.build().key
+
+    assert key(kernel=5, channels=4) == key(kernel=3, channels=4)
+    assert key(kernel=3, channels=4) != key(kernel=3, channels=5)
+
+
 @pytest.mark.parametrize("shape", [(3,), (3, 0, 2), (1, 2, 3, 4)])
 def test_inputs_that_are_neither_series_nor_image_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="expected"):
