@@ -89,17 +89,15 @@ def folded_weights(module: torch.nn.Module, layer: Layer) -> tuple[_Array, _Arra
     Raises:
         ExportError: if a weight is not finite.
     """
-    prefix = f"steps.{layer.name}."
+    step = module.get_submodule(f"steps.{layer.name}")
     state = {
-        name.removeprefix(prefix): tensor.detach().cpu().double().numpy()
-        for name, tensor in module.state_dict().items()
-        if name.startswith(prefix)
+        name: tensor.detach().cpu().double().numpy() for name, tensor in step.state_dict().items()
     }
     weight = state["core.weight"]
     bias = state.get("core.bias", np.zeros(weight.shape[0]))
     if layer.norm:
-        norm = module.get_submodule(f"steps.{layer.name}.norm")
-        scale = state["norm.weight"] / np.sqrt(state["norm.running_var"] + norm.eps)
+        epsilon = step.get_submodule("norm").eps
+        scale = state["norm.weight"] / np.sqrt(state["norm.running_var"] + epsilon)
         weight = weight * scale.reshape(-1, *[1] * (weight.ndim - 1))
         bias = (bias - state["norm.running_mean"]) * scale + state["norm.bias"]
     if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
