@@ -122,15 +122,23 @@ def _streamed_rows(graph: OpGraph, element_bytes: int) -> dict[str, int]:
         for name in op.inputs:
             readers[name] = readers.get(name, 0) + 1
     for op, following in zip(graph.ops, graph.ops[1:], strict=False):
-        if op.kind == "Conv" and _pools_directly(op, following) and readers[op.outputs[0]] == 1:
-            _, channels, _, width = graph.tensors[op.outputs[0]].shape
+        if op.kind != "Conv" or following.kind not in _POOLS or following.inputs != op.outputs:
+            continue
+        before, after = (
+            graph.tensors[op.outputs[0]].shape,
+            graph.tensors[following.outputs[0]].shape,
+        )
+        if readers[op.outputs[0]] == 1 and _is_unpadded(following, before, after):
+            _, channels, _, width = before
             rows[op.name] = following.kernel[0] * width * channels * element_bytes
     return rows
 
 
-def _pools_directly(op: Op, following: Op) -> bool:
-    is_pool = following.kind in _POOLS and not any(following.pads)
-    return is_pool and following.inputs == op.outputs
+def _is_unpadded(pool: Op, before: tuple[int, ...], after: tuple[int, ...]) -> bool:
+    return all(
+        (after[2 + axis] - 1) * pool.stride[axis] + pool.kernel[axis] <= before[2 + axis]
+        for axis in (0, 1)
+    )
 
 
 def _overhead_bytes(graph: OpGraph, model: MemoryModel, element_bytes: int) -> int:
