@@ -1,4 +1,4 @@
-"""Predictions of rows that a fit has not seen, for every stack; what errors and intervals rest on."""
+"""Predictions of rows that a fit has not seen: what errors and intervals rest on."""
 
 from __future__ import annotations
 

@@ -17,9 +17,9 @@ from hwkd.cost.latency_terms import Work, op_work
 
 __all__ = ["LatencyTable", "with_interval"]
 
-# Outside the fitted range, and in classes borrowed from another stack, each end of the interval moves
-# by this (as a natural logarithm) times the share of the latency that lies there: half as much again
-# when all of it does, which is how far classes of one stack are from the average of the others.
+# Outside the fitted range, and in classes borrowed from another stack, each end of the interval
+# moves by this (as a natural logarithm) times the share of the latency that lies there: half as much
+# again when all of it does, which is how far one class of a stack is from the average of the others.
 _WIDENING = 0.4
 # An operator up to twice as large as any fitted one counts as inside: the terms are sums of work.
 _TOLERANCE = 2.0
