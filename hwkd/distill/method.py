@@ -145,6 +145,7 @@ class Method(ABC):
         cacheable: the teacher's side depends on the sample (and view) only, so it can be stored.
         float32_only: overflows or cancels in half precision; the criterion leaves autocast.
         uses_teacher: False for teacher-free methods.
+        needs_labels: cannot use unlabelled samples.
         includes_task_loss: the published form contains cross-entropy; the criterion adds none.
         pairs_layers: features arrive as chosen pairs; False gives every stage of both sides.
         is_zero_at_teacher: the loss is 0 when the student's views equal the teacher's.
@@ -167,6 +168,7 @@ class Method(ABC):
     cacheable: ClassVar[bool] = True
     float32_only: ClassVar[bool] = False
     uses_teacher: ClassVar[bool] = True
+    needs_labels: ClassVar[bool] = False
     includes_task_loss: ClassVar[bool] = False
     pairs_layers: ClassVar[bool] = True
     is_zero_at_teacher: ClassVar[bool] = True

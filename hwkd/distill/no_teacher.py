@@ -46,6 +46,7 @@ class LabelTeacher(LossMethod):
     formula = "the method's loss with z_t = log smoothed one-hot labels"
     paper = "control, no paper; compare Müller et al. 2019, arXiv:1906.02629"
     needs = frozenset({Signal.LOGITS})
+    needs_labels = True
     uses_teacher = False
 
     @classmethod

@@ -58,6 +58,7 @@ class Jacobian(LossMethod):
     formula = "mean (unit(∂z_s,y/∂x) − unit(∂z_t,y/∂x))²"
     paper = "Czarnecki et al. 2017, arXiv:1706.04859; Srinivas and Fleuret 2018, arXiv:1803.00443"
     needs = frozenset({Signal.LOGITS, Signal.INPUTS})
+    needs_labels = True
     cacheable = False
     float32_only = True
 
@@ -88,6 +89,7 @@ class InputGradient(LossMethod):
     formula = "mean (unit(∂CE_s/∂x) − unit(∂CE_t/∂x))²"
     paper = "Chan et al. 2020, arXiv:1912.05699"
     needs = frozenset({Signal.LOGITS, Signal.INPUTS})
+    needs_labels = True
     cacheable = False
     float32_only = True
 

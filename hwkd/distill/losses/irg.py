@@ -82,7 +82,8 @@ class InstanceGraph(LossMethod):
     formula = "w_g (MSE of edges + MSE of vertices) + w_t (change_s − change_t)²"
     paper = "Liu et al. 2019, CVPR"
     needs = frozenset({Signal.EMBEDDING, Signal.FEATURES})
-    min_batch = 2
+    # Two samples have one distance, which is always the largest.
+    min_batch = 3
     float32_only = True
 
     def refusal(self, shapes: RunShapes) -> str | None:

@@ -143,6 +143,7 @@ class WeightedSoftLabels(LossMethod):
     formula = "T² mean (1 − exp(−CE_s / CE_t)) · CE(p_t, p_s)"
     paper = "Zhou et al. 2021, arXiv:2102.00650"
     needs = frozenset({Signal.LOGITS})
+    needs_labels = True
     # A cross-entropy with soft targets, not a divergence.
     is_zero_at_teacher = False
     usual_weight = 2.5
@@ -166,6 +167,7 @@ class OneForAll(LossMethod):
     formula = "−mean Σ_c ((p_t + y)^ε − y) log p_s"
     paper = "Hao et al. 2023, arXiv:2310.19444"
     needs = frozenset({Signal.LOGITS})
+    needs_labels = True
     # A cross-entropy with soft targets, not a divergence.
     is_zero_at_teacher = False
 
@@ -193,6 +195,7 @@ class CorrectedTargets(LossMethod):
     formula = "T² mean KL(corrected p_t ‖ p_s)"
     paper = "Minifinetuning 2025, arXiv:2506.15702"
     needs = frozenset({Signal.LOGITS})
+    needs_labels = True
     # The correction moves the target away from the teacher.
     is_zero_at_teacher = False
 

@@ -140,6 +140,8 @@ class PeerTargets(LossMethod):
     formula = "T² mean KL(p_t + 1e-7 ‖ p_s)"
     paper = "Chen et al. 2020, arXiv:1912.00350; Zhang et al. 2018, arXiv:1706.00384"
     needs = frozenset({Signal.LOGITS})
+    # The floor leaves T² · classes · 1e-7.
+    is_zero_at_teacher = False
 
     def __call__(self, student: Views, teacher: Views, batch: Batch) -> dict[str, Tensor]:
         """Return the divergence as the term "peers"."""

@@ -101,6 +101,7 @@ class LabelSmoothing(LossMethod):
     paper = "Szegedy et al. 2016, arXiv:1512.00567; Müller et al. 2019, arXiv:1906.02629"
     evidence = "MNIST-1D, 3 seeds: +4.0, +1.6, −1.0, +0.4 against CE at 250 to 1238 parameters"
     needs = frozenset({Signal.LOGITS})
+    needs_labels = True
     uses_teacher = False
     includes_task_loss = True
 
@@ -131,6 +132,7 @@ class SelfTeacher(LossMethod):
     formula = "(1 − α) CE + α m T² KL / C"
     paper = "Yuan et al. 2020, arXiv:1909.11723"
     needs = frozenset({Signal.LOGITS})
+    needs_labels = True
     includes_task_loss = True
     # Cross-entropy stays.
     is_zero_at_teacher = False
@@ -162,6 +164,7 @@ class VirtualTeacher(LossMethod):
     formula = "(1 − α) CE + α m KL(softmax(p / T) ‖ softmax(z_s)) / C"
     paper = "Yuan et al. 2020, arXiv:1909.11723"
     needs = frozenset({Signal.LOGITS})
+    needs_labels = True
     uses_teacher = False
     includes_task_loss = True
 
@@ -197,6 +200,7 @@ class ClassWise(LossMethod):
     formula = "T² KL(softmax(z(x′) / T) ‖ softmax(z(x) / T)), x′ of the same class"
     paper = "Yun et al. 2020, arXiv:2003.13964"
     needs = frozenset({Signal.LOGITS, Signal.PARTNER_LOGITS})
+    needs_labels = True
     uses_teacher = False
 
     def __call__(self, student: Views, teacher: Views, batch: Batch) -> dict[str, Tensor]:
@@ -221,6 +225,7 @@ class ProgressiveSelf(LossMethod):
     formula = "CE(z_s, (1 − a) y + a softmax(z_s one epoch ago)), a = trust · epochs done"
     paper = "Kim et al. 2021, arXiv:2006.12000"
     needs = frozenset({Signal.LOGITS})
+    needs_labels = True
     cacheable = False
     includes_task_loss = True
     is_zero_at_teacher = False

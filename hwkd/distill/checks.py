@@ -1,0 +1,112 @@
+"""What refuses an impossible combination before training, with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from hwkd.core.errors import ConfigError
+from hwkd.core.signals import Signal
+from hwkd.distill.method import Method, RunShapes, ViewShapes
+
+__all__ = ["refuse_impossible"]
+
+_PAIRED = (
+    Signal.FEATURES,
+    Signal.PREACTIVATIONS,
+    Signal.ATTENTION,
+    Signal.VALUES,
+    Signal.WEIGHTS,
+)
+
+
+def refuse_impossible(
+    method: Method,
+    shapes: RunShapes,
+    *,
+    has_teacher: bool = True,
+    cached: Collection[Signal] | None = None,
+    has_unlabelled: bool = False,
+) -> None:
+    """Check that a method can run.
+
+    Args:
+        method: the configured method.
+        shapes: what the taps of both networks show for one batch, and sizes of the data.
+        has_teacher: False for runs without any teacher.
+        cached: signals that a cached teacher holds; None for a live one.
+        has_unlabelled: some samples have no label.
+
+    Raises:
+        ConfigError: one line with what was given, what the method needs and what to do.
+    """
+    reason = (
+        _size_reason(method, shapes)
+        or _teacher_reason(method, shapes, has_teacher, cached)
+        or _label_reason(method, has_unlabelled)
+        or _tap_reason(method, shapes)
+        or method.refusal(shapes)
+    )
+    if reason is not None:
+        raise ConfigError(f"method {method.name}: {reason}")
+
+
+def _size_reason(method: Method, shapes: RunShapes) -> str | None:
+    if shapes.batch < method.min_batch:
+        return (
+            f"batches of {shapes.batch} were given, it needs at least {method.min_batch} samples; "
+            "raise the batch size"
+        )
+    if shapes.classes < method.min_classes:
+        return f"{shapes.classes} classes were given: {method.two_class_advice}"
+    return None
+
+
+def _teacher_reason(
+    method: Method, shapes: RunShapes, has_teacher: bool, cached: Collection[Signal] | None
+) -> str | None:
+    if not method.uses_teacher or method.learns_from_past_self:
+        return None
+    if not has_teacher:
+        return "it needs a teacher and none was given; give --teacher"
+    ours, theirs = (side.logits or () for side in (shapes.student, shapes.teacher))
+    if Signal.LOGITS in method.needs and ours and theirs and ours[-1] != theirs[-1]:
+        return (
+            f"the student has {ours[-1]} classes and the teacher {theirs[-1]}; "
+            "give a teacher of the same classes or a method on features"
+        )
+    if cached is None:
+        return None
+    if not method.cacheable:
+        return "its teacher's side cannot be stored; use a live teacher"
+    missing = sorted(method.needs - set(cached) - {Signal.WEIGHTS})
+    if missing:
+        return f"the cached teacher holds no {', '.join(missing)}; use a live teacher"
+    return None
+
+
+def _label_reason(method: Method, has_unlabelled: bool) -> str | None:
+    if has_unlabelled and method.needs_labels:
+        return "it needs the label of every sample and some have none; use kd, dist or lskd"
+    return None
+
+
+def _tap_reason(method: Method, shapes: RunShapes) -> str | None:
+    sides = [("student", shapes.student)]
+    if method.uses_teacher and not method.learns_from_past_self:
+        sides.append(("teacher", shapes.teacher))
+    for signal in sorted(method.needs):
+        for side, views in sides:
+            if not _shows(views, signal):
+                return f"the {side} shows no {signal}; name a module path for it"
+        if signal in _PAIRED and method.pairs_layers and len(sides) == 2:
+            counts = [len(getattr(views, signal)) for _, views in sides]
+            if counts[0] != counts[1]:
+                return f"{counts[0]} {signal} of the student are paired with {counts[1]}"
+    return None
+
+
+def _shows(views: ViewShapes, signal: Signal) -> bool:
+    if signal in (Signal.INPUTS, Signal.PARTNER_LOGITS):
+        return True  # The run makes these itself.
+    content = getattr(views, signal.value)
+    return content is not None and content != ()

@@ -1,0 +1,332 @@
+"""The loss of a distillation run: hard labels and any number of weighted, scheduled methods.
+
+`DistillCriterion` is what `hwkd.train.loop` minimises. It owns what the methods train beside the
+student, runs the student through its taps once per step, asks the source for the teacher's side and
+logs what each term weighs and pulls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hwkd.core.errors import ConfigError
+from hwkd.core.signals import Batch, Signal, Views
+from hwkd.distill.checks import refuse_impossible
+from hwkd.distill.gradient_norms import ZeroGradientGuard, gradient_norms
+from hwkd.distill.method import Loss, LossMethod, RunShapes, ViewShapes, pair_term
+from hwkd.distill.pair_sampler import PairSampler
+from hwkd.distill.pairing import LayerPair, chosen_pairs, propose_pairs
+from hwkd.distill.schedules import at_temperature
+from hwkd.distill.sources import PastSelfSource, TeacherSource
+from hwkd.distill.spec import WeightedMethod
+from hwkd.distill.taps import Places, Taps
+
+__all__ = ["DistillCriterion", "TrainingSet", "needed_signals"]
+
+_PAIRED = frozenset(
+    {Signal.FEATURES, Signal.PREACTIVATIONS, Signal.ATTENTION, Signal.VALUES, Signal.WEIGHTS}
+)
+_PROBE_SAMPLES = 4
+_UNLABELLED = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingSet:
+    """What a criterion must know about the data.
+
+    Attributes:
+        views: augmented versions of the inputs, each [samples, *input_shape].
+        labels: shape [samples], int64; -1 marks an unlabelled sample.
+        classes: number of outputs.
+        batch_size: samples per step.
+        seed: of what the methods draw.
+    """
+
+    views: Sequence[Tensor]
+    labels: Tensor
+    classes: int
+    batch_size: int
+    seed: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class _Term:
+    """One method in this run."""
+
+    entry: WeightedMethod
+    loss: Loss
+    student_layers: dict[Signal, tuple[int, ...]]
+    teacher_layers: dict[Signal, tuple[int, ...]]
+    importance: Mapping[str, float]
+
+
+class DistillCriterion:
+    """Cross-entropy and distillation terms; see `hwkd.train.loop.Criterion`.
+
+    Attributes:
+        pairs: method name -> layer pairs in use, for the user to see.
+    """
+
+    def __init__(
+        self,
+        methods: Sequence[WeightedMethod],
+        *,
+        student: nn.Module,
+        student_places: Places,
+        source: TeacherSource | None,
+        data: TrainingSet,
+        task_weight: float = 1.0,
+        importance: Sequence[float] | None = None,
+    ) -> None:
+        """Check every method against both networks and build its adapters.
+
+        Args:
+            methods: to combine; none is plain cross-entropy.
+            student: in the state that training starts from; probed on a few samples.
+            student_places: where its signals are.
+            source: the teacher's views; None for teacher-free methods.
+            data: the training set.
+            task_weight: of cross-entropy; 0 where a method includes its own.
+            importance: per student stage, multiplies that stage's terms; None is 1.
+
+        Raises:
+            ConfigError: if a method cannot run here; says why.
+        """
+        self._data = data
+        self._task_weight = (
+            0.0 if any(entry.method.includes_task_loss for entry in methods) else task_weight
+        )
+        self._taps = Taps(student, student_places, needed_signals(methods))
+        self._past = _past_source(methods, data)
+        self._source = self._past or source
+        self._has_unlabelled = bool((data.labels < 0).any())
+        self._partners = _partner_sampler(methods, data)
+        self._guard = ZeroGradientGuard()
+        self._wants_norms = True
+        self._norms: dict[str, float] = {}
+        self.pairs: dict[str, tuple[LayerPair, ...]] = {}
+        ours, theirs = self._probe(student)
+        self._terms = [self._build(entry, ours, theirs, importance) for entry in methods]
+        self._owned = nn.ModuleList(
+            term.loss for term in self._terms if isinstance(term.loss, nn.Module)
+        ).to(data.labels.device)
+
+    def __call__(self, module: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """Run the student on the batch and return weighted scalar terms by name.
+
+        Raises:
+            ZeroGradientError: if a term had no gradient at the student in its first steps.
+        """
+        views = self._taps.read(batch.inputs)
+        if self._partners is not None:
+            views = replace(views, partner_logits=self._partner_logits(module, batch))
+        teacher = self._source.views(batch) if self._source is not None else Views()
+        weighted: dict[str, Tensor] = {}
+        raw: dict[str, Tensor] = {}
+        if self._task_weight > 0:
+            weighted["cross_entropy"] = self._task_weight * self._cross_entropy(views, batch)
+        for term in self._terms:
+            factor = term.entry.weight * term.entry.schedule.factor(batch.epoch_ratio)
+            if factor == 0.0:
+                continue
+            for name, value in self._evaluate(term, views, teacher, batch).items():
+                raw[name] = value
+                weighted[name] = value * (factor * term.importance.get(name, 1.0))
+        self._look_at_gradients(module, raw)
+        if self._past is not None:
+            self._past.observe(batch, views.need(Signal.LOGITS))
+        # A stage between two methods without cross-entropy still needs a loss to step on.
+        return weighted or {"cross_entropy": 0.0 * views.need(Signal.LOGITS).sum()}
+
+    def parameters(self) -> Sequence[nn.Parameter]:
+        """Parameters of adapters and other parts of the methods; none of the student's."""
+        return [p for p in self._owned.parameters() if p.requires_grad]
+
+    def take_gradient_norms(self) -> dict[str, float]:
+        """Return each term's unweighted gradient norm at the student, and measure again next step.
+
+        The loop calls this after every epoch, so the norms are those of the epoch's first step.
+        """
+        self._wants_norms = True
+        return self._norms
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the adapters' and memories' tensors, for a checkpoint."""
+        state: dict[str, Tensor] = self._owned.state_dict()
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Restore `state_dict`."""
+        self._owned.load_state_dict(state)
+
+    def _evaluate(
+        self, term: _Term, student: Views, teacher: Views, batch: Batch
+    ) -> dict[str, Tensor]:
+        loss = term.loss
+        if isinstance(loss, LossMethod):
+            loss = at_temperature(loss, term.entry.schedule, batch.epoch_ratio)
+        ours = _chosen(student, term.student_layers)
+        theirs = _chosen(teacher, term.teacher_layers)
+        if not term.entry.method.float32_only:
+            return loss(ours, theirs, batch)
+        # Autocast would run matrix products in half precision inside the loss.
+        with torch.autocast(batch.inputs.device.type, enabled=False):
+            return loss(ours, theirs, batch)
+
+    def _cross_entropy(self, views: Views, batch: Batch) -> Tensor:
+        logits = views.need(Signal.LOGITS)
+        if not self._has_unlabelled:
+            return functional.cross_entropy(logits, batch.labels)
+        # The mean over a batch without any label is 0 / 0.
+        labelled = (batch.labels != _UNLABELLED).sum().clamp(min=1)
+        total = functional.cross_entropy(
+            logits, batch.labels, ignore_index=_UNLABELLED, reduction="sum"
+        )
+        return total / labelled
+
+    def _look_at_gradients(self, module: nn.Module, raw: Mapping[str, Tensor]) -> None:
+        judged = {
+            n: v for n, v in raw.items() if self._guard.wants(n) and not self._is_auxiliary(n)
+        }
+        looked_at = raw if self._wants_norms else judged
+        if not looked_at:
+            return
+        parameters = [p for p in module.parameters() if p.requires_grad]
+        norms = gradient_norms(looked_at, parameters)
+        if self._wants_norms:
+            self._norms, self._wants_norms = norms, False
+        self._guard.see({name: norms[name] for name in judged})
+
+    def _is_auxiliary(self, name: str) -> bool:
+        beginnings = tuple(b for term in self._terms for b in term.entry.method.auxiliary_terms)
+        return name.startswith(beginnings) if beginnings else False
+
+    @torch.no_grad()
+    def _partner_logits(self, module: nn.Module, batch: Batch) -> Tensor:
+        assert self._partners is not None
+        partners = self._partners.partners(batch.sample_ids)
+        logits: Tensor = module(self._data.views[batch.view].index_select(0, partners))
+        return logits
+
+    def _probe(self, student: nn.Module) -> tuple[ViewShapes, ViewShapes]:
+        """Look at both networks' shapes on a few samples, leaving the student as it was."""
+        device = self._data.labels.device
+        ids = torch.arange(min(_PROBE_SAMPLES, len(self._data.labels)), device=device)
+        inputs = self._data.views[0].index_select(0, ids)
+        labels = self._data.labels.index_select(0, ids).clamp(min=0)
+        batch = _ProbeBatch(inputs=inputs, labels=labels, sample_ids=ids)
+        was_training = student.training
+        student.eval()
+        with torch.no_grad():
+            ours = ViewShapes.of(self._taps.read(inputs))
+        student.train(was_training)
+        if self._source is None:
+            return ours, ViewShapes()
+        return ours, ViewShapes.of(self._source.views(batch))
+
+    def _build(
+        self,
+        entry: WeightedMethod,
+        ours: ViewShapes,
+        theirs: ViewShapes,
+        importance: Sequence[float] | None,
+    ) -> _Term:
+        method = entry.method
+        student_layers: dict[Signal, tuple[int, ...]] = {}
+        teacher_layers: dict[Signal, tuple[int, ...]] = {}
+        weights: dict[str, float] = {}
+        is_compared = method.pairs_layers and method.uses_teacher
+        for signal in method.needs & _PAIRED if is_compared else ():
+            shapes = getattr(ours, signal.value), getattr(theirs, signal.value)
+            pairs = chosen_pairs(entry.pairs, *shapes) if entry.pairs else propose_pairs(*shapes)
+            self.pairs[method.name] = pairs
+            student_layers[signal] = tuple(pair.student - 1 for pair in pairs)
+            teacher_layers[signal] = tuple(pair.teacher - 1 for pair in pairs)
+            for index, pair in enumerate(pairs):
+                if importance is not None and pair.student <= len(importance):
+                    weights[pair_term(method.name, index)] = importance[pair.student - 1]
+        shapes_of_run = RunShapes(
+            student=_chosen_shapes(ours, student_layers),
+            teacher=_chosen_shapes(theirs, teacher_layers),
+            samples=len(self._data.labels),
+            classes=self._data.classes,
+            batch=self._data.batch_size,
+            seed=self._data.seed,
+        )
+        refuse_impossible(
+            method,
+            shapes_of_run,
+            has_teacher=self._source is not None,
+            cached=None if self._source is None else self._source.cached,
+            has_unlabelled=self._has_unlabelled,
+        )
+        return _Term(
+            entry=entry,
+            loss=method.build(shapes_of_run),
+            student_layers=student_layers,
+            teacher_layers=teacher_layers,
+            importance=weights,
+        )
+
+
+def needed_signals(methods: Sequence[WeightedMethod]) -> frozenset[Signal]:
+    """Return what the taps of a run read: the methods' needs, and always the logits."""
+    needs = frozenset({Signal.LOGITS}).union(*(entry.method.needs for entry in methods))
+    return needs - {Signal.PARTNER_LOGITS}
+
+
+@dataclass(slots=True, kw_only=True)
+class _ProbeBatch:
+    inputs: Tensor
+    labels: Tensor
+    sample_ids: Tensor
+    view: int = 0
+    epoch_ratio: float = 0.0
+
+
+def _chosen(views: Views, layers: Mapping[Signal, tuple[int, ...]]) -> Views:
+    if not layers:
+        return views
+    picked = {
+        signal.value: tuple(getattr(views, signal.value)[index] for index in indices)
+        for signal, indices in layers.items()
+    }
+    return replace(views, **picked)  # type: ignore[arg-type]  # tuples of tensors stay so
+
+
+def _chosen_shapes(shapes: ViewShapes, layers: Mapping[Signal, tuple[int, ...]]) -> ViewShapes:
+    picked = {
+        signal.value: tuple(getattr(shapes, signal.value)[index] for index in indices)
+        for signal, indices in layers.items()
+    }
+    return replace(shapes, **picked)  # type: ignore[arg-type]  # tuples of shapes stay so
+
+
+def _past_source(methods: Sequence[WeightedMethod], data: TrainingSet) -> PastSelfSource | None:
+    learners = [entry.method for entry in methods if entry.method.learns_from_past_self]
+    others = [
+        entry.method
+        for entry in methods
+        if entry.method.uses_teacher and not entry.method.learns_from_past_self
+    ]
+    if learners and others:
+        raise ConfigError(
+            f"method {learners[0].name} learns from the student's own past and method "
+            f"{others[0].name} from a teacher; use one of them"
+        )
+    if not learners:
+        return None
+    return PastSelfSource(len(data.labels), data.classes, device=data.labels.device)
+
+
+def _partner_sampler(methods: Sequence[WeightedMethod], data: TrainingSet) -> PairSampler | None:
+    if not any(Signal.PARTNER_LOGITS in entry.method.needs for entry in methods):
+        return None
+    if bool((data.labels < 0).any()):
+        raise ConfigError("method cskd: it pairs samples of a class and some have no label")
+    return PairSampler(data.labels, seed=data.seed)

@@ -1,0 +1,220 @@
+"""Where a teacher's views come from: run, looked up, averaged, made from labels or the past."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hwkd.core.errors import TeacherError
+from hwkd.core.signals import Batch, Signal, Views
+from hwkd.distill.method import ViewShapes
+from hwkd.distill.no_teacher import label_logits
+from hwkd.distill.taps import Places, Taps
+
+__all__ = [
+    "CachedSource",
+    "EnsembleSource",
+    "FunctionSource",
+    "LiveSource",
+    "PastSelfSource",
+    "TeacherSource",
+    "VirtualSource",
+    "as_stored",
+]
+
+
+class TeacherSource(Protocol):
+    """Gives the teacher's views of a batch; they carry no gradient to its weights."""
+
+    @property
+    def cached(self) -> frozenset[Signal] | None:
+        """Signals that are stored; None for a source that computes any signal it has places for."""
+        ...
+
+    def views(self, batch: Batch) -> Views:
+        """Return what the teacher shows for these samples and this augmented view."""
+        ...
+
+
+def as_stored(logits: Tensor) -> Tensor:
+    """Return logits as the cache holds them: centred per row and rounded to float16, in float32.
+
+    A live source that rounds like this trains the same student as the cache, bit for bit.
+    """
+    return (logits - logits.mean(-1, keepdim=True)).half().float()
+
+
+class LiveSource:
+    """Runs the teacher on every batch."""
+
+    cached = None
+
+    def __init__(
+        self, network: nn.Module, places: Places, needs: frozenset[Signal], *, rounds: bool = False
+    ) -> None:
+        """Prepare taps; the network is put in evaluation mode and frozen.
+
+        Args:
+            network: the teacher.
+            places: where its signals are.
+            needs: signals that are read.
+            rounds: give logits as a cache would (`as_stored`).
+        """
+        network.eval()
+        network.requires_grad_(False)
+        self._taps = Taps(network, places, needs)
+        self._differentiates = Signal.INPUTS in needs
+        self._rounds = rounds
+        self._shapes: ViewShapes | None = None
+
+    def views(self, batch: Batch) -> Views:
+        """Run the teacher.
+
+        Raises:
+            TeacherError: if its shapes change from batch to batch.
+        """
+        with torch.set_grad_enabled(self._differentiates):
+            views = self._taps.read(batch.inputs)
+        shapes = ViewShapes.of(views)
+        if self._shapes is None:
+            self._shapes = shapes
+        elif shapes != self._shapes:
+            raise TeacherError(
+                f"the teacher's outputs changed shape between batches: {self._shapes} and then "
+                f"{shapes}; give a teacher whose shapes depend on the input's shape only"
+            )
+        if not self._differentiates:
+            views = views.map(Tensor.detach)
+        if self._rounds and views.logits is not None:
+            views = Views(
+                **{s.value: getattr(views, s.value) for s in Signal if s is not Signal.LOGITS},
+                logits=as_stored(views.logits),
+            )
+        return views
+
+
+class CachedSource:
+    """Looks up views that were computed once, by sample and augmented view."""
+
+    def __init__(
+        self, logits: Sequence[Tensor], *, embedding: Sequence[Tensor] | None = None
+    ) -> None:
+        """Keep the stored tensors.
+
+        Args:
+            logits: one [samples, classes] tensor per augmented view, of any float type.
+            embedding: one [samples, dim] tensor per augmented view, or None.
+
+        Raises:
+            TeacherError: if the two hold different numbers of views or samples.
+        """
+        if embedding is not None and [len(e) for e in embedding] != [len(z) for z in logits]:
+            raise TeacherError("cached logits and embeddings hold different samples or views")
+        self._logits = tuple(logits)
+        self._embedding = None if embedding is None else tuple(embedding)
+        held = {Signal.LOGITS} if embedding is None else {Signal.LOGITS, Signal.EMBEDDING}
+        self.cached = frozenset(held)
+
+    def views(self, batch: Batch) -> Views:
+        """Return the rows of this batch, as float32."""
+        embedding = None
+        if self._embedding is not None:
+            embedding = self._embedding[batch.view].index_select(0, batch.sample_ids).float()
+        logits = self._logits[batch.view].index_select(0, batch.sample_ids).float()
+        return Views(logits=logits, embedding=embedding)
+
+
+class FunctionSource:
+    """Asks a function of arrays, such as an ONNX session, for logits."""
+
+    def __init__(
+        self,
+        logits_of: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+        *,
+        rounds: bool = False,
+    ) -> None:
+        """Keep the function: inputs [n, *input_shape] -> logits [n, classes]."""
+        self._logits_of = logits_of
+        self._rounds = rounds
+        self.cached = frozenset({Signal.LOGITS})
+
+    def views(self, batch: Batch) -> Views:
+        """Run the function on the batch."""
+        inputs = np.ascontiguousarray(batch.inputs.detach().cpu().numpy(), dtype=np.float32)
+        logits = torch.from_numpy(np.array(self._logits_of(inputs))).to(batch.inputs.device)
+        return Views(logits=as_stored(logits) if self._rounds else logits.float())
+
+
+class EnsembleSource:
+    """The mean probability of several teachers, as logits.
+
+    Probabilities and not logits are averaged: one teacher with large logits would outvote the
+    others.
+    """
+
+    def __init__(
+        self, sources: Sequence[TeacherSource], *, weights: Sequence[float] | None = None
+    ) -> None:
+        """Combine sources of logits; `weights` are normalised, None weighs all alike."""
+        if not sources:
+            raise TeacherError("an ensemble needs at least one teacher")
+        given = list(weights) if weights is not None else [1.0] * len(sources)
+        if len(given) != len(sources) or min(given) < 0 or sum(given) <= 0:
+            raise TeacherError(f"ensemble weights {given} do not fit {len(sources)} teachers")
+        self._sources = tuple(sources)
+        self._log_weights = torch.tensor(given).div(sum(given)).log()
+        self.cached = frozenset({Signal.LOGITS})
+
+    def views(self, batch: Batch) -> Views:
+        """Return the logarithm of the mean probability."""
+        parts = [
+            functional.log_softmax(source.views(batch).need(Signal.LOGITS).float(), dim=-1) + weight
+            for source, weight in zip(self._sources, self._log_weights.tolist(), strict=True)
+        ]
+        return Views(logits=torch.stack(parts).logsumexp(0))
+
+
+class VirtualSource:
+    """A teacher that knows the labels and nothing else."""
+
+    def __init__(self, classes: int, *, correct_probability: float = 0.9) -> None:
+        """Give the true class `correct_probability` and share the rest evenly."""
+        self._classes = classes
+        self._correct_probability = correct_probability
+        self.cached = frozenset({Signal.LOGITS})
+
+    def views(self, batch: Batch) -> Views:
+        """Return logits made from the labels."""
+        return Views(logits=label_logits(batch.labels, self._classes, self._correct_probability))
+
+
+class PastSelfSource:
+    """The student's own logits of one epoch ago, sample by sample (PS-KD)."""
+
+    def __init__(self, samples: int, classes: int, *, device: torch.device | None = None) -> None:
+        """Start with nothing seen; an unseen sample gets its label."""
+        self._logits = torch.zeros(samples, classes, device=device)
+        self._is_seen = torch.zeros(samples, dtype=torch.bool, device=device)
+        self._classes = classes
+        self.cached = frozenset({Signal.LOGITS})
+
+    def views(self, batch: Batch) -> Views:
+        """Return what was observed for these samples when they were last drawn."""
+        fresh = label_logits(batch.labels, self._classes, 0.999)
+        seen = self._is_seen[batch.sample_ids][:, None]
+        return Views(logits=torch.where(seen, self._logits[batch.sample_ids], fresh))
+
+    def observe(self, batch: Batch, logits: Tensor) -> None:
+        """Remember the student's logits of this step."""
+        self._logits[batch.sample_ids] = logits.detach().to(self._logits.dtype)
+        self._is_seen[batch.sample_ids] = True
+
+    def state(self) -> Mapping[str, Tensor]:
+        """Return the tensors that a checkpoint must hold."""
+        return {"logits": self._logits, "is_seen": self._is_seen}

@@ -1,0 +1,203 @@
+"""Methods as users write them: `kd:temperature=4,weight=0.9` or a `[[distill]]` table."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hwkd.core.catalog import METHODS, discover
+from hwkd.core.errors import ConfigError
+from hwkd.distill.method import Method, TrainedMethod
+from hwkd.distill.schedules import Schedule
+
+__all__ = [
+    "ALWAYS",
+    "Pairs",
+    "WeightedMethod",
+    "method_from_table",
+    "parse_method",
+    "parse_methods",
+]
+
+Pairs = tuple[tuple[int, int], ...]
+ALWAYS = Schedule()
+_SCHEDULE_OPTIONS = ("start", "stop", "warmup", "decay", "temperature_end")
+_RUN_OPTIONS = ("weight", "pairs", *_SCHEDULE_OPTIONS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightedMethod:
+    """A configured method with its place in a run.
+
+    Attributes:
+        method: with its options.
+        weight: of its terms; cross-entropy has its own.
+        schedule: when it counts.
+        pairs: (student stage, teacher stage), counted from 1 at the input; empty proposes them.
+    """
+
+    method: Method
+    weight: float
+    schedule: Schedule = ALWAYS
+    pairs: Pairs = ()
+
+    def __post_init__(self) -> None:
+        """Refuse weights and schedules that cannot work.
+
+        Raises:
+            ConfigError: names the method and the value.
+        """
+        name = self.method.name
+        if not 0.0 < self.weight < float("inf"):
+            raise ConfigError(f"method {name}: weight={self.weight} must be more than 0")
+        if self.schedule.temperature_end is not None and (
+            isinstance(self.method, TrainedMethod) or not hasattr(self.method, "temperature")
+        ):
+            raise ConfigError(f"method {name}: temperature_end needs a method with a temperature")
+
+    def describe(self) -> str:
+        """Return it as a user would write it."""
+        options = {f.name: getattr(self.method, f.name) for f in _fields(type(self.method))}
+        shown = {**options, "weight": self.weight}
+        for name in _SCHEDULE_OPTIONS:
+            value = getattr(self.schedule, name)
+            if value != getattr(ALWAYS, name):
+                shown[name] = value
+        if self.pairs:
+            shown["pairs"] = "+".join(f"{s}:{t}" for s, t in self.pairs)
+        written = ",".join(f"{n}={_written(v)}" for n, v in shown.items() if v is not None)
+        return f"{self.method.name}:{written}"
+
+
+def parse_methods(texts: Sequence[str]) -> tuple[WeightedMethod, ...]:
+    """Parse every `--method`; the same method may not be given twice.
+
+    Raises:
+        ConfigError: for a repeated method; see also `parse_method`.
+    """
+    methods = tuple(parse_method(text) for text in texts)
+    names = [entry.method.name for entry in methods]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"--method {name} is given {names.count(name)} times; give it once")
+    return methods
+
+
+def parse_method(text: str) -> WeightedMethod:
+    """Parse `name` or `name:option=value,...`.
+
+    Options of the run are weight, start, stop, warmup, decay, temperature_end and pairs
+    (`1:2+2:3`).
+
+    Raises:
+        UnknownNameError: if there is no such method; offers the nearest names.
+        ConfigError: for an unknown option or a value it cannot have.
+    """
+    name, _, rest = text.partition(":")
+    given: dict[str, Any] = {}
+    for part in rest.split(",") if rest else ():
+        option, equals, value = part.partition("=")
+        if not equals or not option.strip() or not value.strip():
+            raise ConfigError(
+                f"--method {text}: {part!r} is not option=value; "
+                "write it as kd:temperature=4,weight=0.9"
+            )
+        if option.strip() in given:
+            raise ConfigError(f"--method {text}: {option.strip()} is given twice")
+        given[option.strip()] = value.strip()
+    return _configure(name.strip(), given)
+
+
+def method_from_table(table: Mapping[str, Any]) -> WeightedMethod:
+    """Read one `[[distill]]` table: `method = "kd"` and options, as numbers or strings.
+
+    Raises:
+        UnknownNameError: if there is no such method.
+        ConfigError: if `method` is missing or an option is unknown or has a wrong value.
+    """
+    options = dict(table)
+    name = options.pop("method", None)
+    if not isinstance(name, str):
+        raise ConfigError('[[distill]]: has no method; write method = "kd" first')
+    return _configure(name, options)
+
+
+def _configure(name: str, given: Mapping[str, Any]) -> WeightedMethod:
+    discover("hwkd.distill.losses")
+    method_class: type[Method] = METHODS.get(name)
+    fields = {field.name: field for field in _fields(method_class)}
+    for option in given:
+        if option not in fields and option not in _RUN_OPTIONS:
+            raise ConfigError(_unknown_option(name, option, [*fields, *_RUN_OPTIONS]))
+    own = {n: _converted(name, fields[n], v) for n, v in given.items() if n in fields}
+    schedule = {n: _number(name, n, given[n]) for n in _SCHEDULE_OPTIONS if n in given}
+    try:
+        planned = Schedule(**schedule)
+    except ConfigError as error:
+        raise ConfigError(f"method {name}: {error}") from None
+    weight = _number(name, "weight", given.get("weight", method_class.usual_weight))
+    return WeightedMethod(
+        method=method_class(**own),
+        weight=weight,
+        schedule=planned,
+        pairs=_pairs(name, given["pairs"]) if "pairs" in given else (),
+    )
+
+
+def _fields(method_class: type[Method]) -> tuple[dataclasses.Field[Any], ...]:
+    return dataclasses.fields(method_class)  # type: ignore[arg-type]  # every method is one
+
+
+def _unknown_option(name: str, option: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(option, known, n=2, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
+    return f"method {name}: unknown option {option!r}; {hint}"
+
+
+def _converted(name: str, field: dataclasses.Field[Any], value: Any) -> Any:
+    """Return a value of the option's type: that of its default, or a number where that is None."""
+    if isinstance(field.default, bool):
+        words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+        if str(value).lower() not in words:
+            raise ConfigError(f"method {name}: {field.name}={value} must be true or false")
+        return words[str(value).lower()]
+    if isinstance(field.default, str):
+        return str(value)
+    number = _number(name, field.name, value)
+    is_integer = isinstance(field.default, int) or str(field.type).startswith("int")
+    if is_integer:
+        if number != round(number):
+            raise ConfigError(f"method {name}: {field.name}={value} must be a whole number")
+        return round(number)
+    return number
+
+
+def _number(name: str, option: str, value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise ConfigError(f"method {name}: {option}={value} is not a number") from None
+    if number != number or abs(number) == float("inf"):
+        raise ConfigError(f"method {name}: {option}={value} must be a finite number")
+    return number
+
+
+def _pairs(name: str, text: Any) -> Pairs:
+    pairs = []
+    for part in str(text).split("+"):
+        student, _, teacher = part.partition(":")
+        if not (student.isdigit() and teacher.isdigit() and int(student) and int(teacher)):
+            raise ConfigError(
+                f"method {name}: pairs={text} must be student:teacher stages from 1, as 1:2+2:3"
+            )
+        pairs.append((int(student), int(teacher)))
+    return tuple(pairs)
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,263 @@
+"""What is read from a network during a forward pass; hooks live for that pass only.
+
+A place is a module path of the network, as `network.named_modules()` spells it, with an optional
+reading: `body.2` is that module's output, `body.2:input` its first input, `attention[1]` the second
+element of a tuple output.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hwkd.core.errors import ConfigError
+from hwkd.core.signals import Signal, Views
+from hwkd.core.student import Layers
+
+__all__ = ["Places", "Taps", "discover_places", "student_places"]
+
+_PLACE = re.compile(r"(?P<path>[^\[\]:]*)(\[(?P<element>\d+)\])?(?P<input>:input)?")
+_LAYERED = (
+    Signal.FEATURES,
+    Signal.PREACTIVATIONS,
+    Signal.ATTENTION,
+    Signal.VALUES,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where a network's signals are; logits are its output.
+
+    Attributes:
+        features: one place per stage, from the input on.
+        preactivations: one place per stage.
+        attention: one place per layer.
+        values: one place per layer.
+        weights: names of parameters, as `network.named_parameters()` spells them.
+        embedding: one place, or None.
+    """
+
+    features: tuple[str, ...] = ()
+    preactivations: tuple[str, ...] = ()
+    attention: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+    weights: tuple[str, ...] = ()
+    embedding: str | None = None
+
+
+@dataclass(slots=True)
+class _Reading:
+    module: nn.Module
+    element: int | None
+    is_input: bool
+    copies: bool
+
+    def take(self, inputs: tuple[Any, ...], output: Any) -> Tensor:
+        value = inputs[0] if self.is_input else output
+        if self.element is not None:
+            value = value[self.element]
+        if not isinstance(value, Tensor):
+            raise ConfigError(
+                f"tap {type(self.module).__name__}: gives {type(value).__name__}, expected a "
+                "tensor; choose an element, as path[1]"
+            )
+        # An activation that works in place would overwrite what was seen before it.
+        return value.clone() if self.copies else value
+
+
+@dataclass(slots=True)
+class Taps:
+    """Reads the views that a run needs from one network.
+
+    Attributes:
+        network: maps inputs [batch, *input_shape] to logits.
+        places: where the signals are.
+        needs: signals that are read; others cost nothing.
+    """
+
+    network: nn.Module
+    places: Places
+    needs: frozenset[Signal]
+    _readings: dict[Signal, list[_Reading]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Look up every module once.
+
+        Raises:
+            ConfigError: if a path is no module or parameter of the network.
+        """
+        modules = dict(self.network.named_modules())
+        for signal in (*_LAYERED, Signal.EMBEDDING):
+            if signal not in self.needs:
+                continue
+            found = getattr(self.places, signal.value)
+            texts = (found,) if isinstance(found, str) else (found or ())
+            copies = signal is Signal.PREACTIVATIONS
+            self._readings[signal] = [_reading(modules, text, copies) for text in texts]
+        parameters = dict(self.network.named_parameters())
+        for name in self.places.weights if Signal.WEIGHTS in self.needs else ():
+            if name not in parameters:
+                raise ConfigError(_no_such("parameter", name, parameters))
+
+    def read(self, inputs: Tensor) -> Views:
+        """Run the network once and return its views.
+
+        Args:
+            inputs: shape [batch, *input_shape].
+        """
+        if Signal.INPUTS in self.needs:
+            inputs = inputs.detach().requires_grad_()
+        seen: dict[tuple[Signal, int], Tensor] = {}
+        with self._hooked(seen):
+            logits = self.network(inputs)
+        fields: dict[str, Any] = {"logits": logits}
+        for signal, readings in self._readings.items():
+            layers = tuple(seen[signal, index] for index in range(len(readings)))
+            if signal is not Signal.EMBEDDING:
+                fields[signal.value] = layers
+            elif layers:
+                fields[signal.value] = layers[0].flatten(1)
+        if Signal.INPUTS in self.needs:
+            fields["inputs"] = inputs
+        if Signal.WEIGHTS in self.needs:
+            parameters = dict(self.network.named_parameters())
+            fields["weights"] = tuple(parameters[name] for name in self.places.weights)
+        return Views(**fields)
+
+    @contextmanager
+    def _hooked(self, seen: dict[tuple[Signal, int], Tensor]) -> Iterator[None]:
+        handles = []
+        try:
+            for signal, readings in self._readings.items():
+                for index, reading in enumerate(readings):
+                    hook = _hook(seen, (signal, index), reading)
+                    handles.append(reading.module.register_forward_hook(hook))
+            yield
+        finally:
+            # A hook that outlives its pass reads the validation pass too (torchdistill issue 132).
+            for handle in handles:
+                handle.remove()
+
+
+def student_places(layers: Layers) -> Places:
+    """Return the places of a student made by `hwkd.nn.build`, from its description's taps.
+
+    Weights are those of every layer that has some, in order.
+    """
+    described = {layer.name: layer for layer in layers.layers}
+    stages = [layers.taps[name] for name in sorted(layers.taps) if name.startswith("stage")]
+    before = []
+    for name in stages:
+        layer = described[name]
+        if layer.kind in ("conv", "linear"):
+            before.append(f"steps.{name}.{'norm' if layer.norm else 'core'}")
+        elif layer.activation == "none":
+            before.append(f"steps.{name}")
+    embedding = layers.taps.get("embedding")
+    return Places(
+        features=tuple(f"steps.{name}" for name in stages),
+        # A stage whose sum is activated shows no value before; then no stage is compared.
+        preactivations=tuple(before) if len(before) == len(stages) else (),
+        weights=tuple(
+            f"steps.{layer.name}.core.weight"
+            for layer in layers.layers
+            if layer.kind in ("conv", "linear")
+        ),
+        embedding=None if embedding is None else f"steps.{embedding}",
+    )
+
+
+def discover_places(network: nn.Module, inputs: Tensor) -> Places:
+    """Find the stages and the embedding of any network by running it once.
+
+    A stage ends where height or width shrinks, and at the last map; its place is the outermost
+    module that gave that map. The embedding is the input of the last linear layer.
+
+    Args:
+        network: is run in evaluation mode without gradients and left in the mode it was in.
+        inputs: one batch.
+    """
+    outputs: list[tuple[str, Tensor]] = []
+    linear: list[str] = []
+    handles = []
+    for path, module in network.named_modules():
+        if path:
+            handles.append(module.register_forward_hook(_recorder(path, outputs)))
+        if isinstance(module, nn.Linear):
+            linear.append(path)
+    was_training = network.training
+    network.eval()
+    try:
+        with torch.no_grad():
+            network(inputs)
+    finally:
+        network.train(was_training)
+        for handle in handles:
+            handle.remove()
+    maps = [(path, tuple(out.shape)) for path, out in outputs if out.dim() in (3, 4)]
+    maps = [entry for entry in maps if max(entry[1][2:]) > 1]
+    ends = [
+        path
+        for (path, shape), following in zip(maps, [*maps[1:], None], strict=True)
+        if following is None or following[1][2:] != shape[2:]
+    ]
+    weights = tuple(
+        name for name, parameter in network.named_parameters() if parameter.dim() in (2, 4)
+    )
+    return Places(
+        # The same stage may be seen twice when a map shrinks and grows again.
+        features=tuple(dict.fromkeys(ends)),
+        preactivations=(),
+        weights=weights,
+        embedding=f"{linear[-1]}:input" if linear else None,
+    )
+
+
+def _recorder(path: str, outputs: list[tuple[str, Tensor]]) -> Any:
+    def record(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        del module, inputs
+        if isinstance(output, Tensor):
+            # A container gives the very tensor that its last module gave: the outermost is kept.
+            if outputs and outputs[-1][1] is output:
+                outputs.pop()
+            outputs.append((path, output))
+
+    return record
+
+
+def _hook(
+    seen: dict[tuple[Signal, int], Tensor], key: tuple[Signal, int], reading: _Reading
+) -> Any:
+    def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        del module
+        seen[key] = reading.take(inputs, output)
+
+    return hook
+
+
+def _reading(modules: Mapping[str, nn.Module], text: str, copies: bool) -> _Reading:
+    match = _PLACE.fullmatch(text)
+    path = match["path"] if match is not None else text
+    if match is None or path not in modules:
+        raise ConfigError(_no_such("module", path, modules))
+    element = match["element"]
+    return _Reading(
+        module=modules[path],
+        element=None if element is None else int(element),
+        is_input=match["input"] is not None,
+        copies=copies,
+    )
+
+
+def _no_such(kind: str, name: str, known: Mapping[str, Any]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.4)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"the network has {len(known)} of them"
+    return f"tap {name!r}: no {kind} of the network has this path; {hint}"
