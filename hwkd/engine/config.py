@@ -81,7 +81,8 @@ class TrainingConfig(_Frozen):
         batch_size: samples per step.
         distill_weight: share of the distillation term; the rest is cross-entropy. 0 to 1.
         temperature: softening of the teacher; > 0.
-        controls: seeds of the no-teacher control trained beside the final student; 0 skips it.
+        controls: seeds over which the final student is trained with and without the teacher; 0
+            trains no control.
         trial_timeout_s: a candidate that runs longer is recorded as failed.
     """
 
@@ -110,7 +111,7 @@ class SearchConfig(_Frozen):
         timeout_s: the search phase stops asking for candidates after this long.
         workers: separate processes on one study.
         accelerator: where networks are trained.
-        export_full_length: distil the best student at full length and test it.
+        train_best: distil the best student at full length and test it.
     """
 
     schema_version: Literal[1] = 1
@@ -121,11 +122,12 @@ class SearchConfig(_Frozen):
     data: str | None = None
     input_size: tuple[int, int] | None = None
     spaces: tuple[str, ...] = ("depthwise", "linear_attention", "narrow_deep")
-    trials: int = Field(default=60, ge=1)
+    trials: int = Field(default=40, ge=1)
     timeout_s: float | None = Field(default=None, gt=0)
     seed: int = Field(default=0, ge=0)
     workers: int = Field(default=1, ge=1)
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    train_best: bool = True
     limits: LimitsConfig = LimitsConfig()
     objective: ObjectiveConfig = ObjectiveConfig()
     teacher: TeacherConfig = TeacherConfig()

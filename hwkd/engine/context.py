@@ -7,7 +7,6 @@ teacher, its logits) were prepared once and are read from the cache.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,11 +39,11 @@ __all__ = [
 # Brief training sees about this many samples, full training this many; both within the bounds
 # below. Chosen so that a trial on the digits takes about a second and a full training on 60,000
 # small images a few minutes on two cores.
-_BRIEF_SAMPLES = 60_000
+_BRIEF_SAMPLES = 54_000
 _FULL_SAMPLES = 1_000_000
-_MAX_BRIEF_EPOCHS = 30
+_MAX_BRIEF_EPOCHS = 15
 _MIN_FULL_EPOCHS = 15
-_MAX_FULL_EPOCHS = 120
+_MAX_FULL_EPOCHS = 100
 _CALIBRATION_SAMPLES = 256
 
 
@@ -169,7 +168,9 @@ def make_context(
     config: SearchConfig,
     task: Task,
     data: TaskData,
-    teacher_logits: Mapping[str, NDArray[np.floating]],
+    *,
+    train_logits: NDArray[np.float16],
+    validation_logits: NDArray[np.float16],
 ) -> SearchContext:
     """Put together what trials share.
 
@@ -177,7 +178,8 @@ def make_context(
         config: resolved.
         task: of the search.
         data: of the search.
-        teacher_logits: "train" and "validation" -> [samples, classes].
+        train_logits: of the teacher, shape [samples, classes].
+        validation_logits: likewise.
     """
     accelerator = accelerator_device(config.accelerator)
     order = np.random.default_rng(derive_seed(config.seed, "calibration")).permutation(
@@ -191,10 +193,8 @@ def make_context(
         accelerator=accelerator,
         train_inputs=torch.from_numpy(np.array(data.train.inputs)).to(accelerator),
         train_labels=torch.from_numpy(np.array(data.train.labels)).to(accelerator),
-        teacher_train_logits=torch.from_numpy(
-            np.asarray(teacher_logits["train"], dtype=np.float32)
-        ).to(accelerator),
-        teacher_validation_logits=np.asarray(teacher_logits["validation"], dtype=np.float32),
+        teacher_train_logits=torch.from_numpy(train_logits.astype(np.float32)).to(accelerator),
+        teacher_validation_logits=validation_logits.astype(np.float32),
         calibration=np.ascontiguousarray(data.train.inputs[np.sort(order[:_CALIBRATION_SAMPLES])]),
     )
 

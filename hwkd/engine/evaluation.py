@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.torch import save_file
 
 from hwkd.core.measure import Profile
+from hwkd.core.paths import written_atomically
 from hwkd.core.student import Layers
-from hwkd.core.trial import EpochRecord, OpShareRecord, ProfileRecord
+from hwkd.core.trial import EpochRecord, OpShareRecord, ProfileRecord, SpecRecord
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_int8 import quantise_int8
 from hwkd.deploy.to_onnx import export_onnx
@@ -21,7 +24,17 @@ from hwkd.nn.build import StudentModule, build_module
 from hwkd.train.criteria import CachedDistillation, CrossEntropy
 from hwkd.train.loop import Criterion, TrainConfig, TrainResult, train_module
 
-__all__ = ["Deployed", "deploy_student", "profile_record", "student_logits", "train_student"]
+__all__ = [
+    "STUDENTS_FOLDER",
+    "Deployed",
+    "deploy_student",
+    "profile_record",
+    "student_logits",
+    "train_student",
+]
+
+# Weights of every completed trial, `<number>.safetensors`, so that any of them can be exported.
+STUDENTS_FOLDER = "students"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +66,18 @@ def train_student(
         check=check,
     )
     return module, result
+
+
+def save_student(module: StudentModule, path: Path) -> None:
+    """Write a student's weights as safetensors, whole or not at all."""
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in module.state_dict().items()}
+    with written_atomically(path) as temporary:
+        save_file(tensors, temporary)
+
+
+def spec_json(spec: SpecRecord) -> str:
+    """Return the text of `spec.json`."""
+    return json.dumps({"schema_version": 1, "spec": spec.model_dump(mode="json")}, indent=2) + "\n"
 
 
 def deploy_student(

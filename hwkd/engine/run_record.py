@@ -19,7 +19,6 @@ from hwkd.core.run_files import (
     ObjectiveSettings,
     RunRecord,
     SplitRecord,
-    TeacherRecord,
 )
 from hwkd.core.trial import LimitName, TrialRecord
 from hwkd.engine.config import LimitsConfig, SearchConfig
@@ -37,12 +36,11 @@ def make_run_record(
     resolved: SearchConfig,
     device: Device,
     data: TaskData,
-    teacher: TeacherRecord,
     feasibility: Sequence[SpaceFeasibility],
     accelerator: str,
     command: Sequence[str],
 ) -> RunRecord:
-    """Return the record of a search that is about to start its trials."""
+    """Return the record of a search that is about to begin; the teacher is not known yet."""
     objective = resolved.objective
     return RunRecord(
         hwkd_version=__version__,
@@ -53,7 +51,6 @@ def make_run_record(
         workers=resolved.workers,
         device=_device_record(requested.limits, resolved, device),
         data=data_record(data),
-        teacher=teacher,
         objective=ObjectiveSettings(
             mode=objective.mode,
             alpha=objective.alpha,

@@ -73,6 +73,7 @@ class RunStore:
         self.journal_path = folder / "journal.log"
         self.trials_path = folder / "trials.jsonl"
         self._study: optuna.Study | None = None
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
 
     @property
     def study(self) -> optuna.Study:
@@ -88,11 +89,11 @@ class RunStore:
             )
         return self._study
 
-    def create(self, config: SearchConfig) -> None:
-        """Make the folder, its configuration and an empty study.
+    def require_free(self) -> None:
+        """Refuse a folder that holds anything or cannot be made, before time is spent.
 
         Raises:
-            RunFolderError: if the folder holds anything already or cannot be written.
+            RunFolderError: saying which of the two.
         """
         if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
             what = "another run" if self.config_path.exists() else "other files"
@@ -100,6 +101,20 @@ class RunStore:
                 f"--out {self.folder}: holds {what}; choose a new folder"
                 + (f" or continue it with --resume {self.folder}" if what == "another run" else "")
             )
+        existing = next(parent for parent in (self.folder, *self.folder.parents) if parent.exists())
+        if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+            raise RunFolderError(
+                f"--out {self.folder}: {existing} is not a folder that can be written; "
+                "choose another one"
+            )
+
+    def create(self, config: SearchConfig) -> None:
+        """Make the folder, its configuration and an empty study.
+
+        Raises:
+            RunFolderError: if the folder holds anything already or cannot be written.
+        """
+        self.require_free()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             write_text(self.config_path, config.to_toml())

@@ -19,6 +19,7 @@ from hwkd.engine.context import SearchContext
 from hwkd.engine.evaluation import (
     deploy_student,
     profile_record,
+    save_student,
     student_logits,
     train_student,
 )
@@ -44,11 +45,13 @@ class TrialRunner:
     Attributes:
         context: what trials share.
         worker: name of the process, for the records.
+        students: folder that gets the weights of completed trials.
         check: called before every training step; raises `InterruptedTrial` to stop.
     """
 
     context: SearchContext
     worker: str
+    students: Path
     check: Callable[[], None]
 
     def run(
@@ -128,6 +131,7 @@ class TrialRunner:
                 profiled_runs=10,
                 max_seconds=_PROFILE_SECONDS,
             )
+        save_student(module, self.students / f"{base.number}.safetensors")
         error_int8 = context.task.error_ratio(logits_int8, validation.labels)
         error_float = context.task.error_ratio(logits_float, validation.labels)
         latency = candidate.cost.latency

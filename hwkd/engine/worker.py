@@ -1,7 +1,7 @@
 """One worker process: `python -m hwkd.engine.worker RUN NAME PARENT_PID`.
 
-SIGTERM interrupts the trial at hand, which stays open and is queued again on resume; SIGUSR1 lets it
-finish and asks for no other. A worker whose parent is gone interrupts itself.
+SIGTERM interrupts the trial at hand, which stays open and is queued again on resume; SIGUSR1 lets
+it finish and asks for no other. A worker whose parent is gone interrupts itself.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-import optuna
 import torch
 
 from hwkd.core.errors import HwkdError
 from hwkd.engine.context import threads_per_worker
+from hwkd.engine.evaluation import STUDENTS_FOLDER
 from hwkd.engine.loop import run_trials
 from hwkd.engine.prepare import load_context
 from hwkd.engine.store import RunStore, write_text
@@ -62,7 +62,6 @@ class _Signals:
 def main(folder: Path, name: str, parent_pid: int) -> int:
     """Run trials of the search in `folder` until it is over; returns the exit code."""
     signals = _Signals(parent_pid)
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
     store = RunStore(folder)
     status_path = folder / STATUS_FOLDER / f"{name}.json"
 
@@ -71,8 +70,11 @@ def main(folder: Path, name: str, parent_pid: int) -> int:
 
     try:
         context = load_context(store)
+        # More threads than cores spin against each other and slow small networks down tenfold.
         torch.set_num_threads(threads_per_worker(context.config.workers))
-        runner = TrialRunner(context=context, worker=name, check=signals.check)
+        runner = TrialRunner(
+            context=context, worker=name, students=folder / STUDENTS_FOLDER, check=signals.check
+        )
         run_trials(store, runner, keep_asking=signals.keep_asking, on_start=on_start)
     except InterruptedTrial:
         return 0

@@ -1,0 +1,238 @@
+"""`hwkd.search(...)`: the command `hwkd search` for scripts and notebooks, with the same options.
+
+Quantities are text with a unit, as on the command line: `max_latency="20ms"`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from hwkd.core import catalog
+from hwkd.core.errors import ConfigError
+from hwkd.core.pareto import FrontPoint
+from hwkd.core.run_files import FinalRecord, RunRecord
+from hwkd.core.trial import TrialRecord
+from hwkd.core.units import parse_bytes, parse_duration_s, parse_energy_j, parse_frequency_hz
+from hwkd.engine.config import SearchConfig
+from hwkd.engine.final import BEST_FOLDER
+from hwkd.engine.search import SearchListener, SearchResult, SilentListener
+from hwkd.engine.search import resume_search as _resume_search
+from hwkd.engine.search import run_search as _run_search
+from hwkd.engine.store import write_text
+from hwkd.report.document import Report
+from hwkd.report.model_card import model_card
+from hwkd.report.summary import summary_json
+from hwkd.report.write import write_report_files
+
+__all__ = ["SearchOutcome", "resume", "search"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchOutcome:
+    """A finished search; its folder already holds the report.
+
+    Attributes:
+        folder: the run folder.
+        seconds: wall time of the call that returned this.
+        page: the report as data.
+    """
+
+    folder: Path
+    seconds: float
+    page: Report
+
+    @property
+    def run(self) -> RunRecord:
+        """Facts of the search."""
+        return self.page.run
+
+    @property
+    def records(self) -> tuple[TrialRecord, ...]:
+        """Every trial, by number."""
+        return tuple(self.page.records)
+
+    @property
+    def pareto(self) -> tuple[FrontPoint, ...]:
+        """Undominated students, fastest first."""
+        return tuple(self.page.front)
+
+    @property
+    def best(self) -> FinalRecord | None:
+        """The best student after full training, tested once; None without a final training."""
+        return self.run.final
+
+    def report(self) -> Path:
+        """Write the report again from the records and return the path of the page."""
+        write_report_files(self.folder)
+        return self.folder / "report.html"
+
+    def summary(self) -> dict[str, Any]:
+        """Return what `hwkd search --json` prints."""
+        return {**summary_json(self.page, self.folder), "seconds": self.seconds}
+
+
+def search(
+    device: str,
+    *,
+    runtime: str | None = None,
+    clock: str | None = None,
+    task: str = "image",
+    data: str | Path | None = None,
+    input_size: str | None = None,
+    teacher: str | None = None,
+    teacher_weights: str | Path | None = None,
+    teacher_time: str | None = None,
+    spaces: Sequence[str] | None = None,
+    max_latency: str | None = None,
+    max_ram: str | None = None,
+    max_flash: str | None = None,
+    max_weights: str | None = None,
+    max_energy: str | None = None,
+    risk: Literal["upper", "expected", "lower"] = "upper",
+    objective: Literal["weighted", "pareto"] = "weighted",
+    alpha: float = 1.0,
+    beta: float = 0.1,
+    gamma: float = 0.5,
+    target_latency: str | None = None,
+    temperature: float = 2.0,
+    distill_weight: float = 0.5,
+    brief_epochs: int | None = None,
+    full_epochs: int | None = None,
+    controls: int = 1,
+    final: bool = True,
+    trials: int = 40,
+    timeout: str | None = None,
+    trial_timeout: str = "10min",
+    workers: int | None = None,
+    accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+    seed: int = 0,
+    out: str | Path | None = None,
+    listener: SearchListener | None = None,
+    command: Sequence[str] | None = None,
+) -> SearchOutcome:
+    """Find, distil and export the best small network for a device.
+
+    The options are those of `hwkd search`, which explains each in `--help`.
+
+    Args:
+        device: catalogue name or path of a TOML file.
+        spaces: registered names or paths of Python files; None is all registered ones.
+        out: run folder to create; None is `runs/DEVICE-DATE-TIME`.
+        listener: hears how it goes; None is silence.
+        command: recorded as the way to repeat the search.
+
+    Raises:
+        HwkdError: in one line, if an option, the data or the teacher is wrong.
+    """
+    raw = {
+        "device": device,
+        "runtime": runtime,
+        "clock_hz": parse_frequency_hz(clock, option="--clock") if clock else None,
+        "task": task,
+        "data": str(Path(data).resolve()) if data else None,
+        "input_size": _size(input_size),
+        "spaces": _spaces(spaces),
+        "trials": trials,
+        "timeout_s": _duration(timeout, "--timeout"),
+        "seed": seed,
+        "workers": workers or len(os.sched_getaffinity(0)),
+        "accelerator": accelerator,
+        "train_best": final,
+        "limits": {
+            "latency_s": _duration(max_latency, "--max-latency"),
+            "ram_bytes": _bytes(max_ram, "--max-ram"),
+            "flash_bytes": _bytes(max_flash, "--max-flash"),
+            "weight_bytes": _bytes(max_weights, "--max-weights"),
+            "energy_j": parse_energy_j(max_energy, option="--max-energy") if max_energy else None,
+            "risk": risk,
+        },
+        "objective": {
+            "mode": objective,
+            "alpha": alpha,
+            "beta": beta,
+            "gamma": gamma,
+            "target_latency_s": _duration(target_latency, "--target-latency"),
+        },
+        "teacher": {
+            "source": teacher,
+            "weights": str(teacher_weights) if teacher_weights else None,
+            "time_budget_s": _duration(teacher_time, "--teacher-time"),
+        },
+        "training": {
+            "brief_epochs": brief_epochs,
+            "full_epochs": full_epochs,
+            "distill_weight": distill_weight,
+            "temperature": temperature,
+            "controls": controls,
+            "trial_timeout_s": _duration(trial_timeout, "--trial-timeout"),
+        },
+    }
+    config = SearchConfig.checked(raw, where="options")
+    folder = Path(out) if out else _default_folder(device)
+    result = _run_search(
+        config,
+        folder,
+        listener=listener or SilentListener(),
+        command=command or ("hwkd.search", device),
+    )
+    return _reported(result)
+
+
+def resume(
+    folder: str | Path,
+    *,
+    trials: int | None = None,
+    timeout: str | None = None,
+    workers: int | None = None,
+    listener: SearchListener | None = None,
+) -> SearchOutcome:
+    """Go on with a search that was interrupted, killed or finished; see `hwkd search --resume`."""
+    result = _resume_search(
+        Path(folder),
+        trials=trials,
+        timeout_s=_duration(timeout, "--timeout"),
+        workers=workers,
+        listener=listener or SilentListener(),
+    )
+    return _reported(result)
+
+
+def _reported(result: SearchResult) -> SearchOutcome:
+    page = write_report_files(result.folder)
+    if page.run.final is not None and page.best is not None:
+        write_text(result.folder / BEST_FOLDER / "MODEL_CARD.md", model_card(page.run, page.best))
+    return SearchOutcome(folder=result.folder, seconds=result.seconds, page=page)
+
+
+def _duration(text: str | None, option: str) -> float | None:
+    return parse_duration_s(text, option=option) if text else None
+
+
+def _bytes(text: str | None, option: str) -> int | None:
+    return parse_bytes(text, option=option) if text else None
+
+
+def _size(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    match = re.fullmatch(r"([1-9]\d{0,3})x([1-9]\d{0,3})", text)
+    if match is None:
+        raise ConfigError(f"--input-size: {text!r} is not HEIGHTxWIDTH, as 32x32")
+    return int(match.group(1)), int(match.group(2))
+
+
+def _spaces(given: Sequence[str] | None) -> tuple[str, ...]:
+    if given:
+        return tuple(str(Path(n).resolve()) if n.endswith(".py") else n for n in given)
+    catalog.discover("hwkd.search_spaces")
+    return catalog.SEARCH_SPACES.names()
+
+
+def _default_folder(device: str) -> Path:
+    return Path("runs") / f"{Path(device).stem}-{datetime.now():%Y%m%d-%H%M%S}"

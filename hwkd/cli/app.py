@@ -1,0 +1,85 @@
+"""Puts the commands together and turns what users got wrong into one line and exit code 2."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+from typing import Annotated
+
+import typer
+from typer.exceptions import Abort, TyperException
+
+from hwkd import __version__
+from hwkd.cli import export, report, search, spaces, tasks
+from hwkd.core.errors import HwkdError
+
+__all__ = ["app", "main"]
+
+EXIT_WRONG_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="hwkd",
+    help="Find, distil, check and hand over the best small neural network for a given chip.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"hwkd {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_show_version)
+    ] = False,
+) -> None:
+    """Find, distil, check and hand over the best small neural network for a given chip."""
+    del version  # its callback has answered
+
+
+app.command()(search.search)
+app.command()(report.report)
+app.command()(export.export)
+app.add_typer(spaces.app, name="spaces")
+app.add_typer(tasks.app, name="tasks")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code.
+
+    0 is done, 2 is wrong input (one line on stderr), 130 is interrupted with everything saved. A
+    defect of ours keeps its traceback.
+    """
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        code = app(args=arguments, prog_name="hwkd", standalone_mode=False)
+    except HwkdError as error:
+        return _fail(str(error))
+    except TyperException as error:
+        return _fail(error.format_message())
+    except (KeyboardInterrupt, Abort) as error:
+        hint = f"; {error}" if str(error) else ""
+        sys.stderr.write(f"hwkd: interrupted{hint}\n")
+        return EXIT_INTERRUPTED
+    return int(code or 0)
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    del signum, frame
+    raise KeyboardInterrupt
+
+
+def _fail(message: str) -> int:
+    if message.startswith("Usage:"):  # the help of a command group called without a command
+        sys.stdout.write(f"{message}\n")
+    else:
+        sys.stderr.write(f"hwkd: {' '.join(message.split())}\n")
+    return EXIT_WRONG_INPUT

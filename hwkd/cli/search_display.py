@@ -1,0 +1,108 @@
+"""What `hwkd search` shows while it runs: a live table in a terminal, plain lines when piped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from hwkd.core.run_files import RunRecord, TeacherRecord
+from hwkd.core.trial import TrialRecord
+from hwkd.engine.search import SearchListener, SilentListener
+from hwkd.report.tables import feasibility_view
+from hwkd.tasks.base import TaskData, describe
+
+__all__ = ["search_display"]
+
+
+@contextmanager
+def search_display(*, quiet: bool) -> Iterator[SearchListener]:
+    """Give the listener for one search; `quiet` says nothing at all."""
+    if quiet:
+        yield SilentListener()
+        return
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", style="dim"),
+    )
+    # Piped output gets the plain lines below and no bars.
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
+        yield _Display(console=console, bars=bars)
+
+
+@dataclass
+class _Display:
+    console: Console
+    bars: Progress
+    _tasks: dict[str, TaskID] = field(default_factory=dict)
+    _printed: int = 0
+    _started: float = field(default_factory=time.monotonic)
+
+    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
+        if stage not in self._tasks:
+            self._tasks[stage] = self.bars.add_task(stage, total=total, note=note)
+            if not self.console.is_terminal:
+                self.console.print(stage)
+        self.bars.update(self._tasks[stage], completed=done, total=total, note=note)
+
+    def on_data(self, data: TaskData) -> None:
+        for what, value in describe(data):
+            self.console.print(f"{what:>16}  {value}", highlight=False, soft_wrap=True)
+
+    def on_feasibility(self, run: RunRecord) -> None:
+        self.console.print(feasibility_view(run))
+
+    def on_teacher(self, teacher: TeacherRecord) -> None:
+        origin = "from the cache" if teacher.from_cache else f"in {teacher.seconds:.0f} s"
+        self.console.print(
+            f"{'teacher':>16}  {teacher.description}, {origin}; "
+            f"validation accuracy {teacher.validation_accuracy:.4f}",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+    def on_records(self, records: Sequence[TrialRecord], total: int) -> None:
+        self("search", len(records), total, note=_summary(records))
+        if not self.console.is_terminal:
+            for record in records[self._printed :]:
+                self.console.print(_line(record), highlight=False, soft_wrap=True)
+        self._printed = len(records)
+
+
+def _summary(records: Sequence[TrialRecord]) -> str:
+    feasible = sum(record.state in ("completed", "failed", "duplicate") for record in records)
+    parts = [f"fit {feasible}/{len(records)}"]
+    scored = [r for r in records if r.objective is not None and r.accuracy is not None]
+    if scored:
+        best = min(scored, key=lambda r: r.objective.value if r.objective else 0.0)
+        accuracy = best.accuracy.validation_int8 if best.accuracy else 0.0
+        parts.append(f"best trial {best.number}: int8 validation {accuracy:.4f}")
+    return ", ".join(parts)
+
+
+def _line(record: TrialRecord) -> str:
+    space = record.spec.space if record.spec else "?"
+    if record.accuracy is None:
+        return f"trial {record.number:>3} {space:<16} {record.state}: {record.reason}"
+    suffix = f" ({record.reason})" if record.reason else ""
+    return (
+        f"trial {record.number:>3} {space:<16} {record.state}: int8 validation "
+        f"{record.accuracy.validation_int8:.4f} in {record.duration_s:.1f} s{suffix}"
+    )

@@ -1,0 +1,215 @@
+"""The options of `hwkd search`, grouped as `--help` shows them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+import typer
+
+_WHAT = "What to search"
+_FIT = "What must fit"
+_JUDGE = "How to judge and train"
+_RUN = "How to run"
+
+DeviceName: TypeAlias = Annotated[
+    str | None,
+    typer.Option(help="Device name (see `hwkd devices list`) or TOML file.", rich_help_panel=_WHAT),
+]
+RuntimeName: TypeAlias = Annotated[
+    str | None,
+    typer.Option(help="Runtime on the device, if not its default.", rich_help_panel=_WHAT),
+]
+Clock: TypeAlias = Annotated[
+    str | None, typer.Option(help="Clock, if not the device's, as 216MHz.", rich_help_panel=_WHAT)
+]
+TaskName: TypeAlias = Annotated[str, typer.Option(help="Task.", rich_help_panel=_WHAT)]
+DataPath: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of class folders (PNG, JPEG), folder of IDX files, or NPZ. Without "
+        "it: the handwritten digits of scikit-learn.",
+        rich_help_panel=_WHAT,
+    ),
+]
+InputSize: TypeAlias = Annotated[
+    str | None, typer.Option(help="Resize images to HEIGHTxWIDTH, as 32x32.", rich_help_panel=_WHAT)
+]
+TeacherSource: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        help="model.onnx, or package.module:factory. Without it one is trained on the data "
+        "and cached.",
+        rich_help_panel=_WHAT,
+    ),
+]
+TeacherWeights: TypeAlias = Annotated[
+    Path | None, typer.Option(help="Safetensors file for a factory.", rich_help_panel=_WHAT)
+]
+TeacherTime: TypeAlias = Annotated[
+    str | None, typer.Option(help="Bound on training a teacher, as 5min.", rich_help_panel=_WHAT)
+]
+Spaces: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Search space (see `hwkd spaces list`) or your own .py file; may be repeated. "
+        "Without it: all registered spaces.",
+        rich_help_panel=_WHAT,
+    ),
+]
+MaxLatency: TypeAlias = Annotated[
+    str | None, typer.Option(help="One inference, as 20ms.", rich_help_panel=_FIT)
+]
+MaxRam: TypeAlias = Annotated[
+    str | None,
+    typer.Option(help="Peak RAM, as 128KiB. Default: the device's.", rich_help_panel=_FIT),
+]
+MaxFlash: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        help="Weights and the runtime's code, as 256KiB. Default: the device's.",
+        rich_help_panel=_FIT,
+    ),
+]
+MaxWeights: TypeAlias = Annotated[
+    str | None, typer.Option(help="Weights alone, as 20kB.", rich_help_panel=_FIT)
+]
+MaxEnergy: TypeAlias = Annotated[
+    str | None, typer.Option(help="One inference, as 1mJ.", rich_help_panel=_FIT)
+]
+RiskOption: TypeAlias = Annotated[
+    Literal["upper", "expected", "lower"],
+    typer.Option(
+        help="End of the 90% latency interval that must stay inside --max-latency.",
+        rich_help_panel=_FIT,
+    ),
+]
+Objective: TypeAlias = Annotated[
+    Literal["weighted", "pareto"],
+    typer.Option(
+        help="weighted: alpha*error + beta*KD + gamma*overrun. pareto: error, latency, "
+        "peak RAM and flash at once.",
+        rich_help_panel=_JUDGE,
+    ),
+]
+Alpha: TypeAlias = Annotated[
+    float, typer.Option(help="Weight of the int8 validation error.", min=0, rich_help_panel=_JUDGE)
+]
+Beta: TypeAlias = Annotated[
+    float,
+    typer.Option(
+        help="Weight of the divergence from the teacher, per nat.", min=0, rich_help_panel=_JUDGE
+    ),
+]
+Gamma: TypeAlias = Annotated[
+    float,
+    typer.Option(help="Weight of max(0, latency / target - 1).", min=0, rich_help_panel=_JUDGE),
+]
+TargetLatency: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        help="Target of the overrun. Default: --max-latency, else the device's.",
+        rich_help_panel=_JUDGE,
+    ),
+]
+Temperature: TypeAlias = Annotated[
+    float, typer.Option(help="Softening of the teacher.", min=0.05, rich_help_panel=_JUDGE)
+]
+DistillWeight: TypeAlias = Annotated[
+    float,
+    typer.Option(
+        help="Share of the teacher in the loss; the rest is labels.",
+        min=0,
+        max=1,
+        rich_help_panel=_JUDGE,
+    ),
+]
+BriefEpochs: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        help="For each candidate. Default: from the size of the data.",
+        min=1,
+        rich_help_panel=_JUDGE,
+    ),
+]
+FullEpochs: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        help="For the best student. Default: from the size of the data.",
+        min=1,
+        rich_help_panel=_JUDGE,
+    ),
+]
+Controls: TypeAlias = Annotated[
+    int,
+    typer.Option(
+        help="Seeds over which the best student is trained with and without the teacher, "
+        "to show what distillation gained.",
+        min=0,
+        rich_help_panel=_JUDGE,
+    ),
+]
+Final: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--final/--no-final",
+        help="Train the best student in full and test it.",
+        rich_help_panel=_JUDGE,
+    ),
+]
+Trials: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        help="Candidates to sample, rejected ones included [default: 40].",
+        min=1,
+        rich_help_panel=_RUN,
+    ),
+]
+Timeout: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        help="Bound on the whole command, as 10min; the final training is planned in.",
+        rich_help_panel=_RUN,
+    ),
+]
+TrialTimeout: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        help="A candidate that trains longer is recorded as failed.", rich_help_panel=_RUN
+    ),
+]
+Workers: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        help="Processes on one study [default: one per core].", min=1, rich_help_panel=_RUN
+    ),
+]
+AcceleratorOption: TypeAlias = Annotated[
+    Literal["auto", "cpu", "cuda", "mps"],
+    typer.Option(help="Where networks are trained.", rich_help_panel=_RUN),
+]
+Seed: TypeAlias = Annotated[
+    int,
+    typer.Option(
+        help="Same seed and one worker: same trials, same front.", min=0, rich_help_panel=_RUN
+    ),
+]
+Out: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        help="Run folder to create. Default: runs/DEVICE-DATE-TIME.", rich_help_panel=_RUN
+    ),
+]
+Resume: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        help="Go on with this run folder; only --trials, --timeout and --workers may be changed.",
+        rich_help_panel=_RUN,
+    ),
+]
+AsJson: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--json", help="Print one JSON object at the end, nothing else.", rich_help_panel=_RUN
+    ),
+]

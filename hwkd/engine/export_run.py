@@ -1,0 +1,145 @@
+"""Takes a student out of a run folder: the best one, or any trial that completed."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from safetensors.torch import load_file
+
+from hwkd.core.errors import ConfigError, ExportError, RunFolderError
+from hwkd.core.trial import TrialRecord
+from hwkd.deploy.to_int8 import quantise_int8
+from hwkd.deploy.to_onnx import export_onnx
+from hwkd.engine.evaluation import STUDENTS_FOLDER, save_student, spec_json
+from hwkd.engine.prepare import load_context
+from hwkd.engine.store import RunStore, write_text
+from hwkd.nn.build import build_module
+
+__all__ = ["FORMAT_FILES", "export_student"]
+
+
+FORMAT_FILES: dict[str, tuple[str, ...]] = {
+    "onnx": ("student.onnx",),
+    "onnx-int8": ("student_int8.onnx",),
+    "torch": ("student.safetensors", "spec.json", "load_student.py"),
+}
+_LOADER = '''"""Loads the student beside this file as a torch module: `module = load()`."""
+
+import json
+from pathlib import Path
+
+from safetensors.torch import load_file
+
+from hwkd.core.student import StudentSpec
+from hwkd.nn.build import build_module
+
+
+def load():
+    folder = Path(__file__).parent
+    spec = json.loads((folder / "spec.json").read_text())["spec"]
+    (space,) = load_spaces((spec["space"],)).values()
+    layers = space.layers(
+        StudentSpec(
+            space=spec["space"],
+            params=spec["params"],
+            input_shape=tuple(spec["input_shape"]),
+            num_outputs=spec["num_outputs"],
+        )
+    )
+    module = build_module(layers, seed=0)
+    module.load_state_dict(load_file(folder / "student.safetensors"))
+    return module.eval()
+'''
+
+
+def export_student(
+    run: Path, *, trial: int | None, formats: tuple[str, ...], out: Path
+) -> tuple[Path, ...]:
+    """Write a student of a run into a new folder.
+
+    Args:
+        run: run folder.
+        trial: number of a completed trial, trained briefly; None is the best student of the run,
+            trained in full.
+        formats: keys of `FORMAT_FILES`.
+        out: folder to create; it may exist if it is empty.
+
+    Returns:
+        The files written.
+
+    Raises:
+        RunFolderError: if `run` is no run folder.
+        ConfigError: if the trial has no student or `out` is in use.
+        ExportError: if a file cannot be written.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError(f"--out {out}: is in use; give a new or an empty folder")
+    wanted = [name for chosen in formats for name in FORMAT_FILES[chosen]]
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".export-", dir=out.parent) as temporary:
+            folder = Path(temporary)
+            if trial is None:
+                _copy_best(run, folder)
+            else:
+                _rebuild(RunStore(run), trial, folder)
+            write_text(folder / "load_student.py", _LOADER)
+            out.mkdir(exist_ok=True)
+            for name in wanted:
+                shutil.copyfile(folder / name, out / name)
+    except OSError as error:
+        raise ExportError(f"--out {out}: cannot write there: {error.strerror}") from error
+    return tuple(out / name for name in wanted)
+
+
+def _copy_best(run: Path, folder: Path) -> None:
+    best = run / "best"
+    names = ("student.onnx", "student_int8.onnx", "student.safetensors", "spec.json")
+    missing = [name for name in names if not (best / name).is_file()]
+    if missing:
+        raise RunFolderError(
+            f"{run}: has no {missing[0]} in best/; finish the search with "
+            f"`hwkd search --resume {run}` or give --trial NUMBER"
+        )
+    for name in names:
+        shutil.copyfile(best / name, folder / name)
+
+
+def _rebuild(store: RunStore, trial: int, folder: Path) -> None:
+    store.check_journal()
+    record = _completed(store, trial)
+    if record.spec is None:
+        raise RunFolderError(f"{store.folder}: trial {trial} has no student")
+    context = load_context(store)
+    candidate = context.screen.candidate(record.spec.to_spec())
+    module = build_module(candidate.layers, seed=0)
+    module.load_state_dict(_stored_weights(store.folder, trial))
+    module.eval()
+    float_path = folder / "student.onnx"
+    export_onnx(module, candidate.layers, float_path)
+    quantise_int8(float_path, folder / "student_int8.onnx", context.calibration)
+    save_student(module, folder / "student.safetensors")
+    write_text(folder / "spec.json", spec_json(record.spec))
+
+
+def _completed(store: RunStore, trial: int) -> TrialRecord:
+    records = {record.number: record for record in store.records()}
+    if trial not in records:
+        raise ConfigError(
+            f"--trial {trial}: the run has no such trial; it has 0 to {max(records, default=-1)}"
+        )
+    record = records[trial]
+    if record.state != "completed":
+        raise ConfigError(f"--trial {trial}: it was {record.state} ({record.reason}); not trained")
+    return record
+
+
+def _stored_weights(folder: Path, trial: int) -> dict[str, torch.Tensor]:
+    path = folder / STUDENTS_FOLDER / f"{trial}.safetensors"
+    try:
+        return load_file(path)
+    except (OSError, ValueError) as error:
+        raise RunFolderError(f"{path}: cannot read the student's weights: {error}") from error

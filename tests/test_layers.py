@@ -1,0 +1,102 @@
+"""Imports point down: who may import whom, as a table. A package that is not in it fails."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# package -> packages of ours it may import besides itself and core
+MAY_IMPORT = {
+    "core": set(),
+    "cost": set(),
+    "nn": set(),
+    "search_spaces": set(),
+    "devices": set(),
+    "trace": set(),
+    "distill": set(),
+    "tasks": set(),
+    "profiling": set(),
+    "deploy": {"trace"},
+    "train": set(),
+    "report": set(),
+    "engine": {
+        "cost", "deploy", "distill", "nn", "profiling", "tasks", "trace", "train",
+    },
+    "api": {"engine", "report"},
+    "cli": {
+        "api", "cost", "deploy", "distill", "engine", "profiling", "report", "tasks", "trace",
+        "train",
+    },
+}  # fmt: skip
+
+# packages whose import must stay cheap -> what they must not pull in at module level
+HEAVY = {"torch", "optuna", "onnx", "onnxruntime", "sklearn", "matplotlib", "plotly"}
+NO_HEAVY_AT_ALL = {"core", "cost", "search_spaces", "devices"}
+
+
+def modules():
+    for top in ("hwkd", "search_spaces", "devices"):
+        for path in sorted((ROOT / top).rglob("*.py")):
+            yield path
+
+
+def package_of(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    if parts[0] != "hwkd":
+        return parts[0]
+    return parts[1] if len(parts) > 2 or parts[1] == "api" else None
+
+
+def imported(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+@pytest.mark.parametrize("path", list(modules()), ids=lambda path: str(path.relative_to(ROOT)))
+def test_module_imports_only_what_its_layer_may(path):
+    package = package_of(path)
+    if package is None:  # hwkd/__init__.py and hwkd/__main__.py
+        return
+    allowed = MAY_IMPORT[package] | {package, "core"}
+    for name in imported(path):
+        parts = name.split(".")
+        if parts[0] == "hwkd" and len(parts) > 1 and (ROOT / "hwkd" / parts[1]).exists():
+            assert parts[1] in allowed, f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("path", list(modules()), ids=lambda path: str(path.relative_to(ROOT)))
+def test_pure_layers_import_nothing_heavy(path):
+    if package_of(path) in NO_HEAVY_AT_ALL:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        typing_only = {
+            id(node)
+            for block in ast.walk(tree)
+            if isinstance(block, ast.If) and ast.unparse(block.test).endswith("TYPE_CHECKING")
+            for node in ast.walk(block)
+        }
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import | ast.ImportFrom) and id(node) not in typing_only:
+                names = (
+                    [a.name for a in node.names]
+                    if isinstance(node, ast.Import)
+                    else [node.module or ""]
+                )
+                for name in names:
+                    assert name.split(".")[0] not in HEAVY, f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("statement", ["import hwkd", "import hwkd.cli.app"])
+def test_import_stays_light(statement):
+    code = f"{statement}; import sys; print(sorted(set(sys.modules) & {HEAVY!r}))"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"
