@@ -20,6 +20,7 @@ __all__ = [
     "RunFolderError",
     "TeacherError",
     "UnknownNameError",
+    "first_line",
 ]
 
 
@@ -77,3 +78,8 @@ class UnknownNameError(HwkdError):
         self.kind = kind
         self.given = given
         self.nearest = tuple(near)
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of a library's message, or the error's type when it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

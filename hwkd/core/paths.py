@@ -11,7 +11,9 @@ from uuid import uuid4
 
 import platformdirs
 
-__all__ = ["cache_root", "folder_written_once", "written_atomically"]
+from hwkd.core.errors import ConfigError
+
+__all__ = ["cache_root", "cache_writes", "folder_written_once", "written_atomically"]
 
 
 def cache_root() -> Path:
@@ -43,6 +45,22 @@ def written_atomically(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def cache_writes(path: Path) -> Iterator[None]:
+    """Turn a failing write to the cache into one line that says what to do.
+
+    Raises:
+        ConfigError: if the disk is full or the folder not writable.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: cannot be written ({error.strerror or error}); free some space, or set "
+            "HWKD_CACHE_DIR to a folder that you may write to"
+        ) from error
 
 
 @contextmanager

@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from hwkd.core.errors import DataError
-from hwkd.core.paths import cache_root, folder_written_once
+from hwkd.core.errors import DataError, first_line
+from hwkd.core.paths import cache_root, cache_writes, folder_written_once
 from hwkd.core.progress import Progress, silent
 from hwkd.tasks.raw import RawData, RawSplit
 
@@ -211,7 +211,7 @@ def _decode_all(
     resized = len(listing.files) - sizes.get((height, width), 0)
     if resized:
         notes.append(f"{resized:,} images of other sizes were resized to {height}x{width}")
-    with folder_written_once(entry) as folder:
+    with cache_writes(entry), folder_written_once(entry) as folder:
         np.save(folder / _PIXELS, np.ascontiguousarray(kept))
         (folder / _NOTES).write_text(json.dumps(notes), encoding="utf-8")
 
@@ -222,7 +222,7 @@ def _remembered(entry: Path) -> tuple[NDArray[np.uint8], list[str]]:
         notes = [str(note) for note in json.loads((entry / _NOTES).read_text(encoding="utf-8"))]
     except (OSError, ValueError, EOFError) as error:
         raise DataError(
-            f"{entry}: damaged pixels in the cache ({str(error).splitlines()[0]}); "
+            f"{entry}: damaged pixels in the cache ({first_line(error)}); "
             "delete this folder to decode again"
         ) from error
     return pixels, notes
@@ -275,5 +275,4 @@ def _opened(file: Path) -> Image.Image:
 
 
 def _unreadable(file: Path, error: Exception) -> DataError:
-    reason = (str(error) or type(error).__name__).splitlines()[0]
-    return DataError(f"{file}: unreadable image ({reason}); replace or remove this file")
+    return DataError(f"{file}: unreadable image ({first_line(error)}); replace or remove this file")

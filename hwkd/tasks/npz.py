@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from hwkd.core.errors import DataError
+from hwkd.core.errors import DataError, first_line
 from hwkd.tasks.base import Layout
 from hwkd.tasks.layouts import channels_first, sniff_layout
 from hwkd.tasks.raw import RawArray, RawData, RawSplit, class_indices
@@ -70,13 +70,13 @@ def _arrays(path: Path) -> dict[str, RawArray]:
                     arrays[key.lower()] = archive[key]
                 except ValueError as error:
                     raise DataError(
-                        f"{path}: array {key!r} cannot be read ({_first_line(error)}); object "
+                        f"{path}: array {key!r} cannot be read ({first_line(error)}); object "
                         "arrays are refused because loading them runs code: save numbers only"
                     ) from error
             return arrays
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
         raise DataError(
-            f"{path}: not a readable NPZ file ({_first_line(error)}); "
+            f"{path}: not a readable NPZ file ({first_line(error)}); "
             "write it with numpy.savez_compressed"
         ) from error
 
@@ -92,7 +92,3 @@ def _check_lengths(inputs: dict[str, RawArray], labels: dict[str, RawArray], pat
             raise DataError(
                 f"{path}: x_{split} has shape {wanted}, y_{split} {given}; give one label per input"
             )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

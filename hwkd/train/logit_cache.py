@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from hwkd.core.errors import TeacherError
-from hwkd.core.paths import cache_root, folder_written_once
+from hwkd.core.errors import TeacherError, first_line
+from hwkd.core.paths import cache_root, cache_writes, folder_written_once
 from hwkd.core.progress import Progress, silent
 from hwkd.train.augment import NO_AUGMENTATION, Augmentation, augment
 from hwkd.train.dataset import Dataset, SplitName
@@ -109,7 +109,7 @@ def _computed(
 
 def _store(entry: Path, values: NDArray[np.float16], wanted: _Sidecar) -> None:
     sidecar = wanted.model_copy(update={"payload_sha256": _digest(values)})
-    with folder_written_once(entry) as folder:
+    with cache_writes(entry), folder_written_once(entry) as folder:
         (folder / _SIDECAR).write_text(sidecar.model_dump_json(indent=1), encoding="utf-8")
         np.save(folder / _VALUES, values)
 
@@ -119,8 +119,7 @@ def _opened(entry: Path, wanted: _Sidecar) -> NDArray[np.float16]:
         sidecar = _Sidecar.model_validate_json((entry / _SIDECAR).read_text(encoding="utf-8"))
         values: NDArray[np.float16] = np.load(entry / _VALUES, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, ValidationError, EOFError) as error:
-        reason = str(error).splitlines()[0]
-        raise _unusable(entry, f"cannot be read ({reason})") from error
+        raise _unusable(entry, f"cannot be read ({first_line(error)})") from error
     for name, want in wanted.model_dump(exclude={"payload_sha256"}).items():
         have = getattr(sidecar, name)
         if have != want:

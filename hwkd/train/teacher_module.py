@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from hwkd.core.errors import HwkdError, TeacherError
+from hwkd.core.errors import HwkdError, TeacherError, first_line
 from hwkd.train.teacher import TeacherKind, as_logits
 
 __all__ = ["ModuleTeacher", "load_factory_teacher", "state_digest"]
@@ -65,7 +65,7 @@ class ModuleTeacher:
             except (RuntimeError, ValueError, TypeError, IndexError) as error:
                 raise TeacherError(
                     f"teacher {self.name}: fails on inputs of shape {tuple(batch.shape)}: "
-                    f"{_first_line(error)}"
+                    f"{first_line(error)}"
                 ) from error
         if not isinstance(outputs, Tensor):
             raise TeacherError(
@@ -134,7 +134,7 @@ def _call_factory(reference: str) -> nn.Module:
         raise
     except Exception as error:  # The user's code may raise anything; it is shown, not swallowed.
         raise TeacherError(
-            f"--teacher {reference}: {type(error).__name__}: {_first_line(error)}; expected a "
+            f"--teacher {reference}: {type(error).__name__}: {first_line(error)}; expected a "
             "function without arguments that returns a torch module"
         ) from error
     if not isinstance(module, nn.Module):
@@ -161,7 +161,7 @@ def _load_weights(module: nn.Module, weights: Path) -> None:
         tensors = load_file(weights)
     except (SafetensorError, OSError) as error:
         raise TeacherError(
-            f"--teacher-weights {weights}: not a readable safetensors file ({_first_line(error)}); "
+            f"--teacher-weights {weights}: not a readable safetensors file ({first_line(error)}); "
             "save it with safetensors.torch.save_file"
         ) from error
     wanted = module.state_dict()
@@ -187,7 +187,3 @@ def _source_of(module: nn.Module) -> str:
         return Path(inspect.getfile(type(module))).read_text(encoding="utf-8")
     except (OSError, TypeError, UnicodeDecodeError):
         return ""
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

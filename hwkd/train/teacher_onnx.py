@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from hwkd.core.errors import TeacherError
+from hwkd.core.errors import TeacherError, first_line
 from hwkd.train.teacher import as_logits
 
 __all__ = ["OnnxTeacher", "load_onnx_teacher"]
@@ -63,7 +63,7 @@ class OnnxTeacher:
         except Exception as error:  # ONNX Runtime's exceptions share no narrower public base.
             raise TeacherError(
                 f"teacher {self.name}: ONNX Runtime cannot run it on inputs of shape "
-                f"{batch.shape}: {_first_line(error)}"
+                f"{batch.shape}: {first_line(error)}"
             ) from error
         array: NDArray[Any] = np.asarray(outputs)
         return array.reshape(len(array), -1) if array.ndim != 2 else array
@@ -93,7 +93,7 @@ def load_onnx_teacher(
         session = onnxruntime.InferenceSession(str(path), providers=providers)
     except Exception as error:  # ONNX Runtime's exceptions share no narrower public base.
         raise TeacherError(
-            f"--teacher {path}: not a model that ONNX Runtime opens: {_first_line(error)}"
+            f"--teacher {path}: not a model that ONNX Runtime opens: {first_line(error)}"
         ) from error
     batch = _check_input(session, path, input_shape)
     _check_output(session, path, num_outputs)
@@ -135,7 +135,3 @@ def _check_output(session: Any, path: Path, num_outputs: int) -> None:
             f"--teacher {path}: has {shape[-1]} outputs; the data has {num_outputs} classes; "
             "give a teacher of these classes"
         )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

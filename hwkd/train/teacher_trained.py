@@ -15,8 +15,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from hwkd.core.errors import TeacherError
-from hwkd.core.paths import cache_root, written_atomically
+from hwkd.core.errors import TeacherError, first_line
+from hwkd.core.paths import cache_root, cache_writes, written_atomically
 from hwkd.core.progress import Progress, silent
 from hwkd.core.trial import EpochRecord
 from hwkd.train.augment import Augmentation, AugmentedViews, choose_augmentation
@@ -99,7 +99,7 @@ def train_or_load_teacher(
     else:
         description = _train(module, data, training, device, progress, check)
         metadata = {"key": key, "description": description}
-        with written_atomically(stored) as temporary:
+        with cache_writes(stored), written_atomically(stored) as temporary:
             save_file(_portable_state(module), temporary, metadata=metadata)
     module.to(device).eval().requires_grad_(False)
     identity = f"teacher-net {training.net} {data.input_shape} {state_digest(module)}"
@@ -222,8 +222,8 @@ def _load(module: nn.Module, stored: Path, key: str) -> str:
             )
         module.load_state_dict(tensors)
     except (SafetensorError, OSError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
         raise TeacherError(
-            f"{stored}: damaged teacher in the cache ({reason}); delete it to train again"
+            f"{stored}: damaged teacher in the cache ({first_line(error)}); "
+            "delete it to train again"
         ) from error
     return str(metadata["description"])
