@@ -1,0 +1,1 @@
+"""int8 ONNX to C: reads the quantised graph, plans its memory and writes sources."""

@@ -1,0 +1,68 @@
+"""C definitions of constants, readable and counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from hwkd.deploy.to_c.requantise import float_literal
+
+__all__ = ["Constants", "struct"]
+
+_INT8_PER_LINE = 24
+_FLOATS_PER_LINE = 6
+_STRUCTS_PER_LINE = 4
+
+
+def struct(**fields: int | str) -> str:
+    """Return an initialiser with designated fields, four on a line."""
+    parts = [f".{name} = {value}" for name, value in fields.items()]
+    lines = (", ".join(parts[start : start + 4]) for start in range(0, len(parts), 4))
+    return "{\n    " + ",\n    ".join(lines) + ",\n}"
+
+
+class Constants:
+    """Definitions of one step, in the order in which they are added."""
+
+    def __init__(self) -> None:
+        self.definitions: list[str] = []
+
+    def int8(self, name: str, values: np.ndarray[Any, np.dtype[np.int8]]) -> str:
+        """Define an aligned int8 array and return its name."""
+        lines = _lines((str(int(value)) for value in values.reshape(-1)), _INT8_PER_LINE)
+        self._array("int8_t", f"HWKD_ALIGNED {name}", values.size, lines)
+        return name
+
+    def floats(self, name: str, values: np.ndarray[Any, np.dtype[np.float32]]) -> str:
+        """Define a float array and return its name."""
+        literals = (float_literal(value) for value in values)
+        self._array("float", name, values.size, _lines(literals, _FLOATS_PER_LINE))
+        return name
+
+    def structs(self, kind: str, name: str, rows: Sequence[str]) -> str:
+        """Define an array of flat structs and return its name."""
+        lines = _lines((f"{{{row}}}" for row in rows), _STRUCTS_PER_LINE)
+        self._array(kind, name, len(rows), lines)
+        return name
+
+    def struct(self, kind: str, name: str, initialiser: str) -> str:
+        """Define one struct and return its name."""
+        self.definitions.append(f"static const {kind} {name} = {initialiser};")
+        return name
+
+    def _array(self, kind: str, name: str, size: int, lines: Iterable[str]) -> None:
+        body = "".join(f"    {line},\n" for line in lines)
+        self.definitions.append(f"static const {kind} {name}[{size}] = {{\n{body}}};")
+
+
+def _lines(values: Iterable[str], per_line: int) -> Iterable[str]:
+    row: list[str] = []
+    for value in values:
+        row.append(value)
+        if len(row) == per_line:
+            yield ", ".join(row)
+            row = []
+    if row:
+        yield ", ".join(row)

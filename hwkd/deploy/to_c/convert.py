@@ -1,0 +1,284 @@
+"""Turns one float ONNX node with quantised inputs and output into an integer operator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+import onnx
+
+from hwkd.deploy.to_c.elementwise import rescale_table
+from hwkd.deploy.to_c.ir import (
+    Binary,
+    Concat,
+    Conv,
+    FullyConnected,
+    MatMul,
+    Op,
+    Pad,
+    Pool,
+    Softmax,
+    View,
+)
+from hwkd.deploy.to_c.segment import Constant, Segment
+
+__all__ = ["SUPPORTED", "convert_node"]
+
+_Range: TypeAlias = tuple[int, int]
+_Converter: TypeAlias = Callable[[onnx.NodeProto, Segment, _Range], Op]
+
+
+def convert_node(node: onnx.NodeProto, segment: Segment, limits: _Range) -> Op:
+    """Return the operator for a segment's first node.
+
+    Args:
+        node: of a kind in `SUPPORTED`.
+        segment: where its operands are found.
+        limits: smallest and largest int8 output, from the ReLU behind it.
+
+    Raises:
+        ExportError: if the node uses something that has no kernel; it is named.
+    """
+    return _CONVERTERS[node.op_type](node, segment, limits)
+
+
+def _conv(node: onnx.NodeProto, segment: Segment, limits: _Range) -> Op:
+    weights, scales = _weights(node, segment, axis=0)
+    if weights.ndim not in (3, 4):
+        raise segment.refuse(node, f"{weights.ndim - 2}-D convolution; 1-D and 2-D are supported")
+    if weights.ndim == 3:
+        raise segment.refuse(node, "1-D convolution; use height 1 (shape channels x 1 x time)")
+    if segment.attribute(node, "auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
+        raise segment.refuse(node, "auto_pad; write the padding as numbers")
+    source = segment.tensor(node, 0)
+    return Conv(
+        name=node.name or node.output[0],
+        inputs=(source.name,),
+        output=segment.output.name,
+        weights=weights,
+        weight_scales=scales,
+        bias=_bias(node, segment, scales),
+        output_range=limits,
+        stride=tuple(segment.attribute(node, "strides", (1, 1))),
+        pads=tuple(segment.attribute(node, "pads", (0, 0, 0, 0))),
+        dilation=tuple(segment.attribute(node, "dilations", (1, 1))),
+        groups=segment.attribute(node, "group", 1),
+    )
+
+
+def _gemm(node: onnx.NodeProto, segment: Segment, limits: _Range) -> Op:
+    for name, expected in (("alpha", 1.0), ("beta", 1.0), ("transA", 0)):
+        if segment.attribute(node, name, expected) != expected:
+            raise segment.refuse(node, f"{name} is not {expected}")
+    transposed = bool(segment.attribute(node, "transB", 0))
+    weights, scales = _weights(node, segment, axis=0 if transposed else 1)
+    return FullyConnected(
+        name=node.name or node.output[0],
+        inputs=(segment.tensor(node, 0).name,),
+        output=segment.output.name,
+        weights=np.ascontiguousarray(weights if transposed else weights.T),
+        weight_scales=scales,
+        bias=_bias(node, segment, scales),
+        output_range=limits,
+    )
+
+
+def _matmul(node: onnx.NodeProto, segment: Segment, limits: _Range) -> Op:
+    constant = segment.constants.get(node.input[1])
+    if constant is not None and constant.values.ndim == 2:
+        weights, scales = _weights(node, segment, axis=1)
+        return FullyConnected(
+            name=node.name or node.output[0],
+            inputs=(segment.tensor(node, 0).name,),
+            output=segment.output.name,
+            weights=np.ascontiguousarray(weights.T),
+            weight_scales=scales,
+            bias=np.zeros(scales.size, np.int32),
+            output_range=limits,
+        )
+    left, right = segment.tensor(node, 0), segment.tensor(node, 1)
+    if left.shape[:-2] != right.shape[:-2] or len(left.shape) < 2:
+        raise segment.refuse(
+            node, f"shapes {list(left.shape)} and {list(right.shape)}; leading axes must be equal"
+        )
+    _refuse_limits(node, segment, limits)
+    return MatMul(
+        name=node.name or node.output[0],
+        inputs=(left.name, right.name),
+        output=segment.output.name,
+    )
+
+
+def _binary(node: onnx.NodeProto, segment: Segment, limits: _Range) -> Op:
+    operands = [segment.tensor(node, 0), segment.tensor(node, 1)]
+    if operands[0].shape != segment.output.shape:
+        operands.reverse()
+    whole, other = operands
+    if whole.shape != segment.output.shape:
+        raise segment.refuse(node, "both operands broadcast; one must have the output's shape")
+    if other.shape != whole.shape and not _is_per_channel(other.shape, whole.shape):
+        raise segment.refuse(
+            node, f"operand of shape {list(other.shape)}; equal shapes, one value for each channel "
+            "or one value are supported"
+        )  # fmt: skip
+    return Binary(
+        name=node.name or node.output[0],
+        inputs=(whole.name, other.name),
+        output=segment.output.name,
+        kind="add" if node.op_type == "Add" else "mul",
+        output_range=limits,
+    )
+
+
+def _is_per_channel(small: tuple[int, ...], large: tuple[int, ...]) -> bool:
+    aligned = (1,) * (len(large) - len(small)) + small
+    return all(size == 1 or (axis == 1 and size == large[1]) for axis, size in enumerate(aligned))
+
+
+def _pool(node: onnx.NodeProto, segment: Segment, limits: _Range) -> Op:
+    source = segment.tensor(node, 0)
+    if len(source.shape) != 4:
+        raise segment.refuse(node, f"input of {len(source.shape)} axes; 4 are supported")
+    if segment.attribute(node, "ceil_mode", 0) or segment.attribute(node, "dilations", [1, 1]) != [
+        1, 1,
+    ]:  # fmt: skip
+        raise segment.refuse(node, "ceil_mode or dilations")
+    if segment.attribute(node, "auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
+        raise segment.refuse(node, "auto_pad; write the padding as numbers")
+    is_global = node.op_type == "GlobalAveragePool"
+    is_max = node.op_type == "MaxPool"
+    target = segment.output
+    if is_max and (source.scale, source.zero_point) != (target.scale, target.zero_point):
+        raise segment.refuse(node, "input and output have different scales")
+    kernel = segment.attribute(node, "kernel_shape", source.shape[2:])
+    return Pool(
+        name=node.name or node.output[0],
+        inputs=(source.name,),
+        output=target.name,
+        kind="global_average" if is_global else "max" if is_max else "average",
+        kernel=(int(kernel[0]), int(kernel[1])),
+        stride=tuple(segment.attribute(node, "strides", (1, 1))),
+        pads=tuple(segment.attribute(node, "pads", (0, 0, 0, 0))),
+        counts_pads=bool(segment.attribute(node, "count_include_pad", 0)),
+        output_range=limits,
+    )
+
+
+def _softmax(node: onnx.NodeProto, segment: Segment, limits: _Range) -> Op:
+    _refuse_limits(node, segment, limits)
+    source = segment.tensor(node, 0)
+    axis = segment.attribute(node, "axis", -1) % len(source.shape)
+    return Softmax(
+        name=node.name or node.output[0],
+        inputs=(source.name,),
+        output=segment.output.name,
+        axis=axis,
+    )
+
+
+def _view(node: onnx.NodeProto, segment: Segment, limits: _Range) -> Op:
+    """Reshape, Flatten, Transpose, ...; with another scale on the far side, a table instead."""
+    source, target = segment.tensor(node, 0), segment.output
+    if rescale_table(source, target) is not None or limits != (-128, 127):
+        raise segment.refuse(node, "input and output have different scales")
+    permutation = None
+    if node.op_type == "Transpose":
+        axes = range(len(source.shape))
+        permutation = tuple(segment.attribute(node, "perm", tuple(reversed(axes))))
+    return View(
+        name=node.name or node.output[0],
+        inputs=(source.name,),
+        output=target.name,
+        permutation=permutation,
+    )
+
+
+def _concat(node: onnx.NodeProto, segment: Segment, limits: _Range) -> Op:
+    _refuse_limits(node, segment, limits)
+    sources = [segment.tensor(node, position) for position in range(len(node.input))]
+    return Concat(
+        name=node.name or node.output[0],
+        inputs=tuple(source.name for source in sources),
+        output=segment.output.name,
+        axis=segment.attribute(node, "axis", 0) % len(segment.output.shape),
+        tables=tuple(rescale_table(source, segment.output) for source in sources),
+    )
+
+
+def _pad(node: onnx.NodeProto, segment: Segment, limits: _Range) -> Op:
+    _refuse_limits(node, segment, limits)
+    source, target = segment.tensor(node, 0), segment.output
+    if segment.attribute(node, "mode", "constant") != "constant":
+        raise segment.refuse(node, "only the mode `constant` is supported")
+    if rescale_table(source, target) is not None:
+        raise segment.refuse(node, "input and output have different scales")
+    pads = segment.arrays[node.input[1]].astype(int)
+    if (pads < 0).any() or (len(node.input) > 3 and node.input[3]):
+        raise segment.refuse(node, "negative pads or a list of axes")
+    value = 0.0
+    if len(node.input) > 2 and node.input[2]:
+        name = node.input[2]
+        item = segment.constants.get(name)
+        value = float(segment.arrays[name].reshape(()) if item is None else _real(item))
+    step = np.rint(np.float32(value) / target.scale) + target.zero_point
+    return Pad(
+        name=node.name or node.output[0],
+        inputs=(source.name,),
+        output=target.name,
+        before=tuple(int(size) for size in pads[: len(source.shape)]),
+        value=int(np.clip(step, -128, 127)),
+    )
+
+
+def _real(item: Constant) -> Any:
+    zero = int(item.zero_point.reshape(-1)[0])
+    return np.float32(int(item.values.reshape(())) - zero) * item.scale[0]
+
+
+def _refuse_limits(node: onnx.NodeProto, segment: Segment, limits: _Range) -> None:
+    if limits != (-128, 127):
+        raise segment.refuse(node, "an activation follows without quantisation between them")
+
+
+def _weights(node: onnx.NodeProto, segment: Segment, *, axis: int) -> tuple[Any, Any]:
+    """Return int8 weights and one scale for each output channel (`axis` of the weights)."""
+    item = segment.constants.get(node.input[1])
+    if item is None or item.values.dtype != np.int8 or item.zero_point.any():
+        raise segment.refuse(node, "weights are not int8 constants with zero point 0")
+    channels = item.values.shape[axis]
+    if item.scale.size not in (1, channels) or (item.scale.size > 1 and item.axis != axis):
+        raise segment.refuse(node, f"{item.scale.size} weight scales for {channels} channels")
+    return item.values, np.broadcast_to(item.scale, (channels,)).astype(np.float32)
+
+
+def _bias(node: onnx.NodeProto, segment: Segment, scales: Any) -> Any:
+    """Return the int32 bias, zeros where there is none."""
+    if len(node.input) < 3 or not node.input[2]:
+        return np.zeros(scales.size, np.int32)
+    item = segment.constants.get(node.input[2])
+    if item is None or item.values.dtype != np.int32 or item.values.size != scales.size:
+        raise segment.refuse(node, "its bias is not an int32 constant, one for each channel")
+    return item.values.reshape(-1)
+
+
+_CONVERTERS: dict[str, _Converter] = {
+    "Add": _binary,
+    "AveragePool": _pool,
+    "Concat": _concat,
+    "Conv": _conv,
+    "Flatten": _view,
+    "Gemm": _gemm,
+    "GlobalAveragePool": _pool,
+    "MatMul": _matmul,
+    "MaxPool": _pool,
+    "Mul": _binary,
+    "Pad": _pad,
+    "Reshape": _view,
+    "Softmax": _softmax,
+    "Squeeze": _view,
+    "Transpose": _view,
+    "Unsqueeze": _view,
+}
+
+SUPPORTED = frozenset(_CONVERTERS)

@@ -1,0 +1,165 @@
+"""Functions of one int8 tensor: the limits of a ReLU, or 256 values computed by ONNX Runtime.
+
+A function of an int8 value has 256 results, so the C needs neither its formula nor its rounding:
+ONNX Runtime runs the very nodes once over all inputs and the table is equal to it by construction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from onnx import TensorProto, helper, numpy_helper
+
+from hwkd.deploy.to_c.ir import QuantTensor
+from hwkd.deploy.to_c.segment import Constant, Segment
+
+__all__ = ["ELEMENTWISE", "clip_limits", "rescale_table", "table_of"]
+
+ELEMENTWISE = frozenset({
+    "Abs", "Add", "Clip", "Div", "Elu", "Erf", "Exp", "Gelu", "HardSigmoid", "HardSwish",
+    "LeakyRelu", "Log", "Mish", "Mul", "Neg", "Relu", "Sigmoid", "Sqrt", "Sub", "Tanh",
+})  # fmt: skip
+
+_ERRORS_ONLY = 3
+_Array = np.ndarray[Any, Any]
+_Int8Array = np.ndarray[Any, np.dtype[np.int8]]
+
+
+def clip_limits(
+    nodes: Sequence[onnx.NodeProto],
+    arrays: Mapping[str, _Array],
+    constants: Mapping[str, Constant],
+    output: QuantTensor,
+) -> tuple[int, int] | None:
+    """Return the int8 limits that a tail of Relu and Clip puts on `output`.
+
+    Returns:
+        (smallest, largest), or None if another operator is among the nodes.
+    """
+    low, high = -np.inf, np.inf
+    for node in nodes:
+        if node.op_type == "Relu":
+            low, high = max(low, 0.0), max(high, 0.0)
+        elif node.op_type == "Clip":
+            bounds = [_scalar(name, arrays, constants) for name in node.input[1:]]
+            lower = bounds[0] if bounds and bounds[0] is not None else -np.inf
+            upper = bounds[1] if len(bounds) > 1 and bounds[1] is not None else np.inf
+            low, high = (min(max(limit, lower), upper) for limit in (low, high))
+        else:
+            return None
+    return _to_int8(low, output), _to_int8(high, output)
+
+
+def _scalar(
+    name: str, arrays: Mapping[str, _Array], constants: Mapping[str, Constant]
+) -> float | None:
+    if name in arrays:
+        return float(arrays[name].reshape(()))
+    if name in constants:
+        item = constants[name]
+        step = int(item.values.reshape(())) - int(item.zero_point.reshape(-1)[0])
+        return float(np.float32(step) * item.scale[0])
+    return None
+
+
+def _to_int8(value: float, tensor: QuantTensor) -> int:
+    if np.isinf(value):
+        return -128 if value < 0 else 127
+    step = np.rint(np.float32(value) / tensor.scale) + tensor.zero_point
+    return int(np.clip(step, -128, 127))
+
+
+def rescale_table(source: QuantTensor, target: QuantTensor) -> _Int8Array | None:
+    """Return the 256 values that carry `source`'s scale to `target`'s; None if they are equal."""
+    if source.scale == target.scale and source.zero_point == target.zero_point:
+        return None
+    real = (np.arange(-128, 128) - source.zero_point).astype(np.float32) * source.scale
+    steps = np.rint(real / target.scale) + target.zero_point
+    return np.asarray(np.clip(steps, -128, 127), dtype=np.int8)
+
+
+def table_of(segment: Segment, source: QuantTensor) -> _Int8Array:
+    """Run a segment that reads one tensor over its 256 possible values.
+
+    Args:
+        segment: nodes that are all elementwise; none for a change of scale.
+        source: the tensor that it reads.
+
+    Raises:
+        ExportError: if a constant operand is not a scalar.
+    """
+    if not segment.nodes:
+        table = rescale_table(source, segment.output)
+        return np.arange(-128, 128).astype(np.int8) if table is None else table
+    nodes, constants = _scalar_nodes(segment)
+    model = _table_model(nodes, constants, source, segment.output)
+    options = ort.SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY
+    options.add_session_config_entry("session.qdqisint8allowed", "1")
+    session = ort.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    values = np.arange(-128, 128).astype(np.int8)
+    return np.asarray(session.run(None, {"q": values})[0], dtype=np.int8)
+
+
+def _scalar_nodes(segment: Segment) -> tuple[list[onnx.NodeProto], dict[str, _Array]]:
+    """Return copies of the nodes that read "x" instead of the tensor, and their constants."""
+    constants: dict[str, _Array] = {}
+    nodes = []
+    for node in segment.nodes:
+        copy = onnx.NodeProto()
+        copy.CopyFrom(node)
+        for position, name in enumerate(node.input):
+            if name in segment.floats:
+                copy.input[position] = "x"
+            elif name in segment.arrays or name in segment.constants:
+                constants[name] = _scalar_constant(segment, node, name)
+        nodes.append(copy)
+    return nodes, constants
+
+
+def _scalar_constant(segment: Segment, node: onnx.NodeProto, name: str) -> _Array:
+    array = segment.arrays.get(name)
+    if array is None:
+        item = segment.constants[name]
+        steps = item.values.astype(np.int32) - item.zero_point.astype(np.int32).reshape(-1)[0]
+        array = steps.astype(np.float32) * item.scale[0]
+    if array.size != 1:
+        raise segment.refuse(
+            node,
+            f"constant operand of shape {list(array.shape)}; quantise its input or use a scalar",
+        )
+    return np.asarray(array, dtype=np.float32).reshape(())
+
+
+def _table_model(
+    nodes: list[onnx.NodeProto],
+    constants: Mapping[str, _Array],
+    source: QuantTensor,
+    target: QuantTensor,
+) -> onnx.ModelProto:
+    arrays = {
+        "x_scale": np.float32(source.scale),
+        "x_zero": np.int8(source.zero_point),
+        "y_scale": np.float32(target.scale),
+        "y_zero": np.int8(target.zero_point),
+        **constants,
+    }
+    ends = (
+        helper.make_node("DequantizeLinear", ["q", "x_scale", "x_zero"], ["x"]),
+        helper.make_node("QuantizeLinear", [nodes[-1].output[0], "y_scale", "y_zero"], ["y"]),
+    )
+    graph = helper.make_graph(
+        [ends[0], *nodes, ends[1]],
+        "table",
+        [helper.make_tensor_value_info("q", TensorProto.INT8, (256,))],
+        [helper.make_tensor_value_info("y", TensorProto.INT8, (256,))],
+        [numpy_helper.from_array(np.asarray(array), name) for name, array in arrays.items()],
+    )
+    opset = helper.make_opsetid("", 20)
+    return helper.make_model(graph, opset_imports=[opset], ir_version=9)

@@ -1,0 +1,142 @@
+"""int8 ONNX file to a folder of C: checks everything first, then writes the folder in one step."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from hwkd.core.errors import ExportError
+from hwkd.deploy.sessions import open_session, predict
+from hwkd.deploy.to_c.ir import QuantTensor
+from hwkd.deploy.to_c.layout import Places, arrange
+from hwkd.deploy.to_c.memory import plan_memory
+from hwkd.deploy.to_c.project import Project, Sample, project_files
+from hwkd.deploy.to_c.read_qdq import read_qdq
+from hwkd.deploy.to_c.requantise import Rounding
+from hwkd.deploy.to_c.steps import INSTRUCTION_SETS, InstructionSet, build_steps
+
+__all__ = ["build_project", "quantise_values", "write_project"]
+
+_Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
+_Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
+# A folder that holds this file was written by the exporter and may be written again.
+_MARKER = "model.json"
+
+
+def build_project(
+    model_path: Path,
+    *,
+    rounding: Rounding = "float",
+    instruction_sets: Iterable[InstructionSet] = INSTRUCTION_SETS,
+    labels: Sequence[str] = (),
+    sample: _Floats | None = None,
+) -> Project:
+    """Read a model and plan its C; writes nothing.
+
+    Args:
+        model_path: int8 QDQ ONNX file.
+        rounding: of accumulators.
+        instruction_sets: those that the working memory must be large enough for.
+        labels: one for each output, or none.
+        sample: one input without batch for main.c; seeded noise when None.
+
+    Raises:
+        ModelFileError: if the file cannot be read.
+        ExportError: if the model cannot be written as C; names the node.
+    """
+    arranged = arrange(read_qdq(model_path))
+    steps = build_steps(arranged, rounding)
+    graph = arranged.graph
+    source, target = graph.tensors[graph.input], graph.tensors[graph.output]
+    if labels and len(labels) != target.elements:
+        raise ExportError(f"{len(labels)} labels for {target.elements} outputs; give one for each")
+    if sample is None:
+        noise = np.random.default_rng(0).integers(-128, 128, source.shape[1:])
+        sample = ((noise - source.zero_point) * source.scale).astype(np.float32)
+    return Project(
+        arranged=arranged,
+        steps=steps,
+        memory=plan_memory(arranged, steps, instruction_sets),
+        rounding=rounding,
+        labels=tuple(labels),
+        sample=Sample(
+            input=placed(quantise_values(sample, source), arranged.places[source.name]),
+            output=placed(
+                quantise_values(predict(open_session(model_path), sample[None])[0], target),
+                arranged.places[target.name],
+            ),
+        ),
+        source=model_path.name,
+        source_sha256=hashlib.sha256(model_path.read_bytes()).hexdigest(),
+    )
+
+
+def quantise_values(values: _Floats, tensor: QuantTensor) -> _Int8:
+    """Return int8 steps as ONNX Runtime's QuantizeLinear gives them, same shape."""
+    steps = np.rint(values.astype(np.float32) / tensor.scale) + np.float32(tensor.zero_point)
+    return np.asarray(np.clip(steps, -128, 127), dtype=np.int8)
+
+
+def placed(values: _Int8, places: Places) -> _Int8:
+    """Return one sample's values in the order of their places in memory, flat."""
+    flat = np.empty(values.size, np.int8)
+    flat[places.reshape(-1)] = values.reshape(-1)
+    return flat
+
+
+def write_project(project: Project, folder: Path) -> None:
+    """Write the project's files; the folder appears whole or stays as it was.
+
+    Raises:
+        ExportError: if the folder holds other files or cannot be written.
+    """
+    texts = project_files(project)
+    foreign = _foreign_files(folder, set(texts))
+    if foreign:
+        raise ExportError(
+            f"{folder} holds other files ({', '.join(foreign[:3])}), expected an empty or new "
+            "folder; give another --out"
+        )
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        try:
+            for name, text in texts.items():
+                (temporary / name).write_text(text, encoding="utf-8")
+            temporary.chmod(0o755)
+            if folder.exists():
+                shutil.rmtree(folder)
+            temporary.replace(folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        raise ExportError(
+            f"{folder}: cannot write: {error.strerror}; give another --out"
+        ) from error
+
+
+def _foreign_files(folder: Path, ours: set[str]) -> list[str]:
+    """Return names in the folder that an earlier export did not write."""
+    if not folder.exists():
+        return []
+    if not folder.is_dir():
+        return [folder.name]
+    names = {entry.name for entry in folder.iterdir()}
+    if names and _MARKER not in names:
+        return sorted(names)
+    known_suffixes = (".c", ".h", ".o", ".a")
+    build = {"model", "Makefile", "CMakeLists.txt", "README.md", _MARKER}
+    return sorted(
+        name
+        for name in names - ours - build
+        if not (
+            name.startswith(("hwkd_", "model", "main", "libmodel"))
+            and name.endswith(known_suffixes)
+        )
+    )

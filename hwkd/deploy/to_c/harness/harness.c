@@ -1,0 +1,58 @@
+/* Feeds every input to the network and records outputs, ticks and, with MODEL_TRACE, each step. */
+#include "harness.h"
+
+#include <string.h>
+
+#include "model.h"
+
+#ifdef MODEL_TRACE
+
+static uint32_t last_ticks;
+static uint32_t overhead_ticks;
+
+void model_after_step(int32_t step, const int8_t *output, int32_t bytes);
+
+void model_after_step(int32_t step, const int8_t *output, int32_t bytes)
+{
+    const uint32_t ticks = platform_ticks() - last_ticks - overhead_ticks;
+    (void)step;
+    platform_write(HARNESS_TRACE, &ticks, sizeof ticks);
+    platform_write(HARNESS_TRACE, output, (uint32_t)bytes);
+    last_ticks = platform_ticks();
+}
+
+static void start_clock(void)
+{
+    last_ticks = platform_ticks();
+    overhead_ticks = platform_ticks() - last_ticks;
+    last_ticks = platform_ticks();
+}
+
+#else
+
+static void start_clock(void)
+{
+}
+
+#endif
+
+int harness_main(void)
+{
+    static int8_t input[MODEL_INPUT_BYTES];
+    uint32_t empty, stack;
+    model_init();
+    while (platform_read(input, sizeof input)) {
+        memcpy(model_input(), input, sizeof input);
+        start_clock();
+        const uint32_t before = platform_ticks();
+        empty = platform_ticks() - before;
+        const uint32_t start = platform_ticks();
+        platform_run_model();
+        const uint32_t ticks = platform_ticks() - start - empty;
+        platform_write(HARNESS_OUTPUTS, model_output(), MODEL_OUTPUT_BYTES);
+        platform_write(HARNESS_OUTPUTS, &ticks, sizeof ticks);
+    }
+    stack = platform_stack_bytes();
+    platform_write(HARNESS_STACK, &stack, sizeof stack);
+    return 0;
+}

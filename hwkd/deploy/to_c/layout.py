@@ -1,0 +1,266 @@
+"""Decides where each element of each tensor lies, so that as little as possible is moved.
+
+`places[name]` has the tensor's logical shape; its values are offsets in memory. A reshape or a
+transpose is then the same reshape or transpose of the offsets and costs nothing at run time.
+Convolutions want channels last; what an operator cannot read as it lies is copied by a `Relayout`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from hwkd.core.errors import ExportError
+from hwkd.deploy.to_c.ir import (
+    Binary,
+    Conv,
+    FullyConnected,
+    MatMul,
+    Op,
+    Pool,
+    QuantGraph,
+    QuantTensor,
+    Relayout,
+    Softmax,
+    Table,
+    View,
+)
+
+__all__ = ["Arranged", "Places", "arrange", "channels_last", "loop_nest", "row_major", "strides_of"]
+
+Places: TypeAlias = np.ndarray[Any, np.dtype[np.intp]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arranged:
+    """A graph whose tensors have addresses inside their buffers.
+
+    Attributes:
+        graph: with copies put in and views taken out.
+        places: tensor -> offset of every element.
+        buffer_of: tensor -> tensor whose buffer it lies in; a view lies in its source's.
+    """
+
+    graph: QuantGraph
+    places: Mapping[str, Places]
+    buffer_of: Mapping[str, str]
+
+
+def row_major(shape: tuple[int, ...]) -> Places:
+    """Return offsets in the order of the logical indices."""
+    return np.arange(int(np.prod(shape))).reshape(shape)
+
+
+def channels_last(shape: tuple[int, ...]) -> Places:
+    """Return offsets with axis 1 fastest: NHWC for [1, C, H, W]; row-major below three axes."""
+    if len(shape) < 3:
+        return row_major(shape)
+    moved = (shape[0], *shape[2:], shape[1])
+    return np.moveaxis(row_major(moved), -1, 1)
+
+
+def strides_of(places: Places) -> tuple[int, ...] | None:
+    """Return the offset step of each axis, None if some axis has no constant step or offset."""
+    strides = []
+    for axis, size in enumerate(places.shape):
+        line = places[tuple(slice(None) if i == axis else 0 for i in range(places.ndim))]
+        strides.append(int(line[1] - line[0]) if size > 1 else 0)
+    expected = np.zeros((), dtype=np.intp)
+    for size, stride in zip(places.shape, strides, strict=True):
+        expected = np.add.outer(expected, np.arange(size) * stride)
+    return tuple(strides) if np.array_equal(expected, places) else None
+
+
+def loop_nest(source: Places, target: Places) -> list[tuple[int, int, int]] | None:
+    """Write a copy as nested loops.
+
+    Args:
+        source: offsets to read, any shape.
+        target: offsets to write, as many.
+
+    Returns:
+        (count, source step, target step), outermost first; None if it is not a regular nest.
+    """
+    order = np.argsort(target, axis=None)
+    steps = np.stack([source.reshape(-1)[order], target.reshape(-1)[order]], axis=1)
+    loops: list[tuple[int, int, int]] = []
+    while len(steps) > 1:
+        step = steps[1] - steps[0]
+        breaks = np.nonzero((np.diff(steps, axis=0) != step).any(axis=1))[0]
+        count = int(breaks[0]) + 1 if breaks.size else len(steps)
+        if len(steps) % count:
+            return None
+        blocks = steps.reshape(-1, count, 2)
+        if (np.diff(blocks, axis=1) != step).any():
+            return None
+        loops.append((count, int(step[0]), int(step[1])))
+        steps = blocks[:, 0]
+    return loops[::-1]
+
+
+def arrange(graph: QuantGraph) -> Arranged:
+    """Choose an arrangement for every tensor and put in the copies that it takes.
+
+    Raises:
+        ExportError: if an operator's operand cannot be arranged for its kernel.
+    """
+    return _Arranger(graph).run()
+
+
+def _wishes(graph: QuantGraph) -> dict[str, Places]:
+    """Return, from back to front, how consumers would like tensors to lie."""
+    wishes: dict[str, Places] = {}
+    for op in reversed(graph.ops):
+        source = graph.tensors[op.inputs[0]]
+        wish = wishes.get(op.output)
+        if isinstance(op, Conv | Pool):
+            wish = channels_last(source.shape)
+        elif isinstance(op, View) and wish is not None:
+            wish = _undo(op, wish, source)
+        elif not isinstance(op, Table | Binary | Softmax):
+            wish = None
+        if wish is not None:
+            wishes.setdefault(source.name, wish)
+            if isinstance(op, Binary) and graph.tensors[op.inputs[1]].shape == source.shape:
+                wishes.setdefault(op.inputs[1], wish)
+    return wishes
+
+
+def _undo(op: View, places: Places, source: QuantTensor) -> Places:
+    if op.permutation is None:
+        return places.reshape(source.shape)
+    return places.transpose(np.argsort(op.permutation))
+
+
+class _Arranger:
+    def __init__(self, graph: QuantGraph) -> None:
+        self._graph = graph
+        self._wishes = _wishes(graph)
+        self._tensors = dict(graph.tensors)
+        self._places: dict[str, Places] = {}
+        self._buffer_of: dict[str, str] = {}
+        self._ops: list[Op] = []
+
+    def run(self) -> Arranged:
+        source = self._tensors[self._graph.input]
+        self._put(source.name, self._wishes.get(source.name, channels_last(source.shape)))
+        for name in self._graph.constants:
+            shape = self._tensors[name].shape
+            self._put(name, self._wishes.get(name, channels_last(shape)))
+        for op in self._graph.ops:
+            if isinstance(op, View):
+                self._view(op)
+            else:
+                placed = self._placed(op)
+                self._ops.append(placed)
+        output = self._readable_output()
+        graph = replace(self._graph, ops=tuple(self._ops), tensors=self._tensors, output=output)
+        return Arranged(graph=graph, places=self._places, buffer_of=self._buffer_of)
+
+    def _put(self, name: str, places: Places) -> None:
+        self._places[name] = places
+        self._buffer_of[name] = name
+
+    def _view(self, op: View) -> None:
+        places = self._places[op.inputs[0]]
+        shape = self._tensors[op.output].shape
+        moved = (
+            places.reshape(shape) if op.permutation is None else places.transpose(op.permutation)
+        )
+        self._places[op.output] = moved
+        self._buffer_of[op.output] = self._buffer_of[op.inputs[0]]
+
+    def _placed(self, op: Op) -> Op:
+        """Return the operator with inputs that lie right; gives its output a place."""
+        shape = self._tensors[op.output].shape
+        if isinstance(op, Conv | Pool):
+            op = self._reading(op, 0, channels_last(self._tensors[op.inputs[0]].shape))
+            self._put(op.output, channels_last(shape))
+        elif isinstance(op, FullyConnected):
+            if self._tensors[op.inputs[0]].elements != op.weights.shape[1]:
+                op = self._reading(op, 0, row_major(self._tensors[op.inputs[0]].shape))
+            self._put(op.output, row_major(shape))
+        elif isinstance(op, MatMul):
+            op = self._with_strides(op)
+        elif isinstance(op, Binary):
+            op = self._binary(op)
+        elif isinstance(op, Softmax):
+            op = self._softmax(op)
+        elif isinstance(op, Table):
+            self._put(op.output, self._places[op.inputs[0]])
+        else:
+            self._put(op.output, self._wishes.get(op.output, channels_last(shape)))
+        return op
+
+    def _reading(self, op: Any, position: int, wanted: Places) -> Any:
+        """Return the operator reading operand `position` arranged as `wanted`."""
+        name = op.inputs[position]
+        if np.array_equal(self._places[name], wanted):
+            return op
+        if name in self._graph.constants and name not in self._wishes:
+            self._places[name] = wanted
+            return op
+        copy = f"{name}@{len(self._ops)}"
+        self._tensors[copy] = replace(self._tensors[name], name=copy)
+        self._ops.append(Relayout(name=f"{op.name}_relayout", inputs=(name,), output=copy))
+        self._put(copy, wanted)
+        inputs = (*op.inputs[:position], copy, *op.inputs[position + 1 :])
+        return replace(op, inputs=inputs)
+
+    def _with_strides(self, op: MatMul) -> MatMul:
+        for position, name in enumerate(op.inputs):
+            if strides_of(as_matrices(self._places[name])) is None:
+                op = self._reading(op, position, row_major(self._tensors[name].shape))
+        shape = self._tensors[op.output].shape
+        wish = self._wishes.get(op.output)
+        if wish is None or strides_of(as_matrices(wish)) is None:
+            wish = row_major(shape)
+        self._put(op.output, wish)
+        return op
+
+    def _binary(self, op: Binary) -> Binary:
+        whole, other = (self._tensors[name] for name in op.inputs)
+        if other.shape == whole.shape:
+            op = self._reading(op, 1, self._places[whole.name])
+        elif other.elements > 1:
+            op = self._reading(op, 0, channels_last(whole.shape))
+            op = self._reading(op, 1, row_major(other.shape))
+        self._put(op.output, self._places[op.inputs[0]])
+        return op
+
+    def _softmax(self, op: Softmax) -> Softmax:
+        name = op.inputs[0]
+        if strides_of(as_vectors(self._places[name], op.axis)) is None:
+            op = self._reading(op, 0, row_major(self._tensors[name].shape))
+            if strides_of(as_vectors(self._places[op.inputs[0]], op.axis)) is None:
+                raise ExportError(
+                    f"node {op.name!r} (Softmax): axis {op.axis} of shape "
+                    f"{list(self._tensors[name].shape)}; only the channels or the last axis"
+                )
+        self._put(op.output, self._places[op.inputs[0]])
+        return op
+
+    def _readable_output(self) -> str:
+        """Return the output's name, copied to an order that a firmware can name."""
+        name = self._graph.output
+        shape = self._tensors[name].shape
+        places = self._places[name]
+        if any(
+            np.array_equal(places, wanted) for wanted in (row_major(shape), channels_last(shape))
+        ):
+            return name
+        op = self._reading(Relayout(name="output", inputs=(name,), output=""), 0, row_major(shape))
+        return str(op.inputs[0])
+
+
+def as_matrices(places: Places) -> Places:
+    """Return offsets as [batch, rows, columns]."""
+    return places.reshape(-1, *places.shape[-2:])
+
+
+def as_vectors(places: Places, axis: int) -> Places:
+    """Return offsets as [vectors, length] for a reduction over `axis`."""
+    return np.moveaxis(places, axis, -1).reshape(-1, places.shape[axis])

@@ -1,0 +1,113 @@
+"""Lifetimes of buffers, sharing of places, and the arena that follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from hwkd.deploy.to_c.arena import ArenaPlan, Buffer, plan_arena
+from hwkd.deploy.to_c.layout import Arranged
+from hwkd.deploy.to_c.steps import InstructionSet, Step
+
+__all__ = ["Memory", "plan_memory"]
+
+# Kernels read inputs in groups of 4 bytes; the last group may reach 3 bytes behind its tensor.
+_SLACK_BYTES = 8
+_INPUT_STEP = -1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """Where everything lies.
+
+    Attributes:
+        offsets: tensor -> first byte in the arena.
+        scratch_offsets: for each step the first byte of its working memory, 0 where it needs none.
+        arena_bytes: size of the arena.
+    """
+
+    offsets: Mapping[str, int]
+    scratch_offsets: tuple[int, ...]
+    arena_bytes: int
+
+
+def plan_memory(
+    arranged: Arranged, steps: Sequence[Step], instruction_sets: Iterable[InstructionSet]
+) -> Memory:
+    """Plan the arena.
+
+    Args:
+        arranged: the graph with its views resolved.
+        steps: in execution order.
+        instruction_sets: scratch is large enough for each of them.
+    """
+    wanted = tuple(instruction_sets)
+    scratch = [max(step.scratch_bytes[name] for name in wanted) for step in steps]
+    roots = _shared_buffers(arranged, steps)
+    buffers = _tensor_buffers(arranged, steps, roots)
+    buffers += [
+        Buffer(name=f"scratch {index}", size_bytes=size, first_step=index, last_step=index)
+        for index, size in enumerate(scratch)
+        if size
+    ]
+    plan: ArenaPlan = plan_arena(buffers)
+    return Memory(
+        offsets={name: plan.offsets[root] for name, root in roots.items()},
+        scratch_offsets=tuple(plan.offsets.get(f"scratch {i}", 0) for i in range(len(steps))),
+        arena_bytes=plan.size_bytes + _SLACK_BYTES,
+    )
+
+
+def _last_reads(arranged: Arranged, steps: Sequence[Step]) -> dict[str, int]:
+    """Return buffer -> last step that reads it; the output is read after the last step."""
+    last: dict[str, int] = {}
+    for index, step in enumerate(steps):
+        for name in step.inputs:
+            last[arranged.buffer_of[name]] = index
+    last[arranged.buffer_of[arranged.graph.output]] = len(steps)
+    return last
+
+
+def _shared_buffers(arranged: Arranged, steps: Sequence[Step]) -> dict[str, str]:
+    """Return tensor -> buffer, an elementwise output taking the place of a dying input."""
+    last = _last_reads(arranged, steps)
+    taken: dict[str, str] = {}
+    constants = arranged.graph.constants
+
+    def root(name: str) -> str:
+        buffer = arranged.buffer_of[name]
+        return root(taken[buffer]) if buffer in taken else buffer
+
+    ends = dict(last)
+    for index, step in enumerate(steps):
+        for name in step.may_overwrite:
+            buffer = root(name) if name not in constants else ""
+            if buffer and ends.get(buffer) == index:
+                taken[arranged.buffer_of[step.output]] = buffer
+                ends[buffer] = last.get(step.output, index)
+                break
+    used = {name for step in steps for name in (*step.inputs, step.output)}
+    used |= {arranged.graph.input, arranged.graph.output}
+    return {name: root(name) for name in used}
+
+
+def _tensor_buffers(
+    arranged: Arranged, steps: Sequence[Step], roots: Mapping[str, str]
+) -> list[Buffer]:
+    first: dict[str, int] = {roots[arranged.graph.input]: _INPUT_STEP}
+    last: dict[str, int] = {}
+    for index, step in enumerate(steps):
+        first.setdefault(roots[step.output], index)
+        last[roots[step.output]] = index
+        for name in step.inputs:
+            last[roots[name]] = index
+    last[roots[arranged.graph.output]] = len(steps)
+    return [
+        Buffer(
+            name=name,
+            size_bytes=arranged.graph.tensors[name].elements,
+            first_step=start,
+            last_step=last.get(name, start),
+        )
+        for name, start in first.items()
+    ]

@@ -1,0 +1,234 @@
+"""Writes the C project: model, kernels, build files, recorded sample and instructions."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from string import Template
+from typing import Any
+
+import numpy as np
+
+from hwkd.deploy.to_c.ir import QuantTensor
+from hwkd.deploy.to_c.layout import Arranged, Places, channels_last, row_major
+from hwkd.deploy.to_c.memory import Memory
+from hwkd.deploy.to_c.requantise import Rounding, float_literal
+from hwkd.deploy.to_c.steps import Step
+
+__all__ = ["Project", "Sample", "project_files", "tensor_layout"]
+
+_HEADERS = ("hwkd_kernels.h", "hwkd_requantise.h", "hwkd_dsp.h", "hwkd_dense.h")
+_BYTES_PER_LINE = 24
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One input and what ONNX Runtime makes of it, int8, in the order of the C buffers.
+
+    Attributes:
+        input: flat.
+        output: flat.
+    """
+
+    input: np.ndarray[Any, np.dtype[np.int8]]
+    output: np.ndarray[Any, np.dtype[np.int8]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """Everything that the files are written from.
+
+    Attributes:
+        arranged: the graph.
+        steps: in execution order.
+        memory: where tensors lie.
+        rounding: of accumulators.
+        labels: name of each output, or empty.
+        sample: recorded for main.c.
+        source: name of the ONNX file.
+        source_sha256: of its bytes.
+    """
+
+    arranged: Arranged
+    steps: tuple[Step, ...]
+    memory: Memory
+    rounding: Rounding
+    labels: tuple[str, ...]
+    sample: Sample
+    source: str
+    source_sha256: str
+
+    @property
+    def input(self) -> QuantTensor:
+        """The tensor that the application fills."""
+        return self.arranged.graph.tensors[self.arranged.graph.input]
+
+    @property
+    def output(self) -> QuantTensor:
+        """The tensor that it reads."""
+        return self.arranged.graph.tensors[self.arranged.graph.output]
+
+    @property
+    def kernels(self) -> tuple[str, ...]:
+        """Kernel source files, without suffix, sorted."""
+        return tuple(sorted({name for step in self.steps for name in step.kernels}))
+
+
+def project_files(project: Project) -> dict[str, str]:
+    """Return file name -> text of the whole project."""
+    texts = {name: _kernel_text(name) for name in _HEADERS}
+    texts |= {f"{name}.c": _kernel_text(f"{name}.c") for name in project.kernels}
+    sources = ["model.c", *(f"{name}.c" for name in project.kernels)]
+    values = {
+        "arena_bytes": str(project.memory.arena_bytes),
+        "arena_in_kib": f"{project.memory.arena_bytes / 1024:.1f} KiB",
+        "rounding": project.rounding.upper(),
+        "source": project.source,
+        "source_sha256": project.source_sha256,
+        "sources": " ".join(sources),
+        "source_lines": "\n    ".join(sources),
+        "macs": str(project.arranged.graph.macs),
+        **_interface(project),
+        **_model_values(project),
+    }
+    for name in (
+        "hwkd_config.h", "model.h", "model.c", "main.c", "Makefile", "CMakeLists.txt", "README.md",
+    ):  # fmt: skip
+        texts[name] = Template(_template(name)).substitute(values)
+    texts["model_sample.h"] = _sample_text(project.sample)
+    texts["model.json"] = json.dumps(_description(project), indent=2) + "\n"
+    return texts
+
+
+def _kernel_text(name: str) -> str:
+    return (files("hwkd.deploy.to_c") / "kernels" / name).read_text(encoding="utf-8")
+
+
+def _template(name: str) -> str:
+    path = files("hwkd.deploy.to_c") / "templates" / f"{name}.in"
+    return path.read_text(encoding="utf-8")
+
+
+def tensor_layout(places: Places) -> str:
+    """Name the order of a tensor's bytes: "NCHW"-like for row-major, "NHWC" for channels last."""
+    if np.array_equal(places, row_major(places.shape)):
+        return "row-major"
+    if np.array_equal(places, channels_last(places.shape)):
+        return "channels-last"
+    axes = np.argsort([-abs(step) for step in _steps(places)], kind="stable")
+    return "axes " + " ".join(str(int(axis)) for axis in axes)
+
+
+def _steps(places: Places) -> Sequence[int]:
+    lines = np.moveaxis(places, range(places.ndim), range(places.ndim))
+    return [
+        int(lines.take(1, axis=axis).min() - lines.min()) if size > 1 else 0
+        for axis, size in enumerate(lines.shape)
+    ]
+
+
+def _interface(project: Project) -> Mapping[str, str]:
+    """Return what model.h and the README say about input and output."""
+    labels = project.labels or tuple(f"output {i}" for i in range(project.output.elements))
+    values = {"labels": ", ".join(_c_string(label) for label in labels)}
+    for role, tensor in (("input", project.input), ("output", project.output)):
+        values |= {
+            f"{role}_bytes": str(tensor.elements),
+            f"{role}_scale": float_literal(tensor.scale),
+            f"{role}_zero": str(tensor.zero_point),
+            f"{role}_shape": " x ".join(str(size) for size in tensor.shape[1:]),
+            f"{role}_layout": tensor_layout(project.arranged.places[tensor.name]),
+        }
+    return values
+
+
+def _model_values(project: Project) -> Mapping[str, str]:
+    offsets, tensors = project.memory.offsets, project.arranged.graph.tensors
+    definitions, statements = [], []
+    for index, step in enumerate(project.steps):
+        title = f"/* {index}: {_comment(step.name)} ({step.kind}) */"
+        definitions.append("\n".join([title, *step.constants.definitions]))
+        fields = {name: f"arena + {offsets[name]}" for name in step.inputs}
+        fields["out"] = f"arena + {offsets[step.output]}"
+        fields["scratch"] = f"arena + {project.memory.scratch_offsets[index]}"
+        lines = [title, *(_filled(call, fields) for call in step.calls)]
+        size = tensors[step.output].elements
+        lines.append(f"MODEL_AFTER_STEP({index}, {fields['out']}, {size});")
+        statements.append("\n".join(f"    {line}" for line in lines))
+    return {
+        "definitions": "\n\n".join(definitions),
+        "statements": "\n".join(statements),
+        "step_count": str(len(project.steps)),
+        "input_offset": str(offsets[project.input.name]),
+        "output_offset": str(offsets[project.output.name]),
+    }
+
+
+def _filled(call: str, fields: Mapping[str, str]) -> str:
+    return re.sub(r"\{([^{}]+)\}", lambda match: fields[match.group(1)], call)
+
+
+def _comment(text: str) -> str:
+    return text.replace("*/", "* /").replace("\n", " ")
+
+
+def _c_string(text: str) -> str:
+    return json.dumps(text).replace("??", "?\\?")
+
+
+def _sample_text(sample: Sample) -> str:
+    arrays = []
+    for name, values in (
+        ("model_sample_input", sample.input),
+        ("model_sample_output", sample.output),
+    ):
+        lines = [
+            ", ".join(str(int(value)) for value in values[start : start + _BYTES_PER_LINE])
+            for start in range(0, len(values), _BYTES_PER_LINE)
+        ]
+        body = "".join(f"    {line},\n" for line in lines)
+        arrays.append(f"static const int8_t {name}[{len(values)}] = {{\n{body}}};\n")
+    head = "/* One input and the output that ONNX Runtime gives for it. */\n#include <stdint.h>\n\n"
+    return head + "\n".join(arrays)
+
+
+def _description(project: Project) -> dict[str, Any]:
+    """Return what model.json holds."""
+    graph, memory = project.arranged.graph, project.memory
+    ends = {
+        role: {
+            "name": tensor.name,
+            "shape": list(tensor.shape),
+            "layout": tensor_layout(project.arranged.places[tensor.name]),
+            "scale": float(tensor.scale),
+            "zero_point": tensor.zero_point,
+            "bytes": tensor.elements,
+        }
+        for role, tensor in (("input", project.input), ("output", project.output))
+    }
+    return {
+        "schema_version": 1,
+        "source": project.source,
+        "source_sha256": project.source_sha256,
+        "rounding": project.rounding,
+        "macs": graph.macs,
+        "arena_bytes": memory.arena_bytes,
+        "labels": list(project.labels),
+        **ends,
+        "steps": [
+            {
+                "index": index,
+                "name": step.name,
+                "kind": step.kind,
+                "macs": step.macs,
+                "output": step.output,
+                "output_offset": memory.offsets[step.output],
+                "output_bytes": graph.tensors[step.output].elements,
+                "scratch_bytes": dict(step.scratch_bytes),
+            }
+            for index, step in enumerate(project.steps)
+        ],
+    }

@@ -1,0 +1,425 @@
+"""Turns arranged operators into steps: the constants, the kernel call and the memory of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from hwkd.core.errors import ExportError
+from hwkd.deploy.to_c.c_text import Constants, struct
+from hwkd.deploy.to_c.ir import (
+    Binary,
+    Concat,
+    Conv,
+    FullyConnected,
+    MatMul,
+    Op,
+    Pad,
+    Pool,
+    QuantTensor,
+    Relayout,
+    Softmax,
+    Table,
+    op_macs,
+)
+from hwkd.deploy.to_c.layout import Arranged, as_matrices, as_vectors, loop_nest, strides_of
+from hwkd.deploy.to_c.pack import folded_bias, packed_dense, plain_grouped, rows_of_inputs
+from hwkd.deploy.to_c.requantise import Rounding, channel_fields, float_literal, sum_fields
+
+__all__ = ["INSTRUCTION_SETS", "InstructionSet", "Step", "build_steps"]
+
+InstructionSet: TypeAlias = Literal["portable", "dsp"]
+INSTRUCTION_SETS: tuple[InstructionSet, ...] = ("portable", "dsp")
+
+_INT16_BYTES = 2
+_PIXELS_AT_ONCE = {"portable": 2, "dsp": 4}
+_LANES = 4
+_COPY_LOOPS = 5
+# An int8 product is at most 128 * 255 with the zero point taken out.
+_LARGEST_PRODUCT = 128 * 255
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One operator as C.
+
+    Attributes:
+        name: of the ONNX node.
+        kind: operator class, for people.
+        constants: definitions that go before the code.
+        calls: C statements with the fields {in0}, {in1}, ..., {out} and {scratch}.
+        kernels: source files needed, without suffix.
+        inputs: tensors in the arena that it reads.
+        output: tensor that it writes.
+        scratch_bytes: working memory for each instruction set.
+        may_overwrite: inputs whose place the output may take.
+        macs: multiply-accumulates.
+    """
+
+    name: str
+    kind: str
+    constants: Constants
+    calls: tuple[str, ...]
+    kernels: frozenset[str]
+    inputs: tuple[str, ...]
+    output: str
+    scratch_bytes: dict[InstructionSet, int]
+    may_overwrite: tuple[str, ...] = ()
+    macs: int = 0
+
+
+def build_steps(arranged: Arranged, rounding: Rounding) -> tuple[Step, ...]:
+    """Return the steps of a graph in execution order.
+
+    Raises:
+        ExportError: if a scale or a copy is outside what the kernels can do.
+    """
+    return tuple(
+        _Builder(arranged, rounding, index, op).step()
+        for index, op in enumerate(arranged.graph.ops)
+    )
+
+
+class _Builder:
+    """Builds one step; used once."""
+
+    def __init__(self, arranged: Arranged, rounding: Rounding, index: int, op: Op) -> None:
+        self._arranged = arranged
+        self._rounding = rounding
+        self._index = index
+        self._op = op
+        self._constants = Constants()
+        self._calls: list[str] = []
+        self._kernels: set[str] = set()
+        self._scratch: dict[InstructionSet, int] = {}
+        self._may_overwrite: tuple[str, ...] = ()
+
+    def step(self) -> Step:
+        build: dict[type, Callable[[Any], None]] = {
+            Conv: self._conv,
+            FullyConnected: self._fully_connected,
+            MatMul: self._matmul,
+            Binary: self._binary,
+            Pool: self._pool,
+            Softmax: self._softmax,
+            Table: self._table,
+            Concat: self._concat,
+            Pad: self._pad,
+            Relayout: self._relayout,
+        }
+        op = self._op
+        build[type(op)](op)
+        self._limits(getattr(op, "output_range", (-128, 127)))
+        constants = self._arranged.graph.constants
+        return Step(
+            name=op.name,
+            kind=type(op).__name__,
+            constants=self._constants,
+            calls=tuple(self._calls),
+            kernels=frozenset(self._kernels),
+            inputs=tuple(name for name in op.inputs if name not in constants),
+            output=op.output,
+            scratch_bytes={name: self._scratch.get(name, 0) for name in INSTRUCTION_SETS},
+            may_overwrite=self._may_overwrite,
+            macs=op_macs(op, self._arranged.graph),
+        )
+
+    def _tensor(self, name: str) -> QuantTensor:
+        return self._arranged.graph.tensors[name]
+
+    def _symbol(self, kind: str) -> str:
+        return f"{kind}_{self._index}"
+
+    def _call(self, kernel: str, function: str, arguments: str) -> None:
+        self._kernels.add(kernel)
+        self._calls.append(f"hwkd_run_{function}({arguments});")
+
+    def _operand(self, position: int) -> str:
+        """Return how a call names an operand: a place in the arena or a constant array."""
+        name = self._op.inputs[position]
+        values = self._arranged.graph.constants.get(name)
+        if values is None:
+            return f"{{{name}}}"
+        placed = np.empty(values.size, np.int8)
+        placed[self._arranged.places[name].reshape(-1)] = values.reshape(-1)
+        return self._constants.int8(self._symbol("operand"), placed)
+
+    def _limits(self, limits: tuple[int, int]) -> None:
+        if limits == (-128, 127):
+            return
+        elements = self._tensor(self._op.output).elements
+        self._call("hwkd_elementwise", "limits", f"{limits[0]}, {limits[1]}, {elements}, {{out}}")
+
+    def _channels(self, op: Conv | FullyConnected, depth: int) -> str:
+        source, target = self._tensor(op.inputs[0]), self._tensor(op.output)
+        biases = folded_bias(op, source.zero_point)
+        scales = (source.scale * op.weight_scales).astype(np.float32) / target.scale
+        rows = []
+        for bias, raw_bias, scale in zip(biases, op.bias, scales, strict=True):
+            largest = depth * _LARGEST_PRODUCT + abs(int(raw_bias))
+            fields = channel_fields(np.float32(scale), self._rounding, largest=largest)
+            rows.append(f"{bias}, {fields}")
+        return self._constants.structs("hwkd_channel", self._symbol("channels"), rows)
+
+    def _scale(self, value: np.float32, largest: int) -> str:
+        return f"{{0, {channel_fields(np.float32(value), self._rounding, largest=largest)}}}"
+
+    def _conv(self, op: Conv) -> None:
+        source, target = self._tensor(op.inputs[0]), self._tensor(op.output)
+        geometry = {
+            "in_height": source.shape[2], "in_width": source.shape[3],
+            "in_channels": source.shape[1],
+            "out_height": target.shape[2], "out_width": target.shape[3],
+            "out_channels": target.shape[1],
+            "kernel_height": op.kernel[0], "kernel_width": op.kernel[1],
+            "stride_height": op.stride[0], "stride_width": op.stride[1],
+            "dilation_height": op.dilation[0], "dilation_width": op.dilation[1],
+            "pad_top": op.pads[0], "pad_left": op.pads[1],
+        }  # fmt: skip
+        if op.groups == 1:
+            self._dense(op, geometry)
+        else:
+            self._grouped(op, geometry)
+
+    def _dense(self, op: Conv | FullyConnected, geometry: dict[str, int]) -> None:
+        rows = rows_of_inputs(op, self._arranged.places[op.inputs[0]])
+        inputs = rows.shape[1]
+        depth = inputs + -inputs % 4
+        layer = struct(
+            weights=self._constants.int8(self._symbol("weights"), packed_dense(rows)),
+            channels=self._channels(op, inputs),
+            **geometry,
+            depth=depth,
+            in_zero=self._tensor(op.inputs[0]).zero_point,
+            out_zero=self._tensor(op.output).zero_point,
+        )
+        name = self._constants.struct("hwkd_conv", self._symbol("layer"), layer)
+        pixels = geometry["out_height"] * geometry["out_width"]
+        is_pointwise = inputs == geometry["in_channels"] and all(
+            geometry[f"stride_{axis}"] == 1 and geometry[f"out_{axis}"] == geometry[f"in_{axis}"]
+            for axis in ("height", "width")
+        )
+        kernel = "pointwise" if is_pointwise else "conv"
+        if is_pointwise and pixels == 1:
+            kernel = "fully_connected"
+        lanes = 4 if pixels > 2 else 1
+        self._scratch["dsp"] = _INT16_BYTES * depth * (1 if kernel == "fully_connected" else lanes)
+        if kernel == "conv":
+            self._scratch["dsp"] = _INT16_BYTES * depth * _PIXELS_AT_ONCE["dsp"] + depth
+            self._scratch["portable"] = depth * _PIXELS_AT_ONCE["portable"]
+        self._call(f"hwkd_{kernel}", kernel, f"&{name}, {self._operand(0)}, {{out}}, {{scratch}}")
+
+    def _fully_connected(self, op: FullyConnected) -> None:
+        source = self._tensor(op.inputs[0])
+        outputs, inputs = op.weights.shape
+        rows = source.elements // inputs
+        self._dense(
+            op,
+            {
+                "in_height": 1, "in_width": rows, "in_channels": inputs,
+                "out_height": 1, "out_width": rows, "out_channels": outputs,
+                "kernel_height": 1, "kernel_width": 1, "stride_height": 1, "stride_width": 1,
+                "dilation_height": 1, "dilation_width": 1, "pad_top": 0, "pad_left": 0,
+            },
+        )  # fmt: skip
+
+    def _grouped(self, op: Conv, geometry: dict[str, int]) -> None:
+        is_depthwise = op.groups == geometry["in_channels"] == geometry[
+            "out_channels"
+        ] and op.dilation == (1, 1)
+        inputs = int(op.weights[0].size)
+        layer = struct(
+            weights=self._constants.int8(self._symbol("weights"), plain_grouped(op)),
+            channels=self._channels(op, inputs),
+            **geometry,
+            groups=op.groups,
+            in_zero=self._tensor(op.inputs[0]).zero_point,
+            out_zero=self._tensor(op.output).zero_point,
+        )
+        name = self._constants.struct("hwkd_grouped_conv", self._symbol("layer"), layer)
+        if not is_depthwise:
+            arguments = f"&{name}, {self._operand(0)}, {{out}}"
+            self._call("hwkd_grouped_conv", "grouped_conv", arguments)
+            return
+        height, width = op.kernel
+        span = (geometry["out_width"] - 1) * op.stride[1] + width
+        row = (max(span, geometry["pad_left"] + geometry["in_width"]) + 3) // 2 * 2
+        filters = height * ((width + 1) // 2 + width // 2 + 1)
+        self._scratch["dsp"] = _LANES * (_INT16_BYTES * height * row + 4 * filters)
+        arguments = f"&{name}, {self._operand(0)}, {{out}}, {{scratch}}"
+        self._call("hwkd_depthwise", "depthwise", arguments)
+
+    def _matmul(self, op: MatMul) -> None:
+        tensors = [self._tensor(name) for name in (*op.inputs, op.output)]
+        places = [as_matrices(self._arranged.places[tensor.name]) for tensor in tensors]
+        strides = [strides_of(item) for item in places]
+        assert all(item is not None for item in strides)
+        (batch, rows, depth), columns = places[0].shape, places[1].shape[2]
+        fields: dict[str, int | str] = {
+            "batch": batch, "rows": rows, "depth": depth, "columns": columns,
+        }  # fmt: skip
+        names = (
+            ("a_batch", "a_row", "a_depth"),
+            ("b_batch", "b_depth", "b_column"),
+            ("c_batch", "c_row", "c_column"),
+        )
+        for group, steps in zip(names, strides, strict=True):
+            fields.update(zip(group, steps or (), strict=True))
+        scale = np.float32(tensors[0].scale * tensors[1].scale) / tensors[2].scale
+        fields["scale"] = self._scale(scale, depth * 255 * 255)
+        for letter, tensor in zip("abc", tensors, strict=True):
+            fields[f"{letter}_zero"] = tensor.zero_point
+        name = self._constants.struct("hwkd_matmul", self._symbol("layer"), struct(**fields))
+        arguments = f"&{name}, {self._operand(0)}, {self._operand(1)}, {{out}}"
+        self._call("hwkd_matmul", "matmul", arguments)
+
+    def _binary(self, op: Binary) -> None:
+        whole, other = (self._tensor(name) for name in op.inputs)
+        target = self._tensor(op.output)
+        if other.elements == 1 and whole.elements > 1:
+            self._scalar_operand(op, whole, other, target)
+            return
+        fields: dict[str, int | str] = {"elements": whole.elements, "channels": other.elements}
+        if op.kind == "add":
+            fields["sum"] = f"{{{sum_fields(whole, other, target, self._rounding)}}}"
+        else:
+            scale = np.float32(whole.scale * other.scale) / target.scale
+            fields["scale"] = self._scale(np.float32(scale), 255 * 255)
+            fields.update(
+                a_zero=whole.zero_point, b_zero=other.zero_point, out_zero=target.zero_point
+            )
+        name = self._constants.struct(f"hwkd_{op.kind}", self._symbol("layer"), struct(**fields))
+        arguments = f"&{name}, {self._operand(0)}, {self._operand(1)}, {{out}}"
+        self._call("hwkd_elementwise", op.kind, arguments)
+        same = tuple(item.name for item in (whole, other) if item.elements == target.elements)
+        self._may_overwrite = same
+
+    def _scalar_operand(
+        self, op: Binary, whole: QuantTensor, other: QuantTensor, target: QuantTensor
+    ) -> None:
+        raise ExportError(
+            f"node {op.name!r}: operand {other.name!r} is one value computed at run time for "
+            f"{whole.elements} of {target.name!r}; only one value for each channel is supported"
+        )
+
+    def _pool(self, op: Pool) -> None:
+        source, target = self._tensor(op.inputs[0]), self._tensor(op.output)
+        scales, first_count = "0", 1
+        if op.kind != "max":
+            scales, first_count = self._average_scales(op, source, target)
+        layer = struct(
+            in_height=source.shape[2], in_width=source.shape[3], channels=source.shape[1],
+            out_height=target.shape[2], out_width=target.shape[3],
+            kernel_height=op.kernel[0], kernel_width=op.kernel[1],
+            stride_height=op.stride[0], stride_width=op.stride[1],
+            pad_top=op.pads[0], pad_left=op.pads[1],
+            counts_pads=int(op.counts_pads),
+            scales=scales, first_count=first_count,
+            in_zero=source.zero_point, out_zero=target.zero_point,
+        )  # fmt: skip
+        name = self._constants.struct("hwkd_pool", self._symbol("layer"), layer)
+        function = "max_pool" if op.kind == "max" else "average_pool"
+        self._call("hwkd_pool", function, f"&{name}, {self._operand(0)}, {{out}}")
+
+    def _average_scales(
+        self, op: Pool, source: QuantTensor, target: QuantTensor
+    ) -> tuple[str, int]:
+        """Emit one scale for each number of elements in a window, the smallest number first."""
+        window = op.kernel[0] * op.kernel[1]
+        padded = any(op.pads) and not op.counts_pads
+        counts = range(1, window + 1) if padded else range(window, window + 1)
+        rows = []
+        for count in counts:
+            scale = np.float32(source.scale / np.float32(target.scale * np.float32(count)))
+            rows.append(f"0, {channel_fields(scale, self._rounding, largest=count * 255)}")
+        name = self._constants.structs("hwkd_channel", self._symbol("scales"), rows)
+        return name, counts[0]
+
+    def _softmax(self, op: Softmax) -> None:
+        source, target = self._tensor(op.inputs[0]), self._tensor(op.output)
+        vectors = as_vectors(self._arranged.places[source.name], op.axis)
+        strides = strides_of(vectors)
+        assert strides is not None
+        layer = struct(
+            outer=vectors.shape[0],
+            outer_stride=strides[0],
+            length=vectors.shape[1],
+            stride=strides[1],
+            exponentials=self._constants.floats(
+                self._symbol("exponentials"), _exponentials(source.scale, vectors.shape[1])
+            ),
+            out_steps=float_literal(np.floor(np.float32(1) / target.scale)),
+            out_zero=target.zero_point,
+        )
+        name = self._constants.struct("hwkd_softmax", self._symbol("layer"), layer)
+        self._call("hwkd_softmax", "softmax", f"&{name}, {self._operand(0)}, {{out}}")
+        self._may_overwrite = (source.name,)
+
+    def _table(self, op: Table) -> None:
+        table = self._constants.int8(self._symbol("table"), op.table)
+        elements = self._tensor(op.output).elements
+        arguments = f"{table}, {elements}, {self._operand(0)}, {{out}}"
+        self._call("hwkd_elementwise", "table", arguments)
+        self._may_overwrite = (op.inputs[0],)
+
+    def _concat(self, op: Concat) -> None:
+        start = 0
+        for position, (name, table) in enumerate(zip(op.inputs, op.tables, strict=True)):
+            size = self._tensor(name).shape[op.axis]
+            region: list[slice] = [slice(None)] * len(self._tensor(name).shape)
+            region[op.axis] = slice(start, start + size)
+            self._copy(position, tuple(region), table)
+            start += size
+
+    def _pad(self, op: Pad) -> None:
+        source, target = self._tensor(op.inputs[0]), self._tensor(op.output)
+        self._call("hwkd_elementwise", "fill", f"{op.value}, {target.elements}, {{out}}")
+        region = tuple(
+            slice(before, before + size)
+            for before, size in zip(op.before, source.shape, strict=True)
+        )
+        self._copy(0, region, None)
+
+    def _relayout(self, op: Relayout) -> None:
+        self._copy(0, (slice(None),) * len(self._tensor(op.output).shape), None)
+
+    def _copy(self, position: int, region: tuple[slice, ...], table: Any) -> None:
+        """Emit a copy of operand `position` to a region of the output."""
+        source = self._arranged.places[self._op.inputs[position]]
+        target = self._arranged.places[self._op.output][region]
+        loops = loop_nest(source, target)
+        if loops is None or len(loops) > _COPY_LOOPS:
+            raise ExportError(
+                f"node {self._op.name!r} ({type(self._op).__name__}): moving shape "
+                f"{list(source.shape)} takes more than {_COPY_LOOPS} loops"
+            )
+        nest = [(1, 0, 0)] * (_COPY_LOOPS - len(loops)) + loops
+        values: Sequence[str] = [
+            f"{{{', '.join(str(level[field]) for level in nest)}}}" for field in range(3)
+        ]
+        mapping = "0"
+        if table is not None:
+            mapping = self._constants.int8(f"{self._symbol('table')}_{position}", table)
+        layer = struct(
+            counts=values[0],
+            in_strides=values[1],
+            out_strides=values[2],
+            out_offset=int(target.min()),
+            table=mapping,
+        )
+        name = self._constants.struct("hwkd_copy", f"{self._symbol('copy')}_{position}", layer)
+        self._call("hwkd_copy", "copy", f"&{name}, {self._operand(position)}, {{out}}")
+
+
+def _exponentials(scale: np.float32, length: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Return exp(scale * (i - 255)) for 0..255, as large as a float32 sum of `length` allows.
+
+    The factor is the one of ONNX Runtime's QLinearSoftmax, so that its roundings are met as well.
+    """
+    headroom = np.log(np.float64(np.float32(np.finfo(np.float32).max) / np.float32(length))) - 5.0
+    shift = max(0.0, float(headroom)) / float(scale)
+    steps = np.arange(256, dtype=np.float64) - 255.0
+    return np.asarray(np.exp((steps + shift) * float(scale)), dtype=np.float32)

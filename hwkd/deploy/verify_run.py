@@ -1,0 +1,243 @@
+"""Compiles a C project with the measuring harness and runs it, on this computer or emulated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from hwkd.core.errors import ExportError
+from hwkd.deploy.to_c.project import Project, project_files
+from hwkd.deploy.toolchain import ICOUNT_SHIFT, Core, Tools, run_tool
+
+__all__ = [
+    "BuildSizes",
+    "Execution",
+    "Firmware",
+    "build_firmware",
+    "build_host",
+    "run_firmware",
+    "run_host",
+]
+
+_Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
+_UInt32: TypeAlias = np.ndarray[Any, np.dtype[np.uint32]]
+
+_TICKS_BYTES = 4
+_STACK_BYTES = 2048
+_COMMON_FLAGS = ("-std=gnu99", "-Wall", "-Wextra", "-ffp-contract=off", "-I.")
+_OPTIMISE = "-O2"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildSizes:
+    """What an ELF file takes of the device, the harness left out.
+
+    Attributes:
+        flash_bytes: code, constants and initial values.
+        ram_bytes: static data; the stack is separate.
+    """
+
+    flash_bytes: int
+    ram_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Firmware:
+    """A linked program.
+
+    Attributes:
+        folder: where it runs.
+        elf: the program.
+        sizes: of the network inside.
+        traces: whether it records every step.
+    """
+
+    folder: Path
+    elf: Path
+    sizes: BuildSizes | None
+    traces: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """What a program wrote.
+
+    Attributes:
+        outputs: int8, shape [inputs, output bytes].
+        ticks: of each inference; zeros on the host.
+        step_ticks: shape [inputs, steps]; empty without tracing.
+        step_outputs: for each step int8 [inputs, bytes]; empty without tracing.
+        stack_bytes: most stack ever used; 0 on the host.
+    """
+
+    outputs: _Int8
+    ticks: _UInt32
+    step_ticks: _UInt32
+    step_outputs: tuple[_Int8, ...]
+    stack_bytes: int
+
+
+def build_host(project: Project, folder: Path, compiler: Path, *, traces: bool) -> Firmware:
+    """Compile for this computer with the portable kernels.
+
+    Raises:
+        ExportError: if the compiler fails.
+    """
+    sources = _write_sources(project, folder, "platform_host.c")
+    defines = ["-DHWKD_PORTABLE", *(["-DMODEL_TRACE"] if traces else [])]
+    run_tool(
+        [compiler, *_COMMON_FLAGS, _OPTIMISE, *defines, *sources, "-lm", "-o", "network"],
+        folder=folder,
+    )
+    return Firmware(folder=folder, elf=folder / "network", sizes=None, traces=traces)
+
+
+def build_firmware(
+    project: Project,
+    folder: Path,
+    core: Core,
+    tools: Tools,
+    *,
+    flash_bytes: int,
+    ram_bytes: int,
+    traces: bool,
+    extra_flags: Sequence[str] = (),
+) -> Firmware:
+    """Compile for a core, with a device's own memory sizes in the linker script.
+
+    Args:
+        project: what to compile.
+        folder: existing; receives sources, objects and the program.
+        core: target.
+        tools: cross compiler.
+        flash_bytes: of the device, for code and weights.
+        ram_bytes: of the device, for arena and stack.
+        traces: record every step.
+        extra_flags: added to the compiler's.
+
+    Raises:
+        ExportError: if it does not compile or does not fit; quotes the linker.
+    """
+    sources = _write_sources(project, folder, "platform_cortex_m.c")
+    script = Template(_harness_text("link.ld.in")).substitute(
+        vectors_origin=hex(core.vectors_origin),
+        flash_origin=hex(core.flash_origin),
+        flash_bytes=flash_bytes,
+        ram_origin=hex(core.ram_origin),
+        ram_bytes=ram_bytes,
+        harness_origin=hex(core.harness_origin),
+        stack_bytes=_STACK_BYTES,
+    )
+    (folder / "link.ld").write_text(script, encoding="utf-8")
+    defines = [f"-D{name}={value}" for name, value in core.counter.items()]
+    defines += ["-DMODEL_TRACE"] if traces else []
+    flags = [*core.flags, *_COMMON_FLAGS, _OPTIMISE, "-ffunction-sections", *extra_flags]
+    run_tool([tools.compiler, *flags, *defines, "-c", *sources], folder=folder)
+    objects = [f"{Path(source).stem}.o" for source in sources]
+    link = ["-nostartfiles", "-Wl,--gc-sections", "-Tlink.ld", "-lm", "-o", "network.elf"]
+    run_tool([tools.compiler, *core.flags, *objects, *link], folder=folder)
+    elf = folder / "network.elf"
+    return Firmware(folder=folder, elf=elf, sizes=_sizes(elf, tools), traces=traces)
+
+
+def run_host(firmware: Firmware, project: Project, inputs: _Int8) -> Execution:
+    """Run the host's program over inputs of shape [inputs, input bytes].
+
+    Raises:
+        ExportError: if it fails.
+    """
+    inputs.tofile(firmware.folder / "inputs.bin")
+    run_tool([firmware.elf], folder=firmware.folder)
+    return _read_results(firmware, project, len(inputs))
+
+
+def run_firmware(
+    firmware: Firmware, project: Project, inputs: _Int8, core: Core, tools: Tools
+) -> Execution:
+    """Run a core's program in the emulator; instruction counts repeat exactly.
+
+    Raises:
+        ExportError: if the emulator fails or the program stops early.
+    """
+    inputs.tofile(firmware.folder / "inputs.bin")
+    command: list[str | Path] = [
+        tools.emulator, "-M", core.machine, "-nographic", "-monitor", "none", "-serial", "none",
+        "-icount", f"shift={ICOUNT_SHIFT},align=off,sleep=off",
+        "-semihosting-config", "enable=on,target=native",
+        "-kernel", firmware.elf,
+    ]  # fmt: skip
+    run_tool(command, folder=firmware.folder)
+    return _read_results(firmware, project, len(inputs))
+
+
+def _write_sources(project: Project, folder: Path, platform: str) -> list[str]:
+    texts = project_files(project)
+    for name in ("harness.h", "harness.c", platform):
+        texts[name] = _harness_text(name)
+    sources = [name for name in texts if name.endswith(".c") and name != "main.c"]
+    for name, text in texts.items():
+        if name.endswith((".c", ".h")):
+            (folder / name).write_text(text, encoding="utf-8")
+    return sources
+
+
+def _harness_text(name: str) -> str:
+    return (files("hwkd.deploy.to_c") / "harness" / name).read_text(encoding="utf-8")
+
+
+def _sizes(elf: Path, tools: Tools) -> BuildSizes:
+    listing = run_tool([tools.size, "-A", elf], folder=elf.parent)
+    sections = {
+        parts[0]: int(parts[1])
+        for parts in (line.split() for line in listing.splitlines())
+        if len(parts) == 3 and parts[1].isdigit()
+    }
+    data = sections.get(".data", 0)
+    return BuildSizes(
+        flash_bytes=sections.get(".text", 0) + data, ram_bytes=data + sections.get(".bss", 0)
+    )
+
+
+def _read_results(firmware: Firmware, project: Project, count: int) -> Execution:
+    size = project.output.elements
+    raw = np.fromfile(firmware.folder / "outputs.bin", np.uint8)
+    if raw.size != count * (size + _TICKS_BYTES):
+        done = raw.size // (size + _TICKS_BYTES)
+        raise ExportError(f"{firmware.elf.name} stopped after {done} of {count} inputs")
+    rows = raw.reshape(count, -1)
+    step_ticks, step_outputs = _read_trace(firmware, project, count)
+    stack = np.fromfile(firmware.folder / "stack.bin", np.uint32)
+    if int(stack[0]) >= _STACK_BYTES:
+        raise ExportError(f"the network needs more than {_STACK_BYTES} bytes of stack")
+    return Execution(
+        outputs=rows[:, :size].copy().view(np.int8),
+        ticks=rows[:, size:].copy().view(np.uint32).reshape(-1),
+        step_ticks=step_ticks,
+        step_outputs=step_outputs,
+        stack_bytes=int(stack[0]),
+    )
+
+
+def _read_trace(
+    firmware: Firmware, project: Project, count: int
+) -> tuple[_UInt32, tuple[_Int8, ...]]:
+    if not firmware.traces:
+        return np.empty((count, 0), np.uint32), ()
+    tensors = project.arranged.graph.tensors
+    sizes = [tensors[step.output].elements for step in project.steps]
+    fields = np.dtype([
+        item
+        for index, size in enumerate(sizes)
+        for item in ((f"t{index}", "<u4"), (f"y{index}", "i1", (size,)))
+    ])  # fmt: skip
+    rows = np.fromfile(firmware.folder / "trace.bin", fields)
+    if len(rows) != count:
+        raise ExportError(f"{firmware.elf.name} traced {len(rows)} of {count} inputs")
+    ticks = np.stack([rows[f"t{index}"] for index in range(len(sizes))], axis=1)
+    return ticks, tuple(rows[f"y{index}"] for index in range(len(sizes)))
