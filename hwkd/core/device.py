@@ -15,6 +15,14 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from hwkd.core.errors import ConfigError, UnknownNameError
 from hwkd.core.memory_model import FusionRules, MemoryModel, StorageModel
+from hwkd.core.memory_presets import (
+    FUSION,
+    MEMORY,
+    STORAGE,
+    RuntimeFusion,
+    RuntimeMemory,
+    RuntimeStorage,
+)
 
 __all__ = [
     "WORK",
@@ -138,12 +146,29 @@ class Runtime(_Frozen):
     name: str
     version: str
     latency: dict[Dtype, LatencyModel] = Field(default_factory=dict)
-    fusion: FusionRules = FusionRules()
-    memory: MemoryModel = MemoryModel()
-    storage: StorageModel = StorageModel()
+    fusion: RuntimeFusion = FusionRules()
+    memory: RuntimeMemory = MemoryModel()
+    storage: RuntimeStorage = StorageModel()
     active_power_w: float | None = Field(default=None, gt=0)
     cycles_scale: float = Field(default=1.0, gt=0)
     sources: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _published_by_default(cls, data: Any) -> Any:
+        """Take what a published runtime does with memory by its name; fields spelled out win."""
+        if not isinstance(data, dict):
+            return data
+        name = str(data.get("name"))
+        published: dict[str, BaseModel | None] = {
+            "fusion": FUSION.get(name), "memory": MEMORY.get(name), "storage": STORAGE.get(name),
+        }  # fmt: skip
+        completed = dict(data)
+        for key, preset in published.items():
+            given = data.get(key, {})
+            if preset is not None and isinstance(given, dict):
+                completed[key] = preset.model_dump() | given
+        return completed
 
     @model_validator(mode="after")
     def _numbers_have_sources(self) -> Runtime:

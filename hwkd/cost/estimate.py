@@ -6,16 +6,17 @@ from collections import Counter
 
 from hwkd.core.device import Device, LatencyModel, Runtime
 from hwkd.core.errors import ConfigError
-from hwkd.core.graph import OpGraph
+from hwkd.core.graph import Op, OpGraph
 from hwkd.core.measure import CostEstimate, LatencyEstimate, OpCost
 from hwkd.cost.energy import estimate_energy_j
 from hwkd.cost.fuse import FusedGraph, fuse
 from hwkd.cost.latency import LatencyTable, with_interval
+from hwkd.cost.memory import MemoryPlan, plan_memory
+from hwkd.cost.storage import StoragePlan, plan_storage
 
 __all__ = ["estimate_cost"]
 
 _ELEMENT_BYTES = {"int8": 1, "float32": 4}
-_BIAS_BYTES = 4
 
 
 def estimate_cost(
@@ -53,8 +54,8 @@ def estimate_cost(
     if model is not None:
         latency = _latency(stack, model, seconds, outside)
     element_bytes = _ELEMENT_BYTES[dtype]
-    per_op = _per_op(graph, fused, seconds, element_bytes)
-    weight_bytes = sum(op.flash_bytes for op in per_op)
+    memory = plan_memory(fused.stored, stack.memory, element_bytes)
+    storage = plan_storage(fused.stored, stack.storage, element_bytes)
     return CostEstimate(
         device=device.name,
         runtime=stack.name,
@@ -63,11 +64,11 @@ def estimate_cost(
         macs=fused.graph.macs,
         params=graph.params,
         latency=latency,
-        peak_ram_bytes=max((op.ram_bytes for op in per_op), default=0),
-        weight_bytes=weight_bytes,
-        flash_bytes=weight_bytes + int(stack.storage.code_bytes),
+        peak_ram_bytes=memory.peak_ram_bytes,
+        weight_bytes=storage.weight_bytes,
+        flash_bytes=storage.flash_bytes,
         energy_j=estimate_energy_j(device, stack, latency, hertz),
-        per_op=per_op,
+        per_op=_per_op(graph, fused, seconds, memory, storage),
         unsupported_ops=unsupported,
     )
 
@@ -120,30 +121,40 @@ def _latency(
 
 
 def _per_op(
-    graph: OpGraph, fused: FusedGraph, seconds: dict[str, float], element_bytes: int
+    graph: OpGraph,
+    fused: FusedGraph,
+    seconds: dict[str, float],
+    memory: MemoryPlan,
+    storage: StoragePlan,
 ) -> tuple[OpCost, ...]:
-    running = {op.name: op for op in fused.graph.ops}
-    tensors = fused.graph.tensors
+    """Return the operators that run, in order, each followed by those that it does the work of."""
+    absorbed: dict[str, list[Op]] = {}
+    for op in graph.ops:
+        host = fused.fused_into.get(op.name)
+        if host is not None:
+            absorbed.setdefault(host, []).append(op)
+    live, flash = memory.live_bytes, storage.per_op_bytes
     rows = []
-    for written in graph.ops:
-        op = running.get(written.name)
-        if op is None:
-            rows.append(
-                OpCost(
-                    name=written.name, kind=written.kind, macs=0, latency_s=0.0, ram_bytes=0,
-                    flash_bytes=0, fused_into=fused.fused_into.get(written.name, ""),
-                )
-            )  # fmt: skip
-            continue
-        elements = sum(tensors[name].elements for name in (*op.inputs, *op.outputs))
+    for op in fused.graph.ops:
+        name = op.name
         rows.append(
             OpCost(
-                name=op.name,
+                name=name,
                 kind=op.kind,
                 macs=op.macs,
-                latency_s=seconds.get(op.name),
-                ram_bytes=elements * element_bytes,
-                flash_bytes=op.weights * element_bytes + op.biases * _BIAS_BYTES,
+                latency_s=seconds.get(name),
+                ram_bytes=live[name],
+                flash_bytes=flash[name],
             )
         )
+        if name in absorbed:
+            rows.extend([_vanished(gone, name) for gone in absorbed[name]])
+    rows.extend([_vanished(gone, "") for gone in absorbed.get("", ())])
     return tuple(rows)
+
+
+def _vanished(op: Op, host: str) -> OpCost:
+    return OpCost(
+        name=op.name, kind=op.kind, macs=0, latency_s=0.0, ram_bytes=0, flash_bytes=0,
+        fused_into=host,
+    )  # fmt: skip

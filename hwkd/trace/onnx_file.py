@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # has no types
@@ -15,11 +16,12 @@ from hwkd.trace.onnx_ops import build_op
 from hwkd.trace.onnx_shapes import infer_shapes, static_inputs
 from hwkd.trace.onnx_tensors import Constant, read_constants
 
-__all__ = ["load_graph"]
+__all__ = ["load_graph", "stored_dtype"]
 
 # Protobuf cannot hold more; and a graph of more operators is no network for a small device.
 _MOST_FILE_BYTES = 2**31
 _MOST_NODES = 20_000
+_QUANTISED_PREFIXES = ("QuantizeLinear", "QLinear", "QGemm", "ConvInteger", "MatMulInteger")
 # Their output has a fixed value once shapes are fixed, whatever their input holds.
 _SHAPE_READERS = frozenset({"Shape", "Size"})
 
@@ -55,6 +57,17 @@ def load_graph(path: Path) -> OpGraph:
             has_norm = node.outputs[0] in normed
             ops.append(build_op(node, shapes, fixed, stored, has_norm=has_norm))
     return _graph(ops, shapes, tuple(inputs), outputs)
+
+
+def stored_dtype(path: Path) -> Literal["int8", "float32"]:
+    """Return how a file runs as it is: "int8" when it holds quantised operators.
+
+    Raises:
+        ModelFileError: if the file cannot be read.
+    """
+    kinds = {node.op_type for node in _read_model(path).graph.node}
+    is_quantised = any(kind.startswith(_QUANTISED_PREFIXES) for kind in kinds)
+    return "int8" if is_quantised else "float32"
 
 
 def _read_model(path: Path) -> onnx.ModelProto:
