@@ -101,9 +101,19 @@ class Weighted(nn.Module):
         core: nn.Conv2d | nn.Linear,
         norm: nn.BatchNorm2d | nn.BatchNorm1d | None,
         activation: Activation,
-        padding: tuple[int, int, int, int],
+        *,
+        padding: tuple[int, int, int, int] = (0, 0, 0, 0),
+        picks: tuple[int, int] = (1, 1),
     ) -> None:
-        """Combine the parts; `padding` (left, right, top, bottom) is what `core` cannot pad."""
+        """Combine the parts.
+
+        Args:
+            core: computes with weights.
+            norm: follows it, or None.
+            activation: applied last.
+            padding: zeros (left, right, top, bottom) that `core` cannot add itself.
+            picks: take every n-th row and column before `core`.
+        """
         super().__init__()
         self.core = core
         self.norm = norm
@@ -111,11 +121,14 @@ class Weighted(nn.Module):
         self._activation = _activation(activation, in_place=True)
         self._is_rectified = activation in ("relu", "relu6")
         self._padding = padding if any(padding) else None
+        self._picks = picks if picks != (1, 1) else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply padding, weights, normalisation and activation."""
         if self._padding is not None:
             x = F.pad(x, self._padding)
+        if self._picks is not None:
+            x = x[:, :, :: self._picks[0], :: self._picks[1]]
         x = self.core(x)
         if self.norm is not None:
             x = self.norm(x)
@@ -168,25 +181,29 @@ def _step(layer: Layer, input_shape: tuple[int, ...]) -> nn.Module:
     if layer.kind == "linear":
         core = nn.Linear(input_shape[0], layer.shape[0], bias=not layer.norm)
         norm = nn.BatchNorm1d(layer.shape[0]) if layer.norm else None
-        return Weighted(core, norm, layer.activation, (0, 0, 0, 0))
+        return Weighted(core, norm, layer.activation)
     return _Unweighted(layer)
 
 
 def _conv(layer: Layer, in_channels: int) -> Weighted:
     top, left, bottom, right = layer.pads
     is_symmetric = top == bottom and left == right
+    # A 1x1 convolution of fewer than 16 channels with a stride writes past its memory when its
+    # gradient is computed in the channels-last layout (oneDNN issue 6035, in torch 2.13). Picking
+    # the positions first is the same function; delete `picks` when torch ships the fix.
+    picks = layer.stride if layer.kernel == (1, 1) and in_channels < 16 else (1, 1)
     core = nn.Conv2d(
         in_channels,
         layer.shape[0],
         layer.kernel,
-        layer.stride,
+        layer.stride if picks == (1, 1) else (1, 1),
         padding=(top, left) if is_symmetric else 0,
         groups=layer.groups,
         bias=not layer.norm,
     )
     norm = nn.BatchNorm2d(layer.shape[0]) if layer.norm else None
     padding = (0, 0, 0, 0) if is_symmetric else (left, right, top, bottom)
-    return Weighted(core, norm, layer.activation, padding)
+    return Weighted(core, norm, layer.activation, padding=padding, picks=picks)
 
 
 def _compute(layer: Layer) -> Callable[..., Tensor]:

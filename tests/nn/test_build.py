@@ -69,6 +69,22 @@ def test_uneven_padding_is_where_the_description_says() -> None:
     torch.testing.assert_close(module(x), expected)
 
 
+@pytest.mark.parametrize("channels", [6, 16])
+def test_strided_pointwise_convolution_equals_torch_in_value_and_gradient(channels: int) -> None:
+    builder = LayersBuilder((channels, 7, 9))
+    builder.conv("input", "conv", 5, stride=2, norm=False)
+    module = build_module(builder.build(), seed=0)
+    x = torch.randn(2, channels, 7, 9).to(memory_format=torch.channels_last)
+    weight = module.get_submodule("steps.conv.core").weight
+    twin = weight.detach().contiguous().requires_grad_()
+    expected = F.conv2d(x.contiguous(), twin, stride=2)
+    outputs = module(x)
+    torch.testing.assert_close(outputs, expected)
+    outputs.square().sum().backward()
+    expected.square().sum().backward()
+    torch.testing.assert_close(weight.grad, twin.grad)
+
+
 def test_building_neither_reads_nor_moves_the_global_generator() -> None:
     torch.manual_seed(1)
     before = torch.get_rng_state()
