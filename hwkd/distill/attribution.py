@@ -34,7 +34,7 @@ class Gain:
 
     @property
     def verdict(self) -> str:
-        """ "gain", "loss" or "no difference shown", by whether the interval excludes 0."""
+        """Say "gain", "loss" or "no difference shown": whether the interval excludes 0."""
         if self.low > 0:
             return "gain"
         return "loss" if self.high < 0 else "no difference shown"

@@ -304,7 +304,7 @@ def _chosen_shapes(shapes: ViewShapes, layers: Mapping[Signal, tuple[int, ...]])
         signal.value: tuple(getattr(shapes, signal.value)[index] for index in indices)
         for signal, indices in layers.items()
     }
-    return replace(shapes, **picked)  # type: ignore[arg-type]  # tuples of shapes stay so
+    return replace(shapes, **picked)
 
 
 def _past_source(methods: Sequence[WeightedMethod], data: TrainingSet) -> PastSelfSource | None:

@@ -153,7 +153,8 @@ def student_places(layers: Layers) -> Places:
     Weights are those of every layer that has some, in order.
     """
     described = {layer.name: layer for layer in layers.layers}
-    stages = [layers.taps[name] for name in sorted(layers.taps) if name.startswith("stage")]
+    numbered = [name for name in layers.taps if name.startswith("stage")]
+    stages = [layers.taps[name] for name in sorted(numbered, key=lambda name: int(name[5:]))]
     before = []
     for name in stages:
         layer = described[name]

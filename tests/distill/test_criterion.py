@@ -1,0 +1,361 @@
+"""Whole runs: methods combined, scheduled and logged, on real students in the one training loop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hwkd.core.catalog import METHODS, discover
+from hwkd.core.errors import ConfigError
+from hwkd.core.layers_builder import LayersBuilder
+from hwkd.core.signals import Signal
+from hwkd.core.student import Layers
+from hwkd.distill.criterion import DistillCriterion, TrainingSet, needed_signals
+from hwkd.distill.gradient_norms import ZeroGradientError
+from hwkd.distill.pair_sampler import PairSampler
+from hwkd.distill.sources import CachedSource, LiveSource, TeacherSource
+from hwkd.distill.spec import WeightedMethod, parse_method
+from hwkd.distill.taps import Places, discover_places, student_places
+from hwkd.nn.build import StudentModule, build_module
+from hwkd.train.loop import Batch, TrainConfig, TrainResult, train_module
+
+discover("hwkd.distill.losses")
+SAMPLES, CLASSES, BATCH = 48, 4, 16
+
+
+def _layers(input_shape: tuple[int, ...] = (1, 8, 6), classes: int = CLASSES) -> Layers:
+    builder = LayersBuilder(input_shape)
+    stem = builder.conv(builder.image, "stem", 4, kernel=3, activation="relu")
+    builder.tap("stage1", stem)
+    down = builder.conv(stem, "down", 6, kernel=3, stride=2, activation="relu")
+    builder.tap("stage2", down)
+    builder.classifier(down, classes)
+    return builder.build()
+
+
+def _teacher(input_shape: tuple[int, ...] = (1, 8, 6), classes: int = CLASSES) -> StudentModule:
+    builder = LayersBuilder(input_shape)
+    first = builder.conv(builder.image, "first", 8, kernel=3, activation="relu")
+    builder.tap("stage1", first)
+    second = builder.conv(first, "second", 12, kernel=3, stride=2, activation="relu")
+    builder.tap("stage2", second)
+    third = builder.conv(second, "third", 12, kernel=3, activation="relu")
+    builder.tap("stage3", third)
+    builder.classifier(third, classes)
+    return build_module(builder.build(), seed=7)
+
+
+def _data(
+    input_shape: tuple[int, ...] = (1, 8, 6), views: int = 1, classes: int = CLASSES
+) -> TrainingSet:
+    generator = torch.Generator().manual_seed(3)
+    inputs = [torch.randn(SAMPLES, *input_shape, generator=generator) for _ in range(views)]
+    labels = torch.arange(SAMPLES) % classes
+    return TrainingSet(views=inputs, labels=labels, classes=classes, batch_size=BATCH)
+
+
+def _live(
+    teacher: StudentModule, methods: Sequence[WeightedMethod], rounds: bool = False
+) -> LiveSource:
+    return LiveSource(
+        teacher, student_places(teacher.layers), needed_signals(methods), rounds=rounds
+    )
+
+
+def _criterion(
+    texts: Sequence[str],
+    student: StudentModule,
+    source: TeacherSource | None,
+    data: TrainingSet,
+    **options: object,
+) -> DistillCriterion:
+    return DistillCriterion(
+        [parse_method(text) for text in texts],
+        student=student,
+        student_places=student_places(student.layers),
+        source=source,
+        data=data,
+        **options,  # type: ignore[arg-type]
+    )
+
+
+def _train(
+    criterion: DistillCriterion, student: nn.Module, data: TrainingSet, epochs: int = 2
+) -> TrainResult:
+    config = TrainConfig(epochs=epochs, batch_size=BATCH)
+    return train_module(student, data.views, data.labels, criterion, config)
+
+
+def _run(texts: Sequence[str], **options: object) -> tuple[StudentModule, TrainResult]:
+    student, data = build_module(_layers(), seed=0), _data()
+    source = _live(_teacher(), [parse_method(text) for text in texts])
+    criterion = _criterion(texts, student, source, data, **options)
+    return student, _train(criterion, student, data)
+
+
+def _batch(data: TrainingSet, epoch_ratio: float = 0.0, count: int = BATCH) -> Batch:
+    ids = torch.arange(count)
+    return Batch(
+        inputs=data.views[0][ids],
+        labels=data.labels[ids],
+        sample_ids=ids,
+        view=0,
+        epoch_ratio=epoch_ratio,
+    )
+
+
+# Students of hwkd have no softmax attention to tap, so these run in the contract suite only.
+_WITHOUT_STUDENT_TAPS = {"attention_maps", "value_relations"}
+_SMALL = {"crd": "crd:negatives=8,dim=8", "embedding": "embedding:neighbours=4"}
+
+
+@pytest.mark.parametrize("name", [n for n in METHODS.names() if n not in _WITHOUT_STUDENT_TAPS])
+def test_every_method_trains_a_student_in_the_loop(name: str) -> None:
+    student, result = _run([_SMALL.get(name, name)])
+    for record in result.epochs:
+        assert all(math.isfinite(value) for value in record.losses.values())
+        assert any(value > 0 for value in record.grad_norms.values())
+    assert all(torch.isfinite(p).all() for p in student.parameters())
+
+
+@pytest.mark.parametrize("name", ["kd", "at", "fitnet", "rkd", "jacobian", "reviewkd", "svd"])
+def test_series_train_like_images(name: str) -> None:
+    shape = (3, 20)
+    student, data = build_module(_layers(shape), seed=0), _data(shape)
+    source = _live(_teacher(shape), [parse_method(name)])
+    result = _train(_criterion([name], student, source, data), student, data)
+    assert all(math.isfinite(value) for value in result.epochs[-1].losses.values())
+
+
+def test_methods_combine_and_every_term_is_logged() -> None:
+    _, result = _run(["kd:weight=0.9", "at:weight=100", "rkd"])
+    record = result.epochs[0]
+    terms = {"kd", "at.1", "at.2", "rkd_distance", "rkd_angle"}
+    assert set(record.losses) == {"cross_entropy"} | terms
+    assert set(record.grad_norms) == terms
+
+
+def test_weights_schedules_and_importance_multiply_terms() -> None:
+    student, data = build_module(_layers(), seed=0).eval(), _data()
+    source = _live(_teacher(), [parse_method("at")])
+    plain = _criterion(["at:weight=1"], student, source, data)(student, _batch(data, 0.25))
+    scaled = _criterion(
+        ["at:weight=2,warmup=0.5"], student, source, data, importance=(3.0, 0.5), task_weight=0.1
+    )(student, _batch(data, 0.25))
+    assert torch.isclose(scaled["at.1"], plain["at.1"] * 2 * 0.5 * 3.0)
+    assert torch.isclose(scaled["at.2"], plain["at.2"] * 2 * 0.5 * 0.5)
+    assert torch.isclose(scaled["cross_entropy"], plain["cross_entropy"] * 0.1)
+
+
+def test_two_stages_follow_each_other() -> None:
+    student, data = build_module(_layers(), seed=0), _data()
+    texts = ["fitnet:stop=0.5", "kd:start=0.5"]
+    source = _live(_teacher(), [parse_method(text) for text in texts])
+    criterion = _criterion(texts, student, source, data)
+    assert set(criterion(student, _batch(data, 0.2))) == {"cross_entropy", "fitnet.1", "fitnet.2"}
+    assert set(criterion(student, _batch(data, 0.7))) == {"cross_entropy", "kd"}
+
+
+def test_adapters_are_trained_and_never_part_of_the_student() -> None:
+    student, data = build_module(_layers(), seed=0), _data()
+    before = {name: t.shape for name, t in student.state_dict().items()}
+    source = _live(_teacher(), [parse_method("fitnet")])
+    criterion = _criterion(["fitnet"], student, source, data)
+    owned = {id(p) for p in criterion.parameters()}
+    start = [p.detach().clone() for p in criterion.parameters()]
+    _train(criterion, student, data)
+    assert owned.isdisjoint({id(p) for p in student.parameters()})
+    assert {name: t.shape for name, t in student.state_dict().items()} == before
+    moved = [not torch.equal(a, b) for a, b in zip(start, criterion.parameters(), strict=True)]
+    assert all(moved)
+
+
+def test_layer_pairs_are_proposed_shown_and_overridden() -> None:
+    student, data = build_module(_layers(), seed=0), _data()
+    source = _live(_teacher(), [parse_method("at")])
+    proposed = _criterion(["at"], student, source, data).pairs["at"]
+    assert [(p.student, p.teacher) for p in proposed] == [(1, 1), (2, 3)]
+    own = _criterion(["at:pairs=2:2"], student, source, data)
+    assert [(p.student, p.teacher) for p in own.pairs["at"]] == [(2, 2)]
+    assert set(own(student, _batch(data))) == {"cross_entropy", "at.1"}
+
+
+def test_cached_and_live_teachers_train_the_same_student_bit_for_bit() -> None:
+    data, states = _data(views=2), []
+    teacher = _teacher()
+    live = _live(teacher, [parse_method("kd")], rounds=True)
+    with torch.no_grad():
+        stored = [teacher(view) for view in data.views]
+    cached = CachedSource([(z - z.mean(1, keepdim=True)).half() for z in stored])
+    for source in (live, cached):
+        student = build_module(_layers(), seed=0)
+        _train(_criterion(["kd"], student, source, data), student, data, epochs=3)
+        states.append(student.state_dict())
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_teacher_is_left_as_it_was() -> None:
+    teacher, data = _teacher(), _data()
+    before = {name: t.clone() for name, t in teacher.state_dict().items()}
+    student = build_module(_layers(), seed=0)
+    source = _live(teacher, [parse_method("fitnet"), parse_method("jacobian")])
+    _train(_criterion(["fitnet", "jacobian"], student, source, data), student, data)
+    assert all(torch.equal(before[name], t) for name, t in teacher.state_dict().items())
+
+
+def test_probing_leaves_the_student_as_it_was() -> None:
+    student, data = build_module(_layers(), seed=0), _data()
+    before = {name: t.clone() for name, t in student.state_dict().items()}
+    _criterion(["at"], student, _live(_teacher(), [parse_method("at")]), data)
+    assert student.training
+    assert all(torch.equal(before[name], t) for name, t in student.state_dict().items())
+
+
+def test_a_term_without_gradient_stops_the_run() -> None:
+    class Constant(nn.Module):
+        """A student whose features are caught without gradient, as the usual defect has it."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = nn.Conv2d(1, 4, 3, padding=1)
+            self.catch = nn.Identity()
+            self.head = nn.Linear(4, CLASSES)
+
+        def forward(self, x: Tensor) -> Tensor:
+            maps = self.body(x)
+            self.catch(maps.detach())
+            logits: Tensor = self.head(maps.mean((2, 3)))
+            return logits
+
+    student, data = Constant(), _data()
+    criterion = DistillCriterion(
+        [parse_method("at")],
+        student=student,
+        student_places=Places(features=("catch",)),
+        source=_live(_teacher(), [parse_method("at")]),
+        data=data,
+    )
+    with pytest.raises(
+        ZeroGradientError, match=r"term at\.1: its gradient .* was 0 in the first 3"
+    ):
+        _train(criterion, student, data)
+
+
+def test_unlabelled_samples_learn_from_the_teacher_alone() -> None:
+    data = _data()
+    data.labels[BATCH // 2 :] = -1
+    student = build_module(_layers(), seed=0).eval()
+    source = _live(_teacher(), [parse_method("kd")])
+    criterion = _criterion(["kd"], student, source, data)
+    batch = _batch(data)
+    terms = criterion(student, batch)
+    labelled = student(batch.inputs)[: BATCH // 2]
+    expected = functional.cross_entropy(labelled, data.labels[: BATCH // 2])
+    assert torch.isclose(terms["cross_entropy"], expected, rtol=1e-5)
+    batch.labels = torch.full_like(batch.labels, -1)
+    assert float(criterion(student, batch)["cross_entropy"].detach()) == 0.0
+    _train(criterion, student, data)
+
+
+def test_partners_have_the_same_class_and_are_others() -> None:
+    labels = torch.tensor([0, 1, 1, 2, 1, 0, 0])
+    ids = torch.arange(7).repeat(200)
+    partners = PairSampler(labels, seed=0).partners(ids)
+    assert torch.equal(labels[partners], labels[ids])
+    assert bool((partners[labels[ids] != 2] != ids[labels[ids] != 2]).all())
+    drawn = partners[ids == 0].bincount(minlength=7)
+    assert drawn[5] > 60
+    assert drawn[6] > 60
+
+
+def test_methods_with_their_own_cross_entropy_get_no_second_one() -> None:
+    student, data = build_module(_layers(), seed=0), _data()
+    terms = _criterion(["label_smoothing"], student, None, data)(student, _batch(data))
+    assert set(terms) == {"label_smoothing"}
+
+
+def test_state_of_adapters_and_memories_round_trips() -> None:
+    data, methods = _data(), ["fitnet", "crd:negatives=8,dim=8"]
+    student = build_module(_layers(), seed=0).eval()
+    source = _live(_teacher(), [parse_method(text) for text in methods])
+    first = _criterion(methods, student, source, data)
+    first(student, _batch(data))
+    second = _criterion(methods, student, source, data)
+    second.load_state_dict(first.state_dict())
+    expected, found = first(student, _batch(data)), second(student, _batch(data))
+    assert {n: float(v.detach()) for n, v in found.items()} == {
+        n: float(v.detach()) for n, v in expected.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("attention_maps", "method attention_maps: the student shows no attention"),
+        ("fitnet:pairs=1:9", "pairs=1:9: the teacher has no stage 9; it has 3"),
+        ("crd:dim=4096,memory_mib=1,negatives=8", "48 samples needs 2 MiB, memory_mib allows 1"),
+        ("embedding:neighbours=16", "neighbours=16 needs a batch of at least 17"),
+    ],
+)
+def test_impossible_runs_are_refused_before_training(text: str, message: str) -> None:
+    student, data = build_module(_layers(), seed=0), _data()
+    source = _live(_teacher(), [parse_method(text)])
+    with pytest.raises(ConfigError, match=message):
+        _criterion([text], student, source, data)
+
+
+def test_class_counts_must_agree() -> None:
+    student, data = build_module(_layers(), seed=0), _data()
+    source = _live(_teacher(classes=7), [parse_method("kd")])
+    with pytest.raises(ConfigError, match="the student has 4 classes and the teacher 7"):
+        _criterion(["kd"], student, source, data)
+
+
+def test_methods_that_need_a_teacher_say_so() -> None:
+    student, data = build_module(_layers(), seed=0), _data()
+    with pytest.raises(ConfigError, match="method kd: it needs a teacher and none was given"):
+        _criterion(["kd"], student, None, data)
+
+
+def test_cached_teacher_without_the_signal_is_refused() -> None:
+    student, data = build_module(_layers(), seed=0), _data()
+    source = CachedSource([torch.zeros(SAMPLES, CLASSES)])
+    with pytest.raises(ConfigError, match="the cached teacher holds no features; use a live"):
+        _criterion(["at"], student, source, data)
+    with pytest.raises(ConfigError, match="teacher's side cannot be stored; use a live teacher"):
+        _criterion(["jacobian"], student, source, data)
+
+
+def test_label_methods_refuse_unlabelled_samples() -> None:
+    student, data = build_module(_layers(), seed=0), _data()
+    data.labels[0] = -1
+    with pytest.raises(ConfigError, match="method dkd: it needs the label of every sample"):
+        _criterion(["dkd"], student, _live(_teacher(), [parse_method("dkd")]), data)
+    with pytest.raises(ConfigError, match="method cskd: it pairs samples of a class"):
+        _criterion(["cskd"], student, None, data)
+
+
+def test_past_self_and_a_teacher_are_not_mixed() -> None:
+    student, data = build_module(_layers(), seed=0), _data()
+    with pytest.raises(ConfigError, match="use one of them"):
+        _criterion(["pskd", "kd"], student, _live(_teacher(), [parse_method("kd")]), data)
+
+
+def test_any_torch_teacher_is_tapped_where_its_stages_are_found() -> None:
+    teacher = nn.Sequential(
+        nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU()),
+        nn.Sequential(nn.Conv2d(8, 8, 3, stride=2, padding=1), nn.ReLU()),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(8, CLASSES),
+    )
+    student, data = build_module(_layers(), seed=0), _data()
+    needs = frozenset({Signal.LOGITS, Signal.FEATURES, Signal.EMBEDDING})
+    source = LiveSource(teacher, discover_places(teacher, data.views[0][:2]), needs)
+    result = _train(_criterion(["at", "pkt"], student, source, data), student, data)
+    assert set(result.epochs[0].grad_norms) == {"at.1", "at.2", "pkt.1"}

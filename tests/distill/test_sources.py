@@ -1,0 +1,153 @@
+"""Teacher sources: same views whichever way they are obtained, and no gradient to a teacher."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from hwkd.core.errors import TeacherError
+from hwkd.core.signals import Signal
+from hwkd.distill.sources import (
+    CachedSource,
+    EnsembleSource,
+    FunctionSource,
+    LiveSource,
+    PastSelfSource,
+    VirtualSource,
+    as_stored,
+)
+from hwkd.distill.taps import Places
+
+LOGITS = frozenset({Signal.LOGITS})
+
+
+@dataclass
+class Batch:
+    inputs: Tensor
+    labels: Tensor
+    sample_ids: Tensor
+    view: int = 0
+    epoch_ratio: float = 0.5
+
+
+def _batch(count: int = 4, view: int = 0) -> Batch:
+    inputs = torch.randn(count, 3, generator=torch.Generator().manual_seed(0))
+    return Batch(inputs, torch.tensor([0, 1, 2, 1])[:count], torch.arange(count), view)
+
+
+def _teacher(seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
+
+
+def test_live_source_runs_a_frozen_teacher_in_evaluation_mode() -> None:
+    teacher = _teacher().train()
+    views = LiveSource(teacher, Places(), LOGITS).views(_batch())
+    assert not teacher.training
+    assert not any(p.requires_grad for p in teacher.parameters())
+    assert not views.need(Signal.LOGITS).requires_grad
+
+
+def test_live_source_differentiates_by_inputs_when_asked() -> None:
+    source = LiveSource(_teacher(), Places(), LOGITS | {Signal.INPUTS})
+    views = source.views(_batch())
+    (gradient,) = torch.autograd.grad(views.need(Signal.LOGITS).sum(), views.need(Signal.INPUTS))
+    assert float(gradient.abs().sum()) > 0
+
+
+def test_cached_source_gives_the_rows_of_its_view() -> None:
+    views = [torch.randn(6, 3).half() for _ in range(2)]
+    source = CachedSource(views)
+    batch = _batch(view=1)
+    batch.sample_ids = torch.tensor([5, 0, 2, 2])
+    assert torch.equal(source.views(batch).need(Signal.LOGITS), views[1][[5, 0, 2, 2]].float())
+    assert source.cached == LOGITS
+
+
+def test_cached_source_refuses_embeddings_of_other_samples() -> None:
+    with pytest.raises(TeacherError, match="different samples or views"):
+        CachedSource([torch.zeros(6, 3)], embedding=[torch.zeros(5, 4)])
+
+
+def test_live_source_that_rounds_equals_the_cache_bit_for_bit() -> None:
+    teacher, batch = _teacher(), _batch()
+    live = LiveSource(teacher, Places(), LOGITS, rounds=True)
+    with torch.no_grad():
+        stored = teacher.eval()(batch.inputs)
+    cached = CachedSource([(stored - stored.mean(1, keepdim=True)).half()])
+    assert torch.equal(
+        live.views(batch).need(Signal.LOGITS), cached.views(batch).need(Signal.LOGITS)
+    )
+
+
+def test_function_source_speaks_arrays() -> None:
+    def logits_of(inputs: np.ndarray) -> np.ndarray:
+        assert inputs.dtype == np.float32
+        return inputs * 2
+
+    batch = _batch()
+    views = FunctionSource(logits_of).views(batch)
+    assert torch.equal(views.need(Signal.LOGITS), batch.inputs * 2)
+    rounded = FunctionSource(logits_of, rounds=True).views(batch)
+    assert torch.equal(rounded.need(Signal.LOGITS), as_stored(batch.inputs * 2))
+
+
+def test_ensemble_is_the_mean_probability_not_the_mean_logit() -> None:
+    sharp, soft = torch.tensor([[50.0, 0.0, 0.0]]), torch.tensor([[0.0, 1.0, 0.0]])
+    sources = [CachedSource([logits]) for logits in (sharp, soft)]
+    batch = _batch(1)
+    mean = EnsembleSource(sources).views(batch).need(Signal.LOGITS).softmax(1)
+    assert torch.allclose(mean, (sharp.softmax(1) + soft.softmax(1)) / 2)
+    weighed = EnsembleSource(sources, weights=[3, 1]).views(batch).need(Signal.LOGITS).softmax(1)
+    assert torch.allclose(weighed, 0.75 * sharp.softmax(1) + 0.25 * soft.softmax(1))
+
+
+@pytest.mark.parametrize("weights", [[1.0], [1.0, -1.0], [0.0, 0.0]])
+def test_ensemble_refuses_weights_that_do_not_fit(weights: list[float]) -> None:
+    sources = [VirtualSource(3), VirtualSource(3)]
+    with pytest.raises(TeacherError, match="do not fit 2 teachers"):
+        EnsembleSource(sources, weights=weights)
+    with pytest.raises(TeacherError, match="at least one teacher"):
+        EnsembleSource([])
+
+
+def test_virtual_teacher_gives_the_label_its_probability() -> None:
+    probabilities = VirtualSource(3, correct_probability=0.8).views(_batch()).need(Signal.LOGITS)
+    expected = torch.full((4, 3), 0.1)
+    expected[torch.arange(4), _batch().labels] = 0.8
+    assert torch.allclose(probabilities.softmax(1), expected)
+
+
+def test_past_self_gives_labels_first_and_then_its_own_last_prediction() -> None:
+    source, batch = PastSelfSource(6, 3), _batch()
+    fresh = source.views(batch).need(Signal.LOGITS)
+    assert torch.equal(fresh.argmax(1), batch.labels)
+    seen = torch.randn(4, 3, requires_grad=True)
+    source.observe(batch, seen)
+    again = source.views(batch).need(Signal.LOGITS)
+    assert torch.equal(again, seen.detach())
+    assert not again.requires_grad
+
+
+def test_teacher_whose_shapes_change_is_refused() -> None:
+    class Growing(nn.Module):
+        calls = 0
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.calls += 1
+            return x[:, : 1 + self.calls]
+
+    source = LiveSource(Growing(), Places(), LOGITS)
+    source.views(_batch())
+    with pytest.raises(TeacherError, match="changed shape between batches"):
+        source.views(_batch())
+
+
+def test_smaller_last_batch_is_no_change_of_shape() -> None:
+    source = LiveSource(_teacher(), Places(), LOGITS)
+    source.views(_batch(4))
+    assert len(source.views(_batch(2)).need(Signal.LOGITS)) == 2

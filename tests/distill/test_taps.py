@@ -1,0 +1,157 @@
+"""Taps: what they read, by stage or by path, and that nothing of them stays behind."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from hwkd.core.errors import ConfigError
+from hwkd.core.signals import Signal
+from hwkd.core.student import Layer, Layers
+from hwkd.distill.taps import Places, Taps, discover_places, student_places
+from hwkd.nn.build import build_module
+
+LAYERS = Layers(
+    input_shape=(1, 6, 4),
+    layers=(
+        Layer(
+            name="stem",
+            kind="conv",
+            inputs=("input",),
+            shape=(3, 6, 4),
+            kernel=(3, 3),
+            pads=(1, 1, 1, 1),
+            norm=True,
+            activation="relu",
+        ),
+        Layer(
+            name="down",
+            kind="conv",
+            inputs=("stem",),
+            shape=(5, 3, 2),
+            kernel=(3, 3),
+            stride=(2, 2),
+            pads=(1, 1, 1, 1),
+            norm=True,
+            activation="relu",
+        ),
+        Layer(name="pool", kind="global_avg_pool", inputs=("down",), shape=(5, 1, 1)),
+        Layer(name="flat", kind="reshape", inputs=("pool",), shape=(5,)),
+        Layer(name="head", kind="linear", inputs=("flat",), shape=(4,)),
+    ),
+    taps={"stage1": "stem", "stage2": "down", "embedding": "flat"},
+)
+ALL = frozenset(
+    {
+        Signal.LOGITS,
+        Signal.EMBEDDING,
+        Signal.FEATURES,
+        Signal.PREACTIVATIONS,
+        Signal.WEIGHTS,
+        Signal.INPUTS,
+    }
+)
+
+
+class Attention(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.MultiheadAttention(4, 2, batch_first=True)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        mixed, _ = self.inner(x, x, x, need_weights=True, average_attn_weights=False)
+        return self.head(mixed.mean(1))
+
+
+def _hooks(network: nn.Module) -> int:
+    return sum(len(module._forward_hooks) for module in network.modules())
+
+
+def test_student_shows_every_signal_with_gradients() -> None:
+    student = build_module(LAYERS, seed=0)
+    views = Taps(student, student_places(LAYERS), ALL).read(torch.randn(5, 1, 6, 4))
+    assert [tuple(f.shape) for f in views.features] == [(5, 3, 6, 4), (5, 5, 3, 2)]
+    assert [tuple(f.shape) for f in views.preactivations] == [(5, 3, 6, 4), (5, 5, 3, 2)]
+    assert tuple(views.need(Signal.EMBEDDING).shape) == (5, 5)
+    assert [tuple(w.shape) for w in views.weights] == [(3, 1, 3, 3), (5, 3, 3, 3), (4, 5)]
+    views.features[0].sum().backward()
+    assert student.steps["stem"].core.weight.grad is not None  # type: ignore[union-attr]
+
+
+def test_preactivations_keep_what_an_inplace_activation_overwrites() -> None:
+    student = build_module(LAYERS, seed=0)
+    views = Taps(student, student_places(LAYERS), ALL).read(torch.randn(5, 1, 6, 4))
+    for before, after in zip(views.preactivations, views.features, strict=True):
+        assert float(before.detach().min()) < 0
+        assert torch.equal(before.relu(), after)
+
+
+def test_what_nobody_needs_is_not_read() -> None:
+    student = build_module(LAYERS, seed=0)
+    taps = Taps(student, student_places(LAYERS), frozenset({Signal.LOGITS}))
+    views = taps.read(torch.randn(5, 1, 6, 4))
+    assert not any(views.shows(signal) for signal in ALL - {Signal.LOGITS})
+
+
+def test_hooks_are_gone_after_every_pass_also_a_failing_one() -> None:
+    student = build_module(LAYERS, seed=0)
+    taps = Taps(student, student_places(LAYERS), ALL)
+    taps.read(torch.randn(5, 1, 6, 4))
+    assert _hooks(student) == 0
+    with pytest.raises(RuntimeError):
+        taps.read(torch.randn(5, 9, 6, 4))
+    assert _hooks(student) == 0
+
+
+def test_views_of_one_pass_do_not_change_with_the_next() -> None:
+    student = build_module(LAYERS, seed=0).eval()
+    taps = Taps(student, student_places(LAYERS), ALL)
+    first = taps.read(torch.randn(5, 1, 6, 4))
+    kept = first.features[0].clone()
+    taps.read(torch.randn(2, 1, 6, 4))
+    assert torch.equal(first.features[0], kept)
+
+
+def test_any_module_path_input_or_element_of_a_tuple_can_be_tapped() -> None:
+    network = Attention()
+    places = Places(attention=("inner[1]",), embedding="head:input")
+    needs = frozenset({Signal.LOGITS, Signal.ATTENTION, Signal.EMBEDDING})
+    views = Taps(network, places, needs).read(torch.randn(3, 6, 4))
+    (attention,) = views.attention
+    assert tuple(attention.shape) == (3, 2, 6, 6)
+    assert torch.allclose(attention.sum(-1), torch.ones(3, 2, 6))
+    assert tuple(views.need(Signal.EMBEDDING).shape) == (3, 4)
+
+
+def test_whole_tuple_is_refused_with_the_way_to_choose() -> None:
+    taps = Taps(Attention(), Places(attention=("inner",)), frozenset({Signal.ATTENTION}))
+    with pytest.raises(ConfigError, match=r"gives tuple, expected a tensor; .* path\[1\]"):
+        taps.read(torch.randn(3, 6, 4))
+
+
+def test_unknown_path_offers_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="tap 'hed': no module .* did you mean head"):
+        Taps(Attention(), Places(embedding="hed"), frozenset({Signal.EMBEDDING}))
+    with pytest.raises(ConfigError, match="no parameter of the network has this path"):
+        Taps(Attention(), Places(weights=("head.wight",)), frozenset({Signal.WEIGHTS}))
+
+
+def test_stages_of_a_foreign_network_are_found() -> None:
+    network = nn.Sequential(
+        nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU()),
+        nn.Sequential(nn.Conv2d(4, 8, 3, stride=2, padding=1), nn.ReLU(inplace=True)),
+        nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.ReLU()),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(8, 5),
+    )
+    network.train()
+    before = network[0][1].running_mean.clone()  # type: ignore[index, union-attr]
+    places = discover_places(network, torch.randn(2, 1, 8, 6))
+    assert places.features == ("0", "2")
+    assert places.embedding == "5:input"
+    assert network.training
+    assert torch.equal(network[0][1].running_mean, before)  # type: ignore[index, union-attr]
+    assert _hooks(network) == 0
