@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,7 @@ from hwkd.core.trial import EpochRecord
 __all__ = [
     "Batch",
     "Criterion",
+    "LogsGradients",
     "TrainConfig",
     "TrainResult",
     "TrainingDivergedError",
@@ -69,6 +70,15 @@ class Criterion(Protocol):
 
     def parameters(self) -> Sequence[nn.Parameter]:
         """Parameters trained beside the module's (adapters); usually none."""
+        ...
+
+
+@runtime_checkable
+class LogsGradients(Protocol):
+    """A criterion that also measures how strongly each of its terms pulls."""
+
+    def take_gradient_norms(self) -> dict[str, float]:
+        """Return the norms by term name, measured since the last call."""
         ...
 
 
@@ -184,7 +194,12 @@ def train_module(
                 means.require_finite(epoch)
         means.require_finite(epoch)
         records.append(
-            EpochRecord(epoch=epoch + 1, learning_rate=learning_rate, losses=means.means())
+            EpochRecord(
+                epoch=epoch + 1,
+                learning_rate=learning_rate,
+                losses=means.means(),
+                grad_norms=_gradient_norms(criterion),
+            )
         )
         if on_epoch is not None:
             on_epoch(records[-1])
@@ -225,6 +240,10 @@ def _step(
     total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     optimizer.step()
     return terms
+
+
+def _gradient_norms(criterion: Criterion) -> dict[str, float]:
+    return criterion.take_gradient_norms() if isinstance(criterion, LogsGradients) else {}
 
 
 def _check_clock(started: float, config: TrainConfig, epoch: int) -> None:
