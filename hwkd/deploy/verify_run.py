@@ -30,7 +30,7 @@ _UInt32: TypeAlias = np.ndarray[Any, np.dtype[np.uint32]]
 
 _TICKS_BYTES = 4
 _STACK_BYTES = 2048
-_COMMON_FLAGS = ("-std=gnu99", "-Wall", "-Wextra", "-ffp-contract=off", "-I.")
+_COMMON_FLAGS = ("-std=gnu99", "-Wall", "-Wextra", "-I.")
 _OPTIMISE = "-O2"
 
 
@@ -92,7 +92,17 @@ def build_host(project: Project, folder: Path, compiler: Path, *, traces: bool) 
     sources = _write_sources(project, folder, "platform_host.c")
     defines = ["-DHWKD_PORTABLE", *(["-DMODEL_TRACE"] if traces else [])]
     run_tool(
-        [compiler, *_COMMON_FLAGS, _OPTIMISE, *defines, *sources, "-lm", "-o", "network"],
+        [
+            compiler,
+            *_COMMON_FLAGS,
+            *project.flags,
+            _OPTIMISE,
+            *defines,
+            *sources,
+            "-lm",
+            "-o",
+            "network",
+        ],
         folder=folder,
     )
     return Firmware(folder=folder, elf=folder / "network", sizes=None, traces=traces)
@@ -137,7 +147,14 @@ def build_firmware(
     (folder / "link.ld").write_text(script, encoding="utf-8")
     defines = [f"-D{name}={value}" for name, value in core.counter.items()]
     defines += ["-DMODEL_TRACE"] if traces else []
-    flags = [*core.flags, *_COMMON_FLAGS, _OPTIMISE, "-ffunction-sections", *extra_flags]
+    flags = [
+        *core.flags,
+        *_COMMON_FLAGS,
+        *project.flags,
+        _OPTIMISE,
+        "-ffunction-sections",
+        *extra_flags,
+    ]
     run_tool([tools.compiler, *flags, *defines, "-c", *sources], folder=folder)
     objects = [f"{Path(source).stem}.o" for source in sources]
     link = ["-nostartfiles", "-Wl,--gc-sections", "-Tlink.ld", "-lm", "-o", "network.elf"]

@@ -13,6 +13,7 @@ __all__ = ["Constants", "struct"]
 
 _INT8_PER_LINE = 24
 _FLOATS_PER_LINE = 6
+_INT32_PER_LINE = 10
 _STRUCTS_PER_LINE = 4
 
 
@@ -33,6 +34,12 @@ class Constants:
         """Define an aligned int8 array and return its name."""
         lines = _lines((str(int(value)) for value in values.reshape(-1)), _INT8_PER_LINE)
         self._array("int8_t", f"HWKD_ALIGNED {name}", values.size, lines)
+        return name
+
+    def int32(self, name: str, values: np.ndarray[Any, np.dtype[Any]]) -> str:
+        """Define an int32 array and return its name."""
+        lines = _lines((str(int(value)) for value in values.reshape(-1)), _INT32_PER_LINE)
+        self._array("int32_t", name, values.size, lines)
         return name
 
     def floats(self, name: str, values: np.ndarray[Any, np.dtype[np.float32]]) -> str:

@@ -19,7 +19,7 @@ from hwkd.deploy.to_c.memory import plan_memory
 from hwkd.deploy.to_c.project import Project, Sample, project_files
 from hwkd.deploy.to_c.read_qdq import read_qdq
 from hwkd.deploy.to_c.requantise import Rounding
-from hwkd.deploy.to_c.steps import INSTRUCTION_SETS, InstructionSet, build_steps
+from hwkd.deploy.to_c.steps import INSTRUCTION_SETS, InstructionSet, Kernels, build_steps
 
 __all__ = ["build_project", "quantise_values", "write_project"]
 
@@ -33,6 +33,7 @@ def build_project(
     model_path: Path,
     *,
     rounding: Rounding = "float",
+    kernels: Kernels = "hwkd",
     instruction_sets: Iterable[InstructionSet] = INSTRUCTION_SETS,
     labels: Sequence[str] = (),
     sample: _Floats | None = None,
@@ -42,6 +43,7 @@ def build_project(
     Args:
         model_path: int8 QDQ ONNX file.
         rounding: of accumulators.
+        kernels: our own, or Arm's CMSIS-NN for convolutions and fully connected layers.
         instruction_sets: those that the working memory must be large enough for.
         labels: one for each output, or none.
         sample: one input without batch for main.c; seeded noise when None.
@@ -51,7 +53,7 @@ def build_project(
         ExportError: if the model cannot be written as C; names the node.
     """
     arranged = arrange(read_qdq(model_path))
-    steps = build_steps(arranged, rounding)
+    steps = build_steps(arranged, rounding, kernels)
     graph = arranged.graph
     source, target = graph.tensors[graph.input], graph.tensors[graph.output]
     if labels and len(labels) != target.elements:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from hwkd.deploy.to_c.cmsis_nn import cmsis_files, cmsis_flags
 from hwkd.deploy.to_c.ir import QuantTensor
 from hwkd.deploy.to_c.layout import Arranged, Places, channels_last, row_major
 from hwkd.deploy.to_c.memory import Memory
@@ -76,12 +77,26 @@ class Project:
         """Kernel source files, without suffix, sorted."""
         return tuple(sorted({name for step in self.steps for name in step.kernels}))
 
+    @property
+    def uses_cmsis_nn(self) -> bool:
+        """Whether Arm's kernels are linked."""
+        return "hwkd_cmsis_nn" in self.kernels
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Compiler options that results depend on."""
+        # Products and sums that are not fused stay equal on every machine.
+        own = ("-ffp-contract=off",)
+        return (*own, *cmsis_flags(self.rounding)) if self.uses_cmsis_nn else own
+
 
 def project_files(project: Project) -> dict[str, str]:
     """Return file name -> text of the whole project."""
     texts = {name: _kernel_text(name) for name in _HEADERS}
     texts |= {f"{name}.c": _kernel_text(f"{name}.c") for name in project.kernels}
-    sources = ["model.c", *(f"{name}.c" for name in project.kernels)]
+    if project.uses_cmsis_nn:
+        texts |= {"hwkd_cmsis_nn.h": _kernel_text("hwkd_cmsis_nn.h"), **cmsis_files()}
+    sources = ["model.c", *sorted(name for name in texts if name.endswith(".c"))]
     values = {
         "arena_bytes": str(project.memory.arena_bytes),
         "arena_in_kib": f"{project.memory.arena_bytes / 1024:.1f} KiB",
@@ -90,6 +105,8 @@ def project_files(project: Project) -> dict[str, str]:
         "source_sha256": project.source_sha256,
         "sources": " ".join(sources),
         "source_lines": "\n    ".join(sources),
+        "flags": " ".join(project.flags),
+        "extra_include": '#include "hwkd_cmsis_nn.h"\n' if project.uses_cmsis_nn else "",
         "macs": str(project.arranged.graph.macs),
         **_interface(project),
         **_model_values(project),

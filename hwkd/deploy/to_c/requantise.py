@@ -9,7 +9,14 @@ import numpy as np
 from hwkd.core.errors import ExportError
 from hwkd.deploy.to_c.ir import QuantTensor
 
-__all__ = ["ROUNDINGS", "Rounding", "channel_fields", "float_literal", "sum_fields"]
+__all__ = [
+    "ROUNDINGS",
+    "Rounding",
+    "channel_fields",
+    "float_literal",
+    "q31_multiplier",
+    "sum_fields",
+]
 
 Rounding: TypeAlias = Literal["float", "q31", "tflite"]
 ROUNDINGS: tuple[Rounding, ...] = ("float", "q31", "tflite")
@@ -41,7 +48,7 @@ def channel_fields(scale: np.float32, rounding: Rounding, *, largest: int) -> st
         raise ExportError(f"scale {scale} times accumulator {largest} leaves 32 bits; requantise")
     if rounding == "float":
         return float_literal(scale)
-    multiplier, exponent = _q31(float(scale))
+    multiplier, exponent = q31_multiplier(float(scale))
     minimum = _Q31_MIN_RIGHT if rounding == "q31" else 0
     left = max(0, minimum + exponent)
     right = left - exponent
@@ -86,7 +93,7 @@ def sum_fields(
     )
 
 
-def _q31(scale: float) -> tuple[int, int]:
+def q31_multiplier(scale: float) -> tuple[int, int]:
     """Return (multiplier in [2^30, 2^31), exponent): scale = multiplier * 2^(exponent - 31)."""
     mantissa, exponent = np.frexp(scale)
     multiplier = round(float(mantissa) * 2**_Q31)

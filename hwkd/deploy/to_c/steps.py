@@ -10,6 +10,7 @@ import numpy as np
 
 from hwkd.core.errors import ExportError
 from hwkd.deploy.to_c.c_text import Constants, struct
+from hwkd.deploy.to_c.cmsis_nn import cmsis_fields, cmsis_scratch_bytes, takes_cmsis
 from hwkd.deploy.to_c.ir import (
     Binary,
     Concat,
@@ -29,10 +30,12 @@ from hwkd.deploy.to_c.layout import Arranged, as_matrices, as_vectors, loop_nest
 from hwkd.deploy.to_c.pack import folded_bias, packed_dense, plain_grouped, rows_of_inputs
 from hwkd.deploy.to_c.requantise import Rounding, channel_fields, float_literal, sum_fields
 
-__all__ = ["INSTRUCTION_SETS", "InstructionSet", "Step", "build_steps"]
+__all__ = ["INSTRUCTION_SETS", "KERNELS", "InstructionSet", "Kernels", "Step", "build_steps"]
 
-InstructionSet: TypeAlias = Literal["portable", "dsp"]
-INSTRUCTION_SETS: tuple[InstructionSet, ...] = ("portable", "dsp")
+InstructionSet: TypeAlias = Literal["portable", "dsp", "helium"]
+INSTRUCTION_SETS: tuple[InstructionSet, ...] = ("portable", "dsp", "helium")
+Kernels: TypeAlias = Literal["hwkd", "cmsis-nn"]
+KERNELS: tuple[Kernels, ...] = ("hwkd", "cmsis-nn")
 
 _INT16_BYTES = 2
 _PIXELS_AT_ONCE = {"portable": 2, "dsp": 4}
@@ -71,14 +74,25 @@ class Step:
     macs: int = 0
 
 
-def build_steps(arranged: Arranged, rounding: Rounding) -> tuple[Step, ...]:
+def build_steps(
+    arranged: Arranged, rounding: Rounding, kernels: Kernels = "hwkd"
+) -> tuple[Step, ...]:
     """Return the steps of a graph in execution order.
+
+    Args:
+        arranged: the graph with places for its tensors.
+        rounding: of accumulators.
+        kernels: whose convolutions and fully connected layers to call.
 
     Raises:
         ExportError: if a scale or a copy is outside what the kernels can do.
     """
+    if kernels == "cmsis-nn" and rounding == "float":
+        raise ExportError(
+            "rounding `float` with CMSIS-NN, which has fixed-point kernels; give q31 or tflite"
+        )
     return tuple(
-        _Builder(arranged, rounding, index, op).step()
+        _Builder(arranged, rounding, kernels, index, op).step()
         for index, op in enumerate(arranged.graph.ops)
     )
 
@@ -86,9 +100,12 @@ def build_steps(arranged: Arranged, rounding: Rounding) -> tuple[Step, ...]:
 class _Builder:
     """Builds one step; used once."""
 
-    def __init__(self, arranged: Arranged, rounding: Rounding, index: int, op: Op) -> None:
+    def __init__(
+        self, arranged: Arranged, rounding: Rounding, kernels: Kernels, index: int, op: Op
+    ) -> None:
         self._arranged = arranged
         self._rounding = rounding
+        self._library = kernels
         self._index = index
         self._op = op
         self._constants = Constants()
@@ -122,10 +139,15 @@ class _Builder:
             kernels=frozenset(self._kernels),
             inputs=tuple(name for name in op.inputs if name not in constants),
             output=op.output,
-            scratch_bytes={name: self._scratch.get(name, 0) for name in INSTRUCTION_SETS},
+            scratch_bytes={name: self._scratch_of(name) for name in INSTRUCTION_SETS},
             may_overwrite=self._may_overwrite,
             macs=op_macs(op, self._arranged.graph),
         )
+
+    def _scratch_of(self, name: InstructionSet) -> int:
+        """Return working memory; Helium cores run the DSP kernels where they have none."""
+        fallback = self._scratch.get("dsp", 0) if name == "helium" else 0
+        return self._scratch.get(name, fallback)
 
     def _tensor(self, name: str) -> QuantTensor:
         return self._arranged.graph.tensors[name]
@@ -179,10 +201,29 @@ class _Builder:
             "dilation_height": op.dilation[0], "dilation_width": op.dilation[1],
             "pad_top": op.pads[0], "pad_left": op.pads[1],
         }  # fmt: skip
+        if self._with_cmsis(op, geometry):
+            return
         if op.groups == 1:
             self._dense(op, geometry)
         else:
             self._grouped(op, geometry)
+
+    def _with_cmsis(self, op: Conv | FullyConnected, geometry: dict[str, int]) -> bool:
+        """Call CMSIS-NN if it was asked for and has a kernel."""
+        rows = geometry["out_height"] * geometry["out_width"]
+        wrapper = takes_cmsis(op, rows) if self._library == "cmsis-nn" else None
+        if wrapper is None:
+            return False
+        tensors = (self._tensor(op.inputs[0]), self._tensor(op.output))
+        places = self._arranged.places[op.inputs[0]]
+        fields = cmsis_fields(self._constants, self._index, op, places, tensors)
+        scratch = cmsis_scratch_bytes(wrapper, op)
+        self._scratch.update((name, scratch[name]) for name in INSTRUCTION_SETS)
+        layer = struct(**fields, **geometry, scratch_bytes=max(scratch.values()))
+        name = self._constants.struct("hwkd_cmsis_layer", self._symbol("layer"), layer)
+        arguments = f"&{name}, {self._operand(0)}, {{out}}, {{scratch}}"
+        self._call("hwkd_cmsis_nn", f"cmsis_{wrapper}", arguments)
+        return True
 
     def _dense(self, op: Conv | FullyConnected, geometry: dict[str, int]) -> None:
         rows = rows_of_inputs(op, self._arranged.places[op.inputs[0]])
@@ -216,15 +257,14 @@ class _Builder:
         source = self._tensor(op.inputs[0])
         outputs, inputs = op.weights.shape
         rows = source.elements // inputs
-        self._dense(
-            op,
-            {
-                "in_height": 1, "in_width": rows, "in_channels": inputs,
-                "out_height": 1, "out_width": rows, "out_channels": outputs,
-                "kernel_height": 1, "kernel_width": 1, "stride_height": 1, "stride_width": 1,
-                "dilation_height": 1, "dilation_width": 1, "pad_top": 0, "pad_left": 0,
-            },
-        )  # fmt: skip
+        geometry = {
+            "in_height": 1, "in_width": rows, "in_channels": inputs,
+            "out_height": 1, "out_width": rows, "out_channels": outputs,
+            "kernel_height": 1, "kernel_width": 1, "stride_height": 1, "stride_width": 1,
+            "dilation_height": 1, "dilation_width": 1, "pad_top": 0, "pad_left": 0,
+        }  # fmt: skip
+        if not self._with_cmsis(op, geometry):
+            self._dense(op, geometry)
 
     def _grouped(self, op: Conv, geometry: dict[str, int]) -> None:
         is_depthwise = op.groups == geometry["in_channels"] == geometry[
@@ -318,10 +358,11 @@ class _Builder:
             pad_top=op.pads[0], pad_left=op.pads[1],
             counts_pads=int(op.counts_pads),
             scales=scales, first_count=first_count,
+            in_scale=float_literal(source.scale), out_scale=float_literal(target.scale),
             in_zero=source.zero_point, out_zero=target.zero_point,
         )  # fmt: skip
         name = self._constants.struct("hwkd_pool", self._symbol("layer"), layer)
-        function = "max_pool" if op.kind == "max" else "average_pool"
+        function = "global_average" if op.kind == "global_average" else f"{op.kind}_pool"
         self._call("hwkd_pool", function, f"&{name}, {self._operand(0)}, {{out}}")
 
     def _average_scales(

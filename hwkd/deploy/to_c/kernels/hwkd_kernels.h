@@ -91,6 +91,7 @@ typedef struct {
     int32_t counts_pads;
     const hwkd_channel *scales; /* averages: for windows of first_count, ... elements; bias unused */
     int32_t first_count;
+    float in_scale, out_scale;
     int8_t in_zero, out_zero;
 } hwkd_pool;
 
@@ -119,6 +120,7 @@ void hwkd_run_add(const hwkd_add *layer, const int8_t *a, const int8_t *b, int8_
 void hwkd_run_mul(const hwkd_mul *layer, const int8_t *a, const int8_t *b, int8_t *out);
 void hwkd_run_max_pool(const hwkd_pool *layer, const int8_t *in, int8_t *out);
 void hwkd_run_average_pool(const hwkd_pool *layer, const int8_t *in, int8_t *out);
+void hwkd_run_global_average(const hwkd_pool *layer, const int8_t *in, int8_t *out);
 void hwkd_run_softmax(const hwkd_softmax *layer, const int8_t *in, int8_t *out);
 void hwkd_run_copy(const hwkd_copy *layer, const int8_t *in, int8_t *out);
 void hwkd_run_table(const int8_t *table, int32_t elements, const int8_t *in, int8_t *out);

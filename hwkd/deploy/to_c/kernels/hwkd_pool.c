@@ -35,22 +35,56 @@ void hwkd_run_max_pool(const hwkd_pool *layer, const int8_t *in, int8_t *out)
         }
 }
 
+#if HWKD_ROUNDING == HWKD_ROUND_FLOAT
+
+/* Sums real values row by row and divides, as ONNX Runtime does: its roundings decide the many ties
+ * of an average over 2 or 4 values. */
+static int8_t window_average(const hwkd_pool *layer, const int8_t *in, window part, int32_t count)
+{
+    float sum = 0.0f;
+    for (int32_t y = part.top; y < part.bottom; y++) {
+        const int8_t *from = in + (y * layer->in_width + part.left) * layer->channels;
+        for (int32_t x = part.left; x < part.right; x++, from += layer->channels)
+            sum += (float)(*from - layer->in_zero) * layer->in_scale;
+    }
+    return hwkd_saturate(hwkd_round(sum / (float)count / layer->out_scale + (float)layer->out_zero));
+}
+
+#else
+
+static int8_t window_average(const hwkd_pool *layer, const int8_t *in, window part, int32_t count)
+{
+    int32_t sum = -layer->in_zero * (part.bottom - part.top) * (part.right - part.left);
+    for (int32_t y = part.top; y < part.bottom; y++) {
+        const int8_t *from = in + (y * layer->in_width + part.left) * layer->channels;
+        for (int32_t x = part.left; x < part.right; x++, from += layer->channels)
+            sum += *from;
+    }
+    return hwkd_requantise(sum, &layer->scales[count - layer->first_count], layer->out_zero);
+}
+
+#endif
+
 void hwkd_run_average_pool(const hwkd_pool *layer, const int8_t *in, int8_t *out)
 {
-    const int32_t channels = layer->channels;
     for (int32_t out_y = 0; out_y < layer->out_height; out_y++)
         for (int32_t out_x = 0; out_x < layer->out_width; out_x++) {
             const window part = window_at(layer, out_y, out_x);
             const int32_t inside = (part.bottom - part.top) * (part.right - part.left);
             const int32_t count = layer->counts_pads ? layer->kernel_height * layer->kernel_width : inside;
-            for (int32_t channel = 0; channel < channels; channel++) {
-                int32_t sum = -layer->in_zero * inside;
-                for (int32_t y = part.top; y < part.bottom; y++) {
-                    const int8_t *from = in + (y * layer->in_width + part.left) * channels + channel;
-                    for (int32_t x = part.left; x < part.right; x++, from += channels)
-                        sum += *from;
-                }
-                *out++ = hwkd_requantise(sum, &layer->scales[count - layer->first_count], layer->out_zero);
-            }
+            for (int32_t channel = 0; channel < layer->channels; channel++)
+                *out++ = window_average(layer, in + channel, part, count);
         }
+}
+
+void hwkd_run_global_average(const hwkd_pool *layer, const int8_t *in, int8_t *out)
+{
+    const int32_t channels = layer->channels, pixels = layer->in_height * layer->in_width;
+    for (int32_t channel = 0; channel < channels; channel++) {
+        const int8_t *from = in + channel;
+        int32_t sum = -layer->in_zero * pixels;
+        for (int32_t pixel = pixels; pixel > 0; pixel--, from += channels)
+            sum += *from;
+        out[channel] = hwkd_requantise(sum, layer->scales, layer->out_zero);
+    }
 }
