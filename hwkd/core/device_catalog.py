@@ -1,8 +1,8 @@
 """Reads device descriptors: packaged ones by name, the user's own by path.
 
-A descriptor may spell out a runtime's coefficients or, with `fit = "<core>.<runtime>"`, take them
-from `devices/runtimes/`, so that boards with the same core share one fit
-(docs/decisions/device-files.md).
+A descriptor may spell out a runtime's coefficients or name a fit to take them from, so that boards
+with the same core share one (docs/decisions/device-files.md): `fit = "<core>.<runtime>"` is a file
+in `devices/runtimes/`, `fit = "<device>/<runtime>"` what a packaged device makes of it.
 """
 
 from __future__ import annotations
@@ -97,19 +97,35 @@ def _complete_runtime(name: str, table: Any, origin: str) -> Any:
         return table
     own = {"name": name, **table}
     fit = own.pop("fit", None)
-    if fit is None:
-        return own
-    if fit not in fit_names():
-        error = UnknownNameError("fit", str(fit), fit_names())
-        raise ConfigError(f"{origin}: runtimes.{name}.fit: {error}")
-    return _merge(_load_fit(fit), own)
+    return (
+        own if fit is None else _merge(_fit_table(str(fit), f"{origin}: runtimes.{name}.fit"), own)
+    )
+
+
+def _fit_table(fit: str, place: str) -> dict[str, Any]:
+    """Return what `fit` names: `<core>.<runtime>`, or `<device>/<runtime>` of a packaged device."""
+    if "/" not in fit:
+        if fit not in fit_names():
+            raise ConfigError(f"{place}: {UnknownNameError('fit', fit, fit_names())}")
+        return _load_fit(fit)
+    device, runtime = fit.split("/", 1)
+    if device not in device_names():
+        raise ConfigError(f"{place}: {UnknownNameError('device', device, device_names())}")
+    found = _load_packaged(device).runtimes.get(runtime)
+    if found is None:
+        known = ", ".join(sorted(_load_packaged(device).runtimes))
+        raise ConfigError(f"{place}: {device} has no runtime {runtime!r}; it has {known}")
+    # Power belongs to the board that it was measured on.
+    return found.model_dump(mode="json", exclude={"active_power_w"}, exclude_unset=True)
 
 
 def _merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     """Return both tables, `over` winning key by key at every depth."""
     merged = {**under, **over}
     for key in under.keys() & over.keys():
-        if isinstance(under[key], dict) and isinstance(over[key], dict):
+        both_are_tables = isinstance(under[key], dict) and isinstance(over[key], dict)
+        # A table with cycles is a whole fit of its own: mixing two would predict nonsense.
+        if both_are_tables and not ("cycles" in over[key] and "cycles" in under[key]):
             merged[key] = _merge(under[key], over[key])
     return merged
 

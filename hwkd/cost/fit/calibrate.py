@@ -2,31 +2,220 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
-from hwkd.cost.fit.design import Array, Design
+import numpy as np
+
+from hwkd.core.device import Device, Dtype, Interval, LatencyModel
+from hwkd.core.errors import ConfigError
+from hwkd.cost.fit.describe import describe_fit, describe_interval
+from hwkd.cost.fit.design import Array, Design, Measurement, as_vector
 from hwkd.cost.fit.prior import typical_stack
 from hwkd.cost.fit.solve import Spread, fit_cycles
+from hwkd.cost.fit.validate import fold_of, held_out_predictions, summarise
 
-__all__ = ["NEARBY", "WHOLE_MODELS", "calibrate"]
+__all__ = [
+    "NEARBY",
+    "WHOLE_MODELS",
+    "Calibration",
+    "FitKind",
+    "KnownStack",
+    "calibrate",
+    "calibrate_model",
+    "known_stacks",
+]
+
+FitKind: TypeAlias = Literal["auto", "scale", "full"]
 
 # How far another board's single operators were from the nearest known stack, class by class.
 NEARBY = Spread(common=1.0, per_class=0.3, per_amount=0.5)
 # A whole model mixes all classes: few of them cannot tell amounts of one class apart.
 WHOLE_MODELS = Spread(common=1.0, per_class=0.1, per_amount=0.05)
-_FEW_MODELS = 3
+# Everything together and nothing else.
+_SCALE_ONLY = Spread(common=1.0, per_class=1e-3, per_amount=1e-3)
+_FEW_ROWS = 3
+_FOLDS = 5
+# Rows below which held-out residuals do not show an interval.
+_ROWS_FOR_INTERVAL = 6
+# What one measured model of a new stack leaves open: 90% of the 114 cases of
+# benchmarks/cost_new_stack.py lie inside.
+_ONE_MODEL = Interval(
+    low_ratio=0.8, high_ratio=1.25, calibrated_on="new MLPerf Tiny stacks from one measured model"
+)
 
 
-def calibrate(design: Design, known: Sequence[Array], same_core: Sequence[bool]) -> Array:
+@dataclass(frozen=True)
+class KnownStack:
+    """A fit to start from.
+
+    Attributes:
+        name: device and runtime it belongs to.
+        cycles_per_unit: in the order of `COLUMNS`.
+        same_core: it ran on the core in question.
+    """
+
+    name: str
+    cycles_per_unit: Array
+    same_core: bool
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What calibrating gave.
+
+    Attributes:
+        model: to be written into the device file.
+        rows: measurements used.
+        error_before_ratio: mean absolute error of the starting coefficients on all rows.
+        error_after_ratio: cross-validated; None with too few rows to leave any out.
+        started_from: names of the stacks that it started from.
+    """
+
+    model: LatencyModel
+    rows: int
+    error_before_ratio: float
+    error_after_ratio: float | None
+    started_from: str
+
+
+def calibrate(
+    design: Design, known: Sequence[Array], same_core: Sequence[bool], spread: Spread | None = None
+) -> Array:
     """Return cycles per unit of a new stack.
 
     Args:
         design: what was measured on it.
         known: cycles per unit of stacks to start from; with one, that one is scaled.
         same_core: for each of them, whether it ran on the same core.
+        spread: how far from them it may be; by default what the number of rows allows.
     """
     largest = int(design.cycles.argmax())
     work, cycles = design.amounts[largest], float(design.cycles[largest])
     start = typical_stack(known, same_core, work, cycles)
-    spread = WHOLE_MODELS if design.rows <= _FEW_MODELS else NEARBY
+    if spread is None:
+        spread = WHOLE_MODELS if design.rows <= _FEW_ROWS else NEARBY
     return fit_cycles(design, start, spread)
+
+
+def known_stacks(
+    device: Device, runtime: str, dtype: Dtype, others: Sequence[Device]
+) -> list[KnownStack]:
+    """Return where a calibration starts: the runtime's own coefficients, or those of all stacks.
+
+    Args:
+        device: to be calibrated.
+        runtime: to be calibrated; need not have coefficients yet.
+        dtype: to be calibrated.
+        others: packaged devices.
+    """
+    own = device.runtimes.get(runtime)
+    if own is not None and dtype in own.latency:
+        vector = as_vector(own.latency[dtype].cycles)
+        return [KnownStack(f"{device.name}.{runtime}", vector, True)]
+    found: dict[tuple[str, str], KnownStack] = {}
+    for other in others:
+        for name, stack in other.runtimes.items():
+            model = stack.latency.get(dtype)
+            if model is not None and (other.core, name) not in found:
+                vector = as_vector(model.cycles) * stack.cycles_scale
+                same = other.core == device.core
+                found[other.core, name] = KnownStack(f"{other.core} {name}", vector, same)
+    return list(found.values())
+
+
+def calibrate_model(
+    measurements: Sequence[Measurement],
+    known: Sequence[KnownStack],
+    *,
+    kind: FitKind,
+    fitted_on: str,
+    source: str,
+) -> Calibration:
+    """Fit a stack to a user's measurements and test it.
+
+    Args:
+        measurements: at least one.
+        known: stacks to start from.
+        kind: "scale" moves everything together, "full" every coefficient, "auto" what the rows
+            can carry.
+        fitted_on: the measurements in words.
+        source: the file that held them.
+
+    Raises:
+        ConfigError: if "full" is asked of rows that cannot tell the coefficients apart, or no
+            operator of the measurements has a cost.
+    """
+    design = Design.of(measurements)
+    vectors = [stack.cycles_per_unit for stack in known]
+    same_core = [stack.same_core for stack in known]
+    spread = _spread(design, kind)
+    _refuse_what_has_no_cost(design, vectors)
+
+    def fit(rows: Design) -> Array:
+        return calibrate(rows, vectors, same_core, spread)
+
+    start = _starting_point(vectors, same_core)
+    before = summarise(design.amounts @ start, design.cycles).mean_ratio
+    after, interval = _tested(design, fit)
+    model = describe_fit(
+        fit(design), measurements, fitted_on=fitted_on, source=source, error_ratio=after,
+        validation="" if after is None else f"rows left out, {_folds(design)} folds",
+        interval=interval,
+    )  # fmt: skip
+    names = known[0].name if len(known) == 1 else f"the average of {len(known)} published stacks"
+    return Calibration(model, design.rows, before, after, names)
+
+
+def _spread(design: Design, kind: FitKind) -> Spread | None:
+    if kind == "auto":
+        return None
+    if kind == "scale":
+        return _SCALE_ONLY
+    unknown = int((design.amounts.sum(axis=0) > 0).sum())
+    rank = int(np.linalg.matrix_rank(design.amounts / design.cycles[:, None]))
+    if rank < min(unknown, _FEW_ROWS + 1):
+        raise ConfigError(
+            f"{design.rows} measured rows cannot tell {unknown} coefficients apart (rank {rank}); "
+            "measure more models (`hwkd devices bench-kit`) or use --fit scale"
+        )
+    return NEARBY
+
+
+def _refuse_what_has_no_cost(design: Design, vectors: Sequence[Array]) -> None:
+    predicted = design.amounts @ np.mean(vectors, axis=0)
+    for name, cycles in zip(design.names, predicted, strict=True):
+        if cycles <= 0:
+            raise ConfigError(f"{name}: no operator of it has a cost in any known stack")
+    ratio = design.cycles / predicted
+    for name, value in zip(design.names, ratio, strict=True):
+        if not 1e-3 < value < 1e3:
+            raise ConfigError(
+                f"{name}: {value:.3g} times the cycles that known stacks take; check the unit of "
+                "the column and the device's clock_hz"
+            )
+
+
+def _starting_point(vectors: Sequence[Array], same_core: Sequence[bool]) -> Array:
+    """Return what would be predicted without the measurements."""
+    if len(vectors) == 1:
+        return vectors[0]
+    kept = [v for v, same in zip(vectors, same_core, strict=True) if same] or list(vectors)
+    mean: Array = np.exp(np.mean(np.log(np.maximum(kept, 1e-12)), axis=0))
+    return mean
+
+
+def _folds(design: Design) -> int:
+    return min(_FOLDS, len(set(design.groups))) if design.rows >= 2 * _FOLDS else design.rows
+
+
+def _tested(design: Design, fit: Callable[[Design], Array]) -> tuple[float | None, Interval]:
+    if design.rows < _FEW_ROWS:
+        return None, _ONE_MODEL
+    predicted = held_out_predictions(design, fold_of(design.groups, _folds(design)), fit)
+    error = summarise(predicted, design.cycles).mean_ratio
+    if design.rows < _ROWS_FOR_INTERVAL:
+        return error, _ONE_MODEL
+    words = f"{design.rows} measured rows, each left out of the fit"
+    return error, describe_interval(design.cycles / predicted, words)

@@ -16,7 +16,7 @@ from scipy.optimize import least_squares
 
 from hwkd.cost.fit.design import COLUMNS, Array, Design
 
-__all__ = ["Spread", "fit_cycles"]
+__all__ = ["Spread", "fit_cycles", "log_covariance"]
 
 _LARGEST_LOG = 20.0
 
@@ -45,7 +45,8 @@ def fit_cycles(design: Design, prior: Array, spread: Spread) -> Array:
         spread: how far the result may move from the prior.
     """
     used = np.flatnonzero(prior > 0)
-    mixing = _mixing(used, spread)
+    # Turns independent unit normals into log factors.
+    mixing = np.linalg.cholesky(log_covariance(used, spread))
     work = design.amounts[:, used] * prior[used]
     log_cycles = np.log(design.cycles)
     weight = 1.0 / design.noise
@@ -66,13 +67,13 @@ def fit_cycles(design: Design, prior: Array, spread: Spread) -> Array:
     return fitted
 
 
-def _mixing(used: np.typing.NDArray[np.intp], spread: Spread) -> Array:
-    """Return the matrix that turns independent unit normals into log factors."""
+def log_covariance(used: np.typing.NDArray[np.intp], spread: Spread) -> Array:
+    """Return the prior covariance of the log factors of some columns."""
     classes = np.array([COLUMNS[i][0] for i in used])
     same_class = (classes[:, None] == classes[None, :]).astype(np.float64)
-    covariance = (
+    covariance: Array = (
         np.full(same_class.shape, spread.common**2)
         + spread.per_class**2 * same_class
         + spread.per_amount**2 * np.eye(len(used))
     )
-    return np.linalg.cholesky(covariance)
+    return covariance

@@ -1,0 +1,48 @@
+"""Tables of one device for the terminal."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+from hwkd.core.device import Device
+from hwkd.report import format as shown
+
+__all__ = ["facts_table", "runtimes_table"]
+
+
+def facts_table(device: Device) -> Table:
+    """Return what the board is, each number with its source."""
+    table = Table(box=None, title=device.description, title_justify="left", show_header=False)
+    rows = [
+        ("name", device.name, ""),
+        ("core", f"{device.core} ({device.board})", ""),
+        ("clock", shown.frequency(device.clock_hz), "clock_hz"),
+        ("RAM", shown.kib(device.sram_bytes), "sram_bytes"),
+        ("flash", shown.kib(device.flash_bytes), "flash_bytes"),
+        ("target latency", shown.time(device.target_latency_s), "target_latency_s"),
+        ("default runtime", device.default_runtime, ""),
+    ]
+    for label, value, field in rows:
+        table.add_row(label, value, f"[dim]{device.sources.get(field, '')}[/dim]")
+    return table
+
+
+def runtimes_table(device: Device) -> Table:
+    """Return the runtimes with what their latency was fitted on and how well it predicts."""
+    table = Table(box=None, title="runtimes", title_justify="left")
+    for column in ("runtime", "dtype", "rows", "held-out error", "90% interval", "fitted on"):
+        table.add_column(column)
+    for name, runtime in sorted(device.runtimes.items()):
+        for dtype, model in runtime.latency.items():
+            # A scaled fit was tested on the core that it comes from, not on this one.
+            is_tested = model.error_ratio is not None and runtime.cycles_scale == 1
+            error = f"{model.error_ratio:.1%}" if is_tested else "not tested here"
+            interval = f"x{model.interval.low_ratio:.2f} to x{model.interval.high_ratio:.2f}"
+            scaled = "" if runtime.cycles_scale == 1 else f"; cycles x{runtime.cycles_scale:.3g}"
+            table.add_row(
+                f"{name} {runtime.version}", dtype, str(model.measurements), error, interval,
+                model.fitted_on + scaled,
+            )  # fmt: skip
+        if not runtime.latency:
+            table.add_row(f"{name} {runtime.version}", "", "", "measured", "", "this machine")
+    return table
