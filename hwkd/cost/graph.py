@@ -47,27 +47,29 @@ def build_graph(layers: Layers) -> OpGraph:
 
 def _op(layer: Layer, inputs: tuple[str, ...], input_shape: tuple[int, ...]) -> Op:
     """Return the operator of a layer without its activation; `input_shape` has the batch."""
-    kind = layer.kind
-    weights = biases = macs = 0
+    name, kind, shape = layer.name, layer.kind, layer.shape
     if kind == "conv":
-        weights = layer.shape[0] * (input_shape[1] // layer.groups) * prod(layer.kernel)
-        biases = layer.shape[0]
-        macs = weights * layer.shape[1] * layer.shape[2]
-    elif kind == "linear":
-        weights = macs = layer.shape[0] * input_shape[1]
-        biases = layer.shape[0]
+        kernel, groups = layer.kernel, layer.groups
+        weights = shape[0] * (input_shape[1] // groups) * kernel[0] * kernel[1]
+        return Op(
+            name=name,
+            kind="Conv",
+            inputs=inputs,
+            outputs=(name,),
+            macs=weights * shape[1] * shape[2],
+            weights=weights,
+            biases=shape[0],
+            kernel=kernel,
+            stride=layer.stride,
+            pads=layer.pads,
+            groups=groups,
+        )
+    op = Op(name=name, kind=ONNX_KINDS[kind], inputs=inputs, outputs=(name,))
+    if kind == "linear":
+        op.weights = op.macs = shape[0] * input_shape[1]
+        op.biases = shape[0]
     elif kind == "matmul":
-        macs = prod(layer.shape) * input_shape[-1]
-    return Op(
-        name=layer.name,
-        kind=ONNX_KINDS[kind],
-        inputs=inputs,
-        outputs=(layer.name,),
-        macs=macs,
-        weights=weights,
-        biases=biases,
-        kernel=layer.kernel,
-        stride=layer.stride,
-        pads=layer.pads,
-        groups=layer.groups,
-    )
+        op.macs = prod(shape) * input_shape[-1]
+    elif kind in ("avg_pool", "max_pool"):
+        op.kernel, op.stride, op.pads = layer.kernel, layer.stride, layer.pads
+    return op

@@ -58,7 +58,8 @@ def _behind_window(op: Op, before: Tensor, after: Tensor, most: int) -> int:
         return most
     if op.stride == (1, 1) and op.groups == 1:
         return most // 2
-    _, channels, _, width = before.shape
+    # A time series keeps its shape (1, channels, time) when the reshape to an image is a view.
+    channels, width = before.shape[1], before.shape[-1]
     row_after = after.shape[1] * after.shape[3]
     return max(most - op.kernel[0] * width * channels - row_after, 0)
 

@@ -51,6 +51,7 @@ def test_squeeze_excite_is_four_layers_that_keep_the_shape() -> None:
     ("make", "message"),
     [
         (lambda b: b.conv("input", "c", 5, groups=2), "4 -> 5 channels in 2 groups"),
+        (lambda b: b.conv("input", "c", 5, kernel=2), "choose an odd one"),
         (lambda b: b.linear("input", "c", 5), "expected a vector"),
         (lambda b: b.reshape("input", "c", (3, 5)), "has no shape"),
         (lambda b: b.transpose("input", "c", (0, 1)), "no permutation"),
