@@ -39,6 +39,15 @@ def load_graph(path: Path) -> OpGraph:
         ModelFileError: if the file is damaged, has dynamic shapes other than the batch, types or
             operators that hwkd does not read, or data outside its folder.
     """
+    try:
+        return _load(path)
+    except UnicodeDecodeError:
+        raise ModelFileError(
+            f"{path}: holds names that are not text; the file is damaged, export it again"
+        ) from None
+
+
+def _load(path: Path) -> OpGraph:
     model = _read_model(path)
     where = str(path)
     opset = _opset(model, where)

@@ -74,11 +74,14 @@ def read_nodes(protos: Iterable[NodeProto], opset: int, where: str) -> tuple[lis
     Raises:
         ModelFileError: on an operator that is in no known domain.
     """
-    aliases = Aliases()
+    aliases = Aliases(where)
+    context = _checker_context(opset)
     nodes = []
     taken: set[str] = set()
     for index, proto in enumerate(protos):
         kind, positions = _kind(proto, opset, where)
+        if proto.domain in _STANDARD:
+            _check(proto, context, where)
         if kind in _SAME_TENSOR:
             aliases.add(proto.output[0], proto.input[0])
             continue
@@ -96,7 +99,8 @@ def read_nodes(protos: Iterable[NodeProto], opset: int, where: str) -> tuple[lis
 class Aliases:
     """Names of one tensor; `resolve` gives the name that is kept."""
 
-    def __init__(self) -> None:
+    def __init__(self, where: str) -> None:
+        self._where = where
         self._source: dict[str, str] = {}
 
     def add(self, name: str, source: str) -> None:
@@ -108,7 +112,10 @@ class Aliases:
         seen = set()
         while name in self._source:
             if name in seen:
-                raise ModelFileError(f"tensor {name!r} is its own input: the graph has a cycle")
+                raise ModelFileError(
+                    f"{self._where}: tensor {name!r} is its own input: the graph has a cycle; "
+                    "export it again"
+                )
             seen.add(name)
             name = self._source[name]
         return name
@@ -158,9 +165,29 @@ def sort_nodes(nodes: list[Node], known: Iterable[str], where: str) -> list[Node
     return ordered
 
 
+def _checker_context(opset: int) -> onnx.checker.C.CheckerContext:
+    context = onnx.checker.C.CheckerContext()
+    context.ir_version = 8
+    context.opset_imports = {"": opset}
+    return context
+
+
+def _check(proto: NodeProto, context: onnx.checker.C.CheckerContext, where: str) -> None:
+    """Hold a node to its operator's definition: inputs, outputs, attributes and their types."""
+    try:
+        onnx.checker.check_node(proto, context)
+    except onnx.checker.ValidationError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ModelFileError(
+            f"{where}: node {proto.name!r} ({proto.op_type}) is malformed: {reason}"
+        ) from None
+
+
 def _kind(proto: NodeProto, opset: int, where: str) -> tuple[str, tuple[int, ...] | None]:
     """Return the operator type and, for one with built-in quantisation, its real inputs."""
     kind = proto.op_type
+    if not isinstance(kind, str):  # protobuf hands out bytes that are no text as they are
+        raise ModelFileError(f"{where}: an operator's type is not text; the file is damaged")
     if kind in _QUANTISED and proto.domain in (*_STANDARD, "com.microsoft"):
         return _QUANTISED[kind]
     if proto.domain == "com.microsoft" and kind in _SAME_TENSOR:

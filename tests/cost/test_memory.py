@@ -1,0 +1,221 @@
+"""Peak RAM: lifetimes by hand, the greedy planner's promises, scratch, and what was measured."""
+
+from __future__ import annotations
+
+import json
+from itertools import permutations
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hwkd.core.graph import Op, OpGraph, Tensor
+from hwkd.core.memory_model import MemoryModel
+from hwkd.core.memory_presets import FUSION, MEMORY, tflm_memory
+from hwkd.cost.fuse import fuse
+from hwkd.cost.memory import plan_memory
+from hwkd.cost.memory_order import find_order
+from hwkd.cost.memory_planner import Buffer, place_greedily
+from hwkd.cost.memory_stages import memory_stages
+
+BARE = MemoryModel(alignment_bytes=1)
+LIVE = MemoryModel(alignment_bytes=1, planner="live_peak")
+
+
+def op(name: str, kind: str, *inputs: str, **fields: object) -> Op:
+    return Op(name=name, kind=kind, inputs=inputs, outputs=(name,), **fields)
+
+
+def graph_of(ops: list[Op], shapes: dict[str, tuple[int, ...]]) -> OpGraph:
+    tensors = {name: Tensor(name=name, shape=shape) for name, shape in shapes.items()}
+    return OpGraph(ops=tuple(ops), tensors=tensors, inputs=("x",), outputs=(ops[-1].name,))
+
+
+def residual() -> OpGraph:
+    """A skip around b: x 100 -> a 80 -> b 60 -> w 80; c = a + w."""
+    ops = [
+        op("a", "Conv", "x"),
+        op("b", "Conv", "a"),
+        op("w", "Conv", "b"),
+        op("c", "Add", "a", "w"),
+    ]
+    sizes = {"x": 100, "a": 80, "b": 60, "w": 80, "c": 80}
+    return graph_of(ops, {name: (1, size) for name, size in sizes.items()})
+
+
+def test_peak_ram_counts_both_inputs_of_an_add() -> None:
+    plan = plan_memory(residual(), BARE, 1)
+    assert list(plan.live_bytes.values()) == [180, 140, 220, 240]
+    assert plan.peak_ram_bytes == 240
+
+
+def test_float32_tensors_take_four_times_the_bytes() -> None:
+    assert plan_memory(residual(), BARE, 4).peak_ram_bytes == 960
+
+
+def test_an_addition_in_place_saves_one_operand() -> None:
+    model = MemoryModel(alignment_bytes=1, planner="live_peak", in_place={"Add": "overwrite"})
+    assert plan_memory(residual(), model, 1).live_bytes["c"] == 160
+
+
+def test_an_output_of_the_network_is_never_overwritten() -> None:
+    ops = [op("a", "Relu", "x"), op("b", "Relu", "a")]
+    graph = graph_of(ops, dict.fromkeys(("x", "a", "b"), (1, 50)))
+    both = OpGraph(ops=graph.ops, tensors=graph.tensors, inputs=("x",), outputs=("a", "b"))
+    model = MemoryModel(alignment_bytes=1, planner="live_peak", in_place={"Relu": "overwrite"})
+    assert list(plan_memory(graph, model, 1).live_bytes.values()) == [50, 50]
+    assert list(plan_memory(both, model, 1).live_bytes.values()) == [50, 100]
+
+
+def test_a_pointwise_convolution_slides_over_its_input_and_a_window_keeps_its_rows() -> None:
+    model = MemoryModel(alignment_bytes=1, planner="live_peak", in_place={"Conv": "slide"})
+    shapes = {"x": (1, 4, 8, 8), "a": (1, 4, 8, 8)}
+    pointwise = graph_of([op("a", "Conv", "x")], shapes)
+    assert plan_memory(pointwise, model, 1).arena_bytes == 256
+    window = op("a", "Conv", "x", kernel=(3, 3), pads=(1, 1, 1, 1), groups=4)
+    # Three rows of 8 x 4 are still read and one row of results waits.
+    assert plan_memory(graph_of([window], shapes), model, 1).arena_bytes == 256 + 4 * 32
+
+
+def test_a_pooling_on_the_fly_needs_only_the_rows_it_pools() -> None:
+    ops = [op("a", "Conv", "x"), op("b", "MaxPool", "a", kernel=(2, 2), stride=(2, 2))]
+    graph = graph_of(ops, {"x": (1, 1, 8, 8), "a": (1, 4, 8, 8), "b": (1, 4, 4, 4)})
+    assert plan_memory(graph, LIVE, 1).arena_bytes == 256 + 64
+    streaming = LIVE.model_copy(update={"pools_on_the_fly": True})
+    assert plan_memory(graph, streaming, 1).arena_bytes == 64 + 64 + 2 * 8 * 4
+
+
+def test_cmsis_nn_convolutions_ask_for_two_columns_of_16_bit_values() -> None:
+    model = MemoryModel(alignment_bytes=1, scratch={"Conv": "cmsis_conv"})
+    shapes = {"x": (1, 3, 8, 8), "a": (1, 16, 8, 8), "b": (1, 16, 8, 8), "c": (1, 16, 8, 8)}
+    same = {"kernel": (3, 3), "pads": (1, 1, 1, 1)}
+    ops = [
+        op("a", "Conv", "x", **same),
+        op("b", "Conv", "a", groups=16, kernel=(5, 5), pads=(2, 2, 2, 2)),
+        op("c", "Conv", "b"),
+    ]
+    # 3x3x3 = 27 values are padded to 28; a 5x5 depthwise keeps one column; 1x1 needs nothing.
+    assert plan_memory(graph_of(ops, shapes), model, 1).scratch_bytes == {
+        "a": 2 * 2 * 28,
+        "b": 2 * 25 * 16,
+    }
+    assert plan_memory(graph_of(ops, shapes), model, 4).scratch_bytes == {}
+
+
+buffers = st.lists(
+    st.tuples(st.integers(1, 500), st.integers(0, 8), st.integers(0, 4)), min_size=1, max_size=25
+).map(lambda rows: [Buffer(f"b{i}", s, f, f + d) for i, (s, f, d) in enumerate(rows)])
+
+
+@given(buffers)
+def test_buffers_that_live_together_never_overlap(placed: list[Buffer]) -> None:
+    offsets = place_greedily(placed, 13)
+    for i, (a, at) in enumerate(zip(placed, offsets, strict=True)):
+        for b, other in list(zip(placed, offsets, strict=True))[i + 1 :]:
+            if a.first <= b.last and b.first <= a.last:
+                assert at + a.size <= other or other + b.size <= at
+
+
+@given(buffers)
+def test_the_arena_is_at_least_the_bytes_alive_and_at_most_their_sum(placed: list[Buffer]) -> None:
+    offsets = place_greedily(placed, 13)
+    arena = max(at + b.size for at, b in zip(offsets, placed, strict=True))
+    alive = [sum(b.size for b in placed if b.first <= step <= b.last) for step in range(13)]
+    assert max(alive) <= arena <= sum(b.size for b in placed)
+
+
+def test_equal_buffers_are_placed_last_first_as_tflm_does() -> None:
+    # The early twin finds its place only above the later one and the long one.
+    placed = [Buffer("early", 10, 0, 1), Buffer("late", 10, 1, 2), Buffer("big", 20, 2, 3)]
+    assert place_greedily(placed, 4) == [0, 20, 0]
+
+
+def branches() -> OpGraph:
+    """Two branches from x; running the one with the small result first needs less."""
+    ops = [
+        op("wide", "Conv", "x"),
+        op("wide_end", "Conv", "wide"),
+        op("thin", "Conv", "x"),
+        op("thin_end", "Conv", "thin"),
+        op("sum", "Add", "wide_end", "thin_end"),
+    ]
+    sizes = {"x": 10, "wide": 100, "wide_end": 50, "thin": 90, "thin_end": 5, "sum": 5}
+    return graph_of(ops, {name: (1, size) for name, size in sizes.items()})
+
+
+def test_the_order_found_needs_what_the_best_of_all_orders_needs() -> None:
+    graph = branches()
+    position = {op.name: op for op in graph.ops}
+    peaks = []
+    for order in permutations(position):
+        done = {"x"}
+        for name in order:
+            if not set(position[name].inputs) <= done:
+                break
+            done.add(name)
+        else:
+            ordered = OpGraph(
+                ops=tuple(position[name] for name in order),
+                tensors=graph.tensors, inputs=graph.inputs, outputs=graph.outputs,
+            )  # fmt: skip
+            peaks.append(plan_memory(ordered, LIVE, 1).arena_bytes)
+    found = find_order(graph, 1)
+    assert found.is_optimal
+    assert found.peak_bytes == min(peaks) < found.given_peak_bytes
+    assert found.names.index("thin_end") < found.names.index("wide")
+
+
+def test_a_search_that_is_cut_short_keeps_the_given_order() -> None:
+    found = find_order(branches(), 1, most_states=1)
+    assert not found.is_optimal
+    assert found.peak_bytes == found.given_peak_bytes
+    assert found.names == tuple(op.name for op in branches().ops)
+
+
+def test_stages_add_up_to_the_live_bytes_and_name_what_waits() -> None:
+    graph = residual()
+    plan = plan_memory(graph, BARE, 1)
+    stages = memory_stages(graph, plan)
+    assert [stage.total_bytes for stage in stages] == list(plan.live_bytes.values())
+    assert stages[2].held == ("a",)
+    assert stages[2].held_bytes == 80
+
+
+FACTS = json.loads(
+    (Path(__file__).parents[2] / "benchmarks" / "facts" / "tflm_arena.json").read_text("utf-8")
+)
+
+
+@pytest.mark.parametrize("name", FACTS["networks"])
+def test_the_arena_is_within_3_percent_of_what_tflm_used(name: str) -> None:
+    fact = FACTS["networks"][name]
+    fused = fuse(graph_from_facts(fact["graph"]), FUSION["tflm-reference"])
+    predicted = plan_memory(fused.stored, tflm_memory(8, cmsis_nn=False), 1).peak_ram_bytes
+    assert predicted == pytest.approx(fact["arena_bytes"], rel=0.03)
+
+
+def graph_from_facts(data: dict[str, object]) -> OpGraph:
+    ops = []
+    for row in data["ops"]:
+        fields = {key: tuple(v) if isinstance(v, list) else v for key, v in row.items()}
+        ops.append(Op(**({"outputs": (row["name"],)} | fields)))
+    tensors = {name: Tensor(name=name, shape=tuple(s)) for name, s in data["shapes"].items()}
+    return OpGraph(
+        ops=tuple(ops), tensors=tensors,
+        inputs=tuple(data["inputs"]), outputs=tuple(data["outputs"]),
+    )  # fmt: skip
+
+
+def test_four_byte_pointers_agree_with_the_published_arena_of_person_detection() -> None:
+    # arXiv:2010.08678, table 2, VWW on a Cortex-M4: 26.50 kB persistent, 55.30 kB non-persistent.
+    # The network is vww01 with one input channel; the paper's TFLM is of 2020.
+    fact = FACTS["networks"]["vww01"]["graph"]
+    graph = graph_from_facts(fact)
+    tensors = dict(graph.tensors) | {
+        graph.inputs[0]: Tensor(name=graph.inputs[0], shape=(1, 1, 96, 96))
+    }
+    graph = OpGraph(ops=graph.ops, tensors=tensors, inputs=graph.inputs, outputs=graph.outputs)
+    plan = plan_memory(graph, MEMORY["tflm-reference"], 1)
+    assert plan.arena_bytes == pytest.approx(55_300, rel=0.01)
+    assert plan.overhead_bytes == pytest.approx(26_500, rel=0.05)
