@@ -9,7 +9,7 @@ import numpy as np
 from hwkd.deploy.to_c.ir import Conv, FullyConnected
 from hwkd.deploy.to_c.layout import Places
 
-__all__ = ["folded_bias", "packed_dense", "plain_grouped", "rows_of_inputs"]
+__all__ = ["blocked_depthwise", "folded_bias", "packed_dense", "plain_grouped", "rows_of_inputs"]
 
 _Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
 _Int32: TypeAlias = np.ndarray[Any, np.dtype[np.int32]]
@@ -47,6 +47,15 @@ def packed_dense(rows: _Int8) -> _Int8:
 def plain_grouped(op: Conv) -> _Int8:
     """Return [out channel][kernel h][kernel w][in channels / groups]."""
     return np.asarray(op.weights.transpose(0, 2, 3, 1).reshape(-1))
+
+
+def blocked_depthwise(op: Conv) -> _Int8:
+    """Return depthwise weights as [block of 4 channels][tap][4], padded with zero channels."""
+    channels = len(op.weights)
+    taps = op.weights.reshape(channels, -1)
+    padded = np.zeros((channels + -channels % 4, taps.shape[1]), np.int8)
+    padded[:channels] = taps
+    return padded.reshape(-1, 4, taps.shape[1]).transpose(0, 2, 1).reshape(-1)
 
 
 def folded_bias(op: Conv | FullyConnected, input_zero: int) -> _Int32:

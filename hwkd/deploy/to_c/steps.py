@@ -27,7 +27,13 @@ from hwkd.deploy.to_c.ir import (
     op_macs,
 )
 from hwkd.deploy.to_c.layout import Arranged, as_matrices, as_vectors, loop_nest, strides_of
-from hwkd.deploy.to_c.pack import folded_bias, packed_dense, plain_grouped, rows_of_inputs
+from hwkd.deploy.to_c.pack import (
+    blocked_depthwise,
+    folded_bias,
+    packed_dense,
+    plain_grouped,
+    rows_of_inputs,
+)
 from hwkd.deploy.to_c.requantise import Rounding, channel_fields, float_literal, sum_fields
 
 __all__ = ["INSTRUCTION_SETS", "KERNELS", "InstructionSet", "Kernels", "Step", "build_steps"]
@@ -39,7 +45,7 @@ KERNELS: tuple[Kernels, ...] = ("hwkd", "cmsis-nn")
 
 _INT16_BYTES = 2
 _PIXELS_AT_ONCE = {"portable": 2, "dsp": 4}
-_LANES = 4
+_OFFSET_BYTES = 4
 _COPY_LOOPS = 5
 # An int8 product is at most 128 * 255 with the zero point taken out.
 _LARGEST_PRODUCT = 128 * 255
@@ -267,13 +273,11 @@ class _Builder:
             self._dense(op, geometry)
 
     def _grouped(self, op: Conv, geometry: dict[str, int]) -> None:
-        is_depthwise = op.groups == geometry["in_channels"] == geometry[
-            "out_channels"
-        ] and op.dilation == (1, 1)
-        inputs = int(op.weights[0].size)
+        is_depthwise = op.groups == geometry["in_channels"] == geometry["out_channels"]
+        weights = blocked_depthwise(op) if is_depthwise else plain_grouped(op)
         layer = struct(
-            weights=self._constants.int8(self._symbol("weights"), plain_grouped(op)),
-            channels=self._channels(op, inputs),
+            weights=self._constants.int8(self._symbol("weights"), weights),
+            channels=self._channels(op, int(op.weights[0].size)),
             **geometry,
             groups=op.groups,
             in_zero=self._tensor(op.inputs[0]).zero_point,
@@ -284,11 +288,10 @@ class _Builder:
             arguments = f"&{name}, {self._operand(0)}, {{out}}"
             self._call("hwkd_grouped_conv", "grouped_conv", arguments)
             return
-        height, width = op.kernel
-        span = (geometry["out_width"] - 1) * op.stride[1] + width
-        row = (max(span, geometry["pad_left"] + geometry["in_width"]) + 3) // 2 * 2
-        filters = height * ((width + 1) // 2 + width // 2 + 1)
-        self._scratch["dsp"] = _LANES * (_INT16_BYTES * height * row + 4 * filters)
+        tables = 2 * _OFFSET_BYTES * op.kernel[0] * op.kernel[1]
+        padding = op.groups + -op.groups % 4
+        self._scratch["portable"] = tables + padding
+        self._scratch["dsp"] = tables + padding + _INT16_BYTES * len(weights)
         arguments = f"&{name}, {self._operand(0)}, {{out}}, {{scratch}}"
         self._call("hwkd_depthwise", "depthwise", arguments)
 

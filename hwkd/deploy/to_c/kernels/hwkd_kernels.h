@@ -44,7 +44,8 @@ typedef struct {
     int8_t in_zero, out_zero;
 } hwkd_conv;
 
-/* A convolution with groups; weights plain: [out channel][kernel h][kernel w][in channels / groups]. */
+/* A convolution with groups; weights plain: [out channel][kernel h][kernel w][in channels / groups],
+ * for hwkd_run_depthwise in blocks of four channels: [block][kernel h][kernel w][4]. */
 typedef struct {
     const int8_t *weights;
     const hwkd_channel *channels;
