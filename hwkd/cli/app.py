@@ -11,7 +11,7 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from hwkd import __version__
-from hwkd.cli import export, report, search, spaces, tasks
+from hwkd.cli import export, profile, report, search, spaces, tasks
 from hwkd.core.errors import HwkdError
 
 __all__ = ["app", "main"]
@@ -46,6 +46,7 @@ def _root(
 
 
 app.command()(search.search)
+app.command()(profile.profile)
 app.command()(report.report)
 app.command()(export.export)
 app.add_typer(spaces.app, name="spaces")

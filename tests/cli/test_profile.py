@@ -1,0 +1,203 @@
+"""`hwkd profile`: the JSON contract, limits, overrides, the host, and what users get wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from hwkd.cli.app import main
+
+KEYS = [
+    "device", "runtime", "clock_hz", "dtype", "macs", "params", "latency", "peak_ram_bytes",
+    "flash_bytes", "energy_j", "per_op", "unsupported_ops", "fits",
+]  # fmt: skip
+# 3x3 convolution 3->8 on 16x16, ReLU, mean, fully connected 8->4.
+MACS = 8 * 27 * 256 + 8 * 4
+WEIGHT_BYTES = 8 * 27 + 4 * 8 + 8 * 4 + 4 * 4
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    random = np.random.default_rng(0)
+
+    def constant(name: str, *shape: int) -> onnx.TensorProto:
+        return numpy_helper.from_array(random.standard_normal(shape).astype(np.float32), name)
+
+    nodes = [
+        helper.make_node("Conv", ["input", "w", "b"], ["c"], name="conv", pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["c"], ["r"], name="conv_act"),
+        helper.make_node("GlobalAveragePool", ["r"], ["p"], name="pool"),
+        helper.make_node("Flatten", ["p"], ["f"], name="flat"),
+        helper.make_node("Gemm", ["f", "v", "d"], ["logits"], name="classifier", transB=1),
+    ]
+    graph = helper.make_graph(
+        nodes, "small",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", 3, 16, 16])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 4])],
+        [constant("w", 8, 3, 3, 3), constant("b", 8), constant("v", 4, 8), constant("d", 4)],
+    )  # fmt: skip
+    path = tmp_path / "small.onnx"
+    opset = helper.make_opsetid("", 17)
+    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=8), path)
+    return path
+
+
+def profile(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> dict[str, object]:
+    assert main(["profile", *map(str, arguments), "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
+    assert main(["profile", *map(str, arguments)]) == 2
+    printed = capsys.readouterr()
+    assert not printed.out
+    assert printed.err.count("\n") == 1
+    return printed.err
+
+
+def test_json_has_the_fields_that_other_programs_read(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = profile(capsys, model, "--device", "cortex-m4")
+    assert list(found) == KEYS
+    assert list(found["latency"]) == ["value_s", "low_s", "high_s", "basis"]
+    assert set(found["fits"]) == {"latency", "ram", "flash"}
+    for op in found["per_op"]:
+        assert list(op) == ["name", "op", "macs", "latency_s", "ram_bytes", "flash_bytes"]
+    assert (found["macs"], found["dtype"]) == (MACS, "int8")
+    latency = found["latency"]
+    assert 0 < latency["low_s"] < latency["value_s"] < latency["high_s"]
+    assert latency["basis"].startswith("estimated: tflm-cmsis-nn")
+
+
+def test_layers_add_up_to_the_totals(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = profile(capsys, model, "--device", "cortex-m4")
+    ops = found["per_op"]
+    assert {op["name"] for op in ops} == {"conv", "conv_act", "pool", "flat", "classifier"}
+    assert sum(op["macs"] for op in ops) == MACS
+    assert sum(op["flash_bytes"] for op in ops) == WEIGHT_BYTES
+    assert sum(op["latency_s"] for op in ops) == pytest.approx(found["latency"]["value_s"])
+    assert max(op["ram_bytes"] for op in ops) <= found["peak_ram_bytes"]
+    assert found["flash_bytes"] > WEIGHT_BYTES
+
+
+def test_twice_the_clock_is_half_the_time(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    slow = profile(capsys, model, "--device", "cortex-m4", "--clock", "60MHz")
+    fast = profile(capsys, model, "--device", "cortex-m4", "--clock", "120MHz")
+    assert (slow["clock_hz"], fast["clock_hz"]) == (60e6, 120e6)
+    assert slow["latency"]["value_s"] == pytest.approx(2 * fast["latency"]["value_s"])
+
+
+def test_another_runtime_gives_another_memory(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tflm = profile(capsys, model, "--device", "cortex-m7", "--runtime", "tflm-cmsis-nn")
+    cube = profile(capsys, model, "--device", "cortex-m7", "--runtime", "x-cube-ai-10")
+    assert tflm["runtime"] == "tflm-cmsis-nn"
+    assert tflm["peak_ram_bytes"] != cube["peak_ram_bytes"]
+    assert {op["name"] for op in tflm["per_op"]} == {op["name"] for op in cube["per_op"]}
+
+
+def test_the_host_is_measured_and_says_so(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = profile(capsys, model, "--device", "host")
+    assert found["latency"]["basis"].startswith("measured: onnxruntime ")
+    assert (found["clock_hz"], found["dtype"], found["energy_j"]) == (None, "float32", None)
+    assert found["unsupported_ops"] == {}
+
+
+def test_a_device_with_too_little_memory_does_not_fit(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from importlib.resources import files
+
+    text = (files("hwkd.devices") / "cortex-m4.toml").read_text("utf-8")
+    lines = [
+        line for line in text.splitlines() if not line.startswith(("sram_bytes =", "flash_bytes ="))
+    ]
+    at = next(index for index, line in enumerate(lines) if line.startswith("core"))
+    lines[at:at] = ["sram_bytes = 2048", "flash_bytes = 4096"]
+    sources = lines.index("[sources]")
+    lines[sources + 1 : sources + 1] = ['sram_bytes = "test"', 'flash_bytes = "test"']
+    path = tmp_path / "tiny.toml"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    found = profile(capsys, model, "--device", path)
+    assert not found["fits"]["ram"]
+    assert not found["fits"]["flash"]
+
+
+def test_the_table_names_the_layer_that_binds(
+    model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    assert main(["profile", str(model), "--device", "cortex-m4"]) == 0
+    text = capsys.readouterr().out
+    peak = next(line for line in text.splitlines() if "◀ peak" in line)
+    assert "conv" in peak
+    assert "Conv+Relu" in peak
+    assert "conv (Conv) needs most RAM" in text
+    for word in ("latency", "peak RAM", "flash", "energy", "90% interval"):
+        assert word in text
+
+
+def test_an_operator_without_a_cost_makes_a_lower_bound(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    node = helper.make_node("LpNormalization", ["input"], ["y"], name="norm", axis=1, p=2)
+    value = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 4, 8, 8])
+        for name in ("input", "y")
+    ]
+    graph = helper.make_graph([node], "odd", value[:1], value[1:])
+    path = tmp_path / "odd.onnx"
+    opset = helper.make_opsetid("", 17)
+    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=8), path)
+    found = profile(capsys, path, "--device", "cortex-m4")
+    assert found["unsupported_ops"] == {"LpNormalization": 1}
+    assert found["per_op"][0]["latency_s"] is None
+    assert main(["profile", str(path), "--device", "cortex-m4"]) == 0
+    assert "lower bound" in capsys.readouterr().out
+
+
+def test_plot_writes_a_picture(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = tmp_path / "out" / "memory.png"
+    profile(capsys, model, "--device", "cortex-m4", "--plot", picture)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert [path.name for path in picture.parent.iterdir()] == ["memory.png"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--device", "cortex-m8"), "unknown device 'cortex-m8'; did you mean"),
+        (("--device", "cortex-m4", "--runtime", "esp-nn"), "those that have: .*tflm-cmsis-nn"),
+        (("--device", "cortex-m4", "--clock", "216"), "'216' has no unit"),
+        (("--device", "cortex-m4", "--dtype", "int4"), "'int4' is not one of int8, float32"),
+        (("--device", "host", "--clock", "1GHz"), "leave it out"),
+        (("--device", "host", "--dtype", "int8"), "measures the file as it is, which is float32"),
+        (("--device", "cortex-m4", "--plot", "memory.doc"), "must end in .png"),
+        ((), "[Mm]issing option '--device'"),
+    ],
+)
+def test_wrong_options_are_one_line(
+    arguments: tuple[str, ...], message: str, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import re
+
+    assert re.search(message, refused(capsys, model, *arguments))
+
+
+def test_a_damaged_file_is_one_line(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cut = tmp_path / "cut.onnx"
+    cut.write_bytes(model.read_bytes()[:200])
+    assert "cut" in refused(capsys, cut, "--device", "cortex-m4")
+    assert "No such file" in refused(capsys, tmp_path / "none.onnx", "--device", "cortex-m4")
