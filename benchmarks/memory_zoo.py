@@ -12,37 +12,38 @@ from __future__ import annotations
 import sys
 
 from benchmarks.published import graph_of, read_csv
+from benchmarks.verdict import Target, report
 from hwkd.core.memory_presets import FUSION, MEMORY, STORAGE
 from hwkd.cost.fuse import fuse
 from hwkd.cost.memory import plan_memory
 from hwkd.cost.storage import plan_storage
 
-MOST_MEAN = 0.05
 RUNTIMES = {
     "X-CUBE-AI 7.3.0": "x-cube-ai-7",
     "X-CUBE-AI 8.1.0": "x-cube-ai-8",
     "X-CUBE-AI 10.0.0": "x-cube-ai-10",
 }
-COLUMNS = ("activation RAM", "runtime RAM", "weights", "code")
+# The first and third are goals of the project; the others keep what was reached.
+LIMITS = {"activation RAM": 0.05, "runtime RAM": 0.12, "weights": 0.05, "code": 0.05}
+COLUMNS = tuple(LIMITS)
 
 
-def main() -> int:
+def targets() -> list[Target]:
+    """Return mean errors over the published rows; prints each row."""
     errors: dict[str, list[float]] = {column: [] for column in COLUMNS}
-    print(f"{'model':48} {'runtime':13}" + "".join(f"{column:>16}" for column in COLUMNS))
+    print(f"{'model':50} {'runtime':12}" + "".join(f"{column:>15}" for column in COLUMNS))
     for row, by_column in zoo_errors():
-        cells = "".join(f"{by_column[column]:+16.1%}" for column in COLUMNS)
-        print(f"{row['model']:48} {RUNTIMES[row['software']]:13}{cells}")
+        cells = "".join(f"{by_column[column]:+15.1%}" for column in COLUMNS)
+        print(f"{row['model']:50} {RUNTIMES[row['software']]:12}{cells}")
         for column in COLUMNS:
             if column != "code" or "yolo" not in row["model"]:
                 errors[column].append(abs(by_column[column]))
-    means = {column: sum(found) / len(found) for column, found in errors.items()}
-    for column, found in errors.items():
-        print(
-            f"{column}: mean error {means[column]:.2%}, worst {max(found):.1%}, {len(found)} rows"
-        )
-    reached = max(means["activation RAM"], means["weights"]) <= MOST_MEAN
-    print(f"activation RAM and weights must be within {MOST_MEAN:.0%} in the mean")
-    return 0 if reached else 1
+    found = []
+    for column, limit in LIMITS.items():
+        mean, worst = sum(errors[column]) / len(errors[column]), max(errors[column])
+        what = f"mean error of {column}, {len(errors[column])} rows, worst {worst:.1%}"
+        found.append(Target(what, mean, limit))
+    return found
 
 
 def zoo_errors() -> list[tuple[dict[str, str], dict[str, float]]]:
@@ -67,4 +68,4 @@ def zoo_errors() -> list[tuple[dict[str, str], dict[str, float]]]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(report(targets()))
