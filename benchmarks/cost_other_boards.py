@@ -65,7 +65,9 @@ def targets() -> list[Target]:
     m33 = errors(u5_9, same_models, "cortex-m33.x-cube-ai-10")
     m33 += errors(same_models, u5_9, "cortex-m33.x-cube-ai-10")
     return [
-        Target(f"M7 X-CUBE-AI, {len(m7)} rows of boards left out, mean error", float(np.mean(m7)), 0.04),
+        Target(
+            f"M7 X-CUBE-AI, {len(m7)} rows of boards left out, mean error", float(np.mean(m7)), 0.04
+        ),
         Target(f"M33 X-CUBE-AI, {len(m33)} rows left out, mean error", float(np.mean(m33)), 0.04),
     ]
 

@@ -23,7 +23,7 @@ from benchmarks.held_out import (
     other_board_ratios,
     whole_model_ratios,
 )
-from benchmarks.stacks import STACKS, Stack, drops_zero_channels, fitted
+from benchmarks.stacks import STACKS, Stack, fitted
 from hwkd.core.device import Interval, LatencyModel
 from hwkd.cost.fit.describe import describe_fit, describe_interval
 from hwkd.cost.fit.validate import summarise
@@ -66,8 +66,6 @@ def runtime_files() -> dict[str, str]:
         table = tables.setdefault(
             stack.name, {"name": stack.runtime, "version": stack.version, "latency": {}}
         )
-        if any(drops_zero_channels(row.name) for row in stack.rows()):
-            table["fusion"] = {"drops_zero_channels": True}
         table["latency"][stack.dtype] = latency_model(stack).model_dump(mode="json")
     return {f"{name}.toml": _HEADER + tomli_w.dumps(table) for name, table in tables.items()}
 

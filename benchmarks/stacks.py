@@ -19,7 +19,7 @@ from benchmarks.published import (
     zoo_rows,
 )
 from hwkd.core.graph import OpGraph
-from hwkd.core.memory_model import FusionRules
+from hwkd.core.memory_presets import FUSION
 from hwkd.cost.fit.design import Array, Design, Measurement
 from hwkd.cost.fit.prior import GENERIC
 from hwkd.cost.fit.solve import Spread, fit_cycles
@@ -30,8 +30,6 @@ MODELS = Spread(common=1.5, per_class=0.4, per_amount=0.5)
 # Timer noise of repeated operators is 0.5%; MLPerf submitters repeat within 2%. Rows of another
 # board or of other settings of the same stack were found 5 to 15% apart.
 OPERATOR_NOISE, MLPERF_NOISE, ZOO_NOISE, OTHER_BOARD_NOISE = 0.02, 0.02, 0.06, 0.15
-
-_KEEP, _DROP = FusionRules(), FusionRules(drops_zero_channels=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +83,7 @@ def models(rows: Sequence[ModelRow], noise_ratio: float) -> tuple[Measurement, .
     return tuple(
         Measurement(
             name=f"{row.model} ({row.submitter}, {row.board}, {row.software})",
-            graph=executed_graph(row.model, drops_zero_channels(row.software)),
+            graph=executed_graph(row.model, fused_as(row.software)),
             cycles=row.cycles,
             group=family_of(row.model),
             noise_ratio=noise_ratio,
@@ -109,16 +107,20 @@ def zoo(board: str, software: str) -> tuple[ModelRow, ...]:
 
 
 @cache
-def executed_graph(model: str, drops: bool) -> OpGraph:
-    """Return a published model as a stack executes it."""
-    return fuse(graph_of(model), _DROP if drops else _KEEP).graph
+def executed_graph(model: str, rules: str) -> OpGraph:
+    """Return a published model as a stack executes it; `rules` is a key of `FUSION`."""
+    return fuse(graph_of(model), FUSION[rules]).graph
 
 
-def drops_zero_channels(software: str) -> bool:
-    """Tell whether a stack removes all-zero channels (X-CUBE-AI from 8.1, Plumerai 2023, ONNC)."""
-    return any(
-        text in software for text in ("v8.1", "v9", "v10", "AI 8.1", "AI 10", "2023", "ONNC")
-    )
+def fused_as(software: str) -> str:
+    """Return whose fusion rules a published stack follows, as far as latency shows it.
+
+    X-CUBE-AI from 8.1, Plumerai 2023 and ONNC drop all-zero channels; the interpreters do not.
+    """
+    if "TFLM" in software:
+        return "tflm-cmsis-nn"
+    drops = ("v8.1", "v9", "v10", "AI 8.1", "AI 10", "2023", "ONNC")
+    return "x-cube-ai-8" if any(text in software for text in drops) else "x-cube-ai-7"
 
 
 def single_operators(rows: Sequence[OpRow], noise_ratio: float) -> tuple[Measurement, ...]:
@@ -196,7 +198,8 @@ def _ncnn(board: str, core: str, clock_hz: float, dtype: str) -> Stack:
     def rows() -> tuple[Measurement, ...]:
         return tuple(
             Measurement(
-                name=f"{model} ({board}, ncnn)", graph=classic_graph(model),
+                name=f"{model} ({board}, ncnn)",
+                graph=fuse(classic_graph(model), FUSION["ncnn"]).graph,
                 cycles=latency_s * clock_hz, group=model, noise_ratio=0.1,
             )
             for model, latency_s in ncnn_rows(board, "int8" if dtype == "int8" else "float")
