@@ -27,7 +27,7 @@ class OrderPlan:
     is_optimal: bool
 
 
-def find_order(graph: OpGraph, element_bytes: int, *, most_states: int = 20_000) -> OrderPlan:
+def find_order(graph: OpGraph, element_bytes: int, *, most_states: int = 10_000) -> OrderPlan:
     """Search the orders that the data flow allows, the one with the smallest peak first.
 
     Best-first over the sets of operators already run: the first complete set taken from the queue
@@ -41,7 +41,7 @@ def find_order(graph: OpGraph, element_bytes: int, *, most_states: int = 20_000)
     flow = _Flow(graph, element_bytes)
     given_peak, done = 0, 0
     for index in range(len(graph.ops)):
-        given_peak = max(given_peak, flow.bytes_during(done, index))
+        given_peak = max(given_peak, flow.bytes_alive(done) + flow.written_bytes[index])
         done |= 1 << index
     everything = done
     queue: list[tuple[int, int, int]] = [(flow.bytes_alive(0), 0, 0)]
@@ -58,9 +58,10 @@ def find_order(graph: OpGraph, element_bytes: int, *, most_states: int = 20_000)
         if peak > best[done]:
             continue
         examined += 1
+        alive = flow.bytes_alive(done)
         for index in flow.ready(done):
             after = done | 1 << index
-            new_peak = max(peak, flow.bytes_during(done, index))
+            new_peak = max(peak, alive + flow.written_bytes[index])
             if new_peak < best.get(after, new_peak + 1):
                 best[after] = new_peak
                 came_from[after] = (done, index)
@@ -78,20 +79,26 @@ class _Flow:
     """Which operators may run, and which tensors exist, after a set of operators (a bit mask)."""
 
     def __init__(self, graph: OpGraph, element_bytes: int) -> None:
-        self._ops = graph.ops
-        self._bytes = {
-            name: tensor.elements * element_bytes for name, tensor in graph.tensors.items()
-        }
+        size_of = {name: tensor.elements * element_bytes for name, tensor in graph.tensors.items()}
         producer = {name: index for index, op in enumerate(graph.ops) for name in op.outputs}
         self._needs = [
             sum({1 << producer[name] for name in op.inputs if name in producer}) for op in graph.ops
         ]
-        self._made_by = {name: 1 << index for name, index in producer.items()}
-        self._readers = dict.fromkeys(graph.tensors, 0)
+        readers = dict.fromkeys(graph.tensors, 0)
         for index, op in enumerate(graph.ops):
             for name in op.inputs:
-                self._readers[name] |= 1 << index
-        self._kept = set(graph.outputs)
+                readers[name] |= 1 << index
+        # (bytes, producer as a mask or 0 for an input, readers as a mask, is an output)
+        self._tensors = [
+            (
+                size_of[name],
+                1 << producer[name] if name in producer else 0,
+                readers[name],
+                name in graph.outputs,
+            )
+            for name in graph.tensors
+        ]
+        self.written_bytes = [sum(size_of[name] for name in op.outputs) for op in graph.ops]
 
     def ready(self, done: int) -> list[int]:
         """Return operators that have not run and whose inputs exist."""
@@ -104,16 +111,12 @@ class _Flow:
     def bytes_alive(self, done: int) -> int:
         """Return bytes of the tensors that exist and that somebody still reads."""
         return sum(
-            self._bytes[name]
-            for name, readers in self._readers.items()
-            if self._made_by.get(name, 0) & done == self._made_by.get(name, 0)
-            and (readers & ~done or name in self._kept)
+            [
+                size
+                for size, made_by, readers, is_kept in self._tensors
+                if made_by & done == made_by and (is_kept or readers & ~done)
+            ]
         )
-
-    def bytes_during(self, done: int, index: int) -> int:
-        """Return bytes that exist while an operator runs after the set `done`."""
-        written = sum(self._bytes[name] for name in self._ops[index].outputs)
-        return self.bytes_alive(done) + written
 
 
 def _backtrack(graph: OpGraph, came_from: dict[int, tuple[int, int]], done: int) -> tuple[str, ...]:
