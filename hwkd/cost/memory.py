@@ -61,7 +61,10 @@ def plan_memory(graph: OpGraph, model: MemoryModel, element_bytes: int) -> Memor
         for index in range(first, last + 1):
             live[index] += size
     if model.in_place:
-        for index, size in saved_bytes(graph, model, element_bytes, skip=streamed).items():
+        last_use = {buffer.name: buffer.last for buffer in buffers}
+        for index, size in saved_bytes(
+            graph, model, element_bytes, last_use, skip=streamed
+        ).items():
             live[index] -= size
     offsets: list[int] = []
     if model.planner == "greedy_by_size":
@@ -117,20 +120,14 @@ def _tensor_buffers(
 def _streamed_rows(graph: OpGraph, element_bytes: int) -> dict[str, int]:
     """Return convolution -> bytes of the rows that its pooling waits for."""
     rows = {}
-    readers: dict[str, int] = {}
-    for op in graph.ops:
-        for name in op.inputs:
-            readers[name] = readers.get(name, 0) + 1
     for op, following in zip(graph.ops, graph.ops[1:], strict=False):
-        if op.kind != "Conv" or following.kind not in _POOLS or following.inputs != op.outputs:
+        if following.kind not in _POOLS or op.kind != "Conv" or following.inputs != op.outputs:
             continue
-        before, after = (
-            graph.tensors[op.outputs[0]].shape,
-            graph.tensors[following.outputs[0]].shape,
-        )
-        if readers[op.outputs[0]] == 1 and _is_unpadded(following, before, after):
-            _, channels, _, width = before
-            rows[op.name] = following.kernel[0] * width * channels * element_bytes
+        name = op.outputs[0]
+        before, after = graph.tensors[name].shape, graph.tensors[following.outputs[0]].shape
+        is_shared = sum(name in reader.inputs for reader in graph.ops) > 1 or name in graph.outputs
+        if not is_shared and _is_unpadded(following, before, after):
+            rows[op.name] = following.kernel[0] * before[3] * before[1] * element_bytes
     return rows
 
 

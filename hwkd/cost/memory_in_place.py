@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 
 from hwkd.core.graph import Op, OpGraph, Tensor
 from hwkd.core.memory_model import MemoryModel
@@ -11,7 +11,12 @@ __all__ = ["saved_bytes"]
 
 
 def saved_bytes(
-    graph: OpGraph, model: MemoryModel, element_bytes: int, *, skip: Container[str]
+    graph: OpGraph,
+    model: MemoryModel,
+    element_bytes: int,
+    last: Mapping[str, int],
+    *,
+    skip: Container[str],
 ) -> dict[int, int]:
     """Return operator index -> bytes that input and output share while it runs.
 
@@ -19,27 +24,27 @@ def saved_bytes(
         graph: after fusion, operators in their order.
         model: names the rule for each kind.
         element_bytes: 1 or 4.
+        last: tensor that exists in RAM -> index of the last operator during which it does.
         skip: operators that cannot share (they already write elsewhere).
     """
-    last: dict[str, int] = {}
-    for index, op in enumerate(graph.ops):
-        for name in op.inputs:
-            last[name] = index
     kept = set(graph.outputs)
     if model.keeps_inputs:
         kept.update(graph.inputs)
     saved = {}
+    tensors, in_place = graph.tensors, model.in_place
     for index, op in enumerate(graph.ops):
-        rule = model.in_place.get(op.kind)
+        rule = in_place.get(op.kind)
         if rule is None or op.name in skip:
             continue
-        after = graph.tensors[op.outputs[0]]
-        dying = [
-            graph.tensors[name] for name in op.inputs if last[name] == index and name not in kept
-        ]
-        if not dying:
+        before = None
+        for name in op.inputs:
+            if last.get(name) == index and name not in kept:
+                dying = tensors[name]
+                if before is None or dying.elements > before.elements:
+                    before = dying
+        if before is None:
             continue
-        before = max(dying, key=_elements)
+        after = tensors[op.outputs[0]]
         shared = min(before.elements, after.elements)
         if rule == "slide":
             shared = _behind_window(op, before, after, shared)
@@ -62,7 +67,3 @@ def _behind_window(op: Op, before: Tensor, after: Tensor, most: int) -> int:
     channels, width = before.shape[1], before.shape[-1]
     row_after = after.shape[1] * after.shape[3]
     return max(most - op.kernel[0] * width * channels - row_after, 0)
-
-
-def _elements(tensor: Tensor) -> int:
-    return tensor.elements
