@@ -77,6 +77,7 @@ class TrainingConfig(_Frozen):
 
     Attributes:
         brief_epochs: for each candidate.
+        brief_samples: at most this many samples in an epoch of brief training; None is all.
         full_epochs: for the best student after the search.
         batch_size: samples per step.
         distill_weight: share of the distillation term; the rest is cross-entropy. 0 to 1.
@@ -87,6 +88,7 @@ class TrainingConfig(_Frozen):
     """
 
     brief_epochs: int | None = Field(default=None, ge=1)
+    brief_samples: int | None = Field(default=None, ge=2)
     full_epochs: int | None = Field(default=None, ge=1)
     batch_size: int | None = Field(default=None, ge=2)
     learning_rate: float | None = Field(default=None, gt=0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -26,6 +27,8 @@ from hwkd.tasks.base import Task, TaskData
 from hwkd.train.loop import TrainConfig
 from hwkd.train.seeding import derive_seed
 
+_T = TypeVar("_T", int, float)
+
 __all__ = [
     "SearchContext",
     "accelerator_device",
@@ -39,7 +42,7 @@ __all__ = [
 # Brief training sees about this many samples, full training this many; both within the bounds
 # below. Chosen so that a trial on the digits takes about a second and a full training on 60,000
 # small images a few minutes on two cores.
-_BRIEF_SAMPLES = 54_000
+_BRIEF_SAMPLES = 24_000
 _FULL_SAMPLES = 1_000_000
 _MAX_BRIEF_EPOCHS = 15
 _MIN_FULL_EPOCHS = 15
@@ -75,26 +78,26 @@ class SearchContext:
     teacher_validation_logits: NDArray[np.float32]
     calibration: NDArray[np.float32]
 
-    def brief_config(self, spec_key: str) -> TrainConfig:
-        """Return the training of one candidate; seeded by the student, not by its turn."""
-        return self._train_config(self.config.training.brief_epochs, spec_key, salt="brief")
-
-    def full_config(self, spec_key: str, *, repetition: int = 0) -> TrainConfig:
-        """Return the full-length training; `repetition` numbers further seeds."""
-        return self._train_config(
-            self.config.training.full_epochs, spec_key, salt=f"full {repetition}"
+    def brief_config(self, network_key: str) -> TrainConfig:
+        """Return the training of one candidate; seeded by the network, not by its turn."""
+        training = self.config.training
+        return TrainConfig(
+            epochs=_resolved(training.brief_epochs),
+            batch_size=_resolved(training.batch_size),
+            learning_rate=_resolved(training.learning_rate),
+            seed=derive_seed(self.config.seed, network_key, "brief"),
+            time_limit_s=training.trial_timeout_s,
+            samples_per_epoch=training.brief_samples,
         )
 
-    def _train_config(self, epochs: int | None, spec_key: str, *, salt: str) -> TrainConfig:
+    def full_config(self, network_key: str, *, repetition: int, epochs: int) -> TrainConfig:
+        """Return a full-length training; `repetition` numbers further seeds."""
         training = self.config.training
-        if epochs is None or training.batch_size is None or training.learning_rate is None:
-            raise ValueError("the configuration was not resolved")
         return TrainConfig(
             epochs=epochs,
-            batch_size=training.batch_size,
-            learning_rate=training.learning_rate,
-            seed=derive_seed(self.config.seed, spec_key, salt),
-            time_limit_s=training.trial_timeout_s if salt == "brief" else None,
+            batch_size=_resolved(training.batch_size),
+            learning_rate=_resolved(training.learning_rate),
+            seed=derive_seed(self.config.seed, network_key, "full", repetition),
         )
 
 
@@ -122,6 +125,7 @@ def resolve_config(config: SearchConfig, device: Device, data: TaskData) -> Sear
         update={
             "brief_epochs": config.training.brief_epochs
             or _clamp(_BRIEF_SAMPLES / samples, 1, _MAX_BRIEF_EPOCHS),
+            "brief_samples": None if config.training.brief_epochs else min(samples, _BRIEF_SAMPLES),
             "full_epochs": config.training.full_epochs
             or _clamp(_FULL_SAMPLES / samples, _MIN_FULL_EPOCHS, _MAX_FULL_EPOCHS),
             "batch_size": config.training.batch_size or (64 if samples < 10_000 else 128),
@@ -227,6 +231,12 @@ def threads_per_worker(workers: int) -> int:
 
 def _available(total_bytes: int | None, reserved_bytes: int) -> int | None:
     return None if total_bytes is None else total_bytes - reserved_bytes
+
+
+def _resolved(value: _T | None) -> _T:
+    if value is None:
+        raise ValueError("the configuration was not resolved")
+    return value
 
 
 def _clamp(value: float, low: int, high: int) -> int:

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import optuna
 
 from hwkd.core.student import StudentSpec
+from hwkd.core.trial import TrialRecord
 from hwkd.engine.sampling import make_sampler, queue_first_students, suggest_student
-from hwkd.engine.store import ATTR_DEATHS, ATTR_SPEC_KEY, RunStore
+from hwkd.engine.store import ATTR_DEATHS, ATTR_NETWORK_KEY, RunStore
 from hwkd.engine.trial_run import TrialRunner
 
 __all__ = ["run_trials"]
@@ -53,7 +54,10 @@ def _run_one(store: RunStore, runner: TrialRunner, trial: optuna.Trial, number: 
         deaths = trial.user_attrs.get(ATTR_DEATHS, 0)
         if deaths >= _MAX_WORKER_DEATHS:
             raise RuntimeError(f"{deaths} worker processes died while running this student")
-        trial.set_user_attr(ATTR_SPEC_KEY, spec.key)
         return spec
 
-    store.finish(trial, runner.run(suggest, store.find_record, number=number))
+    def find_earlier(network_key: str) -> TrialRecord | None:
+        trial.set_user_attr(ATTR_NETWORK_KEY, network_key)
+        return store.find_record(network_key)
+
+    store.finish(trial, runner.run(suggest, find_earlier, number=number))

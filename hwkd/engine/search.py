@@ -15,7 +15,7 @@ from hwkd.core.trial import TrialRecord, read_trial_line
 from hwkd.engine.config import SearchConfig
 from hwkd.engine.context import SearchContext
 from hwkd.engine.feasibility import require_feasible
-from hwkd.engine.final import best_trial, distil_best, estimated_seconds
+from hwkd.engine.final import best_trial, distil_best, seconds_per_epoch
 from hwkd.engine.prepare import (
     Prepared,
     PreparedTeacher,
@@ -198,7 +198,7 @@ def _search(
                 update={"caveats": search_caveats(prepared.config, prepared.screen.device, records)}
             )
             status: RunStatus = "stopped by timeout" if timed_out else "finished"
-            run = _finish(store, context, prepared, teacher, run, records, listener)
+            run = _finish(store, context, prepared, teacher, run, records, listener, started)
     except KeyboardInterrupt:
         store.rewrite_trials_file()
         _save(store, run, "interrupted")
@@ -247,11 +247,16 @@ def _run_workers(
 
 
 def _seconds_to_finish(records: Sequence[TrialRecord], context: SearchContext) -> float:
+    """Return how much of a time limit the final training is given, at most a third of it."""
+    timeout_s = context.config.timeout_s
+    if timeout_s is None or not context.config.train_best:
+        return 0.0
     try:
         best = best_trial(records, mode=context.config.objective.mode)
     except DoesNotFitError:
         return 0.0
-    return estimated_seconds(best, context) if context.config.train_best else 0.0
+    wanted = seconds_per_epoch(best, context) * (context.config.training.full_epochs or 1)
+    return min(wanted, timeout_s / 3.0)
 
 
 def _finish(
@@ -262,19 +267,22 @@ def _finish(
     run: RunRecord,
     records: Sequence[TrialRecord],
     listener: SearchListener,
+    started: float,
 ) -> RunRecord:
     """Train the best student in full unless that was done for the same trial before."""
-    best = best_trial(records, mode=context.config.objective.mode)
-    if not context.config.train_best:
+    config = context.config
+    best = best_trial(records, mode=config.objective.mode)
+    if not config.train_best or (run.final is not None and run.final.trial == best.number):
         return run
-    if run.final is not None and run.final.trial == best.number:
-        return run
-    started = time.monotonic()
-    final = distil_best(best, context, store, progress=listener)
-    run = run.model_copy(
-        update={"final": final, "teacher": measure_teacher(teacher, prepared, progress=listener)}
-    )
-    return _with_phase(run, "final training", time.monotonic() - started)
+    final_started = time.monotonic()
+    epochs = config.training.full_epochs or 1
+    if config.timeout_s is not None:
+        left_s = config.timeout_s - (final_started - started)
+        epochs = max(1, min(epochs, int(left_s / seconds_per_epoch(best, context))))
+    final = distil_best(best, context, store, epochs=epochs, progress=listener)
+    measured = measure_teacher(teacher, prepared, progress=listener)
+    run = run.model_copy(update={"final": final, "teacher": measured})
+    return _with_phase(run, "final training", time.monotonic() - final_started)
 
 
 class _Tail:

@@ -32,10 +32,10 @@ from hwkd.core.paths import written_atomically
 from hwkd.core.trial import TrialRecord, read_trial_line
 from hwkd.engine.config import SearchConfig
 
-__all__ = ["ATTR_DEATHS", "ATTR_RECORD", "ATTR_SPEC_KEY", "RunStore"]
+__all__ = ["ATTR_DEATHS", "ATTR_RECORD", "ATTR_NETWORK_KEY", "RunStore"]
 
 ATTR_RECORD = "hwkd.record"
-ATTR_SPEC_KEY = "hwkd.spec_key"
+ATTR_NETWORK_KEY = "hwkd.network_key"
 ATTR_REQUEUED_FROM = "hwkd.requeued_from"
 ATTR_SURPLUS = "hwkd.surplus"
 ATTR_DEATHS = "hwkd.worker_deaths"
@@ -198,10 +198,10 @@ class RunStore:
         trials = self.study.get_trials(deepcopy=False)
         return any(trial.state == OptunaState.WAITING for trial in trials)
 
-    def find_record(self, spec_key: str) -> TrialRecord | None:
-        """Return the first record of a student that was trained or rejected before."""
+    def find_record(self, network_key: str) -> TrialRecord | None:
+        """Return the first record of a network (`Layers.key`) that was trained or rejected."""
         for trial in self.finished_trials():
-            if trial.user_attrs.get(ATTR_SPEC_KEY) == spec_key:
+            if trial.user_attrs.get(ATTR_NETWORK_KEY) == network_key:
                 record = _record_of(trial)
                 if record.state in ("completed", "rejected"):
                     return record

@@ -65,7 +65,7 @@ class TrialRunner:
 
         Args:
             suggest: samples the student.
-            find_earlier: spec key -> record of an equal student, if there was one.
+            find_earlier: key of a network -> its record, if it was tried before.
             number: of the candidate.
 
         Raises:
@@ -85,7 +85,7 @@ class TrialRunner:
         try:
             spec = suggest()
             base = base.model_copy(update={"spec": SpecRecord.of(spec)})
-            earlier = find_earlier(spec.key)
+            earlier = find_earlier(self.context.screen.spaces[spec.space].layers(spec).key)
             if earlier is not None:
                 record = _repeat(base, earlier)
             else:
@@ -116,7 +116,7 @@ class TrialRunner:
         module, result = train_student(
             candidate.layers,
             context,
-            context.brief_config(candidate.spec.key),
+            context.brief_config(candidate.layers.key),
             check=self.check,
         )
         module = module.cpu()

@@ -1,0 +1,215 @@
+"""One full-length training in a process of its own: `python -m hwkd.engine.train_job RUN NAME PID`.
+
+The distilled student and its controls run side by side, one core each: small networks gain more
+from that than from threads. A job that finished leaves `scores.json` and is not run again on resume.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel, ConfigDict
+
+from hwkd.core.errors import HwkdError
+from hwkd.core.progress import Progress
+from hwkd.core.trial import EpochRecord, SpecRecord
+from hwkd.engine.context import SearchContext, threads_per_worker
+from hwkd.engine.evaluation import (
+    deploy_student,
+    save_student,
+    spec_json,
+    student_logits,
+    train_student,
+)
+from hwkd.engine.prepare import load_context
+from hwkd.engine.store import RunStore, write_text
+from hwkd.engine.trial_run import InterruptedTrial
+
+__all__ = ["JobScores", "TrainJob", "job_folder", "run_jobs"]
+
+JOBS_FOLDER = "final"
+_POLL_S = 0.2
+
+
+class JobScores(BaseModel):
+    """What a full-length training reached; accuracies 0 to 1."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seed: int
+    epochs: int
+    validation_int8: float
+    test_float: float
+    test_int8: float
+
+
+class TrainJob(BaseModel):
+    """What to train.
+
+    Attributes:
+        name: of the job's folder.
+        spec: of the student.
+        repetition: numbers the seed; 0 is the student that ships.
+        with_teacher: distilled, or hard labels alone.
+        processes: that run at the same time, to share the cores.
+        epochs: length of the training.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    spec: SpecRecord
+    repetition: int
+    with_teacher: bool
+    processes: int
+    epochs: int
+
+
+@dataclass
+class _Running:
+    job: TrainJob
+    process: subprocess.Popen[bytes]
+
+
+def run_jobs(
+    store: RunStore, jobs: Sequence[TrainJob], *, progress: Progress
+) -> dict[str, JobScores]:
+    """Run trainings side by side; returns the scores by job name.
+
+    Args:
+        store: of the run.
+        jobs: all with the same `processes`.
+        progress: told about the epochs of all jobs together.
+
+    Raises:
+        HwkdError: if a training fails, with its last line.
+    """
+    waiting = [job for job in jobs if _scores(store, job) is None]
+    total = len(jobs)
+    running: list[_Running] = []
+    try:
+        while waiting or running:
+            while waiting and len(running) < waiting[0].processes:
+                running.append(_start(store, waiting.pop(0)))
+            time.sleep(_POLL_S)
+            for entry in [e for e in running if e.process.poll() is not None]:
+                running.remove(entry)
+                if _scores(store, entry.job) is None:
+                    raise HwkdError(
+                        f"training {entry.job.name} of the best student failed: "
+                        f"{_last_line(store, entry.job)}"
+                    )
+            done = sum(_done_ratio(store, job) for job in jobs)
+            progress("train the best student in full", round(100 * done), 100 * total)
+    finally:
+        for entry in running:
+            entry.process.kill()
+            entry.process.wait()
+    return {job.name: scores for job in jobs if (scores := _scores(store, job)) is not None}
+
+
+def job_folder(store: RunStore, job: TrainJob) -> Path:
+    """Return the folder with the job's files."""
+    return store.folder / JOBS_FOLDER / f"{job.spec.key}-{job.epochs}-{job.name}"
+
+
+def _start(store: RunStore, job: TrainJob) -> _Running:
+    folder = job_folder(store, job)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "job.json", job.model_dump_json())
+    threads = str(threads_per_worker(job.processes))
+    with (folder / "log.txt").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                sys.executable, "-m", "hwkd.engine.train_job",
+                str(store.folder), str(folder), str(os.getpid()),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, "OMP_NUM_THREADS": threads},
+            start_new_session=True,
+        )  # fmt: skip
+    return _Running(job, process)
+
+
+def _scores(store: RunStore, job: TrainJob) -> JobScores | None:
+    path = job_folder(store, job) / "scores.json"
+    return JobScores.model_validate_json(path.read_text()) if path.is_file() else None
+
+
+def _done_ratio(store: RunStore, job: TrainJob) -> float:
+    if _scores(store, job) is not None:
+        return 1.0
+    path = job_folder(store, job) / "progress.json"
+    return float(json.loads(path.read_text())["ratio"]) if path.is_file() else 0.0
+
+
+def _last_line(store: RunStore, job: TrainJob) -> str:
+    lines = (job_folder(store, job) / "log.txt").read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "no message"
+
+
+def main(run: Path, folder: Path, parent_pid: int) -> int:
+    """Run the job in `folder`; returns the exit code."""
+
+    def check() -> None:
+        if os.getppid() != parent_pid:
+            raise InterruptedTrial
+
+    job = TrainJob.model_validate_json((folder / "job.json").read_text())
+    torch.set_num_threads(threads_per_worker(job.processes))
+    try:
+        context = load_context(RunStore(run))
+        candidate = context.screen.candidate(job.spec.to_spec())
+        config = context.full_config(
+            candidate.layers.key, repetition=job.repetition, epochs=job.epochs
+        )
+
+        def on_epoch(record: EpochRecord) -> None:
+            text = json.dumps({"ratio": record.epoch / config.epochs})
+            write_text(folder / "progress.json", text)
+
+        module, _ = train_student(
+            candidate.layers,
+            context,
+            config,
+            with_teacher=job.with_teacher,
+            on_epoch=on_epoch,
+            check=check,
+        )
+        module = module.cpu()
+        deployed = deploy_student(module, candidate.layers, context, folder)
+        save_student(module, folder / "student.safetensors")
+        write_text(folder / "spec.json", spec_json(job.spec))
+        scores = JobScores(
+            seed=config.seed,
+            epochs=config.epochs,
+            validation_int8=_accuracy(context, deployed.int8_path, "validation"),
+            test_float=_accuracy(context, deployed.float_path, "test"),
+            test_int8=_accuracy(context, deployed.int8_path, "test"),
+        )
+        write_text(folder / "scores.json", scores.model_dump_json())
+    except InterruptedTrial:
+        return 1
+    except HwkdError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
+
+
+def _accuracy(context: SearchContext, onnx_path: Path, split: str) -> float:
+    part = context.data.test if split == "test" else context.data.validation
+    return 1.0 - context.task.error_ratio(student_logits(onnx_path, part.inputs), part.labels)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])))
