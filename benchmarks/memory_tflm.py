@@ -52,7 +52,7 @@ def targets() -> list[Target]:
 def predict_arena_bytes(graph: OpGraph) -> int:
     """Predict what the wheel's interpreter uses: reference kernels, 64-bit pointers."""
     fused = fuse(graph, FUSION["tflm-reference"])
-    return plan_memory(fused.stored, tflm_memory(8, cmsis_nn=False), 1).peak_ram_bytes
+    return plan_memory(fused.stored, tflm_memory(8, "reference"), 1).peak_ram_bytes
 
 
 def measure_all() -> None:

@@ -14,7 +14,9 @@ __all__ = ["FusionRules", "InPlaceRule", "MemoryModel", "Planner", "ScratchRule"
 
 Planner: TypeAlias = Literal["greedy_by_size", "live_peak"]
 InPlaceRule: TypeAlias = Literal["overwrite", "slide"]
-ScratchRule: TypeAlias = Literal["cmsis_conv", "cmsis_average_pool", "tflm_mean", "x_cube_conv"]
+ScratchRule: TypeAlias = Literal[
+    "cmsis_average_pool", "cmsis_conv", "esp_nn_conv", "tflm_mean", "x_cube_conv"
+]
 
 
 class _Frozen(BaseModel):

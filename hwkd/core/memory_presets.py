@@ -7,7 +7,7 @@ writes `memory = "tflm-cmsis-nn"` to take a published one.
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, BeforeValidator
 
@@ -17,13 +17,15 @@ from hwkd.core.memory_model import FusionRules, MemoryModel, StorageModel
 __all__ = ["FUSION", "MEMORY", "STORAGE", "RuntimeFusion", "RuntimeMemory", "RuntimeStorage"]
 
 _TFLM = "tensorflow/tflite-micro@8f6596d"
+TflmKernels: TypeAlias = Literal["reference", "cmsis-nn", "esp-nn"]
+
 _ZOO = "fitted to the published rows of the STM32 model zoo"
 _CUBE_ACTIVATIONS = frozenset(
     {"Relu", "Clip", "LeakyRelu", "HardSwish", "HardSigmoid", "Sigmoid", "Tanh"}
 )
 
 
-def tflm_memory(pointer_bytes: int, *, cmsis_nn: bool) -> MemoryModel:
+def tflm_memory(pointer_bytes: int, kernels: TflmKernels) -> MemoryModel:
     """Return TFLM's memory on a core with pointers of this size, 4 on every microcontroller.
 
     The numbers are the sizes of TFLM's own structures: plain fields plus pointers. With 8-byte
@@ -34,10 +36,14 @@ def tflm_memory(pointer_bytes: int, *, cmsis_nn: bool) -> MemoryModel:
     tensor = 3 * pointer  # TfLiteEvalTensor: data, dims, type (padded to a pointer)
     scratch_handle = pointer
     mean = tensor + 3 * scratch_handle + 50
-    convolution = 2 * tensor + 4 * pointer + 76 + (scratch_handle + 4 if cmsis_nn else 0)
+    convolution = (
+        2 * tensor + 4 * pointer + 76 + (0 if kernels == "reference" else scratch_handle + 4)
+    )
     scratch = {"GlobalAveragePool": "tflm_mean", "ReduceMean": "tflm_mean"}
-    if cmsis_nn:
+    if kernels == "cmsis-nn":
         scratch |= {"Conv": "cmsis_conv", "AveragePool": "cmsis_average_pool"}
+    elif kernels == "esp-nn":
+        scratch["Conv"] = "esp_nn_conv"
     return MemoryModel.model_validate(
         {
             "planner": "greedy_by_size",
@@ -75,7 +81,8 @@ def tflm_memory(pointer_bytes: int, *, cmsis_nn: bool) -> MemoryModel:
                 "overhead": f"{_TFLM}: RecordingMicroAllocator on 64-bit pointers, chains of 1 to "
                 "9 equal operators; 4-byte pointers by the structures' fields (VWW in "
                 "arXiv:2010.08678 table 2: 26.5 kB persistent on a Cortex-M4)",
-                "scratch": "ARM-software/CMSIS-NN, arm_*_get_buffer_sizes_s8.c (DSP extension)",
+                "scratch": "ARM-software/CMSIS-NN, arm_*_get_buffer_sizes_s8.c (DSP extension); "
+                "espressif/esp-nn, esp_nn_get_*_scratch_size_esp32s3",
             },
         }
     )
@@ -157,12 +164,11 @@ FUSION: MappingProxyType[str, FusionRules] = MappingProxyType(
 )
 MEMORY: MappingProxyType[str, MemoryModel] = MappingProxyType(
     {
-        # Without the buffers that esp-nn's vector kernels ask for: their sizes vary by version.
-        "esp-nn": tflm_memory(4, cmsis_nn=False),
+        "esp-nn": tflm_memory(4, "esp-nn"),
         "ncnn": _CPU_MEMORY,
         "onnxruntime": _CPU_MEMORY,
-        "tflm-cmsis-nn": tflm_memory(4, cmsis_nn=True),
-        "tflm-reference": tflm_memory(4, cmsis_nn=False),
+        "tflm-cmsis-nn": tflm_memory(4, "cmsis-nn"),
+        "tflm-reference": tflm_memory(4, "reference"),
         "x-cube-ai-7": _x_cube_memory(fixed=3731, op=240, channel=2.37),
         "x-cube-ai-8": _x_cube_memory(fixed=1486, op=355, channel=1.38),
         "x-cube-ai-10": _x_cube_memory(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from hwkd.core.graph import Op, Tensor
 from hwkd.core.memory_model import MemoryModel, ScratchRule
+from hwkd.cost.memory_scratch_esp import esp_nn_conv_bytes
 
 __all__ = ["scratch_bytes"]
 
@@ -83,6 +84,7 @@ def _x_cube_conv(op: Op, tensors: Tensors) -> int:
 _RULES: Mapping[ScratchRule, Callable[[Op, Tensors], int]] = {
     "cmsis_conv": _cmsis_conv,
     "cmsis_average_pool": _cmsis_average_pool,
+    "esp_nn_conv": esp_nn_conv_bytes,
     "tflm_mean": _tflm_mean,
     "x_cube_conv": _x_cube_conv,
 }

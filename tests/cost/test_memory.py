@@ -103,6 +103,30 @@ def test_cmsis_nn_convolutions_ask_for_two_columns_of_16_bit_values() -> None:
     assert plan_memory(graph_of(ops, shapes), model, 4).scratch_bytes == {}
 
 
+@pytest.mark.parametrize(
+    ("channels", "filters", "fields", "wanted"),
+    [
+        # 1x1, 16 -> 8 on 8x8: filter 16x8, transposed 2x8x16, alignment 32.
+        (16, 8, {}, 128 + 256 + 32),
+        # 12 channels are copied with 16.
+        (12, 8, {}, 64 * 16 + 128 + 256 + 32),
+        # Depthwise 3x3, 16 channels: filter and the padded image of 10x10.
+        (16, 16, {"groups": 16, "kernel": (3, 3), "pads": (1, 1, 1, 1)}, 144 + 1600 + 16),
+        # 3x3 from 3 channels: one column of 27 values, as 32, beside the filters.
+        (3, 8, {"kernel": (3, 3), "pads": (1, 1, 1, 1)}, 8 * (4 + 32) + 32 + 32 + 32),
+        # Depthwise 5x5 runs without copies.
+        (16, 16, {"groups": 16, "kernel": (5, 5), "pads": (2, 2, 2, 2)}, 32),
+    ],
+)
+def test_esp_nn_convolutions_ask_for_aligned_copies(
+    channels: int, filters: int, fields: dict[str, object], wanted: int
+) -> None:
+    shapes = {"x": (1, channels, 8, 8), "a": (1, filters, 8, 8)}
+    model = MemoryModel(alignment_bytes=1, scratch={"Conv": "esp_nn_conv"})
+    plan = plan_memory(graph_of([op("a", "Conv", "x", **fields)], shapes), model, 1)
+    assert plan.scratch_bytes == {"a": wanted}
+
+
 buffers = st.lists(
     st.tuples(st.integers(1, 500), st.integers(0, 8), st.integers(0, 4)), min_size=1, max_size=25
 ).map(lambda rows: [Buffer(f"b{i}", s, f, f + d) for i, (s, f, d) in enumerate(rows)])
@@ -191,7 +215,7 @@ FACTS = json.loads(
 def test_the_arena_is_within_3_percent_of_what_tflm_used(name: str) -> None:
     fact = FACTS["networks"][name]
     fused = fuse(graph_from_facts(fact["graph"]), FUSION["tflm-reference"])
-    predicted = plan_memory(fused.stored, tflm_memory(8, cmsis_nn=False), 1).peak_ram_bytes
+    predicted = plan_memory(fused.stored, tflm_memory(8, "reference"), 1).peak_ram_bytes
     assert predicted == pytest.approx(fact["arena_bytes"], rel=0.03)
 
 
