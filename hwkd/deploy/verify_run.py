@@ -16,6 +16,7 @@ from hwkd.deploy.to_c.project import Project, project_files
 from hwkd.deploy.toolchain import ICOUNT_SHIFT, Core, Tools, run_tool
 
 __all__ = [
+    "VECTOR_BYTES",
     "BuildSizes",
     "Execution",
     "Firmware",
@@ -28,6 +29,8 @@ __all__ = [
 _Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
 _UInt32: TypeAlias = np.ndarray[Any, np.dtype[np.uint32]]
 
+# What the linker script keeps for the vector table at the start of flash.
+VECTOR_BYTES = 1024
 _TICKS_BYTES = 4
 _STACK_BYTES = 2048
 _COMMON_FLAGS = ("-std=gnu99", "-Wall", "-Wextra", "-I.")
@@ -41,10 +44,12 @@ class BuildSizes:
     Attributes:
         flash_bytes: code, constants and initial values.
         ram_bytes: static data; the stack is separate.
+        arena_bytes: the part of it that holds tensors.
     """
 
     flash_bytes: int
     ram_bytes: int
+    arena_bytes: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,9 +220,13 @@ def _sizes(elf: Path, tools: Tools) -> BuildSizes:
         for parts in (line.split() for line in listing.splitlines())
         if len(parts) == 3 and parts[1].isdigit()
     }
+    symbols = run_tool([tools.size.with_name("arm-none-eabi-nm"), "-S", elf], folder=elf.parent)
+    arena = next(line.split()[1] for line in symbols.splitlines() if line.endswith(" b arena"))
     data = sections.get(".data", 0)
     return BuildSizes(
-        flash_bytes=sections.get(".text", 0) + data, ram_bytes=data + sections.get(".bss", 0)
+        flash_bytes=sections.get(".text", 0) + data,
+        ram_bytes=data + sections.get(".bss", 0),
+        arena_bytes=int(arena, 16),
     )
 
 

@@ -12,6 +12,7 @@ from hwkd.deploy.to_c.requantise import float_literal
 __all__ = ["Constants", "struct"]
 
 _INT8_PER_LINE = 24
+_ALIGNMENT_BYTES = 8
 _FLOATS_PER_LINE = 6
 _INT32_PER_LINE = 10
 _STRUCTS_PER_LINE = 4
@@ -29,39 +30,51 @@ class Constants:
 
     def __init__(self) -> None:
         self.definitions: list[str] = []
+        self.size_bytes = 0
 
     def int8(self, name: str, values: np.ndarray[Any, np.dtype[np.int8]]) -> str:
         """Define an aligned int8 array and return its name."""
         lines = _lines((str(int(value)) for value in values.reshape(-1)), _INT8_PER_LINE)
         self._array("int8_t", f"HWKD_ALIGNED {name}", values.size, lines)
+        self.size_bytes += -(-values.size // _ALIGNMENT_BYTES) * _ALIGNMENT_BYTES
         return name
 
     def int32(self, name: str, values: np.ndarray[Any, np.dtype[Any]]) -> str:
         """Define an int32 array and return its name."""
         lines = _lines((str(int(value)) for value in values.reshape(-1)), _INT32_PER_LINE)
         self._array("int32_t", name, values.size, lines)
+        self.size_bytes += 4 * values.size
         return name
 
     def floats(self, name: str, values: np.ndarray[Any, np.dtype[np.float32]]) -> str:
         """Define a float array and return its name."""
         literals = (float_literal(value) for value in values)
         self._array("float", name, values.size, _lines(literals, _FLOATS_PER_LINE))
+        self.size_bytes += 4 * values.size
         return name
 
     def structs(self, kind: str, name: str, rows: Sequence[str]) -> str:
         """Define an array of flat structs and return its name."""
         lines = _lines((f"{{{row}}}" for row in rows), _STRUCTS_PER_LINE)
         self._array(kind, name, len(rows), lines)
+        self.size_bytes += sum(_row_bytes(row) for row in rows)
         return name
 
     def struct(self, kind: str, name: str, initialiser: str) -> str:
         """Define one struct and return its name."""
         self.definitions.append(f"static const {kind} {name} = {initialiser};")
+        self.size_bytes += _row_bytes(initialiser)
         return name
 
     def _array(self, kind: str, name: str, size: int, lines: Iterable[str]) -> None:
         body = "".join(f"    {line},\n" for line in lines)
         self.definitions.append(f"static const {kind} {name}[{size}] = {{\n{body}}};")
+
+
+def _row_bytes(initialiser: str) -> int:
+    """Return the bytes of a struct: words, but for trailing zero points and shifts of one byte."""
+    values = initialiser.count(",") + (0 if initialiser.rstrip("}\n").endswith(",") else 1)
+    return 4 * values
 
 
 def _lines(values: Iterable[str], per_line: int) -> Iterable[str]:

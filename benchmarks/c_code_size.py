@@ -1,0 +1,112 @@
+"""Size of each kernel of the exported C, for every core and rounding.
+
+    python benchmarks/c_code_size.py            # prints the table
+    python benchmarks/c_code_size.py --write    # also replaces hwkd/deploy/to_c/code_bytes.json
+
+Each kernel is linked alone with unused sections dropped. What comes from newlib or libgcc is
+listed by symbol, so that several kernels that share it count it once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from hwkd.deploy.to_c.requantise import ROUNDINGS
+from hwkd.deploy.toolchain import CORES, Core, Tools, find_tools
+
+ROOT = Path(__file__).parents[1] / "hwkd" / "deploy" / "to_c"
+ALWAYS = ("memset",)  # model_init
+
+
+def run(*command: object, folder: Path) -> str:
+    done = subprocess.run(
+        [str(part) for part in command], cwd=folder, capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+def kernels() -> dict[str, Path]:
+    """Return entry function (without prefix) -> source file."""
+    found = {}
+    for path in sorted((ROOT / "kernels").glob("hwkd_*.c")):
+        if path.name != "hwkd_cmsis_nn.c":
+            for name in re.findall(r"^void hwkd_run_(\w+)\(", path.read_text(), re.MULTILINE):
+                found[name] = path
+    return found
+
+
+def write_headers(folder: Path, rounding: str) -> None:
+    for path in (ROOT / "kernels").glob("*.h"):
+        (folder / path.name).write_text(path.read_text())
+    text = (ROOT / "templates" / "hwkd_config.h.in").read_text()
+    (folder / "hwkd_config.h").write_text(text.replace("$rounding", rounding.upper()))
+
+
+def symbol_sizes(elf: Path, tools: Tools) -> dict[str, int]:
+    """Return symbol -> bytes; of symbols that overlap (aliases, entry points) only the first."""
+    names = run(tools.size.with_name("arm-none-eabi-nm"), "-n", "-S", elf, folder=elf.parent)
+    symbols, end = {}, 0
+    for line in names.splitlines():
+        parts = line.split()
+        if len(parts) == 4 and parts[2] in "tTrRdDW":
+            start, size = int(parts[0], 16), int(parts[1], 16)
+            if start + size > end:
+                symbols[parts[3]] = start + size - max(start, end)
+                end = start + size
+    return symbols
+
+
+def own_symbols(object_file: Path, tools: Tools) -> set[str]:
+    names = run(tools.size.with_name("arm-none-eabi-nm"), object_file, folder=object_file.parent)
+    return {line.split()[-1] for line in names.splitlines() if " U " not in line}
+
+
+def measure(core: Core, rounding: str, tools: Tools, folder: Path) -> dict[str, object]:
+    write_headers(folder, rounding)
+    functions, library = {}, {}
+    flags = [*core.flags, "-std=gnu99", "-ffp-contract=off", "-O2", "-ffunction-sections", "-I."]
+    for name, source in kernels().items():
+        run(tools.compiler, *flags, "-c", source, "-o", "kernel.o", folder=folder)
+        link = ["-nostartfiles", "-Wl,--gc-sections", f"-Wl,-ehwkd_run_{name}", "-lm"]
+        run(tools.compiler, *core.flags, "kernel.o", *link, "-o", "kernel.elf", folder=folder)
+        symbols = symbol_sizes(folder / "kernel.elf", tools)
+        ours = own_symbols(folder / "kernel.o", tools)
+        borrowed = {symbol: size for symbol, size in symbols.items() if symbol not in ours}
+        own = sum(size for symbol, size in symbols.items() if symbol in ours)
+        functions[name] = {"own_bytes": own, "library": sorted(borrowed)}
+        library |= borrowed
+    return {
+        "functions": functions,
+        "library": dict(sorted(library.items())),
+        "always": [name for name in ALWAYS if name in library],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true")
+    arguments = parser.parse_args()
+    tools = find_tools()
+    with TemporaryDirectory() as folder:
+        cores = {
+            core.name: {
+                rounding: measure(core, rounding, tools, Path(folder)) for rounding in ROUNDINGS
+            }
+            for core in CORES.values()
+        }
+    for name, roundings in cores.items():
+        for rounding, sizes in roundings.items():
+            parts = {key: item["own_bytes"] for key, item in sizes["functions"].items()}
+            print(f"{name} {rounding}: {parts}")
+    if arguments.write:
+        document = {"source": "benchmarks/c_code_size.py", "tools": tools.versions, "cores": cores}
+        (ROOT / "code_bytes.json").write_text(json.dumps(document, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

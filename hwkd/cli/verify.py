@@ -1,0 +1,141 @@
+"""`hwkd verify`: compiles the exported C for a device, runs it emulated and compares."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hwkd.core.errors import ConfigError, RunFolderError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from hwkd.deploy.to_c.requantise import Rounding
+    from hwkd.deploy.to_c.steps import Kernels
+    from hwkd.deploy.verify import Target
+
+__all__ = ["verify"]
+
+EXIT_FAILED = 1
+_MODEL_NAMES = ("best/student_int8.onnx", "student_int8.onnx", "model_int8.onnx")
+_ROUNDINGS: dict[str, Rounding | None] = {
+    "auto": None, "float": "float", "q31": "q31", "tflite": "tflite",
+}  # fmt: skip
+_KERNELS: dict[str, Kernels] = {"hwkd": "hwkd", "cmsis-nn": "cmsis-nn"}
+
+
+def verify(
+    model: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN|DIR|MODEL",
+            help="Folder of `hwkd search`, folder with student_int8.onnx, or an int8 ONNX file.",
+        ),
+    ],
+    device: Annotated[
+        str, typer.Option(help="Device name, Cortex-M core, or your own .toml file.")
+    ],
+    inputs: Annotated[int, typer.Option(min=1, help="Inputs to compare.")] = 512,
+    rounding: Annotated[
+        str,
+        typer.Option(
+            help="auto (float with an FPU, else q31), float (equal to ONNX Runtime), "
+            "q31 (one rounding), tflite (two)."
+        ),
+    ] = "auto",
+    kernels: Annotated[str, typer.Option(help="hwkd, or cmsis-nn (Arm's).")] = "hwkd",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Compile the network's C for a device, run it on an emulated core and compare every value.
+
+    The linker script has the device's own flash and RAM. The C runs on this computer and in QEMU;
+    both are compared with ONNX Runtime. The check passes when the emulated core equals this
+    computer exactly and ONNX Runtime within one int8 step. Instruction counts repeat exactly;
+    they are not times: QEMU has no caches, wait states or dual issue. The exit code is 1 when the
+    check fails.
+
+    Example: hwkd verify runs/digits --device cortex-m4
+    """
+    from hwkd.cli.verify_view import live_progress, print_verification
+    from hwkd.deploy.verify import verify_model
+
+    _check_choice("--rounding", rounding, _ROUNDINGS)
+    _check_choice("--kernels", kernels, _KERNELS)
+    target = _target(device)
+    path = find_model(model)
+    samples, labels, origin = _samples(model, path, inputs)
+    with live_progress(is_shown=not as_json) as progress:
+        found = verify_model(
+            path,
+            target,
+            samples,
+            labels=labels,
+            rounding=_ROUNDINGS[rounding],
+            kernels=_KERNELS[kernels],
+            progress=progress,
+        )
+    if as_json:
+        typer.echo(json.dumps({**found.as_dict(), "inputs_from": origin}))
+    else:
+        print_verification(found, origin)
+    if not found.passed:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def find_model(path: Path) -> Path:
+    """Return the int8 ONNX file of a run, of an exported folder, or the file itself.
+
+    Raises:
+        RunFolderError: if there is none.
+    """
+    if path.is_file():
+        return path
+    for name in _MODEL_NAMES:
+        if (path / name).is_file():
+            return path / name
+    raise RunFolderError(
+        f"{path}: no {' or '.join(_MODEL_NAMES)} in it; give a finished run, an exported folder or "
+        "an int8 .onnx file"
+    )
+
+
+def _check_choice(option: str, given: str, allowed: Collection[str]) -> None:
+    if given not in allowed:
+        raise ConfigError(f"{option}: {given!r} is not one of {', '.join(allowed)}")
+
+
+def _target(device: str) -> Target:
+    """Return a device's core and memories; a bare core gets those of a common part."""
+    from hwkd.core.device_catalog import device_names, load_device
+    from hwkd.deploy.toolchain import CORES
+    from hwkd.deploy.verify import Target, target_of
+
+    if device not in device_names() and device in CORES:
+        core = CORES[device]
+        flash, ram = core.memory
+        name = f"{device} ({core.memory_source})"
+        return Target(name=name, core=core, flash_bytes=flash, ram_bytes=ram)
+    return target_of(load_device(device))
+
+
+def _samples(
+    model: Path, path: Path, count: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64] | None, str]:
+    """Return inputs, their labels if known, and where they come from."""
+    from hwkd.core.run_files import RUN_FILE
+    from hwkd.deploy.verify import seeded_samples
+
+    if not (model / RUN_FILE).is_file():
+        return seeded_samples(path, count), None, "seeded noise over the input's range"
+    from hwkd.engine.config import SearchConfig
+    from hwkd.engine.context import load_data
+    from hwkd.engine.store import RunStore
+
+    _, data = load_data(SearchConfig.from_toml(RunStore(model).config_path))
+    test = data.test
+    return test.inputs[:count], test.labels[:count], f"test split of {data.source}"

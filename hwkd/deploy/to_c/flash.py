@@ -1,0 +1,58 @@
+"""Flash that a network takes, before anything is compiled.
+
+Constants are counted exactly. Code sizes come from `code_bytes.json`: arm-none-eabi-gcc 12.2 at
+-O2, each kernel linked alone (`python benchmarks/c_code_size.py --write`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from hwkd.deploy.to_c.project import Project
+
+__all__ = ["constant_bytes", "predict_flash_bytes"]
+
+# model.c around the calls, and one call with four pointers from a literal pool; fitted to ELF files
+# of the same compiler.
+_MODEL_BYTES = 80
+_CALL_BYTES = 26
+
+
+def constant_bytes(project: Project) -> int:
+    """Return bytes of weights, scales, tables and layer descriptions."""
+    labels = sum(len(label.encode()) + 1 + 4 for label in _labels(project))
+    return labels + sum(step.constants.size_bytes for step in project.steps)
+
+
+def predict_flash_bytes(project: Project, core: str) -> int | None:
+    """Return code and constants in bytes; None where CMSIS-NN is linked, whose code is not ours.
+
+    Args:
+        project: what will be compiled.
+        core: key of `CORES`.
+    """
+    if project.uses_cmsis_nn:
+        return None
+    sizes = _code_sizes()[core][project.rounding]
+    calls = [call for step in project.steps for call in step.calls]
+    functions = {match.group(1) for call in calls if (match := re.match(r"hwkd_run_(\w+)", call))}
+    library = {name for function in functions for name in sizes["functions"][function]["library"]}
+    library |= set(sizes["always"])
+    code: int = sum(sizes["functions"][function]["own_bytes"] for function in functions)
+    code += sum(sizes["library"][name] for name in library)
+    return code + _MODEL_BYTES + _CALL_BYTES * len(calls) + constant_bytes(project)
+
+
+def _labels(project: Project) -> tuple[str, ...]:
+    return project.labels or tuple(f"output {i}" for i in range(project.output.elements))
+
+
+@cache
+def _code_sizes() -> dict[str, dict[str, Any]]:
+    path = files("hwkd.deploy.to_c") / "code_bytes.json"
+    sizes: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["cores"]
+    return sizes

@@ -1,0 +1,398 @@
+"""Proves that the exported C is the network: three ways to run it, compared value by value.
+
+ONNX Runtime says what is right, the C compiled for this computer says whether the code is right,
+and the same C on an emulated Cortex-M says whether it stays right there, and what it takes.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from hwkd.core.device import Device
+from hwkd.core.errors import DoesNotFitError
+from hwkd.core.progress import Progress, silent
+from hwkd.deploy.to_c.export import build_project
+from hwkd.deploy.to_c.flash import predict_flash_bytes
+from hwkd.deploy.to_c.project import Project
+from hwkd.deploy.to_c.requantise import Rounding
+from hwkd.deploy.to_c.steps import Kernels
+from hwkd.deploy.toolchain import Core, Tools, core_of, find_host_compiler, find_tools
+from hwkd.deploy.verify_onnx import reference_outputs, reference_steps, to_c_inputs
+from hwkd.deploy.verify_run import (
+    VECTOR_BYTES,
+    Execution,
+    Firmware,
+    build_firmware,
+    build_host,
+    run_firmware,
+    run_host,
+)
+
+__all__ = [
+    "LayerCheck",
+    "Mismatches",
+    "Target",
+    "Verification",
+    "seeded_samples",
+    "target_of",
+    "verify_model",
+]
+
+_Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
+_Ints: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
+_Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
+
+# Every tensor of so many inputs is compared; outputs are compared for all.
+TRACED_INPUTS = 16
+_PARTS = 8
+_ALLOWED_LSB = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What the C is compiled for.
+
+    Attributes:
+        name: of the device.
+        core: its processor.
+        flash_bytes: that the network may use, vector table included.
+        ram_bytes: that it may use for arena and stack.
+    """
+
+    name: str
+    core: Core
+    flash_bytes: int
+    ram_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mismatches:
+    """Output values of the emulated core that differ.
+
+    Attributes:
+        onnxruntime: from ONNX Runtime's.
+        host_c: from those of the same C on this computer.
+    """
+
+    onnxruntime: int
+    host_c: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerCheck:
+    """One step of the network.
+
+    Attributes:
+        name: of the ONNX node.
+        kind: operator class.
+        macs: multiply-accumulates.
+        instructions: executed by the emulated core.
+        max_lsb: largest difference of its output from ONNX Runtime's.
+    """
+
+    name: str
+    kind: str
+    macs: int
+    instructions: int
+    max_lsb: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """Result of a check; every number in it comes from a program that ran, but for predictions.
+
+    Attributes:
+        model: file name.
+        device: as asked for.
+        core: compiled for.
+        emulated_cpu: that executed it.
+        note: what a reader of the counts must know.
+        rounding: of accumulators.
+        kernels: "hwkd" or "cmsis-nn".
+        inputs: how many.
+        traced_inputs: how many were compared tensor by tensor.
+        outputs: values of one output.
+        mismatches: over all inputs.
+        max_lsb: largest difference of an output from ONNX Runtime's.
+        intermediate_max_lsb: largest difference of any tensor from ONNX Runtime's.
+        host_tensors_equal: whether every traced tensor equals the host's.
+        instructions_per_inference: the most over all inputs.
+        instructions_per_layer: in execution order.
+        flash_bytes: code, constants and initial values, from the ELF.
+        flash_predicted_bytes: before compiling; None where the core's code sizes are not known.
+        ram_bytes: static data, from the ELF.
+        stack_bytes: high-water mark.
+        arena_bytes: from the ELF.
+        arena_predicted_bytes: by the planner, before compiling.
+        accuracy_ratio: of the emulated core's answers; None without labels.
+        seconds: wall time of the whole check.
+        tools: compiler and emulator.
+    """
+
+    model: str
+    device: str
+    core: str
+    emulated_cpu: str
+    note: str
+    rounding: str
+    kernels: str
+    inputs: int
+    traced_inputs: int
+    outputs: int
+    mismatches: Mismatches
+    max_lsb: int
+    intermediate_max_lsb: int
+    host_tensors_equal: bool
+    instructions_per_inference: int
+    instructions_per_layer: tuple[LayerCheck, ...]
+    flash_bytes: int
+    flash_predicted_bytes: int | None
+    ram_bytes: int
+    stack_bytes: int
+    arena_bytes: int
+    arena_predicted_bytes: int
+    accuracy_ratio: float | None
+    seconds: float
+    tools: dict[str, str]
+
+    @property
+    def passed(self) -> bool:
+        """Whether the host's C equals the core's and ONNX Runtime is within one step."""
+        return (
+            self.mismatches.host_c == 0 and self.host_tensors_equal and self.max_lsb <= _ALLOWED_LSB
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        return {**asdict(self), "passed": self.passed}
+
+
+def seeded_samples(model_path: Path, count: int, *, seed: int = 0) -> _Floats:
+    """Return noise over the whole range of the network's input, shape [count, *input_shape].
+
+    Raises:
+        ExportError: if the model cannot be read.
+    """
+    source = build_project(model_path).input
+    steps = np.random.default_rng(seed).integers(-128, 128, (count, *source.shape[1:]))
+    return ((steps - source.zero_point) * source.scale).astype(np.float32)
+
+
+def verify_model(
+    model_path: Path,
+    target: Target,
+    samples: _Floats,
+    *,
+    labels: _Ints | None = None,
+    rounding: Rounding | None = None,
+    kernels: Kernels = "hwkd",
+    progress: Progress = silent,
+) -> Verification:
+    """Export, compile, run and compare.
+
+    Args:
+        model_path: int8 ONNX file.
+        target: core and memories.
+        samples: normalised float inputs, shape [inputs, *input_shape].
+        labels: class of each sample, for the accuracy of the core's answers.
+        rounding: None takes the core's.
+        kernels: whose convolutions.
+        progress: told of stages.
+
+    Raises:
+        ExportError: if the model has no C form or a tool is missing or fails.
+        DoesNotFitError: if the network is larger than the device; found before compiling.
+    """
+    started = time.perf_counter()
+    tools, host = find_tools(), find_host_compiler()
+    core = target.core
+    project = build_project(
+        model_path,
+        rounding=rounding or core.rounding,
+        kernels=kernels,
+        instruction_sets=(core.instruction_set,),
+        sample=samples[0],
+    )
+    flash_predicted = predict_flash_bytes(project, core.name)
+    _check_size(project, target, flash_predicted)
+    with TemporaryDirectory(prefix="hwkd-verify-") as folder:
+        bench = _Bench(project, target, tools, host, Path(folder))
+        progress("compile", 0, 1)
+        bench.build()
+        progress("compile", 1, 1)
+        inputs = to_c_inputs(project, samples)
+        traced = samples[:TRACED_INPUTS]
+        expected = reference_outputs(model_path, project, samples)
+        expected_steps = reference_steps(model_path, project, traced)
+        on_host = bench.on_host(inputs)
+        host_trace = bench.trace_on_host(inputs[: len(traced)])
+        core_trace = bench.trace_on_core(inputs[: len(traced)])
+        on_core = bench.on_core(inputs, progress)
+    layers = _layers(project, core, core_trace, expected_steps)
+    difference = _lsb(on_core.outputs, expected)
+    firmware = bench.plain
+    assert firmware is not None and firmware.sizes is not None
+    return Verification(
+        model=model_path.name,
+        device=target.name,
+        core=core.name,
+        emulated_cpu=core.emulated_cpu,
+        note=core.note,
+        rounding=project.rounding,
+        kernels=kernels,
+        inputs=len(samples),
+        traced_inputs=len(traced),
+        outputs=project.output.elements,
+        mismatches=Mismatches(
+            onnxruntime=int((difference > 0).sum()),
+            host_c=int((on_core.outputs != on_host.outputs).sum()),
+        ),
+        max_lsb=int(difference.max()),
+        intermediate_max_lsb=max(layer.max_lsb for layer in layers),
+        host_tensors_equal=all(
+            np.array_equal(ours, theirs)
+            for ours, theirs in zip(core_trace.step_outputs, host_trace.step_outputs, strict=True)
+        ),
+        instructions_per_inference=core.instructions(int(on_core.ticks.max())),
+        instructions_per_layer=layers,
+        flash_bytes=firmware.sizes.flash_bytes,
+        flash_predicted_bytes=flash_predicted,
+        ram_bytes=firmware.sizes.ram_bytes,
+        stack_bytes=on_core.stack_bytes,
+        arena_bytes=firmware.sizes.arena_bytes,
+        arena_predicted_bytes=project.memory.arena_bytes,
+        accuracy_ratio=None if labels is None else _accuracy(on_core.outputs, labels),
+        seconds=time.perf_counter() - started,
+        tools=dict(tools.versions),
+    )
+
+
+def target_of(device: Device) -> Target:
+    """Return what a device file says about core and memories.
+
+    Raises:
+        UnknownNameError: if its core is not one that can be emulated.
+    """
+    core = core_of(device.core)
+    flash = core.memory[0] if device.flash_bytes is None else device.flash_bytes
+    ram = core.memory[1] if device.sram_bytes is None else device.sram_bytes
+    return Target(
+        name=device.name,
+        core=core,
+        flash_bytes=flash - device.reserved_flash_bytes,
+        ram_bytes=ram - device.reserved_ram_bytes,
+    )
+
+
+def _check_size(project: Project, target: Target, flash_bytes: int | None) -> None:
+    """Raise DoesNotFitError when the prediction already exceeds the device."""
+    needs = (
+        ("flash", (flash_bytes or 0) + VECTOR_BYTES, target.flash_bytes),
+        ("RAM", project.memory.arena_bytes, target.ram_bytes),
+    )
+    for name, need, limit in needs:
+        if need > limit:
+            raise DoesNotFitError(
+                f"{project.source} needs {need:,} bytes of {name}, {target.name} has {limit:,}: "
+                f"{need - limit:,} too many; choose a smaller student or a larger device"
+            )
+
+
+class _Bench:
+    """The programs of one check and the folder that they live in."""
+
+    def __init__(
+        self,
+        project: Project,
+        target: Target,
+        tools: Tools,
+        host: Path,
+        folder: Path,
+    ) -> None:
+        self._project = project
+        self._target = target
+        self._core = target.core
+        self._tools = tools
+        self._host = host
+        self._folder = folder
+        self.plain: Firmware | None = None
+        self._programs: dict[str, Firmware] = {}
+
+    def build(self) -> None:
+        for name, traces in (("host", False), ("host_trace", True)):
+            folder = self._subfolder(name)
+            self._programs[name] = build_host(self._project, folder, self._host, traces=traces)
+        for name, traces in (("core", False), ("core_trace", True)):
+            self._programs[name] = build_firmware(
+                self._project,
+                self._subfolder(name),
+                self._core,
+                self._tools,
+                flash_bytes=self._target.flash_bytes - VECTOR_BYTES,
+                ram_bytes=self._target.ram_bytes,
+                traces=traces,
+            )
+        self.plain = self._programs["core"]
+
+    def _subfolder(self, name: str) -> Path:
+        folder = self._folder / name
+        folder.mkdir()
+        return folder
+
+    def on_host(self, inputs: _Int8) -> Execution:
+        return run_host(self._programs["host"], self._project, inputs)
+
+    def trace_on_host(self, inputs: _Int8) -> Execution:
+        return run_host(self._programs["host_trace"], self._project, inputs)
+
+    def trace_on_core(self, inputs: _Int8) -> Execution:
+        return self._emulate("core_trace", inputs)
+
+    def on_core(self, inputs: _Int8, progress: Progress) -> Execution:
+        """Run in parts, so that the listener hears of the advance."""
+        parts = np.array_split(inputs, min(_PARTS, len(inputs)))
+        done, results = 0, []
+        for part in parts:
+            progress("emulate", done, len(inputs))
+            results.append(self._emulate("core", part))
+            done += len(part)
+        progress("emulate", done, len(inputs))
+        return Execution(
+            outputs=np.concatenate([result.outputs for result in results]),
+            ticks=np.concatenate([result.ticks for result in results]),
+            step_ticks=results[0].step_ticks,
+            step_outputs=(),
+            stack_bytes=max(result.stack_bytes for result in results),
+        )
+
+    def _emulate(self, name: str, inputs: _Int8) -> Execution:
+        return run_firmware(self._programs[name], self._project, inputs, self._core, self._tools)
+
+
+def _layers(
+    project: Project, core: Core, trace: Execution, expected: tuple[_Int8, ...]
+) -> tuple[LayerCheck, ...]:
+    return tuple(
+        LayerCheck(
+            name=step.name,
+            kind=step.kind,
+            macs=step.macs,
+            instructions=core.instructions(int(trace.step_ticks[0, index])),
+            max_lsb=int(_lsb(trace.step_outputs[index], expected[index]).max()),
+        )
+        for index, step in enumerate(project.steps)
+    )
+
+
+def _lsb(values: _Int8, expected: _Int8) -> np.ndarray[Any, np.dtype[np.int16]]:
+    return np.asarray(np.abs(values.astype(np.int16) - expected.astype(np.int16)))
+
+
+def _accuracy(outputs: _Int8, labels: _Ints) -> float:
+    return float((outputs.argmax(axis=1) == labels).mean())
