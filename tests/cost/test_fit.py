@@ -1,0 +1,159 @@
+"""Fits on synthetic stacks whose truth is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.published import graph_of
+from hwkd.core.errors import ConfigError
+from hwkd.cost.fit.calibrate import KnownStack, calibrate_model
+from hwkd.cost.fit.design import COLUMNS, Array, Design, Measurement, as_table, as_vector
+from hwkd.cost.fit.experiment import candidates, design_experiment
+from hwkd.cost.fit.prior import GENERIC, typical_stack
+from hwkd.cost.fit.solve import Spread, fit_cycles
+from hwkd.cost.fit.validate import fold_of, interval_ratios, summarise
+
+MODELS = ("ad01", "ic01", "kws01", "vww01", "sww01")
+WIDE = Spread(common=1.5, per_class=1.0, per_amount=1.0)
+
+
+def measured(stack: Array, noise: float = 0.0, count: int = 405) -> list[Measurement]:
+    """Time the first candidates of the bench kit on a stack with known coefficients."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for graph in candidates()[:count]:
+        name = graph.ops[0].name
+        row = Measurement(name=name, graph=graph, cycles=1.0, group=name, noise_ratio=0.02)
+        truth = float(Design.of([row]).amounts[0] @ stack)
+        cycles = truth * float(np.exp(rng.normal(0, noise)))
+        rows.append(
+            Measurement(name=name, graph=graph, cycles=cycles, group=name, noise_ratio=0.02)
+        )
+    return rows
+
+
+def whole_models() -> Array:
+    """Return the work of the MLPerf Tiny models, [model, column]."""
+    rows = [Measurement(name=m, graph=graph_of(m), cycles=1.0, group=m) for m in MODELS]
+    return Design.of(rows).amounts
+
+
+def other_stack(seed: int) -> Array:
+    """Return a stack unlike the generic one: factors by class and by amount."""
+    rng = np.random.default_rng(seed)
+    by_class = {name: rng.normal(0, 0.5) for name, _ in COLUMNS}
+    factors = [by_class[name] + rng.normal(0, 0.3) for name, _ in COLUMNS]
+    return GENERIC * np.exp(1.0 + np.array(factors))
+
+
+def test_many_noiseless_operators_give_exact_predictions_of_whole_models() -> None:
+    truth = other_stack(1)
+    fitted = fit_cycles(Design.of(measured(truth)), GENERIC, WIDE)
+    assert whole_models() @ fitted == pytest.approx(whole_models() @ truth, rel=0.005)
+
+
+def test_one_measured_model_moves_everything_by_one_factor() -> None:
+    row = Measurement(name="m", graph=graph_of("vww01"), cycles=1e9, group="m", noise_ratio=1e-3)
+    tight = Spread(common=1.5, per_class=1e-6, per_amount=1e-6)
+    fitted = fit_cycles(Design.of([row]), GENERIC, tight)
+    used = GENERIC > 0
+    assert np.ptp(fitted[used] / GENERIC[used]) < 1e-3 * fitted.max() / GENERIC.max()
+    assert Design.of([row]).amounts[0] @ fitted == pytest.approx(1e9, rel=1e-3)
+
+
+def test_coefficients_are_positive_even_when_rows_contradict_each_other() -> None:
+    rows = measured(GENERIC, noise=2.0, count=60)
+    assert (fit_cycles(Design.of(rows), GENERIC, WIDE)[GENERIC > 0] > 0).all()
+
+
+def test_the_typical_stack_reproduces_the_model_that_was_measured() -> None:
+    known = [other_stack(seed) for seed in range(4)]
+    work = whole_models()[3]
+    typical = typical_stack(known, [True, False, True, False], work, 5e7)
+    assert work @ typical == pytest.approx(5e7, rel=0.25)
+    assert (typical > 0).sum() == (GENERIC > 0).sum()
+
+
+@pytest.mark.parametrize("seed", [2, 3])
+def test_the_bench_kit_identifies_what_whole_models_cost(seed: int) -> None:
+    truth = other_stack(seed)
+    chosen = {graph.ops[0].name for graph in design_experiment(40).graphs}
+    rows = [row for row in measured(truth, noise=0.02) if row.name in chosen]
+    fitted = fit_cycles(Design.of(rows), GENERIC, WIDE)
+    assert whole_models() @ fitted == pytest.approx(whole_models() @ truth, rel=0.06)
+
+
+def test_the_bench_kit_beats_as_many_operators_at_random() -> None:
+    def uncertainty(names: set[str]) -> float:
+        errors = []
+        for seed in range(3):
+            truth = other_stack(seed)
+            rows = [row for row in measured(truth, noise=0.02) if row.name in names]
+            fitted = fit_cycles(Design.of(rows), GENERIC, WIDE)
+            errors.append(np.abs(whole_models() @ fitted / (whole_models() @ truth) - 1).max())
+        return float(np.mean(errors))
+
+    names = [graph.ops[0].name for graph in candidates()]
+    drawn = set(np.random.default_rng(0).choice(names, 30, replace=False))
+    designed = {graph.ops[0].name for graph in design_experiment(30).graphs}
+    assert uncertainty(designed) < uncertainty(drawn)
+
+
+def test_every_amount_is_less_uncertain_after_the_kit() -> None:
+    experiment = design_experiment(40)
+    assert max(experiment.uncertainty.values()) < 0.6 * experiment.prior_uncertainty
+
+
+def test_rows_of_one_group_share_a_fold() -> None:
+    groups = [f"g{i % 7}" for i in range(50)]
+    folds = fold_of(groups, 5)
+    assert all(len(set(folds[np.array(groups) == g])) == 1 for g in set(groups))
+    assert set(folds) == set(range(5))
+
+
+@pytest.mark.parametrize("rows", [12, 400])
+def test_intervals_hold_nine_of_ten_new_measurements(rows: int) -> None:
+    rng = np.random.default_rng(0)
+    inside = []
+    for _ in range(60):
+        low, high = interval_ratios(np.exp(rng.normal(0, 0.1, rows)))
+        fresh = np.exp(rng.normal(0, 0.1, 100))
+        inside.append(np.mean((fresh >= low) & (fresh <= high)))
+    assert 0.87 < float(np.mean(inside)) < 0.95
+
+
+def test_errors_are_relative_to_the_measurement() -> None:
+    errors = summarise(np.array([109.0, 50.0]), np.array([100.0, 100.0]))
+    assert (errors.mean_ratio, errors.worst_ratio) == pytest.approx((0.295, 0.5))
+    assert errors.within_10_percent_ratio == 0.5
+
+
+def test_a_table_and_its_vector_are_the_same_stack() -> None:
+    assert as_vector(as_table(GENERIC)) == pytest.approx(GENERIC)
+
+
+def known() -> list[KnownStack]:
+    return [KnownStack("board.r", GENERIC, True)]
+
+
+def test_calibration_reports_the_error_before_and_after() -> None:
+    done = calibrate_model(
+        measured(2 * GENERIC, noise=0.02), known(), kind="auto", fitted_on="t", source="t"
+    )
+    assert done.error_before_ratio == pytest.approx(0.5, abs=0.02)
+    assert done.error_after_ratio is not None
+    assert done.error_after_ratio < 0.05
+    assert done.model.measurements == 405
+    assert 0.9 < done.model.interval.low_ratio < 1 < done.model.interval.high_ratio < 1.1
+
+
+def test_one_row_cannot_carry_a_full_fit() -> None:
+    with pytest.raises(ConfigError, match=r"1 measured rows cannot tell \d+ coefficients apart"):
+        calibrate_model(measured(GENERIC)[:1], known(), kind="full", fitted_on="t", source="t")
+
+
+def test_a_measurement_in_the_wrong_unit_is_noticed() -> None:
+    rows = measured(GENERIC * 1e4)[:3]
+    with pytest.raises(ConfigError, match="check the unit"):
+        calibrate_model(rows, known(), kind="auto", fitted_on="t", source="t")
