@@ -160,7 +160,7 @@ Final: TypeAlias = Annotated[
 Trials: TypeAlias = Annotated[
     int | None,
     typer.Option(
-        help="Candidates to sample, rejected ones included [default: 40].",
+        help="Candidates to sample, rejected ones included. Default: 40.",
         min=1,
         rich_help_panel=_RUN,
     ),
@@ -181,7 +181,7 @@ TrialTimeout: TypeAlias = Annotated[
 Workers: TypeAlias = Annotated[
     int | None,
     typer.Option(
-        help="Processes on one study [default: one per core].", min=1, rich_help_panel=_RUN
+        help="Processes on one study. Default: one per core.", min=1, rich_help_panel=_RUN
     ),
 ]
 AcceleratorOption: TypeAlias = Annotated[
