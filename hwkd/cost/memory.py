@@ -63,7 +63,7 @@ def plan_memory(graph: OpGraph, model: MemoryModel, element_bytes: int) -> Memor
     if model.in_place:
         last_use = {buffer.name: buffer.last for buffer in buffers}
         for index, size in saved_bytes(
-            graph, model, element_bytes, last_use, skip=streamed
+            graph, model, element_bytes, last_use, streamed=streamed
         ).items():
             live[index] -= size
     offsets: list[int] = []

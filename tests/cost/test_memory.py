@@ -86,6 +86,22 @@ def test_a_pooling_on_the_fly_needs_only_the_rows_it_pools() -> None:
     assert plan_memory(graph, streaming, 1).arena_bytes == 64 + 64 + 2 * 8 * 4
 
 
+def test_x_cube_pooled_convolutions_share_memory_as_in_a_generated_memory_map() -> None:
+    # A generated network.c for 64x64x1 -> 3x3 conv 32, pool 2 -> 3x3 conv 64, pool 2 -> 3x3 conv
+    # 128, pool 2 asks for 42,528 bytes of activations; its second convolution binds.
+    shapes: dict[str, tuple[int, ...]] = {"x": (1, 1, 64, 64)}
+    ops, before, size = [], "x", 64
+    for name, channels in (("a", 32), ("b", 64), ("c", 128)):
+        shapes[name] = (1, channels, size - 2, size - 2)
+        size = (size - 2) // 2
+        shapes[f"{name}_pool"] = (1, channels, size, size)
+        ops.append(op(name, "Conv", before, kernel=(3, 3), weights=1))
+        ops.append(op(f"{name}_pool", "MaxPool", name, kernel=(2, 2), stride=(2, 2)))
+        before = f"{name}_pool"
+    plan = plan_memory(graph_of(ops, shapes), MEMORY["x-cube-ai-8"], 1)
+    assert plan.arena_bytes == plan.live_bytes["b"] == 42_528
+
+
 def test_cmsis_nn_convolutions_ask_for_two_columns_of_16_bit_values() -> None:
     model = MemoryModel(alignment_bytes=1, scratch={"Conv": "cmsis_conv"})
     shapes = {"x": (1, 3, 8, 8), "a": (1, 16, 8, 8), "b": (1, 16, 8, 8), "c": (1, 16, 8, 8)}
