@@ -26,6 +26,7 @@ from hwkd.deploy.toolchain import Core, Tools, core_of, find_host_compiler, find
 from hwkd.deploy.verify_onnx import reference_outputs, reference_steps, to_c_inputs
 from hwkd.deploy.verify_run import (
     VECTOR_BYTES,
+    BuildSizes,
     Execution,
     Firmware,
     build_firmware,
@@ -50,7 +51,7 @@ _Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
 
 # Every tensor of so many inputs is compared; outputs are compared for all.
 TRACED_INPUTS = 16
-_PARTS = 8
+_INPUTS_AT_ONCE = 64
 _ALLOWED_LSB = 1
 
 
@@ -234,10 +235,9 @@ def verify_model(
         host_trace = bench.trace_on_host(inputs[: len(traced)])
         core_trace = bench.trace_on_core(inputs[: len(traced)])
         on_core = bench.on_core(inputs, progress)
+        sizes = bench.sizes
     layers = _layers(project, core, core_trace, expected_steps)
     difference = _lsb(on_core.outputs, expected)
-    firmware = bench.plain
-    assert firmware is not None and firmware.sizes is not None
     return Verification(
         model=model_path.name,
         device=target.name,
@@ -261,11 +261,11 @@ def verify_model(
         ),
         instructions_per_inference=core.instructions(int(on_core.ticks.max())),
         instructions_per_layer=layers,
-        flash_bytes=firmware.sizes.flash_bytes,
+        flash_bytes=sizes.flash_bytes,
         flash_predicted_bytes=flash_predicted,
-        ram_bytes=firmware.sizes.ram_bytes,
+        ram_bytes=sizes.ram_bytes,
         stack_bytes=on_core.stack_bytes,
-        arena_bytes=firmware.sizes.arena_bytes,
+        arena_bytes=sizes.arena_bytes,
         arena_predicted_bytes=project.memory.arena_bytes,
         accuracy_ratio=None if labels is None else _accuracy(on_core.outputs, labels),
         seconds=time.perf_counter() - started,
@@ -321,46 +321,48 @@ class _Bench:
         self._tools = tools
         self._host = host
         self._folder = folder
-        self.plain: Firmware | None = None
-        self._programs: dict[str, Firmware] = {}
 
     def build(self) -> None:
-        for name, traces in (("host", False), ("host_trace", True)):
-            folder = self._subfolder(name)
-            self._programs[name] = build_host(self._project, folder, self._host, traces=traces)
-        for name, traces in (("core", False), ("core_trace", True)):
-            self._programs[name] = build_firmware(
-                self._project,
-                self._subfolder(name),
-                self._core,
-                self._tools,
-                flash_bytes=self._target.flash_bytes - VECTOR_BYTES,
-                ram_bytes=self._target.ram_bytes,
-                traces=traces,
-            )
-        self.plain = self._programs["core"]
+        """Compile everything; `firmware` is known afterwards."""
+        folders = [self._folder / name for name in ("host", "core")]
+        for folder in folders:
+            folder.mkdir()
+        self._on_host = build_host(self._project, folders[0], self._host)
+        self._on_core = build_firmware(
+            self._project,
+            folders[1],
+            self._core,
+            self._tools,
+            flash_bytes=self._target.flash_bytes - VECTOR_BYTES,
+            ram_bytes=self._target.ram_bytes,
+        )
 
-    def _subfolder(self, name: str) -> Path:
-        folder = self._folder / name
-        folder.mkdir()
-        return folder
+    @property
+    def sizes(self) -> BuildSizes:
+        """What the program takes of the device."""
+        found = self._on_core.plain.sizes
+        assert found is not None
+        return found
 
     def on_host(self, inputs: _Int8) -> Execution:
-        return run_host(self._programs["host"], self._project, inputs)
+        """Run on this computer."""
+        return run_host(self._on_host.plain, self._project, inputs)
 
     def trace_on_host(self, inputs: _Int8) -> Execution:
-        return run_host(self._programs["host_trace"], self._project, inputs)
+        """Run on this computer and record every step."""
+        return run_host(self._on_host.traced, self._project, inputs)
 
     def trace_on_core(self, inputs: _Int8) -> Execution:
-        return self._emulate("core_trace", inputs)
+        """Run on the emulated core and record every step."""
+        return self._emulate(self._on_core.traced, inputs)
 
     def on_core(self, inputs: _Int8, progress: Progress) -> Execution:
         """Run in parts, so that the listener hears of the advance."""
-        parts = np.array_split(inputs, min(_PARTS, len(inputs)))
+        parts = np.array_split(inputs, -(-len(inputs) // _INPUTS_AT_ONCE))
         done, results = 0, []
         for part in parts:
             progress("emulate", done, len(inputs))
-            results.append(self._emulate("core", part))
+            results.append(self._emulate(self._on_core.plain, part))
             done += len(part)
         progress("emulate", done, len(inputs))
         return Execution(
@@ -371,8 +373,8 @@ class _Bench:
             stack_bytes=max(result.stack_bytes for result in results),
         )
 
-    def _emulate(self, name: str, inputs: _Int8) -> Execution:
-        return run_firmware(self._programs[name], self._project, inputs, self._core, self._tools)
+    def _emulate(self, program: Firmware, inputs: _Int8) -> Execution:
+        return run_firmware(program, self._project, inputs, self._core, self._tools)
 
 
 def _layers(

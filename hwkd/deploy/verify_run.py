@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -20,6 +22,7 @@ __all__ = [
     "BuildSizes",
     "Execution",
     "Firmware",
+    "Programs",
     "build_firmware",
     "build_host",
     "run_firmware",
@@ -33,8 +36,9 @@ _UInt32: TypeAlias = np.ndarray[Any, np.dtype[np.uint32]]
 VECTOR_BYTES = 1024
 _TICKS_BYTES = 4
 _STACK_BYTES = 2048
-_COMMON_FLAGS = ("-std=gnu99", "-Wall", "-Wextra", "-I.")
-_OPTIMISE = "-O2"
+_COMMON_FLAGS = ("-std=gnu99", "-O2", "-Wall", "-Wextra", "-I.")
+# Sources with the hook of MODEL_TRACE.
+_HOOKED = ("model.c", "harness.c")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +74,19 @@ class Firmware:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Programs:
+    """One network, linked twice.
+
+    Attributes:
+        plain: exactly what ships, between measuring code.
+        traced: also records what every step wrote and took.
+    """
+
+    plain: Firmware
+    traced: Firmware
+
+
+@dataclass(frozen=True, kw_only=True)
 class Execution:
     """What a program wrote.
 
@@ -88,29 +105,18 @@ class Execution:
     stack_bytes: int
 
 
-def build_host(project: Project, folder: Path, compiler: Path, *, traces: bool) -> Firmware:
+def build_host(project: Project, folder: Path, compiler: Path) -> Programs:
     """Compile for this computer with the portable kernels.
 
     Raises:
         ExportError: if the compiler fails.
     """
-    sources = _write_sources(project, folder, "platform_host.c")
-    defines = ["-DHWKD_PORTABLE", *(["-DMODEL_TRACE"] if traces else [])]
-    run_tool(
-        [
-            compiler,
-            *_COMMON_FLAGS,
-            *project.flags,
-            _OPTIMISE,
-            *defines,
-            *sources,
-            "-lm",
-            "-o",
-            "network",
-        ],
-        folder=folder,
+    flags = [*_COMMON_FLAGS, *project.flags, "-DHWKD_PORTABLE"]
+    plain, traced = _build(project, folder, "platform_host.c", [compiler, *flags], ["-lm"])
+    return Programs(
+        plain=Firmware(folder=plain.parent, elf=plain, sizes=None, traces=False),
+        traced=Firmware(folder=traced.parent, elf=traced, sizes=None, traces=True),
     )
-    return Firmware(folder=folder, elf=folder / "network", sizes=None, traces=traces)
 
 
 def build_firmware(
@@ -121,25 +127,22 @@ def build_firmware(
     *,
     flash_bytes: int,
     ram_bytes: int,
-    traces: bool,
-    extra_flags: Sequence[str] = (),
-) -> Firmware:
+    optimise: str = "-O2",
+) -> Programs:
     """Compile for a core, with a device's own memory sizes in the linker script.
 
     Args:
         project: what to compile.
-        folder: existing; receives sources, objects and the program.
+        folder: existing; receives sources, objects and programs.
         core: target.
         tools: cross compiler.
         flash_bytes: of the device, for code and weights.
         ram_bytes: of the device, for arena and stack.
-        traces: record every step.
-        extra_flags: added to the compiler's.
+        optimise: the compiler's optimisation option.
 
     Raises:
         ExportError: if it does not compile or does not fit; quotes the linker.
     """
-    sources = _write_sources(project, folder, "platform_cortex_m.c")
     script = Template(_harness_text("link.ld.in")).substitute(
         vectors_origin=hex(core.vectors_origin),
         flash_origin=hex(core.flash_origin),
@@ -150,22 +153,46 @@ def build_firmware(
         stack_bytes=_STACK_BYTES,
     )
     (folder / "link.ld").write_text(script, encoding="utf-8")
-    defines = [f"-D{name}={value}" for name, value in core.counter.items()]
-    defines += ["-DMODEL_TRACE"] if traces else []
-    flags = [
-        *core.flags,
-        *_COMMON_FLAGS,
-        *project.flags,
-        _OPTIMISE,
-        "-ffunction-sections",
-        *extra_flags,
+    counter = [f"-D{name}={value}" for name, value in core.counter.items()]
+    flags = [*core.flags, *_COMMON_FLAGS, *project.flags, *counter, "-ffunction-sections", optimise]
+    link = [*core.flags, "-nostartfiles", "-Wl,--gc-sections", "-Tlink.ld", "-lm"]
+    plain, traced = _build(project, folder, "platform_cortex_m.c", [tools.compiler, *flags], link)
+    return Programs(
+        plain=Firmware(folder=plain.parent, elf=plain, sizes=_sizes(plain, tools), traces=False),
+        traced=Firmware(folder=traced.parent, elf=traced, sizes=None, traces=True),
+    )
+
+
+def _build(
+    project: Project,
+    folder: Path,
+    platform: str,
+    compile_command: Sequence[str | Path],
+    link_flags: Sequence[str],
+) -> tuple[Path, Path]:
+    """Compile every source once, the hooked ones twice; return the plain and the traced program."""
+    sources = _write_sources(project, folder, platform)
+    jobs: list[tuple[str, str, tuple[str, ...]]] = [
+        (source, f"{Path(source).stem}.o", ()) for source in sources
     ]
-    run_tool([tools.compiler, *flags, *defines, "-c", *sources], folder=folder)
-    objects = [f"{Path(source).stem}.o" for source in sources]
-    link = ["-nostartfiles", "-Wl,--gc-sections", "-Tlink.ld", "-lm", "-o", "network.elf"]
-    run_tool([tools.compiler, *core.flags, *objects, *link], folder=folder)
-    elf = folder / "network.elf"
-    return Firmware(folder=folder, elf=elf, sizes=_sizes(elf, tools), traces=traces)
+    jobs += [(source, f"{Path(source).stem}_traced.o", ("-DMODEL_TRACE",)) for source in _HOOKED]
+
+    def compile_one(job: tuple[str, str, tuple[str, ...]]) -> None:
+        source, target, defines = job
+        run_tool([*compile_command, *defines, "-c", source, "-o", target], folder=folder)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(compile_one, jobs))
+    programs = []
+    for name, suffix in (("plain", ""), ("traced", "_traced")):
+        objects = [
+            f"{Path(source).stem}{suffix if source in _HOOKED else ''}.o" for source in sources
+        ]
+        (folder / name).mkdir()
+        program = folder / name / "network.elf"
+        run_tool([compile_command[0], *objects, *link_flags, "-o", program], folder=folder)
+        programs.append(program)
+    return programs[0], programs[1]
 
 
 def run_host(firmware: Firmware, project: Project, inputs: _Int8) -> Execution:

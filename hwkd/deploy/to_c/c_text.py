@@ -53,11 +53,11 @@ class Constants:
         self.size_bytes += 4 * values.size
         return name
 
-    def structs(self, kind: str, name: str, rows: Sequence[str]) -> str:
+    def structs(self, kind: str, name: str, rows: Sequence[str], *, row_bytes: int) -> str:
         """Define an array of flat structs and return its name."""
         lines = _lines((f"{{{row}}}" for row in rows), _STRUCTS_PER_LINE)
         self._array(kind, name, len(rows), lines)
-        self.size_bytes += sum(_row_bytes(row) for row in rows)
+        self.size_bytes += row_bytes * len(rows)
         return name
 
     def struct(self, kind: str, name: str, initialiser: str) -> str:

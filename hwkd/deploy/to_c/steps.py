@@ -46,6 +46,8 @@ KERNELS: tuple[Kernels, ...] = ("hwkd", "cmsis-nn")
 _INT16_BYTES = 2
 _PIXELS_AT_ONCE = {"portable": 2, "dsp": 4}
 _OFFSET_BYTES = 4
+# sizeof(hwkd_channel)
+_CHANNEL_BYTES: dict[Rounding, int] = {"float": 8, "q31": 12, "tflite": 12}
 _COPY_LOOPS = 5
 # An int8 product is at most 128 * 255 with the zero point taken out.
 _LARGEST_PRODUCT = 128 * 255
@@ -190,7 +192,11 @@ class _Builder:
             largest = depth * _LARGEST_PRODUCT + abs(int(raw_bias))
             fields = channel_fields(np.float32(scale), self._rounding, largest=largest)
             rows.append(f"{bias}, {fields}")
-        return self._constants.structs("hwkd_channel", self._symbol("channels"), rows)
+        return self._channel_array("channels", rows)
+
+    def _channel_array(self, kind: str, rows: Sequence[str]) -> str:
+        size = _CHANNEL_BYTES[self._rounding]
+        return self._constants.structs("hwkd_channel", self._symbol(kind), rows, row_bytes=size)
 
     def _scale(self, value: np.float32, largest: int) -> str:
         return f"{{0, {channel_fields(np.float32(value), self._rounding, largest=largest)}}}"
@@ -379,8 +385,7 @@ class _Builder:
         for count in counts:
             scale = np.float32(source.scale / np.float32(target.scale * np.float32(count)))
             rows.append(f"0, {channel_fields(scale, self._rounding, largest=count * 255)}")
-        name = self._constants.structs("hwkd_channel", self._symbol("scales"), rows)
-        return name, counts[0]
+        return self._channel_array("scales", rows), counts[0]
 
     def _softmax(self, op: Softmax) -> None:
         source, target = self._tensor(op.inputs[0]), self._tensor(op.output)
