@@ -80,8 +80,6 @@ def _interrupt(signum: int, frame: FrameType | None) -> None:
 
 
 def _fail(message: str) -> int:
-    if message.startswith("Usage:"):  # the help of a command group called without a command
-        sys.stdout.write(f"{message}\n")
-    else:
+    if message:  # empty when a command group was called alone and has shown its help
         sys.stderr.write(f"hwkd: {' '.join(message.split())}\n")
     return EXIT_WRONG_INPUT
