@@ -7,6 +7,7 @@ unless the environment variable HWKD_NO_PLUGINS is set.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import os
@@ -17,7 +18,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from hwkd.core.errors import ConfigError, HwkdError
+from hwkd.core.errors import ConfigError, HwkdError, first_line
 from hwkd.core.registry import Registry
 from hwkd.core.student import SearchSpace
 
@@ -56,33 +57,38 @@ def load_user_space(path: Path) -> SearchSpace:
 
     Raises:
         ConfigError: if the file is missing, fails to import or registers no space or several.
+
+    The space does not join the catalogue: a later search of all registered spaces, which starts
+    processes that know nothing of this file, must not name it.
     """
     if not path.is_file():
         raise ConfigError(f"--space {path}: no such file; give a Python file or a registered name")
+    return _import_user_space(path.resolve())
+
+
+@cache
+def _import_user_space(path: Path) -> SearchSpace:
     before = set(SEARCH_SPACES.names())
-    module_name = f"hwkd_user_space_{path.stem}"
-    loaded = sys.modules.get(module_name)
-    if loaded is not None:
-        return SEARCH_SPACES.get(loaded.__dict__["__hwkd_space__"])
+    module_name = f"hwkd_user_space_{path.stem}_{hashlib.sha256(bytes(path)).hexdigest()[:8]}"
     module_spec = importlib.util.spec_from_file_location(module_name, path)
     if module_spec is None or module_spec.loader is None:
         raise ConfigError(f"--space {path}: not a Python file; its name must end in .py")
     module = importlib.util.module_from_spec(module_spec)
+    sys.modules[module_name] = module  # dataclasses look their module up while they are made
     try:
         module_spec.loader.exec_module(module)
     except HwkdError:
         raise
     except Exception as error:
-        raise ConfigError(f"--space {path}: {type(error).__name__}: {error}") from error
-    added = sorted(set(SEARCH_SPACES.names()) - before)
+        raise ConfigError(f"--space {path}: {type(error).__name__}: {first_line(error)}") from error
+    finally:
+        added = [SEARCH_SPACES.take(name) for name in set(SEARCH_SPACES.names()) - before]
     if len(added) != 1:
         raise ConfigError(
             f"--space {path}: registers {len(added)} search spaces, expected one "
-            "@SEARCH_SPACES.register(...) under a name that is not taken"
+            "SEARCH_SPACES.register(...) under a name that is not taken"
         )
-    module.__dict__["__hwkd_space__"] = added[0]
-    sys.modules[module_name] = module
-    return SEARCH_SPACES.get(added[0])
+    return added[0]
 
 
 @cache

@@ -44,6 +44,10 @@ class Registry(Generic[T]):
         except KeyError:
             raise UnknownNameError(self.kind, name, self._items) from None
 
+    def take(self, name: str) -> T:
+        """Return the object filed under `name` and forget it; the name must be there."""
+        return self._items.pop(name)
+
     def names(self) -> tuple[str, ...]:
         """Return every name, sorted."""
         return tuple(sorted(self._items))

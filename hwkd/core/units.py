@@ -6,6 +6,7 @@ search of an hour was wasted each time. KiB is 1024 bytes, kB is 1000.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -26,7 +27,9 @@ _BYTES = MappingProxyType(
 )  # fmt: skip
 _ENERGY = MappingProxyType({"nJ": 1e-9, "uJ": 1e-6, "µJ": 1e-6, "mJ": 1e-3, "J": 1.0})
 _FREQUENCY = MappingProxyType({"Hz": 1.0, "kHz": 1e3, "MHz": 1e6, "GHz": 1e9})
-_QUANTITY = re.compile(r"\s*([0-9]+(?:[._][0-9]+)*(?:[eE][-+]?[0-9]+)?)\s*([A-Za-zµ]*)\s*")
+_QUANTITY = re.compile(
+    r"\s*([0-9]+(?:_[0-9]+)*(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)\s*([A-Za-zµ]*)\s*"
+)
 
 
 def parse_duration_s(text: str, *, option: str) -> float:
@@ -36,7 +39,10 @@ def parse_duration_s(text: str, *, option: str) -> float:
 
 def parse_bytes(text: str, *, option: str) -> int:
     """Return bytes from text such as `128KiB` (1024) or `20kB` (1000)."""
-    return int(_parse(text, _BYTES, option=option, example="128KiB"))
+    count = round(_parse(text, _BYTES, option=option, example="128KiB"))
+    if count < 1:
+        raise ConfigError(f"{option}: {text!r} is less than one byte, for example 128KiB")
+    return count
 
 
 def parse_energy_j(text: str, *, option: str) -> float:
@@ -51,7 +57,8 @@ def parse_frequency_hz(text: str, *, option: str) -> float:
 
 def _parse(text: str, units: Mapping[str, float], *, option: str, example: str) -> float:
     allowed = ", ".join(units)
-    match = _QUANTITY.fullmatch(text)
+    # Keyboards type the Greek letter (U+03BC) where the micro sign (U+00B5) is meant.
+    match = _QUANTITY.fullmatch(text.replace("\u03bc", "\u00b5"))
     if match is None:
         raise ConfigError(f"{option}: cannot read {text!r}; write number and unit, as {example}")
     number, unit = match.groups()
@@ -62,6 +69,8 @@ def _parse(text: str, units: Mapping[str, float], *, option: str, example: str) 
     if unit not in units:
         raise ConfigError(f"{option}: unit {unit!r} is not one of {allowed}; for example {example}")
     value = float(number) * units[unit]
-    if value <= 0:
-        raise ConfigError(f"{option}: {text!r} must be more than 0, for example {example}")
+    if value <= 0 or math.isinf(value):
+        raise ConfigError(
+            f"{option}: {text!r} must be more than 0 and finite, for example {example}"
+        )
     return value
