@@ -1,0 +1,35 @@
+"""What every test shares: a cache of its own, one thread, no plugins, no screen."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Set before anything imports what reads them. Each test process gets one core.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["HWKD_NO_PLUGINS"] = "1"
+os.environ["MPLBACKEND"] = "Agg"
+# Terminal colours and widths of the developer's shell must not change what is printed.
+for name in ("FORCE_COLOR", "CLICOLOR_FORCE"):
+    os.environ.pop(name, None)
+
+# The same examples on every machine; a busy machine must not fail a test.
+settings.register_profile(
+    "hwkd",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("hwkd")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _session_cache(tmp_path_factory: pytest.TempPathFactory):
+    """Keep teachers and logits of the whole session, away from the user's cache."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HWKD_CACHE_DIR", str(folder))
+        yield folder

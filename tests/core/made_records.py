@@ -1,0 +1,66 @@
+"""Small hand-made records for tests of the record types."""
+
+from __future__ import annotations
+
+from hwkd.core.measure import CostEstimate, LatencyEstimate
+from hwkd.core.student import StudentSpec
+from hwkd.core.trial import AccuracyRecord, CostRecord, ObjectiveRecord, SpecRecord, TrialRecord
+
+SPEC = StudentSpec(
+    space="narrow_deep",
+    params={"stages": 2, "activation": "relu", "wide": True, "ratio": 0.5},
+    input_shape=(1, 8, 8),
+    num_outputs=10,
+)
+
+
+def estimate(
+    *,
+    latency: tuple[float, float, float] | None = (0.008, 0.010, 0.013),
+    ram: int = 10_000,
+    weights: int = 20_000,
+    flash: int = 60_000,
+    energy_j: float | None = 1e-3,
+) -> CostEstimate:
+    """Return an estimate; `latency` is (low, value, high) in seconds."""
+    return CostEstimate(
+        device="test-device",
+        runtime="test-runtime",
+        clock_hz=1e8,
+        dtype="int8",
+        macs=1000,
+        params=20_000,
+        latency=None
+        if latency is None
+        else LatencyEstimate(
+            low_s=latency[0], value_s=latency[1], high_s=latency[2], basis="estimated: test"
+        ),
+        peak_ram_bytes=ram,
+        weight_bytes=weights,
+        flash_bytes=flash,
+        energy_j=energy_j,
+    )
+
+
+def cost_record(*, latency_s: float | None = 0.01, ram: int = 1, flash: int = 1) -> CostRecord:
+    return CostRecord(
+        device="test-device", runtime="test-runtime", clock_hz=1e8, dtype="int8", macs=1, params=1,
+        latency_s=latency_s, latency_low_s=latency_s, latency_high_s=latency_s, latency_basis=None,
+        peak_ram_bytes=ram, weight_bytes=1, flash_bytes=flash, energy_j=None,
+    )  # fmt: skip
+
+
+def completed(
+    number: int, *, error: float = 0.1, latency_s: float | None = 0.01, ram: int = 1, flash: int = 1
+) -> TrialRecord:
+    return TrialRecord(
+        number=number,
+        state="completed",
+        spec=SpecRecord.of(SPEC),
+        seed=0,
+        cost=cost_record(latency_s=latency_s, ram=ram, flash=flash),
+        accuracy=AccuracyRecord(validation_float=1 - error, validation_int8=1 - error),
+        objective=ObjectiveRecord(task_error=error, kd_nats=0.0, latency_overrun=0.0, value=error),
+        started_at="2026-01-02T03:04:05+00:00",
+        duration_s=1.0,
+    )
