@@ -1,0 +1,99 @@
+"""The folder that users get: builds alone, says what it is, and never replaces foreign files."""
+
+import json
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from c_networks import quantise
+from op_networks import OP_NETWORKS
+
+from hwkd.cli.export_c import export_c
+from hwkd.core.errors import ExportError
+
+needs_make = pytest.mark.skipif(
+    not (shutil.which("make") and shutil.which("cc")), reason="no make or C compiler on PATH"
+)
+
+
+@pytest.fixture
+def model(tmp_path):
+    return quantise(OP_NETWORKS["squeeze_excite"](), tmp_path, "net")
+
+
+@needs_make
+@pytest.mark.parametrize("rounding", ["float", "q31", "tflite"])
+def test_make_run_compiles_without_warnings_and_agrees(model, tmp_path, rounding):
+    out = tmp_path / "c"
+    export_c(model, out, rounding=rounding, labels=("no", 'say "yes"', "??/"))
+    done = subprocess.run(
+        ["make", "-s", "run", "CFLAGS=-O2 -Werror -pedantic"],
+        cwd=out, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0 or rounding == "tflite", done.stderr
+    assert "of 3 outputs differ" in done.stdout
+    assert 'say "yes": ' in done.stdout
+
+
+@pytest.mark.skipif(not shutil.which("cmake"), reason="no cmake on PATH")
+def test_cmake_builds_and_runs_the_sample(model, tmp_path):
+    out = tmp_path / "c"
+    export_c(model, out)
+    build = tmp_path / "build"
+    subprocess.run(["cmake", "-S", out, "-B", build], check=True, capture_output=True)
+    subprocess.run(["cmake", "--build", build], check=True, capture_output=True)
+    done = subprocess.run([build / "model_sample"], capture_output=True, text=True)
+    assert done.stdout.endswith("0 of 3 outputs differ from ONNX Runtime\n")
+
+
+def test_sources_ask_for_no_heap_and_state_the_interface(model, tmp_path):
+    files = export_c(model, tmp_path / "c")
+    names = {path.name for path in files}
+    assert {"model.h", "model.c", "model.json", "main.c", "Makefile", "README.md"} <= names
+    text = "".join(path.read_text() for path in files if path.suffix in (".c", ".h"))
+    assert "malloc" not in text
+    assert "$" not in text
+    described = json.loads((tmp_path / "c" / "model.json").read_text())
+    assert described["input"]["layout"] == "channels-last"
+    assert described["arena_bytes"] == described["arena_bytes"] // 8 * 8
+    assert [step["kind"] for step in described["steps"]].count("Conv") == 4
+
+
+def test_same_model_gives_the_same_bytes(model, tmp_path):
+    one, two = export_c(model, tmp_path / "one"), export_c(model, tmp_path / "two")
+    assert [path.read_bytes() for path in one] == [path.read_bytes() for path in two]
+
+
+def test_an_export_may_be_repeated_but_foreign_files_stay(model, tmp_path):
+    out = tmp_path / "c"
+    export_c(model, out)
+    export_c(model, out, rounding="q31")
+    assert "HWKD_ROUND_Q31\n" in (out / "hwkd_config.h").read_text()
+    (out / "notes.txt").write_text("mine")
+    with pytest.raises(ExportError, match=r"holds other files \(notes\.txt\)"):
+        export_c(model, out)
+    assert (out / "notes.txt").read_text() == "mine"
+
+
+def test_nothing_is_written_for_a_model_that_cannot_be_exported(model, tmp_path):
+    out = tmp_path / "c"
+    with pytest.raises(ExportError, match="a float model"):
+        export_c(tmp_path / "net.onnx", out)
+    with pytest.raises(ExportError, match="2 labels for 3 outputs"):
+        export_c(model, out, labels=("a", "b"))
+    assert not out.exists()
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_recorded_sample_is_the_one_given(model, tmp_path):
+    sample = np.full((3, 10, 6), 1e6, np.float32)
+    export_c(model, tmp_path / "c", sample=sample)
+    text = (tmp_path / "c" / "model_sample.h").read_text()
+    values = text.split("model_sample_input")[1].split("{")[1].split("}")[0]
+    assert {int(value) for value in values.split(",") if value.strip()} == {127}
+
+
+def test_float_rounding_with_cmsis_nn_is_refused(model, tmp_path):
+    with pytest.raises(ExportError, match="give q31 or tflite"):
+        export_c(model, tmp_path / "c", kernels="cmsis-nn")

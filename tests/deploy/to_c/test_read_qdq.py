@@ -1,0 +1,119 @@
+"""What the reader makes of QDQ files, and the one line that it says of others."""
+
+import numpy as np
+import onnx
+import pytest
+from c_networks import NetworkBuilder, mobilenet_v1_025, quantise
+from onnx import TensorProto, helper
+from op_networks import OP_NETWORKS
+
+from hwkd.core.errors import ExportError, ModelFileError
+from hwkd.deploy.to_c.ir import Binary, Conv, FullyConnected, Pool, Table, View
+from hwkd.deploy.to_c.read_qdq import read_qdq
+
+
+def test_macs_of_mobilenet_equal_the_sum_over_its_layers(tmp_path):
+    graph = read_qdq(quantise(mobilenet_v1_025(), tmp_path, "net"))
+    stem = 48 * 48 * 8 * 3 * 9
+    sizes = [48, 24, 24, 12, 12, 6, 6, 6, 6, 6, 6, 3, 3]
+    widths = [8, 16, 32, 32, 64, 64, *[128] * 6, 256, 256]
+    blocks = sum(
+        size**2 * (9 * before + before * after)
+        for size, before, after in zip(sizes, widths[:13], widths[1:], strict=True)
+    )
+    assert graph.macs == stem + blocks + 256 * 2
+
+
+def test_relu_behind_a_convolution_costs_no_operator(tmp_path):
+    graph = read_qdq(quantise(OP_NETWORKS["flatten_before_linear"](), tmp_path, "net"))
+    assert [type(op) for op in graph.ops] == [Conv, View, FullyConnected, FullyConnected]
+
+
+def test_a_function_of_one_tensor_becomes_a_table(tmp_path):
+    graph = read_qdq(quantise(OP_NETWORKS["squeeze_excite"](), tmp_path, "net"))
+    kinds = [type(op) for op in graph.ops]
+    assert kinds == [Conv, Table, Pool, Conv, Conv, Table, Binary, Conv, Pool, View, FullyConnected]
+
+
+def test_hard_swish_table_equals_its_definition(tmp_path):
+    net = NetworkBuilder((2, 4, 4))
+    net.conv(3, relu="HardSwish")
+    graph = read_qdq(quantise(net, tmp_path, "net"))
+    op = next(op for op in graph.ops if isinstance(op, Table))
+    source, target = graph.tensors[op.inputs[0]], graph.tensors[op.output]
+    x = (np.arange(-128, 128) - source.zero_point) * np.float64(source.scale)
+    y = x * np.clip(x / 6 + 0.5, 0, 1) / np.float64(target.scale) + target.zero_point
+    assert np.abs(op.table - np.clip(y, -128, 127)).max() <= 0.501
+
+
+def test_float_model_is_refused(tmp_path):
+    quantise(OP_NETWORKS["residual"](), tmp_path, "net")
+    with pytest.raises(ExportError, match=r"net\.onnx: a float model, expected int8"):
+        read_qdq(tmp_path / "net.onnx")
+
+
+def test_a_file_that_is_not_onnx_is_refused(tmp_path):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"no protobuf at all" * 10)
+    with pytest.raises(ModelFileError, match="not a readable ONNX file"):
+        read_qdq(path)
+
+
+def rewrite(path, change):
+    model = onnx.load(path)
+    change(model)
+    onnx.save(model, path)
+    return path
+
+
+def test_unknown_operator_is_named_with_its_node(tmp_path):
+    path = quantise(OP_NETWORKS["residual"](), tmp_path, "net")
+
+    def change(model):
+        node = next(node for node in model.graph.node if node.op_type == "GlobalAveragePool")
+        node.op_type = "GlobalMaxPool"
+
+    rewrite(path, change)
+    with pytest.raises(
+        ExportError, match=r"node 'globalaveragepool\d+': no C kernel for GlobalMax"
+    ):
+        read_qdq(path)
+
+
+def test_symbolic_batch_means_one_but_other_symbols_are_refused(tmp_path):
+    path = quantise(OP_NETWORKS["one_dimensional"](), tmp_path, "net")
+
+    def symbolic(axis):
+        def change(model):
+            dim = model.graph.input[0].type.tensor_type.shape.dim[axis]
+            dim.dim_param = "free"
+
+        return change
+
+    assert read_qdq(rewrite(path, symbolic(0))).input
+    with pytest.raises(ExportError, match=r"input shape 1x4x\?, expected a batch of 1"):
+        read_qdq(rewrite(path, symbolic(2)))
+
+
+def test_second_output_is_refused(tmp_path):
+    path = quantise(OP_NETWORKS["residual"](), tmp_path, "net")
+
+    def change(model):
+        extra = helper.make_tensor_value_info("extra", TensorProto.FLOAT, (1,))
+        model.graph.output.append(extra)
+
+    with pytest.raises(ExportError, match="1 inputs and 2 outputs, expected one of each"):
+        read_qdq(rewrite(path, change))
+
+
+def test_output_left_in_float_is_refused_with_its_node(tmp_path):
+    path = quantise(OP_NETWORKS["residual"](), tmp_path, "net")
+
+    def change(model):
+        model.graph.node.append(
+            helper.make_node("Tanh", [model.graph.output[0].name], ["y"], "end")
+        )
+        model.graph.output[0].name = "y"
+
+    with pytest.raises(ExportError, match=r"node 'end' \(Tanh\) gives the output as float"):
+        read_qdq(rewrite(path, change))
