@@ -132,7 +132,7 @@ def test_whole_tuple_is_refused_with_the_way_to_choose() -> None:
 
 
 def test_unknown_path_offers_the_nearest() -> None:
-    with pytest.raises(ConfigError, match="tap 'hed': no module .* did you mean head"):
+    with pytest.raises(ConfigError, match=r"tap .hed.: no module .* did you mean head"):
         Taps(Attention(), Places(embedding="hed"), frozenset({Signal.EMBEDDING}))
     with pytest.raises(ConfigError, match="no parameter of the network has this path"):
         Taps(Attention(), Places(weights=("head.wight",)), frozenset({Signal.WEIGHTS}))
