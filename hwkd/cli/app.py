@@ -11,7 +11,7 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from hwkd import __version__
-from hwkd.cli import devices, export, profile, report, search, spaces, tasks
+from hwkd.cli import devices, export, methods, profile, report, search, spaces, tasks, verify
 from hwkd.core.errors import HwkdError
 
 __all__ = ["app", "main"]
@@ -49,8 +49,10 @@ app.command()(search.search)
 app.command()(profile.profile)
 app.command()(report.report)
 app.command()(export.export)
+app.command()(verify.verify)
 app.add_typer(devices.app, name="devices")
 app.add_typer(spaces.app, name="spaces")
+app.add_typer(methods.app, name="methods")
 app.add_typer(tasks.app, name="tasks")
 
 

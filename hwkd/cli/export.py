@@ -1,10 +1,11 @@
-"""`hwkd export RUN`: takes a student out of a run folder."""
+"""`hwkd export`: takes a student out of a run folder, or writes an int8 model as C."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from tempfile import TemporaryDirectory
+from typing import Annotated, Literal
 
 import typer
 
@@ -16,7 +17,13 @@ _FORMATS = ("onnx", "onnx-int8", "torch")
 
 
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of `hwkd search --out RUN`.")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN|MODEL",
+            help="Folder of `hwkd search --out RUN`; for --target c an int8 ONNX file, too.",
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Folder to create.")],
     trial: Annotated[
         str, typer.Option(help="best (trained in full), or the number of a completed trial.")
@@ -24,16 +31,35 @@ def export(
     formats: Annotated[
         str, typer.Option("--format", help=f"One or more of {', '.join(_FORMATS)}, with commas.")
     ] = "onnx,onnx-int8",
+    target: Annotated[
+        Literal["files", "c"],
+        typer.Option(help="files: those of --format. c: C99 source of the int8 student."),
+    ] = "files",
+    rounding: Annotated[
+        Literal["float", "q31", "tflite"],
+        typer.Option(
+            help="Of the C: float equals ONNX Runtime, q31 needs no FPU, tflite is TFLM's."
+        ),
+    ] = "float",
+    kernels: Annotated[
+        Literal["hwkd", "cmsis-nn"], typer.Option(help="Of the C: our own, or Arm's CMSIS-NN.")
+    ] = "hwkd",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Write the best student, or any trial's, as ONNX, int8 ONNX or torch weights.
+    """Write the best student, or any trial's, as ONNX, int8 ONNX, torch weights or C.
 
-    Example: hwkd export runs/digits --format onnx-int8,torch --out student
+    Examples:
+      hwkd export runs/digits --format onnx-int8,torch --out student
+
+      hwkd export runs/digits --target c --out firmware
     """
     from hwkd.engine.export_run import export_student
 
     number = _trial(trial)
-    files = export_student(run, trial=number, formats=_chosen(formats), out=out)
+    if target == "c":
+        files = _export_c(source, number, out, rounding=rounding, kernels=kernels)
+    else:
+        files = export_student(source, trial=number, formats=_chosen(formats), out=out)
     if number is not None:
         typer.echo(f"note: trial {number} was trained briefly, as the search compared it", err=True)
     if as_json:
@@ -41,6 +67,29 @@ def export(
         return
     for path in files:
         typer.echo(f"{path}  {path.stat().st_size:,} bytes")
+
+
+def _export_c(
+    source: Path,
+    trial: int | None,
+    out: Path,
+    *,
+    rounding: Literal["float", "q31", "tflite"],
+    kernels: Literal["hwkd", "cmsis-nn"],
+) -> tuple[Path, ...]:
+    """Write the C of an int8 file, or of a run's student with its class names."""
+    from hwkd.cli.export_c import export_c
+    from hwkd.core.run_files import RUN_FILE, read_run_record
+    from hwkd.engine.export_run import export_student
+
+    if source.is_file():
+        return export_c(source, out, rounding=rounding, kernels=kernels)
+    labels = read_run_record(source / RUN_FILE).data.class_names
+    with TemporaryDirectory(prefix="hwkd-export-") as folder:
+        files = export_student(
+            source, trial=trial, formats=("onnx-int8",), out=Path(folder) / "student"
+        )
+        return export_c(files[0], out, rounding=rounding, kernels=kernels, labels=labels)
 
 
 def _trial(text: str) -> int | None:
