@@ -229,7 +229,7 @@ class _Samples(CalibrationDataReader):
         return None if sample is None else {"input": sample[None]}
 
 
-def quantise(network: NetworkBuilder, folder: Path, name: str) -> Path:
+def quantise(network: NetworkBuilder, folder: Path, name: str, *, per_channel: bool = True) -> Path:
     """Write `<name>.onnx` and its int8 form; return the path of the second."""
     float_path, int8_path = folder / f"{name}.onnx", folder / f"{name}_int8.onnx"
     onnx.save(network.model(), float_path)
@@ -241,7 +241,7 @@ def quantise(network: NetworkBuilder, folder: Path, name: str) -> Path:
         quant_format=QuantFormat.QDQ,
         activation_type=QuantType.QInt8,
         weight_type=QuantType.QInt8,
-        per_channel=True,
+        per_channel=per_channel,
         calibrate_method=CalibrationMethod.MinMax,
         op_types_to_quantize=sorted({node.op_type for node in network.nodes}),
         extra_options={"ForceQuantizeNoInputCheck": True},

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-_ROOT = Path(__file__).parents[3]
-for folder in (_ROOT / "benchmarks", Path(__file__).parent):
+_ROOT = Path(__file__).parents[2]
+for folder in (_ROOT / "benchmarks", Path(__file__).parent / "to_c"):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))

@@ -1,0 +1,155 @@
+"""The check on emulated cores: real compiler, real emulator, small networks."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from c_networks import quantise
+from op_networks import OP_NETWORKS
+from typer.testing import CliRunner
+
+from hwkd.core.device_catalog import load_device
+from hwkd.core.errors import DoesNotFitError, ExportError, UnknownNameError
+from hwkd.deploy import toolchain
+from hwkd.deploy.toolchain import CORES, INSTALL_COMMAND, find_tools
+from hwkd.deploy.verify import Target, seeded_samples, target_of, verify_model
+
+TOOLS = ("arm-none-eabi-gcc", "qemu-system-arm", "cc")
+needs_tools = pytest.mark.skipif(
+    not all(map(shutil.which, TOOLS)), reason=f"no emulator or compiler; {INSTALL_COMMAND}"
+)
+
+
+def target(core, *, flash_bytes=512 * 1024, ram_bytes=128 * 1024):
+    return Target(name=core, core=CORES[core], flash_bytes=flash_bytes, ram_bytes=ram_bytes)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    names = ("squeeze_excite", "linear_attention", "depthwise_shapes")
+    return {name: quantise(OP_NETWORKS[name](), folder, name) for name in names}
+
+
+@needs_tools
+@pytest.mark.parametrize(
+    ("core", "name"),
+    [
+        *((core, "squeeze_excite") for core in sorted(CORES)),
+        ("cortex-m0plus", "depthwise_shapes"),
+        ("cortex-m4", "depthwise_shapes"),
+    ],
+)
+def test_every_core_equals_the_host_and_onnx_runtime(core, name, models):
+    model = models[name]
+    found = verify_model(model, target(core), seeded_samples(model, 12))
+    assert found.passed
+    assert found.mismatches.host_c == 0
+    assert found.host_tensors_equal
+    if found.rounding == "float":
+        assert found.mismatches.onnxruntime == found.intermediate_max_lsb == 0
+    total = sum(layer.instructions for layer in found.instructions_per_layer)
+    # Handing a step's arguments to the recording hook is counted with the step.
+    layers = len(found.instructions_per_layer)
+    assert abs(found.instructions_per_inference - total) < 15 * layers
+    assert found.arena_bytes == found.arena_predicted_bytes <= found.ram_bytes
+    assert found.flash_predicted_bytes == pytest.approx(found.flash_bytes, rel=0.03)
+    assert 64 <= found.stack_bytes < 2048
+
+
+@needs_tools
+@pytest.mark.parametrize("rounding", ["float", "q31", "tflite"])
+def test_attention_equals_the_host_in_every_rounding(rounding, models):
+    model = models["linear_attention"]
+    samples = seeded_samples(model, 8)
+    found = verify_model(model, target("cortex-m4"), samples, rounding=rounding)
+    assert found.mismatches.host_c == 0
+    assert found.host_tensors_equal
+    assert found.max_lsb <= (2 if rounding == "tflite" else 1)
+
+
+@needs_tools
+def test_counts_repeat_exactly_and_accuracy_is_that_of_the_core(models):
+    model = models["squeeze_excite"]
+    samples = seeded_samples(model, 10)
+    labels = np.zeros(10, np.int64)
+    one = verify_model(model, target("cortex-m7"), samples, labels=labels)
+    two = verify_model(model, target("cortex-m7"), samples[:5], labels=labels[:5])
+    assert one.instructions_per_layer == two.instructions_per_layer
+    assert one.accuracy_ratio is not None
+    assert 0 <= one.accuracy_ratio <= 1
+
+
+@needs_tools
+def test_a_network_larger_than_the_device_is_refused_with_the_excess(models):
+    model = models["squeeze_excite"]
+    samples = seeded_samples(model, 1)
+    with pytest.raises(
+        DoesNotFitError, match=r"bytes of RAM, cortex-m4 has 1,000: [\d,]+ too many"
+    ):
+        verify_model(model, target("cortex-m4", ram_bytes=1000), samples)
+    with pytest.raises(DoesNotFitError, match=r"bytes of flash, cortex-m4 has 4,096"):
+        verify_model(model, target("cortex-m4", flash_bytes=4096), samples)
+
+
+@needs_tools
+def test_the_linker_has_the_devices_own_ram(models):
+    model = models["squeeze_excite"]
+    samples = seeded_samples(model, 1)
+    arena = verify_model(model, target("cortex-m4"), samples).arena_bytes
+    # The arena fits, arena and stack together do not.
+    with pytest.raises(ExportError, match=r"failed: .*region `?RAM'? overflowed by \d+ bytes"):
+        verify_model(model, target("cortex-m4", ram_bytes=arena + 64), samples)
+
+
+@needs_tools
+def test_command_prints_one_json_object(models):
+    import typer
+
+    from hwkd.cli.verify import verify
+
+    app = typer.Typer()
+    app.command()(verify)
+    model = str(models["squeeze_excite"])
+    done = CliRunner().invoke(app, [model, "--device", "cortex-m4", "--inputs", "4", "--json"])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert {
+        "device", "inputs", "mismatches", "max_lsb", "intermediate_max_lsb",
+        "instructions_per_inference", "instructions_per_layer", "flash_bytes", "ram_bytes",
+        "stack_bytes", "arena_bytes", "arena_predicted_bytes", "seconds",
+    } <= set(found)  # fmt: skip
+    assert found["mismatches"] == {"onnxruntime": 0, "host_c": 0}
+
+
+def test_missing_tools_are_one_line_with_the_command(monkeypatch):
+    monkeypatch.setattr(toolchain.shutil, "which", lambda name: None)
+    with pytest.raises(
+        ExportError, match=r"qemu-system-arm not found on PATH; run `apt-get install"
+    ):
+        find_tools()
+
+
+def test_a_device_without_emulated_core_is_refused():
+    device = load_device("raspberry-pi-4")
+    with pytest.raises(UnknownNameError, match="unknown emulated core"):
+        target_of(device)
+
+
+def test_reserved_memory_is_not_the_networks():
+    device = load_device("cortex-m4")
+    kept = device.model_copy(update={"reserved_ram_bytes": 1024})
+    assert target_of(device).ram_bytes - target_of(kept).ram_bytes == 1024
+
+
+def test_ticks_become_instructions():
+    core = replace(CORES["cortex-m4"], counter_hz=25e6)
+    assert core.instructions(1600) == 1000
+
+
+def test_a_failing_tool_is_quoted(tmp_path):
+    with pytest.raises(ExportError, match=r"cc failed: .*error: expected"):
+        (tmp_path / "broken.c").write_text("int main(void) { return }\n")
+        toolchain.run_tool([toolchain.find_host_compiler(), "broken.c"], folder=tmp_path)
