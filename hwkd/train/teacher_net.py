@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-__all__ = ["TeacherNetConfig", "build_teacher_net"]
+__all__ = ["MirrorAveraged", "TeacherNetConfig", "build_teacher_net"]
 
 _LONGEST_SIDE_AFTER_STEM = 20
 _LONGEST_TIME_AFTER_STEM = 64
@@ -71,6 +71,23 @@ class _TeacherNet(nn.Module):
         features = self.body(images)
         # Mean and maximum together: what an image is made of and what is in it somewhere.
         logits: Tensor = self.classifier(features.mean((2, 3)) + features.amax((2, 3)))
+        return logits
+
+
+class MirrorAveraged(nn.Module):
+    """Logits averaged over an image and its mirror image, for networks trained on both.
+
+    One more pass, which the logit cache makes once, is worth about .003 on Fashion-MNIST.
+    """
+
+    def __init__(self, net: nn.Module) -> None:
+        """Wrap a trained network."""
+        super().__init__()
+        self.net = net
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return logits, shape [batch, classes]."""
+        logits: Tensor = (self.net(inputs) + self.net(inputs.flip(-1))) / 2
         return logits
 
 

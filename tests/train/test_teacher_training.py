@@ -9,7 +9,7 @@ from hwkd.tasks.prepare import prepare
 from hwkd.tasks.raw import RawData, RawSplit
 from hwkd.train.augment import Augmentation
 from hwkd.train.teacher import accuracy_ratio
-from hwkd.train.teacher_net import TeacherNetConfig, build_teacher_net
+from hwkd.train.teacher_net import MirrorAveraged, TeacherNetConfig, build_teacher_net
 from hwkd.train.teacher_trained import TeacherTraining, train_or_load_teacher
 
 CPU = torch.device("cpu")
@@ -128,3 +128,15 @@ def test_the_network_takes_any_input_and_costs_little_more_for_a_large_one(shape
     with torch.inference_mode():
         assert net(torch.zeros(2, *shape)).shape == (2, 5)
     assert max(sizes[0]) <= (20 if len(shape) == 3 else 64)
+
+
+def test_a_teacher_trained_on_mirror_images_answers_alike_for_both(tmp_path):
+    data = make_data()
+    training = replace(SMALL, augmentation=Augmentation(mirror=True))
+    for _ in range(2):  # trained, then from the cache
+        teacher = train_or_load_teacher(data, training, device=CPU, cache_dir=tmp_path)
+        assert isinstance(teacher.module, MirrorAveraged)
+        inputs = data.validation.inputs
+        np.testing.assert_allclose(
+            teacher.logits(inputs), teacher.logits(inputs[..., ::-1]), atol=1e-5
+        )
