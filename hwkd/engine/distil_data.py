@@ -1,0 +1,241 @@
+"""The data of one distillation: labelled samples, unlabelled ones, views, the teacher's side."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hwkd.core.errors import DataError, TeacherError
+from hwkd.core.progress import Progress, silent
+from hwkd.core.signals import Signal
+from hwkd.distill.criterion import needed_signals
+from hwkd.distill.sources import CachedSource, LiveSource, TeacherSource
+from hwkd.distill.spec import WeightedMethod
+from hwkd.distill.taps import discover_places
+from hwkd.tasks.base import Normalisation, Split, TaskData
+from hwkd.train.augment import NO_AUGMENTATION, Augmentation, augment
+from hwkd.train.dataset import SplitName
+from hwkd.train.logit_cache import cached_logits
+from hwkd.train.teacher import Teacher
+from hwkd.train.teacher_module import ModuleTeacher
+
+__all__ = ["UNLABELLED", "TransferSet", "read_unlabelled", "teacher_source", "transfer_set"]
+
+UNLABELLED = -1
+_CACHED = frozenset({Signal.LOGITS})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferSet:
+    """What a student trains on; a `hwkd.train.dataset.Dataset` for the teacher's cache.
+
+    Attributes:
+        data: the task's data; its train split is replaced by `train`.
+        train: labelled samples and then unlabelled ones, whose label is -1.
+        view_seeds: names of the augmented views; one None is no augmentation.
+        augmentation: of the views.
+        fingerprint: of the data with its unlabelled part.
+    """
+
+    data: TaskData
+    train: Split
+    view_seeds: tuple[int | None, ...]
+    augmentation: Augmentation
+    fingerprint: str
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Without batch."""
+        return self.data.input_shape
+
+    @property
+    def num_outputs(self) -> int:
+        """Number of classes."""
+        return self.data.num_outputs
+
+    @property
+    def validation(self) -> Split:
+        """What choices are judged by."""
+        return self.data.validation
+
+    @property
+    def labelled(self) -> int:
+        """Number of samples with a label."""
+        return int((self.train.labels != UNLABELLED).sum())
+
+    def split(self, name: SplitName) -> Split:
+        """Return the split called `name`."""
+        return self.train if name == "train" else self.data.split(name)
+
+    def views(self, device: torch.device) -> list[Tensor]:
+        """Return every augmented view of the inputs on the training device."""
+        return [
+            torch.from_numpy(np.array(augment(self.train.inputs, view_seed, self.augmentation))).to(
+                device
+            )
+            for view_seed in self.view_seeds
+        ]
+
+    def labelled_only(self) -> TransferSet:
+        """Return the part that a control without a teacher can learn from."""
+        kept = self.train.labels != UNLABELLED
+        if kept.all():
+            return self
+        train = Split(inputs=self.train.inputs[kept], labels=self.train.labels[kept])
+        return TransferSet(
+            data=self.data,
+            train=train,
+            view_seeds=self.view_seeds,
+            augmentation=self.augmentation,
+            fingerprint=f"{self.fingerprint}:labelled",
+        )
+
+
+def transfer_set(
+    data: TaskData,
+    *,
+    unlabelled: NDArray[np.float32] | None = None,
+    labels: NDArray[np.int64] | None = None,
+    view_seeds: Sequence[int] = (),
+    augmentation: Augmentation = NO_AUGMENTATION,
+) -> TransferSet:
+    """Put together what a student trains on.
+
+    Args:
+        data: of the task.
+        unlabelled: further inputs, normalised, shape [n, *input_shape].
+        labels: replaces those of the train split; -1 hides a label. None keeps them.
+        view_seeds: one per augmented view; none is no augmentation.
+        augmentation: of the views.
+    """
+    inputs, known = data.train.inputs, data.train.labels if labels is None else labels
+    digest = hashlib.sha256(data.fingerprint.encode())
+    if unlabelled is not None and len(unlabelled):
+        inputs = np.concatenate([inputs, unlabelled])
+        known = np.concatenate([known, np.full(len(unlabelled), UNLABELLED, dtype=np.int64)])
+        digest.update(np.ascontiguousarray(unlabelled).data)
+    # The cache holds logits of inputs, so labels do not belong to its key.
+    fingerprint = data.fingerprint if inputs is data.train.inputs else digest.hexdigest()
+    return TransferSet(
+        data=data,
+        train=Split(inputs=inputs, labels=known),
+        view_seeds=tuple(view_seeds) or (None,),
+        augmentation=augmentation,
+        fingerprint=fingerprint,
+    )
+
+
+def read_unlabelled(
+    path: Path, *, input_shape: tuple[int, ...], normalisation: Normalisation
+) -> NDArray[np.float32]:
+    """Read a file of raw inputs without labels and normalise them like the train split.
+
+    Args:
+        path: .npy, or .npz with one array, of shape [n, *input_shape]; an axis of one channel may
+        be left
+            out, images may have their channels last.
+        input_shape: of the task, without batch.
+        normalisation: of the train split.
+
+    Raises:
+        DataError: if the file cannot be read or does not fit.
+    """
+    values = _read_array(path)
+    shaped = _as_inputs(values, input_shape)
+    if shaped is None:
+        raise DataError(
+            f"--unlabelled {path}: holds shape {values.shape}, expected [n, "
+            f"{', '.join(map(str, input_shape))}] as the training data has it"
+        )
+    if not np.issubdtype(values.dtype, np.number) or not np.isfinite(values).all():
+        raise DataError(
+            f"--unlabelled {path}: holds {values.dtype} with values that are no numbers"
+        )
+    channels = (1, -1, *(1,) * (len(input_shape) - 1))
+    mean, std = (np.reshape(v, channels) for v in (normalisation.mean, normalisation.std))
+    normalised: NDArray[np.float32] = ((shaped - mean) / std).astype(np.float32)
+    return normalised
+
+
+def teacher_source(
+    teacher: Teacher | None,
+    transfer: TransferSet,
+    methods: Sequence[WeightedMethod],
+    *,
+    device: torch.device,
+    progress: Progress = silent,
+) -> TeacherSource | None:
+    """Return the cheapest source of what the methods need: stored logits, or the teacher itself.
+
+    Raises:
+        TeacherError: if a method needs more than logits of a teacher that shows nothing else.
+    """
+    needing = [entry for entry in methods if entry.method.uses_teacher]
+    if teacher is None or not needing:
+        return None
+    can_store = all(entry.method.cacheable for entry in needing)
+    needs = needed_signals(needing)
+    if can_store and needs <= _CACHED:
+        logits = [
+            cached_logits(
+                teacher,
+                transfer,
+                split="train",
+                view_seed=seed,
+                augmentation=transfer.augmentation,
+                progress=progress,
+            )
+            for seed in transfer.view_seeds
+        ]
+        return CachedSource([torch.from_numpy(np.array(z)).to(device) for z in logits])
+    if not isinstance(teacher, ModuleTeacher):
+        names = ", ".join(entry.method.name for entry in needing)
+        raise TeacherError(
+            f"teacher {teacher.name}: shows logits only and method {names} needs "
+            f"{', '.join(sorted(needs - _CACHED)) or 'its gradients'}; give a torch teacher "
+            "(package.module:factory), let hwkd train one, or use kd, dist or lskd"
+        )
+    example = torch.from_numpy(np.array(transfer.train.inputs[:2])).to(device)
+    places = discover_places(teacher.module, example)
+    return LiveSource(teacher.module, places, needs)
+
+
+def _read_array(path: Path) -> NDArray[np.generic]:
+    if not path.is_file():
+        raise DataError(f"--unlabelled {path}: no such file; give an .npy or .npz file")
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded
+        with loaded:
+            if len(loaded.files) != 1:
+                raise DataError(
+                    f"--unlabelled {path}: holds {len(loaded.files)} arrays "
+                    f"({', '.join(loaded.files)}), expected one of inputs"
+                )
+            array: NDArray[np.generic] = loaded[loaded.files[0]]
+            return array
+    except (OSError, ValueError, EOFError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"--unlabelled {path}: is no .npy or .npz file ({reason})") from error
+
+
+def _as_inputs(
+    values: NDArray[np.generic], input_shape: tuple[int, ...]
+) -> NDArray[np.generic] | None:
+    if values.ndim < 2 or not len(values):
+        return None
+    if values.shape[1:] == input_shape:
+        return values
+    if input_shape[0] == 1 and values.shape[1:] == input_shape[1:]:
+        return values[:, None]
+    if values.shape[1:] == (*input_shape[1:], input_shape[0]):
+        return np.moveaxis(values, -1, 1)
+    return None

@@ -1,0 +1,260 @@
+"""`hwkd distill` end to end on small data: student, teacher, controls, files, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+from typer.testing import CliRunner
+
+from hwkd.cli.distill import distill
+from hwkd.core.errors import ConfigError, DataError, RunFolderError, TeacherError, UnknownNameError
+from hwkd.engine.distil_data import UNLABELLED, read_unlabelled, transfer_set
+from hwkd.engine.distil_run import DistilRequest, run_distillation
+from hwkd.tasks.base import Normalisation
+
+_TEACHER = '''
+"""A teacher that knows the test's classes: where the bright bar is."""
+import torch
+from torch import nn
+
+
+class Bars(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(1, 6, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2))
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, x):
+        self.head(self.body(x).mean((2, 3)))
+        return 4.0 * x[:, 0, :, :6].reshape(len(x), 8, 3, 2).mean((1, 3))
+
+
+def make():
+    torch.manual_seed(0)
+    return Bars()
+
+
+class Constant(Bars):
+    def forward(self, x):
+        return torch.zeros(len(x), 3)
+
+
+def make_constant():
+    return Constant()
+'''
+_SPEC = {
+    "schema_version": 1,
+    "spec": {
+        "space": "depthwise",
+        "params": {
+            "activation": "relu",
+            "stem_channels": 4,
+            "stem_stride": 1,
+            "stages": 2,
+            "squeeze_excite": "none",
+            "head_channels": 0,
+            "stage1_channels": 4,
+            "stage1_blocks": 1,
+            "stage1_kernel": 3,
+            "stage1_expansion": 1,
+            "stage2_channels": 8,
+            "stage2_blocks": 1,
+            "stage2_kernel": 3,
+            "stage2_expansion": 1,
+        },
+        "input_shape": [1, 8, 8],
+        "num_outputs": 3,
+        "key": "0",
+    },
+}
+
+
+def _pictures(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(0, 3, count)
+    pictures = generator.integers(0, 120, (count, 8, 8))
+    for picture, label in zip(pictures, labels, strict=True):
+        picture[:, 2 * label : 2 * label + 2] += 90
+    return pictures.astype(np.uint8), labels.astype(np.int64)
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with data, a teacher's code, unlabelled pictures and a student's spec."""
+    (x_train, y_train), (x_test, y_test) = _pictures(160, 0), _pictures(60, 1)
+    np.savez(tmp_path / "bars.npz", x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
+    np.save(tmp_path / "more.npy", _pictures(48, 2)[0])
+    # A module is imported once per process, so every test writes the same one.
+    (tmp_path / "bars_teacher.py").write_text(_TEACHER)
+    (tmp_path / "spec.json").write_text(json.dumps(_SPEC))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def _request(place: Path, **options: object) -> DistilRequest:
+    settings: dict[str, object] = {
+        "student": "spec.json",
+        "data": "bars.npz",
+        "teacher": "bars_teacher:make",
+        "epochs": 2,
+        "out": place / "out",
+        "accelerator": "cpu",
+        **options,
+    }
+    return DistilRequest(**settings)  # type: ignore[arg-type]
+
+
+def test_student_is_written_with_its_history(place: Path) -> None:
+    report = run_distillation(_request(place, methods=("kd:temperature=2", "at:weight=10")))
+    names = {path.name for path in (place / "out").iterdir()}
+    assert names == {
+        "student.onnx", "student_int8.onnx", "student.safetensors", "spec.json", "distill.json"
+    }  # fmt: skip
+    stored = json.loads((place / "out" / "distill.json").read_text())
+    assert stored == report.as_dict()
+    assert {"cross_entropy", "kd", "at.1"} <= set(stored["epochs"][0]["losses"])
+    assert stored["epochs"][0]["grad_norms"]["kd"] > 0
+    assert [pair["method"] for pair in stored["pairs"]] == ["at"] * len(stored["pairs"])
+    weights = load_file(place / "out" / "student.safetensors")
+    assert all(name.startswith("steps.") for name in weights)
+    assert "unknown" in report.verdict[0]
+
+
+def test_default_method_is_scale_free(place: Path) -> None:
+    report = run_distillation(_request(place, epochs=1))
+    assert report.methods[0].startswith("lskd:")
+
+
+def test_attribution_trains_every_control_and_never_ships_a_worse_student(place: Path) -> None:
+    report = run_distillation(_request(place, methods=("lskd",), with_controls=True, seeds=(0, 1)))
+    arms = {arm["name"]: arm for arm in report.arms}
+    assert list(arms) == [
+        "distilled", "cross-entropy", "label smoothing", "ce_standardised, no teacher"
+    ]  # fmt: skip
+    assert all(len(arm["test"]) == 2 for arm in arms.values())
+    means = {name: np.mean(arm["validation"]) for name, arm in arms.items()}
+    assert means[report.exported] == max(means.values())
+    assert report.gain is not None
+    assert report.gain["test"]["seeds"] == 2
+    assert "points" in report.verdict[0]
+
+
+def test_unlabelled_pictures_join_and_controls_get_as_many_steps(place: Path) -> None:
+    report = run_distillation(
+        _request(place, methods=("kd",), unlabelled=place / "more.npy", with_controls=True)
+    )
+    assert len(report.arms) == 4
+    assert report.gain is not None
+    assert report.gain["test"]["low"] is None  # one seed has no interval
+
+
+def test_views_are_seen_by_teacher_and_student(place: Path) -> None:
+    report = run_distillation(_request(place, methods=("kd",), views=2, epochs=2))
+    assert len(report.epochs) == 2
+
+
+def test_same_request_gives_the_same_student(place: Path) -> None:
+    for name in ("one", "two"):
+        run_distillation(_request(place, methods=("fitnet", "kd"), out=place / name))
+    first, second = (load_file(place / n / "student.safetensors") for n in ("one", "two"))
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_methods_come_from_a_toml_file(place: Path) -> None:
+    (place / "methods.toml").write_text(
+        '[[distill]]\nmethod = "kd"\ntemperature = 2\n[[distill]]\nmethod = "rkd"\nweight = 0.1\n'
+    )
+    report = run_distillation(_request(place, config=place / "methods.toml", epochs=1))
+    assert [text.partition(":")[0] for text in report.methods] == ["kd", "rkd"]
+    with pytest.raises(ConfigError, match="give the methods in one of them"):
+        run_distillation(
+            _request(place, config=place / "methods.toml", methods=("kd",), out=place / "b")
+        )
+
+
+def test_importance_follows_the_device(place: Path) -> None:
+    plain = run_distillation(_request(place, methods=("at",), epochs=1))
+    weighed = run_distillation(
+        _request(place, methods=("at",), epochs=1, by_hardware=True, out=place / "weighed")
+    )
+    assert plain.epochs[0].losses["at.1"] != weighed.epochs[0].losses["at.1"]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"methods": ("kdd",)}, UnknownNameError, "unknown method 'kdd'"),
+        ({"methods": ("kd:temperature=-1",)}, ConfigError, "temperature=-1.0 is not allowed"),
+        ({"methods": ("attention_maps",)}, ConfigError, "the student shows no attention"),
+        ({"student": "nowhere"}, RunFolderError, "is no run folder and no spec.json"),
+        ({"student": "bars.json"}, ConfigError, "is no spec.json"),
+        ({"teacher": "bars_teacher:make_constant"}, TeacherError, "at chance level"),
+        ({"unlabelled": Path("bars.npz")}, DataError, "holds 4 arrays"),
+        ({"unlabelled": Path("none.npy")}, DataError, "no such file"),
+        ({"unlabelled": Path("spec.json")}, DataError, "is no .npy or .npz file"),
+    ],
+)
+def test_mistakes_are_refused_and_nothing_is_written(
+    place: Path, options: dict[str, object], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message) as caught:
+        run_distillation(_request(place, **options))
+    assert "\n" not in str(caught.value)
+    assert not (place / "out").exists()
+
+
+def test_folder_in_use_is_refused(place: Path) -> None:
+    (place / "out").mkdir()
+    (place / "out" / "mine.txt").write_text("keep")
+    with pytest.raises(ConfigError, match="is in use; give a new or an empty folder"):
+        run_distillation(_request(place))
+
+
+def test_command_prints_arms_and_draws_the_history(place: Path) -> None:
+    import typer
+
+    app = typer.Typer()
+    app.command()(distill)
+    arguments = "--student spec.json --data bars.npz --teacher bars_teacher:make --epochs 1"
+    chosen = "--method kd --method at:weight=10 --accelerator cpu"
+    runner = CliRunner()
+    result = runner.invoke(app, [*f"{arguments} {chosen}".split(), "--out", "out"])
+    assert result.exception is None, result.exception
+    assert "layer pairs" in result.stdout
+    assert "distilled (ships)" in result.stdout
+    assert (place / "out" / "training.png").read_bytes().startswith(b"\x89PNG")
+    result = runner.invoke(app, [*f"{arguments} {chosen}".split(), "--out", "b", "--json"])
+    assert json.loads(result.stdout)["exported"] == "distilled"
+
+
+def test_unlabelled_inputs_are_normalised_like_the_train_split(tmp_path: Path) -> None:
+    scale = Normalisation(
+        mean=(10.0, 20.0), std=(2.0, 4.0), raw_low=0, raw_high=255, raw_dtype="uint8"
+    )
+    values = np.full((3, 4, 5, 2), 30, dtype=np.uint8)
+    np.save(tmp_path / "last.npy", values)
+    found = read_unlabelled(tmp_path / "last.npy", input_shape=(2, 4, 5), normalisation=scale)
+    assert found.shape == (3, 2, 4, 5)
+    assert found.dtype == np.float32
+    assert np.allclose(found[:, 0], 10.0)
+    assert np.allclose(found[:, 1], 2.5)
+    with pytest.raises(DataError, match=r"holds shape \(3, 4, 5, 2\), expected \[n, 7, 4, 5\]"):
+        read_unlabelled(tmp_path / "last.npy", input_shape=(7, 4, 5), normalisation=scale)
+
+
+def test_hidden_labels_make_a_transfer_set(place: Path) -> None:
+    from hwkd.core import catalog
+
+    catalog.discover("hwkd.tasks")
+    data = catalog.TASKS.get("image").data(place / "bars.npz", split_seed=0)
+    labels = data.train.labels.copy()
+    labels[10:] = UNLABELLED
+    transfer = transfer_set(data, labels=labels)
+    assert transfer.labelled == 10
+    assert len(transfer.labelled_only().train) == 10
+    # Labels do not change what the teacher says, so the cached logits are shared.
+    assert transfer.fingerprint == data.fingerprint
