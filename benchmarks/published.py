@@ -279,6 +279,9 @@ def _op(node: dict[str, Any], tensors: dict[str, Tensor], out: Tensor) -> Op:
     first = tensors[str(node["i"][0])]
     kernel = tuple(node.get("k") or (1, 1))
     top, bottom, left, right = node.get("p") or (0, 0, 0, 0)
+    if kind == "Pad":  # only the shapes are published: the smaller half of the zeros comes first
+        rows, columns = (out.shape[axis] - first.shape[axis] for axis in (2, 3))
+        top, bottom, left, right = rows // 2, rows - rows // 2, columns // 2, columns - columns // 2
     groups = node.get("g", 1)
     weights = macs = biases = 0
     if kind == "Conv":

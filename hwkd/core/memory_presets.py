@@ -34,11 +34,6 @@ def tflm_memory(pointer_bytes: int, kernels: TflmKernels) -> MemoryModel:
     """
     pointer = pointer_bytes
     tensor = 3 * pointer  # TfLiteEvalTensor: data, dims, type (padded to a pointer)
-    scratch_handle = pointer
-    mean = tensor + 3 * scratch_handle + 50
-    convolution = (
-        2 * tensor + 4 * pointer + 76 + (0 if kernels == "reference" else scratch_handle + 4)
-    )
     scratch = {"GlobalAveragePool": "tflm_mean", "ReduceMean": "tflm_mean"}
     if kernels == "cmsis-nn":
         scratch |= {"Conv": "cmsis_conv", "AveragePool": "cmsis_average_pool"}
@@ -53,29 +48,7 @@ def tflm_memory(pointer_bytes: int, kernels: TflmKernels) -> MemoryModel:
             "fixed_overhead_bytes": 232 + 60 * pointer,
             "per_tensor_overhead_bytes": tensor,
             "per_op_overhead_bytes": 8 * pointer,  # NodeAndRegistration
-            "per_kind_overhead_bytes": {
-                "Conv": convolution,
-                "Gemm": 2 * tensor + 3 * pointer + 88,
-                "Add": 72,
-                "Sub": 72,
-                "Mul": 52,
-                "AveragePool": 72,
-                "MaxPool": 72,
-                "Relu": 32,
-                "Clip": 16,
-                "HardSwish": 32,
-                "HardSigmoid": 16,
-                "Sigmoid": 16,
-                "Softmax": 84,
-                "Reshape": tensor + 36,
-                "Flatten": tensor + 36,
-                "GlobalAveragePool": mean,
-                "ReduceMean": mean,
-                "Transpose": tensor,
-                "MatMul": 10 * pointer + 84,
-                "Pad": tensor + 64,
-                "Concat": 88,
-            },
+            "per_kind_overhead_bytes": _tflm_operators(pointer, kernels),
             "per_output_channel_bytes": 8,  # multiplier and shift, 32 bits each
             "sources": {
                 "overhead": f"{_TFLM}: RecordingMicroAllocator on 64-bit pointers, chains of 1 to "
@@ -86,6 +59,38 @@ def tflm_memory(pointer_bytes: int, kernels: TflmKernels) -> MemoryModel:
             },
         }
     )
+
+
+def _tflm_operators(pointer: int, kernels: TflmKernels) -> dict[str, float]:
+    """Return bytes that TFLM keeps for each operator: constants' descriptions, options, state."""
+    tensor, scratch_handle = 3 * pointer, pointer
+    mean = tensor + 3 * scratch_handle + 50
+    convolution = 2 * tensor + 4 * pointer + 76
+    if kernels != "reference":
+        convolution += scratch_handle + 4
+    return {
+        "Conv": convolution,
+        "Gemm": 2 * tensor + 3 * pointer + 88,
+        "Add": 72,
+        "Sub": 72,
+        "Mul": 52,
+        "AveragePool": 72,
+        "MaxPool": 72,
+        "Relu": 32,
+        "Clip": 16,
+        "HardSwish": 32,
+        "HardSigmoid": 16,
+        "Sigmoid": 16,
+        "Softmax": 84,
+        "Reshape": tensor + 36,
+        "Flatten": tensor + 36,
+        "GlobalAveragePool": mean,
+        "ReduceMean": mean,
+        "Transpose": tensor,
+        "MatMul": 10 * pointer + 84,
+        "Pad": tensor + 64,
+        "Concat": 88,
+    }
 
 
 def _x_cube_memory(

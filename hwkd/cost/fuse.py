@@ -51,54 +51,90 @@ def fuse(graph: OpGraph, rules: FusionRules) -> FusedGraph:
         graph: as exported: activations and normalisations are operators of their own.
         rules: what this runtime does.
     """
-    readers, dead = _live_readers(graph)
-    running: dict[str, Op] = {}  # by operator name, in order
-    producer: dict[str, str] = {}  # tensor -> operator
-    alias: dict[str, str] = {}  # renamed tensor -> the one that exists
-    fused_into = dict.fromkeys(dead, "")
-    added: dict[str, Tensor] = {}
-    absorbing = rules.activations
+    fusion = _Fusion(graph, rules)
     for op in graph.ops:
-        kind = op.kind
-        if op.name in fused_into:
-            continue
-        if kind in _TRANSPARENT or kind in rules.views:
-            fused_into[op.name] = ""
-            source = alias.get(op.inputs[0], op.inputs[0])
-            alias[op.outputs[0]] = source
-            # The renamed tensor's readers read the tensor that exists.
-            readers[source] = readers.get(source, 1) - 1 + readers[op.outputs[0]]
-            continue
-        inputs = op.inputs
-        if alias and any(name in alias for name in inputs):
-            inputs = tuple(alias.get(name, name) for name in inputs)
-        host_name = producer.get(inputs[0]) if inputs else None
-        host = running[host_name] if host_name is not None and readers[inputs[0]] == 1 else None
-        if host is not None:
-            biases = _absorbed_biases(op, host, rules, kind in absorbing)
-            if biases is not None:
-                running[host.name] = with_changes(host, outputs=op.outputs, biases=biases)
-                producer[op.outputs[0]] = host.name
-                fused_into[op.name] = host.name
-                continue
-            if host.kind == "Pad" and rules.pad and kind in _WINDOWED:
-                top, left, bottom, right = (a + b for a, b in zip(host.pads, op.pads, strict=True))
-                op = with_changes(op, pads=(top, left, bottom, right))
-                inputs = host.inputs
-                fused_into[host.name] = op.name
-                del running[host.name]
-        if rules.explicit_pads and op.pads != _NO_PADS and kind in _WINDOWED:
-            shape = graph.tensors[op.inputs[0]].shape
-            if not is_same_padding(op, shape):
-                pad, padded = pad_before(op, inputs[0], shape)
-                running[pad.name], added[padded.name] = pad, padded
-                op, inputs = with_changes(op, pads=_NO_PADS), (padded.name,)
-        running[op.name] = op if inputs is op.inputs else with_changes(op, inputs=inputs)
-        for name in op.outputs:
-            producer[name] = op.name
-    stored = _collect(graph, running, alias, added)
+        if op.name not in fusion.fused_into:
+            fusion.visit(op)
+    stored = fusion.collect()
     executed = drop_zero_channels(stored) if rules.drops_zero_channels else stored
-    return FusedGraph(graph=executed, stored=stored, fused_into=fused_into)
+    return FusedGraph(graph=executed, stored=stored, fused_into=fusion.fused_into)
+
+
+class _Fusion:
+    """One pass over the operators of a graph."""
+
+    def __init__(self, graph: OpGraph, rules: FusionRules) -> None:
+        self._graph, self._rules = graph, rules
+        self._readers, dead = _live_readers(graph)
+        self._running: dict[str, Op] = {}  # by operator name, in order
+        self._producer: dict[str, str] = {}  # tensor -> operator
+        self._alias: dict[str, str] = {}  # renamed tensor -> the one that exists
+        self._added: dict[str, Tensor] = {}
+        self.fused_into = dict.fromkeys(dead, "")
+
+    def visit(self, op: Op) -> None:
+        """Run an operator, let the one before it do its work, or skip it."""
+        rules = self._rules
+        if op.kind in _TRANSPARENT or op.kind in rules.views:
+            self._skip(op)
+            return
+        inputs = op.inputs
+        if self._alias and any(name in self._alias for name in inputs):
+            inputs = tuple(self._alias.get(name, name) for name in inputs)
+        host_name = self._producer.get(inputs[0]) if inputs else None
+        if host_name is not None and self._readers[inputs[0]] == 1:
+            host = self._running[host_name]
+            biases = _absorbed_biases(op, host, rules)
+            if biases is not None:
+                self._running[host_name] = with_changes(host, outputs=op.outputs, biases=biases)
+                self._producer[op.outputs[0]] = host_name
+                self.fused_into[op.name] = host_name
+                return
+            if rules.pad and host.kind == "Pad" and op.kind in _WINDOWED and any(host.pads):
+                op, inputs = self._merge_pad(host, op), host.inputs
+        if rules.explicit_pads and op.pads != _NO_PADS and op.kind in _WINDOWED:
+            op, inputs = self._pad_explicitly(op, inputs)
+        self._running[op.name] = op if inputs is op.inputs else with_changes(op, inputs=inputs)
+        for name in op.outputs:
+            self._producer[name] = op.name
+
+    def collect(self) -> OpGraph:
+        """Return what runs, with the tensors that exist."""
+        graph, alias = self._graph, self._alias
+        tensors = {**graph.tensors, **self._added} if self._added else graph.tensors
+        alive = {name: tensors[name] for name in graph.inputs}
+        for op in self._running.values():
+            for name in op.outputs:
+                alive[name] = tensors[name]
+        return OpGraph(
+            ops=tuple(self._running.values()),
+            tensors=alive,
+            inputs=graph.inputs,
+            outputs=tuple(alias.get(name, name) for name in graph.outputs),
+        )
+
+    def _skip(self, op: Op) -> None:
+        """Let the readers of a renamed tensor read the tensor that exists."""
+        self.fused_into[op.name] = ""
+        source = self._alias.get(op.inputs[0], op.inputs[0])
+        self._alias[op.outputs[0]] = source
+        self._readers[source] = self._readers.get(source, 1) - 1 + self._readers[op.outputs[0]]
+
+    def _merge_pad(self, pad: Op, op: Op) -> Op:
+        """Add a Pad's zeros to the padding of the window that follows."""
+        top, left, bottom, right = (a + b for a, b in zip(pad.pads, op.pads, strict=True))
+        self.fused_into[pad.name] = op.name
+        del self._running[pad.name]
+        return with_changes(op, pads=(top, left, bottom, right))
+
+    def _pad_explicitly(self, op: Op, inputs: tuple[str, ...]) -> tuple[Op, tuple[str, ...]]:
+        """Put a Pad before a window whose padding the runtime cannot express."""
+        shape = self._graph.tensors[op.inputs[0]].shape
+        if is_same_padding(op, shape):
+            return op, inputs
+        pad, padded = pad_before(op, inputs[0], shape)
+        self._running[pad.name], self._added[padded.name] = pad, padded
+        return with_changes(op, pads=_NO_PADS), (padded.name,)
 
 
 def with_changes(
@@ -128,10 +164,10 @@ def with_changes(
     )
 
 
-def _absorbed_biases(op: Op, host: Op, rules: FusionRules, is_activation: bool) -> int | None:
+def _absorbed_biases(op: Op, host: Op, rules: FusionRules) -> int | None:
     """Return the host's bias count after it absorbed `op`, or None when it cannot."""
     kind = op.kind
-    if is_activation:
+    if kind in rules.activations:
         return host.biases if _is_weighted(host) or host.kind in _TAKES_ACTIVATION else None
     if kind == "BatchNormalization":
         absorbs = rules.batch_norm and (host.kind in _TAKES_SCALE_AND_SHIFT)
@@ -163,19 +199,3 @@ def _live_readers(graph: OpGraph) -> tuple[dict[str, int], list[str]]:
         for name in op.inputs:
             readers[name] = readers.get(name, 0) + 1
     return readers, dead
-
-
-def _collect(
-    graph: OpGraph, running: dict[str, Op], alias: dict[str, str], added: dict[str, Tensor]
-) -> OpGraph:
-    tensors = {**graph.tensors, **added} if added else graph.tensors
-    alive = {name: tensors[name] for name in graph.inputs}
-    for op in running.values():
-        for name in op.outputs:
-            alive[name] = tensors[name]
-    return OpGraph(
-        ops=tuple(running.values()),
-        tensors=alive,
-        inputs=graph.inputs,
-        outputs=tuple(alias.get(name, name) for name in graph.outputs),
-    )

@@ -165,3 +165,9 @@ def test_zero_channels_that_are_added_to_others_stay() -> None:
 def test_a_layer_of_zeros_keeps_one_channel() -> None:
     fused = fuse(mobilenet_block(zero=16), FUSION["x-cube-ai-8"]).graph
     assert [op.macs for op in fused.ops] == [8 * 36, 9 * 36, 4 * 36]
+
+
+def test_a_pad_that_is_not_plain_zeros_around_the_image_stays() -> None:
+    shapes = {"x": (1, 4, 8, 8), "p": (1, 6, 8, 8), "a": (1, 4, 8, 8)}
+    ops = [op("p", "Pad", "x"), conv("a", "p", 4)]
+    assert kinds(fuse(graph_of(ops, shapes), FUSION["x-cube-ai-8"]).graph) == ["Pad", "Conv"]
