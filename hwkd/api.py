@@ -131,9 +131,9 @@ def search(
         HwkdError: in one line, if an option, the data or the teacher is wrong.
     """
     raw = {
-        "device": device,
+        "device": _whole_path(device, ".toml"),
         "runtime": runtime,
-        "clock_hz": parse_frequency_hz(clock, option="--clock") if clock else None,
+        "clock_hz": None if clock is None else parse_frequency_hz(clock, option="--clock"),
         "task": task,
         "data": str(Path(data).resolve()) if data else None,
         "input_size": _size(input_size),
@@ -149,7 +149,9 @@ def search(
             "ram_bytes": _bytes(max_ram, "--max-ram"),
             "flash_bytes": _bytes(max_flash, "--max-flash"),
             "weight_bytes": _bytes(max_weights, "--max-weights"),
-            "energy_j": parse_energy_j(max_energy, option="--max-energy") if max_energy else None,
+            "energy_j": None
+            if max_energy is None
+            else parse_energy_j(max_energy, option="--max-energy"),
             "risk": risk,
         },
         "objective": {
@@ -160,8 +162,8 @@ def search(
             "target_latency_s": _duration(target_latency, "--target-latency"),
         },
         "teacher": {
-            "source": teacher,
-            "weights": str(teacher_weights) if teacher_weights else None,
+            "source": None if teacher is None else _whole_path(teacher, ".onnx"),
+            "weights": str(Path(teacher_weights).resolve()) if teacher_weights else None,
             "time_budget_s": _duration(teacher_time, "--teacher-time"),
         },
         "training": {
@@ -211,11 +213,11 @@ def _reported(result: SearchResult) -> SearchOutcome:
 
 
 def _duration(text: str | None, option: str) -> float | None:
-    return parse_duration_s(text, option=option) if text else None
+    return None if text is None else parse_duration_s(text, option=option)
 
 
 def _bytes(text: str | None, option: str) -> int | None:
-    return parse_bytes(text, option=option) if text else None
+    return None if text is None else parse_bytes(text, option=option)
 
 
 def _size(text: str | None) -> tuple[int, int] | None:
@@ -229,9 +231,14 @@ def _size(text: str | None) -> tuple[int, int] | None:
 
 def _spaces(given: Sequence[str] | None) -> tuple[str, ...]:
     if given:
-        return tuple(str(Path(n).resolve()) if n.endswith(".py") else n for n in given)
+        return tuple(_whole_path(name, ".py") for name in given)
     catalog.discover("hwkd.search_spaces")
     return catalog.SEARCH_SPACES.names()
+
+
+def _whole_path(text: str, suffix: str) -> str:
+    """Make the name of a file absolute, so that the run can be resumed from another folder."""
+    return str(Path(text).resolve()) if text.lower().endswith(suffix) else text
 
 
 def _default_folder(device: str) -> Path:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["search"]
 
+_CHANGED_BY_RESUME = {"resume", "trials", "timeout", "workers", "as_json"}
+
 
 def search(
     device: opt.DeviceName = None,
@@ -54,6 +56,8 @@ def search(
     out: opt.Out = None,
     resume: opt.Resume = None,
     as_json: opt.AsJson = False,
+    *,
+    context: typer.Context,
 ) -> None:
     """Find, distil and export the best small network for a device.
 
@@ -71,6 +75,7 @@ def search(
     from hwkd.cli.search_display import search_display
 
     if resume is not None:
+        _refuse_what_a_run_fixes(context)
         with search_display(quiet=as_json) as listener:
             outcome = api.resume(
                 resume, trials=trials, timeout=timeout, workers=workers, listener=listener
@@ -120,6 +125,18 @@ def search(
                 command=["hwkd", *sys.argv[1:]],
             )
     _present(outcome, as_json=as_json)
+
+
+def _refuse_what_a_run_fixes(context: typer.Context) -> None:
+    """Raise if an option was given that a resumed search would silently ignore."""
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        is_given = source is not None and source.name == "COMMANDLINE"
+        if is_given and name not in _CHANGED_BY_RESUME:
+            raise ConfigError(
+                f"--{name.replace('_', '-')}: is fixed by the run; with --resume only --trials, "
+                "--timeout and --workers may be given; start a new run for anything else"
+            )
 
 
 def _present(outcome: SearchOutcome, *, as_json: bool) -> None:

@@ -225,8 +225,14 @@ def accelerator_device(name: str) -> torch.device:
 
 
 def threads_per_worker(workers: int) -> int:
-    """Return how many threads one of `workers` processes may use."""
-    return max(1, len(os.sched_getaffinity(0)) // workers)
+    """Return how many threads one of `workers` processes may use.
+
+    OMP_NUM_THREADS bounds them all together, as it would a search in one process.
+    """
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    cores = len(os.sched_getaffinity(0))
+    bound = min(cores, int(given)) if given.isdigit() and int(given) > 0 else cores
+    return max(1, bound // workers)
 
 
 def _available(total_bytes: int | None, reserved_bytes: int) -> int | None:

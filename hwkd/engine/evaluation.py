@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.torch import save_file
+from safetensors.torch import save
 
+from hwkd.core.errors import RunFolderError
 from hwkd.core.measure import Profile
 from hwkd.core.paths import written_atomically
 from hwkd.core.student import Layers
@@ -69,15 +70,33 @@ def train_student(
 
 
 def save_student(module: StudentModule, path: Path) -> None:
-    """Write a student's weights as safetensors, whole or not at all."""
+    """Write a student's weights as safetensors, whole or not at all.
+
+    Raises:
+        RunFolderError: if the disk is full or the folder not writable.
+    """
     tensors = {name: tensor.cpu().contiguous() for name, tensor in module.state_dict().items()}
-    with written_atomically(path) as temporary:
-        save_file(tensors, temporary)
+    try:
+        with written_atomically(path) as temporary:
+            temporary.write_bytes(save(tensors))
+    except OSError as error:
+        raise RunFolderError(
+            f"{path}: cannot write it: {error.strerror}; free some space and go on with --resume"
+        ) from error
 
 
-def spec_json(spec: SpecRecord) -> str:
-    """Return the text of `spec.json`."""
-    return json.dumps({"schema_version": 1, "spec": spec.model_dump(mode="json")}, indent=2) + "\n"
+def spec_json(spec: SpecRecord, layers: Layers) -> str:
+    """Return the text of `spec.json`: the choices, and the network that they make.
+
+    The layers are in it so that the network can be built without the search space, which may be a
+    file of the user or another version of ours.
+    """
+    content = {
+        "schema_version": 1,
+        "spec": spec.model_dump(mode="json"),
+        "layers": [asdict(layer) for layer in layers.layers],
+    }
+    return json.dumps(content, indent=2) + "\n"
 
 
 def deploy_student(

@@ -33,23 +33,19 @@ from pathlib import Path
 
 from safetensors.torch import load_file
 
-from hwkd.core.student import StudentSpec
+from hwkd.core.student import Layer, Layers
 from hwkd.nn.build import build_module
 
 
 def load():
     folder = Path(__file__).parent
-    spec = json.loads((folder / "spec.json").read_text())["spec"]
-    (space,) = load_spaces((spec["space"],)).values()
-    layers = space.layers(
-        StudentSpec(
-            space=spec["space"],
-            params=spec["params"],
-            input_shape=tuple(spec["input_shape"]),
-            num_outputs=spec["num_outputs"],
-        )
+    content = json.loads((folder / "spec.json").read_text())
+    layers = tuple(
+        Layer(**{k: tuple(v) if isinstance(v, list) else v for k, v in layer.items()})
+        for layer in content["layers"]
     )
-    module = build_module(layers, seed=0)
+    input_shape = tuple(content["spec"]["input_shape"])
+    module = build_module(Layers(input_shape=input_shape, layers=layers), seed=0)
     module.load_state_dict(load_file(folder / "student.safetensors"))
     return module.eval()
 '''
@@ -122,7 +118,7 @@ def _rebuild(store: RunStore, trial: int, folder: Path) -> None:
     export_onnx(module, candidate.layers, float_path)
     quantise_int8(float_path, folder / "student_int8.onnx", context.calibration)
     save_student(module, folder / "student.safetensors")
-    write_text(folder / "spec.json", spec_json(record.spec))
+    write_text(folder / "spec.json", spec_json(record.spec, candidate.layers))
 
 
 def _completed(store: RunStore, trial: int) -> TrialRecord:

@@ -38,11 +38,13 @@ def run_trials(
         if started >= wanted:
             return
         store.study.sampler = make_sampler(runner.context, candidate=started)
-        queue_first_students(store, runner.context, candidate=started)
-        trial = store.study.ask()
+        with store.writes():
+            queue_first_students(store, runner.context, candidate=started)
+            trial = store.study.ask()
         number = store.candidate_number(trial)
         if number >= wanted:  # another worker asked for the last one at the same moment
-            store.discard(trial)
+            with store.writes():
+                store.discard(trial)
             return
         on_start(trial.number, number)
         _run_one(store, runner, trial, number)
@@ -50,14 +52,15 @@ def run_trials(
 
 def _run_one(store: RunStore, runner: TrialRunner, trial: optuna.Trial, number: int) -> None:
     def suggest() -> StudentSpec:
-        spec = suggest_student(trial, runner.context)
+        with store.writes():
+            return suggest_student(trial, runner.context)
+
+    def find_earlier(network_key: str) -> TrialRecord | None:
+        with store.writes():
+            trial.set_user_attr(ATTR_NETWORK_KEY, network_key)
         deaths = trial.user_attrs.get(ATTR_DEATHS, 0)
         if deaths >= _MAX_WORKER_DEATHS:
             raise RuntimeError(f"{deaths} worker processes died while running this student")
-        return spec
-
-    def find_earlier(network_key: str) -> TrialRecord | None:
-        trial.set_user_attr(ATTR_NETWORK_KEY, network_key)
         return store.find_record(network_key)
 
     store.finish(trial, runner.run(suggest, find_earlier, number=number))

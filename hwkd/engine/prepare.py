@@ -27,7 +27,7 @@ from hwkd.engine.context import (
 )
 from hwkd.engine.feasibility import SpaceFeasibility, survey
 from hwkd.engine.screening import Screen
-from hwkd.engine.store import RunStore, write_text
+from hwkd.engine.store import RunStore
 from hwkd.tasks.base import Task, TaskData
 from hwkd.train.logit_cache import cached_logits
 from hwkd.train.teacher import Teacher, TeacherKind, accuracy_ratio, require_knowledge
@@ -36,6 +36,7 @@ from hwkd.train.teacher_onnx import load_onnx_teacher
 from hwkd.train.teacher_trained import TeacherTraining, train_or_load_teacher
 
 __all__ = [
+    "PREPARED_FILE",
     "Prepared",
     "PreparedTeacher",
     "check_unchanged",
@@ -43,7 +44,7 @@ __all__ = [
     "measure_teacher",
     "prepare_data",
     "prepare_teacher",
-    "write_prepared",
+    "prepared_json",
 ]
 
 PREPARED_FILE = "prepared.json"
@@ -158,9 +159,9 @@ def measure_teacher(
     return prepared_teacher.record.model_copy(update={"test_accuracy": accuracy})
 
 
-def write_prepared(store: RunStore, prepared: Prepared, teacher: PreparedTeacher) -> None:
-    """Write `prepared.json`."""
-    write_text(store.folder / PREPARED_FILE, _record(prepared, teacher).model_dump_json(indent=2))
+def prepared_json(prepared: Prepared, teacher: PreparedTeacher) -> str:
+    """Return the text of `prepared.json`."""
+    return _record(prepared, teacher).model_dump_json(indent=2)
 
 
 def check_unchanged(store: RunStore, prepared: Prepared, teacher: PreparedTeacher) -> None:

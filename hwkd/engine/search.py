@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from hwkd.core.errors import DoesNotFitError
+from hwkd.core.errors import DoesNotFitError, HwkdError, RunFolderError
 from hwkd.core.pareto import FrontPoint, pareto_front
 from hwkd.core.run_files import RUN_FILE, RunRecord, RunStatus, TeacherRecord, read_run_record
 from hwkd.core.trial import TrialRecord, read_trial_line
@@ -17,6 +18,7 @@ from hwkd.engine.context import SearchContext
 from hwkd.engine.feasibility import require_feasible
 from hwkd.engine.final import best_trial, distil_best, seconds_per_epoch
 from hwkd.engine.prepare import (
+    PREPARED_FILE,
     Prepared,
     PreparedTeacher,
     check_unchanged,
@@ -24,7 +26,7 @@ from hwkd.engine.prepare import (
     measure_teacher,
     prepare_data,
     prepare_teacher,
-    write_prepared,
+    prepared_json,
 )
 from hwkd.engine.run_record import make_run_record, search_caveats
 from hwkd.engine.store import RunStore, write_text
@@ -131,11 +133,12 @@ def run_search(
     require_feasible(prepared.feasibility)
     teacher = prepare_teacher(prepared, progress=listener)
     listener.on_teacher(teacher.record)
-    store.create(prepared.config)
-    write_prepared(store, prepared, teacher)
     run = run.model_copy(update={"teacher": teacher.record})
     run = _with_phase(run, "prepare", time.monotonic() - started)
-    return _search(store, prepared, teacher, run, listener, started)
+    documents = {PREPARED_FILE: prepared_json(prepared, teacher), RUN_FILE: _json(run)}
+    store.create(prepared.config, documents)
+    with store.locked() as lock_descriptor:
+        return _search(store, prepared, teacher, run, listener, started, lock_descriptor)
 
 
 def resume_search(
@@ -160,21 +163,22 @@ def resume_search(
     """
     started = time.monotonic()
     store = RunStore(folder)
-    store.check_journal()
-    config = SearchConfig.from_toml(store.config_path)
-    changes = {"trials": trials, "workers": workers}
-    config = config.model_copy(
-        update={"timeout_s": timeout_s, **{k: v for k, v in changes.items() if v is not None}}
-    )
-    run = read_run_record(folder / RUN_FILE)
-    prepared = prepare_data(config, progress=listener)
-    listener.on_data(prepared.data)
-    teacher = prepare_teacher(prepared, progress=listener)
-    listener.on_teacher(teacher.record)
-    check_unchanged(store, prepared, teacher)
-    write_text(store.config_path, config.to_toml())
-    run = run.model_copy(update={"workers": config.workers})
-    return _search(store, prepared, teacher, run, listener, started)
+    with store.locked() as lock_descriptor:
+        store.check_journal()
+        config = SearchConfig.from_toml(store.config_path)
+        changes = {"trials": trials, "workers": workers}
+        config = config.model_copy(
+            update={"timeout_s": timeout_s, **{k: v for k, v in changes.items() if v is not None}}
+        )
+        run = read_run_record(folder / RUN_FILE)
+        prepared = prepare_data(config, progress=listener)
+        listener.on_data(prepared.data)
+        teacher = prepare_teacher(prepared, progress=listener)
+        listener.on_teacher(teacher.record)
+        check_unchanged(store, prepared, teacher)
+        write_text(store.config_path, config.to_toml())
+        run = run.model_copy(update={"workers": config.workers})
+        return _search(store, prepared, teacher, run, listener, started, lock_descriptor)
 
 
 def _search(
@@ -184,24 +188,32 @@ def _search(
     run: RunRecord,
     listener: SearchListener,
     started: float,
+    lock_descriptor: int,
 ) -> SearchResult:
-    context = load_context(store)
+    status: RunStatus = "interrupted"
     try:
+        context = load_context(store)
         _save(store, run, "running")
-        with store.locked() as lock_descriptor:
+        with store.writes():
             store.requeue_interrupted()
-            trials_started = time.monotonic()
-            timed_out = _run_workers(store, context, lock_descriptor, listener, started)
-            records = store.rewrite_trials_file()
-            run = _with_phase(run, "trials", time.monotonic() - trials_started)
-            run = run.model_copy(
-                update={"caveats": search_caveats(prepared.config, prepared.screen.device, records)}
-            )
-            status: RunStatus = "stopped by timeout" if timed_out else "finished"
-            run = _finish(store, context, prepared, teacher, run, records, listener, started)
+        trials_started = time.monotonic()
+        timed_out = _run_workers(store, context, lock_descriptor, listener, started)
+        records = store.rewrite_trials_file()
+        run = _with_phase(run, "trials", time.monotonic() - trials_started)
+        run = run.model_copy(
+            update={"caveats": search_caveats(prepared.config, prepared.screen.device, records)}
+        )
+        status = "stopped by timeout" if timed_out else "finished"
+        run = _finish(store, context, prepared, teacher, run, records, listener, started)
     except KeyboardInterrupt:
         store.rewrite_trials_file()
         _save(store, run, "interrupted")
+        raise KeyboardInterrupt(
+            f"finished trials are saved; go on with `hwkd search --resume {store.folder}`"
+        ) from None
+    except HwkdError:
+        with suppress(RunFolderError):  # the error at hand says more than that the disk is full
+            _save(store, run, status)
         raise
     run = _save(store, run, status)
     return SearchResult(
@@ -310,5 +322,9 @@ def _with_phase(run: RunRecord, phase: str, seconds: float) -> RunRecord:
 
 def _save(store: RunStore, run: RunRecord, status: RunStatus) -> RunRecord:
     run = run.model_copy(update={"status": status})
-    write_text(store.folder / RUN_FILE, run.model_dump_json(indent=2) + "\n")
+    write_text(store.folder / RUN_FILE, _json(run))
     return run
+
+
+def _json(run: RunRecord) -> str:
+    return run.model_dump_json(indent=2) + "\n"

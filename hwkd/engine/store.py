@@ -4,35 +4,31 @@ The journal is the truth: a trial is finished when it is told there. `trials.jso
 records for people and reports and is rewritten from the journal when a run ends or resumes.
 
 Optuna facts (5.0.0): a killed worker leaves its trial RUNNING in a journal study; `tell(FAIL)` and
-`enqueue_trial` work on it afterwards; a torn last line makes the next reader fail, and a line
-appended behind it corrupts the file, so the lock below cuts a torn tail before anything is added.
+`enqueue_trial` work on it afterwards.
 """
 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
-import shutil
+import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO
 
 import optuna
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
-from optuna.storages.journal._file import BaseJournalFileLock
 from optuna.trial import FrozenTrial, Trial
 from optuna.trial import TrialState as OptunaState
 
-from hwkd.core.errors import RunFolderError
+from hwkd.core.errors import RunFolderError, first_line
 from hwkd.core.paths import written_atomically
+from hwkd.core.student import ParamValue
 from hwkd.core.trial import TrialRecord, read_trial_line
 from hwkd.engine.config import SearchConfig
+from hwkd.engine.journal import check_journal_file, open_storage
 
-__all__ = ["ATTR_DEATHS", "ATTR_RECORD", "ATTR_NETWORK_KEY", "RunStore"]
+__all__ = ["ATTR_DEATHS", "ATTR_NETWORK_KEY", "ATTR_RECORD", "RunStore"]
 
 ATTR_RECORD = "hwkd.record"
 ATTR_NETWORK_KEY = "hwkd.network_key"
@@ -42,25 +38,6 @@ ATTR_DEATHS = "hwkd.worker_deaths"
 STUDY_NAME = "hwkd"
 
 _SECONDS_TO_WAIT_FOR_ORPHANS = 30.0
-
-
-class _TailRepairingLock(BaseJournalFileLock):
-    """A kernel lock, released by the kernel when its holder is killed."""
-
-    def __init__(self, journal: Path) -> None:
-        self._journal = journal
-        self._handle: IO[bytes] | None = None
-
-    def acquire(self) -> bool:
-        self._handle = self._journal.with_suffix(".lock").open("ab")
-        fcntl.flock(self._handle, fcntl.LOCK_EX)
-        _cut_torn_tail(self._journal)
-        return True
-
-    def release(self) -> None:
-        if self._handle is not None:
-            self._handle.close()
-            self._handle = None
 
 
 class RunStore:
@@ -79,14 +56,20 @@ class RunStore:
     def study(self) -> optuna.Study:
         """The study, opened on first use."""
         if self._study is None:
-            backend = JournalFileBackend(
-                str(self.journal_path), lock_obj=_TailRepairingLock(self.journal_path)
-            )
-            self._study = optuna.load_study(
-                study_name=STUDY_NAME,
-                storage=JournalStorage(backend),
-                sampler=optuna.samplers.RandomSampler(seed=0),
-            )
+            self._require_journal()
+            try:
+                self._study = optuna.load_study(
+                    study_name=STUDY_NAME,
+                    storage=open_storage(self.journal_path),
+                    sampler=optuna.samplers.RandomSampler(seed=0),
+                )
+            except (
+                Exception
+            ) as error:  # Optuna replays the file; what it raises depends on the damage
+                raise RunFolderError(
+                    f"{self.journal_path}: does not hold the journal of a search "
+                    f"({type(error).__name__}: {first_line(error)})"
+                ) from error
         return self._study
 
     def require_free(self) -> None:
@@ -102,34 +85,54 @@ class RunStore:
                 + (f" or continue it with --resume {self.folder}" if what == "another run" else "")
             )
         existing = next(parent for parent in (self.folder, *self.folder.parents) if parent.exists())
-        if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        try:
+            # Asking for permission is not enough: root may write anywhere but not on every system.
+            with tempfile.TemporaryFile(dir=existing):
+                pass
+        except OSError as error:
             raise RunFolderError(
-                f"--out {self.folder}: {existing} is not a folder that can be written; "
-                "choose another one"
-            )
+                f"--out {self.folder}: {existing} is not a folder that can be written "
+                f"({error.strerror}); choose another one"
+            ) from error
 
-    def create(self, config: SearchConfig) -> None:
-        """Make the folder, its configuration and an empty study.
+    def create(self, config: SearchConfig, documents: Mapping[str, str]) -> None:
+        """Make the folder, its configuration, further files and an empty study.
+
+        The journal appears last and whole, so a folder with a journal can always be resumed.
+
+        Args:
+            config: resolved.
+            documents: file name -> text.
 
         Raises:
             RunFolderError: if the folder holds anything already or cannot be written.
         """
         self.require_free()
+        was_there = self.folder.exists()
+        texts = {self.config_path.name: config.to_toml(), **documents}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_text(self.config_path, config.to_toml())
-            backend = JournalFileBackend(
-                str(self.journal_path), lock_obj=_TailRepairingLock(self.journal_path)
-            )
+            for name, text in texts.items():
+                write_text(self.folder / name, text)
             objectives = 4 if config.objective.mode == "pareto" else 1
-            optuna.create_study(
-                study_name=STUDY_NAME,
-                storage=JournalStorage(backend),
-                directions=["minimize"] * objectives,
-            )
-        except OSError as error:
+            with written_atomically(self.journal_path) as temporary:
+                try:
+                    optuna.create_study(
+                        study_name=STUDY_NAME,
+                        storage=open_storage(temporary),
+                        directions=["minimize"] * objectives,
+                    )
+                finally:
+                    temporary.with_suffix(".lock").unlink(missing_ok=True)
+        except (OSError, RunFolderError) as error:
+            if self.folder.is_dir():
+                for name in texts:
+                    (self.folder / name).unlink(missing_ok=True)
+                if not was_there:
+                    self.folder.rmdir()
+            reason = error.strerror if isinstance(error, OSError) else str(error)
             raise RunFolderError(
-                f"--out {self.folder}: cannot write there: {error.strerror}; choose another folder"
+                f"--out {self.folder}: cannot write there: {reason}; choose another folder"
             ) from error
 
     @contextmanager
@@ -140,10 +143,12 @@ class RunStore:
         for orphaned workers of a killed one.
 
         Raises:
-            RunFolderError: if another search holds it.
+            RunFolderError: if it is no run folder or another search holds it.
         """
-        path = self.folder / "run.lock"
-        with path.open("a+") as handle:
+        self._require_journal()
+        with ExitStack() as stack:
+            with self.writes():
+                handle = stack.enter_context((self.folder / "run.lock").open("a+"))
             deadline = time.monotonic() + _SECONDS_TO_WAIT_FOR_ORPHANS
             while True:
                 try:
@@ -158,10 +163,11 @@ class RunStore:
                             "wait for it or choose another folder"
                         ) from None
                     time.sleep(0.1)
-            handle.seek(0)
-            handle.truncate()
-            handle.write(str(os.getpid()))
-            handle.flush()
+            with self.writes():
+                handle.seek(0)
+                handle.truncate()
+                handle.write(str(os.getpid()))
+                handle.flush()
             yield handle.fileno()
 
     def check_journal(self) -> None:
@@ -170,23 +176,8 @@ class RunStore:
         Raises:
             RunFolderError: naming the first line that is not JSON; nothing is changed.
         """
-        if not self.journal_path.is_file():
-            raise RunFolderError(
-                f"{self.folder}: no journal.log in it; it is not a run folder of hwkd search"
-            )
-        with self.journal_path.open("rb") as handle:
-            for number, line in enumerate(handle, start=1):
-                if not line.endswith(b"\n"):
-                    break  # torn by a kill in the middle of a write; cut below
-                try:
-                    json.loads(line)
-                except ValueError:
-                    raise RunFolderError(
-                        f"{self.journal_path}: line {number} is damaged (not JSON); nothing was "
-                        f"changed; keep the first {number - 1} lines in a copy of the folder "
-                        "and resume that one"
-                    ) from None
-        _cut_torn_tail(self.journal_path)
+        self._require_journal()
+        check_journal_file(self.journal_path)
 
     def finished_trials(self) -> list[FrozenTrial]:
         """Return trials with a record, by number; cheap enough to call per trial."""
@@ -214,7 +205,18 @@ class RunStore:
 
     def candidates_started(self) -> int:
         """Return how many candidates were asked for; a repetition of one does not count."""
-        return len(_candidates(self.study.get_trials(deepcopy=False)))
+        trials = self.study.get_trials(deepcopy=False)
+        first = _first_numbers(trials)
+        interrupted = _requeued_numbers(trials)
+        return len(
+            {
+                first[trial.number]
+                for trial in trials
+                if trial.state != OptunaState.WAITING
+                and trial.number not in interrupted
+                and not trial.user_attrs.get(ATTR_SURPLUS)
+            }
+        )
 
     def candidate_number(self, trial: Trial) -> int:
         """Return a trial's place among the candidates, from 0.
@@ -222,14 +224,19 @@ class RunStore:
         An interrupted trial and its repetition are one candidate, so an interrupted search and
         an undisturbed one number their candidates alike.
         """
-        candidates = _candidates(self.study.get_trials(deepcopy=False))
-        return sum(other.number < trial.number for other in candidates)
+        trials = self.study.get_trials(deepcopy=False)
+        first = _first_numbers(trials)
+        candidates = {
+            first[other.number] for other in trials if not other.user_attrs.get(ATTR_SURPLUS)
+        }
+        return sum(number < first[trial.number] for number in candidates)
 
     def finish(self, trial: Trial, record: TrialRecord) -> None:
         """File the record, tell the study, append to `trials.jsonl`, in this order."""
         line = record.model_dump_json()
-        trial.set_user_attr(ATTR_RECORD, line)
-        self._tell(trial.number, record)
+        with self.writes():
+            trial.set_user_attr(ATTR_RECORD, line)
+            self._tell(trial.number, record)
         append_line(self.trials_path, line)
 
     def discard(self, trial: Trial) -> None:
@@ -258,21 +265,42 @@ class RunStore:
             if ATTR_RECORD in trial.user_attrs:
                 self._tell(trial.number, _record_of(trial))
                 continue
-            if trial.number not in queued_before:
+            if trial.number not in queued_before and not trial.user_attrs.get(ATTR_SURPLUS):
                 deaths = trial.user_attrs.get(ATTR_DEATHS, 0) + (died_in is not None)
                 self.study.enqueue_trial(
-                    dict(trial.params),
+                    _params_to_repeat(trial),
                     user_attrs={ATTR_REQUEUED_FROM: trial.number, ATTR_DEATHS: deaths},
                 )
                 count += 1
             self.study.tell(trial.number, state=OptunaState.FAIL)
         return count
 
+    @contextmanager
+    def writes(self) -> Iterator[None]:
+        """Turn a failing write to the run folder into one line that says what to do.
+
+        Raises:
+            RunFolderError: if the disk is full or the folder not writable any more.
+        """
+        try:
+            yield
+        except OSError as error:
+            raise RunFolderError(
+                f"{self.folder}: cannot write there: {error.strerror or error}; finished trials "
+                f"are safe; free some space and go on with --resume {self.folder}"
+            ) from error
+
     def rewrite_trials_file(self) -> tuple[TrialRecord, ...]:
         """Write `trials.jsonl` anew from the journal, sorted, and return the records."""
         records = self.records()
         write_text(self.trials_path, "".join(f"{r.model_dump_json()}\n" for r in records))
         return records
+
+    def _require_journal(self) -> None:
+        if not self.journal_path.is_file():
+            raise RunFolderError(
+                f"{self.folder}: no journal.log in it; it is not a run folder of hwkd search"
+            )
 
     def _tell(self, trial_number: int, record: TrialRecord) -> None:
         directions = len(self.study.directions)
@@ -329,31 +357,25 @@ def _requeued_numbers(trials: Sequence[FrozenTrial]) -> set[int]:
     return {number for number in attributes if number is not None}
 
 
-def _candidates(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    interrupted = _requeued_numbers(trials)
-    return [
-        trial
-        for trial in trials
-        if trial.state != OptunaState.WAITING
-        and trial.number not in interrupted
-        and not trial.user_attrs.get(ATTR_SURPLUS)
-    ]
+def _first_numbers(trials: Sequence[FrozenTrial]) -> dict[int, int]:
+    """Return trial -> the trial that it repeats first of all, or itself."""
+    first: dict[int, int] = {}
+    for trial in trials:
+        repeated = trial.user_attrs.get(ATTR_REQUEUED_FROM)
+        first[trial.number] = trial.number if repeated is None else first[repeated]
+    return first
 
 
-def _cut_torn_tail(journal: Path) -> None:
-    if not journal.is_file():
-        return
-    with journal.open("r+b") as handle:
-        size = handle.seek(0, os.SEEK_END)
-        if size == 0:
-            return
-        handle.seek(size - 1)
-        if handle.read(1) == b"\n":
-            return
-        handle.seek(0)
-        kept = handle.read().rfind(b"\n") + 1
-        shutil.copyfile(journal, journal.with_suffix(".torn"))
-        handle.truncate(kept)
+def _params_to_repeat(trial: FrozenTrial) -> dict[str, ParamValue]:
+    """Return the choices that a repetition must make again.
+
+    All of them once sampling was over. A trial that was cut off while it sampled repeats only what
+    was fixed beforehand: its sampler draws the rest again, as in an undisturbed search, whereas
+    keeping half of the choices would shift the draws of the other half.
+    """
+    if ATTR_NETWORK_KEY in trial.user_attrs:
+        return dict(trial.params)
+    return dict(trial.system_attrs.get("fixed_params", {}))
 
 
 def _is_alive(owner: str) -> bool:

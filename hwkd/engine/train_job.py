@@ -1,7 +1,8 @@
 """One full-length training in a process of its own: `python -m hwkd.engine.train_job RUN NAME PID`.
 
 The distilled student and its controls run side by side, one core each: small networks gain more
-from that than from threads. A job that finished leaves `scores.json` and is not run again on resume.
+from that than from threads. A job that finished leaves `scores.json` and is not run again on
+resume.
 """
 
 from __future__ import annotations
@@ -166,7 +167,7 @@ def main(run: Path, folder: Path, parent_pid: int) -> int:
             raise InterruptedTrial
 
     job = TrainJob.model_validate_json((folder / "job.json").read_text())
-    torch.set_num_threads(threads_per_worker(job.processes))
+    torch.set_num_threads(threads_per_worker(1))  # the parent has set this job's share
     try:
         context = load_context(RunStore(run))
         candidate = context.screen.candidate(job.spec.to_spec())
@@ -189,7 +190,7 @@ def main(run: Path, folder: Path, parent_pid: int) -> int:
         module = module.cpu()
         deployed = deploy_student(module, candidate.layers, context, folder)
         save_student(module, folder / "student.safetensors")
-        write_text(folder / "spec.json", spec_json(job.spec))
+        write_text(folder / "spec.json", spec_json(job.spec, candidate.layers))
         scores = JobScores(
             seed=config.seed,
             epochs=config.epochs,

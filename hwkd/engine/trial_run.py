@@ -12,11 +12,15 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
+
 from hwkd.core.errors import RunFolderError
+from hwkd.core.measure import Profile
 from hwkd.core.student import StudentSpec
 from hwkd.core.trial import AccuracyRecord, SpecRecord, TrialRecord, ViolationRecord
 from hwkd.engine.context import SearchContext
 from hwkd.engine.evaluation import (
+    Deployed,
     deploy_student,
     profile_record,
     save_student,
@@ -25,8 +29,10 @@ from hwkd.engine.evaluation import (
 )
 from hwkd.engine.objective import divergence_nats, score_objective
 from hwkd.engine.screening import Candidate, cost_record
+from hwkd.nn.build import build_module
 from hwkd.profiling.onnx_runtime import measure_latency
 from hwkd.trace.macs import count_macs
+from hwkd.train.loop import TrainingDivergedError
 
 __all__ = ["InterruptedTrial", "TrialRunner", "package_versions"]
 
@@ -102,14 +108,27 @@ class TrialRunner:
 
     def _judge(self, base: TrialRecord, candidate: Candidate) -> TrialRecord:
         if candidate.violations:
-            return base.model_copy(
-                update={
-                    "state": "rejected",
-                    "reason": _rejection(candidate.violations),
-                    "violations": candidate.violations,
-                }
-            )
+            return _rejected(base, candidate.violations)
+        if candidate.cost.latency is None and self.context.screen.limits.latency_s is not None:
+            # Measured, not estimated (`host`). Time hardly depends on the values of the weights,
+            # so an untrained network tells whether training is worth its while.
+            module = build_module(candidate.layers, seed=0)
+            with TemporaryDirectory(prefix="hwkd-trial-") as folder:
+                deployed = deploy_student(module, candidate.layers, self.context, Path(folder))
+                profile = _measured(deployed)
+            too_slow = self._too_slow(profile)
+            if too_slow:
+                return _rejected(base, too_slow, profile)
         return self._train_and_measure(base, candidate)
+
+    def _too_slow(self, profile: Profile) -> tuple[ViolationRecord, ...]:
+        """Compare a measured latency with the limit; the 90th percentile if the risk is "upper"."""
+        screen = self.context.screen
+        limit_s = screen.limits.latency_s
+        needed_s = profile.p90_s if screen.risk == "upper" else profile.median_s
+        if limit_s is None or needed_s <= limit_s:
+            return ()
+        return (ViolationRecord(limit_name="latency", needed=needed_s, limit=limit_s),)
 
     def _train_and_measure(self, base: TrialRecord, candidate: Candidate) -> TrialRecord:
         context = self.context
@@ -125,16 +144,17 @@ class TrialRunner:
             deployed = deploy_student(module, candidate.layers, context, Path(folder))
             logits_float = student_logits(deployed.float_path, validation.inputs)
             logits_int8 = student_logits(deployed.int8_path, validation.inputs)
-            profile = measure_latency(
-                deployed.int8_path,
-                runs=_PROFILE_RUNS,
-                profiled_runs=10,
-                max_seconds=_PROFILE_SECONDS,
-            )
+            profile = _measured(deployed)
+        for logits in (logits_float, logits_int8):
+            if not np.isfinite(logits).all():
+                raise TrainingDivergedError("the trained student's outputs are not finite")
+        latency = candidate.cost.latency
+        too_slow = self._too_slow(profile) if latency is None else ()
+        if too_slow:
+            return _rejected(base, too_slow, profile)
         save_student(module, self.students / f"{base.number}.safetensors")
         error_int8 = context.task.error_ratio(logits_int8, validation.labels)
         error_float = context.task.error_ratio(logits_float, validation.labels)
-        latency = candidate.cost.latency
         objective = score_objective(
             context.config.objective,
             task_error=error_int8,
@@ -182,6 +202,24 @@ def _repeat(base: TrialRecord, earlier: TrialRecord) -> TrialRecord:
     )
 
 
-def _rejection(violations: tuple[ViolationRecord, ...]) -> str:
-    parts = (f"{v.limit_name} {100 * v.excess_ratio:.1f}% over its limit" for v in violations)
-    return "; ".join(parts)
+def _measured(deployed: Deployed) -> Profile:
+    return measure_latency(
+        deployed.int8_path, runs=_PROFILE_RUNS, profiled_runs=10, max_seconds=_PROFILE_SECONDS
+    )
+
+
+def _rejected(
+    base: TrialRecord, violations: tuple[ViolationRecord, ...], profile: Profile | None = None
+) -> TrialRecord:
+    measured = "measured " if profile is not None else ""
+    parts = (
+        f"{measured}{v.limit_name} {100 * v.excess_ratio:.1f}% over its limit" for v in violations
+    )
+    return base.model_copy(
+        update={
+            "state": "rejected",
+            "reason": "; ".join(parts),
+            "violations": violations,
+            "profile": None if profile is None else profile_record(profile),
+        }
+    )

@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -71,7 +72,7 @@ def main(folder: Path, name: str, parent_pid: int) -> int:
     try:
         context = load_context(store)
         # More threads than cores spin against each other and slow small networks down tenfold.
-        torch.set_num_threads(threads_per_worker(context.config.workers))
+        torch.set_num_threads(threads_per_worker(1))  # the pool has set this worker's share
         runner = TrialRunner(
             context=context, worker=name, students=folder / STUDENTS_FOLDER, check=signals.check
         )
@@ -79,7 +80,8 @@ def main(folder: Path, name: str, parent_pid: int) -> int:
     except InterruptedTrial:
         return 0
     except HwkdError as error:
-        sys.stderr.write(f"{error}\n")
+        with suppress(OSError):  # the log may lie on the disk that is full
+            sys.stderr.write(f"{error}\n")
         return 2
     return 0
 

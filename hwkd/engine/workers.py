@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hwkd.core.errors import HwkdError, RunFolderError
+from hwkd.engine.context import threads_per_worker
 from hwkd.engine.store import RunStore
 from hwkd.engine.worker import STATUS_FOLDER
 
@@ -63,7 +64,7 @@ class WorkerPool:
             del self._processes[name]
             if code == 2:
                 self.stop()
-                raise RunFolderError(self._log_tail(name))
+                raise RunFolderError(self._log_tail(name) or self._no_space())
             if code != 0:
                 self._replace_dead(name, code)
         return bool(self._processes)
@@ -90,7 +91,8 @@ class WorkerPool:
         self._started += 1
         log = self._log_path(name).open("wb")
         # One thread per library and process: the workers share the cores among themselves.
-        environment = {**os.environ, "OMP_NUM_THREADS": str(self._threads())}
+        threads = threads_per_worker(self.count)
+        environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
         with log:
             self._processes[name] = subprocess.Popen(
                 [
@@ -112,7 +114,7 @@ class WorkerPool:
             self.stop()
             raise HwkdError(
                 f"{self.store.folder}: {_MAX_DEATHS} worker processes died, the last with {cause}: "
-                f"{self._log_tail(name)}; see {self._log_path(name)}"
+                f"{self._log_tail(name) or 'no message'}; see {self._log_path(name)}"
             )
         trial = self._trial_of(name)
         if trial is not None:
@@ -125,9 +127,6 @@ class WorkerPool:
         path = self.store.folder / STATUS_FOLDER / f"{name}.json"
         return int(json.loads(path.read_text())["trial"]) if path.is_file() else None
 
-    def _threads(self) -> int:
-        return max(1, len(os.sched_getaffinity(0)) // self.count)
-
     def _signal(self, number: signal.Signals) -> None:
         for process in self._processes.values():
             if process.poll() is None:
@@ -138,4 +137,11 @@ class WorkerPool:
 
     def _log_tail(self, name: str) -> str:
         lines = self._log_path(name).read_text(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "no message"
+        return lines[-1] if lines else ""
+
+    def _no_space(self) -> str:
+        folder = self.store.folder
+        return (
+            f"{folder}: a worker could not write there, not even why; finished trials are safe; "
+            f"free some space and go on with --resume {folder}"
+        )
