@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> int:
 def _module(step_s: float, costs: dict[str, float], parameters: int) -> str:
     rows = "\n".join(f'        "{name}": {cost_s / step_s:.4f},' for name, cost_s in costs.items())
     threads = torch.get_num_threads()
-    return f'''"""What each method adds to a training step, measured; written by `benchmarks/loss_cost.py`."""
+    return f'''"""What a method adds to a training step; written by `benchmarks/loss_cost.py`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each method adds to a training step, measured; written by `benchmarks/loss_cost.py`."""
+"""What a method adds to a training step; written by `benchmarks/loss_cost.py`."""
 
 from __future__ import annotations
 

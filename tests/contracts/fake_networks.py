@@ -1,4 +1,4 @@
-"""Views of made-up networks: every signal of both sides, with the leaves that gradients must reach."""
+"""Views of made-up networks: every signal of both sides, with the leaves that gradients reach."""
 
 from __future__ import annotations
 

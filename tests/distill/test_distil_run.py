@@ -1,4 +1,4 @@
-"""`hwkd distill` end to end on small data: student, teacher, controls, files, and what is refused."""
+"""`hwkd distill` end to end on small data: student, teacher, controls, files and refusals."""
 
 from __future__ import annotations
 
