@@ -11,7 +11,18 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from hwkd import __version__
-from hwkd.cli import devices, export, methods, profile, report, search, spaces, tasks, verify
+from hwkd.cli import (
+    devices,
+    distill,
+    export,
+    methods,
+    profile,
+    report,
+    search,
+    spaces,
+    tasks,
+    verify,
+)
 from hwkd.core.errors import HwkdError
 
 __all__ = ["app", "main"]
@@ -48,6 +59,7 @@ def _root(
 app.command()(search.search)
 app.command()(profile.profile)
 app.command()(report.report)
+app.command()(distill.distill)
 app.command()(export.export)
 app.command()(verify.verify)
 app.add_typer(devices.app, name="devices")
