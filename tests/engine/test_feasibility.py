@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+from made_violations import violation
+
+from hwkd.core.errors import DoesNotFitError
+from hwkd.core.limits import Limits
+from hwkd.core.units import parse_bytes, parse_duration_s
+from hwkd.engine.config import SearchConfig
+from hwkd.engine.context import screen_of
+from hwkd.engine.feasibility import (
+    SpaceFeasibility,
+    cheapest_relaxation,
+    require_feasible,
+    survey,
+)
+
+PARSERS = {
+    "--max-latency": ("latency_s", parse_duration_s),
+    "--max-ram": ("ram_bytes", parse_bytes),
+    "--max-flash": ("flash_bytes", parse_bytes),
+    "--max-weights": ("weight_bytes", parse_bytes),
+}
+
+
+@pytest.fixture(scope="module")
+def screen():
+    return screen_of(SearchConfig(device="cortex-m7", spaces=("narrow_deep", "depthwise")))
+
+
+def surveyed(screen, limits, samples=60):
+    limited = replace(screen, limits=limits)
+    return survey(limited, input_shape=(1, 8, 8), num_outputs=10, seed=0, samples=samples)
+
+
+def test_without_limits_everything_fits(screen):
+    found = surveyed(screen, Limits())
+    assert [(s.space, s.feasible, s.sampled) for s in found] == [
+        ("narrow_deep", 60, 60), ("depthwise", 60, 60),
+    ]  # fmt: skip
+    require_feasible(found)
+
+
+def test_the_survey_says_which_limit_binds_and_repeats_exactly(screen):
+    limits = Limits(weight_bytes=5_000, ram_bytes=10**9)
+    found = surveyed(screen, limits)
+    assert found == surveyed(screen, limits)
+    for space in found:
+        assert set(space.binding) <= {"weights"}
+        assert space.feasible + space.binding.get("weights", 0) == space.sampled
+        assert len(space.violations) == space.sampled - space.feasible
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        Limits(latency_s=1e-6),
+        Limits(ram_bytes=100),
+        Limits(weight_bytes=64, flash_bytes=2_000),
+        Limits(latency_s=1e-6, ram_bytes=100, flash_bytes=100, weight_bytes=100),
+    ],
+)
+def test_the_relaxation_that_is_named_makes_a_student_fit(screen, limits):
+    with pytest.raises(DoesNotFitError, match="none of 120 sampled students fits") as caught:
+        require_feasible(surveyed(screen, limits))
+    raised = re.findall(r"(--max-\w+) from (\S+) to (\S+)", str(caught.value))
+    assert raised
+    changes = {}
+    for option, _, to in raised:
+        field, parse = PARSERS[option]
+        changes[field] = parse(to, option=option)
+        assert changes[field] > getattr(limits, field)
+    assert any(space.feasible for space in surveyed(screen, replace(limits, **changes)))
+
+
+def test_the_cheapest_relaxation_has_the_smallest_product_of_factors():
+    far = (violation("ram", 2.0),)
+    both = (violation("ram", 1.2), violation("flash", 1.2))
+    near = (violation("flash", 1.4),)
+    space = SpaceFeasibility(
+        space="s", sampled=3, feasible=0, binding={}, violations=(far, both, near)
+    )
+    assert cheapest_relaxation([space]) == near

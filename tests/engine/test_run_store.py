@@ -1,0 +1,294 @@
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+
+import optuna
+import pytest
+from tiny_search import TinyRun, make_config, make_run
+
+from hwkd.core.errors import RunFolderError
+from hwkd.core.trial import ObjectiveRecord, SpecRecord, TrialRecord
+from hwkd.engine.loop import run_trials
+from hwkd.engine.sampling import make_sampler, queue_first_students, suggest_student
+from hwkd.engine.screening import cost_record
+from hwkd.engine.store import ATTR_NETWORK_KEY, ATTR_RECORD, RunStore
+
+TRIALS = 16
+
+
+class FakeRunner:
+    """Scores a student by arithmetic, so that a whole search takes a second."""
+
+    def __init__(self, run: TinyRun) -> None:
+        self.context = run.runner().context
+
+    def run(self, suggest, find_earlier, *, number):
+        spec = suggest()
+        candidate = self.context.screen.candidate(spec)
+        find_earlier(candidate.layers.key)
+        error = candidate.cost.macs % 997 / 997
+        return TrialRecord(
+            number=number,
+            state="completed",
+            spec=SpecRecord.of(spec),
+            seed=0,
+            cost=cost_record(candidate.cost).model_copy(update={"per_op": ()}),
+            objective=ObjectiveRecord(task_error=error, kd_nats=0, latency_overrun=0, value=error),
+            started_at="t",
+            duration_s=0.0,
+        )
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory) -> TinyRun:
+    return make_run(tmp_path_factory.mktemp("store"), trials=TRIALS)
+
+
+@pytest.fixture
+def run(template, tmp_path) -> TinyRun:
+    folder = tmp_path / "run"
+    shutil.copytree(template.store.folder, folder)
+    return TinyRun(store=RunStore(folder), prepared=template.prepared)
+
+
+def go_on(run: TinyRun, until: int = TRIALS) -> RunStore:
+    store = run.reopened()
+    runner = FakeRunner(run)
+    run_trials(
+        store, runner,
+        keep_asking=lambda: store.candidates_started() < until,
+        on_start=lambda trial, candidate: None,
+    )  # fmt: skip
+    return store
+
+
+def cut_off(run: TinyRun, *, after_choices: int | None) -> optuna.Trial:
+    """Ask as a worker does and die: before, in the middle of or after (None) sampling."""
+    store, runner = run.reopened(), FakeRunner(run)
+    started = store.candidates_started()
+    store.study.sampler = make_sampler(runner.context, candidate=started)
+    queue_first_students(store, runner.context, candidate=started)
+    trial = store.study.ask()
+    if after_choices is None:
+        spec = suggest_student(trial, runner.context)
+        layers = runner.context.screen.spaces[spec.space].layers(spec)
+        trial.set_user_attr(ATTR_NETWORK_KEY, layers.key)
+    elif after_choices:
+        chosen = 0
+        original = optuna.Trial._suggest
+
+        def dying(self, name, distribution):
+            nonlocal chosen
+            chosen += 1
+            if chosen > after_choices:
+                raise KeyboardInterrupt
+            return original(self, name, distribution)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(optuna.Trial, "_suggest", dying)
+            with pytest.raises(KeyboardInterrupt):
+                suggest_student(trial, runner.context)
+    return trial
+
+
+def outcome(store: RunStore) -> list[tuple[int, str, str]]:
+    return [(r.number, r.spec.space, r.spec.key) for r in store.records()]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(template, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed") / "run"
+    shutil.copytree(template.store.folder, folder)
+    return outcome(go_on(TinyRun(store=RunStore(folder), prepared=template.prepared)))
+
+
+def test_a_search_samples_as_many_candidates_as_wanted(undisturbed):
+    assert [number for number, _, _ in undisturbed] == list(range(TRIALS))
+    assert {space for _, space, _ in undisturbed[:2]} == {"narrow_deep", "depthwise"}
+
+
+@pytest.mark.parametrize("at", [0, 3, 14])
+@pytest.mark.parametrize("after_choices", [0, 1, 4, None])
+def test_a_search_that_was_cut_off_goes_on_as_if_nothing_had_happened(
+    run, undisturbed, at, after_choices
+):
+    go_on(run, until=at)
+    cut_off(run, after_choices=after_choices)
+    assert run.reopened().requeue_interrupted() == 1
+    assert outcome(go_on(run)) == undisturbed
+
+
+def test_two_cut_offs_in_a_row_are_still_one_candidate(run, undisturbed):
+    go_on(run, until=5)
+    for _ in range(2):
+        cut_off(run, after_choices=None)
+        assert run.reopened().requeue_interrupted() == 1
+    assert run.reopened().requeue_interrupted() == 0
+    assert outcome(go_on(run)) == undisturbed
+
+
+def test_a_repeated_candidate_keeps_its_number_beside_later_ones(run):
+    go_on(run, until=4)
+    interrupted = cut_off(run, after_choices=None)
+    store = go_on(run, until=7)
+    assert store.requeue_interrupted(died_in=interrupted.number) == 1
+    store = go_on(run, until=8)
+    assert sorted(r.number for r in store.records()) == list(range(len(store.records())))
+    again = next(r for r in store.records() if r.number == 4)
+    assert again.spec.params["stages"] == next(
+        value for name, value in interrupted.params.items() if name.endswith(".stages")
+    )
+
+
+def test_only_the_trial_of_the_dead_worker_is_repeated_while_others_run(run):
+    first = cut_off(run, after_choices=None)
+    second = cut_off(run, after_choices=None)
+    store = run.reopened()
+    assert store.requeue_interrupted(died_in=first.number) == 1
+    states = [trial.state.name for trial in store.study.trials]
+    assert states == ["FAIL", "RUNNING", "WAITING"]
+    assert store.candidate_number(second) == 1
+
+
+def test_a_trial_that_lacked_only_its_last_step_is_completed_and_not_repeated(run):
+    go_on(run, until=3)
+    trial = cut_off(run, after_choices=None)
+    store = run.reopened()
+    candidate = next(iter(store.records())).model_copy(update={"number": 3})
+    trial.set_user_attr(ATTR_RECORD, candidate.model_dump_json())
+    assert store.requeue_interrupted() == 0
+    told = store.study.trials[trial.number]
+    assert told.state == optuna.trial.TrialState.COMPLETE
+    assert told.value == candidate.objective.value
+    assert [r.number for r in store.records()] == [0, 1, 2, 3]
+
+
+def test_a_surplus_trial_is_taken_back_and_never_repeated(run):
+    go_on(run)
+    extra = run.reopened().study.ask()
+    store = run.reopened()
+    assert store.candidate_number(extra) == TRIALS
+    store.discard(extra)
+    assert store.candidates_started() == TRIALS
+    assert store.requeue_interrupted() == 0
+    assert len(store.records()) == TRIALS
+
+
+def test_the_trials_file_is_rewritten_from_the_journal(run):
+    store = go_on(run, until=4)
+    store.trials_path.write_text("rubbish", encoding="utf-8")
+    records = store.rewrite_trials_file()
+    lines = store.trials_path.read_text().splitlines()
+    assert [TrialRecord.model_validate_json(line) for line in lines] == list(records)
+    assert len(lines) == 4
+
+
+def test_a_torn_last_line_is_cut_and_a_copy_is_kept(run):
+    store = go_on(run, until=3)
+    before = outcome(store)
+    whole = store.journal_path.read_bytes()
+    torn = whole + b'{"op_code":5,"worker'
+    store.journal_path.write_bytes(torn)
+    reopened = run.reopened()
+    reopened.check_journal()
+    assert store.journal_path.read_bytes() == whole
+    assert store.journal_path.with_suffix(".torn").read_bytes() == torn
+    assert outcome(reopened) == before
+
+
+def test_a_torn_line_is_also_cut_before_the_next_write(run):
+    store = go_on(run, until=3)
+    with store.journal_path.open("ab") as handle:
+        handle.write(b'{"torn')
+    go_on(run, until=4)
+    run.reopened().check_journal()
+    assert len(run.reopened().records()) == 4
+
+
+def test_damage_in_the_middle_is_one_line_and_nothing_changes(run):
+    store = go_on(run, until=3)
+    lines = store.journal_path.read_bytes().splitlines(keepends=True)
+    lines[5] = b'{"op_code": 4, "tri\n'
+    damaged = b"".join(lines) + b'{"torn'
+    store.journal_path.write_bytes(damaged)
+    with pytest.raises(RunFolderError, match=r"journal\.log: line 6 is damaged .*first 5 lines"):
+        run.reopened().check_journal()
+    assert store.journal_path.read_bytes() == damaged
+
+
+@pytest.mark.parametrize("content", [b"", b"7\n", b'{"op_code": 4}\n'])
+def test_a_journal_without_a_search_is_one_line(run, content):
+    run.store.journal_path.write_bytes(content)
+    store = run.reopened()
+    with pytest.raises(RunFolderError, match=r"journal\.log: does not hold the journal"):
+        _ = store.study
+
+
+def test_a_folder_without_a_journal_is_no_run(tmp_path):
+    for use in (RunStore(tmp_path).check_journal, lambda: RunStore(tmp_path).study):
+        with pytest.raises(RunFolderError, match=r"no journal\.log in it"):
+            use()
+    with pytest.raises(RunFolderError, match="not a run folder"), RunStore(tmp_path / "x").locked():
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_with_another_run_or_other_files_is_refused(run, tmp_path):
+    with pytest.raises(RunFolderError, match=r"holds another run; .* --resume"):
+        run.store.create(run.prepared.config, {})
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "thesis.tex").write_text("mine")
+    with pytest.raises(RunFolderError, match=r"holds other files; choose a new folder$"):
+        RunStore(other).create(run.prepared.config, {})
+    assert [path.name for path in other.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize("place", ["file/run", "/proc/hwkd-run", "/proc/hwkd/run"])
+def test_a_folder_that_cannot_be_made_is_refused_before_time_is_spent(tmp_path, place):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(RunFolderError, match="is not a folder that can be written"):
+        RunStore(tmp_path / place).require_free()
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_full_disk_while_the_run_is_created_leaves_nothing(tmp_path, monkeypatch, is_there):
+    folder = tmp_path / "run"
+    if is_there:
+        folder.mkdir()
+
+    def full(*arguments, **options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(optuna, "create_study", full)
+    with pytest.raises(RunFolderError, match="cannot write there: No space left on device"):
+        RunStore(folder).create(make_config(tmp_path), {"run.json": "{}"})
+    assert folder.exists() is is_there
+    assert not is_there or list(folder.iterdir()) == []
+
+
+def test_one_search_at_a_time_holds_a_folder(run):
+    with run.store.locked():
+        (run.store.folder / "run.lock").write_text("1")  # process 1 is always alive
+        running = pytest.raises(RunFolderError, match=r"a search is running in it \(process 1\)")
+        with running, run.reopened().locked():
+            pass
+    with run.reopened().locked():
+        pass
+
+
+def test_students_of_a_pareto_search_tell_four_values(template, tmp_path):
+    run = make_run(tmp_path, trials=6, objective={"mode": "pareto"})
+    store = go_on(run, until=6)
+    for trial, record in zip(store.study.trials, store.records(), strict=True):
+        assert trial.values == [
+            record.objective.task_error, record.cost.latency_s,
+            record.cost.peak_ram_bytes, record.cost.flash_bytes,
+        ]  # fmt: skip
+
+
+def test_the_journal_is_json_that_other_tools_open(run):
+    store = go_on(run, until=2)
+    assert all(json.loads(line) for line in store.journal_path.read_text().splitlines())

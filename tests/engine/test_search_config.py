@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import pytest
+from tiny_search import make_config
+
+from hwkd.core.errors import ConfigError
+from hwkd.engine.config import SearchConfig
+
+
+def test_a_configuration_survives_its_toml_file(tmp_path):
+    config = make_config(
+        tmp_path,
+        limits={"latency_s": 0.02, "ram_bytes": 65536, "risk": "lower"},
+        objective={"mode": "pareto", "alpha": 2.0},
+        input_size=(8, 8),
+        timeout_s=60.0,
+    )
+    path = tmp_path / "config.toml"
+    path.write_text(config.to_toml(), encoding="utf-8")
+    assert SearchConfig.from_toml(path) == config
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        ({}, "options: device: Field required$"),
+        ({"device": "x", "trials": 0}, "trials: .*greater than or equal to 1, given 0"),
+        ({"device": "x", "trails": 5}, "trails: Extra inputs are not permitted, given 5"),
+        ({"device": "x", "limits": {"ram_bytes": "many"}}, "limits.ram_bytes: .*given 'many'"),
+        (
+            {"device": "x", "teacher": {"source": "t.onnx", "weights": "w"}},
+            "goes with a teacher of the form package.module:factory",
+        ),
+    ],
+)
+def test_a_wrong_field_is_one_line_with_its_place(raw, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        SearchConfig.checked(raw, where="options")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"device = ", b"\xff\xfe"])
+def test_a_damaged_file_is_one_line(tmp_path, content):
+    path = tmp_path / "config.toml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"config\.toml: cannot read it as TOML"):
+        SearchConfig.from_toml(path)

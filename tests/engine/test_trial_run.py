@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tiny_search import make_run
+
+from hwkd.core.chooser import RandomChooser
+from hwkd.core.errors import RunFolderError
+from hwkd.core.limits import Limits
+from hwkd.engine import trial_run
+from hwkd.engine.trial_run import InterruptedTrial, TrialRunner
+
+
+def never(*arguments, **options):
+    raise AssertionError("must not be called")
+
+
+@pytest.fixture(scope="module")
+def runner(tmp_path_factory) -> TrialRunner:
+    return make_run(tmp_path_factory.mktemp("trial")).runner()
+
+
+@pytest.fixture(scope="module")
+def host_runner(tmp_path_factory) -> TrialRunner:
+    return make_run(tmp_path_factory.mktemp("host"), device="host").runner()
+
+
+def spec_of(runner, space="narrow_deep", seed=0):
+    return runner.context.screen.spaces[space].suggest(
+        RandomChooser(seed), input_shape=(1, 8, 8), num_outputs=3
+    )
+
+
+def run(runner, spec, *, number=0, earlier=None):
+    return runner.run(lambda: spec, lambda key: earlier, number=number)
+
+
+def limited(runner, limits):
+    screen = replace(runner.context.screen, limits=limits)
+    return replace(runner, context=replace(runner.context, screen=screen))
+
+
+def test_a_student_that_fits_is_trained_exported_scored_and_measured(runner):
+    record = run(runner, spec_of(runner), number=5)
+    assert (record.state, record.reason, record.number) == ("completed", None, 5)
+    assert record.cost.macs == record.macs_fvcore
+    assert 0.0 <= record.accuracy.validation_int8 <= 1.0
+    assert record.objective.task_error == pytest.approx(1 - record.accuracy.validation_int8)
+    assert record.profile.median_s > 0
+    assert set(record.epochs[0].losses) == {"cross_entropy", "kd"}
+    assert (runner.students / "5.safetensors").is_file()
+    assert record.latency_s == record.cost.latency_s
+
+
+def test_the_same_student_gets_the_same_scores_in_any_turn(runner):
+    first, second = (run(runner, spec_of(runner, seed=1), number=n) for n in (1, 2))
+    assert first.objective == second.objective
+    assert first.epochs == second.epochs
+
+
+def test_a_student_over_a_limit_is_rejected_with_the_reason_and_not_trained(runner, monkeypatch):
+    monkeypatch.setattr(trial_run, "train_student", never)
+    record = run(limited(runner, Limits(weight_bytes=100, ram_bytes=200)), spec_of(runner))
+    assert record.state == "rejected"
+    assert [v.limit_name for v in record.violations] == sorted(
+        (v.limit_name for v in record.violations),
+        key=lambda name: -{v.limit_name: v.excess_ratio for v in record.violations}[name],
+    )
+    worst = record.violations[0]
+    assert record.reason.startswith(
+        f"{worst.limit_name} {100 * worst.excess_ratio:.1f}% over its limit"
+    )
+    assert (record.accuracy, record.objective, record.epochs) == (None, None, ())
+    assert record.cost is not None
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (RuntimeError("out of luck\nmore"), "RuntimeError: out of luck"),
+        (MemoryError(), "MemoryError: "),
+    ],
+)
+def test_a_crash_while_training_is_a_failed_record(runner, monkeypatch, error, reason):
+    def crash(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr(trial_run, "train_student", crash)
+    record = run(runner, spec_of(runner))
+    assert (record.state, record.reason) == ("failed", reason)
+    assert record.spec is not None
+
+
+def test_a_space_that_crashes_is_a_failed_record(runner):
+    def suggest():
+        raise KeyError("width")
+
+    record = runner.run(suggest, never, number=3)
+    assert (record.state, record.reason, record.spec) == ("failed", "KeyError: 'width'", None)
+
+
+def test_outputs_that_are_not_finite_are_a_failed_record(runner, monkeypatch):
+    monkeypatch.setattr(
+        trial_run, "student_logits", lambda path, inputs: np.full((len(inputs), 3), np.nan)
+    )
+    record = run(runner, spec_of(runner), number=9)
+    assert (record.state, record.objective) == ("failed", None)
+    assert "not finite" in record.reason
+    assert not (runner.students / "9.safetensors").exists()
+
+
+def test_training_that_diverges_or_runs_out_of_time_is_a_failed_record(runner):
+    def with_training(**changes):
+        config = runner.context.config
+        training = config.training.model_copy(update=changes)
+        changed = config.model_copy(update={"training": training})
+        return replace(runner, context=replace(runner.context, config=changed))
+
+    late = run(with_training(trial_timeout_s=1e-9), spec_of(runner))
+    assert (late.state, late.reason.split(":")[0]) == ("failed", "TrainingTimeoutError")
+    wild = run(with_training(learning_rate=1e30), spec_of(runner))
+    assert wild.state == "failed"
+
+
+def test_a_duplicate_points_to_the_first_and_is_not_trained(runner, monkeypatch):
+    first = run(runner, spec_of(runner, seed=1), number=1)
+    monkeypatch.setattr(trial_run, "train_student", never)
+    again = run(runner, spec_of(runner, seed=1), number=7, earlier=first)
+    assert (again.state, again.number) == ("duplicate", 7)
+    assert again.reason == "same student as trial 1 (completed)"
+    assert (again.objective, again.accuracy) == (first.objective, first.accuracy)
+
+
+def test_an_interruption_and_a_full_run_folder_are_not_failed_trials(runner, monkeypatch):
+    def stop():
+        raise InterruptedTrial
+
+    with pytest.raises(InterruptedTrial):
+        run(replace(runner, check=stop), spec_of(runner))
+
+    def full(*arguments):
+        raise RunFolderError("no space")
+
+    monkeypatch.setattr(trial_run, "save_student", full)
+    with pytest.raises(RunFolderError, match="no space"):
+        run(runner, spec_of(runner))
+
+
+def test_a_run_folder_that_cannot_hold_the_weights_is_one_line(runner, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunFolderError, match=r"cannot write it: .*; free some space"):
+        run(replace(runner, students=tmp_path / "file"), spec_of(runner))
+
+
+def test_on_the_host_latency_is_measured_and_never_estimated(host_runner):
+    record = run(host_runner, spec_of(host_runner))
+    assert record.state == "completed"
+    assert record.cost.latency_s is None
+    assert record.latency_s == record.profile.median_s
+    target = host_runner.context.config.objective.target_latency_s
+    overrun = max(0.0, record.profile.median_s / target - 1)
+    assert record.objective.latency_overrun == pytest.approx(overrun)
+
+
+def test_a_student_too_slow_for_the_host_is_rejected_after_measuring(host_runner, monkeypatch):
+    monkeypatch.setattr(trial_run, "train_student", never)
+    record = run(limited(host_runner, Limits(latency_s=1e-9)), spec_of(host_runner))
+    assert record.state == "rejected"
+    assert record.reason.startswith("measured latency ")
+    (found,) = record.violations
+    assert (found.limit_name, found.limit) == ("latency", 1e-9)
+    assert found.needed == record.profile.p90_s
+    assert record.objective is None
+
+
+def test_a_student_fast_enough_for_the_host_is_trained(host_runner):
+    assert run(limited(host_runner, Limits(latency_s=60.0)), spec_of(host_runner)).state == (
+        "completed"
+    )

@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from hwkd.train.criteria import CachedDistillation, CrossEntropy
+from hwkd.train.loop import (
+    Batch,
+    TrainConfig,
+    TrainingDivergedError,
+    TrainingTimeoutError,
+    predict_logits,
+    train_module,
+)
+
+SAMPLES, FEATURES, CLASSES = 40, 6, 3
+
+
+@pytest.fixture
+def data():
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(SAMPLES, FEATURES, generator=generator)
+    return inputs, inputs[:, :CLASSES].argmax(dim=1)
+
+
+def linear(seed=0):
+    torch.manual_seed(seed)
+    return nn.Linear(FEATURES, CLASSES)
+
+
+class Recording(CrossEntropy):
+    """Cross-entropy that keeps the batches it saw."""
+
+    def __init__(self):
+        super().__init__()
+        self.batches: list[Batch] = []
+
+    def __call__(self, module, batch):
+        self.batches.append(batch)
+        return super().__call__(module, batch)
+
+
+def learning_rates(data, config, monkeypatch):
+    seen = []
+    original = torch.optim.AdamW.step
+
+    def step(self, *arguments, **options):
+        seen.append(self.param_groups[0]["lr"])
+        return original(self, *arguments, **options)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+    train_module(linear(), [data[0]], data[1], CrossEntropy(), config)
+    return seen
+
+
+def test_the_learning_rate_warms_up_and_ends_near_zero(data, monkeypatch):
+    config = TrainConfig(epochs=10, batch_size=8, learning_rate=0.1, warmup_ratio=0.2)
+    rates = learning_rates(data, config, monkeypatch)
+    assert len(rates) == 50
+    assert rates[:10] == pytest.approx([0.01 * (i + 1) for i in range(10)])
+    assert max(rates) == pytest.approx(0.1)
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert 0 < rates[-1] < 0.1 * 0.005
+
+
+def test_the_same_seed_trains_the_same_weights(data):
+    first, second, other = linear(), linear(), linear()
+    for module, seed in ((first, 5), (second, 5), (other, 6)):
+        torch.rand(3)  # the global generator must not matter
+        config = TrainConfig(epochs=2, batch_size=8, seed=seed)
+        train_module(module, [data[0]], data[1], CrossEntropy(), config)
+    assert torch.equal(first.weight, second.weight)
+    assert not torch.equal(first.weight, other.weight)
+
+
+def test_training_learns_and_leaves_the_module_in_evaluation_mode(data):
+    module = linear()
+    config = TrainConfig(epochs=40, batch_size=8, learning_rate=0.05)
+    result = train_module(module, [data[0]], data[1], CrossEntropy(), config)
+    losses = [epoch.losses["cross_entropy"] for epoch in result.epochs]
+    assert losses[-1] < 0.5 * losses[0]
+    assert not module.training
+    assert result.steps == 200
+    right = predict_logits(module, data[0], batch_size=7).argmax(dim=1) == data[1]
+    assert right.float().mean() > 0.9
+
+
+def test_each_epoch_sees_every_sample_once_in_another_order(data):
+    criterion = Recording()
+    train_module(linear(), [data[0]], data[1], criterion, TrainConfig(epochs=2, batch_size=8))
+    ids = [batch.sample_ids for batch in criterion.batches]
+    epochs = [torch.cat(ids[:5]), torch.cat(ids[5:])]
+    for epoch in epochs:
+        assert sorted(epoch.tolist()) == list(range(SAMPLES))
+    assert not torch.equal(*epochs)
+    for batch in criterion.batches:
+        assert torch.equal(batch.inputs, data[0][batch.sample_ids])
+        assert torch.equal(batch.labels, data[1][batch.sample_ids])
+    ratios = [batch.epoch_ratio for batch in criterion.batches]
+    assert ratios == pytest.approx([i / 10 for i in range(10)])
+
+
+def test_epochs_take_turns_with_the_views(data):
+    criterion = Recording()
+    views = [data[0], data[0] + 1.0]
+    train_module(linear(), views, data[1], criterion, TrainConfig(epochs=3, batch_size=40))
+    assert [batch.view for batch in criterion.batches] == [0, 1, 0]
+    assert torch.equal(criterion.batches[1].inputs, views[1][criterion.batches[1].sample_ids])
+
+
+@pytest.mark.parametrize(
+    ("drawn", "batch_size", "steps"), [(None, 16, 2), (20, 8, 2), (3, 8, 1), (None, 1000, 1)]
+)
+def test_steps_follow_from_samples_drawn_and_batch_size(data, drawn, batch_size, steps):
+    config = TrainConfig(epochs=1, batch_size=batch_size, samples_per_epoch=drawn)
+    criterion = Recording()
+    assert train_module(linear(), [data[0]], data[1], criterion, config).steps == steps
+    assert all(len(batch.labels) >= 2 for batch in criterion.batches)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_raises_and_names_the_term(data, bad):
+    class Broken(CrossEntropy):
+        def __call__(self, module, batch):
+            return {**super().__call__(module, batch), "kd": torch.tensor(bad)}
+
+    with pytest.raises(TrainingDivergedError, match="loss term kd is not finite in epoch 1"):
+        train_module(linear(), [data[0]], data[1], Broken(), TrainConfig(epochs=2, batch_size=8))
+
+
+def test_training_past_its_time_limit_raises(data):
+    config = TrainConfig(epochs=3, batch_size=8, time_limit_s=0.0)
+    with pytest.raises(TrainingTimeoutError, match="ran past 0 s in epoch 1 of 3"):
+        train_module(linear(), [data[0]], data[1], CrossEntropy(), config)
+
+
+def test_the_check_before_every_step_can_stop_training(data):
+    calls = []
+
+    def check():
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_module(
+            linear(), [data[0]], data[1], CrossEntropy(), TrainConfig(epochs=9, batch_size=8),
+            check=check,
+        )  # fmt: skip
+    assert len(calls) == 4
+
+
+def test_epochs_are_reported_as_they_end(data):
+    heard = []
+    result = train_module(
+        linear(), [data[0]], data[1], CrossEntropy(), TrainConfig(epochs=3), on_epoch=heard.append
+    )
+    assert tuple(heard) == result.epochs
+    assert [record.epoch for record in heard] == [1, 2, 3]
+
+
+def test_parameters_of_the_criterion_are_trained_too(data):
+    class Shifted(CrossEntropy):
+        def __init__(self):
+            super().__init__()
+            self.shift = nn.Parameter(torch.zeros(CLASSES))
+
+        def __call__(self, module, batch):
+            loss = functional.cross_entropy(module(batch.inputs) + self.shift, batch.labels)
+            return {"cross_entropy": loss}
+
+        def parameters(self):
+            return (self.shift,)
+
+    criterion = Shifted()
+    train_module(linear(), [data[0]], data[1], criterion, TrainConfig(epochs=2, batch_size=8))
+    assert criterion.shift.abs().max() > 0
+
+
+def test_a_weight_of_distillation_of_zero_is_cross_entropy(data):
+    def squared(student, teacher):
+        return (student - teacher).square().mean()
+
+    plain, mixed = linear(), linear()
+    config = TrainConfig(epochs=2, batch_size=8)
+    train_module(plain, [data[0]], data[1], CrossEntropy(), config)
+    zero = CachedDistillation([torch.zeros(SAMPLES, CLASSES)], squared, name="kd", weight=0.0)
+    train_module(mixed, [data[0]], data[1], zero, config)
+    torch.testing.assert_close(plain.weight, mixed.weight, rtol=1e-6, atol=1e-7)
