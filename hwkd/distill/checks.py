@@ -7,6 +7,7 @@ from collections.abc import Collection
 from hwkd.core.errors import ConfigError
 from hwkd.core.signals import Signal
 from hwkd.distill.method import Method, RunShapes, ViewShapes
+from hwkd.distill.pairing import single_positions
 
 __all__ = ["refuse_impossible"]
 
@@ -102,6 +103,11 @@ def _tap_reason(method: Method, shapes: RunShapes) -> str | None:
             counts = [len(getattr(views, signal)) for _, views in sides]
             if counts[0] != counts[1]:
                 return f"{counts[0]} {signal} of the student are paired with {counts[1]}"
+    if method.needs_positions and single_positions(shapes.student, shapes.teacher):
+        return (
+            f"layer pair {single_positions(shapes.student, shapes.teacher)[0]} has one position, "
+            "which leaves nothing to compare; choose pairs of larger maps with pairs=1:2"
+        )
     return None
 
 

@@ -20,7 +20,7 @@ from hwkd.distill.checks import refuse_impossible
 from hwkd.distill.gradient_norms import ZeroGradientGuard, gradient_norms
 from hwkd.distill.method import Loss, LossMethod, RunShapes, ViewShapes, pair_term
 from hwkd.distill.pair_sampler import PairSampler
-from hwkd.distill.pairing import LayerPair, chosen_pairs, propose_pairs
+from hwkd.distill.pairing import LayerPair, chosen_pairs, common_positions, propose_pairs
 from hwkd.distill.schedules import at_temperature
 from hwkd.distill.sources import PastSelfSource, TeacherSource
 from hwkd.distill.spec import WeightedMethod
@@ -244,6 +244,8 @@ class DistillCriterion:
         for signal in method.needs & _PAIRED if is_compared else ():
             shapes = getattr(ours, signal.value), getattr(theirs, signal.value)
             pairs = chosen_pairs(entry.pairs, *shapes) if entry.pairs else propose_pairs(*shapes)
+            if method.needs_positions and not entry.pairs:
+                pairs = _with_positions(pairs)
             self.pairs[method.name] = pairs
             student_layers[signal] = tuple(pair.student - 1 for pair in pairs)
             teacher_layers[signal] = tuple(pair.teacher - 1 for pair in pairs)
@@ -287,6 +289,12 @@ class _ProbeBatch:
     sample_ids: Tensor
     view: int = 0
     epoch_ratio: float = 0.0
+
+
+def _with_positions(pairs: Sequence[LayerPair]) -> tuple[LayerPair, ...]:
+    """Leave out proposed pairs of one position, unless that is all of them (then it is refused)."""
+    kept = [p for p in pairs if common_positions(p.student_shape, p.teacher_shape) > 1]
+    return tuple(kept or pairs)
 
 
 def _chosen(views: Views, layers: Mapping[Signal, tuple[int, ...]]) -> Views:

@@ -148,6 +148,7 @@ class Method(ABC):
         needs_labels: cannot use unlabelled samples.
         includes_task_loss: the published form contains cross-entropy; the criterion adds none.
         pairs_layers: features arrive as chosen pairs; False gives every stage of both sides.
+        needs_positions: normalises each map over its positions, so one position has no gradient.
         is_zero_at_teacher: the loss is 0 when the student's views equal the teacher's.
         learns_from_past_self: the teacher is the student of one epoch ago.
         usual_weight: weight of the term when the user gives none, with cross-entropy at 1.
@@ -171,6 +172,7 @@ class Method(ABC):
     needs_labels: ClassVar[bool] = False
     includes_task_loss: ClassVar[bool] = False
     pairs_layers: ClassVar[bool] = True
+    needs_positions: ClassVar[bool] = False
     is_zero_at_teacher: ClassVar[bool] = True
     learns_from_past_self: ClassVar[bool] = False
     usual_weight: ClassVar[float] = 1.0

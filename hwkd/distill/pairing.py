@@ -8,9 +8,16 @@ from dataclasses import dataclass
 
 from hwkd.core.errors import ConfigError
 from hwkd.distill.adapters import describe_adapter
-from hwkd.distill.method import Shape
+from hwkd.distill.method import Shape, ViewShapes
 
-__all__ = ["LayerPair", "chosen_pairs", "hardware_importance", "propose_pairs"]
+__all__ = [
+    "LayerPair",
+    "chosen_pairs",
+    "common_positions",
+    "hardware_importance",
+    "propose_pairs",
+    "single_positions",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +85,18 @@ def chosen_pairs(
                     f"pairs={ours}:{theirs}: the {side} has no stage {stage}; it has {count}"
                 )
     return tuple(_pair(student, teacher, ours - 1, theirs - 1) for ours, theirs in pairs)
+
+
+def common_positions(student: Shape, teacher: Shape) -> int:
+    """Return how many positions two maps have after both are pooled to a common size."""
+    sizes = [(1, 1, *shape[1:])[-2:] for shape in (student, teacher)]
+    return math.prod(min(pair) for pair in zip(*sizes, strict=True))
+
+
+def single_positions(student: ViewShapes, teacher: ViewShapes) -> tuple[int, ...]:
+    """Return the layer pairs, counted from 1, that have one position in common."""
+    pairs = zip(student.features, teacher.features, strict=True)
+    return tuple(n for n, pair in enumerate(pairs, start=1) if common_positions(*pair) == 1)
 
 
 def hardware_importance(stage_costs: Sequence[float]) -> tuple[float, ...]:

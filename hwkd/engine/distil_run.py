@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import torch
 from pydantic import ValidationError
 
 from hwkd.core.errors import ConfigError, RunFolderError
@@ -23,8 +24,9 @@ from hwkd.cost.graph import build_graph
 from hwkd.deploy.to_int8 import quantise_int8
 from hwkd.deploy.to_onnx import export_onnx
 from hwkd.distill.attribution import Gain
+from hwkd.distill.defaults import default_method
 from hwkd.distill.pairing import hardware_importance
-from hwkd.distill.spec import WeightedMethod, method_from_table, parse_method, parse_methods
+from hwkd.distill.spec import WeightedMethod, method_from_table, parse_methods
 from hwkd.engine.config import SearchConfig
 from hwkd.engine.context import accelerator_device, load_data, resolve_config, screen_of
 from hwkd.engine.distil_data import TransferSet, read_unlabelled, transfer_set
@@ -42,8 +44,6 @@ from hwkd.train.teacher_trained import TeacherTraining
 
 __all__ = ["DistilReport", "DistilRequest", "run_distillation"]
 
-# The scale-free term of the search's defaults; see docs/methods.md.
-_DEFAULT_METHOD, _DEFAULT_METHOD_TWO_CLASSES = "lskd", "kd:temperature=2"
 _CALIBRATION_SAMPLES = 256
 
 
@@ -125,12 +125,12 @@ def run_distillation(request: DistilRequest, *, progress: Progress = silent) -> 
         raise ConfigError(f"--out {request.out}: is in use; give a new or an empty folder")
     given = _methods(request)
     resolved = _resolve(request, progress)
-    two_classes = resolved.data.num_outputs == 2
-    default = _DEFAULT_METHOD_TWO_CLASSES if two_classes else _DEFAULT_METHOD
-    methods = given or (parse_method(default),)
     transfer = _transfer(request, resolved.data)
     settings = _settings(request, resolved)
-    teacher = _teacher(request, resolved, methods, settings, progress)
+    teacher = None
+    if not given or any(entry.method.uses_teacher for entry in given):
+        teacher = _teacher(request, resolved, settings, progress)
+    methods = given or (_default(teacher, resolved.data, progress),)
     outcome = distil_student(
         resolved.layers, transfer, teacher, methods, settings, progress=progress
     )
@@ -270,12 +270,9 @@ def _importance(resolved: _Resolved) -> tuple[float, ...]:
 def _teacher(
     request: DistilRequest,
     resolved: _Resolved,
-    methods: tuple[WeightedMethod, ...],
     settings: DistilSettings,
     progress: Progress,
-) -> Teacher | None:
-    if not any(entry.method.uses_teacher for entry in methods):
-        return None
+) -> Teacher:
     wanted = resolved.config.teacher
     weights = request.teacher_weights or (Path(wanted.weights) if wanted.weights else None)
     teacher = open_teacher(
@@ -291,6 +288,13 @@ def _teacher(
         teacher, resolved.data, validation_logits=np.asarray(logits, dtype=np.float32)
     )
     return teacher
+
+
+def _default(teacher: Teacher | None, data: TaskData, progress: Progress) -> WeightedMethod:
+    assert teacher is not None
+    logits = cached_logits(teacher, data, split="train", progress=progress)
+    method = default_method(torch.from_numpy(np.array(logits)))
+    return WeightedMethod(method=method, weight=method.usual_weight)
 
 
 def _report(

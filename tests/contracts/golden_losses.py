@@ -84,7 +84,7 @@ def _fitnet(i: Inputs, h: Options, _: Outputs) -> tuple[Tensor, dict[str, Tensor
     features = i["fs"]
     if "w" not in i:
         return hint_loss(features, i["ft"]), {}
-    adapted = functional.conv2d(features, i["w"], i.get("b"))
+    adapted = _regress(features, i["ft"], i["w"], i.get("b"))
     if "bn_weight" in i:
         adapted = functional.batch_norm(
             adapted, None, None, i["bn_weight"], i["bn_bias"], training=True, eps=1e-5
@@ -92,6 +92,15 @@ def _fitnet(i: Inputs, h: Options, _: Outputs) -> tuple[Tensor, dict[str, Tensor
     if h.get("use_relu", True):
         adapted = adapted.relu()
     return hint_loss(adapted, i["ft"]), {"adapted": adapted}
+
+
+def _regress(features: Tensor, target: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Convolve as RepDistiller's regressor does: by stride, transposed, or without padding."""
+    if features.shape[2] == 2 * target.shape[2]:
+        return functional.conv2d(features, weight, bias, stride=2, padding=1)
+    if 2 * features.shape[2] == target.shape[2]:
+        return functional.conv_transpose2d(features, weight, bias, stride=2, padding=1)
+    return functional.conv2d(features, weight, bias)
 
 
 def _at(i: Inputs, h: Options, _: Outputs) -> tuple[Tensor, dict[str, Tensor]]:
@@ -269,9 +278,19 @@ def _ofa(i: Inputs, h: Options, _: Outputs) -> tuple[Tensor, dict[str, Tensor]]:
 
 
 def _gkd(i: Inputs, h: Options, _: Outputs) -> tuple[Tensor, dict[str, Tensor]]:
-    return jensen_shannon_loss(
-        i["s"], i["t"], beta=h["beta"], temperature=h["temperature"], labels=i.get("labels")
-    ), {}
+    labels = i.get("labels")
+    mean = jensen_shannon_loss(
+        i["s"], i["t"], beta=h["beta"], temperature=h["temperature"], labels=labels
+    )
+    positions = i["s"].shape[:-1].numel() if labels is None else int((labels != -100).sum())
+    # Ours is the mean over positions; the reference also knows the sum, the mean over every element
+    # and, without labels, the sum over positions divided by the batch alone.
+    factors = {
+        "sum": float(positions),
+        "mean": 1 / i["s"].shape[-1],
+        "batchmean": positions / len(i["s"]) if labels is None else 1.0,
+    }
+    return mean * factors[h.get("reduction", "batchmean")], {}
 
 
 def _mft(i: Inputs, h: Options, _: Outputs) -> tuple[Tensor, dict[str, Tensor]]:

@@ -104,6 +104,18 @@ def test_maps_of_any_shape(name: str, maps: Any, teacher_maps: Any) -> None:
 
 
 @every_method
+def test_maps_of_one_position_work_or_are_refused(name: str) -> None:
+    method, student = small(METHODS.get(name)), fake_network(1, maps=((4,), (6, 1), (8, 1, 1)))
+    teacher = _teacher(maps=((8, 1, 1), (6, 1), (12,)))
+    if method.needs_positions:
+        with pytest.raises(ConfigError, match=f"method {name}: layer pair 1 has one position"):
+            refuse_impossible(method, run_shapes(student, teacher, fake_batch()))
+        return
+    _assert_sound(_evaluate(method, student, teacher), student, teacher)
+    assert _gradient_size(student) > 1e-6
+
+
+@every_method
 def test_batch_of_one_works_or_is_refused(name: str) -> None:
     method = small(METHODS.get(name))
     student, teacher = fake_network(1, batch=1), _teacher(batch=1)

@@ -359,3 +359,15 @@ def test_any_torch_teacher_is_tapped_where_its_stages_are_found() -> None:
     source = LiveSource(teacher, discover_places(teacher, data.views[0][:2]), needs)
     result = _train(_criterion(["at", "pkt"], student, source, data), student, data)
     assert set(result.epochs[0].grad_norms) == {"at.1", "at.2", "pkt.1"}
+
+
+def test_pairs_of_one_position_are_left_out_and_refused_when_asked_for() -> None:
+    layers = _layers((1, 2, 2))
+    student, data = build_module(layers, seed=0), _data((1, 2, 2))
+    source = _live(_teacher((1, 2, 2)), [parse_method("at")])
+    criterion = _criterion(["at"], student, source, data)
+    assert [(p.student, p.teacher) for p in criterion.pairs["at"]] == [(1, 1)]
+    with pytest.raises(ConfigError, match="layer pair 1 has one position, which leaves nothing"):
+        _criterion(["at:pairs=2:2"], student, source, data)
+    with pytest.raises(ConfigError, match="form=attention has no gradient"):
+        _criterion(["ft:form=attention,pairs=2:2"], student, source, data)

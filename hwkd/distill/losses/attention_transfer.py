@@ -62,6 +62,7 @@ class AttentionTransfer(PairMethod):
         "MNIST-1D, 3 seeds, weight untuned: 12 to 43 points below CE at 250 to 1238 parameters"
     )
     needs = frozenset({Signal.FEATURES})
+    needs_positions = True
     float32_only = True
     usual_weight = 1000.0
 

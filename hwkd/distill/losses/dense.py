@@ -74,6 +74,7 @@ class ChannelWise(AdaptedPairMethod):
     formula = "T² / (B C) Σ KL(softmax_HW(f_t / T) ‖ softmax_HW(f_s / T))"
     paper = "Shu et al. 2021, arXiv:2011.13256"
     needs = frozenset({Signal.FEATURES})
+    needs_positions = True
     float32_only = True
 
     def compare(self, student: Tensor, teacher: Tensor, pair: int, pairs: int) -> Tensor:

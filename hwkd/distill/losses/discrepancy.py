@@ -93,6 +93,7 @@ class NeuronSelectivity(PairMethod):
     formula = "mean k(t, t) + mean k(s, s) − 2 mean k(s, t), k(x, y) = (x·y)² of unit channel maps"
     paper = "Huang and Wang 2017, arXiv:1707.01219"
     needs = frozenset({Signal.FEATURES})
+    needs_positions = True
     float32_only = True
     usual_weight = 50.0
 
@@ -113,6 +114,7 @@ class GaussianDiscrepancy(PairMethod):
     formula = "mean k(t, t) + mean k(s, s) − 2 mean k(s, t), k = exp(−‖x − y‖² / 2σ²)"
     paper = "Huang and Wang 2017, arXiv:1707.01219"
     needs = frozenset({Signal.FEATURES})
+    needs_positions = True
     float32_only = True
     usual_weight = 50.0
 

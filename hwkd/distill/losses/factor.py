@@ -10,6 +10,7 @@ from hwkd.core.catalog import METHODS
 from hwkd.core.signals import Batch, Signal, Views
 from hwkd.distill.kernels import as_maps, at_least_float32, flat, pool_to_common_size, unit
 from hwkd.distill.method import RunShapes, TrainedMethod, option, pair_term
+from hwkd.distill.pairing import single_positions
 
 __all__ = ["FactorTransfer", "attention_factor", "factor_loss"]
 
@@ -59,6 +60,12 @@ class FactorTransfer(TrainedMethod):
     is_zero_at_teacher = False
     usual_weight = 200.0
     auxiliary_terms = ("ft_paraphraser",)
+
+    def refusal(self, shapes: RunShapes) -> str | None:
+        """Refuse single positions for the attention form, which normalises over them."""
+        if self.form == "attention" and single_positions(shapes.student, shapes.teacher):
+            return "form=attention has no gradient for maps of one position; choose other pairs"
+        return None
 
     def build(self, shapes: RunShapes) -> nn.Module:
         """Return the loss, with its paraphrasers and translators."""

@@ -119,6 +119,7 @@ class ChannelCorrelation(AdaptedPairMethod):
     formula = "mean (cos of channels of the student − of the teacher)²"
     paper = "Liu et al. 2021, ICCV"
     needs = frozenset({Signal.FEATURES})
+    needs_positions = True
     float32_only = True
     usual_weight = 2.5
 

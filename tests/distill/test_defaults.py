@@ -1,0 +1,38 @@
+"""The distillation that is used when the user names none."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from hwkd.distill.defaults import default_method, mean_entropy_ratio, temperature_for_entropy
+from hwkd.distill.losses.lskd import StandardisedTargets
+from hwkd.distill.losses.soft_targets import SoftTargets
+
+
+def test_three_classes_get_the_scale_free_term() -> None:
+    assert default_method(torch.randn(50, 3)) == StandardisedTargets(temperature=2.0)
+
+
+def test_two_classes_get_soft_targets_at_the_teachers_temperature() -> None:
+    generator = torch.Generator().manual_seed(0)
+    sharp = 12 * torch.randn(200, 2, generator=generator)
+    method = default_method(sharp)
+    assert isinstance(method, SoftTargets)
+    assert method.temperature > 2
+
+
+@pytest.mark.parametrize("scale", [5.0, 10.0])
+def test_temperature_gives_the_teacher_the_entropy_asked_for(scale: float) -> None:
+    logits = scale * torch.randn(200, 10, generator=torch.Generator().manual_seed(0))
+    temperature = temperature_for_entropy(logits, ratio=0.4)
+    assert mean_entropy_ratio(logits, temperature) == pytest.approx(0.4, abs=0.01)
+
+
+def test_soft_teacher_is_not_sharpened_and_temperature_is_bounded() -> None:
+    assert temperature_for_entropy(torch.zeros(10, 4)) == 1.0
+    assert temperature_for_entropy(1e6 * torch.eye(4)) == 20.0
+
+
+def test_equal_logits_have_the_largest_entropy() -> None:
+    assert mean_entropy_ratio(torch.zeros(10, 4), 1.0) == pytest.approx(1.0)
