@@ -28,7 +28,7 @@ def distill(
         typer.Option(help="kd:temperature=4,weight=0.9; repeat to combine. See hwkd methods list."),
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(help="TOML file with [[distill]] tables instead of --method.")
+        Path | None, typer.Option(help="TOML file with distill tables, instead of --method.")
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data.")] = None,
     task: Annotated[str, typer.Option(help="For a spec.json: what is learned.")] = "image",
