@@ -164,7 +164,7 @@ class ObjectiveRecord(_Frozen):
 
 
 class EpochRecord(_Frozen):
-    """Means over one epoch of brief training; loss terms by name, unweighted."""
+    """Means over one epoch of training; loss terms by name, with the weights that they had."""
 
     epoch: int
     learning_rate: float
