@@ -43,7 +43,7 @@ class ModuleTeacher:
         """Return outputs before softmax, shape [n, num_outputs]."""
         parts = [np.empty((0, self.num_outputs), dtype=np.float32)]
         for start in range(0, len(inputs), _BATCH):
-            # A copy: torch warns about memory maps that it may not write and refuses mirrored views.
+            # A copy: torch warns about read-only memory maps and refuses mirrored views.
             batch = torch.from_numpy(inputs[start : start + _BATCH].copy()).to(self.device)
             outputs = self._run(batch)
             parts.append(
