@@ -32,6 +32,7 @@ class NetworkBuilder:
         self.constants: list[onnx.TensorProto] = []
         self.shapes: dict[str, tuple[int, ...]] = {"input": (1, *input_shape)}
         self.last = "input"
+        self.almost_constant: list[str] = []  # tensors that calibration saw hardly move
 
     def constant(self, values: np.ndarray) -> str:
         """Add a constant and return its name."""
@@ -246,7 +247,18 @@ def quantise(network: NetworkBuilder, folder: Path, name: str, *, per_channel: b
         op_types_to_quantize=sorted({node.op_type for node in network.nodes}),
         extra_options={"ForceQuantizeNoInputCheck": True},
     )
+    _shrink_scales(int8_path, network.almost_constant)
     return int8_path
+
+
+def _shrink_scales(path: Path, tensors: list[str]) -> None:
+    """Give tensors the scale of a range of about 1e-9."""
+    model = onnx.load(path)
+    for item in model.graph.initializer:
+        if item.name in {f"{name}_scale" for name in tensors}:
+            tiny = np.array(1e-9 / 255, dtype=np.float32)
+            item.CopyFrom(numpy_helper.from_array(tiny, item.name))
+    onnx.save(model, path)
 
 
 def resnet8() -> NetworkBuilder:

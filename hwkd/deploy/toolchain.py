@@ -142,7 +142,7 @@ _CORES = (
     Core(
         name="cortex-m55",
         flags=("-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=hard"),
-        instruction_set="dsp",
+        instruction_set="helium",
         rounding="float",
         machine="mps3-an547",
         emulated_cpu="Cortex-M55",

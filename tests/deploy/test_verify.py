@@ -29,7 +29,7 @@ def target(core, *, flash_bytes=512 * 1024, ram_bytes=128 * 1024):
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
-    names = ("squeeze_excite", "linear_attention", "depthwise_shapes")
+    names = ("squeeze_excite", "linear_attention", "depthwise_shapes", "almost_constant")
     return {name: quantise(OP_NETWORKS[name](), folder, name) for name in names}
 
 
@@ -40,6 +40,8 @@ def models(tmp_path_factory):
         *((core, "squeeze_excite") for core in sorted(CORES)),
         ("cortex-m0plus", "depthwise_shapes"),
         ("cortex-m4", "depthwise_shapes"),
+        ("cortex-m4", "almost_constant"),
+        ("cortex-m55", "almost_constant"),
     ],
 )
 def test_every_core_equals_the_host_and_onnx_runtime(core, name, models):

@@ -32,11 +32,14 @@ class Constants:
         self.definitions: list[str] = []
         self.size_bytes = 0
 
-    def int8(self, name: str, values: np.ndarray[Any, np.dtype[np.int8]]) -> str:
-        """Define an aligned int8 array and return its name."""
+    def int8(
+        self, name: str, values: np.ndarray[Any, np.dtype[np.int8]], *, slack_bytes: int = 0
+    ) -> str:
+        """Define an aligned int8 array, longer by `slack_bytes` zeros, and return its name."""
+        size = values.size + slack_bytes
         lines = _lines((str(int(value)) for value in values.reshape(-1)), _INT8_PER_LINE)
-        self._array("int8_t", f"HWKD_ALIGNED {name}", values.size, lines)
-        self.size_bytes += -(-values.size // _ALIGNMENT_BYTES) * _ALIGNMENT_BYTES
+        self._array("int8_t", f"HWKD_ALIGNED {name}", size, lines)
+        self.size_bytes += -(-size // _ALIGNMENT_BYTES) * _ALIGNMENT_BYTES
         return name
 
     def int32(self, name: str, values: np.ndarray[Any, np.dtype[Any]]) -> str:

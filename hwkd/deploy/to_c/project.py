@@ -21,7 +21,7 @@ from hwkd.deploy.to_c.steps import Step
 
 __all__ = ["Project", "Sample", "project_files", "tensor_layout"]
 
-_HEADERS = ("hwkd_kernels.h", "hwkd_requantise.h", "hwkd_dsp.h", "hwkd_dense.h")
+_HEADERS = ("hwkd_kernels.h", "hwkd_requantise.h", "hwkd_dsp.h", "hwkd_helium.h", "hwkd_dense.h")
 _BYTES_PER_LINE = 24
 
 

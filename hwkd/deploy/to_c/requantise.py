@@ -42,10 +42,8 @@ def channel_fields(scale: np.float32, rounding: Rounding, *, largest: int) -> st
         largest: bound on the accumulator's magnitude.
 
     Raises:
-        ExportError: if the scaled accumulator would leave 32 bits.
+        ExportError: if fixed-point rounding would leave 32 bits.
     """
-    if largest * float(scale) > _INT32_MAX / 2:
-        raise ExportError(f"scale {scale} times accumulator {largest} leaves 32 bits; requantise")
     if rounding == "float":
         return float_literal(scale)
     multiplier, exponent = q31_multiplier(float(scale))
@@ -55,7 +53,10 @@ def channel_fields(scale: np.float32, rounding: Rounding, *, largest: int) -> st
     if right >= _Q31:  # below half a step whatever the accumulator: the result is zero
         multiplier, left, right = 0, 0, _Q31 - 1
     if (largest << left) > _INT32_MAX:
-        raise ExportError(f"scale {scale} times accumulator {largest} leaves 32 bits; requantise")
+        raise ExportError(
+            f"scale {scale} times accumulator {largest} leaves 32 bits: a tensor is almost "
+            "constant; use rounding `float`, or calibrate with other samples"
+        )
     return f"{multiplier}, {left}, {right}"
 
 

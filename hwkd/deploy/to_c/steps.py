@@ -46,6 +46,9 @@ KERNELS: tuple[Kernels, ...] = ("hwkd", "cmsis-nn")
 _INT16_BYTES = 2
 _PIXELS_AT_ONCE = {"portable": 2, "dsp": 4}
 _OFFSET_BYTES = 4
+_VECTOR_BYTES = 16
+# Helium reads weights 32 bytes at a time; a channel pair is a multiple of 8 bytes long.
+_WEIGHT_SLACK_BYTES = 24
 # sizeof(hwkd_channel)
 _CHANNEL_BYTES: dict[Rounding, int] = {"float": 8, "q31": 12, "tflite": 12}
 _COPY_LOOPS = 5
@@ -242,7 +245,9 @@ class _Builder:
         inputs = rows.shape[1]
         depth = inputs + -inputs % 4
         layer = struct(
-            weights=self._constants.int8(self._symbol("weights"), packed_dense(rows)),
+            weights=self._constants.int8(
+                self._symbol("weights"), packed_dense(rows), slack_bytes=_WEIGHT_SLACK_BYTES
+            ),
             channels=self._channels(op, inputs),
             **geometry,
             depth=depth,
@@ -260,7 +265,10 @@ class _Builder:
             kernel = "fully_connected"
         lanes = 4 if pixels > 2 else 1
         self._scratch["dsp"] = _INT16_BYTES * depth * (1 if kernel == "fully_connected" else lanes)
+        vector_depth = depth + -depth % _VECTOR_BYTES
+        self._scratch["helium"] = vector_depth * (1 if kernel == "fully_connected" else 4)
         if kernel == "conv":
+            self._scratch["helium"] += depth
             self._scratch["dsp"] = _INT16_BYTES * depth * _PIXELS_AT_ONCE["dsp"] + depth
             self._scratch["portable"] = depth * _PIXELS_AT_ONCE["portable"]
         self._call(f"hwkd_{kernel}", kernel, f"&{name}, {self._operand(0)}, {{out}}, {{scratch}}")
@@ -297,6 +305,7 @@ class _Builder:
         tables = 2 * _OFFSET_BYTES * op.kernel[0] * op.kernel[1]
         padding = op.groups + -op.groups % 4
         self._scratch["portable"] = tables + padding
+        self._scratch["helium"] = tables + padding
         self._scratch["dsp"] = tables + padding + _INT16_BYTES * len(weights)
         arguments = f"&{name}, {self._operand(0)}, {{out}}, {{scratch}}"
         self._call("hwkd_depthwise", "depthwise", arguments)

@@ -166,11 +166,25 @@ def inverted_bottleneck() -> NetworkBuilder:
     return net
 
 
+def almost_constant() -> NetworkBuilder:
+    """Calibration saw hardly any activity: scaled accumulators leave 32 bits and must saturate."""
+    net = NetworkBuilder((3, 6, 6))
+    entry = net.conv(8, (3, 3))
+    left = net.conv(8, (1, 1), relu="")
+    right = net.conv(8, (3, 3), groups=8, relu="", source=entry)
+    net.almost_constant += [left, right]
+    # Operators without bias follow, whose units the changed scales would change.
+    net.add(left, right)
+    net.add(net.last, entry)
+    net.classifier(3)
+    return net
+
+
 OP_NETWORKS: dict[str, Callable[[], NetworkBuilder]] = {
     build.__name__: build
     for build in (
         odd_convolutions, depthwise_shapes, grouped_convolutions, one_dimensional, residual,
         squeeze_excite, activations, pooling, flatten_before_linear, branches, softmax_output,
-        linear_attention, image_output, inverted_bottleneck,
+        linear_attention, image_output, inverted_bottleneck, almost_constant,
     )
 }  # fmt: skip

@@ -45,7 +45,7 @@ def test_single_rounding_is_the_nearest_integer(scale, accumulator):
 
 def test_scale_that_overflows_is_refused():
     with pytest.raises(ExportError, match="leaves 32 bits"):
-        channel_fields(np.float32(3000.0), "float", largest=2**24)
+        channel_fields(np.float32(3000.0), "q31", largest=2**24)
 
 
 def tensor(name, scale, zero_point):

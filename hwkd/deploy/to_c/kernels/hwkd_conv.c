@@ -35,7 +35,27 @@ static void gather(const hwkd_conv *layer, const int8_t *in, int32_t out_y, int3
     }
 }
 
-#if HWKD_DSP
+#if HWKD_HELIUM
+
+void hwkd_run_conv(const hwkd_conv *layer, const int8_t *in, int8_t *out, void *scratch)
+{
+    const int32_t total = layer->out_height * layer->out_width, depth = hwkd_vector_depth(layer);
+    const int32_t inputs = layer->kernel_height * layer->kernel_width * layer->in_channels;
+    int8_t *pixels = scratch, *bytes = pixels + 4 * depth;
+    int32_t y = 0, x = 0;
+    for (int32_t left = total; left > 0; left -= 4, out += 4 * layer->out_channels) {
+        const int32_t count = left < 4 ? left : 4;
+        for (int32_t lane = 0; lane < count; lane++) {
+            gather(layer, in, y, x, bytes);
+            hwkd_reorder(bytes, inputs, pixels + lane * depth);
+            if (++x == layer->out_width)
+                x = 0, y++;
+        }
+        hwkd_dense_4(layer, pixels, out, count);
+    }
+}
+
+#elif HWKD_DSP
 
 static uint32_t *fill(uint32_t pair, int32_t bytes, uint32_t *to, int32_t step)
 {

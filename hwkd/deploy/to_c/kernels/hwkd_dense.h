@@ -4,13 +4,17 @@
 
 #include "hwkd_kernels.h"
 
-#if HWKD_DSP
+#if HWKD_HELIUM
+
+#include "hwkd_helium.h"
+
+#elif HWKD_DSP
 
 #include "hwkd_dsp.h"
 
-/* Four pixels, interleaved words of two int16, to four output pixels `out_step` bytes apart.
- * Only the first `count` outputs are written. */
-static inline void hwkd_dense_4(const hwkd_conv *layer, const uint32_t *pixels, int8_t *out, int32_t count)
+/* Four pixels, interleaved words of two int16, to four output pixels. Only the first `count` are
+ * written. The dot product needs the register that -fno-omit-frame-pointer would take. */
+__attribute__((noinline, optimize("omit-frame-pointer"))) static void hwkd_dense_4(const hwkd_conv *layer, const uint32_t *pixels, int8_t *out, int32_t count)
 {
     const int8_t *weights = layer->weights;
     const hwkd_channel *channel = layer->channels;

@@ -7,7 +7,9 @@
  */
 #include "hwkd_kernels.h"
 
-#if HWKD_DSP
+#if HWKD_HELIUM
+#include "hwkd_helium.h"
+#elif HWKD_DSP
 #include "hwkd_dsp.h"
 #endif
 
@@ -58,7 +60,24 @@ static const int32_t *window_offsets(const hwkd_grouped_conv *layer, const works
     return work->edge;
 }
 
-#if HWKD_DSP
+#if HWKD_HELIUM
+
+static void output_pixel(const hwkd_grouped_conv *layer, const workspace *work, const int8_t *pixel,
+                         const int32_t *offsets, int8_t *out)
+{
+    const hwkd_channel *channel = layer->channels;
+    const int8_t *weights = layer->weights;
+    const int32_t taps = work->taps;
+    for (int32_t left = layer->in_channels; left > 0; left -= 4, channel += 4, pixel += 4, out += 4) {
+        const int32_t lanes = left < 4 ? left : 4;
+        int32x4_t sums = hwkd_biases(channel, lanes);
+        for (int32_t tap = 0; tap < taps; tap++, weights += 4)
+            sums = vaddq_s32(sums, vmulq_s32(vldrbq_s32(pixel + offsets[tap]), vldrbq_s32(weights)));
+        hwkd_store_channels(sums, channel, layer->out_zero, lanes, out);
+    }
+}
+
+#elif HWKD_DSP
 
 /* One tap of four channels. */
 #define HWKD_TAP(offset)                      \

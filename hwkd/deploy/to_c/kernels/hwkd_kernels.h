@@ -23,10 +23,16 @@ extern "C" {
 
 /* Instruction set that the kernels are compiled for. */
 #if defined(HWKD_PORTABLE)
+#define HWKD_HELIUM 0
+#define HWKD_DSP 0
+#elif defined(__ARM_FEATURE_MVE) && defined(__GNUC__)
+#define HWKD_HELIUM 1
 #define HWKD_DSP 0
 #elif defined(__ARM_FEATURE_DSP) && defined(__thumb2__) && defined(__GNUC__) && defined(__OPTIMIZE__)
+#define HWKD_HELIUM 0
 #define HWKD_DSP 1
 #else
+#define HWKD_HELIUM 0
 #define HWKD_DSP 0
 #endif
 

@@ -5,7 +5,24 @@
  */
 #include "hwkd_dense.h"
 
-#if HWKD_DSP
+#if HWKD_HELIUM
+
+void hwkd_run_pointwise(const hwkd_conv *layer, const int8_t *in, int8_t *out, void *scratch)
+{
+    const int32_t in_step = layer->in_channels, out_step = layer->out_channels, depth = hwkd_vector_depth(layer);
+    int8_t *pixels = scratch;
+    for (int32_t left = layer->out_height * layer->out_width; left > 0; left -= 4, out += 4 * out_step) {
+        const int32_t count = left < 4 ? left : 4;
+        for (int32_t lane = 0; lane < count; lane++, in += in_step)
+            hwkd_reorder(in, in_step, pixels + lane * depth);
+        if (count == 1)
+            hwkd_dense_1(layer, pixels, out);
+        else
+            hwkd_dense_4(layer, pixels, out, count);
+    }
+}
+
+#elif HWKD_DSP
 
 void hwkd_run_pointwise(const hwkd_conv *layer, const int8_t *in, int8_t *out, void *scratch)
 {

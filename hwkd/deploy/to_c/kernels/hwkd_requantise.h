@@ -125,7 +125,12 @@ static inline int32_t hwkd_scaled(int32_t accumulator, const hwkd_channel *chann
 
 static inline int8_t hwkd_requantise(int32_t accumulator, const hwkd_channel *channel, int32_t out_zero)
 {
+#if defined(__ARM_FEATURE_DSP) && defined(__GNUC__)
+    /* The float conversion may have saturated at 2^31. */
+    return hwkd_saturate(__qadd(hwkd_scaled(accumulator, channel), out_zero));
+#else
     return hwkd_saturate(hwkd_scaled(accumulator, channel) + out_zero);
+#endif
 }
 
 #endif
