@@ -29,6 +29,7 @@ from hwkd.report.document import Report
 from hwkd.report.model_card import model_card
 from hwkd.report.summary import summary_json
 from hwkd.report.write import write_report_files
+from hwkd.tasks.base import Layout
 
 __all__ = ["SearchOutcome", "resume", "search"]
 
@@ -85,6 +86,7 @@ def search(
     task: str = "image",
     data: str | Path | None = None,
     input_size: str | None = None,
+    layout: Layout = "auto",
     teacher: str | None = None,
     teacher_weights: str | Path | None = None,
     teacher_time: str | None = None,
@@ -118,11 +120,41 @@ def search(
 ) -> SearchOutcome:
     """Find, distil and export the best small network for a device.
 
-    The options are those of `hwkd search`, which explains each in `--help`.
-
     Args:
         device: catalogue name or path of a TOML file.
+        runtime: runtime on the device; None is its default.
+        clock: as "216MHz"; None is the device's.
+        task: registered name.
+        data: folder or file; None is the data set that the task ships.
+        input_size: "HEIGHTxWIDTH" that images are resized to; None keeps theirs.
+        layout: order of the axes of an NPZ file's arrays.
+        teacher: "model.onnx" or "package.module:factory"; None trains one.
+        teacher_weights: safetensors file for a factory.
+        teacher_time: bound on training a teacher, as "5min".
         spaces: registered names or paths of Python files; None is all registered ones.
+        max_latency: hard limit, as "20ms".
+        max_ram: hard limit, as "128KiB"; None is the device's.
+        max_flash: hard limit on weights and the runtime's code; None is the device's.
+        max_weights: hard limit on weights alone, as "20kB".
+        max_energy: hard limit, as "1mJ".
+        risk: end of the 90% latency interval that must stay inside `max_latency`.
+        objective: "weighted" sum, or the "pareto" front of error, latency, RAM and flash.
+        alpha: weight of the int8 validation error.
+        beta: weight of the divergence from the teacher, per nat.
+        gamma: weight of max(0, latency / target - 1).
+        target_latency: target of the overrun; None is `max_latency`, else the device's.
+        temperature: softening of the teacher, > 0.
+        distill_weight: share of the teacher in the loss, 0 to 1.
+        brief_epochs: for each candidate; None is chosen from the size of the data.
+        full_epochs: for the best student; None is chosen from the size of the data.
+        controls: seeds over which the best student is trained with and without the teacher.
+        final: train the best student in full and test it.
+        trials: candidates to sample, rejected ones included.
+        timeout: bound on the whole call, as "10min".
+        trial_timeout: a candidate that trains longer is recorded as failed.
+        workers: processes; None is one per core.
+        accelerator: where networks are trained.
+        seed: with one worker, the same seed gives the same trials.
         out: run folder to create; None is `runs/DEVICE-DATE-TIME`.
         listener: hears how it goes; None is silence.
         command: recorded as the way to repeat the search.
@@ -137,6 +169,7 @@ def search(
         "task": task,
         "data": str(Path(data).resolve()) if data else None,
         "input_size": _size(input_size),
+        "layout": layout,
         "spaces": _spaces(spaces),
         "trials": trials,
         "timeout_s": _duration(timeout, "--timeout"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from hwkd.cli import search_options as opt
-from hwkd.core.errors import ConfigError
+from hwkd.core.errors import ConfigError, StoppedByUserError
 
 if TYPE_CHECKING:
     from hwkd.api import SearchOutcome
@@ -26,6 +26,7 @@ def search(
     task: opt.TaskName = "image",
     data: opt.DataPath = None,
     input_size: opt.InputSize = None,
+    layout: opt.LayoutOption = "auto",
     teacher: opt.TeacherSource = None,
     teacher_weights: opt.TeacherWeights = None,
     teacher_time: opt.TeacherTime = None,
@@ -74,56 +75,62 @@ def search(
     from hwkd import api
     from hwkd.cli.search_display import search_display
 
-    if resume is not None:
-        _refuse_what_a_run_fixes(context)
-        with search_display(quiet=as_json) as listener:
-            outcome = api.resume(
-                resume, trials=trials, timeout=timeout, workers=workers, listener=listener
+    try:
+        if resume is not None:
+            _refuse_what_a_run_fixes(context)
+            with search_display(quiet=as_json) as listener:
+                outcome = api.resume(
+                    resume, trials=trials, timeout=timeout, workers=workers, listener=listener
+                )
+        elif device is None:
+            raise ConfigError(
+                "--device is missing; give a name from `hwkd devices list` or a TOML file"
             )
-    elif device is None:
-        raise ConfigError(
-            "--device is missing; give a name from `hwkd devices list` or a TOML file"
-        )
-    else:
-        with search_display(quiet=as_json) as listener:
-            outcome = api.search(
-                device,
-                runtime=runtime,
-                clock=clock,
-                task=task,
-                data=data,
-                input_size=input_size,
-                teacher=teacher,
-                teacher_weights=teacher_weights,
-                teacher_time=teacher_time,
-                spaces=space,
-                max_latency=max_latency,
-                max_ram=max_ram,
-                max_flash=max_flash,
-                max_weights=max_weights,
-                max_energy=max_energy,
-                risk=risk,
-                objective=objective,
-                alpha=alpha,
-                beta=beta,
-                gamma=gamma,
-                target_latency=target_latency,
-                temperature=temperature,
-                distill_weight=distill_weight,
-                brief_epochs=brief_epochs,
-                full_epochs=full_epochs,
-                controls=controls,
-                final=final,
-                trials=trials or 40,
-                timeout=timeout,
-                trial_timeout=trial_timeout,
-                workers=workers,
-                accelerator=accelerator,
-                seed=seed,
-                out=out,
-                listener=listener,
-                command=["hwkd", *sys.argv[1:]],
-            )
+        else:
+            with search_display(quiet=as_json) as listener:
+                outcome = api.search(
+                    device,
+                    runtime=runtime,
+                    clock=clock,
+                    task=task,
+                    data=data,
+                    input_size=input_size,
+                    layout=layout,
+                    teacher=teacher,
+                    teacher_weights=teacher_weights,
+                    teacher_time=teacher_time,
+                    spaces=space,
+                    max_latency=max_latency,
+                    max_ram=max_ram,
+                    max_flash=max_flash,
+                    max_weights=max_weights,
+                    max_energy=max_energy,
+                    risk=risk,
+                    objective=objective,
+                    alpha=alpha,
+                    beta=beta,
+                    gamma=gamma,
+                    target_latency=target_latency,
+                    temperature=temperature,
+                    distill_weight=distill_weight,
+                    brief_epochs=brief_epochs,
+                    full_epochs=full_epochs,
+                    controls=controls,
+                    final=final,
+                    trials=trials or 40,
+                    timeout=timeout,
+                    trial_timeout=trial_timeout,
+                    workers=workers,
+                    accelerator=accelerator,
+                    seed=seed,
+                    out=out,
+                    listener=listener,
+                    command=["hwkd", *sys.argv[1:]],
+                )
+    except KeyboardInterrupt as stopped:
+        if not str(stopped):  # before there was anything to save
+            raise
+        raise StoppedByUserError(str(stopped)) from None
     _present(outcome, as_json=as_json)
 
 

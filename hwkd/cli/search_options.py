@@ -35,6 +35,13 @@ DataPath: TypeAlias = Annotated[
 InputSize: TypeAlias = Annotated[
     str | None, typer.Option(help="Resize images to HEIGHTxWIDTH, as 32x32.", rich_help_panel=_WHAT)
 ]
+LayoutOption: TypeAlias = Annotated[
+    Literal["auto", "nhw", "nhwc", "nchw", "nct", "ntc"],
+    typer.Option(
+        help="Order of the axes of an NPZ file's arrays; auto reads it from the shape.",
+        rich_help_panel=_WHAT,
+    ),
+]
 TeacherSource: TypeAlias = Annotated[
     str | None,
     typer.Option(

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from hwkd.core.errors import ConfigError
 from hwkd.core.limits import Limits, Risk
+from hwkd.tasks.base import Layout
 
 __all__ = ["LimitsConfig", "ObjectiveConfig", "SearchConfig", "TeacherConfig", "TrainingConfig"]
 
@@ -108,6 +109,7 @@ class SearchConfig(_Frozen):
         task: registered task name.
         data: path of the user's data; None is the data set that the task ships.
         input_size: (height, width) that images are resized to; None keeps theirs.
+        layout: order of the axes of an NPZ file's arrays; "auto" reads it from the shape.
         spaces: registered names or paths of the user's files.
         trials: candidates to sample, rejected ones included.
         timeout_s: the search phase stops asking for candidates after this long.
@@ -123,6 +125,7 @@ class SearchConfig(_Frozen):
     task: str = "image"
     data: str | None = None
     input_size: tuple[int, int] | None = None
+    layout: Layout = "auto"
     spaces: tuple[str, ...] = ("depthwise", "linear_attention", "narrow_deep")
     trials: int = Field(default=40, ge=1)
     timeout_s: float | None = Field(default=None, gt=0)

@@ -149,7 +149,11 @@ def load_data(config: SearchConfig, *, progress: Progress = silent) -> tuple[Tas
     task: Task = catalog.TASKS.get(config.task)
     source = Path(config.data) if config.data is not None else None
     data = task.data(
-        source, split_seed=config.seed, input_size=config.input_size, progress=progress
+        source,
+        split_seed=config.seed,
+        input_size=config.input_size,
+        layout=config.layout,
+        progress=progress,
     )
     return task, data
 

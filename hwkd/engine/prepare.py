@@ -31,9 +31,8 @@ from hwkd.engine.store import RunStore
 from hwkd.tasks.base import Task, TaskData
 from hwkd.train.logit_cache import cached_logits
 from hwkd.train.teacher import Teacher, TeacherKind, accuracy_ratio, require_knowledge
-from hwkd.train.teacher_module import load_factory_teacher
-from hwkd.train.teacher_onnx import load_onnx_teacher
-from hwkd.train.teacher_trained import TeacherTraining, train_or_load_teacher
+from hwkd.train.teacher_open import open_teacher
+from hwkd.train.teacher_trained import TeacherTraining
 
 __all__ = [
     "PREPARED_FILE",
@@ -206,23 +205,14 @@ def load_context(store: RunStore) -> SearchContext:
 
 
 def _load_teacher(prepared: Prepared, progress: Progress) -> Teacher:
-    wanted, data = prepared.config.teacher, prepared.data
-    device = accelerator_device(prepared.accelerator)
-    if wanted.source is None:
-        training = TeacherTraining(seed=prepared.config.seed, time_budget_s=wanted.time_budget_s)
-        return train_or_load_teacher(data, training, device=device, progress=progress)
-    if wanted.source.endswith(".onnx"):
-        return load_onnx_teacher(
-            Path(wanted.source),
-            input_shape=data.input_shape,
-            num_outputs=data.num_outputs,
-            accelerator=prepared.accelerator,
-        )
-    return load_factory_teacher(
+    wanted = prepared.config.teacher
+    return open_teacher(
         wanted.source,
+        prepared.data,
         weights=Path(wanted.weights) if wanted.weights else None,
-        num_outputs=data.num_outputs,
-        device=device,
+        training=TeacherTraining(seed=prepared.config.seed, time_budget_s=wanted.time_budget_s),
+        device=accelerator_device(prepared.accelerator),
+        progress=progress,
     )
 
 
