@@ -1,0 +1,312 @@
+"""What README and docs say is true: their commands run, their files exist, no command is missing.
+
+Rules for the pages:
+- a block marked `sh` or `console` holds one command per line. Each runs in a folder of its own that
+  holds what the pages mention (`workplace`); what a line is about to create is removed there first;
+- a line of `hwkd search` runs until the first candidate would start: options, data, limits,
+  feasibility and teacher are checked. One whole search makes the folder, `--resume` lines go on
+  with a copy of it, and the programs below search to the end;
+- `hwkd distill` runs one epoch and seed; `hwkd verify` compares 16 inputs if there is an emulator;
+- a block marked `python` that imports hwkd runs as it is, with few candidates trained briefly; the
+  one that registers a search space is `my_space.py`; other blocks are fragments;
+- `make TARGET` is looked up in the Makefile; `optuna-dashboard` opens its journal, without a server.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import onnx
+import optuna
+import pytest
+import torch
+import typer
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+from safetensors.torch import save_file
+
+import hwkd
+from hwkd.cli.app import app, main
+from hwkd.core.progress import silent
+from hwkd.engine.config import SearchConfig
+from hwkd.engine.feasibility import require_feasible
+from hwkd.engine.prepare import prepare_data, prepare_teacher
+from hwkd.tasks.image import ImageTask
+
+ROOT = Path(__file__).parents[1]
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+SHORT_SEARCH = (
+    "--trials", "3", "--brief-epochs", "2", "--full-epochs", "1", "--controls", "0",
+    "--workers", "1", "--teacher-time", "2s",
+)  # fmt: skip
+SHORT_CALL: dict[str, Any] = {
+    "trials": 2, "brief_epochs": 1, "full_epochs": 1, "controls": 0, "workers": 1,
+    "teacher_time": "2s",
+}  # fmt: skip
+EMULATION = ("qemu-system-arm", "arm-none-eabi-gcc")
+SHORTENED = {"distill": ("--epochs", "1", "--seeds", "1"), "verify": ("--inputs", "16")}
+TEACHERS = """import torch
+
+
+def digits_teacher():
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+"""
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block of a page."""
+
+    page: str
+    line: int
+    language: str
+    text: str
+
+    @property
+    def lines(self) -> list[str]:
+        return [line for line in self.text.splitlines() if line and not line.startswith("#")]
+
+
+def _blocks(page: Path) -> list[Block]:
+    found = re.finditer(r"^```(\w*)\n(.*?)^```$", page.read_text(), flags=re.M | re.S)
+    text = page.read_text()
+    return [
+        Block(
+            page=str(page.relative_to(ROOT)),
+            line=text[: match.start()].count("\n") + 1,
+            language=match.group(1),
+            text=match.group(2),
+        )
+        for match in found
+    ]
+
+
+BLOCKS = [block for page in PAGES for block in _blocks(page)]
+# Each command once, under the first page that has it.
+COMMANDS = [
+    pytest.param(line, id=f"{block.page}:{block.line}:{line[:60]}")
+    for line, block in {
+        line: block
+        for block in reversed(BLOCKS)
+        if block.language in ("sh", "console")
+        for line in block.lines
+    }.items()
+]
+SPACE_BLOCK = next(b for b in BLOCKS if b.language == "python" and "SEARCH_SPACES" in b.text)
+PROGRAMS = [b for b in BLOCKS if b.language == "python" and b.text.startswith("import hwkd\n")]
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make the folder that the pages are written for: photos, teachers, a finished run."""
+    folder = tmp_path_factory.mktemp("docs")
+    generator = np.random.default_rng(0)
+    _write_photos(folder / "photos", generator)
+    _write_windows(folder / "windows.npz", generator)
+    _write_windows_teacher(folder / "teacher.onnx")
+    (folder / "my_space.py").write_text(SPACE_BLOCK.text)
+    (folder / "my_teachers.py").write_text(TEACHERS)
+    _write_digits_teacher(folder / "digits.safetensors")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        search = ["search", "--device", "cortex-m7", "--space", "narrow_deep", *SHORT_SEARCH]
+        assert main([*search, "--out", "runs/digits"]) == 0
+        shutil.copyfile("runs/digits/best/student.onnx", "model.onnx")
+        assert main(["devices", "new", "my-board.toml"]) == 0
+    (folder / "measurements.csv").write_text("model,latency_ms\nmodel.onnx,3.5\n")
+    return folder
+
+
+@pytest.fixture
+def workplace(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "workplace"
+    shutil.copytree(template, folder)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("line", COMMANDS)
+def test_command_on_a_page_runs(
+    line: str, workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program, *arguments = shlex.split(line, comments=True)
+    if program == "make":
+        targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), flags=re.M)
+        assert set(arguments) <= set(targets)
+    elif program == "optuna-dashboard":
+        _open_dashboard_storage(Path(arguments[0]))
+    else:
+        assert program == "hwkd", f"no rule for {program}"
+        code = _run_hwkd(arguments, monkeypatch)
+        captured = capsys.readouterr()
+        assert code == 0, captured.err
+        if "--json" in arguments:
+            assert isinstance(json.loads(captured.out), dict | list)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("block", PROGRAMS, ids=lambda block: f"{block.page}:{block.line}")
+def test_program_on_a_page_runs(
+    block: Block, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search, resume = hwkd.search, hwkd.resume
+    monkeypatch.setattr(hwkd, "search", lambda *args, **kw: search(*args, **{**kw, **SHORT_CALL}))
+    monkeypatch.setattr(hwkd, "resume", lambda folder, **kw: resume(folder, **{**kw, "trials": 3}))
+    names: dict[str, Any] = {}
+    exec(compile(block.text, block.page, "exec"), names)
+    assert names["found"].pareto
+
+
+def test_every_command_is_on_a_page_and_has_help() -> None:
+    pages = "\n".join(page.read_text() for page in PAGES)
+    for words, command in _commands(app):
+        assert f"hwkd {words}" in pages, f"hwkd {words} is on no page"
+        assert (command.help or "").strip(), f"hwkd {words} has no help"
+
+
+def test_every_option_has_help() -> None:
+    for words, command in _commands(app):
+        for option in command.params:
+            assert getattr(option, "help", ""), f"hwkd {words}: {option.name} has no help"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.slow
+def test_the_run_folder_holds_the_files_that_its_page_names(workplace: Path) -> None:
+    text = (ROOT / "docs" / "run-folder.md").read_text()
+    run_files, best_files = text.split("`best/`, written after", 1)
+    for folder, part in (
+        (workplace / "runs/digits", run_files),
+        (workplace / "runs/digits/best", best_files),
+    ):
+        cells = re.findall(r"^\| (`[^|]*`) \|", part, flags=re.M)
+        names = [
+            name
+            for cell in cells
+            for name in re.findall(r"`([^`]+)`", cell)
+            if "." in name or "/" in name
+        ]
+        assert names
+        for name in names:
+            assert list(folder.glob(name.replace("N.", "[0-9]*."))), f"{folder.name} has no {name}"
+
+
+class _WouldStartTrialsError(Exception):
+    """Everything before the first candidate went well."""
+
+
+def _run_hwkd(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
+    if arguments[0] == "search" and "--resume" not in arguments:
+        monkeypatch.setattr("hwkd.api._run_search", _prepare_only)
+        with pytest.raises(_WouldStartTrialsError):
+            main([*arguments, "--teacher-time", "2s"])
+        return 0
+    if "--resume" in arguments:  # a finished run with as many trials as it has
+        return main([*arguments, "--trials", "3", "--workers", "1"])
+    if arguments[0] == "verify" and not all(map(shutil.which, EMULATION)):
+        pytest.skip(f"needs {' and '.join(EMULATION)}")
+    arguments = [*arguments, *SHORTENED.get(arguments[0], ())]
+    for created in _created(arguments):
+        shutil.rmtree(created, ignore_errors=True)
+        created.unlink(missing_ok=True)
+    return main(arguments)
+
+
+def _prepare_only(config: SearchConfig, folder: Path, **_: object) -> NoReturn:
+    prepared = prepare_data(config, progress=silent)
+    require_feasible(prepared.feasibility)
+    prepare_teacher(prepared, progress=silent)
+    raise _WouldStartTrialsError(folder)
+
+
+def _created(arguments: list[str]) -> list[Path]:
+    created = [
+        Path(after) for option, after in pairwise(arguments) if option in ("--out", "--plot")
+    ]
+    return created + ([Path(arguments[2])] if arguments[:2] == ["devices", "new"] else [])
+
+
+def _open_dashboard_storage(journal: Path) -> None:
+    storage_url = pytest.importorskip("optuna_dashboard._storage_url")
+    storage = storage_url.get_storage(str(journal))
+    (study,) = optuna.get_all_study_summaries(storage)
+    assert study.n_trials >= 3
+
+
+def _commands(program: typer.Typer) -> Iterator[tuple[str, Any]]:
+    """Yield ("devices list", command) for every command."""
+
+    def walk(command: Any, words: list[str]) -> Iterator[tuple[str, Any]]:
+        subcommands = getattr(command, "commands", None)
+        if subcommands is None:
+            yield " ".join(words), command
+            return
+        for name, subcommand in subcommands.items():
+            yield from walk(subcommand, [*words, name])
+
+    yield from walk(typer.main.get_command(program), [])
+
+
+def _write_photos(folder: Path, generator: np.random.Generator) -> None:
+    for number, name in enumerate(("cup", "key", "shoe")):
+        (folder / name).mkdir(parents=True)
+        for index in range(30):
+            pixels = generator.integers(0, 60, size=(40, 40, 3), dtype=np.uint8)
+            pixels[:, :, number] += 150
+            Image.fromarray(pixels).save(folder / name / f"{index}.png")
+
+
+def _write_windows(path: Path, generator: np.random.Generator) -> None:
+    """Write signals of three channels; the class is the channel that is raised."""
+    labels = np.arange(240) % 3
+    inputs = generator.normal(size=(240, 3, 32)).astype(np.float32)
+    inputs[np.arange(240), labels] += 2.0
+    np.savez(path, x_train=inputs, y_train=labels)
+
+
+def _write_windows_teacher(path: Path) -> None:
+    """Write a network that answers with the mean of each channel."""
+    weights = np.repeat(np.eye(3, dtype=np.float32), 32, axis=0)
+    graph = helper.make_graph(
+        [
+            helper.make_node("Flatten", ["input"], ["flat"]),
+            helper.make_node("MatMul", ["flat", "weights"], ["logits"]),
+        ],
+        "teacher",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", 3, 32])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 3])],
+        [numpy_helper.from_array(weights / 8, "weights")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(model, path)
+
+
+def _write_digits_teacher(path: Path) -> None:
+    """Fit a linear classifier to the digits in closed form (ridge regression)."""
+    train = ImageTask().data(None).train
+    inputs = train.inputs.reshape(len(train.inputs), -1).astype(np.float64)
+    gram = inputs.T @ inputs + 10.0 * np.eye(inputs.shape[1])
+    weights = np.linalg.solve(gram, inputs.T @ (np.eye(10)[train.labels] - 0.1)).T
+    state = {
+        "1.weight": 10.0 * torch.from_numpy(weights).float().contiguous(),
+        "1.bias": torch.zeros(10),
+    }
+    save_file(state, path)
