@@ -23,7 +23,7 @@ from hwkd.cli import (
     tasks,
     verify,
 )
-from hwkd.core.errors import HwkdError
+from hwkd.core.errors import HwkdError, StoppedByUserError
 
 __all__ = ["app", "main"]
 
@@ -77,14 +77,17 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         code = app(args=arguments, prog_name="hwkd", standalone_mode=False)
+    except StoppedByUserError as error:
+        sys.stderr.write(f"hwkd: interrupted; {error}\n")
+        return EXIT_INTERRUPTED
     except HwkdError as error:
         return _fail(str(error))
     except TyperException as error:
         return _fail(error.format_message())
-    except (KeyboardInterrupt, Abort) as error:
-        hint = f"; {error}" if str(error) else ""
-        sys.stderr.write(f"hwkd: interrupted{hint}\n")
-        return EXIT_INTERRUPTED
+    except (KeyboardInterrupt, Abort):
+        code = EXIT_INTERRUPTED
+    if code == EXIT_INTERRUPTED:  # typer swallows KeyboardInterrupt and returns this code
+        sys.stderr.write("hwkd: interrupted\n")
     return int(code or 0)
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "ModelFileError",
     "ProfilingError",
     "RunFolderError",
+    "StoppedByUserError",
     "TeacherError",
     "UnknownNameError",
     "first_line",
@@ -54,6 +55,10 @@ class ProfilingError(HwkdError):
 
 class RunFolderError(HwkdError):
     """A run folder is taken, unreadable, not writable or does not match the request."""
+
+
+class StoppedByUserError(HwkdError):
+    """The user stopped the work; the message says what is saved and how to go on."""
 
 
 class TeacherError(HwkdError):
