@@ -9,7 +9,7 @@ Rules for the pages:
 - `hwkd distill` runs one epoch and seed; `hwkd verify` compares 16 inputs if there is an emulator;
 - a block marked `python` that imports hwkd runs as it is, with few candidates trained briefly; the
   one that registers a search space is `my_space.py`; other blocks are fragments;
-- `make TARGET` is looked up in the Makefile; `optuna-dashboard` opens its journal, without a server.
+- `make TARGET` is looked up in the Makefile; `optuna-dashboard` opens its journal, not a server.
 """
 
 from __future__ import annotations
