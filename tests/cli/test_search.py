@@ -1,0 +1,458 @@
+"""Whole searches on a small data set: what they leave, and that nothing stops them for good."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import optuna
+import pytest
+import torch
+from tiny_search import write_npz, write_teacher
+
+import hwkd
+from hwkd.cli.app import main
+from hwkd.core.run_files import read_run_record
+from hwkd.core.trial import TrialRecord
+from hwkd.deploy.sessions import open_session, predict
+from hwkd.deploy.to_int8 import assert_int8
+from hwkd.engine import workers
+from hwkd.engine.config import SearchConfig
+from hwkd.engine.search import SilentListener
+from hwkd.engine.store import RunStore
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+TRIALS = 7
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("inputs")
+    write_npz(folder / "data.npz")
+    write_teacher(folder / "teacher.onnx")
+    return folder
+
+
+def arguments(inputs: Path, out: Path, *more: object, trials: int = TRIALS) -> list[str]:
+    given = [
+        "search", "--device", "cortex-m7", "--data", inputs / "data.npz",
+        "--teacher", inputs / "teacher.onnx", "--space", "narrow_deep", "--space", "depthwise",
+        "--max-latency", "2ms", "--workers", 1, "--seed", 3, "--trials", trials,
+        "--brief-epochs", 1, "--full-epochs", 1, "--out", out, *more,
+    ]  # fmt: skip
+    return [str(argument) for argument in given]
+
+
+@pytest.fixture(scope="module")
+def finished(inputs, tmp_path_factory) -> tuple[Path, dict[str, Any]]:
+    """Return the folder of a search that ran undisturbed, and what it printed."""
+    out = tmp_path_factory.mktemp("finished") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        printed: list[str] = []
+        patch.setattr("typer.echo", lambda text, **options: printed.append(text))
+        assert main(arguments(inputs, out, "--json")) == 0
+    (text,) = printed
+    return out, json.loads(text)
+
+
+@pytest.fixture
+def copied(finished, tmp_path) -> Path:
+    shutil.copytree(finished[0], tmp_path / "run")
+    return tmp_path / "run"
+
+
+def records(run: Path) -> list[TrialRecord]:
+    lines = (run / "trials.jsonl").read_text().splitlines()
+    return [TrialRecord.model_validate_json(line) for line in lines]
+
+
+def outcome(run: Path) -> list[tuple[object, ...]]:
+    """Return what must not depend on when or how often a search was interrupted."""
+    return [
+        (r.number, r.state, r.reason, r.spec, r.accuracy, r.objective, r.epochs)
+        for r in records(run)
+    ]
+
+
+def test_json_has_the_keys_that_others_read(finished):
+    run, found = finished
+    assert set(found) >= {
+        "run", "trials", "completed", "rejected", "failed", "front", "best", "teacher", "seconds",
+    }  # fmt: skip
+    assert (found["run"], found["trials"]) == (str(run), TRIALS)
+    states = ("completed", "rejected", "failed", "duplicates")
+    assert sum(found[state] for state in states) == TRIALS
+    assert found["completed"] >= 2
+    for point in found["front"]:
+        assert set(point) == {
+            "trial", "space", "error", "latency_s", "peak_ram_bytes", "flash_bytes",
+        }  # fmt: skip
+    assert set(found["best"]) >= {
+        "trial", "test_accuracy_float", "test_accuracy_int8", "latency_s", "peak_ram_bytes",
+        "flash_bytes",
+    }  # fmt: skip
+    assert 0.5 < found["teacher"]["test_accuracy"] <= 1
+    assert 0 <= found["best"]["test_accuracy_int8"] <= 1
+    assert found["seconds"] > 0
+
+
+def test_every_file_of_the_run_folder_is_there_and_can_be_read(finished, inputs):
+    run, found = finished
+    assert len(records(run)) == TRIALS
+    assert [r.number for r in records(run)] == list(range(TRIALS))
+    config = SearchConfig.from_toml(run / "config.toml")
+    assert (config.seed, config.trials, config.data) == (3, TRIALS, str(inputs / "data.npz"))
+    record = read_run_record(run / "run.json")
+    assert record.status == "finished"
+    assert record.device.limit("latency").value == pytest.approx(0.002)
+    with (run / "pareto.csv").open() as handle:
+        assert len(list(csv.DictReader(handle))) == len(found["front"])
+    assert (run / "pareto.png").read_bytes().startswith(b"\x89PNG")
+    page = (run / "report.html").read_text()
+    assert not re.search(r"<(script|link|img)[^>]+(src|href)=[\"']https?://", page)
+    for name in ("student.onnx", "student_int8.onnx"):
+        onnx.checker.check_model(onnx.load(run / "best" / name))
+    metrics = json.loads((run / "best" / "metrics.json").read_text())
+    assert metrics["labels"] == ["0", "1", "2"]
+    assert set(metrics["normalisation"]) >= {"formula", "mean", "std"}
+    assert (run / "best" / "MODEL_CARD.md").read_text().startswith("#")
+    assert json.loads((run / "best" / "spec.json").read_text())["spec"]["space"]
+    study = RunStore(run).study
+    assert len(study.trials) == TRIALS
+
+
+def test_a_student_without_a_teacher_stands_beside_the_best(finished):
+    final = read_run_record(finished[0] / "run.json").final
+    assert [len(control.test_accuracies) for control in final.controls] == [1, 1]
+    assert final.controls[0].test_accuracies[0] == final.test_accuracy_int8
+    assert any("no teacher" in control.name for control in final.controls)
+
+
+def load_exported(folder: Path) -> torch.nn.Module:
+    spec = importlib.util.spec_from_file_location("load_student", folder / "load_student.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.load()
+
+
+@pytest.mark.parametrize("which", ["best", "trial"])
+def test_exported_files_agree_with_the_torch_weights(which, finished, tmp_path, capsys):
+    run, found = finished
+    completed = next(r.number for r in records(run) if r.state == "completed")
+    trial = "best" if which == "best" else str(completed)
+    given = [
+        "export", str(run), "--trial", trial, "--format", "onnx,onnx-int8,torch",
+        "--out", str(tmp_path / "out"), "--json",
+    ]  # fmt: skip
+    assert main(given) == 0
+    printed = capsys.readouterr()
+    names = {Path(path).name for path in json.loads(printed.out)["files"]}
+    assert names == {path.name for path in (tmp_path / "out").iterdir()}
+    assert ("trained briefly" in printed.err) is (which == "trial")
+    samples = np.random.default_rng(1).normal(size=(16, 1, 8, 8)).astype(np.float32)
+    module = load_exported(tmp_path / "out")
+    with torch.no_grad():
+        expected = module(torch.from_numpy(samples)).numpy()
+    actual = predict(open_session(tmp_path / "out" / "student.onnx"), samples)
+    np.testing.assert_allclose(actual, expected, atol=1e-4)
+    assert_int8(onnx.load(tmp_path / "out" / "student_int8.onnx"), name="exported")
+    assert found["completed"]
+
+
+def test_an_export_never_overwrites_and_names_what_is_not_there(finished, tmp_path, capsys):
+    run, _ = finished
+    used = tmp_path / "used"
+    used.mkdir()
+    (used / "student.onnx").write_text("mine")
+    assert main(["export", str(run), "--out", str(used)]) == 2
+    assert "is in use; give a new or an empty folder" in capsys.readouterr().err
+    assert (used / "student.onnx").read_text() == "mine"
+    assert main(["export", str(run), "--trial", "99", "--out", str(tmp_path / "x")]) == 2
+    assert f"no such trial; it has 0 to {TRIALS - 1}" in capsys.readouterr().err
+    other = next((r.number for r in records(run) if r.state == "rejected"), None)
+    if other is not None:
+        assert main(["export", str(run), "--trial", str(other), "--out", str(tmp_path / "x")]) == 2
+        assert "it was rejected (" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
+
+
+def test_the_same_seed_and_one_worker_give_the_same_trials_and_front(finished, inputs, tmp_path):
+    again = hwkd.search(
+        "cortex-m7", data=inputs / "data.npz", teacher=str(inputs / "teacher.onnx"),
+        spaces=["narrow_deep", "depthwise"], max_latency="2ms", workers=1, seed=3, trials=TRIALS,
+        brief_epochs=1, full_epochs=1, final=False, out=tmp_path / "run",
+    )  # fmt: skip
+    run, found = finished
+    assert outcome(again.folder) == outcome(run)
+    assert again.summary()["front"] == found["front"]
+    assert again.best is None
+    assert [point.trial for point in again.pareto] == [p["trial"] for p in found["front"]]
+    (again.folder / "report.html").unlink()
+    assert again.report().is_file()
+
+
+def test_resuming_a_finished_search_changes_nothing(copied, finished, capsys):
+    before = outcome(copied)
+    assert main(["search", "--resume", str(copied), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["front"], found["best"]) == (finished[1]["front"], finished[1]["best"])
+    assert outcome(copied) == before
+
+
+def test_resuming_after_the_data_changed_is_refused(copied, inputs, tmp_path, capsys):
+    changed = write_npz(tmp_path / "changed.npz", seed=1)
+    config = (copied / "config.toml").read_text()
+    (copied / "config.toml").write_text(config.replace(str(inputs / "data.npz"), str(changed)))
+    before = {p: p.read_bytes() for p in copied.rglob("*") if p.is_file()}
+    assert main(["search", "--resume", str(copied)]) == 2
+    err = capsys.readouterr().err
+    assert re.search(r"--resume .*: the data changed since the run began .*; put the old", err)
+    del before[copied / "run.lock"]
+    assert {p: p.read_bytes() for p in before} == before
+
+
+def test_resuming_with_another_teacher_is_refused(copied, inputs, tmp_path, capsys):
+    other = write_teacher(tmp_path / "other.onnx", scale=0.2)
+    config = (copied / "config.toml").read_text()
+    (copied / "config.toml").write_text(config.replace(str(inputs / "teacher.onnx"), str(other)))
+    assert main(["search", "--resume", str(copied)]) == 2
+    assert "the teacher is another one than the run began with" in capsys.readouterr().err
+
+
+def test_a_corrupt_journal_is_refused_and_a_torn_tail_is_repaired(copied, capsys):
+    journal = copied / "journal.log"
+    whole = journal.read_bytes()
+    damaged = whole.replace(b'"op_code":', b'"op_code"-', 1)
+    journal.write_bytes(damaged)
+    assert main(["search", "--resume", str(copied)]) == 2
+    assert re.search(r"journal\.log: line \d+ is damaged", capsys.readouterr().err)
+    assert journal.read_bytes() == damaged
+    before = outcome(copied)
+    journal.write_bytes(whole + b'{"op_code":')
+    assert main(["search", "--resume", str(copied), "--json"]) == 0
+    assert journal.read_bytes() == whole
+    assert outcome(copied) == before
+
+
+def started(command: list[str]) -> subprocess.Popen[str]:
+    code = "import sys; from hwkd.cli import main; raise SystemExit(main(sys.argv[1:]))"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *command],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def wait_for_records(run: Path, count: int, process: subprocess.Popen[str]) -> None:
+    path = run / "trials.jsonl"
+    while not path.exists() or path.read_bytes().count(b"\n") < count:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+
+
+def workers_of(run: Path) -> list[int]:
+    """Return the process ids of the workers on a run folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                command = (entry / "cmdline").read_bytes().decode().split("\0")
+            except OSError:
+                continue
+            if "hwkd.engine.worker" in command and str(run) in command:
+                found.append(int(entry.name))
+    return found
+
+
+def test_interrupted_then_killed_then_resumed_equals_undisturbed(finished, inputs, tmp_path):
+    run = tmp_path / "run"
+    search = started(arguments(inputs, run))
+    wait_for_records(run, 1, search)
+    search.send_signal(signal.SIGINT)
+    _, err = search.communicate(timeout=120)
+    assert search.returncode == 130
+    *_, line = err.splitlines()
+    assert line == (
+        f"hwkd: interrupted; finished trials are saved; go on with `hwkd search --resume {run}`"
+    )
+    assert read_run_record(run / "run.json").status == "interrupted"
+    saved = len(records(run))
+    assert saved >= 1
+    assert workers_of(run) == []
+
+    search = started(["search", "--resume", str(run)])
+    wait_for_records(run, saved + 1, search)
+    pids = workers_of(run)
+    for pid in (search.pid, *pids):
+        os.kill(pid, signal.SIGKILL)
+    search.communicate()
+    survived = len(RunStore(run).records())
+    assert survived > saved
+
+    resumed = hwkd.resume(run)
+    assert outcome(run) == outcome(finished[0])
+    assert resumed.summary()["front"] == finished[1]["front"]
+    assert resumed.summary()["best"] == finished[1]["best"]
+
+
+class KillsOneWorker(SilentListener):
+    """Kills a worker after the second record."""
+
+    def __init__(self, processes: list[subprocess.Popen[bytes]]) -> None:
+        self.processes = processes
+        self.killed = 0
+
+    def on_records(self, records, total):
+        if len(records) >= 2 and not self.killed:
+            self.killed = self.processes[0].pid
+            self.processes[0].kill()
+
+
+def test_a_killed_worker_is_replaced_and_no_candidate_is_lost(inputs, tmp_path, monkeypatch):
+    processes: list[subprocess.Popen[bytes]] = []
+
+    original = subprocess.Popen
+
+    def popen(*arguments, **options):
+        processes.append(original(*arguments, **options))
+        return processes[-1]
+
+    monkeypatch.setattr(workers.subprocess, "Popen", popen)
+    listener = KillsOneWorker(processes)
+    found = hwkd.search(
+        "cortex-m7", data=inputs / "data.npz", teacher=str(inputs / "teacher.onnx"),
+        workers=2, trials=8, brief_epochs=1, final=False, out=tmp_path / "run", listener=listener,
+    )  # fmt: skip
+    assert listener.killed
+    assert [r.number for r in found.records] == list(range(8))
+    assert all(r.state != "failed" for r in found.records)
+    weights = {path.stem for path in (tmp_path / "run" / "students").iterdir()}
+    assert weights == {str(r.number) for r in found.records if r.state == "completed"}
+
+
+class HearsTimePass(SilentListener):
+    """An hour goes by after the second record; a busy machine cannot make this clock run faster."""
+
+    def __init__(self) -> None:
+        self.hours = 0
+
+    def on_records(self, records, total):
+        self.hours = int(len(records) >= 2)
+
+    def monotonic(self) -> float:
+        return time.monotonic() + 3600.0 * self.hours
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+def test_a_time_limit_ends_the_search_with_what_there_is(inputs, tmp_path, monkeypatch):
+    clock = HearsTimePass()
+    monkeypatch.setattr("hwkd.engine.search.time", clock)
+    found = hwkd.search(
+        "cortex-m7", data=inputs / "data.npz", teacher=str(inputs / "teacher.onnx"), workers=1,
+        trials=999, timeout="1h", brief_epochs=1, final=False, out=tmp_path / "run", listener=clock,
+    )  # fmt: skip
+    assert found.run.status == "stopped by timeout"
+    assert 2 <= len(found.records) < 999
+    assert list(found.records) == records(tmp_path / "run")
+
+
+MY_TEACHER = '''
+import torch
+from torch import nn
+
+
+class Bright(nn.Module):
+    """Looks at the third of the window in which a class is bright."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(2.0))
+
+    def forward(self, x):
+        parts = [x[:, :, 8 * i : 8 * i + 8].mean((1, 2)) for i in range(3)]
+        return self.scale * torch.stack(parts, 1)
+'''
+
+
+def test_signals_a_users_own_space_and_teacher_and_a_pareto_search(tmp_path, monkeypatch):
+    from test_catalog import USER_SPACE
+
+    monkeypatch.chdir(tmp_path)
+    write_npz(tmp_path / "signals.npz", shape=(2, 24))
+    (tmp_path / "my_bright_teacher.py").write_text(MY_TEACHER)
+    (tmp_path / "mine.py").write_text(USER_SPACE.format(name="mine"))
+    found = hwkd.search(
+        "cortex-m4", data="signals.npz", teacher="my_bright_teacher:Bright", spaces=["mine.py"],
+        objective="pareto", workers=1, trials=4, brief_epochs=1, full_epochs=1, controls=0,
+        out="run",
+    )  # fmt: skip
+    assert found.run.data.input_shape == (2, 24)
+    assert found.run.teacher.kind == "factory"
+    states = {r.state for r in found.records}
+    assert states <= {"completed", "duplicate"}
+    assert len(found.pareto) >= 1
+    assert found.best.spec.space == "mine"
+    assert found.report() == Path("run/report.html")
+    assert len(RunStore(tmp_path / "run").study.directions) == 4
+    assert main(["export", "run", "--format", "torch", "--out", "exported"]) == 0
+    module = load_exported(tmp_path / "exported")
+    assert module(torch.zeros(2, 2, 24)).shape == (2, 3)
+
+
+def test_the_digits_with_a_trained_teacher_on_the_host(tmp_path, capsys):
+    given = [
+        "search", "--device", "host", "--trials", "2", "--workers", "1", "--space", "narrow_deep",
+        "--teacher-time", "2s", "--brief-epochs", "1", "--no-final", "--out",
+        str(tmp_path / "run"),
+    ]  # fmt: skip
+    assert main(given) == 0
+    printed = capsys.readouterr()
+    assert "trained here" in printed.err
+    assert "report: " in printed.out
+    record = read_run_record(tmp_path / "run" / "run.json")
+    assert record.device.latency_basis == "measured"
+    for trial in records(tmp_path / "run"):
+        if trial.state == "completed":
+            assert trial.cost.latency_s is None
+            assert trial.latency_s == trial.profile.median_s
+
+
+def test_a_disk_that_fills_up_is_one_line_and_loses_nothing(inputs, tmp_path):
+    run = tmp_path / "run"
+    # No file may grow beyond this: the journal does after a few dozen students, most of them over
+    # their limit and so done in no time.
+    search = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000)); "
+        "from hwkd.cli import main; raise SystemExit(main(sys.argv[1:]))"
+    )
+    done = subprocess.run(
+        [
+            sys.executable, "-c", search,
+            *arguments(inputs, run, "--no-final", "--max-weights", "2500B", trials=999),
+        ],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    *_, line = done.stderr.splitlines()
+    assert "Traceback" not in done.stderr
+    assert re.search(r"cannot write.*File too large", line), line
+    saved = RunStore(run).records()
+    assert saved
+    again = hwkd.resume(run, trials=len(saved) + 1)
+    assert again.records[: len(saved)] == saved
+    assert again.run.status == "finished"
+    assert optuna.trial.TrialState.RUNNING not in {t.state for t in RunStore(run).study.trials}
