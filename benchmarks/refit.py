@@ -23,9 +23,10 @@ from benchmarks.held_out import (
     other_board_ratios,
     whole_model_ratios,
 )
-from benchmarks.stacks import STACKS, Stack, fitted
+from benchmarks.stacks import MLPERF_NOISE, STACKS, Stack, fitted, mlperf, models
 from hwkd.core.device import Interval, LatencyModel
 from hwkd.cost.fit.describe import describe_fit, describe_interval
+from hwkd.cost.fit.design import Design, as_vector
 from hwkd.cost.fit.validate import summarise
 
 FOLDER = Path(__file__).parents[1] / "devices" / "runtimes"
@@ -71,14 +72,29 @@ def runtime_files() -> dict[str, str]:
 
 
 def _equal(given: Any, expected: Any) -> bool:
-    """Compare nested tables, numbers to 1% (least squares differ in the last digits)."""
+    """Compare nested tables, numbers to 2%; coefficients by what they predict.
+
+    Two coefficients that the rows cannot tell apart may trade places without any effect.
+    """
     if isinstance(expected, dict):
-        return given.keys() == expected.keys() and all(_equal(given[k], expected[k]) for k in given)
+        if given.keys() != expected.keys():
+            return False
+        return all(
+            _predict_alike(given[key], expected[key])
+            if key == "cycles"
+            else _equal(given[key], expected[key])
+            for key in given
+        )
     if isinstance(expected, list):
         return len(given) == len(expected) and all(map(_equal, given, expected))
     if isinstance(expected, float):
-        return bool(np.isclose(given, expected, rtol=0.01, atol=1e-3))
+        return bool(np.isclose(given, expected, rtol=0.02, atol=1e-3))
     return bool(given == expected)
+
+
+def _predict_alike(given: dict[str, Any], expected: dict[str, Any]) -> bool:
+    rows = Design.of(models(mlperf("NUCLEO-L4R5ZI-P", "v10.2"), MLPERF_NOISE)).amounts
+    return bool(np.allclose(rows @ as_vector(given), rows @ as_vector(expected), rtol=0.02))
 
 
 def main(arguments: list[str]) -> int:

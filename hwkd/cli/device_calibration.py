@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from hwkd.cli.device_file import with_calibration
 from hwkd.core.device import Device, Dtype
@@ -50,9 +50,10 @@ def calibrate_file(
     if dtype not in get_args(Dtype):
         raise ConfigError(f"--dtype {dtype!r}: expected one of {', '.join(get_args(Dtype))}")
     name = device.default_runtime if runtime is None else runtime
-    done = _calibrate(device, csv_path, name, dtype, fit)  # type: ignore[arg-type] # checked above
+    element = cast(Dtype, dtype)
+    done = _calibrate(device, csv_path, name, element, cast(FitKind, fit))
     if write:
-        _write(device_path, name, dtype, done)  # type: ignore[arg-type] # checked above
+        _write(device_path, name, element, done)
     interval = done.model.interval
     return {
         "device": device.name, "runtime": name, "dtype": dtype, "rows": done.rows,

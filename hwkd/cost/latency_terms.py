@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from hwkd.core.graph import Op, Tensor
 
-__all__ = ["Work", "op_class", "op_work"]
+__all__ = ["Work", "op_work"]
 
 
 class Work(NamedTuple):
@@ -42,12 +42,6 @@ def op_work(op: Op, tensors: Mapping[str, Tensor]) -> Work | None:
     """
     rule = _RULES.get(op.kind)
     return None if rule is None else rule(op, tensors)
-
-
-def op_class(op: Op, tensors: Mapping[str, Tensor]) -> str | None:
-    """Return the class of an operator; None for a kind that no class covers."""
-    work = op_work(op, tensors)
-    return None if work is None else work.op_class
 
 
 def _conv(op: Op, tensors: Mapping[str, Tensor]) -> Work:
@@ -96,6 +90,8 @@ def _height_and_width(shape: tuple[int, ...]) -> tuple[int, int]:
 
 def _outside(pad: int, kernel: int, stride: int) -> int:
     """Count kernel positions over one side's padding: pad, pad - stride, ... for each output."""
+    if pad <= stride:  # one output at most; by far the most frequent case
+        return min(pad, kernel)
     return sum(min(over, kernel) for over in range(pad, 0, -stride))
 
 
