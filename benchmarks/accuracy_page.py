@@ -59,11 +59,11 @@ _LIMITS = """
 - **New stacks.** From one measured model the mean error is below 10% on each core, from vww01. From
   kws01 it is 11% on the M4, and single stacks are 20 to 40% off: those whose fully connected
   kernels have little in common with their convolutions.
-- **What was chosen on these rows.** Coefficients never saw the rows that they are tested on, but the
-  form of the model did: which amounts to count, the spreads, what channels that are no multiple of
-  four cost in the generic start, and, for new stacks, how similar stacks are weighted and how far
-  fully connected layers follow (about twenty settings were compared). The M4's 9.5% from one model
-  was 11.2% before that choice. Expect new data to be somewhat worse.
+- **What was chosen on these rows.** Coefficients never saw the rows that they are tested on, but
+  the form of the model did: which amounts to count, the spreads, what channels that are no
+  multiple of four cost in the generic start, and, for new stacks, how similar stacks are
+  weighted and how far fully connected layers follow (about twenty settings were compared). The
+  M4's 9.5% from one model was 11.2% before that choice. Expect new data to be somewhat worse.
 - **Leave one board out** rests on few boards: one H7A3 by two submitters and four reference models
   on the H747; for the M33, two software versions on one board, so no second M33 board is tested.
 - **Borrowed classes.** `tflm-cmsis-nn` on the M4 has no depthwise or fully connected row of its
