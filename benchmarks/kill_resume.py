@@ -153,13 +153,13 @@ def kill_again_and_again(
 ) -> None:
     """Kill until `kills` are done or the search is over, then let it end.
 
-    A moment is drawn from half of the start-up to twice the kill's share of the trials, so kills
+    A moment is drawn from half of the start-up to one and a half shares of the trials, so kills
     hit start-up, training, export and the moment between trials.
     """
     process = search.start()
     while search.kills < kills:
         earliest_s, start_s = (startup_s / 2, startup_s) if what == "everything" else (0.0, 0.0)
-        if wait(process, draw.uniform(earliest_s, start_s + 2.0 * spread_s)):
+        if wait(process, draw.uniform(earliest_s, start_s + 1.5 * spread_s)):
             break
         search.note_written()
         workers = children(process.pid)

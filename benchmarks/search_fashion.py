@@ -11,9 +11,11 @@ not know go to `hwkd search`. `--quick` is a short search that judges only that 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from benchmarks.search_command import run_search_command
@@ -41,7 +43,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="run folder to keep; default a temporary one")
     parser.add_argument("--quick", action="store_true")
     arguments, passed_on = parser.parse_known_args()
-    timeout = "2min" if arguments.quick else arguments.timeout
+    timeout = "4min" if arguments.quick else arguments.timeout
     if arguments.quick:
         passed_on += ["--teacher-time", "20s", "--full-epochs", "1"]
     with tempfile.TemporaryDirectory(prefix="hwkd-fashion-") as folder:
@@ -57,7 +59,11 @@ def main() -> int:
             *passed_on,
             "--out", str(run),
         ]  # fmt: skip
-        found = run_search_command(options, cache=arguments.cache or Path(folder) / "cache")
+        cache = arguments.cache or Path(folder) / "cache"
+        started = time.monotonic()
+        found = run_search_command(options, cache=cache)
+        seconds = time.monotonic() - started
+        os.environ["HWKD_CACHE_DIR"] = str(cache)  # the controls learn from the same logits
         final = read_run_record(run / RUN_FILE).final
         if final is None:
             sys.exit("the search ended without a final training")
@@ -69,7 +75,7 @@ def main() -> int:
     code = report(
         [
             Target("int8 test accuracy", final.test_accuracy_int8, TARGET_ACCURACY, at_least=True),
-            Target("seconds of the search", found["seconds"], limit_s, scale=1, unit=" s"),
+            Target("wall time of the search", seconds, limit_s, scale=1, unit=" s"),
         ]
     )
     return 0 if arguments.quick else code
