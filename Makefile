@@ -10,10 +10,10 @@ search: $(READY)
 	$(VENV)/bin/hwkd search --device cortex-m7 $(ARGS)
 
 test: $(READY)
-	$(VENV)/bin/pytest $(ARGS)
+	$(VENV)/bin/pytest -n auto $(ARGS)
 
 quick: $(READY)
-	$(VENV)/bin/pytest -m "not slow" $(ARGS)
+	$(VENV)/bin/pytest -n auto -m "not slow" $(ARGS)
 
 lint: $(READY)
 	$(VENV)/bin/ruff format --check .
@@ -28,7 +28,7 @@ $(READY): pyproject.toml constraints.txt
 		{ [ "$$(id -u)" = 0 ] && apt-get update && apt-get install -y --no-install-recommends python3-venv; } || \
 		{ echo "Python's venv module is missing; run: sudo apt-get install python3-venv"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev,dashboard]'
+	$(VENV)/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev,dashboard,cmsis-nn]'
 	@touch $@
 
 clean:

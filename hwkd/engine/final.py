@@ -48,7 +48,7 @@ def best_trial(records: Sequence[TrialRecord], *, mode: str) -> TrialRecord:
         states = ", ".join(sorted({record.state for record in records})) or "none sampled"
         raise DoesNotFitError(
             f"no student was trained successfully (trials: {states}); "
-            "raise the limits, --trials or --trial-timeout"
+            "raise the limits, --trials, --timeout or --trial-timeout"
         )
     if mode == "pareto":
         point = min(pareto_front(records), key=lambda p: (p.error, p.latency_s))

@@ -79,7 +79,7 @@ class RunStore:
             RunFolderError: saying which of the two.
         """
         if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
-            what = "another run" if self.config_path.exists() else "other files"
+            what = "another run" if self.journal_path.exists() else "other files"
             raise RunFolderError(
                 f"--out {self.folder}: holds {what}; choose a new folder"
                 + (f" or continue it with --resume {self.folder}" if what == "another run" else "")
