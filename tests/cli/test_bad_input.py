@@ -256,7 +256,7 @@ def test_a_factory_that_is_not_there_is_refused(capsys, folder):
     ],
 )
 def test_an_output_folder_that_cannot_be_used_is_refused_first(out, message, capsys, folder):
-    for name, file in (("full", "thesis.tex"), ("taken", "config.toml")):
+    for name, file in (("full", "thesis.tex"), ("taken", "journal.log")):
         (folder / name).mkdir()
         (folder / name / file).write_text("mine")
     (folder / "file").write_text("mine")
