@@ -5,7 +5,6 @@ Quantities are text with a unit, as on the command line: `max_latency="20ms"`.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any, Literal
 
 from hwkd.core import catalog
 from hwkd.core.errors import ConfigError
+from hwkd.core.machine import available_cores
 from hwkd.core.pareto import FrontPoint
 from hwkd.core.run_files import FinalRecord, RunRecord
 from hwkd.core.trial import TrialRecord
@@ -174,7 +174,7 @@ def search(
         "trials": trials,
         "timeout_s": _duration(timeout, "--timeout"),
         "seed": seed,
-        "workers": workers or len(os.sched_getaffinity(0)),
+        "workers": workers or available_cores(),
         "accelerator": accelerator,
         "train_best": final,
         "limits": {

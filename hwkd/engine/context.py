@@ -20,6 +20,7 @@ from hwkd.core import catalog
 from hwkd.core.device import Device
 from hwkd.core.device_catalog import load_device
 from hwkd.core.errors import ConfigError
+from hwkd.core.machine import available_cores
 from hwkd.core.progress import Progress, silent
 from hwkd.engine.config import SearchConfig
 from hwkd.engine.screening import Screen, load_spaces
@@ -234,7 +235,7 @@ def threads_per_worker(workers: int) -> int:
     OMP_NUM_THREADS bounds them all together, as it would a search in one process.
     """
     given = os.environ.get("OMP_NUM_THREADS", "")
-    cores = len(os.sched_getaffinity(0))
+    cores = available_cores()
     bound = min(cores, int(given)) if given.isdigit() and int(given) > 0 else cores
     return max(1, bound // workers)
 

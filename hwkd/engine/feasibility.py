@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hwkd.core.chooser import RandomChooser
-from hwkd.core.errors import DoesNotFitError
+from hwkd.core.errors import ConfigError, DoesNotFitError, first_line
 from hwkd.core.trial import LimitName, ViolationRecord
 from hwkd.engine.screening import Screen
 
@@ -93,10 +93,16 @@ def _survey_space(
     binding: Counter[LimitName] = Counter()
     misses = []
     for _ in range(samples):
-        spec = screen.spaces[name].suggest(
-            chooser, input_shape=input_shape, num_outputs=num_outputs
-        )
-        violations = screen.candidate(spec).violations
+        try:
+            spec = screen.spaces[name].suggest(
+                chooser, input_shape=input_shape, num_outputs=num_outputs
+            )
+            violations = screen.candidate(spec).violations
+        except Exception as error:  # a user's space can raise anything
+            raise ConfigError(
+                f"search space {name}: fails on an input of shape {input_shape}: "
+                f"{type(error).__name__}: {first_line(error)}; correct its file or leave it out"
+            ) from error
         if violations:
             binding.update(violation.limit_name for violation in violations)
             misses.append(violations)

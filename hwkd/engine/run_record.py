@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from hwkd import __version__
 from hwkd.core.device import Device
+from hwkd.core.machine import available_cores
 from hwkd.core.run_files import (
     DataRecord,
     DeviceRecord,
@@ -71,7 +71,7 @@ def make_run_record(
             python=platform.python_version(),
             platform=platform.platform(),
             cpu=host_name(),
-            cores=len(os.sched_getaffinity(0)),
+            cores=available_cores(),
             accelerator=accelerator,
             packages={k: v for k, v in package_versions().items() if k != "python"},
         ),

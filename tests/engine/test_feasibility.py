@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 from made_violations import violation
 
-from hwkd.core.errors import DoesNotFitError
+from hwkd.core.device_catalog import load_device
+from hwkd.core.errors import ConfigError, DoesNotFitError
 from hwkd.core.limits import Limits
 from hwkd.core.units import parse_bytes, parse_duration_s
 from hwkd.engine.config import SearchConfig
@@ -17,6 +18,7 @@ from hwkd.engine.feasibility import (
     require_feasible,
     survey,
 )
+from hwkd.engine.screening import Screen
 
 PARSERS = {
     "--max-latency": ("latency_s", parse_duration_s),
@@ -84,3 +86,23 @@ def test_the_cheapest_relaxation_has_the_smallest_product_of_factors():
         space="s", sampled=3, feasible=0, binding={}, violations=(far, both, near)
     )
     assert cheapest_relaxation([space]) == near
+
+
+def test_a_space_that_raises_is_one_clear_line():
+    class Broken:
+        name = "broken"
+        summary = ""
+
+        def suggest(self, chooser, *, input_shape, num_outputs):
+            raise KeyError("width")
+
+    screen = Screen(
+        device=load_device("cortex-m7"),
+        runtime=None,
+        clock_hz=None,
+        limits=Limits(),
+        risk="upper",
+        spaces={"broken": Broken()},
+    )
+    with pytest.raises(ConfigError, match=r"search space broken: fails on .*\(1, 8, 8\).*width"):
+        survey(screen, input_shape=(1, 8, 8), num_outputs=10, seed=0)
