@@ -43,7 +43,7 @@ __all__ = [
 # Brief training sees about this many samples, full training this many; both within the bounds
 # below. Chosen so that a trial on the digits takes about a second and a full training on 60,000
 # small images a few minutes on two cores.
-_BRIEF_SAMPLES = 54_000
+_BRIEF_SAMPLES = 30_000
 _FULL_SAMPLES = 1_000_000
 _MAX_BRIEF_EPOCHS = 15
 _MIN_FULL_EPOCHS = 15

@@ -259,7 +259,7 @@ def _run_workers(
 
 
 def _seconds_to_finish(records: Sequence[TrialRecord], context: SearchContext) -> float:
-    """Return how much of a time limit the final training is given, at most a third of it."""
+    """Return how much of a time limit the final training is given, at most 45% of it."""
     timeout_s = context.config.timeout_s
     if timeout_s is None or not context.config.train_best:
         return 0.0
@@ -268,7 +268,7 @@ def _seconds_to_finish(records: Sequence[TrialRecord], context: SearchContext) -
     except DoesNotFitError:
         return 0.0
     wanted = seconds_per_epoch(best, context) * (context.config.training.full_epochs or 1)
-    return min(wanted, timeout_s / 3.0)
+    return min(wanted, 0.45 * timeout_s)
 
 
 def _finish(
