@@ -44,5 +44,8 @@ def runtimes_table(device: Device) -> Table:
                 model.fitted_on + scaled,
             )  # fmt: skip
         if not runtime.latency:
-            table.add_row(f"{name} {runtime.version}", "", "", "measured", "", "this machine")
+            basis = ("compiler estimate", "nothing; its maker gives no error band")
+            measured = ("measured", "this machine")
+            error, origin = basis if device.is_compiled else measured
+            table.add_row(f"{name} {runtime.version}", "", "", error, "", origin)
     return table

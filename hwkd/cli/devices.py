@@ -119,7 +119,10 @@ def new(
         raise ConfigError(f"{path}: a device file ends in .toml, for example {path.stem}.toml")
     if path.exists() and not force:
         raise ConfigError(f"{path} exists; give another name, or --force to replace it")
-    text = new_device_text(path.stem, load_device(like))
+    start = load_device(like)
+    if not start.runtime().latency:
+        raise ConfigError(f"--like: {like} has no fit to start from; give a chip that is predicted")
+    text = new_device_text(path.stem, start)
     with written_atomically(path) as draft:
         draft.write_text(text, encoding="utf-8")
     typer.echo(f"wrote {path}; next: edit it, then hwkd devices validate {path}")

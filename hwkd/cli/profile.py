@@ -32,7 +32,8 @@ def profile(
 
     A float32 file is costed as the int8 network that it becomes, unless --dtype says otherwise. The
     device `host` is this machine: its latency is measured with ONNX Runtime, everything else about
-    it is estimated. The network fits when the upper end of the latency interval, peak RAM and flash
+    it is estimated. An Ethos-U takes int8 files and is costed by Arm's vela compiler (the extra
+    `hwkd[ethos]`). The network fits when the upper end of the latency interval, peak RAM and flash
     stay inside the device's limits.
 
     Example: hwkd profile student.onnx --device cortex-m7 --clock 216MHz --plot memory.png

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hwkd.core.device import Device
+from hwkd.core.device import Device, Runtime
 from hwkd.core.device_catalog import load_device
 from hwkd.core.errors import ConfigError
+from hwkd.core.graph import OpGraph
 from hwkd.core.measure import CostEstimate, Profile
 from hwkd.cost.estimate import estimate_cost
 from hwkd.cost.fuse import fuse
@@ -31,7 +32,8 @@ class ModelProfile:
         cost: estimate; its latency is None for a device that is measured.
         measured: the measurement, for a device that is measured.
         stages: memory while each operator runs.
-        order: the order that needs the least memory.
+        order: the order that needs the least memory; None where a compiler chooses it.
+        is_compiled: the vendor's compiler costed it.
         latency_limit_s: the device's target.
         ram_limit_bytes: RAM that a network may use; None without a limit.
         flash_limit_bytes: flash that a network may use; None without a limit.
@@ -40,7 +42,8 @@ class ModelProfile:
     cost: CostEstimate
     measured: Profile | None
     stages: tuple[MemoryStage, ...]
-    order: OrderPlan
+    order: OrderPlan | None
+    is_compiled: bool
     latency_limit_s: float
     ram_limit_bytes: int | None
     flash_limit_bytes: int | None
@@ -101,7 +104,9 @@ class ModelProfile:
             "per_op": [
                 {
                     "name": op.name, "op": op.kind, "macs": op.macs, "latency_s": latency[op.name],
-                    "ram_bytes": op.ram_bytes, "flash_bytes": op.flash_bytes,
+                    "ram_bytes": op.ram_bytes,
+                    # A compiler gives flash for the whole network only.
+                    "flash_bytes": None if self.is_compiled else op.flash_bytes,
                 }
                 for op in cost.per_op
             ],
@@ -132,20 +137,45 @@ def profile_model(
         raise ConfigError(
             f"--clock: {device.name} is measured at the clock that it runs at; leave it out"
         )
-    cost = estimate_cost(graph, device, runtime=runtime, clock_hz=clock_hz, dtype=chosen)
-    stack = device.runtime(runtime)
-    running = fuse(graph, stack.fusion).stored
-    element_bytes = _ELEMENT_BYTES[chosen]
-    plan = plan_memory(running, stack.memory, element_bytes)
+    if device.is_compiled:
+        cost, stages = _compile(model, graph, device, clock_hz, chosen)
+        order = None
+    else:
+        cost = estimate_cost(graph, device, runtime=runtime, clock_hz=clock_hz, dtype=chosen)
+        stages, order = _plan(graph, device.runtime(runtime), _ELEMENT_BYTES[chosen])
     return ModelProfile(
         cost=cost,
         measured=_measure(model) if device.is_measured else None,
-        stages=memory_stages(running, plan),
-        order=find_order(running, element_bytes),
+        stages=stages,
+        order=order,
+        is_compiled=device.is_compiled,
         latency_limit_s=device.target_latency_s,
         ram_limit_bytes=_less(device.sram_bytes, device.reserved_ram_bytes),
         flash_limit_bytes=_less(device.flash_bytes, device.reserved_flash_bytes),
     )
+
+
+def _plan(
+    graph: OpGraph, stack: Runtime, element_bytes: int
+) -> tuple[tuple[MemoryStage, ...], OrderPlan]:
+    running = fuse(graph, stack.fusion).stored
+    plan = plan_memory(running, stack.memory, element_bytes)
+    return memory_stages(running, plan), find_order(running, element_bytes)
+
+
+def _compile(
+    model: Path, graph: OpGraph, device: Device, clock_hz: float | None, dtype: str
+) -> tuple[CostEstimate, tuple[MemoryStage, ...]]:
+    if clock_hz is not None:
+        raise ConfigError(
+            f"--clock: {device.name} is costed at its system's clock, which its memories are "
+            "described for; leave it out"
+        )
+    if dtype != "int8":
+        raise ConfigError(f"--dtype: {device.name} runs int8 only; leave it out")
+    from hwkd.cli.profile_vela import compile_and_cost
+
+    return compile_and_cost(model, graph, device)
 
 
 def _choose_dtype(device: Device, runtime: str | None, asked: str | None, stored: str) -> str:

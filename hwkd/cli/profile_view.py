@@ -110,7 +110,7 @@ def _peak_lines(found: ModelProfile) -> list[str]:
     if gaps > 0:
         lines.append(f"peak RAM is {show.kib(gaps)} above that: gaps that the planner leaves")
     order = found.order
-    if order.peak_bytes < 0.99 * order.given_peak_bytes:
+    if order is not None and order.peak_bytes < 0.99 * order.given_peak_bytes:
         lines.append(
             f"another order of the operators would need {show.kib(order.peak_bytes)} of tensors "
             f"at its worst moment instead of {show.kib(order.given_peak_bytes)}"
@@ -120,39 +120,47 @@ def _peak_lines(found: ModelProfile) -> list[str]:
 
 def _totals(found: ModelProfile) -> Table:
     cost, fits = found.cost, found.fits
-    value_s, low_s, high_s = found.latency_interval_s
+    estimated = "compiler estimate" if found.is_compiled else "estimated"
+    rest = "biases and commands" if found.is_compiled else "code and tables"
     table = Table(box=None, header_style="bold")
     for column, justify in (("", "left"), ("needs", "right"), ("limit", "right")):
         table.add_column(column, justify="right" if justify == "right" else "left", no_wrap=True)
     table.add_column("fits", no_wrap=True)
     table.add_column("basis")
-    spread = "quartiles" if found.measured is not None else "90% interval"
     table.add_row(
         "latency",
-        show.time(value_s),
+        show.time(found.latency_interval_s[0]),
         show.time(found.latency_limit_s),
         _verdict(fits["latency"], found.latency_limit_s),
-        f"{show.time(low_s)} to {show.time(high_s)} ({spread}); {found.latency_basis}",
+        _spread(found),
     )
     table.add_row(
         "peak RAM",
         show.kib(cost.peak_ram_bytes),
         _limit(found.ram_limit_bytes),
         _verdict(fits["ram"], found.ram_limit_bytes),
-        "estimated",
+        estimated,
     )
     table.add_row(
         "flash",
         show.kib(cost.flash_bytes),
         _limit(found.flash_limit_bytes),
         _verdict(fits["flash"], found.flash_limit_bytes),
-        f"estimated: {show.kib(cost.weight_bytes)} weights, the rest code and tables",
+        f"{estimated}: {show.kib(cost.weight_bytes)} weights, the rest {rest}",
     )
     energy = "no published power" if cost.energy_j is None else "estimated"
     table.add_row("energy", show.energy(cost.energy_j), "", "", energy)
     table.add_row("MACs", show.integer(cost.macs), "", "", "counted")
     table.add_row("parameters", show.integer(cost.params), "", "", "counted")
     return table
+
+
+def _spread(found: ModelProfile) -> str:
+    if found.is_compiled:
+        return found.latency_basis
+    _, low_s, high_s = found.latency_interval_s
+    spread = "quartiles" if found.measured is not None else "90% interval"
+    return f"{show.time(low_s)} to {show.time(high_s)} ({spread}); {found.latency_basis}"
 
 
 def _limit(value: int | None) -> str:

@@ -192,6 +192,8 @@ class Device(_Frozen):
         reserved_flash_bytes: kept for the application.
         target_latency_s: default target of the search's objective.
         is_measured: True for the machine hwkd runs on: it is timed, never predicted.
+        is_compiled: True where the vendor's compiler costs a network: it is profiled, never
+            searched for.
         default_runtime: used unless `--runtime` says otherwise.
         runtimes: name -> runtime with data for this core.
         sources: field -> citation; every number above needs one.
@@ -209,6 +211,7 @@ class Device(_Frozen):
     reserved_flash_bytes: int = Field(default=0, ge=0)
     target_latency_s: float = Field(gt=0)
     is_measured: bool = False
+    is_compiled: bool = False
     default_runtime: str
     runtimes: dict[str, Runtime]
     sources: dict[str, str]
@@ -228,6 +231,19 @@ class Device(_Frozen):
                 f"default_runtime {self.default_runtime!r} is not in runtimes: {known}"
             )
         return self
+
+    def require_cost_model(self) -> None:
+        """Refuse a device that only its vendor's compiler can cost.
+
+        Raises:
+            ConfigError: if `is_compiled`.
+        """
+        if self.is_compiled:
+            raise ConfigError(
+                f"{self.name} is costed by a compiler, {self.default_runtime}, too slow to screen "
+                "candidates with; search for another device and give the result to "
+                f"`hwkd profile --device {self.name}`"
+            )
 
     def runtime(self, name: str | None = None) -> Runtime:
         """Return a runtime by name, or the default one.

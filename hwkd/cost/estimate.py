@@ -41,8 +41,10 @@ def estimate_cost(
         `unsupported_ops` is not empty.
 
     Raises:
-        ConfigError: if the runtime has no data for the core or the dtype.
+        ConfigError: if the runtime has no data for the core or the dtype, or a compiler costs
+            the device.
     """
+    device.require_cost_model()
     stack = device.runtime(runtime)
     hertz = clock_hz or device.clock_hz or 0.0
     model = _latency_model(device, stack, dtype)

@@ -162,6 +162,7 @@ def load_data(config: SearchConfig, *, progress: Progress = silent) -> tuple[Tas
 def screen_of(config: SearchConfig) -> Screen:
     """Return what candidates are costed for."""
     device = load_device(config.device)
+    device.require_cost_model()
     device.runtime(config.runtime)  # refuses a runtime without data before anything is spent
     return Screen(
         device=device,

@@ -1,0 +1,208 @@
+"""Runs Arm's vela compiler on a .tflite file and reads what it says the network costs.
+
+The compiler is the extra `hwkd[ethos]`; it runs in a process of its own and a temporary folder.
+"""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+import tempfile
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+from hwkd.core.errors import ConfigError, ProfilingError, UnknownNameError
+
+__all__ = ["NPUS", "Npu", "VelaLayer", "VelaReport", "read_report", "require_vela", "run_vela"]
+
+_TIMEOUT_S = 300.0
+_KIB = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Npu:
+    """An NPU in one of the systems that vela's own configuration file describes.
+
+    Attributes:
+        accelerator: vela's --accelerator-config.
+        system: vela's --system-config: clock, buses and memories.
+        memory_mode: vela's --memory-mode: what lies in which memory.
+    """
+
+    accelerator: str
+    system: str
+    memory_mode: str = "Shared_Sram"
+
+
+# Core as a device file names it -> Arm's system for it (Arm/vela.ini of ethos-u-vela 5.2.0). In
+# Shared_Sram activations lie in SRAM and weights in flash off the chip.
+NPUS: Mapping[str, Npu] = {
+    "Ethos-U55-128": Npu(accelerator="ethos-u55-128", system="Ethos_U55_High_End_Embedded"),
+    "Ethos-U55-256": Npu(accelerator="ethos-u55-256", system="Ethos_U55_High_End_Embedded"),
+    "Ethos-U65-256": Npu(accelerator="ethos-u65-256", system="Ethos_U65_Embedded"),
+    "Ethos-U65-512": Npu(accelerator="ethos-u65-512", system="Ethos_U65_Embedded"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VelaLayer:
+    """What vela says about one operator.
+
+    Attributes:
+        name: of the layer, or vela's own for an operator that it put in.
+        kind: TensorFlow Lite operator that it comes from.
+        macs: multiply-accumulates.
+        cycles: of the NPU; None where the operator runs on the CPU, which vela does not cost.
+        sram_bytes: activations in SRAM while it runs.
+    """
+
+    name: str
+    kind: str
+    macs: int
+    cycles: int | None
+    sram_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VelaReport:
+    """What vela says about a network.
+
+    Attributes:
+        version: of vela.
+        clock_hz: of the NPU.
+        cycles: of one inference, memory traffic included.
+        sram_bytes: used by activations.
+        flash_bytes: off-chip flash used by weights, biases and commands.
+        weight_bytes: compressed weights.
+        layers: in execution order.
+    """
+
+    version: str
+    clock_hz: float
+    cycles: float
+    sram_bytes: int
+    flash_bytes: int
+    weight_bytes: int
+    layers: tuple[VelaLayer, ...]
+
+
+def require_vela() -> str:
+    """Return vela's version.
+
+    Raises:
+        ConfigError: if it is not installed; says how to.
+    """
+    if find_spec("ethosu") is None:
+        raise ConfigError(
+            "Ethos-U devices are costed by Arm's vela compiler, which is not installed; "
+            'run `pip install "hwkd[ethos]"`'
+        )
+    return version("ethos-u-vela")
+
+
+def run_vela(tflite: bytes, core: str, layer_names: Collection[str]) -> VelaReport:
+    """Compile a network and return what vela reports.
+
+    Args:
+        tflite: int8 .tflite file.
+        core: key of `NPUS`.
+        layer_names: names of the network's layers; what vela splits is summed by them.
+
+    Raises:
+        ConfigError: if vela is not installed.
+        UnknownNameError: if no system is known for the core.
+        ProfilingError: if vela fails; quotes its last line.
+    """
+    found = require_vela()
+    if core not in NPUS:
+        raise UnknownNameError("Ethos-U core", core, NPUS)
+    npu = NPUS[core]
+    with tempfile.TemporaryDirectory(prefix="hwkd-vela-") as folder:
+        file = Path(folder) / "model.tflite"
+        file.write_bytes(tflite)
+        _compile(file, npu)
+        return read_report(Path(folder), npu, found, layer_names)
+
+
+def read_report(folder: Path, npu: Npu, version: str, layer_names: Collection[str]) -> VelaReport:
+    """Read the summary and the layers that vela wrote for `model.tflite`.
+
+    Raises:
+        ProfilingError: if a file or a column is missing.
+    """
+    try:
+        (total,) = _rows(folder / f"model_summary_{npu.system}.csv")
+        return VelaReport(
+            version=version,
+            clock_hz=float(total["core_clock"]),
+            cycles=float(total["cycles_total"]),
+            sram_bytes=round(float(total["sram_memory_used"]) * _KIB),
+            flash_bytes=round(float(total["off_chip_flash_memory_used"]) * _KIB),
+            weight_bytes=int(total["total_npu_encoded_weights"]),
+            layers=_layers(_rows(folder / "model_per-layer.csv"), layer_names),
+        )
+    except (OSError, KeyError, ValueError) as error:
+        raise ProfilingError(
+            f"vela {version} wrote no report that hwkd can read ({error}); "
+            'run `pip install "hwkd[ethos]"` for the version that it knows'
+        ) from error
+
+
+def _compile(file: Path, npu: Npu) -> None:
+    command = [
+        sys.executable, "-m", "ethosu.vela", str(file), "--config", "Arm/vela.ini",
+        "--accelerator-config", npu.accelerator, "--system-config", npu.system,
+        "--memory-mode", npu.memory_mode, "--output-dir", str(file.parent), "--verbose-performance",
+    ]  # fmt: skip
+    try:
+        done = subprocess.run(
+            command, cwd=file.parent, capture_output=True, text=True, timeout=_TIMEOUT_S,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise ProfilingError(
+            f"vela took more than {_TIMEOUT_S:.0f} s; give a smaller network"
+        ) from error
+    if done.returncode:
+        lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+        reason = lines[-1].strip() if lines else f"exit code {done.returncode}"
+        raise ProfilingError(f"vela cannot compile the network: {reason}")
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _layers(rows: list[dict[str, str]], names: Collection[str]) -> tuple[VelaLayer, ...]:
+    """Sum the operators that vela made of one layer.
+
+    The last of them, and a table looked up in its wake, bears the layer's name.
+    """
+    groups: list[list[dict[str, str]]] = []
+    is_open = False
+    for row in rows:
+        continues = is_open and groups[-1][-1]["Original Operator"] == row["Original Operator"]
+        follows = bool(groups) and groups[-1][-1]["Name"] == row["Name"]
+        if continues or follows:
+            groups[-1].append(row)
+        else:
+            groups.append([row])
+        is_open = row["Name"] not in names
+    return tuple(_layer(group) for group in groups)
+
+
+def _layer(group: list[dict[str, str]]) -> VelaLayer:
+    kinds = dict.fromkeys(row["Original Operator"] for row in group)
+    on_npu = all(row["Target"] == "NPU" for row in group)
+    return VelaLayer(
+        name=group[-1]["Name"],
+        kind="+".join(kinds),
+        macs=sum(int(row["MAC Count"]) for row in group),
+        cycles=sum(round(float(row["Op Cycles"])) for row in group) if on_npu else None,
+        sram_bytes=max(int(row["Staging Usage"]) for row in group),
+    )
