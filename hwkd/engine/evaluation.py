@@ -15,7 +15,7 @@ from hwkd.core.errors import RunFolderError
 from hwkd.core.measure import Profile
 from hwkd.core.paths import written_atomically
 from hwkd.core.student import Layers
-from hwkd.core.trial import EpochRecord, OpShareRecord, ProfileRecord, SpecRecord
+from hwkd.core.trial import EpochRecord, ProfileRecord, SpecRecord
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_int8 import quantise_int8
 from hwkd.deploy.to_onnx import export_onnx
@@ -116,28 +116,7 @@ def student_logits(onnx_path: Path, inputs: NDArray[np.float32]) -> NDArray[np.f
 
 def profile_record(profile: Profile) -> ProfileRecord:
     """Copy a measurement into the form that is stored."""
-    return ProfileRecord(
-        median_s=profile.median_s,
-        p90_s=profile.p90_s,
-        spread_s=profile.spread_s,
-        runs=profile.runs,
-        warmup_runs=profile.warmup_runs,
-        threads=profile.threads,
-        file_bytes=profile.file_bytes,
-        file_sha256=profile.file_sha256,
-        provider=profile.provider,
-        runtime_version=profile.runtime_version,
-        host=profile.host,
-        per_op=tuple(
-            OpShareRecord(
-                name=share.name,
-                kind=share.kind,
-                mean_s=share.mean_s,
-                share_ratio=share.share_ratio,
-            )
-            for share in profile.per_op
-        ),
-    )
+    return ProfileRecord.model_validate(asdict(profile))
 
 
 def _criterion(context: SearchContext, *, with_teacher: bool) -> Criterion:

@@ -109,10 +109,10 @@ class _AbsentTeacher:
 
 def prepare_data(config: SearchConfig, *, progress: Progress) -> Prepared:
     """Read the data, fill open choices and see what fits; nothing is trained or written."""
-    screen_of(config)  # unknown names are refused before any data is read
+    device = screen_of(config).device  # unknown names are refused before any data is read
     accelerator = accelerator_device(config.accelerator)
     task, data = load_data(config, progress=progress)
-    resolved = resolve_config(config, screen_of(config).device, data)
+    resolved = resolve_config(config, device, data)
     screen = screen_of(resolved)
     found = survey(
         screen, input_shape=data.input_shape, num_outputs=data.num_outputs, seed=config.seed

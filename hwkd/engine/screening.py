@@ -6,7 +6,7 @@ No torch module is built here; a candidate takes well under a millisecond.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hwkd.core import catalog
@@ -95,16 +95,5 @@ def cost_record(cost: CostEstimate) -> CostRecord:
         flash_bytes=cost.flash_bytes,
         energy_j=cost.energy_j,
         unsupported_ops=dict(cost.unsupported_ops),
-        per_op=tuple(
-            OpRecord(
-                name=op.name,
-                kind=op.kind,
-                macs=op.macs,
-                latency_s=op.latency_s,
-                ram_bytes=op.ram_bytes,
-                flash_bytes=op.flash_bytes,
-                fused_into=op.fused_into,
-            )
-            for op in cost.per_op
-        ),
+        per_op=tuple(OpRecord.model_validate(asdict(op)) for op in cost.per_op),
     )
