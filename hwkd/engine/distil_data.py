@@ -18,7 +18,7 @@ from hwkd.core.signals import Signal
 from hwkd.distill.criterion import needed_signals
 from hwkd.distill.sources import CachedSource, LiveSource, TeacherSource
 from hwkd.distill.spec import WeightedMethod
-from hwkd.distill.taps import discover_places
+from hwkd.distill.taps import Taps, discover_places
 from hwkd.tasks.base import Normalisation, Split, TaskData
 from hwkd.train.augment import NO_AUGMENTATION, Augmentation, augment
 from hwkd.train.dataset import SplitName
@@ -30,6 +30,8 @@ __all__ = ["UNLABELLED", "TransferSet", "read_unlabelled", "teacher_source", "tr
 
 UNLABELLED = -1
 _CACHED = frozenset({Signal.LOGITS})
+_CACHED_OF_MODULE = frozenset({Signal.LOGITS, Signal.EMBEDDING})
+_CHUNK_SAMPLES = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +174,7 @@ def teacher_source(
     device: torch.device,
     progress: Progress = silent,
 ) -> TeacherSource | None:
-    """Return the cheapest source of what the methods need: stored logits, or the teacher itself.
+    """Return the cheapest source of what the methods need: stored outputs, or the teacher itself.
 
     Raises:
         TeacherError: if a method needs more than logits of a teacher that shows nothing else.
@@ -180,21 +182,11 @@ def teacher_source(
     needing = [entry for entry in methods if entry.method.uses_teacher]
     if teacher is None or not needing:
         return None
-    can_store = all(entry.method.cacheable for entry in needing)
     needs = needed_signals(needing)
-    if can_store and needs <= _CACHED:
-        logits = [
-            cached_logits(
-                teacher,
-                transfer,
-                split="train",
-                view_seed=seed,
-                augmentation=transfer.augmentation,
-                progress=progress,
-            )
-            for seed in transfer.view_seeds
-        ]
-        return CachedSource([torch.from_numpy(np.array(z)).to(device) for z in logits])
+    can_store = all(entry.method.cacheable for entry in needing)
+    is_module = isinstance(teacher, ModuleTeacher)
+    if can_store and needs <= (_CACHED_OF_MODULE if is_module else _CACHED):
+        return _cached_source(teacher, transfer, needs, device=device, progress=progress)
     if not isinstance(teacher, ModuleTeacher):
         names = ", ".join(entry.method.name for entry in needing)
         raise TeacherError(
@@ -205,6 +197,48 @@ def teacher_source(
     example = torch.from_numpy(np.array(transfer.train.inputs[:2])).to(device)
     places = discover_places(teacher.module, example)
     return LiveSource(teacher.module, places, needs)
+
+
+def _cached_source(
+    teacher: Teacher,
+    transfer: TransferSet,
+    needs: frozenset[Signal],
+    *,
+    device: torch.device,
+    progress: Progress,
+) -> CachedSource:
+    logits = [
+        cached_logits(
+            teacher,
+            transfer,
+            split="train",
+            view_seed=seed,
+            augmentation=transfer.augmentation,
+            progress=progress,
+        )
+        for seed in transfer.view_seeds
+    ]
+    embedding = None
+    if isinstance(teacher, ModuleTeacher) and Signal.EMBEDDING in needs:
+        embedding = [_embedding(teacher, view, progress) for view in transfer.views(device)]
+    return CachedSource(
+        [torch.from_numpy(np.array(z)).to(device) for z in logits], embedding=embedding
+    )
+
+
+def _embedding(teacher: ModuleTeacher, inputs: Tensor, progress: Progress) -> Tensor:
+    """Run the teacher once over a view; shape [samples, dim]."""
+    places = discover_places(teacher.module, inputs[:2])
+    if places.embedding is None:
+        raise TeacherError(f"teacher {teacher.name}: has no linear layer, so it shows no embedding")
+    taps = Taps(teacher.module, places, frozenset({Signal.EMBEDDING}))
+    parts = []
+    for start in range(0, len(inputs), _CHUNK_SAMPLES):
+        chunk = inputs[start : start + _CHUNK_SAMPLES]
+        with torch.no_grad():
+            parts.append(taps.read(chunk).need(Signal.EMBEDDING))
+        progress("teacher embeddings", start + len(chunk), len(inputs))
+    return torch.cat(parts)
 
 
 def _read_array(path: Path) -> NDArray[np.generic]:

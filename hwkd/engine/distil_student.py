@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -218,7 +217,8 @@ class _ArmRun:
         Args:
             samples: of the distilled arm; an arm with fewer makes more passes, for as many steps.
         """
-        self._epochs = math.ceil(self._settings.epochs * samples / len(self._loaded.labels))
+        steps = self._settings.epochs * self._steps_per_epoch(samples)
+        self._epochs = round(steps / self._steps_per_epoch(len(self._loaded.labels)))
         device = self._settings.device
         self._source = teacher_source(
             self._teacher, self._transfer, self._arm.methods, device=device, progress=self._progress
@@ -258,6 +258,9 @@ class _ArmRun:
             pairs=pairs,
             student=first.cpu(),
         )
+
+    def _steps_per_epoch(self, samples: int) -> int:
+        return max(1, samples // self._settings.batch_size)
 
     def _criterion(self, module: StudentModule, *, seed: int) -> DistillCriterion:
         return DistillCriterion(

@@ -1,0 +1,112 @@
+"""The grid of trainings of the distillation benchmarks: resumable, and right about its labels."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import distil_cells
+from benchmarks.distil_cells import CONTROLS, Cell, Score, methods_of, rows, run_cells
+from benchmarks.distil_setup import (
+    STUDENT_CHANNELS,
+    Labels,
+    Place,
+    load_data,
+    parameters,
+    seen_labels,
+    student,
+)
+from hwkd.engine.distil_data import UNLABELLED
+
+DIGITS = Place(data=None, teacher=None, teacher_epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("labels", "hidden", "wrong"),
+    [(Labels(share=0.1), 0.9, 0.0), (Labels(noise=0.4), 0.0, 0.4), (Labels(), 0.0, 0.0)],
+)
+def test_labels_are_hidden_and_replaced_as_told(
+    labels: Labels, hidden: float, wrong: float
+) -> None:
+    true = load_data(None).train.labels
+    seen = seen_labels(DIGITS, labels)
+    known = seen != UNLABELLED
+    assert 1 - known.mean() == pytest.approx(hidden, abs=0.01)
+    assert (seen[known] != true[known]).mean() == pytest.approx(wrong, abs=0.01)
+    assert set(np.unique(seen[known])) <= set(np.unique(true))
+
+
+@pytest.mark.parametrize("size", STUDENT_CHANNELS)
+def test_students_have_about_as_many_parameters_as_their_names_say(size: str) -> None:
+    count = parameters(student(size, load_data(None)))
+    assert count == pytest.approx(1000 * int(size[:-1]), rel=0.15)
+
+
+def test_a_killed_grid_goes_on_with_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = _cells(("cross-entropy", "kd"), seeds=2)
+    file = tmp_path / "cells.jsonl"
+    written = [
+        json.dumps({"cell": c.key(), "validation": 0.5, "test": 0.5, "seconds": 1.0}) for c in cells
+    ]
+    file.write_text("\n".join(written[:3]) + "\n" + written[3][:20])
+    asked: list[Cell] = []
+
+    class Pool:
+        def __init__(self, *_: object, **__: object) -> None: ...
+        def __enter__(self) -> Pool:
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+        def submit(self, _: object, cell: Cell, __: Place) -> object:
+            asked.append(cell)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(distil_cells, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(distil_cells, "_warm_cache", lambda *_: None)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    with pytest.raises(KeyboardInterrupt):
+        run_cells(cells, DIGITS, file, processes=1)
+    assert asked == cells[3:]
+    file.write_text("\n".join(written) + "\n")
+    assert len(run_cells(cells, DIGITS, file, processes=1)) == 4
+
+
+def test_a_gain_is_paired_with_the_control_that_validation_prefers() -> None:
+    scores = {
+        cell: Score(validation=validation, test=test + 0.01 * cell.seed, seconds=1.0)
+        for cell, validation, test in zip(
+            _cells((*CONTROLS, "kd"), seeds=2),
+            [0.7, 0.8, 0.6, 0.9] * 2,
+            [0.75, 0.5, 0.6, 0.6] * 2,
+            strict=True,
+        )
+    }
+    table = rows(scores, CONTROLS)
+    assert [row.arm for row in table] == [*CONTROLS, "kd"]
+    assert table[-1].over == "label_smoothing"
+    assert table[-1].gain is not None
+    assert table[-1].gain.mean == pytest.approx(0.1)
+
+
+def test_the_control_of_a_method_needs_no_teacher() -> None:
+    (entry,) = methods_of("no teacher, kd:temperature=2,weight=0.5")
+    assert not entry.method.uses_teacher
+    assert entry.weight == 0.5
+    with pytest.raises(SystemExit, match="no such control"):
+        methods_of("no teacher, pkt")
+
+
+def _cells(arms: tuple[str, ...], *, seeds: int) -> list[Cell]:
+    return [
+        Cell(
+            student="8k", arm=arm, labels=Labels(), seed=seed, epochs=1, batch=8, data="d",
+            teacher="",
+        )
+        for seed in range(seeds)
+        for arm in arms
+    ]  # fmt: skip
