@@ -182,12 +182,12 @@ class DistillCriterion:
         logits = views.need(Signal.LOGITS)
         if not self._has_unlabelled:
             return functional.cross_entropy(logits, batch.labels)
-        # The mean over a batch without any label is 0 / 0.
-        labelled = (batch.labels != _UNLABELLED).sum().clamp(min=1)
+        # Per sample of the batch, as the teacher's terms are: where labels are few, the mean over
+        # those of a batch would be a step on one or two samples.
         total = functional.cross_entropy(
             logits, batch.labels, ignore_index=_UNLABELLED, reduction="sum"
         )
-        return total / labelled
+        return total / len(batch.labels)
 
     def _look_at_gradients(self, module: nn.Module, raw: Mapping[str, Tensor]) -> None:
         judged = {
