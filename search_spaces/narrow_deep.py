@@ -11,9 +11,11 @@ from hwkd.core.student import Activation, Chooser, Layers, ParamValue, StudentSp
 
 __all__ = ["NarrowDeepSpace"]
 
-# (fewest, most) channels of the stem and of the stages after it
-_WIDTHS = ((6, 24), (6, 20), (8, 28), (12, 40))
+# (fewest, most) channels of the stem and of the stages after it, all in fours: a word of a
+# Cortex-M holds four int8 values, and training on a CPU computes any others as slowly as the next.
+_WIDTHS = ((8, 24), (8, 20), (8, 28), (12, 40))
 _TINY_WIDTHS = ((4, 12), (4, 12), (4, 16), (8, 24))
+_WIDTH_STEP = 4
 
 
 @dataclass(frozen=True)
@@ -39,14 +41,16 @@ class NarrowDeepSpace:
         stages = chooser.integer("stages", min(2, most), most)
         params: dict[str, ParamValue] = {
             "activation": chooser.categorical("activation", ("relu", "relu6", "hard_swish")),
-            "stem_channels": chooser.integer("stem_channels", *widths[0], step=2),
+            "stem_channels": chooser.integer("stem_channels", *widths[0], step=_WIDTH_STEP),
             "stem_stride": chooser.categorical("stem_stride", (base, 2 * base)),
             "stages": stages,
             "convs_per_block": chooser.integer("convs_per_block", 1, 2),
         }
         for stage in range(1, stages + 1):
             key = f"stage{stage}"
-            params[f"{key}_channels"] = chooser.integer(f"{key}_channels", *widths[stage], step=2)
+            params[f"{key}_channels"] = chooser.integer(
+                f"{key}_channels", *widths[stage], step=_WIDTH_STEP
+            )
             params[f"{key}_blocks"] = chooser.integer(f"{key}_blocks", 1, 4)
             if len(kernels) > 1:
                 params[f"{key}_kernel"] = chooser.categorical(f"{key}_kernel", kernels)

@@ -130,7 +130,7 @@ def resolve_config(config: SearchConfig, device: Device, data: TaskData) -> Sear
             "full_epochs": config.training.full_epochs
             or _clamp(_FULL_SAMPLES / samples, _MIN_FULL_EPOCHS, _MAX_FULL_EPOCHS),
             "batch_size": config.training.batch_size or (64 if samples < 10_000 else 128),
-            "learning_rate": config.training.learning_rate or 0.01,
+            "learning_rate": config.training.learning_rate or 0.02,
         }
     )
     return config.model_copy(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -27,7 +26,7 @@ from hwkd.engine.store import RunStore, write_text
 from hwkd.engine.train_job import JobScores, TrainJob, job_folder, run_jobs
 from hwkd.profiling.onnx_runtime import measure_latency
 
-__all__ = ["BEST_FOLDER", "best_trial", "distil_best", "seconds_per_epoch"]
+__all__ = ["BEST_FOLDER", "best_trial", "distil_best", "trainings"]
 
 BEST_FOLDER = "best"
 
@@ -56,17 +55,9 @@ def best_trial(records: Sequence[TrialRecord], *, mode: str) -> TrialRecord:
     return min(completed.values(), key=_objective_value)
 
 
-def seconds_per_epoch(best: TrialRecord, context: SearchContext) -> float:
-    """Return about how long one epoch of the final trainings takes, from the brief training.
-
-    The student and its controls run side by side, as many at a time as there are workers; each
-    then has as many cores as a trial had.
-    """
-    training = context.config.training
-    samples = len(context.data.train)
-    brief_epochs = (training.brief_epochs or 1) * (training.brief_samples or samples) / samples
-    rounds = math.ceil(max(1, 2 * training.controls) / context.config.workers)
-    return best.duration_s / brief_epochs * rounds
+def trainings(config: SearchConfig) -> int:
+    """Return how many full-length trainings the end of a search makes."""
+    return max(1, 2 * config.training.controls)
 
 
 def distil_best(

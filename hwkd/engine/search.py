@@ -16,7 +16,8 @@ from hwkd.core.trial import TrialRecord, read_trial_line
 from hwkd.engine.config import SearchConfig
 from hwkd.engine.context import SearchContext
 from hwkd.engine.feasibility import require_feasible
-from hwkd.engine.final import best_trial, distil_best, seconds_per_epoch
+from hwkd.engine.final import best_trial, distil_best, trainings
+from hwkd.engine.pace import estimated_epoch_s, measured_epoch_s
 from hwkd.engine.prepare import (
     PREPARED_FILE,
     Prepared,
@@ -36,6 +37,10 @@ from hwkd.tasks.base import TaskData
 __all__ = ["SearchListener", "SearchResult", "SilentListener", "resume_search", "run_search"]
 
 _POLL_S = 0.2
+# Of a time limit, at most this share goes to the final training; after it the student is exported
+# and scored, and the report is written.
+_FINAL_SHARE = 0.5
+_AFTER_TRAINING_S = 25.0
 
 
 class SearchListener(Protocol):
@@ -259,7 +264,7 @@ def _run_workers(
 
 
 def _seconds_to_finish(records: Sequence[TrialRecord], context: SearchContext) -> float:
-    """Return how much of a time limit the final training is given, at most 45% of it."""
+    """Return how much of a time limit the final training is given."""
     timeout_s = context.config.timeout_s
     if timeout_s is None or not context.config.train_best:
         return 0.0
@@ -267,8 +272,9 @@ def _seconds_to_finish(records: Sequence[TrialRecord], context: SearchContext) -
         best = best_trial(records, mode=context.config.objective.mode)
     except DoesNotFitError:
         return 0.0
-    wanted = seconds_per_epoch(best, context) * (context.config.training.full_epochs or 1)
-    return min(wanted, 0.45 * timeout_s)
+    epoch_s = estimated_epoch_s(best, context, trainings=trainings(context.config))
+    wanted = epoch_s * (context.config.training.full_epochs or 1) + _AFTER_TRAINING_S
+    return min(wanted, _FINAL_SHARE * timeout_s)
 
 
 def _finish(
@@ -289,12 +295,19 @@ def _finish(
     final_started = time.monotonic()
     epochs = config.training.full_epochs or 1
     if config.timeout_s is not None:
-        left_s = config.timeout_s - (final_started - started)
-        epochs = max(1, min(epochs, int(left_s / seconds_per_epoch(best, context))))
+        left_s = config.timeout_s - (final_started - started) - _AFTER_TRAINING_S
+        epochs = max(1, min(epochs, int(left_s / _epoch_s(best, context))))
     final = distil_best(best, context, store, epochs=epochs, progress=listener)
     measured = measure_teacher(teacher, prepared, progress=listener)
     run = run.model_copy(update={"final": final, "teacher": measured})
     return _with_phase(run, "final training", time.monotonic() - final_started)
+
+
+def _epoch_s(best: TrialRecord, context: SearchContext) -> float:
+    count = trainings(context.config)
+    if count == 1:
+        return measured_epoch_s(best, context)
+    return estimated_epoch_s(best, context, trainings=count)
 
 
 class _Tail:
