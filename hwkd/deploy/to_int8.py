@@ -1,18 +1,17 @@
 """Quantises a float ONNX model to 8 bits: signed activations, signed weights per channel.
 
 ONNX Runtime's static quantiser does the work, in the QDQ form: every operator is surrounded by
-QuantizeLinear and DequantizeLinear, which runtimes fuse into integer kernels. The ranges of the
-activations are found here, because ONNX Runtime's own histogram calibrators take seconds a model.
+QuantizeLinear and DequantizeLinear, which runtimes fuse into integer kernels. The scales of the
+activations are given to it: found by `hwkd.deploy.calibrate`, or learned in training.
 """
 
 from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import onnx
@@ -25,26 +24,18 @@ from onnxruntime.quantization import (
 )
 
 from hwkd.core.errors import ExportError
-from hwkd.deploy.sessions import open_session
+from hwkd.deploy.calibrate import CalibrationMethod, Encoding, FloatArray, activation_ranges
 from hwkd.deploy.to_onnx import save_model
 
-__all__ = ["CalibrationMethod", "assert_int8", "quantise_int8"]
-
-CalibrationMethod: TypeAlias = Literal["minmax", "percentile", "mse"]
-_FloatArray: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
+__all__ = ["CalibrationMethod", "assert_int8", "quantise_int8", "write_int8"]
 
 _MULTIPLIERS = frozenset({"Conv", "Gemm", "MatMul"})
-_BATCH = 64
-_PERCENTILE = 99.99
-# Shares of the full range that the "mse" method tries; below 40% clipping always loses.
-_MSE_SHARES = np.linspace(0.4, 1.0, 25)
-_MSE_SAMPLE = 20_000
 
 
 def quantise_int8(
     float_path: Path,
     int8_path: Path,
-    calibration: _FloatArray,
+    calibration: FloatArray,
     *,
     method: CalibrationMethod = "minmax",
 ) -> None:
@@ -55,32 +46,53 @@ def quantise_int8(
         int8_path: replaced in one step when everything went well.
         calibration: shape [samples, *input_shape], float32; 100 to 500 typical inputs, normalised
             as the model expects them.
-        method: how a tensor's range follows from its values. "minmax" keeps every value;
-            "percentile" drops 0.01% at each end; "mse" takes the range with the smallest squared
-            rounding error.
+        method: how a tensor's range follows from its values; see `activation_ranges`.
 
     Raises:
         ExportError: if there are no calibration samples, they are not finite, an operator stays
             in float or the file cannot be written.
         ModelFileError: if the float model cannot be loaded.
     """
-    if len(calibration) == 0 or not np.isfinite(calibration).all():
-        raise ExportError(
-            f"{float_path}: calibration has {len(calibration)} samples, expected one or more of "
-            "finite numbers; check the data"
-        )
-    model = onnx.load(float_path)
-    ranges = _activation_ranges(model, calibration, method)
+    ranges = activation_ranges(float_path, calibration, method=method)
+    encodings = {name: Encoding.of(*ends) for name, ends in ranges.items()}
+    write_int8(onnx.load(float_path), encodings, int8_path, name=str(float_path))
+
+
+def write_int8(
+    model: onnx.ModelProto,
+    encodings: Mapping[str, Encoding],
+    int8_path: Path,
+    *,
+    name: str = "the model",
+) -> None:
+    """Write the int8 form of a float model with given scales of its activations.
+
+    Args:
+        model: float, with one input; its weights get one scale for each output channel.
+        encodings: of the input and of every node's output.
+        int8_path: replaced in one step when everything went well.
+        name: what messages call the model.
+
+    Raises:
+        ExportError: if an operator stays in float or the file cannot be written.
+    """
     overrides = {
-        name: [{"rmin": np.float32(low), "rmax": np.float32(high)}]
-        for name, (low, high) in ranges.items()
+        tensor: [
+            {
+                "scale": np.array(encoding.scale, dtype=np.float32),
+                "zero_point": np.array(encoding.zero_point, dtype=np.int8),
+            }
+        ]
+        for tensor, encoding in encodings.items()
     }
+    first = model.graph.input[0]
+    shape = [max(1, axis.dim_value) for axis in first.type.tensor_type.shape.dim]
     with tempfile.TemporaryDirectory(prefix="hwkd-int8-") as folder, _quiet():
         quantised_path = Path(folder) / "int8.onnx"
         quantize_static(
-            float_path,
+            model,
             quantised_path,
-            _OneSample(model.graph.input[0].name, calibration[:1]),
+            _OneSample(first.name, np.zeros(shape, dtype=np.float32)),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=sorted({node.op_type for node in model.graph.node}),
             per_channel=True,
@@ -89,7 +101,7 @@ def quantise_int8(
             extra_options={"ForceQuantizeNoInputCheck": True, "TensorQuantOverrides": overrides},
         )
         quantised = onnx.load(quantised_path)
-    assert_int8(quantised, name=str(float_path))
+    assert_int8(quantised, name=name)
     save_model(quantised, int8_path)
 
 
@@ -126,10 +138,10 @@ def assert_int8(model: onnx.ModelProto, *, name: str) -> None:
 class _OneSample(CalibrationDataReader):  # type: ignore[misc]
     """Satisfies the quantiser, whose own calibration the overrides replace."""
 
-    def __init__(self, input_name: str, sample: _FloatArray) -> None:
+    def __init__(self, input_name: str, sample: FloatArray) -> None:
         self._samples = iter([{input_name: sample}])
 
-    def get_next(self) -> dict[str, _FloatArray] | None:
+    def get_next(self) -> dict[str, FloatArray] | None:
         return next(self._samples, None)
 
 
@@ -141,63 +153,3 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         logging.disable(logging.NOTSET)
-
-
-def _activation_ranges(
-    model: onnx.ModelProto, calibration: _FloatArray, method: CalibrationMethod
-) -> dict[str, tuple[float, float]]:
-    """Return (low, high) of every activation tensor of a float model."""
-    observed = onnx.ModelProto()
-    observed.CopyFrom(model)
-    known = {value.name for value in observed.graph.output}
-    for node in model.graph.node:
-        for output in node.output:
-            if output not in known:
-                observed.graph.output.append(
-                    onnx.helper.make_tensor_value_info(output, TensorProto.FLOAT, None)
-                )
-    with tempfile.TemporaryDirectory(prefix="hwkd-ranges-") as folder:
-        path = Path(folder) / "observed.onnx"
-        onnx.save(observed, path)
-        session = open_session(path)
-    input_name = session.get_inputs()[0].name
-    names = [input_name, *(value.name for value in session.get_outputs())]
-    per_batch: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
-    for start in range(0, len(calibration), _BATCH):
-        batch = calibration[start : start + _BATCH]
-        arrays = [batch, *session.run(None, {input_name: batch})]
-        for name, array in zip(names, arrays, strict=True):
-            per_batch[name].append(_value_range(array, method))
-    # Extremes must hold for every batch; the other two are estimates, so they are averaged.
-    if method == "minmax":
-        return {
-            name: (min(low for low, _ in found), max(high for _, high in found))
-            for name, found in per_batch.items()
-        }
-    return {
-        name: (float(np.mean([r[0] for r in found])), float(np.mean([r[1] for r in found])))
-        for name, found in per_batch.items()
-    }
-
-
-def _value_range(values: _FloatArray, method: CalibrationMethod) -> tuple[float, float]:
-    low, high = float(values.min()), float(values.max())
-    if method == "minmax":
-        return low, high
-    flat = values.ravel()
-    flat = flat[:: max(1, flat.size // _MSE_SAMPLE)]
-    if method == "percentile":
-        tail = 100.0 - _PERCENTILE
-        return float(np.percentile(flat, tail)), float(np.percentile(flat, _PERCENTILE))
-    errors = [_rounding_error(flat, share * low, share * high) for share in _MSE_SHARES]
-    best = float(_MSE_SHARES[int(np.argmin(errors))])
-    return best * low, best * high
-
-
-def _rounding_error(values: _FloatArray, low: float, high: float) -> float:
-    """Return the mean squared error of 8-bit rounding with the range [low, high] and 0."""
-    low, high = min(low, 0.0), max(high, 0.0)
-    scale = max(high - low, 1e-12) / 255.0
-    zero = round(low / scale)
-    steps = np.clip(np.round(values / scale), zero, zero + 255)
-    return float(np.mean((values - steps * scale) ** 2))

@@ -1,0 +1,283 @@
+"""A student that computes in float what its int8 file computes in integers, and can be trained.
+
+Every tensor that the exporter quantises is held as whole steps of its scale, every weight as whole
+steps of its channel's scale: convolutions add up the same integers as the int8 kernels, and the
+sums are rescaled and rounded in the same order. Rounding passes gradients straight through, so
+weights and ranges learn what rounding does to them.
+
+Sources:
+    Jacob et al. 2018, arXiv:1712.05877 (training with simulated quantisation); Bengio et al. 2013,
+    arXiv:1308.3432 (straight-through gradients); Bhalgat et al. 2020, arXiv:2004.09576 (learned
+    scale and offset).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from hwkd.core.student import Layer, Layers
+from hwkd.nn.build import StudentModule
+
+__all__ = ["FakeQuantStudent", "quantised_name", "round_straight_through"]
+
+Range: TypeAlias = tuple[float, float]
+
+_STEPS = 255
+_WEIGHT_STEPS = 127
+# The exporter widens a channel's scale until its bias fits into 32 bits, with this much room.
+_BIAS_STEPS = (2**32 - 2) / (2 * 1.0001)
+# They move or select values; what they write has the scale of what they read.
+_KEEPS_SCALE = frozenset({"reshape", "transpose", "max_pool"})
+_ROUNDED_BEFORE = frozenset({"hard_swish", "hard_sigmoid"})
+
+
+def round_straight_through(x: Tensor) -> Tensor:
+    """Round half to even; the gradient passes as if nothing had been rounded."""
+    return x + (x.round() - x).detach()
+
+
+def quantised_name(layer: Layer) -> str:
+    """Return the ONNX tensor that holds a layer's int8 output."""
+    return layer.name if layer.activation == "none" else f"{layer.name}_act"
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """A quantised tensor: `steps` are whole numbers, `steps * scale` the real values.
+
+    The int8 file stores `steps + zero_point`.
+    """
+
+    steps: Tensor
+    scale: Tensor
+    zero_point: Tensor
+
+    @property
+    def real(self) -> Tensor:
+        return self.steps * self.scale
+
+
+class FakeQuantStudent(nn.Module):
+    """The int8 form of a student; maps inputs [batch, *input_shape] to logits [batch, outputs].
+
+    All parameters are relative to where training starts: weights to their channel's root mean
+    square, biases to the range of the layer's output, ranges to themselves in the logarithm. One
+    learning rate therefore fits all, and 0.001 changes each by about 0.1% a step.
+
+    Attributes:
+        layers: the description it was built from.
+    """
+
+    def __init__(
+        self,
+        layers: Layers,
+        weights: Mapping[str, tuple[Tensor, Tensor]],
+        ranges: Mapping[str, Range],
+    ) -> None:
+        """Start from folded weights and calibrated ranges.
+
+        Args:
+            layers: the description.
+            weights: layer -> (weight, bias) with the normalisation multiplied in.
+            ranges: ONNX tensor -> (low, high), for "input" and all that `quantised_name` names, and
+                for the layer itself where a hard-swish or hard-sigmoid follows.
+
+        Raises:
+            ValueError: if a rectifier follows a layer that only moves values, whose int8 file has
+                no place for it.
+        """
+        super().__init__()
+        self.layers = layers
+        bare = tuple(replace(layer, norm=False, activation="none") for layer in layers.layers)
+        # Only their geometry is used, so they hold no memory and are no part of this module; the
+        # weights come from `self.weighted`.
+        with torch.device("meta"):
+            self._steps = dict(StudentModule(replace(layers, layers=bare, taps={})).steps.items())
+        self.quantisers = nn.ModuleDict({"input": _Quantiser(ranges["input"])})
+        self.weighted = nn.ModuleDict()
+        for layer in layers.layers:
+            self._add(layer, weights, ranges)
+
+    def _add(
+        self,
+        layer: Layer,
+        weights: Mapping[str, tuple[Tensor, Tensor]],
+        ranges: Mapping[str, Range],
+    ) -> None:
+        name = quantised_name(layer)
+        if layer.kind in _KEEPS_SCALE:
+            if layer.activation != "none":
+                raise ValueError(f"layer {layer.name}: {layer.activation} after {layer.kind}")
+            return
+        if layer.activation in _ROUNDED_BEFORE:
+            self.quantisers[layer.name] = _Quantiser(ranges[layer.name])
+        highest = 6.0 if layer.activation == "relu6" else None
+        self.quantisers[name] = _Quantiser(ranges[name], highest=highest)
+        if layer.name in weights:
+            low, high = ranges[name]
+            self.weighted[layer.name] = _Weights(*weights[layer.name], bias_unit=high - low)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the logits, shape [batch, outputs], as the int8 file gives them."""
+        values = {"input": self._quantiser("input").rounded(x)}
+        for layer in self.layers.layers:
+            values[layer.name] = self._output(layer, [values[name] for name in layer.inputs])
+        return values[self.layers.layers[-1].name].real
+
+    @torch.no_grad()
+    def encodings(self) -> dict[str, tuple[float, int]]:
+        """Return (scale, zero point) of every quantised tensor, by its name in ONNX."""
+        found = {}
+        for name in self.quantisers:
+            scale, first = self._quantiser(name).grid()
+            found[name] = (float(scale), -128 - int(first))
+        return found
+
+    @torch.no_grad()
+    def folded_weights(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """Return (weight, bias) of every layer that has them, float32 and not rounded."""
+        return {name: self._weights(name).real() for name in self.weighted}
+
+    def _output(self, layer: Layer, operands: list[_Value]) -> _Value:
+        if layer.kind in _KEEPS_SCALE:
+            return replace(operands[0], steps=self._steps[layer.name](operands[0].steps))
+        if layer.activation not in _ROUNDED_BEFORE:
+            return self._computed(layer, operands, self._quantiser(quantised_name(layer)))
+        before = self._computed(layer, operands, self._quantiser(layer.name)).real
+        # In ONNX Runtime's order of operations; torch's own differs in the last bit.
+        gate = (before * (1.0 / 6.0) + 0.5).clamp(0.0, 1.0)
+        after = before * gate if layer.activation == "hard_swish" else gate
+        return self._quantiser(quantised_name(layer)).rounded(after)
+
+    def _computed(self, layer: Layer, operands: list[_Value], to: _Quantiser) -> _Value:
+        """Return a layer's result on the grid `to`; its ends do the work of a rectifier."""
+        scale, _ = to.grid()
+        first = operands[0]
+        step = self._steps[layer.name]
+        if layer.name in self.weighted:
+            weight, bias, sum_scale = self._weights(layer.name).quantised(first.scale)
+            sums = torch.func.functional_call(
+                step, {"core.weight": weight, "core.bias": bias}, (first.steps,)
+            )
+            return to.clipped(sums * _per_channel(sum_scale / scale, sums))
+        if layer.kind == "add":
+            return to.clipped(_added(*operands, to))
+        ratio = first.scale / scale
+        if layer.kind in ("mul", "matmul"):
+            ratio = first.scale * operands[1].scale / scale
+        return to.clipped(step(*(operand.steps for operand in operands)) * ratio)
+
+    def _quantiser(self, name: str) -> _Quantiser:
+        found = self.quantisers[name]
+        assert isinstance(found, _Quantiser)
+        return found
+
+    def _weights(self, name: str) -> _Weights:
+        found = self.weighted[name]
+        assert isinstance(found, _Weights)
+        return found
+
+
+class _Quantiser(nn.Module):
+    """Rounds a tensor to 256 steps between two learned ends, one of which may be 0."""
+
+    low: Tensor
+    high: Tensor
+
+    def __init__(self, ends: Range, *, highest: float | None = None) -> None:
+        super().__init__()
+        low, high = min(ends[0], 0.0), max(ends[1], 0.0)
+        self.register_buffer("low", torch.tensor(low))
+        self.register_buffer("high", torch.tensor(high))
+        # Logarithms of how far the ends have moved: an end keeps its sign, and 0 stays 0.
+        self.log_gains = nn.Parameter(torch.zeros(2))
+        self._highest = highest
+
+    def grid(self) -> tuple[Tensor, Tensor]:
+        """Return the scale and the lowest step: the int8 value -128, counted from the real 0."""
+        gains = self.log_gains.exp()
+        low, high = self.low * gains[0], self.high * gains[1]
+        if self._highest is not None:
+            high = high.clamp(max=self._highest)
+        span = high - low
+        scale = torch.where(span > 0, span / _STEPS, torch.ones_like(span))
+        return scale, round_straight_through(low / scale)
+
+    def rounded(self, x: Tensor) -> _Value:
+        """Quantise real values."""
+        return self.clipped(x / self.grid()[0])
+
+    def clipped(self, unrounded: Tensor) -> _Value:
+        """Round numbers of steps and keep those inside the range."""
+        scale, first = self.grid()
+        steps = round_straight_through(unrounded)
+        inside = torch.minimum(torch.maximum(steps, first), first + _STEPS)
+        return _Value(inside, scale, -128 - first)
+
+
+class _Weights(nn.Module):
+    """Weight and bias of a layer, kept in float, used as integers."""
+
+    weight_unit: Tensor
+    bias_unit: Tensor
+
+    def __init__(self, weight: Tensor, bias: Tensor, *, bias_unit: float) -> None:
+        super().__init__()
+        unit = weight.flatten(1).square().mean(1).sqrt()
+        unit = unit.reshape(-1, *[1] * (weight.dim() - 1))
+        self.register_buffer("weight_unit", unit)
+        self.register_buffer("bias_unit", torch.tensor(bias_unit if bias_unit > 0 else 1.0))
+        # A channel without weights keeps none.
+        self.weight = nn.Parameter(torch.where(unit > 0, weight / unit, torch.zeros_like(weight)))
+        self.bias = nn.Parameter(bias / self.bias_unit)
+
+    def real(self) -> tuple[Tensor, Tensor]:
+        return self.weight * self.weight_unit, self.bias * self.bias_unit
+
+    def quantised(self, input_scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return integer weight and bias, and the real value of one step of their sums.
+
+        Args:
+            input_scale: of the tensor that the weights are multiplied with.
+        """
+        weight, bias = self.real()
+        largest = weight.detach().abs().flatten(1).amax(1)
+        scale = torch.where(largest > 0, largest / _WEIGHT_STEPS, torch.ones_like(largest))
+        scale = torch.maximum(scale, bias.detach().abs() / _BIAS_STEPS / input_scale.detach())
+        sum_scale = input_scale * scale
+        steps = round_straight_through(weight / scale.reshape(-1, *[1] * (weight.dim() - 1)))
+        # The exporter divides in double precision; float32 rounds some large biases otherwise.
+        bias_steps = round_straight_through(bias.double() / sum_scale.double()).float()
+        return steps, bias_steps, sum_scale
+
+
+def _added(a: _Value, b: _Value, to: _Quantiser) -> Tensor:
+    """Return the sum of two tensors in whole steps of `to`, not yet clipped.
+
+    Sums of two 8-bit tensors often lie half-way between two steps, so the last bit decides. ONNX
+    Runtime adds the stored values with fused multiply-adds and takes off the zero points first.
+    """
+    scale, first = to.grid()
+    ratio_a, ratio_b = a.scale / scale, b.scale / scale
+    total = a.steps * ratio_a + b.steps * ratio_b
+    with torch.no_grad():
+        zero_point = -128 - first
+        offset = zero_point - _fused(ratio_a, a.zero_point, ratio_b * b.zero_point)
+        inner = _fused(b.steps + b.zero_point, ratio_b, offset)
+        # Rounded with the zero point in it: which neighbour of a half is even depends on it.
+        exact = _fused(a.steps + a.zero_point, ratio_a, inner).round() - zero_point
+    return total + (exact - total).detach()
+
+
+def _fused(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+    """Return x * y + z rounded to float32 once."""
+    return (x.double() * y.double() + z.double()).float()
+
+
+def _per_channel(values: Tensor, like: Tensor) -> Tensor:
+    return values.reshape(1, -1, *[1] * (like.dim() - 2))
