@@ -47,7 +47,7 @@ class DistilSettings:
 
     epochs: int
     batch_size: int = 128
-    learning_rate: float = 0.01
+    learning_rate: float = 0.02
     task_weight: float = 1.0
     seeds: tuple[int, ...] = (0,)
     with_controls: bool = False
