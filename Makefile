@@ -28,7 +28,7 @@ $(READY): pyproject.toml constraints.txt
 		{ [ "$$(id -u)" = 0 ] && apt-get update && apt-get install -y --no-install-recommends python3-venv; } || \
 		{ echo "Python's venv module is missing; run: sudo apt-get install python3-venv"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev,dashboard,cmsis-nn,ethos]'
+	$(VENV)/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev,dashboard,cmsis-nn,ethos,tflite]'
 	@touch $@
 
 clean:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from hwkd.core.errors import ConfigError
+from hwkd.core.errors import ConfigError, HwkdError
+
+if TYPE_CHECKING:
+    from hwkd.deploy.tflite_check import Agreement
+    from hwkd.deploy.to_c.project import RecordedInput
 
 __all__ = ["export"]
 
@@ -21,7 +28,7 @@ def export(
         Path,
         typer.Argument(
             metavar="RUN|MODEL",
-            help="Folder of `hwkd search --out RUN`; for --target c an int8 ONNX file, too.",
+            help="Folder of `hwkd search --out RUN`; for c and tflite an int8 ONNX file, too.",
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder to create.")],
@@ -32,8 +39,11 @@ def export(
         str, typer.Option("--format", help=f"One or more of {', '.join(_FORMATS)}, with commas.")
     ] = "onnx,onnx-int8",
     target: Annotated[
-        Literal["files", "c"],
-        typer.Option(help="files: those of --format. c: C99 source of the int8 student."),
+        Literal["files", "c", "tflite"],
+        typer.Option(
+            help="files: those of --format. c: C99 source of the int8 student. tflite: the same "
+            "student for TFLM, LiteRT, X-CUBE-AI and vela."
+        ),
     ] = "files",
     rounding: Annotated[
         Literal["float", "q31", "tflite"],
@@ -46,27 +56,41 @@ def export(
     ] = "hwkd",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Write the best student, or any trial's, as ONNX, int8 ONNX, torch weights or C.
+    """Write the best student, or any trial's, as ONNX, int8 ONNX, torch weights, C or TFLite.
+
+    C and TFLite hold the very numbers of the int8 ONNX file. main.c of the C runs one example of
+    the run's validation data. The TFLite file is run in the interpreters that are installed
+    (`pip install "hwkd[tflite]"`) and compared with the C of --rounding tflite.
 
     Examples:
       hwkd export runs/digits --format onnx-int8,torch --out student
 
       hwkd export runs/digits --target c --out firmware
+
+      hwkd export runs/digits --target tflite --out tflite
     """
     from hwkd.engine.export_run import export_student
 
     number = _trial(trial)
+    agreements: tuple[Agreement, ...] = ()
     if target == "c":
         files = _export_c(source, number, out, rounding=rounding, kernels=kernels)
+    elif target == "tflite":
+        files, agreements = _export_tflite(source, number, out)
     else:
         files = export_student(source, trial=number, formats=_chosen(formats), out=out)
     if number is not None:
         typer.echo(f"note: trial {number} was trained briefly, as the search compared it", err=True)
     if as_json:
-        typer.echo(json.dumps({"files": [str(path) for path in files]}))
+        content: dict[str, object] = {"files": [str(path) for path in files]}
+        if target == "tflite":
+            content["against_c"] = [asdict(item) for item in agreements]
+        typer.echo(json.dumps(content))
         return
     for path in files:
         typer.echo(f"{path}  {path.stat().st_size:,} bytes")
+    if target == "tflite":
+        _print_agreements(agreements)
 
 
 def _export_c(
@@ -80,16 +104,75 @@ def _export_c(
     """Write the C of an int8 file, or of a run's student with its class names."""
     from hwkd.cli.export_c import export_c
     from hwkd.core.run_files import RUN_FILE, read_run_record
-    from hwkd.engine.export_run import export_student
 
     if source.is_file():
         return export_c(source, out, rounding=rounding, kernels=kernels)
     labels = read_run_record(source / RUN_FILE).data.class_names
-    with TemporaryDirectory(prefix="hwkd-export-") as folder:
-        files = export_student(
-            source, trial=trial, formats=("onnx-int8",), out=Path(folder) / "student"
+    with _int8_student(source, trial) as model:
+        sample = _validation_example(source)
+        return export_c(
+            model, out, rounding=rounding, kernels=kernels, labels=labels, sample=sample
         )
-        return export_c(files[0], out, rounding=rounding, kernels=kernels, labels=labels)
+
+
+def _validation_example(run: Path) -> RecordedInput | None:
+    """Return the first example of the run's validation data; None, with a note, without it."""
+    from hwkd.core.run_files import RUN_FILE, read_run_record
+    from hwkd.deploy.to_c.project import RecordedInput
+    from hwkd.engine.config import SearchConfig
+    from hwkd.engine.context import load_data
+    from hwkd.engine.store import RunStore
+
+    try:
+        _, data = load_data(SearchConfig.from_toml(RunStore(run).config_path))
+    except HwkdError as error:
+        typer.echo(
+            f"note: main.c runs seeded noise, the run's data cannot be read: {error}", err=True
+        )
+        return None
+    if data.fingerprint != read_run_record(run / RUN_FILE).data.fingerprint:
+        typer.echo("note: main.c runs seeded noise, the data are no longer the run's", err=True)
+        return None
+    example = data.validation
+    return RecordedInput(
+        values=example.inputs[0],
+        origin=f"validation example 0 of {data.source}",
+        label=data.class_names[int(example.labels[0])],
+    )
+
+
+def _export_tflite(
+    source: Path, trial: int | None, out: Path
+) -> tuple[tuple[Path, ...], tuple[Agreement, ...]]:
+    """Write the .tflite file of an int8 file, or of a run's student with its class names."""
+    from hwkd.cli.export_tflite import export_tflite
+    from hwkd.core.run_files import RUN_FILE, read_run_record
+
+    if source.is_file():
+        return export_tflite(source, out)
+    labels = read_run_record(source / RUN_FILE).data.class_names
+    with _int8_student(source, trial) as model:
+        return export_tflite(model, out, labels=labels)
+
+
+@contextmanager
+def _int8_student(run: Path, trial: int | None) -> Iterator[Path]:
+    from hwkd.engine.export_run import export_student
+
+    with TemporaryDirectory(prefix="hwkd-export-") as folder:
+        out = Path(folder) / "student"
+        yield export_student(run, trial=trial, formats=("onnx-int8",), out=out)[0]
+
+
+def _print_agreements(agreements: tuple[Agreement, ...]) -> None:
+    for item in agreements:
+        typer.echo(
+            f"{item.interpreter}: {item.mismatches:,} of {item.outputs:,} outputs over "
+            f"{item.inputs} inputs differ from the C of --rounding tflite (at most {item.max_lsb} "
+            "LSB)"
+        )
+    if not agreements:
+        typer.echo('not run: no C compiler, or no interpreter (pip install "hwkd[tflite]")')
 
 
 def _trial(text: str) -> int | None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import numpy as np
-
+    from hwkd.deploy.to_c.project import RecordedInput
     from hwkd.deploy.to_c.requantise import Rounding
     from hwkd.deploy.to_c.steps import Kernels
 
@@ -22,7 +21,7 @@ def export_c(
     rounding: Rounding = "float",
     kernels: Kernels = "hwkd",
     labels: Sequence[str] = (),
-    sample: np.ndarray[Any, np.dtype[np.float32]] | None = None,
+    sample: RecordedInput | None = None,
 ) -> tuple[Path, ...]:
     """Write the network as C that compiles for any core.
 
@@ -32,7 +31,7 @@ def export_c(
         rounding: "float" equals ONNX Runtime, "q31" suits cores without FPU, "tflite" equals TFLM.
         kernels: our own, or Arm's CMSIS-NN from the optional package.
         labels: name of each output.
-        sample: one normalised input for main.c, without batch; seeded noise when None.
+        sample: for main.c; seeded noise when None.
 
     Returns:
         The files written.

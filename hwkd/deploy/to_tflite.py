@@ -1,8 +1,7 @@
-"""An int8 network as a .tflite file, the form that Arm's vela compiler reads.
+"""An int8 network as a .tflite file for TFLM, LiteRT and what compiles for them.
 
-Weights, biases and quantisation parameters are the network's own. The file is there to be costed,
-not to be run: a function of one tensor, which the NPU looks up in a table whatever it is, is
-written as HARD_SWISH.
+Weights, biases and quantisation parameters are the network's own, and what TensorFlow Lite's
+reference kernels make of the file equals the exported C with the rounding `tflite`.
 Feature maps lie channels last; where the network reshapes or multiplies them in ONNX's order, a
 TRANSPOSE does what it must do on the chip.
 """
@@ -11,14 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from hwkd.core.errors import ExportError
 from hwkd.deploy.tflite_file import INT8, INT32, Options, TfliteFile
-from hwkd.deploy.to_c.elementwise import rescale_table
 from hwkd.deploy.to_c.ir import (
     Binary,
     Concat,
@@ -34,34 +32,60 @@ from hwkd.deploy.to_c.ir import (
     Table,
     View,
 )
+from hwkd.deploy.to_c.tflite_rounding import (
+    SIXTH,
+    THREE,
+    THREE_STEPS,
+    TableForm,
+    activation_limits,
+    add_factors,
+    gate_tensor,
+    table_form,
+)
 
 __all__ = ["write_tflite"]
 
 # Numbers of operators (`BuiltinOperator`) and of their options in TensorFlow Lite's schema.
 _ADD, _AVERAGE_POOL, _CONCATENATION, _CONV, _DEPTHWISE = 0, 1, 2, 3, 4
 _FULLY_CONNECTED, _MAX_POOL, _MUL, _RESHAPE, _SOFTMAX = 9, 17, 18, 22, 25
+_RELU_OPERATOR = 19
 _PAD, _TRANSPOSE, _MEAN, _QUANTIZE, _HARD_SWISH, _BATCH_MATMUL = 34, 39, 40, 114, 117, 126
 _SAME: Final = 0
 _VALID: Final = 1
 _RELU, _RELU6 = 1, 3
+# Scale and zero point that TensorFlow Lite's int8 softmax always writes.
+_SOFTMAX_OUTPUT = (np.float32(1 / 256), -128)
 _CHANNELS_LAST = (0, 2, 3, 1)
 _CHANNELS_FIRST = (0, 3, 1, 2)
+_TABLE_OPERATORS: Final = {
+    "quantize": (_QUANTIZE, Options(kind=89)),
+    "relu": (_RELU_OPERATOR, None),
+    "hard_swish": (_HARD_SWISH, Options(kind=91)),
+}
+# Operators that may have a ReLU fused.
+_Limited: TypeAlias = Conv | FullyConnected | Binary | Pool
 
 
-def write_tflite(graph: QuantGraph) -> bytes:
+def write_tflite(graph: QuantGraph, *, runs: bool = True) -> bytes:
     """Return the network as a .tflite file; tensors are named after the node that writes them.
+
+    Args:
+        graph: the network.
+        runs: refuse what TensorFlow Lite would compute differently. A file that is only costed
+            may hold HARD_SWISH for any function of one tensor: an NPU looks all of them up.
 
     Raises:
         ExportError: if an operator has no counterpart; the node is named.
     """
-    return _Writer(graph).file()
+    return _Writer(graph, runs=runs).file()
 
 
 class _Writer:
     """Walks the operators in order; used once."""
 
-    def __init__(self, graph: QuantGraph) -> None:
+    def __init__(self, graph: QuantGraph, *, runs: bool) -> None:
         self._graph = graph
+        self._runs = runs
         self._file = TfliteFile()
         self._numbers: dict[str, int] = {}
         self._writers: dict[type, Callable[[Any], None]] = {
@@ -132,7 +156,7 @@ class _Writer:
         channels = self._graph.tensors[op.inputs[0]].shape[1]
         source, padding = self._padded(op)
         shared = {1: op.stride[1], 2: op.stride[0]}
-        dilation, activation = op.dilation, self._fused(op.output_range)
+        dilation, activation = op.dilation, self._fused(op)
         if op.groups == channels and op.groups > 1:
             operands = self._weights(op, op.weights.transpose(1, 2, 3, 0), axis=3)
             ints = shared | {3: len(op.weights) // channels, 5: dilation[1], 6: dilation[0]}
@@ -147,7 +171,7 @@ class _Writer:
     def _fully_connected(self, op: FullyConnected) -> None:
         source = self._in_onnx_order(op.inputs[0])
         operands = self._weights(op, op.weights, axis=0)
-        fused = self._fused(op.output_range)
+        fused = self._fused(op)
         keeps_axes = len(self._graph.tensors[op.output].shape) > 2
         options = Options(kind=8, bytes={0: fused, 2: int(keeps_axes)})
         self._from_onnx_order(op, _FULLY_CONNECTED, [source, *operands], options)
@@ -160,16 +184,42 @@ class _Writer:
         rank = len(self._graph.tensors[op.output].shape)
         sources = [self._input(name, rank) for name in op.inputs]
         code, kind = (_ADD, 11) if op.kind == "add" else (_MUL, 21)
-        options = Options(kind=kind, bytes={0: self._fused(op.output_range)})
+        if op.kind == "add" and self._runs:
+            tensors = self._graph.tensors
+            add_factors(*(tensors[name] for name in (*op.inputs, op.output)))
+        options = Options(kind=kind, bytes={0: self._fused(op)})
         self._file.add_operator(code, sources, self._output(op), options)
 
     def _table(self, op: Table) -> None:
         tensors = self._graph.tensors
-        rescaled = rescale_table(tensors[op.inputs[0]], tensors[op.output])
-        is_rescale = rescaled is not None and bool((rescaled == op.table).all())
-        code, kind = (_QUANTIZE, 89) if is_rescale else (_HARD_SWISH, 91)
-        sources = [self._input(op.inputs[0])]
-        self._file.add_operator(code, sources, self._output(op), Options(kind=kind))
+        source, target = tensors[op.inputs[0]], tensors[op.output]
+        found = table_form(op.table, source, target)
+        if found is None and self._runs:
+            raise _refused(op, "a function other than ReLU, hard-swish and hard-sigmoid")
+        form: TableForm = "hard_swish" if found is None else found[0]
+        number = self._input(source.name)
+        if form == "hard_sigmoid":
+            self._hard_sigmoid(op, number)
+            return
+        code, options = _TABLE_OPERATORS[form]
+        self._file.add_operator(code, [number], self._output(op), options)
+
+    def _hard_sigmoid(self, op: Table, source: int) -> None:
+        """Write relu6(x + 3) / 6, for which TensorFlow Lite has no operator."""
+        target = self._graph.tensors[op.output]
+        rank, middle = len(target.shape), gate_tensor(target)
+        three = self._scalar(f"{op.name}/three", THREE, THREE_STEPS, rank)
+        shifted = self._activation(f"{op.name}/plus_three", middle, _stored(target.shape))
+        relu6 = Options(kind=11, bytes={0: _RELU6})
+        self._file.add_operator(_ADD, [source, three], shifted, relu6)
+        sixth = self._scalar(f"{op.name}/sixth", SIXTH, 1, rank)
+        self._file.add_operator(_MUL, [shifted, sixth], self._output(op), Options(kind=21))
+
+    def _scalar(self, name: str, tensor: QuantTensor, steps: int, rank: int) -> int:
+        return self._file.add_tensor(
+            name, (1,) * rank, INT8, scales=np.array([tensor.scale], np.float32),
+            zero_point=tensor.zero_point, values=np.full((1,) * rank, steps, np.int8),
+        )  # fmt: skip
 
     def _pool(self, op: Pool) -> None:
         if op.kind == "global_average":
@@ -178,11 +228,13 @@ class _Writer:
             options = Options(kind=27, bytes={0: 1})
             self._file.add_operator(_MEAN, sources, self._output(op), options)
             return
+        if self._runs and not _same_scale(*self._ends(op)):
+            raise _refused(op, "pooling into another scale")
         source, padding = self._padded(op)
         (height, width), (down, across) = op.kernel, op.stride
         options = Options(
             kind=5,
-            bytes={0: padding, 5: self._fused(op.output_range)},
+            bytes={0: padding, 5: self._fused(op)},
             ints={1: across, 2: down, 3: width, 4: height},
         )
         code = _MAX_POOL if op.kind == "max" else _AVERAGE_POOL
@@ -193,6 +245,13 @@ class _Writer:
         last = _CHANNELS_LAST[-1] if rank == 4 else rank - 1
         if op.axis != last:
             raise _refused(op, "a softmax along another axis than the last in memory")
+        target = self._graph.tensors[op.output]
+        if self._runs and (target.scale, target.zero_point) != _SOFTMAX_OUTPUT:
+            raise _refused(
+                op,
+                "a softmax whose output is not scaled by 1/256 (leave it out: the "
+                "largest value stays the largest)",
+            )
         source = self._input(op.inputs[0])
         options = Options(kind=9, floats={0: 1.0})
         self._file.add_operator(_SOFTMAX, [source], self._output(op), options)
@@ -261,10 +320,20 @@ class _Writer:
         self._file.add_operator(_PAD, [number, amounts], padded, Options(kind=22))
         return padded, _VALID
 
-    def _fused(self, limits: tuple[int, int]) -> int:
-        if limits[1] < 127:
-            return _RELU6
-        return _RELU if limits[0] > -128 else 0
+    def _fused(self, op: _Limited) -> int:
+        """Return the activation whose limits the operator has."""
+        limits, target = op.output_range, self._graph.tensors[op.output]
+        if limits == (-128, 127):
+            return 0
+        for code, kind in ((_RELU, "relu"), (_RELU6, "relu6")):
+            if limits == activation_limits(kind, target):  # type: ignore[arg-type]  # its two kinds
+                return code
+        if self._runs:
+            raise _refused(op, f"an activation limited to int8 values {list(limits)}")
+        return _RELU6
+
+    def _ends(self, op: Op) -> tuple[QuantTensor, QuantTensor]:
+        return self._graph.tensors[op.inputs[0]], self._graph.tensors[op.output]
 
     def _in_onnx_order(self, name: str) -> int:
         """Return a tensor in ONNX's order of axes."""
@@ -312,6 +381,10 @@ def _order(rank: int) -> tuple[int, ...]:
 
 def _stored(shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(shape[axis] for axis in _order(len(shape)))
+
+
+def _same_scale(source: QuantTensor, target: QuantTensor) -> bool:
+    return (source.scale, source.zero_point) == (target.scale, target.zero_point)
 
 
 def _same_pads(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:

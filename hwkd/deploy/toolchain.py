@@ -6,7 +6,9 @@ import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeAlias
 
 from hwkd.core.errors import ExportError, UnknownNameError
 from hwkd.deploy.to_c.requantise import Rounding
@@ -16,13 +18,18 @@ __all__ = [
     "CORES",
     "ICOUNT_SHIFT",
     "INSTALL_COMMAND",
+    "Command",
     "Core",
     "Tools",
     "core_of",
     "find_host_compiler",
     "find_tools",
+    "host_compiler",
     "run_tool",
 ]
+
+# A program with the arguments that belong to it.
+Command: TypeAlias = tuple[str | Path, ...]
 
 INSTALL_COMMAND = (
     "apt-get install -y --no-install-recommends qemu-system-arm gcc-arm-none-eabi "
@@ -189,17 +196,31 @@ def core_of(device_core: str) -> Core:
     return CORES[name]
 
 
-def find_host_compiler() -> Path:
-    """Return the computer's own C compiler.
+def host_compiler() -> Command | None:
+    """Return the computer's own C compiler, the one in the package `ziglang`, or None."""
+    for name in ("cc", "gcc", "clang"):
+        found = shutil.which(name)
+        if found:
+            return (Path(found),)
+    spec = find_spec("ziglang")
+    if spec is not None and spec.submodule_search_locations:
+        return (Path(spec.submodule_search_locations[0]) / "zig", "cc")
+    return None
+
+
+def find_host_compiler() -> Command:
+    """Return what `host_compiler` does.
 
     Raises:
         ExportError: if there is none; says what to install.
     """
-    for name in ("cc", "gcc", "clang"):
-        found = shutil.which(name)
-        if found:
-            return Path(found)
-    raise ExportError("no C compiler (cc, gcc or clang) on PATH; run `apt-get install -y gcc`")
+    command = host_compiler()
+    if command is None:
+        raise ExportError(
+            "no C compiler (cc, gcc or clang) on PATH; run `apt-get install -y gcc` or "
+            '`pip install "hwkd[compile]"`'
+        )
+    return command
 
 
 def find_tools() -> Tools:

@@ -22,7 +22,7 @@ from hwkd.deploy.to_c.flash import predict_flash_bytes
 from hwkd.deploy.to_c.project import Project
 from hwkd.deploy.to_c.requantise import Rounding
 from hwkd.deploy.to_c.steps import Kernels
-from hwkd.deploy.toolchain import Core, Tools, core_of, find_host_compiler, find_tools
+from hwkd.deploy.toolchain import Command, Core, Tools, core_of, find_host_compiler, find_tools
 from hwkd.deploy.verify_onnx import reference_outputs, reference_steps, to_c_inputs
 from hwkd.deploy.verify_run import (
     VECTOR_BYTES,
@@ -218,7 +218,6 @@ def verify_model(
         rounding=rounding or core.rounding,
         kernels=kernels,
         instruction_sets=(core.instruction_set,),
-        sample=samples[0],
     )
     flash_predicted = predict_flash_bytes(project, core.name)
     _check_size(project, target, flash_predicted)
@@ -312,7 +311,7 @@ class _Bench:
         project: Project,
         target: Target,
         tools: Tools,
-        host: Path,
+        host: Command,
         folder: Path,
     ) -> None:
         self._project = project

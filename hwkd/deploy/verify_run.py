@@ -15,7 +15,7 @@ import numpy as np
 
 from hwkd.core.errors import ExportError
 from hwkd.deploy.to_c.project import Project, project_files
-from hwkd.deploy.toolchain import ICOUNT_SHIFT, Core, Tools, run_tool
+from hwkd.deploy.toolchain import ICOUNT_SHIFT, Command, Core, Tools, run_tool
 
 __all__ = [
     "VECTOR_BYTES",
@@ -105,14 +105,14 @@ class Execution:
     stack_bytes: int
 
 
-def build_host(project: Project, folder: Path, compiler: Path) -> Programs:
+def build_host(project: Project, folder: Path, compiler: Command) -> Programs:
     """Compile for this computer with the portable kernels.
 
     Raises:
         ExportError: if the compiler fails.
     """
     flags = [*_COMMON_FLAGS, *project.flags, "-DHWKD_PORTABLE"]
-    plain, traced = _build(project, folder, "platform_host.c", [compiler, *flags], ["-lm"])
+    plain, traced = _build(project, folder, "platform_host.c", compiler, flags, ["-lm"])
     return Programs(
         plain=Firmware(folder=plain.parent, elf=plain, sizes=None, traces=False),
         traced=Firmware(folder=traced.parent, elf=traced, sizes=None, traces=True),
@@ -156,7 +156,7 @@ def build_firmware(
     counter = [f"-D{name}={value}" for name, value in core.counter.items()]
     flags = [*core.flags, *_COMMON_FLAGS, *project.flags, *counter, "-ffunction-sections", optimise]
     link = [*core.flags, "-nostartfiles", "-Wl,--gc-sections", "-Tlink.ld", "-lm"]
-    plain, traced = _build(project, folder, "platform_cortex_m.c", [tools.compiler, *flags], link)
+    plain, traced = _build(project, folder, "platform_cortex_m.c", (tools.compiler,), flags, link)
     return Programs(
         plain=Firmware(folder=plain.parent, elf=plain, sizes=_sizes(plain, tools), traces=False),
         traced=Firmware(folder=traced.parent, elf=traced, sizes=None, traces=True),
@@ -167,7 +167,8 @@ def _build(
     project: Project,
     folder: Path,
     platform: str,
-    compile_command: Sequence[str | Path],
+    compiler: Command,
+    flags: Sequence[str],
     link_flags: Sequence[str],
 ) -> tuple[Path, Path]:
     """Compile every source once, the hooked ones twice; return the plain and the traced program."""
@@ -179,7 +180,7 @@ def _build(
 
     def compile_one(job: tuple[str, str, tuple[str, ...]]) -> None:
         source, target, defines = job
-        run_tool([*compile_command, *defines, "-c", source, "-o", target], folder=folder)
+        run_tool([*compiler, *flags, *defines, "-c", source, "-o", target], folder=folder)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(compile_one, jobs))
@@ -190,7 +191,7 @@ def _build(
         ]
         (folder / name).mkdir()
         program = folder / name / "network.elf"
-        run_tool([compile_command[0], *objects, *link_flags, "-o", program], folder=folder)
+        run_tool([*compiler, *objects, *link_flags, "-o", program], folder=folder)
         programs.append(program)
     return programs[0], programs[1]
 

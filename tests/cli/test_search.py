@@ -27,9 +27,12 @@ from hwkd.cli.app import main
 from hwkd.core.run_files import read_run_record
 from hwkd.core.trial import TrialRecord
 from hwkd.deploy.sessions import open_session, predict
+from hwkd.deploy.tflite_check import installed
 from hwkd.deploy.to_int8 import assert_int8
+from hwkd.deploy.toolchain import host_compiler
 from hwkd.engine import workers
 from hwkd.engine.config import SearchConfig
+from hwkd.engine.context import load_data
 from hwkd.engine.search import SilentListener
 from hwkd.engine.store import RunStore
 
@@ -170,6 +173,46 @@ def test_exported_files_agree_with_the_torch_weights(which, finished, tmp_path, 
     np.testing.assert_allclose(actual, expected, atol=1e-4)
     assert_int8(onnx.load(tmp_path / "out" / "student_int8.onnx"), name="exported")
     assert found["completed"]
+
+
+def test_exported_c_runs_an_example_of_the_validation_data(finished, tmp_path, capsys):
+    run, _ = finished
+    out = tmp_path / "firmware"
+    assert main(["export", str(run), "--target", "c", "--out", str(out), "--json"]) == 0
+    assert capsys.readouterr().err == ""
+    _, data = load_data(SearchConfig.from_toml(run / "config.toml"))
+    text = (out / "model_sample.h").read_text()
+    label = data.class_names[int(data.validation.labels[0])]
+    assert '#define MODEL_SAMPLE_ORIGIN "validation example 0 of ' in text
+    assert f'#define MODEL_SAMPLE_LABEL "{label}"' in text
+    described = json.loads((out / "model.json").read_text())["input"]
+    steps = data.validation.inputs[0] / np.float32(described["scale"]) + described["zero_point"]
+    body = text.split("model_sample_input")[1].split("{")[1].split("}")[0]
+    recorded = [int(value) for value in body.split(",") if value.strip()]
+    # Both are channels last: the data have one channel.
+    np.testing.assert_array_equal(recorded, np.clip(np.rint(steps), -128, 127).reshape(-1))
+
+
+def test_exported_tflite_was_run_where_the_interpreters_are(finished, tmp_path, capsys):
+    pytest.importorskip("flatbuffers")
+    run, _ = finished
+    out = tmp_path / "tflite"
+    given = ["export", str(run), "--target", "tflite", "--out", str(out)]
+    assert main([*given, "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert {path.name for path in out.iterdir()} == {"model.tflite", "model.json", "labels.txt"}
+    assert (out / "model.tflite").read_bytes()[4:8] == b"TFL3"
+    assert (out / "labels.txt").read_text() == "0\n1\n2\n"
+    found = {item["interpreter"]: item for item in printed["against_c"]}
+    assert set(found) == (set(installed()) if host_compiler() else set())
+    if "tflite-micro" in found:
+        assert found["tflite-micro"]["mismatches"] == 0
+        assert found["tflite-micro"]["outputs"] == 32 * 3
+    assert main(given) == 0  # an earlier export may be replaced
+    (out / "notes.txt").write_text("mine")
+    capsys.readouterr()
+    assert main(given) == 2
+    assert "holds other files (notes.txt)" in capsys.readouterr().err
 
 
 def test_an_export_never_overwrites_and_names_what_is_not_there(finished, tmp_path, capsys):

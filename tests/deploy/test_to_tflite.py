@@ -1,24 +1,44 @@
-"""The .tflite form of an int8 network: real weights, and outputs as ONNX Runtime gives them."""
+"""The .tflite form of an int8 network: real weights, and what TensorFlow Lite makes of them."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from c_networks import quantise
+from c_networks import MLPERF_TINY, NetworkBuilder, quantise
 from op_networks import OP_NETWORKS, linear_attention, pooling
 
 from hwkd.core.errors import ExportError
-from hwkd.deploy.sessions import open_session, predict
-from hwkd.deploy.to_c.export import quantise_values
-from hwkd.deploy.to_c.ir import Conv, FullyConnected, Pad, QuantGraph, QuantTensor
+from hwkd.deploy.tflite_check import compare_with_c, installed, run_tflite, seeded_steps
+from hwkd.deploy.to_c.export import build_project
+from hwkd.deploy.to_c.ir import Conv, FullyConnected, Pad, QuantGraph, QuantTensor, Table
 from hwkd.deploy.to_c.read_qdq import read_qdq
+from hwkd.deploy.to_c.tflite_rounding import table_form
 from hwkd.deploy.to_tflite import write_tflite
-
-# A table is written as HARD_SWISH, and TFLM's softmax takes one output scale only.
-COSTED_ONLY = {"activations", "squeeze_excite", "softmax_output"}
-RUNNABLE = sorted(set(OP_NETWORKS) - COSTED_ONLY)
+from hwkd.deploy.toolchain import host_compiler
 
 
-def channels_last(values: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(values.transpose(0, 2, 3, 1) if values.ndim == 4 else values)
+def gated() -> NetworkBuilder:
+    """Squeeze-excite as the search spaces have it: hard sigmoid relu6(x + 3) / 6."""
+    net = NetworkBuilder((3, 10, 6))
+    features = net.conv(12, (3, 3), relu="HardSwish")
+    net.global_average()
+    net.conv(4, (1, 1))
+    net.conv(12, (1, 1), relu="")
+    gate = net.node("HardSigmoid", [net.last], net.shapes[net.last], alpha=1 / 6, beta=0.5)
+    net.mul(features, gate)
+    net.conv(5, relu="Relu6")
+    net.classifier(3)
+    return net
+
+
+# Sigmoid and the like, a hard sigmoid of another slope, a softmax, and scales beyond 32 bits.
+REFUSED = {"activations", "squeeze_excite", "softmax_output", "almost_constant"}
+NETWORKS = OP_NETWORKS | MLPERF_TINY | {"gated": gated}
+RUNNABLE = sorted(set(NETWORKS) - REFUSED - set(MLPERF_TINY))
+needs_interpreters = pytest.mark.skipif(
+    len(installed()) < 2 or host_compiler() is None,
+    reason='no C compiler or interpreters; pip install "hwkd[tflite]"',
+)
 
 
 @pytest.mark.parametrize("name", ["depthwise_shapes", "grouped_convolutions", "one_dimensional"])
@@ -53,21 +73,79 @@ def test_a_border_of_another_value_is_refused_by_name():
         write_tflite(QuantGraph(ops=(pad,), tensors=tensors, input="x", output="y"))
 
 
+def compare(name, folder, count=32):
+    model = quantise(NETWORKS[name](), folder, name)
+    project = build_project(model, rounding="tflite")
+    steps = seeded_steps(project, count)
+    found = compare_with_c(write_tflite(read_qdq(model)), project, steps)
+    return {item.interpreter: item for item in found}
+
+
+@needs_interpreters
 @pytest.mark.parametrize("name", RUNNABLE)
-def test_tflm_computes_what_onnx_runtime_computes(name, tmp_path):
-    """Rounding of accumulators differs between the two, hence one step."""
-    runtime = pytest.importorskip("tflite_micro.python.tflite_micro.runtime")
-    model = quantise(OP_NETWORKS[name](), tmp_path, name)
-    graph = read_qdq(model)
-    source, target = graph.tensors[graph.input], graph.tensors[graph.output]
-    steps = np.random.default_rng(1).integers(-128, 128, source.shape).astype(np.int8)
-    real = (steps.astype(np.float32) - source.zero_point) * source.scale
-    expected = quantise_values(predict(open_session(model), real)[0], target).reshape(target.shape)
-    interpreter = runtime.Interpreter.from_bytes(write_tflite(graph))
-    interpreter.set_input(channels_last(steps), 0)
-    interpreter.invoke()
-    found = interpreter.get_output(0).astype(int)
-    assert np.abs(found - channels_last(expected)).max() <= 1
+def test_tflm_and_the_c_compute_the_same(name, tmp_path):
+    found = compare(name, tmp_path)["tflite-micro"]
+    assert found.inputs == 32
+    assert found.outputs > 0
+    assert found.mismatches == 0
+
+
+@needs_interpreters
+@pytest.mark.parametrize("name", sorted(MLPERF_TINY))
+def test_tflm_and_the_c_compute_the_same_for_mlperf_shapes(name, tmp_path):
+    assert compare(name, tmp_path, count=8)["tflite-micro"].mismatches == 0
+
+
+@needs_interpreters
+@pytest.mark.parametrize("name", ["image_output", "odd_convolutions", "gated", "linear_attention"])
+def test_litert_differs_by_the_one_rounding_of_its_last_layer(name, tmp_path):
+    found = compare(name, tmp_path)["litert"]
+    assert found.max_lsb <= 1
+    assert found.mismatches <= found.outputs * 0.02
+    if name == "image_output":
+        assert found.mismatches == 0
+
+
+def gate(real):
+    return np.clip(real / 6 + 0.5, 0, 1)
+
+
+@needs_interpreters
+@pytest.mark.parametrize("form", ["quantize", "relu", "hard_swish", "hard_sigmoid"])
+@pytest.mark.parametrize("scale", [0.004, 0.0235, 0.11])
+def test_tables_are_those_of_tflm(form, scale):
+    """All 256 inputs at once."""
+    source = QuantTensor(name="x", shape=(1, 256), scale=np.float32(scale), zero_point=-11)
+    target = replace(source, name="y", scale=np.float32(scale * 0.7), zero_point=3)
+    if form == "hard_sigmoid":
+        target = replace(source, name="y", scale=np.float32(1 / 255), zero_point=-128)
+    real = (np.arange(-128, 128) + 11.0) * float(source.scale)
+    ideal = {
+        "quantize": real, "relu": np.maximum(real, 0), "hard_swish": real * gate(real),
+        "hard_sigmoid": gate(real),
+    }[form]  # fmt: skip
+    steps = np.rint(ideal / float(target.scale)) + target.zero_point
+    table = np.clip(steps, -128, 127).astype(np.int8)
+    named = table_form(table, source, target)
+    assert named is not None
+    op = Table(name="f", inputs=("x",), output="y", table=table)
+    tensors = {"x": source, "y": target}
+    data = write_tflite(QuantGraph(ops=(op,), tensors=tensors, input="x", output="y"))
+    inputs = np.arange(-128, 128).astype(np.int8).reshape(1, 256)
+    assert np.array_equal(run_tflite(data, inputs, "tflite-micro")[0], named[1])
+
+
+def test_a_function_without_an_operator_is_refused_by_name(tmp_path):
+    graph = read_qdq(quantise(OP_NETWORKS["activations"](), tmp_path, "activations"))
+    with pytest.raises(ExportError, match=r"node 'sigmoid1': a function other than ReLU"):
+        write_tflite(graph)
+    assert write_tflite(graph, runs=False)[4:8] == b"TFL3"
+
+
+def test_a_softmax_in_another_scale_is_refused_by_name(tmp_path):
+    graph = read_qdq(quantise(OP_NETWORKS["softmax_output"](), tmp_path, "softmax"))
+    with pytest.raises(ExportError, match=r"node 'softmax5': .*leave it out"):
+        write_tflite(graph)
 
 
 def test_windows_that_tensorflow_cannot_name_are_padded_first(tmp_path):

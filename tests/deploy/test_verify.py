@@ -154,4 +154,4 @@ def test_ticks_become_instructions():
 def test_a_failing_tool_is_quoted(tmp_path):
     with pytest.raises(ExportError, match=r"cc failed: .*error: expected"):
         (tmp_path / "broken.c").write_text("int main(void) { return }\n")
-        toolchain.run_tool([toolchain.find_host_compiler(), "broken.c"], folder=tmp_path)
+        toolchain.run_tool([*toolchain.find_host_compiler(), "broken.c"], folder=tmp_path)

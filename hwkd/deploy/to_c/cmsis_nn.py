@@ -16,7 +16,7 @@ from hwkd.deploy.to_c.c_text import Constants
 from hwkd.deploy.to_c.ir import Conv, FullyConnected, QuantTensor
 from hwkd.deploy.to_c.layout import Places
 from hwkd.deploy.to_c.pack import rows_of_inputs
-from hwkd.deploy.to_c.requantise import Rounding, q31_multiplier
+from hwkd.deploy.to_c.requantise import Rounding, accumulator_scales, q31_multiplier
 
 __all__ = ["cmsis_fields", "cmsis_files", "cmsis_flags", "cmsis_scratch_bytes", "takes_cmsis"]
 
@@ -51,6 +51,7 @@ def cmsis_fields(
     op: Conv | FullyConnected,
     places: Places,
     tensors: tuple[QuantTensor, QuantTensor],
+    rounding: Rounding,
 ) -> dict[str, str | int]:
     """Define weights, biases and multipliers; return the fields of `hwkd_cmsis_layer`."""
     source, target = tensors
@@ -58,8 +59,8 @@ def cmsis_fields(
         weights = op.weights[:, 0].transpose(1, 2, 0).reshape(-1)
     else:
         weights = rows_of_inputs(op, places).reshape(-1)
-    scales = (source.scale * op.weight_scales).astype(np.float32) / target.scale
-    pairs = [q31_multiplier(float(scale)) for scale in scales]
+    scales = accumulator_scales(op, source, target, rounding)
+    pairs = [q31_multiplier(scale) for scale in scales]
     return {
         "weights": constants.int8(f"weights_{suffix}", weights),
         "bias": constants.int32(f"bias_{suffix}", op.bias),

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -12,11 +10,12 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from hwkd.core.errors import ExportError
+from hwkd.deploy.output_folder import write_folder
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_c.ir import QuantTensor
 from hwkd.deploy.to_c.layout import Places, arrange
 from hwkd.deploy.to_c.memory import plan_memory
-from hwkd.deploy.to_c.project import Project, Sample, project_files
+from hwkd.deploy.to_c.project import Project, RecordedInput, Sample, project_files
 from hwkd.deploy.to_c.read_qdq import read_qdq
 from hwkd.deploy.to_c.requantise import Rounding
 from hwkd.deploy.to_c.steps import INSTRUCTION_SETS, InstructionSet, Kernels, build_steps
@@ -36,7 +35,7 @@ def build_project(
     kernels: Kernels = "hwkd",
     instruction_sets: Iterable[InstructionSet] = INSTRUCTION_SETS,
     labels: Sequence[str] = (),
-    sample: _Floats | None = None,
+    sample: RecordedInput | None = None,
 ) -> Project:
     """Read a model and plan its C; writes nothing.
 
@@ -46,7 +45,7 @@ def build_project(
         kernels: our own, or Arm's CMSIS-NN for convolutions and fully connected layers.
         instruction_sets: those that the working memory must be large enough for.
         labels: one for each output, or none.
-        sample: one input without batch for main.c; seeded noise when None.
+        sample: for main.c; seeded noise over the input's range when None.
 
     Raises:
         ModelFileError: if the file cannot be read.
@@ -58,9 +57,7 @@ def build_project(
     source, target = graph.tensors[graph.input], graph.tensors[graph.output]
     if labels and len(labels) != target.elements:
         raise ExportError(f"{len(labels)} labels for {target.elements} outputs; give one for each")
-    if sample is None:
-        noise = np.random.default_rng(0).integers(-128, 128, source.shape[1:])
-        sample = ((noise - source.zero_point) * source.scale).astype(np.float32)
+    recorded = _noise(source) if sample is None else sample
     return Project(
         arranged=arranged,
         steps=steps,
@@ -68,15 +65,25 @@ def build_project(
         rounding=rounding,
         labels=tuple(labels),
         sample=Sample(
-            input=placed(quantise_values(sample, source), arranged.places[source.name]),
+            input=placed(quantise_values(recorded.values, source), arranged.places[source.name]),
             output=placed(
-                quantise_values(predict(open_session(model_path), sample[None])[0], target),
+                quantise_values(
+                    predict(open_session(model_path), recorded.values[None])[0], target
+                ),
                 arranged.places[target.name],
             ),
+            origin=recorded.origin,
+            label=recorded.label,
         ),
         source=model_path.name,
         source_sha256=hashlib.sha256(model_path.read_bytes()).hexdigest(),
     )
+
+
+def _noise(source: QuantTensor) -> RecordedInput:
+    steps = np.random.default_rng(0).integers(-128, 128, source.shape[1:])
+    values = ((steps - source.zero_point) * source.scale).astype(np.float32)
+    return RecordedInput(values=values, origin="seeded noise")
 
 
 def quantise_values(values: _Floats, tensor: QuantTensor) -> _Int8:
@@ -99,28 +106,7 @@ def write_project(project: Project, folder: Path) -> None:
         ExportError: if the folder holds other files or cannot be written.
     """
     texts = project_files(project)
-    foreign = _foreign_files(folder, set(texts))
-    if foreign:
-        raise ExportError(
-            f"{folder} holds other files ({', '.join(foreign[:3])}), expected an empty or new "
-            "folder; give another --out"
-        )
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        try:
-            for name, text in texts.items():
-                (temporary / name).write_text(text, encoding="utf-8")
-            temporary.chmod(0o755)
-            if folder.exists():
-                shutil.rmtree(folder)
-            temporary.replace(folder)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-    except OSError as error:
-        raise ExportError(
-            f"{folder}: cannot write: {error.strerror}; give another --out"
-        ) from error
+    write_folder(texts, folder, _foreign_files(folder, set(texts)))
 
 
 def _foreign_files(folder: Path, ours: set[str]) -> list[str]:

@@ -19,23 +19,42 @@ from hwkd.deploy.to_c.memory import Memory
 from hwkd.deploy.to_c.requantise import Rounding, float_literal
 from hwkd.deploy.to_c.steps import Step
 
-__all__ = ["Project", "Sample", "project_files", "tensor_layout"]
+__all__ = ["Project", "RecordedInput", "Sample", "project_files", "tensor_layout"]
 
 _HEADERS = ("hwkd_kernels.h", "hwkd_requantise.h", "hwkd_dsp.h", "hwkd_helium.h", "hwkd_dense.h")
 _BYTES_PER_LINE = 24
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RecordedInput:
+    """One input for main.c, and what is known about it.
+
+    Attributes:
+        values: normalised floats, the input's shape without batch.
+        origin: where it comes from, for people.
+        label: its class; empty if unknown.
+    """
+
+    values: np.ndarray[Any, np.dtype[np.float32]]
+    origin: str
+    label: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Sample:
     """One input and what ONNX Runtime makes of it, int8, in the order of the C buffers.
 
     Attributes:
         input: flat.
         output: flat.
+        origin: where the input comes from.
+        label: its class; empty if unknown.
     """
 
     input: np.ndarray[Any, np.dtype[np.int8]]
     output: np.ndarray[Any, np.dtype[np.int8]]
+    origin: str
+    label: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,7 +227,11 @@ def _sample_text(sample: Sample) -> str:
         ]
         body = "".join(f"    {line},\n" for line in lines)
         arrays.append(f"static const int8_t {name}[{len(values)}] = {{\n{body}}};\n")
-    head = "/* One input and the output that ONNX Runtime gives for it. */\n#include <stdint.h>\n\n"
+    head = (
+        "/* One input and the output that ONNX Runtime gives for it. */\n#include <stdint.h>\n\n"
+        f"#define MODEL_SAMPLE_ORIGIN {_c_string(sample.origin)}\n"
+        f"#define MODEL_SAMPLE_LABEL {_c_string(sample.label)} /* empty: unknown */\n\n"
+    )
     return head + "\n".join(arrays)
 
 

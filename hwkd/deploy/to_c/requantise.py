@@ -7,12 +7,15 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from hwkd.core.errors import ExportError
-from hwkd.deploy.to_c.ir import QuantTensor
+from hwkd.deploy.to_c.ir import Conv, FullyConnected, QuantTensor
+from hwkd.deploy.to_c.tflite_rounding import add_factors, real_multipliers
 
 __all__ = [
     "ROUNDINGS",
     "Rounding",
+    "accumulator_scales",
     "channel_fields",
+    "fixed_fields",
     "float_literal",
     "q31_multiplier",
     "sum_fields",
@@ -27,13 +30,26 @@ _Q31_MIN_RIGHT = 2
 _INT32_MAX = 2**31 - 1
 
 
+def accumulator_scales(
+    op: Conv | FullyConnected, source: QuantTensor, target: QuantTensor, rounding: Rounding
+) -> list[float]:
+    """Return what each output channel's accumulator is multiplied by, as the rounding's peer does.
+
+    ONNX Runtime computes it in single precision, TensorFlow Lite in double.
+    """
+    if rounding == "tflite":
+        return real_multipliers(op, op.weight_scales, source, target)
+    scales = (source.scale * op.weight_scales).astype(np.float32) / target.scale
+    return [float(scale) for scale in scales]
+
+
 def float_literal(value: np.float32) -> str:
     """Return a C literal that reads back as the same float32."""
     text = np.format_float_scientific(np.float32(value), unique=True, trim="0")
     return f"{text}f"
 
 
-def channel_fields(scale: np.float32, rounding: Rounding, *, largest: int) -> str:
+def channel_fields(scale: float, rounding: Rounding, *, largest: int) -> str:
     """Return the initialiser of a channel without its bias.
 
     Args:
@@ -45,16 +61,26 @@ def channel_fields(scale: np.float32, rounding: Rounding, *, largest: int) -> st
         ExportError: if fixed-point rounding would leave 32 bits.
     """
     if rounding == "float":
-        return float_literal(scale)
-    multiplier, exponent = q31_multiplier(float(scale))
+        return float_literal(np.float32(scale))
+    multiplier, exponent = q31_multiplier(scale)
+    return fixed_fields(multiplier, exponent, rounding, largest=largest)
+
+
+def fixed_fields(multiplier: int, exponent: int, rounding: Rounding, *, largest: int) -> str:
+    """Return the initialiser of a channel whose scale is multiplier * 2^(exponent - 31).
+
+    Raises:
+        ExportError: if fixed-point rounding would leave 32 bits.
+    """
     minimum = _Q31_MIN_RIGHT if rounding == "q31" else 0
     left = max(0, minimum + exponent)
     right = left - exponent
     if right >= _Q31:  # below half a step whatever the accumulator: the result is zero
         multiplier, left, right = 0, 0, _Q31 - 1
     if (largest << left) > _INT32_MAX:
+        scale = multiplier * 2.0 ** (exponent - _Q31)
         raise ExportError(
-            f"scale {scale} times accumulator {largest} leaves 32 bits: a tensor is almost "
+            f"scale {scale:g} times accumulator {largest} leaves 32 bits: a tensor is almost "
             "constant; use rounding `float`, or calibrate with other samples"
         )
     return f"{multiplier}, {left}, {right}"
@@ -63,14 +89,23 @@ def channel_fields(scale: np.float32, rounding: Rounding, *, largest: int) -> st
 def sum_fields(
     first: QuantTensor, second: QuantTensor, output: QuantTensor, rounding: Rounding
 ) -> str:
-    """Return the initialiser of `hwkd_sum` for first + second -> output."""
+    """Return the initialiser of `hwkd_sum` for first + second -> output.
+
+    Raises:
+        ExportError: if fixed-point rounding would leave its bits.
+    """
+    if rounding == "tflite":
+        zeros = [item.zero_point for item in (first, second, output)]
+        factors = add_factors(first, second, output)
+        pairs = [f"{factor.multiplier}, {-factor.exponent}" for factor in factors]
+        return ", ".join([*map(str, zeros), *pairs])
     first_scale = np.float32(first.scale / output.scale)
     second_scale = np.float32(second.scale / output.scale)
-    zeros = np.float32(
+    offset_steps = np.float32(
         first_scale * np.float32(first.zero_point) + second_scale * np.float32(second.zero_point)
     )
     if rounding == "float":
-        offset = np.float32(np.float32(output.zero_point) - zeros)
+        offset = np.float32(np.float32(output.zero_point) - offset_steps)
         return ", ".join(float_literal(value) for value in (first_scale, second_scale, offset))
     # Multipliers fit 31 bits, and the sum stays below 2^30 in the high word.
     largest = max(float(first_scale), float(second_scale))

@@ -34,7 +34,15 @@ from hwkd.deploy.to_c.pack import (
     plain_grouped,
     rows_of_inputs,
 )
-from hwkd.deploy.to_c.requantise import Rounding, channel_fields, float_literal, sum_fields
+from hwkd.deploy.to_c.requantise import (
+    Rounding,
+    accumulator_scales,
+    channel_fields,
+    fixed_fields,
+    float_literal,
+    sum_fields,
+)
+from hwkd.deploy.to_c.tflite_rounding import mean_factor, table_form
 
 __all__ = ["INSTRUCTION_SETS", "KERNELS", "InstructionSet", "Kernels", "Step", "build_steps"]
 
@@ -189,11 +197,11 @@ class _Builder:
     def _channels(self, op: Conv | FullyConnected, depth: int) -> str:
         source, target = self._tensor(op.inputs[0]), self._tensor(op.output)
         biases = folded_bias(op, source.zero_point)
-        scales = (source.scale * op.weight_scales).astype(np.float32) / target.scale
+        scales = accumulator_scales(op, source, target, self._rounding)
         rows = []
         for bias, raw_bias, scale in zip(biases, op.bias, scales, strict=True):
             largest = depth * _LARGEST_PRODUCT + abs(int(raw_bias))
-            fields = channel_fields(np.float32(scale), self._rounding, largest=largest)
+            fields = channel_fields(scale, self._rounding, largest=largest)
             rows.append(f"{bias}, {fields}")
         return self._channel_array("channels", rows)
 
@@ -201,8 +209,18 @@ class _Builder:
         size = _CHANNEL_BYTES[self._rounding]
         return self._constants.structs("hwkd_channel", self._symbol(kind), rows, row_bytes=size)
 
-    def _scale(self, value: np.float32, largest: int) -> str:
-        return f"{{0, {channel_fields(np.float32(value), self._rounding, largest=largest)}}}"
+    def _product_scale(
+        self, op: MatMul | Binary, tensors: Sequence[QuantTensor], largest: int
+    ) -> str:
+        """Return the initialiser of a channel for products of two tensors."""
+        first, second, target = (item.scale for item in tensors)
+        if self._rounding != "tflite":
+            scale = float(np.float32(first * second) / target)
+        elif isinstance(op, MatMul):
+            scale = float(np.float32(first * second)) / float(target)
+        else:
+            scale = float(first) * float(second) / float(target)
+        return f"{{0, {channel_fields(scale, self._rounding, largest=largest)}}}"
 
     def _conv(self, op: Conv) -> None:
         source, target = self._tensor(op.inputs[0]), self._tensor(op.output)
@@ -231,7 +249,7 @@ class _Builder:
             return False
         tensors = (self._tensor(op.inputs[0]), self._tensor(op.output))
         places = self._arranged.places[op.inputs[0]]
-        fields = cmsis_fields(self._constants, self._index, op, places, tensors)
+        fields = cmsis_fields(self._constants, self._index, op, places, tensors, self._rounding)
         scratch = cmsis_scratch_bytes(wrapper, op)
         self._scratch.update((name, scratch[name]) for name in INSTRUCTION_SETS)
         layer = struct(**fields, **geometry, scratch_bytes=max(scratch.values()))
@@ -326,8 +344,7 @@ class _Builder:
         )
         for group, steps in zip(names, strides, strict=True):
             fields.update(zip(group, steps or (), strict=True))
-        scale = np.float32(tensors[0].scale * tensors[1].scale) / tensors[2].scale
-        fields["scale"] = self._scale(scale, depth * 255 * 255)
+        fields["scale"] = self._product_scale(op, tensors, depth * 255 * 255)
         for letter, tensor in zip("abc", tensors, strict=True):
             fields[f"{letter}_zero"] = tensor.zero_point
         name = self._constants.struct("hwkd_matmul", self._symbol("layer"), struct(**fields))
@@ -344,8 +361,7 @@ class _Builder:
         if op.kind == "add":
             fields["sum"] = f"{{{sum_fields(whole, other, target, self._rounding)}}}"
         else:
-            scale = np.float32(whole.scale * other.scale) / target.scale
-            fields["scale"] = self._scale(np.float32(scale), 255 * 255)
+            fields["scale"] = self._product_scale(op, (whole, other, target), 255 * 255)
             fields.update(
                 a_zero=whole.zero_point, b_zero=other.zero_point, out_zero=target.zero_point
             )
@@ -366,7 +382,10 @@ class _Builder:
     def _pool(self, op: Pool) -> None:
         source, target = self._tensor(op.inputs[0]), self._tensor(op.output)
         scales, first_count = "0", 1
-        if op.kind != "max":
+        is_plain = (source.scale, source.zero_point) == (target.scale, target.zero_point)
+        if self._rounding == "tflite" and op.kind == "global_average":
+            scales = self._mean_scale(op, source, target)
+        elif op.kind != "max" and not (self._rounding == "tflite" and is_plain):
             scales, first_count = self._average_scales(op, source, target)
         layer = struct(
             in_height=source.shape[2], in_width=source.shape[3], channels=source.shape[1],
@@ -383,6 +402,12 @@ class _Builder:
         function = "global_average" if op.kind == "global_average" else f"{op.kind}_pool"
         self._call("hwkd_pool", function, f"&{name}, {self._operand(0)}, {{out}}")
 
+    def _mean_scale(self, op: Pool, source: QuantTensor, target: QuantTensor) -> str:
+        count = op.kernel[0] * op.kernel[1]
+        factor = mean_factor(source, target, count)
+        fields = fixed_fields(factor.multiplier, factor.exponent, "tflite", largest=count * 255)
+        return self._channel_array("scales", [f"0, {fields}"])
+
     def _average_scales(
         self, op: Pool, source: QuantTensor, target: QuantTensor
     ) -> tuple[str, int]:
@@ -393,7 +418,7 @@ class _Builder:
         rows = []
         for count in counts:
             scale = np.float32(source.scale / np.float32(target.scale * np.float32(count)))
-            rows.append(f"0, {channel_fields(scale, self._rounding, largest=count * 255)}")
+            rows.append(f"0, {channel_fields(float(scale), self._rounding, largest=count * 255)}")
         return self._channel_array("scales", rows), counts[0]
 
     def _softmax(self, op: Softmax) -> None:
@@ -417,11 +442,19 @@ class _Builder:
         self._may_overwrite = (source.name,)
 
     def _table(self, op: Table) -> None:
-        table = self._constants.int8(self._symbol("table"), op.table)
+        values = self._table_values(op.table, op.inputs[0], op.output)
+        table = self._constants.int8(self._symbol("table"), values)
         elements = self._tensor(op.output).elements
         arguments = f"{table}, {elements}, {self._operand(0)}, {{out}}"
         self._call("hwkd_elementwise", "table", arguments)
         self._may_overwrite = (op.inputs[0],)
+
+    def _table_values(self, table: Any, source: str, target: str) -> Any:
+        """Return a table as the rounding's peer computes it."""
+        if self._rounding != "tflite":
+            return table
+        form = table_form(table, self._tensor(source), self._tensor(target))
+        return table if form is None else form[1]
 
     def _concat(self, op: Concat) -> None:
         start = 0
@@ -429,6 +462,8 @@ class _Builder:
             size = self._tensor(name).shape[op.axis]
             region: list[slice] = [slice(None)] * len(self._tensor(name).shape)
             region[op.axis] = slice(start, start + size)
+            if table is not None:
+                table = self._table_values(table, name, op.output)
             self._copy(position, tuple(region), table)
             start += size
 

@@ -55,11 +55,18 @@ static int8_t window_average(const hwkd_pool *layer, const int8_t *in, window pa
 static int8_t window_average(const hwkd_pool *layer, const int8_t *in, window part, int32_t count)
 {
     int32_t sum = -layer->in_zero * (part.bottom - part.top) * (part.right - part.left);
+#if HWKD_ROUNDING == HWKD_ROUND_TFLITE
+    const int32_t zeros = layer->in_zero * count; /* TensorFlow Lite rounds with the zero point inside */
+#endif
     for (int32_t y = part.top; y < part.bottom; y++) {
         const int8_t *from = in + (y * layer->in_width + part.left) * layer->channels;
         for (int32_t x = part.left; x < part.right; x++, from += layer->channels)
             sum += *from;
     }
+#if HWKD_ROUNDING == HWKD_ROUND_TFLITE
+    if (layer->scales == 0) /* input and output have the same scale */
+        return (int8_t)((sum + zeros + (sum + zeros > 0 ? count / 2 : -(count / 2))) / count);
+#endif
     return hwkd_requantise(sum, &layer->scales[count - layer->first_count], layer->out_zero);
 }
 

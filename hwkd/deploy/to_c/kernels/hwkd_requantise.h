@@ -2,7 +2,7 @@
  *
  * HWKD_ROUND_FLOAT   float product, ties to even: equal to ONNX Runtime.
  * HWKD_ROUND_Q31     one rounding of the 64-bit product, ties up: for cores without FPU.
- * HWKD_ROUND_TFLITE  two roundings, as TensorFlow Lite's reference kernels do.
+ * HWKD_ROUND_TFLITE  two roundings: equal to TensorFlow Lite's reference kernels and TFLM's.
  *
  * Float code must not be contracted or reordered: compile with -ffp-contract=off and without
  * -ffast-math. On Arm the FPU must be in its reset rounding mode (to nearest, ties to even).
@@ -81,6 +81,17 @@ typedef struct {
     uint8_t left, right;
 } hwkd_channel;
 
+#if HWKD_ROUNDING == HWKD_ROUND_Q31
+
+/* `right` is at least 2 here, so the low word of the product cannot change the result. */
+static inline int32_t hwkd_scaled(int32_t accumulator, const hwkd_channel *channel)
+{
+    int64_t product = (int64_t)(int32_t)((uint32_t)accumulator << channel->left) * channel->multiplier;
+    int32_t high = (int32_t)(product >> 32);
+    int32_t shift = channel->right - 1;
+    return (high + (1 << (shift - 1))) >> shift;
+}
+
 /* Multipliers in units of 2^-(24 + right), offset in 2^-(32 + right) with the rounding half inside. */
 typedef struct {
     int64_t offset;
@@ -94,28 +105,37 @@ static inline int8_t hwkd_add_scaled(int32_t a, int32_t b, const hwkd_sum *sum)
     return hwkd_saturate((int32_t)(total >> 32) >> sum->right);
 }
 
-#if HWKD_ROUNDING == HWKD_ROUND_Q31
-
-/* `right` is at least 2 here, so the low word of the product cannot change the result. */
-static inline int32_t hwkd_scaled(int32_t accumulator, const hwkd_channel *channel)
-{
-    int64_t product = (int64_t)(int32_t)((uint32_t)accumulator << channel->left) * channel->multiplier;
-    int32_t high = (int32_t)(product >> 32);
-    int32_t shift = channel->right - 1;
-    return (high + (1 << (shift - 1))) >> shift;
-}
-
 #elif HWKD_ROUNDING == HWKD_ROUND_TFLITE
 
-static inline int32_t hwkd_scaled(int32_t accumulator, const hwkd_channel *channel)
+static inline int32_t hwkd_twice_rounded(int32_t value, int32_t multiplier, int32_t right)
 {
-    int64_t product = (int64_t)(int32_t)((uint32_t)accumulator << channel->left) * channel->multiplier;
+    int64_t product = (int64_t)value * multiplier;
     int64_t nudge = product >= 0 ? (int64_t)1 << 30 : 1 - ((int64_t)1 << 30);
     int32_t high = (int32_t)((product + nudge) / ((int64_t)1 << 31));
-    int32_t mask = (int32_t)(((uint32_t)1 << channel->right) - 1);
+    int32_t mask = (int32_t)(((uint32_t)1 << right) - 1);
     int32_t remainder = high & mask;
     int32_t threshold = (mask >> 1) + (high < 0);
-    return (high >> channel->right) + (remainder > threshold);
+    return (high >> right) + (remainder > threshold);
+}
+
+static inline int32_t hwkd_scaled(int32_t accumulator, const hwkd_channel *channel)
+{
+    const int32_t value = (int32_t)((uint32_t)accumulator << channel->left);
+    return hwkd_twice_rounded(value, channel->multiplier, channel->right);
+}
+
+/* Both operands are brought to one scale with 20 bits more, added, and brought to the output's. */
+typedef struct {
+    int32_t a_zero, b_zero, out_zero;
+    int32_t a_multiplier, a_right, b_multiplier, b_right;
+    int32_t multiplier, right;
+} hwkd_sum;
+
+static inline int8_t hwkd_add_scaled(int32_t a, int32_t b, const hwkd_sum *sum)
+{
+    const int32_t x = hwkd_twice_rounded((a - sum->a_zero) * (1 << 20), sum->a_multiplier, sum->a_right);
+    const int32_t y = hwkd_twice_rounded((b - sum->b_zero) * (1 << 20), sum->b_multiplier, sum->b_right);
+    return hwkd_saturate(hwkd_twice_rounded(x + y, sum->multiplier, sum->right) + sum->out_zero);
 }
 
 #else
