@@ -20,6 +20,7 @@ __all__ = [
     "RUN_FILE",
     "TRIALS_FILE",
     "ControlRecord",
+    "Correction",
     "DataRecord",
     "DeviceRecord",
     "EnvironmentRecord",
@@ -29,6 +30,7 @@ __all__ = [
     "LimitRecord",
     "NormalisationRecord",
     "ObjectiveSettings",
+    "QuantisationChoiceRecord",
     "QuantisationRecord",
     "RunRecord",
     "RunStatus",
@@ -40,6 +42,7 @@ __all__ = [
 RUN_FILE = "run.json"
 TRIALS_FILE = "trials.jsonl"
 
+Correction: TypeAlias = Literal["channel equalisation", "bias correction"]
 RunStatus: TypeAlias = Literal["running", "finished", "interrupted", "stopped by timeout"]
 
 
@@ -265,6 +268,28 @@ class QuantisationRecord(_Frozen):
     output_zero_point: int | None = None
 
 
+class QuantisationChoiceRecord(_Frozen):
+    """Float and int8 side by side; which int8 form ships was decided by these accuracies alone.
+
+    Attributes:
+        calibration: how the ranges of the activations were found.
+        corrections: what was done to the float weights before rounding.
+        validation_float: accuracy on validation, 0 to 1, float32.
+        validation_ptq: likewise, int8, quantised after training.
+        validation_qat: likewise, int8, trained with simulated rounding; None if it was not.
+        qat_epochs: of that training.
+        ships: which of the two int8 forms is `student_int8.onnx`.
+    """
+
+    calibration: Literal["minmax", "percentile", "mse"]
+    corrections: tuple[Correction, ...] = ()
+    validation_float: float
+    validation_ptq: float
+    validation_qat: float | None = None
+    qat_epochs: int | None = None
+    ships: Literal["ptq", "qat"]
+
+
 class FinalRecord(_Frozen):
     """The best student after distillation at full length; the test split was read once for it.
 
@@ -279,6 +304,7 @@ class FinalRecord(_Frozen):
         layers: in execution order.
         cost: estimate for the device.
         quantisation: how the int8 file was made.
+        quantisation_choice: what other int8 forms reached; None in records of older versions.
         profile: of the int8 file on the machine that searched.
         controls: the same student trained otherwise.
     """
@@ -293,6 +319,7 @@ class FinalRecord(_Frozen):
     layers: tuple[LayerRecord, ...]
     cost: CostRecord
     quantisation: QuantisationRecord
+    quantisation_choice: QuantisationChoiceRecord | None = None
     profile: ProfileRecord | None = None
     controls: tuple[ControlRecord, ...] = ()
 

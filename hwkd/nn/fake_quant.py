@@ -166,7 +166,7 @@ class FakeQuantStudent(nn.Module):
             )
             return to.clipped(sums * _per_channel(sum_scale / scale, sums))
         if layer.kind == "add":
-            return to.clipped(_added(*operands, to))
+            return to.clipped(_added(first, operands[1], to))
         ratio = first.scale / scale
         if layer.kind in ("mul", "matmul"):
             ratio = first.scale * operands[1].scale / scale

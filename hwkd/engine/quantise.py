@@ -1,0 +1,282 @@
+"""A trained student in 8 bits: the best of the ways that need no training, or trained again.
+
+Everything is chosen on validation accuracy. Quantisation-aware training starts from the best file
+that needs no training, learns from labels and soft targets, and ships only if it is better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal, TypeAlias
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hwkd.core.run_files import Correction, QuantisationChoiceRecord
+from hwkd.core.student import Layers
+from hwkd.deploy.calibrate import (
+    CALIBRATION_METHODS,
+    CalibrationMethod,
+    Encoding,
+    FloatArray,
+    Range,
+    activation_ranges,
+)
+from hwkd.deploy.sessions import open_session, predict
+from hwkd.deploy.to_int8 import write_int8
+from hwkd.deploy.to_onnx import save_model
+from hwkd.deploy.weight_correction import (
+    correct_biases,
+    equalise_channels,
+    replace_weights,
+    stored_weights,
+)
+from hwkd.distill.losses.soft_targets import soft_target_loss
+from hwkd.nn.fake_quant import FakeQuantStudent
+from hwkd.train.criteria import CachedDistillation
+from hwkd.train.loop import TrainConfig, train_module
+
+__all__ = [
+    "CalibrationChoice",
+    "QatMode",
+    "QuantisationData",
+    "QuantisationSettings",
+    "quantise_student",
+]
+
+CalibrationChoice: TypeAlias = Literal["auto", "minmax", "percentile", "mse"]
+QatMode: TypeAlias = Literal["auto", "on", "off"]
+
+_CORRECT: dict[Correction, Callable[[onnx.ModelProto, FloatArray], onnx.ModelProto]] = {
+    "channel equalisation": equalise_channels,
+    "bias correction": correct_biases,
+}
+_COMBINATIONS: tuple[tuple[Correction, ...], ...] = (
+    ("channel equalisation",),
+    ("bias correction",),
+    ("channel equalisation", "bias correction"),
+)
+# A loss of more than half a point is worth training for; less is within what seeds do.
+_WORTH_TRAINING = 0.005
+_EPOCHS_RATIO, _MIN_EPOCHS, _MAX_EPOCHS = 0.2, 3, 20
+# Parameters are relative to their start (see `FakeQuantStudent`), so this is about 0.2% a step.
+_LEARNING_RATE = 0.002
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantisationData:
+    """What quantisation may look at; the test split is no part of it.
+
+    Attributes:
+        calibration: shape [samples, *input_shape], a part of train that sets the ranges.
+        train_inputs: shape [samples, *input_shape], on the training device.
+        train_labels: shape [samples], int64.
+        teacher_logits: shape [samples, classes], of the train split; None trains towards the
+            float student's own outputs.
+        validation_inputs: shape [samples, *input_shape].
+        validation_labels: shape [samples].
+    """
+
+    calibration: NDArray[np.float32]
+    train_inputs: Tensor
+    train_labels: Tensor
+    teacher_logits: Tensor | None
+    validation_inputs: NDArray[np.float32]
+    validation_labels: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantisationSettings:
+    """How to quantise.
+
+    Attributes:
+        calibration: how ranges are found; "auto" is the best of all on validation.
+        qat: train with simulated rounding: "auto" when more than 0.5 points are lost without.
+        full_epochs: of the float training; this training takes a fifth of it, 3 to 20.
+        batch_size: samples per step.
+        distill_weight: share of the soft targets; the rest is cross-entropy. 0 to 1.
+        temperature: softening of the targets; > 0.
+        seed: order of the samples.
+    """
+
+    calibration: CalibrationChoice = "auto"
+    qat: QatMode = "auto"
+    full_epochs: int
+    batch_size: int = 128
+    distill_weight: float = 0.5
+    temperature: float = 2.0
+    seed: int = 0
+
+    def training(self) -> TrainConfig:
+        """Return length and speed of the training with simulated rounding."""
+        epochs = min(_MAX_EPOCHS, max(_MIN_EPOCHS, round(_EPOCHS_RATIO * self.full_epochs)))
+        return TrainConfig(
+            epochs=epochs,
+            batch_size=self.batch_size,
+            learning_rate=_LEARNING_RATE,
+            weight_decay=0.0,
+            seed=self.seed,
+        )
+
+
+def quantise_student(
+    float_path: Path,
+    int8_path: Path,
+    layers: Layers,
+    data: QuantisationData,
+    settings: QuantisationSettings,
+    *,
+    check: Callable[[], None] | None = None,
+) -> QuantisationChoiceRecord:
+    """Write the int8 file of a trained student; returns what was tried and what ships.
+
+    Args:
+        float_path: the student as `hwkd.deploy.to_onnx` wrote it.
+        int8_path: replaced in one step.
+        layers: the student's description.
+        data: what it is calibrated, trained and judged on.
+        settings: what to try.
+        check: called before every step of a training; raises to stop.
+
+    Raises:
+        ExportError: if the student cannot be quantised.
+    """
+    with TemporaryDirectory(prefix="hwkd-quantise-") as temporary:
+        work = _Workplace(Path(temporary), data)
+        validation_float = work.accuracy(float_path)
+        best = _post_training(onnx.load(float_path), settings.calibration, work)
+        trained: tuple[onnx.ModelProto, float] | None = None
+        loses = validation_float - best.validation > _WORTH_TRAINING
+        if settings.qat == "on" or (settings.qat == "auto" and loses):
+            trained = _aware(float_path, layers, best, settings, work, check)
+        ships_trained = trained is not None and trained[1] > best.validation
+        save_model(trained[0] if trained and ships_trained else best.int8, int8_path)
+    return QuantisationChoiceRecord(
+        calibration=best.variant.method,
+        corrections=best.variant.corrections,
+        validation_float=validation_float,
+        validation_ptq=best.validation,
+        validation_qat=None if trained is None else trained[1],
+        qat_epochs=None if trained is None else settings.training().epochs,
+        ships="qat" if ships_trained else "ptq",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Variant:
+    """One way without training."""
+
+    method: CalibrationMethod
+    corrections: tuple[Correction, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Quantised:
+    """What came of a variant: float model after corrections, its ranges, its int8 form."""
+
+    variant: _Variant
+    model: onnx.ModelProto
+    ranges: dict[str, Range]
+    int8: onnx.ModelProto
+    validation: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Workplace:
+    folder: Path
+    data: QuantisationData
+
+    def accuracy(self, path: Path) -> float:
+        """Return the validation accuracy of a file, 0 to 1."""
+        logits = predict(open_session(path), self.data.validation_inputs)
+        return float((logits.argmax(axis=1) == self.data.validation_labels).mean())
+
+    def int8(
+        self, model: onnx.ModelProto, encodings: dict[str, Encoding]
+    ) -> tuple[onnx.ModelProto, float]:
+        """Return the int8 form of a float model and its validation accuracy."""
+        path = self.folder / "int8.onnx"
+        write_int8(model, encodings, path, name="student")
+        return onnx.load(path), self.accuracy(path)
+
+
+def _post_training(
+    model: onnx.ModelProto, calibration: CalibrationChoice, work: _Workplace
+) -> _Quantised:
+    """Return the best variant: of the methods first, then of the corrections to the weights."""
+    methods = CALIBRATION_METHODS if calibration == "auto" else (calibration,)
+    plain = [_quantised(model, _Variant(method=method), work) for method in methods]
+    # The first of equals: fewer changes to the weights, the plainer method.
+    best = max(plain, key=lambda found: found.validation)
+    method = best.variant.method
+    variants = [_Variant(method=method, corrections=corrections) for corrections in _COMBINATIONS]
+    return max(
+        (best, *(_quantised(model, variant, work) for variant in variants)),
+        key=lambda found: found.validation,
+    )
+
+
+def _quantised(model: onnx.ModelProto, variant: _Variant, work: _Workplace) -> _Quantised:
+    calibration = work.data.calibration
+    for correction in variant.corrections:
+        model = _CORRECT[correction](model, calibration)
+    path = work.folder / "float.onnx"
+    save_model(model, path)
+    ranges = activation_ranges(path, calibration, method=variant.method)
+    encodings = {name: Encoding.of(*ends) for name, ends in ranges.items()}
+    int8, validation = work.int8(model, encodings)
+    return _Quantised(variant=variant, model=model, ranges=ranges, int8=int8, validation=validation)
+
+
+def _aware(
+    float_path: Path,
+    layers: Layers,
+    start: _Quantised,
+    settings: QuantisationSettings,
+    work: _Workplace,
+    check: Callable[[], None] | None,
+) -> tuple[onnx.ModelProto, float]:
+    """Train with simulated rounding; returns the int8 model and its validation accuracy."""
+    data = work.data
+    targets = data.teacher_logits
+    if targets is None:
+        own = predict(open_session(float_path), data.train_inputs.cpu().numpy())
+        targets = torch.from_numpy(own).to(data.train_inputs.device)
+    student = _student(layers, start).to(data.train_inputs.device)
+    train_module(
+        student,
+        [data.train_inputs],
+        data.train_labels,
+        CachedDistillation(
+            [targets],
+            lambda student, teacher: soft_target_loss(student, teacher, settings.temperature),
+            name="kd",
+            weight=settings.distill_weight,
+        ),
+        settings.training(),
+        check=check,
+    )
+    student = student.cpu()
+    weights = {
+        f"{name}.{kind}": tensor.detach().numpy()
+        for name, pair in student.folded_weights().items()
+        for kind, tensor in zip(("weight", "bias"), pair, strict=True)
+    }
+    encodings = {name: Encoding(*found) for name, found in student.encodings().items()}
+    return work.int8(replace_weights(start.model, weights), encodings)
+
+
+def _student(layers: Layers, start: _Quantised) -> FakeQuantStudent:
+    arrays = {name: torch.from_numpy(a.copy()) for name, a in stored_weights(start.model).items()}
+    weights = {
+        layer.name: (arrays[f"{layer.name}.weight"], arrays[f"{layer.name}.bias"])
+        for layer in layers.layers
+        if layer.kind in ("conv", "linear")
+    }
+    return FakeQuantStudent(layers, weights, start.ranges)
