@@ -65,6 +65,7 @@ def _draw(axes: Axes, report: Report, latency: CostAxis) -> None:
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.set_xticks([], minor=True)
     axes.set_xlim(latency.low, latency.high)
+    axes.margins(y=0.12)  # room for half a large marker
     axes.set_ylim(bottom=0)
     axes.set_xlabel(f"{latency.title} ({latency.source})", parse_math=False)
     axes.set_ylabel("validation error of the int8 student, %")
