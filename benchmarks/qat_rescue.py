@@ -118,7 +118,9 @@ class Work:
         """Read the data and open the teacher, which is trained once and cached."""
         catalog.discover("hwkd.tasks")
         self.data: TaskData = catalog.TASKS.get("image").data(path, split_seed=0)
-        teacher = open_teacher(None, self.data, training=TeacherTraining(seed=0))
+        teacher = open_teacher(
+            None, self.data, training=TeacherTraining(seed=0), device=torch.device("cpu")
+        )
         logits = np.array(cached_logits(teacher, self.data, split="train"), dtype=np.float32)
         train = self.data.train
         order = np.sort(np.random.default_rng(0).permutation(len(train))[:CALIBRATION_SAMPLES])

@@ -21,6 +21,7 @@ from hwkd.deploy.sessions import open_session
 
 __all__ = [
     "CALIBRATION_METHODS",
+    "DEFAULT_CALIBRATION",
     "CalibrationMethod",
     "Encoding",
     "FloatArray",
@@ -31,6 +32,7 @@ __all__ = [
 
 CalibrationMethod: TypeAlias = Literal["minmax", "percentile", "mse"]
 CALIBRATION_METHODS: tuple[CalibrationMethod, ...] = get_args(CalibrationMethod)
+DEFAULT_CALIBRATION: CalibrationMethod = "minmax"
 FloatArray: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
 Range: TypeAlias = tuple[float, float]
 
@@ -64,7 +66,7 @@ class Encoding:
 
 
 def activation_ranges(
-    float_path: Path, calibration: FloatArray, *, method: CalibrationMethod = "minmax"
+    float_path: Path, calibration: FloatArray, *, method: CalibrationMethod = DEFAULT_CALIBRATION
 ) -> dict[str, Range]:
     """Return (low, high) of the input and of every node's output.
 

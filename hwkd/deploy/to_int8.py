@@ -24,7 +24,13 @@ from onnxruntime.quantization import (
 )
 
 from hwkd.core.errors import ExportError
-from hwkd.deploy.calibrate import CalibrationMethod, Encoding, FloatArray, activation_ranges
+from hwkd.deploy.calibrate import (
+    DEFAULT_CALIBRATION,
+    CalibrationMethod,
+    Encoding,
+    FloatArray,
+    activation_ranges,
+)
 from hwkd.deploy.to_onnx import save_model
 
 __all__ = ["CalibrationMethod", "assert_int8", "quantise_int8", "write_int8"]
@@ -37,7 +43,7 @@ def quantise_int8(
     int8_path: Path,
     calibration: FloatArray,
     *,
-    method: CalibrationMethod = "minmax",
+    method: CalibrationMethod = DEFAULT_CALIBRATION,
 ) -> None:
     """Write the int8 form of a float model; the same input gives the same bytes.
 

@@ -16,6 +16,7 @@ from hwkd.core.measure import Profile
 from hwkd.core.paths import written_atomically
 from hwkd.core.student import Layers
 from hwkd.core.trial import EpochRecord, ProfileRecord, SpecRecord
+from hwkd.deploy.calibrate import DEFAULT_CALIBRATION
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_int8 import quantise_int8
 from hwkd.deploy.to_onnx import export_onnx
@@ -105,7 +106,13 @@ def deploy_student(
     """Write `student.onnx` and `student_int8.onnx` into a folder."""
     deployed = Deployed(float_path=folder / "student.onnx", int8_path=folder / "student_int8.onnx")
     export_onnx(module, layers, deployed.float_path)
-    quantise_int8(deployed.float_path, deployed.int8_path, context.calibration)
+    chosen = context.config.quantisation.calibration
+    quantise_int8(
+        deployed.float_path,
+        deployed.int8_path,
+        context.calibration,
+        method=DEFAULT_CALIBRATION if chosen == "auto" else chosen,
+    )
     return deployed
 
 
