@@ -38,7 +38,8 @@ class OpCost:
         latency_s: estimated; None when the model has no cost for this operator.
         ram_bytes: activation bytes alive while it runs, scratch included.
         flash_bytes: weights, biases and quantisation tables.
-        fused_into: name of the operator that computes it, or None.
+        fused_into: name of the operator that computes it; "" if nothing is computed (a reshape),
+            None if it runs by itself.
     """
 
     name: str

@@ -180,7 +180,7 @@ def _operator_row(
     op: OpRecord, layer: LayerRecord | None, largest_s: float, largest_ram_bytes: int
 ) -> tuple[Cell, ...]:
     if op.fused_into is not None:
-        time = Cell(f"in {op.fused_into}")
+        time = Cell(f"in {op.fused_into}" if op.fused_into else "no work")
     elif op.latency_s is None:
         time = Cell("no cost known")
     else:
