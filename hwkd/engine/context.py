@@ -49,6 +49,8 @@ _MAX_BRIEF_EPOCHS = 15
 _MIN_FULL_EPOCHS = 15
 _MAX_FULL_EPOCHS = 100
 _CALIBRATION_SAMPLES = 256
+# Of a time limit, what training a teacher may take: students gain more from the rest.
+_TEACHER_SHARE = 0.18
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +123,10 @@ def resolve_config(config: SearchConfig, device: Device, data: TaskData) -> Sear
             or device.target_latency_s
         }
     )
+    teacher = config.teacher
+    if config.timeout_s is not None and teacher.source is None and teacher.time_budget_s is None:
+        budget_s = _TEACHER_SHARE * config.timeout_s
+        teacher = teacher.model_copy(update={"time_budget_s": budget_s})
     samples = len(data.train)
     training = config.training.model_copy(
         update={
@@ -139,6 +145,7 @@ def resolve_config(config: SearchConfig, device: Device, data: TaskData) -> Sear
             "clock_hz": config.clock_hz or device.clock_hz,
             "limits": filled_limits,
             "objective": objective,
+            "teacher": teacher,
             "training": training,
         }
     )

@@ -118,6 +118,21 @@ def test_a_time_budget_shortens_training_and_does_not_change_a_roomy_one(tmp_pat
     assert "for 1 epochs" in tight.description
 
 
+def test_a_stored_teacher_that_took_its_time_serves_a_short_budget_but_not_a_stored_one(tmp_path):
+    data = make_data()
+
+    def teacher(budget_s):
+        wanted = replace(SMALL, time_budget_s=budget_s)
+        return train_or_load_teacher(data, wanted, device=CPU, cache_dir=tmp_path)
+
+    short = teacher(1e-9)
+    long = teacher(None)
+    assert teacher(1e-9).identity == short.identity != long.identity  # a run goes on with its own
+    other_budget = teacher(2e-9)
+    assert other_budget.identity == long.identity
+    assert other_budget.is_from_cache
+
+
 @pytest.mark.parametrize(
     "shape", [(1, 8, 8), (1, 28, 28), (3, 96, 96), (3, 33, 17), (6, 100), (1, 16000), (1, 3, 3)]
 )
