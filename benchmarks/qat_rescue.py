@@ -39,6 +39,7 @@ from hwkd.tasks.base import Split, TaskData
 from hwkd.train.criteria import CachedDistillation
 from hwkd.train.logit_cache import cached_logits
 from hwkd.train.loop import TrainConfig, train_module
+from hwkd.train.teacher import accuracy_ratio
 from hwkd.train.teacher_open import open_teacher
 from hwkd.train.teacher_trained import TeacherTraining
 
@@ -131,6 +132,7 @@ class Work:
             teacher_logits=torch.from_numpy(logits),
             validation_inputs=self.data.validation.inputs,
             validation_labels=self.data.validation.labels,
+            error_ratio=lambda outputs, labels: 1.0 - accuracy_ratio(outputs, labels),
         )
         self._epochs = epochs
 
@@ -180,8 +182,7 @@ class Work:
 
 def accuracy(path: Path, split: Split) -> float:
     """Return the accuracy of a file, 0 to 1."""
-    logits = predict(open_session(path), split.inputs)
-    return float((logits.argmax(axis=1) == split.labels).mean())
+    return accuracy_ratio(predict(open_session(path), split.inputs), split.labels)
 
 
 def _present(cases: list[Case], sampled: int, *, as_json: bool) -> int:

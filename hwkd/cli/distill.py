@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -13,6 +13,7 @@ from hwkd.core.errors import ConfigError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from hwkd.core.run_files import QuantisationChoiceRecord
     from hwkd.engine.distil_run import DistilReport
 
 __all__ = ["distill"]
@@ -58,6 +59,17 @@ def distill(
         str, typer.Option(help="equal, or hardware: feature terms weigh what their layers cost.")
     ] = "equal",
     seed: Annotated[int, typer.Option(min=0, help="First seed.")] = 0,
+    calibration: Annotated[
+        Literal["auto", "minmax", "percentile", "mse"],
+        typer.Option(help="How int8 ranges are found. auto: the best on validation."),
+    ] = "auto",
+    qat: Annotated[
+        Literal["auto", "on", "off"],
+        typer.Option(
+            help="Train on with simulated int8 rounding. auto: when int8 loses more than 0.5 "
+            "points of validation accuracy."
+        ),
+    ] = "auto",
     accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -91,6 +103,8 @@ def distill(
         with_controls=attribution,
         seeds=tuple(range(seed, seed + (seeds or (3 if attribution else 1)))),
         by_hardware=importance == "hardware",
+        calibration=calibration,
+        qat=qat,
         accelerator=accelerator,
         out=out,
     )
@@ -135,7 +149,21 @@ def _print(report: DistilReport, console: Console) -> None:
     console.print(table)
     for line in report.verdict:
         console.print(line, highlight=False)
+    if report.quantisation is not None:
+        console.print(_quantisation_line(report.quantisation), highlight=False)
     console.print(f"written: {report.out}", highlight=False)
+
+
+def _quantisation_line(found: QuantisationChoiceRecord) -> str:
+    how = " + ".join((found.calibration, *found.corrections))
+    parts = [
+        f"validation in float {found.validation_float:.4f}",
+        f"int8 ({how}) {found.validation_ptq:.4f}",
+    ]
+    if found.validation_qat is not None:
+        parts.append(f"int8 trained on {found.validation_qat:.4f}")
+    ships = "the trained one" if found.ships == "qat" else "int8"
+    return f"{', '.join(parts)}; {ships} ships"
 
 
 def _mean(values: list[float]) -> float:

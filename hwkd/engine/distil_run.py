@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,12 +16,11 @@ from pydantic import ValidationError
 
 from hwkd.core.errors import ConfigError, RunFolderError
 from hwkd.core.progress import Progress, silent
-from hwkd.core.run_files import TRIALS_FILE
+from hwkd.core.run_files import TRIALS_FILE, QuantisationChoiceRecord
 from hwkd.core.student import Layers, StudentSpec
 from hwkd.core.trial import EpochRecord, SpecRecord, read_trial_line
 from hwkd.cost.estimate import estimate_cost
 from hwkd.cost.graph import build_graph
-from hwkd.deploy.to_int8 import quantise_int8
 from hwkd.deploy.to_onnx import export_onnx
 from hwkd.distill.attribution import Gain
 from hwkd.distill.defaults import default_method
@@ -30,8 +29,10 @@ from hwkd.distill.spec import WeightedMethod, method_from_table, parse_methods
 from hwkd.engine.config import SearchConfig
 from hwkd.engine.context import accelerator_device, load_data, resolve_config, screen_of
 from hwkd.engine.distil_data import TransferSet, read_unlabelled, transfer_set
+from hwkd.engine.distil_quantise import quantise_distilled
 from hwkd.engine.distil_student import DistilOutcome, DistilSettings, distil_student
 from hwkd.engine.evaluation import save_student, spec_json
+from hwkd.engine.quantise import CalibrationChoice, QatMode
 from hwkd.engine.screening import load_spaces
 from hwkd.engine.store import write_text
 from hwkd.tasks.base import TaskData
@@ -43,8 +44,6 @@ from hwkd.train.teacher_open import open_teacher
 from hwkd.train.teacher_trained import TeacherTraining
 
 __all__ = ["DistilReport", "DistilRequest", "run_distillation"]
-
-_CALIBRATION_SAMPLES = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +64,8 @@ class DistilRequest:
     with_controls: bool = False
     seeds: tuple[int, ...] = (0,)
     by_hardware: bool = False
+    calibration: CalibrationChoice = "auto"
+    qat: QatMode = "auto"
     accelerator: str = "auto"
 
 
@@ -81,6 +82,7 @@ class DistilReport:
         epochs: history of the distilled arm's first seed.
         verdict: what to tell the user, line by line.
         gain: over the best control, or None without controls.
+        quantisation: validation accuracies of the exported student in float and int8.
     """
 
     out: Path
@@ -91,6 +93,7 @@ class DistilReport:
     epochs: tuple[EpochRecord, ...]
     verdict: tuple[str, ...]
     gain: Mapping[str, Any] | None
+    quantisation: QuantisationChoiceRecord | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON types."""
@@ -104,6 +107,9 @@ class DistilReport:
             "epochs": [record.model_dump(mode="json") for record in self.epochs],
             "verdict": list(self.verdict),
             "gain": None if self.gain is None else dict(self.gain),
+            "quantisation": None
+            if self.quantisation is None
+            else self.quantisation.model_dump(mode="json"),
         }
 
 
@@ -135,8 +141,23 @@ def run_distillation(request: DistilRequest, *, progress: Progress = silent) -> 
         resolved.layers, transfer, teacher, methods, settings, progress=progress
     )
     report = _report(request, methods, outcome)
-    _write(request.out, resolved, outcome, report)
-    return report
+    knows = None if outcome.exported.arm.is_control else teacher
+
+    def quantise(folder: Path) -> QuantisationChoiceRecord:
+        return quantise_distilled(
+            folder,
+            resolved.layers,
+            resolved.data,
+            knows,
+            calibration=request.calibration,
+            qat=request.qat,
+            epochs=settings.epochs,
+            batch_size=settings.batch_size,
+            seed=resolved.config.seed,
+            progress=progress,
+        )
+
+    return _write(request.out, resolved, outcome, report, quantise)
 
 
 def _methods(request: DistilRequest) -> tuple[WeightedMethod, ...]:
@@ -370,19 +391,24 @@ def _verdict(outcome: DistilOutcome) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _write(out: Path, resolved: _Resolved, outcome: DistilOutcome, report: DistilReport) -> None:
+def _write(
+    out: Path,
+    resolved: _Resolved,
+    outcome: DistilOutcome,
+    report: DistilReport,
+    quantise: Callable[[Path], QuantisationChoiceRecord],
+) -> DistilReport:
+    """Write the folder, all at once; returns the report with what quantisation did."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    student, train = outcome.exported.student, resolved.data.train
-    seed = derive_seed(resolved.config.seed, "calibration")
-    order = np.random.default_rng(seed).permutation(len(train))
-    calibration = np.ascontiguousarray(train.inputs[np.sort(order[:_CALIBRATION_SAMPLES])])
+    student = outcome.exported.student
     with TemporaryDirectory(prefix=".distill-", dir=out.parent) as temporary:
         folder = Path(temporary)
         export_onnx(student, resolved.layers, folder / "student.onnx")
-        quantise_int8(folder / "student.onnx", folder / "student_int8.onnx", calibration)
+        report = replace(report, quantisation=quantise(folder))
         save_student(student, folder / "student.safetensors")
         write_text(folder / "spec.json", spec_json(SpecRecord.of(resolved.spec), resolved.layers))
         write_text(folder / "distill.json", json.dumps(report.as_dict(), indent=2) + "\n")
         out.mkdir(exist_ok=True)
         for file in sorted(folder.iterdir()):
             file.replace(out / file.name)
+    return report

@@ -88,6 +88,7 @@ def distil_best(
         layers=tuple(LayerRecord.of(layer) for layer in candidate.layers.layers),
         cost=cost_record(candidate.cost),
         quantisation=_quantisation(folder / "student_int8.onnx", len(context.calibration)),
+        quantisation_choice=ships.quantisation,
         profile=profile_record(profile),
         controls=_controls(jobs, scores, context.config.training.controls),
     )

@@ -81,6 +81,7 @@ class QuantisationData:
             float student's own outputs.
         validation_inputs: shape [samples, *input_shape].
         validation_labels: shape [samples].
+        error_ratio: (outputs, labels) -> share that is wrong, 0 to 1; the task's.
     """
 
     calibration: NDArray[np.float32]
@@ -89,6 +90,7 @@ class QuantisationData:
     teacher_logits: Tensor | None
     validation_inputs: NDArray[np.float32]
     validation_labels: NDArray[np.int64]
+    error_ratio: Callable[[NDArray[np.float32], NDArray[np.int64]], float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,8 +196,8 @@ class _Workplace:
 
     def accuracy(self, path: Path) -> float:
         """Return the validation accuracy of a file, 0 to 1."""
-        logits = predict(open_session(path), self.data.validation_inputs)
-        return float((logits.argmax(axis=1) == self.data.validation_labels).mean())
+        outputs = predict(open_session(path), self.data.validation_inputs)
+        return 1.0 - self.data.error_ratio(outputs, self.data.validation_labels)
 
     def int8(
         self, model: onnx.ModelProto, encodings: dict[str, Encoding]

@@ -21,18 +21,21 @@ from pydantic import BaseModel, ConfigDict
 
 from hwkd.core.errors import HwkdError
 from hwkd.core.progress import Progress
+from hwkd.core.run_files import QuantisationChoiceRecord
 from hwkd.core.trial import EpochRecord, SpecRecord
+from hwkd.deploy.to_onnx import export_onnx
 from hwkd.engine.context import SearchContext, threads_per_worker
 from hwkd.engine.evaluation import (
-    deploy_student,
     save_student,
     spec_json,
     student_logits,
     train_student,
 )
 from hwkd.engine.prepare import load_context
+from hwkd.engine.quantise import QuantisationData, QuantisationSettings, quantise_student
 from hwkd.engine.store import RunStore, write_text
 from hwkd.engine.trial_run import InterruptedTrial
+from hwkd.train.loop import TrainConfig
 
 __all__ = ["JobScores", "TrainJob", "job_folder", "run_jobs"]
 
@@ -41,7 +44,11 @@ _POLL_S = 0.2
 
 
 class JobScores(BaseModel):
-    """What a full-length training reached; accuracies 0 to 1."""
+    """What a full-length training reached; accuracies 0 to 1.
+
+    Attributes:
+        quantisation: how the int8 file was chosen; None when another version trained the job.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -50,6 +57,7 @@ class JobScores(BaseModel):
     validation_int8: float
     test_float: float
     test_int8: float
+    quantisation: QuantisationChoiceRecord | None = None
 
 
 class TrainJob(BaseModel):
@@ -188,15 +196,25 @@ def main(run: Path, folder: Path, parent_pid: int) -> int:
             check=check,
         )
         module = module.cpu()
-        deployed = deploy_student(module, candidate.layers, context, folder)
+        float_path, int8_path = folder / "student.onnx", folder / "student_int8.onnx"
+        export_onnx(module, candidate.layers, float_path)
+        quantisation = quantise_student(
+            float_path,
+            int8_path,
+            candidate.layers,
+            _quantisation_data(context, with_teacher=job.with_teacher),
+            _quantisation_settings(context, config),
+            check=check,
+        )
         save_student(module, folder / "student.safetensors")
         write_text(folder / "spec.json", spec_json(job.spec, candidate.layers))
         scores = JobScores(
             seed=config.seed,
             epochs=config.epochs,
-            validation_int8=_accuracy(context, deployed.int8_path, "validation"),
-            test_float=_accuracy(context, deployed.float_path, "test"),
-            test_int8=_accuracy(context, deployed.int8_path, "test"),
+            validation_int8=_accuracy(context, int8_path, "validation"),
+            test_float=_accuracy(context, float_path, "test"),
+            test_int8=_accuracy(context, int8_path, "test"),
+            quantisation=quantisation,
         )
         write_text(folder / "scores.json", scores.model_dump_json())
     except InterruptedTrial:
@@ -205,6 +223,35 @@ def main(run: Path, folder: Path, parent_pid: int) -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     return 0
+
+
+def _quantisation_data(context: SearchContext, *, with_teacher: bool) -> QuantisationData:
+    """Return what the int8 form is made and judged with; a control never sees the teacher."""
+    # Apple's GPUs have no float64, which simulated rounding needs for biases.
+    device = torch.device("cpu") if context.accelerator.type == "mps" else context.accelerator
+    teacher = with_teacher and context.config.training.distill_weight > 0
+    validation = context.data.validation
+    return QuantisationData(
+        calibration=context.calibration,
+        train_inputs=context.train_inputs.to(device),
+        train_labels=context.train_labels.to(device),
+        teacher_logits=context.teacher_train_logits.to(device) if teacher else None,
+        validation_inputs=validation.inputs,
+        validation_labels=validation.labels,
+        error_ratio=context.task.error_ratio,
+    )
+
+
+def _quantisation_settings(context: SearchContext, config: TrainConfig) -> QuantisationSettings:
+    chosen = context.config.quantisation
+    return QuantisationSettings(
+        calibration=chosen.calibration,
+        qat=chosen.qat,
+        full_epochs=config.epochs,
+        batch_size=config.batch_size,
+        temperature=context.config.training.temperature,
+        seed=config.seed,
+    )
 
 
 def _accuracy(context: SearchContext, onnx_path: Path, split: str) -> float:

@@ -16,6 +16,7 @@ from hwkd.core.trial import CostRecord, LimitName, OpRecord, TrialRecord
 from hwkd.report import format as fmt
 from hwkd.report.axes import latency_source, limited_end
 from hwkd.report.document import Block, Cell, Column, Facts, Note, Section, Table
+from hwkd.report.quantisation_table import quantisation_table
 from hwkd.report.student_figures import memory_chart, operator_chart, training_chart
 
 __all__ = [
@@ -44,6 +45,8 @@ def student_section(run: RunRecord, best: TrialRecord | None) -> Section:
         )
         blocks.append(Note(lines=(line,), is_warning=True))
     blocks.append(accuracy_table(run, best))
+    if run.final is not None and run.final.quantisation_choice is not None:
+        blocks.append(quantisation_table(run.final.quantisation_choice))
     cost = run.final.cost if run.final is not None else best.cost
     if cost is not None:
         blocks += [fit_table(cost, run.device), cost_facts(cost)]

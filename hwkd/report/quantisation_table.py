@@ -1,0 +1,62 @@
+"""Float, int8 after training and int8 from training, side by side."""
+
+from __future__ import annotations
+
+from hwkd.core.run_files import QuantisationChoiceRecord
+from hwkd.report import format as fmt
+from hwkd.report.document import Cell, Column, Table
+
+__all__ = ["quantisation_table"]
+
+_RANGES = {
+    "minmax": "ranges by minimum and maximum",
+    "percentile": "ranges by percentiles",
+    "mse": "ranges of least squared error",
+}
+
+_NOTE = "Chosen on validation; the test split took no part."
+_TRAINED_NOTE = (
+    " The int8 file has weights of its own, which quantising student.onnx again does not give."
+)
+
+
+def quantisation_table(choice: QuantisationChoiceRecord) -> Table:
+    """List what each form reached on the validation split, by which the int8 file was chosen."""
+    how = ", ".join((_RANGES[choice.calibration], *choice.corrections))
+    rows = [
+        _row("float32", "", choice.validation_float, choice),
+        _row("int8 after training", how, choice.validation_ptq, choice, form="ptq"),
+    ]
+    if choice.validation_qat is not None:
+        what = f"{choice.qat_epochs} more epochs with simulated rounding"
+        rows.append(_row("int8 from training", what, choice.validation_qat, choice, form="qat"))
+    return Table(
+        title="What 8 bits cost",
+        columns=(
+            Column(title="weights and activations"),
+            Column(title="made by"),
+            Column(title="validation accuracy", basis="measured", is_number=True),
+            Column(title="against float", basis="measured", is_number=True),
+            Column(title=""),
+        ),
+        rows=tuple(rows),
+        note=_NOTE + _TRAINED_NOTE if choice.ships == "qat" else _NOTE,
+    )
+
+
+def _row(
+    name: str,
+    how: str,
+    accuracy: float,
+    choice: QuantisationChoiceRecord,
+    *,
+    form: str = "float",
+) -> tuple[Cell, ...]:
+    points = 100.0 * (accuracy - choice.validation_float)
+    return (
+        Cell(name),
+        Cell(how),
+        Cell(fmt.percent(accuracy, decimals=2)),
+        Cell("" if form == "float" else f"{points:+.2f} points"),
+        Cell("ships" if form == choice.ships else ""),
+    )
