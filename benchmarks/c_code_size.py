@@ -1,10 +1,11 @@
-"""Size of each kernel of the exported C, for every core and rounding.
+"""Size and stack of each kernel of the exported C, for every core and rounding.
 
     python benchmarks/c_code_size.py            # prints the table
     python benchmarks/c_code_size.py --write    # also replaces hwkd/deploy/to_c/code_bytes.json
 
 Each kernel is linked alone with unused sections dropped. What comes from newlib or libgcc is
-listed by symbol, so that several kernels that share it count it once.
+listed by symbol, so that several kernels that share it count it once. The stack is the compiler's
+own statement (-fstack-usage): the kernel's frame and the deepest of its helpers'.
 """
 
 from __future__ import annotations
@@ -66,8 +67,24 @@ def own_symbols(object_file: Path, tools: Tools) -> set[str]:
     return {line.split()[-1] for line in names.splitlines() if " U " not in line}
 
 
+def stack_bytes(core: Core, rounding: str, tools: Tools, folder: Path) -> dict[str, int]:
+    """Return entry function -> bytes of stack, without what newlib and libgcc take."""
+    write_headers(folder, rounding)
+    flags = [*core.flags, "-std=gnu99", "-ffp-contract=off", "-O2", "-fstack-usage", "-I."]
+    found: dict[str, int] = {}
+    for source in sorted(set(kernels().values())):
+        run(tools.compiler, *flags, "-c", source, "-o", "stack.o", folder=folder)
+        lines = (folder / "stack.su").read_text().splitlines()
+        frames = {line.split("\t")[0].split(":")[-1]: int(line.split("\t")[1]) for line in lines}
+        entries = {name for name in frames if name.startswith("hwkd_run_")}
+        helpers = max((size for name, size in frames.items() if name not in entries), default=0)
+        found |= {name.removeprefix("hwkd_run_"): frames[name] + helpers for name in entries}
+    return found
+
+
 def measure(core: Core, rounding: str, tools: Tools, folder: Path) -> dict[str, object]:
     write_headers(folder, rounding)
+    stack = stack_bytes(core, rounding, tools, folder)
     functions, library = {}, {}
     flags = [*core.flags, "-std=gnu99", "-ffp-contract=off", "-O2", "-ffunction-sections", "-I."]
     for name, source in kernels().items():
@@ -78,7 +95,11 @@ def measure(core: Core, rounding: str, tools: Tools, folder: Path) -> dict[str, 
         ours = own_symbols(folder / "kernel.o", tools)
         borrowed = {symbol: size for symbol, size in symbols.items() if symbol not in ours}
         own = sum(size for symbol, size in symbols.items() if symbol in ours)
-        functions[name] = {"own_bytes": own, "library": sorted(borrowed)}
+        functions[name] = {
+            "own_bytes": own,
+            "stack_bytes": stack[name],
+            "library": sorted(borrowed),
+        }
         library |= borrowed
     return {
         "functions": functions,

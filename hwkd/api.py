@@ -104,10 +104,13 @@ def search(
     target_latency: str | None = None,
     temperature: float = 2.0,
     distill_weight: float = 0.5,
+    calibration: Literal["auto", "minmax", "percentile", "mse"] = "auto",
+    qat: Literal["auto", "on", "off"] = "auto",
     brief_epochs: int | None = None,
     full_epochs: int | None = None,
     controls: int = 1,
     final: bool = True,
+    verify: bool = False,
     trials: int = 40,
     timeout: str | None = None,
     trial_timeout: str = "10min",
@@ -145,10 +148,15 @@ def search(
         target_latency: target of the overrun; None is `max_latency`, else the device's.
         temperature: softening of the teacher, > 0.
         distill_weight: share of the teacher in the loss, 0 to 1.
+        calibration: how int8 ranges are found; "auto" is min-max, and for the best student what is
+            best on validation.
+        qat: train the best student again with simulated int8 rounding; "auto" when int8 loses more
+            than 0.5 points of validation accuracy.
         brief_epochs: for each candidate; None is chosen from the size of the data.
         full_epochs: for the best student; None is chosen from the size of the data.
         controls: seeds over which the best student is trained with and without the teacher.
         final: train the best student in full and test it.
+        verify: compile its C for the device's core and run it emulated.
         trials: candidates to sample, rejected ones included.
         timeout: bound on the whole call, as "10min".
         trial_timeout: a candidate that trains longer is recorded as failed.
@@ -177,6 +185,7 @@ def search(
         "workers": workers or available_cores(),
         "accelerator": accelerator,
         "train_best": final,
+        "verify_best": verify,
         "limits": {
             "latency_s": _duration(max_latency, "--max-latency"),
             "ram_bytes": _bytes(max_ram, "--max-ram"),
@@ -207,6 +216,7 @@ def search(
             "controls": controls,
             "trial_timeout_s": _duration(trial_timeout, "--trial-timeout"),
         },
+        "quantisation": {"calibration": calibration, "qat": qat},
     }
     config = SearchConfig.checked(raw, where="options")
     folder = Path(out) if out else _default_folder(device)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["search"]
 
+EXIT_NOT_VERIFIED = 1
 _CHANGED_BY_RESUME = {"resume", "trials", "timeout", "workers", "as_json"}
 
 
@@ -44,10 +45,13 @@ def search(
     target_latency: opt.TargetLatency = None,
     temperature: opt.Temperature = 2.0,
     distill_weight: opt.DistillWeight = 0.5,
+    calibration: opt.CalibrationOption = "auto",
+    qat: opt.Qat = "auto",
     brief_epochs: opt.BriefEpochs = None,
     full_epochs: opt.FullEpochs = None,
     controls: opt.Controls = 1,
     final: opt.Final = True,
+    verify: opt.Verify = False,
     trials: opt.Trials = None,
     timeout: opt.Timeout = None,
     trial_timeout: opt.TrialTimeout = "10min",
@@ -113,10 +117,13 @@ def search(
                     target_latency=target_latency,
                     temperature=temperature,
                     distill_weight=distill_weight,
+                    calibration=calibration,
+                    qat=qat,
                     brief_epochs=brief_epochs,
                     full_epochs=full_epochs,
                     controls=controls,
                     final=final,
+                    verify=verify,
                     trials=trials or 40,
                     timeout=timeout,
                     trial_timeout=trial_timeout,
@@ -132,6 +139,9 @@ def search(
             raise
         raise StoppedByUserError(str(stopped)) from None
     _present(outcome, as_json=as_json)
+    verification = outcome.best.verification if outcome.best is not None else None
+    if verification is not None and not verification.passed:
+        raise typer.Exit(EXIT_NOT_VERIFIED)
 
 
 def _refuse_what_a_run_fixes(context: typer.Context) -> None:
@@ -153,10 +163,13 @@ def _present(outcome: SearchOutcome, *, as_json: bool) -> None:
     from rich.console import Console
 
     from hwkd.report.tables import best_view, front_view
+    from hwkd.report.verification_section import verdict
 
     console = Console()
     console.print(front_view(outcome.page))
     console.print(best_view(outcome.page))
     console.print(f"report: {outcome.folder / 'report.html'}", soft_wrap=True)
+    if outcome.best is not None and outcome.best.verification is not None:
+        console.print(verdict(outcome.best.verification))
     if outcome.best is not None:
         console.print(f"student: {outcome.folder / 'best'}", soft_wrap=True)

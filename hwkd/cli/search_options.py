@@ -131,6 +131,22 @@ DistillWeight: TypeAlias = Annotated[
         rich_help_panel=_JUDGE,
     ),
 ]
+CalibrationOption: TypeAlias = Annotated[
+    Literal["auto", "minmax", "percentile", "mse"],
+    typer.Option(
+        help="How int8 ranges are found. auto: min-max; for the best student whatever is best on "
+        "validation.",
+        rich_help_panel=_JUDGE,
+    ),
+]
+Qat: TypeAlias = Annotated[
+    Literal["auto", "on", "off"],
+    typer.Option(
+        help="Train the best student again with simulated int8 rounding. auto: when int8 loses "
+        "more than 0.5 points of validation accuracy.",
+        rich_help_panel=_JUDGE,
+    ),
+]
 BriefEpochs: TypeAlias = Annotated[
     int | None,
     typer.Option(
@@ -161,6 +177,15 @@ Final: TypeAlias = Annotated[
     typer.Option(
         "--final/--no-final",
         help="Train the best student in full and test it.",
+        rich_help_panel=_JUDGE,
+    ),
+]
+Verify: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--verify",
+        help="Compile the best student's C for the device's Cortex-M core, run it emulated and "
+        "compare it with ONNX Runtime; exit code 1 when it differs.",
         rich_help_panel=_JUDGE,
     ),
 ]

@@ -79,7 +79,7 @@ def _summary_table(found: Verification, origin: str) -> Table:
     table = Table(show_header=False)
     table.add_column()
     table.add_column(justify="right")
-    predicted = found.flash_predicted_bytes
+    predicted, stacked = found.flash_predicted_bytes, found.ram_predicted_bytes
     rows = (
         ("inputs", f"{found.inputs:,}, {origin}"),
         ("tensors compared", f"all of the first {found.traced_inputs} inputs"),
@@ -87,6 +87,8 @@ def _summary_table(found: Verification, origin: str) -> Table:
         ("instructions per inference", f"{found.instructions_per_inference:,}"),
         ("flash, from the ELF", f"{found.flash_bytes:,} bytes"),
         ("flash, predicted", "-" if predicted is None else f"{predicted:,} bytes"),
+        ("RAM and stack, emulated", f"{found.ram_bytes + found.stack_bytes:,} bytes"),
+        ("RAM and stack, predicted", "-" if stacked is None else f"{stacked:,} bytes"),
         ("RAM, from the ELF", f"{found.ram_bytes:,} bytes"),
         ("arena, from the ELF", f"{found.arena_bytes:,} bytes"),
         ("arena, predicted", f"{found.arena_predicted_bytes:,} bytes"),

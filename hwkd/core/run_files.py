@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from hwkd.core.errors import RunFolderError
 from hwkd.core.student import Layer
 from hwkd.core.trial import CostRecord, LimitName, ProfileRecord, SpecRecord
+from hwkd.core.verification_record import VerificationRecord
 
 __all__ = [
     "RUN_FILE",
@@ -307,6 +308,7 @@ class FinalRecord(_Frozen):
         quantisation_choice: what other int8 forms reached; None in records of older versions.
         profile: of the int8 file on the machine that searched.
         controls: the same student trained otherwise.
+        verification: its C on an emulated core; None unless asked for.
     """
 
     trial: int
@@ -322,6 +324,7 @@ class FinalRecord(_Frozen):
     quantisation_choice: QuantisationChoiceRecord | None = None
     profile: ProfileRecord | None = None
     controls: tuple[ControlRecord, ...] = ()
+    verification: VerificationRecord | None = None
 
 
 class RunRecord(_Frozen):

@@ -18,7 +18,7 @@ from hwkd.core.device import Device
 from hwkd.core.errors import DoesNotFitError
 from hwkd.core.progress import Progress, silent
 from hwkd.deploy.to_c.export import build_project
-from hwkd.deploy.to_c.flash import predict_flash_bytes
+from hwkd.deploy.to_c.flash import predict_flash_bytes, predict_ram_bytes
 from hwkd.deploy.to_c.project import Project
 from hwkd.deploy.to_c.requantise import Rounding
 from hwkd.deploy.to_c.steps import Kernels
@@ -128,6 +128,7 @@ class Verification:
         flash_bytes: code, constants and initial values, from the ELF.
         flash_predicted_bytes: before compiling; None where the core's code sizes are not known.
         ram_bytes: static data, from the ELF.
+        ram_predicted_bytes: static data and stack, before compiling; None likewise.
         stack_bytes: high-water mark.
         arena_bytes: from the ELF.
         arena_predicted_bytes: by the planner, before compiling.
@@ -155,6 +156,7 @@ class Verification:
     flash_bytes: int
     flash_predicted_bytes: int | None
     ram_bytes: int
+    ram_predicted_bytes: int | None
     stack_bytes: int
     arena_bytes: int
     arena_predicted_bytes: int
@@ -220,6 +222,7 @@ def verify_model(
         instruction_sets=(core.instruction_set,),
     )
     flash_predicted = predict_flash_bytes(project, core.name)
+    ram_predicted = predict_ram_bytes(project, core.name)
     _check_size(project, target, flash_predicted)
     with TemporaryDirectory(prefix="hwkd-verify-") as folder:
         bench = _Bench(project, target, tools, host, Path(folder))
@@ -263,6 +266,7 @@ def verify_model(
         flash_bytes=sizes.flash_bytes,
         flash_predicted_bytes=flash_predicted,
         ram_bytes=sizes.ram_bytes,
+        ram_predicted_bytes=ram_predicted,
         stack_bytes=on_core.stack_bytes,
         arena_bytes=sizes.arena_bytes,
         arena_predicted_bytes=project.memory.arena_bytes,

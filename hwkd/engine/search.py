@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from hwkd.core.errors import DoesNotFitError, HwkdError, RunFolderError
+from hwkd.core.device_catalog import load_device
+from hwkd.core.errors import ConfigError, DoesNotFitError, HwkdError, RunFolderError
 from hwkd.core.pareto import FrontPoint, pareto_front
 from hwkd.core.run_files import RUN_FILE, RunRecord, RunStatus, TeacherRecord, read_run_record
 from hwkd.core.trial import TrialRecord, read_trial_line
 from hwkd.engine.config import SearchConfig
 from hwkd.engine.context import SearchContext
 from hwkd.engine.feasibility import require_feasible
-from hwkd.engine.final import best_trial, distil_best, trainings
+from hwkd.engine.final import BEST_FOLDER, best_trial, distil_best, trainings
 from hwkd.engine.pace import estimated_epoch_s, measured_epoch_s
 from hwkd.engine.prepare import (
     PREPARED_FILE,
@@ -31,6 +32,7 @@ from hwkd.engine.prepare import (
 )
 from hwkd.engine.run_record import make_run_record, search_caveats
 from hwkd.engine.store import RunStore, write_text
+from hwkd.engine.verify_best import require_verifiable, verify_best
 from hwkd.engine.workers import WorkerPool
 from hwkd.tasks.base import TaskData
 
@@ -123,6 +125,7 @@ def run_search(
     started = time.monotonic()
     store = RunStore(folder)
     store.require_free()
+    _require_what_verifying_needs(config)
     prepared = prepare_data(config, progress=listener)
     listener.on_data(prepared.data)
     run = make_run_record(
@@ -176,6 +179,7 @@ def resume_search(
             update={"timeout_s": timeout_s, **{k: v for k, v in changes.items() if v is not None}}
         )
         run = read_run_record(folder / RUN_FILE)
+        _require_what_verifying_needs(config)
         prepared = prepare_data(config, progress=listener)
         listener.on_data(prepared.data)
         teacher = prepare_teacher(prepared, progress=listener)
@@ -210,6 +214,7 @@ def _search(
         )
         status = "stopped by timeout" if timed_out else "finished"
         run = _finish(store, context, prepared, teacher, run, records, listener, started)
+        run = _verified(store, context, run, listener)
     except KeyboardInterrupt:
         store.rewrite_trials_file()
         _save(store, run, "interrupted")
@@ -301,6 +306,29 @@ def _finish(
     measured = measure_teacher(teacher, prepared, progress=listener)
     run = run.model_copy(update={"final": final, "teacher": measured})
     return _with_phase(run, "final training", time.monotonic() - final_started)
+
+
+def _require_what_verifying_needs(config: SearchConfig) -> None:
+    """Raise HwkdError, before anything is read, if the best student could not be verified."""
+    if not config.verify_best:
+        return
+    if not config.train_best:
+        raise ConfigError("--verify: checks the best student after full training; drop --no-final")
+    require_verifiable(load_device(config.device))
+
+
+def _verified(
+    store: RunStore, context: SearchContext, run: RunRecord, listener: SearchListener
+) -> RunRecord:
+    """Run the C of the best student on an emulated core, once, if that was asked for."""
+    final = run.final
+    if not context.config.verify_best or final is None or final.verification is not None:
+        return run
+    started = time.monotonic()
+    device, test = context.screen.device, context.data.test
+    found = verify_best(store.folder / BEST_FOLDER, device, test, listener)
+    run = run.model_copy(update={"final": final.model_copy(update={"verification": found})})
+    return _with_phase(run, "verification", time.monotonic() - started)
 
 
 def _epoch_s(best: TrialRecord, context: SearchContext) -> float:

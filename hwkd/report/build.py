@@ -21,6 +21,7 @@ from hwkd.report.search_sections import (
     space_section,
 )
 from hwkd.report.student_section import student_section
+from hwkd.report.verification_section import verification_section
 
 __all__ = ["build_report"]
 
@@ -46,6 +47,7 @@ def build_report(run: RunRecord, records: Sequence[TrialRecord]) -> Report:
         sections=(
             front_section(run, ordered, front, best),
             student_section(run, best),
+            *verification_section(run),
             host_section(run, best),
             history_section(run, ordered),
             space_section(run, ordered, front),

@@ -30,8 +30,8 @@ __all__ = [
 ]
 
 # "estimated": the device model predicted it. "measured": a clock or a test split gave it.
-# None: neither applies (a name, a count, a limit).
-Basis: TypeAlias = Literal["estimated", "measured"] | None
+# "emulated": an emulated core executed it. None: none applies (a name, a count, a limit).
+Basis: TypeAlias = Literal["estimated", "measured", "emulated"] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

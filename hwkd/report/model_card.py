@@ -9,7 +9,9 @@ from hwkd.core.trial import CostRecord, TrialRecord
 from hwkd.report import format as fmt
 from hwkd.report.document import Facts, Table
 from hwkd.report.provenance_sections import command_line, device_facts, normalisation_rows
+from hwkd.report.quantisation_table import quantisation_table
 from hwkd.report.student_section import accuracy_table, cost_facts, fit_table
+from hwkd.report.verification_section import NOT_TIMES, verdict, verification_facts
 
 __all__ = ["model_card"]
 
@@ -44,6 +46,7 @@ def model_card(run: RunRecord, record: TrialRecord) -> str:
         _cost_sentence(run),
         _facts(cost_facts(cost)),
         _table(fit_table(cost, run.device)),
+        *_verified(final),
         *_measured(run, record, final),
         "## Quantisation",
         _quantisation(final),
@@ -121,6 +124,16 @@ def _cost_sentence(run: RunRecord) -> str:
     return "Everything in this part is estimated by the device model; nothing in it was measured."
 
 
+def _verified(final: FinalRecord | None) -> Iterable[str]:
+    found = final.verification if final is not None else None
+    if found is None:
+        return ()
+    parts = ["## On an emulated core", _inline(verdict(found))]
+    if found.emulation is not None:
+        parts += [_facts(verification_facts(found, found.emulation)), NOT_TIMES]
+    return parts
+
+
 def _measured(run: RunRecord, record: TrialRecord, final: FinalRecord | None) -> Iterable[str]:
     profile = (final.profile if final is not None else None) or record.profile
     if profile is None:
@@ -150,7 +163,9 @@ def _quantisation(final: FinalRecord | None) -> str:
     if scheme.output_scale is not None:
         output = f"scale {scheme.output_scale:.8g}, zero point {scheme.output_zero_point}"
         rows.append(("output", output))
-    return _facts(Facts(title="", rows=tuple(rows)))
+    facts = _facts(Facts(title="", rows=tuple(rows)))
+    choice = final.quantisation_choice
+    return facts if choice is None else f"{facts}\n\n{_table(quantisation_table(choice))}"
 
 
 def _versions(run: RunRecord) -> str:

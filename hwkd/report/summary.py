@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from hwkd.core.run_files import FinalRecord
 from hwkd.report.analysis import count_state
 from hwkd.report.document import Report
 
@@ -67,4 +68,14 @@ def _best(report: Report) -> dict[str, Any] | None:
         "latency_s": measured_s if is_measured else (cost.latency_s if cost else None),
         "peak_ram_bytes": cost.peak_ram_bytes if cost else None,
         "flash_bytes": cost.flash_bytes if cost else None,
+        "quantisation": final.quantisation_choice.model_dump(mode="json")
+        if final is not None and final.quantisation_choice is not None
+        else None,
+        **_verification(final),
     }
+
+
+def _verification(final: FinalRecord | None) -> dict[str, Any]:
+    if final is None or final.verification is None:
+        return {}
+    return {"verification": final.verification.model_dump(mode="json")}

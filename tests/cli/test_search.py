@@ -39,6 +39,8 @@ from hwkd.engine.store import RunStore
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 TRIALS = 5
+TOOLS = ("arm-none-eabi-gcc", "qemu-system-arm", "cc")
+VERIFY = ("--verify",) if all(map(shutil.which, TOOLS)) else ()
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +68,7 @@ def finished(inputs, tmp_path_factory) -> tuple[Path, dict[str, Any]]:
     with pytest.MonkeyPatch.context() as patch:
         printed: list[str] = []
         patch.setattr("typer.echo", lambda text, **options: printed.append(text))
-        assert main(arguments(inputs, out, "--json")) == 0
+        assert main(arguments(inputs, out, "--json", *VERIFY)) == 0
     (text,) = printed
     return out, json.loads(text)
 
@@ -142,6 +144,20 @@ def test_a_student_without_a_teacher_stands_beside_the_best(finished):
     assert [len(control.test_accuracies) for control in final.controls] == [1, 1]
     assert final.controls[0].test_accuracies[0] == final.test_accuracy_int8
     assert any("no teacher" in control.name for control in final.controls)
+
+
+@pytest.mark.skipif(not VERIFY, reason=f"needs {', '.join(TOOLS)}")
+def test_verify_runs_the_best_student_on_the_emulated_core(finished):
+    run, found = finished
+    verification = read_run_record(run / "run.json").final.verification
+    assert verification.passed
+    assert verification.emulation.mismatches_onnxruntime == 0
+    assert found["best"]["verification"] == verification.model_dump(mode="json")
+    assert "On an emulated core" in (run / "report.html").read_text()
+    assert "## On an emulated core" in (run / "best" / "MODEL_CARD.md").read_text()
+    written = json.loads((run / "best" / "verification.json").read_text())
+    assert written["passed"] is True
+    assert written["device"] == "cortex-m7"
 
 
 def load_exported(folder: Path) -> torch.nn.Module:

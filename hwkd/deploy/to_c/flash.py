@@ -1,7 +1,7 @@
-"""Flash that a network takes, before anything is compiled.
+"""Flash and RAM that a network takes, before anything is compiled.
 
-Constants are counted exactly. Code sizes come from `code_bytes.json`: arm-none-eabi-gcc 12.2 at
--O2, each kernel linked alone (`python benchmarks/c_code_size.py --write`).
+Constants and the arena are counted exactly. Sizes of code and stack come from `code_bytes.json`:
+arm-none-eabi-gcc 12.2 at -O2, each kernel alone (`python benchmarks/c_code_size.py --write`).
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from typing import Any
 
 from hwkd.deploy.to_c.project import Project
 
-__all__ = ["constant_bytes", "predict_flash_bytes"]
+__all__ = ["constant_bytes", "predict_flash_bytes", "predict_ram_bytes"]
 
 # model.c around the calls, and one call with four pointers from a literal pool; fitted to ELF files
 # of the same compiler.
 _MODEL_BYTES = 80
 _CALL_BYTES = 26
+# Frame of model_run and what library functions take below a kernel; fitted likewise.
+_STACK_BELOW_AND_ABOVE_BYTES = 48
 
 
 def constant_bytes(project: Project) -> int:
@@ -39,12 +41,32 @@ def predict_flash_bytes(project: Project, core: str) -> int | None:
         return None
     sizes = _code_sizes()[core][project.rounding]
     calls = [call for step in project.steps for call in step.calls]
-    functions = {match.group(1) for call in calls if (match := re.match(r"hwkd_run_(\w+)", call))}
+    functions = _functions(project)
     library = {name for function in functions for name in sizes["functions"][function]["library"]}
     library |= set(sizes["always"])
     code: int = sum(sizes["functions"][function]["own_bytes"] for function in functions)
     code += sum(sizes["library"][name] for name in library)
     return code + _MODEL_BYTES + _CALL_BYTES * len(calls) + constant_bytes(project)
+
+
+def predict_ram_bytes(project: Project, core: str) -> int | None:
+    """Return arena and stack in bytes; None where CMSIS-NN is linked.
+
+    Args:
+        project: what will be compiled.
+        core: key of `CORES`.
+    """
+    if project.uses_cmsis_nn:
+        return None
+    functions = _code_sizes()[core][project.rounding]["functions"]
+    deepest: int = max((functions[name]["stack_bytes"] for name in _functions(project)), default=0)
+    return project.memory.arena_bytes + deepest + _STACK_BELOW_AND_ABOVE_BYTES
+
+
+def _functions(project: Project) -> set[str]:
+    """Return the kernels that are called, without prefix."""
+    calls = (call for step in project.steps for call in step.calls)
+    return {match.group(1) for call in calls if (match := re.match(r"hwkd_run_(\w+)", call))}
 
 
 def _labels(project: Project) -> tuple[str, ...]:

@@ -1,0 +1,89 @@
+"""What `hwkd search --verify` keeps of the check of the best student on an emulated core."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["EmulatedLayerRecord", "EmulationRecord", "VerificationRecord"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EmulatedLayerRecord(_Frozen):
+    """One step of the C on the emulated core; `instructions` are executed ones, not a time."""
+
+    name: str
+    kind: str
+    macs: int
+    instructions: int
+    max_lsb: int
+
+
+class EmulationRecord(_Frozen):
+    """What ran: the exported C on this computer and on an emulated core, and ONNX Runtime.
+
+    Attributes:
+        emulated_cpu: that executed it.
+        note: what a reader of the counts must know; empty if nothing.
+        rounding: of accumulators.
+        inputs: test examples.
+        outputs: values of one output.
+        mismatches_onnxruntime: output values of the core that differ from ONNX Runtime's.
+        mismatches_host_c: output values of the core that differ from this computer's C.
+        max_lsb: largest difference of an output from ONNX Runtime's, in int8 steps.
+        intermediate_max_lsb: largest difference of any tensor.
+        test_accuracy: of the core's answers, 0 to 1.
+        instructions: executed for one inference, at most.
+        flash_bytes: code, constants and initial values, from the ELF file.
+        flash_predicted_bytes: before compiling.
+        ram_bytes: static data, from the ELF file.
+        stack_bytes: high-water mark.
+        ram_predicted_bytes: arena, static data and stack, before compiling.
+        arena_bytes: part of the static data that holds tensors.
+        layers: in execution order.
+        tools: compiler and emulator -> version.
+        seconds: wall time of the check.
+    """
+
+    emulated_cpu: str
+    note: str = ""
+    rounding: str
+    inputs: int = Field(ge=1)
+    outputs: int = Field(ge=1)
+    mismatches_onnxruntime: int = Field(ge=0)
+    mismatches_host_c: int = Field(ge=0)
+    max_lsb: int
+    intermediate_max_lsb: int
+    test_accuracy: float | None = None
+    instructions: int
+    flash_bytes: int
+    flash_predicted_bytes: int | None = None
+    ram_bytes: int
+    stack_bytes: int
+    ram_predicted_bytes: int | None = None
+    arena_bytes: int
+    layers: tuple[EmulatedLayerRecord, ...] = ()
+    tools: dict[str, str] = Field(default_factory=dict)
+    seconds: float
+
+
+class VerificationRecord(_Frozen):
+    """Outcome of the check.
+
+    Attributes:
+        core: compiled for.
+        flash_limit_bytes: of the device, for the network.
+        ram_limit_bytes: likewise.
+        passed: the core equals this computer exactly and ONNX Runtime within one int8 step.
+        failure: why nothing could be compared; None if it could.
+        emulation: what ran; None if nothing did.
+    """
+
+    core: str
+    flash_limit_bytes: int
+    ram_limit_bytes: int
+    passed: bool
+    failure: str | None = None
+    emulation: EmulationRecord | None = None

@@ -1,0 +1,103 @@
+"""What the best student's C did on an emulated core; counts of instructions are never times."""
+
+from __future__ import annotations
+
+from hwkd.core.run_files import FinalRecord, RunRecord
+from hwkd.core.verification_record import EmulationRecord, VerificationRecord
+from hwkd.report import format as fmt
+from hwkd.report.document import Block, Cell, Column, Facts, Note, Section, Table
+
+__all__ = ["NOT_TIMES", "verdict", "verification_facts", "verification_section"]
+
+NOT_TIMES = (
+    "Instruction counts repeat exactly and are not times: the emulator has no caches, wait states "
+    "or dual issue."
+)
+_TITLE = "On an emulated core"
+
+
+def verification_section(run: RunRecord) -> tuple[Section, ...]:
+    """Show the check of `hwkd search --verify`; nothing if it was not asked for."""
+    found = _verification(run.final)
+    if found is None:
+        return ()
+    blocks: list[Block] = [Note(lines=(verdict(found),), is_warning=not found.passed)]
+    if found.emulation is not None:
+        blocks += [verification_facts(found, found.emulation), _layers(found.emulation)]
+    return (Section(key="emulated", title=_TITLE, blocks=tuple(blocks)),)
+
+
+def _verification(final: FinalRecord | None) -> VerificationRecord | None:
+    return None if final is None else final.verification
+
+
+def verdict(found: VerificationRecord) -> str:
+    """Say in one sentence what the check showed."""
+    ran = found.emulation
+    if ran is None:
+        return f"The C of this student was not run on an emulated {found.core}: {found.failure}"
+    values = ran.inputs * ran.outputs
+    head = "Passed" if found.passed else "FAILED"
+    return (
+        f"{head}: the exported C, compiled for {found.core} with the device's flash and RAM and "
+        f"run on {ran.inputs:,} test examples, differs from the same C on this computer in "
+        f"{ran.mismatches_host_c:,} of {values:,} outputs and from ONNX Runtime in "
+        f"{ran.mismatches_onnxruntime:,}, by at most {ran.max_lsb} int8 steps."
+    )
+
+
+def verification_facts(found: VerificationRecord, ran: EmulationRecord) -> Facts:
+    """List what the programs took of the device."""
+    rows = [
+        ("emulated processor", ran.emulated_cpu),
+        ("rounding", ran.rounding),
+        ("instructions per inference, emulated", fmt.integer(ran.instructions)),
+        ("flash, from the ELF file", _of(ran.flash_bytes, found.flash_limit_bytes)),
+        ("flash, predicted", _optional(ran.flash_predicted_bytes)),
+        ("RAM and stack, emulated", _of(ran.ram_bytes + ran.stack_bytes, found.ram_limit_bytes)),
+        ("RAM and stack, predicted", _optional(ran.ram_predicted_bytes)),
+        ("arena for tensors, from the ELF file", fmt.kib(ran.arena_bytes)),
+        ("stack, high-water mark", f"{ran.stack_bytes:,} bytes"),
+    ]
+    if ran.test_accuracy is not None:
+        accuracy = fmt.percent(ran.test_accuracy, decimals=2)
+        rows.append(("accuracy of the core's answers", f"{accuracy} of these test examples"))
+    rows += list(ran.tools.items())
+    if ran.note:
+        rows.append(("note", ran.note))
+    return Facts(title="The C on the emulated core", rows=tuple(rows))
+
+
+def _of(amount_bytes: int, limit_bytes: int) -> str:
+    return f"{fmt.kib(amount_bytes)} of {fmt.kib(limit_bytes)}"
+
+
+def _optional(amount_bytes: int | None) -> str:
+    return "unknown" if amount_bytes is None else fmt.kib(amount_bytes)
+
+
+def _layers(ran: EmulationRecord) -> Table:
+    most = max((layer.instructions for layer in ran.layers), default=0)
+    rows = tuple(
+        (
+            Cell(layer.name),
+            Cell(layer.kind),
+            Cell(fmt.integer(layer.macs)),
+            Cell(fmt.integer(layer.instructions), layer.instructions / most if most else None),
+            Cell(str(layer.max_lsb)),
+        )
+        for layer in ran.layers
+    )
+    return Table(
+        title="Steps of the C",
+        columns=(
+            Column(title="step"),
+            Column(title="kind"),
+            Column(title="MACs", is_number=True),
+            Column(title="instructions", basis="emulated", is_number=True),
+            Column(title="steps from ONNX Runtime", basis="emulated", is_number=True),
+        ),
+        rows=rows,
+        note=NOT_TIMES,
+        is_long=len(rows) > 30,
+    )

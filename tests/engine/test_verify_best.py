@@ -1,0 +1,102 @@
+"""What `hwkd search --verify` asks before it spends anything, and what it records afterwards."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import onnx
+import pytest
+
+from hwkd.cli.app import main
+from hwkd.core.catalog import SEARCH_SPACES, discover
+from hwkd.core.chooser import RandomChooser
+from hwkd.core.device_catalog import load_device
+from hwkd.core.errors import ConfigError, ExportError
+from hwkd.core.progress import silent
+from hwkd.deploy import toolchain
+from hwkd.deploy.to_int8 import quantise_int8
+from hwkd.deploy.to_onnx import export_onnx
+from hwkd.engine.verify_best import require_verifiable, verify_best
+from hwkd.nn.build import build_module
+from hwkd.tasks.base import Split
+
+TOOLS = ("arm-none-eabi-gcc", "qemu-system-arm", "cc")
+needs_tools = pytest.mark.skipif(
+    not all(map(shutil.which, TOOLS)), reason=f"no emulator; {toolchain.INSTALL_COMMAND}"
+)
+
+
+@pytest.mark.parametrize("device", ["host", "raspberry-pi-4", "esp32-s3"])
+def test_a_device_without_an_emulated_core_is_refused(device):
+    with pytest.raises(ConfigError, match=rf"--verify: {device} has the core .*cortex-m0plus"):
+        require_verifiable(load_device(device))
+
+
+def test_missing_tools_stop_a_search_before_data_is_read(monkeypatch, capsys, tmp_path):
+    def read(*arguments, **options):
+        raise AssertionError("data must not be read")
+
+    monkeypatch.setattr("hwkd.tasks.image.read_digits", read)
+    monkeypatch.setattr(toolchain.shutil, "which", lambda name: None)
+    out = tmp_path / "run"
+    assert main(["search", "--device", "cortex-m7", "--verify", "--out", str(out)]) == 2
+    line = capsys.readouterr().err
+    assert "not found on PATH; run `apt-get install" in line
+    assert not out.exists()
+    with pytest.raises(ExportError, match="arm-none-eabi-gcc"):
+        require_verifiable(load_device("cortex-m7"))
+
+
+def test_verifying_needs_the_final_training(capsys, tmp_path):
+    given = ["search", "--device", "cortex-m7", "--verify", "--no-final"]
+    assert main([*given, "--out", str(tmp_path / "run")]) == 2
+    assert "--verify: checks the best student after full training" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def student(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("best")
+    discover("hwkd.search_spaces")
+    space = SEARCH_SPACES.get("depthwise")
+    specs = [
+        space.suggest(RandomChooser(seed), input_shape=(1, 8, 8), num_outputs=3)
+        for seed in range(6)
+    ]
+    layers = min((space.layers(spec) for spec in specs), key=lambda item: len(item.layers))
+    export_onnx(build_module(layers, seed=0).eval(), layers, folder / "student.onnx")
+    inputs = np.random.default_rng(0).normal(size=(20, 1, 8, 8)).astype(np.float32)
+    quantise_int8(folder / "student.onnx", folder / "student_int8.onnx", inputs)
+    labels = np.zeros(20, np.int64)
+    return folder, Split(inputs=inputs, labels=labels)
+
+
+@needs_tools
+def test_the_best_student_runs_on_the_devices_core(student):
+    folder, test = student
+    device = load_device("cortex-m4")
+    found = verify_best(folder, device, test, silent)
+    assert found.passed
+    assert found.failure is None
+    assert found.core == "cortex-m4"
+    assert found.emulation.inputs == 20
+    assert found.emulation.mismatches_host_c == found.emulation.mismatches_onnxruntime == 0
+    assert 0 <= found.emulation.test_accuracy <= 1
+    assert found.emulation.instructions > 1000
+    used = found.emulation.ram_bytes + found.emulation.stack_bytes
+    assert 0.97 * used <= found.emulation.ram_predicted_bytes
+    written = json.loads((folder / "verification.json").read_text())
+    assert written["instructions_per_inference"] == found.emulation.instructions
+
+
+@needs_tools
+def test_what_goes_wrong_is_recorded_and_the_search_keeps_its_results(student):
+    folder, test = student
+    device = load_device("cortex-m4")
+    small = device.model_copy(update={"reserved_ram_bytes": device.sram_bytes - 64})
+    found = verify_best(folder, small, test, silent)
+    assert not found.passed
+    assert found.emulation is None
+    assert "bytes of RAM" in found.failure
+    assert onnx.load(folder / "student_int8.onnx").graph.node
