@@ -3,7 +3,8 @@
 usage: python -m benchmarks.distillation_step [--quick] [--input-shape 1x8x8] [--threads 1]
 
 The same training loop runs a few steps of the same student with three criteria: cross-entropy,
-distillation from cached logits, and distillation from a teacher that runs on every batch. They take
+distillation from cached logits, as a search distils (once a turn it measures the term's gradient
+norm, as once an epoch there), and distillation from a teacher that runs on every batch. They take
 turns, so that a busy machine slows all three; the ratios are medians over the turns. The teacher
 is the network that hwkd trains when none is given; weights do not change how long a step takes, so
 none are trained here. Students are drawn from every search space: the smallest of 200 and the one
@@ -28,20 +29,24 @@ from benchmarks.verdict import Target, report
 from hwkd.core.catalog import SEARCH_SPACES, discover
 from hwkd.core.chooser import RandomChooser
 from hwkd.core.student import Layers
+from hwkd.distill.criterion import DistillCriterion, TrainingSet
 from hwkd.distill.losses.soft_targets import soft_target_loss
+from hwkd.distill.sources import CachedSource
+from hwkd.distill.spec import parse_methods
+from hwkd.distill.taps import student_places
 from hwkd.nn.build import build_module
-from hwkd.train.criteria import CachedDistillation, CrossEntropy
+from hwkd.train.criteria import CrossEntropy
 from hwkd.train.loop import Batch, Criterion, TrainConfig, train_module
 from hwkd.train.teacher_net import TeacherNetConfig, build_teacher_net
 
-CLASSES, BATCH, TEMPERATURE, WEIGHT = 10, 128, 2.0, 0.5
+CLASSES, BATCH, TEMPERATURE = 10, 128, 2.0
 SAMPLED, REFERENCE_PARAMS = 200, 20_000
 MOST_OVER_CROSS_ENTROPY, LEAST_GAIN_OVER_LIVE = 1.05, 1.9
 
 
 @dataclass
 class LiveDistillation:
-    """The same loss as `CachedDistillation`, from a teacher that runs on every batch."""
+    """The same loss as from stored logits, from a teacher that runs on every batch."""
 
     teacher: nn.Module
 
@@ -51,8 +56,8 @@ class LiveDistillation:
         with torch.no_grad():
             teacher_logits = self.teacher(batch.inputs)
         return {
-            "cross_entropy": (1 - WEIGHT) * functional.cross_entropy(student_logits, batch.labels),
-            "kd": WEIGHT * soft_target_loss(student_logits, teacher_logits, TEMPERATURE),
+            "cross_entropy": functional.cross_entropy(student_logits, batch.labels),
+            "kd": soft_target_loss(student_logits, teacher_logits, TEMPERATURE),
         }
 
     def parameters(self) -> Sequence[nn.Parameter]:
@@ -65,7 +70,7 @@ def main() -> int:
     parser.add_argument("--input-shape", default="1x8x8")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--turns", type=int, default=25)
-    parser.add_argument("--steps", type=int, default=12, help="in a turn")
+    parser.add_argument("--steps", type=int, default=22, help="in a turn, an epoch of the digits")
     parser.add_argument("--quick", action="store_true", help="3 short turns, nothing is judged")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -125,17 +130,18 @@ def measure(
     labels = torch.randint(CLASSES, (samples,), generator=generator)
     logits = torch.randn(samples, CLASSES, generator=generator)
     teacher = build_teacher_net(shape, CLASSES, TeacherNetConfig()).eval().requires_grad_(False)
+    module = build_module(layers, seed=0)
     criteria: dict[str, Criterion] = {
         "cross-entropy": CrossEntropy(),
-        "cached": CachedDistillation(
-            [logits],
-            lambda student, target: soft_target_loss(student, target, TEMPERATURE),
-            name="kd",
-            weight=WEIGHT,
+        "cached": DistillCriterion(
+            parse_methods([f"kd:temperature={TEMPERATURE}"]),
+            student=module,
+            student_places=student_places(layers),
+            source=CachedSource([logits]),
+            data=TrainingSet(views=[inputs], labels=labels, classes=CLASSES, batch_size=BATCH),
         ),
         "live": LiveDistillation(teacher),
     }
-    module = build_module(layers, seed=0)
     config = TrainConfig(epochs=1, batch_size=BATCH)
     step_s: dict[str, list[float]] = {what: [] for what in criteria}
     for turn in range(turns + 1):  # the first one warms up

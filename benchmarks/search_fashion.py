@@ -22,12 +22,14 @@ from benchmarks.search_command import run_search_command
 from benchmarks.verdict import Target, report
 from hwkd.core.run_files import RUN_FILE, FinalRecord, read_run_record
 from hwkd.core.units import parse_duration_s
+from hwkd.engine.search_methods import Recipe
 from hwkd.engine.store import RunStore
 from hwkd.engine.train_job import TrainJob, run_jobs
 
 TARGET_ACCURACY = 0.918
 # Starting processes and writing the report after the limit has passed.
 GRACE_S = 20.0
+RECIPES: tuple[Recipe, Recipe] = ("distilled", "cross-entropy")
 
 
 def main() -> int:
@@ -98,19 +100,19 @@ def show_controls(run: Path, final: FinalRecord, *, seeds: int, workers: int) ->
     processes = min(workers, 2 * seeds)
     jobs = [
         TrainJob(
-            name=f"{'distilled' if with_teacher else 'no-teacher'}{seed}",
+            name=f"{recipe}{seed}",
             spec=final.spec,
             repetition=seed,
-            with_teacher=with_teacher,
+            recipe=recipe,
             processes=processes,
             epochs=final.epochs,
         )
         for seed in range(seeds)
-        for with_teacher in (True, False)
+        for recipe in RECIPES
     ]
     scores = run_jobs(RunStore(run), jobs, progress=lambda *_: None)
-    for with_teacher, name in ((True, "with teacher"), (False, "without teacher")):
-        chosen = [scores[job.name] for job in jobs if job.with_teacher == with_teacher]
+    for recipe, name in zip(RECIPES, ("with teacher", "without teacher"), strict=True):
+        chosen = [scores[job.name] for job in jobs if job.recipe == recipe]
         int8 = [score.test_int8 for score in chosen]
         spread = f" +- {statistics.stdev(int8):.4f}" if len(int8) > 1 else ""
         each = ", ".join(f"{value:.4f}" for value in int8)

@@ -19,11 +19,13 @@ from hwkd.core.pareto import FrontPoint
 from hwkd.core.run_files import FinalRecord, RunRecord
 from hwkd.core.trial import TrialRecord
 from hwkd.core.units import parse_bytes, parse_duration_s, parse_energy_j, parse_frequency_hz
+from hwkd.distill.spec import parse_methods
 from hwkd.engine.config import SearchConfig
 from hwkd.engine.final import BEST_FOLDER
 from hwkd.engine.search import SearchListener, SearchResult, SilentListener
 from hwkd.engine.search import resume_search as _resume_search
 from hwkd.engine.search import run_search as _run_search
+from hwkd.engine.search_methods import NO_METHOD
 from hwkd.engine.store import write_text
 from hwkd.report.document import Report
 from hwkd.report.model_card import model_card
@@ -102,10 +104,9 @@ def search(
     beta: float = 0.1,
     gamma: float = 0.5,
     target_latency: str | None = None,
-    temperature: float = 2.0,
-    distill_weight: float = 0.5,
     calibration: Literal["auto", "minmax", "percentile", "mse"] = "auto",
     qat: Literal["auto", "on", "off"] = "auto",
+    methods: Sequence[str] = (),
     brief_epochs: int | None = None,
     full_epochs: int | None = None,
     controls: int = 1,
@@ -146,15 +147,17 @@ def search(
         beta: weight of the divergence from the teacher, per nat.
         gamma: weight of max(0, latency / target - 1).
         target_latency: target of the overrun; None is `max_latency`, else the device's.
-        temperature: softening of the teacher, > 0.
-        distill_weight: share of the teacher in the loss, 0 to 1.
         calibration: how int8 ranges are found; "auto" is min-max, and for the best student what is
             best on validation.
         qat: train the best student again with simulated int8 rounding; "auto" when int8 loses more
             than 0.5 points of validation accuracy.
+        methods: what students learn by beside the labels, as "kd:temperature=4,weight=0.9";
+            several are combined, ("none",) is labels alone, none given leaves it to the data.
         brief_epochs: for each candidate; None is chosen from the size of the data.
         full_epochs: for the best student; None is chosen from the size of the data.
-        controls: seeds over which the best student is trained with and without the teacher.
+        controls: seeds over which the best student is trained with the teacher, by cross-entropy,
+            with label smoothing and by the methods' transforms without a teacher; the one that is
+            best on validation ships. 0 trains the student once.
         final: train the best student in full and test it.
         verify: compile its C for the device's core and run it emulated.
         trials: candidates to sample, rejected ones included.
@@ -170,7 +173,7 @@ def search(
     Raises:
         HwkdError: in one line, if an option, the data or the teacher is wrong.
     """
-    raw = {
+    raw: dict[str, Any] = {
         "device": _whole_path(device, ".toml"),
         "runtime": runtime,
         "clock_hz": None if clock is None else parse_frequency_hz(clock, option="--clock"),
@@ -211,12 +214,11 @@ def search(
         "training": {
             "brief_epochs": brief_epochs,
             "full_epochs": full_epochs,
-            "distill_weight": distill_weight,
-            "temperature": temperature,
             "controls": controls,
             "trial_timeout_s": _duration(trial_timeout, "--trial-timeout"),
         },
         "quantisation": {"calibration": calibration, "qat": qat},
+        "distill": _distill(methods),
     }
     config = SearchConfig.checked(raw, where="options")
     folder = Path(out) if out else _default_folder(device)
@@ -277,6 +279,12 @@ def _spaces(given: Sequence[str] | None) -> tuple[str, ...]:
         return tuple(_whole_path(name, ".py") for name in given)
     catalog.discover("hwkd.search_spaces")
     return catalog.SEARCH_SPACES.names()
+
+
+def _distill(methods: Sequence[str]) -> list[dict[str, Any]]:
+    if tuple(methods) == (NO_METHOD,):
+        return [{"method": NO_METHOD}]
+    return [entry.table() for entry in parse_methods(methods)]
 
 
 def _whole_path(text: str, suffix: str) -> str:

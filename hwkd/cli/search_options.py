@@ -119,15 +119,12 @@ TargetLatency: TypeAlias = Annotated[
         rich_help_panel=_JUDGE,
     ),
 ]
-Temperature: TypeAlias = Annotated[
-    float, typer.Option(help="Softening of the teacher.", min=0.05, rich_help_panel=_JUDGE)
-]
-DistillWeight: TypeAlias = Annotated[
-    float,
+Methods: TypeAlias = Annotated[
+    list[str] | None,
     typer.Option(
-        help="Share of the teacher in the loss; the rest is labels.",
-        min=0,
-        max=1,
+        help="What students learn by beside the labels, as kd:temperature=4,weight=0.9; repeat to "
+        "combine, none for labels alone (see `hwkd methods list`). Default: kd at temperature 2, "
+        "or what suits a saturated teacher.",
         rich_help_panel=_JUDGE,
     ),
 ]
@@ -166,8 +163,9 @@ FullEpochs: TypeAlias = Annotated[
 Controls: TypeAlias = Annotated[
     int,
     typer.Option(
-        help="Seeds over which the best student is trained with and without the teacher, "
-        "to show what distillation gained.",
+        help="Seeds over which the best student is trained with the teacher and without (labels, "
+        "smoothed labels, the transform alone), to show what distillation gained; the best on "
+        "validation ships. 0: train it once.",
         min=0,
         rich_help_panel=_JUDGE,
     ),

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hwkd.core.errors import RunFolderError
 from hwkd.core.student import Layer
-from hwkd.core.trial import CostRecord, LimitName, ProfileRecord, SpecRecord
+from hwkd.core.trial import CostRecord, EpochRecord, LimitName, ProfileRecord, SpecRecord
 from hwkd.core.verification_record import VerificationRecord
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "EnvironmentRecord",
     "FeasibilityRecord",
     "FinalRecord",
+    "GainRecord",
     "LayerRecord",
     "LimitRecord",
     "NormalisationRecord",
@@ -216,12 +217,36 @@ class ControlRecord(_Frozen):
         dtype: what was tested.
         seeds: one per training.
         test_accuracies: 0 to 1, in the order of `seeds`.
+        validation_accuracies: likewise; what the student that ships was chosen by.
     """
 
     name: str
     dtype: Literal["float32", "int8"]
     seeds: tuple[int, ...]
     test_accuracies: tuple[float, ...]
+    validation_accuracies: tuple[float, ...] = ()
+
+
+class GainRecord(_Frozen):
+    """What distillation gained in int8 test accuracy over the best control, seed by seed.
+
+    Attributes:
+        over: name of the control that was best on validation.
+        mean: difference of accuracies, 0.01 is one point.
+        low: lower end of the interval; None for a single seed.
+        high: upper end; None for a single seed.
+        seeds: pairs compared.
+        confidence: of the Student-t interval, 0 to 1.
+        verdict: "gain", "loss" or "no difference shown".
+    """
+
+    over: str
+    mean: float
+    low: float | None
+    high: float | None
+    seeds: int
+    confidence: float
+    verdict: str
 
 
 class LayerRecord(_Frozen):
@@ -307,8 +332,13 @@ class FinalRecord(_Frozen):
         quantisation: how the int8 file was made.
         quantisation_choice: what other int8 forms reached; None in records of older versions.
         profile: of the int8 file on the machine that searched.
-        controls: the same student trained otherwise.
         verification: its C on an emulated core; None unless asked for.
+        controls: the same student, one entry per way of training it; the distilled one first.
+        methods: what it was distilled with, as `--method` takes it; empty is labels alone.
+        recipe: how the student that ships was trained: "distilled", or the control that was at
+            least as good on validation.
+        gain: None without controls.
+        history: loss terms and gradient norms, epoch by epoch.
     """
 
     trial: int
@@ -325,6 +355,10 @@ class FinalRecord(_Frozen):
     profile: ProfileRecord | None = None
     controls: tuple[ControlRecord, ...] = ()
     verification: VerificationRecord | None = None
+    methods: tuple[str, ...] = ()
+    recipe: str = "distilled"
+    gain: GainRecord | None = None
+    history: tuple[EpochRecord, ...] = ()
 
 
 class RunRecord(_Frozen):

@@ -17,22 +17,30 @@ __all__ = ["default_method", "mean_entropy_ratio", "temperature_for_entropy"]
 # The share of the largest possible entropy that a softened teacher should have on average. A
 # saturated teacher at a fixed temperature cost students under 600 parameters five to nine points.
 _ENTROPY_RATIO = 0.3
+# A teacher that is sharper than this at the usual temperature is saturated. Teachers of the digits
+# (0.19) and of Fashion-MNIST (0.45) are not; that of those students had a largest probability of
+# 0.9999 on average.
+_SATURATED_RATIO = 0.1
+_USUAL_TEMPERATURE = 2.0
 _LOWEST, _HIGHEST = 1.0, 20.0
 _STEPS = 40
 
 
 def default_method(teacher_logits: Tensor) -> LossMethod:
-    """Return the term to distil with in a search.
+    """Return the term to distil with when none is named.
 
-    Three or more classes: standardised logits at temperature 2, which do not depend on how sharp
-    the teacher is. Two classes have no scale-free form: soft targets, at the temperature that gives
-    the teacher a set entropy. Feature terms cost more than they rank better, so there are none.
+    Soft targets at temperature 2, where the teacher's classes are soft enough to say something. A
+    saturated teacher's are not: then standardised logits, which do not depend on its scale, and for
+    two classes, which have no scale-free form, soft targets at the temperature that gives the
+    teacher a set entropy. Feature terms cost more than they rank better, so there are none.
 
     Args:
         teacher_logits: shape [samples, classes], any float type.
     """
+    if mean_entropy_ratio(teacher_logits, _USUAL_TEMPERATURE) >= _SATURATED_RATIO:
+        return SoftTargets(temperature=_USUAL_TEMPERATURE)
     if teacher_logits.shape[1] >= 3:
-        return StandardisedTargets(temperature=2.0)
+        return StandardisedTargets(temperature=_USUAL_TEMPERATURE)
     return SoftTargets(temperature=temperature_for_entropy(teacher_logits))
 
 

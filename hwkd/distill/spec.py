@@ -20,6 +20,7 @@ __all__ = [
     "method_from_table",
     "parse_method",
     "parse_methods",
+    "require_distinct",
 ]
 
 Pairs = tuple[tuple[int, int], ...]
@@ -58,8 +59,8 @@ class WeightedMethod:
         ):
             raise ConfigError(f"method {name}: temperature_end needs a method with a temperature")
 
-    def describe(self) -> str:
-        """Return it as a user would write it."""
+    def table(self) -> dict[str, Any]:
+        """Return it as a `[[distill]]` table; `method_from_table` reads it."""
         options = {f.name: getattr(self.method, f.name) for f in _fields(type(self.method))}
         shown = {**options, "weight": self.weight}
         for name in _SCHEDULE_OPTIONS:
@@ -68,8 +69,15 @@ class WeightedMethod:
                 shown[name] = value
         if self.pairs:
             shown["pairs"] = "+".join(f"{s}:{t}" for s, t in self.pairs)
-        written = ",".join(f"{n}={_written(v)}" for n, v in shown.items() if v is not None)
-        return f"{self.method.name}:{written}"
+        # A control's own field `method` is the method that it takes the teacher from.
+        given = {n: v for n, v in shown.items() if v is not None and n != "method"}
+        return {"method": self.method.name, **given}
+
+    def describe(self) -> str:
+        """Return it as a user would write it."""
+        options = self.table()
+        name = options.pop("method")
+        return f"{name}:" + ",".join(f"{n}={_written(v)}" for n, v in options.items())
 
 
 def parse_methods(texts: Sequence[str]) -> tuple[WeightedMethod, ...]:
@@ -79,11 +87,20 @@ def parse_methods(texts: Sequence[str]) -> tuple[WeightedMethod, ...]:
         ConfigError: for a repeated method; see also `parse_method`.
     """
     methods = tuple(parse_method(text) for text in texts)
+    require_distinct(methods)
+    return methods
+
+
+def require_distinct(methods: Sequence[WeightedMethod]) -> None:
+    """Refuse a method that is given twice.
+
+    Raises:
+        ConfigError: names it.
+    """
     names = [entry.method.name for entry in methods]
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"--method {name} is given {names.count(name)} times; give it once")
-    return methods
 
 
 def parse_method(text: str) -> WeightedMethod:

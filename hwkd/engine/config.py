@@ -15,6 +15,7 @@ from hwkd.tasks.base import Layout
 
 __all__ = [
     "LimitsConfig",
+    "MethodConfig",
     "ObjectiveConfig",
     "QuantisationConfig",
     "SearchConfig",
@@ -57,6 +58,7 @@ class ObjectiveConfig(_Frozen):
         beta: weight of the divergence from the teacher (nats; about 0.05 to 0.5, hence 0.1).
         gamma: weight of max(0, latency / target - 1).
         target_latency_s: what the overrun is measured against; None switches the term off.
+        temperature: softening of both sides of the divergence.
     """
 
     mode: Literal["weighted", "pareto"] = "weighted"
@@ -64,6 +66,7 @@ class ObjectiveConfig(_Frozen):
     beta: float = Field(default=0.1, ge=0)
     gamma: float = Field(default=0.5, ge=0)
     target_latency_s: float | None = Field(default=None, gt=0)
+    temperature: float = Field(default=2.0, gt=0)
 
 
 class TeacherConfig(_Frozen):
@@ -88,10 +91,8 @@ class TrainingConfig(_Frozen):
         brief_samples: at most this many samples in an epoch of brief training; None is all.
         full_epochs: for the best student after the search.
         batch_size: samples per step.
-        distill_weight: share of the distillation term; the rest is cross-entropy. 0 to 1.
-        temperature: softening of the teacher; > 0.
-        controls: seeds over which the final student is trained with and without the teacher; 0
-            trains no control.
+        controls: seeds over which the final student and its controls without a teacher are
+            trained; 0 trains no control.
         trial_timeout_s: a candidate that runs longer is recorded as failed.
     """
 
@@ -100,8 +101,6 @@ class TrainingConfig(_Frozen):
     full_epochs: int | None = Field(default=None, ge=1)
     batch_size: int | None = Field(default=None, ge=2)
     learning_rate: float | None = Field(default=None, gt=0)
-    distill_weight: float = Field(default=0.5, ge=0, le=1)
-    temperature: float = Field(default=2.0, gt=0)
     controls: int = Field(default=1, ge=0)
     trial_timeout_s: float = Field(default=600.0, gt=0)
 
@@ -118,6 +117,17 @@ class QuantisationConfig(_Frozen):
 
     calibration: Literal["auto", "minmax", "percentile", "mse"] = "auto"
     qat: Literal["auto", "on", "off"] = "auto"
+
+
+class MethodConfig(BaseModel):
+    """One `[[distill]]` table: a registered method and its options (`hwkd methods show NAME`).
+
+    Its options are checked when the search starts, by the method itself.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    method: str
 
 
 class SearchConfig(_Frozen):
@@ -138,6 +148,8 @@ class SearchConfig(_Frozen):
         accelerator: where networks are trained.
         train_best: distil the best student at full length and test it.
         verify_best: run its C on the device's core, emulated.
+        distill: methods that students learn by, combined; empty leaves the choice to the data
+            (`hwkd.distill.defaults`), the single method "none" is labels alone.
     """
 
     schema_version: Literal[1] = 1
@@ -161,6 +173,21 @@ class SearchConfig(_Frozen):
     teacher: TeacherConfig = TeacherConfig()
     training: TrainingConfig = TrainingConfig()
     quantisation: QuantisationConfig = QuantisationConfig()
+    distill: tuple[MethodConfig, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reads_older_runs(cls, raw: Any) -> Any:
+        """Turn the two numbers that used to describe soft targets into a method."""
+        training = raw.get("training") if isinstance(raw, dict) else None
+        if not isinstance(training, dict) or "distill_weight" not in training:
+            return raw
+        kept = {n: v for n, v in training.items() if n not in ("distill_weight", "temperature")}
+        share, temperature = training["distill_weight"], training.get("temperature", 2.0)
+        table = {"method": "kd", "temperature": temperature, "weight": share / max(1e-6, 1 - share)}
+        objective = {**raw.get("objective", {}), "temperature": temperature}
+        distill = [table if share > 0 else {"method": "none"}]
+        return {**raw, "training": kept, "distill": distill, "objective": objective}
 
     @model_validator(mode="after")
     def _weights_need_a_factory(self) -> SearchConfig:

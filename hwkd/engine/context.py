@@ -22,8 +22,10 @@ from hwkd.core.device_catalog import load_device
 from hwkd.core.errors import ConfigError
 from hwkd.core.machine import available_cores
 from hwkd.core.progress import Progress, silent
+from hwkd.distill.spec import WeightedMethod
 from hwkd.engine.config import SearchConfig
 from hwkd.engine.screening import Screen, load_spaces
+from hwkd.engine.search_methods import configured_methods, default_methods
 from hwkd.tasks.base import Task, TaskData
 from hwkd.train.loop import TrainConfig
 from hwkd.train.seeding import derive_seed
@@ -67,6 +69,7 @@ class SearchContext:
         train_labels: shape [samples], on the accelerator.
         teacher_train_logits: shape [samples, classes], on the accelerator, float32.
         teacher_validation_logits: shape [samples, classes].
+        methods: that students learn by beside the labels; none is labels alone.
         calibration: inputs that set the int8 ranges, a fixed random part of train.
     """
 
@@ -79,6 +82,7 @@ class SearchContext:
     train_labels: Tensor
     teacher_train_logits: Tensor
     teacher_validation_logits: NDArray[np.float32]
+    methods: tuple[WeightedMethod, ...]
     calibration: NDArray[np.float32]
 
     def brief_config(self, network_key: str) -> TrainConfig:
@@ -199,6 +203,8 @@ def make_context(
         validation_logits: likewise.
     """
     accelerator = accelerator_device(config.accelerator)
+    train_teacher = torch.from_numpy(train_logits.astype(np.float32)).to(accelerator)
+    given = configured_methods(config)
     order = np.random.default_rng(derive_seed(config.seed, "calibration")).permutation(
         len(data.train)
     )
@@ -210,8 +216,9 @@ def make_context(
         accelerator=accelerator,
         train_inputs=torch.from_numpy(np.array(data.train.inputs)).to(accelerator),
         train_labels=torch.from_numpy(np.array(data.train.labels)).to(accelerator),
-        teacher_train_logits=torch.from_numpy(train_logits.astype(np.float32)).to(accelerator),
+        teacher_train_logits=train_teacher,
         teacher_validation_logits=validation_logits.astype(np.float32),
+        methods=default_methods(train_teacher) if given is None else given,
         calibration=np.ascontiguousarray(data.train.inputs[np.sort(order[:_CALIBRATION_SAMPLES])]),
     )
 

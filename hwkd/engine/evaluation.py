@@ -20,11 +20,15 @@ from hwkd.deploy.calibrate import DEFAULT_CALIBRATION
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_int8 import quantise_int8
 from hwkd.deploy.to_onnx import export_onnx
-from hwkd.distill.losses.soft_targets import soft_target_loss
+from hwkd.distill.criterion import DistillCriterion, TrainingSet
+from hwkd.distill.sources import CachedSource
+from hwkd.distill.taps import student_places
 from hwkd.engine.context import SearchContext
+from hwkd.engine.search_methods import Recipe, methods_of
 from hwkd.nn.build import StudentModule, build_module
-from hwkd.train.criteria import CachedDistillation, CrossEntropy
+from hwkd.train.criteria import CrossEntropy
 from hwkd.train.loop import Criterion, TrainConfig, TrainResult, train_module
+from hwkd.train.seeding import derive_seed
 
 __all__ = [
     "STUDENTS_FOLDER",
@@ -52,17 +56,21 @@ def train_student(
     context: SearchContext,
     train_config: TrainConfig,
     *,
-    with_teacher: bool = True,
+    recipe: Recipe = "distilled",
     on_epoch: Callable[[EpochRecord], None] | None = None,
     check: Callable[[], None] | None = None,
 ) -> tuple[StudentModule, TrainResult]:
-    """Build a student and train it, by distillation or on hard labels alone (the control)."""
+    """Build a student and train it by the search's methods, or as one of their controls.
+
+    Raises:
+        ZeroGradientError: if a term has no gradient at the student in its first steps.
+    """
     module = build_module(layers, seed=train_config.seed).to(context.accelerator)
     result = train_module(
         module,
         [context.train_inputs],
         context.train_labels,
-        _criterion(context, with_teacher=with_teacher),
+        _criterion(context, module, layers, recipe, train_config),
         train_config,
         on_epoch=on_epoch,
         check=check,
@@ -126,14 +134,26 @@ def profile_record(profile: Profile) -> ProfileRecord:
     return ProfileRecord.model_validate(asdict(profile))
 
 
-def _criterion(context: SearchContext, *, with_teacher: bool) -> Criterion:
-    training = context.config.training
-    if not with_teacher or training.distill_weight == 0:
+def _criterion(
+    context: SearchContext,
+    module: StudentModule,
+    layers: Layers,
+    recipe: Recipe,
+    train_config: TrainConfig,
+) -> Criterion:
+    methods = methods_of(recipe, context.methods)
+    if not methods:
         return CrossEntropy()
-    temperature = training.temperature
-    return CachedDistillation(
-        [context.teacher_train_logits],
-        lambda student, teacher: soft_target_loss(student, teacher, temperature),
-        name="kd",
-        weight=training.distill_weight,
+    return DistillCriterion(
+        methods,
+        student=module,
+        student_places=student_places(layers),
+        source=CachedSource([context.teacher_train_logits]),
+        data=TrainingSet(
+            views=[context.train_inputs],
+            labels=context.train_labels,
+            classes=context.data.num_outputs,
+            batch_size=train_config.batch_size,
+            seed=derive_seed(train_config.seed, "method"),
+        ),
     )

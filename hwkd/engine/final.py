@@ -15,20 +15,33 @@ from onnx import numpy_helper
 from hwkd.core.errors import DoesNotFitError
 from hwkd.core.pareto import pareto_front
 from hwkd.core.progress import Progress
-from hwkd.core.run_files import ControlRecord, FinalRecord, LayerRecord, QuantisationRecord
+from hwkd.core.run_files import (
+    ControlRecord,
+    FinalRecord,
+    GainRecord,
+    LayerRecord,
+    QuantisationRecord,
+)
 from hwkd.core.trial import SpecRecord, TrialRecord
-from hwkd.engine.config import SearchConfig
+from hwkd.distill.attribution import attribute, paired_gain
 from hwkd.engine.context import SearchContext
 from hwkd.engine.evaluation import profile_record
 from hwkd.engine.run_record import data_record
 from hwkd.engine.screening import cost_record
+from hwkd.engine.search_methods import Recipe, recipes
 from hwkd.engine.store import RunStore, write_text
-from hwkd.engine.train_job import JobScores, TrainJob, job_folder, run_jobs
+from hwkd.engine.train_job import JobScores, TrainJob, job_folder, job_history, run_jobs
 from hwkd.profiling.onnx_runtime import measure_latency
 
 __all__ = ["BEST_FOLDER", "best_trial", "distil_best", "trainings"]
 
 BEST_FOLDER = "best"
+_ARMS: Mapping[Recipe, str] = {
+    "distilled": "distilled",
+    "cross-entropy": "cross-entropy only (no teacher)",
+    "label smoothing": "label smoothing (no teacher)",
+    "transform without a teacher": "transform without a teacher, of the labels alone",
+}
 
 
 def best_trial(records: Sequence[TrialRecord], *, mode: str) -> TrialRecord:
@@ -55,26 +68,47 @@ def best_trial(records: Sequence[TrialRecord], *, mode: str) -> TrialRecord:
     return min(completed.values(), key=_objective_value)
 
 
-def trainings(config: SearchConfig) -> int:
-    """Return how many full-length trainings the end of a search makes."""
-    return max(1, 2 * config.training.controls)
+def trainings(context: SearchContext, seeds: int) -> int:
+    """Return how many full-length trainings controls over so many seeds make."""
+    return max(1, seeds * len(recipes(context.methods)))
 
 
 def distil_best(
-    best: TrialRecord, context: SearchContext, store: RunStore, *, epochs: int, progress: Progress
+    best: TrialRecord,
+    context: SearchContext,
+    store: RunStore,
+    *,
+    epochs: int,
+    seeds: int,
+    progress: Progress,
 ) -> FinalRecord:
-    """Train the best student for `epochs`, test it once and write `best/`.
+    """Train the best student for `epochs` beside its controls, test them and write `best/`.
 
-    The test split is read here for the first time in a search: for the student, its int8 file and
-    the controls, and nothing is chosen by it.
+    Never worse: what ships is the distilled student only if its int8 accuracy on validation is
+    above every control's, on average over the seeds. The test split is read here for the first time
+    in a search, and nothing is chosen by it.
+
+    Args:
+        best: the trial.
+        context: of the search.
+        store: of the run.
+        epochs: of every training.
+        seeds: over which the student and its controls are trained; 0 trains the student once.
+        progress: told about the epochs of all trainings together.
     """
     if best.spec is None:
         raise ValueError(f"trial {best.number} has no spec")
     started = time.monotonic()
-    jobs = _jobs(best.spec, context.config, epochs)
+    jobs = _jobs(best.spec, context, epochs=epochs, seeds=seeds)
     scores = run_jobs(store, jobs, progress=progress)
-    ships = scores[jobs[0].name]
-    folder = job_folder(store, jobs[0])
+    arms = {
+        recipe: [scores[job.name] for job in jobs if job.recipe == recipe]
+        for recipe in dict.fromkeys(job.recipe for job in jobs)
+    }
+    recipe, gain = _winner(arms)
+    ships = arms[recipe][0]
+    job = next(job for job in jobs if job.recipe == recipe)
+    folder = job_folder(store, job)
     candidate = context.screen.candidate(best.spec.to_spec())
     profile = measure_latency(folder / "student_int8.onnx", runs=200, max_seconds=2.0)
     final = FinalRecord(
@@ -90,50 +124,68 @@ def distil_best(
         quantisation=_quantisation(folder / "student_int8.onnx", len(context.calibration)),
         quantisation_choice=ships.quantisation,
         profile=profile_record(profile),
-        controls=_controls(jobs, scores, context.config.training.controls),
+        controls=() if seeds == 0 else _controls(arms),
+        methods=tuple(entry.describe() for entry in context.methods),
+        recipe=recipe,
+        gain=gain,
+        history=job_history(store, job),
     )
     _publish(folder, store.folder / BEST_FOLDER, final, context)
     return final
 
 
-def _jobs(spec: SpecRecord, config: SearchConfig, epochs: int) -> list[TrainJob]:
-    """Return the student that ships first, then its repetitions and controls."""
-    controls = config.training.controls
-    distilled = [(f"distilled{i}", i, True) for i in range(max(1, controls))]
-    hard = [(f"no-teacher{i}", i, False) for i in range(controls)]
-    processes = min(config.workers, len(distilled) + len(hard))
+def _jobs(spec: SpecRecord, context: SearchContext, *, epochs: int, seeds: int) -> list[TrainJob]:
+    """Return the trainings, the distilled ones first."""
+    wanted = recipes(context.methods) if seeds else ("distilled",)
+    pairs = [(recipe, seed) for recipe in wanted for seed in range(max(1, seeds))]
     return [
         TrainJob(
-            name=name,
+            name=f"{recipe.replace(' ', '-')}{seed}",
             spec=spec,
-            repetition=i,
-            with_teacher=teacher,
-            processes=processes,
+            repetition=seed,
+            recipe=recipe,
+            processes=min(context.config.workers, len(pairs)),
             epochs=epochs,
         )
-        for name, i, teacher in (*distilled, *hard)
+        for recipe, seed in pairs
     ]
 
 
-def _controls(
-    jobs: Sequence[TrainJob], scores: Mapping[str, JobScores], count: int
-) -> tuple[ControlRecord, ...]:
-    if count == 0:
-        return ()
-    names = {
-        True: "same student, distilled (the first seed ships)",
-        False: "same student, cross-entropy only (no teacher)",
+def _winner(arms: Mapping[Recipe, Sequence[JobScores]]) -> tuple[Recipe, GainRecord | None]:
+    """Return the recipe whose student ships, and what distillation gained on the test split."""
+    if len(arms) == 1:
+        return "distilled", None
+    validation: dict[str, list[float]] = {
+        recipe: [s.validation_int8 for s in scores] for recipe, scores in arms.items()
     }
+    distilled = validation.pop("distilled")
+    found = attribute("distilled", distilled, validation)
+    by_name: dict[str, Recipe] = {recipe: recipe for recipe in arms}
+    control = by_name[found.best_control]
+    gain = paired_gain(*([s.test_int8 for s in arms[r]] for r in ("distilled", control)))
+    has_interval = gain.seeds > 1
+    record = GainRecord(
+        over=control,
+        mean=gain.mean,
+        low=gain.low if has_interval else None,
+        high=gain.high if has_interval else None,
+        seeds=gain.seeds,
+        confidence=gain.confidence,
+        verdict=gain.verdict,
+    )
+    return by_name[found.exported], record
+
+
+def _controls(arms: Mapping[Recipe, Sequence[JobScores]]) -> tuple[ControlRecord, ...]:
     return tuple(
         ControlRecord(
-            name=name,
+            name=f"same student, {_ARMS[recipe]}",
             dtype="int8",
-            seeds=tuple(scores[job.name].seed for job in jobs if job.with_teacher == teacher),
-            test_accuracies=tuple(
-                scores[job.name].test_int8 for job in jobs if job.with_teacher == teacher
-            ),
+            seeds=tuple(score.seed for score in scores),
+            test_accuracies=tuple(score.test_int8 for score in scores),
+            validation_accuracies=tuple(score.validation_int8 for score in scores),
         )
-        for teacher, name in names.items()
+        for recipe, scores in arms.items()
     )
 
 

@@ -27,6 +27,7 @@ from hwkd.engine.context import (
 )
 from hwkd.engine.feasibility import SpaceFeasibility, survey
 from hwkd.engine.screening import Screen
+from hwkd.engine.search_methods import configured_methods, require_possible
 from hwkd.engine.store import RunStore
 from hwkd.tasks.base import Task, TaskData
 from hwkd.train.logit_cache import cached_logits
@@ -110,9 +111,11 @@ class _AbsentTeacher:
 def prepare_data(config: SearchConfig, *, progress: Progress) -> Prepared:
     """Read the data, fill open choices and see what fits; nothing is trained or written."""
     device = screen_of(config).device  # unknown names are refused before any data is read
+    configured_methods(config)
     accelerator = accelerator_device(config.accelerator)
     task, data = load_data(config, progress=progress)
     resolved = resolve_config(config, device, data)
+    require_possible(resolved, data)
     screen = screen_of(resolved)
     found = survey(
         screen, input_shape=data.input_shape, num_outputs=data.num_outputs, seed=config.seed

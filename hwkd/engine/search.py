@@ -277,7 +277,8 @@ def _seconds_to_finish(records: Sequence[TrialRecord], context: SearchContext) -
         best = best_trial(records, mode=context.config.objective.mode)
     except DoesNotFitError:
         return 0.0
-    epoch_s = estimated_epoch_s(best, context, trainings=trainings(context.config))
+    count = trainings(context, context.config.training.controls)
+    epoch_s = estimated_epoch_s(best, context, trainings=count)
     wanted = epoch_s * (context.config.training.full_epochs or 1) + _AFTER_TRAINING_S
     return min(wanted, _FINAL_SHARE * timeout_s)
 
@@ -298,11 +299,11 @@ def _finish(
     if not config.train_best or (run.final is not None and run.final.trial == best.number):
         return run
     final_started = time.monotonic()
-    epochs = config.training.full_epochs or 1
+    epochs, seeds = config.training.full_epochs or 1, config.training.controls
     if config.timeout_s is not None:
         left_s = config.timeout_s - (final_started - started) - _AFTER_TRAINING_S
-        epochs = max(1, min(epochs, int(left_s / _epoch_s(best, context))))
-    final = distil_best(best, context, store, epochs=epochs, progress=listener)
+        epochs, seeds = _affordable(best, context, left_s)
+    final = distil_best(best, context, store, epochs=epochs, seeds=seeds, progress=listener)
     measured = measure_teacher(teacher, prepared, progress=listener)
     run = run.model_copy(update={"final": final, "teacher": measured})
     return _with_phase(run, "final training", time.monotonic() - final_started)
@@ -331,8 +332,22 @@ def _verified(
     return _with_phase(run, "verification", time.monotonic() - started)
 
 
-def _epoch_s(best: TrialRecord, context: SearchContext) -> float:
-    count = trainings(context.config)
+def _affordable(best: TrialRecord, context: SearchContext, left_s: float) -> tuple[int, int]:
+    """Return epochs and seeds of the final trainings: controls give way to a long training.
+
+    As many seeds as leave at least half of the epochs wanted.
+    """
+    training = context.config.training
+    wanted = training.full_epochs or 1
+    for seeds in range(training.controls, -1, -1):
+        epochs = int(left_s / _epoch_s(best, context, seeds))
+        if epochs >= wanted / 2:
+            break
+    return max(1, min(wanted, epochs)), seeds
+
+
+def _epoch_s(best: TrialRecord, context: SearchContext, seeds: int) -> float:
+    count = trainings(context, seeds)
     if count == 1:
         return measured_epoch_s(best, context)
     return estimated_epoch_s(best, context, trainings=count)

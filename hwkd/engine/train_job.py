@@ -15,9 +15,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, TypeAdapter, model_validator
 
 from hwkd.core.errors import HwkdError
 from hwkd.core.progress import Progress
@@ -33,13 +34,16 @@ from hwkd.engine.evaluation import (
 )
 from hwkd.engine.prepare import load_context
 from hwkd.engine.quantise import QuantisationData, QuantisationSettings, quantise_student
+from hwkd.engine.search_methods import Recipe, methods_of
 from hwkd.engine.store import RunStore, write_text
 from hwkd.engine.trial_run import InterruptedTrial
 from hwkd.train.loop import TrainConfig
 
-__all__ = ["JobScores", "TrainJob", "job_folder", "run_jobs"]
+__all__ = ["JobScores", "TrainJob", "job_folder", "job_history", "run_jobs"]
 
 JOBS_FOLDER = "final"
+HISTORY_FILE = "history.json"
+_HISTORY = TypeAdapter(tuple[EpochRecord, ...])
 _POLL_S = 0.2
 
 
@@ -66,8 +70,8 @@ class TrainJob(BaseModel):
     Attributes:
         name: of the job's folder.
         spec: of the student.
-        repetition: numbers the seed; 0 is the student that ships.
-        with_teacher: distilled, or hard labels alone.
+        repetition: numbers the seed; 0 is a student that may ship.
+        recipe: distilled, or a control without a teacher.
         processes: that run at the same time, to share the cores.
         epochs: length of the training.
     """
@@ -77,9 +81,18 @@ class TrainJob(BaseModel):
     name: str
     spec: SpecRecord
     repetition: int
-    with_teacher: bool
+    recipe: Recipe
     processes: int
     epochs: int
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reads_older_jobs(cls, raw: Any) -> Any:
+        """Read a job that an older version in another process has written."""
+        if not isinstance(raw, dict) or "with_teacher" not in raw:
+            return raw
+        kept = {name: value for name, value in raw.items() if name != "with_teacher"}
+        return {**kept, "recipe": "distilled" if raw["with_teacher"] else "cross-entropy"}
 
 
 @dataclass
@@ -128,6 +141,12 @@ def run_jobs(
 def job_folder(store: RunStore, job: TrainJob) -> Path:
     """Return the folder with the job's files."""
     return store.folder / JOBS_FOLDER / f"{job.spec.key}-{job.epochs}-{job.name}"
+
+
+def job_history(store: RunStore, job: TrainJob) -> tuple[EpochRecord, ...]:
+    """Return the terms of a finished job, epoch by epoch; empty if an older version trained it."""
+    path = job_folder(store, job) / HISTORY_FILE
+    return _HISTORY.validate_json(path.read_text()) if path.is_file() else ()
 
 
 def _start(store: RunStore, job: TrainJob) -> _Running:
@@ -187,11 +206,11 @@ def main(run: Path, folder: Path, parent_pid: int) -> int:
             text = json.dumps({"ratio": record.epoch / config.epochs})
             write_text(folder / "progress.json", text)
 
-        module, _ = train_student(
+        module, trained = train_student(
             candidate.layers,
             context,
             config,
-            with_teacher=job.with_teacher,
+            recipe=job.recipe,
             on_epoch=on_epoch,
             check=check,
         )
@@ -202,7 +221,7 @@ def main(run: Path, folder: Path, parent_pid: int) -> int:
             float_path,
             int8_path,
             candidate.layers,
-            _quantisation_data(context, with_teacher=job.with_teacher),
+            _quantisation_data(context, job.recipe),
             _quantisation_settings(context, config),
             check=check,
         )
@@ -216,6 +235,7 @@ def main(run: Path, folder: Path, parent_pid: int) -> int:
             test_int8=_accuracy(context, int8_path, "test"),
             quantisation=quantisation,
         )
+        write_text(folder / HISTORY_FILE, _HISTORY.dump_json(trained.epochs).decode())
         write_text(folder / "scores.json", scores.model_dump_json())
     except InterruptedTrial:
         return 1
@@ -225,11 +245,11 @@ def main(run: Path, folder: Path, parent_pid: int) -> int:
     return 0
 
 
-def _quantisation_data(context: SearchContext, *, with_teacher: bool) -> QuantisationData:
+def _quantisation_data(context: SearchContext, recipe: Recipe) -> QuantisationData:
     """Return what the int8 form is made and judged with; a control never sees the teacher."""
     # Apple's GPUs have no float64, which simulated rounding needs for biases.
     device = torch.device("cpu") if context.accelerator.type == "mps" else context.accelerator
-    teacher = with_teacher and context.config.training.distill_weight > 0
+    teacher = any(e.method.uses_teacher for e in methods_of(recipe, context.methods))
     validation = context.data.validation
     return QuantisationData(
         calibration=context.calibration,
@@ -249,7 +269,7 @@ def _quantisation_settings(context: SearchContext, config: TrainConfig) -> Quant
         qat=chosen.qat,
         full_epochs=config.epochs,
         batch_size=config.batch_size,
-        temperature=context.config.training.temperature,
+        temperature=context.config.objective.temperature,
         seed=config.seed,
     )
 

@@ -161,7 +161,7 @@ class TrialRunner:
             kd_nats=divergence_nats(
                 logits_int8,
                 context.teacher_validation_logits,
-                temperature=context.config.training.temperature,
+                temperature=context.config.objective.temperature,
             ),
             latency_s=latency.value_s if latency is not None else profile.median_s,
         )

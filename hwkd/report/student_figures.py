@@ -1,8 +1,8 @@
-"""Figures of the best student: cost per operator, RAM over one inference, losses of the trial."""
+"""Figures of the best student: cost per operator, RAM over one inference, terms of trainings."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -16,7 +16,7 @@ from hwkd.report.document import Chart, ChartView
 from hwkd.report.figures import checked_figure
 from hwkd.report.palette import LIMIT_COLOUR, TERM_COLOURS, styles_of
 
-__all__ = ["memory_chart", "operator_chart", "training_chart"]
+__all__ = ["memory_chart", "operator_chart", "training_charts"]
 
 _LABELS_UP_TO = 40
 
@@ -102,15 +102,44 @@ def memory_chart(cost: CostRecord, device: DeviceRecord) -> Chart | None:
     )
 
 
-def training_chart(epochs: Sequence[EpochRecord], *, trial: int) -> Chart | None:
-    """Draw the loss terms of a trial's brief training; None without epochs."""
-    if not epochs:
-        return None
-    styles = styles_of(name for epoch in epochs for name in epoch.losses)
+def training_charts(epochs: Sequence[EpochRecord], *, key: str, what: str) -> list[Chart]:
+    """Draw the terms of a training and their gradient norms over its epochs, where there are any.
+
+    Args:
+        epochs: of the training.
+        key: begins the keys of the charts.
+        what: names the training in their titles.
+    """
+    drawn = (
+        (
+            f"{key}-terms",
+            f"Loss terms during {what}",
+            "mean over the epoch, with its weight",
+            [epoch.losses for epoch in epochs],
+        ),
+        (
+            f"{key}-gradients",
+            f"Gradient norm of each method's term during {what}",
+            "norm at the student, without weight",
+            [epoch.grad_norms for epoch in epochs],
+        ),
+    )
+    numbers = [epoch.epoch for epoch in epochs]
+    return [
+        _series_chart(chart, title, axis, numbers, rows)
+        for chart, title, axis, rows in drawn
+        if any(rows)
+    ]
+
+
+def _series_chart(
+    key: str, title: str, axis: str, numbers: Sequence[int], rows: Sequence[Mapping[str, float]]
+) -> Chart:
+    styles = styles_of(name for row in rows for name in row)
     traces = [
         go.Scatter(
-            x=[epoch.epoch for epoch in epochs if name in epoch.losses],
-            y=[epoch.losses[name] for epoch in epochs if name in epoch.losses],
+            x=[number for number, row in zip(numbers, rows, strict=True) if name in row],
+            y=[row[name] for row in rows if name in row],
             mode="lines+markers",
             name=escape(name),
             line={"color": style.colour},
@@ -123,13 +152,9 @@ def training_chart(epochs: Sequence[EpochRecord], *, trial: int) -> Chart | None
         "height": 320,
         "showlegend": True,
         "xaxis": {"title": {"text": "epoch"}},
-        "yaxis": {"title": {"text": "mean loss, unweighted"}, "rangemode": "tozero"},
+        "yaxis": {"title": {"text": axis}, "rangemode": "tozero"},
     }
-    return Chart(
-        key="training",
-        title=f"Loss terms during the brief training of trial {trial}",
-        figure=checked_figure(traces, layout),
-    )
+    return Chart(key=key, title=title, figure=checked_figure(traces, layout))
 
 
 def _memory_steps(

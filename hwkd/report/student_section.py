@@ -17,7 +17,7 @@ from hwkd.report import format as fmt
 from hwkd.report.axes import latency_source, limited_end
 from hwkd.report.document import Block, Cell, Column, Facts, Note, Section, Table
 from hwkd.report.quantisation_table import quantisation_table
-from hwkd.report.student_figures import memory_chart, operator_chart, training_chart
+from hwkd.report.student_figures import memory_chart, operator_chart, training_charts
 
 __all__ = [
     "accuracy_table",
@@ -26,6 +26,7 @@ __all__ = [
     "fit_table",
     "latency_interval",
     "student_section",
+    "training_lines",
 ]
 
 _ROWS_UNFOLDED = 30
@@ -44,6 +45,8 @@ def student_section(run: RunRecord, best: TrialRecord | None) -> Section:
             "test split; numbers below are from the trial."
         )
         blocks.append(Note(lines=(line,), is_warning=True))
+    else:
+        blocks.append(Note(lines=training_lines(run.final)))
     blocks.append(accuracy_table(run, best))
     if run.final is not None and run.final.quantisation_choice is not None:
         blocks.append(quantisation_table(run.final.quantisation_choice))
@@ -55,10 +58,35 @@ def student_section(run: RunRecord, best: TrialRecord | None) -> Section:
         layers = run.final.layers if run.final is not None else ()
         blocks.append(cost_table(cost, run.device, layers))
     blocks.append(_choices(best))
-    training = training_chart(best.epochs, trial=best.number)
-    if training is not None:
-        blocks.append(training)
+    if run.final is not None:
+        blocks += training_charts(run.final.history, key="full", what="the full training")
+    what = f"the brief training of trial {best.number}"
+    blocks += training_charts(best.epochs, key="brief", what=what)
     return Section(key="student", title=title, blocks=tuple(blocks))
+
+
+def training_lines(final: FinalRecord) -> tuple[str, ...]:
+    """Say what the student that ships learned from and what the teacher was worth."""
+    methods = ", ".join(final.methods) or "labels alone"
+    if final.gain is None:
+        how = f"Trained on labels and {methods}" if final.methods else "Trained on labels alone"
+        return (f"{how}. No control was trained, so what the teacher added is unknown.",)
+    gain = final.gain
+    ends = "one seed, which shows no spread"
+    if gain.low is not None and gain.high is not None:
+        low, high = (f"{100 * end:+.2f}" for end in (gain.low, gain.high))
+        ends = f"{gain.confidence:.0%} interval {low} to {high}, {gain.seeds} seeds"
+    worth = (
+        f"Distilled ({methods}) against {gain.over}, int8 test accuracy: "
+        f"{100 * gain.mean:+.2f} points ({ends}): {gain.verdict}."
+    )
+    if final.recipe == "distilled":
+        return (worth, "The distilled student ships: on validation it beat every control.")
+    return (
+        worth,
+        f"The control ships, trained with {final.recipe}: on validation it was at least as good as "
+        "the distilled student.",
+    )
 
 
 def accuracy_table(run: RunRecord, best: TrialRecord) -> Table:
@@ -239,7 +267,7 @@ def _window(layer: LayerRecord) -> str:
 
 
 def _final_rows(final: FinalRecord) -> list[tuple[Cell, ...]]:
-    what = f"this student, {final.epochs} epochs"
+    what = f"this student, {final.recipe}, {final.epochs} epochs"
     rows = [
         _accuracy_row(what, "float32", "test", final.test_accuracy_float),
         _accuracy_row(what, "int8", "test", final.test_accuracy_int8),

@@ -141,9 +141,19 @@ def test_every_file_of_the_run_folder_is_there_and_can_be_read(finished, inputs)
 
 def test_a_student_without_a_teacher_stands_beside_the_best(finished):
     final = read_run_record(finished[0] / "run.json").final
-    assert [len(control.test_accuracies) for control in final.controls] == [1, 1]
-    assert final.controls[0].test_accuracies[0] == final.test_accuracy_int8
-    assert any("no teacher" in control.name for control in final.controls)
+    assert [len(control.test_accuracies) for control in final.controls] == [1, 1, 1, 1]
+    assert ["teacher" in control.name for control in final.controls] == [False, True, True, True]
+    best = max(control.validation_accuracies[0] for control in final.controls)
+    assert final.validation_accuracy_int8 == best
+    distilled = final.controls[0]
+    assert (final.recipe == "distilled") == (
+        distilled.validation_accuracies[0] == best
+        and all(c.validation_accuracies[0] < best for c in final.controls[1:])
+    )
+    over = next(c for c in final.controls if final.gain.over in c.name)
+    gained = distilled.test_accuracies[0] - over.test_accuracies[0]
+    assert final.gain.mean == pytest.approx(gained)
+    assert final.history[0].losses
 
 
 @pytest.mark.skipif(not VERIFY, reason=f"needs {', '.join(TOOLS)}")

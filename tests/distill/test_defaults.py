@@ -10,13 +10,20 @@ from hwkd.distill.losses.lskd import StandardisedTargets
 from hwkd.distill.losses.soft_targets import SoftTargets
 
 
-def test_three_classes_get_the_scale_free_term() -> None:
-    assert default_method(torch.randn(50, 3)) == StandardisedTargets(temperature=2.0)
+def test_a_soft_teacher_gives_soft_targets() -> None:
+    generator = torch.Generator().manual_seed(0)
+    assert default_method(torch.randn(50, 3, generator=generator)) == SoftTargets(temperature=2.0)
+
+
+def test_a_saturated_teacher_gives_the_scale_free_term() -> None:
+    generator = torch.Generator().manual_seed(0)
+    sharp = 30 * torch.randn(50, 3, generator=generator)
+    assert default_method(sharp) == StandardisedTargets(temperature=2.0)
 
 
 def test_two_classes_get_soft_targets_at_the_teachers_temperature() -> None:
     generator = torch.Generator().manual_seed(0)
-    sharp = 12 * torch.randn(200, 2, generator=generator)
+    sharp = 100 * torch.randn(200, 2, generator=generator)
     method = default_method(sharp)
     assert isinstance(method, SoftTargets)
     assert method.temperature > 2

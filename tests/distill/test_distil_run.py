@@ -124,9 +124,9 @@ def test_student_is_written_with_its_history(place: Path) -> None:
     assert "unknown" in report.verdict[0]
 
 
-def test_default_method_is_scale_free(place: Path) -> None:
+def test_default_method_follows_the_teacher(place: Path) -> None:
     report = run_distillation(_request(place, epochs=1))
-    assert report.methods[0].startswith("lskd:")
+    assert report.methods[0].startswith(("kd:temperature=2", "lskd:temperature=2"))
 
 
 def test_attribution_trains_every_control_and_never_ships_a_worse_student(place: Path) -> None:

@@ -22,6 +22,7 @@ from hwkd.core.run_files import (
     EnvironmentRecord,
     FeasibilityRecord,
     FinalRecord,
+    GainRecord,
     LayerRecord,
     LimitRecord,
     NormalisationRecord,
@@ -420,6 +421,25 @@ def _final(best: TrialRecord) -> FinalRecord:
                 seeds=(0, 1, 2),
                 test_accuracies=(0.9683, 0.9711, 0.9694),
             ),
+        ),
+        methods=("kd:temperature=2,weight=1",),
+        gain=GainRecord(
+            over="cross-entropy",
+            mean=0.0071,
+            low=0.0012,
+            high=0.013,
+            seeds=3,
+            confidence=0.95,
+            verdict="gain",
+        ),
+        history=tuple(
+            EpochRecord(
+                epoch=epoch,
+                learning_rate=0.01 / epoch,
+                losses={"cross_entropy": 2.0 / epoch, "kd": 3.0 / epoch},
+                grad_norms={"kd": 1.0 / epoch},
+            )
+            for epoch in (1, 2, 3)
         ),
     )
 

@@ -120,7 +120,8 @@ def test_every_chart_has_a_place_and_data(report: Report):
     page = render_html(report)
     keys = re.findall(r'id="chart-([a-z-]+)"', page)
     assert keys == [
-        "pareto", "operators", "memory", "training", "history", "terms", "spaces", "rejections",
+        "pareto", "operators", "memory", "full-terms", "full-gradients", "brief-terms", "history",
+        "terms", "spaces", "rejections",
     ]  # fmt: skip
     assert page.count('class="plot"') == len(keys)
 

@@ -1,0 +1,128 @@
+"""What a search distils with: named methods, the default, controls, and what it refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_search import make_config, make_run, silent
+
+from hwkd.core.chooser import RandomChooser
+from hwkd.core.errors import ConfigError, HwkdError, UnknownNameError
+from hwkd.distill.losses.soft_targets import SoftTargets
+from hwkd.engine.config import SearchConfig
+from hwkd.engine.evaluation import train_student
+from hwkd.engine.final import _winner
+from hwkd.engine.prepare import load_context, prepare_data
+from hwkd.engine.search_methods import configured_methods, methods_of, recipes
+from hwkd.engine.train_job import JobScores
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        ([{"method": "kdd"}], "'kdd'.*kd"),
+        ([{"method": "kd", "temprature": 2}], "unknown option 'temprature'; did you mean temper"),
+        ([{"method": "kd", "temperature": -1}], "temperature=-1.0 is not allowed; expected > 0"),
+        ([{"method": "kd"}, {"method": "kd"}], "given 2 times"),
+        ([{"method": "none"}, {"method": "kd"}], "labels alone; give nothing beside it"),
+        ([{"method": "at"}], "needs features, .* `hwkd distill --student RUN --method at`"),
+        ([{"method": "jacobian"}], "needs inputs, and a search keeps only the teacher's logits"),
+        ([{"method": "pkt"}], "needs embedding"),
+    ],
+)
+def test_a_wrong_method_is_one_line_before_any_training(
+    tmp_path: Path, tables: list[dict[str, object]], message: str
+) -> None:
+    config = make_config(tmp_path, distill=tables)
+    with pytest.raises(HwkdError, match=message) as caught:
+        prepare_data(config, progress=silent)
+    assert isinstance(caught.value, ConfigError | UnknownNameError)
+    assert "\n" not in str(caught.value)
+
+
+def test_methods_survive_their_toml_file(tmp_path: Path) -> None:
+    tables = [{"method": "kd", "temperature": 4.0, "weight": 0.9, "warmup": 0.1}]
+    config = make_config(tmp_path, distill=tables)
+    path = tmp_path / "config.toml"
+    path.write_text(config.to_toml())
+    read = SearchConfig.from_toml(path)
+    assert read == config
+    (entry,) = configured_methods(read) or ()
+    assert entry.method == SoftTargets(temperature=4.0)
+    assert (entry.weight, entry.schedule.warmup) == (0.9, 0.1)
+    assert [entry.table()] == tables
+
+
+def test_a_run_of_two_numbers_becomes_soft_targets() -> None:
+    raw = {"device": "host", "training": {"distill_weight": 0.5, "temperature": 3.0, "controls": 2}}
+    config = SearchConfig.checked(raw, where="old")
+    (entry,) = configured_methods(config) or ()
+    assert entry.method == SoftTargets(temperature=3.0)
+    assert entry.weight == 1.0
+    assert (config.objective.temperature, config.training.controls) == (3.0, 2)
+
+
+def test_every_recipe_trains_with_terms_of_its_own(tmp_path: Path) -> None:
+    run = make_run(tmp_path, distill=[{"method": "kd", "temperature": 4, "weight": 0.9}])
+    context = load_context(run.store)
+    space = context.screen.spaces["narrow_deep"]
+    spec = space.suggest(RandomChooser(0), input_shape=(1, 8, 8), num_outputs=3)
+    layers = space.layers(spec)
+    seen = {}
+    for recipe in recipes(context.methods):
+        config = context.full_config(layers.key, repetition=0, epochs=1)
+        _, result = train_student(layers, context, config, recipe=recipe)
+        seen[recipe] = set(result.epochs[0].losses)
+        norms = result.epochs[0].grad_norms
+        assert set(norms) == seen[recipe] - {"cross_entropy"}
+        assert all(norm > 0 for norm in norms.values())
+    assert seen == {
+        "distilled": {"cross_entropy", "kd"},
+        "cross-entropy": {"cross_entropy"},
+        "label smoothing": {"label_smoothing"},
+        "transform without a teacher": {"cross_entropy", "kd-from-labels"},
+    }
+
+
+def test_a_term_without_gradient_fails_the_trial_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(tmp_path, distill=[{"method": "kd"}], training={"brief_epochs": 3})
+    runner = run.runner()
+    monkeypatch.setattr(SoftTargets, "__call__", lambda *_: {"kd": torch.zeros(())})
+    space = runner.context.screen.spaces["narrow_deep"]
+    record = runner.run(
+        lambda: space.suggest(RandomChooser(0), input_shape=(1, 8, 8), num_outputs=3),
+        lambda _: None,
+        number=0,
+    )
+    assert record.state == "failed"
+    assert "term kd: its gradient at the student was 0" in (record.reason or "")
+
+
+def test_labels_alone_have_no_other_recipe(tmp_path: Path) -> None:
+    config = make_config(tmp_path, distill=[{"method": "none"}])
+    assert configured_methods(config) == ()
+    assert recipes(()) == ("distilled",)
+    assert methods_of("cross-entropy", ()) == ()
+
+
+def test_a_tie_on_validation_ships_the_control() -> None:
+    def scores(validation: float, test: float) -> JobScores:
+        return JobScores(
+            seed=0, epochs=1, validation_int8=validation, test_float=test, test_int8=test
+        )
+
+    recipe, gain = _winner(
+        {
+            "distilled": [scores(0.875, 0.8), scores(0.75, 0.8)],
+            "cross-entropy": [scores(0.8125, 0.7), scores(0.8125, 0.7)],
+            "label smoothing": [scores(0.5, 0.9), scores(0.5, 0.9)],
+        }
+    )
+    assert recipe == "cross-entropy"
+    assert gain is not None
+    assert (gain.over, gain.seeds) == ("cross-entropy", 2)
+    assert gain.mean == pytest.approx(0.1)
