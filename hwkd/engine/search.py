@@ -42,7 +42,7 @@ _POLL_S = 0.2
 # Of a time limit, at most this share goes to the final training; after it the student is exported
 # and scored, and the report is written.
 _FINAL_SHARE = 0.5
-_AFTER_TRAINING_S = 25.0
+_AFTER_TRAINING_S = 45.0
 
 
 class SearchListener(Protocol):
