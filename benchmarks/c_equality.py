@@ -1,0 +1,225 @@
+"""Is the exported C the network? 60 students of the search spaces and four MLPerf Tiny shapes.
+
+    python -m benchmarks.c_equality            # everything
+    python -m benchmarks.c_equality --quick    # 3 students and one shape, one core
+    python -m benchmarks.c_equality --cores cortex-m4,cortex-m55 --json
+
+For each network, with random weights and seeded noise as input:
+
+1. the C with float rounding, compiled for this computer, against ONNX Runtime over 512 inputs;
+2. the C with TensorFlow Lite's rounding against the interpreters of TFLM and LiteRT (extra
+   `hwkd[tflite]`), which run the .tflite file that hwkd writes;
+3. the C on emulated Cortex-M cores, in each core's own rounding, against the same C here:
+   outputs and every intermediate tensor.
+
+Exit code 1 if a value of 1 or 3 differs, or one of TFLM's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from hwkd.core.catalog import SEARCH_SPACES, discover
+from hwkd.core.chooser import RandomChooser
+from hwkd.core.errors import ExportError
+from hwkd.deploy.tflite_check import compare_with_c, installed, seeded_steps
+from hwkd.deploy.to_c.export import build_project
+from hwkd.deploy.to_c.read_qdq import read_qdq
+from hwkd.deploy.to_int8 import quantise_int8
+from hwkd.deploy.to_onnx import export_onnx
+from hwkd.deploy.to_tflite import write_tflite
+from hwkd.deploy.toolchain import CORES, find_host_compiler
+from hwkd.deploy.verify import Target, seeded_samples, verify_model
+from hwkd.deploy.verify_onnx import reference_outputs, to_c_inputs
+from hwkd.deploy.verify_run import build_host, run_host
+from hwkd.nn.build import StudentModule, build_module
+
+SPACES = ("depthwise", "narrow_deep", "linear_attention")
+SHAPES = ((1, 28, 28), (3, 32, 32), (6, 128), (1, 49, 10), (1, 8, 8))
+MIB = 1024 * 1024
+
+
+@dataclass(kw_only=True)
+class Row:
+    """What one network showed; `core_mismatches` has an entry for each core."""
+
+    network: str
+    macs: int = 0
+    values: int = 0
+    onnxruntime_mismatches: int = 0
+    tflite_mismatches: dict[str, int] = field(default_factory=dict)
+    tflite_max_lsb: dict[str, int] = field(default_factory=dict)
+    tflite_refused: str = ""
+    core_mismatches: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing that must be equal differs."""
+        differ = self.onnxruntime_mismatches + sum(self.core_mismatches.values())
+        return differ + self.tflite_mismatches.get("tflite-micro", 0) == 0
+
+
+def students(count: int, folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield `count` students, the spaces and input shapes in turn, as int8 files."""
+    discover("hwkd.search_spaces")
+    for index in range(count):
+        name, shape = SPACES[index % len(SPACES)], SHAPES[index // len(SPACES) % len(SHAPES)]
+        space = SEARCH_SPACES.get(name)
+        spec = space.suggest(RandomChooser(index), input_shape=shape, num_outputs=10)
+        layers = space.layers(spec)
+        label = f"{name}-{index}"
+        path, int8 = folder / f"{label}.onnx", folder / f"{label}_int8.onnx"
+        samples = np.random.default_rng(index).normal(size=(16, *shape)).astype(np.float32)
+        export_onnx(settled(build_module(layers, seed=index), samples), layers, path)
+        quantise_int8(path, int8, samples)
+        yield label, int8
+
+
+def settled(module: StudentModule, samples: np.ndarray) -> StudentModule:
+    """Return a module whose normalisation has seen data, so that activations fill their ranges."""
+    for norm in module.modules():
+        if isinstance(norm, torch.nn.BatchNorm2d):
+            norm.momentum = None  # the plain mean over all batches
+    with torch.no_grad():
+        module.train()(torch.from_numpy(samples))
+    return module.eval()
+
+
+def mlperf(names: tuple[str, ...], folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield reference shapes as int8 files."""
+    from benchmarks.c_networks import MLPERF_TINY, quantise
+
+    for name in names:
+        yield name, quantise(MLPERF_TINY[name](), folder, name)
+
+
+def check(name: str, model: Path, arguments: argparse.Namespace, folder: Path) -> Row:
+    """Run one network every way."""
+    project = build_project(model)
+    samples = seeded_samples(model, arguments.inputs)
+    build = folder / f"{name}_build"
+    build.mkdir()
+    programs = build_host(project, build, find_host_compiler())
+    ours = run_host(programs.plain, project, to_c_inputs(project, samples)).outputs
+    row = Row(network=name, macs=project.arranged.graph.macs, values=ours.size)
+    row.onnxruntime_mismatches = int((ours != reference_outputs(model, project, samples)).sum())
+    _check_tflite(row, model, arguments.tflite_inputs)
+    for core_name in arguments.cores:
+        core = CORES[core_name]
+        target = Target(name=core_name, core=core, flash_bytes=2 * MIB, ram_bytes=2 * MIB)
+        found = verify_model(model, target, samples[: arguments.core_inputs])
+        unequal_tensors = 0 if found.host_tensors_equal else 1
+        row.core_mismatches[core_name] = found.mismatches.host_c + unequal_tensors
+    return row
+
+
+def _check_tflite(row: Row, model: Path, count: int) -> None:
+    try:
+        data = write_tflite(read_qdq(model))
+        project = build_project(model, rounding="tflite")
+    except ExportError as error:
+        row.tflite_refused = str(error)
+        return
+    for item in compare_with_c(data, project, seeded_steps(project, count)):
+        row.tflite_mismatches[item.interpreter] = item.mismatches
+        row.tflite_max_lsb[item.interpreter] = item.max_lsb
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--students", type=int, default=60)
+    parser.add_argument("--inputs", type=int, default=512, help="for ONNX Runtime")
+    parser.add_argument("--tflite-inputs", type=int, default=512, help="for TFLM and LiteRT")
+    parser.add_argument("--core-inputs", type=int, default=4, help="for each emulated core")
+    parser.add_argument("--cores", default=",".join(CORES), help="'' for none")
+    parser.add_argument("--mlperf", default="resnet8,ds_cnn,mobilenet_v1_025,autoencoder")
+    parser.add_argument("--quick", action="store_true", help="a few of everything")
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    arguments.cores = tuple(name for name in arguments.cores.split(",") if name)
+    arguments.mlperf = tuple(name for name in arguments.mlperf.split(",") if name)
+    if arguments.quick:
+        arguments.students, arguments.mlperf = 3, ("ds_cnn",)
+        arguments.inputs = arguments.tflite_inputs = 16
+        arguments.cores, arguments.core_inputs = arguments.cores[:1], 2
+    return arguments
+
+
+def table_of(rows: list[Row], cores: tuple[str, ...]) -> Table:
+    """Return the counts as a table."""
+    table = Table(title="Values that differ")
+    for column in ("network", "MACs", "values", "ONNX Runtime", *installed(), *cores):
+        table.add_column(column, justify="left" if column == "network" else "right")
+    for row in rows:
+        interpreters = [
+            "refused" if row.tflite_refused else f"{row.tflite_mismatches[name]}"
+            for name in installed()
+        ]
+        table.add_row(
+            row.network, f"{row.macs:,}", f"{row.values:,}", str(row.onnxruntime_mismatches),
+            *interpreters, *(str(row.core_mismatches[name]) for name in cores),
+        )  # fmt: skip
+    return table
+
+
+def totals(rows: list[Row]) -> Mapping[str, object]:
+    """Return sums over all networks."""
+    return {
+        "networks": len(rows),
+        "passed": all(row.passed for row in rows),
+        "values": sum(row.values for row in rows),
+        "onnxruntime_mismatches": sum(row.onnxruntime_mismatches for row in rows),
+        "core_mismatches": sum(sum(row.core_mismatches.values()) for row in rows),
+        "tflite_mismatches": {
+            name: sum(row.tflite_mismatches.get(name, 0) for row in rows) for name in installed()
+        },
+        "tflite_max_lsb": {
+            name: max((row.tflite_max_lsb.get(name, 0) for row in rows), default=0)
+            for name in installed()
+        },
+        "tflite_refused": [row.network for row in rows if row.tflite_refused],
+    }
+
+
+def main() -> int:
+    """Check everything and print a verdict."""
+    arguments = parse_arguments()
+    logging.disable(logging.WARNING)
+    rows = []
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        networks = [*students(arguments.students, folder), *mlperf(arguments.mlperf, folder)]
+        bar = Console(stderr=True)
+        for label, model in track(networks, "networks", console=bar, disable=not bar.is_terminal):
+            rows.append(check(label, model, arguments, folder))
+    summary = totals(rows)
+    if arguments.json:
+        print(json.dumps({**summary, "rows": [asdict(row) for row in rows]}))
+    else:
+        Console(width=160).print(table_of(rows, arguments.cores))
+        for key, value in summary.items():
+            print(f"{key}: {value}")
+        if not installed():
+            print('TFLM and LiteRT did not run: pip install "hwkd[tflite]"')
+        print("PASSED" if summary["passed"] else "FAILED: target is 0 differing values")
+    return 0 if summary["passed"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
