@@ -7,7 +7,7 @@ hundreds.
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -38,9 +38,10 @@ Range: TypeAlias = tuple[float, float]
 
 _BATCH = 64
 _PERCENTILE = 99.99
+# Values of a tensor that percentiles and errors are computed from.
+_SAMPLE = 40_000
 # Shares of the full range that the "mse" method tries for each end; below 40% clipping loses.
 _MSE_SHARES = np.linspace(0.4, 1.0, 25)
-_MSE_SAMPLE = 20_000
 _STEPS = 255
 
 
@@ -88,22 +89,14 @@ def activation_ranges(
     session = observing_session(float_path)
     input_name = session.get_inputs()[0].name
     names = [input_name, *(value.name for value in session.get_outputs())]
-    per_batch: dict[str, list[Range]] = {name: [] for name in names}
-    for start in range(0, len(calibration), _BATCH):
+    batches = range(0, len(calibration), _BATCH)
+    seen = {name: _Seen(per_batch=_SAMPLE // len(batches)) for name in names}
+    for start in batches:
         batch = calibration[start : start + _BATCH]
         arrays = [batch, *session.run(None, {input_name: batch})]
         for name, array in zip(names, arrays, strict=True):
-            per_batch[name].append(_value_range(array, method))
-    # Extremes must hold for every batch; the other two are estimates, so they are averaged.
-    if method == "minmax":
-        return {
-            name: (min(low for low, _ in found), max(high for _, high in found))
-            for name, found in per_batch.items()
-        }
-    return {
-        name: (float(np.mean([r[0] for r in found])), float(np.mean([r[1] for r in found])))
-        for name, found in per_batch.items()
-    }
+            seen[name].add(array)
+    return {name: found.range(method) for name, found in seen.items()}
 
 
 def observing_session(float_path: Path) -> ort.InferenceSession:
@@ -127,18 +120,40 @@ def observing_session(float_path: Path) -> ort.InferenceSession:
         return open_session(path)
 
 
-def _value_range(values: FloatArray, method: CalibrationMethod) -> Range:
-    low, high = float(values.min()), float(values.max())
-    if method == "minmax":
-        return low, high
-    flat = values.ravel()
-    flat = flat[:: max(1, flat.size // _MSE_SAMPLE)]
-    if method == "percentile":
-        tail = 100.0 - _PERCENTILE
-        return float(np.percentile(flat, tail)), float(np.percentile(flat, _PERCENTILE))
-    errors = [_rounding_error(flat, share * low, share * high) for share in _MSE_SHARES]
-    best = float(_MSE_SHARES[int(np.argmin(errors))])
-    return best * low, best * high
+@dataclass(slots=True)
+class _Seen:
+    """What one tensor held: its extremes, and some of its values."""
+
+    per_batch: int
+    low: float = np.inf
+    high: float = -np.inf
+    kept: list[FloatArray] = field(default_factory=list)
+
+    def add(self, values: FloatArray) -> None:
+        flat = values.ravel()
+        self.low, self.high = min(self.low, float(flat.min())), max(self.high, float(flat.max()))
+        # A copy, so that the whole batch need not stay in memory.
+        self.kept.append(flat[:: max(1, -(-flat.size // max(1, self.per_batch)))].copy())
+
+    def range(self, method: CalibrationMethod) -> Range:
+        if method == "minmax":
+            return self.low, self.high
+        sample = np.concatenate(self.kept)
+        if method == "percentile":
+            tail = 100.0 - _PERCENTILE
+            return float(np.percentile(sample, tail)), float(np.percentile(sample, _PERCENTILE))
+        return _least_error(sample, self.low, self.high)
+
+
+def _least_error(values: FloatArray, low: float, high: float) -> Range:
+    """Return the range of the least rounding error: the best upper end, then the best lower."""
+    if high > 0:
+        ends = high * _MSE_SHARES
+        high = float(ends[np.argmin([_rounding_error(values, low, end) for end in ends])])
+    if low < 0:
+        ends = low * _MSE_SHARES
+        low = float(ends[np.argmin([_rounding_error(values, end, high) for end in ends])])
+    return low, high
 
 
 def _rounding_error(values: FloatArray, low: float, high: float) -> float:

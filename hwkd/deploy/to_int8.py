@@ -91,12 +91,15 @@ def write_int8(
         ]
         for tensor, encoding in encodings.items()
     }
+    # The quantiser moves the weights of the model that it is given into files of its own.
+    scratch = onnx.ModelProto()
+    scratch.CopyFrom(model)
     first = model.graph.input[0]
     shape = [max(1, axis.dim_value) for axis in first.type.tensor_type.shape.dim]
     with tempfile.TemporaryDirectory(prefix="hwkd-int8-") as folder, _quiet():
         quantised_path = Path(folder) / "int8.onnx"
         quantize_static(
-            model,
+            scratch,
             quantised_path,
             _OneSample(first.name, np.zeros(shape, dtype=np.float32)),
             quant_format=QuantFormat.QDQ,
