@@ -7,9 +7,7 @@ Samples students from the three spaces in turn, distils each briefly on the hand
 the best calibration and correction first, then quantisation-aware distillation. A case is rescued
 when its int8 accuracy is at most 1 point below its float accuracy, both on validation; test
 accuracies are printed beside it and choose nothing. What calibration and corrections rescue by
-themselves is counted, too. --wide multiplies a random fifth of the channels between convolutions
-by --wide and divides their readers by as much: the same function in float with uneven channels,
-for networks that lose little as they are.
+themselves is counted, too.
 """
 
 from __future__ import annotations
@@ -28,7 +26,7 @@ import torch
 from benchmarks.verdict import Target, report
 from hwkd.core import catalog
 from hwkd.core.chooser import RandomChooser
-from hwkd.core.student import Layers, StudentSpec
+from hwkd.core.student import Layers
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_int8 import quantise_int8
 from hwkd.deploy.to_onnx import export_onnx
@@ -84,19 +82,19 @@ def main() -> int:
     torch.set_num_threads(1)
     cases, sampled = [], 0
     work = Work(args.data, args.epochs)
-    for space, number, spec, layers in students(work.data, args.seed):
+    for space, number, layers in students(work.data, args.seed):
         if len(cases) == args.students or sampled == args.at_most:
             break
         sampled += 1
         case = work.case(space, number, layers)
+        found = f"{len(cases)} of {args.students} found" if case is None else _line(case)
+        print(f"student {sampled}: {found}", file=sys.stderr, flush=True)
         if case is not None:
             cases.append(case)
-            print(_line(case), file=sys.stderr, flush=True)
-        del spec
     return _present(cases, sampled, as_json=args.json)
 
 
-def students(data: TaskData, seed: int) -> Iterator[tuple[str, int, StudentSpec, Layers]]:
+def students(data: TaskData, seed: int) -> Iterator[tuple[str, int, Layers]]:
     """Yield random students, the spaces in turn."""
     catalog.discover("hwkd.search_spaces")
     number = 0
@@ -108,7 +106,7 @@ def students(data: TaskData, seed: int) -> Iterator[tuple[str, int, StudentSpec,
                 input_shape=data.input_shape,
                 num_outputs=data.num_outputs,
             )
-            yield name, number, spec, space.layers(spec)
+            yield name, number, space.layers(spec)
         number += 1
 
 
