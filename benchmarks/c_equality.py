@@ -10,9 +10,11 @@ For each network, with random weights and seeded noise as input:
 2. the C with TensorFlow Lite's rounding against the interpreters of TFLM and LiteRT (extra
    `hwkd[tflite]`), which run the .tflite file that hwkd writes;
 3. the C on emulated Cortex-M cores, in each core's own rounding, against the same C here:
-   outputs and every intermediate tensor.
+   outputs and every intermediate tensor; flash, and RAM with stack, as predicted before
+   compiling against the linked program's.
 
-Exit code 1 if a value of 1 or 3 differs, or one of TFLM's.
+Exit code 1 if a value of 1 or 3 differs, or one of TFLM's, or if a prediction is more than 3% over
+or 1% under.
 """
 
 from __future__ import annotations
@@ -49,6 +51,7 @@ from hwkd.nn.build import StudentModule, build_module
 
 SPACES = ("depthwise", "narrow_deep", "linear_attention")
 SHAPES = ((1, 28, 28), (3, 32, 32), (6, 128), (1, 49, 10), (1, 8, 8))
+LOWEST_ERROR_RATIO, HIGHEST_ERROR_RATIO = -0.01, 0.03
 MIB = 1024 * 1024
 
 
@@ -64,12 +67,19 @@ class Row:
     tflite_max_lsb: dict[str, int] = field(default_factory=dict)
     tflite_refused: str = ""
     core_mismatches: dict[str, int] = field(default_factory=dict)
+    flash_error_ratio: dict[str, float] = field(default_factory=dict)
+    ram_error_ratio: dict[str, float] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
         """Whether nothing that must be equal differs."""
         differ = self.onnxruntime_mismatches + sum(self.core_mismatches.values())
-        return differ + self.tflite_mismatches.get("tflite-micro", 0) == 0
+        errors = (*self.flash_error_ratio.values(), *self.ram_error_ratio.values())
+        return (
+            differ + self.tflite_mismatches.get("tflite-micro", 0) == 0
+            and min(errors, default=0) >= LOWEST_ERROR_RATIO
+            and max(errors, default=0) <= HIGHEST_ERROR_RATIO
+        )
 
 
 def students(count: int, folder: Path) -> Iterator[tuple[str, Path]]:
@@ -123,6 +133,9 @@ def check(name: str, model: Path, arguments: argparse.Namespace, folder: Path) -
         found = verify_model(model, target, samples[: arguments.core_inputs])
         unequal_tensors = 0 if found.host_tensors_equal else 1
         row.core_mismatches[core_name] = found.mismatches.host_c + unequal_tensors
+        flash, ram = found.flash_predicted_bytes or 0, found.ram_predicted_bytes or 0
+        row.flash_error_ratio[core_name] = flash / found.flash_bytes - 1
+        row.ram_error_ratio[core_name] = ram / (found.ram_bytes + found.stack_bytes) - 1
     return row
 
 
@@ -163,8 +176,18 @@ def parse_arguments() -> argparse.Namespace:
 
 def table_of(rows: list[Row], cores: tuple[str, ...]) -> Table:
     """Return the counts as a table."""
-    table = Table(title="Values that differ")
-    for column in ("network", "MACs", "values", "ONNX Runtime", *installed(), *cores):
+    title = "Values that differ; flash and RAM predicted, over or under the linked program's"
+    table = Table(title=title)
+    for column in (
+        "network",
+        "MACs",
+        "values",
+        "ONNX Runtime",
+        *installed(),
+        *cores,
+        "flash",
+        "RAM",
+    ):
         table.add_column(column, justify="left" if column == "network" else "right")
     for row in rows:
         interpreters = [
@@ -174,8 +197,14 @@ def table_of(rows: list[Row], cores: tuple[str, ...]) -> Table:
         table.add_row(
             row.network, f"{row.macs:,}", f"{row.values:,}", str(row.onnxruntime_mismatches),
             *interpreters, *(str(row.core_mismatches[name]) for name in cores),
+            _span(row.flash_error_ratio), _span(row.ram_error_ratio),
         )  # fmt: skip
     return table
+
+
+def _span(errors: Mapping[str, float]) -> str:
+    values = errors.values()
+    return f"{min(values):+.1%} to {max(values):+.1%}" if values else ""
 
 
 def totals(rows: list[Row]) -> Mapping[str, object]:
@@ -186,6 +215,8 @@ def totals(rows: list[Row]) -> Mapping[str, object]:
         "values": sum(row.values for row in rows),
         "onnxruntime_mismatches": sum(row.onnxruntime_mismatches for row in rows),
         "core_mismatches": sum(sum(row.core_mismatches.values()) for row in rows),
+        "flash_error": _span(_all([row.flash_error_ratio for row in rows])),
+        "ram_error": _span(_all([row.ram_error_ratio for row in rows])),
         "tflite_mismatches": {
             name: sum(row.tflite_mismatches.get(name, 0) for row in rows) for name in installed()
         },
@@ -195,6 +226,10 @@ def totals(rows: list[Row]) -> Mapping[str, object]:
         },
         "tflite_refused": [row.network for row in rows if row.tflite_refused],
     }
+
+
+def _all(errors: list[dict[str, float]]) -> dict[str, float]:
+    return {f"{i} {core}": value for i, item in enumerate(errors) for core, value in item.items()}
 
 
 def main() -> int:
