@@ -45,6 +45,13 @@ def export(
             "student for TFLM, LiteRT, X-CUBE-AI and vela."
         ),
     ] = "files",
+    calibration: Annotated[
+        Literal["minmax", "percentile", "mse"] | None,
+        typer.Option(
+            help="Quantise the float student anew with ranges found so, instead of the int8 file "
+            "that the run chose. Goes with --target files."
+        ),
+    ] = None,
     rounding: Annotated[
         Literal["float", "q31", "tflite"],
         typer.Option(
@@ -73,12 +80,19 @@ def export(
 
     number = _trial(trial)
     agreements: tuple[Agreement, ...] = ()
+    if calibration is not None and target != "files":
+        raise ConfigError(
+            f"--calibration {calibration} with --target {target}: write the int8 file with "
+            f"--format onnx-int8 first and export that file with --target {target}"
+        )
     if target == "c":
         files = _export_c(source, number, out, rounding=rounding, kernels=kernels)
     elif target == "tflite":
         files, agreements = _export_tflite(source, number, out)
     else:
-        files = export_student(source, trial=number, formats=_chosen(formats), out=out)
+        files = export_student(
+            source, trial=number, formats=_chosen(formats), out=out, calibration=calibration
+        )
     if number is not None:
         typer.echo(f"note: trial {number} was trained briefly, as the search compared it", err=True)
     if as_json:

@@ -11,8 +11,10 @@ from safetensors.torch import load_file
 
 from hwkd.core.errors import ConfigError, ExportError, RunFolderError
 from hwkd.core.trial import TrialRecord
+from hwkd.deploy.calibrate import DEFAULT_CALIBRATION, CalibrationMethod
 from hwkd.deploy.to_int8 import quantise_int8
 from hwkd.deploy.to_onnx import export_onnx
+from hwkd.engine.context import SearchContext
 from hwkd.engine.evaluation import STUDENTS_FOLDER, save_student, spec_json
 from hwkd.engine.prepare import load_context
 from hwkd.engine.store import RunStore, write_text
@@ -52,7 +54,12 @@ def load():
 
 
 def export_student(
-    run: Path, *, trial: int | None, formats: tuple[str, ...], out: Path
+    run: Path,
+    *,
+    trial: int | None,
+    formats: tuple[str, ...],
+    out: Path,
+    calibration: CalibrationMethod | None = None,
 ) -> tuple[Path, ...]:
     """Write a student of a run into a new folder.
 
@@ -62,6 +69,8 @@ def export_student(
             trained in full.
         formats: keys of `FORMAT_FILES`.
         out: folder to create; it may exist if it is empty.
+        calibration: quantise the float student anew, with ranges found so; None keeps the int8
+            file that the run chose, and quantises a trial as the run did.
 
     Returns:
         The files written.
@@ -80,8 +89,10 @@ def export_student(
             folder = Path(temporary)
             if trial is None:
                 _copy_best(run, folder)
+                if calibration is not None:
+                    _quantise(folder, load_context(RunStore(run)), calibration)
             else:
-                _rebuild(RunStore(run), trial, folder)
+                _rebuild(RunStore(run), trial, folder, calibration)
             write_text(folder / "load_student.py", _LOADER)
             out.mkdir(exist_ok=True)
             for name in wanted:
@@ -104,7 +115,9 @@ def _copy_best(run: Path, folder: Path) -> None:
         shutil.copyfile(best / name, folder / name)
 
 
-def _rebuild(store: RunStore, trial: int, folder: Path) -> None:
+def _rebuild(
+    store: RunStore, trial: int, folder: Path, calibration: CalibrationMethod | None
+) -> None:
     store.check_journal()
     record = _completed(store, trial)
     if record.spec is None:
@@ -114,11 +127,21 @@ def _rebuild(store: RunStore, trial: int, folder: Path) -> None:
     module = build_module(candidate.layers, seed=0)
     module.load_state_dict(_stored_weights(store.folder, trial))
     module.eval()
-    float_path = folder / "student.onnx"
-    export_onnx(module, candidate.layers, float_path)
-    quantise_int8(float_path, folder / "student_int8.onnx", context.calibration)
+    export_onnx(module, candidate.layers, folder / "student.onnx")
+    chosen = context.config.quantisation.calibration
+    usual = DEFAULT_CALIBRATION if chosen == "auto" else chosen
+    _quantise(folder, context, calibration or usual)
     save_student(module, folder / "student.safetensors")
     write_text(folder / "spec.json", spec_json(record.spec, candidate.layers))
+
+
+def _quantise(folder: Path, context: SearchContext, method: CalibrationMethod) -> None:
+    quantise_int8(
+        folder / "student.onnx",
+        folder / "student_int8.onnx",
+        context.calibration,
+        method=method,
+    )
 
 
 def _completed(store: RunStore, trial: int) -> TrialRecord:
