@@ -7,8 +7,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from hwkd.core.errors import ExportError
-from hwkd.deploy.to_c.ir import Conv, FullyConnected, QuantTensor
-from hwkd.deploy.to_c.tflite_rounding import add_factors, real_multipliers
+from hwkd.deploy.to_c.ir import Conv, FullyConnected, Pool, QuantTensor
+from hwkd.deploy.to_c.tflite_rounding import add_factors, mean_factor, real_multipliers
 
 __all__ = [
     "ROUNDINGS",
@@ -17,6 +17,8 @@ __all__ = [
     "channel_fields",
     "fixed_fields",
     "float_literal",
+    "pool_rows",
+    "product_fields",
     "q31_multiplier",
     "sum_fields",
 ]
@@ -28,6 +30,8 @@ _Q31 = 31
 # The 64-bit product is shifted by its high word: at least 32 bits plus one for the rounding.
 _Q31_MIN_RIGHT = 2
 _INT32_MAX = 2**31 - 1
+# Of an int8 value without its zero point.
+_LARGEST_STEP = 255
 
 
 def accumulator_scales(
@@ -127,6 +131,62 @@ def sum_fields(
         f"INT64_C({round(offset_real * unit)}), {round(float(first_scale) * unit / 256)}, "
         f"{round(float(second_scale) * unit / 256)}, {right}"
     )
+
+
+def product_fields(
+    first: QuantTensor,
+    second: QuantTensor,
+    target: QuantTensor,
+    rounding: Rounding,
+    *,
+    terms: int,
+    is_one_factor: bool,
+) -> str:
+    """Return the initialiser of a channel for sums of products of two tensors, bias 0.
+
+    Args:
+        first: left operand.
+        second: right operand.
+        target: output.
+        rounding: of the sum.
+        terms: products in a sum.
+        is_one_factor: TensorFlow Lite multiplies the scales in single precision first, as it does
+            for matrices and not for elements.
+    """
+    if rounding != "tflite":
+        scale = float(np.float32(first.scale * second.scale) / target.scale)
+    elif is_one_factor:
+        scale = float(np.float32(first.scale * second.scale)) / float(target.scale)
+    else:
+        scale = float(first.scale) * float(second.scale) / float(target.scale)
+    return f"0, {channel_fields(scale, rounding, largest=terms * _LARGEST_STEP**2)}"
+
+
+def pool_rows(
+    op: Pool, source: QuantTensor, target: QuantTensor, rounding: Rounding
+) -> tuple[list[str], int]:
+    """Return initialisers of channels for the sums of a pooling, and the first one's elements.
+
+    There is one for each number of elements in a window, the smallest first. A maximum has none,
+    nor has an average of TensorFlow Lite between equal scales, which divides integers.
+    """
+    window = op.kernel[0] * op.kernel[1]
+    is_plain = (source.scale, source.zero_point) == (target.scale, target.zero_point)
+    if op.kind == "max" or (rounding == "tflite" and op.kind == "average" and is_plain):
+        return [], 1
+    if rounding == "tflite" and op.kind == "global_average":
+        factor = mean_factor(source, target, window)
+        largest = window * _LARGEST_STEP
+        fields = fixed_fields(factor.multiplier, factor.exponent, rounding, largest=largest)
+        return [f"0, {fields}"], window
+    is_cut = any(op.pads) and not op.counts_pads
+    counts = range(1, window + 1) if is_cut else range(window, window + 1)
+    rows = []
+    for count in counts:
+        scale = np.float32(source.scale / np.float32(target.scale * np.float32(count)))
+        fields = channel_fields(float(scale), rounding, largest=count * _LARGEST_STEP)
+        rows.append(f"0, {fields}")
+    return rows, counts[0]
 
 
 def q31_multiplier(scale: float) -> tuple[int, int]:

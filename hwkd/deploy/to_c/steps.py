@@ -38,11 +38,12 @@ from hwkd.deploy.to_c.requantise import (
     Rounding,
     accumulator_scales,
     channel_fields,
-    fixed_fields,
     float_literal,
+    pool_rows,
+    product_fields,
     sum_fields,
 )
-from hwkd.deploy.to_c.tflite_rounding import mean_factor, table_form
+from hwkd.deploy.to_c.tflite_rounding import table_form
 
 __all__ = ["INSTRUCTION_SETS", "KERNELS", "InstructionSet", "Kernels", "Step", "build_steps"]
 
@@ -209,19 +210,6 @@ class _Builder:
         size = _CHANNEL_BYTES[self._rounding]
         return self._constants.structs("hwkd_channel", self._symbol(kind), rows, row_bytes=size)
 
-    def _product_scale(
-        self, op: MatMul | Binary, tensors: Sequence[QuantTensor], largest: int
-    ) -> str:
-        """Return the initialiser of a channel for products of two tensors."""
-        first, second, target = (item.scale for item in tensors)
-        if self._rounding != "tflite":
-            scale = float(np.float32(first * second) / target)
-        elif isinstance(op, MatMul):
-            scale = float(np.float32(first * second)) / float(target)
-        else:
-            scale = float(first) * float(second) / float(target)
-        return f"{{0, {channel_fields(scale, self._rounding, largest=largest)}}}"
-
     def _conv(self, op: Conv) -> None:
         source, target = self._tensor(op.inputs[0]), self._tensor(op.output)
         geometry = {
@@ -328,6 +316,14 @@ class _Builder:
         arguments = f"&{name}, {self._operand(0)}, {{out}}, {{scratch}}"
         self._call("hwkd_depthwise", "depthwise", arguments)
 
+    def _product(self, op: MatMul | Binary, ends: Sequence[QuantTensor], terms: int) -> str:
+        """Return the channel of a sum of products of two tensors; its bias is unused."""
+        first, second, target = ends
+        is_one_factor = isinstance(op, MatMul)
+        return product_fields(
+            first, second, target, self._rounding, terms=terms, is_one_factor=is_one_factor
+        )
+
     def _matmul(self, op: MatMul) -> None:
         tensors = [self._tensor(name) for name in (*op.inputs, op.output)]
         places = [as_matrices(self._arranged.places[tensor.name]) for tensor in tensors]
@@ -344,7 +340,7 @@ class _Builder:
         )
         for group, steps in zip(names, strides, strict=True):
             fields.update(zip(group, steps or (), strict=True))
-        fields["scale"] = self._product_scale(op, tensors, depth * 255 * 255)
+        fields["scale"] = f"{{{self._product(op, tensors, depth)}}}"
         for letter, tensor in zip("abc", tensors, strict=True):
             fields[f"{letter}_zero"] = tensor.zero_point
         name = self._constants.struct("hwkd_matmul", self._symbol("layer"), struct(**fields))
@@ -361,7 +357,7 @@ class _Builder:
         if op.kind == "add":
             fields["sum"] = f"{{{sum_fields(whole, other, target, self._rounding)}}}"
         else:
-            fields["scale"] = self._product_scale(op, (whole, other, target), 255 * 255)
+            fields["scale"] = f"{{{self._product(op, (whole, other, target), 1)}}}"
             fields.update(
                 a_zero=whole.zero_point, b_zero=other.zero_point, out_zero=target.zero_point
             )
@@ -381,12 +377,8 @@ class _Builder:
 
     def _pool(self, op: Pool) -> None:
         source, target = self._tensor(op.inputs[0]), self._tensor(op.output)
-        scales, first_count = "0", 1
-        is_plain = (source.scale, source.zero_point) == (target.scale, target.zero_point)
-        if self._rounding == "tflite" and op.kind == "global_average":
-            scales = self._mean_scale(op, source, target)
-        elif op.kind != "max" and not (self._rounding == "tflite" and is_plain):
-            scales, first_count = self._average_scales(op, source, target)
+        rows, first_count = pool_rows(op, source, target, self._rounding)
+        scales = self._channel_array("scales", rows) if rows else "0"
         layer = struct(
             in_height=source.shape[2], in_width=source.shape[3], channels=source.shape[1],
             out_height=target.shape[2], out_width=target.shape[3],
@@ -401,25 +393,6 @@ class _Builder:
         name = self._constants.struct("hwkd_pool", self._symbol("layer"), layer)
         function = "global_average" if op.kind == "global_average" else f"{op.kind}_pool"
         self._call("hwkd_pool", function, f"&{name}, {self._operand(0)}, {{out}}")
-
-    def _mean_scale(self, op: Pool, source: QuantTensor, target: QuantTensor) -> str:
-        count = op.kernel[0] * op.kernel[1]
-        factor = mean_factor(source, target, count)
-        fields = fixed_fields(factor.multiplier, factor.exponent, "tflite", largest=count * 255)
-        return self._channel_array("scales", [f"0, {fields}"])
-
-    def _average_scales(
-        self, op: Pool, source: QuantTensor, target: QuantTensor
-    ) -> tuple[str, int]:
-        """Emit one scale for each number of elements in a window, the smallest number first."""
-        window = op.kernel[0] * op.kernel[1]
-        padded = any(op.pads) and not op.counts_pads
-        counts = range(1, window + 1) if padded else range(window, window + 1)
-        rows = []
-        for count in counts:
-            scale = np.float32(source.scale / np.float32(target.scale * np.float32(count)))
-            rows.append(f"0, {channel_fields(float(scale), self._rounding, largest=count * 255)}")
-        return self._channel_array("scales", rows), counts[0]
 
     def _softmax(self, op: Softmax) -> None:
         source, target = self._tensor(op.inputs[0]), self._tensor(op.output)
