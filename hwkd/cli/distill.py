@@ -44,7 +44,11 @@ def distill(
         Path | None, typer.Option(help="safetensors file for a factory.")
     ] = None,
     unlabelled: Annotated[
-        Path | None, typer.Option(help=".npy or .npz of raw inputs; the teacher labels them.")
+        Path | None,
+        typer.Option(
+            help="More inputs, as a folder like --data (its labels are not read), .npy or .npz; "
+            "the teacher labels them."
+        ),
     ] = None,
     views: Annotated[
         int, typer.Option(min=1, help="Augmented views that teacher and student both see.")
@@ -58,6 +62,13 @@ def distill(
     importance: Annotated[
         str, typer.Option(help="equal, or hardware: feature terms weigh what their layers cost.")
     ] = "equal",
+    pair: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="STAGE=PATH: a stage of the student from 1 and the module of your teacher that it "
+            "follows, as 2=layer3.1; repeat for more. Default: proposed from shapes and depth."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="First seed.")] = 0,
     calibration: Annotated[
         Literal["auto", "minmax", "percentile", "mse"],
@@ -103,6 +114,7 @@ def distill(
         with_controls=attribution,
         seeds=tuple(range(seed, seed + (seeds or (3 if attribution else 1)))),
         by_hardware=importance == "hardware",
+        pairs=tuple(pair or ()),
         calibration=calibration,
         qat=qat,
         accelerator=accelerator,

@@ -33,6 +33,7 @@ _PAIRED = frozenset(
 )
 _PROBE_SAMPLES = 4
 _UNLABELLED = -1
+_PAST = "past."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,13 +157,17 @@ class DistillCriterion:
         return self._norms
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return the adapters' and memories' tensors, for a checkpoint."""
+        """Return the tensors of adapters, memories and the student's past, for a checkpoint."""
         state: dict[str, Tensor] = self._owned.state_dict()
-        return state
+        past = {} if self._past is None else self._past.state()
+        return {**state, **{f"{_PAST}{name}": tensor for name, tensor in past.items()}}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Restore `state_dict`."""
-        self._owned.load_state_dict(state)
+        past = {n.removeprefix(_PAST): t for n, t in state.items() if n.startswith(_PAST)}
+        if self._past is not None:
+            self._past.load_state(past)
+        self._owned.load_state_dict({n: t for n, t in state.items() if not n.startswith(_PAST)})
 
     def _evaluate(
         self, term: _Term, student: Views, teacher: Views, batch: Batch

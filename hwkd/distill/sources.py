@@ -218,3 +218,8 @@ class PastSelfSource:
     def state(self) -> Mapping[str, Tensor]:
         """Return the tensors that a checkpoint must hold."""
         return {"logits": self._logits, "is_seen": self._is_seen}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore `state`."""
+        self._logits.copy_(state["logits"])
+        self._is_seen.copy_(state["is_seen"])

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from hwkd.core.errors import ConfigError
 from hwkd.core.signals import Signal, Views
-from hwkd.core.student import Layers
+from hwkd.core.student import Layer, Layers
 
 __all__ = ["Places", "Taps", "discover_places", "student_places"]
 
@@ -30,6 +30,11 @@ _LAYERED = (
     Signal.ATTENTION,
     Signal.VALUES,
 )
+
+
+_BEFORE_ACTIVATION = (
+    nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm, nn.Conv1d, nn.Conv2d,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,18 +160,12 @@ def student_places(layers: Layers) -> Places:
     described = {layer.name: layer for layer in layers.layers}
     numbered = [name for name in layers.taps if name.startswith("stage")]
     stages = [layers.taps[name] for name in sorted(numbered, key=lambda name: int(name[5:]))]
-    before = []
-    for name in stages:
-        layer = described[name]
-        if layer.kind in ("conv", "linear"):
-            before.append(f"steps.{name}.{'norm' if layer.norm else 'core'}")
-        elif layer.activation == "none":
-            before.append(f"steps.{name}")
+    before = [_before_activation(layers, described[name]) for name in stages]
     embedding = layers.taps.get("embedding")
     return Places(
         features=tuple(f"steps.{name}" for name in stages),
-        # A stage whose sum is activated shows no value before; then no stage is compared.
-        preactivations=tuple(before) if len(before) == len(stages) else (),
+        # One stage without leaves nothing to number the others by.
+        preactivations=tuple(path for path in before if path) if all(before) else (),
         weights=tuple(
             f"steps.{layer.name}.core.weight"
             for layer in layers.layers
@@ -176,11 +175,26 @@ def student_places(layers: Layers) -> Places:
     )
 
 
+def _before_activation(layers: Layers, stage: Layer) -> str | None:
+    """Return where a stage shows its value before the activation.
+
+    A sum that is activated shows none: then what the last convolution of its shape gave.
+    """
+    if stage.kind not in ("conv", "linear") and stage.activation == "none":
+        return f"steps.{stage.name}"
+    upto = layers.layers[: layers.layers.index(stage) + 1]
+    found = [la for la in upto if la.kind in ("conv", "linear") and la.shape == stage.shape]
+    if not found:
+        return None
+    return f"steps.{found[-1].name}.{'norm' if found[-1].norm else 'core'}"
+
+
 def discover_places(network: nn.Module, inputs: Tensor) -> Places:
     """Find the stages and the embedding of any network by running it once.
 
     A stage ends where height or width shrinks, and at the last map; its place is the outermost
-    module that gave that map. The embedding is the input of the last linear layer.
+    module that gave that map, and its value before the activation is what the last normalisation or
+    convolution of the stage gave. The embedding is the input of the last linear layer.
 
     Args:
         network: is run in evaluation mode without gradients and left in the mode it was in.
@@ -188,8 +202,11 @@ def discover_places(network: nn.Module, inputs: Tensor) -> Places:
     """
     outputs: list[tuple[str, Tensor]] = []
     linear: list[str] = []
+    before: list[tuple[str, tuple[int, ...]]] = []
     handles = []
     for path, module in network.named_modules():
+        if isinstance(module, _BEFORE_ACTIVATION):
+            handles.append(module.register_forward_hook(_shape_recorder(path, before)))
         if path:
             handles.append(module.register_forward_hook(_recorder(path, outputs)))
         if isinstance(module, nn.Linear):
@@ -210,13 +227,18 @@ def discover_places(network: nn.Module, inputs: Tensor) -> Places:
         for (path, shape), following in zip(maps, [*maps[1:], None], strict=True)
         if following is None or following[1][2:] != shape[2:]
     ]
+    shapes = dict(reversed(maps))
+    # The same stage may be seen twice when a map shrinks and grows again.
+    stages = tuple(dict.fromkeys(ends))
+    last = {shape: path for path, shape in before}
+    raw = [last.get(shapes[path]) for path in stages]
     weights = tuple(
         name for name, parameter in network.named_parameters() if parameter.dim() in (2, 4)
     )
     return Places(
-        # The same stage may be seen twice when a map shrinks and grows again.
-        features=tuple(dict.fromkeys(ends)),
-        preactivations=(),
+        features=stages,
+        # One stage without leaves nothing to number the others by.
+        preactivations=tuple(path for path in raw if path) if all(raw) else (),
         weights=weights,
         embedding=f"{linear[-1]}:input" if linear else None,
     )
@@ -230,6 +252,14 @@ def _recorder(path: str, outputs: list[tuple[str, Tensor]]) -> Any:
             if outputs and outputs[-1][1] is output:
                 outputs.pop()
             outputs.append((path, output))
+
+    return record
+
+
+def _shape_recorder(path: str, shapes: list[tuple[str, tuple[int, ...]]]) -> Any:
+    def record(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
+        del module, inputs
+        shapes.append((path, tuple(output.shape)))
 
     return record
 

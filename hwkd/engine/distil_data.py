@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,8 @@ from hwkd.distill.sources import CachedSource, LiveSource, TeacherSource
 from hwkd.distill.spec import WeightedMethod
 from hwkd.distill.taps import Taps, discover_places
 from hwkd.tasks.base import Normalisation, Split, TaskData
+from hwkd.tasks.image_folder import has_class_folders
+from hwkd.tasks.sources import read_source
 from hwkd.train.augment import NO_AUGMENTATION, Augmentation, augment
 from hwkd.train.dataset import SplitName
 from hwkd.train.logit_cache import cached_logits
@@ -137,10 +139,11 @@ def transfer_set(
 def read_unlabelled(
     path: Path, *, input_shape: tuple[int, ...], normalisation: Normalisation
 ) -> NDArray[np.float32]:
-    """Read a file of raw inputs without labels and normalise them like the train split.
+    """Read raw inputs without labels and normalise them like the train split.
 
     Args:
-        path: .npy, or .npz with one array, of shape [n, *input_shape]; an axis of one channel may
+        path: folder of class folders or of IDX files, whose labels are not read; or .npy, or .npz
+            with one array, of shape [n, *input_shape]; an axis of one channel may
         be left
             out, images may have their channels last.
         input_shape: of the task, without batch.
@@ -149,7 +152,7 @@ def read_unlabelled(
     Raises:
         DataError: if the file cannot be read or does not fit.
     """
-    values = _read_array(path)
+    values = _read_folder(path, input_shape) if path.is_dir() else _read_array(path)
     shaped = _as_inputs(values, input_shape)
     if shaped is None:
         raise DataError(
@@ -172,12 +175,22 @@ def teacher_source(
     methods: Sequence[WeightedMethod],
     *,
     device: torch.device,
+    stages: Sequence[str] = (),
     progress: Progress = silent,
 ) -> TeacherSource | None:
     """Return the cheapest source of what the methods need: stored outputs, or the teacher itself.
 
+    Args:
+        teacher: None for methods without one.
+        transfer: what the student trains on.
+        methods: of the run.
+        device: where networks are trained.
+        stages: module paths of the teacher, one per stage; none finds them.
+        progress: told while the teacher runs.
+
     Raises:
         TeacherError: if a method needs more than logits of a teacher that shows nothing else.
+        ConfigError: if a path is no module of the teacher.
     """
     needing = [entry for entry in methods if entry.method.uses_teacher]
     if teacher is None or not needing:
@@ -196,6 +209,8 @@ def teacher_source(
         )
     example = torch.from_numpy(np.array(transfer.train.inputs[:2])).to(device)
     places = discover_places(teacher.module, example)
+    if stages:
+        places = replace(places, features=tuple(stages), preactivations=tuple(stages))
     return LiveSource(teacher.module, places, needs)
 
 
@@ -239,6 +254,14 @@ def _embedding(teacher: ModuleTeacher, inputs: Tensor, progress: Progress) -> Te
             parts.append(taps.read(chunk).need(Signal.EMBEDDING))
         progress("teacher embeddings", start + len(chunk), len(inputs))
     return torch.cat(parts)
+
+
+def _read_folder(path: Path, input_shape: tuple[int, ...]) -> NDArray[np.generic]:
+    """Read every split of a folder; images are resized to the training data's."""
+    has_images = len(input_shape) == 3 and has_class_folders(path)
+    raw = read_source(path, input_size=(input_shape[1], input_shape[2]) if has_images else None)
+    inputs: NDArray[np.generic] = np.concatenate([split.inputs for split in raw.given().values()])
+    return inputs
 
 
 def _read_array(path: Path) -> NDArray[np.generic]:

@@ -29,6 +29,7 @@ from hwkd.distill.spec import WeightedMethod, method_from_table, parse_methods
 from hwkd.engine.config import SearchConfig
 from hwkd.engine.context import accelerator_device, load_data, resolve_config, screen_of
 from hwkd.engine.distil_data import TransferSet, read_unlabelled, transfer_set
+from hwkd.engine.distil_pairs import paired_with, parse_pairs
 from hwkd.engine.distil_quantise import quantise_distilled
 from hwkd.engine.distil_student import DistilOutcome, DistilSettings, distil_student
 from hwkd.engine.evaluation import save_student, spec_json
@@ -64,6 +65,7 @@ class DistilRequest:
     with_controls: bool = False
     seeds: tuple[int, ...] = (0,)
     by_hardware: bool = False
+    pairs: tuple[str, ...] = ()
     calibration: CalibrationChoice = "auto"
     qat: QatMode = "auto"
     accelerator: str = "auto"
@@ -137,6 +139,8 @@ def run_distillation(request: DistilRequest, *, progress: Progress = silent) -> 
     if not given or any(entry.method.uses_teacher for entry in given):
         teacher = _teacher(request, resolved, settings, progress)
     methods = given or (_default(teacher, resolved.data, progress),)
+    if request.pairs:
+        methods = paired_with(methods, parse_pairs(request.pairs))
     outcome = distil_student(
         resolved.layers, transfer, teacher, methods, settings, progress=progress
     )
@@ -261,6 +265,7 @@ def _settings(request: DistilRequest, resolved: _Resolved) -> DistilSettings:
         seeds=request.seeds,
         with_controls=request.with_controls,
         importance=_importance(resolved) if request.by_hardware else None,
+        stages=tuple(path for _, path in parse_pairs(request.pairs)),
         device=accelerator_device(request.accelerator),
     )
 

@@ -42,6 +42,7 @@ class DistilSettings:
         with_controls: train cross-entropy, label smoothing and the transforms without a teacher
         too.
         importance: per student stage, multiplies the feature terms; None is 1.
+        stages: module paths of the teacher that are its stages; none finds them.
         device: where networks are trained.
     """
 
@@ -52,6 +53,7 @@ class DistilSettings:
     seeds: tuple[int, ...] = (0,)
     with_controls: bool = False
     importance: tuple[float, ...] | None = None
+    stages: tuple[str, ...] = ()
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
 
@@ -221,7 +223,12 @@ class _ArmRun:
         self._epochs = round(steps / self._steps_per_epoch(len(self._loaded.labels)))
         device = self._settings.device
         self._source = teacher_source(
-            self._teacher, self._transfer, self._arm.methods, device=device, progress=self._progress
+            self._teacher,
+            self._transfer,
+            self._arm.methods,
+            device=device,
+            stages=self._settings.stages,
+            progress=self._progress,
         )
         self._criterion(build_module(self._layers, seed=0).to(device), seed=0)
 

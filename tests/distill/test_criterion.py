@@ -372,3 +372,18 @@ def test_pairs_of_one_position_are_left_out_and_refused_when_asked_for() -> None
         _criterion(["at:pairs=2:2"], student, source, data)
     with pytest.raises(ConfigError, match="form=attention has no gradient"):
         _criterion(["ft:form=attention,pairs=2:2"], student, source, data)
+
+
+def test_the_students_past_is_part_of_a_checkpoint() -> None:
+    data = _data()
+    student = build_module(_layers(), seed=0)
+    criterion = _criterion(["pskd"], student, None, data)
+    _train(criterion, student, data)
+    state = {name: tensor.clone() for name, tensor in criterion.state_dict().items()}
+    assert bool(state["past.is_seen"].any())
+    other = _criterion(["pskd"], student, None, data)
+    other.load_state_dict(state)
+    batch = _batch(data)
+    assert float(other(student, batch)["pskd"].detach()) == float(
+        criterion(student, batch)["pskd"].detach()
+    )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from safetensors.numpy import load_file
 from typer.testing import CliRunner
 
@@ -258,3 +259,44 @@ def test_hidden_labels_make_a_transfer_set(place: Path) -> None:
     assert len(transfer.labelled_only().train) == 10
     # Labels do not change what the teacher says, so the cached logits are shared.
     assert transfer.fingerprint == data.fingerprint
+
+
+def test_a_stage_follows_a_module_of_the_users_teacher(place: Path) -> None:
+    report = run_distillation(_request(place, methods=("ab", "kd"), pairs=("1=body.0",), epochs=1))
+    (pair,) = report.pairs
+    assert (pair["method"], pair["student"], pair["teacher"]) == ("ab", 1, 1)
+    assert pair["teacher_shape"] == [6, 8, 8]
+    assert report.epochs[0].grad_norms["ab.1"] > 0
+
+
+@pytest.mark.parametrize(
+    ("pairs", "method", "message"),
+    [
+        (("layer3",), "at", "--pair layer3: is not STAGE=PATH"),
+        (("0=body",), "at", "is not STAGE=PATH"),
+        (("1=body.9",), "at", "no module of the network has this path; did you mean"),
+        (("1=body.0",), "kd", "--pair: kd compares no stages"),
+        (("7=body.0",), "at", "7"),
+    ],
+)
+def test_a_wrong_pair_is_one_line(
+    place: Path, pairs: tuple[str, ...], method: str, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        run_distillation(_request(place, methods=(method,), pairs=pairs))
+    assert "\n" not in str(caught.value)
+    assert not (place / "out").exists()
+
+
+def test_unlabelled_folders_are_read_like_data(place: Path) -> None:
+    folder = place / "folder" / "unsorted"
+    folder.mkdir(parents=True)
+    for number, picture in enumerate(_pictures(5, 3)[0]):
+        Image.fromarray(picture).resize((12, 12)).save(folder / f"{number}.png")
+    (place / "folder" / "more").mkdir()
+    Image.fromarray(_pictures(1, 4)[0][0]).save(place / "folder" / "more" / "0.png")
+    scale = Normalisation(mean=(10.0,), std=(2.0,), raw_low=0, raw_high=255, raw_dtype="uint8")
+    found = read_unlabelled(place / "folder", input_shape=(1, 8, 8), normalisation=scale)
+    assert found.shape == (6, 1, 8, 8)
+    own = found[0] if np.allclose(found[0, 0] * 2 + 10, _pictures(1, 4)[0][0]) else found[-1]
+    assert np.allclose(own[0] * 2 + 10, _pictures(1, 4)[0][0])

@@ -11,6 +11,7 @@ from hwkd.core.signals import Signal
 from hwkd.core.student import Layer, Layers
 from hwkd.distill.taps import Places, Taps, discover_places, student_places
 from hwkd.nn.build import build_module
+from hwkd.train.teacher_net import TeacherNetConfig, build_teacher_net
 
 LAYERS = Layers(
     input_shape=(1, 6, 4),
@@ -155,3 +156,15 @@ def test_stages_of_a_foreign_network_are_found() -> None:
     assert network.training
     assert torch.equal(network[0][1].running_mean, before)  # type: ignore[index, union-attr]
     assert _hooks(network) == 0
+
+
+def test_values_before_the_activation_are_found_in_a_teacher() -> None:
+    teacher = build_teacher_net((1, 28, 28), 10, TeacherNetConfig()).eval()
+    inputs = torch.randn(2, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    places = discover_places(teacher, inputs)
+    assert len(places.preactivations) == len(places.features) > 1
+    needs = frozenset({Signal.FEATURES, Signal.PREACTIVATIONS})
+    views = Taps(teacher, places, needs).read(inputs)
+    for feature, before in zip(views.features, views.preactivations, strict=True):
+        assert feature.shape == before.shape
+        assert bool((before < 0).any())
