@@ -81,16 +81,21 @@ def main() -> int:
     args = _parser().parse_args()
     torch.set_num_threads(1)
     cases, sampled = [], 0
-    work = Work(args.data, args.epochs)
+    work = Work(args.data, epochs=args.epochs, learning_rate=args.learning_rate)
     for space, number, layers in students(work.data, args.seed):
         if len(cases) == args.students or sampled == args.at_most:
             break
         sampled += 1
-        case = work.case(space, number, layers)
-        found = f"{len(cases)} of {args.students} found" if case is None else _line(case)
-        print(f"student {sampled}: {found}", file=sys.stderr, flush=True)
+        loss, case = work.case(space, number, layers)
         if case is not None:
             cases.append(case)
+            print(_line(case), file=sys.stderr, flush=True)
+        print(
+            f"{space} {number} lost {100 * loss:.2f} points; {len(cases)} of {args.students} "
+            f"cases in {sampled} students",
+            file=sys.stderr,
+            flush=True,
+        )
     return _present(cases, sampled, as_json=args.json)
 
 
@@ -113,7 +118,7 @@ def students(data: TaskData, seed: int) -> Iterator[tuple[str, int, Layers]]:
 class Work:
     """Data, the teacher's logits and what is done to each student."""
 
-    def __init__(self, path: Path | None, epochs: int) -> None:
+    def __init__(self, path: Path | None, *, epochs: int, learning_rate: float) -> None:
         """Read the data and open the teacher, which is trained once and cached."""
         catalog.discover("hwkd.tasks")
         self.data: TaskData = catalog.TASKS.get("image").data(path, split_seed=0)
@@ -133,9 +138,10 @@ class Work:
             error_ratio=lambda outputs, labels: 1.0 - accuracy_ratio(outputs, labels),
         )
         self._epochs = epochs
+        self._learning_rate = learning_rate
 
-    def case(self, space: str, number: int, layers: Layers) -> Case | None:
-        """Train and quantise a student; None when it loses no more than a point."""
+    def case(self, space: str, number: int, layers: Layers) -> tuple[float, Case | None]:
+        """Train and quantise a student; returns what it loses, and the case if that is much."""
         module = build_module(layers, seed=number)
         sets = self._sets
         assert sets.teacher_logits is not None
@@ -149,7 +155,12 @@ class Work:
                 name="kd",
                 weight=0.5,
             ),
-            TrainConfig(epochs=self._epochs, batch_size=64, seed=number),
+            TrainConfig(
+                epochs=self._epochs,
+                batch_size=64,
+                learning_rate=self._learning_rate,
+                seed=number,
+            ),
         )
         with TemporaryDirectory(prefix="hwkd-rescue-") as temporary:
             floating, plain, shipped = (
@@ -158,12 +169,13 @@ class Work:
             export_onnx(module, layers, floating)
             quantise_int8(floating, plain, sets.calibration, method="minmax")
             validation, test = self.data.validation, self.data.test
-            if accuracy(floating, validation) - accuracy(plain, validation) <= LOSES:
-                return None
+            loss = accuracy(floating, validation) - accuracy(plain, validation)
+            if loss <= LOSES:
+                return loss, None
             settings = QuantisationSettings(qat="on", full_epochs=FULL_EPOCHS, batch_size=64)
             choice = quantise_student(floating, shipped, layers, sets, settings)
             assert choice.validation_qat is not None
-            return Case(
+            return loss, Case(
                 space=space,
                 number=number,
                 parameters=sum(p.numel() for p in module.parameters()),
@@ -222,6 +234,7 @@ def _parser() -> argparse.ArgumentParser:
     options.add_argument("--at-most", type=int, default=600, help="students to sample")
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--epochs", type=int, default=12, help="of the float training")
+    options.add_argument("--learning-rate", type=float, default=0.01, help="higher: more losses")
     options.add_argument("--data", type=Path, default=None, help="images; none: the digits")
     options.add_argument("--json", action="store_true")
     return options
