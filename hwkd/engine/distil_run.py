@@ -131,6 +131,7 @@ def run_distillation(request: DistilRequest, *, progress: Progress = silent) -> 
     """
     if request.out.exists() and (not request.out.is_dir() or any(request.out.iterdir())):
         raise ConfigError(f"--out {request.out}: is in use; give a new or an empty folder")
+    request = replace(request, by_hardware=request.by_hardware or _asks_for_hardware(request))
     given = _methods(request)
     resolved = _resolve(request, progress)
     transfer = _transfer(request, resolved.data)
@@ -169,13 +170,28 @@ def _methods(request: DistilRequest) -> tuple[WeightedMethod, ...]:
         return parse_methods(request.methods)
     if request.methods:
         raise ConfigError("--config and --method: give the methods in one of them")
-    try:
-        tables = tomllib.loads(request.config.read_text(encoding="utf-8")).get("distill", [])
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"--config {request.config}: cannot be read ({error})") from error
+    tables = _config(request.config).get("distill", [])
     if not isinstance(tables, list) or not tables:
         raise ConfigError(f"--config {request.config}: has no [[distill]] table")
     return tuple(method_from_table(table) for table in tables)
+
+
+def _asks_for_hardware(request: DistilRequest) -> bool:
+    if request.config is None:
+        return False
+    importance = _config(request.config).get("importance", "equal")
+    if importance not in ("equal", "hardware"):
+        raise ConfigError(
+            f"--config {request.config}: importance = {importance!r} is neither equal nor hardware"
+        )
+    return bool(importance == "hardware")
+
+
+def _config(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"--config {path}: cannot be read ({error})") from error
 
 
 def _resolve(request: DistilRequest, progress: Progress) -> _Resolved:

@@ -300,3 +300,15 @@ def test_unlabelled_folders_are_read_like_data(place: Path) -> None:
     assert found.shape == (6, 1, 8, 8)
     own = found[0] if np.allclose(found[0, 0] * 2 + 10, _pictures(1, 4)[0][0]) else found[-1]
     assert np.allclose(own[0] * 2 + 10, _pictures(1, 4)[0][0])
+
+
+@pytest.mark.parametrize("importance", ["hardware", "equal", "sometimes"])
+def test_a_file_may_ask_for_importance_by_hardware(place: Path, importance: str) -> None:
+    path = place / "methods.toml"
+    path.write_text(f'importance = "{importance}"\n[[distill]]\nmethod = "at"\n')
+    if importance == "sometimes":
+        with pytest.raises(ConfigError, match="importance = 'sometimes' is neither"):
+            run_distillation(_request(place, config=path))
+        return
+    report = run_distillation(_request(place, config=path, epochs=1))
+    assert report.methods[0].startswith("at:")
