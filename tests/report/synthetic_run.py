@@ -27,6 +27,7 @@ from hwkd.core.run_files import (
     LimitRecord,
     NormalisationRecord,
     ObjectiveSettings,
+    QuantisationChoiceRecord,
     QuantisationRecord,
     RunRecord,
     SplitRecord,
@@ -412,6 +413,15 @@ def _final(best: TrialRecord) -> FinalRecord:
             calibration_samples=256,
             input_scale=0.01272,
             input_zero_point=-95,
+        ),
+        quantisation_choice=QuantisationChoiceRecord(
+            calibration="percentile",
+            corrections=("channel equalisation",),
+            validation_float=0.981,
+            validation_ptq=0.972,
+            validation_qat=0.979,
+            qat_epochs=12,
+            ships="qat",
         ),
         profile=best.profile,
         controls=(

@@ -24,6 +24,25 @@ def test_the_card_of_the_final_student_states_what_firmware_needs():
         assert caveat in card
 
 
+def test_the_card_shows_float_and_both_int8_forms_and_which_ships():
+    run, records = make_run()
+    assert run.final is not None
+    card = model_card(run, records[run.final.trial])
+    assert "| float32 |  | 98.10 % |  |  |" in card
+    assert "ranges by percentiles, channel equalisation | 97.20 % | -0.90 points |  |" in card
+    assert "12 more epochs with simulated rounding | 97.90 % | -0.20 points | ships |" in card
+    assert "which quantising student.onnx again does not give" in card
+
+
+def test_a_run_of_an_older_version_has_no_such_table():
+    run, records = make_run()
+    assert run.final is not None
+    final = run.final.model_copy(update={"quantisation_choice": None})
+    card = model_card(run.model_copy(update={"final": final}), records[final.trial])
+    assert "What 8 bits cost" not in card
+    assert "float32 |  | 98.10" not in card
+
+
 def test_the_card_of_another_trial_claims_no_test_accuracy():
     run, records = make_run()
     assert run.final is not None
