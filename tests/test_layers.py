@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "engine": {
         "cost", "deploy", "distill", "nn", "profiling", "tasks", "trace", "train",
     },
-    "api": {"engine", "report", "tasks"},
+    "api": {"distill", "engine", "report", "tasks"},
     "cli": {
         "api", "cost", "deploy", "distill", "engine", "profiling", "report", "tasks", "trace",
         "train",
