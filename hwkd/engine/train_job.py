@@ -15,10 +15,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, TypeAdapter, model_validator
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from hwkd.core.errors import HwkdError
 from hwkd.core.progress import Progress
@@ -84,15 +83,6 @@ class TrainJob(BaseModel):
     recipe: Recipe
     processes: int
     epochs: int
-
-    @model_validator(mode="before")
-    @classmethod
-    def _reads_older_jobs(cls, raw: Any) -> Any:
-        """Read a job that an older version in another process has written."""
-        if not isinstance(raw, dict) or "with_teacher" not in raw:
-            return raw
-        kept = {name: value for name, value in raw.items() if name != "with_teacher"}
-        return {**kept, "recipe": "distilled" if raw["with_teacher"] else "cross-entropy"}
 
 
 @dataclass
