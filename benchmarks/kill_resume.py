@@ -114,13 +114,13 @@ def main() -> int:
         record, wanted = read_run(root / "undisturbed")
         trials_s = record.phase_seconds["trials"]
         search = KilledSearch(run=root / "killed", options=options, cache=cache)
-        spread_s = trials_s / (arguments.kills + 1)
         kill_again_and_again(
             search,
             arguments.kills,
             what=arguments.what,
             startup_s=undisturbed_s - trials_s,
-            spread_s=spread_s,
+            trial_s=trials_s / arguments.trials,
+            trials=arguments.trials,
             draw=random.Random(arguments.seed),
         )
         _, records = read_run(search.run)
@@ -148,16 +148,19 @@ def kill_again_and_again(
     *,
     what: str,
     startup_s: float,
-    spread_s: float,
+    trial_s: float,
+    trials: int,
     draw: random.Random,
 ) -> None:
     """Kill until `kills` are done or the search is over, then let it end.
 
-    A moment is drawn from half of the start-up to one and a half shares of the trials, so kills
-    hit start-up, training, export and the moment between trials.
+    A moment is drawn from half of the start-up to one and a half shares of the trials that are
+    left, so kills hit start-up, training, export and the moment between trials.
     """
     process = search.start()
     while search.kills < kills:
+        left_s = trial_s * (trials - len(search.finished))
+        spread_s = left_s / (kills - search.kills + 1)
         earliest_s, start_s = (startup_s / 2, startup_s) if what == "everything" else (0.0, 0.0)
         if wait(process, draw.uniform(earliest_s, start_s + 1.5 * spread_s)):
             break
