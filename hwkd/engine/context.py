@@ -47,9 +47,9 @@ __all__ = [
 # small images a few minutes on two cores.
 _BRIEF_SAMPLES = 30_000
 _FULL_SAMPLES = 1_000_000
-_MAX_BRIEF_EPOCHS = 15
+_MAX_BRIEF_EPOCHS = 12
 _MIN_FULL_EPOCHS = 15
-_MAX_FULL_EPOCHS = 100
+_MAX_FULL_EPOCHS = 60
 _CALIBRATION_SAMPLES = 256
 # Of a time limit, what training a teacher may take: students gain more from the rest.
 _TEACHER_SHARE = 0.18
