@@ -34,6 +34,7 @@ from hwkd.distill.losses.soft_targets import soft_target_loss
 from hwkd.distill.sources import CachedSource
 from hwkd.distill.spec import parse_methods
 from hwkd.distill.taps import student_places
+from hwkd.engine.evaluation import STEPS_BETWEEN_NORMS
 from hwkd.nn.build import build_module
 from hwkd.train.criteria import CrossEntropy
 from hwkd.train.loop import Batch, Criterion, TrainConfig, train_module
@@ -139,6 +140,7 @@ def measure(
             student_places=student_places(layers),
             source=CachedSource([logits]),
             data=TrainingSet(views=[inputs], labels=labels, classes=CLASSES, batch_size=BATCH),
+            steps_between_norms=STEPS_BETWEEN_NORMS,
         ),
         "live": LiveDistillation(teacher),
     }

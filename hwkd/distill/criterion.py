@@ -83,6 +83,7 @@ class DistillCriterion:
         data: TrainingSet,
         task_weight: float = 1.0,
         importance: Sequence[float] | None = None,
+        steps_between_norms: int = 1,
     ) -> None:
         """Check every method against both networks and build its adapters.
 
@@ -94,6 +95,8 @@ class DistillCriterion:
             data: the training set.
             task_weight: of cross-entropy; 0 where a method includes its own.
             importance: per student stage, multiplies that stage's terms; None is 1.
+            steps_between_norms: gradient norms, a backward pass per term, are measured at most once
+                in as many steps; epochs without a measurement have none.
 
         Raises:
             ConfigError: if a method cannot run here; says why.
@@ -109,6 +112,8 @@ class DistillCriterion:
         self._partners = _partner_sampler(methods, data)
         self._guard = ZeroGradientGuard()
         self._wants_norms = True
+        self._steps_between_norms = steps_between_norms
+        self._steps_since_norms = 0
         self._norms: dict[str, float] = {}
         self.pairs: dict[str, tuple[LayerPair, ...]] = {}
         ours, theirs = self._probe(student)
@@ -149,12 +154,14 @@ class DistillCriterion:
         return [p for p in self._owned.parameters() if p.requires_grad]
 
     def take_gradient_norms(self) -> dict[str, float]:
-        """Return each term's unweighted gradient norm at the student, and measure again next step.
+        """Return each term's unweighted gradient norm at the student, and measure again.
 
-        The loop calls this after every epoch, so the norms are those of the epoch's first step.
+        The loop calls this after every epoch, so the norms are those of the epoch's first step;
+        none if the last measurement is less than `steps_between_norms` ago.
         """
-        self._wants_norms = True
-        return self._norms
+        norms, self._norms = self._norms, {}
+        self._wants_norms = self._steps_since_norms >= self._steps_between_norms
+        return norms
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the tensors of adapters, memories and the student's past, for a checkpoint."""
@@ -198,13 +205,14 @@ class DistillCriterion:
         judged = {
             n: v for n, v in raw.items() if self._guard.wants(n) and not self._is_auxiliary(n)
         }
+        self._steps_since_norms += 1
         looked_at = raw if self._wants_norms else judged
         if not looked_at:
             return
         parameters = [p for p in module.parameters() if p.requires_grad]
         norms = gradient_norms(looked_at, parameters)
         if self._wants_norms:
-            self._norms, self._wants_norms = norms, False
+            self._norms, self._wants_norms, self._steps_since_norms = norms, False, 0
         self._guard.see({name: norms[name] for name in judged})
 
     def _is_auxiliary(self, name: str) -> bool:

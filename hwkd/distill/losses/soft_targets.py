@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torch import Tensor
+from torch.nn import functional
 
 from hwkd.core.catalog import METHODS
 from hwkd.core.signals import Batch, Signal, Views
-from hwkd.distill.kernels import at_least_float32, kl_from_logits
+from hwkd.distill.kernels import at_least_float32
 from hwkd.distill.method import LossMethod, Method, both_logits, option
 from hwkd.distill.no_teacher import LabelTeacher
 
@@ -46,8 +47,13 @@ def soft_target_loss(
     if temperature <= 0:
         raise ValueError(f"temperature {temperature} must be more than 0")
     student, teacher = at_least_float32(student_logits, teacher_logits.detach())
-    rows = kl_from_logits(student / temperature, teacher / temperature)
-    return rows.mean() * temperature**2
+    divergence = functional.kl_div(
+        functional.log_softmax(student / temperature, dim=-1),
+        functional.log_softmax(teacher / temperature, dim=-1),
+        reduction="batchmean",
+        log_target=True,
+    )
+    return divergence * temperature**2
 
 
 @METHODS.register("kd")
