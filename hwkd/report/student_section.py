@@ -280,7 +280,7 @@ def _control_row(control: ControlRecord) -> tuple[Cell, ...]:
     values = control.test_accuracies
     span = f"{fmt.percent(min(values), decimals=2)} to {fmt.percent(max(values), decimals=2)}"
     return (
-        Cell(f"control: {control.name}"),
+        Cell(f"compared: {control.name}"),
         Cell(control.dtype),
         Cell("test"),
         Cell(fmt.percent(mean(values), decimals=2)),

@@ -15,7 +15,7 @@ def test_the_card_of_the_final_student_states_what_firmware_needs():
     assert "97.67 %" in card
     assert "97.83 %" in card
     assert (
-        "| control: same student, cross-entropy only (no teacher) | int8 | test | 96.96 %" in card
+        "| compared: same student, cross-entropy only (no teacher) | int8 | test | 96.96 %" in card
     )
     assert "hwkd search --device cortex-m7 --data 'my digits.npz'" in card
     assert "tflm-cmsis-nn" in card
