@@ -4,43 +4,91 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 
+from hwkd.core.errors import DoesNotFitError
 from hwkd.core.trial import TrialRecord
 from hwkd.engine.context import SearchContext, threads_per_worker
 from hwkd.engine.evaluation import train_student
+from hwkd.engine.final import best_trial, trainings
 
-__all__ = ["estimated_epoch_s", "measured_epoch_s"]
+__all__ = ["affordable_training", "reserved_s"]
 
+# Of a time limit, at most this share goes to the final training; after it the student is exported
+# and scored, and the report is written.
+_FINAL_SHARE = 0.5
+_AFTER_TRAINING_S = 45.0
 # The first pass creates what later ones reuse; the second is timed.
 _TIMED_STEPS = 25
 # A processor clocks lower after minutes of work than in a short measurement.
 _SLOWER_IN_THE_LONG_RUN = 1.05
 
 
-def estimated_epoch_s(best: TrialRecord, context: SearchContext, *, trainings: int) -> float:
-    """Return about how long one epoch of all final trainings takes, from the brief training.
+def reserved_s(records: Sequence[TrialRecord], context: SearchContext, timeout_s: float) -> float:
+    """Return how many seconds of a time limit the best student so far needs in the end.
 
     Args:
-        best: whose brief training ran beside those of the other workers, as final trainings do.
+        records: trials so far; while none of them fits the device, nothing is reserved.
         context: of the search.
-        trainings: how many there are; as many run at a time as there are workers.
+        timeout_s: limit of the whole search.
+    """
+    training = context.config.training
+    if not context.config.train_best:
+        return 0.0
+    try:
+        best = best_trial(records, mode=context.config.objective.mode)
+    except DoesNotFitError:
+        return 0.0
+    epoch_s = _estimated_epoch_s(best, context, trainings(context, training.controls))
+    wanted = epoch_s * (training.full_epochs or 1) + _AFTER_TRAINING_S
+    return min(wanted, _FINAL_SHARE * timeout_s)
+
+
+def affordable_training(
+    best: TrialRecord, context: SearchContext, left_s: float
+) -> tuple[int, int]:
+    """Return epochs and seeds of the final trainings: controls give way to a long training.
+
+    As many seeds as leave at least half of the epochs wanted.
+
+    Args:
+        best: the trial to train in full.
+        context: of the search.
+        left_s: seconds until the time limit.
+    """
+    training = context.config.training
+    wanted = training.full_epochs or 1
+    for seeds in range(training.controls, -1, -1):
+        epochs = int((left_s - _AFTER_TRAINING_S) / _epoch_s(best, context, seeds))
+        if epochs >= wanted / 2:
+            break
+    return max(1, min(wanted, epochs)), seeds
+
+
+def _epoch_s(best: TrialRecord, context: SearchContext, seeds: int) -> float:
+    count = trainings(context, seeds)
+    if count == 1:
+        return _measured_epoch_s(best, context)
+    return _estimated_epoch_s(best, context, count)
+
+
+def _estimated_epoch_s(best: TrialRecord, context: SearchContext, count: int) -> float:
+    """Return about how long one epoch of `count` trainings takes, from the brief training.
+
+    That one ran beside those of the other workers, as final trainings do.
     """
     training = context.config.training
     samples = len(context.data.train)
     brief_epochs = (training.brief_epochs or 1) * (training.brief_samples or samples) / samples
-    rounds = math.ceil(trainings / context.config.workers)
+    rounds = math.ceil(count / context.config.workers)
     return best.duration_s / brief_epochs * rounds
 
 
-def measured_epoch_s(best: TrialRecord, context: SearchContext) -> float:
-    """Return how long one epoch of a single training takes that has all cores, by a short one.
-
-    Raises:
-        ValueError: if the trial has no spec.
-    """
+def _measured_epoch_s(best: TrialRecord, context: SearchContext) -> float:
+    """Return how long one epoch of a single training takes that has all cores, by a short one."""
     if best.spec is None:
         raise ValueError(f"trial {best.number} has no spec")
     layers = context.screen.candidate(best.spec.to_spec()).layers

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Protocol
 
 from hwkd.core.device_catalog import load_device
-from hwkd.core.errors import ConfigError, DoesNotFitError, HwkdError, RunFolderError
+from hwkd.core.errors import ConfigError, HwkdError, RunFolderError
 from hwkd.core.pareto import FrontPoint, pareto_front
 from hwkd.core.run_files import RUN_FILE, RunRecord, RunStatus, TeacherRecord, read_run_record
 from hwkd.core.trial import TrialRecord, read_trial_line
 from hwkd.engine.config import SearchConfig
 from hwkd.engine.context import SearchContext
 from hwkd.engine.feasibility import require_feasible
-from hwkd.engine.final import BEST_FOLDER, best_trial, distil_best, trainings
-from hwkd.engine.pace import estimated_epoch_s, measured_epoch_s
+from hwkd.engine.final import BEST_FOLDER, best_trial, distil_best
+from hwkd.engine.pace import affordable_training, reserved_s
 from hwkd.engine.prepare import (
     PREPARED_FILE,
     Prepared,
@@ -39,10 +39,6 @@ from hwkd.tasks.base import TaskData
 __all__ = ["SearchListener", "SearchResult", "SilentListener", "resume_search", "run_search"]
 
 _POLL_S = 0.2
-# Of a time limit, at most this share goes to the final training; after it the student is exported
-# and scored, and the report is written.
-_FINAL_SHARE = 0.5
-_AFTER_TRAINING_S = 45.0
 
 
 class SearchListener(Protocol):
@@ -260,27 +256,12 @@ def _run_workers(
                 listener.on_records(records, context.config.trials)
             if timeout_s is not None and not timed_out:
                 spent = time.monotonic() - started
-                if spent + _seconds_to_finish(records, context) >= timeout_s:
+                if spent + reserved_s(records, context, timeout_s) >= timeout_s:
                     timed_out = True
                     pool.finish_current()
     finally:
         pool.stop()
     return timed_out
-
-
-def _seconds_to_finish(records: Sequence[TrialRecord], context: SearchContext) -> float:
-    """Return how much of a time limit the final training is given."""
-    timeout_s = context.config.timeout_s
-    if timeout_s is None or not context.config.train_best:
-        return 0.0
-    try:
-        best = best_trial(records, mode=context.config.objective.mode)
-    except DoesNotFitError:
-        return 0.0
-    count = trainings(context, context.config.training.controls)
-    epoch_s = estimated_epoch_s(best, context, trainings=count)
-    wanted = epoch_s * (context.config.training.full_epochs or 1) + _AFTER_TRAINING_S
-    return min(wanted, _FINAL_SHARE * timeout_s)
 
 
 def _finish(
@@ -301,8 +282,8 @@ def _finish(
     final_started = time.monotonic()
     epochs, seeds = config.training.full_epochs or 1, config.training.controls
     if config.timeout_s is not None:
-        left_s = config.timeout_s - (final_started - started) - _AFTER_TRAINING_S
-        epochs, seeds = _affordable(best, context, left_s)
+        left_s = config.timeout_s - (final_started - started)
+        epochs, seeds = affordable_training(best, context, left_s)
     final = distil_best(best, context, store, epochs=epochs, seeds=seeds, progress=listener)
     measured = measure_teacher(teacher, prepared, progress=listener)
     run = run.model_copy(update={"final": final, "teacher": measured})
@@ -330,27 +311,6 @@ def _verified(
     found = verify_best(store.folder / BEST_FOLDER, device, test, listener)
     run = run.model_copy(update={"final": final.model_copy(update={"verification": found})})
     return _with_phase(run, "verification", time.monotonic() - started)
-
-
-def _affordable(best: TrialRecord, context: SearchContext, left_s: float) -> tuple[int, int]:
-    """Return epochs and seeds of the final trainings: controls give way to a long training.
-
-    As many seeds as leave at least half of the epochs wanted.
-    """
-    training = context.config.training
-    wanted = training.full_epochs or 1
-    for seeds in range(training.controls, -1, -1):
-        epochs = int(left_s / _epoch_s(best, context, seeds))
-        if epochs >= wanted / 2:
-            break
-    return max(1, min(wanted, epochs)), seeds
-
-
-def _epoch_s(best: TrialRecord, context: SearchContext, seeds: int) -> float:
-    count = trainings(context, seeds)
-    if count == 1:
-        return measured_epoch_s(best, context)
-    return estimated_epoch_s(best, context, trainings=count)
 
 
 class _Tail:
