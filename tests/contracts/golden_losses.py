@@ -1,12 +1,13 @@
 """Maps a golden case to our functions by its `method` and `hyperparameters`, never by its name.
 
 A runner takes the case's inputs as tensors and its hyperparameters and returns the loss and any
-further outputs that the case may list.
+further outputs that the case may list. A hyperparameter that a case leaves out has the default of
+the public code; `Options` remembers which ones were read, so that a failure can name the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -50,16 +51,43 @@ from hwkd.distill.losses.svd import singular_vector_loss
 from hwkd.distill.losses.teacher_free import self_teacher_loss, virtual_teacher_loss
 from hwkd.distill.losses.vid import variational_information_loss
 
-__all__ = ["RUNNERS", "Options", "Outputs"]
+__all__ = ["RUNNERS", "Options", "Outputs", "runner_of"]
+
+
+class Options(Mapping[str, Any]):
+    """The hyperparameters of a case, and which of them a runner has looked at."""
+
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        """Nothing is read yet."""
+        self._given = given
+        self._read: set[str] = set()
+
+    def __getitem__(self, name: str) -> Any:
+        """Return one and remember it."""
+        self._read.add(name)
+        return self._given[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Go over the names."""
+        return iter(self._given)
+
+    def __len__(self) -> int:
+        """Count them."""
+        return len(self._given)
+
+    def unread(self) -> dict[str, Any]:
+        """Return those that no runner looked at."""
+        return {name: value for name, value in self._given.items() if name not in self._read}
+
 
 Inputs = Mapping[str, Tensor]
-Options = Mapping[str, Any]
 Outputs = Mapping[str, Any]
 Runner = Callable[[Inputs, Options, Outputs], tuple[Tensor, dict[str, Tensor]]]
 
 
 def _taps(inputs: Inputs, letter: str) -> list[Tensor]:
-    return [inputs[name] for name in sorted(inputs) if name[0] == letter and name[1:].isdigit()]
+    numbers = sorted(int(n[1:]) for n in inputs if n[0] == letter and n[1:].isdigit())
+    return [inputs[f"{letter}{number}"] for number in numbers]
 
 
 def _kd(i: Inputs, h: Options, _: Outputs) -> tuple[Tensor, dict[str, Tensor]]:
@@ -68,12 +96,12 @@ def _kd(i: Inputs, h: Options, _: Outputs) -> tuple[Tensor, dict[str, Tensor]]:
 
 def _dkd(i: Inputs, h: Options, _: Outputs) -> tuple[Tensor, dict[str, Tensor]]:
     target, others = decoupled_target_losses(i["zs"], i["zt"], i["y"], h["T"])
-    return h["alpha"] * target + h["beta"] * others, {}
+    return h.get("alpha", 1.0) * target + h.get("beta", 8.0) * others, {}
 
 
 def _dist(i: Inputs, h: Options, _: Outputs) -> tuple[Tensor, dict[str, Tensor]]:
     over_classes, over_batch = dist_losses(i["zs"], i["zt"], h["tau"])
-    return h["beta"] * over_classes + h["gamma"] * over_batch, {}
+    return h.get("beta", 1.0) * over_classes + h.get("gamma", 1.0) * over_batch, {}
 
 
 def _lskd(i: Inputs, h: Options, _: Outputs) -> tuple[Tensor, dict[str, Tensor]]:
@@ -144,12 +172,12 @@ def _fsp(i: Inputs, _: Options, __: Outputs) -> tuple[Tensor, dict[str, Tensor]]
 
 
 def _svd(i: Inputs, h: Options, _: Outputs) -> tuple[Tensor, dict[str, Tensor]]:
-    return _consecutive(i, lambda s, t: singular_vector_loss(s, t, vectors=h["k"])), {}
+    return _consecutive(i, lambda s, t: singular_vector_loss(s, t, vectors=h.get("k", 1))), {}
 
 
 def _rkd(i: Inputs, h: Options, _: Outputs) -> tuple[Tensor, dict[str, Tensor]]:
     distance, angle = distance_loss(i["fs"], i["ft"]), angle_loss(i["fs"], i["ft"])
-    return h["w_d"] * distance + h["w_a"] * angle, {}
+    return h.get("w_d", 25) * distance + h.get("w_a", 50) * angle, {}
 
 
 def _vid(i: Inputs, h: Options, _: Outputs) -> tuple[Tensor, dict[str, Tensor]]:
@@ -158,13 +186,15 @@ def _vid(i: Inputs, h: Options, _: Outputs) -> tuple[Tensor, dict[str, Tensor]]:
     for index, weight in enumerate(layers):
         features = functional.conv2d(features, weight)
         features = features if index == len(layers) - 1 else features.relu()
-    return variational_information_loss(features, i["log_scale"], target, eps=h["eps"]), {}
+    return variational_information_loss(
+        features, i["log_scale"], target, eps=h.get("eps", 1e-5)
+    ), {}
 
 
 def _crd(i: Inputs, h: Options, outputs: Outputs) -> tuple[Tensor, dict[str, Tensor]]:
     samples, dim = i["memory_v1"].shape
     memory = ContrastMemory(
-        samples, dim, temperature=h["nce_t"], momentum=h["nce_m"], seed=0
+        samples, dim, temperature=h.get("nce_t", 0.07), momentum=h.get("nce_m", 0.5), seed=0
     ).double()
     memory.student.copy_(i["memory_v1"].detach())
     memory.teacher.copy_(i["memory_v2"].detach())
@@ -189,7 +219,8 @@ def _ab(i: Inputs, h: Options, _: Outputs) -> tuple[Tensor, dict[str, Tensor]]:
     student, teacher = _taps(i, "s"), _taps(i, "t")
     layers = h.get("feat_num", len(student))
     losses = [
-        activation_boundary_loss(s, t, margin=h["margin"]) * boundary_layer_weight(n, layers)
+        activation_boundary_loss(s, t, margin=h.get("margin", 1.0))
+        * boundary_layer_weight(n, layers)
         for n, (s, t) in enumerate(zip(student, teacher, strict=True))
     ]
     return torch.stack(losses).sum(), {}
@@ -200,12 +231,12 @@ def _ft(i: Inputs, h: Options, _: Outputs) -> tuple[Tensor, dict[str, Tensor]]:
         return factor_loss(i["fs"], i["ft"]), {}
     student, teacher = pool_to_common_size(i["fs"], i["ft"])
     ours, theirs = (attention_factor(maps, p=h["p1"]) for maps in (student, teacher))
-    return factor_loss(ours, theirs, p=h["p2"]), {}
+    return factor_loss(ours, theirs, p=h.get("p2", 1)), {}
 
 
 def _cskd(i: Inputs, h: Options, _: Outputs) -> tuple[Tensor, dict[str, Tensor]]:
     pull = soft_target_loss(i["z1"], i["z2"], h["temp"])
-    return functional.cross_entropy(i["z1"], i["y"]) + h["lamda"] * pull, {"cls": pull}
+    return functional.cross_entropy(i["z1"], i["y"]) + h.get("lamda", 1.0) * pull, {"cls": pull}
 
 
 def _tfkd(i: Inputs, h: Options, _: Outputs) -> tuple[Tensor, dict[str, Tensor]]:
@@ -213,7 +244,7 @@ def _tfkd(i: Inputs, h: Options, _: Outputs) -> tuple[Tensor, dict[str, Tensor]]
         targets = self_teacher_loss(i["zs"], i["zt"], h["T"])
     else:
         targets = virtual_teacher_loss(
-            i["zs"], i["y"], temperature=h["T"], correct_probability=h["correct_prob"]
+            i["zs"], i["y"], temperature=h["T"], correct_probability=h.get("correct_prob", 0.99)
         )
     hard = functional.cross_entropy(i["zs"], i["y"])
     return (1 - h["alpha"]) * hard + h["alpha"] * h.get("multiplier", 1.0) * targets, {}
@@ -231,7 +262,7 @@ def _reviewkd(i: Inputs, h: Options, _: Outputs) -> tuple[Tensor, dict[str, Tens
 def _irg(i: Inputs, h: Options, _: Outputs) -> tuple[Tensor, dict[str, Tensor]]:
     graph = graph_loss(i["fs"], i["ft"])
     change = transform_loss((i["a"], i["b"]), (i["c"], i["d"])) if "a" in i else graph * 0
-    return h["w_graph"] * graph + h["w_transform"] * change, {}
+    return h.get("w_graph", 1) * graph + h.get("w_transform", 1) * change, {}
 
 
 def _semckd(i: Inputs, _: Options, __: Outputs) -> tuple[Tensor, dict[str, Tensor]]:
@@ -265,8 +296,14 @@ def _cwd(i: Inputs, h: Options, _: Outputs) -> tuple[Tensor, dict[str, Tensor]]:
     return channel_wise_loss(i["fs"], i["ft"], temperature=h["tau"]), {}
 
 
-def _pkd(i: Inputs, _: Options, __: Outputs) -> tuple[Tensor, dict[str, Tensor]]:
-    return pearson_feature_loss(i["fs"], i["ft"]), {}
+def _pkd(i: Inputs, h: Options, _: Outputs) -> tuple[Tensor, dict[str, Tensor]]:
+    student, teacher = i["fs"], i["ft"]
+    # The public code resizes maps before it compares them; the formula is for equal sizes.
+    if student.shape[2:] != teacher.shape[2:] and h.get("resize_stu", True):
+        student = functional.interpolate(student, teacher.shape[2:], mode="bilinear")
+    elif student.shape[2:] != teacher.shape[2:]:
+        teacher = functional.interpolate(teacher, student.shape[2:], mode="bilinear")
+    return h.get("loss_weight", 1.0) * pearson_feature_loss(student, teacher), {}
 
 
 def _wsld(i: Inputs, h: Options, _: Outputs) -> tuple[Tensor, dict[str, Tensor]]:
@@ -274,13 +311,19 @@ def _wsld(i: Inputs, h: Options, _: Outputs) -> tuple[Tensor, dict[str, Tensor]]
 
 
 def _ofa(i: Inputs, h: Options, _: Outputs) -> tuple[Tensor, dict[str, Tensor]]:
-    return one_for_all_loss(i["zs"], i["zt"], i["y"], eps=h["eps"], temperature=h.get("T", 1.0)), {}
+    return one_for_all_loss(
+        i["zs"], i["zt"], i["y"], eps=h.get("eps", 1.0), temperature=h.get("T", 1.0)
+    ), {}
 
 
 def _gkd(i: Inputs, h: Options, _: Outputs) -> tuple[Tensor, dict[str, Tensor]]:
     labels = i.get("labels")
     mean = jensen_shannon_loss(
-        i["s"], i["t"], beta=h["beta"], temperature=h["temperature"], labels=labels
+        i["s"],
+        i["t"],
+        beta=h.get("beta", 0.5),
+        temperature=h.get("temperature", 1.0),
+        labels=labels,
     )
     positions = i["s"].shape[:-1].numel() if labels is None else int((labels != -100).sum())
     # Ours is the mean over positions; the reference also knows the sum, the mean over every element
@@ -295,7 +338,7 @@ def _gkd(i: Inputs, h: Options, _: Outputs) -> tuple[Tensor, dict[str, Tensor]]:
 
 def _mft(i: Inputs, h: Options, _: Outputs) -> tuple[Tensor, dict[str, Tensor]]:
     return corrected_target_loss(
-        i["zs"], i["zt"], i["y"], threshold=h["threshold"], temperature=h["T"]
+        i["zs"], i["zt"], i["y"], threshold=h.get("threshold", 0.2), temperature=h["T"]
     ), {}
 
 
@@ -309,3 +352,13 @@ RUNNERS: Mapping[str, Runner] = MappingProxyType(
         "tfkd": _tfkd, "vid": _vid, "wsld": _wsld,
     }
 )  # fmt: skip
+
+
+def runner_of(method: str) -> Runner:
+    """Return what computes a method's cases.
+
+    Raises:
+        AssertionError: if there is none; a case is never left out.
+    """
+    assert method in RUNNERS, f"no function of ours is mapped to method {method!r}"
+    return RUNNERS[method]

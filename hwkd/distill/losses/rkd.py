@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from hwkd.core.catalog import METHODS
 from hwkd.core.signals import Batch, Signal, Views
-from hwkd.distill.kernels import at_least_float32, distance_matrix, unit
+from hwkd.distill.kernels import at_least_float32, distance_matrix, flat, unit
 from hwkd.distill.method import LossMethod, RunShapes, option
 
 __all__ = ["Relational", "angle_loss", "distance_loss"]
@@ -19,8 +19,8 @@ def distance_loss(student_embedding: Tensor, teacher_embedding: Tensor) -> Tenso
     """Return the smooth L1 of distances divided by their mean, averaged over all batch^2 pairs.
 
     Args:
-        student_embedding: shape [batch, dim], batch >= 2.
-        teacher_embedding: shape [batch, any dim].
+        student_embedding: shape [batch, ...], flattened per sample, batch >= 2.
+        teacher_embedding: shape [batch, ...], any other size.
 
     Returns:
         Scalar; unchanged by rotation and by scaling of either side.
@@ -36,8 +36,8 @@ def angle_loss(student_embedding: Tensor, teacher_embedding: Tensor) -> Tensor:
     """Return the smooth L1 of cosines at every triple, averaged over all batch^3 of them.
 
     Args:
-        student_embedding: shape [batch, dim], batch >= 3 for a gradient.
-        teacher_embedding: shape [batch, any dim].
+        student_embedding: shape [batch, ...], flattened per sample, batch >= 3 for a gradient.
+        teacher_embedding: shape [batch, ...], any other size.
 
     Source:
         Park et al. 2019, arXiv:1904.05068, equations 7 and 8. Degenerate triples count as 0, as in
@@ -48,7 +48,7 @@ def angle_loss(student_embedding: Tensor, teacher_embedding: Tensor) -> Tensor:
 
 
 def _relative_distances(embedding: Tensor) -> Tensor:
-    distances = distance_matrix(embedding)
+    distances = distance_matrix(flat(embedding))
     positive = (distances > 0).sum()
     # Equal rows only (a dead layer): all distances stay 0 and nothing is divided by 0.
     mean = distances.sum() / positive.clamp(min=1)
@@ -56,7 +56,8 @@ def _relative_distances(embedding: Tensor) -> Tensor:
 
 
 def _cosines_at_triples(embedding: Tensor) -> Tensor:
-    directions = unit(embedding[None, :, :] - embedding[:, None, :], dim=2)
+    rows = flat(embedding)
+    directions = unit(rows[None, :, :] - rows[:, None, :], dim=2)
     return directions.bmm(directions.transpose(1, 2))
 
 
