@@ -53,11 +53,12 @@ def export(
         ),
     ] = None,
     rounding: Annotated[
-        Literal["float", "q31", "tflite"],
+        Literal["auto", "float", "q31", "tflite"],
         typer.Option(
-            help="Of the C: float equals ONNX Runtime, q31 needs no FPU, tflite is TFLM's."
+            help="Of the C: float equals ONNX Runtime, q31 needs no FPU, tflite is TFLM's; auto: "
+            "float, or q31 with --kernels cmsis-nn."
         ),
-    ] = "float",
+    ] = "auto",
     kernels: Annotated[
         Literal["hwkd", "cmsis-nn"], typer.Option(help="Of the C: our own, or Arm's CMSIS-NN.")
     ] = "hwkd",
@@ -86,7 +87,8 @@ def export(
             f"--format onnx-int8 first and export that file with --target {target}"
         )
     if target == "c":
-        files = _export_c(source, number, out, rounding=rounding, kernels=kernels)
+        wanted = None if rounding == "auto" else rounding
+        files = _export_c(source, number, out, rounding=wanted, kernels=kernels)
     elif target == "tflite":
         files, agreements = _export_tflite(source, number, out)
     else:
@@ -112,7 +114,7 @@ def _export_c(
     trial: int | None,
     out: Path,
     *,
-    rounding: Literal["float", "q31", "tflite"],
+    rounding: Literal["float", "q31", "tflite"] | None,
     kernels: Literal["hwkd", "cmsis-nn"],
 ) -> tuple[Path, ...]:
     """Write the C of an int8 file, or of a run's student with its class names."""

@@ -18,7 +18,7 @@ def export_c(
     model_path: Path,
     out: Path,
     *,
-    rounding: Rounding = "float",
+    rounding: Rounding | None = None,
     kernels: Kernels = "hwkd",
     labels: Sequence[str] = (),
     sample: RecordedInput | None = None,
@@ -28,7 +28,8 @@ def export_c(
     Args:
         model_path: int8 QDQ ONNX file.
         out: new or empty folder, or one that an earlier export wrote.
-        rounding: "float" equals ONNX Runtime, "q31" suits cores without FPU, "tflite" equals TFLM.
+        rounding: "float" equals ONNX Runtime, "q31" suits cores without FPU, "tflite" equals TFLM;
+            None takes "float", or "q31" with CMSIS-NN.
         kernels: our own, or Arm's CMSIS-NN from the optional package.
         labels: name of each output.
         sample: for main.c; seeded noise when None.

@@ -44,8 +44,8 @@ def verify(
     rounding: Annotated[
         str,
         typer.Option(
-            help="auto (float with an FPU, else q31), float (equal to ONNX Runtime), "
-            "q31 (one rounding), tflite (two)."
+            help="auto (float with an FPU, else q31; q31 with cmsis-nn), float (equal to ONNX "
+            "Runtime), q31 (one rounding), tflite (two)."
         ),
     ] = "auto",
     kernels: Annotated[str, typer.Option(help="hwkd, or cmsis-nn (Arm's).")] = "hwkd",

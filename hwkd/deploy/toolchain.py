@@ -263,7 +263,7 @@ def run_tool(command: Sequence[str | Path], *, folder: Path, timeout_s: float = 
         raise ExportError(f"{program} took more than {timeout_s:.0f} s; fewer inputs?") from error
     if done.returncode:
         lines = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
-        telling = [line for line in lines if "overflowed" in line or ": error" in line]
+        telling = [line for line in lines if "overflowed" in line or "error:" in line]
         reason = (telling or lines[-1:] or [f"exit code {done.returncode}"])[0]
         raise ExportError(f"{program} failed: {reason.strip()}")
     return done.stdout

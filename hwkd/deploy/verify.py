@@ -204,7 +204,7 @@ def verify_model(
         target: core and memories.
         samples: normalised float inputs, shape [inputs, *input_shape].
         labels: class of each sample, for the accuracy of the core's answers.
-        rounding: None takes the core's.
+        rounding: None takes the core's, or that of CMSIS-NN.
         kernels: whose convolutions.
         progress: told of stages.
 
@@ -217,7 +217,7 @@ def verify_model(
     core = target.core
     project = build_project(
         model_path,
-        rounding=rounding or core.rounding,
+        rounding=rounding or (core.rounding if kernels == "hwkd" else None),
         kernels=kernels,
         instruction_sets=(core.instruction_set,),
     )

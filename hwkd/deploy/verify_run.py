@@ -111,7 +111,7 @@ def build_host(project: Project, folder: Path, compiler: Command) -> Programs:
     Raises:
         ExportError: if the compiler fails.
     """
-    flags = [*_COMMON_FLAGS, *project.flags, "-DHWKD_PORTABLE"]
+    flags = [*_COMMON_FLAGS, *project.flags, *project.host_flags, "-DHWKD_PORTABLE"]
     plain, traced = _build(project, folder, "platform_host.c", compiler, flags, ["-lm"])
     return Programs(
         plain=Firmware(folder=plain.parent, elf=plain, sizes=None, traces=False),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,7 +16,13 @@ from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_c.ir import QuantTensor
 from hwkd.deploy.to_c.layout import Places, arrange
 from hwkd.deploy.to_c.memory import plan_memory
-from hwkd.deploy.to_c.project import Project, RecordedInput, Sample, project_files
+from hwkd.deploy.to_c.project import (
+    DESCRIPTION_FILE,
+    Project,
+    RecordedInput,
+    Sample,
+    project_files,
+)
 from hwkd.deploy.to_c.read_qdq import read_qdq
 from hwkd.deploy.to_c.requantise import Rounding
 from hwkd.deploy.to_c.steps import INSTRUCTION_SETS, InstructionSet, Kernels, build_steps
@@ -24,14 +31,14 @@ __all__ = ["build_project", "quantise_values", "write_project"]
 
 _Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
 _Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
-# A folder that holds this file was written by the exporter and may be written again.
-_MARKER = "model.json"
+# What the Makefile links.
+_PROGRAMS = {"libmodel.a", "model"}
 
 
 def build_project(
     model_path: Path,
     *,
-    rounding: Rounding = "float",
+    rounding: Rounding | None = None,
     kernels: Kernels = "hwkd",
     instruction_sets: Iterable[InstructionSet] = INSTRUCTION_SETS,
     labels: Sequence[str] = (),
@@ -41,7 +48,7 @@ def build_project(
 
     Args:
         model_path: int8 QDQ ONNX file.
-        rounding: of accumulators.
+        rounding: of accumulators; None takes "float", or with CMSIS-NN, which has no float, "q31".
         kernels: our own, or Arm's CMSIS-NN for convolutions and fully connected layers.
         instruction_sets: those that the working memory must be large enough for.
         labels: one for each output, or none.
@@ -52,7 +59,8 @@ def build_project(
         ExportError: if the model cannot be written as C; names the node.
     """
     arranged = arrange(read_qdq(model_path))
-    steps = build_steps(arranged, rounding, kernels)
+    chosen: Rounding = rounding or ("q31" if kernels == "cmsis-nn" else "float")
+    steps = build_steps(arranged, chosen, kernels)
     graph = arranged.graph
     source, target = graph.tensors[graph.input], graph.tensors[graph.output]
     if labels and len(labels) != target.elements:
@@ -62,7 +70,7 @@ def build_project(
         arranged=arranged,
         steps=steps,
         memory=plan_memory(arranged, steps, instruction_sets),
-        rounding=rounding,
+        rounding=chosen,
         labels=tuple(labels),
         sample=Sample(
             input=placed(quantise_values(recorded.values, source), arranged.places[source.name]),
@@ -105,26 +113,25 @@ def write_project(project: Project, folder: Path) -> None:
     Raises:
         ExportError: if the folder holds other files or cannot be written.
     """
-    texts = project_files(project)
-    write_folder(texts, folder, _foreign_files(folder, set(texts)))
+    write_folder(project_files(project), folder, _foreign_files(folder))
 
 
-def _foreign_files(folder: Path, ours: set[str]) -> list[str]:
-    """Return names in the folder that an earlier export did not write."""
+def _foreign_files(folder: Path) -> list[str]:
+    """Return names in the folder that neither an earlier export nor its Makefile wrote."""
     if not folder.exists():
         return []
     if not folder.is_dir():
         return [folder.name]
+    written = _written_before(folder / DESCRIPTION_FILE)
+    built = {f"{Path(name).stem}.o" for name in written if name.endswith(".c")}
     names = {entry.name for entry in folder.iterdir()}
-    if names and _MARKER not in names:
-        return sorted(names)
-    known_suffixes = (".c", ".h", ".o", ".a")
-    build = {"model", "Makefile", "CMakeLists.txt", "README.md", _MARKER}
-    return sorted(
-        name
-        for name in names - ours - build
-        if not (
-            name.startswith(("hwkd_", "model", "main", "libmodel"))
-            and name.endswith(known_suffixes)
-        )
-    )
+    return sorted(names - written - (built | _PROGRAMS if written else set()))
+
+
+def _written_before(description: Path) -> set[str]:
+    """Return the files that an earlier export lists; none where there was none."""
+    try:
+        listed = json.loads(description.read_text(encoding="utf-8"))["files"]
+        return {str(name) for name in listed}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()

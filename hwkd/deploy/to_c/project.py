@@ -12,14 +12,25 @@ from typing import Any
 
 import numpy as np
 
-from hwkd.deploy.to_c.cmsis_nn import cmsis_files, cmsis_flags
+from hwkd.deploy.to_c.cmsis_nn import CMSIS_HOST_FLAGS, cmsis_files, cmsis_flags
 from hwkd.deploy.to_c.ir import QuantTensor
 from hwkd.deploy.to_c.layout import Arranged, Places, channels_last, row_major
 from hwkd.deploy.to_c.memory import Memory
 from hwkd.deploy.to_c.requantise import Rounding, float_literal
 from hwkd.deploy.to_c.steps import Step
 
-__all__ = ["Project", "RecordedInput", "Sample", "project_files", "tensor_layout"]
+__all__ = [
+    "DESCRIPTION_FILE",
+    "Project",
+    "RecordedInput",
+    "Sample",
+    "project_files",
+    "tensor_layout",
+]
+
+# A folder that holds this file was written by the exporter and may be written again.
+DESCRIPTION_FILE = "model.json"
+
 
 _HEADERS = ("hwkd_kernels.h", "hwkd_requantise.h", "hwkd_dsp.h", "hwkd_helium.h", "hwkd_dense.h")
 _BYTES_PER_LINE = 24
@@ -108,6 +119,11 @@ class Project:
         own = ("-ffp-contract=off",)
         return (*own, *cmsis_flags(self.rounding)) if self.uses_cmsis_nn else own
 
+    @property
+    def host_flags(self) -> tuple[str, ...]:
+        """Further options where the compiler's target is no Arm core."""
+        return CMSIS_HOST_FLAGS if self.uses_cmsis_nn else ()
+
 
 def project_files(project: Project) -> dict[str, str]:
     """Return file name -> text of the whole project."""
@@ -125,6 +141,7 @@ def project_files(project: Project) -> dict[str, str]:
         "sources": " ".join(sources),
         "source_lines": "\n    ".join(sources),
         "flags": " ".join(project.flags),
+        **_host_build(project),
         "extra_include": '#include "hwkd_cmsis_nn.h"\n' if project.uses_cmsis_nn else "",
         "macs": str(project.arranged.graph.macs),
         **_interface(project),
@@ -135,8 +152,20 @@ def project_files(project: Project) -> dict[str, str]:
     ):  # fmt: skip
         texts[name] = Template(_template(name)).substitute(values)
     texts["model_sample.h"] = _sample_text(project.sample)
-    texts["model.json"] = json.dumps(_description(project), indent=2) + "\n"
+    facts = {**_description(project), "files": sorted([*texts, DESCRIPTION_FILE])}
+    texts[DESCRIPTION_FILE] = json.dumps(facts, indent=2) + "\n"
     return texts
+
+
+def _host_build(project: Project) -> Mapping[str, str]:
+    """Return how the build files tell this computer from a core."""
+    flags = " ".join(project.host_flags)
+    if not flags:
+        return {"target_flags": "$(MCU)", "host_options": ""}
+    return {
+        "target_flags": f"$(if $(MCU),$(MCU),{flags})",
+        "host_options": f"    target_compile_options(model PRIVATE {flags})\n",
+    }
 
 
 def _kernel_text(name: str) -> str:

@@ -12,6 +12,7 @@ from op_networks import OP_NETWORKS
 from hwkd.cli.export_c import export_c
 from hwkd.core.errors import ExportError
 from hwkd.deploy.to_c.project import RecordedInput
+from hwkd.deploy.toolchain import CORES
 
 needs_make = pytest.mark.skipif(
     not (shutil.which("make") and shutil.which("cc")), reason="no make or C compiler on PATH"
@@ -101,4 +102,29 @@ def test_recorded_sample_is_the_one_given(model, tmp_path):
 
 def test_float_rounding_with_cmsis_nn_is_refused(model, tmp_path):
     with pytest.raises(ExportError, match="give q31 or tflite"):
-        export_c(model, tmp_path / "c", kernels="cmsis-nn")
+        export_c(model, tmp_path / "c", rounding="float", kernels="cmsis-nn")
+
+
+@needs_make
+def test_cmsis_nn_runs_on_this_computer_and_may_be_replaced(model, tmp_path):
+    pytest.importorskip("bakenn", reason="CMSIS-NN (optional extra cmsis-nn) is not installed")
+    out = tmp_path / "c"
+    export_c(model, out, kernels="cmsis-nn")
+    done = subprocess.run(["make", "-s", "run"], cwd=out, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (out / "CMSIS-NN-LICENSE.txt").is_file()
+    assert "HWKD_ROUND_Q31\n" in (out / "hwkd_config.h").read_text()
+    export_c(model, out)
+    assert not list(out.glob("arm_*"))
+
+
+@pytest.mark.skipif(not shutil.which("arm-none-eabi-gcc"), reason="no cross compiler on PATH")
+@pytest.mark.parametrize("core", sorted(CORES))
+def test_cross_compiling_gives_no_warning(core, tmp_path):
+    out = tmp_path / "c"
+    export_c(quantise(OP_NETWORKS["flatten_before_linear"](), tmp_path, "net"), out)
+    tools = ["CC=arm-none-eabi-gcc", "AR=arm-none-eabi-ar", f"MCU={' '.join(CORES[core].flags)}"]
+    done = subprocess.run(
+        ["make", "-s", "libmodel.a", *tools], cwd=out, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")

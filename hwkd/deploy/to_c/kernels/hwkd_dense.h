@@ -14,7 +14,12 @@
 
 /* Four pixels, interleaved words of two int16, to four output pixels. Only the first `count` are
  * written. The dot product needs the register that -fno-omit-frame-pointer would take. */
-__attribute__((noinline, optimize("omit-frame-pointer"))) static void hwkd_dense_4(const hwkd_conv *layer, const uint32_t *pixels, int8_t *out, int32_t count)
+#if defined(__GNUC__) && !defined(__clang__)
+#define HWKD_OWN_FRAME __attribute__((noinline, unused, optimize("omit-frame-pointer")))
+#else
+#define HWKD_OWN_FRAME __attribute__((noinline, unused))
+#endif
+HWKD_OWN_FRAME static void hwkd_dense_4(const hwkd_conv *layer, const uint32_t *pixels, int8_t *out, int32_t count)
 {
     const int8_t *weights = layer->weights;
     const hwkd_channel *channel = layer->channels;
