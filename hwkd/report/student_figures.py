@@ -114,26 +114,34 @@ def training_charts(epochs: Sequence[EpochRecord], *, key: str, what: str) -> li
         (
             f"{key}-terms",
             f"Loss terms during {what}",
-            "mean over the epoch, with its weight",
+            "loss",
+            "Mean of each term over the epoch, with its weight.",
             [epoch.losses for epoch in epochs],
         ),
         (
             f"{key}-gradients",
             f"Gradient norm of each method's term during {what}",
-            "norm at the student, without weight",
+            "gradient norm",
+            "At the student's parameters, without the term's weight; in an epoch where none was "
+            "measured there is no point.",
             [epoch.grad_norms for epoch in epochs],
         ),
     )
     numbers = [epoch.epoch for epoch in epochs]
     return [
-        _series_chart(chart, title, axis, numbers, rows)
-        for chart, title, axis, rows in drawn
+        _series_chart(chart, title, axis, note, numbers, rows)
+        for chart, title, axis, note, rows in drawn
         if any(rows)
     ]
 
 
 def _series_chart(
-    key: str, title: str, axis: str, numbers: Sequence[int], rows: Sequence[Mapping[str, float]]
+    key: str,
+    title: str,
+    axis: str,
+    note: str,
+    numbers: Sequence[int],
+    rows: Sequence[Mapping[str, float]],
 ) -> Chart:
     styles = styles_of(name for row in rows for name in row)
     traces = [
@@ -154,7 +162,7 @@ def _series_chart(
         "xaxis": {"title": {"text": "epoch"}},
         "yaxis": {"title": {"text": axis}, "rangemode": "tozero"},
     }
-    return Chart(key=key, title=title, figure=checked_figure(traces, layout))
+    return Chart(key=key, title=title, figure=checked_figure(traces, layout), note=note)
 
 
 def _memory_steps(
