@@ -42,7 +42,8 @@ __all__ = [
 
 # Weights of every completed trial, `<number>.safetensors`, so that any of them can be exported.
 STUDENTS_FOLDER = "students"
-# An epoch of a small data set has so few steps that measuring gradients in each would cost 4%.
+# Of candidates: an epoch of a small data set has so few steps that measuring gradients in each
+# would cost 4%. The full training measures them in every epoch.
 STEPS_BETWEEN_NORMS = 100
 
 
@@ -60,10 +61,20 @@ def train_student(
     train_config: TrainConfig,
     *,
     recipe: Recipe = "distilled",
+    steps_between_norms: int = 1,
     on_epoch: Callable[[EpochRecord], None] | None = None,
     check: Callable[[], None] | None = None,
 ) -> tuple[StudentModule, TrainResult]:
     """Build a student and train it by the search's methods, or as one of their controls.
+
+    Args:
+        layers: the student.
+        context: of the search.
+        train_config: length, seed and rates.
+        recipe: "distilled", or a control.
+        steps_between_norms: as `DistillCriterion` takes it; 1 is every epoch.
+        on_epoch: hears of every epoch.
+        check: called before every step; raises to stop.
 
     Raises:
         ZeroGradientError: if a term has no gradient at the student in its first steps.
@@ -73,7 +84,7 @@ def train_student(
         module,
         [context.train_inputs],
         context.train_labels,
-        _criterion(context, module, layers, recipe, train_config),
+        _criterion(context, module, layers, recipe, train_config, steps_between_norms),
         train_config,
         on_epoch=on_epoch,
         check=check,
@@ -143,6 +154,7 @@ def _criterion(
     layers: Layers,
     recipe: Recipe,
     train_config: TrainConfig,
+    steps_between_norms: int,
 ) -> Criterion:
     methods = methods_of(recipe, context.methods)
     if not methods:
@@ -159,5 +171,5 @@ def _criterion(
             batch_size=train_config.batch_size,
             seed=derive_seed(train_config.seed, "method"),
         ),
-        steps_between_norms=STEPS_BETWEEN_NORMS,
+        steps_between_norms=steps_between_norms,
     )

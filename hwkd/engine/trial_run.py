@@ -20,6 +20,7 @@ from hwkd.core.student import StudentSpec
 from hwkd.core.trial import AccuracyRecord, SpecRecord, TrialRecord, ViolationRecord
 from hwkd.engine.context import SearchContext
 from hwkd.engine.evaluation import (
+    STEPS_BETWEEN_NORMS,
     Deployed,
     deploy_student,
     profile_record,
@@ -136,6 +137,7 @@ class TrialRunner:
             candidate.layers,
             context,
             context.brief_config(candidate.layers.key),
+            steps_between_norms=STEPS_BETWEEN_NORMS,
             check=self.check,
         )
         module = module.cpu()

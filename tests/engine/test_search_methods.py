@@ -12,7 +12,7 @@ from hwkd.core.chooser import RandomChooser
 from hwkd.core.errors import ConfigError, HwkdError, UnknownNameError
 from hwkd.distill.losses.soft_targets import SoftTargets
 from hwkd.engine.config import SearchConfig
-from hwkd.engine.evaluation import train_student
+from hwkd.engine.evaluation import STEPS_BETWEEN_NORMS, train_student
 from hwkd.engine.final import _winner
 from hwkd.engine.prepare import load_context, prepare_data
 from hwkd.engine.search_methods import configured_methods, methods_of, recipes
@@ -84,6 +84,23 @@ def test_every_recipe_trains_with_terms_of_its_own(tmp_path: Path) -> None:
         "label smoothing": {"label_smoothing"},
         "transform without a teacher": {"cross_entropy", "kd-from-labels"},
     }
+
+
+def test_gradient_norms_are_in_every_epoch_of_a_full_training_and_rarer_in_a_candidates(
+    tmp_path: Path,
+) -> None:
+    run = make_run(tmp_path, training={"brief_epochs": 3, "full_epochs": 3, "controls": 0})
+    context = load_context(run.store)
+    space = context.screen.spaces["narrow_deep"]
+    layers = space.layers(space.suggest(RandomChooser(0), input_shape=(1, 8, 8), num_outputs=3))
+    config = context.full_config(layers.key, repetition=0, epochs=3)
+
+    def measured(steps_between_norms: int) -> list[bool]:
+        _, result = train_student(layers, context, config, steps_between_norms=steps_between_norms)
+        return [bool(epoch.grad_norms) for epoch in result.epochs]
+
+    assert measured(1) == [True, True, True]
+    assert measured(STEPS_BETWEEN_NORMS) == [True, False, False]
 
 
 def test_a_term_without_gradient_fails_the_trial_with_the_reason(
