@@ -9,15 +9,9 @@ from hwkd.core.signals import Signal
 from hwkd.distill.method import Method, RunShapes, ViewShapes
 from hwkd.distill.pairing import single_positions
 
-__all__ = ["refuse_impossible"]
+__all__ = ["refuse_impossible", "refuse_missing_taps"]
 
-_PAIRED = (
-    Signal.FEATURES,
-    Signal.PREACTIVATIONS,
-    Signal.ATTENTION,
-    Signal.VALUES,
-    Signal.WEIGHTS,
-)
+_NAMED_BY_PAIRS = (Signal.FEATURES, Signal.PREACTIVATIONS)
 
 
 def refuse_impossible(
@@ -51,6 +45,22 @@ def refuse_impossible(
         raise ConfigError(f"method {method.name}: {reason}")
 
 
+def refuse_missing_taps(method: Method, student: ViewShapes, teacher: ViewShapes) -> None:
+    """Check that both networks show what a method looks at; before their layers are paired.
+
+    Args:
+        method: the configured method.
+        student: shapes of all its views.
+        teacher: likewise.
+
+    Raises:
+        ConfigError: names the side and the signal, and what to do.
+    """
+    reason = _missing_reason(method, student, teacher)
+    if reason is not None:
+        raise ConfigError(f"method {method.name}: {reason}")
+
+
 def _size_reason(method: Method, shapes: RunShapes) -> str | None:
     if shapes.batch < method.min_batch:
         return (
@@ -65,7 +75,7 @@ def _size_reason(method: Method, shapes: RunShapes) -> str | None:
 def _teacher_reason(
     method: Method, shapes: RunShapes, has_teacher: bool, cached: Collection[Signal] | None
 ) -> str | None:
-    if not method.uses_teacher or method.learns_from_past_self:
+    if not method.asks_teacher:
         return None
     if not has_teacher:
         return "it needs a teacher and none was given; give --teacher"
@@ -91,18 +101,26 @@ def _label_reason(method: Method, has_unlabelled: bool) -> str | None:
     return None
 
 
-def _tap_reason(method: Method, shapes: RunShapes) -> str | None:
-    sides = [("student", shapes.student)]
-    if method.uses_teacher and not method.learns_from_past_self:
-        sides.append(("teacher", shapes.teacher))
+def _missing_reason(method: Method, student: ViewShapes, teacher: ViewShapes) -> str | None:
     for signal in sorted(method.needs):
-        for side, views in sides:
-            if not _shows(views, signal):
-                return f"the {side} shows no {signal}; name a module path for it"
-        if signal in _PAIRED and method.pairs_layers and len(sides) == 2:
-            counts = [len(getattr(views, signal)) for _, views in sides]
-            if counts[0] != counts[1]:
-                return f"{counts[0]} {signal} of the student are paired with {counts[1]}"
+        if not _shows(student, signal):
+            return f"the student shows no {signal}; name a module path for it"
+        if method.asks_teacher and not _shows(teacher, signal):
+            advice = "name a module path for it"
+            if signal in _NAMED_BY_PAIRS:
+                advice = "name its modules, as --pair 1=layer1"
+            return f"the teacher shows no {signal}; {advice}"
+    return None
+
+
+def _tap_reason(method: Method, shapes: RunShapes) -> str | None:
+    missing = _missing_reason(method, shapes.student, shapes.teacher)
+    if missing is not None:
+        return missing
+    for signal in sorted(method.paired_signals):
+        counts = [len(getattr(views, signal)) for views in (shapes.student, shapes.teacher)]
+        if counts[0] != counts[1]:
+            return f"{counts[0]} {signal} of the student are paired with {counts[1]}"
     if method.needs_positions and single_positions(shapes.student, shapes.teacher):
         return (
             f"layer pair {single_positions(shapes.student, shapes.teacher)[0]} has one position, "

@@ -16,21 +16,18 @@ from torch.nn import functional
 
 from hwkd.core.errors import ConfigError
 from hwkd.core.signals import Batch, Signal, Views
-from hwkd.distill.checks import refuse_impossible
+from hwkd.distill.checks import refuse_impossible, refuse_missing_taps
 from hwkd.distill.gradient_norms import ZeroGradientGuard, gradient_norms
 from hwkd.distill.method import Loss, LossMethod, RunShapes, ViewShapes, pair_term
 from hwkd.distill.pair_sampler import PairSampler
 from hwkd.distill.pairing import LayerPair, chosen_pairs, common_positions, propose_pairs
 from hwkd.distill.schedules import at_temperature
 from hwkd.distill.sources import PastSelfSource, TeacherSource
-from hwkd.distill.spec import WeightedMethod
+from hwkd.distill.spec import WeightedMethod, require_combinable
 from hwkd.distill.taps import Places, Taps
 
 __all__ = ["DistillCriterion", "TrainingSet", "needed_signals"]
 
-_PAIRED = frozenset(
-    {Signal.FEATURES, Signal.PREACTIVATIONS, Signal.ATTENTION, Signal.VALUES, Signal.WEIGHTS}
-)
 _PROBE_SAMPLES = 4
 _UNLABELLED = -1
 _PAST = "past."
@@ -93,7 +90,7 @@ class DistillCriterion:
             student_places: where its signals are.
             source: the teacher's views; None for teacher-free methods.
             data: the training set.
-            task_weight: of cross-entropy; 0 where a method includes its own.
+            task_weight: of cross-entropy; 0 while a method counts that includes its own.
             importance: per student stage, multiplies that stage's terms; None is 1.
             steps_between_norms: gradient norms, a backward pass per term, are measured at most once
                 in as many steps; epochs without a measurement have none.
@@ -101,10 +98,9 @@ class DistillCriterion:
         Raises:
             ConfigError: if a method cannot run here; says why.
         """
+        require_combinable(methods)
         self._data = data
-        self._task_weight = (
-            0.0 if any(entry.method.includes_task_loss for entry in methods) else task_weight
-        )
+        self._task_weight = task_weight
         self._taps = Taps(student, student_places, needed_signals(methods))
         self._past = _past_source(methods, data)
         self._source = self._past or source
@@ -118,8 +114,8 @@ class DistillCriterion:
         self.pairs: dict[str, tuple[LayerPair, ...]] = {}
         ours, theirs = self._probe(student)
         self._terms = [self._build(entry, ours, theirs, importance) for entry in methods]
-        self._owned = nn.ModuleList(
-            term.loss for term in self._terms if isinstance(term.loss, nn.Module)
+        self._owned = nn.ModuleDict(
+            {t.entry.method.name: t.loss for t in self._terms if isinstance(t.loss, nn.Module)}
         ).to(data.labels.device)
 
     def __call__(self, module: nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -134,12 +130,11 @@ class DistillCriterion:
         teacher = self._source.views(batch) if self._source is not None else Views()
         weighted: dict[str, Tensor] = {}
         raw: dict[str, Tensor] = {}
-        if self._task_weight > 0:
+        factors = [t.entry.schedule.factor(batch.epoch_ratio) * t.entry.weight for t in self._terms]
+        active = [(t, factor) for t, factor in zip(self._terms, factors, strict=True) if factor > 0]
+        if self._task_weight > 0 and not any(t.entry.method.includes_task_loss for t, _ in active):
             weighted["cross_entropy"] = self._task_weight * self._cross_entropy(views, batch)
-        for term in self._terms:
-            factor = term.entry.weight * term.entry.schedule.factor(batch.epoch_ratio)
-            if factor == 0.0:
-                continue
+        for term, factor in active:
             for name, value in self._evaluate(term, views, teacher, batch).items():
                 raw[name] = value
                 weighted[name] = value * (factor * term.importance.get(name, 1.0))
@@ -229,18 +224,27 @@ class DistillCriterion:
     def _probe(self, student: nn.Module) -> tuple[ViewShapes, ViewShapes]:
         """Look at both networks' shapes on a few samples, leaving the student as it was."""
         device = self._data.labels.device
-        ids = torch.arange(min(_PROBE_SAMPLES, len(self._data.labels)), device=device)
-        inputs = self._data.views[0].index_select(0, ids)
-        labels = self._data.labels.index_select(0, ids).clamp(min=0)
-        batch = _ProbeBatch(inputs=inputs, labels=labels, sample_ids=ids)
+        few = min(_PROBE_SAMPLES, len(self._data.labels))
+        batch = self._probe_batch(torch.arange(few, device=device))
         was_training = student.training
         student.eval()
         with torch.no_grad():
-            ours = ViewShapes.of(self._taps.read(inputs))
+            ours = ViewShapes.of(self._taps.read(batch.inputs))
         student.train(was_training)
         if self._source is None:
             return ours, ViewShapes()
-        return ours, ViewShapes.of(self._source.views(batch))
+        theirs = ViewShapes.of(self._source.views(batch))
+        # A whole batch of other samples: a teacher whose shapes change says so before training.
+        last = torch.arange(len(self._data.labels), device=device)[-self._data.batch_size :]
+        self._source.views(self._probe_batch(last))
+        return ours, theirs
+
+    def _probe_batch(self, ids: Tensor) -> _ProbeBatch:
+        return _ProbeBatch(
+            inputs=self._data.views[0].index_select(0, ids),
+            labels=self._data.labels.index_select(0, ids).clamp(min=0),
+            sample_ids=ids,
+        )
 
     def _build(
         self,
@@ -253,8 +257,9 @@ class DistillCriterion:
         student_layers: dict[Signal, tuple[int, ...]] = {}
         teacher_layers: dict[Signal, tuple[int, ...]] = {}
         weights: dict[str, float] = {}
-        is_compared = method.pairs_layers and method.uses_teacher
-        for signal in method.needs & _PAIRED if is_compared else ():
+        if self._source is not None and self._source.cached is None:
+            refuse_missing_taps(method, ours, theirs)
+        for signal in method.paired_signals:
             shapes = getattr(ours, signal.value), getattr(theirs, signal.value)
             pairs = chosen_pairs(entry.pairs, *shapes) if entry.pairs else propose_pairs(*shapes)
             if method.needs_positions and not entry.pairs:
@@ -330,11 +335,7 @@ def _chosen_shapes(shapes: ViewShapes, layers: Mapping[Signal, tuple[int, ...]])
 
 def _past_source(methods: Sequence[WeightedMethod], data: TrainingSet) -> PastSelfSource | None:
     learners = [entry.method for entry in methods if entry.method.learns_from_past_self]
-    others = [
-        entry.method
-        for entry in methods
-        if entry.method.uses_teacher and not entry.method.learns_from_past_self
-    ]
+    others = [entry.method for entry in methods if entry.method.asks_teacher]
     if learners and others:
         raise ConfigError(
             f"method {learners[0].name} learns from the student's own past and method "

@@ -36,6 +36,9 @@ Family: TypeAlias = Literal[
     "teacher-free", "control",
 ]  # fmt: skip
 Shape: TypeAlias = tuple[int, ...]
+_LAYERED = frozenset(
+    {Signal.FEATURES, Signal.PREACTIVATIONS, Signal.ATTENTION, Signal.VALUES, Signal.WEIGHTS}
+)
 
 
 class Loss(Protocol):
@@ -193,6 +196,16 @@ class Method(ABC):
                     f"method {self.name}: {entry.name}={value} is not allowed; "
                     f"expected {allowed.describe()}"
                 )
+
+    @property
+    def asks_teacher(self) -> bool:
+        """Whether a teacher must be given: the student's own past is none."""
+        return self.uses_teacher and not self.learns_from_past_self
+
+    @property
+    def paired_signals(self) -> frozenset[Signal]:
+        """Signals of which a layer of the student is compared with a layer of the teacher."""
+        return self.needs & _LAYERED if self.pairs_layers and self.uses_teacher else frozenset()
 
     def refusal(self, shapes: RunShapes) -> str | None:
         """Return why this run cannot use the method, or None; beyond batch and class counts."""

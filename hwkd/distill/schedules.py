@@ -6,9 +6,10 @@ import dataclasses
 from dataclasses import dataclass
 
 from hwkd.core.errors import ConfigError
-from hwkd.distill.method import LossMethod
+from hwkd.distill.method import LossMethod, Method
+from hwkd.distill.no_teacher import LabelTeacher
 
-__all__ = ["Schedule", "at_temperature"]
+__all__ = ["Schedule", "at_temperature", "has_temperature"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +63,13 @@ class Schedule:
         return max(0.0, min(1.0, grown, left))
 
 
+def has_temperature(method: Method) -> bool:
+    """Tell whether a schedule can move the method's temperature."""
+    if isinstance(method, LabelTeacher):
+        return has_temperature(method.method)
+    return isinstance(method, LossMethod) and hasattr(method, "temperature")
+
+
 def at_temperature(method: LossMethod, schedule: Schedule, epoch_ratio: float) -> LossMethod:
     """Return the method with the temperature of this moment.
 
@@ -70,8 +78,11 @@ def at_temperature(method: LossMethod, schedule: Schedule, epoch_ratio: float) -
     """
     if schedule.temperature_end is None:
         return method
-    start = getattr(method, "temperature", None)
-    if not isinstance(start, float | int):
+    if not has_temperature(method):
         raise ConfigError(f"method {method.name}: temperature_end is given, it has no temperature")
+    if isinstance(method, LabelTeacher):
+        tempered = at_temperature(method.method, schedule, epoch_ratio)
+        return dataclasses.replace(method, method=tempered)
+    start: float = method.temperature  # type: ignore[attr-defined]  # it has one
     now = start + (schedule.temperature_end - start) * epoch_ratio
     return dataclasses.replace(method, temperature=now)  # type: ignore[type-var]  # a dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from typing import Protocol
 
 import numpy as np
@@ -26,7 +27,11 @@ __all__ = [
     "TeacherSource",
     "VirtualSource",
     "as_stored",
+    "mean_probability",
 ]
+
+
+_SHAPED = tuple(entry.name for entry in fields(ViewShapes))
 
 
 class TeacherSource(Protocol):
@@ -48,6 +53,20 @@ def as_stored(logits: Tensor) -> Tensor:
     A live source that rounds like this trains the same student as the cache, bit for bit.
     """
     return (logits - logits.mean(-1, keepdim=True)).half().float()
+
+
+def mean_probability(logits: Sequence[Tensor], log_weights: Sequence[float]) -> Tensor:
+    """Return the logarithm of a weighted mean of probabilities, shape [batch, classes], float32.
+
+    Args:
+        logits: of each teacher, shape [batch, classes].
+        log_weights: one per teacher; their exponentials sum to 1.
+    """
+    parts = [
+        functional.log_softmax(z.float(), dim=-1) + weight
+        for z, weight in zip(logits, log_weights, strict=True)
+    ]
+    return torch.stack(parts).logsumexp(0)
 
 
 class LiveSource:
@@ -85,9 +104,12 @@ class LiveSource:
         if self._shapes is None:
             self._shapes = shapes
         elif shapes != self._shapes:
+            before, after = self._shapes, shapes
+            name = next(s for s in _SHAPED if getattr(before, s) != getattr(after, s))
             raise TeacherError(
-                f"the teacher's outputs changed shape between batches: {self._shapes} and then "
-                f"{shapes}; give a teacher whose shapes depend on the input's shape only"
+                f"the teacher's {name} changed shape between batches: "
+                f"{getattr(before, name)} and then {getattr(after, name)}; give a teacher whose "
+                "shapes depend on the input's shape only"
             )
         if not self._differentiates:
             views = views.map(Tensor.detach)
@@ -173,11 +195,8 @@ class EnsembleSource:
 
     def views(self, batch: Batch) -> Views:
         """Return the logarithm of the mean probability."""
-        parts = [
-            functional.log_softmax(source.views(batch).need(Signal.LOGITS).float(), dim=-1) + weight
-            for source, weight in zip(self._sources, self._log_weights.tolist(), strict=True)
-        ]
-        return Views(logits=torch.stack(parts).logsumexp(0))
+        parts = [source.views(batch).need(Signal.LOGITS) for source in self._sources]
+        return Views(logits=mean_probability(parts, self._log_weights.tolist()))
 
 
 class VirtualSource:

@@ -10,21 +10,23 @@ from typing import Any
 
 from hwkd.core.catalog import METHODS, discover
 from hwkd.core.errors import ConfigError
-from hwkd.distill.method import Method, TrainedMethod
-from hwkd.distill.schedules import Schedule
+from hwkd.distill.method import Method
+from hwkd.distill.schedules import Schedule, has_temperature
 
 __all__ = [
     "ALWAYS",
+    "NO_METHOD",
     "Pairs",
     "WeightedMethod",
     "method_from_table",
     "parse_method",
     "parse_methods",
-    "require_distinct",
+    "require_combinable",
 ]
 
 Pairs = tuple[tuple[int, int], ...]
 ALWAYS = Schedule()
+NO_METHOD = "none"
 _SCHEDULE_OPTIONS = ("start", "stop", "warmup", "decay", "temperature_end")
 _RUN_OPTIONS = ("weight", "pairs", *_SCHEDULE_OPTIONS)
 
@@ -54,10 +56,12 @@ class WeightedMethod:
         name = self.method.name
         if not 0.0 < self.weight < float("inf"):
             raise ConfigError(f"method {name}: weight={self.weight} must be more than 0")
-        if self.schedule.temperature_end is not None and (
-            isinstance(self.method, TrainedMethod) or not hasattr(self.method, "temperature")
-        ):
+        if self.schedule.temperature_end is not None and not has_temperature(self.method):
             raise ConfigError(f"method {name}: temperature_end needs a method with a temperature")
+        if self.pairs and not self.method.paired_signals:
+            raise ConfigError(
+                f"method {name}: pairs are given and it compares no layers one by one"
+            )
 
     def table(self) -> dict[str, Any]:
         """Return it as a `[[distill]]` table; `method_from_table` reads it."""
@@ -81,26 +85,36 @@ class WeightedMethod:
 
 
 def parse_methods(texts: Sequence[str]) -> tuple[WeightedMethod, ...]:
-    """Parse every `--method`; the same method may not be given twice.
+    """Parse every `--method`; `none` alone is no method, and training on the labels alone.
 
     Raises:
-        ConfigError: for a repeated method; see also `parse_method`.
+        ConfigError: for methods that cannot be combined; see also `parse_method`.
     """
+    if NO_METHOD in texts:
+        if len(texts) > 1:
+            raise ConfigError("--method none: trains on the labels alone; give nothing beside it")
+        return ()
     methods = tuple(parse_method(text) for text in texts)
-    require_distinct(methods)
+    require_combinable(methods)
     return methods
 
 
-def require_distinct(methods: Sequence[WeightedMethod]) -> None:
-    """Refuse a method that is given twice.
+def require_combinable(methods: Sequence[WeightedMethod]) -> None:
+    """Refuse a method that is given twice, and two that bring their own cross-entropy.
 
     Raises:
-        ConfigError: names it.
+        ConfigError: names them.
     """
     names = [entry.method.name for entry in methods]
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"--method {name} is given {names.count(name)} times; give it once")
+    whole = [entry.method.name for entry in methods if entry.method.includes_task_loss]
+    if len(whole) > 1:
+        raise ConfigError(
+            f"--method {whole[0]} and --method {whole[1]}: each brings its own cross-entropy; "
+            "give one of them"
+        )
 
 
 def parse_method(text: str) -> WeightedMethod:
@@ -135,6 +149,8 @@ def method_from_table(table: Mapping[str, Any]) -> WeightedMethod:
         UnknownNameError: if there is no such method.
         ConfigError: if `method` is missing or an option is unknown or has a wrong value.
     """
+    if not isinstance(table, Mapping):
+        raise ConfigError(f'[[distill]]: {table!r} is no table; write method = "kd" in one')
     options = dict(table)
     name = options.pop("method", None)
     if not isinstance(name, str):
@@ -194,6 +210,8 @@ def _converted(name: str, field: dataclasses.Field[Any], value: Any) -> Any:
 
 def _number(name: str, option: str, value: Any) -> float:
     try:
+        if isinstance(value, bool):  # TOML's true is no 1
+            raise TypeError
         number = float(value)
     except (TypeError, ValueError):
         raise ConfigError(f"method {name}: {option}={value} is not a number") from None

@@ -60,6 +60,7 @@ class Places:
 
 @dataclass(slots=True)
 class _Reading:
+    place: str
     module: nn.Module
     element: int | None
     is_input: bool
@@ -71,11 +72,18 @@ class _Reading:
             value = value[self.element]
         if not isinstance(value, Tensor):
             raise ConfigError(
-                f"tap {type(self.module).__name__}: gives {type(value).__name__}, expected a "
+                f"tap {self.place!r}: gives {type(value).__name__}, expected a "
                 "tensor; choose an element, as path[1]"
             )
         # An activation that works in place would overwrite what was seen before it.
         return value.clone() if self.copies else value
+
+    def require_batch(self, value: Tensor, samples: int) -> None:
+        if value.shape[:1] != (samples,):
+            raise ConfigError(
+                f"tap {self.place!r}: gives shape {tuple(value.shape)} for {samples} samples, "
+                "expected one row per sample; choose a module whose output starts with the batch"
+            )
 
 
 @dataclass(slots=True)
@@ -126,6 +134,8 @@ class Taps:
         fields: dict[str, Any] = {"logits": logits}
         for signal, readings in self._readings.items():
             layers = tuple(seen[signal, index] for index in range(len(readings)))
+            for reading, layer in zip(readings, layers, strict=True):
+                reading.require_batch(layer, len(inputs))
             if signal is not Signal.EMBEDDING:
                 fields[signal.value] = layers
             elif layers:
@@ -283,6 +293,7 @@ def _reading(modules: Mapping[str, nn.Module], text: str, copies: bool) -> _Read
         raise ConfigError(_no_such("module", path, modules))
     element = match["element"]
     return _Reading(
+        place=text,
         module=modules[path],
         element=None if element is None else int(element),
         is_input=match["input"] is not None,

@@ -15,7 +15,7 @@ from hwkd.distill.criterion import needed_signals
 from hwkd.distill.defaults import default_method
 from hwkd.distill.losses.teacher_free import LabelSmoothing
 from hwkd.distill.method import RunShapes, ViewShapes
-from hwkd.distill.spec import WeightedMethod, method_from_table, require_distinct
+from hwkd.distill.spec import NO_METHOD, WeightedMethod, method_from_table, require_combinable
 from hwkd.engine.config import SearchConfig
 from hwkd.tasks.base import TaskData
 
@@ -29,7 +29,6 @@ __all__ = [
     "require_possible",
 ]
 
-NO_METHOD = "none"
 # A search keeps the teacher's logits and runs it on no batch.
 _KEPT = frozenset({Signal.LOGITS})
 _MADE_BY_THE_STUDENT = frozenset({Signal.PARTNER_LOGITS})
@@ -53,7 +52,7 @@ def configured_methods(config: SearchConfig) -> tuple[WeightedMethod, ...] | Non
             raise ConfigError("--method none: trains on the labels alone; give nothing beside it")
         return ()
     methods = tuple(method_from_table(table) for table in tables)
-    require_distinct(methods)
+    require_combinable(methods)
     return methods or None
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hwkd.core.catalog import METHODS, discover
-from hwkd.core.errors import ConfigError
+from hwkd.core.errors import ConfigError, TeacherError
 from hwkd.core.layers_builder import LayersBuilder
 from hwkd.core.signals import Signal
 from hwkd.core.student import Layers
@@ -280,6 +280,13 @@ def test_methods_with_their_own_cross_entropy_get_no_second_one() -> None:
     assert set(terms) == {"label_smoothing"}
 
 
+def test_labels_teach_while_a_method_with_its_own_cross_entropy_is_off() -> None:
+    student, data = build_module(_layers(), seed=0), _data()
+    criterion = _criterion(["label_smoothing:start=0.5"], student, None, data)
+    assert set(criterion(student, _batch(data))) == {"cross_entropy"}
+    assert set(criterion(student, _batch(data, epoch_ratio=0.7))) == {"label_smoothing"}
+
+
 def test_state_of_adapters_and_memories_round_trips() -> None:
     data, methods = _data(), ["fitnet", "crd:negatives=8,dim=8"]
     student = build_module(_layers(), seed=0).eval()
@@ -308,6 +315,50 @@ def test_impossible_runs_are_refused_before_training(text: str, message: str) ->
     source = _live(_teacher(), [parse_method(text)])
     with pytest.raises(ConfigError, match=message):
         _criterion([text], student, source, data)
+
+
+def test_the_side_without_the_signal_is_named() -> None:
+    data, student = _data(), build_module(_layers(), seed=0)
+    source = LiveSource(
+        _teacher(), Places(features=("steps.first",)), needed_signals([parse_method("ab")])
+    )
+    with pytest.raises(ConfigError, match="the teacher shows no preactivations; name its modules"):
+        _criterion(["ab"], student, source, data)
+
+
+def test_a_teacher_whose_shapes_follow_the_samples_is_refused_before_training() -> None:
+    class Ragged(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = nn.Conv2d(1, 4, 3)
+            self.head = nn.Linear(4, CLASSES)
+
+        def forward(self, x: Tensor) -> Tensor:
+            maps: Tensor = self.body(x if len(x) < BATCH else x[..., :4])
+            logits: Tensor = self.head(maps.mean((2, 3)))
+            return logits
+
+    source = LiveSource(Ragged(), Places(features=("body",)), needed_signals([parse_method("at")]))
+    shapes = r"features changed shape between batches: \(\(4, 6, 4\),\) and then \(\(4, 6, 2\),\)"
+    with pytest.raises(TeacherError, match=shapes):
+        _criterion(["at"], build_module(_layers(), seed=0), source, _data())
+
+
+def test_a_tap_without_a_row_per_sample_is_refused() -> None:
+    class Tokens(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rows = nn.Flatten(0, 1)
+            self.head = nn.Linear(48, CLASSES)
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.rows(x[:, 0])
+            logits: Tensor = self.head(x.flatten(1))
+            return logits
+
+    source = LiveSource(Tokens(), Places(features=("rows",)), needed_signals([parse_method("sp")]))
+    with pytest.raises(ConfigError, match=r"tap 'rows': gives shape \(32, 6\) for 4 samples"):
+        _criterion(["sp"], build_module(_layers(), seed=0), source, _data())
 
 
 def test_class_counts_must_agree() -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from hwkd.core.errors import ConfigError, UnknownNameError
 from hwkd.distill.losses.soft_targets import SoftTargets
+from hwkd.distill.method import LossMethod
+from hwkd.distill.no_teacher import LabelTeacher
 from hwkd.distill.schedules import Schedule, at_temperature
 from hwkd.distill.spec import method_from_table, parse_method, parse_methods
 
@@ -21,6 +25,29 @@ def test_options_weight_schedule_and_pairs_are_read() -> None:
     assert found.weight == 0.9
     assert found.schedule == Schedule(stop=0.3, warmup=0.1)
     assert found.pairs == ((1, 2), (2, 3))
+
+
+def test_none_is_training_on_the_labels_alone() -> None:
+    assert parse_methods(["none"]) == ()
+    with pytest.raises(ConfigError, match="labels alone; give nothing beside it"):
+        parse_methods(["none", "kd"])
+
+
+def test_two_methods_with_a_cross_entropy_of_their_own_are_refused() -> None:
+    with pytest.raises(ConfigError, match="tfkd_self and --method pskd: each brings its own"):
+        parse_methods(["tfkd_self", "kd", "pskd"])
+
+
+@pytest.mark.parametrize("name", ["kd", "lskd", "dist", "dkd", "gjs"])
+def test_the_control_of_a_drifting_temperature_drifts_too(name: str) -> None:
+    entry = parse_method(f"{name}:temperature=4,temperature_end=2")
+    control = entry.method.no_teacher_control()
+    assert control is not None
+    moved = replace(entry, method=control)
+    assert isinstance(control, LossMethod)
+    now = at_temperature(control, moved.schedule, 0.5)
+    inner = now.method if isinstance(now, LabelTeacher) else now
+    assert inner.temperature == pytest.approx(3.0)  # type: ignore[attr-defined]
 
 
 def test_text_and_table_mean_the_same() -> None:
@@ -60,6 +87,8 @@ def test_description_parses_back(text: str) -> None:
         ("logit_mse:centred=maybe", "centred=maybe must be true or false"),
         ("at:temperature_end=1", "temperature_end needs a method with a temperature"),
         ("kd:temperature_end=-1", "temperature_end=-1.0 must be more than 0"),
+        ("kd:pairs=1:2", "method kd: pairs are given and it compares no layers one by one"),
+        ("semckd:pairs=1:2", "pairs are given and it compares no layers one by one"),
     ],
 )
 def test_mistakes_are_named_in_one_line(text: str, message: str) -> None:
