@@ -20,7 +20,8 @@ from pathlib import Path
 
 from benchmarks.search_command import run_search_command
 from benchmarks.verdict import Target, report
-from hwkd.core.run_files import RUN_FILE, FinalRecord, read_run_record
+from hwkd.core.final_record import FinalRecord
+from hwkd.core.run_files import RUN_FILE, read_run_record
 from hwkd.core.units import parse_duration_s
 from hwkd.engine.search_methods import Recipe
 from hwkd.engine.store import RunStore

@@ -14,9 +14,10 @@ from typing import Any, Literal
 
 from hwkd.core import catalog
 from hwkd.core.errors import ConfigError
+from hwkd.core.final_record import FinalRecord
 from hwkd.core.machine import available_cores
 from hwkd.core.pareto import FrontPoint
-from hwkd.core.run_files import FinalRecord, RunRecord
+from hwkd.core.run_files import RunRecord
 from hwkd.core.trial import TrialRecord
 from hwkd.core.units import parse_bytes, parse_duration_s, parse_energy_j, parse_frequency_hz
 from hwkd.distill.spec import parse_methods

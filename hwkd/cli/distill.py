@@ -13,7 +13,7 @@ from hwkd.core.errors import ConfigError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from hwkd.core.run_files import QuantisationChoiceRecord
+    from hwkd.core.final_record import QuantisationChoiceRecord
     from hwkd.engine.distil_run import DistilReport
 
 __all__ = ["distill"]

@@ -23,6 +23,7 @@ from hwkd.core.memory_presets import (
     RuntimeMemory,
     RuntimeStorage,
 )
+from hwkd.core.strict_model import StrictModel
 
 __all__ = [
     "WORK",
@@ -58,11 +59,11 @@ WORK: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )  # fmt: skip
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+class _Finite(StrictModel):
+    model_config = ConfigDict(allow_inf_nan=False)
 
 
-class Interval(_Frozen):
+class Interval(_Finite):
     """Where 90% of measurements fell, relative to held-out predictions.
 
     Attributes:
@@ -76,7 +77,7 @@ class Interval(_Frozen):
     calibrated_on: str
 
 
-class FittedRange(_Frozen):
+class FittedRange(_Finite):
     """The smallest and largest operator of one class that the coefficients were fitted on.
 
     Attributes:
@@ -88,7 +89,7 @@ class FittedRange(_Frozen):
     depth: tuple[float, float] = (0, 1e12)
 
 
-class LatencyModel(_Frozen):
+class LatencyModel(_Finite):
     """Cycles of one inference as a sum of non-negative physical terms.
 
     Attributes:
@@ -128,7 +129,7 @@ class LatencyModel(_Frozen):
         return cycles
 
 
-class Runtime(_Frozen):
+class Runtime(_Finite):
     """One inference stack on one core.
 
     Attributes:
@@ -176,7 +177,7 @@ class Runtime(_Frozen):
         return self
 
 
-class Device(_Frozen):
+class Device(_Finite):
     """One board.
 
     Attributes:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from hwkd.core.strict_model import StrictModel
 
 __all__ = ["FusionRules", "InPlaceRule", "MemoryModel", "Planner", "ScratchRule", "StorageModel"]
 
@@ -19,11 +21,7 @@ ScratchRule: TypeAlias = Literal[
 ]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class FusionRules(_Frozen):
+class FusionRules(StrictModel):
     """Which operators a runtime never executes on their own, and which it adds.
 
     Attributes:
@@ -46,7 +44,7 @@ class FusionRules(_Frozen):
     sources: dict[str, str] = Field(default_factory=dict)
 
 
-class MemoryModel(_Frozen):
+class MemoryModel(StrictModel):
     """How a runtime lays out RAM.
 
     Attributes:
@@ -89,7 +87,7 @@ class MemoryModel(_Frozen):
     sources: dict[str, str] = Field(default_factory=dict)
 
 
-class StorageModel(_Frozen):
+class StorageModel(StrictModel):
     """What a runtime puts in flash besides weights and biases.
 
     Attributes:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from hwkd.core.errors import RunFolderError
+from hwkd.core.strict_model import StrictModel, read_record
 from hwkd.core.student import ParamValue, StudentSpec
 
 __all__ = [
@@ -34,11 +34,7 @@ TrialState: TypeAlias = Literal["completed", "rejected", "duplicate", "failed"]
 LimitName: TypeAlias = Literal["latency", "ram", "flash", "weights", "energy"]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class SpecRecord(_Frozen):
+class SpecRecord(StrictModel):
     """The student's choices; `key` is `StudentSpec.key`."""
 
     space: str
@@ -68,7 +64,7 @@ class SpecRecord(_Frozen):
         )
 
 
-class ViolationRecord(_Frozen):
+class ViolationRecord(StrictModel):
     """A hard limit that the student exceeds: needs `needed`, may have `limit` (s, bytes or J)."""
 
     limit_name: LimitName
@@ -81,7 +77,7 @@ class ViolationRecord(_Frozen):
         return self.needed / self.limit - 1.0
 
 
-class OpRecord(_Frozen):
+class OpRecord(StrictModel):
     """One operator of the estimate; see `hwkd.core.measure.OpCost`."""
 
     name: str
@@ -93,7 +89,7 @@ class OpRecord(_Frozen):
     fused_into: str | None = None
 
 
-class CostRecord(_Frozen):
+class CostRecord(StrictModel):
     """What the device model predicted; nothing in here was measured."""
 
     device: str
@@ -114,7 +110,7 @@ class CostRecord(_Frozen):
     per_op: tuple[OpRecord, ...] = ()
 
 
-class OpShareRecord(_Frozen):
+class OpShareRecord(StrictModel):
     """Measured share of one operator on the host; see `hwkd.core.measure.OpShare`."""
 
     name: str
@@ -123,7 +119,7 @@ class OpShareRecord(_Frozen):
     share_ratio: float
 
 
-class ProfileRecord(_Frozen):
+class ProfileRecord(StrictModel):
     """What ONNX Runtime measured on the host for the int8 file; see `hwkd.core.measure.Profile`."""
 
     median_s: float
@@ -140,14 +136,14 @@ class ProfileRecord(_Frozen):
     per_op: tuple[OpShareRecord, ...] = ()
 
 
-class AccuracyRecord(_Frozen):
+class AccuracyRecord(StrictModel):
     """Accuracy on the validation split, 0 to 1; the test split is never seen by a trial."""
 
     validation_float: float
     validation_int8: float
 
 
-class ObjectiveRecord(_Frozen):
+class ObjectiveRecord(StrictModel):
     """The three terms, unweighted, and the weighted sum that was minimised.
 
     Attributes:
@@ -163,7 +159,7 @@ class ObjectiveRecord(_Frozen):
     value: float
 
 
-class EpochRecord(_Frozen):
+class EpochRecord(StrictModel):
     """Means over one epoch of training; loss terms by name, with the weights that they had."""
 
     epoch: int
@@ -172,7 +168,7 @@ class EpochRecord(_Frozen):
     grad_norms: dict[str, float] = Field(default_factory=dict)
 
 
-class TrialRecord(_Frozen):
+class TrialRecord(StrictModel):
     """Everything about one candidate.
 
     Attributes:
@@ -222,12 +218,4 @@ def read_trial_line(line: str, *, where: str) -> TrialRecord:
     Raises:
         RunFolderError: if the line is not a record of a known schema version.
     """
-    try:
-        return TrialRecord.model_validate_json(line)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "line"
-        raise RunFolderError(
-            f"{where}: not a trial record: {place}: {first['msg']}; "
-            "the file was cut or written by another version of hwkd"
-        ) from None
+    return read_record(TrialRecord, line, where=where, what="trial record")

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from hwkd.core.strict_model import StrictModel
 
 __all__ = ["EmulatedLayerRecord", "EmulationRecord", "VerificationRecord"]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class EmulatedLayerRecord(_Frozen):
+class EmulatedLayerRecord(StrictModel):
     """One step of the C on the emulated core; `instructions` are executed ones, not a time."""
 
     name: str
@@ -21,7 +19,7 @@ class EmulatedLayerRecord(_Frozen):
     max_lsb: int
 
 
-class EmulationRecord(_Frozen):
+class EmulationRecord(StrictModel):
     """What ran: the exported C on this computer and on an emulated core, and ONNX Runtime.
 
     Attributes:
@@ -69,7 +67,7 @@ class EmulationRecord(_Frozen):
     seconds: float
 
 
-class VerificationRecord(_Frozen):
+class VerificationRecord(StrictModel):
     """Outcome of the check.
 
     Attributes:

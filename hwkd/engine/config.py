@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from hwkd.core.errors import ConfigError
 from hwkd.core.limits import Limits, Risk
+from hwkd.core.strict_model import StrictModel
 from hwkd.tasks.base import Layout
 
 __all__ = [
@@ -24,11 +25,7 @@ __all__ = [
 ]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class LimitsConfig(_Frozen):
+class LimitsConfig(StrictModel):
     """Hard limits in force; a field that is absent is no limit. See `hwkd.core.limits.Limits`."""
 
     latency_s: float | None = Field(default=None, gt=0)
@@ -49,7 +46,7 @@ class LimitsConfig(_Frozen):
         )
 
 
-class ObjectiveConfig(_Frozen):
+class ObjectiveConfig(StrictModel):
     """What is minimised: alpha * task + beta * KD + gamma * overrun, or the Pareto front.
 
     Attributes:
@@ -69,7 +66,7 @@ class ObjectiveConfig(_Frozen):
     temperature: float = Field(default=2.0, gt=0)
 
 
-class TeacherConfig(_Frozen):
+class TeacherConfig(StrictModel):
     """Where the teacher comes from.
 
     Attributes:
@@ -83,7 +80,7 @@ class TeacherConfig(_Frozen):
     time_budget_s: float | None = Field(default=None, gt=0)
 
 
-class TrainingConfig(_Frozen):
+class TrainingConfig(StrictModel):
     """Lengths of brief and full training; None is chosen from the size of the data.
 
     Attributes:
@@ -105,7 +102,7 @@ class TrainingConfig(_Frozen):
     trial_timeout_s: float = Field(default=600.0, gt=0)
 
 
-class QuantisationConfig(_Frozen):
+class QuantisationConfig(StrictModel):
     """How students become 8-bit files.
 
     Attributes:
@@ -130,7 +127,7 @@ class MethodConfig(BaseModel):
     method: str
 
 
-class SearchConfig(_Frozen):
+class SearchConfig(StrictModel):
     """One search.
 
     Attributes:

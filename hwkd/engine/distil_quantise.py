@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from hwkd.core.final_record import QuantisationChoiceRecord
 from hwkd.core.progress import Progress
-from hwkd.core.run_files import QuantisationChoiceRecord
 from hwkd.core.student import Layers
 from hwkd.engine.quantise import (
     CalibrationChoice,

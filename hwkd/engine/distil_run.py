@@ -15,8 +15,9 @@ import torch
 from pydantic import ValidationError
 
 from hwkd.core.errors import ConfigError, RunFolderError
+from hwkd.core.final_record import QuantisationChoiceRecord
 from hwkd.core.progress import Progress, silent
-from hwkd.core.run_files import TRIALS_FILE, QuantisationChoiceRecord
+from hwkd.core.run_files import TRIALS_FILE
 from hwkd.core.student import Layers, StudentSpec
 from hwkd.core.trial import EpochRecord, SpecRecord, read_trial_line
 from hwkd.cost.estimate import estimate_cost

@@ -13,15 +13,15 @@ import onnx
 from onnx import numpy_helper
 
 from hwkd.core.errors import DoesNotFitError
-from hwkd.core.pareto import pareto_front
-from hwkd.core.progress import Progress
-from hwkd.core.run_files import (
+from hwkd.core.final_record import (
     ControlRecord,
     FinalRecord,
     GainRecord,
     LayerRecord,
     QuantisationRecord,
 )
+from hwkd.core.pareto import pareto_front
+from hwkd.core.progress import Progress
 from hwkd.core.trial import SpecRecord, TrialRecord
 from hwkd.distill.attribution import attribute, paired_gain
 from hwkd.engine.context import SearchContext

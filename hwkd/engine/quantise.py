@@ -1,12 +1,13 @@
 """A trained student in 8 bits: the best of the ways that need no training, or trained again.
 
 Everything is chosen on validation accuracy. Quantisation-aware training starts from the best file
-that needs no training, learns from labels and soft targets, and ships only if it is better.
+that needs no training, minimises what the float student's training did, and ships only if it is
+better.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,8 +19,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hwkd.core.run_files import Correction, QuantisationChoiceRecord
+from hwkd.core.final_record import Correction, QuantisationChoiceRecord
 from hwkd.core.student import Layers
+from hwkd.core.trial import EpochRecord
 from hwkd.deploy.calibrate import (
     CALIBRATION_METHODS,
     CalibrationMethod,
@@ -37,10 +39,8 @@ from hwkd.deploy.weight_correction import (
     replace_weights,
     stored_weights,
 )
-from hwkd.distill.losses.soft_targets import soft_target_loss
 from hwkd.nn.fake_quant import FakeQuantStudent
-from hwkd.train.criteria import CachedDistillation
-from hwkd.train.loop import TrainConfig, train_module
+from hwkd.train.loop import Criterion, TrainConfig, train_module
 
 __all__ = [
     "CalibrationChoice",
@@ -75,19 +75,19 @@ class QuantisationData:
 
     Attributes:
         calibration: shape [samples, *input_shape], a part of train that sets the ranges.
-        train_inputs: shape [samples, *input_shape], on the training device.
-        train_labels: shape [samples], int64.
-        teacher_logits: shape [samples, classes], of the train split; None trains towards the
-            float student's own outputs.
+        train_views: augmented versions of the training inputs, each [samples, *input_shape], on
+            the training device.
+        train_labels: shape [samples], int64, on the training device; -1 marks an unlabelled one.
+        criterion: student with simulated rounding -> what its training minimises.
         validation_inputs: shape [samples, *input_shape].
         validation_labels: shape [samples].
         error_ratio: (outputs, labels) -> share that is wrong, 0 to 1; the task's.
     """
 
     calibration: NDArray[np.float32]
-    train_inputs: Tensor
+    train_views: Sequence[Tensor]
     train_labels: Tensor
-    teacher_logits: Tensor | None
+    criterion: Callable[[FakeQuantStudent], Criterion]
     validation_inputs: NDArray[np.float32]
     validation_labels: NDArray[np.int64]
     error_ratio: Callable[[NDArray[np.float32], NDArray[np.int64]], float]
@@ -102,8 +102,6 @@ class QuantisationSettings:
         qat: train with simulated rounding: "auto" when more than 0.5 points are lost without.
         full_epochs: of the float training; this training takes a fifth of it, 3 to 20.
         batch_size: samples per step.
-        distill_weight: share of the soft targets; the rest is cross-entropy. 0 to 1.
-        temperature: softening of the targets; > 0.
         seed: order of the samples.
     """
 
@@ -111,8 +109,6 @@ class QuantisationSettings:
     qat: QatMode = "auto"
     full_epochs: int
     batch_size: int = 128
-    distill_weight: float = 0.5
-    temperature: float = 2.0
     seed: int = 0
 
     def training(self) -> TrainConfig:
@@ -134,6 +130,7 @@ def quantise_student(
     data: QuantisationData,
     settings: QuantisationSettings,
     *,
+    on_epoch: Callable[[EpochRecord], None] | None = None,
     check: Callable[[], None] | None = None,
 ) -> QuantisationChoiceRecord:
     """Write the int8 file of a trained student; returns what was tried and what ships.
@@ -144,6 +141,7 @@ def quantise_student(
         layers: the student's description.
         data: what it is calibrated, trained and judged on.
         settings: what to try.
+        on_epoch: called after every epoch of a training.
         check: called before every step of a training; raises to stop.
 
     Raises:
@@ -156,7 +154,8 @@ def quantise_student(
         trained: tuple[onnx.ModelProto, float] | None = None
         loses = validation_float - best.validation > _WORTH_TRAINING
         if settings.qat == "on" or (settings.qat == "auto" and loses):
-            trained = _aware(float_path, layers, best, settings, work, check)
+            student = _trained(_student(layers, best), data, settings.training(), on_epoch, check)
+            trained = _deployed(student, best, work)
         ships_trained = trained is not None and trained[1] > best.validation
         save_model(trained[0] if trained and ships_trained else best.int8, int8_path)
     return QuantisationChoiceRecord(
@@ -236,35 +235,31 @@ def _quantised(model: onnx.ModelProto, variant: _Variant, work: _Workplace) -> _
     return _Quantised(variant=variant, model=model, ranges=ranges, int8=int8, validation=validation)
 
 
-def _aware(
-    float_path: Path,
-    layers: Layers,
-    start: _Quantised,
-    settings: QuantisationSettings,
-    work: _Workplace,
+def _trained(
+    student: FakeQuantStudent,
+    data: QuantisationData,
+    config: TrainConfig,
+    on_epoch: Callable[[EpochRecord], None] | None,
     check: Callable[[], None] | None,
-) -> tuple[onnx.ModelProto, float]:
-    """Train with simulated rounding; returns the int8 model and its validation accuracy."""
-    data = work.data
-    targets = data.teacher_logits
-    if targets is None:
-        own = predict(open_session(float_path), data.train_inputs.cpu().numpy())
-        targets = torch.from_numpy(own).to(data.train_inputs.device)
-    student = _student(layers, start).to(data.train_inputs.device)
+) -> FakeQuantStudent:
+    """Train with simulated rounding; returns the student on the CPU."""
+    student = student.to(data.train_labels.device)
     train_module(
         student,
-        [data.train_inputs],
+        data.train_views,
         data.train_labels,
-        CachedDistillation(
-            [targets],
-            lambda student, teacher: soft_target_loss(student, teacher, settings.temperature),
-            name="kd",
-            weight=settings.distill_weight,
-        ),
-        settings.training(),
+        data.criterion(student),
+        config,
+        on_epoch=on_epoch,
         check=check,
     )
-    student = student.cpu()
+    return student.cpu()
+
+
+def _deployed(
+    student: FakeQuantStudent, start: _Quantised, work: _Workplace
+) -> tuple[onnx.ModelProto, float]:
+    """Return the int8 model of a trained student and its validation accuracy."""
     weights = {
         f"{name}.{kind}": tensor.detach().numpy()
         for name, pair in student.folded_weights().items()

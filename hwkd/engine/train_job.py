@@ -13,21 +13,24 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from hwkd.core.errors import HwkdError
+from hwkd.core.final_record import QuantisationChoiceRecord
 from hwkd.core.progress import Progress
-from hwkd.core.run_files import QuantisationChoiceRecord
 from hwkd.core.trial import EpochRecord, SpecRecord
+from hwkd.core.student import Layers
 from hwkd.deploy.to_onnx import export_onnx
+from hwkd.distill.int8_methods import methods_in_int8
 from hwkd.engine.context import SearchContext, threads_per_worker
 from hwkd.engine.evaluation import (
     save_student,
     spec_json,
+    student_criterion,
     student_logits,
     train_student,
 )
@@ -211,7 +214,7 @@ def main(run: Path, folder: Path, parent_pid: int) -> int:
             float_path,
             int8_path,
             candidate.layers,
-            _quantisation_data(context, job.recipe),
+            _quantisation_data(context, candidate.layers, job.recipe, config),
             _quantisation_settings(context, config),
             check=check,
         )
@@ -235,17 +238,25 @@ def main(run: Path, folder: Path, parent_pid: int) -> int:
     return 0
 
 
-def _quantisation_data(context: SearchContext, recipe: Recipe) -> QuantisationData:
+def _quantisation_data(
+    context: SearchContext, layers: Layers, recipe: Recipe, config: TrainConfig
+) -> QuantisationData:
     """Return what the int8 form is made and judged with; a control never sees the teacher."""
     # Apple's GPUs have no float64, which simulated rounding needs for biases.
     device = torch.device("cpu") if context.accelerator.type == "mps" else context.accelerator
-    teacher = any(e.method.uses_teacher for e in methods_of(recipe, context.methods))
+    here = replace(
+        context,
+        train_inputs=context.train_inputs.to(device),
+        train_labels=context.train_labels.to(device),
+        teacher_train_logits=context.teacher_train_logits.to(device),
+    )
+    methods = methods_in_int8(methods_of(recipe, context.methods))
     validation = context.data.validation
     return QuantisationData(
         calibration=context.calibration,
-        train_inputs=context.train_inputs.to(device),
-        train_labels=context.train_labels.to(device),
-        teacher_logits=context.teacher_train_logits.to(device) if teacher else None,
+        train_views=[here.train_inputs],
+        train_labels=here.train_labels,
+        criterion=lambda student: student_criterion(here, student, layers, methods, config),
         validation_inputs=validation.inputs,
         validation_labels=validation.labels,
         error_ratio=context.task.error_ratio,
@@ -259,7 +270,6 @@ def _quantisation_settings(context: SearchContext, config: TrainConfig) -> Quant
         qat=chosen.qat,
         full_epochs=config.epochs,
         batch_size=config.batch_size,
-        temperature=context.config.objective.temperature,
         seed=config.seed,
     )
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hwkd.core.run_files import FinalRecord, RunRecord
+from hwkd.core.final_record import FinalRecord
+from hwkd.core.run_files import RunRecord
 from hwkd.core.trial import CostRecord, TrialRecord
 from hwkd.report import format as fmt
 from hwkd.report.document import Facts, Table

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hwkd.core.run_files import QuantisationChoiceRecord
+from hwkd.core.final_record import QuantisationChoiceRecord
 from hwkd.report import format as fmt
 from hwkd.report.document import Cell, Column, Table
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from hwkd.core.run_files import FinalRecord
+from hwkd.core.final_record import FinalRecord
 from hwkd.report.analysis import count_state
 from hwkd.report.document import Report
 

@@ -13,22 +13,24 @@ import sys
 from pathlib import Path
 from random import Random
 
+from hwkd.core.final_record import (
+    ControlRecord,
+    FinalRecord,
+    GainRecord,
+    LayerRecord,
+    QuantisationChoiceRecord,
+    QuantisationRecord,
+)
 from hwkd.core.run_files import (
     RUN_FILE,
     TRIALS_FILE,
-    ControlRecord,
     DataRecord,
     DeviceRecord,
     EnvironmentRecord,
     FeasibilityRecord,
-    FinalRecord,
-    GainRecord,
-    LayerRecord,
     LimitRecord,
     NormalisationRecord,
     ObjectiveSettings,
-    QuantisationChoiceRecord,
-    QuantisationRecord,
     RunRecord,
     SplitRecord,
     TeacherRecord,
