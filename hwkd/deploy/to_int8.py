@@ -157,8 +157,9 @@ class _OneSample(CalibrationDataReader):  # type: ignore[misc]
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Silence the quantiser's advice to pre-process: students need none, they are folded."""
-    logging.disable(logging.WARNING)
+    before = logging.root.manager.disable
+    logging.disable(max(before, logging.WARNING))
     try:
         yield
     finally:
-        logging.disable(logging.NOTSET)
+        logging.disable(before)
