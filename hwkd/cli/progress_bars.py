@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from hwkd.core.progress import Progress
 
-__all__ = ["progress_bars"]
-
-
-@contextmanager
-def progress_bars(*, quiet: bool) -> Iterator[Progress]:
-    """Give a listener that draws bars; silent when `quiet` or when stderr is piped."""
+if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
+__all__ = ["bars_on", "progress_bars"]
+
+
+def bars_on(console: Console, *, quiet: bool = False) -> Bars:
+    """Return bars with steps done, time and time left; none when `quiet` or not on a terminal."""
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
-    console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
@@ -27,8 +30,16 @@ def progress_bars(*, quiet: bool) -> Iterator[Progress]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}", style="dim"),
     )
+    return Bars(*columns, console=console, disable=quiet or not console.is_terminal)
+
+
+@contextmanager
+def progress_bars(*, quiet: bool) -> Iterator[Progress]:
+    """Give a listener that draws bars; silent when `quiet` or when stderr is piped."""
+    from rich.console import Console
+
     stages: dict[str, TaskID] = {}
-    with Bars(*columns, console=console, disable=quiet or not console.is_terminal) as bars:
+    with bars_on(Console(stderr=True), quiet=quiet) as bars:
 
         def tell(stage: str, done: int, total: int, note: str = "") -> None:
             if stage not in stages:

@@ -8,15 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import Progress, TaskID
 
+from hwkd.cli.progress_bars import bars_on
 from hwkd.core.run_files import RunRecord, TeacherRecord
 from hwkd.core.trial import TrialRecord
 from hwkd.engine.search import SearchListener, SilentListener
@@ -33,17 +27,8 @@ def search_display(*, quiet: bool) -> Iterator[SearchListener]:
         yield SilentListener()
         return
     console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}", style="dim"),
-    )
     # Piped output gets the plain lines below and no bars.
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
+    with bars_on(console) as bars:
         yield _Display(console=console, bars=bars)
 
 
