@@ -1,13 +1,14 @@
 """How many students that lose accuracy in 8 bits does training with simulated rounding rescue?
 
-Run: python -m benchmarks.qat_rescue [--students 10] [--seed 0] [--epochs 12] [--data PATH] [--json]
+Run: python -m benchmarks.qat_rescue [--students 10] [--seed 0] [--epochs 12] [--data PATH]
+     [--rows FILE] [--json]
 Samples students from the three spaces in turn, distils each briefly on the handwritten digits (or
 --data) and quantises it with min-max ranges alone. The first --students of them that lose more than
 1 point of validation accuracy are the cases. Each is then quantised as `hwkd search --qat on` does:
 the best calibration and correction first, then quantisation-aware distillation. A case is rescued
 when its int8 accuracy is at most 1 point below its float accuracy, both on validation; test
 accuracies are printed beside it and choose nothing. What calibration and corrections rescue by
-themselves is counted, too.
+themselves is counted, too. With --rows every student is worked on once for the same settings.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
+from benchmarks.finished_rows import FinishedRows
 from benchmarks.verdict import Target, report
 from hwkd.core import catalog
 from hwkd.core.chooser import RandomChooser
@@ -80,19 +82,26 @@ def main() -> int:
     """Find the cases, rescue them, print the share."""
     args = _parser().parse_args()
     torch.set_num_threads(1)
-    cases, sampled = [], 0
     work = Work(args.data, epochs=args.epochs, learning_rate=args.learning_rate)
+    settings = {name: getattr(args, name) for name in ("seed", "epochs", "learning_rate")}
+    finished = FinishedRows(args.rows, {**settings, "data": work.data.fingerprint})
+    cases: list[Case] = []
+    sampled = 0
     for space, number, layers in students(work.data, args.seed):
         if len(cases) == args.students or sampled == args.at_most:
             break
         sampled += 1
-        loss, case = work.case(space, number, layers)
-        if case is not None:
-            cases.append(case)
-            print(_line(case), file=sys.stderr, flush=True)
+        row = finished.find(f"{space} {number}")
+        if row is None:
+            loss, case = work.case(space, number, layers)
+            row = {"loss": loss, "case": None if case is None else asdict(case)}
+            finished.add(f"{space} {number}", row)
+        if row["case"] is not None:
+            cases.append(Case(**row["case"]))
+            print(_line(cases[-1]), file=sys.stderr, flush=True)
         print(
-            f"{space} {number} lost {100 * loss:.2f} points; {len(cases)} of {args.students} "
-            f"cases in {sampled} students",
+            f"{space} {number} lost {100 * row['loss']:.2f} points; {len(cases)} of "
+            f"{args.students} cases in {sampled} students",
             file=sys.stderr,
             flush=True,
         )
@@ -125,14 +134,15 @@ class Work:
         teacher = open_teacher(
             None, self.data, training=TeacherTraining(seed=0), device=torch.device("cpu")
         )
-        logits = np.array(cached_logits(teacher, self.data, split="train"), dtype=np.float32)
+        cached = cached_logits(teacher, self.data, split="train")
+        self._logits = torch.from_numpy(np.array(cached, dtype=np.float32))
         train = self.data.train
         order = np.sort(np.random.default_rng(0).permutation(len(train))[:CALIBRATION_SAMPLES])
         self._sets = QuantisationData(
             calibration=np.ascontiguousarray(train.inputs[order]),
-            train_inputs=torch.from_numpy(np.array(train.inputs)),
+            train_views=[torch.from_numpy(np.array(train.inputs))],
             train_labels=torch.from_numpy(np.array(train.labels)),
-            teacher_logits=torch.from_numpy(logits),
+            criterion=lambda _: distillation(self._logits),
             validation_inputs=self.data.validation.inputs,
             validation_labels=self.data.validation.labels,
             error_ratio=lambda outputs, labels: 1.0 - accuracy_ratio(outputs, labels),
@@ -144,17 +154,11 @@ class Work:
         """Train and quantise a student; returns what it loses, and the case if that is much."""
         module = build_module(layers, seed=number)
         sets = self._sets
-        assert sets.teacher_logits is not None
         train_module(
             module,
-            [sets.train_inputs],
+            sets.train_views,
             sets.train_labels,
-            CachedDistillation(
-                [sets.teacher_logits],
-                lambda student, teacher: soft_target_loss(student, teacher, 2.0),
-                name="kd",
-                weight=0.5,
-            ),
+            distillation(self._logits),
             TrainConfig(
                 epochs=self._epochs,
                 batch_size=64,
@@ -188,6 +192,16 @@ class Work:
                 test_shipped=accuracy(shipped, test),
                 calibration=" + ".join((choice.calibration, *choice.corrections)),
             )
+
+
+def distillation(logits: torch.Tensor) -> CachedDistillation:
+    """Return labels and the teacher's soft targets, half and half."""
+    return CachedDistillation(
+        [logits],
+        lambda student, teacher: soft_target_loss(student, teacher, 2.0),
+        name="kd",
+        weight=0.5,
+    )
 
 
 def accuracy(path: Path, split: Split) -> float:
@@ -236,6 +250,7 @@ def _parser() -> argparse.ArgumentParser:
     options.add_argument("--epochs", type=int, default=12, help="of the float training")
     options.add_argument("--learning-rate", type=float, default=0.01, help="higher: more losses")
     options.add_argument("--data", type=Path, default=None, help="images; none: the digits")
+    options.add_argument("--rows", type=Path, default=None, help="file of finished students")
     options.add_argument("--json", action="store_true")
     return options
 
