@@ -16,8 +16,9 @@ import torch
 from benchmarks.distil_setup import Labels, Place, load_data, student, teacher, transfer
 from hwkd.distill.attribution import Gain, attribute, paired_gain
 from hwkd.distill.spec import WeightedMethod, parse_method
+from hwkd.engine.distil_arm import DistilSettings
 from hwkd.engine.distil_data import teacher_source
-from hwkd.engine.distil_student import DistilSettings, distil_student
+from hwkd.engine.distil_student import distil_student
 
 # Applied to the labels alone, with their temperature and weight.
 NO_TEACHER = "no teacher, "

@@ -23,6 +23,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
+from torch import nn
 
 from benchmarks.finished_rows import FinishedRows
 from benchmarks.verdict import Target, report
@@ -32,11 +33,13 @@ from hwkd.core.student import Layers
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_int8 import quantise_int8
 from hwkd.deploy.to_onnx import export_onnx
-from hwkd.distill.losses.soft_targets import soft_target_loss
+from hwkd.distill.criterion import DistillCriterion, TrainingSet
+from hwkd.distill.sources import CachedSource
+from hwkd.distill.spec import parse_methods
+from hwkd.distill.taps import Places
 from hwkd.engine.quantise import QuantisationData, QuantisationSettings, quantise_student
 from hwkd.nn.build import build_module
 from hwkd.tasks.base import Split, TaskData
-from hwkd.train.criteria import CachedDistillation
 from hwkd.train.logit_cache import cached_logits
 from hwkd.train.loop import TrainConfig, train_module
 from hwkd.train.teacher import accuracy_ratio
@@ -135,14 +138,14 @@ class Work:
             None, self.data, training=TeacherTraining(seed=0), device=torch.device("cpu")
         )
         cached = cached_logits(teacher, self.data, split="train")
-        self._logits = torch.from_numpy(np.array(cached, dtype=np.float32))
+        self._teacher = CachedSource([torch.from_numpy(np.array(cached, dtype=np.float32))])
         train = self.data.train
         order = np.sort(np.random.default_rng(0).permutation(len(train))[:CALIBRATION_SAMPLES])
         self._sets = QuantisationData(
             calibration=np.ascontiguousarray(train.inputs[order]),
             train_views=[torch.from_numpy(np.array(train.inputs))],
             train_labels=torch.from_numpy(np.array(train.labels)),
-            criterion=lambda _: distillation(self._logits),
+            criterion=lambda student, _: self._criterion(student),
             validation_inputs=self.data.validation.inputs,
             validation_labels=self.data.validation.labels,
             error_ratio=lambda outputs, labels: 1.0 - accuracy_ratio(outputs, labels),
@@ -158,7 +161,7 @@ class Work:
             module,
             sets.train_views,
             sets.train_labels,
-            distillation(self._logits),
+            self._criterion(module),
             TrainConfig(
                 epochs=self._epochs,
                 batch_size=64,
@@ -193,15 +196,21 @@ class Work:
                 calibration=" + ".join((choice.calibration, *choice.corrections)),
             )
 
-
-def distillation(logits: torch.Tensor) -> CachedDistillation:
-    """Return labels and the teacher's soft targets, half and half."""
-    return CachedDistillation(
-        [logits],
-        lambda student, teacher: soft_target_loss(student, teacher, 2.0),
-        name="kd",
-        weight=0.5,
-    )
+    def _criterion(self, student: nn.Module) -> DistillCriterion:
+        """Return labels and the teacher's soft targets, at equal weights."""
+        sets = self._sets
+        return DistillCriterion(
+            parse_methods(["kd:temperature=2"]),
+            student=student,
+            student_places=Places(),
+            source=self._teacher,
+            data=TrainingSet(
+                views=sets.train_views,
+                labels=sets.train_labels,
+                classes=self.data.num_outputs,
+                batch_size=64,
+            ),
+        )
 
 
 def accuracy(path: Path, split: Split) -> float:

@@ -26,18 +26,24 @@ def distill(
     out: Annotated[Path, typer.Option(help="Folder to create.")],
     method: Annotated[
         list[str] | None,
-        typer.Option(help="kd:temperature=4,weight=0.9; repeat to combine. See hwkd methods list."),
+        typer.Option(
+            help="kd:temperature=4,weight=0.9; repeat to combine, none for the labels alone. See "
+            "hwkd methods list. Default: kd at temperature 2, or what suits a saturated teacher."
+        ),
     ] = None,
     config: Annotated[
         Path | None, typer.Option(help="TOML file with distill tables, instead of --method.")
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data.")] = None,
-    task: Annotated[str, typer.Option(help="For a spec.json: what is learned.")] = "image",
+    task: Annotated[
+        str | None, typer.Option(help="For a spec.json: what is learned. Default: image.")
+    ] = None,
     data: Annotated[str | None, typer.Option(help="For a spec.json: path of the data.")] = None,
     teacher: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            help="model.onnx or package.module:factory; else the run's, else one is trained."
+            help="model.onnx or package.module:factory; repeat to average the probabilities of "
+            "several. Default: the run's, else one is trained."
         ),
     ] = None,
     teacher_weights: Annotated[
@@ -107,7 +113,7 @@ def distill(
         epochs=epochs,
         task=task,
         data=data,
-        teacher=teacher,
+        teachers=tuple(teacher or ()),
         teacher_weights=teacher_weights,
         unlabelled=unlabelled,
         views=views,

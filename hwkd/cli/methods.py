@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
+_RUN_OPTIONS = (
+    "every method: start, stop, warmup, decay, as shares of the training from 0 to 1;",
+    "with a temperature: temperature_end; with layer pairs: pairs=1:2+2:3",
+)
+
 app = typer.Typer(
     help="The distillation methods: formula, needs, cost, evidence.", no_args_is_help=True
 )
@@ -116,6 +121,8 @@ def show(
         "weight", f"{row['usual_weight']:g}", "> 0", "of its terms; cross-entropy has 1"
     )
     console.print(options)
+    for line in _RUN_OPTIONS:
+        console.print(line, highlight=False, style="dim")
     console.print(f"\nuse it: --method {name}:weight={row['usual_weight']:g}", highlight=False)
 
 
@@ -142,11 +149,12 @@ def _row(method: Method) -> dict[str, Any]:
         "paper": method.paper,
         "evidence": method.evidence,
         "needs": sorted(signal.value for signal in method.needs),
-        "needs_teacher": method.uses_teacher,
+        "needs_teacher": method.asks_teacher,
         "needs_labels": method.needs_labels,
         "smallest_batch": method.min_batch,
         "fewest_classes": method.min_classes,
-        "teacher_can_be_cached": method.cacheable and method.uses_teacher,
+        "teacher_can_be_cached": method.cacheable and method.asks_teacher,
+        "learns_from_past_self": method.learns_from_past_self,
         "trains_parameters": isinstance(method, TrainedMethod),
         "float32_only": method.float32_only,
         "usual_weight": method.usual_weight,
@@ -166,7 +174,7 @@ def _row(method: Method) -> dict[str, Any]:
 
 def _facts(row: dict[str, Any]) -> list[tuple[str, str]]:
     cost = "not measured" if row["cost_steps"] is None else f"{row['cost_steps']:.3f} of a step"
-    teacher = "none"
+    teacher = "none: the student of one epoch ago" if row["learns_from_past_self"] else "none"
     if row["needs_teacher"]:
         teacher = "live or cached" if row["teacher_can_be_cached"] else "live only"
     return [

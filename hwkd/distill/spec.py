@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hwkd.core.catalog import METHODS, discover
 from hwkd.core.errors import ConfigError
-from hwkd.distill.method import Method
-from hwkd.distill.schedules import Schedule, has_temperature
+from hwkd.distill.method import LossMethod, Method
+from hwkd.distill.schedules import Schedule, at_temperature, has_temperature
 
 __all__ = [
     "ALWAYS",
@@ -62,6 +62,16 @@ class WeightedMethod:
             raise ConfigError(
                 f"method {name}: pairs are given and it compares no layers one by one"
             )
+
+    def at_the_end(self) -> WeightedMethod | None:
+        """Return it with the weight and temperature of the last step, or None if it is over."""
+        factor = self.schedule.factor(1.0)
+        if factor == 0.0:
+            return None
+        method = self.method
+        if isinstance(method, LossMethod):
+            method = at_temperature(method, self.schedule, 1.0)
+        return replace(self, method=method, weight=factor * self.weight, schedule=ALWAYS)
 
     def table(self) -> dict[str, Any]:
         """Return it as a `[[distill]]` table; `method_from_table` reads it."""

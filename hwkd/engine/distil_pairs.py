@@ -20,7 +20,7 @@ def parse_pairs(texts: Sequence[str]) -> tuple[tuple[int, str], ...]:
     Raises:
         ConfigError: if one is written otherwise.
     """
-    pairs = []
+    pairs: list[tuple[int, str]] = []
     for text in texts:
         stage, _, path = text.partition("=")
         if not (stage.isdigit() and int(stage) > 0 and path):
@@ -28,6 +28,8 @@ def parse_pairs(texts: Sequence[str]) -> tuple[tuple[int, str], ...]:
                 f"--pair {text}: is not STAGE=PATH, a stage of the student from 1 and a module of "
                 "the teacher, as 2=layer3.1"
             )
+        if (int(stage), path) in pairs:
+            raise ConfigError(f"--pair {text}: is given twice; give it once")
         pairs.append((int(stage), path))
     return tuple(pairs)
 
@@ -35,19 +37,22 @@ def parse_pairs(texts: Sequence[str]) -> tuple[tuple[int, str], ...]:
 def paired_with(
     methods: Sequence[WeightedMethod], pairs: Sequence[tuple[int, str]]
 ) -> tuple[WeightedMethod, ...]:
-    """Give the pairs to every method that compares stages and has none of its own.
+    """Give the pairs to every method that compares stages.
 
     The teacher's stages are then the modules named, in the order given.
 
     Raises:
-        ConfigError: if no method compares stages, so that the pairs would do nothing.
+        ConfigError: if no method compares stages, so that the pairs would do nothing, or one has
+            pairs of its own.
     """
     numbered = tuple((stage, number) for number, (stage, _) in enumerate(pairs, start=1))
-    staged = [e.method.name for e in methods if e.method.needs & _STAGED and e.method.pairs_layers]
+    staged = [entry for entry in methods if entry.method.paired_signals & _STAGED]
     if not staged:
         names = ", ".join(entry.method.name for entry in methods)
         raise ConfigError(f"--pair: {names} compares no stages; leave it out or add at or fitnet")
-    return tuple(
-        replace(entry, pairs=numbered) if entry.method.name in staged and not entry.pairs else entry
-        for entry in methods
-    )
+    for entry in staged:
+        if entry.pairs:
+            raise ConfigError(
+                f"--pair and --method {entry.method.name}:pairs=...: both pair its stages; give one"
+            )
+    return tuple(replace(e, pairs=numbered) if e in staged else e for e in methods)

@@ -10,34 +10,31 @@ import torch
 from hwkd.core.final_record import QuantisationChoiceRecord
 from hwkd.core.progress import Progress
 from hwkd.core.student import Layers
-from hwkd.engine.quantise import (
-    CalibrationChoice,
-    QatMode,
-    QuantisationData,
-    QuantisationSettings,
-    quantise_student,
-)
+from hwkd.core.trial import EpochRecord
+from hwkd.distill.int8_methods import int8_recipe
+from hwkd.distill.sources import TeacherSource
+from hwkd.engine.distil_arm import ArmResult
+from hwkd.engine.quantise import QuantisationData, QuantisationSettings, quantise_student
+from hwkd.nn.fake_quant import FakeQuantStudent
 from hwkd.tasks.base import TaskData
-from hwkd.train.logit_cache import cached_logits
+from hwkd.train.loop import Criterion
 from hwkd.train.seeding import derive_seed
-from hwkd.train.teacher import Teacher, accuracy_ratio
+from hwkd.train.teacher import accuracy_ratio
 
 __all__ = ["quantise_distilled"]
 
 _CALIBRATION_SAMPLES = 256
+_STAGE = "quantise"
 
 
 def quantise_distilled(
     folder: Path,
     layers: Layers,
     data: TaskData,
-    teacher: Teacher | None,
+    exported: ArmResult,
+    settings: QuantisationSettings,
     *,
-    calibration: CalibrationChoice,
-    qat: QatMode,
-    epochs: int,
-    batch_size: int,
-    seed: int,
+    calibration_seed: int,
     progress: Progress,
 ) -> QuantisationChoiceRecord:
     """Write `student_int8.onnx` beside a folder's `student.onnx`.
@@ -45,45 +42,54 @@ def quantise_distilled(
     Args:
         folder: holds the float student.
         layers: its description.
-        data: calibrated, trained and judged on; the test split takes no part.
-        teacher: of the exported student; None for one that has none.
-        calibration: how ranges are found.
-        qat: whether to train with simulated rounding.
-        epochs: of the float training.
-        batch_size: likewise.
-        seed: of the calibration samples and of the training.
-        progress: told that it begins.
+        data: calibrated and judged on; the test split takes no part.
+        exported: how it was trained; simulated rounding goes on with its data, methods and
+            adapters.
+        settings: what to try.
+        calibration_seed: of the samples that set the ranges.
+        progress: told about every epoch with simulated rounding.
 
     Raises:
         ExportError: if the student cannot be quantised.
     """
-    progress("quantise", 0, 1)
-    train, validation = data.train, data.validation
-    order = np.random.default_rng(derive_seed(seed, "calibration")).permutation(len(train))
-    logits = None
-    if teacher is not None:
-        stored = cached_logits(teacher, data, split="train", progress=progress)
-        logits = torch.from_numpy(np.array(stored, dtype=np.float32))
+    progress(_STAGE, 0, 1)
+    # Apple's GPUs have no float64, which simulated rounding needs for biases.
+    device = exported.run.loaded.labels.device
+    run = exported.run.on(torch.device("cpu")) if device.type == "mps" else exported.run
+    goes_on = int8_recipe(exported.arm.methods)
+    order = np.random.default_rng(derive_seed(calibration_seed, "calibration"))
+    rows = order.permutation(len(data.train))[:_CALIBRATION_SAMPLES]
+    epochs = settings.training().epochs
+
+    def criterion(student: FakeQuantStudent, own: TeacherSource) -> Criterion:
+        source = own if goes_on.follows_itself else run.source
+        return run.criterion(
+            student,
+            seed=settings.seed,
+            methods=goes_on.methods,
+            source=source,
+            state=exported.state,
+        )
+
+    def tell(record: EpochRecord) -> None:
+        terms = " ".join(f"{name} {value:.3f}" for name, value in record.losses.items())
+        progress("train with simulated int8 rounding", record.epoch, epochs, terms)
+
     found = quantise_student(
         folder / "student.onnx",
         folder / "student_int8.onnx",
         layers,
         QuantisationData(
-            calibration=np.ascontiguousarray(train.inputs[np.sort(order[:_CALIBRATION_SAMPLES])]),
-            train_inputs=torch.from_numpy(np.array(train.inputs)),
-            train_labels=torch.from_numpy(np.array(train.labels)),
-            teacher_logits=logits,
-            validation_inputs=validation.inputs,
-            validation_labels=validation.labels,
+            calibration=np.ascontiguousarray(data.train.inputs[np.sort(rows)]),
+            train_views=run.loaded.views,
+            train_labels=run.loaded.labels,
+            criterion=criterion,
+            validation_inputs=data.validation.inputs,
+            validation_labels=data.validation.labels,
             error_ratio=lambda outputs, labels: 1.0 - accuracy_ratio(outputs, labels),
         ),
-        QuantisationSettings(
-            calibration=calibration,
-            qat=qat,
-            full_epochs=epochs,
-            batch_size=batch_size,
-            seed=derive_seed(seed, "quantise"),
-        ),
+        settings,
+        on_epoch=tell,
     )
-    progress("quantise", 1, 1)
+    progress(_STAGE, 1, 1)
     return found

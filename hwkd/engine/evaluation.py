@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.torch import save
+from torch import nn
 
 from hwkd.core.errors import RunFolderError
 from hwkd.core.measure import Profile
@@ -21,7 +22,8 @@ from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_int8 import quantise_int8
 from hwkd.deploy.to_onnx import export_onnx
 from hwkd.distill.criterion import DistillCriterion, TrainingSet
-from hwkd.distill.sources import CachedSource
+from hwkd.distill.sources import CachedSource, TeacherSource
+from hwkd.distill.spec import WeightedMethod
 from hwkd.distill.taps import student_places
 from hwkd.engine.context import SearchContext
 from hwkd.engine.search_methods import Recipe, methods_of
@@ -36,6 +38,7 @@ __all__ = [
     "Deployed",
     "deploy_student",
     "profile_record",
+    "student_criterion",
     "student_logits",
     "train_student",
 ]
@@ -84,12 +87,58 @@ def train_student(
         module,
         [context.train_inputs],
         context.train_labels,
-        _criterion(context, module, layers, recipe, train_config, steps_between_norms),
+        student_criterion(
+            context,
+            module,
+            layers,
+            methods_of(recipe, context.methods),
+            train_config,
+            steps_between_norms=steps_between_norms,
+        ),
         train_config,
         on_epoch=on_epoch,
         check=check,
     )
     return module, result
+
+
+def student_criterion(
+    context: SearchContext,
+    student: nn.Module,
+    layers: Layers,
+    methods: Sequence[WeightedMethod],
+    train_config: TrainConfig,
+    *,
+    source: TeacherSource | None = None,
+    steps_between_norms: int = 1,
+) -> Criterion:
+    """Return what a student of a search minimises.
+
+    Args:
+        context: of the search.
+        student: with the taps of a student, on the device of the context's tensors.
+        layers: its description.
+        methods: none is cross-entropy.
+        train_config: of the training.
+        source: of the teacher's side; None is the search's teacher.
+        steps_between_norms: as `DistillCriterion` takes it.
+    """
+    if not methods:
+        return CrossEntropy()
+    return DistillCriterion(
+        methods,
+        student=student,
+        student_places=student_places(layers),
+        source=source or CachedSource([context.teacher_train_logits]),
+        data=TrainingSet(
+            views=[context.train_inputs],
+            labels=context.train_labels,
+            classes=context.data.num_outputs,
+            batch_size=train_config.batch_size,
+            seed=derive_seed(train_config.seed, "method"),
+        ),
+        steps_between_norms=steps_between_norms,
+    )
 
 
 def save_student(module: StudentModule, path: Path) -> None:
@@ -146,30 +195,3 @@ def student_logits(onnx_path: Path, inputs: NDArray[np.float32]) -> NDArray[np.f
 def profile_record(profile: Profile) -> ProfileRecord:
     """Copy a measurement into the form that is stored."""
     return ProfileRecord.model_validate(asdict(profile))
-
-
-def _criterion(
-    context: SearchContext,
-    module: StudentModule,
-    layers: Layers,
-    recipe: Recipe,
-    train_config: TrainConfig,
-    steps_between_norms: int,
-) -> Criterion:
-    methods = methods_of(recipe, context.methods)
-    if not methods:
-        return CrossEntropy()
-    return DistillCriterion(
-        methods,
-        student=module,
-        student_places=student_places(layers),
-        source=CachedSource([context.teacher_train_logits]),
-        data=TrainingSet(
-            views=[context.train_inputs],
-            labels=context.train_labels,
-            classes=context.data.num_outputs,
-            batch_size=train_config.batch_size,
-            seed=derive_seed(train_config.seed, "method"),
-        ),
-        steps_between_norms=steps_between_norms,
-    )

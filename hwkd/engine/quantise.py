@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal, TypeAlias
@@ -39,6 +40,7 @@ from hwkd.deploy.weight_correction import (
     replace_weights,
     stored_weights,
 )
+from hwkd.distill.sources import FunctionSource, TeacherSource
 from hwkd.nn.fake_quant import FakeQuantStudent
 from hwkd.train.loop import Criterion, TrainConfig, train_module
 
@@ -78,7 +80,8 @@ class QuantisationData:
         train_views: augmented versions of the training inputs, each [samples, *input_shape], on
             the training device.
         train_labels: shape [samples], int64, on the training device; -1 marks an unlabelled one.
-        criterion: student with simulated rounding -> what its training minimises.
+        criterion: (student with simulated rounding, its float form as a teacher) -> what its
+            training minimises.
         validation_inputs: shape [samples, *input_shape].
         validation_labels: shape [samples].
         error_ratio: (outputs, labels) -> share that is wrong, 0 to 1; the task's.
@@ -87,7 +90,7 @@ class QuantisationData:
     calibration: NDArray[np.float32]
     train_views: Sequence[Tensor]
     train_labels: Tensor
-    criterion: Callable[[FakeQuantStudent], Criterion]
+    criterion: Callable[[FakeQuantStudent, TeacherSource], Criterion]
     validation_inputs: NDArray[np.float32]
     validation_labels: NDArray[np.int64]
     error_ratio: Callable[[NDArray[np.float32], NDArray[np.int64]], float]
@@ -154,8 +157,18 @@ def quantise_student(
         trained: tuple[onnx.ModelProto, float] | None = None
         loses = validation_float - best.validation > _WORTH_TRAINING
         if settings.qat == "on" or (settings.qat == "auto" and loses):
-            student = _trained(_student(layers, best), data, settings.training(), on_epoch, check)
-            trained = _deployed(student, best, work)
+            student = _student(layers, best).to(data.train_labels.device)
+            own = FunctionSource(partial(predict, open_session(float_path)))
+            train_module(
+                student,
+                data.train_views,
+                data.train_labels,
+                data.criterion(student, own),
+                settings.training(),
+                on_epoch=on_epoch,
+                check=check,
+            )
+            trained = _deployed(student.cpu(), best, work)
         ships_trained = trained is not None and trained[1] > best.validation
         save_model(trained[0] if trained and ships_trained else best.int8, int8_path)
     return QuantisationChoiceRecord(
@@ -233,27 +246,6 @@ def _quantised(model: onnx.ModelProto, variant: _Variant, work: _Workplace) -> _
     encodings = {name: Encoding.of(*ends) for name, ends in ranges.items()}
     int8, validation = work.int8(model, encodings)
     return _Quantised(variant=variant, model=model, ranges=ranges, int8=int8, validation=validation)
-
-
-def _trained(
-    student: FakeQuantStudent,
-    data: QuantisationData,
-    config: TrainConfig,
-    on_epoch: Callable[[EpochRecord], None] | None,
-    check: Callable[[], None] | None,
-) -> FakeQuantStudent:
-    """Train with simulated rounding; returns the student on the CPU."""
-    student = student.to(data.train_labels.device)
-    train_module(
-        student,
-        data.train_views,
-        data.train_labels,
-        data.criterion(student),
-        config,
-        on_epoch=on_epoch,
-        check=check,
-    )
-    return student.cpu()
 
 
 def _deployed(

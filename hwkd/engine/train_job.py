@@ -22,10 +22,11 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from hwkd.core.errors import HwkdError
 from hwkd.core.final_record import QuantisationChoiceRecord
 from hwkd.core.progress import Progress
-from hwkd.core.trial import EpochRecord, SpecRecord
 from hwkd.core.student import Layers
+from hwkd.core.trial import EpochRecord, SpecRecord
 from hwkd.deploy.to_onnx import export_onnx
-from hwkd.distill.int8_methods import methods_in_int8
+from hwkd.distill.int8_methods import int8_recipe
+from hwkd.distill.sources import TeacherSource
 from hwkd.engine.context import SearchContext, threads_per_worker
 from hwkd.engine.evaluation import (
     save_student,
@@ -39,7 +40,8 @@ from hwkd.engine.quantise import QuantisationData, QuantisationSettings, quantis
 from hwkd.engine.search_methods import Recipe, methods_of
 from hwkd.engine.store import RunStore, write_text
 from hwkd.engine.trial_run import InterruptedTrial
-from hwkd.train.loop import TrainConfig
+from hwkd.nn.fake_quant import FakeQuantStudent
+from hwkd.train.loop import Criterion, TrainConfig
 
 __all__ = ["JobScores", "TrainJob", "job_folder", "job_history", "run_jobs"]
 
@@ -250,13 +252,18 @@ def _quantisation_data(
         train_labels=context.train_labels.to(device),
         teacher_train_logits=context.teacher_train_logits.to(device),
     )
-    methods = methods_in_int8(methods_of(recipe, context.methods))
+    goes_on = int8_recipe(methods_of(recipe, context.methods))
+
+    def criterion(student: FakeQuantStudent, own: TeacherSource) -> Criterion:
+        source = own if goes_on.follows_itself else None
+        return student_criterion(here, student, layers, goes_on.methods, config, source=source)
+
     validation = context.data.validation
     return QuantisationData(
         calibration=context.calibration,
         train_views=[here.train_inputs],
         train_labels=here.train_labels,
-        criterion=lambda student: student_criterion(here, student, layers, methods, config),
+        criterion=criterion,
         validation_inputs=validation.inputs,
         validation_labels=validation.labels,
         error_ratio=context.task.error_ratio,

@@ -71,6 +71,8 @@ class FakeQuantStudent(nn.Module):
 
     Attributes:
         layers: the description it was built from.
+        steps: one identity for each tapped layer, under the layer's name, that sees the layer's
+            real values: taps of a `StudentModule` read them at the same paths.
     """
 
     def __init__(
@@ -97,7 +99,9 @@ class FakeQuantStudent(nn.Module):
         # Only their geometry is used, so they hold no memory and are no part of this module; the
         # weights come from `self.weighted`.
         with torch.device("meta"):
-            self._steps = dict(StudentModule(replace(layers, layers=bare, taps={})).steps.items())
+            geometry = StudentModule(replace(layers, layers=bare, taps={}))
+        self._geometry = dict(geometry.steps.items())
+        self.steps = nn.ModuleDict({name: nn.Identity() for name in set(layers.taps.values())})
         self.quantisers = nn.ModuleDict({"input": _Quantiser(ranges["input"])})
         self.weighted = nn.ModuleDict()
         for layer in layers.layers:
@@ -127,6 +131,8 @@ class FakeQuantStudent(nn.Module):
         values = {"input": self._quantiser("input").rounded(x)}
         for layer in self.layers.layers:
             values[layer.name] = self._output(layer, [values[name] for name in layer.inputs])
+            if layer.name in self.steps:
+                self.steps[layer.name](values[layer.name].real)
         return values[self.layers.layers[-1].name].real
 
     @torch.no_grad()
@@ -145,7 +151,7 @@ class FakeQuantStudent(nn.Module):
 
     def _output(self, layer: Layer, operands: list[_Value]) -> _Value:
         if layer.kind in _KEEPS_SCALE:
-            return replace(operands[0], steps=self._steps[layer.name](operands[0].steps))
+            return replace(operands[0], steps=self._geometry[layer.name](operands[0].steps))
         if layer.activation not in _ROUNDED_BEFORE:
             return self._computed(layer, operands, self._quantiser(quantised_name(layer)))
         before = self._computed(layer, operands, self._quantiser(layer.name)).real
@@ -158,7 +164,7 @@ class FakeQuantStudent(nn.Module):
         """Return a layer's result on the grid `to`; its ends do the work of a rectifier."""
         scale, _ = to.grid()
         first = operands[0]
-        step = self._steps[layer.name]
+        step = self._geometry[layer.name]
         if layer.name in self.weighted:
             weight, bias, sum_scale = self._weights(layer.name).quantised(first.scale)
             sums = torch.func.functional_call(

@@ -7,14 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from safetensors.numpy import load_file
 from typer.testing import CliRunner
 
 from hwkd.cli.distill import distill
+from hwkd.core import catalog
 from hwkd.core.errors import ConfigError, DataError, RunFolderError, TeacherError, UnknownNameError
+from hwkd.core.progress import silent
+from hwkd.engine.config import SearchConfig
 from hwkd.engine.distil_data import UNLABELLED, read_unlabelled, transfer_set
 from hwkd.engine.distil_run import DistilRequest, run_distillation
+from hwkd.engine.distil_teacher import find_teacher
 from hwkd.tasks.base import Normalisation
 
 _TEACHER = '''
@@ -37,6 +42,15 @@ class Bars(nn.Module):
 def make():
     torch.manual_seed(0)
     return Bars()
+
+
+class Soft(Bars):
+    def forward(self, x):
+        return 0.3 * super().forward(x) - 0.1 * x[:, 0, 0, :3]
+
+
+def make_soft():
+    return Soft()
 
 
 class Constant(Bars):
@@ -100,7 +114,7 @@ def _request(place: Path, **options: object) -> DistilRequest:
     settings: dict[str, object] = {
         "student": "spec.json",
         "data": "bars.npz",
-        "teacher": "bars_teacher:make",
+        "teachers": ("bars_teacher:make",),
         "epochs": 2,
         "out": place / "out",
         "accelerator": "cpu",
@@ -193,7 +207,25 @@ def test_importance_follows_the_device(place: Path) -> None:
         ({"methods": ("attention_maps",)}, ConfigError, "the student shows no attention"),
         ({"student": "nowhere"}, RunFolderError, "is no run folder and no spec.json"),
         ({"student": "bars.json"}, ConfigError, "is no spec.json"),
-        ({"teacher": "bars_teacher:make_constant"}, TeacherError, "at chance level"),
+        ({"teachers": ("bars_teacher:make_constant",)}, TeacherError, "at chance level"),
+        ({"methods": ("none",), "with_controls": True}, ConfigError, "leaves nothing to compare"),
+        ({"methods": ("kd:pairs=1:1",)}, ConfigError, "compares no layers one by one"),
+        ({"methods": ("cskd",), "unlabelled": Path("more.npy")}, ConfigError, "cskd has none"),
+        ({"methods": ("kd",), "by_hardware": True}, ConfigError, "--method kd compares none"),
+        ({"by_hardware": True}, ConfigError, "the default method compares none"),
+        (
+            {"methods": ("at",), "teachers": ("bars_teacher:make", "bars_teacher:make")},
+            TeacherError,
+            "shows logits only and method at needs features",
+        ),
+        (
+            {
+                "teachers": ("bars_teacher:make", "bars_teacher:make"),
+                "teacher_weights": Path("spec.json"),
+            },
+            TeacherError,
+            "goes with one --teacher",
+        ),
         ({"unlabelled": Path("bars.npz")}, DataError, "holds 4 arrays"),
         ({"unlabelled": Path("none.npy")}, DataError, "no such file"),
         ({"unlabelled": Path("spec.json")}, DataError, "is no .npy or .npz file"),
@@ -248,8 +280,6 @@ def test_unlabelled_inputs_are_normalised_like_the_train_split(tmp_path: Path) -
 
 
 def test_hidden_labels_make_a_transfer_set(place: Path) -> None:
-    from hwkd.core import catalog
-
     catalog.discover("hwkd.tasks")
     data = catalog.TASKS.get("image").data(place / "bars.npz", split_seed=0)
     labels = data.train.labels.copy()
@@ -277,6 +307,8 @@ def test_a_stage_follows_a_module_of_the_users_teacher(place: Path) -> None:
         (("1=body.9",), "at", "no module of the network has this path; did you mean"),
         (("1=body.0",), "kd", "--pair: kd compares no stages"),
         (("7=body.0",), "at", "7"),
+        (("1=body.0", "1=body.0"), "at", "--pair 1=body.0: is given twice"),
+        (("2=body.0",), "at:pairs=1:1", "both pair its stages; give one"),
     ],
 )
 def test_a_wrong_pair_is_one_line(
@@ -312,3 +344,79 @@ def test_a_file_may_ask_for_importance_by_hardware(place: Path, importance: str)
         return
     report = run_distillation(_request(place, config=path, epochs=1))
     assert report.methods[0].startswith("at:")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('distill = ["kd"]', "'kd' is no table"),
+        ('importence = "hardware"\n[[distill]]\nmethod = "at"', "unknown 'importence'"),
+        ('[[distill]]\nmethod = "kd"\n[[distill]]\nmethod = "kd"', "given 2 times"),
+        ('[[distill]]\nmethod = "kd"\nweight = true', "weight=True is not a number"),
+        ('[distill]\nmethod = "kd"', r"has no \[\[distill\]\] table"),
+    ],
+)
+def test_a_wrong_file_of_methods_is_one_line(place: Path, content: str, message: str) -> None:
+    (place / "methods.toml").write_text(content)
+    with pytest.raises(ConfigError, match=message):
+        run_distillation(_request(place, config=place / "methods.toml"))
+    assert not (place / "out").exists()
+
+
+def test_no_method_is_training_on_the_labels_alone(place: Path) -> None:
+    report = run_distillation(_request(place, methods=("none",), teachers=("nowhere.onnx",)))
+    assert set(report.epochs[0].losses) == {"cross_entropy"}
+    assert report.exported == "labels alone"
+    assert report.verdict == ()
+
+
+def test_a_student_that_learns_from_its_past_asks_for_no_teacher(place: Path) -> None:
+    report = run_distillation(_request(place, methods=("pskd",), teachers=("nowhere.onnx",)))
+    assert set(report.epochs[0].losses) == {"pskd"}
+    assert "what the methods added is unknown" in report.verdict[0]
+
+
+def test_several_teachers_speak_with_their_mean_probability(place: Path) -> None:
+    config = SearchConfig(device="host")
+    catalog.discover("hwkd.tasks")
+    data = catalog.TASKS.get("image").data(place / "bars.npz", split_seed=0)
+    names = ("bars_teacher:make", "bars_teacher:make_soft")
+    options = {"weights": None, "device": torch.device("cpu"), "progress": silent}
+    several = find_teacher(names, config, data, **options)
+    members = [find_teacher((name,), config, data, **options) for name in names]
+    probabilities = [
+        torch.from_numpy(m.logits(data.test.inputs)).softmax(1).numpy() for m in (*members, several)
+    ]
+    np.testing.assert_allclose(
+        probabilities[2], (probabilities[0] + probabilities[1]) / 2, rtol=1e-5, atol=1e-7
+    )
+    assert several.identity not in {member.identity for member in members}
+    report = run_distillation(_request(place, methods=("kd",), teachers=names, epochs=1))
+    assert report.epochs[0].grad_norms["kd"] > 0
+
+
+def test_data_of_a_run_cannot_be_replaced(place: Path) -> None:
+    run = place / "run"
+    run.mkdir()
+    (run / "config.toml").write_text(SearchConfig(device="host").to_toml())
+    with pytest.raises(ConfigError, match=r"--data bars\.npz: goes with a spec\.json; run"):
+        run_distillation(_request(place, student="run"))
+
+
+def test_simulated_rounding_goes_on_with_the_methods_and_their_adapters(place: Path) -> None:
+    told: dict[str, list[str]] = {}
+
+    def tell(stage: str, done: int, total: int, note: str = "") -> None:
+        told.setdefault(stage, []).append(note)
+
+    report = run_distillation(
+        _request(place, methods=("fitnet", "kd:stop=0.5", "lskd"), qat="on"), progress=tell
+    )
+    notes = told["train with simulated int8 rounding"]
+    assert report.quantisation is not None
+    assert len(notes) == report.quantisation.qat_epochs
+    assert all("fitnet.1" in note and "lskd" in note and "kd 0" not in note for note in notes)
+    # New adapters would begin where those of the float training began.
+    first, last = report.epochs[0].losses["fitnet.1"], report.epochs[-1].losses["fitnet.1"]
+    rounded = float(notes[0].partition("fitnet.1 ")[2].split()[0])
+    assert abs(rounded - last) < abs(rounded - first)

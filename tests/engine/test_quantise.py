@@ -15,8 +15,13 @@ from hwkd.core.student import Layers
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_onnx import onnx_model, save_model
 from hwkd.deploy.weight_correction import replace_weights, stored_weights
+from hwkd.distill.criterion import DistillCriterion, TrainingSet
+from hwkd.distill.int8_methods import int8_recipe
+from hwkd.distill.sources import TeacherSource
+from hwkd.distill.taps import student_places
 from hwkd.engine.quantise import QuantisationData, QuantisationSettings, quantise_student
 from hwkd.nn.build import build_module
+from hwkd.nn.fake_quant import FakeQuantStudent
 from hwkd.train.criteria import CrossEntropy
 from hwkd.train.loop import TrainConfig, train_module
 from hwkd.train.teacher import accuracy_ratio
@@ -42,15 +47,33 @@ def made_split(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return inputs, labels
 
 
+def follow_itself(student: FakeQuantStudent, own: TeacherSource) -> DistillCriterion:
+    inputs, labels = made_split(480, seed=0)
+    recipe = int8_recipe(())
+    assert recipe.follows_itself
+    return DistillCriterion(
+        recipe.methods,
+        student=student,
+        student_places=student_places(student.layers),
+        source=own,
+        data=TrainingSet(
+            views=[torch.from_numpy(inputs)],
+            labels=torch.from_numpy(labels),
+            classes=CLASSES,
+            batch_size=SETTINGS.batch_size,
+        ),
+    )
+
+
 @pytest.fixture(scope="module")
 def data() -> QuantisationData:
     inputs, labels = made_split(480, seed=0)
     validation_inputs, validation_labels = made_split(300, seed=1)
     return QuantisationData(
         calibration=inputs[:64],
-        train_inputs=torch.from_numpy(inputs),
+        train_views=[torch.from_numpy(inputs)],
         train_labels=torch.from_numpy(labels),
-        teacher_logits=None,
+        criterion=follow_itself,
         validation_inputs=validation_inputs,
         validation_labels=validation_labels,
         error_ratio=lambda outputs, labels: 1.0 - accuracy_ratio(outputs, labels),
@@ -62,7 +85,7 @@ def even_model(data: QuantisationData) -> onnx.ModelProto:
     module = build_module(students_layers(), seed=0)
     train_module(
         module,
-        [data.train_inputs],
+        data.train_views,
         data.train_labels,
         CrossEntropy(),
         TrainConfig(epochs=6, batch_size=32),

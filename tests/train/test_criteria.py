@@ -7,8 +7,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from hwkd.distill.losses.soft_targets import soft_target_loss
-from hwkd.train.criteria import CachedDistillation, CrossEntropy
+from hwkd.distill.criterion import DistillCriterion, TrainingSet
+from hwkd.distill.sources import CachedSource
+from hwkd.distill.spec import parse_method
+from hwkd.distill.taps import Places
+from hwkd.train.criteria import CrossEntropy
 from hwkd.train.loop import Batch
 
 
@@ -44,40 +47,43 @@ def test_label_smoothing_moves_a_share_to_all_classes(module):
     assert smooth == pytest.approx(0.9 * right + 0.1 * wrong)
 
 
+def cached(method, module, views, **options):
+    """A criterion over what was stored of a teacher."""
+    labels = torch.arange(4) % 2
+    return DistillCriterion(
+        [parse_method(method)],
+        student=module,
+        student_places=Places(),
+        source=CachedSource(views),
+        data=TrainingSet(views=[torch.eye(4)] * len(views), labels=labels, classes=2, batch_size=4),
+        **options,
+    )
+
+
 def test_distillation_weighs_both_terms_and_looks_rows_up_by_view(module):
     views = [torch.zeros(4, 2), torch.arange(8.0).reshape(4, 2)]
-
-    def distance(student, teacher):
-        return (student - teacher).square().sum()
-
-    criterion = CachedDistillation(views, distance, name="kd", weight=0.25)
+    criterion = cached("logit_mse:weight=0.25", module, views, task_weight=0.75)
     terms = criterion(module, batch_of([3, 0], view=1))
     logits = torch.tensor([[0.0, 3.0], [1.0, 0.0]])
-    expected = (logits - torch.tensor([[6.0, 7.0], [0.0, 1.0]])).square().sum()
-    assert terms["kd"].item() == pytest.approx(0.25 * expected.item())
+    expected = (logits - torch.tensor([[6.0, 7.0], [0.0, 1.0]])).square().mean()
+    assert terms["logit_mse"].item() == pytest.approx(0.25 * expected.item())
     plain = functional.cross_entropy(logits, torch.tensor([1, 0]))
     assert terms["cross_entropy"].item() == pytest.approx(0.75 * plain.item())
 
 
 def test_half_precision_logits_of_the_cache_are_used_in_single_precision(module):
-    seen = []
-
-    def loss(student, teacher):
-        seen.append((student.dtype, teacher.dtype))
-        return soft_target_loss(student, teacher, 2.0)
-
     half = torch.randn(4, 2).to(torch.float16)
-    CachedDistillation([half], loss, name="kd", weight=0.5)(module, batch_of([0, 1, 2]))
-    assert seen == [(torch.float32, torch.float32)]
+    found = [
+        cached("kd:temperature=2", module, [stored])(module, batch_of([0, 1, 2]))["kd"]
+        for stored in (half, half.float())
+    ]
+    assert found[0].dtype == torch.float32
+    assert found[0].item() == found[1].item()
 
 
 def test_a_student_that_equals_its_teacher_has_no_distillation_term_and_a_gradient_else(module):
-    criterion = CachedDistillation(
-        [module.weight.detach().T.clone(), torch.zeros(4, 2)],
-        lambda student, teacher: soft_target_loss(student, teacher, 2.0),
-        name="kd",
-        weight=1.0,
-    )
+    views = [module.weight.detach().T.clone(), torch.zeros(4, 2)]
+    criterion = cached("kd:temperature=2", module, views)
     equal = criterion(module, batch_of([0, 1, 2, 3]))
     assert equal["kd"].item() == pytest.approx(0.0, abs=1e-6)
     criterion(module, batch_of([0, 1, 2, 3], view=1))["kd"].backward()
@@ -85,7 +91,6 @@ def test_a_student_that_equals_its_teacher_has_no_distillation_term_and_a_gradie
     assert module.weight.grad.abs().max() > 0
 
 
-def test_logit_criteria_train_nothing_beside_the_student():
+def test_logit_criteria_train_nothing_beside_the_student(module):
     assert tuple(CrossEntropy().parameters()) == ()
-    criterion = CachedDistillation([], lambda s, t: s.sum(), name="kd", weight=0.5)
-    assert tuple(criterion.parameters()) == ()
+    assert tuple(cached("kd", module, [torch.zeros(4, 2)]).parameters()) == ()

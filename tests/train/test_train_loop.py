@@ -5,7 +5,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from hwkd.train.criteria import CachedDistillation, CrossEntropy
+from hwkd.distill.criterion import DistillCriterion, TrainingSet
+from hwkd.distill.taps import Places
+from hwkd.train.criteria import CrossEntropy
 from hwkd.train.loop import (
     Batch,
     TrainConfig,
@@ -179,13 +181,16 @@ def test_parameters_of_the_criterion_are_trained_too(data):
     assert criterion.shift.abs().max() > 0
 
 
-def test_a_weight_of_distillation_of_zero_is_cross_entropy(data):
-    def squared(student, teacher):
-        return (student - teacher).square().mean()
-
+def test_a_distillation_by_no_method_is_cross_entropy(data):
     plain, mixed = linear(), linear()
     config = TrainConfig(epochs=2, batch_size=8)
     train_module(plain, [data[0]], data[1], CrossEntropy(), config)
-    zero = CachedDistillation([torch.zeros(SAMPLES, CLASSES)], squared, name="kd", weight=0.0)
-    train_module(mixed, [data[0]], data[1], zero, config)
+    nothing = DistillCriterion(
+        [],
+        student=mixed,
+        student_places=Places(),
+        source=None,
+        data=TrainingSet(views=[data[0]], labels=data[1], classes=CLASSES, batch_size=8),
+    )
+    train_module(mixed, [data[0]], data[1], nothing, config)
     torch.testing.assert_close(plain.weight, mixed.weight, rtol=1e-6, atol=1e-7)

@@ -1,0 +1,49 @@
+"""What a student goes on learning by when it is trained with simulated 8-bit rounding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hwkd.core.signals import Signal
+from hwkd.distill.losses.soft_targets import SoftTargets
+from hwkd.distill.spec import WeightedMethod
+
+__all__ = ["Int8Recipe", "int8_recipe"]
+
+# An int8 file has no value before an activation: rounding and rectifying are one step. Its weights
+# are trained relative to where they started, so they are not those that a teacher's compare with.
+_SHOWN = frozenset(
+    {Signal.LOGITS, Signal.EMBEDDING, Signal.FEATURES, Signal.INPUTS, Signal.PARTNER_LOGITS}
+)
+_OWN = WeightedMethod(method=SoftTargets(temperature=2.0), weight=1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Int8Recipe:
+    """Methods beside cross-entropy, and whose outputs they follow.
+
+    Attributes:
+        methods: at the weights and temperatures that the float training ended with.
+        follows_itself: the teacher is the student before rounding.
+    """
+
+    methods: tuple[WeightedMethod, ...]
+    follows_itself: bool
+
+
+def int8_recipe(methods: Sequence[WeightedMethod]) -> Int8Recipe:
+    """Return what goes on of a float training.
+
+    Methods that have ended by then, and those that need what the int8 form does not show, take no
+    part. Where no teacher is left the student follows its own outputs before rounding: labels alone
+    teach it more than to undo the rounding, and rescue less.
+
+    Args:
+        methods: of the float training; none is cross-entropy.
+    """
+    ends = (entry.at_the_end() for entry in methods if entry.method.needs <= _SHOWN)
+    kept = tuple(entry for entry in ends if entry is not None)
+    if any(entry.method.uses_teacher for entry in kept):
+        return Int8Recipe(methods=kept, follows_itself=False)
+    return Int8Recipe(methods=(*kept, _OWN), follows_itself=True)

@@ -1,0 +1,148 @@
+"""What came of `hwkd distill`: arms, gain with its interval, and the verdict in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hwkd.core.final_record import QuantisationChoiceRecord
+from hwkd.core.trial import EpochRecord
+from hwkd.distill.attribution import Gain
+from hwkd.distill.spec import WeightedMethod
+from hwkd.engine.distil_student import DistilOutcome
+
+__all__ = ["DistilReport", "make_report"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DistilReport:
+    """What came of it, as plain data.
+
+    Attributes:
+        out: folder written.
+        methods: as a user would write them.
+        arms: name, validation and test accuracies per seed; the distilled one first.
+        exported: name of the arm whose student ships.
+        pairs: layer pairs in use.
+        epochs: history of the distilled arm's first seed.
+        verdict: what to tell the user, line by line.
+        gain: over the best control, or None without controls.
+        quantisation: validation accuracies of the exported student in float and int8.
+    """
+
+    out: Path
+    methods: tuple[str, ...]
+    arms: tuple[Mapping[str, Any], ...]
+    exported: str
+    pairs: tuple[Mapping[str, Any], ...]
+    epochs: tuple[EpochRecord, ...]
+    verdict: tuple[str, ...]
+    gain: Mapping[str, Any] | None
+    quantisation: QuantisationChoiceRecord | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON types."""
+        return {
+            "schema_version": 1,
+            "out": str(self.out),
+            "methods": list(self.methods),
+            "arms": [dict(arm) for arm in self.arms],
+            "exported": self.exported,
+            "pairs": [dict(pair) for pair in self.pairs],
+            "epochs": [record.model_dump(mode="json") for record in self.epochs],
+            "verdict": list(self.verdict),
+            "gain": None if self.gain is None else dict(self.gain),
+            "quantisation": None
+            if self.quantisation is None
+            else self.quantisation.model_dump(mode="json"),
+        }
+
+
+def make_report(
+    out: Path, methods: Sequence[WeightedMethod], outcome: DistilOutcome
+) -> DistilReport:
+    """Say what came of a training.
+
+    Args:
+        out: folder to be written.
+        methods: of the distilled arm.
+        outcome: of all arms.
+    """
+    distilled = outcome.arms[0]
+    return DistilReport(
+        out=out,
+        methods=tuple(entry.describe() for entry in methods),
+        arms=tuple(
+            {
+                "name": result.arm.name,
+                "methods": [entry.describe() for entry in result.arm.methods],
+                "validation": list(result.validation),
+                "test": list(result.test),
+            }
+            for result in outcome.arms
+        ),
+        exported=outcome.exported.arm.name,
+        pairs=tuple(
+            {
+                "method": method,
+                "student": pair.student,
+                "teacher": pair.teacher,
+                "student_shape": list(pair.student_shape),
+                "teacher_shape": list(pair.teacher_shape),
+                "adapter": pair.adapter,
+            }
+            for method, pairs in distilled.pairs.items()
+            for pair in pairs
+        ),
+        epochs=distilled.epochs,
+        verdict=_verdict(outcome),
+        gain=_gain(outcome),
+    )
+
+
+def _gain(outcome: DistilOutcome) -> dict[str, Any] | None:
+    if outcome.attribution is None or outcome.test_gain is None:
+        return None
+    return {
+        "best_control": outcome.attribution.best_control,
+        "validation": _interval(outcome.attribution.gain),
+        "test": _interval(outcome.test_gain),
+    }
+
+
+def _interval(gain: Gain) -> dict[str, Any]:
+    has_interval = gain.seeds > 1
+    return {
+        "mean": gain.mean,
+        "low": gain.low if has_interval else None,
+        "high": gain.high if has_interval else None,
+        "seeds": gain.seeds,
+        "confidence": gain.confidence,
+        "verdict": gain.verdict,
+    }
+
+
+def _verdict(outcome: DistilOutcome) -> tuple[str, ...]:
+    found, gain = outcome.attribution, outcome.test_gain
+    distilled = outcome.arms[0].arm
+    if not distilled.methods:
+        return ()
+    what = "the methods" if distilled.is_control else "the teacher"
+    if found is None or gain is None:
+        return (f"what {what} added is unknown: give --attribution to train the controls",)
+    points = f"{100 * gain.mean:+.2f} points"
+    if gain.seeds > 1:
+        points += f" ({100 * gain.low:+.2f} to {100 * gain.high:+.2f}, {gain.seeds} seeds)"
+    lines = [
+        f"{what.removeprefix('the ')} against {found.best_control}, test accuracy: {points}: "
+        f"{gain.verdict}"
+    ]
+    if not found.teacher_helped:
+        advice = "; more unlabelled data (--unlabelled) is where a teacher pays"
+        lines.append(
+            f"the student of {found.exported} ships: on validation it is at least as good without "
+            f"{what}{'' if distilled.is_control else advice}"
+        )
+    return tuple(lines)

@@ -1,0 +1,140 @@
+"""Which student `hwkd distill` trains, and on what: of a run, one of its trials, a spec.json."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from hwkd.core.errors import ConfigError, RunFolderError
+from hwkd.core.progress import Progress
+from hwkd.core.run_files import TRIALS_FILE
+from hwkd.core.student import Layers, StudentSpec
+from hwkd.core.trial import SpecRecord, read_trial_line
+from hwkd.cost.estimate import estimate_cost
+from hwkd.cost.graph import build_graph
+from hwkd.distill.pairing import hardware_importance
+from hwkd.engine.config import SearchConfig
+from hwkd.engine.context import load_data, resolve_config, screen_of
+from hwkd.engine.distil_request import DistilRequest
+from hwkd.engine.screening import load_spaces
+from hwkd.tasks.base import TaskData
+
+__all__ = ["ResolvedStudent", "resolve_student", "stage_importance"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvedStudent:
+    """The student, its data and the configuration that both belong to.
+
+    Attributes:
+        spec: choices of the student.
+        layers: the network that they make.
+        data: of the task.
+        config: of the run, or one for a spec.json; every choice resolved.
+    """
+
+    spec: StudentSpec
+    layers: Layers
+    data: TaskData
+    config: SearchConfig
+
+
+def resolve_student(request: DistilRequest, *, progress: Progress) -> ResolvedStudent:
+    """Find the student and read the data that it was made for.
+
+    Args:
+        request: names a run, one of its trials or a spec.json.
+        progress: told while data is read.
+
+    Raises:
+        ConfigError: if there is no such student, or it does not fit the data.
+        RunFolderError: if it is no run folder.
+    """
+    path, _, trial = request.student.partition(":")
+    folder = Path(path)
+    if folder.suffix == ".json":
+        spec = _spec_of_file(folder)
+        config = SearchConfig(
+            device="host", task=request.task or "image", data=request.data, spaces=(spec.space,)
+        )
+    else:
+        if not (folder / "config.toml").is_file():
+            raise RunFolderError(
+                f"--student {request.student}: is no run folder and no spec.json; give RUN, "
+                "RUN:TRIAL or a spec.json that `hwkd export --format torch` wrote"
+            )
+        for option, given in (("--task", request.task), ("--data", request.data)):
+            if given is not None:
+                raise ConfigError(
+                    f"{option} {given}: goes with a spec.json; run {folder} has its own, so leave "
+                    f"it out or give --student {folder / 'best' / 'spec.json'}"
+                )
+        config = SearchConfig.from_toml(folder / "config.toml")
+        spec = _spec_of_run(folder, trial)
+    _, data = load_data(config, progress=progress)
+    if (data.input_shape, data.num_outputs) != (spec.input_shape, spec.num_outputs):
+        raise ConfigError(
+            f"--student {request.student}: was made for inputs {spec.input_shape} and "
+            f"{spec.num_outputs} classes; the data has {data.input_shape} and {data.num_outputs}"
+        )
+    resolved = resolve_config(config, screen_of(config).device, data)
+    layers = load_spaces(config.spaces)[spec.space].layers(spec)
+    return ResolvedStudent(spec=spec, layers=layers, data=data, config=resolved)
+
+
+def _spec_of_file(path: Path) -> StudentSpec:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return SpecRecord.model_validate(content["spec"]).to_spec()
+    except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"--student {path}: is no spec.json ({reason})") from error
+
+
+def _spec_of_run(folder: Path, trial: str) -> StudentSpec:
+    if not trial:
+        best = folder / "best" / "spec.json"
+        if not best.is_file():
+            raise RunFolderError(
+                f"--student {folder}: has no best student yet; give {folder}:TRIAL"
+            )
+        return _spec_of_file(best)
+    records = {}
+    lines = (folder / TRIALS_FILE).read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines, start=1):
+        record = read_trial_line(line, where=f"{folder / TRIALS_FILE}:{number}")
+        records[str(record.number)] = record
+    if trial not in records or records[trial].spec is None:
+        raise ConfigError(
+            f"--student {folder}:{trial}: the run has no such student; it has trials 0 to "
+            f"{len(records) - 1}"
+        )
+    found = records[trial].spec
+    assert found is not None
+    return found.to_spec()
+
+
+def stage_importance(resolved: ResolvedStudent) -> tuple[float, ...]:
+    """Return what each stage costs on the device: the operators since the stage before."""
+    screen = screen_of(resolved.config)
+    cost = estimate_cost(
+        build_graph(resolved.layers),
+        screen.device,
+        runtime=screen.runtime,
+        clock_hz=screen.clock_hz,
+    )
+    taps = resolved.layers.taps
+    stages = sorted((n for n in taps if n.startswith("stage")), key=lambda n: int(n[5:]))
+    ends = {taps[name]: index for index, name in enumerate(stages)}
+    costs = [0.0] * len(stages)
+    stage = 0
+    has_latency = all(op.latency_s is not None for op in cost.per_op)
+    for op in cost.per_op:
+        if stage < len(stages):
+            costs[stage] += (op.latency_s or 0.0) if has_latency else float(op.macs)
+        if op.name in ends:
+            stage = ends[op.name] + 1
+    return hardware_importance(costs)
