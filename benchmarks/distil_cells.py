@@ -149,8 +149,12 @@ def train_cell(cell: Cell, place: Place) -> Score:
         methods_of(cell.arm),
         settings,
     )
-    arm = outcome.arms[0]
-    return Score(validation=arm.validation[0], test=arm.test[0], seconds=time.monotonic() - started)
+    (scores,) = outcome.arms[0].scores
+    return Score(
+        validation=scores.validation_float,
+        test=scores.test_float,
+        seconds=time.monotonic() - started,
+    )
 
 
 def rows(scores: Mapping[Cell, Score], controls: Sequence[str]) -> list[Row]:

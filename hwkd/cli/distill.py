@@ -154,7 +154,7 @@ def _print(report: DistilReport, console: Console) -> None:
         console.print(table)
         console.print("choose your own with --method NAME:pairs=1:2+2:3\n", style="dim")
     table = Table(box=None)
-    for column in ("training", "validation", "test", "seeds"):
+    for column in ("training", "validation, int8", "test, int8", "test, float", "seeds"):
         table.add_column(column, justify="left" if column == "training" else "right")
     for arm in report.arms:
         name = f"{arm['name']} (ships)" if arm["name"] == report.exported else arm["name"]
@@ -162,6 +162,7 @@ def _print(report: DistilReport, console: Console) -> None:
             name,
             f"{_mean(arm['validation']):.4f}",
             f"{_mean(arm['test']):.4f}",
+            f"{_mean(arm['test_float']):.4f}",
             str(len(arm["test"])),
         )
     console.print(table)

@@ -24,6 +24,7 @@ from hwkd.core.machine import available_cores
 from hwkd.core.progress import Progress, silent
 from hwkd.distill.spec import WeightedMethod
 from hwkd.engine.config import SearchConfig
+from hwkd.engine.quantise import calibration_inputs
 from hwkd.engine.screening import Screen, load_spaces
 from hwkd.engine.search_methods import configured_methods, default_methods
 from hwkd.tasks.base import Task, TaskData
@@ -50,7 +51,6 @@ _FULL_SAMPLES = 1_000_000
 _MAX_BRIEF_EPOCHS = 12
 _MIN_FULL_EPOCHS = 15
 _MAX_FULL_EPOCHS = 60
-_CALIBRATION_SAMPLES = 256
 # Of a time limit, what training a teacher may take: students gain more from the rest.
 _TEACHER_SHARE = 0.18
 
@@ -205,9 +205,6 @@ def make_context(
     accelerator = accelerator_device(config.accelerator)
     train_teacher = torch.from_numpy(train_logits.astype(np.float32)).to(accelerator)
     given = configured_methods(config)
-    order = np.random.default_rng(derive_seed(config.seed, "calibration")).permutation(
-        len(data.train)
-    )
     return SearchContext(
         config=config,
         screen=screen_of(config),
@@ -219,7 +216,7 @@ def make_context(
         teacher_train_logits=train_teacher,
         teacher_validation_logits=validation_logits.astype(np.float32),
         methods=default_methods(train_teacher) if given is None else given,
-        calibration=np.ascontiguousarray(data.train.inputs[np.sort(order[:_CALIBRATION_SAMPLES])]),
+        calibration=calibration_inputs(data, config.seed),
     )
 
 

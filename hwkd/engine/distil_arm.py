@@ -14,16 +14,19 @@ from torch import Tensor, nn
 from hwkd.core.progress import Progress
 from hwkd.core.student import Layers
 from hwkd.core.trial import EpochRecord
+from hwkd.deploy.calibrate import DEFAULT_CALIBRATION, CalibrationMethod
 from hwkd.distill.criterion import DistillCriterion, TrainingSet
 from hwkd.distill.pairing import LayerPair
 from hwkd.distill.sources import TeacherSource
 from hwkd.distill.spec import WeightedMethod
 from hwkd.distill.taps import student_places
 from hwkd.engine.distil_data import TransferSet, teacher_source
+from hwkd.engine.distil_score import Scores, score_student
+from hwkd.engine.quantise import calibration_inputs
 from hwkd.nn.build import StudentModule, build_module
-from hwkd.train.loop import TrainConfig, predict_logits, train_module
+from hwkd.train.loop import TrainConfig, train_module
 from hwkd.train.seeding import derive_seed
-from hwkd.train.teacher import Teacher, accuracy_ratio
+from hwkd.train.teacher import Teacher
 from hwkd.train.teacher_module import ModuleTeacher
 
 __all__ = ["Arm", "ArmResult", "ArmRun", "DistilSettings", "LoadedSet"]
@@ -39,6 +42,8 @@ class DistilSettings:
         learning_rate: peak of the schedule.
         task_weight: of cross-entropy, unless a method includes its own.
         seeds: trainings of every arm; the first one of the arm that wins ships.
+        calibration: finds the ranges of the int8 files by which arms are judged.
+        calibration_seed: of the samples that set them.
         with_controls: train cross-entropy, label smoothing and the transforms without a teacher
         too.
         importance: per student stage, multiplies the feature terms; None is 1.
@@ -51,6 +56,8 @@ class DistilSettings:
     learning_rate: float = 0.02
     task_weight: float = 1.0
     seeds: tuple[int, ...] = (0,)
+    calibration: CalibrationMethod = DEFAULT_CALIBRATION
+    calibration_seed: int = 0
     with_controls: bool = False
     importance: tuple[float, ...] | None = None
     stages: tuple[str, ...] = ()
@@ -76,8 +83,7 @@ class ArmResult:
 
     Attributes:
         arm: what was trained.
-        validation: accuracy per seed, 0 to 1; students are chosen by it.
-        test: accuracy per seed, 0 to 1; nothing is chosen by it.
+        scores: one a seed.
         epochs: of the first seed.
         pairs: layer pairs per method.
         student: of the first seed.
@@ -86,13 +92,22 @@ class ArmResult:
     """
 
     arm: Arm
-    validation: tuple[float, ...]
-    test: tuple[float, ...]
+    scores: tuple[Scores, ...]
     epochs: tuple[EpochRecord, ...]
     pairs: Mapping[str, tuple[LayerPair, ...]]
     student: StudentModule
     run: ArmRun
     state: Mapping[str, Tensor]
+
+    @property
+    def validation(self) -> tuple[float, ...]:
+        """Accuracy of the int8 file per seed, 0 to 1; students are chosen by it."""
+        return tuple(scores.validation for scores in self.scores)
+
+    @property
+    def test(self) -> tuple[float, ...]:
+        """Accuracy of the int8 file per seed, 0 to 1; nothing is chosen by it."""
+        return tuple(scores.test for scores in self.scores)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,8 +168,7 @@ class ArmRun:
 
     def train(self) -> ArmResult:
         """Train one student per seed."""
-        validation: list[float] = []
-        test: list[float] = []
+        scores: list[Scores] = []
         for number, seed in enumerate(self._settings.seeds):
             module = build_module(self._layers, seed=derive_seed(seed, "distil", "weights"))
             module = module.to(self._settings.device)
@@ -172,18 +186,17 @@ class ArmRun:
                 ),
                 on_epoch=partial(self._tell, number),
             )
-            validation.append(self._accuracy(module, "validation"))
-            test.append(self._accuracy(module, "test"))
+            module = module.cpu()
+            scores.append(self._scores(module))
             if number == 0:
                 first, epochs, pairs = module, result.epochs, criterion.pairs
                 state = {name: tensor.cpu() for name, tensor in criterion.state_dict().items()}
         return ArmResult(
             arm=self.arm,
-            validation=tuple(validation),
-            test=tuple(test),
+            scores=tuple(scores),
             epochs=epochs,
             pairs=pairs,
-            student=first.cpu(),
+            student=first,
             run=self,
             state=state,
         )
@@ -247,7 +260,12 @@ class ArmRun:
         which = f" (seed {number + 1} of {seeds})" if seeds > 1 else ""
         self._progress(f"{self.arm.name}{which}", record.epoch, self._epochs, terms)
 
-    def _accuracy(self, module: StudentModule, name: str) -> float:
-        split = self._transfer.data.test if name == "test" else self._transfer.data.validation
-        inputs = torch.from_numpy(np.array(split.inputs)).to(self._settings.device)
-        return accuracy_ratio(predict_logits(module, inputs).cpu().numpy(), split.labels)
+    def _scores(self, module: StudentModule) -> Scores:
+        data, settings = self._transfer.data, self._settings
+        return score_student(
+            module,
+            self._layers,
+            data,
+            calibration=calibration_inputs(data, settings.calibration_seed),
+            method=settings.calibration,
+        )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from hwkd.core.final_record import QuantisationChoiceRecord
@@ -14,16 +13,19 @@ from hwkd.core.trial import EpochRecord
 from hwkd.distill.int8_methods import int8_recipe
 from hwkd.distill.sources import TeacherSource
 from hwkd.engine.distil_arm import ArmResult
-from hwkd.engine.quantise import QuantisationData, QuantisationSettings, quantise_student
+from hwkd.engine.quantise import (
+    QuantisationData,
+    QuantisationSettings,
+    calibration_inputs,
+    quantise_student,
+)
 from hwkd.nn.fake_quant import FakeQuantStudent
 from hwkd.tasks.base import TaskData
 from hwkd.train.loop import Criterion
-from hwkd.train.seeding import derive_seed
 from hwkd.train.teacher import accuracy_ratio
 
 __all__ = ["quantise_distilled"]
 
-_CALIBRATION_SAMPLES = 256
 _STAGE = "quantise"
 
 
@@ -57,8 +59,6 @@ def quantise_distilled(
     device = exported.run.loaded.labels.device
     run = exported.run.on(torch.device("cpu")) if device.type == "mps" else exported.run
     goes_on = int8_recipe(exported.arm.methods)
-    order = np.random.default_rng(derive_seed(calibration_seed, "calibration"))
-    rows = order.permutation(len(data.train))[:_CALIBRATION_SAMPLES]
     epochs = settings.training().epochs
 
     def criterion(student: FakeQuantStudent, own: TeacherSource) -> Criterion:
@@ -80,7 +80,7 @@ def quantise_distilled(
         folder / "student_int8.onnx",
         layers,
         QuantisationData(
-            calibration=np.ascontiguousarray(data.train.inputs[np.sort(rows)]),
+            calibration=calibration_inputs(data, calibration_seed),
             train_views=run.loaded.views,
             train_labels=run.loaded.labels,
             criterion=criterion,

@@ -23,7 +23,8 @@ class DistilReport:
     Attributes:
         out: folder written.
         methods: as a user would write them.
-        arms: name, validation and test accuracies per seed; the distilled one first.
+        arms: name, validation and test accuracies per seed, as int8 files and in float; the
+            distilled one first.
         exported: name of the arm whose student ships.
         pairs: layer pairs in use.
         epochs: history of the distilled arm's first seed.
@@ -78,8 +79,11 @@ def make_report(
             {
                 "name": result.arm.name,
                 "methods": [entry.describe() for entry in result.arm.methods],
+                "dtype": "int8",
                 "validation": list(result.validation),
                 "test": list(result.test),
+                "validation_float": [scores.validation_float for scores in result.scores],
+                "test_float": [scores.test_float for scores in result.scores],
             }
             for result in outcome.arms
         ),
@@ -136,7 +140,7 @@ def _verdict(outcome: DistilOutcome) -> tuple[str, ...]:
     if gain.seeds > 1:
         points += f" ({100 * gain.low:+.2f} to {100 * gain.high:+.2f}, {gain.seeds} seeds)"
     lines = [
-        f"{what.removeprefix('the ')} against {found.best_control}, test accuracy: {points}: "
+        f"{what.removeprefix('the ')} against {found.best_control}, int8 test accuracy: {points}: "
         f"{gain.verdict}"
     ]
     if not found.teacher_helped:

@@ -17,7 +17,6 @@ from hwkd.core.measure import Profile
 from hwkd.core.paths import written_atomically
 from hwkd.core.student import Layers
 from hwkd.core.trial import EpochRecord, ProfileRecord, SpecRecord
-from hwkd.deploy.calibrate import DEFAULT_CALIBRATION
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_int8 import quantise_int8
 from hwkd.deploy.to_onnx import export_onnx
@@ -26,6 +25,7 @@ from hwkd.distill.sources import CachedSource, TeacherSource
 from hwkd.distill.spec import WeightedMethod
 from hwkd.distill.taps import student_places
 from hwkd.engine.context import SearchContext
+from hwkd.engine.quantise import candidate_calibration
 from hwkd.engine.search_methods import Recipe, methods_of
 from hwkd.nn.build import StudentModule, build_module
 from hwkd.train.criteria import CrossEntropy
@@ -177,12 +177,11 @@ def deploy_student(
     """Write `student.onnx` and `student_int8.onnx` into a folder."""
     deployed = Deployed(float_path=folder / "student.onnx", int8_path=folder / "student_int8.onnx")
     export_onnx(module, layers, deployed.float_path)
-    chosen = context.config.quantisation.calibration
     quantise_int8(
         deployed.float_path,
         deployed.int8_path,
         context.calibration,
-        method=DEFAULT_CALIBRATION if chosen == "auto" else chosen,
+        method=candidate_calibration(context.config.quantisation.calibration),
     )
     return deployed
 

@@ -25,6 +25,7 @@ from hwkd.core.student import Layers
 from hwkd.core.trial import EpochRecord
 from hwkd.deploy.calibrate import (
     CALIBRATION_METHODS,
+    DEFAULT_CALIBRATION,
     CalibrationMethod,
     Encoding,
     FloatArray,
@@ -42,18 +43,24 @@ from hwkd.deploy.weight_correction import (
 )
 from hwkd.distill.sources import FunctionSource, TeacherSource
 from hwkd.nn.fake_quant import FakeQuantStudent
+from hwkd.tasks.base import TaskData
 from hwkd.train.loop import Criterion, TrainConfig, train_module
+from hwkd.train.seeding import derive_seed
 
 __all__ = [
     "CalibrationChoice",
     "QatMode",
     "QuantisationData",
     "QuantisationSettings",
+    "calibration_inputs",
+    "candidate_calibration",
     "quantise_student",
 ]
 
 CalibrationChoice: TypeAlias = Literal["auto", "minmax", "percentile", "mse"]
 QatMode: TypeAlias = Literal["auto", "on", "off"]
+
+_CALIBRATION_SAMPLES = 256
 
 _CORRECT: dict[Correction, Callable[[onnx.ModelProto, FloatArray], onnx.ModelProto]] = {
     "channel equalisation": equalise_channels,
@@ -124,6 +131,17 @@ class QuantisationSettings:
             weight_decay=0.0,
             seed=self.seed,
         )
+
+
+def candidate_calibration(chosen: CalibrationChoice) -> CalibrationMethod:
+    """Return how ranges are found where comparing all ways would cost too much."""
+    return DEFAULT_CALIBRATION if chosen == "auto" else chosen
+
+
+def calibration_inputs(data: TaskData, seed: int) -> FloatArray:
+    """Return the inputs that set the int8 ranges: a part of train that a search's seed fixes."""
+    order = np.random.default_rng(derive_seed(seed, "calibration")).permutation(len(data.train))
+    return np.ascontiguousarray(data.train.inputs[np.sort(order[:_CALIBRATION_SAMPLES])])
 
 
 def quantise_student(

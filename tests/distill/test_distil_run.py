@@ -16,11 +16,16 @@ from hwkd.cli.distill import distill
 from hwkd.core import catalog
 from hwkd.core.errors import ConfigError, DataError, RunFolderError, TeacherError, UnknownNameError
 from hwkd.core.progress import silent
+from hwkd.deploy.sessions import open_session, predict
+from hwkd.deploy.to_int8 import quantise_int8
 from hwkd.engine.config import SearchConfig
 from hwkd.engine.distil_data import UNLABELLED, read_unlabelled, transfer_set
 from hwkd.engine.distil_run import DistilRequest, run_distillation
+from hwkd.engine.distil_resolve import resolve_student
 from hwkd.engine.distil_teacher import find_teacher
-from hwkd.tasks.base import Normalisation
+from hwkd.engine.quantise import calibration_inputs
+from hwkd.tasks.base import Normalisation, Split
+from hwkd.train.teacher import accuracy_ratio
 
 _TEACHER = '''
 """A teacher that knows the test's classes: where the bright bar is."""
@@ -156,6 +161,25 @@ def test_attribution_trains_every_control_and_never_ships_a_worse_student(place:
     assert report.gain is not None
     assert report.gain["test"]["seeds"] == 2
     assert "points" in report.verdict[0]
+
+
+def test_arms_are_judged_by_their_int8_files(place: Path, tmp_path: Path) -> None:
+    request = _request(place, methods=("kd",), calibration="mse")
+    (arm,) = run_distillation(request).arms
+    resolved = resolve_student(request, progress=silent)
+    data = resolved.data
+    int8, floating = tmp_path / "int8.onnx", request.out / "student.onnx"
+    inputs = calibration_inputs(data, resolved.config.seed)
+    quantise_int8(floating, int8, inputs, method="mse")
+
+    def accuracy(file: Path, split: Split) -> float:
+        return accuracy_ratio(predict(open_session(file), split.inputs), split.labels)
+
+    assert arm["dtype"] == "int8"
+    assert arm["validation"] == [accuracy(int8, data.validation)]
+    assert arm["test"] == [accuracy(int8, data.test)]
+    assert arm["validation_float"] == [accuracy(floating, data.validation)]
+    assert arm["test_float"] == [accuracy(floating, data.test)]
 
 
 def test_unlabelled_pictures_join_and_controls_get_as_many_steps(place: Path) -> None:
