@@ -20,8 +20,8 @@ from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_int8 import quantise_int8
 from hwkd.engine.config import SearchConfig
 from hwkd.engine.distil_data import UNLABELLED, read_unlabelled, transfer_set
-from hwkd.engine.distil_run import DistilRequest, run_distillation
 from hwkd.engine.distil_resolve import resolve_student
+from hwkd.engine.distil_run import DistilRequest, run_distillation
 from hwkd.engine.distil_teacher import find_teacher
 from hwkd.engine.quantise import calibration_inputs
 from hwkd.tasks.base import Normalisation, Split
