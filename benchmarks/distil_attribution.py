@@ -15,16 +15,9 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks.distil_cells import CONTROLS, make_cells, rows, run_cells, show
-from benchmarks.distil_setup import (
-    Labels,
-    Place,
-    load_data,
-    parameters,
-    parser,
-    student,
-    teacher_accuracy,
-)
+from benchmarks.distil_cells import CONTROLS
+from benchmarks.distil_grid import Grid
+from benchmarks.distil_setup import Labels, parser
 
 METHODS = (
     "kd:temperature=2", "kd:temperature=4", "lskd", "dist", "dkd", "gjs", "logit_mse", "wsld",
@@ -36,24 +29,14 @@ def main(arguments: list[str]) -> int:
     options = parser(__doc__ or "")
     options.add_argument("--methods", nargs="+", default=METHODS)
     chosen = options.parse_args(arguments)
-    place = Place(data=chosen.data, teacher=chosen.teacher, teacher_epochs=chosen.teacher_epochs)
-    sizes = chosen.students or ("2k", "8k", "30k")
-    cells = make_cells(
-        place,
-        sizes,
-        [*CONTROLS, *chosen.methods],
-        Labels(),
-        seeds=chosen.seeds,
-        epochs=chosen.epochs,
-        batch=chosen.batch,
+    grid = Grid.trained(
+        chosen,
+        sizes=("2k", "8k", "30k"),
+        controls=CONTROLS,
+        methods=chosen.methods,
+        known=[Labels()],
     )
-    scores = run_cells(cells, place, chosen.cells, processes=chosen.processes)
-    data = load_data(place.data)
-    print(f"\n{data.source}; teacher's test accuracy {teacher_accuracy(place, Labels()):.4f}")
-    for size in sizes:
-        count = parameters(student(size, data))
-        print(f"\n{size}: {count:,} parameters, {chosen.epochs} epochs, {chosen.seeds} seeds")
-        show(rows({c: s for c, s in scores.items() if c.student == size}, CONTROLS))
+    grid.show(Labels(), "all labels")
     return 0
 
 

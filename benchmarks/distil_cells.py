@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 
 from benchmarks.distil_setup import Labels, Place, load_data, student, teacher, transfer
+from benchmarks.worker_pool import worker_pool
 from hwkd.distill.attribution import Gain, attribute, paired_gain
 from hwkd.distill.spec import WeightedMethod, parse_method
 from hwkd.engine.distil_arm import DistilSettings
@@ -119,10 +118,8 @@ def run_cells(
     if waiting:
         for labels in {cell.labels for cell in waiting}:
             _warm_cache(place, labels)
-        os.environ["OMP_NUM_THREADS"] = "1"
         file.parent.mkdir(parents=True, exist_ok=True)
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(processes, mp_context=context) as pool, file.open("a") as out:
+        with worker_pool(processes) as pool, file.open("a") as out:
             futures = {pool.submit(train_cell, cell, place): cell for cell in waiting}
             for number, future in enumerate(as_completed(futures), start=1):
                 cell, score = futures[future], future.result()

@@ -15,16 +15,9 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks.distil_cells import CONTROLS, NO_TEACHER, Cell, make_cells, rows, run_cells, show
-from benchmarks.distil_setup import (
-    Labels,
-    Place,
-    load_data,
-    parameters,
-    parser,
-    student,
-    teacher_accuracy,
-)
+from benchmarks.distil_cells import CONTROLS, NO_TEACHER
+from benchmarks.distil_grid import Grid
+from benchmarks.distil_setup import Labels, parser
 
 LEAST_GAIN = {0.01: 0.03, 0.10: 0.01}
 
@@ -35,36 +28,19 @@ def main(arguments: list[str]) -> int:
     options.add_argument("--method", default="kd:temperature=2")
     options.add_argument("--teacher-sees", choices=("all", "labelled"), default="all")
     chosen = options.parse_args(arguments)
-    place = Place(data=chosen.data, teacher=chosen.teacher, teacher_epochs=chosen.teacher_epochs)
-    sizes = chosen.students or ("8k", "20k")
-    controls = (*CONTROLS, f"{NO_TEACHER}{chosen.method}")
     known = [Labels(share=share, teacher_sees=chosen.teacher_sees) for share in chosen.shares]
-    cells: list[Cell] = []
-    for labels in known:
-        cells += make_cells(
-            place,
-            sizes,
-            [*controls, chosen.method],
-            labels,
-            seeds=chosen.seeds,
-            epochs=chosen.epochs,
-            batch=chosen.batch,
-        )
-    scores = run_cells(cells, place, chosen.cells, processes=chosen.processes)
+    grid = Grid.trained(
+        chosen,
+        sizes=("8k", "20k"),
+        controls=(*CONTROLS, f"{NO_TEACHER}{chosen.method}"),
+        methods=[chosen.method],
+        known=known,
+    )
     is_good = True
     for labels in known:
-        print(
-            f"\n{labels.share:.0%} of labels; the teacher saw {chosen.teacher_sees}: test accuracy "
-            f"{teacher_accuracy(place, labels):.4f}"
-        )
-        for size in sizes:
-            mine = {c: s for c, s in scores.items() if (c.student, c.labels) == (size, labels)}
-            count = parameters(student(size, load_data(place.data)))
-            print(f" {size}: {count:,} parameters, {chosen.epochs} epochs, {chosen.seeds} seeds")
-            table = rows(mine, controls)
-            show(table)
-            least = LEAST_GAIN.get(labels.share, -1.0)
-            is_good = is_good and all(row.gain is None or row.gain.mean >= least for row in table)
+        title = f"{labels.share:.0%} of labels, the teacher saw {chosen.teacher_sees}"
+        gains = [row.gain.mean for row in grid.show(labels, title) if row.gain is not None]
+        is_good = is_good and min(gains) >= LEAST_GAIN.get(labels.share, -1.0)
     return 0 if is_good else 1
 
 

@@ -14,16 +14,9 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks.distil_cells import CONTROLS, Cell, make_cells, rows, run_cells, show
-from benchmarks.distil_setup import (
-    Labels,
-    Place,
-    load_data,
-    parameters,
-    parser,
-    student,
-    teacher_accuracy,
-)
+from benchmarks.distil_cells import CONTROLS
+from benchmarks.distil_grid import Grid
+from benchmarks.distil_setup import Labels, parser
 
 
 def main(arguments: list[str]) -> int:
@@ -32,31 +25,13 @@ def main(arguments: list[str]) -> int:
     options.add_argument("--methods", nargs="+", default=("kd:temperature=2", "kd:temperature=4"))
     options.add_argument("--teacher-sees", choices=("all", "labelled"), default="labelled")
     chosen = options.parse_args(arguments)
-    place = Place(data=chosen.data, teacher=chosen.teacher, teacher_epochs=chosen.teacher_epochs)
-    sizes = chosen.students or ("8k",)
     known = [Labels(noise=noise, teacher_sees=chosen.teacher_sees) for noise in chosen.noise]
-    cells: list[Cell] = []
+    grid = Grid.trained(
+        chosen, sizes=("8k",), controls=CONTROLS, methods=chosen.methods, known=known
+    )
     for labels in known:
-        cells += make_cells(
-            place,
-            sizes,
-            [*CONTROLS, *chosen.methods],
-            labels,
-            seeds=chosen.seeds,
-            epochs=chosen.epochs,
-            batch=chosen.batch,
-        )
-    scores = run_cells(cells, place, chosen.cells, processes=chosen.processes)
-    for labels in known:
-        print(
-            f"\n{labels.noise:.0%} of labels wrong; the teacher saw {chosen.teacher_sees}: test "
-            f"accuracy {teacher_accuracy(place, labels):.4f}"
-        )
-        for size in sizes:
-            mine = {c: s for c, s in scores.items() if (c.student, c.labels) == (size, labels)}
-            count = parameters(student(size, load_data(place.data)))
-            print(f" {size}: {count:,} parameters, {chosen.epochs} epochs, {chosen.seeds} seeds")
-            show(rows(mine, CONTROLS))
+        title = f"{labels.noise:.0%} of labels wrong, the teacher saw {chosen.teacher_sees}"
+        grid.show(labels, title)
     return 0
 
 

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
 
-from benchmarks import distil_cells
+from benchmarks import (
+    distil_attribution,
+    distil_cells,
+    distil_few_labels,
+    distil_grid,
+    distil_noisy_labels,
+)
 from benchmarks.distil_cells import CONTROLS, Cell, Score, methods_of, rows, run_cells
 from benchmarks.distil_setup import (
     STUDENT_CHANNELS,
@@ -66,7 +76,7 @@ def test_a_killed_grid_goes_on_with_what_is_missing(
             asked.append(cell)
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(distil_cells, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(distil_cells, "worker_pool", Pool)
     monkeypatch.setattr(distil_cells, "_warm_cache", lambda *_: None)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     with pytest.raises(KeyboardInterrupt):
@@ -74,6 +84,68 @@ def test_a_killed_grid_goes_on_with_what_is_missing(
     assert asked == cells[3:]
     file.write_text("\n".join(written) + "\n")
     assert len(run_cells(cells, DIGITS, file, processes=1)) == 4
+
+
+def test_workers_end_when_their_parent_is_killed() -> None:
+    parent = subprocess.Popen(
+        [
+            sys.executable, "-c",
+            "import os, time; from benchmarks.worker_pool import worker_pool\n"
+            "pool = worker_pool(1)\n"
+            "print(pool.submit(os.getpid).result(), flush=True)\n"
+            "time.sleep(60)",
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )  # fmt: skip
+    assert parent.stdout is not None
+    worker = int(parent.stdout.readline())
+    assert worker != parent.pid
+    parent.kill()
+    # The worker writes to the same pipe, which ends when its last writer does.
+    assert parent.stdout.read() == ""
+    parent.wait()
+    parent.stdout.close()
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "arguments", "students", "arms"),
+    [
+        (distil_attribution, ["--methods", "kd", "dist"], {"2k", "8k", "30k"}, 5),
+        (distil_few_labels, ["--shares", "0.1"], {"8k", "20k"}, 5),
+        (distil_noisy_labels, ["--noise", "0.2", "--students", "2k"], {"2k"}, 5),
+    ],
+)
+def test_a_benchmark_shows_a_table_per_student(
+    benchmark: ModuleType,
+    arguments: list[str],
+    students: set[str],
+    arms: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked: list[Cell] = []
+
+    def fake(cells: Sequence[Cell], *_: object, **__: object) -> dict[Cell, Score]:
+        asked.extend(cells)
+        return {
+            cell: Score(validation=0.5, test=0.5 + 0.1 * bool(cell.teacher), seconds=1.0)
+            for cell in cells
+        }
+
+    monkeypatch.setattr(distil_grid, "run_cells", fake)
+    monkeypatch.setattr(distil_grid, "teacher_accuracy", lambda *_: 0.9)
+    teacher = SimpleNamespace(identity="0123456789abcdef")
+    monkeypatch.setattr(distil_cells, "teacher", lambda *_: teacher)
+    cells = ["--cells", str(tmp_path / "cells.jsonl"), "--seeds", "2"]
+    assert benchmark.main([*cells, *arguments]) == 0
+    assert {cell.student for cell in asked} == students
+    assert len(asked) == 2 * arms * len(students)
+    shown = capsys.readouterr().out
+    assert shown.count(" parameters, 10 epochs, 2 seeds") == len(students)
+    assert shown.count("+10.00 (+10.00 to +10.00) over cross-entropy") >= len(students)
 
 
 def test_a_gain_is_paired_with_the_control_that_validation_prefers() -> None:
