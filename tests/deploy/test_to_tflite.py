@@ -32,7 +32,9 @@ def gated() -> NetworkBuilder:
 
 
 # Sigmoid and the like, a hard sigmoid of another slope, a softmax, and scales beyond 32 bits.
-REFUSED = {"activations", "squeeze_excite", "softmax_output", "almost_constant"}
+REFUSED = {
+    "activations", "squeeze_excite", "softmax_output", "almost_constant", "scalar_constants",
+}  # fmt: skip
 NETWORKS = OP_NETWORKS | MLPERF_TINY | {"gated": gated}
 RUNNABLE = sorted(set(NETWORKS) - REFUSED - set(MLPERF_TINY))
 needs_interpreters = pytest.mark.skipif(

@@ -21,7 +21,7 @@ from hwkd.deploy.to_c.ir import (
     Softmax,
     View,
 )
-from hwkd.deploy.to_c.segment import Constant, Segment
+from hwkd.deploy.to_c.segment import Segment
 
 __all__ = ["SUPPORTED", "convert_node"]
 
@@ -33,13 +33,18 @@ def convert_node(node: onnx.NodeProto, segment: Segment, limits: _Range) -> Op:
     """Return the operator for a segment's first node.
 
     Args:
-        node: of a kind in `SUPPORTED`.
+        node: of a kind in `SUPPORTED`, or elementwise.
         segment: where its operands are found.
         limits: smallest and largest int8 output, from the ReLU behind it.
 
     Raises:
         ExportError: if the node uses something that has no kernel; it is named.
     """
+    if node.op_type not in _CONVERTERS:
+        raise segment.refuse(
+            node,
+            "reads two tensors; of one tensor and scalars it is supported, of two only Add and Mul",
+        )
     return _CONVERTERS[node.op_type](node, segment, limits)
 
 
@@ -180,7 +185,8 @@ def _softmax(node: onnx.NodeProto, segment: Segment, limits: _Range) -> Op:
 def _view(node: onnx.NodeProto, segment: Segment, limits: _Range) -> Op:
     """Reshape, Flatten, Transpose, ...; with another scale on the far side, a table instead."""
     source, target = segment.tensor(node, 0), segment.output
-    if rescale_table(source, target) is not None or limits != (-128, 127):
+    _refuse_limits(node, segment, limits)
+    if rescale_table(source, target) is not None:
         raise segment.refuse(node, "input and output have different scales")
     permutation = None
     if node.op_type == "Transpose":
@@ -213,14 +219,17 @@ def _pad(node: onnx.NodeProto, segment: Segment, limits: _Range) -> Op:
         raise segment.refuse(node, "only the mode `constant` is supported")
     if rescale_table(source, target) is not None:
         raise segment.refuse(node, "input and output have different scales")
+    if node.input[1] not in segment.arrays:
+        raise segment.refuse(node, "the sizes are computed at run time; make them constants")
     pads = segment.arrays[node.input[1]].astype(int)
     if (pads < 0).any() or (len(node.input) > 3 and node.input[3]):
         raise segment.refuse(node, "negative pads or a list of axes")
     value = 0.0
     if len(node.input) > 2 and node.input[2]:
-        name = node.input[2]
-        item = segment.constants.get(name)
-        value = float(segment.arrays[name].reshape(()) if item is None else _real(item))
+        given = segment.scalar(node.input[2])
+        if given is None:
+            raise segment.refuse(node, "the border's value is not a constant")
+        value = float(given)
     step = np.rint(np.float32(value) / target.scale) + target.zero_point
     return Pad(
         name=node.name or node.output[0],
@@ -229,11 +238,6 @@ def _pad(node: onnx.NodeProto, segment: Segment, limits: _Range) -> Op:
         before=tuple(int(size) for size in pads[: len(source.shape)]),
         value=int(np.clip(step, -128, 127)),
     )
-
-
-def _real(item: Constant) -> Any:
-    zero = int(item.zero_point.reshape(-1)[0])
-    return np.float32(int(item.values.reshape(())) - zero) * item.scale[0]
 
 
 def _refuse_limits(node: onnx.NodeProto, segment: Segment, limits: _Range) -> None:

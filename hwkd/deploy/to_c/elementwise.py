@@ -15,7 +15,7 @@ import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
 from hwkd.deploy.to_c.ir import QuantTensor
-from hwkd.deploy.to_c.segment import Constant, Segment
+from hwkd.deploy.to_c.segment import Segment
 
 __all__ = ["ELEMENTWISE", "clip_limits", "rescale_table", "table_of"]
 
@@ -29,13 +29,12 @@ _Array = np.ndarray[Any, Any]
 _Int8Array = np.ndarray[Any, np.dtype[np.int8]]
 
 
-def clip_limits(
-    nodes: Sequence[onnx.NodeProto],
-    arrays: Mapping[str, _Array],
-    constants: Mapping[str, Constant],
-    output: QuantTensor,
-) -> tuple[int, int] | None:
-    """Return the int8 limits that a tail of Relu and Clip puts on `output`.
+def clip_limits(nodes: Sequence[onnx.NodeProto], segment: Segment) -> tuple[int, int] | None:
+    """Return the int8 limits that a tail of Relu and Clip puts on the segment's output.
+
+    Args:
+        nodes: the tail, a part of the segment's.
+        segment: where limits are found.
 
     Returns:
         (smallest, largest), or None if another operator is among the nodes.
@@ -45,25 +44,13 @@ def clip_limits(
         if node.op_type == "Relu":
             low, high = max(low, 0.0), max(high, 0.0)
         elif node.op_type == "Clip":
-            bounds = [_scalar(name, arrays, constants) for name in node.input[1:]]
-            lower = bounds[0] if bounds and bounds[0] is not None else -np.inf
-            upper = bounds[1] if len(bounds) > 1 and bounds[1] is not None else np.inf
+            bounds = [segment.scalar(name) for name in node.input[1:]]
+            lower = float(bounds[0]) if bounds and bounds[0] is not None else -np.inf
+            upper = float(bounds[1]) if len(bounds) > 1 and bounds[1] is not None else np.inf
             low, high = (min(max(limit, lower), upper) for limit in (low, high))
         else:
             return None
-    return _to_int8(low, output), _to_int8(high, output)
-
-
-def _scalar(
-    name: str, arrays: Mapping[str, _Array], constants: Mapping[str, Constant]
-) -> float | None:
-    if name in arrays:
-        return float(arrays[name].reshape(()))
-    if name in constants:
-        item = constants[name]
-        step = int(item.values.reshape(())) - int(item.zero_point.reshape(-1)[0])
-        return float(np.float32(step) * item.scale[0])
-    return None
+    return _to_int8(low, segment.output), _to_int8(high, segment.output)
 
 
 def _to_int8(value: float, tensor: QuantTensor) -> int:
@@ -108,33 +95,38 @@ def table_of(segment: Segment, source: QuantTensor) -> _Int8Array:
 
 
 def _scalar_nodes(segment: Segment) -> tuple[list[onnx.NodeProto], dict[str, _Array]]:
-    """Return copies of the nodes that read "x" instead of the tensor, and their constants."""
+    """Return copies of the nodes that read "x" instead of the tensor, and their constants.
+
+    A quantised constant stays one, for ONNX Runtime's kernels round otherwise with a float.
+    """
     constants: dict[str, _Array] = {}
+    dequantised: list[onnx.NodeProto] = []
     nodes = []
     for node in segment.nodes:
         copy = onnx.NodeProto()
         copy.CopyFrom(node)
         for position, name in enumerate(node.input):
-            if name in segment.floats:
+            item, value = segment.quantised_scalar(name), segment.scalar(name)
+            if item is not None:
+                parts = {
+                    f"{name}.steps": item.values.reshape(()),
+                    f"{name}.scale": item.scale.reshape(-1)[0],
+                    f"{name}.zero": item.zero_point.reshape(-1)[0].astype(item.values.dtype),
+                }
+                if not parts.keys() <= constants.keys():
+                    dequantised.append(helper.make_node("DequantizeLinear", [*parts], [name]))
+                constants.update(parts)
+            elif value is not None:
+                constants[name] = np.asarray(value)
+            elif name in segment.floats:
                 copy.input[position] = "x"
-            elif name in segment.arrays or name in segment.constants:
-                constants[name] = _scalar_constant(segment, node, name)
+            elif name in segment.arrays:
+                shape = list(segment.arrays[name].shape)
+                raise segment.refuse(
+                    node, f"float operand of shape {shape}; quantise it, too, or use a scalar"
+                )
         nodes.append(copy)
-    return nodes, constants
-
-
-def _scalar_constant(segment: Segment, node: onnx.NodeProto, name: str) -> _Array:
-    array = segment.arrays.get(name)
-    if array is None:
-        item = segment.constants[name]
-        steps = item.values.astype(np.int32) - item.zero_point.astype(np.int32).reshape(-1)[0]
-        array = steps.astype(np.float32) * item.scale[0]
-    if array.size != 1:
-        raise segment.refuse(
-            node,
-            f"constant operand of shape {list(array.shape)}; quantise its input or use a scalar",
-        )
-    return np.asarray(array, dtype=np.float32).reshape(())
+    return [*dequantised, *nodes], constants
 
 
 def _table_model(

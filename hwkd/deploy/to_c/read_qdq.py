@@ -24,6 +24,11 @@ from hwkd.deploy.to_c.segment import Constant, Segment
 
 __all__ = ["read_qdq"]
 
+# Before it, limits of Clip and sizes of Pad are attributes.
+_OLDEST_OPSET = 11
+# From it on, a softmax runs along one axis; before, over all behind it.
+_SOFTMAX_OPSET = 13
+_ONNX = ("", "ai.onnx")
 _QUANTISE, _DEQUANTISE = "QuantizeLinear", "DequantizeLinear"
 
 
@@ -49,6 +54,10 @@ def read_qdq(path: Path) -> QuantGraph:
 
 def _with_static_shapes(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
     """Return the model with a symbolic batch set to 1 and every tensor's shape inferred."""
+    constants = {item.name for item in model.graph.initializer}
+    inputs = [item for item in model.graph.input if item.name not in constants]
+    del model.graph.input[:]
+    model.graph.input.extend(inputs)
     if len(model.graph.input) != 1 or len(model.graph.output) != 1:
         raise ExportError(
             f"{path}: {len(model.graph.input)} inputs and {len(model.graph.output)} outputs, "
@@ -101,6 +110,7 @@ class _Reader:
                 "`hwkd export` writes model_int8.onnx"
             )
         self._refuse_unknown_kinds()
+        self._refuse_old_operators()
         for node in self._model.graph.node:
             if node.op_type == _DEQUANTISE:
                 self._dequantise(node)
@@ -129,9 +139,41 @@ class _Reader:
                     f"{node.op_type}; supported: {', '.join(sorted(SUPPORTED | ELEMENTWISE))}"
                 )
 
+    def _refuse_old_operators(self) -> None:
+        opset = next(item.version for item in self._model.opset_import if item.domain in _ONNX)
+        if opset < _OLDEST_OPSET:
+            raise ExportError(
+                f"{self._origin}: opset {opset}, expected {_OLDEST_OPSET} or newer; export the "
+                "model again"
+            )
+        for node in self._model.graph.node:
+            if node.op_type != "Softmax" or opset >= _SOFTMAX_OPSET:
+                continue
+            axis = next((item.i for item in node.attribute if item.name == "axis"), 1)
+            last = len(self._shape(node.input[0], node)) - 1
+            if axis not in (-1, last):
+                raise ExportError(
+                    f"{self._origin}: node {node.name or node.output[0]!r} (Softmax): axis {axis} "
+                    f"of opset {opset} runs over several axes; export with opset {_SOFTMAX_OPSET}"
+                )
+
+    def _shape(self, name: str, node: onnx.NodeProto) -> tuple[int, ...]:
+        shape = self._shapes.get(name)
+        if shape is None:
+            raise ExportError(
+                f"{self._origin}: node {node.name or node.output[0]!r}: the shape of {name!r} "
+                "cannot be inferred; export the model with static shapes"
+            )
+        return shape
+
     def _refuse_float_output(self) -> None:
         name = self._model.graph.output[0].name
         node = next(node for node in self._model.graph.node if name in node.output)
+        if name in self._tensors:
+            raise ExportError(
+                f"{self._origin}: node {node.name or name!r} gives the output as int8, expected "
+                "DequantizeLinear behind it"
+            )
         raise ExportError(
             f"{self._origin}: node {node.name or name!r} ({node.op_type}) gives the output as "
             "float, expected it between DequantizeLinear and QuantizeLinear; quantise it as well"
@@ -169,14 +211,19 @@ class _Reader:
     def _quantise(self, node: onnx.NodeProto) -> None:
         source, output = node.input[0], node.output[0]
         scale, zero = self._quantisation(node)
-        if scale.size != 1 or zero.dtype != np.int8:
+        if zero.dtype != np.int8:
             raise ExportError(
-                f"{self._origin}: node {node.name or output!r}: {zero.dtype} activations with "
-                f"{scale.size} scales, expected int8 with one scale"
+                f"{self._origin}: node {node.name or output!r}: {zero.dtype} activations, expected "
+                "int8; quantise with signed activations (QuantType.QInt8 in ONNX Runtime)"
+            )
+        if scale.size != 1:
+            raise ExportError(
+                f"{self._origin}: node {node.name or output!r}: {scale.size} scales for one "
+                "tensor of activations, expected one"
             )
         tensor = QuantTensor(
             name=output,
-            shape=self._shapes[source],
+            shape=self._shape(source, node),
             scale=np.float32(scale.reshape(())),
             zero_point=int(zero.reshape(())),
         )
@@ -227,7 +274,8 @@ class _Reader:
             origin=self._origin,
         )
         dynamic = (source,) if source else segment.dynamic_inputs
-        if len(dynamic) == 1 and all(node.op_type in ELEMENTWISE for node in nodes):
+        is_elementwise = all(node.op_type in ELEMENTWISE for node in nodes)
+        if len(dynamic) == 1 and is_elementwise and not segment.has_wide_constants:
             name = nodes[0].name or output.name if nodes else output.name
             return Table(
                 name=name,
@@ -236,13 +284,13 @@ class _Reader:
                 table=table_of(segment, self._tensors[dynamic[0]]),
             )
         head, tail = nodes[0], nodes[1:]
-        limits = clip_limits(tail, self._arrays, self._constants, output)
+        limits = clip_limits(tail, segment)
         if limits is None:
             extra = next(node for node in tail if node.op_type not in ("Relu", "Clip"))
             raise ExportError(
                 f"{self._origin}: node {extra.name or extra.output[0]!r} ({extra.op_type}) follows "
                 f"{head.name or head.op_type!r} without quantisation between them; only Relu and "
-                "Clip can"
+                "Clip can, quantise the output of others, too"
             )
         return convert_node(head, segment, limits)
 
@@ -253,14 +301,14 @@ class _Reader:
     def _quantisation(self, node: onnx.NodeProto) -> tuple[np.ndarray[Any, Any], Any]:
         try:
             scale = self._arrays[node.input[1]].astype(np.float32)
+            if len(node.input) < 3 or not node.input[2]:
+                return scale, np.zeros(scale.shape, np.uint8)
+            return scale, self._arrays[node.input[2]]
         except (KeyError, IndexError) as error:
             raise ExportError(
-                f"{self._origin}: node {node.name!r}: its scale is not a constant; use static "
-                "quantisation"
+                f"{self._origin}: node {node.name!r}: its scale and zero point are not constants; "
+                "use static quantisation"
             ) from error
-        if len(node.input) < 3 or not node.input[2]:
-            return scale, np.zeros(scale.shape, np.uint8)
-        return scale, self._arrays[node.input[2]]
 
 
 def _shapes(model: onnx.ModelProto) -> Mapping[str, tuple[int, ...]]:

@@ -62,14 +62,49 @@ class Segment:
 
     @cached_property
     def dynamic_inputs(self) -> tuple[str, ...]:
-        """Int8 tensors that the segment reads, each once."""
+        """Int8 tensors that the segment reads, each once; constants of one value are none."""
         found: list[str] = []
         for node in self.nodes:
             for name in node.input:
                 tensor = self.floats.get(name)
-                if tensor is not None and tensor not in found:
-                    found.append(tensor)
+                if tensor is None or tensor in found or self.scalar(name) is not None:
+                    continue
+                found.append(tensor)
         return tuple(found)
+
+    @property
+    def has_wide_constants(self) -> bool:
+        """Whether an operand is a quantised constant of more than one value."""
+        return any(
+            name in self.constants and self.constants[name].values.size > 1
+            for node in self.nodes
+            for name in node.input
+        )
+
+    def scalar(self, name: str) -> np.float32 | None:
+        """Return the value of an operand that is a constant of one value, else None."""
+        if name in self.arrays:
+            array = self.arrays[name]
+            return np.float32(array.reshape(())) if array.size == 1 else None
+        item = self.quantised_scalar(name)
+        if item is None:
+            return None
+        step = int(item.values.reshape(())) - int(item.zero_point.reshape(-1)[0])
+        return np.float32(np.float32(step) * item.scale[0])
+
+    def quantised_scalar(self, name: str) -> Constant | None:
+        """Return an operand that is a quantised constant of one value, else None."""
+        found = self.constants.get(name)
+        tensor = self.floats.get(name)
+        if tensor is not None and tensor in self.int8_constants:
+            encoding = self.tensors[tensor]
+            found = Constant(
+                values=self.int8_constants[tensor],
+                scale=np.array([encoding.scale]),
+                zero_point=np.array([encoding.zero_point], dtype=np.int8),
+                axis=0,
+            )
+        return found if found is not None and found.values.size == 1 else None
 
     def refuse(self, node: onnx.NodeProto, reason: str) -> ExportError:
         """Return the error that names a node."""

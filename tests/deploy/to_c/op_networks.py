@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 from c_networks import NetworkBuilder
 
 
@@ -180,11 +181,35 @@ def almost_constant() -> NetworkBuilder:
     return net
 
 
+def channel_constants() -> NetworkBuilder:
+    """One value for each channel, as exporters write layer scales."""
+    net = NetworkBuilder((3, 6, 5))
+    net.conv(7, (3, 3), relu="")
+    for kind in ("Mul", "Add"):
+        values = net.rng.normal(size=(7, 1, 1)).astype(np.float32)
+        net.node(kind, [net.last, net.constant(values)], net.shapes[net.last])
+    net.classifier(3)
+    return net
+
+
+def scalar_constants() -> NetworkBuilder:
+    """Scalars on either side, as exporters write what ONNX has no operator for."""
+    net = NetworkBuilder((3, 6, 5))
+    net.conv(7, (3, 3), relu="")
+    for kind, value in (("Div", 1.4), ("Erf", None), ("Add", 1.0), ("Mul", 0.5)):
+        operands = [net.last] if value is None else [net.last, net.constant(np.float32(value))]
+        net.node(kind, operands, net.shapes[net.last])
+    net.node("Sub", [net.constant(np.float32(1.0)), net.last], net.shapes[net.last])
+    net.classifier(3)
+    return net
+
+
 OP_NETWORKS: dict[str, Callable[[], NetworkBuilder]] = {
     build.__name__: build
     for build in (
         odd_convolutions, depthwise_shapes, grouped_convolutions, one_dimensional, residual,
         squeeze_excite, activations, pooling, flatten_before_linear, branches, softmax_output,
         linear_attention, image_output, inverted_bottleneck, almost_constant,
+        channel_constants, scalar_constants,
     )
 }  # fmt: skip

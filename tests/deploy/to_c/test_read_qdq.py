@@ -117,3 +117,72 @@ def test_output_left_in_float_is_refused_with_its_node(tmp_path):
 
     with pytest.raises(ExportError, match=r"node 'end' \(Tanh\) gives the output as float"):
         read_qdq(rewrite(path, change))
+
+
+def test_difference_of_two_tensors_is_refused_with_its_node(tmp_path):
+    net = NetworkBuilder((2, 4, 4))
+    entry = net.conv(3, (3, 3))
+    net.node("Sub", [net.conv(3, (3, 3)), entry], net.shapes[entry])
+    net.classifier(2)
+    with pytest.raises(ExportError, match=r"node 'sub\d+' \(Sub\): reads two tensors"):
+        read_qdq(quantise(net, tmp_path, "net"))
+
+
+def test_opsets_whose_limits_are_attributes_are_refused(tmp_path):
+    path = quantise(OP_NETWORKS["inverted_bottleneck"](), tmp_path, "net")
+
+    def change(model):
+        model.opset_import[0].version = 10
+
+    with pytest.raises(ExportError, match="opset 10, expected 11 or newer"):
+        read_qdq(rewrite(path, change))
+
+
+def test_old_softmax_over_several_axes_is_refused(tmp_path):
+    net = NetworkBuilder((2, 4, 4))
+    net.conv(3, (3, 3))
+    net.node("Softmax", [net.last], net.shapes[net.last], axis=1)
+    path = quantise(net, tmp_path, "net")
+
+    def change(model):
+        model.opset_import[0].version = 12
+
+    with pytest.raises(ExportError, match=r"\(Softmax\): axis 1 of opset 12 runs over several"):
+        read_qdq(rewrite(path, change))
+
+
+def test_weights_that_are_listed_as_inputs_are_no_inputs(tmp_path):
+    path = quantise(OP_NETWORKS["residual"](), tmp_path, "net")
+    before = read_qdq(path)
+
+    def change(model):
+        for item in model.graph.initializer:
+            value = helper.make_tensor_value_info(item.name, item.data_type, item.dims)
+            model.graph.input.append(value)
+
+    assert read_qdq(rewrite(path, change)).input == before.input
+
+
+def test_output_left_as_int8_is_refused_with_its_node(tmp_path):
+    path = quantise(OP_NETWORKS["residual"](), tmp_path, "net")
+
+    def change(model):
+        last = next(node for node in model.graph.node if model.graph.output[0].name in node.output)
+        model.graph.output[0].name = last.input[0]
+        model.graph.output[0].type.tensor_type.elem_type = TensorProto.INT8
+        model.graph.node.remove(last)
+
+    with pytest.raises(ExportError, match="gives the output as int8, expected DequantizeLinear"):
+        read_qdq(rewrite(path, change))
+
+
+def test_unsigned_activations_are_refused_with_what_to_do(tmp_path):
+    path = quantise(OP_NETWORKS["residual"](), tmp_path, "net")
+
+    def change(model):
+        node = next(node for node in model.graph.node if node.op_type == "QuantizeLinear")
+        zero = next(item for item in model.graph.initializer if item.name == node.input[2])
+        zero.CopyFrom(onnx.numpy_helper.from_array(np.array(3, np.uint8), zero.name))
+
+    with pytest.raises(ExportError, match=r"uint8 activations, expected int8; quantise with sign"):
+        read_qdq(rewrite(path, change))
