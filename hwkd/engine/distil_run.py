@@ -11,6 +11,7 @@ from hwkd.core.errors import ConfigError
 from hwkd.core.progress import Progress, silent
 from hwkd.core.trial import SpecRecord
 from hwkd.deploy.to_onnx import export_onnx
+from hwkd.engine.bare_student import require_bare
 from hwkd.engine.context import accelerator_device
 from hwkd.engine.distil_arm import DistilSettings
 from hwkd.engine.distil_data import TransferSet, read_unlabelled, transfer_set
@@ -128,6 +129,7 @@ def _write(
         )
         report = replace(report, quantisation=found)
         save_student(student, folder / "student.safetensors")
+        require_bare(resolved.layers, folder / "student.onnx", folder / "student.safetensors")
         write_text(folder / "spec.json", spec_json(SpecRecord.of(resolved.spec), resolved.layers))
         write_text(folder / "distill.json", json.dumps(report.as_dict(), indent=2) + "\n")
         out.mkdir(exist_ok=True)

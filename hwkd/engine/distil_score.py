@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 from numpy.typing import NDArray
 
 from hwkd.core.student import Layers
@@ -42,7 +43,7 @@ def score_student(
     layers: Layers,
     data: TaskData,
     *,
-    calibration: NDArray,
+    calibration: NDArray[np.float32],
     method: CalibrationMethod,
 ) -> Scores:
     """Export a student, run both files over validation and test, and keep neither.

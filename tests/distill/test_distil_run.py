@@ -144,6 +144,14 @@ def test_student_is_written_with_its_history(place: Path) -> None:
     assert "unknown" in report.verdict[0]
 
 
+def test_adapters_add_no_byte_to_what_is_exported(place: Path) -> None:
+    for name, methods in (("plain", ("none",)), ("adapted", ("fitnet", "vid", "crd:negatives=8"))):
+        run_distillation(_request(place, methods=methods, epochs=1, out=place / name))
+    for file in ("student.onnx", "student.safetensors"):
+        sizes = {(place / name / file).stat().st_size for name in ("plain", "adapted")}
+        assert len(sizes) == 1
+
+
 def test_default_method_follows_the_teacher(place: Path) -> None:
     report = run_distillation(_request(place, epochs=1))
     assert report.methods[0].startswith(("kd:temperature=2", "lskd:temperature=2"))
