@@ -19,13 +19,16 @@ def write_history_figure(epochs: Sequence[EpochRecord], path: Path) -> None:
     FigureCanvasAgg(figure)
     values, norms = figure.subplots(1, 2)
     numbers = [record.epoch for record in epochs]
+    terms = dict.fromkeys(name for r in epochs for name in (*r.losses, *r.grad_norms))
+    colours = {name: f"C{index % 10}" for index, name in enumerate(terms)}
     for axes, title, series in (
         (values, "term, weighted", [record.losses for record in epochs]),
         (norms, "gradient norm at the student, unweighted", [r.grad_norms for r in epochs]),
     ):
         names = dict.fromkeys(name for row in series for name in row)
         for name in names:
-            axes.plot(numbers, [row.get(name, float("nan")) for row in series], label=name)
+            points = [row.get(name, float("nan")) for row in series]
+            axes.plot(numbers, points, label=name, color=colours[name])
         axes.set_xlabel("epoch")
         axes.set_title(title, fontsize=10)
         if names:
