@@ -88,10 +88,6 @@ class FakeQuantStudent(nn.Module):
             weights: layer -> (weight, bias) with the normalisation multiplied in.
             ranges: ONNX tensor -> (low, high), for "input" and all that `quantised_name` names, and
                 for the layer itself where a hard-swish or hard-sigmoid follows.
-
-        Raises:
-            ValueError: if a rectifier follows a layer that only moves values, whose int8 file has
-                no place for it.
         """
         super().__init__()
         self.layers = layers
@@ -114,11 +110,10 @@ class FakeQuantStudent(nn.Module):
         ranges: Mapping[str, Range],
     ) -> None:
         name = quantised_name(layer)
-        if layer.kind in _KEEPS_SCALE:
-            if layer.activation != "none":
-                raise ValueError(f"layer {layer.name}: {layer.activation} after {layer.kind}")
+        keeps_scale = layer.kind in _KEEPS_SCALE
+        if keeps_scale and layer.activation == "none":
             return
-        if layer.activation in _ROUNDED_BEFORE:
+        if layer.activation in _ROUNDED_BEFORE and not keeps_scale:
             self.quantisers[layer.name] = _Quantiser(ranges[layer.name])
         highest = 6.0 if layer.activation == "relu6" else None
         self.quantisers[name] = _Quantiser(ranges[name], highest=highest)
@@ -150,18 +145,24 @@ class FakeQuantStudent(nn.Module):
         return {name: self._weights(name).real() for name in self.weighted}
 
     def _output(self, layer: Layer, operands: list[_Value]) -> _Value:
+        moved: _Value | None = None
         if layer.kind in _KEEPS_SCALE:
-            return replace(operands[0], steps=self._geometry[layer.name](operands[0].steps))
+            moved = replace(operands[0], steps=self._geometry[layer.name](operands[0].steps))
+            if layer.activation == "none":
+                return moved
+        to = self._quantiser(quantised_name(layer))
         if layer.activation not in _ROUNDED_BEFORE:
-            return self._computed(layer, operands, self._quantiser(quantised_name(layer)))
-        before = self._computed(layer, operands, self._quantiser(layer.name)).real
+            # The ends of its range do the work of a rectifier.
+            return self._computed(layer, operands, to) if moved is None else to.rounded(moved.real)
+        value = moved or self._computed(layer, operands, self._quantiser(layer.name))
+        before = value.real
         # In ONNX Runtime's order of operations; torch's own differs in the last bit.
         gate = (before * (1.0 / 6.0) + 0.5).clamp(0.0, 1.0)
         after = before * gate if layer.activation == "hard_swish" else gate
-        return self._quantiser(quantised_name(layer)).rounded(after)
+        return to.rounded(after)
 
     def _computed(self, layer: Layer, operands: list[_Value], to: _Quantiser) -> _Value:
-        """Return a layer's result on the grid `to`; its ends do the work of a rectifier."""
+        """Return a layer's result on the grid `to`."""
         scale, _ = to.grid()
         first = operands[0]
         step = self._geometry[layer.name]

@@ -110,8 +110,9 @@ def test_a_channel_without_weights_keeps_none() -> None:
     assert weight[0].any()
 
 
-def test_a_rectifier_that_int8_files_lose_is_refused() -> None:
+def test_a_rectifier_behind_a_layer_that_moves_values_keeps_what_is_positive() -> None:
     moved = Layer(name="flat", kind="reshape", inputs=("input",), shape=(16,), activation="relu")
     layers = Layers(input_shape=(1, 4, 4), layers=(moved,))
-    with pytest.raises(ValueError, match="layer flat: relu after reshape"):
-        FakeQuantStudent(layers, {}, {"input": (-1.0, 1.0)})
+    student = FakeQuantStudent(layers, {}, {"input": (-4.0, 4.0), "flat_act": (0.0, 4.0)})
+    x = inputs()
+    torch.testing.assert_close(student(x), x.reshape(16, 16).relu(), atol=0.025, rtol=0)

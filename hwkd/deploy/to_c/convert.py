@@ -23,7 +23,7 @@ from hwkd.deploy.to_c.ir import (
 )
 from hwkd.deploy.to_c.segment import Segment
 
-__all__ = ["SUPPORTED", "convert_node"]
+__all__ = ["SUPPORTED", "VIEWS", "convert_node"]
 
 _Range: TypeAlias = tuple[int, int]
 _Converter: TypeAlias = Callable[[onnx.NodeProto, Segment, _Range], Op]
@@ -154,8 +154,6 @@ def _pool(node: onnx.NodeProto, segment: Segment, limits: _Range) -> Op:
     is_global = node.op_type == "GlobalAveragePool"
     is_max = node.op_type == "MaxPool"
     target = segment.output
-    if is_max and (source.scale, source.zero_point) != (target.scale, target.zero_point):
-        raise segment.refuse(node, "input and output have different scales")
     kernel = segment.attribute(node, "kernel_shape", source.shape[2:])
     return Pool(
         name=node.name or node.output[0],
@@ -167,6 +165,7 @@ def _pool(node: onnx.NodeProto, segment: Segment, limits: _Range) -> Op:
         pads=tuple(segment.attribute(node, "pads", (0, 0, 0, 0))),
         counts_pads=bool(segment.attribute(node, "count_include_pad", 0)),
         output_range=limits,
+        table=rescale_table(source, target) if is_max else None,
     )
 
 
@@ -183,11 +182,9 @@ def _softmax(node: onnx.NodeProto, segment: Segment, limits: _Range) -> Op:
 
 
 def _view(node: onnx.NodeProto, segment: Segment, limits: _Range) -> Op:
-    """Reshape, Flatten, Transpose, ...; with another scale on the far side, a table instead."""
-    source, target = segment.tensor(node, 0), segment.output
+    """Reshape, Flatten, Transpose, ...: the same values, in the same scale on both sides."""
     _refuse_limits(node, segment, limits)
-    if rescale_table(source, target) is not None:
-        raise segment.refuse(node, "input and output have different scales")
+    source, target = segment.tensor(node, 0), segment.output
     permutation = None
     if node.op_type == "Transpose":
         axes = range(len(source.shape))
@@ -286,3 +283,5 @@ _CONVERTERS: dict[str, _Converter] = {
 }
 
 SUPPORTED = frozenset(_CONVERTERS)
+# They change how values are indexed, not the values.
+VIEWS = frozenset(kind for kind, convert in _CONVERTERS.items() if convert is _view)

@@ -142,7 +142,7 @@ class Table(_Node):
     table: Int8Array
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Pool(_Node):
     """Pooling over windows.
 
@@ -153,6 +153,7 @@ class Pool(_Node):
         pads: (top, left, bottom, right).
         counts_pads: an average divides by the whole window also where it hangs over the edge.
         output_range: smallest and largest int8 value it may write.
+        table: of a maximum, the 256 values that rescale it, or None where none is needed.
     """
 
     kind: Literal["max", "average", "global_average"]
@@ -161,6 +162,7 @@ class Pool(_Node):
     pads: tuple[int, int, int, int]
     counts_pads: bool = False
     output_range: tuple[int, int] = (-128, 127)
+    table: Int8Array | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ segment is a function of one tensor alone, a table of its 256 values.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped] 
 from onnx import numpy_helper
 
 from hwkd.core.errors import ExportError, ModelFileError
-from hwkd.deploy.to_c.convert import SUPPORTED, convert_node
-from hwkd.deploy.to_c.elementwise import ELEMENTWISE, clip_limits, table_of
+from hwkd.deploy.to_c.convert import SUPPORTED, VIEWS, convert_node
+from hwkd.deploy.to_c.elementwise import ELEMENTWISE, clip_limits, rescale_table, table_of
 from hwkd.deploy.to_c.ir import Op, QuantGraph, QuantTensor, Table
 from hwkd.deploy.to_c.segment import Constant, Segment
 
@@ -233,7 +234,7 @@ class _Reader:
         if source in self._constants or source in self._arrays:
             self._constant_tensor(source, tensor)
             return
-        self._ops.append(self._operator(self._segment(source, node), tensor))
+        self._ops += self._operators(self._segment(source, node), tensor)
 
     def _constant_tensor(self, source: str, tensor: QuantTensor) -> None:
         values = self._arrays[source].astype(np.float32)
@@ -261,7 +262,7 @@ class _Reader:
             parts += [part for part in self._open.get(name, []) if part not in parts]
         self._open[node.output[0]] = [*parts, node]
 
-    def _operator(self, nodes: list[onnx.NodeProto], output: QuantTensor) -> Op:
+    def _operators(self, nodes: list[onnx.NodeProto], output: QuantTensor) -> list[Op]:
         source = None if nodes else self._requantised(output)
         segment = Segment(
             nodes=tuple(nodes),
@@ -277,12 +278,8 @@ class _Reader:
         is_elementwise = all(node.op_type in ELEMENTWISE for node in nodes)
         if len(dynamic) == 1 and is_elementwise and not segment.has_wide_constants:
             name = nodes[0].name or output.name if nodes else output.name
-            return Table(
-                name=name,
-                inputs=dynamic,
-                output=output.name,
-                table=table_of(segment, self._tensors[dynamic[0]]),
-            )
+            table = table_of(segment, self._tensors[dynamic[0]])
+            return [Table(name=name, inputs=dynamic, output=output.name, table=table)]
         head, tail = nodes[0], nodes[1:]
         limits = clip_limits(tail, segment)
         if limits is None:
@@ -292,7 +289,27 @@ class _Reader:
                 f"{head.name or head.op_type!r} without quantisation between them; only Relu and "
                 "Clip can, quantise the output of others, too"
             )
-        return convert_node(head, segment, limits)
+        if head.op_type in VIEWS:
+            return self._viewed(head, segment, limits)
+        return [convert_node(head, segment, limits)]
+
+    def _viewed(self, node: onnx.NodeProto, segment: Segment, limits: tuple[int, int]) -> list[Op]:
+        """Return a view, and a table behind it where the far side has another scale or limits."""
+        source, output = segment.tensor(node, 0), segment.output
+        table = rescale_table(source, output)
+        if table is None and limits == (-128, 127):
+            return [convert_node(node, segment, limits)]
+        moved = replace(source, name=f"{output.name}/moved", shape=output.shape)
+        self._tensors[moved.name] = moved
+        values = np.arange(-128, 128).astype(np.int8) if table is None else table
+        view = convert_node(node, replace(segment, output=moved), (-128, 127))
+        rescaled = Table(
+            name=f"{view.name}_rescaled",
+            inputs=(moved.name,),
+            output=output.name,
+            table=values.clip(*limits),
+        )
+        return [view, rescaled]
 
     def _requantised(self, output: QuantTensor) -> str:
         node = next(node for node in self._model.graph.node if output.name in node.output)

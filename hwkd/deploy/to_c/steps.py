@@ -393,6 +393,10 @@ class _Builder:
         name = self._constants.struct("hwkd_pool", self._symbol("layer"), layer)
         function = "global_average" if op.kind == "global_average" else f"{op.kind}_pool"
         self._call("hwkd_pool", function, f"&{name}, {self._operand(0)}, {{out}}")
+        if op.table is not None:
+            values = self._table_values(op.table, source.name, target.name)
+            table = self._constants.int8(self._symbol("table"), values)
+            self._call("hwkd_elementwise", "table", f"{table}, {target.elements}, {{out}}, {{out}}")
 
     def _softmax(self, op: Softmax) -> None:
         source, target = self._tensor(op.inputs[0]), self._tensor(op.output)
