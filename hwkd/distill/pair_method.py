@@ -10,10 +10,17 @@ from torch import Tensor, nn
 
 from hwkd.core.signals import Batch, Signal, Views
 from hwkd.distill.adapters import resolve_map_adapters
-from hwkd.distill.kernels import as_maps, at_least_float32
+from hwkd.distill.kernels import as_maps, at_least_float32, pool_to_common_size
 from hwkd.distill.method import LossMethod, RunShapes, Shape, TrainedMethod, ViewShapes, pair_term
 
-__all__ = ["AdaptedPairMethod", "PairMethod", "shapes_of_signal", "tapped"]
+__all__ = [
+    "AdaptedPairMethod",
+    "ConsecutivePairMethod",
+    "PairMethod",
+    "pooled_maps",
+    "shapes_of_signal",
+    "tapped",
+]
 
 
 def tapped(views: Views, signal: Signal) -> tuple[Tensor, ...]:
@@ -30,6 +37,13 @@ def shapes_of_signal(shapes: ViewShapes, signal: Signal) -> tuple[Shape, ...]:
         return () if shapes.embedding is None else (shapes.embedding,)
     found: tuple[Shape, ...] = getattr(shapes, signal.value)
     return found
+
+
+def pooled_maps(student: Views, teacher: Views) -> list[tuple[Tensor, Tensor]]:
+    """Return the maps of every layer pair, in float32 or better, pooled to a common size."""
+    pairs = zip(student.features, teacher.features, strict=True)
+    maps = [at_least_float32(as_maps(s), as_maps(t.detach())) for s, t in pairs]
+    return [pool_to_common_size(*pair) for pair in maps]
 
 
 class PairMethod(LossMethod):
@@ -57,10 +71,14 @@ class AdaptedPairMethod(TrainedMethod):
     signal: ClassVar[Signal] = Signal.FEATURES
     adapter_norm: ClassVar[bool] = False
     adapter_relu: ClassVar[bool] = False
+    pools: ClassVar[bool] = True
 
     @abstractmethod
     def compare(self, student: Tensor, teacher: Tensor, pair: int, pairs: int) -> Tensor:
-        """Return a scalar for maps of equal channel count; `pair` counts from 0."""
+        """Return a scalar for maps of equal channel count; `pair` counts from 0.
+
+        The maps have a common size if the method `pools`.
+        """
 
     def build(self, shapes: RunShapes) -> nn.Module:
         """Return the comparison with one adapter per pair."""
@@ -88,7 +106,48 @@ class _AdaptedPairs(nn.Module):
             maps, target = at_least_float32(
                 as_maps(adapter(ours[index])), as_maps(theirs[index].detach())
             )
+            if self.method.pools:
+                maps, target = pool_to_common_size(maps, target)
             terms[pair_term(self.method.name, index)] = self.method.compare(
                 maps, target, index, len(self.adapters)
             )
         return terms
+
+
+class ConsecutivePairMethod(TrainedMethod):
+    """One comparison per two consecutive layers; adapters give the teacher's channel counts."""
+
+    @abstractmethod
+    def compare(self, student: tuple[Tensor, Tensor], teacher: tuple[Tensor, Tensor]) -> Tensor:
+        """Return a scalar for two maps of each side, of equal channel counts."""
+
+    def refusal(self, shapes: RunShapes) -> str | None:
+        """Refuse fewer than two layer pairs."""
+        pairs = len(shapes.student.features)
+        if pairs < 2:
+            return f"it compares consecutive layers and got {pairs} layer pair; give 2 or more"
+        return None
+
+    def build(self, shapes: RunShapes) -> nn.Module:
+        """Return the comparison with one adapter per layer."""
+        adapters = resolve_map_adapters(shapes.student.features, shapes.teacher.features)
+        return _ConsecutivePairs(self, adapters)
+
+
+class _ConsecutivePairs(nn.Module):
+    def __init__(self, method: ConsecutivePairMethod, adapters: nn.ModuleList) -> None:
+        super().__init__()
+        self.method = method
+        self.adapters = adapters
+
+    def forward(self, student: Views, teacher: Views, batch: Batch) -> dict[str, Tensor]:
+        del batch
+        adapted = (adapter(f) for adapter, f in zip(self.adapters, student.features, strict=True))
+        ours = at_least_float32(*adapted)
+        theirs = at_least_float32(*(features.detach() for features in teacher.features))
+        return {
+            pair_term(self.method.name, i): self.method.compare(
+                (ours[i], ours[i + 1]), (theirs[i], theirs[i + 1])
+            )
+            for i in range(len(ours) - 1)
+        }

@@ -104,8 +104,7 @@ class ActivationBoundary(AdaptedPairMethod):
 
     def compare(self, student: Tensor, teacher: Tensor, pair: int, pairs: int) -> Tensor:
         """Return the weighted hinge of one layer."""
-        ours, theirs = pool_to_common_size(student, teacher)
-        loss = activation_boundary_loss(ours, theirs, margin=self.margin)
+        loss = activation_boundary_loss(student, teacher, margin=self.margin)
         return boundary_layer_weight(pair, pairs) * loss
 
 
@@ -135,8 +134,7 @@ class SparsityPattern(AdaptedPairMethod):
     def compare(self, student: Tensor, teacher: Tensor, pair: int, pairs: int) -> Tensor:
         """Return the cross-entropy of one layer."""
         del pair, pairs
-        ours, theirs = pool_to_common_size(student, teacher)
-        return sparsity_pattern_loss(ours, theirs, softness=self.softness)
+        return sparsity_pattern_loss(student, teacher, softness=self.softness)
 
 
 @METHODS.register("ofd")

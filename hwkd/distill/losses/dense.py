@@ -8,7 +8,7 @@ from torch import Tensor
 
 from hwkd.core.catalog import METHODS
 from hwkd.core.signals import Signal
-from hwkd.distill.kernels import kl_from_logits, pool_to_common_size
+from hwkd.distill.kernels import kl_from_logits
 from hwkd.distill.method import option
 from hwkd.distill.pair_method import AdaptedPairMethod
 
@@ -80,8 +80,7 @@ class ChannelWise(AdaptedPairMethod):
     def compare(self, student: Tensor, teacher: Tensor, pair: int, pairs: int) -> Tensor:
         """Return the divergence of one layer."""
         del pair, pairs
-        ours, theirs = pool_to_common_size(student, teacher)
-        return channel_wise_loss(ours, theirs, temperature=self.temperature)
+        return channel_wise_loss(student, teacher, temperature=self.temperature)
 
 
 @METHODS.register("pkd")
@@ -100,4 +99,4 @@ class PearsonFeatures(AdaptedPairMethod):
     def compare(self, student: Tensor, teacher: Tensor, pair: int, pairs: int) -> Tensor:
         """Return the squared difference of one layer."""
         del pair, pairs
-        return pearson_feature_loss(*pool_to_common_size(student, teacher))
+        return pearson_feature_loss(student, teacher)

@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from hwkd.core.catalog import METHODS
 from hwkd.core.signals import Batch, Signal, Views
-from hwkd.distill.kernels import as_maps, at_least_float32, flat, pool_to_common_size, unit
+from hwkd.distill.kernels import flat, unit
 from hwkd.distill.method import RunShapes, TrainedMethod, option, pair_term
+from hwkd.distill.pair_method import pooled_maps
 from hwkd.distill.pairing import single_positions
 
 __all__ = ["FactorTransfer", "attention_factor", "factor_loss"]
@@ -78,9 +79,7 @@ class _AttentionFactors(nn.Module):
     def forward(self, student: Views, teacher: Views, batch: Batch) -> dict[str, Tensor]:
         del batch
         terms = {}
-        for index, pair in enumerate(zip(student.features, teacher.features, strict=True)):
-            maps = at_least_float32(as_maps(pair[0]), as_maps(pair[1].detach()))
-            ours, theirs = pool_to_common_size(*maps)
+        for index, (ours, theirs) in enumerate(pooled_maps(student, teacher)):
             terms[pair_term("ft", index)] = factor_loss(
                 attention_factor(ours), attention_factor(theirs)
             )
@@ -100,9 +99,7 @@ class _Factors(nn.Module):
     def forward(self, student: Views, teacher: Views, batch: Batch) -> dict[str, Tensor]:
         del batch
         terms = {}
-        for index, pair in enumerate(zip(student.features, teacher.features, strict=True)):
-            maps = at_least_float32(as_maps(pair[0]), as_maps(pair[1].detach()))
-            ours, theirs = pool_to_common_size(*maps)
+        for index, (ours, theirs) in enumerate(pooled_maps(student, teacher)):
             factor = self.encoders[index](theirs)
             rebuilt = self.decoders[index](factor)
             terms[pair_term("ft", index)] = factor_loss(

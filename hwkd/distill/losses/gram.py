@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from hwkd.core.catalog import METHODS
-from hwkd.core.signals import Batch, Signal, Views
-from hwkd.distill.adapters import resolve_map_adapters
-from hwkd.distill.kernels import as_maps, at_least_float32, pool_to_common_size, unit
-from hwkd.distill.method import RunShapes, TrainedMethod, pair_term
-from hwkd.distill.pair_method import AdaptedPairMethod
+from hwkd.core.signals import Signal
+from hwkd.distill.kernels import as_maps, pool_to_common_size, unit
+from hwkd.distill.pair_method import AdaptedPairMethod, ConsecutivePairMethod
 
 __all__ = ["ChannelCorrelation", "Fsp", "channel_correlation_loss", "flow_loss", "flow_matrix"]
 
@@ -64,7 +62,7 @@ def channel_correlation_loss(student_maps: Tensor, teacher_maps: Tensor) -> Tens
 
 @METHODS.register("fsp")
 @dataclass(frozen=True, kw_only=True)
-class Fsp(TrainedMethod):
+class Fsp(ConsecutivePairMethod):
     """Flow of solution procedure (Yim et al. 2017): Gram matrices between consecutive layers.
 
     Needs two or more layer pairs. Where channel counts differ a 1 x 1 convolution is trained.
@@ -78,35 +76,9 @@ class Fsp(TrainedMethod):
     float32_only = True
     usual_weight = 50.0
 
-    def refusal(self, shapes: RunShapes) -> str | None:
-        """Refuse fewer than two layer pairs."""
-        pairs = len(shapes.student.features)
-        if pairs < 2:
-            return f"it compares consecutive layers and got {pairs} layer pair; give 2 or more"
-        return None
-
-    def build(self, shapes: RunShapes) -> nn.Module:
-        """Return the loss with one adapter per layer."""
-        return _Flows(
-            self.name, resolve_map_adapters(shapes.student.features, shapes.teacher.features)
-        )
-
-
-class _Flows(nn.Module):
-    def __init__(self, name: str, adapters: nn.ModuleList) -> None:
-        super().__init__()
-        self.name = name
-        self.adapters = adapters
-
-    def forward(self, student: Views, teacher: Views, batch: Batch) -> dict[str, Tensor]:
-        del batch
-        adapted = (adapter(f) for adapter, f in zip(self.adapters, student.features, strict=True))
-        ours = at_least_float32(*adapted)
-        theirs = at_least_float32(*(features.detach() for features in teacher.features))
-        return {
-            pair_term(self.name, i): flow_loss((ours[i], ours[i + 1]), (theirs[i], theirs[i + 1]))
-            for i in range(len(ours) - 1)
-        }
+    def compare(self, student: tuple[Tensor, Tensor], teacher: tuple[Tensor, Tensor]) -> Tensor:
+        """Return the squared difference of flow matrices."""
+        return flow_loss(student, teacher)
 
 
 @METHODS.register("ickd")
@@ -120,6 +92,8 @@ class ChannelCorrelation(AdaptedPairMethod):
     paper = "Liu et al. 2021, ICCV"
     needs = frozenset({Signal.FEATURES})
     needs_positions = True
+    # Cosines of channels are over positions, of which both sides may have their own number.
+    pools = False
     float32_only = True
     usual_weight = 2.5
 

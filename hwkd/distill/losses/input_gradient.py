@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 
 import torch
@@ -45,39 +46,52 @@ def jacobian_loss(student_gradient: Tensor, teacher_gradient: Tensor) -> Tensor:
     return (unit(ours, dim=1) - unit(theirs, dim=1)).square().mean()
 
 
+class _GradientMethod(LossMethod):
+    """Compares the gradients of a score by the input; a step differentiates twice."""
+
+    family = "gradient"
+    needs = frozenset({Signal.LOGITS, Signal.INPUTS})
+    needs_labels = True
+    cacheable = False
+    float32_only = True
+
+    @abstractmethod
+    def score(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return what is differentiated, shape [batch], each from its own row of the inputs."""
+
+    def __call__(self, student: Views, teacher: Views, batch: Batch) -> dict[str, Tensor]:
+        """Return the difference of gradients as the term of the method's name."""
+        gradients = [
+            gradient_by_input(
+                self.score(views.need(Signal.LOGITS), batch.labels),
+                views.need(Signal.INPUTS),
+                keeps_graph=views is student,
+            )
+            for views in (student, teacher)
+        ]
+        return {self.name: jacobian_loss(*gradients)}
+
+
 @METHODS.register("jacobian")
 @dataclass(frozen=True, kw_only=True)
-class Jacobian(LossMethod):
+class Jacobian(_GradientMethod):
     """Jacobian matching (Srinivas and Fleuret 2018): the true class's logit by the input.
 
     Needs logits and inputs. A step differentiates twice and costs about three times a plain one.
     """
 
     name = "jacobian"
-    family = "gradient"
     formula = "mean (unit(∂z_s,y/∂x) − unit(∂z_t,y/∂x))²"
     paper = "Czarnecki et al. 2017, arXiv:1706.04859; Srinivas and Fleuret 2018, arXiv:1803.00443"
-    needs = frozenset({Signal.LOGITS, Signal.INPUTS})
-    needs_labels = True
-    cacheable = False
-    float32_only = True
 
-    def __call__(self, student: Views, teacher: Views, batch: Batch) -> dict[str, Tensor]:
-        """Return the difference of gradients as the term "jacobian"."""
-        gradients = [
-            gradient_by_input(
-                views.need(Signal.LOGITS).gather(1, batch.labels[:, None])[:, 0],
-                views.need(Signal.INPUTS),
-                keeps_graph=views is student,
-            )
-            for views in (student, teacher)
-        ]
-        return {"jacobian": jacobian_loss(*gradients)}
+    def score(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the logit of the true class."""
+        return logits.gather(1, labels[:, None])[:, 0]
 
 
 @METHODS.register("input_gradient")
 @dataclass(frozen=True, kw_only=True)
-class InputGradient(LossMethod):
+class InputGradient(_GradientMethod):
     """Input-gradient alignment (Chan et al. 2020): gradient of the cross-entropy by the input.
 
     Needs logits and inputs. The paper aligns with an adversary; this is its squared-difference term
@@ -85,22 +99,9 @@ class InputGradient(LossMethod):
     """
 
     name = "input_gradient"
-    family = "gradient"
     formula = "mean (unit(∂CE_s/∂x) − unit(∂CE_t/∂x))²"
     paper = "Chan et al. 2020, arXiv:1912.05699"
-    needs = frozenset({Signal.LOGITS, Signal.INPUTS})
-    needs_labels = True
-    cacheable = False
-    float32_only = True
 
-    def __call__(self, student: Views, teacher: Views, batch: Batch) -> dict[str, Tensor]:
-        """Return the difference of gradients as the term "input_gradient"."""
-        gradients = [
-            gradient_by_input(
-                functional.cross_entropy(views.need(Signal.LOGITS), batch.labels, reduction="none"),
-                views.need(Signal.INPUTS),
-                keeps_graph=views is student,
-            )
-            for views in (student, teacher)
-        ]
-        return {"input_gradient": jacobian_loss(*gradients)}
+    def score(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the cross-entropy."""
+        return functional.cross_entropy(logits, labels, reduction="none")

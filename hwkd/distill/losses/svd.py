@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hwkd.core.catalog import METHODS
-from hwkd.core.signals import Batch, Signal, Views
-from hwkd.distill.adapters import resolve_map_adapters
-from hwkd.distill.kernels import as_maps, at_least_float32, unit
-from hwkd.distill.method import RunShapes, TrainedMethod, option, pair_term
+from hwkd.core.signals import Signal
+from hwkd.distill.kernels import as_maps, unit
+from hwkd.distill.method import option
+from hwkd.distill.pair_method import ConsecutivePairMethod
 
 __all__ = ["SingularVectors", "channel_vectors", "singular_vector_loss"]
 
@@ -118,7 +118,7 @@ class _LeadingVectors(torch.autograd.Function):
 
 @METHODS.register("svd")
 @dataclass(frozen=True, kw_only=True)
-class SingularVectors(TrainedMethod):
+class SingularVectors(ConsecutivePairMethod):
     """Singular vectors (Lee et al. 2018); needs two or more layer pairs.
 
     Heights and widths may differ freely; where channel counts differ a 1 x 1 convolution is
@@ -134,33 +134,6 @@ class SingularVectors(TrainedMethod):
     needs = frozenset({Signal.FEATURES})
     float32_only = True
 
-    def refusal(self, shapes: RunShapes) -> str | None:
-        """Refuse fewer than two layer pairs."""
-        pairs = len(shapes.student.features)
-        if pairs < 2:
-            return f"it compares consecutive layers and got {pairs} layer pair; give 2 or more"
-        return None
-
-    def build(self, shapes: RunShapes) -> nn.Module:
-        """Return the loss with one adapter per layer."""
-        adapters = resolve_map_adapters(shapes.student.features, shapes.teacher.features)
-        return _SingularVectors(self.vectors, adapters)
-
-
-class _SingularVectors(nn.Module):
-    def __init__(self, vectors: int, adapters: nn.ModuleList) -> None:
-        super().__init__()
-        self.vectors = vectors
-        self.adapters = adapters
-
-    def forward(self, student: Views, teacher: Views, batch: Batch) -> dict[str, Tensor]:
-        del batch
-        adapted = (adapter(f) for adapter, f in zip(self.adapters, student.features, strict=True))
-        ours = at_least_float32(*adapted)
-        theirs = at_least_float32(*(features.detach() for features in teacher.features))
-        return {
-            pair_term("svd", i): singular_vector_loss(
-                (ours[i], ours[i + 1]), (theirs[i], theirs[i + 1]), vectors=self.vectors
-            )
-            for i in range(len(ours) - 1)
-        }
+    def compare(self, student: tuple[Tensor, Tensor], teacher: tuple[Tensor, Tensor]) -> Tensor:
+        """Return the difference of kernels between the vectors of two layers."""
+        return singular_vector_loss(student, teacher, vectors=self.vectors)

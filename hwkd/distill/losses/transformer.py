@@ -9,7 +9,7 @@ from torch import Tensor
 from hwkd.core.catalog import METHODS
 from hwkd.core.signals import Signal
 from hwkd.distill.kernels import kl_from_logits
-from hwkd.distill.method import RunShapes, option
+from hwkd.distill.method import RunShapes, Shape, option
 from hwkd.distill.pair_method import PairMethod
 
 __all__ = [
@@ -74,10 +74,14 @@ def _same_heads(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
     return student.mean(1, keepdim=True), teacher.mean(1, keepdim=True)
 
 
-def _token_refusal(name: str, ours: tuple[int, ...], theirs: tuple[int, ...]) -> str | None:
-    if ours == theirs:
-        return None
-    return f"the student's {name} covers {ours} tokens and the teacher's {theirs}"
+def _token_refusal(
+    name: str, student: tuple[Shape, ...], teacher: tuple[Shape, ...], tokens: slice
+) -> str | None:
+    for pair in zip(student, teacher, strict=True):
+        ours, theirs = (shape[tokens] for shape in pair)
+        if ours != theirs:
+            return f"the student's {name} covers {ours} tokens and the teacher's {theirs}"
+    return None
 
 
 @METHODS.register("attention_maps")
@@ -97,11 +101,8 @@ class AttentionMaps(PairMethod):
 
     def refusal(self, shapes: RunShapes) -> str | None:
         """Refuse attention over different tokens."""
-        for ours, theirs in zip(shapes.student.attention, shapes.teacher.attention, strict=True):
-            reason = _token_refusal("attention", ours[1:], theirs[1:])
-            if reason is not None:
-                return reason
-        return None
+        both = shapes.student.attention, shapes.teacher.attention
+        return _token_refusal("attention", *both, slice(1, None))
 
     def compare(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Return the difference of one layer."""
@@ -125,11 +126,7 @@ class ValueRelations(PairMethod):
 
     def refusal(self, shapes: RunShapes) -> str | None:
         """Refuse values of different tokens."""
-        for ours, theirs in zip(shapes.student.values, shapes.teacher.values, strict=True):
-            reason = _token_refusal("values", ours[1:2], theirs[1:2])
-            if reason is not None:
-                return reason
-        return None
+        return _token_refusal("values", shapes.student.values, shapes.teacher.values, slice(1, 2))
 
     def compare(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Return the divergence of one layer."""

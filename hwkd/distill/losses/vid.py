@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from hwkd.core.catalog import METHODS
 from hwkd.core.signals import Batch, Signal, Views
-from hwkd.distill.kernels import as_maps, at_least_float32, pool_to_common_size
 from hwkd.distill.method import RunShapes, TrainedMethod, option, pair_term
+from hwkd.distill.pair_method import pooled_maps
 
 __all__ = ["VariationalInformation", "variational_information_loss"]
 
@@ -79,9 +79,7 @@ class _Likelihoods(nn.Module):
     def forward(self, student: Views, teacher: Views, batch: Batch) -> dict[str, Tensor]:
         del batch
         terms = {}
-        for index, pair in enumerate(zip(student.features, teacher.features, strict=True)):
-            maps = at_least_float32(as_maps(pair[0]), as_maps(pair[1].detach()))
-            ours, theirs = pool_to_common_size(*maps)
+        for index, (ours, theirs) in enumerate(pooled_maps(student, teacher)):
             terms[pair_term("vid", index)] = variational_information_loss(
                 self.regressors[index](ours), self.log_scales[index], theirs, eps=self.eps
             )
