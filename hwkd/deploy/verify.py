@@ -18,7 +18,7 @@ from hwkd.core.device import Device
 from hwkd.core.errors import DoesNotFitError
 from hwkd.core.progress import Progress, silent
 from hwkd.deploy.to_c.export import build_project
-from hwkd.deploy.to_c.flash import predict_flash_bytes, predict_ram_bytes
+from hwkd.deploy.to_c.flash import constant_bytes, predict_flash_bytes, predict_ram_bytes
 from hwkd.deploy.to_c.project import Project
 from hwkd.deploy.to_c.requantise import Rounding
 from hwkd.deploy.to_c.steps import Kernels
@@ -213,7 +213,6 @@ def verify_model(
         DoesNotFitError: if the network is larger than the device; found before compiling.
     """
     started = time.perf_counter()
-    tools, host = find_tools(), find_host_compiler()
     core = target.core
     project = build_project(
         model_path,
@@ -223,7 +222,8 @@ def verify_model(
     )
     flash_predicted = predict_flash_bytes(project, core.name)
     ram_predicted = predict_ram_bytes(project, core.name)
-    _check_size(project, target, flash_predicted)
+    _check_size(project, target, flash_predicted, ram_predicted)
+    tools, host = find_tools(), find_host_compiler()
     with TemporaryDirectory(prefix="hwkd-verify-") as folder:
         bench = _Bench(project, target, tools, host, Path(folder))
         progress("compile", 0, 1)
@@ -293,11 +293,18 @@ def target_of(device: Device) -> Target:
     )
 
 
-def _check_size(project: Project, target: Target, flash_bytes: int | None) -> None:
-    """Raise DoesNotFitError when the prediction already exceeds the device."""
+def _check_size(
+    project: Project, target: Target, flash_bytes: int | None, ram_bytes: int | None
+) -> None:
+    """Raise DoesNotFitError when the prediction already exceeds the device.
+
+    Where the code's own sizes are not known, constants and arena count.
+    """
+    flash = constant_bytes(project) if flash_bytes is None else flash_bytes
+    ram = project.memory.arena_bytes if ram_bytes is None else ram_bytes
     needs = (
-        ("flash", (flash_bytes or 0) + VECTOR_BYTES, target.flash_bytes),
-        ("RAM", project.memory.arena_bytes, target.ram_bytes),
+        ("flash", flash + VECTOR_BYTES, target.flash_bytes),
+        ("RAM", ram, target.ram_bytes),
     )
     for name, need, limit in needs:
         if need > limit:

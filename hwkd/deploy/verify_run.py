@@ -36,6 +36,8 @@ _UInt32: TypeAlias = np.ndarray[Any, np.dtype[np.uint32]]
 VECTOR_BYTES = 1024
 _TICKS_BYTES = 4
 _STACK_BYTES = 2048
+_SMALLEST_STACK_BYTES = 128
+_STACK_ALIGNMENT = 8
 _COMMON_FLAGS = ("-std=gnu99", "-O2", "-Wall", "-Wextra", "-I.")
 # Sources with the hook of MODEL_TRACE.
 _HOOKED = ("model.c", "harness.c")
@@ -65,12 +67,14 @@ class Firmware:
         elf: the program.
         sizes: of the network inside.
         traces: whether it records every step.
+        stack_bytes: kept for the stack; 0 on the host.
     """
 
     folder: Path
     elf: Path
     sizes: BuildSizes | None
     traces: bool
+    stack_bytes: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +147,29 @@ def build_firmware(
     Raises:
         ExportError: if it does not compile or does not fit; quotes the linker.
     """
+    stack_bytes = _stack_bytes(project, ram_bytes)
+    _write_script(folder / "plain.ld", core, (flash_bytes, ram_bytes, stack_bytes))
+    # The recording hook takes stack that the network itself does not need.
+    sizes = (flash_bytes, ram_bytes + _STACK_BYTES, _STACK_BYTES)
+    _write_script(folder / "traced.ld", core, sizes)
+    counter = [f"-D{name}={value}" for name, value in core.counter.items()]
+    flags = [*core.flags, *_COMMON_FLAGS, *project.flags, *counter, "-ffunction-sections", optimise]
+    link = [*core.flags, "-nostartfiles", "-Wl,--gc-sections", "-T{program}.ld", "-lm"]
+    plain, traced = _build(project, folder, "platform_cortex_m.c", (tools.compiler,), flags, link)
+    return Programs(
+        plain=Firmware(
+            folder=plain.parent, elf=plain, sizes=_sizes(plain, tools), traces=False,
+            stack_bytes=stack_bytes,
+        ),
+        traced=Firmware(
+            folder=traced.parent, elf=traced, sizes=None, traces=True, stack_bytes=_STACK_BYTES
+        ),
+    )  # fmt: skip
+
+
+def _write_script(path: Path, core: Core, sizes: tuple[int, int, int]) -> None:
+    """Write a linker script; sizes are those of flash, RAM and, in it, the stack."""
+    flash_bytes, ram_bytes, stack_bytes = sizes
     script = Template(_harness_text("link.ld.in")).substitute(
         vectors_origin=hex(core.vectors_origin),
         flash_origin=hex(core.flash_origin),
@@ -150,17 +177,15 @@ def build_firmware(
         ram_origin=hex(core.ram_origin),
         ram_bytes=ram_bytes,
         harness_origin=hex(core.harness_origin),
-        stack_bytes=_STACK_BYTES,
+        stack_bytes=stack_bytes,
     )
-    (folder / "link.ld").write_text(script, encoding="utf-8")
-    counter = [f"-D{name}={value}" for name, value in core.counter.items()]
-    flags = [*core.flags, *_COMMON_FLAGS, *project.flags, *counter, "-ffunction-sections", optimise]
-    link = [*core.flags, "-nostartfiles", "-Wl,--gc-sections", "-Tlink.ld", "-lm"]
-    plain, traced = _build(project, folder, "platform_cortex_m.c", (tools.compiler,), flags, link)
-    return Programs(
-        plain=Firmware(folder=plain.parent, elf=plain, sizes=_sizes(plain, tools), traces=False),
-        traced=Firmware(folder=traced.parent, elf=traced, sizes=None, traces=True),
-    )
+    path.write_text(script, encoding="utf-8")
+
+
+def _stack_bytes(project: Project, ram_bytes: int) -> int:
+    """Return what the linker keeps for the stack: all that a small device has left."""
+    left = (ram_bytes - project.memory.arena_bytes) // _STACK_ALIGNMENT * _STACK_ALIGNMENT
+    return min(max(left, _SMALLEST_STACK_BYTES), _STACK_BYTES)
 
 
 def _build(
@@ -171,7 +196,16 @@ def _build(
     flags: Sequence[str],
     link_flags: Sequence[str],
 ) -> tuple[Path, Path]:
-    """Compile every source once, the hooked ones twice; return the plain and the traced program."""
+    """Compile every source once, the hooked ones twice; return the plain and the traced program.
+
+    Args:
+        project: what to compile.
+        folder: receives everything.
+        platform: source of the measuring code's platform.
+        compiler: also links.
+        flags: of every source.
+        link_flags: {program} in them stands for "plain" or "traced".
+    """
     sources = _write_sources(project, folder, platform)
     jobs: list[tuple[str, str, tuple[str, ...]]] = [
         (source, f"{Path(source).stem}.o", ()) for source in sources
@@ -191,7 +225,8 @@ def _build(
         ]
         (folder / name).mkdir()
         program = folder / name / "network.elf"
-        run_tool([*compiler, *objects, *link_flags, "-o", program], folder=folder)
+        link = [flag.format(program=name) for flag in link_flags]
+        run_tool([*compiler, *objects, *link, "-o", program], folder=folder)
         programs.append(program)
     return programs[0], programs[1]
 
@@ -267,8 +302,8 @@ def _read_results(firmware: Firmware, project: Project, count: int) -> Execution
     rows = raw.reshape(count, -1)
     step_ticks, step_outputs = _read_trace(firmware, project, count)
     stack = np.fromfile(firmware.folder / "stack.bin", np.uint32)
-    if int(stack[0]) >= _STACK_BYTES:
-        raise ExportError(f"the network needs more than {_STACK_BYTES} bytes of stack")
+    if 0 < firmware.stack_bytes <= int(stack[0]):
+        raise ExportError(f"the network needs more than {firmware.stack_bytes} bytes of stack")
     return Execution(
         outputs=rows[:, :size].copy().view(np.int8),
         ticks=rows[:, size:].copy().view(np.uint32).reshape(-1),

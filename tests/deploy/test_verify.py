@@ -13,8 +13,10 @@ from typer.testing import CliRunner
 from hwkd.core.device_catalog import load_device
 from hwkd.core.errors import DoesNotFitError, ExportError, UnknownNameError
 from hwkd.deploy import toolchain
+from hwkd.deploy.to_c.export import build_project
 from hwkd.deploy.toolchain import CORES, INSTALL_COMMAND, find_tools
 from hwkd.deploy.verify import Target, seeded_samples, target_of, verify_model
+from hwkd.deploy.verify_run import build_firmware
 
 TOOLS = ("arm-none-eabi-gcc", "qemu-system-arm", "cc")
 needs_tools = pytest.mark.skipif(
@@ -97,13 +99,29 @@ def test_a_network_larger_than_the_device_is_refused_with_the_excess(models):
 
 
 @needs_tools
-def test_the_linker_has_the_devices_own_ram(models):
-    model = models["squeeze_excite"]
-    samples = seeded_samples(model, 1)
-    arena = verify_model(model, target("cortex-m4"), samples).arena_bytes
+def test_the_linker_has_the_devices_own_ram(models, tmp_path):
+    project = build_project(models["squeeze_excite"])
     # The arena fits, arena and stack together do not.
+    ram_bytes = project.memory.arena_bytes + 64
     with pytest.raises(ExportError, match=r"failed: .*region `?RAM'? overflowed by \d+ bytes"):
-        verify_model(model, target("cortex-m4", ram_bytes=arena + 64), samples)
+        build_firmware(
+            project, tmp_path, CORES["cortex-m4"], find_tools(),
+            flash_bytes=2**19, ram_bytes=ram_bytes,
+        )  # fmt: skip
+
+
+@needs_tools
+def test_stack_counts_before_compiling_and_a_device_without_room_to_spare_is_enough(models):
+    model = models["squeeze_excite"]
+    samples = seeded_samples(model, 2)
+    found = verify_model(model, target("cortex-m4"), samples)
+    smallest = found.ram_predicted_bytes
+    assert found.arena_bytes < smallest
+    with pytest.raises(DoesNotFitError, match=r"bytes of RAM, .*: 1 too many"):
+        verify_model(model, target("cortex-m4", ram_bytes=smallest - 1), samples)
+    tight = verify_model(model, target("cortex-m4", ram_bytes=smallest), samples)
+    assert tight.passed
+    assert tight.stack_bytes == found.stack_bytes
 
 
 @needs_tools
