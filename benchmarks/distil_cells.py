@@ -172,15 +172,44 @@ def rows(scores: Mapping[Cell, Score], controls: Sequence[str]) -> list[Row]:
     return table
 
 
-def show(table: Sequence[Row]) -> None:
-    """Print the rows: mean test accuracy, then the gain in points with its 95% interval."""
-    for row in table:
-        gained = "control"
-        if row.gain is not None:
-            gain = row.gain
-            ends = f"({100 * gain.low:+.2f} to {100 * gain.high:+.2f})" if gain.seeds > 1 else ""
-            gained = f"{100 * gain.mean:+.2f} {ends} over {row.over}: {gain.verdict}"
-        print(f"  {row.arm:28} {row.test:.4f}  {gained}", flush=True)
+def show(tables: Mapping[str, Sequence[Row]]) -> None:
+    """Print the rows: mean test accuracy, then the gain in points with its 95% interval.
+
+    Args:
+        tables: heading -> rows, one a student.
+    """
+    for heading, table in tables.items():
+        print(f" {heading}")
+        for row in table:
+            gained = "control"
+            if row.gain is not None:
+                gained = f"{_points(row.gain)} over {row.over}: {row.gain.verdict}"
+            print(f"  {row.arm:28} {row.test:.4f}  {gained}", flush=True)
+
+
+def show_markdown(tables: Mapping[str, Sequence[Row]]) -> None:
+    """Print one table: an arm a row, a student a column; bold where an interval excludes 0."""
+    print("\n| training | " + " | ".join(tables) + " |")
+    print("|---|" + "--:|" * len(tables))
+    for same_arm in zip(*tables.values(), strict=True):
+        print(f"| {same_arm[0].arm} | " + " | ".join(_cell(row) for row in same_arm) + " |")
+
+
+def _cell(row: Row) -> str:
+    text = f"{100 * row.test:.2f} %"
+    if row.gain is None:
+        return text
+    points = _points(row.gain)
+    return (
+        f"{text}, {points}"
+        if row.gain.verdict == "no difference shown"
+        else f"{text}, **{points}**"
+    )
+
+
+def _points(gain: Gain) -> str:
+    text = f"{100 * gain.mean:+.2f}"
+    return f"{text} ({100 * gain.low:+.2f} to {100 * gain.high:+.2f})" if gain.seeds > 1 else text
 
 
 def methods_of(arm: str) -> tuple[WeightedMethod, ...]:

@@ -6,7 +6,16 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.distil_cells import Cell, Row, Score, make_cells, rows, run_cells, show
+from benchmarks.distil_cells import (
+    Cell,
+    Row,
+    Score,
+    make_cells,
+    rows,
+    run_cells,
+    show,
+    show_markdown,
+)
 from benchmarks.distil_setup import (
     Labels,
     Place,
@@ -26,6 +35,7 @@ class Grid:
         sizes: of the students.
         controls: arms without a teacher.
         length: of each training, in words.
+        as_markdown: print one table for all students, as in docs/methods.md.
         scores: of all cells.
     """
 
@@ -33,6 +43,7 @@ class Grid:
     sizes: Sequence[str]
     controls: Sequence[str]
     length: str
+    as_markdown: bool
     scores: Mapping[Cell, Score]
 
     @classmethod
@@ -76,11 +87,12 @@ class Grid:
             sizes=sizes,
             controls=controls,
             length=f"{chosen.epochs} epochs, {chosen.seeds} seeds",
+            as_markdown=chosen.markdown,
             scores=run_cells(cells, place, chosen.cells, processes=chosen.processes),
         )
 
     def show(self, labels: Labels, title: str) -> list[Row]:
-        """Print one table per student for a kind of labels; returns the rows of all.
+        """Print the tables of the students for a kind of labels; returns the rows of all.
 
         Args:
             labels: as they were given to `trained`.
@@ -89,13 +101,14 @@ class Grid:
         data = load_data(self.place.data)
         accuracy = teacher_accuracy(self.place, labels)
         print(f"\n{data.source}, {title}; the teacher's test accuracy is {accuracy:.4f}")
-        found = []
+        tables = {}
         for size in self.sizes:
             count = parameters(student(size, data))
-            print(f" {size}: {count:,} parameters, {self.length}")
             wanted = (size, labels)
             mine = {c: s for c, s in self.scores.items() if (c.student, c.labels) == wanted}
-            table = rows(mine, self.controls)
-            show(table)
-            found += table
-        return found
+            tables[f"{size}: {count:,} parameters, {self.length}"] = rows(mine, self.controls)
+        if self.as_markdown:
+            show_markdown(tables)
+        else:
+            show(tables)
+        return [row for table in tables.values() for row in table]

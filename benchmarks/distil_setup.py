@@ -96,6 +96,7 @@ def parser(description: str) -> argparse.ArgumentParser:
     options.add_argument("--seeds", type=int, default=3)
     options.add_argument("--students", nargs="+", default=None, choices=STUDENT_CHANNELS)
     options.add_argument("--processes", type=int, default=available_cores(), help="one core each")
+    options.add_argument("--markdown", action="store_true", help="one table for all students")
     options.add_argument("--cells", type=Path, required=True, help="JSONL; finished cells stay")
     return options
 

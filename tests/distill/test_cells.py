@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -19,7 +20,16 @@ from benchmarks import (
     distil_grid,
     distil_noisy_labels,
 )
-from benchmarks.distil_cells import CONTROLS, Cell, Score, methods_of, rows, run_cells
+from benchmarks.distil_cells import (
+    CONTROLS,
+    Cell,
+    Row,
+    Score,
+    methods_of,
+    rows,
+    run_cells,
+    show_markdown,
+)
 from benchmarks.distil_setup import (
     STUDENT_CHANNELS,
     Labels,
@@ -29,6 +39,7 @@ from benchmarks.distil_setup import (
     seen_labels,
     student,
 )
+from hwkd.distill.attribution import Gain
 from hwkd.engine.distil_data import UNLABELLED
 
 DIGITS = Place(data=None, teacher=None, teacher_epochs=1)
@@ -163,6 +174,27 @@ def test_a_gain_is_paired_with_the_control_that_validation_prefers() -> None:
     assert table[-1].over == "label_smoothing"
     assert table[-1].gain is not None
     assert table[-1].gain.mean == pytest.approx(0.1)
+
+
+def test_a_markdown_table_has_an_arm_a_row_and_marks_gains_that_are_shown(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shown = Gain(mean=0.021, low=0.01, high=0.032, seeds=3, confidence=0.95)
+    none = replace(shown, low=-0.01)
+    tables = {
+        size: [
+            Row(arm="cross-entropy", test=0.5),
+            Row(arm="kd", test=0.521, over="cross-entropy", gain=gain),
+        ]
+        for size, gain in (("2k", shown), ("8k", none))
+    }
+    show_markdown(tables)
+    assert capsys.readouterr().out.split("\n")[1:5] == [
+        "| training | 2k | 8k |",
+        "|---|--:|--:|",
+        "| cross-entropy | 50.00 % | 50.00 % |",
+        "| kd | 52.10 %, **+2.10 (+1.00 to +3.20)** | 52.10 %, +2.10 (-1.00 to +3.20) |",
+    ]
 
 
 def test_the_control_of_a_method_needs_no_teacher() -> None:
