@@ -10,9 +10,15 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from hwkd.distill.kernels import as_maps
-from hwkd.distill.method import Shape
+from hwkd.distill.method import Method, Shape
 
-__all__ = ["MapAdapter", "VectorAdapter", "describe_adapter", "resolve_map_adapters"]
+__all__ = [
+    "MapAdapter",
+    "VectorAdapter",
+    "describe_adapter",
+    "describe_map_adapter",
+    "resolve_map_adapters",
+]
 
 
 class MapAdapter(nn.Module):
@@ -82,14 +88,17 @@ def resolve_map_adapters(
     )
 
 
-def describe_adapter(student: Shape, teacher: Shape) -> str:
-    """Return what connects two shapes, for the table of layer pairs."""
-    steps = []
-    if student[0] != teacher[0]:
-        kind = "linear" if len(student) == 1 else "1x1 conv"
-        steps.append(f"{kind} {student[0]}→{teacher[0]}")
+def describe_map_adapter(channels: int, teacher_channels: int) -> str:
+    """Return what `resolve_map_adapters` puts between two maps; empty for equal channel counts."""
+    return "" if channels == teacher_channels else f"1x1 conv {channels}→{teacher_channels}"
+
+
+def describe_adapter(method: Method, student: Shape, teacher: Shape) -> str:
+    """Return what connects two layers, for the table of layer pairs."""
+    connector = method.connector(student[0], teacher[0])
+    steps = [connector] if connector else []
     ours, theirs = (1, 1, *student[1:])[-2:], (1, 1, *teacher[1:])[-2:]
-    if ours != theirs:
+    if method.pools and ours != theirs:
         common = tuple(min(pair) for pair in zip(ours, theirs, strict=True))
         steps.append(f"pool to {common[0]}x{common[1]}")
     return " + ".join(steps) or "identity"

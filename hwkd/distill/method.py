@@ -151,6 +151,7 @@ class Method(ABC):
         needs_labels: cannot use unlabelled samples.
         includes_task_loss: the published form contains cross-entropy; the criterion adds none.
         pairs_layers: features arrive as chosen pairs; False gives every stage of both sides.
+        pools: maps of different sizes are pooled to the smaller height and width.
         needs_positions: normalises each map over its positions, so one position has no gradient.
         is_zero_at_teacher: the loss is 0 when the student's views equal the teacher's.
         learns_from_past_self: the teacher is the student of one epoch ago.
@@ -175,6 +176,7 @@ class Method(ABC):
     needs_labels: ClassVar[bool] = False
     includes_task_loss: ClassVar[bool] = False
     pairs_layers: ClassVar[bool] = True
+    pools: ClassVar[bool] = True
     needs_positions: ClassVar[bool] = False
     is_zero_at_teacher: ClassVar[bool] = True
     learns_from_past_self: ClassVar[bool] = False
@@ -211,6 +213,11 @@ class Method(ABC):
         """Return why this run cannot use the method, or None; beyond batch and class counts."""
         del shapes
         return None
+
+    def connector(self, channels: int, teacher_channels: int) -> str:
+        """Name what is trained between the two layers of a pair; empty if nothing is."""
+        del channels, teacher_channels
+        return ""
 
     def no_teacher_control(self) -> Method | None:
         """Return what applies the same transform to the labels alone, or None if there is none."""

@@ -9,7 +9,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from hwkd.core.signals import Batch, Signal, Views
-from hwkd.distill.adapters import resolve_map_adapters
+from hwkd.distill.adapters import describe_map_adapter, resolve_map_adapters
 from hwkd.distill.kernels import as_maps, at_least_float32, pool_to_common_size
 from hwkd.distill.method import LossMethod, RunShapes, Shape, TrainedMethod, ViewShapes, pair_term
 
@@ -71,7 +71,10 @@ class AdaptedPairMethod(TrainedMethod):
     signal: ClassVar[Signal] = Signal.FEATURES
     adapter_norm: ClassVar[bool] = False
     adapter_relu: ClassVar[bool] = False
-    pools: ClassVar[bool] = True
+
+    def connector(self, channels: int, teacher_channels: int) -> str:
+        """Name the adapter."""
+        return describe_map_adapter(channels, teacher_channels)
 
     @abstractmethod
     def compare(self, student: Tensor, teacher: Tensor, pair: int, pairs: int) -> Tensor:
@@ -116,6 +119,12 @@ class _AdaptedPairs(nn.Module):
 
 class ConsecutivePairMethod(TrainedMethod):
     """One comparison per two consecutive layers; adapters give the teacher's channel counts."""
+
+    pools = False
+
+    def connector(self, channels: int, teacher_channels: int) -> str:
+        """Name the adapter."""
+        return describe_map_adapter(channels, teacher_channels)
 
     @abstractmethod
     def compare(self, student: tuple[Tensor, Tensor], teacher: tuple[Tensor, Tensor]) -> Tensor:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hwkd.core.errors import ConfigError
-from hwkd.distill.adapters import describe_adapter
 from hwkd.distill.method import Shape, ViewShapes
 
 __all__ = [
@@ -28,11 +27,6 @@ class LayerPair:
     teacher: int
     student_shape: Shape
     teacher_shape: Shape
-
-    @property
-    def adapter(self) -> str:
-        """What connects the two shapes."""
-        return describe_adapter(self.student_shape, self.teacher_shape)
 
 
 def propose_pairs(student: Sequence[Shape], teacher: Sequence[Shape]) -> tuple[LayerPair, ...]:

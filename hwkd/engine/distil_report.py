@@ -9,6 +9,7 @@ from typing import Any
 
 from hwkd.core.final_record import QuantisationChoiceRecord
 from hwkd.core.trial import EpochRecord
+from hwkd.distill.adapters import describe_adapter
 from hwkd.distill.attribution import Gain
 from hwkd.distill.spec import WeightedMethod
 from hwkd.engine.distil_student import DistilOutcome
@@ -90,15 +91,15 @@ def make_report(
         exported=outcome.exported.arm.name,
         pairs=tuple(
             {
-                "method": method,
+                "method": entry.method.name,
                 "student": pair.student,
                 "teacher": pair.teacher,
                 "student_shape": list(pair.student_shape),
                 "teacher_shape": list(pair.teacher_shape),
-                "adapter": pair.adapter,
+                "adapter": describe_adapter(entry.method, pair.student_shape, pair.teacher_shape),
             }
-            for method, pairs in distilled.pairs.items()
-            for pair in pairs
+            for entry in distilled.arm.methods
+            for pair in distilled.pairs.get(entry.method.name, ())
         ),
         epochs=distilled.epochs,
         verdict=_verdict(outcome),

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from hwkd.core.errors import ConfigError
 from hwkd.distill.adapters import VectorAdapter, describe_adapter, resolve_map_adapters
+from hwkd.distill.losses.fitnet import FitnetHint
 from hwkd.distill.pairing import chosen_pairs, hardware_importance, propose_pairs
+from hwkd.distill.spec import parse_method
 
 STUDENT = ((4, 14, 14), (8, 7, 7), (8, 4, 4))
 TEACHER = ((32, 28, 28), (32, 14, 14), (64, 14, 14), (64, 7, 7), (64, 4, 4))
@@ -18,7 +20,8 @@ TEACHER = ((32, 28, 28), (32, 14, 14), (64, 14, 14), (64, 7, 7), (64, 4, 4))
 def test_stages_of_equal_size_are_paired() -> None:
     pairs = propose_pairs(STUDENT, TEACHER)
     assert [(p.student, p.teacher) for p in pairs] == [(1, 2), (2, 4), (3, 5)]
-    assert pairs[0].adapter == "1x1 conv 4→32"
+    shapes = pairs[0].student_shape, pairs[0].teacher_shape
+    assert describe_adapter(FitnetHint(), *shapes) == "1x1 conv 4→32"
 
 
 def test_series_are_paired_by_length() -> None:
@@ -62,16 +65,28 @@ def test_importance_follows_the_device_and_keeps_the_sum() -> None:
 
 
 @pytest.mark.parametrize(
-    ("student", "teacher", "expected"),
+    ("method", "student", "teacher", "expected"),
     [
-        ((4, 8, 8), (4, 8, 8), "identity"),
-        ((4, 8, 8), (6, 4, 16), "1x1 conv 4→6 + pool to 4x8"),
-        ((4, 12), (4, 6), "pool to 1x6"),
-        ((16,), (64,), "linear 16→64"),
+        ("fitnet", (4, 8, 8), (4, 8, 8), "identity"),
+        ("fitnet", (4, 8, 8), (6, 4, 16), "1x1 conv 4→6 + pool to 4x8"),
+        ("fitnet", (4, 12), (4, 6), "pool to 1x6"),
+        ("fitnet", (16,), (64,), "1x1 conv 16→64"),
+        ("at", (4, 8, 8), (6, 4, 16), "pool to 4x8"),
+        ("sp", (4, 8, 8), (6, 4, 16), "identity"),
+        ("fsp", (4, 8, 8), (6, 4, 16), "1x1 conv 4→6"),
+        ("ofd", (4, 8, 8), (6, 8, 8), "1x1 conv 4→6"),
+        ("ft", (4, 8, 8), (6, 8, 8), "translator 4→3"),
+        ("ft:form=attention", (4, 8, 8), (6, 8, 8), "identity"),
+        ("vid", (4, 8, 8), (4, 8, 8), "three 1x1 convs 4→4"),
+        ("reviewkd", (4, 8, 8), (6, 8, 8), "fusion 4→6"),
+        ("mhgd", (4, 8, 8), (6, 8, 8), "4 heads of attention"),
+        ("weights", (4, 1, 3, 3), (6, 4, 3, 3), "matrices where the shapes differ"),
     ],
 )
-def test_adapters_are_described(student: tuple, teacher: tuple, expected: str) -> None:
-    assert describe_adapter(student, teacher) == expected
+def test_the_table_of_pairs_says_what_is_trained_between_layers(
+    method: str, student: tuple, teacher: tuple, expected: str
+) -> None:
+    assert describe_adapter(parse_method(method).method, student, teacher) == expected
 
 
 def test_adapters_are_resolved_from_shapes() -> None:

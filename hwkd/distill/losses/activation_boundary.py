@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from hwkd.core.catalog import METHODS
 from hwkd.core.signals import Batch, Signal, Views
-from hwkd.distill.adapters import resolve_map_adapters
+from hwkd.distill.adapters import describe_map_adapter, resolve_map_adapters
 from hwkd.distill.kernels import as_maps, at_least_float32, pool_to_common_size
 from hwkd.distill.method import RunShapes, TrainedMethod, option, pair_term
 from hwkd.distill.pair_method import AdaptedPairMethod
@@ -156,6 +156,10 @@ class OverhaulFeatures(TrainedMethod):
     # Below the margin a teacher asks for the margin, also of itself.
     is_zero_at_teacher = False
     usual_weight = 0.001
+
+    def connector(self, channels: int, teacher_channels: int) -> str:
+        """Name the adapter."""
+        return describe_map_adapter(channels, teacher_channels)
 
     def build(self, shapes: RunShapes) -> nn.Module:
         """Return the loss with adapters and margins."""

@@ -68,6 +68,11 @@ class FactorTransfer(TrainedMethod):
             return "form=attention has no gradient for maps of one position; choose other pairs"
         return None
 
+    def connector(self, channels: int, teacher_channels: int) -> str:
+        """Name the translator, if there is one."""
+        factors = _factors(teacher_channels, self.rate)
+        return "" if self.form == "attention" else f"translator {channels}→{factors}"
+
     def build(self, shapes: RunShapes) -> nn.Module:
         """Return the loss, with its paraphrasers and translators."""
         if self.form == "attention":
@@ -91,7 +96,7 @@ class _Factors(nn.Module):
         super().__init__()
         ours = [shape[0] for shape in shapes.student.features]
         theirs = [shape[0] for shape in shapes.teacher.features]
-        factors = [max(1, round(rate * channels)) for channels in theirs]
+        factors = [_factors(channels, rate) for channels in theirs]
         self.encoders = _convolutions(theirs, factors)
         self.decoders = _convolutions(factors, theirs)
         self.translators = _convolutions(ours, factors)
@@ -107,6 +112,10 @@ class _Factors(nn.Module):
             )
             terms[pair_term("ft_paraphraser", index)] = (rebuilt - theirs).square().mean()
         return terms
+
+
+def _factors(channels: int, rate: float) -> int:
+    return max(1, round(rate * channels))
 
 
 def _convolutions(in_channels: list[int], out_channels: list[int]) -> nn.ModuleList:

@@ -34,10 +34,16 @@ class MultiHeadGraph(TrainedMethod):
     paper = "Lee and Song 2019, arXiv:1907.02226"
     needs = frozenset({Signal.FEATURES})
     min_batch = 2
+    pools = False
     float32_only = True
     # Queries and keys start at random.
     is_zero_at_teacher = False
     auxiliary_terms = ("mhgd_teacher",)
+
+    def connector(self, channels: int, teacher_channels: int) -> str:
+        """Name the heads."""
+        del channels, teacher_channels
+        return f"{self.heads} heads of attention"
 
     def refusal(self, shapes: RunShapes) -> str | None:
         """Refuse fewer than two layer pairs."""

@@ -84,6 +84,7 @@ class InstanceGraph(LossMethod):
     needs = frozenset({Signal.EMBEDDING, Signal.FEATURES})
     # Two samples have one distance, which is always the largest.
     min_batch = 3
+    pools = False
     float32_only = True
 
     def refusal(self, shapes: RunShapes) -> str | None:

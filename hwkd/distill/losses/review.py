@@ -69,6 +69,10 @@ class KnowledgeReview(TrainedMethod):
     # Fusions start at random.
     is_zero_at_teacher = False
 
+    def connector(self, channels: int, teacher_channels: int) -> str:
+        """Name the fusion with the deeper stages."""
+        return f"fusion {channels}→{teacher_channels}"
+
     def build(self, shapes: RunShapes) -> nn.Module:
         """Return the loss with one fusion per pair."""
         return _Review(shapes, self.width)

@@ -43,6 +43,7 @@ class SimilarityPreserving(PairMethod):
     paper = "Tung and Mori 2019, arXiv:1907.09682"
     needs = frozenset({Signal.FEATURES})
     min_batch = 2
+    pools = False
     float32_only = True
     usual_weight = 3000.0
 

@@ -59,6 +59,10 @@ class VariationalInformation(TrainedMethod):
     # A log-likelihood has no zero at equality.
     is_zero_at_teacher = False
 
+    def connector(self, channels: int, teacher_channels: int) -> str:
+        """Name the regressor."""
+        return f"three 1x1 convs {channels}→{teacher_channels}"
+
     def build(self, shapes: RunShapes) -> nn.Module:
         """Return the loss with its regressors."""
         return _Likelihoods(self, shapes)

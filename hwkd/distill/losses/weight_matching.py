@@ -69,7 +69,13 @@ class WeightMatching(TrainedMethod):
     formula = "‖A W_s B − U_r S_r V_rᵀ(W_t)‖² / ‖U_r S_r V_rᵀ‖²"
     paper = "own definition, after Denton et al. 2014, arXiv:1404.0736"
     needs = frozenset({Signal.WEIGHTS})
+    pools = False
     float32_only = True
+
+    def connector(self, channels: int, teacher_channels: int) -> str:
+        """Name the matrices around the student's weights."""
+        del channels, teacher_channels
+        return "matrices where the shapes differ"
 
     def build(self, shapes: RunShapes) -> nn.Module:
         """Return the loss with matrices where the shapes differ."""
