@@ -51,7 +51,8 @@ from hwkd.deploy.to_int8 import quantise_int8
 from hwkd.deploy.to_onnx import export_onnx
 from hwkd.deploy.to_tflite import write_tflite
 from hwkd.deploy.toolchain import CORES, find_host_compiler
-from hwkd.deploy.verify import Target, seeded_samples, verify_model
+from hwkd.deploy.verification import Target
+from hwkd.deploy.verify import seeded_samples, verify_model
 from hwkd.deploy.verify_onnx import reference_outputs, to_c_inputs
 from hwkd.deploy.verify_run import build_host, run_host
 from hwkd.nn.build import StudentModule, build_module

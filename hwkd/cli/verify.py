@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from hwkd.deploy.to_c.requantise import Rounding
     from hwkd.deploy.to_c.steps import Kernels
-    from hwkd.deploy.verify import Target
+    from hwkd.deploy.verification import Target
 
 __all__ = ["verify"]
 
@@ -34,7 +34,8 @@ def verify(
         Path,
         typer.Argument(
             metavar="RUN|DIR|MODEL",
-            help="Folder of `hwkd search`, folder with student_int8.onnx, or an int8 ONNX file.",
+            help="Folder of `hwkd search`, folder of exported C or with student_int8.onnx, or an "
+            "int8 ONNX file.",
         ),
     ],
     device: Annotated[
@@ -57,16 +58,23 @@ def verify(
     both are compared with ONNX Runtime. The check passes when the emulated core equals this
     computer exactly and ONNX Runtime within one int8 step. Instruction counts repeat exactly;
     they are not times: QEMU has no caches, wait states or dual issue. The exit code is 1 when the
-    check fails.
+    check fails. Of exported C the very files are checked, in their own rounding and kernels.
 
     Example: hwkd verify runs/digits --device cortex-m4
     """
     from hwkd.cli.verify_view import live_progress, print_verification
+    from hwkd.deploy.to_c.exported import read_exported
     from hwkd.deploy.verify import verify_model
 
     _check_choice("--rounding", rounding, _ROUNDINGS)
     _check_choice("--kernels", kernels, _KERNELS)
     target = _target(device)
+    exported = read_exported(model)
+    if exported is not None and (rounding != "auto" or kernels != "hwkd"):
+        raise ConfigError(
+            f"{model} is exported C with --rounding {exported.rounding} --kernels "
+            f"{exported.kernels}; leave out --rounding and --kernels, or give the ONNX file"
+        )
     path = find_model(model)
     samples, labels, origin = _samples(model, path, inputs)
     with live_progress(is_shown=not as_json) as progress:
@@ -77,6 +85,7 @@ def verify(
             labels=labels,
             rounding=_ROUNDINGS[rounding],
             kernels=_KERNELS[kernels],
+            exported=exported,
             progress=progress,
         )
     if as_json:
@@ -113,7 +122,8 @@ def _target(device: str) -> Target:
     """Return a device's core and memories; a bare core gets those of a common part."""
     from hwkd.core.device_catalog import device_names, load_device
     from hwkd.deploy.toolchain import CORES
-    from hwkd.deploy.verify import Target, target_of
+    from hwkd.deploy.verification import Target
+    from hwkd.deploy.verify import target_of
 
     if device not in device_names() and device in CORES:
         core = CORES[device]

@@ -15,7 +15,7 @@ from hwkd.core.progress import silent
 
 if TYPE_CHECKING:
     from hwkd.core.progress import Progress as Listener
-    from hwkd.deploy.verify import Verification
+    from hwkd.deploy.verification import Verification
 
 __all__ = ["live_progress", "print_verification"]
 

@@ -7,7 +7,6 @@ and the same C on an emulated Cortex-M says whether it stays right there, and wh
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
@@ -18,11 +17,13 @@ from hwkd.core.device import Device
 from hwkd.core.errors import DoesNotFitError
 from hwkd.core.progress import Progress, silent
 from hwkd.deploy.to_c.export import build_project
+from hwkd.deploy.to_c.exported import Exported
 from hwkd.deploy.to_c.flash import constant_bytes, predict_flash_bytes, predict_ram_bytes
 from hwkd.deploy.to_c.project import Project
 from hwkd.deploy.to_c.requantise import Rounding
 from hwkd.deploy.to_c.steps import Kernels
 from hwkd.deploy.toolchain import Command, Core, Tools, core_of, find_host_compiler, find_tools
+from hwkd.deploy.verification import LayerCheck, Mismatches, Target, Verification
 from hwkd.deploy.verify_onnx import reference_outputs, reference_steps, to_c_inputs
 from hwkd.deploy.verify_run import (
     VECTOR_BYTES,
@@ -35,15 +36,7 @@ from hwkd.deploy.verify_run import (
     run_host,
 )
 
-__all__ = [
-    "LayerCheck",
-    "Mismatches",
-    "Target",
-    "Verification",
-    "seeded_samples",
-    "target_of",
-    "verify_model",
-]
+__all__ = ["seeded_samples", "target_of", "verify_model"]
 
 _Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
 _Ints: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
@@ -52,128 +45,6 @@ _Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
 # Every tensor of so many inputs is compared; outputs are compared for all.
 TRACED_INPUTS = 16
 _INPUTS_AT_ONCE = 64
-_ALLOWED_LSB = 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class Target:
-    """What the C is compiled for.
-
-    Attributes:
-        name: of the device.
-        core: its processor.
-        flash_bytes: that the network may use, vector table included.
-        ram_bytes: that it may use for arena and stack.
-    """
-
-    name: str
-    core: Core
-    flash_bytes: int
-    ram_bytes: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Mismatches:
-    """Output values of the emulated core that differ.
-
-    Attributes:
-        onnxruntime: from ONNX Runtime's.
-        host_c: from those of the same C on this computer.
-    """
-
-    onnxruntime: int
-    host_c: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class LayerCheck:
-    """One step of the network.
-
-    Attributes:
-        name: of the ONNX node.
-        kind: operator class.
-        macs: multiply-accumulates.
-        instructions: executed by the emulated core.
-        max_lsb: largest difference of its output from ONNX Runtime's.
-    """
-
-    name: str
-    kind: str
-    macs: int
-    instructions: int
-    max_lsb: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Verification:
-    """Result of a check; every number in it comes from a program that ran, but for predictions.
-
-    Attributes:
-        model: file name.
-        device: as asked for.
-        core: compiled for.
-        emulated_cpu: that executed it.
-        note: what a reader of the counts must know.
-        rounding: of accumulators.
-        kernels: "hwkd" or "cmsis-nn".
-        inputs: how many.
-        traced_inputs: how many were compared tensor by tensor.
-        outputs: values of one output.
-        mismatches: over all inputs.
-        max_lsb: largest difference of an output from ONNX Runtime's.
-        intermediate_max_lsb: largest difference of any tensor from ONNX Runtime's.
-        host_tensors_equal: whether every traced tensor equals the host's.
-        instructions_per_inference: the most over all inputs.
-        instructions_per_layer: in execution order.
-        flash_bytes: code, constants and initial values, from the ELF.
-        flash_predicted_bytes: before compiling; None where the core's code sizes are not known.
-        ram_bytes: static data, from the ELF.
-        ram_predicted_bytes: static data and stack, before compiling; None likewise.
-        stack_bytes: high-water mark.
-        arena_bytes: from the ELF.
-        arena_predicted_bytes: by the planner, before compiling.
-        accuracy_ratio: of the emulated core's answers; None without labels.
-        seconds: wall time of the whole check.
-        tools: compiler and emulator.
-    """
-
-    model: str
-    device: str
-    core: str
-    emulated_cpu: str
-    note: str
-    rounding: str
-    kernels: str
-    inputs: int
-    traced_inputs: int
-    outputs: int
-    mismatches: Mismatches
-    max_lsb: int
-    intermediate_max_lsb: int
-    host_tensors_equal: bool
-    instructions_per_inference: int
-    instructions_per_layer: tuple[LayerCheck, ...]
-    flash_bytes: int
-    flash_predicted_bytes: int | None
-    ram_bytes: int
-    ram_predicted_bytes: int | None
-    stack_bytes: int
-    arena_bytes: int
-    arena_predicted_bytes: int
-    accuracy_ratio: float | None
-    seconds: float
-    tools: dict[str, str]
-
-    @property
-    def passed(self) -> bool:
-        """Whether the host's C equals the core's and ONNX Runtime is within one step."""
-        return (
-            self.mismatches.host_c == 0 and self.host_tensors_equal and self.max_lsb <= _ALLOWED_LSB
-        )
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain data for JSON."""
-        return {**asdict(self), "passed": self.passed}
 
 
 def seeded_samples(model_path: Path, count: int, *, seed: int = 0) -> _Floats:
@@ -195,6 +66,7 @@ def verify_model(
     labels: _Ints | None = None,
     rounding: Rounding | None = None,
     kernels: Kernels = "hwkd",
+    exported: Exported | None = None,
     progress: Progress = silent,
 ) -> Verification:
     """Export, compile, run and compare.
@@ -206,20 +78,25 @@ def verify_model(
         labels: class of each sample, for the accuracy of the core's answers.
         rounding: None takes the core's, or that of CMSIS-NN.
         kernels: whose convolutions.
+        exported: folder of C to check; it decides rounding and kernels.
         progress: told of stages.
 
     Raises:
-        ExportError: if the model has no C form or a tool is missing or fails.
+        ExportError: if the model has no C form, the exported C is no longer what was exported, or
+            a tool is missing or fails.
         DoesNotFitError: if the network is larger than the device; found before compiling.
     """
     started = time.perf_counter()
     core = target.core
-    project = build_project(
-        model_path,
-        rounding=rounding or (core.rounding if kernels == "hwkd" else None),
-        kernels=kernels,
-        instruction_sets=(core.instruction_set,),
-    )
+    if exported is None:
+        project = build_project(
+            model_path,
+            rounding=rounding or (core.rounding if kernels == "hwkd" else None),
+            kernels=kernels,
+            instruction_sets=(core.instruction_set,),
+        )
+    else:
+        project, kernels = exported.project(), exported.kernels
     flash_predicted = predict_flash_bytes(project, core.name)
     ram_predicted = predict_ram_bytes(project, core.name)
     _check_size(project, target, flash_predicted, ram_predicted)

@@ -15,7 +15,8 @@ from hwkd.core.errors import DoesNotFitError, ExportError, UnknownNameError
 from hwkd.deploy import toolchain
 from hwkd.deploy.to_c.export import build_project
 from hwkd.deploy.toolchain import CORES, INSTALL_COMMAND, find_tools
-from hwkd.deploy.verify import Target, seeded_samples, target_of, verify_model
+from hwkd.deploy.verification import Target
+from hwkd.deploy.verify import seeded_samples, target_of, verify_model
 from hwkd.deploy.verify_run import build_firmware
 
 TOOLS = ("arm-none-eabi-gcc", "qemu-system-arm", "cc")
@@ -173,3 +174,25 @@ def test_a_failing_tool_is_quoted(tmp_path):
     with pytest.raises(ExportError, match=r"cc failed: .*error: expected"):
         (tmp_path / "broken.c").write_text("int main(void) { return }\n")
         toolchain.run_tool([*toolchain.find_host_compiler(), "broken.c"], folder=tmp_path)
+
+
+@needs_tools
+def test_a_folder_of_exported_c_is_checked_as_it_lies_there(models, tmp_path, capsys):
+    from hwkd.cli.app import main
+    from hwkd.cli.export_c import export_c
+
+    out = tmp_path / "firmware"
+    export_c(models["squeeze_excite"], out, rounding="q31", labels=("a", "b", "c"))
+    command = ["verify", str(out), "--device", "cortex-m4", "--inputs", "3", "--json"]
+    assert main(command) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["rounding"] == "q31"
+    assert found["arena_bytes"] == json.loads((out / "model.json").read_text())["arena_bytes"]
+    assert main([*command, "--rounding", "float"]) == 2
+    assert "exported C with --rounding q31" in capsys.readouterr().err
+    (out / "model.c").write_text("int model;")
+    assert main(command) == 2
+    assert "model.c: not what this hwkd exports" in capsys.readouterr().err
+    (out / "model.json").write_text("{}")
+    assert main(command) == 2
+    assert "model.json: not a description" in capsys.readouterr().err

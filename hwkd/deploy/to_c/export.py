@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from hwkd.deploy.to_c.layout import Places, arrange
 from hwkd.deploy.to_c.memory import plan_memory
 from hwkd.deploy.to_c.project import (
     DESCRIPTION_FILE,
+    MODEL_FILE,
     Project,
     RecordedInput,
     Sample,
@@ -84,7 +84,7 @@ def build_project(
             label=recorded.label,
         ),
         source=model_path.name,
-        source_sha256=hashlib.sha256(model_path.read_bytes()).hexdigest(),
+        source_bytes=model_path.read_bytes(),
     )
 
 
@@ -113,7 +113,9 @@ def write_project(project: Project, folder: Path) -> None:
     Raises:
         ExportError: if the folder holds other files or cannot be written.
     """
-    write_folder(project_files(project), folder, _foreign_files(folder))
+    contents: dict[str, str | bytes] = {**project_files(project)}
+    contents[MODEL_FILE] = project.source_bytes
+    write_folder(contents, folder, _foreign_files(folder))
 
 
 def _foreign_files(folder: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ from hwkd.deploy.to_c.steps import Step
 
 __all__ = [
     "DESCRIPTION_FILE",
+    "MODEL_FILE",
     "Project",
     "RecordedInput",
     "Sample",
@@ -30,6 +32,8 @@ __all__ = [
 
 # A folder that holds this file was written by the exporter and may be written again.
 DESCRIPTION_FILE = "model.json"
+# What the C was made from, so that `hwkd verify` can check the folder.
+MODEL_FILE = "model_int8.onnx"
 
 
 _HEADERS = ("hwkd_kernels.h", "hwkd_requantise.h", "hwkd_dsp.h", "hwkd_helium.h", "hwkd_dense.h")
@@ -80,7 +84,7 @@ class Project:
         labels: name of each output, or empty.
         sample: recorded for main.c.
         source: name of the ONNX file.
-        source_sha256: of its bytes.
+        source_bytes: what it holds.
     """
 
     arranged: Arranged
@@ -90,7 +94,12 @@ class Project:
     labels: tuple[str, ...]
     sample: Sample
     source: str
-    source_sha256: str
+    source_bytes: bytes
+
+    @property
+    def source_sha256(self) -> str:
+        """Of the ONNX file's bytes."""
+        return hashlib.sha256(self.source_bytes).hexdigest()
 
     @property
     def input(self) -> QuantTensor:
@@ -152,7 +161,7 @@ def project_files(project: Project) -> dict[str, str]:
     ):  # fmt: skip
         texts[name] = Template(_template(name)).substitute(values)
     texts["model_sample.h"] = _sample_text(project.sample)
-    facts = {**_description(project), "files": sorted([*texts, DESCRIPTION_FILE])}
+    facts = {**_description(project), "files": sorted([*texts, DESCRIPTION_FILE, MODEL_FILE])}
     texts[DESCRIPTION_FILE] = json.dumps(facts, indent=2) + "\n"
     return texts
 
@@ -283,6 +292,7 @@ def _description(project: Project) -> dict[str, Any]:
         "source": project.source,
         "source_sha256": project.source_sha256,
         "rounding": project.rounding,
+        "kernels": "cmsis-nn" if project.uses_cmsis_nn else "hwkd",
         "macs": graph.macs,
         "arena_bytes": memory.arena_bytes,
         "labels": list(project.labels),

@@ -1,0 +1,85 @@
+"""Reads a folder of exported C again, and tells whether it is still what was exported."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hwkd.core.errors import ExportError
+from hwkd.deploy.to_c.export import build_project
+from hwkd.deploy.to_c.project import DESCRIPTION_FILE, MODEL_FILE, Project, project_files
+from hwkd.deploy.to_c.requantise import ROUNDINGS, Rounding
+from hwkd.deploy.to_c.steps import KERNELS, Kernels
+
+__all__ = ["Exported", "read_exported"]
+
+# They run the recorded sample and are no part of the network.
+_SAMPLE_FILES = frozenset({"main.c", "model_sample.h"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """A folder that `hwkd export --target c` wrote.
+
+    Attributes:
+        folder: with the C.
+        rounding: of accumulators.
+        kernels: whose convolutions.
+        labels: name of each output, or empty.
+        source: name that the ONNX file had.
+    """
+
+    folder: Path
+    rounding: Rounding
+    kernels: Kernels
+    labels: tuple[str, ...]
+    source: str
+
+    @property
+    def model_path(self) -> Path:
+        """The int8 ONNX file that the C was made from."""
+        return self.folder / MODEL_FILE
+
+    def project(self) -> Project:
+        """Return the project whose files these are.
+
+        Raises:
+            ExportError: if a source or header in the folder is missing or another.
+        """
+        built = build_project(
+            self.model_path, rounding=self.rounding, kernels=self.kernels, labels=self.labels
+        )
+        project = replace(built, source=self.source)
+        for name, text in project_files(project).items():
+            path = self.folder / name
+            if not name.endswith((".c", ".h")) or name in _SAMPLE_FILES:
+                continue
+            if not path.is_file() or path.read_text(encoding="utf-8") != text:
+                raise ExportError(
+                    f"{path}: not what this hwkd exports for {MODEL_FILE} beside it, so a check "
+                    "would be of other code; export again"
+                )
+        return project
+
+
+def read_exported(folder: Path) -> Exported | None:
+    """Return what a folder of exported C says of itself; None if it is no such folder.
+
+    Raises:
+        ExportError: if its description is damaged.
+    """
+    path = folder / DESCRIPTION_FILE
+    if not (path.is_file() and (folder / "model.c").is_file()):
+        return None
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        rounding, kernels = facts["rounding"], facts["kernels"]
+        labels, source = tuple(str(label) for label in facts["labels"]), str(facts["source"])
+        if rounding not in ROUNDINGS or kernels not in KERNELS:
+            raise ValueError(rounding)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ExportError(
+            f"{path}: not a description that `hwkd export --target c` wrote; export again"
+        ) from error
+    return Exported(folder=folder, rounding=rounding, kernels=kernels, labels=labels, source=source)
