@@ -16,6 +16,7 @@ from hwkd.train.teacher import as_logits
 
 __all__ = ["OnnxTeacher", "load_onnx_teacher"]
 
+_FATAL_ONLY = 4
 _BATCH = 256
 _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
 
@@ -90,7 +91,10 @@ def load_onnx_teacher(
         providers.insert(0, "CUDAExecutionProvider")
     content = path.read_bytes()
     try:
-        session = onnxruntime.InferenceSession(str(path), providers=providers)
+        options = onnxruntime.SessionOptions()
+        # What it logs on stderr about a failing run is what its exception says.
+        options.log_severity_level = _FATAL_ONLY
+        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # ONNX Runtime's exceptions share no narrower public base.
         raise TeacherError(
             f"--teacher {path}: not a model that ONNX Runtime opens: {first_line(error)}"
