@@ -105,11 +105,11 @@ def sum_fields(
         return ", ".join([*map(str, zeros), *pairs])
     first_scale = np.float32(first.scale / output.scale)
     second_scale = np.float32(second.scale / output.scale)
-    offset_steps = np.float32(
-        first_scale * np.float32(first.zero_point) + second_scale * np.float32(second.zero_point)
-    )
     if rounding == "float":
-        offset = np.float32(np.float32(output.zero_point) - offset_steps)
+        # ONNX Runtime fuses the first product into the sum: it is not rounded by itself.
+        second_part = float(second_scale * np.float32(second.zero_point))
+        zero_points = np.float32(float(first_scale) * first.zero_point + second_part)
+        offset = np.float32(output.zero_point) - zero_points
         return ", ".join(float_literal(value) for value in (first_scale, second_scale, offset))
     # Multipliers fit 31 bits, and the sum stays below 2^30 in the high word.
     largest = max(float(first_scale), float(second_scale))

@@ -3,9 +3,11 @@
 from fractions import Fraction
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from onnx import TensorProto, helper
 
 from hwkd.core.errors import ExportError
 from hwkd.deploy.to_c.ir import QuantTensor
@@ -71,3 +73,49 @@ def test_fixed_point_sum_is_the_nearest_integer(first, second, out, zero, offset
     ratios = [np.float32(item.scale / three.scale) for item in (one, two)]
     exact = (a - zero) * float(ratios[0]) + (b + 3) * float(ratios[1]) + offset
     assert abs(result - exact) <= 0.5 + 1e-3
+
+
+# Drawn scales for which the last bit of the constant decides a value.
+@pytest.mark.parametrize("seed", [0, 25, 83, 156, 183, 203])
+def test_float_sum_is_onnx_runtimes_for_every_pair_of_values(seed):
+    random = np.random.default_rng(seed)
+    scales = random.uniform(0.01, 0.1, 2)
+    one, two = (
+        tensor(n, s, int(random.integers(-128, 128))) for n, s in zip("ab", scales, strict=True)
+    )
+    three = tensor("y", scales.sum() * random.uniform(0.3, 1.4), int(random.integers(-128, 128)))
+    a, b = (grid.ravel().astype(np.int8) for grid in np.meshgrid(*[np.arange(-128, 128)] * 2))
+    fields = sum_fields(one, two, three, "float").split(", ")
+    a_scale, b_scale, offset = (float(np.float32(field.removesuffix("f"))) for field in fields)
+    inner = np.float32(b * b_scale + offset)
+    steps = np.rint(np.float32(a * a_scale + inner.astype(np.float64)))
+    assert np.array_equal(
+        np.clip(steps, -128, 127).astype(np.int8), onnx_sum(one, two, three, a, b)
+    )
+
+
+def onnx_sum(one, two, three, a, b):
+    """Return int8 a + b as ONNX Runtime computes it."""
+    constants, nodes = [], []
+    for name, item in (("a", one), ("b", two), ("y", three)):
+        constants.append(helper.make_tensor(f"{name}_scale", TensorProto.FLOAT, [], [item.scale]))
+        constants.append(
+            helper.make_tensor(f"{name}_zero", TensorProto.INT8, [], [item.zero_point])
+        )
+    for name in "ab":
+        inputs = [name, f"{name}_scale", f"{name}_zero"]
+        nodes.append(helper.make_node("DequantizeLinear", inputs, [f"{name}_float"]))
+    nodes.append(helper.make_node("Add", ["a_float", "b_float"], ["sum"]))
+    nodes.append(helper.make_node("QuantizeLinear", ["sum", "y_scale", "y_zero"], ["y"]))
+    a_info, b_info, y_info = (
+        helper.make_tensor_value_info(name, TensorProto.INT8, [1, len(a)]) for name in "aby"
+    )
+    graph = helper.make_graph(nodes, "sum", [a_info, b_info], [y_info], constants)
+    opset = helper.make_opsetid("", 17)
+    model = helper.make_model(graph, opset_imports=[opset], ir_version=8)
+    options = ort.SessionOptions()
+    options.add_session_config_entry("session.qdqisint8allowed", "1")
+    session = ort.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return session.run(None, {"a": a[None], "b": b[None]})[0][0]
