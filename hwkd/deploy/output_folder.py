@@ -13,7 +13,7 @@ __all__ = ["write_folder"]
 
 
 def write_folder(files: Mapping[str, str | bytes], folder: Path, foreign: Sequence[str]) -> None:
-    """Replace a folder.
+    """Create a folder, or replace what an earlier export wrote into it.
 
     Args:
         files: name -> text or bytes.
@@ -28,6 +28,7 @@ def write_folder(files: Mapping[str, str | bytes], folder: Path, foreign: Sequen
             f"{folder} holds other files ({', '.join(foreign[:3])}), expected an empty or new "
             "folder; give another --out"
         )
+    folder = folder.resolve()
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -37,11 +38,22 @@ def write_folder(files: Mapping[str, str | bytes], folder: Path, foreign: Sequen
                 (temporary / name).write_bytes(data)
             temporary.chmod(0o755)
             if folder.exists():
-                shutil.rmtree(folder)
-            temporary.replace(folder)
+                _replace_contents(temporary, folder)
+            else:
+                temporary.replace(folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
         raise ExportError(
             f"{folder}: cannot write: {error.strerror}; give another --out"
         ) from error
+
+
+def _replace_contents(new: Path, folder: Path) -> None:
+    """Move files into a folder that stays, for a shell may be in it; drop those of before."""
+    names = {entry.name for entry in new.iterdir()}
+    for name in sorted(names):
+        (new / name).replace(folder / name)
+    for entry in list(folder.iterdir()):
+        if entry.name not in names:
+            entry.unlink()

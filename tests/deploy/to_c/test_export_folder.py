@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -128,3 +129,13 @@ def test_cross_compiling_gives_no_warning(core, tmp_path):
         ["make", "-s", "libmodel.a", *tools], cwd=out, capture_output=True, text=True
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_folder_that_one_stands_in_can_be_filled(model, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for rounding in ("float", "q31"):
+        export_c(model, Path(), rounding=rounding)
+    assert "HWKD_ROUND_Q31\n" in Path("hwkd_config.h").read_text()
+    assert Path.cwd().samefile(tmp_path / "here")
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
