@@ -325,9 +325,10 @@ class _Writer:
         limits, target = op.output_range, self._graph.tensors[op.output]
         if limits == (-128, 127):
             return 0
-        for code, kind in ((_RELU, "relu"), (_RELU6, "relu6")):
-            if limits == activation_limits(kind, target):  # type: ignore[arg-type]  # its two kinds
-                return code
+        if limits == activation_limits("relu", target):
+            return _RELU
+        if limits == activation_limits("relu6", target):
+            return _RELU6
         if self._runs:
             raise _refused(op, f"an activation limited to int8 values {list(limits)}")
         return _RELU6

@@ -107,8 +107,8 @@ def add_factors(
             f"{float(output.scale):g}; TensorFlow Lite takes at most 2^19 times; quantise again "
             "with more calibration samples"
         )
-    ends = (fixed_point(float(item.scale) / twice) for item in (first, second))
-    return (*ends, fixed_point(back))  # type: ignore[return-value]  # two ends
+    one, two = (fixed_point(float(item.scale) / twice) for item in (first, second))
+    return one, two, fixed_point(back)
 
 
 def mean_factor(source: QuantTensor, target: QuantTensor, count: int) -> Fixed:
