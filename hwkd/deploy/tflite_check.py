@@ -2,7 +2,8 @@
 
 The interpreters are the extra `hwkd[tflite]`: TFLM as the package `tflite-micro`, whose reference
 kernels the C with the rounding `tflite` equals, and LiteRT as `ai-edge-litert`, whose fully
-connected layers round once instead of twice.
+connected layers round once instead of twice and whose products of matrices multiply two scales in
+single precision.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -16,12 +17,33 @@ from hwkd.deploy.to_c.project import Project
 
 __all__ = ["constant_bytes", "predict_flash_bytes", "predict_ram_bytes"]
 
-# model.c around the calls, and one call with four pointers from a literal pool; fitted to ELF files
-# of the same compiler.
-_MODEL_BYTES = 80
-_CALL_BYTES = 26
-# Frame of model_run and what library functions take below a kernel; fitted likewise.
-_STACK_BELOW_AND_ABOVE_BYTES = 48
+
+@dataclass(frozen=True, slots=True)
+class _Rest:
+    """What a core needs besides kernels, constants and arena, in bytes.
+
+    Fitted to ELF files and stacks of 12 students from the same compiler; `benchmarks/c_equality.py`
+    holds it to others.
+
+    Attributes:
+        model: code of model.c around the calls.
+        call: of one call, its pointers included.
+        stack: frame of model_run and what library functions take below a kernel.
+    """
+
+    model: int
+    call: int
+    stack: int
+
+
+_REST = {
+    "cortex-m0plus": _Rest(model=175, call=15, stack=62),
+    "cortex-m3": _Rest(model=140, call=12, stack=54),
+    "cortex-m4": _Rest(model=135, call=12, stack=42),
+    "cortex-m7": _Rest(model=140, call=12, stack=42),
+    "cortex-m33": _Rest(model=140, call=12, stack=38),
+    "cortex-m55": _Rest(model=135, call=12, stack=54),
+}
 
 
 def constant_bytes(project: Project) -> int:
@@ -46,7 +68,8 @@ def predict_flash_bytes(project: Project, core: str) -> int | None:
     library |= set(sizes["always"])
     code: int = sum(sizes["functions"][function]["own_bytes"] for function in functions)
     code += sum(sizes["library"][name] for name in library)
-    return code + _MODEL_BYTES + _CALL_BYTES * len(calls) + constant_bytes(project)
+    rest = _REST[core]
+    return code + rest.model + rest.call * len(calls) + constant_bytes(project)
 
 
 def predict_ram_bytes(project: Project, core: str) -> int | None:
@@ -60,7 +83,7 @@ def predict_ram_bytes(project: Project, core: str) -> int | None:
         return None
     functions = _code_sizes()[core][project.rounding]["functions"]
     deepest: int = max((functions[name]["stack_bytes"] for name in _functions(project)), default=0)
-    return project.memory.arena_bytes + deepest + _STACK_BELOW_AND_ABOVE_BYTES
+    return project.memory.arena_bytes + deepest + _REST[core].stack
 
 
 def _functions(project: Project) -> set[str]:

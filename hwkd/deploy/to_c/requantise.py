@@ -140,7 +140,6 @@ def product_fields(
     rounding: Rounding,
     *,
     terms: int,
-    is_one_factor: bool,
 ) -> str:
     """Return the initialiser of a channel for sums of products of two tensors, bias 0.
 
@@ -150,13 +149,9 @@ def product_fields(
         target: output.
         rounding: of the sum.
         terms: products in a sum.
-        is_one_factor: TensorFlow Lite multiplies the scales in single precision first, as it does
-            for matrices and not for elements.
     """
     if rounding != "tflite":
         scale = float(np.float32(first.scale * second.scale) / target.scale)
-    elif is_one_factor:
-        scale = float(np.float32(first.scale * second.scale)) / float(target.scale)
     else:
         scale = float(first.scale) * float(second.scale) / float(target.scale)
     return f"0, {channel_fields(scale, rounding, largest=terms * _LARGEST_STEP**2)}"

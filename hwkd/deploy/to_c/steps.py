@@ -316,13 +316,10 @@ class _Builder:
         arguments = f"&{name}, {self._operand(0)}, {{out}}, {{scratch}}"
         self._call("hwkd_depthwise", "depthwise", arguments)
 
-    def _product(self, op: MatMul | Binary, ends: Sequence[QuantTensor], terms: int) -> str:
+    def _product(self, ends: Sequence[QuantTensor], terms: int) -> str:
         """Return the channel of a sum of products of two tensors; its bias is unused."""
         first, second, target = ends
-        is_one_factor = isinstance(op, MatMul)
-        return product_fields(
-            first, second, target, self._rounding, terms=terms, is_one_factor=is_one_factor
-        )
+        return product_fields(first, second, target, self._rounding, terms=terms)
 
     def _matmul(self, op: MatMul) -> None:
         tensors = [self._tensor(name) for name in (*op.inputs, op.output)]
@@ -340,7 +337,7 @@ class _Builder:
         )
         for group, steps in zip(names, strides, strict=True):
             fields.update(zip(group, steps or (), strict=True))
-        fields["scale"] = f"{{{self._product(op, tensors, depth)}}}"
+        fields["scale"] = f"{{{self._product(tensors, depth)}}}"
         for letter, tensor in zip("abc", tensors, strict=True):
             fields[f"{letter}_zero"] = tensor.zero_point
         name = self._constants.struct("hwkd_matmul", self._symbol("layer"), struct(**fields))
@@ -357,7 +354,7 @@ class _Builder:
         if op.kind == "add":
             fields["sum"] = f"{{{sum_fields(whole, other, target, self._rounding)}}}"
         else:
-            fields["scale"] = f"{{{self._product(op, (whole, other, target), 1)}}}"
+            fields["scale"] = f"{{{self._product((whole, other, target), 1)}}}"
             fields.update(
                 a_zero=whole.zero_point, b_zero=other.zero_point, out_zero=target.zero_point
             )

@@ -11,7 +11,13 @@ from onnx import TensorProto, helper
 
 from hwkd.core.errors import ExportError
 from hwkd.deploy.to_c.ir import QuantTensor
-from hwkd.deploy.to_c.requantise import channel_fields, float_literal, q31_multiplier, sum_fields
+from hwkd.deploy.to_c.requantise import (
+    channel_fields,
+    float_literal,
+    product_fields,
+    q31_multiplier,
+    sum_fields,
+)
 
 SCALES = st.floats(1e-7, 0.9, allow_nan=False).map(np.float32)
 
@@ -73,6 +79,16 @@ def test_fixed_point_sum_is_the_nearest_integer(first, second, out, zero, offset
     ratios = [np.float32(item.scale / three.scale) for item in (one, two)]
     exact = (a - zero) * float(ratios[0]) + (b + 3) * float(ratios[1]) + offset
     assert abs(result - exact) <= 0.5 + 1e-3
+
+
+def test_tflm_multiplies_the_scales_of_matrices_in_double_precision():
+    """TFLM's interpreter gives 152 for this sum, LiteRT's with a single-precision product 151."""
+    first, second = tensor("a", 0.34827211, -1), tensor("b", 0.022457369, -128)
+    fields = product_fields(first, second, tensor("y", 1.7715774, -26), "tflite", terms=8)
+    bias, multiplier, left, right = map(int, fields.split(", "))
+    assert (bias, left) == (0, 0)
+    product = (34315 * multiplier + (1 << 30)) >> 31
+    assert (product + (1 << (right - 1))) >> right == 152
 
 
 # Drawn scales for which the last bit of the constant decides a value.
