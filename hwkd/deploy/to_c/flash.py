@@ -28,21 +28,23 @@ class _Rest:
     Attributes:
         model: code of model.c around the calls.
         call: of one call, its pointers included.
-        stack: frame of model_run and what library functions take below a kernel.
+        library_stack: of library functions below a kernel that calls some.
     """
 
     model: int
     call: int
-    stack: int
+    library_stack: int
 
 
+# Of model_run and what calls it.
+_FRAME_BYTES = 24
 _REST = {
-    "cortex-m0plus": _Rest(model=175, call=15, stack=62),
-    "cortex-m3": _Rest(model=140, call=12, stack=54),
-    "cortex-m4": _Rest(model=135, call=12, stack=42),
-    "cortex-m7": _Rest(model=140, call=12, stack=42),
-    "cortex-m33": _Rest(model=140, call=12, stack=38),
-    "cortex-m55": _Rest(model=135, call=12, stack=54),
+    "cortex-m0plus": _Rest(model=175, call=15, library_stack=38),
+    "cortex-m3": _Rest(model=140, call=12, library_stack=30),
+    "cortex-m4": _Rest(model=135, call=12, library_stack=18),
+    "cortex-m7": _Rest(model=140, call=12, library_stack=18),
+    "cortex-m33": _Rest(model=140, call=12, library_stack=14),
+    "cortex-m55": _Rest(model=135, call=12, library_stack=30),
 }
 
 
@@ -82,8 +84,12 @@ def predict_ram_bytes(project: Project, core: str) -> int | None:
     if project.uses_cmsis_nn:
         return None
     functions = _code_sizes()[core][project.rounding]["functions"]
-    deepest: int = max((functions[name]["stack_bytes"] for name in _functions(project)), default=0)
-    return project.memory.arena_bytes + deepest + _REST[core].stack
+    called = [functions[name] for name in _functions(project)]
+    below = _REST[core].library_stack
+    deepest: int = max(
+        (item["stack_bytes"] + below * bool(item["library"]) for item in called), default=0
+    )
+    return project.memory.arena_bytes + _FRAME_BYTES + deepest
 
 
 def _functions(project: Project) -> set[str]:
