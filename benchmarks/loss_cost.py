@@ -55,7 +55,10 @@ def main(arguments: list[str]) -> int:
 
 def _module(step_s: float, costs: dict[str, float], parameters: int) -> str:
     rows = "\n".join(f'        "{name}": {cost_s / step_s:.4f},' for name, cost_s in costs.items())
-    threads = torch.get_num_threads()
+    measured_on = (
+        f"{parameters:,}-parameter student, batch 128, processor time of "
+        f"{torch.get_num_threads()} thread, torch {torch.__version__.split('+')[0]}"
+    )
     return f'''"""What a method adds to a training step; written by `benchmarks/loss_cost.py`."""
 
 from __future__ import annotations
@@ -65,10 +68,7 @@ from types import MappingProxyType
 
 __all__ = ["MEASURED_ON", "STEPS_PER_STEP", "STEP_S"]
 
-MEASURED_ON = (
-    "{parameters:,}-parameter student, batch 128, processor time of {threads} thread, "
-    "torch {torch.__version__.split("+")[0]}"
-)
+MEASURED_ON = "{measured_on}"
 # Median of one step on hard labels, seconds of processor time.
 STEP_S = {step_s:.6f}
 # Method -> its forward and backward pass, in steps.
