@@ -9,12 +9,12 @@ from types import MappingProxyType
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hwkd.core.progress import Progress
 from hwkd.core.student import Layers
 from hwkd.core.trial import EpochRecord
-from hwkd.deploy.calibrate import DEFAULT_CALIBRATION, CalibrationMethod
 from hwkd.distill.criterion import DistillCriterion, TrainingSet
 from hwkd.distill.pairing import LayerPair
 from hwkd.distill.sources import TeacherSource
@@ -22,7 +22,7 @@ from hwkd.distill.spec import WeightedMethod
 from hwkd.distill.taps import student_places
 from hwkd.engine.distil_data import TransferSet, teacher_source
 from hwkd.engine.distil_score import Scores, score_student
-from hwkd.engine.quantise import calibration_inputs
+from hwkd.engine.quantise import CalibrationChoice, calibration_inputs
 from hwkd.nn.build import StudentModule, build_module
 from hwkd.train.loop import TrainConfig, train_module
 from hwkd.train.seeding import derive_seed
@@ -42,7 +42,8 @@ class DistilSettings:
         learning_rate: peak of the schedule.
         task_weight: of cross-entropy, unless a method includes its own.
         seeds: trainings of every arm; the first one of the arm that wins ships.
-        calibration: finds the ranges of the int8 files by which arms are judged.
+        calibration: how the ranges of the int8 files are found by which arms are judged; "auto" is
+            the default way.
         calibration_seed: of the samples that set them.
         with_controls: train cross-entropy, label smoothing and the transforms without a teacher
         too.
@@ -56,7 +57,7 @@ class DistilSettings:
     learning_rate: float = 0.02
     task_weight: float = 1.0
     seeds: tuple[int, ...] = (0,)
-    calibration: CalibrationMethod = DEFAULT_CALIBRATION
+    calibration: CalibrationChoice = "auto"
     calibration_seed: int = 0
     with_controls: bool = False
     importance: tuple[float, ...] | None = None
@@ -169,6 +170,7 @@ class ArmRun:
     def train(self) -> ArmResult:
         """Train one student per seed."""
         scores: list[Scores] = []
+        calibration = calibration_inputs(self._transfer.data, self._settings.calibration_seed)
         for number, seed in enumerate(self._settings.seeds):
             module = build_module(self._layers, seed=derive_seed(seed, "distil", "weights"))
             module = module.to(self._settings.device)
@@ -187,7 +189,7 @@ class ArmRun:
                 on_epoch=partial(self._tell, number),
             )
             module = module.cpu()
-            scores.append(self._scores(module))
+            scores.append(self._scores(module, calibration))
             if number == 0:
                 first, epochs, pairs = module, result.epochs, criterion.pairs
                 state = {name: tensor.cpu() for name, tensor in criterion.state_dict().items()}
@@ -260,12 +262,11 @@ class ArmRun:
         which = f" (seed {number + 1} of {seeds})" if seeds > 1 else ""
         self._progress(f"{self.arm.name}{which}", record.epoch, self._epochs, terms)
 
-    def _scores(self, module: StudentModule) -> Scores:
-        data, settings = self._transfer.data, self._settings
+    def _scores(self, module: StudentModule, calibration: NDArray[np.float32]) -> Scores:
         return score_student(
             module,
             self._layers,
-            data,
-            calibration=calibration_inputs(data, settings.calibration_seed),
-            method=settings.calibration,
+            self._transfer.data,
+            calibration=calibration,
+            ranges=self._settings.calibration,
         )

@@ -23,7 +23,7 @@ from hwkd.engine.distil_resolve import ResolvedStudent, resolve_student, stage_i
 from hwkd.engine.distil_student import DistilOutcome, distil_student
 from hwkd.engine.distil_teacher import find_teacher, suitable_method
 from hwkd.engine.evaluation import save_student, spec_json
-from hwkd.engine.quantise import QuantisationSettings, candidate_calibration
+from hwkd.engine.quantise import QuantisationSettings
 from hwkd.engine.store import write_text
 from hwkd.tasks.base import TaskData
 from hwkd.train.augment import choose_augmentation
@@ -95,7 +95,7 @@ def _settings(
         batch_size=training.batch_size,
         learning_rate=training.learning_rate,
         seeds=request.seeds,
-        calibration=candidate_calibration(request.calibration),
+        calibration=request.calibration,
         calibration_seed=resolved.config.seed,
         with_controls=request.with_controls,
         importance=stage_importance(resolved) if wanted.by_hardware else None,

@@ -10,10 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwkd.core.student import Layers
-from hwkd.deploy.calibrate import CalibrationMethod
-from hwkd.deploy.sessions import open_session, predict
-from hwkd.deploy.to_int8 import quantise_int8
-from hwkd.deploy.to_onnx import export_onnx
+from hwkd.engine.evaluation import deploy_student, student_logits
+from hwkd.engine.quantise import CalibrationChoice
 from hwkd.nn.build import StudentModule
 from hwkd.tasks.base import Split, TaskData
 from hwkd.train.teacher import accuracy_ratio
@@ -44,7 +42,7 @@ def score_student(
     data: TaskData,
     *,
     calibration: NDArray[np.float32],
-    method: CalibrationMethod,
+    ranges: CalibrationChoice,
 ) -> Scores:
     """Export a student, run both files over validation and test, and keep neither.
 
@@ -53,22 +51,20 @@ def score_student(
         layers: its description.
         data: to judge it on.
         calibration: inputs that set the ranges.
-        method: that finds the ranges.
+        ranges: how they are found.
 
     Raises:
         ExportError: if the student cannot be quantised.
     """
     with TemporaryDirectory(prefix="hwkd-score-") as folder:
-        floating, quantised = Path(folder) / "student.onnx", Path(folder) / "student_int8.onnx"
-        export_onnx(module, layers, floating)
-        quantise_int8(floating, quantised, calibration, method=method)
+        files = deploy_student(module, layers, Path(folder), calibration=calibration, ranges=ranges)
         return Scores(
-            validation=_accuracy(quantised, data.validation),
-            test=_accuracy(quantised, data.test),
-            validation_float=_accuracy(floating, data.validation),
-            test_float=_accuracy(floating, data.test),
+            validation=_accuracy(files.int8_path, data.validation),
+            test=_accuracy(files.int8_path, data.test),
+            validation_float=_accuracy(files.float_path, data.validation),
+            test_float=_accuracy(files.float_path, data.test),
         )
 
 
 def _accuracy(path: Path, split: Split) -> float:
-    return accuracy_ratio(predict(open_session(path), split.inputs), split.labels)
+    return accuracy_ratio(student_logits(path, split.inputs), split.labels)

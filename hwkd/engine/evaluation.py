@@ -17,6 +17,7 @@ from hwkd.core.measure import Profile
 from hwkd.core.paths import written_atomically
 from hwkd.core.student import Layers
 from hwkd.core.trial import EpochRecord, ProfileRecord, SpecRecord
+from hwkd.deploy.calibrate import DEFAULT_CALIBRATION
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_int8 import quantise_int8
 from hwkd.deploy.to_onnx import export_onnx
@@ -25,7 +26,7 @@ from hwkd.distill.sources import CachedSource, TeacherSource
 from hwkd.distill.spec import WeightedMethod
 from hwkd.distill.taps import student_places
 from hwkd.engine.context import SearchContext
-from hwkd.engine.quantise import candidate_calibration
+from hwkd.engine.quantise import CalibrationChoice
 from hwkd.engine.search_methods import Recipe, methods_of
 from hwkd.nn.build import StudentModule, build_module
 from hwkd.train.criteria import CrossEntropy
@@ -172,17 +173,29 @@ def spec_json(spec: SpecRecord, layers: Layers) -> str:
 
 
 def deploy_student(
-    module: StudentModule, layers: Layers, context: SearchContext, folder: Path
+    module: StudentModule,
+    layers: Layers,
+    folder: Path,
+    *,
+    calibration: NDArray[np.float32],
+    ranges: CalibrationChoice,
 ) -> Deployed:
-    """Write `student.onnx` and `student_int8.onnx` into a folder."""
+    """Write `student.onnx` and `student_int8.onnx` into a folder.
+
+    Args:
+        module: trained.
+        layers: its description.
+        folder: to write into.
+        calibration: inputs that set the ranges.
+        ranges: how they are found; "auto" is the default way, as comparing all costs too much.
+
+    Raises:
+        ExportError: if the student cannot be quantised.
+    """
     deployed = Deployed(float_path=folder / "student.onnx", int8_path=folder / "student_int8.onnx")
+    method = DEFAULT_CALIBRATION if ranges == "auto" else ranges
     export_onnx(module, layers, deployed.float_path)
-    quantise_int8(
-        deployed.float_path,
-        deployed.int8_path,
-        context.calibration,
-        method=candidate_calibration(context.config.quantisation.calibration),
-    )
+    quantise_int8(deployed.float_path, deployed.int8_path, calibration, method=method)
     return deployed
 
 

@@ -25,7 +25,6 @@ from hwkd.core.student import Layers
 from hwkd.core.trial import EpochRecord
 from hwkd.deploy.calibrate import (
     CALIBRATION_METHODS,
-    DEFAULT_CALIBRATION,
     CalibrationMethod,
     Encoding,
     FloatArray,
@@ -53,7 +52,6 @@ __all__ = [
     "QuantisationData",
     "QuantisationSettings",
     "calibration_inputs",
-    "candidate_calibration",
     "quantise_student",
 ]
 
@@ -131,11 +129,6 @@ class QuantisationSettings:
             weight_decay=0.0,
             seed=self.seed,
         )
-
-
-def candidate_calibration(chosen: CalibrationChoice) -> CalibrationMethod:
-    """Return how ranges are found where comparing all ways would cost too much."""
-    return DEFAULT_CALIBRATION if chosen == "auto" else chosen
 
 
 def calibration_inputs(data: TaskData, seed: int) -> FloatArray:

@@ -30,7 +30,7 @@ from hwkd.engine.evaluation import (
 )
 from hwkd.engine.objective import divergence_nats, score_objective
 from hwkd.engine.screening import Candidate, cost_record
-from hwkd.nn.build import build_module
+from hwkd.nn.build import StudentModule, build_module
 from hwkd.profiling.onnx_runtime import measure_latency
 from hwkd.trace.macs import count_macs
 from hwkd.train.loop import TrainingDivergedError
@@ -115,7 +115,7 @@ class TrialRunner:
             # so an untrained network tells whether training is worth its while.
             module = build_module(candidate.layers, seed=0)
             with TemporaryDirectory(prefix="hwkd-trial-") as folder:
-                deployed = deploy_student(module, candidate.layers, self.context, Path(folder))
+                deployed = self._deployed(module, candidate, folder)
                 profile = _measured(deployed)
             too_slow = self._too_slow(profile)
             if too_slow:
@@ -131,6 +131,16 @@ class TrialRunner:
             return ()
         return (ViolationRecord(limit_name="latency", needed=needed_s, limit=limit_s),)
 
+    def _deployed(self, module: StudentModule, candidate: Candidate, folder: str) -> Deployed:
+        context = self.context
+        return deploy_student(
+            module,
+            candidate.layers,
+            Path(folder),
+            calibration=context.calibration,
+            ranges=context.config.quantisation.calibration,
+        )
+
     def _train_and_measure(self, base: TrialRecord, candidate: Candidate) -> TrialRecord:
         context = self.context
         module, result = train_student(
@@ -143,7 +153,7 @@ class TrialRunner:
         module = module.cpu()
         validation = context.data.validation
         with TemporaryDirectory(prefix="hwkd-trial-") as folder:
-            deployed = deploy_student(module, candidate.layers, context, Path(folder))
+            deployed = self._deployed(module, candidate, folder)
             logits_float = student_logits(deployed.float_path, validation.inputs)
             logits_int8 = student_logits(deployed.int8_path, validation.inputs)
             profile = _measured(deployed)
