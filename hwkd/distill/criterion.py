@@ -80,6 +80,7 @@ class DistillCriterion:
         data: TrainingSet,
         task_weight: float = 1.0,
         importance: Sequence[float] | None = None,
+        label_smoothing: float = 0.0,
         steps_between_norms: int = 1,
     ) -> None:
         """Check every method against both networks and build its adapters.
@@ -92,6 +93,7 @@ class DistillCriterion:
             data: the training set.
             task_weight: of cross-entropy; 0 while a method counts that includes its own.
             importance: per student stage, multiplies that stage's terms; None is 1.
+            label_smoothing: share of the hard target that goes evenly to all classes, 0 to 1.
             steps_between_norms: gradient norms, a backward pass per term, are measured at most once
                 in as many steps; epochs without a measurement have none.
 
@@ -101,6 +103,7 @@ class DistillCriterion:
         require_combinable(methods)
         self._data = data
         self._task_weight = task_weight
+        self._label_smoothing = label_smoothing
         self._taps = Taps(student, student_places, needed_signals(methods))
         self._past = _past_source(methods, data)
         self._source = self._past or source
@@ -124,7 +127,8 @@ class DistillCriterion:
         Raises:
             ZeroGradientError: if a term had no gradient at the student in its first steps.
         """
-        views = self._taps.read(batch.inputs)
+        # The network may compute in half precision; the losses do not.
+        views = self._taps.read(batch.inputs).map(Tensor.float)
         if self._partners is not None:
             views = replace(views, partner_logits=self._partner_logits(module, batch))
         teacher = self._source.views(batch) if self._source is not None else Views()
@@ -188,11 +192,17 @@ class DistillCriterion:
     def _cross_entropy(self, views: Views, batch: Batch) -> Tensor:
         logits = views.need(Signal.LOGITS)
         if not self._has_unlabelled:
-            return functional.cross_entropy(logits, batch.labels)
+            return functional.cross_entropy(
+                logits, batch.labels, label_smoothing=self._label_smoothing
+            )
         # Per sample of the batch, as the teacher's terms are: where labels are few, the mean over
         # those of a batch would be a step on one or two samples.
         total = functional.cross_entropy(
-            logits, batch.labels, ignore_index=_UNLABELLED, reduction="sum"
+            logits,
+            batch.labels,
+            ignore_index=_UNLABELLED,
+            reduction="sum",
+            label_smoothing=self._label_smoothing,
         )
         return total / len(batch.labels)
 
@@ -219,7 +229,7 @@ class DistillCriterion:
         assert self._partners is not None
         partners = self._partners.partners(batch.sample_ids)
         logits: Tensor = module(self._data.views[batch.view].index_select(0, partners))
-        return logits
+        return logits.float()
 
     def _probe(self, student: nn.Module) -> tuple[ViewShapes, ViewShapes]:
         """Look at both networks' shapes on a few samples, leaving the student as it was."""

@@ -41,15 +41,19 @@ class Augmentation:
         shift: largest displacement per spatial axis, in pixels or time steps, >= 0; the border
             value fills what moves in.
         mirror: flip half of the examples left to right (images only).
+        noise: standard deviation of normal noise on every value, in units of the normalised
+            inputs, >= 0.
     """
 
     shift: tuple[int, ...] = ()
     mirror: bool = False
+    noise: float = 0.0
 
     def describe(self) -> str:
         """Return it in words."""
         parts = ["shift up to " + " x ".join(map(str, self.shift))] if any(self.shift) else []
         parts += ["mirror"] if self.mirror else []
+        parts += [f"noise of {self.noise:g}"] if self.noise else []
         return " and ".join(parts) or "none"
 
 
@@ -69,14 +73,16 @@ def augment(
     if view_seed is None or augmentation == NO_AUGMENTATION:
         return inputs
     generator = np.random.default_rng(derive_seed(view_seed, "augment"))
-    shifted = _shifted(inputs, augmentation.shift, generator)
-    if not augmentation.mirror:
-        return shifted
-    chosen = generator.random(len(inputs)) < 0.5
-    if shifted is inputs:
-        shifted = inputs.copy()
-    shifted[chosen] = shifted[chosen][..., ::-1]
-    return shifted
+    view = _shifted(inputs, augmentation.shift, generator)
+    if augmentation.mirror:
+        chosen = generator.random(len(inputs)) < 0.5
+        if view is inputs:
+            view = inputs.copy()
+        view[chosen] = view[chosen][..., ::-1]
+    if augmentation.noise:
+        drawn = generator.standard_normal(view.shape, dtype=np.float32)
+        view = view + np.float32(augmentation.noise) * drawn
+    return view
 
 
 def choose_augmentation(data: LabelledArrays) -> Augmentation:

@@ -9,14 +9,27 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from hwkd.core.trial import EpochRecord
+from hwkd.train.averaging import (
+    STEPS_BETWEEN_AVERAGES,
+    WeightAverage,
+    has_batch_statistics,
+    set_statistics,
+)
+from hwkd.train.batches import BatchMaker, in_fast_layout
+from hwkd.train.config import TrainConfig
+from hwkd.train.criteria import Batch, Criterion, LogsGradients
+from hwkd.train.optimizers import make_optimizer
+from hwkd.train.schedule import Clock, Course, learning_rate
+from hwkd.train.seeding import derive_seed
 
 __all__ = [
     "Batch",
@@ -25,6 +38,7 @@ __all__ = [
     "TrainConfig",
     "TrainResult",
     "TrainingDivergedError",
+    "TrainingEnd",
     "TrainingTimeoutError",
     "predict_logits",
     "train_module",
@@ -32,6 +46,7 @@ __all__ = [
 
 # Small enough to notice divergence within a second, rare enough not to stall an accelerator.
 _STEPS_BETWEEN_FINITE_CHECKS = 25
+_STATISTICS_SAMPLES = 2_048
 
 
 class TrainingDivergedError(RuntimeError):
@@ -42,78 +57,25 @@ class TrainingTimeoutError(RuntimeError):
     """Training ran past its time limit."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Batch:
-    """What one step sees.
-
-    Attributes:
-        inputs: shape [batch, *input_shape].
-        labels: shape [batch], int64.
-        sample_ids: shape [batch], rows of the training split; the key into cached teacher outputs.
-        view: index of the augmented view that `inputs` come from.
-        epoch_ratio: how much of the training is done, 0 to 1.
-    """
-
-    inputs: Tensor
-    labels: Tensor
-    sample_ids: Tensor
-    view: int
-    epoch_ratio: float
-
-
-class Criterion(Protocol):
-    """What a step minimises: the sum of the terms that a call returns."""
-
-    def __call__(self, module: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """Run the module on the batch and return weighted scalar terms by name."""
-        ...
-
-    def parameters(self) -> Sequence[nn.Parameter]:
-        """Parameters trained beside the module's (adapters); usually none."""
-        ...
-
-
-@runtime_checkable
-class LogsGradients(Protocol):
-    """A criterion that also measures how strongly each of its terms pulls."""
-
-    def take_gradient_norms(self) -> dict[str, float]:
-        """Return the norms by term name, measured since the last call."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainConfig:
-    """How long and how fast.
-
-    Attributes:
-        epochs: passes over the training split, >= 1.
-        batch_size: samples per step, >= 2 (batch normalisation needs two).
-        learning_rate: peak of the schedule: linear warm-up, then cosine to zero at the last step,
-            so that a brief training is a finished one and not the start of a long one.
-        weight_decay: decoupled, on weights with two or more axes only.
-        warmup_ratio: share of all steps spent warming up.
-        seed: order of samples.
-        time_limit_s: None is no limit.
-        samples_per_epoch: at most this many samples are drawn in an epoch; None is all.
-    """
-
-    epochs: int
-    batch_size: int = 128
-    learning_rate: float = 0.01
-    weight_decay: float = 1e-4
-    warmup_ratio: float = 0.1
-    seed: int = 0
-    time_limit_s: float | None = None
-    samples_per_epoch: int | None = None
+TrainingEnd: TypeAlias = Literal["epochs", "time", "stop"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainResult:
-    """What training did; the module itself is trained in place."""
+    """What training did; the module itself is trained in place.
+
+    Attributes:
+        epochs: one record each; the last may be of a part of an epoch.
+        steps: made.
+        epochs_made: passes over what an epoch draws, with the fraction of the last one.
+        ended_by: all epochs were made, the time budget was used, or `stop` said so.
+        seconds: wall time, averaging included.
+    """
 
     epochs: tuple[EpochRecord, ...]
     steps: int
+    epochs_made: float
+    ended_by: TrainingEnd
     seconds: float
 
 
@@ -146,73 +108,100 @@ def train_module(
     *,
     on_epoch: Callable[[EpochRecord], None] | None = None,
     check: Callable[[], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+    clock: Clock = time.monotonic,
 ) -> TrainResult:
     """Train a module in place and leave it in evaluation mode.
 
     Args:
         module: on the device of `views`.
         views: augmented versions of the training inputs, each [samples, *input_shape]; epoch
-            number e uses view e modulo their number. One view is no augmentation.
+            number e uses view e modulo their number. One view is the data as it is, which
+            `config.augmentation` moves about in every batch.
         labels: shape [samples], int64.
         criterion: what is minimised.
-        config: length, batch size, learning rate, seed.
-        on_epoch: called after every epoch.
+        config: length, optimizer, rates, augmentation, seed.
+        on_epoch: called after every epoch, the unfinished last one included.
         check: called before every step; raises to stop (timeout of the caller, interruption).
+        stop: asked before every step; once it says True, training ends at once and keeps the
+            weights that it has, averaged if they are averaged.
+        clock: seconds, monotonic.
 
     Raises:
         TrainingDivergedError: if a term is not finite.
         TrainingTimeoutError: if `config.time_limit_s` is over.
     """
-    started = time.monotonic()
     plan = _Plan.of(config, samples=int(labels.shape[0]))
-    optimizer = _optimizer(module, criterion, config)
+    averages = config.averaging_decay is not None and has_batch_statistics(module)
+    course = Course(
+        total_steps=plan.total_steps,
+        time_budget_s=config.time_budget_s,
+        closing_steps=plan.statistics_batches if averages else 0,
+        clock=clock,
+        started_s=clock(),
+    )
+    run = _Run(module, criterion, config, labels.device)
     order_generator = torch.Generator().manual_seed(config.seed)
     records: list[EpochRecord] = []
+    ended_by: TrainingEnd | None = None
     module.train()
     for epoch in range(config.epochs):
         means = _TermMeans()
         order = torch.randperm(plan.samples, generator=order_generator).to(labels.device)
         view = epoch % len(views)
+        inputs = in_fast_layout(views[view])
         for position in range(plan.steps_per_epoch):
             if check is not None:
                 check()
-            _check_clock(started, config, epoch)
-            step = epoch * plan.steps_per_epoch + position
-            learning_rate = _learning_rate(step, plan.total_steps, config)
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate
+            _require_time(course, config, epoch)
+            if not course.goes_on():
+                ended_by = "time"
+                break
+            if stop is not None and stop():
+                ended_by = "stop"
+                break
             sample_ids = order[position * plan.batch_size : (position + 1) * plan.batch_size]
             batch = Batch(
-                inputs=_channels_last(views[view].index_select(0, sample_ids)),
-                labels=labels[sample_ids],
+                inputs=run.batches.draw(inputs, sample_ids),
+                labels=labels.index_select(0, sample_ids),
                 sample_ids=sample_ids,
                 view=view,
-                epoch_ratio=step / plan.total_steps,
+                epoch_ratio=course.done_ratio,
             )
-            means.add(_step(module, criterion, optimizer, batch))
-            if step % _STEPS_BETWEEN_FINITE_CHECKS == 0:
+            means.add(run.step(batch, course))
+            course.steps += 1
+            if course.steps % _STEPS_BETWEEN_FINITE_CHECKS == 1:
                 means.require_finite(epoch)
-        means.require_finite(epoch)
-        records.append(
-            EpochRecord(
-                epoch=epoch + 1,
-                learning_rate=learning_rate,
-                losses=means.means(),
-                grad_norms=_gradient_norms(criterion),
+        if means.steps:
+            means.require_finite(epoch)
+            records.append(
+                EpochRecord(
+                    epoch=epoch + 1,
+                    learning_rate=run.learning_rate,
+                    losses=means.means(),
+                    grad_norms=_gradient_norms(criterion),
+                )
             )
-        )
-        if on_epoch is not None:
-            on_epoch(records[-1])
+            if on_epoch is not None:
+                on_epoch(records[-1])
+        if ended_by is not None:
+            break
+    run.close(plan.first_batches(views[0]))
     module.eval()
-    seconds = time.monotonic() - started
-    return TrainResult(epochs=tuple(records), steps=plan.total_steps, seconds=seconds)
+    return TrainResult(
+        epochs=tuple(records),
+        steps=course.steps,
+        epochs_made=course.steps / plan.steps_per_epoch,
+        ended_by=ended_by or "epochs",
+        seconds=course.elapsed_s(),
+    )
 
 
 @torch.no_grad()
 def predict_logits(module: nn.Module, inputs: Tensor, *, batch_size: int = 1024) -> Tensor:
     """Return logits, shape [samples, outputs], of a module in evaluation mode."""
     module.eval()
-    parts = [_channels_last(inputs[i : i + batch_size]) for i in range(0, len(inputs), batch_size)]
+    parts = [in_fast_layout(inputs[i : i + batch_size]) for i in range(0, len(inputs), batch_size)]
     return torch.cat([module(part) for part in parts])
 
 
@@ -230,48 +219,73 @@ class _Plan:
         steps_per_epoch = max(1, drawn // batch_size)
         return cls(samples, batch_size, steps_per_epoch, steps_per_epoch * config.epochs)
 
+    @property
+    def statistics_batches(self) -> int:
+        """Batches that statistics are taken from: enough samples, in a small part of training."""
+        fewest, enough = 2, -(-_STATISTICS_SAMPLES // self.batch_size)
+        available = max(1, self.samples // self.batch_size)
+        return min(available, enough, max(fewest, self.total_steps // 20))
 
-def _step(
-    module: nn.Module, criterion: Criterion, optimizer: torch.optim.Optimizer, batch: Batch
-) -> dict[str, Tensor]:
-    optimizer.zero_grad(set_to_none=True)
-    terms = criterion(module, batch)
-    total = torch.stack(tuple(terms.values())).sum()
-    total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    optimizer.step()
-    return terms
+    def first_batches(self, inputs: Tensor) -> Iterator[Tensor]:
+        """Yield batches for the statistics; spread over the data, which may be sorted by class."""
+        count = self.statistics_batches
+        for start in range(count):
+            yield in_fast_layout(inputs[start :: max(1, self.samples // self.batch_size)])
+
+
+class _Run:
+    """What a training carries from step to step."""
+
+    def __init__(
+        self, module: nn.Module, criterion: Criterion, config: TrainConfig, device: torch.device
+    ) -> None:
+        self.batches = BatchMaker(config.augmentation, seed=derive_seed(config.seed, "augment"))
+        self.learning_rate = 0.0
+        self._module = module
+        self._criterion = criterion
+        self._config = config
+        self._device_type = device.type
+        self._optimizer = make_optimizer([*module.parameters(), *criterion.parameters()], config)
+        decay = config.averaging_decay
+        self._average = None if decay is None else WeightAverage(module, decay)
+
+    def step(self, batch: Batch, course: Course) -> dict[str, Tensor]:
+        """Make a step; returns the criterion's terms."""
+        self.learning_rate = learning_rate(course.done_ratio, course.step_ratio, self._config)
+        for group in self._optimizer.param_groups:
+            group["lr"] = self.learning_rate
+        self._optimizer.zero_grad(set_to_none=True)
+        with self._precision():
+            terms = self._criterion(self._module, batch)
+        total = next(iter(terms.values())) if len(terms) == 1 else _sum(terms)
+        total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        self._optimizer.step()
+        if self._average is not None and (course.steps + 1) % STEPS_BETWEEN_AVERAGES == 0:
+            self._average.update()
+        return terms
+
+    def close(self, batches: Iterator[Tensor]) -> None:
+        """Put the averaged weights into the module, with the statistics that belong to them."""
+        if self._average is not None and self._average.apply():
+            with self._precision():
+                set_statistics(self._module, batches)
+
+    def _precision(self) -> AbstractContextManager[object]:
+        if self._config.precision == "bfloat16":
+            return torch.autocast(self._device_type, dtype=torch.bfloat16)
+        return nullcontext()
+
+
+def _sum(terms: dict[str, Tensor]) -> Tensor:
+    return torch.stack(tuple(terms.values())).sum()
 
 
 def _gradient_norms(criterion: Criterion) -> dict[str, float]:
     return criterion.take_gradient_norms() if isinstance(criterion, LogsGradients) else {}
 
 
-def _check_clock(started: float, config: TrainConfig, epoch: int) -> None:
-    if config.time_limit_s is not None and time.monotonic() - started > config.time_limit_s:
+def _require_time(course: Course, config: TrainConfig, epoch: int) -> None:
+    if config.time_limit_s is not None and course.elapsed_s() > config.time_limit_s:
         raise TrainingTimeoutError(
             f"training ran past {config.time_limit_s:.0f} s in epoch {epoch + 1} of {config.epochs}"
         )
-
-
-def _channels_last(inputs: Tensor) -> Tensor:
-    # Convolutions of few channels run up to twice as fast on CPUs in this layout.
-    return inputs.contiguous(memory_format=torch.channels_last) if inputs.dim() == 4 else inputs
-
-
-def _optimizer(
-    module: nn.Module, criterion: Criterion, config: TrainConfig
-) -> torch.optim.Optimizer:
-    parameters = [*module.parameters(), *criterion.parameters()]
-    groups = [
-        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
-
-
-def _learning_rate(step: int, total_steps: int, config: TrainConfig) -> float:
-    warmup_steps = max(1, round(config.warmup_ratio * total_steps))
-    if step < warmup_steps:
-        return config.learning_rate * (step + 1) / warmup_steps
-    done = (step - warmup_steps) / max(1, total_steps - warmup_steps)
-    return config.learning_rate * 0.5 * (1.0 + math.cos(math.pi * done))
