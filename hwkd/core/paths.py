@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,16 @@ import platformdirs
 
 from hwkd.core.errors import ConfigError
 
-__all__ = ["cache_root", "cache_writes", "folder_written_once", "written_atomically"]
+__all__ = [
+    "cache_root",
+    "cache_writes",
+    "folder_written_once",
+    "require_writable_cache",
+    "written_atomically",
+]
+
+# More than the few bytes that a full disk still takes into the file's own entry.
+_PROBE_BYTES = 1 << 16
 
 
 def cache_root() -> Path:
@@ -61,6 +71,23 @@ def cache_writes(path: Path) -> Iterator[None]:
             f"{path}: cannot be written ({error.strerror or error}); free some space, or set "
             "HWKD_CACHE_DIR to a folder that you may write to"
         ) from error
+
+
+def require_writable_cache(folder: Path) -> None:
+    """Refuse a cache folder that cannot be written, before the work that it should keep is done.
+
+    Args:
+        folder: in the cache; it is created.
+
+    Raises:
+        ConfigError: if the disk is full or the folder not writable.
+    """
+    with cache_writes(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        # Asking for permission is not enough: root may write anywhere but not on every system.
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(bytes(_PROBE_BYTES))
+            probe.flush()
 
 
 @contextmanager

@@ -150,6 +150,8 @@ class TeacherRecord(StrictModel):
         test_accuracy: 0 to 1; None when it was never measured.
         seconds: spent on training it, loading it and computing its logits in this run.
         from_cache: it was trained by an earlier run on the same data and configuration.
+        identity: SHA-256 of everything that it is made of, which its cached logits and a resumed
+            search go by; None when an older version searched.
     """
 
     kind: Literal["trained here", "onnx", "factory"]
@@ -158,6 +160,7 @@ class TeacherRecord(StrictModel):
     test_accuracy: float | None = None
     seconds: float
     from_cache: bool = False
+    identity: str | None = None
 
 
 class FeasibilityRecord(StrictModel):

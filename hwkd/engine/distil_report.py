@@ -13,6 +13,7 @@ from hwkd.distill.adapters import describe_adapter
 from hwkd.distill.attribution import Gain
 from hwkd.distill.spec import WeightedMethod
 from hwkd.engine.distil_student import DistilOutcome
+from hwkd.train.teacher import Teacher
 
 __all__ = ["DistilReport", "make_report"]
 
@@ -31,6 +32,7 @@ class DistilReport:
         epochs: history of the distilled arm's first seed.
         verdict: what to tell the user, line by line.
         gain: over the best control, or None without controls.
+        teacher: its description and identity (`hwkd.train.teacher.Teacher`); None without one.
         quantisation: validation accuracies of the exported student in float and int8.
     """
 
@@ -42,6 +44,7 @@ class DistilReport:
     epochs: tuple[EpochRecord, ...]
     verdict: tuple[str, ...]
     gain: Mapping[str, Any] | None
+    teacher: Mapping[str, str] | None = None
     quantisation: QuantisationChoiceRecord | None = None
 
     def as_dict(self) -> dict[str, Any]:
@@ -49,6 +52,7 @@ class DistilReport:
         return {
             "schema_version": 1,
             "out": str(self.out),
+            "teacher": None if self.teacher is None else dict(self.teacher),
             "methods": list(self.methods),
             "arms": [dict(arm) for arm in self.arms],
             "exported": self.exported,
@@ -63,12 +67,16 @@ class DistilReport:
 
 
 def make_report(
-    out: Path, methods: Sequence[WeightedMethod], outcome: DistilOutcome
+    out: Path,
+    teacher: Teacher | None,
+    methods: Sequence[WeightedMethod],
+    outcome: DistilOutcome,
 ) -> DistilReport:
     """Say what came of a training.
 
     Args:
         out: folder to be written.
+        teacher: that was asked, if any.
         methods: of the distilled arm.
         outcome: of all arms.
     """
@@ -104,6 +112,9 @@ def make_report(
         epochs=distilled.epochs,
         verdict=_verdict(outcome),
         gain=_gain(outcome),
+        teacher=None
+        if teacher is None
+        else {"description": teacher.description, "identity": teacher.identity},
     )
 
 

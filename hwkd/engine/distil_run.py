@@ -60,7 +60,7 @@ def run_distillation(request: DistilRequest, *, progress: Progress = silent) -> 
     outcome = distil_student(
         resolved.layers, transfer, teacher, methods, settings, progress=progress
     )
-    report = make_report(request.out, methods, outcome)
+    report = make_report(request.out, teacher, methods, outcome)
     quantisation = QuantisationSettings(
         calibration=request.calibration,
         qat=request.qat,

@@ -148,6 +148,7 @@ def prepare_teacher(prepared: Prepared, *, progress: Progress) -> PreparedTeache
         validation_accuracy=accuracy,
         seconds=time.monotonic() - started,
         from_cache=teacher.is_from_cache,
+        identity=teacher.identity,
     )
     return PreparedTeacher(teacher=teacher, record=record)
 

@@ -60,6 +60,7 @@ def teacher_facts(run: RunRecord) -> Facts:
             ("validation accuracy, measured", _accuracy(teacher.validation_accuracy)),
             ("test accuracy, measured", test),
             ("time spent in this run", fmt.duration(teacher.seconds)),
+            *((("SHA-256 of all its parts", teacher.identity),) if teacher.identity else ()),
         ),
     )
 

@@ -8,7 +8,6 @@ into memory instead of decoding again.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -23,8 +22,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from hwkd.core.errors import DataError, first_line
-from hwkd.core.paths import cache_root, cache_writes, folder_written_once
+from hwkd.core.paths import cache_root, require_writable_cache
 from hwkd.core.progress import Progress, silent
+from hwkd.tasks.pixel_cache import remembered_pixels, store_pixels
 from hwkd.tasks.raw import RawData, RawSplit
 
 __all__ = ["has_class_folders", "read_image_folder"]
@@ -42,7 +42,6 @@ _DECODER_VERSION = 1
 # Training holds float32, four times this; more does not fit the machines that searches run on.
 _MOST_PIXEL_BYTES = 4 * 1024**3
 _REPORT_EVERY = 200
-_PIXELS, _NOTES = "pixels.npy", "notes.json"
 
 T = TypeVar("T")
 
@@ -79,10 +78,11 @@ def read_image_folder(
     """
     listing = _list_images(path)
     digest = _listing_digest(path, listing, input_size)
-    entry = cache_root() / "images" / digest
+    entry = cache_root() / "pixels" / digest
     if not entry.exists():
+        require_writable_cache(entry.parent)
         _decode_all(path, listing, input_size, entry, progress)
-    pixels, notes = _remembered(entry)
+    pixels, notes = remembered_pixels(entry)
     if listing.left_out:
         notes.append(f"{listing.left_out:,} files that are not PNG or JPEG were left out")
     splits = {
@@ -211,21 +211,7 @@ def _decode_all(
     resized = len(listing.files) - sizes.get((height, width), 0)
     if resized:
         notes.append(f"{resized:,} images of other sizes were resized to {height}x{width}")
-    with cache_writes(entry), folder_written_once(entry) as folder:
-        np.save(folder / _PIXELS, np.ascontiguousarray(kept))
-        (folder / _NOTES).write_text(json.dumps(notes), encoding="utf-8")
-
-
-def _remembered(entry: Path) -> tuple[NDArray[np.uint8], list[str]]:
-    try:
-        pixels: NDArray[np.uint8] = np.load(entry / _PIXELS, mmap_mode="r", allow_pickle=False)
-        notes = [str(note) for note in json.loads((entry / _NOTES).read_text(encoding="utf-8"))]
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(
-            f"{entry}: damaged pixels in the cache ({first_line(error)}); "
-            "delete this folder to decode again"
-        ) from error
-    return pixels, notes
+    store_pixels(entry, kept, notes)
 
 
 def _parallel(

@@ -1,8 +1,8 @@
 """Teacher logits computed once and shared: float16 on disk, mapped into memory by every worker.
 
-One entry is a folder `<key>` with the values and a JSON of what they belong to. The key hashes
-teacher, data, split and view, so another teacher or other data never meets an old entry; the JSON
-proves that the values are still those that were written.
+One entry is a folder `<key>` with the values and a JSON of what they belong to, see
+`hwkd.core.cached_array`. The key hashes teacher, data, split and view, so another teacher or other
+data never meets an old entry.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
 
-from hwkd.core.errors import TeacherError, first_line
-from hwkd.core.paths import cache_root, cache_writes, folder_written_once
+from hwkd.core.cached_array import ArrayFacts, UnusableEntryError, open_array, store_array
+from hwkd.core.errors import TeacherError
+from hwkd.core.paths import cache_root, require_writable_cache
 from hwkd.core.progress import Progress, silent
 from hwkd.train.augment import NO_AUGMENTATION, Augmentation, augment
 from hwkd.train.dataset import Dataset, SplitName
@@ -25,15 +25,12 @@ __all__ = ["cached_logits"]
 
 _FLOAT16_LARGEST = 65504.0
 _CHUNK_EXAMPLES = 4096
-_VALUES, _SIDECAR = "logits.npy", "belongs_to.json"
 
 
-class _Sidecar(BaseModel):
-    """What the values belong to, and their SHA-256."""
+class _Belongs(ArrayFacts):
+    """What the logits belong to."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    schema_version: int = 1
+    schema_version: int = 2
     teacher: str
     data: str
     split: SplitName
@@ -41,7 +38,6 @@ class _Sidecar(BaseModel):
     augmentation: str
     examples: int
     num_outputs: int
-    payload_sha256: str = ""
 
 
 def cached_logits(
@@ -73,7 +69,7 @@ def cached_logits(
         TeacherError: if the entry is stale, truncated or altered; it names what to delete.
     """
     examples = len(data.split(split).labels)
-    wanted = _Sidecar(
+    wanted = _Belongs(
         teacher=teacher.identity,
         data=data.fingerprint,
         split=split,
@@ -85,8 +81,9 @@ def cached_logits(
     folder = cache_dir or cache_root() / "logits"
     entry = folder / hashlib.sha256(wanted.model_dump_json().encode()).hexdigest()
     if not entry.exists():
+        require_writable_cache(folder)
         inputs = augment(data.split(split).inputs, view_seed, augmentation)
-        _store(entry, _computed(teacher, inputs, split, progress), wanted)
+        store_array(entry, _computed(teacher, inputs, split, progress), wanted)
     return _opened(entry, wanted)
 
 
@@ -107,32 +104,18 @@ def _computed(
     return values
 
 
-def _store(entry: Path, values: NDArray[np.float16], wanted: _Sidecar) -> None:
-    sidecar = wanted.model_copy(update={"payload_sha256": _digest(values)})
-    with cache_writes(entry), folder_written_once(entry) as folder:
-        (folder / _SIDECAR).write_text(sidecar.model_dump_json(indent=1), encoding="utf-8")
-        np.save(folder / _VALUES, values)
-
-
-def _opened(entry: Path, wanted: _Sidecar) -> NDArray[np.float16]:
+def _opened(entry: Path, wanted: _Belongs) -> NDArray[np.float16]:
     try:
-        sidecar = _Sidecar.model_validate_json((entry / _SIDECAR).read_text(encoding="utf-8"))
-        values: NDArray[np.float16] = np.load(entry / _VALUES, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, ValidationError, EOFError) as error:
-        raise _unusable(entry, f"cannot be read ({first_line(error)})") from error
-    for name, want in wanted.model_dump(exclude={"payload_sha256"}).items():
-        have = getattr(sidecar, name)
+        values, found = open_array(entry, _Belongs)
+    except UnusableEntryError as error:
+        raise _unusable(entry, str(error)) from None
+    for name, want in wanted.model_dump(exclude=set(ArrayFacts.model_fields)).items():
+        have = getattr(found, name)
         if have != want:
             raise _unusable(entry, f"belongs to another {name} ({have}, expected {want})")
     if values.shape != (wanted.examples, wanted.num_outputs) or values.dtype != np.float16:
         raise _unusable(entry, f"holds {values.dtype} {values.shape}")
-    if _digest(values) != sidecar.payload_sha256:
-        raise _unusable(entry, "holds other values than were written")
     return values
-
-
-def _digest(values: NDArray[np.float16]) -> str:
-    return hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
 
 
 def _unusable(entry: Path, reason: str) -> TeacherError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import inspect
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from hwkd.core.errors import HwkdError, TeacherError, first_line
+from hwkd.train.factory_identity import factory_identity
 from hwkd.train.teacher import TeacherKind, as_logits
 
 __all__ = ["ModuleTeacher", "load_factory_teacher", "state_digest"]
@@ -97,14 +97,12 @@ def load_factory_teacher(
     module.eval()
     module.requires_grad_(False)
     module.to(device)
-    identity = hashlib.sha256(f"{reference}\n{module!r}\n{_source_of(module)}".encode())
-    identity.update(state_digest(module).encode())
     parameters = sum(parameter.numel() for parameter in module.parameters())
     origin = f"weights {weights.name}" if weights is not None else "the factory's own weights"
     return ModuleTeacher(
         kind="factory",
         name=reference,
-        identity=identity.hexdigest(),
+        identity=factory_identity(reference, module),
         description=f"{reference}, {type(module).__name__}, {parameters:,} parameters, {origin}",
         num_outputs=num_outputs,
         module=module,
@@ -179,11 +177,3 @@ def _load_weights(module: nn.Module, weights: Path) -> None:
             f"{'; '.join(problems[:3])}{more}"
         )
     module.load_state_dict(tensors)
-
-
-def _source_of(module: nn.Module) -> str:
-    """Return the source of the module's file: an edited forward pass is another teacher."""
-    try:
-        return Path(inspect.getfile(type(module))).read_text(encoding="utf-8")
-    except (OSError, TypeError, UnicodeDecodeError):
-        return ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +11,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from hwkd.core.errors import TeacherError, first_line
+from hwkd.train.onnx_identity import OnnxParts, onnx_identity
 from hwkd.train.teacher import as_logits
 
 __all__ = ["OnnxTeacher", "load_onnx_teacher"]
@@ -86,10 +86,10 @@ def load_onnx_teacher(
     """
     if not path.is_file():
         raise TeacherError(f"--teacher {path}: no such file; give an ONNX file")
+    parts = OnnxParts(path)
     providers = ["CPUExecutionProvider"]
     if accelerator == "cuda" and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         providers.insert(0, "CUDAExecutionProvider")
-    content = path.read_bytes()
     try:
         options = onnxruntime.SessionOptions()
         # What it logs on stderr about a failing run is what its exception says.
@@ -103,14 +103,19 @@ def load_onnx_teacher(
     _check_output(session, path, num_outputs)
     return OnnxTeacher(
         name=path.name,
-        identity=hashlib.sha256(content).hexdigest(),
-        description=f"ONNX file {path.name}, {len(content):,} bytes, run by ONNX Runtime "
+        identity=onnx_identity(parts),
+        description=f"ONNX file {path.name}, {_size(parts)}, run by ONNX Runtime "
         f"{onnxruntime.__version__}",
         num_outputs=num_outputs,
         batch=batch or _BATCH,
         has_fixed_batch=batch is not None,
         session=session,
     )
+
+
+def _size(parts: OnnxParts) -> str:
+    sides = len(parts.files) - 1
+    return f"{parts.total_bytes:,} bytes" + (f" with {sides} side files" if sides else "")
 
 
 def _check_input(session: Any, path: Path, input_shape: tuple[int, ...]) -> int | None:

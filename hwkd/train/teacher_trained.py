@@ -16,7 +16,12 @@ from safetensors.torch import save_file
 from torch import nn
 
 from hwkd.core.errors import TeacherError, first_line
-from hwkd.core.paths import cache_root, cache_writes, written_atomically
+from hwkd.core.paths import (
+    cache_root,
+    cache_writes,
+    require_writable_cache,
+    written_atomically,
+)
 from hwkd.core.progress import Progress, silent
 from hwkd.core.trial import EpochRecord
 from hwkd.train.augment import Augmentation, AugmentedViews, choose_augmentation
@@ -31,6 +36,8 @@ __all__ = ["TeacherTraining", "train_or_load_teacher"]
 
 # Part of the cache key: raise it when the same configuration would train another teacher.
 _RECIPE_VERSION = 2
+# Also part of it: raise it when the file holds something else.
+_FILE_VERSION = 2
 # Examples shown in all, which decides the epochs: 10 for 54,000 examples, 30 for 1,000.
 _EXAMPLES_SHOWN = 540_000
 _FEWEST_EPOCHS, _MOST_EPOCHS = 3, 30
@@ -99,8 +106,13 @@ def train_or_load_teacher(
     if was_there:
         description = _load(net, stored, key)
     else:
+        require_writable_cache(stored.parent)
         description = _train(net, data, training, chosen, device, progress, check)
-        metadata = {"key": key, "description": description}
+        metadata = {
+            "key": key,
+            "description": description,
+            "proof": _proof(key, description, net),
+        }
         with cache_writes(stored), written_atomically(stored) as temporary:
             save_file(_portable_state(net), temporary, metadata=metadata)
     module = MirrorAveraged(net) if chosen.mirror else net
@@ -128,7 +140,9 @@ def _stored(data: Dataset, training: TeacherTraining, folder: Path) -> tuple[str
 
 
 def _cache_key(data: Dataset, training: TeacherTraining) -> str:
-    text = json.dumps([_RECIPE_VERSION, data.fingerprint, asdict(training)], sort_keys=True)
+    text = json.dumps(
+        [_RECIPE_VERSION, _FILE_VERSION, data.fingerprint, asdict(training)], sort_keys=True
+    )
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -237,9 +251,20 @@ def _load(module: nn.Module, stored: Path, key: str) -> str:
                 f"{stored}: holds another teacher than its name says; delete it to train again"
             )
         module.load_state_dict(tensors)
-    except (SafetensorError, OSError, RuntimeError) as error:
+        description = str(metadata["description"])
+        if metadata["proof"] != _proof(key, description, module):
+            raise TeacherError(
+                f"{stored}: damaged teacher in the cache (holds other values than were written); "
+                "delete it to train again"
+            )
+    except (SafetensorError, OSError, RuntimeError, KeyError, UnicodeDecodeError) as error:
         raise TeacherError(
             f"{stored}: damaged teacher in the cache ({first_line(error)}); "
             "delete it to train again"
         ) from error
-    return str(metadata["description"])
+    return description
+
+
+def _proof(key: str, description: str, module: nn.Module) -> str:
+    """Return a SHA-256 of all that a cached teacher's file says, 64 hex digits."""
+    return hashlib.sha256(f"{key}\n{description}\n{state_digest(module)}".encode()).hexdigest()

@@ -135,15 +135,6 @@ def test_a_class_that_train_lacks_is_refused(tmp_path):
         read_source(tmp_path / "set")
 
 
-def test_a_damaged_cache_entry_says_what_to_delete(tmp_path):
-    write_classes(tmp_path / "set")
-    read_source(tmp_path / "set")
-    (pixels,) = (tmp_path / "cache").glob("images/*/pixels.npy")
-    pixels.write_bytes(pixels.read_bytes()[:-9])
-    with pytest.raises(DataError, match=r"damaged pixels in the cache .*delete this folder"):
-        read_source(tmp_path / "set")
-
-
 def test_unknown_formats_are_refused(tmp_path):
     with pytest.raises(DataError, match="no such file or folder"):
         read_source(tmp_path / "nowhere")

@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hwkd.core.errors import TeacherError
+from hwkd.core.errors import ConfigError, TeacherError
 from hwkd.tasks.image import ImageTask
 from hwkd.train.augment import Augmentation, augment
 from hwkd.train.logit_cache import cached_logits
@@ -36,7 +36,7 @@ def data():
 
 def entry_files(cache_dir):
     (entry,) = cache_dir.iterdir()
-    return entry / "logits.npy", entry / "belongs_to.json"
+    return entry / "values.bin", entry / "facts.json"
 
 
 def test_the_teacher_runs_once_and_the_values_are_its_softmax(data, tmp_path):
@@ -99,16 +99,51 @@ def test_a_truncated_altered_or_incomplete_entry_is_refused(data, tmp_path):
         assert str(values.parent) in str(caught.value)
 
     values.write_bytes(whole[:-50])
-    refused("cannot be read")
+    refused(r"has \d[\d,]* bytes, expected")
     values.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     refused("holds other values than were written")
-    np.save(values, np.zeros((2, 10), dtype=np.float16))
-    refused(r"holds float16 \(2, 10\)")
     values.write_bytes(whole)
     sidecar.write_text(text[:-10])
     refused("cannot be read")
     sidecar.unlink()
     refused("cannot be read")
+
+
+DAMAGE = [
+    b"",
+    b"[" * 100_000,
+    b'{"shape": [' + b"9" * 5000 + b"]}",
+    b"\xff\xfe{}",
+    b"null",
+    b'{"dtype": "float16", "shape": [[1]]}',
+]
+
+
+@pytest.mark.parametrize("text", DAMAGE, ids=range(len(DAMAGE)))
+def test_facts_that_are_no_facts_are_one_line(data, tmp_path, text):
+    cached_logits(CountingTeacher(), data, split="validation", cache_dir=tmp_path)
+    _, sidecar = entry_files(tmp_path)
+    sidecar.write_bytes(text)
+    with pytest.raises(TeacherError, match=r"cannot be read .*delete this folder") as caught:
+        cached_logits(CountingTeacher(), data, split="validation", cache_dir=tmp_path)
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("change", [{"dtype": "object"}, {"shape": []}, {"shape": [-1, 10]}])
+def test_facts_of_an_array_that_is_never_stored_are_refused(data, tmp_path, change):
+    cached_logits(CountingTeacher(), data, split="validation", cache_dir=tmp_path)
+    _, sidecar = entry_files(tmp_path)
+    sidecar.write_text(json.dumps({**json.loads(sidecar.read_text()), **change}))
+    with pytest.raises(TeacherError, match="describes no array that hwkd stores"):
+        cached_logits(CountingTeacher(), data, split="validation", cache_dir=tmp_path)
+
+
+def test_a_cache_that_cannot_be_written_is_refused_before_the_teacher_runs(data, tmp_path):
+    teacher = CountingTeacher()
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ConfigError, match=r"cannot be written .*HWKD_CACHE_DIR"):
+        cached_logits(teacher, data, split="train", cache_dir=tmp_path / "file" / "logits")
+    assert teacher.calls == 0
 
 
 def test_a_failing_teacher_leaves_nothing_behind(data, tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from hwkd.core.errors import TeacherError
+from hwkd.core.errors import ConfigError, TeacherError
 from hwkd.tasks.prepare import prepare
 from hwkd.tasks.raw import RawData, RawSplit
 from hwkd.train.augment import Augmentation
@@ -95,6 +95,29 @@ def test_a_damaged_or_exchanged_cache_entry_is_never_used(tmp_path):
     stored.write_bytes(whole[:-100])
     with pytest.raises(TeacherError, match=r"damaged teacher in the cache .*delete it"):
         train_or_load_teacher(data, SMALL, device=CPU, cache_dir=tmp_path / "a")
+
+
+@pytest.mark.parametrize("what", [b"trained here", b"", b'"key"', b'"proof"'])
+def test_a_flipped_bit_in_a_cached_teacher_is_found(tmp_path, what):
+    data = make_data()
+    train_or_load_teacher(data, SMALL, device=CPU, cache_dir=tmp_path)
+    (stored,) = tmp_path.iterdir()
+    content = bytearray(stored.read_bytes())
+    place = content.index(what) if what else len(content) - 7  # a mantissa among the weights
+    content[place + 1] ^= 1
+    stored.write_bytes(content)
+    with pytest.raises(TeacherError, match=r"delete it to train again"):
+        train_or_load_teacher(data, SMALL, device=CPU, cache_dir=tmp_path)
+
+
+def test_a_cache_that_cannot_be_written_is_refused_before_training(tmp_path):
+    def check():
+        pytest.fail("training began")
+
+    (tmp_path / "file").write_text("in the way")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(ConfigError, match=r"cannot be written .*HWKD_CACHE_DIR"):
+            train_or_load_teacher(make_data(), SMALL, device=CPU, cache_dir=folder, check=check)
 
 
 def test_an_interrupted_training_leaves_no_file(tmp_path):
