@@ -6,6 +6,7 @@ Quantities are text with a unit, as on the command line: `max_latency="20ms"`.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,19 +23,23 @@ from hwkd.core.trial import TrialRecord
 from hwkd.core.units import parse_bytes, parse_duration_s, parse_energy_j, parse_frequency_hz
 from hwkd.distill.spec import parse_methods
 from hwkd.engine.config import SearchConfig
-from hwkd.engine.final import BEST_FOLDER
-from hwkd.engine.search import SearchListener, SearchResult, SilentListener
+from hwkd.engine.listener import SearchListener, SilentListener
+from hwkd.engine.publish import BEST_FOLDER
+from hwkd.engine.search import SearchResult
+from hwkd.engine.search import finish_run as _finish_run
 from hwkd.engine.search import resume_search as _resume_search
 from hwkd.engine.search import run_search as _run_search
 from hwkd.engine.search_methods import NO_METHOD
 from hwkd.engine.store import write_text
+from hwkd.engine.time_plan import TimeLimit
+from hwkd.report.build import build_report
 from hwkd.report.document import Report
 from hwkd.report.model_card import model_card
 from hwkd.report.summary import summary_json
 from hwkd.report.write import write_report_files
 from hwkd.tasks.base import Layout
 
-__all__ = ["SearchOutcome", "resume", "search"]
+__all__ = ["SearchOutcome", "finish", "resume", "search"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +118,7 @@ def search(
     controls: int = 1,
     final: bool = True,
     verify: bool = False,
-    trials: int = 40,
+    trials: int | None = None,
     timeout: str | None = None,
     trial_timeout: str = "10min",
     workers: int | None = None,
@@ -122,6 +127,7 @@ def search(
     out: str | Path | None = None,
     listener: SearchListener | None = None,
     command: Sequence[str] | None = None,
+    started_s: float | None = None,
 ) -> SearchOutcome:
     """Find, distil and export the best small network for a device.
 
@@ -161,8 +167,8 @@ def search(
             best on validation ships. 0 trains the student once.
         final: train the best student in full and test it.
         verify: compile its C for the device's core and run it emulated.
-        trials: candidates to sample, rejected ones included.
-        timeout: bound on the whole call, as "10min".
+        trials: candidates to sample; None is 40, or as many as `timeout` allows.
+        timeout: bound on the whole call, as "10min", from its first line to the last file.
         trial_timeout: a candidate that trains longer is recorded as failed.
         workers: processes; None is one per core.
         accelerator: where networks are trained.
@@ -170,10 +176,12 @@ def search(
         out: run folder to create; None is `runs/DEVICE-DATE-TIME`.
         listener: hears how it goes; None is silence.
         command: recorded as the way to repeat the search.
+        started_s: when the time limit began to run, by `time.monotonic`; None is now.
 
     Raises:
         HwkdError: in one line, if an option, the data or the teacher is wrong.
     """
+    started_s = _start(started_s)
     raw: dict[str, Any] = {
         "device": _whole_path(device, ".toml"),
         "runtime": runtime,
@@ -226,10 +234,12 @@ def search(
     result = _run_search(
         config,
         folder,
+        limit=TimeLimit(config.timeout_s, started_s),
         listener=listener or SilentListener(),
         command=command or ("hwkd.search", device),
+        write_report=_write_report,
     )
-    return _reported(result)
+    return _outcome(result)
 
 
 def resume(
@@ -239,22 +249,62 @@ def resume(
     timeout: str | None = None,
     workers: int | None = None,
     listener: SearchListener | None = None,
+    started_s: float | None = None,
 ) -> SearchOutcome:
     """Go on with a search that was interrupted, killed or finished; see `hwkd search --resume`."""
+    limit = TimeLimit(_duration(timeout, "--timeout"), _start(started_s))
     result = _resume_search(
         Path(folder),
         trials=trials,
-        timeout_s=_duration(timeout, "--timeout"),
+        limit=limit,
         workers=workers,
         listener=listener or SilentListener(),
+        write_report=_write_report,
     )
-    return _reported(result)
+    return _outcome(result)
 
 
-def _reported(result: SearchResult) -> SearchOutcome:
-    page = write_report_files(result.folder)
+def finish(
+    folder: str | Path,
+    *,
+    timeout: str | None = None,
+    controls: int | None = None,
+    listener: SearchListener | None = None,
+    started_s: float | None = None,
+) -> SearchOutcome:
+    """Train the best students of a run in full, again; see `hwkd finish`.
+
+    Args:
+        folder: run folder with a completed trial.
+        timeout: bound on the whole call, as "20min"; None trains at full length.
+        controls: seeds over which the best student is trained with the teacher and without; None
+            keeps what the search was asked for.
+        listener: hears how it goes; None is silence.
+        started_s: when the time limit began to run, by `time.monotonic`; None is now.
+    """
+    limit = TimeLimit(_duration(timeout, "--timeout"), _start(started_s))
+    result = _finish_run(
+        Path(folder),
+        limit=limit,
+        seeds=controls,
+        listener=listener or SilentListener(),
+        write_report=_write_report,
+    )
+    return _outcome(result)
+
+
+def _start(started_s: float | None) -> float:
+    return time.monotonic() if started_s is None else started_s
+
+
+def _write_report(folder: Path) -> None:
+    page = write_report_files(folder)
     if page.run.final is not None and page.best is not None:
-        write_text(result.folder / BEST_FOLDER / "MODEL_CARD.md", model_card(page.run, page.best))
+        write_text(folder / BEST_FOLDER / "MODEL_CARD.md", model_card(page.run, page.best))
+
+
+def _outcome(result: SearchResult) -> SearchOutcome:
+    page = build_report(result.run, result.records)
     return SearchOutcome(folder=result.folder, seconds=result.seconds, page=page)
 
 

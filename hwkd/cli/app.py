@@ -15,6 +15,7 @@ from hwkd.cli import (
     devices,
     distill,
     export,
+    finish,
     methods,
     profile,
     report,
@@ -57,6 +58,7 @@ def _root(
 
 
 app.command()(search.search)
+app.command()(finish.finish)
 app.command()(profile.profile)
 app.command()(report.report)
 app.command()(distill.distill)

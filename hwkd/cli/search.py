@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import typer
@@ -14,7 +15,7 @@ from hwkd.core.errors import ConfigError, StoppedByUserError
 if TYPE_CHECKING:
     from hwkd.api import SearchOutcome
 
-__all__ = ["search"]
+__all__ = ["present", "search"]
 
 EXIT_NOT_VERIFIED = 1
 _CHANGED_BY_RESUME = {"resume", "trials", "timeout", "workers", "as_json"}
@@ -75,6 +76,7 @@ def search(
 
       hwkd search --resume runs/cortex-m7-20260102-101500 --trials 200
     """
+    started_s = time.monotonic()  # the imports below take seconds of a time limit, too
     from hwkd import api
     from hwkd.cli.search_display import search_display
 
@@ -83,7 +85,12 @@ def search(
             _refuse_what_a_run_fixes(context)
             with search_display(quiet=as_json) as listener:
                 outcome = api.resume(
-                    resume, trials=trials, timeout=timeout, workers=workers, listener=listener
+                    resume,
+                    trials=trials,
+                    timeout=timeout,
+                    workers=workers,
+                    listener=listener,
+                    started_s=started_s,
                 )
         elif device is None:
             raise ConfigError(
@@ -122,7 +129,7 @@ def search(
                     controls=controls,
                     final=final,
                     verify=verify,
-                    trials=trials or 40,
+                    trials=trials,
                     timeout=timeout,
                     trial_timeout=trial_timeout,
                     workers=workers,
@@ -131,15 +138,13 @@ def search(
                     out=out,
                     listener=listener,
                     command=["hwkd", *sys.argv[1:]],
+                    started_s=started_s,
                 )
     except KeyboardInterrupt as stopped:
         if not str(stopped):  # before there was anything to save
             raise
         raise StoppedByUserError(str(stopped)) from None
-    _present(outcome, as_json=as_json)
-    verification = outcome.best.verification if outcome.best is not None else None
-    if verification is not None and not verification.passed:
-        raise typer.Exit(EXIT_NOT_VERIFIED)
+    present(outcome, as_json=as_json)
 
 
 def _refuse_what_a_run_fixes(context: typer.Context) -> None:
@@ -154,10 +159,22 @@ def _refuse_what_a_run_fixes(context: typer.Context) -> None:
             )
 
 
-def _present(outcome: SearchOutcome, *, as_json: bool) -> None:
+def present(outcome: SearchOutcome, *, as_json: bool) -> None:
+    """Print what came of a search.
+
+    Raises:
+        typer.Exit: with code 1 if the best student's C computes something else.
+    """
     if as_json:
         typer.echo(json.dumps(outcome.summary()))
-        return
+    else:
+        _print(outcome)
+    verification = outcome.best.verification if outcome.best is not None else None
+    if verification is not None and not verification.passed:
+        raise typer.Exit(EXIT_NOT_VERIFIED)
+
+
+def _print(outcome: SearchOutcome) -> None:
     from rich.console import Console
 
     from hwkd.report.tables import best_view, front_view

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -13,7 +13,9 @@ from rich.progress import Progress, TaskID
 from hwkd.cli.progress_bars import bars_on
 from hwkd.core.run_files import RunRecord, TeacherRecord
 from hwkd.core.trial import TrialRecord
-from hwkd.engine.search import SearchListener, SilentListener
+from hwkd.engine.listener import SearchListener, SilentListener
+from hwkd.engine.time_plan import Stage
+from hwkd.report import format as fmt
 from hwkd.report.tables import feasibility_view
 from hwkd.tasks.base import TaskData, describe
 
@@ -38,6 +40,7 @@ class _Display:
     bars: Progress
     _tasks: dict[str, TaskID] = field(default_factory=dict)
     _printed: int = 0
+    _note: str = ""
     _started: float = field(default_factory=time.monotonic)
 
     def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
@@ -45,7 +48,11 @@ class _Display:
             self._tasks[stage] = self.bars.add_task(stage, total=total, note=note)
             if not self.console.is_terminal:
                 self.console.print(stage)
-        self.bars.update(self._tasks[stage], completed=done, total=total, note=note)
+        shown = self._note if stage == "search" else note
+        self.bars.update(self._tasks[stage], completed=done, total=total, note=shown)
+
+    def _say(self, what: str, text: str) -> None:
+        self.console.print(f"{what:>16}  {text}", highlight=False, soft_wrap=True, markup=False)
 
     def on_data(self, data: TaskData) -> None:
         for what, value in describe(data):
@@ -63,8 +70,17 @@ class _Display:
             soft_wrap=True,
         )
 
-    def on_records(self, records: Sequence[TrialRecord], total: int) -> None:
-        self("search", len(records), total, note=_summary(records))
+    def on_plan(self, seconds: Mapping[Stage, float], left_s: float) -> None:
+        shares = ", ".join(f"{stage} {fmt.duration(share)}" for stage, share in seconds.items())
+        self._say("time left", f"{fmt.duration(left_s)}: {shares}")
+
+    def on_note(self, note: str) -> None:
+        self._say("note", note)
+
+    def on_records(self, records: Sequence[TrialRecord], total: int | None) -> None:
+        self._note = _summary(records)
+        if total is not None:
+            self("candidates", len(records), total, note=self._note)
         if not self.console.is_terminal:
             for record in records[self._printed :]:
                 self.console.print(_line(record), highlight=False, soft_wrap=True)

@@ -190,7 +190,7 @@ Verify: TypeAlias = Annotated[
 Trials: TypeAlias = Annotated[
     int | None,
     typer.Option(
-        help="Candidates to sample, rejected ones included. Default: 40.",
+        help="Candidates to sample. Default: 40, or as many as --timeout allows.",
         min=1,
         rich_help_panel=_RUN,
     ),
@@ -198,7 +198,7 @@ Trials: TypeAlias = Annotated[
 Timeout: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        help="Bound on the whole command, as 10min; the final training is planned in.",
+        help="Bound on the whole command, as 10min, from its first line to the report.",
         rich_help_panel=_RUN,
     ),
 ]

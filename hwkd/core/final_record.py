@@ -135,7 +135,10 @@ class FinalRecord(StrictModel):
     Attributes:
         trial: number of the trial that proposed it.
         spec: its choices.
-        epochs: of the full training.
+        epochs: of the full training, rounded; of the brief one where its weights ship.
+        weights: "full", or "brief" when no full training was better on validation.
+        networks_compared: on validation, briefly trained ones included; the more there are, the
+            more of the best one's validation accuracy is luck. None in records of older versions.
         seconds: of the full training, export and measurement, controls included.
         validation_accuracy_int8: 0 to 1.
         test_accuracy_float: 0 to 1, float32 ONNX file.
@@ -157,6 +160,8 @@ class FinalRecord(StrictModel):
     trial: int
     spec: SpecRecord
     epochs: int
+    weights: Literal["full", "brief"] = "full"
+    networks_compared: int | None = None
     seconds: float
     validation_accuracy_int8: float
     test_accuracy_float: float

@@ -150,6 +150,8 @@ class TeacherRecord(StrictModel):
         test_accuracy: 0 to 1; None when it was never measured.
         seconds: spent on training it, loading it and computing its logits in this run.
         from_cache: it was trained by an earlier run on the same data and configuration.
+        left_out: why students learned from labels alone, from some candidate on; None while it
+            taught all of them.
         identity: SHA-256 of everything that it is made of, which its cached logits and a resumed
             search go by; None when an older version searched.
     """
@@ -160,6 +162,7 @@ class TeacherRecord(StrictModel):
     test_accuracy: float | None = None
     seconds: float
     from_cache: bool = False
+    left_out: str | None = None
     identity: str | None = None
 
 
@@ -211,6 +214,7 @@ class RunRecord(StrictModel):
         seed: of the search.
         workers: processes.
         phase_seconds: phase -> wall time, in the order they ran.
+        planned_seconds: phase -> share of a time limit, as it was last planned; empty without one.
         feasibility: one per space; empty until sampled.
         final: None until the best student was trained at full length.
         caveats: what a reader must know before using a number.
@@ -224,6 +228,7 @@ class RunRecord(StrictModel):
     seed: int
     workers: int
     phase_seconds: dict[str, float] = Field(default_factory=dict)
+    planned_seconds: dict[str, float] = Field(default_factory=dict)
     device: DeviceRecord
     data: DataRecord
     teacher: TeacherRecord | None = None

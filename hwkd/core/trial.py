@@ -178,6 +178,11 @@ class TrialRecord(StrictModel):
         violations: every limit exceeded, worst first.
         cost: None only when building the graph failed.
         macs_fvcore: MACs counted by fvcore on the torch module, a cross-check of `cost.macs`.
+        epochs_made: passes over what an epoch draws, with the fraction of one that a time limit
+            cut; None when it was not trained, or by an older version.
+        training_s: wall time of the training alone.
+        methods: what it learned by beside the labels, as `--method` takes it; empty is labels
+            alone, None when it was not trained, or by an older version.
         worker: name of the worker process that ran it.
         versions: package -> version.
     """
@@ -195,6 +200,9 @@ class TrialRecord(StrictModel):
     objective: ObjectiveRecord | None = None
     profile: ProfileRecord | None = None
     epochs: tuple[EpochRecord, ...] = ()
+    epochs_made: float | None = None
+    training_s: float | None = None
+    methods: tuple[str, ...] | None = None
     started_at: str
     duration_s: float
     worker: str = "main"

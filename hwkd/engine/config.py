@@ -25,6 +25,9 @@ __all__ = [
 ]
 
 
+_TRIALS = 40
+
+
 class LimitsConfig(StrictModel):
     """Hard limits in force; a field that is absent is no limit. See `hwkd.core.limits.Limits`."""
 
@@ -139,8 +142,9 @@ class SearchConfig(StrictModel):
         input_size: (height, width) that images are resized to; None keeps theirs.
         layout: order of the axes of an NPZ file's arrays; "auto" reads it from the shape.
         spaces: registered names or paths of the user's files.
-        trials: candidates to sample, rejected ones included.
-        timeout_s: the search phase stops asking for candidates after this long.
+        trials: candidates to sample, rejected ones included; None leaves it to the time limit, and
+            is 40 without one.
+        timeout_s: bound on the whole command, from its first line to its last file.
         workers: separate processes on one study.
         accelerator: where networks are trained.
         train_best: distil the best student at full length and test it.
@@ -158,7 +162,7 @@ class SearchConfig(StrictModel):
     input_size: tuple[int, int] | None = None
     layout: Layout = "auto"
     spaces: tuple[str, ...] = ("depthwise", "linear_attention", "narrow_deep")
-    trials: int = Field(default=40, ge=1)
+    trials: int | None = Field(default=None, ge=1)
     timeout_s: float | None = Field(default=None, gt=0)
     seed: int = Field(default=0, ge=0)
     workers: int = Field(default=1, ge=1)
@@ -194,6 +198,11 @@ class SearchConfig(StrictModel):
                 "teacher.weights goes with a teacher of the form package.module:factory"
             )
         return self
+
+    @property
+    def most_trials(self) -> int | None:
+        """How many candidates are sampled; None when time alone ends the search."""
+        return self.trials or (None if self.timeout_s is not None else _TRIALS)
 
     def to_toml(self) -> str:
         """Return the configuration as TOML; absent options are left out."""

@@ -26,10 +26,11 @@ from hwkd.distill.spec import WeightedMethod
 from hwkd.engine.config import SearchConfig
 from hwkd.engine.quantise import calibration_inputs
 from hwkd.engine.screening import Screen, load_spaces
-from hwkd.engine.search_methods import configured_methods, default_methods
+from hwkd.engine.search_methods import configured_methods, default_methods, without_teacher
 from hwkd.tasks.base import Task, TaskData
 from hwkd.train.loop import TrainConfig
 from hwkd.train.seeding import derive_seed
+from hwkd.train.teacher import accuracy_ratio
 
 _T = TypeVar("_T", int, float)
 
@@ -50,9 +51,7 @@ _BRIEF_SAMPLES = 30_000
 _FULL_SAMPLES = 1_000_000
 _MAX_BRIEF_EPOCHS = 12
 _MIN_FULL_EPOCHS = 15
-_MAX_FULL_EPOCHS = 60
-# Of a time limit, what training a teacher may take: students gain more from the rest.
-_TEACHER_SHARE = 0.18
+_MAX_FULL_EPOCHS = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +66,10 @@ class SearchContext:
         accelerator: where networks are trained.
         train_inputs: shape [samples, *input_shape], on the accelerator.
         train_labels: shape [samples], on the accelerator.
-        teacher_train_logits: shape [samples, classes], on the accelerator, float32.
-        teacher_validation_logits: shape [samples, classes].
+        teacher_train_logits: shape [samples, classes], on the accelerator, float32; None without a
+            teacher.
+        teacher_validation_logits: shape [samples, classes]; None without a teacher.
+        teacher_accuracy: on validation, 0 to 1; None without a teacher.
         methods: that students learn by beside the labels; none is labels alone.
         calibration: inputs that set the int8 ranges, a fixed random part of train.
     """
@@ -80,31 +81,48 @@ class SearchContext:
     accelerator: torch.device
     train_inputs: Tensor
     train_labels: Tensor
-    teacher_train_logits: Tensor
-    teacher_validation_logits: NDArray[np.float32]
+    teacher_train_logits: Tensor | None
+    teacher_validation_logits: NDArray[np.float32] | None
+    teacher_accuracy: float | None
     methods: tuple[WeightedMethod, ...]
     calibration: NDArray[np.float32]
 
-    def brief_config(self, network_key: str) -> TrainConfig:
-        """Return the training of one candidate; seeded by the network, not by its turn."""
+    def brief_config(self, network_key: str, *, budget_s: float | None = None) -> TrainConfig:
+        """Return the training of one candidate; seeded by the network, not by its turn.
+
+        Args:
+            network_key: of its layers.
+            budget_s: within which the training ends, however far it came; None is no bound.
+        """
         training = self.config.training
         return TrainConfig(
             epochs=_resolved(training.brief_epochs),
             batch_size=_resolved(training.batch_size),
             learning_rate=_resolved(training.learning_rate),
             seed=derive_seed(self.config.seed, network_key, "brief"),
+            time_budget_s=budget_s,
             time_limit_s=training.trial_timeout_s,
             samples_per_epoch=training.brief_samples,
         )
 
-    def full_config(self, network_key: str, *, repetition: int, epochs: int) -> TrainConfig:
-        """Return a full-length training; `repetition` numbers further seeds."""
+    def full_config(
+        self, network_key: str, *, repetition: int, epochs: int, budget_s: float | None = None
+    ) -> TrainConfig:
+        """Return a full-length training.
+
+        Args:
+            network_key: of its layers.
+            repetition: numbers further seeds.
+            epochs: passes over the data, at most.
+            budget_s: within which the training ends, however far it came; None is no bound.
+        """
         training = self.config.training
         return TrainConfig(
             epochs=epochs,
             batch_size=_resolved(training.batch_size),
             learning_rate=_resolved(training.learning_rate),
             seed=derive_seed(self.config.seed, network_key, "full", repetition),
+            time_budget_s=budget_s,
         )
 
 
@@ -127,10 +145,6 @@ def resolve_config(config: SearchConfig, device: Device, data: TaskData) -> Sear
             or device.target_latency_s
         }
     )
-    teacher = config.teacher
-    if config.timeout_s is not None and teacher.source is None and teacher.time_budget_s is None:
-        budget_s = _TEACHER_SHARE * config.timeout_s
-        teacher = teacher.model_copy(update={"time_budget_s": budget_s})
     samples = len(data.train)
     training = config.training.model_copy(
         update={
@@ -138,7 +152,11 @@ def resolve_config(config: SearchConfig, device: Device, data: TaskData) -> Sear
             or _clamp(_BRIEF_SAMPLES / samples, 1, _MAX_BRIEF_EPOCHS),
             "brief_samples": None if config.training.brief_epochs else min(samples, _BRIEF_SAMPLES),
             "full_epochs": config.training.full_epochs
-            or _clamp(_FULL_SAMPLES / samples, _MIN_FULL_EPOCHS, _MAX_FULL_EPOCHS),
+            or (
+                _MAX_FULL_EPOCHS  # time decides
+                if config.timeout_s is not None
+                else _clamp(_FULL_SAMPLES / samples, _MIN_FULL_EPOCHS, _MAX_FULL_EPOCHS)
+            ),
             "batch_size": config.training.batch_size or (64 if samples < 10_000 else 128),
             "learning_rate": config.training.learning_rate or 0.02,
         }
@@ -149,7 +167,6 @@ def resolve_config(config: SearchConfig, device: Device, data: TaskData) -> Sear
             "clock_hz": config.clock_hz or device.clock_hz,
             "limits": filled_limits,
             "objective": objective,
-            "teacher": teacher,
             "training": training,
         }
     )
@@ -190,8 +207,8 @@ def make_context(
     task: Task,
     data: TaskData,
     *,
-    train_logits: NDArray[np.float16],
-    validation_logits: NDArray[np.float16],
+    train_logits: NDArray[np.float16] | None = None,
+    validation_logits: NDArray[np.float16] | None = None,
 ) -> SearchContext:
     """Put together what trials share.
 
@@ -199,12 +216,18 @@ def make_context(
         config: resolved.
         task: of the search.
         data: of the search.
-        train_logits: of the teacher, shape [samples, classes].
+        train_logits: of the teacher, shape [samples, classes]; None without one.
         validation_logits: likewise.
     """
     accelerator = accelerator_device(config.accelerator)
-    train_teacher = torch.from_numpy(train_logits.astype(np.float32)).to(accelerator)
+    train_teacher = validation_teacher = accuracy = None
     given = configured_methods(config)
+    methods = without_teacher(given or ())
+    if train_logits is not None and validation_logits is not None:
+        train_teacher = torch.from_numpy(train_logits.astype(np.float32)).to(accelerator)
+        validation_teacher = validation_logits.astype(np.float32)
+        accuracy = accuracy_ratio(validation_teacher, data.validation.labels)
+        methods = default_methods(train_teacher) if given is None else given
     return SearchContext(
         config=config,
         screen=screen_of(config),
@@ -214,8 +237,9 @@ def make_context(
         train_inputs=torch.from_numpy(np.array(data.train.inputs)).to(accelerator),
         train_labels=torch.from_numpy(np.array(data.train.labels)).to(accelerator),
         teacher_train_logits=train_teacher,
-        teacher_validation_logits=validation_logits.astype(np.float32),
-        methods=default_methods(train_teacher) if given is None else given,
+        teacher_validation_logits=validation_teacher,
+        teacher_accuracy=accuracy,
+        methods=methods,
         calibration=calibration_inputs(data, config.seed),
     )
 

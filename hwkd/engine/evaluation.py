@@ -16,7 +16,7 @@ from hwkd.core.errors import RunFolderError
 from hwkd.core.measure import Profile
 from hwkd.core.paths import written_atomically
 from hwkd.core.student import Layers
-from hwkd.core.trial import EpochRecord, ProfileRecord, SpecRecord
+from hwkd.core.trial import EpochRecord, ObjectiveRecord, ProfileRecord, SpecRecord
 from hwkd.deploy.calibrate import DEFAULT_CALIBRATION
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_int8 import quantise_int8
@@ -26,6 +26,7 @@ from hwkd.distill.sources import CachedSource, TeacherSource
 from hwkd.distill.spec import WeightedMethod
 from hwkd.distill.taps import student_places
 from hwkd.engine.context import SearchContext
+from hwkd.engine.objective import divergence_nats, score_objective
 from hwkd.engine.quantise import CalibrationChoice
 from hwkd.engine.search_methods import Recipe, methods_of
 from hwkd.nn.build import StudentModule, build_module
@@ -38,6 +39,7 @@ __all__ = [
     "STUDENTS_FOLDER",
     "Deployed",
     "deploy_student",
+    "judge_student",
     "profile_record",
     "student_criterion",
     "student_logits",
@@ -68,6 +70,7 @@ def train_student(
     steps_between_norms: int = 1,
     on_epoch: Callable[[EpochRecord], None] | None = None,
     check: Callable[[], None] | None = None,
+    methods: Sequence[WeightedMethod] | None = None,
 ) -> tuple[StudentModule, TrainResult]:
     """Build a student and train it by the search's methods, or as one of their controls.
 
@@ -79,6 +82,7 @@ def train_student(
         steps_between_norms: as `DistillCriterion` takes it; 1 is every epoch.
         on_epoch: hears of every epoch.
         check: called before every step; raises to stop.
+        methods: in place of those of the recipe; () is labels alone.
 
     Raises:
         ZeroGradientError: if a term has no gradient at the student in its first steps.
@@ -92,7 +96,7 @@ def train_student(
             context,
             module,
             layers,
-            methods_of(recipe, context.methods),
+            methods_of(recipe, context.methods) if methods is None else methods,
             train_config,
             steps_between_norms=steps_between_norms,
         ),
@@ -130,7 +134,7 @@ def student_criterion(
         methods,
         student=student,
         student_places=student_places(layers),
-        source=source or CachedSource([context.teacher_train_logits]),
+        source=source or _cached_source(context),
         data=TrainingSet(
             views=[context.train_inputs],
             labels=context.train_labels,
@@ -140,6 +144,11 @@ def student_criterion(
         ),
         steps_between_norms=steps_between_norms,
     )
+
+
+def _cached_source(context: SearchContext) -> TeacherSource | None:
+    logits = context.teacher_train_logits
+    return None if logits is None else CachedSource([logits])
 
 
 def save_student(module: StudentModule, path: Path) -> None:
@@ -202,6 +211,27 @@ def deploy_student(
 def student_logits(onnx_path: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
     """Run a student's file through ONNX Runtime; shape [samples, classes]."""
     return predict(open_session(onnx_path), inputs)
+
+
+def judge_student(
+    context: SearchContext, logits_int8: NDArray[np.float32], *, latency_s: float | None
+) -> ObjectiveRecord:
+    """Return the terms of the objective, and their sum, for a student's outputs on validation.
+
+    Args:
+        context: of the search; without a teacher the divergence from it is 0.
+        logits_int8: of the int8 file, shape [samples, classes].
+        latency_s: of the student; None has no overrun.
+    """
+    goal, teacher = context.config.objective, context.teacher_validation_logits
+    return score_objective(
+        goal,
+        task_error=context.task.error_ratio(logits_int8, context.data.validation.labels),
+        kd_nats=0.0
+        if teacher is None
+        else divergence_nats(logits_int8, teacher, temperature=goal.temperature),
+        latency_s=latency_s,
+    )
 
 
 def profile_record(profile: Profile) -> ProfileRecord:

@@ -1,170 +1,324 @@
-"""The best student at full length: distilled, exported, tested once, put beside its control."""
+"""The best students at full length: trained beside their controls, tested once, the best published.
+
+What ships is the best by the run's own objective, on validation and in 8 bits, of everything that
+the run folder holds: brief weights, full ones, controls, and trainings of earlier calls.
+"""
 
 from __future__ import annotations
 
-import json
-import shutil
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from dataclasses import dataclass
 
-import onnx
-from onnx import numpy_helper
-
+from hwkd.core.best import judged_value
 from hwkd.core.errors import DoesNotFitError
-from hwkd.core.final_record import (
-    ControlRecord,
-    FinalRecord,
-    GainRecord,
-    LayerRecord,
-    QuantisationRecord,
-)
-from hwkd.core.pareto import pareto_front
+from hwkd.core.final_record import ControlRecord, FinalRecord, GainRecord, LayerRecord
 from hwkd.core.progress import Progress
-from hwkd.core.trial import SpecRecord, TrialRecord
+from hwkd.core.run_files import ObjectiveSettings
+from hwkd.core.trial import TrialRecord
 from hwkd.distill.attribution import attribute, paired_gain
 from hwkd.engine.context import SearchContext
 from hwkd.engine.evaluation import profile_record
-from hwkd.engine.run_record import data_record
+from hwkd.engine.final_jobs import (
+    JobScores,
+    TrainJob,
+    finished_jobs,
+    job_folder,
+    job_history,
+    run_jobs,
+)
+from hwkd.engine.publish import BEST_FOLDER, publish_student, read_quantisation
 from hwkd.engine.screening import cost_record
 from hwkd.engine.search_methods import Recipe, recipes
-from hwkd.engine.store import RunStore, write_text
-from hwkd.engine.train_job import JobScores, TrainJob, job_folder, job_history, run_jobs
+from hwkd.engine.store import RunStore
+from hwkd.engine.train_job import score_brief_weights
+from hwkd.engine.verdict import Contender, shipping
 from hwkd.profiling.onnx_runtime import measure_latency
 
-__all__ = ["BEST_FOLDER", "best_trial", "distil_best", "trainings"]
+__all__ = ["Ending", "finish_students", "require_student"]
 
-BEST_FOLDER = "best"
 _ARMS: Mapping[Recipe, str] = {
     "distilled": "distilled",
     "cross-entropy": "cross-entropy only (no teacher)",
     "label smoothing": "label smoothing (no teacher)",
     "transform without a teacher": "transform without a teacher, of the labels alone",
 }
+_BRIEF = "brief-weights"
+# Trained in full: the best of brief trainings is partly lucky, so the next one gets its chance.
+_NETWORKS = 2
+# A full training has at least so many times the brief one's time, or it is left out.
+_LONGER_THAN_BRIEF = 1.2
+# A candidate that loses more than this in 8 bits will probably be trained with simulated rounding.
+_LOSES_IN_INT8 = 0.005
+# Kept for the brief weights, in times of what scoring a candidate took: variants and the test.
+_BRIEF_SCORINGS = 5.0
+_PROFILE_SECONDS, _PROFILE_SECONDS_LIMITED = 2.0, 0.5
 
 
-def best_trial(records: Sequence[TrialRecord], *, mode: str) -> TrialRecord:
-    """Return the trial to train in full.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """What the last trainings may take.
+
+    Attributes:
+        goal: what networks are ranked by.
+        has_teacher: False when it was left out.
+        epochs: of every training, at most.
+        seeds: over which the best student and its controls are trained; 0 trains it once.
+        end_s: when the stage must be over, by `time.monotonic`; None is no bound.
+        start_up_s: what a process takes to start and read the data.
+    """
+
+    goal: ObjectiveSettings
+    has_teacher: bool
+    epochs: int
+    seeds: int
+    end_s: float | None = None
+    start_up_s: float = 0.0
+
+
+def require_student(ranked: Sequence[TrialRecord], records: Sequence[TrialRecord]) -> TrialRecord:
+    """Return the best trial.
 
     Args:
-        records: of the search.
-        mode: "weighted" takes the smallest objective, "pareto" the smallest error on the front
-            (the fastest of equals).
+        ranked: completed trials, best first.
+        records: all trials, for the message.
 
     Raises:
         DoesNotFitError: if no trial was completed.
     """
-    completed = {r.number: r for r in records if r.state == "completed" and r.objective is not None}
-    if not completed:
-        states = ", ".join(sorted({record.state for record in records})) or "none sampled"
-        raise DoesNotFitError(
-            f"no student was trained successfully (trials: {states}); "
-            "raise the limits, --trials, --timeout or --trial-timeout"
-        )
-    if mode == "pareto":
-        point = min(pareto_front(records), key=lambda p: (p.error, p.latency_s))
-        return completed[point.trial]
-    return min(completed.values(), key=_objective_value)
+    if ranked:
+        return ranked[0]
+    states = ", ".join(sorted({record.state for record in records})) or "none sampled"
+    raise DoesNotFitError(
+        f"no student was trained successfully (trials: {states}); "
+        "raise the limits, --trials, --timeout or --trial-timeout"
+    )
 
 
-def trainings(context: SearchContext, seeds: int) -> int:
-    """Return how many full-length trainings controls over so many seeds make."""
-    return max(1, seeds * len(recipes(context.methods)))
-
-
-def distil_best(
-    best: TrialRecord,
+def finish_students(
+    ranked: Sequence[TrialRecord],
     context: SearchContext,
     store: RunStore,
+    ending: Ending,
     *,
-    epochs: int,
-    seeds: int,
     progress: Progress,
-) -> FinalRecord:
-    """Train the best student for `epochs` beside its controls, test them and write `best/`.
+) -> tuple[FinalRecord, tuple[str, ...]]:
+    """Train the best students in full, test them and write `best/`.
 
-    Never worse: what ships is the distilled student only if its int8 accuracy on validation is
-    above every control's, on average over the seeds. The test split is read here for the first time
-    in a search, and nothing is chosen by it.
+    The test split is read here for the first time in a search, and nothing is chosen by it.
 
     Args:
-        best: the trial.
+        ranked: completed trials, best first; at least one.
         context: of the search.
         store: of the run.
-        epochs: of every training.
-        seeds: over which the student and its controls are trained; 0 trains the student once.
-        progress: told about the epochs of all trainings together.
+        ending: how long, and judged by what.
+        progress: told about all trainings together.
+
+    Returns:
+        The record of the student that ships, and what was given up for lack of time.
     """
-    if best.spec is None:
-        raise ValueError(f"trial {best.number} has no spec")
     started = time.monotonic()
-    jobs = _jobs(best.spec, context, epochs=epochs, seeds=seeds)
-    scores = run_jobs(store, jobs, progress=progress)
-    arms = {
-        recipe: [scores[job.name] for job in jobs if job.recipe == recipe]
-        for recipe in dict.fromkeys(job.recipe for job in jobs)
-    }
-    recipe, gain = _winner(arms)
-    ships = arms[recipe][0]
-    job = next(job for job in jobs if job.recipe == recipe)
+    best = ranked[0]
+    jobs, given_up = _affordable(ranked, context, ending)
+    training_end_s = None
+    if ending.end_s is not None:
+        training_end_s = ending.end_s - _BRIEF_SCORINGS * _scoring_s(best)
+    scores = run_jobs(store, jobs, end_s=training_end_s, progress=progress)
+    missing = [job for job in jobs if job.name not in scores]
+    if missing:
+        given_up += (f"{len(missing)} of {len(jobs)} full trainings, for lack of time",)
+    trainings = {_name(job): (job, found) for job, found in finished_jobs(store)}
+    winner = shipping(_contenders(ranked, trainings, context, ending.goal))
+    if winner.weights == "brief":
+        trial = next(r for r in ranked if r.spec and r.spec.key == winner.network)
+        job = _brief_job(trial, context, ending)
+        ships = score_brief_weights(store, trial, context, job)
+        if jobs:
+            given_up += ("full weights: none was better on validation than the brief ones",)
+    else:
+        job, ships = trainings[winner.name]
+    controls, gain = _compared(job, trainings)
+    candidate = context.screen.candidate(job.spec.to_spec())
     folder = job_folder(store, job)
-    candidate = context.screen.candidate(best.spec.to_spec())
-    profile = measure_latency(folder / "student_int8.onnx", runs=200, max_seconds=2.0)
+    int8_path = folder / "student_int8.onnx"
+    limited = ending.end_s is not None
+    seconds = _PROFILE_SECONDS_LIMITED if limited else _PROFILE_SECONDS
+    profile = measure_latency(int8_path, runs=200, max_seconds=seconds)
     final = FinalRecord(
-        trial=best.number,
-        spec=best.spec,
+        trial=job.trial,
+        spec=job.spec,
         epochs=ships.epochs,
+        weights=winner.weights,
+        networks_compared=len({r.spec.key for r in ranked if r.spec is not None}),
         seconds=time.monotonic() - started,
         validation_accuracy_int8=ships.validation_int8,
         test_accuracy_float=ships.test_float,
         test_accuracy_int8=ships.test_int8,
         layers=tuple(LayerRecord.of(layer) for layer in candidate.layers.layers),
         cost=cost_record(candidate.cost),
-        quantisation=_quantisation(folder / "student_int8.onnx", len(context.calibration)),
+        quantisation=read_quantisation(int8_path, len(context.calibration)),
         quantisation_choice=ships.quantisation,
         profile=profile_record(profile),
-        controls=() if seeds == 0 else _controls(arms),
+        controls=controls if ending.seeds else (),
         methods=tuple(entry.describe() for entry in context.methods),
-        recipe=recipe,
-        gain=gain,
+        recipe=job.recipe,
+        gain=gain if ending.seeds else None,
         history=job_history(store, job),
     )
-    _publish(folder, store.folder / BEST_FOLDER, final, context)
-    return final
+    publish_student(folder, store.folder / BEST_FOLDER, final, context)
+    return final, given_up
 
 
-def _jobs(spec: SpecRecord, context: SearchContext, *, epochs: int, seeds: int) -> list[TrainJob]:
-    """Return the trainings, the distilled ones first."""
-    wanted = recipes(context.methods) if seeds else ("distilled",)
-    pairs = [(recipe, seed) for recipe in wanted for seed in range(max(1, seeds))]
+def _affordable(
+    ranked: Sequence[TrialRecord], context: SearchContext, ending: Ending
+) -> tuple[list[TrainJob], tuple[str, ...]]:
+    """Return the trainings, and a note when there is no time for one that deserves its name."""
+    best = ranked[0]
+    if ending.end_s is not None:
+        left_s = ending.end_s - time.monotonic() - ending.start_up_s
+        needed_s = _LONGER_THAN_BRIEF * (best.training_s or best.duration_s) + _scoring_s(best)
+        if left_s < needed_s:
+            return [], (
+                f"the full training: {max(0.0, left_s):.0f} s were left, and one that is longer "
+                f"than the brief training needs {needed_s:.0f} s",
+            )
+    return _jobs(ranked, context, ending), ()
+
+
+def _jobs(ranked: Sequence[TrialRecord], context: SearchContext, ending: Ending) -> list[TrainJob]:
+    """Return the trainings, the most important first.
+
+    With a teacher its gain is in question, so the controls come before the second network;
+    without one only the network is.
+    """
+    arms: tuple[Recipe, ...] = recipes(context.methods)
+    main: Recipe = "distilled" if ending.has_teacher or len(arms) == 1 else "cross-entropy"
+    controls = [arm for arm in arms[1:] if main == "distilled" and ending.seeds]
+    best, others = ranked[0], ranked[1:_NETWORKS]
+    order = [(best, main, 0), *((best, arm, 0) for arm in controls[:1])]
+    order += [(other, main, 0) for other in others]
+    order += [(best, arm, 0) for arm in controls[1:]]
+    for seed in range(1, ending.seeds):
+        order += [(best, arm, seed) for arm in (main, *controls)]
+        order += [(other, main, seed) for other in others]
+    processes = min(context.config.workers, len(order))
+    budget_s = None if ending.end_s is None else max(0.0, ending.end_s - time.monotonic())
     return [
-        TrainJob(
-            name=f"{recipe.replace(' ', '-')}{seed}",
-            spec=spec,
-            repetition=seed,
-            recipe=recipe,
-            processes=min(context.config.workers, len(pairs)),
-            epochs=epochs,
-        )
-        for recipe, seed in pairs
+        _job(trial, arm, seed, ending, processes=processes, budget_s=budget_s)
+        for trial, arm, seed in order
     ]
 
 
-def _winner(arms: Mapping[Recipe, Sequence[JobScores]]) -> tuple[Recipe, GainRecord | None]:
-    """Return the recipe whose student ships, and what distillation gained on the test split."""
-    if len(arms) == 1:
-        return "distilled", None
+def _job(
+    trial: TrialRecord,
+    recipe: Recipe,
+    seed: int,
+    ending: Ending,
+    *,
+    processes: int,
+    budget_s: float | None,
+) -> TrainJob:
+    if trial.spec is None:
+        raise ValueError(f"trial {trial.number} has no spec")
+    accuracy = trial.accuracy
+    lost = 0.0 if accuracy is None else accuracy.validation_float - accuracy.validation_int8
+    return TrainJob(
+        name=f"{recipe.replace(' ', '-')}{seed}" + ("" if trial.number < 0 else f"-{trial.number}"),
+        trial=trial.number,
+        spec=trial.spec,
+        repetition=seed,
+        recipe=recipe,
+        processes=processes,
+        epochs=ending.epochs,
+        loses_in_int8=lost > _LOSES_IN_INT8,
+        budget_s=budget_s,
+    )
+
+
+def _brief_job(trial: TrialRecord, context: SearchContext, ending: Ending) -> TrainJob:
+    """Name the folder for a candidate's own weights."""
+    taught = trial.methods is None or bool(trial.methods)
+    recipe: Recipe = "distilled" if taught or not context.methods else "cross-entropy"
+    job = _job(trial, recipe, 0, ending, processes=1, budget_s=None)
+    epochs = context.config.training.brief_epochs or 1
+    name = f"{_BRIEF}-{trial.number}"
+    return job.model_copy(update={"name": name, "epochs": epochs, "end_s": ending.end_s})
+
+
+def _contenders(
+    ranked: Sequence[TrialRecord],
+    trainings: Mapping[str, tuple[TrainJob, JobScores]],
+    context: SearchContext,
+    goal: ObjectiveSettings,
+) -> list[Contender]:
+    """Return every student in the folder that may ship."""
+    found = [
+        Contender(
+            name=f"trial {record.number}",
+            network=record.spec.key,
+            weights="brief",
+            arm=_BRIEF,
+            value=judged_value(goal, record.objective),
+            is_taught=bool(record.methods),
+        )
+        for record in ranked
+        if record.spec is not None and record.objective is not None
+    ]
+    brief_samples = max((_samples_seen(r, context) for r in ranked[:1]), default=0)
+    for name, (job, scores) in trainings.items():
+        if job.name.startswith(_BRIEF) or scores.objective is None:
+            continue
+        if (scores.samples_seen or 0) < brief_samples:
+            continue  # shorter than the brief training: no full one, whatever it is called
+        found.append(
+            Contender(
+                name=name,
+                network=job.spec.key,
+                weights="full",
+                arm=f"{job.recipe}, {job.epochs} epochs, {job.budget_s}",
+                value=judged_value(goal, scores.objective),
+                is_taught=job.recipe == "distilled",
+            )
+        )
+    return found
+
+
+def _samples_seen(record: TrialRecord, context: SearchContext) -> int:
+    training = context.config.training
+    per_epoch = min(len(context.data.train), training.brief_samples or len(context.data.train))
+    made = float(len(record.epochs)) if record.epochs_made is None else record.epochs_made
+    return int(made * per_epoch)
+
+
+def _compared(
+    job: TrainJob, trainings: Mapping[str, tuple[TrainJob, JobScores]]
+) -> tuple[tuple[ControlRecord, ...], GainRecord | None]:
+    """Return every way in which the network that ships was trained, and the teacher's gain."""
+    arms: dict[Recipe, list[JobScores]] = {}
+    for other, scores in trainings.values():
+        same = (other.spec.key, other.epochs, other.budget_s)
+        if same == (job.spec.key, job.epochs, job.budget_s) and not other.name.startswith(_BRIEF):
+            arms.setdefault(other.recipe, []).append(scores)
+    if "distilled" in arms:
+        arms = {"distilled": arms["distilled"], **arms}
+    return _controls(arms), _gain(arms)
+
+
+def _gain(arms: Mapping[Recipe, Sequence[JobScores]]) -> GainRecord | None:
+    """Return what distillation gained on the test split over the control best on validation."""
+    seeds = min((len(scores) for scores in arms.values()), default=0)
+    if len(arms) < 2 or "distilled" not in arms or seeds == 0:
+        return None
     validation: dict[str, list[float]] = {
-        recipe: [s.validation_int8 for s in scores] for recipe, scores in arms.items()
+        recipe: [s.validation_int8 for s in scores[:seeds]] for recipe, scores in arms.items()
     }
     distilled = validation.pop("distilled")
     found = attribute("distilled", distilled, validation)
     by_name: dict[str, Recipe] = {recipe: recipe for recipe in arms}
     control = by_name[found.best_control]
-    gain = paired_gain(*([s.test_int8 for s in arms[r]] for r in ("distilled", control)))
+    gain = paired_gain(*([s.test_int8 for s in arms[r][:seeds]] for r in ("distilled", control)))
     has_interval = gain.seeds > 1
-    record = GainRecord(
+    return GainRecord(
         over=control,
         mean=gain.mean,
         low=gain.low if has_interval else None,
@@ -173,7 +327,6 @@ def _winner(arms: Mapping[Recipe, Sequence[JobScores]]) -> tuple[Recipe, GainRec
         confidence=gain.confidence,
         verdict=gain.verdict,
     )
-    return by_name[found.exported], record
 
 
 def _controls(arms: Mapping[Recipe, Sequence[JobScores]]) -> tuple[ControlRecord, ...]:
@@ -189,54 +342,10 @@ def _controls(arms: Mapping[Recipe, Sequence[JobScores]]) -> tuple[ControlRecord
     )
 
 
-def _publish(source: Path, target: Path, final: FinalRecord, context: SearchContext) -> None:
-    """Put the student's files and `metrics.json` into `best/`, all at once."""
-    with TemporaryDirectory(prefix=".best-", dir=target.parent) as temporary:
-        folder = Path(temporary) / "best"
-        folder.mkdir()
-        for name in ("student.onnx", "student_int8.onnx", "student.safetensors", "spec.json"):
-            shutil.copyfile(source / name, folder / name)
-        write_text(folder / "metrics.json", _metrics_json(final, context))
-        if target.exists():
-            shutil.rmtree(target)
-        folder.rename(target)
+def _name(job: TrainJob) -> str:
+    return f"{job.spec.key}-{job.epochs}-{job.budget_s}-{job.name}"
 
 
-def _quantisation(int8_path: Path, calibration_samples: int) -> QuantisationRecord:
-    """Read scale and zero point of input and output from the file itself."""
-    graph = onnx.load(int8_path).graph
-    values = {i.name: numpy_helper.to_array(i) for i in graph.initializer}
-    first = next(
-        n for n in graph.node if n.op_type == "QuantizeLinear" and n.input[0] == graph.input[0].name
-    )
-    last = next((n for n in graph.node if graph.output[0].name in n.output), None)
-    is_quantised = last is not None and last.op_type == "DequantizeLinear"
-    return QuantisationRecord(
-        scheme="ONNX Runtime static QDQ: int8 activations (asymmetric), int8 weights per channel",
-        calibration_samples=calibration_samples,
-        input_scale=float(values[first.input[1]]),
-        input_zero_point=int(values[first.input[2]]),
-        output_scale=float(values[last.input[1]]) if last is not None and is_quantised else None,
-        output_zero_point=int(values[last.input[2]]) if last is not None and is_quantised else None,
-    )
-
-
-def _metrics_json(final: FinalRecord, context: SearchContext) -> str:
-    """Return what firmware and other tools need beside the model files."""
-    metrics = {
-        "schema_version": 1,
-        "final": final.model_dump(mode="json"),
-        "labels": list(context.data.class_names),
-        "normalisation": {
-            "formula": "(raw - mean) / std, per channel",
-            **data_record(context.data).normalisation.model_dump(mode="json"),
-        },
-        "data_fingerprint": context.data.fingerprint,
-    }
-    return json.dumps(metrics, indent=2) + "\n"
-
-
-def _objective_value(record: TrialRecord) -> float:
-    if record.objective is None:
-        raise ValueError(f"trial {record.number} has no objective")
-    return record.objective.value
+def _scoring_s(record: TrialRecord) -> float:
+    """Return what exporting, quantising and scoring a candidate took."""
+    return max(0.0, record.duration_s - (record.training_s or record.duration_s))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 
 import optuna
@@ -10,11 +12,15 @@ from hwkd.core.student import StudentSpec
 from hwkd.core.trial import TrialRecord
 from hwkd.engine.sampling import make_sampler, queue_first_students, suggest_student
 from hwkd.engine.store import ATTR_DEATHS, ATTR_NETWORK_KEY, RunStore
+from hwkd.engine.teacher_stage import beaten_by
 from hwkd.engine.trial_run import TrialRunner
 
 __all__ = ["run_trials"]
 
 _MAX_WORKER_DEATHS = 2
+# Of the time that the last candidate took, what must be left for another one; and at least so much.
+_WORTH_STARTING = 0.5
+_LEAST_CANDIDATE_S = 1.0
 
 
 def run_trials(
@@ -29,11 +35,13 @@ def run_trials(
     Args:
         store: of the run.
         runner: runs one candidate.
-        keep_asking: False ends the loop after the candidate at hand.
+        keep_asking: False ends the loop after the candidate at hand. The end of the search does so,
+            too, once what is left is too short for another candidate.
         on_start: hears Optuna's number and the candidate's number before each one.
     """
-    wanted = runner.context.config.trials
-    while keep_asking():
+    wanted = runner.context.config.most_trials or math.inf
+    last_s = 0.0
+    while keep_asking() and _worth_starting(runner, last_s):
         started = store.candidates_started()
         if started >= wanted:
             return
@@ -47,7 +55,16 @@ def run_trials(
                 store.discard(trial)
             return
         on_start(trial.number, number)
+        begun = time.monotonic()
         _run_one(store, runner, trial, number)
+        last_s = time.monotonic() - begun
+
+
+def _worth_starting(runner: TrialRunner, last_s: float) -> bool:
+    """Tell whether the search lasts long enough for a candidate to be judged fairly."""
+    if runner.end_s is None:
+        return True
+    return runner.end_s - time.monotonic() > max(_LEAST_CANDIDATE_S, _WORTH_STARTING * last_s)
 
 
 def _run_one(store: RunStore, runner: TrialRunner, trial: optuna.Trial, number: int) -> None:
@@ -63,4 +80,7 @@ def _run_one(store: RunStore, runner: TrialRunner, trial: optuna.Trial, number: 
             raise RuntimeError(f"{deaths} worker processes died while running this student")
         return store.find_record(network_key)
 
-    store.finish(trial, runner.run(suggest, find_earlier, number=number))
+    accuracy = runner.context.teacher_accuracy
+    has_teacher = accuracy is not None and beaten_by(accuracy, store.records()) is None
+    record = runner.run(suggest, find_earlier, number=number, has_teacher=has_teacher)
+    store.finish(trial, record)

@@ -1,11 +1,10 @@
-"""What happens once, before the first trial: data, feasibility, teacher, the teacher's logits.
+"""What happens once, before the first trial: the data, what fits, what workers have to load.
 
 The main process prepares and writes `prepared.json`; workers read it and load what it names.
 """
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hwkd.core.errors import RunFolderError, TeacherError
 from hwkd.core.progress import Progress
-from hwkd.core.run_files import TeacherRecord
 from hwkd.engine.config import SearchConfig
 from hwkd.engine.context import (
     SearchContext,
@@ -31,20 +29,18 @@ from hwkd.engine.search_methods import configured_methods, require_possible
 from hwkd.engine.store import RunStore
 from hwkd.tasks.base import Task, TaskData
 from hwkd.train.logit_cache import cached_logits
-from hwkd.train.teacher import Teacher, TeacherKind, accuracy_ratio, require_knowledge
-from hwkd.train.teacher_open import open_teacher
-from hwkd.train.teacher_trained import TeacherTraining
+from hwkd.train.teacher import Teacher, TeacherKind
 
 __all__ = [
     "PREPARED_FILE",
     "Prepared",
-    "PreparedTeacher",
-    "check_unchanged",
+    "check_data_unchanged",
+    "check_teacher_unchanged",
     "load_context",
-    "measure_teacher",
+    "named_teacher",
     "prepare_data",
-    "prepare_teacher",
     "prepared_json",
+    "teacher_is_settled",
 ]
 
 PREPARED_FILE = "prepared.json"
@@ -71,14 +67,6 @@ class Prepared:
     accelerator: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PreparedTeacher:
-    """A teacher that passed its checks, and its record."""
-
-    teacher: Teacher
-    record: TeacherRecord
-
-
 class _PreparedRecord(BaseModel):
     """`prepared.json`: what workers load and what a resumed search must find unchanged."""
 
@@ -86,7 +74,8 @@ class _PreparedRecord(BaseModel):
 
     schema_version: int = 1
     data_fingerprint: str
-    teacher_identity: str
+    teacher_identity: str | None
+    teacher_settled: bool = True
     num_outputs: int
 
 
@@ -130,57 +119,51 @@ def prepare_data(config: SearchConfig, *, progress: Progress) -> Prepared:
     )
 
 
-def prepare_teacher(prepared: Prepared, *, progress: Progress) -> PreparedTeacher:
-    """Load or train the teacher, check that it knows something and cache its logits.
+def prepared_json(prepared: Prepared, teacher: Teacher | None, *, is_settled: bool = True) -> str:
+    """Return the text of `prepared.json`.
+
+    Args:
+        prepared: data of the search.
+        teacher: that students learn from; None for labels alone.
+        is_settled: False while the teacher is not known yet.
+    """
+    return _record(prepared, teacher, is_settled=is_settled).model_dump_json(indent=2)
+
+
+def teacher_is_settled(store: RunStore) -> bool:
+    """Tell whether a run came as far as knowing its teacher, or that it has none."""
+    return _read_record(store.folder).teacher_settled
+
+
+def named_teacher(store: RunStore) -> Teacher | None:
+    """Return the teacher that a run began with: it has a name and outputs, and cannot run."""
+    record = _read_record(store.folder)
+    if record.teacher_identity is None:
+        return None
+    return _AbsentTeacher(identity=record.teacher_identity, num_outputs=record.num_outputs)
+
+
+def check_data_unchanged(store: RunStore, prepared: Prepared) -> None:
+    """Refuse to mix trials of different data in one run.
 
     Raises:
-        TeacherError: if it does not match the data or is at chance level.
+        RunFolderError: if the data is another than the run began with.
     """
-    started = time.monotonic()
-    data = prepared.data
-    teacher = _load_teacher(prepared, progress)
-    validation = np.asarray(cached_logits(teacher, data, split="validation", progress=progress))
-    accuracy = require_knowledge(teacher, data, validation_logits=validation.astype(np.float32))
-    cached_logits(teacher, data, split="train", progress=progress)
-    record = TeacherRecord(
-        kind=teacher.kind,
-        description=teacher.description,
-        validation_accuracy=accuracy,
-        seconds=time.monotonic() - started,
-        from_cache=teacher.is_from_cache,
-        identity=teacher.identity,
-    )
-    return PreparedTeacher(teacher=teacher, record=record)
-
-
-def measure_teacher(
-    prepared_teacher: PreparedTeacher, prepared: Prepared, *, progress: Progress
-) -> TeacherRecord:
-    """Return the teacher's record with its test accuracy; called once, at the end."""
-    logits = cached_logits(prepared_teacher.teacher, prepared.data, split="test", progress=progress)
-    accuracy = accuracy_ratio(np.asarray(logits, dtype=np.float32), prepared.data.test.labels)
-    return prepared_teacher.record.model_copy(update={"test_accuracy": accuracy})
-
-
-def prepared_json(prepared: Prepared, teacher: PreparedTeacher) -> str:
-    """Return the text of `prepared.json`."""
-    return _record(prepared, teacher).model_dump_json(indent=2)
-
-
-def check_unchanged(store: RunStore, prepared: Prepared, teacher: PreparedTeacher) -> None:
-    """Refuse to mix trials of different data or teachers in one run.
-
-    Raises:
-        RunFolderError: if the data or the teacher is another than the run began with.
-    """
-    before, now = _read_record(store.folder), _record(prepared, teacher)
-    if before.data_fingerprint != now.data_fingerprint:
+    before, now = _read_record(store.folder).data_fingerprint, prepared.data.fingerprint
+    if before != now:
         raise RunFolderError(
             f"--resume {store.folder}: the data changed since the run began (fingerprint "
-            f"{before.data_fingerprint[:12]}, now {now.data_fingerprint[:12]}); "
-            "put the old data back or start a new run"
+            f"{before[:12]}, now {now[:12]}); put the old data back or start a new run"
         )
-    if before.teacher_identity != now.teacher_identity:
+
+
+def check_teacher_unchanged(store: RunStore, teacher: Teacher) -> None:
+    """Refuse to mix trials of different teachers in one run.
+
+    Raises:
+        RunFolderError: if the teacher is another than the run began with.
+    """
+    if _read_record(store.folder).teacher_identity != teacher.identity:
         raise RunFolderError(
             f"--resume {store.folder}: the teacher is another one than the run began with; "
             "put the old one back or start a new run"
@@ -198,7 +181,9 @@ def load_context(store: RunStore) -> SearchContext:
     task, data = load_data(config)
     if data.fingerprint != record.data_fingerprint:
         raise RunFolderError(f"{store.folder}: the data changed while the search was running")
-    teacher = _AbsentTeacher(identity=record.teacher_identity, num_outputs=record.num_outputs)
+    teacher = named_teacher(store)
+    if teacher is None:
+        return make_context(config, task, data)
     return make_context(
         config,
         task,
@@ -208,22 +193,11 @@ def load_context(store: RunStore) -> SearchContext:
     )
 
 
-def _load_teacher(prepared: Prepared, progress: Progress) -> Teacher:
-    wanted = prepared.config.teacher
-    return open_teacher(
-        wanted.source,
-        prepared.data,
-        weights=Path(wanted.weights) if wanted.weights else None,
-        training=TeacherTraining(seed=prepared.config.seed, time_budget_s=wanted.time_budget_s),
-        device=accelerator_device(prepared.accelerator),
-        progress=progress,
-    )
-
-
-def _record(prepared: Prepared, teacher: PreparedTeacher) -> _PreparedRecord:
+def _record(prepared: Prepared, teacher: Teacher | None, *, is_settled: bool) -> _PreparedRecord:
     return _PreparedRecord(
         data_fingerprint=prepared.data.fingerprint,
-        teacher_identity=teacher.teacher.identity,
+        teacher_identity=None if teacher is None else teacher.identity,
+        teacher_settled=is_settled,
         num_outputs=prepared.data.num_outputs,
     )
 

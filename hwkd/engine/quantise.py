@@ -7,6 +7,8 @@ better.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -71,6 +73,9 @@ _COMBINATIONS: tuple[tuple[Correction, ...], ...] = (
 )
 # A loss of more than half a point is worth training for; less is within what seeds do.
 _WORTH_TRAINING = 0.005
+# Of the time that is left, what training with simulated rounding may take before it is scored.
+_TRAINING_SHARE = 0.8
+_LEAST_TRAINING_S = 2.0
 _EPOCHS_RATIO, _MIN_EPOCHS, _MAX_EPOCHS = 0.2, 3, 20
 # Parameters are relative to their start (see `FakeQuantStudent`), so this is about 0.2% a step.
 _LEARNING_RATE = 0.002
@@ -111,6 +116,8 @@ class QuantisationSettings:
         full_epochs: of the float training; this training takes a fifth of it, 3 to 20.
         batch_size: samples per step.
         seed: order of the samples.
+        end_s: when it must be done, by `time.monotonic`: variants that would come later are left
+            out, and the training ends by then. None tries them all.
     """
 
     calibration: CalibrationChoice = "auto"
@@ -118,6 +125,11 @@ class QuantisationSettings:
     full_epochs: int
     batch_size: int = 128
     seed: int = 0
+    end_s: float | None = None
+
+    def left_s(self) -> float:
+        """Return the seconds until `end_s`; infinite without one."""
+        return math.inf if self.end_s is None else self.end_s - time.monotonic()
 
     def training(self) -> TrainConfig:
         """Return length and speed of the training with simulated rounding."""
@@ -128,6 +140,7 @@ class QuantisationSettings:
             learning_rate=_LEARNING_RATE,
             weight_decay=0.0,
             seed=self.seed,
+            time_budget_s=None if self.end_s is None else _TRAINING_SHARE * self.left_s(),
         )
 
 
@@ -164,13 +177,14 @@ def quantise_student(
     with TemporaryDirectory(prefix="hwkd-quantise-") as temporary:
         work = _Workplace(Path(temporary), data)
         validation_float = work.accuracy(float_path)
-        best = _post_training(onnx.load(float_path), settings.calibration, work)
+        best = _post_training(onnx.load(float_path), settings, work)
         trained: tuple[onnx.ModelProto, float] | None = None
         loses = validation_float - best.validation > _WORTH_TRAINING
-        if settings.qat == "on" or (settings.qat == "auto" and loses):
+        wanted = settings.qat == "on" or (settings.qat == "auto" and loses)
+        if wanted and settings.left_s() > _LEAST_TRAINING_S:
             student = _student(layers, best).to(data.train_labels.device)
             own = FunctionSource(partial(predict, open_session(float_path)))
-            train_module(
+            result = train_module(
                 student,
                 data.train_views,
                 data.train_labels,
@@ -180,6 +194,7 @@ def quantise_student(
                 check=check,
             )
             trained = _deployed(student.cpu(), best, work)
+            epochs = math.ceil(result.epochs_made)
         ships_trained = trained is not None and trained[1] > best.validation
         save_model(trained[0] if trained and ships_trained else best.int8, int8_path)
     return QuantisationChoiceRecord(
@@ -188,7 +203,7 @@ def quantise_student(
         validation_float=validation_float,
         validation_ptq=best.validation,
         validation_qat=None if trained is None else trained[1],
-        qat_epochs=None if trained is None else settings.training().epochs,
+        qat_epochs=None if trained is None else epochs,
         ships="qat" if ships_trained else "ptq",
     )
 
@@ -232,19 +247,26 @@ class _Workplace:
 
 
 def _post_training(
-    model: onnx.ModelProto, calibration: CalibrationChoice, work: _Workplace
+    model: onnx.ModelProto, settings: QuantisationSettings, work: _Workplace
 ) -> _Quantised:
     """Return the best variant: of the methods first, then of the corrections to the weights."""
-    methods = CALIBRATION_METHODS if calibration == "auto" else (calibration,)
-    plain = [_quantised(model, _Variant(method=method), work) for method in methods]
-    # The first of equals: fewer changes to the weights, the plainer method.
-    best = max(plain, key=lambda found: found.validation)
+    chosen = settings.calibration
+    first, *others = CALIBRATION_METHODS if chosen == "auto" else (chosen,)
+    begun = time.monotonic()
+    best = _quantised(model, _Variant(method=first), work)
+    one_s = time.monotonic() - begun
+
+    def better(variants: Sequence[_Variant]) -> _Quantised:
+        # The first of equals: fewer changes to the weights, the plainer method.
+        found = [best]
+        for variant in variants:
+            if settings.left_s() > one_s:
+                found.append(_quantised(model, variant, work))
+        return max(found, key=lambda quantised: quantised.validation)
+
+    best = better([_Variant(method=method) for method in others])
     method = best.variant.method
-    variants = [_Variant(method=method, corrections=corrections) for corrections in _COMBINATIONS]
-    return max(
-        (best, *(_quantised(model, variant, work) for variant in variants)),
-        key=lambda found: found.validation,
-    )
+    return better([_Variant(method=method, corrections=each) for each in _COMBINATIONS])
 
 
 def _quantised(model: onnx.ModelProto, variant: _Variant, work: _Workplace) -> _Quantised:

@@ -27,6 +27,7 @@ __all__ = [
     "methods_of",
     "recipes",
     "require_possible",
+    "without_teacher",
 ]
 
 # A search keeps the teacher's logits and runs it on no batch.
@@ -107,6 +108,11 @@ def recipes(methods: Sequence[WeightedMethod]) -> tuple[Recipe, ...]:
     plain: tuple[Recipe, ...] = ("distilled", "cross-entropy", "label smoothing")
     has_transform = any(entry.method.no_teacher_control() is not None for entry in methods)
     return (*plain, "transform without a teacher") if has_transform else plain
+
+
+def without_teacher(methods: Sequence[WeightedMethod]) -> tuple[WeightedMethod, ...]:
+    """Return those methods that need no teacher: what is left once it is left out."""
+    return tuple(entry for entry in methods if not entry.method.uses_teacher)
 
 
 def methods_of(recipe: Recipe, methods: Sequence[WeightedMethod]) -> tuple[WeightedMethod, ...]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -134,6 +135,10 @@ class RunStore:
             raise RunFolderError(
                 f"--out {self.folder}: cannot write there: {reason}; choose another folder"
             ) from error
+
+    def remove(self) -> None:
+        """Take back a folder that this process has just created; nothing of it is left."""
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     @contextmanager
     def locked(self) -> Iterator[int]:

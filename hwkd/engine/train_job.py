@@ -1,184 +1,67 @@
-"""One full-length training in a process of its own: `python -m hwkd.engine.train_job RUN NAME PID`.
+"""One training of a student that may ship: `python -m hwkd.engine.train_job RUN FOLDER PID`.
 
-The distilled student and its controls run side by side, one core each: small networks gain more
-from that than from threads. A job that finished leaves `scores.json` and is not run again on
-resume.
+It trains, quantises and scores what `job.json` in the folder asks for, and plans its own time: what
+scoring takes is measured before the training starts.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from safetensors.torch import load_file
 
 from hwkd.core.errors import HwkdError
-from hwkd.core.final_record import QuantisationChoiceRecord
-from hwkd.core.progress import Progress
 from hwkd.core.student import Layers
-from hwkd.core.trial import EpochRecord, SpecRecord
+from hwkd.core.trial import EpochRecord, TrialRecord
 from hwkd.deploy.to_onnx import export_onnx
 from hwkd.distill.int8_methods import int8_recipe
 from hwkd.distill.sources import TeacherSource
 from hwkd.engine.context import SearchContext, threads_per_worker
 from hwkd.engine.evaluation import (
+    STUDENTS_FOLDER,
+    deploy_student,
+    judge_student,
     save_student,
     spec_json,
     student_criterion,
     student_logits,
     train_student,
 )
+from hwkd.engine.final_jobs import (
+    HISTORY_FILE,
+    JOB_FILE,
+    PROGRESS_FILE,
+    SCORES_FILE,
+    JobScores,
+    TrainJob,
+    history_json,
+    job_folder,
+)
 from hwkd.engine.prepare import load_context
 from hwkd.engine.quantise import QuantisationData, QuantisationSettings, quantise_student
 from hwkd.engine.search_methods import Recipe, methods_of
 from hwkd.engine.store import RunStore, write_text
 from hwkd.engine.trial_run import InterruptedTrial
+from hwkd.nn.build import StudentModule, build_module
 from hwkd.nn.fake_quant import FakeQuantStudent
-from hwkd.train.loop import Criterion, TrainConfig
+from hwkd.train.loop import Criterion, TrainConfig, TrainResult
 
-__all__ = ["JobScores", "TrainJob", "job_folder", "job_history", "run_jobs"]
+__all__ = ["main", "score_brief_weights"]
 
-JOBS_FOLDER = "final"
-HISTORY_FILE = "history.json"
-_HISTORY = TypeAdapter(tuple[EpochRecord, ...])
-_POLL_S = 0.2
-
-
-class JobScores(BaseModel):
-    """What a full-length training reached; accuracies 0 to 1.
-
-    Attributes:
-        quantisation: how the int8 file was chosen; None when another version trained the job.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    seed: int
-    epochs: int
-    validation_int8: float
-    test_float: float
-    test_int8: float
-    quantisation: QuantisationChoiceRecord | None = None
-
-
-class TrainJob(BaseModel):
-    """What to train.
-
-    Attributes:
-        name: of the job's folder.
-        spec: of the student.
-        repetition: numbers the seed; 0 is a student that may ship.
-        recipe: distilled, or a control without a teacher.
-        processes: that run at the same time, to share the cores.
-        epochs: length of the training.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str
-    spec: SpecRecord
-    repetition: int
-    recipe: Recipe
-    processes: int
-    epochs: int
-
-
-@dataclass
-class _Running:
-    job: TrainJob
-    process: subprocess.Popen[bytes]
-
-
-def run_jobs(
-    store: RunStore, jobs: Sequence[TrainJob], *, progress: Progress
-) -> dict[str, JobScores]:
-    """Run trainings side by side; returns the scores by job name.
-
-    Args:
-        store: of the run.
-        jobs: all with the same `processes`.
-        progress: told about the epochs of all jobs together.
-
-    Raises:
-        HwkdError: if a training fails, with its last line.
-    """
-    waiting = [job for job in jobs if _scores(store, job) is None]
-    total = len(jobs)
-    running: list[_Running] = []
-    try:
-        while waiting or running:
-            while waiting and len(running) < waiting[0].processes:
-                running.append(_start(store, waiting.pop(0)))
-            time.sleep(_POLL_S)
-            for entry in [e for e in running if e.process.poll() is not None]:
-                running.remove(entry)
-                if _scores(store, entry.job) is None:
-                    raise HwkdError(
-                        f"training {entry.job.name} of the best student failed: "
-                        f"{_last_line(store, entry.job)}"
-                    )
-            done = sum(_done_ratio(store, job) for job in jobs)
-            progress("train the best student in full", round(100 * done), 100 * total)
-    finally:
-        for entry in running:
-            entry.process.kill()
-            entry.process.wait()
-    return {job.name: scores for job in jobs if (scores := _scores(store, job)) is not None}
-
-
-def job_folder(store: RunStore, job: TrainJob) -> Path:
-    """Return the folder with the job's files."""
-    return store.folder / JOBS_FOLDER / f"{job.spec.key}-{job.epochs}-{job.name}"
-
-
-def job_history(store: RunStore, job: TrainJob) -> tuple[EpochRecord, ...]:
-    """Return the terms of a finished job, epoch by epoch; empty if an older version trained it."""
-    path = job_folder(store, job) / HISTORY_FILE
-    return _HISTORY.validate_json(path.read_text()) if path.is_file() else ()
-
-
-def _start(store: RunStore, job: TrainJob) -> _Running:
-    folder = job_folder(store, job)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / "job.json", job.model_dump_json())
-    threads = str(threads_per_worker(job.processes))
-    with (folder / "log.txt").open("wb") as log:
-        process = subprocess.Popen(
-            [
-                sys.executable, "-m", "hwkd.engine.train_job",
-                str(store.folder), str(folder), str(os.getpid()),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env={**os.environ, "OMP_NUM_THREADS": threads},
-            start_new_session=True,
-        )  # fmt: skip
-    return _Running(job, process)
-
-
-def _scores(store: RunStore, job: TrainJob) -> JobScores | None:
-    path = job_folder(store, job) / "scores.json"
-    return JobScores.model_validate_json(path.read_text()) if path.is_file() else None
-
-
-def _done_ratio(store: RunStore, job: TrainJob) -> float:
-    if _scores(store, job) is not None:
-        return 1.0
-    path = job_folder(store, job) / "progress.json"
-    return float(json.loads(path.read_text())["ratio"]) if path.is_file() else 0.0
-
-
-def _last_line(store: RunStore, job: TrainJob) -> str:
-    lines = (job_folder(store, job) / "log.txt").read_text(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "no message"
+# How often a file is quantised and scored after the training: ranges, corrections, and the tests.
+_SCORINGS = 10.0
+# Of the time before its end, a training leaves at least half for itself.
+_LEAST_TRAINING_SHARE = 0.5
+# Kept for another training, with simulated rounding, where int8 cost the candidate accuracy.
+_ROUNDING_SHARE = 0.15
 
 
 def main(run: Path, folder: Path, parent_pid: int) -> int:
@@ -188,50 +71,10 @@ def main(run: Path, folder: Path, parent_pid: int) -> int:
         if os.getppid() != parent_pid:
             raise InterruptedTrial
 
-    job = TrainJob.model_validate_json((folder / "job.json").read_text())
     torch.set_num_threads(threads_per_worker(1))  # the parent has set this job's share
     try:
-        context = load_context(RunStore(run))
-        candidate = context.screen.candidate(job.spec.to_spec())
-        config = context.full_config(
-            candidate.layers.key, repetition=job.repetition, epochs=job.epochs
-        )
-
-        def on_epoch(record: EpochRecord) -> None:
-            text = json.dumps({"ratio": record.epoch / config.epochs})
-            write_text(folder / "progress.json", text)
-
-        module, trained = train_student(
-            candidate.layers,
-            context,
-            config,
-            recipe=job.recipe,
-            on_epoch=on_epoch,
-            check=check,
-        )
-        module = module.cpu()
-        float_path, int8_path = folder / "student.onnx", folder / "student_int8.onnx"
-        export_onnx(module, candidate.layers, float_path)
-        quantisation = quantise_student(
-            float_path,
-            int8_path,
-            candidate.layers,
-            _quantisation_data(context, candidate.layers, job.recipe, config),
-            _quantisation_settings(context, config),
-            check=check,
-        )
-        save_student(module, folder / "student.safetensors")
-        write_text(folder / "spec.json", spec_json(job.spec, candidate.layers))
-        scores = JobScores(
-            seed=config.seed,
-            epochs=config.epochs,
-            validation_int8=_accuracy(context, int8_path, "validation"),
-            test_float=_accuracy(context, float_path, "test"),
-            test_int8=_accuracy(context, int8_path, "test"),
-            quantisation=quantisation,
-        )
-        write_text(folder / HISTORY_FILE, _HISTORY.dump_json(trained.epochs).decode())
-        write_text(folder / "scores.json", scores.model_dump_json())
+        job = TrainJob.model_validate_json((folder / JOB_FILE).read_text())
+        _run(job, load_context(RunStore(run)), folder, check)
     except InterruptedTrial:
         return 1
     except HwkdError as error:
@@ -240,17 +83,132 @@ def main(run: Path, folder: Path, parent_pid: int) -> int:
     return 0
 
 
+def score_brief_weights(
+    store: RunStore, best: TrialRecord, context: SearchContext, job: TrainJob
+) -> JobScores:
+    """Deploy the weights of a candidate as they are: they ship where no full training was better.
+
+    Args:
+        store: of the run.
+        best: the candidate.
+        context: of the search.
+        job: names the folder; nothing is trained.
+    """
+    folder = job_folder(store, job)
+    folder.mkdir(parents=True, exist_ok=True)
+    layers = context.screen.candidate(job.spec.to_spec()).layers
+    module = build_module(layers, seed=0)
+    module.load_state_dict(load_file(store.folder / STUDENTS_FOLDER / f"{best.number}.safetensors"))
+    module.eval()
+    config = context.brief_config(layers.key)
+    write_text(folder / JOB_FILE, job.model_dump_json())
+    epochs_made = float(len(best.epochs)) if best.epochs_made is None else best.epochs_made
+    result = TrainResult(
+        epochs=best.epochs, steps=0, epochs_made=epochs_made, ended_by="epochs", seconds=0.0
+    )
+    return _finish(job, context, folder, layers, module, config, result, check=lambda: None)
+
+
+def _run(job: TrainJob, context: SearchContext, folder: Path, check: Callable[[], None]) -> None:
+    layers = context.screen.candidate(job.spec.to_spec()).layers
+    config = context.full_config(
+        layers.key,
+        repetition=job.repetition,
+        epochs=job.epochs,
+        budget_s=_training_budget_s(job, context, layers),
+    )
+    begun = time.monotonic()
+
+    def on_epoch(record: EpochRecord) -> None:
+        ratio = record.epoch / config.epochs
+        if config.time_budget_s is not None:
+            ratio = max(ratio, (time.monotonic() - begun) / config.time_budget_s)
+        write_text(folder / PROGRESS_FILE, json.dumps({"ratio": min(1.0, ratio)}))
+
+    module, result = train_student(
+        layers, context, config, recipe=job.recipe, on_epoch=on_epoch, check=check
+    )
+    _finish(job, context, folder, layers, module.cpu(), config, result, check=check)
+
+
+def _training_budget_s(job: TrainJob, context: SearchContext, layers: Layers) -> float | None:
+    """Return how long to train so that quantising and scoring end in time; None is no bound."""
+    if job.end_s is None:
+        return None
+    begun = time.monotonic()
+    with TemporaryDirectory(prefix="hwkd-pace-") as temporary:
+        untrained = deploy_student(
+            build_module(layers, seed=0).eval(),
+            layers,
+            Path(temporary),
+            calibration=context.calibration,
+            ranges="auto",
+        )
+        student_logits(untrained.int8_path, context.data.validation.inputs)
+        scoring_s = time.monotonic() - begun
+    tests = 2.0 * len(context.data.test) / max(1, len(context.data.validation))
+    left_s = job.end_s - time.monotonic()
+    if job.loses_in_int8:
+        left_s *= 1.0 - _ROUNDING_SHARE
+    return max(_LEAST_TRAINING_SHARE * left_s, left_s - scoring_s * (_SCORINGS + tests))
+
+
+def _finish(
+    job: TrainJob,
+    context: SearchContext,
+    folder: Path,
+    layers: Layers,
+    module: StudentModule,
+    config: TrainConfig,
+    result: TrainResult,
+    *,
+    check: Callable[[], None],
+) -> JobScores:
+    """Export, quantise and score a trained student; `scores.json` comes last."""
+    float_path, int8_path = folder / "student.onnx", folder / "student_int8.onnx"
+    export_onnx(module, layers, float_path)
+    quantisation = quantise_student(
+        float_path,
+        int8_path,
+        layers,
+        _quantisation_data(context, layers, job.recipe, config),
+        _quantisation_settings(context, config, job.end_s),
+        check=check,
+    )
+    save_student(module, folder / "student.safetensors")
+    write_text(folder / "spec.json", spec_json(job.spec, layers))
+    cost = context.screen.candidate(job.spec.to_spec()).cost
+    latency_s = None if cost.latency is None else cost.latency.value_s
+    logits = student_logits(int8_path, context.data.validation.inputs)
+    objective = judge_student(context, logits, latency_s=latency_s)
+    per_epoch = min(len(context.data.train), config.samples_per_epoch or len(context.data.train))
+    scores = JobScores(
+        seed=config.seed,
+        epochs=max(1, round(result.epochs_made)),
+        validation_int8=1.0 - objective.task_error,
+        test_float=_test_accuracy(context, float_path),
+        test_int8=_test_accuracy(context, int8_path),
+        objective=objective,
+        samples_seen=round(result.epochs_made * per_epoch),
+        quantisation=quantisation,
+    )
+    write_text(folder / HISTORY_FILE, history_json(result.epochs))
+    write_text(folder / SCORES_FILE, scores.model_dump_json())
+    return scores
+
+
 def _quantisation_data(
     context: SearchContext, layers: Layers, recipe: Recipe, config: TrainConfig
 ) -> QuantisationData:
     """Return what the int8 form is made and judged with; a control never sees the teacher."""
     # Apple's GPUs have no float64, which simulated rounding needs for biases.
     device = torch.device("cpu") if context.accelerator.type == "mps" else context.accelerator
+    logits = context.teacher_train_logits
     here = replace(
         context,
         train_inputs=context.train_inputs.to(device),
         train_labels=context.train_labels.to(device),
-        teacher_train_logits=context.teacher_train_logits.to(device),
+        teacher_train_logits=None if logits is None else logits.to(device),
     )
     goes_on = int8_recipe(methods_of(recipe, context.methods))
 
@@ -270,7 +228,9 @@ def _quantisation_data(
     )
 
 
-def _quantisation_settings(context: SearchContext, config: TrainConfig) -> QuantisationSettings:
+def _quantisation_settings(
+    context: SearchContext, config: TrainConfig, end_s: float | None
+) -> QuantisationSettings:
     chosen = context.config.quantisation
     return QuantisationSettings(
         calibration=chosen.calibration,
@@ -278,12 +238,13 @@ def _quantisation_settings(context: SearchContext, config: TrainConfig) -> Quant
         full_epochs=config.epochs,
         batch_size=config.batch_size,
         seed=config.seed,
+        end_s=end_s,
     )
 
 
-def _accuracy(context: SearchContext, onnx_path: Path, split: str) -> float:
-    part = context.data.test if split == "test" else context.data.validation
-    return 1.0 - context.task.error_ratio(student_logits(onnx_path, part.inputs), part.labels)
+def _test_accuracy(context: SearchContext, onnx_path: Path) -> float:
+    test = context.data.test
+    return 1.0 - context.task.error_ratio(student_logits(onnx_path, test.inputs), test.labels)
 
 
 if __name__ == "__main__":

@@ -23,13 +23,14 @@ from hwkd.engine.evaluation import (
     STEPS_BETWEEN_NORMS,
     Deployed,
     deploy_student,
+    judge_student,
     profile_record,
     save_student,
     student_logits,
     train_student,
 )
-from hwkd.engine.objective import divergence_nats, score_objective
 from hwkd.engine.screening import Candidate, cost_record
+from hwkd.engine.search_methods import without_teacher
 from hwkd.nn.build import StudentModule, build_module
 from hwkd.profiling.onnx_runtime import measure_latency
 from hwkd.trace.macs import count_macs
@@ -39,6 +40,9 @@ __all__ = ["InterruptedTrial", "TrialRunner", "package_versions"]
 
 _PROFILE_RUNS = 50
 _PROFILE_SECONDS = 0.5
+# Of a candidate's time under a limit, what export, quantisation, scoring and profile may take.
+_SCORING_SHARE = 0.15
+_LEAST_TRAINING_S = 0.5
 
 
 class InterruptedTrial(BaseException):
@@ -54,12 +58,17 @@ class TrialRunner:
         worker: name of the process, for the records.
         students: folder that gets the weights of completed trials.
         check: called before every training step; raises `InterruptedTrial` to stop.
+        share_s: time for one candidate; its training ends within it, however far it came. None is
+            no bound.
+        end_s: when the search ends, by `time.monotonic`; None is when all candidates were tried.
     """
 
     context: SearchContext
     worker: str
     students: Path
     check: Callable[[], None]
+    share_s: float | None = None
+    end_s: float | None = None
 
     def run(
         self,
@@ -67,6 +76,7 @@ class TrialRunner:
         find_earlier: Callable[[str], TrialRecord | None],
         *,
         number: int,
+        has_teacher: bool = True,
     ) -> TrialRecord:
         """Run one candidate; whatever goes wrong becomes a failed record.
 
@@ -74,6 +84,7 @@ class TrialRunner:
             suggest: samples the student.
             find_earlier: key of a network -> its record, if it was tried before.
             number: of the candidate.
+            has_teacher: False trains on labels alone, because the teacher was left out.
 
         Raises:
             InterruptedTrial: if the search stops meanwhile.
@@ -98,7 +109,7 @@ class TrialRunner:
             else:
                 candidate = self.context.screen.candidate(spec)
                 base = base.model_copy(update={"cost": cost_record(candidate.cost)})
-                record = self._judge(base, candidate)
+                record = self._judge(base, candidate, has_teacher=has_teacher)
         except RunFolderError:
             raise
         except Exception as error:
@@ -107,7 +118,7 @@ class TrialRunner:
             record = base.model_copy(update={"reason": reason})
         return record.model_copy(update={"duration_s": time.monotonic() - started})
 
-    def _judge(self, base: TrialRecord, candidate: Candidate) -> TrialRecord:
+    def _judge(self, base: TrialRecord, candidate: Candidate, *, has_teacher: bool) -> TrialRecord:
         if candidate.violations:
             return _rejected(base, candidate.violations)
         if candidate.cost.latency is None and self.context.screen.limits.latency_s is not None:
@@ -120,7 +131,16 @@ class TrialRunner:
             too_slow = self._too_slow(profile)
             if too_slow:
                 return _rejected(base, too_slow, profile)
-        return self._train_and_measure(base, candidate)
+        return self._train_and_measure(base, candidate, has_teacher=has_teacher)
+
+    def _training_budget_s(self) -> float | None:
+        """Return how long the candidate at hand may train; None is as long as it takes."""
+        bounds = [] if self.share_s is None else [self.share_s]
+        if self.end_s is not None:
+            bounds.append(self.end_s - time.monotonic())
+        if not bounds:
+            return None
+        return max(_LEAST_TRAINING_S, (1.0 - _SCORING_SHARE) * min(bounds))
 
     def _too_slow(self, profile: Profile) -> tuple[ViolationRecord, ...]:
         """Compare a measured latency with the limit; the 90th percentile if the risk is "upper"."""
@@ -141,14 +161,18 @@ class TrialRunner:
             ranges=context.config.quantisation.calibration,
         )
 
-    def _train_and_measure(self, base: TrialRecord, candidate: Candidate) -> TrialRecord:
+    def _train_and_measure(
+        self, base: TrialRecord, candidate: Candidate, *, has_teacher: bool
+    ) -> TrialRecord:
         context = self.context
+        methods = context.methods if has_teacher else without_teacher(context.methods)
         module, result = train_student(
             candidate.layers,
             context,
-            context.brief_config(candidate.layers.key),
+            context.brief_config(candidate.layers.key, budget_s=self._training_budget_s()),
             steps_between_norms=STEPS_BETWEEN_NORMS,
             check=self.check,
+            methods=methods,
         )
         module = module.cpu()
         validation = context.data.validation
@@ -165,28 +189,23 @@ class TrialRunner:
         if too_slow:
             return _rejected(base, too_slow, profile)
         save_student(module, self.students / f"{base.number}.safetensors")
-        error_int8 = context.task.error_ratio(logits_int8, validation.labels)
         error_float = context.task.error_ratio(logits_float, validation.labels)
-        objective = score_objective(
-            context.config.objective,
-            task_error=error_int8,
-            kd_nats=divergence_nats(
-                logits_int8,
-                context.teacher_validation_logits,
-                temperature=context.config.objective.temperature,
-            ),
-            latency_s=latency.value_s if latency is not None else profile.median_s,
-        )
+        latency_s = latency.value_s if latency is not None else profile.median_s
+        objective = judge_student(context, logits_int8, latency_s=latency_s)
         return base.model_copy(
             update={
                 "state": "completed",
                 "macs_fvcore": count_macs(module, candidate.spec.input_shape),
                 "accuracy": AccuracyRecord(
-                    validation_float=1.0 - error_float, validation_int8=1.0 - error_int8
+                    validation_float=1.0 - error_float,
+                    validation_int8=1.0 - objective.task_error,
                 ),
                 "objective": objective,
                 "profile": profile_record(profile),
                 "epochs": result.epochs,
+                "epochs_made": result.epochs_made,
+                "training_s": result.seconds,
+                "methods": tuple(entry.describe() for entry in methods),
             }
         )
 

@@ -1,4 +1,4 @@
-"""One worker process: `python -m hwkd.engine.worker RUN NAME PARENT_PID`.
+"""One worker process: `python -m hwkd.engine.worker RUN NAME PARENT_PID [SHARE_S END_S]`.
 
 SIGTERM interrupts the trial at hand, which stays open and is queued again on resume; SIGUSR1 lets
 it finish and asks for no other. A worker whose parent is gone interrupts itself.
@@ -60,8 +60,22 @@ class _Signals:
         self._last_trial = True
 
 
-def main(folder: Path, name: str, parent_pid: int) -> int:
-    """Run trials of the search in `folder` until it is over; returns the exit code."""
+def main(
+    folder: Path,
+    name: str,
+    parent_pid: int,
+    share_s: float | None = None,
+    end_s: float | None = None,
+) -> int:
+    """Run trials of the search in `folder` until it is over; returns the exit code.
+
+    Args:
+        folder: of the run.
+        name: of this worker, for records.
+        parent_pid: process that started it.
+        share_s: time for one candidate; None is no bound.
+        end_s: when the search ends, by the system's monotonic clock; None is no bound.
+    """
     signals = _Signals(parent_pid)
     store = RunStore(folder)
     status_path = folder / STATUS_FOLDER / f"{name}.json"
@@ -74,7 +88,12 @@ def main(folder: Path, name: str, parent_pid: int) -> int:
         # More threads than cores spin against each other and slow small networks down tenfold.
         torch.set_num_threads(threads_per_worker(1))  # the pool has set this worker's share
         runner = TrialRunner(
-            context=context, worker=name, students=folder / STUDENTS_FOLDER, check=signals.check
+            context=context,
+            worker=name,
+            students=folder / STUDENTS_FOLDER,
+            check=signals.check,
+            share_s=share_s,
+            end_s=end_s,
         )
         run_trials(store, runner, keep_asking=signals.keep_asking, on_start=on_start)
     except InterruptedTrial:
@@ -87,4 +106,5 @@ def main(folder: Path, name: str, parent_pid: int) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])))
+    times = [float(text) for text in sys.argv[4:]]
+    raise SystemExit(main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), *times))

@@ -21,7 +21,8 @@ __all__ = ["WorkerPool"]
 # A candidate that kills two workers becomes a failed record; more deaths than this in one search
 # mean that something else is wrong.
 _MAX_DEATHS = 20
-_SECONDS_TO_STOP = 20.0
+# What a worker has not saved by then is done again on resume.
+_SECONDS_TO_STOP = 2.5
 
 
 @dataclass
@@ -32,11 +33,15 @@ class WorkerPool:
         store: of the run.
         count: processes to keep running.
         lock_descriptor: inherited by every worker, so that the folder stays locked while one lives.
+        share_s: time for one candidate under a time limit; None is no bound.
+        end_s: when the search ends, by `time.monotonic`; None is no bound.
     """
 
     store: RunStore
     count: int
     lock_descriptor: int
+    share_s: float | None = None
+    end_s: float | None = None
     _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _deaths: int = 0
     _started: int = 0
@@ -93,11 +98,12 @@ class WorkerPool:
         # One thread per library and process: the workers share the cores among themselves.
         threads = threads_per_worker(self.count)
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+        times = [] if self.share_s is None else [str(self.share_s), str(self.end_s)]
         with log:
             self._processes[name] = subprocess.Popen(
                 [
                     sys.executable, "-m", "hwkd.engine.worker",
-                    str(self.store.folder), name, str(os.getpid()),
+                    str(self.store.folder), name, str(os.getpid()), *times,
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,

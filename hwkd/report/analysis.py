@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from hwkd.core.best import judged_value, ranked_trials
 from hwkd.core.pareto import FrontPoint
 from hwkd.core.run_files import RunRecord
 from hwkd.core.trial import LimitName, TrialRecord, TrialState
@@ -15,7 +16,6 @@ __all__ = [
     "SpaceSummary",
     "best_record",
     "count_state",
-    "judged_value",
     "rejections_by_limit",
     "running_best",
     "summarise_spaces",
@@ -74,24 +74,12 @@ def count_state(records: Sequence[TrialRecord], state: TrialState) -> int:
     return sum(record.state == state for record in records)
 
 
-def judged_value(run: RunRecord, record: TrialRecord) -> float | None:
-    """Return the one number by which trials are ranked in history, smaller is better.
-
-    It is the weighted objective, or the validation error (0 to 1) when the search looked for a
-    Pareto front and no weights were in force. None unless the trial completed.
-    """
-    if record.state != "completed" or record.objective is None:
-        return None
-    return record.objective.value if run.objective.mode == "weighted" else _error(record)
-
-
 def best_record(run: RunRecord, records: Sequence[TrialRecord]) -> TrialRecord | None:
-    """Return the trial that was trained at full length, else the best so far, else None."""
+    """Return the trial whose network was trained in full, else the best so far, else None."""
     if run.final is not None:
         number = run.final.trial
         return next((record for record in records if record.number == number), None)
-    judged = [(value, r) for r in records if (value := judged_value(run, r)) is not None]
-    return min(judged, key=lambda pair: (pair[0], pair[1].number))[1] if judged else None
+    return next(iter(ranked_trials(run.objective, records)), None)
 
 
 def running_best(
@@ -101,9 +89,9 @@ def running_best(
     rows: list[tuple[int, float, float]] = []
     best = float("inf")
     for record in records:
-        value = judged_value(run, record)
-        if value is None:
+        if record.state != "completed" or record.objective is None:
             continue
+        value = judged_value(run.objective, record.objective)
         best = min(best, value)
         rows.append((record.number, value, best))
     return tuple(rows)

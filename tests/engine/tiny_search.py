@@ -16,10 +16,10 @@ from hwkd.engine.prepare import (
     Prepared,
     load_context,
     prepare_data,
-    prepare_teacher,
     prepared_json,
 )
 from hwkd.engine.store import RunStore
+from hwkd.engine.teacher_stage import prepare_teacher
 from hwkd.engine.trial_run import TrialRunner
 
 CLASSES = 3
@@ -103,7 +103,7 @@ def make_run(folder: Path, name: str = "run", **changes: Any) -> TinyRun:
     """Create a run folder as `hwkd search` does, with no worker started."""
     folder.mkdir(parents=True, exist_ok=True)
     prepared = prepare_data(make_config(folder, **changes), progress=silent)
-    teacher = prepare_teacher(prepared, progress=silent)
+    teacher = prepare_teacher(prepared, progress=silent).teacher
     store = RunStore(folder / name)
     store.create(prepared.config, {PREPARED_FILE: prepared_json(prepared, teacher)})
     return TinyRun(store=store, prepared=prepared)

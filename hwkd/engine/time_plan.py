@@ -1,0 +1,130 @@
+"""The wall time of one command: how a limit is divided among the stages, and what is left of it.
+
+A limit counts from the first line to the last file. Every stage has a share and a hard end, and
+what must follow (verification, report) is taken off before anything is shared out, at the pace
+measured so far: on a busy machine everything takes longer, the report as well.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from hwkd.core.errors import ConfigError
+
+__all__ = ["Stage", "TimeLimit"]
+
+Stage: TypeAlias = Literal["teacher", "search", "final training", "verification", "report"]
+
+# Of what is left when the data is read, less what must follow the training.
+_TEACHER_SHARE = 0.15
+# Of what is left after the teacher: brief trainings rank networks, the full one makes the best.
+_SEARCH_SHARE = 0.5
+# On two idle cores: reports of a search of 40 candidates, and 512 inputs on an emulated core.
+_REPORT_S = 2.0
+_VERIFICATION_S = 20.0
+# Processes that end, files that are moved: what no stage counts.
+_MARGIN_S = 1.0
+# A search needs two students of a second each, or it has nothing to compare.
+_LEAST_TRAINING_S = 2.0
+_MOST_SLOWDOWN = 6.0
+# Of what is left, trainings get so much however slow the report would be.
+_LEAST_SHARE = 0.5
+
+
+@dataclass
+class TimeLimit:
+    """What a command may take and has taken.
+
+    Attributes:
+        limit_s: of the whole command; None is none.
+        started_s: when the command began, by `clock`.
+        clock: seconds, monotonic: a clock that is set does not move it.
+        start_up_s: what starting and reading the data took; a worker process takes as long.
+        slowdown: wall time over processor time until then, 1 on an idle machine.
+        report_s: what the report takes; replaced once one was written.
+    """
+
+    limit_s: float | None
+    started_s: float
+    clock: Callable[[], float] = time.monotonic
+    start_up_s: float = 0.0
+    slowdown: float = 1.0
+    report_s: float = _REPORT_S
+    _cpu_started_s: float = field(default_factory=time.process_time)
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether there is a limit at all."""
+        return self.limit_s is not None
+
+    def spent_s(self) -> float:
+        """Return the seconds since the command began."""
+        return self.clock() - self.started_s
+
+    def left_s(self) -> float:
+        """Return the seconds until the limit, negative when it has passed; infinite without one."""
+        return math.inf if self.limit_s is None else self.limit_s - self.spent_s()
+
+    def data_is_read(self) -> None:
+        """Take the pace: how long starting took, and how much others slow this machine down."""
+        self.start_up_s = self.spent_s()
+        cpu_s = time.process_time() - self._cpu_started_s
+        if cpu_s > 0:
+            self.slowdown = min(_MOST_SLOWDOWN, max(1.0, self.start_up_s / cpu_s))
+        self.report_s = _REPORT_S * self.slowdown
+
+    def closing_s(self, *, verifies: bool) -> float:
+        """Return what follows the last training: verification, report, tidying up."""
+        verification_s = _VERIFICATION_S * self.slowdown if verifies else 0.0
+        return verification_s + self.report_s + _MARGIN_S * self.slowdown
+
+    def require_enough(self, *, verifies: bool) -> None:
+        """Refuse a limit in which no student can be trained, before anything is trained.
+
+        Raises:
+            ConfigError: says the least that works, from the pace measured.
+        """
+        if self.limit_s is None:
+            return
+        # At an idle machine's pace: whoever else works now may be gone in a minute.
+        needed_s = self.start_up_s + _LEAST_TRAINING_S + _REPORT_S
+        needed_s += _VERIFICATION_S if verifies else 0.0
+        if self.left_s() < needed_s:
+            least_s = math.ceil(self.spent_s() + needed_s)
+            raise ConfigError(
+                f"--timeout {self.limit_s:g}s: starting and reading the data took "
+                f"{self.start_up_s:.1f} s, and a search, its student and the report need about "
+                f"{needed_s:.0f} s more here; give at least --timeout {least_s}s"
+            )
+
+    def plan(self, *, trains_teacher: bool, final: bool, verifies: bool) -> Mapping[Stage, float]:
+        """Divide what is left among the stages to come; seconds each, empty without a limit.
+
+        Args:
+            trains_teacher: a teacher is still to be made ready, its outputs included.
+            final: the best student is trained in full.
+            verifies: its C is run on an emulated core.
+        """
+        if self.limit_s is None:
+            return {}
+        closing_s = self.closing_s(verifies=verifies)
+        training_s = max(_LEAST_SHARE * self.left_s(), self.left_s() - closing_s)
+        stages: dict[Stage, float] = {}
+        if trains_teacher:
+            stages["teacher"] = _TEACHER_SHARE * training_s
+            training_s -= stages["teacher"]
+        stages["search"] = training_s * (_SEARCH_SHARE if final else 1.0)
+        if final:
+            stages["final training"] = training_s - stages["search"]
+        if verifies:
+            stages["verification"] = _VERIFICATION_S * self.slowdown
+        stages["report"] = self.report_s
+        return stages
+
+    def deadline_s(self, stage_s: float) -> float:
+        """Return when a stage that begins now and may take so long ends, by `clock`."""
+        return self.clock() + stage_s
