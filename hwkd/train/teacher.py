@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwkd.core.errors import TeacherError
+from hwkd.train.accuracy import (
+    accuracy_ratio,
+    balanced_accuracy_ratio,
+    least_knowledge_ratio,
+)
 from hwkd.train.dataset import Dataset
 
 __all__ = ["Teacher", "TeacherKind", "accuracy_ratio", "as_logits", "require_knowledge"]
 
 TeacherKind: TypeAlias = Literal["trained here", "onnx", "factory"]
-
-# One guess in 700 passes by luck at three standard deviations.
-_CHANCE_DEVIATIONS = 3.0
 
 
 class Teacher(Protocol):
@@ -61,11 +62,6 @@ class Teacher(Protocol):
         ...
 
 
-def accuracy_ratio(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
-    """Return the share of examples whose largest logit is the label, 0 to 1."""
-    return float(np.mean(logits.argmax(axis=1) == labels))
-
-
 def require_knowledge(
     teacher: Teacher, data: Dataset, *, validation_logits: NDArray[np.float32]
 ) -> float:
@@ -77,20 +73,20 @@ def require_knowledge(
         validation_logits: of the teacher, shape [n, num_outputs].
 
     Raises:
-        TeacherError: if it is not three standard deviations better than always answering the
-            most frequent class.
+        TeacherError: if its balanced accuracy is not three standard deviations above chance, so
+            that one class of nine in ten examples neither helps nor harms it.
     """
     labels = data.validation.labels
-    accuracy = accuracy_ratio(validation_logits, labels)
-    guess = float(np.bincount(labels).max() / len(labels))
-    needed = guess + _CHANCE_DEVIATIONS * math.sqrt(guess * (1.0 - guess) / len(labels))
-    if accuracy < needed:
+    balanced = balanced_accuracy_ratio(validation_logits, labels)
+    needed = least_knowledge_ratio(labels)
+    if balanced < needed:
         raise TeacherError(
-            f"teacher {teacher.name}: validation accuracy {accuracy:.3f} is at chance level "
-            f"(the most frequent class alone gives {guess:.3f}, needed {needed:.3f}); check its "
-            "weights, its class order and that it takes inputs normalised like the train split"
+            f"teacher {teacher.name}: balanced validation accuracy {balanced:.3f} is at chance "
+            f"level (needed {needed:.3f}, the mean over the classes of the share that is right); "
+            "check its weights, its class order and that it takes inputs normalised like the "
+            "train split, or go without a teacher (--method none)"
         )
-    return accuracy
+    return accuracy_ratio(validation_logits, labels)
 
 
 def as_logits(

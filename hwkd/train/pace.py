@@ -1,0 +1,105 @@
+"""How fast a network trains here, and in which precision.
+
+Whether half precision pays depends on processor and network: with matrix units it doubles the pace
+of wide convolutions, without them the conversions cost more than they save. So it is measured, in
+a few steps on a copy of the network.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor, nn
+
+from hwkd.train.config import Precision, TrainConfig
+from hwkd.train.criteria import CrossEntropy
+from hwkd.train.loop import train_module
+from hwkd.train.schedule import Clock
+
+__all__ = ["Pace", "PaceBook", "measure_pace"]
+
+_TURNS, _STEPS = 3, 4
+# Half precision costs a little accuracy in unlucky cases, so it has to be worth it.
+_LEAST_GAIN = 1.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """What training makes of a second.
+
+    Attributes:
+        precision: the faster one.
+        samples_per_s: in it, with forward, backward and optimizer step.
+    """
+
+    precision: Precision
+    samples_per_s: float
+
+    def samples_in(self, seconds: float) -> int:
+        """Return how many samples a training of that length sees."""
+        return max(1, round(seconds * self.samples_per_s))
+
+
+def measure_pace(
+    module: nn.Module,
+    inputs: Tensor,
+    labels: Tensor,
+    config: TrainConfig,
+    *,
+    clock: Clock = time.monotonic,
+) -> Pace:
+    """Measure a network's pace; the network stays as it is.
+
+    The precisions take turns and the fastest turn of each counts: whatever else the machine does
+    can only slow one down.
+
+    Args:
+        module: to train.
+        inputs: shape [samples, *input_shape], on the module's device.
+        labels: shape [samples].
+        config: whose batch size, optimizer and augmentation are timed.
+        clock: seconds.
+    """
+    batch = max(2, min(config.batch_size, len(labels)))
+    rows = torch.arange(batch * _STEPS, device=labels.device) % len(labels)
+    views, known = [inputs.index_select(0, rows)], labels.index_select(0, rows).clamp(min=0)
+    tried: tuple[Precision, ...] = ("float32", "bfloat16")
+    fastest: dict[Precision, float] = {}
+    for turn in range(_TURNS + 1):  # the first warms up
+        for precision in tried:
+            trial = copy.deepcopy(module)
+            short = replace(
+                config,
+                epochs=1,
+                batch_size=batch,
+                precision=precision,
+                averaging_decay=None,
+                time_budget_s=None,
+                time_limit_s=None,
+                samples_per_epoch=None,
+            )
+            result = train_module(trial, views, known, CrossEntropy(), short, clock=clock)
+            if turn:
+                best = fastest.get(precision, float("inf"))
+                fastest[precision] = min(best, max(result.seconds, 1e-9))
+    gain = fastest["float32"] / fastest["bfloat16"]
+    precision = "bfloat16" if gain >= _LEAST_GAIN else "float32"
+    return Pace(precision=precision, samples_per_s=batch * _STEPS / fastest[precision])
+
+
+@dataclass(slots=True)
+class PaceBook:
+    """Paces that were measured, by kind of network, so that each kind is measured once."""
+
+    paces: dict[str, Pace] = field(default_factory=dict)
+
+    def pace(
+        self, kind: str, module: nn.Module, inputs: Tensor, labels: Tensor, config: TrainConfig
+    ) -> Pace:
+        """Return the pace of networks of this kind; see `measure_pace`."""
+        if kind not in self.paces:
+            self.paces[kind] = measure_pace(module, inputs, labels, config)
+        return self.paces[kind]

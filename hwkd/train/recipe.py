@@ -1,0 +1,153 @@
+"""The recipe of a training: defaults that do well on small data in little time, from measurements.
+
+What was measured, and by which command, is in docs/methods.md ("How students are trained").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+from hwkd.core.student import Layers
+from hwkd.train.augment import Augmentation, choose_augmentation
+from hwkd.train.config import Optimizer, Precision, Schedule, TrainConfig
+from hwkd.train.dataset import LabelledArrays
+
+__all__ = ["NetworkKind", "TrainingRecipe", "choose_recipe", "network_kind", "race_variants"]
+
+NetworkKind: TypeAlias = Literal["convolutional", "attention"]
+
+# Larger batches train more samples a second on one core, smaller ones make more steps of few
+# samples; below about 400 steps the steps count more.
+_STEPS_WANTED = 400
+_SMALLEST_BATCH, _LARGEST_BATCH = 16, 128
+# Peak rate of a batch of 64; others by the square root, which keeps the noise of a step.
+_REFERENCE_BATCH, _SGD_RATE, _ADAMW_RATE = 64, 0.2, 0.01
+_LONG_PASSES = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingRecipe:
+    """How a network is trained, without how long; see `hwkd.train.config.TrainConfig`.
+
+    Attributes:
+        optimizer: "adamw" or "sgd".
+        learning_rate: peak.
+        schedule: shape of the rate.
+        warmup_ratio: share of the training.
+        weight_decay: as the optimizer has it.
+        batch_size: samples per step.
+        label_smoothing: of the hard labels, for the criterion.
+        augmentation: of every batch.
+        averaging_decay: of the average of weights, or None.
+        precision: of the forward and backward pass.
+    """
+
+    optimizer: Optimizer
+    learning_rate: float
+    schedule: Schedule
+    warmup_ratio: float
+    weight_decay: float
+    batch_size: int
+    label_smoothing: float
+    augmentation: Augmentation
+    averaging_decay: float | None
+    precision: Precision = "float32"
+
+    def config(
+        self,
+        *,
+        epochs: int,
+        seed: int,
+        time_budget_s: float | None = None,
+        time_limit_s: float | None = None,
+        samples_per_epoch: int | None = None,
+    ) -> TrainConfig:
+        """Return the training of a length; the arguments are `TrainConfig`'s."""
+        return TrainConfig(
+            epochs=epochs,
+            batch_size=self.batch_size,
+            optimizer=self.optimizer,
+            learning_rate=self.learning_rate,
+            schedule=self.schedule,
+            weight_decay=self.weight_decay,
+            warmup_ratio=self.warmup_ratio,
+            augmentation=self.augmentation,
+            averaging_decay=self.averaging_decay,
+            precision=self.precision,
+            seed=seed,
+            time_budget_s=time_budget_s,
+            time_limit_s=time_limit_s,
+            samples_per_epoch=samples_per_epoch,
+        )
+
+    def describe(self) -> str:
+        """Return it in words, for records and reports."""
+        averaged = "" if self.averaging_decay is None else ", weights averaged"
+        return (
+            f"{self.optimizer}, {self.schedule}, peak rate {self.learning_rate:.3g}, batch "
+            f"{self.batch_size}, label smoothing {self.label_smoothing:g}, augmentation: "
+            f"{self.augmentation.describe()}{averaged}, {self.precision}"
+        )
+
+
+def network_kind(layers: Layers) -> NetworkKind:
+    """Return which recipe a student needs: products of two activations take no high SGD rates."""
+    is_attention = any(layer.kind == "matmul" for layer in layers.layers)
+    return "attention" if is_attention else "convolutional"
+
+
+def choose_recipe(
+    train: LabelledArrays,
+    kind: NetworkKind = "convolutional",
+    *,
+    samples: int,
+    precision: Precision = "float32",
+) -> TrainingRecipe:
+    """Choose from the data and from how much training there will be.
+
+    Args:
+        train: what is learned.
+        kind: of the network.
+        samples: that the training will see, repetitions included; of a training by time, what
+            `hwkd.train.pace.Pace.samples_in` expects.
+        precision: as `hwkd.train.pace.measure_pace` found.
+    """
+    passes = samples / max(1, len(train.labels))
+    batch_size = _batch_size(samples, len(train.labels))
+    scale = (batch_size / _REFERENCE_BATCH) ** 0.5
+    is_sgd = kind == "convolutional"
+    return TrainingRecipe(
+        optimizer="sgd" if is_sgd else "adamw",
+        learning_rate=(_SGD_RATE if is_sgd else _ADAMW_RATE) * scale,
+        schedule="one-cycle",
+        warmup_ratio=0.2,
+        weight_decay=5e-4 if is_sgd else 0.02,
+        batch_size=batch_size,
+        label_smoothing=0.1 if passes < _LONG_PASSES else 0.05,
+        augmentation=choose_augmentation(train, passes=passes),
+        averaging_decay=0.99,
+        precision=precision,
+    )
+
+
+def race_variants(recipe: TrainingRecipe) -> Iterator[TrainingRecipe]:
+    """Yield what is worth comparing on the data: the recipe itself first, then other rates."""
+    yield recipe
+    yield replace(recipe, learning_rate=recipe.learning_rate * 2.0)
+    yield replace(recipe, learning_rate=recipe.learning_rate * 0.5)
+    if recipe.batch_size > _SMALLEST_BATCH:
+        yield replace(
+            recipe,
+            batch_size=recipe.batch_size // 2,
+            learning_rate=recipe.learning_rate * 0.5**0.5,
+        )
+
+
+def _batch_size(samples: int, examples: int) -> int:
+    """Return a power of two that leaves enough steps and several in each epoch."""
+    size = _LARGEST_BATCH
+    while size > _SMALLEST_BATCH and (samples < size * _STEPS_WANTED or examples < 8 * size):
+        size //= 2
+    return size
