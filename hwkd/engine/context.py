@@ -7,7 +7,8 @@ teacher, its logits) were prepared once and are read from the cache.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,13 +23,18 @@ from hwkd.core.device_catalog import load_device
 from hwkd.core.errors import ConfigError
 from hwkd.core.machine import available_cores
 from hwkd.core.progress import Progress, silent
+from hwkd.core.student import Layers
 from hwkd.distill.spec import WeightedMethod
 from hwkd.engine.config import SearchConfig
 from hwkd.engine.quantise import calibration_inputs
 from hwkd.engine.screening import Screen, load_spaces
 from hwkd.engine.search_methods import configured_methods, default_methods, without_teacher
+from hwkd.nn.build import build_module
 from hwkd.tasks.base import Task, TaskData
-from hwkd.train.loop import TrainConfig
+from hwkd.train.augment import mirror_keeps_class
+from hwkd.train.config import Precision, TrainConfig
+from hwkd.train.pace import measure_pace
+from hwkd.train.recipe import TrainingRecipe, choose_recipe, network_kind
 from hwkd.train.seeding import derive_seed
 from hwkd.train.teacher import accuracy_ratio
 
@@ -36,6 +42,7 @@ _T = TypeVar("_T", int, float)
 
 __all__ = [
     "SearchContext",
+    "Training",
     "accelerator_device",
     "load_data",
     "make_context",
@@ -52,6 +59,14 @@ _FULL_SAMPLES = 1_000_000
 _MAX_BRIEF_EPOCHS = 12
 _MIN_FULL_EPOCHS = 15
 _MAX_FULL_EPOCHS = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """One training: how, and how long."""
+
+    recipe: TrainingRecipe
+    config: TrainConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +87,7 @@ class SearchContext:
         teacher_accuracy: on validation, 0 to 1; None without a teacher.
         methods: that students learn by beside the labels; none is labels alone.
         calibration: inputs that set the int8 ranges, a fixed random part of train.
+        mirrors: whether mirror images keep their class, measured on train.
     """
 
     config: SearchConfig
@@ -86,44 +102,75 @@ class SearchContext:
     teacher_accuracy: float | None
     methods: tuple[WeightedMethod, ...]
     calibration: NDArray[np.float32]
+    mirrors: bool
 
-    def brief_config(self, network_key: str, *, budget_s: float | None = None) -> TrainConfig:
+    def recipe(
+        self, layers: Layers, *, samples: int, precision: Precision = "float32"
+    ) -> TrainingRecipe:
+        """Return how a network is trained that will see so many samples, repetitions included."""
+        chosen = choose_recipe(
+            self.data.train,
+            network_kind(layers),
+            samples=samples,
+            precision=precision,
+            mirrors=self.mirrors,
+        )
+        given = self.config.training
+        return replace(
+            chosen,
+            batch_size=given.batch_size or chosen.batch_size,
+            learning_rate=given.learning_rate or chosen.learning_rate,
+        )
+
+    @property
+    def brief_samples(self) -> int:
+        """How many samples one epoch of a brief training draws."""
+        return min(len(self.data.train), self.config.training.brief_samples or len(self.data.train))
+
+    def brief_training(self, layers: Layers, *, budget_s: float | None = None) -> Training:
         """Return the training of one candidate; seeded by the network, not by its turn.
 
         Args:
-            network_key: of its layers.
+            layers: of the network.
             budget_s: within which the training ends, however far it came; None is no bound.
         """
         training = self.config.training
-        return TrainConfig(
-            epochs=_resolved(training.brief_epochs),
-            batch_size=_resolved(training.batch_size),
-            learning_rate=_resolved(training.learning_rate),
-            seed=derive_seed(self.config.seed, network_key, "brief"),
+        epochs = _resolved(training.brief_epochs)
+        recipe = self.recipe(layers, samples=epochs * self.brief_samples)
+        config = recipe.config(
+            epochs=epochs,
+            seed=derive_seed(self.config.seed, layers.key, "brief"),
             time_budget_s=budget_s,
             time_limit_s=training.trial_timeout_s,
             samples_per_epoch=training.brief_samples,
         )
+        return Training(recipe=recipe, config=config)
 
-    def full_config(
-        self, network_key: str, *, repetition: int, epochs: int, budget_s: float | None = None
-    ) -> TrainConfig:
+    def full_training(
+        self, layers: Layers, *, repetition: int, epochs: int, budget_s: float | None = None
+    ) -> Training:
         """Return a full-length training.
 
         Args:
-            network_key: of its layers.
+            layers: of the network.
             repetition: numbers further seeds.
             epochs: passes over the data, at most.
-            budget_s: within which the training ends, however far it came; None is no bound.
+            budget_s: within which the training ends, however far it came; None is no bound. The
+                recipe is then the one for what this machine gets done in that time.
         """
-        training = self.config.training
-        return TrainConfig(
-            epochs=epochs,
-            batch_size=_resolved(training.batch_size),
-            learning_rate=_resolved(training.learning_rate),
-            seed=derive_seed(self.config.seed, network_key, "full", repetition),
-            time_budget_s=budget_s,
-        )
+        seed = derive_seed(self.config.seed, layers.key, "full", repetition)
+        samples = epochs * len(self.data.train)
+        recipe = self.recipe(layers, samples=samples)
+        if budget_s is not None:
+            begun = time.monotonic()
+            module = build_module(layers, seed=seed).to(self.accelerator)
+            trial = recipe.config(epochs=1, seed=seed)
+            pace = measure_pace(module, self.train_inputs, self.train_labels, trial)
+            budget_s = max(0.0, budget_s - (time.monotonic() - begun))
+            samples = min(samples, pace.samples_in(budget_s))
+            recipe = self.recipe(layers, samples=samples, precision=pace.precision)
+        config = recipe.config(epochs=epochs, seed=seed, time_budget_s=budget_s)
+        return Training(recipe=recipe, config=config)
 
 
 def resolve_config(config: SearchConfig, device: Device, data: TaskData) -> SearchConfig:
@@ -157,8 +204,6 @@ def resolve_config(config: SearchConfig, device: Device, data: TaskData) -> Sear
                 if config.timeout_s is not None
                 else _clamp(_FULL_SAMPLES / samples, _MIN_FULL_EPOCHS, _MAX_FULL_EPOCHS)
             ),
-            "batch_size": config.training.batch_size or (64 if samples < 10_000 else 128),
-            "learning_rate": config.training.learning_rate or 0.02,
         }
     )
     return config.model_copy(
@@ -241,6 +286,7 @@ def make_context(
         teacher_accuracy=accuracy,
         methods=methods,
         calibration=calibration_inputs(data, config.seed),
+        mirrors=mirror_keeps_class(data.train),
     )
 
 

@@ -84,16 +84,21 @@ def _transfer(request: DistilRequest, data: TaskData) -> TransferSet:
     return transfer_set(data, unlabelled=unlabelled, view_seeds=seeds, augmentation=augmentation)
 
 
+# Unless asked for more: a method's gain shows by then, and every arm and seed costs as much.
+_MOST_EPOCHS = 60
+_LEARNING_RATE = 0.02
+
+
 def _settings(
     request: DistilRequest, resolved: ResolvedStudent, wanted: WantedMethods
 ) -> DistilSettings:
     training = resolved.config.training
-    if not (training.full_epochs and training.batch_size and training.learning_rate):
+    if not training.full_epochs:
         raise ValueError("the configuration was not resolved")
     return DistilSettings(
-        epochs=request.epochs or training.full_epochs,
-        batch_size=training.batch_size,
-        learning_rate=training.learning_rate,
+        epochs=request.epochs or min(training.full_epochs, _MOST_EPOCHS),
+        batch_size=training.batch_size or (64 if len(resolved.data.train) < 10_000 else 128),
+        learning_rate=training.learning_rate or _LEARNING_RATE,
         seeds=request.seeds,
         calibration=request.calibration,
         calibration_seed=resolved.config.seed,

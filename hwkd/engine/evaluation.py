@@ -25,7 +25,7 @@ from hwkd.distill.criterion import DistillCriterion, TrainingSet
 from hwkd.distill.sources import CachedSource, TeacherSource
 from hwkd.distill.spec import WeightedMethod
 from hwkd.distill.taps import student_places
-from hwkd.engine.context import SearchContext
+from hwkd.engine.context import SearchContext, Training
 from hwkd.engine.objective import divergence_nats, score_objective
 from hwkd.engine.quantise import CalibrationChoice
 from hwkd.engine.search_methods import Recipe, methods_of
@@ -64,7 +64,7 @@ class Deployed:
 def train_student(
     layers: Layers,
     context: SearchContext,
-    train_config: TrainConfig,
+    training: Training,
     *,
     recipe: Recipe = "distilled",
     steps_between_norms: int = 1,
@@ -77,7 +77,7 @@ def train_student(
     Args:
         layers: the student.
         context: of the search.
-        train_config: length, seed and rates.
+        training: how, how long and from which seed.
         recipe: "distilled", or a control.
         steps_between_norms: as `DistillCriterion` takes it; 1 is every epoch.
         on_epoch: hears of every epoch.
@@ -87,6 +87,7 @@ def train_student(
     Raises:
         ZeroGradientError: if a term has no gradient at the student in its first steps.
     """
+    train_config = training.config
     module = build_module(layers, seed=train_config.seed).to(context.accelerator)
     result = train_module(
         module,
@@ -98,6 +99,7 @@ def train_student(
             layers,
             methods_of(recipe, context.methods) if methods is None else methods,
             train_config,
+            label_smoothing=training.recipe.label_smoothing,
             steps_between_norms=steps_between_norms,
         ),
         train_config,
@@ -115,6 +117,7 @@ def student_criterion(
     train_config: TrainConfig,
     *,
     source: TeacherSource | None = None,
+    label_smoothing: float = 0.0,
     steps_between_norms: int = 1,
 ) -> Criterion:
     """Return what a student of a search minimises.
@@ -126,10 +129,11 @@ def student_criterion(
         methods: none is cross-entropy.
         train_config: of the training.
         source: of the teacher's side; None is the search's teacher.
+        label_smoothing: of a training on labels alone, 0 to 1.
         steps_between_norms: as `DistillCriterion` takes it.
     """
     if not methods:
-        return CrossEntropy()
+        return CrossEntropy(label_smoothing=label_smoothing)
     return DistillCriterion(
         methods,
         student=student,

@@ -259,9 +259,9 @@ def _post_training(
     def better(variants: Sequence[_Variant]) -> _Quantised:
         # The first of equals: fewer changes to the weights, the plainer method.
         found = [best]
-        for variant in variants:
-            if settings.left_s() > one_s:
-                found.append(_quantised(model, variant, work))
+        found.extend(
+            _quantised(model, variant, work) for variant in variants if settings.left_s() > one_s
+        )
         return max(found, key=lambda quantised: quantised.validation)
 
     best = better([_Variant(method=method) for method in others])

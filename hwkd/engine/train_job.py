@@ -100,7 +100,7 @@ def score_brief_weights(
     module = build_module(layers, seed=0)
     module.load_state_dict(load_file(store.folder / STUDENTS_FOLDER / f"{best.number}.safetensors"))
     module.eval()
-    config = context.brief_config(layers.key)
+    config = context.brief_training(layers).config
     write_text(folder / JOB_FILE, job.model_dump_json())
     epochs_made = float(len(best.epochs)) if best.epochs_made is None else best.epochs_made
     result = TrainResult(
@@ -111,13 +111,13 @@ def score_brief_weights(
 
 def _run(job: TrainJob, context: SearchContext, folder: Path, check: Callable[[], None]) -> None:
     layers = context.screen.candidate(job.spec.to_spec()).layers
-    config = context.full_config(
-        layers.key,
+    training = context.full_training(
+        layers,
         repetition=job.repetition,
         epochs=job.epochs,
         budget_s=_training_budget_s(job, context, layers),
     )
-    begun = time.monotonic()
+    begun, config = time.monotonic(), training.config
 
     def on_epoch(record: EpochRecord) -> None:
         ratio = record.epoch / config.epochs
@@ -126,7 +126,7 @@ def _run(job: TrainJob, context: SearchContext, folder: Path, check: Callable[[]
         write_text(folder / PROGRESS_FILE, json.dumps({"ratio": min(1.0, ratio)}))
 
     module, result = train_student(
-        layers, context, config, recipe=job.recipe, on_epoch=on_epoch, check=check
+        layers, context, training, recipe=job.recipe, on_epoch=on_epoch, check=check
     )
     _finish(job, context, folder, layers, module.cpu(), config, result, check=check)
 

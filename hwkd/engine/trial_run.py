@@ -169,7 +169,7 @@ class TrialRunner:
         module, result = train_student(
             candidate.layers,
             context,
-            context.brief_config(candidate.layers.key, budget_s=self._training_budget_s()),
+            context.brief_training(candidate.layers, budget_s=self._training_budget_s()),
             steps_between_norms=STEPS_BETWEEN_NORMS,
             check=self.check,
             methods=methods,

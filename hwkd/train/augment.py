@@ -20,7 +20,14 @@ from torch import Tensor
 from hwkd.train.dataset import LabelledArrays
 from hwkd.train.seeding import derive_seed
 
-__all__ = ["NO_AUGMENTATION", "Augmentation", "AugmentedViews", "augment", "choose_augmentation"]
+__all__ = [
+    "NO_AUGMENTATION",
+    "Augmentation",
+    "AugmentedViews",
+    "augment",
+    "choose_augmentation",
+    "mirror_keeps_class",
+]
 
 # Nearest neighbours keep .31 of their accuracy on mirrored digits, .77 on mirrored Fashion-MNIST
 # (its shoes point one way, yet ten epochs reach .930 with mirroring and .924 without).
@@ -88,7 +95,9 @@ def augment(
     return view
 
 
-def choose_augmentation(data: LabelledArrays, *, passes: float | None = None) -> Augmentation:
+def choose_augmentation(
+    data: LabelledArrays, *, passes: float | None = None, mirrors: bool | None = None
+) -> Augmentation:
     """Choose from the train split: shifts for small sets, mirroring where it keeps the class.
 
     Whether mirror images keep their class is measured: nearest neighbours in one half of a sample
@@ -98,6 +107,7 @@ def choose_augmentation(data: LabelledArrays, *, passes: float | None = None) ->
         data: the train split.
         passes: how often a small network will see it; a short training gains nothing from shifts.
             None is a large network, or a long training.
+        mirrors: what `mirror_keeps_class` found earlier; None asks it.
     """
     spatial = data.inputs.shape[2:]
     is_small = len(data.labels) < _SHIFT_BELOW_EXAMPLES
@@ -105,7 +115,9 @@ def choose_augmentation(data: LabelledArrays, *, passes: float | None = None) ->
         is_small = passes >= _SHIFT_FROM_PASSES
     per_shift = _PIXELS_PER_SHIFT if passes is None else _PIXELS_PER_SMALL_SHIFT
     shift = tuple(round(size / per_shift) * is_small for size in spatial)
-    return Augmentation(shift=shift, mirror=len(spatial) == 2 and _mirror_keeps_class(data))
+    return Augmentation(
+        shift=shift, mirror=mirror_keeps_class(data) if mirrors is None else mirrors
+    )
 
 
 class AugmentedViews(Sequence[Tensor]):
@@ -160,8 +172,13 @@ def _shifted(
     return picked
 
 
-def _mirror_keeps_class(data: LabelledArrays) -> bool:
-    """Tell whether nearest neighbours name mirrored examples nearly as well as plain ones."""
+def mirror_keeps_class(data: LabelledArrays) -> bool:
+    """Tell whether nearest neighbours name mirrored examples nearly as well as plain ones.
+
+    Signals have no mirror image.
+    """
+    if data.inputs.ndim != 4:
+        return False
     # Drawn at random: files are often sorted by class, and every second one may be the same class.
     drawn = np.random.default_rng(0).permutation(len(data.labels))[: 2 * _PROBE_EXAMPLES]
     # Large pictures are thinned out: the question is about coarse shape.

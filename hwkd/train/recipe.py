@@ -104,6 +104,7 @@ def choose_recipe(
     *,
     samples: int,
     precision: Precision = "float32",
+    mirrors: bool | None = None,
 ) -> TrainingRecipe:
     """Choose from the data and from how much training there will be.
 
@@ -113,6 +114,7 @@ def choose_recipe(
         samples: that the training will see, repetitions included; of a training by time, what
             `hwkd.train.pace.Pace.samples_in` expects.
         precision: as `hwkd.train.pace.measure_pace` found.
+        mirrors: what `hwkd.train.augment.mirror_keeps_class` found; None asks it.
     """
     passes = samples / max(1, len(train.labels))
     batch_size = _batch_size(samples, len(train.labels))
@@ -126,7 +128,7 @@ def choose_recipe(
         weight_decay=5e-4 if is_sgd else 0.02,
         batch_size=batch_size,
         label_smoothing=0.1 if passes < _LONG_PASSES else 0.05,
-        augmentation=choose_augmentation(train, passes=passes),
+        augmentation=choose_augmentation(train, passes=passes, mirrors=mirrors),
         averaging_decay=0.99,
         precision=precision,
     )
