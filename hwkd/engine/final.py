@@ -17,6 +17,7 @@ from hwkd.core.progress import Progress
 from hwkd.core.run_files import ObjectiveSettings
 from hwkd.core.trial import TrialRecord
 from hwkd.distill.attribution import attribute, paired_gain
+from hwkd.engine.children import Nursery
 from hwkd.engine.context import SearchContext
 from hwkd.engine.evaluation import profile_record
 from hwkd.engine.final_jobs import (
@@ -99,6 +100,7 @@ def finish_students(
     ranked: Sequence[TrialRecord],
     context: SearchContext,
     store: RunStore,
+    nursery: Nursery,
     ending: Ending,
     *,
     progress: Progress,
@@ -111,6 +113,7 @@ def finish_students(
         ranked: completed trials, best first; at least one.
         context: of the search.
         store: of the run.
+        nursery: starts the trainings.
         ending: how long, and judged by what.
         progress: told about all trainings together.
 
@@ -123,7 +126,7 @@ def finish_students(
     training_end_s = None
     if ending.end_s is not None:
         training_end_s = ending.end_s - _BRIEF_SCORINGS * _scoring_s(best)
-    scores = run_jobs(store, jobs, end_s=training_end_s, progress=progress)
+    scores = run_jobs(store, nursery, jobs, end_s=training_end_s, progress=progress)
     missing = [job for job in jobs if job.name not in scores]
     if missing:
         given_up += (f"{len(missing)} of {len(jobs)} full trainings, for lack of time",)

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +19,7 @@ from hwkd.core.errors import HwkdError
 from hwkd.core.final_record import QuantisationChoiceRecord
 from hwkd.core.progress import Progress
 from hwkd.core.trial import EpochRecord, ObjectiveRecord, SpecRecord
+from hwkd.engine.children import Child, Nursery
 from hwkd.engine.context import threads_per_worker
 from hwkd.engine.search_methods import Recipe
 from hwkd.engine.store import RunStore, write_text
@@ -107,20 +105,26 @@ class TrainJob(BaseModel):
 @dataclass
 class _Running:
     job: TrainJob
-    process: subprocess.Popen[bytes]
+    process: Child
     started_s: float
 
 
 def run_jobs(
-    store: RunStore, jobs: Sequence[TrainJob], *, end_s: float | None = None, progress: Progress
+    store: RunStore,
+    nursery: Nursery,
+    jobs: Sequence[TrainJob],
+    *,
+    end_s: float | None = None,
+    progress: Progress,
 ) -> dict[str, JobScores]:
     """Run trainings side by side; returns the scores of those that finished, by job name.
 
     Args:
         store: of the run.
+        nursery: starts the processes.
         jobs: the most important first, all with the same `processes`.
-        end_s: when the stage is over, by `time.monotonic`. Jobs are given the time until then; those
-            for which too little is left are not started.
+        end_s: when the stage is over, by `time.monotonic`. Jobs are given the time until then;
+            those for which too little is left are not started.
         progress: told about all jobs together.
 
     Raises:
@@ -136,7 +140,7 @@ def run_jobs(
                 if end_s is not None and end_s - time.monotonic() < _WORTH_STARTING * longest_s:
                     waiting.clear()
                     break
-                running.append(_start(store, waiting.pop(0), end_s))
+                running.append(_start(store, nursery, waiting.pop(0), end_s))
             time.sleep(_POLL_S)
             for entry in [e for e in running if e.process.poll() is not None or _is_late(e, end_s)]:
                 running.remove(entry)
@@ -181,24 +185,17 @@ def history_json(epochs: Sequence[EpochRecord]) -> str:
     return _HISTORY.dump_json(tuple(epochs)).decode()
 
 
-def _start(store: RunStore, job: TrainJob, end_s: float | None) -> _Running:
+def _start(store: RunStore, nursery: Nursery, job: TrainJob, end_s: float | None) -> _Running:
     folder = job_folder(store, job)
     folder.mkdir(parents=True, exist_ok=True)
     job = job.model_copy(update={"end_s": end_s})
     write_text(folder / JOB_FILE, job.model_dump_json())
-    threads = str(threads_per_worker(job.processes))
-    with (folder / "log.txt").open("wb") as log:
-        process = subprocess.Popen(
-            [
-                sys.executable, "-m", "hwkd.engine.train_job",
-                str(store.folder), str(folder), str(os.getpid()),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env={**os.environ, "OMP_NUM_THREADS": threads},
-            start_new_session=True,
-        )  # fmt: skip
+    process = nursery.start(
+        "hwkd.engine.train_job",
+        [str(store.folder), str(folder)],
+        log=folder / "log.txt",
+        threads=threads_per_worker(job.processes),
+    )
     return _Running(job, process, time.monotonic())
 
 

@@ -41,7 +41,7 @@ def run_trials(
     """
     wanted = runner.context.config.most_trials or math.inf
     last_s = 0.0
-    while keep_asking() and _worth_starting(runner, last_s):
+    while keep_asking() and (_worth_starting(runner, last_s) or not store.finished_trials()):
         started = store.candidates_started()
         if started >= wanted:
             return

@@ -1,4 +1,4 @@
-"""One training of a student that may ship: `python -m hwkd.engine.train_job RUN FOLDER PID`.
+"""One training of a student that may ship, in a process of its own.
 
 It trains, quantises and scores what `job.json` in the folder asks for, and plans its own time: what
 scoring takes is measured before the training starts.
@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -54,7 +54,7 @@ from hwkd.nn.build import StudentModule, build_module
 from hwkd.nn.fake_quant import FakeQuantStudent
 from hwkd.train.loop import Criterion, TrainConfig, TrainResult
 
-__all__ = ["main", "score_brief_weights"]
+__all__ = ["main", "run", "score_brief_weights"]
 
 # How often a file is quantised and scored after the training: ranges, corrections, and the tests.
 _SCORINGS = 10.0
@@ -247,5 +247,7 @@ def _test_accuracy(context: SearchContext, onnx_path: Path) -> float:
     return 1.0 - context.task.error_ratio(student_logits(onnx_path, test.inputs), test.labels)
 
 
-if __name__ == "__main__":
-    raise SystemExit(main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])))
+def run(arguments: Sequence[str], parent_pid: int | str) -> int:
+    """Be a training; its arguments are RUN FOLDER; see `hwkd.engine.children`."""
+    run_folder, job = arguments
+    return main(Path(run_folder), Path(job), int(parent_pid))

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from hwkd.core.trial import TrialRecord, read_trial_line
+from hwkd.engine.children import Nursery
 from hwkd.engine.context import SearchContext
 from hwkd.engine.listener import SearchListener
 from hwkd.engine.store import RunStore
@@ -23,19 +24,24 @@ _GRACE_RATIO, _GRACE_S = 0.05, 1.0
 def run_trial_stage(
     store: RunStore,
     context: SearchContext,
+    nursery: Nursery,
     lock_descriptor: int,
     listener: SearchListener,
     *,
     search_s: float | None,
+    latest_s: float | None = None,
 ) -> tuple[tuple[TrialRecord, ...], bool]:
     """Run candidates until enough were tried or time is up.
 
     Args:
         store: of the run.
         context: of the search.
+        nursery: starts the workers.
         lock_descriptor: of the folder's lock, for the workers.
         listener: hears of every record.
         search_s: seconds for the stage; None is no bound.
+        latest_s: seconds until it ends even if no candidate was completed: a search without a
+            student is worth nothing, and may have the time of what would follow.
 
     Returns:
         Every record of the run, and whether time cut short the number of candidates asked for.
@@ -44,6 +50,7 @@ def run_trial_stage(
     end_s = None if search_s is None else started + search_s
     pool = WorkerPool(
         store=store,
+        nursery=nursery,
         count=context.config.workers,
         lock_descriptor=lock_descriptor,
         share_s=None if search_s is None else search_s / _FEWEST_PER_WORKER,
@@ -64,7 +71,10 @@ def run_trial_stage(
                 listener.on_records(records, wanted)
             if end_s is not None:
                 _tell_time(listener, started, end_s)
-                if time.monotonic() > end_s + _GRACE_S + _GRACE_RATIO * (end_s - started):
+                grace_s = _GRACE_S + _GRACE_RATIO * (end_s - started)
+                has_student = any(record.state == "completed" for record in records)
+                over_s = end_s + grace_s if has_student else started + (latest_s or 0.0)
+                if time.monotonic() > max(over_s, end_s):
                     break
     finally:
         pool.stop()

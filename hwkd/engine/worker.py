@@ -1,4 +1,4 @@
-"""One worker process: `python -m hwkd.engine.worker RUN NAME PARENT_PID [SHARE_S END_S]`.
+"""One worker process; its arguments are RUN NAME [SHARE_S END_S].
 
 SIGTERM interrupts the trial at hand, which stays open and is queued again on resume; SIGUSR1 lets
 it finish and asks for no other. A worker whose parent is gone interrupts itself.
@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -24,7 +25,7 @@ from hwkd.engine.prepare import load_context
 from hwkd.engine.store import RunStore, write_text
 from hwkd.engine.trial_run import InterruptedTrial, TrialRunner
 
-__all__ = ["STATUS_FOLDER", "main"]
+__all__ = ["STATUS_FOLDER", "main", "run"]
 
 STATUS_FOLDER = "workers"
 
@@ -81,7 +82,8 @@ def main(
     status_path = folder / STATUS_FOLDER / f"{name}.json"
 
     def on_start(trial: int, candidate: int) -> None:
-        write_text(status_path, json.dumps({"trial": trial, "candidate": candidate}))
+        status = {"trial": trial, "candidate": candidate, "pid": os.getpid()}
+        write_text(status_path, json.dumps(status))
 
     try:
         context = load_context(store)
@@ -105,6 +107,7 @@ def main(
     return 0
 
 
-if __name__ == "__main__":
-    times = [float(text) for text in sys.argv[4:]]
-    raise SystemExit(main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), *times))
+def run(arguments: Sequence[str], parent_pid: int | str) -> int:
+    """Be a worker; see `hwkd.engine.children`."""
+    folder, name, *times = arguments
+    return main(Path(folder), name, int(parent_pid), *(float(text) for text in times))

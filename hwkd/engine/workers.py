@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hwkd.core.errors import HwkdError, RunFolderError
+from hwkd.engine.children import Child, Nursery
 from hwkd.engine.context import threads_per_worker
 from hwkd.engine.store import RunStore
 from hwkd.engine.worker import STATUS_FOLDER
@@ -31,6 +30,7 @@ class WorkerPool:
 
     Attributes:
         store: of the run.
+        nursery: starts the processes.
         count: processes to keep running.
         lock_descriptor: inherited by every worker, so that the folder stays locked while one lives.
         share_s: time for one candidate under a time limit; None is no bound.
@@ -38,11 +38,12 @@ class WorkerPool:
     """
 
     store: RunStore
+    nursery: Nursery
     count: int
     lock_descriptor: int
     share_s: float | None = None
     end_s: float | None = None
-    _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _processes: dict[str, Child] = field(default_factory=dict)
     _deaths: int = 0
     _started: int = 0
     _is_finishing: bool = False
@@ -94,24 +95,15 @@ class WorkerPool:
     def _start_one(self) -> None:
         name = f"worker{self._started}"
         self._started += 1
-        log = self._log_path(name).open("wb")
-        # One thread per library and process: the workers share the cores among themselves.
-        threads = threads_per_worker(self.count)
-        environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
         times = [] if self.share_s is None else [str(self.share_s), str(self.end_s)]
-        with log:
-            self._processes[name] = subprocess.Popen(
-                [
-                    sys.executable, "-m", "hwkd.engine.worker",
-                    str(self.store.folder), name, str(os.getpid()), *times,
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=environment,
-                pass_fds=(self.lock_descriptor,),
-                start_new_session=True,
-            )  # fmt: skip
+        # One thread per library and process: the workers share the cores among themselves.
+        self._processes[name] = self.nursery.start(
+            "hwkd.engine.worker",
+            [str(self.store.folder), name, *times],
+            log=self._log_path(name),
+            threads=threads_per_worker(self.count),
+            descriptors=[self.lock_descriptor],
+        )
 
     def _replace_dead(self, name: str, code: int) -> None:
         cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
