@@ -36,7 +36,11 @@ from hwkd.engine.time_plan import TimeLimit
 from hwkd.engine.trial_stage import run_trial_stage
 from hwkd.engine.verify_best import verify_best
 
+
 __all__ = ["SearchResult", "SearchStages", "run_json", "with_phase"]
+
+# Holds a teacher that is of use to this run alone.
+TEACHER_FOLDER = "teacher"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +174,12 @@ class SearchStages:
         wanted = configured_methods(self.config) != ()
         plan = self._planned(run, trains_teacher=wanted)
         try:
-            stage = prepare_teacher(self.prepared, budget_s=plan.teacher_s, progress=self.listener)
+            stage = prepare_teacher(
+                self.prepared,
+                budget_s=plan.teacher_s,
+                own_dir=self.store.folder / TEACHER_FOLDER,
+                progress=self.listener,
+            )
         except HwkdError:
             if is_new:
                 self.store.remove()

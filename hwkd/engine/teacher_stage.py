@@ -27,8 +27,11 @@ from hwkd.train.teacher_trained import TeacherTraining
 
 __all__ = ["TeacherStage", "beaten_by", "measure_teacher", "prepare_teacher"]
 
-# Of the teacher's share, what its training may take; its outputs take the rest.
-_TRAINING_SHARE = 0.7
+# Of the teacher's share, what it plans with; opening and judging it take the rest.
+_OWN_SHARE = 0.9
+# Of the whole limit: the same for every run with this limit, so that the next one finds the teacher
+# in the cache, which is asked for by its time.
+_NOMINAL_SHARE = 0.11
 # Less than this trains nothing worth listening to on any data.
 _LEAST_BUDGET_S = 1.0
 
@@ -56,6 +59,7 @@ def prepare_teacher(
     prepared: Prepared,
     *,
     budget_s: float | None = None,
+    own_dir: Path | None = None,
     progress: Progress,
     clock: Callable[[], float] = time.monotonic,
 ) -> TeacherStage:
@@ -65,6 +69,7 @@ def prepare_teacher(
         prepared: data and configuration of the search.
         budget_s: for training and outputs together; a teacher that is not ready by then is left
             out. None lets it take as long as it takes.
+        own_dir: where a teacher lies that is not worth keeping for other runs; None keeps none.
         progress: told while it is trained and run.
         clock: seconds, monotonic.
 
@@ -86,7 +91,7 @@ def prepare_teacher(
             raise _OutOfTimeError(stage)
 
     try:
-        return _prepared(prepared, budget_s, tell, require_time, started, clock)
+        return _prepared(prepared, budget_s, tell, require_time, own_dir, started, clock)
     except _OutOfTimeError as over:
         return TeacherStage(
             left_out=f"its share of the time limit, {budget_s:.0f} s, was over at: {over}"
@@ -132,11 +137,12 @@ def _prepared(
     budget_s: float | None,
     progress: Progress,
     require_time: Callable[[], None],
+    own_dir: Path | None,
     started: float,
     clock: Callable[[], float],
 ) -> TeacherStage:
     data = prepared.data
-    teacher = _opened(prepared, budget_s, progress, require_time)
+    teacher = _opened(prepared, budget_s, progress, require_time, own_dir)
     validation = np.asarray(cached_logits(teacher, data, split="validation", progress=progress))
     accuracy = require_knowledge(teacher, data, validation_logits=validation.astype(np.float32))
     cached_logits(teacher, data, split="train", progress=progress)
@@ -156,17 +162,21 @@ def _opened(
     budget_s: float | None,
     progress: Progress,
     require_time: Callable[[], None],
+    own_dir: Path | None,
 ) -> Teacher:
     wanted = prepared.config.teacher
-    training_s = wanted.time_budget_s
+    training_s, limit_s = wanted.time_budget_s, prepared.config.timeout_s
     if budget_s is not None:
-        training_s = min(training_s or budget_s, _TRAINING_SHARE * budget_s)
+        training_s = min(training_s or budget_s, _OWN_SHARE * budget_s)
+        if limit_s is not None:
+            training_s = min(training_s, _NOMINAL_SHARE * limit_s)
     return open_teacher(
         wanted.source,
         prepared.data,
         weights=Path(wanted.weights) if wanted.weights else None,
         training=TeacherTraining(seed=prepared.config.seed, time_budget_s=training_s),
         device=accelerator_device(prepared.accelerator),
+        own_dir=own_dir,
         progress=progress,
         check=require_time,
     )

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -28,6 +27,7 @@ from hwkd.train.batches import BatchMaker, in_fast_layout
 from hwkd.train.config import TrainConfig
 from hwkd.train.criteria import Batch, Criterion, LogsGradients
 from hwkd.train.optimizers import make_optimizer
+from hwkd.train.precision import computing_in
 from hwkd.train.schedule import Clock, Course, learning_rate
 from hwkd.train.seeding import derive_seed
 
@@ -244,7 +244,7 @@ class _Run:
         self._module = module
         self._criterion = criterion
         self._config = config
-        self._device_type = device.type
+        self._device = device
         self._optimizer = make_optimizer([*module.parameters(), *criterion.parameters()], config)
         decay = config.averaging_decay
         self._average = None if decay is None else WeightAverage(module, decay)
@@ -255,7 +255,7 @@ class _Run:
         for group in self._optimizer.param_groups:
             group["lr"] = self.learning_rate
         self._optimizer.zero_grad(set_to_none=True)
-        with self._precision():
+        with computing_in(self._config.precision, self._device):
             terms = self._criterion(self._module, batch)
         total = next(iter(terms.values())) if len(terms) == 1 else _sum(terms)
         total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
@@ -267,13 +267,8 @@ class _Run:
     def close(self, batches: Iterator[Tensor]) -> None:
         """Put the averaged weights into the module, with the statistics that belong to them."""
         if self._average is not None and self._average.apply():
-            with self._precision():
+            with computing_in(self._config.precision, self._device):
                 set_statistics(self._module, batches)
-
-    def _precision(self) -> AbstractContextManager[object]:
-        if self._config.precision == "bfloat16":
-            return torch.autocast(self._device_type, dtype=torch.bfloat16)
-        return nullcontext()
 
 
 def _sum(terms: dict[str, Tensor]) -> Tensor:

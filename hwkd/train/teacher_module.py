@@ -18,8 +18,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from hwkd.core.errors import HwkdError, TeacherError, first_line
+from hwkd.train.config import Precision
 from hwkd.train.factory_identity import factory_identity
+from hwkd.train.precision import computing_in
 from hwkd.train.teacher import TeacherKind, as_logits
+from hwkd.train.teacher_course import TeacherOutcome
 
 __all__ = ["ModuleTeacher", "load_factory_teacher", "state_digest"]
 
@@ -28,7 +31,12 @@ _BATCH = 512
 
 @dataclass(frozen=True, kw_only=True)
 class ModuleTeacher:
-    """See `hwkd.train.teacher.Teacher`; the module is in evaluation mode and stays so."""
+    """See `hwkd.train.teacher.Teacher`; the module is in evaluation mode and stays so.
+
+    Attributes:
+        precision: that the module computes in.
+        outcome: of its training, if hwkd trained it.
+    """
 
     kind: TeacherKind
     name: str
@@ -37,6 +45,8 @@ class ModuleTeacher:
     num_outputs: int
     module: nn.Module = field(repr=False)
     device: torch.device
+    precision: Precision = "float32"
+    outcome: TeacherOutcome | None = None
     is_from_cache: bool = False
 
     def logits(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -59,7 +69,7 @@ class ModuleTeacher:
     def _run(self, batch: Tensor) -> Tensor:
         if batch.dim() == 4:
             batch = batch.contiguous(memory_format=torch.channels_last)
-        with torch.inference_mode():
+        with torch.inference_mode(), computing_in(self.precision, self.device):
             try:
                 outputs = self.module(batch)
             except (RuntimeError, ValueError, TypeError, IndexError) as error:

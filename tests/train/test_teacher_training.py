@@ -16,11 +16,22 @@ CPU = torch.device("cpu")
 SMALL = TeacherTraining(net=TeacherNetConfig(width=4), epochs=3, learning_rate=1e-2)
 
 
-def make_data(shape=(1, 8, 8), count=200, seed=0):
+class Ticking:
+    """A clock that moves on by a second whenever it is read."""
+
+    def __init__(self):
+        self.now_s = 0.0
+
+    def __call__(self):
+        self.now_s += 1.0
+        return self.now_s
+
+
+def make_data(shape=(1, 8, 8), count=200, seed=0, contrast=2.0):
     generator = np.random.default_rng(seed)
     labels = np.arange(count) % 2
     inputs = generator.normal(size=(count, *shape)).astype(np.float32)
-    inputs[labels == 1, :, :4] += 2.0
+    inputs[labels == 1, :, :4] += contrast
     train = RawSplit(inputs=inputs, labels=labels)
     raw = RawData(source="made", class_names=("a", "b"), train=train)
     return prepare(raw, task="made", split_seed=0)
@@ -133,27 +144,60 @@ def test_a_time_budget_shortens_training_and_does_not_change_a_roomy_one(tmp_pat
     data = make_data()
     roomy, tight, free = (
         train_or_load_teacher(
-            data, replace(SMALL, time_budget_s=budget), device=CPU, cache_dir=tmp_path
+            data,
+            replace(SMALL, time_budget_s=budget),
+            device=CPU,
+            cache_dir=tmp_path,
+            clock=Ticking(),
         )
         for budget in (1e6, 1e-9, None)
     )
     assert roomy.identity == free.identity
-    assert "for 1 epochs" in tight.description
+    assert "trained here for 0.0667 of 3 epochs" in tight.description  # one step of 15
 
 
-def test_a_stored_teacher_that_took_its_time_serves_a_short_budget_but_not_a_stored_one(tmp_path):
-    data = make_data()
+def test_a_teacher_out_of_time_stays_with_its_run_and_one_that_took_its_time_serves_others(
+    tmp_path,
+):
+    data, shared, own = make_data(), tmp_path / "shared", tmp_path / "own"
 
-    def teacher(budget_s):
+    def teacher(budget_s, folder=None):
         wanted = replace(SMALL, time_budget_s=budget_s)
-        return train_or_load_teacher(data, wanted, device=CPU, cache_dir=tmp_path)
+        return train_or_load_teacher(
+            data, wanted, device=CPU, cache_dir=shared, own_dir=folder, clock=Ticking()
+        )
 
-    short = teacher(1e-9)
+    short = teacher(5.0, own)
+    assert short.outcome.ended_by == "time"
+    assert not short.outcome.is_converged
+    assert not shared.exists()
+    assert not teacher(5.0).is_from_cache  # another run trains its own
     long = teacher(None)
-    assert teacher(1e-9).identity == short.identity != long.identity  # a run goes on with its own
-    other_budget = teacher(2e-9)
-    assert other_budget.identity == long.identity
-    assert other_budget.is_from_cache
+    assert long.outcome.is_worth_keeping
+    again = teacher(5.0, own)
+    assert again.is_from_cache
+    assert again.identity == short.identity != long.identity  # a run goes on with its own
+    assert teacher(4.0).identity == long.identity
+
+
+def test_a_teacher_that_knows_nothing_is_not_kept_for_others(tmp_path):
+    data = make_data(contrast=0.0)
+    teacher = train_or_load_teacher(data, SMALL, device=CPU, cache_dir=tmp_path)
+    assert teacher.outcome.is_converged
+    assert not teacher.outcome.is_worth_keeping
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_teacher_asked_to_stop_keeps_what_it_has(tmp_path):
+    asked = []
+
+    def stop():
+        asked.append(1)
+        return len(asked) > 4
+
+    teacher = train_or_load_teacher(make_data(), SMALL, device=CPU, cache_dir=tmp_path, stop=stop)
+    assert teacher.outcome.ended_by == "stop"
+    assert "trained here for 0.267 of 3 epochs" in teacher.description  # 4 steps of 15
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,209 @@
+"""How hwkd's own teacher is trained, and what came of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+from torch import nn
+
+from hwkd.core.progress import Progress
+from hwkd.core.trial import EpochRecord
+from hwkd.train.accuracy import balanced_accuracy_ratio, least_knowledge_ratio
+from hwkd.train.augment import Augmentation
+from hwkd.train.config import Precision, TrainConfig
+from hwkd.train.criteria import CrossEntropy
+from hwkd.train.dataset import Dataset
+from hwkd.train.loop import TrainingEnd, predict_logits, train_module
+from hwkd.train.pace import measure_pace
+from hwkd.train.precision import computing_in
+from hwkd.train.schedule import Clock
+from hwkd.train.seeding import derive_seed
+from hwkd.train.teacher_net import MirrorAveraged, TeacherNetConfig
+
+__all__ = ["TeacherOutcome", "TeacherTraining", "train_teacher"]
+
+# Examples shown in all, which decides the epochs: 10 for 54,000 examples, 50 for 5,000.
+_EXAMPLES_SHOWN = 540_000
+_FEWEST_EPOCHS, _MOST_EPOCHS = 3, 50
+# Small sets need the steps (16 an epoch at least), large ones the speed of a larger batch.
+_SMALL_EXAMPLES, _SMALL_BATCH, _LARGE_BATCH = 10_000, 64, 128
+_FEWEST_STEPS, _SMALLEST_BATCH = 16, 8
+# A pass forward is about a third of a training step; what is set aside for outputs is a little more
+# than that. Averaging over mirror images doubles it, and is left out where it would take too much.
+_FORWARD_SHARE, _MOST_FOR_OUTPUTS = 0.4, 0.25
+_CONVERGED_SHARE = 0.5
+_DEFAULT_NET = TeacherNetConfig()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeacherTraining:
+    """How the teacher is trained.
+
+    Attributes:
+        net: size of the network.
+        epochs: passes over the train split; None is chosen from its size.
+        batch_size: examples per step; None is chosen from the size of the train split.
+        learning_rate: peak of the one-cycle schedule (AdamW).
+        weight_decay: decoupled.
+        seed: of initial weights, order and augmentation.
+        time_budget_s: training, and its outputs for the train and validation splits afterwards,
+            end within it; None lets it take as long as it takes. A teacher without a budget that
+            is already in the cache is taken instead.
+        augmentation: None chooses it from the train split.
+    """
+
+    net: TeacherNetConfig = _DEFAULT_NET
+    epochs: int | None = None
+    batch_size: int | None = None
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.05
+    seed: int = 0
+    time_budget_s: float | None = None
+    augmentation: Augmentation | None = None
+
+
+class TeacherOutcome(BaseModel):
+    """What a training of a teacher came to.
+
+    Attributes:
+        description: how it was made, in one sentence.
+        epochs_made: with the fraction of the last one.
+        epochs_planned: that it would have made with time enough.
+        ended_by: all epochs, its time, or a request to stop.
+        precision: that it was trained in and answers in.
+        averages_mirror: answers are means over an image and its mirror image.
+        balanced_validation_ratio: balanced accuracy on the validation split, 0 to 1.
+        needed_ratio: the least balanced accuracy that is not chance.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    description: str
+    epochs_made: float
+    epochs_planned: int
+    ended_by: TrainingEnd
+    precision: Precision
+    averages_mirror: bool
+    balanced_validation_ratio: float
+    needed_ratio: float
+
+    @property
+    def is_converged(self) -> bool:
+        """Whether it had the time to become what it can be."""
+        return self.epochs_made >= _CONVERGED_SHARE * self.epochs_planned
+
+    @property
+    def is_worth_keeping(self) -> bool:
+        """Whether other runs should learn from it, too."""
+        return self.is_converged and self.balanced_validation_ratio >= self.needed_ratio
+
+
+def train_teacher(
+    module: nn.Module,
+    data: Dataset,
+    training: TeacherTraining,
+    augmentation: Augmentation,
+    device: torch.device,
+    *,
+    progress: Progress,
+    check: Callable[[], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+    clock: Clock = time.monotonic,
+) -> TeacherOutcome:
+    """Train a network in place and say what it came to.
+
+    Args:
+        module: with fresh weights.
+        data: train split to learn from; the validation split is only looked at in the end.
+        training: length, rates and budget.
+        augmentation: of every batch.
+        device: where it trains.
+        progress: told about every epoch.
+        check: called before every step; raises to stop.
+        stop: asked before every step; True ends training and keeps the weights.
+        clock: seconds, monotonic.
+    """
+    started_s = clock()
+    config = _config(training, augmentation, examples=len(data.train.labels))
+    module.to(device)
+    inputs = torch.tensor(data.train.inputs, device=device)
+    labels = torch.tensor(data.train.labels, device=device)
+    averages_mirror = augmentation.mirror
+    if training.time_budget_s is not None:
+        pace = measure_pace(module, inputs, labels, config, clock=clock)
+        # The validation split is answered twice: for the outcome, and for whoever learns from it.
+        outputs = len(data.train.labels) + 2 * len(data.validation.labels)
+        outputs_s = _FORWARD_SHARE * outputs / pace.samples_per_s
+        averages_mirror &= 2 * outputs_s <= _MOST_FOR_OUTPUTS * training.time_budget_s
+        reserved_s = outputs_s * (2 if averages_mirror else 1)
+        left_s = training.time_budget_s - reserved_s - (clock() - started_s)
+        config = replace(config, precision=pace.precision, time_budget_s=max(0.0, left_s))
+
+    def tell(record: EpochRecord) -> None:
+        note = f"loss {record.losses['cross_entropy']:.3f}"
+        progress("train teacher", record.epoch, config.epochs, note)
+
+    progress("train teacher", 0, config.epochs)
+    result = train_module(
+        module,
+        [inputs],
+        labels,
+        CrossEntropy(),
+        config,
+        on_epoch=tell,
+        check=check,
+        stop=stop,
+        clock=clock,
+    )
+    validation = torch.tensor(data.validation.inputs, device=device)
+    answering = MirrorAveraged(module) if averages_mirror else module
+    with computing_in(config.precision, device):
+        answers = predict_logits(answering, validation, batch_size=512)
+    logits: NDArray[np.float32] = answers.float().cpu().numpy()
+    balanced = balanced_accuracy_ratio(logits, data.validation.labels)
+    parameters = sum(parameter.numel() for parameter in module.parameters())
+    return TeacherOutcome(
+        description=(
+            f"residual network of {parameters:,} parameters, trained here for "
+            f"{result.epochs_made:.3g} of {config.epochs} epochs on {len(labels):,} examples "
+            f"(augmentation: {augmentation.describe()}; {config.precision}) in "
+            f"{clock() - started_s:.0f} s, balanced validation accuracy {balanced:.3f}"
+        ),
+        epochs_made=result.epochs_made,
+        epochs_planned=config.epochs,
+        ended_by=result.ended_by,
+        precision=config.precision,
+        averages_mirror=averages_mirror,
+        balanced_validation_ratio=balanced,
+        needed_ratio=least_knowledge_ratio(data.validation.labels),
+    )
+
+
+def _config(training: TeacherTraining, augmentation: Augmentation, *, examples: int) -> TrainConfig:
+    return TrainConfig(
+        epochs=training.epochs or _epochs_for(examples),
+        batch_size=training.batch_size or _batch_for(examples),
+        learning_rate=training.learning_rate,
+        schedule="one-cycle",
+        weight_decay=training.weight_decay,
+        warmup_ratio=0.2,
+        augmentation=augmentation,
+        averaging_decay=0.99,
+        seed=derive_seed(training.seed, "teacher", "order"),
+    )
+
+
+def _epochs_for(examples: int) -> int:
+    return min(_MOST_EPOCHS, max(_FEWEST_EPOCHS, round(_EXAMPLES_SHOWN / examples)))
+
+
+def _batch_for(examples: int) -> int:
+    if examples >= _SMALL_EXAMPLES:
+        return _LARGE_BATCH
+    return min(_SMALL_BATCH, max(_SMALLEST_BATCH, examples // _FEWEST_STEPS))
