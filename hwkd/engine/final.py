@@ -7,21 +7,19 @@ the run folder holds: brief weights, full ones, controls, and trainings of earli
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hwkd.core.best import judged_value
 from hwkd.core.errors import DoesNotFitError
-from hwkd.core.final_record import ControlRecord, FinalRecord, GainRecord, LayerRecord
+from hwkd.core.final_record import FinalRecord, LayerRecord
 from hwkd.core.progress import Progress
 from hwkd.core.run_files import ObjectiveSettings
 from hwkd.core.trial import TrialRecord
-from hwkd.distill.attribution import attribute, paired_gain
 from hwkd.engine.children import Nursery
+from hwkd.engine.contest import BRIEF, compared, contenders
 from hwkd.engine.context import SearchContext
 from hwkd.engine.evaluation import profile_record
 from hwkd.engine.final_jobs import (
-    JobScores,
     TrainJob,
     finished_jobs,
     job_folder,
@@ -33,18 +31,11 @@ from hwkd.engine.screening import cost_record
 from hwkd.engine.search_methods import Recipe, recipes
 from hwkd.engine.store import RunStore
 from hwkd.engine.train_job import score_brief_weights
-from hwkd.engine.verdict import Contender, shipping
+from hwkd.engine.verdict import shipping
 from hwkd.profiling.onnx_runtime import measure_latency
 
 __all__ = ["Ending", "finish_students", "require_student"]
 
-_ARMS: Mapping[Recipe, str] = {
-    "distilled": "distilled",
-    "cross-entropy": "cross-entropy only (no teacher)",
-    "label smoothing": "label smoothing (no teacher)",
-    "transform without a teacher": "transform without a teacher, of the labels alone",
-}
-_BRIEF = "brief-weights"
 # Trained in full: the best of brief trainings is partly lucky, so the next one gets its chance.
 _NETWORKS = 2
 # A full training has at least so many times the brief one's time, or it is left out.
@@ -130,8 +121,8 @@ def finish_students(
     missing = [job for job in jobs if job.name not in scores]
     if missing:
         given_up += (f"{len(missing)} of {len(jobs)} full trainings, for lack of time",)
-    trainings = {_name(job): (job, found) for job, found in finished_jobs(store)}
-    winner = shipping(_contenders(ranked, trainings, context, ending.goal))
+    trainings = {job.full_name: (job, found) for job, found in finished_jobs(store)}
+    winner = shipping(contenders(ranked, trainings, context, ending.goal))
     if winner.weights == "brief":
         trial = next(r for r in ranked if r.spec and r.spec.key == winner.network)
         job = _brief_job(trial, context, ending)
@@ -140,7 +131,7 @@ def finish_students(
             given_up += ("full weights: none was better on validation than the brief ones",)
     else:
         job, ships = trainings[winner.name]
-    controls, gain = _compared(job, trainings)
+    controls, gain = compared(job, trainings)
     candidate = context.screen.candidate(job.spec.to_spec())
     folder = job_folder(store, job)
     int8_path = folder / "student_int8.onnx"
@@ -244,109 +235,8 @@ def _brief_job(trial: TrialRecord, context: SearchContext, ending: Ending) -> Tr
     recipe: Recipe = "distilled" if taught or not context.methods else "cross-entropy"
     job = _job(trial, recipe, 0, ending, processes=1, budget_s=None)
     epochs = context.config.training.brief_epochs or 1
-    name = f"{_BRIEF}-{trial.number}"
+    name = f"{BRIEF}-{trial.number}"
     return job.model_copy(update={"name": name, "epochs": epochs, "end_s": ending.end_s})
-
-
-def _contenders(
-    ranked: Sequence[TrialRecord],
-    trainings: Mapping[str, tuple[TrainJob, JobScores]],
-    context: SearchContext,
-    goal: ObjectiveSettings,
-) -> list[Contender]:
-    """Return every student in the folder that may ship."""
-    found = [
-        Contender(
-            name=f"trial {record.number}",
-            network=record.spec.key,
-            weights="brief",
-            arm=_BRIEF,
-            value=judged_value(goal, record.objective),
-            is_taught=bool(record.methods),
-        )
-        for record in ranked
-        if record.spec is not None and record.objective is not None
-    ]
-    brief_samples = max((_samples_seen(r, context) for r in ranked[:1]), default=0)
-    for name, (job, scores) in trainings.items():
-        if job.name.startswith(_BRIEF) or scores.objective is None:
-            continue
-        if (scores.samples_seen or 0) < brief_samples:
-            continue  # shorter than the brief training: no full one, whatever it is called
-        found.append(
-            Contender(
-                name=name,
-                network=job.spec.key,
-                weights="full",
-                arm=f"{job.recipe}, {job.epochs} epochs, {job.budget_s}",
-                value=judged_value(goal, scores.objective),
-                is_taught=job.recipe == "distilled",
-            )
-        )
-    return found
-
-
-def _samples_seen(record: TrialRecord, context: SearchContext) -> int:
-    training = context.config.training
-    per_epoch = min(len(context.data.train), training.brief_samples or len(context.data.train))
-    made = float(len(record.epochs)) if record.epochs_made is None else record.epochs_made
-    return int(made * per_epoch)
-
-
-def _compared(
-    job: TrainJob, trainings: Mapping[str, tuple[TrainJob, JobScores]]
-) -> tuple[tuple[ControlRecord, ...], GainRecord | None]:
-    """Return every way in which the network that ships was trained, and the teacher's gain."""
-    arms: dict[Recipe, list[JobScores]] = {}
-    for other, scores in trainings.values():
-        same = (other.spec.key, other.epochs, other.budget_s)
-        if same == (job.spec.key, job.epochs, job.budget_s) and not other.name.startswith(_BRIEF):
-            arms.setdefault(other.recipe, []).append(scores)
-    if "distilled" in arms:
-        arms = {"distilled": arms["distilled"], **arms}
-    return _controls(arms), _gain(arms)
-
-
-def _gain(arms: Mapping[Recipe, Sequence[JobScores]]) -> GainRecord | None:
-    """Return what distillation gained on the test split over the control best on validation."""
-    seeds = min((len(scores) for scores in arms.values()), default=0)
-    if len(arms) < 2 or "distilled" not in arms or seeds == 0:
-        return None
-    validation: dict[str, list[float]] = {
-        recipe: [s.validation_int8 for s in scores[:seeds]] for recipe, scores in arms.items()
-    }
-    distilled = validation.pop("distilled")
-    found = attribute("distilled", distilled, validation)
-    by_name: dict[str, Recipe] = {recipe: recipe for recipe in arms}
-    control = by_name[found.best_control]
-    gain = paired_gain(*([s.test_int8 for s in arms[r][:seeds]] for r in ("distilled", control)))
-    has_interval = gain.seeds > 1
-    return GainRecord(
-        over=control,
-        mean=gain.mean,
-        low=gain.low if has_interval else None,
-        high=gain.high if has_interval else None,
-        seeds=gain.seeds,
-        confidence=gain.confidence,
-        verdict=gain.verdict,
-    )
-
-
-def _controls(arms: Mapping[Recipe, Sequence[JobScores]]) -> tuple[ControlRecord, ...]:
-    return tuple(
-        ControlRecord(
-            name=f"same student, {_ARMS[recipe]}",
-            dtype="int8",
-            seeds=tuple(score.seed for score in scores),
-            test_accuracies=tuple(score.test_int8 for score in scores),
-            validation_accuracies=tuple(score.validation_int8 for score in scores),
-        )
-        for recipe, scores in arms.items()
-    )
-
-
-def _name(job: TrainJob) -> str:
-    return f"{job.spec.key}-{job.epochs}-{job.budget_s}-{job.name}"
 
 
 def _scoring_s(record: TrialRecord) -> float:

@@ -101,6 +101,14 @@ class TrainJob(BaseModel):
     budget_s: float | None = None
     end_s: float | None = None
 
+    @property
+    def full_name(self) -> str:
+        """Name network, length and way of training: different for different trainings."""
+        length = (
+            f"{self.epochs}" if self.budget_s is None else f"{self.epochs}-in-{self.budget_s:.0f}s"
+        )
+        return f"{self.spec.key}-{length}-{self.name}"
+
 
 @dataclass
 class _Running:
@@ -169,9 +177,8 @@ def finished_jobs(store: RunStore) -> Iterator[tuple[TrainJob, JobScores]]:
 
 
 def job_folder(store: RunStore, job: TrainJob) -> Path:
-    """Return the folder with the job's files; named by network, length and way of training."""
-    length = f"{job.epochs}" if job.budget_s is None else f"{job.epochs}-in-{job.budget_s:.0f}s"
-    return store.folder / JOBS_FOLDER / f"{job.spec.key}-{length}-{job.name}"
+    """Return the folder with the job's files."""
+    return store.folder / JOBS_FOLDER / job.full_name
 
 
 def job_history(store: RunStore, job: TrainJob) -> tuple[EpochRecord, ...]:

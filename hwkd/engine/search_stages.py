@@ -36,7 +36,6 @@ from hwkd.engine.time_plan import TimeLimit
 from hwkd.engine.trial_stage import run_trial_stage
 from hwkd.engine.verify_best import verify_best
 
-
 __all__ = ["SearchResult", "SearchStages", "run_json", "with_phase"]
 
 # Holds a teacher that is of use to this run alone.

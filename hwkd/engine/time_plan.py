@@ -112,7 +112,9 @@ class TimeLimit:
         if self.limit_s is None:
             return {}
         closing_s = self.closing_s(verifies=verifies)
-        training_s = max(_LEAST_SHARE * self.left_s(), self.left_s() - closing_s)
+        left_s = max(0.0, self.left_s())
+        training_s = max(_LEAST_SHARE * left_s, left_s - closing_s)
+        closing_ratio = (left_s - training_s) / closing_s
         stages: dict[Stage, float] = {}
         if trains_teacher:
             stages["teacher"] = _TEACHER_SHARE * training_s
@@ -121,8 +123,8 @@ class TimeLimit:
         if final:
             stages["final training"] = training_s - stages["search"]
         if verifies:
-            stages["verification"] = _VERIFICATION_S * self.slowdown
-        stages["report"] = self.report_s
+            stages["verification"] = _VERIFICATION_S * self.slowdown * closing_ratio
+        stages["report"] = self.report_s * closing_ratio
         return stages
 
     def deadline_s(self, stage_s: float) -> float:

@@ -24,7 +24,9 @@ class FakeRunner:
     def __init__(self, run: TinyRun) -> None:
         self.context = run.runner().context
 
-    def run(self, suggest, find_earlier, *, number):
+    end_s = None
+
+    def run(self, suggest, find_earlier, *, number, has_teacher):
         spec = suggest()
         candidate = self.context.screen.candidate(spec)
         find_earlier(candidate.layers.key)

@@ -12,11 +12,11 @@ from hwkd.core.chooser import RandomChooser
 from hwkd.core.errors import ConfigError, HwkdError, UnknownNameError
 from hwkd.distill.losses.soft_targets import SoftTargets
 from hwkd.engine.config import SearchConfig
+from hwkd.engine.contest import distillation_gain
 from hwkd.engine.evaluation import STEPS_BETWEEN_NORMS, train_student
-from hwkd.engine.final import _winner
+from hwkd.engine.final_jobs import JobScores
 from hwkd.engine.prepare import load_context, prepare_data
 from hwkd.engine.search_methods import configured_methods, methods_of, recipes
-from hwkd.engine.train_job import JobScores
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_every_recipe_trains_with_terms_of_its_own(tmp_path: Path) -> None:
     layers = space.layers(spec)
     seen = {}
     for recipe in recipes(context.methods):
-        config = context.full_config(layers.key, repetition=0, epochs=1)
+        config = context.full_training(layers, repetition=0, epochs=1)
         _, result = train_student(layers, context, config, recipe=recipe)
         seen[recipe] = set(result.epochs[0].losses)
         norms = result.epochs[0].grad_norms
@@ -93,7 +93,7 @@ def test_gradient_norms_are_in_every_epoch_of_a_full_training_and_rarer_in_a_can
     context = load_context(run.store)
     space = context.screen.spaces["narrow_deep"]
     layers = space.layers(space.suggest(RandomChooser(0), input_shape=(1, 8, 8), num_outputs=3))
-    config = context.full_config(layers.key, repetition=0, epochs=3)
+    config = context.full_training(layers, repetition=0, epochs=3)
 
     def measured(steps_between_norms: int) -> list[bool]:
         _, result = train_student(layers, context, config, steps_between_norms=steps_between_norms)
@@ -126,20 +126,19 @@ def test_labels_alone_have_no_other_recipe(tmp_path: Path) -> None:
     assert methods_of("cross-entropy", ()) == ()
 
 
-def test_a_tie_on_validation_ships_the_control() -> None:
+def test_a_gain_is_over_the_control_that_is_best_on_validation() -> None:
     def scores(validation: float, test: float) -> JobScores:
         return JobScores(
             seed=0, epochs=1, validation_int8=validation, test_float=test, test_int8=test
         )
 
-    recipe, gain = _winner(
+    gain = distillation_gain(
         {
             "distilled": [scores(0.875, 0.8), scores(0.75, 0.8)],
             "cross-entropy": [scores(0.8125, 0.7), scores(0.8125, 0.7)],
             "label smoothing": [scores(0.5, 0.9), scores(0.5, 0.9)],
         }
     )
-    assert recipe == "cross-entropy"
     assert gain is not None
     assert (gain.over, gain.seeds) == ("cross-entropy", 2)
     assert gain.mean == pytest.approx(0.1)

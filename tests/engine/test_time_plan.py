@@ -1,0 +1,82 @@
+"""A time limit is divided so that what must follow has its time: closed forms, fake clocks."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import pytest
+
+from hwkd.core.errors import ConfigError
+from hwkd.engine.time_plan import TimeLimit
+
+
+@dataclass
+class Clock:
+    now: float = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def limit_of(seconds: float | None, *, spent: float = 5.0) -> tuple[TimeLimit, Clock]:
+    clock = Clock()
+    limit = TimeLimit(seconds, clock.now, clock=clock)
+    clock.now += spent
+    limit.start_up_s = spent
+    return limit, clock
+
+
+@pytest.mark.parametrize("trains_teacher", [False, True])
+@pytest.mark.parametrize("final", [False, True])
+@pytest.mark.parametrize("verifies", [False, True])
+@pytest.mark.parametrize("seconds", [40.0, 300.0, 1200.0])
+def test_shares_add_up_to_what_is_left(seconds, verifies, final, trains_teacher):
+    limit, _ = limit_of(seconds)
+    shares = limit.plan(trains_teacher=trains_teacher, final=final, verifies=verifies)
+    assert sum(shares.values()) <= limit.left_s()
+    assert sum(shares.values()) >= 0.95 * limit.left_s() - 2
+    assert all(share > 0 for share in shares.values())
+    assert ("teacher" in shares, "final training" in shares) == (trains_teacher, final)
+    assert ("verification" in shares) == verifies
+
+
+def test_a_slow_report_never_takes_more_than_half_of_what_is_left():
+    limit, _ = limit_of(60.0)
+    limit.report_s = 500.0
+    shares = limit.plan(trains_teacher=False, final=True, verifies=False)
+    assert shares["search"] + shares["final training"] == pytest.approx(0.5 * 55.0)
+
+
+def test_a_later_plan_divides_what_an_earlier_stage_left():
+    limit, clock = limit_of(300.0)
+    first = limit.plan(trains_teacher=True, final=True, verifies=False)
+    clock.now += 1.0  # the teacher came from the cache
+    second = limit.plan(trains_teacher=False, final=True, verifies=False)
+    assert second["search"] > first["search"]
+    assert second["final training"] > first["final training"]
+
+
+def test_without_a_limit_there_is_no_plan():
+    limit, _ = limit_of(None)
+    assert limit.left_s() == math.inf
+    assert limit.plan(trains_teacher=True, final=True, verifies=True) == {}
+    limit.require_enough(verifies=True)
+
+
+def test_a_limit_too_short_names_the_least_that_works():
+    limit, _ = limit_of(8.0)
+    with pytest.raises(ConfigError, match=r"--timeout 8s: .* took 5\.0 s, .* at least") as caught:
+        limit.require_enough(verifies=False)
+    least = int(str(caught.value).rsplit(" ", 1)[1].removesuffix("s"))
+    enough, _ = limit_of(float(least))
+    enough.require_enough(verifies=False)
+
+
+def test_a_busy_machine_is_expected_to_stay_busy():
+    clock = Clock()
+    limit = TimeLimit(60.0, clock.now, clock=clock)
+    clock.now += 1000.0  # far more than this test takes of the processor
+    limit.data_is_read()
+    assert limit.slowdown > 1.0
+    assert limit.closing_s(verifies=False) > TimeLimit(60.0, 0.0).closing_s(verifies=False)

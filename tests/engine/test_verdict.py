@@ -1,0 +1,53 @@
+"""What ships: never a worse student than the run already holds."""
+
+from __future__ import annotations
+
+import pytest
+
+from hwkd.engine.verdict import Contender, shipping
+
+
+def full(network: str, value: float, *, seed: int = 0, arm: str = "labels", taught: bool = False):
+    return Contender(
+        name=f"{network} {arm} {seed}", network=network, weights="full", arm=arm, value=value,
+        is_taught=taught,
+    )  # fmt: skip
+
+
+def brief(network: str, value: float):
+    return Contender(
+        name=f"trial {network}", network=network, weights="brief", arm="brief", value=value,
+        is_taught=False,
+    )  # fmt: skip
+
+
+def test_brief_weights_ship_when_the_full_training_ruined_the_network():
+    assert shipping([brief("a", 0.17), full("a", 0.39)]).weights == "brief"
+
+
+def test_full_weights_ship_when_they_are_as_good():
+    assert shipping([brief("a", 0.17), full("a", 0.17)]).weights == "full"
+
+
+def test_the_best_brief_one_ships_when_nothing_was_trained_in_full():
+    assert shipping([brief("a", 0.2), brief("b", 0.1)]).network == "b"
+
+
+def test_the_mean_over_seeds_decides_between_networks_and_the_best_seed_ships():
+    lucky = [full("a", 0.10), full("a", 0.20, seed=1)]
+    steady = [full("b", 0.14), full("b", 0.13, seed=1)]
+    assert shipping([*lucky, *steady]) == steady[1]
+
+
+def test_one_lucky_seed_does_not_beat_a_network_with_more():
+    assert shipping([full("a", 0.05), full("b", 0.1), full("b", 0.1, seed=1)]).network == "b"
+
+
+def test_a_tie_goes_to_the_arm_without_a_teacher():
+    taught = full("a", 0.1, arm="distilled", taught=True)
+    assert shipping([taught, full("a", 0.1)]).arm == "labels"
+
+
+def test_nothing_cannot_ship():
+    with pytest.raises(ValueError, match="nothing was trained"):
+        shipping([])
