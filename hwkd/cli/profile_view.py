@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hwkd.cli.console import output_console, printable
 from hwkd.cli.profile_data import ModelProfile
 from hwkd.cost.memory_stages import MemoryStage
 from hwkd.report import format as show
@@ -15,71 +15,96 @@ from hwkd.report import format as show
 __all__ = ["print_profile"]
 
 _BAR_CELLS = 30
+# A shorter bar says nothing; names get the room.
+_FEWEST_CELLS = 6
+_NAME_CELLS = 28
+_KIND_CELLS = 24
+_PEAK = " ◀ peak"
 _MOST_HELD = 4
 
 
 def print_profile(found: ModelProfile, model: Path) -> None:
     """Print the table of layers, the peak, the totals and what to be careful about."""
-    console = Console()
+    console = output_console()
     cost = found.cost
     clock = f" at {show.frequency(cost.clock_hz)}" if cost.clock_hz else ""
     console.print(
-        f"[bold]{model.name}[/bold] on [bold]{cost.device}[/bold]{clock}, "
-        f"{cost.runtime}, {cost.dtype}",
-        highlight=False,
-    )
-    console.print(_layers(found))
+        Text.assemble(
+            (printable(model.name), "bold"), " on ", (cost.device, "bold"),
+            f"{clock}, {cost.runtime}, {cost.dtype}",
+        )
+    )  # fmt: skip
+    for item in found.inputs:
+        console.print(Text(printable(item.says)))
+    console.print(_layers(found, console.width))
     console.print(
         "memory over time: [blue]█[/blue] read and written now  [yellow]▒[/yellow] kept for later"
         "  [magenta]░[/magenta] scratch  [dim]·[/dim] the runtime's own",
         highlight=False,
     )
     for line in _peak_lines(found):
-        console.print(line, highlight=False)
+        console.print(Text(printable(line)))
     console.print(_totals(found))
     for line in _cautions(found):
-        console.print(f"[yellow]note:[/yellow] {line}", highlight=False)
+        console.print(Text.assemble(("note: ", "yellow"), printable(line)))
 
 
-def _layers(found: ModelProfile) -> Table:
-    table = Table(box=None, header_style="bold")
-    table.add_column("layer", no_wrap=True, max_width=28)
-    table.add_column("op", no_wrap=True)
-    table.add_column("MACs", justify="right", no_wrap=True)
+def _layers(found: ModelProfile, width: int) -> Table:
+    """Return a row for each layer; numbers are whole at any width, names fold and bars shrink."""
+    rows = _rows(found)
     measured = "measured" if found.measured is not None else "latency"
-    table.add_column(measured, justify="right", no_wrap=True)
-    table.add_column("flash", justify="right", no_wrap=True)
-    table.add_column("RAM", justify="right", no_wrap=True)
+    heads = ("layer", "op", "MACs", measured, "flash", "RAM")
+    texts = [heads, *(texts for texts, _ in rows)]
+    needs = [max(len(row[i]) for row in texts) for i in range(len(heads))]
+    left = width - sum(needs[2:]) - 2 * (len(heads) + 1) - len(_PEAK)
+    names = min(needs[0], _NAME_CELLS) + min(needs[1], _KIND_CELLS)
+    cells = min(left - names, _BAR_CELLS)
+    cells = cells if cells >= _FEWEST_CELLS else 0
+    table = Table(box=None, header_style="bold")
+    kind_cells = min(needs[1], max((left - cells) // 2, len("op")))
+    table.add_column("layer", overflow="fold", max_width=max(left - cells - kind_cells, 8))
+    table.add_column("op", overflow="fold", max_width=kind_cells)
+    for head, need in zip(heads[2:], needs[2:], strict=True):
+        table.add_column(head, justify="right", no_wrap=True, min_width=need)
     table.add_column("memory", no_wrap=True)
-    stages = {stage.op: stage for stage in found.stages}
-    peak = max(stage.total_bytes for stage in found.stages)
-    latency = found.op_latency_s()
-    absorbed: dict[str, list[str]] = {}
-    for op in found.cost.per_op:
-        if op.fused_into:
-            absorbed.setdefault(op.fused_into, []).append(op.kind)
-    for op in found.cost.per_op:
-        stage = stages.get(op.name)
-        if stage is None:
-            continue
-        kinds = "+".join([op.kind, *absorbed.get(op.name, ())])
+    peak = max((stage.total_bytes for _, stage in rows), default=0)
+    for row, stage in rows:
         is_peak = stage.total_bytes == peak
-        seconds = latency[op.name]
-        unknown = "?" if found.measured is None else "–"
         table.add_row(
-            op.name,
-            kinds,
-            show.count(op.macs) if op.macs else "",
-            unknown if seconds is None else show.time(seconds),
-            show.kib(op.flash_bytes) if op.flash_bytes else "",
-            show.kib(stage.total_bytes),
-            _bar(stage, peak) + Text(" ◀ peak" if is_peak else "", style="bold"),
+            *(Text(text) for text in row),
+            _bar(stage, peak, cells) + Text(_PEAK if is_peak else "", style="bold"),
             style="bold" if is_peak else "",
         )
     return table
 
 
-def _bar(stage: MemoryStage, peak: int) -> Text:
+def _rows(found: ModelProfile) -> list[tuple[tuple[str, ...], MemoryStage]]:
+    stages = {stage.op: stage for stage in found.stages}
+    latency = found.op_latency_s()
+    absorbed: dict[str, list[str]] = {}
+    for op in found.cost.per_op:
+        if op.fused_into:
+            absorbed.setdefault(op.fused_into, []).append(op.kind)
+    rows: list[tuple[tuple[str, ...], MemoryStage]] = []
+    unknown = "?" if found.measured is None else "–"
+    for op in found.cost.per_op:
+        stage = stages.get(op.name)
+        if stage is None:
+            continue
+        seconds = latency[op.name]
+        texts = (
+            printable(op.name),
+            printable("+".join([op.kind, *absorbed.get(op.name, ())])),
+            show.count(op.macs) if op.macs else "",
+            unknown if seconds is None else show.time(seconds),
+            show.kib(op.flash_bytes) if op.flash_bytes else "",
+            show.kib(stage.total_bytes),
+        )
+        rows.append((texts, stage))
+    return rows
+
+
+def _bar(stage: MemoryStage, peak: int, cells: int) -> Text:
     """Return a bar whose parts are proportional to what lies in RAM."""
     parts = (
         (stage.used_bytes, "█", "blue"),
@@ -91,19 +116,22 @@ def _bar(stage: MemoryStage, peak: int) -> Text:
     for size, cell, style in parts:
         total += size
         # Cells are counted from the sum, so that rounding never makes a bar longer than its total.
-        until = round(_BAR_CELLS * total / peak)
+        until = round(cells * total / peak)
         bar.append(cell * (until - drawn), style=style)
         drawn = until
     return bar
 
 
 def _peak_lines(found: ModelProfile) -> list[str]:
+    if not found.stages:
+        return ["nothing runs: every operator only renames a tensor or says how it is stored"]
     stage = max(found.stages, key=lambda stage: stage.total_bytes)
     held = list(stage.held[:_MOST_HELD]) + ["..."] * (len(stage.held) > _MOST_HELD)
     waiting = f", {show.kib(stage.held_bytes)} waiting ({', '.join(held)})" if held else ""
     scratch = f", {show.kib(stage.scratch_bytes)} scratch" if stage.scratch_bytes else ""
     lines = [
-        f"{stage.op} ({stage.kind}) needs most RAM: {show.kib(stage.used_bytes)} read and written"
+        f"most RAM is needed by {stage.op} ({stage.kind}): "
+        f"{show.kib(stage.used_bytes)} read and written"
         f"{waiting}{scratch}, {show.kib(stage.overhead_bytes)} for the runtime"
     ]
     gaps = found.cost.peak_ram_bytes - stage.total_bytes
@@ -129,7 +157,7 @@ def _totals(found: ModelProfile) -> Table:
     table.add_column("basis")
     table.add_row(
         "latency",
-        show.time(found.latency_interval_s[0]),
+        _latency(found),
         show.time(found.latency_limit_s),
         _verdict(fits["latency"], found.latency_limit_s),
         _spread(found),
@@ -148,16 +176,23 @@ def _totals(found: ModelProfile) -> Table:
         _verdict(fits["flash"], found.flash_limit_bytes),
         f"{estimated}: {show.kib(cost.weight_bytes)} weights, the rest {rest}",
     )
-    energy = "no published power" if cost.energy_j is None else "estimated"
-    table.add_row("energy", show.energy(cost.energy_j), "", "", energy)
+    energy = found.reasons.get("energy_j", "estimated")
+    table.add_row("energy", show.energy(found.energy_j), "", "", energy)
     table.add_row("MACs", show.integer(cost.macs), "", "", "counted")
     table.add_row("parameters", show.integer(cost.params), "", "", "counted")
     return table
 
 
+def _latency(found: ModelProfile) -> str:
+    value_s, low_s, _ = found.latency_interval_s
+    if value_s is None and low_s is not None:
+        return f"at least {show.time(low_s)}"
+    return show.time(value_s)
+
+
 def _spread(found: ModelProfile) -> str:
-    if found.is_compiled:
-        return found.latency_basis
+    if found.is_compiled or found.is_lower_bound:
+        return found.reasons.get("latency", found.latency_basis)
     _, low_s, high_s = found.latency_interval_s
     spread = "quartiles" if found.measured is not None else "90% interval"
     return f"{show.time(low_s)} to {show.time(high_s)} ({spread}); {found.latency_basis}"
@@ -167,18 +202,21 @@ def _limit(value: int | None) -> str:
     return "none" if value is None else show.kib(value)
 
 
-def _verdict(fits: bool, limit: float | None) -> Text:
+def _verdict(fits: bool | None, limit: float | None) -> Text:
     if limit is None:
         return Text("")
+    if fits is None:
+        return Text("unknown", style="yellow")
     return Text("yes", style="green") if fits else Text("no", style="bold red")
 
 
 def _cautions(found: ModelProfile) -> list[str]:
     cost = found.cost
-    lines = []
-    if cost.unsupported_ops and found.measured is None:
-        kinds = ", ".join(f"{kind} x {n}" for kind, n in sorted(cost.unsupported_ops.items()))
-        lines.append(f"latency is a lower bound: {cost.runtime} has no cost for {kinds}")
+    lines = list(found.notes)
+    for name in ("latency", "ram", "flash"):
+        if name in found.reasons:
+            shown = {"ram": "peak RAM"}.get(name, name)
+            lines.append(f"{shown} is {found.reasons[name]}")
     if cost.latency is not None and cost.latency.is_extrapolated:
         lines.append("part of the network lies outside what was measured: the interval is widened")
     if found.measured is not None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
 
-__all__ = ["Op", "OpGraph", "Tensor"]
+__all__ = ["FileFacts", "Op", "OpGraph", "Tensor"]
 
 
 @dataclass(slots=True, kw_only=True, unsafe_hash=True)
@@ -19,16 +19,49 @@ class Tensor:
 
     Attributes:
         name: unique inside the graph.
-        shape: with the leading batch of 1; channels second (NCHW, NC).
+        shape: with the leading batch, mostly of 1; channels second (NCHW, NC); () of a scalar.
+        bits: of one element, where the file fixes it (indices, 16-bit activations); None where
+            the tensor takes the type that the network is costed in.
     """
 
     name: str
     shape: tuple[int, ...]
+    bits: int | None = None
 
     @property
     def elements(self) -> int:
         """Number of elements."""
         return prod(self.shape)
+
+    def size_bytes(self, element_bytes: int) -> int:
+        """Return the bytes that it takes, `element_bytes` an element unless the file fixes them."""
+        if self.bits is None:
+            return prod(self.shape) * element_bytes
+        return (prod(self.shape) * self.bits + 7) // 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileFacts:
+    """What only a model file says about an operator; a graph made from a description has none.
+
+    Attributes:
+        computes_in: "int8", "float32", ...; words such as "int8 to float32" for a mixture that no
+            kernel is known for; None for the type that the network is costed in.
+        weight_bits: of one weight; None for the type that the network is costed in.
+        constant_bits: of one element of the other constants; None as before.
+        weight_key: name of the stored weights; operators with the same name share them.
+        bias_key: the same for biases.
+        constant_key: the same for other constants.
+        is_one_dimensional: a convolution or pooling over time, described as one of height 1.
+    """
+
+    computes_in: str | None = None
+    weight_bits: int | None = None
+    constant_bits: int | None = None
+    weight_key: str = ""
+    bias_key: str = ""
+    constant_key: str = ""
+    is_one_dimensional: bool = False
 
 
 @dataclass(slots=True, kw_only=True, unsafe_hash=True)
@@ -51,6 +84,7 @@ class Op:
         zero_out_channels: output channels whose weights and bias are all zero.
         constants: elements of constant operands other than weights and biases (a scalar
             of a Mul, the table of an embedding).
+        facts: from a model file; None for an operator of a described student.
     """
 
     name: str
@@ -67,6 +101,7 @@ class Op:
     groups: int = 1
     zero_out_channels: int = 0
     constants: int = 0
+    facts: FileFacts | None = field(default=None, compare=False)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -92,5 +127,16 @@ class OpGraph:
 
     @property
     def params(self) -> int:
-        """Weights and biases, in elements."""
-        return sum(op.weights + op.biases for op in self.ops)
+        """Weights and biases, in elements; what operators share counts once."""
+        seen: set[str] = set()
+        total = 0
+        for op in self.ops:
+            facts = op.facts
+            if facts is None:
+                total += op.weights + op.biases
+                continue
+            for count, key in ((op.weights, facts.weight_key), (op.biases, facts.bias_key)):
+                if not key or key not in seen:
+                    total += count
+                seen.add(key)
+        return total

@@ -68,7 +68,8 @@ class CostEstimate:
         flash_bytes: weight_bytes and the runtime's code.
         energy_j: joules of one inference, None when no published power covers it.
         per_op: in execution order.
-        unsupported_ops: operator kind -> count without a cost; then `latency` is a lower bound.
+        unsupported_ops: operator kind -> count without a cost; then `latency` and `energy_j` are
+            lower bounds, however small: of operators without any cost they are 0.
     """
 
     device: str
@@ -87,7 +88,7 @@ class CostEstimate:
 
     @property
     def is_lower_bound(self) -> bool:
-        """True when an operator had no cost, so the latency is at least the value given."""
+        """True when an operator had no cost: latency and energy are at least the values given."""
         return bool(self.unsupported_ops)
 
 

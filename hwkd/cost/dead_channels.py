@@ -38,7 +38,9 @@ def drop_zero_channels(graph: OpGraph) -> OpGraph:
     dropped = _dropped_by_tensor(graph)
     ops = tuple(_shrink(op, graph, dropped) for op in graph.ops)
     tensors = {
-        name: Tensor(name=name, shape=(t.shape[0], t.shape[1] - dropped[name], *t.shape[2:]))
+        name: Tensor(
+            name=name, shape=(t.shape[0], t.shape[1] - dropped[name], *t.shape[2:]), bits=t.bits
+        )
         if dropped.get(name)
         else t
         for name, t in graph.tensors.items()
@@ -74,8 +76,8 @@ def _follows_channels(op: Op, graph: OpGraph) -> bool:
     if len(op.inputs) != 1 or op.constants:
         return False
     if op.kind == "Conv":
-        channels = graph.tensors[op.inputs[0]].shape[1]
-        return op.groups == channels > 1 and graph.tensors[op.outputs[0]].shape[1] == channels
+        before, after = graph.tensors[op.inputs[0]].shape, graph.tensors[op.outputs[0]].shape
+        return len(before) > 1 and op.groups == before[1] > 1 and after[1] == before[1]
     if op.kind == "Reshape":
         before, after = graph.tensors[op.inputs[0]].shape, graph.tensors[op.outputs[0]].shape
         return len(before) == 4 and before[2:] == (1, 1) and before[:2] == after
@@ -117,4 +119,5 @@ def _shrink(op: Op, graph: OpGraph, dropped: dict[str, int]) -> Op:
         dilation=op.dilation,
         groups=channels_out if is_depthwise else 1,
         zero_out_channels=max(op.zero_out_channels - lost_out, 0),
+        facts=op.facts,
     )

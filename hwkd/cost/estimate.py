@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from hwkd.core.device import Device, LatencyModel, Runtime
 from hwkd.core.errors import ConfigError
@@ -15,6 +17,20 @@ from hwkd.cost.memory import MemoryPlan, plan_memory
 from hwkd.cost.storage import StoragePlan, plan_storage
 
 __all__ = ["estimate_cost"]
+
+
+@dataclass(slots=True)
+class _Cycles:
+    """Cycles by operator, operators outside the fitted range, kinds without a cost.
+
+    `dtypes` names the operators that compute in another type than the network.
+    """
+
+    cycles: dict[str, float] = field(default_factory=dict)
+    outside: set[str] = field(default_factory=set)
+    unsupported: Counter[str] = field(default_factory=Counter)
+    dtypes: dict[str, str] = field(default_factory=dict)
+
 
 _ELEMENT_BYTES = {"int8": 1, "float32": 4}
 
@@ -34,11 +50,11 @@ def estimate_cost(
         device: board to predict for.
         runtime: inference stack; the device's default when None.
         clock_hz: the device's default when None; cycles are taken as independent of it.
-        dtype: "int8" or "float32".
+        dtype: "int8" or "float32"; operators and tensors whose type the graph fixes keep theirs.
 
     Returns:
-        The estimate; `latency` is None for a device that is measured, and a lower bound when
-        `unsupported_ops` is not empty.
+        The estimate; `latency` is None for a device that is measured. Latency and energy are lower
+        bounds when `unsupported_ops` is not empty.
 
     Raises:
         ConfigError: if the runtime has no data for the core or the dtype, or a compiler costs
@@ -47,14 +63,12 @@ def estimate_cost(
     device.require_cost_model()
     stack = device.runtime(runtime)
     hertz = clock_hz or device.clock_hz or 0.0
-    model = _latency_model(device, stack, dtype)
+    models = _latency_models(device, stack, dtype)
     fused = fuse(graph, stack.fusion)
-    cycles, outside, unsupported = _op_cycles(fused.graph, model)
+    found = _op_cycles(fused.graph, models, dtype)
     scale = stack.cycles_scale / hertz if hertz else 0.0
-    seconds = {name: amount * scale for name, amount in cycles.items()}
-    latency = None
-    if model is not None:
-        latency = _latency(stack, model, seconds, outside)
+    seconds = {name: amount * scale for name, amount in found.cycles.items()}
+    latency = _latency(stack, models, dtype, found, scale) if models else None
     element_bytes = _ELEMENT_BYTES[dtype]
     memory = plan_memory(fused.stored, stack.memory, element_bytes)
     storage = plan_storage(fused.stored, stack.storage, element_bytes)
@@ -71,54 +85,76 @@ def estimate_cost(
         flash_bytes=storage.flash_bytes,
         energy_j=estimate_energy_j(device, stack, latency, hertz),
         per_op=_per_op(graph, fused, seconds, memory, storage),
-        unsupported_ops=unsupported,
+        unsupported_ops=dict(found.unsupported),
     )
 
 
-def _latency_model(device: Device, stack: Runtime, dtype: str) -> LatencyModel | None:
+def _latency_models(device: Device, stack: Runtime, dtype: str) -> Mapping[str, LatencyModel]:
+    """Return type -> model; empty for a device that is measured."""
     if dtype not in _ELEMENT_BYTES:
         raise ConfigError(f"dtype {dtype!r} is not one of {', '.join(_ELEMENT_BYTES)}")
     if device.is_measured:
-        return None
-    for known, model in stack.latency.items():
-        if known == dtype:
-            return model
-    raise ConfigError(
-        f"{stack.name} on {device.name} has no data for {dtype}; "
-        f"it has {', '.join(stack.latency) or 'none'}"
-    )
+        return {}
+    models = {str(known): model for known, model in stack.latency.items()}
+    if dtype not in models:
+        raise ConfigError(
+            f"{stack.name} on {device.name} has no data for {dtype}; "
+            f"it has {', '.join(stack.latency) or 'none'}"
+        )
+    return models
 
 
-def _op_cycles(
-    graph: OpGraph, model: LatencyModel | None
-) -> tuple[dict[str, float], set[str], dict[str, int]]:
-    """Return cycles by operator, operators outside the fitted range, kinds without a cost."""
-    if model is None:
-        return {}, set(), {}
-    table = LatencyTable(model)
+def _op_cycles(graph: OpGraph, models: Mapping[str, LatencyModel], dtype: str) -> _Cycles:
+    """Look every operator's cycles up, each in the type that it computes in."""
+    found = _Cycles()
+    if not models:
+        return found
+    tables = {dtype: LatencyTable(models[dtype])}
     tensors = graph.tensors
-    cycles: dict[str, float] = {}
-    outside: set[str] = set()
-    unsupported: Counter[str] = Counter()
     for op in graph.ops:
-        found = table.op_cycles(op, tensors)
-        if found is None:
-            unsupported[op.kind] += 1
+        own = op.facts.computes_in if op.facts is not None else None
+        table = tables[dtype]
+        if own is not None and own != dtype:
+            if own not in models:
+                found.unsupported[f"{op.kind} ({own})"] += 1
+                continue
+            table = tables.setdefault(own, LatencyTable(models[own]))
+        cost = table.op_cycles(op, tensors)
+        if cost is None:
+            found.unsupported[op.kind] += 1
             continue
-        cycles[op.name], is_inside = found
+        found.cycles[op.name], is_inside = cost
         if not is_inside:
-            outside.add(op.name)
-    return cycles, outside, dict(unsupported)
+            found.outside.add(op.name)
+        if table is not tables[dtype] and own is not None:
+            found.dtypes[op.name] = own
+    return found
 
 
 def _latency(
-    stack: Runtime, model: LatencyModel, seconds: dict[str, float], outside: set[str]
+    stack: Runtime, models: Mapping[str, LatencyModel], dtype: str, found: _Cycles, scale: float
 ) -> LatencyEstimate:
-    return with_interval(
-        sum(seconds.values()),
-        model,
-        outside_s=sum(seconds[name] for name in outside),
-        basis=f"estimated: {stack.name} {stack.version}, {model.fitted_on}",
+    """Add up the operators of each type; the ends of their intervals are added too."""
+    parts = []
+    for own in dict.fromkeys((dtype, *found.dtypes.values())):
+        names = [name for name in found.cycles if found.dtypes.get(name, dtype) == own]
+        outside = sum(found.cycles[name] for name in names if name in found.outside)
+        parts.append(
+            with_interval(
+                scale * sum([found.cycles[name] for name in names]),
+                models[own],
+                outside_s=scale * outside,
+                basis=f"estimated: {stack.name} {stack.version}, {models[own].fitted_on}",
+            )
+        )
+    if len(parts) == 1:
+        return parts[0]
+    return LatencyEstimate(
+        value_s=sum(part.value_s for part in parts),
+        low_s=sum(part.low_s for part in parts),
+        high_s=sum(part.high_s for part in parts),
+        basis="; ".join(part.basis for part in parts),
+        is_extrapolated=any(part.is_extrapolated for part in parts),
     )
 
 

@@ -7,9 +7,9 @@ batch normalisation that is part of the weights, or a branch that nobody reads.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from hwkd.core.graph import Op, OpGraph, Tensor
+from hwkd.core.graph import FileFacts, Op, OpGraph, Tensor
 from hwkd.core.memory_model import FusionRules
 from hwkd.cost.dead_channels import drop_zero_channels
 from hwkd.cost.window_padding import is_same_padding, pad_before
@@ -23,7 +23,7 @@ _TAKES_ACTIVATION = frozenset(
 _TAKES_SCALE_AND_SHIFT = frozenset({"Conv", "ConvTranspose", "Gemm"})
 _WINDOWED = frozenset({"Conv", "AveragePool", "MaxPool"})
 _NO_PADS = (0, 0, 0, 0)
-_TRANSPARENT = frozenset({"Identity", "Dropout", "QuantizeLinear", "DequantizeLinear"})
+_TRANSPARENT = frozenset({"Identity", "Dropout"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +86,9 @@ class _Fusion:
             host = self._running[host_name]
             biases = _absorbed_biases(op, host, rules)
             if biases is not None:
-                self._running[host_name] = with_changes(host, outputs=op.outputs, biases=biases)
+                self._running[host_name] = with_changes(
+                    host, outputs=op.outputs, biases=biases, facts=_absorbed_facts(op, host)
+                )
                 self._producer[op.outputs[0]] = host_name
                 self.fused_into[op.name] = host_name
                 return
@@ -144,6 +146,7 @@ def with_changes(
     outputs: tuple[str, ...] | None = None,
     biases: int | None = None,
     pads: tuple[int, int, int, int] | None = None,
+    facts: FileFacts | None = None,
 ) -> Op:
     """Copy an operator with some fields replaced; several times faster than dataclasses.replace."""
     return Op(
@@ -161,7 +164,18 @@ def with_changes(
         groups=op.groups,
         zero_out_channels=op.zero_out_channels,
         constants=op.constants,
+        facts=op.facts if facts is None else facts,
     )
+
+
+def _absorbed_facts(op: Op, host: Op) -> FileFacts | None:
+    """Return what is left of the host's facts: weights that a normalisation changes are its own."""
+    facts, other = host.facts, op.facts
+    if facts is None or other is None:
+        return facts
+    if op.kind == "BatchNormalization":
+        return replace(facts, weight_key="", bias_key="")
+    return replace(facts, bias_key=other.constant_key) if op.kind == "Add" else facts
 
 
 def _absorbed_biases(op: Op, host: Op, rules: FusionRules) -> int | None:

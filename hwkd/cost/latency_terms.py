@@ -47,7 +47,7 @@ def op_work(op: Op, tensors: Mapping[str, Tensor]) -> Work | None:
 def _conv(op: Op, tensors: Mapping[str, Tensor]) -> Work:
     shape = tensors[op.outputs[0]].shape
     height, width = _height_and_width(shape)
-    pixels = height * width
+    pixels = shape[0] * height * width
     outputs = shape[1] * pixels
     macs = op.macs
     depth = macs // outputs
@@ -80,7 +80,7 @@ def _taps_inside(op: Op, out_shape: tuple[int, ...]) -> int:
     rows -= _outside(bottom, op.kernel[0], op.stride[0])
     columns -= _outside(left, op.kernel[1], op.stride[1])
     columns -= _outside(right, op.kernel[1], op.stride[1])
-    return max(rows, 0) * max(columns, 0)
+    return out_shape[0] * max(rows, 0) * max(columns, 0)
 
 
 def _height_and_width(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -92,7 +92,11 @@ def _outside(pad: int, kernel: int, stride: int) -> int:
     """Count kernel positions over one side's padding: pad, pad - stride, ... for each output."""
     if pad <= stride:  # one output at most; by far the most frequent case
         return min(pad, kernel)
-    return sum(min(over, kernel) for over in range(pad, 0, -stride))
+    outputs = -(-pad // stride)
+    whole = max(-(-(pad - kernel) // stride), 0)  # of them reach over the padding with every tap
+    left = outputs - whole
+    over = pad - whole * stride
+    return whole * kernel + left * over - stride * (left * (left - 1) // 2)
 
 
 def _matmul(op: Op, tensors: Mapping[str, Tensor]) -> Work:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -56,7 +57,8 @@ def plan_memory(graph: OpGraph, model: MemoryModel, element_bytes: int) -> Memor
         if size:
             scratch[op.name] = size
             buffers.append(Buffer(op.name, _aligned(size, model.alignment_bytes), index, index))
-    live = [0] * len(ops)
+    # With nothing left to run, the inputs are all there is.
+    live = [0] * max(len(ops), 1)
     for _, size, first, last in buffers:
         for index in range(first, last + 1):
             live[index] += size
@@ -78,7 +80,7 @@ def plan_memory(graph: OpGraph, model: MemoryModel, element_bytes: int) -> Memor
         peak_ram_bytes=arena + overhead,
         arena_bytes=arena,
         overhead_bytes=overhead,
-        live_bytes={op.name: size for op, size in zip(ops, live, strict=True)},
+        live_bytes={op.name: size for op, size in zip(ops, live, strict=False)},
         scratch_bytes=scratch,
         buffers=tuple(buffers),
         offsets=tuple(offsets),
@@ -101,7 +103,7 @@ def _tensor_buffers(
         for name in op.outputs:
             first[name] = last[name] = index
     for name in graph.outputs:
-        last[name] = len(graph.ops) - 1
+        last[name] = max(len(graph.ops) - 1, 0)
     streamed = _streamed_rows(graph, element_bytes) if model.pools_on_the_fly else {}
     if streamed:
         for op, following in zip(graph.ops, graph.ops[1:], strict=False):
@@ -111,7 +113,7 @@ def _tensor_buffers(
                 del first[op.outputs[0]]
     alignment, tensors = model.alignment_bytes, graph.tensors
     buffers = [
-        Buffer(name, _aligned(tensors[name].elements * element_bytes, alignment), at, last[name])
+        Buffer(name, _aligned(tensors[name].size_bytes(element_bytes), alignment), at, last[name])
         for name, at in first.items()
     ]
     return buffers, streamed
@@ -120,14 +122,16 @@ def _tensor_buffers(
 def _streamed_rows(graph: OpGraph, element_bytes: int) -> dict[str, int]:
     """Return convolution -> bytes of the rows that its pooling waits for."""
     rows = {}
+    readers = Counter(name for op in graph.ops for name in set(op.inputs))
     for op, following in zip(graph.ops, graph.ops[1:], strict=False):
         if following.kind not in _POOLS or op.kind != "Conv" or following.inputs != op.outputs:
             continue
         name = op.outputs[0]
         before, after = graph.tensors[name].shape, graph.tensors[following.outputs[0]].shape
-        is_shared = sum(name in reader.inputs for reader in graph.ops) > 1 or name in graph.outputs
+        is_shared = readers[name] > 1 or name in graph.outputs
         if not is_shared and _is_unpadded(following, before, after):
-            rows[op.name] = following.kernel[0] * before[3] * before[1] * element_bytes
+            row_bytes = graph.tensors[name].size_bytes(element_bytes) // before[2]
+            rows[op.name] = following.kernel[0] * row_bytes
     return rows
 
 
@@ -151,7 +155,7 @@ def _overhead_bytes(graph: OpGraph, model: MemoryModel, element_bytes: int) -> i
         if kind == "Conv" and element_bytes == 1:
             total += model.per_output_channel_bytes * tensors[op.outputs[0]].shape[1]
         elif kind == "MatMul" and model.matmul_keeps_right_operand and len(op.inputs) == 2:
-            total += tensors[op.inputs[1]].elements * element_bytes
+            total += tensors[op.inputs[1]].size_bytes(element_bytes)
     return round(total)
 
 

@@ -51,7 +51,11 @@ def saved_bytes(
             shared = _behind_pooled_rows(op, pool, before, tensors[pool.outputs[0]])
         elif rule == "slide":
             shared = _behind_window(op, before, after, shared)
-        saved[index] = shared * element_bytes
+        saved[index] = min(
+            shared * element_bytes,
+            before.size_bytes(element_bytes),
+            after.size_bytes(element_bytes),
+        )
     return saved
 
 
@@ -66,10 +70,8 @@ def _behind_window(op: Op, before: Tensor, after: Tensor, most: int) -> int:
         return most
     if op.stride == (1, 1) and op.groups == 1:
         return most // 2
-    # A time series keeps its shape (1, channels, time) when the reshape to an image is a view.
-    channels, width = before.shape[1], before.shape[-1]
     row_after = after.shape[1] * after.shape[3]
-    return max(most - op.kernel[0] * width * channels - row_after, 0)
+    return max(most - op.kernel[0] * _row(before) - row_after, 0)
 
 
 def _behind_pooled_rows(op: Op, pool: Op, before: Tensor, after: Tensor) -> int:
@@ -84,8 +86,17 @@ def _behind_pooled_rows(op: Op, pool: Op, before: Tensor, after: Tensor) -> int:
         64x64x1 -> 31x31x32.
     """
     rows = after.shape[2]
-    row_before = before.shape[1] * before.shape[-1] * op.stride[0] * pool.stride[0]
+    row_before = _row(before) * op.stride[0] * pool.stride[0]
     row_after = after.shape[1] * after.shape[3]
     ahead = max(row_after, row_after * (rows + 1) - row_before * rows)
     together = max(ahead + before.elements, after.elements)
     return max(before.elements + after.elements - together, 0)
+
+
+def _row(tensor: Tensor) -> int:
+    """Return elements of one row of an image, all of them where a view hides its rows.
+
+    A time series keeps its shape (1, channels, time) when the reshape to an image is a view.
+    """
+    shape = tensor.shape
+    return shape[1] * shape[-1] if len(shape) > 2 else tensor.elements

@@ -79,7 +79,7 @@ class _Flow:
     """Which operators may run, and which tensors exist, after a set of operators (a bit mask)."""
 
     def __init__(self, graph: OpGraph, element_bytes: int) -> None:
-        size_of = {name: tensor.elements * element_bytes for name, tensor in graph.tensors.items()}
+        size_of = {name: tensor.size_bytes(element_bytes) for name, tensor in graph.tensors.items()}
         producer = {name: index for index, op in enumerate(graph.ops) for name in op.outputs}
         self._needs = [
             sum({1 << producer[name] for name in op.inputs if name in producer}) for op in graph.ops

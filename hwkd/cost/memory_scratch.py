@@ -25,6 +25,8 @@ def scratch_bytes(op: Op, tensors: Tensors, model: MemoryModel, element_bytes: i
     rule = model.scratch.get(op.kind)
     if rule is None or element_bytes != 1:
         return 0
+    if op.facts is not None and op.facts.computes_in not in (None, "int8"):
+        return 0
     return _RULES[rule](op, tensors)
 
 
@@ -70,8 +72,10 @@ def _x_cube_conv(op: Op, tensors: Tensors) -> int:
         pointwise 192, 384, 448 bytes for 8->16, 16->32, 32->32; dense 3x3 6144, 7168, 9216 bytes
         for 32, 64, 128 output channels, 292 and 548 for 1->8 and 1->16.
     """
-    before, after = tensors[op.inputs[0]].shape[1], tensors[op.outputs[0]].shape[1]
+    after = tensors[op.outputs[0]].shape[1]
     window = op.kernel[0] * op.kernel[1]
+    # From the weights: a view may hide the channels of the tensor that is read.
+    before = op.weights // (after * window) or tensors[op.inputs[0]].shape[-1]
     if op.groups > 1:
         return (4 * window + 1) * after + 1
     if window == 1:

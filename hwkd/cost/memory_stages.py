@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from hwkd.core.graph import OpGraph
 from hwkd.cost.memory import MemoryPlan
+from hwkd.cost.memory_planner import Buffer
 
 __all__ = ["MemoryStage", "memory_stages"]
 
@@ -45,16 +46,16 @@ def memory_stages(graph: OpGraph, plan: MemoryPlan) -> tuple[MemoryStage, ...]:
         graph: the graph that was planned.
         plan: what `plan_memory` returned for it.
     """
+    starting: dict[int, list[Buffer]] = {}
+    # Scratch comes after the tensors, under names of operators that tensors may have too.
+    for buffer in plan.buffers[: len(plan.buffers) - len(plan.scratch_bytes)]:
+        starting.setdefault(buffer.first, []).append(buffer)
+    alive: list[Buffer] = []
     stages = []
     for index, op in enumerate(graph.ops):
         own = {*op.inputs, *op.outputs}
-        held = [
-            buffer
-            for buffer in plan.buffers
-            if buffer.first <= index <= buffer.last
-            and buffer.name in graph.tensors
-            and buffer.name not in own
-        ]
+        alive = [buffer for buffer in alive if buffer.last >= index] + starting.pop(index, [])
+        held = [buffer for buffer in alive if buffer.name not in own]
         held_bytes = sum(buffer.size for buffer in held)
         scratch = plan.scratch_bytes.get(op.name, 0)
         held.sort(key=lambda buffer: -buffer.size)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hwkd.core.graph import OpGraph
+from hwkd.core.graph import FileFacts, Op, OpGraph, Tensor
 from hwkd.core.memory_model import StorageModel
 
 __all__ = ["StoragePlan", "plan_storage"]
 
 _BIAS_BYTES = 4
+# Kinds whose channels are axis 1, whatever follows it.
+_CHANNELS_SECOND = ("BatchNormalization", "Conv")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +44,19 @@ def plan_storage(graph: OpGraph, model: StorageModel, element_bytes: int) -> Sto
     code += model.per_op_bytes * len(graph.ops)
     per_op = {}
     kinds = set()
+    seen: set[str] = set()
     for op in graph.ops:
         kinds.add(op.kind)
-        size = (op.weights + op.constants) * element_bytes + op.biases * _BIAS_BYTES
+        facts = op.facts
+        if facts is None:
+            size = (op.weights + op.constants) * element_bytes + op.biases * _BIAS_BYTES
+            is_quantised = element_bytes == 1
+        else:
+            size = _own_bytes(op, facts, element_bytes, seen)
+            is_quantised = element_bytes == 1 and (facts.weight_bits or 8) <= 8
         per_op[op.name] = size
-        if op.weights and element_bytes == 1:
-            code += model.per_output_channel_bytes * graph.tensors[op.outputs[0]].shape[1]
+        if op.weights and is_quantised:
+            code += model.per_output_channel_bytes * _channels(op, graph.tensors)
     per_kind = model.per_kind_code_bytes
     code += sum(size for kind, size in per_kind.items() if kind in kinds)
     weight_bytes = sum(per_op.values())
@@ -57,3 +66,25 @@ def plan_storage(graph: OpGraph, model: StorageModel, element_bytes: int) -> Sto
         flash_bytes=weight_bytes + round(code),
         per_op_bytes=per_op,
     )
+
+
+def _own_bytes(op: Op, facts: FileFacts, element_bytes: int, seen: set[str]) -> int:
+    """Return the bytes of constants that no operator before has stored."""
+    total = 0
+    for count, key, bits in (
+        (op.weights, facts.weight_key, facts.weight_bits or 8 * element_bytes),
+        (op.constants, facts.constant_key, facts.constant_bits or 8 * element_bytes),
+        (op.biases, facts.bias_key, 8 * _BIAS_BYTES),
+    ):
+        if not key or key not in seen:
+            total += (count * bits + 7) // 8
+        seen.add(key)
+    return total
+
+
+def _channels(op: Op, tensors: Mapping[str, Tensor]) -> int:
+    """Return the output channels, each of which has its own scale: axis 1 of images, else last."""
+    shape = tensors[op.outputs[0]].shape
+    if not shape:
+        return 1
+    return shape[1] if len(shape) > 1 and op.kind.startswith(_CHANNELS_SECOND) else shape[-1]

@@ -2,35 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # has no types
-from onnx import TensorProto
 
 from hwkd.core.errors import ModelFileError
 from hwkd.core.graph import Op, OpGraph, Tensor
-from hwkd.trace.onnx_nodes import Aliases, Node, read_nodes, sort_nodes
+from hwkd.trace.onnx_dtypes import BITS, FLOAT32, QUANTISED, dtype_name
+from hwkd.trace.onnx_inputs import FixedInput, fix_inputs
+from hwkd.trace.onnx_model import open_model, opset_of, stored_tensors
+from hwkd.trace.onnx_nodes import Aliases, Node, read_nodes
 from hwkd.trace.onnx_ops import build_op
-from hwkd.trace.onnx_shapes import infer_shapes, static_inputs
+from hwkd.trace.onnx_order import sort_nodes
+from hwkd.trace.onnx_shapes import SHAPE_READERS, TensorType, infer_types
+from hwkd.trace.onnx_stored import find_stored_types
 from hwkd.trace.onnx_tensors import Constant, read_constants
 
-__all__ = ["load_graph", "stored_dtype"]
+__all__ = ["FileDtype", "Network", "load_graph", "load_network"]
 
-# Protobuf cannot hold more; and a graph of more operators is no network for a small device.
-_MOST_FILE_BYTES = 2**31
-_MOST_NODES = 20_000
-_QUANTISED_PREFIXES = ("QuantizeLinear", "QLinear", "QGemm", "ConvInteger", "MatMulInteger")
-# Their output has a fixed value once shapes are fixed, whatever their input holds.
-_SHAPE_READERS = frozenset({"Shape", "Size"})
+# "mixed": some of it is quantised to 8 bits and some is not.
+FileDtype = Literal["int8", "float32", "mixed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """A model file as costs see it.
+
+    Attributes:
+        graph: operators and tensors.
+        inputs: with the axis that was taken as the batch.
+        dtype: how the file runs as it is.
+    """
+
+    graph: OpGraph
+    inputs: tuple[FixedInput, ...]
+    dtype: FileDtype
 
 
 def load_graph(path: Path) -> OpGraph:
-    """Read the operators of a network for inference with batch 1.
+    """Read the operators of a network for one inference, in no type of their own.
 
-    Float32 files and int8 files (QDQ or operators with quantisation built in) give the same graph.
-    Operators computed from constants alone are left out; a symbolic batch becomes 1.
+    Float32 files and quantised files (QDQ or operators with quantisation built in) give the same
+    graph. Operators computed from constants alone are left out; a symbolic batch becomes 1.
 
     Args:
         path: ONNX file; external data beside it is only looked at where the weights matter.
@@ -39,131 +55,120 @@ def load_graph(path: Path) -> OpGraph:
         ModelFileError: if the file is damaged, has dynamic shapes other than the batch, types or
             operators that hwkd does not read, or data outside its folder.
     """
-    try:
-        return _load(path)
-    except UnicodeDecodeError:
-        raise ModelFileError(
-            f"{path}: holds names that are not text; the file is damaged, export it again"
-        ) from None
+    return load_network(path, keep_types=False).graph
 
 
-def _load(path: Path) -> OpGraph:
-    model = _read_model(path)
-    where = str(path)
-    opset = _opset(model, where)
-    stored = read_constants(_stored_tensors(model, where), path)
-    inputs = static_inputs(model.graph, stored, where)
-    protos = [proto for proto in model.graph.node if proto.op_type != "Constant"]
-    nodes, aliases = read_nodes(protos, opset, where)
-    nodes = sort_nodes(nodes, [*inputs, *stored], where)
-    shapes = infer_shapes(nodes, inputs, stored, opset, where)
-    outputs = _outputs(model, aliases, shapes, where)
-    fixed = _fixed_tensors(nodes, stored)
+def load_network(path: Path, *, keep_types: bool) -> Network:
+    """Read a network and what is to be known about it.
+
+    Args:
+        path: ONNX file.
+        keep_types: a quantised file keeps the types that it gives each tensor and operator; without
+            it, quantisation is taken out.
+
+    Raises:
+        ModelFileError: as `load_graph`.
+    """
+    source = _read(path)
+    dtypes: Mapping[str, str] = {}
+    computes_in: Mapping[str, str] = {}
+    nodes, types = source.nodes, source.types
+    if keep_types and source.is_quantised:
+        found = find_stored_types(nodes, types, source.fixed, source.stored_as, {*source.outputs})
+        nodes, types, dtypes = found.nodes, found.types, found.dtypes
+        computes_in = found.computes_in
+    else:
+        dtypes, computes_in = _own_types(source)
+    shapes = {name: shape for name, (_, shape) in types.items()}
     normed = {node.inputs[0] for node in nodes if node.kind == "BatchNormalization"}
     ops = []
     for node in nodes:
-        if node.outputs[0] not in fixed:
-            has_norm = node.outputs[0] in normed
-            ops.append(build_op(node, shapes, fixed, stored, has_norm=has_norm))
-    return _graph(ops, shapes, tuple(inputs), outputs)
+        if all(name in source.fixed for name in node.outputs if name):
+            continue
+        try:
+            op = build_op(
+                node, shapes, source.fixed, source.constants,
+                has_norm=node.outputs[0] in normed,
+                computes_in=computes_in.get(node.name), dtypes=dtypes,
+            )  # fmt: skip
+        except ModelFileError as error:
+            raise ModelFileError(f"{path}: {error}") from None
+        ops.append(op)
+    names = tuple(item.name for item in source.inputs)
+    graph = _graph(ops, shapes, dtypes, names, source.outputs)
+    return Network(
+        graph=graph,
+        inputs=source.inputs,
+        dtype=_file_dtype(source, computes_in if keep_types else {}),
+    )
 
 
-def stored_dtype(path: Path) -> Literal["int8", "float32"]:
-    """Return how a file runs as it is: "int8" when it holds quantised operators.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    """A file, checked, its nodes in order and every shape known."""
 
-    Raises:
-        ModelFileError: if the file cannot be read.
-    """
-    kinds = {node.op_type for node in _read_model(path).graph.node}
-    is_quantised = any(kind.startswith(_QUANTISED_PREFIXES) for kind in kinds)
-    return "int8" if is_quantised else "float32"
-
-
-def _read_model(path: Path) -> onnx.ModelProto:
-    try:
-        size = path.stat().st_size
-        if size >= _MOST_FILE_BYTES:
-            raise ModelFileError(f"{path}: {size:,} bytes; an ONNX file holds less than 2 GiB")
-        data = path.read_bytes()
-    except OSError as error:
-        raise ModelFileError(f"{path}: {error.strerror}; give an ONNX file") from error
-    model = onnx.ModelProto()
-    try:
-        model.ParseFromString(data)
-    except DecodeError:
-        raise ModelFileError(
-            f"{path}: not a complete ONNX file ({size:,} bytes); it was cut or is of another "
-            "format, export it again"
-        ) from None
-    if not model.graph.node:
-        raise ModelFileError(f"{path}: holds no operators; it was cut or is no ONNX file")
-    if len(model.graph.node) > _MOST_NODES:
-        raise ModelFileError(
-            f"{path}: {len(model.graph.node):,} operators; hwkd reads up to {_MOST_NODES:,}"
-        )
-    return model
+    nodes: list[Node]
+    inputs: tuple[FixedInput, ...]
+    constants: Mapping[str, Constant]
+    types: Mapping[str, TensorType]
+    fixed: Set[str]
+    outputs: tuple[str, ...]
+    is_quantised: bool
+    stored_as: Mapping[str, str] = field(default_factory=dict)
 
 
-def _opset(model: onnx.ModelProto, where: str) -> int:
-    opsets = [item.version for item in model.opset_import if item.domain in ("", "ai.onnx")]
-    newest = onnx.defs.onnx_opset_version()
-    if not opsets or not 1 <= opsets[0] <= newest:
-        given = opsets[0] if opsets else "no opset"
-        raise ModelFileError(
-            f"{where}: has {given} of the standard operators; expected an opset up to {newest}: "
-            "export it for an older opset or update onnx"
-        )
-    return int(opsets[0])
+def _read(path: Path) -> _Source:
+    where = str(path)
+    model = open_model(path)
+    opset = opset_of(model, where)
+    constants = read_constants(stored_tensors(model, where), path)
+    inputs = fix_inputs(model.graph, constants, where)
+    protos = [proto for proto in model.graph.node if proto.op_type != "Constant"]
+    read = read_nodes(protos, constants, opset, where)
+    known = [*(item.name for item in inputs), *constants]
+    nodes = sort_nodes(read.nodes, known, where)
+    declared = _declared_types(model)
+    types = infer_types(nodes, inputs, constants, read.dequantised, declared, opset, where)
+    return _Source(
+        nodes=nodes,
+        inputs=inputs,
+        constants=constants,
+        types=types,
+        fixed=_fixed_tensors(nodes, constants),
+        outputs=_outputs(model, read.aliases, types, where),
+        is_quantised=read.is_quantised,
+        stored_as=read.stored_as,
+    )
 
 
-def _stored_tensors(model: onnx.ModelProto, where: str) -> list[TensorProto]:
-    """Return initializers and the values of Constant nodes, under the names that nodes read."""
-    if model.graph.sparse_initializer:
-        raise ModelFileError(f"{where}: has sparse weights; export it with dense ones")
-    tensors = list(model.graph.initializer)
-    constants = (node for node in model.graph.node if node.op_type == "Constant")
-    return [*tensors, *(_constant_value(node, where) for node in constants)]
+def _declared_types(model: onnx.ModelProto) -> dict[str, TensorType]:
+    """Return the fixed shapes that the file itself states for tensors between operators."""
+    found = {}
+    for value in (*model.graph.value_info, *model.graph.output):
+        tensor = value.type.tensor_type
+        dims = tensor.shape.dim
+        is_fixed = all(dim.HasField("dim_value") and dim.dim_value > 0 for dim in dims)
+        if is_fixed and tensor.elem_type and tensor.HasField("shape"):
+            found[value.name] = (tensor.elem_type, tuple(dim.dim_value for dim in dims))
+    return found
 
 
-def _constant_value(node: onnx.NodeProto, where: str) -> TensorProto:
-    attributes = {item.name: item for item in node.attribute}
-    tensor = TensorProto()
-    if "value" in attributes:
-        tensor.CopyFrom(attributes["value"].t)
-    elif "value_int" in attributes:
-        tensor = onnx.helper.make_tensor("", TensorProto.INT64, [], [attributes["value_int"].i])
-    elif "value_ints" in attributes:
-        values = attributes["value_ints"].ints
-        tensor = onnx.helper.make_tensor("", TensorProto.INT64, [len(values)], values)
-    elif "value_float" in attributes:
-        tensor = onnx.helper.make_tensor("", TensorProto.FLOAT, [], [attributes["value_float"].f])
-    elif "value_floats" in attributes:
-        values = attributes["value_floats"].floats
-        tensor = onnx.helper.make_tensor("", TensorProto.FLOAT, [len(values)], values)
-    else:
-        raise ModelFileError(
-            f"{where}: Constant node {node.name!r} holds no dense number; expected a value"
-        )
-    tensor.name = node.output[0]
-    return tensor
-
-
-def _fixed_tensors(nodes: list[Node], stored: dict[str, Constant]) -> set[str]:
+def _fixed_tensors(nodes: Sequence[Node], stored: Iterable[str]) -> set[str]:
     """Return the stored constants and everything that follows from them without an input."""
     fixed = set(stored)
     for node in nodes:
         follows = all(name in fixed for name in node.inputs if name)
-        if node.kind in _SHAPE_READERS or (follows and any(node.inputs)):
+        if node.kind in SHAPE_READERS or (follows and any(node.inputs)):
             fixed.update(name for name in node.outputs if name)
     return fixed
 
 
 def _outputs(
-    model: onnx.ModelProto, aliases: Aliases, shapes: dict[str, tuple[int, ...]], where: str
+    model: onnx.ModelProto, aliases: Aliases, types: Mapping[str, TensorType], where: str
 ) -> tuple[str, ...]:
     names = tuple(aliases.resolve(value.name) for value in model.graph.output)
     for name in names:
-        if name not in shapes:
+        if name not in types:
             raise ModelFileError(
                 f"{where}: output {name!r} is produced by no operator; export it again"
             )
@@ -172,12 +177,42 @@ def _outputs(
     return names
 
 
+def _own_types(source: _Source) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the types of tensors and operators that are never float: indices, sizes, flags."""
+    dtypes = {name: dtype_name(kind) for name, (kind, _) in source.types.items() if kind}
+    chosen = {FLOAT32} | (QUANTISED if source.is_quantised else set())
+    own = {name: dtype for name, dtype in dtypes.items() if dtype not in chosen}
+    computes_in = {}
+    for node in source.nodes:
+        names = [name for name in (*node.inputs, *node.outputs) if name in dtypes]
+        written = [name for name in node.outputs if name in dtypes]
+        if written and all(name in own for name in names):
+            computes_in[node.name] = own[written[0]]
+    return own, computes_in
+
+
+def _file_dtype(source: _Source, computes_in: Mapping[str, str]) -> FileDtype:
+    if not source.is_quantised:
+        return "float32"
+    kinds = {dtype for dtype in computes_in.values() if dtype not in ("int32", "int64", "bool")}
+    return "int8" if kinds <= {"int8"} else "mixed"
+
+
 def _graph(
     ops: list[Op],
-    shapes: dict[str, tuple[int, ...]],
+    shapes: Mapping[str, tuple[int, ...]],
+    dtypes: Mapping[str, str],
     inputs: tuple[str, ...],
     outputs: tuple[str, ...],
 ) -> OpGraph:
+    has_signals = any(op.facts is not None and op.facts.is_one_dimensional for op in ops)
     names = dict.fromkeys([*inputs, *(name for op in ops for name in (*op.inputs, *op.outputs))])
-    tensors = {name: Tensor(name=name, shape=shapes[name]) for name in names}
+    tensors = {}
+    for name in names:
+        shape = shapes[name]
+        if has_signals and len(shape) == 3:
+            # A signal is an image of height 1: kernels and libraries have no other form for it.
+            shape = (*shape[:2], 1, shape[2])
+        bits = BITS[dtypes[name]] if name in dtypes else None
+        tensors[name] = Tensor(name=name, shape=shape, bits=bits)
     return OpGraph(ops=tuple(ops), tensors=tensors, inputs=inputs, outputs=outputs)

@@ -8,7 +8,8 @@ from math import ceil, prod
 import numpy as np
 
 from hwkd.core.errors import ModelFileError
-from hwkd.core.graph import Op
+from hwkd.core.graph import FileFacts, Op
+from hwkd.trace.onnx_dtypes import BITS
 from hwkd.trace.onnx_nodes import Node
 from hwkd.trace.onnx_tensors import Constant
 
@@ -26,10 +27,23 @@ _CONSTANTS_ARE_OPTIONS = frozenset(
     }
 )  # fmt: skip
 _WINDOWED = frozenset({"AveragePool", "Conv", "ConvTranspose", "LpPool", "MaxPool"})
+# Operators on channels and then positions; over time alone they are costed with height 1.
+_ON_CHANNELS = _WINDOWED | {"ConvInteger", "GlobalAveragePool", "GlobalMaxPool"}
+_CONVOLUTIONS = frozenset({"Conv", "ConvInteger"})
+_PRODUCTS = frozenset({"MatMul", "MatMulInteger"})
 _RECURRENT = frozenset({"GRU", "LSTM", "RNN"})
 
 
-def build_op(node: Node, shapes: Shapes, fixed: Set[str], stored: Stored, *, has_norm: bool) -> Op:
+def build_op(
+    node: Node,
+    shapes: Shapes,
+    fixed: Set[str],
+    stored: Stored,
+    *,
+    has_norm: bool,
+    computes_in: str | None,
+    dtypes: Mapping[str, str],
+) -> Op:
     """Describe a node as the cost model reads it.
 
     Args:
@@ -38,64 +52,124 @@ def build_op(node: Node, shapes: Shapes, fixed: Set[str], stored: Stored, *, has
         fixed: names of the constants: stored ones and what is computed from them alone.
         stored: the constants in the file.
         has_norm: a batch normalisation follows, so an all-zero filter still gives its shift.
+        computes_in: type that the file fixes for it; None where the costing chooses.
+        dtypes: tensor -> type, where the file fixes it.
+
+    Raises:
+        ModelFileError: if a window or its weights do not fit its input.
     """
-    data_inputs = tuple(name for name in node.inputs if name and name not in fixed)
-    outputs = tuple(name for name in node.outputs if name in shapes)
-    weights, biases, other = _count_constants(node, shapes, fixed)
+    if node.kind in _ON_CHANNELS:
+        _check_window(node, shapes)
     kernel, stride, pads, dilation = _geometry(node, shapes, stored)
     rank = len(shapes[node.inputs[0]]) if node.inputs and node.inputs[0] else 0
-    kind = f"{node.kind}3d" if node.kind in _WINDOWED and rank > 4 else node.kind
-    is_conv = node.kind == "Conv"
+    weights, biases, others = _constant_operands(node, fixed)
     return Op(
         name=node.name,
-        kind=kind,
-        inputs=data_inputs,
-        outputs=outputs,
+        kind=f"{node.kind}3d" if node.kind in _ON_CHANNELS and rank > 4 else node.kind,
+        inputs=tuple(name for name in node.inputs if name and name not in fixed),
+        outputs=tuple(name for name in node.outputs if name in shapes),
         macs=_macs(node, shapes),
-        weights=weights,
-        biases=biases,
+        weights=sum(prod(shapes[name]) for name in weights),
+        biases=sum(prod(shapes[name]) for name in biases),
         kernel=kernel,
         stride=stride,
         pads=pads,
         dilation=dilation,
-        groups=int(node.attributes.get("group", 1)),
-        zero_out_channels=_zero_channels(node, stored) if is_conv and not has_norm else 0,
-        constants=other,
+        groups=_groups(node),
+        zero_out_channels=(
+            _zero_channels(node, stored) if node.kind == "Conv" and not has_norm else 0
+        ),
+        constants=sum(prod(shapes[name]) for name in others),
+        facts=FileFacts(
+            computes_in=computes_in,
+            weight_bits=_most_bits(weights, dtypes),
+            constant_bits=_most_bits(others, dtypes),
+            weight_key=_key(weights),
+            bias_key=_key(biases),
+            constant_key=_key(others),
+            is_one_dimensional=node.kind in _ON_CHANNELS and rank == 3,
+        ),
     )
+
+
+def _check_window(node: Node, shapes: Shapes) -> None:
+    """Refuse windows and weights that contradict the input; onnx infers shapes for them all."""
+    what = f"node {node.name!r} ({node.kind})"
+    shape = shapes[node.inputs[0]]
+    if not 3 <= len(shape) <= 5:
+        raise ModelFileError(
+            f"{what} reads a tensor of shape {shape}; expected channels and one to three more "
+            "dimensions: export it again"
+        )
+    if node.kind not in (*_CONVOLUTIONS, "ConvTranspose"):
+        return
+    weight, groups = shapes[node.inputs[1]], _groups(node)
+    axis = 1 if node.kind == "ConvTranspose" else 0
+    needed = weight[0] if axis else weight[1] * groups if len(weight) > 1 else 0
+    fits = len(weight) == len(shape) and groups >= 1 and needed == shape[1]
+    if not fits or (weight[0] if axis == 0 else needed) % groups:
+        raise ModelFileError(
+            f"{what} has weights of shape {weight} in {groups} groups for an input of shape "
+            f"{shape}; the file is damaged, export it again"
+        )
+
+
+def _groups(node: Node) -> int:
+    return int(node.attributes.get("group", 1))
 
 
 def _macs(node: Node, shapes: Shapes) -> int:
     """Multiply-accumulates of convolutions, matrix products and recurrences; 0 for the rest."""
-    if node.kind in ("Conv", "ConvTranspose"):
+    if node.kind in (*_CONVOLUTIONS, "ConvTranspose"):
         weight = shapes[node.inputs[1]]
         # A filter bank is used once for each output position (input position if transposed).
-        places = shapes[node.outputs[0] if node.kind == "Conv" else node.inputs[0]][2:]
-        return prod(weight) * prod(places)
+        counted = shapes[node.inputs[0] if node.kind == "ConvTranspose" else node.outputs[0]]
+        return prod(weight) * prod(counted[2:]) * counted[0]
     if node.kind == "Gemm":
         left = shapes[node.inputs[0]]
         depth = left[0] if node.attributes.get("transA") else left[1]
         return prod(shapes[node.outputs[0]]) * depth
-    if node.kind == "MatMul":
+    if node.kind in _PRODUCTS:
         return prod(shapes[node.outputs[0]]) * shapes[node.inputs[0]][-1]
     if node.kind in _RECURRENT:
-        steps = shapes[node.inputs[0]][1 if node.attributes.get("layout") else 0]
-        return steps * (prod(shapes[node.inputs[1]]) + prod(shapes[node.inputs[2]]))
+        # Steps and examples, in either order: each of them uses every weight once.
+        steps_and_batch = prod(shapes[node.inputs[0]][:2])
+        return steps_and_batch * (prod(shapes[node.inputs[1]]) + prod(shapes[node.inputs[2]]))
     return 0
 
 
-def _count_constants(node: Node, shapes: Shapes, fixed: Set[str]) -> tuple[int, int, int]:
-    """Return elements of (weights, biases, other constant operands)."""
-    sizes = [prod(shapes[name]) if name in fixed else 0 for name in node.inputs]
-    if node.kind in ("Conv", "ConvTranspose", "Gemm"):
-        return sizes[1], sum(sizes[2:3]), sizes[0]
-    if node.kind == "MatMul":
-        return sum(sizes), 0, 0
+def _constant_operands(
+    node: Node, fixed: Set[str]
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """Return names of (weights, biases, other constant operands)."""
+    given = [name if name in fixed else "" for name in node.inputs]
+
+    def at(*positions: int) -> tuple[str, ...]:
+        return tuple(given[i] for i in positions if i < len(given) and given[i])
+
+    if node.kind in (*_CONVOLUTIONS, "ConvTranspose", "Gemm"):
+        bias = () if node.kind == "ConvInteger" else at(2)
+        return at(1), bias, at(0)
+    if node.kind in _PRODUCTS:
+        return at(0, 1), (), ()
     if node.kind in _RECURRENT:
-        return sizes[1] + sizes[2], sum(sizes[3:4]), 0
+        return at(1, 2), at(3), ()
     if node.kind == "BatchNormalization":
         # Scale, shift, mean and variance become one factor and one summand for each channel.
-        return sizes[1], sizes[2], 0
-    return 0, 0, 0 if node.kind in _CONSTANTS_ARE_OPTIONS else sum(sizes)
+        return at(1), at(2), ()
+    if node.kind in _CONSTANTS_ARE_OPTIONS:
+        return (), (), ()
+    return (), (), tuple(name for name in given if name)
+
+
+def _most_bits(names: tuple[str, ...], dtypes: Mapping[str, str]) -> int | None:
+    found = [BITS[dtypes[name]] for name in names if name in dtypes]
+    return max(found, default=None)
+
+
+def _key(names: tuple[str, ...]) -> str:
+    # No name of a file holds a zero byte and a second name after it.
+    return "\0".join(names)
 
 
 def _geometry(
@@ -104,7 +178,7 @@ def _geometry(
     """Return kernel, stride, pads and dilation; a 1-D window is one of height 1."""
     if node.kind == "Pad":
         return (1, 1), (1, 1), _pad_amounts(node, stored), (1, 1)
-    if node.kind not in _WINDOWED:
+    if node.kind not in _WINDOWED and node.kind != "ConvInteger":
         return (1, 1), (1, 1), (0, 0, 0, 0), (1, 1)
     spatial = shapes[node.inputs[0]][2:]
     window = node.attributes.get("kernel_shape")
@@ -116,6 +190,11 @@ def _geometry(
         raise ModelFileError(
             f"node {node.name!r} ({node.kind}) has a kernel {sizes}, strides {strides} and "
             f"dilations {dilations} for {len(spatial)} spatial dimensions; export it again"
+        )
+    if min((*sizes, *strides, *dilations)) < 1:
+        raise ModelFileError(
+            f"node {node.name!r} ({node.kind}) has a kernel {sizes}, strides {strides} and "
+            f"dilations {dilations}; expected 1 or more of each: export it again"
         )
     before, after = _window_pads(node, spatial, sizes, strides, dilations)
     top, left = _pair(before, 0)
@@ -139,6 +218,11 @@ def _window_pads(
             after.append(large if auto == b"SAME_UPPER" else small)
         return before, after
     pads = list(node.attributes.get("pads", [0] * 2 * count))
+    if len(pads) != 2 * count or min(pads) < 0:
+        raise ModelFileError(
+            f"node {node.name!r} ({node.kind}) has the pads {pads}; expected {2 * count} numbers "
+            "from 0: export it again"
+        )
     return pads[:count], pads[count:]
 
 
@@ -175,5 +259,6 @@ def _zero_channels(node: Node, stored: Stored) -> int:
     is_zero = ~np.any(values.reshape(values.shape[0], -1), axis=1)
     if is_zero.any() and len(node.inputs) > 2 and node.inputs[2]:
         bias = stored.get(node.inputs[2])
-        is_zero &= bias.values().reshape(-1) == 0 if bias is not None else False
+        fits = bias is not None and bias.elements == len(is_zero)
+        is_zero &= bias.values().reshape(-1) == 0 if fits and bias is not None else False
     return int(is_zero.sum())

@@ -17,17 +17,17 @@ from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
 from hwkd.core.errors import ModelFileError
+from hwkd.trace.onnx_dtypes import dtype_name, refuse_dtype
 
-__all__ = ["Constant", "read_constants"]
+__all__ = ["MOST_DIMENSIONS", "Constant", "read_constants"]
 
-_REFUSED: dict[int, str] = {
-    TensorProto.FLOAT16: "float16",
-    TensorProto.BFLOAT16: "bfloat16",
-    TensorProto.FLOAT8E4M3FN: "float8",
-    TensorProto.FLOAT8E4M3FNUZ: "float8",
-    TensorProto.FLOAT8E5M2: "float8",
-    TensorProto.FLOAT8E5M2FNUZ: "float8",
-}
+# More than any operator has; a product of thousands of sizes takes minutes to multiply out.
+MOST_DIMENSIONS = 32
+
+# More digits than the offset of any file has; Python refuses to read very long numbers.
+_MOST_DIGITS = 20
+# Two values a byte.
+_PACKED = (TensorProto.INT4, TensorProto.UINT4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +45,11 @@ class Constant:
     external: tuple[Path, int] | None = None
 
     @property
+    def dtype(self) -> str:
+        """Element type by the name that costs use."""
+        return dtype_name(self.proto.data_type)
+
+    @property
     def elements(self) -> int:
         """Number of elements."""
         return prod(self.shape)
@@ -57,19 +62,6 @@ class Constant:
         dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(self.proto.data_type))
         flat = np.fromfile(path, dtype=dtype, count=self.elements, offset=offset)
         return flat.reshape(self.shape)
-
-
-def refuse_dtype(data_type: int, what: str) -> None:
-    """Raise for element types that no runtime of ours executes.
-
-    Raises:
-        ModelFileError: naming `what` and its type.
-    """
-    if data_type in _REFUSED:
-        raise ModelFileError(
-            f"{what} is {_REFUSED[data_type]}; expected float32 or int8 (QDQ): "
-            "convert the model to float32 first"
-        )
 
 
 def read_constants(protos: Iterable[TensorProto], path: Path) -> dict[str, Constant]:
@@ -90,9 +82,13 @@ def _check(proto: TensorProto, path: Path) -> Constant:
     what = f"{path}: tensor {proto.name!r}"
     refuse_dtype(proto.data_type, what)
     shape = tuple(proto.dims)
+    if len(shape) > MOST_DIMENSIONS:
+        raise ModelFileError(
+            f"{what} has {len(shape):,} dimensions; hwkd reads up to {MOST_DIMENSIONS}"
+        )
     if any(size < 0 for size in shape):
         raise ModelFileError(f"{what} has the shape {shape}; sizes must not be negative")
-    claimed = _claimed_bytes(proto, shape, what)
+    claimed = _claimed_bytes(proto, shape)
     if proto.data_location == TensorProto.EXTERNAL:
         return Constant(proto=proto, shape=shape, external=_external(proto, path, claimed, what))
     held = _held_bytes(proto, claimed)
@@ -104,31 +100,34 @@ def _check(proto: TensorProto, path: Path) -> Constant:
     return Constant(proto=proto, shape=shape)
 
 
-def _claimed_bytes(proto: TensorProto, shape: tuple[int, ...], what: str) -> int:
-    try:
-        dtype = onnx.helper.tensor_dtype_to_np_dtype(proto.data_type)
-    except (KeyError, ValueError) as error:
-        raise ModelFileError(f"{what} has the unknown element type {proto.data_type}") from error
-    if proto.data_type in (TensorProto.INT4, TensorProto.UINT4):
+def _claimed_bytes(proto: TensorProto, shape: tuple[int, ...]) -> int:
+    if proto.data_type in _PACKED:
         return (prod(shape) + 1) // 2
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(proto.data_type)
     return prod(shape) * int(np.dtype(dtype).itemsize)
 
 
 def _held_bytes(proto: TensorProto, claimed: int) -> int:
-    """Bytes present; typed fields count elements, which is the same after scaling."""
+    """Bytes present, raw or in the one typed field that readers of this element type look at."""
     if proto.raw_data or not claimed:
         return len(proto.raw_data)
-    elements = max(prod(proto.dims), 1)
-    fields = (proto.float_data, proto.int32_data, proto.int64_data, proto.double_data)
-    counts = [len(held) for held in (*fields, proto.uint64_data, proto.string_data)]
-    return int(max(counts) * claimed // elements)
+    field = onnx.helper.tensor_dtype_to_field(proto.data_type)
+    elements = (prod(proto.dims) + 1) // 2 if proto.data_type in _PACKED else prod(proto.dims)
+    return int(len(getattr(proto, field)) * claimed // elements)
 
 
 def _external(proto: TensorProto, path: Path, claimed: int, what: str) -> tuple[Path, int]:
     entries = {entry.key: entry.value for entry in proto.external_data}
     location = entries.get("location", "")
     folder = path.resolve().parent
-    target = (folder / location).resolve()
+    try:
+        target = (folder / location).resolve()
+        size = target.stat().st_size if target.is_file() else -1
+    except (OSError, ValueError):  # longer than a path may be, or with a zero byte in it
+        raise ModelFileError(
+            f"{what} has its data in {location[:40]!r}, which is no file name; the file is "
+            "damaged, export it again"
+        ) from None
     if not location or not target.is_relative_to(folder):
         raise ModelFileError(
             f"{what} has its data in {location!r}, outside the model's folder; "
@@ -136,7 +135,6 @@ def _external(proto: TensorProto, path: Path, claimed: int, what: str) -> tuple[
         )
     offset = _integer(entries.get("offset", "0"))
     length = _integer(entries.get("length", str(claimed)))
-    size = target.stat().st_size if target.is_file() else -1
     if offset < 0 or length != claimed or size < offset + claimed:
         there = f"has {size:,} bytes" if size >= 0 else "does not exist"
         raise ModelFileError(
@@ -146,4 +144,4 @@ def _external(proto: TensorProto, path: Path, claimed: int, what: str) -> tuple[
 
 
 def _integer(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() else -1
+    return int(text) if text.isascii() and text.isdigit() and len(text) < _MOST_DIGITS else -1

@@ -14,7 +14,7 @@ from hwkd.cli.app import main
 
 KEYS = [
     "device", "runtime", "clock_hz", "dtype", "macs", "params", "latency", "peak_ram_bytes",
-    "flash_bytes", "energy_j", "per_op", "unsupported_ops", "fits",
+    "flash_bytes", "energy_j", "per_op", "unsupported_ops", "fits", "reasons", "inputs", "notes",
 ]  # fmt: skip
 # 3x3 convolution 3->8 on 16x16, ReLU, mean, fully connected 8->4.
 MACS = 8 * 27 * 256 + 8 * 4
@@ -139,7 +139,7 @@ def test_the_table_names_the_layer_that_binds(
     peak = next(line for line in text.splitlines() if "◀ peak" in line)
     assert "conv" in peak
     assert "Conv+Relu" in peak
-    assert "conv (Conv) needs most RAM" in text
+    assert "most RAM is needed by conv (Conv)" in text
     for word in ("latency", "peak RAM", "flash", "energy", "90% interval"):
         assert word in text
 

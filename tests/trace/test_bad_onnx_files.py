@@ -71,11 +71,6 @@ def test_a_dynamic_image_size(tmp_path: Path) -> None:
     refused(model, tmp_path, r"dynamic shape \(batch, 3, height, 32\); only the batch")
 
 
-def test_a_fixed_batch_above_one(tmp_path: Path) -> None:
-    builder = NetworkBuilder(8, batch=16)
-    refused(builder.model(builder.dense("input", 4)), tmp_path, "has a batch of 16; expected 1")
-
-
 def test_a_shape_that_depends_on_data(tmp_path: Path) -> None:
     b = NetworkBuilder(8)
     y = b.node("NonZero", ["input"], (2, 1))
