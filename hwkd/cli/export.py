@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hwkd.core.errors import ConfigError, HwkdError
+from hwkd.core.paths import require_there
 
 if TYPE_CHECKING:
     from hwkd.deploy.tflite_check import Agreement
@@ -86,6 +87,8 @@ def export(
             f"--calibration {calibration} with --target {target}: write the int8 file with "
             f"--format onnx-int8 first and export that file with --target {target}"
         )
+    chosen = _chosen(formats) if target == "files" else ()
+    require_there(source, f"a run folder{'' if chosen else ' or an int8 .onnx file'}")
     if target == "c":
         wanted = None if rounding == "auto" else rounding
         files = _export_c(source, number, out, rounding=wanted, kernels=kernels)
@@ -93,7 +96,7 @@ def export(
         files, agreements = _export_tflite(source, number, out)
     else:
         files = export_student(
-            source, trial=number, formats=_chosen(formats), out=out, calibration=calibration
+            source, trial=number, formats=chosen, out=out, calibration=calibration
         )
     if number is not None:
         typer.echo(f"note: trial {number} was trained briefly, as the search compared it", err=True)

@@ -56,7 +56,10 @@ class _Display:
 
     def on_data(self, data: TaskData) -> None:
         for what, value in describe(data):
-            self.console.print(f"{what:>16}  {value}", highlight=False, soft_wrap=True)
+            # Folder and class names may hold brackets, which are no markup.
+            self.console.print(
+                f"{what:>16}  {value}", highlight=False, soft_wrap=True, markup=False
+            )
 
     def on_feasibility(self, run: RunRecord) -> None:
         self.console.print(feasibility_view(run))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hwkd.core.errors import ConfigError, RunFolderError
+from hwkd.core.paths import require_there
 
 if TYPE_CHECKING:
     import numpy as np
@@ -100,8 +101,10 @@ def find_model(path: Path) -> Path:
     """Return the int8 ONNX file of a run, of an exported folder, or the file itself.
 
     Raises:
-        RunFolderError: if there is none.
+        ConfigError: if nothing is there.
+        RunFolderError: if there is none in it.
     """
+    require_there(path, "a finished run, an exported folder or an int8 .onnx file")
     if path.is_file():
         return path
     for name in _MODEL_NAMES:

@@ -18,12 +18,34 @@ __all__ = [
     "cache_root",
     "cache_writes",
     "folder_written_once",
+    "require_there",
     "require_writable_cache",
     "written_atomically",
 ]
 
 # More than the few bytes that a full disk still takes into the file's own entry.
 _PROBE_BYTES = 1 << 16
+
+
+def require_there(path: Path, expected: str, *, option: str = "") -> None:
+    """Refuse a path that leads nowhere before anything is said about what it should hold.
+
+    Args:
+        path: what the user gave.
+        expected: what to give, for example "a run folder".
+        option: the option that took it, for example "--student"; empty for an argument.
+
+    Raises:
+        ConfigError: if nothing is there, or the way to it may not be searched.
+    """
+    try:
+        path.stat()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        is_absent = isinstance(error, FileNotFoundError | NotADirectoryError)
+        what = "no such file or folder" if is_absent else f"cannot be read ({reason})"
+        shown = f"{option} {path}" if option else str(path)
+        raise ConfigError(f"{shown}: {what}; give {expected}") from None
 
 
 def cache_root() -> Path:

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from hwkd.core.errors import RunFolderError
 from hwkd.core.final_record import FinalRecord
+from hwkd.core.paths import require_there
 from hwkd.core.strict_model import StrictModel, read_record
 from hwkd.core.trial import LimitName
 
@@ -243,8 +244,10 @@ def read_run_record(path: Path) -> RunRecord:
     """Read `run.json`.
 
     Raises:
+        ConfigError: if the folder is not there.
         RunFolderError: if the file is missing, cut or of an unknown schema version.
     """
+    require_there(path.parent, "the folder that `hwkd search --out` wrote")
     try:
         text = path.read_bytes()
     except OSError as error:

@@ -20,8 +20,8 @@ from hwkd.distill.sources import CachedSource, LiveSource, TeacherSource
 from hwkd.distill.spec import WeightedMethod
 from hwkd.distill.taps import Taps, discover_places
 from hwkd.tasks.base import Normalisation, Split, TaskData
-from hwkd.tasks.image_folder import has_class_folders
-from hwkd.tasks.sources import read_source
+from hwkd.tasks.npz import read_one_array
+from hwkd.tasks.sources import is_image_folder, read_source
 from hwkd.train.augment import NO_AUGMENTATION, Augmentation, augment
 from hwkd.train.dataset import SplitName
 from hwkd.train.logit_cache import cached_logits
@@ -258,7 +258,7 @@ def _embedding(teacher: ModuleTeacher, inputs: Tensor, progress: Progress) -> Te
 
 def _read_folder(path: Path, input_shape: tuple[int, ...]) -> NDArray[np.generic]:
     """Read every split of a folder; images are resized to the training data's."""
-    has_images = len(input_shape) == 3 and has_class_folders(path)
+    has_images = len(input_shape) == 3 and is_image_folder(path)
     raw = read_source(path, input_size=(input_shape[1], input_shape[2]) if has_images else None)
     inputs: NDArray[np.generic] = np.concatenate([split.inputs for split in raw.given().values()])
     return inputs
@@ -266,22 +266,11 @@ def _read_folder(path: Path, input_shape: tuple[int, ...]) -> NDArray[np.generic
 
 def _read_array(path: Path) -> NDArray[np.generic]:
     if not path.is_file():
-        raise DataError(f"--unlabelled {path}: no such file; give an .npy or .npz file")
+        raise DataError(f"--unlabelled {path}: no such file or folder; give a folder, .npy or .npz")
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded
-        with loaded:
-            if len(loaded.files) != 1:
-                raise DataError(
-                    f"--unlabelled {path}: holds {len(loaded.files)} arrays "
-                    f"({', '.join(loaded.files)}), expected one of inputs"
-                )
-            array: NDArray[np.generic] = loaded[loaded.files[0]]
-            return array
-    except (OSError, ValueError, EOFError) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(f"--unlabelled {path}: is no .npy or .npz file ({reason})") from error
+        return read_one_array(path)
+    except DataError as error:
+        raise DataError(f"--unlabelled {error}") from error
 
 
 def _as_inputs(

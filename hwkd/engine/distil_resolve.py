@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from hwkd.core.errors import ConfigError, RunFolderError
+from hwkd.core.paths import require_there
 from hwkd.core.progress import Progress
 from hwkd.core.run_files import TRIALS_FILE
 from hwkd.core.student import Layers, StudentSpec
@@ -61,10 +62,11 @@ def resolve_student(request: DistilRequest, *, progress: Progress) -> ResolvedSt
             device="host", task=request.task or "image", data=request.data, spaces=(spec.space,)
         )
     else:
+        expected = "RUN, RUN:TRIAL or a spec.json that `hwkd export --format torch` wrote"
+        require_there(folder, expected, option="--student")
         if not (folder / "config.toml").is_file():
             raise RunFolderError(
-                f"--student {request.student}: is no run folder and no spec.json; give RUN, "
-                "RUN:TRIAL or a spec.json that `hwkd export --format torch` wrote"
+                f"--student {request.student}: is no run folder and no spec.json; give {expected}"
             )
         for option, given in (("--task", request.task), ("--data", request.data)):
             if given is not None:
@@ -86,6 +88,7 @@ def resolve_student(request: DistilRequest, *, progress: Progress) -> ResolvedSt
 
 
 def _spec_of_file(path: Path) -> StudentSpec:
+    require_there(path, "a spec.json that `hwkd export --format torch` wrote", option="--student")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         return SpecRecord.model_validate(content["spec"]).to_spec()

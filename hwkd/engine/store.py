@@ -23,7 +23,7 @@ from optuna.trial import FrozenTrial, Trial
 from optuna.trial import TrialState as OptunaState
 
 from hwkd.core.errors import RunFolderError, first_line
-from hwkd.core.paths import written_atomically
+from hwkd.core.paths import require_there, written_atomically
 from hwkd.core.student import ParamValue
 from hwkd.core.trial import TrialRecord, read_trial_line
 from hwkd.engine.config import SearchConfig
@@ -302,6 +302,7 @@ class RunStore:
         return records
 
     def _require_journal(self) -> None:
+        require_there(self.folder, "the run folder of an earlier hwkd search")
         if not self.journal_path.is_file():
             raise RunFolderError(
                 f"{self.folder}: no journal.log in it; it is not a run folder of hwkd search"

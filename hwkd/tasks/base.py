@@ -15,6 +15,7 @@ from hwkd.core.progress import Progress, silent
 __all__ = ["Layout", "Normalisation", "Split", "SplitName", "Task", "TaskData", "describe"]
 
 SplitName: TypeAlias = Literal["train", "validation", "test"]
+_SHOWN_CLASSES = 20
 Layout: TypeAlias = Literal["auto", "nhw", "nhwc", "nchw", "nct", "ntc"]
 
 
@@ -157,6 +158,7 @@ def describe(data: TaskData) -> list[tuple[str, str]]:
     rows = [
         ("data", data.source),
         ("input", f"{_times(data.input_shape)}, {data.num_outputs} classes"),
+        ("classes", _numbered(data.class_names)),
     ]
     for name, counts in data.class_counts.items():
         rows.append((f"{name} split", f"{sum(counts):,} examples; {_balance(counts)}"))
@@ -169,6 +171,14 @@ def describe(data: TaskData) -> list[tuple[str, str]]:
     )
     rows.extend(("note", note) for note in data.notes)
     return rows
+
+
+def _numbered(names: tuple[str, ...]) -> str:
+    """Return the classes with their label; of many, the first and the last."""
+    shown = [f"{label} {name}" for label, name in enumerate(names)]
+    if len(shown) > _SHOWN_CLASSES:
+        shown = [*shown[: _SHOWN_CLASSES - 1], "...", shown[-1]]
+    return ", ".join(shown)
 
 
 def _balance(counts: tuple[int, ...]) -> str:

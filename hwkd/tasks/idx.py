@@ -10,60 +10,134 @@ import gzip
 import re
 import struct
 import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from types import MappingProxyType
+from typing import BinaryIO
 
 import numpy as np
 
-from hwkd.core.errors import DataError
+from hwkd.core.errors import DataError, first_line
+from hwkd.core.printable import printable
+from hwkd.tasks.base import SplitName
 from hwkd.tasks.raw import RawArray, RawData, RawSplit, class_indices
+from hwkd.tasks.split_names import SplitRole, split_meaning
 
-__all__ = ["find_idx_files", "read_idx_array", "read_idx_folder"]
+__all__ = [
+    "IdxFiles",
+    "find_idx_files",
+    "folder_with_idx_files",
+    "read_idx_array",
+    "read_idx_folder",
+]
 
 _TYPES = MappingProxyType(
     {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 )
-_SPLITS = MappingProxyType(
-    {
-        "train": "train", "t10k": "test", "test": "test",
-        "val": "validation", "valid": "validation", "validation": "validation",
-    }
-)  # fmt: skip
 _NAME = re.compile(
-    r"(?P<set>.*?)(?P<split>train|t10k|test|validation|valid|val)[-_.]?"
+    r"(?P<set>.*?)(?P<split>train|t10k|test|validation|valid|val|dev)[-_.]?"
     r"(?P<what>images|labels)[-_.]idx\d[-_.]ubyte(\.gz)?",
     re.IGNORECASE,
 )
+# An archive of pictures or labels may unpack to this much, a larger one to this many times its
+# size; label files in the order of their classes shrink most, and they are small.
+_ALWAYS_BYTES = 256 * 1024**2
+_MOST_RATIO = 200
+_MOST_AXES = 4
+# Folders that hold a set below the one that people name: `MNIST/raw`, `data/MNIST/raw`.
+_DEEPEST = 3
+_MOST_FOLDERS = 1000
 
 
-def find_idx_files(path: Path) -> dict[tuple[str, str], Path]:
-    """Return {(split, "images" or "labels"): file} of the one IDX data set at `path`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdxFiles:
+    """The files of one IDX data set.
+
+    Attributes:
+        used: {(split, "images" or "labels"): file}.
+        unused: files that bring the same part once more, for example unpacked beside packed.
+    """
+
+    used: dict[tuple[SplitRole, str], Path] = field(default_factory=dict)
+    unused: tuple[Path, ...] = ()
+
+
+def find_idx_files(path: Path) -> IdxFiles:
+    """Return the one IDX data set at `path`, or no files when there is none.
+
+    Unpacked archives count, where `train-images-idx3-ubyte` is a folder with the file of that
+    name in it.
 
     Args:
-        path: a folder, or one file of the set; a folder without IDX names gives an empty mapping.
+        path: a folder, or one file of the set.
 
     Raises:
         DataError: if the folder holds several data sets.
     """
     folder = path if path.is_dir() else path.parent
-    matches = [
-        (match, file)
-        for file in sorted(folder.iterdir())
-        if file.is_file() and (match := _NAME.fullmatch(file.name))
-    ]
     own = _NAME.fullmatch(path.name) if path.is_file() else None
+    if own is not None and _NAME.fullmatch(folder.name):
+        folder = folder.parent
+    matches = list(_matches(folder))
     sets = {match["set"] for match, _ in matches} if own is None else {own["set"]}
     if len(sets) > 1:
         raise DataError(
-            f"{path}: holds {len(sets)} IDX data sets ({', '.join(sorted(sets))}); "
-            "give one of the files of the set you mean"
+            f"{printable(path)}: holds {len(sets)} IDX data sets "
+            f"({', '.join(sorted(map(printable, sets)))}); give one of the files of the set you "
+            "mean"
         )
-    found: dict[tuple[str, str], Path] = {}
+    if own is not None:
+        # The file that was named comes before another copy of it.
+        matches.sort(key=lambda found: found[1] != path)
+    used: dict[tuple[SplitRole, str], Path] = {}
+    unused = []
     for match, file in matches:
-        if match["set"] in sets:
-            found.setdefault((_SPLITS[match["split"].lower()], match["what"].lower()), file)
-    return found
+        meaning = split_meaning(match["split"])
+        if match["set"] in sets and meaning is not None:
+            part = (meaning.role, match["what"].lower())
+            if used.setdefault(part, file) != file:
+                unused.append(file)
+    return IdxFiles(used=used, unused=tuple(unused))
+
+
+def folder_with_idx_files(path: Path) -> Path | None:
+    """Return `path` or the folder below it that holds IDX files; None when there is none.
+
+    Raises:
+        DataError: if several folders below hold IDX files.
+    """
+    level = [path]
+    for _ in range(_DEEPEST):
+        found = [folder for folder in level if next(_matches(folder), None) is not None]
+        if len(found) > 1:
+            raise DataError(
+                f"{printable(path)}: {' and '.join(map(printable, found[:4]))} hold IDX files; "
+                "give the one you mean"
+            )
+        if found:
+            return found[0]
+        level = [
+            child
+            for folder in level
+            for child in sorted(folder.iterdir())
+            if child.is_dir() and not child.is_symlink() and not child.name.startswith(".")
+        ][:_MOST_FOLDERS]
+    return None
+
+
+def _matches(folder: Path) -> Iterator[tuple[re.Match[str], Path]]:
+    """Yield files of IDX names: directly in `folder` first, then in folders of IDX names."""
+    entries = sorted(folder.iterdir())
+    for entry in entries:
+        if entry.is_file() and (match := _NAME.fullmatch(entry.name)):
+            yield match, entry
+    for entry in entries:
+        if _NAME.fullmatch(entry.name) and entry.is_dir():
+            for file in sorted(entry.iterdir()):
+                if file.is_file() and (match := _NAME.fullmatch(file.name)):
+                    yield match, file
 
 
 def read_idx_folder(path: Path) -> RawData:
@@ -72,68 +146,105 @@ def read_idx_folder(path: Path) -> RawData:
     Raises:
         DataError: if train files are missing or a file is truncated or no IDX file.
     """
-    files = find_idx_files(path)
+    where = printable(path)
+    found = find_idx_files(path)
+    files = found.used
     for what in ("images", "labels"):
         if ("train", what) not in files:
             raise DataError(
-                f"{path}: no IDX file of train {what}; expected a name such as "
+                f"{where}: no IDX file of train {what}; expected a name such as "
                 f"train-{what}-idx{3 if what == 'images' else 1}-ubyte(.gz)"
             )
-    inputs, labels = {}, {}
-    for split in ("train", "validation", "test"):
+    inputs: dict[SplitName, RawArray] = {}
+    labels: dict[SplitName, RawArray] = {}
+    splits_read: tuple[SplitName, ...] = ("train", "validation", "test")
+    for split in splits_read:
         pair = [files.get((split, what)) for what in ("images", "labels")]
         if pair[0] is None and pair[1] is None:
             continue
         if pair[0] is None or pair[1] is None:
-            raise DataError(f"{path}: {split} has images or labels but not both; add the other")
+            raise DataError(f"{where}: {split} has images or labels but not both; add the other")
         inputs[split] = _channels_first(read_idx_array(pair[0]), pair[0])
         labels[split] = read_idx_array(pair[1])
-    indices, names = class_indices(labels, source=str(path))
+    indices, names = class_indices(labels, source=where)
     splits = {name: RawSplit(inputs=inputs[name], labels=indices[name]) for name in inputs}
+    notes = []
+    if found.unused:
+        notes.append(
+            "files not used, another one brings the same part: "
+            f"{', '.join(printable(_inside(file, path)) for file in found.unused)}"
+        )
     return RawData(
-        source=str(path),
+        source=where,
         class_names=names,
         train=splits["train"],
         validation=splits.get("validation"),
         test=splits.get("test"),
+        notes=tuple(notes),
     )
 
 
 def read_idx_array(path: Path) -> RawArray:
     """Read one IDX file.
 
+    Memory used is at most twice the values, which may be 256 MiB or 200 times a gzipped file.
+
     Raises:
         DataError: if it is no IDX file, or shorter or longer than its header says.
     """
-    content = _bytes_of(path)
-    if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in _TYPES:
-        raise DataError(f"{path}: not an IDX file; expected the bytes 0 0 and a known type first")
-    axes = content[3]
-    start = 4 + 4 * axes
-    if len(content) < start:
-        raise DataError(f"{path}: truncated IDX file: the header is cut; fetch it again")
-    shape = struct.unpack(f">{axes}I", content[4:start])
-    dtype = np.dtype(_TYPES[content[2]])
-    expected, got = prod(shape) * dtype.itemsize, len(content) - start
-    if expected != got:
+    where = printable(path)
+    packed_bytes = path.stat().st_size
+    with path.open("rb") as stream:
+        is_packed = stream.read(2) == b"\x1f\x8b"
+        stream.seek(0)
+        if not is_packed:
+            return _read(stream, where, most_bytes=packed_bytes)
+        try:
+            with gzip.GzipFile(fileobj=stream) as unpacked:
+                most_bytes = max(_ALWAYS_BYTES, _MOST_RATIO * packed_bytes)
+                return _read(unpacked, where, most_bytes=most_bytes)
+        except (EOFError, OSError, zlib.error) as error:
+            raise DataError(
+                f"{where}: truncated IDX file: gzip stops early or is damaged "
+                f"({printable(first_line(error))}); fetch it again"
+            ) from error
+
+
+def _read(stream: BinaryIO | gzip.GzipFile, where: str, *, most_bytes: int) -> RawArray:
+    start = stream.read(4)
+    if len(start) < 4 or start[:2] != b"\0\0" or start[2] not in _TYPES:
+        raise DataError(f"{where}: not an IDX file; expected the bytes 0 0 and a known type first")
+    axes = start[3]
+    if not 1 <= axes <= _MOST_AXES:
+        raise DataError(f"{where}: {axes} axes; images have 3 or 4, labels have 1")
+    sizes = stream.read(4 * axes)
+    if len(sizes) < 4 * axes:
+        raise DataError(f"{where}: truncated IDX file: the header is cut; fetch it again")
+    shape = struct.unpack(f">{axes}I", sizes)
+    dtype = np.dtype(_TYPES[start[2]])
+    expected = prod(shape) * dtype.itemsize
+    if not expected:
+        raise DataError(f"{where}: header {shape} holds no values; fetch it again")
+    if expected > most_bytes:
         raise DataError(
-            f"{path}: truncated IDX file: header {shape} needs {expected:,} bytes of values, "
-            f"file has {got:,}; fetch it again"
+            f"{where}: truncated IDX file: header {shape} claims {expected:,} bytes of values, a "
+            f"file of this size holds at most {most_bytes:,}; fetch it again"
         )
-    values = np.frombuffer(content, dtype, offset=start).reshape(shape)
+    # One byte more shows whether the file goes on.
+    content = stream.read(expected + 1)
+    if len(content) != expected:
+        got = "more" if len(content) > expected else f"{len(content):,}"
+        raise DataError(
+            f"{where}: truncated IDX file: header {shape} needs {expected:,} bytes of values, "
+            f"file has {got}; fetch it again"
+        )
+    values = np.frombuffer(content, dtype).reshape(shape)
     return values.astype(dtype.newbyteorder("="), copy=False)
 
 
-def _bytes_of(path: Path) -> bytes:
-    content = path.read_bytes()
-    if content[:2] != b"\x1f\x8b":
-        return content
-    try:
-        return gzip.decompress(content)
-    except (EOFError, OSError, zlib.error) as error:
-        raise DataError(
-            f"{path}: truncated IDX file: gzip stops early or is damaged ({error}); fetch it again"
-        ) from error
+def _inside(file: Path, path: Path) -> Path:
+    folder = path if path.is_dir() else path.parent
+    return file.relative_to(folder) if file.is_relative_to(folder) else file
 
 
 def _channels_first(images: RawArray, path: Path) -> RawArray:
@@ -142,6 +253,6 @@ def _channels_first(images: RawArray, path: Path) -> RawArray:
     if images.ndim == 4 and images.shape[3] in (1, 3):
         return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
     raise DataError(
-        f"{path}: images have shape {images.shape}; expected (n, height, width) "
+        f"{printable(path)}: images have shape {images.shape}; expected (n, height, width) "
         "or (n, height, width, 1 or 3)"
     )

@@ -10,7 +10,7 @@ from hwkd.core.errors import ConfigError, DataError
 from hwkd.tasks.base import Layout
 from hwkd.tasks.raw import RawArray
 
-__all__ = ["channels_first", "sniff_layout"]
+__all__ = ["channels_first", "order_of_axes", "sniff_layout"]
 
 _AXES = MappingProxyType({"nhw": 3, "nct": 3, "ntc": 3, "nhwc": 4, "nchw": 4})
 _MEANING = MappingProxyType(
@@ -56,27 +56,52 @@ def sniff_layout(shape: tuple[int, ...], *, where: str) -> Layout:
     return "nchw" if first_is_few else "nhwc"
 
 
-def channels_first(inputs: RawArray, layout: Layout, *, where: str) -> tuple[RawArray, str]:
-    """Reorder to (n, channels, height, width) or (n, channels, time).
+def order_of_axes(shape: tuple[int, ...], layout: Layout, *, where: str) -> tuple[Layout, str]:
+    """Return the order of the axes and a note that tells a guess from what was asked for.
 
-    Returns:
-        The array and a note on how its axes were read.
+    Args:
+        shape: of inputs, batch first.
+        layout: what the user asked for; "auto" guesses from the shape.
+        where: opens the error message.
 
     Raises:
-        ConfigError: if `layout` does not have the number of axes of `inputs`.
+        ConfigError: if `layout` has another number of axes.
         DataError: if `layout` is "auto" and the shape is ambiguous.
     """
-    chosen = sniff_layout(inputs.shape, where=where) if layout == "auto" else layout
-    if inputs.ndim != _AXES[chosen]:
-        raise ConfigError(
-            f"--layout {chosen}: needs {_AXES[chosen]} axes, {where} has shape {inputs.shape}"
+    if layout != "auto":
+        if len(shape) != _AXES[layout]:
+            raise ConfigError(
+                f"--layout {layout}: needs {_AXES[layout]} axes, {where} has shape {shape}"
+            )
+        return layout, f"axes taken as {_MEANING[layout]}, as asked"
+    guess = sniff_layout(shape, where=where)
+    others = " or ".join(name for name in _AXES if _AXES[name] == len(shape) and name != guess)
+    return guess, (
+        f"axes of shape {shape} taken as {_MEANING[guess]}: a guess from the shape; --layout "
+        f"{others} reads them otherwise"
+    )
+
+
+def channels_first(inputs: RawArray, layout: Layout, *, where: str) -> RawArray:
+    """Reorder to (n, channels, height, width) or (n, channels, time).
+
+    Args:
+        inputs: batch first.
+        layout: not "auto".
+        where: opens the error message.
+
+    Raises:
+        DataError: if `inputs` has another number of axes.
+    """
+    if inputs.ndim != _AXES[layout]:
+        raise DataError(
+            f"{where} has shape {inputs.shape}, expected {_AXES[layout]} axes as the train inputs "
+            f"have: {_MEANING[layout]}"
         )
-    how = "read from the shape" if layout == "auto" else "as asked"
-    note = f"axes taken as {_MEANING[chosen]}, {how}"
-    if chosen == "nhw":
-        return inputs[:, np.newaxis], note
-    if chosen == "nhwc":
-        return np.ascontiguousarray(inputs.transpose(0, 3, 1, 2)), note
-    if chosen == "ntc":
-        return np.ascontiguousarray(inputs.transpose(0, 2, 1)), note
-    return inputs, note
+    if layout == "nhw":
+        return inputs[:, np.newaxis]
+    if layout == "nhwc":
+        return np.ascontiguousarray(inputs.transpose(0, 3, 1, 2))
+    if layout == "ntc":
+        return np.ascontiguousarray(inputs.transpose(0, 2, 1))
+    return inputs

@@ -2,93 +2,241 @@
 
 from __future__ import annotations
 
+import struct
 import zipfile
 import zlib
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
-
-import numpy as np
+from typing import cast
 
 from hwkd.core.errors import DataError, first_line
-from hwkd.tasks.base import Layout
-from hwkd.tasks.layouts import channels_first, sniff_layout
+from hwkd.core.npy import ByteStream, read_npy, read_npy_file
+from hwkd.core.printable import printable
+from hwkd.tasks.base import Layout, SplitName
+from hwkd.tasks.layouts import channels_first, order_of_axes
 from hwkd.tasks.raw import RawArray, RawData, RawSplit, class_indices
+from hwkd.tasks.split_names import name_words, one_per_split, split_meaning
 
-__all__ = ["read_npz"]
+__all__ = ["read_npz", "read_one_array"]
 
-_SUFFIXES = MappingProxyType(
-    {"train": ("train",), "validation": ("validation", "valid", "val"), "test": ("test",)}
-)
+# A small archive may unpack to this much, a larger one to this many times its size: pictures and
+# signals shrink less, only archives made to exhaust memory shrink more.
+_ALWAYS_BYTES = 256 * 1024**2
+_MOST_RATIO = 200
+_INPUT_WORDS = frozenset(
+    {
+        "x", "input", "inputs", "image", "images", "img", "imgs", "data", "feature", "features",
+        "signal", "signals", "sample", "samples", "window", "windows",
+    }
+)  # fmt: skip
+_LABEL_WORDS = frozenset({"y", "label", "labels", "target", "targets", "class", "classes"})
+_CLASS_NAMES = frozenset({"class_names", "classnames", "label_names"})
+# What numpy.savez and numpy.savez_compressed write.
+_METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError,
+    LookupError, OverflowError, MemoryError,
+)  # fmt: skip
+_SHOWN = 8
 
 
 def read_npz(path: Path, *, layout: Layout = "auto") -> RawData:
     """Read an NPZ file; pickled objects in it are refused, never loaded.
 
+    Memory used is at most three times the arrays, which may be 256 MiB or 200 times the file.
+
     Raises:
-        DataError: if it is damaged, holds objects, or lacks x_train or y_train.
+        DataError: if it is damaged, holds objects, lacks x_train or y_train, or brings a split
+            twice.
     """
-    arrays = _arrays(path)
-    inputs: dict[str, RawArray] = {}
-    labels: dict[str, RawArray] = {}
-    for split, suffixes in _SUFFIXES.items():
-        x, y = (_first(arrays, [f"{letter}_{end}" for end in suffixes]) for letter in "xy")
-        if x is not None and y is not None:
-            inputs[split], labels[split] = x, y
-        elif x is not None or y is not None or split == "train":
-            raise DataError(
-                f"{path}: needs both x_{split} and y_{split}, has {', '.join(sorted(arrays))}"
-            )
-    _check_lengths(inputs, labels, path)
-    order = sniff_layout(inputs["train"].shape, where=str(path)) if layout == "auto" else layout
-    note = ""
-    for split, array in inputs.items():
-        inputs[split], note = channels_first(array, order, where=f"{path}: x_{split}")
-    names = arrays.get("class_names")
+    where = printable(path)
+    content = _loaded(path)
+    inputs = {split: content.arrays[key] for split, key in content.inputs.items()}
+    labels = {split: content.arrays[key] for split, key in content.labels.items()}
+    for split in inputs:
+        keys = content.inputs[split], content.labels[split]
+        _check_length(inputs[split], labels[split], keys, where)
+    order, note = order_of_axes(inputs["train"].shape, layout, where=where)
+    names = content.arrays.get(content.names_key) if content.names_key else None
     indices, class_names = class_indices(
-        labels,
-        source=str(path),
-        class_names=None if names is None else tuple(str(name) for name in names.ravel()),
+        labels, source=where, class_names=None if names is None else _class_names(names)
     )
-    splits = {name: RawSplit(inputs=inputs[name], labels=indices[name]) for name in inputs}
+    splits = {
+        split: RawSplit(
+            inputs=channels_first(
+                values, order, where=f"{where}: {printable(content.inputs[split])}"
+            ),
+            labels=indices[split],
+        )
+        for split, values in inputs.items()
+    }
     return RawData(
-        source=str(path),
+        source=where,
         class_names=class_names,
         train=splits["train"],
         validation=splits.get("validation"),
         test=splits.get("test"),
-        notes=(note,),
+        notes=(note, *_notes_on_names(content)),
     )
 
 
-def _arrays(path: Path) -> dict[str, RawArray]:
+def read_one_array(path: Path) -> RawArray:
+    """Read a .npy file, or the one array of an .npz file.
+
+    Raises:
+        DataError: if it is neither, damaged, or an archive of several arrays.
+    """
     try:
-        # numpy leaves a file that it opened itself open when the archive is damaged.
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            arrays = {}
-            for key in archive.files:
-                try:
-                    arrays[key.lower()] = archive[key]
-                except ValueError as error:
-                    raise DataError(
-                        f"{path}: array {key!r} cannot be read ({first_line(error)}); object "
-                        "arrays are refused because loading them runs code: save numbers only"
-                    ) from error
-            return arrays
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
+        if not zipfile.is_zipfile(path):
+            return read_npy_file(path)
+        with zipfile.ZipFile(path) as archive:
+            members = _members(archive, path)
+            if len(members) != 1:
+                raise DataError(
+                    f"{printable(path)}: holds {len(members)} arrays ({_names(members)}), "
+                    "expected one of inputs"
+                )
+            (key,) = members
+            return _arrays(archive, members, path)[key]
+    except _DAMAGE as error:
         raise DataError(
-            f"{path}: not a readable NPZ file ({first_line(error)}); "
+            f"{printable(path)}: is no .npy or .npz file ({printable(first_line(error))})"
+        ) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Content:
+    """The arrays of a file, and which of them are what."""
+
+    inputs: dict[SplitName, str]
+    labels: dict[SplitName, str]
+    names_key: str | None
+    arrays: dict[str, RawArray]
+    unused: list[str]
+
+
+def _loaded(path: Path) -> _Content:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = _members(archive, path)
+            inputs = _splits_of(members, _INPUT_WORDS, path)
+            labels = _splits_of(members, _LABEL_WORDS, path)
+            for split in ("train", "validation", "test"):
+                given = (split in inputs) + (split in labels)
+                if given == 1 or (split == "train" and not given):
+                    raise DataError(
+                        f"{printable(path)}: needs both x_{split} and y_{split}, has "
+                        f"{_names(members)}"
+                    )
+            names_key = next((key for key in members if key.lower() in _CLASS_NAMES), None)
+            used = [*inputs.values(), *labels.values(), *([names_key] if names_key else [])]
+            return _Content(
+                inputs=inputs,
+                labels=labels,
+                names_key=names_key,
+                arrays=_arrays(archive, {key: members[key] for key in used}, path),
+                unused=[key for key in map(_key, archive.namelist()) if key not in used],
+            )
+    except _DAMAGE as error:
+        raise DataError(
+            f"{printable(path)}: not a readable NPZ file ({printable(first_line(error))}); "
             "write it with numpy.savez_compressed"
         ) from error
 
 
-def _first(arrays: dict[str, RawArray], keys: list[str]) -> RawArray | None:
-    return next((arrays[key] for key in keys if key in arrays), None)
+def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]:
+    infos = [info for info in archive.infolist() if info.filename.endswith(".npy")]
+    if not infos:
+        raise DataError(
+            f"{printable(path)}: a ZIP archive without arrays of NumPy; unpack it and give its "
+            "folder"
+        )
+    counted = Counter(_key(info.filename) for info in infos)
+    if doubled := [key for key, count in counted.items() if count > 1]:
+        raise DataError(f"{printable(path)}: holds {_names(doubled)} twice; write the file again")
+    return {_key(info.filename): info for info in infos}
 
 
-def _check_lengths(inputs: dict[str, RawArray], labels: dict[str, RawArray], path: Path) -> None:
-    for split, array in inputs.items():
-        given, wanted = labels[split].shape, array.shape
-        if not given or not wanted or given[0] != wanted[0]:
+def _key(filename: str) -> str:
+    return filename.removesuffix(".npy")
+
+
+def _splits_of(
+    members: dict[str, zipfile.ZipInfo], words: frozenset[str], path: Path
+) -> dict[SplitName, str]:
+    """Return the array of each split whose name holds one of `words` and a split, nothing else."""
+    keys = []
+    for key in members:
+        rest = [
+            word for word in name_words(key) if split_meaning(word) is None and not word.isdigit()
+        ]
+        if split_meaning(key) is not None and len(rest) == 1 and rest[0] in words:
+            keys.append(key)
+    roles, doubled = one_per_split(keys)
+    if doubled:
+        raise DataError(
+            f"{printable(path)}: {' and '.join(map(printable, doubled[0]))} both bring the "
+            f"{roles[doubled[0][0]]} split; keep one"
+        )
+    return {role: key for key, role in roles.items() if role != "unlabelled"}
+
+
+def _arrays(
+    archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], path: Path
+) -> dict[str, RawArray]:
+    unpacked, packed = sum(info.file_size for info in members.values()), path.stat().st_size
+    if unpacked > max(_ALWAYS_BYTES, _MOST_RATIO * packed):
+        raise DataError(
+            f"{printable(path)}: {packed:,} bytes claim to unpack to {unpacked:,}, more than "
+            f"{_MOST_RATIO} times as much; write it with numpy.savez if that is right"
+        )
+    arrays = {}
+    for key, info in members.items():
+        if info.compress_type not in _METHODS:
+            raise ValueError(f"array {key!r} is compressed by method {info.compress_type}")
+        try:
+            with archive.open(info) as stream:
+                # zipfile types its stream as IO[bytes]; it is a BufferedIOBase.
+                arrays[key] = read_npy(cast(ByteStream, stream), available_bytes=info.file_size)
+        except _DAMAGE as error:
             raise DataError(
-                f"{path}: x_{split} has shape {wanted}, y_{split} {given}; give one label per input"
-            )
+                f"{printable(path)}: array {printable(key)!r} cannot be read "
+                f"({printable(first_line(error))}); write the file again"
+            ) from error
+    return arrays
+
+
+def _class_names(values: RawArray) -> tuple[str, ...]:
+    flat = values.ravel().tolist()
+    texts = (v.decode("utf-8", "surrogateescape") if isinstance(v, bytes) else str(v) for v in flat)
+    return tuple(printable(text) for text in texts)
+
+
+def _check_length(inputs: RawArray, labels: RawArray, keys: tuple[str, str], where: str) -> None:
+    given, wanted = labels.shape, inputs.shape
+    if given and wanted and given[0] == wanted[0]:
+        return
+    elsewhere = [axis for axis, size in enumerate(wanted) if given and size == given[0]]
+    hint = f"; axis {elsewhere[0]} has that length, move it to the front" if elsewhere else ""
+    raise DataError(
+        f"{where}: {printable(keys[0])} has shape {wanted}, {printable(keys[1])} {given}; give "
+        f"one label per input along the first axis{hint}"
+    )
+
+
+def _notes_on_names(content: _Content) -> list[str]:
+    notes = [
+        f"{printable(key)} and {printable(content.labels[split])} are taken as the {split} split"
+        for split, key in content.inputs.items()
+        if split not in name_words(key)
+    ]
+    if content.unused:
+        notes.append(f"arrays not used: {_names(content.unused)}")
+    return notes
+
+
+def _names(keys: Iterable[str]) -> str:
+    names = sorted(map(printable, keys))
+    return ", ".join(names[:_SHOWN]) + (f", ... ({len(names)})" if len(names) > _SHOWN else "")

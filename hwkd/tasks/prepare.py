@@ -17,7 +17,7 @@ from hwkd.tasks.splits import with_all_splits
 __all__ = ["prepare"]
 
 # Part of the fingerprint: raise it when the same raw data would become other inputs.
-_PREPROCESSING_VERSION = 1
+_PREPROCESSING_VERSION = 2
 _CHUNK_EXAMPLES = 2048
 
 
@@ -36,9 +36,7 @@ def prepare(raw: RawData, *, task: str, split_seed: int) -> TaskData:
     if data.validation is None or data.test is None:
         raise ValueError("with_all_splits returned a missing split")
     normalisation, notes = _fit_normalisation(data)
-    repeated = _count_repeated(data.train.inputs, data.test.inputs)
-    if repeated:
-        notes.append(f"{repeated:,} test examples are equal to a train example, value for value")
+    notes += _notes_on_repeated(data)
     return TaskData(
         name=task,
         source=data.source,
@@ -46,9 +44,9 @@ def prepare(raw: RawData, *, task: str, split_seed: int) -> TaskData:
         num_outputs=len(data.class_names),
         class_names=data.class_names,
         normalisation=normalisation,
-        train=_normalised(data.train, normalisation),
-        validation=_normalised(data.validation, normalisation),
-        test=_normalised(data.test, normalisation),
+        train=_normalised(data.train, normalisation, f"{data.source}: train"),
+        validation=_normalised(data.validation, normalisation, f"{data.source}: validation"),
+        test=_normalised(data.test, normalisation, f"{data.source}: test"),
         split_seed=split_seed,
         fingerprint=_fingerprint(data, normalisation, task, split_seed),
         notes=(*data.notes, *notes),
@@ -70,7 +68,8 @@ def _fit_normalisation(data: RawData) -> tuple[Normalisation, list[str]]:
     count = inputs.size / inputs.shape[1]
     offset = total / count
     std = np.sqrt(np.maximum(squares / count - np.square(offset), 0.0))
-    constant = std == 0
+    # Rounding gives a constant channel a deviation of its last digit, which would become noise.
+    constant = (inputs.min(axis=axes) == inputs.max(axis=axes)) | (std == 0)
     if constant.all():
         raise DataError(f"{data.source}: every train input has the same values; nothing to learn")
     notes = []
@@ -91,13 +90,22 @@ def _fit_normalisation(data: RawData) -> tuple[Normalisation, list[str]]:
     return normalisation, notes
 
 
-def _normalised(split: RawSplit, normalisation: Normalisation) -> Split:
+def _normalised(split: RawSplit, normalisation: Normalisation, where: str) -> Split:
+    """Subtract and divide in float64: float32 would lose a small signal on a large offset."""
     ndim = split.inputs.ndim
-    mean = _per_channel(np.array(normalisation.mean), ndim).astype(np.float32)
-    scale = (1.0 / _per_channel(np.array(normalisation.std), ndim)).astype(np.float32)
-    inputs = split.inputs.astype(np.float32)
-    inputs -= mean
-    inputs *= scale
+    mean = _per_channel(np.array(normalisation.mean), ndim)
+    std = _per_channel(np.array(normalisation.std), ndim)
+    inputs = np.empty(split.inputs.shape, dtype=np.float32)
+    with np.errstate(over="ignore"):
+        for start in range(0, len(inputs), _CHUNK_EXAMPLES):
+            rows = slice(start, start + _CHUNK_EXAMPLES)
+            centred = split.inputs[rows].astype(np.float64) - mean
+            inputs[rows] = np.divide(centred, std, out=centred)
+    if not np.isfinite(inputs).all():
+        raise DataError(
+            f"{where} inputs lie too far from the train inputs to be normalised by their mean and "
+            "deviation; bring all splits to one scale"
+        )
     return Split(inputs=inputs, labels=split.labels)
 
 
@@ -110,9 +118,26 @@ def _chunks(inputs: RawArray) -> Iterator[RawArray]:
         yield inputs[start : start + _CHUNK_EXAMPLES]
 
 
-def _count_repeated(train: RawArray, test: RawArray) -> int:
-    seen = {_row_digest(row) for row in train}
-    return sum(_row_digest(row) in seen for row in test)
+def _notes_on_repeated(data: RawData) -> list[str]:
+    """Count examples that two splits share, and equal inputs with unequal labels."""
+    notes = []
+    seen: dict[str, dict[bytes, int]] = {}
+    for name, split in data.given().items():
+        digests = [_row_digest(row) for row in split.inputs]
+        for earlier, known in seen.items():
+            if repeated := sum(digest in known for digest in digests):
+                notes.append(
+                    f"{repeated:,} {name} examples are equal to a {earlier} example, "
+                    "value for value"
+                )
+        seen[name] = dict(zip(digests, split.labels.tolist(), strict=True))
+        disputed = sum(
+            seen[name][digest] != label
+            for digest, label in zip(digests, split.labels.tolist(), strict=True)
+        )
+        if disputed:
+            notes.append(f"{disputed:,} {name} examples are equal to one of another class")
+    return notes
 
 
 def _row_digest(row: RawArray) -> bytes:

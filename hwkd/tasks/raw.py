@@ -1,7 +1,8 @@
-"""What a reader hands over: arrays as they were stored, and the checks that all formats share."""
+"""What a reader hands over: arrays as they were stored, and labels as class indices."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -9,8 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwkd.core.errors import DataError
+from hwkd.tasks.base import SplitName
 
-__all__ = ["RawArray", "RawData", "RawSplit", "checked_raw", "class_indices"]
+__all__ = ["RawArray", "RawData", "RawSplit", "class_indices"]
+
+# Beyond this, float64 no longer holds whole numbers one by one.
+_LARGEST_LABEL = 2**53
 
 RawArray: TypeAlias = NDArray[Any]
 
@@ -48,15 +53,19 @@ class RawData:
     test: RawSplit | None = None
     notes: tuple[str, ...] = ()
 
-    def given(self) -> dict[str, RawSplit]:
+    def given(self) -> dict[SplitName, RawSplit]:
         """Return the splits that the source brings."""
-        splits = {"train": self.train, "validation": self.validation, "test": self.test}
+        splits: dict[SplitName, RawSplit | None] = {
+            "train": self.train,
+            "validation": self.validation,
+            "test": self.test,
+        }
         return {name: split for name, split in splits.items() if split is not None}
 
 
 def class_indices(
-    labels: dict[str, RawArray], *, source: str, class_names: tuple[str, ...] | None = None
-) -> tuple[dict[str, NDArray[np.int64]], tuple[str, ...]]:
+    labels: Mapping[SplitName, RawArray], *, source: str, class_names: tuple[str, ...] | None = None
+) -> tuple[dict[SplitName, NDArray[np.int64]], tuple[str, ...]]:
     """Turn stored labels into indices from 0 and name the classes.
 
     Args:
@@ -82,6 +91,8 @@ def class_indices(
             f"{source}: train labels out of range: {len(seen)} classes with labels {shown} up to "
             f"{last}; expected consecutive class numbers from 0 or 1, each with examples"
         )
+    if class_names is not None and len(set(class_names)) < len(class_names):
+        raise DataError(f"{source}: two classes have one name in class_names; give each its own")
     if class_names is not None and (len(class_names) != len(seen) or first != 0):
         raise DataError(
             f"{source}: {len(class_names)} class names but train labels {first} to {last}; "
@@ -95,38 +106,12 @@ def class_indices(
                 f"{int(np.flatnonzero((values < first) | (values > last))[0])}, but train has "
                 f"classes {first} to {last}; correct or drop it"
             )
-    names = class_names or tuple(str(value) for value in range(first, last + 1))
+    names = (
+        class_names
+        if class_names is not None
+        else tuple(str(value) for value in range(first, last + 1))
+    )
     return {name: values - first for name, values in whole.items()}, names
-
-
-def checked_raw(data: RawData) -> RawData:
-    """Return `data` when every split can be trained on.
-
-    Raises:
-        DataError: if there is one class, a split is empty, lengths or shapes differ, or a value
-            is not finite.
-    """
-    if len(data.class_names) < 2:
-        raise DataError(
-            f"{data.source}: one class ({data.class_names[0]!r}); "
-            "a classifier needs at least two classes with examples"
-        )
-    shape = data.train.inputs.shape[1:]
-    for name, split in data.given().items():
-        if len(split.inputs) != len(split.labels):
-            raise DataError(
-                f"{data.source}: {name} has {len(split.inputs):,} inputs but "
-                f"{len(split.labels):,} labels; give one label per input"
-            )
-        if not len(split.labels):
-            raise DataError(f"{data.source}: the {name} split is empty; drop it or fill it")
-        if split.inputs.shape[1:] != shape:
-            raise DataError(
-                f"{data.source}: {name} inputs have shape {split.inputs.shape[1:]}, "
-                f"train inputs {shape}; all splits must have one shape"
-            )
-        _check_values(split.inputs, f"{data.source}: {name}")
-    return data
 
 
 def _whole_numbers(values: RawArray, where: str) -> NDArray[np.int64]:
@@ -136,23 +121,17 @@ def _whole_numbers(values: RawArray, where: str) -> NDArray[np.int64]:
             f"{where} labels have shape {values.shape}; expected one class number per example "
             "(undo one-hot coding with argmax)"
         )
-    if flat.dtype.kind not in "biuf" or not np.array_equal(flat, np.round(flat)):
+    is_number = flat.dtype.kind in "biuf"
+    if is_number and flat.dtype.kind == "f":
+        is_number = bool(np.isfinite(flat).all()) and np.array_equal(flat, np.round(flat))
+    if not is_number:
         raise DataError(
             f"{where} labels have type {flat.dtype} and are not whole numbers; "
             "expected class numbers from 0"
         )
-    return flat.astype(np.int64)
-
-
-def _check_values(inputs: RawArray, where: str) -> None:
-    if inputs.dtype.kind not in "biuf":
-        raise DataError(f"{where} inputs have type {inputs.dtype}; expected real numbers")
-    if inputs.dtype.kind != "f":
-        return
-    finite = np.isfinite(inputs).reshape(len(inputs), -1).all(axis=1)
-    if not finite.all():
+    if len(flat) and max(abs(int(flat.min())), abs(int(flat.max()))) > _LARGEST_LABEL:
         raise DataError(
-            f"{where} inputs hold NaN or infinite values in {int((~finite).sum()):,} of "
-            f"{len(inputs):,} examples, first at example {int(np.argmin(finite))}; "
-            "repair or drop them"
+            f"{where} labels out of range: {flat.min()} to {flat.max()}; expected class numbers "
+            "from 0"
         )
+    return flat.astype(np.int64)

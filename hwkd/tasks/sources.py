@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from hwkd.core.errors import ConfigError, DataError
+from hwkd.core.errors import ConfigError, DataError, first_line
+from hwkd.core.printable import printable
 from hwkd.core.progress import Progress, silent
 from hwkd.tasks.base import Layout
-from hwkd.tasks.idx import find_idx_files, read_idx_folder
-from hwkd.tasks.image_folder import has_class_folders, read_image_folder
+from hwkd.tasks.checks import checked_raw
+from hwkd.tasks.folder_tree import PICTURE_SUFFIXES, holds_picture
+from hwkd.tasks.idx import find_idx_files, folder_with_idx_files, read_idx_folder
+from hwkd.tasks.image_folder import read_image_folder
 from hwkd.tasks.npz import read_npz
-from hwkd.tasks.raw import RawData, RawSplit, checked_raw
+from hwkd.tasks.raw import RawData, RawSplit
 
-__all__ = ["read_digits", "read_source"]
+__all__ = ["is_image_folder", "read_digits", "read_source"]
 
 _FORMATS = (
     "a folder of class folders with PNG or JPEG images, IDX files (gzipped or not), "
@@ -41,15 +45,35 @@ def read_source(
         DataError: if the format is unknown or the content is unusable.
         ConfigError: if an option does not apply to the format.
     """
-    if not path.exists():
-        raise DataError(f"{path}: no such file or folder; --data takes {_FORMATS}")
-    if path.is_dir() and not any(path.iterdir()):
-        raise DataError(f"{path}: empty folder; --data takes {_FORMATS}")
+    where = printable(path)
     try:
+        if not path.exists():
+            raise DataError(f"{where}: no such file or folder; --data takes {_FORMATS}")
+        if path.is_dir() and not any(path.iterdir()):
+            raise DataError(f"{where}: empty folder; --data takes {_FORMATS}")
         data = _read(path, input_size=input_size, layout=layout, progress=progress)
     except PermissionError as error:
-        raise DataError(f"{error.filename}: not readable; change its permissions") from error
+        raise DataError(
+            f"{printable(error.filename or path)}: not readable; change its permissions"
+        ) from error
+    except OSError as error:
+        # A name that is too long, a disk that fails, a file that went away meanwhile.
+        raise DataError(
+            f"{printable(error.filename or path)}: cannot be read "
+            f"({error.strerror or first_line(error)})"
+        ) from error
     return checked_raw(data)
+
+
+def is_image_folder(path: Path) -> bool:
+    """Tell whether `path` is read as a folder of class folders.
+
+    Folders that lie beside IDX files (`raw`, `__pycache__`, unpacked archives) make none.
+    """
+    if not path.is_dir() or find_idx_files(path).used:
+        return False
+    has_folders = any(entry.is_dir() for entry in path.iterdir())
+    return has_folders and (holds_picture(path) or folder_with_idx_files(path) is None)
 
 
 def read_digits() -> RawData:
@@ -76,18 +100,37 @@ def read_digits() -> RawData:
 def _read(
     path: Path, *, input_size: tuple[int, int] | None, layout: Layout, progress: Progress
 ) -> RawData:
-    if path.is_dir() and has_class_folders(path):
+    if is_image_folder(path):
         _refuse("--layout", layout != "auto", "an image folder")
         return read_image_folder(path, input_size=input_size, progress=progress)
-    if find_idx_files(path) and (path.is_dir() or _is_idx(path)):
+    idx = folder_with_idx_files(path) if path.is_dir() else path if _is_idx(path) else None
+    if idx is not None:
         _refuse("--input-size", input_size is not None, "IDX files")
         _refuse("--layout", layout != "auto", "IDX files")
-        return read_idx_folder(path)
+        return _with_unused_folders(read_idx_folder(idx), idx)
     if path.is_file() and _is_zip(path):
         _refuse("--input-size", input_size is not None, "an NPZ file")
         return read_npz(path, layout=layout)
+    if path.is_dir() and (count := sum(map(_is_picture, path.iterdir()))):
+        raise DataError(
+            f"{printable(path)}: {count:,} pictures lie directly in this folder, so none has a "
+            f"class; expected one folder per class, for example {printable(path.name)}/cat/1.png"
+        )
     kind = "folder" if path.is_dir() else "file"
-    raise DataError(f"{path}: unknown format of this {kind}; --data takes {_FORMATS}")
+    raise DataError(f"{printable(path)}: unknown format of this {kind}; --data takes {_FORMATS}")
+
+
+def _with_unused_folders(data: RawData, path: Path) -> RawData:
+    folders = [entry for entry in sorted(path.iterdir()) if entry.is_dir()] if path.is_dir() else []
+    unused = [printable(folder.name) for folder in folders if holds_picture(folder)]
+    if not unused:
+        return data
+    note = f"IDX files are read; folders of pictures beside them are not: {', '.join(unused)}"
+    return replace(data, notes=(*data.notes, note))
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in PICTURE_SUFFIXES
 
 
 def _refuse(option: str, was_given: bool, what: str) -> None:
@@ -96,10 +139,12 @@ def _refuse(option: str, was_given: bool, what: str) -> None:
 
 
 def _is_idx(path: Path) -> bool:
+    if not path.is_file() or not find_idx_files(path).used:
+        return False
     with path.open("rb") as stream:
         return stream.read(2) in (b"\0\0", b"\x1f\x8b")
 
 
 def _is_zip(path: Path) -> bool:
     with path.open("rb") as stream:
-        return stream.read(4) == b"PK\x03\x04"
+        return stream.read(4) in (b"PK\x03\x04", b"PK\x05\x06")

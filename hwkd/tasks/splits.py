@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hwkd.core.errors import DataError
+from hwkd.tasks.base import SplitName
 from hwkd.tasks.raw import RawData, RawSplit
 
 __all__ = ["with_all_splits"]
@@ -15,13 +17,16 @@ __all__ = ["with_all_splits"]
 _SMALL_EXAMPLES = 10_000
 _SMALL_SHARE = 0.2
 _LARGE_SHARE = 0.1
+# Test first, so that it does not depend on whether the source brings a validation split.
+_TAKEN: tuple[SplitName, ...] = ("test", "validation")
 
 
 def with_all_splits(data: RawData, *, split_seed: int) -> RawData:
     """Return `data` with a validation and a test split, taken from train where they are missing.
 
     Each missing split takes a fifth of the examples that train came with (a tenth from 10,000
-    examples on), with the class shares of train.
+    examples on), with the class shares of train and at least one example of each class; train
+    keeps one of each as well.
 
     Raises:
         DataError: if a class has too few examples to be in every split.
@@ -29,37 +34,86 @@ def with_all_splits(data: RawData, *, split_seed: int) -> RawData:
     total = len(data.train.labels)
     share = _SMALL_SHARE if total < _SMALL_EXAMPLES else _LARGE_SHARE
     count = max(round(total * share), len(data.class_names))
-    if data.test is None:
-        train, test = _taken(data, count, split_seed, "test")
-        data = replace(data, train=train, test=test, notes=_noted(data, "test", count, split_seed))
-    if data.validation is None:
-        train, validation = _taken(data, count, split_seed, "validation")
-        notes = _noted(data, "validation", count, split_seed)
-        data = replace(data, train=train, validation=validation, notes=notes)
+    missing = [name for name in _TAKEN if data.given().get(name) is None]
+    _require_enough(data, missing)
+    for later, name in enumerate(missing):
+        # Of each class, train keeps one example, and one for each split still to be taken.
+        kept_of_each = len(missing) - later
+        train, taken = _taken(data, count, split_seed, kept_of_each=kept_of_each)
+        notes = _noted(data, name, len(taken.labels), split_seed)
+        if name == "test":
+            data = replace(data, train=train, test=taken, notes=notes)
+        else:
+            data = replace(data, train=train, validation=taken, notes=notes)
     return data
 
 
-def _taken(data: RawData, count: int, seed: int, name: str) -> tuple[RawSplit, RawSplit]:
+def _require_enough(data: RawData, missing: list[SplitName]) -> None:
+    needed = 1 + len(missing)
+    counts = np.bincount(data.train.labels, minlength=len(data.class_names))
+    few = np.flatnonzero(counts < needed)
+    if not missing or not len(few):
+        return
+    shown = ", ".join(f"{data.class_names[i]!r} has {counts[i]}" for i in few[:6])
+    more = f", ... ({len(few)} classes)" if len(few) > 6 else ""
+    left_out = [note for note in data.notes if "left out" in note]
+    raise DataError(
+        f"{data.source}: class {shown}{more} train examples, too few to take a "
+        f"{' and a '.join(missing)} split, which needs {needed} of each class; add examples, drop "
+        f"the class or bring your own {' and '.join(missing)} split"
+        + (f" ({'; '.join(left_out)})" if left_out else "")
+    )
+
+
+def _taken(data: RawData, count: int, seed: int, *, kept_of_each: int) -> tuple[RawSplit, RawSplit]:
     # Importing scikit-learn takes a second; sources that bring their splits never need it.
     from sklearn.model_selection import train_test_split
 
     labels = data.train.labels
-    counts = np.bincount(labels, minlength=len(data.class_names))
-    if counts.min() < 2 or len(labels) - count < len(data.class_names):
-        raise DataError(
-            f"{data.source}: class {data.class_names[int(counts.argmin())]!r} has "
-            f"{int(counts.min())} train examples, too few to take a {name} split; "
-            f"add examples or bring your own {name} split"
-        )
+    classes = len(data.class_names)
+    # Splitting needs room for every class on both sides.
+    count = min(count, len(labels) - classes)
     kept, taken = train_test_split(
         np.arange(len(labels)), test_size=count, random_state=seed, stratify=labels
     )
-    kept.sort()
-    taken.sort()
+    kept, taken = _with_every_class(kept, taken, labels, kept_of_each)
     return (
         RawSplit(inputs=data.train.inputs[kept], labels=labels[kept]),
         RawSplit(inputs=data.train.inputs[taken], labels=labels[taken]),
     )
+
+
+def _with_every_class(
+    kept: NDArray[np.int64], taken: NDArray[np.int64], labels: NDArray[np.int64], kept_of_each: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Exchange examples until each class has one in `taken` and `kept_of_each` in `kept`.
+
+    Shares of a rare class round to none; sizes stay as they are where other classes can give.
+    """
+    is_taken = np.zeros(len(labels), dtype=bool)
+    is_taken[taken] = True
+    order = np.concatenate([kept, taken])  # shuffled by the seed
+    classes = int(labels.max()) + 1
+    surplus = 0
+    for label in range(classes):
+        members = order[labels[order] == label]
+        now = int(is_taken[members].sum())
+        wanted = min(max(now, 1), len(members) - kept_of_each)
+        if wanted != now:
+            movable = members[is_taken[members] == (wanted < now)][: abs(wanted - now)]
+            is_taken[movable] = wanted > now
+            surplus += wanted - now
+    while surplus:
+        counts = np.bincount(labels[is_taken == (surplus > 0)], minlength=classes)
+        label = int(counts.argmax())
+        members = order[labels[order] == label]
+        side = is_taken[members]
+        least = 1 if surplus > 0 else kept_of_each
+        if counts[label] <= least:
+            break
+        is_taken[members[side == (surplus > 0)][0]] = surplus < 0
+        surplus -= 1 if surplus > 0 else -1
+    return np.flatnonzero(~is_taken), np.flatnonzero(is_taken)
 
 
 def _noted(data: RawData, name: str, count: int, seed: int) -> tuple[str, ...]:

@@ -200,7 +200,7 @@ def labels_beyond_the_names() -> Path:
         (one_class, "one class .*; a classifier needs at least two classes"),
         (unreadable_image, r"3\.png: unreadable image .*; replace or remove this file"),
         (truncated_idx, r"train-images-idx3-ubyte\.gz: truncated IDX file"),
-        (object_array, "object arrays are refused because loading them runs code"),
+        (object_array, "holds Python objects, which are never loaded"),
         (nan_pixels, "NaN or infinite values in 1 of 60 examples, first at example 7"),
         (labels_out_of_range, "train labels out of range: .* -1"),
         (labels_beyond_the_names, "2 class names but train labels 0 to 2"),
@@ -268,7 +268,7 @@ def test_an_output_folder_that_cannot_be_used_is_refused_first(out, message, cap
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("nowhere",), "nowhere: no journal.log in it; it is not a run folder"),
+        (("nowhere",), "nowhere: no such file or folder; give the run folder"),
         ((".",), "no journal.log in it"),
         (("nowhere", "--seed", "3"), "--seed: is fixed by the run; with --resume only --trials"),
         (("nowhere", "--device", "cortex-m7"), "--device: is fixed by the run"),
@@ -284,8 +284,19 @@ def test_a_resume_of_nothing_or_of_something_else_is_refused(arguments, message,
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["export", "nowhere", "--out", "x"], r"nowhere: has no student\.onnx in best/"),
-        (["export", "nowhere", "--trial", "3", "--out", "x"], r"nowhere: no journal\.log in it"),
+        (["export", "nowhere", "--out", "x"], "nowhere: no such file or folder; give a run folder"),
+        (["export", "nowhere", "--trial", "3", "--out", "x"], "nowhere: no such file or folder"),
+        (["export", "nowhere.onnx", "--target", "c", "--out", "x"], "or an int8 .onnx file"),
+        (["verify", "nowhere.onnx", "--device", "cortex-m4"], "nowhere.onnx: no such file or"),
+        (["report", "nowhere"], "nowhere: no such file or folder; give the folder that"),
+        (
+            ["distill", "--student", "nowhere:3", "--method", "kd", "--out", "x"],
+            "--student nowhere: no such file or folder; give RUN",
+        ),
+        (
+            ["distill", "--student", "nowhere.json", "--method", "kd", "--out", "x"],
+            "--student nowhere.json: no such file or folder; give a spec.json",
+        ),
         (["export", "nowhere", "--trial", "x", "--out", "x"], "--trial: 'x' is neither best nor"),
         (
             ["export", "nowhere", "--format", "tflite", "--out", "x"],

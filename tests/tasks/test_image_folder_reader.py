@@ -1,10 +1,14 @@
 import os
+import struct
+import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from hwkd.core.errors import DataError
+from hwkd.tasks.image import ImageTask
 from hwkd.tasks.sources import read_source
 
 GENERATOR = np.random.default_rng(0)
@@ -51,11 +55,114 @@ def test_other_sizes_are_resized_to_the_most_common_and_noted(tmp_path):
     assert read_source(tmp_path / "set", input_size=(8, 9)).train.inputs.shape[2:] == (8, 9)
 
 
-def test_sixteen_bit_grey_is_scaled_not_clipped(tmp_path):
+def test_sixteen_bit_grey_keeps_its_levels_and_others_are_brought_to_them(tmp_path):
     write_classes(tmp_path / "set")
-    Image.fromarray(np.full((6, 5), 0x8000, dtype=np.uint16)).save(tmp_path / "set/cat/0.png")
+    pixels = write_image(tmp_path / "set/cat/1.png")
+    deep = np.arange(0x8000, 0x8000 + 30, dtype=np.uint16).reshape(6, 5)
+    Image.fromarray(deep).save(tmp_path / "set/cat/0.png")
     data = read_source(tmp_path / "set")
-    assert data.train.inputs[0].max() == 0x80
+    assert data.train.inputs.dtype == np.uint16
+    np.testing.assert_array_equal(data.train.inputs[0, 0], deep)
+    # 255 of 255 becomes 65,535 of 65,535.
+    np.testing.assert_array_equal(data.train.inputs[1, 0], pixels.astype(int) * 257)
+    assert "1 images have 16 bits per pixel and keep all levels" in data.notes
+    assert any(note.startswith("5 images have 8 bits; their levels") for note in data.notes)
+
+
+def test_thermal_pictures_that_differ_in_the_low_byte_stay_apart(tmp_path):
+    for name, level in (("cold", 29_300), ("hot", 29_380)):
+        for number in range(5):
+            folder = tmp_path / "set" / name
+            folder.mkdir(parents=True, exist_ok=True)
+            levels = (level + GENERATOR.integers(0, 60, (4, 4))).astype(np.uint16)
+            Image.fromarray(levels).save(folder / f"{number}.png")
+    data = ImageTask().data(tmp_path / "set")
+    cold, hot = (data.train.inputs[data.train.labels == label].mean() for label in (0, 1))
+    assert hot - cold > 1.5
+
+
+def colour_of_sixteen_bits(levels):
+    """Write PNG from its specification: Pillow cannot write 16-bit colour."""
+    height, width, _ = levels.shape
+
+    def chunk(kind, content):
+        crc = zlib.crc32(kind + content)
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", crc)
+
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in levels)
+    head = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", head)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
+
+
+def test_colour_of_sixteen_bits_is_read_at_eight_and_said(tmp_path):
+    write_classes(tmp_path / "set", colour=True)
+    levels = GENERATOR.integers(0, 65536, (6, 5, 3))
+    (tmp_path / "set/cat/0.png").write_bytes(colour_of_sixteen_bits(levels))
+    data = read_source(tmp_path / "set")
+    np.testing.assert_array_equal(data.train.inputs[0].transpose(1, 2, 0), levels >> 8)
+    assert "1 colour images have 16 bits per channel; the upper 8 were read" in data.notes
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_pictures_are_turned_as_their_orientation_says(tmp_path, orientation):
+    # What the camera saw, and how each orientation stores it (Exif 2.3, table of tag 0x0112:
+    # which side of the scene the first row and the first column hold).
+    scene = np.arange(24, dtype=np.uint8).reshape(4, 6) * 10
+    stored = {
+        1: scene, 2: scene[:, ::-1], 3: scene[::-1, ::-1], 4: scene[::-1], 5: scene.T,
+        6: scene.T[::-1], 7: scene.T[::-1, ::-1], 8: scene.T[:, ::-1],
+    }[orientation]  # fmt: skip
+    for name in ("cat", "dog"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for number in range(3):
+            picture = Image.fromarray(np.ascontiguousarray(stored))
+            exif = picture.getexif()
+            exif[0x0112] = orientation
+            picture.save(tmp_path / "set" / name / f"{number}.png", exif=exif)
+    data = read_source(tmp_path / "set")
+    np.testing.assert_array_equal(data.train.inputs[0, 0], scene)
+    said = "6 images were turned as their EXIF orientation says" in data.notes
+    assert said == (orientation != 1)
+    assert not any("resized" in note for note in data.notes)
+
+
+def test_damaged_orientation_leaves_the_picture_as_stored(tmp_path):
+    write_classes(tmp_path / "set")
+    picture = Image.fromarray(np.zeros((6, 5), dtype=np.uint8))
+    picture.save(tmp_path / "set/cat/0.jpg", exif=b"Exif\0\0II*\0nonsense")
+    assert len(read_source(tmp_path / "set").train.labels) == 7
+
+
+def test_a_small_file_that_claims_a_huge_picture_is_refused(tmp_path):
+    write_classes(tmp_path / "set")
+    content = bytearray((tmp_path / "set/cat/0.png").read_bytes())
+    content[16:24] = struct.pack(">II", 12_000, 12_000)
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    (tmp_path / "set/cat/0.png").write_bytes(content)
+    with pytest.raises(DataError, match=r"cat/0\.png: 12000 x 12000 pixels, more than 89,478,485"):
+        read_source(tmp_path / "set")
+
+
+def test_names_that_are_no_utf8_are_read_and_shown(tmp_path):
+    folder = os.fsencode(tmp_path) + b"/set/"
+    picture = Image.fromarray(np.zeros((4, 4), dtype=np.uint8))
+    for name in (b"caf\xe9", b"tea\n"):
+        path = Path(os.fsdecode(folder + name))
+        path.mkdir(parents=True)
+        picture.save(path / os.fsdecode(b"\xe9.png"))
+    assert read_source(tmp_path / "set").class_names == ("caf\\xe9", "tea\\n")
+
+
+def test_splits_of_grey_and_of_colour_pictures_are_counted(tmp_path):
+    write_classes(tmp_path / "set" / "train", colour=True)
+    write_classes(tmp_path / "set" / "test")
+    notes = read_source(tmp_path / "set").notes
+    assert "6 of the images are grey: 0 of 6 in train, 6 of 6 in test" in notes
 
 
 def test_transparent_pixels_become_white(tmp_path):
@@ -98,7 +205,10 @@ def test_files_that_are_no_images_are_left_out_and_counted(tmp_path):
     (tmp_path / "set" / "cat" / ".DS_Store").write_text("x")
     data = read_source(tmp_path / "set")
     assert len(data.train.labels) == 6
-    assert "1 files that are not PNG or JPEG were left out" in data.notes
+    assert any(
+        note == "1 files that are not PNG or JPEG were left out: 1 of 'cat' (1 .txt)"
+        for note in data.notes
+    )
 
 
 @pytest.mark.parametrize("content", [b"", b"no image", None])

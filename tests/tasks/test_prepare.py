@@ -6,8 +6,9 @@ import pytest
 from hwkd.core.catalog import TASKS, discover
 from hwkd.core.errors import DataError
 from hwkd.tasks.base import describe
+from hwkd.tasks.checks import checked_raw
 from hwkd.tasks.prepare import prepare
-from hwkd.tasks.raw import RawData, RawSplit, checked_raw
+from hwkd.tasks.raw import RawData, RawSplit
 from hwkd.tasks.splits import with_all_splits
 
 

@@ -1,0 +1,37 @@
+"""Text from outside (names of files, folders, classes, arrays) as it may be shown and stored."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from pathlib import Path
+
+__all__ = ["printable"]
+
+
+def printable(text: str | Path) -> str:
+    r"""Return `text` as one line that every terminal, log and UTF-8 file takes.
+
+    Letters of all languages and emoji stay. What does not print is written as an escape: bytes
+    that are no UTF-8 (a Latin-1 name from an old archive, `caf\xe9`), control characters, line
+    ends and marks that turn the direction of writing.
+    """
+    line = os.fspath(text)
+    if line.isprintable():
+        return line
+    return "".join(_escaped(letter) for letter in line)
+
+
+def _escaped(letter: str) -> str:
+    if letter.isprintable():
+        return letter
+    code = ord(letter)
+    if 0xDC80 <= code <= 0xDCFF:
+        # Python's stand-in for a byte of a file name that is no UTF-8.
+        return f"\\x{code - 0xDC00:02x}"
+    if unicodedata.category(letter) == "Zs":
+        return " "
+    # A zero-width joiner holds emoji together.
+    if letter == "\u200d":
+        return letter
+    return letter.encode("unicode_escape").decode("ascii")

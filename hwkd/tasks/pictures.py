@@ -1,0 +1,174 @@
+"""Decodes one PNG or JPEG file: turned as its EXIF says, with all levels of 16-bit grey."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image
+
+from hwkd.core.errors import DataError, first_line
+from hwkd.core.printable import printable
+
+__all__ = ["PictureFacts", "decode_picture", "pictures_quietly", "read_picture_facts"]
+
+# The bound that Pillow warns at: 9,459 x 9,459. Such a picture takes up to a gigabyte while it is
+# decoded, whatever its file's size.
+_MOST_PICTURE_PIXELS = 89_478_485
+# Pictures above this take turns: threads that decode one each would multiply that gigabyte.
+_ALONE_PIXELS = 4_000_000
+_ONE_LARGE = Lock()
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
+_LYING = frozenset({5, 6, 7, 8})
+_ORIENTATION_KEYS = frozenset({"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureFacts:
+    """What the head of a picture file says.
+
+    Attributes:
+        height: in pixels, after turning.
+        width: in pixels, after turning.
+        is_turned: EXIF says that the camera was not upright.
+        has_16_bits: grey of 16 bits, which keep their levels.
+        loses_bits: colour of 16 bits, of which the upper eight are read.
+    """
+
+    height: int
+    width: int
+    is_turned: bool
+    has_16_bits: bool
+    loses_bits: bool
+
+
+def read_picture_facts(file: str) -> PictureFacts:
+    """Read the head of `file`.
+
+    Raises:
+        DataError: if it is no PNG or JPEG, or has more than 89 million pixels.
+    """
+    with _opened(file) as image:
+        orientation = _orientation(image)
+        width, height = image.size
+        if orientation in _LYING:
+            width, height = height, width
+        has_16_bits = image.mode.startswith("I")
+        # (decoder, box, offset, how pixels are stored), which Pillow's types leave out.
+        tiles: list[Any] = getattr(image, "tile", [])
+        stored = str(tiles[0][3]) if tiles else ""
+        return PictureFacts(
+            height=height,
+            width=width,
+            is_turned=orientation in _TURNS,
+            has_16_bits=has_16_bits,
+            loses_bits="16B" in stored and not has_16_bits,
+        )
+
+
+def decode_picture(
+    file: str, *, height: int, width: int, dtype: type[np.uint8] | type[np.uint16]
+) -> NDArray[Any]:
+    """Return pixels, shape [3, height, width]; grey is repeated, transparency is white.
+
+    Args:
+        file: PNG or JPEG.
+        height: to resize to.
+        width: to resize to.
+        dtype: uint16 keeps 16-bit levels and multiplies those of 8 bits by 257, so that white
+            stays white; uint8 takes the upper eight bits.
+
+    Raises:
+        DataError: if the file is damaged.
+    """
+    with _opened(file) as image:
+        is_large = image.width * image.height > _ALONE_PIXELS
+        # Pillow's decoders raise whatever a damaged file leads them to, struct.error and
+        # KeyError included; the file is at fault, and the message names it.
+        try:
+            with _ONE_LARGE if is_large else nullcontext():
+                return _pixels(image, height, width, dtype)
+        except Exception as error:
+            raise _unreadable(file, error) from error
+
+
+@contextmanager
+def pictures_quietly() -> Iterator[None]:
+    """Switch off Pillow's warnings about large pictures and odd chunks while threads decode."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _pixels(
+    image: Image.Image, height: int, width: int, dtype: type[np.uint8] | type[np.uint16]
+) -> NDArray[Any]:
+    image.load()
+    turn = _TURNS.get(_orientation(image))
+    is_deep = image.mode.startswith("I")
+    # Pillow's own conversion clips 16-bit grey at 255; as float it can be resized, too.
+    shown = image.convert("F") if is_deep else _as_rgb(image)
+    if turn is not None:
+        shown = shown.transpose(turn)
+    if shown.size != (width, height):
+        shown = shown.resize((width, height), Image.Resampling.BILINEAR)
+    if not is_deep:
+        levels = np.asarray(shown).transpose(2, 0, 1)
+        return levels if dtype is np.uint8 else levels.astype(np.uint16) * np.uint16(257)
+    grey = np.clip(np.rint(np.asarray(shown)), 0, 65535).astype(np.uint16)
+    if dtype is np.uint8:
+        grey = (grey >> 8).astype(np.uint8)
+    return np.broadcast_to(grey, (3, height, width))
+
+
+def _as_rgb(image: Image.Image) -> Image.Image:
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    shown = image.convert("RGBA")
+    paper = Image.new("RGB", shown.size, "white")
+    paper.paste(shown, mask=shown.getchannel("A"))
+    return paper
+
+
+def _orientation(image: Image.Image) -> int:
+    if not _ORIENTATION_KEYS & image.info.keys():
+        return 1
+    # A damaged EXIF block says nothing about the pixels; viewers show such pictures upright.
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:
+        return 1
+
+
+def _opened(file: str) -> Image.Image:
+    try:
+        image = Image.open(file, formats=("PNG", "JPEG"))
+    except PermissionError:
+        raise
+    except Exception as error:
+        raise _unreadable(file, error) from error
+    if image.width * image.height > _MOST_PICTURE_PIXELS:
+        image.close()
+        raise DataError(
+            f"{printable(file)}: {image.width} x {image.height} pixels, more than "
+            f"{_MOST_PICTURE_PIXELS:,}; make this picture smaller or remove it"
+        )
+    return image
+
+
+def _unreadable(file: str, error: Exception) -> DataError:
+    return DataError(
+        f"{printable(file)}: unreadable image ({printable(first_line(error))}); "
+        "replace or remove this file"
+    )
