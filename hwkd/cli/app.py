@@ -29,6 +29,8 @@ __all__ = ["app", "main"]
 
 EXIT_WRONG_INPUT = 2
 EXIT_INTERRUPTED = 130
+# A message quotes what was given, which may be a megabyte.
+_LONGEST_MESSAGE = 2000
 
 app = typer.Typer(
     name="hwkd",
@@ -98,5 +100,7 @@ def _interrupt(signum: int, frame: FrameType | None) -> None:
 
 def _fail(message: str) -> int:
     if message:  # empty when a command group was called alone and has shown its help
-        sys.stderr.write(f"hwkd: {' '.join(message.split())}\n")
+        line = " ".join(message.split())
+        shown = line if len(line) <= _LONGEST_MESSAGE else f"{line[:_LONGEST_MESSAGE]} ..."
+        sys.stderr.write(f"hwkd: {shown}\n")
     return EXIT_WRONG_INPUT
