@@ -28,8 +28,9 @@ from benchmarks.search_command import run_search_command, search_arguments, sear
 from benchmarks.verdict import Target, report
 from hwkd.core.pareto import pareto_front
 from hwkd.core.trial import TrialRecord
+from hwkd.core.trials_file import read_trials
 from hwkd.engine.store import RunStore
-from hwkd.report.read import read_run, read_trials
+from hwkd.report.read import read_run
 
 
 @dataclass

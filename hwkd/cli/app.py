@@ -24,12 +24,15 @@ from hwkd.cli import (
     tasks,
     verify,
 )
+from hwkd.cli.output import ending_quietly
 from hwkd.core.errors import HwkdError, StoppedByUserError
 
 __all__ = ["app", "main"]
 
 EXIT_WRONG_INPUT = 2
 EXIT_INTERRUPTED = 130
+# A message quotes what was given, which may be a megabyte.
+_LONGEST_MESSAGE = 2000
 
 app = typer.Typer(
     name="hwkd",
@@ -74,9 +77,22 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code.
 
     0 is done, 2 is wrong input (one line on stderr), 130 is interrupted with everything saved. A
-    defect of ours keeps its traceback.
+    defect of ours keeps its traceback. A reader that closes the pipe changes nothing; output lost
+    otherwise (a full disk) is 2.
     """
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as `nohup` leaves it
+            signal.signal(number, _interrupt)
+    with ending_quietly() as output:
+        code = _run(arguments)
+        if output is not None:
+            output.flush()
+            if output.reason is not None:
+                return code or _fail(f"cannot write what there is to say: {output.reason}")
+    return code
+
+
+def _run(arguments: list[str] | None) -> int:
     try:
         code = app(args=arguments, prog_name="hwkd", standalone_mode=False)
     except StoppedByUserError as error:
@@ -100,5 +116,7 @@ def _interrupt(signum: int, frame: FrameType | None) -> None:
 
 def _fail(message: str) -> int:
     if message:  # empty when a command group was called alone and has shown its help
-        sys.stderr.write(f"hwkd: {' '.join(message.split())}\n")
+        line = " ".join(message.split())
+        shown = line if len(line) <= _LONGEST_MESSAGE else f"{line[:_LONGEST_MESSAGE]} ..."
+        sys.stderr.write(f"hwkd: {shown}\n")
     return EXIT_WRONG_INPUT

@@ -8,7 +8,6 @@ in `devices/runtimes/`, `fit = "<device>/<runtime>"` what a packaged device make
 from __future__ import annotations
 
 import difflib
-import tomllib
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -20,6 +19,7 @@ from pydantic_core import ErrorDetails
 
 from hwkd.core.device import Device, Runtime
 from hwkd.core.errors import ConfigError, UnknownNameError
+from hwkd.core.text_files import MalformedTextError, parse_toml
 
 __all__ = ["device_names", "fit_names", "load_device", "parse_device"]
 
@@ -55,7 +55,7 @@ def load_device(name_or_path: str) -> Device:
         raise UnknownNameError("device", name_or_path, device_names())
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a null in the name
         reason = getattr(error, "strerror", None) or "is not UTF-8 text"
         raise ConfigError(
             f"device file {path}: {reason}; give a TOML file or one of {', '.join(device_names())}"
@@ -138,9 +138,9 @@ def _load_fit(name: str) -> dict[str, Any]:
 
 def _parse_toml(text: str, origin: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{origin}: not valid TOML: {error}") from error
+        return parse_toml(text)
+    except MalformedTextError as error:
+        raise ConfigError(f"{origin}: not valid TOML: {error}") from None
 
 
 def _folder() -> Traversable:

@@ -15,6 +15,7 @@ from pydantic import Field
 from hwkd.core.errors import RunFolderError
 from hwkd.core.final_record import FinalRecord
 from hwkd.core.paths import require_there
+from hwkd.core.run_lock import is_held
 from hwkd.core.strict_model import StrictModel, read_record
 from hwkd.core.trial import LimitName
 
@@ -243,6 +244,9 @@ class RunRecord(StrictModel):
 def read_run_record(path: Path) -> RunRecord:
     """Read `run.json`.
 
+    A search that was killed cannot say so: "running" is read as "interrupted" when nobody holds
+    the folder's lock.
+
     Raises:
         ConfigError: if the folder is not there.
         RunFolderError: if the file is missing, cut or of an unknown schema version.
@@ -255,4 +259,7 @@ def read_run_record(path: Path) -> RunRecord:
             f"{path.parent}: not a run folder: cannot read {path.name}: {error.strerror}; "
             "give the folder that `hwkd search --out` wrote"
         ) from None
-    return read_record(RunRecord, text, where=str(path), what="run record")
+    run = read_record(RunRecord, text, where=str(path), what="run record")
+    if run.status == "running" and not is_held(path.parent):
+        return run.model_copy(update={"status": "interrupted"})
+    return run

@@ -8,7 +8,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hwkd.core.errors import RunFolderError
 
-__all__ = ["StrictModel", "read_record"]
+__all__ = ["StrictModel", "first_problem", "read_record"]
+
+_LONGEST_PART = 200
 
 _Model = TypeVar("_Model", bound="StrictModel")
 
@@ -34,9 +36,27 @@ def read_record(kind: type[_Model], text: str | bytes, *, where: str, what: str)
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "text"
         raise RunFolderError(
-            f"{where}: not a {what}: {place}: {first['msg']}; "
+            f"{where}: not a {what}: {first_problem(error, whole='text')}; "
             "the file was cut or written by another version of hwkd"
         ) from None
+
+
+def first_problem(error: ValidationError, *, whole: str, with_input: bool = False) -> str:
+    """Describe the first wrong field in a bounded line.
+
+    Args:
+        error: of a model.
+        whole: what to call the text when no field is to blame.
+        with_input: say what was given, too.
+    """
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"]) or whole
+    given = first["type"] != "missing" and with_input
+    shown = f", given {_cut(repr(first['input']))}" if given else ""
+    return f"{_cut(place)}: {_cut(first['msg'])}{shown}"
+
+
+def _cut(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST_PART else f"{line[:_LONGEST_PART]}..."

@@ -223,7 +223,7 @@ def _number(name: str, option: str, value: Any) -> float:
         if isinstance(value, bool):  # TOML's true is no 1
             raise TypeError
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ConfigError(f"method {name}: {option}={value} is not a number") from None
     if number != number or abs(number) == float("inf"):
         raise ConfigError(f"method {name}: {option}={value} must be a finite number")

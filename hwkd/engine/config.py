@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from hwkd.core.errors import ConfigError
 from hwkd.core.limits import Limits, Risk
-from hwkd.core.strict_model import StrictModel
+from hwkd.core.strict_model import StrictModel, first_problem
+from hwkd.core.text_files import MalformedTextError, read_toml
 from hwkd.tasks.base import Layout
 
 __all__ = [
@@ -185,6 +185,13 @@ class SearchConfig(StrictModel):
             return raw
         kept = {n: v for n, v in training.items() if n not in ("distill_weight", "temperature")}
         share, temperature = training["distill_weight"], training.get("temperature", 2.0)
+        if not _is_number(share) or not 0 <= share <= 1 or not _is_number(temperature):
+            raise ValueError(
+                f"training.distill_weight = {share!r} and temperature = {temperature!r}; "
+                "expected a number from 0 to 1 and a number"
+            )
+        if not isinstance(raw.get("objective", {}), dict):
+            raise ValueError("objective is no table")
         table = {"method": "kd", "temperature": temperature, "weight": share / max(1e-6, 1 - share)}
         objective = {**raw.get("objective", {}), "temperature": temperature}
         distill = [table if share > 0 else {"method": "none"}]
@@ -216,8 +223,8 @@ class SearchConfig(StrictModel):
             ConfigError: if it is unreadable or a field is unknown, mistyped or out of range.
         """
         try:
-            raw = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raw = read_toml(path)
+        except MalformedTextError as error:
             raise ConfigError(f"{path}: cannot read it as TOML: {error}") from None
         return cls.checked(raw, where=str(path))
 
@@ -227,7 +234,9 @@ class SearchConfig(StrictModel):
         try:
             return cls.model_validate(raw)
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"]) or "configuration"
-            given = "" if first["type"] == "missing" else f", given {first['input']!r}"
-            raise ConfigError(f"{where}: {place}: {first['msg']}{given}") from None
+            problem = first_problem(error, whole="configuration", with_input=True)
+            raise ConfigError(f"{where}: {problem}") from None
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

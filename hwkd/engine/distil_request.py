@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hwkd.core.errors import ConfigError
+from hwkd.core.text_files import MalformedTextError, read_toml
 from hwkd.distill.spec import (
     NO_METHOD,
     WeightedMethod,
@@ -117,9 +117,9 @@ def _wanted(request: DistilRequest) -> WantedMethods:
 
 def _content(path: Path) -> Mapping[str, Any]:
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"--config {path}: cannot be read ({error})") from error
+        content = read_toml(path)
+    except MalformedTextError as error:
+        raise ConfigError(f"--config {path}: cannot be read ({error})") from None
     unknown = sorted(set(content) - set(_KEYS))
     if unknown:
         raise ConfigError(

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-
-from pydantic import ValidationError
 
 from hwkd.core.errors import ConfigError, RunFolderError
 from hwkd.core.paths import require_there
 from hwkd.core.progress import Progress
 from hwkd.core.run_files import TRIALS_FILE
 from hwkd.core.student import Layers, StudentSpec
-from hwkd.core.trial import SpecRecord, read_trial_line
+from hwkd.core.trials_file import read_trials
 from hwkd.cost.estimate import estimate_cost
 from hwkd.cost.graph import build_graph
 from hwkd.distill.pairing import hardware_importance
@@ -21,6 +18,7 @@ from hwkd.engine.config import SearchConfig
 from hwkd.engine.context import load_data, resolve_config, screen_of
 from hwkd.engine.distil_request import DistilRequest
 from hwkd.engine.screening import load_spaces
+from hwkd.engine.stored_student import layers_of_spec, read_spec_file
 from hwkd.tasks.base import TaskData
 
 __all__ = ["ResolvedStudent", "resolve_student", "stage_importance"]
@@ -57,7 +55,7 @@ def resolve_student(request: DistilRequest, *, progress: Progress) -> ResolvedSt
     path, _, trial = request.student.partition(":")
     folder = Path(path)
     if folder.suffix == ".json":
-        spec = _spec_of_file(folder)
+        spec = read_spec_file(folder, option="--student")
         config = SearchConfig(
             device="host", task=request.task or "image", data=request.data, spaces=(spec.space,)
         )
@@ -83,18 +81,9 @@ def resolve_student(request: DistilRequest, *, progress: Progress) -> ResolvedSt
             f"{spec.num_outputs} classes; the data has {data.input_shape} and {data.num_outputs}"
         )
     resolved = resolve_config(config, screen_of(config).device, data)
-    layers = load_spaces(config.spaces)[spec.space].layers(spec)
+    spaces = load_spaces(config.spaces)
+    layers = layers_of_spec(spaces, spec, where=f"--student {request.student}")
     return ResolvedStudent(spec=spec, layers=layers, data=data, config=resolved)
-
-
-def _spec_of_file(path: Path) -> StudentSpec:
-    require_there(path, "a spec.json that `hwkd export --format torch` wrote", option="--student")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return SpecRecord.model_validate(content["spec"]).to_spec()
-    except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"--student {path}: is no spec.json ({reason})") from error
 
 
 def _spec_of_run(folder: Path, trial: str) -> StudentSpec:
@@ -104,12 +93,8 @@ def _spec_of_run(folder: Path, trial: str) -> StudentSpec:
             raise RunFolderError(
                 f"--student {folder}: has no best student yet; give {folder}:TRIAL"
             )
-        return _spec_of_file(best)
-    records = {}
-    lines = (folder / TRIALS_FILE).read_text(encoding="utf-8").splitlines()
-    for number, line in enumerate(lines, start=1):
-        record = read_trial_line(line, where=f"{folder / TRIALS_FILE}:{number}")
-        records[str(record.number)] = record
+        return read_spec_file(best, option="--student")
+    records = {str(record.number): record for record in read_trials(folder / TRIALS_FILE)[0]}
     if trial not in records or records[trial].spec is None:
         raise ConfigError(
             f"--student {folder}:{trial}: the run has no such student; it has trials 0 to "

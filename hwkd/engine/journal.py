@@ -7,7 +7,6 @@ corrupts the file, so the lock below cuts a torn tail before anything is added.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.storages.journal._file import BaseJournalFileLock
 
 from hwkd.core.errors import RunFolderError
+from hwkd.core.text_files import MalformedTextError, parse_json
 
 __all__ = ["check_journal_file", "open_storage"]
 
@@ -56,8 +56,8 @@ def check_journal_file(journal: Path) -> None:
             if not line.endswith(b"\n"):
                 break  # torn by a kill in the middle of a write; cut below
             try:
-                json.loads(line)
-            except ValueError:
+                parse_json(line)
+            except MalformedTextError:
                 raise RunFolderError(
                     f"{journal}: line {number} is damaged (not JSON); nothing was changed; keep "
                     f"the first {number - 1} lines in a copy of the folder and resume that one"

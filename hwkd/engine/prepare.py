@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hwkd.core.errors import RunFolderError, TeacherError
 from hwkd.core.progress import Progress
+from hwkd.core.strict_model import StrictModel, read_record
 from hwkd.engine.config import SearchConfig
 from hwkd.engine.context import (
     SearchContext,
@@ -67,10 +67,8 @@ class Prepared:
     accelerator: str
 
 
-class _PreparedRecord(BaseModel):
+class _PreparedRecord(StrictModel):
     """`prepared.json`: what workers load and what a resumed search must find unchanged."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     schema_version: int = 1
     data_fingerprint: str
@@ -205,7 +203,9 @@ def _record(prepared: Prepared, teacher: Teacher | None, *, is_settled: bool) ->
 def _read_record(folder: Path) -> _PreparedRecord:
     path = folder / PREPARED_FILE
     try:
-        return _PreparedRecord.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValidationError) as error:
-        reason = str(error).splitlines()[0]
-        raise RunFolderError(f"{path}: cannot be read ({reason}); start a new run") from None
+        content = path.read_bytes()
+    except OSError as error:
+        raise RunFolderError(
+            f"{path}: cannot be read ({error.strerror}); start a new run"
+        ) from None
+    return read_record(_PreparedRecord, content, where=str(path), what="record of a prepared run")

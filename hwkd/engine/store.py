@@ -12,7 +12,6 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -24,10 +23,12 @@ from optuna.trial import TrialState as OptunaState
 
 from hwkd.core.errors import RunFolderError, first_line
 from hwkd.core.paths import require_there, written_atomically
+from hwkd.core.run_lock import LOCK_FILE
 from hwkd.core.student import ParamValue
 from hwkd.core.trial import TrialRecord, read_trial_line
 from hwkd.engine.config import SearchConfig
 from hwkd.engine.journal import check_journal_file, open_storage
+from hwkd.engine.run_folder import created_whole, require_free
 
 __all__ = ["ATTR_DEATHS", "ATTR_NETWORK_KEY", "ATTR_RECORD", "RunStore"]
 
@@ -39,6 +40,8 @@ ATTR_DEATHS = "hwkd.worker_deaths"
 STUDY_NAME = "hwkd"
 
 _SECONDS_TO_WAIT_FOR_ORPHANS = 30.0
+# A reader that looks whether the folder is held (`run_lock.is_held`) holds it for an instant.
+_SECONDS_TO_WAIT_FOR_READERS = 0.5
 
 
 class RunStore:
@@ -79,27 +82,10 @@ class RunStore:
         Raises:
             RunFolderError: saying which of the two.
         """
-        if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
-            what = "another run" if self.journal_path.exists() else "other files"
-            raise RunFolderError(
-                f"--out {self.folder}: holds {what}; choose a new folder"
-                + (f" or continue it with --resume {self.folder}" if what == "another run" else "")
-            )
-        existing = next(parent for parent in (self.folder, *self.folder.parents) if parent.exists())
-        try:
-            # Asking for permission is not enough: root may write anywhere but not on every system.
-            with tempfile.TemporaryFile(dir=existing):
-                pass
-        except OSError as error:
-            raise RunFolderError(
-                f"--out {self.folder}: {existing} is not a folder that can be written "
-                f"({error.strerror}); choose another one"
-            ) from error
+        require_free(self.folder, main_file=self.journal_path.name)
 
     def create(self, config: SearchConfig, documents: Mapping[str, str]) -> None:
-        """Make the folder, its configuration, further files and an empty study.
-
-        The journal appears last and whole, so a folder with a journal can always be resumed.
+        """Make the folder, its configuration, further files and an empty study, all at once.
 
         Args:
             config: resolved.
@@ -109,28 +95,19 @@ class RunStore:
             RunFolderError: if the folder holds anything already or cannot be written.
         """
         self.require_free()
-        was_there = self.folder.exists()
         texts = {self.config_path.name: config.to_toml(), **documents}
+        journal = self.journal_path.name
+        objectives = 4 if config.objective.mode == "pareto" else 1
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            for name, text in texts.items():
-                write_text(self.folder / name, text)
-            objectives = 4 if config.objective.mode == "pareto" else 1
-            with written_atomically(self.journal_path) as temporary:
-                try:
-                    optuna.create_study(
-                        study_name=STUDY_NAME,
-                        storage=open_storage(temporary),
-                        directions=["minimize"] * objectives,
-                    )
-                finally:
-                    temporary.with_suffix(".lock").unlink(missing_ok=True)
+            with created_whole(self.folder, main_file=journal) as folder:
+                for name, text in texts.items():
+                    (folder / name).write_text(text, encoding="utf-8")
+                optuna.create_study(
+                    study_name=STUDY_NAME,
+                    storage=open_storage(folder / journal),
+                    directions=["minimize"] * objectives,
+                )
         except (OSError, RunFolderError) as error:
-            if self.folder.is_dir():
-                for name in texts:
-                    (self.folder / name).unlink(missing_ok=True)
-                if not was_there:
-                    self.folder.rmdir()
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise RunFolderError(
                 f"--out {self.folder}: cannot write there: {reason}; choose another folder"
@@ -153,8 +130,8 @@ class RunStore:
         self._require_journal()
         with ExitStack() as stack:
             with self.writes():
-                handle = stack.enter_context((self.folder / "run.lock").open("a+"))
-            deadline = time.monotonic() + _SECONDS_TO_WAIT_FOR_ORPHANS
+                handle = stack.enter_context((self.folder / LOCK_FILE).open("a+"))
+            asked = time.monotonic()
             while True:
                 try:
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -162,7 +139,12 @@ class RunStore:
                 except OSError:
                     handle.seek(0)
                     owner = handle.read().strip()
-                    if _is_alive(owner) or time.monotonic() > deadline:
+                    patience = (
+                        _SECONDS_TO_WAIT_FOR_READERS
+                        if _is_alive(owner)
+                        else (_SECONDS_TO_WAIT_FOR_ORPHANS)
+                    )
+                    if time.monotonic() - asked > patience:
                         raise RunFolderError(
                             f"{self.folder}: a search is running in it (process {owner}); "
                             "wait for it or choose another folder"

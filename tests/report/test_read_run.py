@@ -9,7 +9,8 @@ from synthetic_run import make_run, write_run
 
 from hwkd.core.errors import RunFolderError
 from hwkd.core.pareto import pareto_front
-from hwkd.report.read import read_run, read_trials
+from hwkd.core.trials_file import read_trials
+from hwkd.report.read import read_run
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "run_v1"
 
