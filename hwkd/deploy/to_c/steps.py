@@ -387,7 +387,6 @@ class _Builder:
             pad_top=op.pads[0], pad_left=op.pads[1],
             counts_pads=int(op.counts_pads),
             scales=scales, first_count=first_count,
-            in_scale=float_literal(source.scale), out_scale=float_literal(target.scale),
             in_zero=source.zero_point, out_zero=target.zero_point,
         )  # fmt: skip
         name = self._constants.struct("hwkd_pool", self._symbol("layer"), layer)
