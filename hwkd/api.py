@@ -28,6 +28,7 @@ from hwkd.engine.search import resume_search as _resume_search
 from hwkd.engine.search import run_search as _run_search
 from hwkd.engine.search_methods import NO_METHOD
 from hwkd.engine.store import write_text
+from hwkd.engine.trust import named_by_user
 from hwkd.report.document import Report
 from hwkd.report.model_card import model_card
 from hwkd.report.summary import summary_json
@@ -221,7 +222,7 @@ def search(
         "quantisation": {"calibration": calibration, "qat": qat},
         "distill": _distill(methods),
     }
-    config = SearchConfig.checked(raw, where="options")
+    config = named_by_user(SearchConfig.checked(raw, where="options"))
     folder = Path(out) if out else _default_folder(device)
     result = _run_search(
         config,
@@ -238,14 +239,28 @@ def resume(
     trials: int | None = None,
     timeout: str | None = None,
     workers: int | None = None,
+    trust: bool = False,
     listener: SearchListener | None = None,
 ) -> SearchOutcome:
-    """Go on with a search that was interrupted, killed or finished; see `hwkd search --resume`."""
+    """Go on with a search that was interrupted, killed or finished; see `hwkd search --resume`.
+
+    Args:
+        folder: run folder.
+        trials: candidates to sample in all; None keeps the number asked for first.
+        timeout: bound on this call, as "10min"; None is none.
+        workers: processes; None keeps the number asked for first.
+        trust: run the Python files that the run names, as they were recorded.
+        listener: hears how it goes; None is silence.
+
+    Raises:
+        HwkdError: in one line, if it cannot go on.
+    """
     result = _resume_search(
         Path(folder),
         trials=trials,
         timeout_s=_duration(timeout, "--timeout"),
         workers=workers,
+        trusts=trust,
         listener=listener or SilentListener(),
     )
     return _reported(result)

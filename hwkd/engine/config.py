@@ -139,6 +139,7 @@ class SearchConfig(StrictModel):
         input_size: (height, width) that images are resized to; None keeps theirs.
         layout: order of the axes of an NPZ file's arrays; "auto" reads it from the shape.
         spaces: registered names or paths of the user's files.
+        code: SHA-256 of the user's Python files, by their entry in `spaces` or `teacher.source`.
         trials: candidates to sample, rejected ones included.
         timeout_s: the search phase stops asking for candidates after this long.
         workers: separate processes on one study.
@@ -171,6 +172,7 @@ class SearchConfig(StrictModel):
     training: TrainingConfig = TrainingConfig()
     quantisation: QuantisationConfig = QuantisationConfig()
     distill: tuple[MethodConfig, ...] = ()
+    code: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
@@ -197,7 +199,10 @@ class SearchConfig(StrictModel):
 
     def to_toml(self) -> str:
         """Return the configuration as TOML; absent options are left out."""
-        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+        content = self.model_dump(mode="json", exclude_none=True)
+        if not self.code:
+            del content["code"]
+        return tomli_w.dumps(content)
 
     @classmethod
     def from_toml(cls, path: Path) -> SearchConfig:

@@ -32,6 +32,7 @@ from hwkd.engine.prepare import (
 )
 from hwkd.engine.run_record import make_run_record, search_caveats
 from hwkd.engine.store import RunStore, write_text
+from hwkd.engine.trust import trusted
 from hwkd.engine.verify_best import require_verifiable, verify_best
 from hwkd.engine.workers import WorkerPool
 from hwkd.tasks.base import TaskData
@@ -151,6 +152,7 @@ def resume_search(
     trials: int | None = None,
     timeout_s: float | None = None,
     workers: int | None = None,
+    trusts: bool = False,
     listener: SearchListener,
 ) -> SearchResult:
     """Go on with a search that was interrupted, killed or finished.
@@ -160,9 +162,11 @@ def resume_search(
         trials: candidates to sample in all; None keeps the number asked for first.
         timeout_s: bound on this call; None is none.
         workers: processes; None keeps the number asked for first.
+        trusts: the user named the run as one whose Python files may run.
         listener: hears how it goes.
 
     Raises:
+        ConfigError: if the run names Python files that changed or are not trusted.
         RunFolderError: if it is no run folder, is in use, or its data or teacher changed.
     """
     started = time.monotonic()
@@ -170,6 +174,7 @@ def resume_search(
     with store.locked() as lock_descriptor:
         store.check_journal()
         config = SearchConfig.from_toml(store.config_path)
+        config = trusted(config, where=f"--resume {folder}", trusts=trusts)
         changes = {"trials": trials, "workers": workers}
         config = config.model_copy(
             update={"timeout_s": timeout_s, **{k: v for k, v in changes.items() if v is not None}}
