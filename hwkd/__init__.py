@@ -5,7 +5,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
+
+# ONNX Runtime's wheels for Linux and macOS carry a client that writes to the temporary folder and
+# sends events to its maker. It starts when onnxruntime is imported and reads this variable once,
+# so it is set before any module of ours can import it. Workers inherit it.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
     from hwkd.api import SearchOutcome, resume, search

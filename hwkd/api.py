@@ -32,6 +32,7 @@ from hwkd.engine.search import run_search as _run_search
 from hwkd.engine.search_methods import NO_METHOD
 from hwkd.engine.store import write_text
 from hwkd.engine.time_plan import TimeLimit
+from hwkd.engine.trust import named_by_user
 from hwkd.report.build import build_report
 from hwkd.report.document import Report
 from hwkd.report.model_card import model_card
@@ -229,7 +230,7 @@ def search(
         "quantisation": {"calibration": calibration, "qat": qat},
         "distill": _distill(methods),
     }
-    config = SearchConfig.checked(raw, where="options")
+    config = named_by_user(SearchConfig.checked(raw, where="options"))
     folder = Path(out) if out else _default_folder(device)
     result = _run_search(
         config,
@@ -248,16 +249,31 @@ def resume(
     trials: int | None = None,
     timeout: str | None = None,
     workers: int | None = None,
+    trust: bool = False,
     listener: SearchListener | None = None,
     started_s: float | None = None,
 ) -> SearchOutcome:
-    """Go on with a search that was interrupted, killed or finished; see `hwkd search --resume`."""
+    """Go on with a search that was interrupted, killed or finished; see `hwkd search --resume`.
+
+    Args:
+        folder: run folder.
+        trials: candidates to sample in all; None keeps the number asked for first.
+        timeout: bound on this call, as "10min"; None is none.
+        workers: processes; None keeps the number asked for first.
+        trust: run the Python files that the run names, as they were recorded.
+        listener: hears how it goes; None is silence.
+        started_s: when the time limit began to run, by `time.monotonic`; None is now.
+
+    Raises:
+        HwkdError: in one line, if it cannot go on.
+    """
     limit = TimeLimit(_duration(timeout, "--timeout"), _start(started_s))
     result = _resume_search(
         Path(folder),
         trials=trials,
         limit=limit,
         workers=workers,
+        trusts=trust,
         listener=listener or SilentListener(),
         write_report=_write_report,
     )
@@ -269,6 +285,7 @@ def finish(
     *,
     timeout: str | None = None,
     controls: int | None = None,
+    trust: bool = False,
     listener: SearchListener | None = None,
     started_s: float | None = None,
 ) -> SearchOutcome:
@@ -279,6 +296,7 @@ def finish(
         timeout: bound on the whole call, as "20min"; None trains at full length.
         controls: seeds over which the best student is trained with the teacher and without; None
             keeps what the search was asked for.
+        trust: run the Python files that the run names, as they were recorded.
         listener: hears how it goes; None is silence.
         started_s: when the time limit began to run, by `time.monotonic`; None is now.
     """
@@ -287,6 +305,7 @@ def finish(
         Path(folder),
         limit=limit,
         seeds=controls,
+        trusts=trust,
         listener=listener or SilentListener(),
         write_report=_write_report,
     )

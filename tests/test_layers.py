@@ -19,9 +19,10 @@ MAY_IMPORT = {
     "trace": set(),
     "distill": set(),
     "tasks": set(),
-    "profiling": set(),
-    "deploy": {"trace"},
-    "train": set(),
+    "inference": set(),
+    "profiling": {"inference"},
+    "deploy": {"inference", "trace"},
+    "train": {"inference"},
     "report": set(),
     "engine": {
         "cost", "deploy", "distill", "nn", "profiling", "tasks", "trace", "train",

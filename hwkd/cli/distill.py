@@ -88,6 +88,12 @@ def distill(
         ),
     ] = "auto",
     accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    space: Annotated[
+        Path | None, typer.Option(help="For a spec.json: the .py file of its search space.")
+    ] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Run the Python files (space, teacher) of the run.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Train one student at full length with any distillation methods.
@@ -124,6 +130,8 @@ def distill(
         calibration=calibration,
         qat=qat,
         accelerator=accelerator,
+        space=space,
+        trusts=trust,
         out=out,
     )
     with progress_bars(quiet=as_json) as progress:

@@ -63,6 +63,10 @@ def export(
     kernels: Annotated[
         Literal["hwkd", "cmsis-nn"], typer.Option(help="Of the C: our own, or Arm's CMSIS-NN.")
     ] = "hwkd",
+    trust: Annotated[
+        bool,
+        typer.Option("--trust", help="Run the Python files of search spaces that the run names."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Write the best student, or any trial's, as ONNX, int8 ONNX, torch weights, C or TFLite.
@@ -91,12 +95,17 @@ def export(
     require_there(source, f"a run folder{'' if chosen else ' or an int8 .onnx file'}")
     if target == "c":
         wanted = None if rounding == "auto" else rounding
-        files = _export_c(source, number, out, rounding=wanted, kernels=kernels)
+        files = _export_c(source, number, out, rounding=wanted, kernels=kernels, trusts=trust)
     elif target == "tflite":
-        files, agreements = _export_tflite(source, number, out)
+        files, agreements = _export_tflite(source, number, out, trusts=trust)
     else:
         files = export_student(
-            source, trial=number, formats=chosen, out=out, calibration=calibration
+            source,
+            trial=number,
+            formats=chosen,
+            out=out,
+            calibration=calibration,
+            trusts=trust,
         )
     if number is not None:
         typer.echo(f"note: trial {number} was trained briefly, as the search compared it", err=True)
@@ -119,6 +128,7 @@ def _export_c(
     *,
     rounding: Literal["float", "q31", "tflite"] | None,
     kernels: Literal["hwkd", "cmsis-nn"],
+    trusts: bool,
 ) -> tuple[Path, ...]:
     """Write the C of an int8 file, or of a run's student with its class names."""
     from hwkd.cli.export_c import export_c
@@ -127,7 +137,7 @@ def _export_c(
     if source.is_file():
         return export_c(source, out, rounding=rounding, kernels=kernels)
     labels = read_run_record(source / RUN_FILE).data.class_names
-    with _int8_student(source, trial) as model:
+    with _int8_student(source, trial, trusts=trusts) as model:
         sample = _validation_example(source)
         return export_c(
             model, out, rounding=rounding, kernels=kernels, labels=labels, sample=sample
@@ -161,7 +171,7 @@ def _validation_example(run: Path) -> RecordedInput | None:
 
 
 def _export_tflite(
-    source: Path, trial: int | None, out: Path
+    source: Path, trial: int | None, out: Path, *, trusts: bool
 ) -> tuple[tuple[Path, ...], tuple[Agreement, ...]]:
     """Write the .tflite file of an int8 file, or of a run's student with its class names."""
     from hwkd.cli.export_tflite import export_tflite
@@ -170,17 +180,18 @@ def _export_tflite(
     if source.is_file():
         return export_tflite(source, out)
     labels = read_run_record(source / RUN_FILE).data.class_names
-    with _int8_student(source, trial) as model:
+    with _int8_student(source, trial, trusts=trusts) as model:
         return export_tflite(model, out, labels=labels)
 
 
 @contextmanager
-def _int8_student(run: Path, trial: int | None) -> Iterator[Path]:
+def _int8_student(run: Path, trial: int | None, *, trusts: bool) -> Iterator[Path]:
     from hwkd.engine.export_run import export_student
 
     with TemporaryDirectory(prefix="hwkd-export-") as folder:
         out = Path(folder) / "student"
-        yield export_student(run, trial=trial, formats=("onnx-int8",), out=out)[0]
+        formats = ("onnx-int8",)
+        yield export_student(run, trial=trial, formats=formats, out=out, trusts=trusts)[0]
 
 
 def _print_agreements(agreements: tuple[Agreement, ...]) -> None:

@@ -29,6 +29,7 @@ def finish(
             min=0,
         ),
     ] = None,
+    trust: opt.Trust = False,
     as_json: opt.AsJson = False,
 ) -> None:
     """Train the best students of a run in full, again, and ship the best.
@@ -48,7 +49,12 @@ def finish(
     try:
         with search_display(quiet=as_json) as listener:
             outcome = api.finish(
-                run, timeout=timeout, controls=controls, listener=listener, started_s=started_s
+                run,
+                timeout=timeout,
+                controls=controls,
+                trust=trust,
+                listener=listener,
+                started_s=started_s,
             )
     except KeyboardInterrupt as stopped:
         if not str(stopped):  # before there was anything to save

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["present", "search"]
 
 EXIT_NOT_VERIFIED = 1
-_CHANGED_BY_RESUME = {"resume", "trials", "timeout", "workers", "as_json"}
+_CHANGED_BY_RESUME = {"resume", "trials", "timeout", "workers", "trust", "as_json"}
 
 
 def search(
@@ -60,6 +60,7 @@ def search(
     seed: opt.Seed = 0,
     out: opt.Out = None,
     resume: opt.Resume = None,
+    trust: opt.Trust = False,
     as_json: opt.AsJson = False,
     *,
     context: typer.Context,
@@ -89,9 +90,14 @@ def search(
                     trials=trials,
                     timeout=timeout,
                     workers=workers,
+                    trust=trust,
                     listener=listener,
                     started_s=started_s,
                 )
+        elif trust:
+            raise ConfigError(
+                "--trust: goes with --resume; a new search runs the files it is given"
+            )
         elif device is None:
             raise ConfigError(
                 "--device is missing; give a name from `hwkd devices list` or a TOML file"
@@ -155,7 +161,7 @@ def _refuse_what_a_run_fixes(context: typer.Context) -> None:
         if is_given and name not in _CHANGED_BY_RESUME:
             raise ConfigError(
                 f"--{name.replace('_', '-')}: is fixed by the run; with --resume only --trials, "
-                "--timeout and --workers may be given; start a new run for anything else"
+                "--timeout, --workers and --trust may be given; start a new run for anything else"
             )
 
 

@@ -237,6 +237,14 @@ Resume: TypeAlias = Annotated[
         rich_help_panel=_RUN,
     ),
 ]
+Trust: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        help="With --resume: run the Python files (spaces, teacher) that the run recorded.",
+        rich_help_panel=_RUN,
+    ),
+]
 AsJson: TypeAlias = Annotated[
     bool,
     typer.Option(

@@ -57,9 +57,12 @@ def verify(
 
     The linker script has the device's own flash and RAM. The C runs on this computer and in QEMU;
     both are compared with ONNX Runtime. The check passes when the emulated core equals this
-    computer exactly and ONNX Runtime within one int8 step. Instruction counts repeat exactly;
-    they are not times: QEMU has no caches, wait states or dual issue. The exit code is 1 when the
-    check fails. Of exported C the very files are checked, in their own rounding and kernels.
+    computer exactly, every layer equals ONNX Runtime's from the same integers (float rounding; q31
+    and tflite may differ by one step in 2% and 25% of a layer) and outputs are within one step.
+    Averages at a tie, which the order of a float sum decides, are counted apart. Instruction counts
+    repeat exactly; they are not times: QEMU has no caches, wait states or dual issue. The exit code
+    is 1 when the check fails. Of exported C the C is made again from the int8 model in the folder
+    and compared with the files, in their own rounding and kernels; nothing else is compiled.
 
     Example: hwkd verify runs/digits --device cortex-m4
     """

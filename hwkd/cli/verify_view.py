@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -15,9 +16,9 @@ from hwkd.core.progress import silent
 
 if TYPE_CHECKING:
     from hwkd.core.progress import Progress as Listener
-    from hwkd.deploy.verification import Verification
+    from hwkd.deploy.verification import LayerDifference, Verification
 
-__all__ = ["live_progress", "print_verification"]
+__all__ = ["live_progress", "print_verification", "verdict"]
 
 
 @contextmanager
@@ -47,32 +48,64 @@ def print_verification(found: Verification, origin: str) -> None:
         "Instruction counts repeat exactly and are not times: the emulator has no caches, wait "
         "states or dual issue."
     )
-    verdict = "passed" if found.passed else "FAILED"
-    console.print(
-        f"{verdict}: emulated core equals this computer's C on "
-        f"{found.inputs * found.outputs - found.mismatches.host_c:,} of "
-        f"{found.inputs * found.outputs:,} outputs, ONNX Runtime within {found.max_lsb} LSB "
-        f"({found.mismatches.onnxruntime:,} differ)"
-    )
+    console.print(verdict(found), soft_wrap=True, markup=False)
+
+
+def verdict(found: Verification) -> str:
+    """Say in one line whether the check passed, and every difference that it counted."""
+    outputs = found.inputs * found.outputs
+    layers = [layer.difference for layer in found.instructions_per_layer]
+    parts = [
+        f"emulated core equals this computer's C on {outputs - found.mismatches.host_c:,} of "
+        f"{outputs:,} outputs",
+        _count(
+            sum(item.differing for item in layers),
+            sum(item.values for item in layers),
+            found.intermediate_max_lsb,
+            "values of the layers",
+        ),
+        _count(found.mismatches.onnxruntime, outputs, found.max_lsb, "outputs"),
+    ]
+    if found.averages_within_bound:
+        parts.append(
+            f"{found.averages_within_bound:,} averages lie at a tie, which the order of ONNX "
+            "Runtime's float sum decides"
+        )
+    head = "passed" if found.passed else f"FAILED ({'; '.join(found.faults)})"
+    return f"{head}: {'; '.join(parts)}"
+
+
+def _count(differing: int, values: int, max_lsb: int, what: str) -> str:
+    size = f", by up to {max_lsb} LSB" if differing else ""
+    return f"{differing:,} of {values:,} {what} differ from ONNX Runtime{size}"
 
 
 def _layer_table(found: Verification) -> Table:
-    table = Table(title=f"{found.model} on {found.device}, emulated {found.emulated_cpu}")
+    table = Table(
+        title=f"{escape(found.model)} on {escape(found.device)}, emulated {found.emulated_cpu}"
+    )
     for name in ("layer", "kind"):
         table.add_column(name)
-    for name in ("MAC", "instructions", "per MAC", "LSB from ONNX Runtime"):
+    for name in ("MAC", "instructions", "per MAC", "values that differ", "LSB"):
         table.add_column(name, justify="right")
     for layer in found.instructions_per_layer:
         ratio = f"{layer.instructions / layer.macs:.2f}" if layer.macs else "-"
         table.add_row(
-            layer.name,
+            escape(layer.name),
             layer.kind,
             f"{layer.macs:,}",
             f"{layer.instructions:,}",
             ratio,
-            str(layer.max_lsb),
+            _differing(layer.difference),
+            str(layer.difference.max_lsb),
         )
     return table
+
+
+def _differing(difference: LayerDifference) -> str:
+    """Return how many values differ from ONNX Runtime's layer, averages at ties beside them."""
+    ties = difference.averages_within_bound
+    return f"{difference.differing:,}" + (f" + {ties:,} at a tie" if ties else "")
 
 
 def _summary_table(found: Verification, origin: str) -> Table:
@@ -82,7 +115,8 @@ def _summary_table(found: Verification, origin: str) -> Table:
     predicted, stacked = found.flash_predicted_bytes, found.ram_predicted_bytes
     rows = (
         ("inputs", f"{found.inputs:,}, {origin}"),
-        ("tensors compared", f"all of the first {found.traced_inputs} inputs"),
+        ("layers compared with ONNX Runtime", "all, each from the C's own integers"),
+        ("tensors of the core compared", f"all of the first {found.traced_inputs} inputs"),
         ("rounding, kernels", f"{found.rounding}, {found.kernels}"),
         ("instructions per inference", f"{found.instructions_per_inference:,}"),
         ("flash, from the ELF", f"{found.flash_bytes:,} bytes"),

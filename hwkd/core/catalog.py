@@ -14,13 +14,16 @@ import os
 import pkgutil
 import sys
 from functools import cache
+from importlib.machinery import SourceFileLoader
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 from hwkd.core.errors import ConfigError, HwkdError, first_line
 from hwkd.core.registry import Registry
 from hwkd.core.student import SearchSpace
+from hwkd.core.trusted_code import digest_of
 
 __all__ = [
     "METHODS",
@@ -63,15 +66,18 @@ def load_user_space(path: Path) -> SearchSpace:
     """
     if not path.is_file():
         raise ConfigError(f"--space {path}: no such file; give a Python file or a registered name")
-    return _import_user_space(path.resolve())
+    return _import_user_space(path.resolve(), digest_of(path))
 
 
 @cache
-def _import_user_space(path: Path) -> SearchSpace:
+def _import_user_space(path: Path, digest: str | None) -> SearchSpace:
+    """Import a file once for each content that it has had."""
     before = set(SEARCH_SPACES.names())
-    module_name = f"hwkd_user_space_{path.stem}_{hashlib.sha256(bytes(path)).hexdigest()[:8]}"
-    module_spec = importlib.util.spec_from_file_location(module_name, path)
-    if module_spec is None or module_spec.loader is None:
+    key = hashlib.sha256(bytes(path) + str(digest).encode()).hexdigest()[:8]
+    module_name = f"hwkd_user_space_{path.stem}_{key}"
+    loader = _SourceOnly(module_name, str(path))
+    module_spec = importlib.util.spec_from_file_location(module_name, path, loader=loader)
+    if module_spec is None or module_spec.loader is None or path.suffix != ".py":
         raise ConfigError(f"--space {path}: not a Python file; its name must end in .py")
     module = importlib.util.module_from_spec(module_spec)
     sys.modules[module_name] = module  # dataclasses look their module up while they are made
@@ -89,6 +95,15 @@ def _import_user_space(path: Path) -> SearchSpace:
             "SEARCH_SPACES.register(...) under a name that is not taken"
         )
     return added[0]
+
+
+class _SourceOnly(SourceFileLoader):
+    """Runs the source, whose content was recorded, and never compiled code that lies beside it."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Compile the file as it is."""
+        del fullname  # the import system's; there is one file
+        return self.source_to_code(self.get_data(self.path), self.path)
 
 
 @cache

@@ -10,13 +10,27 @@ __all__ = ["EmulatedLayerRecord", "EmulationRecord", "VerificationRecord"]
 
 
 class EmulatedLayerRecord(StrictModel):
-    """One step of the C on the emulated core; `instructions` are executed ones, not a time."""
+    """One step of the C on the emulated core; `instructions` are executed ones, not a time.
+
+    Attributes:
+        name: of the ONNX node.
+        kind: operator class.
+        macs: multiply-accumulates.
+        instructions: executed.
+        max_lsb: largest difference from ONNX Runtime's layer that reads the same integers.
+        values: compared with it; None in runs that compared whole networks only.
+        differing: of them; None likewise.
+        averages_within_bound: averages at a tie that the order of a float sum decides.
+    """
 
     name: str
     kind: str
     macs: int
     instructions: int
     max_lsb: int
+    values: int | None = None
+    differing: int | None = None
+    averages_within_bound: int = 0
 
 
 class EmulationRecord(StrictModel):
@@ -31,7 +45,9 @@ class EmulationRecord(StrictModel):
         mismatches_onnxruntime: output values of the core that differ from ONNX Runtime's.
         mismatches_host_c: output values of the core that differ from this computer's C.
         max_lsb: largest difference of an output from ONNX Runtime's, in int8 steps.
-        intermediate_max_lsb: largest difference of any tensor.
+        intermediate_max_lsb: largest difference of any layer.
+        averages_within_bound: of all layers.
+        faults: why it did not pass; none if it did.
         test_accuracy: of the core's answers, 0 to 1.
         instructions: executed for one inference, at most.
         flash_bytes: code, constants and initial values, from the ELF file.
@@ -54,6 +70,8 @@ class EmulationRecord(StrictModel):
     mismatches_host_c: int = Field(ge=0)
     max_lsb: int
     intermediate_max_lsb: int
+    averages_within_bound: int = 0
+    faults: tuple[str, ...] = ()
     test_accuracy: float | None = None
     instructions: int
     flash_bytes: int
@@ -74,7 +92,8 @@ class VerificationRecord(StrictModel):
         core: compiled for.
         flash_limit_bytes: of the device, for the network.
         ram_limit_bytes: likewise.
-        passed: the core equals this computer exactly and ONNX Runtime within one int8 step.
+        passed: the core equals this computer exactly, and ONNX Runtime in every layer as far as
+            the rounding promises.
         failure: why nothing could be compared; None if it could.
         emulation: what ran; None if nothing did.
     """

@@ -9,15 +9,17 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from onnx import TensorProto
 
 from hwkd.core.errors import ExportError
 from hwkd.deploy.sessions import open_session
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
 
 __all__ = [
     "CALIBRATION_METHODS",

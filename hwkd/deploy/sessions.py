@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import onnxruntime as ort
 
 from hwkd.core.errors import ModelFileError
+from hwkd.inference.sessions import start_session
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
 
 __all__ = ["open_session", "predict"]
 
 _FloatArray: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
-_ERRORS_ONLY = 3
 
 
 def open_session(path: Path, *, threads: int = 1) -> ort.InferenceSession:
@@ -26,16 +28,8 @@ def open_session(path: Path, *, threads: int = 1) -> ort.InferenceSession:
     Raises:
         ModelFileError: if the file is missing or ONNX Runtime cannot load it.
     """
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = _ERRORS_ONLY
-    # By default ONNX Runtime on x86 rewrites signed activations as unsigned, whose kernels saturate
-    # in 16 bits on processors without VNNI: outputs were off by 18 to 46 steps, and accuracy by up
-    # to 1.5 points, on four Fashion-MNIST students (ONNX Runtime 1.31, AVX2).
-    options.add_session_config_entry("session.qdqisint8allowed", "1")
     try:
-        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return start_session(path, threads=threads)
     except Exception as error:  # ONNX Runtime raises a dozen unrelated classes
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
         raise ModelFileError(f"{path}: ONNX Runtime cannot load it: {first_line}") from error

@@ -24,7 +24,8 @@ from hwkd.deploy.to_c.requantise import Rounding
 from hwkd.deploy.to_c.steps import Kernels
 from hwkd.deploy.toolchain import Command, Core, Tools, core_of, find_host_compiler, find_tools
 from hwkd.deploy.verification import LayerCheck, Mismatches, Target, Verification
-from hwkd.deploy.verify_onnx import reference_outputs, reference_steps, to_c_inputs
+from hwkd.deploy.verify_layers import LayerComparison
+from hwkd.deploy.verify_onnx import reference_outputs, to_c_inputs
 from hwkd.deploy.verify_run import (
     VECTOR_BYTES,
     BuildSizes,
@@ -42,7 +43,7 @@ _Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
 _Ints: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 _Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
 
-# Every tensor of so many inputs is compared; outputs are compared for all.
+# The emulated core is compared tensor by tensor for so many inputs, at the output for all.
 TRACED_INPUTS = 16
 _INPUTS_AT_ONCE = 64
 
@@ -107,15 +108,14 @@ def verify_model(
         bench.build()
         progress("compile", 1, 1)
         inputs = to_c_inputs(project, samples)
-        traced = samples[:TRACED_INPUTS]
         expected = reference_outputs(model_path, project, samples)
-        expected_steps = reference_steps(model_path, project, traced)
+        comparison = LayerComparison(model_path, project)
         on_host = bench.on_host(inputs)
-        host_trace = bench.trace_on_host(inputs[: len(traced)])
-        core_trace = bench.trace_on_core(inputs[: len(traced)])
+        core_trace = bench.trace_on_core(inputs[:TRACED_INPUTS])
+        host_tensors_equal = bench.compare_on_host(inputs, comparison, core_trace, progress)
         on_core = bench.on_core(inputs, progress)
         sizes = bench.sizes
-    layers = _layers(project, core, core_trace, expected_steps)
+    layers = _layers(project, core, core_trace, comparison)
     difference = _lsb(on_core.outputs, expected)
     return Verification(
         model=model_path.name,
@@ -126,18 +126,17 @@ def verify_model(
         rounding=project.rounding,
         kernels=kernels,
         inputs=len(samples),
-        traced_inputs=len(traced),
+        traced_inputs=len(inputs[:TRACED_INPUTS]),
         outputs=project.output.elements,
         mismatches=Mismatches(
             onnxruntime=int((difference > 0).sum()),
             host_c=int((on_core.outputs != on_host.outputs).sum()),
         ),
         max_lsb=int(difference.max()),
-        intermediate_max_lsb=max(layer.max_lsb for layer in layers),
-        host_tensors_equal=all(
-            np.array_equal(ours, theirs)
-            for ours, theirs in zip(core_trace.step_outputs, host_trace.step_outputs, strict=True)
-        ),
+        judged_max_lsb=int(difference[~comparison.has_other_tie].max(initial=0)),
+        intermediate_max_lsb=max((layer.difference.max_lsb for layer in layers), default=0),
+        averages_within_bound=sum(layer.difference.averages_within_bound for layer in layers),
+        host_tensors_equal=host_tensors_equal,
         instructions_per_inference=core.instructions(int(on_core.ticks.max())),
         instructions_per_layer=layers,
         flash_bytes=sizes.flash_bytes,
@@ -235,9 +234,24 @@ class _Bench:
         """Run on this computer."""
         return run_host(self._on_host.plain, self._project, inputs)
 
-    def trace_on_host(self, inputs: _Int8) -> Execution:
-        """Run on this computer and record every step."""
-        return run_host(self._on_host.traced, self._project, inputs)
+    def compare_on_host(
+        self, inputs: _Int8, comparison: LayerComparison, core: Execution, progress: Progress
+    ) -> bool:
+        """Compare every layer on this computer, and say whether the core's trace equals it.
+
+        In parts: a trace of all inputs may not fit into memory.
+        """
+        is_equal, done = True, 0
+        for part in _parts(inputs):
+            progress("compare", done, len(inputs))
+            trace = run_host(self._on_host.traced, self._project, part)
+            comparison.add(part, trace.step_outputs)
+            is_equal &= all(
+                np.array_equal(ours[done:], theirs[: max(0, len(ours) - done)])
+                for ours, theirs in zip(core.step_outputs, trace.step_outputs, strict=True)
+            )
+            done += len(part)
+        return is_equal
 
     def trace_on_core(self, inputs: _Int8) -> Execution:
         """Run on the emulated core and record every step."""
@@ -245,9 +259,8 @@ class _Bench:
 
     def on_core(self, inputs: _Int8, progress: Progress) -> Execution:
         """Run in parts, so that the listener hears of the advance."""
-        parts = np.array_split(inputs, -(-len(inputs) // _INPUTS_AT_ONCE))
         done, results = 0, []
-        for part in parts:
+        for part in _parts(inputs):
             progress("emulate", done, len(inputs))
             results.append(self._emulate(self._on_core.plain, part))
             done += len(part)
@@ -264,8 +277,12 @@ class _Bench:
         return run_firmware(program, self._project, inputs, self._core, self._tools)
 
 
+def _parts(inputs: _Int8) -> list[_Int8]:
+    return np.array_split(inputs, -(-len(inputs) // _INPUTS_AT_ONCE))
+
+
 def _layers(
-    project: Project, core: Core, trace: Execution, expected: tuple[_Int8, ...]
+    project: Project, core: Core, trace: Execution, comparison: LayerComparison
 ) -> tuple[LayerCheck, ...]:
     return tuple(
         LayerCheck(
@@ -273,9 +290,11 @@ def _layers(
             kind=step.kind,
             macs=step.macs,
             instructions=core.instructions(int(trace.step_ticks[0, index])),
-            max_lsb=int(_lsb(trace.step_outputs[index], expected[index]).max()),
+            difference=difference,
         )
-        for index, step in enumerate(project.steps)
+        for index, (step, difference) in enumerate(
+            zip(project.steps, comparison.steps, strict=True)
+        )
     )
 
 

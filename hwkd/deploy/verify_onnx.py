@@ -1,8 +1,8 @@
-"""What ONNX Runtime computes for an int8 network, every intermediate tensor included."""
+"""What ONNX Runtime computes for an int8 network: the whole of it, and each layer by itself."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
@@ -13,9 +13,10 @@ from onnx import TensorProto, helper
 
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_c.export import placed, quantise_values
+from hwkd.deploy.to_c.foreign_text import fresh_name
 from hwkd.deploy.to_c.project import Project
 
-__all__ = ["reference_outputs", "reference_steps", "to_c_inputs"]
+__all__ = ["LayerReference", "reference_outputs", "tensors_of_trace", "to_c_inputs"]
 
 _Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
 _Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
@@ -48,39 +49,105 @@ def reference_outputs(model_path: Path, project: Project, samples: _Floats) -> _
     return np.stack([placed(quantise_values(y, project.output), places) for y in outputs])
 
 
-def reference_steps(model_path: Path, project: Project, samples: _Floats) -> tuple[_Int8, ...]:
-    """Return, for each step of the C, the tensor that ONNX Runtime has there.
+def tensors_of_trace(
+    project: Project, inputs: _Int8, step_outputs: tuple[_Int8, ...]
+) -> dict[str, _Int8]:
+    """Return every int8 tensor that the C has, views included, in ONNX's order of elements.
+
+    Args:
+        project: the C.
+        inputs: shape [samples, input bytes].
+        step_outputs: for each step int8 [samples, bytes], in the order of the C buffer.
 
     Returns:
-        For each step int8 [samples, bytes], in the order of the C buffer.
+        Tensor name -> int8 [samples, *shape], the batch of 1 included.
     """
-    names = [_onnx_name(step.output) for step in project.steps]
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "every_tensor.onnx"
-        onnx.save(_with_outputs(onnx.load(model_path), names), path)
-        session = open_session(path)
-        argument = session.get_inputs()[0].name
-        unique = list(dict.fromkeys(names))
-        runs = [
-            dict(zip(unique, session.run(unique, {argument: x[None]}), strict=True))
-            for x in samples
+    buffers = {project.input.name: inputs}
+    buffers |= {step.output: y for step, y in zip(project.steps, step_outputs, strict=True)}
+    arranged = project.arranged
+    return {
+        name: buffers[arranged.buffer_of[name]][:, places]
+        for name, places in arranged.places.items()
+        if arranged.buffer_of[name] in buffers
+    }
+
+
+class LayerReference:
+    """ONNX Runtime with the network cut at every int8 tensor.
+
+    Each layer reads what the C's layer read, so a difference belongs to the layer that it is found
+    in: none is hidden by a coarse layer behind it, and none is blamed on one.
+    """
+
+    def __init__(self, model_path: Path, project: Project) -> None:
+        model = onnx.load(model_path)
+        graph, tensors = model.graph, project.arranged.graph.tensors
+        written = {node.output[0] for node in graph.node if node.op_type == "QuantizeLinear"}
+        constants = project.arranged.graph.constants
+        cut = [
+            name
+            for name, buffer in project.arranged.buffer_of.items()
+            if name in written and buffer not in constants
         ]
-    places = project.arranged.places
-    return tuple(
-        np.stack([placed(run[name], places[step.output]) for run in runs])
-        for name, step in zip(names, project.steps, strict=True)
-    )
+        self.names = [name for name in cut if name != project.input.name]
+        taken = _names(graph)
+        feeds = {name: fresh_name(f"{name}@fed", taken) for name in cut}
+        for node in graph.node:
+            if node.op_type == "DequantizeLinear" and node.input[0] in feeds:
+                node.input[0] = feeds[node.input[0]]
+        _keep_what_gives(graph, self.names)
+        read = {name for node in graph.node for name in node.input}
+        self._feeds = {name: feed for name, feed in feeds.items() if feed in read}
+        fixed = {item.name for item in graph.initializer}
+        inputs = [item for item in graph.input if item.name in fixed]  # as old files list them
+        inputs += [
+            helper.make_tensor_value_info(feed, TensorProto.INT8, tensors[name].shape)
+            for name, feed in self._feeds.items()
+        ]
+        outputs = [
+            helper.make_tensor_value_info(name, TensorProto.INT8, None) for name in self.names
+        ]
+        for field, items in (
+            (graph.input, inputs), (graph.output, outputs), (graph.value_info, []),
+        ):  # fmt: skip
+            del field[:]
+            field.extend(items)
+        with TemporaryDirectory(prefix="hwkd-layers-") as folder:
+            path = Path(folder) / "layers.onnx"
+            onnx.save(model, path)
+            self._session = open_session(path)
+
+    def run(self, tensors: Mapping[str, _Int8]) -> dict[str, _Int8]:
+        """Compute every layer from the tensors that it reads.
+
+        Args:
+            tensors: see `tensors_of_trace`.
+
+        Returns:
+            The same tensors but for the input, as ONNX Runtime computes each.
+        """
+        count = len(next(iter(tensors.values())))
+        runs = [
+            self._session.run(
+                self.names, {feed: tensors[name][index] for name, feed in self._feeds.items()}
+            )
+            for index in range(count)
+        ]
+        columns = zip(self.names, zip(*runs, strict=True), strict=True)
+        return {name: np.stack(values) for name, values in columns}
 
 
-def _onnx_name(tensor: str) -> str:
-    """Return the ONNX tensor behind one of ours; a copy in another order has a suffix."""
-    return tensor.split("@")[0]
+def _names(graph: onnx.GraphProto) -> set[str]:
+    named = {item.name for item in (*graph.input, *graph.initializer)}
+    return named | {name for node in graph.node for name in node.output}
 
 
-def _with_outputs(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:
-    present = {output.name for output in model.graph.output}
-    for name in dict.fromkeys(names):
-        if name not in present:
-            value = helper.make_tensor_value_info(name, TensorProto.INT8, None)
-            model.graph.output.append(value)
-    return model
+def _keep_what_gives(graph: onnx.GraphProto, outputs: Sequence[str]) -> None:
+    """Drop the nodes that none of the outputs needs."""
+    needed, kept = set(outputs), []
+    for node in reversed(graph.node):
+        if needed.intersection(node.output):
+            kept.append(node)
+            needed.update(node.input)
+    del graph.node[:]
+    graph.node.extend(reversed(kept))

@@ -142,10 +142,11 @@ class SearchConfig(StrictModel):
         input_size: (height, width) that images are resized to; None keeps theirs.
         layout: order of the axes of an NPZ file's arrays; "auto" reads it from the shape.
         spaces: registered names or paths of the user's files.
+        code: SHA-256 of the user's Python files, by their entry in `spaces` or `teacher.source`.
         trials: candidates to sample, rejected ones included; None leaves it to the time limit, and
             is 40 without one.
         timeout_s: bound on the whole command, from its first line to its last file.
-        workers: separate processes on one study.
+            workers: separate processes on one study.
         accelerator: where networks are trained.
         train_best: distil the best student at full length and test it.
         verify_best: run its C on the device's core, emulated.
@@ -175,6 +176,7 @@ class SearchConfig(StrictModel):
     training: TrainingConfig = TrainingConfig()
     quantisation: QuantisationConfig = QuantisationConfig()
     distill: tuple[MethodConfig, ...] = ()
+    code: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
@@ -213,7 +215,10 @@ class SearchConfig(StrictModel):
 
     def to_toml(self) -> str:
         """Return the configuration as TOML; absent options are left out."""
-        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+        content = self.model_dump(mode="json", exclude_none=True)
+        if not self.code:
+            del content["code"]
+        return tomli_w.dumps(content)
 
     @classmethod
     def from_toml(cls, path: Path) -> SearchConfig:

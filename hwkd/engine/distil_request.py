@@ -45,6 +45,8 @@ class DistilRequest:
     calibration: CalibrationChoice = "auto"
     qat: QatMode = "auto"
     accelerator: str = "auto"
+    space: Path | None = None
+    trusts: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

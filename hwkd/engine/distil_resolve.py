@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from hwkd.core import catalog
 from hwkd.core.errors import ConfigError, RunFolderError
 from hwkd.core.paths import require_there
 from hwkd.core.progress import Progress
@@ -19,6 +20,7 @@ from hwkd.engine.context import load_data, resolve_config, screen_of
 from hwkd.engine.distil_request import DistilRequest
 from hwkd.engine.screening import load_spaces
 from hwkd.engine.stored_student import layers_of_spec, read_spec_file
+from hwkd.engine.trust import space_file, trusted
 from hwkd.tasks.base import TaskData
 
 __all__ = ["ResolvedStudent", "resolve_student", "stage_importance"]
@@ -57,7 +59,10 @@ def resolve_student(request: DistilRequest, *, progress: Progress) -> ResolvedSt
     if folder.suffix == ".json":
         spec = read_spec_file(folder, option="--student")
         config = SearchConfig(
-            device="host", task=request.task or "image", data=request.data, spaces=(spec.space,)
+            device="host",
+            task=request.task or "image",
+            data=request.data,
+            spaces=(_space_of(spec, request),),
         )
     else:
         expected = "RUN, RUN:TRIAL or a spec.json that `hwkd export --format torch` wrote"
@@ -66,14 +71,27 @@ def resolve_student(request: DistilRequest, *, progress: Progress) -> ResolvedSt
             raise RunFolderError(
                 f"--student {request.student}: is no run folder and no spec.json; give {expected}"
             )
-        for option, given in (("--task", request.task), ("--data", request.data)):
+        for option, given in (
+            ("--task", request.task), ("--data", request.data), ("--space", request.space),
+        ):  # fmt: skip
             if given is not None:
                 raise ConfigError(
                     f"{option} {given}: goes with a spec.json; run {folder} has its own, so leave "
                     f"it out or give --student {folder / 'best' / 'spec.json'}"
                 )
-        config = SearchConfig.from_toml(folder / "config.toml")
+        config = trusted(
+            SearchConfig.from_toml(folder / "config.toml"),
+            where=f"--student {folder}",
+            trusts=request.trusts,
+            with_teacher=not request.teachers,
+        )
         spec = _spec_of_run(folder, trial)
+    spaces = load_spaces(config.spaces)
+    if spec.space not in spaces:
+        raise ConfigError(
+            f"--student {request.student}: is of the search space {spec.space}; given are "
+            f"{', '.join(spaces)}"
+        )
     _, data = load_data(config, progress=progress)
     if (data.input_shape, data.num_outputs) != (spec.input_shape, spec.num_outputs):
         raise ConfigError(
@@ -81,9 +99,27 @@ def resolve_student(request: DistilRequest, *, progress: Progress) -> ResolvedSt
             f"{spec.num_outputs} classes; the data has {data.input_shape} and {data.num_outputs}"
         )
     resolved = resolve_config(config, screen_of(config).device, data)
-    spaces = load_spaces(config.spaces)
     layers = layers_of_spec(spaces, spec, where=f"--student {request.student}")
     return ResolvedStudent(spec=spec, layers=layers, data=data, config=resolved)
+
+
+def _space_of(spec: StudentSpec, request: DistilRequest) -> str:
+    """Return the entry of the student's space: a registered name, or the file that the user gave.
+
+    Raises:
+        ConfigError: if the file of the student names Python, which never runs for that.
+    """
+    if request.trusts:
+        raise ConfigError(f"--trust: goes with a run; {request.student} needs --space FILE")
+    if request.space is not None:
+        return space_file(request.space)
+    catalog.discover("hwkd.search_spaces")
+    if spec.space not in catalog.SEARCH_SPACES:
+        raise ConfigError(
+            f"--student {request.student}: its search space {spec.space!r} is not registered; if "
+            "it is a Python file of yours, name it with --space FILE"
+        )
+    return spec.space
 
 
 def _spec_of_run(folder: Path, trial: str) -> StudentSpec:

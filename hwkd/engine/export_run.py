@@ -60,6 +60,7 @@ def export_student(
     formats: tuple[str, ...],
     out: Path,
     calibration: CalibrationMethod | None = None,
+    trusts: bool = False,
 ) -> tuple[Path, ...]:
     """Write a student of a run into a new folder.
 
@@ -71,6 +72,7 @@ def export_student(
         out: folder to create; it may exist if it is empty.
         calibration: quantise the float student anew, with ranges found so; None keeps the int8
             file that the run chose, and quantises a trial as the run did.
+        trusts: the user named the run as one whose search spaces may run.
 
     Returns:
         The files written.
@@ -90,9 +92,9 @@ def export_student(
             if trial is None:
                 _copy_best(run, folder)
                 if calibration is not None:
-                    _quantise(folder, load_context(RunStore(run)), calibration)
+                    _quantise(folder, load_context(RunStore(run), trusts=trusts), calibration)
             else:
-                _rebuild(RunStore(run), trial, folder, calibration)
+                _rebuild(RunStore(run), trial, folder, calibration, trusts=trusts)
             write_text(folder / "load_student.py", _LOADER)
             out.mkdir(exist_ok=True)
             for name in wanted:
@@ -116,13 +118,18 @@ def _copy_best(run: Path, folder: Path) -> None:
 
 
 def _rebuild(
-    store: RunStore, trial: int, folder: Path, calibration: CalibrationMethod | None
+    store: RunStore,
+    trial: int,
+    folder: Path,
+    calibration: CalibrationMethod | None,
+    *,
+    trusts: bool,
 ) -> None:
     store.check_journal()
     record = _completed(store, trial)
     if record.spec is None:
         raise RunFolderError(f"{store.folder}: trial {trial} has no student")
-    context = load_context(store)
+    context = load_context(store, trusts=trusts)
     candidate = context.screen.candidate(record.spec.to_spec())
     module = build_module(candidate.layers, seed=0)
     module.load_state_dict(_stored_weights(store.folder, trial))

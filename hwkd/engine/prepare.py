@@ -27,6 +27,7 @@ from hwkd.engine.feasibility import SpaceFeasibility, survey
 from hwkd.engine.screening import Screen
 from hwkd.engine.search_methods import configured_methods, require_possible
 from hwkd.engine.store import RunStore
+from hwkd.engine.trust import trusted
 from hwkd.tasks.base import Task, TaskData
 from hwkd.train.logit_cache import cached_logits
 from hwkd.train.teacher import Teacher, TeacherKind
@@ -168,13 +169,19 @@ def check_teacher_unchanged(store: RunStore, teacher: Teacher) -> None:
         )
 
 
-def load_context(store: RunStore) -> SearchContext:
+def load_context(store: RunStore, *, trusts: bool = False) -> SearchContext:
     """Load what trials share, from the run folder and the cache.
+
+    Args:
+        store: of the run.
+        trusts: the user named the run as one whose search spaces may run.
 
     Raises:
         RunFolderError: if the data is not what the run began with.
+        ConfigError: if the user did not name the run's own search spaces, or they changed.
     """
     config = SearchConfig.from_toml(store.config_path)
+    config = trusted(config, where=str(store.folder), trusts=trusts, with_teacher=False)
     record = _read_record(store.folder)
     task, data = load_data(config)
     if data.fingerprint != record.data_fingerprint:

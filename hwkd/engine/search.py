@@ -22,6 +22,7 @@ from hwkd.engine.run_record import make_run_record
 from hwkd.engine.search_stages import SearchResult, SearchStages, run_json, with_phase
 from hwkd.engine.store import RunStore
 from hwkd.engine.time_plan import TimeLimit
+from hwkd.engine.trust import trusted
 from hwkd.engine.verify_best import require_verifiable
 
 __all__ = ["SearchResult", "finish_run", "resume_search", "run_search"]
@@ -83,6 +84,7 @@ def resume_search(
     trials: int | None = None,
     limit: TimeLimit,
     workers: int | None = None,
+    trusts: bool = False,
     listener: SearchListener,
     write_report: Callable[[Path], None],
 ) -> SearchResult:
@@ -93,16 +95,25 @@ def resume_search(
         trials: candidates to sample in all; None keeps what was asked for first.
         limit: of the wall time of this call.
         workers: processes; None keeps the number asked for first.
+        trusts: the user named the run as one whose Python files may run.
         listener: hears how it goes.
         write_report: writes the report of a run folder.
 
     Raises:
+        ConfigError: if the run names Python files that changed or are not trusted.
         RunFolderError: if it is no run folder, is in use, or its data or teacher changed.
     """
     store = RunStore(folder)
     with Nursery() as nursery, store.locked() as lock_descriptor:
         search, run = _reopened(
-            store, limit, nursery, listener, write_report, trials=trials, workers=workers
+            store,
+            limit,
+            nursery,
+            listener,
+            write_report,
+            trials=trials,
+            workers=workers,
+            trusts=trusts,
         )
         return search.run(run, lock_descriptor, is_new=False)
 
@@ -112,6 +123,7 @@ def finish_run(
     *,
     limit: TimeLimit,
     seeds: int | None = None,
+    trusts: bool = False,
     listener: SearchListener,
     write_report: Callable[[Path], None],
 ) -> SearchResult:
@@ -124,6 +136,7 @@ def finish_run(
         limit: of the wall time of this call; without one trainings have their full length.
         seeds: over which the best student and its controls are trained; None keeps what was asked
             for first.
+        trusts: the user named the run as one whose Python files may run.
         listener: hears how it goes.
         write_report: writes the report of a run folder.
 
@@ -133,7 +146,9 @@ def finish_run(
     """
     store = RunStore(folder)
     with Nursery() as nursery, store.locked():
-        search, run = _reopened(store, limit, nursery, listener, write_report, seeds=seeds)
+        search, run = _reopened(
+            store, limit, nursery, listener, write_report, seeds=seeds, trusts=trusts
+        )
         return search.finish_again(run)
 
 
@@ -147,9 +162,11 @@ def _reopened(
     trials: int | None = None,
     workers: int | None = None,
     seeds: int | None = None,
+    trusts: bool = False,
 ) -> tuple[SearchStages, RunRecord]:
     store.check_journal()
     config = SearchConfig.from_toml(store.config_path)
+    config = trusted(config, where=str(store.folder), trusts=trusts)
     changes = {"trials": trials, "workers": workers}
     config = config.model_copy(
         update={"timeout_s": limit.limit_s, **{k: v for k, v in changes.items() if v is not None}}

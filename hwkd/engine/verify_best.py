@@ -96,6 +96,8 @@ def _emulation(found: Verification) -> EmulationRecord:
         mismatches_host_c=found.mismatches.host_c,
         max_lsb=found.max_lsb,
         intermediate_max_lsb=found.intermediate_max_lsb,
+        averages_within_bound=found.averages_within_bound,
+        faults=found.faults,
         test_accuracy=found.accuracy_ratio,
         instructions=found.instructions_per_inference,
         flash_bytes=found.flash_bytes,
@@ -110,7 +112,10 @@ def _emulation(found: Verification) -> EmulationRecord:
                 kind=layer.kind,
                 macs=layer.macs,
                 instructions=layer.instructions,
-                max_lsb=layer.max_lsb,
+                max_lsb=layer.difference.max_lsb,
+                values=layer.difference.values,
+                differing=layer.difference.differing,
+                averages_within_bound=layer.difference.averages_within_bound,
             )
             for layer in found.instructions_per_layer
         ),

@@ -21,6 +21,7 @@ import onnxruntime as ort
 
 from hwkd.core.errors import ProfilingError
 from hwkd.core.measure import OpShare, Profile
+from hwkd.inference.sessions import start_session
 from hwkd.profiling.summary import summarise
 
 __all__ = ["host_name", "measure_latency"]
@@ -58,9 +59,7 @@ def measure_latency(
         ProfilingError: if ONNX Runtime cannot load or run the file.
     """
     try:
-        session = ort.InferenceSession(
-            str(onnx_path), _options(threads, profile_prefix=None), providers=[_PROVIDER]
-        )
+        session = start_session(onnx_path, threads=threads)
         feed = _random_feed(session)
         samples_s = _timed(session, feed, runs, warmup_runs, max_seconds)
         per_op = _profiled(onnx_path, feed, profiled_runs, threads) if profiled_runs else ()
@@ -96,19 +95,6 @@ def host_name() -> str:
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
-
-
-def _options(threads: int, *, profile_prefix: str | None) -> ort.SessionOptions:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    # Without it ONNX Runtime on x86 leaves some int8 convolutions in float.
-    options.add_session_config_entry("session.qdqisint8allowed", "1")
-    if profile_prefix is not None:
-        options.enable_profiling = True
-        options.profile_file_prefix = profile_prefix
-    return options
 
 
 def _random_feed(session: ort.InferenceSession) -> dict[str, np.ndarray[Any, Any]]:
@@ -153,8 +139,8 @@ def _profiled(
     onnx_path: Path, feed: dict[str, np.ndarray[Any, Any]], runs: int, threads: int
 ) -> tuple[OpShare, ...]:
     with tempfile.TemporaryDirectory(prefix="hwkd-profile-") as folder:
-        options = _options(threads, profile_prefix=str(Path(folder) / "trace"))
-        session = ort.InferenceSession(str(onnx_path), options, providers=[_PROVIDER])
+        prefix = str(Path(folder) / "trace")
+        session = start_session(onnx_path, threads=threads, trace_prefix=prefix)
         for _ in range(runs + 1):  # the first one warms up and is dropped below
             session.run(None, feed)
         events = json.loads(Path(session.end_profiling()).read_text())

@@ -39,12 +39,33 @@ def verdict(found: VerificationRecord) -> str:
         return f"The C of this student was not run on an emulated {found.core}: {found.failure}"
     values = ran.inputs * ran.outputs
     head = "Passed" if found.passed else "FAILED"
+    if ran.faults:
+        head += f" ({'; '.join(ran.faults)})"
     return (
         f"{head}: the exported C, compiled for {found.core} with the device's flash and RAM and "
         f"run on {ran.inputs:,} test examples, differs from the same C on this computer in "
         f"{ran.mismatches_host_c:,} of {values:,} outputs and from ONNX Runtime in "
-        f"{ran.mismatches_onnxruntime:,}, by at most {ran.max_lsb} int8 steps."
+        f"{ran.mismatches_onnxruntime:,}, by at most {ran.max_lsb} int8 steps.{_inside(ran)}"
     )
+
+
+def _inside(ran: EmulationRecord) -> str:
+    """Say what the layers showed; nothing of runs that did not compare them one by one."""
+    counted = [layer for layer in ran.layers if layer.values is not None]
+    if not counted:
+        return ""
+    values = sum(layer.values or 0 for layer in counted)
+    differing = sum(layer.differing or 0 for layer in counted)
+    text = (
+        f" Layer by layer, from the same integers, {differing:,} of {values:,} values differ from "
+        f"ONNX Runtime, by at most {ran.intermediate_max_lsb} steps"
+    )
+    if ran.averages_within_bound:
+        text += (
+            f"; besides them {ran.averages_within_bound:,} averages lie at a tie that the order of "
+            "a float sum decides"
+        )
+    return f"{text}."
 
 
 def verification_facts(found: VerificationRecord, ran: EmulationRecord) -> Facts:

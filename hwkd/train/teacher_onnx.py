@@ -11,12 +11,12 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from hwkd.core.errors import TeacherError, first_line
+from hwkd.inference.sessions import start_session
 from hwkd.train.onnx_identity import OnnxParts, onnx_identity
 from hwkd.train.teacher import as_logits
 
 __all__ = ["OnnxTeacher", "load_onnx_teacher"]
 
-_FATAL_ONLY = 4
 _BATCH = 256
 _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
 
@@ -87,14 +87,9 @@ def load_onnx_teacher(
     if not path.is_file():
         raise TeacherError(f"--teacher {path}: no such file; give an ONNX file")
     parts = OnnxParts(path)
-    providers = ["CPUExecutionProvider"]
-    if accelerator == "cuda" and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-        providers.insert(0, "CUDAExecutionProvider")
     try:
-        options = onnxruntime.SessionOptions()
         # What it logs on stderr about a failing run is what its exception says.
-        options.log_severity_level = _FATAL_ONLY
-        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+        session = start_session(path, threads=0, accelerator=accelerator, says="nothing")
     except Exception as error:  # ONNX Runtime's exceptions share no narrower public base.
         raise TeacherError(
             f"--teacher {path}: not a model that ONNX Runtime opens: {first_line(error)}"

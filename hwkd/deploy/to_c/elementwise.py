@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
 from hwkd.deploy.to_c.ir import QuantTensor
 from hwkd.deploy.to_c.segment import Segment
+from hwkd.inference.sessions import start_session
 
 __all__ = ["ELEMENTWISE", "clip_limits", "rescale_table", "table_of"]
 
@@ -24,7 +24,6 @@ ELEMENTWISE = frozenset({
     "LeakyRelu", "Log", "Mish", "Mul", "Neg", "Relu", "Sigmoid", "Sqrt", "Sub", "Tanh",
 })  # fmt: skip
 
-_ERRORS_ONLY = 3
 _Array = np.ndarray[Any, Any]
 _Int8Array = np.ndarray[Any, np.dtype[np.int8]]
 
@@ -84,12 +83,7 @@ def table_of(segment: Segment, source: QuantTensor) -> _Int8Array:
         return np.arange(-128, 128).astype(np.int8) if table is None else table
     nodes, constants = _scalar_nodes(segment)
     model = _table_model(nodes, constants, source, segment.output)
-    options = ort.SessionOptions()
-    options.log_severity_level = _ERRORS_ONLY
-    options.add_session_config_entry("session.qdqisint8allowed", "1")
-    session = ort.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    session = start_session(model.SerializeToString())
     values = np.arange(-128, 128).astype(np.int8)
     return np.asarray(session.run(None, {"q": values})[0], dtype=np.int8)
 

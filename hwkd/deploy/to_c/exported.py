@@ -1,4 +1,8 @@
-"""Reads a folder of exported C again, and tells whether it is still what was exported."""
+"""Reads a folder of exported C again, and tells whether it is still what was exported.
+
+Nothing in the folder is compiled: the C is made again from the int8 model beside it, and the files
+are compared with that. What model.json says is data, escaped like any other foreign text.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +59,7 @@ class Exported:
             path = self.folder / name
             if not name.endswith((".c", ".h")) or name in _SAMPLE_FILES:
                 continue
-            if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            if not path.is_file() or path.read_bytes() != text.encode("utf-8"):
                 raise ExportError(
                     f"{path}: not what this hwkd exports for {MODEL_FILE} beside it, so a check "
                     "would be of other code; export again"
@@ -75,11 +79,15 @@ def read_exported(folder: Path) -> Exported | None:
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
         rounding, kernels = facts["rounding"], facts["kernels"]
-        labels, source = tuple(str(label) for label in facts["labels"]), str(facts["source"])
+        labels, source = facts["labels"], facts["source"]
         if rounding not in ROUNDINGS or kernels not in KERNELS:
             raise ValueError(rounding)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        if not (isinstance(labels, list) and all(isinstance(t, str) for t in (source, *labels))):
+            raise TypeError(source)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ExportError(
             f"{path}: not a description that `hwkd export --target c` wrote; export again"
         ) from error
-    return Exported(folder=folder, rounding=rounding, kernels=kernels, labels=labels, source=source)
+    return Exported(
+        folder=folder, rounding=rounding, kernels=kernels, labels=tuple(labels), source=source
+    )

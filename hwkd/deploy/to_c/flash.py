@@ -13,6 +13,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from hwkd.deploy.to_c.foreign_text import string_bytes
 from hwkd.deploy.to_c.project import Project
 
 __all__ = ["constant_bytes", "predict_flash_bytes", "predict_ram_bytes"]
@@ -50,7 +51,7 @@ _REST = {
 
 def constant_bytes(project: Project) -> int:
     """Return bytes of weights, scales, tables and layer descriptions."""
-    labels = sum(len(label.encode()) + 1 + 4 for label in _labels(project))
+    labels = sum(len(string_bytes(label)) + 1 + 4 for label in _labels(project))
     return labels + sum(step.constants.size_bytes for step in project.steps)
 
 

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from hwkd.core.errors import ExportError
+from hwkd.deploy.to_c.foreign_text import fresh_name
 from hwkd.deploy.to_c.ir import (
     Binary,
     Conv,
@@ -203,7 +204,7 @@ class _Arranger:
         if name in self._graph.constants and name not in self._wishes:
             self._places[name] = wanted
             return op
-        copy = f"{name}@{len(self._ops)}"
+        copy = fresh_name(f"{name}@{len(self._ops)}", self._tensors)
         self._tensors[copy] = replace(self._tensors[name], name=copy)
         self._ops.append(Relayout(name=f"{op.name}_relayout", inputs=(name,), output=copy))
         self._put(copy, wanted)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hwkd.deploy.to_c.arena import ArenaPlan, Buffer, plan_arena
+from hwkd.deploy.to_c.foreign_text import fresh_name
 from hwkd.deploy.to_c.layout import Arranged
 from hwkd.deploy.to_c.steps import InstructionSet, Step
 
@@ -45,15 +46,16 @@ def plan_memory(
     scratch = [max(step.scratch_bytes[name] for name in wanted) for step in steps]
     roots = _shared_buffers(arranged, steps)
     buffers = _tensor_buffers(arranged, steps, roots)
+    names = [fresh_name(f"scratch {i}", arranged.graph.tensors) for i in range(len(steps))]
     buffers += [
-        Buffer(name=f"scratch {index}", size_bytes=size, first_step=index, last_step=index)
-        for index, size in enumerate(scratch)
+        Buffer(name=name, size_bytes=size, first_step=index, last_step=index)
+        for index, (name, size) in enumerate(zip(names, scratch, strict=True))
         if size
     ]
     plan: ArenaPlan = plan_arena(buffers)
     return Memory(
         offsets={name: plan.offsets[root] for name, root in roots.items()},
-        scratch_offsets=tuple(plan.offsets.get(f"scratch {i}", 0) for i in range(len(steps))),
+        scratch_offsets=tuple(plan.offsets.get(name, 0) for name in names),
         arena_bytes=plan.size_bytes + _SLACK_BYTES,
     )
 

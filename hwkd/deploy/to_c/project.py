@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from hwkd.deploy.to_c.cmsis_nn import CMSIS_HOST_FLAGS, cmsis_files, cmsis_flags
+from hwkd.deploy.to_c.foreign_text import c_comment, c_string
 from hwkd.deploy.to_c.ir import QuantTensor
 from hwkd.deploy.to_c.layout import Arranged, Places, channels_last, row_major
 from hwkd.deploy.to_c.memory import Memory
@@ -145,7 +146,7 @@ def project_files(project: Project) -> dict[str, str]:
         "arena_bytes": str(project.memory.arena_bytes),
         "arena_in_kib": f"{project.memory.arena_bytes / 1024:.1f} KiB",
         "rounding": project.rounding.upper(),
-        "source": project.source,
+        "source": c_comment(project.source),
         "source_sha256": project.source_sha256,
         "sources": " ".join(sources),
         "source_lines": "\n    ".join(sources),
@@ -207,7 +208,7 @@ def _steps(places: Places) -> Sequence[int]:
 def _interface(project: Project) -> Mapping[str, str]:
     """Return what model.h and the README say about input and output."""
     labels = project.labels or tuple(f"output {i}" for i in range(project.output.elements))
-    values = {"labels": ", ".join(_c_string(label) for label in labels)}
+    values = {"labels": ", ".join(c_string(label) for label in labels)}
     for role, tensor in (("input", project.input), ("output", project.output)):
         values |= {
             f"{role}_bytes": str(tensor.elements),
@@ -223,9 +224,11 @@ def _model_values(project: Project) -> Mapping[str, str]:
     offsets, tensors = project.memory.offsets, project.arranged.graph.tensors
     definitions, statements = [], []
     for index, step in enumerate(project.steps):
-        title = f"/* {index}: {_comment(step.name)} ({step.kind}) */"
+        title = f"/* {index}: {c_comment(step.name)} ({step.kind}) */"
         definitions.append("\n".join([title, *step.constants.definitions]))
-        fields = {name: f"arena + {offsets[name]}" for name in step.inputs}
+        fields = {
+            f"in{position}": f"arena + {offsets[name]}" for position, name in enumerate(step.inputs)
+        }
         fields["out"] = f"arena + {offsets[step.output]}"
         fields["scratch"] = f"arena + {project.memory.scratch_offsets[index]}"
         lines = [title, *(_filled(call, fields) for call in step.calls)]
@@ -242,15 +245,7 @@ def _model_values(project: Project) -> Mapping[str, str]:
 
 
 def _filled(call: str, fields: Mapping[str, str]) -> str:
-    return re.sub(r"\{([^{}]+)\}", lambda match: fields[match.group(1)], call)
-
-
-def _comment(text: str) -> str:
-    return text.replace("*/", "* /").replace("\n", " ")
-
-
-def _c_string(text: str) -> str:
-    return json.dumps(text).replace("??", "?\\?")
+    return re.sub(r"\{(\w+)\}", lambda match: fields[match.group(1)], call)
 
 
 def _sample_text(sample: Sample) -> str:
@@ -267,8 +262,8 @@ def _sample_text(sample: Sample) -> str:
         arrays.append(f"static const int8_t {name}[{len(values)}] = {{\n{body}}};\n")
     head = (
         "/* One input and the output that ONNX Runtime gives for it. */\n#include <stdint.h>\n\n"
-        f"#define MODEL_SAMPLE_ORIGIN {_c_string(sample.origin)}\n"
-        f"#define MODEL_SAMPLE_LABEL {_c_string(sample.label)} /* empty: unknown */\n\n"
+        f"#define MODEL_SAMPLE_ORIGIN {c_string(sample.origin)}\n"
+        f"#define MODEL_SAMPLE_LABEL {c_string(sample.label)} /* empty: unknown */\n\n"
     )
     return head + "\n".join(arrays)
 

@@ -20,6 +20,7 @@ from onnx import numpy_helper
 from hwkd.core.errors import ExportError, ModelFileError
 from hwkd.deploy.to_c.convert import SUPPORTED, VIEWS, convert_node
 from hwkd.deploy.to_c.elementwise import ELEMENTWISE, clip_limits, rescale_table, table_of
+from hwkd.deploy.to_c.foreign_text import fresh_name
 from hwkd.deploy.to_c.ir import Op, QuantGraph, QuantTensor, Table
 from hwkd.deploy.to_c.segment import Constant, Segment
 
@@ -299,7 +300,9 @@ class _Reader:
         table = rescale_table(source, output)
         if table is None and limits == (-128, 127):
             return [convert_node(node, segment, limits)]
-        moved = replace(source, name=f"{output.name}/moved", shape=output.shape)
+        taken = {name for written in self._model.graph.node for name in written.output}
+        name = fresh_name(f"{output.name}/moved", taken)
+        moved = replace(source, name=name, shape=output.shape)
         self._tensors[moved.name] = moved
         values = np.arange(-128, 128).astype(np.int8) if table is None else table
         view = convert_node(node, replace(segment, output=moved), (-128, 127))

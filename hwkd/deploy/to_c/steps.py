@@ -73,7 +73,7 @@ class Step:
         name: of the ONNX node.
         kind: operator class, for people.
         constants: definitions that go before the code.
-        calls: C statements with the fields {in0}, {in1}, ..., {out} and {scratch}.
+        calls: C statements with the fields {in0}, {in1}, ... of `inputs`, {out} and {scratch}.
         kernels: source files needed, without suffix.
         inputs: tensors in the arena that it reads.
         output: tensor that it writes.
@@ -181,10 +181,13 @@ class _Builder:
 
     def _operand(self, position: int) -> str:
         """Return how a call names an operand: a place in the arena or a constant array."""
+        constants = self._arranged.graph.constants
         name = self._op.inputs[position]
-        values = self._arranged.graph.constants.get(name)
+        values = constants.get(name)
         if values is None:
-            return f"{{{name}}}"
+            # By number: a tensor's name may be anything, also `out`, `scratch` or a brace.
+            earlier = sum(other not in constants for other in self._op.inputs[:position])
+            return f"{{in{earlier}}}"
         placed = np.empty(values.size, np.int8)
         placed[self._arranged.places[name].reshape(-1)] = values.reshape(-1)
         return self._constants.int8(self._symbol("operand"), placed)
@@ -384,7 +387,6 @@ class _Builder:
             pad_top=op.pads[0], pad_left=op.pads[1],
             counts_pads=int(op.counts_pads),
             scales=scales, first_count=first_count,
-            in_scale=float_literal(source.scale), out_scale=float_literal(target.scale),
             in_zero=source.zero_point, out_zero=target.zero_point,
         )  # fmt: skip
         name = self._constants.struct("hwkd_pool", self._symbol("layer"), layer)

@@ -98,7 +98,6 @@ typedef struct {
     int32_t counts_pads;
     const hwkd_channel *scales; /* averages: for windows of first_count, ... elements; bias unused */
     int32_t first_count;
-    float in_scale, out_scale;
     int8_t in_zero, out_zero;
 } hwkd_pool;
 

@@ -35,23 +35,8 @@ void hwkd_run_max_pool(const hwkd_pool *layer, const int8_t *in, int8_t *out)
         }
 }
 
-#if HWKD_ROUNDING == HWKD_ROUND_FLOAT
-
-/* Sums real values row by row and divides, as ONNX Runtime does: its roundings decide the many ties
- * of an average over 2 or 4 values. */
-static int8_t window_average(const hwkd_pool *layer, const int8_t *in, window part, int32_t count)
-{
-    float sum = 0.0f;
-    for (int32_t y = part.top; y < part.bottom; y++) {
-        const int8_t *from = in + (y * layer->in_width + part.left) * layer->channels;
-        for (int32_t x = part.left; x < part.right; x++, from += layer->channels)
-            sum += (float)(*from - layer->in_zero) * layer->in_scale;
-    }
-    return hwkd_saturate(hwkd_round(sum / (float)count / layer->out_scale + (float)layer->out_zero));
-}
-
-#else
-
+/* The sum is exact and rounded once, so every core gives the same value. ONNX Runtime sums floats, in
+ * an order that differs between processors: near a tie it may give the neighbouring step. */
 static int8_t window_average(const hwkd_pool *layer, const int8_t *in, window part, int32_t count)
 {
     int32_t sum = -layer->in_zero * (part.bottom - part.top) * (part.right - part.left);
@@ -69,8 +54,6 @@ static int8_t window_average(const hwkd_pool *layer, const int8_t *in, window pa
 #endif
     return hwkd_requantise(sum, &layer->scales[count - layer->first_count], layer->out_zero);
 }
-
-#endif
 
 void hwkd_run_average_pool(const hwkd_pool *layer, const int8_t *in, int8_t *out)
 {

@@ -1,0 +1,124 @@
+"""Compares each layer of the C with ONNX Runtime's, both reading the very same integers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from hwkd.deploy.to_c.ir import Op, Pool, Relayout
+from hwkd.deploy.to_c.project import Project
+from hwkd.deploy.verification import LayerDifference
+from hwkd.deploy.verify_average import averages_in_any_order
+from hwkd.deploy.verify_onnx import LayerReference, tensors_of_trace
+
+__all__ = ["LayerComparison"]
+
+_Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
+_Bools: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+@dataclass(slots=True)
+class _Count:
+    """Running totals of one step."""
+
+    values: int = 0
+    differing: int = 0
+    within_bound: int = 0
+    max_lsb: int = 0
+
+
+@dataclass(slots=True)
+class LayerComparison:
+    """Totals over any number of traces; `add` takes one after the other.
+
+    Attributes:
+        model_path: the ONNX file that the project was made from.
+        project: the C.
+    """
+
+    model_path: Path
+    project: Project
+    _reference: LayerReference = field(init=False)
+    _counts: list[_Count] = field(init=False)
+    _tensors: list[tuple[str, ...]] = field(init=False)
+    _has_other_tie: list[_Bools] = field(init=False, default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._reference = LayerReference(self.model_path, self.project)
+        self._counts = [_Count() for _ in self.project.steps]
+        self._tensors = _tensors_of_steps(self.project, self._reference.names)
+
+    def add(self, inputs: _Int8, step_outputs: tuple[_Int8, ...]) -> None:
+        """Compare what one program wrote.
+
+        Args:
+            inputs: shape [samples, input bytes].
+            step_outputs: for each step int8 [samples, bytes].
+        """
+        ours = tensors_of_trace(self.project, inputs, step_outputs)
+        theirs = self._reference.run(ours)
+        other_tie = np.zeros(len(inputs), np.bool_)
+        steps = zip(self.project.arranged.graph.ops, self._counts, self._tensors, strict=True)
+        for op, count, names in steps:
+            for name in names:
+                other_tie |= _compare(self.project, op, name, ours, theirs[name], count)
+            if isinstance(op, Relayout):
+                _compare(self.project, op, op.output, ours, ours[op.inputs[0]], count)
+        self._has_other_tie.append(other_tie)
+
+    @property
+    def steps(self) -> tuple[LayerDifference, ...]:
+        """What was found, for each step of the C."""
+        return tuple(
+            LayerDifference(
+                values=count.values,
+                differing=count.differing,
+                averages_within_bound=count.within_bound,
+                max_lsb=count.max_lsb,
+            )
+            for count in self._counts
+        )
+
+    @property
+    def has_other_tie(self) -> _Bools:
+        """For each input whether an average in it fell to the other side of a tie."""
+        return np.concatenate(self._has_other_tie)
+
+
+def _tensors_of_steps(project: Project, known: list[str]) -> list[tuple[str, ...]]:
+    """Return for each step the tensors of the file that lie in its buffer, views included.
+
+    A view of the network's input belongs to no step; it is compared with the first.
+    """
+    buffer_of = project.arranged.buffer_of
+    writers = {step.output: index for index, step in enumerate(project.steps)}
+    found: list[list[str]] = [[] for _ in project.steps]
+    for name in known:
+        found[writers.get(buffer_of[name], 0)].append(name)
+    return [tuple(names) for names in found]
+
+
+def _compare(
+    project: Project, op: Op, name: str, ours: dict[str, _Int8], expected: _Int8, count: _Count
+) -> _Bools:
+    """Count the differences in one tensor; return the inputs with an average at another tie."""
+    values = ours[name]
+    lsb = np.abs(values.astype(np.int16) - expected.astype(np.int16))
+    is_other = lsb > 0
+    within = np.zeros_like(is_other)
+    if is_other.any() and isinstance(op, Pool) and op.kind != "max" and name == op.output:
+        tensors, source = project.arranged.graph.tensors, op.inputs[0]
+        low, high = averages_in_any_order(
+            op, ours[source][:, 0], tensors[source], tensors[op.output]
+        )
+        within = is_other & (low <= values[:, 0]).reshape(lsb.shape)
+        within &= (values[:, 0] <= high).reshape(lsb.shape)
+    if name == op.output:  # a view of it has the same values once more
+        count.values += values.size
+    count.within_bound += int(within.sum())
+    count.differing += int((is_other & ~within).sum())
+    count.max_lsb = max(count.max_lsb, int(lsb.max(initial=0, where=~within)))
+    return np.asarray(within.reshape(len(values), -1).any(axis=1))
