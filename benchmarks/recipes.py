@@ -11,7 +11,7 @@ signals it strides less), the sets are:
   a fifth of them for validation, judged on the official test set of 10,000.
 - digits: scikit-learn's, 1,797 images of 8 x 8, a fifth each for validation and test.
 - signals: six channels of 64 time steps, eight classes that differ in the frequencies of two
-  channels and in which of the two comes first, from generators of 12 "people" who differ in pace,
+  channels and in which of the two leads, from generators of 12 "people" who differ in pace,
   amplitude and drift; trained on 8 of them, judged on the others.
 
 "plain" is AdamW with a cosine and nothing else; "chosen" is `hwkd.train.recipe.choose_recipe`;
@@ -52,7 +52,7 @@ from hwkd.train.seeding import seeded_torch
 from hwkd.train.teacher_net import MirrorAveraged, TeacherNetConfig, build_teacher_net
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")
-PER_CLASS, TEACHER_EPOCHS = 500, 15
+PER_CLASS = 500
 PLAIN_RATE = 0.02
 CHANNELS = ((8, 2), (16, 2), (16, 1), (32, 2), (24, 1))
 CHANNELS_OF_SMALL = ((8, 1), (16, 2), (16, 1), (32, 2), (24, 1))
@@ -79,6 +79,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--sets", nargs="+", default=["fashion", "digits", "signals"])
     parser.add_argument("--recipes", nargs="+", default=["plain", "chosen"])
+    parser.add_argument("--teacher-epochs", type=int, default=15)
     parser.add_argument("--json", action="store_true", help="one object per cell")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -90,7 +91,7 @@ def main() -> int:
     for name in arguments.sets:
         sets = makers[name]()
         needs_teacher = {"distilled", "followed"} & set(arguments.recipes)
-        teacher = train_teacher(sets) if needs_teacher else None
+        teacher = train_teacher(sets, arguments.teacher_epochs) if needs_teacher else None
         if teacher is not None:
             print(f"{name}: teacher, test {hit_ratio(teacher, sets.test):.4f}", flush=True)
         for epochs in arguments.epochs:
@@ -171,14 +172,14 @@ def distillation(
     )
 
 
-def train_teacher(sets: Sets) -> torch.nn.Module:
+def train_teacher(sets: Sets, epochs: int) -> torch.nn.Module:
     """Train the network that hwkd trains as a teacher, for a fixed number of epochs."""
     shape = sets.train.inputs.shape[1:]
     with seeded_torch(0):
         net = build_teacher_net(shape, sets.classes, TeacherNetConfig())
     inputs, labels = torch.from_numpy(sets.train.inputs), torch.from_numpy(sets.train.labels)
-    recipe = choose_recipe(sets.train, samples=TEACHER_EPOCHS * len(labels))
-    config = recipe.config(epochs=TEACHER_EPOCHS, seed=0)
+    recipe = choose_recipe(sets.train, samples=epochs * len(labels))
+    config = recipe.config(epochs=epochs, seed=0)
     train_module(net, [inputs], labels, CrossEntropy(), config)
     return MirrorAveraged(net) if recipe.augmentation.mirror else net
 

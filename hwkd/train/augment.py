@@ -31,8 +31,8 @@ _PIXELS_PER_SHIFT = 14
 # Large sets are passed over few times: on 54,000 Fashion-MNIST examples five epochs reach .924
 # without shifts and .918 with shifts of one pixel.
 _SHIFT_BELOW_EXAMPLES = 20_000
-# Small networks have little to overfit with: after 10 passes over 4,000 Fashion-MNIST examples a
-# shift of one pixel costs .010; a shift of two costs more than one of one in long trainings, too.
+# Small networks have little to overfit with: on 4,000 Fashion-MNIST examples a shift of one pixel
+# costs .010 after 10 passes and gains .011 after 40 (`python -m benchmarks.recipes` has the net).
 _SHIFT_FROM_PASSES, _PIXELS_PER_SMALL_SHIFT = 20, 28
 
 
@@ -96,8 +96,8 @@ def choose_augmentation(data: LabelledArrays, *, passes: float | None = None) ->
 
     Args:
         data: the train split.
-        passes: how often a small network will see it; a short training gains nothing from shifts.
-            None is a large network, or a long training.
+        passes: how often it will be seen; a short training gains nothing from shifts. None is
+            often enough.
     """
     spatial = data.inputs.shape[2:]
     is_small = len(data.labels) < _SHIFT_BELOW_EXAMPLES

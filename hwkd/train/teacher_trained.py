@@ -22,7 +22,7 @@ from hwkd.train.augment import choose_augmentation
 from hwkd.train.dataset import Dataset
 from hwkd.train.schedule import Clock
 from hwkd.train.seeding import derive_seed, seeded_torch
-from hwkd.train.teacher_course import TeacherOutcome, TeacherTraining, train_teacher
+from hwkd.train.teacher_course import TeacherOutcome, TeacherTraining, planned_epochs, train_teacher
 from hwkd.train.teacher_module import ModuleTeacher, state_digest
 from hwkd.train.teacher_net import MirrorAveraged, build_teacher_net
 
@@ -64,7 +64,8 @@ def train_or_load_teacher(
     Raises:
         TeacherError: if the cached file is damaged.
     """
-    chosen = training.augmentation or choose_augmentation(data.train)
+    passes = planned_epochs(training, len(data.train.labels))
+    chosen = training.augmentation or choose_augmentation(data.train, passes=passes)
     training = replace(training, augmentation=chosen)
     place = _Place.of(data, training, cache_dir or cache_root() / "teachers", own_dir)
     with seeded_torch(derive_seed(training.seed, "teacher", "weights")):
