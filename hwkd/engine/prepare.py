@@ -130,15 +130,22 @@ def prepare_data(config: SearchConfig, *, progress: Progress) -> Prepared:
     )
 
 
-def prepare_teacher(prepared: Prepared, *, progress: Progress) -> PreparedTeacher:
+def prepare_teacher(
+    prepared: Prepared, *, progress: Progress, own_dir: Path | None = None
+) -> PreparedTeacher:
     """Load or train the teacher, check that it knows something and cache its logits.
+
+    Args:
+        prepared: data and settings.
+        progress: told about training and outputs.
+        own_dir: of a resumed run: holds its teacher if that is not kept for all runs.
 
     Raises:
         TeacherError: if it does not match the data or is at chance level.
     """
     started = time.monotonic()
     data = prepared.data
-    teacher = _load_teacher(prepared, progress)
+    teacher = _load_teacher(prepared, progress, own_dir)
     validation = np.asarray(cached_logits(teacher, data, split="validation", progress=progress))
     accuracy = require_knowledge(teacher, data, validation_logits=validation.astype(np.float32))
     cached_logits(teacher, data, split="train", progress=progress)
@@ -207,7 +214,7 @@ def load_context(store: RunStore) -> SearchContext:
     )
 
 
-def _load_teacher(prepared: Prepared, progress: Progress) -> Teacher:
+def _load_teacher(prepared: Prepared, progress: Progress, own_dir: Path | None) -> Teacher:
     wanted = prepared.config.teacher
     return open_teacher(
         wanted.source,
@@ -215,6 +222,7 @@ def _load_teacher(prepared: Prepared, progress: Progress) -> Teacher:
         weights=Path(wanted.weights) if wanted.weights else None,
         training=TeacherTraining(seed=prepared.config.seed, time_budget_s=wanted.time_budget_s),
         device=accelerator_device(prepared.accelerator),
+        own_dir=own_dir,
         progress=progress,
     )
 

@@ -35,10 +35,13 @@ from hwkd.engine.store import RunStore, write_text
 from hwkd.engine.verify_best import require_verifiable, verify_best
 from hwkd.engine.workers import WorkerPool
 from hwkd.tasks.base import TaskData
+from hwkd.train.teacher_trained import keep_for_run
 
 __all__ = ["SearchListener", "SearchResult", "SilentListener", "resume_search", "run_search"]
 
 _POLL_S = 0.2
+# In the run folder, for a teacher that no other run should learn from.
+_TEACHER_FOLDER = "teacher"
 
 
 class SearchListener(Protocol):
@@ -141,6 +144,7 @@ def run_search(
     run = _with_phase(run, "prepare", time.monotonic() - started)
     documents = {PREPARED_FILE: prepared_json(prepared, teacher), RUN_FILE: _json(run)}
     store.create(prepared.config, documents)
+    keep_for_run(teacher.teacher, folder / _TEACHER_FOLDER)
     with store.locked() as lock_descriptor:
         return _search(store, prepared, teacher, run, listener, started, lock_descriptor)
 
@@ -178,7 +182,7 @@ def resume_search(
         _require_what_verifying_needs(config)
         prepared = prepare_data(config, progress=listener)
         listener.on_data(prepared.data)
-        teacher = prepare_teacher(prepared, progress=listener)
+        teacher = prepare_teacher(prepared, progress=listener, own_dir=folder / _TEACHER_FOLDER)
         listener.on_teacher(teacher.record)
         check_unchanged(store, prepared, teacher)
         write_text(store.config_path, config.to_toml())

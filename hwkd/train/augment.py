@@ -33,7 +33,7 @@ _PIXELS_PER_SHIFT = 14
 _SHIFT_BELOW_EXAMPLES = 20_000
 # Small networks have little to overfit with: on 4,000 Fashion-MNIST examples a shift of one pixel
 # costs .010 after 10 passes and gains .011 after 40 (`python -m benchmarks.recipes` has the net).
-_SHIFT_FROM_PASSES, _PIXELS_PER_SMALL_SHIFT = 20, 28
+_SHIFT_FROM_PASSES, _PIXELS_PER_IMAGE_SHIFT = 20, 28
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,9 +103,10 @@ def choose_augmentation(data: LabelledArrays, *, passes: float | None = None) ->
     is_small = len(data.labels) < _SHIFT_BELOW_EXAMPLES
     if passes is not None:
         is_small = passes >= _SHIFT_FROM_PASSES
-    per_shift = _PIXELS_PER_SHIFT if passes is None else _PIXELS_PER_SMALL_SHIFT
+    is_image = len(spatial) == 2
+    per_shift = _PIXELS_PER_SHIFT if passes is None or not is_image else _PIXELS_PER_IMAGE_SHIFT
     shift = tuple(round(size / per_shift) * is_small for size in spatial)
-    return Augmentation(shift=shift, mirror=len(spatial) == 2 and _mirror_keeps_class(data))
+    return Augmentation(shift=shift, mirror=is_image and _mirror_keeps_class(data))
 
 
 class AugmentedViews(Sequence[Tensor]):

@@ -36,6 +36,7 @@ class ModuleTeacher:
     Attributes:
         precision: that the module computes in.
         outcome: of its training, if hwkd trained it.
+        cache_key: of that training, 64 hex digits.
     """
 
     kind: TeacherKind
@@ -47,6 +48,7 @@ class ModuleTeacher:
     device: torch.device
     precision: Precision = "float32"
     outcome: TeacherOutcome | None = None
+    cache_key: str = ""
     is_from_cache: bool = False
 
     def logits(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:

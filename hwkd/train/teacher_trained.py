@@ -22,11 +22,12 @@ from hwkd.train.augment import choose_augmentation
 from hwkd.train.dataset import Dataset
 from hwkd.train.schedule import Clock
 from hwkd.train.seeding import derive_seed, seeded_torch
+from hwkd.train.teacher import Teacher
 from hwkd.train.teacher_course import TeacherOutcome, TeacherTraining, planned_epochs, train_teacher
 from hwkd.train.teacher_module import ModuleTeacher, state_digest
 from hwkd.train.teacher_net import MirrorAveraged, build_teacher_net
 
-__all__ = ["TeacherTraining", "train_or_load_teacher"]
+__all__ = ["TeacherTraining", "keep_for_run", "train_or_load_teacher"]
 
 # Part of the cache key: raise it when the same configuration would train another teacher.
 _RECIPE_VERSION = 3
@@ -87,9 +88,7 @@ def train_or_load_teacher(
         )
         target = place.for_all if outcome.is_worth_keeping else place.for_this_run
         if target is not None:
-            metadata = {"key": place.key, "outcome": outcome.model_dump_json()}
-            with cache_writes(target), written_atomically(target) as temporary:
-                save_file(_portable_state(net), temporary, metadata=metadata)
+            _store(net, target, place.key, outcome)
     module = MirrorAveraged(net) if outcome.averages_mirror else net
     module.to(device).eval().requires_grad_(False)
     identity = (
@@ -105,8 +104,28 @@ def train_or_load_teacher(
         device=device,
         precision=outcome.precision,
         outcome=outcome,
+        cache_key=place.key,
         is_from_cache=was_there,
     )
+
+
+def keep_for_run(teacher: Teacher, own_dir: Path) -> None:
+    """Keep a teacher where only its run finds it again, if it is not kept for all runs.
+
+    For a run whose folder is made after its teacher; others give `own_dir` when they train.
+
+    Args:
+        teacher: of any kind; only one trained here and not worth keeping for others is written.
+        own_dir: made if need be.
+    """
+    if not isinstance(teacher, ModuleTeacher) or teacher.outcome is None:
+        return
+    if teacher.is_from_cache or teacher.outcome.is_worth_keeping:
+        return
+    module = teacher.module
+    net = module.net if isinstance(module, MirrorAveraged) else module
+    path = own_dir / f"{teacher.cache_key}.safetensors"
+    _store(net, path, teacher.cache_key, teacher.outcome)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +158,12 @@ class _Place:
 def _cache_key(data: Dataset, training: TeacherTraining) -> str:
     text = json.dumps([_RECIPE_VERSION, data.fingerprint, asdict(training)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _store(net: nn.Module, path: Path, key: str, outcome: TeacherOutcome) -> None:
+    metadata = {"key": key, "outcome": outcome.model_dump_json()}
+    with cache_writes(path), written_atomically(path) as temporary:
+        save_file(_portable_state(net), temporary, metadata=metadata)
 
 
 def _portable_state(module: nn.Module) -> dict[str, torch.Tensor]:

@@ -27,6 +27,8 @@ def test_longer_trainings_get_larger_batches_and_shifts():
     assert brief.learning_rate < long.learning_rate
     assert not any(brief.augmentation.shift)
     assert long.augmentation.shift == (1, 1)
+    signals = choose_recipe(split(400, (6, 64)), samples=20_000)
+    assert (signals.augmentation.shift, signals.augmentation.mirror) == ((5,), False)
     config = long.config(epochs=195, seed=3, time_budget_s=90.0)
     assert (config.epochs, config.seed, config.time_budget_s) == (195, 3, 90.0)
     assert config.augmentation == long.augmentation

@@ -10,7 +10,7 @@ from hwkd.tasks.raw import RawData, RawSplit
 from hwkd.train.augment import Augmentation
 from hwkd.train.teacher import accuracy_ratio
 from hwkd.train.teacher_net import MirrorAveraged, TeacherNetConfig, build_teacher_net
-from hwkd.train.teacher_trained import TeacherTraining, train_or_load_teacher
+from hwkd.train.teacher_trained import TeacherTraining, keep_for_run, train_or_load_teacher
 
 CPU = torch.device("cpu")
 SMALL = TeacherTraining(net=TeacherNetConfig(width=4), epochs=3, learning_rate=1e-2)
@@ -155,6 +155,11 @@ def test_a_teacher_out_of_time_stays_with_its_run_and_one_that_took_its_time_ser
     assert again.is_from_cache
     assert again.identity == short.identity != long.identity  # a run goes on with its own
     assert teacher(4.0).identity == long.identity
+    later = tmp_path / "later"
+    for kept in (short, long):
+        keep_for_run(kept, later)
+    assert len(list(later.iterdir())) == 1
+    assert teacher(5.0, later).identity == short.identity
 
 
 def test_a_teacher_that_knows_nothing_is_not_kept_for_others(tmp_path):
