@@ -38,6 +38,8 @@ _FEWEST_STEPS, _SMALLEST_BATCH = 16, 8
 # than that. Averaging over mirror images doubles it, and is left out where it would take too much.
 _FORWARD_SHARE, _MOST_FOR_OUTPUTS = 0.4, 0.25
 _CONVERGED_SHARE = 0.5
+# Timing both precisions takes a second or two of a busy core.
+_LEAST_TO_COMPARE_S = 20.0
 _DEFAULT_NET = TeacherNetConfig()
 
 
@@ -143,7 +145,14 @@ def train_teacher(
     labels = torch.tensor(data.train.labels, device=device)
     averages_mirror = augmentation.mirror
     if training.time_budget_s is not None:
-        pace = measure_pace(module, inputs, labels, config, clock=clock)
+        pace = measure_pace(
+            module,
+            inputs,
+            labels,
+            config,
+            compares_precisions=training.time_budget_s >= _LEAST_TO_COMPARE_S,
+            clock=clock,
+        )
         # The validation split is answered twice: for the outcome, and for whoever learns from it.
         outputs = len(data.train.labels) + 2 * len(data.validation.labels)
         outputs_s = _FORWARD_SHARE * outputs / pace.samples_per_s
