@@ -136,7 +136,8 @@ def train_module(
     course = Course(
         total_steps=plan.total_steps,
         time_budget_s=config.time_budget_s,
-        closing_steps=plan.statistics_batches if averages else 0,
+        # A pass forward is a third of a step.
+        closing_steps=-(-plan.statistics_batches // 3) if averages else 0,
         clock=clock,
         started_s=clock(),
     )

@@ -49,6 +49,7 @@ def measure_pace(
     labels: Tensor,
     config: TrainConfig,
     *,
+    compares_precisions: bool = True,
     clock: Clock = time.monotonic,
 ) -> Pace:
     """Measure a network's pace; the network stays as it is.
@@ -61,6 +62,7 @@ def measure_pace(
         inputs: shape [samples, *input_shape], on the module's device.
         labels: shape [samples].
         config: whose batch size, optimizer and augmentation are timed.
+        compares_precisions: False times float32 alone, for when there is no time to choose.
         clock: seconds.
     """
     batch = max(2, min(config.batch_size, len(labels)))
@@ -82,6 +84,9 @@ def measure_pace(
         result = train_module(trial, views, known, CrossEntropy(), timed, clock=clock)
         return max(result.seconds, 1e-9)
 
+    if not compares_precisions:
+        seconds("float32")  # warms up
+        return Pace(precision="float32", samples_per_s=batch * _STEPS / seconds("float32"))
     turns = [(seconds("float32"), seconds("bfloat16")) for _ in range(_TURNS + 1)][1:]  # warms up
     is_half = min(single / half for single, half in turns) >= _LEAST_GAIN
     fastest_s = min(half if is_half else single for single, half in turns)

@@ -19,8 +19,8 @@ __all__ = ["NetworkKind", "TrainingRecipe", "choose_recipe", "network_kind", "ra
 NetworkKind: TypeAlias = Literal["convolutional", "attention"]
 
 # Larger batches train more samples a second on one core, smaller ones make more steps of few
-# samples; below about 400 steps the steps count more.
-_STEPS_WANTED = 400
+# samples; below about 400 steps, or 8 in an epoch, the steps count more.
+_STEPS_WANTED, _STEPS_AN_EPOCH = 400, 8
 _SMALLEST_BATCH, _LARGEST_BATCH = 16, 128
 # Peak rate of a batch of 64; others by the square root, which keeps the noise of a step.
 _REFERENCE_BATCH, _SGD_RATE, _ADAMW_RATE = 64, 0.2, 0.01
@@ -150,6 +150,8 @@ def race_variants(recipe: TrainingRecipe) -> Iterator[TrainingRecipe]:
 def _batch_size(samples: int, examples: int) -> int:
     """Return a power of two that leaves enough steps and several in each epoch."""
     size = _LARGEST_BATCH
-    while size > _SMALLEST_BATCH and (samples < size * _STEPS_WANTED or examples < 8 * size):
+    while size > _SMALLEST_BATCH and (
+        samples < size * _STEPS_WANTED or examples < size * _STEPS_AN_EPOCH
+    ):
         size //= 2
     return size

@@ -53,7 +53,7 @@ class Course:
     steps: int = field(default=0, init=False)
     done_ratio: float = field(default=0.0, init=False)
     step_ratio: float = field(default=0.0, init=False)
-    ended_by_time: bool = field(default=False, init=False)
+    _first_s: float = field(default=0.0, init=False)
 
     def goes_on(self) -> bool:
         """Take stock before a step; False when the training is over. The first step is made."""
@@ -61,10 +61,12 @@ class Course:
         if self.time_budget_s is None or self.steps == 0:
             return True
         elapsed_s = self.elapsed_s()
-        step_s = elapsed_s / self.steps
+        if self.steps == 1:
+            self._first_s = elapsed_s
+        # The first step also sets up what the others reuse, so it says little about them.
+        step_s = (elapsed_s - self._first_s) / max(1, self.steps - 1)
         usable_s = self.time_budget_s - self.closing_steps * step_s
         if elapsed_s + step_s > usable_s:
-            self.ended_by_time = True
             return False
         # The step that starts now is the last one where the next would not end in time, so that
         # the rate comes down to zero as it does at the end of a training that counts its steps.

@@ -26,7 +26,7 @@ from hwkd.train.schedule import Clock
 from hwkd.train.seeding import derive_seed
 from hwkd.train.teacher_net import MirrorAveraged, TeacherNetConfig
 
-__all__ = ["TeacherOutcome", "TeacherTraining", "train_teacher"]
+__all__ = ["TeacherOutcome", "TeacherTraining", "planned_epochs", "train_teacher"]
 
 # Examples shown in all, which decides the epochs: 10 for 54,000 examples, 50 for 5,000.
 _EXAMPLES_SHOWN = 540_000
@@ -38,6 +38,8 @@ _FEWEST_STEPS, _SMALLEST_BATCH = 16, 8
 # than that. Averaging over mirror images doubles it, and is left out where it would take too much.
 _FORWARD_SHARE, _MOST_FOR_OUTPUTS = 0.4, 0.25
 _CONVERGED_SHARE = 0.5
+# Timing both precisions takes a second or two of a busy core.
+_LEAST_TO_COMPARE_S = 20.0
 _DEFAULT_NET = TeacherNetConfig()
 
 
@@ -61,7 +63,7 @@ class TeacherTraining:
     net: TeacherNetConfig = _DEFAULT_NET
     epochs: int | None = None
     batch_size: int | None = None
-    learning_rate: float = 2e-3
+    learning_rate: float = 4e-3
     weight_decay: float = 0.05
     seed: int = 0
     time_budget_s: float | None = None
@@ -104,6 +106,13 @@ class TeacherOutcome(BaseModel):
         return self.is_converged and self.balanced_validation_ratio >= self.needed_ratio
 
 
+def planned_epochs(training: TeacherTraining, examples: int) -> int:
+    """Return the passes over the train split that a training makes with time enough."""
+    if training.epochs is not None:
+        return training.epochs
+    return min(_MOST_EPOCHS, max(_FEWEST_EPOCHS, round(_EXAMPLES_SHOWN / examples)))
+
+
 def train_teacher(
     module: nn.Module,
     data: Dataset,
@@ -136,7 +145,14 @@ def train_teacher(
     labels = torch.tensor(data.train.labels, device=device)
     averages_mirror = augmentation.mirror
     if training.time_budget_s is not None:
-        pace = measure_pace(module, inputs, labels, config, clock=clock)
+        pace = measure_pace(
+            module,
+            inputs,
+            labels,
+            config,
+            compares_precisions=training.time_budget_s >= _LEAST_TO_COMPARE_S,
+            clock=clock,
+        )
         # The validation split is answered twice: for the outcome, and for whoever learns from it.
         outputs = len(data.train.labels) + 2 * len(data.validation.labels)
         outputs_s = _FORWARD_SHARE * outputs / pace.samples_per_s
@@ -187,7 +203,7 @@ def train_teacher(
 
 def _config(training: TeacherTraining, augmentation: Augmentation, *, examples: int) -> TrainConfig:
     return TrainConfig(
-        epochs=training.epochs or _epochs_for(examples),
+        epochs=planned_epochs(training, examples),
         batch_size=training.batch_size or _batch_for(examples),
         learning_rate=training.learning_rate,
         schedule="one-cycle",
@@ -197,10 +213,6 @@ def _config(training: TeacherTraining, augmentation: Augmentation, *, examples: 
         averaging_decay=0.99,
         seed=derive_seed(training.seed, "teacher", "order"),
     )
-
-
-def _epochs_for(examples: int) -> int:
-    return min(_MOST_EPOCHS, max(_FEWEST_EPOCHS, round(_EXAMPLES_SHOWN / examples)))
 
 
 def _batch_for(examples: int) -> int:

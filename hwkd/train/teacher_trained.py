@@ -27,7 +27,7 @@ from hwkd.train.augment import choose_augmentation
 from hwkd.train.dataset import Dataset
 from hwkd.train.schedule import Clock
 from hwkd.train.seeding import derive_seed, seeded_torch
-from hwkd.train.teacher_course import TeacherOutcome, TeacherTraining, train_teacher
+from hwkd.train.teacher_course import TeacherOutcome, TeacherTraining, planned_epochs, train_teacher
 from hwkd.train.teacher_module import ModuleTeacher, state_digest
 from hwkd.train.teacher_net import MirrorAveraged, build_teacher_net
 
@@ -71,7 +71,8 @@ def train_or_load_teacher(
     Raises:
         TeacherError: if the cached file is damaged.
     """
-    chosen = training.augmentation or choose_augmentation(data.train)
+    passes = planned_epochs(training, len(data.train.labels))
+    chosen = training.augmentation or choose_augmentation(data.train, passes=passes)
     training = replace(training, augmentation=chosen)
     place = _Place.of(data, training, cache_dir or cache_root() / "teachers", own_dir)
     with seeded_torch(derive_seed(training.seed, "teacher", "weights")):
@@ -94,10 +95,7 @@ def train_or_load_teacher(
         )
         target = place.for_all if outcome.is_worth_keeping else place.for_this_run
         if target is not None:
-            text = outcome.model_dump_json()
-            metadata = {"key": place.key, "outcome": text, "proof": _proof(place.key, text, net)}
-            with cache_writes(target), written_atomically(target) as temporary:
-                save_file(_portable_state(net), temporary, metadata=metadata)
+            _store(net, target, place.key, outcome)
     module = MirrorAveraged(net) if outcome.averages_mirror else net
     module.to(device).eval().requires_grad_(False)
     identity = (
@@ -149,6 +147,13 @@ def _cache_key(data: Dataset, training: TeacherTraining) -> str:
         [_RECIPE_VERSION, _FILE_VERSION, data.fingerprint, asdict(training)], sort_keys=True
     )
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _store(net: nn.Module, path: Path, key: str, outcome: TeacherOutcome) -> None:
+    text = outcome.model_dump_json()
+    metadata = {"key": key, "outcome": text, "proof": _proof(key, text, net)}
+    with cache_writes(path), written_atomically(path) as temporary:
+        save_file(_portable_state(net), temporary, metadata=metadata)
 
 
 def _portable_state(module: nn.Module) -> dict[str, torch.Tensor]:

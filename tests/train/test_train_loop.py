@@ -7,6 +7,7 @@ from torch.nn import functional
 
 from hwkd.distill.criterion import DistillCriterion, TrainingSet
 from hwkd.distill.taps import Places
+from hwkd.train.augment import Augmentation
 from hwkd.train.criteria import CrossEntropy
 from hwkd.train.loop import (
     Batch,
@@ -194,3 +195,127 @@ def test_a_distillation_by_no_method_is_cross_entropy(data):
     )
     train_module(mixed, [data[0]], data[1], nothing, config)
     torch.testing.assert_close(plain.weight, mixed.weight, rtol=1e-6, atol=1e-7)
+
+
+class Ticking:
+    """A clock that moves on by so much whenever it is read."""
+
+    def __init__(self, step_s):
+        self.step_s, self.now_s = step_s, 0.0
+
+    def __call__(self):
+        self.now_s += self.step_s
+        return self.now_s
+
+
+def test_a_time_budget_ends_a_training_with_the_part_of_the_epoch_that_it_made(data):
+    config = TrainConfig(epochs=1000, batch_size=8, time_budget_s=9.0, schedule="one-cycle")
+    heard = []
+    result = train_module(
+        linear(), [data[0]], data[1], CrossEntropy(), config, clock=Ticking(1.0),
+        on_epoch=heard.append,
+    )  # fmt: skip
+    assert result.ended_by == "time"
+    assert 5 < result.steps <= 9
+    assert result.epochs_made == result.steps / 5
+    assert len(result.epochs) == len(heard) == 2
+    assert result.epochs[-1].learning_rate < 0.3 * config.learning_rate
+
+
+def test_a_roomy_budget_changes_nothing(data):
+    modules = [linear(), linear()]
+    for module, budget_s in zip(modules, (None, 1e9), strict=True):
+        config = TrainConfig(epochs=3, batch_size=8, time_budget_s=budget_s)
+        result = train_module(
+            module, [data[0]], data[1], CrossEntropy(), config, clock=Ticking(1e-3)
+        )
+        assert (result.ended_by, result.steps, result.epochs_made) == ("epochs", 15, 3.0)
+    assert torch.equal(modules[0].weight, modules[1].weight)
+
+
+def test_a_training_asked_to_stop_keeps_the_averaged_weights(data):
+    batches = [4, 8]  # steps at which weights enter the average
+    seen = []
+
+    class Watching(CrossEntropy):
+        def __call__(self, module, batch):
+            seen.append(module.weight.detach().clone())
+            return super().__call__(module, batch)
+
+    module = linear()
+    config = TrainConfig(epochs=50, batch_size=8, averaging_decay=0.9)
+    result = train_module(
+        module, [data[0]], data[1], Watching(), config, stop=lambda: len(seen) == 10
+    )
+    assert (result.ended_by, result.steps) == ("stop", 10)
+    first, second = (seen[number] for number in batches)
+    torch.testing.assert_close(module.weight, first.lerp(second, 1 - 2 / 11))
+    assert not module.training
+
+
+def test_a_training_stopped_before_its_first_step_leaves_the_weights(data):
+    module = linear()
+    config = TrainConfig(epochs=2, averaging_decay=0.9)
+    result = train_module(module, [data[0]], data[1], CrossEntropy(), config, stop=lambda: True)
+    assert (result.steps, result.epochs) == (0, ())
+    assert torch.equal(module.weight, linear().weight)
+
+
+def test_averaged_weights_come_with_statistics_of_their_own(data):
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(FEATURES, 4), nn.BatchNorm1d(4), nn.Linear(4, CLASSES))
+    config = TrainConfig(epochs=20, batch_size=8, averaging_decay=0.9)
+    train_module(module, [data[0]], data[1], CrossEntropy(), config)
+    features = module[0](data[0])
+    torch.testing.assert_close(module[1].running_mean, features.mean(dim=0))
+
+
+def test_sgd_steps_are_nesterov_steps(data):
+    module = linear()
+    config = TrainConfig(
+        epochs=2, batch_size=40, optimizer="sgd", learning_rate=0.1, weight_decay=0.01,
+        schedule="one-cycle", warmup_ratio=0.0,
+    )  # fmt: skip
+    train_module(module, [data[0]], data[1], CrossEntropy(), config)
+    reference = linear()
+    momentum = {parameter: torch.zeros_like(parameter) for parameter in reference.parameters()}
+    for rate in (0.1, 0.05):
+        reference.zero_grad()
+        functional.cross_entropy(reference(data[0]), data[1]).backward()
+        for parameter, moving in momentum.items():
+            decay = 0.01 if parameter.dim() > 1 else 0.0
+            gradient = parameter.grad + decay * parameter.detach()
+            moving.mul_(0.9).add_(gradient)
+            with torch.no_grad():
+                parameter -= rate * (gradient + 0.9 * moving)
+    torch.testing.assert_close(module.weight, reference.weight)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_losses_and_weights_stay_in_single_precision(data, precision):
+    class Watching(CrossEntropy):
+        def __call__(self, module, batch):
+            self.dtype = module(batch.inputs).dtype
+            return super().__call__(module, batch)
+
+    module, criterion = linear(), Watching()
+    config = TrainConfig(epochs=1, precision=precision)
+    result = train_module(module, [data[0]], data[1], criterion, config)
+    assert criterion.dtype == getattr(torch, precision)
+    assert module.weight.dtype == torch.float32
+    assert result.epochs[0].losses["cross_entropy"] > 0
+
+
+def test_augmented_training_repeats_by_its_seed():
+    inputs = torch.randn(SAMPLES, 1, 3, 2, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(SAMPLES) % CLASSES
+    weights = []
+    for seed in (5, 5, 6):
+        module = nn.Sequential(nn.Flatten(), linear())
+        config = TrainConfig(
+            epochs=2, batch_size=8, seed=seed, augmentation=Augmentation(shift=(1, 0), mirror=True)
+        )
+        train_module(module, [inputs], labels, CrossEntropy(), config)
+        weights.append(module[1].weight)
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
