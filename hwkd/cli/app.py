@@ -23,6 +23,7 @@ from hwkd.cli import (
     tasks,
     verify,
 )
+from hwkd.cli.console import printable
 from hwkd.core.errors import HwkdError, StoppedByUserError
 
 __all__ = ["app", "main"]
@@ -98,5 +99,6 @@ def _interrupt(signum: int, frame: FrameType | None) -> None:
 
 def _fail(message: str) -> int:
     if message:  # empty when a command group was called alone and has shown its help
-        sys.stderr.write(f"hwkd: {' '.join(message.split())}\n")
+        # A message may quote names from a file: what a terminal would obey is shown as escapes.
+        sys.stderr.write(f"hwkd: {printable(' '.join(message.split()))}\n")
     return EXIT_WRONG_INPUT

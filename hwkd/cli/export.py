@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hwkd.core.errors import ConfigError, HwkdError
+from hwkd.core.paths import require_exists
 
 if TYPE_CHECKING:
     from hwkd.deploy.tflite_check import Agreement
@@ -80,6 +81,7 @@ def export(
     from hwkd.engine.export_run import export_student
 
     number = _trial(trial)
+    require_exists(source, "a run folder, or with --target c or tflite an int8 .onnx file")
     agreements: tuple[Agreement, ...] = ()
     if calibration is not None and target != "files":
         raise ConfigError(

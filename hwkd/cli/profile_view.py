@@ -9,7 +9,7 @@ from rich.text import Text
 
 from hwkd.cli.console import output_console, printable
 from hwkd.cli.profile_data import ModelProfile
-from hwkd.cost.memory_stages import MemoryStage
+from hwkd.cost.memory_stages import MOST_HELD, MemoryStage
 from hwkd.report import format as show
 
 __all__ = ["print_profile"]
@@ -20,7 +20,6 @@ _FEWEST_CELLS = 6
 _NAME_CELLS = 28
 _KIND_CELLS = 24
 _PEAK = " ◀ peak"
-_MOST_HELD = 4
 
 
 def print_profile(found: ModelProfile, model: Path) -> None:
@@ -126,7 +125,7 @@ def _peak_lines(found: ModelProfile) -> list[str]:
     if not found.stages:
         return ["nothing runs: every operator only renames a tensor or says how it is stored"]
     stage = max(found.stages, key=lambda stage: stage.total_bytes)
-    held = list(stage.held[:_MOST_HELD]) + ["..."] * (len(stage.held) > _MOST_HELD)
+    held = list(stage.held[:MOST_HELD]) + ["..."] * (len(stage.held) > MOST_HELD)
     waiting = f", {show.kib(stage.held_bytes)} waiting ({', '.join(held)})" if held else ""
     scratch = f", {show.kib(stage.scratch_bytes)} scratch" if stage.scratch_bytes else ""
     lines = [

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hwkd.core.errors import ConfigError, RunFolderError
+from hwkd.core.paths import require_exists
 
 if TYPE_CHECKING:
     import numpy as np
@@ -102,6 +103,7 @@ def find_model(path: Path) -> Path:
     Raises:
         RunFolderError: if there is none.
     """
+    require_exists(path, "a finished run, an exported folder or an int8 .onnx file")
     if path.is_file():
         return path
     for name in _MODEL_NAMES:

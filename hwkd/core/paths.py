@@ -13,7 +13,13 @@ import platformdirs
 
 from hwkd.core.errors import ConfigError
 
-__all__ = ["cache_root", "cache_writes", "folder_written_once", "written_atomically"]
+__all__ = [
+    "cache_root",
+    "cache_writes",
+    "folder_written_once",
+    "require_exists",
+    "written_atomically",
+]
 
 
 def cache_root() -> Path:
@@ -26,6 +32,20 @@ def cache_root() -> Path:
     if override:
         return Path(override).expanduser()
     return Path(platformdirs.user_cache_dir("hwkd", appauthor=False))
+
+
+def require_exists(path: Path, expected: str) -> None:
+    """Say of a path that is not there that it is not there, before looking for something in it.
+
+    Args:
+        path: as the user gave it.
+        expected: what to give, for example "a finished run".
+
+    Raises:
+        ConfigError: if there is neither a file nor a folder.
+    """
+    if not os.path.lexists(path):
+        raise ConfigError(f"{path}: no such file or folder; give {expected}")
 
 
 @contextmanager

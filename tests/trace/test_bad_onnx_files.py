@@ -198,9 +198,9 @@ def test_a_network_without_inputs(tmp_path: Path) -> None:
 
 def test_a_flood_of_operators(tmp_path: Path) -> None:
     model = dense_model()
-    for index in range(20_001):
+    for index in range(10_001):
         model.graph.node.append(helper.make_node("Relu", ["n0"], [f"r{index}"]))
-    refused(model, tmp_path, "hwkd reads up to 20,000")
+    refused(model, tmp_path, "hwkd reads up to 10,000")
 
 
 def test_damaged_bytes_are_refused_or_read_but_never_crash(tmp_path: Path) -> None:
