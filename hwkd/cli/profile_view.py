@@ -18,6 +18,7 @@ _BAR_CELLS = 30
 # A shorter bar says nothing; names get the room.
 _FEWEST_CELLS = 6
 _NAME_CELLS = 28
+_FEWEST_NAME_CELLS = 8
 _KIND_CELLS = 24
 _PEAK = " ◀ peak"
 
@@ -60,8 +61,9 @@ def _layers(found: ModelProfile, width: int) -> Table:
     cells = min(left - names, _BAR_CELLS)
     cells = cells if cells >= _FEWEST_CELLS else 0
     table = Table(box=None, header_style="bold")
-    kind_cells = min(needs[1], max((left - cells) // 2, len("op")))
-    table.add_column("layer", overflow="fold", max_width=max(left - cells - kind_cells, 8))
+    room = max(left - cells, 0)
+    kind_cells = min(needs[1], max(room - needs[0], room // 2, len("op")))
+    table.add_column("layer", overflow="fold", max_width=max(room - kind_cells, _FEWEST_NAME_CELLS))
     table.add_column("op", overflow="fold", max_width=kind_cells)
     for head, need in zip(heads[2:], needs[2:], strict=True):
         table.add_column(head, justify="right", no_wrap=True, min_width=need)
