@@ -81,13 +81,14 @@ def export(
     from hwkd.engine.export_run import export_student
 
     number = _trial(trial)
-    require_exists(source, "a run folder, or with --target c or tflite an int8 .onnx file")
+    chosen = _chosen(formats)
     agreements: tuple[Agreement, ...] = ()
     if calibration is not None and target != "files":
         raise ConfigError(
             f"--calibration {calibration} with --target {target}: write the int8 file with "
             f"--format onnx-int8 first and export that file with --target {target}"
         )
+    require_exists(source, "a run folder, or with --target c or tflite an int8 .onnx file")
     if target == "c":
         wanted = None if rounding == "auto" else rounding
         files = _export_c(source, number, out, rounding=wanted, kernels=kernels)
@@ -95,7 +96,7 @@ def export(
         files, agreements = _export_tflite(source, number, out)
     else:
         files = export_student(
-            source, trial=number, formats=_chosen(formats), out=out, calibration=calibration
+            source, trial=number, formats=chosen, out=out, calibration=calibration
         )
     if number is not None:
         typer.echo(f"note: trial {number} was trained briefly, as the search compared it", err=True)

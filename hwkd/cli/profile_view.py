@@ -192,8 +192,10 @@ def _latency(found: ModelProfile) -> str:
 
 
 def _spread(found: ModelProfile) -> str:
-    if found.is_compiled or found.is_lower_bound:
-        return found.reasons.get("latency", found.latency_basis)
+    if found.is_compiled:
+        return found.latency_basis
+    if found.is_lower_bound:
+        return found.reasons["latency"]
     _, low_s, high_s = found.latency_interval_s
     spread = "quartiles" if found.measured is not None else "90% interval"
     return f"{show.time(low_s)} to {show.time(high_s)} ({spread}); {found.latency_basis}"
