@@ -285,3 +285,11 @@ def test_names_that_are_not_utf_8(tmp_path: Path) -> None:
     path.write_bytes(data)
     with pytest.raises(ModelFileError, match="holds names that are not text"):
         load_graph(path)
+
+
+def test_more_operators_than_can_be_placed_in_memory_in_seconds(tmp_path: Path) -> None:
+    b = NetworkBuilder(1)
+    x = "input"
+    for _ in range(5_001):
+        x = b.relu(x)
+    refused(b.model(x), tmp_path, "5,001 operators that run; hwkd costs up to 5,000")
