@@ -90,3 +90,14 @@ def test_a_graph_of_views_needs_its_input_and_nothing_else() -> None:
     assert memory_stages(fused, plan) == ()
     assert find_order(fused, 1).peak_bytes == 48
     assert plan_storage(fused, STORAGE["x-cube-ai-8"], 1).weight_bytes == 0
+
+
+def test_an_activation_behind_a_flattening_view_is_not_part_of_the_pooling() -> None:
+    conv = Op(name="c", kind="Conv", inputs=("x",), outputs=("c",), weights=8, macs=128)
+    pool = Op(name="p", kind="MaxPool", inputs=("c",), outputs=("p",), kernel=(4, 4), stride=(4, 4))
+    flat = Op(name="f", kind="Flatten", inputs=("p",), outputs=("f",))
+    relu = Op(name="y", kind="Relu", inputs=("f",), outputs=("y",))
+    graph = chain(conv, pool, flat, relu, x=(1, 1, 4, 4), c=(1, 8, 4, 4), p=(1, 8, 1, 1))
+    fused = fuse(graph, FUSION["x-cube-ai-8"]).stored
+    assert [op.name for op in fused.ops] == ["c", "p", "y"]
+    assert plan_memory(fused, MEMORY["x-cube-ai-8"], 1).arena_bytes > 0
