@@ -26,6 +26,7 @@ from hwkd.cli import (
 )
 from hwkd.cli.output import ending_quietly
 from hwkd.core.errors import HwkdError, StoppedByUserError
+from hwkd.core.printable import printable
 
 __all__ = ["app", "main"]
 
@@ -116,7 +117,8 @@ def _interrupt(signum: int, frame: FrameType | None) -> None:
 
 def _fail(message: str) -> int:
     if message:  # empty when a command group was called alone and has shown its help
-        line = " ".join(message.split())
+        # A message may quote names from a file: what a terminal would obey is shown as escapes.
+        line = printable(" ".join(message.split()))
         shown = line if len(line) <= _LONGEST_MESSAGE else f"{line[:_LONGEST_MESSAGE]} ..."
         sys.stderr.write(f"hwkd: {shown}\n")
     return EXIT_WRONG_INPUT

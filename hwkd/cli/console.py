@@ -11,7 +11,7 @@ import os
 
 from rich.console import Console
 
-__all__ = ["output_console", "printable"]
+__all__ = ["output_console"]
 
 # Wider than any table: a file or a program that reads a pipe has no edge to cut at.
 _WITHOUT_EDGE = 10_000
@@ -26,13 +26,3 @@ def output_console() -> Console:
     if not console.is_terminal and not os.environ.get("COLUMNS"):
         console.width = _WITHOUT_EDGE
     return console
-
-
-def printable(text: str) -> str:
-    """Return foreign text on one line, with escapes for what a terminal would obey or not show."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
-        for char in text
-    )

@@ -85,6 +85,7 @@ def export(
     from hwkd.engine.export_run import export_student
 
     number = _trial(trial)
+    chosen = _chosen(formats)
     agreements: tuple[Agreement, ...] = ()
     if calibration is not None and target != "files":
         raise ConfigError(

@@ -16,7 +16,7 @@ from hwkd.cost.estimate import estimate_cost
 from hwkd.cost.fuse import fuse
 from hwkd.cost.latency_terms import op_work
 from hwkd.cost.memory import plan_memory
-from hwkd.cost.memory_order import OrderPlan, find_order
+from hwkd.cost.memory_order import MOST_ORDERED_OPS, OrderPlan, find_order
 from hwkd.cost.memory_stages import MemoryStage, memory_stages
 from hwkd.trace.onnx_file import Network, load_network
 from hwkd.trace.onnx_inputs import FixedInput
@@ -35,7 +35,8 @@ class ModelProfile:
         cost: estimate; its latency is None for a device that is measured.
         measured: the measurement, for a device that is measured.
         stages: memory while each operator runs.
-        order: the order that needs the least memory; None where a compiler chooses it.
+        order: the order that needs the least memory; None where a compiler chooses it, and for
+            networks too large to search.
         is_compiled: the vendor's compiler costed it.
         inputs: of the network, with the axis that was taken as the batch.
         notes: what else was made of the file.
@@ -293,10 +294,11 @@ def _unknown_kernels(graph: OpGraph, stack: Runtime) -> tuple[str, ...]:
 
 def _plan(
     graph: OpGraph, stack: Runtime, element_bytes: int
-) -> tuple[tuple[MemoryStage, ...], OrderPlan]:
+) -> tuple[tuple[MemoryStage, ...], OrderPlan | None]:
     running = fuse(graph, stack.fusion).stored
     plan = plan_memory(running, stack.memory, element_bytes)
-    return memory_stages(running, plan), find_order(running, element_bytes)
+    is_small = len(running.ops) <= MOST_ORDERED_OPS
+    return memory_stages(running, plan), find_order(running, element_bytes) if is_small else None
 
 
 def _compile(

@@ -7,9 +7,10 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from hwkd.cli.console import output_console, printable
+from hwkd.cli.console import output_console
 from hwkd.cli.profile_data import ModelProfile
-from hwkd.cost.memory_stages import MemoryStage
+from hwkd.core.printable import printable
+from hwkd.cost.memory_stages import MOST_HELD, MemoryStage
 from hwkd.report import format as show
 
 __all__ = ["print_profile"]
@@ -18,9 +19,9 @@ _BAR_CELLS = 30
 # A shorter bar says nothing; names get the room.
 _FEWEST_CELLS = 6
 _NAME_CELLS = 28
+_FEWEST_NAME_CELLS = 8
 _KIND_CELLS = 24
 _PEAK = " ◀ peak"
-_MOST_HELD = 4
 
 
 def print_profile(found: ModelProfile, model: Path) -> None:
@@ -61,8 +62,9 @@ def _layers(found: ModelProfile, width: int) -> Table:
     cells = min(left - names, _BAR_CELLS)
     cells = cells if cells >= _FEWEST_CELLS else 0
     table = Table(box=None, header_style="bold")
-    kind_cells = min(needs[1], max((left - cells) // 2, len("op")))
-    table.add_column("layer", overflow="fold", max_width=max(left - cells - kind_cells, 8))
+    room = max(left - cells, 0)
+    kind_cells = min(needs[1], max(room - needs[0], room // 2, len("op")))
+    table.add_column("layer", overflow="fold", max_width=max(room - kind_cells, _FEWEST_NAME_CELLS))
     table.add_column("op", overflow="fold", max_width=kind_cells)
     for head, need in zip(heads[2:], needs[2:], strict=True):
         table.add_column(head, justify="right", no_wrap=True, min_width=need)
@@ -126,7 +128,7 @@ def _peak_lines(found: ModelProfile) -> list[str]:
     if not found.stages:
         return ["nothing runs: every operator only renames a tensor or says how it is stored"]
     stage = max(found.stages, key=lambda stage: stage.total_bytes)
-    held = list(stage.held[:_MOST_HELD]) + ["..."] * (len(stage.held) > _MOST_HELD)
+    held = list(stage.held[:MOST_HELD]) + ["..."] * (len(stage.held) > MOST_HELD)
     waiting = f", {show.kib(stage.held_bytes)} waiting ({', '.join(held)})" if held else ""
     scratch = f", {show.kib(stage.scratch_bytes)} scratch" if stage.scratch_bytes else ""
     lines = [
@@ -191,8 +193,10 @@ def _latency(found: ModelProfile) -> str:
 
 
 def _spread(found: ModelProfile) -> str:
-    if found.is_compiled or found.is_lower_bound:
-        return found.reasons.get("latency", found.latency_basis)
+    if found.is_compiled:
+        return found.latency_basis
+    if found.is_lower_bound:
+        return found.reasons["latency"]
     _, low_s, high_s = found.latency_interval_s
     spread = "quartiles" if found.measured is not None else "90% interval"
     return f"{show.time(low_s)} to {show.time(high_s)} ({spread}); {found.latency_basis}"

@@ -85,7 +85,7 @@ class _Fusion:
         if host_name is not None and self._readers[inputs[0]] == 1:
             host = self._running[host_name]
             biases = _absorbed_biases(op, host, rules)
-            if biases is not None:
+            if biases is not None and self._keeps_image(op, host):
                 self._running[host_name] = with_changes(
                     host, outputs=op.outputs, biases=biases, facts=_absorbed_facts(op, host)
                 )
@@ -114,6 +114,13 @@ class _Fusion:
             inputs=graph.inputs,
             outputs=tuple(alias.get(name, name) for name in graph.outputs),
         )
+
+    def _keeps_image(self, op: Op, host: Op) -> bool:
+        """Tell whether a window's output stays an image; behind a flattening view it would not."""
+        if host.kind not in _WINDOWED:
+            return True
+        tensors = self._graph.tensors
+        return len(tensors[op.outputs[0]].shape) == len(tensors[host.outputs[0]].shape)
 
     def _skip(self, op: Op) -> None:
         """Let the readers of a renamed tensor read the tensor that exists."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 
 from hwkd.core.graph import Op, OpGraph
 from hwkd.core.memory_model import MemoryModel
@@ -58,10 +59,11 @@ def plan_memory(graph: OpGraph, model: MemoryModel, element_bytes: int) -> Memor
             scratch[op.name] = size
             buffers.append(Buffer(op.name, _aligned(size, model.alignment_bytes), index, index))
     # With nothing left to run, the inputs are all there is.
-    live = [0] * max(len(ops), 1)
+    change = [0] * (max(len(ops), 1) + 1)
     for _, size, first, last in buffers:
-        for index in range(first, last + 1):
-            live[index] += size
+        change[first] += size
+        change[last + 1] -= size
+    live = list(accumulate(change[:-1]))
     if model.in_place:
         last_use = {buffer.name: buffer.last for buffer in buffers}
         for index, size in saved_bytes(

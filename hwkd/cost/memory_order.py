@@ -7,7 +7,12 @@ from dataclasses import dataclass
 
 from hwkd.core.graph import OpGraph
 
-__all__ = ["OrderPlan", "find_order"]
+__all__ = ["MOST_ORDERED_OPS", "OrderPlan", "find_order"]
+
+# Sets of operators are what is searched; of more operators hardly any part of them is seen.
+MOST_ORDERED_OPS = 200
+# Sets put into the queue; wide graphs reach many from each.
+_MOST_QUEUED = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +53,7 @@ def find_order(graph: OpGraph, element_bytes: int, *, most_states: int = 10_000)
     came_from: dict[int, tuple[int, int]] = {}
     best = {0: queue[0][0]}
     examined = 0
-    while queue and examined < most_states:
+    while queue and examined < most_states and len(best) < _MOST_QUEUED:
         peak, _, done = heapq.heappop(queue)
         if done == everything:
             names = _backtrack(graph, came_from, done)

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 __all__ = ["Buffer", "place_greedily"]
 
+_LASTING_STEPS = 32
+
 
 class Buffer(NamedTuple):
     """Memory that must exist for a while.
@@ -37,14 +39,18 @@ def place_greedily(buffers: Sequence[Buffer], steps: int) -> list[int]:
         tensorflow/tflite-micro, tensorflow/lite/micro/memory_planner/greedy_memory_planner.cc.
     """
     offsets = [0] * len(buffers)
-    # Occupied (offset, end) during each step; lifetimes are short, so these lists are too.
+    # Occupied (offset, end) during each step; most lifetimes are short, so these lists are too.
     occupied: list[list[tuple[int, int]]] = [[] for _ in range(max(steps, 1))]
+    # Those that live long would stand in every list: they are looked through instead.
+    lasting: list[tuple[int, int, tuple[int, int]]] = []
     order = sorted(range(len(buffers)), key=lambda index: (-buffers[index][1], -index))
     for index in order:
         _, size, first, last = buffers[index]
         taken = occupied[first]
         if last > first:
             taken = [span for step in occupied[first : last + 1] for span in step]
+        if lasting:
+            taken = taken + [span for a, b, span in lasting if a <= last and b >= first]
         offset = 0
         for start, end in sorted(taken):
             if start - offset >= size:
@@ -53,6 +59,9 @@ def place_greedily(buffers: Sequence[Buffer], steps: int) -> list[int]:
                 offset = end
         offsets[index] = offset
         span = (offset, offset + size)
+        if last - first > _LASTING_STEPS:
+            lasting.append((first, last, span))
+            continue
         for step in range(first, last + 1):
             occupied[step].append(span)
     return offsets

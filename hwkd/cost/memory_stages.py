@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from dataclasses import dataclass
+from itertools import islice
 
 from hwkd.core.graph import OpGraph
 from hwkd.cost.memory import MemoryPlan
-from hwkd.cost.memory_planner import Buffer
 
-__all__ = ["MemoryStage", "memory_stages"]
+__all__ = ["MOST_HELD", "MemoryStage", "memory_stages"]
+
+# Names that a reader takes in.
+MOST_HELD = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +26,7 @@ class MemoryStage:
         held_bytes: tensors that wait for a later operator.
         scratch_bytes: working memory.
         overhead_bytes: what the runtime keeps beside the arena.
-        held: names of the waiting tensors, largest first.
+        held: names of the waiting tensors, largest first; of more than `MOST_HELD` one more.
     """
 
     op: str
@@ -46,19 +50,28 @@ def memory_stages(graph: OpGraph, plan: MemoryPlan) -> tuple[MemoryStage, ...]:
         graph: the graph that was planned.
         plan: what `plan_memory` returned for it.
     """
-    starting: dict[int, list[Buffer]] = {}
     # Scratch comes after the tensors, under names of operators that tensors may have too.
-    for buffer in plan.buffers[: len(plan.buffers) - len(plan.scratch_bytes)]:
-        starting.setdefault(buffer.first, []).append(buffer)
-    alive: list[Buffer] = []
+    tensors = plan.buffers[: len(plan.buffers) - len(plan.scratch_bytes)]
+    starting: dict[int, list[tuple[int, int]]] = {}
+    ending: dict[int, list[tuple[int, int]]] = {}
+    for position, buffer in enumerate(tensors):
+        entry = (-buffer.size, position)
+        starting.setdefault(buffer.first, []).append(entry)
+        ending.setdefault(buffer.last, []).append(entry)
+    alive: list[tuple[int, int]] = []  # largest first
+    alive_now: dict[str, int] = {}
+    alive_bytes = 0
     stages = []
     for index, op in enumerate(graph.ops):
+        for entry in starting.get(index, ()):
+            insort(alive, entry)
+            alive_now[tensors[entry[1]].name] = -entry[0]
+            alive_bytes -= entry[0]
         own = {*op.inputs, *op.outputs}
-        alive = [buffer for buffer in alive if buffer.last >= index] + starting.pop(index, [])
-        held = [buffer for buffer in alive if buffer.name not in own]
-        held_bytes = sum(buffer.size for buffer in held)
+        waiting = (entry for entry in alive if tensors[entry[1]].name not in own)
+        held = tuple(tensors[position].name for _, position in islice(waiting, MOST_HELD + 1))
+        held_bytes = alive_bytes - sum([alive_now[name] for name in own if name in alive_now])
         scratch = plan.scratch_bytes.get(op.name, 0)
-        held.sort(key=lambda buffer: -buffer.size)
         stages.append(
             MemoryStage(
                 op=op.name,
@@ -67,7 +80,11 @@ def memory_stages(graph: OpGraph, plan: MemoryPlan) -> tuple[MemoryStage, ...]:
                 held_bytes=held_bytes,
                 scratch_bytes=scratch,
                 overhead_bytes=plan.overhead_bytes,
-                held=tuple(buffer.name for buffer in held),
+                held=held,
             )
         )
+        for entry in ending.get(index, ()):
+            alive.remove(entry)
+            del alive_now[tensors[entry[1]].name]
+            alive_bytes += entry[0]
     return tuple(stages)

@@ -25,6 +25,8 @@ __all__ = ["FileDtype", "Network", "load_graph", "load_network"]
 
 # "mixed": some of it is quantised to 8 bits and some is not.
 FileDtype = Literal["int8", "float32", "mixed"]
+# Placing tensors in memory takes time with the square of their number: seconds, for so many.
+_MOST_OPS = 5_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +96,10 @@ def load_network(path: Path, *, keep_types: bool) -> Network:
         except ModelFileError as error:
             raise ModelFileError(f"{path}: {error}") from None
         ops.append(op)
+    if len(ops) > _MOST_OPS:
+        raise ModelFileError(
+            f"{path}: {len(ops):,} operators that run; hwkd costs up to {_MOST_OPS:,}"
+        )
     names = tuple(item.name for item in source.inputs)
     graph = _graph(ops, shapes, dtypes, names, source.outputs)
     return Network(

@@ -20,7 +20,7 @@ __all__ = ["STANDARD_DOMAINS", "open_model", "opset_of", "stored_tensors"]
 STANDARD_DOMAINS = ("", "ai.onnx")
 # Protobuf cannot hold more; and a graph of more operators is no network for a small device.
 _MOST_FILE_BYTES = 2**31
-_MOST_NODES = 20_000
+_MOST_NODES = 10_000
 # Nobody reads these: a comment in another encoding is no reason to refuse a network.
 _UNREAD_TEXT = frozenset({"doc_string", "producer_name", "producer_version", "metadata_props"})
 _GRAPHS = (AttributeProto.GRAPH, AttributeProto.GRAPHS)

@@ -109,11 +109,12 @@ def _claimed_bytes(proto: TensorProto, shape: tuple[int, ...]) -> int:
 
 def _held_bytes(proto: TensorProto, claimed: int) -> int:
     """Bytes present, raw or in the one typed field that readers of this element type look at."""
-    if proto.raw_data or not claimed:
+    if proto.HasField("raw_data"):
         return len(proto.raw_data)
-    field = onnx.helper.tensor_dtype_to_field(proto.data_type)
+    values = len(getattr(proto, onnx.helper.tensor_dtype_to_field(proto.data_type)))
     elements = (prod(proto.dims) + 1) // 2 if proto.data_type in _PACKED else prod(proto.dims)
-    return int(len(getattr(proto, field)) * claimed // elements)
+    # Of an empty tensor every value is one too many, whatever its size.
+    return values * claimed // elements if elements else values
 
 
 def _external(proto: TensorProto, path: Path, claimed: int, what: str) -> tuple[Path, int]:

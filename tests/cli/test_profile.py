@@ -201,3 +201,135 @@ def test_a_damaged_file_is_one_line(
     cut.write_bytes(model.read_bytes()[:200])
     assert "cut" in refused(capsys, cut, "--device", "cortex-m4")
     assert "No such file" in refused(capsys, tmp_path / "none.onnx", "--device", "cortex-m4")
+
+
+def save_model(
+    path: Path, nodes: list[onnx.NodeProto], x: list[int], y: list[int], **constants: np.ndarray
+) -> Path:
+    graph = helper.make_graph(
+        nodes, "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, x)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, y)],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )  # fmt: skip
+    opset = helper.make_opsetid("", 17)
+    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=8), path)
+    return path
+
+
+@pytest.mark.parametrize("device", ["cortex-m4", "cortex-m7", "esp32-s3"])
+@pytest.mark.parametrize(
+    ("nodes", "x", "y", "constants"),
+    [
+        ([("Reshape", ["x", "c"])], [1, 3, 4, 4], [1, 48], {"c": np.array([1, 48])}),
+        ([("Squeeze", ["x", "c"])], [1, 1, 8], [1, 8], {"c": np.array([1])}),
+        ([("MatMul", ["x", "c"])], [16], [4], {"c": np.ones((16, 4), np.float32)}),
+        ([("Conv", ["x", "c"])], [1, 3, 16], [1, 4, 12], {"c": np.ones((4, 3, 5), np.float32)}),
+    ],
+)
+def test_small_valid_graphs_are_costed_on_every_runtime(
+    nodes, x, y, constants, device, tmp_path, capsys
+) -> None:
+    made = [helper.make_node(kind, inputs, ["y"]) for kind, inputs in nodes]
+    path = save_model(tmp_path / "m.onnx", made, x, y, **constants)
+    found = profile(capsys, path, "--device", device)
+    assert found["unsupported_ops"] == {}
+    assert main(["profile", str(path), "--device", device]) == 0
+
+
+def test_a_signal_costs_what_the_image_of_height_one_costs(tmp_path, capsys) -> None:
+    weights = np.ones((4, 3, 5), np.float32)
+    signal = save_model(
+        tmp_path / "signal.onnx",
+        [helper.make_node("Conv", ["x", "w"], ["y"], pads=[2, 2], strides=[2])],
+        [1, 3, 64], [1, 4, 32], w=weights,
+    )  # fmt: skip
+    image = save_model(
+        tmp_path / "image.onnx",
+        [helper.make_node("Conv", ["x", "w"], ["y"], pads=[0, 2, 0, 2], strides=[1, 2])],
+        [1, 3, 1, 64], [1, 4, 1, 32], w=weights[:, :, None],
+    )  # fmt: skip
+    for device in ("cortex-m4", "cortex-m7", "esp32-s3"):
+        first, second = (profile(capsys, p, "--device", device) for p in (signal, image))
+        for name in ("macs", "latency", "peak_ram_bytes", "flash_bytes", "energy_j"):
+            assert first[name] == second[name]
+        assert "height 1" in first["notes"][0]
+
+
+def test_a_network_without_any_cost_is_unknown_and_does_not_fit(tmp_path, capsys) -> None:
+    node = helper.make_node("LSTM", ["x", "w", "r"], ["y", "", ""], hidden_size=4)
+    path = save_model(
+        tmp_path / "m.onnx", [node], [1, 1, 5], [1, 1, 1, 4],
+        w=np.ones((1, 16, 5), np.float32), r=np.ones((1, 16, 4), np.float32),
+    )  # fmt: skip
+    found = profile(capsys, path, "--device", "cortex-m4")
+    assert [found["latency"][key] for key in ("value_s", "low_s", "high_s")] == [None] * 3
+    assert found["energy_j"] is None
+    assert found["fits"] == {"latency": None, "ram": None, "flash": None}
+    assert "no cost for LSTM x 1" in found["reasons"]["latency"]
+    assert "working memory of LSTM" in found["reasons"]["ram"]
+
+
+def test_names_are_shown_as_they_are_and_obeyed_by_nobody(model, tmp_path, capsys) -> None:
+    names = ["[/0]", "[bold]x", "\x1b[31mred", "two\nlines", "\u202eturned"]
+    changed = onnx.load(model)
+    for node, name in zip(changed.graph.node, names, strict=True):
+        node.name = name
+    path = tmp_path / "[red].onnx"
+    onnx.save(changed, path)
+    for device in ("cortex-m4", "cortex-m7"):
+        assert main(["profile", str(path), "--device", device]) == 0
+        text = capsys.readouterr().out
+        assert "[red].onnx" in text
+        assert "[/0]" in text
+        assert "\\x1b[31mred" in text or device == "cortex-m7"
+        assert "\x1b" not in text
+        assert "\u202e" not in text
+
+
+def test_at_80_columns_every_number_is_whole(model, capsys, monkeypatch) -> None:
+    long = onnx.load(model)
+    for node in long.graph.node:
+        node.name = f"/encoder/layers/{node.name}/of_a_name_that_is_long"
+    onnx.save(long, model)
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["profile", str(model), "--device", "cortex-m4"]) == 0
+    narrow = capsys.readouterr().out
+    assert max(map(len, narrow.splitlines())) <= 80
+    assert "…" not in narrow
+    monkeypatch.delenv("COLUMNS")
+    assert main(["profile", str(model), "--device", "cortex-m4"]) == 0
+    piped = capsys.readouterr().out
+    assert "/encoder/layers/classifier/of_a_name_that_is_long" in piped
+    for number in ("55.3 k", "248 B"):
+        assert number in narrow
+        assert number in piped
+
+
+def test_inputs_and_their_batch_are_named(model, capsys) -> None:
+    found = profile(capsys, model, "--device", "cortex-m4")
+    (given,) = found["inputs"]
+    assert (given["shape"], given["batch_axis"]) == ([1, 3, 16, 16], 0)
+    assert main(["profile", str(model), "--device", "cortex-m4"]) == 0
+    assert "axis 'batch' is taken as the batch, of 1" in capsys.readouterr().out
+
+
+def test_int8_of_a_partly_quantised_file_is_refused(tmp_path, capsys) -> None:
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"]),
+        helper.make_node("Erf", ["d"], ["e"], name="float"),
+        helper.make_node("Sigmoid", ["e"], ["y"], name="too"),
+    ]
+    path = save_model(tmp_path / "m.onnx", nodes, [1, 8], [1, 8], s=np.float32(0.1), z=np.int8(0))
+    assert profile(capsys, path, "--device", "cortex-m4")["dtype"] == "mixed"
+    line = refused(capsys, path, "--device", "cortex-m4", "--dtype", "int8")
+    assert "quantised to 8 bits only in part" in line
+
+
+@pytest.mark.parametrize("command", ["verify", "export", "profile"])
+def test_a_path_that_is_not_there_is_what_the_message_is_about(command, capsys) -> None:
+    more = {"verify": ["--device", "cortex-m4"], "export": ["--out", "x"]}
+    arguments = [command, "nowhere.onnx", *more.get(command, ["--device", "cortex-m4"])]
+    assert main(arguments) == 2
+    assert "no such file" in capsys.readouterr().err.lower()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -198,9 +199,9 @@ def test_a_network_without_inputs(tmp_path: Path) -> None:
 
 def test_a_flood_of_operators(tmp_path: Path) -> None:
     model = dense_model()
-    for index in range(20_001):
+    for index in range(10_001):
         model.graph.node.append(helper.make_node("Relu", ["n0"], [f"r{index}"]))
-    refused(model, tmp_path, "hwkd reads up to 20,000")
+    refused(model, tmp_path, "hwkd reads up to 10,000")
 
 
 def test_damaged_bytes_are_refused_or_read_but_never_crash(tmp_path: Path) -> None:
@@ -221,3 +222,74 @@ def test_damaged_bytes_are_refused_or_read_but_never_crash(tmp_path: Path) -> No
             assert "\n" not in str(error)
             refusals += 1
     assert refusals > 50
+
+
+def changed_dense(change: Callable[[onnx.ModelProto], object]) -> onnx.ModelProto:
+    model = dense_model()
+    change(model)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda m: setattr(m.graph.node[0].attribute[0], "ref_attr_name", "o"), "from a function"),
+        (lambda m: m.graph.node.add().CopyFrom(m.graph.node[0]), "is written twice"),
+        (lambda m: m.graph.initializer.add().CopyFrom(m.graph.initializer[0]), "is written twice"),
+        (
+            lambda m: setattr(m.graph.initializer[0], "raw_data", b""),
+            "claims 128 bytes and holds 0",
+        ),
+        (lambda m: m.graph.initializer[0].dims.extend([1] * 40), "has 42 dimensions"),
+        (lambda m: m.graph.input[0].type.tensor_type.ClearField("shape"), "has no shape"),
+    ],
+)
+def test_files_that_contradict_themselves(
+    change: Callable[[onnx.ModelProto], object], match: str, tmp_path: Path
+) -> None:
+    refused(changed_dense(change), tmp_path, match)
+
+
+@pytest.mark.parametrize("location", ["\0", "a" * 5000])
+def test_external_data_under_a_name_that_no_file_can_have(location: str, tmp_path: Path) -> None:
+    refused(dense_model(external=location), tmp_path, "which is no file name")
+
+
+def test_a_tensor_whose_values_lie_in_a_field_of_another_type(tmp_path: Path) -> None:
+    model = dense_model()
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_type = TensorProto.INT64
+    tensor.float_data.extend([0.0] * 32)
+    refused(model, tmp_path, "claims 256 bytes and holds 0")
+
+
+@pytest.mark.parametrize(
+    ("attributes", "match"),
+    [
+        ({"strides": [0, 1]}, "malformed|expected 1 or more|do not fit"),
+        ({"group": 3}, "in 3 groups for an input of shape"),
+        ({"group": 0}, "in 0 groups|do not fit"),
+        ({"pads": [0, 0, 1]}, "pads|do not fit"),
+    ],
+)
+def test_windows_that_do_not_fit(attributes: dict, match: str, tmp_path: Path) -> None:
+    b = NetworkBuilder(2, 8, 8)
+    y = b.node("Conv", ["input", b.weights(4, 2, 3, 3)], (1, 4, 6, 6), **attributes)
+    refused(b.model(y), tmp_path, match)
+
+
+def test_names_that_are_not_utf_8(tmp_path: Path) -> None:
+    data = dense_model().SerializeToString().replace(b"n0_op", b"n0\xff\xfep")
+    path = tmp_path / "m.onnx"
+    path.write_bytes(data)
+    with pytest.raises(ModelFileError, match="holds names that are not text"):
+        load_graph(path)
+
+
+def test_more_operators_than_can_be_placed_in_memory_in_seconds(tmp_path: Path) -> None:
+    b = NetworkBuilder(1)
+    x = "input"
+    for _ in range(5_001):
+        x = b.relu(x)
+    refused(b.model(x), tmp_path, "5,001 operators that run; hwkd costs up to 5,000")

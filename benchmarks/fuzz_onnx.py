@@ -1,0 +1,335 @@
+"""Structural mutants of ONNX files through `hwkd profile`: each is costed or refused in one line.
+
+    python -m benchmarks.fuzz_onnx --count 3000 --seed 0 FILE.onnx ...
+
+A mutant is a parsed file with one to four changes that a broken exporter or a hostile hand could
+make: nodes, names, shapes, attributes, types and constants moved, copied, emptied or overdone; some
+have bytes changed instead. The mutants run in a child process, so that a crash of a C library, a
+hang or a flood of memory is a finding too. Faults are kept as files beside the report.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import faulthandler
+import io
+import multiprocessing
+import random
+import resource
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import onnx
+from onnx import AttributeProto, ModelProto, NodeProto, TensorProto
+
+_DEVICES = ("cortex-m4", "cortex-m7", "esp32-s3", "cortex-m33")
+# Of the processor for one mutant; and without any report, which a busy machine may delay.
+_MOST_SECONDS = 5
+_MOST_SILENT_SECONDS = 120
+_MOST_MEMORY_BYTES = 6 * 2**30
+_SIZES = (-1, 0, 1, 2, 3, 7, 64, 1000, 2**16, 2**31, 2**40, 2**62, -(2**62))
+_NAMES = (
+    "", "[/0]", "[bold]", "out", "a\nb", "\x1b[31m", "\x00", "x" * 5000, "\u202e", "π", "0", " ",
+)  # fmt: skip
+_KINDS = (
+    "Add", "AveragePool", "BatchNormalization", "Cast", "Concat", "Conv", "ConvTranspose",
+    "DequantizeLinear", "Dropout", "Flatten", "Gather", "Gemm", "GlobalAveragePool", "Identity",
+    "If", "LSTM", "Loop", "MatMul", "MaxPool", "Pad", "QLinearConv", "QuantizeLinear",
+    "ReduceMean", "Relu", "Reshape", "Shape", "Slice", "Softmax", "Split", "Squeeze", "Transpose",
+)  # fmt: skip
+
+Mutation = Callable[[ModelProto, random.Random], None]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the mutants; returns 1 when one of them is neither costed nor refused in one line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("files", nargs="+", type=Path)
+    parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("fuzz"))
+    given = parser.parse_args(arguments)
+    given.out.mkdir(parents=True, exist_ok=True)
+    outcomes: Counter[str] = Counter()
+    start = 0
+    while start < given.count:
+        receiver, sender = multiprocessing.Pipe(duplex=False)
+        child = multiprocessing.get_context("fork").Process(
+            target=_run, args=(given.files, given.seed, start, given.count, given.out, sender)
+        )
+        child.start()
+        sender.close()
+        start = _collect(receiver, start, outcomes, given.out)
+        child.kill()
+        child.join()
+    for outcome, count in outcomes.most_common():
+        print(f"{count:6} {outcome}")
+    return int(any(outcome not in ("costed", "refused") for outcome in outcomes))
+
+
+def _collect(receiver: Connection, start: int, outcomes: Counter[str], out: Path) -> int:
+    """Take reports until the child is done, silent for too long, or dead; return the next index."""
+    while True:
+        outcome = "hang"
+        if receiver.poll(_MOST_SILENT_SECONDS):
+            try:
+                outcome = receiver.recv()
+            except EOFError:
+                outcome = "crash"
+        if outcome == "done":
+            return start
+        if outcome in ("hang", "crash"):
+            (out / f"{start}.onnx").write_bytes((out / "current.onnx").read_bytes())
+        outcomes[outcome] += 1
+        start += 1
+        if outcome in ("hang", "crash"):
+            return start
+
+
+def _run(
+    files: Sequence[Path], seed: int, start: int, count: int, out: Path, sender: Connection
+) -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY_BYTES, _MOST_MEMORY_BYTES))
+    faulthandler.enable()
+    sources = [path.read_bytes() for path in files]
+    for index in range(start, count):
+        generator = random.Random(seed * 1_000_003 + index)
+        data = mutant(sources[index % len(sources)], generator)
+        current = out / "current.onnx"
+        current.write_bytes(data)
+        started = time.process_time()
+        outcome = _outcome(current, generator.choice(_DEVICES), as_json=generator.random() < 0.5)
+        # The first one also imports everything.
+        if index > start and time.process_time() - started > _MOST_SECONDS:
+            outcome = f"more than {_MOST_SECONDS} s, {outcome}"
+        if outcome not in ("costed", "refused"):
+            (out / f"{index}.onnx").write_bytes(data)
+        sender.send(outcome)
+    sender.send("done")
+
+
+def _outcome(path: Path, device: str, *, as_json: bool) -> str:
+    from hwkd.cli.app import main as hwkd
+
+    printed, said = io.StringIO(), io.StringIO()
+    try:
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(said):
+            code = hwkd(["profile", str(path), "--device", device, *["--json"] * as_json])
+    except BaseException as error:  # whatever it is, it is what is looked for
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        return f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}: {error}"[
+            :160
+        ]
+    if code == 0:
+        return "costed"
+    lines = said.getvalue().splitlines()
+    if code != 2 or len(lines) != 1 or printed.getvalue() or not lines[0].isprintable():
+        return f"exit code {code}, {len(lines)} lines on stderr: {said.getvalue()[:80]!r}"
+    return "refused"
+
+
+def mutant(data: bytes, generator: random.Random) -> bytes:
+    """Return a changed copy of a serialised model."""
+    if generator.random() < 0.1:
+        return _with_other_bytes(data, generator)
+    model = ModelProto()
+    model.ParseFromString(data)
+    for _ in range(generator.randint(1, 4)):
+        # A field may not take a value, or be empty already; the next mutation has its turn.
+        with contextlib.suppress(ValueError, TypeError, IndexError, OverflowError):
+            generator.choice(_MUTATIONS)(model, generator)
+    data = model.SerializeToString()
+    return _with_other_bytes(data, generator) if generator.random() < 0.05 else data
+
+
+def _with_other_bytes(data: bytes, generator: random.Random) -> bytes:
+    changed = bytearray(data)
+    for _ in range(generator.randint(1, 6)):
+        changed[generator.randrange(len(changed))] = generator.randrange(256)
+    return bytes(
+        changed[: generator.randrange(len(changed))] if generator.random() < 0.1 else changed
+    )
+
+
+def _node(model: ModelProto, generator: random.Random) -> NodeProto:
+    return generator.choice(model.graph.node)
+
+
+def _drop_node(model: ModelProto, generator: random.Random) -> None:
+    del model.graph.node[generator.randrange(len(model.graph.node))]
+
+
+def _copy_node(model: ModelProto, generator: random.Random) -> None:
+    copy = NodeProto()
+    copy.CopyFrom(_node(model, generator))
+    model.graph.node.insert(generator.randrange(len(model.graph.node)), copy)
+
+
+def _rename_node(model: ModelProto, generator: random.Random) -> None:
+    _node(model, generator).name = generator.choice((*_NAMES, _node(model, generator).name))
+
+
+def _other_kind(model: ModelProto, generator: random.Random) -> None:
+    _node(model, generator).op_type = generator.choice(_KINDS)
+
+
+def _other_domain(model: ModelProto, generator: random.Random) -> None:
+    _node(model, generator).domain = generator.choice(("com.microsoft", "ai.onnx", "ai.onnx.ml"))
+
+
+def _rewire(model: ModelProto, generator: random.Random) -> None:
+    node = _node(model, generator)
+    names = [name for other in model.graph.node for name in (*other.input, *other.output)]
+    ends = generator.choice((node.input, node.output))
+    action = generator.randrange(4)
+    if action == 0:
+        ends[generator.randrange(len(ends))] = generator.choice((*names, *_NAMES))
+    elif action == 1:
+        del ends[generator.randrange(len(ends))]
+    elif action == 2:
+        ends.append(generator.choice((*names, "")))
+    else:
+        ends.insert(0, generator.choice((*names, "")))
+
+
+def _rename_tensor(model: ModelProto, generator: random.Random) -> None:
+    node = _node(model, generator)
+    old, new = generator.choice((*node.input, *node.output)), generator.choice(_NAMES)
+    for other in model.graph.node:
+        for ends in (other.input, other.output):
+            for index, name in enumerate(ends):
+                if name == old:
+                    ends[index] = new
+    for value in (*model.graph.input, *model.graph.output, *model.graph.initializer):
+        if value.name == old:
+            value.name = new
+
+
+def _other_attribute(model: ModelProto, generator: random.Random) -> None:
+    node = generator.choice([node for node in model.graph.node if node.attribute])
+    attribute = generator.choice(node.attribute)
+    action = generator.randrange(7)
+    if action == 0 and attribute.ints:
+        attribute.ints[generator.randrange(len(attribute.ints))] = generator.choice(_SIZES)
+    elif action == 1:
+        attribute.i = generator.choice(_SIZES)
+    elif action == 2:
+        del attribute.ints[-1:]
+    elif action == 3:
+        attribute.ints.append(generator.choice(_SIZES))
+    elif action == 4:
+        attribute.type = generator.choice(AttributeProto.AttributeType.values())
+    elif action == 5:
+        attribute.ref_attr_name = "outer"
+    else:
+        attribute.name = generator.choice(("axis", "pads", "group", "to", *_NAMES))
+
+
+def _other_input_shape(model: ModelProto, generator: random.Random) -> None:
+    value = generator.choice((*model.graph.input, *model.graph.output, *model.graph.value_info))
+    tensor = value.type.tensor_type
+    action = generator.randrange(6)
+    if action == 0:
+        generator.choice(tensor.shape.dim).dim_value = generator.choice(_SIZES)
+    elif action == 1:
+        generator.choice(tensor.shape.dim).dim_param = generator.choice((*_NAMES, "N", "frames"))
+    elif action == 2:
+        tensor.shape.dim.add(dim_value=generator.choice(_SIZES))
+    elif action == 3:
+        del tensor.shape.dim[-1:]
+    elif action == 4:
+        tensor.elem_type = generator.choice(TensorProto.DataType.values())
+    else:
+        value.type.Clear()
+
+
+def _other_constant(model: ModelProto, generator: random.Random) -> None:
+    tensor = generator.choice(model.graph.initializer)
+    action = generator.randrange(9)
+    if action == 0:
+        tensor.dims[generator.randrange(len(tensor.dims))] = generator.choice(_SIZES)
+    elif action == 1:
+        tensor.dims.append(generator.choice((1, 1, *_SIZES)))
+    elif action == 2:
+        del tensor.dims[-1:]
+    elif action == 3:
+        tensor.data_type = generator.choice(TensorProto.DataType.values())
+    elif action == 4:
+        tensor.ClearField("raw_data")
+    elif action == 5:
+        tensor.raw_data = bytes(generator.randrange(256) for _ in range(len(tensor.raw_data)))
+    elif action == 6:
+        tensor.data_location = TensorProto.EXTERNAL
+        place = generator.choice(("\x00", "a" * 5000, "../w", "/", ".", "current.onnx", ""))
+        tensor.external_data.add(key="location", value=place)
+        tensor.external_data.add(key="offset", value=generator.choice(("0", "9" * 5000, "-1", "x")))
+    elif action == 7:
+        # The same shape with its numbers changed: targets of reshapes, amounts of pads.
+        values = onnx.numpy_helper.to_array(tensor).copy()
+        values.reshape(-1)[generator.randrange(values.size)] = generator.choice(_SIZES[:9])
+        tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+    else:
+        copy = TensorProto()
+        copy.CopyFrom(tensor)
+        model.graph.initializer.append(copy)
+
+
+def _transpose_constant(model: ModelProto, generator: random.Random) -> None:
+    tensor = generator.choice(model.graph.initializer)
+    dims = list(tensor.dims)
+    generator.shuffle(dims)
+    del tensor.dims[:]
+    tensor.dims.extend(dims)
+
+
+def _weight_as_input(model: ModelProto, generator: random.Random) -> None:
+    index = generator.randrange(len(model.graph.initializer))
+    tensor = model.graph.initializer[index]
+    model.graph.input.append(
+        onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
+    )
+    if generator.random() < 0.5:
+        del model.graph.initializer[index]
+
+
+def _other_outputs(model: ModelProto, generator: random.Random) -> None:
+    if generator.random() < 0.3:
+        del model.graph.output[:]
+    node = _node(model, generator)
+    model.graph.output.add(name=generator.choice(node.output))
+
+
+def _other_opset(model: ModelProto, generator: random.Random) -> None:
+    generator.choice(model.opset_import).version = generator.choice((1, 6, 9, 11, 13, 18, 21, 24))
+
+
+def _insert_view(model: ModelProto, generator: random.Random) -> None:
+    """Put an operator between a tensor and one reader."""
+    index = generator.randrange(len(model.graph.node))
+    node = model.graph.node[index]
+    at = generator.randrange(len(node.input))
+    new = f"between_{index}_{generator.randrange(10**6)}"
+    kind = generator.choice(("Transpose", "Identity", "Flatten", "Shape", "Sigmoid", "Cast"))
+    attributes = {"to": generator.choice((1, 3, 6, 7, 10, 11))} if kind == "Cast" else {}
+    model.graph.node.insert(
+        index, onnx.helper.make_node(kind, [node.input[at]], [new], **attributes)
+    )
+    model.graph.node[index + 1].input[at] = new
+
+
+_MUTATIONS: tuple[Mutation, ...] = (
+    _drop_node, _copy_node, _rename_node, _other_kind, _other_domain, _rewire, _rewire,
+    _rename_tensor, _other_attribute, _other_attribute, _other_input_shape, _other_input_shape,
+    _other_constant, _other_constant, _transpose_constant, _weight_as_input, _other_outputs,
+    _other_opset, _insert_view,
+)  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main())
