@@ -172,7 +172,7 @@ def test_folders_of_pictures_beside_idx_files_are_named(tmp_path):
 def test_headers_that_claim_nothing_or_too_much_are_refused(tmp_path, shape):
     path = tmp_path / "images"
     path.write_bytes(bytes([0, 0, 8, len(shape)]) + struct.pack(f">{len(shape)}I", *shape))
-    with pytest.raises(DataError, match="holds no values|claims .* bytes of values"):
+    with pytest.raises(DataError, match=r"holds no values|claims .* bytes of values"):
         read_idx_array(path)
 
 
