@@ -199,6 +199,7 @@ def _add_splits(
         split = _unwrapped(plan, children[name], role)
         if split.holding_pictures():
             _refuse_splits_inside(split)
+            _refuse_alike(split, dict(split.holding_pictures()))
             if name != role:
                 plan.notes.append(f"folder {printable(name)!r} is taken as the {role} split")
             _add_classes(plan, split, role)
