@@ -24,7 +24,7 @@ from hwkd.core.errors import DataError, first_line
 from hwkd.core.paths import cache_root, cache_writes, folder_written_once
 from hwkd.core.printable import printable
 from hwkd.core.progress import Progress, silent
-from hwkd.tasks.class_folders import PictureListing, list_pictures
+from hwkd.tasks.picture_listing import PictureListing, list_pictures
 from hwkd.tasks.pictures import (
     PictureFacts,
     decode_picture,

@@ -160,8 +160,8 @@ def _opened(file: str) -> Image.Image:
     if image.format == "PNG" and pixels > _MOST_PNG_PIXELS_PER_BYTE * file_bytes:
         image.close()
         raise DataError(
-            f"{printable(file)}: unreadable image (it claims {image.width} x {image.height} pixels, "
-            "more than its bytes can hold); replace or remove this file"
+            f"{printable(file)}: unreadable image (it claims {image.width} x {image.height} "
+            "pixels, more than its bytes can hold); replace or remove this file"
         )
     if pixels > _MOST_PICTURE_PIXELS:
         image.close()
