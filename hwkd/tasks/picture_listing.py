@@ -61,7 +61,8 @@ def list_pictures(path: Path) -> PictureListing:
         if keys[name] not in index:
             raise DataError(
                 f"{printable(folder.path)}: class {printable(name)!r} is in {split} but not in "
-                f"train; add training images of it or remove the folder (train has {first_names(names)})"
+                f"train; add training images of it or remove the folder "
+                f"(train has {first_names(names)})"
             )
         own, others = _files_of(folder, (split, keys[name]), owners, plan)
         _refuse_mostly_unread(folder, own, others)
@@ -130,5 +131,6 @@ def _refuse_mostly_unread(folder: FolderNode, files: list[str], others: list[str
     if len(unread) > len(files):
         raise DataError(
             f"{printable(folder.path)}: {len(unread):,} of {len(unread) + len(files):,} pictures "
-            f"of this class are neither PNG nor JPEG ({suffixes(unread)}); convert them or remove them"
+            f"of this class are neither PNG nor JPEG ({suffixes(unread)}); "
+            "convert them or remove them"
         )
