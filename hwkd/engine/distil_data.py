@@ -22,6 +22,7 @@ from hwkd.distill.taps import Taps, discover_places
 from hwkd.tasks.base import Normalisation, Split, TaskData
 from hwkd.tasks.npz import read_one_array
 from hwkd.tasks.sources import is_image_folder, read_source
+from hwkd.tasks.split_differences import require_like_train
 from hwkd.train.augment import NO_AUGMENTATION, Augmentation, augment
 from hwkd.train.dataset import SplitName
 from hwkd.train.logit_cache import cached_logits
@@ -150,7 +151,7 @@ def read_unlabelled(
         normalisation: of the train split.
 
     Raises:
-        DataError: if the file cannot be read or does not fit.
+        DataError: if the file cannot be read, does not fit or has another scale.
     """
     values = _read_folder(path, input_shape) if path.is_dir() else _read_array(path)
     shaped = _as_inputs(values, input_shape)
@@ -165,6 +166,7 @@ def read_unlabelled(
         )
     channels = (1, -1, *(1,) * (len(input_shape) - 1))
     mean, std = (np.reshape(v, channels) for v in (normalisation.mean, normalisation.std))
+    require_like_train(shaped, normalisation, where=f"--unlabelled {path}")
     normalised: NDArray[np.float32] = ((shaped - mean) / std).astype(np.float32)
     return normalised
 

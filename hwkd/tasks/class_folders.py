@@ -7,26 +7,21 @@ What could be read in two ways is refused, and what is left out is named.
 
 from __future__ import annotations
 
-import unicodedata
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from hwkd.core.errors import DataError
 from hwkd.core.printable import printable
 from hwkd.tasks.folder_tree import (
-    UNREAD_PICTURE_SUFFIXES,
     FolderNode,
+    first_names,
     scan_folder,
     suffixes,
 )
 from hwkd.tasks.split_names import SplitRole, name_words, one_per_split, split_meaning
 
-__all__ = ["PictureListing", "list_pictures"]
+__all__ = ["ClassFolders", "find_classes"]
 
 _ADVICE = (
     "expected one folder per class (PATH/cat/1.png), or the folders train, validation and test "
@@ -42,59 +37,51 @@ _DESCRIPTIONS = frozenset(
     }
 )  # fmt: skip
 _PICTURE_WORDS = frozenset({"image", "images", "img", "imgs", "picture", "pictures", "photos"})
-_SHOWN = 5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PictureListing:
-    """Picture files of one data set: `labels[i]` and `splits[i]` belong to `files[i]`.
-
-    Attributes:
-        files: paths, each below `path`.
-        labels: class indices.
-        splits: "train", "validation" or "test" of each file.
-        class_names: in the order of the labels; the names of the folders.
-        notes: how folders were taken, and what was left out.
-    """
-
-    files: tuple[str, ...]
-    labels: NDArray[np.int64]
-    splits: tuple[str, ...]
-    class_names: tuple[str, ...]
-    notes: tuple[str, ...]
 
 
 @dataclass(slots=True, kw_only=True)
-class _Plan:
-    """Class folders found so far: (split, class name, folder)."""
+class ClassFolders:
+    """Where the classes of a data set lie.
+
+    Attributes:
+        root: what the user gave.
+        classes: (split, class name, folder), train first or as the folders are sorted.
+        notes: how folders were taken, and what was left out.
+    """
 
     root: FolderNode
     classes: list[tuple[SplitRole, str, FolderNode]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
+    def short(self, node: FolderNode) -> str:
+        """Return the path of `node` from the user's folder on."""
+        root, path = Path(self.root.path), Path(node.path)
+        inside = path.relative_to(root) if path.is_relative_to(root) else path
+        return printable(Path(root.name) / inside)
+
     def leave_out(self, what: str, why: str) -> None:
+        """Note what is not used."""
         self.notes.append(f"left out: {what}: {why}")
 
 
-def list_pictures(path: Path) -> PictureListing:
-    """Return every PNG and JPEG file below `path` with its class and split.
+def find_classes(path: Path) -> ClassFolders:
+    """Return the class folders below `path`.
 
     Raises:
         DataError: if there is no class folder with pictures, or folders can be read in two ways.
     """
-    plan = _Plan(root=scan_folder(path))
+    plan = ClassFolders(root=scan_folder(path))
     if not plan.root.picture_count:
         unread = [name for node in plan.root.below() for name in node.others]
         found = f"; it holds {suffixes(unread)}" if unread else ""
         raise DataError(
             f"{printable(path)}: no PNG or JPEG picture in any folder{found}; {_ADVICE}"
         )
-    root = _unwrapped(plan, plan.root)
-    _find_classes(plan, root)
-    return _listed(plan)
+    _find_classes(plan, _unwrapped(plan, plan.root))
+    return plan
 
 
-def _unwrapped(plan: _Plan, node: FolderNode, role: SplitRole | None = None) -> FolderNode:
+def _unwrapped(plan: ClassFolders, node: FolderNode, role: SplitRole | None = None) -> FolderNode:
     """Go down through folders that only wrap one folder; name what lies beside it."""
     start = node
     while (inner := _wrapped(node, role)) is not None:
@@ -102,7 +89,7 @@ def _unwrapped(plan: _Plan, node: FolderNode, role: SplitRole | None = None) -> 
         _name_unused(plan, node, besides={name})
         node = child
     if node is not start:
-        plan.notes.append(f"pictures are read from {_short(plan, node)}")
+        plan.notes.append(f"pictures are read from {plan.short(node)}")
     return node
 
 
@@ -134,7 +121,7 @@ def _roles(names: Iterable[str], *, plain_only: bool = False) -> set[SplitRole]:
     return {meaning.role for meaning in meanings if meaning.is_plain or not plain_only}
 
 
-def _find_classes(plan: _Plan, root: FolderNode) -> None:
+def _find_classes(plan: ClassFolders, root: FolderNode) -> None:
     children = dict(root.holding_pictures())
     if not children:
         raise DataError(
@@ -176,7 +163,7 @@ def _are_splits(root: FolderNode, children: dict[str, FolderNode], named: list[s
 
 
 def _add_splits(
-    plan: _Plan, root: FolderNode, children: dict[str, FolderNode], named: list[str]
+    plan: ClassFolders, root: FolderNode, children: dict[str, FolderNode], named: list[str]
 ) -> None:
     roles, doubled = one_per_split(named)
     if doubled:
@@ -199,13 +186,14 @@ def _add_splits(
         split = _unwrapped(plan, children[name], role)
         if split.holding_pictures():
             _refuse_splits_inside(split)
+            _refuse_alike(split, dict(split.holding_pictures()))
             if name != role:
                 plan.notes.append(f"folder {printable(name)!r} is taken as the {role} split")
             _add_classes(plan, split, role)
         elif role == "train":
             raise DataError(
                 f"{_shown(split)}: {len(split.pictures):,} pictures without class folders; put "
-                f"the pictures of each class into a folder, {_short(plan, split)}/cat/1.png"
+                f"the pictures of each class into a folder, {plan.short(split)}/cat/1.png"
             )
         else:
             plan.leave_out(
@@ -238,7 +226,9 @@ def _hold_splits(root: FolderNode, children: dict[str, FolderNode]) -> bool:
     return not lacking
 
 
-def _add_splits_of_classes(plan: _Plan, root: FolderNode, children: dict[str, FolderNode]) -> None:
+def _add_splits_of_classes(
+    plan: ClassFolders, root: FolderNode, children: dict[str, FolderNode]
+) -> None:
     for name, node in children.items():
         inner = dict(node.holding_pictures())
         roles, doubled = one_per_split(inner)
@@ -290,7 +280,7 @@ def _refuse_alike(root: FolderNode, children: dict[str, FolderNode]) -> None:
         )
 
 
-def _add_classes(plan: _Plan, parent: FolderNode, role: SplitRole) -> None:
+def _add_classes(plan: ClassFolders, parent: FolderNode, role: SplitRole) -> None:
     added = {name for name, node in parent.folders if node.picture_count}
     lost = {
         name: [other for inner in node.below() for other in inner.others]
@@ -308,108 +298,19 @@ def _add_classes(plan: _Plan, parent: FolderNode, role: SplitRole) -> None:
     _name_unused(plan, parent, besides=added)
 
 
-def _name_unused(plan: _Plan, parent: FolderNode, *, besides: set[str]) -> None:
-    where = _short(plan, parent)
+def _name_unused(plan: ClassFolders, parent: FolderNode, *, besides: set[str]) -> None:
+    where = plan.short(parent)
     if parent.pictures:
         plan.leave_out(
             f"{len(parent.pictures):,} pictures directly in {where}",
             "they lie in no class folder",
         )
     if parent.others:
-        plan.leave_out(f"{where}/{_first(parent.others)}", "no PNG or JPEG picture")
+        plan.leave_out(f"{where}/{first_names(parent.others)}", "no PNG or JPEG picture")
     for name, node in parent.folders:
         if name not in besides:
             held = f"{node.picture_count:,} pictures" if node.picture_count else "no picture"
             plan.leave_out(f"folder {where}/{printable(name)} ({held})", "no split or class")
-
-
-def _listed(plan: _Plan) -> PictureListing:
-    keys = {name: unicodedata.normalize("NFC", name) for _, name, _ in plan.classes}
-    names = sorted({keys[name] for split, name, _ in plan.classes if split == "train"})
-    index = {name: number for number, name in enumerate(names)}
-    files: list[str] = []
-    labels: list[int] = []
-    splits: list[str] = []
-    owners: dict[tuple[int, int], tuple[str, str]] = {}
-    left_out: Counter[str] = Counter()
-    kinds: list[str] = []
-    nested: list[str] = []
-    for split, name, folder in plan.classes:
-        if keys[name] not in index:
-            raise DataError(
-                f"{_shown(folder)}: class {printable(name)!r} is in {split} but not in train; "
-                f"add training images of it or remove the folder (train has {_first(names)})"
-            )
-        own, others = _files_of(folder, (split, keys[name]), owners, plan)
-        _refuse_mostly_unread(folder, own, others)
-        if others:
-            left_out[printable(name)] += len(others)
-            kinds += others
-        nested += [name] if len(own) > len(folder.pictures) else []
-        files += own
-        labels += [index[keys[name]]] * len(own)
-        splits += [split] * len(own)
-    if nested:
-        plan.notes.append(
-            f"pictures in folders below a class folder count to that class ({_first(nested)})"
-        )
-    if left_out:
-        per_class = ", ".join(
-            f"{count:,} of {name!r}" for name, count in left_out.most_common(_SHOWN)
-        )
-        more = ", ..." if len(left_out) > _SHOWN else ""
-        plan.notes.append(
-            f"{left_out.total():,} files that are not PNG or JPEG were left out: {per_class}{more} "
-            f"({suffixes(kinds)})"
-        )
-    shown = tuple(printable(name) for name in names)
-    if len(set(shown)) < len(shown):
-        raise DataError(
-            f"{_shown(plan.root)}: two class folders are both shown as "
-            f"{Counter(shown).most_common(1)[0][0]!r}; rename one"
-        )
-    return PictureListing(
-        files=tuple(files),
-        labels=np.array(labels, dtype=np.int64),
-        splits=tuple(splits),
-        class_names=shown,
-        notes=tuple(dict.fromkeys(plan.notes)),
-    )
-
-
-def _files_of(
-    folder: FolderNode,
-    owner: tuple[str, str],
-    owners: dict[tuple[int, int], tuple[str, str]],
-    plan: _Plan,
-) -> tuple[list[str], list[str]]:
-    """Return pictures and other files of a class; a folder that two links share is read once."""
-    files: list[str] = []
-    others: list[str] = []
-    for node in folder.below():
-        before = owners.setdefault(node.identity, owner)
-        if before[0] == owner[0] and before[1] != owner[1] and (node.pictures or node.others):
-            raise DataError(
-                f"{_shown(node)}: one folder is linked into two classes, {printable(before[1])!r} "
-                f"and {printable(owner[1])!r}; remove one link"
-            )
-        if before[0] != owner[0] and node.pictures:
-            plan.notes.append(
-                f"the {before[0]} and {owner[0]} splits share the linked folder "
-                f"{_short(plan, node)}"
-            )
-        files += node.pictures
-        others += node.others
-    return files, others
-
-
-def _refuse_mostly_unread(folder: FolderNode, files: list[str], others: list[str]) -> None:
-    unread = [name for name in others if _suffix(name) in UNREAD_PICTURE_SUFFIXES]
-    if len(unread) > len(files):
-        raise DataError(
-            f"{_shown(folder)}: {len(unread):,} of {len(unread) + len(files):,} pictures of this "
-            f"class are neither PNG nor JPEG ({suffixes(unread)}); convert them or remove them"
-        )
 
 
 def _suffix(name: str) -> str:
@@ -420,19 +321,5 @@ def _shown(node: FolderNode) -> str:
     return printable(node.path)
 
 
-def _short(plan: _Plan, node: FolderNode) -> str:
-    """Return the path from the user's folder on."""
-    root = Path(plan.root.path)
-    path = Path(node.path)
-    inside = path.relative_to(root) if path.is_relative_to(root) else path
-    return printable(Path(root.name) / inside)
-
-
-def _first(names: list[str]) -> str:
-    shown = ", ".join(printable(name) for name in names[:_SHOWN])
-    return shown + (f", ... ({len(names):,})" if len(names) > _SHOWN else "")
-
-
 def _quoted(names: list[str]) -> str:
-    shown = ", ".join(repr(printable(name)) for name in names[:_SHOWN])
-    return shown + (f", ... ({len(names):,})" if len(names) > _SHOWN else "")
+    return first_names([repr(printable(name)) for name in names])

@@ -15,6 +15,7 @@ __all__ = [
     "PICTURE_SUFFIXES",
     "UNREAD_PICTURE_SUFFIXES",
     "FolderNode",
+    "first_names",
     "holds_picture",
     "scan_folder",
     "suffixes",
@@ -34,6 +35,7 @@ _SYSTEM_FOLDERS = frozenset(
 )
 _SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini"})
 _DEEPEST = 32
+_SHOWN = 5
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -96,6 +98,12 @@ def suffixes(names: list[str]) -> str:
     kinds = Counter(os.path.splitext(name)[1].lower() or "without suffix" for name in names)  # noqa: PTH122
     shown = [f"{count:,} {printable(kind)}" for kind, count in kinds.most_common(4)]
     return ", ".join(shown) + (", ..." if len(kinds) > 4 else "")
+
+
+def first_names(names: list[str]) -> str:
+    """Return names for a message: all, or the first five and how many there are."""
+    shown = ", ".join(printable(name) for name in names[:_SHOWN])
+    return shown + (f", ... ({len(names):,})" if len(names) > _SHOWN else "")
 
 
 def _scanned(

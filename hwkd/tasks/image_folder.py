@@ -12,7 +12,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from math import prod
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,7 +23,7 @@ from hwkd.core.errors import DataError
 from hwkd.core.paths import cache_root, require_writable_cache
 from hwkd.core.printable import printable
 from hwkd.core.progress import Progress, silent
-from hwkd.tasks.class_folders import PictureListing, list_pictures
+from hwkd.tasks.picture_listing import PictureListing, list_pictures
 from hwkd.tasks.pictures import (
     PictureFacts,
     decode_picture,
@@ -41,6 +41,10 @@ _DECODER_VERSION = 2
 _MOST_PIXEL_BYTES = 4 * 1024**3
 # Below this mean file size a thread costs more than the decoding that it takes over.
 _THREADED_FILE_BYTES = 32 * 1024
+# A picture takes up to this much while it is decoded: its pixels with transparency, a copy on
+# white, and what Pillow converts in between. Threads share the bound; a picture above it is alone.
+_DECODING_BYTES_PER_PIXEL = 12
+_MOST_DECODING_BYTES = 1024**3
 _REPORT_EVERY = 200
 # Splits whose share of grey, small or 8-bit pictures differs by more are not alike.
 _UNEVEN_SHARE = 0.5
@@ -118,25 +122,32 @@ def _decode_all(
     entry: Path,
     progress: Progress,
 ) -> None:
+    files, count = listing.files, len(listing.files)
+
+    def read_facts(row: int) -> PictureFacts:
+        return read_picture_facts(files[row])
+
     with pictures_quietly():
-        facts = list(_parallel(read_picture_facts, listing.files, "read image sizes", progress))
+        facts = list(_parallel(read_facts, count, _threads(files), "read image sizes", progress))
         sizes = Counter((fact.height, fact.width) for fact in facts)
         height, width = input_size or min(sizes, key=lambda size: (-sizes[size], size))
-        is_deep = any(fact.has_16_bits for fact in facts)
-        needed = (6 if is_deep else 3) * height * width * len(listing.files)
+        dtype = np.uint16 if any(fact.has_16_bits for fact in facts) else np.uint8
+        shape = (count, 3, height, width)
+        needed = prod(shape) * dtype().itemsize
         if needed > _MOST_PIXEL_BYTES:
             raise DataError(
-                f"{printable(path)}: {len(listing.files):,} images of {height}x{width} need "
+                f"{printable(path)}: {count:,} images of {height}x{width} need "
                 f"{needed / 1024**3:.1f} GiB decoded; give a smaller --input-size, for example "
                 "96x96"
             )
-        decode = partial(
-            decode_picture, height=height, width=width, dtype=np.uint16 if is_deep else np.uint8
-        )
-        shape = (len(listing.files), 3, height, width)
-        pixels = np.empty(shape, dtype=np.uint16 if is_deep else np.uint8)
-        for row, image in enumerate(_parallel(decode, listing.files, "decode images", progress)):
-            pixels[row] = image
+        pixels = np.empty(shape, dtype=dtype)
+
+        def decode(row: int) -> None:
+            pixels[row] = decode_picture(files[row], height=height, width=width, dtype=dtype)
+
+        threads = _threads(files, max(fact.height * fact.width for fact in facts))
+        for _ in _parallel(decode, count, threads, "decode images", progress):
+            pass
     is_grey = _are_grey(pixels)
     kept = pixels[:, :1] if is_grey.all() else pixels
     notes = _picture_notes(listing, facts, is_grey, (height, width))
@@ -192,16 +203,27 @@ def _by_split(listing: PictureListing, chosen: NDArray[np.bool_]) -> str:
     return f": {', '.join(counts)}"
 
 
-def _parallel(
-    work: Callable[[str], T], files: Sequence[str], stage: str, progress: Progress
-) -> Iterator[T]:
-    """Yield `work(file)` in order; Pillow decodes large files outside the interpreter lock."""
+def _threads(files: Sequence[str], most_pixels: int = 0) -> int:
+    """Return how many threads read `files`: as many as help and as memory for decoding allows.
+
+    Args:
+        files: to read.
+        most_pixels: of the largest picture; 0 when only heads are read.
+    """
     sample = files[:: max(1, len(files) // 64)]
     mean_bytes = sum(os.stat(file).st_size for file in sample) / len(sample)  # noqa: PTH116
-    threads = (os.cpu_count() or 1) if mean_bytes > _THREADED_FILE_BYTES else 1
+    if mean_bytes < _THREADED_FILE_BYTES:
+        return 1
+    affordable = _MOST_DECODING_BYTES // (_DECODING_BYTES_PER_PIXEL * max(most_pixels, 1))
+    return max(1, min(os.cpu_count() or 1, affordable))
+
+
+def _parallel(
+    work: Callable[[int], T], count: int, threads: int, stage: str, progress: Progress
+) -> Iterator[T]:
+    """Yield `work(0)` to `work(count - 1)`; Pillow decodes outside the interpreter lock."""
     with ThreadPoolExecutor(max_workers=threads) as pool:
-        for start in range(0, len(files), _REPORT_EVERY):
-            # One block at a time: results of all files at once would double the memory.
-            block = files[start : start + _REPORT_EVERY]
+        for start in range(0, count, _REPORT_EVERY):
+            block = range(start, min(start + _REPORT_EVERY, count))
             yield from pool.map(work, block) if threads > 1 else map(work, block)
-            progress(stage, min(start + _REPORT_EVERY, len(files)), len(files))
+            progress(stage, block.stop, count)

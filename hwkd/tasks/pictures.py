@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,8 @@ __all__ = ["PictureFacts", "decode_picture", "pictures_quietly", "read_picture_f
 # The bound that Pillow warns at: 9,459 x 9,459. Such a picture takes up to a gigabyte while it is
 # decoded, whatever its file's size.
 _MOST_PICTURE_PIXELS = 89_478_485
-# Pictures above this take turns: threads that decode one each would multiply that gigabyte.
-_ALONE_PIXELS = 4_000_000
-_ONE_LARGE = Lock()
+# Deflate shrinks to 1/1032 at best (zlib's technical details), of one bit a pixel at least.
+_MOST_PNG_PIXELS_PER_BYTE = 1032 * 8
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
@@ -93,12 +92,10 @@ def decode_picture(
         DataError: if the file is damaged.
     """
     with _opened(file) as image:
-        is_large = image.width * image.height > _ALONE_PIXELS
         # Pillow's decoders raise whatever a damaged file leads them to, struct.error and
         # KeyError included; the file is at fault, and the message names it.
         try:
-            with _ONE_LARGE if is_large else nullcontext():
-                return _pixels(image, height, width, dtype)
+            return _pixels(image, height, width, dtype)
         except Exception as error:
             raise _unreadable(file, error) from error
 
@@ -135,7 +132,7 @@ def _pixels(
 def _as_rgb(image: Image.Image) -> Image.Image:
     if not image.has_transparency_data:
         return image.convert("RGB")
-    shown = image.convert("RGBA")
+    shown = image if image.mode == "RGBA" else image.convert("RGBA")
     paper = Image.new("RGB", shown.size, "white")
     paper.paste(shown, mask=shown.getchannel("A"))
     return paper
@@ -158,7 +155,15 @@ def _opened(file: str) -> Image.Image:
         raise
     except Exception as error:
         raise _unreadable(file, error) from error
-    if image.width * image.height > _MOST_PICTURE_PIXELS:
+    pixels = image.width * image.height
+    file_bytes = os.stat(file).st_size  # noqa: PTH116
+    if image.format == "PNG" and pixels > _MOST_PNG_PIXELS_PER_BYTE * file_bytes:
+        image.close()
+        raise DataError(
+            f"{printable(file)}: unreadable image (it claims {image.width} x {image.height} "
+            "pixels, more than its bytes can hold); replace or remove this file"
+        )
+    if pixels > _MOST_PICTURE_PIXELS:
         image.close()
         raise DataError(
             f"{printable(file)}: {image.width} x {image.height} pixels, more than "

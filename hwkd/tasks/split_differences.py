@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwkd.core.errors import DataError
+from hwkd.tasks.base import Normalisation
 from hwkd.tasks.raw import RawArray, RawData
 
-__all__ = ["differences"]
+__all__ = ["differences", "require_like_train"]
 
 # Data sets that people split differ by some tens of per cent; pictures divided by 255 or volts
 # beside millivolts differ by more than this.
@@ -61,6 +62,28 @@ def differences(data: RawData) -> list[str]:
             notes.append(f"splits differ in type: {kinds}; values {ranges}")
         notes += _scale_notes(name, own, train, ranges)
     return notes
+
+
+def require_like_train(inputs: RawArray, normalisation: Normalisation, *, where: str) -> None:
+    """Refuse raw inputs that spread 50 times more or less than those of train.
+
+    Args:
+        inputs: channels first.
+        normalisation: of the train split.
+        where: opens the error message.
+
+    Raises:
+        DataError: with both ranges.
+    """
+    own = _scale(inputs)
+    spread = float(own.std.max())
+    # Equal inputs have no spread to compare.
+    if spread > 0 and _ratio(spread, max(normalisation.std)) > _REFUSED_RATIO:
+        raise DataError(
+            f"{where}: another scale than the train inputs: values {own} of type {inputs.dtype}, "
+            f"{normalisation.raw_low:.4g} to {normalisation.raw_high:.4g} of type "
+            f"{normalisation.raw_dtype} in train; bring them to one scale"
+        )
 
 
 def _scale_notes(name: str, own: _Scale, train: _Scale, ranges: str) -> list[str]:

@@ -307,6 +307,9 @@ def test_unlabelled_inputs_are_normalised_like_the_train_split(tmp_path: Path) -
     assert found.dtype == np.float32
     assert np.allclose(found[:, 0], 10.0)
     assert np.allclose(found[:, 1], 2.5)
+    np.save(tmp_path / "scaled.npy", np.linspace(0, 1 / 255, 120).reshape(3, 4, 5, 2))
+    with pytest.raises(DataError, match=r"another scale than the train inputs: values 0 to 0\.0"):
+        read_unlabelled(tmp_path / "scaled.npy", input_shape=(2, 4, 5), normalisation=scale)
     with pytest.raises(DataError, match=r"holds shape \(3, 4, 5, 2\), expected \[n, 7, 4, 5\]"):
         read_unlabelled(tmp_path / "last.npy", input_shape=(7, 4, 5), normalisation=scale)
 

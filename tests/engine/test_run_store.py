@@ -8,7 +8,7 @@ import optuna
 import pytest
 from tiny_search import TinyRun, make_config, make_run
 
-from hwkd.core.errors import RunFolderError
+from hwkd.core.errors import ConfigError, RunFolderError
 from hwkd.core.trial import ObjectiveRecord, SpecRecord, TrialRecord
 from hwkd.engine.loop import run_trials
 from hwkd.engine.sampling import make_sampler, queue_first_students, suggest_student
@@ -232,7 +232,10 @@ def test_a_folder_without_a_journal_is_no_run(tmp_path):
     for use in (RunStore(tmp_path).check_journal, lambda: RunStore(tmp_path).study):
         with pytest.raises(RunFolderError, match=r"no journal\.log in it"):
             use()
-    with pytest.raises(RunFolderError, match="not a run folder"), RunStore(tmp_path / "x").locked():
+    with (
+        pytest.raises(ConfigError, match="no such file or folder"),
+        RunStore(tmp_path / "x").locked(),
+    ):
         pass
     assert list(tmp_path.iterdir()) == []
 

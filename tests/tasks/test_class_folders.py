@@ -75,6 +75,7 @@ def test_split_folders_become_splits(tmp_path, folders, found):
         (["cat/train", "cat/test", "dog"], "some class folders hold train and test .*'dog'"),
         (["x/train", "x/test", "x/masks", "y"], "look like splits inside a class"),
         (splits("fold1", "fold2"), "'fold1', 'fold2' hold the same folders 'cat', 'dog'"),
+        (splits("train/art", "train/photo", "test"), "'art', 'photo' hold the same folders"),
         (["a/images", "a/masks", "b/images", "b/masks"], "hold the same folders 'images', 'masks'"),
         (["train/images", "valid/images"], "pictures without class folders"),
         (["train/Cat", "train/dog", "test/cat"], r"'cat' is in test but .*\(train has Cat, dog\)"),

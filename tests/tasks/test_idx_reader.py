@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
+from PIL import Image
 
 from hwkd.core.errors import DataError
 from hwkd.tasks.idx import read_idx_array, read_idx_folder
@@ -115,3 +116,79 @@ def test_missing_labels_are_named(tmp_path):
     (tmp_path / "set" / "train-labels-idx1-ubyte").unlink()
     with pytest.raises(DataError, match=r"no IDX file of train labels; expected a name such as"):
         read_source(tmp_path / "set")
+
+
+def test_unpacked_archives_beside_folders_of_their_names_are_read(tmp_path):
+    images, labels = small_set()
+    for what, array, axes in (("images", images, 3), ("labels", labels, 1)):
+        name = f"train-{what}-idx{axes}-ubyte"
+        (tmp_path / "set" / name).mkdir(parents=True)
+        (tmp_path / "set" / name / name).write_bytes(idx_bytes(array))
+    (tmp_path / "set" / "__pycache__").mkdir()
+    assert len(read_source(tmp_path / "set").train.labels) == 20
+    named = tmp_path / "set" / "train-images-idx3-ubyte" / "train-images-idx3-ubyte"
+    assert len(read_source(named).train.labels) == 20
+
+
+def test_a_second_copy_is_named_and_the_one_beside_the_others_is_read(tmp_path):
+    images, labels = small_set()
+    write_set(tmp_path / "set", images=images, labels=labels)
+    write_set(tmp_path / "set", images=255 - images, labels=labels, compress=True)
+    data = read_source(tmp_path / "set")
+    np.testing.assert_array_equal(data.train.inputs[:, 0], images)
+    assert any("train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz" in n for n in data.notes)
+
+
+@pytest.mark.parametrize("inside", ["raw", "FashionMNIST/raw"])
+def test_a_set_below_the_folder_of_its_name_is_found(tmp_path, inside):
+    images, labels = small_set()
+    (tmp_path / "set" / inside).mkdir(parents=True)
+    write_set(tmp_path / "set" / inside, images=images, labels=labels)
+    (tmp_path / "set" / "processed").mkdir()
+    (tmp_path / "set" / "processed" / "training.pt").write_bytes(b"x")
+    assert len(read_source(tmp_path / "set").train.labels) == 20
+
+
+def test_sets_in_two_folders_ask_which(tmp_path):
+    images, labels = small_set()
+    for name in ("MNIST", "KMNIST"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        write_set(tmp_path / "set" / name, images=images, labels=labels)
+    with pytest.raises(DataError, match=r"KMNIST and .*MNIST hold IDX files; give the one"):
+        read_source(tmp_path / "set")
+
+
+def test_folders_of_pictures_beside_idx_files_are_named(tmp_path):
+    images, labels = small_set()
+    write_set(tmp_path / "set", images=images, labels=labels)
+    (tmp_path / "set" / "samples").mkdir()
+    Image.fromarray(images[0]).save(tmp_path / "set" / "samples" / "1.png")
+    assert any("beside them are not: samples" in n for n in read_source(tmp_path / "set").notes)
+
+
+@pytest.mark.parametrize(
+    "shape", [(40, 0, 0), (0, 2**32 - 1, 2**32 - 1), (0, 2**31, 2**31, 3), (2**32 - 1,) * 3]
+)
+def test_headers_that_claim_nothing_or_too_much_are_refused(tmp_path, shape):
+    path = tmp_path / "images"
+    path.write_bytes(bytes([0, 0, 8, len(shape)]) + struct.pack(f">{len(shape)}I", *shape))
+    with pytest.raises(DataError, match=r"holds no values|claims .* bytes of values"):
+        read_idx_array(path)
+
+
+def test_a_gzip_made_to_exhaust_memory_is_refused(tmp_path):
+    path = tmp_path / "images.gz"
+    shape = (300, 1024, 1024)
+    with gzip.open(path, "wb", 1) as stream:
+        stream.write(bytes([0, 0, 8, 3]) + struct.pack(">3I", *shape))
+        stream.write(bytes(2**20))
+    with pytest.raises(DataError, match="claims 314,572,800 bytes of values, a file of this size"):
+        read_idx_array(path)
+
+
+@pytest.mark.parametrize("axes", [0, 5, 255])
+def test_other_numbers_of_axes_are_refused(tmp_path, axes):
+    path = tmp_path / "images"
+    path.write_bytes(bytes([0, 0, 8, axes]) + bytes(4 * axes))
+    with pytest.raises(DataError, match=f"{axes} axes; images have 3 or 4, labels have 1"):
+        read_idx_array(path)

@@ -1,3 +1,5 @@
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -149,3 +151,120 @@ def test_an_option_of_another_format_is_refused(tmp_path):
     path = save(tmp_path, x_train=IMAGES, y_train=LABELS)
     with pytest.raises(ConfigError, match="--input-size does not apply to an NPZ file"):
         read_source(path, input_size=(8, 8))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "labels", "split"),
+    [
+        ("x_dev", "y_dev", "validation"),
+        ("val_images", "val_labels", "validation"),
+        ("X_valid", "Y_valid", "validation"),
+        ("test_data", "test_targets", "test"),
+    ],
+)
+def test_arrays_of_other_usual_names_are_read_and_said(tmp_path, inputs, labels, split):
+    own = {inputs: IMAGES[:6], labels: LABELS[:6]}
+    data = read_source(save(tmp_path, x_train=IMAGES, y_train=LABELS, **own))
+    np.testing.assert_array_equal(data.given()[split].inputs[:, 0], IMAGES[:6])
+    said = f"{inputs} and {labels} are taken as the {split} split" in data.notes
+    assert said == (split not in inputs)
+
+
+def test_two_arrays_of_one_split_are_refused(tmp_path):
+    own = {f"{a}_{b}": v for a, v in (("x", IMAGES), ("y", LABELS)) for b in ("val", "valid")}
+    with pytest.raises(DataError, match="x_val and x_valid both bring the validation split"):
+        read_source(save(tmp_path, x_train=IMAGES, y_train=LABELS, **own))
+
+
+def test_arrays_that_are_not_used_are_named_and_not_loaded(tmp_path):
+    objects = np.array([object()])
+    path = save(tmp_path, x_train=IMAGES, y_train=LABELS, x_unlabeled=IMAGES, extra=objects)
+    assert "arrays not used: extra, x_unlabeled" in read_source(path).notes
+
+
+def test_a_guess_is_called_a_guess_and_a_wish_is_not(tmp_path):
+    path = save(tmp_path, x_train=np.zeros((24, 40, 6)), y_train=LABELS)
+    guessed, asked = (read_source(path, layout=layout).notes[0] for layout in ("auto", "ntc"))
+    assert "a guess from the shape; --layout nct or ntc reads them otherwise" in guessed
+    assert asked == "axes taken as signals (n, time, channels), as asked"
+
+
+def test_labels_along_another_axis_are_located(tmp_path):
+    path = save(tmp_path, x_train=np.moveaxis(IMAGES, 0, 2), y_train=LABELS)
+    with pytest.raises(DataError, match="axis 2 has that length, move it to the front"):
+        read_source(path)
+
+
+def test_class_names_of_bytes_are_text_and_two_alike_are_refused(tmp_path):
+    names = np.array([b"a", "é".encode(), b"c"])
+    path = save(tmp_path, x_train=IMAGES, y_train=LABELS, class_names=names)
+    assert read_source(path).class_names == ("a", "é", "c")
+    path = save(tmp_path, x_train=IMAGES, y_train=LABELS, class_names=["a", "a", "c"])
+    with pytest.raises(DataError, match="two classes have one name"):
+        read_source(path)
+
+
+def test_an_archive_made_to_exhaust_memory_is_refused(tmp_path):
+    path = tmp_path / "set.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for key in ("x_train", "y_train"):
+            with archive.open(f"{key}.npy", "w") as member:
+                for _ in range(140):
+                    member.write(bytes(2**20))
+    with pytest.raises(DataError, match=r"claim to unpack to 293,601,280, more than 200 times"):
+        read_source(path)
+
+
+def test_an_archive_of_other_files_is_called_so(tmp_path):
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        archive.writestr("cat/1.png", b"x")
+    with pytest.raises(DataError, match="a ZIP archive without arrays of NumPy; unpack it"):
+        read_source(tmp_path / "photos.zip")
+
+
+@pytest.mark.parametrize(
+    ("factor", "kind", "match"),
+    [
+        (1 / 255, np.float32, r"test inputs have another scale .*float32 in test, uint8 in train"),
+        (0, np.uint8, "test inputs have another scale"),
+        (1, np.float32, None),
+    ],
+)
+def test_a_split_of_another_scale_is_refused_and_of_another_type_noted(
+    tmp_path, factor, kind, match
+):
+    test = (IMAGES[:6] * factor).astype(kind)
+    path = save(tmp_path, x_train=IMAGES, y_train=LABELS, x_test=test, y_test=LABELS[:6])
+    if match is not None:
+        with pytest.raises(DataError, match=match):
+            read_source(path)
+        return
+    note = next(note for note in read_source(path).notes if "differ in type" in note)
+    assert note.startswith("splits differ in type: float32 in test, uint8 in train; values ")
+
+
+def test_a_shifted_split_is_noted_with_numbers(tmp_path):
+    images = GENERATOR.normal(size=(24, 3, 50))
+    test = images[:12] + np.array([0, 4, 0])[:, np.newaxis]
+    path = save(tmp_path, x_train=images, y_train=LABELS, x_test=test, y_test=LABELS[:12])
+    note = next(note for note in read_source(path).notes if "differ in scale" in note)
+    assert "deviation of channel 1 are 3.9" in note
+
+
+def test_a_class_that_a_given_split_lacks_is_named(tmp_path):
+    path = save(tmp_path, x_train=IMAGES, y_train=LABELS, x_test=IMAGES[:2], y_test=LABELS[:2])
+    assert any("test split has no example of class '2'" in n for n in read_source(path).notes)
+
+
+@pytest.mark.parametrize(("value", "match"), [(1e300, "too large for float32"), (np.nan, "NaN")])
+def test_values_that_no_network_takes_are_refused(tmp_path, value, match):
+    images = IMAGES.astype(np.float64)
+    images[3, 2, 1] = value
+    with pytest.raises(DataError, match=match):
+        read_source(save(tmp_path, x_train=images, y_train=LABELS))
+
+
+@pytest.mark.parametrize("labels", [LABELS * 1e300, LABELS * np.nan, LABELS.astype("u8") + 2**63])
+def test_labels_beyond_whole_numbers_are_refused(tmp_path, labels):
+    with pytest.raises(DataError, match=r"not whole numbers|out of range"):
+        read_source(save(tmp_path, x_train=IMAGES, y_train=labels))

@@ -46,11 +46,87 @@ def test_a_given_test_split_is_left_alone():
     assert len(data.train.labels) + len(data.validation.labels) == 300
 
 
-def test_a_class_too_small_to_split_is_named():
+@pytest.mark.parametrize("rare", [1, 2])
+def test_a_class_too_small_to_split_is_named(rare):
     data = raw(20, classes=2)
-    lonely = RawSplit(inputs=data.train.inputs, labels=(np.arange(20) == 3).astype(np.int64))
-    with pytest.raises(DataError, match="class '1' has 1 train examples, too few"):
+    lonely = RawSplit(inputs=data.train.inputs, labels=(np.arange(20) < rare).astype(np.int64))
+    with pytest.raises(
+        DataError, match=rf"class '1' has {rare} train examples, .* needs 3 of each"
+    ):
         with_all_splits(RawData(source="made", class_names=("0", "1"), train=lonely), split_seed=0)
+
+
+@pytest.mark.parametrize("rare", [3, 4, 5, 9])
+@pytest.mark.parametrize("count", [30, 1000])
+@pytest.mark.parametrize("seed", [0, 1, 7])
+def test_every_made_split_has_every_class_however_rare(rare, count, seed):
+    source = raw(count, classes=2)
+    labels = (np.arange(count) >= count - rare).astype(np.int64)
+    source = RawData(
+        source="made",
+        class_names=("0", "1"),
+        train=RawSplit(inputs=source.train.inputs, labels=labels),
+    )
+    data = with_all_splits(source, split_seed=seed)
+    counts = [np.bincount(split.labels, minlength=2) for split in data.given().values()]
+    assert np.min(counts) >= 1
+    assert np.sum(counts, axis=0).tolist() == [count - rare, rare]
+    assert len(data.test.labels) == len(data.validation.labels) == round(count * 0.2)
+
+
+def test_three_examples_of_each_of_many_classes_give_one_to_each_split():
+    data = with_all_splits(raw(60, classes=20), split_seed=3)
+    for split in data.given().values():
+        assert np.bincount(split.labels).tolist() == [1] * 20
+
+
+@pytest.mark.parametrize(
+    ("offset", "step", "kind"),
+    [(1_000_000_000, 1, np.int32), (48.1234567, 1e-7, np.float64), (30_000, 1, np.uint16)],
+)
+def test_a_small_signal_on_a_large_offset_is_kept(offset, step, kind):
+    counts = np.random.default_rng(0).integers(-20, 21, (120, 2, 64))
+    inputs = (offset + counts * step).astype(kind)
+    source = RawData(
+        source="made",
+        class_names=("0", "1"),
+        train=RawSplit(inputs=inputs, labels=np.arange(120) % 2),
+    )
+    data = prepare(source, task="t", split_seed=0)
+    assert len(np.unique(np.round(data.train.inputs[:, 0], 3))) == 41
+    assert float(data.train.inputs.std()) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_a_channel_of_one_value_with_many_digits_is_constant():
+    source = raw(300, dtype=np.float64)
+    source.train.inputs[:, 1] = 48.1234567
+    prepared = prepare(source, task="t", split_seed=0)
+    assert prepared.normalisation.std[1] == 1.0
+    assert np.abs(prepared.train.inputs[:, 1]).max() < 1e-6
+
+
+def test_equal_inputs_of_unequal_classes_are_counted():
+    source = raw(300)
+    source.train.inputs[1] = source.train.inputs[0]
+    validation, test = (raw(9, seed=seed).train for seed in (3, 4))
+    data = prepare(raw(300, validation=validation, test=test), task="t", split_seed=0)
+    assert not any("another class" in note for note in data.notes)
+    disputed = RawData(
+        source="made",
+        class_names=source.class_names,
+        train=source.train,
+        validation=validation,
+        test=test,
+    )
+    notes = prepare(disputed, task="t", split_seed=0).notes
+    assert "1 train examples are equal to one of another class" in notes
+
+
+def test_class_names_are_shown_with_their_labels_and_many_are_shortened():
+    few = dict(describe(prepare(raw(), task="t", split_seed=0)))
+    assert few["classes"] == "0 0, 1 1, 2 2"
+    many = dict(describe(prepare(raw(600, classes=100), task="t", split_seed=0)))
+    assert many["classes"].endswith("18 18, ..., 99 99")
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e5])

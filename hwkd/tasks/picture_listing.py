@@ -1,0 +1,136 @@
+"""Lists the pictures of every class and split, and says what of them is not read."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwkd.core.errors import DataError
+from hwkd.core.printable import printable
+from hwkd.tasks.class_folders import ClassFolders, find_classes
+from hwkd.tasks.folder_tree import UNREAD_PICTURE_SUFFIXES, FolderNode, first_names, suffixes
+
+__all__ = ["PictureListing", "list_pictures"]
+
+_SHOWN_CLASSES = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureListing:
+    """Picture files of one data set: `labels[i]` and `splits[i]` belong to `files[i]`.
+
+    Attributes:
+        files: paths, each below `path`.
+        labels: class indices.
+        splits: "train", "validation" or "test" of each file.
+        class_names: in the order of the labels; the names of the folders.
+        notes: how folders were taken, and what was left out.
+    """
+
+    files: tuple[str, ...]
+    labels: NDArray[np.int64]
+    splits: tuple[str, ...]
+    class_names: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def list_pictures(path: Path) -> PictureListing:
+    """Return every PNG and JPEG file below `path` with its class and split.
+
+    Raises:
+        DataError: if there is no class folder with pictures, folders can be read in two ways, or a
+            class is lost to a format that is not read.
+    """
+    plan = find_classes(path)
+    keys = {name: unicodedata.normalize("NFC", name) for _, name, _ in plan.classes}
+    names = sorted({keys[name] for split, name, _ in plan.classes if split == "train"})
+    index = {name: number for number, name in enumerate(names)}
+    files: list[str] = []
+    labels: list[int] = []
+    splits: list[str] = []
+    owners: dict[tuple[int, int], tuple[str, str]] = {}
+    left_out: Counter[str] = Counter()
+    kinds: list[str] = []
+    nested: list[str] = []
+    for split, name, folder in plan.classes:
+        if keys[name] not in index:
+            raise DataError(
+                f"{printable(folder.path)}: class {printable(name)!r} is in {split} but not in "
+                f"train; add training images of it or remove the folder "
+                f"(train has {first_names(names)})"
+            )
+        own, others = _files_of(folder, (split, keys[name]), owners, plan)
+        _refuse_mostly_unread(folder, own, others)
+        if others:
+            left_out[printable(name)] += len(others)
+            kinds += others
+        nested += [name] if len(own) > len(folder.pictures) else []
+        files += own
+        labels += [index[keys[name]]] * len(own)
+        splits += [split] * len(own)
+    if nested:
+        plan.notes.append(
+            f"pictures in folders below a class folder count to that class ({first_names(nested)})"
+        )
+    if left_out:
+        per_class = ", ".join(
+            f"{count:,} of {name!r}" for name, count in left_out.most_common(_SHOWN_CLASSES)
+        )
+        more = ", ..." if len(left_out) > _SHOWN_CLASSES else ""
+        plan.notes.append(
+            f"{left_out.total():,} files that are not PNG or JPEG were left out: {per_class}{more} "
+            f"({suffixes(kinds)})"
+        )
+    shown = tuple(printable(name) for name in names)
+    if len(set(shown)) < len(shown):
+        raise DataError(
+            f"{printable(path)}: two class folders are both shown as "
+            f"{Counter(shown).most_common(1)[0][0]!r}; rename one"
+        )
+    return PictureListing(
+        files=tuple(files),
+        labels=np.array(labels, dtype=np.int64),
+        splits=tuple(splits),
+        class_names=shown,
+        notes=tuple(dict.fromkeys(plan.notes)),
+    )
+
+
+def _files_of(
+    folder: FolderNode,
+    owner: tuple[str, str],
+    owners: dict[tuple[int, int], tuple[str, str]],
+    plan: ClassFolders,
+) -> tuple[list[str], list[str]]:
+    """Return pictures and other files of a class; a folder that two links share is read once."""
+    files: list[str] = []
+    others: list[str] = []
+    for node in folder.below():
+        before = owners.setdefault(node.identity, owner)
+        if before[0] == owner[0] and before[1] != owner[1] and (node.pictures or node.others):
+            raise DataError(
+                f"{printable(node.path)}: one folder is linked into two classes, "
+                f"{printable(before[1])!r} and {printable(owner[1])!r}; remove one link"
+            )
+        if before[0] != owner[0] and node.pictures:
+            plan.notes.append(
+                f"the {before[0]} and {owner[0]} splits share the linked folder {plan.short(node)}"
+            )
+        files += node.pictures
+        others += node.others
+    return files, others
+
+
+def _refuse_mostly_unread(folder: FolderNode, files: list[str], others: list[str]) -> None:
+    unread = [name for name in others if Path(name).suffix.lower() in UNREAD_PICTURE_SUFFIXES]
+    if len(unread) > len(files):
+        raise DataError(
+            f"{printable(folder.path)}: {len(unread):,} of {len(unread) + len(files):,} pictures "
+            f"of this class are neither PNG nor JPEG ({suffixes(unread)}); "
+            "convert them or remove them"
+        )
