@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 from pydantic import Field
 from pydantic_core import from_json
 
-from hwkd.core.strict_model import StrictModel, read_record
+from hwkd.core.strict_model import StoredInt, StrictModel, read_record
 from hwkd.core.student import ParamValue, StudentSpec
 
 __all__ = [
@@ -42,7 +42,7 @@ class SpecRecord(StrictModel):
     space: str
     params: dict[str, ParamValue]
     input_shape: tuple[int, ...]
-    num_outputs: int
+    num_outputs: StoredInt
     key: str
 
     @classmethod
@@ -84,10 +84,10 @@ class OpRecord(StrictModel):
 
     name: str
     kind: str
-    macs: int
+    macs: StoredInt
     latency_s: float | None
-    ram_bytes: int
-    flash_bytes: int
+    ram_bytes: StoredInt
+    flash_bytes: StoredInt
     fused_into: str | None = None
 
 
@@ -98,15 +98,15 @@ class CostRecord(StrictModel):
     runtime: str
     clock_hz: float
     dtype: str
-    macs: int
-    params: int
+    macs: StoredInt
+    params: StoredInt
     latency_s: float | None
     latency_low_s: float | None
     latency_high_s: float | None
     latency_basis: str | None
-    peak_ram_bytes: int
-    weight_bytes: int
-    flash_bytes: int
+    peak_ram_bytes: StoredInt
+    weight_bytes: StoredInt
+    flash_bytes: StoredInt
     energy_j: float | None
     unsupported_ops: dict[str, int] = Field(default_factory=dict)
     per_op: tuple[OpRecord, ...] = ()
@@ -127,10 +127,10 @@ class ProfileRecord(StrictModel):
     median_s: float
     p90_s: float
     spread_s: float
-    runs: int
-    warmup_runs: int
-    threads: int
-    file_bytes: int
+    runs: StoredInt
+    warmup_runs: StoredInt
+    threads: StoredInt
+    file_bytes: StoredInt
     file_sha256: str
     provider: str
     runtime_version: str
@@ -164,7 +164,7 @@ class ObjectiveRecord(StrictModel):
 class EpochRecord(StrictModel):
     """Means over one epoch of training; loss terms by name, with the weights that they had."""
 
-    epoch: int
+    epoch: StoredInt
     learning_rate: float
     losses: dict[str, float]
     grad_norms: dict[str, float] = Field(default_factory=dict)
@@ -185,14 +185,14 @@ class TrialRecord(StrictModel):
     """
 
     schema_version: Literal[1] = 1
-    number: int
+    number: StoredInt
     state: TrialState
     reason: str | None = None
     spec: SpecRecord | None = None
-    seed: int
+    seed: StoredInt
     violations: tuple[ViolationRecord, ...] = ()
     cost: CostRecord | None = None
-    macs_fvcore: int | None = None
+    macs_fvcore: StoredInt | None = None
     accuracy: AccuracyRecord | None = None
     objective: ObjectiveRecord | None = None
     profile: ProfileRecord | None = None
