@@ -12,7 +12,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -278,7 +278,7 @@ class RunStore:
     def rewrite_trials_file(self) -> tuple[TrialRecord, ...]:
         """Write `trials.jsonl` anew from the journal, sorted, and return the records."""
         found = self._records_and_lines()
-        write_text(self.trials_path, "".join(f"{line}\n" for _, line in found))
+        write_lines(self.trials_path, (line for _, line in found))
         return tuple(record for record, _ in found)
 
     def _records_and_lines(self) -> list[tuple[TrialRecord, str]]:
@@ -328,6 +328,15 @@ def write_text(path: Path, text: str) -> None:
     try:
         with written_atomically(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise RunFolderError(f"{path}: cannot write it: {error.strerror}") from error
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Write a whole file or nothing, line by line: all lines together may be a gigabyte."""
+    try:
+        with written_atomically(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in lines)
     except OSError as error:
         raise RunFolderError(f"{path}: cannot write it: {error.strerror}") from error
 
