@@ -68,7 +68,7 @@ class KilledSearch:
     def note_written(self) -> None:
         """Remember what a reader of `trials.jsonl` sees at this moment."""
         if (self.run / "trials.jsonl").is_file():
-            self._note(read_trials(self.run / "trials.jsonl")[0])
+            self._note(read_trials(self.run / "trials.jsonl").records)
 
     def note_journal(self) -> None:
         """Remember what the journal holds after a kill; its repair is left to the resumed run."""
@@ -124,7 +124,7 @@ def main() -> int:
             trials=arguments.trials,
             draw=random.Random(arguments.seed),
         )
-        _, records = read_run(search.run)
+        records = read_trials(search.run / "trials.jsonl").records
     front, wanted_front = pareto_front(records), pareto_front(wanted)
     same_trials = [r.spec for r in records] == [r.spec for r in wanted]
     print(

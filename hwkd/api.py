@@ -64,7 +64,7 @@ class SearchOutcome:
 
     @property
     def records(self) -> tuple[TrialRecord, ...]:
-        """Every trial, by number."""
+        """Every trial, by number; tables per operator and epoch are the best one's alone."""
         return tuple(self.page.records)
 
     @property

@@ -19,7 +19,7 @@ def report(
         bool, typer.Option("--json", help="Print the outcome as one JSON object.")
     ] = False,
 ) -> None:
-    """Make pareto.csv, pareto.png and report.html again and show the Pareto front.
+    """Make pareto.csv, trials.csv, pareto.png and report.html again and show the Pareto front.
 
     Reads run.json and trials.jsonl only, so it works while the search runs, after it was
     killed, and on another machine. Nothing is trained or measured.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from hwkd.core.strict_model import StrictModel
+from hwkd.core.strict_model import StoredInt, StrictModel
 from hwkd.core.student import Layer
 from hwkd.core.trial import CostRecord, EpochRecord, ProfileRecord, SpecRecord
 from hwkd.core.verification_record import VerificationRecord
@@ -57,7 +57,7 @@ class GainRecord(StrictModel):
     mean: float
     low: float | None
     high: float | None
-    seeds: int
+    seeds: StoredInt
     confidence: float
     verdict: str
 
@@ -70,7 +70,7 @@ class LayerRecord(StrictModel):
     shape: tuple[int, ...]
     kernel: tuple[int, int]
     stride: tuple[int, int]
-    groups: int
+    groups: StoredInt
     activation: str
 
     @classmethod
@@ -100,11 +100,11 @@ class QuantisationRecord(StrictModel):
     """
 
     scheme: str
-    calibration_samples: int
+    calibration_samples: StoredInt
     input_scale: float
-    input_zero_point: int
+    input_zero_point: StoredInt
     output_scale: float | None = None
-    output_zero_point: int | None = None
+    output_zero_point: StoredInt | None = None
 
 
 class QuantisationChoiceRecord(StrictModel):
@@ -125,7 +125,7 @@ class QuantisationChoiceRecord(StrictModel):
     validation_float: float
     validation_ptq: float
     validation_qat: float | None = None
-    qat_epochs: int | None = None
+    qat_epochs: StoredInt | None = None
     ships: Literal["ptq", "qat"]
 
 
@@ -157,9 +157,9 @@ class FinalRecord(StrictModel):
         history: loss terms and gradient norms, epoch by epoch.
     """
 
-    trial: int
+    trial: StoredInt
     spec: SpecRecord
-    epochs: int
+    epochs: StoredInt
     weights: Literal["full", "brief"] = "full"
     networks_compared: int | None = None
     seconds: float

@@ -44,15 +44,15 @@ def dominates(first: Sequence[float], second: Sequence[float]) -> bool:
 def pareto_front(records: Sequence[TrialRecord]) -> tuple[FrontPoint, ...]:
     """Return the undominated completed trials, fastest first; equal points keep the first trial."""
     points = [point for record in records if (point := _point(record)) is not None]
-    points.sort(key=lambda point: (point.latency_s, point.error, point.trial))
+    # What dominates a point comes before it in this order, and is on the front or dominated by
+    # what is, so each point meets the front alone and not all others.
+    points.sort(key=lambda p: (p.latency_s, p.error, p.peak_ram_bytes, p.flash_bytes, p.trial))
     front: list[FrontPoint] = []
     for point in points:
-        if any(dominates(other.values, point.values) for other in points):
-            continue
-        if any(other.values == point.values for other in front):
-            continue
-        front.append(point)
-    return tuple(front)
+        values = point.values
+        if not any(other.values == values or dominates(other.values, values) for other in front):
+            front.append(point)
+    return tuple(sorted(front, key=lambda point: (point.latency_s, point.error, point.trial)))
 
 
 def _point(record: TrialRecord) -> FrontPoint | None:

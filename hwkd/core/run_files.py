@@ -16,7 +16,7 @@ from hwkd.core.errors import RunFolderError
 from hwkd.core.final_record import FinalRecord
 from hwkd.core.paths import require_there
 from hwkd.core.run_lock import is_held
-from hwkd.core.strict_model import StrictModel, read_record
+from hwkd.core.strict_model import StoredInt, StrictModel, read_record
 from hwkd.core.trial import LimitName
 
 __all__ = [
@@ -90,7 +90,7 @@ class SplitRecord(StrictModel):
     """One split; `class_counts` is in the order of `DataRecord.class_names`."""
 
     name: Literal["train", "validation", "test"]
-    class_counts: tuple[int, ...]
+    class_counts: tuple[StoredInt, ...]
 
     @property
     def samples(self) -> int:
@@ -137,7 +137,7 @@ class DataRecord(StrictModel):
     input_shape: tuple[int, ...]
     class_names: tuple[str, ...]
     splits: tuple[SplitRecord, ...]
-    split_seed: int
+    split_seed: StoredInt
     normalisation: NormalisationRecord
     notes: tuple[str, ...] = ()
 
@@ -200,7 +200,7 @@ class EnvironmentRecord(StrictModel):
     python: str
     platform: str
     cpu: str
-    cores: int
+    cores: StoredInt
     accelerator: str
     packages: dict[str, str] = Field(default_factory=dict)
 
@@ -227,8 +227,8 @@ class RunRecord(StrictModel):
     created_at: str
     status: RunStatus
     command: tuple[str, ...]
-    seed: int
-    workers: int
+    seed: StoredInt
+    workers: StoredInt
     phase_seconds: dict[str, float] = Field(default_factory=dict)
     planned_seconds: dict[str, float] = Field(default_factory=dict)
     device: DeviceRecord

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Annotated, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hwkd.core.errors import RunFolderError
 
-__all__ = ["StrictModel", "first_problem", "read_record"]
+__all__ = ["StoredInt", "StrictModel", "first_problem", "read_record"]
 
 _LONGEST_PART = 200
+
+# JSON has integers of any size; one that no float and no 64-bit counter holds is damage.
+StoredInt: TypeAlias = Annotated[int, Field(ge=-(2**63), lt=2**64)]
 
 _Model = TypeVar("_Model", bound="StrictModel")
 

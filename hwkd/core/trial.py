@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Literal, TypeAlias
 
 from pydantic import Field
+from pydantic_core import from_json
 
-from hwkd.core.strict_model import StrictModel, read_record
+from hwkd.core.strict_model import StoredInt, StrictModel, read_record
 from hwkd.core.student import ParamValue, StudentSpec
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "TrialState",
     "ViolationRecord",
     "read_trial_line",
+    "read_trial_summary",
 ]
 
 SCHEMA_VERSION = 1
@@ -40,7 +42,7 @@ class SpecRecord(StrictModel):
     space: str
     params: dict[str, ParamValue]
     input_shape: tuple[int, ...]
-    num_outputs: int
+    num_outputs: StoredInt
     key: str
 
     @classmethod
@@ -82,10 +84,10 @@ class OpRecord(StrictModel):
 
     name: str
     kind: str
-    macs: int
+    macs: StoredInt
     latency_s: float | None
-    ram_bytes: int
-    flash_bytes: int
+    ram_bytes: StoredInt
+    flash_bytes: StoredInt
     fused_into: str | None = None
 
 
@@ -96,15 +98,15 @@ class CostRecord(StrictModel):
     runtime: str
     clock_hz: float
     dtype: str
-    macs: int
-    params: int
+    macs: StoredInt
+    params: StoredInt
     latency_s: float | None
     latency_low_s: float | None
     latency_high_s: float | None
     latency_basis: str | None
-    peak_ram_bytes: int
-    weight_bytes: int
-    flash_bytes: int
+    peak_ram_bytes: StoredInt
+    weight_bytes: StoredInt
+    flash_bytes: StoredInt
     energy_j: float | None
     unsupported_ops: dict[str, int] = Field(default_factory=dict)
     per_op: tuple[OpRecord, ...] = ()
@@ -125,10 +127,10 @@ class ProfileRecord(StrictModel):
     median_s: float
     p90_s: float
     spread_s: float
-    runs: int
-    warmup_runs: int
-    threads: int
-    file_bytes: int
+    runs: StoredInt
+    warmup_runs: StoredInt
+    threads: StoredInt
+    file_bytes: StoredInt
     file_sha256: str
     provider: str
     runtime_version: str
@@ -162,7 +164,7 @@ class ObjectiveRecord(StrictModel):
 class EpochRecord(StrictModel):
     """Means over one epoch of training; loss terms by name, with the weights that they had."""
 
-    epoch: int
+    epoch: StoredInt
     learning_rate: float
     losses: dict[str, float]
     grad_norms: dict[str, float] = Field(default_factory=dict)
@@ -188,14 +190,14 @@ class TrialRecord(StrictModel):
     """
 
     schema_version: Literal[1] = 1
-    number: int
+    number: StoredInt
     state: TrialState
     reason: str | None = None
     spec: SpecRecord | None = None
-    seed: int
+    seed: StoredInt
     violations: tuple[ViolationRecord, ...] = ()
     cost: CostRecord | None = None
-    macs_fvcore: int | None = None
+    macs_fvcore: StoredInt | None = None
     accuracy: AccuracyRecord | None = None
     objective: ObjectiveRecord | None = None
     profile: ProfileRecord | None = None
@@ -216,7 +218,31 @@ class TrialRecord(StrictModel):
         return self.profile.median_s if self.profile is not None else None
 
 
-def read_trial_line(line: str, *, where: str) -> TrialRecord:
+def read_trial_summary(line: str | bytes, *, where: str) -> TrialRecord:
+    """Parse one line of `trials.jsonl` without its tables per operator and per epoch.
+
+    They are nine tenths of a record and only a page about that one student shows them; without
+    them thousands of trials are read in seconds.
+
+    Args:
+        line: JSON text.
+        where: file and line number for the message.
+
+    Raises:
+        RunFolderError: if the line is not a record of a known schema version.
+    """
+    try:
+        content = from_json(line)
+        for part, table in (("cost", "per_op"), ("profile", "per_op"), (None, "epochs")):
+            holder = content if part is None else content.get(part)
+            if isinstance(holder, dict) and isinstance(holder.get(table), list):
+                del holder[table]
+        return TrialRecord.model_validate(content)
+    except (ValueError, AttributeError):  # the line is damaged: its own reader says where
+        return read_trial_line(line, where=where)
+
+
+def read_trial_line(line: str | bytes, *, where: str) -> TrialRecord:
     """Parse one line of `trials.jsonl`.
 
     Args:

@@ -165,7 +165,7 @@ class SearchConfig(StrictModel):
     spaces: tuple[str, ...] = ("depthwise", "linear_attention", "narrow_deep")
     trials: int | None = Field(default=None, ge=1)
     timeout_s: float | None = Field(default=None, gt=0)
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**63)
     workers: int = Field(default=1, ge=1)
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     train_best: bool = True

@@ -130,7 +130,8 @@ def _spec_of_run(folder: Path, trial: str) -> StudentSpec:
                 f"--student {folder}: has no best student yet; give {folder}:TRIAL"
             )
         return read_spec_file(best, option="--student")
-    records = {str(record.number): record for record in read_trials(folder / TRIALS_FILE)[0]}
+    trials = read_trials(folder / TRIALS_FILE)
+    records = {str(record.number): record for record in trials.records}
     if trial not in records or records[trial].spec is None:
         raise ConfigError(
             f"--student {folder}:{trial}: the run has no such student; it has trials 0 to "

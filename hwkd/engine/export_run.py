@@ -6,9 +6,6 @@ import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import torch
-from safetensors.torch import load_file
-
 from hwkd.core.errors import ConfigError, ExportError, RunFolderError
 from hwkd.core.trial import TrialRecord
 from hwkd.deploy.calibrate import DEFAULT_CALIBRATION, CalibrationMethod
@@ -18,7 +15,9 @@ from hwkd.engine.context import SearchContext
 from hwkd.engine.evaluation import STUDENTS_FOLDER, save_student, spec_json
 from hwkd.engine.prepare import load_context
 from hwkd.engine.store import RunStore, write_text
+from hwkd.engine.stored_student import layers_of_spec
 from hwkd.nn.build import build_module
+from hwkd.train.weights_file import WeightsError, fill_module
 
 __all__ = ["FORMAT_FILES", "export_student"]
 
@@ -130,16 +129,21 @@ def _rebuild(
     if record.spec is None:
         raise RunFolderError(f"{store.folder}: trial {trial} has no student")
     context = load_context(store, trusts=trusts)
-    candidate = context.screen.candidate(record.spec.to_spec())
-    module = build_module(candidate.layers, seed=0)
-    module.load_state_dict(_stored_weights(store.folder, trial))
+    spec = record.spec.to_spec()
+    layers = layers_of_spec(context.screen.spaces, spec, where=f"{store.folder}, trial {trial}")
+    module = build_module(layers, seed=0)
+    weights = store.folder / STUDENTS_FOLDER / f"{trial}.safetensors"
+    try:
+        fill_module(module, weights)
+    except WeightsError as error:
+        raise RunFolderError(f"{weights}: the student's weights: {error}") from error
     module.eval()
-    export_onnx(module, candidate.layers, folder / "student.onnx")
+    export_onnx(module, layers, folder / "student.onnx")
     chosen = context.config.quantisation.calibration
     usual = DEFAULT_CALIBRATION if chosen == "auto" else chosen
     _quantise(folder, context, calibration or usual)
     save_student(module, folder / "student.safetensors")
-    write_text(folder / "spec.json", spec_json(record.spec, candidate.layers))
+    write_text(folder / "spec.json", spec_json(record.spec, layers))
 
 
 def _quantise(folder: Path, context: SearchContext, method: CalibrationMethod) -> None:
@@ -161,11 +165,3 @@ def _completed(store: RunStore, trial: int) -> TrialRecord:
     if record.state != "completed":
         raise ConfigError(f"--trial {trial}: it was {record.state} ({record.reason}); not trained")
     return record
-
-
-def _stored_weights(folder: Path, trial: int) -> dict[str, torch.Tensor]:
-    path = folder / STUDENTS_FOLDER / f"{trial}.safetensors"
-    try:
-        return load_file(path)
-    except (OSError, ValueError) as error:
-        raise RunFolderError(f"{path}: cannot read the student's weights: {error}") from error

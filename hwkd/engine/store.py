@@ -13,7 +13,7 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from hwkd.core.errors import RunFolderError, first_line
 from hwkd.core.paths import require_there, written_atomically
 from hwkd.core.run_lock import LOCK_FILE
 from hwkd.core.student import ParamValue
-from hwkd.core.trial import TrialRecord, read_trial_line
+from hwkd.core.trial import TrialRecord, read_trial_line, read_trial_summary
 from hwkd.engine.config import SearchConfig
 from hwkd.engine.journal import check_journal_file, open_storage
 from hwkd.engine.run_folder import created_whole, require_free
@@ -54,6 +54,7 @@ class RunStore:
         self.journal_path = folder / "journal.log"
         self.trials_path = folder / "trials.jsonl"
         self._study: optuna.Study | None = None
+        self._summaries: dict[int, TrialRecord] = {}
         optuna.logging.set_verbosity(optuna.logging.ERROR)
 
     @property
@@ -186,9 +187,11 @@ class RunStore:
         return None
 
     def records(self) -> tuple[TrialRecord, ...]:
-        """Return every finished trial's record, by candidate number."""
-        records = [_record_of(trial) for trial in self.finished_trials()]
-        return tuple(sorted(records, key=lambda record: record.number))
+        """Return every finished trial's record, by candidate number.
+
+        In short (`read_trial_summary`), and each is parsed once: a record never changes.
+        """
+        return tuple(record for record, _ in self._records_and_lines())
 
     def candidates_started(self) -> int:
         """Return how many candidates were asked for; a repetition of one does not count."""
@@ -279,9 +282,19 @@ class RunStore:
 
     def rewrite_trials_file(self) -> tuple[TrialRecord, ...]:
         """Write `trials.jsonl` anew from the journal, sorted, and return the records."""
-        records = self.records()
-        write_text(self.trials_path, "".join(f"{r.model_dump_json()}\n" for r in records))
-        return records
+        found = self._records_and_lines()
+        write_lines(self.trials_path, (line for _, line in found))
+        return tuple(record for record, _ in found)
+
+    def _records_and_lines(self) -> list[tuple[TrialRecord, str]]:
+        found = []
+        for trial in self.finished_trials():
+            line: str = trial.user_attrs[ATTR_RECORD]
+            if trial.number not in self._summaries:
+                where = f"journal trial {trial.number}"
+                self._summaries[trial.number] = read_trial_summary(line, where=where)
+            found.append((self._summaries[trial.number], line))
+        return sorted(found, key=lambda pair: pair[0].number)
 
     def _require_journal(self) -> None:
         require_there(self.folder, "the run folder of an earlier hwkd search")
@@ -321,6 +334,15 @@ def write_text(path: Path, text: str) -> None:
     try:
         with written_atomically(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise RunFolderError(f"{path}: cannot write it: {error.strerror}") from error
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Write a whole file or nothing, line by line: all lines together may be a gigabyte."""
+    try:
+        with written_atomically(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in lines)
     except OSError as error:
         raise RunFolderError(f"{path}: cannot write it: {error.strerror}") from error
 

@@ -11,6 +11,7 @@ from hwkd.report import format as fmt
 from hwkd.report.analysis import best_record, count_state
 from hwkd.report.axes import latency_source
 from hwkd.report.document import Headline, Report
+from hwkd.report.drawn import drawn_note, drawn_trials
 from hwkd.report.host_section import host_section
 from hwkd.report.provenance_sections import caveat_section, data_section, environment_section
 from hwkd.report.search_sections import (
@@ -36,23 +37,25 @@ def build_report(run: RunRecord, records: Sequence[TrialRecord]) -> Report:
     ordered = tuple(sorted(records, key=lambda record: record.number))
     best = best_record(run, ordered)
     front = pareto_front(ordered)
-    caveats = _all_caveats(run, best)
+    drawn = drawn_trials(run, ordered, front, best)
+    caveats = _all_caveats(run, best, drawn_note(len(drawn), len(ordered)))
     return Report(
         title=f"{run.data.task} on {run.device.name}",
         run=run,
         records=ordered,
+        drawn=drawn,
         front=front,
         best=best,
         headlines=_headlines(run, ordered, best),
         sections=(
-            front_section(run, ordered, front, best),
+            front_section(run, drawn, front, best),
             student_section(run, best),
             *verification_section(run),
             host_section(run, best),
-            history_section(run, ordered),
-            space_section(run, ordered, front),
-            rejection_section(ordered),
-            failure_section(ordered),
+            history_section(run, drawn),
+            space_section(run, ordered, front, drawn),
+            rejection_section(ordered, drawn),
+            failure_section(ordered, drawn),
             data_section(run),
             environment_section(run),
             caveat_section(caveats),
@@ -152,8 +155,10 @@ def _used(run: RunRecord, name: LimitName, amount: float | None) -> float | None
     return None if limit is None or amount is None else amount / limit.value
 
 
-def _all_caveats(run: RunRecord, best: TrialRecord | None) -> tuple[str, ...]:
+def _all_caveats(run: RunRecord, best: TrialRecord | None, drawn: str | None) -> tuple[str, ...]:
     found = list(run.caveats)
+    if drawn is not None:
+        found.append(drawn)
     if run.status != "finished":
         found.append(f"The search is not complete: {run.status}.")
     cost = run.final.cost if run.final is not None else (best.cost if best else None)

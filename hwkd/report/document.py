@@ -172,6 +172,7 @@ class Report:
         title: of the page.
         run: facts of the search.
         records: every trial, by number.
+        drawn: those that charts and long tables show; all unless there are thousands.
         front: undominated trials, fastest first.
         best: the trial that was trained at full length, or the best so far.
         headlines: the large numbers.
@@ -182,6 +183,7 @@ class Report:
     title: str
     run: RunRecord
     records: tuple[TrialRecord, ...]
+    drawn: tuple[TrialRecord, ...] = ()
     front: tuple[FrontPoint, ...] = ()
     best: TrialRecord | None = None
     headlines: tuple[Headline, ...] = ()

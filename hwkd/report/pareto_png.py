@@ -27,7 +27,7 @@ def write_pareto_png(report: Report, path: Path) -> None:
     figure = Figure(figsize=_INCHES, dpi=_DPI, layout="constrained")
     axes = figure.add_subplot()
     axes.set_title(report.title, loc="left", fontsize=12, fontweight="bold", parse_math=False)
-    costs = cost_axes(report.run, scored_trials(report.records))
+    costs = cost_axes(report.run, scored_trials(report.drawn))
     if costs:
         _draw(axes, report, costs[0])
     else:
@@ -38,7 +38,7 @@ def write_pareto_png(report: Report, path: Path) -> None:
 
 
 def _draw(axes: Axes, report: Report, latency: CostAxis) -> None:
-    scored = scored_trials(report.records)
+    scored = scored_trials(report.drawn)
     errors = [100 * (1 - r.accuracy.validation_int8) for r in scored if r.accuracy is not None]
     corners = staircase(list(zip(latency.values, errors, strict=True)))
     axes.plot(*zip(*corners, strict=True), color="#8a94a6", linewidth=1.2, zorder=1)
@@ -75,9 +75,10 @@ def _draw(axes: Axes, report: Report, latency: CostAxis) -> None:
 
 
 def _draw_points(axes: Axes, report: Report, latency: CostAxis, errors: list[float]) -> None:
-    scored = scored_trials(report.records)
+    scored = scored_trials(report.drawn)
     front = {point.trial for point in report.front}
     rams = [record.cost.peak_ram_bytes for record in scored if record.cost is not None]
+    largest = max(rams)
     spaces = [record.spec.space if record.spec else "unknown" for record in scored]
     styles = styles_of(spaces)
     for space, style in styles.items():
@@ -92,7 +93,7 @@ def _draw_points(axes: Axes, report: Report, latency: CostAxis, errors: list[flo
                 [latency.values[i] for i in own],
                 [errors[i] for i in own],
                 s=[
-                    _SMALLEST_AREA + (_LARGEST_AREA - _SMALLEST_AREA) * rams[i] / max(rams)
+                    _SMALLEST_AREA + (_LARGEST_AREA - _SMALLEST_AREA) * rams[i] / largest
                     for i in own
                 ],
                 c=style.colour,

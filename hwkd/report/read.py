@@ -8,6 +8,7 @@ from pathlib import Path
 from hwkd.core.run_files import RUN_FILE, TRIALS_FILE, RunRecord, read_run_record
 from hwkd.core.trial import TrialRecord
 from hwkd.core.trials_file import read_trials
+from hwkd.report.analysis import best_record
 
 __all__ = ["read_run"]
 
@@ -16,6 +17,8 @@ def read_run(
     folder: Path, *, on_warning: Callable[[str], None] | None = None
 ) -> tuple[RunRecord, tuple[TrialRecord, ...]]:
     """Read `run.json` and `trials.jsonl`.
+
+    Trials come in short (`read_trial_summary`), the best one whole: a page shows no more.
 
     Args:
         folder: that `hwkd search --out` wrote.
@@ -26,9 +29,14 @@ def read_run(
         RunFolderError: if the folder is no run folder, or a line other than the last is corrupt.
     """
     run = read_run_record(folder / RUN_FILE)
-    records, warning = read_trials(folder / TRIALS_FILE)
+    trials = read_trials(folder / TRIALS_FILE)
+    warning = trials.warning
     if warning is not None:
         run = run.model_copy(update={"caveats": (*run.caveats, warning)})
         if on_warning is not None:
             on_warning(warning)
-    return run, records
+    best = best_record(run, trials.records)
+    if best is None:
+        return run, trials.records
+    whole = trials.whole(best.number)
+    return run, tuple(whole if r.number == best.number else r for r in trials.records)

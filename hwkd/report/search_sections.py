@@ -9,7 +9,7 @@ from hwkd.core.run_files import RunRecord
 from hwkd.core.trial import TrialRecord, ViolationRecord
 from hwkd.report import figures
 from hwkd.report import format as fmt
-from hwkd.report.analysis import rejections_by_limit, summarise_spaces
+from hwkd.report.analysis import count_state, rejections_by_limit, summarise_spaces
 from hwkd.report.axes import latency_source
 from hwkd.report.document import Block, Cell, Column, Note, Section, Table
 from hwkd.report.pareto_figure import pareto_chart
@@ -83,10 +83,13 @@ def history_section(run: RunRecord, records: Sequence[TrialRecord]) -> Section:
 
 
 def space_section(
-    run: RunRecord, records: Sequence[TrialRecord], front: Sequence[FrontPoint]
+    run: RunRecord,
+    records: Sequence[TrialRecord],
+    front: Sequence[FrontPoint],
+    drawn: Sequence[TrialRecord],
 ) -> Section:
-    """Compare the search spaces."""
-    chart = figures.space_chart(records)
+    """Compare the search spaces: numbers over all records, a chart of the drawn ones."""
+    chart = figures.space_chart(drawn)
     blocks: list[Block] = [] if chart is None else [chart]
     blocks.append(_space_table(run, records, front))
     if run.feasibility:
@@ -134,27 +137,30 @@ def limits_text(run: RunRecord) -> str:
     return f"Limits: {', '.join(texts)}."
 
 
-def rejection_section(records: Sequence[TrialRecord]) -> Section:
-    """Say what was rejected before training: which limit, by how much."""
+def rejection_section(records: Sequence[TrialRecord], drawn: Sequence[TrialRecord]) -> Section:
+    """Say what was rejected before training: which limit, by how much; lists the drawn ones."""
     rejected = [record for record in records if record.state == "rejected"]
     if not rejected:
         note = Note(lines=("No candidate of the search was over a hard limit.",))
         return Section(key="rejected", title="Rejected", blocks=(note,))
-    chart = figures.rejection_chart(records)
+    chart = figures.rejection_chart(drawn)
     blocks: list[Block] = [] if chart is None else [chart]
-    blocks += [_limit_table(records), _rejected_table(rejected)]
+    listed = [record for record in drawn if record.state == "rejected"]
+    blocks += [_limit_table(records), _rejected_table(listed, len(rejected))]
     return Section(key="rejected", title="Rejected", blocks=tuple(blocks))
 
 
-def failure_section(records: Sequence[TrialRecord]) -> Section:
-    """List failed trials with their reasons, and duplicates."""
-    failed = [record for record in records if record.state == "failed"]
-    repeated = [record for record in records if record.state == "duplicate"]
+def failure_section(records: Sequence[TrialRecord], drawn: Sequence[TrialRecord]) -> Section:
+    """List failed trials with their reasons, and duplicates; of thousands, the drawn ones."""
+    failed = [record for record in drawn if record.state == "failed"]
+    repeated = [record for record in drawn if record.state == "duplicate"]
     blocks: list[Block] = []
     if failed:
         blocks.append(_reason_table("Failed trials", failed))
     else:
-        blocks.append(Note(lines=("No trial failed.",)))
+        count = count_state(records, "failed")
+        line = f"{count:,} trials failed; trials.csv lists them." if count else "No trial failed."
+        blocks.append(Note(lines=(line,)))
     if repeated:
         blocks.append(_reason_table("Repeats of an earlier trial, not trained again", repeated))
     return Section(key="failed", title="Failed and repeated", blocks=tuple(blocks))
@@ -218,7 +224,7 @@ def _limit_table(records: Sequence[TrialRecord]) -> Table:
     )
 
 
-def _rejected_table(rejected: Sequence[TrialRecord]) -> Table:
+def _rejected_table(rejected: Sequence[TrialRecord], count: int) -> Table:
     rows = tuple(
         _row(
             str(record.number),
@@ -229,9 +235,8 @@ def _rejected_table(rejected: Sequence[TrialRecord]) -> Table:
         for record in rejected
     )
     columns = (Column(title="trial", is_number=True), Column(title="space"), Column(title="why"))
-    return Table(
-        title=f"All {len(rejected)} rejected trials", columns=columns, rows=rows, is_long=True
-    )
+    share = "All" if len(rejected) == count else f"{len(rejected):,} of"
+    return Table(title=f"{share} {count} rejected trials", columns=columns, rows=rows, is_long=True)
 
 
 def _violation_text(violation: ViolationRecord) -> str:

@@ -12,12 +12,13 @@ from hwkd.report.html import write_html
 from hwkd.report.pareto_csv import write_pareto_csv
 from hwkd.report.pareto_png import write_pareto_png
 from hwkd.report.read import read_run
+from hwkd.report.trials_csv import write_trials_csv
 
 __all__ = ["write_report_files"]
 
 
 def write_report_files(folder: Path, *, on_warning: Callable[[str], None] | None = None) -> Report:
-    """Make `pareto.csv`, `pareto.png` and `report.html` again, each whole or not at all.
+    """Make `pareto.csv`, `trials.csv`, `pareto.png`, `report.html` again, each whole or not at all.
 
     Args:
         folder: a run folder.
@@ -31,6 +32,7 @@ def write_report_files(folder: Path, *, on_warning: Callable[[str], None] | None
     picture = folder / "pareto.png"
     try:
         write_pareto_csv(report, folder / "pareto.csv")
+        write_trials_csv(report, folder / "trials.csv")
         write_pareto_png(report, picture)
         write_html(report, folder / "report.html", picture=picture)
     except OSError as error:

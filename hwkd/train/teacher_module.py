@@ -13,8 +13,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from hwkd.core.errors import HwkdError, TeacherError, first_line
@@ -23,6 +21,7 @@ from hwkd.train.factory_identity import factory_identity
 from hwkd.train.precision import computing_in
 from hwkd.train.teacher import TeacherKind, as_logits
 from hwkd.train.teacher_course import TeacherOutcome
+from hwkd.train.weights_file import WeightsError, fill_module
 
 __all__ = ["ModuleTeacher", "load_factory_teacher", "state_digest"]
 
@@ -166,24 +165,9 @@ def _load_weights(module: nn.Module, weights: Path) -> None:
     if not weights.is_file():
         raise TeacherError(f"--teacher-weights {weights}: no such file; give a safetensors file")
     try:
-        tensors = load_file(weights)
-    except (SafetensorError, OSError) as error:
+        fill_module(module, weights)
+    except WeightsError as error:
         raise TeacherError(
-            f"--teacher-weights {weights}: not a readable safetensors file ({first_line(error)}); "
-            "save it with safetensors.torch.save_file"
+            f"--teacher-weights {weights}: {error}; save the module's state_dict with "
+            "safetensors.torch.save_file"
         ) from error
-    wanted = module.state_dict()
-    problems = [f"missing {name}" for name in wanted if name not in tensors]
-    problems += [f"unexpected {name}" for name in tensors if name not in wanted]
-    problems += [
-        f"{name} has shape {tuple(tensor.shape)}, expected {tuple(wanted[name].shape)}"
-        for name, tensor in tensors.items()
-        if name in wanted and tensor.shape != wanted[name].shape
-    ]
-    if problems:
-        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
-        raise TeacherError(
-            f"--teacher-weights {weights}: does not match {type(module).__name__}: "
-            f"{'; '.join(problems[:3])}{more}"
-        )
-    module.load_state_dict(tensors)

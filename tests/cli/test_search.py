@@ -411,6 +411,11 @@ def test_a_killed_worker_is_replaced_and_no_candidate_is_lost(inputs, tmp_path, 
     assert weights == {str(r.number) for r in found.records if r.state == "completed"}
 
 
+def outcomes(found):
+    """Return what trials came to; the tables per operator are read for the best one alone."""
+    return [(r.number, r.state, r.spec, r.objective, r.accuracy, r.started_at) for r in found]
+
+
 class HearsTimePass(SilentListener):
     """An hour goes by after the second record; a busy machine cannot make this clock run faster."""
 
@@ -436,7 +441,7 @@ def test_a_time_limit_ends_the_search_with_what_there_is(inputs, tmp_path, monke
     )  # fmt: skip
     assert found.run.status == "stopped by timeout"
     assert 2 <= len(found.records) < 999
-    assert list(found.records) == records(tmp_path / "run")
+    assert outcomes(found.records) == outcomes(records(tmp_path / "run"))
 
 
 MY_TEACHER = '''
@@ -518,6 +523,6 @@ def test_a_disk_that_fills_up_is_one_line_and_loses_nothing(copied):
     saved = RunStore(copied).records()
     assert len(saved) > TRIALS
     again = hwkd.resume(copied, trials=len(saved) + 1)
-    assert again.records[: len(saved)] == saved
+    assert outcomes(again.records)[: len(saved)] == outcomes(saved)
     assert again.run.status == "finished"
     assert optuna.trial.TrialState.RUNNING not in {t.state for t in RunStore(copied).study.trials}

@@ -1,0 +1,61 @@
+"""Every trial of a search as a CSV file in SI units."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from hwkd.core.paths import written_atomically
+from hwkd.core.trial import TrialRecord
+from hwkd.report.document import Report
+
+__all__ = ["write_trials_csv"]
+
+
+def write_trials_csv(report: Report, path: Path) -> None:
+    """Write all trials by number, whole or not at all.
+
+    The heading of the latency says whether it is estimated or measured; seconds and bytes are
+    plain numbers, errors are 0 to 1. What is unknown is empty.
+    """
+    basis = report.run.device.latency_basis
+    heading = (
+        "trial",
+        "state",
+        "space",
+        "on_front",
+        "validation_error_int8",
+        "objective",
+        f"{basis}_latency_s",
+        "estimated_peak_ram_bytes",
+        "estimated_flash_bytes",
+        "macs",
+        "reason",
+    )
+    front = {point.trial for point in report.front}
+    with (
+        written_atomically(path) as temporary,
+        temporary.open("w", encoding="utf-8", newline="") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(heading)
+        for record in report.records:
+            writer.writerow(_row(record, is_on_front=record.number in front))
+
+
+def _row(record: TrialRecord, *, is_on_front: bool) -> tuple[object, ...]:
+    cost, accuracy, objective = record.cost, record.accuracy, record.objective
+    latency_s = record.latency_s
+    return (
+        record.number,
+        record.state,
+        "" if record.spec is None else record.spec.space,
+        "yes" if is_on_front else "no",
+        "" if accuracy is None else f"{1 - accuracy.validation_int8:.6g}",
+        "" if objective is None else f"{objective.value:.6g}",
+        "" if latency_s is None else f"{latency_s:.6g}",
+        "" if cost is None else cost.peak_ram_bytes,
+        "" if cost is None else cost.flash_bytes,
+        "" if cost is None else cost.macs,
+        record.reason or "",
+    )
