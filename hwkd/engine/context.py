@@ -25,6 +25,8 @@ from hwkd.core.progress import Progress, silent
 from hwkd.distill.spec import WeightedMethod
 from hwkd.engine.config import SearchConfig
 from hwkd.engine.quantise import calibration_inputs
+from hwkd.engine.references import ReferenceStudent, reference_students
+from hwkd.engine.rooms import fit_spaces
 from hwkd.engine.screening import Screen, load_spaces
 from hwkd.engine.search_methods import configured_methods, default_methods
 from hwkd.tasks.base import Task, TaskData
@@ -61,7 +63,8 @@ class SearchContext:
 
     Attributes:
         config: with every open choice resolved.
-        screen: device, limits and spaces.
+        screen: device, limits and spaces, fitted to the limits.
+        references: textbook designs that fit the limits, the first to try first.
         task: scores outputs.
         data: all splits; trials look at train and validation only.
         accelerator: where networks are trained.
@@ -75,6 +78,7 @@ class SearchContext:
 
     config: SearchConfig
     screen: Screen
+    references: tuple[ReferenceStudent, ...]
     task: Task
     data: TaskData
     accelerator: torch.device
@@ -205,9 +209,12 @@ def make_context(
     accelerator = accelerator_device(config.accelerator)
     train_teacher = torch.from_numpy(train_logits.astype(np.float32)).to(accelerator)
     given = configured_methods(config)
+    shape, outputs = data.input_shape, data.num_outputs
+    screen = fit_spaces(screen_of(config), input_shape=shape, num_outputs=outputs)
     return SearchContext(
         config=config,
-        screen=screen_of(config),
+        screen=screen,
+        references=reference_students(screen, input_shape=shape, num_outputs=outputs),
         task=task,
         data=data,
         accelerator=accelerator,

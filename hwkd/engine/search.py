@@ -134,7 +134,7 @@ def run_search(
         command=command,
     )
     listener.on_feasibility(run)
-    require_feasible(prepared.feasibility)
+    require_feasible(prepared.feasibility, prepared.references)
     teacher = prepare_teacher(prepared, progress=listener)
     listener.on_teacher(teacher.record)
     run = run.model_copy(update={"teacher": teacher.record})
