@@ -11,10 +11,18 @@ from math import prod
 
 from hwkd.core.student import Activation, Layer, LayerKind, Layers
 
-__all__ = ["OVERLAPPING", "PATCHES", "LayersBuilder", "is_tiny", "max_stages", "stem_stride"]
+__all__ = [
+    "OVERLAPPING",
+    "PATCHES",
+    "SPARSE",
+    "LayersBuilder",
+    "is_tiny",
+    "max_stages",
+    "stem_stride",
+]
 
 # How the first convolution reads the input.
-OVERLAPPING, PATCHES = "overlapping", "patches"
+OVERLAPPING, PATCHES, SPARSE = "overlapping", "patches", "sparse"
 
 # A stem that leaves more positions than this (64 x 64) costs more than any microcontroller has.
 _MAX_POSITIONS_AFTER_STEM = 4096
@@ -125,14 +133,17 @@ class LayersBuilder:
             window: "overlapping" reads every pixel at least once from an odd window with zeros
                 around the image. "patches" cuts the image into squares of the stride instead:
                 fewer multiplications, and no padded copy of the input, which is the largest
-                tensor of many small networks (TFLM pads in an operator of its own).
+                tensor of many small networks (TFLM pads in an operator of its own). "sparse"
+                reads the first 3x3 pixels of each patch: X-CUBE-AI needs 5 KiB for any window
+                that is larger.
             kernel: smallest window that overlaps.
             activation: applied last.
         """
-        if window == PATCHES and stride > 1:
+        if window in (PATCHES, SPARSE) and stride > 1:
             return self.conv(
                 self.image, "stem", channels,
-                kernel=stride, stride=stride, padded=False, activation=activation,
+                kernel=stride if window == PATCHES else min(3, stride),
+                stride=stride, padded=False, activation=activation,
             )  # fmt: skip
         return self.conv(
             self.image, "stem", channels,

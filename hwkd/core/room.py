@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import Protocol, TypeVar
 
-from hwkd.core.layers_builder import OVERLAPPING, PATCHES
+from hwkd.core.layers_builder import OVERLAPPING, PATCHES, SPARSE
 from hwkd.core.student import Chooser, Layers, SearchSpace, StudentSpec
 
 __all__ = ["WHOLE", "Room", "RoomySpace", "SizedSpace", "takes_room"]
@@ -70,7 +70,7 @@ class Room:
         """Return how the first convolution may read the input; see `LayersBuilder.stem`."""
         if self.scale >= 1.0:
             return (OVERLAPPING,)
-        return (OVERLAPPING, PATCHES) if self.scale > _TINY_BELOW else (PATCHES,)
+        return (OVERLAPPING, PATCHES) if self.scale > _TINY_BELOW else (PATCHES, SPARSE)
 
     def affordable(self, choices: tuple[_Choice, ...], *, lean: int) -> tuple[_Choice, ...]:
         """Return `choices`, or the first `lean` of them in a lean room."""

@@ -158,7 +158,7 @@ class _Scaling:
             if step < _LOWEST or not self._fits(stride, step):
                 continue
             candidate, choices = self._candidate(stride, step)
-            widths = "-".join(str(choices[name]) for name in self._design.widths)
+            widths = "-".join(str(choices[n]) for n in self._design.widths if n in choices)
             student = ReferenceStudent(
                 name=f"{self._design.name}, {widths} channels",
                 spec=candidate.spec,
