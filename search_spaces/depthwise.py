@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import cast
 
 from hwkd.core.catalog import SEARCH_SPACES
-from hwkd.core.layers_builder import LayersBuilder, is_tiny, max_stages, stem_stride
+from hwkd.core.layers_builder import OVERLAPPING, LayersBuilder, is_tiny, max_stages, stem_stride
+from hwkd.core.room import WHOLE, Room
 from hwkd.core.student import Activation, Chooser, Layers, ParamValue, StudentSpec
 
 __all__ = ["DepthwiseSpace"]
@@ -14,6 +15,10 @@ __all__ = ["DepthwiseSpace"]
 # (fewest, most) channels of the stem and of the stages after it
 _WIDTHS = ((8, 24), (8, 24), (16, 40), (16, 64), (24, 64))
 _TINY_WIDTHS = ((4, 16), (4, 16), (8, 24), (8, 32), (8, 32))
+_HEAD_WIDTHS = (32, 64)
+# What needs no kernel of its own comes first.
+_ACTIVATIONS = ("relu", "relu6", "hard_swish")
+_SQUEEZES = ("none", "last", "all")
 
 
 @dataclass(frozen=True)
@@ -22,36 +27,51 @@ class DepthwiseSpace:
 
     The first stage keeps the stem's resolution, the second halves it, later ones may. With an
     expansion of 1 a block is depthwise and pointwise (arXiv:1704.04861); above, it widens first
-    and ends linearly (arXiv:1801.04381).
+    and ends linearly (arXiv:1801.04381). In a lean room the skips are left out: sums are a kernel
+    more.
     """
 
     name: str = "depthwise"
     summary: str = "depthwise-separable and inverted-residual convolutions, squeeze-excite"
 
     def suggest(
-        self, chooser: Chooser, *, input_shape: tuple[int, ...], num_outputs: int
+        self,
+        chooser: Chooser,
+        *,
+        input_shape: tuple[int, ...],
+        num_outputs: int,
+        room: Room = WHOLE,
     ) -> StudentSpec:
         """Sample widths, depths, kernels, expansions, strides, squeeze-excite and activation."""
         base = stem_stride(input_shape)
         most = max_stages(input_shape)
         widths = _TINY_WIDTHS if is_tiny(input_shape) else _WIDTHS
-        stages = chooser.integer("stages", min(2, most), most)
+        heads = (0, *sorted({room.widths(width, width)[1] for width in _HEAD_WIDTHS}))
+        stages = chooser.integer("stages", room.fewest_stages(most), most)
         params: dict[str, ParamValue] = {
-            "activation": chooser.categorical("activation", ("relu", "relu6", "hard_swish")),
-            "stem_channels": chooser.integer("stem_channels", *widths[0], step=4),
-            "stem_stride": chooser.categorical("stem_stride", (base, 2 * base)),
+            "activation": chooser.categorical("activation", room.affordable(_ACTIVATIONS, lean=2)),
+            "stem_channels": chooser.integer("stem_channels", *room.widths(*widths[0]), step=4),
+            "stem_stride": chooser.categorical("stem_stride", room.stem_strides(base)),
             "stages": stages,
-            "squeeze_excite": chooser.categorical("squeeze_excite", ("none", "last", "all")),
-            "head_channels": chooser.categorical("head_channels", (0, 32, 64)),
+            "squeeze_excite": chooser.categorical(
+                "squeeze_excite", room.affordable(_SQUEEZES, lean=1)
+            ),
+            "head_channels": chooser.categorical("head_channels", heads),
         }
+        if room.lean:
+            params["skips"] = chooser.categorical("skips", (False,))
+        if (windows := room.stem_windows()) != (OVERLAPPING,):
+            params["stem_window"] = chooser.categorical("stem_window", windows)
         for stage in range(1, stages + 1):
             key = f"stage{stage}"
-            params[f"{key}_channels"] = chooser.integer(f"{key}_channels", *widths[stage], step=4)
+            params[f"{key}_channels"] = chooser.integer(
+                f"{key}_channels", *room.widths(*widths[stage]), step=4
+            )
             # Wide blocks at the stem's resolution take most of the time and add little.
-            first = stage == 1
-            params[f"{key}_blocks"] = chooser.integer(f"{key}_blocks", 1, 2 if first else 3)
+            deepest = room.most(1, 2 if stage == 1 else 3)
+            params[f"{key}_blocks"] = chooser.integer(f"{key}_blocks", 1, deepest)
             params[f"{key}_kernel"] = chooser.categorical(f"{key}_kernel", (3, 5))
-            params[f"{key}_expansion"] = chooser.integer(f"{key}_expansion", 1, 2 if first else 3)
+            params[f"{key}_expansion"] = chooser.integer(f"{key}_expansion", 1, deepest)
             if stage > 2:
                 params[f"{key}_stride"] = chooser.categorical(f"{key}_stride", (1, 2))
         return StudentSpec(
@@ -63,11 +83,12 @@ class DepthwiseSpace:
         p = spec.params
         activation = cast(Activation, p["activation"])
         builder = LayersBuilder(spec.input_shape)
-        stride = int(p["stem_stride"])
-        x = builder.conv(
-            builder.image, "stem", int(p["stem_channels"]),
-            kernel=max(3, stride + 1 - stride % 2), stride=stride, activation=activation,
-        )  # fmt: skip
+        x = builder.stem(
+            int(p["stem_channels"]),
+            stride=int(p["stem_stride"]),
+            window=str(p.get("stem_window", OVERLAPPING)),
+            activation=activation,
+        )
         stages = int(p["stages"])
         for stage in range(1, stages + 1):
             key = f"stage{stage}"
@@ -81,6 +102,7 @@ class DepthwiseSpace:
                     stride=int(p.get(f"{key}_stride", 2)) if stage > 1 and block == 1 else 1,
                     expansion=int(p[f"{key}_expansion"]),
                     squeeze=squeeze,
+                    may_skip=bool(p.get("skips", True)),
                     activation=activation,
                 )  # fmt: skip
             builder.tap(key, x)
@@ -100,9 +122,10 @@ def _block(
     stride: int,
     expansion: int,
     squeeze: bool,
+    may_skip: bool,
     activation: Activation,
 ) -> str:
-    """Append one block; it has a skip connection when it keeps its input's shape."""
+    """Append one block; it may have a skip connection when it keeps its input's shape."""
     x = source
     if expansion > 1:
         hidden = expansion * builder.shape(source)[0]
@@ -110,7 +133,7 @@ def _block(
     x = builder.depthwise(x, f"{name}_spatial", kernel=kernel, stride=stride, activation=activation)
     if squeeze:
         x = builder.squeeze_excite(x, f"{name}_se")
-    skips = stride == 1 and builder.shape(source)[0] == channels
+    skips = may_skip and stride == 1 and builder.shape(source)[0] == channels
     # Separable blocks end with an activation, inverted residuals do not.
     last: Activation = activation if expansion == 1 else "none"
     x = builder.conv(x, f"{name}_project", channels, activation="none" if skips else last)

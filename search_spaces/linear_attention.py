@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from typing import cast
 
 from hwkd.core.catalog import SEARCH_SPACES
-from hwkd.core.layers_builder import LayersBuilder, is_tiny, max_stages, stem_stride
+from hwkd.core.layers_builder import OVERLAPPING, LayersBuilder, is_tiny, max_stages, stem_stride
+from hwkd.core.room import WHOLE, Room
 from hwkd.core.student import Activation, Chooser, Layers, ParamValue, StudentSpec
 
 __all__ = ["LinearAttentionSpace"]
+
+# What needs no kernel of its own comes first.
+_ACTIVATIONS = ("relu", "relu6", "hard_swish")
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,12 @@ class LinearAttentionSpace:
     summary: str = "convolutional stem, then linear attention without division"
 
     def suggest(
-        self, chooser: Chooser, *, input_shape: tuple[int, ...], num_outputs: int
+        self,
+        chooser: Chooser,
+        *,
+        input_shape: tuple[int, ...],
+        num_outputs: int,
+        room: Room = WHOLE,
     ) -> StudentSpec:
         """Sample the stem, dimensions, heads, depth and feed-forward width."""
         base = stem_stride(input_shape)
@@ -35,19 +44,23 @@ class LinearAttentionSpace:
         tiny = is_tiny(input_shape)
         stem_low, stem_high, dim_low, dim_high = (4, 12, 8, 32) if tiny else (8, 24, 16, 56)
         params: dict[str, ParamValue] = {
-            "activation": chooser.categorical("activation", ("relu", "relu6", "hard_swish")),
-            "stem_channels": chooser.integer("stem_channels", stem_low, stem_high, step=4),
-            "stem_stride": chooser.categorical("stem_stride", (base, 2 * base)),
+            "activation": chooser.categorical("activation", room.affordable(_ACTIVATIONS, lean=2)),
+            "stem_channels": chooser.integer(
+                "stem_channels", *room.widths(stem_low, stem_high), step=4
+            ),
+            "stem_stride": chooser.categorical("stem_stride", room.stem_strides(base)),
             "stem_kernel": chooser.categorical("stem_kernel", (3, 5)),
             "halvings": chooser.integer("halvings", 1, halvings),
-            "convs_per_halving": chooser.integer("convs_per_halving", 1, 2),
-            "dim": chooser.integer("dim", dim_low, dim_high, step=8),
-            "heads": chooser.categorical("heads", (1, 2, 4)),
-            "key_dim": chooser.categorical("key_dim", (4, 8, 16)),
-            "blocks": chooser.integer("blocks", 1, 3),
+            "convs_per_halving": chooser.integer("convs_per_halving", 1, room.most(1, 2)),
+            "dim": chooser.integer("dim", *room.widths(dim_low, dim_high, step=8), step=8),
+            "heads": chooser.categorical("heads", (1, 2, 4)[: room.most(1, 3)]),
+            "key_dim": chooser.categorical("key_dim", (4, 8, 16)[: room.most(1, 3)]),
+            "blocks": chooser.integer("blocks", 1, room.most(1, 3)),
             "kernel": chooser.categorical("kernel", (3, 5)),
-            "feed_forward_ratio": chooser.integer("feed_forward_ratio", 1, 3),
+            "feed_forward_ratio": chooser.integer("feed_forward_ratio", 1, room.most(1, 3)),
         }
+        if (windows := room.stem_windows()) != (OVERLAPPING,):
+            params["stem_window"] = chooser.categorical("stem_window", windows)
         return StudentSpec(
             space=self.name, params=params, input_shape=input_shape, num_outputs=num_outputs
         )
@@ -58,13 +71,13 @@ class LinearAttentionSpace:
         activation = cast(Activation, p["activation"])
         dim, kernel = int(p["dim"]), int(p["kernel"])
         builder = LayersBuilder(spec.input_shape)
-        stride = int(p["stem_stride"])
-        x = builder.conv(
-            builder.image, "stem", int(p["stem_channels"]),
-            kernel=max(int(p["stem_kernel"]), stride + 1 - stride % 2),
-            stride=stride,
+        x = builder.stem(
+            int(p["stem_channels"]),
+            stride=int(p["stem_stride"]),
+            window=str(p.get("stem_window", OVERLAPPING)),
+            kernel=int(p["stem_kernel"]),
             activation=activation,
-        )  # fmt: skip
+        )
         halvings = int(p["halvings"])
         for step in range(1, halvings + 1):
             # Widths grow in equal steps from the stem's to the attention's.

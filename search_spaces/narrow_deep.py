@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import cast
 
 from hwkd.core.catalog import SEARCH_SPACES
-from hwkd.core.layers_builder import LayersBuilder, is_tiny, max_stages, stem_stride
+from hwkd.core.layers_builder import OVERLAPPING, LayersBuilder, is_tiny, max_stages, stem_stride
+from hwkd.core.room import WHOLE, Room
 from hwkd.core.student import Activation, Chooser, Layers, ParamValue, StudentSpec
 
 __all__ = ["NarrowDeepSpace"]
@@ -16,6 +17,8 @@ __all__ = ["NarrowDeepSpace"]
 _WIDTHS = ((8, 24), (8, 20), (8, 28), (12, 40))
 _TINY_WIDTHS = ((4, 12), (4, 12), (4, 16), (8, 24))
 _WIDTH_STEP = 4
+# What needs no kernel of its own comes first.
+_ACTIVATIONS = ("relu", "relu6", "hard_swish")
 
 
 @dataclass(frozen=True)
@@ -23,14 +26,20 @@ class NarrowDeepSpace:
     """Residual blocks of full convolutions (arXiv:1512.03385) with 4 to 40 channels.
 
     Few channels mean few biases and scales, so nearly every byte is a weight; many layers mean a
-    large receptive field and many non-linearities per byte.
+    large receptive field and many non-linearities per byte. In a lean room the skips are left out:
+    sums are a kernel more.
     """
 
     name: str = "narrow_deep"
     summary: str = "few channels, many layers: residual blocks of full convolutions"
 
     def suggest(
-        self, chooser: Chooser, *, input_shape: tuple[int, ...], num_outputs: int
+        self,
+        chooser: Chooser,
+        *,
+        input_shape: tuple[int, ...],
+        num_outputs: int,
+        room: Room = WHOLE,
     ) -> StudentSpec:
         """Sample widths, depths, kernels, strides and the activation."""
         base = stem_stride(input_shape)
@@ -38,20 +47,26 @@ class NarrowDeepSpace:
         widths = _TINY_WIDTHS if is_tiny(input_shape) else _WIDTHS
         # Along time a wide window is cheap; in an image it costs its square.
         kernels = (3, 5, 9) if len(input_shape) == 2 else (3,)
-        stages = chooser.integer("stages", min(2, most), most)
+        stages = chooser.integer("stages", room.fewest_stages(most), most)
         params: dict[str, ParamValue] = {
-            "activation": chooser.categorical("activation", ("relu", "relu6", "hard_swish")),
-            "stem_channels": chooser.integer("stem_channels", *widths[0], step=_WIDTH_STEP),
-            "stem_stride": chooser.categorical("stem_stride", (base, 2 * base)),
+            "activation": chooser.categorical("activation", room.affordable(_ACTIVATIONS, lean=2)),
+            "stem_channels": chooser.integer(
+                "stem_channels", *room.widths(*widths[0]), step=_WIDTH_STEP
+            ),
+            "stem_stride": chooser.categorical("stem_stride", room.stem_strides(base)),
             "stages": stages,
             "convs_per_block": chooser.integer("convs_per_block", 1, 2),
         }
+        if room.lean:
+            params["residual"] = chooser.categorical("residual", (False,))
+        if (windows := room.stem_windows()) != (OVERLAPPING,):
+            params["stem_window"] = chooser.categorical("stem_window", windows)
         for stage in range(1, stages + 1):
             key = f"stage{stage}"
             params[f"{key}_channels"] = chooser.integer(
-                f"{key}_channels", *widths[stage], step=_WIDTH_STEP
+                f"{key}_channels", *room.widths(*widths[stage]), step=_WIDTH_STEP
             )
-            params[f"{key}_blocks"] = chooser.integer(f"{key}_blocks", 1, 4)
+            params[f"{key}_blocks"] = chooser.integer(f"{key}_blocks", 1, room.most(1, 4))
             if len(kernels) > 1:
                 params[f"{key}_kernel"] = chooser.categorical(f"{key}_kernel", kernels)
         return StudentSpec(
@@ -63,17 +78,19 @@ class NarrowDeepSpace:
         p = spec.params
         activation = cast(Activation, p["activation"])
         builder = LayersBuilder(spec.input_shape)
-        stride = int(p["stem_stride"])
-        x = builder.conv(
-            builder.image, "stem", int(p["stem_channels"]),
-            kernel=max(3, stride + 1 - stride % 2), stride=stride, activation=activation,
-        )  # fmt: skip
+        x = builder.stem(
+            int(p["stem_channels"]),
+            stride=int(p["stem_stride"]),
+            window=str(p.get("stem_window", OVERLAPPING)),
+            activation=activation,
+        )
         for stage in range(1, int(p["stages"]) + 1):
             key = f"stage{stage}"
             for block in range(1, int(p[f"{key}_blocks"]) + 1):
                 x = _block(
                     builder, x, f"{key}_block{block}", int(p[f"{key}_channels"]),
                     convs=int(p["convs_per_block"]),
+                    residual=bool(p.get("residual", True)),
                     kernel=int(p.get(f"{key}_kernel", 3)),
                     stride=2 if stage > 1 and block == 1 else 1,
                     activation=activation,
@@ -90,19 +107,22 @@ def _block(
     channels: int,
     *,
     convs: int,
+    residual: bool,
     kernel: int,
     stride: int,
     activation: Activation,
 ) -> str:
-    """Append a residual block; a 1x1 convolution carries the skip where the shape changes."""
+    """Append a block; a 1x1 convolution carries its skip where the shape changes."""
     x = source
     for index in range(1, convs + 1):
         x = builder.conv(
             x, f"{name}_conv{index}", channels,
             kernel=kernel,
             stride=stride if index == 1 else 1,
-            activation=activation if index < convs else "none",
+            activation=activation if index < convs or not residual else "none",
         )  # fmt: skip
+    if not residual:
+        return x
     skip = source
     if builder.shape(source) != builder.shape(x):
         skip = builder.conv(source, f"{name}_shortcut", channels, stride=stride)

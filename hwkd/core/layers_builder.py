@@ -11,7 +11,18 @@ from math import prod
 
 from hwkd.core.student import Activation, Layer, LayerKind, Layers
 
-__all__ = ["LayersBuilder", "is_tiny", "max_stages", "stem_stride"]
+__all__ = [
+    "OVERLAPPING",
+    "PATCHES",
+    "SPARSE",
+    "LayersBuilder",
+    "is_tiny",
+    "max_stages",
+    "stem_stride",
+]
+
+# How the first convolution reads the input.
+OVERLAPPING, PATCHES, SPARSE = "overlapping", "patches", "sparse"
 
 # A stem that leaves more positions than this (64 x 64) costs more than any microcontroller has.
 _MAX_POSITIONS_AFTER_STEM = 4096
@@ -62,25 +73,27 @@ class LayersBuilder:
         kernel: int = 1,
         stride: int = 1,
         groups: int = 1,
+        padded: bool = True,
         norm: bool = True,
         activation: Activation = "none",
     ) -> str:
-        """Append a convolution with `kernel // 2` zeros on each side.
+        """Append a convolution with `kernel // 2` zeros on each side, or without any.
 
         The window shrinks on axes that are too short for it: its outermost taps would only ever
         read padding, and would still cost weights.
         """
         in_channels, height, width = self._image_shape(source)
-        if kernel % 2 == 0:
+        if padded and kernel % 2 == 0:
             raise ValueError(f"{name}: a window of {kernel} has no centre; choose an odd one")
         if in_channels % groups or channels % groups:
             raise ValueError(f"{name}: {in_channels} -> {channels} channels in {groups} groups")
         # Written out, not min(): this runs tens of thousands of times a second in a screening.
-        kernel_h = kernel if kernel < 2 * height else 2 * height - 1
-        kernel_w = kernel if kernel < 2 * width else 2 * width - 1
+        widest_h, widest_w = (2 * height - 1, 2 * width - 1) if padded else (height, width)
+        kernel_h = kernel if kernel < widest_h else widest_h
+        kernel_w = kernel if kernel < widest_w else widest_w
         stride_h = stride if stride < height else height
         stride_w = stride if stride < width else width
-        pad_h, pad_w = kernel_h // 2, kernel_w // 2
+        pad_h, pad_w = (kernel_h // 2, kernel_w // 2) if padded else (0, 0)
         shape = (
             channels,
             (height + 2 * pad_h - kernel_h) // stride_h + 1,
@@ -102,6 +115,40 @@ class LayersBuilder:
             )
         )
         return name
+
+    def stem(
+        self,
+        channels: int,
+        *,
+        stride: int,
+        window: str = OVERLAPPING,
+        kernel: int = 3,
+        activation: Activation = "none",
+    ) -> str:
+        """Append the first convolution, "stem".
+
+        Args:
+            channels: of its output.
+            stride: on both axes.
+            window: "overlapping" reads every pixel at least once from an odd window with zeros
+                around the image. "patches" cuts the image into squares of the stride instead:
+                fewer multiplications, and no padded copy of the input, which is the largest
+                tensor of many small networks (TFLM pads in an operator of its own). "sparse"
+                reads the first 3x3 pixels of each patch: X-CUBE-AI needs 5 KiB for any window
+                that is larger.
+            kernel: smallest window that overlaps.
+            activation: applied last.
+        """
+        if window in (PATCHES, SPARSE) and stride > 1:
+            return self.conv(
+                self.image, "stem", channels,
+                kernel=stride if window == PATCHES else min(3, stride),
+                stride=stride, padded=False, activation=activation,
+            )  # fmt: skip
+        return self.conv(
+            self.image, "stem", channels,
+            kernel=max(kernel, stride + 1 - stride % 2), stride=stride, activation=activation,
+        )  # fmt: skip
 
     def depthwise(
         self,

@@ -176,12 +176,14 @@ class FeasibilityRecord(StrictModel):
         sampled: random students that were costed.
         feasible: those inside every limit.
         binding: limit -> students that exceed it; one student may exceed several.
+        left_out: nothing of the space fits, so the search does without it.
     """
 
     space: str
     sampled: int = Field(ge=0)
     feasible: int = Field(ge=0)
     binding: dict[LimitName, int] = Field(default_factory=dict)
+    left_out: bool = False
 
 
 class ObjectiveSettings(StrictModel):

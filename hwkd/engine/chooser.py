@@ -9,9 +9,14 @@ import optuna
 
 from hwkd.core.student import ParamValue
 
-__all__ = ["SPACE_PARAM", "OptunaChooser"]
+__all__ = ["SPACE_PARAM", "OptunaChooser", "param_name"]
 
 SPACE_PARAM = "space"
+
+
+def param_name(space: str, choice: str) -> str:
+    """Return the name under which a study knows a choice of a space."""
+    return f"{space}.{choice}"
 
 
 class OptunaChooser:
@@ -20,13 +25,13 @@ class OptunaChooser:
     def __init__(self, trial: optuna.Trial, space: str) -> None:
         """Wrap a trial for the parameters of one space."""
         self._trial = trial
-        self._prefix = f"{space}."
+        self._space = space
 
     def categorical(self, name: str, choices: Sequence[ParamValue]) -> ParamValue:
         """Pick one of `choices`."""
-        picked = self._trial.suggest_categorical(self._prefix + name, list(choices))
+        picked = self._trial.suggest_categorical(param_name(self._space, name), list(choices))
         return cast(ParamValue, picked)
 
     def integer(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
         """Pick an integer in [low, high], on a grid of `step` from `low`."""
-        return self._trial.suggest_int(self._prefix + name, low, high, step=step, log=log)
+        return self._trial.suggest_int(param_name(self._space, name), low, high, step=step, log=log)

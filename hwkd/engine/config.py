@@ -162,7 +162,7 @@ class SearchConfig(StrictModel):
     data: str | None = None
     input_size: tuple[int, int] | None = None
     layout: Layout = "auto"
-    spaces: tuple[str, ...] = ("depthwise", "linear_attention", "narrow_deep")
+    spaces: tuple[str, ...] = ("depthwise", "linear_attention", "narrow_deep", "plain")
     trials: int | None = Field(default=None, ge=1)
     timeout_s: float | None = Field(default=None, gt=0)
     seed: int = Field(default=0, ge=0, lt=2**63)

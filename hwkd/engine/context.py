@@ -27,6 +27,8 @@ from hwkd.core.student import Layers
 from hwkd.distill.spec import WeightedMethod
 from hwkd.engine.config import SearchConfig
 from hwkd.engine.quantise import calibration_inputs
+from hwkd.engine.references import ReferenceStudent, reference_students
+from hwkd.engine.rooms import fit_spaces
 from hwkd.engine.screening import Screen, load_spaces
 from hwkd.engine.search_methods import configured_methods, default_methods, without_teacher
 from hwkd.nn.build import build_module
@@ -75,7 +77,8 @@ class SearchContext:
 
     Attributes:
         config: with every open choice resolved.
-        screen: device, limits and spaces.
+        screen: device, limits and spaces, fitted to the limits.
+        references: textbook designs that fit the limits, the first to try first.
         task: scores outputs.
         data: all splits; trials look at train and validation only.
         accelerator: where networks are trained.
@@ -92,6 +95,7 @@ class SearchContext:
 
     config: SearchConfig
     screen: Screen
+    references: tuple[ReferenceStudent, ...]
     task: Task
     data: TaskData
     accelerator: torch.device
@@ -273,9 +277,12 @@ def make_context(
         validation_teacher = validation_logits.astype(np.float32)
         accuracy = accuracy_ratio(validation_teacher, data.validation.labels)
         methods = default_methods(train_teacher) if given is None else given
+    shape, outputs = data.input_shape, data.num_outputs
+    screen = fit_spaces(screen_of(config), input_shape=shape, num_outputs=outputs)
     return SearchContext(
         config=config,
-        screen=screen_of(config),
+        screen=screen,
+        references=reference_students(screen, input_shape=shape, num_outputs=outputs),
         task=task,
         data=data,
         accelerator=accelerator,

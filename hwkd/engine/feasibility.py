@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hwkd.core.chooser import RandomChooser
-from hwkd.core.errors import ConfigError, DoesNotFitError, first_line
+from hwkd.core.errors import DoesNotFitError
 from hwkd.core.trial import LimitName, ViolationRecord
-from hwkd.engine.screening import Screen
+from hwkd.engine.references import ReferenceSurvey, relaxation_factor
+from hwkd.engine.screening import Screen, sample_candidate
 
-__all__ = ["SpaceFeasibility", "cheapest_relaxation", "require_feasible", "survey"]
+__all__ = [
+    "SpaceFeasibility",
+    "cheapest_relaxation",
+    "drop_infeasible",
+    "require_feasible",
+    "survey",
+]
 
 SAMPLES_PER_SPACE = 200
 
@@ -26,6 +33,7 @@ class SpaceFeasibility:
         feasible: those inside every limit.
         binding: limit -> students that exceed it.
         violations: of each student that does not fit.
+        is_left_out: nothing in it fits, no reference design either, so it is not searched.
     """
 
     space: str
@@ -33,6 +41,7 @@ class SpaceFeasibility:
     feasible: int
     binding: Mapping[LimitName, int]
     violations: tuple[tuple[ViolationRecord, ...], ...]
+    is_left_out: bool = False
 
 
 def survey(
@@ -50,6 +59,22 @@ def survey(
     )
 
 
+def drop_infeasible(
+    found: Sequence[SpaceFeasibility], references: ReferenceSurvey
+) -> tuple[SpaceFeasibility, ...]:
+    """Mark the spaces to leave out: those of which no random and no reference student fits.
+
+    Args:
+        found: of every space.
+        references: of the same spaces and limits.
+    """
+    known = {student.spec.space for student in references.students}
+    return tuple(
+        replace(space, is_left_out=space.feasible == 0 and space.space not in known)
+        for space in found
+    )
+
+
 def cheapest_relaxation(
     found: Sequence[SpaceFeasibility],
 ) -> tuple[ViolationRecord, ...]:
@@ -58,25 +83,39 @@ def cheapest_relaxation(
     Nearest means the smallest product of the factors by which its limits have to grow.
     """
     misses = [violations for space in found for violations in space.violations]
-    return min(misses, key=_relaxation_factor)
+    return min(misses, key=relaxation_factor)
 
 
-def require_feasible(found: Sequence[SpaceFeasibility]) -> None:
+def require_feasible(found: Sequence[SpaceFeasibility], references: ReferenceSurvey) -> None:
     """Stop a search in which nothing fits.
+
+    The change that is proposed is the cheapest one that a reference design meets; without one (a
+    search of the user's own spaces alone) it is what the nearest random student needs.
+
+    Args:
+        found: of every space, from `drop_infeasible`.
+        references: of the same spaces and limits.
 
     Raises:
         DoesNotFitError: naming the cheapest limits to relax.
     """
-    if any(space.feasible for space in found):
+    if not all(space.is_left_out for space in found):
         return
     sampled = sum(space.sampled for space in found)
+    nearest = references.nearest_miss
     relaxed = " and ".join(
         f"{_OPTIONS[v.limit_name]} from {_shown(v.limit_name, v.limit)} to "
         f"{_shown(v.limit_name, v.needed, round_up=True)}"
-        for v in cheapest_relaxation(found)
+        for v in (nearest.violations if nearest else cheapest_relaxation(found))
     )
+    if nearest is None:
+        raise DoesNotFitError(
+            f"none of {sampled} sampled students fits the limits; the cheapest change is to raise "
+            f"{relaxed}"
+        )
     raise DoesNotFitError(
-        f"none of {sampled} sampled students fits the limits; the cheapest change is to raise "
+        f"none of {sampled} sampled students and no reference design fits the limits; the cheapest "
+        f"change that a reference design meets ({nearest.name}, at its smallest) is to raise "
         f"{relaxed}"
     )
 
@@ -93,16 +132,9 @@ def _survey_space(
     binding: Counter[LimitName] = Counter()
     misses = []
     for _ in range(samples):
-        try:
-            spec = screen.spaces[name].suggest(
-                chooser, input_shape=input_shape, num_outputs=num_outputs
-            )
-            violations = screen.candidate(spec).violations
-        except Exception as error:  # a user's space can raise anything
-            raise ConfigError(
-                f"search space {name}: fails on an input of shape {input_shape}: "
-                f"{type(error).__name__}: {first_line(error)}; correct its file or leave it out"
-            ) from error
+        violations = sample_candidate(
+            screen, name, chooser, input_shape=input_shape, num_outputs=num_outputs
+        ).violations
         if violations:
             binding.update(violation.limit_name for violation in violations)
             misses.append(violations)
@@ -113,13 +145,6 @@ def _survey_space(
         binding=dict(binding),
         violations=tuple(misses),
     )
-
-
-def _relaxation_factor(violations: tuple[ViolationRecord, ...]) -> float:
-    factor = 1.0
-    for violation in violations:
-        factor *= 1.0 + violation.excess_ratio
-    return factor
 
 
 _OPTIONS: Mapping[LimitName, str] = {

@@ -5,6 +5,7 @@ The main process prepares and writes `prepared.json`; workers read it and load w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +24,10 @@ from hwkd.engine.context import (
     resolve_config,
     screen_of,
 )
-from hwkd.engine.feasibility import SpaceFeasibility, survey
-from hwkd.engine.screening import Screen
+from hwkd.engine.feasibility import SpaceFeasibility, drop_infeasible, survey
+from hwkd.engine.references import ReferenceSurvey, survey_references
+from hwkd.engine.rooms import fit_spaces
+from hwkd.engine.screening import Screen, load_spaces
 from hwkd.engine.search_methods import configured_methods, require_possible
 from hwkd.engine.store import RunStore
 from hwkd.engine.trust import trusted
@@ -53,10 +56,11 @@ class Prepared:
 
     Attributes:
         config: resolved.
-        screen: device, limits and spaces.
+        screen: device, limits and spaces, fitted to the limits.
         task: of the search.
         data: all splits.
-        feasibility: one entry per space.
+        feasibility: one entry per space, those left out included.
+        references: textbook designs scaled to the limits.
         accelerator: what trains, for example "cpu".
     """
 
@@ -65,6 +69,7 @@ class Prepared:
     task: Task
     data: TaskData
     feasibility: tuple[SpaceFeasibility, ...]
+    references: ReferenceSurvey
     accelerator: str
 
 
@@ -104,16 +109,18 @@ def prepare_data(config: SearchConfig, *, progress: Progress) -> Prepared:
     task, data = load_data(config, progress=progress)
     resolved = resolve_config(config, device, data)
     require_possible(resolved, data)
-    screen = screen_of(resolved)
-    found = survey(
-        screen, input_shape=data.input_shape, num_outputs=data.num_outputs, seed=config.seed
-    )
+    shape, outputs = data.input_shape, data.num_outputs
+    screen = fit_spaces(screen_of(resolved), input_shape=shape, num_outputs=outputs)
+    references = survey_references(screen, input_shape=shape, num_outputs=outputs)
+    sampled = survey(screen, input_shape=shape, num_outputs=outputs, seed=config.seed)
+    found = drop_infeasible(sampled, references)
     return Prepared(
-        config=resolved,
+        config=_without_left_out(resolved, found),
         screen=screen,
         task=task,
         data=data,
         feasibility=found,
+        references=references,
         accelerator=str(accelerator),
     )
 
@@ -196,6 +203,13 @@ def load_context(store: RunStore, *, trusts: bool = False) -> SearchContext:
         train_logits=cached_logits(teacher, data, split="train"),
         validation_logits=cached_logits(teacher, data, split="validation"),
     )
+
+
+def _without_left_out(config: SearchConfig, found: Sequence[SpaceFeasibility]) -> SearchConfig:
+    """Return the configuration that workers read: without spaces in which nothing fits."""
+    left_out = {space.space for space in found if space.is_left_out}
+    kept = tuple(entry for entry in config.spaces if not left_out & set(load_spaces((entry,))))
+    return config.model_copy(update={"spaces": kept})
 
 
 def _record(prepared: Prepared, teacher: Teacher | None, *, is_settled: bool) -> _PreparedRecord:

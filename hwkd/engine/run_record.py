@@ -64,6 +64,7 @@ def make_run_record(
                 sampled=space.sampled,
                 feasible=space.feasible,
                 binding=dict(space.binding),
+                left_out=space.is_left_out,
             )
             for space in feasibility
         ),

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping, Sequence
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, TPESampler
 
-from hwkd.core.student import StudentSpec
-from hwkd.engine.chooser import SPACE_PARAM, OptunaChooser
+from hwkd.core.student import ParamValue, StudentSpec
+from hwkd.engine.chooser import SPACE_PARAM, OptunaChooser, param_name
 from hwkd.engine.context import SearchContext
+from hwkd.engine.references import ReferenceStudent
 from hwkd.engine.store import RunStore
 from hwkd.train.seeding import derive_seed
 
-__all__ = ["make_sampler", "queue_first_students", "suggest_student"]
+__all__ = ["first_choices", "make_sampler", "queue_first_students", "suggest_student"]
 
 _STARTUP_TRIALS = 12
+# Of the candidates of a search, what reference designs may take: the sampler learns from the rest.
+_REFERENCE_SHARE = 0.5
 # Every space is tried this often before the sampler may neglect it.
 _FIRST_TRIALS_PER_SPACE = 2
 
@@ -40,10 +44,33 @@ def make_sampler(context: SearchContext, *, candidate: int) -> BaseSampler:
 
 
 def queue_first_students(store: RunStore, context: SearchContext, *, candidate: int) -> None:
-    """Fix the space of the first few candidates so that each space gets its turns."""
-    names = tuple(context.screen.spaces)
-    if candidate < _FIRST_TRIALS_PER_SPACE * len(names) and not store.has_queued():
-        store.study.enqueue_trial({SPACE_PARAM: names[candidate % len(names)]})
+    """Fix the first candidates: reference designs, then each space its turns."""
+    first = first_choices(
+        context.references, tuple(context.screen.spaces), trials=context.config.most_trials or 40
+    )
+    if candidate < len(first) and not store.has_queued():
+        store.study.enqueue_trial(dict(first[candidate]))
+
+
+def first_choices(
+    references: Sequence[ReferenceStudent], spaces: Sequence[str], *, trials: int
+) -> tuple[Mapping[str, ParamValue], ...]:
+    """Return what is fixed of the first candidates, as parameters of the study.
+
+    Args:
+        references: that fit, the first to try first.
+        spaces: names of those that are searched.
+        trials: candidates of the search.
+
+    Returns:
+        For each candidate, from number 0, parameter -> value: all of them for a reference design,
+        the space alone for the turns of the spaces.
+    """
+    designs = references[: int(_REFERENCE_SHARE * trials)]
+    turns: list[Mapping[str, ParamValue]] = [
+        {SPACE_PARAM: name} for name in (*spaces,) * _FIRST_TRIALS_PER_SPACE
+    ]
+    return (*(_parameters(design) for design in designs), *turns)
 
 
 def suggest_student(trial: optuna.Trial, context: SearchContext) -> StudentSpec:
@@ -55,3 +82,9 @@ def suggest_student(trial: optuna.Trial, context: SearchContext) -> StudentSpec:
         input_shape=context.data.input_shape,
         num_outputs=context.data.num_outputs,
     )
+
+
+def _parameters(design: ReferenceStudent) -> Mapping[str, ParamValue]:
+    space = design.spec.space
+    named = {param_name(space, choice): value for choice, value in design.choices.items()}
+    return {SPACE_PARAM: space, **named}

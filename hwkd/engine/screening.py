@@ -11,15 +11,16 @@ from pathlib import Path
 
 from hwkd.core import catalog
 from hwkd.core.device import Device
+from hwkd.core.errors import ConfigError, first_line
 from hwkd.core.graph import OpGraph
 from hwkd.core.limits import Limits, Risk, violations
 from hwkd.core.measure import CostEstimate
-from hwkd.core.student import Layers, SearchSpace, StudentSpec
+from hwkd.core.student import Chooser, Layers, SearchSpace, StudentSpec
 from hwkd.core.trial import CostRecord, OpRecord, ViolationRecord
 from hwkd.cost.estimate import estimate_cost
 from hwkd.cost.graph import build_graph
 
-__all__ = ["Candidate", "Screen", "cost_record", "load_spaces"]
+__all__ = ["Candidate", "Screen", "cost_record", "load_spaces", "sample_candidate"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +57,31 @@ class Screen:
             cost=cost,
             violations=violations(cost, self.limits, risk=self.risk),
         )
+
+
+def sample_candidate(
+    screen: Screen,
+    space: str,
+    chooser: Chooser,
+    *,
+    input_shape: tuple[int, ...],
+    num_outputs: int,
+) -> Candidate:
+    """Let a chooser pick a student of one space and cost it.
+
+    Raises:
+        ConfigError: if the space fails; a user's own can raise anything.
+    """
+    try:
+        spec = screen.spaces[space].suggest(
+            chooser, input_shape=input_shape, num_outputs=num_outputs
+        )
+        return screen.candidate(spec)
+    except Exception as error:
+        raise ConfigError(
+            f"search space {space}: fails on an input of shape {input_shape}: "
+            f"{type(error).__name__}: {first_line(error)}; correct its file or leave it out"
+        ) from error
 
 
 def load_spaces(names: tuple[str, ...]) -> dict[str, SearchSpace]:

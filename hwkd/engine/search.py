@@ -67,7 +67,7 @@ def run_search(
             command=command,
         )
         listener.on_feasibility(run)
-        require_feasible(prepared.feasibility)
+        require_feasible(prepared.feasibility, prepared.references)
         limit.data_is_read()
         limit.require_enough(verifies=config.verify_best)
         run = with_phase(run, "prepare", limit.spent_s())

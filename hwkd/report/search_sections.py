@@ -122,8 +122,19 @@ def feasibility_table(run: RunRecord) -> Table:
         ),
         rows=tuple(rows),
         note="Shares of the sampled students. A student may exceed several limits. "
+        + _left_out_text(run)
         + limits_text(run),
     )
+
+
+def _left_out_text(run: RunRecord) -> str:
+    """Name the spaces that are not searched and the limit that most of their students exceed."""
+    gone = [
+        f"{entry.space} (over {fmt.limit_label(max(entry.binding, key=entry.binding.__getitem__))})"
+        for entry in run.feasibility
+        if entry.left_out and entry.binding
+    ]
+    return f"Left out, since nothing in it fits: {', '.join(gone)}. " if gone else ""
 
 
 def limits_text(run: RunRecord) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import onnx
@@ -11,6 +12,7 @@ import torch
 
 from hwkd.core.catalog import SEARCH_SPACES, discover
 from hwkd.core.chooser import RandomChooser
+from hwkd.core.room import WHOLE, Room, RoomySpace, SizedSpace, takes_room
 from hwkd.core.student import Layers, StudentSpec
 from hwkd.core.trial import SpecRecord
 from hwkd.cost.graph import build_graph
@@ -26,20 +28,25 @@ discover("hwkd.search_spaces")
 SHAPES = [(1, 8, 8), (1, 28, 28), (3, 32, 32), (6, 128), (1, 49, 10)]
 EXTREME_SHAPES = [(1, 1, 1), (2, 3), (1, 2, 2), (3, 96, 96), (1, 16000), (4, 40, 1)]
 CLASSES = 7
+ROOMS = (WHOLE, Room(scale=1 / 16, lean=True), Room(scale=0.6), Room(scale=1.5))
 
 each_space = pytest.mark.parametrize("space_name", SEARCH_SPACES.names())
 each_shape = pytest.mark.parametrize("input_shape", SHAPES, ids=str)
 
 
-def sample(space_name: str, input_shape: tuple[int, ...], seed: int) -> tuple[StudentSpec, Layers]:
+def sample(
+    space_name: str, input_shape: tuple[int, ...], seed: int, room: Room = WHOLE
+) -> tuple[StudentSpec, Layers]:
     space = SEARCH_SPACES.get(space_name)
+    if takes_room(space):
+        space = RoomySpace(space=cast(SizedSpace, space), room=room)
     spec = space.suggest(RandomChooser(seed), input_shape=input_shape, num_outputs=CLASSES)
     return spec, space.layers(spec)
 
 
-def small_sample(space_name: str, input_shape: tuple[int, ...]) -> Layers:
+def small_sample(space_name: str, input_shape: tuple[int, ...], room: Room = WHOLE) -> Layers:
     """The cheapest of a few samples: what is checked does not depend on the size."""
-    candidates = [sample(space_name, input_shape, seed)[1] for seed in range(12)]
+    candidates = [sample(space_name, input_shape, seed, room)[1] for seed in range(12)]
     return min(candidates, key=lambda layers: build_graph(layers).macs)
 
 
@@ -61,10 +68,11 @@ def inputs_of(input_shape: tuple[int, ...], samples: int = 24) -> torch.Tensor:
 
 @each_space
 @each_shape
+@pytest.mark.parametrize("room", ROOMS, ids=["whole", "tiny", "small", "large"])
 def test_student_runs_exports_and_quantises(
-    space_name: str, input_shape: tuple[int, ...], tmp_path: Path
+    space_name: str, input_shape: tuple[int, ...], room: Room, tmp_path: Path
 ) -> None:
-    layers = small_sample(space_name, input_shape)
+    layers = small_sample(space_name, input_shape, room)
     inputs = inputs_of(input_shape)
     module = settled(layers, inputs)
     with torch.no_grad():
@@ -87,10 +95,11 @@ def test_student_runs_exports_and_quantises(
 
 @each_space
 @pytest.mark.parametrize("input_shape", [*SHAPES, *EXTREME_SHAPES], ids=str)
+@pytest.mark.parametrize("room", ROOMS[:2], ids=["whole", "tiny"])
 def test_description_and_module_have_the_same_shapes(
-    space_name: str, input_shape: tuple[int, ...]
+    space_name: str, input_shape: tuple[int, ...], room: Room
 ) -> None:
-    layers = small_sample(space_name, input_shape)
+    layers = small_sample(space_name, input_shape, room)
     module = build_module(layers, seed=0).eval()
     names = [layer.name for layer in layers.layers]
     with torch.no_grad():
@@ -168,10 +177,11 @@ def test_names_are_stable_and_choices_are_asked_once(space_name: str) -> None:
             return super().integer(name, low, high, step=step, log=log)
 
     chooser = Recorder(0)
-    for _ in range(20):
+    space = cast(SizedSpace, SEARCH_SPACES.get(space_name))
+    for turn in range(20):
         chooser.asked = []
-        spec = SEARCH_SPACES.get(space_name).suggest(
-            chooser, input_shape=(1, 28, 28), num_outputs=CLASSES
+        spec = space.suggest(
+            chooser, input_shape=(1, 28, 28), num_outputs=CLASSES, room=ROOMS[turn % len(ROOMS)]
         )
         assert sorted(chooser.asked) == sorted(set(chooser.asked)) == sorted(spec.params)
 

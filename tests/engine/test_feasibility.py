@@ -15,11 +15,16 @@ from hwkd.engine.context import screen_of
 from hwkd.engine.feasibility import (
     SpaceFeasibility,
     cheapest_relaxation,
+    drop_infeasible,
     require_feasible,
     survey,
 )
+from hwkd.engine.references import ReferenceSurvey, survey_references
+from hwkd.engine.rooms import fit_spaces
 from hwkd.engine.screening import Screen
 
+NO_REFERENCES = ReferenceSurvey(students=(), nearest_miss=None)
+SMALL_IMAGE = {"input_shape": (1, 8, 8), "num_outputs": 10}
 PARSERS = {
     "--max-latency": ("latency_s", parse_duration_s),
     "--max-ram": ("ram_bytes", parse_bytes),
@@ -43,7 +48,7 @@ def test_without_limits_everything_fits(screen):
     assert [(s.space, s.feasible, s.sampled) for s in found] == [
         ("narrow_deep", 60, 60), ("depthwise", 60, 60),
     ]  # fmt: skip
-    require_feasible(found)
+    require_feasible(found, NO_REFERENCES)
 
 
 def test_the_survey_says_which_limit_binds_and_repeats_exactly(screen):
@@ -65,9 +70,14 @@ def test_the_survey_says_which_limit_binds_and_repeats_exactly(screen):
         Limits(latency_s=1e-6, ram_bytes=100, flash_bytes=100, weight_bytes=100),
     ],
 )
-def test_the_relaxation_that_is_named_makes_a_student_fit(screen, limits):
-    with pytest.raises(DoesNotFitError, match="none of 120 sampled students fits") as caught:
-        require_feasible(surveyed(screen, limits))
+@pytest.mark.parametrize("has_references", [True, False])
+def test_the_relaxation_that_is_named_makes_a_student_fit(screen, limits, has_references):
+    fitted = fit_spaces(replace(screen, limits=limits), **SMALL_IMAGE)
+    references = survey_references(fitted, **SMALL_IMAGE) if has_references else NO_REFERENCES
+    found = drop_infeasible(surveyed(fitted, limits), references)
+    expected = "none of 120 sampled students" + (" and no reference design" * has_references)
+    with pytest.raises(DoesNotFitError, match=f"{expected} fits") as caught:
+        require_feasible(found, references)
     raised = re.findall(r"(--max-\w+) from (\S+) to (\S+)", str(caught.value))
     assert raised
     changes = {}
@@ -75,7 +85,29 @@ def test_the_relaxation_that_is_named_makes_a_student_fit(screen, limits):
         field, parse = PARSERS[option]
         changes[field] = parse(to, option=option)
         assert changes[field] > getattr(limits, field)
-    assert any(space.feasible for space in surveyed(screen, replace(limits, **changes)))
+    relaxed = replace(limits, **changes)
+    if has_references:
+        assert "reference design meets" in str(caught.value)
+        again = fit_spaces(replace(screen, limits=relaxed), **SMALL_IMAGE)
+        assert survey_references(again, **SMALL_IMAGE).students
+    else:
+        assert any(space.feasible for space in surveyed(fitted, relaxed))
+
+
+def test_a_space_in_which_nothing_fits_is_left_out_and_the_others_stay(screen):
+    def space(name, feasible):
+        return SpaceFeasibility(
+            space=name, sampled=9, feasible=feasible, binding={"ram": 9 - feasible}, violations=()
+        )
+
+    found = drop_infeasible([space("depthwise", 0), space("narrow_deep", 1)], NO_REFERENCES)
+    assert [(s.space, s.is_left_out) for s in found] == [
+        ("depthwise", True), ("narrow_deep", False),
+    ]  # fmt: skip
+    require_feasible(found, NO_REFERENCES)
+    # A reference design that fits keeps its space, rare as such students may be.
+    references = survey_references(replace(screen, limits=Limits()), **SMALL_IMAGE)
+    assert not any(s.is_left_out for s in drop_infeasible([space("depthwise", 0)], references))
 
 
 def test_the_cheapest_relaxation_has_the_smallest_product_of_factors():

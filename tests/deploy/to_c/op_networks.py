@@ -19,6 +19,15 @@ def odd_convolutions() -> NetworkBuilder:
     return net
 
 
+def patch_stem() -> NetworkBuilder:
+    """Squares of the stride without padding; the last rows and columns are in none of them."""
+    net = NetworkBuilder((3, 22, 19))
+    net.conv(8, (4, 4), stride=(4, 4), pads=(0, 0, 0, 0))
+    net.conv(6, (3, 3), stride=(4, 4), pads=(0, 0, 0, 0))
+    net.classifier(3)
+    return net
+
+
 def depthwise_shapes() -> NetworkBuilder:
     net = NetworkBuilder((6, 15, 17))
     net.depthwise((3, 3))
@@ -207,9 +216,9 @@ def scalar_constants() -> NetworkBuilder:
 OP_NETWORKS: dict[str, Callable[[], NetworkBuilder]] = {
     build.__name__: build
     for build in (
-        odd_convolutions, depthwise_shapes, grouped_convolutions, one_dimensional, residual,
-        squeeze_excite, activations, pooling, flatten_before_linear, branches, softmax_output,
-        linear_attention, image_output, inverted_bottleneck, almost_constant,
+        odd_convolutions, patch_stem, depthwise_shapes, grouped_convolutions, one_dimensional,
+        residual, squeeze_excite, activations, pooling, flatten_before_linear, branches,
+        softmax_output, linear_attention, image_output, inverted_bottleneck, almost_constant,
         channel_constants, scalar_constants,
     )
 }  # fmt: skip

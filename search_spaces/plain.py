@@ -1,0 +1,109 @@
+"""Plain students: dense convolutions one after the other, strided early, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from hwkd.core.catalog import SEARCH_SPACES
+from hwkd.core.layers_builder import OVERLAPPING, LayersBuilder, is_tiny, max_stages, stem_stride
+from hwkd.core.room import WHOLE, Room
+from hwkd.core.student import Activation, Chooser, Layers, ParamValue, StudentSpec
+
+__all__ = ["PlainSpace"]
+
+# (fewest, most) channels of the stem and of the stages after it, all in fours: a word of a
+# Cortex-M holds four int8 values.
+_WIDTHS = ((8, 16), (8, 32), (12, 48), (16, 64), (16, 64))
+_TINY_WIDTHS = ((4, 16), (4, 24), (8, 32), (8, 32), (8, 32))
+_WIDTH_STEP = 4
+# What needs no kernel of its own comes first.
+_ACTIVATIONS = ("relu", "relu6", "hard_swish")
+
+
+@dataclass(frozen=True)
+class PlainSpace:
+    """A stem and up to four stages of dense convolutions; each stage begins by halving the map.
+
+    No skips and no depthwise convolutions: on a Cortex-M dense 3x3 convolutions do three to four
+    times as many multiply-accumulates per microsecond as depthwise ones, a sum of two maps costs
+    as much as a small layer, and on a CPU such networks train several times as fast. The last
+    convolution may have a width of its own: the average over its map is paid per channel.
+    """
+
+    name: str = "plain"
+    summary: str = "dense convolutions without skips, strided early: fast to run and to train"
+
+    def suggest(
+        self,
+        chooser: Chooser,
+        *,
+        input_shape: tuple[int, ...],
+        num_outputs: int,
+        room: Room = WHOLE,
+    ) -> StudentSpec:
+        """Sample widths, depths, kernels, the stem's stride and the activation."""
+        base = stem_stride(input_shape)
+        most = max_stages(input_shape)
+        widths = _TINY_WIDTHS if is_tiny(input_shape) else _WIDTHS
+        # Along time a wide window is cheap; in an image it costs its square.
+        kernels = (3, 5, 9) if len(input_shape) == 2 else (3,)
+        stages = chooser.integer("stages", room.fewest_stages(most), most)
+        params: dict[str, ParamValue] = {
+            "activation": chooser.categorical("activation", room.affordable(_ACTIVATIONS, lean=2)),
+            "stem_channels": chooser.integer(
+                "stem_channels", *room.widths(*widths[0]), step=_WIDTH_STEP
+            ),
+            "stem_stride": chooser.categorical("stem_stride", room.stem_strides(base)),
+            "stages": stages,
+            "last_width": chooser.categorical("last_width", ("same", "three quarters", "half")),
+        }
+        if (windows := room.stem_windows()) != (OVERLAPPING,):
+            params["stem_window"] = chooser.categorical("stem_window", windows)
+        for stage in range(1, stages + 1):
+            key = f"stage{stage}"
+            params[f"{key}_channels"] = chooser.integer(
+                f"{key}_channels", *room.widths(*widths[stage]), step=_WIDTH_STEP
+            )
+            params[f"{key}_convs"] = chooser.integer(f"{key}_convs", 1, room.most(1, 3))
+            if len(kernels) > 1:
+                params[f"{key}_kernel"] = chooser.categorical(f"{key}_kernel", kernels)
+        return StudentSpec(
+            space=self.name, params=params, input_shape=input_shape, num_outputs=num_outputs
+        )
+
+    def layers(self, spec: StudentSpec) -> Layers:
+        """Describe the network of a spec."""
+        p = spec.params
+        activation = cast(Activation, p["activation"])
+        builder = LayersBuilder(spec.input_shape)
+        x = builder.stem(
+            int(p["stem_channels"]),
+            stride=int(p["stem_stride"]),
+            window=str(p.get("stem_window", OVERLAPPING)),
+            activation=activation,
+        )
+        stages = int(p["stages"])
+        for stage in range(1, stages + 1):
+            key = f"stage{stage}"
+            convs, channels = int(p[f"{key}_convs"]), int(p[f"{key}_channels"])
+            for index in range(1, convs + 1):
+                is_last = stage == stages and index == convs
+                x = builder.conv(
+                    x, f"{key}_conv{index}",
+                    _last_channels(channels, str(p["last_width"])) if is_last else channels,
+                    kernel=int(p.get(f"{key}_kernel", 3)),
+                    stride=2 if index == 1 else 1,
+                    activation=activation,
+                )  # fmt: skip
+            builder.tap(key, x)
+        builder.classifier(x, spec.num_outputs)
+        return builder.build()
+
+
+def _last_channels(channels: int, width: str) -> int:
+    share = {"same": 1.0, "three quarters": 0.75, "half": 0.5}[width]
+    return max(_WIDTH_STEP, _WIDTH_STEP * round(channels * share / _WIDTH_STEP))
+
+
+SEARCH_SPACES.register("plain")(PlainSpace())

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+
+import optuna
+import pytest
+
+from hwkd.core.device_catalog import load_device
+from hwkd.core.layers_builder import LayersBuilder
+from hwkd.core.limits import Limits
+from hwkd.cost.estimate import estimate_cost
+from hwkd.cost.graph import build_graph
+from hwkd.engine.chooser import SPACE_PARAM, OptunaChooser
+from hwkd.engine.config import SearchConfig
+from hwkd.engine.context import screen_of
+from hwkd.engine.references import reference_students, survey_references
+from hwkd.engine.rooms import fit_spaces
+from hwkd.engine.sampling import first_choices
+
+IMAGE = {"input_shape": (1, 28, 28), "num_outputs": 10}
+CASES = [
+    ("cortex-m4", Limits(latency_s=0.02, ram_bytes=65_536), (1, 28, 28)),
+    ("cortex-m7", Limits(weight_bytes=20_000), (3, 32, 32)),
+    ("cortex-m0plus", Limits(ram_bytes=16_384, flash_bytes=65_536), (6, 128)),
+    ("esp32-s3", Limits(latency_s=0.03), (1, 40, 49)),
+    ("raspberry-pi-4", Limits(latency_s=0.05), (3, 96, 96)),
+]
+each_case = pytest.mark.parametrize(("device", "limits", "input_shape"), CASES, ids=str)
+
+
+def fitted_screen(device, limits, input_shape, **changes):
+    screen = replace(screen_of(SearchConfig(device=device, **changes)), limits=limits)
+    return fit_spaces(screen, input_shape=input_shape, num_outputs=10)
+
+
+@each_case
+def test_every_reference_student_fits_and_the_widest_fastest_come_first(
+    device, limits, input_shape
+):
+    screen = fitted_screen(device, limits, input_shape)
+    students = reference_students(screen, input_shape=input_shape, num_outputs=10)
+    assert {student.spec.space for student in students} == {"depthwise", "narrow_deep", "plain"}
+    assert not any(screen.candidate(student.spec).violations for student in students)
+    order = [(not student.is_widest, student.training_s) for student in students]
+    assert order == sorted(order)
+    keys = [screen.candidate(student.spec).layers.key for student in students]
+    assert len(set(keys)) == len(keys)
+    assert students == reference_students(screen, input_shape=input_shape, num_outputs=10)
+
+
+@each_case
+def test_a_study_takes_each_reference_student_as_one_of_its_own_proposals(
+    device, limits, input_shape
+):
+    """Out of the bounds that a space samples from, Optuna would warn or refuse."""
+    screen = fitted_screen(device, limits, input_shape)
+    students = reference_students(screen, input_shape=input_shape, num_outputs=10)
+    study = optuna.create_study()
+    choices = first_choices(students, tuple(screen.spaces), trials=2 * len(students))
+    for student, fixed in zip(students, choices, strict=False):
+        study.enqueue_trial(dict(fixed))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            trial = study.ask()
+            name = trial.suggest_categorical(SPACE_PARAM, list(screen.spaces))
+            spec = screen.spaces[name].suggest(
+                OptunaChooser(trial, name), input_shape=input_shape, num_outputs=10
+            )
+        assert spec == student.spec
+
+
+def test_references_take_half_of_a_search_and_then_each_space_has_its_turns():
+    screen = fitted_screen(*CASES[0])
+    students = reference_students(screen, **IMAGE)
+    first = first_choices(students, ("a", "b"), trials=6)
+    assert [choice[SPACE_PARAM] for choice in first] == [
+        *(student.spec.space for student in students[:3]), "a", "b", "a", "b",
+    ]  # fmt: skip
+    assert [len(choice) for choice in first[3:]] == [1, 1, 1, 1]
+    assert len(first_choices(students, (), trials=1_000)) == len(students)
+
+
+def test_the_best_known_plain_network_is_a_reference_design_of_the_cortex_m4():
+    """8 channels, then 16, 16, 32 and 24, at 14, 7, 7, 4 and 4 pixels: within 20 ms at most."""
+    builder = LayersBuilder((1, 28, 28))
+    x = builder.conv(builder.image, "stem", 8, kernel=3, stride=2, activation="relu")
+    for name, channels, stride in (("a", 16, 2), ("b", 16, 1), ("c", 32, 2), ("d", 24, 1)):
+        x = builder.conv(x, name, channels, kernel=3, stride=stride, activation="relu")
+    builder.classifier(x, 10)
+    by_hand = build_graph(builder.build())
+    screen = fitted_screen(*CASES[0])
+    made = [screen.candidate(student.spec) for student in reference_students(screen, **IMAGE)]
+    device = load_device("cortex-m4")
+    cost = estimate_cost(by_hand, device)
+    same = [c for c in made if (c.graph.macs, c.graph.params) == (by_hand.macs, by_hand.params)]
+    assert [c.cost.latency for c in same] == [cost.latency]
+
+
+def test_signals_get_temporal_networks_and_images_do_not():
+    def names(input_shape):
+        screen = fitted_screen("cortex-m7", Limits(), input_shape)
+        found = reference_students(screen, input_shape=input_shape, num_outputs=10)
+        return {student.name.split(",")[0] for student in found}
+
+    assert "TC-ResNet8" in names((6, 128))
+    assert "TC-ResNet8" not in names((1, 28, 28))
+
+
+def test_nothing_fits_is_measured_by_the_nearest_reference_design():
+    screen = fitted_screen("cortex-m4", Limits(latency_s=1e-4, weight_bytes=100), (1, 28, 28))
+    found = survey_references(screen, **IMAGE)
+    assert found.students == ()
+    needs = {v.limit_name: v.needed for v in found.nearest_miss.violations}
+    relaxed = Limits(latency_s=needs["latency"], weight_bytes=int(needs["weights"]))
+    again = survey_references(fitted_screen("cortex-m4", relaxed, (1, 28, 28)), **IMAGE)
+    assert found.nearest_miss.name in {s.name.rsplit(", ", 1)[0] for s in again.students}
+
+
+def test_a_search_without_the_spaces_of_reference_designs_has_none():
+    screen = fitted_screen("cortex-m4", Limits(), (1, 28, 28), spaces=("linear_attention",))
+    found = survey_references(screen, **IMAGE)
+    assert (found.students, found.nearest_miss) == ((), None)

@@ -1,0 +1,138 @@
+"""Random proposals fit wherever a small depthwise network does, on any device and input."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from hwkd.core.chooser import RandomChooser
+from hwkd.core.layers_builder import LayersBuilder
+from hwkd.core.limits import Limits
+from hwkd.core.room import Room, RoomySpace
+from hwkd.cost.estimate import estimate_cost
+from hwkd.cost.graph import build_graph
+from hwkd.engine.config import SearchConfig
+from hwkd.engine.context import screen_of
+from hwkd.engine.feasibility import survey
+from hwkd.engine.rooms import fit_spaces
+
+CONVOLUTIONAL = ("depthwise", "narrow_deep", "plain")
+ALL = ("latency", "ram", "flash", "weights")
+CASES = [
+    ("cortex-m4", (1, 28, 28), ALL),
+    ("cortex-m4", (1, 8, 8), ("flash",)),
+    ("cortex-m4", (3, 96, 96), ("ram",)),
+    ("cortex-m4", (3, 96, 96), ALL),
+    ("cortex-m0plus", (3, 32, 32), ("latency",)),
+    ("cortex-m0plus", (6, 128), ALL),
+    ("cortex-m7", (3, 96, 96), ("ram",)),
+    ("cortex-m7", (1, 40, 49), ("weights",)),
+    ("esp32-s3", (1, 40, 49), ALL),
+    ("esp32-p4", (3, 96, 96), ("latency",)),
+    ("raspberry-pi-4", (3, 32, 32), ("weights", "latency")),
+]
+
+
+def width_8_network(input_shape):
+    """Depthwise separable: a stem, three blocks, 8 channels throughout."""
+    builder = LayersBuilder(input_shape)
+    x = builder.conv(builder.image, "stem", 8, kernel=3, stride=2, activation="relu")
+    for block, stride in enumerate((1, 2, 1)):
+        x = builder.depthwise(x, f"spatial{block}", kernel=3, stride=stride, activation="relu")
+        x = builder.conv(x, f"point{block}", 8, activation="relu")
+    builder.classifier(x, 10)
+    return build_graph(builder.build())
+
+
+def limits_that_it_just_meets(device, input_shape, names):
+    cost = estimate_cost(width_8_network(input_shape), device)
+    needs = {
+        "latency": ("latency_s", cost.latency.high_s),
+        "ram": ("ram_bytes", cost.peak_ram_bytes),
+        "flash": ("flash_bytes", cost.flash_bytes),
+        "weights": ("weight_bytes", cost.weight_bytes),
+    }
+    return Limits(**dict(needs[name] for name in names))
+
+
+@pytest.mark.parametrize(("device", "input_shape", "names"), CASES, ids=str)
+def test_a_fifth_of_the_proposals_fits_where_a_network_of_width_8_does(device, input_shape, names):
+    screen = screen_of(SearchConfig(device=device, spaces=CONVOLUTIONAL))
+    limits = limits_that_it_just_meets(screen.device, input_shape, names)
+    shapes = {"input_shape": input_shape, "num_outputs": 10}
+    fitted = fit_spaces(replace(screen, limits=limits), **shapes)
+    shares = {
+        space.space: space.feasible / space.sampled
+        for space in survey(fitted, **shapes, seed=3, samples=100)
+    }
+    assert min(shares.values()) >= 0.2, shares
+
+
+def test_a_quarter_of_every_space_fits_the_limits_of_the_front_page():
+    """20 ms and 64 KiB on a Cortex-M4 leave nothing of the whole spaces but a few tiny ones."""
+    limits = Limits(latency_s=0.02, ram_bytes=65_536)
+    screen = replace(screen_of(SearchConfig(device="cortex-m4")), limits=limits)
+    shapes = {"input_shape": (1, 28, 28), "num_outputs": 10}
+    whole = {s.space: s.feasible for s in survey(screen, **shapes, seed=0, samples=60)}
+    fitted = {
+        s.space: s.feasible
+        for s in survey(fit_spaces(screen, **shapes), **shapes, seed=0, samples=60)
+    }
+    assert whole["depthwise"] == whole["narrow_deep"] == 0
+    assert set(fitted) == {"depthwise", "linear_attention", "narrow_deep", "plain"}
+    assert min(fitted.values()) >= 15
+
+
+def rooms(device, limits, input_shape=(1, 28, 28)):
+    screen = screen_of(SearchConfig(device=device, spaces=("narrow_deep", "plain")))
+    screen = replace(screen, limits=limits)
+    fitted = fit_spaces(screen, input_shape=input_shape, num_outputs=10)
+    return {name: space.room for name, space in fitted.spaces.items()}
+
+
+def test_device_memory_alone_leaves_the_spaces_whole_and_a_generous_time_enlarges_them():
+    memory = Limits(ram_bytes=2**20, flash_bytes=2**21)
+    assert set(rooms("cortex-m7", memory).values()) == {Room()}
+    assert all(room.scale > 1 for room in rooms("cortex-m7", Limits(latency_s=1.0)).values())
+
+
+def test_rooms_repeat_exactly_and_shrink_with_the_limit():
+    some = rooms("cortex-m4", Limits(latency_s=0.02))
+    assert rooms("cortex-m4", Limits(latency_s=0.02)) == some
+    less = rooms("cortex-m4", Limits(latency_s=0.01))
+    assert all(less[name].scale <= some[name].scale for name in some)
+
+
+def test_a_space_that_knows_no_room_stays_as_it_is():
+    class Own:
+        name = "own"
+        summary = ""
+
+        def suggest(self, chooser, *, input_shape, num_outputs):
+            raise AssertionError("not asked")
+
+    screen = screen_of(SearchConfig(device="cortex-m4", spaces=("plain",)))
+    own = Own()
+    mixed = replace(screen, spaces={"own": own, **screen.spaces}, limits=Limits(latency_s=0.01))
+    fitted = fit_spaces(mixed, input_shape=(1, 8, 8), num_outputs=4)
+    assert fitted.spaces["own"] is own
+    assert isinstance(fitted.spaces["plain"], RoomySpace)
+
+
+def test_the_smallest_linear_attention_student_is_a_tenth_of_the_smallest_whole_one():
+    (space,) = screen_of(
+        SearchConfig(device="cortex-m4", spaces=("linear_attention",))
+    ).spaces.values()
+
+    def smallest(room):
+        sized = RoomySpace(space=space, room=room)
+        chooser = RandomChooser(0)
+        return min(
+            build_graph(
+                sized.layers(sized.suggest(chooser, input_shape=(1, 28, 28), num_outputs=10))
+            ).macs
+            for _ in range(100)
+        )
+
+    assert smallest(Room(scale=1 / 16)) < smallest(Room()) / 10
