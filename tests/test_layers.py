@@ -20,11 +20,12 @@ MAY_IMPORT = {
     "distill": set(),
     "tasks": set(),
     "profiling": set(),
+    "propose": set(),
     "deploy": {"trace"},
     "train": set(),
     "report": set(),
     "engine": {
-        "cost", "deploy", "distill", "nn", "profiling", "tasks", "trace", "train",
+        "cost", "deploy", "distill", "nn", "profiling", "propose", "tasks", "trace", "train",
     },
     "api": {"distill", "engine", "report", "tasks"},
     "cli": {

@@ -1,0 +1,1 @@
+"""Which candidate is worth training next: a surrogate of what must be measured, exact costs."""
