@@ -114,6 +114,7 @@ def search(
     final: bool = True,
     verify: bool = False,
     trials: int = 40,
+    sampler: Literal["surrogate", "tpe", "nsga2", "gp", "random"] = "surrogate",
     timeout: str | None = None,
     trial_timeout: str = "10min",
     workers: int | None = None,
@@ -161,7 +162,8 @@ def search(
             best on validation ships. 0 trains the student once.
         final: train the best student in full and test it.
         verify: compile its C for the device's core and run it emulated.
-        trials: candidates to sample, rejected ones included.
+        trials: students to train; rejected and repeated candidates do not count.
+        sampler: what chooses candidates; "surrogate" is our own, the others are Optuna's.
         timeout: bound on the whole call, as "10min".
         trial_timeout: a candidate that trains longer is recorded as failed.
         workers: processes; None is one per core.
@@ -184,6 +186,7 @@ def search(
         "layout": layout,
         "spaces": _spaces(spaces),
         "trials": trials,
+        "sampler": sampler,
         "timeout_s": _duration(timeout, "--timeout"),
         "seed": seed,
         "workers": workers or available_cores(),

@@ -27,7 +27,7 @@ import optuna
 
 from benchmarks.speed import table_scenarios
 from benchmarks.speed.front_volume import volume
-from hwkd.core.student import Chooser, Layer, Layers, SearchSpace, StudentSpec
+from hwkd.core.student import Chooser, Layer, Layers, StudentSpec
 from hwkd.engine.chooser import SPACE_PARAM, OptunaChooser
 from hwkd.propose.candidates import Screened
 from hwkd.propose.sampler import SurrogateSampler

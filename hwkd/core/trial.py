@@ -20,7 +20,9 @@ __all__ = [
     "LimitName",
     "ObjectiveRecord",
     "OpRecord",
+    "PredictedRecord",
     "ProfileRecord",
+    "ProposalRecord",
     "SpecRecord",
     "TrialRecord",
     "TrialState",
@@ -159,6 +161,35 @@ class ObjectiveRecord(StrictModel):
     value: float
 
 
+class PredictedRecord(StrictModel):
+    """What a measurement was expected to give, before it was made: a normal distribution."""
+
+    mean: float
+    deviation: float
+
+
+class ProposalRecord(StrictModel):
+    """Why the sampler chose a candidate.
+
+    Attributes:
+        origin: "reference": a design tried first; "first": spread over the costs, before there is
+            a model; "survey" and "random": drawn; "mutation" and "crossover": of trials.
+        parent: number of the trial that it was made from by mutation or crossover.
+        task_error: predicted validation error of the int8 student; None before there is a model.
+        kd_nats: predicted divergence from the teacher.
+        gain: expected growth of the hypervolume (share of the box), or expected improvement of the
+            weighted sum, for each predicted second of training.
+        training_s: predicted seconds of training, by arithmetic; only ratios mean something.
+    """
+
+    origin: Literal["reference", "first", "survey", "random", "mutation", "crossover"]
+    parent: int | None = None
+    task_error: PredictedRecord | None = None
+    kd_nats: PredictedRecord | None = None
+    gain: float | None = None
+    training_s: float
+
+
 class EpochRecord(StrictModel):
     """Means over one epoch of training; loss terms by name, with the weights that they had."""
 
@@ -177,6 +208,7 @@ class TrialRecord(StrictModel):
         reason: why it was rejected or failed, or which trial it repeats; None when completed.
         violations: every limit exceeded, worst first.
         cost: None only when building the graph failed.
+        proposal: why it was chosen; None where the sampler does not say.
         macs_fvcore: MACs counted by fvcore on the torch module, a cross-check of `cost.macs`.
         worker: name of the worker process that ran it.
         versions: package -> version.
@@ -190,6 +222,7 @@ class TrialRecord(StrictModel):
     seed: int
     violations: tuple[ViolationRecord, ...] = ()
     cost: CostRecord | None = None
+    proposal: ProposalRecord | None = None
     macs_fvcore: int | None = None
     accuracy: AccuracyRecord | None = None
     objective: ObjectiveRecord | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -19,10 +19,13 @@ __all__ = [
     "MethodConfig",
     "ObjectiveConfig",
     "QuantisationConfig",
+    "SamplerName",
     "SearchConfig",
     "TeacherConfig",
     "TrainingConfig",
 ]
+
+SamplerName: TypeAlias = Literal["surrogate", "tpe", "nsga2", "gp", "random"]
 
 
 class LimitsConfig(StrictModel):
@@ -139,7 +142,8 @@ class SearchConfig(StrictModel):
         input_size: (height, width) that images are resized to; None keeps theirs.
         layout: order of the axes of an NPZ file's arrays; "auto" reads it from the shape.
         spaces: registered names or paths of the user's files.
-        trials: candidates to sample, rejected ones included.
+        trials: students to train; rejected and repeated candidates do not count.
+        sampler: what chooses candidates; "surrogate" is our own, the others are Optuna's.
         timeout_s: the search phase stops asking for candidates after this long.
         workers: separate processes on one study.
         accelerator: where networks are trained.
@@ -159,6 +163,7 @@ class SearchConfig(StrictModel):
     layout: Layout = "auto"
     spaces: tuple[str, ...] = ("depthwise", "linear_attention", "narrow_deep")
     trials: int = Field(default=40, ge=1)
+    sampler: SamplerName = "surrogate"
     timeout_s: float | None = Field(default=None, gt=0)
     seed: int = Field(default=0, ge=0)
     workers: int = Field(default=1, ge=1)

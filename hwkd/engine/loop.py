@@ -5,16 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import optuna
+from optuna.samplers import BaseSampler
 
+from hwkd.core.errors import RunFolderError
 from hwkd.core.student import StudentSpec
 from hwkd.core.trial import TrialRecord
-from hwkd.engine.sampling import make_sampler, queue_first_students, suggest_student
-from hwkd.engine.store import ATTR_DEATHS, ATTR_NETWORK_KEY, RunStore
+from hwkd.engine.sampling import (
+    make_sampler,
+    nothing_is_left,
+    queue_first_students,
+    reason_of,
+    suggest_student,
+)
+from hwkd.engine.store import ATTR_DEATHS, ATTR_NETWORK_KEY, ATTR_PROPOSAL, RunStore
 from hwkd.engine.trial_run import TrialRunner
 
 __all__ = ["run_trials"]
 
 _MAX_WORKER_DEATHS = 2
+# A sampler that cannot look ahead proposes students that do not fit or that were tried; a search
+# in which nothing fits ends after so many candidates for each training wanted.
+_MOST_ASKED = 25
 
 
 def run_trials(
@@ -24,7 +35,7 @@ def run_trials(
     keep_asking: Callable[[], bool],
     on_start: Callable[[int, int], None],
 ) -> None:
-    """Run candidates until enough were sampled or `keep_asking` says no.
+    """Run candidates until enough were trained, none is left or `keep_asking` says no.
 
     Args:
         store: of the run.
@@ -32,28 +43,56 @@ def run_trials(
         keep_asking: False ends the loop after the candidate at hand.
         on_start: hears Optuna's number and the candidate's number before each one.
     """
-    wanted = runner.context.config.trials
+    trials = runner.context.config.trials
+    sampler: BaseSampler | None = None
     while keep_asking():
-        started = store.candidates_started()
-        if started >= wanted:
-            return
-        store.study.sampler = make_sampler(runner.context, candidate=started)
-        with store.writes():
-            queue_first_students(store, runner.context, candidate=started)
-            trial = store.study.ask()
-        number = store.candidate_number(trial)
-        if number >= wanted:  # another worker asked for the last one at the same moment
+        # One worker at a time chooses, so that no two choose the same candidate.
+        with store.asking():
+            started = store.candidates_started()
+            if store.trainings_started() >= trials or started >= _MOST_ASKED * trials:
+                return
+            sampler = make_sampler(runner.context, candidate=started, previous=sampler)
+            store.study.sampler = sampler
             with store.writes():
-                store.discard(trial)
-            return
-        on_start(trial.number, number)
-        _run_one(store, runner, trial, number)
+                queue_first_students(store, runner.context, candidate=started)
+            if nothing_is_left(store, sampler):
+                return
+            with store.writes():
+                trial = store.study.ask()
+            number = store.candidate_number(trial)
+            on_start(trial.number, number)
+            suggested = _suggested(store, runner, trial, sampler)
+        _run_one(store, runner, trial, number, suggested)
 
 
-def _run_one(store: RunStore, runner: TrialRunner, trial: optuna.Trial, number: int) -> None:
-    def suggest() -> StudentSpec:
+def _suggested(
+    store: RunStore, runner: TrialRunner, trial: optuna.Trial, sampler: BaseSampler
+) -> StudentSpec | Exception:
+    """Return the student of a trial, or what went wrong, which the trial's record is to say."""
+    try:
         with store.writes():
-            return suggest_student(trial, runner.context)
+            spec = suggest_student(trial, runner.context)
+            why = reason_of(sampler, trial)
+            if why is not None:
+                trial.set_user_attr(ATTR_PROPOSAL, why.model_dump_json())
+    except RunFolderError:
+        raise
+    except Exception as error:  # a user's space may raise anything
+        return error
+    return spec
+
+
+def _run_one(
+    store: RunStore,
+    runner: TrialRunner,
+    trial: optuna.Trial,
+    number: int,
+    suggested: StudentSpec | Exception,
+) -> None:
+    def suggest() -> StudentSpec:
+        if isinstance(suggested, Exception):
+            raise suggested
+        return suggested
 
     def find_earlier(network_key: str) -> TrialRecord | None:
         with store.writes():

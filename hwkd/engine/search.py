@@ -245,7 +245,7 @@ def _run_workers(
     tail = _Tail(store.trials_path)
     listener.on_records(records, context.config.trials)
     timed_out = False
-    if len(records) < context.config.trials:
+    if store.trainings_started() < context.config.trials:
         pool.start()
     try:
         while pool.is_running():

@@ -124,7 +124,7 @@ class SurrogateSampler(BaseSampler, Generic[T]):
         self._space: InferredSpace | None = None
         self._ahead: tuple[Proposal | None] | None = None
         self._asked: dict[int, Proposal | None] = {}
-        self.turn: int | None = None
+        self._turn: int | None = None
 
     def __getstate__(self) -> dict[str, object]:
         """Leave the lock out; studies with several processes copy their sampler."""
@@ -134,15 +134,22 @@ class SurrogateSampler(BaseSampler, Generic[T]):
         """Make a new lock."""
         self.__dict__.update(state, _lock=RLock())
 
-    def look_ahead(self, study: Study, *, turn: int | None = None) -> Proposal | None:
+    @property
+    def turn(self) -> int | None:
+        """How many candidates were asked for before the next one; None: the number of its trial."""
+        return self._turn
+
+    @turn.setter
+    def turn(self, turn: int) -> None:
+        self._turn, self._ahead = turn, None
+
+    def look_ahead(self, study: Study) -> Proposal | None:
         """Return what the next `ask` will choose; None when every candidate that fits was tried.
 
         Args:
             study: that will be asked.
-            turn: how many candidates were asked for before; by default the number of the trial.
         """
         with self._lock:
-            self.turn = turn
             proposal = self._propose(study, None)
             self._ahead = (proposal,)
             return proposal
@@ -208,7 +215,6 @@ class SurrogateSampler(BaseSampler, Generic[T]):
         number = None if trial is None else trial.number
         history = self._reader.read(trials, but=number)
         turn = self.turn if self.turn is not None else len(trials) if number is None else number
-        self.turn = None
         return self._proposer.propose(history, turn=turn)
 
     def _infer(self, study: Study, trials: Sequence[FrozenTrial]) -> bool:
