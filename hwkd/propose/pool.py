@@ -25,9 +25,9 @@ T = TypeVar("T")
 _SURVEYED = 600
 # Where limits are tight the survey goes on until so many fit or so many were screened.
 _ENOUGH, _MOST_SURVEYED = 60, 12_000
-_FRESH_PER_TURN, _FRESH_TURNS = 20, 20
-_FIRST_RELATIVES, _RELATIVES_PER_TURN, _MOST_RELATIVES = 8, 2, 48
-_CROSSED_PER_TURN = 6
+_FRESH_PER_TURN, _FRESH_TURNS = 9, 40
+_FIRST_RELATIVES, _TURNS_PER_RELATIVE, _MOST_RELATIVES = 10, 2, 48
+_CROSSED_PER_TURN = 4
 # A space with at most so many candidates is listed when nothing new is found in it.
 _LISTED = 20_000
 
@@ -106,7 +106,8 @@ class Pool(Generic[T]):
         suggest, used = self._problem.suggest, {}
         for parent in parents:
             source = Source("mutation", parent.number)
-            count = min(_MOST_RELATIVES, _FIRST_RELATIVES + _RELATIVES_PER_TURN * parent.turns_ago)
+            more = parent.turns_ago // _TURNS_PER_RELATIVE
+            count = min(_MOST_RELATIVES, _FIRST_RELATIVES + more)
             for index in range(count):
                 label = (parent.number, index)
                 candidate = self._relatives.get(label)

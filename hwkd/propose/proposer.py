@@ -35,7 +35,8 @@ _FIRST, _FIRST_PER_GROUP = 6, 2
 # and then a family of candidates that began badly is never looked at again.
 _DEVIATION_SHARE, _WHOLE_EVERY = 0.3, 3
 _MOST_PARENTS = 24
-_CLIMBED, _STEPS_PER_CLIMB = 4, 5
+_CLIMBED, _STEPS_PER_CLIMB = 3, 4
+_REMEMBERED = 2000
 _GOLDEN = 0.618034
 _UNKNOWN = float("nan")
 
@@ -51,6 +52,7 @@ class Proposer(Generic[T]):
         self._settings = SettingsMemory(seed)
         self._encoder: Encoder | None = None
         self._keys: dict[int, object] = {}
+        self._observed: dict[int, Candidate] = {}
 
     def propose(self, history: History, *, turn: int) -> Proposal | None:
         """Return the candidate to try next; None when none that fits is left.
@@ -88,8 +90,15 @@ class Proposer(Generic[T]):
         return self._candidate(observation).screened.key
 
     def _candidate(self, observation: Observation) -> Candidate:
-        trace = run(self.problem.suggest, observation.params, self._pool.replay_random())
-        return self.screening(trace)
+        candidate = self._observed.get(observation.number)
+        if candidate is None:
+            trace = run(self.problem.suggest, observation.params, self._pool.replay_random())
+            candidate = self.screening(trace)
+            if not observation.is_pending:  # one that is being asked for may lack choices still
+                if len(self._observed) >= _REMEMBERED:
+                    self._observed.clear()
+                self._observed[observation.number] = candidate
+        return candidate
 
     def _spread(self, free: Sequence[Candidate], count: int) -> Candidate:
         """Return a survey candidate from a stratum of the costs, big for its cost.
