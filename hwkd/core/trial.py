@@ -178,8 +178,8 @@ class ProposalRecord(StrictModel):
         task_error: predicted validation error of the int8 student; None before there is a model.
         kd_nats: predicted divergence from the teacher.
         gain: expected growth of the hypervolume (share of the box), or expected improvement of the
-            weighted sum, for each predicted second of training.
-        training_s: predicted seconds of training, by arithmetic; only ratios mean something.
+            weighted sum, for each predicted second.
+        predicted_s: seconds that trying it takes, by arithmetic; only ratios mean something.
     """
 
     origin: Literal["reference", "first", "survey", "random", "mutation", "crossover"]
@@ -187,7 +187,7 @@ class ProposalRecord(StrictModel):
     task_error: PredictedRecord | None = None
     kd_nats: PredictedRecord | None = None
     gain: float | None = None
-    training_s: float
+    predicted_s: float
 
 
 class EpochRecord(StrictModel):

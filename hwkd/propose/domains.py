@@ -34,8 +34,9 @@ __all__ = [
 Value: TypeAlias = int | float | str | bool | None
 
 # Of the changes to a number, this share are small steps and the rest jumps anywhere.
-_SMALL_STEPS = 0.5
-_SMALL_STEP_OF_RANGE = 0.1
+_SMALL_STEPS = 0.7
+# In shares of the range, uniform in the logarithm.
+_SMALLEST_STEP, _LARGEST_STEP = 0.005, 0.3
 
 
 def categorical(choices: Sequence[Value]) -> CategoricalDistribution:
@@ -77,11 +78,11 @@ def another(domain: BaseDistribution, value: Value, random: Random) -> Value:
     place = unit(domain, value)
     for _ in range(8):
         if small:
-            target = place + random.gauss(0.0, _SMALL_STEP_OF_RANGE)
-            # A grid may be coarser than a small step: then the step is one place on the grid.
+            step = _SMALLEST_STEP * (_LARGEST_STEP / _SMALLEST_STEP) ** random.random()
             grid = _grid(domain)
-            if grid is not None and grid * _SMALL_STEP_OF_RANGE < 1 and grid > 1:
-                target = place + random.choice((-1, 1)) / (grid - 1)
+            if grid is not None and grid > 1:  # at least to the next place
+                step = max(step, 1.0 / (grid - 1))
+            target = place + random.choice((-1, 1)) * step
             moved = _at(domain, min(1.0, max(0.0, target)), inclusive=True)
         else:
             moved = _at(domain, random.random())

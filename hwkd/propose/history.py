@@ -10,10 +10,11 @@ import numpy as np
 from hwkd.propose.encoding import FloatArray
 from hwkd.propose.problem import Observation
 
-__all__ = ["History", "Trained", "bounded", "drawn_in"]
+__all__ = ["History", "Trained", "bounded", "drawn_in", "front_range"]
 
 # A model is fitted to so many observations; its time grows with the cube of their number.
 MOST_MODELLED = 200
+_MOST_COMPARED = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,3 +106,23 @@ def drawn_in(result: FloatArray, worst: float | None) -> FloatArray:
         bound = worst
     limited: FloatArray = np.minimum(result, bound)
     return limited
+
+
+def front_range(values: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the best and the worst of every objective among the undominated.
+
+    Where they coincide, the median of all stands for the worst.
+
+    Args:
+        values: shape [n, objectives], n > 0; of many the newest are looked at.
+    """
+    seen = np.unique(values[-_MOST_COMPARED:], axis=0)
+    is_dominated = np.zeros(len(seen), dtype=bool)
+    for index, point in enumerate(seen):
+        worse = np.all(seen >= point, axis=1)
+        worse[index] = False
+        is_dominated |= worse
+    front = seen[~is_dominated]
+    best, worst = front.min(0), front.max(0)
+    nadir: FloatArray = np.where(worst > best, worst, np.median(seen, axis=0) + 1e-12)
+    return best, nadir

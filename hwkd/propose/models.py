@@ -11,7 +11,7 @@ from scipy.special import ndtr
 from hwkd.propose.acquisition import Estimates
 from hwkd.propose.candidates import Candidate
 from hwkd.propose.encoding import Encoder, FloatArray, Rows
-from hwkd.propose.history import Trained, bounded, drawn_in
+from hwkd.propose.history import Trained, bounded, drawn_in, front_range
 from hwkd.propose.surrogate import Surrogate, find_settings
 
 __all__ = ["Models", "SettingsMemory", "fit_models"]
@@ -98,7 +98,7 @@ def fit_models(
     candidates: Sequence[Candidate],
     pending: Sequence[Candidate],
     *,
-    worst: float | None,
+    worst: Sequence[float | None],
     memory: SettingsMemory,
 ) -> Models:
     """Fit a surrogate to everything that must be measured.
@@ -108,7 +108,7 @@ def fit_models(
         trained: a bounded part of what was observed.
         candidates: of `trained`.
         pending: being tried; believed to come out as predicted.
-        worst: see `hwkd.propose.history.drawn_in`; of the first objective.
+        worst: see `hwkd.propose.history.drawn_in`; per objective.
         memory: of settings.
     """
     rows = encoder.rows(candidates)
@@ -116,11 +116,15 @@ def fit_models(
     offsets = np.array([candidate.screened.offset for candidate in candidates])
     waiting = encoder.rows(pending)
     objectives: dict[int, Surrogate] = {}
+    best, nadir = front_range(trained.values)
     for index in (index for index, known in enumerate(exact) if known is None):
         results = trained.values[:, index : index + 1].copy()
         if len(exact) == 1:
             results[:, 0] -= offsets
-        results[:, 0] = drawn_in(results[:, 0], worst if index == 0 else None)
+        bound = worst[index] if len(exact) > 1 else None
+        if len(exact) > 1 and bound is None:
+            bound = float(2.0 * nadir[index] - best[index])
+        results[:, 0] = drawn_in(results[:, 0], bound)
         if index == 0 and trained.observations[0].outputs:
             results = np.c_[results, [o.outputs for o in trained.observations]]
         objectives[index] = _fitted(index, trained, rows, results, waiting, memory)

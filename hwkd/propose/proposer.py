@@ -20,7 +20,7 @@ from hwkd.propose.acquisition import (
 )
 from hwkd.propose.candidates import Candidate, Screening
 from hwkd.propose.encoding import Encoder, FloatArray
-from hwkd.propose.history import History, Trained, bounded, drawn_in
+from hwkd.propose.history import History, Trained, bounded, front_range
 from hwkd.propose.models import Models, SettingsMemory, fit_models
 from hwkd.propose.pool import Parent, Pool, Source
 from hwkd.propose.problem import Observation, Problem, Proposal
@@ -130,13 +130,17 @@ class Proposer(Generic[T]):
 
     def _best(self, history: History, tried: set[object], turn: int) -> Proposal | None:
         trained = history.trained
-        worst = self.problem.limits[0]
         box = self._box(trained)
         part = trained.part(bounded(trained, self._front_indices(trained, box)))
         candidates = [self._candidate(observation) for observation in part.observations]
         pending = [self._candidate(observation) for observation in history.pending]
         models = fit_models(
-            self._encoding(), part, candidates, pending, worst=worst, memory=self._settings
+            self._encoding(),
+            part,
+            candidates,
+            pending,
+            worst=self.problem.limits,
+            memory=self._settings,
         )
         parents = self._parents(models, part, box, turn)
         pool: dict[object, tuple[Candidate, Source]] = {}
@@ -235,17 +239,15 @@ class Proposer(Generic[T]):
         )
         low, high = exact.min(0), exact.max(0)
         measured = np.isnan(low)
-        if measured.any():
-            seen = trained.values[:, 1:]
-            low = np.where(measured, seen.min(0), low)
-            high = np.where(measured, np.quantile(seen, 0.9, axis=0), high)
+        best, nadir = front_range(trained.values)
+        low, high = np.where(measured, best[1:], low), np.where(measured, nadir[1:], high)
         limits = np.array(
             [_UNKNOWN if limit is None else limit for limit in self.problem.limits[1:]]
         )
         high = np.where(np.isnan(limits), high, limits)
         worst = self.problem.limits[0]
         if worst is None:
-            worst = float(drawn_in(trained.values[:, 0], None).max())
+            worst = float(nadir[0])
         return Box.spanning(low, np.maximum(high, low + 1e-12), worst=worst)
 
     def _last_resort(self, tried: set[object]) -> Proposal | None:

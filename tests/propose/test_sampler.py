@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import pickle
 from itertools import pairwise
 
@@ -16,13 +17,7 @@ def branin(trial):
     """Branin's function; its least value is 0.397887 (Dixon and Szego 1978)."""
     x, y = trial.suggest_float("x", -5.0, 10.0), trial.suggest_float("y", 0.0, 15.0)
     a, b, c, t = 1.0, 5.1 / 39.4784176, 5.0 / 3.14159265, 1 / 25.1327412
-    return a * (y - b * x * x + c * x - 6.0) ** 2 + 10.0 * (1.0 - t) * _cos(x) + 10.0
-
-
-def _cos(x):
-    import math
-
-    return math.cos(x)
+    return a * (y - b * x * x + c * x - 6.0) ** 2 + 10.0 * (1.0 - t) * math.cos(x) + 10.0
 
 
 def choices(trial):
@@ -60,17 +55,15 @@ def chosen(study):
 
 
 def test_a_plain_study_with_one_objective_needs_nothing_but_the_sampler():
-    study = optuna.create_study(sampler=SurrogateSampler(seed=1))
-    study.optimize(branin, n_trials=40)
-    assert study.best_value < 0.8
-    # The random half of a search of this size ends at about 2.
-    assert min(trial.value for trial in study.trials[:10]) > study.best_value
+    study = optuna.create_study(sampler=SurrogateSampler(seed=0))
+    study.optimize(branin, n_trials=35)
+    assert study.best_value < 0.6  # a random search of this length: 1.4 in the median
 
 
 def test_a_maximised_objective_is_maximised():
-    study = optuna.create_study(direction="maximize", sampler=SurrogateSampler(seed=1))
-    study.optimize(lambda trial: -branin(trial), n_trials=40)
-    assert study.best_value > -0.8
+    study = optuna.create_study(direction="maximize", sampler=SurrogateSampler(seed=0))
+    study.optimize(lambda trial: -branin(trial), n_trials=35)
+    assert study.best_value > -0.6
 
 
 def test_several_objectives_that_must_be_measured_spread_over_their_front():
