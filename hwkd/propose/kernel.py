@@ -22,8 +22,8 @@ __all__ = ["LOG_MEAN", "LOG_SPREAD", "Likeness", "likeness", "own_variance"]
 
 # Logarithms of: additive, joint, linear, smooth, own, length of joint, length of smooth, noise;
 # broad normal priors for standardised results.
-LOG_MEAN = np.array([-0.7, -1.0, -1.0, -1.0, -1.5, 0.7, 0.7, -3.5])
-LOG_SPREAD = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 0.6, 0.6, 1.5])
+LOG_MEAN = np.array([-0.7, -1.0, -1.0, -1.0, -1.5, 0.7, 0.7, -3.0])
+LOG_SPREAD = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 0.6, 0.6, 1.0])
 
 
 @dataclass(frozen=True, slots=True)
