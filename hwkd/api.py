@@ -120,6 +120,7 @@ def search(
     final: bool = True,
     verify: bool = False,
     trials: int | None = None,
+    sampler: Literal["surrogate", "tpe", "nsga2", "gp", "random"] = "surrogate",
     timeout: str | None = None,
     trial_timeout: str = "10min",
     workers: int | None = None,
@@ -168,7 +169,9 @@ def search(
             best on validation ships. 0 trains the student once.
         final: train the best student in full and test it.
         verify: compile its C for the device's core and run it emulated.
-        trials: candidates to sample; None is 40, or as many as `timeout` allows.
+        trials: students to train; rejected and repeated candidates do not count. None is 40, or as
+            many as `timeout` allows.
+        sampler: what chooses candidates; "surrogate" is our own, the others are Optuna's.
         timeout: bound on the whole call, as "10min", from its first line to the last file.
         trial_timeout: a candidate that trains longer is recorded as failed.
         workers: processes; None is one per core.
@@ -193,6 +196,7 @@ def search(
         "layout": layout,
         "spaces": _spaces(spaces),
         "trials": trials,
+        "sampler": sampler,
         "timeout_s": _duration(timeout, "--timeout"),
         "seed": seed,
         "workers": workers or available_cores(),

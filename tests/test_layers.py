@@ -20,12 +20,13 @@ MAY_IMPORT = {
     "distill": set(),
     "tasks": set(),
     "inference": set(),
+    "propose": set(),
     "profiling": {"inference"},
     "deploy": {"inference", "trace"},
     "train": {"inference"},
     "report": set(),
     "engine": {
-        "cost", "deploy", "distill", "nn", "profiling", "tasks", "trace", "train",
+        "cost", "deploy", "distill", "nn", "profiling", "propose", "tasks", "trace", "train",
     },
     "api": {"distill", "engine", "report", "tasks"},
     "cli": {

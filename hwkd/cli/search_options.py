@@ -190,8 +190,17 @@ Verify: TypeAlias = Annotated[
 Trials: TypeAlias = Annotated[
     int | None,
     typer.Option(
-        help="Candidates to sample. Default: 40, or as many as --timeout allows.",
+        help="Students to train; rejected and repeated ones do not count. Default: 40, or as many "
+        "as --timeout allows.",
         min=1,
+        rich_help_panel=_RUN,
+    ),
+]
+Sampler: TypeAlias = Annotated[
+    Literal["surrogate", "tpe", "nsga2", "gp", "random"],
+    typer.Option(
+        help="What chooses candidates. surrogate: our own, which learns accuracy and computes the "
+        "rest; the others are Optuna's.",
         rich_help_panel=_RUN,
     ),
 ]

@@ -21,7 +21,9 @@ __all__ = [
     "LimitName",
     "ObjectiveRecord",
     "OpRecord",
+    "PredictedRecord",
     "ProfileRecord",
+    "ProposalRecord",
     "SpecRecord",
     "TrialRecord",
     "TrialState",
@@ -161,6 +163,35 @@ class ObjectiveRecord(StrictModel):
     value: float
 
 
+class PredictedRecord(StrictModel):
+    """What a measurement was expected to give, before it was made: a normal distribution."""
+
+    mean: float
+    deviation: float
+
+
+class ProposalRecord(StrictModel):
+    """Why the sampler chose a candidate.
+
+    Attributes:
+        origin: "reference": a design tried first; "first": spread over the costs, before there is
+            a model; "survey" and "random": drawn; "mutation" and "crossover": of trials.
+        parent: number of the trial that it was made from by mutation or crossover.
+        task_error: predicted validation error of the int8 student; None before there is a model.
+        kd_nats: predicted divergence from the teacher.
+        gain: expected growth of the hypervolume (share of the box), or expected improvement of the
+            weighted sum, for each predicted second.
+        predicted_s: seconds that trying it takes, by arithmetic; only ratios mean something.
+    """
+
+    origin: Literal["reference", "first", "survey", "random", "mutation", "crossover"]
+    parent: int | None = None
+    task_error: PredictedRecord | None = None
+    kd_nats: PredictedRecord | None = None
+    gain: float | None = None
+    predicted_s: float
+
+
 class EpochRecord(StrictModel):
     """Means over one epoch of training; loss terms by name, with the weights that they had."""
 
@@ -179,6 +210,7 @@ class TrialRecord(StrictModel):
         reason: why it was rejected or failed, or which trial it repeats; None when completed.
         violations: every limit exceeded, worst first.
         cost: None only when building the graph failed.
+        proposal: why it was chosen; None where the sampler does not say.
         macs_fvcore: MACs counted by fvcore on the torch module, a cross-check of `cost.macs`.
         epochs_made: passes over what an epoch draws, with the fraction of one that a time limit
             cut; None when it was not trained, or by an older version.
@@ -197,6 +229,7 @@ class TrialRecord(StrictModel):
     seed: StoredInt
     violations: tuple[ViolationRecord, ...] = ()
     cost: CostRecord | None = None
+    proposal: ProposalRecord | None = None
     macs_fvcore: StoredInt | None = None
     accuracy: AccuracyRecord | None = None
     objective: ObjectiveRecord | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -19,10 +19,13 @@ __all__ = [
     "MethodConfig",
     "ObjectiveConfig",
     "QuantisationConfig",
+    "SamplerName",
     "SearchConfig",
     "TeacherConfig",
     "TrainingConfig",
 ]
+
+SamplerName: TypeAlias = Literal["surrogate", "tpe", "nsga2", "gp", "random"]
 
 
 _TRIALS = 40
@@ -143,10 +146,11 @@ class SearchConfig(StrictModel):
         layout: order of the axes of an NPZ file's arrays; "auto" reads it from the shape.
         spaces: registered names or paths of the user's files.
         code: SHA-256 of the user's Python files, by their entry in `spaces` or `teacher.source`.
-        trials: candidates to sample, rejected ones included; None leaves it to the time limit, and
-            is 40 without one.
+        trials: students to train, rejected and repeated candidates do not count; None leaves it to
+            the time limit, and is 40 without one.
+        sampler: what chooses candidates; "surrogate" is our own, the others are Optuna's.
         timeout_s: bound on the whole command, from its first line to its last file.
-            workers: separate processes on one study.
+        workers: separate processes on one study.
         accelerator: where networks are trained.
         train_best: distil the best student at full length and test it.
         verify_best: run its C on the device's core, emulated.
@@ -164,6 +168,7 @@ class SearchConfig(StrictModel):
     layout: Layout = "auto"
     spaces: tuple[str, ...] = ("depthwise", "linear_attention", "narrow_deep", "plain")
     trials: int | None = Field(default=None, ge=1)
+    sampler: SamplerName = "surrogate"
     timeout_s: float | None = Field(default=None, gt=0)
     seed: int = Field(default=0, ge=0, lt=2**63)
     workers: int = Field(default=1, ge=1)

@@ -7,11 +7,19 @@ import time
 from collections.abc import Callable
 
 import optuna
+from optuna.samplers import BaseSampler
 
+from hwkd.core.errors import RunFolderError
 from hwkd.core.student import StudentSpec
 from hwkd.core.trial import TrialRecord
-from hwkd.engine.sampling import make_sampler, queue_first_students, suggest_student
-from hwkd.engine.store import ATTR_DEATHS, ATTR_NETWORK_KEY, RunStore
+from hwkd.engine.sampling import (
+    make_sampler,
+    nothing_is_left,
+    queue_first_students,
+    reason_of,
+    suggest_student,
+)
+from hwkd.engine.store import ATTR_DEATHS, ATTR_NETWORK_KEY, ATTR_PROPOSAL, RunStore
 from hwkd.engine.teacher_stage import beaten_by
 from hwkd.engine.trial_run import TrialRunner
 
@@ -21,6 +29,9 @@ _MAX_WORKER_DEATHS = 2
 # Of the time that the last candidate took, what must be left for another one; and at least so much.
 _WORTH_STARTING = 0.5
 _LEAST_CANDIDATE_S = 1.0
+# A sampler that cannot look ahead proposes students that do not fit or that were tried; a search
+# in which nothing fits ends after so many candidates for each training wanted.
+_MOST_ASKED = 25
 
 
 def run_trials(
@@ -30,7 +41,7 @@ def run_trials(
     keep_asking: Callable[[], bool],
     on_start: Callable[[int, int], None],
 ) -> None:
-    """Run candidates until enough were sampled or `keep_asking` says no.
+    """Run candidates until enough were trained, none is left or `keep_asking` says no.
 
     Args:
         store: of the run.
@@ -39,24 +50,28 @@ def run_trials(
             too, once what is left is too short for another candidate.
         on_start: hears Optuna's number and the candidate's number before each one.
     """
-    wanted = runner.context.config.most_trials or math.inf
+    trials = runner.context.config.most_trials or math.inf
+    sampler: BaseSampler | None = None
     last_s = 0.0
     while keep_asking() and (_worth_starting(runner, last_s) or not store.finished_trials()):
-        started = store.candidates_started()
-        if started >= wanted:
-            return
-        store.study.sampler = make_sampler(runner.context, candidate=started)
-        with store.writes():
-            queue_first_students(store, runner.context, candidate=started)
-            trial = store.study.ask()
-        number = store.candidate_number(trial)
-        if number >= wanted:  # another worker asked for the last one at the same moment
-            with store.writes():
-                store.discard(trial)
-            return
-        on_start(trial.number, number)
         begun = time.monotonic()
-        _run_one(store, runner, trial, number)
+        # One worker at a time chooses, so that no two choose the same candidate.
+        with store.asking():
+            started = store.candidates_started()
+            if store.trainings_started() >= trials or started >= _MOST_ASKED * trials:
+                return
+            sampler = make_sampler(runner.context, candidate=started, previous=sampler)
+            store.study.sampler = sampler
+            with store.writes():
+                queue_first_students(store, runner.context, candidate=started)
+            if nothing_is_left(store, sampler):
+                return
+            with store.writes():
+                trial = store.study.ask()
+            number = store.candidate_number(trial)
+            on_start(trial.number, number)
+            suggested = _suggested(store, runner, trial, sampler)
+        _run_one(store, runner, trial, number, suggested)
         last_s = time.monotonic() - begun
 
 
@@ -67,10 +82,34 @@ def _worth_starting(runner: TrialRunner, last_s: float) -> bool:
     return runner.end_s - time.monotonic() > max(_LEAST_CANDIDATE_S, _WORTH_STARTING * last_s)
 
 
-def _run_one(store: RunStore, runner: TrialRunner, trial: optuna.Trial, number: int) -> None:
-    def suggest() -> StudentSpec:
+def _suggested(
+    store: RunStore, runner: TrialRunner, trial: optuna.Trial, sampler: BaseSampler
+) -> StudentSpec | Exception:
+    """Return the student of a trial, or what went wrong, which the trial's record is to say."""
+    try:
         with store.writes():
-            return suggest_student(trial, runner.context)
+            spec = suggest_student(trial, runner.context)
+            why = reason_of(sampler, trial)
+            if why is not None:
+                trial.set_user_attr(ATTR_PROPOSAL, why.model_dump_json())
+    except RunFolderError:
+        raise
+    except Exception as error:  # a user's space may raise anything
+        return error
+    return spec
+
+
+def _run_one(
+    store: RunStore,
+    runner: TrialRunner,
+    trial: optuna.Trial,
+    number: int,
+    suggested: StudentSpec | Exception,
+) -> None:
+    def suggest() -> StudentSpec:
+        if isinstance(suggested, Exception):
+            raise suggested
+        return suggested
 
     def find_earlier(network_key: str) -> TrialRecord | None:
         with store.writes():

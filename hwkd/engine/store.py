@@ -25,17 +25,33 @@ from hwkd.core.errors import RunFolderError, first_line
 from hwkd.core.paths import require_there, written_atomically
 from hwkd.core.run_lock import LOCK_FILE
 from hwkd.core.student import ParamValue
-from hwkd.core.trial import TrialRecord, read_trial_line, read_trial_summary
+from hwkd.core.trial import (
+    ProposalRecord,
+    TrialRecord,
+    read_trial_line,
+    read_trial_summary,
+)
 from hwkd.engine.config import SearchConfig
 from hwkd.engine.journal import check_journal_file, open_storage
 from hwkd.engine.run_folder import created_whole, require_free
 
-__all__ = ["ATTR_DEATHS", "ATTR_NETWORK_KEY", "ATTR_RECORD", "RunStore"]
+__all__ = [
+    "ATTR_DEATHS",
+    "ATTR_NETWORK_KEY",
+    "ATTR_PROPOSAL",
+    "ATTR_RECORD",
+    "ATTR_SURPLUS",
+    "RunStore",
+]
 
 ATTR_RECORD = "hwkd.record"
 ATTR_NETWORK_KEY = "hwkd.network_key"
+ATTR_PROPOSAL = "hwkd.proposal"
 ATTR_REQUEUED_FROM = "hwkd.requeued_from"
+# Set by versions that could ask for more trials than wanted; such a trial is no candidate.
 ATTR_SURPLUS = "hwkd.surplus"
+# A cheap summary of the record, read for every trial at every ask.
+ATTR_COUNTS = "hwkd.counts_as_training"
 ATTR_DEATHS = "hwkd.worker_deaths"
 STUDY_NAME = "hwkd"
 
@@ -208,6 +224,25 @@ class RunStore:
             }
         )
 
+    def trainings_started(self) -> int:
+        """Return how many candidates were trained or may be: rejected and repeated ones are not."""
+        trials = self.study.get_trials(deepcopy=False)
+        interrupted = _requeued_numbers(trials)
+        return sum(
+            trial.state != OptunaState.WAITING
+            and trial.number not in interrupted
+            and not trial.user_attrs.get(ATTR_SURPLUS)
+            and trial.user_attrs.get(ATTR_COUNTS, True)
+            for trial in trials
+        )
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Hold the right to choose the next candidate; the kernel frees it when a process dies."""
+        with self.writes(), self.config_path.open("rb") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
     def candidate_number(self, trial: Trial) -> int:
         """Return a trial's place among the candidates, from 0.
 
@@ -223,16 +258,17 @@ class RunStore:
 
     def finish(self, trial: Trial, record: TrialRecord) -> None:
         """File the record, tell the study, append to `trials.jsonl`, in this order."""
+        why = trial.user_attrs.get(ATTR_PROPOSAL)
+        if why is not None:
+            proposal = ProposalRecord.model_validate_json(why)
+            record = record.model_copy(update={"proposal": proposal})
         line = record.model_dump_json()
         with self.writes():
+            if record.state in ("rejected", "duplicate"):
+                trial.set_user_attr(ATTR_COUNTS, False)
             trial.set_user_attr(ATTR_RECORD, line)
             self._tell(trial.number, record)
         append_line(self.trials_path, line)
-
-    def discard(self, trial: Trial) -> None:
-        """Take back a trial that was asked for beyond the number of trials wanted."""
-        trial.set_user_attr(ATTR_SURPLUS, True)
-        self.study.tell(trial, state=OptunaState.FAIL)
 
     def requeue_interrupted(self, *, died_in: int | None = None) -> int:
         """Queue cut-off trials again; finish those that only lacked the last step.
@@ -257,10 +293,10 @@ class RunStore:
                 continue
             if trial.number not in queued_before and not trial.user_attrs.get(ATTR_SURPLUS):
                 deaths = trial.user_attrs.get(ATTR_DEATHS, 0) + (died_in is not None)
-                self.study.enqueue_trial(
-                    _params_to_repeat(trial),
-                    user_attrs={ATTR_REQUEUED_FROM: trial.number, ATTR_DEATHS: deaths},
-                )
+                attributes = {ATTR_REQUEUED_FROM: trial.number, ATTR_DEATHS: deaths}
+                if ATTR_NETWORK_KEY in trial.user_attrs and ATTR_PROPOSAL in trial.user_attrs:
+                    attributes[ATTR_PROPOSAL] = trial.user_attrs[ATTR_PROPOSAL]
+                self.study.enqueue_trial(_params_to_repeat(trial), user_attrs=attributes)
                 count += 1
             self.study.tell(trial.number, state=OptunaState.FAIL)
         return count

@@ -19,6 +19,8 @@ _POLL_S = 0.1
 _FEWEST_PER_WORKER = 6
 # A candidate plans its own end; one that misses it by this is stopped, and done again on resume.
 _GRACE_RATIO, _GRACE_S = 0.05, 1.0
+# Workers that find too little time left end before it is over; so late it was time that ended them.
+_LATE_RATIO = 0.75
 
 
 def run_trial_stage(
@@ -60,7 +62,7 @@ def run_trial_stage(
     records = list(store.rewrite_trials_file())
     tail = _Tail(store.trials_path)
     listener.on_records(records, wanted)
-    if wanted is None or len(records) < wanted:
+    if wanted is None or store.trainings_started() < wanted:
         pool.start()
     try:
         while pool.is_running():
@@ -78,7 +80,8 @@ def run_trial_stage(
                     break
     finally:
         pool.stop()
-    timed_out = wanted is not None and store.candidates_started() < wanted
+    is_late = search_s is not None and time.monotonic() > started + _LATE_RATIO * search_s
+    timed_out = is_late and wanted is not None and store.trainings_started() < wanted
     return store.rewrite_trials_file(), timed_out
 
 

@@ -1,0 +1,128 @@
+"""What was tried, in the form that a model needs: a bounded, telling part of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hwkd.propose.encoding import FloatArray
+from hwkd.propose.problem import Observation
+
+__all__ = ["History", "Trained", "bounded", "drawn_in", "front_range"]
+
+# A model is fitted to so many observations; its time grows with the cube of their number.
+MOST_MODELLED = 200
+_MOST_COMPARED = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """Observations with values, oldest first.
+
+    Attributes:
+        observations: n of them.
+        values: shape [n, objectives].
+    """
+
+    observations: Sequence[Observation]
+    values: FloatArray
+
+    def __len__(self) -> int:
+        """Return how many."""
+        return len(self.observations)
+
+    def part(self, indices: Sequence[int] | FloatArray) -> Trained:
+        """Return some of them, in the order given."""
+        whole = [int(index) for index in indices]
+        return Trained([self.observations[index] for index in whole], self.values[whole])
+
+
+class History:
+    """Observations by number; it is extended, never changed, and cheap to look into."""
+
+    def __init__(self, objectives: int) -> None:
+        """Start empty."""
+        self._trained: list[Observation] = []
+        self._values = np.empty((256, objectives))
+        self.pending: list[Observation] = []
+        self.without_result: list[Observation] = []
+
+    def add(self, observation: Observation) -> None:
+        """Append one observation."""
+        if observation.is_pending:
+            self.pending.append(observation)
+        elif observation.values is None:
+            self.without_result.append(observation)
+        else:
+            count = len(self._trained)
+            if count == len(self._values):
+                self._values = np.r_[self._values, np.empty_like(self._values)]
+            self._values[count] = observation.values
+            self._trained.append(observation)
+
+    @property
+    def trained(self) -> Trained:
+        """Observations with values."""
+        return Trained(self._trained, self._values[: len(self._trained)])
+
+
+def bounded(trained: Trained, on_front: Sequence[int], *, most: int = MOST_MODELLED) -> list[int]:
+    """Return at most `most` indices: the front, the best, the newest, and some from everywhere.
+
+    Args:
+        trained: all of it.
+        on_front: indices that must be among them, as far as they go.
+        most: size of the part.
+    """
+    count = len(trained)
+    if count <= most:
+        return list(range(count))
+    first = trained.values[:, 0]
+    chosen = dict.fromkeys(on_front[: most // 2])
+    best = np.argpartition(first, most // 4)[: most // 4]
+    # Partitioning leaves them in any order; which ones they are is what counts.
+    chosen.update(dict.fromkeys(sorted(best.tolist())))
+    everywhere = np.linspace(0, count - 1, most // 8).astype(int).tolist()
+    chosen.update(dict.fromkeys(everywhere))
+    for index in range(count - 1, -1, -1):
+        if len(chosen) >= most:
+            break
+        chosen[index] = None
+    return sorted(chosen)[-most:] if len(chosen) > most else sorted(chosen)
+
+
+def drawn_in(result: FloatArray, worst: float | None) -> FloatArray:
+    """Return results with hopeless ones drawn in, lest a model spends itself on them.
+
+    Args:
+        result: smaller is better.
+        worst: value above which differences mean nothing; None derives one from the results.
+    """
+    best, middle = result.min(), np.median(result)
+    bound = middle + 2.0 * (middle - best) + 1e-9
+    if worst is not None:
+        bound = worst
+    limited: FloatArray = np.minimum(result, bound)
+    return limited
+
+
+def front_range(values: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the best and the worst of every objective among the undominated.
+
+    Where they coincide, the median of all stands for the worst.
+
+    Args:
+        values: shape [n, objectives], n > 0; of many the newest are looked at.
+    """
+    seen = np.unique(values[-_MOST_COMPARED:], axis=0)
+    is_dominated = np.zeros(len(seen), dtype=bool)
+    for index, point in enumerate(seen):
+        worse = np.all(seen >= point, axis=1)
+        worse[index] = False
+        is_dominated |= worse
+    front = seen[~is_dominated]
+    best, worst = front.min(0), front.max(0)
+    nadir: FloatArray = np.where(worst > best, worst, np.median(seen, axis=0) + 1e-12)
+    return best, nadir

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from tiny_search import TinyRun, make_run
+
+from hwkd.core.student import Layer, Layers, StudentSpec
+from hwkd.core.trial import SpecRecord, TrialRecord
+from hwkd.engine import loop
+from hwkd.engine.candidate_features import graph_features, predicted_training_s
+from hwkd.engine.loop import run_trials
+from hwkd.engine.screening import cost_record
+from hwkd.engine.store import RunStore
+
+SAMPLERS = ("surrogate", "tpe", "nsga2", "gp", "random")
+
+
+class Outcomes:
+    """Gives each candidate the state that a function of its number says."""
+
+    def __init__(self, run: TinyRun, state) -> None:
+        self.context = run.runner().context
+        self._state = state
+
+    def run(self, suggest, find_earlier, *, number):
+        spec = suggest()
+        candidate = self.context.screen.candidate(spec)
+        find_earlier(candidate.layers.key)
+        return TrialRecord(
+            number=number, state=self._state(number), spec=SpecRecord.of(spec), seed=0,
+            cost=cost_record(candidate.cost).model_copy(update={"per_op": ()}),
+            started_at="t", duration_s=0.0,
+        )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory) -> TinyRun:
+    return make_run(tmp_path_factory.mktemp("sampling"), trials=6)
+
+
+@pytest.fixture
+def run(template, tmp_path) -> TinyRun:
+    shutil.copytree(template.store.folder, tmp_path / "run")
+    return TinyRun(store=RunStore(tmp_path / "run"), prepared=template.prepared)
+
+
+def with_config(run: TinyRun, **changes) -> TinyRun:
+    config = run.prepared.config.model_copy(update=changes)
+    run.store.config_path.write_text(config.to_toml(), encoding="utf-8")
+    return run
+
+
+def searched(run: TinyRun, state) -> list[TrialRecord]:
+    store = run.reopened()
+    run_trials(
+        store, Outcomes(run, state), keep_asking=lambda: True, on_start=lambda trial, number: None
+    )
+    return list(store.records())
+
+
+def test_trials_counts_trainings_and_not_what_was_rejected_or_repeated(run):
+    states = ("rejected", "duplicate", "completed", "failed")
+    records = searched(run, lambda number: states[number % 4])
+    trained = [record for record in records if record.state in ("completed", "failed")]
+    assert len(trained) == 6
+    assert [record.number for record in records] == list(range(12))
+    assert run.reopened().trainings_started() == 6
+
+
+def test_a_search_in_which_everything_is_rejected_ends(run, monkeypatch):
+    monkeypatch.setattr(loop, "_MOST_ASKED", 2)
+    assert len(searched(run, lambda number: "rejected")) == 2 * 6
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_every_sampler_runs_a_search(run, sampler):
+    records = searched(with_config(run, sampler=sampler, trials=3), lambda number: "failed")
+    assert [record.number for record in records] == [0, 1, 2]
+    assert {record.proposal is not None for record in records} == {sampler == "surrogate"}
+
+
+def test_what_our_sampler_proposes_fits_and_is_new(run):
+    limits = run.prepared.config.limits.model_copy(update={"latency_s": 0.0008})
+    records = searched(with_config(run, limits=limits, trials=20), lambda number: "failed")
+    assert len({record.spec.key for record in records}) == len(records)
+    context = run.runner().context
+    assert not any(context.screen.candidate(r.spec.to_spec()).violations for r in records)
+
+
+class TwoStudents:
+    """A user's space with two students, of which one is far too slow."""
+
+    name = "narrow_deep"
+    summary = "two"
+
+    def suggest(self, chooser, *, input_shape, num_outputs):
+        width = chooser.categorical("width", (4, 8))
+        return StudentSpec(
+            space=self.name, params={"width": width}, input_shape=input_shape,
+            num_outputs=num_outputs,
+        )  # fmt: skip
+
+    def layers(self, spec):
+        width = int(spec.params["width"])
+        layers = (
+            Layer(name="pool", kind="global_avg_pool", inputs=("input",), shape=(1, 1, 1)),
+            Layer(name="flat", kind="reshape", inputs=("pool",), shape=(1,)),
+            Layer(name="wide", kind="linear", inputs=("flat",), shape=(width,)),
+            Layer(name="out", kind="linear", inputs=("wide",), shape=(spec.num_outputs,)),
+        )
+        return Layers(input_shape=spec.input_shape, layers=layers)
+
+
+def test_a_search_ends_when_every_student_that_fits_was_tried(run):
+    store, outcomes = run.reopened(), Outcomes(run, lambda number: "failed")
+    object.__setattr__(outcomes.context.screen, "spaces", {"narrow_deep": TwoStudents()})
+    run_trials(store, outcomes, keep_asking=lambda: True, on_start=lambda trial, number: None)
+    assert sorted(record.spec.params["width"] for record in store.records()) == [4, 8]
+
+
+def test_features_and_predicted_time_follow_the_graph(run):
+    screen = run.runner().context.screen
+    small, large = (
+        screen.candidate(
+            StudentSpec(space=name, params=params, input_shape=(1, 8, 8), num_outputs=3)
+        ).graph
+        for name, params in (
+            ("narrow_deep", _some_params(screen, "narrow_deep", seed=0)),
+            ("depthwise", _some_params(screen, "depthwise", seed=1)),
+        )
+    )
+    assert len(graph_features(small)) == len(graph_features(large))
+    by_macs = sorted((small, large), key=lambda graph: graph.macs)
+    assert graph_features(by_macs[0])[0] <= graph_features(by_macs[1])[0]
+    once = predicted_training_s(small, samples_seen=1000)
+    assert predicted_training_s(small, samples_seen=3000) == pytest.approx(3 * once)
+
+
+def _some_params(screen, space, *, seed):
+    from hwkd.core.chooser import RandomChooser
+
+    chooser = RandomChooser(seed)
+    return screen.spaces[space].suggest(chooser, input_shape=(1, 8, 8), num_outputs=3).params
