@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 # Set before anything imports what reads them. Each test process gets one core.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HWKD_NO_PLUGINS"] = "1"
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 os.environ["MPLBACKEND"] = "Agg"
 # Terminal colours and widths of the developer's shell must not change what is printed.
 for name in ("FORCE_COLOR", "CLICOLOR_FORCE"):

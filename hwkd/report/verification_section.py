@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hwkd.core.final_record import FinalRecord
 from hwkd.core.run_files import RunRecord
-from hwkd.core.verification_record import EmulationRecord, VerificationRecord
+from hwkd.core.verification_record import EmulatedLayerRecord, EmulationRecord, VerificationRecord
 from hwkd.report import format as fmt
 from hwkd.report.document import Block, Cell, Column, Facts, Note, Section, Table
 
@@ -98,6 +98,14 @@ def _optional(amount_bytes: int | None) -> str:
     return "unknown" if amount_bytes is None else fmt.kib(amount_bytes)
 
 
+def _differing(layer: EmulatedLayerRecord) -> str:
+    """Return how many values differ, averages at a tie beside them; runs may not have counted."""
+    if layer.differing is None:
+        return "not counted"
+    ties = layer.averages_within_bound
+    return fmt.integer(layer.differing) + (f" + {ties:,} at a tie" if ties else "")
+
+
 def _layers(ran: EmulationRecord) -> Table:
     most = max((layer.instructions for layer in ran.layers), default=0)
     rows = tuple(
@@ -106,6 +114,7 @@ def _layers(ran: EmulationRecord) -> Table:
             Cell(layer.kind),
             Cell(fmt.integer(layer.macs)),
             Cell(fmt.integer(layer.instructions), layer.instructions / most if most else None),
+            Cell(_differing(layer)),
             Cell(str(layer.max_lsb)),
         )
         for layer in ran.layers
@@ -117,7 +126,8 @@ def _layers(ran: EmulationRecord) -> Table:
             Column(title="kind"),
             Column(title="MACs", is_number=True),
             Column(title="instructions", basis="emulated", is_number=True),
-            Column(title="steps from ONNX Runtime", basis="emulated", is_number=True),
+            Column(title="values that differ from ONNX Runtime", is_number=True),
+            Column(title="by up to, in int8 steps", is_number=True),
         ),
         rows=rows,
         note=NOT_TIMES,

@@ -77,6 +77,41 @@ def test_a_check_that_could_not_run_says_why():
     assert "needs 9 bytes too many" in model_card(run, records[run.final.trial])
 
 
+def test_the_verdict_counts_the_differences_of_every_layer_and_names_the_faults():
+    layers = (
+        EmulatedLayerRecord(
+            name="stem", kind="Conv", macs=9, instructions=9, max_lsb=2, values=1000, differing=7
+        ),
+        EmulatedLayerRecord(
+            name="pool", kind="Pool", macs=0, instructions=9, max_lsb=0, values=24, differing=0,
+            averages_within_bound=4,
+        ),
+    )  # fmt: skip
+    emulation = EMULATION.model_copy(
+        update={
+            "layers": layers, "intermediate_max_lsb": 2, "averages_within_bound": 4,
+            "faults": ("layer stem: 7 of 1,000 values differ, by up to 2",),
+        }
+    )  # fmt: skip
+    run, records = verified(passed=False, emulation=emulation)
+    section = next(s for s in build_report(run, records).sections if s.key == "emulated")
+    note, _, table = section.blocks
+    text = note.lines[0]
+    assert note.is_warning
+    assert text.startswith("FAILED (layer stem: 7 of 1,000 values differ, by up to 2): ")
+    assert "7 of 1,024 values differ from ONNX Runtime, by at most 2 steps" in text
+    assert "4 averages lie at a tie" in text
+    assert [row[4].text for row in table.rows] == ["7", "0 + 4 at a tie"]
+
+
+def test_a_run_that_compared_whole_networks_only_says_so():
+    run, records = verified()
+    section = next(s for s in build_report(run, records).sections if s.key == "emulated")
+    note, _, table = section.blocks
+    assert "Layer by layer" not in note.lines[0]
+    assert [row[4].text for row in table.rows] == ["not counted"]
+
+
 def test_without_a_check_there_is_no_section():
     run, records = make_run()
     assert "emulated" not in {section.key for section in build_report(run, records).sections}

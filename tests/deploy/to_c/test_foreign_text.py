@@ -21,6 +21,7 @@ from hwkd.deploy.to_c.exported import read_exported
 from hwkd.deploy.to_c.foreign_text import c_comment, c_string, fresh_name, string_bytes
 from hwkd.deploy.to_c.project import project_files
 from hwkd.deploy.toolchain import find_host_compiler, run_tool
+from hwkd.deploy.verify_layers import LayerComparison
 from hwkd.deploy.verify_onnx import to_c_inputs
 from hwkd.deploy.verify_run import build_host, run_host
 
@@ -66,8 +67,11 @@ def run_on_host(path, folder):
     folder.mkdir()
     shape = (8, *project.input.shape[1:])
     samples = np.random.default_rng(1).normal(size=shape).astype(np.float32)
-    program = build_host(project, folder, find_host_compiler()).plain
-    return run_host(program, project, to_c_inputs(project, samples)).outputs
+    programs = build_host(project, folder, find_host_compiler())
+    inputs = to_c_inputs(project, samples)
+    comparison = LayerComparison(path, project)
+    comparison.add(inputs, run_host(programs.traced, project, inputs).step_outputs)
+    return run_host(programs.plain, project, inputs).outputs, comparison.steps
 
 
 @needs_cc
@@ -75,8 +79,11 @@ def run_on_host(path, folder):
 def test_names_of_tensors_and_nodes_change_nothing_in_what_is_computed(name, tmp_path):
     plain = quantise(OP_NETWORKS[name](), tmp_path, name)
     hostile = renamed(plain, tmp_path / "hostile.onnx")
-    expected = run_on_host(plain, tmp_path / "plain")
-    assert np.array_equal(run_on_host(hostile, tmp_path / "hostile"), expected)
+    expected, layers = run_on_host(plain, tmp_path / "plain")
+    outputs, found = run_on_host(hostile, tmp_path / "hostile")
+    assert np.array_equal(outputs, expected)
+    assert found == layers
+    assert all(layer.differing == 0 for layer in found)
 
 
 @needs_cc
