@@ -50,9 +50,9 @@ from hwkd.distill.losses.soft_targets import soft_target_loss
 from hwkd.engine.chooser import OptunaChooser
 from hwkd.engine.config import SearchConfig
 from hwkd.engine.context import resolve_config, screen_of
+from hwkd.engine.listener import SilentListener
 from hwkd.engine.objective import divergence_nats, score_objective
 from hwkd.engine.screening import Screen
-from hwkd.engine.search import SilentListener
 from hwkd.nn.build import StudentModule, build_module
 from hwkd.tasks.base import TaskData
 from hwkd.tasks.image import ImageTask

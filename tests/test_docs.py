@@ -39,7 +39,8 @@ from hwkd.cli.app import app, main
 from hwkd.core.progress import silent
 from hwkd.engine.config import SearchConfig
 from hwkd.engine.feasibility import require_feasible
-from hwkd.engine.prepare import prepare_data, prepare_teacher
+from hwkd.engine.prepare import prepare_data
+from hwkd.engine.teacher_stage import prepare_teacher
 from hwkd.tasks.image import ImageTask
 
 ROOT = Path(__file__).parents[1]

@@ -14,7 +14,8 @@ from benchmarks.versus_script import hypervolume
 
 UNIT = (1.0, 1.0, 1.0, 1.0)
 PROGRAMS = (
-    "search_embedded", "search_fashion", "distillation_step", "versus_script", "kill_resume",
+    "search_embedded", "search_fashion", "search_limits", "time_limits", "distillation_step",
+    "versus_script", "kill_resume",
 )  # fmt: skip
 points = st.lists(st.tuples(*[st.floats(0, 1.2)] * 4), max_size=5)
 

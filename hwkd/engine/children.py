@@ -151,6 +151,7 @@ class _Seed:
 
     def close(self) -> None:
         self._socket.close()
+        self._process.kill()  # it may still be importing
         self._process.wait()
 
     def _receive(self) -> dict[str, int]:

@@ -99,7 +99,7 @@ class SearchStages:
                 search_s=plan.search_s,
                 latest_s=plan.latest_s,
             )
-            run = with_phase(plan.run, "trials", time.monotonic() - begun)
+            run = with_phase(plan.run, "search", time.monotonic() - begun)
             run = self._judged(run, context, records)
             status = "stopped by timeout" if timed_out else "finished"
             run = self._save(run, status)
@@ -114,8 +114,11 @@ class SearchStages:
                 f"finished trials are saved; go on with `hwkd search --resume {self.store.folder}`"
             ) from None
         except HwkdError:
-            with suppress(RunFolderError):  # the error at hand says more than that the disk is full
-                self._save(run, status)
+            if is_new and not teacher_is_settled(self.store):
+                self.store.remove()  # what was asked for was wrong, and nothing was trained
+            else:
+                with suppress(RunFolderError):  # the error at hand says more than a full disk
+                    self._save(run, status)
             raise
         return self._result(run, records, status)
 
@@ -172,17 +175,12 @@ class SearchStages:
         begun = time.monotonic()
         wanted = configured_methods(self.config) != ()
         plan = self._planned(run, trains_teacher=wanted)
-        try:
-            stage = prepare_teacher(
-                self.prepared,
-                budget_s=plan.teacher_s,
-                own_dir=self.store.folder / TEACHER_FOLDER,
-                progress=self.listener,
-            )
-        except HwkdError:
-            if is_new:
-                self.store.remove()
-            raise
+        stage = prepare_teacher(
+            self.prepared,
+            budget_s=plan.teacher_s,
+            own_dir=self.store.folder / TEACHER_FOLDER,
+            progress=self.listener,
+        )
         run = plan.run
         if stage.record is not None:
             self.listener.on_teacher(stage.record)

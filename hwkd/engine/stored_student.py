@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from hwkd.core.errors import ConfigError, first_line
+from hwkd.core.paths import require_there
 from hwkd.core.strict_model import first_problem
 from hwkd.core.student import Layers, SearchSpace, StudentSpec
 from hwkd.core.text_files import MalformedTextError, read_json
@@ -29,6 +30,7 @@ def read_spec_file(path: Path, *, option: str) -> StudentSpec:
     Raises:
         ConfigError: if it is no such file.
     """
+    require_there(path, "a spec.json that `hwkd export --format torch` wrote", option=option)
     try:
         content = read_json(path)
         if not isinstance(content, dict) or "spec" not in content:

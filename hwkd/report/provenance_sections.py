@@ -139,14 +139,20 @@ def _machine_facts(run: RunRecord) -> Facts:
 
 def _phase_table(run: RunRecord) -> Table:
     total = sum(run.phase_seconds.values())
+    planned = run.planned_seconds
     rows = [
-        (Cell(name), Cell(fmt.duration(seconds), seconds / total if total else None))
+        (
+            Cell(name),
+            Cell(fmt.duration(seconds), seconds / total if total else None),
+            Cell(fmt.duration(planned[name]) if name in planned else ""),
+        )
         for name, seconds in run.phase_seconds.items()
     ]
-    rows.append((Cell("total"), Cell(fmt.duration(total))))
+    rows.append((Cell("total"), Cell(fmt.duration(total)), Cell("")))
     columns = (
         Column(title="phase"),
         Column(title="wall time", basis="measured", is_number=True),
+        Column(title="share of the time limit", is_number=True),
     )
     return Table(title="Where the time went", columns=columns, rows=tuple(rows))
 

@@ -61,9 +61,31 @@ def student_section(run: RunRecord, best: TrialRecord | None) -> Section:
 
 def training_lines(final: FinalRecord) -> tuple[str, ...]:
     """Say what the student that ships learned from and what the teacher was worth."""
+    return (*_gain_lines(final), *_selection_lines(final))
+
+
+def _selection_lines(final: FinalRecord) -> tuple[str, ...]:
+    """Say which weights ship and how many networks they were the best of."""
+    lines = []
+    if final.weights == "brief":
+        lines.append(
+            "The weights of the brief training ship: no full training was better on validation."
+        )
+    if final.networks_compared is not None:
+        lines.append(
+            f"It is the best of {final.networks_compared} networks compared on validation, so its "
+            "validation accuracy is partly luck; its test accuracy is not."
+        )
+    return tuple(lines)
+
+
+def _gain_lines(final: FinalRecord) -> tuple[str, ...]:
     methods = ", ".join(final.methods) or "labels alone"
     if final.gain is None:
-        how = f"Trained on labels and {methods}" if final.methods else "Trained on labels alone"
+        is_taught = final.recipe == "distilled" and final.methods
+        if not is_taught:
+            return ("Trained on labels alone.",)
+        how = f"Trained on labels and {methods}"
         return (f"{how}. No control was trained, so what the teacher added is unknown.",)
     gain = final.gain
     ends = "one seed, which shows no spread"

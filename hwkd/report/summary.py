@@ -66,6 +66,8 @@ def _best(report: Report) -> dict[str, Any] | None:
         "test_accuracy_float": final.test_accuracy_float if final is not None else None,
         "test_accuracy_int8": final.test_accuracy_int8 if final is not None else None,
         "recipe": final.recipe if final is not None else None,
+        "weights": final.weights if final is not None else "brief",
+        "networks_compared": final.networks_compared if final is not None else None,
         "methods": list(final.methods) if final is not None else None,
         "gain": final.gain.model_dump() if final is not None and final.gain is not None else None,
         "latency_s": measured_s if is_measured else (cost.latency_s if cost else None),

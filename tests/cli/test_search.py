@@ -30,10 +30,9 @@ from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.tflite_check import installed
 from hwkd.deploy.to_int8 import assert_int8
 from hwkd.deploy.toolchain import host_compiler
-from hwkd.engine import workers
 from hwkd.engine.config import SearchConfig
 from hwkd.engine.context import load_data
-from hwkd.engine.search import SilentListener
+from hwkd.engine.listener import SilentListener
 from hwkd.engine.store import RunStore
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -332,16 +331,13 @@ def wait_for_records(run: Path, count: int, process: subprocess.Popen[str]) -> N
 
 
 def workers_of(run: Path) -> list[int]:
-    """Return the process ids of the workers on a run folder."""
+    """Return the process ids of the workers on a run folder that are alive."""
     found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                command = (entry / "cmdline").read_bytes().decode().split("\0")
-            except OSError:
-                continue
-            if "hwkd.engine.worker" in command and str(run) in command:
-                found.append(int(entry.name))
+    for status in (run / "workers").glob("*.json"):
+        pid = json.loads(status.read_text())["pid"]
+        stat = Path(f"/proc/{pid}/stat")
+        if stat.exists() and stat.read_text().rsplit(")", 1)[1].split()[0] != "Z":
+            found.append(pid)
     return found
 
 
@@ -379,33 +375,25 @@ def test_interrupted_then_killed_then_resumed_equals_undisturbed(finished, input
 class KillsOneWorker(SilentListener):
     """Kills a worker after the second record."""
 
-    def __init__(self, processes: list[subprocess.Popen[bytes]]) -> None:
-        self.processes = processes
+    def __init__(self, run: Path) -> None:
+        self.run = run
         self.killed = 0
 
     def on_records(self, records, total):
-        if len(records) >= 2 and not self.killed:
-            self.killed = self.processes[0].pid
-            self.processes[0].kill()
+        pids = workers_of(self.run)
+        if len(records) >= 2 and not self.killed and pids:
+            self.killed = pids[0]
+            os.kill(self.killed, signal.SIGKILL)
 
 
-def test_a_killed_worker_is_replaced_and_no_candidate_is_lost(inputs, tmp_path, monkeypatch):
-    processes: list[subprocess.Popen[bytes]] = []
-
-    original = subprocess.Popen
-
-    def popen(*arguments, **options):
-        processes.append(original(*arguments, **options))
-        return processes[-1]
-
-    monkeypatch.setattr(workers.subprocess, "Popen", popen)
-    listener = KillsOneWorker(processes)
+def test_a_killed_worker_is_replaced_and_no_candidate_is_lost(inputs, tmp_path):
+    listener = KillsOneWorker(tmp_path / "run")
     found = hwkd.search(
         "cortex-m7", data=inputs / "data.npz", teacher=str(inputs / "teacher.onnx"),
         workers=2, trials=6, brief_epochs=1, final=False, out=tmp_path / "run", listener=listener,
     )  # fmt: skip
     assert listener.killed
-    assert [r.number for r in found.records] == list(range(6))
+    assert [r.number for r in found.records] == list(range(len(found.records)))
     assert all(r.state != "failed" for r in found.records)
     weights = {path.stem for path in (tmp_path / "run" / "students").iterdir()}
     assert weights == {str(r.number) for r in found.records if r.state == "completed"}
@@ -416,32 +404,70 @@ def outcomes(found):
     return [(r.number, r.state, r.spec, r.objective, r.accuracy, r.started_at) for r in found]
 
 
-class HearsTimePass(SilentListener):
-    """An hour goes by after the second record; a busy machine cannot make this clock run faster."""
+class HearsPlans(SilentListener):
+    """Keeps what it hears of the time."""
 
     def __init__(self) -> None:
-        self.hours = 0
+        self.plans: list[dict[str, float]] = []
+        self.notes: list[str] = []
 
-    def on_records(self, records, total):
-        self.hours = int(len(records) >= 2)
+    def on_plan(self, seconds, left_s):
+        assert sum(seconds.values()) <= left_s + 1e-6
+        self.plans.append(dict(seconds))
 
-    def monotonic(self) -> float:
-        return time.monotonic() + 3600.0 * self.hours
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
+    def on_note(self, note):
+        self.notes.append(note)
 
 
-def test_a_time_limit_ends_the_search_with_what_there_is(inputs, tmp_path, monkeypatch):
-    clock = HearsTimePass()
-    monkeypatch.setattr("hwkd.engine.search.time", clock)
+def test_a_time_limit_is_divided_aloud_and_recorded(inputs, tmp_path):
+    listener = HearsPlans()
     found = hwkd.search(
         "cortex-m7", data=inputs / "data.npz", teacher=str(inputs / "teacher.onnx"), workers=1,
-        trials=999, timeout="1h", brief_epochs=1, final=False, out=tmp_path / "run", listener=clock,
+        trials=2, timeout="100s", brief_epochs=1, full_epochs=2, out=tmp_path / "run",
+        listener=listener,
     )  # fmt: skip
-    assert found.run.status == "stopped by timeout"
-    assert 2 <= len(found.records) < 999
-    assert outcomes(found.records) == outcomes(records(tmp_path / "run"))
+    assert found.run.status == "finished"
+    assert found.best is not None
+    assert set(listener.plans[0]) == {"teacher", "search", "final training", "report"}
+    assert set(found.run.planned_seconds) == set(listener.plans[0])
+    assert set(found.run.phase_seconds) >= {"prepare", "teacher", "search", "final training"}
+    assert found.seconds < 100.0
+    assert all(note in found.run.caveats for note in listener.notes)
+
+
+def test_a_limit_too_short_is_refused_with_the_least_that_works(inputs, tmp_path, capsys):
+    given = ["--timeout", "1s"]
+    assert main(arguments(inputs, tmp_path / "run", *given)) == 2
+    assert re.search(r"--timeout 1s: .*; give at least --timeout \d+s", capsys.readouterr().err)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_end_of_a_run_can_be_done_again_and_ships_nothing_worse(copied, finished, capsys):
+    before = read_run_record(copied / "run.json").final
+    assert main(["finish", str(copied), "--controls", "2", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    after = read_run_record(copied / "run.json").final
+    assert found["best"]["weights"] == after.weights
+    assert [len(control.test_accuracies) for control in after.controls] in ([2, 2, 2, 2], [2])
+    trainings = [p for p in (copied / "final").iterdir() if (p / "scores.json").is_file()]
+    names = {path.name for path in (finished[0] / "final").iterdir()}
+    assert len(trainings) > len(names)  # further seeds beside what was there
+    if after.weights == before.weights == "brief":
+        assert after.validation_accuracy_int8 >= before.validation_accuracy_int8
+    assert outcome(copied) == outcome(finished[0])
+    assert main(["finish", str(copied / "none")]) == 2
+    assert "no such file or folder" in capsys.readouterr().err
+
+
+def test_labels_alone_train_no_teacher(inputs, tmp_path):
+    found = hwkd.search(
+        "cortex-m7", data=inputs / "data.npz", methods=("none",), workers=1, trials=2,
+        brief_epochs=1, full_epochs=1, out=tmp_path / "run",
+    )  # fmt: skip
+    assert found.run.teacher is None
+    assert found.run.objective.beta == 0.0
+    assert {record.methods for record in found.records} == {()}
+    assert hwkd.resume(tmp_path / "run", trials=3).run.status == "finished"
 
 
 MY_TEACHER = '''

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from hwkd.cli.distill import distill
 from hwkd.core import catalog
-from hwkd.core.errors import ConfigError, DataError, RunFolderError, TeacherError, UnknownNameError
+from hwkd.core.errors import ConfigError, DataError, TeacherError, UnknownNameError
 from hwkd.core.progress import silent
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_int8 import quantise_int8
@@ -237,7 +237,7 @@ def test_importance_follows_the_device(place: Path) -> None:
         ({"methods": ("kdd",)}, UnknownNameError, "unknown method 'kdd'"),
         ({"methods": ("kd:temperature=-1",)}, ConfigError, "temperature=-1.0 is not allowed"),
         ({"methods": ("attention_maps",)}, ConfigError, "the student shows no attention"),
-        ({"student": "nowhere"}, RunFolderError, "is no run folder and no spec.json"),
+        ({"student": "nowhere"}, ConfigError, "no such file or folder; give RUN"),
         ({"student": "bars.json"}, ConfigError, "is no spec.json"),
         ({"teachers": ("bars_teacher:make_constant",)}, TeacherError, "at chance level"),
         ({"methods": ("none",), "with_controls": True}, ConfigError, "leaves nothing to compare"),

@@ -1,0 +1,63 @@
+"""A teacher has to earn its place: ready in time, better than chance, better than its students."""
+
+from __future__ import annotations
+
+import pytest
+from tiny_search import make_config, silent
+
+from hwkd.core.errors import TeacherError
+from hwkd.core.trial import AccuracyRecord, TrialRecord
+from hwkd.engine.prepare import prepare_data
+from hwkd.engine.teacher_stage import beaten_by, prepare_teacher
+
+
+def record(number: int, accuracy: float | None) -> TrialRecord:
+    scores = None
+    if accuracy is not None:
+        scores = AccuracyRecord(validation_float=1.0, validation_int8=accuracy)
+    return TrialRecord(
+        number=number, state="completed" if scores else "failed", seed=0, accuracy=scores,
+        started_at="t", duration_s=0.0,
+    )  # fmt: skip
+
+
+def test_a_teacher_is_beaten_by_the_first_candidate_as_good_in_int8():
+    records = [record(0, 0.7), record(1, None), record(2, 0.8), record(3, 0.9)]
+    found = beaten_by(0.8, records)
+    assert found is not None
+    assert found.number == 2
+    assert beaten_by(0.95, records) is None
+
+
+def test_labels_alone_have_no_teacher_and_give_nothing_up(tmp_path):
+    prepared = prepare_data(make_config(tmp_path, distill=[{"method": "none"}]), progress=silent)
+    stage = prepare_teacher(prepared, progress=silent)
+    assert (stage.teacher, stage.record, stage.left_out) == (None, None, None)
+
+
+def test_a_teacher_without_time_is_left_out_with_the_reason(tmp_path):
+    prepared = prepare_data(make_config(tmp_path), progress=silent)
+    stage = prepare_teacher(prepared, budget_s=0.1, progress=silent)
+    assert stage.teacher is None
+    assert stage.left_out == "its share of the time limit is 0.1 s"
+
+
+def test_outputs_that_take_longer_than_the_share_leave_the_teacher_out(tmp_path):
+    now = [0.0]
+
+    def slow(stage: str, done: int, total: int, note: str = "") -> None:
+        now[0] += 30.0
+
+    prepared = prepare_data(make_config(tmp_path), progress=silent)
+    stage = prepare_teacher(prepared, budget_s=20.0, progress=slow, clock=lambda: now[0])
+    assert stage.teacher is None
+    assert "was over at: teacher logits" in (stage.left_out or "")
+
+
+def test_a_teacher_of_the_user_that_knows_nothing_is_an_error(tmp_path):
+    from tiny_search import write_teacher
+
+    source = str(write_teacher(tmp_path / "useless.onnx", scale=0.0))
+    prepared = prepare_data(make_config(tmp_path, teacher={"source": source}), progress=silent)
+    with pytest.raises(TeacherError, match="chance"):
+        prepare_teacher(prepared, progress=silent)
