@@ -87,11 +87,14 @@ def compared(
         job: the training that ships.
         trainings: that finished, by name.
     """
-    arms: dict[Recipe, list[JobScores]] = {}
+    lengths: dict[tuple[int, float | None], dict[Recipe, list[JobScores]]] = {}
     for other, scores in trainings.values():
-        same = (other.spec.key, other.epochs, other.budget_s)
-        if same == (job.spec.key, job.epochs, job.budget_s) and not other.name.startswith(BRIEF):
-            arms.setdefault(other.recipe, []).append(scores)
+        if other.spec.key == job.spec.key and not other.name.startswith(BRIEF):
+            alike = lengths.setdefault((other.epochs, other.budget_s), {})
+            alike.setdefault(other.recipe, []).append(scores)
+    own = None if job.name.startswith(BRIEF) else lengths.get((job.epochs, job.budget_s))
+    # Brief weights have no controls of their length; what is known of their network is shown.
+    arms = own or max(lengths.values(), key=len, default={})
     if "distilled" in arms:
         arms = {"distilled": arms["distilled"], **arms}
     return _controls(arms), distillation_gain(arms)

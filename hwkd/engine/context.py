@@ -61,6 +61,8 @@ _FULL_SAMPLES = 1_000_000
 _MAX_BRIEF_EPOCHS = 12
 _MIN_FULL_EPOCHS = 15
 _MAX_FULL_EPOCHS = 200
+# Where time decides: further passes over a small set gain nothing, another training may.
+_MAX_TIMED_EPOCHS = 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,7 +206,7 @@ def resolve_config(config: SearchConfig, device: Device, data: TaskData) -> Sear
             "brief_samples": None if config.training.brief_epochs else min(samples, _BRIEF_SAMPLES),
             "full_epochs": config.training.full_epochs
             or (
-                _MAX_FULL_EPOCHS  # time decides
+                _MAX_TIMED_EPOCHS
                 if config.timeout_s is not None
                 else _clamp(_FULL_SAMPLES / samples, _MIN_FULL_EPOCHS, _MAX_FULL_EPOCHS)
             ),

@@ -31,7 +31,7 @@ __all__ = ["TeacherStage", "beaten_by", "measure_teacher", "prepare_teacher"]
 _OWN_SHARE = 0.9
 # Of the whole limit: the same for every run with this limit, so that the next one finds the teacher
 # in the cache, which is asked for by its time.
-_NOMINAL_SHARE = 0.11
+_NOMINAL_SHARE = 0.17
 # Less than this trains nothing worth listening to on any data.
 _LEAST_BUDGET_S = 1.0
 

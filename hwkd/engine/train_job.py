@@ -56,8 +56,9 @@ from hwkd.train.loop import Criterion, TrainConfig, TrainResult
 
 __all__ = ["main", "run", "score_brief_weights"]
 
-# How often a file is quantised and scored after the training: ranges, corrections, and the tests.
-_SCORINGS = 10.0
+# How often a file is quantised and scored after the training: three ways to find ranges, three
+# corrections that take about as long again. The test split is answered twice, in float and in int8.
+_SCORINGS, _TESTS = 10.0, 3.0
 # Of the time before its end, a training leaves at least half for itself.
 _LEAST_TRAINING_SHARE = 0.5
 # Kept for another training, with simulated rounding, where int8 cost the candidate accuracy.
@@ -144,13 +145,16 @@ def _training_budget_s(job: TrainJob, context: SearchContext, layers: Layers) ->
             calibration=context.calibration,
             ranges="auto",
         )
+        asked = time.monotonic()
         student_logits(untrained.int8_path, context.data.validation.inputs)
-        scoring_s = time.monotonic() - begun
-    tests = 2.0 * len(context.data.test) / max(1, len(context.data.validation))
+        ended = time.monotonic()
+    scoring_s = ended - begun
+    tests = _TESTS * len(context.data.test) / max(1, len(context.data.validation))
     left_s = job.end_s - time.monotonic()
     if job.loses_in_int8:
         left_s *= 1.0 - _ROUNDING_SHARE
-    return max(_LEAST_TRAINING_SHARE * left_s, left_s - scoring_s * (_SCORINGS + tests))
+    after_s = scoring_s * _SCORINGS + (ended - asked) * tests
+    return max(_LEAST_TRAINING_SHARE * left_s, left_s - after_s)
 
 
 def _finish(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tiny_search import make_config, silent
+from tiny_search import make_config, silent, write_npz, write_teacher
 
 from hwkd.core.errors import TeacherError
 from hwkd.core.trial import AccuracyRecord, TrialRecord
@@ -48,15 +48,14 @@ def test_outputs_that_take_longer_than_the_share_leave_the_teacher_out(tmp_path)
     def slow(stage: str, done: int, total: int, note: str = "") -> None:
         now[0] += 30.0
 
-    prepared = prepare_data(make_config(tmp_path), progress=silent)
+    data = str(write_npz(tmp_path / "fresh.npz", seed=77))  # no outputs of it are in the cache
+    prepared = prepare_data(make_config(tmp_path, data=data), progress=silent)
     stage = prepare_teacher(prepared, budget_s=20.0, progress=slow, clock=lambda: now[0])
     assert stage.teacher is None
     assert "was over at: teacher logits" in (stage.left_out or "")
 
 
 def test_a_teacher_of_the_user_that_knows_nothing_is_an_error(tmp_path):
-    from tiny_search import write_teacher
-
     source = str(write_teacher(tmp_path / "useless.onnx", scale=0.0))
     prepared = prepare_data(make_config(tmp_path, teacher={"source": source}), progress=silent)
     with pytest.raises(TeacherError, match="chance"):
