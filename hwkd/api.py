@@ -19,6 +19,7 @@ from hwkd.core.final_record import FinalRecord
 from hwkd.core.machine import available_cores
 from hwkd.core.pareto import FrontPoint
 from hwkd.core.run_files import RunRecord
+from hwkd.core.run_text import write_text
 from hwkd.core.trial import TrialRecord
 from hwkd.core.units import parse_bytes, parse_duration_s, parse_energy_j, parse_frequency_hz
 from hwkd.distill.spec import parse_methods
@@ -30,7 +31,6 @@ from hwkd.engine.search import finish_run as _finish_run
 from hwkd.engine.search import resume_search as _resume_search
 from hwkd.engine.search import run_search as _run_search
 from hwkd.engine.search_methods import NO_METHOD
-from hwkd.engine.store import write_text
 from hwkd.engine.time_plan import TimeLimit
 from hwkd.engine.trust import named_by_user
 from hwkd.report.build import build_report

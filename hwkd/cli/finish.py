@@ -10,7 +10,6 @@ import typer
 
 from hwkd.cli import search_options as opt
 from hwkd.cli.search import present
-from hwkd.core.errors import StoppedByUserError
 
 __all__ = ["finish"]
 
@@ -46,18 +45,13 @@ def finish(
     from hwkd import api
     from hwkd.cli.search_display import search_display
 
-    try:
-        with search_display(quiet=as_json) as listener:
-            outcome = api.finish(
-                run,
-                timeout=timeout,
-                controls=controls,
-                trust=trust,
-                listener=listener,
-                started_s=started_s,
-            )
-    except KeyboardInterrupt as stopped:
-        if not str(stopped):  # before there was anything to save
-            raise
-        raise StoppedByUserError(str(stopped)) from None
+    with search_display(quiet=as_json) as listener:
+        outcome = api.finish(
+            run,
+            timeout=timeout,
+            controls=controls,
+            trust=trust,
+            listener=listener,
+            started_s=started_s,
+        )
     present(outcome, as_json=as_json)

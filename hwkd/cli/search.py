@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from hwkd.cli import search_options as opt
-from hwkd.core.errors import ConfigError, StoppedByUserError
+from hwkd.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from hwkd.api import SearchOutcome
@@ -82,76 +82,69 @@ def search(
     from hwkd import api
     from hwkd.cli.search_display import search_display
 
-    try:
-        if resume is not None:
-            _refuse_what_a_run_fixes(context)
-            with search_display(quiet=as_json) as listener:
-                outcome = api.resume(
-                    resume,
-                    trials=trials,
-                    timeout=timeout,
-                    workers=workers,
-                    trust=trust,
-                    listener=listener,
-                    started_s=started_s,
-                )
-        elif trust:
-            raise ConfigError(
-                "--trust: goes with --resume; a new search runs the files it is given"
+    if resume is not None:
+        _refuse_what_a_run_fixes(context)
+        with search_display(quiet=as_json) as listener:
+            outcome = api.resume(
+                resume,
+                trials=trials,
+                timeout=timeout,
+                workers=workers,
+                trust=trust,
+                listener=listener,
+                started_s=started_s,
             )
-        elif device is None:
-            raise ConfigError(
-                "--device is missing; give a name from `hwkd devices list` or a TOML file"
+    elif trust:
+        raise ConfigError("--trust: goes with --resume; a new search runs the files it is given")
+    elif device is None:
+        raise ConfigError(
+            "--device is missing; give a name from `hwkd devices list` or a TOML file"
+        )
+    else:
+        with search_display(quiet=as_json) as listener:
+            outcome = api.search(
+                device,
+                runtime=runtime,
+                clock=clock,
+                task=task,
+                data=data,
+                input_size=input_size,
+                layout=layout,
+                teacher=teacher,
+                teacher_weights=teacher_weights,
+                teacher_time=teacher_time,
+                spaces=space,
+                max_latency=max_latency,
+                max_ram=max_ram,
+                max_flash=max_flash,
+                max_weights=max_weights,
+                max_energy=max_energy,
+                risk=risk,
+                objective=objective,
+                alpha=alpha,
+                beta=beta,
+                gamma=gamma,
+                target_latency=target_latency,
+                calibration=calibration,
+                qat=qat,
+                methods=method or (),
+                brief_epochs=brief_epochs,
+                full_epochs=full_epochs,
+                controls=controls,
+                final=final,
+                verify=verify,
+                trials=trials,
+                sampler=sampler,
+                timeout=timeout,
+                trial_timeout=trial_timeout,
+                workers=workers,
+                accelerator=accelerator,
+                seed=seed,
+                out=out,
+                listener=listener,
+                command=["hwkd", *sys.argv[1:]],
+                started_s=started_s,
             )
-        else:
-            with search_display(quiet=as_json) as listener:
-                outcome = api.search(
-                    device,
-                    runtime=runtime,
-                    clock=clock,
-                    task=task,
-                    data=data,
-                    input_size=input_size,
-                    layout=layout,
-                    teacher=teacher,
-                    teacher_weights=teacher_weights,
-                    teacher_time=teacher_time,
-                    spaces=space,
-                    max_latency=max_latency,
-                    max_ram=max_ram,
-                    max_flash=max_flash,
-                    max_weights=max_weights,
-                    max_energy=max_energy,
-                    risk=risk,
-                    objective=objective,
-                    alpha=alpha,
-                    beta=beta,
-                    gamma=gamma,
-                    target_latency=target_latency,
-                    calibration=calibration,
-                    qat=qat,
-                    methods=method or (),
-                    brief_epochs=brief_epochs,
-                    full_epochs=full_epochs,
-                    controls=controls,
-                    final=final,
-                    verify=verify,
-                    trials=trials,
-                    sampler=sampler,
-                    timeout=timeout,
-                    trial_timeout=trial_timeout,
-                    workers=workers,
-                    accelerator=accelerator,
-                    seed=seed,
-                    out=out,
-                    listener=listener,
-                    command=["hwkd", *sys.argv[1:]],
-                    started_s=started_s,
-                )
-    except KeyboardInterrupt as stopped:
-        if not str(stopped):  # before there was anything to save
-            raise
-        raise StoppedByUserError(str(stopped)) from None
     present(outcome, as_json=as_json)
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 
 from hwkd.cli.progress_bars import bars_on
+from hwkd.core.errors import StoppedByUserError
 from hwkd.core.run_files import RunRecord, TeacherRecord
 from hwkd.core.trial import TrialRecord
 from hwkd.engine.listener import SearchListener, SilentListener
@@ -24,14 +25,23 @@ __all__ = ["search_display"]
 
 @contextmanager
 def search_display(*, quiet: bool) -> Iterator[SearchListener]:
-    """Give the listener for one search; `quiet` says nothing at all."""
-    if quiet:
-        yield SilentListener()
-        return
-    console = Console(stderr=True)
-    # Piped output gets the plain lines below and no bars.
-    with bars_on(console) as bars:
-        yield _Display(console=console, bars=bars)
+    """Give the listener for one search; `quiet` says nothing at all.
+
+    Raises:
+        StoppedByUserError: when the search was interrupted and said what it saved.
+    """
+    try:
+        if quiet:
+            yield SilentListener()
+            return
+        console = Console(stderr=True)
+        # Piped output gets the plain lines below and no bars.
+        with bars_on(console) as bars:
+            yield _Display(console=console, bars=bars)
+    except KeyboardInterrupt as stopped:
+        if not str(stopped):  # before there was anything to save
+            raise
+        raise StoppedByUserError(str(stopped)) from None
 
 
 @dataclass

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 from hwkd.core.errors import ConfigError
 from hwkd.core.progress import Progress, silent
+from hwkd.core.run_text import write_text
 from hwkd.core.trial import SpecRecord
 from hwkd.deploy.to_onnx import export_onnx
 from hwkd.engine.bare_student import require_bare
@@ -24,7 +25,6 @@ from hwkd.engine.distil_student import DistilOutcome, distil_student
 from hwkd.engine.distil_teacher import find_teacher, suitable_method
 from hwkd.engine.evaluation import save_student, spec_json
 from hwkd.engine.quantise import QuantisationSettings
-from hwkd.engine.store import write_text
 from hwkd.tasks.base import TaskData
 from hwkd.train.augment import choose_augmentation
 from hwkd.train.seeding import derive_seed

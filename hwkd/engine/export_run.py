@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from hwkd.core.errors import ConfigError, ExportError, RunFolderError
+from hwkd.core.run_text import write_text
 from hwkd.core.trial import TrialRecord
 from hwkd.deploy.calibrate import DEFAULT_CALIBRATION, CalibrationMethod
 from hwkd.deploy.to_int8 import quantise_int8
@@ -14,7 +15,7 @@ from hwkd.deploy.to_onnx import export_onnx
 from hwkd.engine.context import SearchContext
 from hwkd.engine.evaluation import STUDENTS_FOLDER, save_student, spec_json
 from hwkd.engine.prepare import load_context
-from hwkd.engine.store import RunStore, write_text
+from hwkd.engine.store import RunStore
 from hwkd.engine.stored_student import layers_of_spec
 from hwkd.nn.build import build_module
 from hwkd.train.weights_file import WeightsError, fill_module

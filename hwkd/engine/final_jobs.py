@@ -18,11 +18,12 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from hwkd.core.errors import HwkdError
 from hwkd.core.final_record import QuantisationChoiceRecord
 from hwkd.core.progress import Progress
+from hwkd.core.run_text import write_text
 from hwkd.core.trial import EpochRecord, ObjectiveRecord, SpecRecord
 from hwkd.engine.children import Child, Nursery
 from hwkd.engine.context import threads_per_worker
 from hwkd.engine.search_methods import Recipe
-from hwkd.engine.store import RunStore, write_text
+from hwkd.engine.store import RunStore
 
 __all__ = [
     "HISTORY_FILE",

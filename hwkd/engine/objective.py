@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax, softmax
 
-from hwkd.core.trial import ObjectiveRecord
+from hwkd.core.trial import ObjectiveRecord, TrialRecord
 from hwkd.engine.config import ObjectiveConfig
 
-__all__ = ["divergence_nats", "latency_overrun", "score_objective"]
+__all__ = ["divergence_nats", "latency_overrun", "objective_values", "score_objective"]
 
 FloatArray = NDArray[np.floating]
 
@@ -52,4 +52,18 @@ def score_objective(
     value = config.alpha * task_error + config.beta * kd_nats + config.gamma * overrun
     return ObjectiveRecord(
         task_error=task_error, kd_nats=kd_nats, latency_overrun=overrun, value=value
+    )
+
+
+def objective_values(record: TrialRecord, directions: int) -> tuple[float, ...]:
+    """Return what the study is told for a record; empty when it has no values."""
+    if record.objective is None or record.cost is None:
+        return ()
+    if directions == 1:
+        return (record.objective.value,)
+    return (
+        record.objective.task_error,
+        record.latency_s or 0.0,
+        float(record.cost.peak_ram_bytes),
+        float(record.cost.flash_bytes),
     )

@@ -11,9 +11,9 @@ import onnx
 from onnx import numpy_helper
 
 from hwkd.core.final_record import FinalRecord, QuantisationRecord
+from hwkd.core.run_text import write_text
 from hwkd.engine.context import SearchContext
 from hwkd.engine.run_record import data_record
-from hwkd.engine.store import write_text
 
 __all__ = ["BEST_FOLDER", "publish_student", "read_quantisation"]
 

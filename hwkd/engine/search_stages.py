@@ -12,6 +12,7 @@ from hwkd.core.best import ranked_trials
 from hwkd.core.errors import HwkdError, RunFolderError
 from hwkd.core.pareto import FrontPoint, pareto_front
 from hwkd.core.run_files import RUN_FILE, RunRecord, RunStatus
+from hwkd.core.run_text import write_text
 from hwkd.core.trial import TrialRecord
 from hwkd.engine.children import Nursery
 from hwkd.engine.config import SearchConfig
@@ -30,7 +31,7 @@ from hwkd.engine.prepare import (
 from hwkd.engine.publish import BEST_FOLDER
 from hwkd.engine.run_record import search_caveats
 from hwkd.engine.search_methods import configured_methods
-from hwkd.engine.store import RunStore, write_text
+from hwkd.engine.store import RunStore
 from hwkd.engine.teacher_stage import TeacherStage, beaten_by, measure_teacher, prepare_teacher
 from hwkd.engine.time_plan import TimeLimit
 from hwkd.engine.trial_stage import run_trial_stage

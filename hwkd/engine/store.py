@@ -13,7 +13,7 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -22,8 +22,9 @@ from optuna.trial import FrozenTrial, Trial
 from optuna.trial import TrialState as OptunaState
 
 from hwkd.core.errors import RunFolderError, first_line
-from hwkd.core.paths import require_there, written_atomically
+from hwkd.core.paths import require_there
 from hwkd.core.run_lock import LOCK_FILE
+from hwkd.core.run_text import append_line, write_lines
 from hwkd.core.student import ParamValue
 from hwkd.core.trial import (
     ProposalRecord,
@@ -33,6 +34,7 @@ from hwkd.core.trial import (
 )
 from hwkd.engine.config import SearchConfig
 from hwkd.engine.journal import check_journal_file, open_storage
+from hwkd.engine.objective import objective_values
 from hwkd.engine.run_folder import created_whole, require_free
 
 __all__ = [
@@ -349,49 +351,6 @@ class RunStore:
             self.study.tell(trial_number, state=OptunaState.FAIL)
         else:
             self.study.tell(trial_number, state=OptunaState.PRUNED)
-
-
-def objective_values(record: TrialRecord, directions: int) -> tuple[float, ...]:
-    """Return what the study is told for a record; empty when it has no values."""
-    if record.objective is None or record.cost is None:
-        return ()
-    if directions == 1:
-        return (record.objective.value,)
-    return (
-        record.objective.task_error,
-        record.latency_s or 0.0,
-        float(record.cost.peak_ram_bytes),
-        float(record.cost.flash_bytes),
-    )
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a whole file or nothing."""
-    try:
-        with written_atomically(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise RunFolderError(f"{path}: cannot write it: {error.strerror}") from error
-
-
-def write_lines(path: Path, lines: Iterable[str]) -> None:
-    """Write a whole file or nothing, line by line: all lines together may be a gigabyte."""
-    try:
-        with written_atomically(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-            file.writelines(f"{line}\n" for line in lines)
-    except OSError as error:
-        raise RunFolderError(f"{path}: cannot write it: {error.strerror}") from error
-
-
-def append_line(path: Path, line: str) -> None:
-    """Append one line in one write, so that lines of several processes never mix."""
-    try:
-        with path.open("ab", buffering=0) as handle:
-            handle.write(f"{line}\n".encode())
-    except OSError as error:
-        raise RunFolderError(
-            f"{path}: cannot write it: {error.strerror}; finished trials are safe in the journal"
-        ) from error
 
 
 def _record_of(trial: FrozenTrial) -> TrialRecord:

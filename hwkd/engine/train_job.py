@@ -19,6 +19,7 @@ import torch
 from safetensors.torch import load_file
 
 from hwkd.core.errors import HwkdError
+from hwkd.core.run_text import write_text
 from hwkd.core.student import Layers
 from hwkd.core.trial import EpochRecord, TrialRecord
 from hwkd.deploy.to_onnx import export_onnx
@@ -48,7 +49,7 @@ from hwkd.engine.final_jobs import (
 from hwkd.engine.prepare import load_context
 from hwkd.engine.quantise import QuantisationData, QuantisationSettings, quantise_student
 from hwkd.engine.search_methods import Recipe, methods_of
-from hwkd.engine.store import RunStore, write_text
+from hwkd.engine.store import RunStore
 from hwkd.engine.trial_run import InterruptedTrial
 from hwkd.nn.build import StudentModule, build_module
 from hwkd.nn.fake_quant import FakeQuantStudent

@@ -8,11 +8,11 @@ from pathlib import Path
 from hwkd.core.device import Device
 from hwkd.core.errors import ConfigError, HwkdError, UnknownNameError
 from hwkd.core.progress import Progress
+from hwkd.core.run_text import write_text
 from hwkd.core.verification_record import EmulatedLayerRecord, EmulationRecord, VerificationRecord
 from hwkd.deploy.toolchain import CORES, find_host_compiler, find_tools
 from hwkd.deploy.verification import Target, Verification
 from hwkd.deploy.verify import target_of, verify_model
-from hwkd.engine.store import write_text
 from hwkd.tasks.base import Split
 
 __all__ = ["VERIFICATION_FILE", "require_verifiable", "verify_best"]

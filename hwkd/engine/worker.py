@@ -18,11 +18,12 @@ from types import FrameType
 import torch
 
 from hwkd.core.errors import HwkdError
+from hwkd.core.run_text import write_text
 from hwkd.engine.context import threads_per_worker
 from hwkd.engine.evaluation import STUDENTS_FOLDER
 from hwkd.engine.loop import run_trials
 from hwkd.engine.prepare import load_context
-from hwkd.engine.store import RunStore, write_text
+from hwkd.engine.store import RunStore
 from hwkd.engine.trial_run import InterruptedTrial, TrialRunner
 
 __all__ = ["STATUS_FOLDER", "main", "run"]
