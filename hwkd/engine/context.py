@@ -48,6 +48,7 @@ __all__ = [
     "accelerator_device",
     "load_data",
     "make_context",
+    "most_epochs",
     "resolve_config",
     "screen_of",
     "threads_per_worker",
@@ -204,12 +205,7 @@ def resolve_config(config: SearchConfig, device: Device, data: TaskData) -> Sear
             "brief_epochs": config.training.brief_epochs
             or _clamp(_BRIEF_SAMPLES / samples, 1, _MAX_BRIEF_EPOCHS),
             "brief_samples": None if config.training.brief_epochs else min(samples, _BRIEF_SAMPLES),
-            "full_epochs": config.training.full_epochs
-            or (
-                _MAX_TIMED_EPOCHS
-                if config.timeout_s is not None
-                else _clamp(_FULL_SAMPLES / samples, _MIN_FULL_EPOCHS, _MAX_FULL_EPOCHS)
-            ),
+            "full_epochs": config.training.full_epochs or _usual_full_epochs(samples),
         }
     )
     return config.model_copy(
@@ -329,6 +325,22 @@ def threads_per_worker(workers: int) -> int:
     cores = available_cores()
     bound = min(cores, int(given)) if given.isdigit() and int(given) > 0 else cores
     return max(1, bound // workers)
+
+
+def most_epochs(config: SearchConfig, samples: int, *, is_timed: bool) -> int:
+    """Return how many passes a full training makes at most.
+
+    Args:
+        config: resolved.
+        samples: of the train split.
+        is_timed: time ends the training; then only a number that was asked for bounds it.
+    """
+    epochs = _resolved(config.training.full_epochs)
+    return _MAX_TIMED_EPOCHS if is_timed and epochs == _usual_full_epochs(samples) else epochs
+
+
+def _usual_full_epochs(samples: int) -> int:
+    return _clamp(_FULL_SAMPLES / samples, _MIN_FULL_EPOCHS, _MAX_FULL_EPOCHS)
 
 
 def _available(total_bytes: int | None, reserved_bytes: int) -> int | None:

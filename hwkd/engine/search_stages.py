@@ -16,7 +16,7 @@ from hwkd.core.run_text import write_text
 from hwkd.core.trial import TrialRecord
 from hwkd.engine.children import Nursery
 from hwkd.engine.config import SearchConfig
-from hwkd.engine.context import SearchContext
+from hwkd.engine.context import SearchContext, most_epochs
 from hwkd.engine.final import Ending, finish_students, require_student
 from hwkd.engine.listener import SearchListener
 from hwkd.engine.prepare import (
@@ -260,7 +260,7 @@ class SearchStages:
         ending = Ending(
             goal=run.objective,
             has_teacher=has_teacher and run.teacher is not None and run.teacher.left_out is None,
-            epochs=config.training.full_epochs or 1,
+            epochs=most_epochs(config, len(context.data.train), is_timed=limit.is_limited),
             seeds=config.training.controls if seeds is None else seeds,
             end_s=end_s,
             start_up_s=limit.start_up_s,
