@@ -4,7 +4,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 ARGS ?=
 
-.PHONY: search test quick lint clean
+.PHONY: search test quick fuzz lint clean
 
 search: $(READY)
 	$(VENV)/bin/hwkd search --device cortex-m7 $(ARGS)
@@ -14,6 +14,15 @@ test: $(READY)
 
 quick: $(READY)
 	$(VENV)/bin/pytest -n auto -m "not slow" $(ARGS)
+
+# Damaged ONNX files and data through the public entry points; COUNT=10000 for a night.
+COUNT ?= 1000
+FUZZ ?= fuzz
+fuzz: $(READY)
+	$(VENV)/bin/hwkd search --device cortex-m7 --trials 3 --no-final --out $(FUZZ)/run
+	$(VENV)/bin/hwkd export $(FUZZ)/run --trial 0 --format onnx,onnx-int8 --out $(FUZZ)/files
+	$(VENV)/bin/python -m benchmarks.fuzz_onnx $(FUZZ)/files/*.onnx --count $(COUNT) --out $(FUZZ)/faults
+	$(VENV)/bin/python -m benchmarks.data_mutants --count $(COUNT)
 
 lint: $(READY)
 	$(VENV)/bin/ruff format --check .
