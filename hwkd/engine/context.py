@@ -7,7 +7,9 @@ teacher, its logits) were prepared once and are read from the cache.
 from __future__ import annotations
 
 import os
+import statistics
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -24,12 +26,13 @@ from hwkd.core.errors import ConfigError
 from hwkd.core.machine import available_cores
 from hwkd.core.progress import Progress, silent
 from hwkd.core.student import Layers
+from hwkd.cost.training_time import predicted_training_s
 from hwkd.distill.spec import WeightedMethod
 from hwkd.engine.config import SearchConfig
 from hwkd.engine.quantise import calibration_inputs
 from hwkd.engine.references import ReferenceStudent, reference_students
 from hwkd.engine.rooms import fit_spaces
-from hwkd.engine.screening import Screen, load_spaces
+from hwkd.engine.screening import Candidate, Screen, load_spaces
 from hwkd.engine.search_methods import configured_methods, default_methods, without_teacher
 from hwkd.nn.build import build_module
 from hwkd.tasks.base import Task, TaskData
@@ -52,6 +55,7 @@ __all__ = [
     "resolve_config",
     "screen_of",
     "threads_per_worker",
+    "timed_brief_epochs",
 ]
 
 # Brief training sees about this many samples, full training this many; both within the bounds
@@ -62,8 +66,12 @@ _FULL_SAMPLES = 1_000_000
 _MAX_BRIEF_EPOCHS = 12
 _MIN_FULL_EPOCHS = 15
 _MAX_FULL_EPOCHS = 200
-# Where time decides: further passes over a small set gain nothing, another training may.
-_MAX_TIMED_EPOCHS = 400
+# Where time decides: further passes over a small set gain little, another network may.
+_MAX_TIMED_EPOCHS = 160
+# Where time decides, brief trainings are as long as leaves time for so many candidates in the
+# search's part of it: the longer they are, the more their order is that of full trainings.
+_TIMED_CANDIDATES, _SEARCH_PART = 24, 0.33
+_MOST_BRIEF_SAMPLES, _MOST_BRIEF_EPOCHS = 400_000, 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -325,6 +333,27 @@ def threads_per_worker(workers: int) -> int:
     cores = available_cores()
     bound = min(cores, int(given)) if given.isdigit() and int(given) > 0 else cores
     return max(1, bound // workers)
+
+
+def timed_brief_epochs(
+    config: SearchConfig, references: Sequence[Candidate], samples: int
+) -> int | None:
+    """Return the passes of a brief training that a time limit leaves, by arithmetic alone.
+
+    Args:
+        config: with a time limit.
+        references: students that stand for those of the search.
+        samples: in a pass.
+
+    Returns:
+        At least the usual number; None leaves it to that.
+    """
+    if config.timeout_s is None or not references:
+        return None
+    one_s = [predicted_training_s(candidate.graph, samples_seen=1) for candidate in references]
+    each_s = _SEARCH_PART * config.timeout_s * config.workers / _TIMED_CANDIDATES
+    affordable = min(_MOST_BRIEF_SAMPLES, each_s / statistics.median(one_s))
+    return _clamp(max(_BRIEF_SAMPLES, affordable) / samples, 1, _MOST_BRIEF_EPOCHS)
 
 
 def most_epochs(config: SearchConfig, samples: int, *, is_timed: bool) -> int:

@@ -36,8 +36,8 @@ from hwkd.profiling.onnx_runtime import measure_latency
 
 __all__ = ["Ending", "finish_students", "require_student"]
 
-# Trained in full: the best of brief trainings is partly lucky, so the next one gets its chance.
-_NETWORKS = 2
+# Trained in full: the best of brief trainings is partly lucky, so the next ones get their chance.
+_NETWORKS = 3
 # A full training has at least so many times the brief one's time, or it is left out.
 _LONGER_THAN_BRIEF = 1.2
 # A candidate that loses more than this in 8 bits will probably be trained with simulated rounding.

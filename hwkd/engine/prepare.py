@@ -23,6 +23,7 @@ from hwkd.engine.context import (
     make_context,
     resolve_config,
     screen_of,
+    timed_brief_epochs,
 )
 from hwkd.engine.feasibility import SpaceFeasibility, drop_infeasible, survey
 from hwkd.engine.references import ReferenceSurvey, survey_references
@@ -114,8 +115,11 @@ def prepare_data(config: SearchConfig, *, progress: Progress) -> Prepared:
     references = survey_references(screen, input_shape=shape, num_outputs=outputs)
     sampled = survey(screen, input_shape=shape, num_outputs=outputs, seed=config.seed)
     found = drop_infeasible(sampled, references)
+    resolved = _without_left_out(resolved, found)
+    if config.training.brief_epochs is None:
+        resolved = _with_timed_brief_training(resolved, screen, references, len(data.train))
     return Prepared(
-        config=_without_left_out(resolved, found),
+        config=resolved,
         screen=screen,
         task=task,
         data=data,
@@ -210,6 +214,18 @@ def _without_left_out(config: SearchConfig, found: Sequence[SpaceFeasibility]) -
     left_out = {space.space for space in found if space.is_left_out}
     kept = tuple(entry for entry in config.spaces if not left_out & set(load_spaces((entry,))))
     return config.model_copy(update={"spaces": kept})
+
+
+def _with_timed_brief_training(
+    config: SearchConfig, screen: Screen, references: ReferenceSurvey, samples: int
+) -> SearchConfig:
+    students = [screen.candidate(design.spec) for design in references.students]
+    drawn = min(samples, config.training.brief_samples or samples)
+    epochs = timed_brief_epochs(config, students, drawn)
+    if epochs is None:
+        return config
+    training = config.training.model_copy(update={"brief_epochs": epochs})
+    return config.model_copy(update={"training": training})
 
 
 def _record(prepared: Prepared, teacher: Teacher | None, *, is_settled: bool) -> _PreparedRecord:
