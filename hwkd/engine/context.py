@@ -66,8 +66,8 @@ _FULL_SAMPLES = 1_000_000
 _MAX_BRIEF_EPOCHS = 12
 _MIN_FULL_EPOCHS = 15
 _MAX_FULL_EPOCHS = 200
-# Where time decides: further passes over a small set gain little, another network may.
-_MAX_TIMED_EPOCHS = 160
+# Where time decides.
+_MAX_TIMED_EPOCHS = 400
 # Where time decides, brief trainings are as long as leaves time for so many candidates in the
 # search's part of it: the longer they are, the more their order is that of full trainings.
 _TIMED_CANDIDATES, _SEARCH_PART = 24, 0.33

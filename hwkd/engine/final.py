@@ -42,6 +42,8 @@ _NETWORKS = 3
 _LONGER_THAN_BRIEF = 1.2
 # A candidate that loses more than this in 8 bits will probably be trained with simulated rounding.
 _LOSES_IN_INT8 = 0.005
+# Further passes over a small set gain little; another network in the same time gains more.
+_ENOUGH_PASSES = 120
 # Kept for the brief weights, in times of what scoring a candidate took: variants and the test.
 _BRIEF_SCORINGS = 5.0
 _PROFILE_SECONDS, _PROFILE_SECONDS_LIMITED = 2.0, 0.5
@@ -113,14 +115,17 @@ def finish_students(
     """
     started = time.monotonic()
     best = ranked[0]
-    jobs, given_up = _affordable(ranked, context, ending)
-    training_end_s = None
-    if ending.end_s is not None:
-        training_end_s = ending.end_s - _BRIEF_SCORINGS * _scoring_s(best)
-    scores = run_jobs(store, nursery, jobs, end_s=training_end_s, progress=progress)
-    missing = [job for job in jobs if job.name not in scores]
+    wanted, given_up = _affordable(ranked, context, ending)
+    jobs, end_s, slot_s = wanted, None, None
+    if ending.end_s is not None and wanted:
+        end_s = ending.end_s - _BRIEF_SCORINGS * _scoring_s(best)
+        left_s = end_s - time.monotonic()
+        rounds = _rounds(best, context, left_s, jobs=len(wanted))
+        jobs, slot_s = wanted[: rounds * wanted[0].processes], left_s / rounds
+    scores = run_jobs(store, nursery, jobs, end_s=end_s, slot_s=slot_s, progress=progress)
+    missing = [job for job in wanted if job.name not in scores]
     if missing:
-        given_up += (f"{len(missing)} of {len(jobs)} full trainings, for lack of time",)
+        given_up += (f"{len(missing)} of {len(wanted)} full trainings, for lack of time",)
     trainings = {job.full_name: (job, found) for job, found in finished_jobs(store)}
     winner = shipping(contenders(ranked, trainings, context, ending.goal))
     if winner.weights == "brief":
@@ -177,6 +182,15 @@ def _affordable(
                 f"than the brief training needs {needed_s:.0f} s",
             )
     return _jobs(ranked, context, ending), ()
+
+
+def _rounds(best: TrialRecord, context: SearchContext, left_s: float, *, jobs: int) -> int:
+    """Return how many trainings may follow one another, each long enough to have converged."""
+    samples = context.brief_samples * (best.epochs_made or len(best.epochs) or 1)
+    sample_s = (best.training_s or best.duration_s) / samples
+    converged_s = _ENOUGH_PASSES * len(context.data.train) * sample_s
+    most = -(-jobs // context.config.workers)
+    return max(1, min(most, int(left_s / converged_s)))
 
 
 def _jobs(ranked: Sequence[TrialRecord], context: SearchContext, ending: Ending) -> list[TrainJob]:

@@ -124,6 +124,7 @@ def run_jobs(
     jobs: Sequence[TrainJob],
     *,
     end_s: float | None = None,
+    slot_s: float | None = None,
     progress: Progress,
 ) -> dict[str, JobScores]:
     """Run trainings side by side; returns the scores of those that finished, by job name.
@@ -134,6 +135,7 @@ def run_jobs(
         jobs: the most important first, all with the same `processes`.
         end_s: when the stage is over, by `time.monotonic`. Jobs are given the time until then;
             those for which too little is left are not started.
+        slot_s: time of one job, where several rounds share the stage; None is all that is left.
         progress: told about all jobs together.
 
     Raises:
@@ -149,11 +151,16 @@ def run_jobs(
                 if end_s is not None and end_s - time.monotonic() < _WORTH_STARTING * longest_s:
                     waiting.clear()
                     break
-                running.append(_start(store, nursery, waiting.pop(0), end_s))
+                job_end_s = end_s
+                if end_s is not None and slot_s is not None:
+                    # The last round gets what rounding left over.
+                    slot_end_s = time.monotonic() + slot_s
+                    job_end_s = end_s if end_s - slot_end_s < slot_s / 2 else slot_end_s
+                running.append(_start(store, nursery, waiting.pop(0), job_end_s))
             time.sleep(_POLL_S)
-            for entry in [e for e in running if e.process.poll() is not None or _is_late(e, end_s)]:
+            for entry in [e for e in running if e.process.poll() is not None or _is_late(e)]:
                 running.remove(entry)
-                _settle(store, entry, end_s)
+                _settle(store, entry)
                 longest_s = max(longest_s, time.monotonic() - entry.started_s)
             done = sum(_done_ratio(job_folder(store, job)) for job in jobs)
             progress("train the best student in full", round(100 * done), 100 * total)
@@ -207,17 +214,18 @@ def _start(store: RunStore, nursery: Nursery, job: TrainJob, end_s: float | None
     return _Running(job, process, time.monotonic())
 
 
-def _is_late(entry: _Running, end_s: float | None) -> bool:
+def _is_late(entry: _Running) -> bool:
+    end_s = entry.job.end_s
     if end_s is None:
         return False
     grace_s = _GRACE_S + _GRACE_RATIO * (end_s - entry.started_s)
     return time.monotonic() > end_s + grace_s
 
 
-def _settle(store: RunStore, entry: _Running, end_s: float | None) -> None:
+def _settle(store: RunStore, entry: _Running) -> None:
     """End a job that is over or late; a failure counts only where there was time enough."""
     folder = job_folder(store, entry.job)
-    late = _is_late(entry, end_s)
+    late = _is_late(entry)
     if entry.process.poll() is None:
         entry.process.kill()
         entry.process.wait()

@@ -22,9 +22,11 @@ NetworkKind: TypeAlias = Literal["convolutional", "attention"]
 # samples; below about 400 steps, or 8 in an epoch, the steps count more.
 _STEPS_WANTED, _STEPS_AN_EPOCH = 400, 8
 _SMALLEST_BATCH, _LARGEST_BATCH = 16, 128
+# Of fewer, every pass counts, however long the training.
+_MANY_EXAMPLES = 10_000
 # Peak rate of a batch of 64; others by the square root, which keeps the noise of a step.
 _REFERENCE_BATCH, _SGD_RATE, _ADAMW_RATE = 64, 0.2, 0.01
-_LONG_PASSES = 100
+_LABEL_SMOOTHING = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +129,7 @@ def choose_recipe(
         warmup_ratio=0.2,
         weight_decay=5e-4 if is_sgd else 0.02,
         batch_size=batch_size,
-        label_smoothing=0.1 if passes < _LONG_PASSES else 0.05,
+        label_smoothing=_LABEL_SMOOTHING,
         augmentation=choose_augmentation(train, passes=passes, mirrors=mirrors),
         averaging_decay=0.99,
         precision=precision,
@@ -149,7 +151,7 @@ def race_variants(recipe: TrainingRecipe) -> Iterator[TrainingRecipe]:
 
 def _batch_size(samples: int, examples: int) -> int:
     """Return a power of two that leaves enough steps and several in each epoch."""
-    size = _LARGEST_BATCH
+    size = _LARGEST_BATCH if examples >= _MANY_EXAMPLES else _LARGEST_BATCH // 2
     while size > _SMALLEST_BATCH and (
         samples < size * _STEPS_WANTED or examples < size * _STEPS_AN_EPOCH
     ):
