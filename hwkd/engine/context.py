@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -49,6 +50,7 @@ __all__ = [
     "SearchContext",
     "Training",
     "accelerator_device",
+    "fewer_threads",
     "load_data",
     "make_context",
     "most_epochs",
@@ -333,6 +335,22 @@ def threads_per_worker(workers: int) -> int:
     cores = available_cores()
     bound = min(cores, int(given)) if given.isdigit() and int(given) > 0 else cores
     return max(1, bound // workers)
+
+
+@contextmanager
+def fewer_threads(*, is_busy: bool) -> Iterator[None]:
+    """Compute on one thread while a machine is busy.
+
+    Threads that wait for each other lose ten times the time that another process takes from one of
+    them: 2.6 instead of 33 passes of a teacher in 50 s, beside a process of the lowest priority.
+    """
+    threads = torch.get_num_threads()
+    if is_busy:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def timed_brief_epochs(

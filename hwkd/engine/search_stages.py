@@ -16,7 +16,7 @@ from hwkd.core.run_text import write_text
 from hwkd.core.trial import TrialRecord
 from hwkd.engine.children import Nursery
 from hwkd.engine.config import SearchConfig
-from hwkd.engine.context import SearchContext, most_epochs
+from hwkd.engine.context import SearchContext, fewer_threads, most_epochs
 from hwkd.engine.final import Ending, finish_students, require_student
 from hwkd.engine.listener import SearchListener
 from hwkd.engine.prepare import (
@@ -39,6 +39,8 @@ from hwkd.engine.verify_best import verify_best
 
 __all__ = ["SearchResult", "SearchStages", "run_json", "with_phase"]
 
+# Wall time over processor time from which somebody else is computing on this machine, too.
+_BUSY = 1.3
 # Holds a teacher that is of use to this run alone.
 TEACHER_FOLDER = "teacher"
 
@@ -176,12 +178,13 @@ class SearchStages:
         begun = time.monotonic()
         wanted = configured_methods(self.config) != ()
         plan = self._planned(run, trains_teacher=wanted)
-        stage = prepare_teacher(
-            self.prepared,
-            budget_s=plan.teacher_s,
-            own_dir=self.store.folder / TEACHER_FOLDER,
-            progress=self.listener,
-        )
+        with fewer_threads(is_busy=self.limit.slowdown > _BUSY):
+            stage = prepare_teacher(
+                self.prepared,
+                budget_s=plan.teacher_s,
+                own_dir=self.store.folder / TEACHER_FOLDER,
+                progress=self.listener,
+            )
         run = plan.run
         if stage.record is not None:
             self.listener.on_teacher(stage.record)

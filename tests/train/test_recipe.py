@@ -21,7 +21,7 @@ def split(count=4_000, shape=(1, 28, 28)):
 
 
 def test_longer_trainings_get_larger_batches_and_shifts():
-    data = split()
+    data = split(20_000, (1, 28, 28))
     brief, long = (choose_recipe(data, samples=samples) for samples in (30_000, 780_000))
     assert brief.batch_size < long.batch_size
     assert brief.learning_rate < long.learning_rate
