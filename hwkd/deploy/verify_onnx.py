@@ -100,13 +100,16 @@ class LayerReference:
         self._feeds = {name: feed for name, feed in feeds.items() if feed in read}
         fixed = {item.name for item in graph.initializer}
         inputs = [item for item in graph.input if item.name in fixed]  # as old files list them
+        self._offsets = {name: tensors[name].file_offset for name in cut}
+        types = {
+            name: TensorProto.UINT8 if offset else TensorProto.INT8
+            for name, offset in self._offsets.items()
+        }
         inputs += [
-            helper.make_tensor_value_info(feed, TensorProto.INT8, tensors[name].shape)
+            helper.make_tensor_value_info(feed, types[name], tensors[name].shape)
             for name, feed in self._feeds.items()
         ]
-        outputs = [
-            helper.make_tensor_value_info(name, TensorProto.INT8, None) for name in self.names
-        ]
+        outputs = [helper.make_tensor_value_info(name, types[name], None) for name in self.names]
         for field, items in (
             (graph.input, inputs), (graph.output, outputs), (graph.value_info, []),
         ):  # fmt: skip
@@ -126,15 +129,23 @@ class LayerReference:
         Returns:
             The same tensors but for the input, as ONNX Runtime computes each.
         """
-        count = len(next(iter(tensors.values())))
+        count, feeds = len(next(iter(tensors.values()))), self._feeds.items()
         runs = [
             self._session.run(
-                self.names, {feed: tensors[name][index] for name, feed in self._feeds.items()}
+                self.names,
+                {feed: self._as_in_file(name, tensors[name][index]) for name, feed in feeds},
             )
             for index in range(count)
         ]
         columns = zip(self.names, zip(*runs, strict=True), strict=True)
-        return {name: np.stack(values) for name, values in columns}
+        return {
+            name: (np.stack(values).astype(np.int16) - self._offsets[name]).astype(np.int8)
+            for name, values in columns
+        }
+
+    def _as_in_file(self, name: str, steps: _Int8) -> np.ndarray[Any, Any]:
+        offset = self._offsets[name]
+        return (steps.astype(np.int16) + offset).astype(np.uint8) if offset else steps
 
 
 def _names(graph: onnx.GraphProto) -> set[str]:
