@@ -44,7 +44,8 @@ def reference_outputs(model_path: Path, project: Project, samples: _Floats) -> _
         project: the C.
         samples: shape [samples, *input_shape].
     """
-    outputs = predict(open_session(model_path), samples)
+    # One at a time, as the C runs: a file may reshape to a batch of 1 behind an open one.
+    outputs = predict(open_session(model_path), samples, batch_size=1)
     places = project.arranged.places[project.output.name]
     return np.stack([placed(quantise_values(y, project.output), places) for y in outputs])
 
@@ -82,7 +83,7 @@ class LayerReference:
     def __init__(self, model_path: Path, project: Project) -> None:
         model = onnx.load(model_path)
         graph, tensors = model.graph, project.arranged.graph.tensors
-        written = {node.output[0] for node in graph.node if node.op_type == "QuantizeLinear"}
+        written = {name for node in graph.node for name in node.output}
         constants = project.arranged.graph.constants
         cut = [
             name
@@ -93,8 +94,8 @@ class LayerReference:
         taken = _names(graph)
         feeds = {name: fresh_name(f"{name}@fed", taken) for name in cut}
         for node in graph.node:
-            if node.op_type == "DequantizeLinear" and node.input[0] in feeds:
-                node.input[0] = feeds[node.input[0]]
+            for position, name in enumerate(node.input):
+                node.input[position] = feeds.get(name, name)
         _keep_what_gives(graph, self.names)
         read = {name for node in graph.node for name in node.input}
         self._feeds = {name: feed for name, feed in feeds.items() if feed in read}
