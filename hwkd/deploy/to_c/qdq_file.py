@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -32,6 +33,9 @@ _SOFTMAX_OPSET = 13
 # ONNX Runtime's own quantise and dequantise mean what the standard ones do.
 _SAME_IN_DOMAIN = {"com.microsoft": frozenset({QUANTISE, DEQUANTISE})}
 _DYNAMIC = frozenset({"DynamicQuantizeLinear", "ConvInteger", "MatMulInteger"})
+_ELEMENT_TYPES = frozenset(onnx.TensorProto.DataType.values())
+# 64 MiB, more than any device of the kind has memory for.
+_MOST_ELEMENTS = 2**26
 _BUILT_IN = ("QLinear", "QGemm", "QAttention")
 
 
@@ -98,7 +102,7 @@ def open_qdq(path: Path, supported: Set[str]) -> QdqFile:
     if opset < _SOFTMAX_OPSET:
         _refuse_wide_softmax(model, shapes, opset, where)
     _check(model, where)
-    _refuse_unless_it_runs(path)
+    _refuse_unless_it_runs(path, model.graph.input[0])
     output = model.graph.output[0].name
     nodes, renamed = _without_identities(model.graph.node)
     return QdqFile(
@@ -215,6 +219,17 @@ def _fix_ends(model: onnx.ModelProto, where: str) -> None:
             f"{where}: input shape {shown or '?'}, expected a batch of 1 and fixed sizes; "
             "export the model with a static shape"
         )
+    elements = prod(size for size in sizes if size is not None)
+    if elements > _MOST_ELEMENTS:
+        raise ExportError(
+            f"{where}: an input of {elements:,} values; the C takes up to {_MOST_ELEMENTS:,}"
+        )
+    kind = graph.input[0].type.tensor_type.elem_type
+    if kind != onnx.TensorProto.FLOAT:
+        name = onnx.TensorProto.DataType.Name(kind) if kind in _ELEMENT_TYPES else str(kind)
+        raise ExportError(
+            f"{where}: an input of type {name}, expected FLOAT in front of QuantizeLinear"
+        )
     del graph.value_info[:]
     del graph.output[0].type.tensor_type.shape.dim[:]
     graph.output[0].type.tensor_type.ClearField("shape")
@@ -272,11 +287,15 @@ def _refuse_wide_softmax(
             )
 
 
-def _refuse_unless_it_runs(path: Path) -> None:
+def _refuse_unless_it_runs(path: Path, source: onnx.ValueInfoProto) -> None:
+    """Run a sample of zeros: sizes that do not fit each other are found by running only."""
+    kind = source.type.tensor_type
+    shape = [dim.dim_value for dim in kind.shape.dim]
+    zeros = np.zeros(shape, np.float32)
     try:
-        start_session(path, says="nothing")
+        start_session(path, says="nothing").run(None, {source.name: zeros})
     except Exception as error:  # ONNX Runtime raises a dozen unrelated classes
-        raise ModelFileError(f"{path}: ONNX Runtime cannot load it: {_one_line(error)}") from error
+        raise ModelFileError(f"{path}: ONNX Runtime cannot run it: {_one_line(error)}") from error
 
 
 def _without_identities(
