@@ -207,7 +207,7 @@ def mutant(data: bytes, generator: random.Random) -> bytes:
     model.ParseFromString(data)
     for _ in range(generator.randint(1, 4)):
         # A field may not take a value, or be empty already; the next mutation has its turn.
-        with contextlib.suppress(ValueError, TypeError, IndexError, OverflowError):
+        with contextlib.suppress(ValueError, TypeError, LookupError, OverflowError):
             generator.choice(_MUTATIONS)(model, generator)
     data = model.SerializeToString()
     return _with_other_bytes(data, generator) if generator.random() < 0.05 else data
@@ -388,11 +388,42 @@ def _insert_view(model: ModelProto, generator: random.Random) -> None:
     model.graph.node[index + 1].input[at] = new
 
 
+def _other_quantisation(model: ModelProto, generator: random.Random) -> None:
+    """Give one quantise or dequantise node a scale, zero point, type or axis of its own."""
+    kinds = ("QuantizeLinear", "DequantizeLinear")
+    node = generator.choice([node for node in model.graph.node if node.op_type in kinds])
+    stored = {item.name: item for item in model.graph.initializer}
+    name = f"own_{generator.randrange(10**6)}"
+    action = generator.randrange(6)
+    if action == 0:
+        del node.input[2:]
+    elif action == 1:
+        axis = onnx.helper.make_attribute("axis", generator.randrange(-4, 5))
+        del node.attribute[:]
+        node.attribute.append(axis)
+    elif action == 2:
+        position = generator.choice((1, 2))
+        others = [other.input[position] for other in model.graph.node if other.op_type in kinds]
+        node.input[position] = generator.choice(others)
+    elif action < 5:
+        values = onnx.numpy_helper.to_array(stored[node.input[1]]).copy()
+        change = generator.choice((0.5, 0.9, 1.1, 2.0, 1e-30, 1e30, 0.0, -1.0, float("nan")))
+        where = generator.choice((slice(None), slice(0, 1)))
+        values.reshape(-1)[where] *= change
+        model.graph.initializer.append(onnx.numpy_helper.from_array(values, name))
+        node.input[1] = name
+    else:
+        values = onnx.numpy_helper.to_array(stored[node.input[2]]).copy()
+        values.reshape(-1)[:] = generator.choice((0, 1, 5, 100, -1, -7, -128))
+        model.graph.initializer.append(onnx.numpy_helper.from_array(values, name))
+        node.input[2] = name
+
+
 _MUTATIONS: tuple[Mutation, ...] = (
     _drop_node, _copy_node, _rename_node, _other_kind, _other_domain, _rewire, _rewire,
     _rename_tensor, _other_attribute, _other_attribute, _other_input_shape, _other_input_shape,
     _other_constant, _other_constant, _transpose_constant, _weight_as_input, _other_outputs,
-    _other_opset, _insert_view,
+    _other_opset, _insert_view, _other_quantisation, _other_quantisation,
 )  # fmt: skip
 
 
