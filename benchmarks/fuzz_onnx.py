@@ -1,6 +1,10 @@
-"""Structural mutants of ONNX files through `hwkd profile`: each is costed or refused in one line.
+"""Structural mutants of ONNX files through a command: each is taken or refused in one line.
 
     python -m benchmarks.fuzz_onnx --count 3000 --seed 0 FILE.onnx ...
+    python -m benchmarks.fuzz_onnx --through export INT8.onnx ...
+
+`profile` costs a mutant; `export` writes its C, and what passes goes on to the TFLite writer;
+`verify` also compiles it and holds every layer against ONNX Runtime's.
 
 A mutant is a parsed file with one to four changes that a broken exporter or a hostile hand could
 make: nodes, names, shapes, attributes, types and constants moved, copied, emptied or overdone; some
@@ -18,6 +22,7 @@ import multiprocessing
 import random
 import resource
 import sys
+import tempfile
 import time
 import traceback
 from collections import Counter
@@ -48,11 +53,12 @@ Mutation = Callable[[ModelProto, random.Random], None]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the mutants; returns 1 when one of them is neither costed nor refused in one line."""
+    """Run the mutants; returns 1 when one of them is neither taken nor refused in one line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--through", choices=("profile", "export", "verify"), default="profile")
     parser.add_argument("--out", type=Path, default=Path("fuzz"))
     given = parser.parse_args(arguments)
     given.out.mkdir(parents=True, exist_ok=True)
@@ -61,7 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     while start < given.count:
         receiver, sender = multiprocessing.Pipe(duplex=False)
         child = multiprocessing.get_context("fork").Process(
-            target=_run, args=(given.files, given.seed, start, given.count, given.out, sender)
+            target=_run,
+            args=(given.files, given.seed, start, given.count, given.out, given.through, sender),
         )
         child.start()
         sender.close()
@@ -70,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         child.join()
     for outcome, count in outcomes.most_common():
         print(f"{count:6} {outcome}")
-    return int(any(outcome not in ("costed", "refused") for outcome in outcomes))
+    return int(any(outcome not in ("taken", "refused") for outcome in outcomes))
 
 
 def _collect(receiver: Connection, start: int, outcomes: Counter[str], out: Path) -> int:
@@ -93,7 +100,13 @@ def _collect(receiver: Connection, start: int, outcomes: Counter[str], out: Path
 
 
 def _run(
-    files: Sequence[Path], seed: int, start: int, count: int, out: Path, sender: Connection
+    files: Sequence[Path],
+    seed: int,
+    start: int,
+    count: int,
+    out: Path,
+    through: str,
+    sender: Connection,
 ) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY_BYTES, _MOST_MEMORY_BYTES))
     faulthandler.enable()
@@ -104,30 +117,82 @@ def _run(
         current = out / "current.onnx"
         current.write_bytes(data)
         started = time.process_time()
-        outcome = _outcome(current, generator.choice(_DEVICES), as_json=generator.random() < 0.5)
+        device, as_json = generator.choice(_DEVICES), generator.random() < 0.5
+        if through == "profile":
+            outcome = _outcome(["profile", str(current), "--device", device], as_json=as_json)
+        else:
+            outcome = _exported(current, as_json=as_json)
+            if outcome == "taken" and through == "verify":
+                outcome = _compared(current)
         # The first one also imports everything.
         if index > start and time.process_time() - started > _MOST_SECONDS:
             outcome = f"more than {_MOST_SECONDS} s, {outcome}"
-        if outcome not in ("costed", "refused"):
+        if outcome not in ("taken", "refused"):
             (out / f"{index}.onnx").write_bytes(data)
         sender.send(outcome)
     sender.send("done")
 
 
-def _outcome(path: Path, device: str, *, as_json: bool) -> str:
+def _exported(path: Path, *, as_json: bool) -> str:
+    from hwkd.core.errors import HwkdError
+    from hwkd.deploy.to_c.read_qdq import read_qdq
+    from hwkd.deploy.to_tflite import write_tflite
+
+    with tempfile.TemporaryDirectory() as folder:
+        words = ["export", str(path), "--target", "c", "--out", f"{folder}/c"]
+        outcome = _outcome(words, as_json=as_json)
+    if outcome == "taken":
+        try:
+            write_tflite(read_qdq(path))
+        except HwkdError as error:
+            return outcome if str(error).isprintable() else f"unprintable: {str(error)[:80]!r}"
+        except BaseException as error:  # whatever it is, it is what is looked for
+            return _described(error)
+    return outcome
+
+
+def _compared(path: Path) -> str:
+    """Return "taken" where the C computes what ONNX Runtime does."""
+    from hwkd.deploy.to_c.export import build_project
+    from hwkd.deploy.toolchain import find_host_compiler
+    from hwkd.deploy.verify import seeded_samples
+    from hwkd.deploy.verify_layers import LayerComparison
+    from hwkd.deploy.verify_onnx import reference_outputs, to_c_inputs
+    from hwkd.deploy.verify_run import build_host, run_host
+
+    try:
+        project = build_project(path)
+        samples = seeded_samples(path, 8)
+        steps = to_c_inputs(project, samples)
+        comparison = LayerComparison(path, project)
+        with tempfile.TemporaryDirectory() as folder:
+            programs = build_host(project, Path(folder), find_host_compiler())
+            ours = run_host(programs.plain, project, steps).outputs
+            comparison.add(steps, run_host(programs.traced, project, steps).step_outputs)
+        is_same = ours == reference_outputs(path, project, samples)
+    except BaseException as error:  # whatever it is, it is what is looked for
+        return _described(error)
+    if any(step.differing for step in comparison.steps):
+        return "layers differ from ONNX Runtime's"
+    return "taken" if is_same[~comparison.has_other_tie].all() else "outputs differ"
+
+
+def _described(error: BaseException) -> str:
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}: {error}"[:160]
+
+
+def _outcome(words: list[str], *, as_json: bool) -> str:
     from hwkd.cli.app import main as hwkd
 
     printed, said = io.StringIO(), io.StringIO()
     try:
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(said):
-            code = hwkd(["profile", str(path), "--device", device, *["--json"] * as_json])
+            code = hwkd([*words, *["--json"] * as_json])
     except BaseException as error:  # whatever it is, it is what is looked for
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        return f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}: {error}"[
-            :160
-        ]
+        return _described(error)
     if code == 0:
-        return "costed"
+        return "taken"
     lines = said.getvalue().splitlines()
     if code != 2 or len(lines) != 1 or printed.getvalue() or not lines[0].isprintable():
         return f"exit code {code}, {len(lines)} lines on stderr: {said.getvalue()[:80]!r}"
@@ -142,7 +207,7 @@ def mutant(data: bytes, generator: random.Random) -> bytes:
     model.ParseFromString(data)
     for _ in range(generator.randint(1, 4)):
         # A field may not take a value, or be empty already; the next mutation has its turn.
-        with contextlib.suppress(ValueError, TypeError, IndexError, OverflowError):
+        with contextlib.suppress(ValueError, TypeError, LookupError, OverflowError):
             generator.choice(_MUTATIONS)(model, generator)
     data = model.SerializeToString()
     return _with_other_bytes(data, generator) if generator.random() < 0.05 else data
@@ -323,11 +388,42 @@ def _insert_view(model: ModelProto, generator: random.Random) -> None:
     model.graph.node[index + 1].input[at] = new
 
 
+def _other_quantisation(model: ModelProto, generator: random.Random) -> None:
+    """Give one quantise or dequantise node a scale, zero point, type or axis of its own."""
+    kinds = ("QuantizeLinear", "DequantizeLinear")
+    node = generator.choice([node for node in model.graph.node if node.op_type in kinds])
+    stored = {item.name: item for item in model.graph.initializer}
+    name = f"own_{generator.randrange(10**6)}"
+    action = generator.randrange(6)
+    if action == 0:
+        del node.input[2:]
+    elif action == 1:
+        axis = onnx.helper.make_attribute("axis", generator.randrange(-4, 5))
+        del node.attribute[:]
+        node.attribute.append(axis)
+    elif action == 2:
+        position = generator.choice((1, 2))
+        others = [other.input[position] for other in model.graph.node if other.op_type in kinds]
+        node.input[position] = generator.choice(others)
+    elif action < 5:
+        values = onnx.numpy_helper.to_array(stored[node.input[1]]).copy()
+        change = generator.choice((0.5, 0.9, 1.1, 2.0, 1e-30, 1e30, 0.0, -1.0, float("nan")))
+        where = generator.choice((slice(None), slice(0, 1)))
+        values.reshape(-1)[where] *= change
+        model.graph.initializer.append(onnx.numpy_helper.from_array(values, name))
+        node.input[1] = name
+    else:
+        values = onnx.numpy_helper.to_array(stored[node.input[2]]).copy()
+        values.reshape(-1)[:] = generator.choice((0, 1, 5, 100, -1, -7, -128))
+        model.graph.initializer.append(onnx.numpy_helper.from_array(values, name))
+        node.input[2] = name
+
+
 _MUTATIONS: tuple[Mutation, ...] = (
     _drop_node, _copy_node, _rename_node, _other_kind, _other_domain, _rewire, _rewire,
     _rename_tensor, _other_attribute, _other_attribute, _other_input_shape, _other_input_shape,
     _other_constant, _other_constant, _transpose_constant, _weight_as_input, _other_outputs,
-    _other_opset, _insert_view,
+    _other_opset, _insert_view, _other_quantisation, _other_quantisation,
 )  # fmt: skip
 
 

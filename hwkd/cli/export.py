@@ -16,7 +16,7 @@ from hwkd.core.errors import ConfigError, HwkdError
 from hwkd.core.paths import require_there
 
 if TYPE_CHECKING:
-    from hwkd.deploy.tflite_check import Agreement
+    from hwkd.deploy.tflite_check import TfliteCheck
     from hwkd.deploy.to_c.project import RecordedInput
 
 __all__ = ["export"]
@@ -73,7 +73,7 @@ def export(
 
     C and TFLite hold the very numbers of the int8 ONNX file. main.c of the C runs one example of
     the run's validation data. The TFLite file is run in the interpreters that are installed
-    (`pip install "hwkd[tflite]"`) and compared with the C of --rounding tflite.
+    (`pip install "hwkd[tflite]"`) and compared with ONNX Runtime and the C of --rounding tflite.
 
     Examples:
       hwkd export runs/digits --format onnx-int8,torch --out student
@@ -86,7 +86,7 @@ def export(
 
     number = _trial(trial)
     chosen = _chosen(formats)
-    agreements: tuple[Agreement, ...] = ()
+    found: TfliteCheck | None = None
     if calibration is not None and target != "files":
         raise ConfigError(
             f"--calibration {calibration} with --target {target}: write the int8 file with "
@@ -98,7 +98,7 @@ def export(
         wanted = None if rounding == "auto" else rounding
         files = _export_c(source, number, out, rounding=wanted, kernels=kernels, trusts=trust)
     elif target == "tflite":
-        files, agreements = _export_tflite(source, number, out, trusts=trust)
+        files, found = _export_tflite(source, number, out, trusts=trust)
     else:
         files = export_student(
             source,
@@ -112,14 +112,14 @@ def export(
         typer.echo(f"note: trial {number} was trained briefly, as the search compared it", err=True)
     if as_json:
         content: dict[str, object] = {"files": [str(path) for path in files]}
-        if target == "tflite":
-            content["against_c"] = [asdict(item) for item in agreements]
+        if found is not None:
+            content.update(asdict(found))
         typer.echo(json.dumps(content))
         return
     for path in files:
         typer.echo(f"{path}  {path.stat().st_size:,} bytes")
-    if target == "tflite":
-        _print_agreements(agreements)
+    if found is not None:
+        _print_check(found)
 
 
 def _export_c(
@@ -173,7 +173,7 @@ def _validation_example(run: Path) -> RecordedInput | None:
 
 def _export_tflite(
     source: Path, trial: int | None, out: Path, *, trusts: bool
-) -> tuple[tuple[Path, ...], tuple[Agreement, ...]]:
+) -> tuple[tuple[Path, ...], TfliteCheck]:
     """Write the .tflite file of an int8 file, or of a run's student with its class names."""
     from hwkd.cli.export_tflite import export_tflite
     from hwkd.core.run_files import RUN_FILE, read_run_record
@@ -195,14 +195,23 @@ def _int8_student(run: Path, trial: int | None, *, trusts: bool) -> Iterator[Pat
         yield export_student(run, trial=trial, formats=formats, out=out, trusts=trusts)[0]
 
 
-def _print_agreements(agreements: tuple[Agreement, ...]) -> None:
-    for item in agreements:
+def _print_check(found: TfliteCheck) -> None:
+    for items, program in (
+        (found.against_c, "the C of --rounding tflite"),
+        (found.against_onnxruntime, "ONNX Runtime"),
+    ):
+        for item in items:
+            typer.echo(
+                f"{item.interpreter}: {item.mismatches:,} of {item.outputs:,} outputs over "
+                f"{item.inputs} inputs differ from {program} (at most {item.max_lsb} LSB)"
+            )
+    if found.layers is not None:
         typer.echo(
-            f"{item.interpreter}: {item.mismatches:,} of {item.outputs:,} outputs over "
-            f"{item.inputs} inputs differ from the C of --rounding tflite (at most {item.max_lsb} "
-            "LSB)"
+            f"layer by layer: {found.layers.mismatches:,} of {found.layers.values:,} values of "
+            f"{found.layers.layers} layers differ from ONNX Runtime's (at most "
+            f"{found.layers.max_lsb} LSB: TensorFlow Lite rounds twice)"
         )
-    if not agreements:
+    if not found.against_c:
         typer.echo('not run: no C compiler, or no interpreter (pip install "hwkd[tflite]")')
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from hwkd.core.errors import ConfigError, ExportError
 
 if TYPE_CHECKING:
-    from hwkd.deploy.tflite_check import Agreement
+    from hwkd.deploy.tflite_check import TfliteCheck
     from hwkd.deploy.to_c.project import Project
 
 __all__ = ["export_tflite"]
@@ -23,7 +23,7 @@ _CHECKED_INPUTS = 32
 
 def export_tflite(
     model_path: Path, out: Path, *, labels: Sequence[str] = ()
-) -> tuple[tuple[Path, ...], tuple[Agreement, ...]]:
+) -> tuple[tuple[Path, ...], TfliteCheck]:
     """Write the network as a .tflite file, run in the interpreters that are installed.
 
     Args:
@@ -32,33 +32,39 @@ def export_tflite(
         labels: name of each output.
 
     Returns:
-        The files written, and how the interpreters agree with the C of `--rounding tflite`.
+        The files written, and how they agree with ONNX Runtime and the C of `--rounding tflite`.
 
     Raises:
         ConfigError: if the optional package is missing.
         ModelFileError: if the model cannot be read.
         ExportError: if it has no form in TensorFlow Lite (names the node), if TFLM computes
-            something else than the C, or if `out` cannot be used.
+            something else than the C, or a layer something else than ONNX Runtime's, or if `out`
+            cannot be used.
     """
     if find_spec("flatbuffers") is None:
         raise ConfigError(
             'the package flatbuffers is not installed; run `pip install "hwkd[tflite]"`'
         )
     from hwkd.deploy.output_folder import write_folder
-    from hwkd.deploy.tflite_check import compare_with_c, seeded_steps
+    from hwkd.deploy.tflite_check import check_tflite, seeded_steps
     from hwkd.deploy.to_c.export import build_project
     from hwkd.deploy.to_c.read_qdq import read_qdq
     from hwkd.deploy.to_tflite import write_tflite
 
     data = write_tflite(read_qdq(model_path))
     project = build_project(model_path, rounding="tflite", labels=labels)
-    found = compare_with_c(data, project, seeded_steps(project, _CHECKED_INPUTS))
-    for item in found:
+    found = check_tflite(data, model_path, project, seeded_steps(project, _CHECKED_INPUTS))
+    for item in found.against_c:
         if item.interpreter == "tflite-micro" and item.mismatches:
             raise ExportError(
                 f"{model_path}: tflite-micro computes {item.mismatches} of {item.outputs} outputs "
                 "otherwise than the C; report it with this file"
             )
+    if found.layers is not None and found.layers.faults:
+        raise ExportError(
+            f"{model_path}: {found.layers.faults[0]} from ONNX Runtime's layer that reads the same "
+            "integers; report it with this file"
+        )
     files: dict[str, str | bytes] = {
         "model.tflite": data, "model.json": _description(project, found),
     }  # fmt: skip
@@ -77,7 +83,7 @@ def _foreign(out: Path) -> list[str]:
     return [name for name in names if name not in _FILES or "model.tflite" not in names]
 
 
-def _description(project: Project, found: Sequence[Agreement]) -> str:
+def _description(project: Project, found: TfliteCheck) -> str:
     ends = {
         role: {
             "shape": list(tensor.shape),
@@ -92,6 +98,6 @@ def _description(project: Project, found: Sequence[Agreement]) -> str:
         "source": project.source,
         "source_sha256": project.source_sha256,
         **ends,
-        "against_c": [asdict(item) for item in found],
+        **asdict(found),
     }
     return json.dumps(facts, indent=2) + "\n"

@@ -1,14 +1,18 @@
-"""Runs a .tflite file in TensorFlow Lite's own interpreters and holds the exported C against it.
+"""Runs .tflite files in TensorFlow Lite's own interpreters, beside ONNX Runtime and our C.
 
 The interpreters are the extra `hwkd[tflite]`: TFLM as the package `tflite-micro`, whose reference
 kernels the C with the rounding `tflite` equals, and LiteRT as `ai-edge-litert`, whose fully
 connected layers round once instead of twice and whose products of matrices multiply two scales in
 single precision.
+
+ONNX Runtime says what the network is. TensorFlow Lite rounds twice where it rounds once, and steps
+add up from layer to layer, so each layer is judged by itself: the C that equals TFLM reads the very
+integers that ONNX Runtime's layer reads, and may differ by one step in a stated share of values.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,10 +22,22 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from hwkd.deploy.to_c.project import Project
-from hwkd.deploy.toolchain import Command, host_compiler
+from hwkd.deploy.toolchain import host_compiler
+from hwkd.deploy.verify_layers import LayerComparison
+from hwkd.deploy.verify_onnx import reference_outputs
 from hwkd.deploy.verify_run import build_host, run_host
 
-__all__ = ["INTERPRETERS", "Agreement", "compare_with_c", "installed", "run_tflite", "seeded_steps"]
+__all__ = [
+    "INTERPRETERS",
+    "Agreement",
+    "LayerAgreement",
+    "TfliteCheck",
+    "check_tflite",
+    "compare_with_c",
+    "installed",
+    "run_tflite",
+    "seeded_steps",
+]
 
 _Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
 
@@ -30,7 +46,7 @@ _TFLM_ARENA_BYTES = 32 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """An interpreter's outputs against the C's.
+    """An interpreter's outputs against those of another program.
 
     Attributes:
         interpreter: key of `INTERPRETERS`.
@@ -45,6 +61,42 @@ class Agreement:
     outputs: int
     mismatches: int
     max_lsb: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerAgreement:
+    """The layers of the C that equals TFLM, each against ONNX Runtime's with the same inputs.
+
+    Attributes:
+        layers: how many.
+        values: compared, of all layers and inputs.
+        mismatches: of them.
+        averages_within_bound: averages that the order of a float sum decides; no mismatches.
+        max_lsb: largest difference.
+        faults: what double rounding does not explain, one line for each layer.
+    """
+
+    layers: int
+    values: int
+    mismatches: int
+    averages_within_bound: int
+    max_lsb: int
+    faults: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TfliteCheck:
+    """What was found out about a .tflite file.
+
+    Attributes:
+        against_c: outputs against the C of `--rounding tflite`; empty without a C compiler.
+        against_onnxruntime: outputs against ONNX Runtime's, differences of all layers added up.
+        layers: None without a C compiler.
+    """
+
+    against_c: tuple[Agreement, ...]
+    against_onnxruntime: tuple[Agreement, ...]
+    layers: LayerAgreement | None
 
 
 def installed() -> tuple[str, ...]:
@@ -72,14 +124,71 @@ def compare_with_c(data: bytes, project: Project, steps: _Int8) -> tuple[Agreeme
     compiler = host_compiler()
     if compiler is None or not installed():
         return ()
-    expected = _run_c(project, steps, compiler)
+    outputs = {name: run_tflite(data, steps, name) for name in installed()}
+    with TemporaryDirectory(prefix="hwkd-tflite-") as folder:
+        programs = build_host(project, Path(folder), compiler)
+        expected = run_host(programs.plain, project, _flat(project, steps)).outputs
+    return _agreements(outputs, _shaped(project, expected))
+
+
+def check_tflite(data: bytes, model_path: Path, project: Project, steps: _Int8) -> TfliteCheck:
+    """Compare a file's outputs with the C and ONNX Runtime, and the layers of the C with its.
+
+    Args:
+        data: .tflite file of the project's network.
+        model_path: int8 ONNX file that the project was made from.
+        project: with the rounding `tflite`.
+        steps: int8 inputs, shape [inputs, *input_shape], channels first.
+
+    Raises:
+        ExportError: if the C cannot be compiled or fails.
+    """
+    outputs = {name: run_tflite(data, steps, name) for name in installed()}
+    source = project.input
+    samples = (steps.astype(np.int16) - source.zero_point).astype(np.float32) * source.scale
+    expected = _shaped(project, reference_outputs(model_path, project, samples))
+    against_onnxruntime = _agreements(outputs, expected)
+    compiler = host_compiler()
+    if compiler is None:
+        return TfliteCheck(against_c=(), against_onnxruntime=against_onnxruntime, layers=None)
+    inputs = _flat(project, steps)
+    comparison = LayerComparison(model_path, project)
+    with TemporaryDirectory(prefix="hwkd-tflite-") as folder:
+        programs = build_host(project, Path(folder), compiler)
+        ours = run_host(programs.plain, project, inputs).outputs
+        comparison.add(inputs, run_host(programs.traced, project, inputs).step_outputs)
+    return TfliteCheck(
+        against_c=_agreements(outputs, _shaped(project, ours)),
+        against_onnxruntime=against_onnxruntime,
+        layers=_layer_agreement(project, comparison),
+    )
+
+
+def _layer_agreement(project: Project, comparison: LayerComparison) -> LayerAgreement:
+    found = comparison.steps
+    faults = [
+        f"node {step.name!r} ({step.kind}): {fault}"
+        for step, difference in zip(project.steps, found, strict=True)
+        if (fault := difference.fault(project.rounding)) is not None
+    ]
+    return LayerAgreement(
+        layers=len(found),
+        values=sum(item.values for item in found),
+        mismatches=sum(item.differing for item in found),
+        averages_within_bound=sum(item.averages_within_bound for item in found),
+        max_lsb=max((item.max_lsb for item in found), default=0),
+        faults=tuple(faults),
+    )
+
+
+def _agreements(outputs: Mapping[str, _Int8], expected: _Int8) -> tuple[Agreement, ...]:
     found = []
-    for name in installed():
-        difference = np.abs(run_tflite(data, steps, name).astype(int) - expected)
+    for name, values in outputs.items():
+        difference = np.abs(values.astype(np.int16) - expected)
         found.append(
             Agreement(
                 interpreter=name,
-                inputs=len(steps),
+                inputs=len(values),
                 outputs=difference.size,
                 mismatches=int((difference > 0).sum()),
                 max_lsb=int(difference.max()),
@@ -104,17 +213,17 @@ def run_tflite(data: bytes, steps: _Int8, interpreter: str) -> _Int8:
     return np.concatenate([_channels_first(np.asarray(item)) for item in outputs])
 
 
-def _run_c(
-    project: Project, steps: _Int8, compiler: Command
-) -> np.ndarray[Any, np.dtype[np.int64]]:
+def _flat(project: Project, steps: _Int8) -> _Int8:
+    """Return inputs in the order of the C buffer, shape [inputs, bytes]."""
     flat = np.empty((len(steps), project.input.elements), np.int8)
     flat[:, project.arranged.places[project.input.name].reshape(-1)] = steps.reshape(len(steps), -1)
-    with TemporaryDirectory(prefix="hwkd-tflite-") as folder:
-        programs = build_host(project, Path(folder), compiler)
-        outputs = run_host(programs.plain, project, flat).outputs
+    return flat
+
+
+def _shaped(project: Project, outputs: _Int8) -> _Int8:
+    """Return outputs of the C buffer in ONNX's order, shape [inputs, *output_shape]."""
     places = project.arranged.places[project.output.name].reshape(-1)
-    shape = (len(steps), *project.output.shape[1:])
-    return outputs[:, places].reshape(shape).astype(np.int64)
+    return outputs[:, places].reshape(len(outputs), *project.output.shape[1:])
 
 
 def _channels_last(values: _Int8) -> _Int8:

@@ -49,6 +49,7 @@ __all__ = ["write_tflite"]
 _ADD, _AVERAGE_POOL, _CONCATENATION, _CONV, _DEPTHWISE = 0, 1, 2, 3, 4
 _FULLY_CONNECTED, _MAX_POOL, _MUL, _RESHAPE, _SOFTMAX = 9, 17, 18, 22, 25
 _RELU_OPERATOR = 19
+_MAXIMUM, _MINIMUM = 55, 57
 _PAD, _TRANSPOSE, _MEAN, _QUANTIZE, _HARD_SWISH, _BATCH_MATMUL = 34, 39, 40, 114, 117, 126
 _SAME: Final = 0
 _VALID: Final = 1
@@ -201,6 +202,9 @@ class _Writer:
         if form == "hard_sigmoid":
             self._hard_sigmoid(op, number)
             return
+        if form == "limits":
+            self._limits(op, number)
+            return
         code, options = _TABLE_OPERATORS[form]
         self._file.add_operator(code, [number], self._output(op), options)
 
@@ -214,6 +218,22 @@ class _Writer:
         self._file.add_operator(_ADD, [source, three], shifted, relu6)
         sixth = self._scalar(f"{op.name}/sixth", SIXTH, 1, rank)
         self._file.add_operator(_MUL, [shifted, sixth], self._output(op), Options(kind=21))
+
+    def _limits(self, op: Table, number: int) -> None:
+        """Write limits of integers as maximum and minimum with constants, which round nothing."""
+        target = self._graph.tensors[op.output]
+        low, high = int(op.table[0]), int(op.table[-1])
+        rank, options = len(target.shape), Options(kind=39)
+        if low > -128:
+            bound = self._scalar(f"{op.name}/low", target, low, rank)
+            number, source = self._output(op), number
+            self._file.add_operator(_MAXIMUM, [source, bound], number, options)
+        if high < 127:
+            bound = self._scalar(f"{op.name}/high", target, high, rank)
+            source = number
+            number = self._activation(f"{op.name}/limited", target)
+            self._file.add_operator(_MINIMUM, [source, bound], number, options)
+            self._numbers[op.output] = number
 
     def _scalar(self, name: str, tensor: QuantTensor, steps: int, rank: int) -> int:
         return self._file.add_tensor(

@@ -63,10 +63,14 @@ class LayerComparison:
         other_tie = np.zeros(len(inputs), np.bool_)
         steps = zip(self.project.arranged.graph.ops, self._counts, self._tensors, strict=True)
         for op, count, names in steps:
+            main = op.output if op.output in names else names[0] if names else ""
             for name in names:
-                other_tie |= _compare(self.project, op, name, ours, theirs[name], count)
+                other_tie |= _compare(
+                    self.project, op, name, ours, theirs[name], count, is_main=name == main
+                )
             if isinstance(op, Relayout):
-                _compare(self.project, op, op.output, ours, ours[op.inputs[0]], count)
+                expected = ours[op.inputs[0]]
+                _compare(self.project, op, op.output, ours, expected, count, is_main=True)
         self._has_other_tie.append(other_tie)
 
     @property
@@ -102,21 +106,32 @@ def _tensors_of_steps(project: Project, known: list[str]) -> list[tuple[str, ...
 
 
 def _compare(
-    project: Project, op: Op, name: str, ours: dict[str, _Int8], expected: _Int8, count: _Count
+    project: Project,
+    op: Op,
+    name: str,
+    ours: dict[str, _Int8],
+    expected: _Int8,
+    count: _Count,
+    *,
+    is_main: bool,
 ) -> _Bools:
-    """Count the differences in one tensor; return the inputs with an average at another tie."""
+    """Count the differences in one tensor; return the inputs with an average at another tie.
+
+    The main tensor of a step is what it writes, or the first reshape of that in the file: a
+    window over time writes a plane of height 1, which only the exporter knows.
+    """
     values = ours[name]
     lsb = np.abs(values.astype(np.int16) - expected.astype(np.int16))
     is_other = lsb > 0
     within = np.zeros_like(is_other)
-    if is_other.any() and isinstance(op, Pool) and op.kind != "max" and name == op.output:
+    if is_other.any() and isinstance(op, Pool) and op.kind != "max" and is_main:
         tensors, source = project.arranged.graph.tensors, op.inputs[0]
         low, high = averages_in_any_order(
             op, ours[source][:, 0], tensors[source], tensors[op.output]
         )
-        within = is_other & (low <= values[:, 0]).reshape(lsb.shape)
-        within &= (values[:, 0] <= high).reshape(lsb.shape)
-    if name == op.output:  # a view of it has the same values once more
+        within = is_other & (low.reshape(lsb.shape) <= values)
+        within &= values <= high.reshape(lsb.shape)
+    if is_main:  # a view of it has the same values once more
         count.values += values.size
     count.within_bound += int(within.sum())
     count.differing += int((is_other & ~within).sum())

@@ -44,7 +44,8 @@ def reference_outputs(model_path: Path, project: Project, samples: _Floats) -> _
         project: the C.
         samples: shape [samples, *input_shape].
     """
-    outputs = predict(open_session(model_path), samples)
+    # One at a time, as the C runs: a file may reshape to a batch of 1 behind an open one.
+    outputs = predict(open_session(model_path), samples, batch_size=1)
     places = project.arranged.places[project.output.name]
     return np.stack([placed(quantise_values(y, project.output), places) for y in outputs])
 
@@ -82,7 +83,7 @@ class LayerReference:
     def __init__(self, model_path: Path, project: Project) -> None:
         model = onnx.load(model_path)
         graph, tensors = model.graph, project.arranged.graph.tensors
-        written = {node.output[0] for node in graph.node if node.op_type == "QuantizeLinear"}
+        written = {name for node in graph.node for name in node.output}
         constants = project.arranged.graph.constants
         cut = [
             name
@@ -93,20 +94,23 @@ class LayerReference:
         taken = _names(graph)
         feeds = {name: fresh_name(f"{name}@fed", taken) for name in cut}
         for node in graph.node:
-            if node.op_type == "DequantizeLinear" and node.input[0] in feeds:
-                node.input[0] = feeds[node.input[0]]
+            for position, name in enumerate(node.input):
+                node.input[position] = feeds.get(name, name)
         _keep_what_gives(graph, self.names)
         read = {name for node in graph.node for name in node.input}
         self._feeds = {name: feed for name, feed in feeds.items() if feed in read}
         fixed = {item.name for item in graph.initializer}
         inputs = [item for item in graph.input if item.name in fixed]  # as old files list them
+        self._offsets = {name: tensors[name].file_offset for name in cut}
+        types = {
+            name: TensorProto.UINT8 if offset else TensorProto.INT8
+            for name, offset in self._offsets.items()
+        }
         inputs += [
-            helper.make_tensor_value_info(feed, TensorProto.INT8, tensors[name].shape)
+            helper.make_tensor_value_info(feed, types[name], tensors[name].shape)
             for name, feed in self._feeds.items()
         ]
-        outputs = [
-            helper.make_tensor_value_info(name, TensorProto.INT8, None) for name in self.names
-        ]
+        outputs = [helper.make_tensor_value_info(name, types[name], None) for name in self.names]
         for field, items in (
             (graph.input, inputs), (graph.output, outputs), (graph.value_info, []),
         ):  # fmt: skip
@@ -126,15 +130,23 @@ class LayerReference:
         Returns:
             The same tensors but for the input, as ONNX Runtime computes each.
         """
-        count = len(next(iter(tensors.values())))
+        count, feeds = len(next(iter(tensors.values()))), self._feeds.items()
         runs = [
             self._session.run(
-                self.names, {feed: tensors[name][index] for name, feed in self._feeds.items()}
+                self.names,
+                {feed: self._as_in_file(name, tensors[name][index]) for name, feed in feeds},
             )
             for index in range(count)
         ]
         columns = zip(self.names, zip(*runs, strict=True), strict=True)
-        return {name: np.stack(values) for name, values in columns}
+        return {
+            name: (np.stack(values).astype(np.int16) - self._offsets[name]).astype(np.int8)
+            for name, values in columns
+        }
+
+    def _as_in_file(self, name: str, steps: _Int8) -> np.ndarray[Any, Any]:
+        offset = self._offsets[name]
+        return (steps.astype(np.int16) + offset).astype(np.uint8) if offset else steps
 
 
 def _names(graph: onnx.GraphProto) -> set[str]:

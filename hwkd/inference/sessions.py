@@ -40,6 +40,9 @@ def start_session(
     # in 16 bits on processors without VNNI: outputs were off by 18 to 46 steps, and accuracy by up
     # to 1.5 points, on four Fashion-MNIST students (ONNX Runtime 1.31, AVX2).
     options.add_session_config_entry("session.qdqisint8allowed", "1")
+    # It also merges two pairs of quantise and dequantise in a row into one with other scales than
+    # the file has.
+    options.add_session_config_entry("session.disable_double_qdq_remover", "1")
     if trace_prefix is not None:
         options.enable_profiling = True
         options.profile_file_prefix = trace_prefix

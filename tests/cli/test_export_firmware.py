@@ -49,8 +49,8 @@ def models(tmp_path_factory) -> Path:
         ("good.onnx", "a float model, expected int8"),
         ("dynamic_height.onnx", "expected a batch of 1 and fixed sizes"),
         ("batch_of_4.onnx", "input shape 4x3x8x8, expected a batch of 1"),
-        ("unknown.onnx", "node 'conv0': no C kernel for ConvInteger"),
-        ("broken.onnx", "not a readable ONNX file"),
+        ("unknown.onnx", "node 'conv0' (ConvInteger): dynamically quantised"),
+        ("broken.onnx", "not a complete ONNX file"),
     ],
 )
 def test_a_wrong_model_is_one_line_and_leaves_nothing(

@@ -3,12 +3,19 @@
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
 from c_networks import MLPERF_TINY, NetworkBuilder, quantise
 from op_networks import OP_NETWORKS, linear_attention, pooling
 
 from hwkd.core.errors import ExportError
-from hwkd.deploy.tflite_check import compare_with_c, installed, run_tflite, seeded_steps
+from hwkd.deploy.tflite_check import (
+    check_tflite,
+    compare_with_c,
+    installed,
+    run_tflite,
+    seeded_steps,
+)
 from hwkd.deploy.to_c.export import build_project
 from hwkd.deploy.to_c.ir import Conv, FullyConnected, Pad, QuantGraph, QuantTensor, Table
 from hwkd.deploy.to_c.read_qdq import read_qdq
@@ -106,6 +113,59 @@ def test_litert_differs_by_the_one_rounding_of_its_last_layer(name, tmp_path):
     assert found.mismatches <= found.outputs * 0.02
     if name == "image_output":
         assert found.mismatches == 0
+
+
+def checked(graph_of, reference, count=16):
+    project = build_project(graph_of, rounding="tflite")
+    data = write_tflite(read_qdq(graph_of))
+    return check_tflite(data, reference, project, seeded_steps(project, count))
+
+
+@needs_interpreters
+def test_layers_are_held_against_onnx_runtime_within_double_rounding(tmp_path):
+    model = quantise(OP_NETWORKS["residual"](), tmp_path, "residual")
+    found = checked(model, model)
+    assert found.layers is not None
+    assert found.layers.faults == ()
+    assert found.layers.max_lsb <= 1
+    assert found.layers.values > 0
+    assert {item.interpreter for item in found.against_onnxruntime} == set(installed())
+
+
+@needs_interpreters
+def test_a_layer_of_another_network_is_a_fault_by_name(tmp_path):
+    """The reference is ONNX Runtime with one weight changed: what we wrote is no longer right."""
+    model = quantise(OP_NETWORKS["residual"](), tmp_path, "residual")
+    changed = onnx.load(model)
+    conv = next(node for node in changed.graph.node if node.op_type == "Conv")
+    source = next(node for node in changed.graph.node if conv.input[1] in node.output).input[0]
+    weights = next(item for item in changed.graph.initializer if item.name == source)
+    values = onnx.numpy_helper.to_array(weights)
+    weights.CopyFrom(onnx.numpy_helper.from_array(-values, weights.name))
+    other = tmp_path / "other.onnx"
+    onnx.save(changed, other)
+    found = checked(model, other)
+    assert found.layers is not None
+    assert len(found.layers.faults) == 1
+    assert f"node '{conv.name}'" in found.layers.faults[0]
+    assert all(item.mismatches == 0 for item in found.against_c if item.interpreter != "litert")
+
+
+def limited(low, high):
+    source = QuantTensor(name="x", shape=(1, 256), scale=np.float32(0.1), zero_point=4)
+    table = np.clip(np.arange(-128, 128), low, high).astype(np.int8)
+    op = Table(name="f", inputs=("x",), output="y", table=table)
+    tensors = {"x": source, "y": replace(source, name="y")}
+    return table, QuantGraph(ops=(op,), tensors=tensors, input="x", output="y")
+
+
+@needs_interpreters
+@pytest.mark.parametrize(("low", "high"), [(-127, 127), (-128, 90), (-8, 7)])
+@pytest.mark.parametrize("interpreter", ["tflite-micro", "litert"])
+def test_limits_of_integers_are_kept_to_the_step(low, high, interpreter):
+    table, graph = limited(low, high)
+    inputs = np.arange(-128, 128).astype(np.int8).reshape(1, 256)
+    assert np.array_equal(run_tflite(write_tflite(graph), inputs, interpreter)[0], table)
 
 
 def gate(real):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 import onnx
@@ -17,20 +18,21 @@ from hwkd.deploy.to_c.ir import (
     MatMul,
     Op,
     Pad,
-    Pool,
     Softmax,
     View,
 )
+from hwkd.deploy.to_c.pooling import convert_mean, convert_pool, window_pads
 from hwkd.deploy.to_c.segment import Segment
+from hwkd.deploy.to_c.weighted import read_bias, read_weights
 
 __all__ = ["SUPPORTED", "VIEWS", "convert_node"]
 
 _Range: TypeAlias = tuple[int, int]
-_Converter: TypeAlias = Callable[[onnx.NodeProto, Segment, _Range], Op]
+_Converter: TypeAlias = Callable[[onnx.NodeProto, Segment, _Range], list[Op]]
 
 
-def convert_node(node: onnx.NodeProto, segment: Segment, limits: _Range) -> Op:
-    """Return the operator for a segment's first node.
+def convert_node(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[Op]:
+    """Return the operators for a segment's first node.
 
     Args:
         node: of a kind in `SUPPORTED`, or elementwise.
@@ -45,77 +47,122 @@ def convert_node(node: onnx.NodeProto, segment: Segment, limits: _Range) -> Op:
             node,
             "reads two tensors; of one tensor and scalars it is supported, of two only Add and Mul",
         )
+    if node.op_type in _WINDOWS and len(segment.tensor(node, 0).shape) == 3:
+        return _on_planes(node, segment, limits)
     return _CONVERTERS[node.op_type](node, segment, limits)
 
 
-def _conv(node: onnx.NodeProto, segment: Segment, limits: _Range) -> Op:
-    weights, scales = _weights(node, segment, axis=0)
-    if weights.ndim not in (3, 4):
-        raise segment.refuse(node, f"{weights.ndim - 2}-D convolution; 1-D and 2-D are supported")
-    if weights.ndim == 3:
-        raise segment.refuse(node, "1-D convolution; use height 1 (shape channels x 1 x time)")
-    if segment.attribute(node, "auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
-        raise segment.refuse(node, "auto_pad; write the padding as numbers")
+def _on_planes(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[Op]:
+    """Return a window over time as one over planes of height 1."""
+    source, target = segment.tensor(node, 0), segment.output
+    planes = segment.new_tensor("planes", source, _plane_shape(source.shape))
+    result = segment.new_tensor("result", target, _plane_shape(target.shape))
+    flat = onnx.NodeProto()
+    flat.CopyFrom(node)
+    flat.input[0] = planes.name
+    for item in flat.attribute:
+        if item.name in _FIRST_OF_PLANES:
+            before = _FIRST_OF_PLANES[item.name]
+            given = list(item.ints)
+            half = len(given) // 2
+            item.ints[:] = (
+                [before, *given[:half], before, *given[half:]] if half else [before, *given]
+            )
+    constants = dict(segment.constants)
+    weights = constants.get(node.input[1]) if len(node.input) > 1 else None
+    if weights is not None and weights.values.ndim == 3:
+        values = weights.values[:, :, None, :]
+        constants[node.input[1]] = replace(weights, values=values)
+    inside = replace(
+        segment, floats={**segment.floats, planes.name: planes.name}, constants=constants,
+        output=result,
+    )  # fmt: skip
+    name = node.name or node.output[0]
+    return [
+        View(name=f"{name}_planes", inputs=(source.name,), output=planes.name),
+        *_CONVERTERS[node.op_type](flat, inside, limits),
+        View(name=f"{name}_time", inputs=(result.name,), output=target.name),
+    ]
+
+
+def _plane_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return (*shape[:2], 1, *shape[2:])
+
+
+def _conv(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[Op]:
+    weights, scales = read_weights(node, segment, axis=0)
     source = segment.tensor(node, 0)
-    return Conv(
-        name=node.name or node.output[0],
-        inputs=(source.name,),
-        output=segment.output.name,
-        weights=weights,
-        weight_scales=scales,
-        bias=_bias(node, segment, scales),
-        output_range=limits,
-        stride=tuple(segment.attribute(node, "strides", (1, 1))),
-        pads=tuple(segment.attribute(node, "pads", (0, 0, 0, 0))),
-        dilation=tuple(segment.attribute(node, "dilations", (1, 1))),
-        groups=segment.attribute(node, "group", 1),
-    )
+    if weights.ndim != 4 or len(source.shape) != 4:
+        raise segment.refuse(node, f"{weights.ndim - 2}-D convolution; 1-D and 2-D are supported")
+    kernel = weights.shape[2:]
+    return [
+        Conv(
+            name=node.name or node.output[0],
+            inputs=(source.name,),
+            output=segment.output.name,
+            weights=weights,
+            weight_scales=scales,
+            bias=read_bias(node, segment, source, scales),
+            output_range=limits,
+            stride=tuple(segment.attribute(node, "strides", (1, 1))),
+            pads=window_pads(node, segment, source.shape[2:], kernel),
+            dilation=tuple(segment.attribute(node, "dilations", (1, 1))),
+            groups=segment.attribute(node, "group", 1),
+        )
+    ]
 
 
-def _gemm(node: onnx.NodeProto, segment: Segment, limits: _Range) -> Op:
+def _gemm(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[Op]:
     for name, expected in (("alpha", 1.0), ("beta", 1.0), ("transA", 0)):
         if segment.attribute(node, name, expected) != expected:
             raise segment.refuse(node, f"{name} is not {expected}")
     transposed = bool(segment.attribute(node, "transB", 0))
-    weights, scales = _weights(node, segment, axis=0 if transposed else 1)
-    return FullyConnected(
-        name=node.name or node.output[0],
-        inputs=(segment.tensor(node, 0).name,),
-        output=segment.output.name,
-        weights=np.ascontiguousarray(weights if transposed else weights.T),
-        weight_scales=scales,
-        bias=_bias(node, segment, scales),
-        output_range=limits,
-    )
-
-
-def _matmul(node: onnx.NodeProto, segment: Segment, limits: _Range) -> Op:
-    constant = segment.constants.get(node.input[1])
-    if constant is not None and constant.values.ndim == 2:
-        weights, scales = _weights(node, segment, axis=1)
-        return FullyConnected(
+    weights, scales = read_weights(node, segment, axis=0 if transposed else 1)
+    source = segment.tensor(node, 0)
+    return [
+        FullyConnected(
             name=node.name or node.output[0],
-            inputs=(segment.tensor(node, 0).name,),
+            inputs=(source.name,),
             output=segment.output.name,
-            weights=np.ascontiguousarray(weights.T),
+            weights=np.ascontiguousarray(weights if transposed else weights.T),
             weight_scales=scales,
-            bias=np.zeros(scales.size, np.int32),
+            bias=read_bias(node, segment, source, scales),
             output_range=limits,
         )
+    ]
+
+
+def _matmul(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[Op]:
+    constant = segment.constants.get(node.input[1])
+    if constant is not None and constant.values.ndim == 2:
+        weights, scales = read_weights(node, segment, axis=1)
+        return [
+            FullyConnected(
+                name=node.name or node.output[0],
+                inputs=(segment.tensor(node, 0).name,),
+                output=segment.output.name,
+                weights=np.ascontiguousarray(weights.T),
+                weight_scales=scales,
+                bias=np.zeros(scales.size, np.int32),
+                output_range=limits,
+            )
+        ]
     left, right = segment.tensor(node, 0), segment.tensor(node, 1)
     if left.shape[:-2] != right.shape[:-2] or len(left.shape) < 2:
         raise segment.refuse(
             node, f"shapes {list(left.shape)} and {list(right.shape)}; leading axes must be equal"
         )
     _refuse_limits(node, segment, limits)
-    return MatMul(
-        name=node.name or node.output[0],
-        inputs=(left.name, right.name),
-        output=segment.output.name,
-    )
+    return [
+        MatMul(
+            name=node.name or node.output[0],
+            inputs=(left.name, right.name),
+            output=segment.output.name,
+        )
+    ]
 
 
-def _binary(node: onnx.NodeProto, segment: Segment, limits: _Range) -> Op:
+def _binary(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[Op]:
     operands = [segment.tensor(node, 0), segment.tensor(node, 1)]
     if operands[0].shape != segment.output.shape:
         operands.reverse()
@@ -127,13 +174,15 @@ def _binary(node: onnx.NodeProto, segment: Segment, limits: _Range) -> Op:
             node, f"operand of shape {list(other.shape)}; equal shapes, one value for each channel "
             "or one value are supported"
         )  # fmt: skip
-    return Binary(
-        name=node.name or node.output[0],
-        inputs=(whole.name, other.name),
-        output=segment.output.name,
-        kind="add" if node.op_type == "Add" else "mul",
-        output_range=limits,
-    )
+    return [
+        Binary(
+            name=node.name or node.output[0],
+            inputs=(whole.name, other.name),
+            output=segment.output.name,
+            kind="add" if node.op_type == "Add" else "mul",
+            output_range=limits,
+        )
+    ]
 
 
 def _is_per_channel(small: tuple[int, ...], large: tuple[int, ...]) -> bool:
@@ -141,47 +190,21 @@ def _is_per_channel(small: tuple[int, ...], large: tuple[int, ...]) -> bool:
     return all(size == 1 or (axis == 1 and size == large[1]) for axis, size in enumerate(aligned))
 
 
-def _pool(node: onnx.NodeProto, segment: Segment, limits: _Range) -> Op:
-    source = segment.tensor(node, 0)
-    if len(source.shape) != 4:
-        raise segment.refuse(node, f"input of {len(source.shape)} axes; 4 are supported")
-    if segment.attribute(node, "ceil_mode", 0) or segment.attribute(node, "dilations", [1, 1]) != [
-        1, 1,
-    ]:  # fmt: skip
-        raise segment.refuse(node, "ceil_mode or dilations")
-    if segment.attribute(node, "auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
-        raise segment.refuse(node, "auto_pad; write the padding as numbers")
-    is_global = node.op_type == "GlobalAveragePool"
-    is_max = node.op_type == "MaxPool"
-    target = segment.output
-    kernel = segment.attribute(node, "kernel_shape", source.shape[2:])
-    return Pool(
-        name=node.name or node.output[0],
-        inputs=(source.name,),
-        output=target.name,
-        kind="global_average" if is_global else "max" if is_max else "average",
-        kernel=(int(kernel[0]), int(kernel[1])),
-        stride=tuple(segment.attribute(node, "strides", (1, 1))),
-        pads=tuple(segment.attribute(node, "pads", (0, 0, 0, 0))),
-        counts_pads=bool(segment.attribute(node, "count_include_pad", 0)),
-        output_range=limits,
-        table=rescale_table(source, target) if is_max else None,
-    )
-
-
-def _softmax(node: onnx.NodeProto, segment: Segment, limits: _Range) -> Op:
+def _softmax(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[Op]:
     _refuse_limits(node, segment, limits)
     source = segment.tensor(node, 0)
     axis = segment.attribute(node, "axis", -1) % len(source.shape)
-    return Softmax(
-        name=node.name or node.output[0],
-        inputs=(source.name,),
-        output=segment.output.name,
-        axis=axis,
-    )
+    return [
+        Softmax(
+            name=node.name or node.output[0],
+            inputs=(source.name,),
+            output=segment.output.name,
+            axis=axis,
+        )
+    ]
 
 
-def _view(node: onnx.NodeProto, segment: Segment, limits: _Range) -> Op:
+def _view(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[Op]:
     """Reshape, Flatten, Transpose, ...: the same values, in the same scale on both sides."""
     _refuse_limits(node, segment, limits)
     source, target = segment.tensor(node, 0), segment.output
@@ -189,27 +212,31 @@ def _view(node: onnx.NodeProto, segment: Segment, limits: _Range) -> Op:
     if node.op_type == "Transpose":
         axes = range(len(source.shape))
         permutation = tuple(segment.attribute(node, "perm", tuple(reversed(axes))))
-    return View(
-        name=node.name or node.output[0],
-        inputs=(source.name,),
-        output=target.name,
-        permutation=permutation,
-    )
+    return [
+        View(
+            name=node.name or node.output[0],
+            inputs=(source.name,),
+            output=target.name,
+            permutation=permutation,
+        )
+    ]
 
 
-def _concat(node: onnx.NodeProto, segment: Segment, limits: _Range) -> Op:
+def _concat(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[Op]:
     _refuse_limits(node, segment, limits)
     sources = [segment.tensor(node, position) for position in range(len(node.input))]
-    return Concat(
-        name=node.name or node.output[0],
-        inputs=tuple(source.name for source in sources),
-        output=segment.output.name,
-        axis=segment.attribute(node, "axis", 0) % len(segment.output.shape),
-        tables=tuple(rescale_table(source, segment.output) for source in sources),
-    )
+    return [
+        Concat(
+            name=node.name or node.output[0],
+            inputs=tuple(source.name for source in sources),
+            output=segment.output.name,
+            axis=segment.attribute(node, "axis", 0) % len(segment.output.shape),
+            tables=tuple(rescale_table(source, segment.output) for source in sources),
+        )
+    ]
 
 
-def _pad(node: onnx.NodeProto, segment: Segment, limits: _Range) -> Op:
+def _pad(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[Op]:
     _refuse_limits(node, segment, limits)
     source, target = segment.tensor(node, 0), segment.output
     if segment.attribute(node, "mode", "constant") != "constant":
@@ -228,13 +255,15 @@ def _pad(node: onnx.NodeProto, segment: Segment, limits: _Range) -> Op:
             raise segment.refuse(node, "the border's value is not a constant")
         value = float(given)
     step = np.rint(np.float32(value) / target.scale) + target.zero_point
-    return Pad(
-        name=node.name or node.output[0],
-        inputs=(source.name,),
-        output=target.name,
-        before=tuple(int(size) for size in pads[: len(source.shape)]),
-        value=int(np.clip(step, -128, 127)),
-    )
+    return [
+        Pad(
+            name=node.name or node.output[0],
+            inputs=(source.name,),
+            output=target.name,
+            before=tuple(int(size) for size in pads[: len(source.shape)]),
+            value=int(np.clip(step, -128, 127)),
+        )
+    ]
 
 
 def _refuse_limits(node: onnx.NodeProto, segment: Segment, limits: _Range) -> None:
@@ -242,39 +271,19 @@ def _refuse_limits(node: onnx.NodeProto, segment: Segment, limits: _Range) -> No
         raise segment.refuse(node, "an activation follows without quantisation between them")
 
 
-def _weights(node: onnx.NodeProto, segment: Segment, *, axis: int) -> tuple[Any, Any]:
-    """Return int8 weights and one scale for each output channel (`axis` of the weights)."""
-    item = segment.constants.get(node.input[1])
-    if item is None or item.values.dtype != np.int8 or item.zero_point.any():
-        raise segment.refuse(node, "weights are not int8 constants with zero point 0")
-    channels = item.values.shape[axis]
-    if item.scale.size not in (1, channels) or (item.scale.size > 1 and item.axis != axis):
-        raise segment.refuse(node, f"{item.scale.size} weight scales for {channels} channels")
-    return item.values, np.broadcast_to(item.scale, (channels,)).astype(np.float32)
-
-
-def _bias(node: onnx.NodeProto, segment: Segment, scales: Any) -> Any:
-    """Return the int32 bias, zeros where there is none."""
-    if len(node.input) < 3 or not node.input[2]:
-        return np.zeros(scales.size, np.int32)
-    item = segment.constants.get(node.input[2])
-    if item is None or item.values.dtype != np.int32 or item.values.size != scales.size:
-        raise segment.refuse(node, "its bias is not an int32 constant, one for each channel")
-    return item.values.reshape(-1)
-
-
 _CONVERTERS: dict[str, _Converter] = {
     "Add": _binary,
-    "AveragePool": _pool,
+    "AveragePool": convert_pool,
     "Concat": _concat,
     "Conv": _conv,
     "Flatten": _view,
     "Gemm": _gemm,
-    "GlobalAveragePool": _pool,
+    "GlobalAveragePool": convert_pool,
     "MatMul": _matmul,
-    "MaxPool": _pool,
+    "MaxPool": convert_pool,
     "Mul": _binary,
     "Pad": _pad,
+    "ReduceMean": convert_mean,
     "Reshape": _view,
     "Softmax": _softmax,
     "Squeeze": _view,
@@ -283,5 +292,9 @@ _CONVERTERS: dict[str, _Converter] = {
 }
 
 SUPPORTED = frozenset(_CONVERTERS)
+# They slide a window; over time it is one over planes of height 1.
+_WINDOWS = frozenset({"AveragePool", "Conv", "GlobalAveragePool", "MaxPool"})
+# What such a window has along the height.
+_FIRST_OF_PLANES = {"dilations": 1, "kernel_shape": 1, "pads": 0, "strides": 1}
 # They change how values are indexed, not the values.
 VIEWS = frozenset(kind for kind, convert in _CONVERTERS.items() if convert is _view)

@@ -7,11 +7,12 @@ ONNX Runtime runs the very nodes once over all inputs and the table is equal to 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
 from hwkd.deploy.to_c.ir import QuantTensor
 from hwkd.deploy.to_c.segment import Segment
@@ -43,13 +44,24 @@ def clip_limits(nodes: Sequence[onnx.NodeProto], segment: Segment) -> tuple[int,
         if node.op_type == "Relu":
             low, high = max(low, 0.0), max(high, 0.0)
         elif node.op_type == "Clip":
-            bounds = [segment.scalar(name) for name in node.input[1:]]
-            lower = float(bounds[0]) if bounds and bounds[0] is not None else -np.inf
-            upper = float(bounds[1]) if len(bounds) > 1 and bounds[1] is not None else np.inf
+            lower, upper = _bounds(node, segment)
             low, high = (min(max(limit, lower), upper) for limit in (low, high))
         else:
             return None
     return _to_int8(low, segment.output), _to_int8(high, segment.output)
+
+
+def _bounds(node: onnx.NodeProto, segment: Segment) -> tuple[float, float]:
+    """Return the limits of a Clip, infinite where it has none."""
+    found = [-np.inf, np.inf]
+    for position, name in enumerate(node.input[1:3]):
+        if not name:
+            continue
+        value = segment.scalar(name)
+        if value is None or np.isnan(value):
+            raise segment.refuse(node, f"its limit {name!r} is not one constant number")
+        found[position] = float(value)
+    return found[0], found[1]
 
 
 def _to_int8(value: float, tensor: QuantTensor) -> int:
@@ -81,17 +93,31 @@ def table_of(segment: Segment, source: QuantTensor) -> _Int8Array:
     if not segment.nodes:
         table = rescale_table(source, segment.output)
         return np.arange(-128, 128).astype(np.int8) if table is None else table
+    if prod(source.shape) != prod(segment.output.shape):
+        raise segment.refuse(
+            segment.nodes[-1], f"shape {list(source.shape)} becomes {list(segment.output.shape)}"
+        )
     nodes, constants = _scalar_nodes(segment)
-    model = _table_model(nodes, constants, source, segment.output)
-    session = start_session(model.SerializeToString())
-    values = np.arange(-128, 128).astype(np.int8)
-    return np.asarray(session.run(None, {"q": values})[0], dtype=np.int8)
+    model = _table_model(nodes, constants, source, segment)
+    steps = (np.arange(-128, 128) + source.file_offset).astype(_file_type(source))
+    try:
+        (found,) = start_session(model.SerializeToString(), says="nothing").run(None, {"q": steps})
+    except Exception as error:  # ONNX Runtime raises a dozen unrelated classes
+        raise segment.refuse(
+            segment.nodes[-1], f"ONNX Runtime does not compute it by itself ({error})"
+        ) from error
+    return np.asarray(found.astype(np.int16) - segment.output.file_offset).astype(np.int8)
+
+
+def _file_type(tensor: QuantTensor) -> type[np.signedinteger[Any] | np.unsignedinteger[Any]]:
+    return np.uint8 if tensor.file_offset else np.int8
 
 
 def _scalar_nodes(segment: Segment) -> tuple[list[onnx.NodeProto], dict[str, _Array]]:
     """Return copies of the nodes that read "x" instead of the tensor, and their constants.
 
-    A quantised constant stays one, for ONNX Runtime's kernels round otherwise with a float.
+    A quantised constant stays one, for ONNX Runtime's kernels round otherwise with a float. Names
+    of the file get a prefix, so that none is "x".
     """
     constants: dict[str, _Array] = {}
     dequantised: list[onnx.NodeProto] = []
@@ -99,19 +125,23 @@ def _scalar_nodes(segment: Segment) -> tuple[list[onnx.NodeProto], dict[str, _Ar
     for node in segment.nodes:
         copy = onnx.NodeProto()
         copy.CopyFrom(node)
+        copy.output[:] = [f"file/{name}" for name in node.output]
         for position, name in enumerate(node.input):
+            if not name:
+                continue
+            own = copy.input[position] = f"file/{name}"
             item, value = segment.quantised_scalar(name), segment.scalar(name)
             if item is not None:
                 parts = {
-                    f"{name}.steps": item.values.reshape(()),
-                    f"{name}.scale": item.scale.reshape(-1)[0],
-                    f"{name}.zero": item.zero_point.reshape(-1)[0].astype(item.values.dtype),
+                    f"{own}.steps": item.values.reshape(()),
+                    f"{own}.scale": item.encoding.scale[0],
+                    f"{own}.zero": item.encoding.zero_point[0],
                 }
                 if not parts.keys() <= constants.keys():
-                    dequantised.append(helper.make_node("DequantizeLinear", [*parts], [name]))
+                    dequantised.append(helper.make_node("DequantizeLinear", [*parts], [own]))
                 constants.update(parts)
             elif value is not None:
-                constants[name] = np.asarray(value)
+                constants[own] = np.asarray(value)
             elif name in segment.floats:
                 copy.input[position] = "x"
             elif name in segment.arrays:
@@ -127,13 +157,15 @@ def _table_model(
     nodes: list[onnx.NodeProto],
     constants: Mapping[str, _Array],
     source: QuantTensor,
-    target: QuantTensor,
+    segment: Segment,
 ) -> onnx.ModelProto:
+    target = segment.output
+    types = [helper.np_dtype_to_tensor_dtype(np.dtype(_file_type(end))) for end in (source, target)]
     arrays = {
         "x_scale": np.float32(source.scale),
-        "x_zero": np.int8(source.zero_point),
+        "x_zero": _file_type(source)(source.zero_point + source.file_offset),
         "y_scale": np.float32(target.scale),
-        "y_zero": np.int8(target.zero_point),
+        "y_zero": _file_type(target)(target.zero_point + target.file_offset),
         **constants,
     }
     ends = (
@@ -143,9 +175,8 @@ def _table_model(
     graph = helper.make_graph(
         [ends[0], *nodes, ends[1]],
         "table",
-        [helper.make_tensor_value_info("q", TensorProto.INT8, (256,))],
-        [helper.make_tensor_value_info("y", TensorProto.INT8, (256,))],
+        [helper.make_tensor_value_info("q", types[0], (256,))],
+        [helper.make_tensor_value_info("y", types[1], (256,))],
         [numpy_helper.from_array(np.asarray(array), name) for name, array in arrays.items()],
     )
-    opset = helper.make_opsetid("", 20)
-    return helper.make_model(graph, opset_imports=[opset], ir_version=9)
+    return helper.make_model(graph, opset_imports=segment.opsets, ir_version=9)

@@ -45,12 +45,14 @@ class QuantTensor:
         shape: logical ONNX shape, batch of 1 first.
         scale: float32 value, > 0.
         zero_point: in [-128, 127].
+        file_offset: what the integers of the file are more than these: 128 where it has uint8.
     """
 
     name: str
     shape: tuple[int, ...]
     scale: np.float32
     zero_point: int
+    file_offset: int = 0
 
     @property
     def elements(self) -> int:

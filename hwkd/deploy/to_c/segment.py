@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,28 +12,36 @@ import onnx
 from onnx import helper
 
 from hwkd.core.errors import ExportError
+from hwkd.deploy.to_c.encodings import Encoding, dequantised
+from hwkd.deploy.to_c.foreign_text import fresh_name
 from hwkd.deploy.to_c.ir import QuantTensor
+from hwkd.deploy.to_c.qdq_file import node_label
 
-__all__ = ["Constant", "Segment"]
+__all__ = ["BYTE_OFFSETS", "Constant", "Segment"]
 
 _Array = np.ndarray[Any, Any]
+
+# Types of activations, and what is taken from their integers to have them in int8.
+BYTE_OFFSETS = {np.dtype(np.int8): 0, np.dtype(np.uint8): 128}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Constant:
-    """A quantised constant: weights or bias.
+    """A quantised constant: weights, bias or an operand.
 
     Attributes:
-        values: int8 or int32.
-        scale: one, or one for each index of `axis`.
-        zero_point: same number of values as `scale`.
-        axis: where the scales run along.
+        values: integers as the file has them.
+        encoding: what they mean.
     """
 
     values: _Array
-    scale: _Array
-    zero_point: _Array
-    axis: int
+    encoding: Encoding
+
+    @property
+    def steps(self) -> _Array:
+        """The integers without their zero points, int64."""
+        zero = self.encoding.along(self.encoding.zero_point, self.values.ndim)
+        return np.asarray(self.values.astype(np.int64) - zero.astype(np.int64))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,6 +55,8 @@ class Segment:
         constants: float tensor -> quantised constant that it dequantises.
         arrays: every plain constant of the file.
         int8_constants: filled with constants that kernels read as tensors.
+        names: of every tensor, of the file and our own; filled with new ones.
+        opsets: versions of the operators.
         output: what the segment writes.
         origin: the file, for messages.
     """
@@ -57,6 +67,8 @@ class Segment:
     constants: Mapping[str, Constant]
     arrays: Mapping[str, _Array]
     int8_constants: dict[str, np.ndarray[Any, np.dtype[np.int8]]]
+    names: set[str]
+    opsets: tuple[onnx.OperatorSetIdProto, ...]
     output: QuantTensor
     origin: str
 
@@ -87,29 +99,16 @@ class Segment:
             array = self.arrays[name]
             return np.float32(array.reshape(())) if array.size == 1 else None
         item = self.quantised_scalar(name)
-        if item is None:
-            return None
-        step = int(item.values.reshape(())) - int(item.zero_point.reshape(-1)[0])
-        return np.float32(np.float32(step) * item.scale[0])
+        return None if item is None else np.float32(dequantised(item.values, item.encoding).item())
 
     def quantised_scalar(self, name: str) -> Constant | None:
         """Return an operand that is a quantised constant of one value, else None."""
         found = self.constants.get(name)
-        tensor = self.floats.get(name)
-        if tensor is not None and tensor in self.int8_constants:
-            encoding = self.tensors[tensor]
-            found = Constant(
-                values=self.int8_constants[tensor],
-                scale=np.array([encoding.scale]),
-                zero_point=np.array([encoding.zero_point], dtype=np.int8),
-                axis=0,
-            )
         return found if found is not None and found.values.size == 1 else None
 
     def refuse(self, node: onnx.NodeProto, reason: str) -> ExportError:
         """Return the error that names a node."""
-        name = node.name or node.output[0]
-        return ExportError(f"{self.origin}: node {name!r} ({node.op_type}): {reason}")
+        return ExportError(f"{self.origin}: node {node_label(node)} ({node.op_type}): {reason}")
 
     def attribute(self, node: onnx.NodeProto, name: str, default: Any) -> Any:
         """Return an attribute's value or the default."""
@@ -125,20 +124,36 @@ class Segment:
         Raises:
             ExportError: if the input is a plain float.
         """
-        name = node.input[position]
+        name = node.input[position] if position < len(node.input) else ""
         if name in self.floats:
             return self.tensors[self.floats[name]]
         constant = self.constants.get(name)
-        if constant is None or constant.values.dtype != np.int8 or constant.scale.size != 1:
-            raise self.refuse(node, f"input {name!r} is not an int8 tensor with one scale")
+        if constant is None:
+            raise self.refuse(node, f"input {name!r} is float, expected it quantised, too")
+        dtype, scales = constant.encoding.dtype, constant.encoding.scale.size
+        if dtype not in BYTE_OFFSETS or scales != 1:
+            raise self.refuse(
+                node, f"constant {name!r} has {scales} scales and {dtype} values, expected one "
+                "scale and 8 bits"
+            )  # fmt: skip
         if name not in self.tensors:
+            offset = BYTE_OFFSETS[dtype]
             shape = constant.values.shape
             padded = (1,) * (len(self.output.shape) - len(shape)) + shape
-            self.int8_constants[name] = constant.values.reshape(padded)
+            values = constant.values.astype(np.int16).reshape(padded) - offset
+            self.int8_constants[name] = values.astype(np.int8)
             self.tensors[name] = QuantTensor(
                 name=name,
                 shape=padded,
-                scale=np.float32(constant.scale[0]),
-                zero_point=int(constant.zero_point.reshape(-1)[0]),
+                scale=np.float32(constant.encoding.scale[0]),
+                zero_point=int(constant.encoding.zero_point[0]) - offset,
+                file_offset=offset,
             )
+        return self.tensors[name]
+
+    def new_tensor(self, suffix: str, like: QuantTensor, shape: tuple[int, ...]) -> QuantTensor:
+        """Add a tensor of our own with the encoding of another one."""
+        name = fresh_name(f"{self.output.name}/{suffix}", self.names)
+        self.names.add(name)
+        self.tensors[name] = replace(like, name=name, shape=shape)
         return self.tensors[name]

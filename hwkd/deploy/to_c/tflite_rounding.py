@@ -34,7 +34,7 @@ __all__ = [
 
 _Int64: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 _Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
-TableForm: TypeAlias = Literal["quantize", "relu", "hard_swish", "hard_sigmoid"]
+TableForm: TypeAlias = Literal["limits", "quantize", "relu", "hard_swish", "hard_sigmoid"]
 
 ADD_SHIFT = 20
 _STEPS = np.arange(-128, 128)
@@ -135,12 +135,23 @@ def table_form(
     Returns:
         The form and the values that TensorFlow Lite gives; None if it has no such operator.
     """
+    if _is_limits(table, source, target):
+        return "limits", table
     forms: tuple[TableForm, ...] = ("quantize", "relu", "hard_swish", "hard_sigmoid")
     for form in forms:
         values = _FORMS[form](source, target)
         if values is not None and np.abs(values.astype(int) - table).max() <= 1:
             return form, values
     return None
+
+
+def _is_limits(table: _Int8, source: QuantTensor, target: QuantTensor) -> bool:
+    """Whether the steps stay as they are within limits, one of which is inside the 8 bits."""
+    return (
+        (source.scale, source.zero_point) == (target.scale, target.zero_point)
+        and (table[0] > -128 or table[-1] < 127)
+        and np.array_equal(table, np.clip(_STEPS, table[0], table[-1]))
+    )
 
 
 def _rescaled(source: QuantTensor, target: QuantTensor) -> _Int64:

@@ -55,7 +55,7 @@ def test_float_model_is_refused(tmp_path):
 def test_a_file_that_is_not_onnx_is_refused(tmp_path):
     path = tmp_path / "model.onnx"
     path.write_bytes(b"no protobuf at all" * 10)
-    with pytest.raises(ModelFileError, match="not a readable ONNX file"):
+    with pytest.raises(ModelFileError, match="not a complete ONNX file"):
         read_qdq(path)
 
 
@@ -176,13 +176,14 @@ def test_output_left_as_int8_is_refused_with_its_node(tmp_path):
         read_qdq(rewrite(path, change))
 
 
-def test_unsigned_activations_are_refused_with_what_to_do(tmp_path):
+def test_activations_of_16_bits_are_refused_with_what_to_do(tmp_path):
     path = quantise(OP_NETWORKS["residual"](), tmp_path, "net")
 
     def change(model):
+        model.opset_import[0].version = 21
         node = next(node for node in model.graph.node if node.op_type == "QuantizeLinear")
         zero = next(item for item in model.graph.initializer if item.name == node.input[2])
-        zero.CopyFrom(onnx.numpy_helper.from_array(np.array(3, np.uint8), zero.name))
+        zero.CopyFrom(onnx.numpy_helper.from_array(np.array(3, np.uint16), zero.name))
 
-    with pytest.raises(ExportError, match=r"uint8 activations, expected int8; quantise with sign"):
+    with pytest.raises(ExportError, match=r"uint16 activations, expected 8 bits; quantise with"):
         read_qdq(rewrite(path, change))
