@@ -123,15 +123,20 @@ class _Reader:
 
     def _dequantise(self, node: onnx.NodeProto) -> None:
         source, output = node.input[0], node.output[0]
-        encoding = read_encoding(node, self._arrays, self._shape(source, node), self._origin)
-        if source in self._arrays:
-            self._constants[output] = Constant(values=self._arrays[source], encoding=encoding)
-            return
-        if source not in self._codes:
+        values, code = self._arrays.get(source), self._codes.get(source)
+        if values is None and code is None:
             raise ExportError(
                 f"{self._origin}: node {node_label(node)} reads {source!r}, which no "
                 "QuantizeLinear writes; expected the QDQ form"
             )
+        stored = None if code is None else code.dtype
+        if values is not None:
+            stored = values.dtype
+        shape = self._shape(source, node)
+        encoding = read_encoding(node, self._arrays, shape, self._origin, stored=stored)
+        if values is not None:
+            self._constants[output] = Constant(values=values, encoding=encoding)
+            return
         tensor = self._activation(source, encoding, node)
         self._floats[output] = self._seen_with(tensor)
 

@@ -76,8 +76,8 @@ def read_bias(
         scales: of the weights, one for each output channel.
 
     Raises:
-        ExportError: if it is no constant, or its own scale or zero point make it another number
-            than whole units.
+        ExportError: if it is no constant, has a zero point, or its own scale makes it another
+            number than whole units.
     """
     if len(node.input) < 3 or not node.input[2]:
         return np.zeros(scales.size, np.int32)
@@ -90,6 +90,13 @@ def read_bias(
     item = segment.constants.get(name)
     if item is None:
         raise segment.refuse(node, f"its bias {name!r} is no constant")
+    zeros = item.encoding.zero_point
+    if zeros.any():
+        raise segment.refuse(
+            node,
+            f"its bias has zero point {int(zeros[zeros != 0][0])}, expected 0: int32 values have "
+            "no other in ONNX",
+        )
     steps = _for_channels(node, segment, item.steps, scales)
     scale = item.encoding.scale
     if scale.size not in (1, scales.size):

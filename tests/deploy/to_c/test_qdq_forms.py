@@ -23,7 +23,7 @@ needs_compiler = pytest.mark.skipif(
 QUICK = {
     "ort/uint8 symmetric weights", "ort/contrib operators", "ort/over time, uint8", "ort/means",
     "brevitas/clips", "aimet/uint8 weights around 128", "torch/transposed linear weights",
-    "edit/read with another scale", "edit/open batch", "edit/same padding",
+    "edit/read with another scale", "edit/no zero points", "edit/open batch", "edit/same padding",
 }  # fmt: skip
 
 
