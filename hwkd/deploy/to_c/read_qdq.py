@@ -26,6 +26,9 @@ from hwkd.deploy.to_c.segment import BYTE_OFFSETS, Constant, Segment
 
 __all__ = ["read_qdq"]
 
+# Products and quotients of scales stay float32 numbers.
+_SMALLEST_SCALE, _LARGEST_SCALE = 2.0**-40, 2.0**40
+
 
 def read_qdq(path: Path) -> QuantGraph:
     """Read an int8 model made by static quantisation.
@@ -170,10 +173,17 @@ class _Reader:
                 f"{self._origin}: node {node_label(node)}: {encoding.scale.size} scales for one "
                 "tensor of activations, expected one"
             )
+        scale = np.float32(encoding.scale[0])
+        if not _SMALLEST_SCALE <= scale <= _LARGEST_SCALE:
+            raise self._refuse(
+                node,
+                f"a scale of {scale:g} for activations, expected {_SMALLEST_SCALE:.0e} to "
+                f"{_LARGEST_SCALE:.0e}; quantise again with more calibration samples",
+            )
         return QuantTensor(
             name=name,
             shape=self._shape(name, node),
-            scale=np.float32(encoding.scale[0]),
+            scale=scale,
             zero_point=int(encoding.zero_point[0]) - offset,
             file_offset=offset,
         )
