@@ -174,9 +174,14 @@ def dynamically(folder: Path) -> Path:
     return target
 
 
-def changed(change: Change, folder: Path) -> Path:
+def changed(
+    change: Change,
+    folder: Path,
+    *,
+    extra: Mapping[str, Any] | None = None,
+) -> Path:
     """Write the image network with a change to its int8 file."""
-    path = by_onnxruntime(image, folder, per_channel=True)
+    path = by_onnxruntime(image, folder, per_channel=True, extra=extra)
     model = onnx.load(path)
     change(model)
     onnx.save(model, path)
@@ -233,6 +238,13 @@ def _other_read_scale(model: onnx.ModelProto) -> None:
         for reader in _nodes(model, "DequantizeLinear"):
             if reader.input[0] == node.output[0]:
                 reader.input[1] = name
+
+
+def _no_zero_points(model: onnx.ModelProto) -> None:
+    """Leave out zero points of 0 where the integers that are read say the type."""
+    for node in _nodes(model, "DequantizeLinear"):
+        if not numpy_helper.to_array(_constant(model, node.input[2])).any():
+            del node.input[2:]
 
 
 def _negative_axes(model: onnx.ModelProto) -> None:
@@ -518,8 +530,13 @@ FORMS: dict[str, Form] = {
     "torch/transposed linear weights": _hand(transposed=True),
     "torch/unsigned, quantised biases": _hand(unsigned=True),
     "edit/bias in another unit": _edit(partial(_bias_scale, factor=1.5), "its bias has scale"),
-    "edit/bias with a zero point": _edit(_bias_zero),
+    "edit/bias with a zero point": _edit(_bias_zero, "its bias has zero point 5, expected 0"),
     "edit/read with another scale": _edit(_other_read_scale),
+    "edit/no zero points": Form(
+        write=partial(
+            changed, _no_zero_points, extra={"ActivationSymmetric": True}
+        )
+    ),
     "edit/negative axes": _edit(_negative_axes),
     "edit/scales along inputs": _edit(_wrong_axis, "weight scales along axis 1"),
     "edit/contrib domain": _edit(_contrib),

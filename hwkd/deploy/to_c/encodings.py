@@ -51,6 +51,8 @@ def read_encoding(
     arrays: Mapping[str, _Array],
     shape: tuple[int, ...],
     origin: str,
+    *,
+    stored: np.dtype[Any] | None = None,
 ) -> Encoding:
     """Return what a QuantizeLinear or DequantizeLinear says.
 
@@ -59,6 +61,8 @@ def read_encoding(
         arrays: constants of the file.
         shape: of what it reads.
         origin: the file, for messages.
+        stored: type of the integers that a DequantizeLinear reads; it says the same without a
+            zero point.
 
     Raises:
         ExportError: if scale or zero point are computed at run time, are of another number than
@@ -88,7 +92,7 @@ def read_encoding(
     if has_zero:
         zero = arrays[node.input[2]]
     else:
-        zero = np.zeros(scale.shape, _type_without_zero(node, arrays, attributes))
+        zero = np.zeros(scale.shape, stored or _written_type(attributes))
     if zero.dtype not in _TYPES:
         raise ExportError(f"{where}: values of type {zero.dtype}, expected integers of 8 bits")
     if zero.size not in (1, scale.size):
@@ -109,13 +113,8 @@ def read_encoding(
     )
 
 
-def _type_without_zero(
-    node: onnx.NodeProto, arrays: Mapping[str, _Array], attributes: Mapping[str, int]
-) -> np.dtype[Any]:
-    """Return the type of the integers where no zero point gives it."""
-    stored = arrays.get(node.input[0])
-    if node.op_type == "DequantizeLinear" and stored is not None:
-        return np.dtype(stored.dtype)
+def _written_type(attributes: Mapping[str, int]) -> np.dtype[Any]:
+    """Return the type that a QuantizeLinear without zero point writes."""
     given = attributes.get("output_dtype", TensorProto.UNDEFINED)
     return np.dtype(helper.tensor_dtype_to_np_dtype(given)) if given else _UINT8
 

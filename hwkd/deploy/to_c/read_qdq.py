@@ -26,6 +26,9 @@ from hwkd.deploy.to_c.segment import BYTE_OFFSETS, Constant, Segment
 
 __all__ = ["read_qdq"]
 
+# Products and quotients of scales stay float32 numbers.
+_SMALLEST_SCALE, _LARGEST_SCALE = 2.0**-40, 2.0**40
+
 
 def read_qdq(path: Path) -> QuantGraph:
     """Read an int8 model made by static quantisation.
@@ -123,15 +126,20 @@ class _Reader:
 
     def _dequantise(self, node: onnx.NodeProto) -> None:
         source, output = node.input[0], node.output[0]
-        encoding = read_encoding(node, self._arrays, self._shape(source, node), self._origin)
-        if source in self._arrays:
-            self._constants[output] = Constant(values=self._arrays[source], encoding=encoding)
-            return
-        if source not in self._codes:
+        values, code = self._arrays.get(source), self._codes.get(source)
+        if values is None and code is None:
             raise ExportError(
                 f"{self._origin}: node {node_label(node)} reads {source!r}, which no "
                 "QuantizeLinear writes; expected the QDQ form"
             )
+        stored = None if code is None else code.dtype
+        if values is not None:
+            stored = values.dtype
+        shape = self._shape(source, node)
+        encoding = read_encoding(node, self._arrays, shape, self._origin, stored=stored)
+        if values is not None:
+            self._constants[output] = Constant(values=values, encoding=encoding)
+            return
         tensor = self._activation(source, encoding, node)
         self._floats[output] = self._seen_with(tensor)
 
@@ -165,10 +173,17 @@ class _Reader:
                 f"{self._origin}: node {node_label(node)}: {encoding.scale.size} scales for one "
                 "tensor of activations, expected one"
             )
+        scale = np.float32(encoding.scale[0])
+        if not _SMALLEST_SCALE <= scale <= _LARGEST_SCALE:
+            raise self._refuse(
+                node,
+                f"a scale of {scale:g} for activations, expected {_SMALLEST_SCALE:.0e} to "
+                f"{_LARGEST_SCALE:.0e}; quantise again with more calibration samples",
+            )
         return QuantTensor(
             name=name,
             shape=self._shape(name, node),
-            scale=np.float32(encoding.scale[0]),
+            scale=scale,
             zero_point=int(encoding.zero_point[0]) - offset,
             file_offset=offset,
         )

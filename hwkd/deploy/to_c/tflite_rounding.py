@@ -38,6 +38,8 @@ TableForm: TypeAlias = Literal["limits", "quantize", "relu", "hard_swish", "hard
 
 ADD_SHIFT = 20
 _STEPS = np.arange(-128, 128)
+# An 8-bit step shifted further left leaves 32 bits.
+_MOST_LEFT = 22
 _INT16 = (-(1 << 15), (1 << 15) - 1)
 
 
@@ -154,17 +156,21 @@ def _is_limits(table: _Int8, source: QuantTensor, target: QuantTensor) -> bool:
     )
 
 
-def _rescaled(source: QuantTensor, target: QuantTensor) -> _Int64:
+def _rescaled(source: QuantTensor, target: QuantTensor) -> _Int64 | None:
     factor = fixed_point(float(source.scale) / float(target.scale))
+    if factor.exponent > _MOST_LEFT:
+        return None
     return scaled(_STEPS - source.zero_point, factor) + target.zero_point
 
 
-def _quantize(source: QuantTensor, target: QuantTensor) -> _Int8:
-    return _int8(_rescaled(source, target))
+def _quantize(source: QuantTensor, target: QuantTensor) -> _Int8 | None:
+    rescaled = _rescaled(source, target)
+    return None if rescaled is None else _int8(rescaled)
 
 
-def _relu(source: QuantTensor, target: QuantTensor) -> _Int8:
-    return _int8(np.maximum(_rescaled(source, target), target.zero_point))
+def _relu(source: QuantTensor, target: QuantTensor) -> _Int8 | None:
+    rescaled = _rescaled(source, target)
+    return None if rescaled is None else _int8(np.maximum(rescaled, target.zero_point))
 
 
 def gate_tensor(target: QuantTensor) -> QuantTensor:
@@ -187,8 +193,8 @@ def _hard_sigmoid(source: QuantTensor, target: QuantTensor) -> _Int8 | None:
     three = scaled(np.array(THREE_STEPS << ADD_SHIFT), two)
     total = scaled(x + three, back) + middle.zero_point
     total = np.clip(total, *activation_limits("relu6", middle))
-    product = float(middle.scale) * float(SIXTH.scale) / float(target.scale)
-    return _int8(scaled(total - middle.zero_point, fixed_point(product)) + target.zero_point)
+    product = fixed_point(float(middle.scale) * float(SIXTH.scale) / float(target.scale))
+    return _int8(scaled(total - middle.zero_point, product) + target.zero_point)
 
 
 def _hard_swish(source: QuantTensor, target: QuantTensor) -> _Int8 | None:
@@ -196,7 +202,7 @@ def _hard_swish(source: QuantTensor, target: QuantTensor) -> _Int8 | None:
     fine = np.float32(np.float32(1 / 128) * source.scale)
     output = fixed_point(float(np.float32(fine / target.scale)))
     gate = fixed_point(float(np.float32(fine / np.float32(np.float32(3) / np.float32(32768)))))
-    if output.exponent > 0:
+    if output.exponent > 0 or gate.exponent > _MOST_LEFT:
         return None
     x = np.asarray((_STEPS - source.zero_point) << 7)
     value = _rounded_high(x, _to_16_bits(output))

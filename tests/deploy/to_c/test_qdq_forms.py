@@ -23,7 +23,7 @@ needs_compiler = pytest.mark.skipif(
 QUICK = {
     "ort/uint8 symmetric weights", "ort/contrib operators", "ort/over time, uint8", "ort/means",
     "brevitas/clips", "aimet/uint8 weights around 128", "torch/transposed linear weights",
-    "edit/read with another scale", "edit/open batch", "edit/same padding",
+    "edit/read with another scale", "edit/no zero points", "edit/open batch", "edit/same padding",
 }  # fmt: skip
 
 
@@ -66,17 +66,30 @@ def weighted(path):
     return [op for op in read_qdq(path).ops if isinstance(op, Conv | FullyConnected)]
 
 
-def test_a_bias_in_half_the_unit_is_taken_where_it_comes_to_whole_units(tmp_path):
-    path = by_hand(tmp_path)
-    before = weighted(path)[0].bias
-    constants_of(path, lambda a: {"b_i": 2 * a["b_i"], "b_s": a["b_s"] / np.float32(2)})
-    assert np.array_equal(weighted(path)[0].bias, before)
-
-
 def test_a_bias_of_zeros_may_have_any_scale(tmp_path):
     path = by_hand(tmp_path)
     constants_of(path, lambda a: {"b_i": 0 * a["b_i"], "b_s": 0 * a["b_s"] + np.float32(7)})
     assert not weighted(path)[0].bias.any()
+
+
+@pytest.mark.parametrize("exponent", [60, -60])
+def test_activations_of_absurd_scales_are_refused_by_node(exponent, tmp_path):
+    path = by_hand(tmp_path)
+    constants_of(path, lambda a: {"logits_s": np.float32(2.0**exponent)})
+    with pytest.raises(ExportError, match=r"node 'QuantizeLinear_logits_q' .*for activations"):
+        read_qdq(path)
+
+
+def test_a_channel_without_weights_may_have_a_tiny_scale(tmp_path):
+    path = by_hand(tmp_path, float_bias=True)
+    constants_of(
+        path,
+        lambda a: {
+            "w_s": np.r_[np.float32(1e-34), a["w_s"][1:]],
+            "b": np.r_[a["b"][:1] * 0, a["b"][1:]],
+        },
+    )
+    assert weighted(path)[0].weight_scales[0] == np.float32(1e-34)
 
 
 def test_a_bias_in_another_unit_is_refused_by_node_with_both_scales(tmp_path):
