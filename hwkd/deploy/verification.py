@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -77,8 +78,10 @@ class LayerDifference:
         if self.max_lsb > _ALLOWED_LSB:
             return f"{self.differing:,} of {self.values:,} values differ, by up to {self.max_lsb}"
         share = ALLOWED_SHARE[rounding]
-        # A single tie in a short tensor is no sign of a fault where ties may differ at all.
-        if self.differing > max(1 if share else 0, share * self.values):
+        # Of few values the share found lies far from the true one: three standard deviations are
+        # allowed, and a single tie is no sign of a fault where ties may differ at all.
+        spread = 3.0 * math.sqrt(share * (1.0 - share) * self.values)
+        if self.differing > max(1 if share else 0, share * self.values + spread):
             return (
                 f"{self.differing:,} of {self.values:,} values differ by 1, more than the "
                 f"{share:.0%} that {rounding} rounding explains"

@@ -34,7 +34,7 @@ from hwkd.engine.train_job import score_brief_weights
 from hwkd.engine.verdict import shipping
 from hwkd.profiling.onnx_runtime import measure_latency
 
-__all__ = ["Ending", "finish_students", "require_student"]
+__all__ = ["Ending", "finish_students", "networks_of", "require_student"]
 
 # Trained in full: the best of brief trainings is partly lucky, so the next ones get their chance.
 _NETWORKS = 3
@@ -148,7 +148,7 @@ def finish_students(
         spec=job.spec,
         epochs=ships.epochs,
         weights=winner.weights,
-        networks_compared=len({r.spec.key for r in ranked if r.spec is not None}),
+        networks_compared=networks_of(ranked),
         seconds=time.monotonic() - started,
         validation_accuracy_int8=ships.validation_int8,
         test_accuracy_float=ships.test_float,
@@ -166,6 +166,11 @@ def finish_students(
     )
     publish_student(folder, store.folder / BEST_FOLDER, final, context)
     return final, given_up
+
+
+def networks_of(ranked: Sequence[TrialRecord]) -> int:
+    """Return how many networks were compared on validation."""
+    return len({record.spec.key for record in ranked if record.spec is not None})
 
 
 def _affordable(

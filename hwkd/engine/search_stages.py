@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hwkd.core.best import ranked_trials
 from hwkd.core.errors import HwkdError, RunFolderError
+from hwkd.core.final_record import FinalRecord
 from hwkd.core.pareto import FrontPoint, pareto_front
 from hwkd.core.run_files import RUN_FILE, RunRecord, RunStatus
 from hwkd.core.run_text import write_text
@@ -17,7 +18,7 @@ from hwkd.core.trial import TrialRecord
 from hwkd.engine.children import Nursery
 from hwkd.engine.config import SearchConfig
 from hwkd.engine.context import SearchContext, fewer_threads, most_epochs
-from hwkd.engine.final import Ending, finish_students, require_student
+from hwkd.engine.final import Ending, finish_students, networks_of, require_student
 from hwkd.engine.listener import SearchListener
 from hwkd.engine.prepare import (
     PREPARED_FILE,
@@ -250,9 +251,8 @@ class SearchStages:
         """Train the best students in full, unless that was done for the same best trial before."""
         config, limit = self.config, self.limit
         ranked = ranked_trials(run.objective, records)
-        best = require_student(ranked, records)
-        done = run.final is not None and run.final.trial == best.number
-        if not config.train_best or (done and not again):
+        require_student(ranked, records)
+        if not config.train_best or (_is_done(run.final, ranked) and not again):
             return run
         begun = time.monotonic()
         end_s = None
@@ -312,6 +312,15 @@ class SearchStages:
         run = run.model_copy(update={"status": status})
         write_text(self.store.folder / RUN_FILE, run_json(run))
         return run
+
+
+def _is_done(final: FinalRecord | None, ranked: Sequence[TrialRecord]) -> bool:
+    """Tell whether the full trainings were made for the same candidates before."""
+    if final is None:
+        return False
+    if final.networks_compared is None:  # of an older version, which trained the best one alone
+        return final.trial == ranked[0].number
+    return final.networks_compared == networks_of(ranked)
 
 
 @dataclass(frozen=True, slots=True)

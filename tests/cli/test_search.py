@@ -37,7 +37,7 @@ from hwkd.engine.store import RunStore
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-TRIALS = 5
+TRIALS = 8
 TOOLS = ("arm-none-eabi-gcc", "qemu-system-arm", "cc")
 VERIFY = ("--verify",) if all(map(shutil.which, TOOLS)) else ()
 
@@ -521,7 +521,7 @@ def test_signals_a_users_own_space_and_teacher_and_a_pareto_search(tmp_path, mon
 def test_the_digits_with_a_trained_teacher_on_the_host(tmp_path, capsys):
     given = [
         "search", "--device", "host", "--trials", "2", "--workers", "1", "--space", "narrow_deep",
-        "--teacher-time", "2s", "--brief-epochs", "1", "--no-final", "--out",
+        "--teacher-time", "10s", "--brief-epochs", "1", "--no-final", "--out",
         str(tmp_path / "run"),
     ]  # fmt: skip
     assert main(given) == 0

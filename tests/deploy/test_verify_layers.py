@@ -165,11 +165,11 @@ def test_a_wrong_hidden_layer_is_found_behind_a_coarse_output(change, tmp_path):
     [
         ("float", 0, 0, False),
         ("float", 1, 1, True),
-        ("q31", 20, 1, False),
-        ("q31", 21, 1, True),
+        ("q31", 33, 1, False),  # 20, and three standard deviations of 1,000 values
+        ("q31", 34, 1, True),
         ("q31", 1, 2, True),
-        ("tflite", 250, 1, False),
-        ("tflite", 251, 1, True),
+        ("tflite", 291, 1, False),
+        ("tflite", 292, 1, True),
     ],
 )
 def test_a_layer_may_differ_by_one_step_in_the_stated_share(rounding, differing, max_lsb, is_fault):

@@ -238,7 +238,7 @@ def test_importance_follows_the_device(place: Path) -> None:
         ({"methods": ("kd:temperature=-1",)}, ConfigError, "temperature=-1.0 is not allowed"),
         ({"methods": ("attention_maps",)}, ConfigError, "the student shows no attention"),
         ({"student": "nowhere"}, ConfigError, "no such file or folder; give RUN"),
-        ({"student": "bars.json"}, ConfigError, "is no spec.json"),
+        ({"student": "bars.json"}, ConfigError, "bars.json: no such file or folder; give a spec"),
         ({"teachers": ("bars_teacher:make_constant",)}, TeacherError, "at chance level"),
         ({"methods": ("none",), "with_controls": True}, ConfigError, "leaves nothing to compare"),
         ({"methods": ("kd:pairs=1:1",)}, ConfigError, "compares no layers one by one"),
