@@ -16,6 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from hwkd.core.errors import ExportError
+from hwkd.deploy.tflite_axes import (
+    CHANNELS_FIRST,
+    CHANNELS_LAST,
+    same_pads,
+    stored_order,
+    stored_shape,
+)
 from hwkd.deploy.tflite_file import INT8, INT32, Options, TfliteFile
 from hwkd.deploy.to_c.ir import (
     Binary,
@@ -56,8 +63,6 @@ _VALID: Final = 1
 _RELU, _RELU6 = 1, 3
 # Scale and zero point that TensorFlow Lite's int8 softmax always writes.
 _SOFTMAX_OUTPUT = (np.float32(1 / 256), -128)
-_CHANNELS_LAST = (0, 2, 3, 1)
-_CHANNELS_FIRST = (0, 3, 1, 2)
 _TABLE_OPERATORS: Final = {
     "quantize": (_QUANTIZE, Options(kind=89)),
     "relu": (_RELU_OPERATOR, None),
@@ -108,7 +113,7 @@ class _Writer:
 
     def _activation(self, name: str, like: QuantTensor, shape: Sequence[int] | None = None) -> int:
         return self._file.add_tensor(
-            name, _stored(like.shape) if shape is None else shape, INT8,
+            name, stored_shape(like.shape) if shape is None else shape, INT8,
             scales=np.array([like.scale], np.float32), zero_point=like.zero_point,
         )  # fmt: skip
 
@@ -124,7 +129,7 @@ class _Writer:
             return self._numbers[name]
         tensor = self._graph.tensors[name]
         logical = values.reshape((1,) * ((rank or values.ndim) - values.ndim) + values.shape)
-        stored = logical.transpose(_CHANNELS_LAST) if logical.ndim == 4 else logical
+        stored = logical.transpose(CHANNELS_LAST) if logical.ndim == 4 else logical
         return self._file.add_tensor(
             name, stored.shape, INT8, scales=np.array([tensor.scale], np.float32),
             zero_point=tensor.zero_point, values=np.ascontiguousarray(stored),
@@ -213,7 +218,7 @@ class _Writer:
         target = self._graph.tensors[op.output]
         rank, middle = len(target.shape), gate_tensor(target)
         three = self._scalar(f"{op.name}/three", THREE, THREE_STEPS, rank)
-        shifted = self._activation(f"{op.name}/plus_three", middle, _stored(target.shape))
+        shifted = self._activation(f"{op.name}/plus_three", middle, stored_shape(target.shape))
         relu6 = Options(kind=11, bytes={0: _RELU6})
         self._file.add_operator(_ADD, [source, three], shifted, relu6)
         sixth = self._scalar(f"{op.name}/sixth", SIXTH, 1, rank)
@@ -248,7 +253,7 @@ class _Writer:
             options = Options(kind=27, bytes={0: 1})
             self._file.add_operator(_MEAN, sources, self._output(op), options)
             return
-        if self._runs and not _same_scale(*self._ends(op)):
+        if self._runs and not self._has_one_scale(op):
             raise _refused(op, "pooling into another scale")
         source, padding = self._padded(op)
         (height, width), (down, across) = op.kernel, op.stride
@@ -262,7 +267,7 @@ class _Writer:
 
     def _softmax(self, op: Softmax) -> None:
         rank = len(self._graph.tensors[op.output].shape)
-        last = _CHANNELS_LAST[-1] if rank == 4 else rank - 1
+        last = CHANNELS_LAST[-1] if rank == 4 else rank - 1
         if op.axis != last:
             raise _refused(op, "a softmax along another axis than the last in memory")
         target = self._graph.tensors[op.output]
@@ -282,10 +287,10 @@ class _Writer:
             number = self._in_onnx_order(source.name)
             self._from_onnx_order(op, _RESHAPE, [number], None)
             return
-        before, after = _order(len(source.shape)), _order(len(target.shape))
+        before, after = stored_order(len(source.shape)), stored_order(len(target.shape))
         axes = [before.index(op.permutation[axis]) for axis in after]
         self._numbers[op.output] = self._reordered(
-            op.name, self._input(source.name), source, _stored(source.shape), axes
+            op.name, self._input(source.name), source, stored_shape(source.shape), axes
         )
 
     def _concat(self, op: Concat) -> None:
@@ -294,12 +299,12 @@ class _Writer:
         for name, table in zip(op.inputs, op.tables, strict=True):
             number = self._input(name)
             if table is not None:
-                shape = _stored(self._graph.tensors[name].shape)
+                shape = stored_shape(self._graph.tensors[name].shape)
                 rescaled = self._activation(f"{op.name}/{name}", target, shape)
                 self._file.add_operator(_QUANTIZE, [number], rescaled, Options(kind=89))
                 number = rescaled
             sources.append(number)
-        options = Options(kind=10, ints={0: _order(len(target.shape)).index(op.axis)})
+        options = Options(kind=10, ints={0: stored_order(len(target.shape)).index(op.axis)})
         self._file.add_operator(_CONCATENATION, sources, self._output(op), options)
 
     def _pad(self, op: Pad) -> None:
@@ -308,7 +313,7 @@ class _Writer:
             raise _refused(op, "a border of another value than 0")
         sizes = zip(source.shape, target.shape, op.before, strict=True)
         amounts = np.array([(low, large - small - low) for small, large, low in sizes], np.int32)
-        stored = amounts[list(_order(len(source.shape)))]
+        stored = amounts[list(stored_order(len(source.shape)))]
         operand = self._integers(f"{op.name}/pads", stored)
         sources = [self._input(op.inputs[0]), operand]
         self._file.add_operator(_PAD, sources, self._output(op), Options(kind=22))
@@ -325,7 +330,7 @@ class _Writer:
         if not any(op.pads):
             return number, _VALID
         same = [
-            _same_pads(*sizes)
+            same_pads(*sizes)
             for sizes in zip(source.shape[2:], op.kernel, op.stride, dilation, strict=True)
         ]
         top, left, bottom, right = op.pads
@@ -333,7 +338,7 @@ class _Writer:
             return number, _SAME
         if is_average and not counts:
             raise _refused(op, f"padding {list(op.pads)} that is not counted")
-        shape = _stored(source.shape)
+        shape = stored_shape(source.shape)
         shape = (shape[0], shape[1] + top + bottom, shape[2] + left + right, shape[3])
         amounts = self._integers(f"{op.name}/pads", [(0, 0), (top, bottom), (left, right), (0, 0)])
         padded = self._activation(f"{op.name}/padded", source, shape)
@@ -353,8 +358,9 @@ class _Writer:
             raise _refused(op, f"an activation limited to int8 values {list(limits)}")
         return _RELU6
 
-    def _ends(self, op: Op) -> tuple[QuantTensor, QuantTensor]:
-        return self._graph.tensors[op.inputs[0]], self._graph.tensors[op.output]
+    def _has_one_scale(self, op: Op) -> bool:
+        source, target = self._graph.tensors[op.inputs[0]], self._graph.tensors[op.output]
+        return (source.scale, source.zero_point) == (target.scale, target.zero_point)
 
     def _in_onnx_order(self, name: str) -> int:
         """Return a tensor in ONNX's order of axes."""
@@ -362,7 +368,7 @@ class _Writer:
         if len(tensor.shape) != 4:
             return number
         return self._reordered(
-            f"{name}/channels_first", number, tensor, _stored(tensor.shape), _CHANNELS_FIRST
+            f"{name}/channels_first", number, tensor, stored_shape(tensor.shape), CHANNELS_FIRST
         )
 
     def _from_onnx_order(
@@ -377,7 +383,7 @@ class _Writer:
         self._file.add_operator(code, sources, number, options)
         if len(shape) == 4:
             name = f"{op.name}/channels_last"
-            number = self._reordered(name, number, target, shape, _CHANNELS_LAST)
+            number = self._reordered(name, number, target, shape, CHANNELS_LAST)
         self._numbers[op.output] = number
 
     def _reordered(
@@ -393,25 +399,6 @@ class _Writer:
             operand = self._integers(f"{name}/axes", axes)
             self._file.add_operator(_TRANSPOSE, [source, operand], result, Options(kind=26))
         return result
-
-
-def _order(rank: int) -> tuple[int, ...]:
-    """Return the ONNX axes in the order in which they are stored."""
-    return _CHANNELS_LAST if rank == 4 else tuple(range(rank))
-
-
-def _stored(shape: Sequence[int]) -> tuple[int, ...]:
-    return tuple(shape[axis] for axis in _order(len(shape)))
-
-
-def _same_scale(source: QuantTensor, target: QuantTensor) -> bool:
-    return (source.scale, source.zero_point) == (target.scale, target.zero_point)
-
-
-def _same_pads(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:
-    """Return what TensorFlow's SAME adds before and after one axis."""
-    total = max((-(-size // stride) - 1) * stride + (kernel - 1) * dilation + 1 - size, 0)
-    return total // 2, total - total // 2
 
 
 def _refused(op: Op, reason: str) -> ExportError:

@@ -80,6 +80,12 @@ class _Reader:
         output = self._floats.get(self._file.output)
         if output is None:
             raise self._float_output()
+        shape = self._tensors[output].shape
+        if shape[:1] != (1,):
+            raise ExportError(
+                f"{self._origin}: output {self._file.output!r} of shape {list(shape)}, expected a "
+                "first axis of 1, the batch"
+            )
         if not self._input:
             raise ExportError(f"{self._origin}: no QuantizeLinear reads the input")
         return QuantGraph(

@@ -10,7 +10,7 @@ import pytest
 from onnx import numpy_helper
 
 from benchmarks.fuzz_onnx import mutant
-from benchmarks.qdq_files import FORMS, attention, by_hand, by_onnxruntime, signal
+from benchmarks.qdq_files import FORMS, attention, by_hand, by_onnxruntime, means, signal
 from benchmarks.qdq_forms import check
 from hwkd.core.errors import ExportError, HwkdError
 from hwkd.deploy.to_c.ir import Conv, FullyConnected, Pool, Table, View
@@ -131,6 +131,25 @@ def test_a_convolution_over_time_is_one_over_planes_of_height_1(tmp_path):
     pools = [op for op in graph.ops if isinstance(op, Pool)]
     assert [op.kernel for op in pools] == [(1, 2), (1, 2), (1, 3)]
     assert any(isinstance(op, View) for op in graph.ops)
+
+
+def test_an_output_without_a_batch_is_refused_by_name(tmp_path):
+    path = by_onnxruntime(means, tmp_path)
+    model = onnx.load(path)
+    mean = next(node for node in model.graph.node if node.op_type == "ReduceMean")
+    last = next(node for node in model.graph.node if model.graph.output[0].name in node.output)
+    scales = last.input[1:]
+    kept = [
+        onnx.helper.make_node("ReduceMean", [mean.input[0]], ["mean"], "all", keepdims=0),
+        onnx.helper.make_node("QuantizeLinear", ["mean", *scales], ["steps"], "steps"),
+        onnx.helper.make_node("DequantizeLinear", ["steps", *scales], ["value"], "value"),
+    ]
+    model.graph.node.extend(kept)
+    model.graph.output[0].name = "value"
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    onnx.save(model, path)
+    with pytest.raises(ExportError, match=r"output 'value' of shape \[\], expected a first axis"):
+        read_qdq(path)
 
 
 def test_tensors_called_like_those_of_a_table_change_nothing(tmp_path):
