@@ -14,7 +14,7 @@ from hwkd.engine.final_jobs import JobScores, TrainJob
 from hwkd.engine.search_methods import Recipe
 from hwkd.engine.verdict import Contender
 
-__all__ = ["BRIEF", "compared", "contenders", "distillation_gain"]
+__all__ = ["BRIEF", "compared", "contenders", "distillation_gain", "samples_seen"]
 
 # Names the weights of a candidate as the search trained them.
 BRIEF = "brief-weights"
@@ -52,7 +52,7 @@ def contenders(
         for record in ranked
         if record.spec is not None and record.objective is not None
     ]
-    brief_samples = max((_samples_seen(r, context) for r in ranked[:1]), default=0)
+    brief_samples = max((samples_seen(r, context) for r in ranked[:1]), default=0)
     for name, (job, scores) in trainings.items():
         if job.name.startswith(BRIEF) or scores.objective is None:
             continue
@@ -71,11 +71,10 @@ def contenders(
     return found
 
 
-def _samples_seen(record: TrialRecord, context: SearchContext) -> int:
-    training = context.config.training
-    per_epoch = min(len(context.data.train), training.brief_samples or len(context.data.train))
+def samples_seen(record: TrialRecord, context: SearchContext) -> int:
+    """Return how many samples the brief training of a candidate saw, repetitions included."""
     made = float(len(record.epochs)) if record.epochs_made is None else record.epochs_made
-    return int(made * per_epoch)
+    return int(made * context.brief_samples)
 
 
 def compared(

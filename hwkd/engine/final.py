@@ -16,7 +16,7 @@ from hwkd.core.progress import Progress
 from hwkd.core.run_files import ObjectiveSettings
 from hwkd.core.trial import TrialRecord
 from hwkd.engine.children import Nursery
-from hwkd.engine.contest import BRIEF, compared, contenders
+from hwkd.engine.contest import BRIEF, compared, contenders, samples_seen
 from hwkd.engine.context import SearchContext
 from hwkd.engine.evaluation import profile_record
 from hwkd.engine.final_jobs import (
@@ -70,8 +70,8 @@ class Ending:
     start_up_s: float = 0.0
 
 
-def require_student(ranked: Sequence[TrialRecord], records: Sequence[TrialRecord]) -> TrialRecord:
-    """Return the best trial.
+def require_student(ranked: Sequence[TrialRecord], records: Sequence[TrialRecord]) -> None:
+    """Refuse to end a search that trained no student.
 
     Args:
         ranked: completed trials, best first.
@@ -81,7 +81,7 @@ def require_student(ranked: Sequence[TrialRecord], records: Sequence[TrialRecord
         DoesNotFitError: if no trial was completed.
     """
     if ranked:
-        return ranked[0]
+        return
     states = ", ".join(sorted({record.state for record in records})) or "none sampled"
     raise DoesNotFitError(
         f"no student was trained successfully (trials: {states}); "
@@ -191,8 +191,7 @@ def _affordable(
 
 def _rounds(best: TrialRecord, context: SearchContext, left_s: float, *, jobs: int) -> int:
     """Return how many trainings may follow one another, each long enough to have converged."""
-    samples = context.brief_samples * (best.epochs_made or len(best.epochs) or 1)
-    sample_s = (best.training_s or best.duration_s) / samples
+    sample_s = (best.training_s or best.duration_s) / max(1, samples_seen(best, context))
     converged_s = _ENOUGH_PASSES * len(context.data.train) * sample_s
     most = -(-jobs // context.config.workers)
     return max(1, min(most, int(left_s / converged_s)))
@@ -236,7 +235,7 @@ def _job(
     accuracy = trial.accuracy
     lost = 0.0 if accuracy is None else accuracy.validation_float - accuracy.validation_int8
     return TrainJob(
-        name=f"{recipe.replace(' ', '-')}{seed}" + ("" if trial.number < 0 else f"-{trial.number}"),
+        name=f"{recipe.replace(' ', '-')}{seed}-{trial.number}",
         trial=trial.number,
         spec=trial.spec,
         repetition=seed,

@@ -109,7 +109,7 @@ class SearchStages:
             run = self._save(run, status)
             if self.limit.is_limited:
                 self._time_report()
-            run = self._ended(run, teacher, context, records, seeds=None)
+            run = self._ended(run, teacher, context, records)
             run = self._verified(run, context)
         except KeyboardInterrupt:
             self._save(run, "interrupted")
@@ -135,9 +135,7 @@ class SearchStages:
         final = None if run.final is None else run.final.model_copy(update={"verification": None})
         try:
             run = self._judged(run.model_copy(update={"final": final}), context, records)
-            run = self._ended(
-                run, teacher, context, records, seeds=self.config.training.controls, again=True
-            )
+            run = self._ended(run, teacher, context, records, again=True)
             run = self._verified(run, context)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
@@ -245,7 +243,6 @@ class SearchStages:
         context: SearchContext,
         records: Sequence[TrialRecord],
         *,
-        seeds: int | None,
         again: bool = False,
     ) -> RunRecord:
         """Train the best students in full, unless that was done for the same best trial before."""
@@ -264,7 +261,7 @@ class SearchStages:
             goal=run.objective,
             has_teacher=has_teacher and run.teacher is not None and run.teacher.left_out is None,
             epochs=most_epochs(config, len(context.data.train), is_timed=limit.is_limited),
-            seeds=config.training.controls if seeds is None else seeds,
+            seeds=config.training.controls,
             end_s=end_s,
             start_up_s=limit.start_up_s,
         )

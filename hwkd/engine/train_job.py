@@ -16,9 +16,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
-from safetensors.torch import load_file
 
-from hwkd.core.errors import HwkdError
+from hwkd.core.errors import HwkdError, RunFolderError
 from hwkd.core.run_text import write_text
 from hwkd.core.student import Layers
 from hwkd.core.trial import EpochRecord, TrialRecord
@@ -54,6 +53,7 @@ from hwkd.engine.trial_run import InterruptedTrial
 from hwkd.nn.build import StudentModule, build_module
 from hwkd.nn.fake_quant import FakeQuantStudent
 from hwkd.train.loop import Criterion, TrainConfig, TrainResult
+from hwkd.train.weights_file import WeightsError, fill_module
 
 __all__ = ["main", "run", "score_brief_weights"]
 
@@ -100,7 +100,11 @@ def score_brief_weights(
     folder.mkdir(parents=True, exist_ok=True)
     layers = context.screen.candidate(job.spec.to_spec()).layers
     module = build_module(layers, seed=0)
-    module.load_state_dict(load_file(store.folder / STUDENTS_FOLDER / f"{best.number}.safetensors"))
+    weights = store.folder / STUDENTS_FOLDER / f"{best.number}.safetensors"
+    try:
+        fill_module(module, weights)
+    except WeightsError as error:
+        raise RunFolderError(f"{weights}: the student's weights: {error}") from error
     module.eval()
     config = context.brief_training(layers).config
     write_text(folder / JOB_FILE, job.model_dump_json())

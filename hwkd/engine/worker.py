@@ -1,7 +1,7 @@
 """One worker process; its arguments are RUN NAME [SHARE_S END_S].
 
-SIGTERM interrupts the trial at hand, which stays open and is queued again on resume; SIGUSR1 lets
-it finish and asks for no other. A worker whose parent is gone interrupts itself.
+SIGTERM interrupts the trial at hand, which stays open and is queued again on resume. A worker whose
+parent is gone interrupts itself.
 """
 
 from __future__ import annotations
@@ -37,14 +37,12 @@ class _Signals:
     def __init__(self, parent_pid: int) -> None:
         self._parent_pid = parent_pid
         self._interrupt = False
-        self._last_trial = False
         signal.signal(signal.SIGTERM, self._on_terminate)
-        signal.signal(signal.SIGUSR1, self._on_last_trial)
         # A Ctrl-C in the terminal reaches the whole group; the parent decides what it means.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def keep_asking(self) -> bool:
-        return not (self._interrupt or self._last_trial or self._is_orphan())
+        return not (self._interrupt or self._is_orphan())
 
     def check(self) -> None:
         if self._interrupt or self._is_orphan():
@@ -56,10 +54,6 @@ class _Signals:
     def _on_terminate(self, signum: int, frame: FrameType | None) -> None:
         del signum, frame
         self._interrupt = True
-
-    def _on_last_trial(self, signum: int, frame: FrameType | None) -> None:
-        del signum, frame
-        self._last_trial = True
 
 
 def main(

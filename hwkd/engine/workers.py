@@ -46,7 +46,6 @@ class WorkerPool:
     _processes: dict[str, Child] = field(default_factory=dict)
     _deaths: int = 0
     _started: int = 0
-    _is_finishing: bool = False
 
     def start(self) -> None:
         """Start every worker."""
@@ -74,11 +73,6 @@ class WorkerPool:
             if code != 0:
                 self._replace_dead(name, code)
         return bool(self._processes)
-
-    def finish_current(self) -> None:
-        """Ask the workers to end after the candidate at hand."""
-        self._is_finishing = True
-        self._signal(signal.SIGUSR1)
 
     def stop(self) -> None:
         """Interrupt the workers; the candidates at hand stay open."""
@@ -117,8 +111,7 @@ class WorkerPool:
         trial = self._trial_of(name)
         if trial is not None:
             self.store.requeue_interrupted(died_in=trial)
-        if not self._is_finishing:
-            self._start_one()
+        self._start_one()
 
     def _trial_of(self, name: str) -> int | None:
         """Return Optuna's number of the worker's last trial; None when it had none yet."""
