@@ -21,8 +21,8 @@ FUZZ ?= fuzz
 fuzz: $(READY)
 	$(VENV)/bin/hwkd search --device cortex-m7 --trials 3 --no-final --out $(FUZZ)/run
 	$(VENV)/bin/hwkd export $(FUZZ)/run --trial 0 --format onnx,onnx-int8 --out $(FUZZ)/files
-	$(VENV)/bin/python -m benchmarks.fuzz_onnx $(FUZZ)/files/*.onnx --count $(COUNT) --out $(FUZZ)/faults
-	$(VENV)/bin/python -m benchmarks.data_mutants --count $(COUNT)
+	$(VENV)/bin/python -m benchmarks.robustness.fuzz_onnx $(FUZZ)/files/*.onnx --count $(COUNT) --out $(FUZZ)/faults
+	$(VENV)/bin/python -m benchmarks.robustness.data_mutants --count $(COUNT)
 
 lint: $(READY)
 	$(VENV)/bin/ruff format --check .

@@ -16,23 +16,24 @@ from typing import Any, Literal
 from hwkd.core import catalog
 from hwkd.core.errors import ConfigError
 from hwkd.core.final_record import FinalRecord
-from hwkd.core.machine import available_cores
 from hwkd.core.pareto import FrontPoint
-from hwkd.core.run_files import RunRecord
-from hwkd.core.run_text import write_text
+from hwkd.core.run_record import RunRecord
 from hwkd.core.trial import TrialRecord
 from hwkd.core.units import parse_bytes, parse_duration_s, parse_energy_j, parse_frequency_hz
 from hwkd.distill.spec import parse_methods
-from hwkd.engine.config import SearchConfig
-from hwkd.engine.listener import SearchListener, SilentListener
-from hwkd.engine.publish import BEST_FOLDER
-from hwkd.engine.search import SearchResult
-from hwkd.engine.search import finish_run as _finish_run
-from hwkd.engine.search import resume_search as _resume_search
-from hwkd.engine.search import run_search as _run_search
-from hwkd.engine.search_methods import NO_METHOD
-from hwkd.engine.time_plan import TimeLimit
-from hwkd.engine.trust import named_by_user
+from hwkd.engine.arms.publish import BEST_FOLDER
+from hwkd.engine.search.listener import SearchListener, SilentListener
+from hwkd.engine.search.run import SearchResult
+from hwkd.engine.search.run import finish_run as _finish_run
+from hwkd.engine.search.run import resume_search as _resume_search
+from hwkd.engine.search.run import run_search as _run_search
+from hwkd.engine.setup.config import SearchConfig
+from hwkd.engine.setup.methods import NO_METHOD
+from hwkd.engine.setup.time_plan import TimeLimit
+from hwkd.engine.setup.trust import named_by_user
+from hwkd.io import discovery
+from hwkd.io.machine import available_cores
+from hwkd.io.run_text import write_text
 from hwkd.report.build import build_report
 from hwkd.report.document import Report
 from hwkd.report.model_card import model_card
@@ -351,7 +352,7 @@ def _size(text: str | None) -> tuple[int, int] | None:
 def _spaces(given: Sequence[str] | None) -> tuple[str, ...]:
     if given:
         return tuple(_whole_path(name, ".py") for name in given)
-    catalog.discover("hwkd.search_spaces")
+    discovery.discover("hwkd.search_spaces")
     return catalog.SEARCH_SPACES.names()
 
 

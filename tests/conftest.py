@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# For `benchmarks` and `tools`, which are not installed; last, so that an installed hwkd wins.
+sys.path.append(str(Path(__file__).parents[1]))
 
 # Set before anything imports what reads them. Each test process gets one core.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

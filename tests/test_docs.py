@@ -37,10 +37,10 @@ from safetensors.torch import save_file
 import hwkd
 from hwkd.cli.app import app, main
 from hwkd.core.progress import silent
-from hwkd.engine.config import SearchConfig
-from hwkd.engine.feasibility import require_feasible
-from hwkd.engine.prepare import prepare_data
-from hwkd.engine.teacher_stage import prepare_teacher
+from hwkd.engine.search.teacher_stage import prepare_teacher
+from hwkd.engine.setup.config import SearchConfig
+from hwkd.engine.setup.feasibility import require_feasible
+from hwkd.engine.setup.prepare import prepare_data
 from hwkd.tasks.image import ImageTask
 
 ROOT = Path(__file__).parents[1]

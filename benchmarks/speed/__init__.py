@@ -1,1 +1,1 @@
-"""How many steps the searches take; commands of the form `python -m benchmarks.speed.NAME`."""
+"""How fast: each prints a ratio within one run."""

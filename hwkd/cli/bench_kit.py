@@ -15,9 +15,9 @@ from onnx import TensorProto, helper, numpy_helper
 from hwkd.core.device import Device
 from hwkd.core.errors import ConfigError
 from hwkd.core.graph import Op, OpGraph
-from hwkd.core.paths import folder_written_once
 from hwkd.cost.fit.experiment import design_experiment
 from hwkd.deploy.to_int8 import quantise_int8
+from hwkd.io.paths import folder_written_once
 
 __all__ = ["write_bench_kit"]
 

@@ -9,15 +9,15 @@ from typing import Any, cast, get_args
 
 from hwkd.cli.device_file import with_calibration
 from hwkd.core.device import Device, Dtype
-from hwkd.core.device_catalog import device_names, load_device, parse_device
 from hwkd.core.errors import ConfigError
 from hwkd.core.graph import OpGraph
 from hwkd.core.memory_model import FusionRules
-from hwkd.core.paths import written_atomically
 from hwkd.cost.fit.calibrate import Calibration, FitKind, calibrate_model, known_stacks
 from hwkd.cost.fit.design import Measurement
 from hwkd.cost.fit.rows import MeasuredRow, read_measurements
 from hwkd.cost.fuse import fuse
+from hwkd.io.device_catalog import device_names, load_device, parse_device
+from hwkd.io.paths import written_atomically
 from hwkd.trace.onnx_file import load_graph
 
 __all__ = ["calibrate_file"]

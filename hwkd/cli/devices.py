@@ -24,7 +24,7 @@ def list_devices(as_json: AsJson = False) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from hwkd.core.device_catalog import device_names, load_device
+    from hwkd.io.device_catalog import device_names, load_device
     from hwkd.report import format as shown
 
     devices = [load_device(name) for name in device_names()]
@@ -65,7 +65,7 @@ def show(
     from rich.console import Console
 
     from hwkd.cli.device_tables import facts_table, runtimes_table
-    from hwkd.core.device_catalog import load_device
+    from hwkd.io.device_catalog import load_device
 
     found = load_device(device)
     if as_json:
@@ -85,7 +85,7 @@ def validate(
 
     Example: hwkd devices validate my-board.toml
     """
-    from hwkd.core.device_catalog import load_device
+    from hwkd.io.device_catalog import load_device
 
     devices = [load_device(file) for file in files]
     if as_json:
@@ -111,9 +111,9 @@ def new(
     Example: hwkd devices new my-board.toml --like cortex-m33
     """
     from hwkd.cli.device_file import new_device_text
-    from hwkd.core.device_catalog import load_device
     from hwkd.core.errors import ConfigError
-    from hwkd.core.paths import written_atomically
+    from hwkd.io.device_catalog import load_device
+    from hwkd.io.paths import written_atomically
 
     if path.suffix != ".toml":
         raise ConfigError(f"{path}: a device file ends in .toml, for example {path.stem}.toml")
@@ -184,7 +184,7 @@ def bench_kit(
     Example: hwkd devices bench-kit --device my-board.toml --out kit
     """
     from hwkd.cli.bench_kit import write_bench_kit
-    from hwkd.core.device_catalog import load_device
+    from hwkd.io.device_catalog import load_device
 
     written = write_bench_kit(load_device(device), out, count)
     if as_json:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from hwkd.core.final_record import QuantisationChoiceRecord
-    from hwkd.engine.distil_run import DistilReport
+    from hwkd.engine.distill.run import DistilReport
 
 __all__ = ["distill"]
 
@@ -108,7 +108,7 @@ def distill(
     """
     from hwkd.cli.distill_figure import write_history_figure
     from hwkd.cli.progress_bars import progress_bars
-    from hwkd.engine.distil_run import DistilRequest, run_distillation
+    from hwkd.engine.distill.run import DistilRequest, run_distillation
 
     if importance not in ("equal", "hardware"):
         raise ConfigError(f"--importance: {importance!r} is neither equal nor hardware")

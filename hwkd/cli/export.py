@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hwkd.core.errors import ConfigError, HwkdError
-from hwkd.core.paths import require_there
+from hwkd.io.paths import require_there
 
 if TYPE_CHECKING:
     from hwkd.deploy.tflite_check import TfliteCheck
@@ -82,7 +82,7 @@ def export(
 
       hwkd export runs/digits --target tflite --out tflite
     """
-    from hwkd.engine.export_run import export_student
+    from hwkd.engine.arms.export import export_student
 
     number = _trial(trial)
     chosen = _chosen(formats)
@@ -133,7 +133,7 @@ def _export_c(
 ) -> tuple[Path, ...]:
     """Write the C of an int8 file, or of a run's student with its class names."""
     from hwkd.cli.export_c import export_c
-    from hwkd.core.run_files import RUN_FILE, read_run_record
+    from hwkd.io.run_files import RUN_FILE, read_run_record
 
     if source.is_file():
         return export_c(source, out, rounding=rounding, kernels=kernels)
@@ -147,11 +147,11 @@ def _export_c(
 
 def _validation_example(run: Path) -> RecordedInput | None:
     """Return the first example of the run's validation data; None, with a note, without it."""
-    from hwkd.core.run_files import RUN_FILE, read_run_record
     from hwkd.deploy.to_c.project import RecordedInput
-    from hwkd.engine.config import SearchConfig
-    from hwkd.engine.context import load_data
-    from hwkd.engine.store import RunStore
+    from hwkd.engine.run.trials import RunStore
+    from hwkd.engine.setup.config import SearchConfig
+    from hwkd.engine.setup.context import load_data
+    from hwkd.io.run_files import RUN_FILE, read_run_record
 
     try:
         _, data = load_data(SearchConfig.from_toml(RunStore(run).config_path))
@@ -176,7 +176,7 @@ def _export_tflite(
 ) -> tuple[tuple[Path, ...], TfliteCheck]:
     """Write the .tflite file of an int8 file, or of a run's student with its class names."""
     from hwkd.cli.export_tflite import export_tflite
-    from hwkd.core.run_files import RUN_FILE, read_run_record
+    from hwkd.io.run_files import RUN_FILE, read_run_record
 
     if source.is_file():
         return export_tflite(source, out)
@@ -187,7 +187,7 @@ def _export_tflite(
 
 @contextmanager
 def _int8_student(run: Path, trial: int | None, *, trusts: bool) -> Iterator[Path]:
-    from hwkd.engine.export_run import export_student
+    from hwkd.engine.arms.export import export_student
 
     with TemporaryDirectory(prefix="hwkd-export-") as folder:
         out = Path(folder) / "student"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hwkd.deploy.to_c.project import RecordedInput
-    from hwkd.deploy.to_c.requantise import Rounding
     from hwkd.deploy.to_c.steps import Kernels
+    from hwkd.qgraph.requantise import Rounding
 
 __all__ = ["export_c"]
 

@@ -48,8 +48,8 @@ def export_tflite(
     from hwkd.deploy.output_folder import write_folder
     from hwkd.deploy.tflite_check import check_tflite, seeded_steps
     from hwkd.deploy.to_c.export import build_project
-    from hwkd.deploy.to_c.read_qdq import read_qdq
     from hwkd.deploy.to_tflite import write_tflite
+    from hwkd.qgraph.read_qdq import read_qdq
 
     data = write_tflite(read_qdq(model_path))
     project = build_project(model_path, rounding="tflite", labels=labels)

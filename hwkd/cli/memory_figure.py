@@ -8,8 +8,8 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from hwkd.core.errors import ConfigError
-from hwkd.core.paths import written_atomically
 from hwkd.cost.memory_stages import MemoryStage
+from hwkd.io.paths import written_atomically
 from hwkd.report.palette import LIMIT_COLOUR, TERM_COLOURS
 
 __all__ = ["write_memory_figure"]

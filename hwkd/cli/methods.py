@@ -49,7 +49,7 @@ def list_methods(
     from rich.console import Console
     from rich.table import Table
 
-    from hwkd.distill.loss_costs import MEASURED_ON
+    from hwkd.distill.method_times import MEASURED_ON
 
     methods = [entry for entry in _methods() if family is None or entry.family == family]
     if not methods:
@@ -92,9 +92,10 @@ def show(
     from rich.table import Table
 
     from hwkd.core import catalog
-    from hwkd.distill.loss_costs import MEASURED_ON
+    from hwkd.distill.method_times import MEASURED_ON
+    from hwkd.io import discovery
 
-    catalog.discover("hwkd.distill.losses")
+    discovery.discover("hwkd.distill.losses")
     method = catalog.METHODS.get(name)()
     row = _row(method)
     row["measured_on"] = MEASURED_ON
@@ -128,8 +129,9 @@ def show(
 
 def _methods() -> list[Method]:
     from hwkd.core import catalog
+    from hwkd.io import discovery
 
-    catalog.discover("hwkd.distill.losses")
+    discovery.discover("hwkd.distill.losses")
     return [catalog.METHODS.get(name)() for name in catalog.METHODS]
 
 
@@ -137,8 +139,8 @@ def _row(method: Method) -> dict[str, Any]:
     import dataclasses
     import inspect
 
-    from hwkd.distill.loss_costs import STEPS_PER_STEP
     from hwkd.distill.method import TrainedMethod
+    from hwkd.distill.method_times import STEPS_PER_STEP
 
     control = method.no_teacher_control()
     return {
@@ -197,7 +199,7 @@ def _facts(row: dict[str, Any]) -> list[tuple[str, str]]:
 def _measured_now(method: Method) -> dict[str, Any]:
     import torch
 
-    from hwkd.distill.loss_cost import measure_method_s, measure_step_s
+    from hwkd.distill.time_method import measure_method_s, measure_step_s
 
     step_s = measure_step_s()
     threads = torch.get_num_threads()

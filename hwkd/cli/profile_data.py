@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from hwkd.core.device import Device, Runtime
-from hwkd.core.device_catalog import load_device
 from hwkd.core.errors import ConfigError
 from hwkd.core.graph import OpGraph
 from hwkd.core.measure import CostEstimate, Profile
@@ -18,6 +17,7 @@ from hwkd.cost.latency_terms import op_work
 from hwkd.cost.memory import plan_memory
 from hwkd.cost.memory_order import MOST_ORDERED_OPS, OrderPlan, find_order
 from hwkd.cost.memory_stages import MemoryStage, memory_stages
+from hwkd.io.device_catalog import load_device
 from hwkd.trace.onnx_file import Network, load_network
 from hwkd.trace.onnx_inputs import FixedInput
 

@@ -9,9 +9,9 @@ from hwkd.core.device import Device
 from hwkd.core.graph import OpGraph
 from hwkd.core.measure import CostEstimate, LatencyEstimate, OpCost
 from hwkd.cost.memory_stages import MemoryStage
-from hwkd.deploy.to_c.read_qdq import read_qdq
 from hwkd.deploy.to_tflite import write_tflite
 from hwkd.deploy.vela import VelaLayer, VelaReport, require_vela, run_vela
+from hwkd.qgraph.read_qdq import read_qdq
 
 __all__ = ["compile_and_cost", "stages_of"]
 

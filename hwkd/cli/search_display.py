@@ -12,10 +12,10 @@ from rich.progress import Progress, TaskID
 
 from hwkd.cli.progress_bars import bars_on
 from hwkd.core.errors import StoppedByUserError
-from hwkd.core.run_files import RunRecord, TeacherRecord
+from hwkd.core.run_record import RunRecord, TeacherRecord
 from hwkd.core.trial import TrialRecord
-from hwkd.engine.listener import SearchListener, SilentListener
-from hwkd.engine.time_plan import Stage
+from hwkd.engine.search.listener import SearchListener, SilentListener
+from hwkd.engine.setup.time_plan import Stage
 from hwkd.report import format as fmt
 from hwkd.report.tables import feasibility_view
 from hwkd.tasks.base import TaskData, describe

@@ -23,8 +23,9 @@ def list_spaces(as_json: AsJson = False) -> None:
     from rich.table import Table
 
     from hwkd.core import catalog
+    from hwkd.io import discovery
 
-    catalog.discover("hwkd.search_spaces")
+    discovery.discover("hwkd.search_spaces")
     spaces = [catalog.SEARCH_SPACES.get(name) for name in catalog.SEARCH_SPACES]
     if as_json:
         typer.echo(json.dumps([{"name": s.name, "summary": s.summary} for s in spaces]))
@@ -55,7 +56,7 @@ def show(
     from rich.console import Console
     from rich.table import Table
 
-    from hwkd.engine.space_survey import survey_space
+    from hwkd.engine.setup.space_survey import survey_space
 
     found = survey_space(name, _shape(input_shape), classes, samples=_SAMPLES)
     if as_json:

@@ -26,8 +26,9 @@ def list_tasks(
     from rich.table import Table
 
     from hwkd.core import catalog
+    from hwkd.io import discovery
 
-    catalog.discover("hwkd.tasks")
+    discovery.discover("hwkd.tasks")
     tasks = [catalog.TASKS.get(name) for name in catalog.TASKS]
     if as_json:
         rows = [{"name": t.name, "summary": t.summary, "metric": t.metric} for t in tasks]

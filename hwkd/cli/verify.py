@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hwkd.core.errors import ConfigError, RunFolderError
-from hwkd.core.paths import require_there
+from hwkd.io.paths import require_there
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from hwkd.deploy.to_c.requantise import Rounding
     from hwkd.deploy.to_c.steps import Kernels
     from hwkd.deploy.verification import Target
+    from hwkd.qgraph.requantise import Rounding
 
 __all__ = ["verify"]
 
@@ -126,10 +126,10 @@ def _check_choice(option: str, given: str, allowed: Collection[str]) -> None:
 
 def _target(device: str) -> Target:
     """Return a device's core and memories; a bare core gets those of a common part."""
-    from hwkd.core.device_catalog import device_names, load_device
     from hwkd.deploy.toolchain import CORES
     from hwkd.deploy.verification import Target
     from hwkd.deploy.verify import target_of
+    from hwkd.io.device_catalog import device_names, load_device
 
     if device not in device_names() and device in CORES:
         core = CORES[device]
@@ -143,14 +143,14 @@ def _samples(
     model: Path, path: Path, count: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64] | None, str]:
     """Return inputs, their labels if known, and where they come from."""
-    from hwkd.core.run_files import RUN_FILE
     from hwkd.deploy.verify import seeded_samples
+    from hwkd.io.run_files import RUN_FILE
 
     if not (model / RUN_FILE).is_file():
         return seeded_samples(path, count), None, "seeded noise over the input's range"
-    from hwkd.engine.config import SearchConfig
-    from hwkd.engine.context import load_data
-    from hwkd.engine.store import RunStore
+    from hwkd.engine.run.trials import RunStore
+    from hwkd.engine.setup.config import SearchConfig
+    from hwkd.engine.setup.context import load_data
 
     _, data = load_data(SearchConfig.from_toml(RunStore(model).config_path))
     test = data.test

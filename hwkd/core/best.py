@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hwkd.core.pareto import pareto_front
-from hwkd.core.run_files import ObjectiveSettings
+from hwkd.core.run_record import ObjectiveSettings
 from hwkd.core.trial import ObjectiveRecord, TrialRecord
 
 __all__ = ["judged_value", "ranked_trials", "weighted_value"]

@@ -1,114 +1,15 @@
-"""Finds devices, search spaces, tasks and distillation methods by name; no list is edited.
-
-Modules of the catalogue packages are imported the first time that a catalogue is asked, so that
-`import hwkd` stays light. Outside packages are found through the entry point group `hwkd.plugins`
-unless the environment variable HWKD_NO_PLUGINS is set.
-"""
+"""The catalogues that one file each adds to; `hwkd.io.discovery` finds the files."""
 
 from __future__ import annotations
 
-import hashlib
-import importlib
-import importlib.util
-import os
-import pkgutil
-import sys
-from functools import cache
-from importlib.machinery import SourceFileLoader
-from importlib.metadata import entry_points
-from pathlib import Path
-from types import CodeType
 from typing import Any
 
-from hwkd.core.errors import ConfigError, HwkdError, first_line
 from hwkd.core.registry import Registry
 from hwkd.core.student import SearchSpace
-from hwkd.core.trusted_code import digest_of
 
-__all__ = [
-    "METHODS",
-    "SEARCH_SPACES",
-    "TASKS",
-    "discover",
-    "load_user_space",
-]
+__all__ = ["METHODS", "SEARCH_SPACES", "TASKS"]
 
 SEARCH_SPACES: Registry[SearchSpace] = Registry("search space")
 # The types of tasks and methods live in layers above core, so here they are open.
 TASKS: Registry[Any] = Registry("task")
 METHODS: Registry[Any] = Registry("method")
-
-
-@cache
-def discover(package: str) -> None:
-    """Import every module of a catalogue package once, then the plugins.
-
-    Args:
-        package: "hwkd.search_spaces", "hwkd.tasks" or "hwkd.distill.losses".
-    """
-    folder = importlib.import_module(package)
-    for module in pkgutil.iter_modules(folder.__path__):
-        importlib.import_module(f"{package}.{module.name}")
-    _load_plugins()
-
-
-def load_user_space(path: Path) -> SearchSpace:
-    """Import the user's own search-space file and return the one space that it registers.
-
-    Args:
-        path: a Python file that calls `SEARCH_SPACES.register(...)` once.
-
-    Raises:
-        ConfigError: if the file is missing, fails to import or registers no space or several.
-
-    The space does not join the catalogue: a later search of all registered spaces, which starts
-    processes that know nothing of this file, must not name it.
-    """
-    if not path.is_file():
-        raise ConfigError(f"--space {path}: no such file; give a Python file or a registered name")
-    return _import_user_space(path.resolve(), digest_of(path))
-
-
-@cache
-def _import_user_space(path: Path, digest: str | None) -> SearchSpace:
-    """Import a file once for each content that it has had."""
-    before = set(SEARCH_SPACES.names())
-    key = hashlib.sha256(bytes(path) + str(digest).encode()).hexdigest()[:8]
-    module_name = f"hwkd_user_space_{path.stem}_{key}"
-    loader = _SourceOnly(module_name, str(path))
-    module_spec = importlib.util.spec_from_file_location(module_name, path, loader=loader)
-    if module_spec is None or module_spec.loader is None or path.suffix != ".py":
-        raise ConfigError(f"--space {path}: not a Python file; its name must end in .py")
-    module = importlib.util.module_from_spec(module_spec)
-    sys.modules[module_name] = module  # dataclasses look their module up while they are made
-    try:
-        module_spec.loader.exec_module(module)
-    except HwkdError:
-        raise
-    except Exception as error:
-        raise ConfigError(f"--space {path}: {type(error).__name__}: {first_line(error)}") from error
-    finally:
-        added = [SEARCH_SPACES.take(name) for name in set(SEARCH_SPACES.names()) - before]
-    if len(added) != 1:
-        raise ConfigError(
-            f"--space {path}: registers {len(added)} search spaces, expected one "
-            "SEARCH_SPACES.register(...) under a name that is not taken"
-        )
-    return added[0]
-
-
-class _SourceOnly(SourceFileLoader):
-    """Runs the source, whose content was recorded, and never compiled code that lies beside it."""
-
-    def get_code(self, fullname: str) -> CodeType:
-        """Compile the file as it is."""
-        del fullname  # the import system's; there is one file
-        return self.source_to_code(self.get_data(self.path), self.path)
-
-
-@cache
-def _load_plugins() -> None:
-    if os.environ.get("HWKD_NO_PLUGINS"):
-        return
-    for entry_point in entry_points(group="hwkd.plugins"):
-        entry_point.load()

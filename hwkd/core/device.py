@@ -2,7 +2,7 @@
 
 A `Device` is read from one TOML file. Every number in it has a source. Cycles belong to the pair of
 core and runtime, not to the chip alone (stacks differ by up to 6.8 times on one board), so latency
-coefficients live in `Runtime`. `hwkd.core.device_catalog` reads the files.
+coefficients live in `Runtime`. `hwkd.io.device_catalog` reads the files.
 """
 
 from __future__ import annotations

@@ -88,3 +88,7 @@ class UnknownNameError(HwkdError):
 def first_line(error: Exception) -> str:
     """Return the first line of a library's message, or the error's type when it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+class InterruptedTrial(BaseException):
+    """The search stops; the trial is left open and is queued again on resume."""

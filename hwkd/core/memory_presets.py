@@ -30,7 +30,7 @@ def tflm_memory(pointer_bytes: int, kernels: TflmKernels) -> MemoryModel:
 
     The numbers are the sizes of TFLM's own structures: plain fields plus pointers. With 8-byte
     pointers they are what the `tflite-micro` wheel reports on a 64-bit host, where
-    `benchmarks.memory_tflm` measures them; with 4 they hold by the same structures.
+    `benchmarks.accuracy.memory_tflm` measures them; with 4 they hold by the same structures.
     """
     pointer = pointer_bytes
     tensor = 3 * pointer  # TfLiteEvalTensor: data, dims, type (padded to a pointer)
@@ -206,7 +206,7 @@ def _tflm_storage(*, convolution_bytes: int) -> StorageModel:
             "code_bytes": "estimate: tflite-micro's README gives 16 KB for the core runtime on a "
             "Cortex-M3, published applications 20 to 50 KB with kernels; the split by kernel is "
             "ours and no measurement",
-            "per_op_bytes": "sizes of the .tflite files of benchmarks.memory_tflm",
+            "per_op_bytes": "sizes of the .tflite files of benchmarks.accuracy.memory_tflm",
         },
     )  # fmt: skip
 

@@ -1,8 +1,8 @@
 """How large the students of a space may be: bounds that follow the limits and the input.
 
 A space writes its bounds down for a search without limits and lets a `Room` scale them. The engine
-finds the largest room in which a good share of random students fits (`hwkd.engine.rooms`), so that
-a search neither rejects nearly all that it proposes nor stays far below what the limits allow.
+finds the largest room in which a good share of random students fits (`hwkd.engine.setup.rooms`), so
+that a search neither rejects nearly all that it proposes nor stays far below what the limits allow.
 """
 
 from __future__ import annotations

@@ -15,9 +15,9 @@ from hwkd.core.graph import OpGraph
 __all__ = ["TrainingWork", "predicted_training_s", "training_work"]
 
 # Seconds on one thread of an AVX-512 server core: forward, backward and update in float32,
-# channels-last, PyTorch 2.13. Fitted by `python -m benchmarks.training_time` to 96 random students
-# of every space; eight in ten predictions are 0.7 to 1.3 of what was measured. Depthwise networks
-# are slow per multiply-accumulate because of their many elements, so the constant of their
+# channels-last, PyTorch 2.13. Fitted by `python -m benchmarks.speed.training_time` to 96 random
+# students of every space; eight in ten predictions are 0.7 to 1.3 of what was measured. Depthwise
+# networks are slow per multiply-accumulate because of their many elements, so the constant of their
 # multiply-accumulates is known to a factor of two only.
 _OPERATOR_S = 1.4e-4
 _DENSE_MAC_S = 7.3e-11

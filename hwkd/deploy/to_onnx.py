@@ -15,8 +15,8 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from hwkd.core.errors import ExportError
-from hwkd.core.paths import written_atomically
 from hwkd.core.student import ONNX_ACTIVATIONS, ONNX_KINDS, Layer, Layers
+from hwkd.io.paths import written_atomically
 
 __all__ = ["export_onnx", "folded_weights", "onnx_model", "save_model"]
 

@@ -24,22 +24,22 @@ from hwkd.deploy.tflite_axes import (
     stored_shape,
 )
 from hwkd.deploy.tflite_file import INT8, INT32, Options, TfliteFile
-from hwkd.deploy.to_c.ir import (
+from hwkd.qgraph.ir import (
     Binary,
     Concat,
     Conv,
     FullyConnected,
     MatMul,
-    Op,
     Pad,
     Pool,
     QuantGraph,
+    QuantOp,
     QuantTensor,
     Softmax,
     Table,
     View,
 )
-from hwkd.deploy.to_c.tflite_rounding import (
+from hwkd.qgraph.tflite_rounding import (
     SIXTH,
     THREE,
     THREE_STEPS,
@@ -117,7 +117,7 @@ class _Writer:
             scales=np.array([like.scale], np.float32), zero_point=like.zero_point,
         )  # fmt: skip
 
-    def _output(self, op: Op) -> int:
+    def _output(self, op: QuantOp) -> int:
         number = self._activation(op.name, self._graph.tensors[op.output])
         self._numbers[op.output] = number
         return number
@@ -358,7 +358,7 @@ class _Writer:
             raise _refused(op, f"an activation limited to int8 values {list(limits)}")
         return _RELU6
 
-    def _has_one_scale(self, op: Op) -> bool:
+    def _has_one_scale(self, op: QuantOp) -> bool:
         source, target = self._graph.tensors[op.inputs[0]], self._graph.tensors[op.output]
         return (source.scale, source.zero_point) == (target.scale, target.zero_point)
 
@@ -372,7 +372,7 @@ class _Writer:
         )
 
     def _from_onnx_order(
-        self, op: Op, code: int, sources: list[int], options: Options | None
+        self, op: QuantOp, code: int, sources: list[int], options: Options | None
     ) -> None:
         """Add an operator that works in ONNX's order, and put its output in the stored one."""
         target = self._graph.tensors[op.output]
@@ -401,5 +401,5 @@ class _Writer:
         return result
 
 
-def _refused(op: Op, reason: str) -> ExportError:
+def _refused(op: QuantOp, reason: str) -> ExportError:
     return ExportError(f"node {op.name!r}: {reason} has no counterpart in TensorFlow Lite")

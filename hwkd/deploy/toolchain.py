@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from hwkd.core.errors import ExportError, UnknownNameError
-from hwkd.deploy.to_c.requantise import Rounding
 from hwkd.deploy.to_c.steps import InstructionSet
+from hwkd.qgraph.requantise import Rounding
 
 __all__ = [
     "CORES",

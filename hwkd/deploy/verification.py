@@ -6,8 +6,8 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hwkd.deploy.to_c.requantise import Rounding
 from hwkd.deploy.toolchain import Core
+from hwkd.qgraph.requantise import Rounding
 
 __all__ = [
     "ALLOWED_SHARE",
@@ -22,7 +22,7 @@ _ALLOWED_LSB = 1
 # Of a layer's values, those that may differ by one step from a layer of ONNX Runtime that reads the
 # same integers. Float rounding is ONNX Runtime's own. One fixed-point rounding differs at ties
 # only, two of them (TensorFlow Lite's) near ties as well. Over the networks of
-# `benchmarks/c_networks.py` and the tests the largest shares are 0, 0.001% and 17%.
+# `benchmarks/lib/c_networks.py` and the tests the largest shares are 0, 0.001% and 17%.
 ALLOWED_SHARE: dict[Rounding, float] = {"float": 0.0, "q31": 0.02, "tflite": 0.25}
 
 

@@ -20,7 +20,6 @@ from hwkd.deploy.to_c.export import build_project
 from hwkd.deploy.to_c.exported import Exported
 from hwkd.deploy.to_c.flash import constant_bytes, predict_flash_bytes, predict_ram_bytes
 from hwkd.deploy.to_c.project import Project
-from hwkd.deploy.to_c.requantise import Rounding
 from hwkd.deploy.to_c.steps import Kernels
 from hwkd.deploy.toolchain import Command, Core, Tools, core_of, find_host_compiler, find_tools
 from hwkd.deploy.verification import LayerCheck, Mismatches, Target, Verification
@@ -36,6 +35,7 @@ from hwkd.deploy.verify_run import (
     run_firmware,
     run_host,
 )
+from hwkd.qgraph.requantise import Rounding
 
 __all__ = ["seeded_samples", "target_of", "verify_model"]
 

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from hwkd.deploy.to_c.ir import Pool, QuantTensor
+from hwkd.qgraph.ir import Pool, QuantTensor
 
 __all__ = ["averages_in_any_order"]
 

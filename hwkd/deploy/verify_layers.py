@@ -8,11 +8,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from hwkd.deploy.to_c.ir import Op, Pool, Relayout
 from hwkd.deploy.to_c.project import Project
 from hwkd.deploy.verification import LayerDifference
 from hwkd.deploy.verify_average import averages_in_any_order
 from hwkd.deploy.verify_onnx import LayerReference, tensors_of_trace
+from hwkd.qgraph.ir import Pool, QuantOp, Relayout
 
 __all__ = ["LayerComparison"]
 
@@ -107,7 +107,7 @@ def _tensors_of_steps(project: Project, known: list[str]) -> list[tuple[str, ...
 
 def _compare(
     project: Project,
-    op: Op,
+    op: QuantOp,
     name: str,
     ours: dict[str, _Int8],
     expected: _Int8,

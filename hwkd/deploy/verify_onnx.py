@@ -13,8 +13,8 @@ from onnx import TensorProto, helper
 
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_c.export import placed, quantise_values
-from hwkd.deploy.to_c.foreign_text import fresh_name
 from hwkd.deploy.to_c.project import Project
+from hwkd.qgraph.foreign_text import fresh_name
 
 __all__ = ["LayerReference", "reference_outputs", "tensors_of_trace", "to_c_inputs"]
 

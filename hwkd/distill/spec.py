@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hwkd.core.catalog import METHODS, discover
+from hwkd.core.catalog import METHODS
 from hwkd.core.errors import ConfigError
 from hwkd.distill.method import LossMethod, Method
 from hwkd.distill.schedules import Schedule, at_temperature, has_temperature
+from hwkd.io.discovery import discover
 
 __all__ = [
     "ALWAYS",

@@ -8,7 +8,7 @@ from statistics import median
 
 from hwkd.core.best import judged_value, ranked_trials
 from hwkd.core.pareto import FrontPoint
-from hwkd.core.run_files import RunRecord
+from hwkd.core.run_record import RunRecord
 from hwkd.core.trial import LimitName, TrialRecord, TrialState
 
 __all__ = [

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, floor, log10
 
-from hwkd.core.run_files import DeviceRecord, LimitRecord, RunRecord
+from hwkd.core.run_record import DeviceRecord, LimitRecord, RunRecord
 from hwkd.core.trial import LimitName, TrialRecord
 from hwkd.report import format as fmt
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hwkd.core.pareto import pareto_front
-from hwkd.core.run_files import RunRecord
+from hwkd.core.run_record import RunRecord
 from hwkd.core.trial import CostRecord, LimitName, TrialRecord
 from hwkd.report import format as fmt
 from hwkd.report.analysis import best_record, count_state

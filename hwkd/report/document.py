@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from hwkd.core.pareto import FrontPoint
-from hwkd.core.run_files import RunRecord
+from hwkd.core.run_record import RunRecord
 from hwkd.core.trial import TrialRecord
 
 __all__ = [

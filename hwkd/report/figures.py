@@ -13,7 +13,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from hwkd.core.run_files import RunRecord
+from hwkd.core.run_record import RunRecord
 from hwkd.core.trial import ObjectiveRecord, TrialRecord
 from hwkd.report import format as fmt
 from hwkd.report.analysis import running_best

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hwkd.core.run_files import LimitRecord, RunRecord
+from hwkd.core.run_record import LimitRecord, RunRecord
 from hwkd.core.trial import ProfileRecord, TrialRecord
 from hwkd.report import format as fmt
 from hwkd.report.document import Block, Cell, Column, Facts, Note, Section, Table

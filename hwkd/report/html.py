@@ -17,7 +17,7 @@ from pathlib import Path
 
 from plotly.offline import get_plotlyjs
 
-from hwkd.core.paths import written_atomically
+from hwkd.io.paths import written_atomically
 from hwkd.report.document import (
     Basis,
     Block,

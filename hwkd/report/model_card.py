@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hwkd.core.final_record import FinalRecord
-from hwkd.core.run_files import RunRecord
+from hwkd.core.run_record import RunRecord
 from hwkd.core.trial import CostRecord, TrialRecord
 from hwkd.report import format as fmt
 from hwkd.report.document import Facts, Table

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from hwkd.core.paths import written_atomically
+from hwkd.io.paths import written_atomically
 from hwkd.report.document import Report
 
 __all__ = ["write_pareto_csv"]

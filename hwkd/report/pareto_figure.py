@@ -10,7 +10,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from hwkd.core.pareto import FrontPoint
-from hwkd.core.run_files import RunRecord
+from hwkd.core.run_record import RunRecord
 from hwkd.core.trial import TrialRecord
 from hwkd.report import format as fmt
 from hwkd.report.axes import CostAxis, cost_axes, limited_end, log_ticks, scored_trials, staircase

@@ -7,7 +7,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hwkd.core.paths import written_atomically
+from hwkd.io.paths import written_atomically
 from hwkd.report.axes import CostAxis, cost_axes, log_ticks, scored_trials, staircase
 from hwkd.report.document import Report
 from hwkd.report.palette import LIMIT_COLOUR, styles_of

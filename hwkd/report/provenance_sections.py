@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from hwkd.core.run_files import DataRecord, NormalisationRecord, RunRecord
+from hwkd.core.run_record import DataRecord, NormalisationRecord, RunRecord
 from hwkd.report import format as fmt
 from hwkd.report.axes import latency_source, limited_end
 from hwkd.report.document import Block, Cell, Column, Facts, Note, Section, Table

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from hwkd.core.run_files import RUN_FILE, TRIALS_FILE, RunRecord, read_run_record
+from hwkd.core.run_record import RunRecord
 from hwkd.core.trial import TrialRecord
-from hwkd.core.trials_file import read_trials
+from hwkd.io.run_files import RUN_FILE, TRIALS_FILE, read_run_record
+from hwkd.io.trials_file import read_trials
 from hwkd.report.analysis import best_record
 
 __all__ = ["read_run"]

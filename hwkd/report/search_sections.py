@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hwkd.core.pareto import FrontPoint
-from hwkd.core.run_files import RunRecord
+from hwkd.core.run_record import RunRecord
 from hwkd.core.trial import TrialRecord, ViolationRecord
 from hwkd.report import figures
 from hwkd.report import format as fmt

@@ -8,7 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from hwkd.core.run_files import DeviceRecord
+from hwkd.core.run_record import DeviceRecord
 from hwkd.core.trial import CostRecord, EpochRecord, OpRecord
 from hwkd.report import format as fmt
 from hwkd.report.axes import latency_source

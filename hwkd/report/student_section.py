@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import mean
 
 from hwkd.core.final_record import ControlRecord, FinalRecord, LayerRecord
-from hwkd.core.run_files import DeviceRecord, LimitRecord, RunRecord
+from hwkd.core.run_record import DeviceRecord, LimitRecord, RunRecord
 from hwkd.core.trial import CostRecord, LimitName, OpRecord, TrialRecord
 from hwkd.report import format as fmt
 from hwkd.report.axes import latency_source, limited_end

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from hwkd.core.run_files import RunRecord
+from hwkd.core.run_record import RunRecord
 from hwkd.report.document import Column, Report, Table
 from hwkd.report.provenance_sections import command_line
 from hwkd.report.search_sections import feasibility_table, front_table

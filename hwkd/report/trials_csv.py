@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from hwkd.core.paths import written_atomically
 from hwkd.core.trial import TrialRecord
+from hwkd.io.paths import written_atomically
 from hwkd.report.document import Report
 
 __all__ = ["write_trials_csv"]

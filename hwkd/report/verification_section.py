@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hwkd.core.final_record import FinalRecord
-from hwkd.core.run_files import RunRecord
+from hwkd.core.run_record import RunRecord
 from hwkd.core.verification_record import EmulatedLayerRecord, EmulationRecord, VerificationRecord
 from hwkd.report import format as fmt
 from hwkd.report.document import Block, Cell, Column, Facts, Note, Section, Table

@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwkd.core.errors import DataError
-from hwkd.core.paths import cache_root, require_writable_cache
 from hwkd.core.printable import printable
 from hwkd.core.progress import Progress, silent
+from hwkd.io.paths import cache_root, require_writable_cache
 from hwkd.tasks.picture_listing import PictureListing, list_pictures
 from hwkd.tasks.pictures import (
     PictureFacts,

@@ -7,8 +7,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from hwkd.core.cached_array import ArrayFacts, UnusableEntryError, open_array, store_array
 from hwkd.core.errors import DataError
+from hwkd.io.cached_array import ArrayFacts, UnusableEntryError, open_array, store_array
 
 __all__ = ["remembered_pixels", "store_pixels"]
 

@@ -39,7 +39,7 @@ _PIXELS_PER_SHIFT = 14
 # without shifts and .918 with shifts of one pixel.
 _SHIFT_BELOW_EXAMPLES = 20_000
 # Small networks have little to overfit with: on 4,000 Fashion-MNIST examples a shift of one pixel
-# costs .010 after 10 passes and gains .011 after 40 (`python -m benchmarks.recipes` has the net).
+# costs .010 after 10 passes and gains .011 after 40 (net: `benchmarks.accuracy.recipes`).
 _SHIFT_FROM_PASSES, _PIXELS_PER_IMAGE_SHIFT = 20, 28
 
 

@@ -1,7 +1,8 @@
 """Batches from resident tensors: one gather draws, shifts and mirrors a whole batch.
 
 Where a pixel comes from is arithmetic on indices, so augmentation costs no copy of the data and no
-loop over samples: under a tenth of a step of the smallest networks (benchmarks/training_speed.py).
+loop over samples: under a tenth of a step of the smallest networks
+(benchmarks/speed/training_speed.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Teacher logits computed once and shared: float16 on disk, mapped into memory by every worker.
 
 One entry is a folder `<key>` with the values and a JSON of what they belong to, see
-`hwkd.core.cached_array`. The key hashes teacher, data, split and view, so another teacher or other
+`hwkd.io.cached_array`. The key hashes teacher, data, split and view, so another teacher or other
 data never meets an old entry.
 """
 
@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hwkd.core.cached_array import ArrayFacts, UnusableEntryError, open_array, store_array
 from hwkd.core.errors import TeacherError
-from hwkd.core.paths import cache_root, require_writable_cache
 from hwkd.core.progress import Progress, silent
+from hwkd.io.cached_array import ArrayFacts, UnusableEntryError, open_array, store_array
+from hwkd.io.paths import cache_root, require_writable_cache
 from hwkd.train.augment import NO_AUGMENTATION, Augmentation, augment
 from hwkd.train.dataset import Dataset, SplitName
 from hwkd.train.teacher import Teacher

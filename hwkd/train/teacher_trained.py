@@ -16,13 +16,13 @@ from safetensors.torch import save_file
 from torch import nn
 
 from hwkd.core.errors import TeacherError, first_line
-from hwkd.core.paths import (
+from hwkd.core.progress import Progress, silent
+from hwkd.io.paths import (
     cache_root,
     cache_writes,
     require_writable_cache,
     written_atomically,
 )
-from hwkd.core.progress import Progress, silent
 from hwkd.train.augment import choose_augmentation
 from hwkd.train.dataset import Dataset
 from hwkd.train.schedule import Clock

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_search import write_npz, write_teacher
+from support.tiny_search import write_npz, write_teacher
 
 from hwkd.cli.app import main
 

@@ -10,9 +10,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from hwkd.cli.devices import app
-from hwkd.core.device_catalog import device_names, load_device
 from hwkd.core.errors import ConfigError, HwkdError
 from hwkd.cost.estimate import estimate_cost
+from hwkd.io.device_catalog import device_names, load_device
 from hwkd.trace.onnx_file import load_graph
 
 

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from support.op_networks import OP_NETWORKS
 
-sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
-sys.path.append(str(Path(__file__).parents[1] / "deploy" / "to_c"))
-
-from c_networks import quantise
-from op_networks import OP_NETWORKS
-
+from benchmarks.lib.c_networks import quantise
 from hwkd.cli.app import main
 from hwkd.cli.export_c import export_c
 from hwkd.deploy import toolchain

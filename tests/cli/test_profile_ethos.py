@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
+from benchmarks.lib.c_networks import NetworkBuilder, quantise
 from hwkd.cli.app import main
-from hwkd.core.device_catalog import device_names, load_device
 from hwkd.core.errors import ConfigError
 from hwkd.core.graph import OpGraph
 from hwkd.cost.estimate import estimate_cost
 from hwkd.deploy.vela import NPUS, VelaLayer, VelaReport
-
-sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
-
-from c_networks import NetworkBuilder, quantise
+from hwkd.io.device_catalog import device_names, load_device
 
 DEVICES = [name for name in device_names() if load_device(name).is_compiled]
 

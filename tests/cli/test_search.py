@@ -20,20 +20,20 @@ import onnx
 import optuna
 import pytest
 import torch
-from tiny_search import write_npz, write_teacher
+from support.tiny_search import write_npz, write_teacher
 
 import hwkd
 from hwkd.cli.app import main
-from hwkd.core.run_files import read_run_record
 from hwkd.core.trial import TrialRecord
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.tflite_check import installed
 from hwkd.deploy.to_int8 import assert_int8
 from hwkd.deploy.toolchain import host_compiler
-from hwkd.engine.config import SearchConfig
-from hwkd.engine.context import load_data
-from hwkd.engine.listener import SilentListener
-from hwkd.engine.store import RunStore
+from hwkd.engine.run.trials import RunStore
+from hwkd.engine.search.listener import SilentListener
+from hwkd.engine.setup.config import SearchConfig
+from hwkd.engine.setup.context import load_data
+from hwkd.io.run_files import read_run_record
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

@@ -9,14 +9,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_catalog import USER_SPACE
+from support.user_space import USER_SPACE
 
 from hwkd.cli.app import main
-from hwkd.core import catalog
 from hwkd.core.errors import ConfigError
-from hwkd.core.trusted_code import VARIABLE, digest_of, is_trusted, module_file, trust
-from hwkd.engine.config import SearchConfig
-from hwkd.engine.trust import named_by_user, space_file, trusted
+from hwkd.engine.setup.config import SearchConfig
+from hwkd.engine.setup.trust import named_by_user, space_file, trusted
+from hwkd.io import discovery
+from hwkd.io.trusted_code import VARIABLE, digest_of, is_trusted, module_file, trust
 
 MARK = "\nopen({mark!r}, 'w').close()\n"
 
@@ -109,7 +109,7 @@ def test_trust_is_of_a_content_and_reaches_processes_started_later(tmp_path):
     trust(digest_of(path))
     trust(digest_of(path))
     assert os.environ[VARIABLE].split() == [digest_of(path)]
-    code = f"from hwkd.core.trusted_code import is_trusted; assert is_trusted({digest_of(path)!r})"
+    code = f"from hwkd.io.trusted_code import is_trusted; assert is_trusted({digest_of(path)!r})"
     subprocess.run([sys.executable, "-c", code], check=True)
     path.write_text("other")
     assert not is_trusted(digest_of(path))
@@ -125,15 +125,15 @@ def test_compiled_code_beside_a_space_is_not_what_runs(tmp_path):
     path.write_bytes(source)
     os.utime(path, times)
     assert Path(cached).is_file()
-    assert catalog.load_user_space(path).name == "mine"
+    assert discovery.load_user_space(path).name == "mine"
     assert not mark.exists()
 
 
 def test_an_edited_space_is_loaded_anew(tmp_path):
     path = space(tmp_path / "mine.py", name="first")
-    assert catalog.load_user_space(path).name == "first"
+    assert discovery.load_user_space(path).name == "first"
     space(path, name="second")
-    assert catalog.load_user_space(path).name == "second"
+    assert discovery.load_user_space(path).name == "second"
 
 
 def spec_json(folder, name):

@@ -7,9 +7,9 @@ import math
 import pytest
 
 from hwkd.core.device import WORK
-from hwkd.core.device_catalog import device_names, load_device
 from hwkd.core.graph import Op, OpGraph, Tensor
 from hwkd.cost.estimate import estimate_cost
+from hwkd.io.device_catalog import device_names, load_device
 
 
 def small_network() -> OpGraph:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from golden_losses import Options, runner_of
+from support.golden_losses import Options, runner_of
 
 from hwkd.distill.losses import svd
 

@@ -9,7 +9,7 @@ import onnx
 import pytest
 import torch
 
-from hwkd.core.catalog import SEARCH_SPACES, discover
+from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.chooser import RandomChooser
 from hwkd.core.student import Layers
 from hwkd.cost.graph import build_graph
@@ -18,6 +18,7 @@ from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_int8 import write_int8
 from hwkd.deploy.to_onnx import export_onnx
 from hwkd.deploy.weight_correction import replace_weights, stored_weights
+from hwkd.io.discovery import discover
 from hwkd.nn.build import build_module
 from hwkd.nn.fake_quant import FakeQuantStudent
 

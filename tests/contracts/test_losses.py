@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from fake_networks import (
+from support.fake_networks import (
     SERIES,
     SQUARE,
     TALL,
@@ -24,11 +24,12 @@ from fake_networks import (
 )
 from torch import nn
 
-from hwkd.core.catalog import METHODS, discover
+from hwkd.core.catalog import METHODS
 from hwkd.core.errors import ConfigError
 from hwkd.core.signals import Signal, Views
 from hwkd.distill.checks import refuse_impossible
 from hwkd.distill.method import Method
+from hwkd.io.discovery import discover
 
 discover("hwkd.distill.losses")
 NAMES = METHODS.names()

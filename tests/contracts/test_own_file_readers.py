@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from hwkd.core.device_catalog import load_device
 from hwkd.core.errors import HwkdError
-from hwkd.core.run_files import read_run_record
-from hwkd.core.trials_file import read_trials
-from hwkd.engine.config import SearchConfig
-from hwkd.engine.distil_request import DistilRequest, wanted_methods
-from hwkd.engine.journal import check_journal_file
-from hwkd.engine.prepare import PREPARED_FILE, _read_record
-from hwkd.engine.stored_student import read_spec_file
+from hwkd.engine.distill.request import DistilRequest, wanted_methods
+from hwkd.engine.run.journal import check_journal_file
+from hwkd.engine.run.prepared import PREPARED_FILE, _read_record
+from hwkd.engine.setup.config import SearchConfig
+from hwkd.engine.setup.stored_student import read_spec_file
+from hwkd.io.device_catalog import load_device
+from hwkd.io.run_files import read_run_record
+from hwkd.io.trials_file import read_trials
 
 DEEP = 50_000
 

@@ -10,7 +10,7 @@ import onnx
 import pytest
 import torch
 
-from hwkd.core.catalog import SEARCH_SPACES, discover
+from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.chooser import RandomChooser
 from hwkd.core.room import WHOLE, Room, RoomySpace, SizedSpace, takes_room
 from hwkd.core.student import Layers, StudentSpec
@@ -19,6 +19,7 @@ from hwkd.cost.graph import build_graph
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_int8 import assert_int8, quantise_int8
 from hwkd.deploy.to_onnx import export_onnx
+from hwkd.io.discovery import discover
 from hwkd.nn.build import StudentModule, build_module
 from hwkd.trace.macs import count_macs
 from hwkd.trace.onnx_file import load_graph

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from made_records import estimate
+from support.made_records import estimate
 
 from hwkd.core.limits import Limits, violations
 

@@ -4,7 +4,7 @@ import itertools
 
 from hypothesis import given
 from hypothesis import strategies as st
-from made_records import completed
+from support.made_records import completed
 
 from hwkd.core.pareto import dominates, pareto_front
 

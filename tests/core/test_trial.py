@@ -5,7 +5,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_records import SPEC, completed, cost_record
+from support.made_records import SPEC, completed, cost_record
 
 from hwkd.core.errors import RunFolderError
 from hwkd.core.trial import (

@@ -6,12 +6,12 @@ import math
 
 import pytest
 
-from benchmarks.published import graph_of
+from benchmarks.lib.published import graph_of
 from hwkd.core.device import Device
-from hwkd.core.device_catalog import load_device
 from hwkd.core.errors import ConfigError
 from hwkd.core.graph import Op, OpGraph, Tensor
 from hwkd.cost.estimate import estimate_cost
+from hwkd.io.device_catalog import load_device
 
 
 def device(**changes: object) -> Device:

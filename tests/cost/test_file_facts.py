@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hwkd.core.device_catalog import load_device
 from hwkd.core.graph import FileFacts, Op, OpGraph, Tensor
 from hwkd.core.memory_model import FusionRules, StorageModel
 from hwkd.core.memory_presets import FUSION, MEMORY, STORAGE
@@ -14,6 +13,7 @@ from hwkd.cost.memory import plan_memory
 from hwkd.cost.memory_order import find_order
 from hwkd.cost.memory_stages import memory_stages
 from hwkd.cost.storage import plan_storage
+from hwkd.io.device_catalog import load_device
 
 
 def dense(name: str, source: str, facts: FileFacts | None) -> Op:

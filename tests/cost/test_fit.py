@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.published import graph_of
+from benchmarks.lib.published import graph_of
 from hwkd.core.errors import ConfigError
 from hwkd.cost.fit.calibrate import KnownStack, calibrate_model
 from hwkd.cost.fit.design import COLUMNS, Array, Design, Measurement, as_table, as_vector

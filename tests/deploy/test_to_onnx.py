@@ -12,13 +12,14 @@ import onnx
 import pytest
 import torch
 
-from hwkd.core.catalog import SEARCH_SPACES, discover
+from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.chooser import RandomChooser
 from hwkd.core.errors import ExportError
 from hwkd.core.layers_builder import LayersBuilder
 from hwkd.core.student import Layer, Layers
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_onnx import export_onnx, folded_weights, onnx_model
+from hwkd.io.discovery import discover
 from hwkd.nn.build import StudentModule, build_module
 
 discover("hwkd.search_spaces")

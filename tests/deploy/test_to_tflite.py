@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import onnx
 import pytest
-from c_networks import MLPERF_TINY, NetworkBuilder, quantise
-from op_networks import OP_NETWORKS, linear_attention, pooling
+from support.op_networks import OP_NETWORKS, linear_attention, pooling
 
+from benchmarks.lib.c_networks import MLPERF_TINY, NetworkBuilder, quantise
 from hwkd.core.errors import ExportError
 from hwkd.deploy.tflite_check import (
     check_tflite,
@@ -17,11 +17,11 @@ from hwkd.deploy.tflite_check import (
     seeded_steps,
 )
 from hwkd.deploy.to_c.export import build_project
-from hwkd.deploy.to_c.ir import Conv, FullyConnected, Pad, QuantGraph, QuantTensor, Table
-from hwkd.deploy.to_c.read_qdq import read_qdq
-from hwkd.deploy.to_c.tflite_rounding import table_form
 from hwkd.deploy.to_tflite import write_tflite
 from hwkd.deploy.toolchain import host_compiler
+from hwkd.qgraph.ir import Conv, FullyConnected, Pad, QuantGraph, QuantTensor, Table
+from hwkd.qgraph.read_qdq import read_qdq
+from hwkd.qgraph.tflite_rounding import table_form
 
 
 def gated() -> NetworkBuilder:

@@ -3,13 +3,13 @@
 import importlib.util
 
 import pytest
-from c_networks import quantise
-from op_networks import OP_NETWORKS
+from support.op_networks import OP_NETWORKS
 
+from benchmarks.lib.c_networks import quantise
 from hwkd.core.errors import ConfigError, ProfilingError, UnknownNameError
-from hwkd.deploy.to_c.read_qdq import read_qdq
 from hwkd.deploy.to_tflite import write_tflite
 from hwkd.deploy.vela import NPUS, read_report, require_vela, run_vela
+from hwkd.qgraph.read_qdq import read_qdq
 
 NPU = NPUS["Ethos-U55-128"]
 SUMMARY = (

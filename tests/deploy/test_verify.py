@@ -6,11 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from c_networks import quantise
-from op_networks import OP_NETWORKS
+from support.op_networks import OP_NETWORKS
 from typer.testing import CliRunner
 
-from hwkd.core.device_catalog import load_device
+from benchmarks.lib.c_networks import quantise
 from hwkd.core.errors import DoesNotFitError, ExportError, UnknownNameError
 from hwkd.deploy import toolchain
 from hwkd.deploy.to_c.export import build_project
@@ -18,6 +17,7 @@ from hwkd.deploy.toolchain import CORES, INSTALL_COMMAND, find_tools
 from hwkd.deploy.verification import Target
 from hwkd.deploy.verify import seeded_samples, target_of, verify_model
 from hwkd.deploy.verify_run import build_firmware
+from hwkd.io.device_catalog import load_device
 
 TOOLS = ("arm-none-eabi-gcc", "qemu-system-arm", "cc")
 needs_tools = pytest.mark.skipif(

@@ -6,20 +6,20 @@ from dataclasses import replace
 import numpy as np
 import onnx
 import pytest
-from c_networks import MLPERF_TINY, NetworkBuilder, quantise
 from onnx import helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-from op_networks import OP_NETWORKS
+from support.op_networks import OP_NETWORKS
 
+from benchmarks.lib.c_networks import MLPERF_TINY, NetworkBuilder, quantise
 from hwkd.cli.verify_view import verdict
 from hwkd.deploy.to_c.export import build_project
-from hwkd.deploy.to_c.ir import Pool, QuantTensor
 from hwkd.deploy.toolchain import find_host_compiler
 from hwkd.deploy.verification import LayerCheck, LayerDifference, Mismatches, Verification
 from hwkd.deploy.verify_average import averages_in_any_order
 from hwkd.deploy.verify_layers import LayerComparison
 from hwkd.deploy.verify_onnx import to_c_inputs
 from hwkd.deploy.verify_run import build_host, run_host
+from hwkd.qgraph.ir import Pool, QuantTensor
 
 needs_cc = pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler on PATH")
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hwkd.core.catalog import METHODS, discover
+from hwkd.core.catalog import METHODS
 from hwkd.core.errors import ConfigError, TeacherError
 from hwkd.core.layers_builder import LayersBuilder
 from hwkd.core.signals import Signal
@@ -21,6 +21,7 @@ from hwkd.distill.pair_sampler import PairSampler
 from hwkd.distill.sources import CachedSource, LiveSource, TeacherSource
 from hwkd.distill.spec import WeightedMethod, parse_method
 from hwkd.distill.taps import Places, discover_places, student_places
+from hwkd.io.discovery import discover
 from hwkd.nn.build import StudentModule, build_module
 from hwkd.train.loop import Batch, TrainConfig, TrainResult, train_module
 

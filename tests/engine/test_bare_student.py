@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from hwkd.core.catalog import SEARCH_SPACES, discover
+from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.chooser import RandomChooser
 from hwkd.core.errors import ExportError
 from hwkd.core.student import Layers
 from hwkd.deploy.to_onnx import export_onnx
-from hwkd.engine.bare_student import require_bare
-from hwkd.engine.evaluation import save_student
+from hwkd.engine.arms.bare_student import require_bare
+from hwkd.engine.arms.evaluation import save_student
+from hwkd.io.discovery import discover
 from hwkd.nn.build import StudentModule, build_module
 
 discover("hwkd.search_spaces")

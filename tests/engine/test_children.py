@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from hwkd.engine.children import Nursery
+from hwkd.engine.arms.children import Nursery
 
 pytestmark = pytest.mark.slow
 
@@ -20,7 +20,7 @@ def nursery():
 def start(nursery, tmp_path, *, run="nowhere"):
     arguments = [str(tmp_path / run), "worker0"]
     log = tmp_path / "log.txt"
-    return nursery.start("hwkd.engine.worker", arguments, log=log, threads=1), log
+    return nursery.start("hwkd.engine.search.worker", arguments, log=log, threads=1), log
 
 
 def test_a_child_that_refuses_says_why_in_its_log_and_by_its_code(nursery, tmp_path):

@@ -4,24 +4,24 @@ import re
 from dataclasses import replace
 
 import pytest
-from made_violations import violation
+from support.made_violations import violation
 
-from hwkd.core.device_catalog import load_device
 from hwkd.core.errors import ConfigError, DoesNotFitError
 from hwkd.core.limits import Limits
 from hwkd.core.units import parse_bytes, parse_duration_s
-from hwkd.engine.config import SearchConfig
-from hwkd.engine.context import screen_of
-from hwkd.engine.feasibility import (
+from hwkd.engine.setup.config import SearchConfig
+from hwkd.engine.setup.context import screen_of
+from hwkd.engine.setup.feasibility import (
     SpaceFeasibility,
     cheapest_relaxation,
     drop_infeasible,
     require_feasible,
     survey,
 )
-from hwkd.engine.references import ReferenceSurvey, survey_references
-from hwkd.engine.rooms import fit_spaces
-from hwkd.engine.screening import Screen
+from hwkd.engine.setup.references import ReferenceSurvey, survey_references
+from hwkd.engine.setup.rooms import fit_spaces
+from hwkd.engine.setup.screening import Screen
+from hwkd.io.device_catalog import load_device
 
 NO_REFERENCES = ReferenceSurvey(students=(), nearest_miss=None)
 SMALL_IMAGE = {"input_shape": (1, 8, 8), "num_outputs": 10}

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from hwkd.engine.config import ObjectiveConfig
-from hwkd.engine.objective import divergence_nats, latency_overrun, score_objective
+from hwkd.engine.setup.config import ObjectiveConfig
+from hwkd.engine.setup.objective import divergence_nats, latency_overrun, score_objective
 
 
 def test_divergence_of_two_classes_is_the_sum_by_hand():

@@ -19,7 +19,7 @@ from hwkd.distill.criterion import DistillCriterion, TrainingSet
 from hwkd.distill.int8_methods import int8_recipe
 from hwkd.distill.sources import TeacherSource
 from hwkd.distill.taps import student_places
-from hwkd.engine.quantise import QuantisationData, QuantisationSettings, quantise_student
+from hwkd.engine.arms.quantise import QuantisationData, QuantisationSettings, quantise_student
 from hwkd.nn.build import build_module
 from hwkd.nn.fake_quant import FakeQuantStudent
 from hwkd.train.criteria import CrossEntropy

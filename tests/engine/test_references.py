@@ -6,17 +6,17 @@ from dataclasses import replace
 import optuna
 import pytest
 
-from hwkd.core.device_catalog import load_device
 from hwkd.core.layers_builder import LayersBuilder
 from hwkd.core.limits import Limits
 from hwkd.cost.estimate import estimate_cost
 from hwkd.cost.graph import build_graph
-from hwkd.engine.chooser import SPACE_PARAM, OptunaChooser
-from hwkd.engine.config import SearchConfig
-from hwkd.engine.context import screen_of
-from hwkd.engine.references import reference_students, survey_references
-from hwkd.engine.rooms import fit_spaces
-from hwkd.engine.sampling import first_choices
+from hwkd.engine.search.chooser import SPACE_PARAM, OptunaChooser
+from hwkd.engine.search.sampling import first_choices
+from hwkd.engine.setup.config import SearchConfig
+from hwkd.engine.setup.context import screen_of
+from hwkd.engine.setup.references import reference_students, survey_references
+from hwkd.engine.setup.rooms import fit_spaces
+from hwkd.io.device_catalog import load_device
 
 IMAGE = {"input_shape": (1, 28, 28), "num_outputs": 10}
 CASES = [

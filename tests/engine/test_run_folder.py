@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from hwkd.core.errors import RunFolderError
-from hwkd.core.run_files import read_run_record
-from hwkd.core.run_lock import LOCK_FILE, is_held
-from hwkd.engine.run_folder import created_whole, require_free
+from hwkd.engine.run.run_folder import created_whole, require_free
+from hwkd.io.run_files import read_run_record
+from hwkd.io.run_lock import LOCK_FILE, is_held
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "run_v1"
 FILES = ("a.json", "b.toml", "main.log")

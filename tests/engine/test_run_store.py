@@ -6,14 +6,14 @@ import shutil
 
 import optuna
 import pytest
-from tiny_search import TinyRun, make_config, make_run
+from support.tiny_search import TinyRun, make_config, make_run
 
 from hwkd.core.errors import ConfigError, RunFolderError
 from hwkd.core.trial import ObjectiveRecord, SpecRecord, TrialRecord
-from hwkd.engine.loop import run_trials
-from hwkd.engine.sampling import make_sampler, queue_first_students, suggest_student
-from hwkd.engine.screening import cost_record
-from hwkd.engine.store import ATTR_NETWORK_KEY, ATTR_RECORD, ATTR_SURPLUS, RunStore
+from hwkd.engine.run.trials import ATTR_NETWORK_KEY, ATTR_RECORD, ATTR_SURPLUS, RunStore
+from hwkd.engine.search.loop import run_trials
+from hwkd.engine.search.sampling import make_sampler, queue_first_students, suggest_student
+from hwkd.engine.setup.screening import cost_record
 
 TRIALS = 16
 

@@ -3,15 +3,15 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from tiny_search import TinyRun, make_run
+from support.tiny_search import TinyRun, make_run
 
 from hwkd.core.student import Layer, Layers, StudentSpec
 from hwkd.core.trial import SpecRecord, TrialRecord
-from hwkd.engine import loop
-from hwkd.engine.candidate_features import graph_features
-from hwkd.engine.loop import run_trials
-from hwkd.engine.screening import cost_record
-from hwkd.engine.store import RunStore
+from hwkd.engine.run.trials import RunStore
+from hwkd.engine.search import loop
+from hwkd.engine.search.candidate_features import graph_features
+from hwkd.engine.search.loop import run_trials
+from hwkd.engine.setup.screening import cost_record
 
 SAMPLERS = ("surrogate", "tpe", "nsga2", "gp", "random")
 

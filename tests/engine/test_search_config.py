@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from tiny_search import make_config
+from support.tiny_search import make_config
 
 from hwkd.core.errors import ConfigError
-from hwkd.engine.config import SearchConfig
+from hwkd.engine.setup.config import SearchConfig
 
 
 def test_a_configuration_survives_its_toml_file(tmp_path):

@@ -6,17 +6,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_search import make_config, make_run, silent
+from support.tiny_search import make_config, make_run, silent
 
 from hwkd.core.chooser import RandomChooser
 from hwkd.core.errors import ConfigError, HwkdError, UnknownNameError
 from hwkd.distill.losses.soft_targets import SoftTargets
-from hwkd.engine.config import SearchConfig
-from hwkd.engine.contest import distillation_gain
-from hwkd.engine.evaluation import STEPS_BETWEEN_NORMS, train_student
-from hwkd.engine.final_jobs import JobScores
-from hwkd.engine.prepare import load_context, prepare_data
-from hwkd.engine.search_methods import configured_methods, methods_of, recipes
+from hwkd.engine.arms.contest import distillation_gain
+from hwkd.engine.arms.evaluation import STEPS_BETWEEN_NORMS, train_student
+from hwkd.engine.arms.jobs import JobScores
+from hwkd.engine.run.prepared import load_context
+from hwkd.engine.setup.config import SearchConfig
+from hwkd.engine.setup.methods import configured_methods, methods_of, recipes
+from hwkd.engine.setup.prepare import prepare_data
 
 
 @pytest.mark.parametrize(

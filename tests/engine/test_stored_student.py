@@ -5,8 +5,8 @@ import pytest
 from hwkd.core.chooser import RandomChooser
 from hwkd.core.errors import ConfigError
 from hwkd.core.student import StudentSpec
-from hwkd.engine.screening import load_spaces
-from hwkd.engine.stored_student import layers_of_spec
+from hwkd.engine.setup.screening import load_spaces
+from hwkd.engine.setup.stored_student import layers_of_spec
 
 SPACES = load_spaces(("depthwise", "narrow_deep"))
 

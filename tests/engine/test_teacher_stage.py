@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from tiny_search import make_config, silent, write_npz, write_teacher
+from support.tiny_search import make_config, silent, write_npz, write_teacher
 
 from hwkd.core.errors import TeacherError
 from hwkd.core.trial import AccuracyRecord, TrialRecord
-from hwkd.engine.prepare import prepare_data
-from hwkd.engine.teacher_stage import beaten_by, prepare_teacher
+from hwkd.engine.search.teacher_stage import beaten_by, prepare_teacher
+from hwkd.engine.setup.prepare import prepare_data
 
 
 def record(number: int, accuracy: float | None) -> TrialRecord:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from hwkd.core.errors import ConfigError
-from hwkd.engine.time_plan import TimeLimit
+from hwkd.engine.setup.time_plan import TimeLimit
 
 
 @dataclass

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tiny_search import make_run
+from support.tiny_search import make_run
 
 from hwkd.core.chooser import RandomChooser
-from hwkd.core.errors import RunFolderError
+from hwkd.core.errors import InterruptedTrial, RunFolderError
 from hwkd.core.limits import Limits
-from hwkd.engine import trial_run
-from hwkd.engine.trial_run import InterruptedTrial, TrialRunner
+from hwkd.engine.search import trial_run
+from hwkd.engine.search.trial_run import TrialRunner
 
 
 def never(*arguments, **options):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hwkd.engine.verdict import Contender, shipping
+from hwkd.engine.arms.verdict import Contender, shipping
 
 
 def full(network: str, value: float, *, seed: int = 0, arm: str = "labels", taught: bool = False):

@@ -10,15 +10,16 @@ import onnx
 import pytest
 
 from hwkd.cli.app import main
-from hwkd.core.catalog import SEARCH_SPACES, discover
+from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.chooser import RandomChooser
-from hwkd.core.device_catalog import load_device
 from hwkd.core.errors import ConfigError, ExportError
 from hwkd.core.progress import silent
 from hwkd.deploy import toolchain
 from hwkd.deploy.to_int8 import quantise_int8
 from hwkd.deploy.to_onnx import export_onnx
-from hwkd.engine.verify_best import require_verifiable, verify_best
+from hwkd.engine.search.verify_best import require_verifiable, verify_best
+from hwkd.io.device_catalog import load_device
+from hwkd.io.discovery import discover
 from hwkd.nn.build import build_module
 from hwkd.tasks.base import Split
 

@@ -13,10 +13,8 @@ SCRIPT = """
 import sys
 from pathlib import Path
 
-sys.path.insert(0, {benchmarks!r})
-
 import hwkd
-from c_networks import NetworkBuilder, quantise
+from benchmarks.lib.c_networks import NetworkBuilder, quantise
 
 from hwkd.deploy.sessions import open_session
 from hwkd.deploy.to_c.export import build_project
@@ -37,7 +35,7 @@ def files_left(tmp_path):
     temporary, home, work = (tmp_path / name for name in ("temporary", "home", "work"))
     for folder in (temporary, home, work):
         folder.mkdir()
-    script = SCRIPT.format(benchmarks=str(ROOT / "benchmarks"), folder=str(work))
+    script = SCRIPT.format(folder=str(work))
     # ONNX Runtime is also silent where these say that a machine builds software.
     silent = ("CI", "ORT_DISABLE_TELEMETRY", "ORT_RUNNING_UNIT_TESTS", "GITHUB_ACTIONS")
     environment = {k: v for k, v in os.environ.items() if k not in silent}

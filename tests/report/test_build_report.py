@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from synthetic_run import make_run
+from support.synthetic_run import make_run
 
-from hwkd.core.run_files import DeviceRecord, RunRecord
+from hwkd.core.run_record import DeviceRecord, RunRecord
 from hwkd.core.trial import CostRecord, TrialRecord
 from hwkd.report.build import build_report
 from hwkd.report.document import Cell, Chart, Column, Report, Table

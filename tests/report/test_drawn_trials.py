@@ -4,7 +4,7 @@ import csv
 import itertools
 
 import pytest
-from synthetic_run import make_run
+from support.synthetic_run import make_run
 
 from hwkd.core.pareto import dominates, pareto_front
 from hwkd.report import drawn

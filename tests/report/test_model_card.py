@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from synthetic_run import make_run
+from support.synthetic_run import make_run
 
 from hwkd.report.model_card import model_card
 

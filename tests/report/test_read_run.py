@@ -5,11 +5,11 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from synthetic_run import make_run, write_run
+from support.synthetic_run import make_run, write_run
 
 from hwkd.core.errors import RunFolderError
 from hwkd.core.pareto import pareto_front
-from hwkd.core.trials_file import read_trials
+from hwkd.io.trials_file import read_trials
 from hwkd.report.analysis import best_record
 from hwkd.report.read import read_run
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from plotly.offline import get_plotlyjs
-from synthetic_run import make_run, write_run
+from support.synthetic_run import make_run, write_run
 
 from hwkd.core.errors import RunFolderError
 from hwkd.report.build import build_report

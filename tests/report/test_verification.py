@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from synthetic_run import make_run
+from support.synthetic_run import make_run
 
-from hwkd.core.run_files import RunRecord
+from hwkd.core.run_record import RunRecord
 from hwkd.core.verification_record import EmulatedLayerRecord, EmulationRecord, VerificationRecord
 from hwkd.report.build import build_report
 from hwkd.report.html import render_html

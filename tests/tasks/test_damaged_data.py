@@ -1,8 +1,8 @@
-"""Damaged files end in one line: a sample of what benchmarks/data_mutants.py makes by thousands."""
+"""Damaged files end in one line: a sample of what `benchmarks.robustness.data_mutants` makes."""
 
 import pytest
 
-from benchmarks.data_mutants import MAKERS, run
+from benchmarks.robustness.data_mutants import MAKERS, run
 
 
 @pytest.mark.parametrize("kind", sorted(MAKERS))

@@ -3,8 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hwkd.core.catalog import TASKS, discover
+from hwkd.core.catalog import TASKS
 from hwkd.core.errors import DataError
+from hwkd.io.discovery import discover
 from hwkd.tasks.base import describe
 from hwkd.tasks.checks import checked_raw
 from hwkd.tasks.prepare import prepare

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
-from onnx_networks import NetworkBuilder, kws01
+from support.onnx_networks import NetworkBuilder, kws01
 
 from hwkd.core.errors import ModelFileError
 from hwkd.trace.onnx_file import load_graph

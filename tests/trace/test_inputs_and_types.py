@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from onnx_networks import NetworkBuilder
+from support.onnx_networks import NetworkBuilder
 
 from hwkd.core.errors import ModelFileError
 from hwkd.trace.onnx_file import Network, load_graph, load_network

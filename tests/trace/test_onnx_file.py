@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from onnx_networks import REFERENCES, NetworkBuilder, ic01, kws01
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from support.onnx_networks import REFERENCES, NetworkBuilder, ic01, kws01
 
 from hwkd.core.memory_presets import FUSION
 from hwkd.cost.fuse import fuse

@@ -39,8 +39,8 @@ _FEW_ROWS = 3
 _FOLDS = 5
 # Rows below which held-out residuals do not show an interval.
 _ROWS_FOR_INTERVAL = 6
-# What one measured model of a new stack leaves open: the cases of benchmarks/cost_new_stack.py,
-# calibrated with vww01 or with kws01, of which about nine in ten lie inside.
+# What one measured model of a new stack leaves open: the cases of
+# benchmarks/accuracy/cost_new_stack.py, calibrated with vww01 or kws01; nine in ten lie inside.
 _ONE_MODEL = Interval(
     low_ratio=0.8, high_ratio=1.2, calibrated_on="new MLPerf Tiny stacks from one measured model"
 )

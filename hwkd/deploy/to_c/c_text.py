@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hwkd.deploy.to_c.requantise import float_literal
+from hwkd.qgraph.requantise import float_literal
 
 __all__ = ["Constants", "struct"]
 

@@ -13,10 +13,10 @@ import numpy as np
 
 from hwkd.core.errors import ExportError
 from hwkd.deploy.to_c.c_text import Constants
-from hwkd.deploy.to_c.ir import Conv, FullyConnected, QuantTensor
 from hwkd.deploy.to_c.layout import Places
 from hwkd.deploy.to_c.pack import rows_of_inputs
-from hwkd.deploy.to_c.requantise import Rounding, accumulator_scales, q31_multiplier
+from hwkd.qgraph.ir import Conv, FullyConnected, QuantTensor
+from hwkd.qgraph.requantise import Rounding, accumulator_scales, q31_multiplier
 
 __all__ = [
     "CMSIS_HOST_FLAGS",

@@ -12,7 +12,6 @@ import numpy as np
 from hwkd.core.errors import ExportError
 from hwkd.deploy.output_folder import write_folder
 from hwkd.deploy.sessions import open_session, predict
-from hwkd.deploy.to_c.ir import QuantTensor
 from hwkd.deploy.to_c.layout import Places, arrange
 from hwkd.deploy.to_c.memory import plan_memory
 from hwkd.deploy.to_c.project import (
@@ -23,9 +22,10 @@ from hwkd.deploy.to_c.project import (
     Sample,
     project_files,
 )
-from hwkd.deploy.to_c.read_qdq import read_qdq
-from hwkd.deploy.to_c.requantise import Rounding
 from hwkd.deploy.to_c.steps import INSTRUCTION_SETS, InstructionSet, Kernels, build_steps
+from hwkd.qgraph.ir import QuantTensor
+from hwkd.qgraph.read_qdq import read_qdq
+from hwkd.qgraph.requantise import Rounding
 
 __all__ = ["build_project", "quantise_values", "write_project"]
 

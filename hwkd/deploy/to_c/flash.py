@@ -1,7 +1,7 @@
 """Flash and RAM that a network takes, before anything is compiled.
 
 Constants and the arena are counted exactly. Sizes of code and stack come from `code_bytes.json`:
-arm-none-eabi-gcc 12.2 at -O2, each kernel alone (`python benchmarks/c_code_size.py --write`).
+arm-none-eabi-gcc 12.2 at -O2, each kernel alone (`python tools/c_code_size.py --write`).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from hwkd.deploy.to_c.foreign_text import string_bytes
 from hwkd.deploy.to_c.project import Project
+from hwkd.qgraph.foreign_text import string_bytes
 
 __all__ = ["constant_bytes", "predict_flash_bytes", "predict_ram_bytes"]
 
@@ -23,8 +23,8 @@ __all__ = ["constant_bytes", "predict_flash_bytes", "predict_ram_bytes"]
 class _Rest:
     """What a core needs besides kernels, constants and arena, in bytes.
 
-    Fitted to ELF files and stacks of 12 students from the same compiler; `benchmarks/c_equality.py`
-    holds it to others.
+    Fitted to ELF files and stacks of 12 students from the same compiler;
+    `benchmarks/accuracy/c_equality.py` holds it to others.
 
     Attributes:
         model: code of model.c around the calls.

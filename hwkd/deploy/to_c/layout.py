@@ -14,15 +14,15 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from hwkd.core.errors import ExportError
-from hwkd.deploy.to_c.foreign_text import fresh_name
-from hwkd.deploy.to_c.ir import (
+from hwkd.qgraph.foreign_text import fresh_name
+from hwkd.qgraph.ir import (
     Binary,
     Conv,
     FullyConnected,
     MatMul,
-    Op,
     Pool,
     QuantGraph,
+    QuantOp,
     QuantTensor,
     Relayout,
     Softmax,
@@ -143,7 +143,7 @@ class _Arranger:
         self._tensors = dict(graph.tensors)
         self._places: dict[str, Places] = {}
         self._buffer_of: dict[str, str] = {}
-        self._ops: list[Op] = []
+        self._ops: list[QuantOp] = []
 
     def run(self) -> Arranged:
         source = self._tensors[self._graph.input]
@@ -174,7 +174,7 @@ class _Arranger:
         self._places[op.output] = moved
         self._buffer_of[op.output] = self._buffer_of[op.inputs[0]]
 
-    def _placed(self, op: Op) -> Op:
+    def _placed(self, op: QuantOp) -> QuantOp:
         """Return the operator with inputs that lie right; gives its output a place."""
         shape = self._tensors[op.output].shape
         if isinstance(op, Conv | Pool):

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hwkd.deploy.to_c.arena import ArenaPlan, Buffer, plan_arena
-from hwkd.deploy.to_c.foreign_text import fresh_name
 from hwkd.deploy.to_c.layout import Arranged
 from hwkd.deploy.to_c.steps import InstructionSet, Step
+from hwkd.qgraph.foreign_text import fresh_name
 
 __all__ = ["Memory", "plan_memory"]
 

@@ -6,8 +6,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from hwkd.deploy.to_c.ir import Conv, FullyConnected
 from hwkd.deploy.to_c.layout import Places
+from hwkd.qgraph.ir import Conv, FullyConnected
 
 __all__ = ["blocked_depthwise", "folded_bias", "packed_dense", "plain_grouped", "rows_of_inputs"]
 

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from hwkd.deploy.to_c.cmsis_nn import CMSIS_HOST_FLAGS, cmsis_files, cmsis_flags
-from hwkd.deploy.to_c.foreign_text import c_comment, c_string
-from hwkd.deploy.to_c.ir import QuantTensor
 from hwkd.deploy.to_c.layout import Arranged, Places, channels_last, row_major
 from hwkd.deploy.to_c.memory import Memory
-from hwkd.deploy.to_c.requantise import Rounding, float_literal
 from hwkd.deploy.to_c.steps import Step
+from hwkd.qgraph.foreign_text import c_comment, c_string
+from hwkd.qgraph.ir import QuantTensor
+from hwkd.qgraph.requantise import Rounding, float_literal
 
 __all__ = [
     "DESCRIPTION_FILE",

@@ -11,21 +11,6 @@ import numpy as np
 from hwkd.core.errors import ExportError
 from hwkd.deploy.to_c.c_text import Constants, struct
 from hwkd.deploy.to_c.cmsis_nn import cmsis_fields, cmsis_scratch_bytes, takes_cmsis
-from hwkd.deploy.to_c.ir import (
-    Binary,
-    Concat,
-    Conv,
-    FullyConnected,
-    MatMul,
-    Op,
-    Pad,
-    Pool,
-    QuantTensor,
-    Relayout,
-    Softmax,
-    Table,
-    op_macs,
-)
 from hwkd.deploy.to_c.layout import Arranged, as_matrices, as_vectors, loop_nest, strides_of
 from hwkd.deploy.to_c.pack import (
     blocked_depthwise,
@@ -34,7 +19,22 @@ from hwkd.deploy.to_c.pack import (
     plain_grouped,
     rows_of_inputs,
 )
-from hwkd.deploy.to_c.requantise import (
+from hwkd.qgraph.ir import (
+    Binary,
+    Concat,
+    Conv,
+    FullyConnected,
+    MatMul,
+    Pad,
+    Pool,
+    QuantOp,
+    QuantTensor,
+    Relayout,
+    Softmax,
+    Table,
+    op_macs,
+)
+from hwkd.qgraph.requantise import (
     Rounding,
     accumulator_scales,
     channel_fields,
@@ -43,7 +43,7 @@ from hwkd.deploy.to_c.requantise import (
     product_fields,
     sum_fields,
 )
-from hwkd.deploy.to_c.tflite_rounding import table_form
+from hwkd.qgraph.tflite_rounding import table_form
 
 __all__ = ["INSTRUCTION_SETS", "KERNELS", "InstructionSet", "Kernels", "Step", "build_steps"]
 
@@ -121,7 +121,7 @@ class _Builder:
     """Builds one step; used once."""
 
     def __init__(
-        self, arranged: Arranged, rounding: Rounding, kernels: Kernels, index: int, op: Op
+        self, arranged: Arranged, rounding: Rounding, kernels: Kernels, index: int, op: QuantOp
     ) -> None:
         self._arranged = arranged
         self._rounding = rounding

@@ -4,9 +4,9 @@ import shutil
 
 import numpy as np
 import pytest
-from c_networks import quantise
-from op_networks import OP_NETWORKS
+from support.op_networks import OP_NETWORKS
 
+from benchmarks.lib.c_networks import quantise
 from hwkd.core.errors import ExportError
 from hwkd.deploy.to_c import cmsis_nn
 from hwkd.deploy.to_c.export import build_project

@@ -4,9 +4,9 @@ import shutil
 
 import numpy as np
 import pytest
-from c_networks import MLPERF_TINY, quantise
-from op_networks import OP_NETWORKS
+from support.op_networks import OP_NETWORKS
 
+from benchmarks.lib.c_networks import MLPERF_TINY, quantise
 from hwkd.deploy.to_c.export import build_project
 from hwkd.deploy.toolchain import find_host_compiler
 from hwkd.deploy.verify_layers import LayerComparison

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from c_networks import quantise
-from op_networks import OP_NETWORKS
+from support.op_networks import OP_NETWORKS
 
+from benchmarks.lib.c_networks import quantise
 from hwkd.cli.export_c import export_c
 from hwkd.core.errors import ExportError
 from hwkd.deploy.to_c.project import RecordedInput

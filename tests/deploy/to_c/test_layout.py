@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from c_networks import NetworkBuilder, quantise
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from op_networks import OP_NETWORKS
+from support.op_networks import OP_NETWORKS
 
-from hwkd.deploy.to_c.ir import Relayout
+from benchmarks.lib.c_networks import NetworkBuilder, quantise
 from hwkd.deploy.to_c.layout import arrange, channels_last, loop_nest, row_major, strides_of
-from hwkd.deploy.to_c.read_qdq import read_qdq
+from hwkd.qgraph.ir import Relayout
+from hwkd.qgraph.read_qdq import read_qdq
 
 
 def arranged(net, folder):

@@ -1,0 +1,1 @@
+"""How right estimates, exports and trainings are."""

@@ -1,0 +1,1 @@
+"""What distillation gains over its controls."""

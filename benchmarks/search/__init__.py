@@ -1,0 +1,1 @@
+"""What whole searches reach in the time that they are given."""

@@ -1,0 +1,85 @@
+"""Fashion-MNIST with a limit on weights: the test accuracy that a bounded search reaches.
+
+usage: python -m benchmarks.search.search_fashion [--quick] [--timeout 20min] [OPTION ...]
+
+Everything is inside `--timeout`: reading the data, training the teacher (the cache is empty), the
+trials, the final training and the report. Options that this program does not know go to
+`hwkd search`. `--quick` is a short search that judges only that all of it works.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.lib.search_command import run_search_command
+from benchmarks.lib.verdict import Target, report
+from hwkd.core.final_record import FinalRecord
+from hwkd.core.units import parse_duration_s
+from hwkd.io.run_files import RUN_FILE, read_run_record
+
+TARGET_ACCURACY = 0.925
+# Of a process that ends after the limit has passed.
+GRACE_S = 2.0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", default="/usr/share/datasets/fashion-mnist")
+    parser.add_argument("--device", default="cortex-m7")
+    parser.add_argument("--max-weights", default="20kB")
+    parser.add_argument("--timeout", default="20min")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--cache", type=Path, help="kept teacher, to tune the rest; default empty")
+    parser.add_argument("--out", type=Path, help="run folder to keep; default a temporary one")
+    parser.add_argument("--quick", action="store_true")
+    arguments, passed_on = parser.parse_known_args()
+    timeout = "4min" if arguments.quick else arguments.timeout
+    if arguments.quick:
+        passed_on += ["--full-epochs", "1"]
+    with tempfile.TemporaryDirectory(prefix="hwkd-fashion-") as folder:
+        run = arguments.out or Path(folder) / "run"
+        options = [
+            "--data", arguments.data,
+            "--device", arguments.device,
+            "--max-weights", arguments.max_weights,
+            "--timeout", timeout,
+            "--workers", str(arguments.workers),
+            *passed_on,
+            "--out", str(run),
+        ]  # fmt: skip
+        cache = arguments.cache or Path(folder) / "cache"
+        started = time.monotonic()
+        found = run_search_command(options, cache=cache)
+        seconds = time.monotonic() - started
+        final = read_run_record(run / RUN_FILE).final
+        if final is None:
+            sys.exit("the search ended without a final training")
+        print_result(found, final)
+    limit_s = parse_duration_s(timeout, option="--timeout") + GRACE_S
+    code = report(
+        [
+            Target("int8 test accuracy", final.test_accuracy_int8, TARGET_ACCURACY, at_least=True),
+            Target("wall time of the search", seconds, limit_s, scale=1, unit=" s"),
+        ]
+    )
+    return 0 if arguments.quick else code
+
+
+def print_result(found: dict[str, object], final: FinalRecord) -> None:
+    print(
+        f"  {found['trials']} trials: {found['completed']} completed, "
+        f"{found['rejected']} rejected, {found['failed']} failed; teacher {found['teacher']}"
+    )
+    print(
+        f"  best: trial {final.trial}, {final.spec.space}, {final.cost.params:,} parameters, "
+        f"{final.cost.weight_bytes:,} bytes of weights, {final.epochs} epochs, test accuracy float "
+        f"{final.test_accuracy_float:.4f}, int8 {final.test_accuracy_int8:.4f}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

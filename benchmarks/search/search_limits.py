@@ -1,0 +1,172 @@
+"""A search inside hard limits and five minutes, beside networks that an engineer writes by hand.
+
+usage: python -m benchmarks.search.search_limits [--seeds N] [--timeout 5min] [OPTION ...]
+
+Fashion-MNIST as PNG files, 500 of a class, on a Cortex-M4 with 20 ms and 64 KiB, from an empty
+cache; the official test set is read once, at the end of each search. Beside it, on the same splits:
+the plain dense network and the depthwise-separable one of width 16, each trained on one core for as
+long as the longest final training of the searches. Options that this program does not know go to
+`hwkd search`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from benchmarks.lib.search_command import run_search_command
+from benchmarks.lib.verdict import Target, report
+from hwkd.core.layers_builder import LayersBuilder
+from hwkd.core.student import Layers
+from hwkd.core.units import parse_duration_s
+from hwkd.deploy.to_int8 import quantise_int8
+from hwkd.deploy.to_onnx import export_onnx
+from hwkd.engine.arms.evaluation import student_logits
+from hwkd.engine.setup.calibration import calibration_inputs
+from hwkd.engine.setup.config import SearchConfig
+from hwkd.engine.setup.context import load_data
+from hwkd.io.run_files import RUN_FILE, read_run_record
+from hwkd.nn.build import build_module
+from hwkd.train.criteria import CrossEntropy
+from hwkd.train.loop import train_module
+from hwkd.train.pace import measure_pace
+from hwkd.train.recipe import choose_recipe
+
+LIMITS = ("--device", "cortex-m4", "--max-latency", "20ms", "--max-ram", "64KiB")
+MEDIAN_ACCURACY, LEAST_ACCURACY = 0.885, 0.875
+PER_CLASS = 500
+MOST_EPOCHS = 400
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--source", type=Path, default=Path("/usr/share/datasets/fashion-mnist"))
+    parser.add_argument("--timeout", default="5min")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--by-hand", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--quick", action="store_true", help="one seed, a minute: does all work?")
+    arguments, passed_on = parser.parse_known_args()
+    if arguments.quick:
+        arguments.seeds, arguments.timeout = 1, "60s"
+    found, walls, trained = [], [], []
+    with tempfile.TemporaryDirectory(prefix="hwkd-limits-") as temporary:
+        folder = Path(temporary)
+        data = write_pictures(arguments.source, folder / "pictures")
+        for seed in range(arguments.seeds):
+            run = folder / f"run{seed}"
+            options = [
+                "--data", str(data), *LIMITS, "--timeout", arguments.timeout,
+                "--seed", str(seed), *passed_on, "--out", str(run),
+            ]  # fmt: skip
+            started = time.monotonic()
+            run_search_command(options, cache=folder / f"cache{seed}")
+            walls.append(time.monotonic() - started)
+            record = read_run_record(run / RUN_FILE)
+            final = record.final
+            if final is None:
+                sys.exit("the search ended without a student")
+            found.append(final.test_accuracy_int8)
+            trained.append(record.phase_seconds.get("final training", 0.0))
+            print(
+                f"  seed {seed}: int8 test {final.test_accuracy_int8:.4f}, {walls[-1]:.1f} s; "
+                f"{final.spec.space}, {final.cost.params:,} parameters, {final.weights} weights, "
+                f"{final.epochs} epochs, {final.networks_compared} networks compared",
+                flush=True,
+            )
+        if arguments.by_hand:
+            show_networks_by_hand(data, seconds=max(trained))
+    limit_s = parse_duration_s(arguments.timeout, option="--timeout")
+    code = report(
+        [
+            Target("median int8 test accuracy", statistics.median(found), MEDIAN_ACCURACY, True),
+            Target("worst int8 test accuracy", min(found), LEAST_ACCURACY, at_least=True),
+            Target("longest wall time", max(walls), limit_s, scale=1, unit=" s"),
+        ]
+    )
+    return 0 if arguments.quick else code
+
+
+def write_pictures(source: Path, folder: Path) -> Path:
+    """Write class folders: the first 500 of each class to learn from, the official test set."""
+    for split, name, most in (("train", "train", PER_CLASS), ("test", "t10k", None)):
+        pixels = read_idx(source / f"{name}-images-idx3-ubyte.gz", 16).reshape(-1, 28, 28)
+        labels = read_idx(source / f"{name}-labels-idx1-ubyte.gz", 8)
+        for label in range(10):
+            place = folder / split / f"class{label}"
+            place.mkdir(parents=True)
+            for index in np.flatnonzero(labels == label)[:most]:
+                Image.fromarray(pixels[index]).save(place / f"{index}.png")
+    return folder
+
+
+def read_idx(path: Path, offset: int) -> np.ndarray:
+    return np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8, offset=offset)
+
+
+def plain_network(shape: tuple[int, ...], classes: int) -> Layers:
+    """Return 8 (stride 2), 16 (stride 2), 16, 32 (stride 2), 24 channels of dense 3x3 windows."""
+    builder = LayersBuilder(shape)
+    x = builder.image
+    for index, (channels, stride) in enumerate(((8, 2), (16, 2), (16, 1), (32, 2), (24, 1))):
+        x = builder.conv(x, f"conv{index}", channels, kernel=3, stride=stride, activation="relu")
+    builder.tap("stage1", x)
+    builder.classifier(x, classes)
+    return builder.build()
+
+
+def separable_network(shape: tuple[int, ...], classes: int) -> Layers:
+    """Return a stem of 16 channels and three depthwise-separable blocks of 16, 32 and 64."""
+    builder = LayersBuilder(shape)
+    x = builder.conv(builder.image, "stem", 16, kernel=3, stride=2, activation="relu")
+    for index, (channels, stride) in enumerate(((16, 2), (32, 2), (64, 1))):
+        x = builder.depthwise(x, f"spatial{index}", kernel=3, stride=stride, activation="relu")
+        x = builder.conv(x, f"mix{index}", channels, activation="relu")
+    builder.tap("stage1", x)
+    builder.classifier(x, classes)
+    return builder.build()
+
+
+def show_networks_by_hand(folder: Path, *, seconds: float) -> None:
+    """Train both networks on the search's train split for so long on one core; print the test."""
+    torch.set_num_threads(1)
+    config = SearchConfig(device="cortex-m4", data=str(folder))
+    task, data = load_data(config)
+    inputs, labels = torch.tensor(data.train.inputs), torch.tensor(data.train.labels)
+    for name, make in (("plain dense", plain_network), ("separable 16", separable_network)):
+        layers = make(data.input_shape, data.num_outputs)
+        module = build_module(layers, seed=0)
+        samples = MOST_EPOCHS * len(labels)
+        recipe = choose_recipe(data.train, samples=samples)
+        pace = measure_pace(module, inputs, labels, recipe.config(epochs=1, seed=0))
+        samples = min(samples, pace.samples_in(seconds))
+        recipe = choose_recipe(data.train, samples=samples, precision=pace.precision)
+        training = recipe.config(epochs=MOST_EPOCHS, seed=0, time_budget_s=seconds)
+        loss = CrossEntropy(label_smoothing=recipe.label_smoothing)
+        result = train_module(module, [inputs], labels, loss, training)
+        with tempfile.TemporaryDirectory() as temporary:
+            place = Path(temporary)
+            export_onnx(module, layers, place / "float.onnx")
+            calibration = calibration_inputs(data, 0)
+            quantise_int8(place / "float.onnx", place / "int8.onnx", calibration, method="minmax")
+            error = task.error_ratio(
+                student_logits(place / "int8.onnx", data.test.inputs), data.test.labels
+            )
+        parameters = sum(weight.numel() for weight in module.parameters())
+        print(
+            f"  by hand, {name}: {parameters:,} parameters, {result.epochs_made:.0f} epochs in "
+            f"{seconds:.0f} s on one core, int8 test {1 - error:.4f}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

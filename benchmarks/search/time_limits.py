@@ -1,0 +1,144 @@
+"""Time limits of searches: wall time, cold and warm cache, and whether the best found ships.
+
+usage: python -m benchmarks.search.time_limits [--budgets 60 120 300] [--load N] [--quick]
+
+Four data sets (images, digits, an unbalanced question, signals) x budgets x an empty and a filled
+cache. A search may end two seconds after its limit on an idle machine, and 1.05 x of it beside
+`--load` processes that only compute. What ships is compared on validation with everything that the
+run folder holds: the candidates' brief weights and every full training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from sklearn.datasets import load_digits
+
+from benchmarks.lib.search_command import run_search_command
+from benchmarks.lib.verdict import Target, report
+from benchmarks.search.search_limits import write_pictures
+from hwkd.core.best import judged_value, ranked_trials
+from hwkd.engine.arms.jobs import finished_jobs
+from hwkd.engine.run.trials import RunStore
+from hwkd.io.run_files import RUN_FILE, read_run_record
+
+GRACE_S, GRACE_UNDER_LOAD = 2.0, 0.05
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--budgets", type=int, nargs="+", default=[60, 120, 300])
+    parser.add_argument("--load", type=int, default=0)
+    parser.add_argument("--source", type=Path, default=Path("/usr/share/datasets/fashion-mnist"))
+    parser.add_argument("--quick", action="store_true", help="one data set, one budget")
+    arguments = parser.parse_args()
+    budgets = [45] if arguments.quick else arguments.budgets
+    late, worse, runs = [0.0], 0, 0
+    with tempfile.TemporaryDirectory(prefix="hwkd-time-") as temporary, load(arguments.load):
+        folder = Path(temporary)
+        for name, data in data_sets(folder, arguments.source, quick=arguments.quick):
+            for budget in budgets:
+                for state in ("cold", "warm"):
+                    cache, run = folder / f"{name}-{budget}", folder / f"{name}-{budget}-{state}"
+                    wall_s = search(data, budget, cache=cache, run=run)
+                    held, shipped, line = what_ships(run)
+                    runs += 1
+                    worse += shipped > held + 1e-9
+                    late.append(wall_s - budget - GRACE_UNDER_LOAD * budget * bool(arguments.load))
+                    print(f"  {name} {budget} s {state}: {wall_s:.1f} s; {line}", flush=True)
+    return report(
+        [
+            Target("searches that shipped less than they held", worse, 0, scale=1, unit=""),
+            Target(f"latest of {runs} searches", max(late), GRACE_S, scale=1, unit=" s late"),
+        ]
+    )
+
+
+def data_sets(folder: Path, source: Path, *, quick: bool) -> Iterator[tuple[str, str | None]]:
+    """Yield names and paths; None is the data that hwkd ships."""
+    yield "digits", None
+    if quick:
+        return
+    yield "pictures", str(write_pictures(source, folder / "pictures"))
+    digits = load_digits()
+    yield "eights", save(folder / "eights.npz", digits.images, (digits.target == 8).astype(int))
+    generator = np.random.default_rng(0)
+    labels = np.arange(1200) % 4
+    time_s = np.linspace(0.0, 1.0, 96)
+    waves = np.sin(2 * np.pi * (3 + 2 * labels)[:, None, None] * time_s)
+    noisy = waves * generator.normal(1, 0.3, (1200, 3, 1)) + generator.normal(0, 1, (1200, 3, 96))
+    yield "signals", save(folder / "signals.npz", noisy.astype(np.float32), labels)
+
+
+def save(path: Path, inputs: np.ndarray, labels: np.ndarray) -> str:
+    np.savez(path, x_train=inputs, y_train=labels)
+    return str(path)
+
+
+def search(data: str | None, budget: int, *, cache: Path, run: Path) -> float:
+    """Search for `budget` seconds; return the wall time."""
+    given = [] if data is None else ["--data", data]
+    options = ["--device", "cortex-m4", *given, "--timeout", f"{budget}s", "--out", str(run)]
+    started = time.monotonic()
+    run_search_command(options, cache=cache)
+    return time.monotonic() - started
+
+
+def what_ships(run: Path) -> tuple[float, float, str]:
+    """Return the objective of the best in the folder and of what ships, smaller is better."""
+    record = read_run_record(run / RUN_FILE)
+    store = RunStore(run)
+    final = record.final
+    if final is None:
+        sys.exit(f"{run}: ended without a student")
+    goal = record.objective
+    ranked = ranked_trials(goal, store.records())
+    brief = [judged_value(goal, r.objective) for r in ranked if r.objective is not None]
+    jobs = [(job, scores) for job, scores in finished_jobs(store) if scores.objective is not None]
+    full = [judged_value(goal, scores.objective) for _, scores in jobs if scores.objective]
+    # The same validation accuracy may have been reached twice; the objective is then the same too.
+    shipped = min(
+        judged_value(goal, scores.objective)
+        for job, scores in jobs
+        if scores.objective is not None
+        and job.spec.key == final.spec.key
+        and scores.validation_int8 == final.validation_accuracy_int8
+    )
+    line = (
+        f"{len(ranked)} candidates, {final.weights} weights ship, validation "
+        f"{final.validation_accuracy_int8:.4f}, test {final.test_accuracy_int8:.4f}"
+    )
+    return min([*brief, *full]), shipped, line
+
+
+@contextmanager
+def load(count: int) -> Iterator[None]:
+    """Keep so many processes computing meanwhile."""
+    processes: Sequence[multiprocessing.Process] = [
+        multiprocessing.Process(target=compute, daemon=True) for _ in range(count)
+    ]
+    for process in processes:
+        process.start()
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+
+
+def compute() -> None:
+    value = 1
+    while True:
+        value = (value * 48_271) % 2_147_483_647
+
+
+if __name__ == "__main__":
+    sys.exit(main())

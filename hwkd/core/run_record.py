@@ -1,0 +1,233 @@
+"""What `run.json` in a run folder holds: the facts about a search that no single trial knows.
+
+Together with `trials.jsonl` it is all that a report reads. The engine writes it when the search
+starts and replaces it, whole, when a phase ends; `final` is filled once, after the test split was
+read. Readers of old `schema_version`s stay for ever; see `tests/golden/`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from pydantic import Field
+
+from hwkd.core.final_record import FinalRecord
+from hwkd.core.strict_model import StoredInt, StrictModel
+from hwkd.core.trial import LimitName
+
+__all__ = [
+    "DataRecord",
+    "DeviceRecord",
+    "EnvironmentRecord",
+    "FeasibilityRecord",
+    "LimitRecord",
+    "NormalisationRecord",
+    "ObjectiveSettings",
+    "RunRecord",
+    "RunStatus",
+    "SplitRecord",
+    "TeacherRecord",
+]
+
+RunStatus: TypeAlias = Literal["running", "finished", "interrupted", "stopped by timeout"]
+
+
+class LimitRecord(StrictModel):
+    """One hard limit in force.
+
+    Attributes:
+        name: what is limited; "ram" is peak RAM, "flash" weights and code, "weights" weights alone.
+        value: seconds, bytes or joules.
+        origin: the device descriptor gave it, or an option did.
+    """
+
+    name: LimitName
+    value: float = Field(gt=0)
+    origin: Literal["device", "option"]
+
+
+class DeviceRecord(StrictModel):
+    """The target.
+
+    Attributes:
+        name: catalogue name or the path that was given.
+        core: processor core, for example "Cortex-M7".
+        clock_hz: clock that the numbers are for; None when the device is measured as it runs.
+        runtime: inference runtime that the numbers are for.
+        runtime_version: of that runtime; None when the descriptor states none.
+        dtype: of the network on the device.
+        latency_basis: "estimated" by the device model, or "measured" (`host`).
+        latency_risk: end of the 90% latency interval that must stay inside the limit.
+        limits: hard limits in force; one that is absent does not hold.
+    """
+
+    name: str
+    core: str
+    clock_hz: float | None
+    runtime: str
+    runtime_version: str | None = None
+    dtype: str = "int8"
+    latency_basis: Literal["estimated", "measured"] = "estimated"
+    latency_risk: Literal["upper", "expected", "lower"] = "upper"
+    limits: tuple[LimitRecord, ...] = ()
+
+    def limit(self, name: LimitName) -> LimitRecord | None:
+        """Return the limit called `name`, None when it does not hold."""
+        return next((limit for limit in self.limits if limit.name == name), None)
+
+
+class SplitRecord(StrictModel):
+    """One split; `class_counts` is in the order of `DataRecord.class_names`."""
+
+    name: Literal["train", "validation", "test"]
+    class_counts: tuple[StoredInt, ...]
+
+    @property
+    def samples(self) -> int:
+        """Number of examples."""
+        return sum(self.class_counts)
+
+
+class NormalisationRecord(StrictModel):
+    """What firmware does before the network: `(raw - mean) / std` per channel.
+
+    Attributes:
+        mean: one per channel, in units of the raw data.
+        std: one per channel, same units, > 0.
+        raw_low: smallest raw value.
+        raw_high: largest raw value.
+        raw_dtype: type of the raw data, for example "uint8".
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    raw_low: float
+    raw_high: float
+    raw_dtype: str
+
+
+class DataRecord(StrictModel):
+    """The data set.
+
+    Attributes:
+        task: name of the task.
+        source: where the data came from, for people.
+        fingerprint: SHA-256 over content, splits and preprocessing.
+        input_shape: without batch.
+        class_names: in the order of the labels.
+        splits: train, validation, test.
+        split_seed: seed of the splits that were made.
+        normalisation: what was applied to the inputs.
+        notes: what a reader must know: splits made, files left out, layout guessed.
+    """
+
+    task: str
+    source: str
+    fingerprint: str
+    input_shape: tuple[int, ...]
+    class_names: tuple[str, ...]
+    splits: tuple[SplitRecord, ...]
+    split_seed: StoredInt
+    normalisation: NormalisationRecord
+    notes: tuple[str, ...] = ()
+
+
+class TeacherRecord(StrictModel):
+    """The teacher.
+
+    Attributes:
+        kind: "trained here", "onnx" or "factory".
+        description: what network it is.
+        validation_accuracy: 0 to 1.
+        test_accuracy: 0 to 1; None when it was never measured.
+        seconds: spent on training it, loading it and computing its logits in this run.
+        from_cache: it was trained by an earlier run on the same data and configuration.
+        left_out: why students learned from labels alone, from some candidate on; None while it
+            taught all of them.
+        identity: SHA-256 of everything that it is made of, which its cached logits and a resumed
+            search go by; None when an older version searched.
+    """
+
+    kind: Literal["trained here", "onnx", "factory"]
+    description: str
+    validation_accuracy: float
+    test_accuracy: float | None = None
+    seconds: float
+    from_cache: bool = False
+    left_out: str | None = None
+    identity: str | None = None
+
+
+class FeasibilityRecord(StrictModel):
+    """What share of one space fits, found by sampling before anything was trained.
+
+    Attributes:
+        space: search space.
+        sampled: random students that were costed.
+        feasible: those inside every limit.
+        binding: limit -> students that exceed it; one student may exceed several.
+        left_out: nothing of the space fits, so the search does without it.
+    """
+
+    space: str
+    sampled: int = Field(ge=0)
+    feasible: int = Field(ge=0)
+    binding: dict[LimitName, int] = Field(default_factory=dict)
+    left_out: bool = False
+
+
+class ObjectiveSettings(StrictModel):
+    """What was minimised: alpha * task + beta * KD + gamma * overrun, or the Pareto front."""
+
+    mode: Literal["weighted", "pareto"]
+    alpha: float
+    beta: float
+    gamma: float
+    target_latency_s: float | None = None
+
+
+class EnvironmentRecord(StrictModel):
+    """The machine that searched; `accelerator` is what trained, for example "cpu"."""
+
+    python: str
+    platform: str
+    cpu: str
+    cores: StoredInt
+    accelerator: str
+    packages: dict[str, str] = Field(default_factory=dict)
+
+
+class RunRecord(StrictModel):
+    """Everything about one search except its trials.
+
+    Attributes:
+        hwkd_version: that wrote the file.
+        created_at: UTC, ISO 8601.
+        status: how far the search came.
+        command: the command line, arguments as they were given.
+        seed: of the search.
+        workers: processes.
+        phase_seconds: phase -> wall time, in the order they ran.
+        planned_seconds: phase -> share of a time limit, as it was last planned; empty without one.
+        feasibility: one per space; empty until sampled.
+        final: None until the best student was trained at full length.
+        caveats: what a reader must know before using a number.
+    """
+
+    schema_version: Literal[1] = 1
+    hwkd_version: str
+    created_at: str
+    status: RunStatus
+    command: tuple[str, ...]
+    seed: StoredInt
+    workers: StoredInt
+    phase_seconds: dict[str, float] = Field(default_factory=dict)
+    planned_seconds: dict[str, float] = Field(default_factory=dict)
+    device: DeviceRecord
+    data: DataRecord
+    teacher: TeacherRecord | None = None
+    objective: ObjectiveSettings
+    feasibility: tuple[FeasibilityRecord, ...] = ()
+    environment: EnvironmentRecord
+    final: FinalRecord | None = None
+    caveats: tuple[str, ...] = ()

@@ -1,0 +1,215 @@
+"""Child processes of a search: workers and full trainings, started without importing all anew.
+
+Importing torch and what comes with it takes four processor seconds, and a search of a minute
+starts four processes. On Linux one process imports everything once and forks the others from
+itself; it has never run a tensor operation, so there are no threads that a fork would lose.
+Elsewhere every child is an interpreter of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal, Protocol, TypeAlias
+
+from hwkd.core.errors import HwkdError
+
+__all__ = ["Child", "ChildModule", "Nursery"]
+
+ChildModule: TypeAlias = Literal["hwkd.engine.search.worker", "hwkd.engine.arms.train_job"]
+MESSAGE_BYTES = 65_536
+_POLL_S = 0.02
+
+
+class Child(Protocol):
+    """A running process; `subprocess.Popen` is one."""
+
+    pid: int
+
+    def poll(self) -> int | None:
+        """Return the exit code, negative for a signal; None while it runs."""
+        ...
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end and return the exit code; raises `subprocess.TimeoutExpired`."""
+        ...
+
+    def send_signal(self, sig: int, /) -> None:
+        """Send a signal unless it is over."""
+        ...
+
+    def kill(self) -> None:
+        """End it at once."""
+        ...
+
+
+class Nursery:
+    """Starts the children of one search; ends what is left of them when it is closed."""
+
+    def __init__(self) -> None:
+        """Begin to import; returns at once."""
+        self._seed: _Seed | None = _Seed() if sys.platform == "linux" else None
+
+    def start(
+        self,
+        module: ChildModule,
+        arguments: Sequence[str],
+        *,
+        log: Path,
+        threads: int,
+        descriptors: Sequence[int] = (),
+    ) -> Child:
+        """Start a child.
+
+        Args:
+            module: whose `run(arguments, parent_pid)` it calls; the pid is of the process that must
+                live for the child to go on.
+            arguments: of the child.
+            log: file for what it prints.
+            threads: that it may use.
+            descriptors: open files that it keeps open.
+        """
+        if self._seed is None:
+            return _interpreter(module, arguments, log, threads, descriptors)
+        return self._seed.fork(module, arguments, log, threads, descriptors)
+
+    def __enter__(self) -> Nursery:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        """Close it."""
+        self.close()
+
+    def close(self) -> None:
+        """End the importing process; children that still run notice and stop."""
+        if self._seed is not None:
+            self._seed.close()
+
+
+class _Seed:
+    """This side of the process that forks; see `hwkd.engine.arms.seed_process` for the other."""
+
+    def __init__(self) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "hwkd.engine.arms.seed_process", str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+            )
+        self._socket = ours
+        self.codes: dict[int, int] = {}
+
+    def fork(
+        self,
+        module: ChildModule,
+        arguments: Sequence[str],
+        log: Path,
+        threads: int,
+        descriptors: Sequence[int],
+    ) -> Child:
+        order = {
+            "module": module,
+            "arguments": list(arguments),
+            "log": str(log),
+            "threads": threads,
+            "environment": dict(os.environ),
+        }
+        try:
+            socket.send_fds(self._socket, [json.dumps(order).encode()], list(descriptors))
+            while True:
+                answer = self._receive()
+                if "pid" in answer:
+                    return _Forked(answer["pid"], self)
+        except OSError as error:
+            raise HwkdError(f"cannot start a worker process: {error.strerror or error}") from error
+
+    def collect(self) -> None:
+        """Note every child that ended since the last call."""
+        self._socket.setblocking(False)
+        try:
+            with suppress(BlockingIOError):
+                while True:
+                    self._receive()
+        except OSError:
+            pass  # the forking process is gone, and its children with it
+        finally:
+            self._socket.setblocking(True)
+
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def close(self) -> None:
+        self._socket.close()
+        self._process.kill()  # it may still be importing
+        self._process.wait()
+
+    def _receive(self) -> dict[str, int]:
+        message = self._socket.recv(MESSAGE_BYTES)
+        if not message:
+            raise ConnectionResetError(0, "the process that starts them is gone")
+        answer: dict[str, int] = json.loads(message)
+        if "ended" in answer:
+            self.codes[answer["ended"]] = answer["code"]
+        return answer
+
+
+class _Forked:
+    """A child of the importing process."""
+
+    def __init__(self, pid: int, seed: _Seed) -> None:
+        self.pid = pid
+        self._seed = seed
+
+    def poll(self) -> int | None:
+        if self.pid not in self._seed.codes:
+            self._seed.collect()
+        if self.pid not in self._seed.codes and not self._seed.is_alive():
+            return -signal.SIGKILL
+        return self._seed.codes.get(self.pid)
+
+    def wait(self, timeout: float | None = None) -> int:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while (code := self.poll()) is None:
+            if deadline is not None and time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired("child of a search", timeout or 0.0)
+            time.sleep(_POLL_S)
+        return code
+
+    def send_signal(self, sig: int, /) -> None:
+        if self.poll() is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, sig)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+def _interpreter(
+    module: ChildModule,
+    arguments: Sequence[str],
+    log: Path,
+    threads: int,
+    descriptors: Sequence[int],
+) -> Child:
+    code = f"import sys; from {module} import run; raise SystemExit(run(sys.argv[2:], sys.argv[1]))"
+    with log.open("wb") as handle:
+        return subprocess.Popen(
+            [sys.executable, "-c", code, str(os.getpid()), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=handle,
+            stderr=handle,
+            env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+            pass_fds=tuple(descriptors),
+            start_new_session=True,
+        )

@@ -1,0 +1,293 @@
+"""A trained student in 8 bits: the best of the ways that need no training, or trained again.
+
+Everything is chosen on validation accuracy. Quantisation-aware training starts from the best file
+that needs no training, minimises what the float student's training did, and ships only if it is
+better.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal, TypeAlias
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hwkd.core.final_record import Correction, QuantisationChoiceRecord
+from hwkd.core.student import Layers
+from hwkd.core.trial import EpochRecord
+from hwkd.deploy.calibrate import (
+    CALIBRATION_METHODS,
+    CalibrationMethod,
+    Encoding,
+    FloatArray,
+    Range,
+    activation_ranges,
+)
+from hwkd.deploy.sessions import open_session, predict
+from hwkd.deploy.to_int8 import write_int8
+from hwkd.deploy.to_onnx import save_model
+from hwkd.deploy.weight_correction import (
+    correct_biases,
+    equalise_channels,
+    replace_weights,
+    stored_weights,
+)
+from hwkd.distill.sources import FunctionSource, TeacherSource
+from hwkd.nn.fake_quant import FakeQuantStudent
+from hwkd.train.loop import Criterion, TrainConfig, train_module
+
+__all__ = [
+    "CalibrationChoice",
+    "QatMode",
+    "QuantisationData",
+    "QuantisationSettings",
+    "quantise_student",
+]
+
+CalibrationChoice: TypeAlias = Literal["auto", "minmax", "percentile", "mse"]
+QatMode: TypeAlias = Literal["auto", "on", "off"]
+
+_CORRECT: dict[Correction, Callable[[onnx.ModelProto, FloatArray], onnx.ModelProto]] = {
+    "channel equalisation": equalise_channels,
+    "bias correction": correct_biases,
+}
+_COMBINATIONS: tuple[tuple[Correction, ...], ...] = (
+    ("channel equalisation",),
+    ("bias correction",),
+    ("channel equalisation", "bias correction"),
+)
+# A loss of more than half a point is worth training for; less is within what seeds do.
+_WORTH_TRAINING = 0.005
+# Of the time that is left, what training with simulated rounding may take before it is scored.
+_TRAINING_SHARE = 0.8
+_LEAST_TRAINING_S = 2.0
+_EPOCHS_RATIO, _MIN_EPOCHS, _MAX_EPOCHS = 0.2, 3, 20
+# Parameters are relative to their start (see `FakeQuantStudent`), so this is about 0.2% a step.
+_LEARNING_RATE = 0.002
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantisationData:
+    """What quantisation may look at; the test split is no part of it.
+
+    Attributes:
+        calibration: shape [samples, *input_shape], a part of train that sets the ranges.
+        train_views: augmented versions of the training inputs, each [samples, *input_shape], on
+            the training device.
+        train_labels: shape [samples], int64, on the training device; -1 marks an unlabelled one.
+        criterion: (student with simulated rounding, its float form as a teacher) -> what its
+            training minimises.
+        validation_inputs: shape [samples, *input_shape].
+        validation_labels: shape [samples].
+        error_ratio: (outputs, labels) -> share that is wrong, 0 to 1; the task's.
+    """
+
+    calibration: NDArray[np.float32]
+    train_views: Sequence[Tensor]
+    train_labels: Tensor
+    criterion: Callable[[FakeQuantStudent, TeacherSource], Criterion]
+    validation_inputs: NDArray[np.float32]
+    validation_labels: NDArray[np.int64]
+    error_ratio: Callable[[NDArray[np.float32], NDArray[np.int64]], float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantisationSettings:
+    """How to quantise.
+
+    Attributes:
+        calibration: how ranges are found; "auto" is the best of all on validation.
+        qat: train with simulated rounding: "auto" when more than 0.5 points are lost without.
+        full_epochs: of the float training; this training takes a fifth of it, 3 to 20.
+        batch_size: samples per step.
+        seed: order of the samples.
+        end_s: when it must be done, by `time.monotonic`: variants that would come later are left
+            out, and the training ends by then. None tries them all.
+    """
+
+    calibration: CalibrationChoice = "auto"
+    qat: QatMode = "auto"
+    full_epochs: int
+    batch_size: int = 128
+    seed: int = 0
+    end_s: float | None = None
+
+    def left_s(self) -> float:
+        """Return the seconds until `end_s`; infinite without one."""
+        return math.inf if self.end_s is None else self.end_s - time.monotonic()
+
+    def training(self) -> TrainConfig:
+        """Return length and speed of the training with simulated rounding."""
+        epochs = min(_MAX_EPOCHS, max(_MIN_EPOCHS, round(_EPOCHS_RATIO * self.full_epochs)))
+        return TrainConfig(
+            epochs=epochs,
+            batch_size=self.batch_size,
+            learning_rate=_LEARNING_RATE,
+            weight_decay=0.0,
+            seed=self.seed,
+            time_budget_s=None if self.end_s is None else _TRAINING_SHARE * self.left_s(),
+        )
+
+
+def quantise_student(
+    float_path: Path,
+    int8_path: Path,
+    layers: Layers,
+    data: QuantisationData,
+    settings: QuantisationSettings,
+    *,
+    on_epoch: Callable[[EpochRecord], None] | None = None,
+    check: Callable[[], None] | None = None,
+) -> QuantisationChoiceRecord:
+    """Write the int8 file of a trained student; returns what was tried and what ships.
+
+    Args:
+        float_path: the student as `hwkd.deploy.to_onnx` wrote it.
+        int8_path: replaced in one step.
+        layers: the student's description.
+        data: what it is calibrated, trained and judged on.
+        settings: what to try.
+        on_epoch: called after every epoch of a training.
+        check: called before every step of a training; raises to stop.
+
+    Raises:
+        ExportError: if the student cannot be quantised.
+    """
+    with TemporaryDirectory(prefix="hwkd-quantise-") as temporary:
+        work = _Workplace(Path(temporary), data)
+        validation_float = work.accuracy(float_path)
+        best = _post_training(onnx.load(float_path), settings, work)
+        trained: tuple[onnx.ModelProto, float] | None = None
+        loses = validation_float - best.validation > _WORTH_TRAINING
+        wanted = settings.qat == "on" or (settings.qat == "auto" and loses)
+        if wanted and settings.left_s() > _LEAST_TRAINING_S:
+            student = _student(layers, best).to(data.train_labels.device)
+            own = FunctionSource(partial(predict, open_session(float_path)))
+            result = train_module(
+                student,
+                data.train_views,
+                data.train_labels,
+                data.criterion(student, own),
+                settings.training(),
+                on_epoch=on_epoch,
+                check=check,
+            )
+            trained = _deployed(student.cpu(), best, work)
+            epochs = math.ceil(result.epochs_made)
+        ships_trained = trained is not None and trained[1] > best.validation
+        save_model(trained[0] if trained and ships_trained else best.int8, int8_path)
+    return QuantisationChoiceRecord(
+        calibration=best.variant.method,
+        corrections=best.variant.corrections,
+        validation_float=validation_float,
+        validation_ptq=best.validation,
+        validation_qat=None if trained is None else trained[1],
+        qat_epochs=None if trained is None else epochs,
+        ships="qat" if ships_trained else "ptq",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Variant:
+    """One way without training."""
+
+    method: CalibrationMethod
+    corrections: tuple[Correction, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Quantised:
+    """What came of a variant: float model after corrections, its ranges, its int8 form."""
+
+    variant: _Variant
+    model: onnx.ModelProto
+    ranges: dict[str, Range]
+    int8: onnx.ModelProto
+    validation: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Workplace:
+    folder: Path
+    data: QuantisationData
+
+    def accuracy(self, path: Path) -> float:
+        """Return the validation accuracy of a file, 0 to 1."""
+        outputs = predict(open_session(path), self.data.validation_inputs)
+        return 1.0 - self.data.error_ratio(outputs, self.data.validation_labels)
+
+    def int8(
+        self, model: onnx.ModelProto, encodings: dict[str, Encoding]
+    ) -> tuple[onnx.ModelProto, float]:
+        """Return the int8 form of a float model and its validation accuracy."""
+        path = self.folder / "int8.onnx"
+        write_int8(model, encodings, path, name="student")
+        return onnx.load(path), self.accuracy(path)
+
+
+def _post_training(
+    model: onnx.ModelProto, settings: QuantisationSettings, work: _Workplace
+) -> _Quantised:
+    """Return the best variant: of the methods first, then of the corrections to the weights."""
+    chosen = settings.calibration
+    first, *others = CALIBRATION_METHODS if chosen == "auto" else (chosen,)
+    begun = time.monotonic()
+    best = _quantised(model, _Variant(method=first), work)
+    one_s = time.monotonic() - begun
+
+    def better(variants: Sequence[_Variant]) -> _Quantised:
+        # The first of equals: fewer changes to the weights, the plainer method.
+        found = [best]
+        found.extend(
+            _quantised(model, variant, work) for variant in variants if settings.left_s() > one_s
+        )
+        return max(found, key=lambda quantised: quantised.validation)
+
+    best = better([_Variant(method=method) for method in others])
+    method = best.variant.method
+    return better([_Variant(method=method, corrections=each) for each in _COMBINATIONS])
+
+
+def _quantised(model: onnx.ModelProto, variant: _Variant, work: _Workplace) -> _Quantised:
+    calibration = work.data.calibration
+    for correction in variant.corrections:
+        model = _CORRECT[correction](model, calibration)
+    path = work.folder / "float.onnx"
+    save_model(model, path)
+    ranges = activation_ranges(path, calibration, method=variant.method)
+    encodings = {name: Encoding.of(*ends) for name, ends in ranges.items()}
+    int8, validation = work.int8(model, encodings)
+    return _Quantised(variant=variant, model=model, ranges=ranges, int8=int8, validation=validation)
+
+
+def _deployed(
+    student: FakeQuantStudent, start: _Quantised, work: _Workplace
+) -> tuple[onnx.ModelProto, float]:
+    """Return the int8 model of a trained student and its validation accuracy."""
+    weights = {
+        f"{name}.{kind}": tensor.detach().numpy()
+        for name, pair in student.folded_weights().items()
+        for kind, tensor in zip(("weight", "bias"), pair, strict=True)
+    }
+    encodings = {name: Encoding(*found) for name, found in student.encodings().items()}
+    return work.int8(replace_weights(start.model, weights), encodings)
+
+
+def _student(layers: Layers, start: _Quantised) -> FakeQuantStudent:
+    arrays = {name: torch.from_numpy(a.copy()) for name, a in stored_weights(start.model).items()}
+    weights = {
+        layer.name: (arrays[f"{layer.name}.weight"], arrays[f"{layer.name}.bias"])
+        for layer in layers.layers
+        if layer.kind in ("conv", "linear")
+    }
+    return FakeQuantStudent(layers, weights, start.ranges)

@@ -1,0 +1,95 @@
+"""The 8-bit form of a student that `hwkd distill` trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from hwkd.core.final_record import QuantisationChoiceRecord
+from hwkd.core.progress import Progress
+from hwkd.core.student import Layers
+from hwkd.core.trial import EpochRecord
+from hwkd.distill.int8_methods import int8_recipe
+from hwkd.distill.sources import TeacherSource
+from hwkd.engine.arms.arm import ArmResult
+from hwkd.engine.arms.quantise import (
+    QuantisationData,
+    QuantisationSettings,
+    quantise_student,
+)
+from hwkd.engine.setup.calibration import calibration_inputs
+from hwkd.nn.fake_quant import FakeQuantStudent
+from hwkd.tasks.base import TaskData
+from hwkd.train.loop import Criterion
+from hwkd.train.teacher import accuracy_ratio
+
+__all__ = ["quantise_distilled"]
+
+_STAGE = "quantise"
+
+
+def quantise_distilled(
+    folder: Path,
+    layers: Layers,
+    data: TaskData,
+    exported: ArmResult,
+    settings: QuantisationSettings,
+    *,
+    calibration_seed: int,
+    progress: Progress,
+) -> QuantisationChoiceRecord:
+    """Write `student_int8.onnx` beside a folder's `student.onnx`.
+
+    Args:
+        folder: holds the float student.
+        layers: its description.
+        data: calibrated and judged on; the test split takes no part.
+        exported: how it was trained; simulated rounding goes on with its data, methods and
+            adapters.
+        settings: what to try.
+        calibration_seed: of the samples that set the ranges.
+        progress: told about every epoch with simulated rounding.
+
+    Raises:
+        ExportError: if the student cannot be quantised.
+    """
+    progress(_STAGE, 0, 1)
+    # Apple's GPUs have no float64, which simulated rounding needs for biases.
+    device = exported.run.loaded.labels.device
+    run = exported.run.on(torch.device("cpu")) if device.type == "mps" else exported.run
+    goes_on = int8_recipe(exported.arm.methods)
+    epochs = settings.training().epochs
+
+    def criterion(student: FakeQuantStudent, own: TeacherSource) -> Criterion:
+        source = own if goes_on.follows_itself else run.source
+        return run.criterion(
+            student,
+            seed=settings.seed,
+            methods=goes_on.methods,
+            source=source,
+            state=exported.state,
+        )
+
+    def tell(record: EpochRecord) -> None:
+        terms = " ".join(f"{name} {value:.3f}" for name, value in record.losses.items())
+        progress("train with simulated int8 rounding", record.epoch, epochs, terms)
+
+    found = quantise_student(
+        folder / "student.onnx",
+        folder / "student_int8.onnx",
+        layers,
+        QuantisationData(
+            calibration=calibration_inputs(data, calibration_seed),
+            train_views=run.loaded.views,
+            train_labels=run.loaded.labels,
+            criterion=criterion,
+            validation_inputs=data.validation.inputs,
+            validation_labels=data.validation.labels,
+            error_ratio=lambda outputs, labels: 1.0 - accuracy_ratio(outputs, labels),
+        ),
+        settings,
+        on_epoch=tell,
+    )
+    progress(_STAGE, 1, 1)
+    return found

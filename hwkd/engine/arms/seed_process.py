@@ -1,0 +1,93 @@
+"""The process that imports once and forks: `python -m hwkd.engine.arms.seed_process DESCRIPTOR`.
+
+Orders come through a socket, one message each, with the descriptors that the child keeps; answers
+are the child's pid and, when it ends, its exit code. When the search that gave the socket is gone,
+so is this process, and its children see that their parent changed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import traceback
+from typing import Any
+
+__all__ = ["main"]
+
+# Also what a candidate would import on its first use.
+_IMPORTED = ("hwkd.engine.search.worker", "hwkd.engine.arms.train_job")
+_MOST_DESCRIPTORS, _MESSAGE_BYTES = 8, 262_144
+_POLL_S = 0.05
+
+
+def main(descriptor: int) -> int:
+    """Serve orders until the other side closes the socket."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the search's to handle
+    for name in _IMPORTED:
+        importlib.import_module(name)
+    orders = socket.socket(fileno=descriptor)
+    try:
+        _serve(orders)
+    except OSError:
+        return 1  # the search is gone in the middle of a message
+    return 0
+
+
+def _serve(orders: socket.socket) -> None:
+    while True:
+        readable, _, _ = select.select([orders], [], [], _POLL_S)
+        _report_ended(orders)
+        if not readable:
+            continue
+        message, descriptors, _, _ = socket.recv_fds(orders, _MESSAGE_BYTES, _MOST_DESCRIPTORS)
+        if not message:
+            return
+        pid = os.fork()
+        if pid == 0:
+            orders.close()
+            os._exit(_run(json.loads(message)))
+        for handle in descriptors:
+            os.close(handle)
+        orders.send(json.dumps({"pid": pid}).encode())
+
+
+def _report_ended(orders: socket.socket) -> None:
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        code = os.waitstatus_to_exitcode(status)
+        orders.send(json.dumps({"ended": pid, "code": code}).encode())
+
+
+def _run(order: dict[str, Any]) -> int:
+    """Become the child: its own session, environment, log and threads."""
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ.clear()
+    os.environ.update(order["environment"], OMP_NUM_THREADS=str(order["threads"]))
+    log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    try:
+        code = importlib.import_module(order["module"]).run(order["arguments"], os.getppid())
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return int(code)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(int(sys.argv[1])))

@@ -1,0 +1,1 @@
+"""A run and where it is kept."""

@@ -1,0 +1,170 @@
+"""Facts of one search in the form that is stored in `run.json`."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from hwkd import __version__
+from hwkd.core.device import Device
+from hwkd.core.run_record import (
+    DataRecord,
+    DeviceRecord,
+    EnvironmentRecord,
+    FeasibilityRecord,
+    LimitRecord,
+    NormalisationRecord,
+    ObjectiveSettings,
+    RunRecord,
+    SplitRecord,
+)
+from hwkd.core.trial import LimitName, TrialRecord
+from hwkd.engine.setup.config import LimitsConfig, SearchConfig
+from hwkd.engine.setup.feasibility import SpaceFeasibility
+from hwkd.io.machine import available_cores, package_versions
+from hwkd.profiling.onnx_runtime import host_name
+from hwkd.tasks.base import TaskData
+
+__all__ = ["data_record", "make_run_record", "search_caveats"]
+
+
+def make_run_record(
+    *,
+    requested: SearchConfig,
+    resolved: SearchConfig,
+    device: Device,
+    data: TaskData,
+    feasibility: Sequence[SpaceFeasibility],
+    accelerator: str,
+    command: Sequence[str],
+) -> RunRecord:
+    """Return the record of a search that is about to begin; the teacher is not known yet."""
+    objective = resolved.objective
+    return RunRecord(
+        hwkd_version=__version__,
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        status="running",
+        command=tuple(command),
+        seed=resolved.seed,
+        workers=resolved.workers,
+        device=_device_record(requested.limits, resolved, device),
+        data=data_record(data),
+        objective=ObjectiveSettings(
+            mode=objective.mode,
+            alpha=objective.alpha,
+            beta=objective.beta,
+            gamma=objective.gamma,
+            target_latency_s=objective.target_latency_s,
+        ),
+        feasibility=tuple(
+            FeasibilityRecord(
+                space=space.space,
+                sampled=space.sampled,
+                feasible=space.feasible,
+                binding=dict(space.binding),
+                left_out=space.is_left_out,
+            )
+            for space in feasibility
+        ),
+        environment=EnvironmentRecord(
+            python=platform.python_version(),
+            platform=platform.platform(),
+            cpu=host_name(),
+            cores=available_cores(),
+            accelerator=accelerator,
+            packages={k: v for k, v in package_versions().items() if k != "python"},
+        ),
+    )
+
+
+def data_record(data: TaskData) -> DataRecord:
+    """Copy what a report shows of the data."""
+    scale = data.normalisation
+    return DataRecord(
+        task=data.name,
+        source=data.source,
+        fingerprint=data.fingerprint,
+        input_shape=data.input_shape,
+        class_names=data.class_names,
+        splits=tuple(
+            SplitRecord(name=name, class_counts=counts)
+            for name, counts in data.class_counts.items()
+        ),
+        split_seed=data.split_seed,
+        normalisation=NormalisationRecord(
+            mean=scale.mean,
+            std=scale.std,
+            raw_low=scale.raw_low,
+            raw_high=scale.raw_high,
+            raw_dtype=scale.raw_dtype,
+        ),
+        notes=data.notes,
+    )
+
+
+def search_caveats(
+    config: SearchConfig, device: Device, records: Sequence[TrialRecord]
+) -> tuple[str, ...]:
+    """Return what a reader must know before using a number of this search."""
+    runtime = device.runtime(config.runtime)
+    caveats = []
+    if device.is_measured:
+        caveats.append("Latency was measured on the machine that searched, on one thread.")
+    else:
+        caveats.append(
+            f"Latency, RAM and flash are estimates for {runtime.name} {runtime.version} on "
+            f"{device.name}; nothing was measured on the chip."
+        )
+    caveats.append(
+        "Candidates were trained briefly "
+        f"({config.training.brief_epochs} epochs); their order can differ after full training."
+    )
+    unsupported = sorted({op for r in records if r.cost for op in r.cost.unsupported_ops})
+    if unsupported:
+        caveats.append(
+            "Some students hold operators without a cost; their latency is a lower bound: "
+            + ", ".join(unsupported)
+            + "."
+        )
+    if config.workers > 1:
+        caveats.append(
+            f"{config.workers} workers shared the search: the order of trials depends on timing, "
+            "so the same seed can give other trials."
+        )
+    if config.training.controls < 2:
+        caveats.append(
+            "The gain over training without a teacher rests on one seed or none; "
+            "use --controls 3 or more to see its spread."
+        )
+    return tuple(caveats)
+
+
+def _device_record(requested: LimitsConfig, resolved: SearchConfig, device: Device) -> DeviceRecord:
+    runtime = device.runtime(resolved.runtime)
+    names: dict[LimitName, str] = {
+        "latency": "latency_s",
+        "ram": "ram_bytes",
+        "flash": "flash_bytes",
+        "weights": "weight_bytes",
+        "energy": "energy_j",
+    }
+    limits = tuple(
+        LimitRecord(
+            name=name,
+            value=value,
+            origin="option" if getattr(requested, field) is not None else "device",
+        )
+        for name, field in names.items()
+        if (value := getattr(resolved.limits, field)) is not None
+    )
+    return DeviceRecord(
+        name=device.name,
+        core=device.core,
+        clock_hz=resolved.clock_hz or device.clock_hz,
+        runtime=runtime.name,
+        runtime_version=runtime.version,
+        latency_basis="measured" if device.is_measured else "estimated",
+        latency_risk=resolved.limits.risk,
+        limits=limits,
+    )

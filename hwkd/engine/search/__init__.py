@@ -1,0 +1,1 @@
+"""Candidates: proposed, screened, trained briefly, and the best of them in full."""

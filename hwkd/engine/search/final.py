@@ -1,0 +1,262 @@
+"""The best students at full length: trained beside their controls, tested once, the best published.
+
+What ships is the best by the run's own objective, on validation and in 8 bits, of everything that
+the run folder holds: brief weights, full ones, controls, and trainings of earlier calls.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hwkd.core.errors import DoesNotFitError
+from hwkd.core.final_record import FinalRecord, LayerRecord
+from hwkd.core.progress import Progress
+from hwkd.core.run_record import ObjectiveSettings
+from hwkd.core.trial import TrialRecord
+from hwkd.engine.arms.children import Nursery
+from hwkd.engine.arms.contest import BRIEF, compared, contenders, samples_seen
+from hwkd.engine.arms.evaluation import profile_record
+from hwkd.engine.arms.jobs import (
+    TrainJob,
+    finished_jobs,
+    job_folder,
+    job_history,
+    run_jobs,
+)
+from hwkd.engine.arms.publish import BEST_FOLDER, publish_student, read_quantisation
+from hwkd.engine.arms.train_job import score_brief_weights
+from hwkd.engine.arms.verdict import shipping
+from hwkd.engine.run.trials import RunStore
+from hwkd.engine.setup.context import SearchContext
+from hwkd.engine.setup.methods import Recipe, recipes
+from hwkd.engine.setup.screening import cost_record
+from hwkd.profiling.onnx_runtime import measure_latency
+
+__all__ = ["Ending", "finish_students", "networks_of", "require_student"]
+
+# Trained in full: the best of brief trainings is partly lucky, so the next ones get their chance.
+_NETWORKS = 3
+# A full training has at least so many times the brief one's time, or it is left out.
+_LONGER_THAN_BRIEF = 1.2
+# A candidate that loses more than this in 8 bits will probably be trained with simulated rounding.
+_LOSES_IN_INT8 = 0.005
+# Further passes over a small set gain little; another network in the same time gains more.
+_ENOUGH_PASSES = 120
+# Kept for the brief weights, in times of what scoring a candidate took: variants and the test.
+_BRIEF_SCORINGS = 5.0
+_PROFILE_SECONDS, _PROFILE_SECONDS_LIMITED = 2.0, 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """What the last trainings may take.
+
+    Attributes:
+        goal: what networks are ranked by.
+        has_teacher: False when it was left out.
+        epochs: of every training, at most.
+        seeds: over which the best student and its controls are trained; 0 trains it once.
+        end_s: when the stage must be over, by `time.monotonic`; None is no bound.
+        start_up_s: what a process takes to start and read the data.
+    """
+
+    goal: ObjectiveSettings
+    has_teacher: bool
+    epochs: int
+    seeds: int
+    end_s: float | None = None
+    start_up_s: float = 0.0
+
+
+def require_student(ranked: Sequence[TrialRecord], records: Sequence[TrialRecord]) -> None:
+    """Refuse to end a search that trained no student.
+
+    Args:
+        ranked: completed trials, best first.
+        records: all trials, for the message.
+
+    Raises:
+        DoesNotFitError: if no trial was completed.
+    """
+    if ranked:
+        return
+    states = ", ".join(sorted({record.state for record in records})) or "none sampled"
+    raise DoesNotFitError(
+        f"no student was trained successfully (trials: {states}); "
+        "raise the limits, --trials, --timeout or --trial-timeout"
+    )
+
+
+def finish_students(
+    ranked: Sequence[TrialRecord],
+    context: SearchContext,
+    store: RunStore,
+    nursery: Nursery,
+    ending: Ending,
+    *,
+    progress: Progress,
+) -> tuple[FinalRecord, tuple[str, ...]]:
+    """Train the best students in full, test them and write `best/`.
+
+    The test split is read here for the first time in a search, and nothing is chosen by it.
+
+    Args:
+        ranked: completed trials, best first; at least one.
+        context: of the search.
+        store: of the run.
+        nursery: starts the trainings.
+        ending: how long, and judged by what.
+        progress: told about all trainings together.
+
+    Returns:
+        The record of the student that ships, and what was given up for lack of time.
+    """
+    started = time.monotonic()
+    best = ranked[0]
+    wanted, given_up = _affordable(ranked, context, ending)
+    jobs, end_s, slot_s = wanted, None, None
+    if ending.end_s is not None and wanted:
+        end_s = ending.end_s - _BRIEF_SCORINGS * _scoring_s(best)
+        left_s = end_s - time.monotonic()
+        rounds = _rounds(best, context, left_s, jobs=len(wanted))
+        jobs, slot_s = wanted[: rounds * wanted[0].processes], left_s / rounds
+    scores = run_jobs(store, nursery, jobs, end_s=end_s, slot_s=slot_s, progress=progress)
+    missing = [job for job in wanted if job.name not in scores]
+    if missing:
+        given_up += (f"{len(missing)} of {len(wanted)} full trainings, for lack of time",)
+    trainings = {job.full_name: (job, found) for job, found in finished_jobs(store)}
+    winner = shipping(contenders(ranked, trainings, context, ending.goal))
+    if winner.weights == "brief":
+        trial = next(r for r in ranked if r.spec and r.spec.key == winner.network)
+        job = _brief_job(trial, context, ending)
+        ships = score_brief_weights(store, trial, context, job)
+        if jobs:
+            given_up += ("full weights: none was better on validation than the brief ones",)
+    else:
+        job, ships = trainings[winner.name]
+    controls, gain = compared(job, trainings)
+    candidate = context.screen.candidate(job.spec.to_spec())
+    folder = job_folder(store, job)
+    int8_path = folder / "student_int8.onnx"
+    limited = ending.end_s is not None
+    seconds = _PROFILE_SECONDS_LIMITED if limited else _PROFILE_SECONDS
+    profile = measure_latency(int8_path, runs=200, max_seconds=seconds)
+    final = FinalRecord(
+        trial=job.trial,
+        spec=job.spec,
+        epochs=ships.epochs,
+        weights=winner.weights,
+        networks_compared=networks_of(ranked),
+        seconds=time.monotonic() - started,
+        validation_accuracy_int8=ships.validation_int8,
+        test_accuracy_float=ships.test_float,
+        test_accuracy_int8=ships.test_int8,
+        layers=tuple(LayerRecord.of(layer) for layer in candidate.layers.layers),
+        cost=cost_record(candidate.cost),
+        quantisation=read_quantisation(int8_path, len(context.calibration)),
+        quantisation_choice=ships.quantisation,
+        profile=profile_record(profile),
+        controls=controls if ending.seeds else (),
+        methods=tuple(entry.describe() for entry in context.methods),
+        recipe=job.recipe,
+        gain=gain if ending.seeds else None,
+        history=job_history(store, job),
+    )
+    publish_student(folder, store.folder / BEST_FOLDER, final, context)
+    return final, given_up
+
+
+def networks_of(ranked: Sequence[TrialRecord]) -> int:
+    """Return how many networks were compared on validation."""
+    return len({record.spec.key for record in ranked if record.spec is not None})
+
+
+def _affordable(
+    ranked: Sequence[TrialRecord], context: SearchContext, ending: Ending
+) -> tuple[list[TrainJob], tuple[str, ...]]:
+    """Return the trainings, and a note when there is no time for one that deserves its name."""
+    best = ranked[0]
+    if ending.end_s is not None:
+        left_s = ending.end_s - time.monotonic() - ending.start_up_s
+        needed_s = _LONGER_THAN_BRIEF * (best.training_s or best.duration_s) + _scoring_s(best)
+        if left_s < needed_s:
+            return [], (
+                f"the full training: {max(0.0, left_s):.0f} s were left, and one that is longer "
+                f"than the brief training needs {needed_s:.0f} s",
+            )
+    return _jobs(ranked, context, ending), ()
+
+
+def _rounds(best: TrialRecord, context: SearchContext, left_s: float, *, jobs: int) -> int:
+    """Return how many trainings may follow one another, each long enough to have converged."""
+    sample_s = (best.training_s or best.duration_s) / max(1, samples_seen(best, context))
+    converged_s = _ENOUGH_PASSES * len(context.data.train) * sample_s
+    most = -(-jobs // context.config.workers)
+    return max(1, min(most, int(left_s / converged_s)))
+
+
+def _jobs(ranked: Sequence[TrialRecord], context: SearchContext, ending: Ending) -> list[TrainJob]:
+    """Return the trainings, the most important first.
+
+    With a teacher its gain is in question, so the controls come before the second network;
+    without one only the network is.
+    """
+    arms: tuple[Recipe, ...] = recipes(context.methods)
+    main: Recipe = "distilled" if ending.has_teacher or len(arms) == 1 else "cross-entropy"
+    controls = [arm for arm in arms[1:] if main == "distilled" and ending.seeds]
+    best, others = ranked[0], ranked[1:_NETWORKS]
+    order = [(best, main, 0), *((best, arm, 0) for arm in controls[:1])]
+    order += [(other, main, 0) for other in others]
+    order += [(best, arm, 0) for arm in controls[1:]]
+    for seed in range(1, ending.seeds):
+        order += [(best, arm, seed) for arm in (main, *controls)]
+        order += [(other, main, seed) for other in others]
+    processes = min(context.config.workers, len(order))
+    budget_s = None if ending.end_s is None else max(0.0, ending.end_s - time.monotonic())
+    return [
+        _job(trial, arm, seed, ending, processes=processes, budget_s=budget_s)
+        for trial, arm, seed in order
+    ]
+
+
+def _job(
+    trial: TrialRecord,
+    recipe: Recipe,
+    seed: int,
+    ending: Ending,
+    *,
+    processes: int,
+    budget_s: float | None,
+) -> TrainJob:
+    if trial.spec is None:
+        raise ValueError(f"trial {trial.number} has no spec")
+    accuracy = trial.accuracy
+    lost = 0.0 if accuracy is None else accuracy.validation_float - accuracy.validation_int8
+    return TrainJob(
+        name=f"{recipe.replace(' ', '-')}{seed}-{trial.number}",
+        trial=trial.number,
+        spec=trial.spec,
+        repetition=seed,
+        recipe=recipe,
+        processes=processes,
+        epochs=ending.epochs,
+        loses_in_int8=lost > _LOSES_IN_INT8,
+        budget_s=budget_s,
+    )
+
+
+def _brief_job(trial: TrialRecord, context: SearchContext, ending: Ending) -> TrainJob:
+    """Name the folder for a candidate's own weights."""
+    taught = trial.methods is None or bool(trial.methods)
+    recipe: Recipe = "distilled" if taught or not context.methods else "cross-entropy"
+    job = _job(trial, recipe, 0, ending, processes=1, budget_s=None)
+    epochs = context.config.training.brief_epochs or 1
+    name = f"{BRIEF}-{trial.number}"
+    return job.model_copy(update={"name": name, "epochs": epochs, "end_s": ending.end_s})
+
+
+def _scoring_s(record: TrialRecord) -> float:
+    """Return what exporting, quantising and scoring a candidate took."""
+    return max(0.0, record.duration_s - (record.training_s or record.duration_s))

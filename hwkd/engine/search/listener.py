@@ -1,0 +1,70 @@
+"""Who hears how a search advances: the command line draws, a notebook may do something else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from hwkd.core.run_record import RunRecord, TeacherRecord
+from hwkd.core.trial import TrialRecord
+from hwkd.engine.setup.time_plan import Stage
+from hwkd.tasks.base import TaskData
+
+__all__ = ["SearchListener", "SilentListener"]
+
+
+class SearchListener(Protocol):
+    """Hears how a search advances; the command line draws, a notebook may do something else."""
+
+    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
+        """Hear of an advance; see `hwkd.core.progress.Progress`."""
+        ...
+
+    def on_data(self, data: TaskData) -> None:
+        """Hear what the data is."""
+        ...
+
+    def on_feasibility(self, run: RunRecord) -> None:
+        """Hear what share of each space fits (`run.feasibility`)."""
+        ...
+
+    def on_teacher(self, teacher: TeacherRecord) -> None:
+        """Hear which teacher there is and how good it is."""
+        ...
+
+    def on_plan(self, seconds: Mapping[Stage, float], left_s: float) -> None:
+        """Hear how the rest of a time limit is divided, at the start and whenever it changes."""
+        ...
+
+    def on_records(self, records: Sequence[TrialRecord], total: int | None) -> None:
+        """Hear all records so far, after each new one; no total when time ends the search."""
+        ...
+
+    def on_note(self, note: str) -> None:
+        """Hear what was given up or left out, in one sentence."""
+        ...
+
+
+class SilentListener:
+    """Hears everything and says nothing."""
+
+    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
+        """Ignore."""
+
+    def on_data(self, data: TaskData) -> None:
+        """Ignore."""
+
+    def on_feasibility(self, run: RunRecord) -> None:
+        """Ignore."""
+
+    def on_teacher(self, teacher: TeacherRecord) -> None:
+        """Ignore."""
+
+    def on_plan(self, seconds: Mapping[Stage, float], left_s: float) -> None:
+        """Ignore."""
+
+    def on_records(self, records: Sequence[TrialRecord], total: int | None) -> None:
+        """Ignore."""
+
+    def on_note(self, note: str) -> None:
+        """Ignore."""

@@ -1,0 +1,191 @@
+"""The search from the first byte of data to `best/`: what `hwkd search` and `hwkd.search` run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from hwkd.core.errors import ConfigError
+from hwkd.core.run_record import RunRecord
+from hwkd.engine.arms.children import Nursery
+from hwkd.engine.run.prepared import PREPARED_FILE, check_data_unchanged, prepared_json
+from hwkd.engine.run.run_record import make_run_record
+from hwkd.engine.run.trials import RunStore
+from hwkd.engine.search.listener import SearchListener
+from hwkd.engine.search.stages import SearchResult, SearchStages, run_json, with_phase
+from hwkd.engine.search.verify_best import require_verifiable
+from hwkd.engine.setup.config import SearchConfig
+from hwkd.engine.setup.feasibility import require_feasible
+from hwkd.engine.setup.prepare import prepare_data
+from hwkd.engine.setup.time_plan import TimeLimit
+from hwkd.engine.setup.trust import trusted
+from hwkd.io.device_catalog import load_device
+from hwkd.io.run_files import RUN_FILE, read_run_record
+
+__all__ = ["SearchResult", "finish_run", "resume_search", "run_search"]
+
+
+def run_search(
+    config: SearchConfig,
+    folder: Path,
+    *,
+    limit: TimeLimit,
+    listener: SearchListener,
+    command: Sequence[str],
+    write_report: Callable[[Path], None],
+) -> SearchResult:
+    """Search from the beginning.
+
+    Args:
+        config: what was asked for; open choices are filled from the device and the data.
+        folder: run folder to create.
+        limit: of the wall time of it all.
+        listener: hears how it goes.
+        command: the command line, for the record.
+        write_report: writes the report of a run folder; called after the search and at the end.
+
+    Raises:
+        HwkdError: if anything asked for is wrong; nothing is left behind then.
+        KeyboardInterrupt: after finished trials were saved.
+    """
+    store = RunStore(folder)
+    store.require_free()
+    _require_what_verifying_needs(config)
+    with Nursery() as nursery:
+        prepared = prepare_data(config, progress=listener)
+        listener.on_data(prepared.data)
+        run = make_run_record(
+            requested=config,
+            resolved=prepared.config,
+            device=prepared.screen.device,
+            data=prepared.data,
+            feasibility=prepared.feasibility,
+            accelerator=prepared.accelerator,
+            command=command,
+        )
+        listener.on_feasibility(run)
+        require_feasible(prepared.feasibility, prepared.references)
+        limit.data_is_read()
+        limit.require_enough(verifies=config.verify_best)
+        run = with_phase(run, "prepare", limit.spent_s())
+        unsettled = prepared_json(prepared, None, is_settled=False)
+        store.create(prepared.config, {PREPARED_FILE: unsettled, RUN_FILE: run_json(run)})
+        search = SearchStages(store, prepared, limit, nursery, listener, write_report)
+        with store.locked() as lock_descriptor:
+            return search.run(run, lock_descriptor, is_new=True)
+
+
+def resume_search(
+    folder: Path,
+    *,
+    trials: int | None = None,
+    limit: TimeLimit,
+    workers: int | None = None,
+    trusts: bool = False,
+    listener: SearchListener,
+    write_report: Callable[[Path], None],
+) -> SearchResult:
+    """Go on with a search that was interrupted, killed or finished.
+
+    Args:
+        folder: run folder.
+        trials: candidates to sample in all; None keeps what was asked for first.
+        limit: of the wall time of this call.
+        workers: processes; None keeps the number asked for first.
+        trusts: the user named the run as one whose Python files may run.
+        listener: hears how it goes.
+        write_report: writes the report of a run folder.
+
+    Raises:
+        ConfigError: if the run names Python files that changed or are not trusted.
+        RunFolderError: if it is no run folder, is in use, or its data or teacher changed.
+    """
+    store = RunStore(folder)
+    with Nursery() as nursery, store.locked() as lock_descriptor:
+        search, run = _reopened(
+            store,
+            limit,
+            nursery,
+            listener,
+            write_report,
+            trials=trials,
+            workers=workers,
+            trusts=trusts,
+        )
+        return search.run(run, lock_descriptor, is_new=False)
+
+
+def finish_run(
+    folder: Path,
+    *,
+    limit: TimeLimit,
+    seeds: int | None = None,
+    trusts: bool = False,
+    listener: SearchListener,
+    write_report: Callable[[Path], None],
+) -> SearchResult:
+    """Do the end of a search again: train its best students in full, and publish the best.
+
+    No further candidate is tried. What the folder holds from earlier ends competes.
+
+    Args:
+        folder: run folder with a completed trial.
+        limit: of the wall time of this call; without one trainings have their full length.
+        seeds: over which the best student and its controls are trained; None keeps what was asked
+            for first.
+        trusts: the user named the run as one whose Python files may run.
+        listener: hears how it goes.
+        write_report: writes the report of a run folder.
+
+    Raises:
+        RunFolderError: as `resume_search`.
+        DoesNotFitError: if no trial was completed.
+    """
+    store = RunStore(folder)
+    with Nursery() as nursery, store.locked():
+        search, run = _reopened(
+            store, limit, nursery, listener, write_report, seeds=seeds, trusts=trusts
+        )
+        return search.finish_again(run)
+
+
+def _reopened(
+    store: RunStore,
+    limit: TimeLimit,
+    nursery: Nursery,
+    listener: SearchListener,
+    write_report: Callable[[Path], None],
+    *,
+    trials: int | None = None,
+    workers: int | None = None,
+    seeds: int | None = None,
+    trusts: bool = False,
+) -> tuple[SearchStages, RunRecord]:
+    store.check_journal()
+    config = SearchConfig.from_toml(store.config_path)
+    config = trusted(config, where=str(store.folder), trusts=trusts)
+    changes = {"trials": trials, "workers": workers}
+    config = config.model_copy(
+        update={"timeout_s": limit.limit_s, **{k: v for k, v in changes.items() if v is not None}}
+    )
+    if seeds is not None:
+        training = config.training.model_copy(update={"controls": seeds})
+        config = config.model_copy(update={"training": training})
+    run = read_run_record(store.folder / RUN_FILE)
+    _require_what_verifying_needs(config)
+    prepared = prepare_data(config, progress=listener)
+    listener.on_data(prepared.data)
+    check_data_unchanged(store, prepared)
+    limit.data_is_read()
+    limit.require_enough(verifies=config.verify_best)
+    run = run.model_copy(update={"workers": config.workers})
+    return SearchStages(store, prepared, limit, nursery, listener, write_report), run
+
+
+def _require_what_verifying_needs(config: SearchConfig) -> None:
+    """Raise HwkdError, before anything is read, if the best student could not be verified."""
+    if not config.verify_best:
+        return
+    if not config.train_best:
+        raise ConfigError("--verify: checks the best student after full training; drop --no-final")
+    require_verifiable(load_device(config.device))

@@ -1,0 +1,345 @@
+"""The stages of one call on a run folder: teacher, trials, full trainings, verification, report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from hwkd.core.best import ranked_trials
+from hwkd.core.errors import HwkdError, RunFolderError
+from hwkd.core.final_record import FinalRecord
+from hwkd.core.pareto import FrontPoint, pareto_front
+from hwkd.core.run_record import RunRecord, RunStatus
+from hwkd.core.trial import TrialRecord
+from hwkd.engine.arms.children import Nursery
+from hwkd.engine.arms.publish import BEST_FOLDER
+from hwkd.engine.run.prepared import (
+    PREPARED_FILE,
+    check_teacher_unchanged,
+    load_context,
+    named_teacher,
+    prepared_json,
+    teacher_is_settled,
+)
+from hwkd.engine.run.run_record import search_caveats
+from hwkd.engine.run.trials import RunStore
+from hwkd.engine.search.final import Ending, finish_students, networks_of, require_student
+from hwkd.engine.search.listener import SearchListener
+from hwkd.engine.search.teacher_stage import (
+    TeacherStage,
+    beaten_by,
+    measure_teacher,
+    prepare_teacher,
+)
+from hwkd.engine.search.trial_stage import run_trial_stage
+from hwkd.engine.search.verify_best import verify_best
+from hwkd.engine.setup.config import SearchConfig
+from hwkd.engine.setup.context import SearchContext, fewer_threads, most_epochs
+from hwkd.engine.setup.methods import configured_methods
+from hwkd.engine.setup.prepare import Prepared
+from hwkd.engine.setup.time_plan import TimeLimit
+from hwkd.io.run_files import RUN_FILE
+from hwkd.io.run_text import write_text
+
+__all__ = ["SearchResult", "SearchStages", "run_json", "with_phase"]
+
+# Wall time over processor time from which somebody else is computing on this machine, too.
+_BUSY = 1.3
+# Holds a teacher that is of use to this run alone.
+TEACHER_FOLDER = "teacher"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchResult:
+    """What a finished search leaves.
+
+    Attributes:
+        folder: the run folder.
+        run: facts of the search; `run.final` is the best student.
+        records: every trial, by number.
+        front: undominated trials.
+        seconds: wall time of this call.
+    """
+
+    folder: Path
+    run: RunRecord
+    records: tuple[TrialRecord, ...]
+    front: tuple[FrontPoint, ...]
+    seconds: float
+
+
+@dataclass
+class SearchStages:
+    """One call on one run folder, stage by stage."""
+
+    store: RunStore
+    prepared: Prepared
+    limit: TimeLimit
+    nursery: Nursery
+    listener: SearchListener
+    write_report: Callable[[Path], None]
+
+    @property
+    def config(self) -> SearchConfig:
+        """Return the resolved configuration."""
+        return self.prepared.config
+
+    def run(self, run: RunRecord, lock_descriptor: int, *, is_new: bool) -> SearchResult:
+        """Teacher, trials, final training, verification, report."""
+        status: RunStatus = "interrupted"
+        records: tuple[TrialRecord, ...] = ()
+        try:
+            teacher, run = self._teacher(run, is_new=is_new)
+            write_text(self.store.config_path, self.config.to_toml())
+            context = load_context(self.store)
+            run = self._save(run, "running")
+            with self.store.writes():
+                self.store.requeue_interrupted()
+            begun = time.monotonic()
+            plan = self._planned(run, trains_teacher=False)
+            records, timed_out = run_trial_stage(
+                self.store,
+                context,
+                self.nursery,
+                lock_descriptor,
+                self.listener,
+                search_s=plan.search_s,
+                latest_s=plan.latest_s,
+            )
+            run = with_phase(plan.run, "search", time.monotonic() - begun)
+            run = self._judged(run, context, records)
+            status = "stopped by timeout" if timed_out else "finished"
+            run = self._save(run, status)
+            if self.limit.is_limited:
+                self._time_report()
+            run = self._ended(run, teacher, context, records)
+            run = self._verified(run, context)
+        except KeyboardInterrupt:
+            self._save(run, "interrupted")
+            self.store.rewrite_trials_file()
+            raise KeyboardInterrupt(
+                f"finished trials are saved; go on with `hwkd search --resume {self.store.folder}`"
+            ) from None
+        except HwkdError:
+            if is_new and not teacher_is_settled(self.store):
+                self.store.remove()  # what was asked for was wrong, and nothing was trained
+            else:
+                with suppress(RunFolderError):  # the error at hand says more than a full disk
+                    self._save(run, status)
+            raise
+        return self._result(run, records, status)
+
+    def finish_again(self, run: RunRecord) -> SearchResult:
+        """Final training, verification, report."""
+        context = load_context(self.store)
+        records = self.store.rewrite_trials_file()
+        status = run.status
+        teacher = TeacherStage(record=run.teacher)
+        final = None if run.final is None else run.final.model_copy(update={"verification": None})
+        try:
+            run = self._judged(run.model_copy(update={"final": final}), context, records)
+            run = self._ended(run, teacher, context, records, again=True)
+            run = self._verified(run, context)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                f"trainings that ended are saved; go on with `hwkd finish {self.store.folder}`"
+            ) from None
+        return self._result(run, records, status)
+
+    def _result(
+        self, run: RunRecord, records: tuple[TrialRecord, ...], status: RunStatus
+    ) -> SearchResult:
+        run = self._save(run, status)
+        self.write_report(self.store.folder)
+        return SearchResult(
+            folder=self.store.folder,
+            run=run,
+            records=records,
+            front=pareto_front(records),
+            seconds=self.limit.spent_s(),
+        )
+
+    def _planned(self, run: RunRecord, *, trains_teacher: bool) -> Planned:
+        """Divide the time that is left, and say so."""
+        config = self.config
+        shares = self.limit.plan(
+            trains_teacher=trains_teacher, final=config.train_best, verifies=config.verify_best
+        )
+        if shares:
+            self.listener.on_plan(shares, self.limit.left_s())
+            seconds = run.planned_seconds | dict(shares.items())
+            run = run.model_copy(update={"planned_seconds": seconds})
+        search_s = shares.get("search")
+        latest_s = None if search_s is None else search_s + shares.get("final training", 0.0)
+        return Planned(run, shares.get("teacher"), search_s, latest_s)
+
+    def _teacher(self, run: RunRecord, *, is_new: bool) -> tuple[TeacherStage, RunRecord]:
+        """Make the teacher ready, once for a run; later calls find its outputs in the cache."""
+        if not is_new and teacher_is_settled(self.store):
+            return self._known_teacher(run)
+        begun = time.monotonic()
+        wanted = configured_methods(self.config) != ()
+        plan = self._planned(run, trains_teacher=wanted)
+        with fewer_threads(is_busy=self.limit.slowdown > _BUSY):
+            stage = prepare_teacher(
+                self.prepared,
+                budget_s=plan.teacher_s,
+                own_dir=self.store.folder / TEACHER_FOLDER,
+                progress=self.listener,
+            )
+        run = plan.run
+        if stage.record is not None:
+            self.listener.on_teacher(stage.record)
+            run = run.model_copy(update={"teacher": stage.record})
+        if stage.left_out is not None:
+            run = self._noted(run, f"Students learned from labels alone: {stage.left_out}.")
+        write_text(self.store.folder / PREPARED_FILE, prepared_json(self.prepared, stage.teacher))
+        return stage, with_phase(run, "teacher", time.monotonic() - begun)
+
+    def _known_teacher(self, run: RunRecord) -> tuple[TeacherStage, RunRecord]:
+        """Return the teacher that the run began with; a user's own file must be the same still."""
+        if named_teacher(self.store) is None:
+            return TeacherStage(), run
+        if self.config.teacher.source is None and run.teacher is not None:
+            self.listener.on_teacher(run.teacher)
+            return TeacherStage(record=run.teacher), run
+        stage = prepare_teacher(self.prepared, progress=self.listener)
+        if stage.teacher is not None and stage.record is not None:
+            check_teacher_unchanged(self.store, stage.teacher)
+            self.listener.on_teacher(stage.record)
+        return stage, run
+
+    def _judged(
+        self, run: RunRecord, context: SearchContext, records: Sequence[TrialRecord]
+    ) -> RunRecord:
+        """Leave the teacher out of the objective if a candidate beat it; state the caveats."""
+        caveats = search_caveats(self.config, self.prepared.screen.device, records)
+        kept = tuple(c for c in run.caveats if c not in caveats)
+        run = run.model_copy(update={"caveats": (*caveats, *kept)})
+        teacher = run.teacher
+        if teacher is None or context.teacher_accuracy is None:
+            goal = run.objective.model_copy(update={"beta": 0.0})
+            return run.model_copy(update={"objective": goal})
+        better = beaten_by(context.teacher_accuracy, records)
+        if better is None or teacher.left_out is not None:
+            return run
+        why = (
+            f"its validation accuracy {context.teacher_accuracy:.4f} is not above that of "
+            f"candidate {better.number}, trained briefly and in 8 bits"
+        )
+        run = run.model_copy(
+            update={
+                "teacher": teacher.model_copy(update={"left_out": why}),
+                "objective": run.objective.model_copy(update={"beta": 0.0}),
+            }
+        )
+        return self._noted(
+            run,
+            f"The teacher was left out after candidate {better.number}: {why}. Later candidates "
+            "learned from labels alone, and the divergence from it no longer counts.",
+        )
+
+    def _ended(
+        self,
+        run: RunRecord,
+        teacher: TeacherStage,
+        context: SearchContext,
+        records: Sequence[TrialRecord],
+        *,
+        again: bool = False,
+    ) -> RunRecord:
+        """Train the best students in full, unless that was done for the same best trial before."""
+        config, limit = self.config, self.limit
+        ranked = ranked_trials(run.objective, records)
+        require_student(ranked, records)
+        if not config.train_best or (_is_done(run.final, ranked) and not again):
+            return run
+        begun = time.monotonic()
+        end_s = None
+        if limit.is_limited:
+            left_s = limit.left_s() - limit.closing_s(verifies=config.verify_best)
+            end_s = limit.deadline_s(left_s)
+        has_teacher = context.teacher_accuracy is not None and run.teacher is not None
+        ending = Ending(
+            goal=run.objective,
+            has_teacher=has_teacher and run.teacher is not None and run.teacher.left_out is None,
+            epochs=most_epochs(config, len(context.data.train), is_timed=limit.is_limited),
+            seeds=config.training.controls,
+            end_s=end_s,
+            start_up_s=limit.start_up_s,
+        )
+        final, given_up = finish_students(
+            ranked, context, self.store, self.nursery, ending, progress=self.listener
+        )
+        run = run.model_copy(update={"final": final})
+        for what in given_up:
+            run = self._noted(run, f"Given up: {what}.")
+        run = with_phase(run, "final training", time.monotonic() - begun)
+        return self._tested_teacher(run, teacher)
+
+    def _tested_teacher(self, run: RunRecord, stage: TeacherStage) -> RunRecord:
+        """Measure the teacher on the test split where there is a teacher that runs, and time."""
+        teacher, record = stage.teacher, run.teacher
+        if teacher is None or record is None or record.test_accuracy is not None:
+            return run  # there is none, or an earlier call made it and only its outputs are here
+        if self.limit.is_limited:  # running it on the whole test split has no bound
+            return run
+        measured = measure_teacher(teacher, record, self.prepared, progress=self.listener)
+        return run.model_copy(update={"teacher": measured})
+
+    def _verified(self, run: RunRecord, context: SearchContext) -> RunRecord:
+        """Run the C of the best student on an emulated core, once, if that was asked for."""
+        final = run.final
+        if not self.config.verify_best or final is None or final.verification is not None:
+            return run
+        begun = time.monotonic()
+        device, test = context.screen.device, context.data.test
+        found = verify_best(self.store.folder / BEST_FOLDER, device, test, self.listener)
+        run = run.model_copy(update={"final": final.model_copy(update={"verification": found})})
+        return with_phase(run, "verification", time.monotonic() - begun)
+
+    def _time_report(self) -> None:
+        """Write the report of what there is, so that one is there whatever comes, and time it."""
+        begun = time.monotonic()
+        self.write_report(self.store.folder)
+        self.limit.report_s = time.monotonic() - begun
+
+    def _noted(self, run: RunRecord, note: str) -> RunRecord:
+        self.listener.on_note(note)
+        return run.model_copy(update={"caveats": tuple(dict.fromkeys((*run.caveats, note)))})
+
+    def _save(self, run: RunRecord, status: RunStatus) -> RunRecord:
+        run = run.model_copy(update={"status": status})
+        write_text(self.store.folder / RUN_FILE, run_json(run))
+        return run
+
+
+def _is_done(final: FinalRecord | None, ranked: Sequence[TrialRecord]) -> bool:
+    """Tell whether the full trainings were made for the same candidates before."""
+    if final is None:
+        return False
+    if final.networks_compared is None:  # of an older version, which trained the best one alone
+        return final.trial == ranked[0].number
+    return final.networks_compared == networks_of(ranked)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    run: RunRecord
+    teacher_s: float | None
+    search_s: float | None
+    latest_s: float | None
+
+
+def with_phase(run: RunRecord, phase: str, seconds: float) -> RunRecord:
+    """Return the record with seconds added to a phase."""
+    total = run.phase_seconds.get(phase, 0.0) + seconds
+    return run.model_copy(update={"phase_seconds": {**run.phase_seconds, phase: total}})
+
+
+def run_json(run: RunRecord) -> str:
+    """Return the text of `run.json`."""
+    return run.model_dump_json(indent=2) + "\n"

@@ -1,0 +1,182 @@
+"""The teacher of a search: opened or trained within its share, judged, and left out when it is bad.
+
+Distilling from a teacher that is worse than its student costs accuracy, so a teacher has to earn
+its place: it must know something, be ready in time, and be better than the students so far.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hwkd.core.errors import TeacherError
+from hwkd.core.progress import Progress
+from hwkd.core.run_record import TeacherRecord
+from hwkd.core.trial import TrialRecord
+from hwkd.engine.setup.context import accelerator_device
+from hwkd.engine.setup.methods import configured_methods
+from hwkd.engine.setup.prepare import Prepared
+from hwkd.train.logit_cache import cached_logits
+from hwkd.train.teacher import Teacher, accuracy_ratio, require_knowledge
+from hwkd.train.teacher_open import open_teacher
+from hwkd.train.teacher_trained import TeacherTraining
+
+__all__ = ["TeacherStage", "beaten_by", "measure_teacher", "prepare_teacher"]
+
+# Of the teacher's share, what it plans with; opening and judging it take the rest.
+_OWN_SHARE = 0.9
+# Of the whole limit: the same for every run with this limit, so that the next one finds the teacher
+# in the cache, which is asked for by its time.
+_NOMINAL_SHARE = 0.17
+# Less than this trains nothing worth listening to on any data.
+_LEAST_BUDGET_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeacherStage:
+    """What came of the teacher.
+
+    Attributes:
+        teacher: ready, its outputs in the cache; None when students learn from labels alone.
+        record: of the teacher; None without one.
+        left_out: why there is none, for people; None when there is one or none was wanted.
+    """
+
+    teacher: Teacher | None = None
+    record: TeacherRecord | None = None
+    left_out: str | None = None
+
+
+class _OutOfTimeError(Exception):
+    """The teacher's share is used up."""
+
+
+def prepare_teacher(
+    prepared: Prepared,
+    *,
+    budget_s: float | None = None,
+    own_dir: Path | None = None,
+    progress: Progress,
+    clock: Callable[[], float] = time.monotonic,
+) -> TeacherStage:
+    """Load or train the teacher, check that it knows something and cache its logits.
+
+    Args:
+        prepared: data and configuration of the search.
+        budget_s: for training and outputs together; a teacher that is not ready by then is left
+            out. None lets it take as long as it takes.
+        own_dir: where a teacher lies that is not worth keeping for other runs; None keeps none.
+        progress: told while it is trained and run.
+        clock: seconds, monotonic.
+
+    Raises:
+        TeacherError: if the user's teacher does not match the data or is at chance level.
+    """
+    if configured_methods(prepared.config) == ():
+        return TeacherStage()
+    if budget_s is not None and budget_s < _LEAST_BUDGET_S:
+        return TeacherStage(left_out=f"its share of the time limit is {budget_s:.1f} s")
+    started = clock()
+
+    def tell(stage: str, done: int, total: int, note: str = "") -> None:
+        progress(stage, done, total, note)
+        require_time(stage)
+
+    def require_time(stage: str = "train teacher") -> None:
+        if budget_s is not None and clock() - started > budget_s:
+            raise _OutOfTimeError(stage)
+
+    try:
+        return _prepared(prepared, budget_s, tell, require_time, own_dir, started, clock)
+    except _OutOfTimeError as over:
+        return TeacherStage(
+            left_out=f"its share of the time limit, {budget_s:.0f} s, was over at: {over}"
+        )
+    except TeacherError as error:
+        if prepared.config.teacher.source is not None:
+            raise
+        return TeacherStage(left_out=str(error))
+
+
+def beaten_by(teacher_accuracy: float, records: Sequence[TrialRecord]) -> TrialRecord | None:
+    """Return the first candidate that is at least as good on validation as the teacher.
+
+    The candidate was trained briefly, and in 8 bits; in full it will be better still.
+
+    Args:
+        teacher_accuracy: on validation, 0 to 1.
+        records: finished candidates, in order.
+    """
+    return next(
+        (
+            record
+            for record in records
+            if record.state == "completed"
+            and record.accuracy is not None
+            and record.accuracy.validation_int8 >= teacher_accuracy
+        ),
+        None,
+    )
+
+
+def measure_teacher(
+    teacher: Teacher, record: TeacherRecord, prepared: Prepared, *, progress: Progress
+) -> TeacherRecord:
+    """Return the teacher's record with its test accuracy; called once, at the end."""
+    logits = cached_logits(teacher, prepared.data, split="test", progress=progress)
+    accuracy = accuracy_ratio(np.asarray(logits, dtype=np.float32), prepared.data.test.labels)
+    return record.model_copy(update={"test_accuracy": accuracy})
+
+
+def _prepared(
+    prepared: Prepared,
+    budget_s: float | None,
+    progress: Progress,
+    require_time: Callable[[], None],
+    own_dir: Path | None,
+    started: float,
+    clock: Callable[[], float],
+) -> TeacherStage:
+    data = prepared.data
+    teacher = _opened(prepared, budget_s, progress, require_time, own_dir)
+    validation = np.asarray(cached_logits(teacher, data, split="validation", progress=progress))
+    accuracy = require_knowledge(teacher, data, validation_logits=validation.astype(np.float32))
+    cached_logits(teacher, data, split="train", progress=progress)
+    record = TeacherRecord(
+        kind=teacher.kind,
+        description=teacher.description,
+        validation_accuracy=accuracy,
+        seconds=clock() - started,
+        from_cache=teacher.is_from_cache,
+        identity=teacher.identity,
+    )
+    return TeacherStage(teacher=teacher, record=record)
+
+
+def _opened(
+    prepared: Prepared,
+    budget_s: float | None,
+    progress: Progress,
+    require_time: Callable[[], None],
+    own_dir: Path | None,
+) -> Teacher:
+    wanted = prepared.config.teacher
+    training_s, limit_s = wanted.time_budget_s, prepared.config.timeout_s
+    if budget_s is not None:
+        training_s = min(training_s or budget_s, _OWN_SHARE * budget_s)
+        if limit_s is not None:
+            training_s = min(training_s, _NOMINAL_SHARE * limit_s)
+    return open_teacher(
+        wanted.source,
+        prepared.data,
+        weights=Path(wanted.weights) if wanted.weights else None,
+        training=TeacherTraining(seed=prepared.config.seed, time_budget_s=training_s),
+        device=accelerator_device(prepared.accelerator),
+        own_dir=own_dir,
+        progress=progress,
+        check=require_time,
+    )

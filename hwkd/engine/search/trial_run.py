@@ -1,0 +1,243 @@
+"""One sampled student -> one record: screened, trained, measured, or the reason why not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from hwkd.core.errors import RunFolderError
+from hwkd.core.measure import Profile
+from hwkd.core.student import StudentSpec
+from hwkd.core.trial import AccuracyRecord, SpecRecord, TrialRecord, ViolationRecord
+from hwkd.engine.arms.evaluation import (
+    STEPS_BETWEEN_NORMS,
+    Deployed,
+    deploy_student,
+    judge_student,
+    profile_record,
+    save_student,
+    student_logits,
+    train_student,
+)
+from hwkd.engine.setup.context import SearchContext
+from hwkd.engine.setup.methods import without_teacher
+from hwkd.engine.setup.screening import Candidate, cost_record
+from hwkd.io.machine import package_versions
+from hwkd.nn.build import StudentModule, build_module
+from hwkd.profiling.onnx_runtime import measure_latency
+from hwkd.trace.macs import count_macs
+from hwkd.train.loop import TrainingDivergedError
+
+__all__ = ["TrialRunner"]
+
+_PROFILE_RUNS = 50
+_PROFILE_SECONDS = 0.5
+# Of a candidate's time under a limit, what export, quantisation, scoring and profile may take.
+_SCORING_SHARE = 0.15
+_LEAST_TRAINING_S = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRunner:
+    """Runs trials of one search in one process.
+
+    Attributes:
+        context: what trials share.
+        worker: name of the process, for the records.
+        students: folder that gets the weights of completed trials.
+        check: called before every training step; raises `InterruptedTrial` to stop.
+        share_s: time for one candidate; its training ends within it, however far it came. None is
+            no bound.
+        end_s: when the search ends, by `time.monotonic`; None is when all candidates were tried.
+    """
+
+    context: SearchContext
+    worker: str
+    students: Path
+    check: Callable[[], None]
+    share_s: float | None = None
+    end_s: float | None = None
+
+    def run(
+        self,
+        suggest: Callable[[], StudentSpec],
+        find_earlier: Callable[[str], TrialRecord | None],
+        *,
+        number: int,
+        has_teacher: bool = True,
+    ) -> TrialRecord:
+        """Run one candidate; whatever goes wrong becomes a failed record.
+
+        Args:
+            suggest: samples the student.
+            find_earlier: key of a network -> its record, if it was tried before.
+            number: of the candidate.
+            has_teacher: False trains on labels alone, because the teacher was left out.
+
+        Raises:
+            InterruptedTrial: if the search stops meanwhile.
+            RunFolderError: if the run folder cannot be written; no trial can help that.
+        """
+        started = time.monotonic()
+        base = TrialRecord(
+            number=number,
+            state="failed",
+            seed=self.context.config.seed,
+            started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            duration_s=0.0,
+            worker=self.worker,
+            versions=dict(package_versions()),
+        )
+        try:
+            spec = suggest()
+            base = base.model_copy(update={"spec": SpecRecord.of(spec)})
+            earlier = find_earlier(self.context.screen.spaces[spec.space].layers(spec).key)
+            if earlier is not None:
+                record = _repeat(base, earlier)
+            else:
+                candidate = self.context.screen.candidate(spec)
+                base = base.model_copy(update={"cost": cost_record(candidate.cost)})
+                record = self._judge(base, candidate, has_teacher=has_teacher)
+        except RunFolderError:
+            raise
+        except Exception as error:
+            first_line = (str(error).strip().splitlines() or [""])[0]
+            reason = f"{type(error).__name__}: {first_line}"
+            record = base.model_copy(update={"reason": reason})
+        return record.model_copy(update={"duration_s": time.monotonic() - started})
+
+    def _judge(self, base: TrialRecord, candidate: Candidate, *, has_teacher: bool) -> TrialRecord:
+        if candidate.violations:
+            return _rejected(base, candidate.violations)
+        if candidate.cost.latency is None and self.context.screen.limits.latency_s is not None:
+            # Measured, not estimated (`host`). Time hardly depends on the values of the weights,
+            # so an untrained network tells whether training is worth its while.
+            module = build_module(candidate.layers, seed=0)
+            with TemporaryDirectory(prefix="hwkd-trial-") as folder:
+                deployed = self._deployed(module, candidate, folder)
+                profile = _measured(deployed)
+            too_slow = self._too_slow(profile)
+            if too_slow:
+                return _rejected(base, too_slow, profile)
+        return self._train_and_measure(base, candidate, has_teacher=has_teacher)
+
+    def _training_budget_s(self) -> float | None:
+        """Return how long the candidate at hand may train; None is as long as it takes."""
+        bounds = [] if self.share_s is None else [self.share_s]
+        if self.end_s is not None:
+            bounds.append(self.end_s - time.monotonic())
+        if not bounds:
+            return None
+        return max(_LEAST_TRAINING_S, (1.0 - _SCORING_SHARE) * min(bounds))
+
+    def _too_slow(self, profile: Profile) -> tuple[ViolationRecord, ...]:
+        """Compare a measured latency with the limit; the 90th percentile if the risk is "upper"."""
+        screen = self.context.screen
+        limit_s = screen.limits.latency_s
+        needed_s = profile.p90_s if screen.risk == "upper" else profile.median_s
+        if limit_s is None or needed_s <= limit_s:
+            return ()
+        return (ViolationRecord(limit_name="latency", needed=needed_s, limit=limit_s),)
+
+    def _deployed(self, module: StudentModule, candidate: Candidate, folder: str) -> Deployed:
+        context = self.context
+        return deploy_student(
+            module,
+            candidate.layers,
+            Path(folder),
+            calibration=context.calibration,
+            ranges=context.config.quantisation.calibration,
+        )
+
+    def _train_and_measure(
+        self, base: TrialRecord, candidate: Candidate, *, has_teacher: bool
+    ) -> TrialRecord:
+        context = self.context
+        methods = context.methods if has_teacher else without_teacher(context.methods)
+        module, result = train_student(
+            candidate.layers,
+            context,
+            context.brief_training(candidate.layers, budget_s=self._training_budget_s()),
+            steps_between_norms=STEPS_BETWEEN_NORMS,
+            check=self.check,
+            methods=methods,
+        )
+        module = module.cpu()
+        validation = context.data.validation
+        with TemporaryDirectory(prefix="hwkd-trial-") as folder:
+            deployed = self._deployed(module, candidate, folder)
+            logits_float = student_logits(deployed.float_path, validation.inputs)
+            logits_int8 = student_logits(deployed.int8_path, validation.inputs)
+            profile = _measured(deployed)
+        for logits in (logits_float, logits_int8):
+            if not np.isfinite(logits).all():
+                raise TrainingDivergedError("the trained student's outputs are not finite")
+        latency = candidate.cost.latency
+        too_slow = self._too_slow(profile) if latency is None else ()
+        if too_slow:
+            return _rejected(base, too_slow, profile)
+        save_student(module, self.students / f"{base.number}.safetensors")
+        error_float = context.task.error_ratio(logits_float, validation.labels)
+        latency_s = latency.value_s if latency is not None else profile.median_s
+        objective = judge_student(context, logits_int8, latency_s=latency_s)
+        return base.model_copy(
+            update={
+                "state": "completed",
+                "macs_fvcore": count_macs(module, candidate.spec.input_shape),
+                "accuracy": AccuracyRecord(
+                    validation_float=1.0 - error_float,
+                    validation_int8=1.0 - objective.task_error,
+                ),
+                "objective": objective,
+                "profile": profile_record(profile),
+                "epochs": result.epochs,
+                "epochs_made": result.epochs_made,
+                "training_s": result.seconds,
+                "methods": tuple(entry.describe() for entry in methods),
+            }
+        )
+
+
+def _repeat(base: TrialRecord, earlier: TrialRecord) -> TrialRecord:
+    """Return the earlier result under the new number; nothing is trained twice."""
+    return base.model_copy(
+        update={
+            "state": "duplicate",
+            "reason": f"same student as trial {earlier.number} ({earlier.state})",
+            "violations": earlier.violations,
+            "cost": earlier.cost,
+            "macs_fvcore": earlier.macs_fvcore,
+            "accuracy": earlier.accuracy,
+            "objective": earlier.objective,
+            "profile": earlier.profile,
+        }
+    )
+
+
+def _measured(deployed: Deployed) -> Profile:
+    return measure_latency(
+        deployed.int8_path, runs=_PROFILE_RUNS, profiled_runs=10, max_seconds=_PROFILE_SECONDS
+    )
+
+
+def _rejected(
+    base: TrialRecord, violations: tuple[ViolationRecord, ...], profile: Profile | None = None
+) -> TrialRecord:
+    measured = "measured " if profile is not None else ""
+    parts = (
+        f"{measured}{v.limit_name} {100 * v.excess_ratio:.1f}% over its limit" for v in violations
+    )
+    return base.model_copy(
+        update={
+            "state": "rejected",
+            "reason": "; ".join(parts),
+            "violations": violations,
+            "profile": None if profile is None else profile_record(profile),
+        }
+    )

@@ -1,0 +1,108 @@
+"""The candidates of a search: workers that run them, watched until they are done or time is up."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from hwkd.core.trial import TrialRecord, read_trial_line
+from hwkd.engine.arms.children import Nursery
+from hwkd.engine.run.trials import RunStore
+from hwkd.engine.search.listener import SearchListener
+from hwkd.engine.search.workers import WorkerPool
+from hwkd.engine.setup.context import SearchContext
+
+__all__ = ["run_trial_stage"]
+
+_POLL_S = 0.1
+# So many candidates a worker at least, however slow the networks: fewer compare nothing.
+_FEWEST_PER_WORKER = 6
+# A candidate plans its own end; one that misses it by this is stopped, and done again on resume.
+_GRACE_RATIO, _GRACE_S = 0.05, 1.0
+# Workers that find too little time left end before it is over; so late it was time that ended them.
+_LATE_RATIO = 0.75
+
+
+def run_trial_stage(
+    store: RunStore,
+    context: SearchContext,
+    nursery: Nursery,
+    lock_descriptor: int,
+    listener: SearchListener,
+    *,
+    search_s: float | None,
+    latest_s: float | None = None,
+) -> tuple[tuple[TrialRecord, ...], bool]:
+    """Run candidates until enough were tried or time is up.
+
+    Args:
+        store: of the run.
+        context: of the search.
+        nursery: starts the workers.
+        lock_descriptor: of the folder's lock, for the workers.
+        listener: hears of every record.
+        search_s: seconds for the stage; None is no bound.
+        latest_s: seconds until it ends even if no candidate was completed: a search without a
+            student is worth nothing, and may have the time of what would follow.
+
+    Returns:
+        Every record of the run, and whether time cut short the number of candidates asked for.
+    """
+    started = time.monotonic()
+    end_s = None if search_s is None else started + search_s
+    pool = WorkerPool(
+        store=store,
+        nursery=nursery,
+        count=context.config.workers,
+        lock_descriptor=lock_descriptor,
+        share_s=None if search_s is None else search_s / _FEWEST_PER_WORKER,
+        end_s=end_s,
+    )
+    wanted = context.config.most_trials
+    records = list(store.rewrite_trials_file())
+    tail = _Tail(store.trials_path)
+    listener.on_records(records, wanted)
+    if wanted is None or store.trainings_started() < wanted:
+        pool.start()
+    try:
+        while pool.is_running():
+            time.sleep(_POLL_S)
+            new = tail.new_records()
+            if new:
+                records.extend(new)
+                listener.on_records(records, wanted)
+            if end_s is not None:
+                _tell_time(listener, started, end_s)
+                grace_s = _GRACE_S + _GRACE_RATIO * (end_s - started)
+                has_student = any(record.state == "completed" for record in records)
+                over_s = end_s + grace_s if has_student else started + (latest_s or 0.0)
+                if time.monotonic() > max(over_s, end_s):
+                    break
+    finally:
+        pool.stop()
+    is_late = search_s is not None and time.monotonic() > started + _LATE_RATIO * search_s
+    timed_out = is_late and wanted is not None and store.trainings_started() < wanted
+    return store.rewrite_trials_file(), timed_out
+
+
+def _tell_time(listener: SearchListener, started: float, end_s: float) -> None:
+    spent_s, whole_s = time.monotonic() - started, end_s - started
+    listener("search", round(min(spent_s, whole_s)), round(whole_s))
+
+
+class _Tail:
+    """Reads the records that workers append to `trials.jsonl`, each once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._position = path.stat().st_size
+
+    def new_records(self) -> list[TrialRecord]:
+        with self._path.open("rb") as handle:
+            handle.seek(self._position)
+            data = handle.read()
+        whole = data[: data.rfind(b"\n") + 1]
+        self._position += len(whole)
+        return [
+            read_trial_line(line.decode(), where=str(self._path)) for line in whole.splitlines()
+        ]

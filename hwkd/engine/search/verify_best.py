@@ -1,0 +1,124 @@
+"""The best student as C on the device's core, emulated: asked for before a search, run after it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from hwkd.core.device import Device
+from hwkd.core.errors import ConfigError, HwkdError, UnknownNameError
+from hwkd.core.progress import Progress
+from hwkd.core.verification_record import EmulatedLayerRecord, EmulationRecord, VerificationRecord
+from hwkd.deploy.toolchain import CORES, find_host_compiler, find_tools
+from hwkd.deploy.verification import Target, Verification
+from hwkd.deploy.verify import target_of, verify_model
+from hwkd.io.run_text import write_text
+from hwkd.tasks.base import Split
+
+__all__ = ["VERIFICATION_FILE", "require_verifiable", "verify_best"]
+
+VERIFICATION_FILE = "verification.json"
+_INPUTS = 512
+
+
+def require_verifiable(device: Device) -> Target:
+    """Return what the C will be compiled for; asked before anything is trained.
+
+    Raises:
+        ConfigError: if the device has no core that can be emulated.
+        ExportError: if a compiler or the emulator is missing; says how to install it.
+    """
+    try:
+        target = target_of(device)
+    except UnknownNameError:
+        raise ConfigError(
+            f"--verify: {device.name} has the core {device.core}, which is not emulated; "
+            f"it works for devices with {', '.join(CORES)}"
+        ) from None
+    find_tools()
+    find_host_compiler()
+    return target
+
+
+def verify_best(
+    folder: Path, device: Device, test: Split, progress: Progress
+) -> VerificationRecord:
+    """Check `student_int8.onnx` of a folder on the device's core and write `verification.json`.
+
+    What goes wrong is part of the record: the search is over and its results stay.
+
+    Args:
+        folder: `best/` of a run.
+        device: compiled for.
+        test: test examples; the first 512 are used.
+        progress: told of stages.
+    """
+    target = target_of(device)
+    try:
+        found = verify_model(
+            folder / "student_int8.onnx",
+            target,
+            test.inputs[:_INPUTS],
+            labels=test.labels[:_INPUTS],
+            progress=progress,
+        )
+    except HwkdError as error:
+        return _record(target, passed=False, failure=str(error))
+    write_text(folder / VERIFICATION_FILE, json.dumps(found.as_dict(), indent=2) + "\n")
+    return _record(target, passed=found.passed, emulation=_emulation(found))
+
+
+def _record(
+    target: Target,
+    *,
+    passed: bool,
+    failure: str | None = None,
+    emulation: EmulationRecord | None = None,
+) -> VerificationRecord:
+    return VerificationRecord(
+        core=target.core.name,
+        flash_limit_bytes=target.flash_bytes,
+        ram_limit_bytes=target.ram_bytes,
+        passed=passed,
+        failure=failure,
+        emulation=emulation,
+    )
+
+
+def _emulation(found: Verification) -> EmulationRecord:
+    return EmulationRecord(
+        emulated_cpu=found.emulated_cpu,
+        note=found.note,
+        rounding=found.rounding,
+        inputs=found.inputs,
+        outputs=found.outputs,
+        mismatches_onnxruntime=found.mismatches.onnxruntime,
+        mismatches_host_c=found.mismatches.host_c,
+        max_lsb=found.max_lsb,
+        intermediate_max_lsb=found.intermediate_max_lsb,
+        averages_within_bound=found.averages_within_bound,
+        faults=found.faults,
+        test_accuracy=found.accuracy_ratio,
+        instructions=found.instructions_per_inference,
+        flash_bytes=found.flash_bytes,
+        flash_predicted_bytes=found.flash_predicted_bytes,
+        ram_bytes=found.ram_bytes,
+        stack_bytes=found.stack_bytes,
+        ram_predicted_bytes=found.ram_predicted_bytes,
+        arena_bytes=found.arena_bytes,
+        layers=tuple(
+            EmulatedLayerRecord(
+                name=layer.name,
+                kind=layer.kind,
+                macs=layer.macs,
+                instructions=layer.instructions,
+                max_lsb=layer.difference.max_lsb,
+                values=layer.difference.values,
+                differing=layer.difference.differing,
+                averages_within_bound=layer.difference.averages_within_bound,
+            )
+            for layer in found.instructions_per_layer
+        ),
+        tools=found.tools,
+        seconds=found.seconds,
+    )

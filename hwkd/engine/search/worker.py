@@ -1,0 +1,108 @@
+"""One worker process; its arguments are RUN NAME [SHARE_S END_S].
+
+SIGTERM interrupts the trial at hand, which stays open and is queued again on resume. A worker whose
+parent is gone interrupts itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+
+import torch
+
+from hwkd.core.errors import HwkdError, InterruptedTrial
+from hwkd.engine.arms.evaluation import STUDENTS_FOLDER
+from hwkd.engine.run.prepared import load_context
+from hwkd.engine.run.trials import RunStore
+from hwkd.engine.search.loop import run_trials
+from hwkd.engine.search.trial_run import TrialRunner
+from hwkd.engine.setup.context import threads_per_worker
+from hwkd.io.run_text import write_text
+
+__all__ = ["STATUS_FOLDER", "main", "run"]
+
+STATUS_FOLDER = "workers"
+
+
+class _Signals:
+    """What the parent has asked for so far."""
+
+    def __init__(self, parent_pid: int) -> None:
+        self._parent_pid = parent_pid
+        self._interrupt = False
+        signal.signal(signal.SIGTERM, self._on_terminate)
+        # A Ctrl-C in the terminal reaches the whole group; the parent decides what it means.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def keep_asking(self) -> bool:
+        return not (self._interrupt or self._is_orphan())
+
+    def check(self) -> None:
+        if self._interrupt or self._is_orphan():
+            raise InterruptedTrial
+
+    def _is_orphan(self) -> bool:
+        return os.getppid() != self._parent_pid
+
+    def _on_terminate(self, signum: int, frame: FrameType | None) -> None:
+        del signum, frame
+        self._interrupt = True
+
+
+def main(
+    folder: Path,
+    name: str,
+    parent_pid: int,
+    share_s: float | None = None,
+    end_s: float | None = None,
+) -> int:
+    """Run trials of the search in `folder` until it is over; returns the exit code.
+
+    Args:
+        folder: of the run.
+        name: of this worker, for records.
+        parent_pid: process that started it.
+        share_s: time for one candidate; None is no bound.
+        end_s: when the search ends, by the system's monotonic clock; None is no bound.
+    """
+    signals = _Signals(parent_pid)
+    store = RunStore(folder)
+    status_path = folder / STATUS_FOLDER / f"{name}.json"
+
+    def on_start(trial: int, candidate: int) -> None:
+        status = {"trial": trial, "candidate": candidate, "pid": os.getpid()}
+        write_text(status_path, json.dumps(status))
+
+    try:
+        context = load_context(store)
+        # More threads than cores spin against each other and slow small networks down tenfold.
+        torch.set_num_threads(threads_per_worker(1))  # the pool has set this worker's share
+        runner = TrialRunner(
+            context=context,
+            worker=name,
+            students=folder / STUDENTS_FOLDER,
+            check=signals.check,
+            share_s=share_s,
+            end_s=end_s,
+        )
+        run_trials(store, runner, keep_asking=signals.keep_asking, on_start=on_start)
+    except InterruptedTrial:
+        return 0
+    except HwkdError as error:
+        with suppress(OSError):  # the log may lie on the disk that is full
+            sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
+
+
+def run(arguments: Sequence[str], parent_pid: int | str) -> int:
+    """Be a worker; see `hwkd.engine.arms.children`."""
+    folder, name, *times = arguments
+    return main(Path(folder), name, int(parent_pid), *(float(text) for text in times))

@@ -1,0 +1,138 @@
+"""Starts worker processes, watches them, replaces those that die."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hwkd.core.errors import HwkdError, RunFolderError
+from hwkd.engine.arms.children import Child, Nursery
+from hwkd.engine.run.trials import RunStore
+from hwkd.engine.search.worker import STATUS_FOLDER
+from hwkd.engine.setup.context import threads_per_worker
+
+__all__ = ["WorkerPool"]
+
+# A candidate that kills two workers becomes a failed record; more deaths than this in one search
+# mean that something else is wrong.
+_MAX_DEATHS = 20
+# What a worker has not saved by then is done again on resume.
+_SECONDS_TO_STOP = 2.5
+
+
+@dataclass
+class WorkerPool:
+    """The worker processes of one search.
+
+    Attributes:
+        store: of the run.
+        nursery: starts the processes.
+        count: processes to keep running.
+        lock_descriptor: inherited by every worker, so that the folder stays locked while one lives.
+        share_s: time for one candidate under a time limit; None is no bound.
+        end_s: when the search ends, by `time.monotonic`; None is no bound.
+    """
+
+    store: RunStore
+    nursery: Nursery
+    count: int
+    lock_descriptor: int
+    share_s: float | None = None
+    end_s: float | None = None
+    _processes: dict[str, Child] = field(default_factory=dict)
+    _deaths: int = 0
+    _started: int = 0
+
+    def start(self) -> None:
+        """Start every worker."""
+        folder = self.store.folder / STATUS_FOLDER
+        folder.mkdir(exist_ok=True)
+        for stale in folder.glob("*.json"):  # of a search that was killed
+            stale.unlink()
+        for _ in range(self.count):
+            self._start_one()
+
+    def is_running(self) -> bool:
+        """Replace workers that died; tell whether any is at work.
+
+        Raises:
+            HwkdError: what a worker reported in one line, or that too many died.
+        """
+        for name, process in list(self._processes.items()):
+            code = process.poll()
+            if code is None:
+                continue
+            del self._processes[name]
+            if code == 2:
+                self.stop()
+                raise RunFolderError(self._log_tail(name) or self._no_space())
+            if code != 0:
+                self._replace_dead(name, code)
+        return bool(self._processes)
+
+    def stop(self) -> None:
+        """Interrupt the workers; the candidates at hand stay open."""
+        self._signal(signal.SIGTERM)
+        deadline = time.monotonic() + _SECONDS_TO_STOP
+        for process in self._processes.values():
+            try:
+                process.wait(timeout=max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._processes.clear()
+
+    def _start_one(self) -> None:
+        name = f"worker{self._started}"
+        self._started += 1
+        times = [] if self.share_s is None else [str(self.share_s), str(self.end_s)]
+        # One thread per library and process: the workers share the cores among themselves.
+        self._processes[name] = self.nursery.start(
+            "hwkd.engine.search.worker",
+            [str(self.store.folder), name, *times],
+            log=self._log_path(name),
+            threads=threads_per_worker(self.count),
+            descriptors=[self.lock_descriptor],
+        )
+
+    def _replace_dead(self, name: str, code: int) -> None:
+        cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        self._deaths += 1
+        if self._deaths > _MAX_DEATHS:
+            self.stop()
+            raise HwkdError(
+                f"{self.store.folder}: {_MAX_DEATHS} worker processes died, the last with {cause}: "
+                f"{self._log_tail(name) or 'no message'}; see {self._log_path(name)}"
+            )
+        trial = self._trial_of(name)
+        if trial is not None:
+            self.store.requeue_interrupted(died_in=trial)
+        self._start_one()
+
+    def _trial_of(self, name: str) -> int | None:
+        """Return Optuna's number of the worker's last trial; None when it had none yet."""
+        path = self.store.folder / STATUS_FOLDER / f"{name}.json"
+        return int(json.loads(path.read_text())["trial"]) if path.is_file() else None
+
+    def _signal(self, number: signal.Signals) -> None:
+        for process in self._processes.values():
+            if process.poll() is None:
+                process.send_signal(number)
+
+    def _log_path(self, name: str) -> Path:
+        return self.store.folder / STATUS_FOLDER / f"{name}.log"
+
+    def _log_tail(self, name: str) -> str:
+        lines = self._log_path(name).read_text(errors="replace").strip().splitlines()
+        return lines[-1] if lines else ""
+
+    def _no_space(self) -> str:
+        folder = self.store.folder
+        return (
+            f"{folder}: a worker could not write there, not even why; finished trials are safe; "
+            f"free some space and go on with --resume {folder}"
+        )

@@ -1,0 +1,252 @@
+"""One search, fully resolved: what `config.toml` in a run folder holds and every worker reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from hwkd.core.errors import ConfigError
+from hwkd.core.limits import Limits, Risk
+from hwkd.core.strict_model import StrictModel, first_problem
+from hwkd.io.text_files import MalformedTextError, read_toml
+from hwkd.tasks.base import Layout
+
+__all__ = [
+    "LimitsConfig",
+    "MethodConfig",
+    "ObjectiveConfig",
+    "QuantisationConfig",
+    "SamplerName",
+    "SearchConfig",
+    "TeacherConfig",
+    "TrainingConfig",
+]
+
+SamplerName: TypeAlias = Literal["surrogate", "tpe", "nsga2", "gp", "random"]
+
+
+_TRIALS = 40
+
+
+class LimitsConfig(StrictModel):
+    """Hard limits in force; a field that is absent is no limit. See `hwkd.core.limits.Limits`."""
+
+    latency_s: float | None = Field(default=None, gt=0)
+    ram_bytes: int | None = Field(default=None, gt=0)
+    flash_bytes: int | None = Field(default=None, gt=0)
+    weight_bytes: int | None = Field(default=None, gt=0)
+    energy_j: float | None = Field(default=None, gt=0)
+    risk: Risk = "upper"
+
+    def to_limits(self) -> Limits:
+        """Return the limits without the risk."""
+        return Limits(
+            latency_s=self.latency_s,
+            ram_bytes=self.ram_bytes,
+            flash_bytes=self.flash_bytes,
+            weight_bytes=self.weight_bytes,
+            energy_j=self.energy_j,
+        )
+
+
+class ObjectiveConfig(StrictModel):
+    """What is minimised: alpha * task + beta * KD + gamma * overrun, or the Pareto front.
+
+    Attributes:
+        mode: "weighted" for the sum, "pareto" for (error, latency, peak RAM, flash).
+        alpha: weight of the validation error of the int8 student (0 to 1).
+        beta: weight of the divergence from the teacher (nats; about 0.05 to 0.5, hence 0.1).
+        gamma: weight of max(0, latency / target - 1).
+        target_latency_s: what the overrun is measured against; None switches the term off.
+        temperature: softening of both sides of the divergence.
+    """
+
+    mode: Literal["weighted", "pareto"] = "weighted"
+    alpha: float = Field(default=1.0, ge=0)
+    beta: float = Field(default=0.1, ge=0)
+    gamma: float = Field(default=0.5, ge=0)
+    target_latency_s: float | None = Field(default=None, gt=0)
+    temperature: float = Field(default=2.0, gt=0)
+
+
+class TeacherConfig(StrictModel):
+    """Where the teacher comes from.
+
+    Attributes:
+        source: None (one is trained), a path ending in .onnx, or "package.module:factory".
+        weights: safetensors file for a factory.
+        time_budget_s: bound on training one; None leaves it to the size of the data.
+    """
+
+    source: str | None = None
+    weights: str | None = None
+    time_budget_s: float | None = Field(default=None, gt=0)
+
+
+class TrainingConfig(StrictModel):
+    """Lengths of brief and full training; None is chosen from the size of the data.
+
+    Attributes:
+        brief_epochs: for each candidate.
+        brief_samples: at most this many samples in an epoch of brief training; None is all.
+        full_epochs: for the best student after the search.
+        batch_size: samples per step.
+        controls: seeds over which the final student and its controls without a teacher are
+            trained; 0 trains no control.
+        trial_timeout_s: a candidate that runs longer is recorded as failed.
+    """
+
+    brief_epochs: int | None = Field(default=None, ge=1)
+    brief_samples: int | None = Field(default=None, ge=2)
+    full_epochs: int | None = Field(default=None, ge=1)
+    batch_size: int | None = Field(default=None, ge=2)
+    learning_rate: float | None = Field(default=None, gt=0)
+    controls: int = Field(default=1, ge=0)
+    trial_timeout_s: float = Field(default=600.0, gt=0)
+
+
+class QuantisationConfig(StrictModel):
+    """How students become 8-bit files.
+
+    Attributes:
+        calibration: how the ranges of activations are found; "auto" is min-max for candidates, and
+            for the best student whatever is best on validation.
+        qat: train the best student again with simulated rounding; "auto" does so when the int8
+            file loses more than 0.5 points of validation accuracy without.
+    """
+
+    calibration: Literal["auto", "minmax", "percentile", "mse"] = "auto"
+    qat: Literal["auto", "on", "off"] = "auto"
+
+
+class MethodConfig(BaseModel):
+    """One `[[distill]]` table: a registered method and its options (`hwkd methods show NAME`).
+
+    Its options are checked when the search starts, by the method itself.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    method: str
+
+
+class SearchConfig(StrictModel):
+    """One search.
+
+    Attributes:
+        device: catalogue name or path of a TOML file.
+        runtime: overrides the device's default runtime.
+        clock_hz: overrides the device's clock.
+        task: registered task name.
+        data: path of the user's data; None is the data set that the task ships.
+        input_size: (height, width) that images are resized to; None keeps theirs.
+        layout: order of the axes of an NPZ file's arrays; "auto" reads it from the shape.
+        spaces: registered names or paths of the user's files.
+        code: SHA-256 of the user's Python files, by their entry in `spaces` or `teacher.source`.
+        trials: students to train, rejected and repeated candidates do not count; None leaves it to
+            the time limit, and is 40 without one.
+        sampler: what chooses candidates; "surrogate" is our own, the others are Optuna's.
+        timeout_s: bound on the whole command, from its first line to its last file.
+        workers: separate processes on one study.
+        accelerator: where networks are trained.
+        train_best: distil the best student at full length and test it.
+        verify_best: run its C on the device's core, emulated.
+        distill: methods that students learn by, combined; empty leaves the choice to the data
+            (`hwkd.distill.defaults`), the single method "none" is labels alone.
+    """
+
+    schema_version: Literal[1] = 1
+    device: str
+    runtime: str | None = None
+    clock_hz: float | None = Field(default=None, gt=0)
+    task: str = "image"
+    data: str | None = None
+    input_size: tuple[int, int] | None = None
+    layout: Layout = "auto"
+    spaces: tuple[str, ...] = ("depthwise", "linear_attention", "narrow_deep", "plain")
+    trials: int | None = Field(default=None, ge=1)
+    sampler: SamplerName = "surrogate"
+    timeout_s: float | None = Field(default=None, gt=0)
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    workers: int = Field(default=1, ge=1)
+    accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    train_best: bool = True
+    verify_best: bool = False
+    limits: LimitsConfig = LimitsConfig()
+    objective: ObjectiveConfig = ObjectiveConfig()
+    teacher: TeacherConfig = TeacherConfig()
+    training: TrainingConfig = TrainingConfig()
+    quantisation: QuantisationConfig = QuantisationConfig()
+    distill: tuple[MethodConfig, ...] = ()
+    code: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reads_older_runs(cls, raw: Any) -> Any:
+        """Turn the two numbers that used to describe soft targets into a method."""
+        training = raw.get("training") if isinstance(raw, dict) else None
+        if not isinstance(training, dict) or "distill_weight" not in training:
+            return raw
+        kept = {n: v for n, v in training.items() if n not in ("distill_weight", "temperature")}
+        share, temperature = training["distill_weight"], training.get("temperature", 2.0)
+        if not _is_number(share) or not 0 <= share <= 1 or not _is_number(temperature):
+            raise ValueError(
+                f"training.distill_weight = {share!r} and temperature = {temperature!r}; "
+                "expected a number from 0 to 1 and a number"
+            )
+        if not isinstance(raw.get("objective", {}), dict):
+            raise ValueError("objective is no table")
+        table = {"method": "kd", "temperature": temperature, "weight": share / max(1e-6, 1 - share)}
+        objective = {**raw.get("objective", {}), "temperature": temperature}
+        distill = [table if share > 0 else {"method": "none"}]
+        return {**raw, "training": kept, "distill": distill, "objective": objective}
+
+    @model_validator(mode="after")
+    def _weights_need_a_factory(self) -> SearchConfig:
+        source = self.teacher.source
+        if self.teacher.weights is not None and (source is None or source.endswith(".onnx")):
+            raise ValueError(
+                "teacher.weights goes with a teacher of the form package.module:factory"
+            )
+        return self
+
+    @property
+    def most_trials(self) -> int | None:
+        """How many candidates are sampled; None when time alone ends the search."""
+        return self.trials or (None if self.timeout_s is not None else _TRIALS)
+
+    def to_toml(self) -> str:
+        """Return the configuration as TOML; absent options are left out."""
+        content = self.model_dump(mode="json", exclude_none=True)
+        if not self.code:
+            del content["code"]
+        return tomli_w.dumps(content)
+
+    @classmethod
+    def from_toml(cls, path: Path) -> SearchConfig:
+        """Read a configuration file.
+
+        Raises:
+            ConfigError: if it is unreadable or a field is unknown, mistyped or out of range.
+        """
+        try:
+            raw = read_toml(path)
+        except MalformedTextError as error:
+            raise ConfigError(f"{path}: cannot read it as TOML: {error}") from None
+        return cls.checked(raw, where=str(path))
+
+    @classmethod
+    def checked(cls, raw: dict[str, Any], *, where: str) -> SearchConfig:
+        """Validate plain data; the first problem becomes one `ConfigError` line."""
+        try:
+            return cls.model_validate(raw)
+        except ValidationError as error:
+            problem = first_problem(error, whole="configuration", with_input=True)
+            raise ConfigError(f"{where}: {problem}") from None
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,0 +1,136 @@
+"""What students of a search learn from: the methods asked for, the default, and the controls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal, TypeAlias
+
+from torch import Tensor
+
+from hwkd.core.errors import ConfigError
+from hwkd.core.signals import Signal
+from hwkd.distill.checks import refuse_impossible
+from hwkd.distill.criterion import needed_signals
+from hwkd.distill.defaults import default_method
+from hwkd.distill.losses.teacher_free import LabelSmoothing
+from hwkd.distill.method import RunShapes, ViewShapes
+from hwkd.distill.spec import NO_METHOD, WeightedMethod, method_from_table, require_combinable
+from hwkd.engine.setup.config import SearchConfig
+from hwkd.tasks.base import TaskData
+
+__all__ = [
+    "NO_METHOD",
+    "Recipe",
+    "configured_methods",
+    "default_methods",
+    "methods_of",
+    "recipes",
+    "require_possible",
+    "without_teacher",
+]
+
+# A search keeps the teacher's logits and runs it on no batch.
+_KEPT = frozenset({Signal.LOGITS})
+_MADE_BY_THE_STUDENT = frozenset({Signal.PARTNER_LOGITS})
+
+Recipe: TypeAlias = Literal[
+    "distilled", "cross-entropy", "label smoothing", "transform without a teacher"
+]
+
+
+def configured_methods(config: SearchConfig) -> tuple[WeightedMethod, ...] | None:
+    """Return the methods that a configuration names; None leaves them to the data.
+
+    Raises:
+        UnknownNameError: if there is no such method.
+        ConfigError: if an option is wrong, a method is named twice or `none` is not alone.
+    """
+    tables = [entry.model_dump() for entry in config.distill]
+    names = [table["method"] for table in tables]
+    if NO_METHOD in names:
+        if len(tables) > 1 or len(tables[0]) > 1:
+            raise ConfigError("--method none: trains on the labels alone; give nothing beside it")
+        return ()
+    methods = tuple(method_from_table(table) for table in tables)
+    require_combinable(methods)
+    return methods or None
+
+
+def require_possible(config: SearchConfig, data: TaskData) -> None:
+    """Refuse methods that no trial of the search could train with; before any training.
+
+    Args:
+        config: resolved.
+        data: of the search.
+
+    Raises:
+        ConfigError: names the method, what it needs and what to do.
+    """
+    methods = configured_methods(config) or ()
+    for entry in methods:
+        method = entry.method
+        missing = sorted(needed_signals([entry]) - _KEPT - _MADE_BY_THE_STUDENT)
+        if missing or (method.uses_teacher and not _can_be_cached(entry)):
+            wanted = ", ".join(missing) or "a teacher that runs on every batch"
+            raise ConfigError(
+                f"--method {method.name}: needs {wanted}, and a search keeps only the teacher's "
+                "logits; search with kd, lskd or dist, then train the student that was found with "
+                f"`hwkd distill --student RUN --method {method.name}`"
+            )
+        logits = ViewShapes(logits=(data.num_outputs,))
+        shapes = RunShapes(
+            student=logits,
+            teacher=logits,
+            samples=len(data.train),
+            classes=data.num_outputs,
+            batch=min(config.training.batch_size or len(data.train), len(data.train)),
+        )
+        refuse_impossible(method, shapes, cached=_KEPT)
+
+
+def default_methods(teacher_logits: Tensor) -> tuple[WeightedMethod, ...]:
+    """Return what a search distils with when no method was named.
+
+    Args:
+        teacher_logits: shape [samples, classes].
+    """
+    method = default_method(teacher_logits)
+    return (WeightedMethod(method=method, weight=method.usual_weight),)
+
+
+def recipes(methods: Sequence[WeightedMethod]) -> tuple[Recipe, ...]:
+    """Return what a gain is made of: the methods first, then their controls."""
+    if not methods:
+        return ("distilled",)
+    if not any(entry.method.uses_teacher for entry in methods):
+        return ("distilled", "cross-entropy")
+    plain: tuple[Recipe, ...] = ("distilled", "cross-entropy", "label smoothing")
+    has_transform = any(entry.method.no_teacher_control() is not None for entry in methods)
+    return (*plain, "transform without a teacher") if has_transform else plain
+
+
+def without_teacher(methods: Sequence[WeightedMethod]) -> tuple[WeightedMethod, ...]:
+    """Return those methods that need no teacher: what is left once it is left out."""
+    return tuple(entry for entry in methods if not entry.method.uses_teacher)
+
+
+def methods_of(recipe: Recipe, methods: Sequence[WeightedMethod]) -> tuple[WeightedMethod, ...]:
+    """Return what a recipe trains with; nothing is cross-entropy alone.
+
+    Args:
+        recipe: one of `recipes(methods)`.
+        methods: that the search distils with.
+    """
+    if recipe == "distilled":
+        return tuple(methods)
+    if recipe == "cross-entropy":
+        return ()
+    if recipe == "label smoothing":
+        return (WeightedMethod(method=LabelSmoothing(), weight=1.0),)
+    controls = ((entry, entry.method.no_teacher_control()) for entry in methods)
+    return tuple(replace(entry, method=made) for entry, made in controls if made is not None)
+
+
+def _can_be_cached(entry: WeightedMethod) -> bool:
+    return entry.method.cacheable or entry.method.learns_from_past_self

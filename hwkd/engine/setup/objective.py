@@ -1,0 +1,69 @@
+"""alpha * task + beta * KD + gamma * overrun: the three terms and their sum; pure."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_softmax, softmax
+
+from hwkd.core.trial import ObjectiveRecord, TrialRecord
+from hwkd.engine.setup.config import ObjectiveConfig
+
+__all__ = ["divergence_nats", "latency_overrun", "objective_values", "score_objective"]
+
+FloatArray = NDArray[np.floating]
+
+
+def divergence_nats(
+    student_logits: FloatArray, teacher_logits: FloatArray, *, temperature: float
+) -> float:
+    """Mean KL divergence of the student from the teacher's soft targets.
+
+    Args:
+        student_logits: shape [samples, classes].
+        teacher_logits: same shape.
+        temperature: softening divisor, > 0; the result is not multiplied by its square, so it
+            stays in nats.
+
+    Source:
+        Hinton et al. 2015, arXiv:1503.02531, section 2.
+    """
+    if student_logits.shape != teacher_logits.shape:
+        raise ValueError(f"shapes differ: {student_logits.shape} and {teacher_logits.shape}")
+    scaled_teacher = teacher_logits.astype(np.float64) / temperature
+    scaled_student = student_logits.astype(np.float64) / temperature
+    targets = softmax(scaled_teacher, axis=1)
+    gap = log_softmax(scaled_teacher, axis=1) - log_softmax(scaled_student, axis=1)
+    return float((targets * gap).sum(axis=1).mean())
+
+
+def latency_overrun(latency_s: float | None, target_latency_s: float | None) -> float:
+    """Return max(0, latency / target - 1); 0 when there is no target or no latency yet."""
+    if latency_s is None or target_latency_s is None:
+        return 0.0
+    return max(0.0, latency_s / target_latency_s - 1.0)
+
+
+def score_objective(
+    config: ObjectiveConfig, *, task_error: float, kd_nats: float, latency_s: float | None
+) -> ObjectiveRecord:
+    """Return the unweighted terms and their weighted sum."""
+    overrun = latency_overrun(latency_s, config.target_latency_s)
+    value = config.alpha * task_error + config.beta * kd_nats + config.gamma * overrun
+    return ObjectiveRecord(
+        task_error=task_error, kd_nats=kd_nats, latency_overrun=overrun, value=value
+    )
+
+
+def objective_values(record: TrialRecord, directions: int) -> tuple[float, ...]:
+    """Return what the study is told for a record; empty when it has no values."""
+    if record.objective is None or record.cost is None:
+        return ()
+    if directions == 1:
+        return (record.objective.value,)
+    return (
+        record.objective.task_error,
+        record.latency_s or 0.0,
+        float(record.cost.peak_ram_bytes),
+        float(record.cost.flash_bytes),
+    )

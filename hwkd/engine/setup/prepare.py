@@ -1,0 +1,93 @@
+"""What happens once, before the first trial: the data is read, and what fits is found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hwkd.core.progress import Progress
+from hwkd.engine.setup.config import SearchConfig
+from hwkd.engine.setup.context import (
+    accelerator_device,
+    load_data,
+    resolve_config,
+    screen_of,
+    timed_brief_epochs,
+)
+from hwkd.engine.setup.feasibility import SpaceFeasibility, drop_infeasible, survey
+from hwkd.engine.setup.methods import configured_methods, require_possible
+from hwkd.engine.setup.references import ReferenceSurvey, survey_references
+from hwkd.engine.setup.rooms import fit_spaces
+from hwkd.engine.setup.screening import Screen, load_spaces
+from hwkd.tasks.base import Task, TaskData
+
+__all__ = ["Prepared", "prepare_data"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """Data, device and limits of a search, before any training.
+
+    Attributes:
+        config: resolved.
+        screen: device, limits and spaces, fitted to the limits.
+        task: of the search.
+        data: all splits.
+        feasibility: one entry per space, those left out included.
+        references: textbook designs scaled to the limits.
+        accelerator: what trains, for example "cpu".
+    """
+
+    config: SearchConfig
+    screen: Screen
+    task: Task
+    data: TaskData
+    feasibility: tuple[SpaceFeasibility, ...]
+    references: ReferenceSurvey
+    accelerator: str
+
+
+def prepare_data(config: SearchConfig, *, progress: Progress) -> Prepared:
+    """Read the data, fill open choices and see what fits; nothing is trained or written."""
+    device = screen_of(config).device  # unknown names are refused before any data is read
+    configured_methods(config)
+    accelerator = accelerator_device(config.accelerator)
+    task, data = load_data(config, progress=progress)
+    resolved = resolve_config(config, device, data)
+    require_possible(resolved, data)
+    shape, outputs = data.input_shape, data.num_outputs
+    screen = fit_spaces(screen_of(resolved), input_shape=shape, num_outputs=outputs)
+    references = survey_references(screen, input_shape=shape, num_outputs=outputs)
+    sampled = survey(screen, input_shape=shape, num_outputs=outputs, seed=config.seed)
+    found = drop_infeasible(sampled, references)
+    resolved = _without_left_out(resolved, found)
+    if config.training.brief_epochs is None:
+        resolved = _with_timed_brief_training(resolved, screen, references, len(data.train))
+    return Prepared(
+        config=resolved,
+        screen=screen,
+        task=task,
+        data=data,
+        feasibility=found,
+        references=references,
+        accelerator=str(accelerator),
+    )
+
+
+def _without_left_out(config: SearchConfig, found: Sequence[SpaceFeasibility]) -> SearchConfig:
+    """Return the configuration that workers read: without spaces in which nothing fits."""
+    left_out = {space.space for space in found if space.is_left_out}
+    kept = tuple(entry for entry in config.spaces if not left_out & set(load_spaces((entry,))))
+    return config.model_copy(update={"spaces": kept})
+
+
+def _with_timed_brief_training(
+    config: SearchConfig, screen: Screen, references: ReferenceSurvey, samples: int
+) -> SearchConfig:
+    students = [screen.candidate(design.spec) for design in references.students]
+    drawn = min(samples, config.training.brief_samples or samples)
+    epochs = timed_brief_epochs(config, students, drawn)
+    if epochs is None:
+        return config
+    training = config.training.model_copy(update={"brief_epochs": epochs})
+    return config.model_copy(update={"training": training})

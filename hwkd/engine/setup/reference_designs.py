@@ -1,0 +1,147 @@
+"""Designs that an engineer would try first, as wishes for the choices of the search spaces.
+
+A width counts at multiplier 1; every one is scaled to the limits at hand by
+`hwkd.engine.setup.references`. Shapes follow the papers and the MLPerf Tiny models (mlcommons/tiny,
+`benchmark/training`) as far as the spaces hold them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hwkd.core.student import ParamValue
+
+__all__ = ["REFERENCE_DESIGNS", "ReferenceDesign"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceDesign:
+    """One design before it is scaled.
+
+    Attributes:
+        name: as engineers call it.
+        space: that holds it.
+        stem_stride: in multiples of the stride that the input asks for.
+        widths: choice -> channels at multiplier 1.
+        choices: choice -> value that does not depend on the width.
+        axes: of the inputs that it is meant for: 1 for signals, 2 for images.
+    """
+
+    name: str
+    space: str
+    stem_stride: int
+    widths: Mapping[str, int]
+    choices: Mapping[str, ParamValue]
+    axes: tuple[int, ...] = (1, 2)
+
+
+def _stages(what: str, *values: int) -> dict[str, int]:
+    return {f"stage{number}_{what}": value for number, value in enumerate(values, start=1)}
+
+
+def _widths(stem: int, *stages: int) -> dict[str, int]:
+    return {"stem_channels": stem, **_stages("channels", *stages)}
+
+
+def _kernels(*values: int) -> dict[str, int]:
+    return _stages("kernel", *values)
+
+
+def _separable(*blocks: int, expansion: int = 1) -> dict[str, ParamValue]:
+    return {
+        "stages": len(blocks),
+        "squeeze_excite": "none",
+        "head_channels": 0,
+        **_stages("blocks", *blocks),
+        **_kernels(*[3] * len(blocks)),
+        **{f"stage{number}_expansion": expansion for number in range(2, len(blocks) + 1)},
+        "stage1_expansion": 1,
+        **{f"stage{number}_stride": 2 for number in range(3, len(blocks) + 1)},
+    }
+
+
+def _residual(*blocks: int) -> dict[str, ParamValue]:
+    return {
+        "activation": "relu",
+        "stages": len(blocks),
+        "convs_per_block": 2,
+        **_stages("blocks", *blocks),
+        **_kernels(*[3] * len(blocks)),
+    }
+
+
+def _plain(*convs: int, last_width: str = "same") -> dict[str, ParamValue]:
+    return {
+        "activation": "relu",
+        "stages": len(convs),
+        "last_width": last_width,
+        **_stages("convs", *convs),
+        **_kernels(*[3] * len(convs)),
+    }
+
+
+REFERENCE_DESIGNS = (
+    ReferenceDesign(
+        name="plain dense 3x3",
+        space="plain",
+        stem_stride=2,
+        widths=_widths(8, 16, 32),
+        choices=_plain(2, 2, last_width="three quarters"),
+    ),
+    ReferenceDesign(
+        name="plain dense 3x3, deep",
+        space="plain",
+        stem_stride=2,
+        widths=_widths(8, 16, 24, 32),
+        choices=_plain(2, 2, 2),
+    ),
+    # Zhang et al. 2017, arXiv:1711.07128, and MLPerf Tiny's keyword spotting.
+    ReferenceDesign(
+        name="DS-CNN",
+        space="depthwise",
+        stem_stride=2,
+        widths=_widths(64, 64, 64),
+        choices={"activation": "relu", **_separable(2, 2)},
+    ),
+    # Howard et al. 2017, arXiv:1704.04861, and MLPerf Tiny's visual wake words.
+    ReferenceDesign(
+        name="MobileNetV1 blocks",
+        space="depthwise",
+        stem_stride=2,
+        widths=_widths(8, 16, 32, 64, 128),
+        choices={"activation": "relu", **_separable(1, 2, 2, 3)},
+    ),
+    # Sandler et al. 2018, arXiv:1801.04381.
+    ReferenceDesign(
+        name="MobileNetV2 blocks",
+        space="depthwise",
+        stem_stride=2,
+        widths=_widths(16, 8, 12, 16, 32),
+        choices={"activation": "relu6", **_separable(1, 2, 3, 3, expansion=3)},
+    ),
+    # He et al. 2015, arXiv:1512.03385, and MLPerf Tiny's image classification.
+    ReferenceDesign(
+        name="ResNet-8",
+        space="narrow_deep",
+        stem_stride=1,
+        widths=_widths(16, 16, 32, 64),
+        choices=_residual(1, 1, 1),
+    ),
+    ReferenceDesign(
+        name="ResNet, stem halved",
+        space="narrow_deep",
+        stem_stride=2,
+        widths=_widths(16, 16, 24),
+        choices=_residual(2, 1),
+    ),
+    # Choi et al. 2019, arXiv:1904.03814.
+    ReferenceDesign(
+        name="TC-ResNet8",
+        space="narrow_deep",
+        stem_stride=2,
+        widths=_widths(16, 24, 32, 48),
+        choices={**_residual(1, 1, 1), **_kernels(9, 9, 9)},
+        axes=(1,),
+    ),
+)

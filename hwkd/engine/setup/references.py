@@ -1,0 +1,222 @@
+"""Reference designs scaled to the limits: what a search tries first.
+
+Only the cost model is asked. A design becomes a student by letting the space choose as it does in
+a search, with every choice answered by the allowed value nearest to the design's: what comes out
+lies inside the bounds that the search samples from, whatever its limits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+
+from hwkd.core.layers_builder import stem_stride
+from hwkd.core.student import ParamValue, StudentSpec
+from hwkd.core.trial import ViolationRecord
+from hwkd.cost.training_time import predicted_training_s
+from hwkd.engine.setup.reference_designs import REFERENCE_DESIGNS, ReferenceDesign
+from hwkd.engine.setup.screening import Candidate, Screen, sample_candidate
+
+__all__ = [
+    "NearestMiss",
+    "ReferenceStudent",
+    "ReferenceSurvey",
+    "reference_students",
+    "relaxation_factor",
+    "survey_references",
+]
+
+# Width multipliers are powers of the sixth root of two, from an eighth to four.
+_STEPS_PER_OCTAVE = 6
+_LOWEST, _HIGHEST = -3 * _STEPS_PER_OCTAVE, 2 * _STEPS_PER_OCTAVE
+# Beside the widest that fits, one of 0.7 and one of half its width.
+_STEPS_BELOW = (_STEPS_PER_OCTAVE // 2, _STEPS_PER_OCTAVE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceStudent:
+    """A reference design that fits the limits.
+
+    Attributes:
+        name: of the design, with its channels.
+        spec: the student.
+        choices: choice -> value, each as the space asked for it; what a study is given.
+        is_widest: of its design, the widest that fits.
+        training_s: predicted seconds of training for a sample; for comparisons only.
+    """
+
+    name: str
+    spec: StudentSpec
+    choices: Mapping[str, ParamValue]
+    is_widest: bool
+    training_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NearestMiss:
+    """The reference design that needs the least relaxation, and what it exceeds."""
+
+    name: str
+    violations: tuple[ViolationRecord, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceSurvey:
+    """What the reference designs come to under the limits of a search.
+
+    Attributes:
+        students: those that fit: of each design the widest, from the one that trains fastest on;
+            then narrower ones likewise.
+        nearest_miss: when none fits, the one nearest to it; None when some fit or the spaces hold
+            no reference design.
+    """
+
+    students: tuple[ReferenceStudent, ...]
+    nearest_miss: NearestMiss | None
+
+
+def reference_students(
+    screen: Screen, *, input_shape: tuple[int, ...], num_outputs: int
+) -> tuple[ReferenceStudent, ...]:
+    """Return the reference designs that fit; see `survey_references`."""
+    return survey_references(screen, input_shape=input_shape, num_outputs=num_outputs).students
+
+
+def survey_references(
+    screen: Screen, *, input_shape: tuple[int, ...], num_outputs: int
+) -> ReferenceSurvey:
+    """Scale every reference design that the spaces of a search hold to its limits.
+
+    Args:
+        screen: with spaces fitted to the limits (`hwkd.engine.setup.rooms.fit_spaces`).
+        input_shape: without batch.
+        num_outputs: classes.
+    """
+    axes = len(input_shape) - 1
+    designs = [d for d in REFERENCE_DESIGNS if d.space in screen.spaces and axes in d.axes]
+    students: list[ReferenceStudent] = []
+    misses: list[NearestMiss] = []
+    seen: set[str] = set()
+    for design in designs:
+        scaling = _Scaling(screen, design, input_shape, num_outputs)
+        if (widest := scaling.widest()) is None:
+            misses.append(NearestMiss(name=design.name, violations=scaling.nearest_miss()))
+            continue
+        for student, network_key in scaling.students(*widest):
+            if network_key not in seen:
+                seen.add(network_key)
+                students.append(student)
+    students.sort(key=lambda student: (not student.is_widest, student.training_s, student.name))
+    nearest = min(misses, key=lambda miss: relaxation_factor(miss.violations), default=None)
+    return ReferenceSurvey(students=tuple(students), nearest_miss=None if students else nearest)
+
+
+def relaxation_factor(violations: Sequence[ViolationRecord]) -> float:
+    """Return the product of the factors by which limits have to grow."""
+    return prod(1.0 + violation.excess_ratio for violation in violations)
+
+
+class _Scaling:
+    """One design at any width, costed at most once for each."""
+
+    def __init__(
+        self,
+        screen: Screen,
+        design: ReferenceDesign,
+        input_shape: tuple[int, ...],
+        num_outputs: int,
+    ) -> None:
+        self._screen = screen
+        self._design = design
+        self._input_shape = input_shape
+        self._num_outputs = num_outputs
+        self._base_stride = stem_stride(input_shape)
+        self._known: dict[tuple[int, int], tuple[Candidate, Mapping[str, ParamValue]]] = {}
+
+    def widest(self) -> tuple[int, int] | None:
+        """Return the stride of the stem and the step of the widest that fits.
+
+        A design that fits at no width gets a coarser stem, since a narrower one helps no more.
+        """
+        for stride in self._strides():
+            if self._fits(stride, _HIGHEST):
+                return stride, _HIGHEST
+            if not self._fits(stride, _LOWEST):
+                continue
+            low, high = _LOWEST, _HIGHEST
+            while high - low > 1:
+                middle = (low + high) // 2
+                low, high = (middle, high) if self._fits(stride, middle) else (low, middle)
+            return stride, low
+        return None
+
+    def students(self, stride: int, widest: int) -> Iterator[tuple[ReferenceStudent, str]]:
+        """Yield the widest student and narrower ones that fit, each with its network's key."""
+        for below in (0, *_STEPS_BELOW):
+            step = widest - below
+            if step < _LOWEST or not self._fits(stride, step):
+                continue
+            candidate, choices = self._candidate(stride, step)
+            widths = "-".join(str(choices[n]) for n in self._design.widths if n in choices)
+            student = ReferenceStudent(
+                name=f"{self._design.name}, {widths} channels",
+                spec=candidate.spec,
+                choices=choices,
+                is_widest=below == 0,
+                training_s=predicted_training_s(candidate.graph, samples_seen=1),
+            )
+            yield student, candidate.layers.key
+
+    def nearest_miss(self) -> tuple[ViolationRecord, ...]:
+        """Return what the narrowest exceeds, with the stem that helps most."""
+        misses = (self._candidate(stride, _LOWEST)[0].violations for stride in self._strides())
+        return min(misses, key=relaxation_factor)
+
+    def _strides(self) -> tuple[int, int]:
+        stride = self._base_stride * self._design.stem_stride
+        return stride, 2 * stride
+
+    def _fits(self, stride: int, step: int) -> bool:
+        return not self._candidate(stride, step)[0].violations
+
+    def _candidate(self, stride: int, step: int) -> tuple[Candidate, Mapping[str, ParamValue]]:
+        if (stride, step) not in self._known:
+            multiplier = 2.0 ** (step / _STEPS_PER_OCTAVE)
+            widths = {name: width * multiplier for name, width in self._design.widths.items()}
+            chooser = _NearestChooser({**self._design.choices, **widths, "stem_stride": stride})
+            candidate = sample_candidate(
+                self._screen,
+                self._design.space,
+                chooser,
+                input_shape=self._input_shape,
+                num_outputs=self._num_outputs,
+            )
+            self._known[stride, step] = candidate, chooser.picked
+        return self._known[stride, step]
+
+
+class _NearestChooser:
+    """Answers with the allowed value nearest to a wish, and with the first where there is none."""
+
+    def __init__(self, wishes: Mapping[str, ParamValue]) -> None:
+        self._wishes = wishes
+        self.picked: dict[str, ParamValue] = {}
+
+    def categorical(self, name: str, choices: Sequence[ParamValue]) -> ParamValue:
+        """Pick the wish, the number nearest to it, or the first choice."""
+        wish = self._wishes.get(name, choices[0])
+        picked = wish if wish in choices else choices[0]
+        if isinstance(wish, (int, float)):
+            numbers = [choice for choice in choices if isinstance(choice, (int, float))]
+            picked = min(numbers, key=lambda number: abs(number - wish), default=picked)
+        self.picked[name] = picked
+        return picked
+
+    def integer(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:  # noqa: ARG002
+        """Pick the value of the grid nearest to the wish."""
+        wish = float(self._wishes.get(name, low))
+        steps = round((min(max(wish, low), high) - low) / step)
+        picked = low + step * min(steps, (high - low) // step)
+        self.picked[name] = picked
+        return picked

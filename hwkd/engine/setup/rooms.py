@@ -1,0 +1,119 @@
+"""How large the students of each space may be under the limits of a search.
+
+Nothing is trained: random students are costed, a few dozen for each size that is tried.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import cast
+
+from hwkd.core.chooser import RandomChooser
+from hwkd.core.limits import Limits
+from hwkd.core.room import WHOLE, Room, RoomySpace, SizedSpace, takes_room
+from hwkd.core.student import SearchSpace
+from hwkd.engine.setup.screening import Screen, sample_candidate
+
+__all__ = ["fit_spaces", "largest_room"]
+
+# Scales are powers of the fourth root of two: from a sixteenth to twice the whole space.
+_STEPS_PER_OCTAVE = 4
+_LOWEST, _WHOLE, _HIGHEST = -16, 0, 4
+_SAMPLES = 60
+# So that over a fifth fits for sure: the share of 60 samples is known to 0.06.
+_WANTED_SHARE = 0.35
+# Squeeze-excite, hard swish and sums are given up when that doubles the widths at least.
+_LEAN_GAIN_STEPS = _STEPS_PER_OCTAVE
+
+
+def fit_spaces(screen: Screen, *, input_shape: tuple[int, ...], num_outputs: int) -> Screen:
+    """Return the screen with the bounds of every space fitted to its limits.
+
+    Spaces that know no room, as a user's own may, stay as they are.
+
+    Args:
+        screen: device, limits and spaces.
+        input_shape: without batch.
+        num_outputs: classes.
+    """
+    spaces: dict[str, SearchSpace] = {}
+    for name, space in screen.spaces.items():
+        if takes_room(space):
+            sized = cast(SizedSpace, space)
+            room = largest_room(screen, sized, input_shape=input_shape, num_outputs=num_outputs)
+            spaces[name] = RoomySpace(space=sized, room=room)
+        else:
+            spaces[name] = space
+    return replace(screen, spaces=spaces)
+
+
+def largest_room(
+    screen: Screen, space: SizedSpace, *, input_shape: tuple[int, ...], num_outputs: int
+) -> Room:
+    """Return the largest room in which a third of random students fits.
+
+    Device memory alone never enlarges a space, since it does not say how long anyone wants to
+    train; a limit on time, energy or weights that leaves more room does.
+
+    Args:
+        screen: what students are costed for and compared with.
+        space: of the students.
+        input_shape: without batch.
+        num_outputs: classes.
+
+    Returns:
+        The room; the smallest there is when not even there a third fits.
+    """
+
+    def fits(step: int, *, lean: bool) -> bool:
+        room = Room(scale=2.0 ** (step / _STEPS_PER_OCTAVE), lean=lean)
+        return _a_good_share_fits(screen, RoomySpace(space=space, room=room), input_shape,
+                                  num_outputs)  # fmt: skip
+
+    def best(lean: bool) -> int | None:
+        if fits(_WHOLE, lean=lean):
+            if not _may_grow(screen.limits):
+                return _WHOLE
+            low, high = _WHOLE, _HIGHEST + 1
+        elif fits(_LOWEST, lean=lean):
+            low, high = _LOWEST, _WHOLE
+        else:
+            return None
+        while high - low > 1:  # `low` fits, `high` does not or is out of bounds
+            middle = (low + high) // 2
+            low, high = (middle, high) if fits(middle, lean=lean) else (low, middle)
+        return low
+
+    full = best(lean=False)
+    if full is not None and full >= -_LEAN_GAIN_STEPS:
+        return WHOLE if full == _WHOLE else Room(scale=2.0 ** (full / _STEPS_PER_OCTAVE))
+    lean = best(lean=True)
+    if full is not None and (lean is None or lean < full + _LEAN_GAIN_STEPS):
+        return Room(scale=2.0 ** (full / _STEPS_PER_OCTAVE))
+    step = _LOWEST if lean is None else lean
+    return Room(scale=2.0 ** (step / _STEPS_PER_OCTAVE), lean=True)
+
+
+def _a_good_share_fits(
+    screen: Screen, space: SearchSpace, input_shape: tuple[int, ...], num_outputs: int
+) -> bool:
+    """Sample until the share is above or below the wanted one for certain."""
+    chooser = RandomChooser(0)
+    screen = replace(screen, spaces={space.name: space})
+    wanted = round(_WANTED_SHARE * _SAMPLES)
+    fitting = 0
+    for sampled in range(_SAMPLES):
+        candidate = sample_candidate(
+            screen, space.name, chooser, input_shape=input_shape, num_outputs=num_outputs
+        )
+        fitting += not candidate.violations
+        if fitting >= wanted:
+            return True
+        if fitting + _SAMPLES - sampled - 1 < wanted:
+            return False
+    return False
+
+
+def _may_grow(limits: Limits) -> bool:
+    given = (limits.latency_s, limits.energy_j, limits.weight_bytes)
+    return any(limit is not None for limit in given)

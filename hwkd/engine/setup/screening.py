@@ -1,0 +1,126 @@
+"""Sample, cost, compare with the limits: what happens to a candidate before any training.
+
+No torch module is built here; a candidate takes well under a millisecond.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from hwkd.core import catalog
+from hwkd.core.device import Device
+from hwkd.core.errors import ConfigError, first_line
+from hwkd.core.graph import OpGraph
+from hwkd.core.limits import Limits, Risk, violations
+from hwkd.core.measure import CostEstimate
+from hwkd.core.student import Chooser, Layers, SearchSpace, StudentSpec
+from hwkd.core.trial import CostRecord, OpRecord, ViolationRecord
+from hwkd.cost.estimate import estimate_cost
+from hwkd.cost.graph import build_graph
+from hwkd.io import discovery
+
+__all__ = ["Candidate", "Screen", "cost_record", "load_spaces", "sample_candidate"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A student that was costed; feasible when `violations` is empty."""
+
+    spec: StudentSpec
+    layers: Layers
+    graph: OpGraph
+    cost: CostEstimate
+    violations: tuple[ViolationRecord, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Screen:
+    """What candidates are costed for and compared with."""
+
+    device: Device
+    runtime: str | None
+    clock_hz: float | None
+    limits: Limits
+    risk: Risk
+    spaces: Mapping[str, SearchSpace]
+
+    def candidate(self, spec: StudentSpec) -> Candidate:
+        """Cost one student."""
+        layers = self.spaces[spec.space].layers(spec)
+        graph = build_graph(layers)
+        cost = estimate_cost(graph, self.device, runtime=self.runtime, clock_hz=self.clock_hz)
+        return Candidate(
+            spec=spec,
+            layers=layers,
+            graph=graph,
+            cost=cost,
+            violations=violations(cost, self.limits, risk=self.risk),
+        )
+
+
+def sample_candidate(
+    screen: Screen,
+    space: str,
+    chooser: Chooser,
+    *,
+    input_shape: tuple[int, ...],
+    num_outputs: int,
+) -> Candidate:
+    """Let a chooser pick a student of one space and cost it.
+
+    Raises:
+        ConfigError: if the space fails; a user's own can raise anything.
+    """
+    try:
+        spec = screen.spaces[space].suggest(
+            chooser, input_shape=input_shape, num_outputs=num_outputs
+        )
+        return screen.candidate(spec)
+    except Exception as error:
+        raise ConfigError(
+            f"search space {space}: fails on an input of shape {input_shape}: "
+            f"{type(error).__name__}: {first_line(error)}; correct its file or leave it out"
+        ) from error
+
+
+def load_spaces(names: tuple[str, ...]) -> dict[str, SearchSpace]:
+    """Return the search spaces by name; an entry that ends in .py is the user's own file.
+
+    Raises:
+        UnknownNameError: if a name is not registered.
+        ConfigError: if a file does not register exactly one space.
+    """
+    discovery.discover("hwkd.search_spaces")
+    spaces = {}
+    for name in names:
+        if name.endswith(".py"):
+            space = discovery.load_user_space(Path(name))
+        else:
+            space = catalog.SEARCH_SPACES.get(name)
+        spaces[space.name] = space
+    return spaces
+
+
+def cost_record(cost: CostEstimate) -> CostRecord:
+    """Copy an estimate into the form that is stored."""
+    latency = cost.latency
+    return CostRecord(
+        device=cost.device,
+        runtime=cost.runtime,
+        clock_hz=cost.clock_hz,
+        dtype=cost.dtype,
+        macs=cost.macs,
+        params=cost.params,
+        latency_s=latency.value_s if latency else None,
+        latency_low_s=latency.low_s if latency else None,
+        latency_high_s=latency.high_s if latency else None,
+        latency_basis=latency.basis if latency else None,
+        peak_ram_bytes=cost.peak_ram_bytes,
+        weight_bytes=cost.weight_bytes,
+        flash_bytes=cost.flash_bytes,
+        energy_j=cost.energy_j,
+        unsupported_ops=dict(cost.unsupported_ops),
+        per_op=tuple(OpRecord.model_validate(asdict(op)) for op in cost.per_op),
+    )

@@ -1,0 +1,100 @@
+"""Python files in a configuration: recorded by SHA-256, run only when the user names them.
+
+A search that the user starts names its own files and records them. What is read back from a run
+folder is data: its files run when the user names them again, and only as they were recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from hwkd.core.errors import ConfigError
+from hwkd.engine.setup.config import SearchConfig
+from hwkd.io.trusted_code import digest_of, is_trusted, module_file, trust
+
+__all__ = ["named_by_user", "space_file", "trusted"]
+
+_HOW = "is Python, which never runs because a file names it; give --trust if you trust this run"
+
+
+def named_by_user(config: SearchConfig) -> SearchConfig:
+    """Record and trust the files that the user's own options name.
+
+    A file that is not there stays out; opening it says so.
+    """
+    code = {}
+    for name, path in (_space_files(config) | _teacher_files(config)).items():
+        digest = None if path is None else digest_of(path)
+        if digest is not None:
+            trust(digest)
+            code[name] = digest
+    return config.model_copy(update={"code": code})
+
+
+def trusted(
+    config: SearchConfig, *, where: str, trusts: bool, with_teacher: bool = True
+) -> SearchConfig:
+    """Return a configuration that was read from a run, once its Python files may run.
+
+    Args:
+        config: as read.
+        where: what read it, for messages.
+        trusts: the user named this run as trusted.
+        with_teacher: whether its teacher will be made, too.
+
+    Returns:
+        The configuration with every file's digest, also of runs that recorded none.
+
+    Raises:
+        ConfigError: if a file is another than was recorded, or the user did not name it.
+    """
+    files = _space_files(config) | (_teacher_files(config) if with_teacher else {})
+    found = _unchanged(config, files, where=where)
+    for name, digest in found.items():
+        if trusts:
+            trust(digest)
+        elif not is_trusted(digest):
+            raise ConfigError(f"{where}: {name} {_HOW}")
+    return config.model_copy(update={"code": {**config.code, **found}})
+
+
+def space_file(path: Path) -> str:
+    """Trust a space that the user named on this command line; return its entry in `spaces`."""
+    digest = digest_of(path)
+    if digest is None or path.suffix != ".py":
+        raise ConfigError(f"--space {path}: no such file; give a Python file")
+    trust(digest)
+    return str(path.resolve())
+
+
+def _unchanged(
+    config: SearchConfig, files: Mapping[str, Path | None], *, where: str
+) -> dict[str, str]:
+    """Return the digest of each file, once it is the recorded one."""
+    found = {}
+    for name, path in files.items():
+        digest = None if path is None else digest_of(path)
+        if digest is None:
+            raise ConfigError(f"{where}: {name}: its Python file cannot be read; put it back")
+        before = config.code.get(name, digest)
+        if before != digest:
+            raise ConfigError(
+                f"{where}: {name} changed since the run began (SHA-256 {before[:12]}, now "
+                f"{digest[:12]}); put the old file back or start a new run"
+            )
+        found[name] = digest
+    return found
+
+
+def _space_files(config: SearchConfig) -> dict[str, Path | None]:
+    """Return the user's search spaces in a configuration: its entry -> its file."""
+    return {name: Path(name) for name in config.spaces if name.endswith(".py")}
+
+
+def _teacher_files(config: SearchConfig) -> dict[str, Path | None]:
+    """Return the teacher that is made by Python: "package.module:factory" -> the module's file."""
+    source = config.teacher.source
+    if source is None or source.lower().endswith(".onnx"):
+        return {}
+    return {source: module_file(source.partition(":")[0])}

@@ -1,0 +1,25 @@
+"""The machine that we run on: cores and versions of packages."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import version
+
+__all__ = ["available_cores", "package_versions"]
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use; containers and `taskset` count."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@cache
+def package_versions() -> Mapping[str, str]:
+    """Return the versions of what a result depends on."""
+    packages = ("hwkd", "torch", "onnx", "onnxruntime", "optuna", "numpy")
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}

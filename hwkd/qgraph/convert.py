@@ -1,0 +1,300 @@
+"""Turns one float ONNX node with quantised inputs and output into an integer operator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeAlias
+
+import numpy as np
+import onnx
+
+from hwkd.qgraph.elementwise import rescale_table
+from hwkd.qgraph.ir import (
+    Binary,
+    Concat,
+    Conv,
+    FullyConnected,
+    MatMul,
+    Pad,
+    QuantOp,
+    Softmax,
+    View,
+)
+from hwkd.qgraph.pooling import convert_mean, convert_pool, window_pads
+from hwkd.qgraph.segment import Segment
+from hwkd.qgraph.weighted import read_bias, read_weights
+
+__all__ = ["SUPPORTED", "VIEWS", "convert_node"]
+
+_Range: TypeAlias = tuple[int, int]
+_Converter: TypeAlias = Callable[[onnx.NodeProto, Segment, _Range], list[QuantOp]]
+
+
+def convert_node(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
+    """Return the operators for a segment's first node.
+
+    Args:
+        node: of a kind in `SUPPORTED`, or elementwise.
+        segment: where its operands are found.
+        limits: smallest and largest int8 output, from the ReLU behind it.
+
+    Raises:
+        ExportError: if the node uses something that has no kernel; it is named.
+    """
+    if node.op_type not in _CONVERTERS:
+        raise segment.refuse(
+            node,
+            "reads two tensors; of one tensor and scalars it is supported, of two only Add and Mul",
+        )
+    if node.op_type in _WINDOWS and len(segment.tensor(node, 0).shape) == 3:
+        return _on_planes(node, segment, limits)
+    return _CONVERTERS[node.op_type](node, segment, limits)
+
+
+def _on_planes(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
+    """Return a window over time as one over planes of height 1."""
+    source, target = segment.tensor(node, 0), segment.output
+    planes = segment.new_tensor("planes", source, _plane_shape(source.shape))
+    result = segment.new_tensor("result", target, _plane_shape(target.shape))
+    flat = onnx.NodeProto()
+    flat.CopyFrom(node)
+    flat.input[0] = planes.name
+    for item in flat.attribute:
+        if item.name in _FIRST_OF_PLANES:
+            before = _FIRST_OF_PLANES[item.name]
+            given = list(item.ints)
+            half = len(given) // 2
+            item.ints[:] = (
+                [before, *given[:half], before, *given[half:]] if half else [before, *given]
+            )
+    constants = dict(segment.constants)
+    weights = constants.get(node.input[1]) if len(node.input) > 1 else None
+    if weights is not None and weights.values.ndim == 3:
+        values = weights.values[:, :, None, :]
+        constants[node.input[1]] = replace(weights, values=values)
+    inside = replace(
+        segment, floats={**segment.floats, planes.name: planes.name}, constants=constants,
+        output=result,
+    )  # fmt: skip
+    name = node.name or node.output[0]
+    return [
+        View(name=f"{name}_planes", inputs=(source.name,), output=planes.name),
+        *_CONVERTERS[node.op_type](flat, inside, limits),
+        View(name=f"{name}_time", inputs=(result.name,), output=target.name),
+    ]
+
+
+def _plane_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return (*shape[:2], 1, *shape[2:])
+
+
+def _conv(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
+    weights, scales = read_weights(node, segment, axis=0)
+    source = segment.tensor(node, 0)
+    if weights.ndim != 4 or len(source.shape) != 4:
+        raise segment.refuse(node, f"{weights.ndim - 2}-D convolution; 1-D and 2-D are supported")
+    kernel = weights.shape[2:]
+    return [
+        Conv(
+            name=node.name or node.output[0],
+            inputs=(source.name,),
+            output=segment.output.name,
+            weights=weights,
+            weight_scales=scales,
+            bias=read_bias(node, segment, source, scales),
+            output_range=limits,
+            stride=tuple(segment.attribute(node, "strides", (1, 1))),
+            pads=window_pads(node, segment, source.shape[2:], kernel),
+            dilation=tuple(segment.attribute(node, "dilations", (1, 1))),
+            groups=segment.attribute(node, "group", 1),
+        )
+    ]
+
+
+def _gemm(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
+    for name, expected in (("alpha", 1.0), ("beta", 1.0), ("transA", 0)):
+        if segment.attribute(node, name, expected) != expected:
+            raise segment.refuse(node, f"{name} is not {expected}")
+    transposed = bool(segment.attribute(node, "transB", 0))
+    weights, scales = read_weights(node, segment, axis=0 if transposed else 1)
+    source = segment.tensor(node, 0)
+    return [
+        FullyConnected(
+            name=node.name or node.output[0],
+            inputs=(source.name,),
+            output=segment.output.name,
+            weights=np.ascontiguousarray(weights if transposed else weights.T),
+            weight_scales=scales,
+            bias=read_bias(node, segment, source, scales),
+            output_range=limits,
+        )
+    ]
+
+
+def _matmul(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
+    constant = segment.constants.get(node.input[1])
+    if constant is not None and constant.values.ndim == 2:
+        weights, scales = read_weights(node, segment, axis=1)
+        return [
+            FullyConnected(
+                name=node.name or node.output[0],
+                inputs=(segment.tensor(node, 0).name,),
+                output=segment.output.name,
+                weights=np.ascontiguousarray(weights.T),
+                weight_scales=scales,
+                bias=np.zeros(scales.size, np.int32),
+                output_range=limits,
+            )
+        ]
+    left, right = segment.tensor(node, 0), segment.tensor(node, 1)
+    if left.shape[:-2] != right.shape[:-2] or len(left.shape) < 2:
+        raise segment.refuse(
+            node, f"shapes {list(left.shape)} and {list(right.shape)}; leading axes must be equal"
+        )
+    _refuse_limits(node, segment, limits)
+    return [
+        MatMul(
+            name=node.name or node.output[0],
+            inputs=(left.name, right.name),
+            output=segment.output.name,
+        )
+    ]
+
+
+def _binary(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
+    operands = [segment.tensor(node, 0), segment.tensor(node, 1)]
+    if operands[0].shape != segment.output.shape:
+        operands.reverse()
+    whole, other = operands
+    if whole.shape != segment.output.shape:
+        raise segment.refuse(node, "both operands broadcast; one must have the output's shape")
+    if other.shape != whole.shape and not _is_per_channel(other.shape, whole.shape):
+        raise segment.refuse(
+            node, f"operand of shape {list(other.shape)}; equal shapes, one value for each channel "
+            "or one value are supported"
+        )  # fmt: skip
+    return [
+        Binary(
+            name=node.name or node.output[0],
+            inputs=(whole.name, other.name),
+            output=segment.output.name,
+            kind="add" if node.op_type == "Add" else "mul",
+            output_range=limits,
+        )
+    ]
+
+
+def _is_per_channel(small: tuple[int, ...], large: tuple[int, ...]) -> bool:
+    aligned = (1,) * (len(large) - len(small)) + small
+    return all(size == 1 or (axis == 1 and size == large[1]) for axis, size in enumerate(aligned))
+
+
+def _softmax(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
+    _refuse_limits(node, segment, limits)
+    source = segment.tensor(node, 0)
+    axis = segment.attribute(node, "axis", -1) % len(source.shape)
+    return [
+        Softmax(
+            name=node.name or node.output[0],
+            inputs=(source.name,),
+            output=segment.output.name,
+            axis=axis,
+        )
+    ]
+
+
+def _view(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
+    """Reshape, Flatten, Transpose, ...: the same values, in the same scale on both sides."""
+    _refuse_limits(node, segment, limits)
+    source, target = segment.tensor(node, 0), segment.output
+    permutation = None
+    if node.op_type == "Transpose":
+        axes = range(len(source.shape))
+        permutation = tuple(segment.attribute(node, "perm", tuple(reversed(axes))))
+    return [
+        View(
+            name=node.name or node.output[0],
+            inputs=(source.name,),
+            output=target.name,
+            permutation=permutation,
+        )
+    ]
+
+
+def _concat(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
+    _refuse_limits(node, segment, limits)
+    sources = [segment.tensor(node, position) for position in range(len(node.input))]
+    return [
+        Concat(
+            name=node.name or node.output[0],
+            inputs=tuple(source.name for source in sources),
+            output=segment.output.name,
+            axis=segment.attribute(node, "axis", 0) % len(segment.output.shape),
+            tables=tuple(rescale_table(source, segment.output) for source in sources),
+        )
+    ]
+
+
+def _pad(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
+    _refuse_limits(node, segment, limits)
+    source, target = segment.tensor(node, 0), segment.output
+    if segment.attribute(node, "mode", "constant") != "constant":
+        raise segment.refuse(node, "only the mode `constant` is supported")
+    if rescale_table(source, target) is not None:
+        raise segment.refuse(node, "input and output have different scales")
+    if node.input[1] not in segment.arrays:
+        raise segment.refuse(node, "the sizes are computed at run time; make them constants")
+    pads = segment.arrays[node.input[1]].astype(int)
+    if (pads < 0).any() or (len(node.input) > 3 and node.input[3]):
+        raise segment.refuse(node, "negative pads or a list of axes")
+    value = 0.0
+    if len(node.input) > 2 and node.input[2]:
+        given = segment.scalar(node.input[2])
+        if given is None:
+            raise segment.refuse(node, "the border's value is not a constant")
+        value = float(given)
+    step = np.rint(np.float32(value) / target.scale) + target.zero_point
+    return [
+        Pad(
+            name=node.name or node.output[0],
+            inputs=(source.name,),
+            output=target.name,
+            before=tuple(int(size) for size in pads[: len(source.shape)]),
+            value=int(np.clip(step, -128, 127)),
+        )
+    ]
+
+
+def _refuse_limits(node: onnx.NodeProto, segment: Segment, limits: _Range) -> None:
+    if limits != (-128, 127):
+        raise segment.refuse(node, "an activation follows without quantisation between them")
+
+
+_CONVERTERS: dict[str, _Converter] = {
+    "Add": _binary,
+    "AveragePool": convert_pool,
+    "Concat": _concat,
+    "Conv": _conv,
+    "Flatten": _view,
+    "Gemm": _gemm,
+    "GlobalAveragePool": convert_pool,
+    "MatMul": _matmul,
+    "MaxPool": convert_pool,
+    "Mul": _binary,
+    "Pad": _pad,
+    "ReduceMean": convert_mean,
+    "Reshape": _view,
+    "Softmax": _softmax,
+    "Squeeze": _view,
+    "Transpose": _view,
+    "Unsqueeze": _view,
+}
+
+SUPPORTED = frozenset(_CONVERTERS)
+# They slide a window; over time it is one over planes of height 1.
+_WINDOWS = frozenset({"AveragePool", "Conv", "GlobalAveragePool", "MaxPool"})
+# What such a window has along the height.
+_FIRST_OF_PLANES = {"dilations": 1, "kernel_shape": 1, "pads": 0, "strides": 1}
+# They change how values are indexed, not the values.
+VIEWS = frozenset(kind for kind, convert in _CONVERTERS.items() if convert is _view)

@@ -1,0 +1,52 @@
+"""The accuracy claims are re-checked on every run, on a subset of the published rows."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.accuracy import (
+    cost_intervals,
+    cost_model_families,
+    cost_new_board,
+    cost_new_stack,
+    cost_other_boards,
+    cost_single_operators,
+)
+from benchmarks.lib.verdict import Target, report
+from hwkd.io.device_catalog import fit_names
+from tools.refit import FOLDER, runtime_files
+
+SUBSETS = {
+    "single operators": lambda: cost_single_operators.targets(every=12),
+    "a new board": lambda: cost_new_board.targets(draws=2),
+    "model families": cost_model_families.targets,
+    "other boards": cost_other_boards.targets,
+    "a new stack": cost_new_stack.targets,
+}
+
+
+@pytest.mark.parametrize("name", SUBSETS)
+def test_the_target_is_met(name: str) -> None:
+    missed = [str(target) for target in SUBSETS[name]() if not target.is_met]
+    assert not missed
+
+
+def test_the_interval_holds_nine_of_ten_whole_models() -> None:
+    inside = cost_intervals.model_coverage()
+    assert len(inside) > 80
+    assert 0.85 <= sum(inside) / len(inside) <= 0.95
+
+
+def test_a_missed_target_is_an_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    assert report([Target("speed", 2e-3, 1e-3, scale=1e6, unit=" us")]) == 1
+    assert "2000 us (at most 1000 us: MISSED)" in capsys.readouterr().out
+    assert report([Target("share", 0.9, 0.85, at_least=True)]) == 0
+
+
+@pytest.mark.slow
+def test_packaged_fits_are_what_the_data_give() -> None:
+    from tools.refit import main
+
+    assert set(fit_names()) == {path.stem for path in FOLDER.glob("*.toml")}
+    assert {f"{name}.toml" for name in fit_names()} == set(runtime_files())
+    assert main(["--check"]) == 0

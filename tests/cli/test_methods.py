@@ -1,0 +1,81 @@
+"""`hwkd methods`: every method is listed and explained, for people and for programs."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from hwkd.cli.methods import app
+from hwkd.core.catalog import METHODS
+from hwkd.core.errors import UnknownNameError
+from hwkd.io.discovery import discover
+
+discover("hwkd.distill.losses")
+
+
+def _run(*arguments: str) -> str:
+    result = CliRunner().invoke(app, list(arguments), env={"COLUMNS": "200"})
+    if result.exception is not None:
+        raise result.exception
+    return result.stdout
+
+
+def test_list_shows_every_method() -> None:
+    shown = _run("list")
+    assert all(name in shown for name in METHODS.names())
+
+
+def test_list_json_holds_what_a_program_needs() -> None:
+    rows = json.loads(_run("list", "--json"))["methods"]
+    assert [row["name"] for row in rows] == list(METHODS.names())
+    for row in rows:
+        assert row["formula"]
+        assert row["needs"]
+        assert row["cost_steps"] is None or row["cost_steps"] >= 0
+
+
+def test_every_registered_method_has_a_stored_cost() -> None:
+    rows = json.loads(_run("list", "--json"))["methods"]
+    assert [row["name"] for row in rows if row["cost_steps"] is None] == []
+
+
+def test_soft_targets_cost_at_most_a_twentieth_of_a_step() -> None:
+    rows = {row["name"]: row for row in json.loads(_run("list", "--json"))["methods"]}
+    assert rows["kd"]["cost_steps"] <= 0.05
+
+
+def test_list_of_a_family() -> None:
+    shown = _run("list", "--family", "gradient")
+    assert "jacobian" in shown
+    assert "fitnet" not in shown
+    with pytest.raises(UnknownNameError, match="unknown family 'featur'; did you mean feature"):
+        _run("list", "--family", "featur")
+
+
+@pytest.mark.parametrize("name", METHODS.names())
+def test_show_explains_a_method(name: str) -> None:
+    shown = " ".join(_run("show", name).split())
+    assert METHODS.get(name).paper.split(",")[0] in shown
+    assert "smallest batch" in shown
+    assert f"--method {name}:" in shown
+
+
+def test_show_json_lists_options_with_their_ranges() -> None:
+    row = json.loads(_run("show", "kd", "--json"))
+    (temperature,) = row["options"]
+    assert temperature["allowed"] == "> 0"
+    assert temperature["default"] == 4.0
+    assert row["no_teacher_control"] == "kd-from-labels"
+
+
+def test_show_measures_when_asked() -> None:
+    row = json.loads(_run("show", "kd", "--measure", "--json"))
+    assert row["cost_steps"] > 0
+    assert row["measured_on"].startswith("here and now")
+
+
+def test_unknown_method_offers_the_nearest() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean fitnet"):
+        _run("show", "fitnets")

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from rich.console import Console
+from support.synthetic_run import make_run, write_run
+from typer.testing import CliRunner
+
+from hwkd.cli.report import report as report_command
+from hwkd.core.errors import RunFolderError
+from hwkd.report.build import build_report
+from hwkd.report.tables import best_view, feasibility_view, front_view
+
+APP = typer.Typer()
+APP.command()(report_command)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_run(tmp_path / "run", *make_run())
+    return tmp_path / "run"
+
+
+def _shown(renderable: object) -> str:
+    console = Console(width=120, color_system=None)
+    with console.capture() as captured:
+        console.print(renderable)
+    return captured.get()
+
+
+def test_json_is_the_one_object_that_was_promised(folder: Path):
+    outcome = CliRunner().invoke(APP, [str(folder), "--json"])
+    made = json.loads(outcome.stdout)
+    assert outcome.exit_code == 0
+    assert made["trials"] == 40
+    assert made["trials"] == sum(
+        made[state] for state in ("completed", "rejected", "failed", "duplicates")
+    )
+    assert set(made["front"][0]) == {
+        "trial", "space", "error", "latency_s", "peak_ram_bytes", "flash_bytes",
+    }  # fmt: skip
+    assert made["best"]["test_accuracy_int8"] == 0.9767
+    assert made["best"]["test_accuracy_float"] == 0.9783
+    assert made["teacher"]["test_accuracy"] == 0.989
+    assert made["seconds"] == pytest.approx(152.0)
+
+
+def test_the_front_and_every_caveat_are_printed(folder: Path):
+    outcome = CliRunner().invoke(APP, [str(folder)])
+    assert outcome.exit_code == 0
+    assert "Pareto front, 13 trials" in outcome.stdout
+    assert "caveat: Synthetic records for tests" in outcome.stdout
+    assert (folder / "report.html").stat().st_size > 1_000_000
+
+
+def test_a_cut_last_record_is_one_warning_on_stderr(folder: Path):
+    path = folder / "trials.jsonl"
+    path.write_bytes(path.read_bytes()[:-9])
+    outcome = CliRunner().invoke(APP, [str(folder), "--json"])
+    assert json.loads(outcome.stdout)["trials"] == 39
+    assert "warning:" in outcome.stderr
+    assert "last record was cut" in " ".join(outcome.stderr.split())
+
+
+def test_a_folder_that_is_no_run_is_an_error_and_stays_empty(tmp_path: Path):
+    outcome = CliRunner().invoke(APP, [str(tmp_path)])
+    assert isinstance(outcome.exception, RunFolderError)
+    assert "not a run folder" in str(outcome.exception)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_report_needs_neither_torch_nor_the_study(folder: Path):
+    code = (
+        "import sys; from pathlib import Path; from hwkd.cli.report import report; "
+        "report(Path(sys.argv[1]), True); "
+        "print(sorted({'torch', 'optuna', 'onnx', 'onnxruntime'} & set(sys.modules)), "
+        "file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True
+    )
+    assert done.stderr.splitlines()[-1] == "[]"
+
+
+def test_terminal_tables_show_basis_and_square_brackets_as_they_are():
+    run, records = make_run()
+    renamed = [
+        r.model_copy(update={"spec": r.spec.model_copy(update={"space": "[red]x[/red]"})})
+        if r.spec
+        else r
+        for r in records
+    ]
+    report = build_report(run, renamed)
+    front = _shown(front_view(report))
+    assert "[red]x[/red]" in front
+    assert "estimated" in front
+    assert "97.67 %" in _shown(best_view(report))
+    assert "39.0 %" in _shown(feasibility_view(run))
+
+
+def test_an_empty_front_is_said_in_words():
+    run, _ = make_run()
+    report = build_report(run.model_copy(update={"final": None}), ())
+    assert "No candidate has completed" in _shown(front_view(report))

@@ -1,0 +1,458 @@
+"""`hwkd distill` end to end on small data: student, teacher, controls, files and refusals."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.numpy import load_file
+from typer.testing import CliRunner
+
+from hwkd.cli.distill import distill
+from hwkd.core import catalog
+from hwkd.core.errors import ConfigError, DataError, TeacherError, UnknownNameError
+from hwkd.core.progress import silent
+from hwkd.deploy.sessions import open_session, predict
+from hwkd.deploy.to_int8 import quantise_int8
+from hwkd.engine.distill.resolve import resolve_student
+from hwkd.engine.distill.run import DistilRequest, run_distillation
+from hwkd.engine.setup.calibration import calibration_inputs
+from hwkd.engine.setup.config import SearchConfig
+from hwkd.engine.setup.teacher import find_teacher
+from hwkd.engine.setup.transfer import UNLABELLED, read_unlabelled, transfer_set
+from hwkd.io import discovery
+from hwkd.tasks.base import Normalisation, Split
+from hwkd.train.teacher import accuracy_ratio
+
+_TEACHER = '''
+"""A teacher that knows the test's classes: where the bright bar is."""
+import torch
+from torch import nn
+
+
+class Bars(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(1, 6, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2))
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, x):
+        self.head(self.body(x).mean((2, 3)))
+        return 4.0 * x[:, 0, :, :6].reshape(len(x), 8, 3, 2).mean((1, 3))
+
+
+def make():
+    torch.manual_seed(0)
+    return Bars()
+
+
+class Soft(Bars):
+    def forward(self, x):
+        return 0.3 * super().forward(x) - 0.1 * x[:, 0, 0, :3]
+
+
+def make_soft():
+    return Soft()
+
+
+class Constant(Bars):
+    def forward(self, x):
+        return torch.zeros(len(x), 3)
+
+
+def make_constant():
+    return Constant()
+'''
+_SPEC = {
+    "schema_version": 1,
+    "spec": {
+        "space": "depthwise",
+        "params": {
+            "activation": "relu",
+            "stem_channels": 4,
+            "stem_stride": 1,
+            "stages": 2,
+            "squeeze_excite": "none",
+            "head_channels": 0,
+            "stage1_channels": 4,
+            "stage1_blocks": 1,
+            "stage1_kernel": 3,
+            "stage1_expansion": 1,
+            "stage2_channels": 8,
+            "stage2_blocks": 1,
+            "stage2_kernel": 3,
+            "stage2_expansion": 1,
+        },
+        "input_shape": [1, 8, 8],
+        "num_outputs": 3,
+        "key": "0",
+    },
+}
+
+
+def _pictures(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(0, 3, count)
+    pictures = generator.integers(0, 120, (count, 8, 8))
+    for picture, label in zip(pictures, labels, strict=True):
+        picture[:, 2 * label : 2 * label + 2] += 90
+    return pictures.astype(np.uint8), labels.astype(np.int64)
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with data, a teacher's code, unlabelled pictures and a student's spec."""
+    (x_train, y_train), (x_test, y_test) = _pictures(160, 0), _pictures(60, 1)
+    np.savez(tmp_path / "bars.npz", x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
+    np.save(tmp_path / "more.npy", _pictures(48, 2)[0])
+    # A module is imported once per process, so every test writes the same one.
+    (tmp_path / "bars_teacher.py").write_text(_TEACHER)
+    (tmp_path / "spec.json").write_text(json.dumps(_SPEC))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def _request(place: Path, **options: object) -> DistilRequest:
+    settings: dict[str, object] = {
+        "student": "spec.json",
+        "data": "bars.npz",
+        "teachers": ("bars_teacher:make",),
+        "epochs": 2,
+        "out": place / "out",
+        "accelerator": "cpu",
+        **options,
+    }
+    return DistilRequest(**settings)  # type: ignore[arg-type]
+
+
+def test_student_is_written_with_its_history(place: Path) -> None:
+    report = run_distillation(_request(place, methods=("kd:temperature=2", "at:weight=10")))
+    names = {path.name for path in (place / "out").iterdir()}
+    assert names == {
+        "student.onnx", "student_int8.onnx", "student.safetensors", "spec.json", "distill.json"
+    }  # fmt: skip
+    stored = json.loads((place / "out" / "distill.json").read_text())
+    assert stored == report.as_dict()
+    assert {"cross_entropy", "kd", "at.1"} <= set(stored["epochs"][0]["losses"])
+    assert stored["epochs"][0]["grad_norms"]["kd"] > 0
+    assert [pair["method"] for pair in stored["pairs"]] == ["at"] * len(stored["pairs"])
+    weights = load_file(place / "out" / "student.safetensors")
+    assert all(name.startswith("steps.") for name in weights)
+    assert "unknown" in report.verdict[0]
+
+
+def test_adapters_add_no_byte_to_what_is_exported(place: Path) -> None:
+    for name, methods in (("plain", ("none",)), ("adapted", ("fitnet", "vid", "crd:negatives=8"))):
+        run_distillation(_request(place, methods=methods, epochs=1, out=place / name))
+    for file in ("student.onnx", "student.safetensors"):
+        sizes = {(place / name / file).stat().st_size for name in ("plain", "adapted")}
+        assert len(sizes) == 1
+
+
+def test_default_method_follows_the_teacher(place: Path) -> None:
+    report = run_distillation(_request(place, epochs=1))
+    assert report.methods[0].startswith(("kd:temperature=2", "lskd:temperature=2"))
+
+
+def test_attribution_trains_every_control_and_never_ships_a_worse_student(place: Path) -> None:
+    report = run_distillation(_request(place, methods=("lskd",), with_controls=True, seeds=(0, 1)))
+    arms = {arm["name"]: arm for arm in report.arms}
+    assert list(arms) == [
+        "distilled", "cross-entropy", "label smoothing", "ce_standardised, no teacher"
+    ]  # fmt: skip
+    assert all(len(arm["test"]) == 2 for arm in arms.values())
+    means = {name: np.mean(arm["validation"]) for name, arm in arms.items()}
+    assert means[report.exported] == max(means.values())
+    assert report.gain is not None
+    assert report.gain["test"]["seeds"] == 2
+    assert "points" in report.verdict[0]
+
+
+def test_arms_are_judged_by_their_int8_files(place: Path, tmp_path: Path) -> None:
+    request = _request(place, methods=("kd",), calibration="mse")
+    (arm,) = run_distillation(request).arms
+    resolved = resolve_student(request, progress=silent)
+    data = resolved.data
+    int8, floating = tmp_path / "int8.onnx", request.out / "student.onnx"
+    inputs = calibration_inputs(data, resolved.config.seed)
+    quantise_int8(floating, int8, inputs, method="mse")
+
+    def accuracy(file: Path, split: Split) -> float:
+        return accuracy_ratio(predict(open_session(file), split.inputs), split.labels)
+
+    assert arm["dtype"] == "int8"
+    assert arm["validation"] == [accuracy(int8, data.validation)]
+    assert arm["test"] == [accuracy(int8, data.test)]
+    assert arm["validation_float"] == [accuracy(floating, data.validation)]
+    assert arm["test_float"] == [accuracy(floating, data.test)]
+
+
+def test_unlabelled_pictures_join_and_controls_get_as_many_steps(place: Path) -> None:
+    report = run_distillation(
+        _request(place, methods=("kd",), unlabelled=place / "more.npy", with_controls=True)
+    )
+    assert len(report.arms) == 4
+    assert report.gain is not None
+    assert report.gain["test"]["low"] is None  # one seed has no interval
+
+
+def test_views_are_seen_by_teacher_and_student(place: Path) -> None:
+    report = run_distillation(_request(place, methods=("kd",), views=2, epochs=2))
+    assert len(report.epochs) == 2
+
+
+def test_same_request_gives_the_same_student(place: Path) -> None:
+    for name in ("one", "two"):
+        run_distillation(_request(place, methods=("fitnet", "kd"), out=place / name))
+    first, second = (load_file(place / n / "student.safetensors") for n in ("one", "two"))
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_methods_come_from_a_toml_file(place: Path) -> None:
+    (place / "methods.toml").write_text(
+        '[[distill]]\nmethod = "kd"\ntemperature = 2\n[[distill]]\nmethod = "rkd"\nweight = 0.1\n'
+    )
+    report = run_distillation(_request(place, config=place / "methods.toml", epochs=1))
+    assert [text.partition(":")[0] for text in report.methods] == ["kd", "rkd"]
+    with pytest.raises(ConfigError, match="give the methods in one of them"):
+        run_distillation(
+            _request(place, config=place / "methods.toml", methods=("kd",), out=place / "b")
+        )
+
+
+def test_importance_follows_the_device(place: Path) -> None:
+    plain = run_distillation(_request(place, methods=("at",), epochs=1))
+    weighed = run_distillation(
+        _request(place, methods=("at",), epochs=1, by_hardware=True, out=place / "weighed")
+    )
+    assert plain.epochs[0].losses["at.1"] != weighed.epochs[0].losses["at.1"]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"methods": ("kdd",)}, UnknownNameError, "unknown method 'kdd'"),
+        ({"methods": ("kd:temperature=-1",)}, ConfigError, "temperature=-1.0 is not allowed"),
+        ({"methods": ("attention_maps",)}, ConfigError, "the student shows no attention"),
+        ({"student": "nowhere"}, ConfigError, "no such file or folder; give RUN"),
+        ({"student": "bars.json"}, ConfigError, "bars.json: no such file or folder; give a spec"),
+        ({"teachers": ("bars_teacher:make_constant",)}, TeacherError, "at chance level"),
+        ({"methods": ("none",), "with_controls": True}, ConfigError, "leaves nothing to compare"),
+        ({"methods": ("kd:pairs=1:1",)}, ConfigError, "compares no layers one by one"),
+        ({"methods": ("cskd",), "unlabelled": Path("more.npy")}, ConfigError, "cskd has none"),
+        ({"methods": ("kd",), "by_hardware": True}, ConfigError, "--method kd compares none"),
+        ({"by_hardware": True}, ConfigError, "the default method compares none"),
+        (
+            {"methods": ("at",), "teachers": ("bars_teacher:make", "bars_teacher:make")},
+            TeacherError,
+            "shows logits only and method at needs features",
+        ),
+        (
+            {
+                "teachers": ("bars_teacher:make", "bars_teacher:make"),
+                "teacher_weights": Path("spec.json"),
+            },
+            TeacherError,
+            "goes with one --teacher",
+        ),
+        ({"unlabelled": Path("bars.npz")}, DataError, "holds 4 arrays"),
+        ({"unlabelled": Path("none.npy")}, DataError, "no such file"),
+        ({"unlabelled": Path("spec.json")}, DataError, "is no .npy or .npz file"),
+    ],
+)
+def test_mistakes_are_refused_and_nothing_is_written(
+    place: Path, options: dict[str, object], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message) as caught:
+        run_distillation(_request(place, **options))
+    assert "\n" not in str(caught.value)
+    assert not (place / "out").exists()
+
+
+def test_folder_in_use_is_refused(place: Path) -> None:
+    (place / "out").mkdir()
+    (place / "out" / "mine.txt").write_text("keep")
+    with pytest.raises(ConfigError, match="is in use; give a new or an empty folder"):
+        run_distillation(_request(place))
+
+
+def test_command_prints_arms_and_draws_the_history(place: Path) -> None:
+    import typer
+
+    app = typer.Typer()
+    app.command()(distill)
+    arguments = "--student spec.json --data bars.npz --teacher bars_teacher:make --epochs 1"
+    chosen = "--method kd --method at:weight=10 --accelerator cpu"
+    runner = CliRunner()
+    result = runner.invoke(app, [*f"{arguments} {chosen}".split(), "--out", "out"])
+    assert result.exception is None, result.exception
+    assert "layer pairs" in result.stdout
+    assert "distilled (ships)" in result.stdout
+    assert (place / "out" / "training.png").read_bytes().startswith(b"\x89PNG")
+    result = runner.invoke(app, [*f"{arguments} {chosen}".split(), "--out", "b", "--json"])
+    assert json.loads(result.stdout)["exported"] == "distilled"
+
+
+def test_unlabelled_inputs_are_normalised_like_the_train_split(tmp_path: Path) -> None:
+    scale = Normalisation(
+        mean=(10.0, 20.0), std=(2.0, 4.0), raw_low=0, raw_high=255, raw_dtype="uint8"
+    )
+    values = np.full((3, 4, 5, 2), 30, dtype=np.uint8)
+    np.save(tmp_path / "last.npy", values)
+    found = read_unlabelled(tmp_path / "last.npy", input_shape=(2, 4, 5), normalisation=scale)
+    assert found.shape == (3, 2, 4, 5)
+    assert found.dtype == np.float32
+    assert np.allclose(found[:, 0], 10.0)
+    assert np.allclose(found[:, 1], 2.5)
+    np.save(tmp_path / "scaled.npy", np.linspace(0, 1 / 255, 120).reshape(3, 4, 5, 2))
+    with pytest.raises(DataError, match=r"another scale than the train inputs: values 0 to 0\.0"):
+        read_unlabelled(tmp_path / "scaled.npy", input_shape=(2, 4, 5), normalisation=scale)
+    with pytest.raises(DataError, match=r"holds shape \(3, 4, 5, 2\), expected \[n, 7, 4, 5\]"):
+        read_unlabelled(tmp_path / "last.npy", input_shape=(7, 4, 5), normalisation=scale)
+
+
+def test_hidden_labels_make_a_transfer_set(place: Path) -> None:
+    discovery.discover("hwkd.tasks")
+    data = catalog.TASKS.get("image").data(place / "bars.npz", split_seed=0)
+    labels = data.train.labels.copy()
+    labels[10:] = UNLABELLED
+    transfer = transfer_set(data, labels=labels)
+    assert transfer.labelled == 10
+    assert len(transfer.labelled_only().train) == 10
+    # Labels do not change what the teacher says, so the cached logits are shared.
+    assert transfer.fingerprint == data.fingerprint
+
+
+def test_a_stage_follows_a_module_of_the_users_teacher(place: Path) -> None:
+    report = run_distillation(_request(place, methods=("ab", "kd"), pairs=("1=body.0",), epochs=1))
+    (pair,) = report.pairs
+    assert (pair["method"], pair["student"], pair["teacher"]) == ("ab", 1, 1)
+    assert pair["teacher_shape"] == [6, 8, 8]
+    assert report.epochs[0].grad_norms["ab.1"] > 0
+
+
+@pytest.mark.parametrize(
+    ("pairs", "method", "message"),
+    [
+        (("layer3",), "at", "--pair layer3: is not STAGE=PATH"),
+        (("0=body",), "at", "is not STAGE=PATH"),
+        (("1=body.9",), "at", "no module of the network has this path; did you mean"),
+        (("1=body.0",), "kd", "--pair: kd compares no stages"),
+        (("7=body.0",), "at", "7"),
+        (("1=body.0", "1=body.0"), "at", "--pair 1=body.0: is given twice"),
+        (("2=body.0",), "at:pairs=1:1", "both pair its stages; give one"),
+    ],
+)
+def test_a_wrong_pair_is_one_line(
+    place: Path, pairs: tuple[str, ...], method: str, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        run_distillation(_request(place, methods=(method,), pairs=pairs))
+    assert "\n" not in str(caught.value)
+    assert not (place / "out").exists()
+
+
+def test_unlabelled_folders_are_read_like_data(place: Path) -> None:
+    folder = place / "folder" / "unsorted"
+    folder.mkdir(parents=True)
+    for number, picture in enumerate(_pictures(5, 3)[0]):
+        Image.fromarray(picture).resize((12, 12)).save(folder / f"{number}.png")
+    (place / "folder" / "more").mkdir()
+    Image.fromarray(_pictures(1, 4)[0][0]).save(place / "folder" / "more" / "0.png")
+    scale = Normalisation(mean=(10.0,), std=(2.0,), raw_low=0, raw_high=255, raw_dtype="uint8")
+    found = read_unlabelled(place / "folder", input_shape=(1, 8, 8), normalisation=scale)
+    assert found.shape == (6, 1, 8, 8)
+    own = found[0] if np.allclose(found[0, 0] * 2 + 10, _pictures(1, 4)[0][0]) else found[-1]
+    assert np.allclose(own[0] * 2 + 10, _pictures(1, 4)[0][0])
+
+
+@pytest.mark.parametrize("importance", ["hardware", "equal", "sometimes"])
+def test_a_file_may_ask_for_importance_by_hardware(place: Path, importance: str) -> None:
+    path = place / "methods.toml"
+    path.write_text(f'importance = "{importance}"\n[[distill]]\nmethod = "at"\n')
+    if importance == "sometimes":
+        with pytest.raises(ConfigError, match="importance = 'sometimes' is neither"):
+            run_distillation(_request(place, config=path))
+        return
+    report = run_distillation(_request(place, config=path, epochs=1))
+    assert report.methods[0].startswith("at:")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('distill = ["kd"]', "'kd' is no table"),
+        ('importence = "hardware"\n[[distill]]\nmethod = "at"', "unknown 'importence'"),
+        ('[[distill]]\nmethod = "kd"\n[[distill]]\nmethod = "kd"', "given 2 times"),
+        ('[[distill]]\nmethod = "kd"\nweight = true', "weight=True is not a number"),
+        ('[distill]\nmethod = "kd"', r"has no \[\[distill\]\] table"),
+    ],
+)
+def test_a_wrong_file_of_methods_is_one_line(place: Path, content: str, message: str) -> None:
+    (place / "methods.toml").write_text(content)
+    with pytest.raises(ConfigError, match=message):
+        run_distillation(_request(place, config=place / "methods.toml"))
+    assert not (place / "out").exists()
+
+
+def test_no_method_is_training_on_the_labels_alone(place: Path) -> None:
+    report = run_distillation(_request(place, methods=("none",), teachers=("nowhere.onnx",)))
+    assert set(report.epochs[0].losses) == {"cross_entropy"}
+    assert report.exported == "labels alone"
+    assert report.verdict == ()
+
+
+def test_a_student_that_learns_from_its_past_asks_for_no_teacher(place: Path) -> None:
+    report = run_distillation(_request(place, methods=("pskd",), teachers=("nowhere.onnx",)))
+    assert set(report.epochs[0].losses) == {"pskd"}
+    assert "what the methods added is unknown" in report.verdict[0]
+
+
+def test_several_teachers_speak_with_their_mean_probability(place: Path) -> None:
+    config = SearchConfig(device="host")
+    discovery.discover("hwkd.tasks")
+    data = catalog.TASKS.get("image").data(place / "bars.npz", split_seed=0)
+    names = ("bars_teacher:make", "bars_teacher:make_soft")
+    options = {"weights": None, "device": torch.device("cpu"), "progress": silent}
+    several = find_teacher(names, config, data, **options)
+    members = [find_teacher((name,), config, data, **options) for name in names]
+    probabilities = [
+        torch.from_numpy(m.logits(data.test.inputs)).softmax(1).numpy() for m in (*members, several)
+    ]
+    np.testing.assert_allclose(
+        probabilities[2], (probabilities[0] + probabilities[1]) / 2, rtol=1e-5, atol=1e-7
+    )
+    assert several.identity not in {member.identity for member in members}
+    report = run_distillation(_request(place, methods=("kd",), teachers=names, epochs=1))
+    assert report.epochs[0].grad_norms["kd"] > 0
+
+
+def test_data_of_a_run_cannot_be_replaced(place: Path) -> None:
+    run = place / "run"
+    run.mkdir()
+    (run / "config.toml").write_text(SearchConfig(device="host").to_toml())
+    with pytest.raises(ConfigError, match=r"--data bars\.npz: goes with a spec\.json; run"):
+        run_distillation(_request(place, student="run"))
+
+
+def test_simulated_rounding_goes_on_with_the_methods_and_their_adapters(place: Path) -> None:
+    told: dict[str, list[str]] = {}
+
+    def tell(stage: str, done: int, total: int, note: str = "") -> None:
+        told.setdefault(stage, []).append(note)
+
+    report = run_distillation(
+        _request(place, methods=("fitnet", "kd:stop=0.5", "lskd"), qat="on"), progress=tell
+    )
+    notes = told["train with simulated int8 rounding"]
+    assert report.quantisation is not None
+    assert len(notes) == report.quantisation.qat_epochs
+    assert all("fitnet.1" in note and "lskd" in note and "kd 0" not in note for note in notes)
+    # New adapters would begin where those of the float training began.
+    first, last = report.epochs[0].losses["fitnet.1"], report.epochs[-1].losses["fitnet.1"]
+    rounded = float(notes[0].partition("fitnet.1 ")[2].split()[0])
+    assert abs(rounded - last) < abs(rounded - first)

@@ -1,0 +1,1 @@
+"""Networks, runs and records that tests of several subjects share."""

@@ -1,0 +1,104 @@
+"""A search small enough for tests: three easy classes, a linear ONNX teacher, one epoch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from hwkd.engine.run.prepared import PREPARED_FILE, load_context, prepared_json
+from hwkd.engine.run.trials import RunStore
+from hwkd.engine.search.teacher_stage import prepare_teacher
+from hwkd.engine.search.trial_run import TrialRunner
+from hwkd.engine.setup.config import SearchConfig
+from hwkd.engine.setup.prepare import Prepared, prepare_data
+
+CLASSES = 3
+
+
+def silent(stage: str, done: int, total: int, note: str = "") -> None:
+    """Hear nothing."""
+
+
+def write_npz(
+    path: Path, *, shape: tuple[int, ...] = (8, 8), count: int = 240, seed: int = 0
+) -> Path:
+    """Write noise with one bright place per class; (height, width) or (channels, time)."""
+    generator = np.random.default_rng(seed)
+    labels = np.arange(count) % CLASSES
+    inputs = generator.normal(size=(count, *shape)).astype(np.float32)
+    width = shape[-1] // CLASSES
+    for index, label in enumerate(labels):
+        inputs[index, ..., label * width : (label + 1) * width] += 2.5
+    np.savez(path, x_train=inputs, y_train=labels)
+    return path
+
+
+def write_teacher(
+    path: Path, *, shape: tuple[int, ...] = (1, 8, 8), classes: int = CLASSES, scale: float = 0.3
+) -> Path:
+    """Write a linear ONNX teacher that looks at the bright places; `scale` 0 knows nothing."""
+    weights = np.zeros((*shape, classes), dtype=np.float32)
+    width = shape[-1] // CLASSES
+    for label in range(min(classes, CLASSES)):
+        weights[..., label * width : (label + 1) * width, label] = scale
+    nodes = [
+        helper.make_node("Flatten", ["x"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "w"], ["y"]),
+    ]
+    graph = helper.make_graph(
+        nodes, "teacher",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", *shape])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", classes])],
+        [numpy_helper.from_array(weights.reshape(-1, classes), "w")],
+    )  # fmt: skip
+    opset = helper.make_opsetid("", 17)
+    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=8), path)
+    return path
+
+
+def make_config(folder: Path, **changes: Any) -> SearchConfig:
+    """Write data and teacher into a folder and return the configuration of a search on them."""
+    raw: dict[str, Any] = {
+        "device": "cortex-m7",
+        "data": str(write_npz(folder / "data.npz")),
+        "spaces": ["narrow_deep", "depthwise"],
+        "trials": 8,
+        "teacher": {"source": str(write_teacher(folder / "teacher.onnx"))},
+        "training": {"brief_epochs": 1, "full_epochs": 1, "controls": 0},
+    }
+    return SearchConfig.checked({**raw, **changes}, where="test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TinyRun:
+    """A run folder that is ready for its first trial."""
+
+    store: RunStore
+    prepared: Prepared
+
+    def runner(self) -> TrialRunner:
+        return TrialRunner(
+            context=load_context(RunStore(self.store.folder)),
+            worker="test",
+            students=self.store.folder / "students",
+            check=lambda: None,
+        )
+
+    def reopened(self) -> RunStore:
+        """Return the store as another process would open it."""
+        return RunStore(self.store.folder)
+
+
+def make_run(folder: Path, name: str = "run", **changes: Any) -> TinyRun:
+    """Create a run folder as `hwkd search` does, with no worker started."""
+    folder.mkdir(parents=True, exist_ok=True)
+    prepared = prepare_data(make_config(folder, **changes), progress=silent)
+    teacher = prepare_teacher(prepared, progress=silent).teacher
+    store = RunStore(folder / name)
+    store.create(prepared.config, {PREPARED_FILE: prepared_json(prepared, teacher)})
+    return TinyRun(store=store, prepared=prepared)

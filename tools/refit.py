@@ -1,0 +1,119 @@
+"""Fits every stack to its published rows and writes `devices/runtimes/*.toml`.
+
+usage: python -m tools.refit [--check]
+
+With --check nothing is written: the exit code is 1 when a file differs from what the data give.
+"""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tomli_w
+
+from benchmarks.lib.held_out import (
+    OPERATOR_BOARDS,
+    X_CUBE_AI,
+    held_out_families,
+    held_out_operators,
+    other_board_ratios,
+    whole_model_ratios,
+)
+from benchmarks.lib.stacks import MLPERF_NOISE, STACKS, Stack, fitted, mlperf, models
+from hwkd.core.device import Interval, LatencyModel
+from hwkd.cost.fit.describe import describe_fit, describe_interval
+from hwkd.cost.fit.design import Design, as_vector
+from hwkd.cost.fit.validate import summarise
+
+FOLDER = Path(__file__).parents[1] / "devices" / "runtimes"
+_HEADER = "# Written by `python -m tools.refit` from benchmarks/facts; do not edit.\n\n"
+
+
+def latency_model(stack: Stack) -> LatencyModel:
+    """Fit one stack and test it on rows left out."""
+    measurements = stack.rows()
+    interval, error_ratio, validation = _tested(stack)
+    return describe_fit(
+        fitted(stack), measurements, fitted_on=stack.fitted_on, source=stack.source,
+        error_ratio=error_ratio, validation=validation, interval=interval,
+    )  # fmt: skip
+
+
+def _tested(stack: Stack) -> tuple[Interval, float, str]:
+    board = next((b for b, name in OPERATOR_BOARDS if name == stack.name), None)
+    if board is not None:
+        held = held_out_operators(board, stack.name)
+        error = summarise(held.predicted, held.design.cycles).mean_ratio
+        words = "L552 operators against ResNet-8 on EK-RA6M4 and convolutions on xG24"
+        validation = f"single operators on {board}, 5 folds grouped by configuration"
+        return describe_interval(other_board_ratios(), words), error, validation
+    held = held_out_families(stack)
+    error = summarise(held.predicted, held.design.cycles).mean_ratio
+    validation = "leave one model family (or operator) out"
+    if stack.runtime in X_CUBE_AI:
+        words = "model families left out, all X-CUBE-AI versions and cores"
+        return describe_interval(whole_model_ratios(), words), error, validation
+    return describe_interval(held.ratios, f"{stack.fitted_on}: {validation}"), error, validation
+
+
+def runtime_files() -> dict[str, str]:
+    """Return file name -> text of every fit."""
+    tables: dict[str, dict[str, Any]] = {}
+    for stack in STACKS:
+        table = tables.setdefault(
+            stack.name, {"name": stack.runtime, "version": stack.version, "latency": {}}
+        )
+        table["latency"][stack.dtype] = latency_model(stack).model_dump(mode="json")
+    return {f"{name}.toml": _HEADER + tomli_w.dumps(table) for name, table in tables.items()}
+
+
+def _equal(given: Any, expected: Any) -> bool:
+    """Compare nested tables, numbers to 2%; coefficients by what they predict.
+
+    Two coefficients that the rows cannot tell apart may trade places without any effect.
+    """
+    if isinstance(expected, dict):
+        if given.keys() != expected.keys():
+            return False
+        return all(
+            _predict_alike(given[key], expected[key])
+            if key == "cycles"
+            else _equal(given[key], expected[key])
+            for key in given
+        )
+    if isinstance(expected, list):
+        return len(given) == len(expected) and all(map(_equal, given, expected))
+    if isinstance(expected, float):
+        return bool(np.isclose(given, expected, rtol=0.02, atol=1e-3))
+    return bool(given == expected)
+
+
+def _predict_alike(given: dict[str, Any], expected: dict[str, Any]) -> bool:
+    rows = Design.of(models(mlperf("NUCLEO-L4R5ZI-P", "v10.2"), MLPERF_NOISE)).amounts
+    return bool(np.allclose(rows @ as_vector(given), rows @ as_vector(expected), rtol=0.02))
+
+
+def main(arguments: list[str]) -> int:
+    check = "--check" in arguments
+    stale = []
+    FOLDER.mkdir(exist_ok=True)
+    for name, text in runtime_files().items():
+        path = FOLDER / name
+        if check:
+            kept = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+            if not _equal(kept, tomllib.loads(text)):
+                stale.append(name)
+            continue
+        path.write_text(text, encoding="utf-8")
+        print(f"wrote {path.name}")
+    if stale:
+        print(f"differ from the data: {', '.join(stale)}; run python -m tools.refit")
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
