@@ -21,7 +21,6 @@ from hwkd.core.run_record import RunRecord
 from hwkd.core.trial import TrialRecord
 from hwkd.core.units import parse_bytes, parse_duration_s, parse_energy_j, parse_frequency_hz
 from hwkd.distill.spec import parse_methods
-from hwkd.engine.arms.publish import BEST_FOLDER
 from hwkd.engine.search.listener import SearchListener, SilentListener
 from hwkd.engine.search.run import SearchResult
 from hwkd.engine.search.run import finish_run as _finish_run
@@ -34,6 +33,7 @@ from hwkd.engine.setup.trust import named_by_user
 from hwkd.io import discovery
 from hwkd.io.machine import available_cores
 from hwkd.io.run_text import write_text
+from hwkd.io.student_folder import BEST_FOLDER, CARD_FILE
 from hwkd.report.build import build_report
 from hwkd.report.document import Report
 from hwkd.report.model_card import model_card
@@ -324,7 +324,7 @@ def _start(started_s: float | None) -> float:
 def _write_report(folder: Path) -> None:
     page = write_report_files(folder)
     if page.run.final is not None and page.best is not None:
-        write_text(folder / BEST_FOLDER / "MODEL_CARD.md", model_card(page.run, page.best))
+        write_text(folder / BEST_FOLDER / CARD_FILE, model_card(page.run, page.best))
 
 
 def _outcome(result: SearchResult) -> SearchOutcome:

@@ -1,0 +1,177 @@
+"""What a distillation was, in the form that every finished student is described in."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Literal
+
+from hwkd.core.final_record import (
+    ControlRecord,
+    FinalRecord,
+    GainRecord,
+    LayerRecord,
+    QuantisationChoiceRecord,
+)
+from hwkd.core.run_record import TeacherRecord
+from hwkd.core.student_record import NetworkRecord, StudentRecord
+from hwkd.core.trial import TrialRecord
+from hwkd.engine.arms.arm_report import DistilReport
+from hwkd.engine.arms.evaluation import student_logits
+from hwkd.engine.arms.student_folder import read_quantisation
+from hwkd.engine.arms.trainings import DISTILLED, DistilOutcome
+from hwkd.engine.distill.request import DistilRequest
+from hwkd.engine.distill.resolve import ResolvedStudent, cost_of
+from hwkd.engine.run.run_record import make_run_record
+from hwkd.engine.setup.calibration import calibration_inputs
+from hwkd.engine.setup.config import LimitsConfig
+from hwkd.engine.setup.context import accelerator_device
+from hwkd.engine.setup.screening import cost_record
+from hwkd.io.device_catalog import load_device
+from hwkd.io.machine import package_versions
+from hwkd.io.student_folder import StudentFiles
+from hwkd.train.logit_cache import cached_logits
+from hwkd.train.teacher import Teacher, accuracy_ratio
+
+__all__ = ["distilled_record"]
+
+
+def distilled_record(
+    request: DistilRequest,
+    resolved: ResolvedStudent,
+    outcome: DistilOutcome,
+    report: DistilReport,
+    files: StudentFiles,
+    *,
+    teacher: Teacher | None,
+    seconds: float,
+) -> StudentRecord:
+    """Describe the student that ships.
+
+    Args:
+        request: what was asked for.
+        resolved: student, data and device.
+        outcome: of all arms.
+        report: what came of them; with the choice of the int8 file.
+        files: of the student that ships.
+        teacher: that was asked, if any.
+        seconds: wall time of it all.
+    """
+    choice = report.quantisation
+    if choice is None:
+        raise ValueError("the student was not quantised")
+    run = make_run_record(
+        requested=resolved.config.model_copy(update={"limits": LimitsConfig()}),
+        resolved=resolved.config,
+        device=load_device(resolved.config.device),
+        data=resolved.data,
+        feasibility=(),
+        accelerator=accelerator_device(request.accelerator).type,
+        command=request.command,
+    )
+    final = _final(resolved, outcome, report, files, choice, seconds=seconds)
+    run = run.model_copy(
+        update={
+            "made_by": "distill",
+            "status": "finished",
+            "device": resolved.device or run.device,
+            "teacher": _teacher(teacher, resolved),
+            "phase_seconds": {"distillation": seconds},
+            "final": final,
+            "caveats": report.verdict,
+        }
+    )
+    trial = TrialRecord(
+        number=final.trial,
+        state="completed",
+        spec=final.spec,
+        seed=request.seeds[0],
+        cost=final.cost,
+        methods=final.methods,
+        started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        duration_s=seconds,
+        versions=dict(package_versions()),
+    )
+    network = NetworkRecord.of(resolved.layers)
+    return StudentRecord(spec=resolved.spec, network=network, run=run, trial=trial)
+
+
+def _final(
+    resolved: ResolvedStudent,
+    outcome: DistilOutcome,
+    report: DistilReport,
+    files: StudentFiles,
+    choice: QuantisationChoiceRecord,
+    *,
+    seconds: float,
+) -> FinalRecord:
+    test = resolved.data.test
+    in_float, in_int8 = (
+        accuracy_ratio(student_logits(path, test.inputs), test.labels)
+        for path in (files.float_path, files.int8_path)
+    )
+    shipped = choice.validation_qat if choice.ships == "qat" else choice.validation_ptq
+    ships = outcome.exported
+    samples = len(calibration_inputs(resolved.data, resolved.config.seed))
+    return FinalRecord(
+        trial=0,
+        spec=resolved.spec,
+        epochs=len(ships.epochs),
+        seconds=seconds,
+        validation_accuracy_int8=choice.validation_ptq if shipped is None else shipped,
+        test_accuracy_float=in_float,
+        test_accuracy_int8=in_int8,
+        layers=tuple(LayerRecord.of(layer) for layer in resolved.layers.layers),
+        cost=cost_record(cost_of(resolved)),
+        quantisation=read_quantisation(files.int8_path, samples),
+        quantisation_choice=choice,
+        controls=_controls(outcome),
+        methods=report.methods,
+        recipe=DISTILLED if ships is outcome.arms[0] else ships.arm.name,
+        gain=_gain(outcome),
+        history=ships.epochs,
+    )
+
+
+def _controls(outcome: DistilOutcome) -> tuple[ControlRecord, ...]:
+    dtype: Literal["int8"] = "int8"
+    return tuple(
+        ControlRecord(
+            name=f"same student, {result.arm.name}",
+            dtype=dtype,
+            seeds=result.run.seeds,
+            test_accuracies=result.test,
+            validation_accuracies=result.validation,
+        )
+        for result in outcome.arms
+    )
+
+
+def _gain(outcome: DistilOutcome) -> GainRecord | None:
+    found, gain = outcome.attribution, outcome.test_gain
+    if found is None or gain is None:
+        return None
+    has_interval = gain.seeds > 1
+    return GainRecord(
+        over=found.best_control,
+        mean=gain.mean,
+        low=gain.low if has_interval else None,
+        high=gain.high if has_interval else None,
+        seeds=gain.seeds,
+        confidence=gain.confidence,
+        verdict=gain.verdict,
+    )
+
+
+def _teacher(teacher: Teacher | None, resolved: ResolvedStudent) -> TeacherRecord | None:
+    if teacher is None:
+        return None
+    # Computed when the teacher was opened, so this reads the cache.
+    logits = cached_logits(teacher, resolved.data, split="validation").astype("float32")
+    return TeacherRecord(
+        kind=teacher.kind,
+        description=teacher.description,
+        validation_accuracy=accuracy_ratio(logits, resolved.data.validation.labels),
+        seconds=0.0,
+        from_cache=teacher.is_from_cache,
+        identity=teacher.identity,
+    )
