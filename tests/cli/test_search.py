@@ -134,7 +134,7 @@ def test_every_file_of_the_run_folder_is_there_and_can_be_read(finished, inputs)
     student = read_student(run)
     assert student.labels == ("0", "1", "2")
     assert student.record.run == record
-    assert student.record.trial == records(run)[record.final.trial]
+    assert student.record.trial.objective == records(run)[record.final.trial].objective
     assert student.layers == SEARCH_SPACES.get(student.record.spec.space).layers(
         student.record.spec.to_spec()
     )
