@@ -79,7 +79,7 @@ def main() -> int:
             print(
                 f"  seed {seed}: int8 test {final.test_accuracy_int8:.4f}, {walls[-1]:.1f} s; "
                 f"{final.spec.space}, {final.cost.params:,} parameters, {final.weights} weights, "
-                f"{final.epochs} epochs, {final.networks_compared} networks compared",
+                f"{final.epochs} epochs, {final.verdict.networks_compared} networks compared",
                 flush=True,
             )
         if arguments.by_hand:
