@@ -22,6 +22,7 @@ hwkd, as does starting the workers.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 import tempfile
@@ -40,7 +41,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import hwkd
 from benchmarks.lib.verdict import Target, report
 from hwkd.core.limits import violations
-from hwkd.core.pareto import dominates, pareto_front
+from hwkd.core.pareto import dominates, hypervolume, pareto_front
 from hwkd.core.trial import TrialRecord
 from hwkd.core.units import parse_bytes, parse_duration_s
 from hwkd.cost.estimate import estimate_cost
@@ -80,7 +81,7 @@ class Clock(SilentListener):
     def on_records(self, records: Sequence[TrialRecord], total: int | None) -> None:  # noqa: ARG002
         """Append (seconds, hypervolume)."""
         points = [point.values for point in pareto_front(records)]
-        volume = hypervolume(points, self.reference)
+        volume = share(points, self.reference)
         self.reached.append((time.monotonic() - self.started, volume))
 
     def seconds_to(self, volume: float) -> float:
@@ -132,7 +133,7 @@ def main() -> int:
     )
     print(
         f"script: {'the same' if is_reached else 'NOT reached, cap'} after {script_s:.1f} s; "
-        f"hypervolume {hypervolume(script.front, clock.reference):.4f}, {script.tried} candidates, "
+        f"hypervolume {share(script.front, clock.reference):.4f}, {script.tried} candidates, "
         f"all trained, {script.tried - script.fitting} did not fit"
     )
     print(f"with {teacher_s:.1f} s of teacher training added to both: "
@@ -231,7 +232,7 @@ class ObviousScript:
 
         def stop(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:  # noqa: ARG001
             nonlocal is_reached
-            is_reached = hypervolume(self.front, reference) >= wanted
+            is_reached = share(self.front, reference) >= wanted
             if is_reached or time.monotonic() - started >= cap_s:
                 study.stop()
 
@@ -315,28 +316,9 @@ class ObviousScript:
         module.eval()
 
 
-def hypervolume(points: Sequence[Point], reference: Point) -> float:
-    """Return the share of the box below `reference` that the points dominate, 0 to 1.
-
-    Sliced along the last coordinate: between two neighbouring values the dominated volume is that
-    of the points so far, one dimension lower.
-    """
-    scaled = [tuple(v / r for v, r in zip(p, reference, strict=True)) for p in points]
-    return _volume([point for point in scaled if max(point) < 1.0])
-
-
-def _volume(points: list[Point]) -> float:
-    if not points:
-        return 0.0
-    if len(points[0]) == 1:
-        return 1.0 - min(point[0] for point in points)
-    points = sorted(points, key=lambda point: point[-1])
-    ends = [point[-1] for point in points[1:]] + [1.0]
-    return sum(
-        (end - point[-1]) * _volume([p[:-1] for p in points[: index + 1]])
-        for index, (point, end) in enumerate(zip(points, ends, strict=True))
-        if end > point[-1]
-    )
+def share(points: Sequence[Point], reference: Point) -> float:
+    """Return the hypervolume as a share of the box from zero to the reference, 0 to 1."""
+    return hypervolume(points, reference) / math.prod(reference)
 
 
 if __name__ == "__main__":
