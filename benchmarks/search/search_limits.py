@@ -78,7 +78,7 @@ def main() -> int:
             trained.append(record.phase_seconds.get("final training", 0.0))
             print(
                 f"  seed {seed}: int8 test {final.test_accuracy_int8:.4f}, {walls[-1]:.1f} s; "
-                f"{final.spec.space}, {final.cost.params:,} parameters, {final.weights} weights, "
+                f"{final.spec.space}, {final.cost.params:,} parameters, {final.verdict.weights} weights, "
                 f"{final.epochs} epochs, {final.verdict.networks_compared} networks compared",
                 flush=True,
             )
