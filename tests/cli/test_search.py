@@ -270,7 +270,7 @@ def test_the_same_seed_and_one_worker_give_the_same_trials_and_front(finished, i
     )  # fmt: skip
     run, found = finished
     assert outcome(again.folder) == outcome(run)
-    assert again.summary()["front"] == found["front"]
+    assert again.as_dict()["front"] == found["front"]
     assert again.best is None
     assert [point.trial for point in again.pareto] == [p["trial"] for p in found["front"]]
     (again.folder / "report.html").unlink()
@@ -373,7 +373,7 @@ def test_interrupted_then_killed_then_resumed_equals_undisturbed(finished, input
 
     resumed = hwkd.resume(run)
     assert outcome(run) == outcome(finished[0])
-    assert resumed.summary()["front"] == finished[1]["front"]
+    assert resumed.as_dict()["front"] == finished[1]["front"]
     assert resumed.run.status == "finished"
 
 

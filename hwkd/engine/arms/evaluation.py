@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save
 from torch import nn
 
+from hwkd.core.choices import CalibrationChoice
 from hwkd.core.errors import RunFolderError
 from hwkd.core.measure import Profile
 from hwkd.core.student import Layers
@@ -24,7 +25,6 @@ from hwkd.distill.criterion import DistillCriterion, TrainingSet
 from hwkd.distill.sources import CachedSource, TeacherSource
 from hwkd.distill.spec import WeightedMethod
 from hwkd.distill.taps import student_places
-from hwkd.engine.arms.quantise import CalibrationChoice
 from hwkd.engine.setup.context import SearchContext, Training
 from hwkd.engine.setup.methods import Recipe, methods_of
 from hwkd.engine.setup.objective import divergence_nats, score_objective
