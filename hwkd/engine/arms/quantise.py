@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal, TypeAlias
 
 import numpy as np
 import onnx
@@ -22,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hwkd.core.choices import CalibrationChoice, QatMode
 from hwkd.core.final_record import Correction, QuantisationChoiceRecord
 from hwkd.core.kinds import LAYER_KINDS
 from hwkd.core.student import Layers
@@ -48,15 +48,11 @@ from hwkd.nn.fake_quant import FakeQuantStudent
 from hwkd.train.loop import Criterion, TrainConfig, train_module
 
 __all__ = [
-    "CalibrationChoice",
-    "QatMode",
     "QuantisationData",
     "QuantisationSettings",
     "quantise_student",
 ]
 
-CalibrationChoice: TypeAlias = Literal["auto", "minmax", "percentile", "mse"]
-QatMode: TypeAlias = Literal["auto", "on", "off"]
 
 _CORRECT: dict[Correction, Callable[[onnx.ModelProto, FloatArray], onnx.ModelProto]] = {
     "channel equalisation": equalise_channels,
