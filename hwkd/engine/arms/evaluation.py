@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save
 from torch import nn
 
+from hwkd.core.choices import CalibrationChoice
 from hwkd.core.errors import RunFolderError
 from hwkd.core.measure import Profile
 from hwkd.core.student import Layers
@@ -23,9 +24,8 @@ from hwkd.distill.criterion import DistillCriterion, TrainingSet
 from hwkd.distill.sources import CachedSource, TeacherSource
 from hwkd.distill.spec import WeightedMethod
 from hwkd.distill.taps import student_places
-from hwkd.engine.arms.quantise import CalibrationChoice
+from hwkd.engine.arms.recipes import Arm
 from hwkd.engine.setup.context import SearchContext, Training
-from hwkd.engine.setup.methods import Recipe, methods_of
 from hwkd.engine.setup.objective import divergence_nats, score_objective
 from hwkd.io.paths import written_atomically
 from hwkd.io.student_folder import StudentFiles
@@ -36,17 +36,15 @@ from hwkd.train.seeding import derive_seed
 
 __all__ = [
     "STEPS_BETWEEN_NORMS",
-    "STUDENTS_FOLDER",
     "deploy_student",
     "judge_student",
     "profile_record",
+    "student_bytes",
     "student_criterion",
     "student_logits",
     "train_student",
 ]
 
-# Weights of every completed trial, `<number>.safetensors`, so that any of them can be exported.
-STUDENTS_FOLDER = "students"
 # Of candidates: an epoch of a small data set has so few steps that measuring gradients in each
 # would cost 4%. The full training measures them in every epoch.
 STEPS_BETWEEN_NORMS = 100
@@ -57,23 +55,21 @@ def train_student(
     context: SearchContext,
     training: Training,
     *,
-    recipe: Recipe = "distilled",
+    arm: Arm,
     steps_between_norms: int = 1,
     on_epoch: Callable[[EpochRecord], None] | None = None,
     check: Callable[[], None] | None = None,
-    methods: Sequence[WeightedMethod] | None = None,
 ) -> tuple[StudentModule, TrainResult]:
-    """Build a student and train it by the search's methods, or as one of their controls.
+    """Build a student and train it by the methods of a run, or as one of their controls.
 
     Args:
         layers: the student.
         context: of the search.
         training: how, how long and from which seed.
-        recipe: "distilled", or a control.
+        arm: what it learns by.
         steps_between_norms: as `DistillCriterion` takes it; 1 is every epoch.
         on_epoch: hears of every epoch.
         check: called before every step; raises to stop.
-        methods: in place of those of the recipe; () is labels alone.
 
     Raises:
         ZeroGradientError: if a term has no gradient at the student in its first steps.
@@ -88,9 +84,9 @@ def train_student(
             context,
             module,
             layers,
-            methods_of(recipe, context.methods) if methods is None else methods,
+            arm.methods,
             train_config,
-            label_smoothing=training.recipe.label_smoothing,
+            label_smoothing=training.recipe.label_smoothing if arm.smooths_labels else 0.0,
             steps_between_norms=steps_between_norms,
         ),
         train_config,
@@ -146,16 +142,20 @@ def _cached_source(context: SearchContext) -> TeacherSource | None:
     return None if logits is None else CachedSource([logits])
 
 
+def student_bytes(module: StudentModule) -> bytes:
+    """Return a student's weights as safetensors."""
+    return save({name: tensor.cpu().contiguous() for name, tensor in module.state_dict().items()})
+
+
 def save_student(module: StudentModule, path: Path) -> None:
     """Write a student's weights as safetensors, whole or not at all.
 
     Raises:
         RunFolderError: if the disk is full or the folder not writable.
     """
-    tensors = {name: tensor.cpu().contiguous() for name, tensor in module.state_dict().items()}
     try:
         with written_atomically(path) as temporary:
-            temporary.write_bytes(save(tensors))
+            temporary.write_bytes(student_bytes(module))
     except OSError as error:
         raise RunFolderError(
             f"{path}: cannot write it: {error.strerror}; free some space and go on with --resume"

@@ -19,9 +19,9 @@ from hwkd.deploy.output_folder import write_folder
 from hwkd.deploy.to_c.project import RecordedInput
 from hwkd.deploy.to_int8 import quantise_int8
 from hwkd.deploy.to_onnx import export_onnx
-from hwkd.engine.arms.evaluation import STUDENTS_FOLDER, save_student
+from hwkd.engine.arms.evaluation import save_student
 from hwkd.engine.arms.student_folder import write_student
-from hwkd.engine.run.trials import RunStore
+from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.setup.calibration import calibration_inputs
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.context import load_data
@@ -159,7 +159,7 @@ def _made(order: ExportOrder, folder: Path) -> StudentFolder:
     """Make a student's folder of a trial, or the best one with another int8 file."""
     files = StudentFiles(folder / "made")
     files.folder.mkdir()
-    config = SearchConfig.from_toml(RunStore(order.source).config_path)
+    config = SearchConfig.from_toml(RunFolder(order.source).config_path)
     _, data = load_data(config)
     run = read_run_record(order.source / RUN_FILE)
     if data.fingerprint != run.data.fingerprint:
@@ -176,7 +176,7 @@ def _made(order: ExportOrder, folder: Path) -> StudentFolder:
         record = best.record.model_copy(update={"run": untested})
     else:
         config = trusted(config, where=str(order.source), trusts=order.trusts, with_teacher=False)
-        record = _rebuilt(RunStore(order.source), order.trial, files, config, untested)
+        record = _rebuilt(RunFolder(order.source), order.trial, files, config, untested)
     chosen = config.quantisation.calibration
     usual = DEFAULT_CALIBRATION if chosen == "auto" else chosen
     quantise_int8(
@@ -189,17 +189,17 @@ def _made(order: ExportOrder, folder: Path) -> StudentFolder:
 
 
 def _rebuilt(
-    store: RunStore, trial: int, files: StudentFiles, config: SearchConfig, run: RunRecord
+    store: RunFolder, trial: int, files: StudentFiles, config: SearchConfig, run: RunRecord
 ) -> StudentRecord:
     """Write the float file and the weights of a trial; returns what describes it."""
     store.check_journal()
     record = _completed(store, trial)
     if record.spec is None:
-        raise RunFolderError(f"{store.folder}: trial {trial} has no student")
-    where = f"{store.folder}, trial {trial}"
+        raise RunFolderError(f"{store.path}: trial {trial} has no student")
+    where = f"{store.path}, trial {trial}"
     layers = layers_of_spec(load_spaces(config.spaces), record.spec.to_spec(), where=where)
     module = build_module(layers, seed=0)
-    weights = store.folder / STUDENTS_FOLDER / f"{trial}.safetensors"
+    weights = store.weights_of(record)
     try:
         fill_module(module, weights)
     except WeightsError as error:
@@ -210,8 +210,8 @@ def _rebuilt(
     return StudentRecord(spec=record.spec, network=network, run=run, trial=record)
 
 
-def _completed(store: RunStore, trial: int) -> TrialRecord:
-    records = {record.number: record for record in store.records()}
+def _completed(store: RunFolder, trial: int) -> TrialRecord:
+    records = {record.number: record for record in store.trials.records()}
     if trial not in records:
         raise ConfigError(
             f"--trial {trial}: the run has no such trial; it has 0 to {max(records, default=-1)}"
@@ -225,7 +225,7 @@ def _completed(store: RunStore, trial: int) -> TrialRecord:
 def _validation_example(run: Path, notes: list[str]) -> RecordedInput | None:
     """Return the first example of the run's validation data; None, with a note, without it."""
     try:
-        _, data = load_data(SearchConfig.from_toml(RunStore(run).config_path))
+        _, data = load_data(SearchConfig.from_toml(RunFolder(run).config_path))
     except HwkdError as error:
         notes.append(f"main.c runs seeded noise, the run's data cannot be read: {error}")
         return None

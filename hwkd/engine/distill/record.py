@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Literal
 
-from hwkd.core.final_record import (
-    ControlRecord,
-    FinalRecord,
-    GainRecord,
-    LayerRecord,
-    QuantisationChoiceRecord,
-)
+from hwkd.core.final_record import FinalRecord, LayerRecord, QuantisationChoiceRecord
 from hwkd.core.run_record import TeacherRecord
 from hwkd.core.student_record import NetworkRecord, StudentRecord
 from hwkd.core.trial import TrialRecord
+from hwkd.core.verdict_record import ArmRecord, ArmScores, Gain, Verdict
+from hwkd.engine.arms.arm import ArmResult
 from hwkd.engine.arms.arm_report import DistilReport
 from hwkd.engine.arms.evaluation import student_logits
 from hwkd.engine.arms.student_folder import read_quantisation
-from hwkd.engine.arms.trainings import DISTILLED, DistilOutcome
+from hwkd.engine.arms.trainings import DistilOutcome
 from hwkd.engine.distill.request import DistilRequest
 from hwkd.engine.distill.resolve import ResolvedStudent, cost_of
 from hwkd.engine.run.run_record import make_run_record
@@ -86,7 +81,7 @@ def distilled_record(
         spec=final.spec,
         seed=request.seeds[0],
         cost=final.cost,
-        methods=final.methods,
+        methods=final.verdict.methods,
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
         duration_s=seconds,
         versions=dict(package_versions()),
@@ -124,41 +119,48 @@ def _final(
         cost=cost_record(cost_of(resolved)),
         quantisation=read_quantisation(files.int8_path, samples),
         quantisation_choice=choice,
-        controls=_controls(outcome),
-        methods=report.methods,
-        recipe=DISTILLED if ships is outcome.arms[0] else ships.arm.name,
-        gain=_gain(outcome),
+        verdict=_verdict(report, outcome),
         history=ships.epochs,
     )
 
 
-def _controls(outcome: DistilOutcome) -> tuple[ControlRecord, ...]:
-    dtype: Literal["int8"] = "int8"
-    return tuple(
-        ControlRecord(
-            name=f"same student, {result.arm.name}",
-            dtype=dtype,
-            seeds=result.run.seeds,
-            test_accuracies=result.test,
-            validation_accuracies=result.validation,
-        )
-        for result in outcome.arms
+def _verdict(report: DistilReport, outcome: DistilOutcome) -> Verdict:
+    gain, found = outcome.test_gain, outcome.attribution
+    has_interval = gain is not None and gain.seeds > 1
+    return Verdict(
+        methods=report.methods,
+        is_taught=outcome.arms[0].arm.is_taught,
+        arms=tuple(_arm(result) for result in outcome.arms),
+        ships=outcome.exported.arm.name,
+        gain=None
+        if gain is None or found is None
+        else Gain(
+            over=found.best_control,
+            mean=gain.mean,
+            low=gain.low if has_interval else None,
+            high=gain.high if has_interval else None,
+            seeds=gain.seeds,
+            confidence=gain.confidence,
+            verdict=gain.verdict,
+        ),
     )
 
 
-def _gain(outcome: DistilOutcome) -> GainRecord | None:
-    found, gain = outcome.attribution, outcome.test_gain
-    if found is None or gain is None:
-        return None
-    has_interval = gain.seeds > 1
-    return GainRecord(
-        over=found.best_control,
-        mean=gain.mean,
-        low=gain.low if has_interval else None,
-        high=gain.high if has_interval else None,
-        seeds=gain.seeds,
-        confidence=gain.confidence,
-        verdict=gain.verdict,
+def _arm(result: ArmResult) -> ArmRecord:
+    return ArmRecord(
+        name=result.arm.name,
+        methods=result.arm.described(),
+        is_taught=result.arm.is_taught,
+        scores=tuple(
+            ArmScores(
+                seed=seed,
+                validation_int8=scores.validation,
+                test_int8=scores.test,
+                validation_float=scores.validation_float,
+                test_float=scores.test_float,
+            )
+            for seed, scores in zip(result.run.seeds, result.scores, strict=True)
+        ),
     )
 
 

@@ -25,8 +25,8 @@ from hwkd.engine.run.prepared import (
     prepared_json,
     teacher_is_settled,
 )
+from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.run.run_record import search_caveats
-from hwkd.engine.run.trials import RunStore
 from hwkd.engine.search.final import Ending, finish_students, networks_of, require_student
 from hwkd.engine.search.listener import SearchListener
 from hwkd.engine.search.teacher_stage import (
@@ -43,7 +43,7 @@ from hwkd.engine.setup.methods import configured_methods
 from hwkd.engine.setup.prepare import Prepared
 from hwkd.engine.setup.time_plan import TimeLimit
 from hwkd.io.run_files import RUN_FILE
-from hwkd.io.run_text import write_text
+from hwkd.io.run_text import run_writes, write_text
 from hwkd.io.student_folder import (
     BEST_FOLDER,
     DESCRIPTION_FILE,
@@ -82,7 +82,7 @@ class SearchResult:
 class SearchStages:
     """One call on one run folder, stage by stage."""
 
-    store: RunStore
+    store: RunFolder
     prepared: Prepared
     limit: TimeLimit
     nursery: Nursery
@@ -94,7 +94,7 @@ class SearchStages:
         """Return the resolved configuration."""
         return self.prepared.config
 
-    def run(self, run: RunRecord, lock_descriptor: int, *, is_new: bool) -> SearchResult:
+    def run(self, run: RunRecord, descriptors: tuple[int, ...], *, is_new: bool) -> SearchResult:
         """Teacher, trials, final training, verification, report."""
         status: RunStatus = "interrupted"
         records: tuple[TrialRecord, ...] = ()
@@ -103,15 +103,15 @@ class SearchStages:
             write_text(self.store.config_path, self.config.to_toml())
             context = load_context(self.store)
             run = self._save(run, "running")
-            with self.store.writes():
-                self.store.requeue_interrupted()
+            with run_writes(self.store.path):
+                self.store.trials.requeue_interrupted()
             begun = time.monotonic()
             plan = self._planned(run, trains_teacher=False)
             records, timed_out = run_trial_stage(
                 self.store,
                 context,
                 self.nursery,
-                lock_descriptor,
+                descriptors,
                 self.listener,
                 search_s=plan.search_s,
                 latest_s=plan.latest_s,
@@ -126,9 +126,9 @@ class SearchStages:
             run = self._verified(run, context)
         except KeyboardInterrupt:
             self._save(run, "interrupted")
-            self.store.rewrite_trials_file()
+            self.store.trials.rewrite_mirror()
             raise KeyboardInterrupt(
-                f"finished trials are saved; go on with `hwkd search --resume {self.store.folder}`"
+                f"finished trials are saved; go on with `hwkd search --resume {self.store.path}`"
             ) from None
         except HwkdError:
             if is_new and not teacher_is_settled(self.store):
@@ -142,7 +142,7 @@ class SearchStages:
     def finish_again(self, run: RunRecord) -> SearchResult:
         """Final training, verification, report."""
         context = load_context(self.store)
-        records = self.store.rewrite_trials_file()
+        records = self.store.trials.rewrite_mirror()
         status = run.status
         teacher = TeacherStage(record=run.teacher)
         final = None if run.final is None else run.final.model_copy(update={"verification": None})
@@ -152,7 +152,7 @@ class SearchStages:
             run = self._verified(run, context)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
-                f"trainings that ended are saved; go on with `hwkd finish {self.store.folder}`"
+                f"trainings that ended are saved; go on with `hwkd finish {self.store.path}`"
             ) from None
         return self._result(run, records, status)
 
@@ -161,9 +161,9 @@ class SearchStages:
     ) -> SearchResult:
         run = self._save(run, status)
         self._describe_best(run)
-        self.write_report(self.store.folder)
+        self.write_report(self.store.path)
         return SearchResult(
-            folder=self.store.folder,
+            folder=self.store.path,
             run=run,
             records=records,
             front=pareto_front(records),
@@ -195,7 +195,7 @@ class SearchStages:
             stage = prepare_teacher(
                 self.prepared,
                 budget_s=plan.teacher_s,
-                own_dir=self.store.folder / TEACHER_FOLDER,
+                own_dir=self.store.path / TEACHER_FOLDER,
                 progress=self.listener,
             )
         run = plan.run
@@ -204,7 +204,7 @@ class SearchStages:
             run = run.model_copy(update={"teacher": stage.record})
         if stage.left_out is not None:
             run = self._noted(run, f"Students learned from labels alone: {stage.left_out}.")
-        write_text(self.store.folder / PREPARED_FILE, prepared_json(self.prepared, stage.teacher))
+        write_text(self.store.path / PREPARED_FILE, prepared_json(self.prepared, stage.teacher))
         return stage, with_phase(run, "teacher", time.monotonic() - begun)
 
     def _known_teacher(self, run: RunRecord) -> tuple[TeacherStage, RunRecord]:
@@ -294,7 +294,7 @@ class SearchStages:
             run=run,
             trial=next(trial for trial in records if trial.number == final.trial),
         )
-        write_student(self.store.folder / BEST_FOLDER, files, record)
+        write_student(self.store.path / BEST_FOLDER, files, record)
         return run
 
     def _tested_teacher(self, run: RunRecord, stage: TeacherStage) -> RunRecord:
@@ -314,20 +314,20 @@ class SearchStages:
             return run
         begun = time.monotonic()
         device, test = context.screen.device, context.data.test
-        found = verify_best(self.store.folder / BEST_FOLDER, device, test, self.listener)
+        found = verify_best(self.store.path / BEST_FOLDER, device, test, self.listener)
         run = run.model_copy(update={"final": final.model_copy(update={"verification": found})})
         return with_phase(run, "verification", time.monotonic() - begun)
 
     def _describe_best(self, run: RunRecord) -> None:
         """Tell the best student's folder how the run ended; one of an older version stays."""
-        path = self.store.folder / BEST_FOLDER / DESCRIPTION_FILE
+        path = self.store.path / BEST_FOLDER / DESCRIPTION_FILE
         if run.final is not None and path.is_file():
             write_record(path.parent, read_record_file(path).model_copy(update={"run": run}))
 
     def _time_report(self) -> None:
         """Write the report of what there is, so that one is there whatever comes, and time it."""
         begun = time.monotonic()
-        self.write_report(self.store.folder)
+        self.write_report(self.store.path)
         self.limit.report_s = time.monotonic() - begun
 
     def _noted(self, run: RunRecord, note: str) -> RunRecord:
@@ -336,7 +336,7 @@ class SearchStages:
 
     def _save(self, run: RunRecord, status: RunStatus) -> RunRecord:
         run = run.model_copy(update={"status": status})
-        write_text(self.store.folder / RUN_FILE, run_json(run))
+        write_text(self.store.path / RUN_FILE, run_json(run))
         return run
 
 
@@ -344,9 +344,11 @@ def _is_done(final: FinalRecord | None, ranked: Sequence[TrialRecord]) -> bool:
     """Tell whether the full trainings were made for the same candidates before."""
     if final is None:
         return False
-    if final.networks_compared is None:  # of an older version, which trained the best one alone
+    if (
+        final.verdict.networks_compared is None
+    ):  # of an older version, which trained the best one alone
         return final.trial == ranked[0].number
-    return final.networks_compared == networks_of(ranked)
+    return final.verdict.networks_compared == networks_of(ranked)
 
 
 @dataclass(frozen=True, slots=True)
