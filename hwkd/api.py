@@ -93,7 +93,7 @@ def search(
     *,
     runtime: str | None = None,
     clock: str | None = None,
-    task: str = "image",
+    task: str = "classify",
     data: str | Path | None = None,
     input_size: str | None = None,
     layout: Layout = "auto",

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from hwkd.core.units import parse_duration_s
-from hwkd.tasks.image import ImageTask
+from hwkd.tasks.classification import ClassifyTask
 from hwkd.train.logit_cache import cached_logits
 from hwkd.train.teacher import require_knowledge
 from hwkd.train.teacher_trained import TeacherTraining, train_or_load_teacher
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def measure(source: Path | None, training: TeacherTraining) -> dict[str, Any]:
-    data = ImageTask().data(source)
+    data = ClassifyTask().data(source)
     with tempfile.TemporaryDirectory() as folder:
         cache_dir = Path(folder)
         wall, processor = time.monotonic(), time.process_time()
@@ -61,7 +61,8 @@ def measure(source: Path | None, training: TeacherTraining) -> dict[str, Any]:
         )
         train_s, train_cpu_s = time.monotonic() - wall, time.process_time() - processor
         logits = cached_logits(teacher, data, split="validation", cache_dir=cache_dir / "logits")
-        accuracy = require_knowledge(teacher, data, validation_logits=logits)
+        require_knowledge(teacher, data, validation_outputs=logits)
+        accuracy = data.head.scores(logits, data.validation.labels)["accuracy"]
     return {
         "seed": training.seed,
         "validation_accuracy": round(accuracy, 4),

@@ -25,7 +25,7 @@ def search(
     device: opt.DeviceName = None,
     runtime: opt.RuntimeName = None,
     clock: opt.Clock = None,
-    task: opt.TaskName = "image",
+    task: opt.TaskName = "classify",
     data: opt.DataPath = None,
     input_size: opt.InputSize = None,
     layout: opt.LayoutOption = "auto",
