@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from hwkd.core.pareto import hypervolume
+
 
 def volume(costs: np.ndarray, accuracy: np.ndarray, limits: np.ndarray, floor: float) -> float:
-    """Return the volume that points dominate, for one cost or two.
+    """Return the volume that points dominate.
 
     Args:
         costs: shape [n, costs], smaller is better.
@@ -14,19 +16,5 @@ def volume(costs: np.ndarray, accuracy: np.ndarray, limits: np.ndarray, floor: f
         limits: shape [costs]; the reference point together with `floor`.
         floor: of accuracy.
     """
-    counts = np.all(costs <= limits, axis=1) & (accuracy > floor)
-    costs, height = costs[counts], accuracy[counts] - floor
-    if not len(costs):
-        return 0.0
-    grids = [np.unique(column) for column in costs.T]
-    best = np.zeros([len(grid) for grid in grids])
-    places = tuple(
-        np.searchsorted(grid, column) for grid, column in zip(grids, costs.T, strict=True)
-    )
-    np.maximum.at(best, places, height)
-    for axis, (grid, limit) in enumerate(zip(grids, limits, strict=True)):
-        best = np.maximum.accumulate(best, axis=axis)
-        shape = [1] * best.ndim
-        shape[axis] = -1
-        best = best * np.diff(np.r_[grid, limit]).reshape(shape)
-    return float(best.sum())
+    points = np.column_stack([costs, -accuracy])
+    return hypervolume(points.tolist(), (*limits.tolist(), -floor))

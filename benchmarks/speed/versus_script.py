@@ -22,6 +22,7 @@ hwkd, as does starting the workers.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 import tempfile
@@ -29,6 +30,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
@@ -39,7 +41,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import hwkd
 from benchmarks.lib.verdict import Target, report
 from hwkd.core.limits import violations
-from hwkd.core.pareto import dominates, pareto_front
+from hwkd.core.pareto import dominates, hypervolume, pareto_front
 from hwkd.core.trial import TrialRecord
 from hwkd.core.units import parse_bytes, parse_duration_s
 from hwkd.cost.estimate import estimate_cost
@@ -76,10 +78,10 @@ class Clock(SilentListener):
     started: float = field(default_factory=time.monotonic)
     reached: list[tuple[float, float]] = field(default_factory=list)
 
-    def on_records(self, records: Sequence[TrialRecord], total: int) -> None:  # noqa: ARG002
+    def on_records(self, records: Sequence[TrialRecord], total: int | None) -> None:  # noqa: ARG002
         """Append (seconds, hypervolume)."""
         points = [point.values for point in pareto_front(records)]
-        volume = hypervolume(points, self.reference)
+        volume = share(points, self.reference)
         self.reached.append((time.monotonic() - self.started, volume))
 
     def seconds_to(self, volume: float) -> float:
@@ -131,7 +133,7 @@ def main() -> int:
     )
     print(
         f"script: {'the same' if is_reached else 'NOT reached, cap'} after {script_s:.1f} s; "
-        f"hypervolume {hypervolume(script.front, clock.reference):.4f}, {script.tried} candidates, "
+        f"hypervolume {share(script.front, clock.reference):.4f}, {script.tried} candidates, "
         f"all trained, {script.tried - script.fitting} did not fit"
     )
     print(f"with {teacher_s:.1f} s of teacher training added to both: "
@@ -149,7 +151,7 @@ def write_part(source: Path, target: Path, samples: int) -> Path:
     """Write the first samples of each class, equally many, as NPZ; test images likewise."""
     raw = read_source(source)
     parts = {"train": (raw.train, samples), "test": (raw.test or raw.train, samples // 4)}
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for name, (split, count) in parts.items():
         classes = range(len(raw.class_names))
         rows = [np.flatnonzero(split.labels == label)[: count // len(classes)] for label in classes]
@@ -230,7 +232,7 @@ class ObviousScript:
 
         def stop(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:  # noqa: ARG001
             nonlocal is_reached
-            is_reached = hypervolume(self.front, reference) >= wanted
+            is_reached = share(self.front, reference) >= wanted
             if is_reached or time.monotonic() - started >= cap_s:
                 study.stop()
 
@@ -282,18 +284,21 @@ class ObviousScript:
     def train(self, module: StudentModule) -> None:
         """Distil briefly, as long as hwkd does, from a teacher that runs on every batch."""
         training = self.config.training
-        recipe = TrainConfig(epochs=training.brief_epochs or 1)  # warm-up and weight decay
+        recipe = TrainConfig(epochs=training.brief_epochs or 1)  # rates and weight decay
+        rate = training.learning_rate or recipe.learning_rate
         split = TensorDataset(
             torch.from_numpy(np.array(self.data.train.inputs)),
             torch.from_numpy(np.array(self.data.train.labels)),
         )
-        loader = DataLoader(split, batch_size=training.batch_size, shuffle=True, drop_last=True)
+        loader = DataLoader(
+            split, batch_size=training.batch_size or recipe.batch_size, shuffle=True, drop_last=True
+        )
         optimizer = torch.optim.AdamW(
-            module.parameters(), lr=training.learning_rate, weight_decay=recipe.weight_decay
+            module.parameters(), lr=rate, weight_decay=recipe.weight_decay
         )
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
-            max_lr=training.learning_rate,
+            max_lr=rate,
             total_steps=recipe.epochs * len(loader),
             pct_start=recipe.warmup_ratio,
         )
@@ -307,34 +312,15 @@ class ObviousScript:
                 hard = functional.cross_entropy(logits, labels)
                 loss = distilled + hard
                 optimizer.zero_grad()
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
                 optimizer.step()
                 schedule.step()
         module.eval()
 
 
-def hypervolume(points: Sequence[Point], reference: Point) -> float:
-    """Return the share of the box below `reference` that the points dominate, 0 to 1.
-
-    Sliced along the last coordinate: between two neighbouring values the dominated volume is that
-    of the points so far, one dimension lower.
-    """
-    scaled = [tuple(v / r for v, r in zip(p, reference, strict=True)) for p in points]
-    return _volume([point for point in scaled if max(point) < 1.0])
-
-
-def _volume(points: list[Point]) -> float:
-    if not points:
-        return 0.0
-    if len(points[0]) == 1:
-        return 1.0 - min(point[0] for point in points)
-    points = sorted(points, key=lambda point: point[-1])
-    ends = [point[-1] for point in points[1:]] + [1.0]
-    return sum(
-        (end - point[-1]) * _volume([p[:-1] for p in points[: index + 1]])
-        for index, (point, end) in enumerate(zip(points, ends, strict=True))
-        if end > point[-1]
-    )
+def share(points: Sequence[Point], reference: Point) -> float:
+    """Return the hypervolume as a share of the box from zero to the reference, 0 to 1."""
+    return hypervolume(points, reference) / math.prod(reference)
 
 
 if __name__ == "__main__":

@@ -227,8 +227,8 @@ def profile_model(
         notes=_notes(network, costed_in),
         unknown_kernels=unknown,
         latency_limit_s=device.target_latency_s,
-        ram_limit_bytes=_less(device.sram_bytes, device.reserved_ram_bytes),
-        flash_limit_bytes=_less(device.flash_bytes, device.reserved_flash_bytes),
+        ram_limit_bytes=device.available_ram_bytes,
+        flash_limit_bytes=device.available_flash_bytes,
     )
 
 
@@ -320,7 +320,3 @@ def _measure(model: Path) -> Profile:
     from hwkd.profiling.onnx_runtime import measure_latency
 
     return measure_latency(model)
-
-
-def _less(total: int | None, reserved: int) -> int | None:
-    return None if total is None else total - reserved

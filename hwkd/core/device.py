@@ -233,6 +233,16 @@ class Device(_Finite):
             )
         return self
 
+    @property
+    def available_ram_bytes(self) -> int | None:
+        """RAM that a network may use, the application's left out; None without a limit."""
+        return None if self.sram_bytes is None else self.sram_bytes - self.reserved_ram_bytes
+
+    @property
+    def available_flash_bytes(self) -> int | None:
+        """Flash that a network may use, the application's left out; None without a limit."""
+        return None if self.flash_bytes is None else self.flash_bytes - self.reserved_flash_bytes
+
     def require_cost_model(self) -> None:
         """Refuse a device that only its vendor's compiler can cost.
 

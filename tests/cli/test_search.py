@@ -21,6 +21,7 @@ import optuna
 import pytest
 import torch
 from support.tiny_search import write_npz, write_teacher
+from support.user_space import USER_SPACE
 
 import hwkd
 from hwkd.cli.app import main
@@ -494,8 +495,6 @@ class Bright(nn.Module):
 
 
 def test_signals_a_users_own_space_and_teacher_and_a_pareto_search(tmp_path, monkeypatch):
-    from test_catalog import USER_SPACE
-
     monkeypatch.chdir(tmp_path)
     write_npz(tmp_path / "signals.npz", shape=(2, 24))
     (tmp_path / "my_bright_teacher.py").write_text(MY_TEACHER)

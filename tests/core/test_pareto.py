@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import itertools
+from itertools import combinations
 
+import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.made_records import completed
 
-from hwkd.core.pareto import dominates, pareto_front
+from hwkd.core.pareto import dominates, hypervolume, pareto_front
 
 # Few distinct values, so that ties and equal points are common.
 POINT = st.tuples(*(st.integers(0, 3) for _ in range(4)))
@@ -65,3 +68,28 @@ def test_a_chain_of_trade_offs_is_the_front():
     points = [(3 - i, i, 0, 0) for i in range(4)]
     assert [p.trial for p in pareto_front(records_of(points))] == [0, 1, 2, 3]
     assert not any(dominates(a, b) for a, b in itertools.permutations(points, 2))
+
+
+UNIT = (1.0, 1.0, 1.0, 1.0)
+REAL_POINTS = st.lists(st.tuples(*[st.floats(0, 1.2)] * 4), max_size=5)
+
+
+def test_one_point_dominates_its_box() -> None:
+    assert hypervolume([(0.5, 1.0, 4.0, 2.0)], (1.0, 2.0, 8.0, 8.0)) == pytest.approx(
+        0.5**3 * 0.75 * 128
+    )
+
+
+def test_a_point_outside_the_reference_counts_for_nothing() -> None:
+    assert hypervolume([(0.1, 0.1, 0.1, 1.0)], UNIT) == 0.0
+    assert hypervolume([], UNIT) == 0.0
+
+
+@given(REAL_POINTS)
+def test_hypervolume_is_that_of_inclusion_and_exclusion(front: list[tuple[float, ...]]) -> None:
+    wanted = 0.0
+    for size in range(1, len(front) + 1):
+        for chosen in combinations(front, size):
+            corner = np.minimum(np.max(chosen, axis=0), 1.0)
+            wanted -= (-1) ** size * float(np.prod(1.0 - corner))
+    assert hypervolume(front, UNIT) == pytest.approx(wanted, abs=1e-9)

@@ -6,6 +6,7 @@ import pytest
 from hwkd.core.errors import ConfigError, DataError
 from hwkd.tasks.classification import ClassifyTask
 from hwkd.tasks.layouts import sniff_layout
+from hwkd.tasks.pipeline import Normalise
 from hwkd.tasks.sources import read_source
 
 GENERATOR = np.random.default_rng(0)
@@ -71,7 +72,9 @@ def test_signals_work_as_one_dimensional_data(tmp_path):
     path = save(tmp_path, x_train=GENERATOR.normal(size=(60, 6, 100)), y_train=np.arange(60) % 3)
     data = ClassifyTask().data(path)
     assert data.input_shape == (6, 100)
-    assert len(data.pipeline.steps[0].mean) == 6
+    (step,) = data.pipeline.steps
+    assert isinstance(step, Normalise)
+    assert len(step.mean) == 6
 
 
 def test_class_names_are_taken_from_the_file(tmp_path):

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from hwkd.core.final_record import Correction, QuantisationChoiceRecord
 from hwkd.core.head import Head
+from hwkd.core.kinds import LAYER_KINDS
 from hwkd.core.student import Layers
 from hwkd.core.trial import EpochRecord
 from hwkd.deploy.calibrate import (
@@ -289,6 +290,6 @@ def _student(layers: Layers, start: _Quantised) -> FakeQuantStudent:
     weights = {
         layer.name: (arrays[f"{layer.name}.weight"], arrays[f"{layer.name}.bias"])
         for layer in layers.layers
-        if layer.kind in ("conv", "linear")
+        if LAYER_KINDS.get(layer.kind).has_weights
     }
     return FakeQuantStudent(layers, weights, start.ranges)

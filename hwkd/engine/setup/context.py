@@ -196,10 +196,8 @@ def resolve_config(config: SearchConfig, device: Device, data: TaskData) -> Sear
     limits = config.limits
     filled_limits = limits.model_copy(
         update={
-            "ram_bytes": limits.ram_bytes
-            or _available(device.sram_bytes, device.reserved_ram_bytes),
-            "flash_bytes": limits.flash_bytes
-            or _available(device.flash_bytes, device.reserved_flash_bytes),
+            "ram_bytes": limits.ram_bytes or device.available_ram_bytes,
+            "flash_bytes": limits.flash_bytes or device.available_flash_bytes,
         }
     )
     objective = config.objective.model_copy(
