@@ -29,7 +29,7 @@ from benchmarks.lib.search_command import run_search_command, search_arguments, 
 from benchmarks.lib.verdict import count, report
 from hwkd.core.pareto import pareto_front
 from hwkd.core.trial import TrialRecord
-from hwkd.engine.run.trials import RunStore
+from hwkd.engine.run.run_folder import RunFolder
 from hwkd.io.trials_file import read_trials
 from hwkd.report.read import read_run
 
@@ -77,9 +77,9 @@ class KilledSearch:
             return
         with tempfile.TemporaryDirectory() as folder:
             shutil.copyfile(self.run / "journal.log", Path(folder) / "journal.log")
-            copy = RunStore(Path(folder))
+            copy = RunFolder(Path(folder))
             copy.check_journal()
-            self._note(copy.records())
+            self._note(copy.trials.records())
 
     def _note(self, records: tuple[TrialRecord, ...]) -> None:
         for record in records:

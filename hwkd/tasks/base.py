@@ -10,17 +10,17 @@ from typing import Any, Literal, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from hwkd.core.choices import Layout
 from hwkd.core.head import Head
 from hwkd.core.metric import Metric
 from hwkd.core.pipeline_record import StepValue
 from hwkd.core.progress import Progress, silent
 from hwkd.tasks.pipeline import Pipeline
 
-__all__ = ["Layout", "Split", "SplitName", "Task", "TaskData", "describe"]
+__all__ = ["Split", "SplitName", "Task", "TaskData", "describe"]
 
 SplitName: TypeAlias = Literal["train", "validation", "test"]
 _SHOWN_CLASSES = 20
-Layout: TypeAlias = Literal["auto", "nhw", "nhwc", "nchw", "nct", "ntc"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

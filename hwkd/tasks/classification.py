@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hwkd.core.catalog import TASKS
+from hwkd.core.choices import Layout
 from hwkd.core.metric import Metric
 from hwkd.core.progress import Progress, silent
-from hwkd.tasks.base import Layout, Task, TaskData
+from hwkd.tasks.base import Task, TaskData
 from hwkd.tasks.classes_head import CLASS_METRICS, ClassesHead
 from hwkd.tasks.prepare import prepare
 from hwkd.tasks.sources import read_digits, read_source

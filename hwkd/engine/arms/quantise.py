@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 import onnx
@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hwkd.core.choices import CalibrationChoice, QatMode
 from hwkd.core.final_record import Correction, QuantisationChoiceRecord
 from hwkd.core.head import Head
 from hwkd.core.kinds import LAYER_KINDS
@@ -49,15 +50,11 @@ from hwkd.nn.fake_quant import FakeQuantStudent
 from hwkd.train.loop import Criterion, TrainConfig, train_module
 
 __all__ = [
-    "CalibrationChoice",
-    "QatMode",
     "QuantisationData",
     "QuantisationSettings",
     "quantise_student",
 ]
 
-CalibrationChoice: TypeAlias = Literal["auto", "minmax", "percentile", "mse"]
-QatMode: TypeAlias = Literal["auto", "on", "off"]
 
 _CORRECT: dict[Correction, Callable[[onnx.ModelProto, FloatArray], onnx.ModelProto]] = {
     "channel equalisation": equalise_channels,
