@@ -78,8 +78,9 @@ def main() -> int:
             trained.append(record.phase_seconds.get("final training", 0.0))
             print(
                 f"  seed {seed}: int8 test {final.test_accuracy_int8:.4f}, {walls[-1]:.1f} s; "
-                f"{final.spec.space}, {final.cost.params:,} parameters, {final.weights} weights, "
-                f"{final.epochs} epochs, {final.networks_compared} networks compared",
+                f"{final.spec.space}, {final.cost.params:,} parameters, "
+                f"{final.verdict.weights} weights, {final.epochs} epochs, "
+                f"{final.verdict.networks_compared} networks compared",
                 flush=True,
             )
         if arguments.by_hand:

@@ -25,8 +25,8 @@ from hwkd.distill.criterion import DistillCriterion, TrainingSet
 from hwkd.distill.sources import CachedSource, TeacherSource
 from hwkd.distill.spec import WeightedMethod
 from hwkd.distill.taps import student_places
+from hwkd.engine.arms.recipes import Arm
 from hwkd.engine.setup.context import SearchContext, Training
-from hwkd.engine.setup.methods import Recipe, methods_of
 from hwkd.engine.setup.objective import score_objective
 from hwkd.io.paths import written_atomically
 from hwkd.nn.build import StudentModule, build_module
@@ -64,23 +64,21 @@ def train_student(
     context: SearchContext,
     training: Training,
     *,
-    recipe: Recipe = "distilled",
+    arm: Arm,
     steps_between_norms: int = 1,
     on_epoch: Callable[[EpochRecord], None] | None = None,
     check: Callable[[], None] | None = None,
-    methods: Sequence[WeightedMethod] | None = None,
 ) -> tuple[StudentModule, TrainResult]:
-    """Build a student and train it by the search's methods, or as one of their controls.
+    """Build a student and train it by the methods of a run, or as one of their controls.
 
     Args:
         layers: the student.
         context: of the search.
         training: how, how long and from which seed.
-        recipe: "distilled", or a control.
+        arm: what it learns by.
         steps_between_norms: as `DistillCriterion` takes it; 1 is every epoch.
         on_epoch: hears of every epoch.
         check: called before every step; raises to stop.
-        methods: in place of those of the recipe; () is labels alone.
 
     Raises:
         ZeroGradientError: if a term has no gradient at the student in its first steps.
@@ -95,9 +93,9 @@ def train_student(
             context,
             module,
             layers,
-            methods_of(recipe, context.methods) if methods is None else methods,
+            arm.methods,
             train_config,
-            label_smoothing=training.recipe.label_smoothing,
+            label_smoothing=training.recipe.label_smoothing if arm.smooths_labels else 0.0,
             steps_between_norms=steps_between_norms,
         ),
         train_config,

@@ -321,9 +321,11 @@ def _is_done(final: FinalRecord | None, ranked: Sequence[TrialRecord]) -> bool:
     """Tell whether the full trainings were made for the same candidates before."""
     if final is None:
         return False
-    if final.networks_compared is None:  # of an older version, which trained the best one alone
+    if (
+        final.verdict.networks_compared is None
+    ):  # of an older version, which trained the best one alone
         return final.trial == ranked[0].number
-    return final.networks_compared == networks_of(ranked)
+    return final.verdict.networks_compared == networks_of(ranked)
 
 
 @dataclass(frozen=True, slots=True)

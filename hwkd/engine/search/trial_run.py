@@ -25,6 +25,7 @@ from hwkd.engine.arms.evaluation import (
     student_logits,
     train_student,
 )
+from hwkd.engine.arms.recipes import arms_of
 from hwkd.engine.run.artifacts import Artifacts
 from hwkd.engine.setup.context import SearchContext
 from hwkd.engine.setup.methods import without_teacher
@@ -167,7 +168,7 @@ class TrialRunner:
             context.brief_training(candidate.layers, budget_s=self._training_budget_s()),
             steps_between_norms=STEPS_BETWEEN_NORMS,
             check=self.check,
-            methods=methods,
+            arm=arms_of(methods)[0],
         )
         module = module.cpu()
         validation = context.data.validation
