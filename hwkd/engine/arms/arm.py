@@ -223,7 +223,7 @@ class ArmRun:
             data=TrainingSet(
                 views=self.loaded.views,
                 labels=self.loaded.labels,
-                classes=self._transfer.num_outputs,
+                head=self._transfer.head,
                 batch_size=min(self._settings.batch_size, len(self.loaded.labels)),
                 seed=seed,
             ),

@@ -26,11 +26,11 @@ from hwkd.distill.spec import WeightedMethod
 from hwkd.distill.taps import student_places
 from hwkd.engine.arms.recipes import Arm
 from hwkd.engine.setup.context import SearchContext, Training
-from hwkd.engine.setup.objective import divergence_nats, score_objective
+from hwkd.engine.setup.objective import score_objective
 from hwkd.io.paths import written_atomically
 from hwkd.io.student_folder import StudentFiles
 from hwkd.nn.build import StudentModule, build_module
-from hwkd.train.criteria import CrossEntropy
+from hwkd.train.criteria import TaskLoss
 from hwkd.train.loop import Criterion, TrainConfig, TrainResult, train_module
 from hwkd.train.seeding import derive_seed
 
@@ -113,14 +113,14 @@ def student_criterion(
         context: of the search.
         student: with the taps of a student, on the device of the context's tensors.
         layers: its description.
-        methods: none is cross-entropy.
+        methods: none is the labels alone.
         train_config: of the training.
         source: of the teacher's side; None is the search's teacher.
         label_smoothing: of a training on labels alone, 0 to 1.
         steps_between_norms: as `DistillCriterion` takes it.
     """
     if not methods:
-        return CrossEntropy(label_smoothing=label_smoothing)
+        return TaskLoss(context.data.head, label_smoothing=label_smoothing)
     return DistillCriterion(
         methods,
         student=student,
@@ -129,7 +129,7 @@ def student_criterion(
         data=TrainingSet(
             views=[context.train_inputs],
             labels=context.train_labels,
-            classes=context.data.num_outputs,
+            head=context.data.head,
             batch_size=train_config.batch_size,
             seed=derive_seed(train_config.seed, "method"),
         ),
@@ -205,12 +205,13 @@ def judge_student(
         latency_s: of the student; None has no overrun.
     """
     goal, teacher = context.config.objective, context.teacher_validation_logits
+    head, labels = context.data.head, context.data.validation.labels
     return score_objective(
         goal,
-        task_error=context.task.error_ratio(logits_int8, context.data.validation.labels),
+        task_error=float(head.errors(logits_int8, labels).mean()),
         kd_nats=0.0
         if teacher is None
-        else divergence_nats(logits_int8, teacher, temperature=goal.temperature),
+        else head.divergence(logits_int8, teacher, temperature=goal.temperature),
         latency_s=latency_s,
     )
 

@@ -21,7 +21,6 @@ from hwkd.io.student_folder import StudentFiles
 from hwkd.nn.fake_quant import FakeQuantStudent
 from hwkd.tasks.base import TaskData
 from hwkd.train.loop import Criterion
-from hwkd.train.teacher import accuracy_ratio
 
 __all__ = ["quantise_distilled"]
 
@@ -85,7 +84,7 @@ def quantise_distilled(
             criterion=criterion,
             validation_inputs=data.validation.inputs,
             validation_labels=data.validation.labels,
-            error_ratio=lambda outputs, labels: 1.0 - accuracy_ratio(outputs, labels),
+            head=data.head,
         ),
         settings,
         on_epoch=tell,

@@ -235,7 +235,7 @@ def _quantisation_data(
         criterion=criterion,
         validation_inputs=validation.inputs,
         validation_labels=validation.labels,
-        error_ratio=context.task.error_ratio,
+        head=context.data.head,
     )
 
 
@@ -255,7 +255,8 @@ def _quantisation_settings(
 
 def _test_accuracy(context: SearchContext, onnx_path: Path) -> float:
     test = context.data.test
-    return 1.0 - context.task.error_ratio(student_logits(onnx_path, test.inputs), test.labels)
+    outputs = student_logits(onnx_path, test.inputs)
+    return 1.0 - float(context.data.head.errors(outputs, test.labels).mean())
 
 
 def run(arguments: Sequence[str], parent_pid: int | str) -> int:

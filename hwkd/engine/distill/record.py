@@ -11,7 +11,7 @@ from hwkd.core.trial import TrialRecord
 from hwkd.core.verdict_record import ArmRecord, ArmScores, Gain, Verdict
 from hwkd.engine.arms.arm import ArmResult
 from hwkd.engine.arms.arm_report import DistilReport
-from hwkd.engine.arms.evaluation import student_logits
+from hwkd.engine.arms.score import file_score
 from hwkd.engine.arms.student_folder import read_quantisation
 from hwkd.engine.arms.trainings import DistilOutcome
 from hwkd.engine.distill.request import DistilRequest
@@ -25,7 +25,7 @@ from hwkd.io.device_catalog import load_device
 from hwkd.io.machine import package_versions
 from hwkd.io.student_folder import StudentFiles
 from hwkd.train.logit_cache import cached_logits
-from hwkd.train.teacher import Teacher, accuracy_ratio
+from hwkd.train.teacher import Teacher
 
 __all__ = ["distilled_record"]
 
@@ -99,11 +99,6 @@ def _final(
     *,
     seconds: float,
 ) -> FinalRecord:
-    test = resolved.data.test
-    in_float, in_int8 = (
-        accuracy_ratio(student_logits(path, test.inputs), test.labels)
-        for path in (files.float_path, files.int8_path)
-    )
     shipped = choice.validation_qat if choice.ships == "qat" else choice.validation_ptq
     ships = outcome.exported
     samples = len(calibration_inputs(resolved.data, resolved.config.seed))
@@ -113,8 +108,8 @@ def _final(
         epochs=len(ships.epochs),
         seconds=seconds,
         validation_accuracy_int8=choice.validation_ptq if shipped is None else shipped,
-        test_accuracy_float=in_float,
-        test_accuracy_int8=in_int8,
+        test_accuracy_float=file_score(files.float_path, resolved.data, "test"),
+        test_accuracy_int8=file_score(files.int8_path, resolved.data, "test"),
         layers=tuple(LayerRecord.of(layer) for layer in resolved.layers.layers),
         cost=cost_record(cost_of(resolved)),
         quantisation=read_quantisation(files.int8_path, samples),
@@ -168,11 +163,13 @@ def _teacher(teacher: Teacher | None, resolved: ResolvedStudent) -> TeacherRecor
     if teacher is None:
         return None
     # Computed when the teacher was opened, so this reads the cache.
-    logits = cached_logits(teacher, resolved.data, split="validation").astype("float32")
+    data = resolved.data
+    logits = cached_logits(teacher, data, split="validation").astype("float32")
+    scores = data.head.scores(logits, data.validation.labels)
     return TeacherRecord(
         kind=teacher.kind,
         description=teacher.description,
-        validation_accuracy=accuracy_ratio(logits, resolved.data.validation.labels),
+        validation_accuracy=scores[data.head.metrics[0].name],
         seconds=0.0,
         from_cache=teacher.is_from_cache,
         identity=teacher.identity,

@@ -75,7 +75,7 @@ def resolve_student(request: DistilRequest, *, progress: Progress) -> ResolvedSt
         if request.trusts:
             raise ConfigError(f"--trust: goes with a run; {source} runs no Python file")
         spec, layers = _of_folder(source)
-        config = SearchConfig(device="host", task=request.task or "image", data=request.data)
+        config = SearchConfig(device="host", task=request.task or "classify", data=request.data)
     _, data = load_data(config, progress=progress)
     if (data.input_shape, data.num_outputs) != (spec.input_shape, spec.num_outputs):
         raise ConfigError(

@@ -184,7 +184,7 @@ class TrialRunner:
         too_slow = self._too_slow(profile) if latency is None else ()
         if too_slow:
             return _rejected(base, too_slow, profile)
-        error_float = context.task.error_ratio(logits_float, validation.labels)
+        error_float = float(context.data.head.errors(logits_float, validation.labels).mean())
         latency_s = latency.value_s if latency is not None else profile.median_s
         objective = judge_student(context, logits_int8, latency_s=latency_s)
         return base.model_copy(

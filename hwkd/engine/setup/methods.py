@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from hwkd.core.errors import ConfigError
+from hwkd.core.head import HeadKind
 from hwkd.core.signals import Signal
-from hwkd.distill.checks import refuse_impossible
+from hwkd.distill.checks import refuse_impossible, refuse_of_classes
 from hwkd.distill.criterion import needed_signals
 from hwkd.distill.defaults import default_method
 from hwkd.distill.method import RunShapes, ViewShapes
@@ -60,6 +61,7 @@ def require_possible(config: SearchConfig, data: TaskData) -> None:
     methods = configured_methods(config) or ()
     for entry in methods:
         method = entry.method
+        refuse_of_classes(method, data.head.kind)
         missing = sorted(needed_signals([entry]) - _KEPT - _MADE_BY_THE_STUDENT)
         if missing or (method.uses_teacher and not _can_be_cached(entry)):
             wanted = ", ".join(missing) or "a teacher that runs on every batch"
@@ -79,13 +81,14 @@ def require_possible(config: SearchConfig, data: TaskData) -> None:
         refuse_impossible(method, shapes, cached=_KEPT)
 
 
-def default_methods(teacher_logits: Tensor) -> tuple[WeightedMethod, ...]:
+def default_methods(teacher_logits: Tensor, kind: HeadKind) -> tuple[WeightedMethod, ...]:
     """Return what a search distils with when no method was named.
 
     Args:
-        teacher_logits: shape [samples, classes].
+        teacher_logits: shape [samples, outputs].
+        kind: of the outputs.
     """
-    method = default_method(teacher_logits)
+    method = default_method(teacher_logits, kind)
     return (WeightedMethod(method=method, weight=method.usual_weight),)
 
 
