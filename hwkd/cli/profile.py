@@ -12,7 +12,13 @@ __all__ = ["profile"]
 
 
 def profile(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="ONNX file, float32 or int8.")],
+    model: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MODEL|STUDENT|RUN",
+            help="ONNX file, float32 or int8; or a finished student, whose int8 file is taken.",
+        ),
+    ],
     device: Annotated[str, typer.Option(help="Device name, or your own .toml file.")],
     runtime: Annotated[
         str | None, typer.Option(help="Inference stack; the device's default otherwise.")
@@ -41,7 +47,10 @@ def profile(
     from hwkd.cli.profile_data import profile_model
     from hwkd.cli.profile_view import print_profile
     from hwkd.core.units import parse_frequency_hz
+    from hwkd.io.student_folder import FLOAT_FILE, INT8_FILE, model_of
 
+    names = (FLOAT_FILE,) if dtype == "float32" else (INT8_FILE, FLOAT_FILE)
+    model = model_of(model, *names)
     clock_hz = None if clock is None else parse_frequency_hz(clock, option="--clock")
     found = profile_model(model, device, runtime=runtime, clock_hz=clock_hz, dtype=dtype)
     if plot is not None:

@@ -67,7 +67,7 @@ def verify(
     from hwkd.cli.verify_view import live_progress, print_verification
     from hwkd.deploy.to_c.exported import read_exported
     from hwkd.deploy.verify import verify_model
-    from hwkd.io.student_folder import int8_model
+    from hwkd.io.student_folder import INT8_FILE, model_of
 
     _check_choice("--rounding", rounding, _ROUNDINGS)
     _check_choice("--kernels", kernels, _KERNELS)
@@ -78,7 +78,7 @@ def verify(
             f"{model} is exported C with --rounding {exported.rounding} --kernels "
             f"{exported.kernels}; leave out --rounding and --kernels, or give the ONNX file"
         )
-    path = int8_model(model) if exported is None else exported.model_path
+    path = model_of(model, INT8_FILE) if exported is None else exported.model_path
     samples, labels, origin = _samples(model, path, inputs)
     with live_progress(is_shown=not as_json) as progress:
         found = verify_model(

@@ -34,7 +34,8 @@ __all__ = [
     "StudentFiles",
     "StudentFolder",
     "digests",
-    "int8_model",
+    "holds_student",
+    "model_of",
     "read_record_file",
     "read_student",
     "record_text",
@@ -119,6 +120,11 @@ def student_folder_of(path: Path) -> Path:
     return path / BEST_FOLDER if (path / RUN_FILE).is_file() else path
 
 
+def holds_student(path: Path) -> bool:
+    """Tell whether a folder is that of a student, and not a run."""
+    return any((path / name).is_file() for name in (DESCRIPTION_FILE, OLD_DESCRIPTION_FILE))
+
+
 def read_student(path: Path, *, option: str = "") -> StudentFolder:
     """Read the student of a folder, or the best one of a run.
 
@@ -188,20 +194,27 @@ def digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
     return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
 
 
-def int8_model(path: Path) -> Path:
-    """Return the int8 ONNX file of a run, of a student's folder, or the file itself.
+def model_of(path: Path, *names: str) -> Path:
+    """Return an ONNX file of a run, of a student's folder, or the file itself.
+
+    Args:
+        path: given by the user.
+        names: files of a student that will do, the best first.
 
     Raises:
         ConfigError: if nothing is there.
-        RunFolderError: if there is none in it.
+        RunFolderError: if it holds none of them.
     """
-    require_there(path, "a finished run, a student's folder or an int8 .onnx file")
+    require_there(path, "a finished run, a student's folder or an .onnx file")
     if path.is_file():
         return path
-    has_description = any((path / name).is_file() for name in (DESCRIPTION_FILE, RUN_FILE))
-    if not has_description and (path / INT8_FILE).is_file():
-        return path / INT8_FILE  # a file that an older version exported by itself
-    return read_student(path).file(INT8_FILE)
+    if not holds_student(path) and not (path / RUN_FILE).is_file():
+        # Older versions exported such files by themselves.
+        there = [name for name in names if (path / name).is_file()]
+        if there:
+            return path / there[0]
+    student = read_student(path)
+    return student.file(next((n for n in names if n in student.record.files), names[0]))
 
 
 def _read_older(folder: Path) -> StudentRecord:

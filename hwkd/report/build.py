@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hwkd.core.pareto import pareto_front
+from hwkd.core.pareto import FrontPoint, pareto_front
 from hwkd.core.run_record import RunRecord
 from hwkd.core.trial import CostRecord, LimitName, TrialRecord
 from hwkd.report import format as fmt
 from hwkd.report.analysis import best_record, count_state
 from hwkd.report.axes import latency_source
-from hwkd.report.document import Headline, Report
+from hwkd.report.document import Headline, Report, Section
 from hwkd.report.drawn import drawn_note, drawn_trials
 from hwkd.report.host_section import host_section
 from hwkd.report.provenance_sections import caveat_section, data_section, environment_section
@@ -38,6 +38,7 @@ def build_report(run: RunRecord, records: Sequence[TrialRecord]) -> Report:
     best = best_record(run, ordered)
     front = pareto_front(ordered)
     drawn = drawn_trials(run, ordered, front, best)
+    search = _search_sections(run, ordered, front, drawn, best)
     caveats = _all_caveats(run, best, drawn_note(len(drawn), len(ordered)))
     return Report(
         title=f"{run.data.task} on {run.device.name}",
@@ -48,19 +49,35 @@ def build_report(run: RunRecord, records: Sequence[TrialRecord]) -> Report:
         best=best,
         headlines=_headlines(run, ordered, best),
         sections=(
-            front_section(run, drawn, front, best),
+            *search[:1],
             student_section(run, best),
             *verification_section(run),
             host_section(run, best),
-            history_section(run, drawn),
-            space_section(run, ordered, front, drawn),
-            rejection_section(ordered, drawn),
-            failure_section(ordered, drawn),
+            *search[1:],
             data_section(run),
             environment_section(run),
             caveat_section(caveats),
         ),
         caveats=caveats,
+    )
+
+
+def _search_sections(
+    run: RunRecord,
+    records: Sequence[TrialRecord],
+    front: Sequence[FrontPoint],
+    drawn: Sequence[TrialRecord],
+    best: TrialRecord | None,
+) -> tuple[Section, ...]:
+    """Return the sections about candidates, that of the front first; of a distillation none."""
+    if run.made_by == "distill":
+        return ()
+    return (
+        front_section(run, drawn, front, best),
+        history_section(run, drawn),
+        space_section(run, records, front, drawn),
+        rejection_section(records, drawn),
+        failure_section(records, drawn),
     )
 
 
@@ -71,6 +88,8 @@ def _headlines(
     cost = run.final.cost if run.final is not None else (best.cost if best else None)
     if best is not None and cost is not None:
         lines += _cost_headlines(run, best, cost)
+    if run.made_by == "distill":
+        return tuple(lines)
     states = [
         f"{count_state(records, state)} {state}" for state in ("completed", "rejected", "failed")
     ]

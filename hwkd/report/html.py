@@ -67,8 +67,9 @@ def render_html(report: Report, *, picture_png: bytes | None = None) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title}: hwkd search</title><style>{_asset('page.css')}</style></head><body>"
-        f'<header><div><p class="kicker">hwkd search report</p><h1>{title}</h1>'
+        f"<title>{title}: hwkd {run.made_by}</title><style>{_asset('page.css')}</style></head>"
+        "<body>"
+        f'<header><div><p class="kicker">hwkd {run.made_by} report</p><h1>{title}</h1>'
         f'<p class="muted">{escape(facts)}</p>{caveats}</div>'
         '<button id="theme" type="button" title="Light or dark">◐</button></header>'
         f'<nav>{links}</nav><main><div class="cards">{cards}</div>{body}</main>'

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from hwkd.core.final_record import FinalRecord
 from hwkd.core.run_record import RunRecord
 from hwkd.core.trial import CostRecord, TrialRecord
-from hwkd.io.student_folder import DESCRIPTION_FILE, FLOAT_FILE, INT8_FILE
+from hwkd.io.run_text import write_text
+from hwkd.io.student_folder import (
+    CARD_FILE,
+    DESCRIPTION_FILE,
+    FLOAT_FILE,
+    INT8_FILE,
+    read_record_file,
+)
 from hwkd.report import format as fmt
 from hwkd.report.document import Facts, Table
 from hwkd.report.provenance_sections import command_line, device_facts, normalisation_rows
@@ -15,7 +23,19 @@ from hwkd.report.quantisation_table import quantisation_table
 from hwkd.report.student_section import accuracy_table, cost_facts, fit_table
 from hwkd.report.verification_section import NOT_TIMES, verdict, verification_facts
 
-__all__ = ["model_card"]
+__all__ = ["model_card", "write_card"]
+
+
+def write_card(folder: Path) -> None:
+    """Write the card of a student into its folder; one that an older version wrote stays.
+
+    Raises:
+        RunFolderError: if the folder cannot be written.
+    """
+    path = folder / DESCRIPTION_FILE
+    record = read_record_file(path) if path.is_file() else None
+    if record is not None and record.run is not None and record.trial is not None:
+        write_text(folder / CARD_FILE, model_card(record.run, record.trial))
 
 
 def model_card(run: RunRecord, record: TrialRecord) -> str:
@@ -67,11 +87,17 @@ def _what(run: RunRecord, record: TrialRecord, cost: CostRecord) -> str:
     space = record.spec.space if record.spec is not None else "unknown"
     return (
         f"A network of the search space `{space}` with {fmt.integer(cost.params)} parameters and "
-        f"{fmt.integer(cost.macs)} multiply-accumulates per inference, found by trial "
-        f"{record.number} of an hwkd {run.hwkd_version} search and {_training(run, record)}. "
+        f"{fmt.integer(cost.macs)} multiply-accumulates per inference, {_origin(run, record)} and "
+        f"{_training(run, record)}. "
         f"`{FLOAT_FILE}` holds float32 weights, `{INT8_FILE}` the quantised network and "
         f"`{DESCRIPTION_FILE}` everything that is known of it, layer by layer."
     )
+
+
+def _origin(run: RunRecord, record: TrialRecord) -> str:
+    if run.made_by == "distill":
+        return f"trained by `hwkd distill` of hwkd {run.hwkd_version}"
+    return f"found by trial {record.number} of an hwkd {run.hwkd_version} search"
 
 
 def _training(run: RunRecord, record: TrialRecord) -> str:

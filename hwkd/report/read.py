@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from hwkd.core.errors import RunFolderError
 from hwkd.core.run_record import RunRecord
 from hwkd.core.trial import TrialRecord
 from hwkd.io.run_files import RUN_FILE, TRIALS_FILE, read_run_record
+from hwkd.io.student_folder import holds_student, read_student
 from hwkd.io.trials_file import read_trials
 from hwkd.report.analysis import best_record
 
@@ -17,18 +19,20 @@ __all__ = ["read_run"]
 def read_run(
     folder: Path, *, on_warning: Callable[[str], None] | None = None
 ) -> tuple[RunRecord, tuple[TrialRecord, ...]]:
-    """Read `run.json` and `trials.jsonl`.
+    """Read `run.json` and `trials.jsonl`, or the description of one student.
 
     Trials come in short (`read_trial_summary`), the best one whole: a page shows no more.
 
     Args:
-        folder: that `hwkd search --out` wrote.
+        folder: that `hwkd search --out` wrote, or of a finished student.
         on_warning: told about a last line that was cut, which is what `kill -9` leaves; the
             same line is added to the caveats of the run.
 
     Raises:
         RunFolderError: if the folder is no run folder, or a line other than the last is corrupt.
     """
+    if holds_student(folder):
+        return _read_one(folder)
     run = read_run_record(folder / RUN_FILE)
     trials = read_trials(folder / TRIALS_FILE)
     warning = trials.warning
@@ -41,3 +45,14 @@ def read_run(
         return run, trials.records
     whole = trials.whole(best.number)
     return run, tuple(whole if r.number == best.number else r for r in trials.records)
+
+
+def _read_one(folder: Path) -> tuple[RunRecord, tuple[TrialRecord, ...]]:
+    """Return what is known of one student as a run of its one trial."""
+    record = read_student(folder).record
+    if record.run is None or record.trial is None:
+        raise RunFolderError(
+            f"{folder}: an older version wrote this student, and nothing there says how it was "
+            "trained; give the run folder that it is of"
+        )
+    return record.run, (record.trial,)

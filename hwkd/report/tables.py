@@ -18,6 +18,8 @@ __all__ = ["best_view", "feasibility_view", "front_view", "table_view"]
 def front_view(report: Report) -> RenderableType:
     """Show the front, fastest first; the best trial stands out."""
     if not report.front:
+        if report.run.made_by == "distill":
+            return Text(f"{report.title}: one student, distilled.")
         return Text("No candidate has completed, so there is no front.")
     return table_view(front_table(report.run, report.front, report.best))
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hwkd.core.errors import RunFolderError
+from hwkd.io.student_folder import holds_student
 from hwkd.report.build import build_report
 from hwkd.report.document import Report
 from hwkd.report.html import write_html
@@ -21,7 +22,7 @@ def write_report_files(folder: Path, *, on_warning: Callable[[str], None] | None
     """Make `pareto.csv`, `trials.csv`, `pareto.png`, `report.html` again, each whole or not at all.
 
     Args:
-        folder: a run folder.
+        folder: a run folder; the page alone is written into a student's.
         on_warning: told about a last record that was cut.
 
     Raises:
@@ -31,6 +32,9 @@ def write_report_files(folder: Path, *, on_warning: Callable[[str], None] | None
     report = build_report(run, records)
     picture = folder / "pareto.png"
     try:
+        if holds_student(folder):
+            write_html(report, folder / "report.html")
+            return report
         write_pareto_csv(report, folder / "pareto.csv")
         write_trials_csv(report, folder / "trials.csv")
         write_pareto_png(report, picture)
