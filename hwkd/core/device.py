@@ -35,7 +35,6 @@ __all__ = [
     "Runtime",
 ]
 
-Dtype: TypeAlias = Literal["int8", "float32"]
 
 # Operator class -> amounts of work that cost cycles; `hwkd.cost.latency_terms` counts them. A
 # latency is the sum over operators and amounts of amount times cycles, so the order is a contract.
