@@ -274,8 +274,8 @@ def test_the_same_seed_and_one_worker_give_the_same_trials_and_front(finished, i
     assert again.as_dict()["front"] == found["front"]
     assert again.best is None
     assert [point.trial for point in again.pareto] == [p["trial"] for p in found["front"]]
-    (again.folder / "report.html").unlink()
-    assert again.report().is_file()
+    again.report.unlink()
+    assert hwkd.report(again.folder).report.is_file()
 
 
 def test_resuming_a_finished_search_changes_nothing(copied, finished, capsys):
@@ -511,7 +511,7 @@ def test_signals_a_users_own_space_and_teacher_and_a_pareto_search(tmp_path, mon
     assert states <= {"completed", "duplicate"}
     assert len(found.pareto) >= 1
     assert found.best.spec.space == "mine"
-    assert found.report() == Path("run/report.html")
+    assert found.report == Path("run/report.html")
     assert len(RunFolder(tmp_path / "run").trials.study.directions) == 4
     assert main(["export", "run", "--format", "torch", "--out", "exported"]) == 0
     module = load_exported(tmp_path / "exported")

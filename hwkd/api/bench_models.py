@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from hwkd.api.bench_kit import BenchKit
 from hwkd.core.device import Device
 from hwkd.core.errors import ConfigError
 from hwkd.core.graph import Op, OpGraph
@@ -25,7 +26,7 @@ _OPSET = 17
 _CALIBRATION_SAMPLES = 16
 
 
-def write_bench_kit(device: Device, out: Path, count: int) -> dict[str, Any]:
+def write_bench_kit(device: Device, out: Path, count: int) -> BenchKit:
     """Write `count` one-operator models, float and int8, with a CSV to fill in.
 
     Args:
@@ -54,12 +55,12 @@ def write_bench_kit(device: Device, out: Path, count: int) -> dict[str, Any]:
         (draft / "measurements.csv").write_text(_template(experiment.graphs), encoding="utf-8")
         (draft / "README.md").write_text(_instructions(device, count), encoding="utf-8")
     left = median(experiment.uncertainty.values())
-    return {
-        "models": count,
-        "folder": str(out),
-        "factor_before": float(np.exp(experiment.prior_uncertainty)),
-        "factor_after": float(np.exp(left)),
-    }
+    return BenchKit(
+        models=count,
+        folder=out,
+        factor_before=float(np.exp(experiment.prior_uncertainty)),
+        factor_after=float(np.exp(left)),
+    )
 
 
 def _onnx_model(graph: OpGraph) -> onnx.ModelProto:
