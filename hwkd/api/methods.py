@@ -83,7 +83,7 @@ def methods(
     found = [each for each in every if family is None or each.family == family]
     if not found:
         raise UnknownNameError("family", str(family), {each.family for each in every})
-    return tuple(map(_facts, sorted(found, key=lambda each: (each.family, each.name))))
+    return tuple(map(_facts, found))
 
 
 @declares_options

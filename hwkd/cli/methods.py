@@ -39,7 +39,7 @@ def _show_all(found: tuple[MethodFacts, ...]) -> None:
     table.add_column("needs")
     table.add_column("steps", justify="right")
     table.add_column("paper")
-    for facts in found:
+    for facts in sorted(found, key=lambda each: (each.family, each.name)):
         cost = "not measured" if facts.cost_steps is None else f"{facts.cost_steps:.3f}"
         table.add_row(facts.name, facts.family, ", ".join(facts.needs), cost, facts.paper)
     console = Console()
