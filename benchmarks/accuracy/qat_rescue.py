@@ -25,6 +25,7 @@ import torch
 from torch import nn
 
 from benchmarks.lib.finished_rows import FinishedRows
+from benchmarks.lib.scores import accuracy_ratio
 from benchmarks.lib.verdict import Target, report
 from hwkd.core import catalog
 from hwkd.core.chooser import RandomChooser
@@ -42,7 +43,6 @@ from hwkd.nn.build import build_module
 from hwkd.tasks.base import Split, TaskData
 from hwkd.train.logit_cache import cached_logits
 from hwkd.train.loop import TrainConfig, train_module
-from hwkd.train.teacher import accuracy_ratio
 from hwkd.train.teacher_open import open_teacher
 from hwkd.train.teacher_trained import TeacherTraining
 
@@ -133,7 +133,7 @@ class Work:
     def __init__(self, path: Path | None, *, epochs: int, learning_rate: float) -> None:
         """Read the data and open the teacher, which is trained once and cached."""
         discovery.discover("hwkd.tasks")
-        self.data: TaskData = catalog.TASKS.get("image").data(path, split_seed=0)
+        self.data: TaskData = catalog.TASKS.get("classify").data(path, split_seed=0)
         teacher = open_teacher(
             None, self.data, training=TeacherTraining(seed=0), device=torch.device("cpu")
         )
@@ -148,7 +148,7 @@ class Work:
             criterion=lambda student, _: self._criterion(student),
             validation_inputs=self.data.validation.inputs,
             validation_labels=self.data.validation.labels,
-            error_ratio=lambda outputs, labels: 1.0 - accuracy_ratio(outputs, labels),
+            head=self.data.head,
         )
         self._epochs = epochs
         self._learning_rate = learning_rate
@@ -207,7 +207,7 @@ class Work:
             data=TrainingSet(
                 views=sets.train_views,
                 labels=sets.train_labels,
-                classes=self.data.num_outputs,
+                head=self.data.head,
                 batch_size=64,
             ),
         )

@@ -149,12 +149,14 @@ def _facts(found: "Method") -> MethodFacts:
 def _measured_now(found: "Method", facts: MethodFacts) -> MethodFacts:
     import torch
 
-    from hwkd.distill.time_method import measure_method_s, measure_step_s
+    from hwkd.distill.time_method import CLASSES, measure_method_s, measure_step_s
+    from hwkd.tasks.classes_head import ClassesHead
 
-    step_s = measure_step_s()
+    head = ClassesHead.numbered(CLASSES)
+    step_s = measure_step_s(head)
     threads = torch.get_num_threads()
     return replace(
         facts,
-        cost_steps=measure_method_s(found) / step_s,
+        cost_steps=measure_method_s(found, head) / step_s,
         measured_on=f"here and now, processor time of {threads} threads",
     )

@@ -1,8 +1,12 @@
 """`hwkd.tasks`: what can be learned."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hwkd.api.option import declares_options
+
+if TYPE_CHECKING:
+    from hwkd.core.metric import Metric
 
 __all__ = ["TaskSummary", "tasks"]
 
@@ -13,7 +17,7 @@ class TaskSummary:
 
     name: str
     summary: str
-    metric: str
+    metrics: "tuple[Metric, ...]"
 
 
 @declares_options
@@ -24,4 +28,6 @@ def tasks() -> tuple[TaskSummary, ...]:
 
     discovery.discover("hwkd.tasks")
     found = (catalog.TASKS.get(name) for name in catalog.TASKS)
-    return tuple(TaskSummary(name=t.name, summary=t.summary, metric=t.metric) for t in found)
+    return tuple(
+        TaskSummary(name=t.name, summary=t.summary, metrics=tuple(t.metrics)) for t in found
+    )

@@ -27,10 +27,10 @@ def _show_all(found: tuple[TaskSummary, ...]) -> None:
     from rich.table import Table
 
     table = Table(box=None)
-    for column in ("task", "what it does", "metric"):
+    for column in ("task", "what it does", "metrics"):
         table.add_column(column)
     for task in found:
-        table.add_row(task.name, task.summary, task.metric)
+        table.add_row(task.name, task.summary, ", ".join(each.name for each in task.metrics))
     Console().print(table)
 
 

@@ -60,7 +60,7 @@ M7 = ("--device", "cortex-m7")
             (*M7, "--space", "depthwize"),
             r"unknown search space 'depthwize'; did you mean depthwise",
         ),
-        ((*M7, "--task", "imege"), r"unknown task 'imege'; did you mean image"),
+        ((*M7, "--task", "clasify"), r"unknown task 'clasify'; did you mean classify"),
         ((*M7, "--runtime", "tflm"), r"tflm.*tflm-cmsis-nn"),
         ((*M7, "--space", "mine.py"), r"--space .*mine\.py: no such file"),
         ((*M7, "--max-latency", "20"), r"--max-latency: '20' has no unit; write one of us, "),
@@ -87,7 +87,7 @@ def test_wrong_options_are_refused_before_anything_is_read(arguments, message, c
     def read(*arguments, **options):
         raise AssertionError("data must not be read")
 
-    monkeypatch.setattr("hwkd.tasks.image.read_digits", read)
+    monkeypatch.setattr("hwkd.tasks.classification.read_digits", read)
     line = refused(capsys, *arguments)
     assert re.search(message, line), line
 

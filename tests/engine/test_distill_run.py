@@ -23,10 +23,10 @@ from hwkd.engine.distill.run import DistilRequest, run_distillation
 from hwkd.engine.setup.calibration import calibration_inputs
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.teacher import find_teacher
-from hwkd.engine.setup.transfer import UNLABELLED, read_unlabelled, transfer_set
+from hwkd.engine.setup.transfer import read_unlabelled, transfer_set
 from hwkd.io import discovery
-from hwkd.tasks.base import Normalisation, Split
-from hwkd.train.teacher import accuracy_ratio
+from hwkd.tasks.base import Split
+from hwkd.tasks.pipeline import Normalise, Pipeline
 
 _TEACHER = '''
 """A teacher that knows the test's classes: where the bright bar is."""
@@ -182,7 +182,8 @@ def test_arms_are_judged_by_their_int8_files(place: Path, tmp_path: Path) -> Non
     quantise_int8(floating, int8, inputs, method="mse")
 
     def accuracy(file: Path, split: Split) -> float:
-        return accuracy_ratio(predict(open_session(file), split.inputs), split.labels)
+        outputs = predict(open_session(file), split.inputs)
+        return data.head.scores(outputs, split.labels)["accuracy"]
 
     assert arm["dtype"] == "int8"
     assert arm["validation"] == [accuracy(int8, data.validation)]
@@ -297,29 +298,39 @@ def test_command_prints_arms_and_draws_the_history(place: Path) -> None:
     assert json.loads(result.stdout)["exported"] == "distilled"
 
 
-def test_unlabelled_inputs_are_normalised_like_the_train_split(tmp_path: Path) -> None:
-    scale = Normalisation(
-        mean=(10.0, 20.0), std=(2.0, 4.0), raw_low=0, raw_high=255, raw_dtype="uint8"
+def _pipeline(
+    mean: tuple[float, ...], std: tuple[float, ...], *, raw_shape: tuple[int, ...]
+) -> Pipeline:
+    return Pipeline(
+        steps=(Normalise(mean=mean, std=std),),
+        raw_shape=raw_shape,
+        raw_low=0,
+        raw_high=255,
+        raw_dtype="uint8",
     )
+
+
+def test_unlabelled_inputs_are_normalised_like_the_train_split(tmp_path: Path) -> None:
+    scale = _pipeline((10.0, 20.0), (2.0, 4.0), raw_shape=(2, 4, 5))
     values = np.full((3, 4, 5, 2), 30, dtype=np.uint8)
     np.save(tmp_path / "last.npy", values)
-    found = read_unlabelled(tmp_path / "last.npy", input_shape=(2, 4, 5), normalisation=scale)
+    found = read_unlabelled(tmp_path / "last.npy", input_shape=(2, 4, 5), pipeline=scale)
     assert found.shape == (3, 2, 4, 5)
     assert found.dtype == np.float32
     assert np.allclose(found[:, 0], 10.0)
     assert np.allclose(found[:, 1], 2.5)
     np.save(tmp_path / "scaled.npy", np.linspace(0, 1 / 255, 120).reshape(3, 4, 5, 2))
     with pytest.raises(DataError, match=r"another scale than the train inputs: values 0 to 0\.0"):
-        read_unlabelled(tmp_path / "scaled.npy", input_shape=(2, 4, 5), normalisation=scale)
+        read_unlabelled(tmp_path / "scaled.npy", input_shape=(2, 4, 5), pipeline=scale)
     with pytest.raises(DataError, match=r"holds shape \(3, 4, 5, 2\), expected \[n, 7, 4, 5\]"):
-        read_unlabelled(tmp_path / "last.npy", input_shape=(7, 4, 5), normalisation=scale)
+        read_unlabelled(tmp_path / "last.npy", input_shape=(7, 4, 5), pipeline=scale)
 
 
 def test_hidden_labels_make_a_transfer_set(place: Path) -> None:
     discovery.discover("hwkd.tasks")
-    data = catalog.TASKS.get("image").data(place / "bars.npz", split_seed=0)
+    data = catalog.TASKS.get("classify").data(place / "bars.npz", split_seed=0)
     labels = data.train.labels.copy()
-    labels[10:] = UNLABELLED
+    labels[10:] = data.head.unlabelled(len(labels) - 10)
     transfer = transfer_set(data, labels=labels)
     assert transfer.labelled == 10
     assert len(transfer.labelled_only().train) == 10
@@ -363,8 +374,8 @@ def test_unlabelled_folders_are_read_like_data(place: Path) -> None:
         Image.fromarray(picture).resize((12, 12)).save(folder / f"{number}.png")
     (place / "folder" / "more").mkdir()
     Image.fromarray(_pictures(1, 4)[0][0]).save(place / "folder" / "more" / "0.png")
-    scale = Normalisation(mean=(10.0,), std=(2.0,), raw_low=0, raw_high=255, raw_dtype="uint8")
-    found = read_unlabelled(place / "folder", input_shape=(1, 8, 8), normalisation=scale)
+    scale = _pipeline((10.0,), (2.0,), raw_shape=(1, 8, 8))
+    found = read_unlabelled(place / "folder", input_shape=(1, 8, 8), pipeline=scale)
     assert found.shape == (6, 1, 8, 8)
     own = found[0] if np.allclose(found[0, 0] * 2 + 10, _pictures(1, 4)[0][0]) else found[-1]
     assert np.allclose(own[0] * 2 + 10, _pictures(1, 4)[0][0])
@@ -415,7 +426,7 @@ def test_a_student_that_learns_from_its_past_asks_for_no_teacher(place: Path) ->
 def test_several_teachers_speak_with_their_mean_probability(place: Path) -> None:
     config = SearchConfig(device="host")
     discovery.discover("hwkd.tasks")
-    data = catalog.TASKS.get("image").data(place / "bars.npz", split_seed=0)
+    data = catalog.TASKS.get("classify").data(place / "bars.npz", split_seed=0)
     names = ("bars_teacher:make", "bars_teacher:make_soft")
     options = {"weights": None, "device": torch.device("cpu"), "progress": silent}
     several = find_teacher(names, config, data, **options)

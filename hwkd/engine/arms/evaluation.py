@@ -25,12 +25,12 @@ from hwkd.distill.criterion import DistillCriterion, TrainingSet
 from hwkd.distill.sources import CachedSource, TeacherSource
 from hwkd.distill.spec import WeightedMethod
 from hwkd.distill.taps import student_places
+from hwkd.engine.arms.recipes import Arm
 from hwkd.engine.setup.context import SearchContext, Training
-from hwkd.engine.setup.methods import Recipe, methods_of
-from hwkd.engine.setup.objective import divergence_nats, score_objective
+from hwkd.engine.setup.objective import score_objective
 from hwkd.io.paths import written_atomically
 from hwkd.nn.build import StudentModule, build_module
-from hwkd.train.criteria import CrossEntropy
+from hwkd.train.criteria import TaskLoss
 from hwkd.train.loop import Criterion, TrainConfig, TrainResult, train_module
 from hwkd.train.seeding import derive_seed
 
@@ -64,23 +64,21 @@ def train_student(
     context: SearchContext,
     training: Training,
     *,
-    recipe: Recipe = "distilled",
+    arm: Arm,
     steps_between_norms: int = 1,
     on_epoch: Callable[[EpochRecord], None] | None = None,
     check: Callable[[], None] | None = None,
-    methods: Sequence[WeightedMethod] | None = None,
 ) -> tuple[StudentModule, TrainResult]:
-    """Build a student and train it by the search's methods, or as one of their controls.
+    """Build a student and train it by the methods of a run, or as one of their controls.
 
     Args:
         layers: the student.
         context: of the search.
         training: how, how long and from which seed.
-        recipe: "distilled", or a control.
+        arm: what it learns by.
         steps_between_norms: as `DistillCriterion` takes it; 1 is every epoch.
         on_epoch: hears of every epoch.
         check: called before every step; raises to stop.
-        methods: in place of those of the recipe; () is labels alone.
 
     Raises:
         ZeroGradientError: if a term has no gradient at the student in its first steps.
@@ -95,9 +93,9 @@ def train_student(
             context,
             module,
             layers,
-            methods_of(recipe, context.methods) if methods is None else methods,
+            arm.methods,
             train_config,
-            label_smoothing=training.recipe.label_smoothing,
+            label_smoothing=training.recipe.label_smoothing if arm.smooths_labels else 0.0,
             steps_between_norms=steps_between_norms,
         ),
         train_config,
@@ -124,14 +122,14 @@ def student_criterion(
         context: of the search.
         student: with the taps of a student, on the device of the context's tensors.
         layers: its description.
-        methods: none is cross-entropy.
+        methods: none is the labels alone.
         train_config: of the training.
         source: of the teacher's side; None is the search's teacher.
         label_smoothing: of a training on labels alone, 0 to 1.
         steps_between_norms: as `DistillCriterion` takes it.
     """
     if not methods:
-        return CrossEntropy(label_smoothing=label_smoothing)
+        return TaskLoss(context.data.head, label_smoothing=label_smoothing)
     return DistillCriterion(
         methods,
         student=student,
@@ -140,7 +138,7 @@ def student_criterion(
         data=TrainingSet(
             views=[context.train_inputs],
             labels=context.train_labels,
-            classes=context.data.num_outputs,
+            head=context.data.head,
             batch_size=train_config.batch_size,
             seed=derive_seed(train_config.seed, "method"),
         ),
@@ -230,12 +228,13 @@ def judge_student(
         latency_s: of the student; None has no overrun.
     """
     goal, teacher = context.config.objective, context.teacher_validation_logits
+    head, labels = context.data.head, context.data.validation.labels
     return score_objective(
         goal,
-        task_error=context.task.error_ratio(logits_int8, context.data.validation.labels),
+        task_error=float(head.errors(logits_int8, labels).mean()),
         kd_nats=0.0
         if teacher is None
-        else divergence_nats(logits_int8, teacher, temperature=goal.temperature),
+        else head.divergence(logits_int8, teacher, temperature=goal.temperature),
         latency_s=latency_s,
     )
 

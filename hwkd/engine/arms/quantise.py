@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import onnx
@@ -23,6 +24,7 @@ from torch import Tensor
 
 from hwkd.core.choices import CalibrationChoice, QatMode
 from hwkd.core.final_record import Correction, QuantisationChoiceRecord
+from hwkd.core.head import Head
 from hwkd.core.kinds import LAYER_KINDS
 from hwkd.core.student import Layers
 from hwkd.core.trial import EpochRecord
@@ -86,7 +88,7 @@ class QuantisationData:
             training minimises.
         validation_inputs: shape [samples, *input_shape].
         validation_labels: shape [samples].
-        error_ratio: (outputs, labels) -> share that is wrong, 0 to 1; the task's.
+        head: scores outputs.
     """
 
     calibration: NDArray[np.float32]
@@ -94,8 +96,8 @@ class QuantisationData:
     train_labels: Tensor
     criterion: Callable[[FakeQuantStudent, TeacherSource], Criterion]
     validation_inputs: NDArray[np.float32]
-    validation_labels: NDArray[np.int64]
-    error_ratio: Callable[[NDArray[np.float32], NDArray[np.int64]], float]
+    validation_labels: NDArray[Any]
+    head: Head
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,7 +223,7 @@ class _Workplace:
     def accuracy(self, path: Path) -> float:
         """Return the validation accuracy of a file, 0 to 1."""
         outputs = predict(open_session(path), self.data.validation_inputs)
-        return 1.0 - self.data.error_ratio(outputs, self.data.validation_labels)
+        return 1.0 - float(self.data.head.errors(outputs, self.data.validation_labels).mean())
 
     def int8(
         self, model: onnx.ModelProto, encodings: dict[str, Encoding]

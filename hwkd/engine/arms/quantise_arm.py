@@ -22,7 +22,6 @@ from hwkd.engine.setup.calibration import calibration_inputs
 from hwkd.nn.fake_quant import FakeQuantStudent
 from hwkd.tasks.base import TaskData
 from hwkd.train.loop import Criterion
-from hwkd.train.teacher import accuracy_ratio
 
 __all__ = ["quantise_distilled"]
 
@@ -86,7 +85,7 @@ def quantise_distilled(
             criterion=criterion,
             validation_inputs=data.validation.inputs,
             validation_labels=data.validation.labels,
-            error_ratio=lambda outputs, labels: 1.0 - accuracy_ratio(outputs, labels),
+            head=data.head,
         ),
         settings,
         on_epoch=tell,

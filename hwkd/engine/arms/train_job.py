@@ -43,10 +43,10 @@ from hwkd.engine.arms.jobs import (
     job_folder,
 )
 from hwkd.engine.arms.quantise import QuantisationData, QuantisationSettings, quantise_student
+from hwkd.engine.arms.recipes import Arm, arm_named
 from hwkd.engine.run.prepared import load_context
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.setup.context import SearchContext, threads_per_worker
-from hwkd.engine.setup.methods import Recipe, methods_of
 from hwkd.io.run_text import write_text
 from hwkd.nn.build import StudentModule, build_module
 from hwkd.nn.fake_quant import FakeQuantStudent
@@ -130,7 +130,12 @@ def _run(job: TrainJob, context: SearchContext, folder: Path, check: Callable[[]
         write_text(folder / PROGRESS_FILE, json.dumps({"ratio": min(1.0, ratio)}))
 
     module, result = train_student(
-        layers, context, training, recipe=job.recipe, on_epoch=on_epoch, check=check
+        layers,
+        context,
+        training,
+        arm=arm_named(job.arm, context.methods),
+        on_epoch=on_epoch,
+        check=check,
     )
     _finish(job, context, folder, layers, module.cpu(), config, result, check=check)
 
@@ -178,7 +183,7 @@ def _finish(
         float_path,
         int8_path,
         layers,
-        _quantisation_data(context, layers, job.recipe, config),
+        _quantisation_data(context, layers, arm_named(job.arm, context.methods), config),
         _quantisation_settings(context, config, job.end_s),
         check=check,
     )
@@ -205,7 +210,7 @@ def _finish(
 
 
 def _quantisation_data(
-    context: SearchContext, layers: Layers, recipe: Recipe, config: TrainConfig
+    context: SearchContext, layers: Layers, arm: Arm, config: TrainConfig
 ) -> QuantisationData:
     """Return what the int8 form is made and judged with; a control never sees the teacher."""
     # Apple's GPUs have no float64, which simulated rounding needs for biases.
@@ -217,7 +222,7 @@ def _quantisation_data(
         train_labels=context.train_labels.to(device),
         teacher_train_logits=None if logits is None else logits.to(device),
     )
-    goes_on = int8_recipe(methods_of(recipe, context.methods))
+    goes_on = int8_recipe(arm.methods)
 
     def criterion(student: FakeQuantStudent, own: TeacherSource) -> Criterion:
         source = own if goes_on.follows_itself else None
@@ -231,7 +236,7 @@ def _quantisation_data(
         criterion=criterion,
         validation_inputs=validation.inputs,
         validation_labels=validation.labels,
-        error_ratio=context.task.error_ratio,
+        head=context.data.head,
     )
 
 
@@ -251,7 +256,8 @@ def _quantisation_settings(
 
 def _test_accuracy(context: SearchContext, onnx_path: Path) -> float:
     test = context.data.test
-    return 1.0 - context.task.error_ratio(student_logits(onnx_path, test.inputs), test.labels)
+    outputs = student_logits(onnx_path, test.inputs)
+    return 1.0 - float(context.data.head.errors(outputs, test.labels).mean())
 
 
 def run(arguments: Sequence[str], parent_pid: int | str) -> int:

@@ -61,7 +61,7 @@ def resolve_student(request: DistilRequest, *, progress: Progress) -> ResolvedSt
         spec = read_spec_file(folder, option="--student")
         config = SearchConfig(
             device="host",
-            task=request.task or "image",
+            task=request.task or "classify",
             data=request.data,
             spaces=(_space_of(spec, request),),
         )

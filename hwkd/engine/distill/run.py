@@ -75,7 +75,7 @@ def _transfer(request: DistilRequest, data: TaskData) -> TransferSet:
     unlabelled = None
     if request.unlabelled is not None:
         unlabelled = read_unlabelled(
-            request.unlabelled, input_shape=data.input_shape, normalisation=data.normalisation
+            request.unlabelled, input_shape=data.input_shape, pipeline=data.pipeline
         )
     if request.views == 1:
         return transfer_set(data, unlabelled=unlabelled)

@@ -220,14 +220,14 @@ class SearchStages:
         kept = tuple(c for c in run.caveats if c not in caveats)
         run = run.model_copy(update={"caveats": (*caveats, *kept)})
         teacher = run.teacher
-        if teacher is None or context.teacher_accuracy is None:
+        if teacher is None or context.teacher_error is None:
             goal = run.objective.model_copy(update={"beta": 0.0})
             return run.model_copy(update={"objective": goal})
-        better = beaten_by(context.teacher_accuracy, records)
+        better = beaten_by(context.teacher_error, records)
         if better is None or teacher.left_out is not None:
             return run
         why = (
-            f"its validation accuracy {context.teacher_accuracy:.4f} is not above that of "
+            f"its validation error {context.teacher_error:.4f} is not below that of "
             f"candidate {better.number}, trained briefly and in 8 bits"
         )
         run = run.model_copy(
@@ -262,7 +262,7 @@ class SearchStages:
         if limit.is_limited:
             left_s = limit.left_s() - limit.closing_s(verifies=config.verify_best)
             end_s = limit.deadline_s(left_s)
-        has_teacher = context.teacher_accuracy is not None and run.teacher is not None
+        has_teacher = context.teacher_error is not None and run.teacher is not None
         ending = Ending(
             goal=run.objective,
             has_teacher=has_teacher and run.teacher is not None and run.teacher.left_out is None,
@@ -321,9 +321,11 @@ def _is_done(final: FinalRecord | None, ranked: Sequence[TrialRecord]) -> bool:
     """Tell whether the full trainings were made for the same candidates before."""
     if final is None:
         return False
-    if final.networks_compared is None:  # of an older version, which trained the best one alone
+    if (
+        final.verdict.networks_compared is None
+    ):  # of an older version, which trained the best one alone
         return final.trial == ranked[0].number
-    return final.networks_compared == networks_of(ranked)
+    return final.verdict.networks_compared == networks_of(ranked)
 
 
 @dataclass(frozen=True, slots=True)

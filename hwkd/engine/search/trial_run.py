@@ -25,6 +25,7 @@ from hwkd.engine.arms.evaluation import (
     student_logits,
     train_student,
 )
+from hwkd.engine.arms.recipes import arms_of
 from hwkd.engine.run.artifacts import Artifacts
 from hwkd.engine.setup.context import SearchContext
 from hwkd.engine.setup.methods import without_teacher
@@ -167,7 +168,7 @@ class TrialRunner:
             context.brief_training(candidate.layers, budget_s=self._training_budget_s()),
             steps_between_norms=STEPS_BETWEEN_NORMS,
             check=self.check,
-            methods=methods,
+            arm=arms_of(methods)[0],
         )
         module = module.cpu()
         validation = context.data.validation
@@ -183,7 +184,7 @@ class TrialRunner:
         too_slow = self._too_slow(profile) if latency is None else ()
         if too_slow:
             return _rejected(base, too_slow, profile)
-        error_float = context.task.error_ratio(logits_float, validation.labels)
+        error_float = float(context.data.head.errors(logits_float, validation.labels).mean())
         latency_s = latency.value_s if latency is not None else profile.median_s
         objective = judge_student(context, logits_int8, latency_s=latency_s)
         return base.model_copy(
