@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import argparse
 import gzip
-import json
 import statistics
 import sys
 from collections.abc import Callable
@@ -36,6 +35,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from benchmarks.lib.results import Json
+from benchmarks.lib.verdict import report
 from hwkd.core.layers_builder import LayersBuilder
 from hwkd.core.student import Layers
 from hwkd.distill.criterion import DistillCriterion, TrainingSet
@@ -44,8 +45,9 @@ from hwkd.distill.spec import parse_methods
 from hwkd.distill.taps import student_places
 from hwkd.nn.build import StudentModule, build_module
 from hwkd.tasks.base import Split
+from hwkd.tasks.classes_head import ClassesHead
 from hwkd.train.config import TrainConfig
-from hwkd.train.criteria import Criterion, CrossEntropy
+from hwkd.train.criteria import Criterion, TaskLoss
 from hwkd.train.loop import predict_logits, train_module
 from hwkd.train.recipe import choose_recipe
 from hwkd.train.seeding import seeded_torch
@@ -80,9 +82,9 @@ def main() -> int:
     parser.add_argument("--sets", nargs="+", default=["fashion", "digits", "signals"])
     parser.add_argument("--recipes", nargs="+", default=["plain", "chosen"])
     parser.add_argument("--teacher-epochs", type=int, default=15)
-    parser.add_argument("--json", action="store_true", help="one object per cell")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    cells: list[Json] = []
     makers: dict[str, Callable[[], Sets]] = {
         "fashion": lambda: fashion(arguments.data),
         "digits": digits,
@@ -97,22 +99,18 @@ def main() -> int:
         for epochs in arguments.epochs:
             for recipe in arguments.recipes:
                 scores = [trained(sets, recipe, epochs, s, teacher) for s in range(arguments.seeds)]
-                show(name, epochs, recipe, scores, arguments.json)
-    return 0
+                cells.append(cell(name, epochs, recipe, scores))
+    return report([], {"cells": cells})
 
 
-def show(
-    name: str, epochs: int, recipe: str, scores: list[tuple[float, float]], as_json: bool
-) -> None:
-    """Print one cell."""
+def cell(name: str, epochs: int, recipe: str, scores: list[tuple[float, float]]) -> Json:
+    """Print one cell and return it."""
     validation, test = (statistics.mean(part) for part in zip(*scores, strict=True))
     tests = [round(score[1], 4) for score in scores]
-    if as_json:
-        cell = {"set": name, "epochs": epochs, "recipe": recipe, "test": tests}
-        print(json.dumps({**cell, "validation": validation}), flush=True)
-    else:
-        text = f"{name:8} {epochs:4} epochs  {recipe:9}"
-        print(f"{text} validation {validation:.4f}  test {test:.4f}  {tests}", flush=True)
+    text = f"{name:8} {epochs:4} epochs  {recipe:9}"
+    print(f"{text} validation {validation:.4f}  test {test:.4f}  {tests}", flush=True)
+    found: dict[str, Json] = {"set": name, "epochs": epochs, "recipe": recipe}
+    return {**found, "validation": round(validation, 4), "test": round(test, 4)}
 
 
 def trained(
@@ -129,11 +127,13 @@ def trained(
             learning_rate=PLAIN_RATE,
             seed=seed,
         )
-        train_module(module, [inputs], labels, CrossEntropy(), config)
+        train_module(module, [inputs], labels, TaskLoss(ClassesHead.numbered(2)), config)
     else:
         chosen = choose_recipe(sets.train, samples=epochs * len(labels))
         config = chosen.config(epochs=epochs, seed=seed)
-        criterion: Criterion = CrossEntropy(label_smoothing=chosen.label_smoothing)
+        criterion: Criterion = TaskLoss(
+            ClassesHead.numbered(2), label_smoothing=chosen.label_smoothing
+        )
         if teacher is not None and recipe in ("distilled", "followed"):
             source: TeacherSource = (
                 CachedSource([predict_logits(teacher, inputs)])
@@ -164,7 +164,7 @@ def distillation(
         data=TrainingSet(
             views=[inputs],
             labels=labels,
-            classes=int(labels.max()) + 1,
+            head=ClassesHead.numbered(int(labels.max()) + 1),
             batch_size=config.batch_size,
             seed=config.seed,
         ),
@@ -180,7 +180,7 @@ def train_teacher(sets: Sets, epochs: int) -> torch.nn.Module:
     inputs, labels = torch.from_numpy(sets.train.inputs), torch.from_numpy(sets.train.labels)
     recipe = choose_recipe(sets.train, samples=epochs * len(labels))
     config = recipe.config(epochs=epochs, seed=0)
-    train_module(net, [inputs], labels, CrossEntropy(), config)
+    train_module(net, [inputs], labels, TaskLoss(ClassesHead.numbered(2)), config)
     return MirrorAveraged(net) if recipe.augmentation.mirror else net
 
 

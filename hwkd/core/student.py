@@ -48,6 +48,9 @@ class Layer:
         axis: of a concatenation or a softmax, batch excluded and counted from 0.
     """
 
+    # Where a file is read into layers, a field that a layer lacks is an error.
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012
+
     name: str
     kind: str
     inputs: tuple[str, ...]

@@ -39,6 +39,7 @@ Shape: TypeAlias = tuple[int, ...]
 _LAYERED = frozenset(
     {Signal.FEATURES, Signal.PREACTIVATIONS, Signal.ATTENTION, Signal.VALUES, Signal.WEIGHTS}
 )
+_OF_CLASSES = frozenset({Signal.LOGITS, Signal.PARTNER_LOGITS})
 
 
 class Loss(Protocol):
@@ -203,6 +204,11 @@ class Method(ABC):
     def asks_teacher(self) -> bool:
         """Whether a teacher must be given: the student's own past is none."""
         return self.uses_teacher and not self.learns_from_past_self
+
+    @property
+    def suits_values(self) -> bool:
+        """Whether it means something where outputs are values and no logits of classes."""
+        return not (self.needs & _OF_CLASSES or self.needs_labels or self.includes_task_loss)
 
     @property
     def paired_signals(self) -> frozenset[Signal]:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwkd.core.errors import TeacherError
+from hwkd.core.head import Head
 from hwkd.core.progress import Progress, silent
 from hwkd.io.cached_array import ArrayFacts, UnusableEntryError, open_array, store_array
 from hwkd.io.paths import cache_root, require_writable_cache
@@ -62,8 +63,8 @@ def cached_logits(
         progress: told while the teacher runs.
 
     Returns:
-        Read-only memory map, shape [n, num_outputs], float16, less each row's mean, which
-        changes no softmax and keeps the values in float16's range.
+        Read-only memory map, shape [n, num_outputs], float16; of classes less each row's mean,
+        which changes no softmax and keeps the values in float16's range.
 
     Raises:
         TeacherError: if the entry is stale, truncated or altered; it names what to delete.
@@ -83,17 +84,18 @@ def cached_logits(
     if not entry.exists():
         require_writable_cache(folder)
         inputs = augment(data.split(split).inputs, view_seed, augmentation)
-        store_array(entry, _computed(teacher, inputs, split, progress), wanted)
+        store_array(entry, _computed(teacher, inputs, split, data.head, progress), wanted)
     return _opened(entry, wanted)
 
 
 def _computed(
-    teacher: Teacher, inputs: NDArray[np.float32], split: str, progress: Progress
+    teacher: Teacher, inputs: NDArray[np.float32], split: str, head: Head, progress: Progress
 ) -> NDArray[np.float16]:
     values = np.empty((len(inputs), teacher.num_outputs), dtype=np.float16)
     for start in range(0, len(inputs), _CHUNK_EXAMPLES):
         logits = teacher.logits(inputs[start : start + _CHUNK_EXAMPLES])
-        centred = logits - logits.mean(axis=1, keepdims=True)
+        # Values have no such freedom.
+        centred = logits - logits.mean(axis=1, keepdims=True) * (head.kind == "classes")
         if np.abs(centred).max(initial=0.0) > _FLOAT16_LARGEST:
             raise TeacherError(
                 f"teacher {teacher.name}: logits up to {np.abs(centred).max():.3g} are outside "

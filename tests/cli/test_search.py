@@ -21,19 +21,22 @@ import optuna
 import pytest
 import torch
 from support.tiny_search import write_npz, write_teacher
+from support.user_space import USER_SPACE
 
 import hwkd
 from hwkd.cli.app import main
+from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.trial import TrialRecord
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.tflite_check import installed
 from hwkd.deploy.to_int8 import assert_int8
 from hwkd.deploy.toolchain import host_compiler
-from hwkd.engine.run.trials import RunStore
+from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.search.listener import SilentListener
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.context import load_data
 from hwkd.io.run_files import read_run_record
+from hwkd.io.student_folder import read_student
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -129,34 +132,36 @@ def test_every_file_of_the_run_folder_is_there_and_can_be_read(finished, inputs)
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=[\"']https?://", page)
     for name in ("student.onnx", "student_int8.onnx"):
         onnx.checker.check_model(onnx.load(run / "best" / name))
-    metrics = json.loads((run / "best" / "metrics.json").read_text())
-    assert metrics["labels"] == ["0", "1", "2"]
-    assert set(metrics["normalisation"]) >= {"formula", "mean", "std"}
+    student = read_student(run)
+    assert student.labels == ("0", "1", "2")
+    assert student.record.run == record
+    assert student.record.trial.objective == records(run)[record.final.trial].objective
+    assert student.layers == SEARCH_SPACES.get(student.record.spec.space).layers(
+        student.record.spec.to_spec()
+    )
     assert (run / "best" / "MODEL_CARD.md").read_text().startswith("#")
-    assert json.loads((run / "best" / "spec.json").read_text())["spec"]["space"]
-    study = RunStore(run).study
+    study = RunFolder(run).trials.study
     assert len(study.trials) == TRIALS
 
 
 def test_a_student_without_a_teacher_stands_beside_the_best(finished):
     final = read_run_record(finished[0] / "run.json").final
     trained = [path.name for path in (finished[0] / "final").iterdir()]
-    assert sum(name.startswith(final.spec.key) for name in trained) >= len(final.controls)
-    if len(final.controls) == 1:  # the second-best network won, which has no controls
-        assert final.gain is None
+    verdict = final.verdict
+    assert sum(name.startswith(final.spec.key) for name in trained) >= len(verdict.arms)
+    if len(verdict.arms) == 1:  # the second-best network won, which has no controls
+        assert verdict.gain is None
         return
-    assert [len(control.test_accuracies) for control in final.controls] == [1, 1, 1, 1]
-    assert ["teacher" in control.name for control in final.controls] == [False, True, True, True]
-    best = max(control.validation_accuracies[0] for control in final.controls)
-    assert final.validation_accuracy_int8 == best
-    distilled = final.controls[0]
-    assert (final.recipe == "distilled") == (
-        distilled.validation_accuracies[0] == best
-        and all(c.validation_accuracies[0] < best for c in final.controls[1:])
+    assert [len(arm.scores) for arm in verdict.arms] == [1, 1, 1, 1]
+    assert [arm.is_taught for arm in verdict.arms] == [True, False, False, False]
+    distilled, *controls = verdict.arms
+    validation = {arm.name: arm.scores[0].validation_int8 for arm in verdict.arms}
+    assert final.validation_accuracy_int8 == max(validation.values())
+    assert verdict.asked_for_ships == all(
+        validation["distilled"] > validation[control.name] for control in controls
     )
-    over = next(c for c in final.controls if final.gain.over in c.name)
-    gained = distilled.test_accuracies[0] - over.test_accuracies[0]
-    assert final.gain.mean == pytest.approx(gained)
+    over = next(arm for arm in controls if arm.name == verdict.gain.over)
+    assert verdict.gain.mean == pytest.approx(distilled.test_int8[0] - over.test_int8[0])
     assert final.history[0].losses
 
 
@@ -270,7 +275,7 @@ def test_the_same_seed_and_one_worker_give_the_same_trials_and_front(finished, i
     )  # fmt: skip
     run, found = finished
     assert outcome(again.folder) == outcome(run)
-    assert again.summary()["front"] == found["front"]
+    assert again.as_dict()["front"] == found["front"]
     assert again.best is None
     assert [point.trial for point in again.pareto] == [p["trial"] for p in found["front"]]
     (again.folder / "report.html").unlink()
@@ -368,12 +373,12 @@ def test_interrupted_then_killed_then_resumed_equals_undisturbed(finished, input
     for pid in (search.pid, *pids):
         os.kill(pid, signal.SIGKILL)
     search.communicate()
-    survived = len(RunStore(run).records())
+    survived = len(RunFolder(run).trials.records())
     assert survived > saved
 
     resumed = hwkd.resume(run)
     assert outcome(run) == outcome(finished[0])
-    assert resumed.summary()["front"] == finished[1]["front"]
+    assert resumed.as_dict()["front"] == finished[1]["front"]
     assert resumed.run.status == "finished"
 
 
@@ -400,8 +405,9 @@ def test_a_killed_worker_is_replaced_and_no_candidate_is_lost(inputs, tmp_path):
     assert listener.killed
     assert [r.number for r in found.records] == list(range(len(found.records)))
     assert all(r.state != "failed" for r in found.records)
-    weights = {path.stem for path in (tmp_path / "run" / "students").iterdir()}
-    assert weights == {str(r.number) for r in found.records if r.state == "completed"}
+    run = RunFolder(tmp_path / "run")
+    completed = [r for r in found.records if r.state == "completed"]
+    assert all(run.weights_of(record).is_file() for record in completed)
 
 
 def outcomes(found):
@@ -452,12 +458,12 @@ def test_the_end_of_a_run_can_be_done_again_and_ships_nothing_worse(copied, fini
     assert main(["finish", str(copied), "--controls", "2", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     after = read_run_record(copied / "run.json").final
-    assert found["best"]["weights"] == after.weights
-    assert [len(control.test_accuracies) for control in after.controls] in ([2, 2, 2, 2], [2])
+    assert found["best"]["verdict"]["weights"] == after.verdict.weights
+    assert [len(arm.scores) for arm in after.verdict.arms] in ([2, 2, 2, 2], [2])
     trainings = [p for p in (copied / "final").iterdir() if (p / "scores.json").is_file()]
     names = {path.name for path in (finished[0] / "final").iterdir()}
     assert len(trainings) > len(names)  # further seeds beside what was there
-    if after.weights == before.weights == "brief":
+    if after.verdict.weights == before.verdict.weights == "brief":
         assert after.validation_accuracy_int8 >= before.validation_accuracy_int8
     assert outcome(copied) == outcome(finished[0])
     assert main(["finish", str(copied / "none")]) == 2
@@ -494,8 +500,6 @@ class Bright(nn.Module):
 
 
 def test_signals_a_users_own_space_and_teacher_and_a_pareto_search(tmp_path, monkeypatch):
-    from test_catalog import USER_SPACE
-
     monkeypatch.chdir(tmp_path)
     write_npz(tmp_path / "signals.npz", shape=(2, 24))
     (tmp_path / "my_bright_teacher.py").write_text(MY_TEACHER)
@@ -512,7 +516,7 @@ def test_signals_a_users_own_space_and_teacher_and_a_pareto_search(tmp_path, mon
     assert len(found.pareto) >= 1
     assert found.best.spec.space == "mine"
     assert found.report() == Path("run/report.html")
-    assert len(RunStore(tmp_path / "run").study.directions) == 4
+    assert len(RunFolder(tmp_path / "run").trials.study.directions) == 4
     assert main(["export", "run", "--format", "torch", "--out", "exported"]) == 0
     module = load_exported(tmp_path / "exported")
     assert module(torch.zeros(2, 2, 24)).shape == (2, 3)
@@ -551,9 +555,11 @@ def test_a_disk_that_fills_up_is_one_line_and_loses_nothing(copied):
     *_, line = done.stderr.splitlines()
     assert "Traceback" not in done.stderr
     assert re.search(r"cannot write there: File too large; finished trials are safe", line), line
-    saved = RunStore(copied).records()
+    saved = RunFolder(copied).trials.records()
     assert len(saved) > TRIALS
     again = hwkd.resume(copied, trials=len(saved) + 1)
     assert outcomes(again.records)[: len(saved)] == outcomes(saved)
     assert again.run.status == "finished"
-    assert optuna.trial.TrialState.RUNNING not in {t.state for t in RunStore(copied).study.trials}
+    assert optuna.trial.TrialState.RUNNING not in {
+        t.state for t in RunFolder(copied).trials.study.trials
+    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -262,7 +263,7 @@ def test_the_arena_is_within_3_percent_of_what_tflm_used(name: str) -> None:
     assert predicted == pytest.approx(fact["arena_bytes"], rel=0.03)
 
 
-def graph_from_facts(data: dict[str, object]) -> OpGraph:
+def graph_from_facts(data: dict[str, Any]) -> OpGraph:
     ops = []
     for row in data["ops"]:
         fields = {key: tuple(v) if isinstance(v, list) else v for key, v in row.items()}

@@ -153,7 +153,7 @@ def test_command_prints_one_json_object(models):
 
 
 def test_missing_tools_are_one_line_with_the_command(monkeypatch):
-    monkeypatch.setattr(toolchain.shutil, "which", lambda name: None)
+    monkeypatch.setattr("shutil.which", lambda name: None)
     with pytest.raises(
         ExportError, match=r"qemu-system-arm not found on PATH; run `apt-get install"
     ):
@@ -185,8 +185,9 @@ def test_a_failing_tool_is_quoted(tmp_path):
 
 @needs_tools
 def test_a_folder_of_exported_c_is_checked_as_it_lies_there(models, tmp_path, capsys):
+    from support.exported_c import export_c
+
     from hwkd.cli.app import main
-    from hwkd.cli.export_c import export_c
 
     out = tmp_path / "firmware"
     export_c(models["squeeze_excite"], out, rounding="q31", labels=("a", "b", "c"))

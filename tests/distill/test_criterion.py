@@ -23,6 +23,7 @@ from hwkd.distill.spec import WeightedMethod, parse_method
 from hwkd.distill.taps import Places, discover_places, student_places
 from hwkd.io.discovery import discover
 from hwkd.nn.build import StudentModule, build_module
+from hwkd.tasks.classes_head import ClassesHead
 from hwkd.train.loop import Batch, TrainConfig, TrainResult, train_module
 
 discover("hwkd.distill.losses")
@@ -57,7 +58,9 @@ def _data(
     generator = torch.Generator().manual_seed(3)
     inputs = [torch.randn(SAMPLES, *input_shape, generator=generator) for _ in range(views)]
     labels = torch.arange(SAMPLES) % classes
-    return TrainingSet(views=inputs, labels=labels, classes=classes, batch_size=BATCH)
+    return TrainingSet(
+        views=inputs, labels=labels, head=ClassesHead.numbered(classes), batch_size=BATCH
+    )
 
 
 def _live(

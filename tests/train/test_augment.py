@@ -85,9 +85,9 @@ def test_mirroring_is_chosen_where_it_keeps_the_class(is_symmetric):
 
 
 def test_digits_are_shifted_and_not_mirrored_and_signals_never_mirrored():
-    from hwkd.tasks.image import ImageTask
+    from hwkd.tasks.classification import ClassifyTask
 
-    digits = ImageTask().data(None).train
+    digits = ClassifyTask().data(None).train
     assert choose_augmentation(digits) == Augmentation(shift=(1, 1))
     signals = Split(inputs=np.zeros((20, 3, 56), np.float32), labels=np.arange(20) % 2)
     assert choose_augmentation(signals) == Augmentation(shift=(4,))

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from support.heads import LabelsAlone
 from torch import nn
 from torch.nn import functional
 
@@ -11,7 +12,7 @@ from hwkd.distill.criterion import DistillCriterion, TrainingSet
 from hwkd.distill.sources import CachedSource
 from hwkd.distill.spec import parse_method
 from hwkd.distill.taps import Places
-from hwkd.train.criteria import CrossEntropy
+from hwkd.tasks.classes_head import ClassesHead
 from hwkd.train.loop import Batch
 
 
@@ -36,13 +37,13 @@ def module():
 
 def test_cross_entropy_by_hand(module):
     # Logits (1, 0) for label 0 and (0, 1) for label 1: ln(1 + e^-1) each.
-    terms = CrossEntropy()(module, batch_of([0, 1]))
+    terms = LabelsAlone()(module, batch_of([0, 1]))
     assert list(terms) == ["cross_entropy"]
     assert terms["cross_entropy"].item() == pytest.approx(math.log1p(math.exp(-1)))
 
 
 def test_label_smoothing_moves_a_share_to_all_classes(module):
-    smooth = CrossEntropy(label_smoothing=0.2)(module, batch_of([0, 1]))["cross_entropy"].item()
+    smooth = LabelsAlone(label_smoothing=0.2)(module, batch_of([0, 1]))["cross_entropy"].item()
     right, wrong = math.log1p(math.exp(-1)), math.log1p(math.exp(1))
     assert smooth == pytest.approx(0.9 * right + 0.1 * wrong)
 
@@ -55,7 +56,12 @@ def cached(method, module, views, **options):
         student=module,
         student_places=Places(),
         source=CachedSource(views),
-        data=TrainingSet(views=[torch.eye(4)] * len(views), labels=labels, classes=2, batch_size=4),
+        data=TrainingSet(
+            views=[torch.eye(4)] * len(views),
+            labels=labels,
+            head=ClassesHead.numbered(2),
+            batch_size=4,
+        ),
         **options,
     )
 
@@ -92,5 +98,5 @@ def test_a_student_that_equals_its_teacher_has_no_distillation_term_and_a_gradie
 
 
 def test_logit_criteria_train_nothing_beside_the_student(module):
-    assert tuple(CrossEntropy().parameters()) == ()
+    assert tuple(LabelsAlone().parameters()) == ()
     assert tuple(cached("kd", module, [torch.zeros(4, 2)]).parameters()) == ()

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from hwkd.core.errors import ConfigError, TeacherError
-from hwkd.tasks.image import ImageTask
+from hwkd.tasks.classification import ClassifyTask
 from hwkd.train.augment import Augmentation, augment
 from hwkd.train.logit_cache import cached_logits
 
@@ -31,7 +31,7 @@ class CountingTeacher:
 
 @pytest.fixture(scope="module")
 def data():
-    return ImageTask().data(None)
+    return ClassifyTask().data(None)
 
 
 def entry_files(cache_dir):

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import pytest
 import torch
+from support.heads import LabelsAlone
 from torch import nn
 from torch.nn import functional
 
 from hwkd.distill.criterion import DistillCriterion, TrainingSet
 from hwkd.distill.taps import Places
+from hwkd.tasks.classes_head import ClassesHead
 from hwkd.train.augment import Augmentation
-from hwkd.train.criteria import CrossEntropy
 from hwkd.train.loop import (
     Batch,
     TrainConfig,
@@ -33,7 +34,7 @@ def linear(seed=0):
     return nn.Linear(FEATURES, CLASSES)
 
 
-class Recording(CrossEntropy):
+class Recording(LabelsAlone):
     """Cross-entropy that keeps the batches it saw."""
 
     def __init__(self):
@@ -54,7 +55,7 @@ def learning_rates(data, config, monkeypatch):
         return original(self, *arguments, **options)
 
     monkeypatch.setattr(torch.optim.AdamW, "step", step)
-    train_module(linear(), [data[0]], data[1], CrossEntropy(), config)
+    train_module(linear(), [data[0]], data[1], LabelsAlone(), config)
     return seen
 
 
@@ -73,7 +74,7 @@ def test_the_same_seed_trains_the_same_weights(data):
     for module, seed in ((first, 5), (second, 5), (other, 6)):
         torch.rand(3)  # the global generator must not matter
         config = TrainConfig(epochs=2, batch_size=8, seed=seed)
-        train_module(module, [data[0]], data[1], CrossEntropy(), config)
+        train_module(module, [data[0]], data[1], LabelsAlone(), config)
     assert torch.equal(first.weight, second.weight)
     assert not torch.equal(first.weight, other.weight)
 
@@ -81,7 +82,7 @@ def test_the_same_seed_trains_the_same_weights(data):
 def test_training_learns_and_leaves_the_module_in_evaluation_mode(data):
     module = linear()
     config = TrainConfig(epochs=40, batch_size=8, learning_rate=0.05)
-    result = train_module(module, [data[0]], data[1], CrossEntropy(), config)
+    result = train_module(module, [data[0]], data[1], LabelsAlone(), config)
     losses = [epoch.losses["cross_entropy"] for epoch in result.epochs]
     assert losses[-1] < 0.5 * losses[0]
     assert not module.training
@@ -125,7 +126,7 @@ def test_steps_follow_from_samples_drawn_and_batch_size(data, drawn, batch_size,
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_raises_and_names_the_term(data, bad):
-    class Broken(CrossEntropy):
+    class Broken(LabelsAlone):
         def __call__(self, module, batch):
             return {**super().__call__(module, batch), "kd": torch.tensor(bad)}
 
@@ -136,7 +137,7 @@ def test_a_loss_that_is_not_finite_raises_and_names_the_term(data, bad):
 def test_training_past_its_time_limit_raises(data):
     config = TrainConfig(epochs=3, batch_size=8, time_limit_s=0.0)
     with pytest.raises(TrainingTimeoutError, match="ran past 0 s in epoch 1 of 3"):
-        train_module(linear(), [data[0]], data[1], CrossEntropy(), config)
+        train_module(linear(), [data[0]], data[1], LabelsAlone(), config)
 
 
 def test_the_check_before_every_step_can_stop_training(data):
@@ -149,7 +150,7 @@ def test_the_check_before_every_step_can_stop_training(data):
 
     with pytest.raises(KeyboardInterrupt):
         train_module(
-            linear(), [data[0]], data[1], CrossEntropy(), TrainConfig(epochs=9, batch_size=8),
+            linear(), [data[0]], data[1], LabelsAlone(), TrainConfig(epochs=9, batch_size=8),
             check=check,
         )  # fmt: skip
     assert len(calls) == 4
@@ -158,14 +159,14 @@ def test_the_check_before_every_step_can_stop_training(data):
 def test_epochs_are_reported_as_they_end(data):
     heard = []
     result = train_module(
-        linear(), [data[0]], data[1], CrossEntropy(), TrainConfig(epochs=3), on_epoch=heard.append
+        linear(), [data[0]], data[1], LabelsAlone(), TrainConfig(epochs=3), on_epoch=heard.append
     )
     assert tuple(heard) == result.epochs
     assert [record.epoch for record in heard] == [1, 2, 3]
 
 
 def test_parameters_of_the_criterion_are_trained_too(data):
-    class Shifted(CrossEntropy):
+    class Shifted(LabelsAlone):
         def __init__(self):
             super().__init__()
             self.shift = nn.Parameter(torch.zeros(CLASSES))
@@ -185,13 +186,15 @@ def test_parameters_of_the_criterion_are_trained_too(data):
 def test_a_distillation_by_no_method_is_cross_entropy(data):
     plain, mixed = linear(), linear()
     config = TrainConfig(epochs=2, batch_size=8)
-    train_module(plain, [data[0]], data[1], CrossEntropy(), config)
+    train_module(plain, [data[0]], data[1], LabelsAlone(), config)
     nothing = DistillCriterion(
         [],
         student=mixed,
         student_places=Places(),
         source=None,
-        data=TrainingSet(views=[data[0]], labels=data[1], classes=CLASSES, batch_size=8),
+        data=TrainingSet(
+            views=[data[0]], labels=data[1], head=ClassesHead.numbered(CLASSES), batch_size=8
+        ),
     )
     train_module(mixed, [data[0]], data[1], nothing, config)
     torch.testing.assert_close(plain.weight, mixed.weight, rtol=1e-6, atol=1e-7)
@@ -212,7 +215,7 @@ def test_a_time_budget_ends_a_training_with_the_part_of_the_epoch_that_it_made(d
     config = TrainConfig(epochs=1000, batch_size=8, time_budget_s=9.0, schedule="one-cycle")
     heard = []
     result = train_module(
-        linear(), [data[0]], data[1], CrossEntropy(), config, clock=Ticking(1.0),
+        linear(), [data[0]], data[1], LabelsAlone(), config, clock=Ticking(1.0),
         on_epoch=heard.append,
     )  # fmt: skip
     assert result.ended_by == "time"
@@ -227,7 +230,7 @@ def test_a_roomy_budget_changes_nothing(data):
     for module, budget_s in zip(modules, (None, 1e9), strict=True):
         config = TrainConfig(epochs=3, batch_size=8, time_budget_s=budget_s)
         result = train_module(
-            module, [data[0]], data[1], CrossEntropy(), config, clock=Ticking(1e-3)
+            module, [data[0]], data[1], LabelsAlone(), config, clock=Ticking(1e-3)
         )
         assert (result.ended_by, result.steps, result.epochs_made) == ("epochs", 15, 3.0)
     assert torch.equal(modules[0].weight, modules[1].weight)
@@ -237,7 +240,7 @@ def test_a_training_asked_to_stop_keeps_the_averaged_weights(data):
     batches = [4, 8]  # steps at which weights enter the average
     seen = []
 
-    class Watching(CrossEntropy):
+    class Watching(LabelsAlone):
         def __call__(self, module, batch):
             seen.append(module.weight.detach().clone())
             return super().__call__(module, batch)
@@ -256,7 +259,7 @@ def test_a_training_asked_to_stop_keeps_the_averaged_weights(data):
 def test_a_training_stopped_before_its_first_step_leaves_the_weights(data):
     module = linear()
     config = TrainConfig(epochs=2, averaging_decay=0.9)
-    result = train_module(module, [data[0]], data[1], CrossEntropy(), config, stop=lambda: True)
+    result = train_module(module, [data[0]], data[1], LabelsAlone(), config, stop=lambda: True)
     assert (result.steps, result.epochs) == (0, ())
     assert torch.equal(module.weight, linear().weight)
 
@@ -265,7 +268,7 @@ def test_averaged_weights_come_with_statistics_of_their_own(data):
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(FEATURES, 4), nn.BatchNorm1d(4), nn.Linear(4, CLASSES))
     config = TrainConfig(epochs=20, batch_size=8, averaging_decay=0.9)
-    train_module(module, [data[0]], data[1], CrossEntropy(), config)
+    train_module(module, [data[0]], data[1], LabelsAlone(), config)
     features = module[0](data[0])
     torch.testing.assert_close(module[1].running_mean, features.mean(dim=0))
 
@@ -276,7 +279,7 @@ def test_sgd_steps_are_nesterov_steps(data):
         epochs=2, batch_size=40, optimizer="sgd", learning_rate=0.1, weight_decay=0.01,
         schedule="one-cycle", warmup_ratio=0.0,
     )  # fmt: skip
-    train_module(module, [data[0]], data[1], CrossEntropy(), config)
+    train_module(module, [data[0]], data[1], LabelsAlone(), config)
     reference = linear()
     momentum = {parameter: torch.zeros_like(parameter) for parameter in reference.parameters()}
     for rate in (0.1, 0.05):
@@ -293,7 +296,7 @@ def test_sgd_steps_are_nesterov_steps(data):
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_losses_and_weights_stay_in_single_precision(data, precision):
-    class Watching(CrossEntropy):
+    class Watching(LabelsAlone):
         def __call__(self, module, batch):
             self.dtype = module(batch.inputs).dtype
             return super().__call__(module, batch)
@@ -315,7 +318,7 @@ def test_augmented_training_repeats_by_its_seed():
         config = TrainConfig(
             epochs=2, batch_size=8, seed=seed, augmentation=Augmentation(shift=(1, 0), mirror=True)
         )
-        train_module(module, [inputs], labels, CrossEntropy(), config)
+        train_module(module, [inputs], labels, LabelsAlone(), config)
         weights.append(module[1].weight)
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])

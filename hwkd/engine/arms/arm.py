@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from hwkd.core.choices import CalibrationChoice
 from hwkd.core.progress import Progress
 from hwkd.core.student import Layers
 from hwkd.core.trial import EpochRecord
@@ -20,7 +21,7 @@ from hwkd.distill.pairing import LayerPair
 from hwkd.distill.sources import TeacherSource
 from hwkd.distill.spec import WeightedMethod
 from hwkd.distill.taps import student_places
-from hwkd.engine.arms.quantise import CalibrationChoice
+from hwkd.engine.arms.recipes import Arm
 from hwkd.engine.arms.score import Scores, score_student
 from hwkd.engine.setup.calibration import calibration_inputs
 from hwkd.engine.setup.transfer import TransferSet, teacher_source
@@ -30,7 +31,7 @@ from hwkd.train.seeding import derive_seed
 from hwkd.train.teacher import Teacher
 from hwkd.train.teacher_module import ModuleTeacher
 
-__all__ = ["Arm", "ArmResult", "ArmRun", "DistilSettings", "LoadedSet"]
+__all__ = ["ArmResult", "ArmRun", "DistilSettings", "LoadedSet"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,19 +65,6 @@ class DistilSettings:
     importance: tuple[float, ...] | None = None
     stages: tuple[str, ...] = ()
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arm:
-    """One way of training the student; no method is cross-entropy alone."""
-
-    name: str
-    methods: tuple[WeightedMethod, ...] = ()
-
-    @property
-    def is_control(self) -> bool:
-        """Whether no teacher takes part."""
-        return not any(entry.method.asks_teacher for entry in self.methods)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +136,11 @@ class ArmRun:
         self._settings = settings
         self._progress = progress
         self._epochs = settings.epochs
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Of its trainings."""
+        return self._settings.seeds
 
     def prepare(self, *, samples: int) -> None:
         """Find the teacher's side and refuse what cannot work.
@@ -230,7 +223,7 @@ class ArmRun:
             data=TrainingSet(
                 views=self.loaded.views,
                 labels=self.loaded.labels,
-                classes=self._transfer.num_outputs,
+                head=self._transfer.head,
                 batch_size=min(self._settings.batch_size, len(self.loaded.labels)),
                 seed=seed,
             ),

@@ -12,17 +12,17 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 
 from hwkd.core.errors import HwkdError
 from hwkd.core.final_record import QuantisationChoiceRecord
 from hwkd.core.progress import Progress
 from hwkd.core.trial import EpochRecord, ObjectiveRecord, SpecRecord
 from hwkd.engine.arms.children import Child, Nursery
-from hwkd.engine.run.trials import RunStore
+from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.setup.context import threads_per_worker
-from hwkd.engine.setup.methods import Recipe
 from hwkd.io.run_text import write_text
 
 __all__ = [
@@ -81,7 +81,7 @@ class TrainJob(BaseModel):
         trial: that proposed the network.
         spec: of the student.
         repetition: numbers the seed; 0 is a student that may ship.
-        recipe: distilled, or a control without a teacher.
+        arm: its name, see `hwkd.engine.arms.recipes.arms_of`.
         processes: that run at the same time, to share the cores.
         epochs: length of the training, at most.
         loses_in_int8: training with simulated rounding will probably follow, and needs its time.
@@ -95,12 +95,20 @@ class TrainJob(BaseModel):
     trial: int = -1
     spec: SpecRecord
     repetition: int
-    recipe: Recipe
+    arm: str
     processes: int
     epochs: int
     loses_in_int8: bool = False
     budget_s: float | None = None
     end_s: float | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reads_older_runs(cls, raw: Any) -> Any:
+        """Older versions called the arm a recipe."""
+        if not isinstance(raw, dict) or "recipe" not in raw:
+            return raw
+        return {("arm" if name == "recipe" else name): value for name, value in raw.items()}
 
     @property
     def full_name(self) -> str:
@@ -119,7 +127,7 @@ class _Running:
 
 
 def run_jobs(
-    store: RunStore,
+    store: RunFolder,
     nursery: Nursery,
     jobs: Sequence[TrainJob],
     *,
@@ -172,9 +180,9 @@ def run_jobs(
     return {name: scores for name, scores in found if scores is not None}
 
 
-def finished_jobs(store: RunStore) -> Iterator[tuple[TrainJob, JobScores]]:
+def finished_jobs(store: RunFolder) -> Iterator[tuple[TrainJob, JobScores]]:
     """Give every training in the run folder that finished, of earlier calls as well."""
-    for path in sorted((store.folder / JOBS_FOLDER).glob(f"*/{JOB_FILE}")):
+    for path in sorted((store.path / JOBS_FOLDER).glob(f"*/{JOB_FILE}")):
         scores = _scores(path.parent)
         try:
             job = TrainJob.model_validate_json(path.read_text(encoding="utf-8"))
@@ -184,12 +192,12 @@ def finished_jobs(store: RunStore) -> Iterator[tuple[TrainJob, JobScores]]:
             yield job, scores
 
 
-def job_folder(store: RunStore, job: TrainJob) -> Path:
+def job_folder(store: RunFolder, job: TrainJob) -> Path:
     """Return the folder with the job's files."""
-    return store.folder / JOBS_FOLDER / job.full_name
+    return store.path / JOBS_FOLDER / job.full_name
 
 
-def job_history(store: RunStore, job: TrainJob) -> tuple[EpochRecord, ...]:
+def job_history(store: RunFolder, job: TrainJob) -> tuple[EpochRecord, ...]:
     """Return the terms of a finished job, epoch by epoch; empty if an older version trained it."""
     path = job_folder(store, job) / HISTORY_FILE
     return _HISTORY.validate_json(path.read_text()) if path.is_file() else ()
@@ -200,14 +208,14 @@ def history_json(epochs: Sequence[EpochRecord]) -> str:
     return _HISTORY.dump_json(tuple(epochs)).decode()
 
 
-def _start(store: RunStore, nursery: Nursery, job: TrainJob, end_s: float | None) -> _Running:
+def _start(store: RunFolder, nursery: Nursery, job: TrainJob, end_s: float | None) -> _Running:
     folder = job_folder(store, job)
     folder.mkdir(parents=True, exist_ok=True)
     job = job.model_copy(update={"end_s": end_s})
     write_text(folder / JOB_FILE, job.model_dump_json())
     process = nursery.start(
         "hwkd.engine.arms.train_job",
-        [str(store.folder), str(folder)],
+        [str(store.path), str(folder)],
         log=folder / "log.txt",
         threads=threads_per_worker(job.processes),
     )
@@ -222,7 +230,7 @@ def _is_late(entry: _Running) -> bool:
     return time.monotonic() > end_s + grace_s
 
 
-def _settle(store: RunStore, entry: _Running) -> None:
+def _settle(store: RunFolder, entry: _Running) -> None:
     """End a job that is over or late; a failure counts only where there was time enough."""
     folder = job_folder(store, entry.job)
     late = _is_late(entry)

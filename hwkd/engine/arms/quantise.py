@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 import onnx
@@ -22,7 +22,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hwkd.core.choices import CalibrationChoice, QatMode
 from hwkd.core.final_record import Correction, QuantisationChoiceRecord
+from hwkd.core.head import Head
 from hwkd.core.kinds import LAYER_KINDS
 from hwkd.core.student import Layers
 from hwkd.core.trial import EpochRecord
@@ -48,15 +50,11 @@ from hwkd.nn.fake_quant import FakeQuantStudent
 from hwkd.train.loop import Criterion, TrainConfig, train_module
 
 __all__ = [
-    "CalibrationChoice",
-    "QatMode",
     "QuantisationData",
     "QuantisationSettings",
     "quantise_student",
 ]
 
-CalibrationChoice: TypeAlias = Literal["auto", "minmax", "percentile", "mse"]
-QatMode: TypeAlias = Literal["auto", "on", "off"]
 
 _CORRECT: dict[Correction, Callable[[onnx.ModelProto, FloatArray], onnx.ModelProto]] = {
     "channel equalisation": equalise_channels,
@@ -90,7 +88,7 @@ class QuantisationData:
             training minimises.
         validation_inputs: shape [samples, *input_shape].
         validation_labels: shape [samples].
-        error_ratio: (outputs, labels) -> share that is wrong, 0 to 1; the task's.
+        head: scores outputs.
     """
 
     calibration: NDArray[np.float32]
@@ -98,8 +96,8 @@ class QuantisationData:
     train_labels: Tensor
     criterion: Callable[[FakeQuantStudent, TeacherSource], Criterion]
     validation_inputs: NDArray[np.float32]
-    validation_labels: NDArray[np.int64]
-    error_ratio: Callable[[NDArray[np.float32], NDArray[np.int64]], float]
+    validation_labels: NDArray[Any]
+    head: Head
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,7 +223,7 @@ class _Workplace:
     def accuracy(self, path: Path) -> float:
         """Return the validation accuracy of a file, 0 to 1."""
         outputs = predict(open_session(path), self.data.validation_inputs)
-        return 1.0 - self.data.error_ratio(outputs, self.data.validation_labels)
+        return 1.0 - float(self.data.head.errors(outputs, self.data.validation_labels).mean())
 
     def int8(
         self, model: onnx.ModelProto, encodings: dict[str, Encoding]

@@ -13,9 +13,10 @@ from hwkd.core.errors import HwkdError, RunFolderError
 from hwkd.core.final_record import FinalRecord
 from hwkd.core.pareto import FrontPoint, pareto_front
 from hwkd.core.run_record import RunRecord, RunStatus
+from hwkd.core.student_record import NetworkRecord, StudentRecord
 from hwkd.core.trial import TrialRecord
 from hwkd.engine.arms.children import Nursery
-from hwkd.engine.arms.publish import BEST_FOLDER
+from hwkd.engine.arms.student_folder import write_student
 from hwkd.engine.run.prepared import (
     PREPARED_FILE,
     check_teacher_unchanged,
@@ -24,8 +25,8 @@ from hwkd.engine.run.prepared import (
     prepared_json,
     teacher_is_settled,
 )
+from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.run.run_record import search_caveats
-from hwkd.engine.run.trials import RunStore
 from hwkd.engine.search.final import Ending, finish_students, networks_of, require_student
 from hwkd.engine.search.listener import SearchListener
 from hwkd.engine.search.teacher_stage import (
@@ -42,7 +43,13 @@ from hwkd.engine.setup.methods import configured_methods
 from hwkd.engine.setup.prepare import Prepared
 from hwkd.engine.setup.time_plan import TimeLimit
 from hwkd.io.run_files import RUN_FILE
-from hwkd.io.run_text import write_text
+from hwkd.io.run_text import run_writes, write_text
+from hwkd.io.student_folder import (
+    BEST_FOLDER,
+    DESCRIPTION_FILE,
+    read_record_file,
+    write_record,
+)
 
 __all__ = ["SearchResult", "SearchStages", "run_json", "with_phase"]
 
@@ -75,7 +82,7 @@ class SearchResult:
 class SearchStages:
     """One call on one run folder, stage by stage."""
 
-    store: RunStore
+    store: RunFolder
     prepared: Prepared
     limit: TimeLimit
     nursery: Nursery
@@ -87,7 +94,7 @@ class SearchStages:
         """Return the resolved configuration."""
         return self.prepared.config
 
-    def run(self, run: RunRecord, lock_descriptor: int, *, is_new: bool) -> SearchResult:
+    def run(self, run: RunRecord, descriptors: tuple[int, ...], *, is_new: bool) -> SearchResult:
         """Teacher, trials, final training, verification, report."""
         status: RunStatus = "interrupted"
         records: tuple[TrialRecord, ...] = ()
@@ -96,15 +103,15 @@ class SearchStages:
             write_text(self.store.config_path, self.config.to_toml())
             context = load_context(self.store)
             run = self._save(run, "running")
-            with self.store.writes():
-                self.store.requeue_interrupted()
+            with run_writes(self.store.path):
+                self.store.trials.requeue_interrupted()
             begun = time.monotonic()
             plan = self._planned(run, trains_teacher=False)
             records, timed_out = run_trial_stage(
                 self.store,
                 context,
                 self.nursery,
-                lock_descriptor,
+                descriptors,
                 self.listener,
                 search_s=plan.search_s,
                 latest_s=plan.latest_s,
@@ -119,9 +126,9 @@ class SearchStages:
             run = self._verified(run, context)
         except KeyboardInterrupt:
             self._save(run, "interrupted")
-            self.store.rewrite_trials_file()
+            self.store.trials.rewrite_mirror()
             raise KeyboardInterrupt(
-                f"finished trials are saved; go on with `hwkd search --resume {self.store.folder}`"
+                f"finished trials are saved; go on with `hwkd search --resume {self.store.path}`"
             ) from None
         except HwkdError:
             if is_new and not teacher_is_settled(self.store):
@@ -135,7 +142,7 @@ class SearchStages:
     def finish_again(self, run: RunRecord) -> SearchResult:
         """Final training, verification, report."""
         context = load_context(self.store)
-        records = self.store.rewrite_trials_file()
+        records = self.store.trials.rewrite_mirror()
         status = run.status
         teacher = TeacherStage(record=run.teacher)
         final = None if run.final is None else run.final.model_copy(update={"verification": None})
@@ -145,7 +152,7 @@ class SearchStages:
             run = self._verified(run, context)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
-                f"trainings that ended are saved; go on with `hwkd finish {self.store.folder}`"
+                f"trainings that ended are saved; go on with `hwkd finish {self.store.path}`"
             ) from None
         return self._result(run, records, status)
 
@@ -153,9 +160,10 @@ class SearchStages:
         self, run: RunRecord, records: tuple[TrialRecord, ...], status: RunStatus
     ) -> SearchResult:
         run = self._save(run, status)
-        self.write_report(self.store.folder)
+        self._describe_best(run)
+        self.write_report(self.store.path)
         return SearchResult(
-            folder=self.store.folder,
+            folder=self.store.path,
             run=run,
             records=records,
             front=pareto_front(records),
@@ -187,7 +195,7 @@ class SearchStages:
             stage = prepare_teacher(
                 self.prepared,
                 budget_s=plan.teacher_s,
-                own_dir=self.store.folder / TEACHER_FOLDER,
+                own_dir=self.store.path / TEACHER_FOLDER,
                 progress=self.listener,
             )
         run = plan.run
@@ -196,7 +204,7 @@ class SearchStages:
             run = run.model_copy(update={"teacher": stage.record})
         if stage.left_out is not None:
             run = self._noted(run, f"Students learned from labels alone: {stage.left_out}.")
-        write_text(self.store.folder / PREPARED_FILE, prepared_json(self.prepared, stage.teacher))
+        write_text(self.store.path / PREPARED_FILE, prepared_json(self.prepared, stage.teacher))
         return stage, with_phase(run, "teacher", time.monotonic() - begun)
 
     def _known_teacher(self, run: RunRecord) -> tuple[TeacherStage, RunRecord]:
@@ -220,14 +228,14 @@ class SearchStages:
         kept = tuple(c for c in run.caveats if c not in caveats)
         run = run.model_copy(update={"caveats": (*caveats, *kept)})
         teacher = run.teacher
-        if teacher is None or context.teacher_accuracy is None:
+        if teacher is None or context.teacher_error is None:
             goal = run.objective.model_copy(update={"beta": 0.0})
             return run.model_copy(update={"objective": goal})
-        better = beaten_by(context.teacher_accuracy, records)
+        better = beaten_by(context.teacher_error, records)
         if better is None or teacher.left_out is not None:
             return run
         why = (
-            f"its validation accuracy {context.teacher_accuracy:.4f} is not above that of "
+            f"its validation error {context.teacher_error:.4f} is not below that of "
             f"candidate {better.number}, trained briefly and in 8 bits"
         )
         run = run.model_copy(
@@ -262,7 +270,7 @@ class SearchStages:
         if limit.is_limited:
             left_s = limit.left_s() - limit.closing_s(verifies=config.verify_best)
             end_s = limit.deadline_s(left_s)
-        has_teacher = context.teacher_accuracy is not None and run.teacher is not None
+        has_teacher = context.teacher_error is not None and run.teacher is not None
         ending = Ending(
             goal=run.objective,
             has_teacher=has_teacher and run.teacher is not None and run.teacher.left_out is None,
@@ -271,14 +279,23 @@ class SearchStages:
             end_s=end_s,
             start_up_s=limit.start_up_s,
         )
-        final, given_up = finish_students(
+        final, files, given_up = finish_students(
             ranked, context, self.store, self.nursery, ending, progress=self.listener
         )
         run = run.model_copy(update={"final": final})
         for what in given_up:
             run = self._noted(run, f"Given up: {what}.")
         run = with_phase(run, "final training", time.monotonic() - begun)
-        return self._tested_teacher(run, teacher)
+        run = self._tested_teacher(run, teacher)
+        layers = context.screen.candidate(final.spec.to_spec()).layers
+        record = StudentRecord(
+            spec=final.spec,
+            network=NetworkRecord.of(layers),
+            run=run,
+            trial=next(trial for trial in records if trial.number == final.trial),
+        )
+        write_student(self.store.path / BEST_FOLDER, files, record)
+        return run
 
     def _tested_teacher(self, run: RunRecord, stage: TeacherStage) -> RunRecord:
         """Measure the teacher on the test split where there is a teacher that runs, and time."""
@@ -297,14 +314,20 @@ class SearchStages:
             return run
         begun = time.monotonic()
         device, test = context.screen.device, context.data.test
-        found = verify_best(self.store.folder / BEST_FOLDER, device, test, self.listener)
+        found = verify_best(self.store.path / BEST_FOLDER, device, test, self.listener)
         run = run.model_copy(update={"final": final.model_copy(update={"verification": found})})
         return with_phase(run, "verification", time.monotonic() - begun)
+
+    def _describe_best(self, run: RunRecord) -> None:
+        """Tell the best student's folder how the run ended; one of an older version stays."""
+        path = self.store.path / BEST_FOLDER / DESCRIPTION_FILE
+        if run.final is not None and path.is_file():
+            write_record(path.parent, read_record_file(path).model_copy(update={"run": run}))
 
     def _time_report(self) -> None:
         """Write the report of what there is, so that one is there whatever comes, and time it."""
         begun = time.monotonic()
-        self.write_report(self.store.folder)
+        self.write_report(self.store.path)
         self.limit.report_s = time.monotonic() - begun
 
     def _noted(self, run: RunRecord, note: str) -> RunRecord:
@@ -313,7 +336,7 @@ class SearchStages:
 
     def _save(self, run: RunRecord, status: RunStatus) -> RunRecord:
         run = run.model_copy(update={"status": status})
-        write_text(self.store.folder / RUN_FILE, run_json(run))
+        write_text(self.store.path / RUN_FILE, run_json(run))
         return run
 
 
@@ -321,9 +344,11 @@ def _is_done(final: FinalRecord | None, ranked: Sequence[TrialRecord]) -> bool:
     """Tell whether the full trainings were made for the same candidates before."""
     if final is None:
         return False
-    if final.networks_compared is None:  # of an older version, which trained the best one alone
+    if (
+        final.verdict.networks_compared is None
+    ):  # of an older version, which trained the best one alone
         return final.trial == ranked[0].number
-    return final.networks_compared == networks_of(ranked)
+    return final.verdict.networks_compared == networks_of(ranked)
 
 
 @dataclass(frozen=True, slots=True)
