@@ -33,8 +33,8 @@ MAY_IMPORT = {
     },
     "api": {"distill", "engine", "report", "tasks"},
     "cli": {
-        "api", "cost", "deploy", "distill", "engine", "profiling", "qgraph", "report", "tasks",
-        "trace", "train",
+        "api", "cost", "deploy", "distill", "engine", "nn", "profiling", "qgraph", "report",
+        "tasks", "trace", "train",
     },
 }  # fmt: skip
 
