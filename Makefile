@@ -4,7 +4,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 ARGS ?=
 
-.PHONY: search test quick fuzz lint clean
+.PHONY: search test quick fuzz numbers lint clean
 
 search: $(READY)
 	$(VENV)/bin/hwkd search --device cortex-m7 $(ARGS)
@@ -23,6 +23,14 @@ fuzz: $(READY)
 	$(VENV)/bin/hwkd export $(FUZZ)/run --trial 0 --format onnx,onnx-int8 --out $(FUZZ)/files
 	$(VENV)/bin/python -m benchmarks.robustness.fuzz_onnx $(FUZZ)/files/*.onnx --count $(COUNT) --out $(FUZZ)/faults
 	$(VENV)/bin/python -m benchmarks.robustness.data_mutants --count $(COUNT)
+
+# Benchmarks that take a minute at most; `python -m benchmarks.NAME` renews another one.
+CHEAP := accuracy.cost_single_operators accuracy.cost_new_board accuracy.cost_model_families \
+	accuracy.cost_other_boards accuracy.cost_new_stack accuracy.cost_intervals \
+	accuracy.memory_tflm accuracy.memory_zoo speed.cost_speed speed.screening
+numbers: $(READY)
+	@for name in $(CHEAP); do $(VENV)/bin/python -m benchmarks.$$name || true; done
+	$(VENV)/bin/python -m tools.numbers_page
 
 lint: $(READY)
 	$(VENV)/bin/ruff format --check .

@@ -216,7 +216,7 @@ class _WouldStartTrialsError(Exception):
 
 def _run_hwkd(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
     if arguments[0] == "search" and "--resume" not in arguments:
-        monkeypatch.setattr("hwkd.api._run_search", _prepare_only)
+        monkeypatch.setattr("hwkd.engine.search.run.run_search", _prepare_only)
         with pytest.raises(_WouldStartTrialsError):
             main([*arguments, "--teacher-time", "2s"])
         return 0

@@ -55,7 +55,7 @@ def package_of(path):
     parts = path.relative_to(ROOT).with_suffix("").parts
     if parts[0] != "hwkd":
         return parts[0]
-    return parts[1] if len(parts) > 2 or parts[1] == "api" else None
+    return parts[1] if len(parts) > 2 else None
 
 
 def imported(path):

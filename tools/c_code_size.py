@@ -16,6 +16,7 @@ import re
 import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from hwkd.deploy.toolchain import CORES, Core, Tools, find_tools
 from hwkd.qgraph.requantise import ROUNDINGS
@@ -82,10 +83,11 @@ def stack_bytes(core: Core, rounding: str, tools: Tools, folder: Path) -> dict[s
     return found
 
 
-def measure(core: Core, rounding: str, tools: Tools, folder: Path) -> dict[str, object]:
+def measure(core: Core, rounding: str, tools: Tools, folder: Path) -> dict[str, Any]:
     write_headers(folder, rounding)
     stack = stack_bytes(core, rounding, tools, folder)
-    functions, library = {}, {}
+    functions: dict[str, dict[str, Any]] = {}
+    library: dict[str, int] = {}
     flags = [*core.flags, "-std=gnu99", "-ffp-contract=off", "-O2", "-ffunction-sections", "-I."]
     for name, source in kernels().items():
         run(tools.compiler, *flags, "-c", source, "-o", "kernel.o", folder=folder)

@@ -2,7 +2,7 @@
 
     python -m benchmarks.accuracy.c_equality            # everything
     python -m benchmarks.accuracy.c_equality --quick    # 3 students and one shape, one core
-    python -m benchmarks.accuracy.c_equality --cores cortex-m4,cortex-m55 --json
+    python -m benchmarks.accuracy.c_equality --cores cortex-m4,cortex-m55
     python -m benchmarks.accuracy.c_equality --rows FILE         # goes on where it was stopped
     python -m benchmarks.accuracy.c_equality --from 20 --students 10 --mlperf ''   # a part of it
 
@@ -23,7 +23,6 @@ once for the same settings, and the verdict is over all that were asked for.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import sys
 import time
@@ -188,7 +187,6 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--cores", default=",".join(CORES), help="'' for none")
     parser.add_argument("--mlperf", default="resnet8,ds_cnn,mobilenet_v1_025,autoencoder")
     parser.add_argument("--quick", action="store_true", help="a few of everything")
-    parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     arguments.cores = tuple(name for name in arguments.cores.split(",") if name)
     arguments.mlperf = tuple(name for name in arguments.mlperf.split(",") if name)
@@ -296,10 +294,6 @@ def main() -> int:
 def present(rows: list[Row], arguments: argparse.Namespace) -> int:
     """Print table and verdict; return the exit code."""
     verdict = goals(rows)
-    if arguments.json:
-        lines = [str(goal) for goal in verdict]
-        print(json.dumps({"verdict": lines, "rows": [asdict(row) for row in rows]}))
-        return 0 if all(goal.is_met for goal in verdict) else 1
     Console(width=160).print(table_of(rows, arguments.cores))
     refused = [row.network for row in rows if row.tflite_refused]
     print(f"{len(rows)} networks; without a TFLite form: {', '.join(refused) or 'none'}")
@@ -308,7 +302,7 @@ def present(rows: list[Row], arguments: argparse.Namespace) -> int:
         print(f"values other than LiteRT's reference kernels: {differing}")
     if not installed():
         print('TFLM and LiteRT did not run: pip install "hwkd[tflite]"')
-    return report(verdict)
+    return report(verdict, {"networks": len(rows), "without a TFLite form": refused})
 
 
 if __name__ == "__main__":

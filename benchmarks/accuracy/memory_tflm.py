@@ -63,8 +63,8 @@ def measure_all() -> None:
     networks = {}
     for name, graph in _networks().items():
         arena, file_bytes = _measure(graph)
-        networks[name] = {"arena_bytes": arena, "tflite_bytes": file_bytes}
-        networks[name]["graph"] = graph_to_json(graph)
+        sizes = {"arena_bytes": arena, "tflite_bytes": file_bytes}
+        networks[name] = {**sizes, "graph": graph_to_json(graph)}
         print(f"measured {name}: {arena:,} bytes", file=sys.stderr)
     facts = {
         "source": "python -m benchmarks.accuracy.memory_tflm --measure",

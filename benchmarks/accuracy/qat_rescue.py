@@ -1,7 +1,7 @@
 """How many students that lose accuracy in 8 bits does training with simulated rounding rescue?
 
 Run: python -m benchmarks.accuracy.qat_rescue [--students 10] [--seed 0] [--epochs 12] [--data PATH]
-     [--rows FILE] [--json]
+     [--rows FILE]
 Samples students from the three spaces in turn, distils each briefly on the handwritten digits (or
 --data) and quantises it with min-max ranges alone. The first --students of them that lose more than
 1 point of validation accuracy are the cases. Each is then quantised as `hwkd search --qat on` does:
@@ -14,7 +14,6 @@ themselves is counted, too. With --rows every student is worked on once for the 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -109,7 +108,7 @@ def main() -> int:
             file=sys.stderr,
             flush=True,
         )
-    return _present(cases, sampled, as_json=args.json)
+    return _present(cases, sampled)
 
 
 def students(data: TaskData, seed: int) -> Iterator[tuple[str, int, Layers]]:
@@ -219,16 +218,12 @@ def accuracy(path: Path, split: Split) -> float:
     return accuracy_ratio(predict(open_session(path), split.inputs), split.labels)
 
 
-def _present(cases: list[Case], sampled: int, *, as_json: bool) -> int:
+def _present(cases: list[Case], sampled: int) -> int:
     if not cases:
         print(f"none of {sampled} students lost more than a point")
         return 1
     share = float(np.mean([case.is_rescued for case in cases]))
     untrained = float(np.mean([case.is_rescued_untrained for case in cases]))
-    if as_json:
-        rows = [{**asdict(case), "is_rescued": case.is_rescued} for case in cases]
-        print(json.dumps({"sampled": sampled, "cases": rows, "rescued": share}, indent=1))
-        return 0 if share >= TARGET_RATIO else 1
     print(f"{len(cases)} of {sampled} students lost more than a point with min-max ranges")
     for case in cases:
         print(_line(case))
@@ -237,8 +232,11 @@ def _present(cases: list[Case], sampled: int, *, as_json: bool) -> int:
     ]
     print("mean test accuracy: float {:.2%}, min-max {:.2%}, shipped {:.2%}".format(*test))
     print(f"rescued by calibration and corrections alone: {untrained:.0%}")
-    target = Target("rescued", share, TARGET_RATIO, at_least=True)
-    return report([target])
+    what = f"rescued of {len(cases)} students that lost more than a point"
+    return report(
+        [Target(what, share, TARGET_RATIO, at_least=True)],
+        {"sampled": sampled, "rescued without training": untrained},
+    )
 
 
 def _line(case: Case) -> str:
@@ -261,7 +259,6 @@ def _parser() -> argparse.ArgumentParser:
     options.add_argument("--learning-rate", type=float, default=0.01, help="higher: more losses")
     options.add_argument("--data", type=Path, default=None, help="images; none: the digits")
     options.add_argument("--rows", type=Path, default=None, help="file of finished students")
-    options.add_argument("--json", action="store_true")
     return options
 
 

@@ -12,10 +12,9 @@ differs or is refused, or one that has none is taken, or refused in other words.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -24,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.lib.qdq_files import FORMS, Form
+from benchmarks.lib.verdict import Target, report
 from hwkd.core.errors import ExportError, HwkdError
 from hwkd.deploy.tflite_check import check_tflite, installed, seeded_steps
 from hwkd.deploy.to_c.export import build_project
@@ -130,7 +130,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--only", default="", help="forms whose name holds this")
     parser.add_argument("--inputs", type=int, default=16)
-    parser.add_argument("--json", action="store_true")
     given = parser.parse_args(arguments)
     rows = []
     for name, form in FORMS.items():
@@ -139,11 +138,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with TemporaryDirectory() as folder:
             rows.append(check(name, form, Path(folder), inputs=given.inputs))
         print(f"{name}: {rows[-1].fault or 'as it should be'}", file=sys.stderr, flush=True)
-    if given.json:
-        print(json.dumps([asdict(row) for row in rows]))
-    else:
-        _print(rows)
-    return int(any(row.fault for row in rows))
+    _print(rows)
+    wrong = sum(bool(row.fault) for row in rows)
+    refused = sum(bool(row.refused) and not row.fault for row in rows)
+    return report(
+        [Target(f"wrong of {len(rows)} int8 files of other tools", wrong, 0, scale=1, unit="")],
+        {"exact": len(rows) - wrong - refused, "refused with the expected reason": refused},
+    )
 
 
 def _print(rows: list[Row]) -> None:
@@ -156,12 +157,6 @@ def _print(rows: list[Row]) -> None:
         tflite = "" if row.refused else row.tflite or ("equal" if installed() else "not run")
         table.add_row(row.form, *shown, tflite, row.refused)
     Console(width=160).print(table)
-    exact = sum(not row.refused and not row.fault for row in rows)
-    refused = sum(bool(row.refused) and not row.fault for row in rows)
-    print(
-        f"{len(rows)} files: {exact} exact, {refused} refused with the expected reason, "
-        f"{len(rows) - exact - refused} wrong"
-    )
 
 
 if __name__ == "__main__":

@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import argparse
 import gzip
-import json
 import statistics
 import sys
 from collections.abc import Callable
@@ -36,6 +35,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from benchmarks.lib.results import Json
+from benchmarks.lib.verdict import report
 from hwkd.core.layers_builder import LayersBuilder
 from hwkd.core.student import Layers
 from hwkd.distill.criterion import DistillCriterion, TrainingSet
@@ -80,9 +81,9 @@ def main() -> int:
     parser.add_argument("--sets", nargs="+", default=["fashion", "digits", "signals"])
     parser.add_argument("--recipes", nargs="+", default=["plain", "chosen"])
     parser.add_argument("--teacher-epochs", type=int, default=15)
-    parser.add_argument("--json", action="store_true", help="one object per cell")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    cells: list[Json] = []
     makers: dict[str, Callable[[], Sets]] = {
         "fashion": lambda: fashion(arguments.data),
         "digits": digits,
@@ -97,22 +98,18 @@ def main() -> int:
         for epochs in arguments.epochs:
             for recipe in arguments.recipes:
                 scores = [trained(sets, recipe, epochs, s, teacher) for s in range(arguments.seeds)]
-                show(name, epochs, recipe, scores, arguments.json)
-    return 0
+                cells.append(cell(name, epochs, recipe, scores))
+    return report([], {"cells": cells})
 
 
-def show(
-    name: str, epochs: int, recipe: str, scores: list[tuple[float, float]], as_json: bool
-) -> None:
-    """Print one cell."""
+def cell(name: str, epochs: int, recipe: str, scores: list[tuple[float, float]]) -> Json:
+    """Print one cell and return it."""
     validation, test = (statistics.mean(part) for part in zip(*scores, strict=True))
     tests = [round(score[1], 4) for score in scores]
-    if as_json:
-        cell = {"set": name, "epochs": epochs, "recipe": recipe, "test": tests}
-        print(json.dumps({**cell, "validation": validation}), flush=True)
-    else:
-        text = f"{name:8} {epochs:4} epochs  {recipe:9}"
-        print(f"{text} validation {validation:.4f}  test {test:.4f}  {tests}", flush=True)
+    text = f"{name:8} {epochs:4} epochs  {recipe:9}"
+    print(f"{text} validation {validation:.4f}  test {test:.4f}  {tests}", flush=True)
+    found: dict[str, Json] = {"set": name, "epochs": epochs, "recipe": recipe}
+    return {**found, "validation": round(validation, 4), "test": round(test, 4)}
 
 
 def trained(

@@ -9,15 +9,16 @@ seconds change less on a busy machine than wall seconds; both are printed.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
+from benchmarks.lib.verdict import Target, report
 from hwkd.core.units import parse_duration_s
 from hwkd.tasks.image import ImageTask
 from hwkd.train.logit_cache import cached_logits
@@ -27,28 +28,24 @@ from hwkd.train.teacher_trained import TeacherTraining, train_or_load_teacher
 TARGET_DIGITS, TARGET_OTHER = 0.985, 0.93
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--time-budget")
     parser.add_argument("--epochs", type=int)
-    parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     budget_s = args.time_budget and parse_duration_s(args.time_budget, option="--time-budget")
     rows = []
     for seed in range(args.seeds):
         training = TeacherTraining(seed=seed, epochs=args.epochs, time_budget_s=budget_s or None)
         rows.append(measure(args.data, training))
-        if not args.json:
-            print(", ".join(f"{name} {value}" for name, value in rows[-1].items()), flush=True)
+        print(", ".join(f"{name} {value}" for name, value in rows[-1].items()), flush=True)
     target = TARGET_DIGITS if args.data is None else TARGET_OTHER
     mean = sum(row["validation_accuracy"] for row in rows) / len(rows)
-    if args.json:
-        print(json.dumps({"target": target, "mean_validation_accuracy": mean, "rows": rows}))
-    else:
-        print(f"mean validation accuracy {mean:.4f}, target {target}, ratio {mean / target:.4f}")
-    sys.exit(0 if mean >= target else 1)
+    name = "the digits" if args.data is None else args.data.name
+    what = f"validation accuracy of the teacher on {name}, mean of {args.seeds}"
+    return report([Target(what, mean, target, at_least=True)], {"seeds": rows})
 
 
 def measure(source: Path | None, training: TeacherTraining) -> dict[str, Any]:
@@ -61,7 +58,7 @@ def measure(source: Path | None, training: TeacherTraining) -> dict[str, Any]:
         )
         train_s, train_cpu_s = time.monotonic() - wall, time.process_time() - processor
         logits = cached_logits(teacher, data, split="validation", cache_dir=cache_dir / "logits")
-        accuracy = require_knowledge(teacher, data, validation_logits=logits)
+        accuracy = require_knowledge(teacher, data, validation_logits=logits.astype(np.float32))
     return {
         "seed": training.seed,
         "validation_accuracy": round(accuracy, 4),
@@ -73,4 +70,4 @@ def measure(source: Path | None, training: TeacherTraining) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

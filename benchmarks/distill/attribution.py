@@ -16,8 +16,9 @@ from __future__ import annotations
 import sys
 
 from benchmarks.distill.cells import CONTROLS
-from benchmarks.distill.grid import Grid
+from benchmarks.distill.grid import Grid, stored
 from benchmarks.distill.setup import Labels, parser
+from benchmarks.lib.verdict import report
 
 METHODS = (
     "kd:temperature=2", "kd:temperature=4", "lskd", "dist", "dkd", "gjs", "logit_mse", "wsld",
@@ -36,8 +37,7 @@ def main(arguments: list[str]) -> int:
         methods=chosen.methods,
         known=[Labels()],
     )
-    grid.show(Labels(), "all labels")
-    return 0
+    return report([], {"rows": stored(grid.show(Labels(), "all labels"))})
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from benchmarks.distill.setup import (
     student,
     teacher_accuracy,
 )
+from benchmarks.lib.results import Json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,3 +113,12 @@ class Grid:
         else:
             show(tables)
         return [row for table in tables.values() for row in table]
+
+
+def stored(rows: Sequence[Row]) -> list[Json]:
+    """Return rows as the file of results holds them: accuracies 0 to 1."""
+    found: list[Json] = []
+    for row in rows:
+        gain = None if row.gain is None else round(row.gain.mean, 5)
+        found.append({"arm": row.arm, "test": round(row.test, 5), "over": row.over, "gain": gain})
+    return found

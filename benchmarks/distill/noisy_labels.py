@@ -15,8 +15,9 @@ from __future__ import annotations
 import sys
 
 from benchmarks.distill.cells import CONTROLS
-from benchmarks.distill.grid import Grid
+from benchmarks.distill.grid import Grid, stored
 from benchmarks.distill.setup import Labels, parser
+from benchmarks.lib.verdict import report
 
 
 def main(arguments: list[str]) -> int:
@@ -29,10 +30,11 @@ def main(arguments: list[str]) -> int:
     grid = Grid.trained(
         chosen, sizes=("8k",), controls=CONTROLS, methods=chosen.methods, known=known
     )
+    values = {}
     for labels in known:
         title = f"{labels.noise:.0%} of labels wrong, the teacher saw {chosen.teacher_sees}"
-        grid.show(labels, title)
-    return 0
+        values[title] = stored(grid.show(labels, title))
+    return report([], values)
 
 
 if __name__ == "__main__":

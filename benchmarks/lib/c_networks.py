@@ -9,9 +9,11 @@ instruction counts and bit-exactness do not depend on them.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import (
     CalibrationDataReader,
@@ -34,10 +36,10 @@ class NetworkBuilder:
         self.last = "input"
         self.almost_constant: list[str] = []  # tensors that calibration saw hardly move
 
-    def constant(self, values: np.ndarray) -> str:
+    def constant(self, values: NDArray[Any] | np.generic) -> str:
         """Add a constant and return its name."""
         name = f"const{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(values, name))
+        self.constants.append(numpy_helper.from_array(np.asarray(values), name))
         return name
 
     def node(
@@ -45,7 +47,7 @@ class NetworkBuilder:
         kind: str,
         inputs: list[str],
         shape: tuple[int, ...],
-        **attributes: int | float | str | list[int],
+        **attributes: Any,
     ) -> str:
         """Add any operator."""
         name = f"{kind.lower()}{len(self.nodes)}"
@@ -221,7 +223,7 @@ def _same_pads(
     )  # fmt: skip
 
 
-class _Samples(CalibrationDataReader):
+class _Samples(CalibrationDataReader):  # type: ignore[misc]  # untyped library
     def __init__(self, samples: np.ndarray) -> None:
         self._samples = iter(samples)
 

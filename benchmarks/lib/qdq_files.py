@@ -130,7 +130,7 @@ def tokens() -> NetworkBuilder:
 # ONNX Runtime's quantiser.
 
 
-class _Samples(CalibrationDataReader):
+class _Samples(CalibrationDataReader):  # type: ignore[misc]  # untyped library
     def __init__(self, samples: np.ndarray) -> None:
         self._samples = iter(samples)
 
@@ -189,7 +189,8 @@ def changed(
 
 
 def _constant(model: onnx.ModelProto, name: str) -> onnx.TensorProto:
-    return next(item for item in model.graph.initializer if item.name == name)
+    found: onnx.TensorProto = next(i for i in model.graph.initializer if i.name == name)
+    return found
 
 
 def _set(model: onnx.ModelProto, name: str, values: np.ndarray) -> None:
@@ -202,7 +203,8 @@ def _nodes(model: onnx.ModelProto, kind: str) -> list[onnx.NodeProto]:
 
 def _parameter(model: onnx.ModelProto, conv: onnx.NodeProto, position: int) -> onnx.NodeProto:
     """Return the DequantizeLinear of a convolution's weights (1) or bias (2)."""
-    return next(node for node in model.graph.node if conv.input[position] in node.output)
+    found: onnx.NodeProto = next(n for n in model.graph.node if conv.input[position] in n.output)
+    return found
 
 
 def _bias_scale(model: onnx.ModelProto, *, factor: float) -> None:
@@ -363,7 +365,8 @@ def by_hand(
         return output
 
     def pair(name: str, scale: float, zero: int, dtype: type = np.int8) -> str:
-        stored[f"{name}_s"], stored[f"{name}_z"] = np.float32(scale), np.array(zero, dtype)
+        stored[f"{name}_s"] = np.array(scale, np.float32)
+        stored[f"{name}_z"] = np.array(zero, dtype)
         parameters = [f"{name}_s", f"{name}_z"]
         q = add("QuantizeLinear", [name, *parameters], f"{name}_q")
         if clips:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 from benchmarks.lib.classic_models import CLASSIC_MODELS, classic_graph
 from benchmarks.lib.published import (
@@ -108,7 +108,7 @@ def zoo(board: str, software: str) -> tuple[ModelRow, ...]:
 
 @cache
 def executed_graph(model: str, rules: str) -> OpGraph:
-    """Return a published model as a stack executes it; `rules` is a key of `FUSION`."""
+    """Return a published model as a stack executes it; `rules` is a runtime."""
     return fuse(graph_of(model), load_runtime(rules).fusion).graph
 
 
@@ -181,6 +181,10 @@ def _x_cube_ai(
     )  # fmt: skip
 
 
+def _esp_operators(chip: str, kernels: str) -> tuple[Measurement, ...]:
+    return single_operators(esp_rows(chip, kernels), 0.1)
+
+
 def _esp(chip: str, core: str) -> tuple[Stack, ...]:
     source = "espressif/esp-nn@d45b843c:README.md (benchmarks/facts/op_cycles_other.csv)"
     words = f"operators timed one by one by Espressif on {chip}"
@@ -188,7 +192,7 @@ def _esp(chip: str, core: str) -> tuple[Stack, ...]:
         Stack(
             core=core, runtime=runtime, version="2023", fitted_on=words, source=source,
             spread=OPERATORS,
-            rows=lambda kernels=kernels: single_operators(esp_rows(chip, kernels), 0.1),
+            rows=partial(_esp_operators, chip, kernels),
         )
         for runtime, kernels in (("esp-nn", "esp-nn"), ("tflm-reference", "ANSI C"))
     )  # fmt: skip

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import gzip
 import io
-import json
 import os
 import random
 import resource
@@ -25,11 +24,15 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks.lib.verdict import Target, report
 from hwkd.core.errors import HwkdError
 from hwkd.tasks.image import ImageTask
 
@@ -42,31 +45,36 @@ FOLDERS = (
 MODES = ("L", "RGB", "RGBA", "P", "1", "LA", "I;16", "CMYK")
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=10_000, help="mutants of each format")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--format", choices=sorted(MAKERS))
     parser.add_argument("--keep", type=Path)
-    parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     results = {
         kind: run(kind, count=args.count, seed=args.seed, keep=args.keep)
         for kind in ([args.format] if args.format else sorted(MAKERS))
     }
-    if args.json:
-        print(json.dumps(results))
-    else:
-        for kind, result in results.items():
-            print(
-                f"{kind}: {result['read']:,} read, {result['refused']:,} refused, faults: ", end=""
-            )
-            print(result["faults"] or "none")
-    sys.exit(1 if any(result["faults"] for result in results.values()) else 0)
+    targets = []
+    for kind, result in results.items():
+        faults = sum(result.faults.values())
+        what = f"faults of {args.count:,} damaged {kind} files"
+        targets.append(Target(what, faults, 0, scale=1, unit=""))
+    return report(targets, {kind: asdict(result) for kind, result in results.items()})
 
 
-def run(kind: str, *, count: int, seed: int, keep: Path | None = None) -> dict[str, object]:
-    """Return how many mutants were read and refused, and {fault: how often}."""
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How many mutants were read and refused, and fault -> how often."""
+
+    read: int
+    refused: int
+    faults: dict[str, int]
+
+
+def run(kind: str, *, count: int, seed: int, keep: Path | None = None) -> Outcome:
+    """Make mutants of one format and read each."""
     rng = random.Random(seed)
     outcomes: Counter[str] = Counter()
     faults: Counter[str] = Counter()
@@ -84,7 +92,7 @@ def run(kind: str, *, count: int, seed: int, keep: Path | None = None) -> dict[s
                     shutil.copytree(folder, keep / f"{kind}-{seed}-{number}", symlinks=True)
             shutil.rmtree(folder)
             shutil.rmtree(Path(temporary) / "cache", ignore_errors=True)
-    return {"read": outcomes["read"], "refused": outcomes["refused"], "faults": dict(faults)}
+    return Outcome(read=outcomes["read"], refused=outcomes["refused"], faults=dict(faults))
 
 
 def judged(source: Path) -> tuple[str, str]:
@@ -125,19 +133,21 @@ def damaged(content: bytes, rng: random.Random) -> bytes:
         at = rng.randrange(len(out) if rng.random() < 0.5 else min(len(out), 160))
         size = rng.choice((1, 2, 4, 16, 200))
         width = rng.choice((2, 4, 8))
-        order = rng.choice(("little", "big"))
+        little = rng.choice((True, False))
         number = rng.choice(NUMBERS) % (1 << 8 * width)
-        changes: tuple[Callable[[], object], ...] = (
-            lambda at=at: out.__setitem__(at, out[at] ^ (1 << rng.randrange(8))),
-            lambda at=at, size=size: out.__delitem__(slice(at, at + size)),
-            lambda at=at, size=size: out.__setitem__(slice(at, at), rng.randbytes(size)),
-            lambda at=at: out.__delitem__(slice(at, None)),
-            lambda at=at, width=width, number=number, order=order: out.__setitem__(
-                slice(at, at + width), number.to_bytes(width, order)
-            ),
-            lambda at=at, size=size: out.extend(out[at : at + size]),
-        )
-        rng.choice(changes)()
+        change = rng.choice(("flip", "cut", "insert", "end", "overwrite", "repeat"))
+        if change == "flip":
+            out[at] ^= 1 << rng.randrange(8)
+        elif change == "cut":
+            del out[at : at + size]
+        elif change == "insert":
+            out[at:at] = rng.randbytes(size)
+        elif change == "end":
+            del out[at:]
+        elif change == "overwrite":
+            out[at : at + width] = number.to_bytes(width, "little" if little else "big")
+        else:
+            out.extend(out[at : at + size])
     return bytes(out)
 
 
@@ -171,7 +181,7 @@ def npz(folder: Path, rng: random.Random) -> Path:
 
 def inputs(count: int, rng: random.Random, generator: np.random.Generator) -> np.ndarray:
     shapes = ((4, 4), (4, 4), (4, 4), (4, 4, 3), (3, 4, 4), (2, 64), (64, 2), (), (0, 4), (1, 1))
-    values = generator.integers(0, 200, (count, *rng.choice(shapes)))
+    values: NDArray[Any] = generator.integers(0, 200, (count, *rng.choice(shapes)))
     if rng.random() < 0.2:
         values = values * rng.choice((1e-320, 1e300, 1e38, np.nan, -1.0, 0.0))
     kinds = ("u1", "u1", "u1", "i1", ">u2", "i4", ">i8", "u8", "f2", "f4", ">f8", "?", "c8", "O")
@@ -311,4 +321,4 @@ MAKERS: dict[str, Callable[[Path, random.Random], Path]] = {
 }  # fmt: skip
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -29,9 +29,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import onnx
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto
+
+from benchmarks.lib.verdict import Target, report
 
 _DEVICES = ("cortex-m4", "cortex-m7", "esp32-s3", "cortex-m33")
 # Of the processor for one mutant; and without any report, which a busy machine may delay.
@@ -77,7 +80,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         child.join()
     for outcome, count in outcomes.most_common():
         print(f"{count:6} {outcome}")
-    return int(any(outcome not in ("taken", "refused") for outcome in outcomes))
+    faults = sum(n for outcome, n in outcomes.items() if outcome not in ("taken", "refused"))
+    what = f"faults of {given.count:,} mutants of ONNX files through `hwkd {given.through}`"
+    return report([Target(what, faults, 0, scale=1, unit="")], dict(outcomes))
 
 
 def _collect(receiver: Connection, start: int, outcomes: Counter[str], out: Path) -> int:
@@ -223,7 +228,8 @@ def _with_other_bytes(data: bytes, generator: random.Random) -> bytes:
 
 
 def _node(model: ModelProto, generator: random.Random) -> NodeProto:
-    return generator.choice(model.graph.node)
+    found: NodeProto = generator.choice(model.graph.node)
+    return found
 
 
 def _drop_node(model: ModelProto, generator: random.Random) -> None:
@@ -381,7 +387,9 @@ def _insert_view(model: ModelProto, generator: random.Random) -> None:
     at = generator.randrange(len(node.input))
     new = f"between_{index}_{generator.randrange(10**6)}"
     kind = generator.choice(("Transpose", "Identity", "Flatten", "Shape", "Sigmoid", "Cast"))
-    attributes = {"to": generator.choice((1, 3, 6, 7, 10, 11))} if kind == "Cast" else {}
+    attributes: dict[str, Any] = {}
+    if kind == "Cast":
+        attributes["to"] = generator.choice((1, 3, 6, 7, 10, 11))
     model.graph.node.insert(
         index, onnx.helper.make_node(kind, [node.input[at]], [new], **attributes)
     )

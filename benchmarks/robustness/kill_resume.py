@@ -26,10 +26,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.lib.search_command import run_search_command, search_arguments, search_environment
-from benchmarks.lib.verdict import Target, report
+from benchmarks.lib.verdict import count, report
 from hwkd.core.pareto import pareto_front
 from hwkd.core.trial import TrialRecord
-from hwkd.engine.run.trials import RunStore
+from hwkd.engine.run.run_folder import RunFolder
 from hwkd.io.trials_file import read_trials
 from hwkd.report.read import read_run
 
@@ -77,9 +77,9 @@ class KilledSearch:
             return
         with tempfile.TemporaryDirectory() as folder:
             shutil.copyfile(self.run / "journal.log", Path(folder) / "journal.log")
-            copy = RunStore(Path(folder))
+            copy = RunFolder(Path(folder))
             copy.check_journal()
-            self._note(copy.records())
+            self._note(copy.trials.records())
 
     def _note(self, records: tuple[TrialRecord, ...]) -> None:
         for record in records:
@@ -134,12 +134,11 @@ def main() -> int:
         f"(undisturbed {len(wanted)}), same students in the same order: {same_trials}; "
         f"front of {len(front)} points, equal: {front == wanted_front}"
     )
-    counted = {"scale": 1.0, "unit": ""}
     return report(
         [
-            Target("kills", search.kills, arguments.kills, at_least=True, **counted),
-            Target("finished trials lost", len(search.lost(records)), 0, **counted),
-            Target("fronts that differ", float(front != wanted_front), 0, **counted),
+            count("kills", search.kills, arguments.kills, at_least=True),
+            count("finished trials lost", len(search.lost(records)), 0),
+            count("fronts that differ", float(front != wanted_front), 0),
         ]
     )
 

@@ -18,7 +18,7 @@ from collections import Counter
 from pathlib import Path
 
 from benchmarks.lib.search_command import run_search_command
-from benchmarks.lib.verdict import Target, report
+from benchmarks.lib.verdict import Target, count, report
 from hwkd.report.read import read_run
 
 LIMIT_S = 180.0
@@ -52,17 +52,16 @@ def main() -> int:
         f"  best: trial {best['trial']}, test accuracy int8 {best['test_accuracy_int8']:.4f}, "
         f"teacher {teacher['test_accuracy']:.4f}"
     )
-    counted = {"at_least": True, "scale": 1.0, "unit": ""}
     targets = [
-        Target("search spaces sampled", len(spaces), 3, **counted),
-        Target("points on the front", len(found["front"]), 1, **counted),
+        count("search spaces sampled", len(spaces), 3, at_least=True),
+        count("points on the front", len(found["front"]), 1, at_least=True),
     ]
     if not arguments.quick:
         targets = [
             Target("wall time, teacher included", seconds, LIMIT_S, scale=1.0, unit=" s"),
-            Target("candidates sampled", len(records), FEWEST_SAMPLED, **counted),
+            count("candidates sampled", len(records), FEWEST_SAMPLED, at_least=True),
             targets[0],
-            Target("points on the front", len(found["front"]), FEWEST_ON_FRONT, **counted),
+            count("points on the front", len(found["front"]), FEWEST_ON_FRONT, at_least=True),
         ]
     else:
         print(f"  wall time {seconds:.1f} s (not judged)")

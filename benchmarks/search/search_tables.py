@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import optuna
 
+from benchmarks.lib.verdict import report
 from benchmarks.search import table_scenarios
 from benchmarks.search.front_volume import volume
 from hwkd.core.student import Chooser, Layer, Layers, StudentSpec
@@ -181,7 +182,7 @@ def summary(runs: Sequence[Mapping[str, Any]], *, budget: int) -> dict[str, Any]
     }
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -191,7 +192,6 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--mode", choices=("pareto", "weighted"), default="pareto")
     parser.add_argument("--budget", type=int, default=BUDGET, help="trainings at most")
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
     arguments = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     scenario = load_scenario(arguments.scenario, arguments.tables, arguments.scenarios)
@@ -199,16 +199,14 @@ def main() -> None:
     for seed in range(arguments.seeds):
         run = one_search(scenario, seed=seed, mode=arguments.mode, budget=arguments.budget)
         runs.append(run)
-        if not arguments.json:
-            print(json.dumps(run), flush=True)
+        print(json.dumps(run), flush=True)
     result = {
         "scenario": arguments.scenario, "mode": arguments.mode, "seeds": arguments.seeds,
         "budget": arguments.budget, **summary(runs, budget=arguments.budget),
     }  # fmt: skip
-    if arguments.json:
-        result["to_95"] = [run["to_95"] for run in runs]
     print(json.dumps(result))
+    return report([], {**result, "to 95%": [run["to_95"] for run in runs]})
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -27,7 +27,7 @@ from benchmarks.lib.verdict import Target, report
 from benchmarks.search.search_limits import write_pictures
 from hwkd.core.best import judged_value, ranked_trials
 from hwkd.engine.arms.jobs import finished_jobs
-from hwkd.engine.run.trials import RunStore
+from hwkd.engine.run.run_folder import RunFolder
 from hwkd.io.run_files import RUN_FILE, read_run_record
 
 GRACE_S, GRACE_UNDER_LOAD = 2.0, 0.05
@@ -95,12 +95,12 @@ def search(data: str | None, budget: int, *, cache: Path, run: Path) -> float:
 def what_ships(run: Path) -> tuple[float, float, str]:
     """Return the objective of the best in the folder and of what ships, smaller is better."""
     record = read_run_record(run / RUN_FILE)
-    store = RunStore(run)
+    store = RunFolder(run)
     final = record.final
     if final is None:
         sys.exit(f"{run}: ended without a student")
     goal = record.objective
-    ranked = ranked_trials(goal, store.records())
+    ranked = ranked_trials(goal, store.trials.records())
     brief = [judged_value(goal, r.objective) for r in ranked if r.objective is not None]
     jobs = [(job, scores) for job, scores in finished_jobs(store) if scores.objective is not None]
     full = [judged_value(goal, scores.objective) for _, scores in jobs if scores.objective]

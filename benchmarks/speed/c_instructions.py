@@ -1,6 +1,6 @@
 """Instructions per inference of the exported C against CMSIS-NN, on emulated cores.
 
-    python -m benchmarks.speed.c_instructions [--cores cortex-m7,cortex-m4] [--rows FILE] [--json]
+    python -m benchmarks.speed.c_instructions [--cores cortex-m7,cortex-m4] [--rows FILE]
 
 Both run the same int8 network, compiled by the same compiler for the same core in the same run.
 CMSIS-NN computes convolutions and fully connected layers (its int8 subset of release 4.0.0 from the
@@ -14,7 +14,6 @@ Instruction counts repeat exactly; they are not times. Exit code 1 if a network 
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import sys
 from pathlib import Path
@@ -82,7 +81,7 @@ def compare(model: Path, core: Core, tools: Tools) -> dict[str, Any]:
         rounding: min(counts[f"cmsis-nn {rounding} {level}"] for level in ("-O2", "-O3"))
         for rounding in ("q31", "tflite")
     }
-    outputs = {run: done.outputs for run, (done, _) in results.items()}
+    outputs: dict[tuple[str, ...], Any] = {run: done.outputs for run, (done, _) in results.items()}
     return {
         "instructions": counts,
         "flash_bytes": {" ".join(run): flash for run, (_, flash) in results.items()},
@@ -109,7 +108,6 @@ def main() -> int:
     parser.add_argument("--cores", default="cortex-m7,cortex-m4")
     parser.add_argument("--networks", default=",".join(MLPERF_TINY))
     parser.add_argument("--rows", type=Path, default=None, help="file of finished rows")
-    parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
     tools = find_tools()
@@ -128,14 +126,11 @@ def main() -> int:
         Target(f"{name}, x CMSIS-NN", row["ratio_default"], LARGEST_RATIO, scale=1, unit="")
         for name, row in rows.items()
     ]
-    if arguments.json:
-        print(json.dumps(rows, indent=1))
-        return 0 if all(target.is_met for target in targets) else 1
     for name, row in rows.items():
         print(name)
         for key, value in row.items():
             print(f"    {key}: {value}")
-    return report(targets)
+    return report(targets, dict(rows))
 
 
 def count(network: str, core: Core, tools: Tools) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """How long from an int8 file to answers of an emulated core?
 
-    python -m benchmarks.speed.c_turnaround [--core cortex-m7] [--repeats 3] [--json]
+    python -m benchmarks.speed.c_turnaround [--core cortex-m7] [--repeats 3]
 
 For each search space, of 40 random students on 28 x 28 images the one whose weights are nearest to
 50 kB. `hwkd verify MODEL --device CORE --inputs 16` is timed as a user would: start of Python, C
@@ -12,7 +12,6 @@ an idle machine. The processor time of all programs together is printed beside i
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import resource
 import subprocess
@@ -21,6 +20,7 @@ import time
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import onnx
@@ -86,11 +86,10 @@ def main() -> int:
     )
     parser.add_argument("--core", choices=sorted(CORES), default="cortex-m7")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
     discover("hwkd.search_spaces")
-    rows = []
+    rows: list[dict[str, Any]] = []
     with TemporaryDirectory() as folder:
         for space in SPACES:
             model = student(space, Path(folder))
@@ -110,10 +109,7 @@ def main() -> int:
         )
         for row in rows
     ]  # fmt: skip
-    if arguments.json:
-        print(json.dumps(rows))
-        return 0 if all(target.is_met for target in targets) else 1
-    return report(targets)
+    return report(targets, {"runs": rows})
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import timeit
+from functools import partial
 
 from benchmarks.lib.published import graph_of
 from benchmarks.lib.verdict import Target, report
@@ -23,7 +24,7 @@ def targets() -> list[Target]:
     for runtime in ("x-cube-ai-7", "tflm-cmsis-nn"):
         seconds = min(
             timeit.repeat(
-                lambda runtime=runtime: estimate_cost(graph, device, runtime=runtime),
+                partial(estimate_cost, graph, device, runtime=runtime),
                 number=_CALLS,
                 repeat=_REPEATS,
             )

@@ -9,6 +9,7 @@ not the clock, so that other work on the machine disturbs little.
 
 from __future__ import annotations
 
+import sys
 import time
 from statistics import median
 
@@ -17,6 +18,8 @@ import torch
 from scipy.optimize import nnls
 from torch.nn.functional import cross_entropy
 
+from benchmarks.lib.results import Json
+from benchmarks.lib.verdict import Target, report
 from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.chooser import RandomChooser
 from hwkd.core.student import Layers
@@ -29,10 +32,11 @@ _SHAPES = ((1, 28, 28), (3, 32, 32), (6, 128), (1, 40, 49))
 _PER_SPACE_AND_SHAPE = 6
 _BATCH = 128
 _STEPS = 5
+_NEAR, _ENOUGH = (0.7, 1.3), 0.8
 
 
-def main() -> None:
-    """Measure, fit and print."""
+def main() -> int:
+    """Measure, fit and print; returns 1 when the constants in use are off."""
     torch.set_num_threads(1)
     discover("hwkd.search_spaces")
     measured = []
@@ -48,8 +52,10 @@ def main() -> None:
     seconds = np.array([sample_s for _, _, sample_s in measured])
     # Divided by what was measured: relative errors count, so that small networks count too.
     fitted, _ = nnls(rows / seconds[:, None], np.ones(len(seconds)))
+    values: dict[str, Json] = {}
     for amount, constant in zip(TrainingWork.__dataclass_fields__, fitted, strict=True):
         print(f"{amount:20s} {constant:.3g} s for each")
+        values[f"{amount}, s for each"] = float(constant)
     for title, predicted in (
         ("this fit", rows @ fitted),
         ("constants in use", [_predicted_s(layers) for _, layers, _ in measured]),
@@ -60,6 +66,9 @@ def main() -> None:
             found = [r for r, (space, _, _) in zip(ratios, measured, strict=True) if space == name]
             low, high = np.quantile(found, (0.1, 0.9))
             print(f"  {name:20s} {low:.2f} {median(found):.2f} {high:.2f} of measured")
+    near = (ratios >= _NEAR[0]) & (ratios <= _NEAR[1])
+    what = f"predictions for {len(ratios)} students, {_NEAR[0]} to {_NEAR[1]} of measured"
+    return report([Target(what, float(near.mean()), _ENOUGH, at_least=True)], values)
 
 
 def _amounts(work: TrainingWork) -> tuple[float, ...]:
@@ -83,11 +92,12 @@ def _step_s(layers: Layers) -> float:
     for _ in range(_STEPS + 1):
         started = time.thread_time()
         optimizer.zero_grad()
-        cross_entropy(module(inputs), labels).backward()
+        loss = cross_entropy(module(inputs), labels)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         optimizer.step()
         spent.append(time.thread_time() - started)
     return median(spent[1:])
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

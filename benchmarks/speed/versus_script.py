@@ -30,6 +30,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
@@ -77,7 +78,7 @@ class Clock(SilentListener):
     started: float = field(default_factory=time.monotonic)
     reached: list[tuple[float, float]] = field(default_factory=list)
 
-    def on_records(self, records: Sequence[TrialRecord], total: int) -> None:  # noqa: ARG002
+    def on_records(self, records: Sequence[TrialRecord], total: int | None) -> None:  # noqa: ARG002
         """Append (seconds, hypervolume)."""
         points = [point.values for point in pareto_front(records)]
         volume = share(points, self.reference)
@@ -150,7 +151,7 @@ def write_part(source: Path, target: Path, samples: int) -> Path:
     """Write the first samples of each class, equally many, as NPZ; test images likewise."""
     raw = read_source(source)
     parts = {"train": (raw.train, samples), "test": (raw.test or raw.train, samples // 4)}
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for name, (split, count) in parts.items():
         classes = range(len(raw.class_names))
         rows = [np.flatnonzero(split.labels == label)[: count // len(classes)] for label in classes]
@@ -281,18 +282,21 @@ class ObviousScript:
     def train(self, module: StudentModule) -> None:
         """Distil briefly, as long as hwkd does, from a teacher that runs on every batch."""
         training = self.config.training
-        recipe = TrainConfig(epochs=training.brief_epochs or 1)  # warm-up and weight decay
+        recipe = TrainConfig(epochs=training.brief_epochs or 1)  # rates and weight decay
+        rate = training.learning_rate or recipe.learning_rate
         split = TensorDataset(
             torch.from_numpy(np.array(self.data.train.inputs)),
             torch.from_numpy(np.array(self.data.train.labels)),
         )
-        loader = DataLoader(split, batch_size=training.batch_size, shuffle=True, drop_last=True)
+        loader = DataLoader(
+            split, batch_size=training.batch_size or recipe.batch_size, shuffle=True, drop_last=True
+        )
         optimizer = torch.optim.AdamW(
-            module.parameters(), lr=training.learning_rate, weight_decay=recipe.weight_decay
+            module.parameters(), lr=rate, weight_decay=recipe.weight_decay
         )
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
-            max_lr=training.learning_rate,
+            max_lr=rate,
             total_steps=recipe.epochs * len(loader),
             pct_start=recipe.warmup_ratio,
         )
@@ -306,7 +310,7 @@ class ObviousScript:
                 hard = functional.cross_entropy(logits, labels)
                 loss = distilled + hard
                 optimizer.zero_grad()
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
                 optimizer.step()
                 schedule.step()
         module.eval()

@@ -15,7 +15,6 @@ from hwkd.cli import (
     devices,
     distill,
     export,
-    finish,
     methods,
     profile,
     report,
@@ -61,8 +60,8 @@ def _root(
     del version  # its callback has answered
 
 
-app.command()(search.search)
-app.command()(finish.finish)
+search.SEARCH.add_to(app)
+search.FINISH.add_to(app)
 app.command()(profile.profile)
 app.command()(report.report)
 app.command()(distill.distill)

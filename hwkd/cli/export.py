@@ -148,13 +148,13 @@ def _export_c(
 def _validation_example(run: Path) -> RecordedInput | None:
     """Return the first example of the run's validation data; None, with a note, without it."""
     from hwkd.deploy.to_c.project import RecordedInput
-    from hwkd.engine.run.trials import RunStore
+    from hwkd.engine.run.run_folder import RunFolder
     from hwkd.engine.setup.config import SearchConfig
     from hwkd.engine.setup.context import load_data
     from hwkd.io.run_files import RUN_FILE, read_run_record
 
     try:
-        _, data = load_data(SearchConfig.from_toml(RunStore(run).config_path))
+        _, data = load_data(SearchConfig.from_toml(RunFolder(run).config_path))
     except HwkdError as error:
         typer.echo(
             f"note: main.c runs seeded noise, the run's data cannot be read: {error}", err=True

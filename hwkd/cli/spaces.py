@@ -56,6 +56,7 @@ def show(
     from rich.console import Console
     from rich.table import Table
 
+    from hwkd.core.kinds import LAYER_KINDS
     from hwkd.engine.setup.space_survey import survey_space
 
     found = survey_space(name, _shape(input_shape), classes, samples=_SAMPLES)
@@ -77,7 +78,11 @@ def show(
         layers.add_column(column)
     for layer in found.example.layers:
         shape = "x".join(str(size) for size in layer.shape)
-        kernel = "x".join(str(size) for size in layer.kernel) if layer.kind == "conv" else ""
+        kernel = (
+            "x".join(str(size) for size in layer.kernel)
+            if LAYER_KINDS.get(layer.kind).is_window
+            else ""
+        )
         layers.add_row(layer.name, layer.kind, shape, kernel, layer.activation)
     console.print(layers)
 

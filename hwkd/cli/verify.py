@@ -148,10 +148,10 @@ def _samples(
 
     if not (model / RUN_FILE).is_file():
         return seeded_samples(path, count), None, "seeded noise over the input's range"
-    from hwkd.engine.run.trials import RunStore
+    from hwkd.engine.run.run_folder import RunFolder
     from hwkd.engine.setup.config import SearchConfig
     from hwkd.engine.setup.context import load_data
 
-    _, data = load_data(SearchConfig.from_toml(RunStore(model).config_path))
+    _, data = load_data(SearchConfig.from_toml(RunFolder(model).config_path))
     test = data.test
     return test.inputs[:count], test.labels[:count], f"test split of {data.source}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
-from hwkd.core.student import Activation, Layer, LayerKind, Layers
+from hwkd.core.student import Activation, Layer, Layers
 
 __all__ = [
     "OVERLAPPING",
@@ -263,7 +263,7 @@ class LayersBuilder:
 
     def _append(
         self,
-        kind: LayerKind,
+        kind: str,
         name: str,
         inputs: tuple[str, ...],
         shape: tuple[int, ...],
@@ -300,7 +300,7 @@ class LayersBuilder:
             raise ValueError(f"{first} {a} and {second} {b} do not broadcast")
         return tuple(map(max, a, b))
 
-    def _pool(self, kind: LayerKind, source: str, name: str, kernel: int, stride: int) -> str:
+    def _pool(self, kind: str, source: str, name: str, kernel: int, stride: int) -> str:
         channels, height, width = self._image_shape(source)
         windows = (min(kernel, height), min(kernel, width))
         strides = (min(stride, height), min(stride, width))

@@ -12,16 +12,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from types import MappingProxyType
 from typing import Literal, Protocol, TypeAlias
 
 __all__ = [
-    "ONNX_ACTIVATIONS",
-    "ONNX_KINDS",
     "Activation",
     "Chooser",
     "Layer",
-    "LayerKind",
     "Layers",
     "ParamValue",
     "SearchSpace",
@@ -30,33 +26,6 @@ __all__ = [
 
 ParamValue: TypeAlias = int | float | str | bool
 Activation: TypeAlias = Literal["none", "relu", "relu6", "hard_swish", "hard_sigmoid"]
-LayerKind: TypeAlias = Literal[
-    "conv", "linear", "add", "mul", "matmul", "global_avg_pool", "avg_pool", "max_pool",
-    "reshape", "transpose",
-]  # fmt: skip
-
-ONNX_KINDS: Mapping[LayerKind, str] = MappingProxyType(
-    {
-        "conv": "Conv",
-        "linear": "Gemm",
-        "add": "Add",
-        "mul": "Mul",
-        "matmul": "MatMul",
-        "global_avg_pool": "GlobalAveragePool",
-        "avg_pool": "AveragePool",
-        "max_pool": "MaxPool",
-        "reshape": "Reshape",
-        "transpose": "Transpose",
-    }
-)
-ONNX_ACTIVATIONS: Mapping[Activation, str] = MappingProxyType(
-    {
-        "relu": "Relu",
-        "relu6": "Clip",
-        "hard_swish": "HardSwish",
-        "hard_sigmoid": "HardSigmoid",
-    }
-)
 
 
 # Not frozen: freezing triples the time of creation, and screening creates thousands a second.
@@ -66,7 +35,7 @@ class Layer:
 
     Attributes:
         name: unique inside the student; also the ONNX node's name.
-        kind: what it computes.
+        kind: what it computes: the name of a row of `hwkd.core.kinds`.
         inputs: names of earlier layers, or "input".
         shape: of the output, without batch: (channels, height, width) or (features,).
         kernel: (height, width) of a convolution or pooling window.
@@ -79,7 +48,7 @@ class Layer:
     """
 
     name: str
-    kind: LayerKind
+    kind: str
     inputs: tuple[str, ...]
     shape: tuple[int, ...]
     kernel: tuple[int, int] = (1, 1)

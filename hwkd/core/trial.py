@@ -6,7 +6,7 @@ Reports read records and nothing else, so a report needs neither torch nor the s
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 from pydantic_core import from_json
@@ -17,6 +17,7 @@ from hwkd.core.student import ParamValue, StudentSpec
 __all__ = [
     "AccuracyRecord",
     "CostRecord",
+    "Digest",
     "EpochRecord",
     "LimitName",
     "ObjectiveRecord",
@@ -36,6 +37,10 @@ SCHEMA_VERSION = 1
 
 TrialState: TypeAlias = Literal["completed", "rejected", "duplicate", "failed"]
 LimitName: TypeAlias = Literal["latency", "ram", "flash", "weights", "energy"]
+
+
+# SHA-256 in hexadecimal; it names a file, so nothing else may stand there.
+Digest: TypeAlias = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class SpecRecord(StrictModel):
@@ -217,6 +222,8 @@ class TrialRecord(StrictModel):
         training_s: wall time of the training alone.
         methods: what it learned by beside the labels, as `--method` takes it; empty is labels
             alone, None when it was not trained, or by an older version.
+        weights: SHA-256 of the artifact with its weights; None when it has none, or an older
+            version trained it.
         worker: name of the worker process that ran it.
         versions: package -> version.
     """
@@ -238,6 +245,7 @@ class TrialRecord(StrictModel):
     epochs_made: float | None = None
     training_s: float | None = None
     methods: tuple[str, ...] | None = None
+    weights: Digest | None = None
     started_at: str
     duration_s: float
     worker: str = "main"

@@ -10,16 +10,9 @@ from __future__ import annotations
 from collections import defaultdict
 
 from hwkd.core.graph import Op, OpGraph, Tensor
+from hwkd.core.kinds import kind_of
 
 __all__ = ["drop_zero_channels"]
-
-# Channel i of the output depends on channel i of the input alone, and zero stays constant.
-_CHANNELWISE = frozenset(
-    {
-        "AveragePool", "Clip", "GlobalAveragePool", "GlobalMaxPool", "HardSigmoid", "HardSwish",
-        "LeakyRelu", "MaxPool", "Pad", "Relu", "Sigmoid", "Tanh",
-    }
-)  # fmt: skip
 
 
 def drop_zero_channels(graph: OpGraph) -> OpGraph:
@@ -81,7 +74,7 @@ def _follows_channels(op: Op, graph: OpGraph) -> bool:
     if op.kind == "Reshape":
         before, after = graph.tensors[op.inputs[0]].shape, graph.tensors[op.outputs[0]].shape
         return len(before) == 4 and before[2:] == (1, 1) and before[:2] == after
-    return op.kind in _CHANNELWISE
+    return kind_of(op.kind).is_channelwise
 
 
 def _mixes_channels(op: Op, graph: OpGraph) -> bool:

@@ -10,18 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from hwkd.core.graph import FileFacts, Op, OpGraph, Tensor
+from hwkd.core.kinds import kind_of
 from hwkd.core.memory_model import FusionRules
 from hwkd.cost.dead_channels import drop_zero_channels
 from hwkd.cost.window_padding import is_same_padding, pad_before
 
 __all__ = ["FusedGraph", "fuse", "with_changes"]
 
-# Kinds whose kernels clamp their result for free, in every runtime that hwkd knows.
-_TAKES_ACTIVATION = frozenset(
-    {"Conv", "ConvTranspose", "Gemm", "Add", "Sub", "Mul", "AveragePool", "MaxPool"}
-)
-_TAKES_SCALE_AND_SHIFT = frozenset({"Conv", "ConvTranspose", "Gemm"})
-_WINDOWED = frozenset({"Conv", "AveragePool", "MaxPool"})
 _NO_PADS = (0, 0, 0, 0)
 _TRANSPARENT = frozenset({"Identity", "Dropout"})
 
@@ -92,9 +87,9 @@ class _Fusion:
                 self._producer[op.outputs[0]] = host_name
                 self.fused_into[op.name] = host_name
                 return
-            if rules.pad and host.kind == "Pad" and op.kind in _WINDOWED and any(host.pads):
+            if rules.pad and host.kind == "Pad" and kind_of(op.kind).is_window and any(host.pads):
                 op, inputs = self._merge_pad(host, op), host.inputs
-        if rules.explicit_pads and op.pads != _NO_PADS and op.kind in _WINDOWED:
+        if rules.explicit_pads and op.pads != _NO_PADS and kind_of(op.kind).is_window:
             op, inputs = self._pad_explicitly(op, inputs)
         self._running[op.name] = op if inputs is op.inputs else with_changes(op, inputs=inputs)
         for name in op.outputs:
@@ -117,7 +112,7 @@ class _Fusion:
 
     def _keeps_image(self, op: Op, host: Op) -> bool:
         """Tell whether a window's output stays an image; behind a flattening view it would not."""
-        if host.kind not in _WINDOWED:
+        if not kind_of(host.kind).is_window:
             return True
         tensors = self._graph.tensors
         return len(tensors[op.outputs[0]].shape) == len(tensors[host.outputs[0]].shape)
@@ -189,9 +184,10 @@ def _absorbed_biases(op: Op, host: Op, rules: FusionRules) -> int | None:
     """Return the host's bias count after it absorbed `op`, or None when it cannot."""
     kind = op.kind
     if kind in rules.activations:
-        return host.biases if _is_weighted(host) or host.kind in _TAKES_ACTIVATION else None
+        takes_it = _is_weighted(host) or kind_of(host.kind).takes_activation
+        return host.biases if takes_it else None
     if kind == "BatchNormalization":
-        absorbs = rules.batch_norm and (host.kind in _TAKES_SCALE_AND_SHIFT)
+        absorbs = rules.batch_norm and kind_of(host.kind).takes_scale_and_shift
         return (host.biases or op.biases) if absorbs else None
     if kind == "Add" and len(op.inputs) == 1 and op.constants > 1:
         # A separate bias, as exporters write it after a MatMul. A scalar could be anything.
@@ -200,7 +196,7 @@ def _absorbed_biases(op: Op, host: Op, rules: FusionRules) -> int | None:
 
 
 def _is_weighted(op: Op) -> bool:
-    return op.kind in _TAKES_SCALE_AND_SHIFT or (op.kind == "MatMul" and op.weights > 0)
+    return kind_of(op.kind).takes_scale_and_shift or (op.kind == "MatMul" and op.weights > 0)
 
 
 def _live_readers(graph: OpGraph) -> tuple[dict[str, int], list[str]]:

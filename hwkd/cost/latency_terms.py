@@ -9,12 +9,13 @@ each takes. The amounts are named in `hwkd.core.device.WORK`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from hwkd.core.graph import Op, Tensor
+from hwkd.core.kinds import kind_of
+from hwkd.core.registry import Registry
 
-__all__ = ["Work", "op_work"]
+__all__ = ["WORK_RULES", "Work", "op_work"]
 
 
 class Work(NamedTuple):
@@ -33,6 +34,12 @@ class Work(NamedTuple):
     depth: float
 
 
+Rule: TypeAlias = Callable[[Op, Mapping[str, Tensor]], Work]
+
+# Class of work that rows of `hwkd.core.kinds` name -> what counts it.
+WORK_RULES: Registry[Rule] = Registry("class of work")
+
+
 def op_work(op: Op, tensors: Mapping[str, Tensor]) -> Work | None:
     """Return the work of an operator, or None for a kind that no class covers.
 
@@ -40,10 +47,11 @@ def op_work(op: Op, tensors: Mapping[str, Tensor]) -> Work | None:
         op: operator of a fused graph.
         tensors: shapes of its inputs and outputs, NCHW.
     """
-    rule = _RULES.get(op.kind)
-    return None if rule is None else rule(op, tensors)
+    rule = kind_of(op.kind).work
+    return WORK_RULES.get(rule)(op, tensors) if rule else None
 
 
+@WORK_RULES.register("conv")
 def _conv(op: Op, tensors: Mapping[str, Tensor]) -> Work:
     shape = tensors[op.outputs[0]].shape
     height, width = _height_and_width(shape)
@@ -99,25 +107,28 @@ def _outside(pad: int, kernel: int, stride: int) -> int:
     return whole * kernel + left * over - stride * (left * (left - 1) // 2)
 
 
+@WORK_RULES.register("dense")
 def _matmul(op: Op, tensors: Mapping[str, Tensor]) -> Work:
     outputs = tensors[op.outputs[0]].elements
     name = "dense" if op.weights else "matmul"
     return Work(name, (op.macs, outputs, 1), op.macs, op.macs // outputs)
 
 
+@WORK_RULES.register("pool")
 def _pool(op: Op, tensors: Mapping[str, Tensor]) -> Work:
     outputs = tensors[op.outputs[0]].elements
     window = op.kernel[0] * op.kernel[1]
     return Work("pool", (outputs * window, outputs, 1), outputs * window, window)
 
 
+@WORK_RULES.register("mean")
 def _global_pool(op: Op, tensors: Mapping[str, Tensor]) -> Work:
     outputs = tensors[op.outputs[0]].elements
     inputs = tensors[op.inputs[0]].elements
     return Work("mean", (inputs, outputs, 1), inputs, inputs // outputs)
 
 
-def _per_element(name: str) -> Callable[[Op, Mapping[str, Tensor]], Work]:
+def _per_element(name: str) -> Rule:
     def rule(op: Op, tensors: Mapping[str, Tensor]) -> Work:
         elements = tensors[op.outputs[0]].elements
         return Work(name, (elements, 1), elements, 1)
@@ -125,26 +136,5 @@ def _per_element(name: str) -> Callable[[Op, Mapping[str, Tensor]], Work]:
     return rule
 
 
-_RULES: Mapping[str, Callable[[Op, Mapping[str, Tensor]], Work]] = MappingProxyType(
-    {
-        "Conv": _conv,
-        "Gemm": _matmul,
-        "MatMul": _matmul,
-        "AveragePool": _pool,
-        "MaxPool": _pool,
-        "GlobalAveragePool": _global_pool,
-        "GlobalMaxPool": _global_pool,
-        "ReduceMean": _global_pool,
-        "Softmax": _per_element("softmax"),
-        **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Max", "Min"), _per_element("elementwise")),
-        **dict.fromkeys(
-            ("Relu", "Clip", "HardSwish", "HardSigmoid", "Sigmoid", "Tanh", "LeakyRelu", "PRelu"),
-            _per_element("activation"),
-        ),
-        **dict.fromkeys(
-            ("Transpose", "Pad", "Concat", "Slice", "Split", "Reshape", "Flatten", "Squeeze",
-             "Unsqueeze"),
-            _per_element("copy"),
-        ),
-    }
-)  # fmt: skip
+for _name in ("activation", "copy", "elementwise", "softmax"):
+    WORK_RULES.register(_name)(_per_element(_name))

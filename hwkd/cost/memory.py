@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from hwkd.core.graph import Op, OpGraph
+from hwkd.core.kinds import kind_of
 from hwkd.core.memory_model import MemoryModel
 from hwkd.cost.memory_in_place import saved_bytes
 from hwkd.cost.memory_planner import Buffer, place_greedily
 from hwkd.cost.memory_scratch import scratch_bytes
 
 __all__ = ["MemoryPlan", "plan_memory"]
-
-_POOLS = frozenset({"AveragePool", "MaxPool"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +125,11 @@ def _streamed_rows(graph: OpGraph, element_bytes: int) -> dict[str, int]:
     rows = {}
     readers = Counter(name for op in graph.ops for name in set(op.inputs))
     for op, following in zip(graph.ops, graph.ops[1:], strict=False):
-        if following.kind not in _POOLS or op.kind != "Conv" or following.inputs != op.outputs:
+        if (
+            not kind_of(following.kind).is_pooling
+            or op.kind != "Conv"
+            or following.inputs != op.outputs
+        ):
             continue
         name = op.outputs[0]
         before, after = graph.tensors[name].shape, graph.tensors[following.outputs[0]].shape

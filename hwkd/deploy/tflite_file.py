@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import flatbuffers  # type: ignore[import-untyped]  # has no types
+import flatbuffers
 import numpy as np
 import numpy.typing as npt
 

@@ -15,7 +15,8 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from hwkd.core.errors import ExportError
-from hwkd.core.student import ONNX_ACTIVATIONS, ONNX_KINDS, Layer, Layers
+from hwkd.core.kinds import ACTIVATIONS, LAYER_KINDS, Kind, activated_name
+from hwkd.core.student import Layer, Layers
 from hwkd.io.paths import written_atomically
 
 __all__ = ["export_onnx", "folded_weights", "onnx_model", "save_model"]
@@ -54,13 +55,18 @@ def onnx_model(module: torch.nn.Module, layers: Layers) -> onnx.ModelProto:
     outputs = {"input": "input"}
     for layer in layers.layers:
         inputs = [outputs[name] for name in layer.inputs]
-        nodes.append(_node(layer, inputs, module, constants))
+        kind = LAYER_KINDS.get(layer.kind)
+        if kind.has_weights:
+            names = [f"{layer.name}.weight", f"{layer.name}.bias"]
+            constants.update(zip(names, folded_weights(module, layer), strict=True))
+            inputs += names
+        nodes.append(_node(kind, layer, inputs, constants, name=layer.name))
         values.append(_value(layer.name, layer.shape))
-        outputs[layer.name] = layer.name
+        outputs[layer.name] = name = activated_name(layer)
         if layer.activation != "none":
-            outputs[layer.name] = f"{layer.name}_act"
-            nodes.append(_activation_node(layer, constants))
-            values.append(_value(outputs[layer.name], layer.shape))
+            kind = ACTIVATIONS.get(layer.activation)
+            nodes.append(_node(kind, layer, [layer.name], constants, name=name))
+            values.append(_value(name, layer.shape))
     graph = helper.make_graph(
         nodes,
         "student",
@@ -124,48 +130,20 @@ def save_model(model: onnx.ModelProto, path: Path) -> None:
 
 
 def _node(
+    kind: Kind,
     layer: Layer,
     inputs: list[str],
-    module: torch.nn.Module,
     constants: dict[str, np.ndarray[Any, Any]],
+    *,
+    name: str,
 ) -> onnx.NodeProto:
-    """Return a layer's operator without its activation; adds what it needs to `constants`."""
-    attributes: dict[str, Any] = {}
-    window = {
-        "kernel_shape": list(layer.kernel),
-        "strides": list(layer.stride),
-        "pads": list(layer.pads),
-    }
-    if layer.kind in ("conv", "linear"):
-        names = [f"{layer.name}.weight", f"{layer.name}.bias"]
-        constants.update(zip(names, folded_weights(module, layer), strict=True))
-        inputs = inputs + names
-        attributes = {**window, "group": layer.groups} if layer.kind == "conv" else {"transB": 1}
-    elif layer.kind in ("avg_pool", "max_pool"):
-        attributes = window
-    elif layer.kind == "transpose":
-        attributes = {"perm": [0, *(axis + 1 for axis in layer.permutation)]}
-    elif layer.kind == "reshape":
-        constants[f"{layer.name}.shape"] = np.array([-1, *layer.shape], dtype=np.int64)
-        inputs = [*inputs, f"{layer.name}.shape"]
+    """Return the operator of a layer or of its activation; adds its operands to `constants`."""
+    operands = kind.operands(layer)
+    for operand, value in operands.items():
+        dtype = np.int64 if isinstance(value, tuple) else np.float32
+        constants[operand] = np.array(value, dtype=dtype)
     return helper.make_node(
-        ONNX_KINDS[layer.kind], inputs, [layer.name], name=layer.name, **attributes
-    )
-
-
-def _activation_node(layer: Layer, constants: dict[str, np.ndarray[Any, Any]]) -> onnx.NodeProto:
-    inputs = [layer.name]
-    attributes: dict[str, Any] = {}
-    if layer.activation == "relu6":
-        constants["relu6.low"] = np.array(0.0, dtype=np.float32)
-        constants["relu6.high"] = np.array(6.0, dtype=np.float32)
-        inputs += ["relu6.low", "relu6.high"]
-    elif layer.activation == "hard_sigmoid":
-        # The slope of torch's hard sigmoid; ONNX defaults to another one.
-        attributes = {"alpha": 1.0 / 6.0, "beta": 0.5}
-    name = f"{layer.name}_act"
-    return helper.make_node(
-        ONNX_ACTIVATIONS[layer.activation], inputs, [name], name=name, **attributes
+        kind.onnx, [*inputs, *operands], [name], name=name, **kind.attributes(layer)
     )
 
 

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from hwkd.core.errors import ConfigError
+from hwkd.core.kinds import LAYER_KINDS
 from hwkd.core.signals import Signal, Views
 from hwkd.core.student import Layer, Layers
 
@@ -179,7 +180,7 @@ def student_places(layers: Layers) -> Places:
         weights=tuple(
             f"steps.{layer.name}.core.weight"
             for layer in layers.layers
-            if layer.kind in ("conv", "linear")
+            if LAYER_KINDS.get(layer.kind).has_weights
         ),
         embedding=None if embedding is None else f"steps.{embedding}",
     )
@@ -190,10 +191,10 @@ def _before_activation(layers: Layers, stage: Layer) -> str | None:
 
     A sum that is activated shows none: then what the last convolution of its shape gave.
     """
-    if stage.kind not in ("conv", "linear") and stage.activation == "none":
+    if not LAYER_KINDS.get(stage.kind).has_weights and stage.activation == "none":
         return f"steps.{stage.name}"
     upto = layers.layers[: layers.layers.index(stage) + 1]
-    found = [la for la in upto if la.kind in ("conv", "linear") and la.shape == stage.shape]
+    found = [la for la in upto if LAYER_KINDS.get(la.kind).has_weights and la.shape == stage.shape]
     if not found:
         return None
     return f"steps.{found[-1].name}.{'norm' if found[-1].norm else 'core'}"

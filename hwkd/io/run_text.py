@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from hwkd.core.errors import RunFolderError
 from hwkd.io.paths import written_atomically
 
-__all__ = ["append_line", "write_lines", "write_text"]
+__all__ = ["append_line", "run_writes", "write_lines", "write_text"]
+
+
+@contextmanager
+def run_writes(run: Path | str) -> Iterator[None]:
+    """Turn a failing write to a run into one line that says what to do.
+
+    Args:
+        run: its folder.
+
+    Raises:
+        RunFolderError: if the disk is full or the folder not writable any more.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise RunFolderError(
+            f"{run}: cannot write there: {error.strerror or error}; finished trials "
+            f"are safe; free some space and go on with --resume {run}"
+        ) from error
 
 
 def write_text(path: Path, text: str) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from functools import partial
+from collections.abc import Collection
 from math import prod, sqrt
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from hwkd.core.kinds import LAYER_KINDS, is_rectifier
 from hwkd.core.student import Activation, Layer, Layers
+from hwkd.nn.functions import FUNCTIONS, activation_function
 
 __all__ = ["StudentModule", "Weighted", "build_module"]
 
@@ -118,8 +119,8 @@ class Weighted(nn.Module):
         self.core = core
         self.norm = norm
         # In place: neither normalisation nor convolution needs its own output for gradients.
-        self._activation = _activation(activation, in_place=True)
-        self._is_rectified = activation in ("relu", "relu6")
+        self._activation = activation_function(activation, in_place=True)
+        self._is_rectified = is_rectifier(activation)
         self._padding = padding if any(padding) else None
         self._picks = picks if picks != (1, 1) else None
 
@@ -151,28 +152,13 @@ class _Unweighted(nn.Module):
 
     def __init__(self, layer: Layer) -> None:
         super().__init__()
-        self._compute = _compute(layer)
-        # Reshape and transpose return views, whose base other layers may read.
-        in_place = layer.kind not in ("reshape", "transpose")
-        self._activation = _activation(layer.activation, in_place=in_place)
+        self._compute = FUNCTIONS.get(layer.kind)(layer)
+        # What only moves values may be a view, whose base other layers may read.
+        in_place = not LAYER_KINDS.get(layer.kind).keeps_scale
+        self._activation = activation_function(layer.activation, in_place=in_place)
 
     def forward(self, *inputs: Tensor) -> Tensor:
         return self._activation(self._compute(*inputs))
-
-
-def _activation(activation: Activation, *, in_place: bool) -> Callable[[Tensor], Tensor]:
-    functions: dict[Activation, Callable[[Tensor], Tensor]] = {
-        "none": _identity,
-        "relu": partial(F.relu, inplace=in_place),
-        "relu6": partial(F.relu6, inplace=in_place),
-        "hard_swish": F.hardswish,
-        "hard_sigmoid": F.hardsigmoid,
-    }
-    return functions[activation]
-
-
-def _identity(x: Tensor) -> Tensor:
-    return x
 
 
 def _step(layer: Layer, input_shape: tuple[int, ...]) -> nn.Module:
@@ -204,23 +190,6 @@ def _conv(layer: Layer, in_channels: int) -> Weighted:
     norm = nn.BatchNorm2d(layer.shape[0]) if layer.norm else None
     padding = (0, 0, 0, 0) if is_symmetric else (left, right, top, bottom)
     return Weighted(core, norm, layer.activation, padding=padding, picks=picks)
-
-
-def _compute(layer: Layer) -> Callable[..., Tensor]:
-    """Return the function of a layer without weights."""
-    kernel, stride, shape = layer.kernel, layer.stride, layer.shape
-    axes = (0, *(axis + 1 for axis in layer.permutation))
-    functions: dict[str, Callable[..., Tensor]] = {
-        "add": torch.add,
-        "mul": torch.mul,
-        "matmul": torch.matmul,
-        "global_avg_pool": lambda x: F.adaptive_avg_pool2d(x, 1),
-        "avg_pool": lambda x: F.avg_pool2d(x, kernel, stride),
-        "max_pool": lambda x: F.max_pool2d(x, kernel, stride),
-        "reshape": lambda x: x.reshape(x.shape[0], *shape),
-        "transpose": lambda x: x.permute(axes),
-    }
-    return functions[layer.kind]
 
 
 def _last_uses(layers: Layers) -> dict[str, tuple[str, ...]]:

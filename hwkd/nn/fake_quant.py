@@ -13,17 +13,18 @@ Sources:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 
+from hwkd.core.kinds import ACTIVATIONS, LAYER_KINDS, activated_name, is_rectifier
 from hwkd.core.student import Layer, Layers
 from hwkd.nn.build import StudentModule
 
-__all__ = ["FakeQuantStudent", "quantised_name", "round_straight_through"]
+__all__ = ["FakeQuantStudent", "round_straight_through"]
 
 Range: TypeAlias = tuple[float, float]
 
@@ -31,19 +32,11 @@ _STEPS = 255
 _WEIGHT_STEPS = 127
 # The exporter widens a channel's scale until its bias fits into 32 bits, with this much room.
 _BIAS_STEPS = (2**32 - 2) / (2 * 1.0001)
-# They move or select values; what they write has the scale of what they read.
-_KEEPS_SCALE = frozenset({"reshape", "transpose", "max_pool"})
-_ROUNDED_BEFORE = frozenset({"hard_swish", "hard_sigmoid"})
 
 
 def round_straight_through(x: Tensor) -> Tensor:
     """Round half to even; the gradient passes as if nothing had been rounded."""
     return x + (x.round() - x).detach()
-
-
-def quantised_name(layer: Layer) -> str:
-    """Return the ONNX tensor that holds a layer's int8 output."""
-    return layer.name if layer.activation == "none" else f"{layer.name}_act"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +79,7 @@ class FakeQuantStudent(nn.Module):
         Args:
             layers: the description.
             weights: layer -> (weight, bias) with the normalisation multiplied in.
-            ranges: ONNX tensor -> (low, high), for "input" and all that `quantised_name` names, and
+            ranges: ONNX tensor -> (low, high), for "input" and all that `activated_name` names, and
                 for the layer itself where a hard-swish or hard-sigmoid follows.
         """
         super().__init__()
@@ -109,13 +102,14 @@ class FakeQuantStudent(nn.Module):
         weights: Mapping[str, tuple[Tensor, Tensor]],
         ranges: Mapping[str, Range],
     ) -> None:
-        name = quantised_name(layer)
-        keeps_scale = layer.kind in _KEEPS_SCALE
+        name = activated_name(layer)
+        keeps_scale = LAYER_KINDS.get(layer.kind).keeps_scale
         if keeps_scale and layer.activation == "none":
             return
-        if layer.activation in _ROUNDED_BEFORE and not keeps_scale:
+        if _is_rounded_before(layer) and not keeps_scale:
             self.quantisers[layer.name] = _Quantiser(ranges[layer.name])
-        highest = 6.0 if layer.activation == "relu6" else None
+        clamps = ACTIVATIONS.get(layer.activation).clamps if layer.activation != "none" else None
+        highest = clamps[1] if clamps else None
         self.quantisers[name] = _Quantiser(ranges[name], highest=highest)
         if layer.name in weights:
             low, high = ranges[name]
@@ -146,12 +140,12 @@ class FakeQuantStudent(nn.Module):
 
     def _output(self, layer: Layer, operands: list[_Value]) -> _Value:
         moved: _Value | None = None
-        if layer.kind in _KEEPS_SCALE:
+        if LAYER_KINDS.get(layer.kind).keeps_scale:
             moved = replace(operands[0], steps=self._geometry[layer.name](operands[0].steps))
             if layer.activation == "none":
                 return moved
-        to = self._quantiser(quantised_name(layer))
-        if layer.activation not in _ROUNDED_BEFORE:
+        to = self._quantiser(activated_name(layer))
+        if not _is_rounded_before(layer):
             # The ends of its range do the work of a rectifier.
             return self._computed(layer, operands, to) if moved is None else to.rounded(moved.real)
         value = moved or self._computed(layer, operands, self._quantiser(layer.name))
@@ -172,10 +166,13 @@ class FakeQuantStudent(nn.Module):
                 step, {"core.weight": weight, "core.bias": bias}, (first.steps,)
             )
             return to.clipped(sums * _per_channel(sum_scale / scale, sums))
-        if layer.kind == "add":
-            return to.clipped(_added(first, operands[1], to))
+        if layer.kind in _EXACT:
+            return to.clipped(_EXACT[layer.kind](operands, to))
+        rounding = LAYER_KINDS.get(layer.kind).rounding
+        if rounding == "real":
+            return to.rounded(step(*(operand.real for operand in operands)))
         ratio = first.scale / scale
-        if layer.kind in ("mul", "matmul"):
+        if rounding == "product":
             ratio = first.scale * operands[1].scale / scale
         return to.clipped(step(*(operand.steps for operand in operands)) * ratio)
 
@@ -263,12 +260,18 @@ class _Weights(nn.Module):
         return steps, bias_steps, sum_scale
 
 
-def _added(a: _Value, b: _Value, to: _Quantiser) -> Tensor:
+def _is_rounded_before(layer: Layer) -> bool:
+    """Tell whether the file rounds a layer's result once before its activation, too."""
+    return layer.activation != "none" and not is_rectifier(layer.activation)
+
+
+def _added(operands: Sequence[_Value], to: _Quantiser) -> Tensor:
     """Return the sum of two tensors in whole steps of `to`, not yet clipped.
 
     Sums of two 8-bit tensors often lie half-way between two steps, so the last bit decides. ONNX
     Runtime adds the stored values with fused multiply-adds and takes off the zero points first.
     """
+    a, b = operands
     scale, first = to.grid()
     ratio_a, ratio_b = a.scale / scale, b.scale / scale
     total = a.steps * ratio_a + b.steps * ratio_b
@@ -288,3 +291,7 @@ def _fused(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
 
 def _per_channel(values: Tensor, like: Tensor) -> Tensor:
     return values.reshape(1, -1, *[1] * (like.dim() - 2))
+
+
+# Kinds whose last bit depends on the order in which ONNX Runtime computes.
+_EXACT: Mapping[str, Callable[[Sequence[_Value], _Quantiser], Tensor]] = {"add": _added}

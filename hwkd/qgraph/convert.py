@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
 import onnx
 
+from hwkd.core.kinds import kind_of
+from hwkd.core.registry import Registry
 from hwkd.qgraph.elementwise import rescale_table
 from hwkd.qgraph.ir import (
     Binary,
@@ -21,35 +24,48 @@ from hwkd.qgraph.ir import (
     Softmax,
     View,
 )
-from hwkd.qgraph.pooling import convert_mean, convert_pool, window_pads
+from hwkd.qgraph.pooling import PoolKind, convert_mean, convert_pool, window_pads
 from hwkd.qgraph.segment import Segment
 from hwkd.qgraph.weighted import read_bias, read_weights
 
-__all__ = ["SUPPORTED", "VIEWS", "convert_node"]
+__all__ = ["CONVERTERS", "convert_node", "is_view"]
 
 _Range: TypeAlias = tuple[int, int]
 _Converter: TypeAlias = Callable[[onnx.NodeProto, Segment, _Range], list[QuantOp]]
+
+# ONNX operator -> what makes integer operators of a node: node, segment, limits of the output.
+CONVERTERS: Registry[_Converter] = Registry("operator with kernel")
+# What a window has along the height where the file has it along time alone.
+_FIRST_OF_PLANES = {"dilations": 1, "kernel_shape": 1, "pads": 0, "strides": 1}
+_POOLS: Mapping[str, PoolKind] = {
+    "AveragePool": "average", "GlobalAveragePool": "global_average", "MaxPool": "max",
+}  # fmt: skip
 
 
 def convert_node(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
     """Return the operators for a segment's first node.
 
     Args:
-        node: of a kind in `SUPPORTED`, or elementwise.
+        node: of a kind in `CONVERTERS`, or elementwise.
         segment: where its operands are found.
         limits: smallest and largest int8 output, from the ReLU behind it.
 
     Raises:
         ExportError: if the node uses something that has no kernel; it is named.
     """
-    if node.op_type not in _CONVERTERS:
+    if node.op_type not in CONVERTERS:
         raise segment.refuse(
             node,
             "reads two tensors; of one tensor and scalars it is supported, of two only Add and Mul",
         )
-    if node.op_type in _WINDOWS and len(segment.tensor(node, 0).shape) == 3:
+    if kind_of(node.op_type).reads_channels and len(segment.tensor(node, 0).shape) == 3:
         return _on_planes(node, segment, limits)
-    return _CONVERTERS[node.op_type](node, segment, limits)
+    return CONVERTERS.get(node.op_type)(node, segment, limits)
+
+
+def is_view(op_type: str) -> bool:
+    """Tell whether an operator changes how values are indexed, and no value."""
+    return op_type in CONVERTERS and CONVERTERS.get(op_type) is _view
 
 
 def _on_planes(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
@@ -80,7 +96,7 @@ def _on_planes(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[Q
     name = node.name or node.output[0]
     return [
         View(name=f"{name}_planes", inputs=(source.name,), output=planes.name),
-        *_CONVERTERS[node.op_type](flat, inside, limits),
+        *CONVERTERS.get(node.op_type)(flat, inside, limits),
         View(name=f"{name}_time", inputs=(result.name,), output=target.name),
     ]
 
@@ -89,6 +105,7 @@ def _plane_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (*shape[:2], 1, *shape[2:])
 
 
+@CONVERTERS.register("Conv")
 def _conv(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
     weights, scales = read_weights(node, segment, axis=0)
     source = segment.tensor(node, 0)
@@ -112,6 +129,7 @@ def _conv(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantO
     ]
 
 
+@CONVERTERS.register("Gemm")
 def _gemm(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
     for name, expected in (("alpha", 1.0), ("beta", 1.0), ("transA", 0)):
         if segment.attribute(node, name, expected) != expected:
@@ -132,6 +150,7 @@ def _gemm(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantO
     ]
 
 
+@CONVERTERS.register("MatMul")
 def _matmul(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
     constant = segment.constants.get(node.input[1])
     if constant is not None and constant.values.ndim == 2:
@@ -162,6 +181,8 @@ def _matmul(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[Quan
     ]
 
 
+@CONVERTERS.register("Add")
+@CONVERTERS.register("Mul")
 def _binary(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
     operands = [segment.tensor(node, 0), segment.tensor(node, 1)]
     if operands[0].shape != segment.output.shape:
@@ -190,6 +211,7 @@ def _is_per_channel(small: tuple[int, ...], large: tuple[int, ...]) -> bool:
     return all(size == 1 or (axis == 1 and size == large[1]) for axis, size in enumerate(aligned))
 
 
+@CONVERTERS.register("Softmax")
 def _softmax(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
     _refuse_limits(node, segment, limits)
     source = segment.tensor(node, 0)
@@ -204,6 +226,11 @@ def _softmax(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[Qua
     ]
 
 
+@CONVERTERS.register("Flatten")
+@CONVERTERS.register("Reshape")
+@CONVERTERS.register("Squeeze")
+@CONVERTERS.register("Transpose")
+@CONVERTERS.register("Unsqueeze")
 def _view(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
     """Reshape, Flatten, Transpose, ...: the same values, in the same scale on both sides."""
     _refuse_limits(node, segment, limits)
@@ -222,6 +249,7 @@ def _view(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantO
     ]
 
 
+@CONVERTERS.register("Concat")
 def _concat(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
     _refuse_limits(node, segment, limits)
     sources = [segment.tensor(node, position) for position in range(len(node.input))]
@@ -236,6 +264,7 @@ def _concat(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[Quan
     ]
 
 
+@CONVERTERS.register("Pad")
 def _pad(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
     _refuse_limits(node, segment, limits)
     source, target = segment.tensor(node, 0), segment.output
@@ -271,30 +300,6 @@ def _refuse_limits(node: onnx.NodeProto, segment: Segment, limits: _Range) -> No
         raise segment.refuse(node, "an activation follows without quantisation between them")
 
 
-_CONVERTERS: dict[str, _Converter] = {
-    "Add": _binary,
-    "AveragePool": convert_pool,
-    "Concat": _concat,
-    "Conv": _conv,
-    "Flatten": _view,
-    "Gemm": _gemm,
-    "GlobalAveragePool": convert_pool,
-    "MatMul": _matmul,
-    "MaxPool": convert_pool,
-    "Mul": _binary,
-    "Pad": _pad,
-    "ReduceMean": convert_mean,
-    "Reshape": _view,
-    "Softmax": _softmax,
-    "Squeeze": _view,
-    "Transpose": _view,
-    "Unsqueeze": _view,
-}
-
-SUPPORTED = frozenset(_CONVERTERS)
-# They slide a window; over time it is one over planes of height 1.
-_WINDOWS = frozenset({"AveragePool", "Conv", "GlobalAveragePool", "MaxPool"})
-# What such a window has along the height.
-_FIRST_OF_PLANES = {"dilations": 1, "kernel_shape": 1, "pads": 0, "strides": 1}
-# They change how values are indexed, not the values.
-VIEWS = frozenset(kind for kind, convert in _CONVERTERS.items() if convert is _view)
+for _name, _kind in _POOLS.items():
+    CONVERTERS.register(_name)(partial(convert_pool, _kind))
+CONVERTERS.register("ReduceMean")(convert_mean)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import onnx
 
@@ -11,8 +11,9 @@ from hwkd.qgraph.elementwise import rescale_table
 from hwkd.qgraph.ir import Pool, QuantOp, View
 from hwkd.qgraph.segment import Segment
 
-__all__ = ["convert_mean", "convert_pool", "window_pads"]
+__all__ = ["PoolKind", "convert_mean", "convert_pool", "window_pads"]
 
+PoolKind: TypeAlias = Literal["max", "average", "global_average"]
 _Range: TypeAlias = tuple[int, int]
 _Pads: TypeAlias = tuple[int, int, int, int]
 
@@ -50,7 +51,9 @@ def window_pads(
     return int(pads[0]), int(pads[1]), int(pads[2]), int(pads[3])
 
 
-def convert_pool(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
+def convert_pool(
+    kind: PoolKind, node: onnx.NodeProto, segment: Segment, limits: _Range
+) -> list[QuantOp]:
     """Return the pooling of planes, shape [1, channels, height, width].
 
     Raises:
@@ -63,8 +66,7 @@ def convert_pool(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list
         step != 1 for step in segment.attribute(node, "dilations", ())
     ):
         raise segment.refuse(node, "ceil_mode or dilations")
-    is_global = node.op_type == "GlobalAveragePool"
-    is_max = node.op_type == "MaxPool"
+    is_global = kind == "global_average"
     kernel = tuple(segment.attribute(node, "kernel_shape", source.shape[2:]))
     pads = (0, 0, 0, 0) if is_global else window_pads(node, segment, source.shape[2:], kernel)
     down, across = segment.attribute(node, "strides", (1, 1))
@@ -73,13 +75,13 @@ def convert_pool(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list
             name=node.name or node.output[0],
             inputs=(source.name,),
             output=target.name,
-            kind="global_average" if is_global else "max" if is_max else "average",
+            kind=kind,
             kernel=(int(kernel[0]), int(kernel[1])),
             stride=(int(down), int(across)),
             pads=pads,
             counts_pads=bool(segment.attribute(node, "count_include_pad", 0)),
             output_range=limits,
-            table=rescale_table(source, target) if is_max else None,
+            table=rescale_table(source, target) if kind == "max" else None,
         )
     ]
 

@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 
 from hwkd.core.errors import ExportError
-from hwkd.qgraph.convert import SUPPORTED, VIEWS, convert_node
+from hwkd.qgraph.convert import CONVERTERS, convert_node, is_view
 from hwkd.qgraph.elementwise import ELEMENTWISE, clip_limits, rescale_table, table_of
 from hwkd.qgraph.encodings import Encoding, dequantised, quantised, read_encoding
 from hwkd.qgraph.foreign_text import fresh_name
@@ -41,7 +41,7 @@ def read_qdq(path: Path) -> QuantGraph:
         ExportError: if the model is float, has a dynamic shape, more than one input or output, or
             a node that has no C kernel; the message names the node.
     """
-    return _Reader(open_qdq(path, SUPPORTED | ELEMENTWISE)).graph()
+    return _Reader(open_qdq(path, {*CONVERTERS, *ELEMENTWISE})).graph()
 
 
 class _Reader:
@@ -299,10 +299,10 @@ class _Reader:
             self._constants[output] = Constant(
                 values=item.values.transpose(order), encoding=replace(item.encoding, axis=axis)
             )
-        elif node.op_type in VIEWS and source in self._arrays:
+        elif is_view(node.op_type) and source in self._arrays:
             self._arrays[output] = self._arrays[source].reshape(self._shape(output, node))
         elif (
-            node.op_type in VIEWS
+            is_view(node.op_type)
             and source in self._constants
             and self._constants[source].encoding.scale.size == 1
         ):
@@ -347,7 +347,7 @@ class _Reader:
         for first, second in pairwise(nodes):
             if second.input[0] != first.output[0]:
                 raise self._refuse(second, "does not follow the operator that it belongs to")
-        if head.op_type in VIEWS:
+        if is_view(head.op_type):
             return self._viewed(head, segment, limits)
         return convert_node(head, segment, limits)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from statistics import mean
 
 from hwkd.core.final_record import ControlRecord, FinalRecord, LayerRecord
+from hwkd.core.kinds import LAYER_KINDS
 from hwkd.core.run_record import DeviceRecord, LimitRecord, RunRecord
 from hwkd.core.trial import CostRecord, LimitName, OpRecord, TrialRecord
 from hwkd.report import format as fmt
@@ -272,7 +273,7 @@ def _fit_row(limit: LimitRecord, need: float | None, device: DeviceRecord) -> tu
 
 
 def _window(layer: LayerRecord) -> str:
-    if layer.kind not in {"conv", "avg_pool", "max_pool"}:
+    if layer.kind not in LAYER_KINDS or not LAYER_KINDS.get(layer.kind).is_window:
         return ""
     text = f"{layer.kernel[0]}×{layer.kernel[1]}"
     if layer.stride != (1, 1):

@@ -10,13 +10,13 @@ from typing import Literal, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from hwkd.core.choices import Layout
 from hwkd.core.progress import Progress, silent
 
-__all__ = ["Layout", "Normalisation", "Split", "SplitName", "Task", "TaskData", "describe"]
+__all__ = ["Normalisation", "Split", "SplitName", "Task", "TaskData", "describe"]
 
 SplitName: TypeAlias = Literal["train", "validation", "test"]
 _SHOWN_CLASSES = 20
-Layout: TypeAlias = Literal["auto", "nhw", "nhwc", "nchw", "nct", "ntc"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwkd.core.catalog import TASKS
+from hwkd.core.choices import Layout
 from hwkd.core.progress import Progress, silent
-from hwkd.tasks.base import Layout, Task, TaskData
+from hwkd.tasks.base import Task, TaskData
 from hwkd.tasks.prepare import prepare
 from hwkd.tasks.sources import read_digits, read_source
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from hwkd.core.errors import ModelFileError
 from hwkd.core.graph import FileFacts, Op
+from hwkd.core.kinds import kind_of
 from hwkd.trace.onnx_dtypes import BITS
 from hwkd.trace.onnx_nodes import Node
 from hwkd.trace.onnx_tensors import Constant
@@ -26,9 +27,8 @@ _CONSTANTS_ARE_OPTIONS = frozenset(
         "Reshape", "Resize", "Slice", "Split", "Squeeze", "Tile", "TopK", "Unsqueeze", "Upsample",
     }
 )  # fmt: skip
-_WINDOWED = frozenset({"AveragePool", "Conv", "ConvTranspose", "LpPool", "MaxPool"})
-# Operators on channels and then positions; over time alone they are costed with height 1.
-_ON_CHANNELS = _WINDOWED | {"ConvInteger", "GlobalAveragePool", "GlobalMaxPool"}
+# Windows that a student has no layer of.
+_OTHER_WINDOWS = frozenset({"ConvInteger", "ConvTranspose", "LpPool"})
 _CONVOLUTIONS = frozenset({"Conv", "ConvInteger"})
 _PRODUCTS = frozenset({"MatMul", "MatMulInteger"})
 _RECURRENT = frozenset({"GRU", "LSTM", "RNN"})
@@ -58,14 +58,15 @@ def build_op(
     Raises:
         ModelFileError: if a window or its weights do not fit its input.
     """
-    if node.kind in _ON_CHANNELS:
+    reads_channels = kind_of(node.kind).reads_channels
+    if reads_channels:
         _check_window(node, shapes)
     kernel, stride, pads, dilation = _geometry(node, shapes, stored)
     rank = len(shapes[node.inputs[0]]) if node.inputs and node.inputs[0] else 0
     weights, biases, others = _constant_operands(node, fixed)
     return Op(
         name=node.name,
-        kind=f"{node.kind}3d" if node.kind in _ON_CHANNELS and rank > 4 else node.kind,
+        kind=f"{node.kind}3d" if reads_channels and rank > 4 else node.kind,
         inputs=tuple(name for name in node.inputs if name and name not in fixed),
         outputs=tuple(name for name in node.outputs if name in shapes),
         macs=_macs(node, shapes),
@@ -87,7 +88,7 @@ def build_op(
             weight_key=_key(weights),
             bias_key=_key(biases),
             constant_key=_key(others),
-            is_one_dimensional=node.kind in _ON_CHANNELS and rank == 3,
+            is_one_dimensional=reads_channels and rank == 3,
         ),
     )
 
@@ -178,7 +179,7 @@ def _geometry(
     """Return kernel, stride, pads and dilation; a 1-D window is one of height 1."""
     if node.kind == "Pad":
         return (1, 1), (1, 1), _pad_amounts(node, stored), (1, 1)
-    if node.kind not in _WINDOWED and node.kind != "ConvInteger":
+    if not kind_of(node.kind).is_window and node.kind not in _OTHER_WINDOWS:
         return (1, 1), (1, 1), (0, 0, 0, 0), (1, 1)
     spatial = shapes[node.inputs[0]][2:]
     window = node.attributes.get("kernel_shape")

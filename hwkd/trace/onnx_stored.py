@@ -13,6 +13,7 @@ from itertools import count
 
 from onnx import NodeProto
 
+from hwkd.core.kinds import kind_of
 from hwkd.trace.onnx_dtypes import FLOAT32, QUANTISED, dtype_name
 from hwkd.trace.onnx_nodes import Node
 from hwkd.trace.onnx_shapes import TensorType
@@ -21,14 +22,6 @@ __all__ = ["StoredTypes", "find_stored_types"]
 
 # Computed by the kernel before them, so the tensor in between is stored like their output.
 _FOLLOWS = frozenset({"Add", "BatchNormalization", "Clip", "Relu"})
-# Integers that are only moved stay the integers that they were.
-_MOVES = frozenset(
-    {
-        "Concat", "DepthToSpace", "Expand", "Flatten", "Gather", "GatherElements", "GatherND",
-        "MaxPool", "Pad", "Reshape", "Slice", "SpaceToDepth", "Split", "Squeeze", "Tile",
-        "Transpose", "Unsqueeze",
-    }
-)  # fmt: skip
 _WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 # Their very purpose is to change the type.
 _CONVERTS = frozenset({"Cast", "CastLike", "ConvInteger", "DynamicQuantizeLinear", "MatMulInteger"})
@@ -88,13 +81,14 @@ def _join_what_one_kernel_computes(
             readers[name] = readers.get(name, 0) + 1
     for node in reversed(nodes):
         data = [name for name in node.inputs if name and name not in fixed]
-        if node.kind not in _FOLLOWS | _MOVES or len(data) != 1 or readers[data[0]] > 1:
+        joins = node.kind in _FOLLOWS or kind_of(node.kind).moves
+        if not joins or len(data) != 1 or readers[data[0]] > 1:
             continue
         after = dtypes.get(node.outputs[0])
         if after in QUANTISED and dtypes.get(data[0]) == FLOAT32 and data[0] not in stored_as:
             dtypes[data[0]] = after
     for node in nodes:
-        if node.kind not in _MOVES:
+        if not kind_of(node.kind).moves:
             continue
         moved = {
             dtypes.get(name) for name in node.inputs if name and name not in fixed

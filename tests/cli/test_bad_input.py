@@ -80,7 +80,7 @@ M7 = ("--device", "cortex-m7")
         ((*M7, "--accelerator", "mps"), r"--accelerator mps: there is none on this machine"),
         ((*M7, "--tirals", "9"), r"No such option: --tirals"),
         ((*M7, "--teacher-weights", "w.safetensors"), r"goes with a teacher of the form package"),
-        ((), r"--device is missing; give a name from `hwkd devices list`"),
+        ((), r"--device is missing: Device name \(see `hwkd devices list`\)"),
     ],
 )
 def test_wrong_options_are_refused_before_anything_is_read(arguments, message, capsys, monkeypatch):

@@ -13,6 +13,7 @@ from support.op_networks import OP_NETWORKS
 from benchmarks.lib.c_networks import quantise
 from hwkd.cli.app import main
 from hwkd.cli.export_c import export_c
+from hwkd.core.errors import ExportError
 from hwkd.deploy import toolchain
 
 each_target = pytest.mark.parametrize("target", ["c", "tflite"])
@@ -92,7 +93,7 @@ def test_a_missing_package_is_named_with_its_extra(models, tmp_path, monkeypatch
 
 
 def test_without_compiler_the_file_is_written_unchecked(models, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(toolchain.shutil, "which", lambda name: None)
+    monkeypatch.setattr("shutil.which", lambda name: None)
     monkeypatch.setattr(toolchain, "find_spec", lambda name: None)
     out = tmp_path / "out"
     model = str(models / "good_int8.onnx")
@@ -112,12 +113,12 @@ def test_a_model_that_is_not_there_is_named(command, tmp_path, capsys, monkeypat
 
 def test_the_compiler_from_pip_is_found_without_another(monkeypatch, tmp_path):
     spec = type("Spec", (), {"submodule_search_locations": [str(tmp_path)]})()
-    monkeypatch.setattr(toolchain.shutil, "which", lambda name: None)
+    monkeypatch.setattr("shutil.which", lambda name: None)
     monkeypatch.setattr(toolchain, "find_spec", lambda name: spec)
     assert toolchain.find_host_compiler() == (tmp_path / "zig", "cc")
     monkeypatch.setattr(toolchain, "find_spec", lambda name: None)
     assert toolchain.host_compiler() is None
-    with pytest.raises(toolchain.ExportError, match=r"pip install \"hwkd\[compile\]\""):
+    with pytest.raises(ExportError, match=r"pip install \"hwkd\[compile\]\""):
         toolchain.find_host_compiler()
 
 

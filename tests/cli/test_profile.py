@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -47,7 +48,7 @@ def model(tmp_path: Path) -> Path:
     return path
 
 
-def profile(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> dict[str, object]:
+def profile(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> dict[str, Any]:
     assert main(["profile", *map(str, arguments), "--json"]) == 0
     return json.loads(capsys.readouterr().out)
 

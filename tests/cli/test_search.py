@@ -21,6 +21,7 @@ import optuna
 import pytest
 import torch
 from support.tiny_search import write_npz, write_teacher
+from support.user_space import USER_SPACE
 
 import hwkd
 from hwkd.cli.app import main
@@ -29,7 +30,7 @@ from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.tflite_check import installed
 from hwkd.deploy.to_int8 import assert_int8
 from hwkd.deploy.toolchain import host_compiler
-from hwkd.engine.run.trials import RunStore
+from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.search.listener import SilentListener
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.context import load_data
@@ -134,7 +135,7 @@ def test_every_file_of_the_run_folder_is_there_and_can_be_read(finished, inputs)
     assert set(metrics["normalisation"]) >= {"formula", "mean", "std"}
     assert (run / "best" / "MODEL_CARD.md").read_text().startswith("#")
     assert json.loads((run / "best" / "spec.json").read_text())["spec"]["space"]
-    study = RunStore(run).study
+    study = RunFolder(run).trials.study
     assert len(study.trials) == TRIALS
 
 
@@ -270,7 +271,7 @@ def test_the_same_seed_and_one_worker_give_the_same_trials_and_front(finished, i
     )  # fmt: skip
     run, found = finished
     assert outcome(again.folder) == outcome(run)
-    assert again.summary()["front"] == found["front"]
+    assert again.as_dict()["front"] == found["front"]
     assert again.best is None
     assert [point.trial for point in again.pareto] == [p["trial"] for p in found["front"]]
     (again.folder / "report.html").unlink()
@@ -368,12 +369,12 @@ def test_interrupted_then_killed_then_resumed_equals_undisturbed(finished, input
     for pid in (search.pid, *pids):
         os.kill(pid, signal.SIGKILL)
     search.communicate()
-    survived = len(RunStore(run).records())
+    survived = len(RunFolder(run).trials.records())
     assert survived > saved
 
     resumed = hwkd.resume(run)
     assert outcome(run) == outcome(finished[0])
-    assert resumed.summary()["front"] == finished[1]["front"]
+    assert resumed.as_dict()["front"] == finished[1]["front"]
     assert resumed.run.status == "finished"
 
 
@@ -400,8 +401,9 @@ def test_a_killed_worker_is_replaced_and_no_candidate_is_lost(inputs, tmp_path):
     assert listener.killed
     assert [r.number for r in found.records] == list(range(len(found.records)))
     assert all(r.state != "failed" for r in found.records)
-    weights = {path.stem for path in (tmp_path / "run" / "students").iterdir()}
-    assert weights == {str(r.number) for r in found.records if r.state == "completed"}
+    run = RunFolder(tmp_path / "run")
+    completed = [r for r in found.records if r.state == "completed"]
+    assert all(run.weights_of(record).is_file() for record in completed)
 
 
 def outcomes(found):
@@ -494,8 +496,6 @@ class Bright(nn.Module):
 
 
 def test_signals_a_users_own_space_and_teacher_and_a_pareto_search(tmp_path, monkeypatch):
-    from test_catalog import USER_SPACE
-
     monkeypatch.chdir(tmp_path)
     write_npz(tmp_path / "signals.npz", shape=(2, 24))
     (tmp_path / "my_bright_teacher.py").write_text(MY_TEACHER)
@@ -512,7 +512,7 @@ def test_signals_a_users_own_space_and_teacher_and_a_pareto_search(tmp_path, mon
     assert len(found.pareto) >= 1
     assert found.best.spec.space == "mine"
     assert found.report() == Path("run/report.html")
-    assert len(RunStore(tmp_path / "run").study.directions) == 4
+    assert len(RunFolder(tmp_path / "run").trials.study.directions) == 4
     assert main(["export", "run", "--format", "torch", "--out", "exported"]) == 0
     module = load_exported(tmp_path / "exported")
     assert module(torch.zeros(2, 2, 24)).shape == (2, 3)
@@ -551,9 +551,11 @@ def test_a_disk_that_fills_up_is_one_line_and_loses_nothing(copied):
     *_, line = done.stderr.splitlines()
     assert "Traceback" not in done.stderr
     assert re.search(r"cannot write there: File too large; finished trials are safe", line), line
-    saved = RunStore(copied).records()
+    saved = RunFolder(copied).trials.records()
     assert len(saved) > TRIALS
     again = hwkd.resume(copied, trials=len(saved) + 1)
     assert outcomes(again.records)[: len(saved)] == outcomes(saved)
     assert again.run.status == "finished"
-    assert optuna.trial.TrialState.RUNNING not in {t.state for t in RunStore(copied).study.trials}
+    assert optuna.trial.TrialState.RUNNING not in {
+        t.state for t in RunFolder(copied).trials.study.trials
+    }

@@ -11,6 +11,7 @@ import torch
 
 from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.chooser import RandomChooser
+from hwkd.core.kinds import LAYER_KINDS
 from hwkd.core.student import Layers
 from hwkd.cost.graph import build_graph
 from hwkd.deploy.calibrate import Encoding, activation_ranges
@@ -52,7 +53,7 @@ def moved_student(layers: Layers, float_path: Path, inputs: torch.Tensor) -> Fak
             torch.from_numpy(arrays[f"{layer.name}.{kind}"].copy()) for kind in ("weight", "bias")
         )
         for layer in layers.layers
-        if layer.kind in ("conv", "linear")
+        if LAYER_KINDS.get(layer.kind).has_weights
     }
     student = FakeQuantStudent(layers, weights, activation_ranges(float_path, inputs.numpy()))
     generator = torch.Generator().manual_seed(1)

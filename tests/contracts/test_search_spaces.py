@@ -12,6 +12,7 @@ import torch
 
 from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.chooser import RandomChooser
+from hwkd.core.kinds import LAYER_KINDS
 from hwkd.core.room import WHOLE, Room, RoomySpace, SizedSpace, takes_room
 from hwkd.core.student import Layers, StudentSpec
 from hwkd.core.trial import SpecRecord
@@ -150,7 +151,7 @@ def test_every_weighted_layer_is_normalised_except_gates_and_classifier(space_na
         bare = {
             layer.name
             for layer in layers.layers
-            if layer.kind in ("conv", "linear") and not layer.norm
+            if LAYER_KINDS.get(layer.kind).has_weights and not layer.norm
         }
         assert {name for name in bare if not name.endswith(("_se_reduce", "_se_gate"))} == {
             "logits"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -252,7 +253,7 @@ def test_on_a_chip_a_structure_has_the_plain_bytes_of_the_host_and_half_its_poin
         assert 0 <= pointers * 4 <= on_chip
 
 
-def graph_from_facts(data: dict[str, object]) -> OpGraph:
+def graph_from_facts(data: dict[str, Any]) -> OpGraph:
     ops = []
     for row in data["ops"]:
         fields = {key: tuple(v) if isinstance(v, list) else v for key, v in row.items()}

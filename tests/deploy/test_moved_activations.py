@@ -10,7 +10,7 @@ import onnx
 import pytest
 import torch
 
-from hwkd.core.student import Activation, Layer, LayerKind, Layers
+from hwkd.core.student import Activation, Layer, Layers
 from hwkd.deploy.calibrate import activation_ranges
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_c.export import build_project
@@ -23,7 +23,7 @@ from hwkd.deploy.weight_correction import stored_weights
 from hwkd.nn.build import build_module
 from hwkd.nn.fake_quant import FakeQuantStudent
 
-MOVES: dict[LayerKind, Layer] = {
+MOVES: dict[str, Layer] = {
     "max_pool": Layer(
         name="move", kind="max_pool", inputs=("stem",), shape=(4, 4, 4), kernel=(2, 2),
         stride=(2, 2),
@@ -42,7 +42,7 @@ each_case = pytest.mark.parametrize(
 )  # fmt: skip
 
 
-def network(kind: LayerKind, activation: Activation) -> Layers:
+def network(kind: str, activation: Activation) -> Layers:
     move = replace(MOVES[kind], activation=activation)
     return Layers(
         input_shape=(2, 8, 8),

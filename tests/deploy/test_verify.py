@@ -153,7 +153,7 @@ def test_command_prints_one_json_object(models):
 
 
 def test_missing_tools_are_one_line_with_the_command(monkeypatch):
-    monkeypatch.setattr(toolchain.shutil, "which", lambda name: None)
+    monkeypatch.setattr("shutil.which", lambda name: None)
     with pytest.raises(
         ExportError, match=r"qemu-system-arm not found on PATH; run `apt-get install"
     ):

@@ -10,7 +10,8 @@ from support.tiny_search import TinyRun, make_config, make_run
 
 from hwkd.core.errors import ConfigError, RunFolderError
 from hwkd.core.trial import ObjectiveRecord, SpecRecord, TrialRecord
-from hwkd.engine.run.trials import ATTR_NETWORK_KEY, ATTR_RECORD, ATTR_SURPLUS, RunStore
+from hwkd.engine.run.run_folder import RunFolder
+from hwkd.engine.run.trials import ATTR_NETWORK_KEY, ATTR_RECORD, ATTR_SURPLUS
 from hwkd.engine.search.loop import run_trials
 from hwkd.engine.search.sampling import make_sampler, queue_first_students, suggest_student
 from hwkd.engine.setup.screening import cost_record
@@ -51,16 +52,16 @@ def template(tmp_path_factory) -> TinyRun:
 @pytest.fixture
 def run(template, tmp_path) -> TinyRun:
     folder = tmp_path / "run"
-    shutil.copytree(template.store.folder, folder)
-    return TinyRun(store=RunStore(folder), prepared=template.prepared)
+    shutil.copytree(template.store.path, folder)
+    return TinyRun(store=RunFolder(folder), prepared=template.prepared)
 
 
-def go_on(run: TinyRun, until: int = TRIALS) -> RunStore:
+def go_on(run: TinyRun, until: int = TRIALS) -> RunFolder:
     store = run.reopened()
     runner = FakeRunner(run)
     run_trials(
         store, runner,
-        keep_asking=lambda: store.candidates_started() < until,
+        keep_asking=lambda: store.trials.candidates_started() < until,
         on_start=lambda trial, candidate: None,
     )  # fmt: skip
     return store
@@ -69,10 +70,10 @@ def go_on(run: TinyRun, until: int = TRIALS) -> RunStore:
 def cut_off(run: TinyRun, *, after_choices: int | None) -> optuna.Trial:
     """Ask as a worker does and die: before, in the middle of or after (None) sampling."""
     store, runner = run.reopened(), FakeRunner(run)
-    started = store.candidates_started()
-    store.study.sampler = make_sampler(runner.context, candidate=started)
+    started = store.trials.candidates_started()
+    store.trials.study.sampler = make_sampler(runner.context, candidate=started)
     queue_first_students(store, runner.context, candidate=started)
-    trial = store.study.ask()
+    trial = store.trials.study.ask()
     if after_choices is None:
         spec = suggest_student(trial, runner.context)
         layers = runner.context.screen.spaces[spec.space].layers(spec)
@@ -95,15 +96,15 @@ def cut_off(run: TinyRun, *, after_choices: int | None) -> optuna.Trial:
     return trial
 
 
-def outcome(store: RunStore) -> list[tuple[int, str, str]]:
-    return [(r.number, r.spec.space, r.spec.key) for r in store.records()]
+def outcome(store: RunFolder) -> list[tuple[int, str, str]]:
+    return [(r.number, r.spec.space, r.spec.key) for r in store.trials.records()]
 
 
 @pytest.fixture(scope="module")
 def undisturbed(template, tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed") / "run"
-    shutil.copytree(template.store.folder, folder)
-    return outcome(go_on(TinyRun(store=RunStore(folder), prepared=template.prepared)))
+    shutil.copytree(template.store.path, folder)
+    return outcome(go_on(TinyRun(store=RunFolder(folder), prepared=template.prepared)))
 
 
 def test_a_search_samples_as_many_candidates_as_wanted(undisturbed):
@@ -118,7 +119,7 @@ def test_a_search_that_was_cut_off_goes_on_as_if_nothing_had_happened(
 ):
     go_on(run, until=at)
     cut_off(run, after_choices=after_choices)
-    assert run.reopened().requeue_interrupted() == 1
+    assert run.reopened().trials.requeue_interrupted() == 1
     assert outcome(go_on(run)) == undisturbed
 
 
@@ -126,8 +127,8 @@ def test_two_cut_offs_in_a_row_are_still_one_candidate(run, undisturbed):
     go_on(run, until=5)
     for _ in range(2):
         cut_off(run, after_choices=None)
-        assert run.reopened().requeue_interrupted() == 1
-    assert run.reopened().requeue_interrupted() == 0
+        assert run.reopened().trials.requeue_interrupted() == 1
+    assert run.reopened().trials.requeue_interrupted() == 0
     assert outcome(go_on(run)) == undisturbed
 
 
@@ -135,10 +136,12 @@ def test_a_repeated_candidate_keeps_its_number_beside_later_ones(run):
     go_on(run, until=4)
     interrupted = cut_off(run, after_choices=None)
     store = go_on(run, until=7)
-    assert store.requeue_interrupted(died_in=interrupted.number) == 1
+    assert store.trials.requeue_interrupted(died_in=interrupted.number) == 1
     store = go_on(run, until=8)
-    assert sorted(r.number for r in store.records()) == list(range(len(store.records())))
-    again = next(r for r in store.records() if r.number == 4)
+    assert sorted(r.number for r in store.trials.records()) == list(
+        range(len(store.trials.records()))
+    )
+    again = next(r for r in store.trials.records() if r.number == 4)
     assert again.spec.params["stages"] == next(
         value for name, value in interrupted.params.items() if name.endswith(".stages")
     )
@@ -148,42 +151,42 @@ def test_only_the_trial_of_the_dead_worker_is_repeated_while_others_run(run):
     first = cut_off(run, after_choices=None)
     second = cut_off(run, after_choices=None)
     store = run.reopened()
-    assert store.requeue_interrupted(died_in=first.number) == 1
-    states = [trial.state.name for trial in store.study.trials]
+    assert store.trials.requeue_interrupted(died_in=first.number) == 1
+    states = [trial.state.name for trial in store.trials.study.trials]
     assert states == ["FAIL", "RUNNING", "WAITING"]
-    assert store.candidate_number(second) == 1
+    assert store.trials.candidate_number(second) == 1
 
 
 def test_a_trial_that_lacked_only_its_last_step_is_completed_and_not_repeated(run):
     go_on(run, until=3)
     trial = cut_off(run, after_choices=None)
     store = run.reopened()
-    candidate = next(iter(store.records())).model_copy(update={"number": 3})
+    candidate = next(iter(store.trials.records())).model_copy(update={"number": 3})
     trial.set_user_attr(ATTR_RECORD, candidate.model_dump_json())
-    assert store.requeue_interrupted() == 0
-    told = store.study.trials[trial.number]
+    assert store.trials.requeue_interrupted() == 0
+    told = store.trials.study.trials[trial.number]
     assert told.state == optuna.trial.TrialState.COMPLETE
     assert told.value == candidate.objective.value
-    assert [r.number for r in store.records()] == [0, 1, 2, 3]
+    assert [r.number for r in store.trials.records()] == [0, 1, 2, 3]
 
 
 def test_a_surplus_trial_is_taken_back_and_never_repeated(run):
     go_on(run)
     """Older versions could ask for one trial too many and marked it so."""
-    extra = run.reopened().study.ask()
+    extra = run.reopened().trials.study.ask()
     store = run.reopened()
-    assert store.candidate_number(extra) == TRIALS
+    assert store.trials.candidate_number(extra) == TRIALS
     extra.set_user_attr(ATTR_SURPLUS, True)
-    store.study.tell(extra, state=optuna.trial.TrialState.FAIL)
-    assert store.candidates_started() == TRIALS
-    assert store.requeue_interrupted() == 0
-    assert len(store.records()) == TRIALS
+    store.trials.study.tell(extra, state=optuna.trial.TrialState.FAIL)
+    assert store.trials.candidates_started() == TRIALS
+    assert store.trials.requeue_interrupted() == 0
+    assert len(store.trials.records()) == TRIALS
 
 
 def test_the_trials_file_is_rewritten_from_the_journal(run):
     store = go_on(run, until=4)
     store.trials_path.write_text("rubbish", encoding="utf-8")
-    records = store.rewrite_trials_file()
+    records = store.trials.rewrite_mirror()
     lines = store.trials_path.read_text().splitlines()
     assert [TrialRecord.model_validate_json(line) for line in lines] == list(records)
     assert len(lines) == 4
@@ -208,7 +211,7 @@ def test_a_torn_line_is_also_cut_before_the_next_write(run):
         handle.write(b'{"torn')
     go_on(run, until=4)
     run.reopened().check_journal()
-    assert len(run.reopened().records()) == 4
+    assert len(run.reopened().trials.records()) == 4
 
 
 def test_damage_in_the_middle_is_one_line_and_nothing_changes(run):
@@ -227,16 +230,16 @@ def test_a_journal_without_a_search_is_one_line(run, content):
     run.store.journal_path.write_bytes(content)
     store = run.reopened()
     with pytest.raises(RunFolderError, match=r"journal\.log: does not hold the journal"):
-        _ = store.study
+        _ = store.trials.study
 
 
 def test_a_folder_without_a_journal_is_no_run(tmp_path):
-    for use in (RunStore(tmp_path).check_journal, lambda: RunStore(tmp_path).study):
+    for use in (RunFolder(tmp_path).check_journal, lambda: RunFolder(tmp_path).trials.study):
         with pytest.raises(RunFolderError, match=r"no journal\.log in it"):
             use()
     with (
         pytest.raises(ConfigError, match="no such file or folder"),
-        RunStore(tmp_path / "x").locked(),
+        RunFolder(tmp_path / "x").lease.held(),
     ):
         pass
     assert list(tmp_path.iterdir()) == []
@@ -249,7 +252,7 @@ def test_a_folder_with_another_run_or_other_files_is_refused(run, tmp_path):
     other.mkdir()
     (other / "thesis.tex").write_text("mine")
     with pytest.raises(RunFolderError, match=r"holds other files; choose a new folder$"):
-        RunStore(other).create(run.prepared.config, {})
+        RunFolder(other).create(run.prepared.config, {})
     assert [path.name for path in other.iterdir()] == ["thesis.tex"]
 
 
@@ -257,7 +260,7 @@ def test_a_folder_with_another_run_or_other_files_is_refused(run, tmp_path):
 def test_a_folder_that_cannot_be_made_is_refused_before_time_is_spent(tmp_path, place):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(RunFolderError, match="is not a folder that can be written"):
-        RunStore(tmp_path / place).require_free()
+        RunFolder(tmp_path / place).require_free()
 
 
 @pytest.mark.parametrize("is_there", [False, True])
@@ -271,25 +274,25 @@ def test_a_full_disk_while_the_run_is_created_leaves_nothing(tmp_path, monkeypat
 
     monkeypatch.setattr(optuna, "create_study", full)
     with pytest.raises(RunFolderError, match="cannot write there: No space left on device"):
-        RunStore(folder).create(make_config(tmp_path), {"run.json": "{}"})
+        RunFolder(folder).create(make_config(tmp_path), {"run.json": "{}"})
     assert folder.exists() is is_there
     assert not is_there or list(folder.iterdir()) == []
 
 
 def test_one_search_at_a_time_holds_a_folder(run):
-    with run.store.locked():
-        (run.store.folder / "run.lock").write_text("1")  # process 1 is always alive
+    with run.store.lease.held():
+        (run.store.path / "run.lock").write_text("1")  # process 1 is always alive
         running = pytest.raises(RunFolderError, match=r"a search is running in it \(process 1\)")
-        with running, run.reopened().locked():
+        with running, run.reopened().lease.held():
             pass
-    with run.reopened().locked():
+    with run.reopened().lease.held():
         pass
 
 
 def test_students_of_a_pareto_search_tell_four_values(template, tmp_path):
     run = make_run(tmp_path, trials=6, objective={"mode": "pareto"})
     store = go_on(run, until=6)
-    for trial, record in zip(store.study.trials, store.records(), strict=True):
+    for trial, record in zip(store.trials.study.trials, store.trials.records(), strict=True):
         assert trial.values == [
             record.objective.task_error, record.cost.latency_s,
             record.cost.peak_ram_bytes, record.cost.flash_bytes,

@@ -7,7 +7,7 @@ from support.tiny_search import TinyRun, make_run
 
 from hwkd.core.student import Layer, Layers, StudentSpec
 from hwkd.core.trial import SpecRecord, TrialRecord
-from hwkd.engine.run.trials import RunStore
+from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.search import loop
 from hwkd.engine.search.candidate_features import graph_features
 from hwkd.engine.search.loop import run_trials
@@ -43,8 +43,8 @@ def template(tmp_path_factory) -> TinyRun:
 
 @pytest.fixture
 def run(template, tmp_path) -> TinyRun:
-    shutil.copytree(template.store.folder, tmp_path / "run")
-    return TinyRun(store=RunStore(tmp_path / "run"), prepared=template.prepared)
+    shutil.copytree(template.store.path, tmp_path / "run")
+    return TinyRun(store=RunFolder(tmp_path / "run"), prepared=template.prepared)
 
 
 def with_config(run: TinyRun, **changes) -> TinyRun:
@@ -58,7 +58,7 @@ def searched(run: TinyRun, state) -> list[TrialRecord]:
     run_trials(
         store, Outcomes(run, state), keep_asking=lambda: True, on_start=lambda trial, number: None
     )
-    return list(store.records())
+    return list(store.trials.records())
 
 
 def test_trials_counts_trainings_and_not_what_was_rejected_or_repeated(run):
@@ -67,7 +67,7 @@ def test_trials_counts_trainings_and_not_what_was_rejected_or_repeated(run):
     trained = [record for record in records if record.state in ("completed", "failed")]
     assert len(trained) == 6
     assert [record.number for record in records] == list(range(12))
-    assert run.reopened().trainings_started() == 6
+    assert run.reopened().trials.trainings_started() == 6
 
 
 def test_a_search_in_which_everything_is_rejected_ends(run, monkeypatch):
@@ -118,7 +118,7 @@ def test_a_search_ends_when_every_student_that_fits_was_tried(run):
     store, outcomes = run.reopened(), Outcomes(run, lambda number: "failed")
     object.__setattr__(outcomes.context.screen, "spaces", {"narrow_deep": TwoStudents()})
     run_trials(store, outcomes, keep_asking=lambda: True, on_start=lambda trial, number: None)
-    assert sorted(record.spec.params["width"] for record in store.records()) == [4, 8]
+    assert sorted(record.spec.params["width"] for record in store.trials.records()) == [4, 8]
 
 
 def test_features_follow_the_graph(run):

@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file
 from support.tiny_search import make_run
 
 from hwkd.core.chooser import RandomChooser
 from hwkd.core.errors import InterruptedTrial, RunFolderError
 from hwkd.core.limits import Limits
+from hwkd.engine.run.artifacts import FolderArtifacts
 from hwkd.engine.search import trial_run
 from hwkd.engine.search.trial_run import TrialRunner
 
@@ -50,7 +52,7 @@ def test_a_student_that_fits_is_trained_exported_scored_and_measured(runner):
     assert record.objective.task_error == pytest.approx(1 - record.accuracy.validation_int8)
     assert record.profile.median_s > 0
     assert set(record.epochs[0].losses) == {"cross_entropy", "kd"}
-    assert (runner.students / "5.safetensors").is_file()
+    assert load_file(runner.artifacts.get(record.weights))
     assert record.latency_s == record.cost.latency_s
 
 
@@ -108,7 +110,7 @@ def test_outputs_that_are_not_finite_are_a_failed_record(runner, monkeypatch):
     record = run(runner, spec_of(runner), number=9)
     assert (record.state, record.objective) == ("failed", None)
     assert "not finite" in record.reason
-    assert not (runner.students / "9.safetensors").exists()
+    assert record.weights is None
 
 
 def test_training_that_diverges_or_runs_out_of_time_is_a_failed_record(runner):
@@ -133,25 +135,18 @@ def test_a_duplicate_points_to_the_first_and_is_not_trained(runner, monkeypatch)
     assert (again.objective, again.accuracy) == (first.objective, first.accuracy)
 
 
-def test_an_interruption_and_a_full_run_folder_are_not_failed_trials(runner, monkeypatch):
+def test_an_interruption_is_not_a_failed_trial(runner):
     def stop():
         raise InterruptedTrial
 
     with pytest.raises(InterruptedTrial):
         run(replace(runner, check=stop), spec_of(runner))
 
-    def full(*arguments):
-        raise RunFolderError("no space")
 
-    monkeypatch.setattr(trial_run, "save_student", full)
-    with pytest.raises(RunFolderError, match="no space"):
-        run(runner, spec_of(runner))
-
-
-def test_a_run_folder_that_cannot_hold_the_weights_is_one_line(runner, tmp_path):
+def test_a_folder_that_cannot_hold_the_weights_is_one_line_and_no_failed_trial(runner, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunFolderError, match=r"cannot write it: .*; free some space"):
-        run(replace(runner, students=tmp_path / "file"), spec_of(runner))
+        run(replace(runner, artifacts=FolderArtifacts(tmp_path / "file")), spec_of(runner))
 
 
 def test_on_the_host_latency_is_measured_and_never_estimated(host_runner):

@@ -11,7 +11,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from hwkd.engine.run.prepared import PREPARED_FILE, load_context, prepared_json
-from hwkd.engine.run.trials import RunStore
+from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.search.teacher_stage import prepare_teacher
 from hwkd.engine.search.trial_run import TrialRunner
 from hwkd.engine.setup.config import SearchConfig
@@ -78,20 +78,20 @@ def make_config(folder: Path, **changes: Any) -> SearchConfig:
 class TinyRun:
     """A run folder that is ready for its first trial."""
 
-    store: RunStore
+    store: RunFolder
     prepared: Prepared
 
     def runner(self) -> TrialRunner:
         return TrialRunner(
-            context=load_context(RunStore(self.store.folder)),
+            context=load_context(RunFolder(self.store.path)),
             worker="test",
-            students=self.store.folder / "students",
+            artifacts=self.store.artifacts,
             check=lambda: None,
         )
 
-    def reopened(self) -> RunStore:
+    def reopened(self) -> RunFolder:
         """Return the store as another process would open it."""
-        return RunStore(self.store.folder)
+        return RunFolder(self.store.path)
 
 
 def make_run(folder: Path, name: str = "run", **changes: Any) -> TinyRun:
@@ -99,6 +99,6 @@ def make_run(folder: Path, name: str = "run", **changes: Any) -> TinyRun:
     folder.mkdir(parents=True, exist_ok=True)
     prepared = prepare_data(make_config(folder, **changes), progress=silent)
     teacher = prepare_teacher(prepared, progress=silent).teacher
-    store = RunStore(folder / name)
+    store = RunFolder(folder / name)
     store.create(prepared.config, {PREPARED_FILE: prepared_json(prepared, teacher)})
     return TinyRun(store=store, prepared=prepared)

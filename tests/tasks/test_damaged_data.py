@@ -9,6 +9,6 @@ from benchmarks.robustness.data_mutants import MAKERS, run
 def test_mutants_are_read_or_refused_in_one_line(kind, monkeypatch):
     monkeypatch.setenv("HWKD_CACHE_DIR", "restored afterwards")
     result = run(kind, count=60, seed=5)
-    assert result["faults"] == {}
-    assert result["read"] > 3
-    assert result["refused"] > 3
+    assert result.faults == {}
+    assert result.read > 3
+    assert result.refused > 3

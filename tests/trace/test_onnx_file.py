@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from support.onnx_networks import REFERENCES, NetworkBuilder, ic01, kws01
 
+from hwkd.core.graph import OpGraph
 from hwkd.cost.fuse import fuse
 from hwkd.io.runtime_files import load_runtime
 from hwkd.trace.onnx_file import load_graph, load_network
@@ -63,7 +64,7 @@ def test_an_int8_file_runs_the_same_graph_as_its_float_original(
     before = fuse(load_graph(path), rules).graph
     after = fuse(load_graph(quantised), rules).graph
 
-    def work(graph: object) -> Counter[object]:  # the quantiser may swap parallel branches
+    def work(graph: OpGraph) -> Counter[object]:  # the quantiser may swap parallel branches
         shape = graph.tensors
         return Counter(
             (op.kind, op.macs, op.weights, op.biases, op.pads, shape[op.outputs[0]].shape)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import save_file
-from test_teacher_sources import CPU, make_data, write_onnx
+from support.teachers import CPU, make_data, module_of, write_onnx
 from torch import nn
 
 from hwkd.core.errors import TeacherError
@@ -203,7 +203,7 @@ def test_code_that_changed_since_it_was_imported_is_refused(project):
 def test_weights_from_a_file_are_another_teacher(project):
     forget_project()
     teacher = open_teacher("made_teacher:make", make_data(), device=CPU)
-    state = {name: tensor + 1 for name, tensor in teacher.module.state_dict().items()}
+    state = {name: tensor + 1 for name, tensor in module_of(teacher).state_dict().items()}
     save_file(state, project / "w.safetensors")
     before = fresh_identity()
     with_weights = fresh_identity(weights=project / "w.safetensors")

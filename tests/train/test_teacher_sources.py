@@ -2,53 +2,16 @@ import hashlib
 import sys
 
 import numpy as np
-import onnx
 import pytest
 import torch
-from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import save_file
+from support.teachers import CPU, WEIGHT, make_data, module_of, write_onnx
 from torch import nn
 
 from hwkd.core.errors import TeacherError
-from hwkd.tasks.base import TaskData
-from hwkd.tasks.prepare import prepare
-from hwkd.tasks.raw import RawData, RawSplit
 from hwkd.train.teacher import accuracy_ratio, as_logits, require_knowledge
 from hwkd.train.teacher_module import state_digest
 from hwkd.train.teacher_open import open_teacher
-
-CPU = torch.device("cpu")
-WEIGHT = np.random.default_rng(7).normal(size=(12, 3)).astype(np.float32)
-
-
-def make_data(count=120) -> TaskData:
-    generator = np.random.default_rng(0)
-    labels = np.arange(count) % 3
-    inputs = generator.normal(size=(count, 1, 4, 3)).astype(np.float32)
-    inputs[np.arange(count), 0, labels] += 4.0
-    train = RawSplit(inputs=inputs, labels=labels)
-    raw = RawData(source="made", class_names=("a", "b", "c"), train=train)
-    return prepare(raw, task="made", split_seed=0)
-
-
-def write_onnx(path, *, batch="batch", shape=(1, 4, 3), classes=3, softmax=False):
-    nodes = [
-        helper.make_node("Flatten", ["x"], ["flat"]),
-        helper.make_node("MatMul", ["flat", "w"], ["z" if softmax else "y"]),
-    ]
-    if softmax:
-        nodes.append(helper.make_node("Softmax", ["z"], ["y"]))
-    weight = np.resize(WEIGHT, (int(np.prod(shape)), classes))
-    graph = helper.make_graph(
-        nodes,
-        "teacher",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, *shape])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [batch, classes])],
-        [numpy_helper.from_array(weight, "w")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    onnx.save(model, path)
-    return path
 
 
 @pytest.mark.parametrize("batch", ["batch", 1, 7])
@@ -135,21 +98,21 @@ def test_a_factory_in_the_working_folder_runs_in_evaluation_mode(my_teacher):
     inputs = data.validation.inputs
     first = teacher.logits(inputs)
     np.testing.assert_array_equal(first, teacher.logits(inputs))
-    assert not teacher.module.training
-    assert not any(parameter.requires_grad for parameter in teacher.module.parameters())
+    assert not module_of(teacher).training
+    assert not any(parameter.requires_grad for parameter in module_of(teacher).parameters())
     np.testing.assert_allclose(teacher.logits(inputs[:1]), first[:1], rtol=1e-4, atol=1e-5)
 
 
 def test_weights_change_the_outputs_and_the_identity(my_teacher, tmp_path):
     data = make_data()
     plain = open_teacher(f"{my_teacher}:linear", data, device=CPU)
-    state = {name: tensor * 2 for name, tensor in plain.module.state_dict().items()}
+    state = {name: tensor * 2 for name, tensor in module_of(plain).state_dict().items()}
     save_file(state, tmp_path / "w.safetensors")
     loaded = open_teacher(
         f"{my_teacher}:linear", data, weights=tmp_path / "w.safetensors", device=CPU
     )
     assert loaded.identity != plain.identity
-    assert state_digest(loaded.module) != state_digest(plain.module)
+    assert state_digest(module_of(loaded)) != state_digest(module_of(plain))
     again = open_teacher(f"{my_teacher}:linear", data, device=CPU)
     assert again.identity == plain.identity
 

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from hwkd.core.choices import CalibrationChoice
 from hwkd.core.progress import Progress
 from hwkd.core.student import Layers
 from hwkd.core.trial import EpochRecord
@@ -20,7 +21,6 @@ from hwkd.distill.pairing import LayerPair
 from hwkd.distill.sources import TeacherSource
 from hwkd.distill.spec import WeightedMethod
 from hwkd.distill.taps import student_places
-from hwkd.engine.arms.quantise import CalibrationChoice
 from hwkd.engine.arms.score import Scores, score_student
 from hwkd.engine.setup.calibration import calibration_inputs
 from hwkd.engine.setup.transfer import TransferSet, teacher_source

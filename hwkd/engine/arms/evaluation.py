@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save
 from torch import nn
 
+from hwkd.core.choices import CalibrationChoice
 from hwkd.core.errors import RunFolderError
 from hwkd.core.measure import Profile
 from hwkd.core.student import Layers
@@ -24,7 +25,6 @@ from hwkd.distill.criterion import DistillCriterion, TrainingSet
 from hwkd.distill.sources import CachedSource, TeacherSource
 from hwkd.distill.spec import WeightedMethod
 from hwkd.distill.taps import student_places
-from hwkd.engine.arms.quantise import CalibrationChoice
 from hwkd.engine.setup.context import SearchContext, Training
 from hwkd.engine.setup.methods import Recipe, methods_of
 from hwkd.engine.setup.objective import divergence_nats, score_objective
@@ -36,18 +36,16 @@ from hwkd.train.seeding import derive_seed
 
 __all__ = [
     "STEPS_BETWEEN_NORMS",
-    "STUDENTS_FOLDER",
     "Deployed",
     "deploy_student",
     "judge_student",
     "profile_record",
+    "student_bytes",
     "student_criterion",
     "student_logits",
     "train_student",
 ]
 
-# Weights of every completed trial, `<number>.safetensors`, so that any of them can be exported.
-STUDENTS_FOLDER = "students"
 # Of candidates: an epoch of a small data set has so few steps that measuring gradients in each
 # would cost 4%. The full training measures them in every epoch.
 STEPS_BETWEEN_NORMS = 100
@@ -155,16 +153,20 @@ def _cached_source(context: SearchContext) -> TeacherSource | None:
     return None if logits is None else CachedSource([logits])
 
 
+def student_bytes(module: StudentModule) -> bytes:
+    """Return a student's weights as safetensors."""
+    return save({name: tensor.cpu().contiguous() for name, tensor in module.state_dict().items()})
+
+
 def save_student(module: StudentModule, path: Path) -> None:
     """Write a student's weights as safetensors, whole or not at all.
 
     Raises:
         RunFolderError: if the disk is full or the folder not writable.
     """
-    tensors = {name: tensor.cpu().contiguous() for name, tensor in module.state_dict().items()}
     try:
         with written_atomically(path) as temporary:
-            temporary.write_bytes(save(tensors))
+            temporary.write_bytes(student_bytes(module))
     except OSError as error:
         raise RunFolderError(
             f"{path}: cannot write it: {error.strerror}; free some space and go on with --resume"

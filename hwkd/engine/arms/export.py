@@ -11,9 +11,9 @@ from hwkd.core.trial import TrialRecord
 from hwkd.deploy.calibrate import DEFAULT_CALIBRATION, CalibrationMethod
 from hwkd.deploy.to_int8 import quantise_int8
 from hwkd.deploy.to_onnx import export_onnx
-from hwkd.engine.arms.evaluation import STUDENTS_FOLDER, save_student, spec_json
+from hwkd.engine.arms.evaluation import save_student, spec_json
 from hwkd.engine.run.prepared import load_context
-from hwkd.engine.run.trials import RunStore
+from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.setup.context import SearchContext
 from hwkd.engine.setup.stored_student import layers_of_spec
 from hwkd.io.run_text import write_text
@@ -92,9 +92,9 @@ def export_student(
             if trial is None:
                 _copy_best(run, folder)
                 if calibration is not None:
-                    _quantise(folder, load_context(RunStore(run), trusts=trusts), calibration)
+                    _quantise(folder, load_context(RunFolder(run), trusts=trusts), calibration)
             else:
-                _rebuild(RunStore(run), trial, folder, calibration, trusts=trusts)
+                _rebuild(RunFolder(run), trial, folder, calibration, trusts=trusts)
             write_text(folder / "load_student.py", _LOADER)
             out.mkdir(exist_ok=True)
             for name in wanted:
@@ -118,7 +118,7 @@ def _copy_best(run: Path, folder: Path) -> None:
 
 
 def _rebuild(
-    store: RunStore,
+    store: RunFolder,
     trial: int,
     folder: Path,
     calibration: CalibrationMethod | None,
@@ -128,12 +128,12 @@ def _rebuild(
     store.check_journal()
     record = _completed(store, trial)
     if record.spec is None:
-        raise RunFolderError(f"{store.folder}: trial {trial} has no student")
+        raise RunFolderError(f"{store.path}: trial {trial} has no student")
     context = load_context(store, trusts=trusts)
     spec = record.spec.to_spec()
-    layers = layers_of_spec(context.screen.spaces, spec, where=f"{store.folder}, trial {trial}")
+    layers = layers_of_spec(context.screen.spaces, spec, where=f"{store.path}, trial {trial}")
     module = build_module(layers, seed=0)
-    weights = store.folder / STUDENTS_FOLDER / f"{trial}.safetensors"
+    weights = store.weights_of(record)
     try:
         fill_module(module, weights)
     except WeightsError as error:
@@ -156,8 +156,8 @@ def _quantise(folder: Path, context: SearchContext, method: CalibrationMethod) -
     )
 
 
-def _completed(store: RunStore, trial: int) -> TrialRecord:
-    records = {record.number: record for record in store.records()}
+def _completed(store: RunFolder, trial: int) -> TrialRecord:
+    records = {record.number: record for record in store.trials.records()}
     if trial not in records:
         raise ConfigError(
             f"--trial {trial}: the run has no such trial; it has 0 to {max(records, default=-1)}"

@@ -20,7 +20,7 @@ from hwkd.core.final_record import QuantisationChoiceRecord
 from hwkd.core.progress import Progress
 from hwkd.core.trial import EpochRecord, ObjectiveRecord, SpecRecord
 from hwkd.engine.arms.children import Child, Nursery
-from hwkd.engine.run.trials import RunStore
+from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.setup.context import threads_per_worker
 from hwkd.engine.setup.methods import Recipe
 from hwkd.io.run_text import write_text
@@ -119,7 +119,7 @@ class _Running:
 
 
 def run_jobs(
-    store: RunStore,
+    store: RunFolder,
     nursery: Nursery,
     jobs: Sequence[TrainJob],
     *,
@@ -172,9 +172,9 @@ def run_jobs(
     return {name: scores for name, scores in found if scores is not None}
 
 
-def finished_jobs(store: RunStore) -> Iterator[tuple[TrainJob, JobScores]]:
+def finished_jobs(store: RunFolder) -> Iterator[tuple[TrainJob, JobScores]]:
     """Give every training in the run folder that finished, of earlier calls as well."""
-    for path in sorted((store.folder / JOBS_FOLDER).glob(f"*/{JOB_FILE}")):
+    for path in sorted((store.path / JOBS_FOLDER).glob(f"*/{JOB_FILE}")):
         scores = _scores(path.parent)
         try:
             job = TrainJob.model_validate_json(path.read_text(encoding="utf-8"))
@@ -184,12 +184,12 @@ def finished_jobs(store: RunStore) -> Iterator[tuple[TrainJob, JobScores]]:
             yield job, scores
 
 
-def job_folder(store: RunStore, job: TrainJob) -> Path:
+def job_folder(store: RunFolder, job: TrainJob) -> Path:
     """Return the folder with the job's files."""
-    return store.folder / JOBS_FOLDER / job.full_name
+    return store.path / JOBS_FOLDER / job.full_name
 
 
-def job_history(store: RunStore, job: TrainJob) -> tuple[EpochRecord, ...]:
+def job_history(store: RunFolder, job: TrainJob) -> tuple[EpochRecord, ...]:
     """Return the terms of a finished job, epoch by epoch; empty if an older version trained it."""
     path = job_folder(store, job) / HISTORY_FILE
     return _HISTORY.validate_json(path.read_text()) if path.is_file() else ()
@@ -200,14 +200,14 @@ def history_json(epochs: Sequence[EpochRecord]) -> str:
     return _HISTORY.dump_json(tuple(epochs)).decode()
 
 
-def _start(store: RunStore, nursery: Nursery, job: TrainJob, end_s: float | None) -> _Running:
+def _start(store: RunFolder, nursery: Nursery, job: TrainJob, end_s: float | None) -> _Running:
     folder = job_folder(store, job)
     folder.mkdir(parents=True, exist_ok=True)
     job = job.model_copy(update={"end_s": end_s})
     write_text(folder / JOB_FILE, job.model_dump_json())
     process = nursery.start(
         "hwkd.engine.arms.train_job",
-        [str(store.folder), str(folder)],
+        [str(store.path), str(folder)],
         log=folder / "log.txt",
         threads=threads_per_worker(job.processes),
     )
@@ -222,7 +222,7 @@ def _is_late(entry: _Running) -> bool:
     return time.monotonic() > end_s + grace_s
 
 
-def _settle(store: RunStore, entry: _Running) -> None:
+def _settle(store: RunFolder, entry: _Running) -> None:
     """End a job that is over or late; a failure counts only where there was time enough."""
     folder = job_folder(store, entry.job)
     late = _is_late(entry)

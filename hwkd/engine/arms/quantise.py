@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal, TypeAlias
 
 import numpy as np
 import onnx
@@ -22,7 +21,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hwkd.core.choices import CalibrationChoice, QatMode
 from hwkd.core.final_record import Correction, QuantisationChoiceRecord
+from hwkd.core.kinds import LAYER_KINDS
 from hwkd.core.student import Layers
 from hwkd.core.trial import EpochRecord
 from hwkd.deploy.calibrate import (
@@ -47,15 +48,11 @@ from hwkd.nn.fake_quant import FakeQuantStudent
 from hwkd.train.loop import Criterion, TrainConfig, train_module
 
 __all__ = [
-    "CalibrationChoice",
-    "QatMode",
     "QuantisationData",
     "QuantisationSettings",
     "quantise_student",
 ]
 
-CalibrationChoice: TypeAlias = Literal["auto", "minmax", "percentile", "mse"]
-QatMode: TypeAlias = Literal["auto", "on", "off"]
 
 _CORRECT: dict[Correction, Callable[[onnx.ModelProto, FloatArray], onnx.ModelProto]] = {
     "channel equalisation": equalise_channels,
@@ -288,6 +285,6 @@ def _student(layers: Layers, start: _Quantised) -> FakeQuantStudent:
     weights = {
         layer.name: (arrays[f"{layer.name}.weight"], arrays[f"{layer.name}.bias"])
         for layer in layers.layers
-        if layer.kind in ("conv", "linear")
+        if LAYER_KINDS.get(layer.kind).has_weights
     }
     return FakeQuantStudent(layers, weights, start.ranges)

@@ -9,9 +9,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
+from hwkd.core.choices import CalibrationChoice
 from hwkd.core.student import Layers
 from hwkd.engine.arms.evaluation import deploy_student, student_logits
-from hwkd.engine.arms.quantise import CalibrationChoice
 from hwkd.nn.build import StudentModule
 from hwkd.tasks.base import Split, TaskData
 from hwkd.train.teacher import accuracy_ratio

@@ -24,7 +24,6 @@ from hwkd.deploy.to_onnx import export_onnx
 from hwkd.distill.int8_methods import int8_recipe
 from hwkd.distill.sources import TeacherSource
 from hwkd.engine.arms.evaluation import (
-    STUDENTS_FOLDER,
     deploy_student,
     judge_student,
     save_student,
@@ -45,7 +44,7 @@ from hwkd.engine.arms.jobs import (
 )
 from hwkd.engine.arms.quantise import QuantisationData, QuantisationSettings, quantise_student
 from hwkd.engine.run.prepared import load_context
-from hwkd.engine.run.trials import RunStore
+from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.setup.context import SearchContext, threads_per_worker
 from hwkd.engine.setup.methods import Recipe, methods_of
 from hwkd.io.run_text import write_text
@@ -75,7 +74,7 @@ def main(run: Path, folder: Path, parent_pid: int) -> int:
     torch.set_num_threads(threads_per_worker(1))  # the parent has set this job's share
     try:
         job = TrainJob.model_validate_json((folder / JOB_FILE).read_text())
-        _run(job, load_context(RunStore(run)), folder, check)
+        _run(job, load_context(RunFolder(run)), folder, check)
     except InterruptedTrial:
         return 1
     except HwkdError as error:
@@ -85,7 +84,7 @@ def main(run: Path, folder: Path, parent_pid: int) -> int:
 
 
 def score_brief_weights(
-    store: RunStore, best: TrialRecord, context: SearchContext, job: TrainJob
+    store: RunFolder, best: TrialRecord, context: SearchContext, job: TrainJob
 ) -> JobScores:
     """Deploy the weights of a candidate as they are: they ship where no full training was better.
 
@@ -99,7 +98,7 @@ def score_brief_weights(
     folder.mkdir(parents=True, exist_ok=True)
     layers = context.screen.candidate(job.spec.to_spec()).layers
     module = build_module(layers, seed=0)
-    weights = store.folder / STUDENTS_FOLDER / f"{best.number}.safetensors"
+    weights = store.weights_of(best)
     try:
         fill_module(module, weights)
     except WeightsError as error:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hwkd.core.errors import RunFolderError, TeacherError
 from hwkd.core.strict_model import StrictModel, read_record
-from hwkd.engine.run.trials import RunStore
+from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.context import SearchContext, load_data, make_context
 from hwkd.engine.setup.prepare import Prepared
@@ -70,47 +70,47 @@ def prepared_json(prepared: Prepared, teacher: Teacher | None, *, is_settled: bo
     return _record(prepared, teacher, is_settled=is_settled).model_dump_json(indent=2)
 
 
-def teacher_is_settled(store: RunStore) -> bool:
+def teacher_is_settled(store: RunFolder) -> bool:
     """Tell whether a run came as far as knowing its teacher, or that it has none."""
-    return _read_record(store.folder).teacher_settled
+    return _read_record(store.path).teacher_settled
 
 
-def named_teacher(store: RunStore) -> Teacher | None:
+def named_teacher(store: RunFolder) -> Teacher | None:
     """Return the teacher that a run began with: it has a name and outputs, and cannot run."""
-    record = _read_record(store.folder)
+    record = _read_record(store.path)
     if record.teacher_identity is None:
         return None
     return _AbsentTeacher(identity=record.teacher_identity, num_outputs=record.num_outputs)
 
 
-def check_data_unchanged(store: RunStore, prepared: Prepared) -> None:
+def check_data_unchanged(store: RunFolder, prepared: Prepared) -> None:
     """Refuse to mix trials of different data in one run.
 
     Raises:
         RunFolderError: if the data is another than the run began with.
     """
-    before, now = _read_record(store.folder).data_fingerprint, prepared.data.fingerprint
+    before, now = _read_record(store.path).data_fingerprint, prepared.data.fingerprint
     if before != now:
         raise RunFolderError(
-            f"--resume {store.folder}: the data changed since the run began (fingerprint "
+            f"--resume {store.path}: the data changed since the run began (fingerprint "
             f"{before[:12]}, now {now[:12]}); put the old data back or start a new run"
         )
 
 
-def check_teacher_unchanged(store: RunStore, teacher: Teacher) -> None:
+def check_teacher_unchanged(store: RunFolder, teacher: Teacher) -> None:
     """Refuse to mix trials of different teachers in one run.
 
     Raises:
         RunFolderError: if the teacher is another than the run began with.
     """
-    if _read_record(store.folder).teacher_identity != teacher.identity:
+    if _read_record(store.path).teacher_identity != teacher.identity:
         raise RunFolderError(
-            f"--resume {store.folder}: the teacher is another one than the run began with; "
+            f"--resume {store.path}: the teacher is another one than the run began with; "
             "put the old one back or start a new run"
         )
 
 
-def load_context(store: RunStore, *, trusts: bool = False) -> SearchContext:
+def load_context(store: RunFolder, *, trusts: bool = False) -> SearchContext:
     """Load what trials share, from the run folder and the cache.
 
     Args:
@@ -122,11 +122,11 @@ def load_context(store: RunStore, *, trusts: bool = False) -> SearchContext:
         ConfigError: if the user did not name the run's own search spaces, or they changed.
     """
     config = SearchConfig.from_toml(store.config_path)
-    config = trusted(config, where=str(store.folder), trusts=trusts, with_teacher=False)
-    record = _read_record(store.folder)
+    config = trusted(config, where=str(store.path), trusts=trusts, with_teacher=False)
+    record = _read_record(store.path)
     task, data = load_data(config)
     if data.fingerprint != record.data_fingerprint:
-        raise RunFolderError(f"{store.folder}: the data changed while the search was running")
+        raise RunFolderError(f"{store.path}: the data changed while the search was running")
     teacher = named_teacher(store)
     if teacher is None:
         return make_context(config, task, data)

@@ -1,91 +1,118 @@
-"""How a run folder comes to be: whole or not at all, whatever kills the process meanwhile.
-
-A new folder is filled under another name and renamed. A folder that exists already cannot always be
-replaced (a mount point, a link, a parent that is not writable), so it is filled in place: behind a
-marker that says so while it lasts, and with the file that makes it a run last of all.
-"""
+"""The folder of a run: what its files are called, and how it comes to be."""
 
 from __future__ import annotations
 
-import os
 import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
-from uuid import uuid4
 
 from hwkd.core.errors import RunFolderError
+from hwkd.core.trial import TrialRecord
+from hwkd.engine.run.artifacts import FolderArtifacts
+from hwkd.engine.run.journal import check_journal_file
+from hwkd.engine.run.lease import FolderLease
+from hwkd.engine.run.storage import create_study, load_study
+from hwkd.engine.run.trials import Trials
+from hwkd.engine.run.whole_folder import created_whole, require_free
+from hwkd.engine.setup.config import SearchConfig
+from hwkd.io.paths import require_there
+from hwkd.io.run_files import TRIALS_FILE
 
-__all__ = ["created_whole", "require_free"]
+__all__ = ["RunFolder"]
 
-_MARKER = ".creating"
+_JOURNAL_FILE = "journal.log"
 
 
-def require_free(folder: Path, *, main_file: str) -> None:
-    """Refuse a folder that holds anything or cannot be made, before time is spent.
+class RunFolder:
+    """One run folder; every process of a search has its own object on the same folder.
 
-    Args:
-        folder: wanted.
-        main_file: name of the file that makes a folder a run.
-
-    Raises:
-        RunFolderError: saying which of the two.
+    Where a run is kept is three things: its trials, its artifacts and the lease on it. Here they
+    are a journal, a folder and kernel locks.
     """
-    if _is_taken(folder, main_file):
-        is_run = (folder / main_file).exists()
-        raise RunFolderError(
-            f"--out {folder}: holds {'another run' if is_run else 'other files'}; choose a new "
-            f"folder{f' or continue it with --resume {folder}' if is_run else ''}"
-        )
-    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    try:
-        # Asking for permission is not enough: root may write anywhere but not on every system.
-        with tempfile.TemporaryFile(dir=existing):
-            pass
-    except OSError as error:
-        raise RunFolderError(
-            f"--out {folder}: {existing} is not a folder that can be written "
-            f"({error.strerror}); choose another one"
-        ) from error
 
+    def __init__(self, path: Path) -> None:
+        """Name the files; nothing is opened or created yet."""
+        self.path = path
+        self.config_path = path / "config.toml"
+        self.journal_path = path / _JOURNAL_FILE
+        self.trials_path = path / TRIALS_FILE
 
-@contextmanager
-def created_whole(folder: Path, *, main_file: str) -> Iterator[Path]:
-    """Give a folder to fill; it becomes `folder` when the block ends well.
+    @cached_property
+    def trials(self) -> Trials:
+        """The trials, opened on first use."""
+        self._require_journal()
+        return Trials(load_study(self.journal_path), run=self.path, mirror=self.trials_path)
 
-    Args:
-        folder: absent, empty, or left by a creation that was killed.
-        main_file: name of the file that makes a folder a run.
+    @cached_property
+    def artifacts(self) -> FolderArtifacts:
+        """Files by the SHA-256 of their content."""
+        return FolderArtifacts(self.path / "artifacts")
 
-    Raises:
-        OSError: if it cannot be written, or another process filled it meanwhile.
-    """
-    if not folder.exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = folder.with_name(f".{folder.name}.{os.getpid()}.{uuid4().hex[:8]}")
-        temporary.mkdir()
+    @cached_property
+    def lease(self) -> FolderLease:
+        """Who works on the run."""
+        self._require_journal()
+        return FolderLease(self.path, asking_file=self.config_path)
+
+    def weights_of(self, record: TrialRecord) -> Path:
+        """Return the file with the weights of a completed trial.
+
+        Raises:
+            RunFolderError: if it is not there or was changed.
+        """
+        if record.weights is not None:
+            return self.artifacts.get(record.weights)
+        return self.path / "students" / f"{record.number}.safetensors"  # as older versions named it
+
+    def require_free(self) -> None:
+        """Refuse a folder that holds anything or cannot be made, before time is spent.
+
+        Raises:
+            RunFolderError: saying which of the two.
+        """
+        require_free(self.path, main_file=_JOURNAL_FILE)
+
+    def create(self, config: SearchConfig, documents: Mapping[str, str]) -> None:
+        """Make the folder, its configuration, further files and an empty study, all at once.
+
+        Args:
+            config: resolved.
+            documents: file name -> text.
+
+        Raises:
+            RunFolderError: if the folder holds anything already or cannot be written.
+        """
+        self.require_free()
+        texts = {self.config_path.name: config.to_toml(), **documents}
+        objectives = 4 if config.objective.mode == "pareto" else 1
         try:
-            yield temporary
-            temporary.rename(folder)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-        return
-    marker = folder / _MARKER
-    shutil.rmtree(marker, ignore_errors=True)
-    marker.mkdir()
-    try:
-        yield marker
-        for file in sorted(marker.iterdir(), key=lambda file: file.name == main_file):
-            file.replace(folder / file.name)
-    finally:
-        shutil.rmtree(marker, ignore_errors=True)
+            with created_whole(self.path, main_file=_JOURNAL_FILE) as folder:
+                for name, text in texts.items():
+                    (folder / name).write_text(text, encoding="utf-8")
+                create_study(folder / _JOURNAL_FILE, objectives=objectives)
+        except (OSError, RunFolderError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            raise RunFolderError(
+                f"--out {self.path}: cannot write there: {reason}; choose another folder"
+            ) from error
 
+    def remove(self) -> None:
+        """Take back a folder that this process has just created; nothing of it is left."""
+        shutil.rmtree(self.path, ignore_errors=True)
 
-def _is_taken(folder: Path, main_file: str) -> bool:
-    if not folder.exists():
-        return folder.is_symlink()
-    if not folder.is_dir():
-        return True
-    was_cut_off = (folder / _MARKER).is_dir() and not (folder / main_file).exists()
-    return not was_cut_off and any(folder.iterdir())
+    def check_journal(self) -> None:
+        """Cut a torn last line; refuse a journal that is damaged in any other way.
+
+        Raises:
+            RunFolderError: naming the first line that is not JSON; nothing is changed.
+        """
+        self._require_journal()
+        check_journal_file(self.journal_path)
+
+    def _require_journal(self) -> None:
+        require_there(self.path, "the run folder of an earlier hwkd search")
+        if not self.journal_path.is_file():
+            raise RunFolderError(
+                f"{self.path}: no journal.log in it; it is not a run folder of hwkd search"
+            )

@@ -28,7 +28,7 @@ from hwkd.engine.arms.jobs import (
 from hwkd.engine.arms.publish import BEST_FOLDER, publish_student, read_quantisation
 from hwkd.engine.arms.train_job import score_brief_weights
 from hwkd.engine.arms.verdict import shipping
-from hwkd.engine.run.trials import RunStore
+from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.setup.context import SearchContext
 from hwkd.engine.setup.methods import Recipe, recipes
 from hwkd.engine.setup.screening import cost_record
@@ -92,7 +92,7 @@ def require_student(ranked: Sequence[TrialRecord], records: Sequence[TrialRecord
 def finish_students(
     ranked: Sequence[TrialRecord],
     context: SearchContext,
-    store: RunStore,
+    store: RunFolder,
     nursery: Nursery,
     ending: Ending,
     *,
@@ -164,7 +164,7 @@ def finish_students(
         gain=gain if ending.seeds else None,
         history=job_history(store, job),
     )
-    publish_student(folder, store.folder / BEST_FOLDER, final, context)
+    publish_student(folder, store.path / BEST_FOLDER, final, context)
     return final, given_up
 
 

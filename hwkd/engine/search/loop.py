@@ -12,7 +12,8 @@ from optuna.samplers import BaseSampler
 from hwkd.core.errors import RunFolderError
 from hwkd.core.student import StudentSpec
 from hwkd.core.trial import TrialRecord
-from hwkd.engine.run.trials import ATTR_DEATHS, ATTR_NETWORK_KEY, ATTR_PROPOSAL, RunStore
+from hwkd.engine.run.run_folder import RunFolder
+from hwkd.engine.run.trials import ATTR_DEATHS, ATTR_NETWORK_KEY, ATTR_PROPOSAL
 from hwkd.engine.search.sampling import (
     make_sampler,
     nothing_is_left,
@@ -22,6 +23,7 @@ from hwkd.engine.search.sampling import (
 )
 from hwkd.engine.search.teacher_stage import beaten_by
 from hwkd.engine.search.trial_run import TrialRunner
+from hwkd.io.run_text import run_writes
 
 __all__ = ["run_trials"]
 
@@ -35,7 +37,7 @@ _MOST_ASKED = 25
 
 
 def run_trials(
-    store: RunStore,
+    store: RunFolder,
     runner: TrialRunner,
     *,
     keep_asking: Callable[[], bool],
@@ -53,22 +55,22 @@ def run_trials(
     trials = runner.context.config.most_trials or math.inf
     sampler: BaseSampler | None = None
     last_s = 0.0
-    while keep_asking() and (_worth_starting(runner, last_s) or not store.finished_trials()):
+    while keep_asking() and (_worth_starting(runner, last_s) or not store.trials.finished_trials()):
         begun = time.monotonic()
         # One worker at a time chooses, so that no two choose the same candidate.
-        with store.asking():
-            started = store.candidates_started()
-            if store.trainings_started() >= trials or started >= _MOST_ASKED * trials:
+        with store.lease.asking():
+            started = store.trials.candidates_started()
+            if store.trials.trainings_started() >= trials or started >= _MOST_ASKED * trials:
                 return
             sampler = make_sampler(runner.context, candidate=started, previous=sampler)
-            store.study.sampler = sampler
-            with store.writes():
+            store.trials.study.sampler = sampler
+            with run_writes(store.path):
                 queue_first_students(store, runner.context, candidate=started)
             if nothing_is_left(store, sampler):
                 return
-            with store.writes():
-                trial = store.study.ask()
-            number = store.candidate_number(trial)
+            with run_writes(store.path):
+                trial = store.trials.study.ask()
+            number = store.trials.candidate_number(trial)
             on_start(trial.number, number)
             suggested = _suggested(store, runner, trial, sampler)
         _run_one(store, runner, trial, number, suggested)
@@ -83,11 +85,11 @@ def _worth_starting(runner: TrialRunner, last_s: float) -> bool:
 
 
 def _suggested(
-    store: RunStore, runner: TrialRunner, trial: optuna.Trial, sampler: BaseSampler
+    store: RunFolder, runner: TrialRunner, trial: optuna.Trial, sampler: BaseSampler
 ) -> StudentSpec | Exception:
     """Return the student of a trial, or what went wrong, which the trial's record is to say."""
     try:
-        with store.writes():
+        with run_writes(store.path):
             spec = suggest_student(trial, runner.context)
             why = reason_of(sampler, trial)
             if why is not None:
@@ -100,7 +102,7 @@ def _suggested(
 
 
 def _run_one(
-    store: RunStore,
+    store: RunFolder,
     runner: TrialRunner,
     trial: optuna.Trial,
     number: int,
@@ -112,14 +114,14 @@ def _run_one(
         return suggested
 
     def find_earlier(network_key: str) -> TrialRecord | None:
-        with store.writes():
+        with run_writes(store.path):
             trial.set_user_attr(ATTR_NETWORK_KEY, network_key)
         deaths = trial.user_attrs.get(ATTR_DEATHS, 0)
         if deaths >= _MAX_WORKER_DEATHS:
             raise RuntimeError(f"{deaths} worker processes died while running this student")
-        return store.find_record(network_key)
+        return store.trials.find_record(network_key)
 
     accuracy = runner.context.teacher_accuracy
-    has_teacher = accuracy is not None and beaten_by(accuracy, store.records()) is None
+    has_teacher = accuracy is not None and beaten_by(accuracy, store.trials.records()) is None
     record = runner.run(suggest, find_earlier, number=number, has_teacher=has_teacher)
-    store.finish(trial, record)
+    store.trials.finish(trial, record)

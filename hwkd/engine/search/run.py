@@ -9,8 +9,8 @@ from hwkd.core.errors import ConfigError
 from hwkd.core.run_record import RunRecord
 from hwkd.engine.arms.children import Nursery
 from hwkd.engine.run.prepared import PREPARED_FILE, check_data_unchanged, prepared_json
+from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.run.run_record import make_run_record
-from hwkd.engine.run.trials import RunStore
 from hwkd.engine.search.listener import SearchListener
 from hwkd.engine.search.stages import SearchResult, SearchStages, run_json, with_phase
 from hwkd.engine.search.verify_best import require_verifiable
@@ -48,7 +48,7 @@ def run_search(
         HwkdError: if anything asked for is wrong; nothing is left behind then.
         KeyboardInterrupt: after finished trials were saved.
     """
-    store = RunStore(folder)
+    store = RunFolder(folder)
     store.require_free()
     _require_what_verifying_needs(config)
     with Nursery() as nursery:
@@ -71,8 +71,8 @@ def run_search(
         unsettled = prepared_json(prepared, None, is_settled=False)
         store.create(prepared.config, {PREPARED_FILE: unsettled, RUN_FILE: run_json(run)})
         search = SearchStages(store, prepared, limit, nursery, listener, write_report)
-        with store.locked() as lock_descriptor:
-            return search.run(run, lock_descriptor, is_new=True)
+        with store.lease.held() as descriptors:
+            return search.run(run, descriptors, is_new=True)
 
 
 def resume_search(
@@ -100,8 +100,8 @@ def resume_search(
         ConfigError: if the run names Python files that changed or are not trusted.
         RunFolderError: if it is no run folder, is in use, or its data or teacher changed.
     """
-    store = RunStore(folder)
-    with Nursery() as nursery, store.locked() as lock_descriptor:
+    store = RunFolder(folder)
+    with Nursery() as nursery, store.lease.held() as descriptors:
         search, run = _reopened(
             store,
             limit,
@@ -112,7 +112,7 @@ def resume_search(
             workers=workers,
             trusts=trusts,
         )
-        return search.run(run, lock_descriptor, is_new=False)
+        return search.run(run, descriptors, is_new=False)
 
 
 def finish_run(
@@ -141,8 +141,8 @@ def finish_run(
         RunFolderError: as `resume_search`.
         DoesNotFitError: if no trial was completed.
     """
-    store = RunStore(folder)
-    with Nursery() as nursery, store.locked():
+    store = RunFolder(folder)
+    with Nursery() as nursery, store.lease.held():
         search, run = _reopened(
             store, limit, nursery, listener, write_report, seeds=seeds, trusts=trusts
         )
@@ -150,7 +150,7 @@ def finish_run(
 
 
 def _reopened(
-    store: RunStore,
+    store: RunFolder,
     limit: TimeLimit,
     nursery: Nursery,
     listener: SearchListener,
@@ -163,7 +163,7 @@ def _reopened(
 ) -> tuple[SearchStages, RunRecord]:
     store.check_journal()
     config = SearchConfig.from_toml(store.config_path)
-    config = trusted(config, where=str(store.folder), trusts=trusts)
+    config = trusted(config, where=str(store.path), trusts=trusts)
     changes = {"trials": trials, "workers": workers}
     config = config.model_copy(
         update={"timeout_s": limit.limit_s, **{k: v for k, v in changes.items() if v is not None}}
@@ -171,7 +171,7 @@ def _reopened(
     if seeds is not None:
         training = config.training.model_copy(update={"controls": seeds})
         config = config.model_copy(update={"training": training})
-    run = read_run_record(store.folder / RUN_FILE)
+    run = read_run_record(store.path / RUN_FILE)
     _require_what_verifying_needs(config)
     prepared = prepare_data(config, progress=listener)
     listener.on_data(prepared.data)

@@ -17,7 +17,7 @@ from optuna.samplers import (
 
 from hwkd.core.student import ParamValue, StudentSpec
 from hwkd.core.trial import ProposalRecord
-from hwkd.engine.run.trials import RunStore
+from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.search.chooser import SPACE_PARAM, OptunaChooser, param_name
 from hwkd.engine.search.proposals import proposal_record, surrogate_sampler
 from hwkd.engine.setup.context import SearchContext
@@ -82,7 +82,7 @@ def make_sampler(
         )
 
 
-def queue_first_students(store: RunStore, context: SearchContext, *, candidate: int) -> None:
+def queue_first_students(store: RunFolder, context: SearchContext, *, candidate: int) -> None:
     """Fix the first candidates: reference designs, then each space its turns.
 
     Our own sampler is given the designs and begins with them itself.
@@ -92,8 +92,8 @@ def queue_first_students(store: RunStore, context: SearchContext, *, candidate: 
     first = first_choices(
         context.references, tuple(context.screen.spaces), trials=context.config.most_trials
     )
-    if candidate < len(first) and not store.has_queued():
-        store.study.enqueue_trial(dict(first[candidate]))
+    if candidate < len(first) and not store.trials.has_queued():
+        store.trials.study.enqueue_trial(dict(first[candidate]))
 
 
 def first_choices(
@@ -116,11 +116,11 @@ def first_choices(
     return (*_first_designs(references, trials), *turns)
 
 
-def nothing_is_left(store: RunStore, sampler: BaseSampler) -> bool:
+def nothing_is_left(store: RunFolder, sampler: BaseSampler) -> bool:
     """Tell whether every student that fits was tried, as far as the sampler can tell."""
-    if not isinstance(sampler, SurrogateSampler) or store.has_queued():
+    if not isinstance(sampler, SurrogateSampler) or store.trials.has_queued():
         return False
-    return sampler.look_ahead(store.study) is None
+    return sampler.look_ahead(store.trials.study) is None
 
 
 def reason_of(sampler: BaseSampler, trial: optuna.Trial) -> ProposalRecord | None:

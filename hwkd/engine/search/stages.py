@@ -24,8 +24,8 @@ from hwkd.engine.run.prepared import (
     prepared_json,
     teacher_is_settled,
 )
+from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.run.run_record import search_caveats
-from hwkd.engine.run.trials import RunStore
 from hwkd.engine.search.final import Ending, finish_students, networks_of, require_student
 from hwkd.engine.search.listener import SearchListener
 from hwkd.engine.search.teacher_stage import (
@@ -42,7 +42,7 @@ from hwkd.engine.setup.methods import configured_methods
 from hwkd.engine.setup.prepare import Prepared
 from hwkd.engine.setup.time_plan import TimeLimit
 from hwkd.io.run_files import RUN_FILE
-from hwkd.io.run_text import write_text
+from hwkd.io.run_text import run_writes, write_text
 
 __all__ = ["SearchResult", "SearchStages", "run_json", "with_phase"]
 
@@ -75,7 +75,7 @@ class SearchResult:
 class SearchStages:
     """One call on one run folder, stage by stage."""
 
-    store: RunStore
+    store: RunFolder
     prepared: Prepared
     limit: TimeLimit
     nursery: Nursery
@@ -87,7 +87,7 @@ class SearchStages:
         """Return the resolved configuration."""
         return self.prepared.config
 
-    def run(self, run: RunRecord, lock_descriptor: int, *, is_new: bool) -> SearchResult:
+    def run(self, run: RunRecord, descriptors: tuple[int, ...], *, is_new: bool) -> SearchResult:
         """Teacher, trials, final training, verification, report."""
         status: RunStatus = "interrupted"
         records: tuple[TrialRecord, ...] = ()
@@ -96,15 +96,15 @@ class SearchStages:
             write_text(self.store.config_path, self.config.to_toml())
             context = load_context(self.store)
             run = self._save(run, "running")
-            with self.store.writes():
-                self.store.requeue_interrupted()
+            with run_writes(self.store.path):
+                self.store.trials.requeue_interrupted()
             begun = time.monotonic()
             plan = self._planned(run, trains_teacher=False)
             records, timed_out = run_trial_stage(
                 self.store,
                 context,
                 self.nursery,
-                lock_descriptor,
+                descriptors,
                 self.listener,
                 search_s=plan.search_s,
                 latest_s=plan.latest_s,
@@ -119,9 +119,9 @@ class SearchStages:
             run = self._verified(run, context)
         except KeyboardInterrupt:
             self._save(run, "interrupted")
-            self.store.rewrite_trials_file()
+            self.store.trials.rewrite_mirror()
             raise KeyboardInterrupt(
-                f"finished trials are saved; go on with `hwkd search --resume {self.store.folder}`"
+                f"finished trials are saved; go on with `hwkd search --resume {self.store.path}`"
             ) from None
         except HwkdError:
             if is_new and not teacher_is_settled(self.store):
@@ -135,7 +135,7 @@ class SearchStages:
     def finish_again(self, run: RunRecord) -> SearchResult:
         """Final training, verification, report."""
         context = load_context(self.store)
-        records = self.store.rewrite_trials_file()
+        records = self.store.trials.rewrite_mirror()
         status = run.status
         teacher = TeacherStage(record=run.teacher)
         final = None if run.final is None else run.final.model_copy(update={"verification": None})
@@ -145,7 +145,7 @@ class SearchStages:
             run = self._verified(run, context)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
-                f"trainings that ended are saved; go on with `hwkd finish {self.store.folder}`"
+                f"trainings that ended are saved; go on with `hwkd finish {self.store.path}`"
             ) from None
         return self._result(run, records, status)
 
@@ -153,9 +153,9 @@ class SearchStages:
         self, run: RunRecord, records: tuple[TrialRecord, ...], status: RunStatus
     ) -> SearchResult:
         run = self._save(run, status)
-        self.write_report(self.store.folder)
+        self.write_report(self.store.path)
         return SearchResult(
-            folder=self.store.folder,
+            folder=self.store.path,
             run=run,
             records=records,
             front=pareto_front(records),
@@ -187,7 +187,7 @@ class SearchStages:
             stage = prepare_teacher(
                 self.prepared,
                 budget_s=plan.teacher_s,
-                own_dir=self.store.folder / TEACHER_FOLDER,
+                own_dir=self.store.path / TEACHER_FOLDER,
                 progress=self.listener,
             )
         run = plan.run
@@ -196,7 +196,7 @@ class SearchStages:
             run = run.model_copy(update={"teacher": stage.record})
         if stage.left_out is not None:
             run = self._noted(run, f"Students learned from labels alone: {stage.left_out}.")
-        write_text(self.store.folder / PREPARED_FILE, prepared_json(self.prepared, stage.teacher))
+        write_text(self.store.path / PREPARED_FILE, prepared_json(self.prepared, stage.teacher))
         return stage, with_phase(run, "teacher", time.monotonic() - begun)
 
     def _known_teacher(self, run: RunRecord) -> tuple[TeacherStage, RunRecord]:
@@ -297,14 +297,14 @@ class SearchStages:
             return run
         begun = time.monotonic()
         device, test = context.screen.device, context.data.test
-        found = verify_best(self.store.folder / BEST_FOLDER, device, test, self.listener)
+        found = verify_best(self.store.path / BEST_FOLDER, device, test, self.listener)
         run = run.model_copy(update={"final": final.model_copy(update={"verification": found})})
         return with_phase(run, "verification", time.monotonic() - begun)
 
     def _time_report(self) -> None:
         """Write the report of what there is, so that one is there whatever comes, and time it."""
         begun = time.monotonic()
-        self.write_report(self.store.folder)
+        self.write_report(self.store.path)
         self.limit.report_s = time.monotonic() - begun
 
     def _noted(self, run: RunRecord, note: str) -> RunRecord:
@@ -313,7 +313,7 @@ class SearchStages:
 
     def _save(self, run: RunRecord, status: RunStatus) -> RunRecord:
         run = run.model_copy(update={"status": status})
-        write_text(self.store.folder / RUN_FILE, run_json(run))
+        write_text(self.store.path / RUN_FILE, run_json(run))
         return run
 
 

@@ -21,10 +21,11 @@ from hwkd.engine.arms.evaluation import (
     deploy_student,
     judge_student,
     profile_record,
-    save_student,
+    student_bytes,
     student_logits,
     train_student,
 )
+from hwkd.engine.run.artifacts import Artifacts
 from hwkd.engine.setup.context import SearchContext
 from hwkd.engine.setup.methods import without_teacher
 from hwkd.engine.setup.screening import Candidate, cost_record
@@ -50,7 +51,7 @@ class TrialRunner:
     Attributes:
         context: what trials share.
         worker: name of the process, for the records.
-        students: folder that gets the weights of completed trials.
+        artifacts: get the weights of completed trials.
         check: called before every training step; raises `InterruptedTrial` to stop.
         share_s: time for one candidate; its training ends within it, however far it came. None is
             no bound.
@@ -59,7 +60,7 @@ class TrialRunner:
 
     context: SearchContext
     worker: str
-    students: Path
+    artifacts: Artifacts
     check: Callable[[], None]
     share_s: float | None = None
     end_s: float | None = None
@@ -182,7 +183,6 @@ class TrialRunner:
         too_slow = self._too_slow(profile) if latency is None else ()
         if too_slow:
             return _rejected(base, too_slow, profile)
-        save_student(module, self.students / f"{base.number}.safetensors")
         error_float = context.task.error_ratio(logits_float, validation.labels)
         latency_s = latency.value_s if latency is not None else profile.median_s
         objective = judge_student(context, logits_int8, latency_s=latency_s)
@@ -200,6 +200,7 @@ class TrialRunner:
                 "epochs_made": result.epochs_made,
                 "training_s": result.seconds,
                 "methods": tuple(entry.describe() for entry in methods),
+                "weights": self.artifacts.put(student_bytes(module)),
             }
         )
 

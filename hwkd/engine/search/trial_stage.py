@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hwkd.core.trial import TrialRecord, read_trial_line
 from hwkd.engine.arms.children import Nursery
-from hwkd.engine.run.trials import RunStore
+from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.search.listener import SearchListener
 from hwkd.engine.search.workers import WorkerPool
 from hwkd.engine.setup.context import SearchContext
@@ -24,10 +24,10 @@ _LATE_RATIO = 0.75
 
 
 def run_trial_stage(
-    store: RunStore,
+    store: RunFolder,
     context: SearchContext,
     nursery: Nursery,
-    lock_descriptor: int,
+    descriptors: tuple[int, ...],
     listener: SearchListener,
     *,
     search_s: float | None,
@@ -39,7 +39,7 @@ def run_trial_stage(
         store: of the run.
         context: of the search.
         nursery: starts the workers.
-        lock_descriptor: of the folder's lock, for the workers.
+        descriptors: of the lease, for the workers.
         listener: hears of every record.
         search_s: seconds for the stage; None is no bound.
         latest_s: seconds until it ends even if no candidate was completed: a search without a
@@ -54,15 +54,15 @@ def run_trial_stage(
         store=store,
         nursery=nursery,
         count=context.config.workers,
-        lock_descriptor=lock_descriptor,
+        descriptors=descriptors,
         share_s=None if search_s is None else search_s / _FEWEST_PER_WORKER,
         end_s=end_s,
     )
     wanted = context.config.most_trials
-    records = list(store.rewrite_trials_file())
+    records = list(store.trials.rewrite_mirror())
     tail = _Tail(store.trials_path)
     listener.on_records(records, wanted)
-    if wanted is None or store.trainings_started() < wanted:
+    if wanted is None or store.trials.trainings_started() < wanted:
         pool.start()
     try:
         while pool.is_running():
@@ -81,8 +81,8 @@ def run_trial_stage(
     finally:
         pool.stop()
     is_late = search_s is not None and time.monotonic() > started + _LATE_RATIO * search_s
-    timed_out = is_late and wanted is not None and store.trainings_started() < wanted
-    return store.rewrite_trials_file(), timed_out
+    timed_out = is_late and wanted is not None and store.trials.trainings_started() < wanted
+    return store.trials.rewrite_mirror(), timed_out
 
 
 def _tell_time(listener: SearchListener, started: float, end_s: float) -> None:

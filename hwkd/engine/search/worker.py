@@ -18,9 +18,8 @@ from types import FrameType
 import torch
 
 from hwkd.core.errors import HwkdError, InterruptedTrial
-from hwkd.engine.arms.evaluation import STUDENTS_FOLDER
 from hwkd.engine.run.prepared import load_context
-from hwkd.engine.run.trials import RunStore
+from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.search.loop import run_trials
 from hwkd.engine.search.trial_run import TrialRunner
 from hwkd.engine.setup.context import threads_per_worker
@@ -73,7 +72,7 @@ def main(
         end_s: when the search ends, by the system's monotonic clock; None is no bound.
     """
     signals = _Signals(parent_pid)
-    store = RunStore(folder)
+    store = RunFolder(folder)
     status_path = folder / STATUS_FOLDER / f"{name}.json"
 
     def on_start(trial: int, candidate: int) -> None:
@@ -87,7 +86,7 @@ def main(
         runner = TrialRunner(
             context=context,
             worker=name,
-            students=folder / STUDENTS_FOLDER,
+            artifacts=store.artifacts,
             check=signals.check,
             share_s=share_s,
             end_s=end_s,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hwkd.core.errors import HwkdError, RunFolderError
 from hwkd.engine.arms.children import Child, Nursery
-from hwkd.engine.run.trials import RunStore
+from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.search.worker import STATUS_FOLDER
 from hwkd.engine.setup.context import threads_per_worker
 
@@ -32,15 +32,15 @@ class WorkerPool:
         store: of the run.
         nursery: starts the processes.
         count: processes to keep running.
-        lock_descriptor: inherited by every worker, so that the folder stays locked while one lives.
+        descriptors: of the lease; every worker keeps them open, so that it lasts while one lives.
         share_s: time for one candidate under a time limit; None is no bound.
         end_s: when the search ends, by `time.monotonic`; None is no bound.
     """
 
-    store: RunStore
+    store: RunFolder
     nursery: Nursery
     count: int
-    lock_descriptor: int
+    descriptors: tuple[int, ...]
     share_s: float | None = None
     end_s: float | None = None
     _processes: dict[str, Child] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class WorkerPool:
 
     def start(self) -> None:
         """Start every worker."""
-        folder = self.store.folder / STATUS_FOLDER
+        folder = self.store.path / STATUS_FOLDER
         folder.mkdir(exist_ok=True)
         for stale in folder.glob("*.json"):  # of a search that was killed
             stale.unlink()
@@ -93,10 +93,10 @@ class WorkerPool:
         # One thread per library and process: the workers share the cores among themselves.
         self._processes[name] = self.nursery.start(
             "hwkd.engine.search.worker",
-            [str(self.store.folder), name, *times],
+            [str(self.store.path), name, *times],
             log=self._log_path(name),
             threads=threads_per_worker(self.count),
-            descriptors=[self.lock_descriptor],
+            descriptors=self.descriptors,
         )
 
     def _replace_dead(self, name: str, code: int) -> None:
@@ -105,17 +105,17 @@ class WorkerPool:
         if self._deaths > _MAX_DEATHS:
             self.stop()
             raise HwkdError(
-                f"{self.store.folder}: {_MAX_DEATHS} worker processes died, the last with {cause}: "
+                f"{self.store.path}: {_MAX_DEATHS} worker processes died, the last with {cause}: "
                 f"{self._log_tail(name) or 'no message'}; see {self._log_path(name)}"
             )
         trial = self._trial_of(name)
         if trial is not None:
-            self.store.requeue_interrupted(died_in=trial)
+            self.store.trials.requeue_interrupted(died_in=trial)
         self._start_one()
 
     def _trial_of(self, name: str) -> int | None:
         """Return Optuna's number of the worker's last trial; None when it had none yet."""
-        path = self.store.folder / STATUS_FOLDER / f"{name}.json"
+        path = self.store.path / STATUS_FOLDER / f"{name}.json"
         return int(json.loads(path.read_text())["trial"]) if path.is_file() else None
 
     def _signal(self, number: signal.Signals) -> None:
@@ -124,14 +124,14 @@ class WorkerPool:
                 process.send_signal(number)
 
     def _log_path(self, name: str) -> Path:
-        return self.store.folder / STATUS_FOLDER / f"{name}.log"
+        return self.store.path / STATUS_FOLDER / f"{name}.log"
 
     def _log_tail(self, name: str) -> str:
         lines = self._log_path(name).read_text(errors="replace").strip().splitlines()
         return lines[-1] if lines else ""
 
     def _no_space(self) -> str:
-        folder = self.store.folder
+        folder = self.store.path
         return (
             f"{folder}: a worker could not write there, not even why; finished trials are safe; "
             f"free some space and go on with --resume {folder}"

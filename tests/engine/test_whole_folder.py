@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hwkd.core.errors import RunFolderError
-from hwkd.engine.run.run_folder import created_whole, require_free
+from hwkd.engine.run.whole_folder import created_whole, require_free
 from hwkd.io.run_files import read_run_record
 from hwkd.io.run_lock import LOCK_FILE, is_held
 

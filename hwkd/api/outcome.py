@@ -1,0 +1,81 @@
+"""What `search`, `resume` and `finish` return."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hwkd.core.final_record import FinalRecord
+from hwkd.core.pareto import FrontPoint
+from hwkd.core.run_record import RunRecord
+from hwkd.core.trial import TrialRecord
+from hwkd.engine.arms.publish import BEST_FOLDER
+from hwkd.io.run_text import write_text
+from hwkd.report.build import build_report
+from hwkd.report.document import Report
+from hwkd.report.model_card import model_card
+from hwkd.report.summary import summary_json
+from hwkd.report.write import write_report_files
+
+if TYPE_CHECKING:
+    from hwkd.engine.search.run import SearchResult
+
+__all__ = ["SearchOutcome", "outcome_of", "write_report"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchOutcome:
+    """A finished search; its folder already holds the report.
+
+    Attributes:
+        folder: the run folder.
+        seconds: wall time of the call that returned this.
+        page: the report as data.
+    """
+
+    folder: Path
+    seconds: float
+    page: Report
+
+    @property
+    def run(self) -> RunRecord:
+        """Facts of the search."""
+        return self.page.run
+
+    @property
+    def records(self) -> tuple[TrialRecord, ...]:
+        """Every trial, by number; tables per operator and epoch are the best one's alone."""
+        return tuple(self.page.records)
+
+    @property
+    def pareto(self) -> tuple[FrontPoint, ...]:
+        """Undominated students, fastest first."""
+        return tuple(self.page.front)
+
+    @property
+    def best(self) -> FinalRecord | None:
+        """The best student after full training, tested once; None without a final training."""
+        return self.run.final
+
+    def report(self) -> Path:
+        """Write the report again from the records and return the path of the page."""
+        write_report_files(self.folder)
+        return self.folder / "report.html"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what `hwkd search --json` prints."""
+        return {**summary_json(self.page, self.folder), "seconds": self.seconds}
+
+
+def write_report(folder: Path) -> None:
+    """Write the report of a run, and the card of its best student."""
+    page = write_report_files(folder)
+    if page.run.final is not None and page.best is not None:
+        write_text(folder / BEST_FOLDER / "MODEL_CARD.md", model_card(page.run, page.best))
+
+
+def outcome_of(result: SearchResult) -> SearchOutcome:
+    """Return what a search found, with the report as data."""
+    page = build_report(result.run, result.records)
+    return SearchOutcome(folder=result.folder, seconds=result.seconds, page=page)

@@ -1,0 +1,250 @@
+"""One row for each operator: layer kinds, activations, and what only model files hold.
+
+The cost model, the ONNX writer, simulated rounding, the bench kit and the reports read the row;
+none of them names a kind. A further kind of layer is a row here, a torch function
+(`hwkd.nn.functions`), a class of work (`hwkd.cost.latency_terms`, mostly one that exists) and a
+converter to a kernel (`hwkd.qgraph.convert`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any, Literal, TypeAlias
+
+from hwkd.core.registry import Registry
+from hwkd.core.student import Layer
+
+__all__ = [
+    "ACTIVATIONS",
+    "LAYER_KINDS",
+    "Kind",
+    "Rounding",
+    "activated_name",
+    "add_kind",
+    "is_rectifier",
+    "kind_of",
+    "remove_kind",
+]
+
+# Of an ONNX node: whole numbers are stored as int64, others as float32.
+Operand: TypeAlias = float | tuple[int, ...]
+Shape: TypeAlias = tuple[int, ...]
+Rounding: TypeAlias = Literal["moved", "scaled", "product", "real"]
+
+
+def _none(layer: Layer) -> dict[str, Any]:
+    del layer
+    return {}
+
+
+def _no_macs(layer: Layer, source: Shape) -> int:
+    del layer, source
+    return 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """What is to be known about one operator.
+
+    Attributes:
+        onnx: operator type in ONNX, the key of the row.
+        layer: name of the layer kind; "" where no student has one.
+        activation: name of the activation; "" where it is none.
+        inputs: activations that a layer reads; 0 stands for two or more.
+        attributes: of the ONNX node of a layer.
+        operands: constants that the ONNX node of a layer reads, by name.
+        weights: elements of a layer's weights, from it and the shape of its (first) input without
+            batch; a layer with weights has one bias for each channel, and takes a normalisation.
+        macs: multiply-accumulates of a layer for batch 1, from the same.
+        rounding: how the int8 result of a layer follows from its int8 operands: "moved" are the
+            integers of the input, chosen or moved, in its scale; "scaled" is a sum of them times
+            one factor; "product" the same of two operands; "real" computes with real values.
+        moves: in files: the integers it writes are integers it reads.
+        is_window: slides a window of `kernel` with `stride` and `pads` over positions.
+        is_pooling: one that a runtime may compute inside the convolution before it.
+        reads_channels: its input is channels and then positions; over time alone, of height 1.
+        is_channelwise: channel i of the output depends on channel i of the input alone, and a
+            channel of zeros stays constant.
+        takes_activation: kernels clamp its result for free, in every runtime that hwkd knows.
+        takes_scale_and_shift: a normalisation behind it becomes part of its weights.
+        clamps: the limits that an activation puts on its input and does nothing else, else None.
+        work: class of work in the latency model; "" where none is known.
+    """
+
+    onnx: str
+    layer: str = ""
+    activation: str = ""
+    inputs: int = 1
+    attributes: Callable[[Layer], Mapping[str, Any]] = _none
+    operands: Callable[[Layer], Mapping[str, Operand]] = _none
+    weights: Callable[[Layer, Shape], int] | None = None
+    macs: Callable[[Layer, Shape], int] = _no_macs
+    rounding: Rounding = "real"
+    moves: bool = False
+    is_window: bool = False
+    is_pooling: bool = False
+    reads_channels: bool = False
+    is_channelwise: bool = False
+    takes_activation: bool = False
+    takes_scale_and_shift: bool = False
+    clamps: tuple[float, float | None] | None = None
+    work: str = ""
+
+    @property
+    def has_weights(self) -> bool:
+        """A layer of this kind is trained itself."""
+        return self.weights is not None
+
+    @property
+    def keeps_scale(self) -> bool:
+        """The int8 output has the scale of the input."""
+        return self.rounding == "moved"
+
+
+LAYER_KINDS: Registry[Kind] = Registry("layer kind")
+ACTIVATIONS: Registry[Kind] = Registry("activation")
+_OPERATORS: dict[str, Kind] = {}
+
+
+def kind_of(onnx: str) -> Kind:
+    """Return the row of an ONNX operator; one that claims nothing for an operator without row."""
+    return _OPERATORS.get(onnx) or Kind(onnx=onnx)
+
+
+def activated_name(layer: Layer) -> str:
+    """Return the tensor that holds a layer's output, after its activation."""
+    return layer.name if layer.activation == "none" else f"{layer.name}_act"
+
+
+def is_rectifier(activation: str) -> bool:
+    """Tell whether an activation only stops what is beyond a limit."""
+    return activation in ACTIVATIONS and ACTIVATIONS.get(activation).clamps is not None
+
+
+def add_kind(kind: Kind) -> None:
+    """File a row under its ONNX operator and the names that it has as layer and as activation.
+
+    Raises:
+        ValueError: if one of them is taken.
+    """
+    if kind.onnx in _OPERATORS:
+        raise ValueError(f"operator {kind.onnx!r} has a row already")
+    if kind.layer:
+        LAYER_KINDS.register(kind.layer)(kind)
+    if kind.activation:
+        ACTIVATIONS.register(kind.activation)(kind)
+    _OPERATORS[kind.onnx] = kind
+
+
+def remove_kind(onnx: str) -> Kind:
+    """Forget the row of an ONNX operator and return it; it must be there."""
+    kind = _OPERATORS.pop(onnx)
+    if kind.layer:
+        LAYER_KINDS.take(kind.layer)
+    if kind.activation:
+        ACTIVATIONS.take(kind.activation)
+    return kind
+
+
+def _window(layer: Layer) -> dict[str, Any]:
+    return {"kernel_shape": layer.kernel, "strides": layer.stride, "pads": layer.pads}
+
+
+def _conv_weights(layer: Layer, source: Shape) -> int:
+    return layer.shape[0] * (source[0] // layer.groups) * layer.kernel[0] * layer.kernel[1]
+
+
+def _conv_macs(layer: Layer, source: Shape) -> int:
+    return _conv_weights(layer, source) * layer.shape[1] * layer.shape[2]
+
+
+def _linear_weights(layer: Layer, source: Shape) -> int:
+    return layer.shape[0] * source[0]
+
+
+_LAYERS = (
+    Kind(
+        onnx="Conv", layer="conv", rounding="scaled", weights=_conv_weights, macs=_conv_macs,
+        attributes=lambda layer: {**_window(layer), "group": layer.groups},
+        is_window=True, reads_channels=True, takes_activation=True, takes_scale_and_shift=True,
+        work="conv",
+    ),
+    Kind(
+        onnx="Gemm", layer="linear", rounding="scaled", weights=_linear_weights,
+        macs=_linear_weights, attributes=lambda _: {"transB": 1}, takes_activation=True,
+        takes_scale_and_shift=True, work="dense",
+    ),
+    Kind(onnx="Add", layer="add", inputs=2, takes_activation=True, work="elementwise"),
+    Kind(
+        onnx="Mul", layer="mul", inputs=2, rounding="product", takes_activation=True,
+        work="elementwise",
+    ),
+    Kind(
+        onnx="MatMul", layer="matmul", inputs=2, rounding="product",
+        macs=lambda layer, source: prod(layer.shape) * source[-1], work="dense",
+    ),
+    Kind(
+        onnx="GlobalAveragePool", layer="global_avg_pool", rounding="scaled", reads_channels=True,
+        is_channelwise=True, work="mean",
+    ),
+    Kind(
+        onnx="AveragePool", layer="avg_pool", rounding="scaled", attributes=_window,
+        is_window=True, is_pooling=True, reads_channels=True, is_channelwise=True,
+        takes_activation=True, work="pool",
+    ),
+    Kind(
+        onnx="MaxPool", layer="max_pool", rounding="moved", moves=True, attributes=_window,
+        is_window=True, is_pooling=True, reads_channels=True, is_channelwise=True,
+        takes_activation=True, work="pool",
+    ),
+    Kind(
+        onnx="Reshape", layer="reshape", rounding="moved", moves=True,
+        operands=lambda layer: {f"{layer.name}.shape": (-1, *layer.shape)}, work="copy",
+    ),
+    Kind(
+        onnx="Transpose", layer="transpose", rounding="moved", moves=True,
+        attributes=lambda layer: {"perm": (0, *(axis + 1 for axis in layer.permutation))},
+        work="copy",
+    ),
+)  # fmt: skip
+_ACTIVATIONS = (
+    Kind(
+        onnx="Relu", activation="relu", clamps=(0.0, None), is_channelwise=True, work="activation"
+    ),
+    Kind(
+        onnx="Clip", activation="relu6", clamps=(0.0, 6.0), is_channelwise=True, work="activation",
+        operands=lambda _: {"relu6.low": 0.0, "relu6.high": 6.0},
+    ),
+    Kind(onnx="HardSwish", activation="hard_swish", is_channelwise=True, work="activation"),
+    # The slope is that of torch's hard sigmoid; ONNX defaults to another one.
+    Kind(
+        onnx="HardSigmoid", activation="hard_sigmoid", is_channelwise=True, work="activation",
+        attributes=lambda _: {"alpha": 1.0 / 6.0, "beta": 0.5},
+    ),
+)  # fmt: skip
+_ONLY_IN_FILES = (
+    *(Kind(onnx=name, is_channelwise=True, work="activation")
+      for name in ("LeakyRelu", "Sigmoid", "Tanh")),
+    Kind(onnx="PRelu", work="activation"),
+    Kind(onnx="Sub", takes_activation=True, work="elementwise"),
+    *(Kind(onnx=name, work="elementwise") for name in ("Div", "Max", "Min")),
+    Kind(
+        onnx="ConvTranspose", reads_channels=True, takes_activation=True,
+        takes_scale_and_shift=True,
+    ),
+    *(Kind(onnx=name, reads_channels=True) for name in ("ConvInteger", "LpPool")),
+    Kind(onnx="GlobalMaxPool", reads_channels=True, is_channelwise=True, work="mean"),
+    Kind(onnx="ReduceMean", work="mean"),
+    Kind(onnx="Softmax", work="softmax"),
+    Kind(onnx="Pad", moves=True, is_channelwise=True, work="copy"),
+    *(Kind(onnx=name, moves=True, work="copy")
+      for name in ("Concat", "Flatten", "Slice", "Split", "Squeeze", "Unsqueeze")),
+    *(Kind(onnx=name, moves=True)
+      for name in ("DepthToSpace", "Expand", "Gather", "GatherElements", "GatherND",
+                   "SpaceToDepth", "Tile")),
+)  # fmt: skip
+
+for _row in (*_LAYERS, *_ACTIVATIONS, *_ONLY_IN_FILES):
+    add_kind(_row)

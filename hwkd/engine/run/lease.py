@@ -1,0 +1,108 @@
+"""Who works on what: one search in a run, one process that chooses the next candidate.
+
+The folder's lease is a kernel lock: the kernel drops it when its holder dies, at once and without a
+clock. A lease in a database, which needs both, fits the same protocol.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from hwkd.core.errors import RunFolderError
+from hwkd.io.run_lock import LOCK_FILE
+from hwkd.io.run_text import run_writes
+
+__all__ = ["FolderLease", "Lease"]
+
+_SECONDS_TO_WAIT_FOR_ORPHANS = 30.0
+# A reader that looks whether the folder is held (`run_lock.is_held`) holds it for an instant.
+_SECONDS_TO_WAIT_FOR_READERS = 0.5
+
+
+class Lease(Protocol):
+    """Rights that one process at a time has, until it gives them back or dies."""
+
+    def held(self) -> AbstractContextManager[tuple[int, ...]]:
+        """Hold the run for one search.
+
+        Yields:
+            Open files that worker processes must keep open, so that a search that was killed holds
+            the run until its last worker is gone.
+
+        Raises:
+            RunFolderError: if another search holds it.
+        """
+        ...
+
+    def asking(self) -> AbstractContextManager[None]:
+        """Hold the right to choose and take the next candidate."""
+        ...
+
+
+class FolderLease:
+    """Kernel locks on two files of a run folder."""
+
+    def __init__(self, folder: Path, *, asking_file: Path) -> None:
+        """Name the files.
+
+        Args:
+            folder: of the run.
+            asking_file: that exists as long as the run; who locks it chooses.
+        """
+        self._folder = folder
+        self._asking_file = asking_file
+
+    @contextmanager
+    def held(self) -> Iterator[tuple[int, ...]]:
+        """Hold the folder; see `Lease.held`."""
+        with ExitStack() as stack:
+            with run_writes(self._folder):
+                handle = stack.enter_context((self._folder / LOCK_FILE).open("a+"))
+            asked = time.monotonic()
+            while True:
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except OSError:
+                    handle.seek(0)
+                    self._wait(handle.read().strip(), time.monotonic() - asked)
+            with run_writes(self._folder):
+                handle.seek(0)
+                handle.truncate()
+                handle.write(str(os.getpid()))
+                handle.flush()
+            yield (handle.fileno(),)
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Hold the right to choose; the kernel frees it when a process dies."""
+        with run_writes(self._folder), self._asking_file.open("rb") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+    def _wait(self, owner: str, waited_s: float) -> None:
+        is_alive = _is_alive(owner)
+        if waited_s > (_SECONDS_TO_WAIT_FOR_READERS if is_alive else _SECONDS_TO_WAIT_FOR_ORPHANS):
+            raise RunFolderError(
+                f"{self._folder}: a search is running in it (process {owner}); "
+                "wait for it or choose another folder"
+            ) from None
+        time.sleep(0.1)
+
+
+def _is_alive(owner: str) -> bool:
+    if not owner.isdigit() or int(owner) == os.getpid():
+        return False
+    try:
+        os.kill(int(owner), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

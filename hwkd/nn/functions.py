@@ -1,0 +1,83 @@
+"""The torch function of each layer kind without weights, and of each activation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TypeAlias
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+from hwkd.core.registry import Registry
+from hwkd.core.student import Activation, Layer
+
+__all__ = ["FUNCTIONS", "Function", "activation_function"]
+
+Function: TypeAlias = Callable[..., Tensor]
+
+# Layer kind -> what makes the function of a layer; it takes the layer's inputs, batch first.
+FUNCTIONS: Registry[Callable[[Layer], Function]] = Registry("torch function of layer kind")
+
+
+def activation_function(activation: Activation, *, in_place: bool) -> Function:
+    """Return an activation; `in_place` lets it overwrite what it reads, where torch can."""
+    functions: dict[Activation, Function] = {
+        "none": _identity,
+        "relu": partial(F.relu, inplace=in_place),
+        "relu6": partial(F.relu6, inplace=in_place),
+        "hard_swish": F.hardswish,
+        "hard_sigmoid": F.hardsigmoid,
+    }
+    return functions[activation]
+
+
+def _identity(x: Tensor) -> Tensor:
+    return x
+
+
+@FUNCTIONS.register("add")
+def _add(layer: Layer) -> Function:
+    del layer
+    return torch.add
+
+
+@FUNCTIONS.register("mul")
+def _mul(layer: Layer) -> Function:
+    del layer
+    return torch.mul
+
+
+@FUNCTIONS.register("matmul")
+def _matmul(layer: Layer) -> Function:
+    del layer
+    return torch.matmul
+
+
+@FUNCTIONS.register("global_avg_pool")
+def _global_avg_pool(layer: Layer) -> Function:
+    del layer
+    return partial(F.adaptive_avg_pool2d, output_size=1)
+
+
+@FUNCTIONS.register("avg_pool")
+def _avg_pool(layer: Layer) -> Function:
+    return partial(F.avg_pool2d, kernel_size=layer.kernel, stride=layer.stride)
+
+
+@FUNCTIONS.register("max_pool")
+def _max_pool(layer: Layer) -> Function:
+    return partial(F.max_pool2d, kernel_size=layer.kernel, stride=layer.stride)
+
+
+@FUNCTIONS.register("reshape")
+def _reshape(layer: Layer) -> Function:
+    shape = layer.shape
+    return lambda x: x.reshape(x.shape[0], *shape)
+
+
+@FUNCTIONS.register("transpose")
+def _transpose(layer: Layer) -> Function:
+    axes = (0, *(axis + 1 for axis in layer.permutation))
+    return lambda x: x.permute(axes)
