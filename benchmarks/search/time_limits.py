@@ -113,7 +113,7 @@ def what_ships(run: Path) -> tuple[float, float, str]:
         and scores.validation_int8 == final.validation_accuracy_int8
     )
     line = (
-        f"{len(ranked)} candidates, {final.weights} weights ship, validation "
+        f"{len(ranked)} candidates, {final.verdict.weights} weights ship, validation "
         f"{final.validation_accuracy_int8:.4f}, test {final.test_accuracy_int8:.4f}"
     )
     return min([*brief, *full]), shipped, line

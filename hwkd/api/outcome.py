@@ -10,8 +10,8 @@ from hwkd.core.final_record import FinalRecord
 from hwkd.core.pareto import FrontPoint
 from hwkd.core.run_record import RunRecord
 from hwkd.core.trial import TrialRecord
-from hwkd.engine.arms.publish import BEST_FOLDER
 from hwkd.io.run_text import write_text
+from hwkd.io.student_folder import BEST_FOLDER, CARD_FILE
 from hwkd.report.build import build_report
 from hwkd.report.document import Report
 from hwkd.report.model_card import model_card
@@ -72,7 +72,7 @@ def write_report(folder: Path) -> None:
     """Write the report of a run, and the card of its best student."""
     page = write_report_files(folder)
     if page.run.final is not None and page.best is not None:
-        write_text(folder / BEST_FOLDER / "MODEL_CARD.md", model_card(page.run, page.best))
+        write_text(folder / BEST_FOLDER / CARD_FILE, model_card(page.run, page.best))
 
 
 def outcome_of(result: SearchResult) -> SearchOutcome:

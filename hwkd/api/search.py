@@ -37,7 +37,9 @@ def search(
     clock: Annotated[
         str | None, Option("Clock, if not the device's, as 216MHz.", panel=WHAT)
     ] = None,
-    task: Annotated[str, Option("What is learned (see `hwkd tasks list`).", panel=WHAT)] = "image",
+    task: Annotated[
+        str, Option("What is learned (see `hwkd tasks list`).", panel=WHAT)
+    ] = "classify",
     data: Annotated[
         str | Path | None,
         Option(

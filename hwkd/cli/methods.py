@@ -199,12 +199,14 @@ def _facts(row: dict[str, Any]) -> list[tuple[str, str]]:
 def _measured_now(method: Method) -> dict[str, Any]:
     import torch
 
-    from hwkd.distill.time_method import measure_method_s, measure_step_s
+    from hwkd.distill.time_method import CLASSES, measure_method_s, measure_step_s
+    from hwkd.tasks.classes_head import ClassesHead
 
-    step_s = measure_step_s()
+    head = ClassesHead.numbered(CLASSES)
+    step_s = measure_step_s(head)
     threads = torch.get_num_threads()
     return {
-        "cost_steps": measure_method_s(method) / step_s,
+        "cost_steps": measure_method_s(method, head) / step_s,
         "measured_on": f"here and now, processor time of {threads} threads",
     }
 

@@ -31,12 +31,15 @@ def list_tasks(
     discovery.discover("hwkd.tasks")
     tasks = [catalog.TASKS.get(name) for name in catalog.TASKS]
     if as_json:
-        rows = [{"name": t.name, "summary": t.summary, "metric": t.metric} for t in tasks]
+        rows = [
+            {"name": t.name, "summary": t.summary, "metrics": [m.model_dump() for m in t.metrics]}
+            for t in tasks
+        ]
         typer.echo(json.dumps(rows))
         return
     table = Table(box=None)
-    for column in ("task", "what it does", "metric"):
+    for column in ("task", "what it does", "metrics"):
         table.add_column(column)
     for task in tasks:
-        table.add_row(task.name, task.summary, task.metric)
+        table.add_row(task.name, task.summary, ", ".join(metric.name for metric in task.metrics))
     Console().print(table)

@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from hwkd.core.final_record import FinalRecord
 from hwkd.core.run_record import RunRecord
 from hwkd.core.trial import CostRecord, TrialRecord
+from hwkd.io.student_folder import DESCRIPTION_FILE, FLOAT_FILE, INT8_FILE
 from hwkd.report import format as fmt
 from hwkd.report.document import Facts, Table
 from hwkd.report.provenance_sections import command_line, device_facts, normalisation_rows
 from hwkd.report.quantisation_table import quantisation_table
-from hwkd.report.student_section import accuracy_table, cost_facts, fit_table, training_lines
+from hwkd.report.student_section import accuracy_table, cost_facts, fit_table
 from hwkd.report.verification_section import NOT_TIMES, verdict, verification_facts
 
 __all__ = ["model_card"]
@@ -42,7 +43,7 @@ def model_card(run: RunRecord, record: TrialRecord) -> str:
         _input(run, final),
         "## Accuracy",
         _accuracy_sentence(final, record),
-        *(() if final is None else map(_inline, training_lines(final))),
+        *(() if final is None else map(_inline, final.verdict.sentences)),
         _table(accuracy_table(own, record)),
         "## Cost on the device",
         _cost_sentence(run),
@@ -68,16 +69,21 @@ def _what(run: RunRecord, record: TrialRecord, cost: CostRecord) -> str:
         f"A network of the search space `{space}` with {fmt.integer(cost.params)} parameters and "
         f"{fmt.integer(cost.macs)} multiply-accumulates per inference, found by trial "
         f"{record.number} of an hwkd {run.hwkd_version} search and {_training(run, record)}. "
-        "`student.onnx` holds float32 weights, `student_int8.onnx` the quantised network and "
-        "`spec.json` the choices that build it."
+        f"`{FLOAT_FILE}` holds float32 weights, `{INT8_FILE}` the quantised network and "
+        f"`{DESCRIPTION_FILE}` everything that is known of it, layer by layer."
     )
 
 
 def _training(run: RunRecord, record: TrialRecord) -> str:
     final = run.final
-    if final is None or final.trial != record.number or final.recipe == "distilled":
+    if final is None or final.trial != record.number:
+        return "trained briefly"
+    ships = final.verdict.ships
+    if ships == "distilled":
         return "distilled from a teacher"
-    return f"trained with {final.recipe}, a control that was at least as good on validation"
+    if final.verdict.asked_for_ships:
+        return "trained without a teacher"
+    return f"trained with {ships}, a control that was at least as good on validation"
 
 
 def _intended_use(run: RunRecord) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from statistics import mean
 
-from hwkd.core.final_record import ControlRecord, FinalRecord, LayerRecord
+from hwkd.core.final_record import FinalRecord, LayerRecord
 from hwkd.core.kinds import LAYER_KINDS
 from hwkd.core.run_record import DeviceRecord, LimitRecord, RunRecord
 from hwkd.core.trial import CostRecord, LimitName, OpRecord, TrialRecord
+from hwkd.core.verdict_record import ArmRecord
 from hwkd.report import format as fmt
 from hwkd.report.axes import latency_source, limited_end
 from hwkd.report.document import Block, Cell, Column, Facts, Note, Section, Table
@@ -21,7 +22,6 @@ __all__ = [
     "fit_table",
     "latency_interval",
     "student_section",
-    "training_lines",
 ]
 
 _ROWS_UNFOLDED = 30
@@ -41,7 +41,7 @@ def student_section(run: RunRecord, best: TrialRecord | None) -> Section:
         )
         blocks.append(Note(lines=(line,), is_warning=True))
     else:
-        blocks.append(Note(lines=training_lines(run.final)))
+        blocks.append(Note(lines=run.final.verdict.sentences))
     blocks.append(accuracy_table(run, best))
     if run.final is not None and run.final.quantisation_choice is not None:
         blocks.append(quantisation_table(run.final.quantisation_choice))
@@ -58,52 +58,6 @@ def student_section(run: RunRecord, best: TrialRecord | None) -> Section:
     what = f"the brief training of trial {best.number}"
     blocks += training_charts(best.epochs, key="brief", what=what)
     return Section(key="student", title=title, blocks=tuple(blocks))
-
-
-def training_lines(final: FinalRecord) -> tuple[str, ...]:
-    """Say what the student that ships learned from and what the teacher was worth."""
-    return (*_gain_lines(final), *_selection_lines(final))
-
-
-def _selection_lines(final: FinalRecord) -> tuple[str, ...]:
-    """Say which weights ship and how many networks they were the best of."""
-    lines = []
-    if final.weights == "brief":
-        lines.append(
-            "The weights of the brief training ship: no full training was better on validation."
-        )
-    if final.networks_compared is not None:
-        lines.append(
-            f"It is the best of {final.networks_compared} networks compared on validation, so its "
-            "validation accuracy is partly luck; its test accuracy is not."
-        )
-    return tuple(lines)
-
-
-def _gain_lines(final: FinalRecord) -> tuple[str, ...]:
-    methods = ", ".join(final.methods) or "labels alone"
-    if final.gain is None:
-        is_taught = final.recipe == "distilled" and final.methods
-        if not is_taught:
-            return ("Trained on labels alone.",)
-        how = f"Trained on labels and {methods}"
-        return (f"{how}. No control was trained, so what the teacher added is unknown.",)
-    gain = final.gain
-    ends = "one seed, which shows no spread"
-    if gain.low is not None and gain.high is not None:
-        low, high = (f"{100 * end:+.2f}" for end in (gain.low, gain.high))
-        ends = f"{gain.confidence:.0%} interval {low} to {high}, {gain.seeds} seeds"
-    worth = (
-        f"Distilled ({methods}) against {gain.over}, int8 test accuracy: "
-        f"{100 * gain.mean:+.2f} points ({ends}): {gain.verdict}."
-    )
-    if final.recipe == "distilled":
-        return (worth, "The distilled student ships: on validation it beat every control.")
-    return (
-        worth,
-        f"The control ships, trained with {final.recipe}: on validation it was at least as good as "
-        "the distilled student.",
-    )
 
 
 def accuracy_table(run: RunRecord, best: TrialRecord) -> Table:
@@ -284,21 +238,21 @@ def _window(layer: LayerRecord) -> str:
 
 
 def _final_rows(final: FinalRecord) -> list[tuple[Cell, ...]]:
-    what = f"this student, {final.recipe}, {final.epochs} epochs"
+    what = f"this student, {final.verdict.ships}, {final.epochs} epochs"
     rows = [
         _accuracy_row(what, "float32", "test", final.test_accuracy_float),
         _accuracy_row(what, "int8", "test", final.test_accuracy_int8),
         _accuracy_row(what, "int8", "validation", final.validation_accuracy_int8),
     ]
-    return rows + [_control_row(control) for control in final.controls]
+    return rows + [_arm_row(arm) for arm in final.verdict.arms]
 
 
-def _control_row(control: ControlRecord) -> tuple[Cell, ...]:
-    values = control.test_accuracies
+def _arm_row(arm: ArmRecord) -> tuple[Cell, ...]:
+    values = arm.test_int8
     span = f"{fmt.percent(min(values), decimals=2)} to {fmt.percent(max(values), decimals=2)}"
     return (
-        Cell(f"compared: {control.name}"),
-        Cell(control.dtype),
+        Cell(f"compared: same student, {arm.name}"),
+        Cell("int8"),
         Cell("test"),
         Cell(fmt.percent(mean(values), decimals=2)),
         Cell(str(len(values))),

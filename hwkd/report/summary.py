@@ -65,11 +65,7 @@ def _best(report: Report) -> dict[str, Any] | None:
         "validation_accuracy_int8": best.accuracy.validation_int8 if best.accuracy else None,
         "test_accuracy_float": final.test_accuracy_float if final is not None else None,
         "test_accuracy_int8": final.test_accuracy_int8 if final is not None else None,
-        "recipe": final.recipe if final is not None else None,
-        "weights": final.weights if final is not None else "brief",
-        "networks_compared": final.networks_compared if final is not None else None,
-        "methods": list(final.methods) if final is not None else None,
-        "gain": final.gain.model_dump() if final is not None and final.gain is not None else None,
+        "verdict": _verdict(final),
         "latency_s": measured_s if is_measured else (cost.latency_s if cost else None),
         "peak_ram_bytes": cost.peak_ram_bytes if cost else None,
         "flash_bytes": cost.flash_bytes if cost else None,
@@ -78,6 +74,12 @@ def _best(report: Report) -> dict[str, Any] | None:
         else None,
         **_verification(final),
     }
+
+
+def _verdict(final: FinalRecord | None) -> dict[str, Any] | None:
+    if final is None:
+        return None
+    return {**final.verdict.model_dump(mode="json"), "sentences": list(final.verdict.sentences)}
 
 
 def _verification(final: FinalRecord | None) -> dict[str, Any]:

@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwkd.core.graph import Op, OpGraph, Tensor
+from hwkd.core.layers_builder import LayersBuilder
 from hwkd.core.memory_model import MemoryModel
 from hwkd.cost.fuse import fuse
+from hwkd.cost.graph import build_graph
 from hwkd.cost.memory import plan_memory
 from hwkd.cost.memory_order import find_order
 from hwkd.cost.memory_planner import Buffer, place_greedily
@@ -49,6 +51,31 @@ def test_peak_ram_counts_both_inputs_of_an_add() -> None:
     plan = plan_memory(residual(), BARE, 1)
     assert list(plan.live_bytes.values()) == [180, 140, 220, 240]
     assert plan.peak_ram_bytes == 240
+
+
+def test_a_concatenation_holds_all_that_it_reads_and_what_it_writes() -> None:
+    builder = LayersBuilder((1, 10, 10))
+    first = builder.conv("input", "first", 2)
+    second = builder.conv(first, "second", 3)
+    third = builder.conv(second, "third", 4)
+    builder.concat([first, second, third], "all")
+    plan = plan_memory(build_graph(builder.build()), LIVE, 1)
+    assert list(plan.live_bytes.values()) == [300, 500, 900, 1800]
+
+
+def test_branches_of_a_concatenation_end_before_the_next_begins() -> None:
+    """Both wide tensors at once: 100 + 800 + 700; one after the other: 100 + 800 + 10."""
+    ops = [
+        op("a", "Conv", "x"),
+        op("b", "Conv", "x"),
+        op("small_a", "Conv", "a"),
+        op("small_b", "Conv", "b"),
+        op("all", "Concat", "small_a", "small_b"),
+    ]
+    sizes = {"x": 100, "a": 800, "b": 700, "small_a": 10, "small_b": 10, "all": 20}
+    found = find_order(graph_of(ops, {name: (1, size) for name, size in sizes.items()}), 1)
+    assert (found.given_peak_bytes, found.peak_bytes) == (1600, 910)
+    assert found.names.index("small_a") == found.names.index("a") + 1
 
 
 def test_float32_tensors_take_four_times_the_bytes() -> None:

@@ -39,7 +39,7 @@ def test_missing_tools_stop_a_search_before_data_is_read(monkeypatch, capsys, tm
     def read(*arguments, **options):
         raise AssertionError("data must not be read")
 
-    monkeypatch.setattr("hwkd.tasks.image.read_digits", read)
+    monkeypatch.setattr("hwkd.tasks.classification.read_digits", read)
     monkeypatch.setattr("shutil.which", lambda name: None)
     out = tmp_path / "run"
     assert main(["search", "--device", "cortex-m7", "--verify", "--out", str(out)]) == 2

@@ -14,9 +14,7 @@ from pathlib import Path
 from random import Random
 
 from hwkd.core.final_record import (
-    ControlRecord,
     FinalRecord,
-    GainRecord,
     LayerRecord,
     QuantisationChoiceRecord,
     QuantisationRecord,
@@ -47,6 +45,7 @@ from hwkd.core.trial import (
     TrialRecord,
     ViolationRecord,
 )
+from hwkd.core.verdict_record import ArmRecord, ArmScores, Gain, Verdict
 from hwkd.io.run_files import RUN_FILE, TRIALS_FILE
 
 CLOCK_HZ = 216e6
@@ -425,23 +424,28 @@ def _final(best: TrialRecord) -> FinalRecord:
             ships="qat",
         ),
         profile=best.profile,
-        controls=(
-            ControlRecord(
-                name="same student, cross-entropy only (no teacher)",
-                dtype="int8",
-                seeds=(0, 1, 2),
-                test_accuracies=(0.9683, 0.9711, 0.9694),
+        verdict=Verdict(
+            methods=("kd:temperature=2,weight=1",),
+            is_taught=True,
+            arms=(
+                ArmRecord(
+                    name="cross-entropy",
+                    scores=tuple(
+                        ArmScores(seed=seed, test_int8=test)
+                        for seed, test in enumerate((0.9683, 0.9711, 0.9694))
+                    ),
+                ),
             ),
-        ),
-        methods=("kd:temperature=2,weight=1",),
-        gain=GainRecord(
-            over="cross-entropy",
-            mean=0.0071,
-            low=0.0012,
-            high=0.013,
-            seeds=3,
-            confidence=0.95,
-            verdict="gain",
+            ships="distilled",
+            gain=Gain(
+                over="cross-entropy",
+                mean=0.0071,
+                low=0.0012,
+                high=0.013,
+                seeds=3,
+                confidence=0.95,
+                verdict="gain",
+            ),
         ),
         history=tuple(
             EpochRecord(

@@ -12,8 +12,9 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 
 from hwkd.core.errors import HwkdError
 from hwkd.core.final_record import QuantisationChoiceRecord
@@ -22,7 +23,6 @@ from hwkd.core.trial import EpochRecord, ObjectiveRecord, SpecRecord
 from hwkd.engine.arms.children import Child, Nursery
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.setup.context import threads_per_worker
-from hwkd.engine.setup.methods import Recipe
 from hwkd.io.run_text import write_text
 
 __all__ = [
@@ -81,7 +81,7 @@ class TrainJob(BaseModel):
         trial: that proposed the network.
         spec: of the student.
         repetition: numbers the seed; 0 is a student that may ship.
-        recipe: distilled, or a control without a teacher.
+        arm: its name, see `hwkd.engine.arms.recipes.arms_of`.
         processes: that run at the same time, to share the cores.
         epochs: length of the training, at most.
         loses_in_int8: training with simulated rounding will probably follow, and needs its time.
@@ -95,12 +95,20 @@ class TrainJob(BaseModel):
     trial: int = -1
     spec: SpecRecord
     repetition: int
-    recipe: Recipe
+    arm: str
     processes: int
     epochs: int
     loses_in_int8: bool = False
     budget_s: float | None = None
     end_s: float | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reads_older_runs(cls, raw: Any) -> Any:
+        """Older versions called the arm a recipe."""
+        if not isinstance(raw, dict) or "recipe" not in raw:
+            return raw
+        return {("arm" if name == "recipe" else name): value for name, value in raw.items()}
 
     @property
     def full_name(self) -> str:

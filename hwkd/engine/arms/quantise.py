@@ -14,15 +14,16 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from hwkd.core.choices import CalibrationChoice, QatMode
 from hwkd.core.final_record import Correction, QuantisationChoiceRecord
+from hwkd.core.head import Head
 from hwkd.core.kinds import LAYER_KINDS
 from hwkd.core.student import Layers
 from hwkd.core.trial import EpochRecord
@@ -45,6 +46,7 @@ from hwkd.deploy.weight_correction import (
 )
 from hwkd.distill.sources import FunctionSource, TeacherSource
 from hwkd.nn.fake_quant import FakeQuantStudent
+from hwkd.train.batches import BatchSource
 from hwkd.train.loop import Criterion, TrainConfig, train_module
 
 __all__ = [
@@ -79,23 +81,20 @@ class QuantisationData:
 
     Attributes:
         calibration: shape [samples, *input_shape], a part of train that sets the ranges.
-        train_views: augmented versions of the training inputs, each [samples, *input_shape], on
-            the training device.
-        train_labels: shape [samples], int64, on the training device; -1 marks an unlabelled one.
+        batches: what its training sees, on the training device.
         criterion: (student with simulated rounding, its float form as a teacher) -> what its
             training minimises.
         validation_inputs: shape [samples, *input_shape].
         validation_labels: shape [samples].
-        error_ratio: (outputs, labels) -> share that is wrong, 0 to 1; the task's.
+        head: scores outputs.
     """
 
     calibration: NDArray[np.float32]
-    train_views: Sequence[Tensor]
-    train_labels: Tensor
+    batches: BatchSource
     criterion: Callable[[FakeQuantStudent, TeacherSource], Criterion]
     validation_inputs: NDArray[np.float32]
-    validation_labels: NDArray[np.int64]
-    error_ratio: Callable[[NDArray[np.float32], NDArray[np.int64]], float]
+    validation_labels: NDArray[Any]
+    head: Head
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,12 +167,11 @@ def quantise_student(
         loses = validation_float - best.validation > _WORTH_TRAINING
         wanted = settings.qat == "on" or (settings.qat == "auto" and loses)
         if wanted and settings.left_s() > _LEAST_TRAINING_S:
-            student = _student(layers, best).to(data.train_labels.device)
+            student = _student(layers, best).to(data.batches.device)
             own = FunctionSource(partial(predict, open_session(float_path)))
             result = train_module(
                 student,
-                data.train_views,
-                data.train_labels,
+                data.batches,
                 data.criterion(student, own),
                 settings.training(),
                 on_epoch=on_epoch,
@@ -221,7 +219,7 @@ class _Workplace:
     def accuracy(self, path: Path) -> float:
         """Return the validation accuracy of a file, 0 to 1."""
         outputs = predict(open_session(path), self.data.validation_inputs)
-        return 1.0 - self.data.error_ratio(outputs, self.data.validation_labels)
+        return 1.0 - float(self.data.head.errors(outputs, self.data.validation_labels).mean())
 
     def int8(
         self, model: onnx.ModelProto, encodings: dict[str, Encoding]

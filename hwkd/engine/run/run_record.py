@@ -25,6 +25,7 @@ from hwkd.engine.setup.feasibility import SpaceFeasibility
 from hwkd.io.machine import available_cores, package_versions
 from hwkd.profiling.onnx_runtime import host_name
 from hwkd.tasks.base import TaskData
+from hwkd.tasks.pipeline import Normalise
 
 __all__ = ["data_record", "make_run_record", "search_caveats"]
 
@@ -80,7 +81,8 @@ def make_run_record(
 
 def data_record(data: TaskData) -> DataRecord:
     """Copy what a report shows of the data."""
-    scale = data.normalisation
+    pipeline = data.pipeline
+    scale = next(step for step in pipeline.steps if isinstance(step, Normalise))
     return DataRecord(
         task=data.name,
         source=data.source,
@@ -95,9 +97,9 @@ def data_record(data: TaskData) -> DataRecord:
         normalisation=NormalisationRecord(
             mean=scale.mean,
             std=scale.std,
-            raw_low=scale.raw_low,
-            raw_high=scale.raw_high,
-            raw_dtype=scale.raw_dtype,
+            raw_low=pipeline.raw_low,
+            raw_high=pipeline.raw_high,
+            raw_dtype=pipeline.raw_dtype,
         ),
         notes=data.notes,
     )

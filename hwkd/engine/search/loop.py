@@ -121,7 +121,7 @@ def _run_one(
             raise RuntimeError(f"{deaths} worker processes died while running this student")
         return store.trials.find_record(network_key)
 
-    accuracy = runner.context.teacher_accuracy
-    has_teacher = accuracy is not None and beaten_by(accuracy, store.trials.records()) is None
+    error = runner.context.teacher_error
+    has_teacher = error is not None and beaten_by(error, store.trials.records()) is None
     record = runner.run(suggest, find_earlier, number=number, has_teacher=has_teacher)
     store.trials.finish(trial, record)

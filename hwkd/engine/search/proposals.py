@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
@@ -40,8 +39,8 @@ def surrogate_sampler(
         references: parameters of students to try first, in this order.
     """
     objective = context.config.objective
-    labels = context.data.validation.labels
-    chance_error = 1.0 - float(np.bincount(labels).max()) / len(labels)
+    validation = context.data.validation
+    chance_error = context.data.head.blind_error(validation.labels)
     is_pareto = objective.mode == "pareto"
     given: tuple[Params, ...] = tuple(references)
     return SurrogateSampler(

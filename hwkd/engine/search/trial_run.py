@@ -17,7 +17,6 @@ from hwkd.core.student import StudentSpec
 from hwkd.core.trial import AccuracyRecord, SpecRecord, TrialRecord, ViolationRecord
 from hwkd.engine.arms.evaluation import (
     STEPS_BETWEEN_NORMS,
-    Deployed,
     deploy_student,
     judge_student,
     profile_record,
@@ -25,11 +24,13 @@ from hwkd.engine.arms.evaluation import (
     student_logits,
     train_student,
 )
+from hwkd.engine.arms.recipes import arms_of
 from hwkd.engine.run.artifacts import Artifacts
 from hwkd.engine.setup.context import SearchContext
 from hwkd.engine.setup.methods import without_teacher
 from hwkd.engine.setup.screening import Candidate, cost_record
 from hwkd.io.machine import package_versions
+from hwkd.io.student_folder import StudentFiles
 from hwkd.nn.build import StudentModule, build_module
 from hwkd.profiling.onnx_runtime import measure_latency
 from hwkd.trace.macs import count_macs
@@ -146,7 +147,7 @@ class TrialRunner:
             return ()
         return (ViolationRecord(limit_name="latency", needed=needed_s, limit=limit_s),)
 
-    def _deployed(self, module: StudentModule, candidate: Candidate, folder: str) -> Deployed:
+    def _deployed(self, module: StudentModule, candidate: Candidate, folder: str) -> StudentFiles:
         context = self.context
         return deploy_student(
             module,
@@ -167,7 +168,7 @@ class TrialRunner:
             context.brief_training(candidate.layers, budget_s=self._training_budget_s()),
             steps_between_norms=STEPS_BETWEEN_NORMS,
             check=self.check,
-            methods=methods,
+            arm=arms_of(methods)[0],
         )
         module = module.cpu()
         validation = context.data.validation
@@ -183,7 +184,7 @@ class TrialRunner:
         too_slow = self._too_slow(profile) if latency is None else ()
         if too_slow:
             return _rejected(base, too_slow, profile)
-        error_float = context.task.error_ratio(logits_float, validation.labels)
+        error_float = float(context.data.head.errors(logits_float, validation.labels).mean())
         latency_s = latency.value_s if latency is not None else profile.median_s
         objective = judge_student(context, logits_int8, latency_s=latency_s)
         return base.model_copy(
@@ -221,7 +222,7 @@ def _repeat(base: TrialRecord, earlier: TrialRecord) -> TrialRecord:
     )
 
 
-def _measured(deployed: Deployed) -> Profile:
+def _measured(deployed: StudentFiles) -> Profile:
     return measure_latency(
         deployed.int8_path, runs=_PROFILE_RUNS, profiled_runs=10, max_seconds=_PROFILE_SECONDS
     )

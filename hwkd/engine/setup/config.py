@@ -169,7 +169,7 @@ class SearchConfig(StrictModel):
     device: str
     runtime: str | None = None
     clock_hz: float | None = Field(default=None, gt=0)
-    task: str = "image"
+    task: str = "classify"
     data: str | None = None
     input_size: tuple[int, int] | None = None
     layout: Layout = "auto"

@@ -1,30 +1,29 @@
-"""Image (and signal-window) classification on the user's files or on handwritten digits."""
+"""Classification of images, signals and arrays: the user's files or handwritten digits."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from hwkd.core.catalog import TASKS
 from hwkd.core.choices import Layout
+from hwkd.core.metric import Metric
 from hwkd.core.progress import Progress, silent
 from hwkd.tasks.base import Task, TaskData
+from hwkd.tasks.classes_head import CLASS_METRICS, ClassesHead
 from hwkd.tasks.prepare import prepare
 from hwkd.tasks.sources import read_digits, read_source
 
-__all__ = ["ImageTask"]
+__all__ = ["ClassifyTask"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageTask:
+class ClassifyTask:
     """One label per image; arrays of (channels, time) work the same way."""
 
-    name: str = "image"
+    name: str = "classify"
     summary: str = "classify images: class folders, IDX or NPZ; without data, handwritten digits"
-    metric: str = "classification error"
+    metrics: tuple[Metric, ...] = CLASS_METRICS
 
     def data(
         self,
@@ -41,11 +40,9 @@ class ImageTask:
             if source is None
             else read_source(source, input_size=input_size, layout=layout, progress=progress)
         )
-        return prepare(raw, task=self.name, split_seed=split_seed)
-
-    def error_ratio(self, outputs: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
-        """Return the share of examples whose largest output is not the label."""
-        return float(np.mean(outputs.argmax(axis=1) != labels))
+        head = ClassesHead(names=raw.class_names, metrics=self.metrics)
+        return prepare(raw, head, task=self.name, split_seed=split_seed)
 
 
-_TASK: Task = TASKS.register("image")(ImageTask())
+# Configurations of older versions call it "image".
+_TASK: Task = TASKS.register("classify", aliases=("image",))(ClassifyTask())
