@@ -6,7 +6,6 @@ import csv
 import io
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import numpy as np
 
