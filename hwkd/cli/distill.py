@@ -5,17 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from hwkd.core.errors import ConfigError
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from hwkd.core.final_record import QuantisationChoiceRecord
-    from hwkd.engine.distill.run import DistilReport
 
 __all__ = ["distill"]
 
@@ -41,6 +35,13 @@ def distill(
     ] = None,
     data: Annotated[
         str | None, typer.Option(help="For a student by itself: path of the data.")
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            help="What costs are estimated for, and --importance hardware weighs by. Default: the "
+            "run's; host for a student by itself."
+        ),
     ] = None,
     teacher: Annotated[
         list[str] | None,
@@ -91,6 +92,9 @@ def distill(
         ),
     ] = "auto",
     accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Trainings side by side. Default: one per core.")
+    ] = None,
     trust: Annotated[
         bool, typer.Option("--trust", help="Run the Python files (space, teacher) of the run.")
     ] = False,
@@ -106,19 +110,21 @@ def distill(
     Example: hwkd distill --student runs/digits --method kd:temperature=4,weight=0.9 --method at
     --attribution --seeds 3 --out student
     """
-    from hwkd.cli.distill_figure import write_history_figure
     from hwkd.cli.progress_bars import progress_bars
-    from hwkd.engine.distill.run import DistilRequest, run_distillation
+    from hwkd.engine.distill.run import DistillRequest, run_distillation
+    from hwkd.report.summary import summary_json
+    from hwkd.report.write import write_report_files
 
     if importance not in ("equal", "hardware"):
         raise ConfigError(f"--importance: {importance!r} is neither equal nor hardware")
-    request = DistilRequest(
+    request = DistillRequest(
         student=student,
         methods=tuple(method or ()),
         config=config,
         epochs=epochs,
         task=task,
         data=data,
+        device=device,
         teachers=tuple(teacher or ()),
         teacher_weights=teacher_weights,
         unlabelled=unlabelled,
@@ -130,72 +136,22 @@ def distill(
         calibration=calibration,
         qat=qat,
         accelerator=accelerator,
+        workers=workers,
         command=("hwkd", *sys.argv[1:]),
         trusts=trust,
         out=out,
     )
     with progress_bars(quiet=as_json) as progress:
-        report = run_distillation(request, progress=progress)
-    write_history_figure(report.epochs, report.out / "training.png")
+        folder = run_distillation(request, progress=progress).folder
+    report = write_report_files(folder)
     if as_json:
-        typer.echo(json.dumps(report.as_dict()))
+        typer.echo(json.dumps(summary_json(report, folder)))
         return
     from rich.console import Console
 
-    _print(report, Console())
+    from hwkd.report.tables import verdict_view
 
-
-def _print(report: DistilReport, console: Console) -> None:
-    from rich.table import Table
-
-    if report.pairs:
-        table = Table(box=None, title="layer pairs", title_justify="left")
-        for column in ("method", "student stage", "teacher stage", "adapter"):
-            table.add_column(column)
-        for pair in report.pairs:
-            table.add_row(
-                pair["method"],
-                f"{pair['student']} {_shape(pair['student_shape'])}",
-                f"{pair['teacher']} {_shape(pair['teacher_shape'])}",
-                pair["adapter"],
-            )
-        console.print(table)
-        console.print("choose your own with --method NAME:pairs=1:2+2:3\n", style="dim")
-    table = Table(box=None)
-    for column in ("training", "validation, int8", "test, int8", "test, float", "seeds"):
-        table.add_column(column, justify="left" if column == "training" else "right")
-    for arm in report.arms:
-        name = f"{arm['name']} (ships)" if arm["name"] == report.exported else arm["name"]
-        table.add_row(
-            name,
-            f"{_mean(arm['validation']):.4f}",
-            f"{_mean(arm['test']):.4f}",
-            f"{_mean(arm['test_float']):.4f}",
-            str(len(arm["test"])),
-        )
-    console.print(table)
-    for line in report.verdict:
-        console.print(line, highlight=False)
-    if report.quantisation is not None:
-        console.print(_quantisation_line(report.quantisation), highlight=False)
-    console.print(f"written: {report.out}", highlight=False)
-
-
-def _quantisation_line(found: QuantisationChoiceRecord) -> str:
-    how = " + ".join((found.calibration, *found.corrections))
-    parts = [
-        f"validation in float {found.validation_float:.4f}",
-        f"int8 ({how}) {found.validation_ptq:.4f}",
-    ]
-    if found.validation_qat is not None:
-        parts.append(f"int8 trained on {found.validation_qat:.4f}")
-    ships = "the trained one" if found.ships == "qat" else "int8"
-    return f"{', '.join(parts)}; {ships} ships"
-
-
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)
-
-
-def _shape(shape: list[Any]) -> str:
-    return "x".join(str(size) for size in shape)
+    console = Console()
+    console.print(verdict_view(report))
+    console.print(f"report: {folder / 'report.html'}", soft_wrap=True)
+    console.print(f"student: {folder}", soft_wrap=True)

@@ -12,6 +12,7 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
+from hwkd.distill.attribution import Gain
 
 from benchmarks.distill import attribution as distil_attribution
 from benchmarks.distill import cells as distil_cells
@@ -37,7 +38,6 @@ from benchmarks.distill.setup import (
     seen_labels,
     student,
 )
-from hwkd.distill.attribution import Gain
 
 DIGITS = Place(data=None, teacher=None, teacher_epochs=1)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 
 import pytest
+from hwkd.distill.attribution import attribute, paired_gain
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hwkd.core.errors import ConfigError
-from hwkd.distill.attribution import attribute, paired_gain
 
 
 def test_interval_is_students_t_of_the_paired_differences() -> None:

@@ -8,7 +8,7 @@ from hwkd.core.best import judged_value
 from hwkd.core.run_record import ObjectiveSettings
 from hwkd.core.trial import TrialRecord
 from hwkd.core.verdict_record import ArmRecord, ArmScores, Verdict
-from hwkd.engine.arms.jobs import JobScores, TrainJob
+from hwkd.engine.arms.orders import ArmOrder, ArmResult
 from hwkd.engine.arms.recipes import Arm, arms_of, known_arms
 from hwkd.engine.arms.verdict import Contender, gain_over_controls
 from hwkd.engine.setup.context import SearchContext
@@ -21,7 +21,7 @@ BRIEF = "brief-weights"
 
 def contenders(
     ranked: Sequence[TrialRecord],
-    trainings: Mapping[str, tuple[TrainJob, JobScores]],
+    trainings: Mapping[str, tuple[ArmOrder, ArmResult]],
     context: SearchContext,
     goal: ObjectiveSettings,
 ) -> list[Contender]:
@@ -71,8 +71,8 @@ def samples_seen(record: TrialRecord, context: SearchContext) -> int:
 
 
 def judged(
-    job: TrainJob,
-    trainings: Mapping[str, tuple[TrainJob, JobScores]],
+    job: ArmOrder,
+    trainings: Mapping[str, tuple[ArmOrder, ArmResult]],
     context: SearchContext,
     *,
     networks_compared: int | None,
@@ -85,7 +85,7 @@ def judged(
         context: they were made in.
         networks_compared: on validation.
     """
-    lengths: dict[tuple[int, float | None], dict[str, list[JobScores]]] = {}
+    lengths: dict[tuple[int, float | None], dict[str, list[ArmResult]]] = {}
     for other, scores in trainings.values():
         if other.spec.key == job.spec.key and not other.name.startswith(BRIEF):
             alike = lengths.setdefault((other.epochs, other.budget_s), {})
@@ -110,7 +110,7 @@ def judged(
     )
 
 
-def _record(name: str, found: Sequence[JobScores], context: SearchContext) -> ArmRecord:
+def _record(name: str, found: Sequence[ArmResult], context: SearchContext) -> ArmRecord:
     arm = known_arms(context.methods).get(name, Arm(name=name))  # an older version had others
     return ArmRecord(
         name=name,
