@@ -9,7 +9,7 @@ from typing import Any
 
 from hwkd.core.choices import CalibrationChoice, QatMode
 from hwkd.core.errors import ConfigError
-from hwkd.distill.spec import NO_METHOD
+from hwkd.distill.spec import NO_METHOD, method_from_table
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.methods import configured_methods, method_tables, require_meaningful
 from hwkd.io.text_files import MalformedTextError, read_toml
@@ -114,6 +114,8 @@ def _tables(request: DistillRequest) -> tuple[list[dict[str, Any]], bool]:
     tables = content.get("distill", [])
     if not isinstance(tables, list) or not tables:
         raise ConfigError(f"--config {request.config}: has no [[distill]] table")
+    if tables != [{"method": NO_METHOD}]:
+        tables = [method_from_table(table).table() for table in tables]
     return tables, request.by_hardware or content.get("importance") == "hardware"
 
 

@@ -140,7 +140,7 @@ def default_methods(teacher_logits: Tensor, kind: HeadKind) -> tuple[WeightedMet
 
 def without_teacher(methods: Sequence[WeightedMethod]) -> tuple[WeightedMethod, ...]:
     """Return those methods that need no teacher: what is left once it is left out."""
-    return tuple(entry for entry in methods if not entry.method.uses_teacher)
+    return tuple(entry for entry in methods if not entry.method.asks_teacher)
 
 
 def _can_be_cached(entry: WeightedMethod) -> bool:
