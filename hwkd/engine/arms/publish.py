@@ -11,7 +11,6 @@ import onnx
 from onnx import numpy_helper
 
 from hwkd.core.final_record import FinalRecord, QuantisationRecord
-from hwkd.engine.run.run_record import data_record
 from hwkd.engine.setup.context import SearchContext
 from hwkd.io.run_text import write_text
 
@@ -58,10 +57,8 @@ def _metrics_json(final: FinalRecord, context: SearchContext) -> str:
         "schema_version": 1,
         "final": final.model_dump(mode="json"),
         "labels": list(context.data.class_names),
-        "normalisation": {
-            "formula": "(raw - mean) / std, per channel",
-            **data_record(context.data).normalisation.model_dump(mode="json"),
-        },
+        "metrics": [metric.model_dump(mode="json") for metric in context.data.head.metrics],
+        "pipeline": context.data.pipeline.record().model_dump(mode="json"),
         "data_fingerprint": context.data.fingerprint,
     }
     return json.dumps(metrics, indent=2) + "\n"

@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 import torch
 
 from hwkd.core.errors import HwkdError, InterruptedTrial, RunFolderError
+from hwkd.core.metric import Scores, ScoresRecord
 from hwkd.core.student import Layers
 from hwkd.core.trial import EpochRecord, TrialRecord
 from hwkd.deploy.to_onnx import export_onnx
@@ -197,9 +198,11 @@ def _finish(
     scores = JobScores(
         seed=config.seed,
         epochs=max(1, round(result.epochs_made)),
-        validation_int8=1.0 - objective.task_error,
-        test_float=_test_accuracy(context, float_path),
-        test_int8=_test_accuracy(context, int8_path),
+        scores=ScoresRecord(
+            validation_int8=context.data.head.scores(logits, context.data.validation.labels),
+            test_float=_test_scores(context, float_path),
+            test_int8=_test_scores(context, int8_path),
+        ),
         objective=objective,
         samples_seen=round(result.epochs_made * per_epoch),
         quantisation=quantisation,
@@ -254,10 +257,9 @@ def _quantisation_settings(
     )
 
 
-def _test_accuracy(context: SearchContext, onnx_path: Path) -> float:
+def _test_scores(context: SearchContext, onnx_path: Path) -> Scores:
     test = context.data.test
-    outputs = student_logits(onnx_path, test.inputs)
-    return 1.0 - float(context.data.head.errors(outputs, test.labels).mean())
+    return context.data.head.scores(student_logits(onnx_path, test.inputs), test.labels)
 
 
 def run(arguments: Sequence[str], parent_pid: int | str) -> int:
