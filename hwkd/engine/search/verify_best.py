@@ -15,6 +15,7 @@ from hwkd.deploy.toolchain import CORES, find_host_compiler, find_tools
 from hwkd.deploy.verification import Target, Verification
 from hwkd.deploy.verify import target_of, verify_model
 from hwkd.io.run_text import write_text
+from hwkd.io.student_folder import StudentFiles
 from hwkd.tasks.base import Split
 
 __all__ = ["VERIFICATION_FILE", "require_verifiable", "verify_best"]
@@ -45,7 +46,7 @@ def require_verifiable(device: Device) -> Target:
 def verify_best(
     folder: Path, device: Device, test: Split, head: Head, progress: Progress
 ) -> VerificationRecord:
-    """Check `student_int8.onnx` of a folder on the device's core and write `verification.json`.
+    """Check the int8 file of a student's folder on the device's core and write `verification.json`.
 
     What goes wrong is part of the record: the search is over and its results stay.
 
@@ -60,7 +61,7 @@ def verify_best(
     score = partial(head.scores, targets=test.labels[:_INPUTS])
     try:
         found = verify_model(
-            folder / "student_int8.onnx",
+            StudentFiles(folder).int8_path,
             target,
             test.inputs[:_INPUTS],
             score=score,
