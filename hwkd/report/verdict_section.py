@@ -5,6 +5,7 @@ from __future__ import annotations
 from statistics import fmean
 
 from hwkd.core.final_record import FinalRecord
+from hwkd.core.metric import Metric
 from hwkd.core.verdict_record import ArmRecord, Verdict
 from hwkd.report import format as fmt
 from hwkd.report.document import Cell, Column, Table
@@ -16,7 +17,7 @@ def arm_table(verdict: Verdict) -> Table:
     """List the ways of training, each by its means over the seeds; the one that ships is marked."""
     names = [arm.name for arm in verdict.arms]
     return Table(
-        title="Ways of training",
+        title=f"Ways of training, {verdict.metric.name}",
         columns=(
             Column(title="training"),
             Column(title="validation, int8", basis="measured", is_number=True),
@@ -24,7 +25,7 @@ def arm_table(verdict: Verdict) -> Table:
             Column(title="test, float", basis="measured", is_number=True),
             Column(title="trainings", is_number=True),
         ),
-        rows=tuple(_row(arm, ships=arm.name == verdict.ships) for arm in verdict.arms),
+        rows=tuple(_row(arm, verdict) for arm in verdict.arms),
         marked=frozenset({names.index(verdict.ships)} if verdict.ships in names else ()),
     )
 
@@ -57,15 +58,16 @@ def pair_tables(final: FinalRecord) -> tuple[Table, ...]:
     )
 
 
-def _row(arm: ArmRecord, *, ships: bool) -> tuple[Cell, ...]:
+def _row(arm: ArmRecord, verdict: Verdict) -> tuple[Cell, ...]:
+    metric = verdict.metric
     return (
-        Cell(f"{arm.name} (ships)" if ships else arm.name),
-        Cell(_percent(arm.mean("validation_int8"))),
-        Cell(fmt.percent(fmean(arm.test_int8), decimals=2)),
-        Cell(_percent(arm.mean("test_float"))),
+        Cell(f"{arm.name} (ships)" if arm.name == verdict.ships else arm.name),
+        Cell(_text(metric, arm.mean("validation_int8"))),
+        Cell(metric.text(fmean(arm.test_int8))),
+        Cell(_text(metric, arm.mean("test_float"))),
         Cell(str(len(arm.scores))),
     )
 
 
-def _percent(value: float | None) -> str:
-    return "unknown" if value is None else fmt.percent(value, decimals=2)
+def _text(metric: Metric, value: float | None) -> str:
+    return "unknown" if value is None else metric.text(value)

@@ -9,6 +9,8 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError, model_validator
 
 from hwkd.core.final_record import PairRecord, QuantisationChoiceRecord
+from hwkd.core.metric import ScoresRecord
+from hwkd.core.old_records import with_scores
 from hwkd.core.strict_model import StrictModel
 from hwkd.core.student_record import NetworkRecord
 from hwkd.core.trial import EpochRecord, ObjectiveRecord, SpecRecord
@@ -34,11 +36,12 @@ _HISTORY = TypeAdapter(tuple[EpochRecord, ...])
 
 
 class ArmResult(StrictModel):
-    """What a training reached; the primary score of the task, 0 to 1, larger is better.
+    """What a training reached.
 
     Attributes:
         seed: of the training.
         epochs: passes over the data, rounded.
+        scores: of the float and the int8 file.
         objective: terms on validation, int8; None in files of older versions.
         samples_seen: in the training; None likewise.
         quantisation: how the int8 file was chosen; None when another version trained it.
@@ -47,13 +50,16 @@ class ArmResult(StrictModel):
 
     seed: int
     epochs: int
-    validation_int8: float
-    test_float: float
-    test_int8: float
+    scores: ScoresRecord
     objective: ObjectiveRecord | None = None
     samples_seen: int | None = None
     quantisation: QuantisationChoiceRecord | None = None
     pairs: tuple[PairRecord, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reads_older_runs(cls, raw: Any) -> Any:
+        return with_scores(raw, {n: n for n in ("validation_int8", "test_float", "test_int8")})
 
 
 class ArmOrder(StrictModel):

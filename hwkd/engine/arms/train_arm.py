@@ -19,6 +19,7 @@ from torch import Tensor
 
 from hwkd.core.errors import HwkdError, InterruptedTrial, RunFolderError
 from hwkd.core.final_record import PairRecord, QuantisationChoiceRecord
+from hwkd.core.metric import Scores, ScoresRecord
 from hwkd.core.progress import Progress, silent
 from hwkd.core.trial import EpochRecord, TrialRecord
 from hwkd.deploy.to_onnx import export_onnx
@@ -52,6 +53,7 @@ from hwkd.engine.setup.screening import Candidate
 from hwkd.io.student_folder import StudentFiles
 from hwkd.nn.build import StudentModule, build_module
 from hwkd.nn.fake_quant import FakeQuantStudent
+from hwkd.tasks.base import SplitName, TaskData
 from hwkd.train.loop import Criterion, TrainConfig
 from hwkd.train.weights_file import WeightsError, fill_module
 
@@ -255,9 +257,12 @@ def _finish(
     result = ArmResult(
         seed=student.config.seed,
         epochs=max(1, round(student.epochs_made)),
-        validation_int8=1.0 - objective.task_error,
-        test_float=_test_score(context, files.float_path),
-        test_int8=_test_score(context, files.int8_path),
+        scores=ScoresRecord(
+            validation_float=_scores(context.data, files.float_path, "validation"),
+            validation_int8=context.data.head.scores(logits, context.data.validation.labels),
+            test_float=_scores(context.data, files.float_path, "test"),
+            test_int8=_scores(context.data, files.int8_path, "test"),
+        ),
         objective=objective,
         samples_seen=round(student.epochs_made * student.samples),
         quantisation=quantisation,
@@ -334,10 +339,10 @@ def _terms(record: EpochRecord) -> str:
     return " ".join(f"{name} {value:.3f}" for name, value in record.losses.items())
 
 
-def _test_score(context: SearchContext, onnx_path: Path) -> float:
-    test = context.data.test
-    outputs = student_logits(onnx_path, test.inputs)
-    return 1.0 - float(context.data.head.errors(outputs, test.labels).mean())
+def _scores(data: TaskData, onnx_path: Path, name: SplitName) -> Scores:
+    """Return every metric of the task, of a file over a split."""
+    split = data.split(name)
+    return data.head.scores(student_logits(onnx_path, split.inputs), split.labels)
 
 
 def _pairs(arm: Arm, criterion: Criterion) -> tuple[PairRecord, ...]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from hwkd.core.errors import DoesNotFitError
 from hwkd.core.final_record import FinalRecord
+from hwkd.core.metric import ScoresRecord
 from hwkd.core.progress import Progress
 from hwkd.core.run_record import ObjectiveSettings
 from hwkd.core.trial import TrialRecord
@@ -193,7 +194,7 @@ def _orders(
     processes = min(context.config.workers, len(wanted))
     budget_s = None if ending.end_s is None else max(0.0, ending.end_s - time.monotonic())
     return [
-        _order(trial, arm, seed, ending, processes=processes, budget_s=budget_s)
+        _order(trial, arm, seed, context, ending, processes=processes, budget_s=budget_s)
         for trial, arm, seed in wanted
     ]
 
@@ -202,6 +203,7 @@ def _order(
     trial: TrialRecord,
     arm: str,
     seed: int,
+    context: SearchContext,
     ending: Ending,
     *,
     processes: int,
@@ -209,8 +211,8 @@ def _order(
 ) -> ArmOrder:
     if trial.spec is None:
         raise ValueError(f"trial {trial.number} has no spec")
-    accuracy = trial.accuracy
-    lost = 0.0 if accuracy is None else accuracy.validation_float - accuracy.validation_int8
+    scores, metric = trial.scores or ScoresRecord(), context.data.head.metrics[0]
+    lost = metric.lost_ratio(scores.validation_float, scores.validation_int8)
     return ArmOrder(
         name=ArmOrder.name_of(arm, seed, trial.number),
         trial=trial.number,
@@ -228,7 +230,8 @@ def _brief_order(trial: TrialRecord, context: SearchContext, ending: Ending) -> 
     """Name the folder for a candidate's own weights."""
     taught = trial.methods is None or bool(trial.methods)
     methods = context.methods if taught else without_teacher(context.methods)
-    order = _order(trial, arms_of(methods)[0].name, 0, ending, processes=1, budget_s=None)
+    arm = arms_of(methods)[0].name
+    order = _order(trial, arm, 0, context, ending, processes=1, budget_s=None)
     epochs = context.config.training.brief_epochs or 1
     name = f"{BRIEF}-{trial.number}"
     return order.model_copy(update={"name": name, "epochs": epochs, "end_s": ending.end_s})

@@ -125,12 +125,12 @@ def beaten_by(teacher_error: float, records: Sequence[TrialRecord]) -> TrialReco
 def measure_teacher(
     teacher: Teacher, record: TeacherRecord, prepared: Prepared, *, progress: Progress
 ) -> TeacherRecord:
-    """Return the teacher's record with its test accuracy; called once, at the end."""
+    """Return the teacher's record with its test scores; called once, at the end."""
     data = prepared.data
     outputs = cached_logits(teacher, data, split="test", progress=progress)
-    scores = data.head.scores(np.asarray(outputs, dtype=np.float32), data.test.labels)
-    accuracy = scores[data.head.metrics[0].name]
-    return record.model_copy(update={"test_accuracy": accuracy})
+    found = data.head.scores(np.asarray(outputs, dtype=np.float32), data.test.labels)
+    scores = record.scores.model_copy(update={"test_float": found})
+    return record.model_copy(update={"scores": scores})
 
 
 def _prepared(

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from hwkd.core.head import Head
+from hwkd.core.metric import ScoresRecord
 from hwkd.core.progress import Progress
 from hwkd.core.run_record import TeacherRecord
 from hwkd.distill.sources import mean_probability
@@ -158,7 +159,7 @@ def judge_teacher(
     return TeacherRecord(
         kind=teacher.kind,
         description=teacher.description,
-        validation_accuracy=scores[data.head.metrics[0].name],
+        scores=ScoresRecord(validation_float=scores),
         seconds=seconds,
         from_cache=teacher.is_from_cache,
         identity=teacher.identity,
