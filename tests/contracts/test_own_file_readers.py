@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hwkd.core.errors import HwkdError
-from hwkd.engine.distill.request import DistilRequest, wanted_methods
+from hwkd.engine.distill.request import DistillRequest, distill_config
 from hwkd.engine.run.journal import check_journal_file
 from hwkd.engine.run.prepared import PREPARED_FILE, _read_record
 from hwkd.engine.setup.config import SearchConfig
@@ -31,7 +31,8 @@ def read_device(path):
 
 
 def read_methods(path):
-    return wanted_methods(DistilRequest(student="run", out=Path("out"), config=path))
+    request = DistillRequest(student="run", out=Path("out"), config=path)
+    return distill_config(request, SearchConfig(device="host"))
 
 
 JSON_READERS = {
