@@ -78,23 +78,25 @@ def show(
 
 @app.command()
 def validate(
-    files: Annotated[list[str], typer.Argument(help="Your .toml files, or device names.")],
+    files: Annotated[
+        list[str],
+        typer.Argument(help="Your .toml files of devices, runtimes and cores, or device names."),
+    ],
     as_json: AsJson = False,
 ) -> None:
-    """Check device files; the first mistake is printed in one line, exit code 2.
+    """Check files of devices, runtimes and cores; the first mistake is one line, exit code 2.
 
-    Example: hwkd devices validate my-board.toml
+    Example: hwkd devices validate my-board.toml runtimes/my-stack.toml
     """
-    from hwkd.io.device_catalog import load_device
+    from hwkd.io.fact_catalog import check_file
 
-    devices = [load_device(file) for file in files]
+    found = [check_file(file) for file in files]
     if as_json:
-        typer.echo(json.dumps({"valid": [device.name for device in devices]}))
+        typer.echo(json.dumps({"valid": [facts.name for facts in found]}))
         return
-    for file, device in zip(files, devices, strict=True):
-        open_ones = [field for field, text in device.sources.items() if text.startswith("FILL IN")]
-        hint = f"; sources still to fill in: {', '.join(open_ones)}" if open_ones else ""
-        typer.echo(f"{file}: valid, device {device.name}{hint}")
+    for file, facts in zip(files, found, strict=True):
+        hint = f"; sources still to fill in: {', '.join(facts.open_sources)}"
+        typer.echo(f"{file}: valid, {facts.kind} {facts.name}{hint if facts.open_sources else ''}")
 
 
 @app.command()

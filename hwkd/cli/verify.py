@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hwkd.deploy.to_c.steps import Kernels
-    from hwkd.deploy.verification import Target
     from hwkd.qgraph.requantise import Rounding
 
 __all__ = ["verify"]
@@ -66,12 +65,12 @@ def verify(
     """
     from hwkd.cli.verify_view import live_progress, print_verification
     from hwkd.deploy.to_c.exported import read_exported
-    from hwkd.deploy.verify import verify_model
+    from hwkd.deploy.verify import target_named, verify_model
     from hwkd.io.student_folder import int8_model
 
     _check_choice("--rounding", rounding, _ROUNDINGS)
     _check_choice("--kernels", kernels, _KERNELS)
-    target = _target(device)
+    target = target_named(device)
     exported = read_exported(model)
     if exported is not None and (rounding != "auto" or kernels != "hwkd"):
         raise ConfigError(
@@ -102,21 +101,6 @@ def verify(
 def _check_choice(option: str, given: str, allowed: Collection[str]) -> None:
     if given not in allowed:
         raise ConfigError(f"{option}: {given!r} is not one of {', '.join(allowed)}")
-
-
-def _target(device: str) -> Target:
-    """Return a device's core and memories; a bare core gets those of a common part."""
-    from hwkd.deploy.toolchain import CORES
-    from hwkd.deploy.verification import Target
-    from hwkd.deploy.verify import target_of
-    from hwkd.io.device_catalog import device_names, load_device
-
-    if device not in device_names() and device in CORES:
-        core = CORES[device]
-        flash, ram = core.memory
-        name = f"{device} ({core.memory_source})"
-        return Target(name=name, core=core, flash_bytes=flash, ram_bytes=ram)
-    return target_of(load_device(device))
 
 
 def _samples(

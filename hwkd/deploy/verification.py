@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hwkd.deploy.toolchain import Core
+from hwkd.core.core_file import Core
 from hwkd.qgraph.requantise import Rounding
 
 __all__ = [

@@ -42,6 +42,7 @@ from hwkd.engine.setup.context import SearchContext, fewer_threads, most_epochs
 from hwkd.engine.setup.methods import configured_methods
 from hwkd.engine.setup.prepare import Prepared
 from hwkd.engine.setup.time_plan import TimeLimit
+from hwkd.io.device_catalog import folder_of
 from hwkd.io.run_files import RUN_FILE
 from hwkd.io.run_text import run_writes, write_text
 from hwkd.io.student_folder import (
@@ -314,7 +315,8 @@ class SearchStages:
             return run
         begun = time.monotonic()
         device, test = context.screen.device, context.data.test
-        found = verify_best(self.store.path / BEST_FOLDER, device, test, self.listener)
+        folder, beside = self.store.path / BEST_FOLDER, folder_of(self.config.device)
+        found = verify_best(folder, device, test, self.listener, beside=beside)
         run = run.model_copy(update={"final": final.model_copy(update={"verification": found})})
         return with_phase(run, "verification", time.monotonic() - begun)
 
