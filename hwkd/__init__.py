@@ -17,22 +17,49 @@ from typing import TYPE_CHECKING, Any
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
+    from hwkd.api.bench_kit import bench_kit
+    from hwkd.api.calibrate import calibrate
+    from hwkd.api.devices import device, devices, new_device, validate_devices
     from hwkd.api.finish import finish
+    from hwkd.api.methods import method, methods
     from hwkd.api.outcome import SearchOutcome
+    from hwkd.api.report import report
     from hwkd.api.resume import resume
     from hwkd.api.search import search
+    from hwkd.api.spaces import space, spaces
+    from hwkd.api.tasks import tasks
 
-__all__ = ["SearchOutcome", "__version__", "finish", "resume", "search"]
+__all__ = [
+    "SearchOutcome",
+    "__version__",
+    "bench_kit",
+    "calibrate",
+    "device",
+    "devices",
+    "finish",
+    "method",
+    "methods",
+    "new_device",
+    "report",
+    "resume",
+    "search",
+    "space",
+    "spaces",
+    "tasks",
+    "validate_devices",
+]
 
 __version__ = "0.1.0"
 
-# Names of the package and the modules that hold them; imported when they are asked for, so that
-# `import hwkd` alone stays light.
+# Names of the package whose module in `hwkd.api` has another name. Modules are imported when
+# a name is asked for, so that `import hwkd` alone stays light.
 _HOMES = {
     "SearchOutcome": "outcome",
-    "finish": "finish",
-    "resume": "resume",
-    "search": "search",
+    "device": "devices",
+    "method": "methods",
+    "new_device": "devices",
+    "space": "spaces",
+    "validate_devices": "devices",
 }
 
 
@@ -41,9 +68,9 @@ class _Package(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         """Import what is asked for."""
-        if name not in _HOMES:
+        if name not in __all__:
             raise AttributeError(f"module 'hwkd' has no attribute {name!r}")
-        found = getattr(import_module(f"hwkd.api.{_HOMES[name]}"), name)
+        found = getattr(import_module(f"hwkd.api.{_HOMES.get(name, name)}"), name)
         setattr(self, name, found)
         return found
 
@@ -53,7 +80,7 @@ class _Package(ModuleType):
         `import hwkd.distill.spec` and `from hwkd.distill import spec` find the package all the
         same; they do not look at the attribute.
         """
-        if not (name in _HOMES and isinstance(value, ModuleType)):
+        if not (name in __all__ and isinstance(value, ModuleType)):
             super().__setattr__(name, value)
 
 

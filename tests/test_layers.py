@@ -31,10 +31,13 @@ MAY_IMPORT = {
         "cost", "deploy", "distill", "nn", "profiling", "propose", "qgraph", "tasks", "trace",
         "train",
     },
-    "api": {"distill", "engine", "report", "tasks"},
+    "api": {
+        "cost", "deploy", "distill", "engine", "nn", "profiling", "qgraph", "report", "tasks",
+        "trace",
+    },
     "cli": {
-        "api", "cost", "deploy", "distill", "engine", "profiling", "qgraph", "report", "tasks",
-        "trace", "train",
+        "api", "cost", "deploy", "distill", "engine", "nn", "profiling", "qgraph", "report",
+        "tasks", "trace", "train",
     },
 }  # fmt: skip
 

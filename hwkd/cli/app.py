@@ -63,7 +63,7 @@ def _root(
 search.SEARCH.add_to(app)
 search.FINISH.add_to(app)
 app.command()(profile.profile)
-app.command()(report.report)
+report.REPORT.add_to(app)
 app.command()(distill.distill)
 app.command()(export.export)
 app.command()(verify.verify)

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from hwkd.api.option import Declared, declared
+from hwkd.api.record import plain_data
 from hwkd.core.errors import ConfigError
 
 __all__ = ["Command", "json_text"]
@@ -183,12 +184,5 @@ def _kind(option: Declared) -> Any:
 
 def json_text(found: Any, name: str) -> str:
     """Return what `--json` prints of a function's record, or of its records under the name."""
-    return json.dumps(
-        {name: _plain_data(found)} if isinstance(found, tuple) else _plain_data(found)
-    )
-
-
-def _plain_data(found: Any) -> Any:
-    if isinstance(found, tuple):
-        return [_plain_data(item) for item in found]
-    return found.as_dict()
+    data = plain_data(found)
+    return json.dumps({name: data} if isinstance(data, list) else data)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from hwkd.core.metric import Scores
     from hwkd.deploy.to_c.steps import Kernels
     from hwkd.qgraph.requantise import Rounding
 
@@ -78,13 +80,13 @@ def verify(
             f"{exported.kernels}; leave out --rounding and --kernels, or give the ONNX file"
         )
     path = int8_model(model) if exported is None else exported.model_path
-    samples, labels, origin = _samples(model, path, inputs)
+    samples, score, origin = _samples(model, path, inputs)
     with live_progress(is_shown=not as_json) as progress:
         found = verify_model(
             path,
             target,
             samples,
-            labels=labels,
+            score=score,
             rounding=_ROUNDINGS[rounding],
             kernels=_KERNELS[kernels],
             exported=exported,
@@ -105,8 +107,8 @@ def _check_choice(option: str, given: str, allowed: Collection[str]) -> None:
 
 def _samples(
     model: Path, path: Path, count: int
-) -> tuple[NDArray[np.float32], NDArray[np.int64] | None, str]:
-    """Return inputs, their labels if known, and where they come from."""
+) -> tuple[NDArray[np.float32], Callable[[NDArray[np.float32]], Scores] | None, str]:
+    """Return inputs, what scores answers if labels are known, and where they come from."""
     from hwkd.deploy.verify import seeded_samples
     from hwkd.io.run_files import RUN_FILE
 
@@ -118,4 +120,5 @@ def _samples(
 
     _, data = load_data(SearchConfig.from_toml(RunFolder(model).config_path))
     test = data.test
-    return test.inputs[:count], test.labels[:count], f"test split of {data.source}"
+    score = partial(data.head.scores, targets=test.labels[:count])
+    return test.inputs[:count], score, f"test split of {data.source}"

@@ -13,6 +13,8 @@ __all__ = [
     "GAMMA",
     "Accelerator",
     "CalibrationChoice",
+    "Dtype",
+    "FitKind",
     "Layout",
     "ObjectiveMode",
     "QatMode",
@@ -20,6 +22,8 @@ __all__ = [
     "SamplerName",
 ]
 
+Dtype: TypeAlias = Literal["int8", "float32"]
+FitKind: TypeAlias = Literal["auto", "scale", "full"]
 Accelerator: TypeAlias = Literal["auto", "cpu", "cuda", "mps"]
 CalibrationChoice: TypeAlias = Literal["auto", "minmax", "percentile", "mse"]
 Layout: TypeAlias = Literal["auto", "nhw", "nhwc", "nchw", "nct", "ntc"]

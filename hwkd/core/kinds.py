@@ -227,7 +227,10 @@ _ACTIVATIONS = (
         onnx="Clip", activation="relu6", clamps=(0.0, 6.0), is_channelwise=True, work="activation",
         operands=lambda _: {"relu6.low": 0.0, "relu6.high": 6.0},
     ),
-    Kind(onnx="HardSwish", activation="hard_swish", is_channelwise=True, work="activation"),
+    Kind(
+        onnx="HardSwish", layer="hard_swish", activation="hard_swish", is_channelwise=True,
+        work="activation",
+    ),
     # The slope is that of torch's hard sigmoid; ONNX defaults to another one.
     Kind(
         onnx="HardSigmoid", activation="hard_sigmoid", is_channelwise=True, work="activation",

@@ -220,6 +220,10 @@ class LayersBuilder:
         axis = self._axis(source, name, axis)
         return self._append("softmax", name, (source,), self._shapes[source], axis=axis)
 
+    def hard_swish(self, source: str, name: str) -> str:
+        """Append a hard swish of its own, where no layer before it can take it as activation."""
+        return self._append("hard_swish", name, (source,), self._shapes[source])
+
     def global_avg_pool(self, source: str, name: str) -> str:
         """Append the mean over height and width, shape (channels, 1, 1)."""
         channels = self._image_shape(source)[0]

@@ -83,6 +83,12 @@ def _transpose(layer: Layer) -> Function:
     return lambda x: x.permute(axes)
 
 
+@FUNCTIONS.register("hard_swish")
+def _hard_swish(layer: Layer) -> Function:
+    del layer
+    return F.hardswish
+
+
 @FUNCTIONS.register("concat")
 def _concat(layer: Layer) -> Function:
     axis = layer.axis + 1

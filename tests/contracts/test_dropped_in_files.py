@@ -226,7 +226,7 @@ def test_files_of_every_kind_are_validated(
     assert main(["devices", "validate", *(str(core_folder / name) for name in names)]) == 0
     lines = capsys.readouterr().out.splitlines()
     expected = ("device my-board", "runtime my-stack", "core my-core")
-    assert [line.split("valid, ")[1] for line in lines] == list(expected)
+    assert [line.removeprefix("valid: ") for line in lines] == list(expected)
 
 
 @pytest.mark.parametrize("name", fact_names("core"))

@@ -58,6 +58,8 @@ def example(what: str) -> Layers:
             x = b.avg_pool(stem, "what", kernel=2)
         case "max_pool":
             x = b.max_pool(mix, "what", kernel=2)
+        case "hard_swish":
+            x = b.hard_swish(b.add(stem, mix, "sum"), "what")
         case "transpose":
             x = b.transpose(mix, "what", (0, 2, 1))
         case "concat":

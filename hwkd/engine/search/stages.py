@@ -15,6 +15,7 @@ from hwkd.core.pareto import FrontPoint, pareto_front
 from hwkd.core.run_record import RunRecord, RunStatus
 from hwkd.core.student_record import NetworkRecord, StudentRecord
 from hwkd.core.trial import TrialRecord
+from hwkd.deploy.verify import target_of
 from hwkd.engine.arms.children import Nursery
 from hwkd.engine.arms.student_folder import write_student
 from hwkd.engine.run.prepared import (
@@ -301,7 +302,7 @@ class SearchStages:
     def _tested_teacher(self, run: RunRecord, stage: TeacherStage) -> RunRecord:
         """Measure the teacher on the test split where there is a teacher that runs, and time."""
         teacher, record = stage.teacher, run.teacher
-        if teacher is None or record is None or record.test_accuracy is not None:
+        if teacher is None or record is None or record.scores.test_float is not None:
             return run  # there is none, or an earlier call made it and only its outputs are here
         if self.limit.is_limited:  # running it on the whole test split has no bound
             return run
@@ -314,9 +315,9 @@ class SearchStages:
         if not self.config.verify_best or final is None or final.verification is not None:
             return run
         begun = time.monotonic()
-        device, test = context.screen.device, context.data.test
-        folder, beside = self.store.path / BEST_FOLDER, folder_of(self.config.device)
-        found = verify_best(folder, device, test, self.listener, beside=beside)
+        best, data = self.store.path / BEST_FOLDER, context.data
+        target = target_of(context.screen.device, beside=folder_of(self.config.device))
+        found = verify_best(best, target, data.test, data.head, self.listener)
         run = run.model_copy(update={"final": final.model_copy(update={"verification": found})})
         return with_phase(run, "verification", time.monotonic() - begun)
 
