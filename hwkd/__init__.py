@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hwkd.api.finish import finish
     from hwkd.api.methods import method, methods
     from hwkd.api.outcome import SearchOutcome
+    from hwkd.api.profile import profile
     from hwkd.api.report import report
     from hwkd.api.resume import resume
     from hwkd.api.search import search
@@ -40,6 +41,7 @@ __all__ = [
     "method",
     "methods",
     "new_device",
+    "profile",
     "report",
     "resume",
     "search",

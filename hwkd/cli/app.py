@@ -62,7 +62,7 @@ def _root(
 
 search.SEARCH.add_to(app)
 search.FINISH.add_to(app)
-app.command()(profile.profile)
+profile.PROFILE.add_to(app)
 report.REPORT.add_to(app)
 app.command()(distill.distill)
 app.command()(export.export)

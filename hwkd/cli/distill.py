@@ -106,9 +106,9 @@ def distill(
     Example: hwkd distill --student runs/digits --method kd:temperature=4,weight=0.9 --method at
     --attribution --seeds 3 --out student
     """
-    from hwkd.cli.distill_figure import write_history_figure
     from hwkd.cli.progress_bars import progress_bars
     from hwkd.engine.distill.run import DistilRequest, run_distillation
+    from hwkd.report.distill_figure import write_history_figure
 
     if importance not in ("equal", "hardware"):
         raise ConfigError(f"--importance: {importance!r} is neither equal nor hardware")
