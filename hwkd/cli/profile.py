@@ -10,7 +10,7 @@ from hwkd.cli.command import Command
 if TYPE_CHECKING:
     from hwkd.api.profile_data import ModelProfile
 
-__all__ = ["PROFILE"]
+__all__ = ["COMMANDS"]
 
 
 def _show(found: ModelProfile) -> None:
@@ -19,9 +19,11 @@ def _show(found: ModelProfile) -> None:
     print_profile(found)
 
 
-PROFILE = Command(
+COMMANDS = (
+Command(
     name="profile",
     function=hwkd.profile,
     show=_show,
     examples=("hwkd profile student.onnx --device cortex-m7 --clock 216MHz --plot memory.png",),
+),
 )

@@ -17,7 +17,7 @@ from hwkd.core.errors import ConfigError
 if TYPE_CHECKING:
     from hwkd.api.outcome import SearchOutcome
 
-__all__ = ["FINISH", "SEARCH"]
+__all__ = ["COMMANDS"]
 
 EXIT_NOT_VERIFIED = 1
 _RUN, *_REST = declared(hwkd.resume)
@@ -84,7 +84,8 @@ def _exit_code(outcome: SearchOutcome) -> int:
     return EXIT_NOT_VERIFIED if verification is not None and not verification.passed else 0
 
 
-SEARCH = Command(
+COMMANDS = (
+Command(
     name="search",
     function=_search_or_resume,
     show=_show,
@@ -97,8 +98,8 @@ SEARCH = Command(
     exit_code=_exit_code,
     reads_config=True,
     instead=_RESUME,
-)
-FINISH = Command(
+),
+Command(
     name="finish",
     function=hwkd.finish,
     show=_show,
@@ -108,4 +109,5 @@ FINISH = Command(
     ),
     live=_listening,
     exit_code=_exit_code,
+),
 )
