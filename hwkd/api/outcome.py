@@ -11,6 +11,7 @@ from hwkd.core.pareto import FrontPoint
 from hwkd.core.run_record import RunRecord
 from hwkd.core.trial import TrialRecord
 from hwkd.io.run_text import write_text
+from hwkd.io.student_folder import BEST_FOLDER, CARD_FILE
 from hwkd.report.build import build_report
 from hwkd.report.document import Report
 from hwkd.report.model_card import model_card
@@ -74,7 +75,7 @@ def write_report(folder: Path) -> None:
 
     page = write_report_files(folder)
     if page.run.final is not None and page.best is not None:
-        write_text(folder / BEST_FOLDER / "MODEL_CARD.md", model_card(page.run, page.best))
+        write_text(folder / BEST_FOLDER / CARD_FILE, model_card(page.run, page.best))
 
 
 def outcome_of(result: SearchResult) -> SearchOutcome:

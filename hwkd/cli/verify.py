@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hwkd.core.errors import ConfigError, RunFolderError
-from hwkd.io.paths import require_there
+from hwkd.core.errors import ConfigError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["verify"]
 
 EXIT_FAILED = 1
-_MODEL_NAMES = ("best/student_int8.onnx", "student_int8.onnx", "model_int8.onnx")
 _ROUNDINGS: dict[str, Rounding | None] = {
     "auto": None, "float": "float", "q31": "q31", "tflite": "tflite",
 }  # fmt: skip
@@ -34,9 +32,9 @@ def verify(
     model: Annotated[
         Path,
         typer.Argument(
-            metavar="RUN|DIR|MODEL",
-            help="Folder of `hwkd search`, folder of exported C or with student_int8.onnx, or an "
-            "int8 ONNX file.",
+            metavar="RUN|STUDENT|C|MODEL",
+            help="Folder of `hwkd search`, of a finished student or of exported C, or an int8 ONNX "
+            "file.",
         ),
     ],
     device: Annotated[
@@ -69,6 +67,7 @@ def verify(
     from hwkd.cli.verify_view import live_progress, print_verification
     from hwkd.deploy.to_c.exported import read_exported
     from hwkd.deploy.verify import verify_model
+    from hwkd.io.student_folder import int8_model
 
     _check_choice("--rounding", rounding, _ROUNDINGS)
     _check_choice("--kernels", kernels, _KERNELS)
@@ -79,7 +78,7 @@ def verify(
             f"{model} is exported C with --rounding {exported.rounding} --kernels "
             f"{exported.kernels}; leave out --rounding and --kernels, or give the ONNX file"
         )
-    path = find_model(model)
+    path = int8_model(model) if exported is None else exported.model_path
     samples, labels, origin = _samples(model, path, inputs)
     with live_progress(is_shown=not as_json) as progress:
         found = verify_model(
@@ -98,25 +97,6 @@ def verify(
         print_verification(found, origin)
     if not found.passed:
         raise typer.Exit(EXIT_FAILED)
-
-
-def find_model(path: Path) -> Path:
-    """Return the int8 ONNX file of a run, of an exported folder, or the file itself.
-
-    Raises:
-        ConfigError: if nothing is there.
-        RunFolderError: if there is none in it.
-    """
-    require_there(path, "a finished run, an exported folder or an int8 .onnx file")
-    if path.is_file():
-        return path
-    for name in _MODEL_NAMES:
-        if (path / name).is_file():
-            return path / name
-    raise RunFolderError(
-        f"{path}: no {' or '.join(_MODEL_NAMES)} in it; give a finished run, an exported folder or "
-        "an int8 .onnx file"
-    )
 
 
 def _check_choice(option: str, given: str, allowed: Collection[str]) -> None:

@@ -78,7 +78,7 @@ class QuantisationChoiceRecord(StrictModel):
         validation_ptq: likewise, int8, quantised after training.
         validation_qat: likewise, int8, trained with simulated rounding; None if it was not.
         qat_epochs: of that training.
-        ships: which of the two int8 forms is `student_int8.onnx`.
+        ships: which of the two int8 forms.
     """
 
     calibration: Literal["minmax", "percentile", "mse"]

@@ -198,9 +198,10 @@ class EnvironmentRecord(StrictModel):
 
 
 class RunRecord(StrictModel):
-    """Everything about one search except its trials.
+    """Everything about one search, or one distillation, except its trials.
 
     Attributes:
+        made_by: which of the two.
         hwkd_version: that wrote the file.
         created_at: UTC, ISO 8601.
         status: how far the search came.
@@ -215,6 +216,7 @@ class RunRecord(StrictModel):
     """
 
     schema_version: Literal[1] = 1
+    made_by: Literal["search", "distill"] = "search"
     hwkd_version: str
     created_at: str
     status: RunStatus

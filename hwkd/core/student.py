@@ -47,6 +47,9 @@ class Layer:
         permutation: axes of a transpose, batch excluded and counted from 0.
     """
 
+    # Where a file is read into layers, a field that a layer lacks is an error.
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012
+
     name: str
     kind: str
     inputs: tuple[str, ...]

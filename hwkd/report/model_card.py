@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from hwkd.core.final_record import FinalRecord
 from hwkd.core.run_record import RunRecord
 from hwkd.core.trial import CostRecord, TrialRecord
+from hwkd.io.student_folder import DESCRIPTION_FILE, FLOAT_FILE, INT8_FILE
 from hwkd.report import format as fmt
 from hwkd.report.document import Facts, Table
 from hwkd.report.provenance_sections import command_line, device_facts, normalisation_rows
@@ -68,8 +69,8 @@ def _what(run: RunRecord, record: TrialRecord, cost: CostRecord) -> str:
         f"A network of the search space `{space}` with {fmt.integer(cost.params)} parameters and "
         f"{fmt.integer(cost.macs)} multiply-accumulates per inference, found by trial "
         f"{record.number} of an hwkd {run.hwkd_version} search and {_training(run, record)}. "
-        "`student.onnx` holds float32 weights, `student_int8.onnx` the quantised network and "
-        "`spec.json` the choices that build it."
+        f"`{FLOAT_FILE}` holds float32 weights, `{INT8_FILE}` the quantised network and "
+        f"`{DESCRIPTION_FILE}` everything that is known of it, layer by layer."
     )
 
 

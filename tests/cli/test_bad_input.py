@@ -285,7 +285,10 @@ def test_a_resume_of_nothing_or_of_something_else_is_refused(arguments, message,
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["export", "nowhere", "--out", "x"], "nowhere: no such file or folder; give a run folder"),
+        (
+            ["export", "nowhere", "--out", "x"],
+            "nowhere: no such file or folder; give a run, a",
+        ),
         (["export", "nowhere", "--trial", "3", "--out", "x"], "nowhere: no such file or folder"),
         (["export", "nowhere.onnx", "--target", "c", "--out", "x"], "or an int8 .onnx file"),
         (["verify", "nowhere.onnx", "--device", "cortex-m4"], "nowhere.onnx: no such file or"),
@@ -296,7 +299,7 @@ def test_a_resume_of_nothing_or_of_something_else_is_refused(arguments, message,
         ),
         (
             ["distill", "--student", "nowhere.json", "--method", "kd", "--out", "x"],
-            "--student nowhere.json: no such file or folder; give a spec.json",
+            "--student nowhere.json: no such file or folder; give RUN",
         ),
         (["export", "nowhere", "--trial", "x", "--out", "x"], "--trial: 'x' is neither best nor"),
         (

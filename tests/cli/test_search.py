@@ -25,6 +25,7 @@ from support.user_space import USER_SPACE
 
 import hwkd
 from hwkd.cli.app import main
+from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.trial import TrialRecord
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.tflite_check import installed
@@ -35,6 +36,7 @@ from hwkd.engine.search.listener import SilentListener
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.context import load_data
 from hwkd.io.run_files import read_run_record
+from hwkd.io.student_folder import read_student
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -130,11 +132,14 @@ def test_every_file_of_the_run_folder_is_there_and_can_be_read(finished, inputs)
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=[\"']https?://", page)
     for name in ("student.onnx", "student_int8.onnx"):
         onnx.checker.check_model(onnx.load(run / "best" / name))
-    metrics = json.loads((run / "best" / "metrics.json").read_text())
-    assert metrics["labels"] == ["0", "1", "2"]
-    assert set(metrics["normalisation"]) >= {"formula", "mean", "std"}
+    student = read_student(run)
+    assert student.labels == ("0", "1", "2")
+    assert student.record.run == record
+    assert student.record.trial.objective == records(run)[record.final.trial].objective
+    assert student.layers == SEARCH_SPACES.get(student.record.spec.space).layers(
+        student.record.spec.to_spec()
+    )
     assert (run / "best" / "MODEL_CARD.md").read_text().startswith("#")
-    assert json.loads((run / "best" / "spec.json").read_text())["spec"]["space"]
     study = RunFolder(run).trials.study
     assert len(study.trials) == TRIALS
 

@@ -185,8 +185,9 @@ def test_a_failing_tool_is_quoted(tmp_path):
 
 @needs_tools
 def test_a_folder_of_exported_c_is_checked_as_it_lies_there(models, tmp_path, capsys):
+    from support.exported_c import export_c
+
     from hwkd.cli.app import main
-    from hwkd.cli.export_c import export_c
 
     out = tmp_path / "firmware"
     export_c(models["squeeze_excite"], out, rounding="q31", labels=("a", "b", "c"))

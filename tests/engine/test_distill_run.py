@@ -16,6 +16,9 @@ from hwkd.cli.distill import distill
 from hwkd.core import catalog
 from hwkd.core.errors import ConfigError, DataError, TeacherError, UnknownNameError
 from hwkd.core.progress import silent
+from hwkd.core.student import StudentSpec
+from hwkd.core.student_record import NetworkRecord, StudentRecord
+from hwkd.core.trial import SpecRecord
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_int8 import quantise_int8
 from hwkd.engine.distill.resolve import resolve_student
@@ -25,6 +28,7 @@ from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.teacher import find_teacher
 from hwkd.engine.setup.transfer import read_unlabelled, transfer_set
 from hwkd.io import discovery
+from hwkd.io.student_folder import DESCRIPTION_FILE, FLOAT_FILE, INT8_FILE, WEIGHTS_FILE
 from hwkd.tasks.base import Split
 from hwkd.tasks.pipeline import Normalise, Pipeline
 
@@ -67,31 +71,30 @@ class Constant(Bars):
 def make_constant():
     return Constant()
 '''
-_SPEC = {
-    "schema_version": 1,
-    "spec": {
-        "space": "depthwise",
-        "params": {
-            "activation": "relu",
-            "stem_channels": 4,
-            "stem_stride": 1,
-            "stages": 2,
-            "squeeze_excite": "none",
-            "head_channels": 0,
-            "stage1_channels": 4,
-            "stage1_blocks": 1,
-            "stage1_kernel": 3,
-            "stage1_expansion": 1,
-            "stage2_channels": 8,
-            "stage2_blocks": 1,
-            "stage2_kernel": 3,
-            "stage2_expansion": 1,
-        },
-        "input_shape": [1, 8, 8],
-        "num_outputs": 3,
-        "key": "0",
-    },
+_PARAMS = {
+    "activation": "relu",
+    "stem_channels": 4,
+    "stem_stride": 1,
+    "stages": 2,
+    "squeeze_excite": "none",
+    "head_channels": 0,
+    "stage1_channels": 4,
+    "stage1_blocks": 1,
+    "stage1_kernel": 3,
+    "stage1_expansion": 1,
+    "stage2_channels": 8,
+    "stage2_blocks": 1,
+    "stage2_kernel": 3,
+    "stage2_expansion": 1,
 }
+
+
+def _description() -> str:
+    """Return the text of the student's `student.json`."""
+    discovery.discover("hwkd.search_spaces")
+    spec = StudentSpec(space="depthwise", params=_PARAMS, input_shape=(1, 8, 8), num_outputs=3)
+    network = NetworkRecord.of(catalog.SEARCH_SPACES.get("depthwise").layers(spec))
+    return StudentRecord(spec=SpecRecord.of(spec), network=network).model_dump_json()
 
 
 def _pictures(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -111,14 +114,14 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     np.save(tmp_path / "more.npy", _pictures(48, 2)[0])
     # A module is imported once per process, so every test writes the same one.
     (tmp_path / "bars_teacher.py").write_text(_TEACHER)
-    (tmp_path / "spec.json").write_text(json.dumps(_SPEC))
+    (tmp_path / "bars.json").write_text(_description())
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 def _request(place: Path, **options: object) -> DistilRequest:
     settings: dict[str, object] = {
-        "student": "spec.json",
+        "student": "bars.json",
         "data": "bars.npz",
         "teachers": ("bars_teacher:make",),
         "epochs": 2,
@@ -133,7 +136,7 @@ def test_student_is_written_with_its_history(place: Path) -> None:
     report = run_distillation(_request(place, methods=("kd:temperature=2", "at:weight=10")))
     names = {path.name for path in (place / "out").iterdir()}
     assert names == {
-        "student.onnx", "student_int8.onnx", "student.safetensors", "spec.json", "distill.json"
+        FLOAT_FILE, INT8_FILE, WEIGHTS_FILE, DESCRIPTION_FILE, "distill.json"
     }  # fmt: skip
     stored = json.loads((place / "out" / "distill.json").read_text())
     assert stored == report.as_dict()
@@ -240,7 +243,7 @@ def test_importance_follows_the_device(place: Path) -> None:
         ({"methods": ("kd:temperature=-1",)}, ConfigError, "temperature=-1.0 is not allowed"),
         ({"methods": ("attention_maps",)}, ConfigError, "the student shows no attention"),
         ({"student": "nowhere"}, ConfigError, "no such file or folder; give RUN"),
-        ({"student": "bars.json"}, ConfigError, "bars.json: no such file or folder; give a spec"),
+        ({"student": "none.json"}, ConfigError, "none.json: no such file or folder; give RUN"),
         ({"teachers": ("bars_teacher:make_constant",)}, TeacherError, "at chance level"),
         ({"methods": ("none",), "with_controls": True}, ConfigError, "leaves nothing to compare"),
         ({"methods": ("kd:pairs=1:1",)}, ConfigError, "compares no layers one by one"),
@@ -255,14 +258,14 @@ def test_importance_follows_the_device(place: Path) -> None:
         (
             {
                 "teachers": ("bars_teacher:make", "bars_teacher:make"),
-                "teacher_weights": Path("spec.json"),
+                "teacher_weights": Path("bars.json"),
             },
             TeacherError,
             "goes with one --teacher",
         ),
         ({"unlabelled": Path("bars.npz")}, DataError, "holds 4 arrays"),
         ({"unlabelled": Path("none.npy")}, DataError, "no such file"),
-        ({"unlabelled": Path("spec.json")}, DataError, "is no .npy or .npz file"),
+        ({"unlabelled": Path("bars.json")}, DataError, "is no .npy or .npz file"),
     ],
 )
 def test_mistakes_are_refused_and_nothing_is_written(
@@ -286,7 +289,7 @@ def test_command_prints_arms_and_draws_the_history(place: Path) -> None:
 
     app = typer.Typer()
     app.command()(distill)
-    arguments = "--student spec.json --data bars.npz --teacher bars_teacher:make --epochs 1"
+    arguments = "--student bars.json --data bars.npz --teacher bars_teacher:make --epochs 1"
     chosen = "--method kd --method at:weight=10 --accelerator cpu"
     runner = CliRunner()
     result = runner.invoke(app, [*f"{arguments} {chosen}".split(), "--out", "out"])
@@ -446,7 +449,7 @@ def test_data_of_a_run_cannot_be_replaced(place: Path) -> None:
     run = place / "run"
     run.mkdir()
     (run / "config.toml").write_text(SearchConfig(device="host").to_toml())
-    with pytest.raises(ConfigError, match=r"--data bars\.npz: goes with a spec\.json; run"):
+    with pytest.raises(ConfigError, match=r"--data bars\.npz: goes with a student by itself; run"):
         run_distillation(_request(place, student="run"))
 
 

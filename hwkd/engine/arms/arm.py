@@ -137,6 +137,11 @@ class ArmRun:
         self._progress = progress
         self._epochs = settings.epochs
 
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Of its trainings."""
+        return self._settings.seeds
+
     def prepare(self, *, samples: int) -> None:
         """Find the teacher's side and refuse what cannot work.
 

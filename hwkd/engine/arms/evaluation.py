@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from hwkd.core.choices import CalibrationChoice
 from hwkd.core.errors import RunFolderError
 from hwkd.core.measure import Profile
 from hwkd.core.student import Layers
-from hwkd.core.trial import EpochRecord, ObjectiveRecord, ProfileRecord, SpecRecord
+from hwkd.core.trial import EpochRecord, ObjectiveRecord, ProfileRecord
 from hwkd.deploy.calibrate import DEFAULT_CALIBRATION
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_int8 import quantise_int8
@@ -29,6 +28,7 @@ from hwkd.engine.arms.recipes import Arm
 from hwkd.engine.setup.context import SearchContext, Training
 from hwkd.engine.setup.objective import score_objective
 from hwkd.io.paths import written_atomically
+from hwkd.io.student_folder import StudentFiles
 from hwkd.nn.build import StudentModule, build_module
 from hwkd.train.criteria import TaskLoss
 from hwkd.train.loop import Criterion, TrainConfig, TrainResult, train_module
@@ -36,7 +36,6 @@ from hwkd.train.seeding import derive_seed
 
 __all__ = [
     "STEPS_BETWEEN_NORMS",
-    "Deployed",
     "deploy_student",
     "judge_student",
     "profile_record",
@@ -49,14 +48,6 @@ __all__ = [
 # Of candidates: an epoch of a small data set has so few steps that measuring gradients in each
 # would cost 4%. The full training measures them in every epoch.
 STEPS_BETWEEN_NORMS = 100
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deployed:
-    """The two files of one trained student."""
-
-    float_path: Path
-    int8_path: Path
 
 
 def train_student(
@@ -171,20 +162,6 @@ def save_student(module: StudentModule, path: Path) -> None:
         ) from error
 
 
-def spec_json(spec: SpecRecord, layers: Layers) -> str:
-    """Return the text of `spec.json`: the choices, and the network that they make.
-
-    The layers are in it so that the network can be built without the search space, which may be a
-    file of the user or another version of ours.
-    """
-    content = {
-        "schema_version": 1,
-        "spec": spec.model_dump(mode="json"),
-        "layers": [asdict(layer) for layer in layers.layers],
-    }
-    return json.dumps(content, indent=2) + "\n"
-
-
 def deploy_student(
     module: StudentModule,
     layers: Layers,
@@ -192,8 +169,8 @@ def deploy_student(
     *,
     calibration: NDArray[np.float32],
     ranges: CalibrationChoice,
-) -> Deployed:
-    """Write `student.onnx` and `student_int8.onnx` into a folder.
+) -> StudentFiles:
+    """Write the float and the int8 file of a student into a folder.
 
     Args:
         module: trained.
@@ -205,11 +182,11 @@ def deploy_student(
     Raises:
         ExportError: if the student cannot be quantised.
     """
-    deployed = Deployed(float_path=folder / "student.onnx", int8_path=folder / "student_int8.onnx")
+    files = StudentFiles(folder)
     method = DEFAULT_CALIBRATION if ranges == "auto" else ranges
-    export_onnx(module, layers, deployed.float_path)
-    quantise_int8(deployed.float_path, deployed.int8_path, calibration, method=method)
-    return deployed
+    export_onnx(module, layers, files.float_path)
+    quantise_int8(files.float_path, files.int8_path, calibration, method=method)
+    return files
 
 
 def student_logits(onnx_path: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 
 from hwkd.core.final_record import QuantisationChoiceRecord
@@ -19,6 +17,7 @@ from hwkd.engine.arms.quantise import (
     quantise_student,
 )
 from hwkd.engine.setup.calibration import calibration_inputs
+from hwkd.io.student_folder import StudentFiles
 from hwkd.nn.fake_quant import FakeQuantStudent
 from hwkd.tasks.base import TaskData
 from hwkd.train.loop import Criterion
@@ -29,7 +28,7 @@ _STAGE = "quantise"
 
 
 def quantise_distilled(
-    folder: Path,
+    files: StudentFiles,
     layers: Layers,
     data: TaskData,
     exported: ArmResult,
@@ -38,10 +37,10 @@ def quantise_distilled(
     calibration_seed: int,
     progress: Progress,
 ) -> QuantisationChoiceRecord:
-    """Write `student_int8.onnx` beside a folder's `student.onnx`.
+    """Write the int8 file beside a student's float file.
 
     Args:
-        folder: holds the float student.
+        files: of the student; the float one is there.
         layers: its description.
         data: calibrated and judged on; the test split takes no part.
         exported: how it was trained; simulated rounding goes on with its data, methods and
@@ -75,8 +74,8 @@ def quantise_distilled(
         progress("train with simulated int8 rounding", record.epoch, epochs, terms)
 
     found = quantise_student(
-        folder / "student.onnx",
-        folder / "student_int8.onnx",
+        files.float_path,
+        files.int8_path,
         layers,
         QuantisationData(
             calibration=calibration_inputs(data, calibration_seed),

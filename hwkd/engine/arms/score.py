@@ -15,7 +15,7 @@ from hwkd.engine.arms.evaluation import deploy_student, student_logits
 from hwkd.nn.build import StudentModule
 from hwkd.tasks.base import SplitName, TaskData
 
-__all__ = ["Scores", "score_student"]
+__all__ = ["Scores", "file_score", "score_student"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,14 +58,15 @@ def score_student(
     with TemporaryDirectory(prefix="hwkd-score-") as folder:
         files = deploy_student(module, layers, Path(folder), calibration=calibration, ranges=ranges)
         return Scores(
-            validation=_score(files.int8_path, data, "validation"),
-            test=_score(files.int8_path, data, "test"),
-            validation_float=_score(files.float_path, data, "validation"),
-            test_float=_score(files.float_path, data, "test"),
+            validation=file_score(files.int8_path, data, "validation"),
+            test=file_score(files.int8_path, data, "test"),
+            validation_float=file_score(files.float_path, data, "validation"),
+            test_float=file_score(files.float_path, data, "test"),
         )
 
 
-def _score(path: Path, data: TaskData, name: SplitName) -> float:
+def file_score(path: Path, data: TaskData, name: SplitName) -> float:
+    """Run a student's file over a split; returns the first metric of the task."""
     split = data.split(name)
     outputs = student_logits(path, split.inputs)
     return data.head.scores(outputs, split.labels)[data.head.metrics[0].name]

@@ -27,7 +27,6 @@ from hwkd.engine.arms.evaluation import (
     deploy_student,
     judge_student,
     save_student,
-    spec_json,
     student_criterion,
     student_logits,
     train_student,
@@ -48,6 +47,7 @@ from hwkd.engine.run.prepared import load_context
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.setup.context import SearchContext, threads_per_worker
 from hwkd.io.run_text import write_text
+from hwkd.io.student_folder import StudentFiles
 from hwkd.nn.build import StudentModule, build_module
 from hwkd.nn.fake_quant import FakeQuantStudent
 from hwkd.train.loop import Criterion, TrainConfig, TrainResult
@@ -177,29 +177,28 @@ def _finish(
     check: Callable[[], None],
 ) -> JobScores:
     """Export, quantise and score a trained student; `scores.json` comes last."""
-    float_path, int8_path = folder / "student.onnx", folder / "student_int8.onnx"
-    export_onnx(module, layers, float_path)
+    files = StudentFiles(folder)
+    export_onnx(module, layers, files.float_path)
     quantisation = quantise_student(
-        float_path,
-        int8_path,
+        files.float_path,
+        files.int8_path,
         layers,
         _quantisation_data(context, layers, arm_named(job.arm, context.methods), config),
         _quantisation_settings(context, config, job.end_s),
         check=check,
     )
-    save_student(module, folder / "student.safetensors")
-    write_text(folder / "spec.json", spec_json(job.spec, layers))
+    save_student(module, files.weights_path)
     cost = context.screen.candidate(job.spec.to_spec()).cost
     latency_s = None if cost.latency is None else cost.latency.value_s
-    logits = student_logits(int8_path, context.data.validation.inputs)
+    logits = student_logits(files.int8_path, context.data.validation.inputs)
     objective = judge_student(context, logits, latency_s=latency_s)
     per_epoch = min(len(context.data.train), config.samples_per_epoch or len(context.data.train))
     scores = JobScores(
         seed=config.seed,
         epochs=max(1, round(result.epochs_made)),
         validation_int8=1.0 - objective.task_error,
-        test_float=_test_accuracy(context, float_path),
-        test_int8=_test_accuracy(context, int8_path),
+        test_float=_test_accuracy(context, files.float_path),
+        test_int8=_test_accuracy(context, files.int8_path),
         objective=objective,
         samples_seen=round(result.epochs_made * per_epoch),
         quantisation=quantisation,

@@ -45,7 +45,7 @@ class DistilRequest:
     calibration: CalibrationChoice = "auto"
     qat: QatMode = "auto"
     accelerator: str = "auto"
-    space: Path | None = None
+    command: tuple[str, ...] = ("hwkd.distill",)
     trusts: bool = False
 
 

@@ -26,14 +26,15 @@ from hwkd.engine.arms.jobs import (
     job_history,
     run_jobs,
 )
-from hwkd.engine.arms.publish import BEST_FOLDER, publish_student, read_quantisation
 from hwkd.engine.arms.recipes import arms_of
+from hwkd.engine.arms.student_folder import read_quantisation
 from hwkd.engine.arms.train_job import score_brief_weights
 from hwkd.engine.arms.verdict import shipping
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.setup.context import SearchContext
 from hwkd.engine.setup.methods import without_teacher
 from hwkd.engine.setup.screening import cost_record
+from hwkd.io.student_folder import StudentFiles
 from hwkd.profiling.onnx_runtime import measure_latency
 
 __all__ = ["Ending", "finish_students", "networks_of", "require_student"]
@@ -99,8 +100,8 @@ def finish_students(
     ending: Ending,
     *,
     progress: Progress,
-) -> tuple[FinalRecord, tuple[str, ...]]:
-    """Train the best students in full, test them and write `best/`.
+) -> tuple[FinalRecord, StudentFiles, tuple[str, ...]]:
+    """Train the best students in full and test them.
 
     The test split is read here for the first time in a search, and nothing is chosen by it.
 
@@ -113,7 +114,7 @@ def finish_students(
         progress: told about all trainings together.
 
     Returns:
-        The record of the student that ships, and what was given up for lack of time.
+        The record of the student that ships, its files, and what was given up for lack of time.
     """
     started = time.monotonic()
     best = ranked[0]
@@ -139,11 +140,10 @@ def finish_students(
     else:
         job, ships = trainings[winner.name]
     candidate = context.screen.candidate(job.spec.to_spec())
-    folder = job_folder(store, job)
-    int8_path = folder / "student_int8.onnx"
+    files = StudentFiles(job_folder(store, job))
     limited = ending.end_s is not None
     seconds = _PROFILE_SECONDS_LIMITED if limited else _PROFILE_SECONDS
-    profile = measure_latency(int8_path, runs=200, max_seconds=seconds)
+    profile = measure_latency(files.int8_path, runs=200, max_seconds=seconds)
     final = FinalRecord(
         trial=job.trial,
         spec=job.spec,
@@ -154,14 +154,13 @@ def finish_students(
         test_accuracy_int8=ships.test_int8,
         layers=tuple(LayerRecord.of(layer) for layer in candidate.layers.layers),
         cost=cost_record(candidate.cost),
-        quantisation=read_quantisation(int8_path, len(context.calibration)),
+        quantisation=read_quantisation(files.int8_path, len(context.calibration)),
         quantisation_choice=ships.quantisation,
         profile=profile_record(profile),
         verdict=judged(job, trainings, context, networks_compared=networks_of(ranked)),
         history=job_history(store, job),
     )
-    publish_student(folder, store.path / BEST_FOLDER, final, context)
-    return final, given_up
+    return final, files, given_up
 
 
 def networks_of(ranked: Sequence[TrialRecord]) -> int:

@@ -13,9 +13,10 @@ from hwkd.core.errors import HwkdError, RunFolderError
 from hwkd.core.final_record import FinalRecord
 from hwkd.core.pareto import FrontPoint, pareto_front
 from hwkd.core.run_record import RunRecord, RunStatus
+from hwkd.core.student_record import NetworkRecord, StudentRecord
 from hwkd.core.trial import TrialRecord
 from hwkd.engine.arms.children import Nursery
-from hwkd.engine.arms.publish import BEST_FOLDER
+from hwkd.engine.arms.student_folder import write_student
 from hwkd.engine.run.prepared import (
     PREPARED_FILE,
     check_teacher_unchanged,
@@ -43,6 +44,12 @@ from hwkd.engine.setup.prepare import Prepared
 from hwkd.engine.setup.time_plan import TimeLimit
 from hwkd.io.run_files import RUN_FILE
 from hwkd.io.run_text import run_writes, write_text
+from hwkd.io.student_folder import (
+    BEST_FOLDER,
+    DESCRIPTION_FILE,
+    read_record_file,
+    write_record,
+)
 
 __all__ = ["SearchResult", "SearchStages", "run_json", "with_phase"]
 
@@ -153,6 +160,7 @@ class SearchStages:
         self, run: RunRecord, records: tuple[TrialRecord, ...], status: RunStatus
     ) -> SearchResult:
         run = self._save(run, status)
+        self._describe_best(run)
         self.write_report(self.store.path)
         return SearchResult(
             folder=self.store.path,
@@ -271,14 +279,23 @@ class SearchStages:
             end_s=end_s,
             start_up_s=limit.start_up_s,
         )
-        final, given_up = finish_students(
+        final, files, given_up = finish_students(
             ranked, context, self.store, self.nursery, ending, progress=self.listener
         )
         run = run.model_copy(update={"final": final})
         for what in given_up:
             run = self._noted(run, f"Given up: {what}.")
         run = with_phase(run, "final training", time.monotonic() - begun)
-        return self._tested_teacher(run, teacher)
+        run = self._tested_teacher(run, teacher)
+        layers = context.screen.candidate(final.spec.to_spec()).layers
+        record = StudentRecord(
+            spec=final.spec,
+            network=NetworkRecord.of(layers),
+            run=run,
+            trial=next(trial for trial in records if trial.number == final.trial),
+        )
+        write_student(self.store.path / BEST_FOLDER, files, record)
+        return run
 
     def _tested_teacher(self, run: RunRecord, stage: TeacherStage) -> RunRecord:
         """Measure the teacher on the test split where there is a teacher that runs, and time."""
@@ -300,6 +317,12 @@ class SearchStages:
         found = verify_best(self.store.path / BEST_FOLDER, device, test, self.listener)
         run = run.model_copy(update={"final": final.model_copy(update={"verification": found})})
         return with_phase(run, "verification", time.monotonic() - begun)
+
+    def _describe_best(self, run: RunRecord) -> None:
+        """Tell the best student's folder how the run ended; one of an older version stays."""
+        path = self.store.path / BEST_FOLDER / DESCRIPTION_FILE
+        if run.final is not None and path.is_file():
+            write_record(path.parent, read_record_file(path).model_copy(update={"run": run}))
 
     def _time_report(self) -> None:
         """Write the report of what there is, so that one is there whatever comes, and time it."""

@@ -17,7 +17,6 @@ from hwkd.core.student import StudentSpec
 from hwkd.core.trial import AccuracyRecord, SpecRecord, TrialRecord, ViolationRecord
 from hwkd.engine.arms.evaluation import (
     STEPS_BETWEEN_NORMS,
-    Deployed,
     deploy_student,
     judge_student,
     profile_record,
@@ -31,6 +30,7 @@ from hwkd.engine.setup.context import SearchContext
 from hwkd.engine.setup.methods import without_teacher
 from hwkd.engine.setup.screening import Candidate, cost_record
 from hwkd.io.machine import package_versions
+from hwkd.io.student_folder import StudentFiles
 from hwkd.nn.build import StudentModule, build_module
 from hwkd.profiling.onnx_runtime import measure_latency
 from hwkd.trace.macs import count_macs
@@ -147,7 +147,7 @@ class TrialRunner:
             return ()
         return (ViolationRecord(limit_name="latency", needed=needed_s, limit=limit_s),)
 
-    def _deployed(self, module: StudentModule, candidate: Candidate, folder: str) -> Deployed:
+    def _deployed(self, module: StudentModule, candidate: Candidate, folder: str) -> StudentFiles:
         context = self.context
         return deploy_student(
             module,
@@ -222,7 +222,7 @@ def _repeat(base: TrialRecord, earlier: TrialRecord) -> TrialRecord:
     )
 
 
-def _measured(deployed: Deployed) -> Profile:
+def _measured(deployed: StudentFiles) -> Profile:
     return measure_latency(
         deployed.int8_path, runs=_PROFILE_RUNS, profiled_runs=10, max_seconds=_PROFILE_SECONDS
     )

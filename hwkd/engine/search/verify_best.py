@@ -13,6 +13,7 @@ from hwkd.deploy.toolchain import CORES, find_host_compiler, find_tools
 from hwkd.deploy.verification import Target, Verification
 from hwkd.deploy.verify import target_of, verify_model
 from hwkd.io.run_text import write_text
+from hwkd.io.student_folder import StudentFiles
 from hwkd.tasks.base import Split
 
 __all__ = ["VERIFICATION_FILE", "require_verifiable", "verify_best"]
@@ -43,7 +44,7 @@ def require_verifiable(device: Device) -> Target:
 def verify_best(
     folder: Path, device: Device, test: Split, progress: Progress
 ) -> VerificationRecord:
-    """Check `student_int8.onnx` of a folder on the device's core and write `verification.json`.
+    """Check the int8 file of a student's folder on the device's core and write `verification.json`.
 
     What goes wrong is part of the record: the search is over and its results stay.
 
@@ -56,7 +57,7 @@ def verify_best(
     target = target_of(device)
     try:
         found = verify_model(
-            folder / "student_int8.onnx",
+            StudentFiles(folder).int8_path,
             target,
             test.inputs[:_INPUTS],
             labels=test.labels[:_INPUTS],
