@@ -33,6 +33,7 @@ class Option:
         help: one or two sentences.
         panel: heading under which `--help` shows it.
         flag: word on the command line, if it is not the parameter's name: "space" of `spaces`.
+        tables: name of the tables that hold it in a file, as `[[distill]]`.
         metavar: of an argument without a flag, as "RUN"; None for an option.
         minimum: least number allowed.
         maximum: greatest number allowed.
@@ -41,6 +42,7 @@ class Option:
     help: str
     panel: str | None = field(default=None, kw_only=True)
     flag: str | None = field(default=None, kw_only=True)
+    tables: str | None = field(default=None, kw_only=True)
     metavar: str | None = field(default=None, kw_only=True)
     minimum: float | None = field(default=None, kw_only=True)
     maximum: float | None = field(default=None, kw_only=True)

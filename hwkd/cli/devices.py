@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["COMMANDS"]
 
 
-
 def _show_all(found: tuple[DeviceSummary, ...]) -> None:
     from rich.console import Console
     from rich.table import Table

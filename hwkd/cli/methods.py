@@ -18,8 +18,6 @@ _RUN_OPTIONS = (
 )
 
 
-
-
 def _show_all(found: tuple[MethodFacts, ...]) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -95,5 +93,7 @@ COMMANDS = (
         show=_show_all,
         examples=("hwkd methods list --family response",),
     ),
-    Command(name="methods show", function=hwkd.method, show=_show, examples=("hwkd methods show kd",)),
+    Command(
+        name="methods show", function=hwkd.method, show=_show, examples=("hwkd methods show kd",)
+    ),
 )

@@ -20,10 +20,10 @@ def _show(found: ModelProfile) -> None:
 
 
 COMMANDS = (
-Command(
-    name="profile",
-    function=hwkd.profile,
-    show=_show,
-    examples=("hwkd profile student.onnx --device cortex-m7 --clock 216MHz --plot memory.png",),
-),
+    Command(
+        name="profile",
+        function=hwkd.profile,
+        show=_show,
+        examples=("hwkd profile student.onnx --device cortex-m7 --clock 216MHz --plot memory.png",),
+    ),
 )

@@ -39,11 +39,11 @@ def _show(made: SearchOutcome) -> None:
 
 
 COMMANDS = (
-Command(
-    name="report",
-    function=hwkd.report,
-    show=_show,
-    examples=("hwkd report runs/digits",),
-    live=_warning,
-),
+    Command(
+        name="report",
+        function=hwkd.report,
+        show=_show,
+        examples=("hwkd report runs/digits",),
+        live=_warning,
+    ),
 )

@@ -85,29 +85,29 @@ def _exit_code(outcome: SearchOutcome) -> int:
 
 
 COMMANDS = (
-Command(
-    name="search",
-    function=_search_or_resume,
-    show=_show,
-    examples=(
-        "hwkd search --device cortex-m7",
-        "hwkd search --device cortex-m4 --data photos --max-latency 20ms --max-ram 64KiB",
-        "hwkd search --resume runs/cortex-m7-20260102-101500 --trials 200",
+    Command(
+        name="search",
+        function=_search_or_resume,
+        show=_show,
+        examples=(
+            "hwkd search --device cortex-m7",
+            "hwkd search --device cortex-m4 --data photos --max-latency 20ms --max-ram 64KiB",
+            "hwkd search --resume runs/cortex-m7-20260102-101500 --trials 200",
+        ),
+        live=_listening,
+        exit_code=_exit_code,
+        reads_config=True,
+        instead=_RESUME,
     ),
-    live=_listening,
-    exit_code=_exit_code,
-    reads_config=True,
-    instead=_RESUME,
-),
-Command(
-    name="finish",
-    function=hwkd.finish,
-    show=_show,
-    examples=(
-        "hwkd finish runs/digits --timeout 20min",
-        "hwkd finish runs/digits --controls 3",
+    Command(
+        name="finish",
+        function=hwkd.finish,
+        show=_show,
+        examples=(
+            "hwkd finish runs/digits --timeout 20min",
+            "hwkd finish runs/digits --controls 3",
+        ),
+        live=_listening,
+        exit_code=_exit_code,
     ),
-    live=_listening,
-    exit_code=_exit_code,
-),
 )

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 __all__ = ["COMMANDS"]
 
 
-
 def _show_all(found: tuple[SpaceSummary, ...]) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -63,7 +62,9 @@ def _values(values: list[Any]) -> str:
 
 
 COMMANDS = (
-    Command(name="spaces list", function=hwkd.spaces, show=_show_all, examples=("hwkd spaces list",)),
+    Command(
+        name="spaces list", function=hwkd.spaces, show=_show_all, examples=("hwkd spaces list",)
+    ),
     Command(
         name="spaces show",
         function=hwkd.space,

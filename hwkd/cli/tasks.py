@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 __all__ = ["COMMANDS"]
 
 
-
-
 def _show_all(found: tuple[TaskSummary, ...]) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -28,7 +26,5 @@ def _show_all(found: tuple[TaskSummary, ...]) -> None:
 
 
 COMMANDS = (
-    Command(
-        name="tasks list", function=hwkd.tasks, show=_show_all, examples=("hwkd tasks list",)
-    ),
+    Command(name="tasks list", function=hwkd.tasks, show=_show_all, examples=("hwkd tasks list",)),
 )
