@@ -35,8 +35,8 @@ MAY_IMPORT = {
         "cost", "deploy", "distill", "engine", "profiling", "qgraph", "report", "tasks", "trace",
     },
     "cli": {
-        "api", "cost", "deploy", "distill", "engine", "profiling", "qgraph", "report", "tasks",
-        "trace", "train",
+        "api", "cost", "deploy", "distill", "engine", "nn", "profiling", "qgraph", "report",
+        "tasks", "trace", "train",
     },
 }  # fmt: skip
 

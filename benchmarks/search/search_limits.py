@@ -36,6 +36,7 @@ from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.context import load_data
 from hwkd.io.run_files import RUN_FILE, read_run_record
 from hwkd.nn.build import build_module
+from hwkd.train.batches import TensorBatches
 from hwkd.train.criteria import TaskLoss
 from hwkd.train.loop import train_module
 from hwkd.train.pace import measure_pace
@@ -152,7 +153,7 @@ def show_networks_by_hand(folder: Path, *, seconds: float) -> None:
         recipe = choose_recipe(data.train, samples=samples, precision=pace.precision)
         training = recipe.config(epochs=MOST_EPOCHS, seed=0, time_budget_s=seconds)
         loss = TaskLoss(data.head, label_smoothing=recipe.label_smoothing)
-        result = train_module(module, [inputs], labels, loss, training)
+        result = train_module(module, TensorBatches([inputs], labels), loss, training)
         with tempfile.TemporaryDirectory() as temporary:
             place = Path(temporary)
             export_onnx(module, layers, place / "float.onnx")

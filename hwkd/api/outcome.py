@@ -71,8 +71,6 @@ class SearchOutcome:
 
 def write_report(folder: Path) -> None:
     """Write the report of a run, and the card of its best student."""
-    from hwkd.engine.arms.publish import BEST_FOLDER  # the engine is heavy, and a report is not
-
     page = write_report_files(folder)
     if page.run.final is not None and page.best is not None:
         write_text(folder / BEST_FOLDER / CARD_FILE, model_card(page.run, page.best))

@@ -159,13 +159,12 @@ def target_of(device: Device) -> Target:
         UnknownNameError: if its core is not one that can be emulated.
     """
     core = core_of(device.core)
-    flash = core.memory[0] if device.flash_bytes is None else device.flash_bytes
-    ram = core.memory[1] if device.sram_bytes is None else device.sram_bytes
+    flash, ram = device.available_flash_bytes, device.available_ram_bytes
     return Target(
         name=device.name,
         core=core,
-        flash_bytes=flash - device.reserved_flash_bytes,
-        ram_bytes=ram - device.reserved_ram_bytes,
+        flash_bytes=core.memory[0] if flash is None else flash,
+        ram_bytes=core.memory[1] if ram is None else ram,
     )
 
 

@@ -30,6 +30,7 @@ from hwkd.engine.setup.objective import score_objective
 from hwkd.io.paths import written_atomically
 from hwkd.io.student_folder import StudentFiles
 from hwkd.nn.build import StudentModule, build_module
+from hwkd.train.batches import TensorBatches
 from hwkd.train.criteria import TaskLoss
 from hwkd.train.loop import Criterion, TrainConfig, TrainResult, train_module
 from hwkd.train.seeding import derive_seed
@@ -78,8 +79,7 @@ def train_student(
     module = build_module(layers, seed=train_config.seed).to(context.accelerator)
     result = train_module(
         module,
-        [context.train_inputs],
-        context.train_labels,
+        TensorBatches([context.train_inputs], context.train_labels),
         student_criterion(
             context,
             module,
@@ -127,7 +127,7 @@ def student_criterion(
         student_places=student_places(layers),
         source=source or _cached_source(context),
         data=TrainingSet(
-            views=[context.train_inputs],
+            copies=[context.train_inputs],
             labels=context.train_labels,
             head=context.data.head,
             batch_size=train_config.batch_size,

@@ -20,7 +20,6 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from hwkd.core.choices import CalibrationChoice, QatMode
 from hwkd.core.final_record import Correction, QuantisationChoiceRecord
@@ -47,6 +46,7 @@ from hwkd.deploy.weight_correction import (
 )
 from hwkd.distill.sources import FunctionSource, TeacherSource
 from hwkd.nn.fake_quant import FakeQuantStudent
+from hwkd.train.batches import BatchSource
 from hwkd.train.loop import Criterion, TrainConfig, train_module
 
 __all__ = [
@@ -81,9 +81,7 @@ class QuantisationData:
 
     Attributes:
         calibration: shape [samples, *input_shape], a part of train that sets the ranges.
-        train_views: augmented versions of the training inputs, each [samples, *input_shape], on
-            the training device.
-        train_labels: shape [samples], int64, on the training device; -1 marks an unlabelled one.
+        batches: what its training sees, on the training device.
         criterion: (student with simulated rounding, its float form as a teacher) -> what its
             training minimises.
         validation_inputs: shape [samples, *input_shape].
@@ -92,8 +90,7 @@ class QuantisationData:
     """
 
     calibration: NDArray[np.float32]
-    train_views: Sequence[Tensor]
-    train_labels: Tensor
+    batches: BatchSource
     criterion: Callable[[FakeQuantStudent, TeacherSource], Criterion]
     validation_inputs: NDArray[np.float32]
     validation_labels: NDArray[Any]
@@ -170,12 +167,11 @@ def quantise_student(
         loses = validation_float - best.validation > _WORTH_TRAINING
         wanted = settings.qat == "on" or (settings.qat == "auto" and loses)
         if wanted and settings.left_s() > _LEAST_TRAINING_S:
-            student = _student(layers, best).to(data.train_labels.device)
+            student = _student(layers, best).to(data.batches.device)
             own = FunctionSource(partial(predict, open_session(float_path)))
             result = train_module(
                 student,
-                data.train_views,
-                data.train_labels,
+                data.batches,
                 data.criterion(student, own),
                 settings.training(),
                 on_epoch=on_epoch,

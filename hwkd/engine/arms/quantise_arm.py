@@ -54,7 +54,7 @@ def quantise_distilled(
     """
     progress(_STAGE, 0, 1)
     # Apple's GPUs have no float64, which simulated rounding needs for biases.
-    device = exported.run.loaded.labels.device
+    device = exported.run.loaded.batches.device
     run = exported.run.on(torch.device("cpu")) if device.type == "mps" else exported.run
     goes_on = int8_recipe(exported.arm.methods)
     epochs = settings.training().epochs
@@ -79,8 +79,7 @@ def quantise_distilled(
         layers,
         QuantisationData(
             calibration=calibration_inputs(data, calibration_seed),
-            train_views=run.loaded.views,
-            train_labels=run.loaded.labels,
+            batches=run.loaded.batches,
             criterion=criterion,
             validation_inputs=data.validation.inputs,
             validation_labels=data.validation.labels,

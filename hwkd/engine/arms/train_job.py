@@ -50,6 +50,7 @@ from hwkd.io.run_text import write_text
 from hwkd.io.student_folder import StudentFiles
 from hwkd.nn.build import StudentModule, build_module
 from hwkd.nn.fake_quant import FakeQuantStudent
+from hwkd.train.batches import TensorBatches
 from hwkd.train.loop import Criterion, TrainConfig, TrainResult
 from hwkd.train.weights_file import WeightsError, fill_module
 
@@ -230,8 +231,7 @@ def _quantisation_data(
     validation = context.data.validation
     return QuantisationData(
         calibration=context.calibration,
-        train_views=[here.train_inputs],
-        train_labels=here.train_labels,
+        batches=TensorBatches([here.train_inputs], here.train_labels),
         criterion=criterion,
         validation_inputs=validation.inputs,
         validation_labels=validation.labels,

@@ -68,7 +68,7 @@ def distil_student(
     ]
     # Every arm is checked before the first is trained.
     for run in runs:
-        run.prepare(samples=len(everything.labels))
+        run.prepare(samples=len(everything.batches.labels))
     results = tuple(run.train() for run in runs)
     distilled, controls = results[0], results[1:]
     if not controls:

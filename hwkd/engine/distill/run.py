@@ -92,7 +92,7 @@ def _transfer(request: DistilRequest, data: TaskData) -> TransferSet:
         return transfer_set(data, unlabelled=unlabelled)
     seeds = [derive_seed(request.seeds[0], "distil", f"view {i}") for i in range(request.views)]
     augmentation = choose_augmentation(data.train)
-    return transfer_set(data, unlabelled=unlabelled, view_seeds=seeds, augmentation=augmentation)
+    return transfer_set(data, unlabelled=unlabelled, copy_seeds=seeds, augmentation=augmentation)
 
 
 # Unless asked for more: a method's gain shows by then, and every arm and seed costs as much.

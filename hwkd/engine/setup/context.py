@@ -192,7 +192,6 @@ class SearchContext:
 
 def resolve_config(config: SearchConfig, device: Device, data: TaskData) -> SearchConfig:
     """Fill every open choice from the device and the size of the data."""
-    runtime = device.runtime(config.runtime)
     limits = config.limits
     filled_limits = limits.model_copy(
         update={
@@ -218,7 +217,7 @@ def resolve_config(config: SearchConfig, device: Device, data: TaskData) -> Sear
     )
     return config.model_copy(
         update={
-            "runtime": runtime.name,
+            "runtime": config.runtime or device.default_runtime,
             "clock_hz": config.clock_hz or device.clock_hz,
             "limits": filled_limits,
             "objective": objective,
@@ -244,7 +243,7 @@ def load_data(config: SearchConfig, *, progress: Progress = silent) -> tuple[Tas
 
 def screen_of(config: SearchConfig) -> Screen:
     """Return what candidates are costed for."""
-    device = load_device(config.device)
+    device = load_device(config.device, runtime=config.runtime)
     device.require_cost_model()
     device.runtime(config.runtime)  # refuses a runtime without data before anything is spent
     return Screen(
@@ -386,10 +385,6 @@ def most_epochs(config: SearchConfig, samples: int, *, is_timed: bool) -> int:
 
 def _usual_full_epochs(samples: int) -> int:
     return _clamp(_FULL_SAMPLES / samples, _MIN_FULL_EPOCHS, _MAX_FULL_EPOCHS)
-
-
-def _available(total_bytes: int | None, reserved_bytes: int) -> int | None:
-    return None if total_bytes is None else total_bytes - reserved_bytes
 
 
 def _resolved(value: _T | None) -> _T:

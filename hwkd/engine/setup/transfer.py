@@ -46,14 +46,14 @@ class TransferSet:
     Attributes:
         data: the task's data; its train split is replaced by `train`.
         train: labelled samples and then unlabelled ones (`Head.unlabelled`).
-        view_seeds: names of the augmented views; one None is no augmentation.
-        augmentation: of the views.
+        copy_seeds: names of the augmented copies; one None is no augmentation.
+        augmentation: of the copies.
         fingerprint: of the data with its unlabelled part.
     """
 
     data: TaskData
     train: Split
-    view_seeds: tuple[int | None, ...]
+    copy_seeds: tuple[int | None, ...]
     augmentation: Augmentation
     fingerprint: str
 
@@ -86,13 +86,13 @@ class TransferSet:
         """Return the split called `name`."""
         return self.train if name == "train" else self.data.split(name)
 
-    def views(self, device: torch.device) -> list[Tensor]:
-        """Return every augmented view of the inputs on the training device."""
+    def copies(self, device: torch.device) -> list[Tensor]:
+        """Return every augmented copy of the inputs on the training device."""
         return [
-            torch.from_numpy(np.array(augment(self.train.inputs, view_seed, self.augmentation))).to(
+            torch.from_numpy(np.array(augment(self.train.inputs, copy_seed, self.augmentation))).to(
                 device
             )
-            for view_seed in self.view_seeds
+            for copy_seed in self.copy_seeds
         ]
 
     def labelled_only(self) -> TransferSet:
@@ -104,7 +104,7 @@ class TransferSet:
         return TransferSet(
             data=self.data,
             train=train,
-            view_seeds=self.view_seeds,
+            copy_seeds=self.copy_seeds,
             augmentation=self.augmentation,
             fingerprint=f"{self.fingerprint}:labelled",
         )
@@ -115,7 +115,7 @@ def transfer_set(
     *,
     unlabelled: NDArray[np.float32] | None = None,
     labels: NDArray[Any] | None = None,
-    view_seeds: Sequence[int] = (),
+    copy_seeds: Sequence[int] = (),
     augmentation: Augmentation = NO_AUGMENTATION,
 ) -> TransferSet:
     """Put together what a student trains on.
@@ -124,8 +124,8 @@ def transfer_set(
         data: of the task.
         unlabelled: further inputs, normalised, shape [n, *input_shape].
         labels: replaces those of the train split, some maybe unlabelled. None keeps them.
-        view_seeds: one per augmented view; none is no augmentation.
-        augmentation: of the views.
+        copy_seeds: one per augmented copy; none is no augmentation.
+        augmentation: of the copies.
     """
     inputs, known = data.train.inputs, data.train.labels if labels is None else labels
     digest = hashlib.sha256(data.fingerprint.encode())
@@ -138,7 +138,7 @@ def transfer_set(
     return TransferSet(
         data=data,
         train=Split(inputs=inputs, labels=known),
-        view_seeds=tuple(view_seeds) or (None,),
+        copy_seeds=tuple(copy_seeds) or (None,),
         augmentation=augmentation,
         fingerprint=fingerprint,
     )
@@ -233,22 +233,22 @@ def _cached_source(
             teacher,
             transfer,
             split="train",
-            view_seed=seed,
+            copy_seed=seed,
             augmentation=transfer.augmentation,
             progress=progress,
         )
-        for seed in transfer.view_seeds
+        for seed in transfer.copy_seeds
     ]
     embedding = None
     if isinstance(teacher, ModuleTeacher) and Signal.EMBEDDING in needs:
-        embedding = [_embedding(teacher, view, progress) for view in transfer.views(device)]
+        embedding = [_embedding(teacher, copy, progress) for copy in transfer.copies(device)]
     return CachedSource(
         [torch.from_numpy(np.array(z)).to(device) for z in logits], embedding=embedding
     )
 
 
 def _embedding(teacher: ModuleTeacher, inputs: Tensor, progress: Progress) -> Tensor:
-    """Run the teacher once over a view; shape [samples, dim]."""
+    """Run the teacher once over a copy; shape [samples, dim]."""
     places = discover_places(teacher.module, inputs[:2])
     if places.embedding is None:
         raise TeacherError(f"teacher {teacher.name}: has no linear layer, so it shows no embedding")
