@@ -9,7 +9,7 @@ and do without postponed annotations, so that a signature holds types and not th
 
 import inspect
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
@@ -109,8 +109,8 @@ class Declared:
         if value is None and self.default is None:
             return
         shown = self.label if label is None else label
-        if self.is_repeated and isinstance(value, str):
-            raise ConfigError(f"{shown}: {value!r} is one text; give a list, as [{value!r}]")
+        if self.is_repeated and isinstance(value, str | Mapping):
+            raise ConfigError(f"{shown}: {value!r} is one; give a list, as [{value!r}]")
         from pydantic import Field, TypeAdapter, ValidationError
 
         bounds = Field(ge=self.option.minimum, le=self.option.maximum)
