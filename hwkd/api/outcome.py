@@ -11,7 +11,7 @@ from hwkd.core.pareto import FrontPoint
 from hwkd.core.run_record import RunRecord
 from hwkd.core.trial import TrialRecord
 from hwkd.io.run_text import write_text
-from hwkd.io.student_folder import CARD_FILE
+from hwkd.io.student_folder import BEST_FOLDER, CARD_FILE
 from hwkd.report.build import build_report
 from hwkd.report.document import Report
 from hwkd.report.model_card import model_card

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import typer
 from rich.console import Console
 from support.synthetic_run import make_run, write_run
 from typer.testing import CliRunner
@@ -15,7 +14,6 @@ from hwkd.cli.app import app
 from hwkd.core.errors import RunFolderError
 from hwkd.report.build import build_report
 from hwkd.report.tables import best_view, feasibility_view, front_view
-
 
 
 @pytest.fixture

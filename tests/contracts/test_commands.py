@@ -5,6 +5,7 @@ import json
 import shlex
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -86,7 +87,7 @@ def workplace(tmp_path_factory) -> Path:
     return folder
 
 
-def both(name: str, typed: list[str], given: dict[str, object], capsys):
+def both(name: str, typed: list[Any], given: dict[str, Any], capsys):
     """Return what the command prints and what its function returns as plain data."""
     assert main([*name.split(), *map(str, typed), "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
@@ -96,7 +97,7 @@ def both(name: str, typed: list[str], given: dict[str, object], capsys):
 
 
 # Typed and given to the function; {} is the workplace. What writes a folder writes two.
-CASES = {
+CASES: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "report": (["{}/old"], {"run": "{}/old"}),
     "profile": (
         ["{}/teacher.onnx", "--device", "cortex-m7", "--dtype", "float32"],

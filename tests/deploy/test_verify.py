@@ -132,7 +132,9 @@ def test_stack_counts_before_compiling_and_a_device_without_room_to_spare_is_eno
 @needs_tools
 def test_command_prints_one_json_object(models):
     model = str(models["squeeze_excite"])
-    done = CliRunner().invoke(app, ["verify", model, "--device", "cortex-m4", "--inputs", "4", "--json"])
+    done = CliRunner().invoke(
+        app, ["verify", model, "--device", "cortex-m4", "--inputs", "4", "--json"]
+    )
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
     assert {

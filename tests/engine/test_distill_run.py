@@ -403,7 +403,10 @@ def test_a_file_may_ask_for_importance_by_hardware(place: Path, importance: str)
     ("content", "message"),
     [
         ("distill = [3]", r"distill: \[3\] should be a valid"),
-        ('importence = "hardware"\n[[distill]]\nmethod = "at"', "unknown option 'importence'; did you mean importance"),
+        (
+            'importence = "hardware"\n[[distill]]\nmethod = "at"',
+            "unknown option 'importence'; did you mean importance",
+        ),
         ('[[distill]]\nmethod = "kd"\n[[distill]]\nmethod = "kd"', "given 2 times"),
         ('[[distill]]\nmethod = "kd"\nweight = true', "weight=True is not a number"),
         ('[distill]\nmethod = "kd"', r"distill: \{'method': 'kd'\} is one; give a list"),
