@@ -32,7 +32,8 @@ MAY_IMPORT = {
         "train",
     },
     "api": {
-        "cost", "deploy", "distill", "engine", "nn", "profiling", "qgraph", "report", "tasks", "trace",
+        "cost", "deploy", "distill", "engine", "nn", "profiling", "qgraph", "report", "tasks",
+        "trace",
     },
     "cli": {
         "api", "cost", "deploy", "distill", "engine", "nn", "profiling", "qgraph", "report",
