@@ -88,8 +88,8 @@ class _Package(ModuleType):
     def __setattr__(self, name: str, value: Any) -> None:
         """Leave out packages whose name is a function's: `hwkd.distill` is what users call.
 
-        `import hwkd.distill.spec` and `from hwkd.distill import spec` find the package all the
-        same; they do not look at the attribute.
+        `from hwkd.distill import spec` finds the package all the same; `import hwkd.distill.spec as
+        spec` would look at the attribute.
         """
         if not (name in __all__ and isinstance(value, ModuleType)):
             super().__setattr__(name, value)

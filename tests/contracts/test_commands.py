@@ -100,8 +100,8 @@ def both(name: str, typed: list[Any], given: dict[str, Any], capsys):
 CASES: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "report": (["{}/old"], {"run": "{}/old"}),
     "profile": (
-        ["{}/teacher.onnx", "--device", "cortex-m7", "--dtype", "float32"],
-        {"model": "{}/teacher.onnx", "device": "cortex-m7", "dtype": "float32"},
+        ["{}/teacher.onnx", "--device", "cortex-m7", "--clock", "216MHz"],
+        {"model": "{}/teacher.onnx", "device": "cortex-m7", "clock": "216MHz"},
     ),
     "devices list": ([], {}),
     "devices show": (["cortex-m7"], {"name": "cortex-m7"}),

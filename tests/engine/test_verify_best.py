@@ -21,6 +21,7 @@ from hwkd.engine.search.verify_best import require_verifiable, verify_best
 from hwkd.io.device_catalog import load_device
 from hwkd.io.discovery import discover
 from hwkd.nn.build import build_module
+from hwkd.tasks import classification
 from hwkd.tasks.base import Split
 
 TOOLS = ("arm-none-eabi-gcc", "qemu-system-arm", "cc")
@@ -39,7 +40,7 @@ def test_missing_tools_stop_a_search_before_data_is_read(monkeypatch, capsys, tm
     def read(*arguments, **options):
         raise AssertionError("data must not be read")
 
-    monkeypatch.setattr("hwkd.tasks.classification.read_digits", read)
+    monkeypatch.setattr(classification, "read_digits", read)
     monkeypatch.setattr("shutil.which", lambda name: None)
     out = tmp_path / "run"
     assert main(["search", "--device", "cortex-m7", "--verify", "--out", str(out)]) == 2
