@@ -1,6 +1,8 @@
 """`hwkd.verify`: compiles a network's C for a device, runs it emulated and compares."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from hwkd.core.metric import Scores
     from hwkd.core.progress import Progress
     from hwkd.deploy.verification import Target, Verification
 
@@ -88,12 +91,12 @@ def verify(
             f"{exported.kernels}; leave out --rounding and --kernels, or give the ONNX file"
         )
     path = int8_model(source) if exported is None else exported.model_path
-    samples, labels, origin = _samples(source, path, inputs)
+    samples, score, origin = _samples(source, path, inputs)
     found = verify_model(
         path,
         target,
         samples,
-        labels=labels,
+        score=score,
         rounding=None if rounding == "auto" else rounding,
         kernels=kernels,
         exported=exported,
@@ -119,8 +122,8 @@ def _target(device: str) -> "Target":
 
 def _samples(
     model: Path, path: Path, count: int
-) -> "tuple[NDArray[np.float32], NDArray[np.int64] | None, str]":
-    """Return inputs, their labels if known, and where they come from."""
+) -> "tuple[NDArray[np.float32], Callable[[NDArray[np.float32]], Scores] | None, str]":
+    """Return inputs, what scores answers if labels are known, and where they come from."""
     from hwkd.deploy.verify import seeded_samples
     from hwkd.io.run_files import RUN_FILE
 
@@ -132,4 +135,5 @@ def _samples(
 
     _, data = load_data(SearchConfig.from_toml(RunFolder(model).config_path))
     test = data.test
-    return test.inputs[:count], test.labels[:count], f"test split of {data.source}"
+    score = partial(data.head.scores, targets=test.labels[:count])
+    return test.inputs[:count], score, f"test split of {data.source}"
