@@ -8,6 +8,7 @@ from support.op_networks import OP_NETWORKS
 from typer.testing import CliRunner
 
 from benchmarks.lib.c_networks import quantise
+from hwkd.cli.app import app
 from hwkd.core.errors import DoesNotFitError, ExportError, UnknownNameError
 from hwkd.deploy import toolchain
 from hwkd.deploy.sessions import open_session, predict
@@ -132,14 +133,10 @@ def test_stack_counts_before_compiling_and_a_device_without_room_to_spare_is_eno
 
 @needs_tools
 def test_command_prints_one_json_object(models):
-    import typer
-
-    from hwkd.cli.verify import verify
-
-    app = typer.Typer()
-    app.command()(verify)
     model = str(models["squeeze_excite"])
-    done = CliRunner().invoke(app, [model, "--device", "cortex-m4", "--inputs", "4", "--json"])
+    done = CliRunner().invoke(
+        app, ["verify", model, "--device", "cortex-m4", "--inputs", "4", "--json"]
+    )
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
     assert {
