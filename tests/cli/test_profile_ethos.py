@@ -51,7 +51,7 @@ def test_without_vela_the_line_says_what_to_install(
 def test_a_float_model_is_told_to_be_quantised(
     model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hwkd.cli.profile_vela.require_vela", lambda: "5.2.0")
+    monkeypatch.setattr("hwkd.api.profile_vela.require_vela", lambda: "5.2.0")
     floats = model.with_name("small.onnx")
     assert "quantise it first" in refused(capsys, floats, "--device", "ethos-u65")
 
@@ -90,8 +90,8 @@ def test_what_runs_on_the_cpu_makes_a_lower_bound(
         )  # fmt: skip
 
     monkeypatch.setenv("COLUMNS", "160")
-    monkeypatch.setattr("hwkd.cli.profile_vela.require_vela", lambda: "5.2.0")
-    monkeypatch.setattr("hwkd.cli.profile_vela.run_vela", report)
+    monkeypatch.setattr("hwkd.api.profile_vela.require_vela", lambda: "5.2.0")
+    monkeypatch.setattr("hwkd.api.profile_vela.run_vela", report)
     assert main(["profile", str(model), "--device", "ethos-u55-128"]) == 0
     text = capsys.readouterr().out
     assert "latency is a lower bound: vela has no cost for Conv2D x 1" in text

@@ -48,8 +48,9 @@ def test_a_student_that_fits_is_trained_exported_scored_and_measured(runner):
     record = run(runner, spec_of(runner), number=5)
     assert (record.state, record.reason, record.number) == ("completed", None, 5)
     assert record.cost.macs == record.macs_fvcore
-    assert 0.0 <= record.accuracy.validation_int8 <= 1.0
-    assert record.objective.task_error == pytest.approx(1 - record.accuracy.validation_int8)
+    accuracy = record.scores.validation_int8["accuracy"]
+    assert record.objective.task_error == pytest.approx(1 - accuracy)
+    assert 0.0 <= record.scores.validation_float["balanced accuracy"] <= 1.0
     assert record.profile.median_s > 0
     assert set(record.epochs[0].losses) == {"cross_entropy", "kd"}
     assert load_file(runner.artifacts.get(record.weights))
@@ -74,7 +75,7 @@ def test_a_student_over_a_limit_is_rejected_with_the_reason_and_not_trained(runn
     assert record.reason.startswith(
         f"{worst.limit_name} {100 * worst.excess_ratio:.1f}% over its limit"
     )
-    assert (record.accuracy, record.objective, record.epochs) == (None, None, ())
+    assert (record.scores, record.objective, record.epochs) == (None, None, ())
     assert record.cost is not None
 
 
@@ -132,7 +133,7 @@ def test_a_duplicate_points_to_the_first_and_is_not_trained(runner, monkeypatch)
     again = run(runner, spec_of(runner, seed=1), number=7, earlier=first)
     assert (again.state, again.number) == ("duplicate", 7)
     assert again.reason == "same student as trial 1 (completed)"
-    assert (again.objective, again.accuracy) == (first.objective, first.accuracy)
+    assert (again.objective, again.scores) == (first.objective, first.scores)
 
 
 def test_an_interruption_is_not_a_failed_trial(runner):

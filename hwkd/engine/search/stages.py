@@ -300,7 +300,7 @@ class SearchStages:
     def _tested_teacher(self, run: RunRecord, stage: TeacherStage) -> RunRecord:
         """Measure the teacher on the test split where there is a teacher that runs, and time."""
         teacher, record = stage.teacher, run.teacher
-        if teacher is None or record is None or record.test_accuracy is not None:
+        if teacher is None or record is None or record.scores.test_float is not None:
             return run  # there is none, or an earlier call made it and only its outputs are here
         if self.limit.is_limited:  # running it on the whole test split has no bound
             return run
@@ -313,8 +313,8 @@ class SearchStages:
         if not self.config.verify_best or final is None or final.verification is not None:
             return run
         begun = time.monotonic()
-        device, test = context.screen.device, context.data.test
-        found = verify_best(self.store.path / BEST_FOLDER, device, test, self.listener)
+        best, data = self.store.path / BEST_FOLDER, context.data
+        found = verify_best(best, context.screen.device, data.test, data.head, self.listener)
         run = run.model_copy(update={"final": final.model_copy(update={"verification": found})})
         return with_phase(run, "verification", time.monotonic() - begun)
 

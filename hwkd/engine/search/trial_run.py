@@ -13,8 +13,9 @@ import numpy as np
 
 from hwkd.core.errors import RunFolderError
 from hwkd.core.measure import Profile
+from hwkd.core.metric import ScoresRecord
 from hwkd.core.student import StudentSpec
-from hwkd.core.trial import AccuracyRecord, SpecRecord, TrialRecord, ViolationRecord
+from hwkd.core.trial import SpecRecord, TrialRecord, ViolationRecord
 from hwkd.engine.arms.evaluation import (
     STEPS_BETWEEN_NORMS,
     deploy_student,
@@ -184,16 +185,15 @@ class TrialRunner:
         too_slow = self._too_slow(profile) if latency is None else ()
         if too_slow:
             return _rejected(base, too_slow, profile)
-        error_float = float(context.data.head.errors(logits_float, validation.labels).mean())
         latency_s = latency.value_s if latency is not None else profile.median_s
         objective = judge_student(context, logits_int8, latency_s=latency_s)
         return base.model_copy(
             update={
                 "state": "completed",
                 "macs_fvcore": count_macs(module, candidate.spec.input_shape),
-                "accuracy": AccuracyRecord(
-                    validation_float=1.0 - error_float,
-                    validation_int8=1.0 - objective.task_error,
+                "scores": ScoresRecord(
+                    validation_float=context.data.head.scores(logits_float, validation.labels),
+                    validation_int8=context.data.head.scores(logits_int8, validation.labels),
                 ),
                 "objective": objective,
                 "profile": profile_record(profile),
@@ -215,7 +215,7 @@ def _repeat(base: TrialRecord, earlier: TrialRecord) -> TrialRecord:
             "violations": earlier.violations,
             "cost": earlier.cost,
             "macs_fvcore": earlier.macs_fvcore,
-            "accuracy": earlier.accuracy,
+            "scores": earlier.scores,
             "objective": earlier.objective,
             "profile": earlier.profile,
         }
