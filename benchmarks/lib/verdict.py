@@ -9,7 +9,6 @@ from typing import Any
 
 from benchmarks.lib.results import Reached, program_name, record_result
 
-
 _OF_A_PART = {"--quick", "--only"}
 
 
