@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -37,7 +36,7 @@ from benchmarks.distill.setup import (
     seen_labels,
     student,
 )
-from hwkd.core.verdict_record import Gain
+from hwkd.engine.arms.verdict import paired_gain
 
 DIGITS = Place(data=None, teacher=None, teacher_epochs=1)
 
@@ -190,7 +189,7 @@ def test_a_markdown_table_has_an_arm_a_row_and_marks_gains_that_are_shown(
         "| training | 2k | 8k |",
         "|---|--:|--:|",
         "| cross-entropy | 50.00 % | 50.00 % |",
-        "| kd | 52.10 %, **+2.10 (+1.00 to +3.20)** | 52.10 %, +2.10 (-1.00 to +3.20) |",
+        "| kd | 52.10 %, **+2.20 (+1.77 to +2.63)** | 52.10 %, +2.00 (-5.58 to +9.58) |",
     ]
 
 

@@ -9,14 +9,12 @@ from typing import Any
 
 from hwkd.core.choices import CalibrationChoice, QatMode
 from hwkd.core.errors import ConfigError
-from hwkd.distill.spec import NO_METHOD, method_from_table
+from hwkd.distill.spec import NO_METHOD
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.methods import configured_methods, method_tables, require_meaningful
-from hwkd.io.text_files import MalformedTextError, read_toml
 
 __all__ = ["DistillRequest", "distill_config", "with_epochs"]
 
-_KEYS = ("distill", "importance")
 # Unless asked for more: a method's gain shows by then, and every arm and seed costs as much.
 _MOST_EPOCHS = 60
 
@@ -27,8 +25,7 @@ class DistillRequest:
 
     student: str
     out: Path
-    methods: tuple[str, ...] = ()
-    config: Path | None = None
+    methods: tuple[str | Mapping[str, Any], ...] = ()
     epochs: int | None = None
     task: str | None = None
     data: str | None = None
@@ -59,7 +56,6 @@ def distill_config(request: DistillRequest, base: SearchConfig) -> SearchConfig:
     Raises:
         ConfigError: names the option, what is wrong with it and what to do.
     """
-    tables, by_hardware = _tables(request)
     raw = base.model_dump()
     raw.update(
         {
@@ -72,10 +68,10 @@ def distill_config(request: DistillRequest, base: SearchConfig) -> SearchConfig:
                 "unlabelled": None if request.unlabelled is None else str(request.unlabelled),
                 "copies": request.views,
                 "pairs": request.pairs,
-                "importance": "hardware" if by_hardware else "equal",
+                "importance": "hardware" if request.by_hardware else "equal",
             },
             "quantisation": {"calibration": request.calibration, "qat": request.qat},
-            "distill": tables,
+            "distill": method_tables(request.methods),
         }
     )
     config = SearchConfig.checked(raw, where="options")
@@ -102,36 +98,3 @@ def _teacher(request: DistillRequest) -> dict[str, Any]:
             f"--teacher-weights {request.teacher_weights}: goes with one --teacher, not several"
         )
     return {**given, "weights": str(request.teacher_weights)}
-
-
-def _tables(request: DistillRequest) -> tuple[list[dict[str, Any]], bool]:
-    """Return the methods as tables, and whether feature terms weigh what their layers cost."""
-    if request.config is None:
-        return method_tables(request.methods), request.by_hardware
-    if request.methods:
-        raise ConfigError("--config and --method: give the methods in one of them")
-    content = _content(request.config)
-    tables = content.get("distill", [])
-    if not isinstance(tables, list) or not tables:
-        raise ConfigError(f"--config {request.config}: has no [[distill]] table")
-    if tables != [{"method": NO_METHOD}]:
-        tables = [method_from_table(table).table() for table in tables]
-    return tables, request.by_hardware or content.get("importance") == "hardware"
-
-
-def _content(path: Path) -> Mapping[str, Any]:
-    try:
-        content = read_toml(path)
-    except MalformedTextError as error:
-        raise ConfigError(f"--config {path}: cannot be read ({error})") from None
-    unknown = sorted(set(content) - set(_KEYS))
-    if unknown:
-        raise ConfigError(
-            f"--config {path}: unknown {unknown[0]!r}; it holds [[distill]] tables and importance"
-        )
-    importance = content.get("importance", "equal")
-    if importance not in ("equal", "hardware"):
-        raise ConfigError(
-            f"--config {path}: importance = {importance!r} is neither equal nor hardware"
-        )
-    return content

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -17,6 +17,7 @@ from hwkd.distill.method import RunShapes, ViewShapes
 from hwkd.distill.spec import (
     NO_METHOD,
     WeightedMethod,
+    is_none,
     method_from_table,
     parse_methods,
     require_combinable,
@@ -59,16 +60,16 @@ def configured_methods(config: SearchConfig) -> tuple[WeightedMethod, ...] | Non
     return (paired_with(methods, pairs) if pairs and methods else methods) or None
 
 
-def method_tables(texts: Sequence[str]) -> list[dict[str, Any]]:
-    """Return every `--method` as a `[[distill]]` table, as a configuration holds it.
+def method_tables(given: Sequence[str | Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return every `--method` text or table as a `[[distill]]` table, as a configuration holds it.
 
     Raises:
         UnknownNameError: if there is no such method.
         ConfigError: if an option is wrong or the methods cannot be combined.
     """
-    if tuple(texts) == (NO_METHOD,):
+    if is_none(given):
         return [{"method": NO_METHOD}]
-    return [entry.table() for entry in parse_methods(texts)]
+    return [entry.table() for entry in parse_methods(given)]
 
 
 def require_meaningful(config: SearchConfig) -> None:
