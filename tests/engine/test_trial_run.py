@@ -11,6 +11,7 @@ from hwkd.core.chooser import RandomChooser
 from hwkd.core.errors import InterruptedTrial, RunFolderError
 from hwkd.core.limits import Limits
 from hwkd.engine.run.artifacts import FolderArtifacts
+from hwkd.engine.run.proposal import Proposal
 from hwkd.engine.search import trial_run
 from hwkd.engine.search.trial_run import TrialRunner
 
@@ -36,7 +37,8 @@ def spec_of(runner, space="narrow_deep", seed=0):
 
 
 def run(runner, spec, *, number=0, earlier=None):
-    return runner.run(lambda: spec, lambda key: earlier, number=number)
+    proposal = Proposal(spec=spec, fidelity=runner.context.fidelity)
+    return runner.run(proposal, lambda key: earlier, number=number)
 
 
 def limited(runner, limits):
@@ -96,10 +98,8 @@ def test_a_crash_while_training_is_a_failed_record(runner, monkeypatch, error, r
 
 
 def test_a_space_that_crashes_is_a_failed_record(runner):
-    def suggest():
-        raise KeyError("width")
-
-    record = runner.run(suggest, never, number=3)
+    failed = Proposal(spec=None, fidelity=runner.context.fidelity, failure="KeyError: 'width'")
+    record = runner.run(failed, never, number=3)
     assert (record.state, record.reason, record.spec) == ("failed", "KeyError: 'width'", None)
 
 

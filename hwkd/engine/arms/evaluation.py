@@ -33,6 +33,7 @@ from hwkd.nn.build import StudentModule, build_module
 from hwkd.train.criteria import CrossEntropy
 from hwkd.train.loop import Criterion, TrainConfig, TrainResult, train_module
 from hwkd.train.seeding import derive_seed
+from hwkd.train.weights_file import fill_module
 
 __all__ = [
     "STEPS_BETWEEN_NORMS",
@@ -69,6 +70,7 @@ def train_student(
     on_epoch: Callable[[EpochRecord], None] | None = None,
     check: Callable[[], None] | None = None,
     methods: Sequence[WeightedMethod] | None = None,
+    start_from: Path | None = None,
 ) -> tuple[StudentModule, TrainResult]:
     """Build a student and train it by the search's methods, or as one of their controls.
 
@@ -81,12 +83,16 @@ def train_student(
         on_epoch: hears of every epoch.
         check: called before every step; raises to stop.
         methods: in place of those of the recipe; () is labels alone.
+        start_from: file with the weights that it begins with; None draws them.
 
     Raises:
         ZeroGradientError: if a term has no gradient at the student in its first steps.
     """
     train_config = training.config
-    module = build_module(layers, seed=train_config.seed).to(context.accelerator)
+    module = build_module(layers, seed=train_config.seed)
+    if start_from is not None:
+        fill_module(module, start_from)
+    module = module.to(context.accelerator)
     result = train_module(
         module,
         [context.train_inputs],
