@@ -1,11 +1,14 @@
 """hwkd finds, distils, checks and hands over the best small neural network for a given chip.
 
-`hwkd.search(...)` and `hwkd.resume(...)` are the command `hwkd search` for scripts and notebooks.
+Every command is a function: `hwkd search` is `hwkd.search(...)`, see docs/python.md.
 """
 
 from __future__ import annotations
 
 import os
+import sys
+from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 # ONNX Runtime's wheels for Linux and macOS carry a client that writes to the temporary folder and
@@ -14,17 +17,71 @@ from typing import TYPE_CHECKING, Any
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
-    from hwkd.api import SearchOutcome, resume, search
+    from hwkd.api.bench_kit import bench_kit
+    from hwkd.api.calibrate import calibrate
+    from hwkd.api.devices import device, devices, new_device, validate_devices
+    from hwkd.api.finish import finish
+    from hwkd.api.methods import method, methods
+    from hwkd.api.outcome import SearchOutcome
+    from hwkd.api.report import report
+    from hwkd.api.resume import resume
+    from hwkd.api.search import search
+    from hwkd.api.spaces import space, spaces
+    from hwkd.api.tasks import tasks
 
-__all__ = ["SearchOutcome", "__version__", "resume", "search"]
+__all__ = [
+    "SearchOutcome",
+    "__version__",
+    "bench_kit",
+    "calibrate",
+    "device",
+    "devices",
+    "finish",
+    "method",
+    "methods",
+    "new_device",
+    "report",
+    "resume",
+    "search",
+    "space",
+    "spaces",
+    "tasks",
+    "validate_devices",
+]
 
 __version__ = "0.1.0"
 
+# Names of the package whose module in `hwkd.api` has another name. Modules are imported when
+# a name is asked for, so that `import hwkd` alone stays light.
+_HOMES = {
+    "SearchOutcome": "outcome",
+    "device": "devices",
+    "method": "methods",
+    "new_device": "devices",
+    "space": "spaces",
+    "validate_devices": "devices",
+}
 
-def __getattr__(name: str) -> Any:
-    """Import what is heavy when it is asked for; `import hwkd` alone stays light."""
-    if name in __all__:
-        from hwkd import api
 
-        return getattr(api, name)
-    raise AttributeError(f"module 'hwkd' has no attribute {name!r}")
+class _Package(ModuleType):
+    """The package; functions keep their names when packages of the same name are imported."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Import what is asked for."""
+        if name not in __all__:
+            raise AttributeError(f"module 'hwkd' has no attribute {name!r}")
+        found = getattr(import_module(f"hwkd.api.{_HOMES.get(name, name)}"), name)
+        setattr(self, name, found)
+        return found
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Leave out packages whose name is a function's: `hwkd.distill` is what users call.
+
+        `import hwkd.distill.spec` and `from hwkd.distill import spec` find the package all the
+        same; they do not look at the attribute.
+        """
+        if not (name in __all__ and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

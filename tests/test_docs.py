@@ -41,7 +41,7 @@ from hwkd.engine.search.teacher_stage import prepare_teacher
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.feasibility import require_feasible
 from hwkd.engine.setup.prepare import prepare_data
-from hwkd.tasks.image import ImageTask
+from hwkd.tasks.classification import ClassifyTask
 
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -216,7 +216,7 @@ class _WouldStartTrialsError(Exception):
 
 def _run_hwkd(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
     if arguments[0] == "search" and "--resume" not in arguments:
-        monkeypatch.setattr("hwkd.api._run_search", _prepare_only)
+        monkeypatch.setattr("hwkd.engine.search.run.run_search", _prepare_only)
         with pytest.raises(_WouldStartTrialsError):
             main([*arguments, "--teacher-time", "2s"])
         return 0
@@ -302,7 +302,7 @@ def _write_windows_teacher(path: Path) -> None:
 
 def _write_digits_teacher(path: Path) -> None:
     """Fit a linear classifier to the digits in closed form (ridge regression)."""
-    train = ImageTask().data(None).train
+    train = ClassifyTask().data(None).train
     inputs = train.inputs.reshape(len(train.inputs), -1).astype(np.float64)
     gram = inputs.T @ inputs + 10.0 * np.eye(inputs.shape[1])
     weights = np.linalg.solve(gram, inputs.T @ (np.eye(10)[train.labels] - 0.1)).T

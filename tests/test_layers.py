@@ -31,10 +31,13 @@ MAY_IMPORT = {
         "cost", "deploy", "distill", "nn", "profiling", "propose", "qgraph", "tasks", "trace",
         "train",
     },
-    "api": {"distill", "engine", "report", "tasks"},
+    "api": {
+        "cost", "deploy", "distill", "engine", "nn", "profiling", "qgraph", "report", "tasks",
+        "trace",
+    },
     "cli": {
-        "api", "cost", "deploy", "distill", "engine", "profiling", "qgraph", "report", "tasks",
-        "trace", "train",
+        "api", "cost", "deploy", "distill", "engine", "nn", "profiling", "qgraph", "report",
+        "tasks", "trace", "train",
     },
 }  # fmt: skip
 
@@ -55,7 +58,7 @@ def package_of(path):
     parts = path.relative_to(ROOT).with_suffix("").parts
     if parts[0] != "hwkd":
         return parts[0]
-    return parts[1] if len(parts) > 2 or parts[1] == "api" else None
+    return parts[1] if len(parts) > 2 else None
 
 
 def imported(path):

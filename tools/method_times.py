@@ -17,8 +17,9 @@ from pathlib import Path
 import torch
 
 from hwkd.core.catalog import METHODS
-from hwkd.distill.time_method import measure_method_s, measure_step_s, reference_student
+from hwkd.distill.time_method import CLASSES, measure_method_s, measure_step_s, reference_student
 from hwkd.io.discovery import discover
+from hwkd.tasks.classes_head import ClassesHead
 
 MOST_FOR_SOFT_TARGETS = 0.05
 MOST_STEPS = 20.0
@@ -30,10 +31,11 @@ def main(arguments: list[str]) -> int:
     # Trials of a search run on one thread each.
     torch.set_num_threads(1)
     discover("hwkd.distill.losses")
-    step_s = measure_step_s(repeats=50)
+    head = ClassesHead.numbered(CLASSES)
+    step_s = measure_step_s(head, repeats=50)
     costs = {}
     for name in METHODS.names():
-        costs[name] = measure_method_s(METHODS.get(name)(), repeats=100)
+        costs[name] = measure_method_s(METHODS.get(name)(), head, repeats=100)
     parameters = sum(p.numel() for p in reference_student().parameters())
     if "--json" in arguments:
         print(json.dumps({"step_s": step_s, "methods_s": costs}))

@@ -25,6 +25,7 @@ import torch
 from torch import nn
 
 from benchmarks.lib.finished_rows import FinishedRows
+from benchmarks.lib.scores import accuracy_ratio
 from benchmarks.lib.verdict import Target, report
 from hwkd.core import catalog
 from hwkd.core.chooser import RandomChooser
@@ -40,9 +41,9 @@ from hwkd.engine.arms.quantise import QuantisationData, QuantisationSettings, qu
 from hwkd.io import discovery
 from hwkd.nn.build import build_module
 from hwkd.tasks.base import Split, TaskData
+from hwkd.train.batches import TensorBatches
 from hwkd.train.logit_cache import cached_logits
 from hwkd.train.loop import TrainConfig, train_module
-from hwkd.train.teacher import accuracy_ratio
 from hwkd.train.teacher_open import open_teacher
 from hwkd.train.teacher_trained import TeacherTraining
 
@@ -133,7 +134,7 @@ class Work:
     def __init__(self, path: Path | None, *, epochs: int, learning_rate: float) -> None:
         """Read the data and open the teacher, which is trained once and cached."""
         discovery.discover("hwkd.tasks")
-        self.data: TaskData = catalog.TASKS.get("image").data(path, split_seed=0)
+        self.data: TaskData = catalog.TASKS.get("classify").data(path, split_seed=0)
         teacher = open_teacher(
             None, self.data, training=TeacherTraining(seed=0), device=torch.device("cpu")
         )
@@ -141,14 +142,16 @@ class Work:
         self._teacher = CachedSource([torch.from_numpy(np.array(cached, dtype=np.float32))])
         train = self.data.train
         order = np.sort(np.random.default_rng(0).permutation(len(train))[:CALIBRATION_SAMPLES])
+        self._batches = TensorBatches(
+            [torch.from_numpy(np.array(train.inputs))], torch.from_numpy(np.array(train.labels))
+        )
         self._sets = QuantisationData(
             calibration=np.ascontiguousarray(train.inputs[order]),
-            train_views=[torch.from_numpy(np.array(train.inputs))],
-            train_labels=torch.from_numpy(np.array(train.labels)),
+            batches=self._batches,
             criterion=lambda student, _: self._criterion(student),
             validation_inputs=self.data.validation.inputs,
             validation_labels=self.data.validation.labels,
-            error_ratio=lambda outputs, labels: 1.0 - accuracy_ratio(outputs, labels),
+            head=self.data.head,
         )
         self._epochs = epochs
         self._learning_rate = learning_rate
@@ -159,8 +162,7 @@ class Work:
         sets = self._sets
         train_module(
             module,
-            sets.train_views,
-            sets.train_labels,
+            self._batches,
             self._criterion(module),
             TrainConfig(
                 epochs=self._epochs,
@@ -198,16 +200,15 @@ class Work:
 
     def _criterion(self, student: nn.Module) -> DistillCriterion:
         """Return labels and the teacher's soft targets, at equal weights."""
-        sets = self._sets
         return DistillCriterion(
             parse_methods(["kd:temperature=2"]),
             student=student,
             student_places=Places(),
             source=self._teacher,
             data=TrainingSet(
-                views=sets.train_views,
-                labels=sets.train_labels,
-                classes=self.data.num_outputs,
+                copies=self._batches.copies,
+                labels=self._batches.labels,
+                head=self.data.head,
                 batch_size=64,
             ),
         )

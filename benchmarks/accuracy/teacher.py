@@ -20,7 +20,7 @@ import torch
 
 from benchmarks.lib.verdict import Target, report
 from hwkd.core.units import parse_duration_s
-from hwkd.tasks.image import ImageTask
+from hwkd.tasks.classification import ClassifyTask
 from hwkd.train.logit_cache import cached_logits
 from hwkd.train.teacher import require_knowledge
 from hwkd.train.teacher_trained import TeacherTraining, train_or_load_teacher
@@ -49,7 +49,7 @@ def main() -> int:
 
 
 def measure(source: Path | None, training: TeacherTraining) -> dict[str, Any]:
-    data = ImageTask().data(source)
+    data = ClassifyTask().data(source)
     with tempfile.TemporaryDirectory() as folder:
         cache_dir = Path(folder)
         wall, processor = time.monotonic(), time.process_time()
@@ -58,7 +58,9 @@ def measure(source: Path | None, training: TeacherTraining) -> dict[str, Any]:
         )
         train_s, train_cpu_s = time.monotonic() - wall, time.process_time() - processor
         logits = cached_logits(teacher, data, split="validation", cache_dir=cache_dir / "logits")
-        accuracy = require_knowledge(teacher, data, validation_logits=logits.astype(np.float32))
+        outputs = logits.astype(np.float32)
+        require_knowledge(teacher, data, validation_outputs=outputs)
+        accuracy = data.head.scores(outputs, data.validation.labels)["accuracy"]
     return {
         "seed": training.seed,
         "validation_accuracy": round(accuracy, 4),

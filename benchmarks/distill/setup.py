@@ -11,15 +11,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.lib.scores import accuracy_ratio
 from hwkd.core import catalog
 from hwkd.core.layers_builder import LayersBuilder
 from hwkd.core.student import Layers
-from hwkd.engine.setup.transfer import UNLABELLED, TransferSet, transfer_set
+from hwkd.engine.setup.transfer import TransferSet, transfer_set
 from hwkd.io import discovery
 from hwkd.io.machine import available_cores
 from hwkd.nn.build import build_module
 from hwkd.tasks.base import Split, TaskData
-from hwkd.train.teacher import Teacher, accuracy_ratio
+from hwkd.train.teacher import Teacher
 from hwkd.train.teacher_open import open_teacher
 from hwkd.train.teacher_trained import TeacherTraining
 
@@ -106,7 +107,7 @@ def parser(description: str) -> argparse.ArgumentParser:
 def load_data(path: Path | None) -> TaskData:
     """Read the data once per process."""
     discovery.discover("hwkd.tasks")
-    task = catalog.TASKS.get("image")
+    task = catalog.TASKS.get("classify")
     data: TaskData = task.data(path, split_seed=0)
     return data
 
@@ -117,7 +118,7 @@ def seen_labels(place: Place, labels: Labels) -> NDArray[np.int64]:
     data = load_data(place.data)
     true = data.train.labels
     generator = np.random.default_rng(0)
-    seen = np.full_like(true, UNLABELLED)
+    seen = np.full_like(true, -1)
     kept = generator.permutation(len(true))[: round(labels.share * len(true))]
     seen[kept] = true[kept]
     wrong = kept[: round(labels.noise * len(kept))]
@@ -138,7 +139,7 @@ def teacher(place: Place, labels: Labels) -> Teacher:
     data = load_data(place.data)
     if not labels.are_untouched:
         seen = seen_labels(place, labels)
-        known = seen != UNLABELLED
+        known = seen >= 0
         data = replace(
             data,
             train=Split(inputs=data.train.inputs[known], labels=seen[known]),

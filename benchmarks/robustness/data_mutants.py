@@ -34,7 +34,7 @@ from PIL import Image
 
 from benchmarks.lib.verdict import Target, report
 from hwkd.core.errors import HwkdError
-from hwkd.tasks.image import ImageTask
+from hwkd.tasks.classification import ClassifyTask
 
 MOST_S, MOST_GROWTH_BYTES = 5.0, 256 * 1024**2
 NUMBERS = (0, 1, 2, 3, 7, 24, 127, 255, 256, 65_535, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**63 - 1)
@@ -100,7 +100,7 @@ def judged(source: Path) -> tuple[str, str]:
     growth, started = peak_bytes(), time.process_time()
     fault = ""
     try:
-        data = ImageTask().data(source)
+        data = ClassifyTask().data(source)
         outcome = "read"
         texts = (data.source, *data.notes, *data.class_names)
         splits = (data.train, data.validation, data.test)

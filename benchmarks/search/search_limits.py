@@ -26,6 +26,7 @@ from PIL import Image
 from benchmarks.lib.search_command import run_search_command
 from benchmarks.lib.verdict import Target, report
 from hwkd.core.layers_builder import LayersBuilder
+from hwkd.core.metric import ACCURACY
 from hwkd.core.student import Layers
 from hwkd.core.units import parse_duration_s
 from hwkd.deploy.to_int8 import quantise_int8
@@ -36,7 +37,8 @@ from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.context import load_data
 from hwkd.io.run_files import RUN_FILE, read_run_record
 from hwkd.nn.build import build_module
-from hwkd.train.criteria import CrossEntropy
+from hwkd.train.batches import TensorBatches
+from hwkd.train.criteria import TaskLoss
 from hwkd.train.loop import train_module
 from hwkd.train.pace import measure_pace
 from hwkd.train.recipe import choose_recipe
@@ -74,12 +76,13 @@ def main() -> int:
             final = record.final
             if final is None:
                 sys.exit("the search ended without a student")
-            found.append(final.test_accuracy_int8)
+            found.append(ACCURACY.of(final.scores.test_int8 or {}))
             trained.append(record.phase_seconds.get("final training", 0.0))
             print(
-                f"  seed {seed}: int8 test {final.test_accuracy_int8:.4f}, {walls[-1]:.1f} s; "
-                f"{final.spec.space}, {final.cost.params:,} parameters, {final.weights} weights, "
-                f"{final.epochs} epochs, {final.networks_compared} networks compared",
+                f"  seed {seed}: int8 test {found[-1]:.4f}, {walls[-1]:.1f} s; "
+                f"{final.spec.space}, {final.cost.params:,} parameters, "
+                f"{final.verdict.weights} weights, {final.epochs} epochs, "
+                f"{final.verdict.networks_compared} networks compared",
                 flush=True,
             )
         if arguments.by_hand:
@@ -139,27 +142,26 @@ def show_networks_by_hand(folder: Path, *, seconds: float) -> None:
     """Train both networks on the search's train split for so long on one core; print the test."""
     torch.set_num_threads(1)
     config = SearchConfig(device="cortex-m4", data=str(folder))
-    task, data = load_data(config)
+    _, data = load_data(config)
     inputs, labels = torch.tensor(data.train.inputs), torch.tensor(data.train.labels)
     for name, make in (("plain dense", plain_network), ("separable 16", separable_network)):
         layers = make(data.input_shape, data.num_outputs)
         module = build_module(layers, seed=0)
         samples = MOST_EPOCHS * len(labels)
         recipe = choose_recipe(data.train, samples=samples)
-        pace = measure_pace(module, inputs, labels, recipe.config(epochs=1, seed=0))
+        pace = measure_pace(module, inputs, labels, data.head, recipe.config(epochs=1, seed=0))
         samples = min(samples, pace.samples_in(seconds))
         recipe = choose_recipe(data.train, samples=samples, precision=pace.precision)
         training = recipe.config(epochs=MOST_EPOCHS, seed=0, time_budget_s=seconds)
-        loss = CrossEntropy(label_smoothing=recipe.label_smoothing)
-        result = train_module(module, [inputs], labels, loss, training)
+        loss = TaskLoss(data.head, label_smoothing=recipe.label_smoothing)
+        result = train_module(module, TensorBatches([inputs], labels), loss, training)
         with tempfile.TemporaryDirectory() as temporary:
             place = Path(temporary)
             export_onnx(module, layers, place / "float.onnx")
             calibration = calibration_inputs(data, 0)
             quantise_int8(place / "float.onnx", place / "int8.onnx", calibration, method="minmax")
-            error = task.error_ratio(
-                student_logits(place / "int8.onnx", data.test.inputs), data.test.labels
-            )
+            outputs = student_logits(place / "int8.onnx", data.test.inputs)
+            error = float(data.head.errors(outputs, data.test.labels).mean())
         parameters = sum(weight.numel() for weight in module.parameters())
         print(
             f"  by hand, {name}: {parameters:,} parameters, {result.epochs_made:.0f} epochs in "

@@ -19,9 +19,11 @@ import torch
 from benchmarks.accuracy.recipes import student
 from benchmarks.lib.verdict import Target, report
 from hwkd.nn.build import build_module
+from hwkd.tasks.classes_head import ClassesHead
 from hwkd.train.augment import Augmentation
+from hwkd.train.batches import TensorBatches
 from hwkd.train.config import TrainConfig
-from hwkd.train.criteria import CrossEntropy
+from hwkd.train.criteria import TaskLoss
 from hwkd.train.loop import train_module
 
 SHAPE, CLASSES, STEPS = (1, 28, 28), 10, 12
@@ -84,7 +86,9 @@ def measured(variants: dict[str, TrainConfig], batch: int, turns: int) -> dict[s
     paces: dict[str, list[float]] = {name: [] for name in variants}
     for turn in range(turns + 1):  # the first one warms up
         for name, config in variants.items():
-            result = train_module(module, [inputs], labels, CrossEntropy(), config)
+            result = train_module(
+                module, TensorBatches([inputs], labels), TaskLoss(ClassesHead.numbered(2)), config
+            )
             if turn:
                 paces[name].append(result.steps * batch / result.seconds)
     return paces

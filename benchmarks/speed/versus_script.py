@@ -53,11 +53,11 @@ from hwkd.engine.search.chooser import OptunaChooser
 from hwkd.engine.search.listener import SilentListener
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.context import resolve_config, screen_of
-from hwkd.engine.setup.objective import divergence_nats, score_objective
+from hwkd.engine.setup.objective import score_objective
 from hwkd.engine.setup.screening import Screen
 from hwkd.nn.build import StudentModule, build_module
 from hwkd.tasks.base import TaskData
-from hwkd.tasks.image import ImageTask
+from hwkd.tasks.classification import ClassifyTask
 from hwkd.tasks.sources import read_source
 from hwkd.trace.onnx_file import load_graph
 from hwkd.train.loop import TrainConfig
@@ -110,7 +110,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="hwkd-versus-") as folder:
         os.environ["HWKD_CACHE_DIR"] = str(Path(folder) / "cache")
         data_path = write_part(arguments.data, Path(folder) / "part.npz", arguments.samples)
-        data = ImageTask().data(data_path, split_seed=arguments.seed)
+        data = ClassifyTask().data(data_path, split_seed=arguments.seed)
         teacher, teacher_s = train_teacher(data, arguments.seed)
         clock, outcome = run_hwkd(
             arguments,
@@ -270,7 +270,9 @@ class ObviousScript:
         return score_objective(
             self.config.objective,
             task_error=error,
-            kd_nats=divergence_nats(logits, self.teacher_validation, temperature=TEMPERATURE),
+            kd_nats=self.data.head.divergence(
+                logits, self.teacher_validation, temperature=TEMPERATURE
+            ),
             latency_s=latency_s,
         ).value
 

@@ -15,7 +15,6 @@ from hwkd.cli import (
     devices,
     distill,
     export,
-    finish,
     methods,
     profile,
     report,
@@ -61,10 +60,10 @@ def _root(
     del version  # its callback has answered
 
 
-app.command()(search.search)
-app.command()(finish.finish)
+search.SEARCH.add_to(app)
+search.FINISH.add_to(app)
 app.command()(profile.profile)
-app.command()(report.report)
+report.REPORT.add_to(app)
 app.command()(distill.distill)
 app.command()(export.export)
 app.command()(verify.verify)

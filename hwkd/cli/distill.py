@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -21,7 +22,7 @@ __all__ = ["distill"]
 
 def distill(
     student: Annotated[
-        str, typer.Option(help="RUN (its best), RUN:TRIAL, or a spec.json of `hwkd export`.")
+        str, typer.Option(help="RUN (its best), RUN:TRIAL, a student's folder or student.json.")
     ],
     out: Annotated[Path, typer.Option(help="Folder to create.")],
     method: Annotated[
@@ -36,9 +37,11 @@ def distill(
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data.")] = None,
     task: Annotated[
-        str | None, typer.Option(help="For a spec.json: what is learned. Default: image.")
+        str | None, typer.Option(help="For a student by itself: what is learned. Default: image.")
     ] = None,
-    data: Annotated[str | None, typer.Option(help="For a spec.json: path of the data.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="For a student by itself: path of the data.")
+    ] = None,
     teacher: Annotated[
         list[str] | None,
         typer.Option(
@@ -88,9 +91,6 @@ def distill(
         ),
     ] = "auto",
     accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    space: Annotated[
-        Path | None, typer.Option(help="For a spec.json: the .py file of its search space.")
-    ] = None,
     trust: Annotated[
         bool, typer.Option("--trust", help="Run the Python files (space, teacher) of the run.")
     ] = False,
@@ -130,7 +130,7 @@ def distill(
         calibration=calibration,
         qat=qat,
         accelerator=accelerator,
-        space=space,
+        command=("hwkd", *sys.argv[1:]),
         trusts=trust,
         out=out,
     )

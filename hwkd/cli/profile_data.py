@@ -195,7 +195,7 @@ def profile_model(
         ModelFileError: if the file cannot be read.
         ProfilingError: if the host cannot run it.
     """
-    device = load_device(device_name)
+    device = load_device(device_name, runtime=runtime)
     costed_in = _costed_in(device, runtime, dtype)
     network = load_network(model, keep_types=costed_in == "int8")
     graph = network.graph

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from typing import Annotated
+from typing import TYPE_CHECKING
 
 import typer
+
+import hwkd
+from hwkd.cli.command import Command
+
+if TYPE_CHECKING:
+    from hwkd.api.tasks import TaskSummary
 
 __all__ = ["app"]
 
@@ -17,26 +22,16 @@ def _root() -> None:
     """The tasks: what can be learned."""
 
 
-@app.command("list")
-def list_tasks(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """List the tasks."""
+def _show_all(found: tuple[TaskSummary, ...]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from hwkd.core import catalog
-    from hwkd.io import discovery
-
-    discovery.discover("hwkd.tasks")
-    tasks = [catalog.TASKS.get(name) for name in catalog.TASKS]
-    if as_json:
-        rows = [{"name": t.name, "summary": t.summary, "metric": t.metric} for t in tasks]
-        typer.echo(json.dumps(rows))
-        return
     table = Table(box=None)
-    for column in ("task", "what it does", "metric"):
+    for column in ("task", "what it does", "metrics"):
         table.add_column(column)
-    for task in tasks:
-        table.add_row(task.name, task.summary, task.metric)
+    for task in found:
+        table.add_row(task.name, task.summary, ", ".join(each.name for each in task.metrics))
     Console().print(table)
+
+
+Command(name="list", function=hwkd.tasks, show=_show_all, examples=("hwkd tasks list",)).add_to(app)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hwkd.core.errors import ConfigError, RunFolderError
-from hwkd.io.paths import require_there
+from hwkd.core.errors import ConfigError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from hwkd.core.metric import Scores
     from hwkd.deploy.to_c.steps import Kernels
     from hwkd.deploy.verification import Target
     from hwkd.qgraph.requantise import Rounding
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["verify"]
 
 EXIT_FAILED = 1
-_MODEL_NAMES = ("best/student_int8.onnx", "student_int8.onnx", "model_int8.onnx")
 _ROUNDINGS: dict[str, Rounding | None] = {
     "auto": None, "float": "float", "q31": "q31", "tflite": "tflite",
 }  # fmt: skip
@@ -34,9 +34,9 @@ def verify(
     model: Annotated[
         Path,
         typer.Argument(
-            metavar="RUN|DIR|MODEL",
-            help="Folder of `hwkd search`, folder of exported C or with student_int8.onnx, or an "
-            "int8 ONNX file.",
+            metavar="RUN|STUDENT|C|MODEL",
+            help="Folder of `hwkd search`, of a finished student or of exported C, or an int8 ONNX "
+            "file.",
         ),
     ],
     device: Annotated[
@@ -69,6 +69,7 @@ def verify(
     from hwkd.cli.verify_view import live_progress, print_verification
     from hwkd.deploy.to_c.exported import read_exported
     from hwkd.deploy.verify import verify_model
+    from hwkd.io.student_folder import int8_model
 
     _check_choice("--rounding", rounding, _ROUNDINGS)
     _check_choice("--kernels", kernels, _KERNELS)
@@ -79,14 +80,14 @@ def verify(
             f"{model} is exported C with --rounding {exported.rounding} --kernels "
             f"{exported.kernels}; leave out --rounding and --kernels, or give the ONNX file"
         )
-    path = find_model(model)
-    samples, labels, origin = _samples(model, path, inputs)
+    path = int8_model(model) if exported is None else exported.model_path
+    samples, score, origin = _samples(model, path, inputs)
     with live_progress(is_shown=not as_json) as progress:
         found = verify_model(
             path,
             target,
             samples,
-            labels=labels,
+            score=score,
             rounding=_ROUNDINGS[rounding],
             kernels=_KERNELS[kernels],
             exported=exported,
@@ -98,25 +99,6 @@ def verify(
         print_verification(found, origin)
     if not found.passed:
         raise typer.Exit(EXIT_FAILED)
-
-
-def find_model(path: Path) -> Path:
-    """Return the int8 ONNX file of a run, of an exported folder, or the file itself.
-
-    Raises:
-        ConfigError: if nothing is there.
-        RunFolderError: if there is none in it.
-    """
-    require_there(path, "a finished run, an exported folder or an int8 .onnx file")
-    if path.is_file():
-        return path
-    for name in _MODEL_NAMES:
-        if (path / name).is_file():
-            return path / name
-    raise RunFolderError(
-        f"{path}: no {' or '.join(_MODEL_NAMES)} in it; give a finished run, an exported folder or "
-        "an int8 .onnx file"
-    )
 
 
 def _check_choice(option: str, given: str, allowed: Collection[str]) -> None:
@@ -141,8 +123,8 @@ def _target(device: str) -> Target:
 
 def _samples(
     model: Path, path: Path, count: int
-) -> tuple[NDArray[np.float32], NDArray[np.int64] | None, str]:
-    """Return inputs, their labels if known, and where they come from."""
+) -> tuple[NDArray[np.float32], Callable[[NDArray[np.float32]], Scores] | None, str]:
+    """Return inputs, what scores answers if labels are known, and where they come from."""
     from hwkd.deploy.verify import seeded_samples
     from hwkd.io.run_files import RUN_FILE
 
@@ -154,4 +136,5 @@ def _samples(
 
     _, data = load_data(SearchConfig.from_toml(RunFolder(model).config_path))
     test = data.test
-    return test.inputs[:count], test.labels[:count], f"test split of {data.source}"
+    score = partial(data.head.scores, targets=test.labels[:count])
+    return test.inputs[:count], score, f"test split of {data.source}"

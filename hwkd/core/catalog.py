@@ -7,9 +7,11 @@ from typing import Any
 from hwkd.core.registry import Registry
 from hwkd.core.student import SearchSpace
 
-__all__ = ["METHODS", "SEARCH_SPACES", "TASKS"]
+__all__ = ["EXPORTERS", "METHODS", "SEARCH_SPACES", "STEPS", "TASKS"]
 
 SEARCH_SPACES: Registry[SearchSpace] = Registry("search space")
-# The types of tasks and methods live in layers above core, so here they are open.
+# The types of tasks, steps, methods and exporters live in layers above core, so here they are open.
 TASKS: Registry[Any] = Registry("task")
+STEPS: Registry[Any] = Registry("preprocessing step")
 METHODS: Registry[Any] = Registry("method")
+EXPORTERS: Registry[Any] = Registry("target")

@@ -1,65 +1,28 @@
-"""What `run.json` says of the best student: its full training, its controls, its int8 form."""
+"""What `run.json` says of the best student: its full training, the verdict on it, its int8 form."""
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
+from pydantic import model_validator
+
+from hwkd.core.metric import ACCURACY, Metric, ScoresRecord
+from hwkd.core.old_records import with_scores
 from hwkd.core.strict_model import StoredInt, StrictModel
 from hwkd.core.student import Layer
 from hwkd.core.trial import CostRecord, EpochRecord, ProfileRecord, SpecRecord
+from hwkd.core.verdict_record import Verdict, verdict_of_older_final
 from hwkd.core.verification_record import VerificationRecord
 
 __all__ = [
-    "ControlRecord",
     "Correction",
     "FinalRecord",
-    "GainRecord",
     "LayerRecord",
     "QuantisationChoiceRecord",
     "QuantisationRecord",
 ]
 
 Correction: TypeAlias = Literal["channel equalisation", "bias correction"]
-
-
-class ControlRecord(StrictModel):
-    """The same student trained another way, so that a gain can be told from chance.
-
-    Attributes:
-        name: for example "same student, cross-entropy only (no teacher)".
-        dtype: what was tested.
-        seeds: one per training.
-        test_accuracies: 0 to 1, in the order of `seeds`.
-        validation_accuracies: likewise; what the student that ships was chosen by.
-    """
-
-    name: str
-    dtype: Literal["float32", "int8"]
-    seeds: tuple[int, ...]
-    test_accuracies: tuple[float, ...]
-    validation_accuracies: tuple[float, ...] = ()
-
-
-class GainRecord(StrictModel):
-    """What distillation gained in int8 test accuracy over the best control, seed by seed.
-
-    Attributes:
-        over: name of the control that was best on validation.
-        mean: difference of accuracies, 0.01 is one point.
-        low: lower end of the interval; None for a single seed.
-        high: upper end; None for a single seed.
-        seeds: pairs compared.
-        confidence: of the Student-t interval, 0 to 1.
-        verdict: "gain", "loss" or "no difference shown".
-    """
-
-    over: str
-    mean: float
-    low: float | None
-    high: float | None
-    seeds: StoredInt
-    confidence: float
-    verdict: str
 
 
 class LayerRecord(StrictModel):
@@ -108,20 +71,22 @@ class QuantisationRecord(StrictModel):
 
 
 class QuantisationChoiceRecord(StrictModel):
-    """Float and int8 side by side; which int8 form ships was decided by these accuracies alone.
+    """Float and int8 side by side; which int8 form ships was decided by these scores alone.
 
     Attributes:
         calibration: how the ranges of the activations were found.
         corrections: what was done to the float weights before rounding.
-        validation_float: accuracy on validation, 0 to 1, float32.
+        metric: that the scores are values of.
+        validation_float: on validation, float32.
         validation_ptq: likewise, int8, quantised after training.
         validation_qat: likewise, int8, trained with simulated rounding; None if it was not.
         qat_epochs: of that training.
-        ships: which of the two int8 forms is `student_int8.onnx`.
+        ships: which of the two int8 forms.
     """
 
     calibration: Literal["minmax", "percentile", "mse"]
     corrections: tuple[Correction, ...] = ()
+    metric: Metric = ACCURACY
     validation_float: float
     validation_ptq: float
     validation_qat: float | None = None
@@ -136,44 +101,49 @@ class FinalRecord(StrictModel):
         trial: number of the trial that proposed it.
         spec: its choices.
         epochs: of the full training, rounded; of the brief one where its weights ship.
-        weights: "full", or "brief" when no full training was better on validation.
-        networks_compared: on validation, briefly trained ones included; the more there are, the
-            more of the best one's validation accuracy is luck. None in records of older versions.
         seconds: of the full training, export and measurement, controls included.
-        validation_accuracy_int8: 0 to 1.
-        test_accuracy_float: 0 to 1, float32 ONNX file.
-        test_accuracy_int8: 0 to 1, int8 ONNX file.
+        scores: of the float32 and the int8 ONNX file.
         layers: in execution order.
         cost: estimate for the device.
         quantisation: how the int8 file was made.
         quantisation_choice: what other int8 forms reached; None in records of older versions.
         profile: of the int8 file on the machine that searched.
         verification: its C on an emulated core; None unless asked for.
-        controls: the same student, one entry per way of training it; the distilled one first.
-        methods: what it was distilled with, as `--method` takes it; empty is labels alone.
-        recipe: how the student that ships was trained: "distilled", or the control that was at
-            least as good on validation.
-        gain: None without controls.
+        verdict: every way in which it was trained, which of them ships and what was gained.
         history: loss terms and gradient norms, epoch by epoch.
     """
 
     trial: StoredInt
     spec: SpecRecord
     epochs: StoredInt
-    weights: Literal["full", "brief"] = "full"
-    networks_compared: int | None = None
     seconds: float
-    validation_accuracy_int8: float
-    test_accuracy_float: float
-    test_accuracy_int8: float
+    scores: ScoresRecord
     layers: tuple[LayerRecord, ...]
     cost: CostRecord
     quantisation: QuantisationRecord
     quantisation_choice: QuantisationChoiceRecord | None = None
     profile: ProfileRecord | None = None
-    controls: tuple[ControlRecord, ...] = ()
     verification: VerificationRecord | None = None
-    methods: tuple[str, ...] = ()
-    recipe: str = "distilled"
-    gain: GainRecord | None = None
+    verdict: Verdict
     history: tuple[EpochRecord, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reads_older_runs(cls, raw: Any) -> Any:
+        """Older versions kept controls, gain and what ships as loose fields."""
+        raw = with_scores(
+            raw,
+            {
+                "validation_int8": "validation_accuracy_int8",
+                "test_float": "test_accuracy_float",
+                "test_int8": "test_accuracy_int8",
+            },
+        )
+        if not isinstance(raw, dict) or "verdict" in raw:
+            return raw
+        try:
+            return verdict_of_older_final(raw)
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"has no verdict and no controls of older versions ({error})"
+            ) from None

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
+from hwkd.core.choices import Risk
 from hwkd.core.measure import CostEstimate
 from hwkd.core.trial import LimitName, ViolationRecord
 
-__all__ = ["Limits", "Risk", "violations"]
-
-Risk: TypeAlias = Literal["upper", "expected", "lower"]
+__all__ = ["Limits", "violations"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

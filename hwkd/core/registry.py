@@ -17,18 +17,25 @@ class Registry(Generic[T]):
         """Create an empty registry; `kind` is the word used in messages, for example "device"."""
         self.kind = kind
         self._items: dict[str, T] = {}
+        self._aliases: dict[str, str] = {}
 
-    def register(self, name: str) -> Callable[[T], T]:
+    def register(self, name: str, *, aliases: tuple[str, ...] = ()) -> Callable[[T], T]:
         """Return a decorator that files the object under `name`.
+
+        Args:
+            name: by which it is listed.
+            aliases: further names that find it.
 
         Raises:
             ValueError: if the name is already taken.
         """
 
         def decorate(item: T) -> T:
-            if name in self._items:
-                raise ValueError(f"{self.kind} {name!r} is registered twice")
+            for taken in (name, *aliases):
+                if taken in self:
+                    raise ValueError(f"{self.kind} {taken!r} is registered twice")
             self._items[name] = item
+            self._aliases.update(dict.fromkeys(aliases, name))
             return item
 
         return decorate
@@ -40,7 +47,7 @@ class Registry(Generic[T]):
             UnknownNameError: if there is none; the message offers the nearest names.
         """
         try:
-            return self._items[name]
+            return self._items[self._aliases.get(name, name)]
         except KeyError:
             raise UnknownNameError(self.kind, name, self._items) from None
 
@@ -53,8 +60,8 @@ class Registry(Generic[T]):
         return tuple(sorted(self._items))
 
     def __contains__(self, name: object) -> bool:
-        """Tell whether `name` is registered."""
-        return name in self._items
+        """Tell whether `name` finds something."""
+        return name in self._items or name in self._aliases
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the names, sorted."""

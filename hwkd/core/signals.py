@@ -104,8 +104,8 @@ class Batch(Protocol):
         ...
 
     @property
-    def view(self) -> int:
-        """Index of the augmented view that the inputs come from."""
+    def copy(self) -> int:
+        """Index of the augmented copy of the data that the inputs come from."""
         ...
 
     @property

@@ -7,6 +7,7 @@ and the same C on an emulated Cortex-M says whether it stays right there, and wh
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
@@ -15,6 +16,7 @@ import numpy as np
 
 from hwkd.core.device import Device
 from hwkd.core.errors import DoesNotFitError
+from hwkd.core.metric import Scores
 from hwkd.core.progress import Progress, silent
 from hwkd.deploy.to_c.export import build_project
 from hwkd.deploy.to_c.exported import Exported
@@ -40,7 +42,6 @@ from hwkd.qgraph.requantise import Rounding
 __all__ = ["seeded_samples", "target_of", "verify_model"]
 
 _Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
-_Ints: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 _Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
 
 # The emulated core is compared tensor by tensor for so many inputs, at the output for all.
@@ -64,7 +65,7 @@ def verify_model(
     target: Target,
     samples: _Floats,
     *,
-    labels: _Ints | None = None,
+    score: Callable[[_Floats], Scores] | None = None,
     rounding: Rounding | None = None,
     kernels: Kernels = "hwkd",
     exported: Exported | None = None,
@@ -76,7 +77,7 @@ def verify_model(
         model_path: int8 ONNX file.
         target: core and memories.
         samples: normalised float inputs, shape [inputs, *input_shape].
-        labels: class of each sample, for the accuracy of the core's answers.
+        score: of the core's answers, from its outputs as real numbers, shape [inputs, outputs].
         rounding: None takes the core's, or that of CMSIS-NN.
         kernels: whose convolutions.
         exported: folder of C to check; it decides rounding and kernels.
@@ -146,7 +147,7 @@ def verify_model(
         stack_bytes=on_core.stack_bytes,
         arena_bytes=sizes.arena_bytes,
         arena_predicted_bytes=project.memory.arena_bytes,
-        accuracy_ratio=None if labels is None else _accuracy(on_core.outputs, labels),
+        scores=None if score is None else score(_real(project, on_core.outputs)),
         seconds=time.perf_counter() - started,
         tools=dict(tools.versions),
     )
@@ -159,13 +160,12 @@ def target_of(device: Device) -> Target:
         UnknownNameError: if its core is not one that can be emulated.
     """
     core = core_of(device.core)
-    flash = core.memory[0] if device.flash_bytes is None else device.flash_bytes
-    ram = core.memory[1] if device.sram_bytes is None else device.sram_bytes
+    flash, ram = device.available_flash_bytes, device.available_ram_bytes
     return Target(
         name=device.name,
         core=core,
-        flash_bytes=flash - device.reserved_flash_bytes,
-        ram_bytes=ram - device.reserved_ram_bytes,
+        flash_bytes=core.memory[0] if flash is None else flash,
+        ram_bytes=core.memory[1] if ram is None else ram,
     )
 
 
@@ -302,5 +302,8 @@ def _lsb(values: _Int8, expected: _Int8) -> np.ndarray[Any, np.dtype[np.int16]]:
     return np.asarray(np.abs(values.astype(np.int16) - expected.astype(np.int16)))
 
 
-def _accuracy(outputs: _Int8, labels: _Ints) -> float:
-    return float((outputs.argmax(axis=1) == labels).mean())
+def _real(project: Project, outputs: _Int8) -> _Floats:
+    tensor = project.output
+    steps = outputs.astype(np.float32) - np.float32(tensor.zero_point)
+    real: _Floats = steps * np.float32(tensor.scale)
+    return real

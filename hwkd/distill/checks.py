@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from hwkd.core.errors import ConfigError
+from hwkd.core.head import HeadKind
 from hwkd.core.signals import Signal
 from hwkd.distill.method import Method, RunShapes, ViewShapes
 from hwkd.distill.pairing import single_positions
 
-__all__ = ["refuse_impossible", "refuse_missing_taps"]
+__all__ = ["refuse_impossible", "refuse_missing_taps", "refuse_of_classes"]
 
 _NAMED_BY_PAIRS = (Signal.FEATURES, Signal.PREACTIVATIONS)
 
@@ -43,6 +44,19 @@ def refuse_impossible(
     )
     if reason is not None:
         raise ConfigError(f"method {method.name}: {reason}")
+
+
+def refuse_of_classes(method: Method, kind: HeadKind) -> None:
+    """Refuse a method that is about classes where outputs are values.
+
+    Raises:
+        ConfigError: names the method and what to use.
+    """
+    if kind == "values" and not method.suits_values:
+        raise ConfigError(
+            f"method {method.name}: compares or smooths classes, and the task learns values; use "
+            "logit_mse, or a method on features as fitnet or at"
+        )
 
 
 def refuse_missing_taps(method: Method, student: ViewShapes, teacher: ViewShapes) -> None:

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from hwkd.core.errors import ConfigError
+from hwkd.core.head import Head
 from hwkd.core.signals import Batch, Signal, Views
-from hwkd.distill.checks import refuse_impossible, refuse_missing_taps
+from hwkd.distill.checks import refuse_impossible, refuse_missing_taps, refuse_of_classes
 from hwkd.distill.gradient_norms import ZeroGradientGuard, gradient_norms
 from hwkd.distill.method import Loss, LossMethod, RunShapes, ViewShapes, pair_term
 from hwkd.distill.pair_sampler import PairSampler
@@ -29,7 +29,6 @@ from hwkd.distill.taps import Places, Taps
 __all__ = ["DistillCriterion", "TrainingSet", "needed_signals"]
 
 _PROBE_SAMPLES = 4
-_UNLABELLED = -1
 _PAST = "past."
 
 
@@ -38,16 +37,16 @@ class TrainingSet:
     """What a criterion must know about the data.
 
     Attributes:
-        views: augmented versions of the inputs, each [samples, *input_shape].
-        labels: shape [samples], int64; -1 marks an unlabelled sample.
-        classes: number of outputs.
+        copies: augmented versions of the inputs, each [samples, *input_shape].
+        labels: as the head has them; some may be unlabelled.
+        head: what outputs mean.
         batch_size: samples per step.
         seed: of what the methods draw.
     """
 
-    views: Sequence[Tensor]
+    copies: Sequence[Tensor]
     labels: Tensor
-    classes: int
+    head: Head
     batch_size: int
     seed: int = 0
 
@@ -64,7 +63,7 @@ class _Term:
 
 
 class DistillCriterion:
-    """Cross-entropy and distillation terms; see `hwkd.train.loop.Criterion`.
+    """The loss of the labels and distillation terms; see `hwkd.train.loop.Criterion`.
 
     Attributes:
         pairs: method name -> layer pairs in use, for the user to see.
@@ -86,12 +85,12 @@ class DistillCriterion:
         """Check every method against both networks and build its adapters.
 
         Args:
-            methods: to combine; none is plain cross-entropy.
+            methods: to combine; none is the labels alone.
             student: in the state that training starts from; probed on a few samples.
             student_places: where its signals are.
             source: the teacher's views; None for teacher-free methods.
             data: the training set.
-            task_weight: of cross-entropy; 0 while a method counts that includes its own.
+            task_weight: of the labels' loss; 0 while a method counts that includes its own.
             importance: per student stage, multiplies that stage's terms; None is 1.
             label_smoothing: share of the hard target that goes evenly to all classes, 0 to 1.
             steps_between_norms: gradient norms, a backward pass per term, are measured at most once
@@ -101,13 +100,15 @@ class DistillCriterion:
             ConfigError: if a method cannot run here; says why.
         """
         require_combinable(methods)
+        for entry in methods:
+            refuse_of_classes(entry.method, data.head.kind)
         self._data = data
         self._task_weight = task_weight
         self._label_smoothing = label_smoothing
         self._taps = Taps(student, student_places, needed_signals(methods))
         self._past = _past_source(methods, data)
         self._source = self._past or source
-        self._has_unlabelled = bool((data.labels < 0).any())
+        self._has_unlabelled = _has_unlabelled(data)
         self._partners = _partner_sampler(methods, data)
         self._guard = ZeroGradientGuard()
         self._wants_norms = True
@@ -137,7 +138,7 @@ class DistillCriterion:
         factors = [t.entry.schedule.factor(batch.epoch_ratio) * t.entry.weight for t in self._terms]
         active = [(t, factor) for t, factor in zip(self._terms, factors, strict=True) if factor > 0]
         if self._task_weight > 0 and not any(t.entry.method.includes_task_loss for t, _ in active):
-            weighted["cross_entropy"] = self._task_weight * self._cross_entropy(views, batch)
+            weighted[self._data.head.loss_name] = self._task_weight * self._task_loss(views, batch)
         for term, factor in active:
             for name, value in self._evaluate(term, views, teacher, batch).items():
                 raw[name] = value
@@ -145,8 +146,8 @@ class DistillCriterion:
         self._look_at_gradients(module, raw)
         if self._past is not None:
             self._past.observe(batch, views.need(Signal.LOGITS))
-        # A stage between two methods without cross-entropy still needs a loss to step on.
-        return weighted or {"cross_entropy": 0.0 * views.need(Signal.LOGITS).sum()}
+        # A stage between two methods without the labels' loss still needs a loss to step on.
+        return weighted or {self._data.head.loss_name: 0.0 * views.need(Signal.LOGITS).sum()}
 
     def parameters(self) -> Sequence[nn.Parameter]:
         """Parameters of adapters and other parts of the methods; none of the student's."""
@@ -189,22 +190,13 @@ class DistillCriterion:
         with torch.autocast(batch.inputs.device.type, enabled=False):
             return loss(ours, theirs, batch)
 
-    def _cross_entropy(self, views: Views, batch: Batch) -> Tensor:
-        logits = views.need(Signal.LOGITS)
-        if not self._has_unlabelled:
-            return functional.cross_entropy(
-                logits, batch.labels, label_smoothing=self._label_smoothing
-            )
-        # Per sample of the batch, as the teacher's terms are: where labels are few, the mean over
-        # those of a batch would be a step on one or two samples.
-        total = functional.cross_entropy(
-            logits,
+    def _task_loss(self, views: Views, batch: Batch) -> Tensor:
+        return self._data.head.loss(
+            views.need(Signal.LOGITS),
             batch.labels,
-            ignore_index=_UNLABELLED,
-            reduction="sum",
-            label_smoothing=self._label_smoothing,
+            smoothing=self._label_smoothing,
+            some_unlabelled=self._has_unlabelled,
         )
-        return total / len(batch.labels)
 
     def _look_at_gradients(self, module: nn.Module, raw: Mapping[str, Tensor]) -> None:
         judged = {
@@ -228,7 +220,7 @@ class DistillCriterion:
     def _partner_logits(self, module: nn.Module, batch: Batch) -> Tensor:
         assert self._partners is not None
         partners = self._partners.partners(batch.sample_ids)
-        logits: Tensor = module(self._data.views[batch.view].index_select(0, partners))
+        logits: Tensor = module(self._data.copies[batch.copy].index_select(0, partners))
         return logits.float()
 
     def _probe(self, student: nn.Module) -> tuple[ViewShapes, ViewShapes]:
@@ -251,7 +243,7 @@ class DistillCriterion:
 
     def _probe_batch(self, ids: Tensor) -> _ProbeBatch:
         return _ProbeBatch(
-            inputs=self._data.views[0].index_select(0, ids),
+            inputs=self._data.copies[0].index_select(0, ids),
             labels=self._data.labels.index_select(0, ids).clamp(min=0),
             sample_ids=ids,
         )
@@ -284,7 +276,7 @@ class DistillCriterion:
             student=_chosen_shapes(ours, student_layers),
             teacher=_chosen_shapes(theirs, teacher_layers),
             samples=len(self._data.labels),
-            classes=self._data.classes,
+            classes=self._data.head.size,
             batch=self._data.batch_size,
             seed=self._data.seed,
         )
@@ -315,7 +307,7 @@ class _ProbeBatch:
     inputs: Tensor
     labels: Tensor
     sample_ids: Tensor
-    view: int = 0
+    copy: int = 0
     epoch_ratio: float = 0.0
 
 
@@ -343,6 +335,10 @@ def _chosen_shapes(shapes: ViewShapes, layers: Mapping[Signal, tuple[int, ...]])
     return replace(shapes, **picked)
 
 
+def _has_unlabelled(data: TrainingSet) -> bool:
+    return not data.head.is_labelled(data.labels.cpu().numpy()).all()
+
+
 def _past_source(methods: Sequence[WeightedMethod], data: TrainingSet) -> PastSelfSource | None:
     learners = [entry.method for entry in methods if entry.method.learns_from_past_self]
     others = [entry.method for entry in methods if entry.method.asks_teacher]
@@ -353,12 +349,12 @@ def _past_source(methods: Sequence[WeightedMethod], data: TrainingSet) -> PastSe
         )
     if not learners:
         return None
-    return PastSelfSource(len(data.labels), data.classes, device=data.labels.device)
+    return PastSelfSource(len(data.labels), data.head.size, device=data.labels.device)
 
 
 def _partner_sampler(methods: Sequence[WeightedMethod], data: TrainingSet) -> PairSampler | None:
     if not any(Signal.PARTNER_LOGITS in entry.method.needs for entry in methods):
         return None
-    if bool((data.labels < 0).any()):
+    if _has_unlabelled(data):
         raise ConfigError("method cskd: it pairs samples of a class and some have no label")
     return PairSampler(data.labels, seed=data.seed)

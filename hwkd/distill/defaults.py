@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from hwkd.core.head import HeadKind
+from hwkd.distill.losses.logit_mse import LogitMse
 from hwkd.distill.losses.lskd import StandardisedTargets
 from hwkd.distill.losses.soft_targets import SoftTargets
 from hwkd.distill.method import LossMethod
@@ -26,17 +28,21 @@ _LOWEST, _HIGHEST = 1.0, 20.0
 _STEPS = 40
 
 
-def default_method(teacher_logits: Tensor) -> LossMethod:
+def default_method(teacher_logits: Tensor, kind: HeadKind = "classes") -> LossMethod:
     """Return the term to distil with when none is named.
 
     Soft targets at temperature 2, where the teacher's classes are soft enough to say something. A
     saturated teacher's are not: then standardised logits, which do not depend on its scale, and for
     two classes, which have no scale-free form, soft targets at the temperature that gives the
-    teacher a set entropy. Feature terms cost more than they rank better, so there are none.
+    teacher a set entropy. Values are matched as they are. Feature terms cost
+    more than they rank better, so there are none.
 
     Args:
-        teacher_logits: shape [samples, classes], any float type.
+        teacher_logits: shape [samples, outputs], any float type.
+        kind: of the outputs.
     """
+    if kind == "values":
+        return LogitMse()
     if mean_entropy_ratio(teacher_logits, _USUAL_TEMPERATURE) >= _SATURATED_RATIO:
         return SoftTargets(temperature=_USUAL_TEMPERATURE)
     if teacher_logits.shape[1] >= 3:

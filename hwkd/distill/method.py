@@ -39,6 +39,7 @@ Shape: TypeAlias = tuple[int, ...]
 _LAYERED = frozenset(
     {Signal.FEATURES, Signal.PREACTIVATIONS, Signal.ATTENTION, Signal.VALUES, Signal.WEIGHTS}
 )
+_OF_CLASSES = frozenset({Signal.LOGITS, Signal.PARTNER_LOGITS})
 
 
 class Loss(Protocol):
@@ -145,7 +146,7 @@ class Method(ABC):
         needs: signals tapped from the student, and from the teacher if there is one.
         min_batch: smallest batch with a defined value and a gradient.
         min_classes: smallest class count with a gradient.
-        cacheable: the teacher's side depends on the sample (and view) only, so it can be stored.
+        cacheable: the teacher's side depends on the sample (and copy) only, so it can be stored.
         float32_only: overflows or cancels in half precision; the criterion leaves autocast.
         uses_teacher: False for teacher-free methods.
         needs_labels: cannot use unlabelled samples.
@@ -203,6 +204,11 @@ class Method(ABC):
     def asks_teacher(self) -> bool:
         """Whether a teacher must be given: the student's own past is none."""
         return self.uses_teacher and not self.learns_from_past_self
+
+    @property
+    def suits_values(self) -> bool:
+        """Whether it means something where outputs are values and no logits of classes."""
+        return not (self.needs & _OF_CLASSES or self.needs_labels or self.includes_task_loss)
 
     @property
     def paired_signals(self) -> frozenset[Signal]:

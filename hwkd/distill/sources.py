@@ -43,7 +43,7 @@ class TeacherSource(Protocol):
         ...
 
     def views(self, batch: Batch) -> Views:
-        """Return what the teacher shows for these samples and this augmented view."""
+        """Return what the teacher shows for these samples and this augmented copy."""
         ...
 
 
@@ -122,7 +122,7 @@ class LiveSource:
 
 
 class CachedSource:
-    """Looks up views that were computed once, by sample and augmented view."""
+    """Looks up views that were computed once, by sample and augmented copy."""
 
     def __init__(
         self, logits: Sequence[Tensor], *, embedding: Sequence[Tensor] | None = None
@@ -130,14 +130,14 @@ class CachedSource:
         """Keep the stored tensors.
 
         Args:
-            logits: one [samples, classes] tensor per augmented view, of any float type.
-            embedding: one [samples, dim] tensor per augmented view, or None.
+            logits: one [samples, classes] tensor per augmented copy, of any float type.
+            embedding: one [samples, dim] tensor per augmented copy, or None.
 
         Raises:
-            TeacherError: if the two hold different numbers of views or samples.
+            TeacherError: if the two hold different numbers of copies or samples.
         """
         if embedding is not None and [len(e) for e in embedding] != [len(z) for z in logits]:
-            raise TeacherError("cached logits and embeddings hold different samples or views")
+            raise TeacherError("cached logits and embeddings hold different samples or copies")
         self._logits = tuple(logits)
         self._embedding = None if embedding is None else tuple(embedding)
         held = {Signal.LOGITS} if embedding is None else {Signal.LOGITS, Signal.EMBEDDING}
@@ -147,8 +147,8 @@ class CachedSource:
         """Return the rows of this batch, as float32."""
         embedding = None
         if self._embedding is not None:
-            embedding = self._embedding[batch.view].index_select(0, batch.sample_ids).float()
-        logits = self._logits[batch.view].index_select(0, batch.sample_ids).float()
+            embedding = self._embedding[batch.copy].index_select(0, batch.sample_ids).float()
+        logits = self._logits[batch.copy].index_select(0, batch.sample_ids).float()
         return Views(logits=logits, embedding=embedding)
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from hwkd.core.head import Head
 from hwkd.core.signals import Signal, Views
 from hwkd.distill.criterion import DistillCriterion, TrainingSet
 from hwkd.distill.method import Loss, Method, RunShapes, ViewShapes
@@ -59,29 +59,40 @@ def reference_student() -> nn.Module:
     return student.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
-def measure_step_s(*, repeats: int = 30) -> float:
-    """Return the median time of one step on hard labels: forward, backward and optimizer."""
+def measure_step_s(head: Head, *, repeats: int = 30) -> float:
+    """Return the median time of one step on hard labels: forward, backward and optimizer.
+
+    Args:
+        head: of `CLASSES` classes.
+        repeats: steps timed.
+    """
     student = reference_student()
     optimizer = torch.optim.AdamW(student.parameters(), lr=1e-3, fused=True)
     inputs, labels = _inputs(), torch.randint(CLASSES, (BATCH,))
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
-        functional.cross_entropy(student(inputs), labels).backward()  # type: ignore[no-untyped-call]
+        head.loss(student(inputs), labels).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
     return _median_s(step, repeats)
 
 
-def measure_method_s(method: Method, *, repeats: int = 10) -> float:
+def measure_method_s(method: Method, head: Head, *, repeats: int = 10) -> float:
     """Return the median time that a method adds to a step: its forward and backward pass.
 
     Views are random tensors of the shapes that `reference_student` and a teacher of 96 channels
-    show. Methods that run a network again are measured as whole steps, less those of cross-entropy.
+    show. Methods that run a network again are measured as whole steps, less those without them.
+
+    Args:
+        method: to time.
+        head: of `CLASSES` classes.
+        repeats: steps timed.
     """
     torch.manual_seed(0)
     if method.needs & _PASSES:
-        extra = _measure_passes_s(method, repeats) - _measure_passes_s(None, repeats)
+        extra = _measure_passes_s(method, head, repeats)
+        extra -= _measure_passes_s(None, head, repeats)
         return max(0.0, extra)
     student, leaves = _views(_STUDENT_CHANNELS, _STUDENT_MAP)
     teacher, _ = _views(_TEACHER_CHANNELS, _TEACHER_MAP)
@@ -114,11 +125,11 @@ class _Batch:
     inputs: Tensor
     labels: Tensor
     sample_ids: Tensor
-    view: int = 0
+    copy: int = 0
     epoch_ratio: float = 0.5
 
 
-def _measure_passes_s(method: Method | None, repeats: int) -> float:
+def _measure_passes_s(method: Method | None, head: Head, repeats: int) -> float:
     student, teacher = reference_student(), reference_student()
     inputs, labels = _inputs(), torch.randint(CLASSES, (BATCH,))
     entries = [] if method is None else [WeightedMethod(method=method, weight=1.0)]
@@ -128,7 +139,7 @@ def _measure_passes_s(method: Method | None, repeats: int) -> float:
         student=student,
         student_places=Places(),
         source=LiveSource(teacher, Places(), needs) if method and method.uses_teacher else None,
-        data=TrainingSet(views=[inputs], labels=labels, classes=CLASSES, batch_size=BATCH),
+        data=TrainingSet(copies=[inputs], labels=labels, head=head, batch_size=BATCH),
     )
     batch = _Batch(inputs=inputs, labels=labels, sample_ids=torch.arange(BATCH))
 

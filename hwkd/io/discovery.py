@@ -1,4 +1,4 @@
-"""Finds devices, search spaces, tasks and distillation methods by name; no list is edited.
+"""Finds devices, spaces, tasks, methods and export targets by name; no list is edited.
 
 Modules of the catalogue packages are imported the first time that a catalogue is asked, so that
 `import hwkd` stays light. Outside packages are found through the entry point group `hwkd.plugins`
@@ -35,7 +35,7 @@ def discover(package: str) -> None:
     """Import every module of a catalogue package once, then the plugins.
 
     Args:
-        package: "hwkd.search_spaces", "hwkd.tasks" or "hwkd.distill.losses".
+        package: for example "hwkd.search_spaces" or "hwkd.deploy.exporters".
     """
     folder = importlib.import_module(package)
     for module in pkgutil.iter_modules(folder.__path__):

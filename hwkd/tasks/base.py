@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hwkd.core.choices import Layout
+from hwkd.core.head import Head
+from hwkd.core.metric import Metric
+from hwkd.core.pipeline_record import StepValue
 from hwkd.core.progress import Progress, silent
+from hwkd.tasks.pipeline import Pipeline
 
-__all__ = ["Layout", "Normalisation", "Split", "SplitName", "Task", "TaskData", "describe"]
+__all__ = ["SPLITS", "Split", "SplitName", "Task", "TaskData", "describe"]
 
 SplitName: TypeAlias = Literal["train", "validation", "test"]
 _SHOWN_CLASSES = 20
-Layout: TypeAlias = Literal["auto", "nhw", "nhwc", "nchw", "nct", "ntc"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,12 +28,13 @@ class Split:
     """One part of a data set.
 
     Attributes:
-        inputs: float32, normalised, shape [n, *input_shape].
-        labels: int64 class indices, shape [n].
+        inputs: float32, after the pipeline, shape [n, *input_shape].
+        labels: what is to be learned: int64 class indices, shape [n], or float32 values as the
+            head has them, shape [n, outputs].
     """
 
     inputs: NDArray[np.float32]
-    labels: NDArray[np.int64]
+    labels: NDArray[Any]
 
     def __len__(self) -> int:
         """Number of examples."""
@@ -37,35 +42,15 @@ class Split:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Normalisation:
-    """What firmware does to a raw input before the network: `(raw - mean) / std` per channel.
-
-    Attributes:
-        mean: one per channel, in the units of the raw data, from the train split alone.
-        std: one per channel, in the same units, > 0.
-        raw_low: smallest raw value: of the data type for 8-bit data, else seen in train.
-        raw_high: largest raw value, likewise.
-        raw_dtype: type of the raw data as read, for example "uint8".
-    """
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    raw_low: float
-    raw_high: float
-    raw_dtype: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskData:
     """A data set that is ready for training.
 
     Attributes:
-        name: of the task, for example "image".
+        name: of the task, for example "classify".
         source: where the data came from, for people.
         input_shape: without batch: (channels, height, width) or (channels, time).
-        num_outputs: number of classes.
-        class_names: in the order of the labels.
-        normalisation: what was applied to the inputs.
+        head: what the outputs of a network mean.
+        pipeline: what was applied to the inputs.
         train: what networks learn from.
         validation: what a search judges by.
         test: read once, at the end.
@@ -77,9 +62,8 @@ class TaskData:
     name: str
     source: str
     input_shape: tuple[int, ...]
-    num_outputs: int
-    class_names: tuple[str, ...]
-    normalisation: Normalisation
+    head: Head
+    pipeline: Pipeline
     train: Split
     validation: Split
     test: Split
@@ -92,17 +76,34 @@ class TaskData:
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
 
     @property
+    def num_outputs(self) -> int:
+        """Number of outputs of a network."""
+        return self.head.size
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Name of each output, in order; for classes in the order of the labels."""
+        return self.head.names
+
+    @property
     def class_counts(self) -> Mapping[SplitName, tuple[int, ...]]:
-        """Examples per class, in the order of the labels, for each split."""
-        names: tuple[SplitName, ...] = ("train", "validation", "test")
+        """Examples per class, in the order of the labels, for each split; none without classes."""
+        if self.head.kind != "classes":
+            return {}
         return {
             name: tuple(np.bincount(self.split(name).labels, minlength=self.num_outputs).tolist())
-            for name in names
+            for name in SPLITS
         }
 
 
+SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
+
+
 class Task(Protocol):
-    """What is learned: reads data and scores outputs. One file in `hwkd/tasks/` registers one."""
+    """What is learned. One file in `hwkd/tasks/` registers one.
+
+    It reads data and hands it over with a head, which has loss and scores, and a pipeline.
+    """
 
     @property
     def name(self) -> str:
@@ -115,8 +116,8 @@ class Task(Protocol):
         ...
 
     @property
-    def metric(self) -> str:
-        """Name of what `error_ratio` computes, for example "classification error"."""
+    def metrics(self) -> tuple[Metric, ...]:
+        """What networks are scored by; the first is the primary one."""
         ...
 
     def data(
@@ -128,7 +129,7 @@ class Task(Protocol):
         layout: Layout = "auto",
         progress: Progress = silent,
     ) -> TaskData:
-        """Read, check, split and normalise.
+        """Read, check, split and apply the pipeline.
 
         Args:
             source: file or folder of the user; None takes the data set that comes with hwkd.
@@ -142,33 +143,22 @@ class Task(Protocol):
         """
         ...
 
-    def error_ratio(self, outputs: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
-        """Return what a search minimises, 0 (best) to 1.
-
-        Args:
-            outputs: of the network, shape [n, num_outputs].
-            labels: shape [n].
-        """
-        ...
-
 
 def describe(data: TaskData) -> list[tuple[str, str]]:
     """Return (what, value) rows about a data set, for a table on screen or in a report."""
-    scale = data.normalisation
+    pipeline, kind, counts = data.pipeline, data.head.kind, data.class_counts
     rows = [
         ("data", data.source),
-        ("input", f"{_times(data.input_shape)}, {data.num_outputs} classes"),
-        ("classes", _numbered(data.class_names)),
+        ("input", f"{_times(data.input_shape)}, {data.num_outputs} {kind}"),
+        (kind, _numbered(data.class_names)),
     ]
-    for name, counts in data.class_counts.items():
-        rows.append((f"{name} split", f"{sum(counts):,} examples; {_balance(counts)}"))
-    rows.append(
-        (
-            "normalisation",
-            f"(raw - mean) / std; mean {_numbers(scale.mean)}, std {_numbers(scale.std)}; "
-            f"raw {scale.raw_dtype} in [{scale.raw_low:g}, {scale.raw_high:g}]",
-        )
-    )
+    for name in SPLITS:
+        balance = f"; {_balance(counts[name])}" if name in counts else ""
+        rows.append((f"{name} split", f"{len(data.split(name)):,} examples{balance}"))
+    raw = f"raw {pipeline.raw_dtype} in [{pipeline.raw_low:g}, {pipeline.raw_high:g}]"
+    for step in pipeline.record().steps:
+        numbers = (f"{name} {_numbers(value)}" for name, value in step.values.items())
+        rows.append(("preprocessing", f"{step.formula}; {', '.join(numbers)}; {raw}"))
     rows.extend(("note", note) for note in data.notes)
     return rows
 
@@ -192,6 +182,8 @@ def _times(shape: tuple[int, ...]) -> str:
     return " x ".join(str(size) for size in shape)
 
 
-def _numbers(values: tuple[float, ...]) -> str:
-    shown = ", ".join(f"{value:.4g}" for value in values[:4])
-    return shown if len(values) <= 4 else f"{shown}, ... ({len(values)} channels)"
+def _numbers(values: StepValue) -> str:
+    if isinstance(values, float | str):
+        return str(values)
+    shown = ", ".join(value if isinstance(value, str) else f"{value:.4g}" for value in values[:4])
+    return shown if len(values) <= 4 else f"{shown}, ... ({len(values)})"

@@ -23,7 +23,7 @@ def checked_raw(data: RawData) -> RawData:
         DataError: if there is one class, a split is empty, lengths or shapes differ, a value is
             not finite, or a split has another scale than train.
     """
-    if len(data.class_names) < 2:
+    if len(data.class_names) == 1:
         raise DataError(
             f"{data.source}: one class ({data.class_names[0]!r}); "
             "a classifier needs at least two classes with examples"
@@ -45,7 +45,7 @@ def checked_raw(data: RawData) -> RawData:
         if not split.inputs.size:
             raise DataError(f"{data.source}: {name} inputs of shape {shape} hold no values")
         _check_values(split.inputs, f"{data.source}: {name}")
-    notes = (*differences(data), *_absent_classes(data))
+    notes = (*differences(data), *(_absent_classes(data) if data.class_names else ()))
     return replace(data, notes=(*data.notes, *notes)) if notes else data
 
 

@@ -6,8 +6,8 @@ from types import MappingProxyType
 
 import numpy as np
 
+from hwkd.core.choices import Layout
 from hwkd.core.errors import ConfigError, DataError
-from hwkd.tasks.base import Layout
 from hwkd.tasks.raw import RawArray
 
 __all__ = ["channels_first", "order_of_axes", "sniff_layout"]

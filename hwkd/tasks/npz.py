@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from hwkd.core.choices import Layout
 from hwkd.core.errors import DataError, first_line
 from hwkd.core.printable import printable
 from hwkd.io.npy import ByteStream, read_npy, read_npy_file
-from hwkd.tasks.base import Layout, SplitName
+from hwkd.tasks.base import SplitName
 from hwkd.tasks.layouts import channels_first, order_of_axes
 from hwkd.tasks.raw import RawArray, RawData, RawSplit, class_indices
 from hwkd.tasks.split_names import name_words, one_per_split, split_meaning

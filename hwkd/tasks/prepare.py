@@ -10,22 +10,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwkd.core.errors import DataError
-from hwkd.tasks.base import Normalisation, Split, TaskData
+from hwkd.core.head import Head
+from hwkd.tasks.base import Split, TaskData
+from hwkd.tasks.pipeline import Normalise, Pipeline
 from hwkd.tasks.raw import RawArray, RawData, RawSplit
 from hwkd.tasks.splits import with_all_splits
 
 __all__ = ["prepare"]
 
 # Part of the fingerprint: raise it when the same raw data would become other inputs.
-_PREPROCESSING_VERSION = 2
+_PREPROCESSING_VERSION = 3
 _CHUNK_EXAMPLES = 2048
 
 
-def prepare(raw: RawData, *, task: str, split_seed: int) -> TaskData:
+def prepare(raw: RawData, head: Head, *, task: str, split_seed: int) -> TaskData:
     """Split, normalise and fingerprint.
 
     Args:
-        raw: checked data.
+        raw: checked data; labels as the head has them.
+        head: what outputs mean.
         task: name of the task.
         split_seed: seed of the splits that the source does not bring.
 
@@ -35,25 +38,24 @@ def prepare(raw: RawData, *, task: str, split_seed: int) -> TaskData:
     data = with_all_splits(raw, split_seed=split_seed)
     if data.validation is None or data.test is None:
         raise ValueError("with_all_splits returned a missing split")
-    normalisation, notes = _fit_normalisation(data)
+    pipeline, notes = _fit_pipeline(data)
     notes += _notes_on_repeated(data)
     return TaskData(
         name=task,
         source=data.source,
         input_shape=tuple(data.train.inputs.shape[1:]),
-        num_outputs=len(data.class_names),
-        class_names=data.class_names,
-        normalisation=normalisation,
-        train=_normalised(data.train, normalisation, f"{data.source}: train"),
-        validation=_normalised(data.validation, normalisation, f"{data.source}: validation"),
-        test=_normalised(data.test, normalisation, f"{data.source}: test"),
+        head=head,
+        pipeline=pipeline,
+        train=_applied(data.train, pipeline, f"{data.source}: train"),
+        validation=_applied(data.validation, pipeline, f"{data.source}: validation"),
+        test=_applied(data.test, pipeline, f"{data.source}: test"),
         split_seed=split_seed,
-        fingerprint=_fingerprint(data, normalisation, task, split_seed),
+        fingerprint=_fingerprint(data, head, pipeline, task=task, split_seed=split_seed),
         notes=(*data.notes, *notes),
     )
 
 
-def _fit_normalisation(data: RawData) -> tuple[Normalisation, list[str]]:
+def _fit_pipeline(data: RawData) -> tuple[Pipeline, list[str]]:
     inputs = data.train.inputs
     axes = (0, *range(2, inputs.ndim))
     # Sums about the first chunk's mean: sums of squares about zero lose the digits of data with
@@ -80,27 +82,22 @@ def _fit_normalisation(data: RawData) -> tuple[Normalisation, list[str]]:
         if inputs.dtype == np.uint8 and inputs.max() > 127
         else (inputs.min(), inputs.max())
     )
-    normalisation = Normalisation(
+    step = Normalise(
         mean=tuple((shift + offset).tolist()),
         std=tuple(np.where(constant, 1.0, std).tolist()),
+    )
+    pipeline = Pipeline(
+        steps=(step,),
+        raw_shape=tuple(inputs.shape[1:]),
         raw_low=float(low),
         raw_high=float(high),
         raw_dtype=inputs.dtype.name,
     )
-    return normalisation, notes
+    return pipeline, notes
 
 
-def _normalised(split: RawSplit, normalisation: Normalisation, where: str) -> Split:
-    """Subtract and divide in float64: float32 would lose a small signal on a large offset."""
-    ndim = split.inputs.ndim
-    mean = _per_channel(np.array(normalisation.mean), ndim)
-    std = _per_channel(np.array(normalisation.std), ndim)
-    inputs = np.empty(split.inputs.shape, dtype=np.float32)
-    with np.errstate(over="ignore"):
-        for start in range(0, len(inputs), _CHUNK_EXAMPLES):
-            rows = slice(start, start + _CHUNK_EXAMPLES)
-            centred = split.inputs[rows].astype(np.float64) - mean
-            inputs[rows] = np.divide(centred, std, out=centred)
+def _applied(split: RawSplit, pipeline: Pipeline, where: str) -> Split:
+    inputs = pipeline.apply(split.inputs)
     if not np.isfinite(inputs).all():
         raise DataError(
             f"{where} inputs lie too far from the train inputs to be normalised by their mean and "
@@ -136,7 +133,8 @@ def _notes_on_repeated(data: RawData) -> list[str]:
             for digest, label in zip(digests, split.labels.tolist(), strict=True)
         )
         if disputed:
-            notes.append(f"{disputed:,} {name} examples are equal to one of another class")
+            other = "of another class" if data.class_names else "with another target"
+            notes.append(f"{disputed:,} {name} examples are equal to one {other}")
     return notes
 
 
@@ -144,19 +142,20 @@ def _row_digest(row: RawArray) -> bytes:
     return hashlib.sha256(np.ascontiguousarray(row).data).digest()
 
 
-def _fingerprint(data: RawData, normalisation: Normalisation, task: str, split_seed: int) -> str:
+def _fingerprint(
+    data: RawData, head: Head, pipeline: Pipeline, *, task: str, split_seed: int
+) -> str:
     header = {
         "version": _PREPROCESSING_VERSION,
         "task": task,
-        "classes": data.class_names,
+        "outputs": (head.kind, head.names),
         "split_seed": split_seed,
-        "mean": normalisation.mean,
-        "std": normalisation.std,
+        "pipeline": pipeline.fingerprint,
     }
     digest = hashlib.sha256(json.dumps(header).encode())
     for name, split in data.given().items():
         digest.update(f"{name} {split.inputs.dtype.str} {split.inputs.shape}".encode())
         for chunk in _chunks(split.inputs):
             digest.update(np.ascontiguousarray(chunk).data)
-        digest.update(split.labels.tobytes())
+        digest.update(np.ascontiguousarray(split.labels).data)
     return digest.hexdigest()

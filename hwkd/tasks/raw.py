@@ -26,11 +26,11 @@ class RawSplit:
 
     Attributes:
         inputs: real numbers, channels first, shape [n, channels, ...].
-        labels: int64 class indices, shape [n].
+        labels: int64 class indices, shape [n], or values, shape [n, outputs].
     """
 
     inputs: RawArray
-    labels: NDArray[np.int64]
+    labels: RawArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class RawData:
 
     Attributes:
         source: where it came from, for people; it opens every error message.
-        class_names: in the order of the labels.
+        class_names: in the order of the labels; none where labels are values.
         train: the examples to learn from (and to take missing splits from).
         validation: None when the source brings none.
         test: None when the source brings none.

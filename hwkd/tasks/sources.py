@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from hwkd.core.choices import Layout
 from hwkd.core.errors import ConfigError, DataError, first_line
 from hwkd.core.printable import printable
 from hwkd.core.progress import Progress, silent
-from hwkd.tasks.base import Layout
 from hwkd.tasks.checks import checked_raw
 from hwkd.tasks.folder_tree import PICTURE_SUFFIXES, holds_picture
 from hwkd.tasks.idx import find_idx_files, folder_with_idx_files, read_idx_folder

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwkd.core.errors import DataError
-from hwkd.tasks.base import Normalisation
+from hwkd.tasks.pipeline import Normalise, Pipeline
 from hwkd.tasks.raw import RawArray, RawData
 
 __all__ = ["differences", "require_like_train"]
@@ -64,12 +64,12 @@ def differences(data: RawData) -> list[str]:
     return notes
 
 
-def require_like_train(inputs: RawArray, normalisation: Normalisation, *, where: str) -> None:
+def require_like_train(inputs: RawArray, pipeline: Pipeline, *, where: str) -> None:
     """Refuse raw inputs that spread 50 times more or less than those of train.
 
     Args:
         inputs: channels first.
-        normalisation: of the train split.
+        pipeline: fitted to the train split.
         where: opens the error message.
 
     Raises:
@@ -77,12 +77,15 @@ def require_like_train(inputs: RawArray, normalisation: Normalisation, *, where:
     """
     own = _scale(inputs)
     spread = float(own.std.max())
+    first = pipeline.steps[0]
     # Equal inputs have no spread to compare.
-    if spread > 0 and _ratio(spread, max(normalisation.std)) > _REFUSED_RATIO:
+    if not isinstance(first, Normalise) or spread == 0:
+        return
+    if _ratio(spread, max(first.std)) > _REFUSED_RATIO:
         raise DataError(
             f"{where}: another scale than the train inputs: values {own} of type {inputs.dtype}, "
-            f"{normalisation.raw_low:.4g} to {normalisation.raw_high:.4g} of type "
-            f"{normalisation.raw_dtype} in train; bring them to one scale"
+            f"{pipeline.raw_low:.4g} to {pipeline.raw_high:.4g} of type "
+            f"{pipeline.raw_dtype} in train; bring them to one scale"
         )
 
 

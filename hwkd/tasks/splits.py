@@ -1,4 +1,4 @@
-"""Makes the splits that a source does not bring: stratified and seeded."""
+"""Makes the splits that a source does not bring: seeded, and stratified where there are classes."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ __all__ = ["with_all_splits"]
 _SMALL_EXAMPLES = 10_000
 _SMALL_SHARE = 0.2
 _LARGE_SHARE = 0.1
+# Of values; fewer say nothing about a network.
+_FEWEST_VALUES = 5
 # Test first, so that it does not depend on whether the source brings a validation split.
 _TAKEN: tuple[SplitName, ...] = ("test", "validation")
 
@@ -26,14 +28,15 @@ def with_all_splits(data: RawData, *, split_seed: int) -> RawData:
 
     Each missing split takes a fifth of the examples that train came with (a tenth from 10,000
     examples on), with the class shares of train and at least one example of each class; train
-    keeps one of each as well.
+    keeps one of each as well. Where labels are values there is nothing to keep shares of.
 
     Raises:
-        DataError: if a class has too few examples to be in every split.
+        DataError: if a class has too few examples to be in every split, or there are too few at
+            all.
     """
     total = len(data.train.labels)
     share = _SMALL_SHARE if total < _SMALL_EXAMPLES else _LARGE_SHARE
-    count = max(round(total * share), len(data.class_names))
+    count = max(round(total * share), len(data.class_names) or _FEWEST_VALUES)
     missing = [name for name in _TAKEN if data.given().get(name) is None]
     _require_enough(data, missing)
     for later, name in enumerate(missing):
@@ -50,6 +53,13 @@ def with_all_splits(data: RawData, *, split_seed: int) -> RawData:
 
 def _require_enough(data: RawData, missing: list[SplitName]) -> None:
     needed = 1 + len(missing)
+    if not data.class_names:
+        if missing and len(data.train.labels) < needed * _FEWEST_VALUES:
+            raise DataError(
+                f"{data.source}: {len(data.train.labels)} train examples, too few to take a "
+                f"{' and a '.join(missing)} split; at least {needed * _FEWEST_VALUES} are needed"
+            )
+        return
     counts = np.bincount(data.train.labels, minlength=len(data.class_names))
     few = np.flatnonzero(counts < needed)
     if not missing or not len(few):
@@ -71,15 +81,24 @@ def _taken(data: RawData, count: int, seed: int, *, kept_of_each: int) -> tuple[
 
     labels = data.train.labels
     classes = len(data.class_names)
+    if not classes:
+        kept, taken = train_test_split(np.arange(len(labels)), test_size=count, random_state=seed)
+        return _parts(data.train, kept, taken)
     # Splitting needs room for every class on both sides.
     count = min(count, len(labels) - classes)
     kept, taken = train_test_split(
         np.arange(len(labels)), test_size=count, random_state=seed, stratify=labels
     )
     kept, taken = _with_every_class(kept, taken, labels, kept_of_each)
+    return _parts(data.train, kept, taken)
+
+
+def _parts(
+    split: RawSplit, kept: NDArray[np.int64], taken: NDArray[np.int64]
+) -> tuple[RawSplit, RawSplit]:
     return (
-        RawSplit(inputs=data.train.inputs[kept], labels=labels[kept]),
-        RawSplit(inputs=data.train.inputs[taken], labels=labels[taken]),
+        RawSplit(inputs=split.inputs[kept], labels=split.labels[kept]),
+        RawSplit(inputs=split.inputs[taken], labels=split.labels[taken]),
     )
 
 
@@ -117,4 +136,5 @@ def _with_every_class(
 
 
 def _noted(data: RawData, name: str, count: int, seed: int) -> tuple[str, ...]:
-    return (*data.notes, f"{name} split of {count:,} taken from train, stratified, seed {seed}")
+    how = "stratified" if data.class_names else "at random"
+    return (*data.notes, f"{name} split of {count:,} taken from train, {how}, seed {seed}")

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
-from torch.nn import functional
 
-__all__ = ["Batch", "Criterion", "CrossEntropy", "LogsGradients"]
+from hwkd.core.head import Head
+
+__all__ = ["Batch", "Criterion", "LogsGradients", "TaskLoss"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -18,17 +19,17 @@ class Batch:
 
     Attributes:
         inputs: shape [batch, *input_shape].
-        labels: shape [batch], int64.
+        labels: class indices, shape [batch], int64, or values, shape [batch, outputs].
         sample_ids: shape [batch], rows of the training split; the key into cached teacher outputs.
-        view: index of the augmented view that `inputs` come from.
-        epoch_ratio: how much of the training is done, 0 to 1.
+        copy: index of the augmented copy of the data that `inputs` come from.
+        epoch_ratio: how much of the training is done, 0 to 1; the loop sets it.
     """
 
     inputs: Tensor
     labels: Tensor
     sample_ids: Tensor
-    view: int
-    epoch_ratio: float
+    copy: int = 0
+    epoch_ratio: float = 0.0
 
 
 class Criterion(Protocol):
@@ -52,19 +53,27 @@ class LogsGradients(Protocol):
         ...
 
 
-class CrossEntropy:
-    """Hard labels only: what a student learns without a teacher."""
+class TaskLoss:
+    """The labels alone: what a student learns without a teacher."""
 
-    def __init__(self, *, label_smoothing: float = 0.0) -> None:
-        """`label_smoothing` moves that share of the target evenly to all classes, 0 to 1."""
+    def __init__(
+        self, head: Head, *, label_smoothing: float = 0.0, some_unlabelled: bool = False
+    ) -> None:
+        """Take the loss of a head; the other arguments are `Head.loss`'s."""
+        self._head = head
         self._label_smoothing = label_smoothing
+        self._some_unlabelled = some_unlabelled
 
     def __call__(self, module: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """Return the term `cross_entropy`."""
+        """Return the loss under the head's name for it."""
         # The network may compute in half precision; the loss does not.
-        logits = module(batch.inputs).float()
-        loss = functional.cross_entropy(logits, batch.labels, label_smoothing=self._label_smoothing)
-        return {"cross_entropy": loss}
+        loss = self._head.loss(
+            module(batch.inputs).float(),
+            batch.labels,
+            smoothing=self._label_smoothing,
+            some_unlabelled=self._some_unlabelled,
+        )
+        return {self._head.loss_name: loss}
 
     def parameters(self) -> Sequence[nn.Parameter]:
         """None."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hwkd.core.head import Head
 
 __all__ = ["Dataset", "LabelledArrays", "SplitName"]
 
@@ -21,8 +23,8 @@ class LabelledArrays(Protocol):
         ...
 
     @property
-    def labels(self) -> NDArray[np.int64]:
-        """Class indices, shape [n]."""
+    def labels(self) -> NDArray[Any]:
+        """Class indices, shape [n], or values, shape [n, outputs]."""
         ...
 
 
@@ -36,7 +38,12 @@ class Dataset(Protocol):
 
     @property
     def num_outputs(self) -> int:
-        """Number of classes."""
+        """Number of outputs."""
+        ...
+
+    @property
+    def head(self) -> Head:
+        """What the outputs mean."""
         ...
 
     @property

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import copy
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
+from hwkd.core.head import Head
+from hwkd.train.batches import TensorBatches
 from hwkd.train.config import Precision, TrainConfig
-from hwkd.train.criteria import CrossEntropy
+from hwkd.train.criteria import TaskLoss
 from hwkd.train.loop import train_module
 from hwkd.train.schedule import Clock
 
-__all__ = ["Pace", "PaceBook", "measure_pace"]
+__all__ = ["Pace", "measure_pace"]
 
 _TURNS, _STEPS = 2, 3
 # Half precision costs a little accuracy in unlucky cases, so it has to be worth it.
@@ -47,6 +49,7 @@ def measure_pace(
     module: nn.Module,
     inputs: Tensor,
     labels: Tensor,
+    head: Head,
     config: TrainConfig,
     *,
     compares_precisions: bool = True,
@@ -60,14 +63,15 @@ def measure_pace(
     Args:
         module: to train.
         inputs: shape [samples, *input_shape], on the module's device.
-        labels: shape [samples].
+        labels: of the samples; some may be unlabelled.
+        head: whose loss is minimised.
         config: whose batch size, optimizer and augmentation are timed.
         compares_precisions: False times float32 alone, for when there is no time to choose.
         clock: seconds.
     """
     batch = max(2, min(config.batch_size, len(labels)))
     rows = torch.arange(batch * _STEPS, device=labels.device) % len(labels)
-    views, known = [inputs.index_select(0, rows)], labels.index_select(0, rows).clamp(min=0)
+    batches = TensorBatches([inputs.index_select(0, rows)], labels.index_select(0, rows))
     short = replace(
         config,
         epochs=1,
@@ -78,10 +82,12 @@ def measure_pace(
         samples_per_epoch=None,
     )
 
+    loss = TaskLoss(head, some_unlabelled=True)
+
     def seconds(precision: Precision) -> float:
         trial = copy.deepcopy(module)
         timed = replace(short, precision=precision)
-        result = train_module(trial, views, known, CrossEntropy(), timed, clock=clock)
+        result = train_module(trial, batches, loss, timed, clock=clock)
         return max(result.seconds, 1e-9)
 
     if not compares_precisions:
@@ -94,18 +100,3 @@ def measure_pace(
         precision="bfloat16" if is_half else "float32",
         samples_per_s=batch * _STEPS / fastest_s,
     )
-
-
-@dataclass(slots=True)
-class PaceBook:
-    """Paces that were measured, by kind of network, so that each kind is measured once."""
-
-    paces: dict[str, Pace] = field(default_factory=dict)
-
-    def pace(
-        self, kind: str, module: nn.Module, inputs: Tensor, labels: Tensor, config: TrainConfig
-    ) -> Pace:
-        """Return the pace of networks of this kind; see `measure_pace`."""
-        if kind not in self.paces:
-            self.paces[kind] = measure_pace(module, inputs, labels, config)
-        return self.paces[kind]

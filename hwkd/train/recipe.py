@@ -5,8 +5,7 @@ What was measured, and by which command, is in docs/methods.md ("How students ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from hwkd.core.student import Layers
@@ -14,7 +13,7 @@ from hwkd.train.augment import Augmentation, choose_augmentation
 from hwkd.train.config import Optimizer, Precision, Schedule, TrainConfig
 from hwkd.train.dataset import LabelledArrays
 
-__all__ = ["NetworkKind", "TrainingRecipe", "choose_recipe", "network_kind", "race_variants"]
+__all__ = ["NetworkKind", "TrainingRecipe", "choose_recipe", "network_kind"]
 
 NetworkKind: TypeAlias = Literal["convolutional", "attention"]
 
@@ -134,19 +133,6 @@ def choose_recipe(
         averaging_decay=0.99,
         precision=precision,
     )
-
-
-def race_variants(recipe: TrainingRecipe) -> Iterator[TrainingRecipe]:
-    """Yield what is worth comparing on the data: the recipe itself first, then other rates."""
-    yield recipe
-    yield replace(recipe, learning_rate=recipe.learning_rate * 2.0)
-    yield replace(recipe, learning_rate=recipe.learning_rate * 0.5)
-    if recipe.batch_size > _SMALLEST_BATCH:
-        yield replace(
-            recipe,
-            batch_size=recipe.batch_size // 2,
-            learning_rate=recipe.learning_rate * 0.5**0.5,
-        )
 
 
 def _batch_size(samples: int, examples: int) -> int:

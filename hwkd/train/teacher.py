@@ -8,14 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwkd.core.errors import TeacherError
-from hwkd.train.accuracy import (
-    accuracy_ratio,
-    balanced_accuracy_ratio,
-    least_knowledge_ratio,
-)
+from hwkd.core.head import Head
 from hwkd.train.dataset import Dataset
 
-__all__ = ["Teacher", "TeacherKind", "accuracy_ratio", "as_logits", "require_knowledge"]
+__all__ = ["Teacher", "TeacherKind", "as_outputs", "require_knowledge"]
 
 TeacherKind: TypeAlias = Literal["trained here", "onnx", "factory"]
 
@@ -45,7 +41,7 @@ class Teacher(Protocol):
 
     @property
     def num_outputs(self) -> int:
-        """Number of classes."""
+        """Number of outputs."""
         ...
 
     @property
@@ -54,7 +50,7 @@ class Teacher(Protocol):
         ...
 
     def logits(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return outputs before softmax, shape [n, num_outputs].
+        """Return outputs, of classes before softmax, shape [n, num_outputs].
 
         Args:
             inputs: normalised like the train split, shape [n, *input_shape].
@@ -63,53 +59,54 @@ class Teacher(Protocol):
 
 
 def require_knowledge(
-    teacher: Teacher, data: Dataset, *, validation_logits: NDArray[np.float32]
-) -> float:
-    """Return the teacher's validation accuracy, 0 to 1, if it is better than guessing.
+    teacher: Teacher, data: Dataset, *, validation_outputs: NDArray[np.float32]
+) -> None:
+    """Refuse a teacher that is not better than guessing.
 
     Args:
         teacher: for the message.
-        data: for the labels.
-        validation_logits: of the teacher, shape [n, num_outputs].
+        data: for the labels and what they mean.
+        validation_outputs: of the teacher, shape [n, num_outputs].
 
     Raises:
-        TeacherError: if its balanced accuracy is not three standard deviations above chance, so
-            that one class of nine in ten examples neither helps nor harms it.
+        TeacherError: if its outputs are guesses (`Head.knowledge`), which for classes does not
+            depend on how frequent each is.
     """
-    labels = data.validation.labels
-    balanced = balanced_accuracy_ratio(validation_logits, labels)
-    needed = least_knowledge_ratio(labels)
-    if balanced < needed:
+    found = data.head.knowledge(validation_outputs, data.validation.labels)
+    if not found.is_enough:
         raise TeacherError(
-            f"teacher {teacher.name}: balanced validation accuracy {balanced:.3f} is at chance "
-            f"level (needed {needed:.3f}, the mean over the classes of the share that is right); "
-            "check its weights, its class order and that it takes inputs normalised like the "
-            "train split, or go without a teacher (--method none)"
+            f"teacher {teacher.name}: {found.what} {found.value:.3f} on validation is at chance "
+            f"level (needed {found.needed:.3f}); check its weights, the order of its outputs and "
+            "that it takes inputs normalised like the train split, or go without a teacher "
+            "(--method none)"
         )
-    return accuracy_ratio(validation_logits, labels)
 
 
-def as_logits(
-    outputs: NDArray[np.floating], *, examples: int, num_outputs: int, teacher: str
+def as_outputs(
+    answers: NDArray[np.floating], head: Head, *, examples: int, teacher: str, is_own: bool = False
 ) -> NDArray[np.float32]:
-    """Return a teacher's outputs as float32 logits; probabilities become their logarithms.
+    """Return a teacher's answers as float32 outputs of a head.
+
+    Args:
+        answers: of the network.
+        head: what outputs mean.
+        examples: how many it was asked about.
+        teacher: for the message.
+        is_own: hwkd trained it, so its answers are such outputs.
 
     Raises:
-        TeacherError: if the shape is not [examples, num_outputs] or a value is not finite.
+        TeacherError: if the shape is not [examples, outputs] or a value is not finite.
     """
-    if outputs.shape != (examples, num_outputs):
+    if answers.shape != (examples, head.size):
         raise TeacherError(
-            f"teacher {teacher}: outputs have shape {outputs.shape}; the data has {num_outputs} "
-            f"classes, so expected ({examples}, {num_outputs}); give a teacher of these classes"
+            f"teacher {teacher}: outputs have shape {answers.shape}; the data has {head.size} "
+            f"{head.kind}, so expected ({examples}, {head.size}); give a teacher of these "
+            f"{head.kind}"
         )
-    logits = outputs.astype(np.float32)
-    if not np.isfinite(logits).all():
+    outputs = answers.astype(np.float32)
+    if not np.isfinite(outputs).all():
         raise TeacherError(
             f"teacher {teacher}: outputs hold NaN or infinite values; "
             "check its weights and that it takes normalised inputs"
         )
-    if (logits >= 0).all() and np.allclose(logits.sum(axis=1), 1.0, atol=1e-3):
-        # The network ends in a softmax; the smallest normal half-precision number is the floor
-        # because the logit cache holds float16.
-        return np.log(np.maximum(logits, np.float32(6.1e-5)))
-    return logits
+    return outputs if is_own else head.of_teacher(outputs)

@@ -14,10 +14,10 @@ from torch import nn
 
 from hwkd.core.progress import Progress
 from hwkd.core.trial import EpochRecord
-from hwkd.train.accuracy import balanced_accuracy_ratio, least_knowledge_ratio
 from hwkd.train.augment import Augmentation
+from hwkd.train.batches import TensorBatches
 from hwkd.train.config import Precision, TrainConfig
-from hwkd.train.criteria import CrossEntropy
+from hwkd.train.criteria import TaskLoss
 from hwkd.train.dataset import Dataset
 from hwkd.train.loop import TrainingEnd, predict_logits, train_module
 from hwkd.train.pace import measure_pace
@@ -80,8 +80,8 @@ class TeacherOutcome(BaseModel):
         ended_by: all epochs, its time, or a request to stop.
         precision: that it was trained in and answers in.
         averages_mirror: answers are means over an image and its mirror image.
-        balanced_validation_ratio: balanced accuracy on the validation split, 0 to 1.
-        needed_ratio: the least balanced accuracy that is not chance.
+        knowledge: on the validation split (`Head.knowledge`); larger is better.
+        needed: the least knowledge that is not chance.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -92,8 +92,8 @@ class TeacherOutcome(BaseModel):
     ended_by: TrainingEnd
     precision: Precision
     averages_mirror: bool
-    balanced_validation_ratio: float
-    needed_ratio: float
+    knowledge: float
+    needed: float
 
     @property
     def is_converged(self) -> bool:
@@ -103,7 +103,7 @@ class TeacherOutcome(BaseModel):
     @property
     def is_worth_keeping(self) -> bool:
         """Whether other runs should learn from it, too."""
-        return self.is_converged and self.balanced_validation_ratio >= self.needed_ratio
+        return self.is_converged and self.knowledge >= self.needed
 
 
 def planned_epochs(training: TeacherTraining, examples: int) -> int:
@@ -149,6 +149,7 @@ def train_teacher(
             module,
             inputs,
             labels,
+            data.head,
             config,
             compares_precisions=training.time_budget_s >= _LEAST_TO_COMPARE_S,
             clock=clock,
@@ -162,15 +163,14 @@ def train_teacher(
         config = replace(config, precision=pace.precision, time_budget_s=max(0.0, left_s))
 
     def tell(record: EpochRecord) -> None:
-        note = f"loss {record.losses['cross_entropy']:.3f}"
+        note = f"loss {record.losses[data.head.loss_name]:.3f}"
         progress("train teacher", record.epoch, config.epochs, note)
 
     progress("train teacher", 0, config.epochs)
     result = train_module(
         module,
-        [inputs],
-        labels,
-        CrossEntropy(),
+        TensorBatches([inputs], labels),
+        TaskLoss(data.head),
         config,
         on_epoch=tell,
         check=check,
@@ -182,22 +182,22 @@ def train_teacher(
     with computing_in(config.precision, device):
         answers = predict_logits(answering, validation, batch_size=512)
     logits: NDArray[np.float32] = answers.float().cpu().numpy()
-    balanced = balanced_accuracy_ratio(logits, data.validation.labels)
+    found = data.head.knowledge(logits, data.validation.labels)
     parameters = sum(parameter.numel() for parameter in module.parameters())
     return TeacherOutcome(
         description=(
             f"residual network of {parameters:,} parameters, trained here for "
             f"{result.epochs_made:.3g} of {config.epochs} epochs on {len(labels):,} examples "
             f"(augmentation: {augmentation.describe()}; {config.precision}) in "
-            f"{clock() - started_s:.0f} s, balanced validation accuracy {balanced:.3f}"
+            f"{clock() - started_s:.0f} s, {found.what} {found.value:.3f} on validation"
         ),
         epochs_made=result.epochs_made,
         epochs_planned=config.epochs,
         ended_by=result.ended_by,
         precision=config.precision,
         averages_mirror=averages_mirror,
-        balanced_validation_ratio=balanced,
-        needed_ratio=least_knowledge_ratio(data.validation.labels),
+        knowledge=found.value,
+        needed=found.needed,
     )
 
 

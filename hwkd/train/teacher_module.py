@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hwkd.core.errors import HwkdError, TeacherError, first_line
+from hwkd.core.head import Head
 from hwkd.train.config import Precision
 from hwkd.train.factory_identity import factory_identity
 from hwkd.train.precision import computing_in
-from hwkd.train.teacher import TeacherKind, as_logits
+from hwkd.train.teacher import TeacherKind, as_outputs
 from hwkd.train.teacher_course import TeacherOutcome
 from hwkd.train.weights_file import WeightsError, fill_module
 
@@ -41,26 +42,32 @@ class ModuleTeacher:
     name: str
     identity: str
     description: str
-    num_outputs: int
+    head: Head = field(repr=False)
     module: nn.Module = field(repr=False)
     device: torch.device
     precision: Precision = "float32"
     outcome: TeacherOutcome | None = None
     is_from_cache: bool = False
 
+    @property
+    def num_outputs(self) -> int:
+        """Number of outputs."""
+        return self.head.size
+
     def logits(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return outputs before softmax, shape [n, num_outputs]."""
+        """Return outputs, of classes before softmax, shape [n, num_outputs]."""
         parts = [np.empty((0, self.num_outputs), dtype=np.float32)]
         for start in range(0, len(inputs), _BATCH):
             # A copy: torch warns about read-only memory maps and refuses mirrored views.
             batch = torch.from_numpy(inputs[start : start + _BATCH].copy()).to(self.device)
             outputs = self._run(batch)
             parts.append(
-                as_logits(
+                as_outputs(
                     outputs.float().cpu().numpy(),
+                    self.head,
                     examples=len(batch),
-                    num_outputs=self.num_outputs,
                     teacher=self.name,
+                    is_own=self.kind == "trained here",
                 )
             )
         return np.concatenate(parts)
@@ -85,7 +92,7 @@ class ModuleTeacher:
 
 
 def load_factory_teacher(
-    reference: str, *, weights: Path | None, num_outputs: int, device: torch.device
+    reference: str, *, weights: Path | None, head: Head, device: torch.device
 ) -> ModuleTeacher:
     """Make a teacher from the user's code.
 
@@ -94,7 +101,7 @@ def load_factory_teacher(
             The working folder is searched too.
         weights: safetensors file whose tensors match the module's exactly; None keeps the
             factory's own.
-        num_outputs: number of classes of the data.
+        head: what outputs for the data mean.
         device: where it runs.
 
     Raises:
@@ -113,7 +120,7 @@ def load_factory_teacher(
         name=reference,
         identity=factory_identity(reference, module),
         description=f"{reference}, {type(module).__name__}, {parameters:,} parameters, {origin}",
-        num_outputs=num_outputs,
+        head=head,
         module=module,
         device=device,
     )

@@ -11,9 +11,10 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from hwkd.core.errors import TeacherError, first_line
+from hwkd.core.head import Head
 from hwkd.inference.sessions import start_session
 from hwkd.train.onnx_identity import OnnxParts, onnx_identity
-from hwkd.train.teacher import as_logits
+from hwkd.train.teacher import as_outputs
 
 __all__ = ["OnnxTeacher", "load_onnx_teacher"]
 
@@ -28,15 +29,20 @@ class OnnxTeacher:
     name: str
     identity: str
     description: str
-    num_outputs: int
+    head: Head = field(repr=False)
     batch: int
     has_fixed_batch: bool
     session: Any = field(repr=False)
     kind: Literal["onnx"] = "onnx"
     is_from_cache: bool = False
 
+    @property
+    def num_outputs(self) -> int:
+        """Number of outputs."""
+        return self.head.size
+
     def logits(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return outputs before softmax, shape [n, num_outputs]."""
+        """Return outputs, of classes before softmax, shape [n, num_outputs]."""
         source = self.session.get_inputs()[0]
         dtype = _DTYPES[source.type]
         parts = [np.empty((0, self.num_outputs), dtype=np.float32)]
@@ -49,12 +55,7 @@ class OnnxTeacher:
                 )
             outputs = self._run(source.name, np.ascontiguousarray(batch))
             parts.append(
-                as_logits(
-                    outputs[:examples],
-                    examples=examples,
-                    num_outputs=self.num_outputs,
-                    teacher=self.name,
-                )
+                as_outputs(outputs[:examples], self.head, examples=examples, teacher=self.name)
             )
         return np.concatenate(parts)
 
@@ -71,14 +72,14 @@ class OnnxTeacher:
 
 
 def load_onnx_teacher(
-    path: Path, *, input_shape: tuple[int, ...], num_outputs: int, accelerator: str = "cpu"
+    path: Path, *, input_shape: tuple[int, ...], head: Head, accelerator: str = "cpu"
 ) -> OnnxTeacher:
     """Open an ONNX file as a teacher.
 
     Args:
         path: of the file; it takes one input, float, batch first.
         input_shape: of the data, without batch.
-        num_outputs: number of classes of the data.
+        head: what outputs for the data mean.
         accelerator: "cuda" runs it there where ONNX Runtime can; else the processor does.
 
     Raises:
@@ -95,13 +96,13 @@ def load_onnx_teacher(
             f"--teacher {path}: not a model that ONNX Runtime opens: {first_line(error)}"
         ) from error
     batch = _check_input(session, path, input_shape)
-    _check_output(session, path, num_outputs)
+    _check_output(session, path, head)
     return OnnxTeacher(
         name=path.name,
         identity=onnx_identity(parts),
         description=f"ONNX file {path.name}, {_size(parts)}, run by ONNX Runtime "
         f"{onnxruntime.__version__}",
-        num_outputs=num_outputs,
+        head=head,
         batch=batch or _BATCH,
         has_fixed_batch=batch is not None,
         session=session,
@@ -132,10 +133,10 @@ def _check_input(session: Any, path: Path, input_shape: tuple[int, ...]) -> int 
     return shape[0] if isinstance(shape[0], int) else None
 
 
-def _check_output(session: Any, path: Path, num_outputs: int) -> None:
+def _check_output(session: Any, path: Path, head: Head) -> None:
     shape = session.get_outputs()[0].shape
-    if shape and isinstance(shape[-1], int) and len(shape) == 2 and shape[-1] != num_outputs:
+    if shape and isinstance(shape[-1], int) and len(shape) == 2 and shape[-1] != head.size:
         raise TeacherError(
-            f"--teacher {path}: has {shape[-1]} outputs; the data has {num_outputs} classes; "
-            "give a teacher of these classes"
+            f"--teacher {path}: has {shape[-1]} outputs; the data has {head.size} {head.kind}; "
+            f"give a teacher of these {head.kind}"
         )

@@ -67,12 +67,10 @@ def open_teacher(
         return load_onnx_teacher(
             Path(source),
             input_shape=data.input_shape,
-            num_outputs=data.num_outputs,
+            head=data.head,
             accelerator=device.type,
         )
-    return load_factory_teacher(
-        source, weights=weights, num_outputs=data.num_outputs, device=device
-    )
+    return load_factory_teacher(source, weights=weights, head=data.head, device=device)
 
 
 def _is_onnx(source: str) -> bool:

@@ -36,7 +36,7 @@ __all__ = ["TeacherTraining", "train_or_load_teacher"]
 # Part of the cache key: raise it when the same configuration would train another teacher.
 _RECIPE_VERSION = 3
 # Also part of it: raise it when the file holds something else.
-_FILE_VERSION = 3
+_FILE_VERSION = 4
 
 
 def train_or_load_teacher(
@@ -106,7 +106,7 @@ def train_or_load_teacher(
         name=f"residual network {place.key[:8]}",
         identity=hashlib.sha256(identity.encode()).hexdigest(),
         description=outcome.description,
-        num_outputs=data.num_outputs,
+        head=data.head,
         module=module,
         device=device,
         precision=outcome.precision,

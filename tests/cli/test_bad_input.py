@@ -60,7 +60,7 @@ M7 = ("--device", "cortex-m7")
             (*M7, "--space", "depthwize"),
             r"unknown search space 'depthwize'; did you mean depthwise",
         ),
-        ((*M7, "--task", "imege"), r"unknown task 'imege'; did you mean image"),
+        ((*M7, "--task", "clasify"), r"unknown task 'clasify'; did you mean classify"),
         ((*M7, "--runtime", "tflm"), r"tflm.*tflm-cmsis-nn"),
         ((*M7, "--space", "mine.py"), r"--space .*mine\.py: no such file"),
         ((*M7, "--max-latency", "20"), r"--max-latency: '20' has no unit; write one of us, "),
@@ -80,14 +80,14 @@ M7 = ("--device", "cortex-m7")
         ((*M7, "--accelerator", "mps"), r"--accelerator mps: there is none on this machine"),
         ((*M7, "--tirals", "9"), r"No such option: --tirals"),
         ((*M7, "--teacher-weights", "w.safetensors"), r"goes with a teacher of the form package"),
-        ((), r"--device is missing; give a name from `hwkd devices list`"),
+        ((), r"--device is missing: Device name \(see `hwkd devices list`\)"),
     ],
 )
 def test_wrong_options_are_refused_before_anything_is_read(arguments, message, capsys, monkeypatch):
     def read(*arguments, **options):
         raise AssertionError("data must not be read")
 
-    monkeypatch.setattr("hwkd.tasks.image.read_digits", read)
+    monkeypatch.setattr("hwkd.tasks.classification.read_digits", read)
     line = refused(capsys, *arguments)
     assert re.search(message, line), line
 
@@ -285,7 +285,10 @@ def test_a_resume_of_nothing_or_of_something_else_is_refused(arguments, message,
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["export", "nowhere", "--out", "x"], "nowhere: no such file or folder; give a run folder"),
+        (
+            ["export", "nowhere", "--out", "x"],
+            "nowhere: no such file or folder; give a run, a",
+        ),
         (["export", "nowhere", "--trial", "3", "--out", "x"], "nowhere: no such file or folder"),
         (["export", "nowhere.onnx", "--target", "c", "--out", "x"], "or an int8 .onnx file"),
         (["verify", "nowhere.onnx", "--device", "cortex-m4"], "nowhere.onnx: no such file or"),
@@ -296,7 +299,7 @@ def test_a_resume_of_nothing_or_of_something_else_is_refused(arguments, message,
         ),
         (
             ["distill", "--student", "nowhere.json", "--method", "kd", "--out", "x"],
-            "--student nowhere.json: no such file or folder; give a spec.json",
+            "--student nowhere.json: no such file or folder; give RUN",
         ),
         (["export", "nowhere", "--trial", "x", "--out", "x"], "--trial: 'x' is neither best nor"),
         (

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from support.exported_c import export_c
 from support.op_networks import OP_NETWORKS
 
 from benchmarks.lib.c_networks import quantise
 from hwkd.cli.app import main
-from hwkd.cli.export_c import export_c
 from hwkd.core.errors import ExportError
 from hwkd.deploy import toolchain
 
@@ -84,7 +84,7 @@ def test_a_folder_with_other_files_is_left_alone(target, models, tmp_path, capsy
 
 
 def test_a_missing_package_is_named_with_its_extra(models, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("hwkd.cli.export_tflite.find_spec", lambda name: None)
+    monkeypatch.setattr("hwkd.deploy.exporters.tflite.find_spec", lambda name: None)
     out = tmp_path / "out"
     model = str(models / "good_int8.onnx")
     assert main(["export", model, "--target", "tflite", "--out", str(out)]) == 2

@@ -11,13 +11,13 @@ from rich.console import Console
 from support.synthetic_run import make_run, write_run
 from typer.testing import CliRunner
 
-from hwkd.cli.report import report as report_command
+from hwkd.cli.report import REPORT
 from hwkd.core.errors import RunFolderError
 from hwkd.report.build import build_report
 from hwkd.report.tables import best_view, feasibility_view, front_view
 
 APP = typer.Typer()
-APP.command()(report_command)
+REPORT.add_to(APP)
 
 
 @pytest.fixture
@@ -76,8 +76,8 @@ def test_a_folder_that_is_no_run_is_an_error_and_stays_empty(tmp_path: Path):
 
 def test_a_report_needs_neither_torch_nor_the_study(folder: Path):
     code = (
-        "import sys; from pathlib import Path; from hwkd.cli.report import report; "
-        "report(Path(sys.argv[1]), True); "
+        "import sys; from pathlib import Path; import hwkd; "
+        "hwkd.report(Path(sys.argv[1])).as_dict(); "
         "print(sorted({'torch', 'optuna', 'onnx', 'onnxruntime'} & set(sys.modules)), "
         "file=sys.stderr)"
     )

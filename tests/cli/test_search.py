@@ -25,6 +25,7 @@ from support.user_space import USER_SPACE
 
 import hwkd
 from hwkd.cli.app import main
+from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.trial import TrialRecord
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.tflite_check import installed
@@ -35,6 +36,7 @@ from hwkd.engine.search.listener import SilentListener
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.context import load_data
 from hwkd.io.run_files import read_run_record
+from hwkd.io.student_folder import read_student
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -87,8 +89,7 @@ def records(run: Path) -> list[TrialRecord]:
 def outcome(run: Path) -> list[tuple[object, ...]]:
     """Return what must not depend on when or how often a search was interrupted."""
     return [
-        (r.number, r.state, r.reason, r.spec, r.accuracy, r.objective, r.epochs)
-        for r in records(run)
+        (r.number, r.state, r.reason, r.spec, r.scores, r.objective, r.epochs) for r in records(run)
     ]
 
 
@@ -130,11 +131,14 @@ def test_every_file_of_the_run_folder_is_there_and_can_be_read(finished, inputs)
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=[\"']https?://", page)
     for name in ("student.onnx", "student_int8.onnx"):
         onnx.checker.check_model(onnx.load(run / "best" / name))
-    metrics = json.loads((run / "best" / "metrics.json").read_text())
-    assert metrics["labels"] == ["0", "1", "2"]
-    assert set(metrics["normalisation"]) >= {"formula", "mean", "std"}
+    student = read_student(run)
+    assert student.labels == ("0", "1", "2")
+    assert student.record.run == record
+    assert student.record.trial.objective == records(run)[record.final.trial].objective
+    assert student.layers == SEARCH_SPACES.get(student.record.spec.space).layers(
+        student.record.spec.to_spec()
+    )
     assert (run / "best" / "MODEL_CARD.md").read_text().startswith("#")
-    assert json.loads((run / "best" / "spec.json").read_text())["spec"]["space"]
     study = RunFolder(run).trials.study
     assert len(study.trials) == TRIALS
 
@@ -142,22 +146,21 @@ def test_every_file_of_the_run_folder_is_there_and_can_be_read(finished, inputs)
 def test_a_student_without_a_teacher_stands_beside_the_best(finished):
     final = read_run_record(finished[0] / "run.json").final
     trained = [path.name for path in (finished[0] / "final").iterdir()]
-    assert sum(name.startswith(final.spec.key) for name in trained) >= len(final.controls)
-    if len(final.controls) == 1:  # the second-best network won, which has no controls
-        assert final.gain is None
+    verdict = final.verdict
+    assert sum(name.startswith(final.spec.key) for name in trained) >= len(verdict.arms)
+    if len(verdict.arms) == 1:  # the second-best network won, which has no controls
+        assert verdict.gain is None
         return
-    assert [len(control.test_accuracies) for control in final.controls] == [1, 1, 1, 1]
-    assert ["teacher" in control.name for control in final.controls] == [False, True, True, True]
-    best = max(control.validation_accuracies[0] for control in final.controls)
-    assert final.validation_accuracy_int8 == best
-    distilled = final.controls[0]
-    assert (final.recipe == "distilled") == (
-        distilled.validation_accuracies[0] == best
-        and all(c.validation_accuracies[0] < best for c in final.controls[1:])
+    assert [len(arm.scores) for arm in verdict.arms] == [1, 1, 1, 1]
+    assert [arm.is_taught for arm in verdict.arms] == [True, False, False, False]
+    distilled, *controls = verdict.arms
+    validation = {arm.name: arm.scores[0].validation_int8 for arm in verdict.arms}
+    assert final.scores.validation_int8["accuracy"] == max(validation.values())
+    assert verdict.asked_for_ships == all(
+        validation["distilled"] > validation[control.name] for control in controls
     )
-    over = next(c for c in final.controls if final.gain.over in c.name)
-    gained = distilled.test_accuracies[0] - over.test_accuracies[0]
-    assert final.gain.mean == pytest.approx(gained)
+    over = next(arm for arm in controls if arm.name == verdict.gain.over)
+    assert verdict.gain.mean == pytest.approx(distilled.test_int8[0] - over.test_int8[0])
     assert final.history[0].losses
 
 
@@ -271,11 +274,11 @@ def test_the_same_seed_and_one_worker_give_the_same_trials_and_front(finished, i
     )  # fmt: skip
     run, found = finished
     assert outcome(again.folder) == outcome(run)
-    assert again.summary()["front"] == found["front"]
+    assert again.as_dict()["front"] == found["front"]
     assert again.best is None
     assert [point.trial for point in again.pareto] == [p["trial"] for p in found["front"]]
-    (again.folder / "report.html").unlink()
-    assert again.report().is_file()
+    again.report.unlink()
+    assert hwkd.report(again.folder).report.is_file()
 
 
 def test_resuming_a_finished_search_changes_nothing(copied, finished, capsys):
@@ -374,7 +377,7 @@ def test_interrupted_then_killed_then_resumed_equals_undisturbed(finished, input
 
     resumed = hwkd.resume(run)
     assert outcome(run) == outcome(finished[0])
-    assert resumed.summary()["front"] == finished[1]["front"]
+    assert resumed.as_dict()["front"] == finished[1]["front"]
     assert resumed.run.status == "finished"
 
 
@@ -408,7 +411,7 @@ def test_a_killed_worker_is_replaced_and_no_candidate_is_lost(inputs, tmp_path):
 
 def outcomes(found):
     """Return what trials came to; the tables per operator are read for the best one alone."""
-    return [(r.number, r.state, r.spec, r.objective, r.accuracy, r.started_at) for r in found]
+    return [(r.number, r.state, r.spec, r.objective, r.scores, r.started_at) for r in found]
 
 
 class HearsPlans(SilentListener):
@@ -454,13 +457,13 @@ def test_the_end_of_a_run_can_be_done_again_and_ships_nothing_worse(copied, fini
     assert main(["finish", str(copied), "--controls", "2", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     after = read_run_record(copied / "run.json").final
-    assert found["best"]["weights"] == after.weights
-    assert [len(control.test_accuracies) for control in after.controls] in ([2, 2, 2, 2], [2])
+    assert found["best"]["verdict"]["weights"] == after.verdict.weights
+    assert [len(arm.scores) for arm in after.verdict.arms] in ([2, 2, 2, 2], [2])
     trainings = [p for p in (copied / "final").iterdir() if (p / "scores.json").is_file()]
     names = {path.name for path in (finished[0] / "final").iterdir()}
     assert len(trainings) > len(names)  # further seeds beside what was there
-    if after.weights == before.weights == "brief":
-        assert after.validation_accuracy_int8 >= before.validation_accuracy_int8
+    if after.verdict.weights == before.verdict.weights == "brief":
+        assert after.scores.validation_int8["accuracy"] >= before.scores.validation_int8["accuracy"]
     assert outcome(copied) == outcome(finished[0])
     assert main(["finish", str(copied / "none")]) == 2
     assert "no such file or folder" in capsys.readouterr().err
@@ -511,7 +514,7 @@ def test_signals_a_users_own_space_and_teacher_and_a_pareto_search(tmp_path, mon
     assert states <= {"completed", "duplicate"}
     assert len(found.pareto) >= 1
     assert found.best.spec.space == "mine"
-    assert found.report() == Path("run/report.html")
+    assert found.report == Path("run/report.html")
     assert len(RunFolder(tmp_path / "run").trials.study.directions) == 4
     assert main(["export", "run", "--format", "torch", "--out", "exported"]) == 0
     module = load_exported(tmp_path / "exported")

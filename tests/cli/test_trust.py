@@ -1,6 +1,5 @@
 """Python files that a run or a student names run only when the user names them, unchanged."""
 
-import json
 import os
 import py_compile
 import shutil
@@ -9,12 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.students import student_record
 from support.user_space import USER_SPACE
 
 from hwkd.cli.app import main
 from hwkd.core.errors import ConfigError
 from hwkd.engine.setup.config import SearchConfig
-from hwkd.engine.setup.trust import named_by_user, space_file, trusted
+from hwkd.engine.setup.trust import named_by_user, trusted
 from hwkd.io import discovery
 from hwkd.io.trusted_code import VARIABLE, digest_of, is_trusted, module_file, trust
 
@@ -136,41 +136,24 @@ def test_an_edited_space_is_loaded_anew(tmp_path):
     assert discovery.load_user_space(path).name == "second"
 
 
-def spec_json(folder, name):
-    shape = [1, 8, 8]
-    fields = {"space": name, "params": {}, "input_shape": shape, "num_outputs": 10, "key": "k"}
-    (folder / "spec.json").write_text(json.dumps({"spec": fields}))
-    return folder / "spec.json"
-
-
 @pytest.mark.parametrize("named", ["evil.py", "evil"])
-def test_a_spec_runs_no_file_that_it_names(named, tmp_path, capsys, monkeypatch):
+def test_a_students_file_runs_no_file_that_it_names(named, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     mark = tmp_path / "ran"
     space(tmp_path / "evil.py", name="evil", mark=mark)
-    name = str(tmp_path / named) if named.endswith(".py") else named
-    path = spec_json(tmp_path, name)
+    known = student_record()
+    spec = known.spec.model_copy(update={"space": named})
+    spec = spec.model_copy(update={"key": spec.to_spec().key})
+    path = tmp_path / "student.json"
+    path.write_text(known.model_copy(update={"spec": spec}).model_dump_json())
     command = ["distill", "--student", str(path), "--method", "none", "--out", "out"]
+    # Its layers say what it is; the shipped data are not what it was made for.
     assert main(command) == 2
-    message = capsys.readouterr().err
-    assert "is not registered" in message
-    assert "name it with --space FILE" in message
+    assert "was made for inputs (1, 8, 8) and 3 classes" in capsys.readouterr().err
     assert main([*command, "--trust"]) == 2
-    assert "needs --space FILE" in capsys.readouterr().err
+    assert "--trust: goes with a run" in capsys.readouterr().err
     assert not mark.exists()
     assert not (tmp_path / "out").exists()
-
-
-def test_a_space_named_on_the_command_line_is_the_specs_or_refused(tmp_path, capsys):
-    path = spec_json(tmp_path, "depthwise")
-    mine = space(tmp_path / "mine.py")
-    assert space_file(mine) == str(mine)
-    assert is_trusted(digest_of(mine))
-    with pytest.raises(ConfigError, match=r"--space .*none\.py: no such file"):
-        space_file(tmp_path / "none.py")
-    command = ["distill", "--student", str(path), "--space", str(mine), "--out", "out"]
-    assert main(command) == 2
-    assert "is of the search space depthwise; given are mine" in capsys.readouterr().err
 
 
 def hostile_run(folder, *, spaces, teacher=None):

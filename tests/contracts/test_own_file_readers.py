@@ -10,9 +10,9 @@ from hwkd.engine.distill.request import DistilRequest, wanted_methods
 from hwkd.engine.run.journal import check_journal_file
 from hwkd.engine.run.prepared import PREPARED_FILE, _read_record
 from hwkd.engine.setup.config import SearchConfig
-from hwkd.engine.setup.stored_student import read_spec_file
 from hwkd.io.device_catalog import load_device
 from hwkd.io.run_files import read_run_record
+from hwkd.io.student_folder import read_record_file
 from hwkd.io.trials_file import read_trials
 
 DEEP = 50_000
@@ -23,7 +23,7 @@ def read_prepared(path):
 
 
 def read_spec(path):
-    return read_spec_file(path, option="--student")
+    return read_record_file(path, option="--student")
 
 
 def read_device(path):
@@ -37,6 +37,7 @@ def read_methods(path):
 JSON_READERS = {
     PREPARED_FILE: read_prepared,
     "spec.json": read_spec,
+    "student.json": read_spec,
     "run.json": read_run_record,
     "trials.jsonl": read_trials,
     "journal.log": check_journal_file,
@@ -120,6 +121,6 @@ SPEC = {
 )
 def test_a_wrong_field_of_a_spec_is_named(tmp_path, field, value):
     path = tmp_path / "spec.json"
-    path.write_text(json.dumps({"spec": {**SPEC, field: value}}))
+    path.write_text(json.dumps({"spec": {**SPEC, field: value}, "layers": []}))
     with pytest.raises(HwkdError, match=field):
         read_spec(path)

@@ -30,13 +30,13 @@ class Batch:
     inputs: Tensor
     labels: Tensor
     sample_ids: Tensor
-    view: int = 0
+    copy: int = 0
     epoch_ratio: float = 0.5
 
 
-def _batch(count: int = 4, view: int = 0) -> Batch:
+def _batch(count: int = 4, copy: int = 0) -> Batch:
     inputs = torch.randn(count, 3, generator=torch.Generator().manual_seed(0))
-    return Batch(inputs, torch.tensor([0, 1, 2, 1])[:count], torch.arange(count), view)
+    return Batch(inputs, torch.tensor([0, 1, 2, 1])[:count], torch.arange(count), copy)
 
 
 def _teacher(seed: int = 0) -> nn.Module:
@@ -62,14 +62,14 @@ def test_live_source_differentiates_by_inputs_when_asked() -> None:
 def test_cached_source_gives_the_rows_of_its_view() -> None:
     views = [torch.randn(6, 3).half() for _ in range(2)]
     source = CachedSource(views)
-    batch = _batch(view=1)
+    batch = _batch(copy=1)
     batch.sample_ids = torch.tensor([5, 0, 2, 2])
     assert torch.equal(source.views(batch).need(Signal.LOGITS), views[1][[5, 0, 2, 2]].float())
     assert source.cached == LOGITS
 
 
 def test_cached_source_refuses_embeddings_of_other_samples() -> None:
-    with pytest.raises(TeacherError, match="different samples or views"):
+    with pytest.raises(TeacherError, match="different samples or copies"):
         CachedSource([torch.zeros(6, 3)], embedding=[torch.zeros(5, 4)])
 
 

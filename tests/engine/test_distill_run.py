@@ -16,6 +16,9 @@ from hwkd.cli.distill import distill
 from hwkd.core import catalog
 from hwkd.core.errors import ConfigError, DataError, TeacherError, UnknownNameError
 from hwkd.core.progress import silent
+from hwkd.core.student import StudentSpec
+from hwkd.core.student_record import NetworkRecord, StudentRecord
+from hwkd.core.trial import SpecRecord
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_int8 import quantise_int8
 from hwkd.engine.distill.resolve import resolve_student
@@ -23,10 +26,11 @@ from hwkd.engine.distill.run import DistilRequest, run_distillation
 from hwkd.engine.setup.calibration import calibration_inputs
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.teacher import find_teacher
-from hwkd.engine.setup.transfer import UNLABELLED, read_unlabelled, transfer_set
+from hwkd.engine.setup.transfer import read_unlabelled, transfer_set
 from hwkd.io import discovery
-from hwkd.tasks.base import Normalisation, Split
-from hwkd.train.teacher import accuracy_ratio
+from hwkd.io.student_folder import DESCRIPTION_FILE, FLOAT_FILE, INT8_FILE, WEIGHTS_FILE
+from hwkd.tasks.base import Split
+from hwkd.tasks.pipeline import Normalise, Pipeline
 
 _TEACHER = '''
 """A teacher that knows the test's classes: where the bright bar is."""
@@ -67,31 +71,30 @@ class Constant(Bars):
 def make_constant():
     return Constant()
 '''
-_SPEC = {
-    "schema_version": 1,
-    "spec": {
-        "space": "depthwise",
-        "params": {
-            "activation": "relu",
-            "stem_channels": 4,
-            "stem_stride": 1,
-            "stages": 2,
-            "squeeze_excite": "none",
-            "head_channels": 0,
-            "stage1_channels": 4,
-            "stage1_blocks": 1,
-            "stage1_kernel": 3,
-            "stage1_expansion": 1,
-            "stage2_channels": 8,
-            "stage2_blocks": 1,
-            "stage2_kernel": 3,
-            "stage2_expansion": 1,
-        },
-        "input_shape": [1, 8, 8],
-        "num_outputs": 3,
-        "key": "0",
-    },
+_PARAMS = {
+    "activation": "relu",
+    "stem_channels": 4,
+    "stem_stride": 1,
+    "stages": 2,
+    "squeeze_excite": "none",
+    "head_channels": 0,
+    "stage1_channels": 4,
+    "stage1_blocks": 1,
+    "stage1_kernel": 3,
+    "stage1_expansion": 1,
+    "stage2_channels": 8,
+    "stage2_blocks": 1,
+    "stage2_kernel": 3,
+    "stage2_expansion": 1,
 }
+
+
+def _description() -> str:
+    """Return the text of the student's `student.json`."""
+    discovery.discover("hwkd.search_spaces")
+    spec = StudentSpec(space="depthwise", params=_PARAMS, input_shape=(1, 8, 8), num_outputs=3)
+    network = NetworkRecord.of(catalog.SEARCH_SPACES.get("depthwise").layers(spec))
+    return StudentRecord(spec=SpecRecord.of(spec), network=network).model_dump_json()
 
 
 def _pictures(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -111,14 +114,14 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     np.save(tmp_path / "more.npy", _pictures(48, 2)[0])
     # A module is imported once per process, so every test writes the same one.
     (tmp_path / "bars_teacher.py").write_text(_TEACHER)
-    (tmp_path / "spec.json").write_text(json.dumps(_SPEC))
+    (tmp_path / "bars.json").write_text(_description())
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 def _request(place: Path, **options: object) -> DistilRequest:
     settings: dict[str, object] = {
-        "student": "spec.json",
+        "student": "bars.json",
         "data": "bars.npz",
         "teachers": ("bars_teacher:make",),
         "epochs": 2,
@@ -133,7 +136,7 @@ def test_student_is_written_with_its_history(place: Path) -> None:
     report = run_distillation(_request(place, methods=("kd:temperature=2", "at:weight=10")))
     names = {path.name for path in (place / "out").iterdir()}
     assert names == {
-        "student.onnx", "student_int8.onnx", "student.safetensors", "spec.json", "distill.json"
+        FLOAT_FILE, INT8_FILE, WEIGHTS_FILE, DESCRIPTION_FILE, "distill.json"
     }  # fmt: skip
     stored = json.loads((place / "out" / "distill.json").read_text())
     assert stored == report.as_dict()
@@ -182,7 +185,8 @@ def test_arms_are_judged_by_their_int8_files(place: Path, tmp_path: Path) -> Non
     quantise_int8(floating, int8, inputs, method="mse")
 
     def accuracy(file: Path, split: Split) -> float:
-        return accuracy_ratio(predict(open_session(file), split.inputs), split.labels)
+        outputs = predict(open_session(file), split.inputs)
+        return data.head.scores(outputs, split.labels)["accuracy"]
 
     assert arm["dtype"] == "int8"
     assert arm["validation"] == [accuracy(int8, data.validation)]
@@ -239,7 +243,7 @@ def test_importance_follows_the_device(place: Path) -> None:
         ({"methods": ("kd:temperature=-1",)}, ConfigError, "temperature=-1.0 is not allowed"),
         ({"methods": ("attention_maps",)}, ConfigError, "the student shows no attention"),
         ({"student": "nowhere"}, ConfigError, "no such file or folder; give RUN"),
-        ({"student": "bars.json"}, ConfigError, "bars.json: no such file or folder; give a spec"),
+        ({"student": "none.json"}, ConfigError, "none.json: no such file or folder; give RUN"),
         ({"teachers": ("bars_teacher:make_constant",)}, TeacherError, "at chance level"),
         ({"methods": ("none",), "with_controls": True}, ConfigError, "leaves nothing to compare"),
         ({"methods": ("kd:pairs=1:1",)}, ConfigError, "compares no layers one by one"),
@@ -254,14 +258,14 @@ def test_importance_follows_the_device(place: Path) -> None:
         (
             {
                 "teachers": ("bars_teacher:make", "bars_teacher:make"),
-                "teacher_weights": Path("spec.json"),
+                "teacher_weights": Path("bars.json"),
             },
             TeacherError,
             "goes with one --teacher",
         ),
         ({"unlabelled": Path("bars.npz")}, DataError, "holds 4 arrays"),
         ({"unlabelled": Path("none.npy")}, DataError, "no such file"),
-        ({"unlabelled": Path("spec.json")}, DataError, "is no .npy or .npz file"),
+        ({"unlabelled": Path("bars.json")}, DataError, "is no .npy or .npz file"),
     ],
 )
 def test_mistakes_are_refused_and_nothing_is_written(
@@ -285,7 +289,7 @@ def test_command_prints_arms_and_draws_the_history(place: Path) -> None:
 
     app = typer.Typer()
     app.command()(distill)
-    arguments = "--student spec.json --data bars.npz --teacher bars_teacher:make --epochs 1"
+    arguments = "--student bars.json --data bars.npz --teacher bars_teacher:make --epochs 1"
     chosen = "--method kd --method at:weight=10 --accelerator cpu"
     runner = CliRunner()
     result = runner.invoke(app, [*f"{arguments} {chosen}".split(), "--out", "out"])
@@ -297,29 +301,39 @@ def test_command_prints_arms_and_draws_the_history(place: Path) -> None:
     assert json.loads(result.stdout)["exported"] == "distilled"
 
 
-def test_unlabelled_inputs_are_normalised_like_the_train_split(tmp_path: Path) -> None:
-    scale = Normalisation(
-        mean=(10.0, 20.0), std=(2.0, 4.0), raw_low=0, raw_high=255, raw_dtype="uint8"
+def _pipeline(
+    mean: tuple[float, ...], std: tuple[float, ...], *, raw_shape: tuple[int, ...]
+) -> Pipeline:
+    return Pipeline(
+        steps=(Normalise(mean=mean, std=std),),
+        raw_shape=raw_shape,
+        raw_low=0,
+        raw_high=255,
+        raw_dtype="uint8",
     )
+
+
+def test_unlabelled_inputs_are_normalised_like_the_train_split(tmp_path: Path) -> None:
+    scale = _pipeline((10.0, 20.0), (2.0, 4.0), raw_shape=(2, 4, 5))
     values = np.full((3, 4, 5, 2), 30, dtype=np.uint8)
     np.save(tmp_path / "last.npy", values)
-    found = read_unlabelled(tmp_path / "last.npy", input_shape=(2, 4, 5), normalisation=scale)
+    found = read_unlabelled(tmp_path / "last.npy", input_shape=(2, 4, 5), pipeline=scale)
     assert found.shape == (3, 2, 4, 5)
     assert found.dtype == np.float32
     assert np.allclose(found[:, 0], 10.0)
     assert np.allclose(found[:, 1], 2.5)
     np.save(tmp_path / "scaled.npy", np.linspace(0, 1 / 255, 120).reshape(3, 4, 5, 2))
     with pytest.raises(DataError, match=r"another scale than the train inputs: values 0 to 0\.0"):
-        read_unlabelled(tmp_path / "scaled.npy", input_shape=(2, 4, 5), normalisation=scale)
+        read_unlabelled(tmp_path / "scaled.npy", input_shape=(2, 4, 5), pipeline=scale)
     with pytest.raises(DataError, match=r"holds shape \(3, 4, 5, 2\), expected \[n, 7, 4, 5\]"):
-        read_unlabelled(tmp_path / "last.npy", input_shape=(7, 4, 5), normalisation=scale)
+        read_unlabelled(tmp_path / "last.npy", input_shape=(7, 4, 5), pipeline=scale)
 
 
 def test_hidden_labels_make_a_transfer_set(place: Path) -> None:
     discovery.discover("hwkd.tasks")
-    data = catalog.TASKS.get("image").data(place / "bars.npz", split_seed=0)
+    data = catalog.TASKS.get("classify").data(place / "bars.npz", split_seed=0)
     labels = data.train.labels.copy()
-    labels[10:] = UNLABELLED
+    labels[10:] = data.head.unlabelled(len(labels) - 10)
     transfer = transfer_set(data, labels=labels)
     assert transfer.labelled == 10
     assert len(transfer.labelled_only().train) == 10
@@ -363,8 +377,8 @@ def test_unlabelled_folders_are_read_like_data(place: Path) -> None:
         Image.fromarray(picture).resize((12, 12)).save(folder / f"{number}.png")
     (place / "folder" / "more").mkdir()
     Image.fromarray(_pictures(1, 4)[0][0]).save(place / "folder" / "more" / "0.png")
-    scale = Normalisation(mean=(10.0,), std=(2.0,), raw_low=0, raw_high=255, raw_dtype="uint8")
-    found = read_unlabelled(place / "folder", input_shape=(1, 8, 8), normalisation=scale)
+    scale = _pipeline((10.0,), (2.0,), raw_shape=(1, 8, 8))
+    found = read_unlabelled(place / "folder", input_shape=(1, 8, 8), pipeline=scale)
     assert found.shape == (6, 1, 8, 8)
     own = found[0] if np.allclose(found[0, 0] * 2 + 10, _pictures(1, 4)[0][0]) else found[-1]
     assert np.allclose(own[0] * 2 + 10, _pictures(1, 4)[0][0])
@@ -415,7 +429,7 @@ def test_a_student_that_learns_from_its_past_asks_for_no_teacher(place: Path) ->
 def test_several_teachers_speak_with_their_mean_probability(place: Path) -> None:
     config = SearchConfig(device="host")
     discovery.discover("hwkd.tasks")
-    data = catalog.TASKS.get("image").data(place / "bars.npz", split_seed=0)
+    data = catalog.TASKS.get("classify").data(place / "bars.npz", split_seed=0)
     names = ("bars_teacher:make", "bars_teacher:make_soft")
     options = {"weights": None, "device": torch.device("cpu"), "progress": silent}
     several = find_teacher(names, config, data, **options)
@@ -435,7 +449,7 @@ def test_data_of_a_run_cannot_be_replaced(place: Path) -> None:
     run = place / "run"
     run.mkdir()
     (run / "config.toml").write_text(SearchConfig(device="host").to_toml())
-    with pytest.raises(ConfigError, match=r"--data bars\.npz: goes with a spec\.json; run"):
+    with pytest.raises(ConfigError, match=r"--data bars\.npz: goes with a student by itself; run"):
         run_distillation(_request(place, student="run"))
 
 

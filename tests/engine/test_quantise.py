@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from support.heads import LabelsAlone, accuracy
 
 from hwkd.core.layers_builder import LayersBuilder
 from hwkd.core.student import Layers
@@ -22,9 +23,9 @@ from hwkd.distill.taps import student_places
 from hwkd.engine.arms.quantise import QuantisationData, QuantisationSettings, quantise_student
 from hwkd.nn.build import build_module
 from hwkd.nn.fake_quant import FakeQuantStudent
-from hwkd.train.criteria import CrossEntropy
+from hwkd.tasks.classes_head import ClassesHead
+from hwkd.train.batches import TensorBatches
 from hwkd.train.loop import TrainConfig, train_module
-from hwkd.train.teacher import accuracy_ratio
 
 CLASSES = 6
 SETTINGS = QuantisationSettings(full_epochs=30, batch_size=32)
@@ -57,9 +58,9 @@ def follow_itself(student: FakeQuantStudent, own: TeacherSource) -> DistillCrite
         student_places=student_places(student.layers),
         source=own,
         data=TrainingSet(
-            views=[torch.from_numpy(inputs)],
+            copies=[torch.from_numpy(inputs)],
             labels=torch.from_numpy(labels),
-            classes=CLASSES,
+            head=ClassesHead.numbered(CLASSES),
             batch_size=SETTINGS.batch_size,
         ),
     )
@@ -71,12 +72,11 @@ def data() -> QuantisationData:
     validation_inputs, validation_labels = made_split(300, seed=1)
     return QuantisationData(
         calibration=inputs[:64],
-        train_views=[torch.from_numpy(inputs)],
-        train_labels=torch.from_numpy(labels),
+        batches=TensorBatches([torch.from_numpy(inputs)], torch.from_numpy(labels)),
         criterion=follow_itself,
         validation_inputs=validation_inputs,
         validation_labels=validation_labels,
-        error_ratio=lambda outputs, labels: 1.0 - accuracy_ratio(outputs, labels),
+        head=ClassesHead.numbered(CLASSES),
     )
 
 
@@ -85,9 +85,8 @@ def even_model(data: QuantisationData) -> onnx.ModelProto:
     module = build_module(students_layers(), seed=0)
     train_module(
         module,
-        data.train_views,
-        data.train_labels,
-        CrossEntropy(),
+        data.batches,
+        LabelsAlone(),
         TrainConfig(epochs=6, batch_size=32),
     )
     return onnx_model(module, students_layers())
@@ -110,7 +109,7 @@ def quantise(model: onnx.ModelProto, data: QuantisationData, folder: Path, **cha
     int8_path = folder / "int8.onnx"
     choice = quantise_student(folder / "float.onnx", int8_path, students_layers(), data, settings)
     logits = predict(open_session(int8_path), data.validation_inputs)
-    return choice, accuracy_ratio(logits, data.validation_labels)
+    return choice, accuracy(logits, data.validation_labels)
 
 
 def test_a_student_that_loses_nothing_is_not_trained_again(even_model, data, tmp_path) -> None:

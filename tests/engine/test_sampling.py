@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import shutil
+import sys
 
 import pytest
 from support.tiny_search import TinyRun, make_run
 
+from hwkd.core.errors import UnknownNameError
 from hwkd.core.student import Layer, Layers, StudentSpec
 from hwkd.core.trial import SpecRecord, TrialRecord
 from hwkd.engine.run.run_folder import RunFolder
+from hwkd.engine.search import proposers
 from hwkd.engine.search.candidate_features import graph_features
 from hwkd.engine.search.loop import run_trials
 from hwkd.engine.search.proposer import PROPOSERS
@@ -160,3 +163,49 @@ def _some_params(screen, space, *, seed):
 
     chooser = RandomChooser(seed)
     return screen.spaces[space].suggest(chooser, input_shape=(1, 8, 8), num_outputs=3).params
+
+
+MINE = """
+from hwkd.core.chooser import RandomChooser
+from hwkd.engine.run.proposal import Proposal
+from hwkd.engine.search.proposer import PROPOSERS
+
+
+class OneSpace:
+    def __init__(self, context):
+        self.context = context
+
+    def propose(self, history, n):
+        data, space = self.context.data, self.context.screen.spaces["depthwise"]
+        return [
+            Proposal(
+                spec=space.suggest(
+                    RandomChooser(history.candidates + index),
+                    input_shape=data.input_shape, num_outputs=data.num_outputs,
+                ),
+                fidelity=self.context.fidelity,
+            )
+            for index in range(n)
+        ]
+
+
+PROPOSERS.register("one_space")(OneSpace)
+"""
+
+
+def test_a_file_in_the_folder_of_proposers_is_a_proposer(run, tmp_path, monkeypatch):
+    (tmp_path / "one_space.py").write_text(MINE)
+    monkeypatch.setattr(proposers, "__path__", [*proposers.__path__, str(tmp_path)])
+    discover.cache_clear()
+    try:
+        records = searched(with_config(run, sampler="one_space", trials=3), lambda n: "failed")
+    finally:
+        PROPOSERS.take("one_space")
+        monkeypatch.delitem(sys.modules, "hwkd.engine.search.proposers.one_space")
+    assert [record.spec.space for record in records] == ["depthwise"] * 3
+    assert len({record.spec.key for record in records}) == 3
+
+
+def test_a_sampler_that_is_not_there_is_one_line_with_the_nearest(run):
+    with pytest.raises(UnknownNameError, match=r"tpf.*tpe"):
+        searched(with_config(run, sampler="tpf"), lambda number: "failed")

@@ -10,13 +10,15 @@ from support.tiny_search import make_config, make_run, silent
 
 from hwkd.core.chooser import RandomChooser
 from hwkd.core.errors import ConfigError, HwkdError, UnknownNameError
+from hwkd.core.verdict_record import ArmRecord, ArmScores
 from hwkd.distill.losses.soft_targets import SoftTargets
-from hwkd.engine.arms.contest import distillation_gain
 from hwkd.engine.arms.evaluation import STEPS_BETWEEN_NORMS, train_student
-from hwkd.engine.arms.jobs import JobScores
+from hwkd.engine.arms.recipes import arms_of
+from hwkd.engine.arms.verdict import gain_over_controls
 from hwkd.engine.run.prepared import load_context
+from hwkd.engine.run.proposal import Proposal
 from hwkd.engine.setup.config import SearchConfig
-from hwkd.engine.setup.methods import configured_methods, methods_of, recipes
+from hwkd.engine.setup.methods import configured_methods
 from hwkd.engine.setup.prepare import prepare_data
 
 
@@ -65,25 +67,25 @@ def test_a_run_of_two_numbers_becomes_soft_targets() -> None:
     assert (config.objective.temperature, config.training.controls) == (3.0, 2)
 
 
-def test_every_recipe_trains_with_terms_of_its_own(tmp_path: Path) -> None:
+def test_every_arm_trains_with_terms_of_its_own(tmp_path: Path) -> None:
     run = make_run(tmp_path, distill=[{"method": "kd", "temperature": 4, "weight": 0.9}])
     context = load_context(run.store)
     space = context.screen.spaces["narrow_deep"]
     spec = space.suggest(RandomChooser(0), input_shape=(1, 8, 8), num_outputs=3)
     layers = space.layers(spec)
     seen = {}
-    for recipe in recipes(context.methods):
+    for arm in arms_of(context.methods):
         config = context.full_training(layers, repetition=0, epochs=1)
-        _, result = train_student(layers, context, config, recipe=recipe)
-        seen[recipe] = set(result.epochs[0].losses)
+        _, result = train_student(layers, context, config, arm=arm)
+        seen[arm.name] = set(result.epochs[0].losses)
         norms = result.epochs[0].grad_norms
-        assert set(norms) == seen[recipe] - {"cross_entropy"}
+        assert set(norms) == seen[arm.name] - {"cross_entropy"}
         assert all(norm > 0 for norm in norms.values())
     assert seen == {
         "distilled": {"cross_entropy", "kd"},
         "cross-entropy": {"cross_entropy"},
         "label smoothing": {"label_smoothing"},
-        "transform without a teacher": {"cross_entropy", "kd-from-labels"},
+        "kd-from-labels, no teacher": {"cross_entropy", "kd-from-labels"},
     }
 
 
@@ -96,8 +98,12 @@ def test_gradient_norms_are_in_every_epoch_of_a_full_training_and_rarer_in_a_can
     layers = space.layers(space.suggest(RandomChooser(0), input_shape=(1, 8, 8), num_outputs=3))
     config = context.full_training(layers, repetition=0, epochs=3)
 
+    arm = arms_of(context.methods)[0]
+
     def measured(steps_between_norms: int) -> list[bool]:
-        _, result = train_student(layers, context, config, steps_between_norms=steps_between_norms)
+        _, result = train_student(
+            layers, context, config, arm=arm, steps_between_norms=steps_between_norms
+        )
         return [bool(epoch.grad_norms) for epoch in result.epochs]
 
     assert measured(1) == [True, True, True]
@@ -118,26 +124,28 @@ def test_a_term_without_gradient_fails_the_trial_with_the_reason(
     assert "term kd: its gradient at the student was 0" in (record.reason or "")
 
 
-def test_labels_alone_have_no_other_recipe(tmp_path: Path) -> None:
+def test_labels_alone_have_no_control(tmp_path: Path) -> None:
     config = make_config(tmp_path, distill=[{"method": "none"}])
     assert configured_methods(config) == ()
-    assert recipes(()) == ("distilled",)
-    assert methods_of("cross-entropy", ()) == ()
+    (arm,) = arms_of(())
+    assert (arm.name, arm.methods) == ("labels alone", ())
 
 
 def test_a_gain_is_over_the_control_that_is_best_on_validation() -> None:
-    def scores(validation: float, test: float) -> JobScores:
-        return JobScores(
-            seed=0, epochs=1, validation_int8=validation, test_float=test, test_int8=test
+    def arm(name: str, validation: list[float], test: float) -> ArmRecord:
+        scores = (
+            ArmScores(seed=seed, validation_int8=value, test_int8=test)
+            for seed, value in enumerate(validation)
         )
+        return ArmRecord(name=name, scores=tuple(scores))
 
-    gain = distillation_gain(
-        {
-            "distilled": [scores(0.875, 0.8), scores(0.75, 0.8)],
-            "cross-entropy": [scores(0.8125, 0.7), scores(0.8125, 0.7)],
-            "label smoothing": [scores(0.5, 0.9), scores(0.5, 0.9)],
-        }
-    )
+    arms = [
+        arm("distilled", [0.875, 0.75], 0.8),
+        arm("cross-entropy", [0.8125, 0.8125], 0.7),
+        arm("label smoothing", [0.5, 0.5], 0.9),
+    ]
+    gain = gain_over_controls(arms)
     assert gain is not None
     assert (gain.over, gain.seeds) == ("cross-entropy", 2)
     assert gain.mean == pytest.approx(0.1)
+    assert gain_over_controls(arms[:1]) is None

@@ -6,27 +6,27 @@ import pytest
 from support.tiny_search import make_config, silent, write_npz, write_teacher
 
 from hwkd.core.errors import TeacherError
-from hwkd.core.trial import AccuracyRecord, TrialRecord
+from hwkd.core.trial import ObjectiveRecord, TrialRecord
 from hwkd.engine.search.teacher_stage import beaten_by, prepare_teacher
 from hwkd.engine.setup.prepare import prepare_data
 
 
-def record(number: int, accuracy: float | None) -> TrialRecord:
-    scores = None
-    if accuracy is not None:
-        scores = AccuracyRecord(validation_float=1.0, validation_int8=accuracy)
+def record(number: int, error: float | None) -> TrialRecord:
+    terms = None
+    if error is not None:
+        terms = ObjectiveRecord(task_error=error, kd_nats=0.0, latency_overrun=0.0, value=error)
     return TrialRecord(
-        number=number, state="completed" if scores else "failed", seed=0, accuracy=scores,
+        number=number, state="completed" if terms else "failed", seed=0, objective=terms,
         started_at="t", duration_s=0.0,
     )  # fmt: skip
 
 
 def test_a_teacher_is_beaten_by_the_first_candidate_as_good_in_int8():
-    records = [record(0, 0.7), record(1, None), record(2, 0.8), record(3, 0.9)]
-    found = beaten_by(0.8, records)
+    records = [record(0, 0.3), record(1, None), record(2, 0.2), record(3, 0.1)]
+    found = beaten_by(0.2, records)
     assert found is not None
     assert found.number == 2
-    assert beaten_by(0.95, records) is None
+    assert beaten_by(0.05, records) is None
 
 
 def test_labels_alone_have_no_teacher_and_give_nothing_up(tmp_path):

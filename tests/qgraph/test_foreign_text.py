@@ -11,10 +11,10 @@ import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.exported_c import export_c
 from support.op_networks import OP_NETWORKS
 
 from benchmarks.lib.c_networks import quantise
-from hwkd.cli.export_c import export_c
 from hwkd.core.errors import ExportError
 from hwkd.deploy.to_c.export import build_project
 from hwkd.deploy.to_c.exported import read_exported

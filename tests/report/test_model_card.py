@@ -14,9 +14,7 @@ def test_the_card_of_the_final_student_states_what_firmware_needs():
     assert "| mean | 33.3 |" in card
     assert "97.67 %" in card
     assert "97.83 %" in card
-    assert (
-        "| compared: same student, cross-entropy only (no teacher) | int8 | test | 96.96 %" in card
-    )
+    assert "| compared: same student, cross-entropy | int8 | test | 96.96 %" in card
     assert "hwkd search --device cortex-m7 --data 'my digits.npz'" in card
     assert "tflm-cmsis-nn" in card
     assert "needs (estimated)" in card

@@ -108,7 +108,7 @@ def test_the_page_says_every_caveat_limit_and_basis(report: Report):
     for limit in ("latency 20.0 ms (option)", "peak RAM 14.0 KiB (option)", "flash 128 KiB (dev"):
         assert limit in shown
     assert report.run.data.fingerprint in shown
-    assert "cross-entropy only (no teacher)" in shown
+    assert "same student, cross-entropy" in shown
     assert "loss is not finite in epoch 2" in shown
 
 

@@ -7,6 +7,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from hwkd.tasks.base import TaskData
+from hwkd.tasks.classes_head import ClassesHead
 from hwkd.tasks.prepare import prepare
 from hwkd.tasks.raw import RawData, RawSplit
 from hwkd.train.teacher import Teacher
@@ -23,7 +24,7 @@ def make_data(count=120) -> TaskData:
     inputs[np.arange(count), 0, labels] += 4.0
     train = RawSplit(inputs=inputs, labels=labels)
     raw = RawData(source="made", class_names=("a", "b", "c"), train=train)
-    return prepare(raw, task="made", split_seed=0)
+    return prepare(raw, ClassesHead(names=raw.class_names), task="made", split_seed=0)
 
 
 def write_onnx(path, *, batch="batch", shape=(1, 4, 3), classes=3, softmax=False):

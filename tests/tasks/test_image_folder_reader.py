@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from hwkd.core.errors import DataError
-from hwkd.tasks.image import ImageTask
+from hwkd.tasks.classification import ClassifyTask
 from hwkd.tasks.sources import read_source
 
 GENERATOR = np.random.default_rng(0)
@@ -76,7 +76,7 @@ def test_thermal_pictures_that_differ_in_the_low_byte_stay_apart(tmp_path):
             folder.mkdir(parents=True, exist_ok=True)
             levels = (level + GENERATOR.integers(0, 60, (4, 4))).astype(np.uint16)
             Image.fromarray(levels).save(folder / f"{number}.png")
-    data = ImageTask().data(tmp_path / "set")
+    data = ClassifyTask().data(tmp_path / "set")
     cold, hot = (data.train.inputs[data.train.labels == label].mean() for label in (0, 1))
     assert hot - cold > 1.5
 

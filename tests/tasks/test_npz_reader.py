@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from hwkd.core.errors import ConfigError, DataError
-from hwkd.tasks.image import ImageTask
+from hwkd.tasks.classification import ClassifyTask
 from hwkd.tasks.layouts import sniff_layout
+from hwkd.tasks.pipeline import Normalise
 from hwkd.tasks.sources import read_source
 
 GENERATOR = np.random.default_rng(0)
@@ -69,9 +70,11 @@ def test_given_splits_are_kept(tmp_path, suffix):
 
 def test_signals_work_as_one_dimensional_data(tmp_path):
     path = save(tmp_path, x_train=GENERATOR.normal(size=(60, 6, 100)), y_train=np.arange(60) % 3)
-    data = ImageTask().data(path)
+    data = ClassifyTask().data(path)
     assert data.input_shape == (6, 100)
-    assert len(data.normalisation.mean) == 6
+    (step,) = data.pipeline.steps
+    assert isinstance(step, Normalise)
+    assert len(step.mean) == 6
 
 
 def test_class_names_are_taken_from_the_file(tmp_path):

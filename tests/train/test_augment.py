@@ -1,12 +1,10 @@
 import numpy as np
 import pytest
-import torch
 
 from hwkd.tasks.base import Split
 from hwkd.train.augment import (
     NO_AUGMENTATION,
     Augmentation,
-    AugmentedViews,
     augment,
     choose_augmentation,
 )
@@ -61,16 +59,6 @@ def test_signals_shift_in_time():
         augment(signals, 1, Augmentation(shift=(2, 2)))
 
 
-def test_views_are_those_that_a_teacher_would_see():
-    policy = Augmentation(shift=(1, 1))
-    views = AugmentedViews(INPUTS, [None, 5], policy, device=torch.device("cpu"))
-    assert len(views) == 2
-    np.testing.assert_array_equal(views[0].numpy(), INPUTS)
-    np.testing.assert_array_equal(views[1].numpy(), augment(INPUTS, 5, policy))
-    assert views[1] is views[1]
-    assert torch.equal(views[0:2][1], views[1])
-
-
 @pytest.mark.parametrize("is_symmetric", [True, False])
 def test_mirroring_is_chosen_where_it_keeps_the_class(is_symmetric):
     generator = np.random.default_rng(0)
@@ -85,9 +73,9 @@ def test_mirroring_is_chosen_where_it_keeps_the_class(is_symmetric):
 
 
 def test_digits_are_shifted_and_not_mirrored_and_signals_never_mirrored():
-    from hwkd.tasks.image import ImageTask
+    from hwkd.tasks.classification import ClassifyTask
 
-    digits = ImageTask().data(None).train
+    digits = ClassifyTask().data(None).train
     assert choose_augmentation(digits) == Augmentation(shift=(1, 1))
     signals = Split(inputs=np.zeros((20, 3, 56), np.float32), labels=np.arange(20) % 2)
     assert choose_augmentation(signals) == Augmentation(shift=(4,))

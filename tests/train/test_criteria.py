@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from support.heads import LabelsAlone
 from torch import nn
 from torch.nn import functional
 
@@ -11,17 +12,17 @@ from hwkd.distill.criterion import DistillCriterion, TrainingSet
 from hwkd.distill.sources import CachedSource
 from hwkd.distill.spec import parse_method
 from hwkd.distill.taps import Places
-from hwkd.train.criteria import CrossEntropy
+from hwkd.tasks.classes_head import ClassesHead
 from hwkd.train.loop import Batch
 
 
-def batch_of(ids, *, view=0, inputs=None):
+def batch_of(ids, *, copy=0, inputs=None):
     ids = torch.tensor(ids)
     return Batch(
         inputs=torch.eye(4)[ids] if inputs is None else inputs,
         labels=ids % 2,
         sample_ids=ids,
-        view=view,
+        copy=copy,
         epoch_ratio=0.0,
     )
 
@@ -36,13 +37,13 @@ def module():
 
 def test_cross_entropy_by_hand(module):
     # Logits (1, 0) for label 0 and (0, 1) for label 1: ln(1 + e^-1) each.
-    terms = CrossEntropy()(module, batch_of([0, 1]))
+    terms = LabelsAlone()(module, batch_of([0, 1]))
     assert list(terms) == ["cross_entropy"]
     assert terms["cross_entropy"].item() == pytest.approx(math.log1p(math.exp(-1)))
 
 
 def test_label_smoothing_moves_a_share_to_all_classes(module):
-    smooth = CrossEntropy(label_smoothing=0.2)(module, batch_of([0, 1]))["cross_entropy"].item()
+    smooth = LabelsAlone(label_smoothing=0.2)(module, batch_of([0, 1]))["cross_entropy"].item()
     right, wrong = math.log1p(math.exp(-1)), math.log1p(math.exp(1))
     assert smooth == pytest.approx(0.9 * right + 0.1 * wrong)
 
@@ -55,7 +56,12 @@ def cached(method, module, views, **options):
         student=module,
         student_places=Places(),
         source=CachedSource(views),
-        data=TrainingSet(views=[torch.eye(4)] * len(views), labels=labels, classes=2, batch_size=4),
+        data=TrainingSet(
+            copies=[torch.eye(4)] * len(views),
+            labels=labels,
+            head=ClassesHead.numbered(2),
+            batch_size=4,
+        ),
         **options,
     )
 
@@ -63,7 +69,7 @@ def cached(method, module, views, **options):
 def test_distillation_weighs_both_terms_and_looks_rows_up_by_view(module):
     views = [torch.zeros(4, 2), torch.arange(8.0).reshape(4, 2)]
     criterion = cached("logit_mse:weight=0.25", module, views, task_weight=0.75)
-    terms = criterion(module, batch_of([3, 0], view=1))
+    terms = criterion(module, batch_of([3, 0], copy=1))
     logits = torch.tensor([[0.0, 3.0], [1.0, 0.0]])
     expected = (logits - torch.tensor([[6.0, 7.0], [0.0, 1.0]])).square().mean()
     assert terms["logit_mse"].item() == pytest.approx(0.25 * expected.item())
@@ -86,11 +92,11 @@ def test_a_student_that_equals_its_teacher_has_no_distillation_term_and_a_gradie
     criterion = cached("kd:temperature=2", module, views)
     equal = criterion(module, batch_of([0, 1, 2, 3]))
     assert equal["kd"].item() == pytest.approx(0.0, abs=1e-6)
-    criterion(module, batch_of([0, 1, 2, 3], view=1))["kd"].backward()
+    criterion(module, batch_of([0, 1, 2, 3], copy=1))["kd"].backward()
     assert module.weight.grad is not None
     assert module.weight.grad.abs().max() > 0
 
 
 def test_logit_criteria_train_nothing_beside_the_student(module):
-    assert tuple(CrossEntropy().parameters()) == ()
+    assert tuple(LabelsAlone().parameters()) == ()
     assert tuple(cached("kd", module, [torch.zeros(4, 2)]).parameters()) == ()

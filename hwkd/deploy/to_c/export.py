@@ -1,4 +1,4 @@
-"""int8 ONNX file to a folder of C: checks everything first, then writes the folder in one step."""
+"""int8 ONNX file to a folder of C: everything is checked before anything is written."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from hwkd.core.errors import ExportError
-from hwkd.deploy.output_folder import write_folder
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_c.layout import Places, arrange
 from hwkd.deploy.to_c.memory import plan_memory
@@ -27,7 +26,7 @@ from hwkd.qgraph.ir import QuantTensor
 from hwkd.qgraph.read_qdq import read_qdq
 from hwkd.qgraph.requantise import Rounding
 
-__all__ = ["build_project", "quantise_values", "write_project"]
+__all__ = ["build_project", "foreign_files", "project_contents", "quantise_values"]
 
 _Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
 _Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
@@ -107,18 +106,15 @@ def placed(values: _Int8, places: Places) -> _Int8:
     return flat
 
 
-def write_project(project: Project, folder: Path) -> None:
-    """Write the project's files; the folder appears whole or stays as it was.
+def project_contents(project: Project) -> dict[str, str | bytes]:
+    """Return name -> content of the project's files, the model that they were made from among them.
 
-    Raises:
-        ExportError: if the folder holds other files or cannot be written.
+    What a folder of them holds is listed in its description, so that it may be written again.
     """
-    contents: dict[str, str | bytes] = {**project_files(project)}
-    contents[MODEL_FILE] = project.source_bytes
-    write_folder(contents, folder, _foreign_files(folder))
+    return {**project_files(project), MODEL_FILE: project.source_bytes}
 
 
-def _foreign_files(folder: Path) -> list[str]:
+def foreign_files(folder: Path) -> list[str]:
     """Return names in the folder that neither an earlier export nor its Makefile wrote."""
     if not folder.exists():
         return []

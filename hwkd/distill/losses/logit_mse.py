@@ -51,6 +51,11 @@ class LogitMse(LossMethod):
     paper = "Ba and Caruana 2014, arXiv:1312.6184"
     needs = frozenset({Signal.LOGITS})
 
+    @property
+    def suits_values(self) -> bool:
+        """It does: differences of values are in deviations of the targets."""
+        return not self.centred
+
     def __call__(self, student: Views, teacher: Views, batch: Batch) -> dict[str, Tensor]:
         """Return the squared difference as the term "logit_mse"."""
         del batch

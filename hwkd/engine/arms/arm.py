@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from hwkd.core.choices import CalibrationChoice
 from hwkd.core.progress import Progress
 from hwkd.core.student import Layers
 from hwkd.core.trial import EpochRecord
@@ -20,17 +21,18 @@ from hwkd.distill.pairing import LayerPair
 from hwkd.distill.sources import TeacherSource
 from hwkd.distill.spec import WeightedMethod
 from hwkd.distill.taps import student_places
-from hwkd.engine.arms.quantise import CalibrationChoice
+from hwkd.engine.arms.recipes import Arm
 from hwkd.engine.arms.score import Scores, score_student
 from hwkd.engine.setup.calibration import calibration_inputs
 from hwkd.engine.setup.transfer import TransferSet, teacher_source
 from hwkd.nn.build import StudentModule, build_module
+from hwkd.train.batches import TensorBatches
 from hwkd.train.loop import TrainConfig, train_module
 from hwkd.train.seeding import derive_seed
 from hwkd.train.teacher import Teacher
 from hwkd.train.teacher_module import ModuleTeacher
 
-__all__ = ["Arm", "ArmResult", "ArmRun", "DistilSettings", "LoadedSet"]
+__all__ = ["ArmResult", "ArmRun", "DistilSettings", "LoadedSet"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,19 +66,6 @@ class DistilSettings:
     importance: tuple[float, ...] | None = None
     stages: tuple[str, ...] = ()
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arm:
-    """One way of training the student; no method is cross-entropy alone."""
-
-    name: str
-    methods: tuple[WeightedMethod, ...] = ()
-
-    @property
-    def is_control(self) -> bool:
-        """Whether no teacher takes part."""
-        return not any(entry.method.asks_teacher for entry in self.methods)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,14 +106,13 @@ class LoadedSet:
     """A transfer set on the training device, shared by the arms that train on it."""
 
     transfer: TransferSet
-    views: list[Tensor]
-    labels: Tensor
+    batches: TensorBatches
 
     @classmethod
     def of(cls, transfer: TransferSet, device: torch.device) -> LoadedSet:
-        """Copy the views and labels there."""
+        """Copy inputs and labels there."""
         labels = torch.from_numpy(np.array(transfer.train.labels)).to(device)
-        return cls(transfer=transfer, views=transfer.views(device), labels=labels)
+        return cls(transfer=transfer, batches=TensorBatches(transfer.copies(device), labels))
 
 
 class ArmRun:
@@ -149,6 +137,11 @@ class ArmRun:
         self._progress = progress
         self._epochs = settings.epochs
 
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Of its trainings."""
+        return self._settings.seeds
+
     def prepare(self, *, samples: int) -> None:
         """Find the teacher's side and refuse what cannot work.
 
@@ -156,7 +149,7 @@ class ArmRun:
             samples: of the distilled arm; an arm with fewer makes more passes, for as many steps.
         """
         steps = self._settings.epochs * self._steps_per_epoch(samples)
-        self._epochs = round(steps / self._steps_per_epoch(len(self.loaded.labels)))
+        self._epochs = round(steps / self._steps_per_epoch(len(self.loaded.batches.labels)))
         device = self._settings.device
         self.source = teacher_source(
             self._teacher,
@@ -178,8 +171,7 @@ class ArmRun:
             criterion = self._criterion(module, seed=derive_seed(seed, "distil", "method"))
             result = train_module(
                 module,
-                self.loaded.views,
-                self.loaded.labels,
+                self.loaded.batches,
                 criterion,
                 TrainConfig(
                     epochs=self._epochs,
@@ -228,10 +220,10 @@ class ArmRun:
             student_places=student_places(self._layers),
             source=source,
             data=TrainingSet(
-                views=self.loaded.views,
-                labels=self.loaded.labels,
-                classes=self._transfer.num_outputs,
-                batch_size=min(self._settings.batch_size, len(self.loaded.labels)),
+                copies=self.loaded.batches.copies,
+                labels=self.loaded.batches.labels,
+                head=self._transfer.head,
+                batch_size=min(self._settings.batch_size, len(self.loaded.batches.labels)),
                 seed=seed,
             ),
             task_weight=self._settings.task_weight,
@@ -248,7 +240,7 @@ class ArmRun:
         settings = replace(self._settings, device=device)
         loaded = LoadedSet.of(self._transfer, device)
         moved = ArmRun(self._layers, loaded, teacher, self.arm, settings, self._progress)
-        moved.prepare(samples=len(loaded.labels))
+        moved.prepare(samples=len(loaded.batches.labels))
         return moved
 
     def _steps_per_epoch(self, samples: int) -> int:

@@ -145,7 +145,7 @@ def _verdict(outcome: DistilOutcome) -> tuple[str, ...]:
     distilled = outcome.arms[0].arm
     if not distilled.methods:
         return ()
-    what = "the methods" if distilled.is_control else "the teacher"
+    what = "the teacher" if distilled.is_taught else "the methods"
     if found is None or gain is None:
         return (f"what {what} added is unknown: give --attribution to train the controls",)
     points = f"{100 * gain.mean:+.2f} points"
@@ -159,6 +159,6 @@ def _verdict(outcome: DistilOutcome) -> tuple[str, ...]:
         advice = "; more unlabelled data (--unlabelled) is where a teacher pays"
         lines.append(
             f"the student of {found.exported} ships: on validation it is at least as good without "
-            f"{what}{'' if distilled.is_control else advice}"
+            f"{what}{advice if distilled.is_taught else ''}"
         )
     return tuple(lines)

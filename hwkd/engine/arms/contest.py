@@ -5,25 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hwkd.core.best import judged_value
-from hwkd.core.final_record import ControlRecord, GainRecord
+from hwkd.core.metric import Metric, Scores
 from hwkd.core.run_record import ObjectiveSettings
 from hwkd.core.trial import TrialRecord
-from hwkd.distill.attribution import attribute, paired_gain
+from hwkd.core.verdict_record import ArmRecord, ArmScores, Verdict
 from hwkd.engine.arms.jobs import JobScores, TrainJob
-from hwkd.engine.arms.verdict import Contender
+from hwkd.engine.arms.recipes import Arm, arms_of, known_arms
+from hwkd.engine.arms.verdict import Contender, gain_over_controls
 from hwkd.engine.setup.context import SearchContext
-from hwkd.engine.setup.methods import Recipe
 
-__all__ = ["BRIEF", "compared", "contenders", "distillation_gain", "samples_seen"]
+__all__ = ["BRIEF", "contenders", "judged", "samples_seen"]
 
 # Names the weights of a candidate as the search trained them.
 BRIEF = "brief-weights"
-_ARMS: Mapping[Recipe, str] = {
-    "distilled": "distilled",
-    "cross-entropy": "cross-entropy only (no teacher)",
-    "label smoothing": "label smoothing (no teacher)",
-    "transform without a teacher": "transform without a teacher, of the labels alone",
-}
 
 
 def contenders(
@@ -63,9 +57,9 @@ def contenders(
                 name=name,
                 network=job.spec.key,
                 weights="full",
-                arm=f"{job.recipe}, {job.epochs} epochs, {job.budget_s}",
+                arm=f"{job.arm}, {job.epochs} epochs, {job.budget_s}",
                 value=judged_value(goal, scores.objective),
-                is_taught=job.recipe == "distilled",
+                is_taught=job.arm == "distilled",
             )
         )
     return found
@@ -77,65 +71,69 @@ def samples_seen(record: TrialRecord, context: SearchContext) -> int:
     return int(made * context.epoch_samples(record.fidelity or context.fidelity))
 
 
-def compared(
-    job: TrainJob, trainings: Mapping[str, tuple[TrainJob, JobScores]]
-) -> tuple[tuple[ControlRecord, ...], GainRecord | None]:
-    """Return every way in which the network that ships was trained, and the teacher's gain.
+def judged(
+    job: TrainJob,
+    trainings: Mapping[str, tuple[TrainJob, JobScores]],
+    context: SearchContext,
+    *,
+    networks_compared: int | None,
+) -> Verdict:
+    """Return the verdict on the network that ships: every way in which it was trained, beside it.
 
     Args:
         job: the training that ships.
         trainings: that finished, by name.
+        context: they were made in.
+        networks_compared: on validation.
     """
-    lengths: dict[tuple[int, float | None], dict[Recipe, list[JobScores]]] = {}
+    lengths: dict[tuple[int, float | None], dict[str, list[JobScores]]] = {}
     for other, scores in trainings.values():
         if other.spec.key == job.spec.key and not other.name.startswith(BRIEF):
             alike = lengths.setdefault((other.epochs, other.budget_s), {})
-            alike.setdefault(other.recipe, []).append(scores)
-    own = None if job.name.startswith(BRIEF) else lengths.get((job.epochs, job.budget_s))
+            alike.setdefault(other.arm, []).append(scores)
+    is_brief = job.name.startswith(BRIEF)
+    own = None if is_brief else lengths.get((job.epochs, job.budget_s))
     # Brief weights have no controls of their length; what is known of their network is shown.
-    arms = own or max(lengths.values(), key=len, default={})
-    if "distilled" in arms:
-        arms = {"distilled": arms["distilled"], **arms}
-    return _controls(arms), distillation_gain(arms)
-
-
-def distillation_gain(arms: Mapping[Recipe, Sequence[JobScores]]) -> GainRecord | None:
-    """Return what distillation gained on the test split over the control best on validation.
-
-    Args:
-        arms: way of training -> scores, one per seed; None comes of less than two ways.
-    """
-    seeds = min((len(scores) for scores in arms.values()), default=0)
-    if len(arms) < 2 or "distilled" not in arms or seeds == 0:
-        return None
-    validation: dict[str, list[float]] = {
-        recipe: [s.validation_int8 for s in scores[:seeds]] for recipe, scores in arms.items()
-    }
-    distilled = validation.pop("distilled")
-    found = attribute("distilled", distilled, validation)
-    by_name: dict[str, Recipe] = {recipe: recipe for recipe in arms}
-    control = by_name[found.best_control]
-    gain = paired_gain(*([s.test_int8 for s in arms[r][:seeds]] for r in ("distilled", control)))
-    has_interval = gain.seeds > 1
-    return GainRecord(
-        over=control,
-        mean=gain.mean,
-        low=gain.low if has_interval else None,
-        high=gain.high if has_interval else None,
-        seeds=gain.seeds,
-        confidence=gain.confidence,
-        verdict=gain.verdict,
+    found = own or max(lengths.values(), key=len, default={})
+    order = [arm.name for arm in arms_of(context.methods)]
+    names = sorted(found, key=lambda name: order.index(name) if name in order else len(order))
+    arms = tuple(_record(name, found[name], context) for name in names)
+    metric = context.data.head.metrics[0]
+    first = arms_of(context.methods)[0]
+    was_trained = bool(arms) and arms[0].name == first.name
+    return Verdict(
+        metric=metric,
+        methods=first.described(),
+        is_taught=first.is_taught,
+        arms=arms,
+        ships=job.arm,
+        weights="brief" if is_brief else "full",
+        networks_compared=networks_compared,
+        gain=gain_over_controls(arms, metric) if was_trained else None,
     )
 
 
-def _controls(arms: Mapping[Recipe, Sequence[JobScores]]) -> tuple[ControlRecord, ...]:
-    return tuple(
-        ControlRecord(
-            name=f"same student, {_ARMS[recipe]}",
-            dtype="int8",
-            seeds=tuple(score.seed for score in scores),
-            test_accuracies=tuple(score.test_int8 for score in scores),
-            validation_accuracies=tuple(score.validation_int8 for score in scores),
-        )
-        for recipe, scores in arms.items()
+def _record(name: str, found: Sequence[JobScores], context: SearchContext) -> ArmRecord:
+    metric = context.data.head.metrics[0]
+    arm = known_arms(context.methods).get(name, Arm(name=name))  # an older version had others
+    return ArmRecord(
+        name=name,
+        methods=arm.described(),
+        is_taught=arm.is_taught,
+        scores=tuple(
+            ArmScores(
+                seed=scores.seed,
+                validation_int8=_value(metric, scores.scores.validation_int8),
+                test_int8=metric.of(scores.scores.test_int8 or {}),
+                validation_float=None
+                if scores.quantisation is None
+                else scores.quantisation.validation_float,
+                test_float=_value(metric, scores.scores.test_float),
+            )
+            for scores in found
+        ),
     )
+
+
+def _value(metric: Metric, scores: Scores | None) -> float | None:
+    return None if scores is None else metric.of(scores)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +11,11 @@ from numpy.typing import NDArray
 from safetensors.torch import save
 from torch import nn
 
+from hwkd.core.choices import CalibrationChoice
 from hwkd.core.errors import RunFolderError
 from hwkd.core.measure import Profile
 from hwkd.core.student import Layers
-from hwkd.core.trial import EpochRecord, ObjectiveRecord, ProfileRecord, SpecRecord
+from hwkd.core.trial import EpochRecord, ObjectiveRecord, ProfileRecord
 from hwkd.deploy.calibrate import DEFAULT_CALIBRATION
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_int8 import quantise_int8
@@ -24,20 +24,20 @@ from hwkd.distill.criterion import DistillCriterion, TrainingSet
 from hwkd.distill.sources import CachedSource, TeacherSource
 from hwkd.distill.spec import WeightedMethod
 from hwkd.distill.taps import student_places
-from hwkd.engine.arms.quantise import CalibrationChoice
+from hwkd.engine.arms.recipes import Arm
 from hwkd.engine.setup.context import SearchContext, Training
-from hwkd.engine.setup.methods import Recipe, methods_of
-from hwkd.engine.setup.objective import divergence_nats, score_objective
+from hwkd.engine.setup.objective import score_objective
 from hwkd.io.paths import written_atomically
+from hwkd.io.student_folder import StudentFiles
 from hwkd.nn.build import StudentModule, build_module
-from hwkd.train.criteria import CrossEntropy
+from hwkd.train.batches import TensorBatches
+from hwkd.train.criteria import TaskLoss
 from hwkd.train.loop import Criterion, TrainConfig, TrainResult, train_module
 from hwkd.train.seeding import derive_seed
 from hwkd.train.weights_file import fill_module
 
 __all__ = [
     "STEPS_BETWEEN_NORMS",
-    "Deployed",
     "deploy_student",
     "judge_student",
     "profile_record",
@@ -52,37 +52,27 @@ __all__ = [
 STEPS_BETWEEN_NORMS = 100
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deployed:
-    """The two files of one trained student."""
-
-    float_path: Path
-    int8_path: Path
-
-
 def train_student(
     layers: Layers,
     context: SearchContext,
     training: Training,
     *,
-    recipe: Recipe = "distilled",
+    arm: Arm,
     steps_between_norms: int = 1,
     on_epoch: Callable[[EpochRecord], None] | None = None,
     check: Callable[[], None] | None = None,
-    methods: Sequence[WeightedMethod] | None = None,
     start_from: Path | None = None,
 ) -> tuple[StudentModule, TrainResult]:
-    """Build a student and train it by the search's methods, or as one of their controls.
+    """Build a student and train it by the methods of a run, or as one of their controls.
 
     Args:
         layers: the student.
         context: of the search.
         training: how, how long and from which seed.
-        recipe: "distilled", or a control.
+        arm: what it learns by.
         steps_between_norms: as `DistillCriterion` takes it; 1 is every epoch.
         on_epoch: hears of every epoch.
         check: called before every step; raises to stop.
-        methods: in place of those of the recipe; () is labels alone.
         start_from: file with the weights that it begins with; None draws them.
 
     Raises:
@@ -95,15 +85,14 @@ def train_student(
     module = module.to(context.accelerator)
     result = train_module(
         module,
-        [context.train_inputs],
-        context.train_labels,
+        TensorBatches([context.train_inputs], context.train_labels),
         student_criterion(
             context,
             module,
             layers,
-            methods_of(recipe, context.methods) if methods is None else methods,
+            arm.methods,
             train_config,
-            label_smoothing=training.recipe.label_smoothing,
+            label_smoothing=training.recipe.label_smoothing if arm.smooths_labels else 0.0,
             steps_between_norms=steps_between_norms,
         ),
         train_config,
@@ -130,23 +119,23 @@ def student_criterion(
         context: of the search.
         student: with the taps of a student, on the device of the context's tensors.
         layers: its description.
-        methods: none is cross-entropy.
+        methods: none is the labels alone.
         train_config: of the training.
         source: of the teacher's side; None is the search's teacher.
         label_smoothing: of a training on labels alone, 0 to 1.
         steps_between_norms: as `DistillCriterion` takes it.
     """
     if not methods:
-        return CrossEntropy(label_smoothing=label_smoothing)
+        return TaskLoss(context.data.head, label_smoothing=label_smoothing)
     return DistillCriterion(
         methods,
         student=student,
         student_places=student_places(layers),
         source=source or _cached_source(context),
         data=TrainingSet(
-            views=[context.train_inputs],
+            copies=[context.train_inputs],
             labels=context.train_labels,
-            classes=context.data.num_outputs,
+            head=context.data.head,
             batch_size=train_config.batch_size,
             seed=derive_seed(train_config.seed, "method"),
         ),
@@ -179,20 +168,6 @@ def save_student(module: StudentModule, path: Path) -> None:
         ) from error
 
 
-def spec_json(spec: SpecRecord, layers: Layers) -> str:
-    """Return the text of `spec.json`: the choices, and the network that they make.
-
-    The layers are in it so that the network can be built without the search space, which may be a
-    file of the user or another version of ours.
-    """
-    content = {
-        "schema_version": 1,
-        "spec": spec.model_dump(mode="json"),
-        "layers": [asdict(layer) for layer in layers.layers],
-    }
-    return json.dumps(content, indent=2) + "\n"
-
-
 def deploy_student(
     module: StudentModule,
     layers: Layers,
@@ -200,8 +175,8 @@ def deploy_student(
     *,
     calibration: NDArray[np.float32],
     ranges: CalibrationChoice,
-) -> Deployed:
-    """Write `student.onnx` and `student_int8.onnx` into a folder.
+) -> StudentFiles:
+    """Write the float and the int8 file of a student into a folder.
 
     Args:
         module: trained.
@@ -213,11 +188,11 @@ def deploy_student(
     Raises:
         ExportError: if the student cannot be quantised.
     """
-    deployed = Deployed(float_path=folder / "student.onnx", int8_path=folder / "student_int8.onnx")
+    files = StudentFiles(folder)
     method = DEFAULT_CALIBRATION if ranges == "auto" else ranges
-    export_onnx(module, layers, deployed.float_path)
-    quantise_int8(deployed.float_path, deployed.int8_path, calibration, method=method)
-    return deployed
+    export_onnx(module, layers, files.float_path)
+    quantise_int8(files.float_path, files.int8_path, calibration, method=method)
+    return files
 
 
 def student_logits(onnx_path: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -236,12 +211,13 @@ def judge_student(
         latency_s: of the student; None has no overrun.
     """
     goal, teacher = context.config.objective, context.teacher_validation_logits
+    head, labels = context.data.head, context.data.validation.labels
     return score_objective(
         goal,
-        task_error=context.task.error_ratio(logits_int8, context.data.validation.labels),
+        task_error=float(head.errors(logits_int8, labels).mean()),
         kd_nats=0.0
         if teacher is None
-        else divergence_nats(logits_int8, teacher, temperature=goal.temperature),
+        else head.divergence(logits_int8, teacher, temperature=goal.temperature),
         latency_s=latency_s,
     )
 

@@ -1,159 +1,213 @@
-"""Takes a student out of a run folder: the best one, or any trial that completed."""
+"""Exports a finished student: of a run, one of its trials, a student's folder or an int8 file."""
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hwkd.core.errors import ConfigError, ExportError, RunFolderError
+from hwkd.core import catalog
+from hwkd.core.errors import ConfigError, HwkdError, RunFolderError
+from hwkd.core.run_record import RunRecord
+from hwkd.core.student_record import NetworkRecord, StudentRecord
 from hwkd.core.trial import TrialRecord
 from hwkd.deploy.calibrate import DEFAULT_CALIBRATION, CalibrationMethod
+from hwkd.deploy.exporter import Exported, Exporter, ExportOptions, ExportSource
+from hwkd.deploy.output_folder import write_folder
+from hwkd.deploy.to_c.project import RecordedInput
 from hwkd.deploy.to_int8 import quantise_int8
 from hwkd.deploy.to_onnx import export_onnx
-from hwkd.engine.arms.evaluation import save_student, spec_json
-from hwkd.engine.run.prepared import load_context
+from hwkd.engine.arms.evaluation import save_student
+from hwkd.engine.arms.student_folder import write_student
 from hwkd.engine.run.run_folder import RunFolder
-from hwkd.engine.setup.context import SearchContext
+from hwkd.engine.setup.calibration import calibration_inputs
+from hwkd.engine.setup.config import SearchConfig
+from hwkd.engine.setup.context import load_data
+from hwkd.engine.setup.screening import load_spaces
 from hwkd.engine.setup.stored_student import layers_of_spec
-from hwkd.io.run_text import write_text
+from hwkd.engine.setup.trust import trusted
+from hwkd.io import discovery
+from hwkd.io.paths import require_there
+from hwkd.io.run_files import RUN_FILE, read_run_record
+from hwkd.io.student_folder import StudentFiles, StudentFolder, read_student, record_text
 from hwkd.nn.build import build_module
 from hwkd.train.weights_file import WeightsError, fill_module
 
-__all__ = ["FORMAT_FILES", "export_student"]
+__all__ = ["ExportOrder", "ExportOutcome", "export_student", "exporters"]
 
 
-FORMAT_FILES: dict[str, tuple[str, ...]] = {
-    "onnx": ("student.onnx",),
-    "onnx-int8": ("student_int8.onnx",),
-    "torch": ("student.safetensors", "spec.json", "load_student.py"),
-}
-_LOADER = '''"""Loads the student beside this file as a torch module: `module = load()`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportOrder:
+    """What is exported.
 
-import json
-from pathlib import Path
-
-from safetensors.torch import load_file
-
-from hwkd.core.student import Layer, Layers
-from hwkd.nn.build import build_module
-
-
-def load():
-    folder = Path(__file__).parent
-    content = json.loads((folder / "spec.json").read_text())
-    layers = tuple(
-        Layer(**{k: tuple(v) if isinstance(v, list) else v for k, v in layer.items()})
-        for layer in content["layers"]
-    )
-    input_shape = tuple(content["spec"]["input_shape"])
-    module = build_module(Layers(input_shape=input_shape, layers=layers), seed=0)
-    module.load_state_dict(load_file(folder / "student.safetensors"))
-    return module.eval()
-'''
-
-
-def export_student(
-    run: Path,
-    *,
-    trial: int | None,
-    formats: tuple[str, ...],
-    out: Path,
-    calibration: CalibrationMethod | None = None,
-    trusts: bool = False,
-) -> tuple[Path, ...]:
-    """Write a student of a run into a new folder.
-
-    Args:
-        run: run folder.
-        trial: number of a completed trial, trained briefly; None is the best student of the run,
-            trained in full.
-        formats: keys of `FORMAT_FILES`.
-        out: folder to create; it may exist if it is empty.
+    Attributes:
+        source: a run, a student's folder, or an int8 ONNX file.
+        targets: names of exporters; several must all be files of a student.
+        out: folder to create.
+        trial: number of a completed trial of a run, trained briefly; None is the best student.
         calibration: quantise the float student anew, with ranges found so; None keeps the int8
             file that the run chose, and quantises a trial as the run did.
+        options: of targets that take some.
         trusts: the user named the run as one whose search spaces may run.
+    """
 
-    Returns:
-        The files written.
+    source: Path
+    targets: tuple[str, ...]
+    out: Path
+    trial: int | None = None
+    calibration: CalibrationMethod | None = None
+    options: ExportOptions = field(default_factory=ExportOptions)
+    trusts: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportOutcome:
+    """What was written.
+
+    Attributes:
+        files: all of them.
+        facts: what the targets say of them, for programs.
+        lines: the same for people.
+        notes: what a user must know.
+    """
+
+    files: tuple[Path, ...]
+    facts: dict[str, object]
+    lines: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def exporters() -> dict[str, Exporter]:
+    """Return every target by name, those of plugins too."""
+    discovery.discover("hwkd.deploy.exporters")
+    return {name: catalog.EXPORTERS.get(name) for name in catalog.EXPORTERS}
+
+
+def export_student(order: ExportOrder) -> ExportOutcome:
+    """Write a student in the form of its targets; the folder appears whole or stays as it was.
 
     Raises:
-        RunFolderError: if `run` is no run folder.
-        ConfigError: if the trial has no student or `out` is in use.
-        ExportError: if a file cannot be written.
+        ConfigError: if there is no such source, trial or target, or `out` is in use.
+        RunFolderError: if the source holds no student, or files that are not its own.
+        ExportError: if the student has no form in a target or a file cannot be written.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(f"--out {out}: is in use; give a new or an empty folder")
-    wanted = [name for chosen in formats for name in FORMAT_FILES[chosen]]
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=".export-", dir=out.parent) as temporary:
-            folder = Path(temporary)
-            if trial is None:
-                _copy_best(run, folder)
-                if calibration is not None:
-                    _quantise(folder, load_context(RunFolder(run), trusts=trusts), calibration)
-            else:
-                _rebuild(RunFolder(run), trial, folder, calibration, trusts=trusts)
-            write_text(folder / "load_student.py", _LOADER)
-            out.mkdir(exist_ok=True)
-            for name in wanted:
-                shutil.copyfile(folder / name, out / name)
-    except OSError as error:
-        raise ExportError(f"--out {out}: cannot write there: {error.strerror}") from error
-    return tuple(out / name for name in wanted)
+    known = exporters()
+    for name in order.targets:
+        catalog.EXPORTERS.get(name)  # refuses an unknown name with the nearest ones
+    chosen = [known[name] for name in order.targets]
+    if len(chosen) > 1 and not all(exporter.is_student_file for exporter in chosen):
+        raise ConfigError(f"--target: {', '.join(order.targets)} are not written into one folder")
+    foreign = chosen[0].foreign(order.out)
+    if foreign and chosen[0].is_student_file:
+        raise ConfigError(f"--out {order.out}: is in use; give a new or an empty folder")
+    notes: list[str] = []
+    with _opened(order, notes) as source:
+        made = [exporter.export(source, order.options) for exporter in chosen]
+        files = _files(made, source.folder if chosen[0].is_student_file else None)
+        write_folder(files, order.out, foreign)
+    if order.trial is not None:
+        notes.append(f"trial {order.trial} was trained briefly, as the search compared it")
+    facts: dict[str, object] = {}
+    for one in made:
+        facts.update(one.facts)
+    return ExportOutcome(
+        files=tuple(order.out / name for name in sorted(files)),
+        facts=facts,
+        lines=tuple(line for one in made for line in one.lines),
+        notes=tuple(notes),
+    )
 
 
-def _copy_best(run: Path, folder: Path) -> None:
-    best = run / "best"
-    names = ("student.onnx", "student_int8.onnx", "student.safetensors", "spec.json")
-    missing = [name for name in names if not (best / name).is_file()]
-    if missing:
+def _files(made: Sequence[Exported], student: StudentFolder | None) -> dict[str, str | bytes]:
+    """Return all files; a student's are a folder of one, which its description makes."""
+    files: dict[str, str | bytes] = {}
+    for one in made:
+        files.update(one.files)
+    if student is not None:
+        kept = {name: digest for name, digest in student.record.files.items() if name in files}
+        files.update(record_text(student.record.model_copy(update={"files": kept})))
+    return files
+
+
+@contextmanager
+def _opened(order: ExportOrder, notes: list[str]) -> Iterator[ExportSource]:
+    """Give the student while its files are there; those of a trial are made for the moment."""
+    require_there(order.source, "a run, a student's folder or an int8 .onnx file")
+    is_run = (order.source / RUN_FILE).is_file()
+    for option, given in (("--trial", order.trial), ("--calibration", order.calibration)):
+        if given is not None and not is_run:
+            raise ConfigError(f"{option} {given}: goes with a run folder, {order.source} is none")
+    if order.source.is_file():
+        yield ExportSource(given=order.source)
+        return
+
+    def sample() -> RecordedInput | None:
+        return _validation_example(order.source, notes) if is_run else None
+
+    if order.trial is None and order.calibration is None:
+        student = read_student(order.source)
+        yield ExportSource(given=order.source, folder=student, sample=sample)
+        return
+    with TemporaryDirectory(prefix="hwkd-export-") as temporary:
+        student = _made(order, Path(temporary))
+        yield ExportSource(given=order.source, folder=student, sample=sample)
+
+
+def _made(order: ExportOrder, folder: Path) -> StudentFolder:
+    """Make a student's folder of a trial, or the best one with another int8 file."""
+    files = StudentFiles(folder / "made")
+    files.folder.mkdir()
+    config = SearchConfig.from_toml(RunFolder(order.source).config_path)
+    _, data = load_data(config)
+    run = read_run_record(order.source / RUN_FILE)
+    if data.fingerprint != run.data.fingerprint:
         raise RunFolderError(
-            f"{run}: has no {missing[0]} in best/; finish the search with "
-            f"`hwkd search --resume {run}` or give --trial NUMBER"
+            f"{order.source}: the data are no longer the run's, which set the int8 ranges; put "
+            "them back"
         )
-    for name in names:
-        shutil.copyfile(best / name, folder / name)
+    # The accuracies of the final student are not those of this one's int8 file.
+    untested = run.model_copy(update={"final": None})
+    if order.trial is None:
+        best = read_student(order.source)
+        for name in best.record.files:
+            (files.folder / name).write_bytes(best.file(name).read_bytes())
+        record = best.record.model_copy(update={"run": untested})
+    else:
+        config = trusted(config, where=str(order.source), trusts=order.trusts, with_teacher=False)
+        record = _rebuilt(RunFolder(order.source), order.trial, files, config, untested)
+    chosen = config.quantisation.calibration
+    usual = DEFAULT_CALIBRATION if chosen == "auto" else chosen
+    quantise_int8(
+        files.float_path,
+        files.int8_path,
+        calibration_inputs(data, config.seed),
+        method=order.calibration or usual,
+    )
+    return write_student(folder / "student", files, record)
 
 
-def _rebuild(
-    store: RunFolder,
-    trial: int,
-    folder: Path,
-    calibration: CalibrationMethod | None,
-    *,
-    trusts: bool,
-) -> None:
+def _rebuilt(
+    store: RunFolder, trial: int, files: StudentFiles, config: SearchConfig, run: RunRecord
+) -> StudentRecord:
+    """Write the float file and the weights of a trial; returns what describes it."""
     store.check_journal()
     record = _completed(store, trial)
     if record.spec is None:
         raise RunFolderError(f"{store.path}: trial {trial} has no student")
-    context = load_context(store, trusts=trusts)
-    spec = record.spec.to_spec()
-    layers = layers_of_spec(context.screen.spaces, spec, where=f"{store.path}, trial {trial}")
+    where = f"{store.path}, trial {trial}"
+    layers = layers_of_spec(load_spaces(config.spaces), record.spec.to_spec(), where=where)
     module = build_module(layers, seed=0)
     weights = store.weights_of(record)
     try:
         fill_module(module, weights)
     except WeightsError as error:
         raise RunFolderError(f"{weights}: the student's weights: {error}") from error
-    module.eval()
-    export_onnx(module, layers, folder / "student.onnx")
-    chosen = context.config.quantisation.calibration
-    usual = DEFAULT_CALIBRATION if chosen == "auto" else chosen
-    _quantise(folder, context, calibration or usual)
-    save_student(module, folder / "student.safetensors")
-    write_text(folder / "spec.json", spec_json(record.spec, layers))
-
-
-def _quantise(folder: Path, context: SearchContext, method: CalibrationMethod) -> None:
-    quantise_int8(
-        folder / "student.onnx",
-        folder / "student_int8.onnx",
-        context.calibration,
-        method=method,
-    )
+    export_onnx(module.eval(), layers, files.float_path)
+    save_student(module, files.weights_path)
+    network = NetworkRecord.of(layers)
+    return StudentRecord(spec=record.spec, network=network, run=run, trial=record)
 
 
 def _completed(store: RunFolder, trial: int) -> TrialRecord:
@@ -166,3 +220,21 @@ def _completed(store: RunFolder, trial: int) -> TrialRecord:
     if record.state != "completed":
         raise ConfigError(f"--trial {trial}: it was {record.state} ({record.reason}); not trained")
     return record
+
+
+def _validation_example(run: Path, notes: list[str]) -> RecordedInput | None:
+    """Return the first example of the run's validation data; None, with a note, without it."""
+    try:
+        _, data = load_data(SearchConfig.from_toml(RunFolder(run).config_path))
+    except HwkdError as error:
+        notes.append(f"main.c runs seeded noise, the run's data cannot be read: {error}")
+        return None
+    if data.fingerprint != read_run_record(run / RUN_FILE).data.fingerprint:
+        notes.append("main.c runs seeded noise, the data are no longer the run's")
+        return None
+    example = data.validation
+    return RecordedInput(
+        values=example.inputs[0],
+        origin=f"validation example 0 of {data.source}",
+        label=data.class_names[int(example.labels[0])],
+    )

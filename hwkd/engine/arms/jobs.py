@@ -12,17 +12,19 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 
 from hwkd.core.errors import HwkdError
 from hwkd.core.final_record import QuantisationChoiceRecord
+from hwkd.core.metric import ScoresRecord
+from hwkd.core.old_records import with_scores
 from hwkd.core.progress import Progress
 from hwkd.core.trial import EpochRecord, ObjectiveRecord, SpecRecord
 from hwkd.engine.arms.children import Child, Nursery
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.setup.context import threads_per_worker
-from hwkd.engine.setup.methods import Recipe
 from hwkd.io.run_text import write_text
 
 __all__ = [
@@ -51,11 +53,12 @@ _WORTH_STARTING = 0.9
 
 
 class JobScores(BaseModel):
-    """What a training reached; accuracies 0 to 1.
+    """What a training reached.
 
     Attributes:
         seed: of the training.
         epochs: passes over the data, rounded.
+        scores: of the float and the int8 file.
         objective: terms on validation, int8; None in files of older versions.
         samples_seen: in the training; None likewise.
         quantisation: how the int8 file was chosen; None when another version trained the job.
@@ -65,12 +68,15 @@ class JobScores(BaseModel):
 
     seed: int
     epochs: int
-    validation_int8: float
-    test_float: float
-    test_int8: float
+    scores: ScoresRecord
     objective: ObjectiveRecord | None = None
     samples_seen: int | None = None
     quantisation: QuantisationChoiceRecord | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reads_older_runs(cls, raw: Any) -> Any:
+        return with_scores(raw, {n: n for n in ("validation_int8", "test_float", "test_int8")})
 
 
 class TrainJob(BaseModel):
@@ -81,7 +87,7 @@ class TrainJob(BaseModel):
         trial: that proposed the network.
         spec: of the student.
         repetition: numbers the seed; 0 is a student that may ship.
-        recipe: distilled, or a control without a teacher.
+        arm: its name, see `hwkd.engine.arms.recipes.arms_of`.
         processes: that run at the same time, to share the cores.
         epochs: length of the training, at most.
         loses_in_int8: training with simulated rounding will probably follow, and needs its time.
@@ -95,12 +101,20 @@ class TrainJob(BaseModel):
     trial: int = -1
     spec: SpecRecord
     repetition: int
-    recipe: Recipe
+    arm: str
     processes: int
     epochs: int
     loses_in_int8: bool = False
     budget_s: float | None = None
     end_s: float | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reads_older_runs(cls, raw: Any) -> Any:
+        """Older versions called the arm a recipe."""
+        if not isinstance(raw, dict) or "recipe" not in raw:
+            return raw
+        return {("arm" if name == "recipe" else name): value for name, value in raw.items()}
 
     @property
     def full_name(self) -> str:

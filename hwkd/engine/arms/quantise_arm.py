@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 
 from hwkd.core.final_record import QuantisationChoiceRecord
@@ -19,10 +17,10 @@ from hwkd.engine.arms.quantise import (
     quantise_student,
 )
 from hwkd.engine.setup.calibration import calibration_inputs
+from hwkd.io.student_folder import StudentFiles
 from hwkd.nn.fake_quant import FakeQuantStudent
 from hwkd.tasks.base import TaskData
 from hwkd.train.loop import Criterion
-from hwkd.train.teacher import accuracy_ratio
 
 __all__ = ["quantise_distilled"]
 
@@ -30,7 +28,7 @@ _STAGE = "quantise"
 
 
 def quantise_distilled(
-    folder: Path,
+    files: StudentFiles,
     layers: Layers,
     data: TaskData,
     exported: ArmResult,
@@ -39,10 +37,10 @@ def quantise_distilled(
     calibration_seed: int,
     progress: Progress,
 ) -> QuantisationChoiceRecord:
-    """Write `student_int8.onnx` beside a folder's `student.onnx`.
+    """Write the int8 file beside a student's float file.
 
     Args:
-        folder: holds the float student.
+        files: of the student; the float one is there.
         layers: its description.
         data: calibrated and judged on; the test split takes no part.
         exported: how it was trained; simulated rounding goes on with its data, methods and
@@ -56,7 +54,7 @@ def quantise_distilled(
     """
     progress(_STAGE, 0, 1)
     # Apple's GPUs have no float64, which simulated rounding needs for biases.
-    device = exported.run.loaded.labels.device
+    device = exported.run.loaded.batches.device
     run = exported.run.on(torch.device("cpu")) if device.type == "mps" else exported.run
     goes_on = int8_recipe(exported.arm.methods)
     epochs = settings.training().epochs
@@ -76,17 +74,16 @@ def quantise_distilled(
         progress("train with simulated int8 rounding", record.epoch, epochs, terms)
 
     found = quantise_student(
-        folder / "student.onnx",
-        folder / "student_int8.onnx",
+        files.float_path,
+        files.int8_path,
         layers,
         QuantisationData(
             calibration=calibration_inputs(data, calibration_seed),
-            train_views=run.loaded.views,
-            train_labels=run.loaded.labels,
+            batches=run.loaded.batches,
             criterion=criterion,
             validation_inputs=data.validation.inputs,
             validation_labels=data.validation.labels,
-            error_ratio=lambda outputs, labels: 1.0 - accuracy_ratio(outputs, labels),
+            head=data.head,
         ),
         settings,
         on_epoch=tell,

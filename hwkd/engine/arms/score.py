@@ -9,19 +9,18 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
+from hwkd.core.choices import CalibrationChoice
 from hwkd.core.student import Layers
 from hwkd.engine.arms.evaluation import deploy_student, student_logits
-from hwkd.engine.arms.quantise import CalibrationChoice
 from hwkd.nn.build import StudentModule
-from hwkd.tasks.base import Split, TaskData
-from hwkd.train.teacher import accuracy_ratio
+from hwkd.tasks.base import SplitName, TaskData
 
-__all__ = ["Scores", "score_student"]
+__all__ = ["Scores", "file_scores", "score_student"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
-    """Accuracies of one student, 0 to 1.
+    """Values of the task's primary metric for one student.
 
     Attributes:
         validation: of the int8 file; students are chosen by it.
@@ -58,13 +57,16 @@ def score_student(
     """
     with TemporaryDirectory(prefix="hwkd-score-") as folder:
         files = deploy_student(module, layers, Path(folder), calibration=calibration, ranges=ranges)
+        metric = data.head.metrics[0]
         return Scores(
-            validation=_accuracy(files.int8_path, data.validation),
-            test=_accuracy(files.int8_path, data.test),
-            validation_float=_accuracy(files.float_path, data.validation),
-            test_float=_accuracy(files.float_path, data.test),
+            validation=metric.of(file_scores(files.int8_path, data, "validation")),
+            test=metric.of(file_scores(files.int8_path, data, "test")),
+            validation_float=metric.of(file_scores(files.float_path, data, "validation")),
+            test_float=metric.of(file_scores(files.float_path, data, "test")),
         )
 
 
-def _accuracy(path: Path, split: Split) -> float:
-    return accuracy_ratio(student_logits(path, split.inputs), split.labels)
+def file_scores(path: Path, data: TaskData, name: SplitName) -> dict[str, float]:
+    """Run a student's file over a split; returns every metric of the task by name."""
+    split = data.split(name)
+    return data.head.scores(student_logits(path, split.inputs), split.labels)

@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 import torch
 
 from hwkd.core.errors import HwkdError, InterruptedTrial, RunFolderError
+from hwkd.core.metric import ScoresRecord
 from hwkd.core.student import Layers
 from hwkd.core.trial import EpochRecord, TrialRecord
 from hwkd.deploy.to_onnx import export_onnx
@@ -27,7 +28,6 @@ from hwkd.engine.arms.evaluation import (
     deploy_student,
     judge_student,
     save_student,
-    spec_json,
     student_criterion,
     student_logits,
     train_student,
@@ -43,13 +43,16 @@ from hwkd.engine.arms.jobs import (
     job_folder,
 )
 from hwkd.engine.arms.quantise import QuantisationData, QuantisationSettings, quantise_student
+from hwkd.engine.arms.recipes import Arm, arm_named
+from hwkd.engine.arms.score import file_scores
 from hwkd.engine.run.prepared import load_context
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.setup.context import SearchContext, threads_per_worker
-from hwkd.engine.setup.methods import Recipe, methods_of
 from hwkd.io.run_text import write_text
+from hwkd.io.student_folder import StudentFiles
 from hwkd.nn.build import StudentModule, build_module
 from hwkd.nn.fake_quant import FakeQuantStudent
+from hwkd.train.batches import TensorBatches
 from hwkd.train.loop import Criterion, TrainConfig, TrainResult
 from hwkd.train.weights_file import WeightsError, fill_module
 
@@ -130,7 +133,12 @@ def _run(job: TrainJob, context: SearchContext, folder: Path, check: Callable[[]
         write_text(folder / PROGRESS_FILE, json.dumps({"ratio": min(1.0, ratio)}))
 
     module, result = train_student(
-        layers, context, training, recipe=job.recipe, on_epoch=on_epoch, check=check
+        layers,
+        context,
+        training,
+        arm=arm_named(job.arm, context.methods),
+        on_epoch=on_epoch,
+        check=check,
     )
     _finish(job, context, folder, layers, module.cpu(), config, result, check=check)
 
@@ -172,29 +180,30 @@ def _finish(
     check: Callable[[], None],
 ) -> JobScores:
     """Export, quantise and score a trained student; `scores.json` comes last."""
-    float_path, int8_path = folder / "student.onnx", folder / "student_int8.onnx"
-    export_onnx(module, layers, float_path)
+    files = StudentFiles(folder)
+    export_onnx(module, layers, files.float_path)
     quantisation = quantise_student(
-        float_path,
-        int8_path,
+        files.float_path,
+        files.int8_path,
         layers,
-        _quantisation_data(context, layers, job.recipe, config),
+        _quantisation_data(context, layers, arm_named(job.arm, context.methods), config),
         _quantisation_settings(context, config, job.end_s),
         check=check,
     )
-    save_student(module, folder / "student.safetensors")
-    write_text(folder / "spec.json", spec_json(job.spec, layers))
+    save_student(module, files.weights_path)
     cost = context.screen.candidate(job.spec.to_spec()).cost
     latency_s = None if cost.latency is None else cost.latency.value_s
-    logits = student_logits(int8_path, context.data.validation.inputs)
+    logits = student_logits(files.int8_path, context.data.validation.inputs)
     objective = judge_student(context, logits, latency_s=latency_s)
     per_epoch = min(len(context.data.train), config.samples_per_epoch or len(context.data.train))
     scores = JobScores(
         seed=config.seed,
         epochs=max(1, round(result.epochs_made)),
-        validation_int8=1.0 - objective.task_error,
-        test_float=_test_accuracy(context, float_path),
-        test_int8=_test_accuracy(context, int8_path),
+        scores=ScoresRecord(
+            validation_int8=context.data.head.scores(logits, context.data.validation.labels),
+            test_float=file_scores(files.float_path, context.data, "test"),
+            test_int8=file_scores(files.int8_path, context.data, "test"),
+        ),
         objective=objective,
         samples_seen=round(result.epochs_made * per_epoch),
         quantisation=quantisation,
@@ -205,7 +214,7 @@ def _finish(
 
 
 def _quantisation_data(
-    context: SearchContext, layers: Layers, recipe: Recipe, config: TrainConfig
+    context: SearchContext, layers: Layers, arm: Arm, config: TrainConfig
 ) -> QuantisationData:
     """Return what the int8 form is made and judged with; a control never sees the teacher."""
     # Apple's GPUs have no float64, which simulated rounding needs for biases.
@@ -217,7 +226,7 @@ def _quantisation_data(
         train_labels=context.train_labels.to(device),
         teacher_train_logits=None if logits is None else logits.to(device),
     )
-    goes_on = int8_recipe(methods_of(recipe, context.methods))
+    goes_on = int8_recipe(arm.methods)
 
     def criterion(student: FakeQuantStudent, own: TeacherSource) -> Criterion:
         source = own if goes_on.follows_itself else None
@@ -226,12 +235,11 @@ def _quantisation_data(
     validation = context.data.validation
     return QuantisationData(
         calibration=context.calibration,
-        train_views=[here.train_inputs],
-        train_labels=here.train_labels,
+        batches=TensorBatches([here.train_inputs], here.train_labels),
         criterion=criterion,
         validation_inputs=validation.inputs,
         validation_labels=validation.labels,
-        error_ratio=context.task.error_ratio,
+        head=context.data.head,
     )
 
 
@@ -247,11 +255,6 @@ def _quantisation_settings(
         seed=config.seed,
         end_s=end_s,
     )
-
-
-def _test_accuracy(context: SearchContext, onnx_path: Path) -> float:
-    test = context.data.test
-    return 1.0 - context.task.error_ratio(student_logits(onnx_path, test.inputs), test.labels)
 
 
 def run(arguments: Sequence[str], parent_pid: int | str) -> int:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from hwkd.core.progress import Progress, silent
 from hwkd.core.student import Layers
 from hwkd.distill.attribution import Attribution, Gain, attribute, paired_gain
-from hwkd.distill.losses.teacher_free import LabelSmoothing
 from hwkd.distill.spec import WeightedMethod
-from hwkd.engine.arms.arm import Arm, ArmResult, ArmRun, DistilSettings, LoadedSet
+from hwkd.engine.arms.arm import ArmResult, ArmRun, DistilSettings, LoadedSet
+from hwkd.engine.arms.recipes import arms_of
 from hwkd.engine.setup.transfer import TransferSet
 from hwkd.train.teacher import Teacher
 
-__all__ = ["DistilOutcome", "control_arms", "distil_student"]
-
-DISTILLED = "distilled"
+__all__ = ["DistilOutcome", "distil_student"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,23 +32,6 @@ class DistilOutcome:
     attribution: Attribution | None
     test_gain: Gain | None
     exported: ArmResult
-
-
-def control_arms(methods: Sequence[WeightedMethod]) -> tuple[Arm, ...]:
-    """Return what a gain must be measured against.
-
-    Cross-entropy, label smoothing, and every logit method's transform applied to the labels alone.
-    """
-    arms = [Arm(name="cross-entropy")]
-    if not any(isinstance(entry.method, LabelSmoothing) for entry in methods):
-        smoothed = WeightedMethod(method=LabelSmoothing(), weight=1.0)
-        arms.append(Arm(name="label smoothing", methods=(smoothed,)))
-    for entry in methods:
-        control = entry.method.no_teacher_control()
-        if control is not None:
-            weighted = replace(entry, method=control)
-            arms.append(Arm(name=f"{control.name}, no teacher", methods=(weighted,)))
-    return tuple(arms)
 
 
 def distil_student(
@@ -75,30 +56,37 @@ def distil_student(
     Raises:
         ConfigError: if a method cannot run here; before any training.
     """
-    name = DISTILLED if methods else "labels alone"
-    arms = [Arm(name=name, methods=tuple(methods))]
-    if settings.with_controls:
-        arms += control_arms(methods)
+    arms = arms_of(methods) if settings.with_controls else arms_of(methods)[:1]
+    name = arms[0].name
     everything = LoadedSet.of(transfer, settings.device)
     labelled = transfer.labelled_only()
     # Controls cannot learn from unlabelled samples.
     some = everything if labelled is transfer else LoadedSet.of(labelled, settings.device)
     runs = [
-        ArmRun(layers, some if arm.is_control else everything, teacher, arm, settings, progress)
+        ArmRun(layers, everything if arm.is_taught else some, teacher, arm, settings, progress)
         for arm in arms
     ]
     # Every arm is checked before the first is trained.
     for run in runs:
-        run.prepare(samples=len(everything.labels))
+        run.prepare(samples=len(everything.batches.labels))
     results = tuple(run.train() for run in runs)
     distilled, controls = results[0], results[1:]
     if not controls:
         return DistilOutcome(arms=results, attribution=None, test_gain=None, exported=distilled)
-    found = attribute(name, distilled.validation, {c.arm.name: c.validation for c in controls})
+    sign = 1.0 if transfer.head.metrics[0].direction == "max" else -1.0
+
+    def better(values: Sequence[float]) -> list[float]:
+        return [sign * value for value in values]
+
+    found = attribute(
+        name,
+        better(distilled.validation),
+        {c.arm.name: better(c.validation) for c in controls},
+    )
     by_name = {result.arm.name: result for result in results}
     return DistilOutcome(
         arms=results,
         attribution=found,
-        test_gain=paired_gain(distilled.test, by_name[found.best_control].test),
+        test_gain=paired_gain(better(distilled.test), better(by_name[found.best_control].test)),
         exported=by_name[found.exported],
     )

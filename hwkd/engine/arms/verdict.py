@@ -1,17 +1,25 @@
-"""Which of the trained students ships: never a worse one than the run already holds; pure.
+"""Which of the trained students ships, and what its methods were worth; pure.
 
-Everything is judged on validation by the int8 file. The best of many is partly lucky, so a mean
-over seeds decides where there are several, among students with as many.
+Never a worse student than the run already holds: everything is judged on validation by the int8
+file. The best of many is partly lucky, so a mean over seeds decides where there are several, among
+students with as many.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Literal, TypeAlias
 
-__all__ = ["Contender", "shipping"]
+from scipy import stats
+
+from hwkd.core.errors import ConfigError
+from hwkd.core.metric import ACCURACY, Metric
+from hwkd.core.verdict_record import ArmRecord, Gain
+
+__all__ = ["Contender", "best_control", "gain_over_controls", "paired_gain", "shipping"]
 
 Weights: TypeAlias = Literal["brief", "full"]
 
@@ -24,7 +32,7 @@ class Contender:
         name: of the training, unique.
         network: key of the network.
         weights: of the brief training of the search, or of a full one.
-        arm: how it was trained: recipe and length; repetitions of one arm differ in the seed alone.
+        arm: how it was trained: arm and length; repetitions differ in the seed alone.
         value: the run's own objective on validation, int8; smaller is better.
         is_taught: by a teacher.
     """
@@ -64,3 +72,93 @@ def shipping(contenders: Sequence[Contender]) -> Contender:
     if best_brief is not None and best_brief.value < best_full.value:
         return best_brief
     return best_full
+
+
+def gain_over_controls(arms: Sequence[ArmRecord], metric: Metric = ACCURACY) -> Gain | None:
+    """Return what the methods gained on the test split over the control best on validation.
+
+    The control is picked by scores that are close to those it is then compared on, which makes a
+    gain look smaller than it is, never larger.
+
+    Args:
+        arms: what was asked for first; None comes of it alone, or of scores that are unknown.
+        metric: that their scores are values of.
+    """
+    if len(arms) < 2:
+        return None
+    seeds = min(len(arm.scores) for arm in arms)
+    asked_for, controls = arms[0], {arm.name: arm for arm in arms[1:]}
+    sign = 1.0 if metric.direction == "max" else -1.0
+    validation: dict[str, list[float]] = {}
+    for name, control in controls.items():
+        known = [
+            sign * s.validation_int8
+            for s in control.scores[:seeds]
+            if s.validation_int8 is not None
+        ]
+        if len(known) < seeds or not known:
+            return None
+        validation[name] = known
+    over = best_control(validation)
+    ours, theirs = (
+        [sign * score for score in arm.test_int8[:seeds]] for arm in (asked_for, controls[over])
+    )
+    return paired_gain(ours, theirs, over=over)
+
+
+def best_control(validation: Mapping[str, Sequence[float]]) -> str:
+    """Return the control with the highest mean, the first given among equals.
+
+    Args:
+        validation: name -> scores, for example of cross-entropy and label smoothing.
+
+    Raises:
+        ConfigError: if there is none.
+    """
+    if not validation:
+        raise ConfigError("attribution: no control was trained; a gain without one means nothing")
+    return max(validation, key=lambda name: fmean(validation[name]))
+
+
+def paired_gain(
+    scores: Sequence[float], baseline: Sequence[float], *, over: str = "", confidence: float = 0.95
+) -> Gain:
+    """Return the mean of scores - baseline, seed by seed, with its Student-t interval.
+
+    Args:
+        scores: one per seed, higher is better.
+        baseline: of the same seeds in the same order.
+        over: name of what the baseline is.
+        confidence: more than 0, less than 1.
+
+    Raises:
+        ConfigError: if the two differ in length or are empty.
+    """
+    if len(scores) != len(baseline) or not scores:
+        raise ConfigError(
+            f"attribution: {len(scores)} and {len(baseline)} scores cannot be paired; "
+            "train both over the same seeds"
+        )
+    differences = [score - base for score, base in zip(scores, baseline, strict=True)]
+    mean = fmean(differences)
+    low = high = None
+    if len(differences) > 1:
+        quantile = float(stats.t.ppf(0.5 + confidence / 2, len(differences) - 1))
+        half = quantile * stdev(differences) / math.sqrt(len(differences))
+        low, high = mean - half, mean + half
+    return Gain(
+        over=over,
+        mean=mean,
+        low=low,
+        high=high,
+        seeds=len(differences),
+        confidence=confidence,
+        verdict=_verdict(low, high),
+    )
+
+
+def _verdict(low: float | None, high: float | None) -> str:
+    """Say whether the interval excludes 0."""
+    if low is not None and low > 0:
+        return "gain"
+    return "loss" if high is not None and high < 0 else "no difference shown"

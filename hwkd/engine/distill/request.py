@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hwkd.core.choices import CalibrationChoice, QatMode
 from hwkd.core.errors import ConfigError
 from hwkd.distill.spec import (
     NO_METHOD,
@@ -15,7 +16,6 @@ from hwkd.distill.spec import (
     parse_methods,
     require_combinable,
 )
-from hwkd.engine.arms.quantise import CalibrationChoice, QatMode
 from hwkd.io.text_files import MalformedTextError, read_toml
 
 __all__ = ["DistilRequest", "WantedMethods", "wanted_methods"]
@@ -45,7 +45,7 @@ class DistilRequest:
     calibration: CalibrationChoice = "auto"
     qat: QatMode = "auto"
     accelerator: str = "auto"
-    space: Path | None = None
+    command: tuple[str, ...] = ("hwkd.distill",)
     trusts: bool = False
 
 

@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from hwkd.core.errors import ConfigError
 from hwkd.core.progress import Progress, silent
-from hwkd.core.trial import SpecRecord
 from hwkd.deploy.to_onnx import export_onnx
 from hwkd.engine.arms.arm import DistilSettings
 from hwkd.engine.arms.arm_report import DistilReport, make_report
-from hwkd.engine.arms.bare_student import require_bare
-from hwkd.engine.arms.evaluation import save_student, spec_json
+from hwkd.engine.arms.evaluation import save_student
 from hwkd.engine.arms.quantise import QuantisationSettings
 from hwkd.engine.arms.quantise_arm import quantise_distilled
+from hwkd.engine.arms.student_folder import write_student
 from hwkd.engine.arms.trainings import DistilOutcome, distil_student
 from hwkd.engine.distill.pairs import paired_with, parse_pairs
+from hwkd.engine.distill.record import distilled_record
 from hwkd.engine.distill.request import DistilRequest, WantedMethods, wanted_methods
 from hwkd.engine.distill.resolve import ResolvedStudent, resolve_student, stage_importance
 from hwkd.engine.setup.context import accelerator_device
 from hwkd.engine.setup.teacher import find_teacher, suitable_method
 from hwkd.engine.setup.transfer import TransferSet, read_unlabelled, transfer_set
-from hwkd.io.run_text import write_text
+from hwkd.io.student_folder import StudentFiles
 from hwkd.tasks.base import TaskData
 from hwkd.train.augment import choose_augmentation
 from hwkd.train.seeding import derive_seed
+from hwkd.train.teacher import Teacher
 
 __all__ = ["DistilReport", "DistilRequest", "run_distillation"]
 
@@ -40,6 +42,7 @@ def run_distillation(request: DistilRequest, *, progress: Progress = silent) -> 
     """
     if request.out.exists() and (not request.out.is_dir() or any(request.out.iterdir())):
         raise ConfigError(f"--out {request.out}: is in use; give a new or an empty folder")
+    started = time.monotonic()
     wanted = wanted_methods(request)
     resolved = resolve_student(request, progress=progress)
     transfer = _transfer(request, resolved.data)
@@ -68,20 +71,28 @@ def run_distillation(request: DistilRequest, *, progress: Progress = silent) -> 
         batch_size=settings.batch_size,
         seed=derive_seed(resolved.config.seed, "quantise"),
     )
-    return _write(resolved, outcome, report, quantisation, progress)
+    trained = _Trained(
+        request=request,
+        resolved=resolved,
+        teacher=teacher,
+        outcome=outcome,
+        report=report,
+        started=started,
+    )
+    return _write(trained, quantisation, progress)
 
 
 def _transfer(request: DistilRequest, data: TaskData) -> TransferSet:
     unlabelled = None
     if request.unlabelled is not None:
         unlabelled = read_unlabelled(
-            request.unlabelled, input_shape=data.input_shape, normalisation=data.normalisation
+            request.unlabelled, input_shape=data.input_shape, pipeline=data.pipeline
         )
     if request.views == 1:
         return transfer_set(data, unlabelled=unlabelled)
     seeds = [derive_seed(request.seeds[0], "distil", f"view {i}") for i in range(request.views)]
     augmentation = choose_augmentation(data.train)
-    return transfer_set(data, unlabelled=unlabelled, view_seeds=seeds, augmentation=augmentation)
+    return transfer_set(data, unlabelled=unlabelled, copy_seeds=seeds, augmentation=augmentation)
 
 
 # Unless asked for more: a method's gain shows by then, and every arm and seed costs as much.
@@ -109,22 +120,29 @@ def _settings(
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Trained:
+    """What there is when the trainings are over."""
+
+    request: DistilRequest
+    resolved: ResolvedStudent
+    teacher: Teacher | None
+    outcome: DistilOutcome
+    report: DistilReport
+    started: float
+
+
 def _write(
-    resolved: ResolvedStudent,
-    outcome: DistilOutcome,
-    report: DistilReport,
-    quantisation: QuantisationSettings,
-    progress: Progress,
+    trained: _Trained, quantisation: QuantisationSettings, progress: Progress
 ) -> DistilReport:
     """Write the folder, all at once; returns the report with what quantisation did."""
-    out = report.out
-    out.parent.mkdir(parents=True, exist_ok=True)
+    resolved, outcome, report = trained.resolved, trained.outcome, trained.report
     student = outcome.exported.student
-    with TemporaryDirectory(prefix=".distill-", dir=out.parent) as temporary:
-        folder = Path(temporary)
-        export_onnx(student, resolved.layers, folder / "student.onnx")
+    with TemporaryDirectory(prefix="hwkd-distill-") as temporary:
+        files = StudentFiles(Path(temporary))
+        export_onnx(student, resolved.layers, files.float_path)
         found = quantise_distilled(
-            folder,
+            files,
             resolved.layers,
             resolved.data,
             outcome.exported,
@@ -133,11 +151,16 @@ def _write(
             progress=progress,
         )
         report = replace(report, quantisation=found)
-        save_student(student, folder / "student.safetensors")
-        require_bare(resolved.layers, folder / "student.onnx", folder / "student.safetensors")
-        write_text(folder / "spec.json", spec_json(SpecRecord.of(resolved.spec), resolved.layers))
-        write_text(folder / "distill.json", json.dumps(report.as_dict(), indent=2) + "\n")
-        out.mkdir(exist_ok=True)
-        for file in sorted(folder.iterdir()):
-            file.replace(out / file.name)
+        save_student(student, files.weights_path)
+        record = distilled_record(
+            trained.request,
+            resolved,
+            outcome,
+            report,
+            files,
+            teacher=trained.teacher,
+            seconds=time.monotonic() - trained.started,
+        )
+        others = {"distill.json": json.dumps(report.as_dict(), indent=2) + "\n"}
+        write_student(report.out, files, record, others=others)
     return report

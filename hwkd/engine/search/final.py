@@ -12,11 +12,13 @@ from dataclasses import dataclass
 
 from hwkd.core.errors import DoesNotFitError
 from hwkd.core.final_record import FinalRecord, LayerRecord
+from hwkd.core.metric import Metric, ScoresRecord
 from hwkd.core.progress import Progress
 from hwkd.core.run_record import ObjectiveSettings
 from hwkd.core.trial import TrialRecord
+from hwkd.distill.spec import WeightedMethod
 from hwkd.engine.arms.children import Nursery
-from hwkd.engine.arms.contest import BRIEF, compared, contenders, samples_seen
+from hwkd.engine.arms.contest import BRIEF, contenders, judged, samples_seen
 from hwkd.engine.arms.evaluation import profile_record
 from hwkd.engine.arms.jobs import (
     TrainJob,
@@ -25,13 +27,15 @@ from hwkd.engine.arms.jobs import (
     job_history,
     run_jobs,
 )
-from hwkd.engine.arms.publish import BEST_FOLDER, publish_student, read_quantisation
+from hwkd.engine.arms.recipes import arms_of
+from hwkd.engine.arms.student_folder import read_quantisation
 from hwkd.engine.arms.train_job import score_brief_weights
 from hwkd.engine.arms.verdict import shipping
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.setup.context import SearchContext
-from hwkd.engine.setup.methods import Recipe, recipes
+from hwkd.engine.setup.methods import without_teacher
 from hwkd.engine.setup.screening import cost_record
+from hwkd.io.student_folder import StudentFiles
 from hwkd.profiling.onnx_runtime import measure_latency
 
 __all__ = ["Ending", "finish_students", "networks_of", "require_student"]
@@ -97,8 +101,8 @@ def finish_students(
     ending: Ending,
     *,
     progress: Progress,
-) -> tuple[FinalRecord, tuple[str, ...]]:
-    """Train the best students in full, test them and write `best/`.
+) -> tuple[FinalRecord, StudentFiles, tuple[str, ...]]:
+    """Train the best students in full and test them.
 
     The test split is read here for the first time in a search, and nothing is chosen by it.
 
@@ -111,7 +115,7 @@ def finish_students(
         progress: told about all trainings together.
 
     Returns:
-        The record of the student that ships, and what was given up for lack of time.
+        The record of the student that ships, its files, and what was given up for lack of time.
     """
     started = time.monotonic()
     best = ranked[0]
@@ -136,36 +140,26 @@ def finish_students(
             given_up += ("full weights: none was better on validation than the brief ones",)
     else:
         job, ships = trainings[winner.name]
-    controls, gain = compared(job, trainings)
     candidate = context.screen.candidate(job.spec.to_spec())
-    folder = job_folder(store, job)
-    int8_path = folder / "student_int8.onnx"
+    files = StudentFiles(job_folder(store, job))
     limited = ending.end_s is not None
     seconds = _PROFILE_SECONDS_LIMITED if limited else _PROFILE_SECONDS
-    profile = measure_latency(int8_path, runs=200, max_seconds=seconds)
+    profile = measure_latency(files.int8_path, runs=200, max_seconds=seconds)
     final = FinalRecord(
         trial=job.trial,
         spec=job.spec,
         epochs=ships.epochs,
-        weights=winner.weights,
-        networks_compared=networks_of(ranked),
         seconds=time.monotonic() - started,
-        validation_accuracy_int8=ships.validation_int8,
-        test_accuracy_float=ships.test_float,
-        test_accuracy_int8=ships.test_int8,
+        scores=ships.scores,
         layers=tuple(LayerRecord.of(layer) for layer in candidate.layers.layers),
         cost=cost_record(candidate.cost),
-        quantisation=read_quantisation(int8_path, len(context.calibration)),
+        quantisation=read_quantisation(files.int8_path, len(context.calibration)),
         quantisation_choice=ships.quantisation,
         profile=profile_record(profile),
-        controls=controls if ending.seeds else (),
-        methods=tuple(entry.describe() for entry in context.methods),
-        recipe=job.recipe,
-        gain=gain if ending.seeds else None,
+        verdict=judged(job, trainings, context, networks_compared=networks_of(ranked)),
         history=job_history(store, job),
     )
-    publish_student(folder, store.path / BEST_FOLDER, final, context)
-    return final, given_up
+    return final, files, given_up
 
 
 def networks_of(ranked: Sequence[TrialRecord]) -> int:
@@ -200,12 +194,11 @@ def _rounds(best: TrialRecord, context: SearchContext, left_s: float, *, jobs: i
 def _jobs(ranked: Sequence[TrialRecord], context: SearchContext, ending: Ending) -> list[TrainJob]:
     """Return the trainings, the most important first.
 
-    With a teacher its gain is in question, so the controls come before the second network;
-    without one only the network is.
+    With methods their gain is in question, so a control comes before the second network;
+    without any only the network is.
     """
-    arms: tuple[Recipe, ...] = recipes(context.methods)
-    main: Recipe = "distilled" if ending.has_teacher or len(arms) == 1 else "cross-entropy"
-    controls = [arm for arm in arms[1:] if main == "distilled" and ending.seeds]
+    main, *controls = (arm.name for arm in arms_of(_methods(context, ending)))
+    controls = controls if ending.seeds else []
     best, others = ranked[0], ranked[1:_NETWORKS]
     order = [(best, main, 0), *((best, arm, 0) for arm in controls[:1])]
     order += [(other, main, 0) for other in others]
@@ -214,32 +207,34 @@ def _jobs(ranked: Sequence[TrialRecord], context: SearchContext, ending: Ending)
         order += [(best, arm, seed) for arm in (main, *controls)]
         order += [(other, main, seed) for other in others]
     processes = min(context.config.workers, len(order))
+    metric = context.data.head.metrics[0]
     budget_s = None if ending.end_s is None else max(0.0, ending.end_s - time.monotonic())
     return [
-        _job(trial, arm, seed, ending, processes=processes, budget_s=budget_s)
+        _job(trial, arm, seed, ending, metric=metric, processes=processes, budget_s=budget_s)
         for trial, arm, seed in order
     ]
 
 
 def _job(
     trial: TrialRecord,
-    recipe: Recipe,
+    arm: str,
     seed: int,
     ending: Ending,
     *,
+    metric: Metric,
     processes: int,
     budget_s: float | None,
 ) -> TrainJob:
     if trial.spec is None:
         raise ValueError(f"trial {trial.number} has no spec")
-    accuracy = trial.accuracy
-    lost = 0.0 if accuracy is None else accuracy.validation_float - accuracy.validation_int8
+    scores = trial.scores or ScoresRecord()
+    lost = metric.lost_ratio(scores.validation_float, scores.validation_int8)
     return TrainJob(
-        name=f"{recipe.replace(' ', '-')}{seed}-{trial.number}",
+        name=f"{arm.replace(', ', ' ').replace(' ', '-')}{seed}-{trial.number}",
         trial=trial.number,
         spec=trial.spec,
         repetition=seed,
-        recipe=recipe,
+        arm=arm,
         processes=processes,
         epochs=ending.epochs,
         loses_in_int8=lost > _LOSES_IN_INT8,
@@ -250,11 +245,18 @@ def _job(
 def _brief_job(trial: TrialRecord, context: SearchContext, ending: Ending) -> TrainJob:
     """Name the folder for a candidate's own weights."""
     taught = trial.methods is None or bool(trial.methods)
-    recipe: Recipe = "distilled" if taught or not context.methods else "cross-entropy"
-    job = _job(trial, recipe, 0, ending, processes=1, budget_s=None)
+    methods = context.methods if taught else without_teacher(context.methods)
+    metric = context.data.head.metrics[0]
+    name = arms_of(methods)[0].name
+    job = _job(trial, name, 0, ending, metric=metric, processes=1, budget_s=None)
     epochs = context.config.training.brief_epochs or 1
     name = f"{BRIEF}-{trial.number}"
     return job.model_copy(update={"name": name, "epochs": epochs, "end_s": ending.end_s})
+
+
+def _methods(context: SearchContext, ending: Ending) -> Sequence[WeightedMethod]:
+    """Return what the last trainings learn by: a teacher that was left out has no say."""
+    return context.methods if ending.has_teacher else without_teacher(context.methods)
 
 
 def _scoring_s(record: TrialRecord) -> float:

@@ -13,9 +13,10 @@ from hwkd.core.errors import HwkdError, RunFolderError
 from hwkd.core.final_record import FinalRecord
 from hwkd.core.pareto import FrontPoint, pareto_front
 from hwkd.core.run_record import RunRecord, RunStatus
+from hwkd.core.student_record import NetworkRecord, StudentRecord
 from hwkd.core.trial import TrialRecord
 from hwkd.engine.arms.children import Nursery
-from hwkd.engine.arms.publish import BEST_FOLDER
+from hwkd.engine.arms.student_folder import write_student
 from hwkd.engine.run.prepared import (
     PREPARED_FILE,
     check_teacher_unchanged,
@@ -43,6 +44,12 @@ from hwkd.engine.setup.prepare import Prepared
 from hwkd.engine.setup.time_plan import TimeLimit
 from hwkd.io.run_files import RUN_FILE
 from hwkd.io.run_text import run_writes, write_text
+from hwkd.io.student_folder import (
+    BEST_FOLDER,
+    DESCRIPTION_FILE,
+    read_record_file,
+    write_record,
+)
 
 __all__ = ["SearchResult", "SearchStages", "run_json", "with_phase"]
 
@@ -153,6 +160,7 @@ class SearchStages:
         self, run: RunRecord, records: tuple[TrialRecord, ...], status: RunStatus
     ) -> SearchResult:
         run = self._save(run, status)
+        self._describe_best(run)
         self.write_report(self.store.path)
         return SearchResult(
             folder=self.store.path,
@@ -220,14 +228,14 @@ class SearchStages:
         kept = tuple(c for c in run.caveats if c not in caveats)
         run = run.model_copy(update={"caveats": (*caveats, *kept)})
         teacher = run.teacher
-        if teacher is None or context.teacher_accuracy is None:
+        if teacher is None or context.teacher_error is None:
             goal = run.objective.model_copy(update={"beta": 0.0})
             return run.model_copy(update={"objective": goal})
-        better = beaten_by(context.teacher_accuracy, records)
+        better = beaten_by(context.teacher_error, records)
         if better is None or teacher.left_out is not None:
             return run
         why = (
-            f"its validation accuracy {context.teacher_accuracy:.4f} is not above that of "
+            f"its validation error {context.teacher_error:.4f} is not below that of "
             f"candidate {better.number}, trained briefly and in 8 bits"
         )
         run = run.model_copy(
@@ -262,7 +270,7 @@ class SearchStages:
         if limit.is_limited:
             left_s = limit.left_s() - limit.closing_s(verifies=config.verify_best)
             end_s = limit.deadline_s(left_s)
-        has_teacher = context.teacher_accuracy is not None and run.teacher is not None
+        has_teacher = context.teacher_error is not None and run.teacher is not None
         ending = Ending(
             goal=run.objective,
             has_teacher=has_teacher and run.teacher is not None and run.teacher.left_out is None,
@@ -271,19 +279,28 @@ class SearchStages:
             end_s=end_s,
             start_up_s=limit.start_up_s,
         )
-        final, given_up = finish_students(
+        final, files, given_up = finish_students(
             ranked, context, self.store, self.nursery, ending, progress=self.listener
         )
         run = run.model_copy(update={"final": final})
         for what in given_up:
             run = self._noted(run, f"Given up: {what}.")
         run = with_phase(run, "final training", time.monotonic() - begun)
-        return self._tested_teacher(run, teacher)
+        run = self._tested_teacher(run, teacher)
+        layers = context.screen.candidate(final.spec.to_spec()).layers
+        record = StudentRecord(
+            spec=final.spec,
+            network=NetworkRecord.of(layers),
+            run=run,
+            trial=next(trial for trial in records if trial.number == final.trial),
+        )
+        write_student(self.store.path / BEST_FOLDER, files, record)
+        return run
 
     def _tested_teacher(self, run: RunRecord, stage: TeacherStage) -> RunRecord:
         """Measure the teacher on the test split where there is a teacher that runs, and time."""
         teacher, record = stage.teacher, run.teacher
-        if teacher is None or record is None or record.test_accuracy is not None:
+        if teacher is None or record is None or record.scores.test_float is not None:
             return run  # there is none, or an earlier call made it and only its outputs are here
         if self.limit.is_limited:  # running it on the whole test split has no bound
             return run
@@ -296,10 +313,16 @@ class SearchStages:
         if not self.config.verify_best or final is None or final.verification is not None:
             return run
         begun = time.monotonic()
-        device, test = context.screen.device, context.data.test
-        found = verify_best(self.store.path / BEST_FOLDER, device, test, self.listener)
+        best, data = self.store.path / BEST_FOLDER, context.data
+        found = verify_best(best, context.screen.device, data.test, data.head, self.listener)
         run = run.model_copy(update={"final": final.model_copy(update={"verification": found})})
         return with_phase(run, "verification", time.monotonic() - begun)
+
+    def _describe_best(self, run: RunRecord) -> None:
+        """Tell the best student's folder how the run ended; one of an older version stays."""
+        path = self.store.path / BEST_FOLDER / DESCRIPTION_FILE
+        if run.final is not None and path.is_file():
+            write_record(path.parent, read_record_file(path).model_copy(update={"run": run}))
 
     def _time_report(self) -> None:
         """Write the report of what there is, so that one is there whatever comes, and time it."""
@@ -321,9 +344,11 @@ def _is_done(final: FinalRecord | None, ranked: Sequence[TrialRecord]) -> bool:
     """Tell whether the full trainings were made for the same candidates before."""
     if final is None:
         return False
-    if final.networks_compared is None:  # of an older version, which trained the best one alone
+    if (
+        final.verdict.networks_compared is None
+    ):  # of an older version, which trained the best one alone
         return final.trial == ranked[0].number
-    return final.networks_compared == networks_of(ranked)
+    return final.verdict.networks_compared == networks_of(ranked)
 
 
 @dataclass(frozen=True, slots=True)

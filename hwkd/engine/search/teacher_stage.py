@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from hwkd.core.errors import TeacherError
+from hwkd.core.metric import ScoresRecord
 from hwkd.core.progress import Progress
 from hwkd.core.run_record import TeacherRecord
 from hwkd.core.trial import TrialRecord
@@ -21,7 +22,7 @@ from hwkd.engine.setup.context import accelerator_device
 from hwkd.engine.setup.methods import configured_methods
 from hwkd.engine.setup.prepare import Prepared
 from hwkd.train.logit_cache import cached_logits
-from hwkd.train.teacher import Teacher, accuracy_ratio, require_knowledge
+from hwkd.train.teacher import Teacher, require_knowledge
 from hwkd.train.teacher_open import open_teacher
 from hwkd.train.teacher_trained import TeacherTraining
 
@@ -102,13 +103,13 @@ def prepare_teacher(
         return TeacherStage(left_out=str(error))
 
 
-def beaten_by(teacher_accuracy: float, records: Sequence[TrialRecord]) -> TrialRecord | None:
+def beaten_by(teacher_error: float, records: Sequence[TrialRecord]) -> TrialRecord | None:
     """Return the first candidate that is at least as good on validation as the teacher.
 
     The candidate was trained briefly, and in 8 bits; in full it will be better still.
 
     Args:
-        teacher_accuracy: on validation, 0 to 1.
+        teacher_error: on validation, 0 is best.
         records: finished candidates, in order.
     """
     return next(
@@ -116,8 +117,8 @@ def beaten_by(teacher_accuracy: float, records: Sequence[TrialRecord]) -> TrialR
             record
             for record in records
             if record.state == "completed"
-            and record.accuracy is not None
-            and record.accuracy.validation_int8 >= teacher_accuracy
+            and record.objective is not None
+            and record.objective.task_error <= teacher_error
         ),
         None,
     )
@@ -126,10 +127,12 @@ def beaten_by(teacher_accuracy: float, records: Sequence[TrialRecord]) -> TrialR
 def measure_teacher(
     teacher: Teacher, record: TeacherRecord, prepared: Prepared, *, progress: Progress
 ) -> TeacherRecord:
-    """Return the teacher's record with its test accuracy; called once, at the end."""
-    logits = cached_logits(teacher, prepared.data, split="test", progress=progress)
-    accuracy = accuracy_ratio(np.asarray(logits, dtype=np.float32), prepared.data.test.labels)
-    return record.model_copy(update={"test_accuracy": accuracy})
+    """Return the teacher's record with its test scores; called once, at the end."""
+    data = prepared.data
+    outputs = cached_logits(teacher, data, split="test", progress=progress)
+    found = data.head.scores(np.asarray(outputs, dtype=np.float32), data.test.labels)
+    scores = record.scores.model_copy(update={"test_float": found})
+    return record.model_copy(update={"scores": scores})
 
 
 def _prepared(
@@ -143,13 +146,15 @@ def _prepared(
 ) -> TeacherStage:
     data = prepared.data
     teacher = _opened(prepared, budget_s, progress, require_time, own_dir)
-    validation = np.asarray(cached_logits(teacher, data, split="validation", progress=progress))
-    accuracy = require_knowledge(teacher, data, validation_logits=validation.astype(np.float32))
+    cached = cached_logits(teacher, data, split="validation", progress=progress)
+    outputs = np.asarray(cached, dtype=np.float32)
+    require_knowledge(teacher, data, validation_outputs=outputs)
+    scores = data.head.scores(outputs, data.validation.labels)
     cached_logits(teacher, data, split="train", progress=progress)
     record = TeacherRecord(
         kind=teacher.kind,
         description=teacher.description,
-        validation_accuracy=accuracy,
+        scores=ScoresRecord(validation_float=scores),
         seconds=clock() - started,
         from_cache=teacher.is_from_cache,
         identity=teacher.identity,

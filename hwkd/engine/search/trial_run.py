@@ -13,10 +13,10 @@ import numpy as np
 
 from hwkd.core.errors import RunFolderError
 from hwkd.core.measure import Profile
-from hwkd.core.trial import AccuracyRecord, SpecRecord, TrialRecord, ViolationRecord
+from hwkd.core.metric import ScoresRecord
+from hwkd.core.trial import SpecRecord, TrialRecord, ViolationRecord
 from hwkd.engine.arms.evaluation import (
     STEPS_BETWEEN_NORMS,
-    Deployed,
     deploy_student,
     judge_student,
     profile_record,
@@ -24,12 +24,14 @@ from hwkd.engine.arms.evaluation import (
     student_logits,
     train_student,
 )
+from hwkd.engine.arms.recipes import arms_of
 from hwkd.engine.run.artifacts import Artifacts
 from hwkd.engine.run.proposal import Proposal
 from hwkd.engine.setup.context import SearchContext
 from hwkd.engine.setup.methods import without_teacher
 from hwkd.engine.setup.screening import Candidate, cost_record
 from hwkd.io.machine import package_versions
+from hwkd.io.student_folder import StudentFiles
 from hwkd.nn.build import StudentModule, build_module
 from hwkd.profiling.onnx_runtime import measure_latency
 from hwkd.trace.macs import count_macs
@@ -151,7 +153,7 @@ class TrialRunner:
             return ()
         return (ViolationRecord(limit_name="latency", needed=needed_s, limit=limit_s),)
 
-    def _deployed(self, module: StudentModule, candidate: Candidate, folder: str) -> Deployed:
+    def _deployed(self, module: StudentModule, candidate: Candidate, folder: str) -> StudentFiles:
         context = self.context
         return deploy_student(
             module,
@@ -175,7 +177,7 @@ class TrialRunner:
             start_from=None if base.start_from is None else self.artifacts.get(base.start_from),
             steps_between_norms=STEPS_BETWEEN_NORMS,
             check=self.check,
-            methods=methods,
+            arm=arms_of(methods)[0],
         )
         module = module.cpu()
         validation = context.data.validation
@@ -191,16 +193,15 @@ class TrialRunner:
         too_slow = self._too_slow(profile) if latency is None else ()
         if too_slow:
             return _rejected(base, too_slow, profile)
-        error_float = context.task.error_ratio(logits_float, validation.labels)
         latency_s = latency.value_s if latency is not None else profile.median_s
         objective = judge_student(context, logits_int8, latency_s=latency_s)
         return base.model_copy(
             update={
                 "state": "completed",
                 "macs_fvcore": count_macs(module, candidate.spec.input_shape),
-                "accuracy": AccuracyRecord(
-                    validation_float=1.0 - error_float,
-                    validation_int8=1.0 - objective.task_error,
+                "scores": ScoresRecord(
+                    validation_float=context.data.head.scores(logits_float, validation.labels),
+                    validation_int8=context.data.head.scores(logits_int8, validation.labels),
                 ),
                 "objective": objective,
                 "profile": profile_record(profile),
@@ -222,14 +223,14 @@ def _repeat(base: TrialRecord, earlier: TrialRecord) -> TrialRecord:
             "violations": earlier.violations,
             "cost": earlier.cost,
             "macs_fvcore": earlier.macs_fvcore,
-            "accuracy": earlier.accuracy,
+            "scores": earlier.scores,
             "objective": earlier.objective,
             "profile": earlier.profile,
         }
     )
 
 
-def _measured(deployed: Deployed) -> Profile:
+def _measured(deployed: StudentFiles) -> Profile:
     return measure_latency(
         deployed.int8_path, runs=_PROFILE_RUNS, profiled_runs=10, max_seconds=_PROFILE_SECONDS
     )

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 from hwkd.core.device import Device
 from hwkd.core.errors import ConfigError, HwkdError, UnknownNameError
+from hwkd.core.head import Head
 from hwkd.core.progress import Progress
 from hwkd.core.verification_record import EmulatedLayerRecord, EmulationRecord, VerificationRecord
 from hwkd.deploy.toolchain import CORES, find_host_compiler, find_tools
 from hwkd.deploy.verification import Target, Verification
 from hwkd.deploy.verify import target_of, verify_model
 from hwkd.io.run_text import write_text
+from hwkd.io.student_folder import StudentFiles
 from hwkd.tasks.base import Split
 
 __all__ = ["VERIFICATION_FILE", "require_verifiable", "verify_best"]
@@ -41,9 +44,9 @@ def require_verifiable(device: Device) -> Target:
 
 
 def verify_best(
-    folder: Path, device: Device, test: Split, progress: Progress
+    folder: Path, device: Device, test: Split, head: Head, progress: Progress
 ) -> VerificationRecord:
-    """Check `student_int8.onnx` of a folder on the device's core and write `verification.json`.
+    """Check the int8 file of a student's folder on the device's core and write `verification.json`.
 
     What goes wrong is part of the record: the search is over and its results stay.
 
@@ -51,15 +54,17 @@ def verify_best(
         folder: `best/` of a run.
         device: compiled for.
         test: test examples; the first 512 are used.
+        head: scores what the core answers.
         progress: told of stages.
     """
     target = target_of(device)
+    score = partial(head.scores, targets=test.labels[:_INPUTS])
     try:
         found = verify_model(
-            folder / "student_int8.onnx",
+            StudentFiles(folder).int8_path,
             target,
             test.inputs[:_INPUTS],
-            labels=test.labels[:_INPUTS],
+            score=score,
             progress=progress,
         )
     except HwkdError as error:
@@ -98,7 +103,7 @@ def _emulation(found: Verification) -> EmulationRecord:
         intermediate_max_lsb=found.intermediate_max_lsb,
         averages_within_bound=found.averages_within_bound,
         faults=found.faults,
-        test_accuracy=found.accuracy_ratio,
+        scores=found.scores,
         instructions=found.instructions_per_inference,
         flash_bytes=found.flash_bytes,
         flash_predicted_bytes=found.flash_predicted_bytes,

@@ -8,11 +8,21 @@ from typing import Any, Literal
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from hwkd.core.choices import (
+    ALPHA,
+    BETA,
+    GAMMA,
+    Accelerator,
+    CalibrationChoice,
+    Layout,
+    ObjectiveMode,
+    QatMode,
+    Risk,
+)
 from hwkd.core.errors import ConfigError
-from hwkd.core.limits import Limits, Risk
+from hwkd.core.limits import Limits
 from hwkd.core.strict_model import StrictModel, first_problem
 from hwkd.io.text_files import MalformedTextError, read_toml
-from hwkd.tasks.base import Layout
 
 __all__ = [
     "LimitsConfig",
@@ -63,10 +73,10 @@ class ObjectiveConfig(StrictModel):
         temperature: softening of both sides of the divergence.
     """
 
-    mode: Literal["weighted", "pareto"] = "weighted"
-    alpha: float = Field(default=1.0, ge=0)
-    beta: float = Field(default=0.1, ge=0)
-    gamma: float = Field(default=0.5, ge=0)
+    mode: ObjectiveMode = "weighted"
+    alpha: float = Field(default=ALPHA, ge=0)
+    beta: float = Field(default=BETA, ge=0)
+    gamma: float = Field(default=GAMMA, ge=0)
     target_latency_s: float | None = Field(default=None, gt=0)
     temperature: float = Field(default=2.0, gt=0)
 
@@ -122,8 +132,8 @@ class QuantisationConfig(StrictModel):
             file loses more than 0.5 points of validation accuracy without.
     """
 
-    calibration: Literal["auto", "minmax", "percentile", "mse"] = "auto"
-    qat: Literal["auto", "on", "off"] = "auto"
+    calibration: CalibrationChoice = "auto"
+    qat: QatMode = "auto"
 
 
 class MethodConfig(BaseModel):
@@ -168,7 +178,7 @@ class SearchConfig(StrictModel):
     device: str
     runtime: str | None = None
     clock_hz: float | None = Field(default=None, gt=0)
-    task: str = "image"
+    task: str = "classify"
     data: str | None = None
     input_size: tuple[int, int] | None = None
     layout: Layout = "auto"
@@ -179,7 +189,7 @@ class SearchConfig(StrictModel):
     timeout_s: float | None = Field(default=None, gt=0)
     seed: int = Field(default=0, ge=0, lt=2**63)
     workers: int = Field(default=1, ge=1)
-    accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    accelerator: Accelerator = "auto"
     train_best: bool = True
     verify_best: bool = False
     limits: LimitsConfig = LimitsConfig()

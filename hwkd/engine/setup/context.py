@@ -44,7 +44,6 @@ from hwkd.train.config import Precision, TrainConfig
 from hwkd.train.pace import measure_pace
 from hwkd.train.recipe import TrainingRecipe, choose_recipe, network_kind
 from hwkd.train.seeding import derive_seed
-from hwkd.train.teacher import accuracy_ratio
 
 _T = TypeVar("_T", int, float)
 
@@ -102,7 +101,7 @@ class SearchContext:
         teacher_train_logits: shape [samples, classes], on the accelerator, float32; None without a
             teacher.
         teacher_validation_logits: shape [samples, classes]; None without a teacher.
-        teacher_accuracy: on validation, 0 to 1; None without a teacher.
+        teacher_error: on validation, 0 is best (`Head.errors`); None without a teacher.
         methods: that students learn by beside the labels; none is labels alone.
         calibration: inputs that set the int8 ranges, a fixed random part of train.
         mirrors: whether mirror images keep their class, measured on train.
@@ -118,7 +117,7 @@ class SearchContext:
     train_labels: Tensor
     teacher_train_logits: Tensor | None
     teacher_validation_logits: NDArray[np.float32] | None
-    teacher_accuracy: float | None
+    teacher_error: float | None
     methods: tuple[WeightedMethod, ...]
     calibration: NDArray[np.float32]
     mirrors: bool
@@ -197,7 +196,7 @@ class SearchContext:
             begun = time.monotonic()
             module = build_module(layers, seed=seed).to(self.accelerator)
             trial = recipe.config(epochs=1, seed=seed)
-            pace = measure_pace(module, self.train_inputs, self.train_labels, trial)
+            pace = measure_pace(module, self.train_inputs, self.train_labels, self.data.head, trial)
             budget_s = max(0.0, budget_s - (time.monotonic() - begun))
             samples = min(samples, pace.samples_in(budget_s))
             recipe = self.recipe(layers, samples=samples, precision=pace.precision)
@@ -207,7 +206,6 @@ class SearchContext:
 
 def resolve_config(config: SearchConfig, device: Device, data: TaskData) -> SearchConfig:
     """Fill every open choice from the device and the size of the data."""
-    runtime = device.runtime(config.runtime)
     limits = config.limits
     filled_limits = limits.model_copy(
         update={
@@ -233,7 +231,7 @@ def resolve_config(config: SearchConfig, device: Device, data: TaskData) -> Sear
     )
     return config.model_copy(
         update={
-            "runtime": runtime.name,
+            "runtime": config.runtime or device.default_runtime,
             "clock_hz": config.clock_hz or device.clock_hz,
             "limits": filled_limits,
             "objective": objective,
@@ -259,7 +257,7 @@ def load_data(config: SearchConfig, *, progress: Progress = silent) -> tuple[Tas
 
 def screen_of(config: SearchConfig) -> Screen:
     """Return what candidates are costed for."""
-    device = load_device(config.device)
+    device = load_device(config.device, runtime=config.runtime)
     device.require_cost_model()
     device.runtime(config.runtime)  # refuses a runtime without data before anything is spent
     return Screen(
@@ -290,14 +288,14 @@ def make_context(
         validation_logits: likewise.
     """
     accelerator = accelerator_device(config.accelerator)
-    train_teacher = validation_teacher = accuracy = None
+    train_teacher = validation_teacher = error = None
     given = configured_methods(config)
     methods = without_teacher(given or ())
     if train_logits is not None and validation_logits is not None:
         train_teacher = torch.from_numpy(train_logits.astype(np.float32)).to(accelerator)
         validation_teacher = validation_logits.astype(np.float32)
-        accuracy = accuracy_ratio(validation_teacher, data.validation.labels)
-        methods = default_methods(train_teacher) if given is None else given
+        error = float(data.head.errors(validation_teacher, data.validation.labels).mean())
+        methods = default_methods(train_teacher, data.head.kind) if given is None else given
     shape, outputs = data.input_shape, data.num_outputs
     screen = fit_spaces(screen_of(config), input_shape=shape, num_outputs=outputs)
     return SearchContext(
@@ -311,7 +309,7 @@ def make_context(
         train_labels=torch.from_numpy(np.array(data.train.labels)).to(accelerator),
         teacher_train_logits=train_teacher,
         teacher_validation_logits=validation_teacher,
-        teacher_accuracy=accuracy,
+        teacher_error=error,
         methods=methods,
         calibration=calibration_inputs(data, config.seed),
         mirrors=mirror_keeps_class(data.train),
@@ -401,10 +399,6 @@ def most_epochs(config: SearchConfig, samples: int, *, is_timed: bool) -> int:
 
 def _usual_full_epochs(samples: int) -> int:
     return _clamp(_FULL_SAMPLES / samples, _MIN_FULL_EPOCHS, _MAX_FULL_EPOCHS)
-
-
-def _available(total_bytes: int | None, reserved_bytes: int) -> int | None:
-    return None if total_bytes is None else total_bytes - reserved_bytes
 
 
 def _resolved(value: _T | None) -> _T:

@@ -1,19 +1,17 @@
-"""What students of a search learn from: the methods asked for, the default, and the controls."""
+"""What students of a search learn from: those asked for, or the default."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Literal, TypeAlias
 
 from torch import Tensor
 
 from hwkd.core.errors import ConfigError
+from hwkd.core.head import HeadKind
 from hwkd.core.signals import Signal
-from hwkd.distill.checks import refuse_impossible
+from hwkd.distill.checks import refuse_impossible, refuse_of_classes
 from hwkd.distill.criterion import needed_signals
 from hwkd.distill.defaults import default_method
-from hwkd.distill.losses.teacher_free import LabelSmoothing
 from hwkd.distill.method import RunShapes, ViewShapes
 from hwkd.distill.spec import NO_METHOD, WeightedMethod, method_from_table, require_combinable
 from hwkd.engine.setup.config import SearchConfig
@@ -21,11 +19,8 @@ from hwkd.tasks.base import TaskData
 
 __all__ = [
     "NO_METHOD",
-    "Recipe",
     "configured_methods",
     "default_methods",
-    "methods_of",
-    "recipes",
     "require_possible",
     "without_teacher",
 ]
@@ -33,10 +28,6 @@ __all__ = [
 # A search keeps the teacher's logits and runs it on no batch.
 _KEPT = frozenset({Signal.LOGITS})
 _MADE_BY_THE_STUDENT = frozenset({Signal.PARTNER_LOGITS})
-
-Recipe: TypeAlias = Literal[
-    "distilled", "cross-entropy", "label smoothing", "transform without a teacher"
-]
 
 
 def configured_methods(config: SearchConfig) -> tuple[WeightedMethod, ...] | None:
@@ -70,6 +61,7 @@ def require_possible(config: SearchConfig, data: TaskData) -> None:
     methods = configured_methods(config) or ()
     for entry in methods:
         method = entry.method
+        refuse_of_classes(method, data.head.kind)
         missing = sorted(needed_signals([entry]) - _KEPT - _MADE_BY_THE_STUDENT)
         if missing or (method.uses_teacher and not _can_be_cached(entry)):
             wanted = ", ".join(missing) or "a teacher that runs on every batch"
@@ -89,47 +81,20 @@ def require_possible(config: SearchConfig, data: TaskData) -> None:
         refuse_impossible(method, shapes, cached=_KEPT)
 
 
-def default_methods(teacher_logits: Tensor) -> tuple[WeightedMethod, ...]:
+def default_methods(teacher_logits: Tensor, kind: HeadKind) -> tuple[WeightedMethod, ...]:
     """Return what a search distils with when no method was named.
 
     Args:
-        teacher_logits: shape [samples, classes].
+        teacher_logits: shape [samples, outputs].
+        kind: of the outputs.
     """
-    method = default_method(teacher_logits)
+    method = default_method(teacher_logits, kind)
     return (WeightedMethod(method=method, weight=method.usual_weight),)
-
-
-def recipes(methods: Sequence[WeightedMethod]) -> tuple[Recipe, ...]:
-    """Return what a gain is made of: the methods first, then their controls."""
-    if not methods:
-        return ("distilled",)
-    if not any(entry.method.uses_teacher for entry in methods):
-        return ("distilled", "cross-entropy")
-    plain: tuple[Recipe, ...] = ("distilled", "cross-entropy", "label smoothing")
-    has_transform = any(entry.method.no_teacher_control() is not None for entry in methods)
-    return (*plain, "transform without a teacher") if has_transform else plain
 
 
 def without_teacher(methods: Sequence[WeightedMethod]) -> tuple[WeightedMethod, ...]:
     """Return those methods that need no teacher: what is left once it is left out."""
     return tuple(entry for entry in methods if not entry.method.uses_teacher)
-
-
-def methods_of(recipe: Recipe, methods: Sequence[WeightedMethod]) -> tuple[WeightedMethod, ...]:
-    """Return what a recipe trains with; nothing is cross-entropy alone.
-
-    Args:
-        recipe: one of `recipes(methods)`.
-        methods: that the search distils with.
-    """
-    if recipe == "distilled":
-        return tuple(methods)
-    if recipe == "cross-entropy":
-        return ()
-    if recipe == "label smoothing":
-        return (WeightedMethod(method=LabelSmoothing(), weight=1.0),)
-    controls = ((entry, entry.method.no_teacher_control()) for entry in methods)
-    return tuple(replace(entry, method=made) for entry, made in controls if made is not None)
 
 
 def _can_be_cached(entry: WeightedMethod) -> bool:

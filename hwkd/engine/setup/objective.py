@@ -2,39 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy.special import log_softmax, softmax
-
 from hwkd.core.trial import ObjectiveRecord, TrialRecord
 from hwkd.engine.setup.config import ObjectiveConfig
 
-__all__ = ["divergence_nats", "latency_overrun", "objective_values", "score_objective"]
-
-FloatArray = NDArray[np.floating]
-
-
-def divergence_nats(
-    student_logits: FloatArray, teacher_logits: FloatArray, *, temperature: float
-) -> float:
-    """Mean KL divergence of the student from the teacher's soft targets.
-
-    Args:
-        student_logits: shape [samples, classes].
-        teacher_logits: same shape.
-        temperature: softening divisor, > 0; the result is not multiplied by its square, so it
-            stays in nats.
-
-    Source:
-        Hinton et al. 2015, arXiv:1503.02531, section 2.
-    """
-    if student_logits.shape != teacher_logits.shape:
-        raise ValueError(f"shapes differ: {student_logits.shape} and {teacher_logits.shape}")
-    scaled_teacher = teacher_logits.astype(np.float64) / temperature
-    scaled_student = student_logits.astype(np.float64) / temperature
-    targets = softmax(scaled_teacher, axis=1)
-    gap = log_softmax(scaled_teacher, axis=1) - log_softmax(scaled_student, axis=1)
-    return float((targets * gap).sum(axis=1).mean())
+__all__ = ["latency_overrun", "objective_values", "score_objective"]
 
 
 def latency_overrun(latency_s: float | None, target_latency_s: float | None) -> float:

@@ -10,10 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hwkd.core import catalog
+from hwkd.core.choices import Risk
 from hwkd.core.device import Device
 from hwkd.core.errors import ConfigError, first_line
 from hwkd.core.graph import OpGraph
-from hwkd.core.limits import Limits, Risk, violations
+from hwkd.core.limits import Limits, violations
 from hwkd.core.measure import CostEstimate
 from hwkd.core.student import Chooser, Layers, SearchSpace, StudentSpec
 from hwkd.core.trial import CostRecord, OpRecord, ViolationRecord

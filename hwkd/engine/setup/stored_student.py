@@ -1,46 +1,45 @@
-"""A student's choices from a file that may be edited or damaged, and the network that they make."""
+"""Networks from files that may be edited or damaged: of a student's layers, or of its choices."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
-from pydantic import ValidationError
+import torch
 
 from hwkd.core.errors import ConfigError, first_line
-from hwkd.core.strict_model import first_problem
 from hwkd.core.student import Layers, SearchSpace, StudentSpec
-from hwkd.core.trial import SpecRecord
-from hwkd.io.paths import require_there
-from hwkd.io.text_files import MalformedTextError, read_json
+from hwkd.core.student_record import LARGEST_CHOICE, StudentRecord
+from hwkd.nn.build import StudentModule
 
-__all__ = ["layers_of_spec", "read_spec_file"]
-
-# No choice of a network for a small chip is near it, and a depth beyond it would take minutes.
-_LARGEST_CHOICE = 10_000
+__all__ = ["layers_of_record", "layers_of_spec"]
 
 
-def read_spec_file(path: Path, *, option: str) -> StudentSpec:
-    """Read the `spec.json` that lies beside every exported student.
+def layers_of_record(record: StudentRecord, *, where: str) -> Layers:
+    """Return the network that a description holds; its search space is not looked up.
 
     Args:
-        path: of the file.
-        option: that named it, for messages.
+        record: from a file.
+        where: option and file, for messages.
 
     Raises:
-        ConfigError: if it is no such file.
+        ConfigError: if the layers do not compute what they say.
     """
-    require_there(path, "a spec.json that `hwkd export --format torch` wrote", option=option)
+    layers = record.network.to_layers()
+    shapes = {layer.name: layer.shape for layer in layers.layers}
+    problem = None
     try:
-        content = read_json(path)
-        if not isinstance(content, dict) or "spec" not in content:
-            raise ConfigError(f"{option} {path}: is no spec.json (it has no spec)")
-        return SpecRecord.model_validate(content["spec"]).to_spec()
-    except MalformedTextError as error:
-        raise ConfigError(f"{option} {path}: is no spec.json ({error})") from None
-    except ValidationError as error:
-        problem = first_problem(error, whole="spec", with_input=True)
-        raise ConfigError(f"{option} {path}: is no spec.json ({problem})") from None
+        with torch.device("meta"), torch.no_grad():  # shapes alone: no memory, no arithmetic
+            module = StudentModule(layers).eval()
+            _, found = module.forward_taps(torch.empty(1, *layers.input_shape), shapes)
+        wrong = [n for n, value in found.items() if tuple(value.shape[1:]) != shapes[n]]
+        if wrong:
+            made = tuple(found[wrong[0]].shape[1:])
+            problem = f"layer {wrong[0]!r} gives {made}, and {shapes[wrong[0]]} is written there"
+    except Exception as error:  # torch's own, of many classes: the layers may be anyone's
+        problem = f"{type(error).__name__}: {first_line(error)}"
+    if problem is not None:
+        raise ConfigError(f"{where}: its layers make no network ({problem}); was it edited?")
+    return layers
 
 
 def layers_of_spec(spaces: Mapping[str, SearchSpace], spec: StudentSpec, *, where: str) -> Layers:
@@ -60,12 +59,12 @@ def layers_of_spec(spaces: Mapping[str, SearchSpace], spec: StudentSpec, *, wher
             f"({', '.join(sorted(spaces))})"
         )
     numbers = [*spec.input_shape, spec.num_outputs, *spec.params.values()]
-    too_large = [n for n in numbers if not isinstance(n, str) and not abs(n) <= _LARGEST_CHOICE]
+    too_large = [n for n in numbers if not isinstance(n, str) and not abs(n) <= LARGEST_CHOICE]
     if too_large or min(*spec.input_shape, spec.num_outputs, 1) < 1:
         worst = too_large[0] if too_large else "a shape below 1"
         raise ConfigError(
             f"{where}: makes no network: {worst} is outside what a choice may be "
-            f"(shapes from 1, every number up to {_LARGEST_CHOICE:,})"
+            f"(shapes from 1, every number up to {LARGEST_CHOICE:,})"
         )
     try:
         return spaces[spec.space].layers(spec)

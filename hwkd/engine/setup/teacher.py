@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from hwkd.core.errors import TeacherError
+from hwkd.core.head import Head
 from hwkd.core.progress import Progress
 from hwkd.distill.defaults import default_method
 from hwkd.distill.sources import mean_probability
@@ -29,12 +30,14 @@ __all__ = ["EnsembleTeacher", "find_teacher", "suitable_method"]
 
 @dataclass(frozen=True, kw_only=True)
 class EnsembleTeacher:
-    """The mean probability of several teachers; see `hwkd.train.teacher.Teacher`.
+    """The mean answer of several teachers; see `hwkd.train.teacher.Teacher`.
 
-    Probabilities and not logits are averaged: a teacher with large logits would outvote the rest.
+    Of classes, probabilities and not logits are averaged: a teacher with large logits would outvote
+    the rest.
     """
 
     members: tuple[Teacher, ...] = field(repr=False)
+    head: Head = field(repr=False)
 
     @property
     def kind(self) -> TeacherKind:
@@ -60,15 +63,20 @@ class EnsembleTeacher:
     def description(self) -> str:
         """How its members were made."""
         parts = "; ".join(member.description for member in self.members)
-        return f"mean probability of {len(self.members)} teachers: {parts}"
+        return f"mean answer of {len(self.members)} teachers: {parts}"
 
     @property
     def num_outputs(self) -> int:
-        """Number of classes."""
+        """Number of outputs."""
         return self.members[0].num_outputs
 
     def logits(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the logarithm of the mean probability, shape [n, num_outputs]."""
+        """Return the mean, of classes the logarithm of it, shape [n, num_outputs]."""
+        if self.head.kind == "values":
+            average: NDArray[np.float32] = np.mean(
+                [member.logits(inputs) for member in self.members], axis=0
+            )
+            return average
         outputs = [torch.from_numpy(np.array(member.logits(inputs))) for member in self.members]
         share = -math.log(len(outputs))
         mean: NDArray[np.float32] = mean_probability(outputs, [share] * len(outputs)).numpy()
@@ -116,12 +124,14 @@ def find_teacher(
     for member in members:
         stored = cached_logits(member, data, split="validation", progress=progress)
         logits = np.asarray(stored, dtype=np.float32)
-        require_knowledge(member, data, validation_logits=logits)
-    return members[0] if len(members) == 1 else EnsembleTeacher(members=tuple(members))
+        require_knowledge(member, data, validation_outputs=logits)
+    return (
+        members[0] if len(members) == 1 else EnsembleTeacher(members=tuple(members), head=data.head)
+    )
 
 
 def suitable_method(teacher: Teacher, data: TaskData, *, progress: Progress) -> WeightedMethod:
     """Return what to distil with when no method was named."""
     logits = cached_logits(teacher, data, split="train", progress=progress)
-    method = default_method(torch.from_numpy(np.array(logits)))
+    method = default_method(torch.from_numpy(np.array(logits)), data.head.kind)
     return WeightedMethod(method=method, weight=method.usual_weight)

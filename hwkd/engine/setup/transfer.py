@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,14 +14,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hwkd.core.errors import DataError, TeacherError
+from hwkd.core.head import Head
 from hwkd.core.progress import Progress, silent
 from hwkd.core.signals import Signal
 from hwkd.distill.criterion import needed_signals
 from hwkd.distill.sources import CachedSource, LiveSource, TeacherSource
 from hwkd.distill.spec import WeightedMethod
 from hwkd.distill.taps import Taps, discover_places
-from hwkd.tasks.base import Normalisation, Split, TaskData
+from hwkd.tasks.base import Split, TaskData
 from hwkd.tasks.npz import read_one_array
+from hwkd.tasks.pipeline import Pipeline
 from hwkd.tasks.sources import is_image_folder, read_source
 from hwkd.tasks.split_differences import require_like_train
 from hwkd.train.augment import NO_AUGMENTATION, Augmentation, augment
@@ -29,9 +32,8 @@ from hwkd.train.logit_cache import cached_logits
 from hwkd.train.teacher import Teacher
 from hwkd.train.teacher_module import ModuleTeacher
 
-__all__ = ["UNLABELLED", "TransferSet", "read_unlabelled", "teacher_source", "transfer_set"]
+__all__ = ["TransferSet", "read_unlabelled", "teacher_source", "transfer_set"]
 
-UNLABELLED = -1
 _CACHED = frozenset({Signal.LOGITS})
 _CACHED_OF_MODULE = frozenset({Signal.LOGITS, Signal.EMBEDDING})
 _CHUNK_SAMPLES = 1024
@@ -43,15 +45,15 @@ class TransferSet:
 
     Attributes:
         data: the task's data; its train split is replaced by `train`.
-        train: labelled samples and then unlabelled ones, whose label is -1.
-        view_seeds: names of the augmented views; one None is no augmentation.
-        augmentation: of the views.
+        train: labelled samples and then unlabelled ones (`Head.unlabelled`).
+        copy_seeds: names of the augmented copies; one None is no augmentation.
+        augmentation: of the copies.
         fingerprint: of the data with its unlabelled part.
     """
 
     data: TaskData
     train: Split
-    view_seeds: tuple[int | None, ...]
+    copy_seeds: tuple[int | None, ...]
     augmentation: Augmentation
     fingerprint: str
 
@@ -62,8 +64,13 @@ class TransferSet:
 
     @property
     def num_outputs(self) -> int:
-        """Number of classes."""
+        """Number of outputs."""
         return self.data.num_outputs
+
+    @property
+    def head(self) -> Head:
+        """What outputs mean."""
+        return self.data.head
 
     @property
     def validation(self) -> Split:
@@ -73,31 +80,31 @@ class TransferSet:
     @property
     def labelled(self) -> int:
         """Number of samples with a label."""
-        return int((self.train.labels != UNLABELLED).sum())
+        return int(self.head.is_labelled(self.train.labels).sum())
 
     def split(self, name: SplitName) -> Split:
         """Return the split called `name`."""
         return self.train if name == "train" else self.data.split(name)
 
-    def views(self, device: torch.device) -> list[Tensor]:
-        """Return every augmented view of the inputs on the training device."""
+    def copies(self, device: torch.device) -> list[Tensor]:
+        """Return every augmented copy of the inputs on the training device."""
         return [
-            torch.from_numpy(np.array(augment(self.train.inputs, view_seed, self.augmentation))).to(
+            torch.from_numpy(np.array(augment(self.train.inputs, copy_seed, self.augmentation))).to(
                 device
             )
-            for view_seed in self.view_seeds
+            for copy_seed in self.copy_seeds
         ]
 
     def labelled_only(self) -> TransferSet:
         """Return the part that a control without a teacher can learn from."""
-        kept = self.train.labels != UNLABELLED
+        kept = self.head.is_labelled(self.train.labels)
         if kept.all():
             return self
         train = Split(inputs=self.train.inputs[kept], labels=self.train.labels[kept])
         return TransferSet(
             data=self.data,
             train=train,
-            view_seeds=self.view_seeds,
+            copy_seeds=self.copy_seeds,
             augmentation=self.augmentation,
             fingerprint=f"{self.fingerprint}:labelled",
         )
@@ -107,8 +114,8 @@ def transfer_set(
     data: TaskData,
     *,
     unlabelled: NDArray[np.float32] | None = None,
-    labels: NDArray[np.int64] | None = None,
-    view_seeds: Sequence[int] = (),
+    labels: NDArray[Any] | None = None,
+    copy_seeds: Sequence[int] = (),
     augmentation: Augmentation = NO_AUGMENTATION,
 ) -> TransferSet:
     """Put together what a student trains on.
@@ -116,31 +123,31 @@ def transfer_set(
     Args:
         data: of the task.
         unlabelled: further inputs, normalised, shape [n, *input_shape].
-        labels: replaces those of the train split; -1 hides a label. None keeps them.
-        view_seeds: one per augmented view; none is no augmentation.
-        augmentation: of the views.
+        labels: replaces those of the train split, some maybe unlabelled. None keeps them.
+        copy_seeds: one per augmented copy; none is no augmentation.
+        augmentation: of the copies.
     """
     inputs, known = data.train.inputs, data.train.labels if labels is None else labels
     digest = hashlib.sha256(data.fingerprint.encode())
     if unlabelled is not None and len(unlabelled):
         inputs = np.concatenate([inputs, unlabelled])
-        known = np.concatenate([known, np.full(len(unlabelled), UNLABELLED, dtype=np.int64)])
+        known = np.concatenate([known, data.head.unlabelled(len(unlabelled))])
         digest.update(np.ascontiguousarray(unlabelled).data)
     # The cache holds logits of inputs, so labels do not belong to its key.
     fingerprint = data.fingerprint if inputs is data.train.inputs else digest.hexdigest()
     return TransferSet(
         data=data,
         train=Split(inputs=inputs, labels=known),
-        view_seeds=tuple(view_seeds) or (None,),
+        copy_seeds=tuple(copy_seeds) or (None,),
         augmentation=augmentation,
         fingerprint=fingerprint,
     )
 
 
 def read_unlabelled(
-    path: Path, *, input_shape: tuple[int, ...], normalisation: Normalisation
+    path: Path, *, input_shape: tuple[int, ...], pipeline: Pipeline
 ) -> NDArray[np.float32]:
-    """Read raw inputs without labels and normalise them like the train split.
+    """Read raw inputs without labels and prepare them like the train split.
 
     Args:
         path: folder of class folders or of IDX files, whose labels are not read; or .npy, or .npz
@@ -148,7 +155,7 @@ def read_unlabelled(
         be left
             out, images may have their channels last.
         input_shape: of the task, without batch.
-        normalisation: of the train split.
+        pipeline: fitted to the train split.
 
     Raises:
         DataError: if the file cannot be read, does not fit or has another scale.
@@ -164,11 +171,8 @@ def read_unlabelled(
         raise DataError(
             f"--unlabelled {path}: holds {values.dtype} with values that are no numbers"
         )
-    channels = (1, -1, *(1,) * (len(input_shape) - 1))
-    mean, std = (np.reshape(v, channels) for v in (normalisation.mean, normalisation.std))
-    require_like_train(shaped, normalisation, where=f"--unlabelled {path}")
-    normalised: NDArray[np.float32] = ((shaped - mean) / std).astype(np.float32)
-    return normalised
+    require_like_train(shaped, pipeline, where=f"--unlabelled {path}")
+    return pipeline.apply(shaped)
 
 
 def teacher_source(
@@ -229,22 +233,22 @@ def _cached_source(
             teacher,
             transfer,
             split="train",
-            view_seed=seed,
+            copy_seed=seed,
             augmentation=transfer.augmentation,
             progress=progress,
         )
-        for seed in transfer.view_seeds
+        for seed in transfer.copy_seeds
     ]
     embedding = None
     if isinstance(teacher, ModuleTeacher) and Signal.EMBEDDING in needs:
-        embedding = [_embedding(teacher, view, progress) for view in transfer.views(device)]
+        embedding = [_embedding(teacher, copy, progress) for copy in transfer.copies(device)]
     return CachedSource(
         [torch.from_numpy(np.array(z)).to(device) for z in logits], embedding=embedding
     )
 
 
 def _embedding(teacher: ModuleTeacher, inputs: Tensor, progress: Progress) -> Tensor:
-    """Run the teacher once over a view; shape [samples, dim]."""
+    """Run the teacher once over a copy; shape [samples, dim]."""
     places = discover_places(teacher.module, inputs[:2])
     if places.embedding is None:
         raise TeacherError(f"teacher {teacher.name}: has no linear layer, so it shows no embedding")

@@ -13,7 +13,7 @@ from hwkd.core.errors import ConfigError
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.io.trusted_code import digest_of, is_trusted, module_file, trust
 
-__all__ = ["named_by_user", "space_file", "trusted"]
+__all__ = ["named_by_user", "trusted"]
 
 _HOW = "is Python, which never runs because a file names it; give --trust if you trust this run"
 
@@ -33,7 +33,12 @@ def named_by_user(config: SearchConfig) -> SearchConfig:
 
 
 def trusted(
-    config: SearchConfig, *, where: str, trusts: bool, with_teacher: bool = True
+    config: SearchConfig,
+    *,
+    where: str,
+    trusts: bool,
+    with_teacher: bool = True,
+    with_spaces: bool = True,
 ) -> SearchConfig:
     """Return a configuration that was read from a run, once its Python files may run.
 
@@ -41,7 +46,8 @@ def trusted(
         config: as read.
         where: what read it, for messages.
         trusts: the user named this run as trusted.
-        with_teacher: whether its teacher will be made, too.
+        with_teacher: whether its teacher will be made.
+        with_spaces: whether its search spaces will make networks.
 
     Returns:
         The configuration with every file's digest, also of runs that recorded none.
@@ -49,7 +55,8 @@ def trusted(
     Raises:
         ConfigError: if a file is another than was recorded, or the user did not name it.
     """
-    files = _space_files(config) | (_teacher_files(config) if with_teacher else {})
+    files = _space_files(config) if with_spaces else {}
+    files |= _teacher_files(config) if with_teacher else {}
     found = _unchanged(config, files, where=where)
     for name, digest in found.items():
         if trusts:
@@ -57,15 +64,6 @@ def trusted(
         elif not is_trusted(digest):
             raise ConfigError(f"{where}: {name} {_HOW}")
     return config.model_copy(update={"code": {**config.code, **found}})
-
-
-def space_file(path: Path) -> str:
-    """Trust a space that the user named on this command line; return its entry in `spaces`."""
-    digest = digest_of(path)
-    if digest is None or path.suffix != ".py":
-        raise ConfigError(f"--space {path}: no such file; give a Python file")
-    trust(digest)
-    return str(path.resolve())
 
 
 def _unchanged(

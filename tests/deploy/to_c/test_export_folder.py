@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.exported_c import export_c
 from support.op_networks import OP_NETWORKS
 
 from benchmarks.lib.c_networks import quantise
-from hwkd.cli.export_c import export_c
 from hwkd.core.errors import ExportError
 from hwkd.deploy.to_c.project import RecordedInput
 from hwkd.deploy.toolchain import CORES

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from hwkd.core.student import StudentSpec
 from hwkd.core.trial import PredictedRecord, ProposalRecord
 from hwkd.cost.training_time import predicted_training_s
@@ -99,8 +97,7 @@ def _why(chosen: Chosen) -> ProposalRecord:
 
 def _problem(context: SearchContext) -> Problem[StudentSpec | None]:
     objective = context.config.objective
-    labels = context.data.validation.labels
-    chance_error = 1.0 - float(np.bincount(labels).max()) / len(labels)
+    chance_error = context.data.head.blind_error(context.data.validation.labels)
     # No network is worth training for less than chance gives. The costs' own limits are kept by
     # screening; the front is measured where students that fit lie, which may be far below.
     limits = (chance_error, None, None, None) if objective.mode == "pareto" else (None,)

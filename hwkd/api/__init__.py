@@ -1,0 +1,1 @@
+"""Every command as a function: the same options, checked and documented in one place."""

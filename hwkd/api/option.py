@@ -1,0 +1,181 @@
+"""One declaration per option: the signature of a function of `hwkd`.
+
+A parameter annotated `Annotated[TYPE, Option("help")]` is an option of the command of that name.
+Its type, default and help stand there and nowhere else: the command line, `--config FILE.toml`, the
+check of values and the docstring are made from the signature. A parameter without an `Option` (a
+listener) is for Python alone. Modules that declare options import what is heavy inside functions,
+and do without postponed annotations, so that a signature holds types and not their names.
+"""
+
+import inspect
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import wraps
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, ParamSpec, TypeVar, Union, get_args, get_origin
+
+from hwkd.core.errors import ConfigError
+
+__all__ = ["Declared", "Option", "declared", "declares_options"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+_DOC_WIDTH = 96
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """What a signature does not say about an option.
+
+    Attributes:
+        help: one or two sentences.
+        panel: heading under which `--help` shows it.
+        flag: word on the command line, if it is not the parameter's name: "space" of `spaces`.
+        metavar: of an argument without a flag, as "RUN"; None for an option.
+        minimum: least number allowed.
+        maximum: greatest number allowed.
+    """
+
+    help: str
+    panel: str | None = field(default=None, kw_only=True)
+    flag: str | None = field(default=None, kw_only=True)
+    metavar: str | None = field(default=None, kw_only=True)
+    minimum: float | None = field(default=None, kw_only=True)
+    maximum: float | None = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """An option as a function declares it.
+
+    Attributes:
+        name: of the parameter.
+        kind: its type.
+        default: its default; `inspect.Parameter.empty` when it must be given.
+        option: the rest.
+    """
+
+    name: str
+    kind: Any
+    default: Any
+    option: Option
+
+    @property
+    def word(self) -> str:
+        """Its name on the command line and in a file, without dashes in front."""
+        return (self.option.flag or self.name).replace("_", "-")
+
+    @property
+    def label(self) -> str:
+        """Its name in messages."""
+        return self.option.metavar or f"--{self.word}"
+
+    @property
+    def is_required(self) -> bool:
+        """Whether it must be given."""
+        return self.default is inspect.Parameter.empty
+
+    @property
+    def kinds(self) -> tuple[Any, ...]:
+        """The types that it accepts, without None."""
+        is_union = get_origin(self.kind) in (Union, UnionType)
+        members = get_args(self.kind) if is_union else (self.kind,)
+        return tuple(member for member in members if member is not NoneType)
+
+    @property
+    def is_path(self) -> bool:
+        """Whether it names a file or a folder."""
+        return Path in self.kinds
+
+    @property
+    def is_repeated(self) -> bool:
+        """Whether it takes several values."""
+        return any(get_origin(kind) is Sequence for kind in self.kinds)
+
+    def check(self, value: object, *, label: str | None = None) -> None:
+        """Refuse a value of another type, outside the choices or out of range.
+
+        Args:
+            value: that was given; None is allowed where it is the default.
+            label: what the message calls the option; None is its label.
+
+        Raises:
+            ConfigError: names option, value and what is allowed.
+        """
+        if value is None and self.default is None:
+            return
+        shown = self.label if label is None else label
+        if self.is_repeated and isinstance(value, str):
+            raise ConfigError(f"{shown}: {value!r} is one text; give a list, as [{value!r}]")
+        from pydantic import Field, TypeAdapter, ValidationError
+
+        bounds = Field(ge=self.option.minimum, le=self.option.maximum)
+        is_bounded = (self.option.minimum, self.option.maximum) != (None, None)
+        kind: Any = Annotated[self.kind, bounds] if is_bounded else self.kind
+        try:
+            TypeAdapter(kind).validate_python(value, strict=True)
+        except ValidationError as error:
+            problems = {item["msg"].removeprefix("Input ") for item in error.errors()}
+            raise ConfigError(
+                f"{shown}: {_cut(repr(value))} {' or '.join(sorted(problems))}"
+            ) from None
+
+
+def declared(function: Callable[..., object]) -> tuple[Declared, ...]:
+    """Return the options of a function, in the order of its signature."""
+    found = []
+    for parameter in inspect.signature(function).parameters.values():
+        if isinstance(parameter.annotation, str) and "Option(" in parameter.annotation:
+            raise ValueError(
+                f"{function.__name__}: {parameter.name} is a text, not a type; leave out "
+                "`from __future__ import annotations` where options are declared"
+            )
+        if get_origin(parameter.annotation) is not Annotated:
+            continue
+        kind, *extra = get_args(parameter.annotation)
+        option = next((item for item in extra if isinstance(item, Option)), None)
+        if option is not None:
+            found.append(
+                Declared(name=parameter.name, kind=kind, default=parameter.default, option=option)
+            )
+    return tuple(found)
+
+
+def declares_options(function: Callable[P, R]) -> Callable[P, R]:
+    """Check the options whenever the function is called, and list them in its docstring."""
+    signature = inspect.signature(function)
+    options = declared(function)
+
+    @wraps(function)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+        given = signature.bind(*args, **kwargs).arguments
+        for option in options:
+            if option.name in given:
+                option.check(given[option.name])
+        return function(*args, **kwargs)
+
+    checked.__doc__ = _documented(inspect.getdoc(function) or "", options)
+    return checked
+
+
+def _documented(text: str, options: Sequence[Declared]) -> str:
+    """Put the options before the sections of a docstring, as its `Args`."""
+    entries = [
+        textwrap.fill(
+            f"{option.name}: {option.option.help}",
+            _DOC_WIDTH, initial_indent="    ", subsequent_indent="        ",
+        )
+        for option in options
+    ]  # fmt: skip
+    if "\nArgs:\n" in text:  # of parameters that are no options
+        return text.replace("\nArgs:\n", "\n".join(["\nArgs:", *entries, ""]))
+    parts = text.split("\n\n")
+    sections = [index for index, part in enumerate(parts) if part.startswith(("Ret", "Rai"))]
+    first = sections[0] if sections else len(parts)
+    return "\n\n".join([*parts[:first], "\n".join(["Args:", *entries]), *parts[first:]])
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 200 else f"{text[:200]}..."

@@ -1,0 +1,67 @@
+"""`hwkd.resume`: goes on with a search."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from hwkd.api.common import RUN, Trust
+from hwkd.api.option import Option, declares_options
+
+if TYPE_CHECKING:
+    from hwkd.api.outcome import SearchOutcome
+    from hwkd.engine.search.listener import SearchListener
+
+__all__ = ["resume"]
+
+
+@declares_options
+def resume(
+    run: Annotated[
+        str | Path,
+        Option("Run folder of a search that was stopped, killed or finished.", metavar="RUN"),
+    ],
+    *,
+    trials: Annotated[
+        int | None,
+        Option(
+            "Students to train in all. Default: as many as were asked for first.",
+            minimum=1,
+            panel=RUN,
+        ),
+    ] = None,
+    timeout: Annotated[
+        str | None, Option("Bound on this call, as 10min. Default: none.", panel=RUN)
+    ] = None,
+    workers: Annotated[
+        int | None,
+        Option("Processes. Default: as many as were asked for first.", minimum=1, panel=RUN),
+    ] = None,
+    trust: Trust = False,
+    listener: "SearchListener | None" = None,
+) -> "SearchOutcome":
+    """Go on with a search; what is fixed by the run stays as it was.
+
+    Args:
+        listener: is told about every stage and candidate; None is silence.
+
+    Raises:
+        HwkdError: in one line, if it cannot go on.
+    """
+    started_s = time.monotonic()  # the imports below take seconds of a time limit, too
+    from hwkd.api.outcome import outcome_of, write_report
+    from hwkd.core.units import parse_duration_s
+    from hwkd.engine.search.listener import SilentListener
+    from hwkd.engine.search.run import resume_search
+    from hwkd.engine.setup.time_plan import TimeLimit
+
+    limit_s = None if timeout is None else parse_duration_s(timeout, option="--timeout")
+    result = resume_search(
+        Path(run),
+        trials=trials,
+        limit=TimeLimit(limit_s, started_s),
+        workers=workers,
+        trusts=trust,
+        listener=listener or SilentListener(),
+        write_report=write_report,
+    )
+    return outcome_of(result)

@@ -1,0 +1,293 @@
+"""`hwkd.search`: from data to the best student that fits a device."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from hwkd.api.common import FIT, JUDGE, RUN, WHAT, AcceleratorOption, Methods, Qat
+from hwkd.api.option import Option, declares_options
+from hwkd.core.choices import (
+    ALPHA,
+    BETA,
+    GAMMA,
+    CalibrationChoice,
+    Layout,
+    ObjectiveMode,
+    Risk,
+    SamplerName,
+)
+
+if TYPE_CHECKING:
+    from hwkd.api.outcome import SearchOutcome
+    from hwkd.engine.search.listener import SearchListener
+
+__all__ = ["search"]
+
+
+@declares_options
+def search(
+    device: Annotated[
+        str, Option("Device name (see `hwkd devices list`) or TOML file.", panel=WHAT)
+    ],
+    *,
+    runtime: Annotated[
+        str | None, Option("Runtime on the device, if not its default.", panel=WHAT)
+    ] = None,
+    clock: Annotated[
+        str | None, Option("Clock, if not the device's, as 216MHz.", panel=WHAT)
+    ] = None,
+    task: Annotated[
+        str, Option("What is learned (see `hwkd tasks list`).", panel=WHAT)
+    ] = "classify",
+    data: Annotated[
+        str | Path | None,
+        Option(
+            "Folder of class folders (PNG, JPEG), folder of IDX files, or NPZ. Without it: the "
+            "handwritten digits of scikit-learn.",
+            panel=WHAT,
+        ),
+    ] = None,
+    input_size: Annotated[
+        str | None, Option("Resize images to HEIGHTxWIDTH, as 32x32.", panel=WHAT)
+    ] = None,
+    layout: Annotated[
+        Layout,
+        Option(
+            "Order of the axes of an NPZ file's arrays; auto reads it from the shape.", panel=WHAT
+        ),
+    ] = "auto",
+    teacher: Annotated[
+        str | None,
+        Option(
+            "model.onnx, or package.module:factory. Without it one is trained on the data and "
+            "cached.",
+            panel=WHAT,
+        ),
+    ] = None,
+    teacher_weights: Annotated[
+        str | Path | None, Option("Safetensors file for a factory.", panel=WHAT)
+    ] = None,
+    teacher_time: Annotated[
+        str | None, Option("Bound on training a teacher, as 5min.", panel=WHAT)
+    ] = None,
+    spaces: Annotated[
+        Sequence[str],
+        Option(
+            "Search space (see `hwkd spaces list`) or your own .py file; may be repeated. Without "
+            "it: all registered spaces.",
+            flag="space",
+            panel=WHAT,
+        ),
+    ] = (),
+    max_latency: Annotated[str | None, Option("One inference, as 20ms.", panel=FIT)] = None,
+    max_ram: Annotated[
+        str | None, Option("Peak RAM, as 128KiB. Default: the device's.", panel=FIT)
+    ] = None,
+    max_flash: Annotated[
+        str | None,
+        Option("Weights and the runtime's code, as 256KiB. Default: the device's.", panel=FIT),
+    ] = None,
+    max_weights: Annotated[str | None, Option("Weights alone, as 20kB.", panel=FIT)] = None,
+    max_energy: Annotated[str | None, Option("One inference, as 1mJ.", panel=FIT)] = None,
+    risk: Annotated[
+        Risk,
+        Option("End of the 90% latency interval that must stay inside --max-latency.", panel=FIT),
+    ] = "upper",
+    objective: Annotated[
+        ObjectiveMode,
+        Option(
+            "weighted: alpha*error + beta*KD + gamma*overrun. pareto: error, latency, peak RAM and "
+            "flash at once.",
+            panel=JUDGE,
+        ),
+    ] = "weighted",
+    alpha: Annotated[
+        float, Option("Weight of the int8 validation error.", minimum=0, panel=JUDGE)
+    ] = ALPHA,
+    beta: Annotated[
+        float, Option("Weight of the divergence from the teacher, per nat.", minimum=0, panel=JUDGE)
+    ] = BETA,
+    gamma: Annotated[
+        float, Option("Weight of max(0, latency / target - 1).", minimum=0, panel=JUDGE)
+    ] = GAMMA,
+    target_latency: Annotated[
+        str | None,
+        Option("Target of the overrun. Default: --max-latency, else the device's.", panel=JUDGE),
+    ] = None,
+    calibration: Annotated[
+        CalibrationChoice,
+        Option(
+            "How int8 ranges are found. auto: min-max; for the best student whatever is best on "
+            "validation.",
+            panel=JUDGE,
+        ),
+    ] = "auto",
+    qat: Qat = "auto",
+    methods: Methods = (),
+    brief_epochs: Annotated[
+        int | None,
+        Option(
+            "Epochs for each candidate. Default: from the size of the data.",
+            minimum=1,
+            panel=JUDGE,
+        ),
+    ] = None,
+    full_epochs: Annotated[
+        int | None,
+        Option(
+            "Epochs for the best student. Default: from the size of the data.",
+            minimum=1,
+            panel=JUDGE,
+        ),
+    ] = None,
+    controls: Annotated[
+        int,
+        Option(
+            "Seeds over which the best student is trained with the teacher and without (labels, "
+            "smoothed labels, the transform alone), to show what distillation gained; the best on "
+            "validation ships. 0: train it once.",
+            minimum=0,
+            panel=JUDGE,
+        ),
+    ] = 1,
+    final: Annotated[
+        bool, Option("Train the best student in full and test it.", panel=JUDGE)
+    ] = True,
+    verify: Annotated[
+        bool,
+        Option(
+            "Compile the best student's C for the device's Cortex-M core, run it emulated and "
+            "compare it with ONNX Runtime; exit code 1 when it differs.",
+            panel=JUDGE,
+        ),
+    ] = False,
+    trials: Annotated[
+        int | None,
+        Option(
+            "Students to train; rejected and repeated ones do not count. Default: 40, or as many "
+            "as --timeout allows.",
+            minimum=1,
+            panel=RUN,
+        ),
+    ] = None,
+    sampler: Annotated[
+        SamplerName,
+        Option(
+            "What chooses candidates. surrogate: our own, which learns accuracy and computes the "
+            "rest; the others are Optuna's.",
+            panel=RUN,
+        ),
+    ] = "surrogate",
+    timeout: Annotated[
+        str | None,
+        Option(
+            "Bound on the whole command, as 10min, from its first line to the report.", panel=RUN
+        ),
+    ] = None,
+    trial_timeout: Annotated[
+        str, Option("A candidate that trains longer is recorded as failed.", panel=RUN)
+    ] = "10min",
+    workers: Annotated[
+        int | None,
+        Option("Processes on one study. Default: one per core.", minimum=1, panel=RUN),
+    ] = None,
+    accelerator: AcceleratorOption = "auto",
+    seed: Annotated[
+        int, Option("Same seed and one worker: same trials, same front.", minimum=0, panel=RUN)
+    ] = 0,
+    out: Annotated[
+        str | Path | None,
+        Option("Run folder to create. Default: runs/DEVICE-DATE-TIME.", panel=RUN),
+    ] = None,
+    listener: "SearchListener | None" = None,
+    command: Sequence[str] | None = None,
+) -> "SearchOutcome":
+    """Find, distil and export the best small network for a device.
+
+    Samples students, rejects by arithmetic what cannot fit, distils the rest briefly from a
+    teacher, scores the int8 model, and trains the best one in full. RUN/report.html shows it all.
+
+    Args:
+        listener: is told about every stage and candidate; None is silence.
+        command: recorded as the way to repeat the search.
+
+    Raises:
+        HwkdError: in one line, if an option, the data or the teacher is wrong.
+    """
+    started_s = time.monotonic()  # the imports below take seconds of a time limit, too
+    from hwkd.api.outcome import outcome_of, write_report
+    from hwkd.api.search_config import (
+        default_folder,
+        energy,
+        frequency,
+        method_tables,
+        registered_spaces,
+        seconds,
+        size,
+        storage,
+        whole_path,
+    )
+    from hwkd.engine.search.listener import SilentListener
+    from hwkd.engine.search.run import run_search
+    from hwkd.engine.setup.config import SearchConfig
+    from hwkd.engine.setup.time_plan import TimeLimit
+    from hwkd.engine.setup.trust import named_by_user
+    from hwkd.io.machine import available_cores
+
+    raw = {
+        "device": whole_path(device, ".toml"),
+        "runtime": runtime,
+        "clock_hz": frequency(clock, "--clock"),
+        "task": task,
+        "data": str(Path(data).resolve()) if data else None,
+        "input_size": size(input_size, "--input-size"),
+        "layout": layout,
+        "spaces": [whole_path(name, ".py") for name in spaces] or registered_spaces(),
+        "trials": trials,
+        "sampler": sampler,
+        "timeout_s": seconds(timeout, "--timeout"),
+        "seed": seed,
+        "workers": workers or available_cores(),
+        "accelerator": accelerator,
+        "train_best": final,
+        "verify_best": verify,
+        "limits": {
+            "latency_s": seconds(max_latency, "--max-latency"),
+            "ram_bytes": storage(max_ram, "--max-ram"),
+            "flash_bytes": storage(max_flash, "--max-flash"),
+            "weight_bytes": storage(max_weights, "--max-weights"),
+            "energy_j": energy(max_energy, "--max-energy"),
+            "risk": risk,
+        },
+        "objective": {
+            "mode": objective,
+            "alpha": alpha,
+            "beta": beta,
+            "gamma": gamma,
+            "target_latency_s": seconds(target_latency, "--target-latency"),
+        },
+        "teacher": {
+            "source": None if teacher is None else whole_path(teacher, ".onnx"),
+            "weights": str(Path(teacher_weights).resolve()) if teacher_weights else None,
+            "time_budget_s": seconds(teacher_time, "--teacher-time"),
+        },
+        "training": {
+            "brief_epochs": brief_epochs,
+            "full_epochs": full_epochs,
+            "controls": controls,
+            "trial_timeout_s": seconds(trial_timeout, "--trial-timeout"),
+        },
+        "quantisation": {"calibration": calibration, "qat": qat},
+        "distill": method_tables(methods),
+    }
+    config = named_by_user(SearchConfig.checked(raw, where="options"))
+    result = run_search(
+        config,
+        Path(out) if out else default_folder(device),
+        limit=TimeLimit(config.timeout_s, started_s),
+        listener=listener or SilentListener(),
+        command=command or ("hwkd.search", device),
+        write_report=write_report,
+    )
+    return outcome_of(result)

@@ -1,0 +1,39 @@
+"""What options can be, where an option, the configuration and the engine speak of the same choice.
+
+Functions of `hwkd`, the command line and files of a run read these; nothing here is heavy.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, TypeAlias
+
+__all__ = [
+    "ALPHA",
+    "BETA",
+    "GAMMA",
+    "Accelerator",
+    "CalibrationChoice",
+    "Dtype",
+    "FitKind",
+    "Layout",
+    "ObjectiveMode",
+    "QatMode",
+    "Risk",
+    "SamplerName",
+]
+
+Dtype: TypeAlias = Literal["int8", "float32"]
+FitKind: TypeAlias = Literal["auto", "scale", "full"]
+Accelerator: TypeAlias = Literal["auto", "cpu", "cuda", "mps"]
+CalibrationChoice: TypeAlias = Literal["auto", "minmax", "percentile", "mse"]
+Layout: TypeAlias = Literal["auto", "nhw", "nhwc", "nchw", "nct", "ntc"]
+ObjectiveMode: TypeAlias = Literal["weighted", "pareto"]
+QatMode: TypeAlias = Literal["auto", "on", "off"]
+Risk: TypeAlias = Literal["upper", "expected", "lower"]
+SamplerName: TypeAlias = Literal["surrogate", "tpe", "nsga2", "gp", "random"]
+
+# Weights of the objective: error (0 to 1), divergence from the teacher (about 0.05 to 0.5 nats,
+# hence 0.1) and overrun of the target latency.
+ALPHA: Final = 1.0
+BETA: Final = 0.1
+GAMMA: Final = 0.5

@@ -1,0 +1,137 @@
+"""What the outputs of a network mean: how they are learned, scored and compared with a teacher's.
+
+Training, distillation and the engine ask a head and never look at outputs themselves, so a task is
+free to be about something else than classes. `hwkd.tasks` has the heads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+
+from hwkd.core.metric import Metric, Scores
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+__all__ = ["Head", "HeadKind", "Knowledge"]
+
+HeadKind: TypeAlias = Literal["classes", "values"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Knowledge:
+    """Whether outputs are more than guesses.
+
+    Attributes:
+        what: is measured, for people.
+        value: reached; larger is better.
+        needed: from which on outputs are more than guesses.
+    """
+
+    what: str
+    value: float
+    needed: float
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether the outputs are more than guesses."""
+        return self.value >= self.needed
+
+
+class Head(Protocol):
+    """The outputs of a network for one data set.
+
+    `outputs` have the shape [n, size]; targets are int64 class indices of shape [n], or float32
+    values of shape [n, size].
+    """
+
+    @property
+    def kind(self) -> HeadKind:
+        """Whether outputs are logits of classes or values."""
+        ...
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Name of each output, in order."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Number of outputs."""
+        ...
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What `scores` returns; the first is the primary one."""
+        ...
+
+    @property
+    def loss_name(self) -> str:
+        """Name of the term that `loss` is, in training histories."""
+        ...
+
+    def loss(
+        self,
+        outputs: Tensor,
+        targets: Tensor,
+        *,
+        smoothing: float = 0.0,
+        some_unlabelled: bool = False,
+    ) -> Tensor:
+        """Return what training on targets minimises, a scalar.
+
+        Args:
+            outputs: of a batch, float32.
+            targets: of the batch.
+            smoothing: share of a class target that goes evenly to all classes, 0 to 1; heads
+                without classes have no use for it.
+            some_unlabelled: samples may have no target; they add nothing, and the others are
+                still divided by the size of the batch, as the teacher's terms are: where targets
+                are few, a mean over those of a batch would be a step on one or two samples.
+        """
+        ...
+
+    def scores(self, outputs: NDArray[np.float32], targets: NDArray[Any]) -> Scores:
+        """Return every metric's value."""
+        ...
+
+    def errors(self, outputs: NDArray[np.float32], targets: NDArray[Any]) -> NDArray[np.float64]:
+        """Return each example's error, shape [n]: 0 is best, 1 about what knowing nothing gives."""
+        ...
+
+    def blind_error(self, targets: NDArray[Any]) -> float:
+        """Return the mean error of the best answer that does not look at its input."""
+        ...
+
+    def divergence(
+        self, outputs: NDArray[np.float32], teacher: NDArray[np.float32], *, temperature: float
+    ) -> float:
+        """Return how far outputs are from a teacher's, at least 0.
+
+        Classes: nats at the temperature. Values: mean squared difference, in variances of the
+        targets.
+        """
+        ...
+
+    def of_teacher(self, answers: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the answers of a user's teacher as outputs of this head.
+
+        Classes: probabilities become their logarithms. Values: a teacher answers in units of the
+        target.
+        """
+        ...
+
+    def knowledge(self, outputs: NDArray[np.float32], targets: NDArray[Any]) -> Knowledge:
+        """Say whether outputs are more than guesses."""
+        ...
+
+    def is_labelled(self, targets: NDArray[Any]) -> NDArray[np.bool_]:
+        """Tell which samples have a target, shape [n]."""
+        ...
+
+    def unlabelled(self, count: int) -> NDArray[Any]:
+        """Return targets of so many samples without one."""
+        ...

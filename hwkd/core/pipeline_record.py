@@ -1,0 +1,43 @@
+"""What a run keeps of the preprocessing: every number that firmware needs for it."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from hwkd.core.strict_model import StrictModel
+
+__all__ = ["PipelineRecord", "StepRecord", "StepValue"]
+
+StepValue: TypeAlias = float | str | tuple[float, ...] | tuple[str, ...]
+
+
+class StepRecord(StrictModel):
+    """One step.
+
+    Attributes:
+        kind: registered name.
+        formula: what it does, for people.
+        values: its numbers by name.
+    """
+
+    kind: str
+    formula: str
+    values: dict[str, StepValue]
+
+
+class PipelineRecord(StrictModel):
+    """All steps in order; see `hwkd.tasks.pipeline`.
+
+    Attributes:
+        steps: at least one.
+        raw_shape: of a raw input, without batch, channels first.
+        raw_dtype: type of the raw data, for example "uint8".
+        raw_low: smallest raw value.
+        raw_high: largest raw value.
+    """
+
+    steps: tuple[StepRecord, ...]
+    raw_shape: tuple[int, ...]
+    raw_dtype: str
+    raw_low: float
+    raw_high: float

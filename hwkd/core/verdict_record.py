@@ -1,0 +1,213 @@
+"""How every way of training one student did, which of them ships, and what the teacher was worth.
+
+One record for a search and for `hwkd distill`; report, model card, JSON and terminal read it, and
+its sentences are made here alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any, Literal
+
+from hwkd.core.metric import ACCURACY, Metric
+from hwkd.core.strict_model import StoredInt, StrictModel
+
+__all__ = ["ArmRecord", "ArmScores", "Gain", "Verdict", "verdict_of_older_final"]
+
+
+class ArmScores(StrictModel):
+    """What one training reached, in the metric of the verdict.
+
+    Attributes:
+        seed: of the training.
+        validation_int8: of the int8 file; students are chosen by it. None in records of older
+            versions.
+        test_int8: of the int8 file; nothing is chosen by it.
+        validation_float: of the float file; None in records of older versions.
+        test_float: likewise.
+    """
+
+    seed: StoredInt
+    validation_int8: float | None = None
+    test_int8: float
+    validation_float: float | None = None
+    test_float: float | None = None
+
+
+class ArmRecord(StrictModel):
+    """One way of training the student, over its seeds.
+
+    Attributes:
+        name: "distilled", "teacher-free", "labels alone" or of a control, as "cross-entropy".
+        methods: as `--method` takes them; none is labels alone.
+        is_taught: by a teacher.
+        scores: one a seed, at least one.
+    """
+
+    name: str
+    methods: tuple[str, ...] = ()
+    is_taught: bool = False
+    scores: tuple[ArmScores, ...]
+
+    @property
+    def test_int8(self) -> tuple[float, ...]:
+        """Of the int8 files on the test split, one a seed."""
+        return tuple(score.test_int8 for score in self.scores)
+
+    def mean(self, name: Literal["validation_int8", "test_int8", "test_float"]) -> float | None:
+        """Return the mean of a score over the seeds; None where one is unknown."""
+        values = [getattr(score, name) for score in self.scores]
+        return None if not values or None in values else fmean(values)
+
+
+class Gain(StrictModel):
+    """What the methods gained in int8 test score over the best control, seed by seed.
+
+    Attributes:
+        over: name of the control that was best on validation.
+        mean: difference of scores in the metric's unit, positive where the methods are better.
+        low: lower end of the interval; None for a single seed, which shows no spread.
+        high: upper end; None likewise.
+        seeds: pairs compared.
+        confidence: of the Student-t interval, 0 to 1.
+        verdict: "gain", "loss" or "no difference shown".
+    """
+
+    over: str
+    mean: float
+    low: float | None
+    high: float | None
+    seeds: StoredInt
+    confidence: float
+    verdict: str
+
+    def text(self, metric: Metric) -> str:
+        """Return it with its interval: points of a ratio, else in the metric's unit."""
+        text = metric.difference(self.mean)
+        if self.low is None or self.high is None:
+            return f"{text} (one seed, which shows no spread)"
+        ends = f"{metric.signed(self.low)} to {metric.signed(self.high)}"
+        return f"{text} ({self.confidence:.0%} interval {ends}, {self.seeds} seeds)"
+
+
+class Verdict(StrictModel):
+    """What ships, and why.
+
+    Attributes:
+        metric: that scores and gain are in; its better direction is positive in a gain.
+        methods: what was asked for, as `--method` takes it; none is labels alone.
+        is_taught: whether a teacher takes part in them.
+        arms: every way in which the network that ships was trained; what was asked for first, if
+            it was trained in full.
+        ships: name of the arm whose student ships.
+        weights: "full", or "brief" when no full training was better on validation.
+        networks_compared: on validation; the more there are, the more of the best one's score
+            there is luck. None where nothing was searched, or an older version did.
+        gain: over the best control; None where none was trained.
+    """
+
+    metric: Metric = ACCURACY
+    methods: tuple[str, ...] = ()
+    is_taught: bool = False
+    arms: tuple[ArmRecord, ...] = ()
+    ships: str
+    weights: Literal["full", "brief"] = "full"
+    networks_compared: StoredInt | None = None
+    gain: Gain | None = None
+
+    @property
+    def asked_for_ships(self) -> bool:
+        """Whether the student that ships learned by the methods, and not as a control."""
+        return self.ships in _ASKED_FOR
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What the student learned from, what that was worth, and how it was chosen."""
+        return (*self._worth(), *self._selection())
+
+    def _worth(self) -> tuple[str, ...]:
+        what = "the teacher" if self.is_taught else "the methods"
+        methods = ", ".join(self.methods)
+        if not methods:
+            return ("Trained on labels alone.",)
+        if self.gain is None:
+            if not self.asked_for_ships:
+                return (f"Trained with {self.ships}.",)
+            return (
+                f"Trained on labels and {methods}. No control was trained, so what {what} added "
+                "is unknown; `hwkd distill --attribution` trains them.",
+            )
+        gain = self.gain
+        name = "Distilled" if self.is_taught else "Trained without a teacher"
+        found = f"{gain.text(self.metric)}: {gain.verdict}"
+        worth = f"{name} ({methods}) against {gain.over}, int8 test: {found}."
+        if self.asked_for_ships:
+            return (worth, f"The student of {what} ships: on validation it beat every control.")
+        lines = (
+            worth,
+            f"The control ships, trained with {self.ships}: on validation it was at least as good "
+            f"without {what}.",
+        )
+        advice = "More data without labels (`--unlabelled`) is where a teacher pays."
+        return (*lines, advice) if self.is_taught else lines
+
+    def _selection(self) -> tuple[str, ...]:
+        lines = []
+        if self.weights == "brief":
+            lines.append(
+                "The weights of the brief training ship: no full training was better on validation."
+            )
+        if self.networks_compared is not None:
+            lines.append(
+                f"It is the best of {self.networks_compared} networks compared on validation, so "
+                "its validation score is partly luck; its test score is not."
+            )
+        return tuple(lines)
+
+
+# Names of what a user asks for; every other arm is a control.
+_ASKED_FOR = ("distilled", "teacher-free", "labels alone")
+_OLD_NAMES = {
+    "same student, distilled": "distilled",
+    "same student, cross-entropy only (no teacher)": "cross-entropy",
+    "same student, label smoothing (no teacher)": "label smoothing",
+    "same student, transform without a teacher, of the labels alone": "transform without a teacher",
+}
+_OLD_FIELDS = ("controls", "gain", "recipe", "weights", "networks_compared", "methods")
+
+
+def verdict_of_older_final(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a final record with its loose controls and gain made one verdict.
+
+    Args:
+        raw: as an older version wrote it.
+    """
+    methods, recipe = raw.get("methods", ()), raw.get("recipe", "distilled")
+    verdict = {
+        "methods": methods,
+        "is_taught": bool(methods),
+        "arms": [_older_arm(control, methods) for control in raw.get("controls", ())],
+        "ships": recipe if methods or recipe != "distilled" else "labels alone",
+        "weights": raw.get("weights", "full"),
+        "networks_compared": raw.get("networks_compared"),
+        "gain": raw.get("gain"),
+    }
+    kept = {name: value for name, value in raw.items() if name not in _OLD_FIELDS}
+    return {**kept, "verdict": verdict}
+
+
+def _older_arm(control: Mapping[str, Any], methods: Sequence[str]) -> dict[str, Any]:
+    name = _OLD_NAMES.get(control["name"], control["name"])
+    seeds, tests = control["seeds"], control["test_accuracies"]
+    validations = control.get("validation_accuracies") or [None] * len(seeds)
+    is_distilled = name == "distilled"
+    return {
+        "name": name,
+        "methods": methods if is_distilled else (),
+        "is_taught": is_distilled,
+        "scores": [
+            {"seed": seed, "test_int8": test, "validation_int8": validation}
+            for seed, test, validation in zip(seeds, tests, validations, strict=True)
+        ],
+    }

@@ -1,0 +1,126 @@
+"""What an exporter is: a finished student in, the files of one target out.
+
+One module in `hwkd/deploy/exporters/` (or a plugin) registers one; `hwkd export --target NAME`
+finds it by its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from hwkd.core.errors import ConfigError
+from hwkd.deploy.to_c.project import RecordedInput
+from hwkd.deploy.to_c.steps import Kernels
+from hwkd.io.student_folder import INT8_FILE, StudentFolder
+from hwkd.qgraph.requantise import Rounding
+
+__all__ = ["ExportOptions", "ExportSource", "Exported", "Exporter", "everything_in"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportOptions:
+    """Choices of targets that compute with integers of their own.
+
+    Attributes:
+        rounding: of accumulators; None leaves it to the target.
+        kernels: whose convolutions.
+    """
+
+    rounding: Rounding | None = None
+    kernels: Kernels = "hwkd"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportSource:
+    """A finished student, or an int8 ONNX file by itself.
+
+    Attributes:
+        given: what the user named, for messages.
+        folder: of the student; None for a file by itself.
+        sample: gives one input of the student's data, or None; called by targets that run one.
+    """
+
+    given: Path
+    folder: StudentFolder | None = None
+    sample: Callable[[], RecordedInput | None] = lambda: None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Name of each output; empty when that is not known."""
+        return () if self.folder is None else self.folder.labels
+
+    @property
+    def int8_path(self) -> Path:
+        """The int8 ONNX file.
+
+        Raises:
+            RunFolderError: if the student's folder has none.
+        """
+        return self.given if self.folder is None else self.folder.file(INT8_FILE)
+
+    def student(self, target: str) -> StudentFolder:
+        """Return the student.
+
+        Args:
+            target: that needs more than an int8 file.
+
+        Raises:
+            ConfigError: if there is no more.
+        """
+        if self.folder is None:
+            raise ConfigError(
+                f"{self.given}: {target} needs a run folder or a student's folder, this is a file"
+            )
+        return self.folder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """What one exporter made; nothing is written yet.
+
+    Attributes:
+        files: name -> content.
+        facts: what else `--json` says.
+        lines: what else is told to people.
+    """
+
+    files: Mapping[str, str | bytes]
+    facts: Mapping[str, object] = field(default_factory=dict)
+    lines: tuple[str, ...] = ()
+
+
+class Exporter(Protocol):
+    """One target."""
+
+    @property
+    def summary(self) -> str:
+        """What it writes, in one line."""
+        ...
+
+    @property
+    def is_student_file(self) -> bool:
+        """Whether its files belong to a student's folder, where several such targets go."""
+        ...
+
+    def foreign(self, folder: Path) -> list[str]:
+        """Return names in a folder that an earlier export to this target did not write."""
+        ...
+
+    def export(self, source: ExportSource, options: ExportOptions) -> Exported:
+        """Make the files.
+
+        Raises:
+            ModelFileError: if the model cannot be read.
+            ExportError: if the student has no form in this target.
+        """
+        ...
+
+
+def everything_in(folder: Path) -> list[str]:
+    """Return the names in a folder; a target whose files are never replaced owns none of them."""
+    if not folder.exists():
+        return []
+    return sorted(p.name for p in folder.iterdir()) if folder.is_dir() else [folder.name]

@@ -1,0 +1,1 @@
+"""Targets that a finished student is exported to, one module each."""

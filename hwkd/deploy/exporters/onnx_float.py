@@ -1,0 +1,31 @@
+"""The float32 ONNX file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hwkd.core.catalog import EXPORTERS
+from hwkd.deploy.exporter import Exported, ExportOptions, ExportSource, everything_in
+from hwkd.io.student_folder import FLOAT_FILE
+
+__all__ = ["FloatOnnx"]
+
+
+class FloatOnnx:
+    """Copies the float32 file of the student."""
+
+    summary = "float32 ONNX"
+    is_student_file = True
+
+    def foreign(self, folder: Path) -> list[str]:
+        """Every name: what is in the way stays."""
+        return everything_in(folder)
+
+    def export(self, source: ExportSource, options: ExportOptions) -> Exported:
+        """Return the file as it is."""
+        del options
+        path = source.student("onnx").file(FLOAT_FILE)
+        return Exported(files={FLOAT_FILE: path.read_bytes()})
+
+
+EXPORTERS.register("onnx")(FloatOnnx())

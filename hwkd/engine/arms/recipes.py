@@ -1,0 +1,82 @@
+"""The ways in which one student is trained: as asked for, and the controls that a gain is over.
+
+One list for the final training of a search and for `hwkd distill`, so that "gain" answers one
+question: what the methods add over the best training that needs no teacher.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from hwkd.core.errors import RunFolderError
+from hwkd.distill.losses.teacher_free import LabelSmoothing
+from hwkd.distill.spec import WeightedMethod
+from hwkd.engine.setup.methods import without_teacher
+
+__all__ = ["Arm", "arm_named", "arms_of", "known_arms"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """One way of training the student.
+
+    Attributes:
+        name: unique among the arms of a run.
+        methods: beside the labels; none is cross-entropy alone.
+        smooths_labels: labels are smoothed as far as the training recipe has it. What a user asks
+            for is trained as well as we can; the control "cross-entropy" is what it says.
+    """
+
+    name: str
+    methods: tuple[WeightedMethod, ...] = ()
+    smooths_labels: bool = False
+
+    @property
+    def is_taught(self) -> bool:
+        """Whether a teacher takes part."""
+        return any(entry.method.asks_teacher for entry in self.methods)
+
+    def described(self) -> tuple[str, ...]:
+        """Return its methods as a user would write them."""
+        return tuple(entry.describe() for entry in self.methods)
+
+
+def arms_of(methods: Sequence[WeightedMethod]) -> tuple[Arm, ...]:
+    """Return what a gain is made of: what was asked for first, then its controls.
+
+    Args:
+        methods: that students learn by; none is labels alone, which has no control.
+    """
+    if not methods:
+        return (Arm(name="labels alone", smooths_labels=True),)
+    is_taught = any(entry.method.asks_teacher for entry in methods)
+    name = "distilled" if is_taught else "teacher-free"
+    arms = [Arm(name=name, methods=tuple(methods)), Arm(name="cross-entropy")]
+    if not any(isinstance(entry.method, LabelSmoothing) for entry in methods):
+        smoothed = WeightedMethod(method=LabelSmoothing(), weight=1.0)
+        arms.append(Arm(name="label smoothing", methods=(smoothed,)))
+    for entry in methods:
+        control = entry.method.no_teacher_control()
+        if control is not None:
+            weighted = replace(entry, method=control)
+            arms.append(Arm(name=f"{control.name}, no teacher", methods=(weighted,)))
+    return tuple(arms)
+
+
+def known_arms(methods: Sequence[WeightedMethod]) -> dict[str, Arm]:
+    """Return a run's arms by name; a teacher that was left out leaves the methods without one."""
+    known = (*arms_of(methods), *arms_of(without_teacher(methods)), *arms_of(()))
+    return {arm.name: arm for arm in known}
+
+
+def arm_named(name: str, methods: Sequence[WeightedMethod]) -> Arm:
+    """Return one of a run's arms.
+
+    Raises:
+        RunFolderError: if the run has no such arm: its order was written for other methods.
+    """
+    known = known_arms(methods)
+    if name not in known:
+        raise RunFolderError(f"the order is to train {name!r}; the run has {', '.join(known)}")
+    return known[name]

@@ -1,0 +1,118 @@
+"""Writes the folder of a finished student, for a search, a distillation and an export alike.
+
+What is written was checked byte by byte: the weights of the student, and nothing of its training.
+`hwkd.io.student_folder` reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import onnx
+import torch
+from onnx import numpy_helper
+from safetensors.numpy import load_file
+
+from hwkd.core.errors import ExportError
+from hwkd.core.final_record import QuantisationRecord
+from hwkd.core.student import Layers
+from hwkd.core.student_record import StudentRecord
+from hwkd.deploy.output_folder import write_folder
+from hwkd.deploy.weight_correction import stored_weights
+from hwkd.io.student_folder import (
+    FLOAT_FILE,
+    INT8_FILE,
+    WEIGHTS_FILE,
+    StudentFiles,
+    StudentFolder,
+    digests,
+    record_text,
+)
+from hwkd.nn.build import StudentModule
+
+__all__ = ["read_quantisation", "require_bare", "write_student"]
+
+_FLOAT_BYTES = 4
+
+
+def write_student(
+    out: Path,
+    built: StudentFiles,
+    record: StudentRecord,
+    *,
+    others: Mapping[str, str] | None = None,
+) -> StudentFolder:
+    """Write a student's folder; it appears whole, or what was there stays.
+
+    Args:
+        out: to create, or to replace with everything in it.
+        built: the three files of the student.
+        record: of the student; the digests of the files are filled in.
+        others: name -> text of further files.
+
+    Raises:
+        ExportError: if a file holds more than the student's weights, or the folder cannot be
+            written.
+    """
+    require_bare(record.network.to_layers(), built)
+    names = (FLOAT_FILE, INT8_FILE, WEIGHTS_FILE)
+    record = record.model_copy(update={"files": digests(built.folder, names)})
+    contents: dict[str, str | bytes] = {n: (built.folder / n).read_bytes() for n in names}
+    write_folder(contents | record_text(record) | dict(others or {}), out, ())
+    return StudentFolder(folder=out, record=record)
+
+
+def read_quantisation(int8_path: Path, calibration_samples: int) -> QuantisationRecord:
+    """Read scale and zero point of input and output from the file itself."""
+    graph = onnx.load(int8_path).graph
+    values = {i.name: numpy_helper.to_array(i) for i in graph.initializer}
+    first = next(
+        n for n in graph.node if n.op_type == "QuantizeLinear" and n.input[0] == graph.input[0].name
+    )
+    last = next((n for n in graph.node if graph.output[0].name in n.output), None)
+    is_quantised = last is not None and last.op_type == "DequantizeLinear"
+    return QuantisationRecord(
+        scheme="ONNX Runtime static QDQ: int8 activations (asymmetric), int8 weights per channel",
+        calibration_samples=calibration_samples,
+        input_scale=float(values[first.input[1]]),
+        input_zero_point=int(values[first.input[2]]),
+        output_scale=float(values[last.input[1]]) if last is not None and is_quantised else None,
+        output_zero_point=int(values[last.input[2]]) if last is not None and is_quantised else None,
+    )
+
+
+def require_bare(layers: Layers, files: StudentFiles) -> None:
+    """Check that adapters and memories of a training stayed out of the files.
+
+    Args:
+        layers: description of the student.
+        files: its float model and its safetensors file.
+
+    Raises:
+        ExportError: names the file, its bytes of weights, those of the description and the tensors.
+    """
+    with torch.device("meta"):
+        described = StudentModule(layers).state_dict()
+    sizes = {name: tensor.nbytes for name, tensor in described.items()}
+    found = {name: array.nbytes for name, array in load_file(files.weights_path).items()}
+    _require_equal(files.weights_path, found, sizes)
+    folded = {}
+    for layer in layers.layers:
+        weight = described.get(f"steps.{layer.name}.core.weight")
+        if weight is not None:
+            folded[f"{layer.name}.weight"] = weight.nbytes
+            folded[f"{layer.name}.bias"] = layer.shape[0] * _FLOAT_BYTES
+    # The ends of a clip are constants and no weights.
+    arrays = stored_weights(onnx.load(files.float_path)).items()
+    _require_equal(files.float_path, {name: a.nbytes for name, a in arrays if a.size > 1}, folded)
+
+
+def _require_equal(path: Path, found: Mapping[str, int], described: Mapping[str, int]) -> None:
+    if found == described:
+        return
+    names = sorted(n for n in {**found, **described} if found.get(n) != described.get(n))
+    raise ExportError(
+        f"{path.name}: holds {sum(found.values())} bytes of weights, the student has "
+        f"{sum(described.values())} ({', '.join(names[:3])}); nothing was written"
+    )

@@ -1,0 +1,226 @@
+"""A finished student as one folder: the names of its files, and the one reader of them.
+
+`hwkd.engine.arms.student_folder` writes such folders; export, verify, report, profile and distill
+read them. A folder is read whole or refused in one line: its description has the SHA-256 of every
+file of the student, so that a file of another student or an edited one is never used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from hwkd.core.errors import ConfigError, RunFolderError
+from hwkd.core.strict_model import first_problem
+from hwkd.core.student import Layers
+from hwkd.core.student_record import StudentRecord
+from hwkd.io.old_students import OLD_DESCRIPTION_FILE, complete_old_record, read_old_record
+from hwkd.io.paths import require_there
+from hwkd.io.run_files import RUN_FILE
+from hwkd.io.run_text import write_text
+from hwkd.io.text_files import MalformedTextError, read_json
+
+__all__ = [
+    "BEST_FOLDER",
+    "CARD_FILE",
+    "DESCRIPTION_FILE",
+    "FLOAT_FILE",
+    "INT8_FILE",
+    "WEIGHTS_FILE",
+    "StudentFiles",
+    "StudentFolder",
+    "digests",
+    "int8_model",
+    "read_record_file",
+    "read_student",
+    "record_text",
+    "student_folder_of",
+    "write_record",
+]
+
+DESCRIPTION_FILE = "student.json"
+FLOAT_FILE = "student.onnx"
+INT8_FILE = "student_int8.onnx"
+WEIGHTS_FILE = "student.safetensors"
+CARD_FILE = "MODEL_CARD.md"
+# Of a run: its best student.
+BEST_FOLDER = "best"
+
+_EXPECTED = "a run, a student's folder or a file of one"
+
+
+@dataclass(frozen=True, slots=True)
+class StudentFiles:
+    """Where the files of a student are in a folder, whether or not they are there yet."""
+
+    folder: Path
+
+    @property
+    def float_path(self) -> Path:
+        """The float32 ONNX file."""
+        return self.folder / FLOAT_FILE
+
+    @property
+    def int8_path(self) -> Path:
+        """The int8 ONNX file."""
+        return self.folder / INT8_FILE
+
+    @property
+    def weights_path(self) -> Path:
+        """The torch weights as safetensors."""
+        return self.folder / WEIGHTS_FILE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudentFolder:
+    """A finished student: a folder whose files are those that its description names.
+
+    Attributes:
+        folder: with the files.
+        record: everything known of the student.
+    """
+
+    folder: Path
+    record: StudentRecord
+
+    @property
+    def layers(self) -> Layers:
+        """The network."""
+        return self.record.network.to_layers()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Name of each output; empty when that is not known."""
+        return self.record.labels
+
+    def file(self, name: str) -> Path:
+        """Return a file of the student.
+
+        Args:
+            name: one of the names in this module.
+
+        Raises:
+            RunFolderError: if the folder has no such file; says how to get it.
+        """
+        if name not in self.record.files:
+            raise RunFolderError(
+                f"{self.folder}: holds no {name}, only {', '.join(sorted(self.record.files))}; "
+                "export the student again with that file"
+            )
+        return self.folder / name
+
+
+def student_folder_of(path: Path) -> Path:
+    """Return the folder of a run's best student, or of the student itself."""
+    return path / BEST_FOLDER if (path / RUN_FILE).is_file() else path
+
+
+def read_student(path: Path, *, option: str = "") -> StudentFolder:
+    """Read the student of a folder, or the best one of a run.
+
+    Args:
+        path: of the student's folder or the run.
+        option: that named it, for messages; empty for an argument.
+
+    Raises:
+        ConfigError: if nothing is there.
+        RunFolderError: if it holds no student, or a file that is missing, of another student or
+            changed.
+    """
+    require_there(path, _EXPECTED, option=option)
+    folder = student_folder_of(path)
+    shown = f"{option} {path}" if option else str(path)
+    if folder != path and not folder.is_dir():
+        raise RunFolderError(
+            f"{shown}: has no best student yet; finish the search with `hwkd search --resume "
+            f"{path}` or name a trial by its number"
+        )
+    if (folder / DESCRIPTION_FILE).is_file():
+        record = read_record_file(folder / DESCRIPTION_FILE)
+    elif (folder / OLD_DESCRIPTION_FILE).is_file():
+        record = _read_older(folder)
+    else:
+        raise RunFolderError(f"{shown}: holds no student (no {DESCRIPTION_FILE}); give {_EXPECTED}")
+    _require_unchanged(folder, record)
+    return StudentFolder(folder=folder, record=record)
+
+
+def read_record_file(path: Path, *, option: str = "") -> StudentRecord:
+    """Read `student.json`, or the `spec.json` of an older version, without looking at other files.
+
+    Raises:
+        ConfigError: if it is no such file, or its fields do not belong together.
+    """
+    shown = f"{option} {path}" if option else str(path)
+    require_there(path, "the student.json of a student's folder", option=option)
+    try:
+        content = read_json(path)
+        if not isinstance(content, dict) or "spec" not in content:
+            raise ConfigError(f"{shown}: describes no student (it has no spec)")
+        if "network" not in content:
+            return read_old_record(content)
+        return StudentRecord.model_validate(content)
+    except MalformedTextError as error:
+        raise ConfigError(f"{shown}: describes no student ({error})") from None
+    except ValidationError as error:
+        problem = first_problem(error, whole="description", with_input=True)
+        raise ConfigError(f"{shown}: describes no student ({problem})") from None
+
+
+def write_record(folder: Path, record: StudentRecord) -> StudentFolder:
+    """Write the description of a student into the folder with its files."""
+    for name, text in record_text(record).items():
+        write_text(folder / name, text)
+    return StudentFolder(folder=folder, record=record)
+
+
+def record_text(record: StudentRecord) -> dict[str, str]:
+    """Return the name and the text of the file that describes a student."""
+    return {DESCRIPTION_FILE: record.model_dump_json(indent=2) + "\n"}
+
+
+def digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """Return name -> SHA-256 of files in a folder, as a description has them."""
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+
+
+def int8_model(path: Path) -> Path:
+    """Return the int8 ONNX file of a run, of a student's folder, or the file itself.
+
+    Raises:
+        ConfigError: if nothing is there.
+        RunFolderError: if there is none in it.
+    """
+    require_there(path, "a finished run, a student's folder or an int8 .onnx file")
+    if path.is_file():
+        return path
+    has_description = any((path / name).is_file() for name in (DESCRIPTION_FILE, RUN_FILE))
+    if not has_description and (path / INT8_FILE).is_file():
+        return path / INT8_FILE  # a file that an older version exported by itself
+    return read_student(path).file(INT8_FILE)
+
+
+def _read_older(folder: Path) -> StudentRecord:
+    """Describe a folder of an older version; its run, where it lies in one, knows the rest."""
+    record = read_record_file(folder / OLD_DESCRIPTION_FILE)
+    there = [n for n in (FLOAT_FILE, INT8_FILE, WEIGHTS_FILE) if (folder / n).is_file()]
+    return complete_old_record(record, folder, digests(folder, there), int8_file=INT8_FILE)
+
+
+def _require_unchanged(folder: Path, record: StudentRecord) -> None:
+    for name, digest in record.files.items():
+        path = folder / name
+        if "/" in name or not path.is_file():
+            raise RunFolderError(
+                f"{folder}: {name} is missing; put it back or export the student again"
+            )
+        found = digests(folder, [name])[name]
+        if found != digest:
+            raise RunFolderError(
+                f"{path}: is not the file of this student (SHA-256 {found[:12]}, expected "
+                f"{digest[:12]}); put the right one back or export the student again"
+            )

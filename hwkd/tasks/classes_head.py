@@ -1,0 +1,140 @@
+"""Outputs that are logits of classes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_softmax, softmax
+
+from hwkd.core.head import HeadKind, Knowledge
+from hwkd.core.metric import ACCURACY, Metric, Scores
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["CLASS_METRICS", "ClassesHead"]
+
+_UNLABELLED = -1
+# One guess in 700 passes by luck at three standard deviations.
+_CHANCE_DEVIATIONS = 3.0
+_BALANCED = Metric(name="balanced accuracy", unit="ratio", direction="max")
+CLASS_METRICS = (ACCURACY, _BALANCED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassesHead:
+    """One logit per class; see `hwkd.core.head.Head`.
+
+    Attributes:
+        names: of the classes, in the order of the labels.
+        metrics: accuracy first; balanced accuracy is the mean over the classes.
+    """
+
+    names: tuple[str, ...]
+    kind: HeadKind = "classes"
+    metrics: tuple[Metric, ...] = CLASS_METRICS
+    loss_name: str = "cross_entropy"
+
+    @classmethod
+    def numbered(cls, count: int) -> ClassesHead:
+        """Return the head of so many classes that are called by their number."""
+        return cls(names=tuple(str(label) for label in range(count)))
+
+    @property
+    def size(self) -> int:
+        """Number of classes."""
+        return len(self.names)
+
+    def loss(
+        self,
+        outputs: Tensor,
+        targets: Tensor,
+        *,
+        smoothing: float = 0.0,
+        some_unlabelled: bool = False,
+    ) -> Tensor:
+        """Return the cross-entropy in nats; -1 marks a sample without a label."""
+        from torch.nn import functional
+
+        if not some_unlabelled:
+            return functional.cross_entropy(outputs, targets, label_smoothing=smoothing)
+        total = functional.cross_entropy(
+            outputs, targets, ignore_index=_UNLABELLED, reduction="sum", label_smoothing=smoothing
+        )
+        return total / len(targets)
+
+    def scores(self, outputs: NDArray[np.float32], targets: NDArray[np.int64]) -> Scores:
+        """Return accuracy and balanced accuracy, 0 to 1."""
+        errors = self.errors(outputs, targets)
+        return {
+            ACCURACY.name: 1.0 - float(errors.mean()),
+            _BALANCED.name: _balanced(errors, targets),
+        }
+
+    def errors(
+        self, outputs: NDArray[np.float32], targets: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Return 1 where the largest output is not the label, else 0."""
+        errors: NDArray[np.float64] = (outputs.argmax(axis=1) != targets).astype(np.float64)
+        return errors
+
+    def blind_error(self, targets: NDArray[np.int64]) -> float:
+        """Return the error of naming the most frequent class always."""
+        return 1.0 - float(np.bincount(targets).max()) / len(targets)
+
+    def divergence(
+        self, outputs: NDArray[np.float32], teacher: NDArray[np.float32], *, temperature: float
+    ) -> float:
+        """Return the mean KL divergence from the teacher's soft targets, in nats.
+
+        It is not multiplied by the temperature's square, so it stays in nats.
+
+        Source:
+            Hinton et al. 2015, arXiv:1503.02531, section 2.
+        """
+        if outputs.shape != teacher.shape:
+            raise ValueError(f"shapes differ: {outputs.shape} and {teacher.shape}")
+        scaled_teacher = teacher.astype(np.float64) / temperature
+        gap = log_softmax(scaled_teacher, axis=1)
+        gap -= log_softmax(outputs.astype(np.float64) / temperature, axis=1)
+        return float((softmax(scaled_teacher, axis=1) * gap).sum(axis=1).mean())
+
+    def of_teacher(self, answers: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return logits as they are and probabilities as their logarithms."""
+        if (answers >= 0).all() and np.allclose(answers.sum(axis=1), 1.0, atol=1e-3):
+            # The network ends in a softmax; the smallest normal half-precision number is the
+            # floor because the logit cache holds float16.
+            return np.log(np.maximum(answers, np.float32(6.1e-5)))
+        return answers
+
+    def knowledge(self, outputs: NDArray[np.float32], targets: NDArray[np.int64]) -> Knowledge:
+        """Compare balanced accuracy with chance.
+
+        Answering the most frequent class always is worth 1 / classes, however frequent it is. What
+        is needed is three standard deviations above chance; of few examples, half way from chance
+        to perfection at most, so that a perfect network always passes.
+        """
+        counts = np.unique(targets, return_counts=True)[1]
+        chance = 1.0 / len(counts)
+        deviation = math.sqrt(float(np.sum(chance * (1.0 - chance) / counts))) / len(counts)
+        return Knowledge(
+            what=_BALANCED.name,
+            value=_balanced(self.errors(outputs, targets), targets),
+            needed=min(chance + _CHANCE_DEVIATIONS * deviation, (1.0 + chance) / 2),
+        )
+
+    def is_labelled(self, targets: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Tell which labels are not -1."""
+        return np.not_equal(targets, _UNLABELLED)
+
+    def unlabelled(self, count: int) -> NDArray[np.int64]:
+        """Return so many -1."""
+        return np.full(count, _UNLABELLED, dtype=np.int64)
+
+
+def _balanced(errors: NDArray[np.float64], targets: NDArray[np.int64]) -> float:
+    return float(np.mean([1.0 - errors[targets == label].mean() for label in np.unique(targets)]))

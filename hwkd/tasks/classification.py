@@ -1,0 +1,48 @@
+"""Classification of images, signals and arrays: the user's files or handwritten digits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hwkd.core.catalog import TASKS
+from hwkd.core.choices import Layout
+from hwkd.core.metric import Metric
+from hwkd.core.progress import Progress, silent
+from hwkd.tasks.base import Task, TaskData
+from hwkd.tasks.classes_head import CLASS_METRICS, ClassesHead
+from hwkd.tasks.prepare import prepare
+from hwkd.tasks.sources import read_digits, read_source
+
+__all__ = ["ClassifyTask"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifyTask:
+    """One label per image; arrays of (channels, time) work the same way."""
+
+    name: str = "classify"
+    summary: str = "classify images: class folders, IDX or NPZ; without data, handwritten digits"
+    metrics: tuple[Metric, ...] = CLASS_METRICS
+
+    def data(
+        self,
+        source: Path | None,
+        *,
+        split_seed: int = 0,
+        input_size: tuple[int, int] | None = None,
+        layout: Layout = "auto",
+        progress: Progress = silent,
+    ) -> TaskData:
+        """Read, check, split and normalise; see `Task.data`."""
+        raw = (
+            read_digits()
+            if source is None
+            else read_source(source, input_size=input_size, layout=layout, progress=progress)
+        )
+        head = ClassesHead(names=raw.class_names, metrics=self.metrics)
+        return prepare(raw, head, task=self.name, split_seed=split_seed)
+
+
+# Configurations of older versions call it "image".
+_TASK: Task = TASKS.register("classify", aliases=("image",))(ClassifyTask())

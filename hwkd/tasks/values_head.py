@@ -1,0 +1,149 @@
+"""Outputs that are values: standardised, so that networks, losses and int8 steps see one scale."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwkd.core.head import HeadKind, Knowledge
+from hwkd.core.metric import Metric, Scores
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["VALUE_METRICS", "ValuesHead"]
+
+_MAE = Metric(name="mean absolute error", unit="target units", direction="min")
+_RMSE = Metric(name="root mean square error", unit="target units", direction="min")
+_R2 = Metric(name="R2", unit="", direction="max")
+VALUE_METRICS = (_MAE, _RMSE, _R2)
+# Knowing nothing passes by luck at three standard errors once in 700 times.
+_CHANCE_DEVIATIONS = 3.0
+_LEAST, _ENOUGH = 0.01, 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValuesHead:
+    """One number per output, `(value - mean) / std` of the train targets; see `Head`.
+
+    Attributes:
+        names: of the values.
+        mean: of each value in train, in units of the target.
+        std: likewise, > 0. An output times `std` plus `mean` is the answer.
+        constant: of each value, standardised: the median of train, the best constant answer.
+        constant_error: mean absolute error of that answer in train, standardised, > 0.
+        metrics: in units of the target; of several values the mean.
+    """
+
+    names: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    constant: tuple[float, ...]
+    constant_error: tuple[float, ...]
+    kind: HeadKind = "values"
+    metrics: tuple[Metric, ...] = VALUE_METRICS
+    loss_name: str = "squared_error"
+
+    @classmethod
+    def fitted(cls, targets: NDArray[np.floating], *, names: tuple[str, ...]) -> ValuesHead:
+        """Return the head of raw train targets, shape [n, outputs], none of them constant."""
+        wide = targets.astype(np.float64)
+        mean, std = wide.mean(axis=0), wide.std(axis=0)
+        scaled = (wide - mean) / std
+        constant = np.median(scaled, axis=0)
+        return cls(
+            names=names,
+            mean=tuple(mean.tolist()),
+            std=tuple(std.tolist()),
+            constant=tuple(constant.tolist()),
+            constant_error=tuple(np.abs(scaled - constant).mean(axis=0).tolist()),
+        )
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return len(self.names)
+
+    def standardised(self, targets: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Return raw targets, shape [n, outputs], as the network learns them."""
+        scaled: NDArray[np.float32] = ((targets - self.mean) / self.std).astype(np.float32)
+        return scaled
+
+    def loss(
+        self,
+        outputs: Tensor,
+        targets: Tensor,
+        *,
+        smoothing: float = 0.0,
+        some_unlabelled: bool = False,
+    ) -> Tensor:
+        """Return the mean squared error in variances; NaN marks a sample without a target."""
+        del smoothing
+        difference = outputs - targets
+        if some_unlabelled:
+            difference = difference.where(~targets.isnan(), 0.0)
+        return difference.square().mean()
+
+    def scores(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> Scores:
+        """Return mean absolute error, root mean square error and R2 (1 is best)."""
+        from sklearn import metrics
+
+        known = targets.astype(np.float64) * self.std + self.mean
+        answers = outputs.astype(np.float64) * self.std + self.mean
+        return {
+            _MAE.name: float(metrics.mean_absolute_error(known, answers)),
+            _RMSE.name: float(metrics.root_mean_squared_error(known, answers)),
+            _R2.name: float(metrics.r2_score(known, answers)),
+        }
+
+    def errors(
+        self, outputs: NDArray[np.float32], targets: NDArray[np.float32]
+    ) -> NDArray[np.float64]:
+        """Return absolute errors over the mean one of the best constant on train."""
+        distance = np.abs(outputs.astype(np.float64) - targets)
+        ratio: NDArray[np.float64] = (distance / self.constant_error).mean(axis=1)
+        return ratio
+
+    def blind_error(self, targets: NDArray[np.float32]) -> float:
+        """Return the error of the best constant of the train split; about 1."""
+        constant = np.broadcast_to(np.array(self.constant, dtype=np.float32), targets.shape)
+        return float(self.errors(constant, targets).mean())
+
+    def divergence(
+        self, outputs: NDArray[np.float32], teacher: NDArray[np.float32], *, temperature: float
+    ) -> float:
+        """Return the mean squared difference from the teacher, in variances of the targets."""
+        del temperature
+        if outputs.shape != teacher.shape:
+            raise ValueError(f"shapes differ: {outputs.shape} and {teacher.shape}")
+        return float(np.square(outputs.astype(np.float64) - teacher).mean())
+
+    def of_teacher(self, answers: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Standardise answers in units of the target."""
+        return self.standardised(answers)
+
+    def knowledge(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> Knowledge:
+        """Compare with the best constant: the share of its absolute error that is gone.
+
+        Needed are three standard errors of the paired difference; half of it is always enough.
+        """
+        constant = np.broadcast_to(np.array(self.constant, dtype=np.float32), targets.shape)
+        before, after = self.errors(constant, targets), self.errors(outputs, targets)
+        gone, whole = before - after, float(before.mean())
+        luck = _CHANCE_DEVIATIONS * float(gone.std()) / np.sqrt(len(gone))
+        return Knowledge(
+            what="share of the best constant answer's error that is gone",
+            value=float(gone.mean()) / whole if whole > 0 else 0.0,
+            needed=min(_ENOUGH, max(_LEAST, luck / whole)) if whole > 0 else _ENOUGH,
+        )
+
+    def is_labelled(self, targets: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Tell which samples have all their values."""
+        return np.logical_not(np.isnan(targets).any(axis=1))
+
+    def unlabelled(self, count: int) -> NDArray[np.float32]:
+        """Return so many rows of NaN."""
+        return np.full((count, self.size), np.nan, dtype=np.float32)

@@ -1,0 +1,195 @@
+"""What every registered task promises: its metrics, its loss, its scores, its pipeline in C."""
+
+import shutil
+import subprocess
+from dataclasses import fields, is_dataclass, replace
+
+import numpy as np
+import pytest
+import torch
+
+from hwkd.core.catalog import TASKS
+from hwkd.io.discovery import discover
+from hwkd.tasks.pipeline import Pipeline
+
+discover("hwkd.tasks")
+EXAMPLES = 40
+
+
+@pytest.fixture(scope="module", params=TASKS.names())
+def task(request):
+    return TASKS.get(request.param)
+
+
+@pytest.fixture(scope="module")
+def data(task):
+    return task.data(None, split_seed=3)
+
+
+def perfect(data, split="test"):
+    """Outputs that say what the targets say."""
+    labels = data.split(split).labels
+    if data.head.kind == "classes":
+        return 50.0 * np.eye(data.num_outputs, dtype=np.float32)[labels]
+    return labels.copy()
+
+
+def shuffled(data, split="test"):
+    """Outputs of other examples: right in distribution and wrong one by one."""
+    return np.roll(perfect(data, split), 7, axis=0)
+
+
+def test_a_task_names_itself_and_its_metrics(task, data):
+    assert data.name == task.name
+    assert task.summary
+    assert task.metrics
+    names = [metric.name for metric in task.metrics]
+    assert len(set(names)) == len(names)
+    assert tuple(data.head.metrics) == tuple(task.metrics)
+    assert list(data.head.scores(perfect(data), data.test.labels)) == names
+
+
+def test_splits_have_inputs_and_targets_that_the_head_knows(data):
+    for name in ("train", "validation", "test"):
+        split = data.split(name)
+        assert len(split) == len(split.inputs) == len(split.labels) > 1
+        assert split.inputs.shape[1:] == data.input_shape
+        assert split.inputs.dtype == np.float32
+        assert np.isfinite(split.inputs).all()
+        assert data.head.is_labelled(split.labels).all()
+    assert len(data.head.names) == data.head.size == data.num_outputs
+
+
+def test_perfect_outputs_score_best_on_every_metric(data):
+    labels = data.test.labels
+    best, worse = data.head.scores(perfect(data), labels), data.head.scores(shuffled(data), labels)
+    for metric in data.head.metrics:
+        assert metric.gain(metric.of(best), metric.of(worse)) > 0
+        assert str(metric.text(metric.of(best)))
+
+
+def test_the_error_is_zero_at_best_and_about_one_for_knowing_nothing(data):
+    labels = data.validation.labels
+    errors = data.head.errors(perfect(data, "validation"), labels)
+    assert errors.shape == (len(labels),)
+    assert np.abs(errors).max() < 1e-6
+    assert (data.head.errors(shuffled(data, "validation"), labels) >= 0).all()
+    assert 0.5 < data.head.blind_error(labels) < 1.5
+
+
+def test_knowledge_tells_what_is_right_from_guesses(data):
+    labels = data.validation.labels
+    assert data.head.knowledge(perfect(data, "validation"), labels).is_enough
+    assert not data.head.knowledge(shuffled(data, "validation"), labels).is_enough
+    constant = np.zeros_like(perfect(data, "validation"))
+    assert not data.head.knowledge(constant, labels).is_enough
+
+
+def test_the_loss_has_a_gradient_and_vanishes_at_perfection(data):
+    labels = torch.from_numpy(np.array(data.test.labels[:EXAMPLES]))
+    outputs = torch.zeros(EXAMPLES, data.num_outputs, requires_grad=True)
+    loss = data.head.loss(outputs, labels)
+    (gradient,) = torch.autograd.grad(loss, outputs)
+    assert torch.isfinite(gradient).all()
+    assert gradient.abs().sum() > 0
+    best = data.head.loss(torch.from_numpy(perfect(data)[:EXAMPLES]), labels)
+    assert 0 <= float(best) < 1e-3 < float(loss.detach())
+    assert float(data.head.loss(outputs.detach(), labels, smoothing=0.1)) > 0
+
+
+def test_samples_without_a_target_add_nothing_to_the_loss(data):
+    known = np.array(data.test.labels[:EXAMPLES])
+    half = known.copy()
+    half[EXAMPLES // 2 :] = data.head.unlabelled(EXAMPLES - EXAMPLES // 2)
+    assert data.head.is_labelled(half).tolist() == [True] * 20 + [False] * 20
+    outputs = torch.from_numpy(shuffled(data)[:EXAMPLES] * 0.01).requires_grad_()
+    some = data.head.loss(outputs, torch.from_numpy(half), some_unlabelled=True)
+    alone = data.head.loss(outputs[:20], torch.from_numpy(known[:20]))
+    assert float(some.detach()) == pytest.approx(float(alone.detach()) / 2, rel=1e-5)
+    (gradient,) = torch.autograd.grad(some, outputs)
+    assert not gradient[20:].any()
+
+
+def test_a_teacher_is_no_divergence_from_itself(data):
+    ours, other = perfect(data)[:EXAMPLES] * 0.1, shuffled(data)[:EXAMPLES] * 0.1
+    assert data.head.divergence(ours, ours, temperature=2.0) == pytest.approx(0.0, abs=1e-9)
+    assert data.head.divergence(ours, other, temperature=2.0) > 0
+    with pytest.raises(ValueError, match="shapes differ"):
+        data.head.divergence(ours, other[:-1], temperature=2.0)
+
+
+def test_data_follows_from_the_seed(task, data):
+    again, other = task.data(None, split_seed=3), task.data(None, split_seed=4)
+    assert again.fingerprint == data.fingerprint != other.fingerprint
+    for name in ("train", "validation", "test"):
+        np.testing.assert_array_equal(again.split(name).inputs, data.split(name).inputs)
+        np.testing.assert_array_equal(again.split(name).labels, data.split(name).labels)
+
+
+def raw_inputs(pipeline, count=9):
+    """Raw values over the whole range, of the raw type."""
+    low, high = pipeline.raw_low, pipeline.raw_high
+    values = np.random.default_rng(0).uniform(low, high, (count, *pipeline.raw_shape))
+    return values.astype(pipeline.raw_dtype)
+
+
+def test_a_pipeline_survives_its_record(data):
+    pipeline = data.pipeline
+    again = Pipeline.of(
+        type(pipeline.record()).model_validate_json(pipeline.record().model_dump_json())
+    )
+    assert again == pipeline
+    raw = raw_inputs(pipeline)
+    np.testing.assert_array_equal(again.apply(raw), pipeline.apply(raw))
+    assert pipeline.apply(raw).shape == (len(raw), *data.input_shape)
+
+
+def test_every_number_of_a_step_is_in_the_fingerprint(data):
+    pipeline = data.pipeline
+    known = {pipeline.fingerprint}
+    for number, step in enumerate(pipeline.steps):
+        assert is_dataclass(step)
+        for field in fields(step):
+            value = getattr(step, field.name)
+            if not isinstance(value, tuple):
+                continue
+            changed = replace(step, **{field.name: (value[0] + 1e-9, *value[1:])})
+            steps = (*pipeline.steps[:number], changed, *pipeline.steps[number + 1 :])
+            known.add(replace(pipeline, steps=steps).fingerprint)
+    known.add(replace(pipeline, raw_shape=(1, *pipeline.raw_shape)).fingerprint)
+    assert len(known) >= 3
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+def test_the_c_of_a_pipeline_gives_the_same_numbers(data, tmp_path):
+    pipeline = data.pipeline
+    header, source = pipeline.to_c("model_preprocess")
+    (tmp_path / "model_preprocess.h").write_text(header)
+    (tmp_path / "model_preprocess.c").write_text(source)
+    raw, expected = raw_inputs(pipeline), pipeline.apply(raw_inputs(pipeline))
+    c_type = header.split("const ", 1)[1].split(" *", 1)[0]
+    (tmp_path / "main.c").write_text(
+        f"""#include <stdio.h>
+#include "model_preprocess.h"
+int main(void)
+{{
+    static {c_type} raw[{raw[0].size}];
+    static float input[{expected[0].size}];
+    while (fread(raw, sizeof raw[0], {raw[0].size}, stdin) == {raw[0].size}) {{
+        model_preprocess(raw, input);
+        fwrite(input, sizeof input[0], {expected[0].size}, stdout);
+    }}
+    return 0;
+}}
+"""
+    )
+    command = ["cc", "-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-O2", "-o", "run"]
+    subprocess.run([*command, "main.c", "model_preprocess.c"], cwd=tmp_path, check=True)
+    done = subprocess.run(
+        [tmp_path / "run"],
+        input=np.ascontiguousarray(raw).tobytes(),
+        capture_output=True,
+        check=True,
+    )
+    found = np.frombuffer(done.stdout, dtype=np.float32).reshape(expected.shape)
+    np.testing.assert_array_equal(found, expected)
