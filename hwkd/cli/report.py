@@ -12,7 +12,7 @@ from hwkd.cli.command import Command
 if TYPE_CHECKING:
     from hwkd.api.outcome import SearchOutcome
 
-__all__ = ["REPORT"]
+__all__ = ["COMMANDS"]
 
 
 @contextmanager
@@ -38,10 +38,12 @@ def _show(made: SearchOutcome) -> None:
     console.print(f"report: {made.folder / 'report.html'}", markup=False, highlight=False)
 
 
-REPORT = Command(
-    name="report",
-    function=hwkd.report,
-    show=_show,
-    examples=("hwkd report runs/digits",),
-    live=_warning,
+COMMANDS = (
+    Command(
+        name="report",
+        function=hwkd.report,
+        show=_show,
+        examples=("hwkd report runs/digits",),
+        live=_warning,
+    ),
 )
