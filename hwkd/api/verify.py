@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from hwkd.core.metric import Scores
     from hwkd.core.progress import Progress
-    from hwkd.deploy.verification import Target, Verification
+    from hwkd.deploy.verification import Verification
 
 __all__ = ["VerifyOutcome", "verify"]
 
@@ -79,11 +79,11 @@ def verify(
     from hwkd.core.errors import ConfigError
     from hwkd.core.progress import silent
     from hwkd.deploy.to_c.exported import read_exported
-    from hwkd.deploy.verify import verify_model
+    from hwkd.deploy.verify import target_named, verify_model
     from hwkd.io.student_folder import int8_model
 
     source = Path(model)
-    target = _target(device)
+    target = target_named(device)
     exported = read_exported(source)
     if exported is not None and (rounding != "auto" or kernels != "hwkd"):
         raise ConfigError(
@@ -103,21 +103,6 @@ def verify(
         progress=progress or silent,
     )
     return VerifyOutcome(verification=found, inputs_from=origin)
-
-
-def _target(device: str) -> "Target":
-    """Return a device's core and memories; a bare core gets those of a common part."""
-    from hwkd.deploy.toolchain import CORES
-    from hwkd.deploy.verification import Target
-    from hwkd.deploy.verify import target_of
-    from hwkd.io.device_catalog import device_names, load_device
-
-    if device not in device_names() and device in CORES:
-        core = CORES[device]
-        flash, ram = core.memory
-        name = f"{device} ({core.memory_source})"
-        return Target(name=name, core=core, flash_bytes=flash, ram_bytes=ram)
-    return target_of(load_device(device))
 
 
 def _samples(

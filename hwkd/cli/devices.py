@@ -48,10 +48,10 @@ def _show(found: Device) -> None:
 
 
 def _show_check(found: DeviceCheck) -> None:
-    for name in found.valid:
+    for name, kind in zip(found.valid, found.kinds, strict=True):
         open_ones = found.to_fill_in.get(name, ())
         hint = f"; sources still to fill in: {', '.join(open_ones)}" if open_ones else ""
-        typer.echo(f"valid: device {name}{hint}")
+        typer.echo(f"valid: {kind} {name}{hint}")
 
 
 def _show_new(found: NewDevice) -> None:

@@ -13,7 +13,8 @@ from hwkd.cli.app import main
 from hwkd.core.errors import ConfigError
 from hwkd.core.graph import OpGraph
 from hwkd.cost.estimate import estimate_cost
-from hwkd.deploy.vela import NPUS, VelaLayer, VelaReport
+from hwkd.deploy.vela import VelaLayer, VelaReport
+from hwkd.io.core_files import npu_names
 from hwkd.io.device_catalog import device_names, load_device
 
 DEVICES = [name for name in device_names() if load_device(name).is_compiled]
@@ -38,7 +39,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
 
 def test_every_compiled_device_has_a_system_to_compile_for() -> None:
     assert {"ethos-u55-128", "ethos-u65"} <= set(DEVICES)
-    assert {load_device(name).core for name in DEVICES} <= set(NPUS)
+    assert {load_device(name).core_key for name in DEVICES} <= set(npu_names())
 
 
 def test_without_vela_the_line_says_what_to_install(

@@ -68,7 +68,7 @@ def contenders(
 def samples_seen(record: TrialRecord, context: SearchContext) -> int:
     """Return how many samples the brief training of a candidate saw, repetitions included."""
     made = float(len(record.epochs)) if record.epochs_made is None else record.epochs_made
-    return int(made * context.brief_samples)
+    return int(made * context.epoch_samples(record.fidelity or context.fidelity))
 
 
 def judged(
