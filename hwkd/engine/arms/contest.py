@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from hwkd.core.best import judged_value
 from hwkd.core.metric import Metric, Scores
-from hwkd.core.run_record import ObjectiveSettings
+from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.trial import TrialRecord
 from hwkd.core.verdict_record import ArmRecord, ArmScores, Verdict
 from hwkd.engine.arms.jobs import JobScores, TrainJob
@@ -24,7 +24,7 @@ def contenders(
     ranked: Sequence[TrialRecord],
     trainings: Mapping[str, tuple[TrainJob, JobScores]],
     context: SearchContext,
-    goal: ObjectiveSettings,
+    goal: ObjectiveConfig,
 ) -> list[Contender]:
     """Return every student in the folder that may ship.
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from hwkd.core.errors import DoesNotFitError
 from hwkd.core.final_record import FinalRecord, LayerRecord
 from hwkd.core.metric import Metric, ScoresRecord
+from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.progress import Progress
-from hwkd.core.run_record import ObjectiveSettings
 from hwkd.core.trial import TrialRecord
 from hwkd.distill.spec import WeightedMethod
 from hwkd.engine.arms.children import Nursery
@@ -66,7 +66,7 @@ class Ending:
         start_up_s: what a process takes to start and read the data.
     """
 
-    goal: ObjectiveSettings
+    goal: ObjectiveConfig
     has_teacher: bool
     epochs: int
     seeds: int

@@ -9,25 +9,21 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from hwkd.core.choices import (
-    ALPHA,
-    BETA,
-    GAMMA,
     Accelerator,
     CalibrationChoice,
     Layout,
-    ObjectiveMode,
     QatMode,
     Risk,
 )
 from hwkd.core.errors import ConfigError
 from hwkd.core.limits import Limits
+from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.strict_model import StrictModel, first_problem
 from hwkd.io.text_files import MalformedTextError, read_toml
 
 __all__ = [
     "LimitsConfig",
     "MethodConfig",
-    "ObjectiveConfig",
     "QuantisationConfig",
     "SearchConfig",
     "TeacherConfig",
@@ -59,31 +55,6 @@ class LimitsConfig(StrictModel):
             weight_bytes=self.weight_bytes,
             energy_j=self.energy_j,
         )
-
-
-class ObjectiveConfig(StrictModel):
-    """What is minimised: alpha * task + beta * KD + gamma * overrun, or the Pareto front.
-
-    Attributes:
-        mode: "weighted" for the sum, "pareto" for (error, latency, peak RAM, flash).
-        alpha: weight of the validation error of the int8 student (0 to 1).
-        beta: weight of the divergence from the teacher (nats; about 0.05 to 0.5, hence 0.1).
-        gamma: weight of max(0, latency / target - 1).
-        target_latency_s: what the overrun is measured against; None switches the term off.
-        temperature: softening of both sides of the divergence.
-    """
-
-    mode: ObjectiveMode = "weighted"
-    alpha: float = Field(default=ALPHA, ge=0)
-    beta: float = Field(default=BETA, ge=0)
-    gamma: float = Field(default=GAMMA, ge=0)
-    target_latency_s: float | None = Field(default=None, gt=0)
-    temperature: float = Field(default=2.0, gt=0)
-
-    @property
-    def objectives(self) -> int:
-        """Return how many numbers a trial has."""
-        return 4 if self.mode == "pareto" else 1
 
 
 class TeacherConfig(StrictModel):
