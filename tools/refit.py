@@ -1,19 +1,18 @@
-"""Fits every stack to its published rows and writes `devices/runtimes/*.toml`.
+"""Fits every stack to its published rows and writes the fits into `devices/runtimes/*.toml`.
 
 usage: python -m tools.refit [--check]
 
-With --check nothing is written: the exit code is 1 when a file differs from what the data give.
+What people write in those files (fusion, memory, storage) stays. With --check nothing is written:
+the exit code is 1 when a file differs from what the data give.
 """
 
 from __future__ import annotations
 
 import sys
-import tomllib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tomli_w
 
 from benchmarks.lib.held_out import (
     OPERATOR_BOARDS,
@@ -28,9 +27,11 @@ from hwkd.core.device import Interval, LatencyModel
 from hwkd.cost.fit.describe import describe_fit, describe_interval
 from hwkd.cost.fit.design import Design, as_vector
 from hwkd.cost.fit.validate import summarise
+from hwkd.io.fact_files import parse_facts
+from tools.generated_part import with_generated
 
 FOLDER = Path(__file__).parents[1] / "devices" / "runtimes"
-_HEADER = "# Written by `python -m tools.refit` from benchmarks/facts; do not edit.\n\n"
+_PROGRAM = "python -m tools.refit"
 
 
 def latency_model(stack: Stack) -> LatencyModel:
@@ -60,15 +61,16 @@ def _tested(stack: Stack) -> tuple[Interval, float, str]:
     return describe_interval(held.ratios, f"{stack.fitted_on}: {validation}"), error, validation
 
 
-def runtime_files() -> dict[str, str]:
-    """Return file name -> text of every fit."""
+def runtime_fits() -> dict[str, dict[str, Any]]:
+    """Return runtime -> core -> version and latencies."""
     tables: dict[str, dict[str, Any]] = {}
-    for stack in STACKS:
-        table = tables.setdefault(
-            stack.name, {"name": stack.runtime, "version": stack.version, "latency": {}}
+    for stack in sorted(STACKS, key=lambda stack: stack.name):
+        core = stack.name.split(".", 1)[0]
+        table = tables.setdefault(stack.runtime, {}).setdefault(
+            core, {"version": stack.version, "latency": {}}
         )
         table["latency"][stack.dtype] = latency_model(stack).model_dump(mode="json")
-    return {f"{name}.toml": _HEADER + tomli_w.dumps(table) for name, table in tables.items()}
+    return tables
 
 
 def _equal(given: Any, expected: Any) -> bool:
@@ -100,15 +102,14 @@ def _predict_alike(given: dict[str, Any], expected: dict[str, Any]) -> bool:
 def main(arguments: list[str]) -> int:
     check = "--check" in arguments
     stale = []
-    FOLDER.mkdir(exist_ok=True)
-    for name, text in runtime_files().items():
-        path = FOLDER / name
+    for name, cores in runtime_fits().items():
+        path = FOLDER / f"{name}.toml"
         if check:
-            kept = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-            if not _equal(kept, tomllib.loads(text)):
+            kept = parse_facts(path.read_text(encoding="utf-8"), path.name).get("cores", {})
+            if not _equal(kept, cores):
                 stale.append(name)
             continue
-        path.write_text(text, encoding="utf-8")
+        path.write_text(with_generated(path, _PROGRAM, {"cores": cores}), encoding="utf-8")
         print(f"wrote {path.name}")
     if stale:
         print(f"differ from the data: {', '.join(stale)}; run python -m tools.refit")

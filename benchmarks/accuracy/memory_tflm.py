@@ -6,8 +6,8 @@ search space, adds the MLPerf Tiny reference shapes, writes each as an int8 .tfl
 the interpreter of the `tflite-micro` wheel (pip install --no-deps tflite-micro flatbuffers pyyaml).
 
 The wheel runs on a 64-bit host with TFLM's reference kernels, so the prediction is made for 8-byte
-pointers; on a microcontroller the same structures hold 4-byte ones. The numbers of
-`tflm_memory` come from chains of equal operators; no network of this file was fitted.
+pointers (`facts/tflm-reference-64.toml`); on a microcontroller the same structures hold 4-byte
+ones. The numbers come from chains of equal operators; no network of this file was fitted.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from pathlib import Path
 from benchmarks.lib.graph_json import graph_from_json, graph_to_json
 from benchmarks.lib.verdict import Target, report
 from hwkd.core.graph import OpGraph
-from hwkd.core.memory_presets import FUSION, tflm_memory
 from hwkd.cost.fuse import fuse
 from hwkd.cost.memory import plan_memory
+from hwkd.io.runtime_files import load_runtime
 
 FACTS = Path(__file__).parents[1] / "facts" / "tflm_arena.json"
+WHEEL = FACTS.with_name("tflm-reference-64.toml")
 SAMPLES_PER_SPACE = 12
 INPUT_SHAPES = ((1, 28, 28), (3, 32, 32), (1, 49, 10), (3, 48, 48), (1, 8, 8), (20, 64))
 REFERENCES = ("ad01", "ic01", "kws01", "vww01", "sww01")
@@ -51,8 +52,8 @@ def targets() -> list[Target]:
 
 def predict_arena_bytes(graph: OpGraph) -> int:
     """Predict what the wheel's interpreter uses: reference kernels, 64-bit pointers."""
-    fused = fuse(graph, FUSION["tflm-reference"])
-    return plan_memory(fused.stored, tflm_memory(8, "reference"), 1).peak_ram_bytes
+    fused = fuse(graph, load_runtime("tflm-reference").fusion)
+    return plan_memory(fused.stored, load_runtime(str(WHEEL)).memory, 1).peak_ram_bytes
 
 
 def measure_all() -> None:
@@ -102,7 +103,7 @@ def _measure(graph: OpGraph) -> tuple[int, int]:
 
     from benchmarks.lib.tflite_writer import write_tflite
 
-    data = write_tflite(fuse(graph, FUSION["tflm-reference"]).stored)
+    data = write_tflite(fuse(graph, load_runtime("tflm-reference").fusion).stored)
     interpreter = runtime.Interpreter.from_bytes(data, arena_size=16 * 1024 * 1024)
     interpreter.invoke()
     # The recorder prints from C to file descriptor 2.

@@ -13,10 +13,10 @@ import sys
 
 from benchmarks.lib.published import graph_of, read_csv
 from benchmarks.lib.verdict import Target, report
-from hwkd.core.memory_presets import FUSION, MEMORY, STORAGE
 from hwkd.cost.fuse import fuse
 from hwkd.cost.memory import plan_memory
 from hwkd.cost.storage import plan_storage
+from hwkd.io.runtime_files import load_runtime
 
 RUNTIMES = {
     "X-CUBE-AI 7.3.0": "x-cube-ai-7",
@@ -51,8 +51,11 @@ def zoo_errors() -> list[tuple[dict[str, str], dict[str, float]]]:
     found = []
     for row in read_csv("stm32_model_zoo.csv"):
         name = RUNTIMES[row["software"]]
-        graph = fuse(graph_of(row["model"]), FUSION[name]).stored
-        memory, storage = plan_memory(graph, MEMORY[name], 1), plan_storage(graph, STORAGE[name], 1)
+        graph = fuse(graph_of(row["model"]), load_runtime(name).fusion).stored
+        memory, storage = (
+            plan_memory(graph, load_runtime(name).memory, 1),
+            plan_storage(graph, load_runtime(name).storage, 1),
+        )
         pairs = (
             (memory.arena_bytes, "activation_ram_kib"),
             (memory.overhead_bytes, "runtime_ram_kib"),

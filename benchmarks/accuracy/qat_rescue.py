@@ -41,6 +41,7 @@ from hwkd.engine.arms.quantise import QuantisationData, QuantisationSettings, qu
 from hwkd.io import discovery
 from hwkd.nn.build import build_module
 from hwkd.tasks.base import Split, TaskData
+from hwkd.train.batches import TensorBatches
 from hwkd.train.logit_cache import cached_logits
 from hwkd.train.loop import TrainConfig, train_module
 from hwkd.train.teacher_open import open_teacher
@@ -141,10 +142,12 @@ class Work:
         self._teacher = CachedSource([torch.from_numpy(np.array(cached, dtype=np.float32))])
         train = self.data.train
         order = np.sort(np.random.default_rng(0).permutation(len(train))[:CALIBRATION_SAMPLES])
+        self._batches = TensorBatches(
+            [torch.from_numpy(np.array(train.inputs))], torch.from_numpy(np.array(train.labels))
+        )
         self._sets = QuantisationData(
             calibration=np.ascontiguousarray(train.inputs[order]),
-            train_views=[torch.from_numpy(np.array(train.inputs))],
-            train_labels=torch.from_numpy(np.array(train.labels)),
+            batches=self._batches,
             criterion=lambda student, _: self._criterion(student),
             validation_inputs=self.data.validation.inputs,
             validation_labels=self.data.validation.labels,
@@ -159,8 +162,7 @@ class Work:
         sets = self._sets
         train_module(
             module,
-            sets.train_views,
-            sets.train_labels,
+            self._batches,
             self._criterion(module),
             TrainConfig(
                 epochs=self._epochs,
@@ -198,15 +200,14 @@ class Work:
 
     def _criterion(self, student: nn.Module) -> DistillCriterion:
         """Return labels and the teacher's soft targets, at equal weights."""
-        sets = self._sets
         return DistillCriterion(
             parse_methods(["kd:temperature=2"]),
             student=student,
             student_places=Places(),
             source=self._teacher,
             data=TrainingSet(
-                views=sets.train_views,
-                labels=sets.train_labels,
+                copies=self._batches.copies,
+                labels=self._batches.labels,
                 head=self.data.head,
                 batch_size=64,
             ),

@@ -46,6 +46,7 @@ from hwkd.distill.taps import student_places
 from hwkd.nn.build import StudentModule, build_module
 from hwkd.tasks.base import Split
 from hwkd.tasks.classes_head import ClassesHead
+from hwkd.train.batches import TensorBatches
 from hwkd.train.config import TrainConfig
 from hwkd.train.criteria import Criterion, TaskLoss
 from hwkd.train.loop import predict_logits, train_module
@@ -120,6 +121,7 @@ def trained(
     layers = student(sets.train.inputs.shape[1:], sets.classes)
     module = build_module(layers, seed=seed)
     inputs, labels = torch.from_numpy(sets.train.inputs), torch.from_numpy(sets.train.labels)
+    batches = TensorBatches([inputs], labels)
     if recipe == "plain":
         config = TrainConfig(
             epochs=epochs,
@@ -127,7 +129,7 @@ def trained(
             learning_rate=PLAIN_RATE,
             seed=seed,
         )
-        train_module(module, [inputs], labels, TaskLoss(ClassesHead.numbered(2)), config)
+        train_module(module, batches, TaskLoss(ClassesHead.numbered(2)), config)
     else:
         chosen = choose_recipe(sets.train, samples=epochs * len(labels))
         config = chosen.config(epochs=epochs, seed=seed)
@@ -143,7 +145,7 @@ def trained(
                 )
             )
             criterion = distillation(module, layers, source, inputs, labels, config)
-        train_module(module, [inputs], labels, criterion, config)
+        train_module(module, batches, criterion, config)
     return hit_ratio(module, sets.validation), hit_ratio(module, sets.test)
 
 
@@ -162,7 +164,7 @@ def distillation(
         student_places=student_places(layers),
         source=source,
         data=TrainingSet(
-            views=[inputs],
+            copies=[inputs],
             labels=labels,
             head=ClassesHead.numbered(int(labels.max()) + 1),
             batch_size=config.batch_size,
@@ -180,7 +182,7 @@ def train_teacher(sets: Sets, epochs: int) -> torch.nn.Module:
     inputs, labels = torch.from_numpy(sets.train.inputs), torch.from_numpy(sets.train.labels)
     recipe = choose_recipe(sets.train, samples=epochs * len(labels))
     config = recipe.config(epochs=epochs, seed=0)
-    train_module(net, [inputs], labels, TaskLoss(ClassesHead.numbered(2)), config)
+    train_module(net, TensorBatches([inputs], labels), TaskLoss(ClassesHead.numbered(2)), config)
     return MirrorAveraged(net) if recipe.augmentation.mirror else net
 
 

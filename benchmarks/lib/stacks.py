@@ -19,11 +19,11 @@ from benchmarks.lib.published import (
     zoo_rows,
 )
 from hwkd.core.graph import OpGraph
-from hwkd.core.memory_presets import FUSION
 from hwkd.cost.fit.design import Array, Design, Measurement
 from hwkd.cost.fit.prior import GENERIC
 from hwkd.cost.fit.solve import Spread, fit_cycles
 from hwkd.cost.fuse import fuse
+from hwkd.io.runtime_files import load_runtime
 
 OPERATORS = Spread(common=1.5, per_class=1.0, per_amount=1.0)
 MODELS = Spread(common=1.5, per_class=0.4, per_amount=0.5)
@@ -108,8 +108,8 @@ def zoo(board: str, software: str) -> tuple[ModelRow, ...]:
 
 @cache
 def executed_graph(model: str, rules: str) -> OpGraph:
-    """Return a published model as a stack executes it; `rules` is a key of `FUSION`."""
-    return fuse(graph_of(model), FUSION[rules]).graph
+    """Return a published model as a stack executes it; `rules` is a runtime."""
+    return fuse(graph_of(model), load_runtime(rules).fusion).graph
 
 
 def fused_as(software: str) -> str:
@@ -203,7 +203,7 @@ def _ncnn(board: str, core: str, clock_hz: float, dtype: str) -> Stack:
         return tuple(
             Measurement(
                 name=f"{model} ({board}, ncnn)",
-                graph=fuse(classic_graph(model), FUSION["ncnn"]).graph,
+                graph=fuse(classic_graph(model), load_runtime("ncnn").fusion).graph,
                 cycles=latency_s * clock_hz, group=model, noise_ratio=0.1,
             )
             for model, latency_s in ncnn_rows(board, "int8" if dtype == "int8" else "float")

@@ -26,6 +26,7 @@ from PIL import Image
 from benchmarks.lib.search_command import run_search_command
 from benchmarks.lib.verdict import Target, report
 from hwkd.core.layers_builder import LayersBuilder
+from hwkd.core.metric import ACCURACY
 from hwkd.core.student import Layers
 from hwkd.core.units import parse_duration_s
 from hwkd.deploy.to_int8 import quantise_int8
@@ -36,6 +37,7 @@ from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.context import load_data
 from hwkd.io.run_files import RUN_FILE, read_run_record
 from hwkd.nn.build import build_module
+from hwkd.train.batches import TensorBatches
 from hwkd.train.criteria import TaskLoss
 from hwkd.train.loop import train_module
 from hwkd.train.pace import measure_pace
@@ -74,10 +76,10 @@ def main() -> int:
             final = record.final
             if final is None:
                 sys.exit("the search ended without a student")
-            found.append(final.test_accuracy_int8)
+            found.append(ACCURACY.of(final.scores.test_int8 or {}))
             trained.append(record.phase_seconds.get("final training", 0.0))
             print(
-                f"  seed {seed}: int8 test {final.test_accuracy_int8:.4f}, {walls[-1]:.1f} s; "
+                f"  seed {seed}: int8 test {found[-1]:.4f}, {walls[-1]:.1f} s; "
                 f"{final.spec.space}, {final.cost.params:,} parameters, "
                 f"{final.verdict.weights} weights, {final.epochs} epochs, "
                 f"{final.verdict.networks_compared} networks compared",
@@ -152,7 +154,7 @@ def show_networks_by_hand(folder: Path, *, seconds: float) -> None:
         recipe = choose_recipe(data.train, samples=samples, precision=pace.precision)
         training = recipe.config(epochs=MOST_EPOCHS, seed=0, time_budget_s=seconds)
         loss = TaskLoss(data.head, label_smoothing=recipe.label_smoothing)
-        result = train_module(module, [inputs], labels, loss, training)
+        result = train_module(module, TensorBatches([inputs], labels), loss, training)
         with tempfile.TemporaryDirectory() as temporary:
             place = Path(temporary)
             export_onnx(module, layers, place / "float.onnx")

@@ -38,6 +38,7 @@ from hwkd.engine.arms.evaluation import STEPS_BETWEEN_NORMS
 from hwkd.io.discovery import discover
 from hwkd.nn.build import build_module
 from hwkd.tasks.classes_head import ClassesHead
+from hwkd.train.batches import TensorBatches
 from hwkd.train.criteria import TaskLoss
 from hwkd.train.loop import Batch, Criterion, TrainConfig, train_module
 from hwkd.train.teacher_net import TeacherNetConfig, build_teacher_net
@@ -142,7 +143,7 @@ def measure(
             student_places=student_places(layers),
             source=CachedSource([logits]),
             data=TrainingSet(
-                views=[inputs], labels=labels, head=ClassesHead.numbered(CLASSES), batch_size=BATCH
+                copies=[inputs], labels=labels, head=ClassesHead.numbered(CLASSES), batch_size=BATCH
             ),
             steps_between_norms=STEPS_BETWEEN_NORMS,
         ),
@@ -152,7 +153,7 @@ def measure(
     step_s: dict[str, list[float]] = {what: [] for what in criteria}
     for turn in range(turns + 1):  # the first one warms up
         for what, criterion in criteria.items():
-            result = train_module(module, [inputs], labels, criterion, config)
+            result = train_module(module, TensorBatches([inputs], labels), criterion, config)
             if turn:
                 step_s[what].append(result.seconds / result.steps)
     over = statistics.median(

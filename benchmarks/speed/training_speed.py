@@ -21,6 +21,7 @@ from benchmarks.lib.verdict import Target, report
 from hwkd.nn.build import build_module
 from hwkd.tasks.classes_head import ClassesHead
 from hwkd.train.augment import Augmentation
+from hwkd.train.batches import TensorBatches
 from hwkd.train.config import TrainConfig
 from hwkd.train.criteria import TaskLoss
 from hwkd.train.loop import train_module
@@ -86,7 +87,7 @@ def measured(variants: dict[str, TrainConfig], batch: int, turns: int) -> dict[s
     for turn in range(turns + 1):  # the first one warms up
         for name, config in variants.items():
             result = train_module(
-                module, [inputs], labels, TaskLoss(ClassesHead.numbered(2)), config
+                module, TensorBatches([inputs], labels), TaskLoss(ClassesHead.numbered(2)), config
             )
             if turn:
                 paces[name].append(result.steps * batch / result.seconds)

@@ -7,35 +7,28 @@ coefficients live in `Runtime`. `hwkd.io.device_catalog` reads the files.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from hwkd.core.choices import Dtype
 from hwkd.core.errors import ConfigError, UnknownNameError
 from hwkd.core.memory_model import FusionRules, MemoryModel, StorageModel
-from hwkd.core.memory_presets import (
-    FUSION,
-    MEMORY,
-    STORAGE,
-    RuntimeFusion,
-    RuntimeMemory,
-    RuntimeStorage,
-)
 from hwkd.core.strict_model import StrictModel
 
 __all__ = [
     "WORK",
     "Device",
-    "Dtype",
     "FittedRange",
     "Interval",
     "LatencyModel",
     "Runtime",
+    "core_key",
 ]
 
-Dtype: TypeAlias = Literal["int8", "float32"]
 
 # Operator class -> amounts of work that cost cycles; `hwkd.cost.latency_terms` counts them. A
 # latency is the sum over operators and amounts of amount times cycles, so the order is a contract.
@@ -133,7 +126,7 @@ class Runtime(_Finite):
     """One inference stack on one core.
 
     Attributes:
-        name: as `--runtime` takes it, for example "tflm-cmsis-nn".
+        name: as `--runtime` takes it, for example "esp-nn".
         version: software version that the numbers belong to.
         latency: dtype -> model; a dtype that is missing was never measured.
         fusion: which operators it never executes on their own.
@@ -147,29 +140,12 @@ class Runtime(_Finite):
     name: str
     version: str
     latency: dict[Dtype, LatencyModel] = Field(default_factory=dict)
-    fusion: RuntimeFusion = FusionRules()
-    memory: RuntimeMemory = MemoryModel()
-    storage: RuntimeStorage = StorageModel()
+    fusion: FusionRules = FusionRules()
+    memory: MemoryModel = MemoryModel()
+    storage: StorageModel = StorageModel()
     active_power_w: float | None = Field(default=None, gt=0)
     cycles_scale: float = Field(default=1.0, gt=0)
     sources: dict[str, str] = Field(default_factory=dict)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _published_by_default(cls, data: Any) -> Any:
-        """Take what a published runtime does with memory by its name; fields spelled out win."""
-        if not isinstance(data, dict):
-            return data
-        name = str(data.get("name"))
-        published: dict[str, BaseModel | None] = {
-            "fusion": FUSION.get(name), "memory": MEMORY.get(name), "storage": STORAGE.get(name),
-        }  # fmt: skip
-        completed = dict(data)
-        for key, preset in published.items():
-            given = data.get(key, {})
-            if preset is not None and isinstance(given, dict):
-                completed[key] = preset.model_dump() | given
-        return completed
 
     @model_validator(mode="after")
     def _numbers_have_sources(self) -> Runtime:
@@ -234,6 +210,11 @@ class Device(_Finite):
         return self
 
     @property
+    def core_key(self) -> str:
+        """The core as files spell it, for example "cortex-m0plus"."""
+        return core_key(self.core)
+
+    @property
     def available_ram_bytes(self) -> int | None:
         """RAM that a network may use, the application's left out; None without a limit."""
         return None if self.sram_bytes is None else self.sram_bytes - self.reserved_ram_bytes
@@ -270,6 +251,11 @@ class Device(_Finite):
                 f"those that have: {', '.join(sorted(self.runtimes))}"
             )
         return found
+
+
+def core_key(core: str) -> str:
+    """Return a core's name as files spell it: "Cortex-M0+" is "cortex-m0plus"."""
+    return re.sub(r"[^a-z0-9]+", "-", core.lower().replace("+", "plus")).strip("-")
 
 
 def _require_sources(model: Any, fields: tuple[str, ...], sources: dict[str, str]) -> None:

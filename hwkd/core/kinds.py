@@ -31,7 +31,7 @@ __all__ = [
 # Of an ONNX node: whole numbers are stored as int64, others as float32.
 Operand: TypeAlias = float | tuple[int, ...]
 Shape: TypeAlias = tuple[int, ...]
-Rounding: TypeAlias = Literal["moved", "scaled", "product", "real"]
+Rounding: TypeAlias = Literal["scaled", "product", "real"]
 
 
 def _none(layer: Layer) -> dict[str, Any]:
@@ -58,10 +58,13 @@ class Kind:
         weights: elements of a layer's weights, from it and the shape of its (first) input without
             batch; a layer with weights has one bias for each channel, and takes a normalisation.
         macs: multiply-accumulates of a layer for batch 1, from the same.
-        rounding: how the int8 result of a layer follows from its int8 operands: "moved" are the
-            integers of the input, chosen or moved, in its scale; "scaled" is a sum of them times
-            one factor; "product" the same of two operands; "real" computes with real values.
-        moves: in files: the integers it writes are integers it reads.
+        rounding: how the int8 result of a layer follows from its int8 operands: "scaled" is a sum
+            of integers times one factor; "product" the same of two operands; "real" computes with
+            real values.
+        keeps_scale: the int8 result of a layer has the scale of its input.
+        int8_range: smallest and largest real value of the int8 result where kernels fix them,
+            None where they follow from the data.
+        moves: the values it writes are values it reads.
         is_window: slides a window of `kernel` with `stride` and `pads` over positions.
         is_pooling: one that a runtime may compute inside the convolution before it.
         reads_channels: its input is channels and then positions; over time alone, of height 1.
@@ -82,6 +85,8 @@ class Kind:
     weights: Callable[[Layer, Shape], int] | None = None
     macs: Callable[[Layer, Shape], int] = _no_macs
     rounding: Rounding = "real"
+    keeps_scale: bool = False
+    int8_range: tuple[float, float] | None = None
     moves: bool = False
     is_window: bool = False
     is_pooling: bool = False
@@ -96,11 +101,6 @@ class Kind:
     def has_weights(self) -> bool:
         """A layer of this kind is trained itself."""
         return self.weights is not None
-
-    @property
-    def keeps_scale(self) -> bool:
-        """The int8 output has the scale of the input."""
-        return self.rounding == "moved"
 
 
 LAYER_KINDS: Registry[Kind] = Registry("layer kind")
@@ -190,23 +190,33 @@ _LAYERS = (
         is_channelwise=True, work="mean",
     ),
     Kind(
-        onnx="AveragePool", layer="avg_pool", rounding="scaled", attributes=_window,
+        onnx="AveragePool", layer="avg_pool", rounding="scaled", keeps_scale=True,
+        attributes=_window, is_window=True, is_pooling=True, reads_channels=True,
+        is_channelwise=True, takes_activation=True, work="pool",
+    ),
+    Kind(
+        onnx="MaxPool", layer="max_pool", keeps_scale=True, moves=True, attributes=_window,
         is_window=True, is_pooling=True, reads_channels=True, is_channelwise=True,
         takes_activation=True, work="pool",
     ),
     Kind(
-        onnx="MaxPool", layer="max_pool", rounding="moved", moves=True, attributes=_window,
-        is_window=True, is_pooling=True, reads_channels=True, is_channelwise=True,
-        takes_activation=True, work="pool",
-    ),
-    Kind(
-        onnx="Reshape", layer="reshape", rounding="moved", moves=True,
+        onnx="Reshape", layer="reshape", keeps_scale=True, moves=True,
         operands=lambda layer: {f"{layer.name}.shape": (-1, *layer.shape)}, work="copy",
     ),
     Kind(
-        onnx="Transpose", layer="transpose", rounding="moved", moves=True,
+        onnx="Transpose", layer="transpose", keeps_scale=True, moves=True,
         attributes=lambda layer: {"perm": (0, *(axis + 1 for axis in layer.permutation))},
         work="copy",
+    ),
+    # Its int8 operands have scales of their own, so that simulated rounding rescales each.
+    Kind(
+        onnx="Concat", layer="concat", inputs=0, moves=True,
+        attributes=lambda layer: {"axis": layer.axis + 1}, work="copy",
+    ),
+    # TensorFlow Lite's kernels write steps of 1/256 from -128 and no others.
+    Kind(
+        onnx="Softmax", layer="softmax", int8_range=(0.0, 255 / 256),
+        attributes=lambda layer: {"axis": layer.axis + 1}, work="softmax",
     ),
 )  # fmt: skip
 _ACTIVATIONS = (
@@ -217,7 +227,10 @@ _ACTIVATIONS = (
         onnx="Clip", activation="relu6", clamps=(0.0, 6.0), is_channelwise=True, work="activation",
         operands=lambda _: {"relu6.low": 0.0, "relu6.high": 6.0},
     ),
-    Kind(onnx="HardSwish", activation="hard_swish", is_channelwise=True, work="activation"),
+    Kind(
+        onnx="HardSwish", layer="hard_swish", activation="hard_swish", is_channelwise=True,
+        work="activation",
+    ),
     # The slope is that of torch's hard sigmoid; ONNX defaults to another one.
     Kind(
         onnx="HardSigmoid", activation="hard_sigmoid", is_channelwise=True, work="activation",
@@ -237,10 +250,9 @@ _ONLY_IN_FILES = (
     *(Kind(onnx=name, reads_channels=True) for name in ("ConvInteger", "LpPool")),
     Kind(onnx="GlobalMaxPool", reads_channels=True, is_channelwise=True, work="mean"),
     Kind(onnx="ReduceMean", work="mean"),
-    Kind(onnx="Softmax", work="softmax"),
     Kind(onnx="Pad", moves=True, is_channelwise=True, work="copy"),
     *(Kind(onnx=name, moves=True, work="copy")
-      for name in ("Concat", "Flatten", "Slice", "Split", "Squeeze", "Unsqueeze")),
+      for name in ("Flatten", "Slice", "Split", "Squeeze", "Unsqueeze")),
     *(Kind(onnx=name, moves=True)
       for name in ("DepthToSpace", "Expand", "Gather", "GatherElements", "GatherND",
                    "SpaceToDepth", "Tile")),

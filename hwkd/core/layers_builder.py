@@ -199,6 +199,31 @@ class LayersBuilder:
             raise ValueError(f"{name}: cannot multiply {first} {a} by {second} {b}")
         return self._append("matmul", name, (first, second), (*a[:-1], b[-1]))
 
+    def concat(
+        self, sources: Sequence[str], name: str, *, axis: int = 0, activation: Activation = "none"
+    ) -> str:
+        """Append two or more tensors side by side along one axis, by default the channels.
+
+        The axis counts from 0 without the batch, from the end below 0.
+        """
+        shapes = [list(self._shapes[source]) for source in sources]
+        axis = self._axis(sources[0], name, axis)
+        sizes = [shape[axis : axis + 1] for shape in shapes]
+        others = {(*shape[:axis], *shape[axis + 1 :]) for shape in shapes}
+        if len(shapes) < 2 or len(others) != 1 or len({len(shape) for shape in shapes}) != 1:
+            raise ValueError(f"{name}: cannot put {shapes} side by side along axis {axis}")
+        shape = (*shapes[0][:axis], sum(sum(size) for size in sizes), *shapes[0][axis + 1 :])
+        return self._append("concat", name, tuple(sources), shape, False, activation, axis)
+
+    def softmax(self, source: str, name: str, *, axis: int = -1) -> str:
+        """Append a softmax along one axis, counted without the batch, by default the last."""
+        axis = self._axis(source, name, axis)
+        return self._append("softmax", name, (source,), self._shapes[source], axis=axis)
+
+    def hard_swish(self, source: str, name: str) -> str:
+        """Append a hard swish of its own, where no layer before it can take it as activation."""
+        return self._append("hard_swish", name, (source,), self._shapes[source])
+
     def global_avg_pool(self, source: str, name: str) -> str:
         """Append the mean over height and width, shape (channels, 1, 1)."""
         channels = self._image_shape(source)[0]
@@ -269,14 +294,25 @@ class LayersBuilder:
         shape: tuple[int, ...],
         norm: bool = False,
         activation: Activation = "none",
+        axis: int = 0,
     ) -> str:
         self._claim(name, shape)
         self._layers.append(
             Layer(
-                name=name, kind=kind, inputs=inputs, shape=shape, norm=norm, activation=activation
+                name=name, kind=kind, inputs=inputs, shape=shape, norm=norm,
+                activation=activation, axis=axis,
             )
-        )
+        )  # fmt: skip
         return name
+
+    def _axis(self, source: str, name: str, axis: int) -> int:
+        rank = len(self._shapes[source])
+        if not -rank <= axis < rank:
+            raise ValueError(
+                f"{name}: axis {axis} of {source} {self._shapes[source]}; expected {-rank} to "
+                f"{rank - 1}"
+            )
+        return axis % rank
 
     def _claim(self, name: str, shape: tuple[int, ...]) -> None:
         if name in self._shapes:

@@ -16,7 +16,7 @@ class LatencyEstimate:
         value_s: most likely value, seconds.
         low_s: lower end of the 90% interval.
         high_s: upper end of the 90% interval.
-        basis: where it comes from, for example "estimated: tflm-cmsis-nn, 1,436 operators".
+        basis: where it comes from, for example "estimated: esp-nn 2023, 11 operators".
         is_extrapolated: the graph lies outside the range the model was fitted on.
     """
 

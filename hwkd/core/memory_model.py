@@ -1,7 +1,7 @@
 """What a runtime does with memory: what it fuses, how it plans RAM, what it puts in flash.
 
-These three belong to the software, not to the core. `hwkd.core.memory_presets` holds those of the
-published runtimes; a device file may name one of them or spell out its own.
+These three belong to the software, not to the core. `devices/runtimes/NAME.toml` holds those of a
+runtime; a device file may name another runtime for each, or spell out its own.
 """
 
 from __future__ import annotations

@@ -45,6 +45,7 @@ class Layer:
         norm: batch normalisation follows during training and is folded into the weights at export.
         activation: applied last; its own operator in ONNX, fused by every runtime that we know.
         permutation: axes of a transpose, batch excluded and counted from 0.
+        axis: of a concatenation or a softmax, batch excluded and counted from 0.
     """
 
     # Where a file is read into layers, a field that a layer lacks is an error.
@@ -61,6 +62,8 @@ class Layer:
     norm: bool = False
     activation: Activation = "none"
     permutation: tuple[int, ...] = ()
+    # Not in the text that `Layers.key` digests, which stored networks are known by.
+    axis: int = field(default=0, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +88,8 @@ class Layers:
         Different specs may describe one network: a 5 x 5 window on a 2 x 2 map is a 3 x 3 one.
         """
         text = repr((self.input_shape, self.layers))
+        if axes := tuple((layer.name, layer.axis) for layer in self.layers if layer.axis):
+            text += repr(axes)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -16,6 +16,7 @@ import onnx
 from onnx import TensorProto
 
 from hwkd.core.errors import ExportError
+from hwkd.core.kinds import kind_of
 from hwkd.deploy.sessions import open_session
 
 if TYPE_CHECKING:
@@ -98,7 +99,12 @@ def activation_ranges(
         arrays = [batch, *session.run(None, {input_name: batch})]
         for name, array in zip(names, arrays, strict=True):
             seen[name].add(array)
-    return {name: found.range(method) for name, found in seen.items()}
+    ranges = {name: found.range(method) for name, found in seen.items()}
+    for node in onnx.load(float_path).graph.node:
+        fixed = kind_of(node.op_type).int8_range
+        if fixed is not None:
+            ranges[node.output[0]] = fixed
+    return ranges
 
 
 def observing_session(float_path: Path) -> ort.InferenceSession:

@@ -24,6 +24,7 @@ from onnxruntime.quantization import (
 )
 
 from hwkd.core.errors import ExportError
+from hwkd.core.kinds import kind_of
 from hwkd.deploy.calibrate import (
     DEFAULT_CALIBRATION,
     CalibrationMethod,
@@ -82,6 +83,11 @@ def write_int8(
     Raises:
         ExportError: if an operator stays in float or the file cannot be written.
     """
+    scales = dict(encodings)
+    for node in model.graph.node:
+        # ONNX Runtime's quantiser knows this of some kinds only.
+        if kind_of(node.op_type).keeps_scale and node.input[0] in scales:
+            scales[node.output[0]] = scales[node.input[0]]
     overrides = {
         tensor: [
             {
@@ -89,7 +95,7 @@ def write_int8(
                 "zero_point": np.array(encoding.zero_point, dtype=np.int8),
             }
         ]
-        for tensor, encoding in encodings.items()
+        for tensor, encoding in scales.items()
     }
     # The quantiser moves the weights of the model that it is given into files of its own.
     scratch = onnx.ModelProto()

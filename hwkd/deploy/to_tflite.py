@@ -267,8 +267,7 @@ class _Writer:
 
     def _softmax(self, op: Softmax) -> None:
         rank = len(self._graph.tensors[op.output].shape)
-        last = CHANNELS_LAST[-1] if rank == 4 else rank - 1
-        if op.axis != last:
+        if op.axis not in (stored_order(rank)[-1], rank - 1):
             raise _refused(op, "a softmax along another axis than the last in memory")
         target = self._graph.tensors[op.output]
         if self._runs and (target.scale, target.zero_point) != _SOFTMAX_OUTPUT:
@@ -277,9 +276,12 @@ class _Writer:
                 "a softmax whose output is not scaled by 1/256 (leave it out: the "
                 "largest value stays the largest)",
             )
-        source = self._input(op.inputs[0])
         options = Options(kind=9, floats={0: 1.0})
-        self._file.add_operator(_SOFTMAX, [source], self._output(op), options)
+        if op.axis == stored_order(rank)[-1]:
+            source = self._input(op.inputs[0])
+            self._file.add_operator(_SOFTMAX, [source], self._output(op), options)
+        else:
+            self._from_onnx_order(op, _SOFTMAX, [self._in_onnx_order(op.inputs[0])], options)
 
     def _view(self, op: View) -> None:
         source, target = (self._graph.tensors[name] for name in (op.inputs[0], op.output))

@@ -37,14 +37,14 @@ class TrainingSet:
     """What a criterion must know about the data.
 
     Attributes:
-        views: augmented versions of the inputs, each [samples, *input_shape].
+        copies: augmented versions of the inputs, each [samples, *input_shape].
         labels: as the head has them; some may be unlabelled.
         head: what outputs mean.
         batch_size: samples per step.
         seed: of what the methods draw.
     """
 
-    views: Sequence[Tensor]
+    copies: Sequence[Tensor]
     labels: Tensor
     head: Head
     batch_size: int
@@ -220,7 +220,7 @@ class DistillCriterion:
     def _partner_logits(self, module: nn.Module, batch: Batch) -> Tensor:
         assert self._partners is not None
         partners = self._partners.partners(batch.sample_ids)
-        logits: Tensor = module(self._data.views[batch.view].index_select(0, partners))
+        logits: Tensor = module(self._data.copies[batch.copy].index_select(0, partners))
         return logits.float()
 
     def _probe(self, student: nn.Module) -> tuple[ViewShapes, ViewShapes]:
@@ -243,7 +243,7 @@ class DistillCriterion:
 
     def _probe_batch(self, ids: Tensor) -> _ProbeBatch:
         return _ProbeBatch(
-            inputs=self._data.views[0].index_select(0, ids),
+            inputs=self._data.copies[0].index_select(0, ids),
             labels=self._data.labels.index_select(0, ids).clamp(min=0),
             sample_ids=ids,
         )
@@ -307,7 +307,7 @@ class _ProbeBatch:
     inputs: Tensor
     labels: Tensor
     sample_ids: Tensor
-    view: int = 0
+    copy: int = 0
     epoch_ratio: float = 0.0
 
 

@@ -146,7 +146,7 @@ class Method(ABC):
         needs: signals tapped from the student, and from the teacher if there is one.
         min_batch: smallest batch with a defined value and a gradient.
         min_classes: smallest class count with a gradient.
-        cacheable: the teacher's side depends on the sample (and view) only, so it can be stored.
+        cacheable: the teacher's side depends on the sample (and copy) only, so it can be stored.
         float32_only: overflows or cancels in half precision; the criterion leaves autocast.
         uses_teacher: False for teacher-free methods.
         needs_labels: cannot use unlabelled samples.

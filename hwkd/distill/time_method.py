@@ -125,7 +125,7 @@ class _Batch:
     inputs: Tensor
     labels: Tensor
     sample_ids: Tensor
-    view: int = 0
+    copy: int = 0
     epoch_ratio: float = 0.5
 
 
@@ -139,7 +139,7 @@ def _measure_passes_s(method: Method | None, head: Head, repeats: int) -> float:
         student=student,
         student_places=Places(),
         source=LiveSource(teacher, Places(), needs) if method and method.uses_teacher else None,
-        data=TrainingSet(views=[inputs], labels=labels, head=head, batch_size=BATCH),
+        data=TrainingSet(copies=[inputs], labels=labels, head=head, batch_size=BATCH),
     )
     batch = _Batch(inputs=inputs, labels=labels, sample_ids=torch.arange(BATCH))
 

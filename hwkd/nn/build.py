@@ -153,8 +153,9 @@ class _Unweighted(nn.Module):
     def __init__(self, layer: Layer) -> None:
         super().__init__()
         self._compute = FUNCTIONS.get(layer.kind)(layer)
-        # What only moves values may be a view, whose base other layers may read.
-        in_place = not LAYER_KINDS.get(layer.kind).keeps_scale
+        # The result of another kind may be a view, whose base other layers may read, or what its
+        # own gradient is computed from.
+        in_place = LAYER_KINDS.get(layer.kind).takes_activation
         self._activation = activation_function(layer.activation, in_place=in_place)
 
     def forward(self, *inputs: Tensor) -> Tensor:

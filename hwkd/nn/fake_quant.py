@@ -103,14 +103,18 @@ class FakeQuantStudent(nn.Module):
         ranges: Mapping[str, Range],
     ) -> None:
         name = activated_name(layer)
-        keeps_scale = LAYER_KINDS.get(layer.kind).keeps_scale
-        if keeps_scale and layer.activation == "none":
+        kind = LAYER_KINDS.get(layer.kind)
+        if kind.keeps_scale and layer.activation == "none":
             return
-        if _is_rounded_before(layer) and not keeps_scale:
-            self.quantisers[layer.name] = _Quantiser(ranges[layer.name])
+        if _is_rounded_before(layer) and not kind.keeps_scale:
+            is_fixed = kind.int8_range is not None
+            self.quantisers[layer.name] = _Quantiser(ranges[layer.name], is_fixed=is_fixed)
         clamps = ACTIVATIONS.get(layer.activation).clamps if layer.activation != "none" else None
-        highest = clamps[1] if clamps else None
-        self.quantisers[name] = _Quantiser(ranges[name], highest=highest)
+        self.quantisers[name] = _Quantiser(
+            ranges[name],
+            highest=clamps[1] if clamps else None,
+            is_fixed=kind.int8_range is not None and name == layer.name,
+        )
         if layer.name in weights:
             low, high = ranges[name]
             self.weighted[layer.name] = _Weights(*weights[layer.name], bias_unit=high - low)
@@ -141,7 +145,8 @@ class FakeQuantStudent(nn.Module):
     def _output(self, layer: Layer, operands: list[_Value]) -> _Value:
         moved: _Value | None = None
         if LAYER_KINDS.get(layer.kind).keeps_scale:
-            moved = replace(operands[0], steps=self._geometry[layer.name](operands[0].steps))
+            steps = self._geometry[layer.name](operands[0].steps)
+            moved = replace(operands[0], steps=round_straight_through(steps))
             if layer.activation == "none":
                 return moved
         to = self._quantiser(activated_name(layer))
@@ -188,18 +193,24 @@ class FakeQuantStudent(nn.Module):
 
 
 class _Quantiser(nn.Module):
-    """Rounds a tensor to 256 steps between two learned ends, one of which may be 0."""
+    """Rounds a tensor to 256 steps between two ends, learned or fixed; one of them may be 0."""
 
     low: Tensor
     high: Tensor
+    log_gains: Tensor
 
-    def __init__(self, ends: Range, *, highest: float | None = None) -> None:
+    def __init__(
+        self, ends: Range, *, highest: float | None = None, is_fixed: bool = False
+    ) -> None:
         super().__init__()
         low, high = min(ends[0], 0.0), max(ends[1], 0.0)
         self.register_buffer("low", torch.tensor(low))
         self.register_buffer("high", torch.tensor(high))
         # Logarithms of how far the ends have moved: an end keeps its sign, and 0 stays 0.
-        self.log_gains = nn.Parameter(torch.zeros(2))
+        if is_fixed:
+            self.register_buffer("log_gains", torch.zeros(2))
+        else:
+            self.log_gains = nn.Parameter(torch.zeros(2))
         self._highest = highest
 
     def grid(self) -> tuple[Tensor, Tensor]:

@@ -81,3 +81,20 @@ def _reshape(layer: Layer) -> Function:
 def _transpose(layer: Layer) -> Function:
     axes = (0, *(axis + 1 for axis in layer.permutation))
     return lambda x: x.permute(axes)
+
+
+@FUNCTIONS.register("hard_swish")
+def _hard_swish(layer: Layer) -> Function:
+    del layer
+    return F.hardswish
+
+
+@FUNCTIONS.register("concat")
+def _concat(layer: Layer) -> Function:
+    axis = layer.axis + 1
+    return lambda *operands: torch.cat(operands, dim=axis)
+
+
+@FUNCTIONS.register("softmax")
+def _softmax(layer: Layer) -> Function:
+    return partial(torch.softmax, dim=layer.axis + 1)

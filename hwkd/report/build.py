@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hwkd.core.pareto import FrontPoint, pareto_front
+from hwkd.core.pareto import pareto_front
 from hwkd.core.run_record import RunRecord
 from hwkd.core.trial import CostRecord, LimitName, TrialRecord
 from hwkd.report import format as fmt
 from hwkd.report.analysis import best_record, count_state
 from hwkd.report.axes import latency_source
-from hwkd.report.document import Headline, Report, Section
+from hwkd.report.document import Headline, Report
 from hwkd.report.drawn import drawn_note, drawn_trials
 from hwkd.report.host_section import host_section
 from hwkd.report.provenance_sections import caveat_section, data_section, environment_section
@@ -27,33 +27,46 @@ from hwkd.report.verification_section import verification_section
 __all__ = ["build_report"]
 
 
-def build_report(run: RunRecord, records: Sequence[TrialRecord]) -> Report:
-    """Turn the files of a run folder into everything that a page or a terminal shows.
+def build_report(
+    run: RunRecord, records: Sequence[TrialRecord], *, of_one_student: bool = False
+) -> Report:
+    """Turn records into everything that a page or a terminal shows.
 
     Args:
-        run: facts of the search; `run.final` may still be None.
+        run: facts of the search, or of the distillation; `run.final` may still be None.
         records: trials in any order and any state; none is fine.
+        of_one_student: leave the candidates of the search out.
     """
     ordered = tuple(sorted(records, key=lambda record: record.number))
     best = best_record(run, ordered)
+    is_search = run.made_by == "search" and not of_one_student
     front = pareto_front(ordered)
     drawn = drawn_trials(run, ordered, front, best)
-    search = _search_sections(run, ordered, front, drawn, best)
     caveats = _all_caveats(run, best, drawn_note(len(drawn), len(ordered)))
     return Report(
         title=f"{run.data.task} on {run.device.name}",
         run=run,
         records=ordered,
+        is_search=is_search,
         drawn=drawn,
         front=front,
         best=best,
-        headlines=_headlines(run, ordered, best),
+        headlines=_headlines(run, ordered, best, counts=is_search),
         sections=(
-            *search[:1],
+            *((front_section(run, drawn, front, best),) if is_search else ()),
             student_section(run, best),
             *verification_section(run),
             host_section(run, best),
-            *search[1:],
+            *(
+                (
+                    history_section(run, drawn),
+                    space_section(run, ordered, front, drawn),
+                    rejection_section(ordered, drawn),
+                    failure_section(ordered, drawn),
+                )
+                if is_search
+                else ()
+            ),
             data_section(run),
             environment_section(run),
             caveat_section(caveats),
@@ -62,33 +75,14 @@ def build_report(run: RunRecord, records: Sequence[TrialRecord]) -> Report:
     )
 
 
-def _search_sections(
-    run: RunRecord,
-    records: Sequence[TrialRecord],
-    front: Sequence[FrontPoint],
-    drawn: Sequence[TrialRecord],
-    best: TrialRecord | None,
-) -> tuple[Section, ...]:
-    """Return the sections about candidates, that of the front first; of a distillation none."""
-    if run.made_by == "distill":
-        return ()
-    return (
-        front_section(run, drawn, front, best),
-        history_section(run, drawn),
-        space_section(run, records, front, drawn),
-        rejection_section(records, drawn),
-        failure_section(records, drawn),
-    )
-
-
 def _headlines(
-    run: RunRecord, records: Sequence[TrialRecord], best: TrialRecord | None
+    run: RunRecord, records: Sequence[TrialRecord], best: TrialRecord | None, *, counts: bool
 ) -> tuple[Headline, ...]:
-    lines = [*_accuracy_headlines(run, best)]
+    lines = [*_score_headlines(run, best)]
     cost = run.final.cost if run.final is not None else (best.cost if best else None)
     if best is not None and cost is not None:
         lines += _cost_headlines(run, best, cost)
-    if run.made_by == "distill":
+    if not counts:
         return tuple(lines)
     states = [
         f"{count_state(records, state)} {state}" for state in ("completed", "rejected", "failed")
@@ -99,28 +93,31 @@ def _headlines(
     return tuple(lines)
 
 
-def _accuracy_headlines(run: RunRecord, best: TrialRecord | None) -> list[Headline]:
+def _score_headlines(run: RunRecord, best: TrialRecord | None) -> list[Headline]:
     lines = []
-    final = run.final
+    final, metric = run.final, run.data.metric
     if final is not None:
-        detail = f"float {fmt.percent(final.test_accuracy_float, decimals=2)}; test split read once"
-        value = fmt.percent(final.test_accuracy_int8, decimals=2)
+        in_float = fmt.score_text(metric, final.scores.test_float)
+        detail = f"float {in_float}; test split read once"
+        value = fmt.score_text(metric, final.scores.test_int8)
         lines.append(
-            Headline(label="Test accuracy, int8", value=value, detail=detail, basis="measured")
+            Headline(
+                label=f"Test {metric.name}, int8", value=value, detail=detail, basis="measured"
+            )
         )
-    elif best is not None and best.accuracy is not None:
-        value = fmt.percent(best.accuracy.validation_int8, decimals=2)
+    elif best is not None and best.scores is not None:
+        value = fmt.score_text(metric, best.scores.validation_int8)
         detail = f"trial {best.number}, brief training"
-        label = "Validation accuracy, int8"
+        label = f"Validation {metric.name}, int8"
         lines.append(Headline(label=label, value=value, detail=detail, basis="measured"))
     if run.teacher is not None:
         teacher = run.teacher
-        is_test = teacher.test_accuracy is not None
-        accuracy = teacher.test_accuracy if is_test else teacher.validation_accuracy
+        is_test = teacher.scores.test_float is not None
+        scores = teacher.scores.test_float if is_test else teacher.scores.validation_float
         lines.append(
             Headline(
-                label=f"Teacher, {'test' if is_test else 'validation'} accuracy",
-                value=fmt.percent(accuracy, decimals=2),
+                label=f"Teacher, {'test' if is_test else 'validation'} {metric.name}",
+                value=fmt.score_text(metric, scores),
                 detail=teacher.description,
                 basis="measured",
             )

@@ -171,6 +171,7 @@ class Report:
     Attributes:
         title: of the page.
         run: facts of the search.
+        is_search: it is about a search with its candidates, and not about one finished student.
         records: every trial, by number.
         drawn: those that charts and long tables show; all unless there are thousands.
         front: undominated trials, fastest first.
@@ -183,6 +184,7 @@ class Report:
     title: str
     run: RunRecord
     records: tuple[TrialRecord, ...]
+    is_search: bool = True
     drawn: tuple[TrialRecord, ...] = ()
     front: tuple[FrontPoint, ...] = ()
     best: TrialRecord | None = None

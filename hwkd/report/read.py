@@ -1,4 +1,4 @@
-"""Reads the two files of a run folder that a report is made of."""
+"""Reads the records that a report is made of: of a run folder, or of a student's."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["read_run"]
 def read_run(
     folder: Path, *, on_warning: Callable[[str], None] | None = None
 ) -> tuple[RunRecord, tuple[TrialRecord, ...]]:
-    """Read `run.json` and `trials.jsonl`, or the description of one student.
+    """Read `run.json` and `trials.jsonl`, or `student.json` of a finished student.
 
     Trials come in short (`read_trial_summary`), the best one whole: a page shows no more.
 
@@ -32,7 +32,7 @@ def read_run(
         RunFolderError: if the folder is no run folder, or a line other than the last is corrupt.
     """
     if holds_student(folder):
-        return _read_one(folder)
+        return _student(folder)
     run = read_run_record(folder / RUN_FILE)
     trials = read_trials(folder / TRIALS_FILE)
     warning = trials.warning
@@ -47,8 +47,7 @@ def read_run(
     return run, tuple(whole if r.number == best.number else r for r in trials.records)
 
 
-def _read_one(folder: Path) -> tuple[RunRecord, tuple[TrialRecord, ...]]:
-    """Return what is known of one student as a run of its one trial."""
+def _student(folder: Path) -> tuple[RunRecord, tuple[TrialRecord, ...]]:
     record = read_student(folder).record
     if record.run is None or record.trial is None:
         raise RunFolderError(

@@ -1,21 +1,18 @@
-"""Augmented views of a data set that teacher and student can both see, because a seed names each.
+"""Augmented copies of a data set that teacher and student can both see: a seed names each.
 
-A view is a whole copy of the inputs: teacher logits of view k belong to exactly the pixels that the
-student sees in view k, so long training with augmentation still never runs the teacher.
+Teacher logits of copy k belong to exactly the pixels that the student sees in copy k, so long
+training with augmentation still never runs the teacher.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from torch import Tensor
 
 from hwkd.train.dataset import LabelledArrays
 from hwkd.train.seeding import derive_seed
@@ -23,7 +20,6 @@ from hwkd.train.seeding import derive_seed
 __all__ = [
     "NO_AUGMENTATION",
     "Augmentation",
-    "AugmentedViews",
     "augment",
     "choose_augmentation",
     "mirror_keeps_class",
@@ -45,7 +41,7 @@ _SHIFT_FROM_PASSES, _PIXELS_PER_IMAGE_SHIFT = 20, 28
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Augmentation:
-    """What may happen to an input; the amounts are drawn per example and view.
+    """What may happen to an input; the amounts are drawn per example and copy.
 
     Attributes:
         shift: largest displacement per spatial axis, in pixels or time steps, >= 0; the border
@@ -71,28 +67,28 @@ NO_AUGMENTATION = Augmentation()
 
 
 def augment(
-    inputs: NDArray[np.float32], view_seed: int | None, augmentation: Augmentation
+    inputs: NDArray[np.float32], copy_seed: int | None, augmentation: Augmentation
 ) -> NDArray[np.float32]:
-    """Return one view of the inputs; the same seed gives the same view on every machine.
+    """Return one copy of the inputs; the same seed gives the same copy on every machine.
 
     Args:
         inputs: shape [n, channels, height, width] or [n, channels, time].
-        view_seed: names the view; None returns the inputs themselves.
+        copy_seed: names the copy; None returns the inputs themselves.
         augmentation: what may happen.
     """
-    if view_seed is None or augmentation == NO_AUGMENTATION:
+    if copy_seed is None or augmentation == NO_AUGMENTATION:
         return inputs
-    generator = np.random.default_rng(derive_seed(view_seed, "augment"))
-    view = _shifted(inputs, augmentation.shift, generator)
+    generator = np.random.default_rng(derive_seed(copy_seed, "augment"))
+    copy = _shifted(inputs, augmentation.shift, generator)
     if augmentation.mirror:
         chosen = generator.random(len(inputs)) < 0.5
-        if view is inputs:
-            view = inputs.copy()
-        view[chosen] = view[chosen][..., ::-1]
+        if copy is inputs:
+            copy = inputs.copy()
+        copy[chosen] = copy[chosen][..., ::-1]
     if augmentation.noise:
-        drawn = generator.standard_normal(view.shape, dtype=np.float32)
-        view = view + np.float32(augmentation.noise) * drawn
-    return view
+        drawn = generator.standard_normal(copy.shape, dtype=np.float32)
+        copy = copy + np.float32(augmentation.noise) * drawn
+    return copy
 
 
 def choose_augmentation(
@@ -119,42 +115,6 @@ def choose_augmentation(
     return Augmentation(
         shift=shift, mirror=mirror_keeps_class(data) if mirrors is None else mirrors
     )
-
-
-class AugmentedViews(Sequence[Tensor]):
-    """Views made when they are asked for; the last one is kept, so an epoch makes its view once."""
-
-    def __init__(
-        self,
-        inputs: NDArray[np.float32],
-        view_seeds: Sequence[int | None],
-        augmentation: Augmentation,
-        *,
-        device: torch.device,
-    ) -> None:
-        """Describe the views; nothing is computed yet."""
-        self._inputs = inputs
-        self._view_seeds = tuple(view_seeds)
-        self._augmentation = augmentation
-        self._device = device
-        self._made: tuple[int, Tensor] | None = None
-
-    def __len__(self) -> int:
-        """Number of views."""
-        return len(self._view_seeds)
-
-    @overload
-    def __getitem__(self, index: int) -> Tensor: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Tensor]: ...
-    def __getitem__(self, index: int | slice) -> Tensor | Sequence[Tensor]:
-        """Return a view on the training device, shape [n, *input_shape]."""
-        if isinstance(index, slice):
-            return [self[position] for position in range(*index.indices(len(self)))]
-        if self._made is None or self._made[0] != index:
-            view = augment(self._inputs, self._view_seeds[index], self._augmentation)
-            self._made = (index, torch.tensor(view, device=self._device))
-        return self._made[1]
 
 
 def _shifted(

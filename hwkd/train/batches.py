@@ -1,18 +1,70 @@
-"""Batches from resident tensors: one gather draws, shifts and mirrors a whole batch.
+"""Where the batches of a training come from, and the source that most trainings have.
 
-Where a pixel comes from is arithmetic on indices, so augmentation costs no copy of the data and no
-loop over samples: under a tenth of a step of the smallest networks
-(benchmarks/speed/training_speed.py).
+Of resident tensors one gather draws, shifts and mirrors a whole batch. Where a pixel comes from is
+arithmetic on indices, so augmentation costs no copy of the data and no loop over samples: under a
+tenth of a step of the smallest networks (benchmarks/speed/training_speed.py).
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from hwkd.train.augment import Augmentation
+from hwkd.train.config import TrainConfig
+from hwkd.train.criteria import Batch
+from hwkd.train.seeding import derive_seed
 
-__all__ = ["BatchMaker", "in_fast_layout"]
+__all__ = ["BatchMaker", "BatchSource", "BatchStream", "TensorBatches", "in_fast_layout"]
+
+
+class BatchStream(Protocol):
+    """The batches of one training, which the seed of its configuration names."""
+
+    @property
+    def batch_size(self) -> int:
+        """Samples in a batch."""
+        ...
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in an epoch, >= 1."""
+        ...
+
+    @property
+    def plain_batches(self) -> int:
+        """How many different batches `plain` can give, >= 1."""
+        ...
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """Yield the batches of an epoch, counted from 0; epochs are asked for in order."""
+        ...
+
+    def plain(self, count: int) -> Iterator[Tensor]:
+        """Yield inputs that nothing happened to, spread over the data, for batch statistics."""
+        ...
+
+
+class BatchSource(Protocol):
+    """Where the batches of trainings come from; it is the same before and after each."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the batches are."""
+        ...
+
+    def stream(self, config: TrainConfig) -> BatchStream:
+        """Start the batches of a training.
+
+        Args:
+            config: batch size, samples in an epoch, augmentation and seed; the same configuration
+                gives the same batches on every machine.
+        """
+        ...
 
 
 def in_fast_layout(inputs: Tensor) -> Tensor:
@@ -89,3 +141,58 @@ class BatchMaker:
             return places.expand(count, size)
         moves = torch.randint(-most, most + 1, (count, 1), generator=self._generator)
         return (places + moves).clamp_(0, size - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class TensorBatches:
+    """Batches from data that is in memory; see `BatchSource`.
+
+    Attributes:
+        copies: augmented versions of the inputs, each [samples, *input_shape]; epoch number e uses
+            copy e modulo their number. One copy is the data as it is, which the configuration's
+            augmentation moves about in every batch.
+        labels: targets of the samples, on the same device.
+    """
+
+    copies: Sequence[Tensor]
+    labels: Tensor
+
+    @property
+    def device(self) -> torch.device:
+        """That of the labels."""
+        return self.labels.device
+
+    def stream(self, config: TrainConfig) -> BatchStream:
+        """Start the batches of a training."""
+        return _TensorStream(self, config)
+
+
+class _TensorStream:
+    def __init__(self, source: TensorBatches, config: TrainConfig) -> None:
+        self._source = source
+        self._samples = len(source.labels)
+        drawn = min(self._samples, config.samples_per_epoch or self._samples)
+        self.batch_size = max(2, min(config.batch_size, drawn))
+        self.steps_per_epoch = max(1, drawn // self.batch_size)
+        self.plain_batches = max(1, self._samples // self.batch_size)
+        self._order = torch.Generator().manual_seed(config.seed)
+        self._maker = BatchMaker(config.augmentation, seed=derive_seed(config.seed, "augment"))
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        labels = self._source.labels
+        order = torch.randperm(self._samples, generator=self._order).to(labels.device)
+        copy = number % len(self._source.copies)
+        inputs = in_fast_layout(self._source.copies[copy])
+        for step in range(self.steps_per_epoch):
+            sample_ids = order[step * self.batch_size : (step + 1) * self.batch_size]
+            yield Batch(
+                inputs=self._maker.draw(inputs, sample_ids),
+                labels=labels.index_select(0, sample_ids),
+                sample_ids=sample_ids,
+                copy=copy,
+            )
+
+    def plain(self, count: int) -> Iterator[Tensor]:
+        # Every n-th sample, because data may be sorted by class.
+        for start in range(count):
+            yield in_fast_layout(self._source.copies[0][start :: self.plain_batches])

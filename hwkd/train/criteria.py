@@ -21,15 +21,15 @@ class Batch:
         inputs: shape [batch, *input_shape].
         labels: class indices, shape [batch], int64, or values, shape [batch, outputs].
         sample_ids: shape [batch], rows of the training split; the key into cached teacher outputs.
-        view: index of the augmented view that `inputs` come from.
-        epoch_ratio: how much of the training is done, 0 to 1.
+        copy: index of the augmented copy of the data that `inputs` come from.
+        epoch_ratio: how much of the training is done, 0 to 1; the loop sets it.
     """
 
     inputs: Tensor
     labels: Tensor
     sample_ids: Tensor
-    view: int
-    epoch_ratio: float
+    copy: int = 0
+    epoch_ratio: float = 0.0
 
 
 class Criterion(Protocol):

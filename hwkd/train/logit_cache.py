@@ -1,7 +1,7 @@
 """Teacher logits computed once and shared: float16 on disk, mapped into memory by every worker.
 
 One entry is a folder `<key>` with the values and a JSON of what they belong to, see
-`hwkd.io.cached_array`. The key hashes teacher, data, split and view, so another teacher or other
+`hwkd.io.cached_array`. The key hashes teacher, data, split and copy, so another teacher or other
 data never meets an old entry.
 """
 
@@ -46,19 +46,19 @@ def cached_logits(
     data: Dataset,
     *,
     split: SplitName,
-    view_seed: int | None = None,
+    copy_seed: int | None = None,
     augmentation: Augmentation = NO_AUGMENTATION,
     cache_dir: Path | None = None,
     progress: Progress = silent,
 ) -> NDArray[np.float16]:
-    """Return the teacher's logits of one view of a split, from disk if they are there.
+    """Return the teacher's logits of one copy of a split, from disk if they are there.
 
     Args:
         teacher: asked only when the entry is missing.
         data: whose split.
         split: which one.
-        view_seed: names the augmented view (`hwkd.train.augment.augment`); None is the plain split.
-        augmentation: of the view.
+        copy_seed: names the augmented copy (`hwkd.train.augment.augment`); None is the plain split.
+        augmentation: of the copy.
         cache_dir: holds the entries; None is the user's cache folder.
         progress: told while the teacher runs.
 
@@ -74,8 +74,8 @@ def cached_logits(
         teacher=teacher.identity,
         data=data.fingerprint,
         split=split,
-        view_seed=view_seed,
-        augmentation="none" if view_seed is None else augmentation.describe(),
+        view_seed=copy_seed,
+        augmentation="none" if copy_seed is None else augmentation.describe(),
         examples=examples,
         num_outputs=teacher.num_outputs,
     )
@@ -83,7 +83,7 @@ def cached_logits(
     entry = folder / hashlib.sha256(wanted.model_dump_json().encode()).hexdigest()
     if not entry.exists():
         require_writable_cache(folder)
-        inputs = augment(data.split(split).inputs, view_seed, augmentation)
+        inputs = augment(data.split(split).inputs, copy_seed, augmentation)
         store_array(entry, _computed(teacher, inputs, split, data.head, progress), wanted)
     return _opened(entry, wanted)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -23,13 +23,12 @@ from hwkd.train.averaging import (
     has_batch_statistics,
     set_statistics,
 )
-from hwkd.train.batches import BatchMaker, in_fast_layout
+from hwkd.train.batches import BatchSource, BatchStream, in_fast_layout
 from hwkd.train.config import TrainConfig
 from hwkd.train.criteria import Batch, Criterion, LogsGradients
 from hwkd.train.optimizers import make_optimizer
 from hwkd.train.precision import computing_in
-from hwkd.train.schedule import Clock, Course, learning_rate
-from hwkd.train.seeding import derive_seed
+from hwkd.train.schedule import Clock, Position, learning_rate
 
 __all__ = [
     "Batch",
@@ -101,8 +100,7 @@ class _TermMeans:
 
 def train_module(
     module: nn.Module,
-    views: Sequence[Tensor],
-    labels: Tensor,
+    batches: BatchSource,
     criterion: Criterion,
     config: TrainConfig,
     *,
@@ -114,11 +112,8 @@ def train_module(
     """Train a module in place and leave it in evaluation mode.
 
     Args:
-        module: on the device of `views`.
-        views: augmented versions of the training inputs, each [samples, *input_shape]; epoch
-            number e uses view e modulo their number. One view is the data as it is, which
-            `config.augmentation` moves about in every batch.
-        labels: shape [samples], int64.
+        module: on the device of the batches.
+        batches: what it learns from.
         criterion: what is minimised.
         config: length, optimizer, rates, augmentation, seed.
         on_epoch: called after every epoch, the unfinished last one included.
@@ -131,70 +126,47 @@ def train_module(
         TrainingDivergedError: if a term is not finite.
         TrainingTimeoutError: if `config.time_limit_s` is over.
     """
-    plan = _Plan.of(config, samples=int(labels.shape[0]))
+    stream = batches.stream(config)
+    total_steps = stream.steps_per_epoch * config.epochs
+    statistics = _statistics_batches(stream, total_steps)
     averages = config.averaging_decay is not None and has_batch_statistics(module)
-    course = Course(
-        total_steps=plan.total_steps,
+    position = Position(
+        total_steps=total_steps,
         time_budget_s=config.time_budget_s,
         # A pass forward is a third of a step.
-        closing_steps=-(-plan.statistics_batches // 3) if averages else 0,
+        closing_steps=-(-statistics // 3) if averages else 0,
         clock=clock,
         started_s=clock(),
     )
-    run = _Run(module, criterion, config, labels.device)
-    order_generator = torch.Generator().manual_seed(config.seed)
+    run = _Run(module, criterion, config, batches.device)
     records: list[EpochRecord] = []
     ended_by: TrainingEnd | None = None
     module.train()
     for epoch in range(config.epochs):
-        means = _TermMeans()
-        order = torch.randperm(plan.samples, generator=order_generator).to(labels.device)
-        view = epoch % len(views)
-        inputs = in_fast_layout(views[view])
-        for position in range(plan.steps_per_epoch):
+
+        def ends(epoch: int = epoch) -> TrainingEnd | None:
             if check is not None:
                 check()
-            _require_time(course, config, epoch)
-            if not course.goes_on():
-                ended_by = "time"
-                break
-            if stop is not None and stop():
-                ended_by = "stop"
-                break
-            sample_ids = order[position * plan.batch_size : (position + 1) * plan.batch_size]
-            batch = Batch(
-                inputs=run.batches.draw(inputs, sample_ids),
-                labels=labels.index_select(0, sample_ids),
-                sample_ids=sample_ids,
-                view=view,
-                epoch_ratio=course.done_ratio,
-            )
-            means.add(run.step(batch, course))
-            course.steps += 1
-            if course.steps % _STEPS_BETWEEN_FINITE_CHECKS == 1:
-                means.require_finite(epoch)
+            _require_time(position, config, epoch)
+            if not position.goes_on():
+                return "time"
+            return "stop" if stop is not None and stop() else None
+
+        means, ended_by = run.epoch(epoch, stream, position, ends)
         if means.steps:
-            means.require_finite(epoch)
-            records.append(
-                EpochRecord(
-                    epoch=epoch + 1,
-                    learning_rate=run.learning_rate,
-                    losses=means.means(),
-                    grad_norms=_gradient_norms(criterion),
-                )
-            )
+            records.append(run.record(epoch, means))
             if on_epoch is not None:
                 on_epoch(records[-1])
         if ended_by is not None:
             break
-    run.close(plan.first_batches(views[0]))
+    run.close(stream.plain(statistics))
     module.eval()
     return TrainResult(
         epochs=tuple(records),
-        steps=course.steps,
-        epochs_made=course.steps / plan.steps_per_epoch,
+        steps=position.steps,
+        epochs_made=position.steps / stream.steps_per_epoch,
         ended_by=ended_by or "epochs",
-        seconds=course.elapsed_s(),
+        seconds=position.elapsed_s(),
     )
 
 
@@ -206,32 +178,10 @@ def predict_logits(module: nn.Module, inputs: Tensor, *, batch_size: int = 1024)
     return torch.cat([module(part) for part in parts])
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    samples: int
-    batch_size: int
-    steps_per_epoch: int
-    total_steps: int
-
-    @classmethod
-    def of(cls, config: TrainConfig, *, samples: int) -> _Plan:
-        drawn = min(samples, config.samples_per_epoch or samples)
-        batch_size = max(2, min(config.batch_size, drawn))
-        steps_per_epoch = max(1, drawn // batch_size)
-        return cls(samples, batch_size, steps_per_epoch, steps_per_epoch * config.epochs)
-
-    @property
-    def statistics_batches(self) -> int:
-        """Batches that statistics are taken from: enough samples, in a small part of training."""
-        fewest, enough = 2, -(-_STATISTICS_SAMPLES // self.batch_size)
-        available = max(1, self.samples // self.batch_size)
-        return min(available, enough, max(fewest, self.total_steps // 20))
-
-    def first_batches(self, inputs: Tensor) -> Iterator[Tensor]:
-        """Yield batches for the statistics; spread over the data, which may be sorted by class."""
-        count = self.statistics_batches
-        for start in range(count):
-            yield in_fast_layout(inputs[start :: max(1, self.samples // self.batch_size)])
+def _statistics_batches(stream: BatchStream, total_steps: int) -> int:
+    """Return how many batches statistics are taken from: enough, in a small part of training."""
+    fewest, enough = 2, -(-_STATISTICS_SAMPLES // stream.batch_size)
+    return min(stream.plain_batches, enough, max(fewest, total_steps // 20))
 
 
 class _Run:
@@ -240,8 +190,7 @@ class _Run:
     def __init__(
         self, module: nn.Module, criterion: Criterion, config: TrainConfig, device: torch.device
     ) -> None:
-        self.batches = BatchMaker(config.augmentation, seed=derive_seed(config.seed, "augment"))
-        self.learning_rate = 0.0
+        self._learning_rate = 0.0
         self._module = module
         self._criterion = criterion
         self._config = config
@@ -250,18 +199,57 @@ class _Run:
         decay = config.averaging_decay
         self._average = None if decay is None else WeightAverage(module, decay)
 
-    def step(self, batch: Batch, course: Course) -> dict[str, Tensor]:
+    def epoch(
+        self,
+        number: int,
+        stream: BatchStream,
+        position: Position,
+        ends: Callable[[], TrainingEnd | None],
+    ) -> tuple[_TermMeans, TrainingEnd | None]:
+        """Make the steps of an epoch; returns their terms, and why it ended early if it did.
+
+        Args:
+            number: counted from 0.
+            stream: of the batches.
+            position: in the training; moves on.
+            ends: asked before every step.
+        """
+        means, ended_by = _TermMeans(), None
+        batches = stream.epoch(number)
+        for _ in range(stream.steps_per_epoch):
+            ended_by = ends()
+            if ended_by is not None:
+                break
+            batch = next(batches)
+            batch.epoch_ratio = position.done_ratio
+            means.add(self.step(batch, position))
+            position.steps += 1
+            if position.steps % _STEPS_BETWEEN_FINITE_CHECKS == 1:
+                means.require_finite(number)
+        means.require_finite(number)
+        return means, ended_by
+
+    def record(self, epoch: int, means: _TermMeans) -> EpochRecord:
+        """Return what an epoch came to."""
+        return EpochRecord(
+            epoch=epoch + 1,
+            learning_rate=self._learning_rate,
+            losses=means.means(),
+            grad_norms=_gradient_norms(self._criterion),
+        )
+
+    def step(self, batch: Batch, position: Position) -> dict[str, Tensor]:
         """Make a step; returns the criterion's terms."""
-        self.learning_rate = learning_rate(course.done_ratio, course.step_ratio, self._config)
+        self._learning_rate = learning_rate(position.done_ratio, position.step_ratio, self._config)
         for group in self._optimizer.param_groups:
-            group["lr"] = self.learning_rate
+            group["lr"] = self._learning_rate
         self._optimizer.zero_grad(set_to_none=True)
         with computing_in(self._config.precision, self._device):
             terms = self._criterion(self._module, batch)
         total = next(iter(terms.values())) if len(terms) == 1 else _sum(terms)
-        total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        torch.autograd.backward(total)
         self._optimizer.step()
-        if self._average is not None and (course.steps + 1) % STEPS_BETWEEN_AVERAGES == 0:
+        if self._average is not None and (position.steps + 1) % STEPS_BETWEEN_AVERAGES == 0:
             self._average.update()
         return terms
 
@@ -280,8 +268,8 @@ def _gradient_norms(criterion: Criterion) -> dict[str, float]:
     return criterion.take_gradient_norms() if isinstance(criterion, LogsGradients) else {}
 
 
-def _require_time(course: Course, config: TrainConfig, epoch: int) -> None:
-    if config.time_limit_s is not None and course.elapsed_s() > config.time_limit_s:
+def _require_time(position: Position, config: TrainConfig, epoch: int) -> None:
+    if config.time_limit_s is not None and position.elapsed_s() > config.time_limit_s:
         raise TrainingTimeoutError(
             f"training ran past {config.time_limit_s:.0f} s in epoch {epoch + 1} of {config.epochs}"
         )

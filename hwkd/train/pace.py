@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from hwkd.core.head import Head
+from hwkd.train.batches import TensorBatches
 from hwkd.train.config import Precision, TrainConfig
 from hwkd.train.criteria import TaskLoss
 from hwkd.train.loop import train_module
@@ -70,7 +71,7 @@ def measure_pace(
     """
     batch = max(2, min(config.batch_size, len(labels)))
     rows = torch.arange(batch * _STEPS, device=labels.device) % len(labels)
-    views, known = [inputs.index_select(0, rows)], labels.index_select(0, rows)
+    batches = TensorBatches([inputs.index_select(0, rows)], labels.index_select(0, rows))
     short = replace(
         config,
         epochs=1,
@@ -86,7 +87,7 @@ def measure_pace(
     def seconds(precision: Precision) -> float:
         trial = copy.deepcopy(module)
         timed = replace(short, precision=precision)
-        result = train_module(trial, views, known, loss, timed, clock=clock)
+        result = train_module(trial, batches, loss, timed, clock=clock)
         return max(result.seconds, 1e-9)
 
     if not compares_precisions:

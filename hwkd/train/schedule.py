@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from hwkd.train.config import TrainConfig
 
-__all__ = ["Clock", "Course", "learning_rate"]
+__all__ = ["Clock", "Position", "learning_rate"]
 
 Clock = Callable[[], float]
 
@@ -31,7 +31,7 @@ def learning_rate(done_ratio: float, step_ratio: float, config: TrainConfig) -> 
 
 
 @dataclass(slots=True, kw_only=True)
-class Course:
+class Position:
     """Where a training is between its start and its end.
 
     With a time budget the later of the two counts: the share of the steps or of the time. Time for

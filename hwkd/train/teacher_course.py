@@ -15,6 +15,7 @@ from torch import nn
 from hwkd.core.progress import Progress
 from hwkd.core.trial import EpochRecord
 from hwkd.train.augment import Augmentation
+from hwkd.train.batches import TensorBatches
 from hwkd.train.config import Precision, TrainConfig
 from hwkd.train.criteria import TaskLoss
 from hwkd.train.dataset import Dataset
@@ -168,8 +169,7 @@ def train_teacher(
     progress("train teacher", 0, config.epochs)
     result = train_module(
         module,
-        [inputs],
-        labels,
+        TensorBatches([inputs], labels),
         TaskLoss(data.head),
         config,
         on_epoch=tell,

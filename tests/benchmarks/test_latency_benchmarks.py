@@ -13,8 +13,8 @@ from benchmarks.accuracy import (
     cost_single_operators,
 )
 from benchmarks.lib.verdict import Target, report
-from hwkd.io.device_catalog import fit_names
-from tools.refit import FOLDER, runtime_files
+from hwkd.io.runtime_files import fit_names
+from tools.refit import runtime_fits
 
 SUBSETS = {
     "single operators": lambda: cost_single_operators.targets(every=12),
@@ -47,6 +47,6 @@ def test_a_missed_target_is_an_exit_code(capsys: pytest.CaptureFixture[str]) -> 
 def test_packaged_fits_are_what_the_data_give() -> None:
     from tools.refit import main
 
-    assert set(fit_names()) == {path.stem for path in FOLDER.glob("*.toml")}
-    assert {f"{name}.toml" for name in fit_names()} == set(runtime_files())
+    fits = {f"{core}.{name}" for name, cores in runtime_fits().items() for core in cores}
+    assert set(fit_names()) == fits
     assert main(["--check"]) == 0

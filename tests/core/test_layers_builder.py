@@ -39,6 +39,28 @@ def test_pooling_drops_the_rest_and_never_exceeds_the_map() -> None:
     assert builder.shape("pooled") == (1, 2, 1)
 
 
+def test_concat_adds_up_one_axis_and_softmax_keeps_the_shape() -> None:
+    builder = LayersBuilder((3, 4, 5))
+    builder.concat(["input", "input", builder.conv("input", "c", 2)], "channels")
+    builder.concat(["input", "input"], "columns", axis=-1)
+    builder.softmax("channels", "shares", axis=0)
+    assert builder.shape("channels") == builder.shape("shares") == (8, 4, 5)
+    assert builder.shape("columns") == (3, 4, 10)
+    assert [layer.axis for layer in builder.build().layers] == [0, 0, 2, 0]
+
+
+def test_key_names_the_axis_and_is_what_stored_networks_have() -> None:
+    def key(axis: int) -> str:
+        builder = LayersBuilder((2, 4, 4))
+        builder.softmax("input", "shares", axis=axis)
+        return builder.build().key
+
+    assert len({key(axis) for axis in (0, 1, 2)}) == 3
+    builder = LayersBuilder((1, 8, 8))
+    builder.classifier(builder.conv("input", "stem", 4, kernel=3, activation="relu6"), 3)
+    assert builder.build().key == "da3b3a4a1bc79420"
+
+
 def test_squeeze_excite_is_four_layers_that_keep_the_shape() -> None:
     builder = LayersBuilder((16, 4, 4))
     builder.squeeze_excite("input", "se")
@@ -56,6 +78,10 @@ def test_squeeze_excite_is_four_layers_that_keep_the_shape() -> None:
         (lambda b: b.reshape("input", "c", (3, 5)), "has no shape"),
         (lambda b: b.transpose("input", "c", (0, 1)), "no permutation"),
         (lambda b: b.matmul("input", "input", "c"), "cannot multiply"),
+        (lambda b: b.concat(["input"], "c"), "cannot put"),
+        (lambda b: b.concat(["input", b.max_pool("input", "p", kernel=2)], "c"), "side by side"),
+        (lambda b: b.concat(["input", b.reshape("input", "r", (4, 24))], "c"), "side by side"),
+        (lambda b: b.softmax("input", "c", axis=3), "axis 3 of input"),
         (lambda b: b.add("input", b.global_avg_pool("input", "p"), "p"), "two layers"),
         (lambda b: b.add("input", b.reshape("input", "r", (4, 24)), "a"), "do not broadcast"),
         (lambda b: b.conv("input", "a.b", 2), "letters, digits"),

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from hwkd.core.graph import FileFacts, Op, OpGraph, Tensor
 from hwkd.core.memory_model import FusionRules, StorageModel
-from hwkd.core.memory_presets import FUSION, MEMORY, STORAGE
 from hwkd.cost.estimate import estimate_cost
 from hwkd.cost.fuse import fuse
 from hwkd.cost.memory import plan_memory
@@ -14,6 +13,7 @@ from hwkd.cost.memory_order import find_order
 from hwkd.cost.memory_stages import memory_stages
 from hwkd.cost.storage import plan_storage
 from hwkd.io.device_catalog import load_device
+from hwkd.io.runtime_files import load_runtime
 
 
 def dense(name: str, source: str, facts: FileFacts | None) -> Op:
@@ -76,20 +76,20 @@ def test_an_operator_in_another_type_has_no_cost_and_takes_its_own_bytes() -> No
     found = estimate_cost(wide, device)
     assert found.unsupported_ops == {"Gemm (int16)": 1}
     assert found.is_lower_bound
-    buffers = plan_memory(wide, MEMORY["tflm-cmsis-nn"], 1).buffers
+    buffers = plan_memory(wide, load_runtime("tflm-cmsis-nn").memory, 1).buffers
     assert [buffer.size for buffer in buffers] == [16, 16]
 
 
 def test_a_graph_of_views_needs_its_input_and_nothing_else() -> None:
     view = Op(name="y", kind="Reshape", inputs=("x",), outputs=("y",))
     graph = chain(view, x=(1, 3, 4, 4), y=(1, 48))
-    fused = fuse(graph, FUSION["x-cube-ai-8"]).stored
-    plan = plan_memory(fused, MEMORY["x-cube-ai-8"], 1)
+    fused = fuse(graph, load_runtime("x-cube-ai-8").fusion).stored
+    plan = plan_memory(fused, load_runtime("x-cube-ai-8").memory, 1)
     assert not fused.ops
     assert sum(buffer.size for buffer in plan.buffers) == 48
     assert memory_stages(fused, plan) == ()
     assert find_order(fused, 1).peak_bytes == 48
-    assert plan_storage(fused, STORAGE["x-cube-ai-8"], 1).weight_bytes == 0
+    assert plan_storage(fused, load_runtime("x-cube-ai-8").storage, 1).weight_bytes == 0
 
 
 def test_an_activation_behind_a_flattening_view_is_not_part_of_the_pooling() -> None:
@@ -98,6 +98,6 @@ def test_an_activation_behind_a_flattening_view_is_not_part_of_the_pooling() -> 
     flat = Op(name="f", kind="Flatten", inputs=("p",), outputs=("f",))
     relu = Op(name="y", kind="Relu", inputs=("f",), outputs=("y",))
     graph = chain(conv, pool, flat, relu, x=(1, 1, 4, 4), c=(1, 8, 4, 4), p=(1, 8, 1, 1))
-    fused = fuse(graph, FUSION["x-cube-ai-8"]).stored
+    fused = fuse(graph, load_runtime("x-cube-ai-8").fusion).stored
     assert [op.name for op in fused.ops] == ["c", "p", "y"]
-    assert plan_memory(fused, MEMORY["x-cube-ai-8"], 1).arena_bytes > 0
+    assert plan_memory(fused, load_runtime("x-cube-ai-8").memory, 1).arena_bytes > 0

@@ -13,6 +13,7 @@ from hwkd.cost.fit.experiment import candidates, design_experiment
 from hwkd.cost.fit.prior import GENERIC, typical_stack
 from hwkd.cost.fit.solve import Spread, fit_cycles
 from hwkd.cost.fit.validate import fold_of, interval_ratios, summarise
+from hwkd.cost.graph import build_graph
 
 MODELS = ("ad01", "ic01", "kws01", "vww01", "sww01")
 WIDE = Spread(common=1.5, per_class=1.0, per_amount=1.0)
@@ -22,7 +23,7 @@ def measured(stack: Array, noise: float = 0.0, count: int = 405) -> list[Measure
     """Time the first candidates of the bench kit on a stack with known coefficients."""
     rng = np.random.default_rng(0)
     rows = []
-    for graph in candidates()[:count]:
+    for graph in map(build_graph, candidates()[:count]):
         name = graph.ops[0].name
         row = Measurement(name=name, graph=graph, cycles=1.0, group=name, noise_ratio=0.02)
         truth = float(Design.of([row]).amounts[0] @ stack)
@@ -78,7 +79,7 @@ def test_the_typical_stack_reproduces_the_model_that_was_measured() -> None:
 @pytest.mark.parametrize("seed", [2, 3])
 def test_the_bench_kit_identifies_what_whole_models_cost(seed: int) -> None:
     truth = other_stack(seed)
-    chosen = {graph.ops[0].name for graph in design_experiment(40).graphs}
+    chosen = {network.layers[0].name for network in design_experiment(40).networks}
     rows = [row for row in measured(truth, noise=0.02) if row.name in chosen]
     fitted = fit_cycles(Design.of(rows), GENERIC, WIDE)
     assert whole_models() @ fitted == pytest.approx(whole_models() @ truth, rel=0.06)
@@ -94,8 +95,8 @@ def test_the_bench_kit_beats_as_many_operators_at_random() -> None:
             errors.append(np.abs(whole_models() @ fitted / (whole_models() @ truth) - 1).max())
         return float(np.mean(errors))
 
-    names = [graph.ops[0].name for graph in candidates()]
-    designed = uncertainty({graph.ops[0].name for graph in design_experiment(40).graphs})
+    names = [network.layers[0].name for network in candidates()]
+    designed = uncertainty({network.layers[0].name for network in design_experiment(40).networks})
     draws = [np.random.default_rng(seed).choice(names, 40, replace=False) for seed in range(3)]
     assert designed < 0.03
     assert all(designed < uncertainty(set(drawn)) for drawn in draws)

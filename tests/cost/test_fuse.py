@@ -6,9 +6,9 @@ import pytest
 
 from hwkd.core.graph import Op, OpGraph, Tensor
 from hwkd.core.memory_model import FusionRules
-from hwkd.core.memory_presets import FUSION
 from hwkd.cost.fuse import fuse
 from hwkd.cost.window_padding import is_same_padding
+from hwkd.io.runtime_files import load_runtime
 
 PLAIN = FusionRules()
 
@@ -64,7 +64,7 @@ def test_an_activation_after_a_kernel_that_cannot_clamp_stays() -> None:
 def test_hard_swish_is_fused_only_where_the_runtime_does_it(runtime: str, count: int) -> None:
     shapes = dict.fromkeys(("x", "a", "b"), (1, 4, 8, 8))
     ops = [conv("a", "x", 4), op("b", "HardSwish", "a")]
-    assert len(fuse(graph_of(ops, shapes), FUSION[runtime]).graph.ops) == count
+    assert len(fuse(graph_of(ops, shapes), load_runtime(runtime).fusion).graph.ops) == count
 
 
 def test_a_batch_normalisation_becomes_the_bias_of_its_convolution() -> None:
@@ -93,10 +93,13 @@ def test_branches_that_nobody_reads_and_renamings_do_not_run() -> None:
 def test_a_view_lets_the_activation_through() -> None:
     shapes = {"x": (1, 4, 8, 8), "a": (1, 4, 8, 8), "v": (1, 256), "b": (1, 256)}
     ops = [conv("a", "x", 4), op("v", "Reshape", "a"), op("b", "Gemm", "v", weights=9)]
-    with_views = fuse(graph_of(ops, shapes), FUSION["x-cube-ai-8"]).graph
+    with_views = fuse(graph_of(ops, shapes), load_runtime("x-cube-ai-8").fusion).graph
     assert kinds(with_views) == ["Conv", "Gemm"]
     assert with_views.ops[1].inputs == ("a",)
-    assert kinds(fuse(graph_of(ops, shapes), FUSION["tflm-reference"]).graph)[1] == "Reshape"
+    assert (
+        kinds(fuse(graph_of(ops, shapes), load_runtime("tflm-reference").fusion).graph)[1]
+        == "Reshape"
+    )
 
 
 def test_a_pad_joins_the_window_that_follows() -> None:
@@ -105,7 +108,7 @@ def test_a_pad_joins_the_window_that_follows() -> None:
         op("p", "Pad", "x", pads=(1, 1, 1, 1)),
         conv("a", "p", 4, kernel=(3, 3), pads=(1, 1, 1, 1)),
     ]
-    fused = fuse(graph_of(ops, shapes), FUSION["x-cube-ai-8"])
+    fused = fuse(graph_of(ops, shapes), load_runtime("x-cube-ai-8").fusion)
     (only,) = fused.graph.ops
     assert (only.inputs, only.pads) == (("x",), (2, 2, 2, 2))
     assert fused.fused_into == {"p": "a"}
@@ -125,7 +128,9 @@ def test_padding_that_tensorflow_calls_same(
 def test_tflm_pads_symmetrically_strided_convolutions_with_an_operator() -> None:
     shapes = {"x": (1, 4, 8, 8), "a": (1, 4, 4, 4), "b": (1, 4, 4, 4)}
     window = conv("a", "x", 4, kernel=(3, 3), stride=(2, 2), pads=(1, 1, 1, 1))
-    fused = fuse(graph_of([window, op("b", "Relu", "a")], shapes), FUSION["tflm-cmsis-nn"]).graph
+    fused = fuse(
+        graph_of([window, op("b", "Relu", "a")], shapes), load_runtime("tflm-cmsis-nn").fusion
+    ).graph
     assert kinds(fused) == ["Pad", "Conv"]
     assert fused.tensors["a_pad"].shape == (1, 4, 10, 10)
     assert (fused.ops[1].inputs, fused.ops[1].pads) == (("a_pad",), (0, 0, 0, 0))
@@ -147,9 +152,9 @@ def mobilenet_block(zero: int) -> OpGraph:
 
 def test_zero_channels_are_not_computed_from_x_cube_ai_8_on_and_are_elsewhere() -> None:
     graph = mobilenet_block(zero=12)
-    assert fuse(graph, FUSION["x-cube-ai-7"]).graph.macs == graph.macs
-    assert fuse(graph, FUSION["tflm-cmsis-nn"]).graph.macs == graph.macs
-    fused = fuse(graph, FUSION["x-cube-ai-8"])
+    assert fuse(graph, load_runtime("x-cube-ai-7").fusion).graph.macs == graph.macs
+    assert fuse(graph, load_runtime("tflm-cmsis-nn").fusion).graph.macs == graph.macs
+    fused = fuse(graph, load_runtime("x-cube-ai-8").fusion)
     assert [op.macs for op in fused.graph.ops] == [8 * 4 * 36, 9 * 4 * 36, 4 * 4 * 36]
     assert fused.graph.ops[1].groups == 4
     assert fused.stored.macs == graph.macs
@@ -159,15 +164,18 @@ def test_zero_channels_that_are_added_to_others_stay() -> None:
     graph = mobilenet_block(zero=12)
     shapes = {name: tensor.shape for name, tensor in graph.tensors.items()} | {"s": (1, 16, 6, 6)}
     graph = graph_of([*graph.ops[:2], op("s", "Add", "p", "d")], shapes)
-    assert fuse(graph, FUSION["x-cube-ai-8"]).graph.macs == graph.macs
+    assert fuse(graph, load_runtime("x-cube-ai-8").fusion).graph.macs == graph.macs
 
 
 def test_a_layer_of_zeros_keeps_one_channel() -> None:
-    fused = fuse(mobilenet_block(zero=16), FUSION["x-cube-ai-8"]).graph
+    fused = fuse(mobilenet_block(zero=16), load_runtime("x-cube-ai-8").fusion).graph
     assert [op.macs for op in fused.ops] == [8 * 36, 9 * 36, 4 * 36]
 
 
 def test_a_pad_that_is_not_plain_zeros_around_the_image_stays() -> None:
     shapes = {"x": (1, 4, 8, 8), "p": (1, 6, 8, 8), "a": (1, 4, 8, 8)}
     ops = [op("p", "Pad", "x"), conv("a", "p", 4)]
-    assert kinds(fuse(graph_of(ops, shapes), FUSION["x-cube-ai-8"]).graph) == ["Pad", "Conv"]
+    assert kinds(fuse(graph_of(ops, shapes), load_runtime("x-cube-ai-8").fusion).graph) == [
+        "Pad",
+        "Conv",
+    ]

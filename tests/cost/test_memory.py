@@ -12,13 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwkd.core.graph import Op, OpGraph, Tensor
+from hwkd.core.layers_builder import LayersBuilder
 from hwkd.core.memory_model import MemoryModel
-from hwkd.core.memory_presets import FUSION, MEMORY, tflm_memory
 from hwkd.cost.fuse import fuse
+from hwkd.cost.graph import build_graph
 from hwkd.cost.memory import plan_memory
 from hwkd.cost.memory_order import find_order
 from hwkd.cost.memory_planner import Buffer, place_greedily
 from hwkd.cost.memory_stages import memory_stages
+from hwkd.io.runtime_files import load_runtime
 
 BARE = MemoryModel(alignment_bytes=1)
 LIVE = MemoryModel(alignment_bytes=1, planner="live_peak")
@@ -49,6 +51,31 @@ def test_peak_ram_counts_both_inputs_of_an_add() -> None:
     plan = plan_memory(residual(), BARE, 1)
     assert list(plan.live_bytes.values()) == [180, 140, 220, 240]
     assert plan.peak_ram_bytes == 240
+
+
+def test_a_concatenation_holds_all_that_it_reads_and_what_it_writes() -> None:
+    builder = LayersBuilder((1, 10, 10))
+    first = builder.conv("input", "first", 2)
+    second = builder.conv(first, "second", 3)
+    third = builder.conv(second, "third", 4)
+    builder.concat([first, second, third], "all")
+    plan = plan_memory(build_graph(builder.build()), LIVE, 1)
+    assert list(plan.live_bytes.values()) == [300, 500, 900, 1800]
+
+
+def test_branches_of_a_concatenation_end_before_the_next_begins() -> None:
+    """Both wide tensors at once: 100 + 800 + 700; one after the other: 100 + 800 + 10."""
+    ops = [
+        op("a", "Conv", "x"),
+        op("b", "Conv", "x"),
+        op("small_a", "Conv", "a"),
+        op("small_b", "Conv", "b"),
+        op("all", "Concat", "small_a", "small_b"),
+    ]
+    sizes = {"x": 100, "a": 800, "b": 700, "small_a": 10, "small_b": 10, "all": 20}
+    found = find_order(graph_of(ops, {name: (1, size) for name, size in sizes.items()}), 1)
+    assert (found.given_peak_bytes, found.peak_bytes) == (1600, 910)
+    assert found.names.index("small_a") == found.names.index("a") + 1
 
 
 def test_float32_tensors_take_four_times_the_bytes() -> None:
@@ -99,7 +126,7 @@ def test_x_cube_pooled_convolutions_share_memory_as_in_a_generated_memory_map() 
         ops.append(op(name, "Conv", before, kernel=(3, 3), weights=1))
         ops.append(op(f"{name}_pool", "MaxPool", name, kernel=(2, 2), stride=(2, 2)))
         before = f"{name}_pool"
-    plan = plan_memory(graph_of(ops, shapes), MEMORY["x-cube-ai-8"], 1)
+    plan = plan_memory(graph_of(ops, shapes), load_runtime("x-cube-ai-8").memory, 1)
     assert plan.arena_bytes == plan.live_bytes["b"] == 42_528
 
 
@@ -223,17 +250,34 @@ def test_stages_add_up_to_the_live_bytes_and_name_what_waits() -> None:
     assert stages[2].held_bytes == 80
 
 
-FACTS = json.loads(
-    (Path(__file__).parents[2] / "benchmarks" / "facts" / "tflm_arena.json").read_text("utf-8")
-)
+FOLDER = Path(__file__).parents[2] / "benchmarks" / "facts"
+FACTS = json.loads((FOLDER / "tflm_arena.json").read_text("utf-8"))
+WHEEL = load_runtime(str(FOLDER / "tflm-reference-64.toml")).memory
+CHIP = load_runtime("tflm-reference").memory
 
 
 @pytest.mark.parametrize("name", FACTS["networks"])
 def test_the_arena_is_within_3_percent_of_what_tflm_used(name: str) -> None:
     fact = FACTS["networks"][name]
-    fused = fuse(graph_from_facts(fact["graph"]), FUSION["tflm-reference"])
-    predicted = plan_memory(fused.stored, tflm_memory(8, "reference"), 1).peak_ram_bytes
+    fused = fuse(graph_from_facts(fact["graph"]), load_runtime("tflm-reference").fusion)
+    predicted = plan_memory(fused.stored, WHEEL, 1).peak_ram_bytes
     assert predicted == pytest.approx(fact["arena_bytes"], rel=0.03)
+
+
+def test_on_a_chip_a_structure_has_the_plain_bytes_of_the_host_and_half_its_pointers() -> None:
+    pairs = [
+        (getattr(CHIP, field), getattr(WHEEL, field))
+        for field in (
+            "fixed_overhead_bytes", "per_tensor_overhead_bytes", "per_op_overhead_bytes",
+            "per_output_channel_bytes",
+        )
+    ]  # fmt: skip
+    kinds = CHIP.per_kind_overhead_bytes
+    pairs += [(size, WHEEL.per_kind_overhead_bytes[kind]) for kind, size in kinds.items()]
+    for on_chip, on_host in pairs:
+        pointers, rest = divmod(on_host - on_chip, 4)
+        assert rest == 0
+        assert 0 <= pointers * 4 <= on_chip
 
 
 def graph_from_facts(data: dict[str, Any]) -> OpGraph:
@@ -257,6 +301,6 @@ def test_four_byte_pointers_agree_with_the_published_arena_of_person_detection()
         graph.inputs[0]: Tensor(name=graph.inputs[0], shape=(1, 1, 96, 96))
     }
     graph = OpGraph(ops=graph.ops, tensors=tensors, inputs=graph.inputs, outputs=graph.outputs)
-    plan = plan_memory(graph, MEMORY["tflm-reference"], 1)
+    plan = plan_memory(graph, load_runtime("tflm-reference").memory, 1)
     assert plan.arena_bytes == pytest.approx(55_300, rel=0.01)
     assert plan.overhead_bytes == pytest.approx(26_500, rel=0.05)

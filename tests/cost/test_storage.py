@@ -6,8 +6,8 @@ import pytest
 
 from hwkd.core.graph import Op, OpGraph, Tensor
 from hwkd.core.memory_model import StorageModel
-from hwkd.core.memory_presets import STORAGE
 from hwkd.cost.storage import plan_storage
+from hwkd.io.runtime_files import load_runtime, runtime_names
 
 
 def small_network() -> OpGraph:
@@ -44,7 +44,7 @@ def test_code_is_linked_once_for_each_kind_and_tables_for_each_channel() -> None
     assert plan.flash_bytes == plan.weight_bytes + plan.code_bytes
 
 
-@pytest.mark.parametrize("runtime", sorted(STORAGE))
+@pytest.mark.parametrize("runtime", runtime_names())
 def test_every_runtime_says_where_its_code_size_comes_from(runtime: str) -> None:
-    model = STORAGE[runtime]
+    model = load_runtime(runtime).storage
     assert not model.code_bytes or model.sources.get("code_bytes")

@@ -13,7 +13,7 @@ from torch.nn import functional
 from hwkd.core.catalog import METHODS
 from hwkd.core.errors import ConfigError, TeacherError
 from hwkd.core.layers_builder import LayersBuilder
-from hwkd.core.signals import Signal
+from hwkd.core.signals import Signal, Views
 from hwkd.core.student import Layers
 from hwkd.distill.criterion import DistillCriterion, TrainingSet, needed_signals
 from hwkd.distill.gradient_norms import ZeroGradientError
@@ -24,6 +24,7 @@ from hwkd.distill.taps import Places, discover_places, student_places
 from hwkd.io.discovery import discover
 from hwkd.nn.build import StudentModule, build_module
 from hwkd.tasks.classes_head import ClassesHead
+from hwkd.train.batches import TensorBatches
 from hwkd.train.loop import Batch, TrainConfig, TrainResult, train_module
 
 discover("hwkd.distill.losses")
@@ -59,16 +60,25 @@ def _data(
     inputs = [torch.randn(SAMPLES, *input_shape, generator=generator) for _ in range(views)]
     labels = torch.arange(SAMPLES) % classes
     return TrainingSet(
-        views=inputs, labels=labels, head=ClassesHead.numbered(classes), batch_size=BATCH
+        copies=inputs, labels=labels, head=ClassesHead.numbered(classes), batch_size=BATCH
     )
 
 
-def _live(
-    teacher: StudentModule, methods: Sequence[WeightedMethod], rounds: bool = False
-) -> LiveSource:
-    return LiveSource(
-        teacher, student_places(teacher.layers), needed_signals(methods), rounds=rounds
-    )
+def _live(teacher: StudentModule, methods: Sequence[WeightedMethod]) -> LiveSource:
+    return LiveSource(teacher, student_places(teacher.layers), needed_signals(methods))
+
+
+class _RoundedSource:
+    """A live teacher whose logits are rounded as the cache stores them."""
+
+    cached = None
+
+    def __init__(self, live: LiveSource) -> None:
+        self._live = live
+
+    def views(self, batch: Batch) -> Views:
+        logits = self._live.views(batch).need(Signal.LOGITS)
+        return Views(logits=(logits - logits.mean(-1, keepdim=True)).half().float())
 
 
 def _criterion(
@@ -92,7 +102,7 @@ def _train(
     criterion: DistillCriterion, student: nn.Module, data: TrainingSet, epochs: int = 2
 ) -> TrainResult:
     config = TrainConfig(epochs=epochs, batch_size=BATCH)
-    return train_module(student, data.views, data.labels, criterion, config)
+    return train_module(student, TensorBatches(data.copies, data.labels), criterion, config)
 
 
 def _run(texts: Sequence[str], **options: object) -> tuple[StudentModule, TrainResult]:
@@ -105,10 +115,10 @@ def _run(texts: Sequence[str], **options: object) -> tuple[StudentModule, TrainR
 def _batch(data: TrainingSet, epoch_ratio: float = 0.0, count: int = BATCH) -> Batch:
     ids = torch.arange(count)
     return Batch(
-        inputs=data.views[0][ids],
+        inputs=data.copies[0][ids],
         labels=data.labels[ids],
         sample_ids=ids,
-        view=0,
+        copy=0,
         epoch_ratio=epoch_ratio,
     )
 
@@ -192,9 +202,9 @@ def test_layer_pairs_are_proposed_shown_and_overridden() -> None:
 def test_cached_and_live_teachers_train_the_same_student_bit_for_bit() -> None:
     data, states = _data(views=2), []
     teacher = _teacher()
-    live = _live(teacher, [parse_method("kd")], rounds=True)
+    live = _RoundedSource(_live(teacher, [parse_method("kd")]))
     with torch.no_grad():
-        stored = [teacher(view) for view in data.views]
+        stored = [teacher(view) for view in data.copies]
     cached = CachedSource([(z - z.mean(1, keepdim=True)).half() for z in stored])
     for source in (live, cached):
         student = build_module(_layers(), seed=0)
@@ -412,7 +422,7 @@ def test_any_torch_teacher_is_tapped_where_its_stages_are_found() -> None:
     )
     student, data = build_module(_layers(), seed=0), _data()
     needs = frozenset({Signal.LOGITS, Signal.FEATURES, Signal.EMBEDDING})
-    source = LiveSource(teacher, discover_places(teacher, data.views[0][:2]), needs)
+    source = LiveSource(teacher, discover_places(teacher, data.copies[0][:2]), needs)
     result = _train(_criterion(["at", "pkt"], student, source, data), student, data)
     assert set(result.epochs[0].grad_norms) == {"at.1", "at.2", "pkt.1"}
 

@@ -24,6 +24,7 @@ from hwkd.engine.arms.quantise import QuantisationData, QuantisationSettings, qu
 from hwkd.nn.build import build_module
 from hwkd.nn.fake_quant import FakeQuantStudent
 from hwkd.tasks.classes_head import ClassesHead
+from hwkd.train.batches import TensorBatches
 from hwkd.train.loop import TrainConfig, train_module
 
 CLASSES = 6
@@ -57,7 +58,7 @@ def follow_itself(student: FakeQuantStudent, own: TeacherSource) -> DistillCrite
         student_places=student_places(student.layers),
         source=own,
         data=TrainingSet(
-            views=[torch.from_numpy(inputs)],
+            copies=[torch.from_numpy(inputs)],
             labels=torch.from_numpy(labels),
             head=ClassesHead.numbered(CLASSES),
             batch_size=SETTINGS.batch_size,
@@ -71,8 +72,7 @@ def data() -> QuantisationData:
     validation_inputs, validation_labels = made_split(300, seed=1)
     return QuantisationData(
         calibration=inputs[:64],
-        train_views=[torch.from_numpy(inputs)],
-        train_labels=torch.from_numpy(labels),
+        batches=TensorBatches([torch.from_numpy(inputs)], torch.from_numpy(labels)),
         criterion=follow_itself,
         validation_inputs=validation_inputs,
         validation_labels=validation_labels,
@@ -85,8 +85,7 @@ def even_model(data: QuantisationData) -> onnx.ModelProto:
     module = build_module(students_layers(), seed=0)
     train_module(
         module,
-        data.train_views,
-        data.train_labels,
+        data.batches,
         LabelsAlone(),
         TrainConfig(epochs=6, batch_size=32),
     )

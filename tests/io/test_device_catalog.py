@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from hwkd.core.errors import ConfigError, UnknownNameError
-from hwkd.io.device_catalog import device_names, fit_names, load_device, parse_device
+from hwkd.io.device_catalog import device_names, load_device, parse_device
+from hwkd.io.runtime_files import fit_names
 
 BOARD = """
 schema_version = 1

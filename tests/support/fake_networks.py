@@ -35,7 +35,7 @@ class FakeBatch:
     inputs: Tensor
     labels: Tensor
     sample_ids: Tensor
-    view: int = 0
+    copy: int = 0
     epoch_ratio: float = 0.5
 
 

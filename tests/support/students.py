@@ -19,11 +19,13 @@ from hwkd.io.student_folder import StudentFiles, StudentFolder
 from hwkd.nn.build import build_module
 
 
-def student_record(space: str = "depthwise", *, seed: int = 0, **known) -> StudentRecord:
-    """Describe a random student for 8 x 8 pictures of 3 classes."""
+def student_record(
+    space: str = "depthwise", *, seed: int = 0, outputs: int = 3, **known
+) -> StudentRecord:
+    """Describe a random student for 8 x 8 pictures."""
     discover("hwkd.search_spaces")
     found = SEARCH_SPACES.get(space)
-    spec = found.suggest(RandomChooser(seed), input_shape=(1, 8, 8), num_outputs=3)
+    spec = found.suggest(RandomChooser(seed), input_shape=(1, 8, 8), num_outputs=outputs)
     network = NetworkRecord.of(found.layers(spec))
     return StudentRecord(spec=SpecRecord.of(spec), network=network, **known)
 

@@ -13,8 +13,8 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from support.onnx_networks import REFERENCES, NetworkBuilder, ic01, kws01
 
 from hwkd.core.graph import OpGraph
-from hwkd.core.memory_presets import FUSION
 from hwkd.cost.fuse import fuse
+from hwkd.io.runtime_files import load_runtime
 from hwkd.trace.onnx_file import load_graph, load_network
 
 # MACs and weights of the reference models, as MLPerf Tiny's submitters count them.
@@ -60,7 +60,7 @@ def test_an_int8_file_runs_the_same_graph_as_its_float_original(
     builder, output = network()
     path = builder.save(output, tmp_path / "m.onnx")
     quantised = quantise(path, builder.shapes["input"], quant_format)
-    rules = FUSION["x-cube-ai-7"]
+    rules = load_runtime("x-cube-ai-7").fusion
     before = fuse(load_graph(path), rules).graph
     after = fuse(load_graph(quantised), rules).graph
 
@@ -126,7 +126,7 @@ def test_a_matrix_product_with_weights_and_an_added_bias_is_fully_connected(tmp_
     y = b.node("MatMul", ["input", b.weights(12, 5)], (1, 5))
     y = b.relu(b.node("Add", [y, b.weights(5)], (1, 5)))
     graph = load_graph(b.save(y, tmp_path / "m.onnx"))
-    (op,) = fuse(graph, FUSION["tflm-reference"]).graph.ops
+    (op,) = fuse(graph, load_runtime("tflm-reference").fusion).graph.ops
     assert (op.kind, op.macs, op.weights, op.biases) == ("MatMul", 60, 60, 5)
     assert op.outputs == (y,)
 

@@ -1,12 +1,10 @@
 import numpy as np
 import pytest
-import torch
 
 from hwkd.tasks.base import Split
 from hwkd.train.augment import (
     NO_AUGMENTATION,
     Augmentation,
-    AugmentedViews,
     augment,
     choose_augmentation,
 )
@@ -59,16 +57,6 @@ def test_signals_shift_in_time():
     assert view.shape == signals.shape
     with pytest.raises(ValueError, match="does not fit inputs"):
         augment(signals, 1, Augmentation(shift=(2, 2)))
-
-
-def test_views_are_those_that_a_teacher_would_see():
-    policy = Augmentation(shift=(1, 1))
-    views = AugmentedViews(INPUTS, [None, 5], policy, device=torch.device("cpu"))
-    assert len(views) == 2
-    np.testing.assert_array_equal(views[0].numpy(), INPUTS)
-    np.testing.assert_array_equal(views[1].numpy(), augment(INPUTS, 5, policy))
-    assert views[1] is views[1]
-    assert torch.equal(views[0:2][1], views[1])
 
 
 @pytest.mark.parametrize("is_symmetric", [True, False])

@@ -16,13 +16,13 @@ from hwkd.tasks.classes_head import ClassesHead
 from hwkd.train.loop import Batch
 
 
-def batch_of(ids, *, view=0, inputs=None):
+def batch_of(ids, *, copy=0, inputs=None):
     ids = torch.tensor(ids)
     return Batch(
         inputs=torch.eye(4)[ids] if inputs is None else inputs,
         labels=ids % 2,
         sample_ids=ids,
-        view=view,
+        copy=copy,
         epoch_ratio=0.0,
     )
 
@@ -57,7 +57,7 @@ def cached(method, module, views, **options):
         student_places=Places(),
         source=CachedSource(views),
         data=TrainingSet(
-            views=[torch.eye(4)] * len(views),
+            copies=[torch.eye(4)] * len(views),
             labels=labels,
             head=ClassesHead.numbered(2),
             batch_size=4,
@@ -69,7 +69,7 @@ def cached(method, module, views, **options):
 def test_distillation_weighs_both_terms_and_looks_rows_up_by_view(module):
     views = [torch.zeros(4, 2), torch.arange(8.0).reshape(4, 2)]
     criterion = cached("logit_mse:weight=0.25", module, views, task_weight=0.75)
-    terms = criterion(module, batch_of([3, 0], view=1))
+    terms = criterion(module, batch_of([3, 0], copy=1))
     logits = torch.tensor([[0.0, 3.0], [1.0, 0.0]])
     expected = (logits - torch.tensor([[6.0, 7.0], [0.0, 1.0]])).square().mean()
     assert terms["logit_mse"].item() == pytest.approx(0.25 * expected.item())
@@ -92,7 +92,7 @@ def test_a_student_that_equals_its_teacher_has_no_distillation_term_and_a_gradie
     criterion = cached("kd:temperature=2", module, views)
     equal = criterion(module, batch_of([0, 1, 2, 3]))
     assert equal["kd"].item() == pytest.approx(0.0, abs=1e-6)
-    criterion(module, batch_of([0, 1, 2, 3], view=1))["kd"].backward()
+    criterion(module, batch_of([0, 1, 2, 3], copy=1))["kd"].backward()
     assert module.weight.grad is not None
     assert module.weight.grad.abs().max() > 0
 

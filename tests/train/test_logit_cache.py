@@ -62,9 +62,9 @@ def test_each_teacher_split_view_and_data_set_has_its_own_entry(data, tmp_path):
         return cached_logits(teacher, data, cache_dir=tmp_path, **options)
 
     plain = ask(split="train")
-    view = ask(split="train", view_seed=4, augmentation=policy)
-    ask(split="train", view_seed=5, augmentation=policy)
-    ask(split="train", view_seed=5, augmentation=Augmentation(mirror=True))
+    view = ask(split="train", copy_seed=4, augmentation=policy)
+    ask(split="train", copy_seed=5, augmentation=policy)
+    ask(split="train", copy_seed=5, augmentation=Augmentation(mirror=True))
     ask(split="validation")
     ask(teacher=CountingTeacher("2" * 64), split="train")
     ask(data=replace(data, fingerprint="f" * 64), split="train")

@@ -3,11 +3,11 @@ import math
 import pytest
 
 from hwkd.train.config import TrainConfig
-from hwkd.train.schedule import Course, learning_rate
+from hwkd.train.schedule import Position, learning_rate
 
 
 def course(*, clock, steps=100, budget_s=None, closing_steps=0):
-    return Course(
+    return Position(
         total_steps=steps,
         time_budget_s=budget_s,
         closing_steps=closing_steps,

@@ -10,6 +10,7 @@ from hwkd.distill.criterion import DistillCriterion, TrainingSet
 from hwkd.distill.taps import Places
 from hwkd.tasks.classes_head import ClassesHead
 from hwkd.train.augment import Augmentation
+from hwkd.train.batches import TensorBatches
 from hwkd.train.loop import (
     Batch,
     TrainConfig,
@@ -27,6 +28,10 @@ def data():
     generator = torch.Generator().manual_seed(0)
     inputs = torch.randn(SAMPLES, FEATURES, generator=generator)
     return inputs, inputs[:, :CLASSES].argmax(dim=1)
+
+
+def batches_of(data):
+    return TensorBatches([data[0]], data[1])
 
 
 def linear(seed=0):
@@ -55,7 +60,7 @@ def learning_rates(data, config, monkeypatch):
         return original(self, *arguments, **options)
 
     monkeypatch.setattr(torch.optim.AdamW, "step", step)
-    train_module(linear(), [data[0]], data[1], LabelsAlone(), config)
+    train_module(linear(), batches_of(data), LabelsAlone(), config)
     return seen
 
 
@@ -74,7 +79,7 @@ def test_the_same_seed_trains_the_same_weights(data):
     for module, seed in ((first, 5), (second, 5), (other, 6)):
         torch.rand(3)  # the global generator must not matter
         config = TrainConfig(epochs=2, batch_size=8, seed=seed)
-        train_module(module, [data[0]], data[1], LabelsAlone(), config)
+        train_module(module, batches_of(data), LabelsAlone(), config)
     assert torch.equal(first.weight, second.weight)
     assert not torch.equal(first.weight, other.weight)
 
@@ -82,7 +87,7 @@ def test_the_same_seed_trains_the_same_weights(data):
 def test_training_learns_and_leaves_the_module_in_evaluation_mode(data):
     module = linear()
     config = TrainConfig(epochs=40, batch_size=8, learning_rate=0.05)
-    result = train_module(module, [data[0]], data[1], LabelsAlone(), config)
+    result = train_module(module, batches_of(data), LabelsAlone(), config)
     losses = [epoch.losses["cross_entropy"] for epoch in result.epochs]
     assert losses[-1] < 0.5 * losses[0]
     assert not module.training
@@ -93,7 +98,7 @@ def test_training_learns_and_leaves_the_module_in_evaluation_mode(data):
 
 def test_each_epoch_sees_every_sample_once_in_another_order(data):
     criterion = Recording()
-    train_module(linear(), [data[0]], data[1], criterion, TrainConfig(epochs=2, batch_size=8))
+    train_module(linear(), batches_of(data), criterion, TrainConfig(epochs=2, batch_size=8))
     ids = [batch.sample_ids for batch in criterion.batches]
     epochs = [torch.cat(ids[:5]), torch.cat(ids[5:])]
     for epoch in epochs:
@@ -109,8 +114,10 @@ def test_each_epoch_sees_every_sample_once_in_another_order(data):
 def test_epochs_take_turns_with_the_views(data):
     criterion = Recording()
     views = [data[0], data[0] + 1.0]
-    train_module(linear(), views, data[1], criterion, TrainConfig(epochs=3, batch_size=40))
-    assert [batch.view for batch in criterion.batches] == [0, 1, 0]
+    train_module(
+        linear(), TensorBatches(views, data[1]), criterion, TrainConfig(epochs=3, batch_size=40)
+    )
+    assert [batch.copy for batch in criterion.batches] == [0, 1, 0]
     assert torch.equal(criterion.batches[1].inputs, views[1][criterion.batches[1].sample_ids])
 
 
@@ -120,7 +127,7 @@ def test_epochs_take_turns_with_the_views(data):
 def test_steps_follow_from_samples_drawn_and_batch_size(data, drawn, batch_size, steps):
     config = TrainConfig(epochs=1, batch_size=batch_size, samples_per_epoch=drawn)
     criterion = Recording()
-    assert train_module(linear(), [data[0]], data[1], criterion, config).steps == steps
+    assert train_module(linear(), batches_of(data), criterion, config).steps == steps
     assert all(len(batch.labels) >= 2 for batch in criterion.batches)
 
 
@@ -131,13 +138,13 @@ def test_a_loss_that_is_not_finite_raises_and_names_the_term(data, bad):
             return {**super().__call__(module, batch), "kd": torch.tensor(bad)}
 
     with pytest.raises(TrainingDivergedError, match="loss term kd is not finite in epoch 1"):
-        train_module(linear(), [data[0]], data[1], Broken(), TrainConfig(epochs=2, batch_size=8))
+        train_module(linear(), batches_of(data), Broken(), TrainConfig(epochs=2, batch_size=8))
 
 
 def test_training_past_its_time_limit_raises(data):
     config = TrainConfig(epochs=3, batch_size=8, time_limit_s=0.0)
     with pytest.raises(TrainingTimeoutError, match="ran past 0 s in epoch 1 of 3"):
-        train_module(linear(), [data[0]], data[1], LabelsAlone(), config)
+        train_module(linear(), batches_of(data), LabelsAlone(), config)
 
 
 def test_the_check_before_every_step_can_stop_training(data):
@@ -150,7 +157,7 @@ def test_the_check_before_every_step_can_stop_training(data):
 
     with pytest.raises(KeyboardInterrupt):
         train_module(
-            linear(), [data[0]], data[1], LabelsAlone(), TrainConfig(epochs=9, batch_size=8),
+            linear(), batches_of(data), LabelsAlone(), TrainConfig(epochs=9, batch_size=8),
             check=check,
         )  # fmt: skip
     assert len(calls) == 4
@@ -159,7 +166,7 @@ def test_the_check_before_every_step_can_stop_training(data):
 def test_epochs_are_reported_as_they_end(data):
     heard = []
     result = train_module(
-        linear(), [data[0]], data[1], LabelsAlone(), TrainConfig(epochs=3), on_epoch=heard.append
+        linear(), batches_of(data), LabelsAlone(), TrainConfig(epochs=3), on_epoch=heard.append
     )
     assert tuple(heard) == result.epochs
     assert [record.epoch for record in heard] == [1, 2, 3]
@@ -179,24 +186,24 @@ def test_parameters_of_the_criterion_are_trained_too(data):
             return (self.shift,)
 
     criterion = Shifted()
-    train_module(linear(), [data[0]], data[1], criterion, TrainConfig(epochs=2, batch_size=8))
+    train_module(linear(), batches_of(data), criterion, TrainConfig(epochs=2, batch_size=8))
     assert criterion.shift.abs().max() > 0
 
 
 def test_a_distillation_by_no_method_is_cross_entropy(data):
     plain, mixed = linear(), linear()
     config = TrainConfig(epochs=2, batch_size=8)
-    train_module(plain, [data[0]], data[1], LabelsAlone(), config)
+    train_module(plain, batches_of(data), LabelsAlone(), config)
     nothing = DistillCriterion(
         [],
         student=mixed,
         student_places=Places(),
         source=None,
         data=TrainingSet(
-            views=[data[0]], labels=data[1], head=ClassesHead.numbered(CLASSES), batch_size=8
+            copies=[data[0]], labels=data[1], head=ClassesHead.numbered(CLASSES), batch_size=8
         ),
     )
-    train_module(mixed, [data[0]], data[1], nothing, config)
+    train_module(mixed, batches_of(data), nothing, config)
     torch.testing.assert_close(plain.weight, mixed.weight, rtol=1e-6, atol=1e-7)
 
 
@@ -215,7 +222,7 @@ def test_a_time_budget_ends_a_training_with_the_part_of_the_epoch_that_it_made(d
     config = TrainConfig(epochs=1000, batch_size=8, time_budget_s=9.0, schedule="one-cycle")
     heard = []
     result = train_module(
-        linear(), [data[0]], data[1], LabelsAlone(), config, clock=Ticking(1.0),
+        linear(), batches_of(data), LabelsAlone(), config, clock=Ticking(1.0),
         on_epoch=heard.append,
     )  # fmt: skip
     assert result.ended_by == "time"
@@ -229,9 +236,7 @@ def test_a_roomy_budget_changes_nothing(data):
     modules = [linear(), linear()]
     for module, budget_s in zip(modules, (None, 1e9), strict=True):
         config = TrainConfig(epochs=3, batch_size=8, time_budget_s=budget_s)
-        result = train_module(
-            module, [data[0]], data[1], LabelsAlone(), config, clock=Ticking(1e-3)
-        )
+        result = train_module(module, batches_of(data), LabelsAlone(), config, clock=Ticking(1e-3))
         assert (result.ended_by, result.steps, result.epochs_made) == ("epochs", 15, 3.0)
     assert torch.equal(modules[0].weight, modules[1].weight)
 
@@ -248,7 +253,7 @@ def test_a_training_asked_to_stop_keeps_the_averaged_weights(data):
     module = linear()
     config = TrainConfig(epochs=50, batch_size=8, averaging_decay=0.9)
     result = train_module(
-        module, [data[0]], data[1], Watching(), config, stop=lambda: len(seen) == 10
+        module, batches_of(data), Watching(), config, stop=lambda: len(seen) == 10
     )
     assert (result.ended_by, result.steps) == ("stop", 10)
     first, second = (seen[number] for number in batches)
@@ -259,7 +264,7 @@ def test_a_training_asked_to_stop_keeps_the_averaged_weights(data):
 def test_a_training_stopped_before_its_first_step_leaves_the_weights(data):
     module = linear()
     config = TrainConfig(epochs=2, averaging_decay=0.9)
-    result = train_module(module, [data[0]], data[1], LabelsAlone(), config, stop=lambda: True)
+    result = train_module(module, batches_of(data), LabelsAlone(), config, stop=lambda: True)
     assert (result.steps, result.epochs) == (0, ())
     assert torch.equal(module.weight, linear().weight)
 
@@ -268,7 +273,7 @@ def test_averaged_weights_come_with_statistics_of_their_own(data):
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(FEATURES, 4), nn.BatchNorm1d(4), nn.Linear(4, CLASSES))
     config = TrainConfig(epochs=20, batch_size=8, averaging_decay=0.9)
-    train_module(module, [data[0]], data[1], LabelsAlone(), config)
+    train_module(module, batches_of(data), LabelsAlone(), config)
     features = module[0](data[0])
     torch.testing.assert_close(module[1].running_mean, features.mean(dim=0))
 
@@ -279,7 +284,7 @@ def test_sgd_steps_are_nesterov_steps(data):
         epochs=2, batch_size=40, optimizer="sgd", learning_rate=0.1, weight_decay=0.01,
         schedule="one-cycle", warmup_ratio=0.0,
     )  # fmt: skip
-    train_module(module, [data[0]], data[1], LabelsAlone(), config)
+    train_module(module, batches_of(data), LabelsAlone(), config)
     reference = linear()
     momentum = {parameter: torch.zeros_like(parameter) for parameter in reference.parameters()}
     for rate in (0.1, 0.05):
@@ -303,7 +308,7 @@ def test_losses_and_weights_stay_in_single_precision(data, precision):
 
     module, criterion = linear(), Watching()
     config = TrainConfig(epochs=1, precision=precision)
-    result = train_module(module, [data[0]], data[1], criterion, config)
+    result = train_module(module, batches_of(data), criterion, config)
     assert criterion.dtype == getattr(torch, precision)
     assert module.weight.dtype == torch.float32
     assert result.epochs[0].losses["cross_entropy"] > 0
@@ -318,7 +323,7 @@ def test_augmented_training_repeats_by_its_seed():
         config = TrainConfig(
             epochs=2, batch_size=8, seed=seed, augmentation=Augmentation(shift=(1, 0), mirror=True)
         )
-        train_module(module, [inputs], labels, LabelsAlone(), config)
+        train_module(module, TensorBatches([inputs], labels), LabelsAlone(), config)
         weights.append(module[1].weight)
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])

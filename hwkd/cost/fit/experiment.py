@@ -17,10 +17,13 @@ from itertools import product
 
 import numpy as np
 
-from hwkd.core.graph import Op, OpGraph, Tensor
+from hwkd.core.kinds import LAYER_KINDS
+from hwkd.core.layers_builder import LayersBuilder
+from hwkd.core.student import Layer, Layers
 from hwkd.cost.fit.design import COLUMNS, Array, Design, Measurement
 from hwkd.cost.fit.prior import GENERIC
 from hwkd.cost.fit.solve import Spread, log_covariance
+from hwkd.cost.graph import build_graph
 
 __all__ = ["Experiment", "candidates", "design_experiment"]
 
@@ -34,13 +37,13 @@ class Experiment:
     """The chosen operators.
 
     Attributes:
-        graphs: one operator each.
+        networks: one layer each.
         uncertainty: (operator class, amount) -> standard deviation of its logarithm left after
             measuring, of `prior_uncertainty` before.
         prior_uncertainty: before measuring.
     """
 
-    graphs: tuple[OpGraph, ...]
+    networks: tuple[Layers, ...]
     uncertainty: dict[tuple[str, str], float]
     prior_uncertainty: float
 
@@ -49,9 +52,12 @@ def design_experiment(count: int) -> Experiment:
     """Choose `count` operators out of `candidates()`."""
     pool = candidates()
     rows = [
-        Measurement(name=graph.ops[0].name, graph=graph, cycles=1.0, group=graph.ops[0].name)
-        for graph in pool
-    ]
+        Measurement(
+            name=network.layers[0].name, graph=build_graph(network), cycles=1.0,
+            group=network.layers[0].name,
+        )
+        for network in pool
+    ]  # fmt: skip
     amounts = Design.of(rows).amounts
     work = amounts * GENERIC
     total = work.sum(axis=1)
@@ -78,83 +84,71 @@ def _after(covariance: Array, row: Array) -> Array:
     return covariance - np.outer(direction, direction) / (1.0 + row @ direction)
 
 
-def candidates() -> tuple[OpGraph, ...]:
-    """Return every operator that the experiment may choose from, NCHW, batch 1."""
-    graphs = []
+def candidates() -> tuple[Layers, ...]:
+    """Return every network of one layer that the experiment may choose from."""
+    found = []
     for channels, out, side in product((3, 4, 7, 16, 32, 64), (4, 15, 32, 64), (4, 9, 16)):
         for kernel, stride, pad in ((1, 1, 0), (3, 1, 1), (3, 2, 1), (5, 1, 2), (5, 1, 0)):
             if kernel <= side:
-                graphs.append(_conv(channels, out, side, kernel, stride, pad, groups=1))
+                found.append(_conv(channels, out, side, kernel, stride, pad, groups=1))
     for channels, side, kernel, stride in product((4, 16, 64), (5, 16), (3, 5), (1, 2)):
-        graphs.append(_conv(channels, channels, side, kernel, stride, kernel // 2, channels))
+        found.append(_conv(channels, channels, side, kernel, stride, kernel // 2, channels))
     for inputs, outputs in product((8, 64, 250, 640), (1, 10, 128)):
-        graphs.append(_gemm(inputs, outputs))
-    graphs += [_matmul(size) for size in (4, 8, 16, 32, 64)]
+        name = f"gemm_{inputs}_to_{outputs}"
+        found.append(_single("linear", name, (inputs,), (outputs,)))
+    # A square matrix times itself: a model with one input, as the quantiser takes it.
+    for size in (4, 8, 16, 32, 64):
+        name = f"matmul_{size}x{size}"
+        found.append(_single("matmul", name, (size, size), (size, size)))
     for channels, side in product((1, 16, 64), (1, 4, 16)):
-        shape = (1, channels, side, side)
-        kinds = ("Add", "HardSwish", "Transpose", "Softmax", "GlobalAveragePool")
-        graphs += [_elementwise(kind, shape) for kind in kinds]
+        found += _without_window(channels, side)
     for channels, side, kernel in product((1, 16), (4, 16), (2, 4)):
-        graphs.append(_pool(channels, side, kernel))
-    return tuple(graphs)
+        builder = LayersBuilder((channels, side, side))
+        builder.max_pool("input", f"maxpool_{channels}x{side}x{side}_k{kernel}", kernel=kernel)
+        found.append(builder.build())
+    return tuple(found)
 
 
 def _conv(
     channels: int, out: int, side: int, kernel: int, stride: int, pad: int, groups: int
-) -> OpGraph:
+) -> Layers:
     size = (side + 2 * pad - kernel) // stride + 1
-    depth = channels // groups * kernel * kernel
     label = "depthwise" if groups > 1 else "conv"
-    name = f"{label}_{channels}x{side}x{side}_to_{out}_k{kernel}_s{stride}_p{pad}"
-    op = Op(
-        name=name, kind="Conv", inputs=("input",), outputs=("output",),
-        macs=depth * out * size * size, weights=depth * out, biases=out, kernel=(kernel, kernel),
+    layer = Layer(
+        name=f"{label}_{channels}x{side}x{side}_to_{out}_k{kernel}_s{stride}_p{pad}",
+        kind="conv", inputs=("input",), shape=(out, size, size), kernel=(kernel, kernel),
         stride=(stride, stride), pads=(pad, pad, pad, pad), groups=groups,
     )  # fmt: skip
-    return _single(op, (1, channels, side, side), (1, out, size, size))
+    return Layers(input_shape=(channels, side, side), layers=(layer,))
 
 
-def _gemm(inputs: int, outputs: int) -> OpGraph:
-    op = Op(
-        name=f"gemm_{inputs}_to_{outputs}", kind="Gemm", inputs=("input",), outputs=("output",),
-        macs=inputs * outputs, weights=inputs * outputs, biases=outputs,
-    )  # fmt: skip
-    return _single(op, (1, inputs), (1, outputs))
+def _without_window(channels: int, side: int) -> list[Layers]:
+    """Return one network for each kind that goes over an image element by element."""
+    shape, label = (channels, side, side), f"{channels}x{side}x{side}"
+    return [
+        _single("add", f"add_{label}", shape, shape),
+        _single("hard_swish", f"hardswish_{label}", shape, shape),
+        _single(
+            "transpose", f"transpose_{label}", shape, (side, side, channels),
+            permutation=(1, 2, 0),
+        ),
+        _single("softmax", f"softmax_{label}", shape, shape, axis=2),
+        _single("global_avg_pool", f"globalaveragepool_{label}", shape, (channels, 1, 1)),
+    ]  # fmt: skip
 
 
-def _matmul(size: int) -> OpGraph:
-    """Return a square matrix times itself: a model with one input, as the quantiser takes it."""
-    op = Op(
-        name=f"matmul_{size}x{size}", kind="MatMul", inputs=("input", "input"),
-        outputs=("output",), macs=size**3,
-    )  # fmt: skip
-    return _single(op, (1, size, size), (1, size, size))
-
-
-def _elementwise(kind: str, shape: tuple[int, ...]) -> OpGraph:
-    inputs = ("input", "input") if kind == "Add" else ("input",)
-    name = f"{kind.lower()}_{'x'.join(map(str, shape[1:]))}"
-    op = Op(name=name, kind=kind, inputs=inputs, outputs=("output",))
-    result = shape
-    if kind == "GlobalAveragePool":
-        result = (*shape[:2], 1, 1)
-    elif kind == "Transpose":
-        result = (shape[0], *shape[2:], shape[1])
-    return _single(op, shape, result)
-
-
-def _pool(channels: int, side: int, kernel: int) -> OpGraph:
-    size = side // kernel
-    op = Op(
-        name=f"maxpool_{channels}x{side}x{side}_k{kernel}", kind="MaxPool", inputs=("input",),
-        outputs=("output",), kernel=(kernel, kernel), stride=(kernel, kernel),
-    )  # fmt: skip
-    return _single(op, (1, channels, side, side), (1, channels, size, size))
-
-
-def _single(op: Op, given: tuple[int, ...], output: tuple[int, ...]) -> OpGraph:
-    tensors = {
-        "input": Tensor(name="input", shape=given),
-        "output": Tensor(name="output", shape=output),
-    }
-    return OpGraph(ops=(op,), tensors=tensors, inputs=("input",), outputs=op.outputs)
+def _single(
+    kind: str,
+    name: str,
+    given: tuple[int, ...],
+    output: tuple[int, ...],
+    *,
+    permutation: tuple[int, ...] = (),
+    axis: int = 0,
+) -> Layers:
+    """Return a network of one layer, which reads its input as often as its kind has operands."""
+    inputs = ("input",) * LAYER_KINDS.get(kind).inputs
+    layer = Layer(
+        name=name, kind=kind, inputs=inputs, shape=output, permutation=permutation, axis=axis
+    )
+    return Layers(input_shape=given, layers=(layer,))

@@ -13,7 +13,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from hwkd.core.errors import ExportError
 from hwkd.qgraph.foreign_text import fresh_name
 from hwkd.qgraph.ir import (
     Binary,
@@ -235,12 +234,7 @@ class _Arranger:
     def _softmax(self, op: Softmax) -> Softmax:
         name = op.inputs[0]
         if strides_of(as_vectors(self._places[name], op.axis)) is None:
-            op = self._reading(op, 0, row_major(self._tensors[name].shape))
-            if strides_of(as_vectors(self._places[op.inputs[0]], op.axis)) is None:
-                raise ExportError(
-                    f"node {op.name!r} (Softmax): axis {op.axis} of shape "
-                    f"{list(self._tensors[name].shape)}; only the channels or the last axis"
-                )
+            op = self._reading(op, 0, _with_last(op.axis, self._tensors[name].shape))
         self._put(op.output, self._places[op.inputs[0]])
         return op
 
@@ -255,6 +249,12 @@ class _Arranger:
             return name
         op = self._reading(Relayout(name="output", inputs=(name,), output=""), 0, row_major(shape))
         return str(op.inputs[0])
+
+
+def _with_last(axis: int, shape: tuple[int, ...]) -> Places:
+    """Return offsets in the order of the logical indices, but for one axis that is fastest."""
+    moved = (*shape[:axis], *shape[axis + 1 :], shape[axis])
+    return np.moveaxis(row_major(moved), -1, axis)
 
 
 def as_matrices(places: Places) -> Places:

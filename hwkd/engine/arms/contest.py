@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hwkd.core.best import judged_value
-from hwkd.core.run_record import ObjectiveSettings
+from hwkd.core.metric import Metric, Scores
+from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.trial import TrialRecord
 from hwkd.core.verdict_record import ArmRecord, ArmScores, Verdict
-from hwkd.engine.arms.jobs import JobScores, TrainJob
+from hwkd.engine.arms.orders import ArmOrder, ArmResult
 from hwkd.engine.arms.recipes import Arm, arms_of, known_arms
 from hwkd.engine.arms.verdict import Contender, gain_over_controls
 from hwkd.engine.setup.context import SearchContext
@@ -21,9 +22,9 @@ BRIEF = "brief-weights"
 
 def contenders(
     ranked: Sequence[TrialRecord],
-    trainings: Mapping[str, tuple[TrainJob, JobScores]],
+    trainings: Mapping[str, tuple[ArmOrder, ArmResult]],
     context: SearchContext,
-    goal: ObjectiveSettings,
+    goal: ObjectiveConfig,
 ) -> list[Contender]:
     """Return every student in the folder that may ship.
 
@@ -67,12 +68,12 @@ def contenders(
 def samples_seen(record: TrialRecord, context: SearchContext) -> int:
     """Return how many samples the brief training of a candidate saw, repetitions included."""
     made = float(len(record.epochs)) if record.epochs_made is None else record.epochs_made
-    return int(made * context.brief_samples)
+    return int(made * context.epoch_samples(record.fidelity or context.fidelity))
 
 
 def judged(
-    job: TrainJob,
-    trainings: Mapping[str, tuple[TrainJob, JobScores]],
+    job: ArmOrder,
+    trainings: Mapping[str, tuple[ArmOrder, ArmResult]],
     context: SearchContext,
     *,
     networks_compared: int | None,
@@ -85,7 +86,7 @@ def judged(
         context: they were made in.
         networks_compared: on validation.
     """
-    lengths: dict[tuple[int, float | None], dict[str, list[JobScores]]] = {}
+    lengths: dict[tuple[int, float | None], dict[str, list[ArmResult]]] = {}
     for other, scores in trainings.values():
         if other.spec.key == job.spec.key and not other.name.startswith(BRIEF):
             alike = lengths.setdefault((other.epochs, other.budget_s), {})
@@ -97,20 +98,23 @@ def judged(
     order = [arm.name for arm in arms_of(context.methods)]
     names = sorted(found, key=lambda name: order.index(name) if name in order else len(order))
     arms = tuple(_record(name, found[name], context) for name in names)
+    metric = context.data.head.metrics[0]
     first = arms_of(context.methods)[0]
     was_trained = bool(arms) and arms[0].name == first.name
     return Verdict(
+        metric=metric,
         methods=first.described(),
         is_taught=first.is_taught,
         arms=arms,
         ships=job.arm,
         weights="brief" if is_brief else "full",
         networks_compared=networks_compared,
-        gain=gain_over_controls(arms) if was_trained else None,
+        gain=gain_over_controls(arms, metric) if was_trained else None,
     )
 
 
-def _record(name: str, found: Sequence[JobScores], context: SearchContext) -> ArmRecord:
+def _record(name: str, found: Sequence[ArmResult], context: SearchContext) -> ArmRecord:
+    metric = context.data.head.metrics[0]
     arm = known_arms(context.methods).get(name, Arm(name=name))  # an older version had others
     return ArmRecord(
         name=name,
@@ -119,13 +123,15 @@ def _record(name: str, found: Sequence[JobScores], context: SearchContext) -> Ar
         scores=tuple(
             ArmScores(
                 seed=scores.seed,
-                validation_int8=scores.validation_int8,
-                test_int8=scores.test_int8,
-                validation_float=None
-                if scores.quantisation is None
-                else scores.quantisation.validation_float,
-                test_float=scores.test_float,
+                validation_int8=_value(metric, scores.scores.validation_int8),
+                test_int8=metric.of(scores.scores.test_int8 or {}),
+                validation_float=_value(metric, scores.scores.validation_float),
+                test_float=_value(metric, scores.scores.test_float),
             )
             for scores in found
         ),
     )
+
+
+def _value(metric: Metric, scores: Scores | None) -> float | None:
+    return None if scores is None else metric.of(scores)

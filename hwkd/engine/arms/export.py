@@ -151,22 +151,24 @@ def _opened(order: ExportOrder, notes: list[str]) -> Iterator[ExportSource]:
         yield ExportSource(given=order.source, folder=student, sample=sample)
         return
     with TemporaryDirectory(prefix="hwkd-export-") as temporary:
-        student = _made(order, Path(temporary))
+        student = _made(order, Path(temporary), notes)
         yield ExportSource(given=order.source, folder=student, sample=sample)
 
 
-def _made(order: ExportOrder, folder: Path) -> StudentFolder:
+def _made(order: ExportOrder, folder: Path, notes: list[str]) -> StudentFolder:
     """Make a student's folder of a trial, or the best one with another int8 file."""
     files = StudentFiles(folder / "made")
     files.folder.mkdir()
     config = SearchConfig.from_toml(RunFolder(order.source).config_path)
     _, data = load_data(config)
     run = read_run_record(order.source / RUN_FILE)
-    if data.fingerprint != run.data.fingerprint:
+    if (data.input_shape, data.class_names) != (run.data.input_shape, run.data.class_names):
         raise RunFolderError(
             f"{order.source}: the data are no longer the run's, which set the int8 ranges; put "
             "them back"
         )
+    if data.fingerprint != run.data.fingerprint:
+        notes.append("int8 ranges come from data that changed since, or of an older version's run")
     # The accuracies of the final student are not those of this one's int8 file.
     untested = run.model_copy(update={"final": None})
     if order.trial is None:

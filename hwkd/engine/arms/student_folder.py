@@ -40,8 +40,6 @@ def write_student(
     out: Path,
     built: StudentFiles,
     record: StudentRecord,
-    *,
-    others: Mapping[str, str] | None = None,
 ) -> StudentFolder:
     """Write a student's folder; it appears whole, or what was there stays.
 
@@ -49,7 +47,6 @@ def write_student(
         out: to create, or to replace with everything in it.
         built: the three files of the student.
         record: of the student; the digests of the files are filled in.
-        others: name -> text of further files.
 
     Raises:
         ExportError: if a file holds more than the student's weights, or the folder cannot be
@@ -59,7 +56,7 @@ def write_student(
     names = (FLOAT_FILE, INT8_FILE, WEIGHTS_FILE)
     record = record.model_copy(update={"files": digests(built.folder, names)})
     contents: dict[str, str | bytes] = {n: (built.folder / n).read_bytes() for n in names}
-    write_folder(contents | record_text(record) | dict(others or {}), out, ())
+    write_folder(contents | record_text(record), out, ())
     return StudentFolder(folder=out, record=record)
 
 

@@ -20,10 +20,9 @@ from hwkd.core.trial import TrialRecord
 from hwkd.engine.setup.context import accelerator_device
 from hwkd.engine.setup.methods import configured_methods
 from hwkd.engine.setup.prepare import Prepared
+from hwkd.engine.setup.teacher import judge_teacher, open_teachers
 from hwkd.train.logit_cache import cached_logits
-from hwkd.train.teacher import Teacher, require_knowledge
-from hwkd.train.teacher_open import open_teacher
-from hwkd.train.teacher_trained import TeacherTraining
+from hwkd.train.teacher import Teacher
 
 __all__ = ["TeacherStage", "beaten_by", "measure_teacher", "prepare_teacher"]
 
@@ -97,7 +96,7 @@ def prepare_teacher(
             left_out=f"its share of the time limit, {budget_s:.0f} s, was over at: {over}"
         )
     except TeacherError as error:
-        if prepared.config.teacher.source is not None:
+        if prepared.config.teacher.sources:
             raise
         return TeacherStage(left_out=str(error))
 
@@ -126,12 +125,12 @@ def beaten_by(teacher_error: float, records: Sequence[TrialRecord]) -> TrialReco
 def measure_teacher(
     teacher: Teacher, record: TeacherRecord, prepared: Prepared, *, progress: Progress
 ) -> TeacherRecord:
-    """Return the teacher's record with its test accuracy; called once, at the end."""
+    """Return the teacher's record with its test scores; called once, at the end."""
     data = prepared.data
     outputs = cached_logits(teacher, data, split="test", progress=progress)
-    scores = data.head.scores(np.asarray(outputs, dtype=np.float32), data.test.labels)
-    accuracy = scores[data.head.metrics[0].name]
-    return record.model_copy(update={"test_accuracy": accuracy})
+    found = data.head.scores(np.asarray(outputs, dtype=np.float32), data.test.labels)
+    scores = record.scores.model_copy(update={"test_float": found})
+    return record.model_copy(update={"scores": scores})
 
 
 def _prepared(
@@ -143,21 +142,9 @@ def _prepared(
     started: float,
     clock: Callable[[], float],
 ) -> TeacherStage:
-    data = prepared.data
     teacher = _opened(prepared, budget_s, progress, require_time, own_dir)
-    cached = cached_logits(teacher, data, split="validation", progress=progress)
-    outputs = np.asarray(cached, dtype=np.float32)
-    require_knowledge(teacher, data, validation_outputs=outputs)
-    accuracy = data.head.scores(outputs, data.validation.labels)[data.head.metrics[0].name]
-    cached_logits(teacher, data, split="train", progress=progress)
-    record = TeacherRecord(
-        kind=teacher.kind,
-        description=teacher.description,
-        validation_accuracy=accuracy,
-        seconds=clock() - started,
-        from_cache=teacher.is_from_cache,
-        identity=teacher.identity,
-    )
+    record = judge_teacher(teacher, prepared.transfer, seconds=0.0, progress=progress)
+    record = record.model_copy(update={"seconds": clock() - started})
     return TeacherStage(teacher=teacher, record=record)
 
 
@@ -174,12 +161,11 @@ def _opened(
         training_s = min(training_s or budget_s, _OWN_SHARE * budget_s)
         if limit_s is not None:
             training_s = min(training_s, _NOMINAL_SHARE * limit_s)
-    return open_teacher(
-        wanted.source,
+    return open_teachers(
+        prepared.config,
         prepared.data,
-        weights=Path(wanted.weights) if wanted.weights else None,
-        training=TeacherTraining(seed=prepared.config.seed, time_budget_s=training_s),
         device=accelerator_device(prepared.accelerator),
+        training_s=training_s,
         own_dir=own_dir,
         progress=progress,
         check=require_time,

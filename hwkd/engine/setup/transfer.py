@@ -21,18 +21,29 @@ from hwkd.distill.criterion import needed_signals
 from hwkd.distill.sources import CachedSource, LiveSource, TeacherSource
 from hwkd.distill.spec import WeightedMethod
 from hwkd.distill.taps import Taps, discover_places
+from hwkd.engine.setup.config import SearchConfig
 from hwkd.tasks.base import Split, TaskData
 from hwkd.tasks.npz import read_one_array
 from hwkd.tasks.pipeline import Pipeline
 from hwkd.tasks.sources import is_image_folder, read_source
 from hwkd.tasks.split_differences import require_like_train
-from hwkd.train.augment import NO_AUGMENTATION, Augmentation, augment
+from hwkd.train.augment import NO_AUGMENTATION, Augmentation, augment, choose_augmentation
+from hwkd.train.batches import TensorBatches
 from hwkd.train.dataset import SplitName
 from hwkd.train.logit_cache import cached_logits
+from hwkd.train.seeding import derive_seed
 from hwkd.train.teacher import Teacher
 from hwkd.train.teacher_module import ModuleTeacher
 
-__all__ = ["TransferSet", "read_unlabelled", "teacher_source", "transfer_set"]
+__all__ = [
+    "LoadedSet",
+    "TransferSet",
+    "configured_transfer",
+    "needs_live_teacher",
+    "read_unlabelled",
+    "teacher_source",
+    "transfer_set",
+]
 
 _CACHED = frozenset({Signal.LOGITS})
 _CACHED_OF_MODULE = frozenset({Signal.LOGITS, Signal.EMBEDDING})
@@ -46,14 +57,14 @@ class TransferSet:
     Attributes:
         data: the task's data; its train split is replaced by `train`.
         train: labelled samples and then unlabelled ones (`Head.unlabelled`).
-        view_seeds: names of the augmented views; one None is no augmentation.
-        augmentation: of the views.
+        copy_seeds: names of the augmented copies; one None is no augmentation.
+        augmentation: of the copies.
         fingerprint: of the data with its unlabelled part.
     """
 
     data: TaskData
     train: Split
-    view_seeds: tuple[int | None, ...]
+    copy_seeds: tuple[int | None, ...]
     augmentation: Augmentation
     fingerprint: str
 
@@ -86,13 +97,13 @@ class TransferSet:
         """Return the split called `name`."""
         return self.train if name == "train" else self.data.split(name)
 
-    def views(self, device: torch.device) -> list[Tensor]:
-        """Return every augmented view of the inputs on the training device."""
+    def copies(self, device: torch.device) -> list[Tensor]:
+        """Return every augmented copy of the inputs on the training device."""
         return [
-            torch.from_numpy(np.array(augment(self.train.inputs, view_seed, self.augmentation))).to(
+            torch.from_numpy(np.array(augment(self.train.inputs, copy_seed, self.augmentation))).to(
                 device
             )
-            for view_seed in self.view_seeds
+            for copy_seed in self.copy_seeds
         ]
 
     def labelled_only(self) -> TransferSet:
@@ -104,10 +115,55 @@ class TransferSet:
         return TransferSet(
             data=self.data,
             train=train,
-            view_seeds=self.view_seeds,
+            copy_seeds=self.copy_seeds,
             augmentation=self.augmentation,
             fingerprint=f"{self.fingerprint}:labelled",
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedSet:
+    """A transfer set on the training device, shared by everything that trains on it."""
+
+    transfer: TransferSet
+    copies: list[Tensor]
+    labels: Tensor
+
+    @classmethod
+    def of(cls, transfer: TransferSet, device: torch.device) -> LoadedSet:
+        """Put the augmented copies and the labels there."""
+        labels = torch.from_numpy(np.array(transfer.train.labels)).to(device)
+        return cls(transfer=transfer, copies=transfer.copies(device), labels=labels)
+
+    @property
+    def batches(self) -> TensorBatches:
+        """Return where the batches of a training come from."""
+        return TensorBatches(self.copies, self.labels)
+
+    def __len__(self) -> int:
+        """Number of samples, unlabelled ones included."""
+        return len(self.labels)
+
+
+def configured_transfer(config: SearchConfig, data: TaskData) -> TransferSet:
+    """Return what students of a configuration train on.
+
+    Raises:
+        DataError: if the unlabelled data cannot be read or does not fit.
+    """
+    wanted, unlabelled = config.transfer, None
+    if wanted.unlabelled is not None:
+        unlabelled = read_unlabelled(
+            Path(wanted.unlabelled), input_shape=data.input_shape, pipeline=data.pipeline
+        )
+    if wanted.copies == 1:
+        return transfer_set(data, unlabelled=unlabelled)
+    return transfer_set(
+        data,
+        unlabelled=unlabelled,
+        copy_seeds=[derive_seed(config.seed, f"copy {i}") for i in range(wanted.copies)],
+        augmentation=choose_augmentation(data.train),
+    )
 
 
 def transfer_set(
@@ -115,7 +171,7 @@ def transfer_set(
     *,
     unlabelled: NDArray[np.float32] | None = None,
     labels: NDArray[Any] | None = None,
-    view_seeds: Sequence[int] = (),
+    copy_seeds: Sequence[int] = (),
     augmentation: Augmentation = NO_AUGMENTATION,
 ) -> TransferSet:
     """Put together what a student trains on.
@@ -124,8 +180,8 @@ def transfer_set(
         data: of the task.
         unlabelled: further inputs, normalised, shape [n, *input_shape].
         labels: replaces those of the train split, some maybe unlabelled. None keeps them.
-        view_seeds: one per augmented view; none is no augmentation.
-        augmentation: of the views.
+        copy_seeds: one per augmented copy; none is no augmentation.
+        augmentation: of the copies.
     """
     inputs, known = data.train.inputs, data.train.labels if labels is None else labels
     digest = hashlib.sha256(data.fingerprint.encode())
@@ -138,7 +194,7 @@ def transfer_set(
     return TransferSet(
         data=data,
         train=Split(inputs=inputs, labels=known),
-        view_seeds=tuple(view_seeds) or (None,),
+        copy_seeds=tuple(copy_seeds) or (None,),
         augmentation=augmentation,
         fingerprint=fingerprint,
     )
@@ -198,7 +254,7 @@ def teacher_source(
         TeacherError: if a method needs more than logits of a teacher that shows nothing else.
         ConfigError: if a path is no module of the teacher.
     """
-    needing = [entry for entry in methods if entry.method.uses_teacher]
+    needing = [entry for entry in methods if entry.method.asks_teacher]
     if teacher is None or not needing:
         return None
     needs = needed_signals(needing)
@@ -220,6 +276,13 @@ def teacher_source(
     return LiveSource(teacher.module, places, needs)
 
 
+def needs_live_teacher(methods: Sequence[WeightedMethod]) -> bool:
+    """Tell whether methods need more of a teacher than its logits, which the cache holds."""
+    needing = [entry for entry in methods if entry.method.asks_teacher]
+    can_store = all(entry.method.cacheable for entry in needing)
+    return bool(needing) and not (can_store and needed_signals(needing) <= _CACHED)
+
+
 def _cached_source(
     teacher: Teacher,
     transfer: TransferSet,
@@ -233,22 +296,22 @@ def _cached_source(
             teacher,
             transfer,
             split="train",
-            view_seed=seed,
+            copy_seed=seed,
             augmentation=transfer.augmentation,
             progress=progress,
         )
-        for seed in transfer.view_seeds
+        for seed in transfer.copy_seeds
     ]
     embedding = None
     if isinstance(teacher, ModuleTeacher) and Signal.EMBEDDING in needs:
-        embedding = [_embedding(teacher, view, progress) for view in transfer.views(device)]
+        embedding = [_embedding(teacher, copy, progress) for copy in transfer.copies(device)]
     return CachedSource(
         [torch.from_numpy(np.array(z)).to(device) for z in logits], embedding=embedding
     )
 
 
 def _embedding(teacher: ModuleTeacher, inputs: Tensor, progress: Progress) -> Tensor:
-    """Run the teacher once over a view; shape [samples, dim]."""
+    """Run the teacher once over a copy; shape [samples, dim]."""
     places = discover_places(teacher.module, inputs[:2])
     if places.embedding is None:
         raise TeacherError(f"teacher {teacher.name}: has no linear layer, so it shows no embedding")

@@ -1,0 +1,62 @@
+"""What one file of `devices/runtimes/` says: an inference stack on every core where it was timed.
+
+`hwkd.io.runtime_files` reads the files; a device takes what its core needs from them.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from hwkd.core.choices import Dtype
+from hwkd.core.device import LatencyModel
+from hwkd.core.memory_model import FusionRules, MemoryModel, StorageModel
+from hwkd.core.strict_model import StrictModel
+
+__all__ = ["CoreFit", "RuntimeFile"]
+
+
+class CoreFit(StrictModel):
+    """The latency of a runtime on one core.
+
+    Attributes:
+        version: software version that was timed.
+        latency: dtype -> model.
+    """
+
+    version: str
+    latency: dict[Dtype, LatencyModel] = Field(min_length=1)
+
+
+class RuntimeFile(StrictModel):
+    """One inference stack; what belongs to the software and not to a board.
+
+    Attributes:
+        schema_version: of the file.
+        kind: says that this is no file of a device or core.
+        name: as `--runtime` takes it; equals the file's name.
+        fusion: which operators it never executes on their own.
+        memory: how it lays out RAM.
+        storage: what it puts in flash besides the weights.
+        cores: key of a core (`Device.core_key`) -> latency on it.
+    """
+
+    schema_version: Literal[1]
+    kind: Literal["runtime"]
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    fusion: FusionRules = FusionRules()
+    memory: MemoryModel = MemoryModel()
+    storage: StorageModel = StorageModel()
+    cores: dict[str, CoreFit] = Field(default_factory=dict)
+
+    @field_validator("cores")
+    @classmethod
+    def _keys_are_core_keys(cls, cores: dict[str, CoreFit]) -> dict[str, CoreFit]:
+        for key in cores:
+            if not key.replace("-", "").isalnum() or key != key.lower():
+                raise ValueError(
+                    f"{key!r} is not the key of a core: small letters, digits and dashes, for "
+                    "example cortex-m0plus"
+                )
+        return cores

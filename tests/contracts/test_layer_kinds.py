@@ -1,0 +1,212 @@
+"""What every layer kind must keep: cost, ONNX, training, rounding and C are one network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+from hwkd.core.errors import ExportError
+from hwkd.core.kinds import LAYER_KINDS, Kind, add_kind, remove_kind
+from hwkd.core.layers_builder import LayersBuilder
+from hwkd.core.student import Layer, Layers
+from hwkd.cost.estimate import estimate_cost
+from hwkd.cost.graph import build_graph
+from hwkd.deploy.calibrate import activation_ranges
+from hwkd.deploy.sessions import open_session, predict
+from hwkd.deploy.to_c.export import build_project
+from hwkd.deploy.to_int8 import quantise_int8
+from hwkd.deploy.to_onnx import export_onnx
+from hwkd.deploy.to_tflite import write_tflite
+from hwkd.deploy.toolchain import find_host_compiler, host_compiler
+from hwkd.deploy.verify_onnx import reference_outputs, to_c_inputs
+from hwkd.deploy.verify_run import build_host, run_host
+from hwkd.deploy.weight_correction import stored_weights
+from hwkd.io.device_catalog import load_device
+from hwkd.nn.build import build_module
+from hwkd.nn.fake_quant import FakeQuantStudent
+from hwkd.nn.functions import FUNCTIONS
+from hwkd.qgraph.convert import CONVERTERS
+from hwkd.qgraph.ir import View
+from hwkd.qgraph.read_qdq import read_qdq
+from hwkd.trace.onnx_file import load_graph
+
+NOT_IN_TFLITE = {"softmax over channels and rows": "along another axis than the last in memory"}
+
+
+def example(what: str) -> Layers:
+    """A network of (2, 8, 8) -> 3 values around the layer that `what` names."""
+    b = LayersBuilder((2, 8, 8))
+    stem = b.conv("input", "stem", 4, kernel=3, activation="relu")
+    mix = b.conv("input", "mix", 4, kernel=3)
+    match what:
+        case "conv" | "linear" | "reshape" | "global_avg_pool":
+            x = stem
+        case "add":
+            x = b.add(stem, mix, "what", activation="relu")
+        case "mul":
+            x = b.mul(stem, mix, "what")
+        case "matmul":
+            x = b.matmul(stem, mix, "what")
+        case "avg_pool":
+            x = b.avg_pool(stem, "what", kernel=2)
+        case "max_pool":
+            x = b.max_pool(mix, "what", kernel=2)
+        case "hard_swish":
+            x = b.hard_swish(b.add(stem, mix, "sum"), "what")
+        case "transpose":
+            x = b.transpose(mix, "what", (0, 2, 1))
+        case "concat":
+            x = b.concat([stem, mix, "input"], "what", activation="relu")
+        case "concat of rows":
+            x = b.concat([stem, mix], "what", axis=1)
+        case "softmax":
+            x = b.transpose(
+                b.softmax(b.transpose(mix, "rows", (1, 2, 0)), "what"), "back", (2, 0, 1)
+            )
+        case "softmax over channels and rows":
+            x = b.softmax(b.softmax(mix, "first", axis=1), "what", axis=0)
+        case "softmax of classes":
+            b.softmax(b.classifier(mix, 3), "what")
+            return b.build()
+        case _:
+            raise AssertionError(f"give the layer kind {what!r} a network to be tested in")
+    b.classifier(x, 3)
+    return b.build()
+
+
+WHAT = (*LAYER_KINDS, "concat of rows", "softmax over channels and rows", "softmax of classes")
+each_kind = pytest.mark.parametrize("what", WHAT)
+
+
+def written(layers: Layers, folder: Path) -> tuple[Path, Path, np.ndarray]:
+    """Return the float file, the int8 file and the inputs that it was calibrated with."""
+    samples = np.random.default_rng(0).normal(size=(48, *layers.input_shape)).astype(np.float32)
+    floating, int8 = folder / "float.onnx", folder / "int8.onnx"
+    export_onnx(build_module(layers, seed=0).eval(), layers, floating)
+    quantise_int8(floating, int8, samples)
+    return floating, int8, samples
+
+
+def assert_is_one_network(layers: Layers, folder: Path) -> None:
+    """Hold float file against module, int8 file against simulated rounding and against the C."""
+    floating, int8, samples = written(layers, folder)
+    expected, found = (predict(open_session(path), samples) for path in (floating, int8))
+    with torch.no_grad():
+        module = build_module(layers, seed=0).eval()
+        np.testing.assert_allclose(expected, module(torch.from_numpy(samples)).numpy(), atol=1e-5)
+    assert np.abs(expected - found).max() < 0.05 * np.ptp(expected)
+
+    arrays = stored_weights(onnx.load(floating))
+    weights = {
+        layer.name: tuple(
+            torch.tensor(arrays[f"{layer.name}.{part}"]) for part in ("weight", "bias")
+        )
+        for layer in layers.layers
+        if LAYER_KINDS.get(layer.kind).has_weights
+    }
+    simulated = FakeQuantStudent(layers, weights, activation_ranges(floating, samples))
+    with torch.no_grad():
+        ours = simulated(torch.from_numpy(samples)).numpy()
+    # ONNX Runtime adds an average in float32, so that a half may round either way.
+    equal = 0.95 if any(layer.kind == "avg_pool" for layer in layers.layers) else 0.999
+    assert (np.abs(ours - found) < 1e-6).mean() >= equal
+    if host_compiler() is not None:
+        project = build_project(int8)
+        programs = build_host(project, folder, find_host_compiler())
+        in_c = run_host(programs.plain, project, to_c_inputs(project, samples)).outputs
+        same = (in_c == reference_outputs(int8, project, samples)).mean()
+        assert same == 1 or (equal < 0.99 and same >= equal)
+
+
+@each_kind
+def test_graph_is_that_of_the_file_and_every_operator_has_a_cost(what: str, tmp_path: Path):
+    layers = example(what)
+    export_onnx(build_module(layers, seed=0).eval(), layers, tmp_path / "float.onnx")
+    graph = build_graph(layers)
+    assert load_graph(tmp_path / "float.onnx").ops == graph.ops
+    for device in ("cortex-m4", "cortex-m7", "esp32-s3"):
+        assert not estimate_cost(graph, load_device(device)).unsupported_ops
+
+
+@each_kind
+def test_module_simulation_file_and_c_are_one_network(what: str, tmp_path: Path):
+    assert_is_one_network(example(what), tmp_path)
+
+
+@each_kind
+def test_tflite_takes_it_or_names_what_it_lacks(what: str, tmp_path: Path):
+    graph = read_qdq(written(example(what), tmp_path)[1])
+    if what in NOT_IN_TFLITE:
+        with pytest.raises(ExportError, match=f"'first'.*{NOT_IN_TFLITE[what]}"):
+            write_tflite(graph)
+    else:
+        assert write_tflite(graph)[4:8] == b"TFL3"
+
+
+@contextmanager
+def registered(kind: Kind) -> Iterator[None]:
+    before = remove_kind(kind.onnx)
+    add_kind(kind)
+    try:
+        yield
+    finally:
+        remove_kind(kind.onnx)
+        add_kind(before)
+
+
+def test_a_kind_is_a_row_a_torch_function_a_class_of_work_and_a_converter(tmp_path: Path):
+    """Depth to space: blocks of channels become squares of positions."""
+
+    def convert(node, segment, limits):
+        del limits
+        source, target = segment.tensor(node, 0), segment.output
+        _, channels, height, width = target.shape
+        split = segment.new_tensor("split", source, (1, channels, 2, 2, height // 2, width // 2))
+        moved = segment.new_tensor("moved", source, (1, channels, height // 2, 2, width // 2, 2))
+        return [
+            View(name=f"{node.name}_split", inputs=(source.name,), output=split.name),
+            View(
+                name=f"{node.name}_moved", inputs=(split.name,), output=moved.name,
+                permutation=(0, 1, 4, 2, 5, 3),
+            ),
+            View(name=node.name, inputs=(moved.name,), output=target.name),
+        ]  # fmt: skip
+
+    kind = Kind(
+        onnx="DepthToSpace", layer="depth_to_space", keeps_scale=True, moves=True, work="copy",
+        attributes=lambda _: {"blocksize": 2, "mode": "CRD"},
+    )  # fmt: skip
+    layers = Layers(
+        input_shape=(2, 8, 8),
+        layers=(
+            Layer(name="stem", kind="conv", inputs=("input",), shape=(8, 8, 8)),
+            Layer(name="up", kind="depth_to_space", inputs=("stem",), shape=(2, 16, 16)),
+            Layer(
+                name="mix", kind="conv", inputs=("up",), shape=(5, 14, 14), kernel=(3, 3),
+                activation="relu",
+            ),
+            Layer(name="pool", kind="global_avg_pool", inputs=("mix",), shape=(5, 1, 1)),
+            Layer(name="flat", kind="reshape", inputs=("pool",), shape=(5,)),
+            Layer(name="logits", kind="linear", inputs=("flat",), shape=(3,)),
+        ),
+    )  # fmt: skip
+    FUNCTIONS.register("depth_to_space")(lambda _: lambda x: F.pixel_shuffle(x, 2))
+    CONVERTERS.register("DepthToSpace")(convert)
+    try:
+        with registered(kind):
+            assert_is_one_network(layers, tmp_path)
+            graph = build_graph(layers)
+            assert load_graph(tmp_path / "float.onnx").ops == graph.ops
+            cost = estimate_cost(graph, load_device("cortex-m4"))
+            assert not cost.unsupported_ops
+            assert {row.name: row for row in cost.per_op}["up"].latency_s > 0
+    finally:
+        FUNCTIONS.take("depth_to_space")
+        CONVERTERS.take("DepthToSpace")
