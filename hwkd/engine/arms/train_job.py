@@ -136,7 +136,7 @@ def _run(job: TrainJob, context: SearchContext, folder: Path, check: Callable[[]
         layers,
         context,
         training,
-        arm=arm_named(job.arm, context.methods),
+        arm=arm_named(job.arm, context.methods, context.data.head.kind),
         on_epoch=on_epoch,
         check=check,
     )
@@ -186,7 +186,9 @@ def _finish(
         files.float_path,
         files.int8_path,
         layers,
-        _quantisation_data(context, layers, arm_named(job.arm, context.methods), config),
+        _quantisation_data(
+            context, layers, arm_named(job.arm, context.methods, context.data.head.kind), config
+        ),
         _quantisation_settings(context, config, job.end_s),
         check=check,
     )

@@ -56,7 +56,7 @@ def distil_student(
     Raises:
         ConfigError: if a method cannot run here; before any training.
     """
-    arms = arms_of(methods) if settings.with_controls else arms_of(methods)[:1]
+    arms = arms_of(methods, transfer.head.kind)[: None if settings.with_controls else 1]
     name = arms[0].name
     everything = LoadedSet.of(transfer, settings.device)
     labelled = transfer.labelled_only()

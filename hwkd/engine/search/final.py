@@ -197,7 +197,9 @@ def _jobs(ranked: Sequence[TrialRecord], context: SearchContext, ending: Ending)
     With methods their gain is in question, so a control comes before the second network;
     without any only the network is.
     """
-    main, *controls = (arm.name for arm in arms_of(_methods(context, ending)))
+    main, *controls = (
+        arm.name for arm in arms_of(_methods(context, ending), context.data.head.kind)
+    )
     controls = controls if ending.seeds else []
     best, others = ranked[0], ranked[1:_NETWORKS]
     order = [(best, main, 0), *((best, arm, 0) for arm in controls[:1])]
@@ -247,7 +249,7 @@ def _brief_job(trial: TrialRecord, context: SearchContext, ending: Ending) -> Tr
     taught = trial.methods is None or bool(trial.methods)
     methods = context.methods if taught else without_teacher(context.methods)
     metric = context.data.head.metrics[0]
-    name = arms_of(methods)[0].name
+    name = arms_of(methods, context.data.head.kind)[0].name
     job = _job(trial, name, 0, ending, metric=metric, processes=1, budget_s=None)
     epochs = context.config.training.brief_epochs or 1
     name = f"{BRIEF}-{trial.number}"

@@ -169,7 +169,7 @@ class TrialRunner:
             context.brief_training(candidate.layers, budget_s=self._training_budget_s()),
             steps_between_norms=STEPS_BETWEEN_NORMS,
             check=self.check,
-            arm=arms_of(methods)[0],
+            arm=arms_of(methods, context.data.head.kind)[0],
         )
         module = module.cpu()
         validation = context.data.validation
