@@ -268,7 +268,7 @@ def test_an_export_never_overwrites_and_names_what_is_not_there(finished, tmp_pa
 
 def test_the_same_seed_and_one_worker_give_the_same_trials_and_front(finished, inputs, tmp_path):
     again = hwkd.search(
-        "cortex-m7", data=inputs / "data.npz", teacher=str(inputs / "teacher.onnx"),
+        "cortex-m7", data=inputs / "data.npz", teachers=[str(inputs / "teacher.onnx")],
         spaces=["narrow_deep", "depthwise"], max_latency="2ms", workers=1, seed=3, trials=TRIALS,
         brief_epochs=1, full_epochs=1, final=False, out=tmp_path / "run",
     )  # fmt: skip
@@ -398,7 +398,7 @@ class KillsOneWorker(SilentListener):
 def test_a_killed_worker_is_replaced_and_no_candidate_is_lost(inputs, tmp_path):
     listener = KillsOneWorker(tmp_path / "run")
     found = hwkd.search(
-        "cortex-m7", data=inputs / "data.npz", teacher=str(inputs / "teacher.onnx"),
+        "cortex-m7", data=inputs / "data.npz", teachers=[str(inputs / "teacher.onnx")],
         workers=2, trials=6, brief_epochs=1, final=False, out=tmp_path / "run", listener=listener,
     )  # fmt: skip
     assert listener.killed
@@ -432,7 +432,7 @@ class HearsPlans(SilentListener):
 def test_a_time_limit_is_divided_aloud_and_recorded(inputs, tmp_path):
     listener = HearsPlans()
     found = hwkd.search(
-        "cortex-m7", data=inputs / "data.npz", teacher=str(inputs / "teacher.onnx"), workers=1,
+        "cortex-m7", data=inputs / "data.npz", teachers=[str(inputs / "teacher.onnx")], workers=1,
         trials=2, timeout="100s", brief_epochs=1, full_epochs=2, out=tmp_path / "run",
         listener=listener,
     )  # fmt: skip
@@ -504,7 +504,7 @@ def test_signals_a_users_own_space_and_teacher_and_a_pareto_search(tmp_path, mon
     (tmp_path / "my_bright_teacher.py").write_text(MY_TEACHER)
     (tmp_path / "mine.py").write_text(USER_SPACE.format(name="mine"))
     found = hwkd.search(
-        "cortex-m4", data="signals.npz", teacher="my_bright_teacher:Bright", spaces=["mine.py"],
+        "cortex-m4", data="signals.npz", teachers=["my_bright_teacher:Bright"], spaces=["mine.py"],
         objective="pareto", workers=1, trials=4, brief_epochs=1, full_epochs=1, controls=0,
         out="run",
     )  # fmt: skip
