@@ -26,6 +26,7 @@ from support.user_space import USER_SPACE
 import hwkd
 from hwkd.cli.app import main
 from hwkd.core.catalog import SEARCH_SPACES
+from hwkd.core.errors import HwkdError
 from hwkd.core.trial import TrialRecord
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.tflite_check import installed
@@ -478,6 +479,27 @@ def test_labels_alone_train_no_teacher(inputs, tmp_path):
     assert found.run.objective.beta == 0.0
     assert {record.methods for record in found.records} == {()}
     assert hwkd.resume(tmp_path / "run", trials=3).run.status == "finished"
+
+
+def test_several_teachers_label_what_has_no_label(inputs, tmp_path):
+    write_teacher(tmp_path / "other.onnx", scale=0.2)
+    np.save(tmp_path / "more.npy", np.load(inputs / "data.npz")["x_train"][:60] + 0.1)
+    given = [
+        "--teacher", tmp_path / "other.onnx", "--unlabelled", tmp_path / "more.npy",
+        "--method", "kd", "--controls", "0",
+    ]  # fmt: skip
+    run = tmp_path / "run"
+    assert main(arguments(inputs, run, *given, trials=2)) == 0
+    record = read_run_record(run / "run.json")
+    assert record.teacher.description.startswith("mean answer of 2 teachers")
+    config = SearchConfig.from_toml(run / "config.toml")
+    assert [Path(source).name for source in config.teacher.sources] == [
+        "teacher.onnx",
+        "other.onnx",
+    ]
+    np.save(tmp_path / "more.npy", np.load(inputs / "data.npz")["x_train"][:50])
+    with pytest.raises(HwkdError, match="the unlabelled data changed"):
+        hwkd.resume(run, trials=3)
 
 
 MY_TEACHER = '''

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from hwkd.core.best import judged_value
 from hwkd.core.metric import Metric, Scores
-from hwkd.core.run_record import ObjectiveSettings
+from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.trial import TrialRecord
 from hwkd.core.verdict_record import ArmRecord, ArmScores, Verdict
 from hwkd.engine.arms.orders import ArmOrder, ArmResult
@@ -24,7 +24,7 @@ def contenders(
     ranked: Sequence[TrialRecord],
     trainings: Mapping[str, tuple[ArmOrder, ArmResult]],
     context: SearchContext,
-    goal: ObjectiveSettings,
+    goal: ObjectiveConfig,
 ) -> list[Contender]:
     """Return every student in the folder that may ship.
 
@@ -68,7 +68,7 @@ def contenders(
 def samples_seen(record: TrialRecord, context: SearchContext) -> int:
     """Return how many samples the brief training of a candidate saw, repetitions included."""
     made = float(len(record.epochs)) if record.epochs_made is None else record.epochs_made
-    return int(made * context.brief_samples)
+    return int(made * context.epoch_samples(record.fidelity or context.fidelity))
 
 
 def judged(

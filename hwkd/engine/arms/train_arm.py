@@ -169,12 +169,13 @@ def score_brief_weights(
         fill_module(module, weights)
     except WeightsError as error:
         raise RunFolderError(f"{weights}: the student's weights: {error}") from error
+    fidelity = best.fidelity or context.fidelity
     student = _Student(
         module=module.eval(),
-        config=context.brief_training(candidate.layers).config,
+        config=context.brief_training(candidate.layers, fidelity=fidelity).config,
         epochs=best.epochs,
         epochs_made=float(len(best.epochs)) if best.epochs_made is None else best.epochs_made,
-        samples=context.brief_samples,
+        samples=context.epoch_samples(fidelity),
         state={},
     )
     arm = arm_named(order.arm, context.methods)

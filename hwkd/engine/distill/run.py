@@ -6,8 +6,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.progress import Progress, silent
-from hwkd.core.run_record import ObjectiveSettings, TeacherRecord
+from hwkd.core.run_record import TeacherRecord
 from hwkd.core.student_record import NetworkRecord
 from hwkd.engine.arms.children import Nursery
 from hwkd.engine.arms.conclude import conclude
@@ -43,7 +44,7 @@ from hwkd.train.teacher import Teacher
 __all__ = ["DistillRequest", "run_distillation"]
 
 # Arms are judged by the task alone: nothing is compared that costs more than another.
-_GOAL = ObjectiveSettings(mode="weighted", alpha=1.0, beta=0.0, gamma=0.0)
+_GOAL = ObjectiveConfig(alpha=1.0, beta=0.0, gamma=0.0)
 _PROFILE_SECONDS = 1.0
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from hwkd.core.errors import DoesNotFitError
 from hwkd.core.final_record import FinalRecord
 from hwkd.core.metric import ScoresRecord
+from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.progress import Progress
-from hwkd.core.run_record import ObjectiveSettings
 from hwkd.core.trial import TrialRecord
 from hwkd.distill.spec import WeightedMethod
 from hwkd.engine.arms.children import Nursery
@@ -58,7 +58,7 @@ class Ending:
         start_up_s: what a process takes to start and read the data.
     """
 
-    goal: ObjectiveSettings
+    goal: ObjectiveConfig
     has_teacher: bool
     epochs: int
     seeds: int

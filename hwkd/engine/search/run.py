@@ -40,7 +40,7 @@ def run_search(
         config: what was asked for; open choices are filled from the device and the data.
         folder: run folder to create.
         limit: of the wall time of it all.
-        listener: hears how it goes.
+        listener: is told about every stage and candidate.
         command: the command line, for the record.
         write_report: writes the report of a run folder; called after the search and at the end.
 
@@ -93,7 +93,7 @@ def resume_search(
         limit: of the wall time of this call.
         workers: processes; None keeps the number asked for first.
         trusts: the user named the run as one whose Python files may run.
-        listener: hears how it goes.
+        listener: is told about every stage and candidate.
         write_report: writes the report of a run folder.
 
     Raises:
@@ -134,7 +134,7 @@ def finish_run(
         seeds: over which the best student and its controls are trained; None keeps what was asked
             for first.
         trusts: the user named the run as one whose Python files may run.
-        listener: hears how it goes.
+        listener: is told about every stage and candidate.
         write_report: writes the report of a run folder.
 
     Raises:
