@@ -493,7 +493,8 @@ def test_several_teachers_label_what_has_no_label(inputs, tmp_path):
     record = read_run_record(run / "run.json")
     assert record.teacher.description.startswith("mean answer of 2 teachers")
     config = SearchConfig.from_toml(run / "config.toml")
-    assert [Path(source).name for source in config.teacher.sources] == [
+    names = [Path(source).name for source in config.teacher.sources]
+    assert names == ["teacher.onnx", "other.onnx"]
         "teacher.onnx",
         "other.onnx",
     ]
