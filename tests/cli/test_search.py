@@ -495,9 +495,6 @@ def test_several_teachers_label_what_has_no_label(inputs, tmp_path):
     config = SearchConfig.from_toml(run / "config.toml")
     names = [Path(source).name for source in config.teacher.sources]
     assert names == ["teacher.onnx", "other.onnx"]
-        "teacher.onnx",
-        "other.onnx",
-    ]
     np.save(tmp_path / "more.npy", np.load(inputs / "data.npz")["x_train"][:50])
     with pytest.raises(HwkdError, match="the unlabelled data changed"):
         hwkd.resume(run, trials=3)
