@@ -52,8 +52,8 @@ from hwkd.distill.losses.soft_targets import soft_target_loss
 from hwkd.engine.search.chooser import OptunaChooser
 from hwkd.engine.search.listener import SilentListener
 from hwkd.engine.setup.config import SearchConfig
-from hwkd.engine.setup.context import resolve_config, screen_of
 from hwkd.engine.setup.objective import score_objective
+from hwkd.engine.setup.resolve import resolve_config, screen_of
 from hwkd.engine.setup.screening import Screen
 from hwkd.nn.build import StudentModule, build_module
 from hwkd.tasks.base import TaskData
