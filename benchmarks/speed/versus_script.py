@@ -282,7 +282,7 @@ class ObviousScript:
             self.front = [other for other in self.front if not dominates(point, other)] + [point]
 
     def train(self, module: StudentModule) -> None:
-        """Distil briefly, as long as hwkd does, from a teacher that runs on every batch."""
+        """Distill briefly, as long as hwkd does, from a teacher that runs on every batch."""
         training = self.config.training
         recipe = TrainConfig(epochs=training.brief_epochs or 1)  # rates and weight decay
         rate = training.learning_rate or recipe.learning_rate

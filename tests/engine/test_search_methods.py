@@ -1,4 +1,4 @@
-"""What a search distils with: named methods, the default, controls, and what it refuses."""
+"""What a search distills with: named methods, the default, controls, and what it refuses."""
 
 from __future__ import annotations
 

@@ -129,7 +129,7 @@ def require_possible(config: SearchConfig, data: TaskData) -> None:
 
 
 def default_methods(teacher_logits: Tensor, kind: HeadKind) -> tuple[WeightedMethod, ...]:
-    """Return what a search distils with when no method was named.
+    """Return what a search distills with when no method was named.
 
     Args:
         teacher_logits: shape [samples, outputs].
