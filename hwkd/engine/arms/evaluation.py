@@ -7,12 +7,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
 from torch import nn
 
 from hwkd.core.choices import CalibrationChoice
-from hwkd.core.errors import RunFolderError
+from hwkd.core.errors import ExportError, RunFolderError
 from hwkd.core.measure import Profile
 from hwkd.core.student import Layers
 from hwkd.core.trial import EpochRecord, ObjectiveRecord, ProfileRecord
@@ -31,7 +32,7 @@ from hwkd.io.paths import written_atomically
 from hwkd.io.student_folder import StudentFiles
 from hwkd.nn.build import StudentModule, build_module
 from hwkd.train.criteria import TaskLoss
-from hwkd.train.loop import Criterion, TrainConfig, TrainResult, train_module
+from hwkd.train.loop import Criterion, TrainConfig, TrainResult, predict_logits, train_module
 from hwkd.train.seeding import derive_seed
 from hwkd.train.weights_file import fill_module
 
@@ -41,6 +42,7 @@ __all__ = [
     "deploy_student",
     "judge_student",
     "profile_record",
+    "require_same_outputs",
     "student_bytes",
     "student_criterion",
     "student_logits",
@@ -50,6 +52,7 @@ __all__ = [
 # Of candidates: an epoch of a small data set has so few steps that measuring gradients in each
 # would cost 4%. The full training measures them in every epoch.
 STEPS_BETWEEN_NORMS = 100
+_ROUNDING = 1e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,6 +219,29 @@ def deploy_student(
 def student_logits(onnx_path: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
     """Run a student's file through ONNX Runtime; shape [samples, classes]."""
     return predict(open_session(onnx_path), inputs)
+
+
+def require_same_outputs(
+    module: StudentModule, onnx_path: Path, inputs: NDArray[np.float32]
+) -> None:
+    """Refuse a file that computes something else than the network that was trained.
+
+    Args:
+        module: on the processor, in evaluation mode.
+        onnx_path: its float file.
+        inputs: a few, shape [samples, *input_shape].
+
+    Raises:
+        ExportError: says by how much they differ.
+    """
+    ours = predict_logits(module, torch.from_numpy(inputs)).numpy()
+    gap, scale = np.abs(student_logits(onnx_path, inputs) - ours).max(), np.abs(ours).max()
+    # Folded batch normalisation rounds otherwise; a wrong operator is far outside.
+    if not gap <= _ROUNDING * max(1.0, scale):
+        raise ExportError(
+            f"{onnx_path.name}: differs from the trained network by {gap:.3g} in outputs up to "
+            f"{scale:.3g}; nothing is published of it"
+        )
 
 
 def judge_student(

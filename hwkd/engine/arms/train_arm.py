@@ -30,6 +30,7 @@ from hwkd.distill.sources import TeacherSource
 from hwkd.engine.arms.evaluation import (
     deploy_student,
     judge_student,
+    require_same_outputs,
     save_student,
     student_criterion,
     student_logits,
@@ -66,6 +67,7 @@ _SCORINGS, _TESTS = 10.0, 3.0
 _LEAST_TRAINING_SHARE = 0.5
 # Kept for another training, with simulated rounding, where int8 cost the candidate accuracy.
 _ROUNDING_SHARE = 0.15
+_COMPARED = 16
 _ROUNDING = "train with simulated int8 rounding"
 
 
@@ -246,6 +248,8 @@ def _finish(
     """Export, quantise and score a trained student; its result comes last."""
     files = StudentFiles(folder)
     export_onnx(student.module, candidate.layers, files.float_path)
+    few = context.data.validation.inputs[:_COMPARED]
+    require_same_outputs(student.module, files.float_path, few)
     quantisation = _quantised(
         order, context, candidate, arm, student, files, progress=progress, check=check
     )
