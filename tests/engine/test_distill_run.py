@@ -237,7 +237,7 @@ def test_unlabelled_pictures_join_and_controls_get_as_many_steps(place: Path) ->
 
 
 def test_views_are_seen_by_teacher_and_student(place: Path) -> None:
-    assert len(_final(place, methods=("kd",), views=2, epochs=2).history) == 2
+    assert len(_final(place, methods=("kd",), copies=2, epochs=2).history) == 2
 
 
 def test_same_request_gives_the_same_student(place: Path) -> None:

@@ -33,7 +33,7 @@ class DistillRequest:
     teachers: tuple[str, ...] = ()
     teacher_weights: Path | None = None
     unlabelled: Path | None = None
-    views: int = 1
+    copies: int = 1
     with_controls: bool = False
     seeds: tuple[int, ...] = (0,)
     by_hardware: bool = False
@@ -66,7 +66,7 @@ def distill_config(request: DistillRequest, base: SearchConfig) -> SearchConfig:
             "teacher": {**raw["teacher"], **_teacher(request)},
             "transfer": {
                 "unlabelled": None if request.unlabelled is None else str(request.unlabelled),
-                "copies": request.views,
+                "copies": request.copies,
                 "pairs": request.pairs,
                 "importance": "hardware" if request.by_hardware else "equal",
             },
