@@ -38,14 +38,16 @@ class DeviceSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceCheck:
-    """Device files that were read without a mistake.
+    """Files that were read without a mistake.
 
     Attributes:
-        valid: names of the devices, in the order of the files.
+        valid: names of what they describe, in the order of the files.
+        kinds: "device", "runtime" or "core", likewise.
         to_fill_in: name of a device -> fields whose source still says FILL IN.
     """
 
     valid: tuple[str, ...]
+    kinds: tuple[str, ...]
     to_fill_in: Mapping[str, tuple[str, ...]]
 
 
@@ -90,19 +92,21 @@ def device(
 
 @declares_options
 def validate_devices(
-    files: Annotated[Sequence[str], Option("Your .toml files, or device names.", metavar="FILES")],
+    files: Annotated[
+        Sequence[str],
+        Option(
+            "Your .toml files of devices, runtimes and cores, or device names.", metavar="FILES"
+        ),
+    ],
 ) -> DeviceCheck:
-    """Check device files; the first mistake is said in one line, exit code 2."""
-    from hwkd.io.device_catalog import load_device
+    """Check files of devices, runtimes and cores; the first mistake is one line, exit code 2."""
+    from hwkd.io.fact_catalog import check_file
 
-    found = [load_device(file) for file in files]
-    gaps = {
-        each.name: tuple(f for f, text in each.sources.items() if text.startswith("FILL IN"))
-        for each in found
-    }
+    found = [check_file(file) for file in files]
     return DeviceCheck(
         valid=tuple(each.name for each in found),
-        to_fill_in={name: fields for name, fields in gaps.items() if fields},
+        kinds=tuple(each.kind for each in found),
+        to_fill_in={each.name: each.open_sources for each in found if each.open_sources},
     )
 
 

@@ -31,6 +31,10 @@ def _nothing_to_tell(*, quiet: bool) -> Iterator[Mapping[str, Any]]:
     yield {}
 
 
+def _nothing_to_note(found: object) -> None:
+    del found
+
+
 def _done(found: object) -> int:
     del found
     return 0
@@ -41,11 +45,12 @@ class Command:
     """A function as a command.
 
     Attributes:
-        name: on the command line.
+        name: words on the command line, one or two.
         function: of `hwkd`, whose parameters declare the options.
         show: prints what the function returned.
         examples: whole lines for `--help`.
         live: given `quiet`, a context with the arguments that are for Python alone, as a listener.
+        notes: says on standard error what a user must know of what the function returned.
         exit_code: of what the function returned.
         reads_config: whether `--config FILE.toml` may hold the options.
         instead: further options; with one of them the function needs nothing else.
@@ -56,13 +61,10 @@ class Command:
     show: Callable[[Any], None]
     examples: Sequence[str]
     live: Callable[..., AbstractContextManager[Mapping[str, Any]]] = _nothing_to_tell
+    notes: Callable[[Any], None] = _nothing_to_note
     exit_code: Callable[[Any], int] = _done
     reads_config: bool = False
     instead: tuple[Declared, ...] = ()
-
-    def add_to(self, app: typer.Typer) -> None:
-        """Register it."""
-        app.command(self.name, help=self.help)(self.callback())
 
     @property
     def options(self) -> tuple[Declared, ...]:
@@ -98,8 +100,9 @@ class Command:
         if self.reads_config:
             parameters.append(_plain(_CONFIG, Path | None, None, "--config", _CONFIG_HELP))
         parameters.append(_plain(_JSON, bool, False, "--json", _JSON_HELP))
-        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        run.__annotations__ = {}
+        shaped: Any = run  # typer reads the parameters from its signature
+        shaped.__signature__ = inspect.Signature(parameters)
+        shaped.__annotations__ = {}
         return run
 
     def run(self, given: dict[str, Any]) -> None:
@@ -118,6 +121,7 @@ class Command:
             _require(self.options, given)
         with self.live(quiet=is_json) as more:
             found = self.function(**given, **more)
+        self.notes(found)
         if is_json:
             typer.echo(json_text(found, self.function.__name__))
         else:

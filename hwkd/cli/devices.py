@@ -15,12 +15,7 @@ if TYPE_CHECKING:
     from hwkd.api.devices import DeviceCheck, DeviceSummary, NewDevice
     from hwkd.core.device import Device
 
-__all__ = ["app"]
-
-app = typer.Typer(
-    help="The chips: what is known, with what error, and how to add your own board.",
-    no_args_is_help=True,
-)
+__all__ = ["COMMANDS"]
 
 
 def _show_all(found: tuple[DeviceSummary, ...]) -> None:
@@ -53,10 +48,10 @@ def _show(found: Device) -> None:
 
 
 def _show_check(found: DeviceCheck) -> None:
-    for name in found.valid:
+    for name, kind in zip(found.valid, found.kinds, strict=True):
         open_ones = found.to_fill_in.get(name, ())
         hint = f"; sources still to fill in: {', '.join(open_ones)}" if open_ones else ""
-        typer.echo(f"valid: device {name}{hint}")
+        typer.echo(f"valid: {kind} {name}{hint}")
 
 
 def _show_new(found: NewDevice) -> None:
@@ -82,42 +77,41 @@ def _show_kit(found: BenchKit) -> None:
     )
 
 
-for _command in (
+COMMANDS = (
     Command(
-        name="list",
+        name="devices list",
         function=hwkd.devices,
         show=_show_all,
         examples=("hwkd devices list",),
     ),
     Command(
-        name="show",
+        name="devices show",
         function=hwkd.device,
         show=_show,
         examples=("hwkd devices show cortex-m7",),
     ),
     Command(
-        name="validate",
+        name="devices validate",
         function=hwkd.validate_devices,
         show=_show_check,
         examples=("hwkd devices validate my-board.toml",),
     ),
     Command(
-        name="new",
+        name="devices new",
         function=hwkd.new_device,
         show=_show_new,
         examples=("hwkd devices new my-board.toml --like cortex-m33",),
     ),
     Command(
-        name="calibrate",
+        name="devices calibrate",
         function=hwkd.calibrate,
         show=_show_calibration,
         examples=("hwkd devices calibrate --device my-board.toml --measurements rows.csv",),
     ),
     Command(
-        name="bench-kit",
+        name="devices bench-kit",
         function=hwkd.bench_kit,
         show=_show_kit,
         examples=("hwkd devices bench-kit --device my-board.toml --out kit",),
     ),
-):
-    _command.add_to(app)
+)

@@ -4,29 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import typer
-
 import hwkd
 from hwkd.cli.command import Command
 
 if TYPE_CHECKING:
     from hwkd.api.methods import MethodFacts
 
-__all__ = ["app"]
+__all__ = ["COMMANDS"]
 
 _RUN_OPTIONS = (
     "every method: start, stop, warmup, decay, as shares of the training from 0 to 1;",
     "with a temperature: temperature_end; with layer pairs: pairs=1:2+2:3",
 )
-
-app = typer.Typer(
-    help="The distillation methods: formula, needs, cost, evidence.", no_args_is_help=True
-)
-
-
-@app.callback()
-def _root() -> None:
-    """The distillation methods: formula, needs, cost, evidence."""
 
 
 def _show_all(found: tuple[MethodFacts, ...]) -> None:
@@ -97,13 +86,14 @@ def _lines(found: MethodFacts) -> list[tuple[str, str]]:
     ]
 
 
-for _command in (
+COMMANDS = (
     Command(
-        name="list",
+        name="methods list",
         function=hwkd.methods,
         show=_show_all,
         examples=("hwkd methods list --family response",),
     ),
-    Command(name="show", function=hwkd.method, show=_show, examples=("hwkd methods show kd",)),
-):
-    _command.add_to(app)
+    Command(
+        name="methods show", function=hwkd.method, show=_show, examples=("hwkd methods show kd",)
+    ),
+)

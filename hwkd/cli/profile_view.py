@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
 from hwkd.cli.console import output_console
-from hwkd.cli.profile_data import ModelProfile
 from hwkd.core.printable import printable
-from hwkd.cost.memory_stages import MOST_HELD, MemoryStage
 from hwkd.report import format as show
+
+if TYPE_CHECKING:
+    from hwkd.api.profile_data import ModelProfile
+    from hwkd.cost.memory_stages import MemoryStage
 
 __all__ = ["print_profile"]
 
@@ -24,14 +26,14 @@ _KIND_CELLS = 24
 _PEAK = " ◀ peak"
 
 
-def print_profile(found: ModelProfile, model: Path) -> None:
+def print_profile(found: ModelProfile) -> None:
     """Print the table of layers, the peak, the totals and what to be careful about."""
     console = output_console()
     cost = found.cost
     clock = f" at {show.frequency(cost.clock_hz)}" if cost.clock_hz else ""
     console.print(
         Text.assemble(
-            (printable(model.name), "bold"), " on ", (cost.device, "bold"),
+            (printable(found.model), "bold"), " on ", (cost.device, "bold"),
             f"{clock}, {cost.runtime}, {cost.dtype}",
         )
     )  # fmt: skip
@@ -128,8 +130,7 @@ def _peak_lines(found: ModelProfile) -> list[str]:
     if not found.stages:
         return ["nothing runs: every operator only renames a tensor or says how it is stored"]
     stage = max(found.stages, key=lambda stage: stage.total_bytes)
-    held = list(stage.held[:MOST_HELD]) + ["..."] * (len(stage.held) > MOST_HELD)
-    waiting = f", {show.kib(stage.held_bytes)} waiting ({', '.join(held)})" if held else ""
+    waiting = f", {show.kib(stage.held_bytes)} waiting ({stage.held_text})" if stage.held else ""
     scratch = f", {show.kib(stage.scratch_bytes)} scratch" if stage.scratch_bytes else ""
     lines = [
         f"most RAM is needed by {stage.op} ({stage.kind}): "

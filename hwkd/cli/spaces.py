@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 import hwkd
 from hwkd.cli.command import Command
 
@@ -13,9 +11,7 @@ if TYPE_CHECKING:
     from hwkd.api.spaces import SpaceSummary
     from hwkd.engine.setup.space_survey import SpaceSurvey
 
-__all__ = ["app"]
-
-app = typer.Typer(help="The search spaces: families of students.", no_args_is_help=True)
+__all__ = ["COMMANDS"]
 
 
 def _show_all(found: tuple[SpaceSummary, ...]) -> None:
@@ -65,13 +61,14 @@ def _values(values: list[Any]) -> str:
     return ", ".join(shown) if len(shown) <= 12 else f"{shown[0]} ... {shown[-1]}"
 
 
-for _command in (
-    Command(name="list", function=hwkd.spaces, show=_show_all, examples=("hwkd spaces list",)),
+COMMANDS = (
     Command(
-        name="show",
+        name="spaces list", function=hwkd.spaces, show=_show_all, examples=("hwkd spaces list",)
+    ),
+    Command(
+        name="spaces show",
         function=hwkd.space,
         show=_show,
         examples=("hwkd spaces show depthwise --input-shape 3x32x32",),
     ),
-):
-    _command.add_to(app)
+)

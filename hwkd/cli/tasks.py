@@ -4,22 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import typer
-
 import hwkd
 from hwkd.cli.command import Command
 
 if TYPE_CHECKING:
     from hwkd.api.tasks import TaskSummary
 
-__all__ = ["app"]
-
-app = typer.Typer(help="The tasks: what can be learned.", no_args_is_help=True)
-
-
-@app.callback()
-def _root() -> None:
-    """The tasks: what can be learned."""
+__all__ = ["COMMANDS"]
 
 
 def _show_all(found: tuple[TaskSummary, ...]) -> None:
@@ -34,4 +25,6 @@ def _show_all(found: tuple[TaskSummary, ...]) -> None:
     Console().print(table)
 
 
-Command(name="list", function=hwkd.tasks, show=_show_all, examples=("hwkd tasks list",)).add_to(app)
+COMMANDS = (
+    Command(name="tasks list", function=hwkd.tasks, show=_show_all, examples=("hwkd tasks list",)),
+)

@@ -7,15 +7,32 @@ end: a teacher that was left out has a beta of 0 for every trial, the earlier on
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
+from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.pareto import pareto_front
-from hwkd.core.run_record import ObjectiveSettings
 from hwkd.core.trial import ObjectiveRecord, TrialRecord
 
 __all__ = ["judged_value", "ranked_trials", "weighted_value"]
 
 
-def weighted_value(goal: ObjectiveSettings, terms: ObjectiveRecord) -> float:
+class Weights(Protocol):
+    """The weights of the three terms."""
+
+    @property
+    def alpha(self) -> float:
+        """Return the weight of the task error."""
+
+    @property
+    def beta(self) -> float:
+        """Return the weight of the divergence from the teacher."""
+
+    @property
+    def gamma(self) -> float:
+        """Return the weight of the overrun."""
+
+
+def weighted_value(goal: Weights, terms: ObjectiveRecord) -> float:
     """Return the weighted sum of the three terms; smaller is better."""
     return (
         goal.alpha * terms.task_error
@@ -24,7 +41,7 @@ def weighted_value(goal: ObjectiveSettings, terms: ObjectiveRecord) -> float:
     )
 
 
-def judged_value(goal: ObjectiveSettings, terms: ObjectiveRecord) -> float:
+def judged_value(goal: ObjectiveConfig, terms: ObjectiveRecord) -> float:
     """Return the one number by which networks are ranked, smaller is better.
 
     It is the weighted sum, or the validation error (0 to 1) when the search looked for a Pareto
@@ -33,9 +50,7 @@ def judged_value(goal: ObjectiveSettings, terms: ObjectiveRecord) -> float:
     return weighted_value(goal, terms) if goal.mode == "weighted" else terms.task_error
 
 
-def ranked_trials(
-    goal: ObjectiveSettings, records: Sequence[TrialRecord]
-) -> tuple[TrialRecord, ...]:
+def ranked_trials(goal: ObjectiveConfig, records: Sequence[TrialRecord]) -> tuple[TrialRecord, ...]:
     """Return the completed trials, best first.
 
     Weighted mode: all of them. Pareto mode: those on the front, smallest error first, the fastest

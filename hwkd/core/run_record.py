@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from hwkd.core.final_record import FinalRecord
 from hwkd.core.head import HeadKind
 from hwkd.core.metric import ACCURACY, Metric, ScoresRecord
+from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.old_records import data_of_older_run, with_scores
 from hwkd.core.pipeline_record import PipelineRecord
 from hwkd.core.strict_model import StoredInt, StrictModel
@@ -25,7 +26,6 @@ __all__ = [
     "EnvironmentRecord",
     "FeasibilityRecord",
     "LimitRecord",
-    "ObjectiveSettings",
     "RunRecord",
     "RunStatus",
     "SplitRecord",
@@ -192,16 +192,6 @@ class FeasibilityRecord(StrictModel):
     left_out: bool = False
 
 
-class ObjectiveSettings(StrictModel):
-    """What was minimised: alpha * task + beta * KD + gamma * overrun, or the Pareto front."""
-
-    mode: Literal["weighted", "pareto"]
-    alpha: float
-    beta: float
-    gamma: float
-    target_latency_s: float | None = None
-
-
 class EnvironmentRecord(StrictModel):
     """The machine that searched; `accelerator` is what trained, for example "cpu"."""
 
@@ -244,7 +234,7 @@ class RunRecord(StrictModel):
     device: DeviceRecord
     data: DataRecord
     teacher: TeacherRecord | None = None
-    objective: ObjectiveSettings
+    objective: ObjectiveConfig
     feasibility: tuple[FeasibilityRecord, ...] = ()
     environment: EnvironmentRecord
     final: FinalRecord | None = None

@@ -20,6 +20,7 @@ __all__ = [
     "CostRecord",
     "Digest",
     "EpochRecord",
+    "FidelityRecord",
     "LimitName",
     "ObjectiveRecord",
     "OpRecord",
@@ -168,6 +169,18 @@ class PredictedRecord(StrictModel):
     deviation: float
 
 
+class FidelityRecord(StrictModel):
+    """How much training a candidate's result stands for; only equal ones compare.
+
+    Attributes:
+        epochs: passes over what an epoch draws.
+        samples: that an epoch draws at most; None is all of the train split.
+    """
+
+    epochs: StoredInt
+    samples: StoredInt | None = None
+
+
 class ProposalRecord(StrictModel):
     """Why the sampler chose a candidate.
 
@@ -210,6 +223,8 @@ class TrialRecord(StrictModel):
         cost: None only when building the graph failed.
         scores: on validation; the test split is never seen by a trial.
         proposal: why it was chosen; None where the sampler does not say.
+        fidelity: how much training was asked for; None of an older version, which knew one length.
+        start_from: SHA-256 of the artifact with the weights that it began with; None is afresh.
         macs_fvcore: MACs counted by fvcore on the torch module, a cross-check of `cost.macs`.
         epochs_made: passes over what an epoch draws, with the fraction of one that a time limit
             cut; None when it was not trained, or by an older version.
@@ -231,6 +246,8 @@ class TrialRecord(StrictModel):
     violations: tuple[ViolationRecord, ...] = ()
     cost: CostRecord | None = None
     proposal: ProposalRecord | None = None
+    fidelity: FidelityRecord | None = None
+    start_from: Digest | None = None
     macs_fvcore: StoredInt | None = None
     scores: ScoresRecord | None = None
     objective: ObjectiveRecord | None = None

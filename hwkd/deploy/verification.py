@@ -6,8 +6,8 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from hwkd.core.core_file import Core
 from hwkd.core.metric import Scores
-from hwkd.deploy.toolchain import Core
 from hwkd.qgraph.requantise import Rounding
 
 __all__ = [

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from hwkd.core.core_file import Core
 from hwkd.core.device import Device
 from hwkd.core.errors import DoesNotFitError
 from hwkd.core.metric import Scores
@@ -23,7 +24,7 @@ from hwkd.deploy.to_c.exported import Exported
 from hwkd.deploy.to_c.flash import constant_bytes, predict_flash_bytes, predict_ram_bytes
 from hwkd.deploy.to_c.project import Project
 from hwkd.deploy.to_c.steps import Kernels
-from hwkd.deploy.toolchain import Command, Core, Tools, core_of, find_host_compiler, find_tools
+from hwkd.deploy.toolchain import Command, Tools, find_host_compiler, find_tools
 from hwkd.deploy.verification import LayerCheck, Mismatches, Target, Verification
 from hwkd.deploy.verify_layers import LayerComparison
 from hwkd.deploy.verify_onnx import reference_outputs, to_c_inputs
@@ -37,9 +38,12 @@ from hwkd.deploy.verify_run import (
     run_firmware,
     run_host,
 )
+from hwkd.io.core_files import core_names, load_core
+from hwkd.io.device_catalog import device_names, folder_of, load_device
+from hwkd.io.fact_files import kind_of_file
 from hwkd.qgraph.requantise import Rounding
 
-__all__ = ["seeded_samples", "target_of", "verify_model"]
+__all__ = ["seeded_samples", "target_named", "target_of", "verify_model"]
 
 _Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
 _Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
@@ -99,8 +103,8 @@ def verify_model(
         )
     else:
         project, kernels = exported.project(), exported.kernels
-    flash_predicted = predict_flash_bytes(project, core.name)
-    ram_predicted = predict_ram_bytes(project, core.name)
+    flash_predicted = predict_flash_bytes(project, core)
+    ram_predicted = predict_ram_bytes(project, core)
     _check_size(project, target, flash_predicted, ram_predicted)
     tools, host = find_tools(), find_host_compiler()
     with TemporaryDirectory(prefix="hwkd-verify-") as folder:
@@ -153,19 +157,47 @@ def verify_model(
     )
 
 
-def target_of(device: Device) -> Target:
+def target_named(name_or_path: str) -> Target:
+    """Return core and memories of a device, or of a bare core: those of a common part.
+
+    Args:
+        name_or_path: a device or core by name, or the TOML file of one.
+
+    Raises:
+        UnknownNameError: if it is neither, or its core is not one that can be emulated.
+        ConfigError: if a file is wrong.
+    """
+    is_path = name_or_path.endswith(".toml")
+    is_core = name_or_path not in device_names() and name_or_path in core_names()
+    if not (kind_of_file(Path(name_or_path)) == "core" if is_path else is_core):
+        return target_of(load_device(name_or_path), beside=folder_of(name_or_path))
+    core = load_core(name_or_path)
+    return Target(
+        name=f"{core.name} ({core.part.source})",
+        core=core,
+        flash_bytes=core.part.flash_bytes,
+        ram_bytes=core.part.ram_bytes,
+    )
+
+
+def target_of(device: Device, *, beside: Path | None = None) -> Target:
     """Return what a device file says about core and memories.
+
+    Args:
+        device: whose core is looked up.
+        beside: folder of the user's device file, whose `cores/` come first.
 
     Raises:
         UnknownNameError: if its core is not one that can be emulated.
+        ConfigError: if the core's file is wrong.
     """
-    core = core_of(device.core)
+    core = load_core(device.core_key, beside)
     flash, ram = device.available_flash_bytes, device.available_ram_bytes
     return Target(
         name=device.name,
         core=core,
-        flash_bytes=core.memory[0] if flash is None else flash,
-        ram_bytes=core.memory[1] if ram is None else ram,
+        flash_bytes=core.part.flash_bytes if flash is None else flash,
+        ram_bytes=core.part.ram_bytes if ram is None else ram,
     )
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 from support.tiny_search import write_npz, write_teacher
 
 from hwkd.cli.app import main
+from hwkd.tasks import classification
 
 
 @pytest.fixture(autouse=True)
@@ -79,7 +80,10 @@ M7 = ("--device", "cortex-m7")
         ((*M7, "--calibration", "max"), r"'max' is not one of 'auto', 'minmax', 'percentile'"),
         ((*M7, "--accelerator", "mps"), r"--accelerator mps: there is none on this machine"),
         ((*M7, "--tirals", "9"), r"No such option: --tirals"),
-        ((*M7, "--teacher-weights", "w.safetensors"), r"goes with a teacher of the form package"),
+        (
+            (*M7, "--teacher-weights", "w.safetensors"),
+            r"weights go with one teacher of the form package",
+        ),
         ((), r"--device is missing: Device name \(see `hwkd devices list`\)"),
     ],
 )
@@ -87,7 +91,7 @@ def test_wrong_options_are_refused_before_anything_is_read(arguments, message, c
     def read(*arguments, **options):
         raise AssertionError("data must not be read")
 
-    monkeypatch.setattr("hwkd.tasks.classification.read_digits", read)
+    monkeypatch.setattr(classification, "read_digits", read)
     line = refused(capsys, *arguments)
     assert re.search(message, line), line
 

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import hwkd
-from hwkd.cli.devices import app
+from hwkd.cli.app import app
 from hwkd.core.errors import ConfigError, HwkdError
 from hwkd.cost.estimate import estimate_cost
 from hwkd.io.device_catalog import device_names, load_device
@@ -18,7 +18,7 @@ from hwkd.trace.onnx_file import load_graph
 
 
 def run(*arguments: object) -> Result:
-    result = CliRunner().invoke(app, [str(a) for a in arguments])
+    result = CliRunner().invoke(app, ["devices", *map(str, arguments)])
     if isinstance(result.exception, HwkdError):
         raise result.exception
     return result

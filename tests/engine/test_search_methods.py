@@ -1,4 +1,4 @@
-"""What a search distils with: named methods, the default, controls, and what it refuses."""
+"""What a search distills with: named methods, the default, controls, and what it refuses."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from hwkd.engine.arms.evaluation import STEPS_BETWEEN_NORMS, train_student
 from hwkd.engine.arms.recipes import arms_of
 from hwkd.engine.arms.verdict import gain_over_controls
 from hwkd.engine.run.prepared import load_context
+from hwkd.engine.run.proposal import Proposal
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.methods import configured_methods
 from hwkd.engine.setup.prepare import prepare_data
@@ -75,7 +76,7 @@ def test_every_arm_trains_with_terms_of_its_own(tmp_path: Path) -> None:
     seen = {}
     for arm in arms_of(context.methods, "classes"):
         config = context.full_training(layers, repetition=0, epochs=1)
-        _, result = train_student(layers, context, config, arm=arm)
+        result = train_student(layers, context, config, arm=arm).result
         seen[arm.name] = set(result.epochs[0].losses)
         norms = result.epochs[0].grad_norms
         assert set(norms) == seen[arm.name] - {"cross_entropy"}
@@ -100,9 +101,9 @@ def test_gradient_norms_are_in_every_epoch_of_a_full_training_and_rarer_in_a_can
     arm = arms_of(context.methods, "classes")[0]
 
     def measured(steps_between_norms: int) -> list[bool]:
-        _, result = train_student(
+        result = train_student(
             layers, context, config, arm=arm, steps_between_norms=steps_between_norms
-        )
+        ).result
         return [bool(epoch.grad_norms) for epoch in result.epochs]
 
     assert measured(1) == [True, True, True]
@@ -116,11 +117,9 @@ def test_a_term_without_gradient_fails_the_trial_with_the_reason(
     runner = run.runner()
     monkeypatch.setattr(SoftTargets, "__call__", lambda *_: {"kd": torch.zeros(())})
     space = runner.context.screen.spaces["narrow_deep"]
-    record = runner.run(
-        lambda: space.suggest(RandomChooser(0), input_shape=(1, 8, 8), num_outputs=3),
-        lambda _: None,
-        number=0,
-    )
+    spec = space.suggest(RandomChooser(0), input_shape=(1, 8, 8), num_outputs=3)
+    proposal = Proposal(spec=spec, fidelity=runner.context.fidelity)
+    record = runner.run(proposal, lambda _: None, number=0)
     assert record.state == "failed"
     assert "term kd: its gradient at the student was 0" in (record.reason or "")
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from hwkd.core.best import judged_value
 from hwkd.core.metric import Metric, Scores
-from hwkd.core.run_record import ObjectiveSettings
+from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.trial import TrialRecord
 from hwkd.core.verdict_record import ArmRecord, ArmScores, Verdict
-from hwkd.engine.arms.jobs import JobScores, TrainJob
+from hwkd.engine.arms.orders import ArmOrder, ArmResult
 from hwkd.engine.arms.recipes import Arm, arms_of, known_arms
 from hwkd.engine.arms.verdict import Contender, gain_over_controls
 from hwkd.engine.setup.context import SearchContext
@@ -22,9 +22,9 @@ BRIEF = "brief-weights"
 
 def contenders(
     ranked: Sequence[TrialRecord],
-    trainings: Mapping[str, tuple[TrainJob, JobScores]],
+    trainings: Mapping[str, tuple[ArmOrder, ArmResult]],
     context: SearchContext,
-    goal: ObjectiveSettings,
+    goal: ObjectiveConfig,
 ) -> list[Contender]:
     """Return every student in the folder that may ship.
 
@@ -68,12 +68,12 @@ def contenders(
 def samples_seen(record: TrialRecord, context: SearchContext) -> int:
     """Return how many samples the brief training of a candidate saw, repetitions included."""
     made = float(len(record.epochs)) if record.epochs_made is None else record.epochs_made
-    return int(made * context.brief_samples)
+    return int(made * context.epoch_samples(record.fidelity or context.fidelity))
 
 
 def judged(
-    job: TrainJob,
-    trainings: Mapping[str, tuple[TrainJob, JobScores]],
+    job: ArmOrder,
+    trainings: Mapping[str, tuple[ArmOrder, ArmResult]],
     context: SearchContext,
     *,
     networks_compared: int | None,
@@ -86,7 +86,7 @@ def judged(
         context: they were made in.
         networks_compared: on validation.
     """
-    lengths: dict[tuple[int, float | None], dict[str, list[JobScores]]] = {}
+    lengths: dict[tuple[int, float | None], dict[str, list[ArmResult]]] = {}
     for other, scores in trainings.values():
         if other.spec.key == job.spec.key and not other.name.startswith(BRIEF):
             alike = lengths.setdefault((other.epochs, other.budget_s), {})
@@ -113,7 +113,7 @@ def judged(
     )
 
 
-def _record(name: str, found: Sequence[JobScores], context: SearchContext) -> ArmRecord:
+def _record(name: str, found: Sequence[ArmResult], context: SearchContext) -> ArmRecord:
     metric = context.data.head.metrics[0]
     arm = known_arms(context.methods, context.data.head.kind).get(
         name, Arm(name=name)
@@ -127,9 +127,7 @@ def _record(name: str, found: Sequence[JobScores], context: SearchContext) -> Ar
                 seed=scores.seed,
                 validation_int8=_value(metric, scores.scores.validation_int8),
                 test_int8=metric.of(scores.scores.test_int8 or {}),
-                validation_float=None
-                if scores.quantisation is None
-                else scores.quantisation.validation_float,
+                validation_float=_value(metric, scores.scores.validation_float),
                 test_float=_value(metric, scores.scores.test_float),
             )
             for scores in found

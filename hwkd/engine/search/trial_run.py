@@ -14,7 +14,6 @@ import numpy as np
 from hwkd.core.errors import RunFolderError
 from hwkd.core.measure import Profile
 from hwkd.core.metric import ScoresRecord
-from hwkd.core.student import StudentSpec
 from hwkd.core.trial import SpecRecord, TrialRecord, ViolationRecord
 from hwkd.engine.arms.evaluation import (
     STEPS_BETWEEN_NORMS,
@@ -27,6 +26,7 @@ from hwkd.engine.arms.evaluation import (
 )
 from hwkd.engine.arms.recipes import arms_of
 from hwkd.engine.run.artifacts import Artifacts
+from hwkd.engine.run.proposal import Proposal
 from hwkd.engine.setup.context import SearchContext
 from hwkd.engine.setup.methods import without_teacher
 from hwkd.engine.setup.screening import Candidate, cost_record
@@ -69,7 +69,7 @@ class TrialRunner:
 
     def run(
         self,
-        suggest: Callable[[], StudentSpec],
+        proposal: Proposal,
         find_earlier: Callable[[str], TrialRecord | None],
         *,
         number: int,
@@ -78,7 +78,7 @@ class TrialRunner:
         """Run one candidate; whatever goes wrong becomes a failed record.
 
         Args:
-            suggest: samples the student.
+            proposal: what to run.
             find_earlier: key of a network -> its record, if it was tried before.
             number: of the candidate.
             has_teacher: False trains on labels alone, because the teacher was left out.
@@ -96,9 +96,14 @@ class TrialRunner:
             duration_s=0.0,
             worker=self.worker,
             versions=dict(package_versions()),
+            proposal=proposal.why,
+            fidelity=proposal.fidelity,
+            start_from=proposal.start_from,
         )
+        spec = proposal.spec
+        if spec is None:
+            return base.model_copy(update={"reason": proposal.failure})
         try:
-            spec = suggest()
             base = base.model_copy(update={"spec": SpecRecord.of(spec)})
             earlier = find_earlier(self.context.screen.spaces[spec.space].layers(spec).key)
             if earlier is not None:
@@ -163,15 +168,18 @@ class TrialRunner:
     ) -> TrialRecord:
         context = self.context
         methods = context.methods if has_teacher else without_teacher(context.methods)
-        module, result = train_student(
+        trained = train_student(
             candidate.layers,
             context,
-            context.brief_training(candidate.layers, budget_s=self._training_budget_s()),
+            context.brief_training(
+                candidate.layers, fidelity=base.fidelity, budget_s=self._training_budget_s()
+            ),
+            start_from=None if base.start_from is None else self.artifacts.get(base.start_from),
             steps_between_norms=STEPS_BETWEEN_NORMS,
             check=self.check,
             arm=arms_of(methods, context.data.head.kind)[0],
         )
-        module = module.cpu()
+        module, result = trained.module.cpu(), trained.result
         validation = context.data.validation
         with TemporaryDirectory(prefix="hwkd-trial-") as folder:
             deployed = self._deployed(module, candidate, folder)

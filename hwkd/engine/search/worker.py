@@ -22,7 +22,7 @@ from hwkd.engine.run.prepared import load_context
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.search.loop import run_trials
 from hwkd.engine.search.trial_run import TrialRunner
-from hwkd.engine.setup.context import threads_per_worker
+from hwkd.engine.setup.hardware import threads_per_worker
 from hwkd.io.run_text import write_text
 
 __all__ = ["STATUS_FOLDER", "main", "run"]
@@ -91,7 +91,9 @@ def main(
             share_s=share_s,
             end_s=end_s,
         )
-        run_trials(store, runner, keep_asking=signals.keep_asking, on_start=on_start)
+        run_trials(
+            store.trials, store.lease, runner, keep_asking=signals.keep_asking, on_start=on_start
+        )
     except InterruptedTrial:
         return 0
     except HwkdError as error:
