@@ -114,6 +114,7 @@ def _facts(found: "Method") -> MethodFacts:
     from hwkd.distill.method_times import MEASURED_ON, STEPS_PER_STEP
 
     control = found.no_teacher_control()
+    options_of: Any = found  # every method is a dataclass, which a protocol cannot say
     return MethodFacts(
         name=found.name,
         family=found.family,
@@ -141,7 +142,7 @@ def _facts(found: "Method") -> MethodFacts:
                 "allowed": entry.metadata["range"].describe(),
                 "meaning": entry.metadata["range"].meaning,
             }
-            for entry in dataclasses.fields(found)  # type: ignore[arg-type]  # all are dataclasses
+            for entry in dataclasses.fields(options_of)
         ),
     )
 

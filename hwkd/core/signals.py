@@ -68,11 +68,6 @@ class Views:
         found: Tensor = tensor
         return found
 
-    def shows(self, signal: Signal) -> bool:
-        """Tell whether the signal is there."""
-        content = getattr(self, signal.value)
-        return content is not None and content != ()
-
     def map(self, change: Callable[[Tensor], Tensor]) -> Views:
         """Return a copy with `change` applied to every tensor (a cast, a detach, a move)."""
         changed: dict[str, Tensor | tuple[Tensor, ...]] = {}

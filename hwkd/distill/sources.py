@@ -1,4 +1,4 @@
-"""Where a teacher's views come from: run, looked up, averaged, made from labels or the past."""
+"""Where a teacher's views come from: run, looked up, or kept from the past."""
 
 from __future__ import annotations
 
@@ -20,13 +20,10 @@ from hwkd.distill.taps import Places, Taps
 
 __all__ = [
     "CachedSource",
-    "EnsembleSource",
     "FunctionSource",
     "LiveSource",
     "PastSelfSource",
     "TeacherSource",
-    "VirtualSource",
-    "as_stored",
     "mean_probability",
 ]
 
@@ -45,14 +42,6 @@ class TeacherSource(Protocol):
     def views(self, batch: Batch) -> Views:
         """Return what the teacher shows for these samples and this augmented copy."""
         ...
-
-
-def as_stored(logits: Tensor) -> Tensor:
-    """Return logits as the cache holds them: centred per row and rounded to float16, in float32.
-
-    A live source that rounds like this trains the same student as the cache, bit for bit.
-    """
-    return (logits - logits.mean(-1, keepdim=True)).half().float()
 
 
 def mean_probability(logits: Sequence[Tensor], log_weights: Sequence[float]) -> Tensor:
@@ -74,22 +63,18 @@ class LiveSource:
 
     cached = None
 
-    def __init__(
-        self, network: nn.Module, places: Places, needs: frozenset[Signal], *, rounds: bool = False
-    ) -> None:
+    def __init__(self, network: nn.Module, places: Places, needs: frozenset[Signal]) -> None:
         """Prepare taps; the network is put in evaluation mode and frozen.
 
         Args:
             network: the teacher.
             places: where its signals are.
             needs: signals that are read.
-            rounds: give logits as a cache would (`as_stored`).
         """
         network.eval()
         network.requires_grad_(False)
         self._taps = Taps(network, places, needs)
         self._differentiates = Signal.INPUTS in needs
-        self._rounds = rounds
         self._shapes: ViewShapes | None = None
 
     def views(self, batch: Batch) -> Views:
@@ -113,11 +98,6 @@ class LiveSource:
             )
         if not self._differentiates:
             views = views.map(Tensor.detach)
-        if self._rounds and views.logits is not None:
-            views = Views(
-                **{s.value: getattr(views, s.value) for s in Signal if s is not Signal.LOGITS},
-                logits=as_stored(views.logits),
-            )
         return views
 
 
@@ -155,62 +135,16 @@ class CachedSource:
 class FunctionSource:
     """Asks a function of arrays, such as an ONNX session, for logits."""
 
-    def __init__(
-        self,
-        logits_of: Callable[[NDArray[np.float32]], NDArray[np.float32]],
-        *,
-        rounds: bool = False,
-    ) -> None:
+    def __init__(self, logits_of: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> None:
         """Keep the function: inputs [n, *input_shape] -> logits [n, classes]."""
         self._logits_of = logits_of
-        self._rounds = rounds
         self.cached = frozenset({Signal.LOGITS})
 
     def views(self, batch: Batch) -> Views:
         """Run the function on the batch."""
         inputs = np.ascontiguousarray(batch.inputs.detach().cpu().numpy(), dtype=np.float32)
         logits = torch.from_numpy(np.array(self._logits_of(inputs))).to(batch.inputs.device)
-        return Views(logits=as_stored(logits) if self._rounds else logits.float())
-
-
-class EnsembleSource:
-    """The mean probability of several teachers, as logits.
-
-    Probabilities and not logits are averaged: one teacher with large logits would outvote the
-    others.
-    """
-
-    def __init__(
-        self, sources: Sequence[TeacherSource], *, weights: Sequence[float] | None = None
-    ) -> None:
-        """Combine sources of logits; `weights` are normalised, None weighs all alike."""
-        if not sources:
-            raise TeacherError("an ensemble needs at least one teacher")
-        given = list(weights) if weights is not None else [1.0] * len(sources)
-        if len(given) != len(sources) or min(given) < 0 or sum(given) <= 0:
-            raise TeacherError(f"ensemble weights {given} do not fit {len(sources)} teachers")
-        self._sources = tuple(sources)
-        self._log_weights = torch.tensor(given).div(sum(given)).log()
-        self.cached = frozenset({Signal.LOGITS})
-
-    def views(self, batch: Batch) -> Views:
-        """Return the logarithm of the mean probability."""
-        parts = [source.views(batch).need(Signal.LOGITS) for source in self._sources]
-        return Views(logits=mean_probability(parts, self._log_weights.tolist()))
-
-
-class VirtualSource:
-    """A teacher that knows the labels and nothing else."""
-
-    def __init__(self, classes: int, *, correct_probability: float = 0.9) -> None:
-        """Give the true class `correct_probability` and share the rest evenly."""
-        self._classes = classes
-        self._correct_probability = correct_probability
-        self.cached = frozenset({Signal.LOGITS})
-
-    def views(self, batch: Batch) -> Views:
-        """Return logits made from the labels."""
-        return Views(logits=label_logits(batch.labels, self._classes, self._correct_probability))
+        return Views(logits=logits.float())
 
 
 class PastSelfSource:

@@ -13,7 +13,7 @@ from torch.nn import functional
 from hwkd.core.catalog import METHODS
 from hwkd.core.errors import ConfigError, TeacherError
 from hwkd.core.layers_builder import LayersBuilder
-from hwkd.core.signals import Signal
+from hwkd.core.signals import Signal, Views
 from hwkd.core.student import Layers
 from hwkd.distill.criterion import DistillCriterion, TrainingSet, needed_signals
 from hwkd.distill.gradient_norms import ZeroGradientError
@@ -64,12 +64,21 @@ def _data(
     )
 
 
-def _live(
-    teacher: StudentModule, methods: Sequence[WeightedMethod], rounds: bool = False
-) -> LiveSource:
-    return LiveSource(
-        teacher, student_places(teacher.layers), needed_signals(methods), rounds=rounds
-    )
+def _live(teacher: StudentModule, methods: Sequence[WeightedMethod]) -> LiveSource:
+    return LiveSource(teacher, student_places(teacher.layers), needed_signals(methods))
+
+
+class _RoundedSource:
+    """A live teacher whose logits are rounded as the cache stores them."""
+
+    cached = None
+
+    def __init__(self, live: LiveSource) -> None:
+        self._live = live
+
+    def views(self, batch: Batch) -> Views:
+        logits = self._live.views(batch).need(Signal.LOGITS)
+        return Views(logits=(logits - logits.mean(-1, keepdim=True)).half().float())
 
 
 def _criterion(
@@ -193,7 +202,7 @@ def test_layer_pairs_are_proposed_shown_and_overridden() -> None:
 def test_cached_and_live_teachers_train_the_same_student_bit_for_bit() -> None:
     data, states = _data(views=2), []
     teacher = _teacher()
-    live = _live(teacher, [parse_method("kd")], rounds=True)
+    live = _RoundedSource(_live(teacher, [parse_method("kd")]))
     with torch.no_grad():
         stored = [teacher(view) for view in data.copies]
     cached = CachedSource([(z - z.mean(1, keepdim=True)).half() for z in stored])

@@ -1,4 +1,4 @@
-"""What a search distils with: named methods, the default, controls, and what it refuses."""
+"""What a search distills with: named methods, the default, controls, and what it refuses."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_every_arm_trains_with_terms_of_its_own(tmp_path: Path) -> None:
     seen = {}
     for arm in arms_of(context.methods):
         config = context.full_training(layers, repetition=0, epochs=1)
-        _, result = train_student(layers, context, config, arm=arm)
+        result = train_student(layers, context, config, arm=arm).result
         seen[arm.name] = set(result.epochs[0].losses)
         norms = result.epochs[0].grad_norms
         assert set(norms) == seen[arm.name] - {"cross_entropy"}
@@ -101,9 +101,9 @@ def test_gradient_norms_are_in_every_epoch_of_a_full_training_and_rarer_in_a_can
     arm = arms_of(context.methods)[0]
 
     def measured(steps_between_norms: int) -> list[bool]:
-        _, result = train_student(
+        result = train_student(
             layers, context, config, arm=arm, steps_between_norms=steps_between_norms
-        )
+        ).result
         return [bool(epoch.grad_norms) for epoch in result.epochs]
 
     assert measured(1) == [True, True, True]

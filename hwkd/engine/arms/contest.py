@@ -9,7 +9,7 @@ from hwkd.core.metric import Metric, Scores
 from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.trial import TrialRecord
 from hwkd.core.verdict_record import ArmRecord, ArmScores, Verdict
-from hwkd.engine.arms.jobs import JobScores, TrainJob
+from hwkd.engine.arms.orders import ArmOrder, ArmResult
 from hwkd.engine.arms.recipes import Arm, arms_of, known_arms
 from hwkd.engine.arms.verdict import Contender, gain_over_controls
 from hwkd.engine.setup.context import SearchContext
@@ -22,7 +22,7 @@ BRIEF = "brief-weights"
 
 def contenders(
     ranked: Sequence[TrialRecord],
-    trainings: Mapping[str, tuple[TrainJob, JobScores]],
+    trainings: Mapping[str, tuple[ArmOrder, ArmResult]],
     context: SearchContext,
     goal: ObjectiveConfig,
 ) -> list[Contender]:
@@ -72,8 +72,8 @@ def samples_seen(record: TrialRecord, context: SearchContext) -> int:
 
 
 def judged(
-    job: TrainJob,
-    trainings: Mapping[str, tuple[TrainJob, JobScores]],
+    job: ArmOrder,
+    trainings: Mapping[str, tuple[ArmOrder, ArmResult]],
     context: SearchContext,
     *,
     networks_compared: int | None,
@@ -86,7 +86,7 @@ def judged(
         context: they were made in.
         networks_compared: on validation.
     """
-    lengths: dict[tuple[int, float | None], dict[str, list[JobScores]]] = {}
+    lengths: dict[tuple[int, float | None], dict[str, list[ArmResult]]] = {}
     for other, scores in trainings.values():
         if other.spec.key == job.spec.key and not other.name.startswith(BRIEF):
             alike = lengths.setdefault((other.epochs, other.budget_s), {})
@@ -113,7 +113,7 @@ def judged(
     )
 
 
-def _record(name: str, found: Sequence[JobScores], context: SearchContext) -> ArmRecord:
+def _record(name: str, found: Sequence[ArmResult], context: SearchContext) -> ArmRecord:
     metric = context.data.head.metrics[0]
     arm = known_arms(context.methods).get(name, Arm(name=name))  # an older version had others
     return ArmRecord(
@@ -125,9 +125,7 @@ def _record(name: str, found: Sequence[JobScores], context: SearchContext) -> Ar
                 seed=scores.seed,
                 validation_int8=_value(metric, scores.scores.validation_int8),
                 test_int8=metric.of(scores.scores.test_int8 or {}),
-                validation_float=None
-                if scores.quantisation is None
-                else scores.quantisation.validation_float,
+                validation_float=_value(metric, scores.scores.validation_float),
                 test_float=_value(metric, scores.scores.test_float),
             )
             for scores in found

@@ -68,7 +68,7 @@ def run_search(
         limit.data_is_read()
         limit.require_enough(verifies=config.verify_best)
         run = with_phase(run, "prepare", limit.spent_s())
-        unsettled = prepared_json(prepared, None, is_settled=False)
+        unsettled = prepared_json(prepared.transfer, None, is_settled=False)
         store.create(prepared.config, {PREPARED_FILE: unsettled, RUN_FILE: run_json(run)})
         search = SearchStages(store, prepared, limit, nursery, listener, write_report)
         with store.lease.held() as descriptors:
@@ -175,7 +175,7 @@ def _reopened(
     _require_what_verifying_needs(config)
     prepared = prepare_data(config, progress=listener)
     listener.on_data(prepared.data)
-    check_data_unchanged(store, prepared)
+    check_data_unchanged(store, prepared.transfer, option="--resume")
     limit.data_is_read()
     limit.require_enough(verifies=config.verify_best)
     run = run.model_copy(update={"workers": config.workers})

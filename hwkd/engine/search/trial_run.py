@@ -168,7 +168,7 @@ class TrialRunner:
     ) -> TrialRecord:
         context = self.context
         methods = context.methods if has_teacher else without_teacher(context.methods)
-        module, result = train_student(
+        trained = train_student(
             candidate.layers,
             context,
             context.brief_training(
@@ -179,7 +179,7 @@ class TrialRunner:
             check=self.check,
             arm=arms_of(methods)[0],
         )
-        module = module.cpu()
+        module, result = trained.module.cpu(), trained.result
         validation = context.data.validation
         with TemporaryDirectory(prefix="hwkd-trial-") as folder:
             deployed = self._deployed(module, candidate, folder)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import Tensor
 
@@ -13,14 +14,24 @@ from hwkd.distill.checks import refuse_impossible, refuse_of_classes
 from hwkd.distill.criterion import needed_signals
 from hwkd.distill.defaults import default_method
 from hwkd.distill.method import RunShapes, ViewShapes
-from hwkd.distill.spec import NO_METHOD, WeightedMethod, method_from_table, require_combinable
+from hwkd.distill.spec import (
+    NO_METHOD,
+    WeightedMethod,
+    is_none,
+    method_from_table,
+    parse_methods,
+    require_combinable,
+)
 from hwkd.engine.setup.config import SearchConfig
+from hwkd.engine.setup.pairs import paired_with, parse_pairs
 from hwkd.tasks.base import TaskData
 
 __all__ = [
     "NO_METHOD",
     "configured_methods",
     "default_methods",
+    "method_tables",
+    "require_meaningful",
     "require_possible",
     "without_teacher",
 ]
@@ -45,7 +56,43 @@ def configured_methods(config: SearchConfig) -> tuple[WeightedMethod, ...] | Non
         return ()
     methods = tuple(method_from_table(table) for table in tables)
     require_combinable(methods)
-    return methods or None
+    pairs = parse_pairs(config.transfer.pairs)
+    return (paired_with(methods, pairs) if pairs and methods else methods) or None
+
+
+def method_tables(given: Sequence[str | Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return every `--method` text or table as a `[[distill]]` table, as a configuration holds it.
+
+    Raises:
+        UnknownNameError: if there is no such method.
+        ConfigError: if an option is wrong or the methods cannot be combined.
+    """
+    if is_none(given):
+        return [{"method": NO_METHOD}]
+    return [entry.table() for entry in parse_methods(given)]
+
+
+def require_meaningful(config: SearchConfig) -> None:
+    """Refuse options that would do nothing with the methods that were named.
+
+    Raises:
+        ConfigError: names the option, what it would need and what to do.
+    """
+    methods, transfer = configured_methods(config), config.transfer
+    names = ", ".join(e.method.name for e in methods or ()) or NO_METHOD
+    is_taught = methods is None or any(entry.method.asks_teacher for entry in methods)
+    if transfer.unlabelled is not None and not is_taught:
+        raise ConfigError(
+            f"--unlabelled {transfer.unlabelled}: a teacher labels these inputs and --method "
+            f"{names} has none; leave it out or add kd"
+        )
+    has_layers = any(entry.method.paired_signals for entry in methods or ())
+    if transfer.importance == "hardware" and not has_layers:
+        given = "the default method" if methods is None else f"--method {names}"
+        raise ConfigError(
+            f"--importance hardware: weighs the stages of feature methods and {given} compares "
+            "none; leave it out or add at or fitnet"
+        )
 
 
 def require_possible(config: SearchConfig, data: TaskData) -> None:
@@ -82,7 +129,7 @@ def require_possible(config: SearchConfig, data: TaskData) -> None:
 
 
 def default_methods(teacher_logits: Tensor, kind: HeadKind) -> tuple[WeightedMethod, ...]:
-    """Return what a search distils with when no method was named.
+    """Return what a search distills with when no method was named.
 
     Args:
         teacher_logits: shape [samples, outputs].
@@ -94,7 +141,7 @@ def default_methods(teacher_logits: Tensor, kind: HeadKind) -> tuple[WeightedMet
 
 def without_teacher(methods: Sequence[WeightedMethod]) -> tuple[WeightedMethod, ...]:
     """Return those methods that need no teacher: what is left once it is left out."""
-    return tuple(entry for entry in methods if not entry.method.uses_teacher)
+    return tuple(entry for entry in methods if not entry.method.asks_teacher)
 
 
 def _can_be_cached(entry: WeightedMethod) -> bool:

@@ -49,7 +49,10 @@ class Screen:
 
     def candidate(self, spec: StudentSpec) -> Candidate:
         """Cost one student."""
-        layers = self.spaces[spec.space].layers(spec)
+        return self.costed(spec, self.spaces[spec.space].layers(spec))
+
+    def costed(self, spec: StudentSpec, layers: Layers) -> Candidate:
+        """Cost a network whose search space need not be here."""
         graph = build_graph(layers)
         cost = estimate_cost(graph, self.device, runtime=self.runtime, clock_hz=self.clock_hz)
         return Candidate(
