@@ -2,7 +2,7 @@
 
 Run: python -m benchmarks.accuracy.qat_rescue [--students 10] [--seed 0] [--epochs 12] [--data PATH]
      [--rows FILE]
-Samples students from the three spaces in turn, distils each briefly on the handwritten digits (or
+Samples students from the three spaces in turn, distills each briefly on the handwritten digits (or
 --data) and quantises it with min-max ranges alone. The first --students of them that lose more than
 1 point of validation accuracy are the cases. Each is then quantised as `hwkd search --qat on` does:
 the best calibration and correction first, then quantisation-aware distillation. A case is rescued

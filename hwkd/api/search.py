@@ -205,9 +205,9 @@ def search(
     listener: "SearchListener | None" = None,
     command: Sequence[str] | None = None,
 ) -> "SearchOutcome":
-    """Find, distil and export the best small network for a device.
+    """Find, distill and export the best small network for a device.
 
-    Samples students, rejects by arithmetic what cannot fit, distils the rest briefly from a
+    Samples students, rejects by arithmetic what cannot fit, distills the rest briefly from a
     teacher, scores the int8 model, and trains the best one in full. RUN/report.html shows it all.
 
     Args:

@@ -35,7 +35,7 @@ from hwkd.deploy.toolchain import host_compiler
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.search.listener import SilentListener
 from hwkd.engine.setup.config import SearchConfig
-from hwkd.engine.setup.context import load_data
+from hwkd.engine.setup.resolve import load_data
 from hwkd.io.run_files import read_run_record
 from hwkd.io.student_folder import read_student
 

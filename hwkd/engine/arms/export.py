@@ -24,7 +24,7 @@ from hwkd.engine.arms.student_folder import write_student
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.setup.calibration import calibration_inputs
 from hwkd.engine.setup.config import SearchConfig
-from hwkd.engine.setup.context import load_data
+from hwkd.engine.setup.resolve import load_data
 from hwkd.engine.setup.screening import load_spaces
 from hwkd.engine.setup.stored_student import layers_of_spec
 from hwkd.engine.setup.trust import trusted

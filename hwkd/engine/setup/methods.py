@@ -123,13 +123,14 @@ def require_possible(config: SearchConfig, data: TaskData) -> None:
             teacher=logits,
             samples=len(data.train),
             classes=data.num_outputs,
+            kind=data.head.kind,
             batch=min(config.training.batch_size or len(data.train), len(data.train)),
         )
         refuse_impossible(method, shapes, cached=_KEPT)
 
 
 def default_methods(teacher_logits: Tensor, kind: HeadKind) -> tuple[WeightedMethod, ...]:
-    """Return what a search distils with when no method was named.
+    """Return what a search distills with when no method was named.
 
     Args:
         teacher_logits: shape [samples, outputs].
