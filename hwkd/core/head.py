@@ -64,6 +64,16 @@ class Head(Protocol):
         ...
 
     @property
+    def answer_mean(self) -> tuple[float, ...]:
+        """Added to outputs times `answer_std`, it gives values in their unit; none of classes."""
+        ...
+
+    @property
+    def answer_std(self) -> tuple[float, ...]:
+        """See `answer_mean`."""
+        ...
+
+    @property
     def metrics(self) -> tuple[Metric, ...]:
         """What `scores` returns; the first is the primary one."""
         ...

@@ -38,6 +38,8 @@ class ClassesHead:
     kind: HeadKind = "classes"
     metrics: tuple[Metric, ...] = CLASS_METRICS
     loss_name: str = "cross_entropy"
+    answer_mean: tuple[float, ...] = ()
+    answer_std: tuple[float, ...] = ()
 
     @classmethod
     def numbered(cls, count: int) -> ClassesHead:

@@ -17,7 +17,7 @@ SPEC = SpecRecord(space="plain", params={}, input_shape=(1, 8, 8), num_outputs=3
 
 
 def context() -> Any:
-    head = SimpleNamespace(metrics=(ACCURACY,))
+    head = SimpleNamespace(metrics=(ACCURACY,), kind="classes")
     return SimpleNamespace(methods=parse_methods(("kd",)), data=SimpleNamespace(head=head))
 
 
