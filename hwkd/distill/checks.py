@@ -81,7 +81,7 @@ def _size_reason(method: Method, shapes: RunShapes) -> str | None:
             f"batches of {shapes.batch} were given, it needs at least {method.min_batch} samples; "
             "raise the batch size"
         )
-    if shapes.classes < method.min_classes:
+    if shapes.kind == "classes" and shapes.classes < method.min_classes:
         return f"{shapes.classes} classes were given: {method.two_class_advice}"
     return None
 

@@ -263,6 +263,7 @@ class DistillCriterion:
             teacher=_chosen_shapes(theirs, teacher_layers),
             samples=len(self._data.labels),
             classes=self._data.head.size,
+            kind=self._data.head.kind,
             batch=self._data.batch_size,
             seed=self._data.seed,
         )

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal, Protocol, TypeAlias
 from torch import Tensor, nn
 
 from hwkd.core.errors import ConfigError
+from hwkd.core.head import HeadKind
 from hwkd.core.signals import Batch, Signal, Views
 from hwkd.core.teaching import TeacherSource
 
@@ -86,6 +87,7 @@ class RunShapes:
         teacher: the same for the teacher.
         samples: rows of the training split (unlabelled ones included).
         classes: number of outputs.
+        kind: of them.
         batch: samples per step.
         seed: of everything the method draws.
     """
@@ -96,6 +98,7 @@ class RunShapes:
     classes: int
     batch: int
     seed: int = 0
+    kind: HeadKind = "classes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

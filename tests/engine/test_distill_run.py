@@ -206,7 +206,7 @@ def test_arms_of_a_seed_begin_with_the_same_weights(place: Path) -> None:
     seeds = [
         context.full_training(layers, repetition=seed, epochs=1, methods=arm.methods).config.seed
         for seed in (0, 1)
-        for arm in arms_of(parse_methods(("kd",)))
+        for arm in arms_of(parse_methods(("kd",)), "classes")
     ]
     assert len(set(seeds[:4])) == len(set(seeds[4:])) == 1
     assert seeds[0] != seeds[4]

@@ -95,11 +95,11 @@ def judged(
     own = None if is_brief else lengths.get((job.epochs, job.budget_s))
     # Brief weights have no controls of their length; what is known of their network is shown.
     found = own or max(lengths.values(), key=len, default={})
-    order = [arm.name for arm in arms_of(context.methods)]
+    order = [arm.name for arm in arms_of(context.methods, context.data.head.kind)]
     names = sorted(found, key=lambda name: order.index(name) if name in order else len(order))
     arms = tuple(_record(name, found[name], context) for name in names)
     metric = context.data.head.metrics[0]
-    first = arms_of(context.methods)[0]
+    first = arms_of(context.methods, context.data.head.kind)[0]
     was_trained = bool(arms) and arms[0].name == first.name
     return Verdict(
         metric=metric,
@@ -115,7 +115,9 @@ def judged(
 
 def _record(name: str, found: Sequence[ArmResult], context: SearchContext) -> ArmRecord:
     metric = context.data.head.metrics[0]
-    arm = known_arms(context.methods).get(name, Arm(name=name))  # an older version had others
+    arm = known_arms(context.methods, context.data.head.kind).get(
+        name, Arm(name=name)
+    )  # an older version had others
     return ArmRecord(
         name=name,
         methods=arm.described(),

@@ -120,7 +120,7 @@ def train_arm(
         ZeroGradientError: if a term has no gradient at the student in its first steps.
     """
     candidate = order_candidate(order, context)
-    arm = arm_named(order.arm, context.methods)
+    arm = arm_named(order.arm, context.methods, context.data.head.kind)
     training = context.full_training(
         candidate.layers,
         repetition=order.repetition,
@@ -179,7 +179,7 @@ def score_brief_weights(
     fidelity = best.fidelity or context.fidelity
     student = _Student(
         candidate=candidate,
-        arm=arm_named(order.arm, context.methods),
+        arm=arm_named(order.arm, context.methods, context.data.head.kind),
         module=module.eval(),
         config=context.brief_training(candidate.layers, fidelity=fidelity).config,
         epochs=best.epochs,

@@ -64,7 +64,7 @@ def run_distillation(request: DistillRequest, *, progress: Progress = silent) ->
     transfer = configured_transfer(resolved.config, resolved.data)
     teacher, record = _teacher(resolved, transfer, progress)
     context = _with_methods(make_context(resolved.config, resolved.task, transfer, teacher))
-    arms = arms_of(context.methods)[: None if request.with_controls else 1]
+    arms = arms_of(context.methods, context.data.head.kind)[: None if request.with_controls else 1]
     _require_possible(arms, resolved, context)
     orders = _orders(request, resolved, context, arms)
     with workplace(request.out, context) as (store, descriptors):

@@ -122,6 +122,7 @@ def require_possible(config: SearchConfig, data: TaskData) -> None:
             teacher=logits,
             samples=len(data.train),
             classes=data.num_outputs,
+            kind=data.head.kind,
             batch=min(config.training.batch_size or len(data.train), len(data.train)),
         )
         refuse_impossible(method, shapes, cached=_KEPT)
