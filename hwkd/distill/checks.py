@@ -144,7 +144,7 @@ def _tap_reason(method: Method, shapes: RunShapes) -> str | None:
 
 
 def _shows(views: ViewShapes, signal: Signal) -> bool:
-    if signal in (Signal.INPUTS, Signal.PARTNER_LOGITS):
-        return True  # The run makes these itself.
+    if signal is Signal.INPUTS:
+        return True  # The run makes them itself.
     content = getattr(views, signal.value)
     return content is not None and content != ()

@@ -17,8 +17,9 @@ from hwkd.core.errors import DataError, TeacherError
 from hwkd.core.head import Head
 from hwkd.core.progress import Progress, silent
 from hwkd.core.signals import Signal
+from hwkd.core.teaching import TeacherSource
 from hwkd.distill.criterion import needed_signals
-from hwkd.distill.sources import CachedSource, LiveSource, TeacherSource
+from hwkd.distill.sources import CachedSource, LiveSource
 from hwkd.distill.spec import WeightedMethod
 from hwkd.distill.taps import Taps, discover_places
 from hwkd.engine.setup.config import SearchConfig
