@@ -127,7 +127,7 @@ def verify_model(
         kernels=kernels,
         inputs=len(samples),
         traced_inputs=len(inputs[:TRACED_INPUTS]),
-        outputs=project.output.elements,
+        outputs=project.output_bytes,
         mismatches=Mismatches(
             onnxruntime=int((difference > 0).sum()),
             host_c=int((on_core.outputs != on_host.outputs).sum()),
@@ -146,7 +146,9 @@ def verify_model(
         stack_bytes=on_core.stack_bytes,
         arena_bytes=sizes.arena_bytes,
         arena_predicted_bytes=project.memory.arena_bytes,
-        accuracy_ratio=None if labels is None else _accuracy(on_core.outputs, labels),
+        accuracy_ratio=None
+        if labels is None
+        else _accuracy(on_core.outputs[:, : project.output.elements], labels),
         seconds=time.perf_counter() - started,
         tools=dict(tools.versions),
     )

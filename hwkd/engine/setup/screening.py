@@ -48,8 +48,17 @@ class Screen:
     spaces: Mapping[str, SearchSpace]
 
     def candidate(self, spec: StudentSpec) -> Candidate:
-        """Cost one student."""
+        """Cost one student.
+
+        Raises:
+            ConfigError: if its network has several outputs, which no task reads.
+        """
         layers = self.spaces[spec.space].layers(spec)
+        if len(layers.heads) > 1:
+            raise ConfigError(
+                f"search space {spec.space}: a network with the outputs "
+                f"{', '.join(layers.heads)}; a task reads one, name only that"
+            )
         graph = build_graph(layers)
         cost = estimate_cost(graph, self.device, runtime=self.runtime, clock_hz=self.clock_hz)
         return Candidate(
