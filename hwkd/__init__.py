@@ -17,22 +17,60 @@ from typing import TYPE_CHECKING, Any
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
+    from hwkd.api.bench_kit import bench_kit
+    from hwkd.api.calibrate import calibrate
+    from hwkd.api.devices import device, devices, new_device, validate_devices
+    from hwkd.api.distill import distill
+    from hwkd.api.export import export
     from hwkd.api.finish import finish
+    from hwkd.api.methods import method, methods
     from hwkd.api.outcome import SearchOutcome
+    from hwkd.api.profile import profile
+    from hwkd.api.report import report
     from hwkd.api.resume import resume
     from hwkd.api.search import search
+    from hwkd.api.spaces import space, spaces
+    from hwkd.api.tasks import tasks
+    from hwkd.api.verify import verify
+    from hwkd.core.errors import HwkdError
 
-__all__ = ["SearchOutcome", "__version__", "finish", "resume", "search"]
+__all__ = [
+    "HwkdError",
+    "SearchOutcome",
+    "__version__",
+    "bench_kit",
+    "calibrate",
+    "device",
+    "devices",
+    "distill",
+    "export",
+    "finish",
+    "method",
+    "methods",
+    "new_device",
+    "profile",
+    "report",
+    "resume",
+    "search",
+    "space",
+    "spaces",
+    "tasks",
+    "validate_devices",
+    "verify",
+]
 
 __version__ = "0.1.0"
 
-# Names of the package and the modules that hold them; imported when they are asked for, so that
+# Names whose module is not `hwkd.api.NAME`. Modules are imported when a name is asked for, so that
 # `import hwkd` alone stays light.
 _HOMES = {
-    "SearchOutcome": "outcome",
-    "finish": "finish",
-    "resume": "resume",
-    "search": "search",
+    "HwkdError": "hwkd.core.errors",
+    "SearchOutcome": "hwkd.api.outcome",
+    "device": "hwkd.api.devices",
+    "method": "hwkd.api.methods",
+    "new_device": "hwkd.api.devices",
+    "space": "hwkd.api.spaces",
+    "validate_devices": "hwkd.api.devices",
 }
 
 
@@ -41,19 +79,19 @@ class _Package(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         """Import what is asked for."""
-        if name not in _HOMES:
+        if name not in __all__:
             raise AttributeError(f"module 'hwkd' has no attribute {name!r}")
-        found = getattr(import_module(f"hwkd.api.{_HOMES[name]}"), name)
+        found = getattr(import_module(_HOMES.get(name, f"hwkd.api.{name}")), name)
         setattr(self, name, found)
         return found
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Leave out packages whose name is a function's: `hwkd.distill` is what users call.
 
-        `import hwkd.distill.spec` and `from hwkd.distill import spec` find the package all the
-        same; they do not look at the attribute.
+        `from hwkd.distill import spec` finds the package all the same; `import hwkd.distill.spec as
+        spec` would look at the attribute.
         """
-        if not (name in _HOMES and isinstance(value, ModuleType)):
+        if not (name in __all__ and isinstance(value, ModuleType)):
             super().__setattr__(name, value)
 
 

@@ -31,7 +31,10 @@ MAY_IMPORT = {
         "cost", "deploy", "distill", "nn", "profiling", "propose", "qgraph", "tasks", "trace",
         "train",
     },
-    "api": {"distill", "engine", "report", "tasks"},
+    "api": {
+        "cost", "deploy", "distill", "engine", "nn", "profiling", "qgraph", "report", "tasks",
+        "trace",
+    },
     "cli": {
         "api", "cost", "deploy", "distill", "engine", "nn", "profiling", "qgraph", "report",
         "tasks", "trace", "train",

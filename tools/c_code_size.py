@@ -1,7 +1,7 @@
 """Size and stack of each kernel of the exported C, for every core and rounding.
 
-    python tools/c_code_size.py            # prints the table
-    python tools/c_code_size.py --write    # also replaces hwkd/deploy/to_c/code_bytes.json
+    python -m tools.c_code_size            # prints the table
+    python -m tools.c_code_size --write    # also writes it into devices/cores/*.toml
 
 Each kernel is linked alone with unused sections dropped. What comes from newlib or libgcc is
 listed by symbol, so that several kernels that share it count it once. The stack is the compiler's
@@ -11,17 +11,21 @@ own statement (-fstack-usage): the kernel's frame and the deepest of its helpers
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from hwkd.deploy.toolchain import CORES, Core, Tools, find_tools
+from hwkd.core.core_file import Core
+from hwkd.deploy.toolchain import Tools, find_tools
+from hwkd.io.core_files import core_names, load_core
 from hwkd.qgraph.requantise import ROUNDINGS
+from tools.generated_part import with_generated
 
 ROOT = Path(__file__).parents[1] / "hwkd" / "deploy" / "to_c"
+FOLDER = Path(__file__).parents[1] / "devices" / "cores"
+PROGRAM = "python -m tools.c_code_size --write"
 ALWAYS = ("memset",)  # model_init
 
 
@@ -117,18 +121,22 @@ def main() -> None:
     tools = find_tools()
     with TemporaryDirectory() as folder:
         cores = {
-            core.name: {
-                rounding: measure(core, rounding, tools, Path(folder)) for rounding in ROUNDINGS
+            name: {
+                rounding: measure(load_core(name), rounding, tools, Path(folder))
+                for rounding in ROUNDINGS
             }
-            for core in CORES.values()
+            for name in core_names()
         }
     for name, roundings in cores.items():
         for rounding, sizes in roundings.items():
             parts = {key: item["own_bytes"] for key, item in sizes["functions"].items()}
             print(f"{name} {rounding}: {parts}")
     if arguments.write:
-        document = {"source": "tools/c_code_size.py", "tools": tools.versions, "cores": cores}
-        (ROOT / "code_bytes.json").write_text(json.dumps(document, indent=1) + "\n")
+        compiler = tools.versions[tools.compiler.name]
+        for name, roundings in cores.items():
+            path = FOLDER / f"{name}.toml"
+            table = {"code_sizes": {"compiler": compiler, "by_rounding": roundings}}
+            path.write_text(with_generated(path, PROGRAM, table), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -48,11 +48,12 @@ from hwkd.deploy.to_c.export import build_project
 from hwkd.deploy.to_int8 import quantise_int8
 from hwkd.deploy.to_onnx import export_onnx
 from hwkd.deploy.to_tflite import write_tflite
-from hwkd.deploy.toolchain import CORES, find_host_compiler
+from hwkd.deploy.toolchain import find_host_compiler
 from hwkd.deploy.verification import Target
 from hwkd.deploy.verify import seeded_samples, verify_model
 from hwkd.deploy.verify_onnx import reference_outputs, to_c_inputs
 from hwkd.deploy.verify_run import build_host, run_host
+from hwkd.io.core_files import core_names, load_core
 from hwkd.io.discovery import discover
 from hwkd.nn.build import StudentModule, build_module
 from hwkd.qgraph.read_qdq import read_qdq
@@ -148,7 +149,7 @@ def check(name: str, model: Path, arguments: argparse.Namespace, folder: Path) -
     row.onnxruntime_mismatches = int((ours != reference_outputs(model, project, samples)).sum())
     _check_tflite(row, model, arguments.tflite_inputs)
     for core_name in arguments.cores:
-        core = CORES[core_name]
+        core = load_core(core_name)
         target = Target(name=core_name, core=core, flash_bytes=2 * MIB, ram_bytes=2 * MIB)
         found = verify_model(model, target, samples[: arguments.core_inputs])
         unequal_tensors = 0 if found.host_tensors_equal else 1
@@ -184,7 +185,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--inputs", type=int, default=512, help="for ONNX Runtime")
     parser.add_argument("--tflite-inputs", type=int, default=512, help="for TFLM and LiteRT")
     parser.add_argument("--core-inputs", type=int, default=4, help="for each emulated core")
-    parser.add_argument("--cores", default=",".join(CORES), help="'' for none")
+    parser.add_argument("--cores", default=",".join(core_names()), help="'' for none")
     parser.add_argument("--mlperf", default="resnet8,ds_cnn,mobilenet_v1_025,autoencoder")
     parser.add_argument("--quick", action="store_true", help="a few of everything")
     arguments = parser.parse_args()

@@ -9,6 +9,8 @@ from typing import Any
 
 from benchmarks.lib.results import Reached, program_name, record_result
 
+_OF_A_PART = {"--quick", "--only"}
+
 
 @dataclass(frozen=True)
 class Target:
@@ -64,7 +66,7 @@ def count(what: str, reached: float, limit: float, *, at_least: bool = False) ->
 def report(targets: Sequence[Target], values: Mapping[str, Any] | None = None) -> int:
     """Print every target, keep a whole run's numbers, and return the exit code: 0 when all are met.
 
-    A run with `--quick` judges nothing and is not kept.
+    A run of a part (`--quick`, `--only`) is not kept.
 
     Args:
         targets: with what was reached.
@@ -73,6 +75,6 @@ def report(targets: Sequence[Target], values: Mapping[str, Any] | None = None) -
     for target in targets:
         print(target)
     name = program_name()
-    if name is not None and "--quick" not in sys.argv:
+    if name is not None and not _OF_A_PART & set(sys.argv):
         record_result(name, [target.stored() for target in targets], values or {})
     return 0 if all(target.is_met for target in targets) else 1

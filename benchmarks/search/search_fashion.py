@@ -18,6 +18,7 @@ from pathlib import Path
 from benchmarks.lib.search_command import run_search_command
 from benchmarks.lib.verdict import Target, report
 from hwkd.core.final_record import FinalRecord
+from hwkd.core.metric import ACCURACY
 from hwkd.core.units import parse_duration_s
 from hwkd.io.run_files import RUN_FILE, read_run_record
 
@@ -62,7 +63,12 @@ def main() -> int:
     limit_s = parse_duration_s(timeout, option="--timeout") + GRACE_S
     code = report(
         [
-            Target("int8 test accuracy", final.test_accuracy_int8, TARGET_ACCURACY, at_least=True),
+            Target(
+                "int8 test accuracy",
+                ACCURACY.of(final.scores.test_int8 or {}),
+                TARGET_ACCURACY,
+                at_least=True,
+            ),
             Target("wall time of the search", seconds, limit_s, scale=1, unit=" s"),
         ]
     )
@@ -77,8 +83,14 @@ def print_result(found: dict[str, object], final: FinalRecord) -> None:
     print(
         f"  best: trial {final.trial}, {final.spec.space}, {final.cost.params:,} parameters, "
         f"{final.cost.weight_bytes:,} bytes of weights, {final.epochs} epochs, test accuracy float "
-        f"{final.test_accuracy_float:.4f}, int8 {final.test_accuracy_int8:.4f}"
+        "{1:.4f}, int8 {0:.4f}".format(*_test(final))
     )
+
+
+def _test(final: FinalRecord) -> tuple[float, float]:
+    """Return the test accuracy of the int8 and the float file."""
+    scores = final.scores
+    return ACCURACY.of(scores.test_int8 or {}), ACCURACY.of(scores.test_float or {})
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from PIL import Image
 from benchmarks.lib.search_command import run_search_command
 from benchmarks.lib.verdict import Target, report
 from hwkd.core.layers_builder import LayersBuilder
+from hwkd.core.metric import ACCURACY
 from hwkd.core.student import Layers
 from hwkd.core.units import parse_duration_s
 from hwkd.deploy.to_int8 import quantise_int8
@@ -75,10 +76,10 @@ def main() -> int:
             final = record.final
             if final is None:
                 sys.exit("the search ended without a student")
-            found.append(final.test_accuracy_int8)
+            found.append(ACCURACY.of(final.scores.test_int8 or {}))
             trained.append(record.phase_seconds.get("final training", 0.0))
             print(
-                f"  seed {seed}: int8 test {final.test_accuracy_int8:.4f}, {walls[-1]:.1f} s; "
+                f"  seed {seed}: int8 test {found[-1]:.4f}, {walls[-1]:.1f} s; "
                 f"{final.spec.space}, {final.cost.params:,} parameters, "
                 f"{final.verdict.weights} weights, {final.epochs} epochs, "
                 f"{final.verdict.networks_compared} networks compared",

@@ -26,6 +26,7 @@ from benchmarks.lib.search_command import run_search_command
 from benchmarks.lib.verdict import Target, report
 from benchmarks.search.search_limits import write_pictures
 from hwkd.core.best import judged_value, ranked_trials
+from hwkd.core.metric import ACCURACY
 from hwkd.engine.arms.jobs import finished_jobs
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.io.run_files import RUN_FILE, read_run_record
@@ -110,11 +111,13 @@ def what_ships(run: Path) -> tuple[float, float, str]:
         for job, scores in jobs
         if scores.objective is not None
         and job.spec.key == final.spec.key
-        and scores.validation_int8 == final.validation_accuracy_int8
+        and ACCURACY.of(scores.scores.validation_int8 or {})
+        == ACCURACY.of(final.scores.validation_int8 or {})
     )
     line = (
         f"{len(ranked)} candidates, {final.verdict.weights} weights ship, validation "
-        f"{final.validation_accuracy_int8:.4f}, test {final.test_accuracy_int8:.4f}"
+        f"{ACCURACY.of(final.scores.validation_int8 or {}):.4f}, test "
+        f"{ACCURACY.of(final.scores.test_int8 or {}):.4f}"
     )
     return min([*brief, *full]), shipped, line
 

@@ -25,10 +25,12 @@ import numpy as np
 from benchmarks.lib.c_networks import MLPERF_TINY, quantise
 from benchmarks.lib.finished_rows import FinishedRows
 from benchmarks.lib.verdict import Target, report
+from hwkd.core.core_file import Core
 from hwkd.deploy.to_c.export import build_project
 from hwkd.deploy.to_c.steps import Kernels
-from hwkd.deploy.toolchain import CORES, Core, Tools, find_tools
+from hwkd.deploy.toolchain import Tools, find_tools
 from hwkd.deploy.verify_run import Execution, build_firmware, run_firmware
+from hwkd.io.core_files import load_core
 from hwkd.qgraph.requantise import Rounding
 
 MIB = 1024 * 1024
@@ -118,7 +120,7 @@ def main() -> int:
             name = f"{network} on {core}"
             row = finished.find(name)
             if row is None:
-                row = count(network, CORES[core], tools)
+                row = count(network, load_core(core), tools)
                 finished.add(name, row)
             rows[name] = row
             print(f"{name}: {row['ratio_default']:.3f} x CMSIS-NN", file=sys.stderr, flush=True)

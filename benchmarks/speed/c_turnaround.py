@@ -31,7 +31,7 @@ from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.chooser import RandomChooser
 from hwkd.deploy.to_int8 import quantise_int8
 from hwkd.deploy.to_onnx import export_onnx
-from hwkd.deploy.toolchain import CORES
+from hwkd.io.core_files import core_names
 from hwkd.io.discovery import discover
 from hwkd.nn.build import build_module
 
@@ -84,7 +84,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--core", choices=sorted(CORES), default="cortex-m7")
+    parser.add_argument("--core", choices=core_names(), default="cortex-m7")
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)

@@ -1,11 +1,11 @@
 """Options that several functions share, each with its one help; the default is the function's."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 from hwkd.api.option import Option
-from hwkd.core.choices import Accelerator, QatMode
+from hwkd.core.choices import Accelerator, KernelsChoice, QatMode, RoundingChoice
 
 __all__ = [
     "FIT",
@@ -13,8 +13,10 @@ __all__ = [
     "RUN",
     "WHAT",
     "AcceleratorOption",
+    "KernelsOption",
     "Methods",
     "Qat",
+    "RoundingOption",
     "Trust",
     "Unlabelled",
 ]
@@ -28,12 +30,13 @@ AcceleratorOption: TypeAlias = Annotated[
     Accelerator, Option("Where networks are trained.", panel=RUN)
 ]
 Methods: TypeAlias = Annotated[
-    Sequence[str],
+    Sequence[str | Mapping[str, Any]],
     Option(
         "What students learn by beside the labels, as kd:temperature=4,weight=0.9; repeat to "
         "combine, none for labels alone (see `hwkd methods list`). Default: kd at temperature 2, "
         "or what suits a saturated teacher.",
         flag="method",
+        tables="distill",
         panel=JUDGE,
     ),
 ]
@@ -45,6 +48,14 @@ Qat: TypeAlias = Annotated[
         panel=JUDGE,
     ),
 ]
+RoundingOption: TypeAlias = Annotated[
+    RoundingChoice,
+    Option(
+        "Of the C. float equals ONNX Runtime, q31 needs no FPU, tflite is TFLM's; auto: float with "
+        "an FPU, else q31; q31 with --kernels cmsis-nn."
+    ),
+]
+KernelsOption: TypeAlias = Annotated[KernelsChoice, Option("Of the C: our own, or Arm's CMSIS-NN.")]
 Trust: TypeAlias = Annotated[
     bool, Option("Run the Python files (spaces, teacher) that the run recorded.", panel=RUN)
 ]

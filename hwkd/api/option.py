@@ -9,7 +9,7 @@ and do without postponed annotations, so that a signature holds types and not th
 
 import inspect
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
@@ -33,6 +33,7 @@ class Option:
         help: one or two sentences.
         panel: heading under which `--help` shows it.
         flag: word on the command line, if it is not the parameter's name: "space" of `spaces`.
+        tables: name of the tables that hold it in a file, as `[[distill]]`.
         metavar: of an argument without a flag, as "RUN"; None for an option.
         minimum: least number allowed.
         maximum: greatest number allowed.
@@ -41,6 +42,7 @@ class Option:
     help: str
     panel: str | None = field(default=None, kw_only=True)
     flag: str | None = field(default=None, kw_only=True)
+    tables: str | None = field(default=None, kw_only=True)
     metavar: str | None = field(default=None, kw_only=True)
     minimum: float | None = field(default=None, kw_only=True)
     maximum: float | None = field(default=None, kw_only=True)
@@ -107,8 +109,8 @@ class Declared:
         if value is None and self.default is None:
             return
         shown = self.label if label is None else label
-        if self.is_repeated and isinstance(value, str):
-            raise ConfigError(f"{shown}: {value!r} is one text; give a list, as [{value!r}]")
+        if self.is_repeated and isinstance(value, str | Mapping):
+            raise ConfigError(f"{shown}: {value!r} is one; give a list, as [{value!r}]")
         from pydantic import Field, TypeAdapter, ValidationError
 
         bounds = Field(ge=self.option.minimum, le=self.option.maximum)

@@ -26,17 +26,17 @@ __all__ = ["SearchOutcome", "outcome_of", "write_report"]
 
 @dataclass(frozen=True, kw_only=True)
 class SearchOutcome:
-    """A finished search; its folder already holds the report.
+    """What a search found, as its folder and its report hold it.
 
     Attributes:
         folder: the run folder.
-        seconds: wall time of the call that returned this.
-        page: the report as data.
+        page: the report as data; its files are written.
+        seconds: wall time of the search; None when it only was read.
     """
 
     folder: Path
-    seconds: float
     page: Report
+    seconds: float | None = None
 
     @property
     def run(self) -> RunRecord:
@@ -58,14 +58,15 @@ class SearchOutcome:
         """The best student after full training, tested once; None without a final training."""
         return self.run.final
 
+    @property
     def report(self) -> Path:
-        """Write the report again from the records and return the path of the page."""
-        write_report_files(self.folder)
+        """The page to open in a browser."""
         return self.folder / "report.html"
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what `hwkd search --json` prints."""
-        return {**summary_json(self.page, self.folder), "seconds": self.seconds}
+        """Return what `--json` prints."""
+        found = summary_json(self.page, self.folder)
+        return found if self.seconds is None else {**found, "seconds": self.seconds}
 
 
 def write_report(folder: Path) -> None:

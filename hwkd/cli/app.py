@@ -27,7 +27,7 @@ from hwkd.cli.output import ending_quietly
 from hwkd.core.errors import HwkdError, StoppedByUserError
 from hwkd.core.printable import printable
 
-__all__ = ["app", "main"]
+__all__ = ["COMMANDS", "app", "main"]
 
 EXIT_WRONG_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -60,17 +60,43 @@ def _root(
     del version  # its callback has answered
 
 
-search.SEARCH.add_to(app)
-search.FINISH.add_to(app)
-app.command()(profile.profile)
-app.command()(report.report)
-app.command()(distill.distill)
-app.command()(export.export)
-app.command()(verify.verify)
-app.add_typer(devices.app, name="devices")
-app.add_typer(spaces.app, name="spaces")
-app.add_typer(methods.app, name="methods")
-app.add_typer(tasks.app, name="tasks")
+COMMANDS = (
+    *search.COMMANDS,
+    *profile.COMMANDS,
+    *report.COMMANDS,
+    *distill.COMMANDS,
+    *export.COMMANDS,
+    *verify.COMMANDS,
+    *devices.COMMANDS,
+    *spaces.COMMANDS,
+    *methods.COMMANDS,
+    *tasks.COMMANDS,
+)
+_GROUPS = {
+    "devices": "The chips: what is known, with what error, and how to add your own board.",
+    "spaces": "The search spaces: families of students.",
+    "methods": "The distillation methods: formula, needs, cost, evidence.",
+    "tasks": "The tasks: what can be learned.",
+}
+
+
+def _add_all() -> None:
+    groups = {name: typer.Typer(help=text, no_args_is_help=True) for name, text in _GROUPS.items()}
+    for group in groups.values():
+        group.callback()(_nothing)  # or typer makes a group of one command the command itself
+    for command in COMMANDS:
+        *first, word = command.name.split()
+        target = groups[first[0]] if first else app
+        target.command(word, help=command.help)(command.callback())
+    for name, group in groups.items():
+        app.add_typer(group, name=name)
+
+
+def _nothing() -> None:
+    """Do nothing before a command of a group."""
+
+
+_add_all()
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from hwkd.api.option import Declared, declared
+from hwkd.api.record import plain_data
 from hwkd.core.errors import ConfigError
 
 __all__ = ["Command", "json_text"]
@@ -30,6 +31,10 @@ def _nothing_to_tell(*, quiet: bool) -> Iterator[Mapping[str, Any]]:
     yield {}
 
 
+def _nothing_to_note(found: object) -> None:
+    del found
+
+
 def _done(found: object) -> int:
     del found
     return 0
@@ -40,11 +45,12 @@ class Command:
     """A function as a command.
 
     Attributes:
-        name: on the command line.
+        name: words on the command line, one or two.
         function: of `hwkd`, whose parameters declare the options.
         show: prints what the function returned.
         examples: whole lines for `--help`.
         live: given `quiet`, a context with the arguments that are for Python alone, as a listener.
+        notes: says on standard error what a user must know of what the function returned.
         exit_code: of what the function returned.
         reads_config: whether `--config FILE.toml` may hold the options.
         instead: further options; with one of them the function needs nothing else.
@@ -55,13 +61,10 @@ class Command:
     show: Callable[[Any], None]
     examples: Sequence[str]
     live: Callable[..., AbstractContextManager[Mapping[str, Any]]] = _nothing_to_tell
+    notes: Callable[[Any], None] = _nothing_to_note
     exit_code: Callable[[Any], int] = _done
     reads_config: bool = False
     instead: tuple[Declared, ...] = ()
-
-    def add_to(self, app: typer.Typer) -> None:
-        """Register it."""
-        app.command(self.name, help=self.help)(self.callback())
 
     @property
     def options(self) -> tuple[Declared, ...]:
@@ -117,6 +120,7 @@ class Command:
             _require(self.options, given)
         with self.live(quiet=is_json) as more:
             found = self.function(**given, **more)
+        self.notes(found)
         if is_json:
             typer.echo(json_text(found, self.function.__name__))
         else:
@@ -183,12 +187,5 @@ def _kind(option: Declared) -> Any:
 
 def json_text(found: Any, name: str) -> str:
     """Return what `--json` prints of a function's record, or of its records under the name."""
-    return json.dumps(
-        {name: _plain_data(found)} if isinstance(found, tuple) else _plain_data(found)
-    )
-
-
-def _plain_data(found: Any) -> Any:
-    if isinstance(found, tuple):
-        return [_plain_data(item) for item in found]
-    return found.as_dict()
+    data = plain_data(found)
+    return json.dumps({name: data} if isinstance(data, list) else data)

@@ -55,7 +55,8 @@ def with_config(
 
 def _names(option: Declared) -> set[str]:
     """Return what a file may call it: as on the command line, or as in Python."""
-    return {option.word, option.name.replace("_", "-")}
+    names = {option.word, option.name.replace("_", "-")}
+    return names if option.option.tables is None else names | {option.option.tables}
 
 
 def _differ(given: Any, value: Any) -> bool:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from rich.table import Table
 from rich.text import Text
 
+from hwkd.api.profile_data import ModelProfile
 from hwkd.cli.console import output_console
-from hwkd.cli.profile_data import ModelProfile
 from hwkd.core.printable import printable
 from hwkd.cost.memory_stages import MOST_HELD, MemoryStage
 from hwkd.report import format as show
@@ -24,14 +22,14 @@ _KIND_CELLS = 24
 _PEAK = " ◀ peak"
 
 
-def print_profile(found: ModelProfile, model: Path) -> None:
+def print_profile(found: ModelProfile) -> None:
     """Print the table of layers, the peak, the totals and what to be careful about."""
     console = output_console()
     cost = found.cost
     clock = f" at {show.frequency(cost.clock_hz)}" if cost.clock_hz else ""
     console.print(
         Text.assemble(
-            (printable(model.name), "bold"), " on ", (cost.device, "bold"),
+            (printable(found.model), "bold"), " on ", (cost.device, "bold"),
             f"{clock}, {cost.runtime}, {cost.dtype}",
         )
     )  # fmt: skip

@@ -17,7 +17,7 @@ from hwkd.core.errors import ConfigError
 if TYPE_CHECKING:
     from hwkd.api.outcome import SearchOutcome
 
-__all__ = ["FINISH", "SEARCH"]
+__all__ = ["COMMANDS"]
 
 EXIT_NOT_VERIFIED = 1
 _RUN, *_REST = declared(hwkd.resume)
@@ -84,28 +84,30 @@ def _exit_code(outcome: SearchOutcome) -> int:
     return EXIT_NOT_VERIFIED if verification is not None and not verification.passed else 0
 
 
-SEARCH = Command(
-    name="search",
-    function=_search_or_resume,
-    show=_show,
-    examples=(
-        "hwkd search --device cortex-m7",
-        "hwkd search --device cortex-m4 --data photos --max-latency 20ms --max-ram 64KiB",
-        "hwkd search --resume runs/cortex-m7-20260102-101500 --trials 200",
+COMMANDS = (
+    Command(
+        name="search",
+        function=_search_or_resume,
+        show=_show,
+        examples=(
+            "hwkd search --device cortex-m7",
+            "hwkd search --device cortex-m4 --data photos --max-latency 20ms --max-ram 64KiB",
+            "hwkd search --resume runs/cortex-m7-20260102-101500 --trials 200",
+        ),
+        live=_listening,
+        exit_code=_exit_code,
+        reads_config=True,
+        instead=_RESUME,
     ),
-    live=_listening,
-    exit_code=_exit_code,
-    reads_config=True,
-    instead=_RESUME,
-)
-FINISH = Command(
-    name="finish",
-    function=hwkd.finish,
-    show=_show,
-    examples=(
-        "hwkd finish runs/digits --timeout 20min",
-        "hwkd finish runs/digits --controls 3",
+    Command(
+        name="finish",
+        function=hwkd.finish,
+        show=_show,
+        examples=(
+            "hwkd finish runs/digits --timeout 20min",
+            "hwkd finish runs/digits --controls 3",
+        ),
+        live=_listening,
+        exit_code=_exit_code,
     ),
-    live=_listening,
-    exit_code=_exit_code,
 )

@@ -12,6 +12,7 @@ from rich.progress import Progress, TaskID
 
 from hwkd.cli.progress_bars import bars_on
 from hwkd.core.errors import StoppedByUserError
+from hwkd.core.metric import primary_text
 from hwkd.core.run_record import RunRecord, TeacherRecord
 from hwkd.core.trial import TrialRecord
 from hwkd.engine.search.listener import SearchListener, SilentListener
@@ -78,7 +79,7 @@ class _Display:
         origin = "from the cache" if teacher.from_cache else f"in {teacher.seconds:.0f} s"
         self.console.print(
             f"{'teacher':>16}  {teacher.description}, {origin}; "
-            f"validation accuracy {teacher.validation_accuracy:.4f}",
+            f"validation {primary_text(teacher.scores.validation_float or {})}",
             highlight=False,
             soft_wrap=True,
         )
@@ -103,20 +104,24 @@ class _Display:
 def _summary(records: Sequence[TrialRecord]) -> str:
     feasible = sum(record.state in ("completed", "failed", "duplicate") for record in records)
     parts = [f"fit {feasible}/{len(records)}"]
-    scored = [r for r in records if r.objective is not None and r.accuracy is not None]
+    scored = [r for r in records if r.objective is not None and r.scores is not None]
     if scored:
         best = min(scored, key=lambda r: r.objective.value if r.objective else 0.0)
-        accuracy = best.accuracy.validation_int8 if best.accuracy else 0.0
-        parts.append(f"best trial {best.number}: int8 validation {accuracy:.4f}")
+        parts.append(f"best trial {best.number}: int8 validation {_score(best)}")
     return ", ".join(parts)
 
 
 def _line(record: TrialRecord) -> str:
     space = record.spec.space if record.spec else "?"
-    if record.accuracy is None:
+    if record.scores is None:
         return f"trial {record.number:>3} {space:<16} {record.state}: {record.reason}"
     suffix = f" ({record.reason})" if record.reason else ""
     return (
         f"trial {record.number:>3} {space:<16} {record.state}: int8 validation "
-        f"{record.accuracy.validation_int8:.4f} in {record.duration_s:.1f} s{suffix}"
+        f"{_score(record)} in {record.duration_s:.1f} s{suffix}"
     )
+
+
+def _score(record: TrialRecord) -> str:
+    scores = None if record.scores is None else record.scores.validation_int8
+    return "unknown" if scores is None else primary_text(scores)

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from hwkd.core.metric import primary_text
 from hwkd.core.progress import silent
 
 if TYPE_CHECKING:
@@ -128,8 +129,8 @@ def _summary_table(found: Verification, origin: str) -> Table:
         ("arena, predicted", f"{found.arena_predicted_bytes:,} bytes"),
         ("stack, high-water mark", f"{found.stack_bytes:,} bytes"),
         *(
-            (("accuracy of the emulated core", f"{found.accuracy_ratio:.2%}"),)
-            if found.accuracy_ratio is not None
+            (("score of the emulated core", primary_text(found.scores)),)
+            if found.scores is not None
             else ()
         ),
         ("wall time", f"{found.seconds:.1f} s"),

@@ -7,6 +7,7 @@ end: a teacher that was left out has a beta of 0 for every trial, the earlier on
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from hwkd.core.pareto import pareto_front
 from hwkd.core.run_record import ObjectiveSettings
@@ -15,7 +16,23 @@ from hwkd.core.trial import ObjectiveRecord, TrialRecord
 __all__ = ["judged_value", "ranked_trials", "weighted_value"]
 
 
-def weighted_value(goal: ObjectiveSettings, terms: ObjectiveRecord) -> float:
+class Weights(Protocol):
+    """The weights of the three terms."""
+
+    @property
+    def alpha(self) -> float:
+        """Return the weight of the task error."""
+
+    @property
+    def beta(self) -> float:
+        """Return the weight of the divergence from the teacher."""
+
+    @property
+    def gamma(self) -> float:
+        """Return the weight of the overrun."""
+
+
+def weighted_value(goal: Weights, terms: ObjectiveRecord) -> float:
     """Return the weighted sum of the three terms; smaller is better."""
     return (
         goal.alpha * terms.task_error

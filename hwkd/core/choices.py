@@ -13,19 +13,27 @@ __all__ = [
     "GAMMA",
     "Accelerator",
     "CalibrationChoice",
+    "Dtype",
+    "FitKind",
+    "KernelsChoice",
     "Layout",
     "ObjectiveMode",
     "QatMode",
     "Risk",
+    "RoundingChoice",
     "SamplerName",
 ]
 
+Dtype: TypeAlias = Literal["int8", "float32"]
+FitKind: TypeAlias = Literal["auto", "scale", "full"]
 Accelerator: TypeAlias = Literal["auto", "cpu", "cuda", "mps"]
 CalibrationChoice: TypeAlias = Literal["auto", "minmax", "percentile", "mse"]
+KernelsChoice: TypeAlias = Literal["hwkd", "cmsis-nn"]
 Layout: TypeAlias = Literal["auto", "nhw", "nhwc", "nchw", "nct", "ntc"]
 ObjectiveMode: TypeAlias = Literal["weighted", "pareto"]
 QatMode: TypeAlias = Literal["auto", "on", "off"]
 Risk: TypeAlias = Literal["upper", "expected", "lower"]
+RoundingChoice: TypeAlias = Literal["auto", "float", "q31", "tflite"]
 SamplerName: TypeAlias = Literal["surrogate", "tpe", "nsga2", "gp", "random"]
 
 # Weights of the objective: error (0 to 1), divergence from the teacher (about 0.05 to 0.5 nats,

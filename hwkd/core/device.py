@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from hwkd.core.choices import Dtype
 from hwkd.core.errors import ConfigError, UnknownNameError
 from hwkd.core.memory_model import FusionRules, MemoryModel, StorageModel
 from hwkd.core.strict_model import StrictModel
@@ -21,7 +22,6 @@ from hwkd.core.strict_model import StrictModel
 __all__ = [
     "WORK",
     "Device",
-    "Dtype",
     "FittedRange",
     "Interval",
     "LatencyModel",
@@ -29,7 +29,6 @@ __all__ = [
     "core_key",
 ]
 
-Dtype: TypeAlias = Literal["int8", "float32"]
 
 # Operator class -> amounts of work that cost cycles; `hwkd.cost.latency_terms` counts them. A
 # latency is the sum over operators and amounts of amount times cycles, so the order is a contract.

@@ -6,6 +6,8 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import model_validator
 
+from hwkd.core.metric import ACCURACY, Metric, ScoresRecord
+from hwkd.core.old_records import with_scores
 from hwkd.core.strict_model import StoredInt, StrictModel
 from hwkd.core.student import Layer
 from hwkd.core.trial import CostRecord, EpochRecord, ProfileRecord, SpecRecord
@@ -69,12 +71,13 @@ class QuantisationRecord(StrictModel):
 
 
 class QuantisationChoiceRecord(StrictModel):
-    """Float and int8 side by side; which int8 form ships was decided by these accuracies alone.
+    """Float and int8 side by side; which int8 form ships was decided by these scores alone.
 
     Attributes:
         calibration: how the ranges of the activations were found.
         corrections: what was done to the float weights before rounding.
-        validation_float: accuracy on validation, 0 to 1, float32.
+        metric: that the scores are values of.
+        validation_float: on validation, float32.
         validation_ptq: likewise, int8, quantised after training.
         validation_qat: likewise, int8, trained with simulated rounding; None if it was not.
         qat_epochs: of that training.
@@ -83,6 +86,7 @@ class QuantisationChoiceRecord(StrictModel):
 
     calibration: Literal["minmax", "percentile", "mse"]
     corrections: tuple[Correction, ...] = ()
+    metric: Metric = ACCURACY
     validation_float: float
     validation_ptq: float
     validation_qat: float | None = None
@@ -98,9 +102,7 @@ class FinalRecord(StrictModel):
         spec: its choices.
         epochs: of the full training, rounded; of the brief one where its weights ship.
         seconds: of the full training, export and measurement, controls included.
-        validation_accuracy_int8: 0 to 1.
-        test_accuracy_float: 0 to 1, float32 ONNX file.
-        test_accuracy_int8: 0 to 1, int8 ONNX file.
+        scores: of the float32 and the int8 ONNX file.
         layers: in execution order.
         cost: estimate for the device.
         quantisation: how the int8 file was made.
@@ -115,9 +117,7 @@ class FinalRecord(StrictModel):
     spec: SpecRecord
     epochs: StoredInt
     seconds: float
-    validation_accuracy_int8: float
-    test_accuracy_float: float
-    test_accuracy_int8: float
+    scores: ScoresRecord
     layers: tuple[LayerRecord, ...]
     cost: CostRecord
     quantisation: QuantisationRecord
@@ -131,6 +131,14 @@ class FinalRecord(StrictModel):
     @classmethod
     def _reads_older_runs(cls, raw: Any) -> Any:
         """Older versions kept controls, gain and what ships as loose fields."""
+        raw = with_scores(
+            raw,
+            {
+                "validation_int8": "validation_accuracy_int8",
+                "test_float": "test_accuracy_float",
+                "test_int8": "test_accuracy_int8",
+            },
+        )
         if not isinstance(raw, dict) or "verdict" in raw:
             return raw
         try:

@@ -6,10 +6,16 @@ from typing import Literal, TypeAlias
 
 from hwkd.core.strict_model import StrictModel
 
-__all__ = ["ACCURACY", "Metric", "Scores", "ScoresRecord"]
+__all__ = ["ACCURACY", "Metric", "Scores", "ScoresRecord", "primary_text"]
 
 # Metric name -> value, for one network, one split and one number type.
 Scores: TypeAlias = dict[str, float]
+
+
+def primary_text(scores: Scores) -> str:
+    """Return name and value of the first score, which is the primary metric's, for a terminal."""
+    name, value = next(iter(scores.items()))
+    return f"{name} {value:.4f}"
 
 
 class Metric(StrictModel):
@@ -33,10 +39,31 @@ class Metric(StrictModel):
         """Return by how much `value` is better than `baseline`, in the metric's unit."""
         return value - baseline if self.direction == "max" else baseline - value
 
+    def lost_ratio(self, before: Scores | None, after: Scores | None) -> float:
+        """Return what was lost of a score: of a ratio the difference, else the share; 0 unknown."""
+        if before is None or after is None:
+            return 0.0
+        whole = 1.0 if self.unit == "ratio" else abs(self.of(before)) or 1.0
+        return self.gain(self.of(before), self.of(after)) / whole
+
+    def signed(self, difference: float) -> str:
+        """Return a difference without unit, a ratio's in points."""
+        return f"{100.0 * difference:+.2f}" if self.unit == "ratio" else f"{difference:+.4g}"
+
+    def difference(self, difference: float) -> str:
+        """Return a difference with its unit, for people; a ratio's is in points."""
+        unit = "points" if self.unit == "ratio" else self.unit
+        return f"{self.signed(difference)} {unit}".rstrip()
+
+    @property
+    def key(self) -> str:
+        """Name as part of a JSON key."""
+        return self.name.replace(" ", "_")
+
     def text(self, value: float) -> str:
         """Return a value with its unit, for people."""
         if self.unit == "ratio":
-            return f"{100.0 * value:.2f}%"
+            return f"{100.0 * value:.2f} %"
         return f"{value:.4g} {self.unit}".rstrip()
 
 

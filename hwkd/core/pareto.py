@@ -99,7 +99,7 @@ def _point(record: TrialRecord) -> FrontPoint | None:
     if (
         record.state != "completed"
         or record.spec is None
-        or record.accuracy is None
+        or record.objective is None
         or record.cost is None
         or latency_s is None
     ):
@@ -107,7 +107,7 @@ def _point(record: TrialRecord) -> FrontPoint | None:
     return FrontPoint(
         trial=record.number,
         space=record.spec.space,
-        error=1.0 - record.accuracy.validation_int8,
+        error=record.objective.task_error,
         latency_s=latency_s,
         peak_ram_bytes=record.cost.peak_ram_bytes,
         flash_bytes=record.cost.flash_bytes,

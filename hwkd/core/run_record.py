@@ -7,11 +7,15 @@ read. Readers of old `schema_version`s stay for ever; see `tests/golden/`.
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from hwkd.core.final_record import FinalRecord
+from hwkd.core.head import HeadKind
+from hwkd.core.metric import ACCURACY, Metric, ScoresRecord
+from hwkd.core.old_records import data_of_older_run, with_scores
+from hwkd.core.pipeline_record import PipelineRecord
 from hwkd.core.strict_model import StoredInt, StrictModel
 from hwkd.core.trial import LimitName
 
@@ -21,7 +25,6 @@ __all__ = [
     "EnvironmentRecord",
     "FeasibilityRecord",
     "LimitRecord",
-    "NormalisationRecord",
     "ObjectiveSettings",
     "RunRecord",
     "RunStatus",
@@ -77,33 +80,24 @@ class DeviceRecord(StrictModel):
 
 
 class SplitRecord(StrictModel):
-    """One split; `class_counts` is in the order of `DataRecord.class_names`."""
-
-    name: Literal["train", "validation", "test"]
-    class_counts: tuple[StoredInt, ...]
-
-    @property
-    def samples(self) -> int:
-        """Number of examples."""
-        return sum(self.class_counts)
-
-
-class NormalisationRecord(StrictModel):
-    """What firmware does before the network: `(raw - mean) / std` per channel.
+    """One split.
 
     Attributes:
-        mean: one per channel, in units of the raw data.
-        std: one per channel, same units, > 0.
-        raw_low: smallest raw value.
-        raw_high: largest raw value.
-        raw_dtype: type of the raw data, for example "uint8".
+        name: of the split.
+        samples: number of examples.
+        class_counts: in the order of `DataRecord.class_names`; none without classes.
     """
 
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    raw_low: float
-    raw_high: float
-    raw_dtype: str
+    name: Literal["train", "validation", "test"]
+    samples: StoredInt
+    class_counts: tuple[StoredInt, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _counts_as_older_runs(cls, raw: Any) -> Any:
+        if not isinstance(raw, dict) or "samples" in raw:
+            return raw
+        return {**raw, "samples": sum(raw.get("class_counts", ()))}
 
 
 class DataRecord(StrictModel):
@@ -114,10 +108,12 @@ class DataRecord(StrictModel):
         source: where the data came from, for people.
         fingerprint: SHA-256 over content, splits and preprocessing.
         input_shape: without batch.
-        class_names: in the order of the labels.
+        kind: whether outputs are classes or values.
+        class_names: name of each output; of classes in the order of the labels.
+        metrics: what networks are scored by; the first is the primary one.
         splits: train, validation, test.
         split_seed: seed of the splits that were made.
-        normalisation: what was applied to the inputs.
+        pipeline: what was applied to the inputs.
         notes: what a reader must know: splits made, files left out, layout guessed.
     """
 
@@ -125,11 +121,23 @@ class DataRecord(StrictModel):
     source: str
     fingerprint: str
     input_shape: tuple[int, ...]
+    kind: HeadKind = "classes"
     class_names: tuple[str, ...]
+    metrics: tuple[Metric, ...] = (ACCURACY,)
     splits: tuple[SplitRecord, ...]
     split_seed: StoredInt
-    normalisation: NormalisationRecord
+    pipeline: PipelineRecord
     notes: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reads_older_runs(cls, raw: Any) -> Any:
+        return data_of_older_run(raw)
+
+    @property
+    def metric(self) -> Metric:
+        """The primary metric."""
+        return self.metrics[0]
 
 
 class TeacherRecord(StrictModel):
@@ -138,8 +146,7 @@ class TeacherRecord(StrictModel):
     Attributes:
         kind: "trained here", "onnx" or "factory".
         description: what network it is.
-        validation_accuracy: 0 to 1.
-        test_accuracy: 0 to 1; None when it was never measured.
+        scores: in float, on validation and, if that was measured, on test.
         seconds: spent on training it, loading it and computing its logits in this run.
         from_cache: it was trained by an earlier run on the same data and configuration.
         left_out: why students learned from labels alone, from some candidate on; None while it
@@ -150,12 +157,17 @@ class TeacherRecord(StrictModel):
 
     kind: Literal["trained here", "onnx", "factory"]
     description: str
-    validation_accuracy: float
-    test_accuracy: float | None = None
+    scores: ScoresRecord
     seconds: float
     from_cache: bool = False
     left_out: str | None = None
     identity: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reads_older_runs(cls, raw: Any) -> Any:
+        names = {"validation_float": "validation_accuracy", "test_float": "test_accuracy"}
+        return with_scores(raw, names)
 
 
 class FeasibilityRecord(StrictModel):
@@ -215,7 +227,7 @@ class RunRecord(StrictModel):
         caveats: what a reader must know before using a number.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     made_by: Literal["search", "distill"] = "search"
     hwkd_version: str
     created_at: str
@@ -233,3 +245,10 @@ class RunRecord(StrictModel):
     environment: EnvironmentRecord
     final: FinalRecord | None = None
     caveats: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reads_version_1(cls, raw: Any) -> Any:
+        # Its parts read themselves.
+        is_old = isinstance(raw, dict) and raw.get("schema_version") == 1
+        return {**raw, "schema_version": 2} if is_old else raw

@@ -9,7 +9,8 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from hwkd.core.device import Dtype, LatencyModel
+from hwkd.core.choices import Dtype
+from hwkd.core.device import LatencyModel
 from hwkd.core.memory_model import FusionRules, MemoryModel, StorageModel
 from hwkd.core.strict_model import StrictModel
 

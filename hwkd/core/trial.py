@@ -6,19 +6,21 @@ Reports read records and nothing else, so a report needs neither torch nor the s
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_core import from_json
 
+from hwkd.core.metric import ScoresRecord
+from hwkd.core.old_records import with_scores
 from hwkd.core.strict_model import StoredInt, StrictModel, read_record
 from hwkd.core.student import ParamValue, StudentSpec
 
 __all__ = [
-    "AccuracyRecord",
     "CostRecord",
     "Digest",
     "EpochRecord",
+    "FidelityRecord",
     "LimitName",
     "ObjectiveRecord",
     "OpRecord",
@@ -32,8 +34,6 @@ __all__ = [
     "read_trial_line",
     "read_trial_summary",
 ]
-
-SCHEMA_VERSION = 1
 
 TrialState: TypeAlias = Literal["completed", "rejected", "duplicate", "failed"]
 LimitName: TypeAlias = Literal["latency", "ram", "flash", "weights", "energy"]
@@ -145,18 +145,12 @@ class ProfileRecord(StrictModel):
     per_op: tuple[OpShareRecord, ...] = ()
 
 
-class AccuracyRecord(StrictModel):
-    """Accuracy on the validation split, 0 to 1; the test split is never seen by a trial."""
-
-    validation_float: float
-    validation_int8: float
-
-
 class ObjectiveRecord(StrictModel):
     """The three terms, unweighted, and the weighted sum that was minimised.
 
     Attributes:
-        task_error: validation error of the int8 student, 0 to 1.
+        task_error: mean validation error of the int8 student: 0 is best, 1 about what knowing
+            nothing gives (`hwkd.core.head.Head.errors`).
         kd_nats: mean divergence of the int8 student from the teacher's soft targets, nats.
         latency_overrun: max(0, latency / target - 1), no unit.
         value: alpha * task_error + beta * kd_nats + gamma * latency_overrun.
@@ -173,6 +167,18 @@ class PredictedRecord(StrictModel):
 
     mean: float
     deviation: float
+
+
+class FidelityRecord(StrictModel):
+    """How much training a candidate's result stands for; only equal ones compare.
+
+    Attributes:
+        epochs: passes over what an epoch draws.
+        samples: that an epoch draws at most; None is all of the train split.
+    """
+
+    epochs: StoredInt
+    samples: StoredInt | None = None
 
 
 class ProposalRecord(StrictModel):
@@ -215,7 +221,10 @@ class TrialRecord(StrictModel):
         reason: why it was rejected or failed, or which trial it repeats; None when completed.
         violations: every limit exceeded, worst first.
         cost: None only when building the graph failed.
+        scores: on validation; the test split is never seen by a trial.
         proposal: why it was chosen; None where the sampler does not say.
+        fidelity: how much training was asked for; None of an older version, which knew one length.
+        start_from: SHA-256 of the artifact with the weights that it began with; None is afresh.
         macs_fvcore: MACs counted by fvcore on the torch module, a cross-check of `cost.macs`.
         epochs_made: passes over what an epoch draws, with the fraction of one that a time limit
             cut; None when it was not trained, or by an older version.
@@ -228,7 +237,7 @@ class TrialRecord(StrictModel):
         versions: package -> version.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     number: StoredInt
     state: TrialState
     reason: str | None = None
@@ -237,8 +246,10 @@ class TrialRecord(StrictModel):
     violations: tuple[ViolationRecord, ...] = ()
     cost: CostRecord | None = None
     proposal: ProposalRecord | None = None
+    fidelity: FidelityRecord | None = None
+    start_from: Digest | None = None
     macs_fvcore: StoredInt | None = None
-    accuracy: AccuracyRecord | None = None
+    scores: ScoresRecord | None = None
     objective: ObjectiveRecord | None = None
     profile: ProfileRecord | None = None
     epochs: tuple[EpochRecord, ...] = ()
@@ -250,6 +261,14 @@ class TrialRecord(StrictModel):
     duration_s: float
     worker: str = "main"
     versions: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reads_version_1(cls, raw: Any) -> Any:
+        if not isinstance(raw, dict) or raw.get("schema_version") != 1:
+            return raw
+        names = {name: name for name in ("validation_float", "validation_int8")}
+        return {**with_scores(raw, names, within="accuracy"), "schema_version": 2}
 
     @property
     def latency_s(self) -> float | None:

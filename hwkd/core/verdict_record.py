@@ -10,13 +10,14 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any, Literal
 
+from hwkd.core.metric import ACCURACY, Metric
 from hwkd.core.strict_model import StoredInt, StrictModel
 
 __all__ = ["ArmRecord", "ArmScores", "Gain", "Verdict", "verdict_of_older_final"]
 
 
 class ArmScores(StrictModel):
-    """What one training reached, 0 to 1.
+    """What one training reached, in the metric of the verdict.
 
     Attributes:
         seed: of the training.
@@ -65,7 +66,7 @@ class Gain(StrictModel):
 
     Attributes:
         over: name of the control that was best on validation.
-        mean: difference of scores, 0.01 is one point.
+        mean: difference of scores in the metric's unit, positive where the methods are better.
         low: lower end of the interval; None for a single seed, which shows no spread.
         high: upper end; None likewise.
         seeds: pairs compared.
@@ -81,13 +82,12 @@ class Gain(StrictModel):
     confidence: float
     verdict: str
 
-    @property
-    def points(self) -> str:
-        """Return it in points with its interval."""
-        text = f"{100 * self.mean:+.2f} points"
+    def text(self, metric: Metric) -> str:
+        """Return it with its interval: points of a ratio, else in the metric's unit."""
+        text = metric.difference(self.mean)
         if self.low is None or self.high is None:
             return f"{text} (one seed, which shows no spread)"
-        ends = f"{100 * self.low:+.2f} to {100 * self.high:+.2f}"
+        ends = f"{metric.signed(self.low)} to {metric.signed(self.high)}"
         return f"{text} ({self.confidence:.0%} interval {ends}, {self.seeds} seeds)"
 
 
@@ -95,6 +95,7 @@ class Verdict(StrictModel):
     """What ships, and why.
 
     Attributes:
+        metric: that scores and gain are in; its better direction is positive in a gain.
         methods: what was asked for, as `--method` takes it; none is labels alone.
         is_taught: whether a teacher takes part in them.
         arms: every way in which the network that ships was trained; what was asked for first, if
@@ -106,6 +107,7 @@ class Verdict(StrictModel):
         gain: over the best control; None where none was trained.
     """
 
+    metric: Metric = ACCURACY
     methods: tuple[str, ...] = ()
     is_taught: bool = False
     arms: tuple[ArmRecord, ...] = ()
@@ -138,7 +140,8 @@ class Verdict(StrictModel):
             )
         gain = self.gain
         name = "Distilled" if self.is_taught else "Trained without a teacher"
-        worth = f"{name} ({methods}) against {gain.over}, int8 test: {gain.points}: {gain.verdict}."
+        found = f"{gain.text(self.metric)}: {gain.verdict}"
+        worth = f"{name} ({methods}) against {gain.over}, int8 test: {found}."
         if self.asked_for_ships:
             return (worth, f"The student of {what} ships: on validation it beat every control.")
         lines = (

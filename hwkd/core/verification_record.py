@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Any
 
+from pydantic import Field, model_validator
+
+from hwkd.core.metric import ACCURACY, Scores
 from hwkd.core.strict_model import StrictModel
 
 __all__ = ["EmulatedLayerRecord", "EmulationRecord", "VerificationRecord"]
@@ -48,7 +51,7 @@ class EmulationRecord(StrictModel):
         intermediate_max_lsb: largest difference of any layer.
         averages_within_bound: of all layers.
         faults: why it did not pass; none if it did.
-        test_accuracy: of the core's answers, 0 to 1.
+        scores: of the core's answers; None without labels.
         instructions: executed for one inference, at most.
         flash_bytes: code, constants and initial values, from the ELF file.
         flash_predicted_bytes: before compiling.
@@ -72,7 +75,7 @@ class EmulationRecord(StrictModel):
     intermediate_max_lsb: int
     averages_within_bound: int = 0
     faults: tuple[str, ...] = ()
-    test_accuracy: float | None = None
+    scores: Scores | None = None
     instructions: int
     flash_bytes: int
     flash_predicted_bytes: int | None = None
@@ -83,6 +86,15 @@ class EmulationRecord(StrictModel):
     layers: tuple[EmulatedLayerRecord, ...] = ()
     tools: dict[str, str] = Field(default_factory=dict)
     seconds: float
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reads_older_runs(cls, raw: Any) -> Any:
+        if not isinstance(raw, dict) or "test_accuracy" not in raw:
+            return raw
+        kept = {name: value for name, value in raw.items() if name != "test_accuracy"}
+        accuracy = raw["test_accuracy"]
+        return {**kept, "scores": None if accuracy is None else {ACCURACY.name: accuracy}}
 
 
 class VerificationRecord(StrictModel):

@@ -9,43 +9,19 @@ import csv
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from hwkd.core.errors import ConfigError, ProfilingError, UnknownNameError
+from hwkd.core.core_file import Npu
+from hwkd.core.errors import ConfigError, ProfilingError
 
-__all__ = ["NPUS", "Npu", "VelaLayer", "VelaReport", "read_report", "require_vela", "run_vela"]
+__all__ = ["VelaLayer", "VelaReport", "read_report", "require_vela", "run_vela"]
 
 _TIMEOUT_S = 300.0
 _KIB = 1024
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Npu:
-    """An NPU in one of the systems that vela's own configuration file describes.
-
-    Attributes:
-        accelerator: vela's --accelerator-config.
-        system: vela's --system-config: clock, buses and memories.
-        memory_mode: vela's --memory-mode: what lies in which memory.
-    """
-
-    accelerator: str
-    system: str
-    memory_mode: str = "Shared_Sram"
-
-
-# Core as a device file names it -> Arm's system for it (Arm/vela.ini of ethos-u-vela 5.2.0). In
-# Shared_Sram activations lie in SRAM and weights in flash off the chip.
-NPUS: Mapping[str, Npu] = {
-    "Ethos-U55-128": Npu(accelerator="ethos-u55-128", system="Ethos_U55_High_End_Embedded"),
-    "Ethos-U55-256": Npu(accelerator="ethos-u55-256", system="Ethos_U55_High_End_Embedded"),
-    "Ethos-U65-256": Npu(accelerator="ethos-u65-256", system="Ethos_U65_Embedded"),
-    "Ethos-U65-512": Npu(accelerator="ethos-u65-512", system="Ethos_U65_Embedded"),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,23 +80,19 @@ def require_vela() -> str:
     return version("ethos-u-vela")
 
 
-def run_vela(tflite: bytes, core: str, layer_names: Collection[str]) -> VelaReport:
+def run_vela(tflite: bytes, npu: Npu, layer_names: Collection[str]) -> VelaReport:
     """Compile a network and return what vela reports.
 
     Args:
         tflite: int8 .tflite file.
-        core: key of `NPUS`.
+        npu: to compile for.
         layer_names: names of the network's layers; what vela splits is summed by them.
 
     Raises:
         ConfigError: if vela is not installed.
-        UnknownNameError: if no system is known for the core.
         ProfilingError: if vela fails; quotes its last line.
     """
     found = require_vela()
-    if core not in NPUS:
-        raise UnknownNameError("Ethos-U core", core, NPUS)
-    npu = NPUS[core]
     with tempfile.TemporaryDirectory(prefix="hwkd-vela-") as folder:
         file = Path(folder) / "model.tflite"
         file.write_bytes(tflite)

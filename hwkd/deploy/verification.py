@@ -6,7 +6,8 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hwkd.deploy.toolchain import Core
+from hwkd.core.core_file import Core
+from hwkd.core.metric import Scores
 from hwkd.qgraph.requantise import Rounding
 
 __all__ = [
@@ -140,7 +141,7 @@ class Verification:
         stack_bytes: high-water mark.
         arena_bytes: from the ELF.
         arena_predicted_bytes: by the planner, before compiling.
-        accuracy_ratio: of the emulated core's answers; None without labels.
+        scores: of the emulated core's answers; None without labels.
         seconds: wall time of the whole check.
         tools: compiler and emulator.
     """
@@ -170,7 +171,7 @@ class Verification:
     stack_bytes: int
     arena_bytes: int
     arena_predicted_bytes: int
-    accuracy_ratio: float | None
+    scores: Scores | None
     seconds: float
     tools: dict[str, str]
 

@@ -7,21 +7,24 @@ and the same C on an emulated Cortex-M says whether it stays right there, and wh
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from hwkd.core.core_file import Core
 from hwkd.core.device import Device
 from hwkd.core.errors import DoesNotFitError
+from hwkd.core.metric import Scores
 from hwkd.core.progress import Progress, silent
 from hwkd.deploy.to_c.export import build_project
 from hwkd.deploy.to_c.exported import Exported
 from hwkd.deploy.to_c.flash import constant_bytes, predict_flash_bytes, predict_ram_bytes
 from hwkd.deploy.to_c.project import Project
 from hwkd.deploy.to_c.steps import Kernels
-from hwkd.deploy.toolchain import Command, Core, Tools, core_of, find_host_compiler, find_tools
+from hwkd.deploy.toolchain import Command, Tools, find_host_compiler, find_tools
 from hwkd.deploy.verification import LayerCheck, Mismatches, Target, Verification
 from hwkd.deploy.verify_layers import LayerComparison
 from hwkd.deploy.verify_onnx import reference_outputs, to_c_inputs
@@ -35,12 +38,14 @@ from hwkd.deploy.verify_run import (
     run_firmware,
     run_host,
 )
+from hwkd.io.core_files import core_names, load_core
+from hwkd.io.device_catalog import device_names, folder_of, load_device
+from hwkd.io.fact_files import kind_of_file
 from hwkd.qgraph.requantise import Rounding
 
-__all__ = ["seeded_samples", "target_of", "verify_model"]
+__all__ = ["seeded_samples", "target_named", "target_of", "verify_model"]
 
 _Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
-_Ints: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 _Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
 
 # The emulated core is compared tensor by tensor for so many inputs, at the output for all.
@@ -64,7 +69,7 @@ def verify_model(
     target: Target,
     samples: _Floats,
     *,
-    labels: _Ints | None = None,
+    score: Callable[[_Floats], Scores] | None = None,
     rounding: Rounding | None = None,
     kernels: Kernels = "hwkd",
     exported: Exported | None = None,
@@ -76,7 +81,7 @@ def verify_model(
         model_path: int8 ONNX file.
         target: core and memories.
         samples: normalised float inputs, shape [inputs, *input_shape].
-        labels: class of each sample, for the accuracy of the core's answers.
+        score: of the core's answers, from its outputs as real numbers, shape [inputs, outputs].
         rounding: None takes the core's, or that of CMSIS-NN.
         kernels: whose convolutions.
         exported: folder of C to check; it decides rounding and kernels.
@@ -98,8 +103,8 @@ def verify_model(
         )
     else:
         project, kernels = exported.project(), exported.kernels
-    flash_predicted = predict_flash_bytes(project, core.name)
-    ram_predicted = predict_ram_bytes(project, core.name)
+    flash_predicted = predict_flash_bytes(project, core)
+    ram_predicted = predict_ram_bytes(project, core)
     _check_size(project, target, flash_predicted, ram_predicted)
     tools, host = find_tools(), find_host_compiler()
     with TemporaryDirectory(prefix="hwkd-verify-") as folder:
@@ -146,27 +151,53 @@ def verify_model(
         stack_bytes=on_core.stack_bytes,
         arena_bytes=sizes.arena_bytes,
         arena_predicted_bytes=project.memory.arena_bytes,
-        accuracy_ratio=None
-        if labels is None
-        else _accuracy(on_core.outputs[:, : project.output.elements], labels),
+        scores=None if score is None else score(_real(project, on_core.outputs)),
         seconds=time.perf_counter() - started,
         tools=dict(tools.versions),
     )
 
 
-def target_of(device: Device) -> Target:
+def target_named(name_or_path: str) -> Target:
+    """Return core and memories of a device, or of a bare core: those of a common part.
+
+    Args:
+        name_or_path: a device or core by name, or the TOML file of one.
+
+    Raises:
+        UnknownNameError: if it is neither, or its core is not one that can be emulated.
+        ConfigError: if a file is wrong.
+    """
+    is_path = name_or_path.endswith(".toml")
+    is_core = name_or_path not in device_names() and name_or_path in core_names()
+    if not (kind_of_file(Path(name_or_path)) == "core" if is_path else is_core):
+        return target_of(load_device(name_or_path), beside=folder_of(name_or_path))
+    core = load_core(name_or_path)
+    return Target(
+        name=f"{core.name} ({core.part.source})",
+        core=core,
+        flash_bytes=core.part.flash_bytes,
+        ram_bytes=core.part.ram_bytes,
+    )
+
+
+def target_of(device: Device, *, beside: Path | None = None) -> Target:
     """Return what a device file says about core and memories.
+
+    Args:
+        device: whose core is looked up.
+        beside: folder of the user's device file, whose `cores/` come first.
 
     Raises:
         UnknownNameError: if its core is not one that can be emulated.
+        ConfigError: if the core's file is wrong.
     """
-    core = core_of(device.core)
+    core = load_core(device.core_key, beside)
     flash, ram = device.available_flash_bytes, device.available_ram_bytes
     return Target(
         name=device.name,
         core=core,
-        flash_bytes=core.memory[0] if flash is None else flash,
-        ram_bytes=core.memory[1] if ram is None else ram,
+        flash_bytes=core.part.flash_bytes if flash is None else flash,
+        ram_bytes=core.part.ram_bytes if ram is None else ram,
     )
 
 
@@ -303,5 +334,9 @@ def _lsb(values: _Int8, expected: _Int8) -> np.ndarray[Any, np.dtype[np.int16]]:
     return np.asarray(np.abs(values.astype(np.int16) - expected.astype(np.int16)))
 
 
-def _accuracy(outputs: _Int8, labels: _Ints) -> float:
-    return float((outputs.argmax(axis=1) == labels).mean())
+def _real(project: Project, outputs: _Int8) -> _Floats:
+    """Return the first output, which a task scores, in real values."""
+    tensor = project.output
+    steps = outputs[:, : tensor.elements].astype(np.float32) - np.float32(tensor.zero_point)
+    real: _Floats = steps * np.float32(tensor.scale)
+    return real

@@ -13,9 +13,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from hwkd.core.core_file import ICOUNT_SHIFT, Core
 from hwkd.core.errors import ExportError
 from hwkd.deploy.to_c.project import Project, project_files
-from hwkd.deploy.toolchain import ICOUNT_SHIFT, Command, Core, Tools, run_tool
+from hwkd.deploy.toolchain import Command, Tools, run_tool
 
 __all__ = [
     "VECTOR_BYTES",

@@ -19,6 +19,7 @@ __all__ = [
     "NO_METHOD",
     "Pairs",
     "WeightedMethod",
+    "is_none",
     "method_from_table",
     "parse_method",
     "parse_methods",
@@ -95,19 +96,30 @@ class WeightedMethod:
         return f"{name}:" + ",".join(f"{n}={_written(v)}" for n, v in options.items())
 
 
-def parse_methods(texts: Sequence[str]) -> tuple[WeightedMethod, ...]:
-    """Parse every `--method`; `none` alone is no method, and training on the labels alone.
+def parse_methods(given: Sequence[str | Mapping[str, Any]]) -> tuple[WeightedMethod, ...]:
+    """Parse every `--method` text or `[[distill]]` table.
+
+    `none` alone is no method, and training on the labels alone.
 
     Raises:
-        ConfigError: for methods that cannot be combined; see also `parse_method`.
+        ConfigError: for methods that cannot be combined; see also `parse_method` and
+            `method_from_table`.
     """
-    if NO_METHOD in texts:
-        if len(texts) > 1:
-            raise ConfigError("--method none: trains on the labels alone; give nothing beside it")
+    if is_none(given):
         return ()
-    methods = tuple(parse_method(text) for text in texts)
+    if any(is_none([entry]) for entry in given):
+        raise ConfigError("--method none: trains on the labels alone; give nothing beside it")
+    methods = tuple(
+        parse_method(entry) if isinstance(entry, str) else method_from_table(entry)
+        for entry in given
+    )
     require_combinable(methods)
     return methods
+
+
+def is_none(given: Sequence[str | Mapping[str, Any]]) -> bool:
+    """Whether the labels alone were asked for."""
+    return len(given) == 1 and given[0] in (NO_METHOD, {"method": NO_METHOD})
 
 
 def require_combinable(methods: Sequence[WeightedMethod]) -> None:

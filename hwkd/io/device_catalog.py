@@ -18,12 +18,17 @@ from hwkd.core.runtime_file import RuntimeFile
 from hwkd.io.fact_files import checked, fact_names, fact_text, merged, parse_facts
 from hwkd.io.runtime_files import RULES, fit_names, load_runtime, runtime_names
 
-__all__ = ["device_names", "load_device", "parse_device"]
+__all__ = ["device_names", "folder_of", "load_device", "parse_device"]
 
 
 def device_names() -> tuple[str, ...]:
     """Return the names of the packaged devices, sorted."""
     return fact_names("device")
+
+
+def folder_of(name_or_path: str) -> Path | None:
+    """Return the folder whose runtimes and cores come before the packaged ones, if there is one."""
+    return None if name_or_path in device_names() else Path(name_or_path).parent
 
 
 def load_device(name_or_path: str, *, runtime: str | None = None) -> Device:

@@ -25,6 +25,7 @@ __all__ = [
     "checked",
     "fact_names",
     "fact_text",
+    "kind_of_file",
     "merged",
     "parse_facts",
 ]
@@ -33,6 +34,10 @@ FactKind: TypeAlias = Literal["device", "runtime", "core"]
 
 _PACKAGE = "hwkd.devices"
 _FOLDERS: dict[FactKind, str] = {"device": "", "runtime": "runtimes", "core": "cores"}
+# What a file says in `kind` -> the catalogue that it belongs to.
+_KINDS: dict[str, FactKind] = {
+    "device": "device", "runtime": "runtime", "core": "core", "npu": "core",
+}  # fmt: skip
 _UNITS = {"_hz": "hertz", "_bytes": "bytes", "_s": "seconds", "_w": "watts", "_ratio": "a ratio"}
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -68,6 +73,19 @@ def fact_text(kind: FactKind, name_or_path: str, beside: Path | None = None) -> 
     file = _packaged(kind) / f"{name_or_path}.toml"
     place = "/".join(part for part in ("devices", _FOLDERS[kind], file.name) if part)
     return file.read_text(encoding="utf-8"), place
+
+
+def kind_of_file(path: Path) -> FactKind:
+    """Return what a user's file says that it describes; a device if it says nothing.
+
+    Raises:
+        ConfigError: if it cannot be read, or says what hwkd does not know.
+    """
+    origin = str(path)
+    kind = parse_facts(_read("device", path), origin).get("kind", "device")
+    if kind not in _KINDS:
+        raise ConfigError(f"{origin}: kind = {kind!r}; expected {', '.join(_KINDS)}")
+    return _KINDS[kind]
 
 
 def parse_facts(text: str, origin: str) -> dict[str, Any]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
-
 import numpy as np
 
+from hwkd.core.core_file import Rounding
 from hwkd.core.errors import ExportError
 from hwkd.qgraph.ir import Conv, FullyConnected, Pool, QuantTensor
 from hwkd.qgraph.tflite_rounding import add_factors, mean_factor, real_multipliers
@@ -23,7 +22,6 @@ __all__ = [
     "sum_fields",
 ]
 
-Rounding: TypeAlias = Literal["float", "q31", "tflite"]
 ROUNDINGS: tuple[Rounding, ...] = ("float", "q31", "tflite")
 
 _Q31 = 31

@@ -154,4 +154,4 @@ def _summarise(space: str, records: Sequence[TrialRecord], on_front: int) -> Spa
 
 
 def _error(record: TrialRecord) -> float | None:
-    return None if record.accuracy is None else 1.0 - record.accuracy.validation_int8
+    return None if record.objective is None else record.objective.task_error

@@ -82,12 +82,12 @@ class CostAxis:
 
 
 def scored_trials(records: Sequence[TrialRecord]) -> tuple[TrialRecord, ...]:
-    """Return the completed trials that have an accuracy, a cost and a latency."""
+    """Return the completed trials that have an error, a cost and a latency."""
     return tuple(
         record
         for record in records
         if record.state == "completed"
-        and record.accuracy is not None
+        and record.objective is not None
         and record.cost is not None
         and record.latency_s is not None
     )

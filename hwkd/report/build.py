@@ -67,7 +67,7 @@ def build_report(run: RunRecord, records: Sequence[TrialRecord]) -> Report:
 def _headlines(
     run: RunRecord, records: Sequence[TrialRecord], best: TrialRecord | None
 ) -> tuple[Headline, ...]:
-    lines = [*_accuracy_headlines(run, best)]
+    lines = [*_score_headlines(run, best)]
     cost = run.final.cost if run.final is not None else (best.cost if best else None)
     if best is not None and cost is not None:
         lines += _cost_headlines(run, best, cost)
@@ -80,28 +80,31 @@ def _headlines(
     return tuple(lines)
 
 
-def _accuracy_headlines(run: RunRecord, best: TrialRecord | None) -> list[Headline]:
+def _score_headlines(run: RunRecord, best: TrialRecord | None) -> list[Headline]:
     lines = []
-    final = run.final
+    final, metric = run.final, run.data.metric
     if final is not None:
-        detail = f"float {fmt.percent(final.test_accuracy_float, decimals=2)}; test split read once"
-        value = fmt.percent(final.test_accuracy_int8, decimals=2)
+        in_float = fmt.score_text(metric, final.scores.test_float)
+        detail = f"float {in_float}; test split read once"
+        value = fmt.score_text(metric, final.scores.test_int8)
         lines.append(
-            Headline(label="Test accuracy, int8", value=value, detail=detail, basis="measured")
+            Headline(
+                label=f"Test {metric.name}, int8", value=value, detail=detail, basis="measured"
+            )
         )
-    elif best is not None and best.accuracy is not None:
-        value = fmt.percent(best.accuracy.validation_int8, decimals=2)
+    elif best is not None and best.scores is not None:
+        value = fmt.score_text(metric, best.scores.validation_int8)
         detail = f"trial {best.number}, brief training"
-        label = "Validation accuracy, int8"
+        label = f"Validation {metric.name}, int8"
         lines.append(Headline(label=label, value=value, detail=detail, basis="measured"))
     if run.teacher is not None:
         teacher = run.teacher
-        is_test = teacher.test_accuracy is not None
-        accuracy = teacher.test_accuracy if is_test else teacher.validation_accuracy
+        is_test = teacher.scores.test_float is not None
+        scores = teacher.scores.test_float if is_test else teacher.scores.validation_float
         lines.append(
             Headline(
-                label=f"Teacher, {'test' if is_test else 'validation'} accuracy",
-                value=fmt.percent(accuracy, decimals=2),
+                label=f"Teacher, {'test' if is_test else 'validation'} {metric.name}",
+                value=fmt.score_text(metric, scores),
                 detail=teacher.description,
                 basis="measured",
             )

@@ -121,8 +121,8 @@ def space_chart(records: Sequence[TrialRecord]) -> Chart | None:
     """Draw the errors that each search space reached; None without a completed trial."""
     errors: dict[str, list[tuple[int, float]]] = {}
     for record in records:
-        if record.state == "completed" and record.spec is not None and record.accuracy is not None:
-            error = 100 * (1 - record.accuracy.validation_int8)
+        if record.state == "completed" and record.spec is not None and record.objective is not None:
+            error = 100 * record.objective.task_error
             errors.setdefault(record.spec.space, []).append((record.number, error))
     if not errors:
         return None

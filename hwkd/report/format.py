@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from hwkd.core.metric import Metric, Scores
 from hwkd.core.trial import LimitName
 
 __all__ = [
@@ -113,6 +114,11 @@ def count(value: float | None) -> str:
 def integer(value: int) -> str:
     """Return an exact count: `4,072`."""
     return f"{value:,}"
+
+
+def score_text(metric: Metric, scores: Scores | None) -> str:
+    """Return the value of a metric with its unit; "unknown" where there is none."""
+    return "unknown" if scores is None else metric.text(metric.of(scores))
 
 
 def percent(ratio: float | None, *, decimals: int = 1) -> str:

@@ -10,9 +10,9 @@ from hwkd.core.trial import CostRecord, TrialRecord
 from hwkd.io.student_folder import DESCRIPTION_FILE, FLOAT_FILE, INT8_FILE
 from hwkd.report import format as fmt
 from hwkd.report.document import Facts, Table
-from hwkd.report.provenance_sections import command_line, device_facts, normalisation_rows
+from hwkd.report.provenance_sections import command_line, device_facts, pipeline_rows
 from hwkd.report.quantisation_table import quantisation_table
-from hwkd.report.student_section import accuracy_table, cost_facts, fit_table
+from hwkd.report.student_section import cost_facts, fit_table, score_table
 from hwkd.report.verification_section import NOT_TIMES, verdict, verification_facts
 
 __all__ = ["model_card"]
@@ -22,7 +22,7 @@ def model_card(run: RunRecord, record: TrialRecord) -> str:
     """Return MODEL_CARD.md for one trial of a run.
 
     Args:
-        run: facts of the search. Test accuracies and controls are stated only when `run.final`
+        run: facts of the search. Test scores and controls are stated only when `run.final`
             belongs to `record`; of any other trial the card says that it was never tested.
         record: the trial whose student is exported; it has a spec and a cost.
 
@@ -33,18 +33,18 @@ def model_card(run: RunRecord, record: TrialRecord) -> str:
     cost = final.cost if final is not None else record.cost
     if record.spec is None or cost is None:
         raise ValueError(f"trial {record.number} has no student")
-    # The card of another trial must not show the final student's test accuracy.
+    # The card of another trial must not show the final student's test scores.
     own = run if final is not None else run.model_copy(update={"final": None})
     parts = [
         f"# {_inline(run.data.task)} student {record.spec.key} for {_inline(run.device.name)}",
         _what(run, record, cost),
         _intended_use(run),
-        "## Input and normalisation",
+        "## Input and preprocessing",
         _input(run, final),
-        "## Accuracy",
-        _accuracy_sentence(final, record),
+        f"## {run.data.metric.name.capitalize()}",
+        _score_sentence(final, record),
         *(() if final is None else map(_inline, final.verdict.sentences)),
-        _table(accuracy_table(own, record)),
+        _table(score_table(own, record)),
         "## Cost on the device",
         _cost_sentence(run),
         _facts(cost_facts(cost)),
@@ -90,6 +90,12 @@ def _intended_use(run: RunRecord) -> str:
     names = run.data.class_names
     shown = ", ".join(_inline(name) for name in names[:20])
     more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+    if run.data.kind == "values":
+        return (
+            f"**Intended use:** estimating {shown}{more} from inputs like those of the training "
+            "data. **Not covered:** inputs of another origin, sensor or preparation, whose error "
+            "is unknown. The network always gives a number."
+        )
     return (
         f"**Intended use:** telling {len(names)} classes apart ({shown}{more}) in inputs like "
         f"those of the training data. **Not covered:** inputs of another origin, sensor or "
@@ -104,7 +110,7 @@ def _input(run: RunRecord, final: FinalRecord | None) -> str:
         ("data", data.source),
         ("fingerprint, SHA-256", data.fingerprint),
         ("input shape without batch", fmt.shape(data.input_shape)),
-        *normalisation_rows(data.normalisation),
+        *pipeline_rows(data.pipeline),
     ]
     rows += [
         (f"{split.name} split", f"{fmt.integer(split.samples)} examples") for split in data.splits
@@ -120,10 +126,10 @@ def _input(run: RunRecord, final: FinalRecord | None) -> str:
     return f"{text}\n\nThe int8 input that firmware computes: `{formula}`."
 
 
-def _accuracy_sentence(final: FinalRecord | None, record: TrialRecord) -> str:
+def _score_sentence(final: FinalRecord | None, record: TrialRecord) -> str:
     if final is None:
         return (
-            f"Trial {record.number} was trained briefly and was never tested. Its accuracies are "
+            f"Trial {record.number} was trained briefly and was never tested. Its scores are "
             "on the validation split, by which the search chose."
         )
     return (

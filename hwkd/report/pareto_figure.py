@@ -193,7 +193,7 @@ def _space(record: TrialRecord) -> str:
 
 
 def _error_percent(record: TrialRecord) -> float:
-    return 100 * (1 - record.accuracy.validation_int8) if record.accuracy else 100.0
+    return 100 * record.objective.task_error if record.objective else 100.0
 
 
 def _layout() -> dict[str, Any]:

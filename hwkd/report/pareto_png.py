@@ -39,7 +39,7 @@ def write_pareto_png(report: Report, path: Path) -> None:
 
 def _draw(axes: Axes, report: Report, latency: CostAxis) -> None:
     scored = scored_trials(report.drawn)
-    errors = [100 * (1 - r.accuracy.validation_int8) for r in scored if r.accuracy is not None]
+    errors = [100 * r.objective.task_error for r in scored if r.objective is not None]
     corners = staircase(list(zip(latency.values, errors, strict=True)))
     axes.plot(*zip(*corners, strict=True), color="#8a94a6", linewidth=1.2, zorder=1)
     _draw_points(axes, report, latency, errors)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 
-from hwkd.core.run_record import DataRecord, NormalisationRecord, RunRecord
+from hwkd.core.pipeline_record import PipelineRecord, StepValue
+from hwkd.core.run_record import DataRecord, RunRecord
 from hwkd.report import format as fmt
 from hwkd.report.axes import latency_source, limited_end
 from hwkd.report.document import Block, Cell, Column, Facts, Note, Section, Table
@@ -16,7 +17,7 @@ __all__ = [
     "data_section",
     "device_facts",
     "environment_section",
-    "normalisation_rows",
+    "pipeline_rows",
     "teacher_facts",
 ]
 
@@ -32,10 +33,10 @@ def data_section(run: RunRecord) -> Section:
             ("task", data.task),
             ("source", data.source),
             ("input", fmt.shape(data.input_shape)),
-            ("classes", fmt.integer(len(data.class_names))),
+            (data.kind, fmt.integer(len(data.class_names))),
             ("seed of the splits", str(data.split_seed)),
             ("fingerprint, SHA-256", data.fingerprint),
-            *normalisation_rows(data.normalisation),
+            *pipeline_rows(data.pipeline),
         ),
     )
     blocks: list[Block] = [teacher_facts(run), facts]
@@ -51,29 +52,33 @@ def teacher_facts(run: RunRecord) -> Facts:
     if teacher is None:
         return Facts(title="Teacher", rows=(("teacher", "none recorded"),))
     origin = f"{teacher.kind}, from the cache of an earlier run" if teacher.from_cache else None
-    test = "not measured" if teacher.test_accuracy is None else _accuracy(teacher.test_accuracy)
+    metric, scores = run.data.metric, teacher.scores
+    test = (
+        "not measured" if scores.test_float is None else fmt.score_text(metric, scores.test_float)
+    )
     return Facts(
         title="Teacher",
         rows=(
             ("what", teacher.description),
             ("origin", origin or teacher.kind),
-            ("validation accuracy, measured", _accuracy(teacher.validation_accuracy)),
-            ("test accuracy, measured", test),
+            (
+                f"validation {metric.name}, measured",
+                fmt.score_text(metric, scores.validation_float),
+            ),
+            (f"test {metric.name}, measured", test),
             ("time spent in this run", fmt.duration(teacher.seconds)),
             *((("SHA-256 of all its parts", teacher.identity),) if teacher.identity else ()),
         ),
     )
 
 
-def normalisation_rows(scale: NormalisationRecord) -> tuple[tuple[str, str], ...]:
+def pipeline_rows(pipeline: PipelineRecord) -> tuple[tuple[str, str], ...]:
     """State what firmware does to a raw input before the network."""
-    raw = f"{scale.raw_dtype} in [{scale.raw_low:g}, {scale.raw_high:g}]"
-    return (
-        ("raw input", raw),
-        ("normalisation", "(raw - mean) / std, per channel"),
-        ("mean", _numbers(scale.mean)),
-        ("std", _numbers(scale.std)),
-    )
+    rows = [("raw input", f"{pipeline.raw_dtype} in [{pipeline.raw_low:g}, {pipeline.raw_high:g}]")]
+    for step in pipeline.steps:
+        rows.append((step.kind, step.formula))
+        rows += [(name, _numbers(value)) for name, value in step.values.items()]
+    return tuple(rows)
 
 
 def environment_section(run: RunRecord) -> Section:
@@ -172,10 +177,11 @@ def _split_table(data: DataRecord) -> Table:
     rows = [
         (Cell(name), *(Cell(fmt.integer(split[index])) for split in counts))
         for index, name in enumerate(data.class_names)
+        if all(counts)
     ]
     totals = (Cell("all"), *(Cell(fmt.integer(split.samples)) for split in data.splits))
     return Table(
-        title="Examples per class and split",
+        title="Examples per class and split" if rows else "Examples per split",
         columns=(
             Column(title="class"),
             *(Column(title=split.name, is_number=True) for split in data.splits),
@@ -186,9 +192,7 @@ def _split_table(data: DataRecord) -> Table:
     )
 
 
-def _accuracy(ratio: float) -> str:
-    return fmt.percent(ratio, decimals=2)
-
-
-def _numbers(values: tuple[float, ...]) -> str:
-    return ", ".join(f"{value:.6g}" for value in values)
+def _numbers(values: StepValue) -> str:
+    if isinstance(values, float | str):
+        return values if isinstance(values, str) else f"{values:.6g}"
+    return ", ".join(value if isinstance(value, str) else f"{value:.6g}" for value in values)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from hwkd.core.final_record import QuantisationChoiceRecord
-from hwkd.report import format as fmt
 from hwkd.report.document import Cell, Column, Table
 
 __all__ = ["quantisation_table"]
@@ -35,7 +34,7 @@ def quantisation_table(choice: QuantisationChoiceRecord) -> Table:
         columns=(
             Column(title="weights and activations"),
             Column(title="made by"),
-            Column(title="validation accuracy", basis="measured", is_number=True),
+            Column(title=f"validation {choice.metric.name}", basis="measured", is_number=True),
             Column(title="against float", basis="measured", is_number=True),
             Column(title=""),
         ),
@@ -47,16 +46,17 @@ def quantisation_table(choice: QuantisationChoiceRecord) -> Table:
 def _row(
     name: str,
     how: str,
-    accuracy: float,
+    score: float,
     choice: QuantisationChoiceRecord,
     *,
     form: str = "float",
 ) -> tuple[Cell, ...]:
-    points = 100.0 * (accuracy - choice.validation_float)
+    metric = choice.metric
+    gain = metric.gain(score, choice.validation_float)
     return (
         Cell(name),
         Cell(how),
-        Cell(fmt.percent(accuracy, decimals=2)),
-        Cell("" if form == "float" else f"{points:+.2f} points"),
+        Cell(metric.text(score)),
+        Cell("" if form == "float" else metric.difference(gain)),
         Cell("ships" if form == choice.ships else ""),
     )

@@ -1,4 +1,4 @@
-"""The best student: accuracy, and the estimated cost layer by layer."""
+"""The best student: scores, and the estimated cost layer by layer."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from statistics import mean
 
 from hwkd.core.final_record import FinalRecord, LayerRecord
 from hwkd.core.kinds import LAYER_KINDS
+from hwkd.core.metric import Metric, Scores
 from hwkd.core.run_record import DeviceRecord, LimitRecord, RunRecord
 from hwkd.core.trial import CostRecord, LimitName, OpRecord, TrialRecord
 from hwkd.core.verdict_record import ArmRecord
@@ -16,11 +17,11 @@ from hwkd.report.quantisation_table import quantisation_table
 from hwkd.report.student_figures import memory_chart, operator_chart, training_charts
 
 __all__ = [
-    "accuracy_table",
     "cost_facts",
     "cost_table",
     "fit_table",
     "latency_interval",
+    "score_table",
     "student_section",
 ]
 
@@ -28,7 +29,7 @@ _ROWS_UNFOLDED = 30
 
 
 def student_section(run: RunRecord, best: TrialRecord | None) -> Section:
-    """Show accuracy, choices, limits and the estimated cost per operator of the best student."""
+    """Show scores, choices, limits and the estimated cost per operator of the best student."""
     title = "Best student"
     if best is None:
         note = Note(lines=("There is no best student: no candidate has completed.",))
@@ -42,7 +43,7 @@ def student_section(run: RunRecord, best: TrialRecord | None) -> Section:
         blocks.append(Note(lines=(line,), is_warning=True))
     else:
         blocks.append(Note(lines=run.final.verdict.sentences))
-    blocks.append(accuracy_table(run, best))
+    blocks.append(score_table(run, best))
     if run.final is not None and run.final.quantisation_choice is not None:
         blocks.append(quantisation_table(run.final.quantisation_choice))
     cost = run.final.cost if run.final is not None else best.cost
@@ -60,27 +61,30 @@ def student_section(run: RunRecord, best: TrialRecord | None) -> Section:
     return Section(key="student", title=title, blocks=tuple(blocks))
 
 
-def accuracy_table(run: RunRecord, best: TrialRecord) -> Table:
-    """List accuracies: the trial's on validation, the final one's on test, controls beside."""
+def score_table(run: RunRecord, best: TrialRecord) -> Table:
+    """List scores: the trial's on validation, the final one's on test, controls beside."""
     rows: list[tuple[Cell, ...]] = []
     if run.final is not None:
-        rows += _final_rows(run.final)
-    if best.accuracy is not None:
+        rows += _final_rows(run.final, run.data.metric)
+    metric = run.data.metric
+    if best.scores is not None:
         what = f"trial {best.number}, brief training"
-        rows.append(_accuracy_row(what, "float32", "validation", best.accuracy.validation_float))
-        rows.append(_accuracy_row(what, "int8", "validation", best.accuracy.validation_int8))
+        rows.append(_row(metric, what, "float32", "validation", best.scores.validation_float))
+        rows.append(_row(metric, what, "int8", "validation", best.scores.validation_int8))
     if run.teacher is not None:
         teacher = run.teacher
-        rows.append(_accuracy_row("teacher", "float32", "validation", teacher.validation_accuracy))
-        if teacher.test_accuracy is not None:
-            rows.append(_accuracy_row("teacher", "float32", "test", teacher.test_accuracy))
+        rows.append(
+            _row(metric, "teacher", "float32", "validation", teacher.scores.validation_float)
+        )
+        if teacher.scores.test_float is not None:
+            rows.append(_row(metric, "teacher", "float32", "test", teacher.scores.test_float))
     return Table(
-        title="Accuracy",
+        title=metric.name.capitalize(),
         columns=(
             Column(title="network"),
             Column(title="numbers"),
             Column(title="split"),
-            Column(title="accuracy", basis="measured", is_number=True),
+            Column(title=metric.name, basis="measured", is_number=True),
             Column(title="trainings", is_number=True),
             Column(title="lowest to highest", basis="measured", is_number=True),
         ),
@@ -237,31 +241,33 @@ def _window(layer: LayerRecord) -> str:
     return f"{text}, {layer.groups} groups" if layer.groups > 1 else text
 
 
-def _final_rows(final: FinalRecord) -> list[tuple[Cell, ...]]:
+def _final_rows(final: FinalRecord, metric: Metric) -> list[tuple[Cell, ...]]:
     what = f"this student, {final.verdict.ships}, {final.epochs} epochs"
     rows = [
-        _accuracy_row(what, "float32", "test", final.test_accuracy_float),
-        _accuracy_row(what, "int8", "test", final.test_accuracy_int8),
-        _accuracy_row(what, "int8", "validation", final.validation_accuracy_int8),
+        _row(metric, what, "float32", "test", final.scores.test_float),
+        _row(metric, what, "int8", "test", final.scores.test_int8),
+        _row(metric, what, "int8", "validation", final.scores.validation_int8),
     ]
-    return rows + [_arm_row(arm) for arm in final.verdict.arms]
+    return rows + [_arm_row(metric, arm) for arm in final.verdict.arms]
 
 
-def _arm_row(arm: ArmRecord) -> tuple[Cell, ...]:
+def _arm_row(metric: Metric, arm: ArmRecord) -> tuple[Cell, ...]:
     values = arm.test_int8
-    span = f"{fmt.percent(min(values), decimals=2)} to {fmt.percent(max(values), decimals=2)}"
+    span = f"{metric.text(min(values))} to {metric.text(max(values))}"
     return (
         Cell(f"compared: same student, {arm.name}"),
         Cell("int8"),
         Cell("test"),
-        Cell(fmt.percent(mean(values), decimals=2)),
+        Cell(metric.text(mean(values))),
         Cell(str(len(values))),
         Cell(span if len(values) > 1 else ""),
     )
 
 
-def _accuracy_row(what: str, dtype: str, split: str, accuracy: float) -> tuple[Cell, ...]:
-    shown = Cell(fmt.percent(accuracy, decimals=2))
+def _row(
+    metric: Metric, what: str, dtype: str, split: str, scores: Scores | None
+) -> tuple[Cell, ...]:
+    shown = Cell(fmt.score_text(metric, scores))
     return (Cell(what), Cell(dtype), Cell(split), shown, Cell("1"), Cell(""))
 
 

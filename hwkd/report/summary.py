@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hwkd.core.final_record import FinalRecord
+from hwkd.core.metric import Metric, Scores, ScoresRecord
 from hwkd.report.analysis import count_state
 from hwkd.report.document import Report
 
@@ -15,10 +16,11 @@ __all__ = ["summary_json"]
 def summary_json(report: Report, folder: Path) -> dict[str, Any]:
     """Return the outcome of a run as plain data in SI units.
 
-    `latency_basis` says whether every `latency_s` is estimated or measured; accuracies and errors
-    are 0 to 1; what is unknown is None.
+    `latency_basis` says whether every `latency_s` is estimated or measured; errors are 0 at best
+    and 1 for knowing nothing; scores of the task's primary metric have its name in their key
+    (`test_accuracy_int8`), `scores` has all; what is unknown is None.
     """
-    run = report.run
+    run, metric = report.run, report.run.data.metric
     return {
         "run": str(folder),
         "status": run.status,
@@ -43,9 +45,11 @@ def summary_json(report: Report, folder: Path) -> dict[str, Any]:
         "teacher": None
         if run.teacher is None
         else {
-            "test_accuracy": run.teacher.test_accuracy,
-            "validation_accuracy": run.teacher.validation_accuracy,
+            f"test_{metric.key}": _value(metric, run.teacher.scores.test_float),
+            f"validation_{metric.key}": _value(metric, run.teacher.scores.validation_float),
+            "scores": run.teacher.scores.model_dump(mode="json"),
         },
+        "metric": metric.model_dump(mode="json"),
         "seconds": sum(run.phase_seconds.values()),
         "caveats": list(report.caveats),
     }
@@ -57,14 +61,17 @@ def _best(report: Report) -> dict[str, Any] | None:
         return None
     cost = final.cost if final is not None else best.cost
     profile = final.profile if final is not None else best.profile
+    metric, brief = report.run.data.metric, best.scores or ScoresRecord()
+    scores = final.scores if final is not None else brief
     is_measured = report.run.device.latency_basis == "measured"
     measured_s = profile.median_s if profile is not None else best.latency_s
     return {
         "trial": best.number,
         "space": best.spec.space if best.spec is not None else None,
-        "validation_accuracy_int8": best.accuracy.validation_int8 if best.accuracy else None,
-        "test_accuracy_float": final.test_accuracy_float if final is not None else None,
-        "test_accuracy_int8": final.test_accuracy_int8 if final is not None else None,
+        f"validation_{metric.key}_int8": _value(metric, brief.validation_int8),
+        f"test_{metric.key}_float": _value(metric, scores.test_float),
+        f"test_{metric.key}_int8": _value(metric, scores.test_int8),
+        "scores": scores.model_dump(mode="json"),
         "verdict": _verdict(final),
         "latency_s": measured_s if is_measured else (cost.latency_s if cost else None),
         "peak_ram_bytes": cost.peak_ram_bytes if cost else None,
@@ -74,6 +81,10 @@ def _best(report: Report) -> dict[str, Any] | None:
         else None,
         **_verification(final),
     }
+
+
+def _value(metric: Metric, scores: Scores | None) -> float | None:
+    return None if scores is None else metric.of(scores)
 
 
 def _verdict(final: FinalRecord | None) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+from hwkd.core.metric import Metric
 from hwkd.core.trial import TrialRecord
 from hwkd.io.paths import written_atomically
 from hwkd.report.document import Report
@@ -16,15 +17,16 @@ def write_trials_csv(report: Report, path: Path) -> None:
     """Write all trials by number, whole or not at all.
 
     The heading of the latency says whether it is estimated or measured; seconds and bytes are
-    plain numbers, errors are 0 to 1. What is unknown is empty.
+    plain numbers; an error is 0 at best, and 1 for knowing nothing. What is unknown is empty.
     """
-    basis = report.run.device.latency_basis
+    basis, metric = report.run.device.latency_basis, report.run.data.metric
     heading = (
         "trial",
         "state",
         "space",
         "on_front",
         "validation_error_int8",
+        f"validation_{metric.key}_int8",
         "objective",
         f"{basis}_latency_s",
         "estimated_peak_ram_bytes",
@@ -40,18 +42,20 @@ def write_trials_csv(report: Report, path: Path) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(heading)
         for record in report.records:
-            writer.writerow(_row(record, is_on_front=record.number in front))
+            writer.writerow(_row(record, metric, is_on_front=record.number in front))
 
 
-def _row(record: TrialRecord, *, is_on_front: bool) -> tuple[object, ...]:
-    cost, accuracy, objective = record.cost, record.accuracy, record.objective
+def _row(record: TrialRecord, metric: Metric, *, is_on_front: bool) -> tuple[object, ...]:
+    cost, objective = record.cost, record.objective
     latency_s = record.latency_s
+    scores = None if record.scores is None else record.scores.validation_int8
     return (
         record.number,
         record.state,
         "" if record.spec is None else record.spec.space,
         "yes" if is_on_front else "no",
-        "" if accuracy is None else f"{1 - accuracy.validation_int8:.6g}",
+        "" if objective is None else f"{objective.task_error:.6g}",
+        "" if scores is None else f"{metric.of(scores):.6g}",
         "" if objective is None else f"{objective.value:.6g}",
         "" if latency_s is None else f"{latency_s:.6g}",
         "" if cost is None else cost.peak_ram_bytes,

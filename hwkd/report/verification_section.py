@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hwkd.core.final_record import FinalRecord
+from hwkd.core.metric import primary_text
 from hwkd.core.run_record import RunRecord
 from hwkd.core.verification_record import EmulatedLayerRecord, EmulationRecord, VerificationRecord
 from hwkd.report import format as fmt
@@ -81,9 +82,10 @@ def verification_facts(found: VerificationRecord, ran: EmulationRecord) -> Facts
         ("arena for tensors, from the ELF file", fmt.kib(ran.arena_bytes)),
         ("stack, high-water mark", f"{ran.stack_bytes:,} bytes"),
     ]
-    if ran.test_accuracy is not None:
-        accuracy = fmt.percent(ran.test_accuracy, decimals=2)
-        rows.append(("accuracy of the core's answers", f"{accuracy} of these test examples"))
+    if ran.scores is not None:
+        rows.append(
+            ("score of the core's answers on these test examples", primary_text(ran.scores))
+        )
     rows += list(ran.tools.items())
     if ran.note:
         rows.append(("note", ran.note))

@@ -17,7 +17,7 @@ from hwkd.core.pipeline_record import StepValue
 from hwkd.core.progress import Progress, silent
 from hwkd.tasks.pipeline import Pipeline
 
-__all__ = ["Split", "SplitName", "Task", "TaskData", "describe"]
+__all__ = ["SPLITS", "Split", "SplitName", "Task", "TaskData", "describe"]
 
 SplitName: TypeAlias = Literal["train", "validation", "test"]
 _SHOWN_CLASSES = 20
@@ -92,11 +92,11 @@ class TaskData:
             return {}
         return {
             name: tuple(np.bincount(self.split(name).labels, minlength=self.num_outputs).tolist())
-            for name in _SPLITS
+            for name in SPLITS
         }
 
 
-_SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
+SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 
 
 class Task(Protocol):
@@ -152,7 +152,7 @@ def describe(data: TaskData) -> list[tuple[str, str]]:
         ("input", f"{_times(data.input_shape)}, {data.num_outputs} {kind}"),
         (kind, _numbered(data.class_names)),
     ]
-    for name in _SPLITS:
+    for name in SPLITS:
         balance = f"; {_balance(counts[name])}" if name in counts else ""
         rows.append((f"{name} split", f"{len(data.split(name)):,} examples{balance}"))
     raw = f"raw {pipeline.raw_dtype} in [{pipeline.raw_low:g}, {pipeline.raw_high:g}]"

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from hwkd.core.errors import TeacherError, first_line
@@ -153,7 +153,8 @@ def _store(net: nn.Module, path: Path, key: str, outcome: TeacherOutcome) -> Non
     text = outcome.model_dump_json()
     metadata = {"key": key, "outcome": text, "proof": _proof(key, text, net)}
     with cache_writes(path), written_atomically(path) as temporary:
-        save_file(_portable_state(net), temporary, metadata=metadata)
+        # Written by Python, whose errors say what the disk lacks.
+        temporary.write_bytes(save(_portable_state(net), metadata=metadata))
 
 
 def _portable_state(module: nn.Module) -> dict[str, torch.Tensor]:

@@ -70,7 +70,7 @@ def test_values_of_the_declared_type_pass_unchanged(given):
         ({"salt": True}, r"--salt: True should be a valid number"),
         ({"salt": None}, r"--salt: None should be a valid number"),
         ({"heat": "medium"}, r"--heat: 'medium' should be 'low' or 'high'"),
-        ({"herbs": "dill"}, r"--herb: 'dill' is one text; give a list, as \['dill'\]"),
+        ({"herbs": "dill"}, r"--herb: 'dill' is one; give a list, as \['dill'\]"),
         ({"herbs": [1]}, r"--herb: \[1\] should be a valid string"),
         ({"recipe": 3}, r"--recipe: 3 should be a valid string"),
         ({"is_hot": "yes"}, r"--is-hot: 'yes' should be a valid boolean"),

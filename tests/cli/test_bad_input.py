@@ -14,6 +14,7 @@ from PIL import Image
 from support.tiny_search import write_npz, write_teacher
 
 from hwkd.cli.app import main
+from hwkd.tasks import classification
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +88,7 @@ def test_wrong_options_are_refused_before_anything_is_read(arguments, message, c
     def read(*arguments, **options):
         raise AssertionError("data must not be read")
 
-    monkeypatch.setattr("hwkd.tasks.classification.read_digits", read)
+    monkeypatch.setattr(classification, "read_digits", read)
     line = refused(capsys, *arguments)
     assert re.search(message, line), line
 

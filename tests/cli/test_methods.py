@@ -7,7 +7,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from hwkd.cli.methods import app
+from hwkd.cli.app import app
 from hwkd.core.catalog import METHODS
 from hwkd.core.errors import UnknownNameError
 from hwkd.io.discovery import discover
@@ -16,7 +16,7 @@ discover("hwkd.distill.losses")
 
 
 def _run(*arguments: str) -> str:
-    result = CliRunner().invoke(app, list(arguments), env={"COLUMNS": "200"})
+    result = CliRunner().invoke(app, ["methods", *arguments], env={"COLUMNS": "200"})
     if result.exception is not None:
         raise result.exception
     return result.stdout

@@ -180,7 +180,7 @@ def test_plot_writes_a_picture(
         (("--device", "cortex-m8"), "unknown device 'cortex-m8'; did you mean"),
         (("--device", "cortex-m4", "--runtime", "esp-nn"), "those that have: .*tflm-cmsis-nn"),
         (("--device", "cortex-m4", "--clock", "216"), "'216' has no unit"),
-        (("--device", "cortex-m4", "--dtype", "int4"), "'int4' is not one of int8, float32"),
+        (("--device", "cortex-m4", "--dtype", "int4"), "'int4' is not one of 'int8', 'float32'"),
         (("--device", "host", "--clock", "1GHz"), "leave it out"),
         (("--device", "host", "--dtype", "int8"), "measures the file as it is, which is float32"),
         (("--device", "cortex-m4", "--plot", "memory.doc"), "must end in .png"),

@@ -13,7 +13,8 @@ from hwkd.cli.app import main
 from hwkd.core.errors import ConfigError
 from hwkd.core.graph import OpGraph
 from hwkd.cost.estimate import estimate_cost
-from hwkd.deploy.vela import NPUS, VelaLayer, VelaReport
+from hwkd.deploy.vela import VelaLayer, VelaReport
+from hwkd.io.core_files import npu_names
 from hwkd.io.device_catalog import device_names, load_device
 
 DEVICES = [name for name in device_names() if load_device(name).is_compiled]
@@ -38,7 +39,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
 
 def test_every_compiled_device_has_a_system_to_compile_for() -> None:
     assert {"ethos-u55-128", "ethos-u65"} <= set(DEVICES)
-    assert {load_device(name).core for name in DEVICES} <= set(NPUS)
+    assert {load_device(name).core_key for name in DEVICES} <= set(npu_names())
 
 
 def test_without_vela_the_line_says_what_to_install(
@@ -51,7 +52,7 @@ def test_without_vela_the_line_says_what_to_install(
 def test_a_float_model_is_told_to_be_quantised(
     model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hwkd.cli.profile_vela.require_vela", lambda: "5.2.0")
+    monkeypatch.setattr("hwkd.api.profile_vela.require_vela", lambda: "5.2.0")
     floats = model.with_name("small.onnx")
     assert "quantise it first" in refused(capsys, floats, "--device", "ethos-u65")
 
@@ -90,8 +91,8 @@ def test_what_runs_on_the_cpu_makes_a_lower_bound(
         )  # fmt: skip
 
     monkeypatch.setenv("COLUMNS", "160")
-    monkeypatch.setattr("hwkd.cli.profile_vela.require_vela", lambda: "5.2.0")
-    monkeypatch.setattr("hwkd.cli.profile_vela.run_vela", report)
+    monkeypatch.setattr("hwkd.api.profile_vela.require_vela", lambda: "5.2.0")
+    monkeypatch.setattr("hwkd.api.profile_vela.run_vela", report)
     assert main(["profile", str(model), "--device", "ethos-u55-128"]) == 0
     text = capsys.readouterr().out
     assert "latency is a lower bound: vela has no cost for Conv2D x 1" in text

@@ -6,18 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
-import typer
 from rich.console import Console
 from support.synthetic_run import make_run, write_run
 from typer.testing import CliRunner
 
-from hwkd.cli.report import report as report_command
+from hwkd.cli.app import app
 from hwkd.core.errors import RunFolderError
 from hwkd.report.build import build_report
 from hwkd.report.tables import best_view, feasibility_view, front_view
-
-APP = typer.Typer()
-APP.command()(report_command)
 
 
 @pytest.fixture
@@ -34,7 +30,7 @@ def _shown(renderable: object) -> str:
 
 
 def test_json_is_the_one_object_that_was_promised(folder: Path):
-    outcome = CliRunner().invoke(APP, [str(folder), "--json"])
+    outcome = CliRunner().invoke(app, ["report", str(folder), "--json"])
     made = json.loads(outcome.stdout)
     assert outcome.exit_code == 0
     assert made["trials"] == 40
@@ -51,7 +47,7 @@ def test_json_is_the_one_object_that_was_promised(folder: Path):
 
 
 def test_the_front_and_every_caveat_are_printed(folder: Path):
-    outcome = CliRunner().invoke(APP, [str(folder)])
+    outcome = CliRunner().invoke(app, ["report", str(folder)])
     assert outcome.exit_code == 0
     assert "Pareto front, 13 trials" in outcome.stdout
     assert "caveat: Synthetic records for tests" in outcome.stdout
@@ -61,14 +57,14 @@ def test_the_front_and_every_caveat_are_printed(folder: Path):
 def test_a_cut_last_record_is_one_warning_on_stderr(folder: Path):
     path = folder / "trials.jsonl"
     path.write_bytes(path.read_bytes()[:-9])
-    outcome = CliRunner().invoke(APP, [str(folder), "--json"])
+    outcome = CliRunner().invoke(app, ["report", str(folder), "--json"])
     assert json.loads(outcome.stdout)["trials"] == 39
     assert "warning:" in outcome.stderr
     assert "last record was cut" in " ".join(outcome.stderr.split())
 
 
 def test_a_folder_that_is_no_run_is_an_error_and_stays_empty(tmp_path: Path):
-    outcome = CliRunner().invoke(APP, [str(tmp_path)])
+    outcome = CliRunner().invoke(app, ["report", str(tmp_path)])
     assert isinstance(outcome.exception, RunFolderError)
     assert "not a run folder" in str(outcome.exception)
     assert list(tmp_path.iterdir()) == []
@@ -76,8 +72,8 @@ def test_a_folder_that_is_no_run_is_an_error_and_stays_empty(tmp_path: Path):
 
 def test_a_report_needs_neither_torch_nor_the_study(folder: Path):
     code = (
-        "import sys; from pathlib import Path; from hwkd.cli.report import report; "
-        "report(Path(sys.argv[1]), True); "
+        "import sys; from pathlib import Path; import hwkd; "
+        "hwkd.report(Path(sys.argv[1])).as_dict(); "
         "print(sorted({'torch', 'optuna', 'onnx', 'onnxruntime'} & set(sys.modules)), "
         "file=sys.stderr)"
     )

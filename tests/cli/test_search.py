@@ -89,8 +89,7 @@ def records(run: Path) -> list[TrialRecord]:
 def outcome(run: Path) -> list[tuple[object, ...]]:
     """Return what must not depend on when or how often a search was interrupted."""
     return [
-        (r.number, r.state, r.reason, r.spec, r.accuracy, r.objective, r.epochs)
-        for r in records(run)
+        (r.number, r.state, r.reason, r.spec, r.scores, r.objective, r.epochs) for r in records(run)
     ]
 
 
@@ -156,7 +155,7 @@ def test_a_student_without_a_teacher_stands_beside_the_best(finished):
     assert [arm.is_taught for arm in verdict.arms] == [True, False, False, False]
     distilled, *controls = verdict.arms
     validation = {arm.name: arm.scores[0].validation_int8 for arm in verdict.arms}
-    assert final.validation_accuracy_int8 == max(validation.values())
+    assert final.scores.validation_int8["accuracy"] == max(validation.values())
     assert verdict.asked_for_ships == all(
         validation["distilled"] > validation[control.name] for control in controls
     )
@@ -278,8 +277,8 @@ def test_the_same_seed_and_one_worker_give_the_same_trials_and_front(finished, i
     assert again.as_dict()["front"] == found["front"]
     assert again.best is None
     assert [point.trial for point in again.pareto] == [p["trial"] for p in found["front"]]
-    (again.folder / "report.html").unlink()
-    assert again.report().is_file()
+    again.report.unlink()
+    assert hwkd.report(again.folder).report.is_file()
 
 
 def test_resuming_a_finished_search_changes_nothing(copied, finished, capsys):
@@ -412,7 +411,7 @@ def test_a_killed_worker_is_replaced_and_no_candidate_is_lost(inputs, tmp_path):
 
 def outcomes(found):
     """Return what trials came to; the tables per operator are read for the best one alone."""
-    return [(r.number, r.state, r.spec, r.objective, r.accuracy, r.started_at) for r in found]
+    return [(r.number, r.state, r.spec, r.objective, r.scores, r.started_at) for r in found]
 
 
 class HearsPlans(SilentListener):
@@ -464,7 +463,7 @@ def test_the_end_of_a_run_can_be_done_again_and_ships_nothing_worse(copied, fini
     names = {path.name for path in (finished[0] / "final").iterdir()}
     assert len(trainings) > len(names)  # further seeds beside what was there
     if after.verdict.weights == before.verdict.weights == "brief":
-        assert after.validation_accuracy_int8 >= before.validation_accuracy_int8
+        assert after.scores.validation_int8["accuracy"] >= before.scores.validation_int8["accuracy"]
     assert outcome(copied) == outcome(finished[0])
     assert main(["finish", str(copied / "none")]) == 2
     assert "no such file or folder" in capsys.readouterr().err
@@ -515,7 +514,7 @@ def test_signals_a_users_own_space_and_teacher_and_a_pareto_search(tmp_path, mon
     assert states <= {"completed", "duplicate"}
     assert len(found.pareto) >= 1
     assert found.best.spec.space == "mine"
-    assert found.report() == Path("run/report.html")
+    assert found.report == Path("run/report.html")
     assert len(RunFolder(tmp_path / "run").trials.study.directions) == 4
     assert main(["export", "run", "--format", "torch", "--out", "exported"]) == 0
     module = load_exported(tmp_path / "exported")

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
+from support.op_networks import OP_NETWORKS
 from support.tiny_search import make_run
 
+from benchmarks.lib.c_networks import quantise
+from hwkd.cli.app import main
 from hwkd.core.chooser import RandomChooser
 from hwkd.core.device import WORK
 from hwkd.core.errors import HwkdError
+from hwkd.io.core_files import load_core_file
 from hwkd.io.device_catalog import load_device
+from hwkd.io.fact_files import fact_names
 from hwkd.io.runtime_files import load_runtime, runtime_names
 
+needs_tools = pytest.mark.skipif(
+    not all(map(shutil.which, ("arm-none-eabi-gcc", "qemu-system-arm", "cc"))),
+    reason="no emulator or compiler",
+)
 CYCLES_A_MAC = 2.0
 RUNTIME = """
 schema_version = 1
@@ -48,6 +59,21 @@ target_latency_s = 0.1
 default_runtime = "my-stack"
 sources = { clock_hz = "a test", target_latency_s = "a test" }
 runtimes = {}
+"""
+
+
+CORE = """
+schema_version = 1
+kind = "core"
+name = "my-core"
+flags = ["-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=soft"]
+instruction_set = "dsp"
+rounding = "q31"
+machine = "mps2-an386"
+emulated_cpu = "Cortex-M4"
+counter_hz = 25e6
+counter = { HARNESS_CMSDK_TIMER = "0x40000000" }
+part = { flash_bytes = 524288, ram_bytes = 131072, source = "a test" }
 """
 
 
@@ -134,3 +160,75 @@ def test_a_runtime_without_a_fit_for_the_core_is_refused(folder: Path) -> None:
 @pytest.mark.parametrize("name", runtime_names())
 def test_a_packaged_runtime_is_named_as_its_file(name: str) -> None:
     assert load_runtime(name).name == name
+
+
+@pytest.fixture
+def core_folder(folder: Path) -> Path:
+    """The same folder with a core of its own and a runtime for it."""
+    (folder / "cores").mkdir()
+    (folder / "cores" / "my-core.toml").write_text(CORE)
+    runtime = folder / "runtimes" / "my-stack.toml"
+    runtime.write_text(RUNTIME.replace("cores.cortex-m4", "cores.my-core"))
+    board = folder / "my-board.toml"
+    board.write_text(BOARD.replace("Cortex-M4", "My-Core"))
+    return folder
+
+
+@needs_tools
+@pytest.mark.parametrize("given", ["my-board.toml", "cores/my-core.toml"])
+def test_exported_c_is_verified_on_a_core_that_was_dropped_in(
+    core_folder: Path, given: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = quantise(OP_NETWORKS["squeeze_excite"](), core_folder, "model")
+    arguments = ["verify", str(model), "--device", str(core_folder / given), "--inputs", "4"]
+    assert main([*arguments, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["core"], found["rounding"], found["passed"]) == ("my-core", "q31", True)
+    assert found["flash_predicted_bytes"] is None
+    assert found["flash_bytes"] > 1000
+
+
+def test_a_search_on_a_core_that_was_dropped_in_takes_its_runtime(core_folder: Path) -> None:
+    device = str(core_folder / "my-board.toml")
+    assert set(load_device(device).runtimes) == {"my-stack"}
+    assert make_run(core_folder, device=device).prepared.config.device == device
+
+
+@pytest.mark.parametrize(
+    ("given", "instead", "message"),
+    [
+        ("-mcpu=cortex-m4", "-fplugin=a.so", "flags.0 = '-fplugin=a.so'"),
+        ("-mcpu=cortex-m4", "@options", "flags.0 = '@options'"),
+        ('machine = "mps2-an386"\n', "", "machine is missing; every core file needs it"),
+        ("counter_hz", "counter_herz", "did you mean counter_hz"),
+        ("flash_bytes", "flash", "part.flash is not a field; did you mean flash_bytes"),
+        ('"dsp"', '"mve"', "instruction_set = 'mve'"),
+        ('"core"', '"cpu"', "kind = 'cpu'; expected"),
+    ],
+)
+def test_a_wrong_core_file_is_one_line_with_file_and_key(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], given: str, instead: str, message: str
+) -> None:
+    assert given in CORE
+    path = tmp_path / "my-core.toml"
+    path.write_text(CORE.replace(given, instead, 1))
+    assert main(["devices", "validate", str(path)]) == 2
+    line = capsys.readouterr().err
+    assert message in line
+    assert str(path) in line
+    assert line.count("\n") == 1
+
+
+def test_files_of_every_kind_are_validated(
+    core_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ("my-board.toml", "runtimes/my-stack.toml", "cores/my-core.toml")
+    assert main(["devices", "validate", *(str(core_folder / name) for name in names)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    expected = ("device my-board", "runtime my-stack", "core my-core")
+    assert [line.removeprefix("valid: ") for line in lines] == list(expected)
+
+
+@pytest.mark.parametrize("name", fact_names("core"))
+def test_a_packaged_core_is_named_as_its_file(name: str) -> None:
+    assert load_core_file(name).name == name

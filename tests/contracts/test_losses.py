@@ -351,7 +351,7 @@ class AbsoluteLogits(LossMethod):
 
 
 def test_adding_a_method_is_one_file(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    import hwkd.distill.losses as package
+    from hwkd.distill import losses as package
     from hwkd.distill.spec import parse_method
 
     (tmp_path / "absolute_logits.py").write_text(_NEW_METHOD)

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+import hwkd
+from hwkd.api.option import declared
+from hwkd.cli.config_file import with_config
 from hwkd.core.errors import HwkdError
 from hwkd.engine.distill.request import DistilRequest, wanted_methods
 from hwkd.engine.run.journal import check_journal_file
@@ -31,7 +34,9 @@ def read_device(path):
 
 
 def read_methods(path):
-    return wanted_methods(DistilRequest(student="run", out=Path("out"), config=path))
+    given = with_config(path, {}, declared(hwkd.distill))
+    methods = tuple(given.get("methods", ()))
+    return wanted_methods(DistilRequest(student="run", out=Path("out"), methods=methods))
 
 
 JSON_READERS = {

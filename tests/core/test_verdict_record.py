@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
+from hwkd.core.metric import ACCURACY
 from hwkd.core.verdict_record import (
     ArmRecord,
     ArmScores,
@@ -49,7 +50,7 @@ def test_without_a_control_the_gain_is_unknown_and_labels_alone_claim_none() -> 
 
 def test_one_seed_shows_no_spread() -> None:
     gain = GAIN.model_copy(update={"low": None, "high": None, "seeds": 1})
-    assert gain.points == "+0.50 points (one seed, which shows no spread)"
+    assert gain.text(ACCURACY) == "+0.50 points (one seed, which shows no spread)"
 
 
 def test_loose_controls_of_older_runs_become_a_verdict() -> None:

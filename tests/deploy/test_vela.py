@@ -8,10 +8,11 @@ from support.op_networks import OP_NETWORKS
 from benchmarks.lib.c_networks import quantise
 from hwkd.core.errors import ConfigError, ProfilingError, UnknownNameError
 from hwkd.deploy.to_tflite import write_tflite
-from hwkd.deploy.vela import NPUS, read_report, require_vela, run_vela
+from hwkd.deploy.vela import read_report, require_vela, run_vela
+from hwkd.io.core_files import load_npu
 from hwkd.qgraph.read_qdq import read_qdq
 
-NPU = NPUS["Ethos-U55-128"]
+NPU = load_npu("ethos-u55-128")
 SUMMARY = (
     "experiment,network,core_clock,sram_memory_used,off_chip_flash_memory_used,"
     "total_npu_encoded_weights,cycles_total\n"
@@ -75,9 +76,7 @@ def test_without_vela_the_command_that_installs_it_is_given(monkeypatch):
 @pytest.mark.parametrize("name", sorted(OP_NETWORKS))
 def test_vela_puts_every_operator_on_the_npu(name, tmp_path):
     graph = read_qdq(quantise(OP_NETWORKS[name](), tmp_path, name))
-    report = run_vela(
-        write_tflite(graph, runs=False), "Ethos-U55-128", {op.name for op in graph.ops}
-    )
+    report = run_vela(write_tflite(graph, runs=False), NPU, {op.name for op in graph.ops})
     cycles = [layer.cycles for layer in report.layers]
     assert None not in cycles
     assert sum(cycles) == pytest.approx(report.cycles)
@@ -89,8 +88,8 @@ def test_vela_puts_every_operator_on_the_npu(name, tmp_path):
 def test_more_multipliers_take_fewer_cycles(tmp_path):
     graph = read_qdq(quantise(OP_NETWORKS["residual"](), tmp_path, "residual"))
     small, large = (
-        run_vela(write_tflite(graph, runs=False), core, ()).cycles
-        for core in ("Ethos-U55-128", "Ethos-U55-256")
+        run_vela(write_tflite(graph, runs=False), load_npu(core), ()).cycles
+        for core in ("ethos-u55-128", "ethos-u55-256")
     )
     assert 0 < large < small
 
@@ -98,10 +97,9 @@ def test_more_multipliers_take_fewer_cycles(tmp_path):
 @needs_vela
 def test_a_file_that_vela_cannot_read_is_one_line():
     with pytest.raises(ProfilingError, match="vela cannot compile the network: RuntimeError"):
-        run_vela(b"no network", "Ethos-U55-128", ())
+        run_vela(b"no network", NPU, ())
 
 
-@needs_vela
-def test_a_core_without_a_system_is_refused():
-    with pytest.raises(UnknownNameError, match="Ethos-U core"):
-        run_vela(b"", "Ethos-U99", ())
+def test_an_npu_without_a_file_is_refused():
+    with pytest.raises(UnknownNameError, match="unknown NPU 'ethos-u99'; did you mean ethos-u"):
+        load_npu("ethos-u99")

@@ -188,7 +188,7 @@ def verification(**changes):
         "host_tensors_equal": True, "instructions_per_inference": 1,
         "instructions_per_layer": (), "flash_bytes": 1, "flash_predicted_bytes": None,
         "ram_bytes": 1, "ram_predicted_bytes": None, "stack_bytes": 1, "arena_bytes": 1,
-        "arena_predicted_bytes": 1, "accuracy_ratio": None, "seconds": 1.0, "tools": {},
+        "arena_predicted_bytes": 1, "scores": None, "seconds": 1.0, "tools": {},
     }  # fmt: skip
     return Verification(**(fields | changes))
 

@@ -12,7 +12,10 @@ from PIL import Image
 from safetensors.numpy import load_file
 from typer.testing import CliRunner
 
-from hwkd.cli.distill import distill
+import hwkd
+from hwkd.api.option import declared
+from hwkd.cli.app import app
+from hwkd.cli.config_file import with_config
 from hwkd.core import catalog
 from hwkd.core.errors import ConfigError, DataError, TeacherError, UnknownNameError
 from hwkd.core.progress import silent
@@ -216,16 +219,20 @@ def test_same_request_gives_the_same_student(place: Path) -> None:
     assert all(np.array_equal(first[name], second[name]) for name in first)
 
 
+def _given(path: Path) -> dict[str, object]:
+    """Return the options of a file as a request takes them."""
+    given = with_config(path, {}, declared(hwkd.distill))
+    if given.pop("importance", "equal") == "hardware":
+        given["by_hardware"] = True
+    return {**given, "methods": tuple(given["methods"])}
+
+
 def test_methods_come_from_a_toml_file(place: Path) -> None:
     (place / "methods.toml").write_text(
         '[[distill]]\nmethod = "kd"\ntemperature = 2\n[[distill]]\nmethod = "rkd"\nweight = 0.1\n'
     )
-    report = run_distillation(_request(place, config=place / "methods.toml", epochs=1))
+    report = run_distillation(_request(place, **_given(place / "methods.toml"), epochs=1))
     assert [text.partition(":")[0] for text in report.methods] == ["kd", "rkd"]
-    with pytest.raises(ConfigError, match="give the methods in one of them"):
-        run_distillation(
-            _request(place, config=place / "methods.toml", methods=("kd",), out=place / "b")
-        )
 
 
 def test_importance_follows_the_device(place: Path) -> None:
@@ -285,11 +292,7 @@ def test_folder_in_use_is_refused(place: Path) -> None:
 
 
 def test_command_prints_arms_and_draws_the_history(place: Path) -> None:
-    import typer
-
-    app = typer.Typer()
-    app.command()(distill)
-    arguments = "--student bars.json --data bars.npz --teacher bars_teacher:make --epochs 1"
+    arguments = "distill --student bars.json --data bars.npz --teacher bars_teacher:make --epochs 1"
     chosen = "--method kd --method at:weight=10 --accelerator cpu"
     runner = CliRunner()
     result = runner.invoke(app, [*f"{arguments} {chosen}".split(), "--out", "out"])
@@ -389,27 +392,30 @@ def test_a_file_may_ask_for_importance_by_hardware(place: Path, importance: str)
     path = place / "methods.toml"
     path.write_text(f'importance = "{importance}"\n[[distill]]\nmethod = "at"\n')
     if importance == "sometimes":
-        with pytest.raises(ConfigError, match="importance = 'sometimes' is neither"):
-            run_distillation(_request(place, config=path))
+        with pytest.raises(ConfigError, match="importance: 'sometimes' should be 'equal' or 'hard"):
+            _given(path)
         return
-    report = run_distillation(_request(place, config=path, epochs=1))
+    report = run_distillation(_request(place, **_given(path), epochs=1))
     assert report.methods[0].startswith("at:")
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('distill = ["kd"]', "'kd' is no table"),
-        ('importence = "hardware"\n[[distill]]\nmethod = "at"', "unknown 'importence'"),
+        ("distill = [3]", r"distill: \[3\] should be a valid"),
+        (
+            'importence = "hardware"\n[[distill]]\nmethod = "at"',
+            "unknown option 'importence'; did you mean importance",
+        ),
         ('[[distill]]\nmethod = "kd"\n[[distill]]\nmethod = "kd"', "given 2 times"),
         ('[[distill]]\nmethod = "kd"\nweight = true', "weight=True is not a number"),
-        ('[distill]\nmethod = "kd"', r"has no \[\[distill\]\] table"),
+        ('[distill]\nmethod = "kd"', r"distill: \{'method': 'kd'\} is one; give a list"),
     ],
 )
 def test_a_wrong_file_of_methods_is_one_line(place: Path, content: str, message: str) -> None:
     (place / "methods.toml").write_text(content)
     with pytest.raises(ConfigError, match=message):
-        run_distillation(_request(place, config=place / "methods.toml"))
+        run_distillation(_request(place, **_given(place / "methods.toml")))
     assert not (place / "out").exists()
 
 

@@ -11,7 +11,7 @@ from hwkd.core.limits import Limits
 from hwkd.cost.estimate import estimate_cost
 from hwkd.cost.graph import build_graph
 from hwkd.engine.search.chooser import SPACE_PARAM, OptunaChooser
-from hwkd.engine.search.sampling import first_choices
+from hwkd.engine.search.optuna_proposer import first_choices
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.context import screen_of
 from hwkd.engine.setup.references import reference_students, survey_references

@@ -11,9 +11,9 @@ from support.tiny_search import TinyRun, make_config, make_run
 from hwkd.core.errors import ConfigError, RunFolderError
 from hwkd.core.trial import ObjectiveRecord, SpecRecord, TrialRecord
 from hwkd.engine.run.run_folder import RunFolder
-from hwkd.engine.run.trials import ATTR_NETWORK_KEY, ATTR_RECORD, ATTR_SURPLUS
+from hwkd.engine.run.trials import Candidate
 from hwkd.engine.search.loop import run_trials
-from hwkd.engine.search.sampling import make_sampler, queue_first_students, suggest_student
+from hwkd.engine.search.proposer import make_proposer
 from hwkd.engine.setup.screening import cost_record
 
 TRIALS = 16
@@ -27,8 +27,8 @@ class FakeRunner:
 
     end_s = None
 
-    def run(self, suggest, find_earlier, *, number, has_teacher):
-        spec = suggest()
+    def run(self, proposal, find_earlier, *, number, has_teacher):
+        spec = proposal.spec
         candidate = self.context.screen.candidate(spec)
         find_earlier(candidate.layers.key)
         error = candidate.cost.macs % 997 / 997
@@ -60,40 +60,22 @@ def go_on(run: TinyRun, until: int = TRIALS) -> RunFolder:
     store = run.reopened()
     runner = FakeRunner(run)
     run_trials(
-        store, runner,
+        store.trials, store.lease, runner,
         keep_asking=lambda: store.trials.candidates_started() < until,
         on_start=lambda trial, candidate: None,
     )  # fmt: skip
     return store
 
 
-def cut_off(run: TinyRun, *, after_choices: int | None) -> optuna.Trial:
-    """Ask as a worker does and die: before, in the middle of or after (None) sampling."""
-    store, runner = run.reopened(), FakeRunner(run)
-    started = store.trials.candidates_started()
-    store.trials.study.sampler = make_sampler(runner.context, candidate=started)
-    queue_first_students(store, runner.context, candidate=started)
-    trial = store.trials.study.ask()
-    if after_choices is None:
-        spec = suggest_student(trial, runner.context)
-        layers = runner.context.screen.spaces[spec.space].layers(spec)
-        trial.set_user_attr(ATTR_NETWORK_KEY, layers.key)
-    elif after_choices:
-        chosen = 0
-        original = optuna.Trial._suggest
-
-        def dying(self, name, distribution):
-            nonlocal chosen
-            chosen += 1
-            if chosen > after_choices:
-                raise KeyboardInterrupt
-            return original(self, name, distribution)
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(optuna.Trial, "_suggest", dying)
-            with pytest.raises(KeyboardInterrupt):
-                suggest_student(trial, runner.context)
-    return trial
+def cut_off(run: TinyRun, *, after: str) -> Candidate | None:
+    """Propose as a worker does and die: before the proposal was filed, in the queue or at work."""
+    store, context = run.reopened(), run.runner().context
+    history = store.trials.history(context.config.objective)
+    proposals = make_proposer(context).propose(history, 1)
+    if after == "proposing":
+        return None
+    store.trials.queue(proposals)
+    return store.trials.take() if after == "taking" else None
 
 
 def outcome(store: RunFolder) -> list[tuple[int, str, str]]:
@@ -113,74 +95,50 @@ def test_a_search_samples_as_many_candidates_as_wanted(undisturbed):
 
 
 @pytest.mark.parametrize("at", [0, 3, 14])
-@pytest.mark.parametrize("after_choices", [0, 1, 4, None])
-def test_a_search_that_was_cut_off_goes_on_as_if_nothing_had_happened(
-    run, undisturbed, at, after_choices
-):
+@pytest.mark.parametrize("after", ["proposing", "queueing", "taking"])
+def test_a_search_that_was_cut_off_goes_on_as_if_nothing_had_happened(run, undisturbed, at, after):
     go_on(run, until=at)
-    cut_off(run, after_choices=after_choices)
-    assert run.reopened().trials.requeue_interrupted() == 1
+    cut_off(run, after=after)
+    assert run.reopened().trials.requeue_interrupted() == (after == "taking")
     assert outcome(go_on(run)) == undisturbed
 
 
-def test_two_cut_offs_in_a_row_are_still_one_candidate(run, undisturbed):
-    go_on(run, until=5)
-    for _ in range(2):
-        cut_off(run, after_choices=None)
-        assert run.reopened().trials.requeue_interrupted() == 1
-    assert run.reopened().trials.requeue_interrupted() == 0
-    assert outcome(go_on(run)) == undisturbed
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "gp", "random"])
+def test_so_does_a_search_with_one_of_the_samplers_of_optuna(template, tmp_path, sampler):
+    found = []
+    for name in ("whole", "cut"):
+        folder = tmp_path / name
+        shutil.copytree(template.store.path, folder)
+        config = template.prepared.config.model_copy(update={"sampler": sampler})
+        (folder / "config.toml").write_text(config.to_toml(), encoding="utf-8")
+        run = TinyRun(store=RunFolder(folder), prepared=template.prepared)
+        if name == "cut":
+            go_on(run, until=9)
+            cut_off(run, after="taking")
+            run.reopened().trials.requeue_interrupted()
+        found.append(outcome(go_on(run)))
+    assert found[0] == found[1]
 
 
 def test_a_repeated_candidate_keeps_its_number_beside_later_ones(run):
     go_on(run, until=4)
-    interrupted = cut_off(run, after_choices=None)
+    interrupted = cut_off(run, after="taking")
     store = go_on(run, until=7)
-    assert store.trials.requeue_interrupted(died_in=interrupted.number) == 1
+    assert store.trials.requeue_interrupted(died_in=interrupted.trial) == 1
     store = go_on(run, until=8)
-    assert sorted(r.number for r in store.trials.records()) == list(
-        range(len(store.trials.records()))
-    )
+    assert sorted(r.number for r in store.trials.records()) == list(range(8))
     again = next(r for r in store.trials.records() if r.number == 4)
-    assert again.spec.params["stages"] == next(
-        value for name, value in interrupted.params.items() if name.endswith(".stages")
-    )
+    assert again.spec.key == interrupted.proposal.spec.key
 
 
-def test_only_the_trial_of_the_dead_worker_is_repeated_while_others_run(run):
-    first = cut_off(run, after_choices=None)
-    second = cut_off(run, after_choices=None)
-    store = run.reopened()
-    assert store.trials.requeue_interrupted(died_in=first.number) == 1
-    states = [trial.state.name for trial in store.trials.study.trials]
-    assert states == ["FAIL", "RUNNING", "WAITING"]
-    assert store.trials.candidate_number(second) == 1
-
-
-def test_a_trial_that_lacked_only_its_last_step_is_completed_and_not_repeated(run):
-    go_on(run, until=3)
-    trial = cut_off(run, after_choices=None)
-    store = run.reopened()
-    candidate = next(iter(store.trials.records())).model_copy(update={"number": 3})
-    trial.set_user_attr(ATTR_RECORD, candidate.model_dump_json())
-    assert store.trials.requeue_interrupted() == 0
-    told = store.trials.study.trials[trial.number]
-    assert told.state == optuna.trial.TrialState.COMPLETE
-    assert told.value == candidate.objective.value
-    assert [r.number for r in store.trials.records()] == [0, 1, 2, 3]
-
-
-def test_a_surplus_trial_is_taken_back_and_never_repeated(run):
-    go_on(run)
-    """Older versions could ask for one trial too many and marked it so."""
-    extra = run.reopened().trials.study.ask()
-    store = run.reopened()
-    assert store.trials.candidate_number(extra) == TRIALS
-    extra.set_user_attr(ATTR_SURPLUS, True)
-    store.trials.study.tell(extra, state=optuna.trial.TrialState.FAIL)
-    assert store.trials.candidates_started() == TRIALS
-    assert store.trials.requeue_interrupted() == 0
-    assert len(store.trials.records()) == TRIALS
+def test_trials_that_an_older_version_left_open_are_no_candidates(run, undisturbed):
+    """It asked first and chose then, and kept no student beside the choices."""
+    go_on(run, until=5)
+    study = run.reopened().trials.study
+    study.ask()
+    study.enqueue_trial({})
+    assert run.reopened().trials.requeue_interrupted() == 0
+    assert outcome(go_on(run)) == undisturbed
 
 
 def test_the_trials_file_is_rewritten_from_the_journal(run):

@@ -1,19 +1,23 @@
 from __future__ import annotations
 
 import shutil
+import sys
 
 import pytest
 from support.tiny_search import TinyRun, make_run
 
+from hwkd.core.errors import UnknownNameError
 from hwkd.core.student import Layer, Layers, StudentSpec
 from hwkd.core.trial import SpecRecord, TrialRecord
 from hwkd.engine.run.run_folder import RunFolder
-from hwkd.engine.search import loop
+from hwkd.engine.search import proposers
 from hwkd.engine.search.candidate_features import graph_features
 from hwkd.engine.search.loop import run_trials
+from hwkd.engine.search.proposer import PROPOSERS
 from hwkd.engine.setup.screening import cost_record
+from hwkd.io.discovery import discover
 
-SAMPLERS = ("surrogate", "tpe", "nsga2", "gp", "random")
+discover("hwkd.engine.search.proposers")
 
 
 class Outcomes:
@@ -25,12 +29,13 @@ class Outcomes:
 
     end_s = None
 
-    def run(self, suggest, find_earlier, *, number, has_teacher):
-        spec = suggest()
+    def run(self, proposal, find_earlier, *, number, has_teacher):
+        spec = proposal.spec
         candidate = self.context.screen.candidate(spec)
         find_earlier(candidate.layers.key)
         return TrialRecord(
             number=number, state=self._state(number), spec=SpecRecord.of(spec), seed=0,
+            proposal=proposal.why,
             cost=cost_record(candidate.cost).model_copy(update={"per_op": ()}),
             started_at="t", duration_s=0.0,
         )  # fmt: skip
@@ -56,7 +61,11 @@ def with_config(run: TinyRun, **changes) -> TinyRun:
 def searched(run: TinyRun, state) -> list[TrialRecord]:
     store = run.reopened()
     run_trials(
-        store, Outcomes(run, state), keep_asking=lambda: True, on_start=lambda trial, number: None
+        store.trials,
+        store.lease,
+        Outcomes(run, state),
+        keep_asking=lambda: True,
+        on_start=lambda trial, number: None,
     )
     return list(store.trials.records())
 
@@ -70,12 +79,18 @@ def test_trials_counts_trainings_and_not_what_was_rejected_or_repeated(run):
     assert run.reopened().trials.trainings_started() == 6
 
 
-def test_a_search_in_which_everything_is_rejected_ends(run, monkeypatch):
-    monkeypatch.setattr(loop, "_MOST_ASKED", 2)
-    assert len(searched(run, lambda number: "rejected")) == 2 * 6
+def test_a_search_in_which_everything_is_rejected_ends(run):
+    assert run.prepared.config.most_candidates == 25 * 6
+    assert len(searched(with_config(run, candidates=12), lambda number: "rejected")) == 12
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_candidates_alone_bound_a_search(run):
+    states = ("rejected", "failed")
+    few = with_config(run, trials=None, candidates=7)
+    assert len(searched(few, lambda number: states[number % 2])) == 7
+
+
+@pytest.mark.parametrize("sampler", PROPOSERS.names())
 def test_every_sampler_runs_a_search(run, sampler):
     records = searched(with_config(run, sampler=sampler, trials=3), lambda number: "failed")
     assert [record.number for record in records] == [0, 1, 2]
@@ -117,7 +132,13 @@ class TwoStudents:
 def test_a_search_ends_when_every_student_that_fits_was_tried(run):
     store, outcomes = run.reopened(), Outcomes(run, lambda number: "failed")
     object.__setattr__(outcomes.context.screen, "spaces", {"narrow_deep": TwoStudents()})
-    run_trials(store, outcomes, keep_asking=lambda: True, on_start=lambda trial, number: None)
+    run_trials(
+        store.trials,
+        store.lease,
+        outcomes,
+        keep_asking=lambda: True,
+        on_start=lambda trial, number: None,
+    )
     assert sorted(record.spec.params["width"] for record in store.trials.records()) == [4, 8]
 
 
@@ -142,3 +163,49 @@ def _some_params(screen, space, *, seed):
 
     chooser = RandomChooser(seed)
     return screen.spaces[space].suggest(chooser, input_shape=(1, 8, 8), num_outputs=3).params
+
+
+MINE = """
+from hwkd.core.chooser import RandomChooser
+from hwkd.engine.run.proposal import Proposal
+from hwkd.engine.search.proposer import PROPOSERS
+
+
+class OneSpace:
+    def __init__(self, context):
+        self.context = context
+
+    def propose(self, history, n):
+        data, space = self.context.data, self.context.screen.spaces["depthwise"]
+        return [
+            Proposal(
+                spec=space.suggest(
+                    RandomChooser(history.candidates + index),
+                    input_shape=data.input_shape, num_outputs=data.num_outputs,
+                ),
+                fidelity=self.context.fidelity,
+            )
+            for index in range(n)
+        ]
+
+
+PROPOSERS.register("one_space")(OneSpace)
+"""
+
+
+def test_a_file_in_the_folder_of_proposers_is_a_proposer(run, tmp_path, monkeypatch):
+    (tmp_path / "one_space.py").write_text(MINE)
+    monkeypatch.setattr(proposers, "__path__", [*proposers.__path__, str(tmp_path)])
+    discover.cache_clear()
+    try:
+        records = searched(with_config(run, sampler="one_space", trials=3), lambda n: "failed")
+    finally:
+        PROPOSERS.take("one_space")
+        monkeypatch.delitem(sys.modules, "hwkd.engine.search.proposers.one_space")
+    assert [record.spec.space for record in records] == ["depthwise"] * 3
+    assert len({record.spec.key for record in records}) == 3
+
+
+def test_a_sampler_that_is_not_there_is_one_line_with_the_nearest(run):
+    with pytest.raises(UnknownNameError, match=r"tpf.*tpe"):
+        searched(with_config(run, sampler="tpf"), lambda number: "failed")

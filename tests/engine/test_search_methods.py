@@ -16,6 +16,7 @@ from hwkd.engine.arms.evaluation import STEPS_BETWEEN_NORMS, train_student
 from hwkd.engine.arms.recipes import arms_of
 from hwkd.engine.arms.verdict import gain_over_controls
 from hwkd.engine.run.prepared import load_context
+from hwkd.engine.run.proposal import Proposal
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.methods import configured_methods
 from hwkd.engine.setup.prepare import prepare_data
@@ -116,11 +117,9 @@ def test_a_term_without_gradient_fails_the_trial_with_the_reason(
     runner = run.runner()
     monkeypatch.setattr(SoftTargets, "__call__", lambda *_: {"kd": torch.zeros(())})
     space = runner.context.screen.spaces["narrow_deep"]
-    record = runner.run(
-        lambda: space.suggest(RandomChooser(0), input_shape=(1, 8, 8), num_outputs=3),
-        lambda _: None,
-        number=0,
-    )
+    spec = space.suggest(RandomChooser(0), input_shape=(1, 8, 8), num_outputs=3)
+    proposal = Proposal(spec=spec, fidelity=runner.context.fidelity)
+    record = runner.run(proposal, lambda _: None, number=0)
     assert record.state == "failed"
     assert "term kd: its gradient at the student was 0" in (record.reason or "")
 

@@ -10,7 +10,9 @@ from support.tiny_search import make_run
 from hwkd.core.chooser import RandomChooser
 from hwkd.core.errors import InterruptedTrial, RunFolderError
 from hwkd.core.limits import Limits
+from hwkd.core.trial import FidelityRecord
 from hwkd.engine.run.artifacts import FolderArtifacts
+from hwkd.engine.run.proposal import Proposal
 from hwkd.engine.search import trial_run
 from hwkd.engine.search.trial_run import TrialRunner
 
@@ -36,7 +38,8 @@ def spec_of(runner, space="narrow_deep", seed=0):
 
 
 def run(runner, spec, *, number=0, earlier=None):
-    return runner.run(lambda: spec, lambda key: earlier, number=number)
+    proposal = Proposal(spec=spec, fidelity=runner.context.fidelity)
+    return runner.run(proposal, lambda key: earlier, number=number)
 
 
 def limited(runner, limits):
@@ -48,8 +51,9 @@ def test_a_student_that_fits_is_trained_exported_scored_and_measured(runner):
     record = run(runner, spec_of(runner), number=5)
     assert (record.state, record.reason, record.number) == ("completed", None, 5)
     assert record.cost.macs == record.macs_fvcore
-    assert 0.0 <= record.accuracy.validation_int8 <= 1.0
-    assert record.objective.task_error == pytest.approx(1 - record.accuracy.validation_int8)
+    accuracy = record.scores.validation_int8["accuracy"]
+    assert record.objective.task_error == pytest.approx(1 - accuracy)
+    assert 0.0 <= record.scores.validation_float["balanced accuracy"] <= 1.0
     assert record.profile.median_s > 0
     assert set(record.epochs[0].losses) == {"cross_entropy", "kd"}
     assert load_file(runner.artifacts.get(record.weights))
@@ -74,7 +78,7 @@ def test_a_student_over_a_limit_is_rejected_with_the_reason_and_not_trained(runn
     assert record.reason.startswith(
         f"{worst.limit_name} {100 * worst.excess_ratio:.1f}% over its limit"
     )
-    assert (record.accuracy, record.objective, record.epochs) == (None, None, ())
+    assert (record.scores, record.objective, record.epochs) == (None, None, ())
     assert record.cost is not None
 
 
@@ -96,10 +100,8 @@ def test_a_crash_while_training_is_a_failed_record(runner, monkeypatch, error, r
 
 
 def test_a_space_that_crashes_is_a_failed_record(runner):
-    def suggest():
-        raise KeyError("width")
-
-    record = runner.run(suggest, never, number=3)
+    failed = Proposal(spec=None, fidelity=runner.context.fidelity, failure="KeyError: 'width'")
+    record = runner.run(failed, never, number=3)
     assert (record.state, record.reason, record.spec) == ("failed", "KeyError: 'width'", None)
 
 
@@ -132,7 +134,7 @@ def test_a_duplicate_points_to_the_first_and_is_not_trained(runner, monkeypatch)
     again = run(runner, spec_of(runner, seed=1), number=7, earlier=first)
     assert (again.state, again.number) == ("duplicate", 7)
     assert again.reason == "same student as trial 1 (completed)"
-    assert (again.objective, again.accuracy) == (first.objective, first.accuracy)
+    assert (again.objective, again.scores) == (first.objective, first.scores)
 
 
 def test_an_interruption_is_not_a_failed_trial(runner):
@@ -174,3 +176,28 @@ def test_a_student_fast_enough_for_the_host_is_trained(host_runner):
     assert run(limited(host_runner, Limits(latency_s=60.0)), spec_of(host_runner)).state == (
         "completed"
     )
+
+
+def test_a_candidate_may_begin_with_the_weights_of_another(runner):
+    spec = spec_of(runner, seed=3)
+    first = run(runner, spec, number=1)
+    fidelity = runner.context.fidelity
+    proposal = Proposal(spec=spec, fidelity=fidelity, start_from=first.weights)
+    again = runner.run(proposal, lambda key: None, number=2)
+    assert (again.state, again.start_from, again.fidelity) == ("completed", first.weights, fidelity)
+    assert again.epochs[0].losses["kd"] < first.epochs[0].losses["kd"]
+
+
+def test_weights_of_another_network_fail_the_candidate(runner):
+    weights = run(runner, spec_of(runner, seed=3), number=1).weights
+    other = spec_of(runner, space="depthwise")
+    proposal = Proposal(spec=other, fidelity=runner.context.fidelity, start_from=weights)
+    record = runner.run(proposal, lambda key: None, number=2)
+    assert record.state == "failed"
+    assert "WeightsError" in record.reason
+
+
+def test_a_longer_fidelity_trains_longer(runner):
+    fidelity = FidelityRecord(epochs=3)
+    proposal = Proposal(spec=spec_of(runner), fidelity=fidelity)
+    assert len(runner.run(proposal, lambda key: None, number=0).epochs) == 3

@@ -17,11 +17,14 @@ from hwkd.core.progress import silent
 from hwkd.deploy import toolchain
 from hwkd.deploy.to_int8 import quantise_int8
 from hwkd.deploy.to_onnx import export_onnx
+from hwkd.deploy.verify import target_of
 from hwkd.engine.search.verify_best import require_verifiable, verify_best
 from hwkd.io.device_catalog import load_device
 from hwkd.io.discovery import discover
 from hwkd.nn.build import build_module
+from hwkd.tasks import classification
 from hwkd.tasks.base import Split
+from hwkd.tasks.classes_head import ClassesHead
 
 TOOLS = ("arm-none-eabi-gcc", "qemu-system-arm", "cc")
 needs_tools = pytest.mark.skipif(
@@ -39,7 +42,7 @@ def test_missing_tools_stop_a_search_before_data_is_read(monkeypatch, capsys, tm
     def read(*arguments, **options):
         raise AssertionError("data must not be read")
 
-    monkeypatch.setattr("hwkd.tasks.classification.read_digits", read)
+    monkeypatch.setattr(classification, "read_digits", read)
     monkeypatch.setattr("shutil.which", lambda name: None)
     out = tmp_path / "run"
     assert main(["search", "--device", "cortex-m7", "--verify", "--out", str(out)]) == 2
@@ -77,13 +80,13 @@ def student(tmp_path_factory):
 def test_the_best_student_runs_on_the_devices_core(student):
     folder, test = student
     device = load_device("cortex-m4")
-    found = verify_best(folder, device, test, silent)
+    found = verify_best(folder, target_of(device), test, ClassesHead.numbered(3), silent)
     assert found.passed
     assert found.failure is None
     assert found.core == "cortex-m4"
     assert found.emulation.inputs == 20
     assert found.emulation.mismatches_host_c == found.emulation.mismatches_onnxruntime == 0
-    assert 0 <= found.emulation.test_accuracy <= 1
+    assert 0 <= found.emulation.scores["accuracy"] <= 1
     assert found.emulation.instructions > 1000
     used = found.emulation.ram_bytes + found.emulation.stack_bytes
     assert 0.97 * used <= found.emulation.ram_predicted_bytes
@@ -96,7 +99,7 @@ def test_what_goes_wrong_is_recorded_and_the_search_keeps_its_results(student):
     folder, test = student
     device = load_device("cortex-m4")
     small = device.model_copy(update={"reserved_ram_bytes": device.sram_bytes - 64})
-    found = verify_best(folder, small, test, silent)
+    found = verify_best(folder, target_of(small), test, ClassesHead.numbered(3), silent)
     assert not found.passed
     assert found.emulation is None
     assert "bytes of RAM" in found.failure

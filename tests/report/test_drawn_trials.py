@@ -59,9 +59,11 @@ def test_every_trial_is_in_the_csv(tmp_path):
     for row, record in zip(rows, RECORDS, strict=True):
         assert row["state"] == record.state
         assert row["reason"] == (record.reason or "")
-        if record.accuracy is not None:
+        if record.scores is not None and record.scores.validation_int8 is not None:
             error = float(row["validation_error_int8"])
-            assert error == pytest.approx(1 - record.accuracy.validation_int8, rel=1e-5)
+            accuracy = record.scores.validation_int8["accuracy"]
+            assert error == pytest.approx(1 - accuracy, rel=1e-5)
+            assert float(row["validation_accuracy_int8"]) == pytest.approx(accuracy, rel=1e-5)
 
 
 def test_the_front_is_what_comparing_every_pair_gives():

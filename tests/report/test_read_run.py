@@ -27,10 +27,10 @@ def test_files_of_schema_1_are_read_for_ever():
     warnings: list[str] = []
     run, records = read_run(GOLDEN, on_warning=warnings.append)
     assert warnings == []
-    assert run.schema_version == 1
+    assert run.schema_version == 2
     assert (len(records), len(pareto_front(records))) == (40, 13)
     assert run.final is not None
-    assert run.final.test_accuracy_int8 == 0.9767
+    assert run.final.scores.test_int8 == {"accuracy": 0.9767}
     assert records[8].cost is not None
     assert records[8].cost.macs == 367_072
 
@@ -58,8 +58,8 @@ def test_a_cut_run_json_names_the_file(folder: Path):
 @pytest.mark.parametrize("name", ["run.json", "trials.jsonl"])
 def test_an_unknown_schema_version_is_refused(folder: Path, name: str):
     path = folder / name
-    path.write_text(path.read_text().replace('"schema_version":1', '"schema_version":99', 1))
-    path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 99', 1))
+    path.write_text(path.read_text().replace('"schema_version":2', '"schema_version":99', 1))
+    path.write_text(path.read_text().replace('"schema_version": 2', '"schema_version": 99', 1))
     with pytest.raises(RunFolderError, match=rf"{name}.*schema_version.*another version of hwkd"):
         read_run(folder)
 

@@ -46,9 +46,9 @@ def test_a_pareto_search_is_judged_by_error_alone():
     pareto = run.model_copy(update={"objective": objective, "final": None})
     best = best_record(pareto, records)
     assert best is not None
-    assert best.accuracy is not None
-    accuracies = [r.accuracy.validation_int8 for r in records if r.accuracy and r.objective]
-    assert best.accuracy.validation_int8 == max(accuracies)
+    assert best.objective is not None
+    errors = [r.objective.task_error for r in records if r.objective]
+    assert best.objective.task_error == min(errors)
 
 
 def test_nothing_completed_has_no_best():
@@ -67,10 +67,10 @@ def test_spaces_account_for_every_trial_and_every_point_of_the_front():
     assert total == Counter(record.state for record in records)
     for summary in summaries:
         errors = [
-            1 - record.accuracy.validation_int8
+            record.objective.task_error
             for record in records
             if record.state == "completed"
-            and record.accuracy
+            and record.objective
             and record.spec
             and record.spec.space == summary.space
         ]

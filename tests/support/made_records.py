@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from hwkd.core.measure import CostEstimate, LatencyEstimate
+from hwkd.core.metric import ScoresRecord
 from hwkd.core.student import StudentSpec
-from hwkd.core.trial import AccuracyRecord, CostRecord, ObjectiveRecord, SpecRecord, TrialRecord
+from hwkd.core.trial import CostRecord, ObjectiveRecord, SpecRecord, TrialRecord
 
 SPEC = StudentSpec(
     space="narrow_deep",
@@ -59,7 +60,9 @@ def completed(
         spec=SpecRecord.of(SPEC),
         seed=0,
         cost=cost_record(latency_s=latency_s, ram=ram, flash=flash),
-        accuracy=AccuracyRecord(validation_float=1 - error, validation_int8=1 - error),
+        scores=ScoresRecord(
+            validation_float={"accuracy": 1 - error}, validation_int8={"accuracy": 1 - error}
+        ),
         objective=ObjectiveRecord(task_error=error, kd_nats=0.0, latency_overrun=0.0, value=error),
         started_at="2026-01-02T03:04:05+00:00",
         duration_s=1.0,

@@ -19,13 +19,13 @@ from hwkd.core.final_record import (
     QuantisationChoiceRecord,
     QuantisationRecord,
 )
+from hwkd.core.metric import ScoresRecord
 from hwkd.core.run_record import (
     DataRecord,
     DeviceRecord,
     EnvironmentRecord,
     FeasibilityRecord,
     LimitRecord,
-    NormalisationRecord,
     ObjectiveSettings,
     RunRecord,
     SplitRecord,
@@ -33,7 +33,6 @@ from hwkd.core.run_record import (
 )
 from hwkd.core.student import StudentSpec
 from hwkd.core.trial import (
-    AccuracyRecord,
     CostRecord,
     EpochRecord,
     LimitName,
@@ -47,6 +46,7 @@ from hwkd.core.trial import (
 )
 from hwkd.core.verdict_record import ArmRecord, ArmScores, Gain, Verdict
 from hwkd.io.run_files import RUN_FILE, TRIALS_FILE
+from hwkd.tasks.pipeline import Normalise, Pipeline
 
 CLOCK_HZ = 216e6
 CODE_BYTES = 41_000
@@ -91,7 +91,8 @@ def _trial(number: int, random: Random, earlier: list[TrialRecord]) -> TrialReco
             spec=first.spec,
             seed=number,
             cost=first.cost,
-            accuracy=first.accuracy,
+            scores=first.scores,
+            objective=first.objective,
             started_at=started_at,
             duration_s=0.004,
         )
@@ -142,7 +143,10 @@ def _completed(
         seed=number,
         cost=cost,
         macs_fvcore=cost.macs,
-        accuracy=AccuracyRecord(validation_float=1 - float_error, validation_int8=1 - error),
+        scores=ScoresRecord(
+            validation_float={"accuracy": 1 - float_error},
+            validation_int8={"accuracy": 1 - error},
+        ),
         objective=ObjectiveRecord(
             task_error=error,
             kd_nats=kd_nats,
@@ -326,8 +330,9 @@ def _run(best: TrialRecord, trials: int) -> RunRecord:
         teacher=TeacherRecord(
             kind="trained here",
             description="synthetic record of a wide residual network, 1.1 M parameters",
-            validation_accuracy=0.991,
-            test_accuracy=0.989,
+            scores=ScoresRecord(
+                validation_float={"accuracy": 0.991}, test_float={"accuracy": 0.989}
+            ),
             seconds=31.0,
         ),
         objective=ObjectiveSettings(
@@ -353,19 +358,23 @@ def _run(best: TrialRecord, trials: int) -> RunRecord:
 def _data() -> DataRecord:
     counts = {"train": 120, "validation": 24, "test": 36}
     return DataRecord(
-        task="image",
+        task="classify",
         source="synthetic data set (no file)",
         fingerprint="5e" * 32,
         input_shape=(1, 28, 28),
         class_names=tuple(f"digit {digit}" for digit in range(10)),
         splits=tuple(
-            SplitRecord(name=name, class_counts=(count,) * 10)  # type: ignore[arg-type]
+            SplitRecord(name=name, samples=10 * count, class_counts=(count,) * 10)  # type: ignore[arg-type]
             for name, count in counts.items()
         ),
         split_seed=0,
-        normalisation=NormalisationRecord(
-            mean=(33.3,), std=(78.6,), raw_low=0, raw_high=255, raw_dtype="uint8"
-        ),
+        pipeline=Pipeline(
+            steps=(Normalise(mean=(33.3,), std=(78.6,)),),
+            raw_shape=(1, 28, 28),
+            raw_dtype="uint8",
+            raw_low=0,
+            raw_high=255,
+        ).record(),
         notes=("The validation split was made from train: stratified, seed 0.",),
     )
 
@@ -392,9 +401,11 @@ def _final(best: TrialRecord) -> FinalRecord:
         spec=best.spec,
         epochs=60,
         seconds=22.0,
-        validation_accuracy_int8=0.979,
-        test_accuracy_float=0.9783,
-        test_accuracy_int8=0.9767,
+        scores=ScoresRecord(
+            validation_int8={"accuracy": 0.979},
+            test_float={"accuracy": 0.9783},
+            test_int8={"accuracy": 0.9767},
+        ),
         layers=tuple(
             LayerRecord(
                 name=name,

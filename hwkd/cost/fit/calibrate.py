@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 import numpy as np
 
-from hwkd.core.device import Device, Dtype, Interval, LatencyModel
+from hwkd.core.choices import Dtype, FitKind
+from hwkd.core.device import Device, Interval, LatencyModel
 from hwkd.core.errors import ConfigError
 from hwkd.cost.fit.describe import describe_fit, describe_interval
 from hwkd.cost.fit.design import Array, Design, Measurement, as_vector
@@ -20,14 +20,12 @@ __all__ = [
     "NEARBY",
     "WHOLE_MODELS",
     "Calibration",
-    "FitKind",
     "KnownStack",
     "calibrate",
     "calibrate_model",
     "known_stacks",
 ]
 
-FitKind: TypeAlias = Literal["auto", "scale", "full"]
 
 # How far another board's single operators were from the nearest known stack, class by class.
 NEARBY = Spread(common=1.0, per_class=0.3, per_amount=0.5)

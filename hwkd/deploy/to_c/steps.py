@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from hwkd.core.core_file import InstructionSet
 from hwkd.core.errors import ExportError
 from hwkd.deploy.to_c.c_text import Constants, struct
 from hwkd.deploy.to_c.cmsis_nn import cmsis_fields, cmsis_scratch_bytes, takes_cmsis
@@ -47,7 +48,6 @@ from hwkd.qgraph.tflite_rounding import table_form
 
 __all__ = ["INSTRUCTION_SETS", "KERNELS", "InstructionSet", "Kernels", "Step", "build_steps"]
 
-InstructionSet: TypeAlias = Literal["portable", "dsp", "helium"]
 INSTRUCTION_SETS: tuple[InstructionSet, ...] = ("portable", "dsp", "helium")
 Kernels: TypeAlias = Literal["hwkd", "cmsis-nn"]
 KERNELS: tuple[Kernels, ...] = ("hwkd", "cmsis-nn")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hwkd.core.best import judged_value
+from hwkd.core.metric import Metric, Scores
 from hwkd.core.run_record import ObjectiveSettings
 from hwkd.core.trial import TrialRecord
 from hwkd.core.verdict_record import ArmRecord, ArmScores, Verdict
@@ -67,7 +68,7 @@ def contenders(
 def samples_seen(record: TrialRecord, context: SearchContext) -> int:
     """Return how many samples the brief training of a candidate saw, repetitions included."""
     made = float(len(record.epochs)) if record.epochs_made is None else record.epochs_made
-    return int(made * context.brief_samples)
+    return int(made * context.epoch_samples(record.fidelity or context.fidelity))
 
 
 def judged(
@@ -97,20 +98,23 @@ def judged(
     order = [arm.name for arm in arms_of(context.methods)]
     names = sorted(found, key=lambda name: order.index(name) if name in order else len(order))
     arms = tuple(_record(name, found[name], context) for name in names)
+    metric = context.data.head.metrics[0]
     first = arms_of(context.methods)[0]
     was_trained = bool(arms) and arms[0].name == first.name
     return Verdict(
+        metric=metric,
         methods=first.described(),
         is_taught=first.is_taught,
         arms=arms,
         ships=job.arm,
         weights="brief" if is_brief else "full",
         networks_compared=networks_compared,
-        gain=gain_over_controls(arms) if was_trained else None,
+        gain=gain_over_controls(arms, metric) if was_trained else None,
     )
 
 
 def _record(name: str, found: Sequence[JobScores], context: SearchContext) -> ArmRecord:
+    metric = context.data.head.metrics[0]
     arm = known_arms(context.methods).get(name, Arm(name=name))  # an older version had others
     return ArmRecord(
         name=name,
@@ -119,13 +123,17 @@ def _record(name: str, found: Sequence[JobScores], context: SearchContext) -> Ar
         scores=tuple(
             ArmScores(
                 seed=scores.seed,
-                validation_int8=scores.validation_int8,
-                test_int8=scores.test_int8,
+                validation_int8=_value(metric, scores.scores.validation_int8),
+                test_int8=metric.of(scores.scores.test_int8 or {}),
                 validation_float=None
                 if scores.quantisation is None
                 else scores.quantisation.validation_float,
-                test_float=scores.test_float,
+                test_float=_value(metric, scores.scores.test_float),
             )
             for scores in found
         ),
     )
+
+
+def _value(metric: Metric, scores: Scores | None) -> float | None:
+    return None if scores is None else metric.of(scores)

@@ -34,6 +34,7 @@ from hwkd.train.batches import TensorBatches
 from hwkd.train.criteria import TaskLoss
 from hwkd.train.loop import Criterion, TrainConfig, TrainResult, train_module
 from hwkd.train.seeding import derive_seed
+from hwkd.train.weights_file import fill_module
 
 __all__ = [
     "STEPS_BETWEEN_NORMS",
@@ -60,6 +61,7 @@ def train_student(
     steps_between_norms: int = 1,
     on_epoch: Callable[[EpochRecord], None] | None = None,
     check: Callable[[], None] | None = None,
+    start_from: Path | None = None,
 ) -> tuple[StudentModule, TrainResult]:
     """Build a student and train it by the methods of a run, or as one of their controls.
 
@@ -71,12 +73,16 @@ def train_student(
         steps_between_norms: as `DistillCriterion` takes it; 1 is every epoch.
         on_epoch: hears of every epoch.
         check: called before every step; raises to stop.
+        start_from: file with the weights that it begins with; None draws them.
 
     Raises:
         ZeroGradientError: if a term has no gradient at the student in its first steps.
     """
     train_config = training.config
-    module = build_module(layers, seed=train_config.seed).to(context.accelerator)
+    module = build_module(layers, seed=train_config.seed)
+    if start_from is not None:
+        fill_module(module, start_from)
+    module = module.to(context.accelerator)
     result = train_module(
         module,
         TensorBatches([context.train_inputs], context.train_labels),

@@ -18,6 +18,8 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_
 
 from hwkd.core.errors import HwkdError
 from hwkd.core.final_record import QuantisationChoiceRecord
+from hwkd.core.metric import ScoresRecord
+from hwkd.core.old_records import with_scores
 from hwkd.core.progress import Progress
 from hwkd.core.trial import EpochRecord, ObjectiveRecord, SpecRecord
 from hwkd.engine.arms.children import Child, Nursery
@@ -51,11 +53,12 @@ _WORTH_STARTING = 0.9
 
 
 class JobScores(BaseModel):
-    """What a training reached; accuracies 0 to 1.
+    """What a training reached.
 
     Attributes:
         seed: of the training.
         epochs: passes over the data, rounded.
+        scores: of the float and the int8 file.
         objective: terms on validation, int8; None in files of older versions.
         samples_seen: in the training; None likewise.
         quantisation: how the int8 file was chosen; None when another version trained the job.
@@ -65,12 +68,15 @@ class JobScores(BaseModel):
 
     seed: int
     epochs: int
-    validation_int8: float
-    test_float: float
-    test_int8: float
+    scores: ScoresRecord
     objective: ObjectiveRecord | None = None
     samples_seen: int | None = None
     quantisation: QuantisationChoiceRecord | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reads_older_runs(cls, raw: Any) -> Any:
+        return with_scores(raw, {n: n for n in ("validation_int8", "test_float", "test_int8")})
 
 
 class TrainJob(BaseModel):

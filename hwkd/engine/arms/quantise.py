@@ -1,6 +1,6 @@
 """A trained student in 8 bits: the best of the ways that need no training, or trained again.
 
-Everything is chosen on validation accuracy. Quantisation-aware training starts from the best file
+Everything is chosen on validation. Quantisation-aware training starts from the best file
 that needs no training, minimises what the float student's training did, and ships only if it is
 better.
 """
@@ -65,7 +65,7 @@ _COMBINATIONS: tuple[tuple[Correction, ...], ...] = (
     ("bias correction",),
     ("channel equalisation", "bias correction"),
 )
-# A loss of more than half a point is worth training for; less is within what seeds do.
+# An error larger by more than half a point is worth training for; less is within what seeds do.
 _WORTH_TRAINING = 0.005
 # Of the time that is left, what training with simulated rounding may take before it is scored.
 _TRAINING_SHARE = 0.8
@@ -161,10 +161,10 @@ def quantise_student(
     """
     with TemporaryDirectory(prefix="hwkd-quantise-") as temporary:
         work = _Workplace(Path(temporary), data)
-        validation_float = work.accuracy(float_path)
+        in_float = work.judged(float_path)
         best = _post_training(onnx.load(float_path), settings, work)
-        trained: tuple[onnx.ModelProto, float] | None = None
-        loses = validation_float - best.validation > _WORTH_TRAINING
+        trained: tuple[onnx.ModelProto, _Judged] | None = None
+        loses = best.judged.error - in_float.error > _WORTH_TRAINING
         wanted = settings.qat == "on" or (settings.qat == "auto" and loses)
         if wanted and settings.left_s() > _LEAST_TRAINING_S:
             student = _student(layers, best).to(data.batches.device)
@@ -179,17 +179,26 @@ def quantise_student(
             )
             trained = _deployed(student.cpu(), best, work)
             epochs = math.ceil(result.epochs_made)
-        ships_trained = trained is not None and trained[1] > best.validation
+        ships_trained = trained is not None and trained[1].error < best.judged.error
         save_model(trained[0] if trained and ships_trained else best.int8, int8_path)
     return QuantisationChoiceRecord(
         calibration=best.variant.method,
         corrections=best.variant.corrections,
-        validation_float=validation_float,
-        validation_ptq=best.validation,
-        validation_qat=None if trained is None else trained[1],
+        metric=data.head.metrics[0],
+        validation_float=in_float.score,
+        validation_ptq=best.judged.score,
+        validation_qat=None if trained is None else trained[1].score,
         qat_epochs=None if trained is None else epochs,
         ships="qat" if ships_trained else "ptq",
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judged:
+    """On validation: the task's error, which decides, and its primary metric, for the record."""
+
+    error: float
+    score: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,7 +217,7 @@ class _Quantised:
     model: onnx.ModelProto
     ranges: dict[str, Range]
     int8: onnx.ModelProto
-    validation: float
+    judged: _Judged
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,18 +225,22 @@ class _Workplace:
     folder: Path
     data: QuantisationData
 
-    def accuracy(self, path: Path) -> float:
-        """Return the validation accuracy of a file, 0 to 1."""
+    def judged(self, path: Path) -> _Judged:
+        """Return error and score of a file on validation."""
         outputs = predict(open_session(path), self.data.validation_inputs)
-        return 1.0 - float(self.data.head.errors(outputs, self.data.validation_labels).mean())
+        head, labels = self.data.head, self.data.validation_labels
+        return _Judged(
+            error=float(head.errors(outputs, labels).mean()),
+            score=head.metrics[0].of(head.scores(outputs, labels)),
+        )
 
     def int8(
         self, model: onnx.ModelProto, encodings: dict[str, Encoding]
-    ) -> tuple[onnx.ModelProto, float]:
-        """Return the int8 form of a float model and its validation accuracy."""
+    ) -> tuple[onnx.ModelProto, _Judged]:
+        """Return the int8 form of a float model, judged."""
         path = self.folder / "int8.onnx"
         write_int8(model, encodings, path, name="student")
-        return onnx.load(path), self.accuracy(path)
+        return onnx.load(path), self.judged(path)
 
 
 def _post_training(
@@ -246,7 +259,7 @@ def _post_training(
         found.extend(
             _quantised(model, variant, work) for variant in variants if settings.left_s() > one_s
         )
-        return max(found, key=lambda quantised: quantised.validation)
+        return min(found, key=lambda quantised: quantised.judged.error)
 
     best = better([_Variant(method=method) for method in others])
     method = best.variant.method
@@ -261,14 +274,14 @@ def _quantised(model: onnx.ModelProto, variant: _Variant, work: _Workplace) -> _
     save_model(model, path)
     ranges = activation_ranges(path, calibration, method=variant.method)
     encodings = {name: Encoding.of(*ends) for name, ends in ranges.items()}
-    int8, validation = work.int8(model, encodings)
-    return _Quantised(variant=variant, model=model, ranges=ranges, int8=int8, validation=validation)
+    int8, judged = work.int8(model, encodings)
+    return _Quantised(variant=variant, model=model, ranges=ranges, int8=int8, judged=judged)
 
 
 def _deployed(
     student: FakeQuantStudent, start: _Quantised, work: _Workplace
-) -> tuple[onnx.ModelProto, float]:
-    """Return the int8 model of a trained student and its validation accuracy."""
+) -> tuple[onnx.ModelProto, _Judged]:
+    """Return the int8 model of a trained student, judged."""
     weights = {
         f"{name}.{kind}": tensor.detach().numpy()
         for name, pair in student.folded_weights().items()

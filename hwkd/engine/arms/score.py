@@ -15,12 +15,12 @@ from hwkd.engine.arms.evaluation import deploy_student, student_logits
 from hwkd.nn.build import StudentModule
 from hwkd.tasks.base import SplitName, TaskData
 
-__all__ = ["Scores", "file_score", "score_student"]
+__all__ = ["Scores", "file_scores", "score_student"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
-    """Accuracies of one student, 0 to 1.
+    """Values of the task's primary metric for one student.
 
     Attributes:
         validation: of the int8 file; students are chosen by it.
@@ -57,16 +57,16 @@ def score_student(
     """
     with TemporaryDirectory(prefix="hwkd-score-") as folder:
         files = deploy_student(module, layers, Path(folder), calibration=calibration, ranges=ranges)
+        metric = data.head.metrics[0]
         return Scores(
-            validation=file_score(files.int8_path, data, "validation"),
-            test=file_score(files.int8_path, data, "test"),
-            validation_float=file_score(files.float_path, data, "validation"),
-            test_float=file_score(files.float_path, data, "test"),
+            validation=metric.of(file_scores(files.int8_path, data, "validation")),
+            test=metric.of(file_scores(files.int8_path, data, "test")),
+            validation_float=metric.of(file_scores(files.float_path, data, "validation")),
+            test_float=metric.of(file_scores(files.float_path, data, "test")),
         )
 
 
-def file_score(path: Path, data: TaskData, name: SplitName) -> float:
-    """Run a student's file over a split; returns the first metric of the task."""
+def file_scores(path: Path, data: TaskData, name: SplitName) -> dict[str, float]:
+    """Run a student's file over a split; returns every metric of the task by name."""
     split = data.split(name)
-    outputs = student_logits(path, split.inputs)
-    return data.head.scores(outputs, split.labels)[data.head.metrics[0].name]
+    return data.head.scores(student_logits(path, split.inputs), split.labels)

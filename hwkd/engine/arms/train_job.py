@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 import torch
 
 from hwkd.core.errors import HwkdError, InterruptedTrial, RunFolderError
+from hwkd.core.metric import ScoresRecord
 from hwkd.core.student import Layers
 from hwkd.core.trial import EpochRecord, TrialRecord
 from hwkd.deploy.to_onnx import export_onnx
@@ -43,6 +44,7 @@ from hwkd.engine.arms.jobs import (
 )
 from hwkd.engine.arms.quantise import QuantisationData, QuantisationSettings, quantise_student
 from hwkd.engine.arms.recipes import Arm, arm_named
+from hwkd.engine.arms.score import file_scores
 from hwkd.engine.run.prepared import load_context
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.setup.context import SearchContext, threads_per_worker
@@ -197,9 +199,11 @@ def _finish(
     scores = JobScores(
         seed=config.seed,
         epochs=max(1, round(result.epochs_made)),
-        validation_int8=1.0 - objective.task_error,
-        test_float=_test_accuracy(context, files.float_path),
-        test_int8=_test_accuracy(context, files.int8_path),
+        scores=ScoresRecord(
+            validation_int8=context.data.head.scores(logits, context.data.validation.labels),
+            test_float=file_scores(files.float_path, context.data, "test"),
+            test_int8=file_scores(files.int8_path, context.data, "test"),
+        ),
         objective=objective,
         samples_seen=round(result.epochs_made * per_epoch),
         quantisation=quantisation,
@@ -251,12 +255,6 @@ def _quantisation_settings(
         seed=config.seed,
         end_s=end_s,
     )
-
-
-def _test_accuracy(context: SearchContext, onnx_path: Path) -> float:
-    test = context.data.test
-    outputs = student_logits(onnx_path, test.inputs)
-    return 1.0 - float(context.data.head.errors(outputs, test.labels).mean())
 
 
 def run(arguments: Sequence[str], parent_pid: int | str) -> int:

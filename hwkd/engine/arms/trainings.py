@@ -73,11 +73,20 @@ def distil_student(
     distilled, controls = results[0], results[1:]
     if not controls:
         return DistilOutcome(arms=results, attribution=None, test_gain=None, exported=distilled)
-    found = attribute(name, distilled.validation, {c.arm.name: c.validation for c in controls})
+    sign = 1.0 if transfer.head.metrics[0].direction == "max" else -1.0
+
+    def better(values: Sequence[float]) -> list[float]:
+        return [sign * value for value in values]
+
+    found = attribute(
+        name,
+        better(distilled.validation),
+        {c.arm.name: better(c.validation) for c in controls},
+    )
     by_name = {result.arm.name: result for result in results}
     return DistilOutcome(
         arms=results,
         attribution=found,
-        test_gain=paired_gain(distilled.test, by_name[found.best_control].test),
+        test_gain=paired_gain(better(distilled.test), better(by_name[found.best_control].test)),
         exported=by_name[found.exported],
     )

@@ -16,6 +16,7 @@ from typing import Literal, TypeAlias
 from scipy import stats
 
 from hwkd.core.errors import ConfigError
+from hwkd.core.metric import ACCURACY, Metric
 from hwkd.core.verdict_record import ArmRecord, Gain
 
 __all__ = ["Contender", "best_control", "gain_over_controls", "paired_gain", "shipping"]
@@ -73,7 +74,7 @@ def shipping(contenders: Sequence[Contender]) -> Contender:
     return best_full
 
 
-def gain_over_controls(arms: Sequence[ArmRecord]) -> Gain | None:
+def gain_over_controls(arms: Sequence[ArmRecord], metric: Metric = ACCURACY) -> Gain | None:
     """Return what the methods gained on the test split over the control best on validation.
 
     The control is picked by scores that are close to those it is then compared on, which makes a
@@ -81,19 +82,28 @@ def gain_over_controls(arms: Sequence[ArmRecord]) -> Gain | None:
 
     Args:
         arms: what was asked for first; None comes of it alone, or of scores that are unknown.
+        metric: that their scores are values of.
     """
     if len(arms) < 2:
         return None
     seeds = min(len(arm.scores) for arm in arms)
     asked_for, controls = arms[0], {arm.name: arm for arm in arms[1:]}
+    sign = 1.0 if metric.direction == "max" else -1.0
     validation: dict[str, list[float]] = {}
     for name, control in controls.items():
-        known = [s.validation_int8 for s in control.scores[:seeds] if s.validation_int8 is not None]
+        known = [
+            sign * s.validation_int8
+            for s in control.scores[:seeds]
+            if s.validation_int8 is not None
+        ]
         if len(known) < seeds or not known:
             return None
         validation[name] = known
     over = best_control(validation)
-    return paired_gain(asked_for.test_int8[:seeds], controls[over].test_int8[:seeds], over=over)
+    ours, theirs = (
+        [sign * score for score in arm.test_int8[:seeds]] for arm in (asked_for, controls[over])
+    )
+    return paired_gain(ours, theirs, over=over)
 
 
 def best_control(validation: Mapping[str, Sequence[float]]) -> str:

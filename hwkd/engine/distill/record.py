@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from hwkd.core.final_record import FinalRecord, LayerRecord, QuantisationChoiceRecord
+from hwkd.core.metric import Metric, ScoresRecord
 from hwkd.core.run_record import TeacherRecord
 from hwkd.core.student_record import NetworkRecord, StudentRecord
 from hwkd.core.trial import TrialRecord
 from hwkd.core.verdict_record import ArmRecord, ArmScores, Gain, Verdict
 from hwkd.engine.arms.arm import ArmResult
 from hwkd.engine.arms.arm_report import DistilReport
-from hwkd.engine.arms.score import file_score
+from hwkd.engine.arms.score import file_scores
 from hwkd.engine.arms.student_folder import read_quantisation
 from hwkd.engine.arms.trainings import DistilOutcome
 from hwkd.engine.distill.request import DistilRequest
@@ -99,7 +100,6 @@ def _final(
     *,
     seconds: float,
 ) -> FinalRecord:
-    shipped = choice.validation_qat if choice.ships == "qat" else choice.validation_ptq
     ships = outcome.exported
     samples = len(calibration_inputs(resolved.data, resolved.config.seed))
     return FinalRecord(
@@ -107,22 +107,26 @@ def _final(
         spec=resolved.spec,
         epochs=len(ships.epochs),
         seconds=seconds,
-        validation_accuracy_int8=choice.validation_ptq if shipped is None else shipped,
-        test_accuracy_float=file_score(files.float_path, resolved.data, "test"),
-        test_accuracy_int8=file_score(files.int8_path, resolved.data, "test"),
+        scores=ScoresRecord(
+            validation_float=file_scores(files.float_path, resolved.data, "validation"),
+            validation_int8=file_scores(files.int8_path, resolved.data, "validation"),
+            test_float=file_scores(files.float_path, resolved.data, "test"),
+            test_int8=file_scores(files.int8_path, resolved.data, "test"),
+        ),
         layers=tuple(LayerRecord.of(layer) for layer in resolved.layers.layers),
         cost=cost_record(cost_of(resolved)),
         quantisation=read_quantisation(files.int8_path, samples),
         quantisation_choice=choice,
-        verdict=_verdict(report, outcome),
+        verdict=_verdict(report, outcome, resolved.data.head.metrics[0]),
         history=ships.epochs,
     )
 
 
-def _verdict(report: DistilReport, outcome: DistilOutcome) -> Verdict:
+def _verdict(report: DistilReport, outcome: DistilOutcome, metric: Metric) -> Verdict:
     gain, found = outcome.test_gain, outcome.attribution
     has_interval = gain is not None and gain.seeds > 1
     return Verdict(
+        metric=metric,
         methods=report.methods,
         is_taught=outcome.arms[0].arm.is_taught,
         arms=tuple(_arm(result) for result in outcome.arms),
@@ -169,7 +173,7 @@ def _teacher(teacher: Teacher | None, resolved: ResolvedStudent) -> TeacherRecor
     return TeacherRecord(
         kind=teacher.kind,
         description=teacher.description,
-        validation_accuracy=scores[data.head.metrics[0].name],
+        scores=ScoresRecord(validation_float=scores),
         seconds=0.0,
         from_cache=teacher.is_from_cache,
         identity=teacher.identity,

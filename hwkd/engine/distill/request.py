@@ -9,18 +9,9 @@ from typing import Any
 
 from hwkd.core.choices import CalibrationChoice, QatMode
 from hwkd.core.errors import ConfigError
-from hwkd.distill.spec import (
-    NO_METHOD,
-    WeightedMethod,
-    method_from_table,
-    parse_methods,
-    require_combinable,
-)
-from hwkd.io.text_files import MalformedTextError, read_toml
+from hwkd.distill.spec import NO_METHOD, WeightedMethod, is_none, parse_methods
 
 __all__ = ["DistilRequest", "WantedMethods", "wanted_methods"]
-
-_KEYS = ("distill", "importance")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +20,7 @@ class DistilRequest:
 
     student: str
     out: Path
-    methods: tuple[str, ...] = ()
-    config: Path | None = None
+    methods: tuple[str | Mapping[str, Any], ...] = ()
     epochs: int | None = None
     task: str | None = None
     data: str | None = None
@@ -72,12 +62,16 @@ class WantedMethods:
 
 
 def wanted_methods(request: DistilRequest) -> WantedMethods:
-    """Read the methods from the options or from the file, and refuse what would do nothing.
+    """Read the methods, and refuse what would do nothing.
 
     Raises:
         ConfigError: names the option, what is wrong with it and what to do.
     """
-    wanted = _wanted(request)
+    wanted = WantedMethods(
+        entries=parse_methods(request.methods),
+        is_none=is_none(request.methods),
+        by_hardware=request.by_hardware,
+    )
     names = ", ".join(entry.method.name for entry in wanted.entries) or NO_METHOD
     if request.unlabelled is not None and not wanted.ask_teacher:
         raise ConfigError(
@@ -94,42 +88,3 @@ def wanted_methods(request: DistilRequest) -> WantedMethods:
             "none; leave it out or add at or fitnet"
         )
     return wanted
-
-
-def _wanted(request: DistilRequest) -> WantedMethods:
-    if request.config is None:
-        return WantedMethods(
-            entries=parse_methods(request.methods),
-            is_none=NO_METHOD in request.methods,
-            by_hardware=request.by_hardware,
-        )
-    if request.methods:
-        raise ConfigError("--config and --method: give the methods in one of them")
-    content = _content(request.config)
-    tables = content.get("distill", [])
-    if not isinstance(tables, list) or not tables:
-        raise ConfigError(f"--config {request.config}: has no [[distill]] table")
-    by_hardware = request.by_hardware or content.get("importance") == "hardware"
-    if tables == [{"method": NO_METHOD}]:
-        return WantedMethods(entries=(), is_none=True, by_hardware=by_hardware)
-    entries = tuple(method_from_table(table) for table in tables)
-    require_combinable(entries)
-    return WantedMethods(entries=entries, by_hardware=by_hardware)
-
-
-def _content(path: Path) -> Mapping[str, Any]:
-    try:
-        content = read_toml(path)
-    except MalformedTextError as error:
-        raise ConfigError(f"--config {path}: cannot be read ({error})") from None
-    unknown = sorted(set(content) - set(_KEYS))
-    if unknown:
-        raise ConfigError(
-            f"--config {path}: unknown {unknown[0]!r}; it holds [[distill]] tables and importance"
-        )
-    importance = content.get("importance", "equal")
-    if importance not in ("equal", "hardware"):
-        raise ConfigError(
-            f"--config {path}: importance = {importance!r} is neither equal nor hardware"
-        )
-    return content

@@ -85,12 +85,11 @@ class RunFolder:
         """
         self.require_free()
         texts = {self.config_path.name: config.to_toml(), **documents}
-        objectives = 4 if config.objective.mode == "pareto" else 1
         try:
             with created_whole(self.path, main_file=_JOURNAL_FILE) as folder:
                 for name, text in texts.items():
                     (folder / name).write_text(text, encoding="utf-8")
-                create_study(folder / _JOURNAL_FILE, objectives=objectives)
+                create_study(folder / _JOURNAL_FILE, objectives=config.objective.objectives)
         except (OSError, RunFolderError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise RunFolderError(

@@ -14,7 +14,6 @@ from hwkd.core.run_record import (
     EnvironmentRecord,
     FeasibilityRecord,
     LimitRecord,
-    NormalisationRecord,
     ObjectiveSettings,
     RunRecord,
     SplitRecord,
@@ -24,8 +23,7 @@ from hwkd.engine.setup.config import LimitsConfig, SearchConfig
 from hwkd.engine.setup.feasibility import SpaceFeasibility
 from hwkd.io.machine import available_cores, package_versions
 from hwkd.profiling.onnx_runtime import host_name
-from hwkd.tasks.base import TaskData
-from hwkd.tasks.pipeline import Normalise
+from hwkd.tasks.base import SPLITS, TaskData
 
 __all__ = ["data_record", "make_run_record", "search_caveats"]
 
@@ -81,26 +79,21 @@ def make_run_record(
 
 def data_record(data: TaskData) -> DataRecord:
     """Copy what a report shows of the data."""
-    pipeline = data.pipeline
-    scale = next(step for step in pipeline.steps if isinstance(step, Normalise))
+    counts = data.class_counts
     return DataRecord(
         task=data.name,
         source=data.source,
         fingerprint=data.fingerprint,
         input_shape=data.input_shape,
+        kind=data.head.kind,
         class_names=data.class_names,
+        metrics=data.head.metrics,
         splits=tuple(
-            SplitRecord(name=name, class_counts=counts)
-            for name, counts in data.class_counts.items()
+            SplitRecord(name=name, samples=len(data.split(name)), class_counts=counts.get(name, ()))
+            for name in SPLITS
         ),
         split_seed=data.split_seed,
-        normalisation=NormalisationRecord(
-            mean=scale.mean,
-            std=scale.std,
-            raw_low=pipeline.raw_low,
-            raw_high=pipeline.raw_high,
-            raw_dtype=pipeline.raw_dtype,
-        ),
+        pipeline=data.pipeline.record(),
         notes=data.notes,
     )
 

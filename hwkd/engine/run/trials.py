@@ -1,49 +1,68 @@
-"""The trials of a search in an Optuna study: records filed, counted, taken up again after a kill.
+"""The trials of a search in an Optuna study: proposals queued and taken, records filed and read.
 
 The study is the truth: a trial is finished when it is told there. `trials.jsonl` repeats the
 records for people and reports and is rewritten from the study when a run ends or resumes.
 
-Optuna facts (5.0.0): a killed worker leaves its trial RUNNING; `tell(FAIL)` and `enqueue_trial`
-work on it afterwards.
+A proposal enters the study whole, waiting, in one write. What a worker takes runs; when it dies the
+trial stays RUNNING (Optuna 5.0.0), and is queued again as it was.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import optuna
-from optuna.trial import FrozenTrial, Trial
+from optuna.trial import FrozenTrial, Trial, create_trial
 from optuna.trial import TrialState as OptunaState
 
-from hwkd.core.student import ParamValue
-from hwkd.core.trial import (
-    ProposalRecord,
-    TrialRecord,
-    read_trial_line,
-    read_trial_summary,
-)
+from hwkd.core.trial import FidelityRecord, TrialRecord, read_trial_line, read_trial_summary
+from hwkd.engine.run.proposal import History, Proposal, Tried
+from hwkd.engine.setup.config import ObjectiveConfig
 from hwkd.engine.setup.objective import objective_values
 from hwkd.io.run_text import append_line, run_writes, write_lines
 
-__all__ = [
-    "ATTR_DEATHS",
-    "ATTR_NETWORK_KEY",
-    "ATTR_PROPOSAL",
-    "ATTR_RECORD",
-    "ATTR_SURPLUS",
-    "Trials",
-]
+__all__ = ["Candidate", "Trials"]
 
-ATTR_RECORD = "hwkd.record"
-ATTR_NETWORK_KEY = "hwkd.network_key"
-ATTR_PROPOSAL = "hwkd.proposal"
-ATTR_REQUEUED_FROM = "hwkd.requeued_from"
-# Set by versions that could ask for more trials than wanted; such a trial is no candidate.
-ATTR_SURPLUS = "hwkd.surplus"
+_RECORD = "hwkd.record"
+_NETWORK_KEY = "hwkd.network_key"
+_FIDELITY = "hwkd.fidelity"
+_PROPOSAL = "hwkd.stored_proposal"
+_MEMORY = "hwkd.proposer_memory"
+_REQUEUED_FROM = "hwkd.requeued_from"
 # A cheap summary of the record, read for every trial at every ask.
-ATTR_COUNTS = "hwkd.counts_as_training"
-ATTR_DEATHS = "hwkd.worker_deaths"
+_COUNTS = "hwkd.counts_as_training"
+_DEATHS = "hwkd.worker_deaths"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A proposal that a worker has taken.
+
+    Attributes:
+        trial: Optuna's number.
+        number: its place among the candidates, from 0. An interrupted trial and its repetition are
+            one candidate, so an interrupted search and an undisturbed one number them alike.
+        proposal: what to run.
+        deaths: how many workers died while they ran it.
+        handle: Optuna's trial.
+        run: for messages.
+    """
+
+    trial: int
+    number: int
+    proposal: Proposal
+    deaths: int
+    handle: Trial
+    run: Path | str
+
+    def name_network(self, key: str) -> None:
+        """Note `Layers.key` of the student, once it was built."""
+        if self.proposal.network_key != key:
+            with run_writes(self.run):
+                self.handle.set_user_attr(_NETWORK_KEY, key)
 
 
 class Trials:
@@ -61,85 +80,64 @@ class Trials:
         self._run = run
         self._mirror = mirror
         self._summaries: dict[int, TrialRecord] = {}
+        self._finished: list[Tried] = []
+        self._open: list[int] = []
+        self._read = 0
 
-    def finished_trials(self) -> list[FrozenTrial]:
-        """Return trials with a record, by number; cheap enough to call per trial."""
-        trials = self.study.get_trials(deepcopy=False)
-        return [trial for trial in trials if ATTR_RECORD in trial.user_attrs]
+    def queue(self, proposals: Sequence[Proposal]) -> None:
+        """Add proposals to what waits; each is there whole or not at all."""
+        for proposal in proposals:
+            attributes: dict[str, Any] = {
+                _PROPOSAL: proposal.stored(),
+                _FIDELITY: proposal.fidelity.model_dump_json(),
+            }
+            if proposal.network_key is not None:
+                attributes[_NETWORK_KEY] = proposal.network_key
+            if proposal.memory:
+                attributes[_MEMORY] = dict(proposal.memory)
+            with run_writes(self._run):
+                self._add_waiting(dict(proposal.params), dict(proposal.domains), attributes)
+
+    def has_finished(self) -> bool:
+        """Tell whether any candidate has a record."""
+        return any(_RECORD in trial.user_attrs for trial in self._all())
 
     def has_queued(self) -> bool:
-        """Tell whether a trial waits in the queue."""
-        trials = self.study.get_trials(deepcopy=False)
-        return any(trial.state == OptunaState.WAITING for trial in trials)
+        """Tell whether a proposal waits."""
+        return any(trial.state == OptunaState.WAITING for trial in self._all())
 
-    def find_record(self, network_key: str) -> TrialRecord | None:
-        """Return the first record of a network (`Layers.key`) that was trained or rejected."""
-        for trial in self.finished_trials():
-            if trial.user_attrs.get(ATTR_NETWORK_KEY) == network_key:
-                record = _record_of(trial)
-                if record.state in ("completed", "rejected"):
-                    return record
-        return None
-
-    def records(self) -> tuple[TrialRecord, ...]:
-        """Return every finished trial's record, by candidate number.
-
-        In short (`read_trial_summary`), and each is parsed once: a record never changes.
-        """
-        return tuple(record for record, _ in self._records_and_lines())
-
-    def candidates_started(self) -> int:
-        """Return how many candidates were asked for; a repetition of one does not count."""
-        trials = self.study.get_trials(deepcopy=False)
-        first = _first_numbers(trials)
-        interrupted = _requeued_numbers(trials)
-        return len(
-            {
-                first[trial.number]
-                for trial in trials
-                if trial.state != OptunaState.WAITING
-                and trial.number not in interrupted
-                and not trial.user_attrs.get(ATTR_SURPLUS)
-            }
+    def take(self) -> Candidate | None:
+        """Take the proposal that has waited longest; None when that was none of ours."""
+        with run_writes(self._run):
+            handle = self.study.ask()
+            attributes = handle.user_attrs
+            if _PROPOSAL not in attributes:  # an older version queued it, without its student
+                self.study.tell(handle.number, state=OptunaState.FAIL)
+                return None
+        proposal = Proposal.read(
+            attributes[_PROPOSAL],
+            params=handle.params,
+            domains=handle.distributions,
+            network_key=attributes.get(_NETWORK_KEY),
+            where=f"{self._run}, trial {handle.number} of the study",
+        )
+        return Candidate(
+            trial=handle.number,
+            number=_places(self._all())[handle.number],
+            proposal=proposal,
+            deaths=attributes.get(_DEATHS, 0),
+            handle=handle,
+            run=self._run,
         )
 
-    def trainings_started(self) -> int:
-        """Return how many candidates were trained or may be: rejected and repeated ones are not."""
-        trials = self.study.get_trials(deepcopy=False)
-        interrupted = _requeued_numbers(trials)
-        return sum(
-            trial.state != OptunaState.WAITING
-            and trial.number not in interrupted
-            and not trial.user_attrs.get(ATTR_SURPLUS)
-            and trial.user_attrs.get(ATTR_COUNTS, True)
-            for trial in trials
-        )
-
-    def candidate_number(self, trial: Trial) -> int:
-        """Return a trial's place among the candidates, from 0.
-
-        An interrupted trial and its repetition are one candidate, so an interrupted search and
-        an undisturbed one number their candidates alike.
-        """
-        trials = self.study.get_trials(deepcopy=False)
-        first = _first_numbers(trials)
-        candidates = {
-            first[other.number] for other in trials if not other.user_attrs.get(ATTR_SURPLUS)
-        }
-        return sum(number < first[trial.number] for number in candidates)
-
-    def finish(self, trial: Trial, record: TrialRecord) -> None:
+    def file(self, candidate: Candidate, record: TrialRecord) -> None:
         """File the record, tell the study, append to `trials.jsonl`, in this order."""
-        why = trial.user_attrs.get(ATTR_PROPOSAL)
-        if why is not None:
-            proposal = ProposalRecord.model_validate_json(why)
-            record = record.model_copy(update={"proposal": proposal})
         line = record.model_dump_json()
         with run_writes(self._run):
             if record.state in ("rejected", "duplicate"):
-                trial.set_user_attr(ATTR_COUNTS, False)
-            trial.set_user_attr(ATTR_RECORD, line)
-            self._tell(trial.number, record)
+                candidate.handle.set_user_attr(_COUNTS, False)
+            candidate.handle.set_user_attr(_RECORD, line)
+            self._tell(candidate.trial, record)
         if self._mirror is not None:
             append_line(self._mirror, line)
 
@@ -153,26 +151,71 @@ class Trials:
         Returns:
             How many were queued again.
         """
-        trials = self.study.get_trials(deepcopy=False)
+        trials = self._all()
         queued_before = _requeued_numbers(trials)
         count = 0
-        for trial in trials:
-            if trial.state != OptunaState.RUNNING:
-                continue
-            if died_in is not None and trial.number != died_in:
-                continue
-            if ATTR_RECORD in trial.user_attrs:
-                self._tell(trial.number, _record_of(trial))
-                continue
-            if trial.number not in queued_before and not trial.user_attrs.get(ATTR_SURPLUS):
-                deaths = trial.user_attrs.get(ATTR_DEATHS, 0) + (died_in is not None)
-                attributes = {ATTR_REQUEUED_FROM: trial.number, ATTR_DEATHS: deaths}
-                if ATTR_NETWORK_KEY in trial.user_attrs and ATTR_PROPOSAL in trial.user_attrs:
-                    attributes[ATTR_PROPOSAL] = trial.user_attrs[ATTR_PROPOSAL]
-                self.study.enqueue_trial(_params_to_repeat(trial), user_attrs=attributes)
-                count += 1
-            self.study.tell(trial.number, state=OptunaState.FAIL)
+        with run_writes(self._run):
+            for trial in trials:
+                if trial.state != OptunaState.RUNNING or died_in not in (None, trial.number):
+                    continue
+                attributes = dict(trial.user_attrs)
+                if _RECORD in attributes:
+                    self._tell(trial.number, _record_of(trial))
+                    continue
+                if _PROPOSAL in attributes and trial.number not in queued_before:
+                    deaths = attributes.get(_DEATHS, 0) + (died_in is not None)
+                    attributes |= {_REQUEUED_FROM: trial.number, _DEATHS: deaths}
+                    self._add_waiting(trial.params, trial.distributions, attributes)
+                    count += 1
+                self.study.tell(trial.number, state=OptunaState.FAIL)
         return count
+
+    def find_record(self, network_key: str, fidelity: FidelityRecord) -> TrialRecord | None:
+        """Return the first record of a network that was trained so long, or was rejected."""
+        wanted = fidelity.model_dump_json()
+        for trial in self._all():
+            attributes = trial.user_attrs
+            if attributes.get(_NETWORK_KEY) != network_key or _RECORD not in attributes:
+                continue
+            if attributes.get(_FIDELITY, wanted) == wanted:  # older versions knew one fidelity
+                record = _record_of(trial)
+                if record.state in ("completed", "rejected"):
+                    return record
+        return None
+
+    def history(self, goal: ObjectiveConfig) -> History:
+        """Return what was tried; each record is read once.
+
+        Args:
+            goal: what is minimised now.
+        """
+        trials = self._all()
+        places = _places(trials)
+        pending = []
+        waiting = [*self._open, *range(self._read, len(trials))]
+        self._open, self._read = [], len(trials)
+        for trial in (trials[index] for index in waiting):
+            if not _is_candidate(trial):
+                continue
+            if not trial.state.is_finished():
+                self._open.append(trial.number)
+                pending.append(_tried(trial, places[trial.number], None))
+            elif _RECORD in trial.user_attrs:
+                record = self._summary(trial)
+                self._finished.append(_tried(trial, record.number, record))
+        return History(
+            finished=self._finished,
+            pending=pending,
+            candidates=len(set(places.values())),
+            goal=goal,
+        )
+
+    def records(self) -> tuple[TrialRecord, ...]:
+        """Return every finished trial's record, by candidate number.
+
+        In short (`read_trial_summary`), and each is parsed once: a record never changes.
+        """
+        return tuple(record for record, _ in self._records_and_lines())
 
     def rewrite_mirror(self) -> tuple[TrialRecord, ...]:
         """Write `trials.jsonl` anew from the study, sorted, and return the records."""
@@ -181,53 +224,104 @@ class Trials:
             write_lines(self._mirror, (line for _, line in found))
         return tuple(record for record, _ in found)
 
+    def candidates_started(self) -> int:
+        """Return how many candidates were taken; a repetition of one does not count."""
+        trials = self._all()
+        places = _places(trials)
+        return len({places[trial.number] for trial in _started(trials)})
+
+    def trainings_started(self) -> int:
+        """Return how many candidates were trained or may be: rejected and repeated ones are not."""
+        return sum(trial.user_attrs.get(_COUNTS, True) for trial in _started(self._all()))
+
+    def _all(self) -> list[FrozenTrial]:
+        return self.study.get_trials(deepcopy=False)
+
+    def _add_waiting(
+        self, params: dict[str, Any], domains: dict[str, Any], attributes: dict[str, Any]
+    ) -> None:
+        self.study.add_trial(
+            create_trial(
+                state=OptunaState.WAITING,
+                params=params,
+                distributions=domains,
+                user_attrs=attributes,
+            )
+        )
+
+    def _summary(self, trial: FrozenTrial) -> TrialRecord:
+        found = self._summaries.get(trial.number)
+        if found is None:
+            where = f"{self._run}, trial {trial.number} of the study"
+            found = read_trial_summary(trial.user_attrs[_RECORD], where=where)
+            self._summaries[trial.number] = found
+        return found
+
     def _records_and_lines(self) -> list[tuple[TrialRecord, str]]:
-        found = []
-        for trial in self.finished_trials():
-            line: str = trial.user_attrs[ATTR_RECORD]
-            if trial.number not in self._summaries:
-                where = f"journal trial {trial.number}"
-                self._summaries[trial.number] = read_trial_summary(line, where=where)
-            found.append((self._summaries[trial.number], line))
+        found = [
+            (self._summary(trial), trial.user_attrs[_RECORD])
+            for trial in self._all()
+            if _RECORD in trial.user_attrs
+        ]
         return sorted(found, key=lambda pair: pair[0].number)
 
-    def _tell(self, trial_number: int, record: TrialRecord) -> None:
-        directions = len(self.study.directions)
-        values = objective_values(record, directions)
+    def _tell(self, number: int, record: TrialRecord) -> None:
+        values = objective_values(record, len(self.study.directions))
         if values:
-            self.study.tell(trial_number, list(values))
-        elif record.state == "failed" or directions > 1:
+            self.study.tell(number, list(values))
+        elif record.state == "failed" or len(self.study.directions) > 1:
             # Optuna's samplers cannot rank pruned trials of several objectives.
-            self.study.tell(trial_number, state=OptunaState.FAIL)
+            self.study.tell(number, state=OptunaState.FAIL)
         else:
-            self.study.tell(trial_number, state=OptunaState.PRUNED)
+            self.study.tell(number, state=OptunaState.PRUNED)
 
 
 def _record_of(trial: FrozenTrial) -> TrialRecord:
-    return read_trial_line(trial.user_attrs[ATTR_RECORD], where=f"journal trial {trial.number}")
+    return read_trial_line(trial.user_attrs[_RECORD], where=f"trial {trial.number} of the study")
+
+
+def _tried(trial: FrozenTrial, number: int, record: TrialRecord | None) -> Tried:
+    return Tried(
+        number=number,
+        params=trial.params,
+        domains=trial.distributions,
+        network_key=trial.user_attrs.get(_NETWORK_KEY),
+        record=record,
+        memory=trial.user_attrs.get(_MEMORY, {}),
+    )
+
+
+def _is_candidate(trial: FrozenTrial) -> bool:
+    """Tell a candidate from what older versions left: asked for and never completely chosen."""
+    return _PROPOSAL in trial.user_attrs or _RECORD in trial.user_attrs
+
+
+def _started(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    interrupted = _requeued_numbers(trials)
+    return [
+        trial
+        for trial in trials
+        if trial.state != OptunaState.WAITING
+        and trial.number not in interrupted
+        and _is_candidate(trial)
+    ]
 
 
 def _requeued_numbers(trials: Sequence[FrozenTrial]) -> set[int]:
-    attributes = (trial.user_attrs.get(ATTR_REQUEUED_FROM) for trial in trials)
+    attributes = (trial.user_attrs.get(_REQUEUED_FROM) for trial in trials)
     return {number for number in attributes if number is not None}
 
 
-def _first_numbers(trials: Sequence[FrozenTrial]) -> dict[int, int]:
-    """Return trial -> the trial that it repeats first of all, or itself."""
-    first: dict[int, int] = {}
+def _places(trials: Sequence[FrozenTrial]) -> dict[int, int]:
+    """Return trial -> its place among the candidates; a repetition has that of the first one."""
+    places: dict[int, int] = {}
+    count = 0
     for trial in trials:
-        repeated = trial.user_attrs.get(ATTR_REQUEUED_FROM)
-        first[trial.number] = trial.number if repeated is None else first[repeated]
-    return first
-
-
-def _params_to_repeat(trial: FrozenTrial) -> dict[str, ParamValue]:
-    """Return the choices that a repetition must make again.
-
-    All of them once sampling was over. A trial that was cut off while it sampled repeats only what
-    was fixed beforehand: its sampler draws the rest again, as in an undisturbed search, whereas
-    keeping half of the choices would shift the draws of the other half.
-    """
-    if ATTR_NETWORK_KEY in trial.user_attrs:
-        return dict(trial.params)
-    return dict(trial.system_attrs.get("fixed_params", {}))
+        if not _is_candidate(trial):
+            continue
+        repeated = trial.user_attrs.get(_REQUEUED_FROM)
+        if repeated is None or repeated not in places:
+            places[trial.number], count = count, count + 1
+        else:
+            places[trial.number] = places[repeated]
+    return places

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
-
-import optuna
+from typing import Protocol, cast
 
 from hwkd.core.student import ParamValue
 
-__all__ = ["SPACE_PARAM", "OptunaChooser", "param_name"]
+__all__ = ["SPACE_PARAM", "OptunaChooser", "SuggestingTrial", "param_name"]
 
 SPACE_PARAM = "space"
 
@@ -19,10 +17,24 @@ def param_name(space: str, choice: str) -> str:
     return f"{space}.{choice}"
 
 
+class SuggestingTrial(Protocol):
+    """The part of an Optuna trial by which choices are made."""
+
+    def suggest_categorical(self, name: str, choices: Sequence[ParamValue], /) -> object:
+        """Choose one of `choices`."""
+        ...
+
+    def suggest_int(
+        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
+    ) -> int:
+        """Choose an integer."""
+        ...
+
+
 class OptunaChooser:
     """The `Chooser` that a search uses; the same name in two spaces is two Optuna parameters."""
 
-    def __init__(self, trial: optuna.Trial, space: str) -> None:
+    def __init__(self, trial: SuggestingTrial, space: str) -> None:
         """Wrap a trial for the parameters of one space."""
         self._trial = trial
         self._space = space

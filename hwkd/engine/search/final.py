@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from hwkd.core.errors import DoesNotFitError
 from hwkd.core.final_record import FinalRecord, LayerRecord
+from hwkd.core.metric import Metric, ScoresRecord
 from hwkd.core.progress import Progress
 from hwkd.core.run_record import ObjectiveSettings
 from hwkd.core.trial import TrialRecord
@@ -149,9 +150,7 @@ def finish_students(
         spec=job.spec,
         epochs=ships.epochs,
         seconds=time.monotonic() - started,
-        validation_accuracy_int8=ships.validation_int8,
-        test_accuracy_float=ships.test_float,
-        test_accuracy_int8=ships.test_int8,
+        scores=ships.scores,
         layers=tuple(LayerRecord.of(layer) for layer in candidate.layers.layers),
         cost=cost_record(candidate.cost),
         quantisation=read_quantisation(files.int8_path, len(context.calibration)),
@@ -208,9 +207,10 @@ def _jobs(ranked: Sequence[TrialRecord], context: SearchContext, ending: Ending)
         order += [(best, arm, seed) for arm in (main, *controls)]
         order += [(other, main, seed) for other in others]
     processes = min(context.config.workers, len(order))
+    metric = context.data.head.metrics[0]
     budget_s = None if ending.end_s is None else max(0.0, ending.end_s - time.monotonic())
     return [
-        _job(trial, arm, seed, ending, processes=processes, budget_s=budget_s)
+        _job(trial, arm, seed, ending, metric=metric, processes=processes, budget_s=budget_s)
         for trial, arm, seed in order
     ]
 
@@ -221,13 +221,14 @@ def _job(
     seed: int,
     ending: Ending,
     *,
+    metric: Metric,
     processes: int,
     budget_s: float | None,
 ) -> TrainJob:
     if trial.spec is None:
         raise ValueError(f"trial {trial.number} has no spec")
-    accuracy = trial.accuracy
-    lost = 0.0 if accuracy is None else accuracy.validation_float - accuracy.validation_int8
+    scores = trial.scores or ScoresRecord()
+    lost = metric.lost_ratio(scores.validation_float, scores.validation_int8)
     return TrainJob(
         name=f"{arm.replace(', ', ' ').replace(' ', '-')}{seed}-{trial.number}",
         trial=trial.number,
@@ -245,7 +246,9 @@ def _brief_job(trial: TrialRecord, context: SearchContext, ending: Ending) -> Tr
     """Name the folder for a candidate's own weights."""
     taught = trial.methods is None or bool(trial.methods)
     methods = context.methods if taught else without_teacher(context.methods)
-    job = _job(trial, arms_of(methods)[0].name, 0, ending, processes=1, budget_s=None)
+    metric = context.data.head.metrics[0]
+    name = arms_of(methods)[0].name
+    job = _job(trial, name, 0, ending, metric=metric, processes=1, budget_s=None)
     epochs = context.config.training.brief_epochs or 1
     name = f"{BRIEF}-{trial.number}"
     return job.model_copy(update={"name": name, "epochs": epochs, "end_s": ending.end_s})

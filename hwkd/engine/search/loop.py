@@ -1,43 +1,31 @@
-"""Ask, run, tell: what one worker process does until the search is over."""
+"""History, proposer, proposal, run, record, file: what one worker process does."""
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 
-import optuna
-from optuna.samplers import BaseSampler
-
-from hwkd.core.errors import RunFolderError
-from hwkd.core.student import StudentSpec
 from hwkd.core.trial import TrialRecord
-from hwkd.engine.run.run_folder import RunFolder
-from hwkd.engine.run.trials import ATTR_DEATHS, ATTR_NETWORK_KEY, ATTR_PROPOSAL
-from hwkd.engine.search.sampling import (
-    make_sampler,
-    nothing_is_left,
-    queue_first_students,
-    reason_of,
-    suggest_student,
-)
+from hwkd.engine.run.lease import Lease
+from hwkd.engine.run.proposal import History
+from hwkd.engine.run.trials import Candidate, Trials
+from hwkd.engine.search.proposer import Proposer, make_proposer
 from hwkd.engine.search.teacher_stage import beaten_by
 from hwkd.engine.search.trial_run import TrialRunner
-from hwkd.io.run_text import run_writes
+from hwkd.engine.setup.config import SearchConfig
+from hwkd.engine.setup.context import SearchContext
 
-__all__ = ["run_trials"]
+__all__ = ["is_complete", "run_trials"]
 
 _MAX_WORKER_DEATHS = 2
 # Of the time that the last candidate took, what must be left for another one; and at least so much.
 _WORTH_STARTING = 0.5
 _LEAST_CANDIDATE_S = 1.0
-# A sampler that cannot look ahead proposes students that do not fit or that were tried; a search
-# in which nothing fits ends after so many candidates for each training wanted.
-_MOST_ASKED = 25
 
 
 def run_trials(
-    store: RunFolder,
+    trials: Trials,
+    lease: Lease,
     runner: TrialRunner,
     *,
     keep_asking: Callable[[], bool],
@@ -46,35 +34,37 @@ def run_trials(
     """Run candidates until enough were trained, none is left or `keep_asking` says no.
 
     Args:
-        store: of the run.
+        trials: of the search.
+        lease: on it.
         runner: runs one candidate.
         keep_asking: False ends the loop after the candidate at hand. The end of the search does so,
             too, once what is left is too short for another candidate.
         on_start: hears Optuna's number and the candidate's number before each one.
     """
-    trials = runner.context.config.most_trials or math.inf
-    sampler: BaseSampler | None = None
+    proposer = make_proposer(runner.context)
     last_s = 0.0
-    while keep_asking() and (_worth_starting(runner, last_s) or not store.trials.finished_trials()):
+    while keep_asking() and (_worth_starting(runner, last_s) or not trials.has_finished()):
         begun = time.monotonic()
         # One worker at a time chooses, so that no two choose the same candidate.
-        with store.lease.asking():
-            started = store.trials.candidates_started()
-            if store.trials.trainings_started() >= trials or started >= _MOST_ASKED * trials:
+        with lease.asking():
+            if is_complete(trials, runner.context.config):
                 return
-            sampler = make_sampler(runner.context, candidate=started, previous=sampler)
-            store.trials.study.sampler = sampler
-            with run_writes(store.path):
-                queue_first_students(store, runner.context, candidate=started)
-            if nothing_is_left(store, sampler):
+            if not trials.has_queued() and not _propose(trials, proposer, runner.context):
                 return
-            with run_writes(store.path):
-                trial = store.trials.study.ask()
-            number = store.trials.candidate_number(trial)
-            on_start(trial.number, number)
-            suggested = _suggested(store, runner, trial, sampler)
-        _run_one(store, runner, trial, number, suggested)
+            candidate = trials.take()
+            if candidate is None:
+                continue
+            on_start(candidate.trial, candidate.number)
+        trials.file(candidate, _run_one(trials, runner, candidate))
         last_s = time.monotonic() - begun
+
+
+def is_complete(trials: Trials, config: SearchConfig) -> bool:
+    """Tell whether as many candidates were trained, or tried at all, as was asked for."""
+    wanted, most = config.most_trials, config.most_candidates
+    return (wanted is not None and trials.trainings_started() >= wanted) or (
+        most is not None and trials.candidates_started() >= most
+    )
 
 
 def _worth_starting(runner: TrialRunner, last_s: float) -> bool:
@@ -84,44 +74,36 @@ def _worth_starting(runner: TrialRunner, last_s: float) -> bool:
     return runner.end_s - time.monotonic() > max(_LEAST_CANDIDATE_S, _WORTH_STARTING * last_s)
 
 
-def _suggested(
-    store: RunFolder, runner: TrialRunner, trial: optuna.Trial, sampler: BaseSampler
-) -> StudentSpec | Exception:
-    """Return the student of a trial, or what went wrong, which the trial's record is to say."""
-    try:
-        with run_writes(store.path):
-            spec = suggest_student(trial, runner.context)
-            why = reason_of(sampler, trial)
-            if why is not None:
-                trial.set_user_attr(ATTR_PROPOSAL, why.model_dump_json())
-    except RunFolderError:
-        raise
-    except Exception as error:  # a user's space may raise anything
-        return error
-    return spec
+def _propose(trials: Trials, proposer: Proposer, context: SearchContext) -> bool:
+    """Queue what the proposer wants next; returns whether there was anything."""
+    goal = context.config.objective
+    history = trials.history(goal)
+    proposals = proposer.propose(history, 1)
+    trials.queue(proposals)
+    return bool(proposals)
 
 
-def _run_one(
-    store: RunFolder,
-    runner: TrialRunner,
-    trial: optuna.Trial,
-    number: int,
-    suggested: StudentSpec | Exception,
-) -> None:
-    def suggest() -> StudentSpec:
-        if isinstance(suggested, Exception):
-            raise suggested
-        return suggested
+def _has_teacher(history: History, context: SearchContext) -> bool:
+    """Tell whether students learn from a teacher: it is left out once a candidate beat it."""
+    error = context.teacher_error
+    records = (entry.record for entry in history.finished)
+    found = [record for record in records if record is not None]
+    return error is not None and beaten_by(error, found) is None
 
+
+def _run_one(trials: Trials, runner: TrialRunner, candidate: Candidate) -> TrialRecord:
     def find_earlier(network_key: str) -> TrialRecord | None:
-        with run_writes(store.path):
-            trial.set_user_attr(ATTR_NETWORK_KEY, network_key)
-        deaths = trial.user_attrs.get(ATTR_DEATHS, 0)
-        if deaths >= _MAX_WORKER_DEATHS:
-            raise RuntimeError(f"{deaths} worker processes died while running this student")
-        return store.trials.find_record(network_key)
+        candidate.name_network(network_key)
+        if candidate.deaths >= _MAX_WORKER_DEATHS:
+            raise RuntimeError(
+                f"{candidate.deaths} worker processes died while running this student"
+            )
+        return trials.find_record(network_key, candidate.proposal.fidelity)
 
-    error = runner.context.teacher_error
-    has_teacher = error is not None and beaten_by(error, store.trials.records()) is None
-    record = runner.run(suggest, find_earlier, number=number, has_teacher=has_teacher)
-    store.trials.finish(trial, record)
+    context = runner.context
+    return runner.run(
+        candidate.proposal,
+        find_earlier,
+        number=candidate.number,
+        has_teacher=_has_teacher(trials.history(context.config.objective), context),
+    )

@@ -19,7 +19,7 @@ from hwkd.engine.setup.feasibility import require_feasible
 from hwkd.engine.setup.prepare import prepare_data
 from hwkd.engine.setup.time_plan import TimeLimit
 from hwkd.engine.setup.trust import trusted
-from hwkd.io.device_catalog import load_device
+from hwkd.io.device_catalog import folder_of, load_device
 from hwkd.io.run_files import RUN_FILE, read_run_record
 
 __all__ = ["SearchResult", "finish_run", "resume_search", "run_search"]
@@ -188,4 +188,4 @@ def _require_what_verifying_needs(config: SearchConfig) -> None:
         return
     if not config.train_best:
         raise ConfigError("--verify: checks the best student after full training; drop --no-final")
-    require_verifiable(load_device(config.device))
+    require_verifiable(load_device(config.device), beside=folder_of(config.device))

@@ -15,6 +15,7 @@ from hwkd.core.pareto import FrontPoint, pareto_front
 from hwkd.core.run_record import RunRecord, RunStatus
 from hwkd.core.student_record import NetworkRecord, StudentRecord
 from hwkd.core.trial import TrialRecord
+from hwkd.deploy.verify import target_of
 from hwkd.engine.arms.children import Nursery
 from hwkd.engine.arms.student_folder import write_student
 from hwkd.engine.run.prepared import (
@@ -42,6 +43,7 @@ from hwkd.engine.setup.context import SearchContext, fewer_threads, most_epochs
 from hwkd.engine.setup.methods import configured_methods
 from hwkd.engine.setup.prepare import Prepared
 from hwkd.engine.setup.time_plan import TimeLimit
+from hwkd.io.device_catalog import folder_of
 from hwkd.io.run_files import RUN_FILE
 from hwkd.io.run_text import run_writes, write_text
 from hwkd.io.student_folder import (
@@ -300,7 +302,7 @@ class SearchStages:
     def _tested_teacher(self, run: RunRecord, stage: TeacherStage) -> RunRecord:
         """Measure the teacher on the test split where there is a teacher that runs, and time."""
         teacher, record = stage.teacher, run.teacher
-        if teacher is None or record is None or record.test_accuracy is not None:
+        if teacher is None or record is None or record.scores.test_float is not None:
             return run  # there is none, or an earlier call made it and only its outputs are here
         if self.limit.is_limited:  # running it on the whole test split has no bound
             return run
@@ -313,8 +315,9 @@ class SearchStages:
         if not self.config.verify_best or final is None or final.verification is not None:
             return run
         begun = time.monotonic()
-        device, test = context.screen.device, context.data.test
-        found = verify_best(self.store.path / BEST_FOLDER, device, test, self.listener)
+        best, data = self.store.path / BEST_FOLDER, context.data
+        target = target_of(context.screen.device, beside=folder_of(self.config.device))
+        found = verify_best(best, target, data.test, data.head, self.listener)
         run = run.model_copy(update={"final": final.model_copy(update={"verification": found})})
         return with_phase(run, "verification", time.monotonic() - begun)
 

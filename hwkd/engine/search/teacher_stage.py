@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from hwkd.core.errors import TeacherError
+from hwkd.core.metric import ScoresRecord
 from hwkd.core.progress import Progress
 from hwkd.core.run_record import TeacherRecord
 from hwkd.core.trial import TrialRecord
@@ -126,12 +127,12 @@ def beaten_by(teacher_error: float, records: Sequence[TrialRecord]) -> TrialReco
 def measure_teacher(
     teacher: Teacher, record: TeacherRecord, prepared: Prepared, *, progress: Progress
 ) -> TeacherRecord:
-    """Return the teacher's record with its test accuracy; called once, at the end."""
+    """Return the teacher's record with its test scores; called once, at the end."""
     data = prepared.data
     outputs = cached_logits(teacher, data, split="test", progress=progress)
-    scores = data.head.scores(np.asarray(outputs, dtype=np.float32), data.test.labels)
-    accuracy = scores[data.head.metrics[0].name]
-    return record.model_copy(update={"test_accuracy": accuracy})
+    found = data.head.scores(np.asarray(outputs, dtype=np.float32), data.test.labels)
+    scores = record.scores.model_copy(update={"test_float": found})
+    return record.model_copy(update={"scores": scores})
 
 
 def _prepared(
@@ -148,12 +149,12 @@ def _prepared(
     cached = cached_logits(teacher, data, split="validation", progress=progress)
     outputs = np.asarray(cached, dtype=np.float32)
     require_knowledge(teacher, data, validation_outputs=outputs)
-    accuracy = data.head.scores(outputs, data.validation.labels)[data.head.metrics[0].name]
+    scores = data.head.scores(outputs, data.validation.labels)
     cached_logits(teacher, data, split="train", progress=progress)
     record = TeacherRecord(
         kind=teacher.kind,
         description=teacher.description,
-        validation_accuracy=accuracy,
+        scores=ScoresRecord(validation_float=scores),
         seconds=clock() - started,
         from_cache=teacher.is_from_cache,
         identity=teacher.identity,

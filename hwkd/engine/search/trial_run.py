@@ -13,8 +13,8 @@ import numpy as np
 
 from hwkd.core.errors import RunFolderError
 from hwkd.core.measure import Profile
-from hwkd.core.student import StudentSpec
-from hwkd.core.trial import AccuracyRecord, SpecRecord, TrialRecord, ViolationRecord
+from hwkd.core.metric import ScoresRecord
+from hwkd.core.trial import SpecRecord, TrialRecord, ViolationRecord
 from hwkd.engine.arms.evaluation import (
     STEPS_BETWEEN_NORMS,
     deploy_student,
@@ -26,6 +26,7 @@ from hwkd.engine.arms.evaluation import (
 )
 from hwkd.engine.arms.recipes import arms_of
 from hwkd.engine.run.artifacts import Artifacts
+from hwkd.engine.run.proposal import Proposal
 from hwkd.engine.setup.context import SearchContext
 from hwkd.engine.setup.methods import without_teacher
 from hwkd.engine.setup.screening import Candidate, cost_record
@@ -68,7 +69,7 @@ class TrialRunner:
 
     def run(
         self,
-        suggest: Callable[[], StudentSpec],
+        proposal: Proposal,
         find_earlier: Callable[[str], TrialRecord | None],
         *,
         number: int,
@@ -77,7 +78,7 @@ class TrialRunner:
         """Run one candidate; whatever goes wrong becomes a failed record.
 
         Args:
-            suggest: samples the student.
+            proposal: what to run.
             find_earlier: key of a network -> its record, if it was tried before.
             number: of the candidate.
             has_teacher: False trains on labels alone, because the teacher was left out.
@@ -95,9 +96,14 @@ class TrialRunner:
             duration_s=0.0,
             worker=self.worker,
             versions=dict(package_versions()),
+            proposal=proposal.why,
+            fidelity=proposal.fidelity,
+            start_from=proposal.start_from,
         )
+        spec = proposal.spec
+        if spec is None:
+            return base.model_copy(update={"reason": proposal.failure})
         try:
-            spec = suggest()
             base = base.model_copy(update={"spec": SpecRecord.of(spec)})
             earlier = find_earlier(self.context.screen.spaces[spec.space].layers(spec).key)
             if earlier is not None:
@@ -165,7 +171,10 @@ class TrialRunner:
         module, result = train_student(
             candidate.layers,
             context,
-            context.brief_training(candidate.layers, budget_s=self._training_budget_s()),
+            context.brief_training(
+                candidate.layers, fidelity=base.fidelity, budget_s=self._training_budget_s()
+            ),
+            start_from=None if base.start_from is None else self.artifacts.get(base.start_from),
             steps_between_norms=STEPS_BETWEEN_NORMS,
             check=self.check,
             arm=arms_of(methods)[0],
@@ -184,16 +193,15 @@ class TrialRunner:
         too_slow = self._too_slow(profile) if latency is None else ()
         if too_slow:
             return _rejected(base, too_slow, profile)
-        error_float = float(context.data.head.errors(logits_float, validation.labels).mean())
         latency_s = latency.value_s if latency is not None else profile.median_s
         objective = judge_student(context, logits_int8, latency_s=latency_s)
         return base.model_copy(
             update={
                 "state": "completed",
                 "macs_fvcore": count_macs(module, candidate.spec.input_shape),
-                "accuracy": AccuracyRecord(
-                    validation_float=1.0 - error_float,
-                    validation_int8=1.0 - objective.task_error,
+                "scores": ScoresRecord(
+                    validation_float=context.data.head.scores(logits_float, validation.labels),
+                    validation_int8=context.data.head.scores(logits_int8, validation.labels),
                 ),
                 "objective": objective,
                 "profile": profile_record(profile),
@@ -215,7 +223,7 @@ def _repeat(base: TrialRecord, earlier: TrialRecord) -> TrialRecord:
             "violations": earlier.violations,
             "cost": earlier.cost,
             "macs_fvcore": earlier.macs_fvcore,
-            "accuracy": earlier.accuracy,
+            "scores": earlier.scores,
             "objective": earlier.objective,
             "profile": earlier.profile,
         }

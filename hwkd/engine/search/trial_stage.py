@@ -9,6 +9,7 @@ from hwkd.core.trial import TrialRecord, read_trial_line
 from hwkd.engine.arms.children import Nursery
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.search.listener import SearchListener
+from hwkd.engine.search.loop import is_complete
 from hwkd.engine.search.workers import WorkerPool
 from hwkd.engine.setup.context import SearchContext
 
@@ -62,7 +63,7 @@ def run_trial_stage(
     records = list(store.trials.rewrite_mirror())
     tail = _Tail(store.trials_path)
     listener.on_records(records, wanted)
-    if wanted is None or store.trials.trainings_started() < wanted:
+    if not is_complete(store.trials, context.config):
         pool.start()
     try:
         while pool.is_running():
@@ -81,7 +82,7 @@ def run_trial_stage(
     finally:
         pool.stop()
     is_late = search_s is not None and time.monotonic() > started + _LATE_RATIO * search_s
-    timed_out = is_late and wanted is not None and store.trials.trainings_started() < wanted
+    timed_out = is_late and wanted is not None and not is_complete(store.trials, context.config)
     return store.trials.rewrite_mirror(), timed_out
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 from hwkd.core.device import Device
 from hwkd.core.errors import ConfigError, HwkdError, UnknownNameError
+from hwkd.core.head import Head
 from hwkd.core.progress import Progress
 from hwkd.core.verification_record import EmulatedLayerRecord, EmulationRecord, VerificationRecord
-from hwkd.deploy.toolchain import CORES, find_host_compiler, find_tools
+from hwkd.deploy.toolchain import find_host_compiler, find_tools
 from hwkd.deploy.verification import Target, Verification
 from hwkd.deploy.verify import target_of, verify_model
+from hwkd.io.core_files import core_names
 from hwkd.io.run_text import write_text
 from hwkd.io.student_folder import StudentFiles
 from hwkd.tasks.base import Split
@@ -22,19 +25,23 @@ VERIFICATION_FILE = "verification.json"
 _INPUTS = 512
 
 
-def require_verifiable(device: Device) -> Target:
+def require_verifiable(device: Device, *, beside: Path | None = None) -> Target:
     """Return what the C will be compiled for; asked before anything is trained.
+
+    Args:
+        device: of the search.
+        beside: folder of the user's device file, whose `cores/` come first.
 
     Raises:
         ConfigError: if the device has no core that can be emulated.
         ExportError: if a compiler or the emulator is missing; says how to install it.
     """
     try:
-        target = target_of(device)
+        target = target_of(device, beside=beside)
     except UnknownNameError:
         raise ConfigError(
             f"--verify: {device.name} has the core {device.core}, which is not emulated; "
-            f"it works for devices with {', '.join(CORES)}"
+            f"it works for devices with {', '.join(core_names())}"
         ) from None
     find_tools()
     find_host_compiler()
@@ -42,7 +49,7 @@ def require_verifiable(device: Device) -> Target:
 
 
 def verify_best(
-    folder: Path, device: Device, test: Split, progress: Progress
+    folder: Path, target: Target, test: Split, head: Head, progress: Progress
 ) -> VerificationRecord:
     """Check the int8 file of a student's folder on the device's core and write `verification.json`.
 
@@ -50,17 +57,18 @@ def verify_best(
 
     Args:
         folder: `best/` of a run.
-        device: compiled for.
+        target: compiled for.
         test: test examples; the first 512 are used.
+        head: scores what the core answers.
         progress: told of stages.
     """
-    target = target_of(device)
+    score = partial(head.scores, targets=test.labels[:_INPUTS])
     try:
         found = verify_model(
             StudentFiles(folder).int8_path,
             target,
             test.inputs[:_INPUTS],
-            labels=test.labels[:_INPUTS],
+            score=score,
             progress=progress,
         )
     except HwkdError as error:
@@ -99,7 +107,7 @@ def _emulation(found: Verification) -> EmulationRecord:
         intermediate_max_lsb=found.intermediate_max_lsb,
         averages_within_bound=found.averages_within_bound,
         faults=found.faults,
-        test_accuracy=found.accuracy_ratio,
+        scores=found.scores,
         instructions=found.instructions_per_inference,
         flash_bytes=found.flash_bytes,
         flash_predicted_bytes=found.flash_predicted_bytes,

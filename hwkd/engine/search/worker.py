@@ -91,7 +91,9 @@ def main(
             share_s=share_s,
             end_s=end_s,
         )
-        run_trials(store, runner, keep_asking=signals.keep_asking, on_start=on_start)
+        run_trials(
+            store.trials, store.lease, runner, keep_asking=signals.keep_asking, on_start=on_start
+        )
     except InterruptedTrial:
         return 0
     except HwkdError as error:

@@ -18,7 +18,6 @@ from hwkd.core.choices import (
     ObjectiveMode,
     QatMode,
     Risk,
-    SamplerName,
 )
 from hwkd.core.errors import ConfigError
 from hwkd.core.limits import Limits
@@ -36,6 +35,9 @@ __all__ = [
 ]
 
 _TRIALS = 40
+# A sampler that cannot look ahead proposes students that do not fit or that were tried; a search
+# in which nothing fits ends after so many candidates for each training wanted.
+_CANDIDATES_PER_TRIAL = 25
 
 
 class LimitsConfig(StrictModel):
@@ -77,6 +79,11 @@ class ObjectiveConfig(StrictModel):
     gamma: float = Field(default=GAMMA, ge=0)
     target_latency_s: float | None = Field(default=None, gt=0)
     temperature: float = Field(default=2.0, gt=0)
+
+    @property
+    def objectives(self) -> int:
+        """Return how many numbers a trial has."""
+        return 4 if self.mode == "pareto" else 1
 
 
 class TeacherConfig(StrictModel):
@@ -154,8 +161,10 @@ class SearchConfig(StrictModel):
         spaces: registered names or paths of the user's files.
         code: SHA-256 of the user's Python files, by their entry in `spaces` or `teacher.source`.
         trials: students to train, rejected and repeated candidates do not count; None leaves it to
-            the time limit, and is 40 without one.
-        sampler: what chooses candidates; "surrogate" is our own, the others are Optuna's.
+            what else ends the search, and is 40 without anything.
+        candidates: to sample at most, rejected and repeated ones included; None is 25 for each
+            training wanted.
+        sampler: what proposes candidates, a module of `hwkd.engine.search.proposers`.
         timeout_s: bound on the whole command, from its first line to its last file.
         workers: separate processes on one study.
         accelerator: where networks are trained.
@@ -175,7 +184,8 @@ class SearchConfig(StrictModel):
     layout: Layout = "auto"
     spaces: tuple[str, ...] = ("depthwise", "linear_attention", "narrow_deep", "plain")
     trials: int | None = Field(default=None, ge=1)
-    sampler: SamplerName = "surrogate"
+    candidates: int | None = Field(default=None, ge=1)
+    sampler: str = "surrogate"
     timeout_s: float | None = Field(default=None, gt=0)
     seed: int = Field(default=0, ge=0, lt=2**63)
     workers: int = Field(default=1, ge=1)
@@ -221,9 +231,16 @@ class SearchConfig(StrictModel):
         return self
 
     @property
-    def most_trials(self) -> int | None:
+    def most_candidates(self) -> int | None:
         """How many candidates are sampled; None when time alone ends the search."""
-        return self.trials or (None if self.timeout_s is not None else _TRIALS)
+        trials = self.most_trials
+        return self.candidates or (None if trials is None else _CANDIDATES_PER_TRIAL * trials)
+
+    @property
+    def most_trials(self) -> int | None:
+        """How many candidates are trained; None when something else ends the search."""
+        ends_otherwise = self.timeout_s is not None or self.candidates is not None
+        return self.trials or (None if ends_otherwise else _TRIALS)
 
     def to_toml(self) -> str:
         """Return the configuration as TOML; absent options are left out."""

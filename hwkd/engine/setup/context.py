@@ -25,6 +25,7 @@ from hwkd.core.device import Device
 from hwkd.core.errors import ConfigError
 from hwkd.core.progress import Progress, silent
 from hwkd.core.student import Layers
+from hwkd.core.trial import FidelityRecord
 from hwkd.cost.training_time import predicted_training_s
 from hwkd.distill.spec import WeightedMethod
 from hwkd.engine.setup.calibration import calibration_inputs
@@ -140,26 +141,39 @@ class SearchContext:
         )
 
     @property
-    def brief_samples(self) -> int:
-        """How many samples one epoch of a brief training draws."""
-        return min(len(self.data.train), self.config.training.brief_samples or len(self.data.train))
+    def fidelity(self) -> FidelityRecord:
+        """How much training a candidate is given."""
+        training = self.config.training
+        return FidelityRecord(
+            epochs=_resolved(training.brief_epochs), samples=training.brief_samples
+        )
 
-    def brief_training(self, layers: Layers, *, budget_s: float | None = None) -> Training:
+    def epoch_samples(self, fidelity: FidelityRecord) -> int:
+        """Return how many samples one epoch of a brief training draws."""
+        return min(len(self.data.train), fidelity.samples or len(self.data.train))
+
+    def brief_training(
+        self,
+        layers: Layers,
+        *,
+        fidelity: FidelityRecord | None = None,
+        budget_s: float | None = None,
+    ) -> Training:
         """Return the training of one candidate; seeded by the network, not by its turn.
 
         Args:
             layers: of the network.
+            fidelity: how long; None is the search's own.
             budget_s: within which the training ends, however far it came; None is no bound.
         """
-        training = self.config.training
-        epochs = _resolved(training.brief_epochs)
-        recipe = self.recipe(layers, samples=epochs * self.brief_samples)
+        fidelity = fidelity or self.fidelity
+        recipe = self.recipe(layers, samples=fidelity.epochs * self.epoch_samples(fidelity))
         config = recipe.config(
-            epochs=epochs,
+            epochs=fidelity.epochs,
             seed=derive_seed(self.config.seed, layers.key, "brief"),
             time_budget_s=budget_s,
-            time_limit_s=training.trial_timeout_s,
-            samples_per_epoch=training.brief_samples,
+            time_limit_s=self.config.training.trial_timeout_s,
+            samples_per_epoch=fidelity.samples,
         )
         return Training(recipe=recipe, config=config)
 

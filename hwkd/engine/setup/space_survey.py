@@ -21,6 +21,7 @@ class SpaceSurvey:
     Attributes:
         name: of the space.
         summary: one line.
+        samples: students that were looked at.
         choices: choice -> every value seen, sorted.
         ranges: "MACs" and "weights and biases" -> (smallest, median, largest).
         example: the median student by MACs.
@@ -28,6 +29,7 @@ class SpaceSurvey:
 
     name: str
     summary: str
+    samples: int
     choices: Mapping[str, list[ParamValue]]
     ranges: Mapping[str, tuple[int, int, int]]
     example: Layers
@@ -37,6 +39,7 @@ class SpaceSurvey:
         return {
             "name": self.name,
             "summary": self.summary,
+            "samples": self.samples,
             "choices": dict(self.choices),
             "ranges": dict(self.ranges),
             "example": [asdict(layer) for layer in self.example.layers],
@@ -64,6 +67,7 @@ def survey_space(
     return SpaceSurvey(
         name=space.name,
         summary=space.summary,
+        samples=samples,
         choices={choice: sorted(values, key=_order) for choice, values in seen.items()},
         ranges={
             "MACs": (students[0][0], students[middle][0], students[-1][0]),

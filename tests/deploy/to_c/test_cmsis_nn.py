@@ -10,8 +10,9 @@ from benchmarks.lib.c_networks import quantise
 from hwkd.core.errors import ExportError
 from hwkd.deploy.to_c import cmsis_nn
 from hwkd.deploy.to_c.export import build_project
-from hwkd.deploy.toolchain import CORES, INSTALL_COMMAND, find_tools
+from hwkd.deploy.toolchain import INSTALL_COMMAND, find_tools
 from hwkd.deploy.verify_run import build_firmware, run_firmware
+from hwkd.io.core_files import load_core
 
 needs_tools = pytest.mark.skipif(
     not all(map(shutil.which, ("arm-none-eabi-gcc", "qemu-system-arm"))),
@@ -29,7 +30,7 @@ def test_every_tensor_equals_that_of_our_own_kernels(core, rounding, tmp_path):
     for kernels in ("hwkd", "cmsis-nn"):
         folder = tmp_path / kernels
         folder.mkdir()
-        target = CORES[core]
+        target = load_core(core)
         project = build_project(
             model,
             rounding=rounding,

@@ -13,7 +13,7 @@ from support.op_networks import OP_NETWORKS
 from benchmarks.lib.c_networks import quantise
 from hwkd.core.errors import ExportError
 from hwkd.deploy.to_c.project import RecordedInput
-from hwkd.deploy.toolchain import CORES
+from hwkd.io.core_files import core_names, load_core
 
 needs_make = pytest.mark.skipif(
     not (shutil.which("make") and shutil.which("cc")), reason="no make or C compiler on PATH"
@@ -120,11 +120,15 @@ def test_cmsis_nn_runs_on_this_computer_and_may_be_replaced(model, tmp_path):
 
 
 @pytest.mark.skipif(not shutil.which("arm-none-eabi-gcc"), reason="no cross compiler on PATH")
-@pytest.mark.parametrize("core", sorted(CORES))
+@pytest.mark.parametrize("core", core_names())
 def test_cross_compiling_gives_no_warning(core, tmp_path):
     out = tmp_path / "c"
     export_c(quantise(OP_NETWORKS["flatten_before_linear"](), tmp_path, "net"), out)
-    tools = ["CC=arm-none-eabi-gcc", "AR=arm-none-eabi-ar", f"MCU={' '.join(CORES[core].flags)}"]
+    tools = [
+        "CC=arm-none-eabi-gcc",
+        "AR=arm-none-eabi-ar",
+        f"MCU={' '.join(load_core(core).flags)}",
+    ]
     done = subprocess.run(
         ["make", "-s", "libmodel.a", *tools], cwd=out, capture_output=True, text=True
     )

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast, get_args
 
-from hwkd.cli.device_file import with_calibration
-from hwkd.core.device import Device, Dtype
+from hwkd.api.calibrate import CalibrationDone
+from hwkd.api.device_file import with_calibration
+from hwkd.core.choices import Dtype, FitKind
+from hwkd.core.device import Device
 from hwkd.core.errors import ConfigError
 from hwkd.core.graph import OpGraph
 from hwkd.core.memory_model import FusionRules
-from hwkd.cost.fit.calibrate import Calibration, FitKind, calibrate_model, known_stacks
+from hwkd.cost.fit.calibrate import Calibration, calibrate_model, known_stacks
 from hwkd.cost.fit.design import Measurement
 from hwkd.cost.fit.rows import MeasuredRow, read_measurements
 from hwkd.cost.fuse import fuse
@@ -24,16 +25,22 @@ __all__ = ["calibrate_file"]
 
 
 def calibrate_file(
-    device_path: Path, csv_path: Path, runtime: str | None, dtype: str, fit: str, *, write: bool
-) -> dict[str, Any]:
+    device_path: Path,
+    csv_path: Path,
+    runtime: str | None,
+    dtype: Dtype,
+    fit: FitKind,
+    *,
+    write: bool,
+) -> CalibrationDone:
     """Calibrate one runtime of a user's device file.
 
     Args:
         device_path: the file; it is replaced in one step when everything went well.
         csv_path: measurements; the ONNX files that it names are looked up beside it.
         runtime: the device's default when None.
-        dtype: "int8" or "float32".
-        fit: "auto", "scale" or "full".
+        dtype: that was measured.
+        fit: how much is fitted.
         write: False to leave the file alone.
 
     Raises:
@@ -45,22 +52,22 @@ def calibrate_file(
             f"`hwkd devices new my-board.toml --like {device_path}`"
         )
     device = load_device(str(device_path))
-    if fit not in get_args(FitKind):
-        raise ConfigError(f"--fit {fit!r}: expected one of {', '.join(get_args(FitKind))}")
-    if dtype not in get_args(Dtype):
-        raise ConfigError(f"--dtype {dtype!r}: expected one of {', '.join(get_args(Dtype))}")
     name = device.default_runtime if runtime is None else runtime
-    element = cast(Dtype, dtype)
-    done = _calibrate(device, csv_path, name, element, cast(FitKind, fit))
+    done = _calibrate(device, csv_path, name, dtype, fit)
     if write:
-        _write(device_path, name, element, done)
+        _write(device_path, name, dtype, done)
     interval = done.model.interval
-    return {
-        "device": device.name, "runtime": name, "dtype": dtype, "rows": done.rows,
-        "started_from": done.started_from, "error_before": done.error_before_ratio,
-        "error_after": done.error_after_ratio,
-        "interval": [interval.low_ratio, interval.high_ratio],
-    }  # fmt: skip
+    return CalibrationDone(
+        device=device.name,
+        runtime=name,
+        dtype=dtype,
+        rows=done.rows,
+        started_from=done.started_from,
+        error_before=done.error_before_ratio,
+        error_after=done.error_after_ratio,
+        interval=(interval.low_ratio, interval.high_ratio),
+        is_written=write,
+    )
 
 
 def _calibrate(

@@ -6,7 +6,8 @@ import re
 
 import tomli_w
 
-from hwkd.core.device import Device, Dtype, LatencyModel
+from hwkd.core.choices import Dtype
+from hwkd.core.device import Device, LatencyModel
 
 __all__ = ["new_device_text", "with_calibration"]
 

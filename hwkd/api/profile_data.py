@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from hwkd.core.choices import Dtype
 from hwkd.core.device import Device, Runtime
 from hwkd.core.errors import ConfigError
 from hwkd.core.graph import OpGraph
@@ -32,6 +33,7 @@ class ModelProfile:
     """A network on a device.
 
     Attributes:
+        model: name of the file.
         cost: estimate; its latency is None for a device that is measured.
         measured: the measurement, for a device that is measured.
         stages: memory while each operator runs.
@@ -47,6 +49,7 @@ class ModelProfile:
         flash_limit_bytes: flash that a network may use; None without a limit.
     """
 
+    model: str
     cost: CostEstimate
     measured: Profile | None
     stages: tuple[MemoryStage, ...]
@@ -186,7 +189,7 @@ def profile_model(
     *,
     runtime: str | None,
     clock_hz: float | None,
-    dtype: str | None,
+    dtype: Dtype | None,
 ) -> ModelProfile:
     """Read a network and cost it on a device; the host is measured.
 
@@ -218,6 +221,7 @@ def profile_model(
         stages, order = _plan(graph, stack, _ELEMENT_BYTES[costed_in])
         unknown = () if device.is_measured else _unknown_kernels(graph, stack)
     return ModelProfile(
+        model=model.name,
         cost=cost,
         measured=_measure(model) if device.is_measured else None,
         stages=stages,
@@ -232,17 +236,15 @@ def profile_model(
     )
 
 
-def _costed_in(device: Device, runtime: str | None, asked: str | None) -> str:
+def _costed_in(device: Device, runtime: str | None, asked: Dtype | None) -> Dtype:
     """Return the type of everything whose type the file does not fix."""
-    if asked is not None and asked not in _DTYPES:
-        raise ConfigError(f"--dtype: {asked!r} is not one of {', '.join(_DTYPES)}")
     known = () if device.is_measured else tuple(device.runtime(runtime).latency)
     if asked is None and "int8" not in known and known:
         return known[0]
     return asked or "int8"
 
 
-def _check_dtype(device: Device, asked: str | None, network: Network) -> None:
+def _check_dtype(device: Device, asked: Dtype | None, network: Network) -> None:
     if device.is_measured and asked not in (None, network.dtype):
         raise ConfigError(
             f"--dtype: {device.name} measures the file as it is, which is {network.dtype}; "
@@ -311,7 +313,7 @@ def _compile(
         )
     if dtype != "int8":
         raise ConfigError(f"--dtype: {device.name} runs int8 only; leave it out")
-    from hwkd.cli.profile_vela import compile_and_cost
+    from hwkd.api.profile_vela import compile_and_cost
 
     return compile_and_cost(model, graph, device)
 

@@ -6,10 +6,10 @@ import csv
 import io
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import numpy as np
 
+from hwkd.api.bench_kit import BenchKit
 from hwkd.core.device import Device
 from hwkd.core.errors import ConfigError
 from hwkd.core.student import Layers
@@ -24,7 +24,7 @@ __all__ = ["write_bench_kit"]
 _CALIBRATION_SAMPLES = 16
 
 
-def write_bench_kit(device: Device, out: Path, count: int) -> dict[str, Any]:
+def write_bench_kit(device: Device, out: Path, count: int) -> BenchKit:
     """Write `count` one-operator models, float and int8, with a CSV to fill in.
 
     Args:
@@ -50,12 +50,12 @@ def write_bench_kit(device: Device, out: Path, count: int) -> dict[str, Any]:
         (draft / "measurements.csv").write_text(_template(experiment.networks), encoding="utf-8")
         (draft / "README.md").write_text(_instructions(device, count), encoding="utf-8")
     left = median(experiment.uncertainty.values())
-    return {
-        "models": count,
-        "folder": str(out),
-        "factor_before": float(np.exp(experiment.prior_uncertainty)),
-        "factor_after": float(np.exp(left)),
-    }
+    return BenchKit(
+        models=count,
+        folder=out,
+        factor_before=float(np.exp(experiment.prior_uncertainty)),
+        factor_after=float(np.exp(left)),
+    )
 
 
 def _template(networks: tuple[Layers, ...]) -> str:

@@ -11,6 +11,7 @@ from hwkd.core.measure import CostEstimate, LatencyEstimate, OpCost
 from hwkd.cost.memory_stages import MemoryStage
 from hwkd.deploy.to_tflite import write_tflite
 from hwkd.deploy.vela import VelaLayer, VelaReport, require_vela, run_vela
+from hwkd.io.core_files import load_npu
 from hwkd.qgraph.read_qdq import read_qdq
 
 __all__ = ["compile_and_cost", "stages_of"]
@@ -28,9 +29,8 @@ def compile_and_cost(
     """
     require_vela()
     network = read_qdq(model)
-    report = run_vela(
-        write_tflite(network, runs=False), device.core, {op.name for op in network.ops}
-    )
+    npu, names = load_npu(device.core_key), {op.name for op in network.ops}
+    report = run_vela(write_tflite(network, runs=False), npu, names)
     return _cost(report, graph, device), stages_of(report)
 
 

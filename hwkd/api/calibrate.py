@@ -1,0 +1,68 @@
+"""`hwkd.calibrate`: the latency of a runtime, fitted to what was measured on one's own board."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from hwkd.api.option import Option, declares_options
+from hwkd.core.choices import Dtype, FitKind
+
+__all__ = ["CalibrationDone", "calibrate"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrationDone:
+    """What a calibration changed.
+
+    Attributes:
+        device: name of the device.
+        runtime: that was measured.
+        dtype: "int8" or "float32".
+        rows: measurements read.
+        started_from: published fits that it started from.
+        error_before: mean relative error of the estimates before.
+        error_after: after, on rows left out of the fit; None when there were too few.
+        interval: 90% of measured latencies lie between these multiples of an estimate.
+        is_written: False when the file was left as it is.
+    """
+
+    device: str
+    runtime: str
+    dtype: str
+    rows: int
+    started_from: str
+    error_before: float
+    error_after: float | None
+    interval: tuple[float, float]
+    is_written: bool
+
+
+@declares_options
+def calibrate(
+    device: Annotated[str | Path, Option("Your device file; it is updated in place.")],
+    measurements: Annotated[
+        str | Path, Option("CSV: model,latency_ms (or cycles), and op for single operators.")
+    ],
+    *,
+    runtime: Annotated[
+        str | None, Option("Runtime that was measured; the default one if left out.")
+    ] = None,
+    dtype: Annotated[Dtype, Option("Type that the models were measured in.")] = "int8",
+    fit: Annotated[
+        FitKind,
+        Option("What is fitted. scale: one factor; full: every coefficient; auto: by the rows."),
+    ] = "auto",
+    dry_run: Annotated[bool, Option("Print, do not write.")] = False,
+) -> CalibrationDone:
+    """Fit a runtime's latency to what you measured on your board.
+
+    One measured model sets the scale; about 20 operators set every coefficient. Prints the error
+    before and, on rows left out of the fit, after; writes coefficients and provenance into the
+    file.
+
+    Raises:
+        ConfigError: for anything wrong in the device file, the CSV or the options.
+    """
+    from hwkd.api.device_calibration import calibrate_file
+
+    return calibrate_file(Path(device), Path(measurements), runtime, dtype, fit, write=not dry_run)

@@ -1,0 +1,115 @@
+"""`hwkd.distill`: trains one student in full, and says what the teacher was worth."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from hwkd.api.common import AcceleratorOption, Methods, Qat, Trust, Unlabelled
+from hwkd.api.option import Option, declares_options
+from hwkd.core.choices import CalibrationChoice
+
+if TYPE_CHECKING:
+    from hwkd.core.progress import Progress
+    from hwkd.engine.arms.arm_report import DistilReport
+
+__all__ = ["distill"]
+
+
+@declares_options
+def distill(
+    student: Annotated[
+        str, Option("RUN (its best), RUN:TRIAL, a student's folder or student.json.")
+    ],
+    *,
+    out: Annotated[str | Path, Option("Folder to create.")],
+    methods: Methods = (),
+    epochs: Annotated[int | None, Option("Passes over the data.", minimum=1)] = None,
+    task: Annotated[
+        str | None, Option("For a student by itself: what is learned. Default: classify.")
+    ] = None,
+    data: Annotated[str | Path | None, Option("For a student by itself: path of the data.")] = None,
+    teachers: Annotated[
+        Sequence[str],
+        Option(
+            "model.onnx or package.module:factory; repeat to average the probabilities of several. "
+            "Default: the run's, else one is trained.",
+            flag="teacher",
+        ),
+    ] = (),
+    teacher_weights: Annotated[str | Path | None, Option("Safetensors file for a factory.")] = None,
+    unlabelled: Unlabelled = None,
+    views: Annotated[
+        int, Option("Augmented copies of an input that teacher and student both see.", minimum=1)
+    ] = 1,
+    attribution: Annotated[bool, Option("Train the controls without a teacher too.")] = False,
+    seeds: Annotated[
+        int | None, Option("Trainings of each kind; 1, with --attribution 3.", minimum=1)
+    ] = None,
+    importance: Annotated[
+        Literal["equal", "hardware"],
+        Option("Of the stages of feature methods. hardware: what their layers cost."),
+    ] = "equal",
+    pairs: Annotated[
+        Sequence[str],
+        Option(
+            "STAGE=PATH: a stage of the student from 1 and the module of your teacher that it "
+            "follows, as 2=layer3.1; repeat for more. Default: proposed from shapes and depth.",
+            flag="pair",
+        ),
+    ] = (),
+    seed: Annotated[int, Option("First seed.", minimum=0)] = 0,
+    calibration: Annotated[
+        CalibrationChoice,
+        Option("How int8 ranges are found. auto: the best on validation."),
+    ] = "auto",
+    qat: Qat = "auto",
+    accelerator: AcceleratorOption = "auto",
+    trust: Trust = False,
+    progress: "Progress | None" = None,
+    command: Sequence[str] = ("hwkd.distill",),
+) -> "DistilReport":
+    """Train one student at full length with any distillation methods.
+
+    With all labels a teacher often adds nothing to a small student; --attribution shows what it
+    added over cross-entropy, label smoothing and the same transform without a teacher, and ships
+    the control when that is at least as good. It pays with few labels: give what you have without
+    labels as --unlabelled.
+
+    Args:
+        progress: is told about every stage; None is silence.
+        command: recorded as the way to repeat it.
+
+    Raises:
+        HwkdError: in one line, if anything that was asked for cannot be; before any training.
+    """
+    from hwkd.core.progress import silent
+    from hwkd.engine.distill.run import DistilRequest, run_distillation
+    from hwkd.report.distill_figure import write_history_figure
+
+    count = seeds or (3 if attribution else 1)
+    report = run_distillation(
+        DistilRequest(
+            student=student,
+            methods=tuple(methods),
+            epochs=epochs,
+            task=task,
+            data=None if data is None else str(data),
+            teachers=tuple(teachers),
+            teacher_weights=None if teacher_weights is None else Path(teacher_weights),
+            unlabelled=None if unlabelled is None else Path(unlabelled),
+            views=views,
+            with_controls=attribution,
+            seeds=tuple(range(seed, seed + count)),
+            by_hardware=importance == "hardware",
+            pairs=tuple(pairs),
+            calibration=calibration,
+            qat=qat,
+            accelerator=accelerator,
+            command=tuple(command),
+            trusts=trust,
+            out=Path(out),
+        ),
+        progress=progress or silent,
+    )
+    write_history_figure(report.epochs, report.out / "training.png")
+    return report

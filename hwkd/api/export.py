@@ -1,0 +1,107 @@
+"""`hwkd.export`: a finished student as ONNX, torch weights, C, TensorFlow Lite or by a plugin."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from hwkd.api.common import KernelsOption, RoundingOption, Trust
+from hwkd.api.option import Option, declares_options
+
+if TYPE_CHECKING:
+    from hwkd.engine.arms.export import ExportOutcome
+
+__all__ = ["export"]
+
+
+@declares_options
+def export(
+    source: Annotated[
+        str | Path,
+        Option(
+            "Folder of `hwkd search --out RUN`, of a finished student (`hwkd distill --out`), or, "
+            "for c and tflite, an int8 ONNX file.",
+            metavar="RUN|STUDENT|MODEL",
+        ),
+    ],
+    *,
+    out: Annotated[str | Path, Option("Folder to create.")],
+    trial: Annotated[
+        str, Option("best (trained in full), or the number of a completed trial.")
+    ] = "best",
+    formats: Annotated[
+        str, Option("One or more of onnx, onnx-int8, torch, with commas.", flag="format")
+    ] = "onnx,onnx-int8",
+    target: Annotated[
+        str,
+        Option(
+            "files: those of --format. c: C99 source of the int8 student. tflite: the same student "
+            "for TFLM, LiteRT, X-CUBE-AI and vela. Plugins add more."
+        ),
+    ] = "files",
+    calibration: Annotated[
+        Literal["minmax", "percentile", "mse"] | None,
+        Option(
+            "Quantise the float student of a run anew with ranges found so, instead of the int8 "
+            "file that the run chose. Goes with --target files."
+        ),
+    ] = None,
+    rounding: RoundingOption = "auto",
+    kernels: KernelsOption = "hwkd",
+    trust: Trust = False,
+) -> "ExportOutcome":
+    """Write a finished student, or any trial's, as ONNX, int8 ONNX, torch weights, C or TFLite.
+
+    C and TFLite hold the very numbers of the int8 ONNX file. main.c of the C runs one example of
+    the run's validation data. The TFLite file is run in the interpreters that are installed
+    (`pip install "hwkd[tflite]"`) and compared with ONNX Runtime and the C of --rounding tflite.
+
+    Raises:
+        HwkdError: in one line, if there is no such student, it has no form in the target, or `out`
+            is in use.
+    """
+    from hwkd.core.errors import ConfigError
+    from hwkd.deploy.exporter import ExportOptions
+    from hwkd.engine.arms.export import ExportOrder, export_student
+
+    number = _trial(trial)
+    chosen = _formats(formats)
+    if calibration is not None and target != "files":
+        raise ConfigError(
+            f"--calibration {calibration} with --target {target}: write the int8 file with "
+            f"--format onnx-int8 first and export that file with --target {target}"
+        )
+    return export_student(
+        ExportOrder(
+            source=Path(source),
+            targets=chosen if target == "files" else (target,),
+            out=Path(out),
+            trial=number,
+            calibration=calibration,
+            options=ExportOptions(
+                rounding=None if rounding == "auto" else rounding, kernels=kernels
+            ),
+            trusts=trust,
+        )
+    )
+
+
+def _trial(text: str) -> int | None:
+    from hwkd.core.errors import ConfigError
+
+    if text == "best":
+        return None
+    if not text.isdigit():
+        raise ConfigError(f"--trial: {text!r} is neither best nor the number of a trial")
+    return int(text)
+
+
+def _formats(text: str) -> tuple[str, ...]:
+    """Return the targets whose files go into one student's folder."""
+    from hwkd.core.errors import ConfigError
+    from hwkd.engine.arms.export import exporters
+
+    known = [name for name, exporter in exporters().items() if exporter.is_student_file]
+    chosen = tuple(part.strip() for part in text.split(","))
+    for part in chosen:
+        if part not in known:
+            raise ConfigError(f"--format: {part!r} is not one of {', '.join(known)}")
+    return chosen

@@ -1,0 +1,58 @@
+"""`hwkd.profile`: what a network costs on a device, layer by layer."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from hwkd.api.option import Option, declares_options
+from hwkd.core.choices import Dtype
+
+if TYPE_CHECKING:
+    from hwkd.api.profile_data import ModelProfile
+
+__all__ = ["profile"]
+
+
+@declares_options
+def profile(
+    model: Annotated[str | Path, Option("ONNX file, float32 or int8.", metavar="MODEL")],
+    *,
+    device: Annotated[str, Option("Device name, or your own .toml file.")],
+    runtime: Annotated[
+        str | None, Option("Inference stack; the device's default otherwise.")
+    ] = None,
+    clock: Annotated[
+        str | None, Option("Clock with its unit, as 216MHz; the device's otherwise.")
+    ] = None,
+    dtype: Annotated[
+        Dtype | None, Option("How it will run on the device. Default: as the device runs it.")
+    ] = None,
+    plot: Annotated[
+        str | Path | None, Option("Also draw the memory over time into this .png or .svg.")
+    ] = None,
+) -> "ModelProfile":
+    """Predict latency, RAM, flash and energy of a network on a device, layer by layer.
+
+    A float32 file is costed as the int8 network that it becomes, unless --dtype says otherwise. The
+    device `host` is this machine: its latency is measured with ONNX Runtime, everything else about
+    it is estimated. An Ethos-U takes int8 files and is costed by Arm's vela compiler (the extra
+    `hwkd[ethos]`). The network fits when the upper end of the latency interval, peak RAM and flash
+    stay inside the device's limits.
+
+    Raises:
+        ConfigError: if device, runtime, clock and dtype do not go together.
+        ModelFileError: if the file cannot be read.
+        ProfilingError: if the host cannot run it.
+    """
+    from hwkd.api.profile_data import profile_model
+    from hwkd.core.units import parse_frequency_hz
+
+    clock_hz = None if clock is None else parse_frequency_hz(clock, option="--clock")
+    found = profile_model(Path(model), device, runtime=runtime, clock_hz=clock_hz, dtype=dtype)
+    if plot is not None:
+        from hwkd.api.memory_figure import write_memory_figure
+
+        cost = found.cost
+        title = f"{found.model} on {cost.device}, {cost.runtime}, {cost.dtype}"
+        limit_bytes = found.ram_limit_bytes
+        write_memory_figure(found.stages, Path(plot), title=title, limit_bytes=limit_bytes)
+    return found

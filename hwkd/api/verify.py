@@ -1,0 +1,124 @@
+"""`hwkd.verify`: compiles a network's C for a device, runs it emulated and compares."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from hwkd.api.common import KernelsOption, RoundingOption
+from hwkd.api.option import Option, declares_options
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from hwkd.core.metric import Scores
+    from hwkd.core.progress import Progress
+    from hwkd.deploy.verification import Verification
+
+__all__ = ["VerifyOutcome", "verify"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyOutcome:
+    """A check of a network's C.
+
+    Attributes:
+        verification: what was compared, counted and measured.
+        inputs_from: where the inputs come from.
+    """
+
+    verification: "Verification"
+    inputs_from: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether the check passed."""
+        return self.verification.passed
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        return {**self.verification.as_dict(), "inputs_from": self.inputs_from}
+
+
+@declares_options
+def verify(
+    model: Annotated[
+        str | Path,
+        Option(
+            "Folder of `hwkd search`, of a finished student or of exported C, or an int8 ONNX "
+            "file.",
+            metavar="RUN|STUDENT|C|MODEL",
+        ),
+    ],
+    *,
+    device: Annotated[str, Option("Device name, Cortex-M core, or your own .toml file.")],
+    inputs: Annotated[int, Option("Inputs to compare.", minimum=1)] = 512,
+    rounding: RoundingOption = "auto",
+    kernels: KernelsOption = "hwkd",
+    progress: "Progress | None" = None,
+) -> VerifyOutcome:
+    """Compile the network's C for a device, run it on an emulated core and compare every value.
+
+    The linker script has the device's own flash and RAM. The C runs on this computer and in QEMU;
+    both are compared with ONNX Runtime. The check passes when the emulated core equals this
+    computer exactly, every layer equals ONNX Runtime's from the same integers (float rounding; q31
+    and tflite may differ by one step in 2% and 25% of a layer) and outputs are within one step.
+    Averages at a tie, which the order of a float sum decides, are counted apart. Instruction counts
+    repeat exactly; they are not times: QEMU has no caches, wait states or dual issue. The exit code
+    is 1 when the check fails. Of exported C the C is made again from the int8 model in the folder
+    and compared with the files, in their own rounding and kernels; nothing else is compiled.
+
+    Args:
+        progress: is told about every stage; None is silence.
+
+    Raises:
+        HwkdError: in one line, if a tool is missing or the network cannot be compiled.
+    """
+    from hwkd.core.errors import ConfigError
+    from hwkd.core.progress import silent
+    from hwkd.deploy.to_c.exported import read_exported
+    from hwkd.deploy.verify import target_named, verify_model
+    from hwkd.io.student_folder import int8_model
+
+    source = Path(model)
+    target = target_named(device)
+    exported = read_exported(source)
+    if exported is not None and (rounding != "auto" or kernels != "hwkd"):
+        raise ConfigError(
+            f"{source} is exported C with --rounding {exported.rounding} --kernels "
+            f"{exported.kernels}; leave out --rounding and --kernels, or give the ONNX file"
+        )
+    path = int8_model(source) if exported is None else exported.model_path
+    samples, score, origin = _samples(source, path, inputs)
+    found = verify_model(
+        path,
+        target,
+        samples,
+        score=score,
+        rounding=None if rounding == "auto" else rounding,
+        kernels=kernels,
+        exported=exported,
+        progress=progress or silent,
+    )
+    return VerifyOutcome(verification=found, inputs_from=origin)
+
+
+def _samples(
+    model: Path, path: Path, count: int
+) -> "tuple[NDArray[np.float32], Callable[[NDArray[np.float32]], Scores] | None, str]":
+    """Return inputs, what scores answers if labels are known, and where they come from."""
+    from hwkd.deploy.verify import seeded_samples
+    from hwkd.io.run_files import RUN_FILE
+
+    if not (model / RUN_FILE).is_file():
+        return seeded_samples(path, count), None, "seeded noise over the input's range"
+    from hwkd.engine.run.run_folder import RunFolder
+    from hwkd.engine.setup.config import SearchConfig
+    from hwkd.engine.setup.context import load_data
+
+    _, data = load_data(SearchConfig.from_toml(RunFolder(model).config_path))
+    test = data.test
+    score = partial(data.head.scores, targets=test.labels[:count])
+    return test.inputs[:count], score, f"test split of {data.source}"

@@ -1,0 +1,52 @@
+"""What records of older versions become: their accuracies are scores by name; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hwkd.core.metric import ACCURACY
+
+__all__ = ["data_of_older_run", "with_scores"]
+
+_FORMULA = "(raw - mean) / std, per channel"
+
+
+def with_scores(raw: Any, accuracies: Mapping[str, str], *, within: str | None = None) -> Any:
+    """Return the fields of a record with its loose accuracies gathered in `scores`.
+
+    Args:
+        raw: as stored; what is no mapping, or has scores already, stays.
+        accuracies: field of `ScoresRecord` -> field that older versions had.
+        within: field that held them as a record of their own; None is the record itself.
+    """
+    if not isinstance(raw, dict) or "scores" in raw:
+        return raw
+    holder = raw if within is None else raw.get(within)
+    old = {within} if within is not None else set(accuracies.values())
+    kept = {name: value for name, value in raw.items() if name not in old}
+    if not isinstance(holder, dict):
+        return kept
+    found = {
+        name: {ACCURACY.name: holder[field]}
+        for name, field in accuracies.items()
+        if holder.get(field) is not None
+    }
+    return {**kept, "scores": found} if found else kept
+
+
+def data_of_older_run(raw: Any) -> Any:
+    """Return the fields of a data record whose normalisation is a pipeline of one step."""
+    if not isinstance(raw, dict) or not isinstance(raw.get("normalisation"), dict):
+        return raw
+    scale = raw["normalisation"]
+    kept = {name: value for name, value in raw.items() if name != "normalisation"}
+    step = {
+        "kind": "normalise",
+        "formula": _FORMULA,
+        "values": {name: scale.get(name) for name in ("mean", "std")},
+    }
+    pipeline = {name: scale.get(name) for name in ("raw_low", "raw_high", "raw_dtype")}
+    return {
+        **kept, "pipeline": {"steps": [step], "raw_shape": raw.get("input_shape"), **pipeline}
+    }  # fmt: skip

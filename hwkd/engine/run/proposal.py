@@ -1,0 +1,142 @@
+"""What is tried next, and what was tried: the two values between a proposer and the workers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from optuna.distributions import BaseDistribution
+
+from hwkd.core.best import weighted_value
+from hwkd.core.strict_model import StrictModel, read_record
+from hwkd.core.student import ParamValue, StudentSpec
+from hwkd.core.trial import Digest, FidelityRecord, ProposalRecord, SpecRecord, TrialRecord
+from hwkd.engine.setup.config import ObjectiveConfig
+from hwkd.engine.setup.objective import objective_values
+
+__all__ = ["History", "Proposal", "Tried"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """A candidate to try: which student, how long a training, from which weights.
+
+    Attributes:
+        spec: the student; None when the search space failed to make it.
+        params: the choices that made it, by the names that the study knows.
+        domains: what each choice was made from.
+        fidelity: how much training its result stands for.
+        start_from: SHA-256 of an artifact with the weights that it begins with; None is afresh.
+        network_key: `Layers.key` of the student, where the proposer knows it already.
+        why: it was chosen; None where the proposer does not say.
+        memory: what the proposer wants to find beside the candidate in later histories; JSON.
+        failure: why there is no student, as a record says it.
+    """
+
+    spec: StudentSpec | None
+    params: Mapping[str, ParamValue | None] = field(default_factory=dict)
+    domains: Mapping[str, BaseDistribution] = field(default_factory=dict)
+    fidelity: FidelityRecord
+    start_from: str | None = None
+    network_key: str | None = None
+    why: ProposalRecord | None = None
+    memory: Mapping[str, Any] = field(default_factory=dict)
+    failure: str | None = None
+
+    def stored(self) -> str:
+        """Return what the study keeps beside the choices; see `read_proposal`."""
+        return _StoredProposal(
+            spec=None if self.spec is None else SpecRecord.of(self.spec),
+            fidelity=self.fidelity,
+            start_from=self.start_from,
+            why=self.why,
+            failure=self.failure,
+        ).model_dump_json()
+
+    @classmethod
+    def read(
+        cls,
+        stored: str,
+        *,
+        params: Mapping[str, ParamValue | None],
+        domains: Mapping[str, BaseDistribution],
+        network_key: str | None,
+        where: str,
+    ) -> Proposal:
+        """Return the proposal that was stored.
+
+        Raises:
+            RunFolderError: if another version stored it.
+        """
+        found = read_record(_StoredProposal, stored, where=where, what="proposal")
+        return cls(
+            spec=None if found.spec is None else found.spec.to_spec(),
+            params=params,
+            domains=domains,
+            fidelity=found.fidelity,
+            start_from=found.start_from,
+            network_key=network_key,
+            why=found.why,
+            failure=found.failure,
+        )
+
+
+class _StoredProposal(StrictModel):
+    spec: SpecRecord | None
+    fidelity: FidelityRecord
+    start_from: Digest | None = None
+    why: ProposalRecord | None = None
+    failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """A candidate that was proposed before.
+
+    Attributes:
+        number: of the candidate.
+        params: its choices.
+        domains: what each was made from.
+        network_key: `Layers.key`; None where no worker has built it yet.
+        record: what came of it, without its tables; None while it waits or runs.
+        memory: what its proposer left beside it.
+    """
+
+    number: int
+    params: Mapping[str, ParamValue | None]
+    domains: Mapping[str, BaseDistribution]
+    network_key: str | None
+    record: TrialRecord | None
+    memory: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """All that a proposal may depend on, beside the search and its seed.
+
+    Attributes:
+        finished: candidates with a record; later histories of the same search only add to it.
+        pending: candidates that wait or run.
+        candidates: how many were proposed before.
+        goal: what is minimised now: the weight of the divergence from a teacher that was left out
+            is 0.
+    """
+
+    finished: Sequence[Tried]
+    pending: Sequence[Tried]
+    candidates: int
+    goal: ObjectiveConfig
+
+    @property
+    def objectives(self) -> int:
+        """How many numbers are minimised."""
+        return self.goal.objectives
+
+    def values(self, record: TrialRecord) -> tuple[float, ...]:
+        """Return what is minimised, for a record by the goal of now; empty without a result."""
+        if record.objective is None:
+            return ()
+        if self.goal.mode == "weighted":
+            return (weighted_value(self.goal, record.objective),)
+        return objective_values(record, self.objectives)

@@ -1,0 +1,1 @@
+"""What chooses candidates, one file each; `--sampler` takes the name of the file."""

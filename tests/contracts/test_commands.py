@@ -1,0 +1,188 @@
+"""Every command is a function of `hwkd` with the same options, and prints what it returns."""
+
+import inspect
+import json
+import shlex
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import typer
+from support.tiny_search import write_npz, write_teacher
+
+import hwkd
+from hwkd.api.option import declared
+from hwkd.api.record import plain_data
+from hwkd.cli.app import COMMANDS, app, main
+
+BY_NAME = {command.name: command for command in COMMANDS}
+COMMAND_LINE_ALONE = {"as_json", "config", "context", "help"}
+OLD_RUN = Path(__file__).parents[1] / "golden" / "run_v1"
+
+
+def leaves(group, words=()):
+    """Yield ("devices list", parser of it) for every command that can be typed."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from leaves(command, (*words, name))
+        else:
+            yield " ".join((*words, name)), command
+
+
+LEAVES = dict(leaves(typer.main.get_command(app)))
+
+
+def test_every_command_that_can_be_typed_is_made_of_a_function():
+    assert set(LEAVES) == set(BY_NAME)
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_the_function_is_public_and_has_the_options_of_the_command(name):
+    command = BY_NAME[name]
+    function = getattr(hwkd, command.function.__name__)
+    assert command.function.__name__ in hwkd.__all__
+    assert declared(function) == declared(command.function)
+    typed = {parameter.name for parameter in LEAVES[name].params} - COMMAND_LINE_ALONE
+    assert typed == {option.name for option in (*declared(function), *command.instead)}
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_options_are_keyword_only_but_for_what_the_command_is_about(name):
+    parameters = inspect.signature(BY_NAME[name].function).parameters.values()
+    by_place = [p.name for p in parameters if p.kind is not inspect.Parameter.KEYWORD_ONLY]
+    assert len(by_place) <= 2
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_help_teaches(name):
+    command = BY_NAME[name]
+    assert command.examples
+    for option in command.options:
+        assert option.option.help[0].isupper() or option.option.help[0].islower()
+        assert option.option.help.endswith("."), f"{name} {option.label}: {option.option.help}"
+    text = inspect.getdoc(getattr(hwkd, command.function.__name__))
+    for option in declared(command.function):
+        assert f"    {option.name}: " in text
+
+
+@pytest.mark.parametrize(
+    "line", [line for command in COMMANDS for line in command.examples], ids=str
+)
+def test_examples_of_help_can_be_typed(line):
+    program, *words = shlex.split(line)
+    assert program == "hwkd"
+    name = next(name for name in BY_NAME if words[: len(name.split())] == name.split())
+    rest = words[len(name.split()) :]
+    LEAVES[name].make_context(name, rest, resilient_parsing=False)
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("commands")
+    shutil.copytree(OLD_RUN, folder / "old")
+    write_npz(folder / "data.npz")
+    write_teacher(folder / "teacher.onnx")
+    return folder
+
+
+def both(name: str, typed: list[Any], given: dict[str, Any], capsys):
+    """Return what the command prints and what its function returns as plain data."""
+    assert main([*name.split(), *map(str, typed), "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    function = getattr(hwkd, BY_NAME[name].function.__name__)
+    data = plain_data(function(**given))
+    return printed, {function.__name__: data} if isinstance(data, list) else data
+
+
+# Typed and given to the function; {} is the workplace. What writes a folder writes two.
+CASES: dict[str, tuple[list[Any], dict[str, Any]]] = {
+    "report": (["{}/old"], {"run": "{}/old"}),
+    "profile": (
+        ["{}/teacher.onnx", "--device", "cortex-m7", "--clock", "216MHz"],
+        {"model": "{}/teacher.onnx", "device": "cortex-m7", "clock": "216MHz"},
+    ),
+    "devices list": ([], {}),
+    "devices show": (["cortex-m7"], {"name": "cortex-m7"}),
+    "devices validate": (["cortex-m7", "cortex-m4"], {"files": ["cortex-m7", "cortex-m4"]}),
+    "devices new": (["{}/a.toml"], {"path": "{}/a.toml", "force": True}),
+    "devices calibrate": (
+        ["--device", "{}/board.toml", "--measurements", "{}/rows.csv", "--dry-run"],
+        {"device": "{}/board.toml", "measurements": "{}/rows.csv", "dry_run": True},
+    ),
+    "devices bench-kit": (["--out", "{}/kit", "--count", 8], {"out": "{}/kit2", "count": 8}),
+    "spaces list": ([], {}),
+    "spaces show": (
+        ["plain", "--input-shape", "1x16x16"], {"name": "plain", "input_shape": "1x16x16"},
+    ),
+    "methods list": (["--family", "response"], {"family": "response"}),
+    "methods show": (["kd"], {"name": "kd"}),
+    "tasks list": ([], {}),
+}  # fmt: skip
+# These train, or compile; what they print is compared in the tests of each.
+TRAINING = {"search", "finish", "distill", "export", "verify"}
+
+
+def test_every_command_has_a_case_here():
+    assert set(CASES) | TRAINING == set(BY_NAME)
+
+
+def placed(value, folder: Path):
+    if isinstance(value, str):
+        return value.format(folder)
+    return [placed(item, folder) for item in value] if isinstance(value, list) else value
+
+
+def without_places(data):
+    """Leave out what differs between two folders or two moments."""
+    return {key: value for key, value in data.items() if key not in ("folder", "seconds", "run")}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_printed_is_what_the_function_returns(name, workplace, capsys):
+    typed, given = CASES[name]
+    if name == "devices calibrate":
+        hwkd.new_device(workplace / "board.toml", force=True)
+        (workplace / "rows.csv").write_text("model,latency_ms\nteacher.onnx,3.5\n")
+    typed = [placed(word, workplace) for word in typed]
+    given = {key: placed(value, workplace) for key, value in given.items()}
+    printed, returned = both(name, typed, given, capsys)
+    assert without_places(printed) == without_places(json.loads(json.dumps(returned)))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_search_and_what_follows_print_what_the_functions_return(workplace, capsys):
+    options = {
+        "data": str(workplace / "data.npz"), "teacher": str(workplace / "teacher.onnx"),
+        "trials": 2, "workers": 1, "brief_epochs": 1, "full_epochs": 1, "controls": 0,
+    }  # fmt: skip
+    typed = [
+        word
+        for key, value in options.items()
+        for word in (f"--{key.replace('_', '-')}", str(value))
+    ]
+    out = workplace / "run"
+    assert main(["search", "--device", "cortex-m7", "--space", "plain", *typed, "--out", str(out),
+                 "--json"]) == 0  # fmt: skip
+    printed = json.loads(capsys.readouterr().out)
+    found = hwkd.search("cortex-m7", spaces=["plain"], out=workplace / "again", **options)
+    assert without_places(printed) == without_places(json.loads(json.dumps(found.as_dict())))
+    printed, returned = both("finish", [out], {"run": out}, capsys)
+    assert set(printed) == set(returned)
+    made, returned = both(
+        "export", [out, "--out", workplace / "a"], {"source": out, "out": workplace / "b"}, capsys
+    )
+    assert [Path(path).name for path in made["files"]] == [
+        Path(path).name for path in returned["files"]
+    ]
+    short = {"epochs": 1, "methods": ["none"]}
+    printed, returned = both(
+        "distill",
+        ["--student", out, "--out", workplace / "c", "--epochs", 1, "--method", "none"],
+        {"student": str(out), "out": workplace / "d", **short},
+        capsys,
+    )
+    assert set(printed) == set(returned)
+    assert np.isfinite(printed["arms"][0]["test"][0])
