@@ -8,7 +8,8 @@ Rules for the pages:
   with a copy of it, and the programs below search to the end;
 - `hwkd distill` runs one epoch and seed; `hwkd verify` compares 16 inputs if there is an emulator;
 - a block marked `python` that imports hwkd runs as it is, with few candidates trained briefly; the
-  one that registers a search space is `my_space.py`; other blocks are fragments;
+  one that registers a search space is `my_space.py`, the `toml` one with trials `search.toml`;
+  other blocks are fragments;
 - `make TARGET` is looked up in the Makefile; `optuna-dashboard` opens its journal, not a server.
 """
 
@@ -102,6 +103,7 @@ COMMANDS = [
         for line in block.lines
     }.items()
 ]
+CONFIG_BLOCK = next(b for b in BLOCKS if b.language == "toml" and "trials = " in b.text)
 SPACE_BLOCK = next(b for b in BLOCKS if b.language == "python" and "SEARCH_SPACES" in b.text)
 PROGRAMS = [b for b in BLOCKS if b.language == "python" and b.text.startswith("import hwkd\n")]
 
@@ -113,8 +115,10 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     generator = np.random.default_rng(0)
     _write_photos(folder / "photos", generator)
     _write_windows(folder / "windows.npz", generator)
+    _write_houses(folder / "houses.csv", generator)
     _write_windows_teacher(folder / "teacher.onnx")
     (folder / "my_space.py").write_text(SPACE_BLOCK.text)
+    (folder / "search.toml").write_text(CONFIG_BLOCK.text)
     (folder / "my_teachers.py").write_text(TEACHERS)
     _write_digits_teacher(folder / "digits.safetensors")
     with pytest.MonkeyPatch.context() as patch:
@@ -208,7 +212,9 @@ def test_the_run_folder_holds_the_files_that_its_page_names(workplace: Path) -> 
         ]
         assert names
         for name in names:
-            assert list(folder.glob(name.replace("N.", "[0-9]*."))), f"{folder.name} has no {name}"
+            assert list(folder.glob(name.replace("N.", "[0-9]*.").replace("XX/DIGEST", "*/*"))), (
+                f"{folder.name} has no {name}"
+            )
 
 
 class _WouldStartTrialsError(Exception):
@@ -265,6 +271,12 @@ def _commands(program: typer.Typer) -> Iterator[tuple[str, Any]]:
             yield from walk(subcommand, [*words, name])
 
     yield from walk(typer.main.get_command(program), [])
+
+
+def _write_houses(path: Path, generator: np.random.Generator) -> None:
+    rows = generator.uniform(1, 9, size=(60, 3)).round(2)
+    lines = [f"{area},{rooms},{3 * area - rooms + noise:.2f}" for area, rooms, noise in rows]
+    path.write_text("\n".join(["area,rooms,price", *lines]) + "\n")
 
 
 def _write_photos(folder: Path, generator: np.random.Generator) -> None:

@@ -13,12 +13,22 @@ import torch
 
 from benchmarks.distill.setup import Labels, Place, load_data, student, teacher, transfer
 from benchmarks.lib.worker_pool import worker_pool
-from hwkd.distill.attribution import Gain, attribute, paired_gain
+from hwkd.core import catalog
+from hwkd.core.verdict_record import Gain
 from hwkd.distill.spec import WeightedMethod, parse_method
-from hwkd.engine.arms.arm import DistilSettings
-from hwkd.engine.arms.trainings import distil_student
+from hwkd.engine.arms.evaluation import train_student
+from hwkd.engine.arms.recipes import Arm
+from hwkd.engine.arms.verdict import best_control, paired_gain
+from hwkd.engine.setup.config import SearchConfig
+from hwkd.engine.setup.context import make_context
 from hwkd.engine.setup.transfer import teacher_source
+from hwkd.nn.build import StudentModule
+from hwkd.tasks.base import SplitName, TaskData
+from hwkd.train.config import TrainConfig
+from hwkd.train.loop import predict_logits
+from hwkd.train.seeding import derive_seed
 
+_LEARNING_RATE = 0.02
 # Applied to the labels alone, with their temperature and weight.
 NO_TEACHER = "no teacher, "
 CONTROLS = ("cross-entropy", "label_smoothing", f"{NO_TEACHER}lskd")
@@ -138,20 +148,38 @@ def train_cell(cell: Cell, place: Place) -> Score:
     """Train one student on one core."""
     torch.set_num_threads(1)
     started = time.monotonic()
-    settings = DistilSettings(epochs=cell.epochs, batch_size=cell.batch, seeds=(cell.seed,))
-    outcome = distil_student(
-        student(cell.student, load_data(place.data)),
+    data, methods = load_data(place.data), methods_of(cell.arm)
+    layers = student(cell.student, data)
+    is_taught = any(entry.method.asks_teacher for entry in methods)
+    context = make_context(
+        SearchConfig(device="host", spaces=(), accelerator="cpu"),
+        catalog.TASKS.get("classify"),
         transfer(place, cell.labels),
-        teacher(place, cell.labels),
-        methods_of(cell.arm),
-        settings,
+        teacher(place, cell.labels) if is_taught else None,
     )
-    (scores,) = outcome.arms[0].scores
+    arm = Arm(name=cell.arm, methods=methods)
+    training = context.full_training(
+        layers, repetition=cell.seed, epochs=cell.epochs, methods=methods
+    )
+    # One plain recipe for all arms: terms of any size and adapters train with it, too.
+    config = TrainConfig(
+        epochs=training.config.epochs,
+        batch_size=cell.batch,
+        learning_rate=_LEARNING_RATE,
+        seed=derive_seed(cell.seed, layers.key, "cell"),
+    )
+    module = train_student(layers, context, replace(training, config=config), arm=arm).module
     return Score(
-        validation=scores.validation_float,
-        test=scores.test_float,
+        validation=_accuracy(module, data, "validation"),
+        test=_accuracy(module, data, "test"),
         seconds=time.monotonic() - started,
     )
+
+
+def _accuracy(module: StudentModule, data: TaskData, name: SplitName) -> float:
+    split = data.split(name)
+    logits = predict_logits(module, torch.from_numpy(split.inputs)).numpy()
+    return data.head.scores(logits, split.labels)["accuracy"]
 
 
 def rows(scores: Mapping[Cell, Score], controls: Sequence[str]) -> list[Row]:
@@ -166,8 +194,8 @@ def rows(scores: Mapping[Cell, Score], controls: Sequence[str]) -> list[Row]:
         if arm in controls:
             table.append(Row(arm=arm, test=mean))
             continue
-        best = attribute(arm, [s.validation for s in results], known).best_control
-        gain = paired_gain([s.test for s in results], [s.test for s in by_arm[best]])
+        best = best_control(known)
+        gain = paired_gain([s.test for s in results], [s.test for s in by_arm[best]], over=best)
         table.append(Row(arm=arm, test=mean, over=best, gain=gain))
     return table
 
@@ -209,7 +237,9 @@ def _cell(row: Row) -> str:
 
 def _points(gain: Gain) -> str:
     text = f"{100 * gain.mean:+.2f}"
-    return f"{text} ({100 * gain.low:+.2f} to {100 * gain.high:+.2f})" if gain.seeds > 1 else text
+    if gain.low is None or gain.high is None:
+        return text
+    return f"{text} ({100 * gain.low:+.2f} to {100 * gain.high:+.2f})"
 
 
 def methods_of(arm: str) -> tuple[WeightedMethod, ...]:

@@ -27,7 +27,7 @@ from benchmarks.lib.verdict import Target, report
 from benchmarks.search.search_limits import write_pictures
 from hwkd.core.best import judged_value, ranked_trials
 from hwkd.core.metric import ACCURACY
-from hwkd.engine.arms.jobs import finished_jobs
+from hwkd.engine.arms.orders import finished_orders
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.io.run_files import RUN_FILE, read_run_record
 
@@ -103,7 +103,9 @@ def what_ships(run: Path) -> tuple[float, float, str]:
     goal = record.objective
     ranked = ranked_trials(goal, store.trials.records())
     brief = [judged_value(goal, r.objective) for r in ranked if r.objective is not None]
-    jobs = [(job, scores) for job, scores in finished_jobs(store) if scores.objective is not None]
+    jobs = [
+        (job, scores) for job, scores in finished_orders(store.path) if scores.objective is not None
+    ]
     full = [judged_value(goal, scores.objective) for _, scores in jobs if scores.objective]
     # The same validation accuracy may have been reached twice; the objective is then the same too.
     shipped = min(

@@ -9,8 +9,8 @@ from hwkd.api.option import Option, declares_options
 from hwkd.core.choices import CalibrationChoice
 
 if TYPE_CHECKING:
+    from hwkd.api.outcome import SearchOutcome
     from hwkd.core.progress import Progress
-    from hwkd.engine.arms.arm_report import DistilReport
 
 __all__ = ["distill"]
 
@@ -28,6 +28,13 @@ def distill(
         str | None, Option("For a student by itself: what is learned. Default: classify.")
     ] = None,
     data: Annotated[str | Path | None, Option("For a student by itself: path of the data.")] = None,
+    device: Annotated[
+        str | None,
+        Option(
+            "What costs are estimated for, and --importance hardware weighs by. Default: the "
+            "run's; host for a student by itself."
+        ),
+    ] = None,
     teachers: Annotated[
         Sequence[str],
         Option(
@@ -38,7 +45,7 @@ def distill(
     ] = (),
     teacher_weights: Annotated[str | Path | None, Option("Safetensors file for a factory.")] = None,
     unlabelled: Unlabelled = None,
-    views: Annotated[
+    copies: Annotated[
         int, Option("Augmented copies of an input that teacher and student both see.", minimum=1)
     ] = 1,
     attribution: Annotated[bool, Option("Train the controls without a teacher too.")] = False,
@@ -64,16 +71,21 @@ def distill(
     ] = "auto",
     qat: Qat = "auto",
     accelerator: AcceleratorOption = "auto",
+    workers: Annotated[
+        int | None, Option("Trainings side by side. Default: one per core.", minimum=1)
+    ] = None,
     trust: Trust = False,
     progress: "Progress | None" = None,
     command: Sequence[str] = ("hwkd.distill",),
-) -> "DistilReport":
+) -> "SearchOutcome":
     """Train one student at full length with any distillation methods.
 
     With all labels a teacher often adds nothing to a small student; --attribution shows what it
     added over cross-entropy, label smoothing and the same transform without a teacher, and ships
     the control when that is at least as good. It pays with few labels: give what you have without
     labels as --unlabelled.
+
+    A call that was interrupted or killed goes on where it was when it is made again.
 
     Args:
         progress: is told about every stage; None is silence.
@@ -82,22 +94,24 @@ def distill(
     Raises:
         HwkdError: in one line, if anything that was asked for cannot be; before any training.
     """
+    from hwkd.api.outcome import SearchOutcome
     from hwkd.core.progress import silent
-    from hwkd.engine.distill.run import DistilRequest, run_distillation
-    from hwkd.report.distill_figure import write_history_figure
+    from hwkd.engine.distill.run import DistillRequest, run_distillation
+    from hwkd.report.write import write_report_files
 
     count = seeds or (3 if attribution else 1)
-    report = run_distillation(
-        DistilRequest(
+    student_folder = run_distillation(
+        DistillRequest(
             student=student,
             methods=tuple(methods),
             epochs=epochs,
             task=task,
             data=None if data is None else str(data),
+            device=device,
             teachers=tuple(teachers),
             teacher_weights=None if teacher_weights is None else Path(teacher_weights),
             unlabelled=None if unlabelled is None else Path(unlabelled),
-            views=views,
+            copies=copies,
             with_controls=attribution,
             seeds=tuple(range(seed, seed + count)),
             by_hardware=importance == "hardware",
@@ -105,11 +119,12 @@ def distill(
             calibration=calibration,
             qat=qat,
             accelerator=accelerator,
+            workers=workers,
             command=tuple(command),
             trusts=trust,
             out=Path(out),
         ),
         progress=progress or silent,
     )
-    write_history_figure(report.epochs, report.out / "training.png")
-    return report
+    folder = student_folder.folder
+    return SearchOutcome(folder=folder, page=write_report_files(folder))

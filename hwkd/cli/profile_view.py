@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.table import Table
 from rich.text import Text
 
-from hwkd.api.profile_data import ModelProfile
 from hwkd.cli.console import output_console
 from hwkd.core.printable import printable
-from hwkd.cost.memory_stages import MOST_HELD, MemoryStage
 from hwkd.report import format as show
+
+if TYPE_CHECKING:
+    from hwkd.api.profile_data import ModelProfile
+    from hwkd.cost.memory_stages import MemoryStage
 
 __all__ = ["print_profile"]
 
@@ -126,8 +130,7 @@ def _peak_lines(found: ModelProfile) -> list[str]:
     if not found.stages:
         return ["nothing runs: every operator only renames a tensor or says how it is stored"]
     stage = max(found.stages, key=lambda stage: stage.total_bytes)
-    held = list(stage.held[:MOST_HELD]) + ["..."] * (len(stage.held) > MOST_HELD)
-    waiting = f", {show.kib(stage.held_bytes)} waiting ({', '.join(held)})" if held else ""
+    waiting = f", {show.kib(stage.held_bytes)} waiting ({stage.held_text})" if stage.held else ""
     scratch = f", {show.kib(stage.scratch_bytes)} scratch" if stage.scratch_bytes else ""
     lines = [
         f"most RAM is needed by {stage.op} ({stage.kind}): "

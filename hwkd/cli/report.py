@@ -28,11 +28,13 @@ def _warning(*, quiet: bool) -> Iterator[Mapping[str, Any]]:
 def _show(made: SearchOutcome) -> None:
     from rich.console import Console
 
-    from hwkd.report.tables import best_view, front_view
+    from hwkd.report.tables import best_view, front_view, verdict_view
 
     console = Console()
-    console.print(front_view(made.page))
+    if made.run.made_by == "search":
+        console.print(front_view(made.page))
     console.print(best_view(made.page))
+    console.print(verdict_view(made.page))
     for caveat in made.page.caveats:
         console.print(f"caveat: {caveat}", markup=False, style="yellow", highlight=False)
     console.print(f"report: {made.folder / 'report.html'}", markup=False, highlight=False)

@@ -66,12 +66,13 @@ def _listening(*, quiet: bool) -> Iterator[Mapping[str, Any]]:
 def _show(outcome: SearchOutcome) -> None:
     from rich.console import Console
 
-    from hwkd.report.tables import best_view, front_view
+    from hwkd.report.tables import best_view, front_view, verdict_view
     from hwkd.report.verification_section import verdict
 
     console = Console()
     console.print(front_view(outcome.page))
     console.print(best_view(outcome.page))
+    console.print(verdict_view(outcome.page))
     console.print(f"report: {outcome.folder / 'report.html'}", soft_wrap=True)
     if outcome.best is not None and outcome.best.verification is not None:
         console.print(verdict(outcome.best.verification))

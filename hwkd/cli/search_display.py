@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import Progress, TaskID
@@ -15,25 +16,28 @@ from hwkd.core.errors import StoppedByUserError
 from hwkd.core.metric import primary_text
 from hwkd.core.run_record import RunRecord, TeacherRecord
 from hwkd.core.trial import TrialRecord
-from hwkd.engine.search.listener import SearchListener, SilentListener
-from hwkd.engine.setup.time_plan import Stage
 from hwkd.report import format as fmt
 from hwkd.report.tables import feasibility_view
-from hwkd.tasks.base import TaskData, describe
+from hwkd.tasks.base import describe
+
+if TYPE_CHECKING:
+    from hwkd.engine.search.listener import SearchListener
+    from hwkd.engine.setup.time_plan import Stage
+    from hwkd.tasks.base import TaskData
 
 __all__ = ["search_display"]
 
 
 @contextmanager
-def search_display(*, quiet: bool) -> Iterator[SearchListener]:
-    """Give the listener for one search; `quiet` says nothing at all.
+def search_display(*, quiet: bool) -> Iterator[SearchListener | None]:
+    """Give the listener for one search; None, which is silence, when `quiet`.
 
     Raises:
         StoppedByUserError: when the search was interrupted and said what it saved.
     """
     try:
         if quiet:
-            yield SilentListener()
+            yield None
             return
         console = Console(stderr=True)
         # Piped output gets the plain lines below and no bars.

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.pareto import pareto_front
-from hwkd.core.run_record import ObjectiveSettings
 from hwkd.core.trial import ObjectiveRecord, TrialRecord
 
 __all__ = ["judged_value", "ranked_trials", "weighted_value"]
@@ -41,7 +41,7 @@ def weighted_value(goal: Weights, terms: ObjectiveRecord) -> float:
     )
 
 
-def judged_value(goal: ObjectiveSettings, terms: ObjectiveRecord) -> float:
+def judged_value(goal: ObjectiveConfig, terms: ObjectiveRecord) -> float:
     """Return the one number by which networks are ranked, smaller is better.
 
     It is the weighted sum, or the validation error (0 to 1) when the search looked for a Pareto
@@ -50,9 +50,7 @@ def judged_value(goal: ObjectiveSettings, terms: ObjectiveRecord) -> float:
     return weighted_value(goal, terms) if goal.mode == "weighted" else terms.task_error
 
 
-def ranked_trials(
-    goal: ObjectiveSettings, records: Sequence[TrialRecord]
-) -> tuple[TrialRecord, ...]:
+def ranked_trials(goal: ObjectiveConfig, records: Sequence[TrialRecord]) -> tuple[TrialRecord, ...]:
     """Return the completed trials, best first.
 
     Weighted mode: all of them. Pareto mode: those on the front, smallest error first, the fastest

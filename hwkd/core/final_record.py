@@ -18,11 +18,32 @@ __all__ = [
     "Correction",
     "FinalRecord",
     "LayerRecord",
+    "PairRecord",
     "QuantisationChoiceRecord",
     "QuantisationRecord",
 ]
 
 Correction: TypeAlias = Literal["channel equalisation", "bias correction"]
+
+
+class PairRecord(StrictModel):
+    """A layer of the student that followed one of the teacher while it was trained.
+
+    Attributes:
+        method: that compared them.
+        student: stage of the student, from 1.
+        teacher: stage of the teacher, from 1.
+        student_shape: without batch.
+        teacher_shape: likewise.
+        adapter: what was trained between them; it is no part of the student.
+    """
+
+    method: str
+    student: StoredInt
+    teacher: StoredInt
+    student_shape: tuple[int, ...]
+    teacher_shape: tuple[int, ...]
+    adapter: str
 
 
 class LayerRecord(StrictModel):
@@ -110,6 +131,7 @@ class FinalRecord(StrictModel):
         profile: of the int8 file on the machine that searched.
         verification: its C on an emulated core; None unless asked for.
         verdict: every way in which it was trained, which of them ships and what was gained.
+        pairs: layers that feature methods compared; none of other methods.
         history: loss terms and gradient norms, epoch by epoch.
     """
 
@@ -125,6 +147,7 @@ class FinalRecord(StrictModel):
     profile: ProfileRecord | None = None
     verification: VerificationRecord | None = None
     verdict: Verdict
+    pairs: tuple[PairRecord, ...] = ()
     history: tuple[EpochRecord, ...] = ()
 
     @model_validator(mode="before")

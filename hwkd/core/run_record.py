@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from hwkd.core.final_record import FinalRecord
 from hwkd.core.head import HeadKind
 from hwkd.core.metric import ACCURACY, Metric, ScoresRecord
+from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.old_records import data_of_older_run, with_scores
 from hwkd.core.pipeline_record import PipelineRecord
 from hwkd.core.strict_model import StoredInt, StrictModel
@@ -25,7 +26,6 @@ __all__ = [
     "EnvironmentRecord",
     "FeasibilityRecord",
     "LimitRecord",
-    "ObjectiveSettings",
     "RunRecord",
     "RunStatus",
     "SplitRecord",
@@ -110,6 +110,8 @@ class DataRecord(StrictModel):
         input_shape: without batch.
         kind: whether outputs are classes or values.
         class_names: name of each output; of classes in the order of the labels.
+        answer_mean: of values: an output times `answer_std` plus this is the answer in its unit.
+        answer_std: likewise; none of classes.
         metrics: what networks are scored by; the first is the primary one.
         splits: train, validation, test.
         split_seed: seed of the splits that were made.
@@ -123,6 +125,8 @@ class DataRecord(StrictModel):
     input_shape: tuple[int, ...]
     kind: HeadKind = "classes"
     class_names: tuple[str, ...]
+    answer_mean: tuple[float, ...] = ()
+    answer_std: tuple[float, ...] = ()
     metrics: tuple[Metric, ...] = (ACCURACY,)
     splits: tuple[SplitRecord, ...]
     split_seed: StoredInt
@@ -188,16 +192,6 @@ class FeasibilityRecord(StrictModel):
     left_out: bool = False
 
 
-class ObjectiveSettings(StrictModel):
-    """What was minimised: alpha * task + beta * KD + gamma * overrun, or the Pareto front."""
-
-    mode: Literal["weighted", "pareto"]
-    alpha: float
-    beta: float
-    gamma: float
-    target_latency_s: float | None = None
-
-
 class EnvironmentRecord(StrictModel):
     """The machine that searched; `accelerator` is what trained, for example "cpu"."""
 
@@ -240,7 +234,7 @@ class RunRecord(StrictModel):
     device: DeviceRecord
     data: DataRecord
     teacher: TeacherRecord | None = None
-    objective: ObjectiveSettings
+    objective: ObjectiveConfig
     feasibility: tuple[FeasibilityRecord, ...] = ()
     environment: EnvironmentRecord
     final: FinalRecord | None = None

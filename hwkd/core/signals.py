@@ -25,7 +25,6 @@ class Signal(StrEnum):
     VALUES = "values"
     WEIGHTS = "weights"
     INPUTS = "inputs"
-    PARTNER_LOGITS = "partner_logits"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +42,6 @@ class Views:
         weights: per layer, shape [out, in, ...]; with gradient on the student's side.
         inputs: shape [batch, *input_shape]; a leaf that requires a gradient and that `logits` were
             computed from, so that a loss can differentiate the logits by it.
-        partner_logits: shape [batch, classes], logits of another sample of the same class.
     """
 
     logits: Tensor | None = None
@@ -54,7 +52,6 @@ class Views:
     values: tuple[Tensor, ...] = ()
     weights: tuple[Tensor, ...] = ()
     inputs: Tensor | None = None
-    partner_logits: Tensor | None = None
 
     def need(self, signal: Signal) -> Tensor:
         """Return a single-tensor signal.
@@ -67,11 +64,6 @@ class Views:
             raise ValueError(f"{signal.value} was not tapped")
         found: Tensor = tensor
         return found
-
-    def shows(self, signal: Signal) -> bool:
-        """Tell whether the signal is there."""
-        content = getattr(self, signal.value)
-        return content is not None and content != ()
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Views:
         """Return a copy with `change` applied to every tensor (a cast, a detach, a move)."""

@@ -9,10 +9,10 @@ from itertools import islice
 from hwkd.core.graph import OpGraph
 from hwkd.cost.memory import MemoryPlan
 
-__all__ = ["MOST_HELD", "MemoryStage", "memory_stages"]
+__all__ = ["MemoryStage", "memory_stages"]
 
 # Names that a reader takes in.
-MOST_HELD = 4
+_MOST_HELD = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class MemoryStage:
         held_bytes: tensors that wait for a later operator.
         scratch_bytes: working memory.
         overhead_bytes: what the runtime keeps beside the arena.
-        held: names of the waiting tensors, largest first; of more than `MOST_HELD` one more.
+        held: names of the waiting tensors, largest first; of more than `_MOST_HELD` one more.
     """
 
     op: str
@@ -41,6 +41,12 @@ class MemoryStage:
     def total_bytes(self) -> int:
         """Everything in RAM while the operator runs."""
         return self.used_bytes + self.held_bytes + self.scratch_bytes + self.overhead_bytes
+
+    @property
+    def held_text(self) -> str:
+        """The waiting tensors for a reader, "..." for those that are too many."""
+        more = ["..."] * (len(self.held) > _MOST_HELD)
+        return ", ".join([*self.held[:_MOST_HELD], *more])
 
 
 def memory_stages(graph: OpGraph, plan: MemoryPlan) -> tuple[MemoryStage, ...]:
@@ -69,7 +75,7 @@ def memory_stages(graph: OpGraph, plan: MemoryPlan) -> tuple[MemoryStage, ...]:
             alive_bytes -= entry[0]
         own = {*op.inputs, *op.outputs}
         waiting = (entry for entry in alive if tensors[entry[1]].name not in own)
-        held = tuple(tensors[position].name for _, position in islice(waiting, MOST_HELD + 1))
+        held = tuple(tensors[position].name for _, position in islice(waiting, _MOST_HELD + 1))
         held_bytes = alive_bytes - sum([alive_now[name] for name in own if name in alive_now])
         scratch = plan.scratch_bytes.get(op.name, 0)
         stages.append(

@@ -81,7 +81,7 @@ def _size_reason(method: Method, shapes: RunShapes) -> str | None:
             f"batches of {shapes.batch} were given, it needs at least {method.min_batch} samples; "
             "raise the batch size"
         )
-    if shapes.classes < method.min_classes:
+    if shapes.kind == "classes" and shapes.classes < method.min_classes:
         return f"{shapes.classes} classes were given: {method.two_class_advice}"
     return None
 
@@ -144,7 +144,7 @@ def _tap_reason(method: Method, shapes: RunShapes) -> str | None:
 
 
 def _shows(views: ViewShapes, signal: Signal) -> bool:
-    if signal in (Signal.INPUTS, Signal.PARTNER_LOGITS):
-        return True  # The run makes these itself.
+    if signal is Signal.INPUTS:
+        return True  # The run makes them itself.
     content = getattr(views, signal.value)
     return content is not None and content != ()

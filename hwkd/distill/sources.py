@@ -1,10 +1,9 @@
-"""Where a teacher's views come from: run, looked up, averaged, made from labels or the past."""
+"""Where a teacher's views come from: run, looked up, averaged, or made by the student itself."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,45 +13,23 @@ from torch.nn import functional
 
 from hwkd.core.errors import TeacherError
 from hwkd.core.signals import Batch, Signal, Views
+from hwkd.core.teaching import Step, StillSource, TrainingSet
 from hwkd.distill.method import ViewShapes
 from hwkd.distill.no_teacher import label_logits
+from hwkd.distill.pair_sampler import PairSampler
 from hwkd.distill.taps import Places, Taps
 
 __all__ = [
     "CachedSource",
-    "EnsembleSource",
+    "ClassmateSource",
     "FunctionSource",
     "LiveSource",
     "PastSelfSource",
-    "TeacherSource",
-    "VirtualSource",
-    "as_stored",
     "mean_probability",
 ]
 
 
 _SHAPED = tuple(entry.name for entry in fields(ViewShapes))
-
-
-class TeacherSource(Protocol):
-    """Gives the teacher's views of a batch; they carry no gradient to its weights."""
-
-    @property
-    def cached(self) -> frozenset[Signal] | None:
-        """Signals that are stored; None for a source that computes any signal it has places for."""
-        ...
-
-    def views(self, batch: Batch) -> Views:
-        """Return what the teacher shows for these samples and this augmented copy."""
-        ...
-
-
-def as_stored(logits: Tensor) -> Tensor:
-    """Return logits as the cache holds them: centred per row and rounded to float16, in float32.
-
-    A live source that rounds like this trains the same student as the cache, bit for bit.
-    """
-    return (logits - logits.mean(-1, keepdim=True)).half().float()
 
 
 def mean_probability(logits: Sequence[Tensor], log_weights: Sequence[float]) -> Tensor:
@@ -69,27 +46,23 @@ def mean_probability(logits: Sequence[Tensor], log_weights: Sequence[float]) -> 
     return torch.stack(parts).logsumexp(0)
 
 
-class LiveSource:
+class LiveSource(StillSource):
     """Runs the teacher on every batch."""
 
     cached = None
 
-    def __init__(
-        self, network: nn.Module, places: Places, needs: frozenset[Signal], *, rounds: bool = False
-    ) -> None:
+    def __init__(self, network: nn.Module, places: Places, needs: frozenset[Signal]) -> None:
         """Prepare taps; the network is put in evaluation mode and frozen.
 
         Args:
             network: the teacher.
             places: where its signals are.
             needs: signals that are read.
-            rounds: give logits as a cache would (`as_stored`).
         """
         network.eval()
         network.requires_grad_(False)
         self._taps = Taps(network, places, needs)
         self._differentiates = Signal.INPUTS in needs
-        self._rounds = rounds
         self._shapes: ViewShapes | None = None
 
     def views(self, batch: Batch) -> Views:
@@ -113,15 +86,10 @@ class LiveSource:
             )
         if not self._differentiates:
             views = views.map(Tensor.detach)
-        if self._rounds and views.logits is not None:
-            views = Views(
-                **{s.value: getattr(views, s.value) for s in Signal if s is not Signal.LOGITS},
-                logits=as_stored(views.logits),
-            )
         return views
 
 
-class CachedSource:
+class CachedSource(StillSource):
     """Looks up views that were computed once, by sample and augmented copy."""
 
     def __init__(
@@ -152,93 +120,69 @@ class CachedSource:
         return Views(logits=logits, embedding=embedding)
 
 
-class FunctionSource:
+class FunctionSource(StillSource):
     """Asks a function of arrays, such as an ONNX session, for logits."""
 
-    def __init__(
-        self,
-        logits_of: Callable[[NDArray[np.float32]], NDArray[np.float32]],
-        *,
-        rounds: bool = False,
-    ) -> None:
+    def __init__(self, logits_of: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> None:
         """Keep the function: inputs [n, *input_shape] -> logits [n, classes]."""
         self._logits_of = logits_of
-        self._rounds = rounds
         self.cached = frozenset({Signal.LOGITS})
 
     def views(self, batch: Batch) -> Views:
         """Run the function on the batch."""
         inputs = np.ascontiguousarray(batch.inputs.detach().cpu().numpy(), dtype=np.float32)
         logits = torch.from_numpy(np.array(self._logits_of(inputs))).to(batch.inputs.device)
-        return Views(logits=as_stored(logits) if self._rounds else logits.float())
+        return Views(logits=logits.float())
 
 
-class EnsembleSource:
-    """The mean probability of several teachers, as logits.
+class PastSelfSource(StillSource):
+    """The student's own logits of one epoch ago, sample by sample; at first, its labels."""
 
-    Probabilities and not logits are averaged: one teacher with large logits would outvote the
-    others.
-    """
+    cached = frozenset({Signal.LOGITS})
 
-    def __init__(
-        self, sources: Sequence[TeacherSource], *, weights: Sequence[float] | None = None
-    ) -> None:
-        """Combine sources of logits; `weights` are normalised, None weighs all alike."""
-        if not sources:
-            raise TeacherError("an ensemble needs at least one teacher")
-        given = list(weights) if weights is not None else [1.0] * len(sources)
-        if len(given) != len(sources) or min(given) < 0 or sum(given) <= 0:
-            raise TeacherError(f"ensemble weights {given} do not fit {len(sources)} teachers")
-        self._sources = tuple(sources)
-        self._log_weights = torch.tensor(given).div(sum(given)).log()
-        self.cached = frozenset({Signal.LOGITS})
-
-    def views(self, batch: Batch) -> Views:
-        """Return the logarithm of the mean probability."""
-        parts = [source.views(batch).need(Signal.LOGITS) for source in self._sources]
-        return Views(logits=mean_probability(parts, self._log_weights.tolist()))
-
-
-class VirtualSource:
-    """A teacher that knows the labels and nothing else."""
-
-    def __init__(self, classes: int, *, correct_probability: float = 0.9) -> None:
-        """Give the true class `correct_probability` and share the rest evenly."""
-        self._classes = classes
-        self._correct_probability = correct_probability
-        self.cached = frozenset({Signal.LOGITS})
-
-    def views(self, batch: Batch) -> Views:
-        """Return logits made from the labels."""
-        return Views(logits=label_logits(batch.labels, self._classes, self._correct_probability))
-
-
-class PastSelfSource:
-    """The student's own logits of one epoch ago, sample by sample (PS-KD)."""
-
-    def __init__(self, samples: int, classes: int, *, device: torch.device | None = None) -> None:
-        """Start with nothing seen; an unseen sample gets its label."""
-        self._logits = torch.zeros(samples, classes, device=device)
+    def start(self, student: nn.Module, data: TrainingSet) -> None:
+        """Begin with nothing seen."""
+        del student
+        samples, device = len(data.labels), data.labels.device
+        self._logits = torch.zeros(samples, data.head.size, device=device)
         self._is_seen = torch.zeros(samples, dtype=torch.bool, device=device)
-        self._classes = classes
-        self.cached = frozenset({Signal.LOGITS})
 
     def views(self, batch: Batch) -> Views:
         """Return what was observed for these samples when they were last drawn."""
-        fresh = label_logits(batch.labels, self._classes, 0.999)
+        fresh = label_logits(batch.labels, self._logits.shape[1], 0.999)
         seen = self._is_seen[batch.sample_ids][:, None]
         return Views(logits=torch.where(seen, self._logits[batch.sample_ids], fresh))
 
-    def observe(self, batch: Batch, logits: Tensor) -> None:
+    def observe(self, step: Step) -> None:
         """Remember the student's logits of this step."""
-        self._logits[batch.sample_ids] = logits.detach().to(self._logits.dtype)
-        self._is_seen[batch.sample_ids] = True
+        logits = step.student.need(Signal.LOGITS).detach()
+        self._logits[step.batch.sample_ids] = logits.to(self._logits.dtype)
+        self._is_seen[step.batch.sample_ids] = True
 
     def state(self) -> Mapping[str, Tensor]:
-        """Return the tensors that a checkpoint must hold."""
+        """Return what was observed."""
         return {"logits": self._logits, "is_seen": self._is_seen}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Restore `state`."""
+        """Restore it."""
         self._logits.copy_(state["logits"])
         self._is_seen.copy_(state["is_seen"])
+
+
+class ClassmateSource(StillSource):
+    """The student's own logits of another sample of the same class."""
+
+    cached = frozenset({Signal.LOGITS})
+
+    def start(self, student: nn.Module, data: TrainingSet) -> None:
+        """Sort the samples by class."""
+        self._student = student
+        self._copies = data.copies
+        self._partners = PairSampler(data.labels, seed=data.seed)
+
+    @torch.no_grad()
+    def views(self, batch: Batch) -> Views:
+        """Run the student on a partner of each sample."""
+        partners = self._partners.partners(batch.sample_ids)
+        logits: Tensor = self._student(self._copies[batch.copy].index_select(0, partners))
+        return Views(logits=logits.float())

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from hwkd.core.head import Head
 from hwkd.core.signals import Signal, Views
-from hwkd.distill.criterion import DistillCriterion, TrainingSet
+from hwkd.core.teaching import TrainingSet
+from hwkd.distill.criterion import DistillCriterion
 from hwkd.distill.method import Loss, Method, RunShapes, ViewShapes
 from hwkd.distill.sources import LiveSource
 from hwkd.distill.spec import WeightedMethod
@@ -42,7 +43,7 @@ _STAGES = 3
 # A slow method is timed fewer times.
 _FEWEST, _LONGEST_S = 3, 1.0
 # Their cost lies in further passes through the networks, not in the loss itself.
-_PASSES = frozenset({Signal.INPUTS, Signal.PARTNER_LOGITS})
+_PASSES = frozenset({Signal.INPUTS})
 
 
 def reference_student() -> nn.Module:
@@ -90,7 +91,7 @@ def measure_method_s(method: Method, head: Head, *, repeats: int = 10) -> float:
         repeats: steps timed.
     """
     torch.manual_seed(0)
-    if method.needs & _PASSES:
+    if method.needs & _PASSES or method.own_source() is not None:
         extra = _measure_passes_s(method, head, repeats)
         extra -= _measure_passes_s(None, head, repeats)
         return max(0.0, extra)

@@ -28,14 +28,15 @@ __all__ = ["build_report"]
 
 
 def build_report(run: RunRecord, records: Sequence[TrialRecord]) -> Report:
-    """Turn the files of a run folder into everything that a page or a terminal shows.
+    """Turn records into everything that a page or a terminal shows.
 
     Args:
-        run: facts of the search; `run.final` may still be None.
+        run: facts of the search, or of the distillation; `run.final` may still be None.
         records: trials in any order and any state; none is fine.
     """
     ordered = tuple(sorted(records, key=lambda record: record.number))
     best = best_record(run, ordered)
+    is_search = run.made_by == "search"
     front = pareto_front(ordered)
     drawn = drawn_trials(run, ordered, front, best)
     caveats = _all_caveats(run, best, drawn_note(len(drawn), len(ordered)))
@@ -48,14 +49,20 @@ def build_report(run: RunRecord, records: Sequence[TrialRecord]) -> Report:
         best=best,
         headlines=_headlines(run, ordered, best),
         sections=(
-            front_section(run, drawn, front, best),
+            *((front_section(run, drawn, front, best),) if is_search else ()),
             student_section(run, best),
             *verification_section(run),
             host_section(run, best),
-            history_section(run, drawn),
-            space_section(run, ordered, front, drawn),
-            rejection_section(ordered, drawn),
-            failure_section(ordered, drawn),
+            *(
+                (
+                    history_section(run, drawn),
+                    space_section(run, ordered, front, drawn),
+                    rejection_section(ordered, drawn),
+                    failure_section(ordered, drawn),
+                )
+                if is_search
+                else ()
+            ),
             data_section(run),
             environment_section(run),
             caveat_section(caveats),
@@ -71,6 +78,8 @@ def _headlines(
     cost = run.final.cost if run.final is not None else (best.cost if best else None)
     if best is not None and cost is not None:
         lines += _cost_headlines(run, best, cost)
+    if run.made_by == "distill":
+        return tuple(lines)
     states = [
         f"{count_state(records, state)} {state}" for state in ("completed", "rejected", "failed")
     ]

@@ -67,11 +67,17 @@ def _what(run: RunRecord, record: TrialRecord, cost: CostRecord) -> str:
     space = record.spec.space if record.spec is not None else "unknown"
     return (
         f"A network of the search space `{space}` with {fmt.integer(cost.params)} parameters and "
-        f"{fmt.integer(cost.macs)} multiply-accumulates per inference, found by trial "
-        f"{record.number} of an hwkd {run.hwkd_version} search and {_training(run, record)}. "
+        f"{fmt.integer(cost.macs)} multiply-accumulates per inference, {_origin(run, record)} and "
+        f"{_training(run, record)}. "
         f"`{FLOAT_FILE}` holds float32 weights, `{INT8_FILE}` the quantised network and "
         f"`{DESCRIPTION_FILE}` everything that is known of it, layer by layer."
     )
+
+
+def _origin(run: RunRecord, record: TrialRecord) -> str:
+    if run.made_by == "distill":
+        return f"given to `hwkd distill` {run.hwkd_version}"
+    return f"found by trial {record.number} of an hwkd {run.hwkd_version} search"
 
 
 def _training(run: RunRecord, record: TrialRecord) -> str:
@@ -123,7 +129,14 @@ def _input(run: RunRecord, final: FinalRecord | None) -> str:
         f"q = round((raw - mean) / (std * {scheme.input_scale:.8g})) + "
         f"{scheme.input_zero_point}, clipped to [-128, 127]"
     )
-    return f"{text}\n\nThe int8 input that firmware computes: `{formula}`."
+    answers = [
+        f"{name} = output * {std:.8g} + {mean:.8g}"
+        for name, mean, std in zip(
+            data.class_names, data.answer_mean, data.answer_std, strict=False
+        )
+    ]
+    answer = f" The answer: `{'; '.join(map(_inline, answers))}`." if answers else ""
+    return f"{text}\n\nThe int8 input that firmware computes: `{formula}`.{answer}"
 
 
 def _score_sentence(final: FinalRecord | None, record: TrialRecord) -> str:

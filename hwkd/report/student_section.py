@@ -15,6 +15,7 @@ from hwkd.report.axes import latency_source, limited_end
 from hwkd.report.document import Block, Cell, Column, Facts, Note, Section, Table
 from hwkd.report.quantisation_table import quantisation_table
 from hwkd.report.student_figures import memory_chart, operator_chart, training_charts
+from hwkd.report.verdict_section import pair_tables
 
 __all__ = [
     "cost_facts",
@@ -26,6 +27,10 @@ __all__ = [
 ]
 
 _ROWS_UNFOLDED = 30
+_TEST_NOTE = {
+    "search": "The test split was read once, after the search.",
+    "distill": "The test split chose nothing.",
+}
 
 
 def student_section(run: RunRecord, best: TrialRecord | None) -> Section:
@@ -44,6 +49,8 @@ def student_section(run: RunRecord, best: TrialRecord | None) -> Section:
     else:
         blocks.append(Note(lines=run.final.verdict.sentences))
     blocks.append(score_table(run, best))
+    if run.final is not None:
+        blocks += pair_tables(run.final)
     if run.final is not None and run.final.quantisation_choice is not None:
         blocks.append(quantisation_table(run.final.quantisation_choice))
     cost = run.final.cost if run.final is not None else best.cost
@@ -90,7 +97,7 @@ def score_table(run: RunRecord, best: TrialRecord) -> Table:
         ),
         rows=tuple(rows),
         marked=frozenset({1} if run.final is not None else ()),
-        note="The test split was read once, after the search." if run.final is not None else "",
+        note=_TEST_NOTE[run.made_by] if run.final is not None else "",
     )
 
 

@@ -1,4 +1,4 @@
-"""The one JSON object that `hwkd search --json` and `hwkd report --json` print."""
+"""The one JSON object that search, distill and report print with `--json`."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ def summary_json(report: Report, folder: Path) -> dict[str, Any]:
     (`test_accuracy_int8`), `scores` has all; what is unknown is None.
     """
     run, metric = report.run, report.run.data.metric
+    if run.made_by == "distill":
+        return _distilled(report, folder)
     return {
         "run": str(folder),
         "status": run.status,
@@ -50,6 +52,23 @@ def summary_json(report: Report, folder: Path) -> dict[str, Any]:
             "scores": run.teacher.scores.model_dump(mode="json"),
         },
         "metric": metric.model_dump(mode="json"),
+        "seconds": sum(run.phase_seconds.values()),
+        "caveats": list(report.caveats),
+    }
+
+
+def _distilled(report: Report, folder: Path) -> dict[str, Any]:
+    run, final = report.run, report.run.final
+    return {
+        "out": str(folder),
+        "status": run.status,
+        "best": _best(report),
+        "teacher": None if run.teacher is None else run.teacher.model_dump(mode="json"),
+        "metric": run.data.metric.model_dump(mode="json"),
+        "pairs": [] if final is None else [pair.model_dump(mode="json") for pair in final.pairs],
+        "history": []
+        if final is None
+        else [record.model_dump(mode="json") for record in final.history],
         "seconds": sum(run.phase_seconds.values()),
         "caveats": list(report.caveats),
     }

@@ -11,8 +11,9 @@ from hwkd.core.run_record import RunRecord
 from hwkd.report.document import Column, Report, Table
 from hwkd.report.provenance_sections import command_line
 from hwkd.report.search_sections import feasibility_table, front_table
+from hwkd.report.verdict_section import arm_table, pair_tables
 
-__all__ = ["best_view", "feasibility_view", "front_view", "table_view"]
+__all__ = ["best_view", "feasibility_view", "front_view", "table_view", "verdict_view"]
 
 
 def front_view(report: Report) -> RenderableType:
@@ -35,6 +36,15 @@ def best_view(report: Report) -> RenderableType:
         )
     command = Text(f"repeat with: {command_line(report.run)}", style="dim")
     return Group(grid, command)
+
+
+def verdict_view(report: Report) -> RenderableType:
+    """Show every way of training the best student, what was gained, and which ships."""
+    final = report.run.final
+    if final is None:
+        return Text("No student was trained in full.", style="dim")
+    lines = [Text(line) for line in final.verdict.sentences]
+    return Group(*map(table_view, pair_tables(final)), table_view(arm_table(final.verdict)), *lines)
 
 
 def feasibility_view(run: RunRecord) -> RenderableType:

@@ -6,9 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hwkd.core.errors import RunFolderError
+from hwkd.io.run_text import write_text
+from hwkd.io.student_folder import CARD_FILE
 from hwkd.report.build import build_report
 from hwkd.report.document import Report
 from hwkd.report.html import write_html
+from hwkd.report.model_card import model_card
 from hwkd.report.pareto_csv import write_pareto_csv
 from hwkd.report.pareto_png import write_pareto_png
 from hwkd.report.read import read_run
@@ -18,10 +21,12 @@ __all__ = ["write_report_files"]
 
 
 def write_report_files(folder: Path, *, on_warning: Callable[[str], None] | None = None) -> Report:
-    """Make `pareto.csv`, `trials.csv`, `pareto.png`, `report.html` again, each whole or not at all.
+    """Make `report.html` again, and of a search the tables and picture of the front.
+
+    Each file is written whole or not at all.
 
     Args:
-        folder: a run folder.
+        folder: a run folder, or the folder of a student that `hwkd distill` trained.
         on_warning: told about a last record that was cut.
 
     Raises:
@@ -29,11 +34,15 @@ def write_report_files(folder: Path, *, on_warning: Callable[[str], None] | None
     """
     run, records = read_run(folder, on_warning=on_warning)
     report = build_report(run, records)
-    picture = folder / "pareto.png"
+    picture = None
     try:
-        write_pareto_csv(report, folder / "pareto.csv")
-        write_trials_csv(report, folder / "trials.csv")
-        write_pareto_png(report, picture)
+        if run.made_by == "search":
+            picture = folder / "pareto.png"
+            write_pareto_csv(report, folder / "pareto.csv")
+            write_trials_csv(report, folder / "trials.csv")
+            write_pareto_png(report, picture)
+        elif report.best is not None:
+            write_text(folder / CARD_FILE, model_card(run, report.best))
         write_html(report, folder / "report.html", picture=picture)
     except OSError as error:
         raise RunFolderError(

@@ -6,18 +6,17 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
 
-from benchmarks.distill import attribution as distil_attribution
-from benchmarks.distill import cells as distil_cells
-from benchmarks.distill import few_labels as distil_few_labels
-from benchmarks.distill import grid as distil_grid
-from benchmarks.distill import noisy_labels as distil_noisy_labels
+from benchmarks.distill import attribution as distill_attribution
+from benchmarks.distill import cells as distill_cells
+from benchmarks.distill import few_labels as distill_few_labels
+from benchmarks.distill import grid as distill_grid
+from benchmarks.distill import noisy_labels as distill_noisy_labels
 from benchmarks.distill.cells import (
     CONTROLS,
     Cell,
@@ -37,7 +36,7 @@ from benchmarks.distill.setup import (
     seen_labels,
     student,
 )
-from hwkd.distill.attribution import Gain
+from hwkd.engine.arms.verdict import paired_gain
 
 DIGITS = Place(data=None, teacher=None, teacher_epochs=1)
 
@@ -84,8 +83,8 @@ def test_a_killed_grid_goes_on_with_what_is_missing(
             asked.append(cell)
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(distil_cells, "worker_pool", Pool)
-    monkeypatch.setattr(distil_cells, "_warm_cache", lambda *_: None)
+    monkeypatch.setattr(distill_cells, "worker_pool", Pool)
+    monkeypatch.setattr(distill_cells, "_warm_cache", lambda *_: None)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     with pytest.raises(KeyboardInterrupt):
         run_cells(cells, DIGITS, file, processes=1)
@@ -120,9 +119,9 @@ def test_workers_end_when_their_parent_is_killed() -> None:
 @pytest.mark.parametrize(
     ("benchmark", "arguments", "students", "arms"),
     [
-        (distil_attribution, ["--methods", "kd", "dist"], {"2k", "8k", "30k"}, 5),
-        (distil_few_labels, ["--shares", "0.1"], {"8k", "20k"}, 5),
-        (distil_noisy_labels, ["--noise", "0.2", "--students", "2k"], {"2k"}, 5),
+        (distill_attribution, ["--methods", "kd", "dist"], {"2k", "8k", "30k"}, 5),
+        (distill_few_labels, ["--shares", "0.1"], {"8k", "20k"}, 5),
+        (distill_noisy_labels, ["--noise", "0.2", "--students", "2k"], {"2k"}, 5),
     ],
 )
 def test_a_benchmark_shows_a_table_per_student(
@@ -143,10 +142,10 @@ def test_a_benchmark_shows_a_table_per_student(
             for cell in cells
         }
 
-    monkeypatch.setattr(distil_grid, "run_cells", fake)
-    monkeypatch.setattr(distil_grid, "teacher_accuracy", lambda *_: 0.9)
+    monkeypatch.setattr(distill_grid, "run_cells", fake)
+    monkeypatch.setattr(distill_grid, "teacher_accuracy", lambda *_: 0.9)
     teacher = SimpleNamespace(identity="0123456789abcdef")
-    monkeypatch.setattr(distil_cells, "teacher", lambda *_: teacher)
+    monkeypatch.setattr(distill_cells, "teacher", lambda *_: teacher)
     cells = ["--cells", str(tmp_path / "cells.jsonl"), "--seeds", "2"]
     assert benchmark.main([*cells, *arguments]) == 0
     assert {cell.student for cell in asked} == students
@@ -176,8 +175,8 @@ def test_a_gain_is_paired_with_the_control_that_validation_prefers() -> None:
 def test_a_markdown_table_has_an_arm_a_row_and_marks_gains_that_are_shown(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    shown = Gain(mean=0.021, low=0.01, high=0.032, seeds=3, confidence=0.95)
-    none = replace(shown, low=-0.01)
+    shown = paired_gain([0.521, 0.522, 0.524], [0.5, 0.501, 0.5], over="cross-entropy")
+    none = paired_gain([0.521, 0.49, 0.55], [0.5, 0.501, 0.5], over="cross-entropy")
     tables = {
         size: [
             Row(arm="cross-entropy", test=0.5),
@@ -190,7 +189,7 @@ def test_a_markdown_table_has_an_arm_a_row_and_marks_gains_that_are_shown(
         "| training | 2k | 8k |",
         "|---|--:|--:|",
         "| cross-entropy | 50.00 % | 50.00 % |",
-        "| kd | 52.10 %, **+2.10 (+1.00 to +3.20)** | 52.10 %, +2.10 (-1.00 to +3.20) |",
+        "| kd | 52.10 %, **+2.20 (+1.77 to +2.63)** | 52.10 %, +2.00 (-5.58 to +9.58) |",
     ]
 
 

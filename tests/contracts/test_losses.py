@@ -277,7 +277,7 @@ def test_missing_taps_are_refused(name: str) -> None:
     method = small(METHODS.get(name))
     student, teacher, batch = fake_network(1), _teacher(), fake_batch()
     bare = Fake(Views(logits=student.views.logits))
-    if not method.needs - {Signal.LOGITS, Signal.INPUTS, Signal.PARTNER_LOGITS}:
+    if not method.needs - {Signal.LOGITS, Signal.INPUTS}:
         refuse_impossible(method, run_shapes(student, teacher, batch))
         return
     with pytest.raises(ConfigError, match=f"method {name}: the student shows no"):

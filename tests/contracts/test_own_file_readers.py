@@ -9,7 +9,7 @@ import hwkd
 from hwkd.api.option import declared
 from hwkd.cli.config_file import with_config
 from hwkd.core.errors import HwkdError
-from hwkd.engine.distill.request import DistilRequest, wanted_methods
+from hwkd.engine.distill.request import DistillRequest, distill_config
 from hwkd.engine.run.journal import check_journal_file
 from hwkd.engine.run.prepared import PREPARED_FILE, _read_record
 from hwkd.engine.setup.config import SearchConfig
@@ -36,7 +36,8 @@ def read_device(path):
 def read_methods(path):
     given = with_config(path, {}, declared(hwkd.distill))
     methods = tuple(given.get("methods", ()))
-    return wanted_methods(DistilRequest(student="run", out=Path("out"), methods=methods))
+    request = DistillRequest(student="run", out=Path("out"), methods=methods)
+    return distill_config(request, SearchConfig(device="host"))
 
 
 JSON_READERS = {

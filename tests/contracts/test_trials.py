@@ -12,6 +12,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, IntDistribution
 
 from hwkd.core.errors import ConfigError, RunFolderError
+from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.student import StudentSpec
 from hwkd.core.trial import (
     CostRecord,
@@ -24,7 +25,6 @@ from hwkd.core.trial import (
 from hwkd.engine.run.proposal import Proposal
 from hwkd.engine.run.storage import create_study, load_study
 from hwkd.engine.run.trials import Trials
-from hwkd.engine.setup.config import ObjectiveConfig
 
 BRIEF, LONG = FidelityRecord(epochs=1, samples=100), FidelityRecord(epochs=9)
 GOAL = ObjectiveConfig(alpha=1.0, beta=0.5, gamma=0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import log
 
 import numpy as np
 import pytest
@@ -10,17 +11,17 @@ import torch
 from torch import Tensor, nn
 
 from hwkd.core.errors import TeacherError
-from hwkd.core.signals import Signal
+from hwkd.core.signals import Signal, Views
+from hwkd.core.teaching import Step, TrainingSet
 from hwkd.distill.sources import (
     CachedSource,
-    EnsembleSource,
     FunctionSource,
     LiveSource,
     PastSelfSource,
-    VirtualSource,
-    as_stored,
+    mean_probability,
 )
 from hwkd.distill.taps import Places
+from hwkd.tasks.classes_head import ClassesHead
 
 LOGITS = frozenset({Signal.LOGITS})
 
@@ -73,17 +74,6 @@ def test_cached_source_refuses_embeddings_of_other_samples() -> None:
         CachedSource([torch.zeros(6, 3)], embedding=[torch.zeros(5, 4)])
 
 
-def test_live_source_that_rounds_equals_the_cache_bit_for_bit() -> None:
-    teacher, batch = _teacher(), _batch()
-    live = LiveSource(teacher, Places(), LOGITS, rounds=True)
-    with torch.no_grad():
-        stored = teacher.eval()(batch.inputs)
-    cached = CachedSource([(stored - stored.mean(1, keepdim=True)).half()])
-    assert torch.equal(
-        live.views(batch).need(Signal.LOGITS), cached.views(batch).need(Signal.LOGITS)
-    )
-
-
 def test_function_source_speaks_arrays() -> None:
     def logits_of(inputs: np.ndarray) -> np.ndarray:
         assert inputs.dtype == np.float32
@@ -92,42 +82,29 @@ def test_function_source_speaks_arrays() -> None:
     batch = _batch()
     views = FunctionSource(logits_of).views(batch)
     assert torch.equal(views.need(Signal.LOGITS), batch.inputs * 2)
-    rounded = FunctionSource(logits_of, rounds=True).views(batch)
-    assert torch.equal(rounded.need(Signal.LOGITS), as_stored(batch.inputs * 2))
 
 
-def test_ensemble_is_the_mean_probability_not_the_mean_logit() -> None:
+def test_the_mean_of_teachers_is_of_probabilities_not_of_logits() -> None:
     sharp, soft = torch.tensor([[50.0, 0.0, 0.0]]), torch.tensor([[0.0, 1.0, 0.0]])
-    sources = [CachedSource([logits]) for logits in (sharp, soft)]
-    batch = _batch(1)
-    mean = EnsembleSource(sources).views(batch).need(Signal.LOGITS).softmax(1)
+    mean = mean_probability([sharp, soft], [log(0.5), log(0.5)]).softmax(1)
     assert torch.allclose(mean, (sharp.softmax(1) + soft.softmax(1)) / 2)
-    weighed = EnsembleSource(sources, weights=[3, 1]).views(batch).need(Signal.LOGITS).softmax(1)
+    weighed = mean_probability([sharp, soft], [log(0.75), log(0.25)]).softmax(1)
     assert torch.allclose(weighed, 0.75 * sharp.softmax(1) + 0.25 * soft.softmax(1))
 
 
-@pytest.mark.parametrize("weights", [[1.0], [1.0, -1.0], [0.0, 0.0]])
-def test_ensemble_refuses_weights_that_do_not_fit(weights: list[float]) -> None:
-    sources = [VirtualSource(3), VirtualSource(3)]
-    with pytest.raises(TeacherError, match="do not fit 2 teachers"):
-        EnsembleSource(sources, weights=weights)
-    with pytest.raises(TeacherError, match="at least one teacher"):
-        EnsembleSource([])
-
-
-def test_virtual_teacher_gives_the_label_its_probability() -> None:
-    probabilities = VirtualSource(3, correct_probability=0.8).views(_batch()).need(Signal.LOGITS)
-    expected = torch.full((4, 3), 0.1)
-    expected[torch.arange(4), _batch().labels] = 0.8
-    assert torch.allclose(probabilities.softmax(1), expected)
-
-
 def test_past_self_gives_labels_first_and_then_its_own_last_prediction() -> None:
-    source, batch = PastSelfSource(6, 3), _batch()
+    source, batch = PastSelfSource(), _batch()
+    data = TrainingSet(
+        copies=[torch.zeros(6, 3)],
+        labels=torch.zeros(6, dtype=torch.int64),
+        head=ClassesHead.numbered(3),
+        batch_size=4,
+    )
+    source.start(nn.Identity(), data)
     fresh = source.views(batch).need(Signal.LOGITS)
     assert torch.equal(fresh.argmax(1), batch.labels)
     seen = torch.randn(4, 3, requires_grad=True)
-    source.observe(batch, seen)
+    source.observe(Step(batch=batch, student=Views(logits=seen)))
     again = source.views(batch).need(Signal.LOGITS)
     assert torch.equal(again, seen.detach())
     assert not again.requires_grad

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,22 +19,33 @@ from hwkd.cli.app import app
 from hwkd.cli.config_file import with_config
 from hwkd.core import catalog
 from hwkd.core.errors import ConfigError, DataError, TeacherError, UnknownNameError
+from hwkd.core.final_record import FinalRecord
 from hwkd.core.progress import silent
 from hwkd.core.student import StudentSpec
 from hwkd.core.student_record import NetworkRecord, StudentRecord
 from hwkd.core.trial import SpecRecord
 from hwkd.deploy.sessions import open_session, predict
-from hwkd.deploy.to_int8 import quantise_int8
+from hwkd.distill.spec import parse_methods
+from hwkd.engine.arms.orders import ArmOrder, ArmResult
+from hwkd.engine.arms.recipes import arms_of
+from hwkd.engine.arms.train_arm import train_arm
 from hwkd.engine.distill.resolve import resolve_student
-from hwkd.engine.distill.run import DistilRequest, run_distillation
-from hwkd.engine.setup.calibration import calibration_inputs
-from hwkd.engine.setup.config import SearchConfig
-from hwkd.engine.setup.teacher import find_teacher
-from hwkd.engine.setup.transfer import read_unlabelled, transfer_set
+from hwkd.engine.distill.run import DistillRequest, run_distillation
+from hwkd.engine.setup.config import SearchConfig, TeacherConfig
+from hwkd.engine.setup.context import make_context
+from hwkd.engine.setup.teacher import open_teachers
+from hwkd.engine.setup.transfer import configured_transfer, read_unlabelled, transfer_set
 from hwkd.io import discovery
-from hwkd.io.student_folder import DESCRIPTION_FILE, FLOAT_FILE, INT8_FILE, WEIGHTS_FILE
+from hwkd.io.student_folder import (
+    DESCRIPTION_FILE,
+    FLOAT_FILE,
+    INT8_FILE,
+    WEIGHTS_FILE,
+    read_student,
+)
 from hwkd.tasks.base import Split
 from hwkd.tasks.pipeline import Normalise, Pipeline
+from hwkd.train.teacher import Teacher
 
 _TEACHER = '''
 """A teacher that knows the test's classes: where the bright bar is."""
@@ -122,7 +134,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def _request(place: Path, **options: object) -> DistilRequest:
+def _request(place: Path, **options: object) -> DistillRequest:
     settings: dict[str, object] = {
         "student": "bars.json",
         "data": "bars.npz",
@@ -130,25 +142,34 @@ def _request(place: Path, **options: object) -> DistilRequest:
         "epochs": 2,
         "out": place / "out",
         "accelerator": "cpu",
+        "workers": 1,
         **options,
     }
-    return DistilRequest(**settings)  # type: ignore[arg-type]
+    return DistillRequest(**settings)  # type: ignore[arg-type]
+
+
+def _final(place: Path, **options: object) -> FinalRecord:
+    run = run_distillation(_request(place, **options)).record.run
+    assert run is not None
+    assert run.final is not None
+    return run.final
 
 
 def test_student_is_written_with_its_history(place: Path) -> None:
-    report = run_distillation(_request(place, methods=("kd:temperature=2", "at:weight=10")))
+    final = _final(place, methods=("kd:temperature=2", "at:weight=10"))
     names = {path.name for path in (place / "out").iterdir()}
-    assert names == {
-        FLOAT_FILE, INT8_FILE, WEIGHTS_FILE, DESCRIPTION_FILE, "distill.json"
-    }  # fmt: skip
-    stored = json.loads((place / "out" / "distill.json").read_text())
-    assert stored == report.as_dict()
-    assert {"cross_entropy", "kd", "at.1"} <= set(stored["epochs"][0]["losses"])
-    assert stored["epochs"][0]["grad_norms"]["kd"] > 0
-    assert [pair["method"] for pair in stored["pairs"]] == ["at"] * len(stored["pairs"])
+    assert names == {FLOAT_FILE, INT8_FILE, WEIGHTS_FILE, DESCRIPTION_FILE}
+    stored = read_student(place / "out").record
+    assert stored.run is not None
+    assert stored.run.final == final
+    assert (stored.run.made_by, stored.labels) == ("distill", ("0", "1", "2"))
+    assert {"cross_entropy", "kd", "at.1"} <= set(final.history[0].losses)
+    assert final.history[0].grad_norms["kd"] > 0
+    assert [pair.method for pair in final.pairs] == ["at"] * len(final.pairs)
     weights = load_file(place / "out" / "student.safetensors")
     assert all(name.startswith("steps.") for name in weights)
-    assert "unknown" in report.verdict[0]
+    assert "unknown" in final.verdict.sentences[0]
+    assert not list(place.glob(".out*"))
 
 
 def test_adapters_add_no_byte_to_what_is_exported(place: Path) -> None:
@@ -160,56 +181,63 @@ def test_adapters_add_no_byte_to_what_is_exported(place: Path) -> None:
 
 
 def test_default_method_follows_the_teacher(place: Path) -> None:
-    report = run_distillation(_request(place, epochs=1))
-    assert report.methods[0].startswith(("kd:temperature=2", "lskd:temperature=2"))
+    (method,) = _final(place, epochs=1).verdict.methods
+    assert method.startswith(("kd:temperature=2", "lskd:temperature=2"))
 
 
 def test_attribution_trains_every_control_and_never_ships_a_worse_student(place: Path) -> None:
-    report = run_distillation(_request(place, methods=("lskd",), with_controls=True, seeds=(0, 1)))
-    arms = {arm["name"]: arm for arm in report.arms}
-    assert list(arms) == [
+    verdict = _final(place, methods=("lskd",), with_controls=True, seeds=(0, 1)).verdict
+    assert [arm.name for arm in verdict.arms] == [
         "distilled", "cross-entropy", "label smoothing", "ce_standardised, no teacher"
     ]  # fmt: skip
-    assert all(len(arm["test"]) == 2 for arm in arms.values())
-    means = {name: np.mean(arm["validation"]) for name, arm in arms.items()}
-    assert means[report.exported] == max(means.values())
-    assert report.gain is not None
-    assert report.gain["test"]["seeds"] == 2
-    assert "points" in report.verdict[0]
+    assert all(len(arm.scores) == 2 for arm in verdict.arms)
+    means = {arm.name: arm.mean("validation_int8") for arm in verdict.arms}
+    assert means[verdict.ships] == max(means.values())
+    assert verdict.gain is not None
+    assert verdict.gain.seeds == 2
+    assert "points" in verdict.sentences[0]
 
 
-def test_arms_are_judged_by_their_int8_files(place: Path, tmp_path: Path) -> None:
+def test_arms_of_a_seed_begin_with_the_same_weights(place: Path) -> None:
+    resolved = resolve_student(_request(place, methods=("kd",)), progress=silent)
+    transfer = configured_transfer(resolved.config, resolved.data)
+    context = make_context(resolved.config, resolved.task, transfer, None)
+    layers = resolved.layers
+    seeds = [
+        context.full_training(layers, repetition=seed, epochs=1, methods=arm.methods).config.seed
+        for seed in (0, 1)
+        for arm in arms_of(parse_methods(("kd",)), "classes")
+    ]
+    assert len(set(seeds[:4])) == len(set(seeds[4:])) == 1
+    assert seeds[0] != seeds[4]
+
+
+def test_arms_are_judged_by_the_int8_file_that_would_ship(place: Path) -> None:
     request = _request(place, methods=("kd",), calibration="mse")
-    (arm,) = run_distillation(request).arms
-    resolved = resolve_student(request, progress=silent)
-    data = resolved.data
-    int8, floating = tmp_path / "int8.onnx", request.out / "student.onnx"
-    inputs = calibration_inputs(data, resolved.config.seed)
-    quantise_int8(floating, int8, inputs, method="mse")
+    (scores,) = _final(place, methods=("kd",), calibration="mse").verdict.arms[0].scores
+    data = resolve_student(request, progress=silent).data
 
-    def accuracy(file: Path, split: Split) -> float:
-        outputs = predict(open_session(file), split.inputs)
+    def accuracy(name: str, split: Split) -> float:
+        outputs = predict(open_session(request.out / name), split.inputs)
         return data.head.scores(outputs, split.labels)["accuracy"]
 
-    assert arm["dtype"] == "int8"
-    assert arm["validation"] == [accuracy(int8, data.validation)]
-    assert arm["test"] == [accuracy(int8, data.test)]
-    assert arm["validation_float"] == [accuracy(floating, data.validation)]
-    assert arm["test_float"] == [accuracy(floating, data.test)]
+    assert scores.validation_int8 == pytest.approx(accuracy(INT8_FILE, data.validation))
+    assert scores.test_int8 == pytest.approx(accuracy(INT8_FILE, data.test))
+    assert scores.validation_float == pytest.approx(accuracy(FLOAT_FILE, data.validation))
+    assert scores.test_float == pytest.approx(accuracy(FLOAT_FILE, data.test))
 
 
 def test_unlabelled_pictures_join_and_controls_get_as_many_steps(place: Path) -> None:
-    report = run_distillation(
-        _request(place, methods=("kd",), unlabelled=place / "more.npy", with_controls=True)
-    )
-    assert len(report.arms) == 4
-    assert report.gain is not None
-    assert report.gain["test"]["low"] is None  # one seed has no interval
+    verdict = _final(
+        place, methods=("kd",), unlabelled=place / "more.npy", with_controls=True
+    ).verdict
+    assert len(verdict.arms) == 4
+    assert verdict.gain is not None
+    assert verdict.gain.low is None  # one seed has no interval
 
 
 def test_views_are_seen_by_teacher_and_student(place: Path) -> None:
-    report = run_distillation(_request(place, methods=("kd",), views=2, epochs=2))
-    assert len(report.epochs) == 2
+    assert len(_final(place, methods=("kd",), copies=2, epochs=2).history) == 2
 
 
 def test_same_request_gives_the_same_student(place: Path) -> None:
@@ -231,16 +259,25 @@ def test_methods_come_from_a_toml_file(place: Path) -> None:
     (place / "methods.toml").write_text(
         '[[distill]]\nmethod = "kd"\ntemperature = 2\n[[distill]]\nmethod = "rkd"\nweight = 0.1\n'
     )
-    report = run_distillation(_request(place, **_given(place / "methods.toml"), epochs=1))
-    assert [text.partition(":")[0] for text in report.methods] == ["kd", "rkd"]
+    verdict = _final(place, **_given(place / "methods.toml"), epochs=1).verdict
+    assert [text.partition(":")[0] for text in verdict.methods] == ["kd", "rkd"]
 
 
 def test_importance_follows_the_device(place: Path) -> None:
-    plain = run_distillation(_request(place, methods=("at",), epochs=1))
-    weighed = run_distillation(
-        _request(place, methods=("at",), epochs=1, by_hardware=True, out=place / "weighed")
-    )
-    assert plain.epochs[0].losses["at.1"] != weighed.epochs[0].losses["at.1"]
+    def first_term(out: str, device: str, **options: object) -> float:
+        final = _final(place, methods=("at",), epochs=1, device=device, out=place / out, **options)
+        return final.history[0].losses["at.1"]
+
+    plain = first_term("plain", "cortex-m7")
+    weighed = [first_term(name, name, by_hardware=True) for name in ("cortex-m7", "cortex-m4")]
+    assert plain not in weighed
+    assert weighed[0] != weighed[1]
+
+
+def test_a_device_without_latency_estimates_cannot_weigh_stages(place: Path) -> None:
+    with pytest.raises(ConfigError, match="--importance hardware: host has no latency estimates"):
+        run_distillation(_request(place, methods=("at",), by_hardware=True))
+    assert not list(place.glob("*out*"))
 
 
 @pytest.mark.parametrize(
@@ -267,7 +304,7 @@ def test_importance_follows_the_device(place: Path) -> None:
                 "teachers": ("bars_teacher:make", "bars_teacher:make"),
                 "teacher_weights": Path("bars.json"),
             },
-            TeacherError,
+            ConfigError,
             "goes with one --teacher",
         ),
         ({"unlabelled": Path("bars.npz")}, DataError, "holds 4 arrays"),
@@ -281,7 +318,7 @@ def test_mistakes_are_refused_and_nothing_is_written(
     with pytest.raises(error, match=message) as caught:
         run_distillation(_request(place, **options))
     assert "\n" not in str(caught.value)
-    assert not (place / "out").exists()
+    assert not list(place.glob("*out*"))
 
 
 def test_folder_in_use_is_refused(place: Path) -> None:
@@ -297,11 +334,17 @@ def test_command_prints_arms_and_draws_the_history(place: Path) -> None:
     runner = CliRunner()
     result = runner.invoke(app, [*f"{arguments} {chosen}".split(), "--out", "out"])
     assert result.exception is None, result.exception
-    assert "layer pairs" in result.stdout
+    assert "Layer pairs" in result.stdout
     assert "distilled (ships)" in result.stdout
-    assert (place / "out" / "training.png").read_bytes().startswith(b"\x89PNG")
+    page = (place / "out" / "report.html").read_text()
+    assert "Loss terms during the full training" in page
+    assert 'id="front"' not in page
+    assert (place / "out" / "MODEL_CARD.md").read_text().startswith("#")
+    assert hwkd.report(place / "out").page.run.made_by == "distill"
     result = runner.invoke(app, [*f"{arguments} {chosen}".split(), "--out", "b", "--json"])
-    assert json.loads(result.stdout)["exported"] == "distilled"
+    found = json.loads(result.stdout)
+    assert found["best"]["verdict"]["ships"] == "distilled"
+    assert found["history"][0]["losses"]["kd"] > 0
 
 
 def _pipeline(
@@ -345,11 +388,11 @@ def test_hidden_labels_make_a_transfer_set(place: Path) -> None:
 
 
 def test_a_stage_follows_a_module_of_the_users_teacher(place: Path) -> None:
-    report = run_distillation(_request(place, methods=("ab", "kd"), pairs=("1=body.0",), epochs=1))
-    (pair,) = report.pairs
-    assert (pair["method"], pair["student"], pair["teacher"]) == ("ab", 1, 1)
-    assert pair["teacher_shape"] == [6, 8, 8]
-    assert report.epochs[0].grad_norms["ab.1"] > 0
+    final = _final(place, methods=("ab", "kd"), pairs=("1=body.0",), epochs=1)
+    (pair,) = final.pairs
+    assert (pair.method, pair.student, pair.teacher) == ("ab", 1, 1)
+    assert pair.teacher_shape == (6, 8, 8)
+    assert final.history[0].grad_norms["ab.1"] > 0
 
 
 @pytest.mark.parametrize(
@@ -395,8 +438,8 @@ def test_a_file_may_ask_for_importance_by_hardware(place: Path, importance: str)
         with pytest.raises(ConfigError, match="importance: 'sometimes' should be 'equal' or 'hard"):
             _given(path)
         return
-    report = run_distillation(_request(place, **_given(path), epochs=1))
-    assert report.methods[0].startswith("at:")
+    (method,) = _final(place, **_given(path), epochs=1, device="cortex-m7").verdict.methods
+    assert method.startswith("at:")
 
 
 @pytest.mark.parametrize(
@@ -420,26 +463,28 @@ def test_a_wrong_file_of_methods_is_one_line(place: Path, content: str, message:
 
 
 def test_no_method_is_training_on_the_labels_alone(place: Path) -> None:
-    report = run_distillation(_request(place, methods=("none",), teachers=("nowhere.onnx",)))
-    assert set(report.epochs[0].losses) == {"cross_entropy"}
-    assert report.exported == "labels alone"
-    assert report.verdict == ()
+    final = _final(place, methods=("none",), teachers=("nowhere.onnx",))
+    assert set(final.history[0].losses) == {"cross_entropy"}
+    assert final.verdict.ships == "labels alone"
+    assert final.verdict.sentences == ("Trained on labels alone.",)
 
 
 def test_a_student_that_learns_from_its_past_asks_for_no_teacher(place: Path) -> None:
-    report = run_distillation(_request(place, methods=("pskd",), teachers=("nowhere.onnx",)))
-    assert set(report.epochs[0].losses) == {"pskd"}
-    assert "what the methods added is unknown" in report.verdict[0]
+    final = _final(place, methods=("pskd",), teachers=("nowhere.onnx",))
+    assert set(final.history[0].losses) == {"pskd"}
+    assert "what the methods added is unknown" in final.verdict.sentences[0]
 
 
 def test_several_teachers_speak_with_their_mean_probability(place: Path) -> None:
-    config = SearchConfig(device="host")
     discovery.discover("hwkd.tasks")
     data = catalog.TASKS.get("classify").data(place / "bars.npz", split_seed=0)
     names = ("bars_teacher:make", "bars_teacher:make_soft")
-    options = {"weights": None, "device": torch.device("cpu"), "progress": silent}
-    several = find_teacher(names, config, data, **options)
-    members = [find_teacher((name,), config, data, **options) for name in names]
+
+    def opened(*sources: str) -> Teacher:
+        config = SearchConfig(device="host", teacher=TeacherConfig(sources=sources))
+        return open_teachers(config, data, device=torch.device("cpu"), progress=silent)
+
+    several, members = opened(*names), [opened(name) for name in names]
     probabilities = [
         torch.from_numpy(m.logits(data.test.inputs)).softmax(1).numpy() for m in (*members, several)
     ]
@@ -447,8 +492,8 @@ def test_several_teachers_speak_with_their_mean_probability(place: Path) -> None
         probabilities[2], (probabilities[0] + probabilities[1]) / 2, rtol=1e-5, atol=1e-7
     )
     assert several.identity not in {member.identity for member in members}
-    report = run_distillation(_request(place, methods=("kd",), teachers=names, epochs=1))
-    assert report.epochs[0].grad_norms["kd"] > 0
+    final = _final(place, methods=("kd",), teachers=names, epochs=1)
+    assert final.history[0].grad_norms["kd"] > 0
 
 
 def test_data_of_a_run_cannot_be_replaced(place: Path) -> None:
@@ -465,14 +510,52 @@ def test_simulated_rounding_goes_on_with_the_methods_and_their_adapters(place: P
     def tell(stage: str, done: int, total: int, note: str = "") -> None:
         told.setdefault(stage, []).append(note)
 
-    report = run_distillation(
+    run = run_distillation(
         _request(place, methods=("fitnet", "kd:stop=0.5", "lskd"), qat="on"), progress=tell
-    )
-    notes = told["train with simulated int8 rounding"]
-    assert report.quantisation is not None
-    assert len(notes) == report.quantisation.qat_epochs
+    ).record.run
+    assert run is not None
+    assert run.final is not None
+    notes, history = told["train with simulated int8 rounding"], run.final.history
+    assert run.final.quantisation_choice is not None
+    assert len(notes) == run.final.quantisation_choice.qat_epochs
     assert all("fitnet.1" in note and "lskd" in note and "kd 0" not in note for note in notes)
     # New adapters would begin where those of the float training began.
-    first, last = report.epochs[0].losses["fitnet.1"], report.epochs[-1].losses["fitnet.1"]
+    first, last = history[0].losses["fitnet.1"], history[-1].losses["fitnet.1"]
     rounded = float(notes[0].partition("fitnet.1 ")[2].split()[0])
     assert abs(rounded - last) < abs(rounded - first)
+
+
+def test_an_interrupted_call_goes_on_where_it_was(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options: dict[str, object] = {"methods": ("kd",), "with_controls": True, "epochs": 1}
+    undisturbed = _final(place, out=place / "undisturbed", **options)
+    trained: list[str] = []
+    most = 2
+
+    def train(order: ArmOrder, *arguments: Any, **more: Any) -> ArmResult:
+        if len(trained) == most:
+            raise KeyboardInterrupt
+        trained.append(order.arm)
+        return train_arm(order, *arguments, **more)
+
+    monkeypatch.setattr("hwkd.engine.distill.run.train_arm", train)
+    with pytest.raises(KeyboardInterrupt, match="go on with the same command"):
+        run_distillation(_request(place, **options))
+    assert not (place / "out").exists()
+    with pytest.raises(ConfigError, match="with other options was interrupted there"):
+        run_distillation(_request(place, **{**options, "methods": ("dist",)}))
+    trained.clear()
+    again = _final(place, **options)
+    assert trained == ["label smoothing", "kd-from-labels, no teacher"]
+    assert again.verdict == undisturbed.verdict
+    assert not list(place.glob(".out*"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_arms_side_by_side_in_processes_are_those_of_one_process(place: Path) -> None:
+    options = {"methods": ("fitnet", "kd"), "with_controls": True, "epochs": 1}
+    here = _final(place, out=place / "here", **options)
+    beside = _final(place, out=place / "beside", workers=2, **options)
+    assert beside.verdict == here.verdict

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from hwkd.engine.setup.config import ObjectiveConfig
+from hwkd.core.objective import ObjectiveConfig
 from hwkd.engine.setup.objective import latency_overrun, score_objective
 from hwkd.tasks.classes_head import ClassesHead
 

@@ -20,13 +20,13 @@ from hwkd.core.final_record import (
     QuantisationRecord,
 )
 from hwkd.core.metric import ScoresRecord
+from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.run_record import (
     DataRecord,
     DeviceRecord,
     EnvironmentRecord,
     FeasibilityRecord,
     LimitRecord,
-    ObjectiveSettings,
     RunRecord,
     SplitRecord,
     TeacherRecord,
@@ -335,7 +335,7 @@ def _run(best: TrialRecord, trials: int) -> RunRecord:
             ),
             seconds=31.0,
         ),
-        objective=ObjectiveSettings(
+        objective=ObjectiveConfig(
             mode="weighted", alpha=ALPHA, beta=BETA, gamma=GAMMA, target_latency_s=TARGET_S
         ),
         feasibility=_feasibility(),

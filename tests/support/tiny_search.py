@@ -100,5 +100,5 @@ def make_run(folder: Path, name: str = "run", **changes: Any) -> TinyRun:
     prepared = prepare_data(make_config(folder, **changes), progress=silent)
     teacher = prepare_teacher(prepared, progress=silent).teacher
     store = RunFolder(folder / name)
-    store.create(prepared.config, {PREPARED_FILE: prepared_json(prepared, teacher)})
+    store.create(prepared.config, {PREPARED_FILE: prepared_json(prepared.transfer, teacher)})
     return TinyRun(store=store, prepared=prepared)

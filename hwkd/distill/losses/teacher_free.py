@@ -9,9 +9,11 @@ from torch.nn import functional
 
 from hwkd.core.catalog import METHODS
 from hwkd.core.signals import Batch, Signal, Views
+from hwkd.core.teaching import TeacherSource
 from hwkd.distill.kernels import at_least_float32, kl_from_logits
 from hwkd.distill.losses.soft_targets import soft_target_loss
 from hwkd.distill.method import LossMethod, both_logits, option
+from hwkd.distill.sources import ClassmateSource, PastSelfSource
 
 __all__ = [
     "ClassWise",
@@ -189,8 +191,8 @@ class VirtualTeacher(LossMethod):
 class ClassWise(LossMethod):
     """CS-KD (Yun et al. 2020): two samples of a class predict alike.
 
-    The run's pair sampler draws a partner of the same class for every sample; a step costs two
-    forward passes. The partner carries no gradient.
+    A partner of the same class is drawn for every sample; a step costs two forward passes. The
+    partner carries no gradient.
     """
 
     temperature: float = option(4.0, "softening divisor of both logits", above=0)
@@ -199,15 +201,18 @@ class ClassWise(LossMethod):
     family = "teacher-free"
     formula = "T² KL(softmax(z(x′) / T) ‖ softmax(z(x) / T)), x′ of the same class"
     paper = "Yun et al. 2020, arXiv:2003.13964"
-    needs = frozenset({Signal.LOGITS, Signal.PARTNER_LOGITS})
+    needs = frozenset({Signal.LOGITS})
     needs_labels = True
     uses_teacher = False
 
     def __call__(self, student: Views, teacher: Views, batch: Batch) -> dict[str, Tensor]:
         """Return the divergence as the term "cskd"."""
-        del teacher, batch
-        logits, partner = student.need(Signal.LOGITS), student.need(Signal.PARTNER_LOGITS)
-        return {"cskd": soft_target_loss(logits, partner, self.temperature)}
+        del batch
+        return {"cskd": soft_target_loss(*both_logits(student, teacher), self.temperature)}
+
+    def own_source(self) -> TeacherSource:
+        """Return the student's view of a classmate of each sample."""
+        return ClassmateSource()
 
 
 @METHODS.register("pskd")
@@ -226,13 +231,15 @@ class ProgressiveSelf(LossMethod):
     paper = "Kim et al. 2021, arXiv:2006.12000"
     needs = frozenset({Signal.LOGITS})
     needs_labels = True
-    cacheable = False
     includes_task_loss = True
     is_zero_at_teacher = False
-    learns_from_past_self = True
 
     def __call__(self, student: Views, teacher: Views, batch: Batch) -> dict[str, Tensor]:
         """Return the cross-entropy as the term "pskd"."""
         ours, past = at_least_float32(*both_logits(student, teacher))
         trust = self.trust * batch.epoch_ratio
         return {"pskd": progressive_target_loss(ours, past, batch.labels, trust)}
+
+    def own_source(self) -> TeacherSource:
+        """Return the student of one epoch ago."""
+        return PastSelfSource()

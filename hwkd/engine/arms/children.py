@@ -24,7 +24,7 @@ from hwkd.core.errors import HwkdError
 
 __all__ = ["Child", "ChildModule", "Nursery"]
 
-ChildModule: TypeAlias = Literal["hwkd.engine.search.worker", "hwkd.engine.arms.train_job"]
+ChildModule: TypeAlias = Literal["hwkd.engine.search.worker", "hwkd.engine.arms.train_arm"]
 MESSAGE_BYTES = 65_536
 _POLL_S = 0.02
 

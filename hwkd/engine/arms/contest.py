@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from hwkd.core.best import judged_value
 from hwkd.core.metric import Metric, Scores
-from hwkd.core.run_record import ObjectiveSettings
+from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.trial import TrialRecord
-from hwkd.core.verdict_record import ArmRecord, ArmScores, Verdict
-from hwkd.engine.arms.jobs import JobScores, TrainJob
+from hwkd.core.verdict_record import ASKED_FOR, ArmRecord, ArmScores, Verdict
+from hwkd.engine.arms.orders import ArmOrder, ArmResult
 from hwkd.engine.arms.recipes import Arm, arms_of, known_arms
 from hwkd.engine.arms.verdict import Contender, gain_over_controls
 from hwkd.engine.setup.context import SearchContext
@@ -22,9 +22,9 @@ BRIEF = "brief-weights"
 
 def contenders(
     ranked: Sequence[TrialRecord],
-    trainings: Mapping[str, tuple[TrainJob, JobScores]],
+    trainings: Mapping[str, tuple[ArmOrder, ArmResult]],
     context: SearchContext,
-    goal: ObjectiveSettings,
+    goal: ObjectiveConfig,
 ) -> list[Contender]:
     """Return every student in the folder that may ship.
 
@@ -72,8 +72,8 @@ def samples_seen(record: TrialRecord, context: SearchContext) -> int:
 
 
 def judged(
-    job: TrainJob,
-    trainings: Mapping[str, tuple[TrainJob, JobScores]],
+    job: ArmOrder,
+    trainings: Mapping[str, tuple[ArmOrder, ArmResult]],
     context: SearchContext,
     *,
     networks_compared: int | None,
@@ -86,7 +86,7 @@ def judged(
         context: they were made in.
         networks_compared: on validation.
     """
-    lengths: dict[tuple[int, float | None], dict[str, list[JobScores]]] = {}
+    lengths: dict[tuple[int, float | None], dict[str, list[ArmResult]]] = {}
     for other, scores in trainings.values():
         if other.spec.key == job.spec.key and not other.name.startswith(BRIEF):
             alike = lengths.setdefault((other.epochs, other.budget_s), {})
@@ -95,11 +95,11 @@ def judged(
     own = None if is_brief else lengths.get((job.epochs, job.budget_s))
     # Brief weights have no controls of their length; what is known of their network is shown.
     found = own or max(lengths.values(), key=len, default={})
-    order = [arm.name for arm in arms_of(context.methods)]
+    kind, first = context.data.head.kind, _asked_for(job.arm, context)
+    order = [arm.name for arm in arms_of(first.methods, kind)]
     names = sorted(found, key=lambda name: order.index(name) if name in order else len(order))
     arms = tuple(_record(name, found[name], context) for name in names)
     metric = context.data.head.metrics[0]
-    first = arms_of(context.methods)[0]
     was_trained = bool(arms) and arms[0].name == first.name
     return Verdict(
         metric=metric,
@@ -113,9 +113,17 @@ def judged(
     )
 
 
-def _record(name: str, found: Sequence[JobScores], context: SearchContext) -> ArmRecord:
+def _asked_for(ships: str, context: SearchContext) -> Arm:
+    """Return the arm that the others are controls of: without a teacher that was left out."""
+    kind = context.data.head.kind
+    first, known = arms_of(context.methods, kind)[0], known_arms(context.methods, kind)
+    return known[ships] if ships in ASKED_FOR and ships in known else first
+
+
+def _record(name: str, found: Sequence[ArmResult], context: SearchContext) -> ArmRecord:
     metric = context.data.head.metrics[0]
-    arm = known_arms(context.methods).get(name, Arm(name=name))  # an older version had others
+    known = known_arms(context.methods, context.data.head.kind)
+    arm = known.get(name, Arm(name=name))  # an older version had others
     return ArmRecord(
         name=name,
         methods=arm.described(),
@@ -125,9 +133,7 @@ def _record(name: str, found: Sequence[JobScores], context: SearchContext) -> Ar
                 seed=scores.seed,
                 validation_int8=_value(metric, scores.scores.validation_int8),
                 test_int8=metric.of(scores.scores.test_int8 or {}),
-                validation_float=None
-                if scores.quantisation is None
-                else scores.quantisation.validation_float,
+                validation_float=_value(metric, scores.scores.validation_float),
                 test_float=_value(metric, scores.scores.test_float),
             )
             for scores in found

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
 from torch import nn
 
 from hwkd.core.choices import CalibrationChoice
-from hwkd.core.errors import RunFolderError
+from hwkd.core.errors import ExportError, RunFolderError
 from hwkd.core.measure import Profile
 from hwkd.core.student import Layers
+from hwkd.core.teaching import TeacherSource, TrainingSet
 from hwkd.core.trial import EpochRecord, ObjectiveRecord, ProfileRecord
 from hwkd.deploy.calibrate import DEFAULT_CALIBRATION
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_int8 import quantise_int8
 from hwkd.deploy.to_onnx import export_onnx
-from hwkd.distill.criterion import DistillCriterion, TrainingSet
-from hwkd.distill.sources import CachedSource, TeacherSource
+from hwkd.distill.criterion import DistillCriterion
 from hwkd.distill.spec import WeightedMethod
 from hwkd.distill.taps import student_places
 from hwkd.engine.arms.recipes import Arm
@@ -30,17 +31,18 @@ from hwkd.engine.setup.objective import score_objective
 from hwkd.io.paths import written_atomically
 from hwkd.io.student_folder import StudentFiles
 from hwkd.nn.build import StudentModule, build_module
-from hwkd.train.batches import TensorBatches
 from hwkd.train.criteria import TaskLoss
-from hwkd.train.loop import Criterion, TrainConfig, TrainResult, train_module
+from hwkd.train.loop import Criterion, TrainConfig, TrainResult, predict_logits, train_module
 from hwkd.train.seeding import derive_seed
 from hwkd.train.weights_file import fill_module
 
 __all__ = [
     "STEPS_BETWEEN_NORMS",
+    "Trained",
     "deploy_student",
     "judge_student",
     "profile_record",
+    "require_same_outputs",
     "student_bytes",
     "student_criterion",
     "student_logits",
@@ -50,6 +52,22 @@ __all__ = [
 # Of candidates: an epoch of a small data set has so few steps that measuring gradients in each
 # would cost 4%. The full training measures them in every epoch.
 STEPS_BETWEEN_NORMS = 100
+_ROUNDING = 1e-3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """A student after its training.
+
+    Attributes:
+        module: in evaluation mode, on the device that trained.
+        result: what the training did.
+        criterion: what it minimised; with the adapters and memories that training goes on with.
+    """
+
+    module: StudentModule
+    result: TrainResult
+    criterion: Criterion
 
 
 def train_student(
@@ -62,12 +80,12 @@ def train_student(
     on_epoch: Callable[[EpochRecord], None] | None = None,
     check: Callable[[], None] | None = None,
     start_from: Path | None = None,
-) -> tuple[StudentModule, TrainResult]:
-    """Build a student and train it by the methods of a run, or as one of their controls.
+) -> Trained:
+    """Build a student and train it in one of a run's ways.
 
     Args:
         layers: the student.
-        context: of the search.
+        context: of the run.
         training: how, how long and from which seed.
         arm: what it learns by.
         steps_between_norms: as `DistillCriterion` takes it; 1 is every epoch.
@@ -77,29 +95,32 @@ def train_student(
 
     Raises:
         ZeroGradientError: if a term has no gradient at the student in its first steps.
+        ConfigError: if a method cannot run with this student and this teacher.
     """
     train_config = training.config
     module = build_module(layers, seed=train_config.seed)
     if start_from is not None:
         fill_module(module, start_from)
     module = module.to(context.accelerator)
+    criterion = student_criterion(
+        context,
+        module,
+        layers,
+        arm.methods,
+        train_config,
+        label_smoothing=training.recipe.label_smoothing if arm.smooths_labels else 0.0,
+        steps_between_norms=steps_between_norms,
+    )
+    learned = context.learned_from(arm.methods)
     result = train_module(
         module,
-        TensorBatches([context.train_inputs], context.train_labels),
-        student_criterion(
-            context,
-            module,
-            layers,
-            arm.methods,
-            train_config,
-            label_smoothing=training.recipe.label_smoothing if arm.smooths_labels else 0.0,
-            steps_between_norms=steps_between_norms,
-        ),
+        learned.batches,
+        criterion,
         train_config,
         on_epoch=on_epoch,
         check=check,
     )
-    return module, result
+    return Trained(module=module, result=result, criterion=criterion)
 
 
 def student_criterion(
@@ -113,39 +134,39 @@ def student_criterion(
     label_smoothing: float = 0.0,
     steps_between_norms: int = 1,
 ) -> Criterion:
-    """Return what a student of a search minimises.
+    """Return what a student of a run minimises.
 
     Args:
-        context: of the search.
+        context: of the run.
         student: with the taps of a student, on the device of the context's tensors.
         layers: its description.
         methods: none is the labels alone.
         train_config: of the training.
-        source: of the teacher's side; None is the search's teacher.
+        source: of the teacher's side; None is the run's teacher.
         label_smoothing: of a training on labels alone, 0 to 1.
         steps_between_norms: as `DistillCriterion` takes it.
+
+    Raises:
+        ConfigError: if a method cannot run with this student and this teacher.
     """
     if not methods:
         return TaskLoss(context.data.head, label_smoothing=label_smoothing)
+    learned = context.learned_from(methods)
     return DistillCriterion(
         methods,
         student=student,
         student_places=student_places(layers),
-        source=source or _cached_source(context),
+        source=source or context.source(methods),
         data=TrainingSet(
-            copies=[context.train_inputs],
-            labels=context.train_labels,
+            copies=learned.copies,
+            labels=learned.labels,
             head=context.data.head,
-            batch_size=train_config.batch_size,
+            batch_size=min(train_config.batch_size, len(learned)),
             seed=derive_seed(train_config.seed, "method"),
         ),
+        importance=context.importance(layers),
         steps_between_norms=steps_between_norms,
     )
-
-
-def _cached_source(context: SearchContext) -> TeacherSource | None:
-    logits = context.teacher_train_logits
-    return None if logits is None else CachedSource([logits])
 
 
 def student_bytes(module: StudentModule) -> bytes:
@@ -198,6 +219,29 @@ def deploy_student(
 def student_logits(onnx_path: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
     """Run a student's file through ONNX Runtime; shape [samples, classes]."""
     return predict(open_session(onnx_path), inputs)
+
+
+def require_same_outputs(
+    module: StudentModule, onnx_path: Path, inputs: NDArray[np.float32]
+) -> None:
+    """Refuse a file that computes something else than the network that was trained.
+
+    Args:
+        module: on the processor, in evaluation mode.
+        onnx_path: its float file.
+        inputs: a few, shape [samples, *input_shape].
+
+    Raises:
+        ExportError: says by how much they differ.
+    """
+    ours = predict_logits(module, torch.from_numpy(inputs)).numpy()
+    gap, scale = np.abs(student_logits(onnx_path, inputs) - ours).max(), np.abs(ours).max()
+    # Folded batch normalisation rounds otherwise; a wrong operator is far outside.
+    if not gap <= _ROUNDING * max(1.0, scale):
+        raise ExportError(
+            f"{onnx_path.name}: differs from the trained network by {gap:.3g} in outputs up to "
+            f"{scale:.3g}; nothing is published of it"
+        )
 
 
 def judge_student(

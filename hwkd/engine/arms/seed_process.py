@@ -20,7 +20,7 @@ from typing import Any
 __all__ = ["main"]
 
 # Also what a candidate would import on its first use.
-_IMPORTED = ("hwkd.engine.search.worker", "hwkd.engine.arms.train_job")
+_IMPORTED = ("hwkd.engine.search.worker", "hwkd.engine.arms.train_arm")
 _MOST_DESCRIPTORS, _MESSAGE_BYTES = 8, 262_144
 _POLL_S = 0.05
 

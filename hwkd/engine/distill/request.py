@@ -1,4 +1,4 @@
-"""What `hwkd distill` was asked for, and the methods in it."""
+"""What `hwkd distill` was asked for, as the configuration that workers read."""
 
 from __future__ import annotations
 
@@ -9,13 +9,18 @@ from typing import Any
 
 from hwkd.core.choices import CalibrationChoice, QatMode
 from hwkd.core.errors import ConfigError
-from hwkd.distill.spec import NO_METHOD, WeightedMethod, is_none, parse_methods
+from hwkd.distill.spec import NO_METHOD
+from hwkd.engine.setup.config import SearchConfig
+from hwkd.engine.setup.methods import configured_methods, method_tables, require_meaningful
 
-__all__ = ["DistilRequest", "WantedMethods", "wanted_methods"]
+__all__ = ["DistillRequest", "distill_config", "with_epochs"]
+
+# Unless asked for more: a method's gain shows by then, and every arm and seed costs as much.
+_MOST_EPOCHS = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DistilRequest:
+class DistillRequest:
     """What was asked for; see the options of `hwkd distill`."""
 
     student: str
@@ -24,10 +29,11 @@ class DistilRequest:
     epochs: int | None = None
     task: str | None = None
     data: str | None = None
+    device: str | None = None
     teachers: tuple[str, ...] = ()
     teacher_weights: Path | None = None
     unlabelled: Path | None = None
-    views: int = 1
+    copies: int = 1
     with_controls: bool = False
     seeds: tuple[int, ...] = (0,)
     by_hardware: bool = False
@@ -35,56 +41,60 @@ class DistilRequest:
     calibration: CalibrationChoice = "auto"
     qat: QatMode = "auto"
     accelerator: str = "auto"
+    workers: int | None = None
     command: tuple[str, ...] = ("hwkd.distill",)
     trusts: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WantedMethods:
-    """What the student is to learn by.
+def distill_config(request: DistillRequest, base: SearchConfig) -> SearchConfig:
+    """Return the configuration of a distillation: that of its student with what was asked for.
 
-    Attributes:
-        entries: as given; empty leaves the choice to the teacher.
-        is_none: the labels alone were asked for.
-        by_hardware: feature terms weigh what their stage costs on the device.
-    """
-
-    entries: tuple[WeightedMethod, ...]
-    is_none: bool = False
-    by_hardware: bool = False
-
-    @property
-    def ask_teacher(self) -> bool:
-        """Whether a teacher is needed, if only to choose the method."""
-        if not self.entries:
-            return not self.is_none
-        return any(entry.method.asks_teacher for entry in self.entries)
-
-
-def wanted_methods(request: DistilRequest) -> WantedMethods:
-    """Read the methods, and refuse what would do nothing.
+    Args:
+        request: what was asked for.
+        base: of the student's run, or one for a student by itself.
 
     Raises:
         ConfigError: names the option, what is wrong with it and what to do.
     """
-    wanted = WantedMethods(
-        entries=parse_methods(request.methods),
-        is_none=is_none(request.methods),
-        by_hardware=request.by_hardware,
+    raw = base.model_dump()
+    raw.update(
+        {
+            # Workers build the network from its layers, so no space has to be there, or to run.
+            "spaces": (),
+            "accelerator": request.accelerator,
+            "workers": request.workers or 1,
+            "teacher": {**raw["teacher"], **_teacher(request)},
+            "transfer": {
+                "unlabelled": None if request.unlabelled is None else str(request.unlabelled),
+                "copies": request.copies,
+                "pairs": request.pairs,
+                "importance": "hardware" if request.by_hardware else "equal",
+            },
+            "quantisation": {"calibration": request.calibration, "qat": request.qat},
+            "distill": method_tables(request.methods),
+        }
     )
-    names = ", ".join(entry.method.name for entry in wanted.entries) or NO_METHOD
-    if request.unlabelled is not None and not wanted.ask_teacher:
-        raise ConfigError(
-            f"--unlabelled {request.unlabelled}: a teacher labels these inputs and --method "
-            f"{names} has none; leave it out or add kd"
-        )
-    if request.with_controls and wanted.is_none:
+    config = SearchConfig.checked(raw, where="options")
+    require_meaningful(config)
+    if request.with_controls and configured_methods(config) == ():
         raise ConfigError(f"--attribution: --method {NO_METHOD} leaves nothing to compare")
-    has_layers = any(entry.method.paired_signals for entry in wanted.entries)
-    if wanted.by_hardware and not has_layers:
-        given = f"--method {names}" if wanted.entries else "the default method"
+    return config
+
+
+def with_epochs(config: SearchConfig, epochs: int | None) -> SearchConfig:
+    """Return a resolved configuration with the length that was asked for, or a moderate one."""
+    usual = min(config.training.full_epochs or _MOST_EPOCHS, _MOST_EPOCHS)
+    training = config.training.model_copy(update={"full_epochs": epochs or usual})
+    return config.model_copy(update={"training": training})
+
+
+def _teacher(request: DistillRequest) -> dict[str, Any]:
+    """Return the teacher's part; without options that of the student's run stays."""
+    given = {} if not request.teachers else {"sources": request.teachers, "weights": None}
+    if request.teacher_weights is None:
+        return given
+    if len(request.teachers) > 1:
         raise ConfigError(
-            f"--importance hardware: weighs the stages of feature methods and {given} compares "
-            "none; leave it out or add at or fitnet"
+            f"--teacher-weights {request.teacher_weights}: goes with one --teacher, not several"
         )
-    return wanted
+    return {**given, "weights": str(request.teacher_weights)}

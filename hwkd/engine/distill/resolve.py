@@ -6,28 +6,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hwkd.core.errors import ConfigError
-from hwkd.core.measure import CostEstimate
 from hwkd.core.progress import Progress
 from hwkd.core.run_record import DeviceRecord
 from hwkd.core.student import Layers
 from hwkd.core.trial import SpecRecord
-from hwkd.cost.estimate import estimate_cost
-from hwkd.cost.graph import build_graph
-from hwkd.distill.pairing import hardware_importance
-from hwkd.engine.distill.request import DistilRequest
-from hwkd.engine.setup.config import SearchConfig
-from hwkd.engine.setup.context import load_data, resolve_config
+from hwkd.engine.distill.request import DistillRequest, distill_config, with_epochs
+from hwkd.engine.setup.config import LimitsConfig, SearchConfig
+from hwkd.engine.setup.resolve import load_data, resolve_config
 from hwkd.engine.setup.screening import load_spaces
 from hwkd.engine.setup.stored_student import layers_of_record, layers_of_spec
-from hwkd.engine.setup.trust import trusted
+from hwkd.engine.setup.trust import named_by_user, trusted
 from hwkd.io.device_catalog import load_device
 from hwkd.io.paths import require_there
 from hwkd.io.run_files import RUN_FILE, TRIALS_FILE, read_run_record
 from hwkd.io.student_folder import DESCRIPTION_FILE, read_record_file, read_student
 from hwkd.io.trials_file import read_trials
-from hwkd.tasks.base import TaskData
+from hwkd.tasks.base import Task, TaskData
 
-__all__ = ["ResolvedStudent", "cost_of", "resolve_student", "stage_importance"]
+__all__ = ["ResolvedStudent", "resolve_student"]
 
 _EXPECTED = f"RUN, RUN:TRIAL, the folder of a student or its {DESCRIPTION_FILE}"
 
@@ -40,18 +36,20 @@ class ResolvedStudent:
         spec: choices of the student.
         layers: the network that they make.
         data: of the task.
-        config: of the run, or one for a student by itself; every choice resolved.
+        task: of the data.
+        config: of the distillation; every choice resolved.
         device: of the run; None for a student by itself.
     """
 
     spec: SpecRecord
     layers: Layers
+    task: Task
     data: TaskData
     config: SearchConfig
     device: DeviceRecord | None = None
 
 
-def resolve_student(request: DistilRequest, *, progress: Progress) -> ResolvedStudent:
+def resolve_student(request: DistillRequest, *, progress: Progress) -> ResolvedStudent:
     """Find the student and read the data that it was made for.
 
     Args:
@@ -76,17 +74,33 @@ def resolve_student(request: DistilRequest, *, progress: Progress) -> ResolvedSt
             raise ConfigError(f"--trust: goes with a run; {source} runs no Python file")
         spec, layers = _of_folder(source)
         config = SearchConfig(device="host", task=request.task or "classify", data=request.data)
-    _, data = load_data(config, progress=progress)
+    if request.device is not None:  # its limits and its runtime are none of the run's
+        config = config.model_copy(
+            update={
+                "device": request.device,
+                "runtime": None,
+                "clock_hz": None,
+                "limits": LimitsConfig(),
+            }
+        )
+        device = None
+    config = distill_config(request, config)
+    if request.teachers:
+        config = named_by_user(config)
+    task, data = load_data(config, progress=progress)
     if (data.input_shape, data.num_outputs) != (spec.input_shape, spec.num_outputs):
         raise ConfigError(
             f"--student {request.student}: was made for inputs {spec.input_shape} and "
             f"{spec.num_outputs} classes; the data has {data.input_shape} and {data.num_outputs}"
         )
     resolved = resolve_config(config, load_device(config.device), data)
-    return ResolvedStudent(spec=spec, layers=layers, data=data, config=resolved, device=device)
+    resolved = with_epochs(resolved, request.epochs)
+    return ResolvedStudent(
+        spec=spec, layers=layers, task=task, data=data, config=resolved, device=device
+    )
 
 
-def _config_of_run(request: DistilRequest, run: Path, *, needs_space: bool) -> SearchConfig:
+def _config_of_run(request: DistillRequest, run: Path, *, needs_space: bool) -> SearchConfig:
     """Return the configuration of a run, once the Python files that are needed may run."""
     for option, given in (("--task", request.task), ("--data", request.data)):
         if given is not None:
@@ -123,29 +137,3 @@ def _of_trial(run: Path, trial: str, config: SearchConfig) -> tuple[SpecRecord, 
         )
     spaces = load_spaces(config.spaces)
     return found, layers_of_spec(spaces, found.to_spec(), where=f"--student {run}:{trial}")
-
-
-def cost_of(resolved: ResolvedStudent) -> CostEstimate:
-    """Return what the student is estimated to cost on the device."""
-    config = resolved.config
-    device = load_device(config.device)
-    device.require_cost_model()
-    graph = build_graph(resolved.layers)
-    return estimate_cost(graph, device, runtime=config.runtime, clock_hz=config.clock_hz)
-
-
-def stage_importance(resolved: ResolvedStudent) -> tuple[float, ...]:
-    """Return what each stage costs on the device: the operators since the stage before."""
-    cost = cost_of(resolved)
-    taps = resolved.layers.taps
-    stages = sorted((n for n in taps if n.startswith("stage")), key=lambda n: int(n[5:]))
-    ends = {taps[name]: index for index, name in enumerate(stages)}
-    costs = [0.0] * len(stages)
-    stage = 0
-    has_latency = all(op.latency_s is not None for op in cost.per_op)
-    for op in cost.per_op:
-        if stage < len(stages):
-            costs[stage] += (op.latency_s or 0.0) if has_latency else float(op.macs)
-        if op.name in ends:
-            stage = ends[op.name] + 1
-    return hardware_importance(costs)

@@ -1,166 +1,161 @@
-"""`hwkd distill` from its request to a folder: student, data, teacher, training, files, verdict."""
+"""`hwkd distill` from its request to a folder: student, data, teacher, trainings, verdict."""
 
 from __future__ import annotations
 
-import json
 import time
-from dataclasses import dataclass, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Sequence
+from dataclasses import replace
 
-from hwkd.core.errors import ConfigError
+from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.progress import Progress, silent
-from hwkd.deploy.to_onnx import export_onnx
-from hwkd.engine.arms.arm import DistilSettings
-from hwkd.engine.arms.arm_report import DistilReport, make_report
-from hwkd.engine.arms.evaluation import save_student
-from hwkd.engine.arms.quantise import QuantisationSettings
-from hwkd.engine.arms.quantise_arm import quantise_distilled
+from hwkd.core.run_record import TeacherRecord
+from hwkd.core.student_record import NetworkRecord
+from hwkd.engine.arms.children import Nursery
+from hwkd.engine.arms.conclude import conclude
+from hwkd.engine.arms.contest import contenders, judged
+from hwkd.engine.arms.evaluation import student_criterion
+from hwkd.engine.arms.jobs import run_orders
+from hwkd.engine.arms.orders import (
+    ArmOrder,
+    finished_orders,
+    order_folder,
+    read_result,
+    write_order,
+)
+from hwkd.engine.arms.recipes import Arm, arms_of
 from hwkd.engine.arms.student_folder import write_student
-from hwkd.engine.arms.trainings import DistilOutcome, distil_student
-from hwkd.engine.distill.pairs import paired_with, parse_pairs
+from hwkd.engine.arms.train_arm import train_arm
+from hwkd.engine.arms.verdict import shipping
 from hwkd.engine.distill.record import distilled_record
-from hwkd.engine.distill.request import DistilRequest, WantedMethods, wanted_methods
-from hwkd.engine.distill.resolve import ResolvedStudent, resolve_student, stage_importance
-from hwkd.engine.setup.context import accelerator_device
-from hwkd.engine.setup.teacher import find_teacher, suitable_method
-from hwkd.engine.setup.transfer import TransferSet, read_unlabelled, transfer_set
-from hwkd.io.student_folder import StudentFiles
-from hwkd.tasks.base import TaskData
-from hwkd.train.augment import choose_augmentation
-from hwkd.train.seeding import derive_seed
+from hwkd.engine.distill.request import DistillRequest
+from hwkd.engine.distill.resolve import ResolvedStudent, resolve_student
+from hwkd.engine.distill.workplace import require_free_out, workplace
+from hwkd.engine.run.run_folder import RunFolder
+from hwkd.engine.setup.config import MethodConfig
+from hwkd.engine.setup.context import SearchContext, make_context
+from hwkd.engine.setup.hardware import accelerator_device
+from hwkd.engine.setup.methods import configured_methods
+from hwkd.engine.setup.teacher import judge_teacher, open_teachers
+from hwkd.engine.setup.transfer import TransferSet, configured_transfer
+from hwkd.io.machine import available_cores
+from hwkd.io.student_folder import StudentFolder
+from hwkd.nn.build import build_module
 from hwkd.train.teacher import Teacher
 
-__all__ = ["DistilReport", "DistilRequest", "run_distillation"]
+__all__ = ["DistillRequest", "run_distillation"]
+
+# Arms are judged by the task alone: nothing is compared that costs more than another.
+_GOAL = ObjectiveConfig(alpha=1.0, beta=0.0, gamma=0.0)
+_PROFILE_SECONDS = 1.0
 
 
-def run_distillation(request: DistilRequest, *, progress: Progress = silent) -> DistilReport:
-    """Train the student and write its folder.
+def run_distillation(request: DistillRequest, *, progress: Progress = silent) -> StudentFolder:
+    """Train the student in every way that was asked for and write the folder of the best.
+
+    A call that was interrupted or killed goes on where it was when it is made again.
 
     Raises:
         HwkdError: if anything that was asked for cannot be; before any training.
+        KeyboardInterrupt: after finished trainings were saved.
     """
-    if request.out.exists() and (not request.out.is_dir() or any(request.out.iterdir())):
-        raise ConfigError(f"--out {request.out}: is in use; give a new or an empty folder")
-    started = time.monotonic()
-    wanted = wanted_methods(request)
+    require_free_out(request.out)
+    started_s = time.monotonic()
     resolved = resolve_student(request, progress=progress)
-    transfer = _transfer(request, resolved.data)
-    settings = _settings(request, resolved, wanted)
-    methods, teacher = wanted.entries, None
-    if wanted.ask_teacher:
-        teacher = find_teacher(
-            request.teachers,
-            resolved.config,
-            resolved.data,
-            weights=request.teacher_weights,
-            device=settings.device,
-            progress=progress,
+    transfer = configured_transfer(resolved.config, resolved.data)
+    teacher, record = _teacher(resolved, transfer, progress)
+    context = _with_methods(make_context(resolved.config, resolved.task, transfer, teacher))
+    arms = arms_of(context.methods, context.data.head.kind)[: None if request.with_controls else 1]
+    _require_possible(arms, resolved, context)
+    orders = _orders(request, resolved, context, arms)
+    with workplace(request.out, context) as (store, descriptors):
+        if orders[0].processes == 1:
+            _train_here(store, orders, context, progress)
+        else:
+            with Nursery() as nursery:
+                run_orders(store.path, nursery, orders, descriptors=descriptors, progress=progress)
+        wanted = {order.full_name for order in orders}
+        trainings = {
+            order.full_name: (order, result)
+            for order, result in finished_orders(store.path)
+            if order.full_name in wanted
+        }
+        ships = trainings[shipping(contenders((), trainings, context, _GOAL)).name]
+        final, files = conclude(
+            store.path,
+            context,
+            ships,
+            judged(ships[0], trainings, context, networks_compared=None),
+            profile_s=_PROFILE_SECONDS,
+            started_s=started_s,
         )
-        methods = methods or (suitable_method(teacher, resolved.data, progress=progress),)
-    if request.pairs:
-        methods = paired_with(methods, parse_pairs(request.pairs))
-    outcome = distil_student(
-        resolved.layers, transfer, teacher, methods, settings, progress=progress
-    )
-    report = make_report(request.out, teacher, methods, outcome)
-    quantisation = QuantisationSettings(
-        calibration=request.calibration,
-        qat=request.qat,
-        full_epochs=settings.epochs,
-        batch_size=settings.batch_size,
-        seed=derive_seed(resolved.config.seed, "quantise"),
-    )
-    trained = _Trained(
-        request=request,
-        resolved=resolved,
-        teacher=teacher,
-        outcome=outcome,
-        report=report,
-        started=started,
-    )
-    return _write(trained, quantisation, progress)
+        described = distilled_record(resolved, context, final, record, command=request.command)
+        return write_student(request.out, files, described)
 
 
-def _transfer(request: DistilRequest, data: TaskData) -> TransferSet:
-    unlabelled = None
-    if request.unlabelled is not None:
-        unlabelled = read_unlabelled(
-            request.unlabelled, input_shape=data.input_shape, pipeline=data.pipeline
+def _teacher(
+    resolved: ResolvedStudent, transfer: TransferSet, progress: Progress
+) -> tuple[Teacher | None, TeacherRecord | None]:
+    """Open or train the teacher where methods ask for one, if only to choose the method."""
+    config = resolved.config
+    methods = configured_methods(config)
+    if methods is not None and not any(entry.method.asks_teacher for entry in methods):
+        return None, None
+    begun = time.monotonic()
+    device = accelerator_device(config.accelerator)
+    teacher = open_teachers(config, resolved.data, device=device, progress=progress)
+    seconds = time.monotonic() - begun
+    return teacher, judge_teacher(teacher, transfer, seconds=seconds, progress=progress)
+
+
+def _with_methods(context: SearchContext) -> SearchContext:
+    """Write down the methods, also those that the teacher chose: workers go by them."""
+    if context.config.distill:
+        return context
+    tables = tuple(MethodConfig.model_validate(entry.table()) for entry in context.methods)
+    return replace(context, config=context.config.model_copy(update={"distill": tables}))
+
+
+def _require_possible(
+    arms: Sequence[Arm], resolved: ResolvedStudent, context: SearchContext
+) -> None:
+    """Refuse, before the first training, what a method cannot do with this student.
+
+    Raises:
+        ConfigError: says why.
+    """
+    layers = resolved.layers
+    module = build_module(layers, seed=0).to(context.accelerator)
+    for arm in arms:
+        training = context.full_training(layers, repetition=0, epochs=1, methods=arm.methods)
+        student_criterion(context, module, layers, arm.methods, training.config)
+
+
+def _orders(
+    request: DistillRequest, resolved: ResolvedStudent, context: SearchContext, arms: Sequence[Arm]
+) -> list[ArmOrder]:
+    """Return the trainings, seed by seed, so that what was interrupted can be compared."""
+    most = request.workers or available_cores()
+    network = NetworkRecord.of(resolved.layers)
+    return [
+        ArmOrder(
+            name=ArmOrder.name_of(arm.name, seed, -1),
+            spec=resolved.spec,
+            network=network,
+            repetition=seed,
+            arm=arm.name,
+            processes=min(most, len(arms) * len(request.seeds)),
+            epochs=context.config.training.full_epochs or 1,
         )
-    if request.views == 1:
-        return transfer_set(data, unlabelled=unlabelled)
-    seeds = [derive_seed(request.seeds[0], "distil", f"view {i}") for i in range(request.views)]
-    augmentation = choose_augmentation(data.train)
-    return transfer_set(data, unlabelled=unlabelled, copy_seeds=seeds, augmentation=augmentation)
+        for seed in request.seeds
+        for arm in arms
+    ]
 
 
-# Unless asked for more: a method's gain shows by then, and every arm and seed costs as much.
-_MOST_EPOCHS = 60
-_LEARNING_RATE = 0.02
-
-
-def _settings(
-    request: DistilRequest, resolved: ResolvedStudent, wanted: WantedMethods
-) -> DistilSettings:
-    training = resolved.config.training
-    if not training.full_epochs:
-        raise ValueError("the configuration was not resolved")
-    return DistilSettings(
-        epochs=request.epochs or min(training.full_epochs, _MOST_EPOCHS),
-        batch_size=training.batch_size or (64 if len(resolved.data.train) < 10_000 else 128),
-        learning_rate=training.learning_rate or _LEARNING_RATE,
-        seeds=request.seeds,
-        calibration=request.calibration,
-        calibration_seed=resolved.config.seed,
-        with_controls=request.with_controls,
-        importance=stage_importance(resolved) if wanted.by_hardware else None,
-        stages=tuple(path for _, path in parse_pairs(request.pairs)),
-        device=accelerator_device(request.accelerator),
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Trained:
-    """What there is when the trainings are over."""
-
-    request: DistilRequest
-    resolved: ResolvedStudent
-    teacher: Teacher | None
-    outcome: DistilOutcome
-    report: DistilReport
-    started: float
-
-
-def _write(
-    trained: _Trained, quantisation: QuantisationSettings, progress: Progress
-) -> DistilReport:
-    """Write the folder, all at once; returns the report with what quantisation did."""
-    resolved, outcome, report = trained.resolved, trained.outcome, trained.report
-    student = outcome.exported.student
-    with TemporaryDirectory(prefix="hwkd-distill-") as temporary:
-        files = StudentFiles(Path(temporary))
-        export_onnx(student, resolved.layers, files.float_path)
-        found = quantise_distilled(
-            files,
-            resolved.layers,
-            resolved.data,
-            outcome.exported,
-            quantisation,
-            calibration_seed=resolved.config.seed,
-            progress=progress,
-        )
-        report = replace(report, quantisation=found)
-        save_student(student, files.weights_path)
-        record = distilled_record(
-            trained.request,
-            resolved,
-            outcome,
-            report,
-            files,
-            teacher=trained.teacher,
-            seconds=time.monotonic() - trained.started,
-        )
-        others = {"distill.json": json.dumps(report.as_dict(), indent=2) + "\n"}
-        write_student(report.out, files, record, others=others)
-    return report
+def _train_here(
+    store: RunFolder, orders: Sequence[ArmOrder], context: SearchContext, progress: Progress
+) -> None:
+    """Train in this process, one after another, what is not finished."""
+    for order in orders:
+        if read_result(order_folder(store.path, order)) is None:
+            folder = write_order(store.path, order)
+            train_arm(order, context, folder, progress=progress)

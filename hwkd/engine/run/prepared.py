@@ -9,13 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwkd.core.errors import RunFolderError, TeacherError
+from hwkd.core.progress import silent
 from hwkd.core.strict_model import StrictModel, read_record
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.setup.config import SearchConfig
-from hwkd.engine.setup.context import SearchContext, load_data, make_context
-from hwkd.engine.setup.prepare import Prepared
+from hwkd.engine.setup.context import SearchContext, make_context
+from hwkd.engine.setup.hardware import accelerator_device
+from hwkd.engine.setup.methods import configured_methods
+from hwkd.engine.setup.resolve import load_data
+from hwkd.engine.setup.teacher import open_teachers
+from hwkd.engine.setup.transfer import TransferSet, configured_transfer, needs_live_teacher
 from hwkd.engine.setup.trust import trusted
-from hwkd.train.logit_cache import cached_logits
 from hwkd.train.teacher import Teacher, TeacherKind
 
 __all__ = [
@@ -32,10 +36,16 @@ PREPARED_FILE = "prepared.json"
 
 
 class _PreparedRecord(StrictModel):
-    """`prepared.json`: what workers load and what a resumed search must find unchanged."""
+    """`prepared.json`: what workers load and what a resumed search must find unchanged.
+
+    Attributes:
+        transfer_fingerprint: of the data with the unlabelled part; None in files of older versions.
+        teacher_identity: of an ensemble that of all its members, in their order.
+    """
 
     schema_version: int = 1
     data_fingerprint: str
+    transfer_fingerprint: str | None = None
     teacher_identity: str | None
     teacher_settled: bool = True
     num_outputs: int
@@ -59,15 +69,24 @@ class _AbsentTeacher:
         )
 
 
-def prepared_json(prepared: Prepared, teacher: Teacher | None, *, is_settled: bool = True) -> str:
+def prepared_json(
+    transfer: TransferSet, teacher: Teacher | None, *, is_settled: bool = True
+) -> str:
     """Return the text of `prepared.json`.
 
     Args:
-        prepared: data of the search.
+        transfer: what students train on.
         teacher: that students learn from; None for labels alone.
         is_settled: False while the teacher is not known yet.
     """
-    return _record(prepared, teacher, is_settled=is_settled).model_dump_json(indent=2)
+    record = _PreparedRecord(
+        data_fingerprint=transfer.data.fingerprint,
+        transfer_fingerprint=transfer.fingerprint,
+        teacher_identity=None if teacher is None else teacher.identity,
+        teacher_settled=is_settled,
+        num_outputs=transfer.num_outputs,
+    )
+    return record.model_dump_json(indent=2)
 
 
 def teacher_is_settled(store: RunFolder) -> bool:
@@ -83,18 +102,27 @@ def named_teacher(store: RunFolder) -> Teacher | None:
     return _AbsentTeacher(identity=record.teacher_identity, num_outputs=record.num_outputs)
 
 
-def check_data_unchanged(store: RunFolder, prepared: Prepared) -> None:
+def check_data_unchanged(store: RunFolder, transfer: TransferSet, *, option: str) -> None:
     """Refuse to mix trials of different data in one run.
+
+    Args:
+        store: of the run.
+        transfer: data that was read now.
+        option: that named the run, for the message.
 
     Raises:
         RunFolderError: if the data is another than the run began with.
     """
-    before, now = _read_record(store.path).data_fingerprint, prepared.data.fingerprint
-    if before != now:
-        raise RunFolderError(
-            f"--resume {store.path}: the data changed since the run began (fingerprint "
-            f"{before[:12]}, now {now[:12]}); put the old data back or start a new run"
-        )
+    record = _read_record(store.path)
+    for what, before, now in (
+        ("data", record.data_fingerprint, transfer.data.fingerprint),
+        ("unlabelled data", record.transfer_fingerprint, transfer.fingerprint),
+    ):
+        if before is not None and before != now:
+            raise RunFolderError(
+                f"{option} {store.path}: the {what} changed since the run began (fingerprint "
+                f"{before[:12]}, now {now[:12]}); put the old data back or start a new run"
+            )
 
 
 def check_teacher_unchanged(store: RunFolder, teacher: Teacher) -> None:
@@ -105,47 +133,40 @@ def check_teacher_unchanged(store: RunFolder, teacher: Teacher) -> None:
     """
     if _read_record(store.path).teacher_identity != teacher.identity:
         raise RunFolderError(
-            f"--resume {store.path}: the teacher is another one than the run began with; "
+            f"{store.path}: the teacher is another one than the run began with; "
             "put the old one back or start a new run"
         )
 
 
 def load_context(store: RunFolder, *, trusts: bool = False) -> SearchContext:
-    """Load what trials share, from the run folder and the cache.
+    """Load what trainings share, from the run folder and the cache.
 
     Args:
         store: of the run.
         trusts: the user named the run as one whose search spaces may run.
 
     Raises:
-        RunFolderError: if the data is not what the run began with.
+        RunFolderError: if the data or a teacher that has to run is not what the run began with.
         ConfigError: if the user did not name the run's own search spaces, or they changed.
     """
     config = SearchConfig.from_toml(store.config_path)
-    config = trusted(config, where=str(store.path), trusts=trusts, with_teacher=False)
+    is_live = needs_live_teacher(configured_methods(config) or ())
+    config = trusted(config, where=str(store.path), trusts=trusts, with_teacher=is_live)
     record = _read_record(store.path)
     task, data = load_data(config)
-    if data.fingerprint != record.data_fingerprint:
-        raise RunFolderError(f"{store.path}: the data changed while the search was running")
+    transfer = configured_transfer(config, data)
+    if (data.fingerprint, transfer.fingerprint) != (
+        record.data_fingerprint,
+        record.transfer_fingerprint or data.fingerprint,
+    ):
+        raise RunFolderError(f"{store.path}: the data changed while the run was going on")
     teacher = named_teacher(store)
-    if teacher is None:
-        return make_context(config, task, data)
-    return make_context(
-        config,
-        task,
-        data,
-        train_logits=cached_logits(teacher, data, split="train"),
-        validation_logits=cached_logits(teacher, data, split="validation"),
-    )
-
-
-def _record(prepared: Prepared, teacher: Teacher | None, *, is_settled: bool) -> _PreparedRecord:
-    return _PreparedRecord(
-        data_fingerprint=prepared.data.fingerprint,
-        teacher_identity=None if teacher is None else teacher.identity,
-        teacher_settled=is_settled,
-        num_outputs=prepared.data.num_outputs,
-    )
+    if teacher is not None and is_live:
+        teacher = open_teachers(
+            config, data, device=accelerator_device(config.accelerator), progress=silent
+        )
+        check_teacher_unchanged(store, teacher)
+    return make_context(config, task, transfer, teacher)
 
 
 def _read_record(folder: Path) -> _PreparedRecord:

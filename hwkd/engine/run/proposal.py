@@ -9,10 +9,10 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 
 from hwkd.core.best import weighted_value
+from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.strict_model import StrictModel, read_record
 from hwkd.core.student import ParamValue, StudentSpec
 from hwkd.core.trial import Digest, FidelityRecord, ProposalRecord, SpecRecord, TrialRecord
-from hwkd.engine.setup.config import ObjectiveConfig
 from hwkd.engine.setup.objective import objective_values
 
 __all__ = ["History", "Proposal", "Tried"]

@@ -14,7 +14,6 @@ from hwkd.core.run_record import (
     EnvironmentRecord,
     FeasibilityRecord,
     LimitRecord,
-    ObjectiveSettings,
     RunRecord,
     SplitRecord,
 )
@@ -39,7 +38,6 @@ def make_run_record(
     command: Sequence[str],
 ) -> RunRecord:
     """Return the record of a search that is about to begin; the teacher is not known yet."""
-    objective = resolved.objective
     return RunRecord(
         hwkd_version=__version__,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -49,13 +47,7 @@ def make_run_record(
         workers=resolved.workers,
         device=_device_record(requested.limits, resolved, device),
         data=data_record(data),
-        objective=ObjectiveSettings(
-            mode=objective.mode,
-            alpha=objective.alpha,
-            beta=objective.beta,
-            gamma=objective.gamma,
-            target_latency_s=objective.target_latency_s,
-        ),
+        objective=resolved.objective,
         feasibility=tuple(
             FeasibilityRecord(
                 space=space.space,
@@ -87,6 +79,8 @@ def data_record(data: TaskData) -> DataRecord:
         input_shape=data.input_shape,
         kind=data.head.kind,
         class_names=data.class_names,
+        answer_mean=data.head.answer_mean,
+        answer_std=data.head.answer_std,
         metrics=data.head.metrics,
         splits=tuple(
             SplitRecord(name=name, samples=len(data.split(name)), class_counts=counts.get(name, ()))

@@ -18,9 +18,9 @@ import optuna
 from optuna.trial import FrozenTrial, Trial, create_trial
 from optuna.trial import TrialState as OptunaState
 
+from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.trial import FidelityRecord, TrialRecord, read_trial_line, read_trial_summary
 from hwkd.engine.run.proposal import History, Proposal, Tried
-from hwkd.engine.setup.config import ObjectiveConfig
 from hwkd.engine.setup.objective import objective_values
 from hwkd.io.run_text import append_line, run_writes, write_lines
 

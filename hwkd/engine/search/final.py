@@ -11,32 +11,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hwkd.core.errors import DoesNotFitError
-from hwkd.core.final_record import FinalRecord, LayerRecord
-from hwkd.core.metric import Metric, ScoresRecord
+from hwkd.core.final_record import FinalRecord
+from hwkd.core.metric import ScoresRecord
+from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.progress import Progress
-from hwkd.core.run_record import ObjectiveSettings
 from hwkd.core.trial import TrialRecord
 from hwkd.distill.spec import WeightedMethod
 from hwkd.engine.arms.children import Nursery
+from hwkd.engine.arms.conclude import conclude
 from hwkd.engine.arms.contest import BRIEF, contenders, judged, samples_seen
-from hwkd.engine.arms.evaluation import profile_record
-from hwkd.engine.arms.jobs import (
-    TrainJob,
-    finished_jobs,
-    job_folder,
-    job_history,
-    run_jobs,
-)
+from hwkd.engine.arms.jobs import run_orders
+from hwkd.engine.arms.orders import ArmOrder, finished_orders
 from hwkd.engine.arms.recipes import arms_of
-from hwkd.engine.arms.student_folder import read_quantisation
-from hwkd.engine.arms.train_job import score_brief_weights
+from hwkd.engine.arms.train_arm import score_brief_weights
 from hwkd.engine.arms.verdict import shipping
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.setup.context import SearchContext
 from hwkd.engine.setup.methods import without_teacher
-from hwkd.engine.setup.screening import cost_record
 from hwkd.io.student_folder import StudentFiles
-from hwkd.profiling.onnx_runtime import measure_latency
 
 __all__ = ["Ending", "finish_students", "networks_of", "require_student"]
 
@@ -66,7 +58,7 @@ class Ending:
         start_up_s: what a process takes to start and read the data.
     """
 
-    goal: ObjectiveSettings
+    goal: ObjectiveConfig
     has_teacher: bool
     epochs: int
     seeds: int
@@ -117,47 +109,38 @@ def finish_students(
     Returns:
         The record of the student that ships, its files, and what was given up for lack of time.
     """
-    started = time.monotonic()
+    started_s = time.monotonic()
     best = ranked[0]
     wanted, given_up = _affordable(ranked, context, ending)
-    jobs, end_s, slot_s = wanted, None, None
+    orders, end_s, slot_s = wanted, None, None
     if ending.end_s is not None and wanted:
         end_s = ending.end_s - _BRIEF_SCORINGS * _scoring_s(best)
         left_s = end_s - time.monotonic()
-        rounds = _rounds(best, context, left_s, jobs=len(wanted))
-        jobs, slot_s = wanted[: rounds * wanted[0].processes], left_s / rounds
-    scores = run_jobs(store, nursery, jobs, end_s=end_s, slot_s=slot_s, progress=progress)
-    missing = [job for job in wanted if job.name not in scores]
+        rounds = _rounds(best, context, left_s, orders=len(wanted))
+        orders, slot_s = wanted[: rounds * wanted[0].processes], left_s / rounds
+    results = run_orders(store.path, nursery, orders, end_s=end_s, slot_s=slot_s, progress=progress)
+    missing = [order for order in wanted if order.name not in results]
     if missing:
         given_up += (f"{len(missing)} of {len(wanted)} full trainings, for lack of time",)
-    trainings = {job.full_name: (job, found) for job, found in finished_jobs(store)}
+    trainings = {order.full_name: (order, found) for order, found in finished_orders(store.path)}
     winner = shipping(contenders(ranked, trainings, context, ending.goal))
     if winner.weights == "brief":
         trial = next(r for r in ranked if r.spec and r.spec.key == winner.network)
-        job = _brief_job(trial, context, ending)
-        ships = score_brief_weights(store, trial, context, job)
-        if jobs:
+        order = _brief_order(trial, context, ending)
+        ships = order, score_brief_weights(store, trial, context, order)
+        if orders:
             given_up += ("full weights: none was better on validation than the brief ones",)
     else:
-        job, ships = trainings[winner.name]
-    candidate = context.screen.candidate(job.spec.to_spec())
-    files = StudentFiles(job_folder(store, job))
+        ships = trainings[winner.name]
+    verdict = judged(ships[0], trainings, context, networks_compared=networks_of(ranked))
     limited = ending.end_s is not None
-    seconds = _PROFILE_SECONDS_LIMITED if limited else _PROFILE_SECONDS
-    profile = measure_latency(files.int8_path, runs=200, max_seconds=seconds)
-    final = FinalRecord(
-        trial=job.trial,
-        spec=job.spec,
-        epochs=ships.epochs,
-        seconds=time.monotonic() - started,
-        scores=ships.scores,
-        layers=tuple(LayerRecord.of(layer) for layer in candidate.layers.layers),
-        cost=cost_record(candidate.cost),
-        quantisation=read_quantisation(files.int8_path, len(context.calibration)),
-        quantisation_choice=ships.quantisation,
-        profile=profile_record(profile),
-        verdict=judged(job, trainings, context, networks_compared=networks_of(ranked)),
-        history=job_history(store, job),
+    final, files = conclude(
+        store.path,
+        context,
+        ships,
+        verdict,
+        profile_s=_PROFILE_SECONDS_LIMITED if limited else _PROFILE_SECONDS,
+        started_s=started_s,
     )
     return final, files, given_up
 
@@ -169,7 +152,7 @@ def networks_of(ranked: Sequence[TrialRecord]) -> int:
 
 def _affordable(
     ranked: Sequence[TrialRecord], context: SearchContext, ending: Ending
-) -> tuple[list[TrainJob], tuple[str, ...]]:
+) -> tuple[list[ArmOrder], tuple[str, ...]]:
     """Return the trainings, and a note when there is no time for one that deserves its name."""
     best = ranked[0]
     if ending.end_s is not None:
@@ -180,57 +163,60 @@ def _affordable(
                 f"the full training: {max(0.0, left_s):.0f} s were left, and one that is longer "
                 f"than the brief training needs {needed_s:.0f} s",
             )
-    return _jobs(ranked, context, ending), ()
+    return _orders(ranked, context, ending), ()
 
 
-def _rounds(best: TrialRecord, context: SearchContext, left_s: float, *, jobs: int) -> int:
+def _rounds(best: TrialRecord, context: SearchContext, left_s: float, *, orders: int) -> int:
     """Return how many trainings may follow one another, each long enough to have converged."""
     sample_s = (best.training_s or best.duration_s) / max(1, samples_seen(best, context))
     converged_s = _ENOUGH_PASSES * len(context.data.train) * sample_s
-    most = -(-jobs // context.config.workers)
+    most = -(-orders // context.config.workers)
     return max(1, min(most, int(left_s / converged_s)))
 
 
-def _jobs(ranked: Sequence[TrialRecord], context: SearchContext, ending: Ending) -> list[TrainJob]:
+def _orders(
+    ranked: Sequence[TrialRecord], context: SearchContext, ending: Ending
+) -> list[ArmOrder]:
     """Return the trainings, the most important first.
 
     With methods their gain is in question, so a control comes before the second network;
     without any only the network is.
     """
-    main, *controls = (arm.name for arm in arms_of(_methods(context, ending)))
+    main, *controls = (
+        arm.name for arm in arms_of(_methods(context, ending), context.data.head.kind)
+    )
     controls = controls if ending.seeds else []
     best, others = ranked[0], ranked[1:_NETWORKS]
-    order = [(best, main, 0), *((best, arm, 0) for arm in controls[:1])]
-    order += [(other, main, 0) for other in others]
-    order += [(best, arm, 0) for arm in controls[1:]]
+    wanted = [(best, main, 0), *((best, arm, 0) for arm in controls[:1])]
+    wanted += [(other, main, 0) for other in others]
+    wanted += [(best, arm, 0) for arm in controls[1:]]
     for seed in range(1, ending.seeds):
-        order += [(best, arm, seed) for arm in (main, *controls)]
-        order += [(other, main, seed) for other in others]
-    processes = min(context.config.workers, len(order))
-    metric = context.data.head.metrics[0]
+        wanted += [(best, arm, seed) for arm in (main, *controls)]
+        wanted += [(other, main, seed) for other in others]
+    processes = min(context.config.workers, len(wanted))
     budget_s = None if ending.end_s is None else max(0.0, ending.end_s - time.monotonic())
     return [
-        _job(trial, arm, seed, ending, metric=metric, processes=processes, budget_s=budget_s)
-        for trial, arm, seed in order
+        _order(trial, arm, seed, context, ending, processes=processes, budget_s=budget_s)
+        for trial, arm, seed in wanted
     ]
 
 
-def _job(
+def _order(
     trial: TrialRecord,
     arm: str,
     seed: int,
+    context: SearchContext,
     ending: Ending,
     *,
-    metric: Metric,
     processes: int,
     budget_s: float | None,
-) -> TrainJob:
+) -> ArmOrder:
     if trial.spec is None:
         raise ValueError(f"trial {trial.number} has no spec")
-    scores = trial.scores or ScoresRecord()
+    scores, metric = trial.scores or ScoresRecord(), context.data.head.metrics[0]
     lost = metric.lost_ratio(scores.validation_float, scores.validation_int8)
-    return TrainJob(
-        name=f"{arm.replace(', ', ' ').replace(' ', '-')}{seed}-{trial.number}",
+    return ArmOrder(
+        name=ArmOrder.name_of(arm, seed, trial.number),
         trial=trial.number,
         spec=trial.spec,
         repetition=seed,
@@ -242,16 +228,15 @@ def _job(
     )
 
 
-def _brief_job(trial: TrialRecord, context: SearchContext, ending: Ending) -> TrainJob:
+def _brief_order(trial: TrialRecord, context: SearchContext, ending: Ending) -> ArmOrder:
     """Name the folder for a candidate's own weights."""
     taught = trial.methods is None or bool(trial.methods)
     methods = context.methods if taught else without_teacher(context.methods)
-    metric = context.data.head.metrics[0]
-    name = arms_of(methods)[0].name
-    job = _job(trial, name, 0, ending, metric=metric, processes=1, budget_s=None)
+    arm = arms_of(methods, context.data.head.kind)[0].name
+    order = _order(trial, arm, 0, context, ending, processes=1, budget_s=None)
     epochs = context.config.training.brief_epochs or 1
     name = f"{BRIEF}-{trial.number}"
-    return job.model_copy(update={"name": name, "epochs": epochs, "end_s": ending.end_s})
+    return order.model_copy(update={"name": name, "epochs": epochs, "end_s": ending.end_s})
 
 
 def _methods(context: SearchContext, ending: Ending) -> Sequence[WeightedMethod]:

@@ -1,4 +1,4 @@
-"""Who hears how a search advances: the command line draws, a notebook may do something else."""
+"""What a search tells while it runs: the command line draws, a notebook may do something else."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["SearchListener", "SilentListener"]
 
 
 class SearchListener(Protocol):
-    """Hears how a search advances; the command line draws, a notebook may do something else."""
+    """Is told how a search advances; the command line draws, a notebook may do something else."""
 
     def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
         """Hear of an advance; see `hwkd.core.progress.Progress`."""
@@ -46,7 +46,7 @@ class SearchListener(Protocol):
 
 
 class SilentListener:
-    """Hears everything and says nothing."""
+    """Is told everything and says nothing."""
 
     def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
         """Ignore."""

@@ -40,7 +40,7 @@ def run_search(
         config: what was asked for; open choices are filled from the device and the data.
         folder: run folder to create.
         limit: of the wall time of it all.
-        listener: hears how it goes.
+        listener: is told about every stage and candidate.
         command: the command line, for the record.
         write_report: writes the report of a run folder; called after the search and at the end.
 
@@ -68,7 +68,7 @@ def run_search(
         limit.data_is_read()
         limit.require_enough(verifies=config.verify_best)
         run = with_phase(run, "prepare", limit.spent_s())
-        unsettled = prepared_json(prepared, None, is_settled=False)
+        unsettled = prepared_json(prepared.transfer, None, is_settled=False)
         store.create(prepared.config, {PREPARED_FILE: unsettled, RUN_FILE: run_json(run)})
         search = SearchStages(store, prepared, limit, nursery, listener, write_report)
         with store.lease.held() as descriptors:
@@ -93,7 +93,7 @@ def resume_search(
         limit: of the wall time of this call.
         workers: processes; None keeps the number asked for first.
         trusts: the user named the run as one whose Python files may run.
-        listener: hears how it goes.
+        listener: is told about every stage and candidate.
         write_report: writes the report of a run folder.
 
     Raises:
@@ -134,7 +134,7 @@ def finish_run(
         seeds: over which the best student and its controls are trained; None keeps what was asked
             for first.
         trusts: the user named the run as one whose Python files may run.
-        listener: hears how it goes.
+        listener: is told about every stage and candidate.
         write_report: writes the report of a run folder.
 
     Raises:
@@ -175,7 +175,7 @@ def _reopened(
     _require_what_verifying_needs(config)
     prepared = prepare_data(config, progress=listener)
     listener.on_data(prepared.data)
-    check_data_unchanged(store, prepared)
+    check_data_unchanged(store, prepared.transfer, option="--resume")
     limit.data_is_read()
     limit.require_enough(verifies=config.verify_best)
     run = run.model_copy(update={"workers": config.workers})

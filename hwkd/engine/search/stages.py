@@ -21,7 +21,6 @@ from hwkd.engine.arms.student_folder import write_student
 from hwkd.engine.run.prepared import (
     PREPARED_FILE,
     check_teacher_unchanged,
-    load_context,
     named_teacher,
     prepared_json,
     teacher_is_settled,
@@ -39,9 +38,11 @@ from hwkd.engine.search.teacher_stage import (
 from hwkd.engine.search.trial_stage import run_trial_stage
 from hwkd.engine.search.verify_best import verify_best
 from hwkd.engine.setup.config import SearchConfig
-from hwkd.engine.setup.context import SearchContext, fewer_threads, most_epochs
+from hwkd.engine.setup.context import SearchContext, make_context
+from hwkd.engine.setup.hardware import fewer_threads
 from hwkd.engine.setup.methods import configured_methods
 from hwkd.engine.setup.prepare import Prepared
+from hwkd.engine.setup.resolve import most_epochs
 from hwkd.engine.setup.time_plan import TimeLimit
 from hwkd.io.device_catalog import folder_of
 from hwkd.io.run_files import RUN_FILE
@@ -103,7 +104,7 @@ class SearchStages:
         try:
             teacher, run = self._teacher(run, is_new=is_new)
             write_text(self.store.config_path, self.config.to_toml())
-            context = load_context(self.store)
+            context = self._context(teacher)
             run = self._save(run, "running")
             with run_writes(self.store.path):
                 self.store.trials.requeue_interrupted()
@@ -143,7 +144,7 @@ class SearchStages:
 
     def finish_again(self, run: RunRecord) -> SearchResult:
         """Final training, verification, report."""
-        context = load_context(self.store)
+        context = self._context(TeacherStage())
         records = self.store.trials.rewrite_mirror()
         status = run.status
         teacher = TeacherStage(record=run.teacher)
@@ -206,14 +207,15 @@ class SearchStages:
             run = run.model_copy(update={"teacher": stage.record})
         if stage.left_out is not None:
             run = self._noted(run, f"Students learned from labels alone: {stage.left_out}.")
-        write_text(self.store.path / PREPARED_FILE, prepared_json(self.prepared, stage.teacher))
+        text = prepared_json(self.prepared.transfer, stage.teacher)
+        write_text(self.store.path / PREPARED_FILE, text)
         return stage, with_phase(run, "teacher", time.monotonic() - begun)
 
     def _known_teacher(self, run: RunRecord) -> tuple[TeacherStage, RunRecord]:
         """Return the teacher that the run began with; a user's own file must be the same still."""
         if named_teacher(self.store) is None:
             return TeacherStage(), run
-        if self.config.teacher.source is None and run.teacher is not None:
+        if not self.config.teacher.sources and run.teacher is not None:
             self.listener.on_teacher(run.teacher)
             return TeacherStage(record=run.teacher), run
         stage = prepare_teacher(self.prepared, progress=self.listener)
@@ -221,6 +223,11 @@ class SearchStages:
             check_teacher_unchanged(self.store, stage.teacher)
             self.listener.on_teacher(stage.record)
         return stage, run
+
+    def _context(self, stage: TeacherStage) -> SearchContext:
+        """Return what trainings share; the data is read, and the teacher's outputs are stored."""
+        teacher = stage.teacher or named_teacher(self.store)
+        return make_context(self.config, self.prepared.task, self.prepared.transfer, teacher)
 
     def _judged(
         self, run: RunRecord, context: SearchContext, records: Sequence[TrialRecord]

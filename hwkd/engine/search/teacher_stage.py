@@ -14,17 +14,15 @@ from pathlib import Path
 import numpy as np
 
 from hwkd.core.errors import TeacherError
-from hwkd.core.metric import ScoresRecord
 from hwkd.core.progress import Progress
 from hwkd.core.run_record import TeacherRecord
 from hwkd.core.trial import TrialRecord
-from hwkd.engine.setup.context import accelerator_device
+from hwkd.engine.setup.hardware import accelerator_device
 from hwkd.engine.setup.methods import configured_methods
 from hwkd.engine.setup.prepare import Prepared
+from hwkd.engine.setup.teacher import judge_teacher, open_teachers
 from hwkd.train.logit_cache import cached_logits
-from hwkd.train.teacher import Teacher, require_knowledge
-from hwkd.train.teacher_open import open_teacher
-from hwkd.train.teacher_trained import TeacherTraining
+from hwkd.train.teacher import Teacher
 
 __all__ = ["TeacherStage", "beaten_by", "measure_teacher", "prepare_teacher"]
 
@@ -92,13 +90,16 @@ def prepare_teacher(
             raise _OutOfTimeError(stage)
 
     try:
-        return _prepared(prepared, budget_s, tell, require_time, own_dir, started, clock)
+        teacher = _opened(prepared, budget_s, tell, require_time, own_dir)
+        record = judge_teacher(teacher, prepared.transfer, progress=tell)
+        record = record.model_copy(update={"seconds": clock() - started})
+        return TeacherStage(teacher=teacher, record=record)
     except _OutOfTimeError as over:
         return TeacherStage(
             left_out=f"its share of the time limit, {budget_s:.0f} s, was over at: {over}"
         )
     except TeacherError as error:
-        if prepared.config.teacher.source is not None:
+        if prepared.config.teacher.sources:
             raise
         return TeacherStage(left_out=str(error))
 
@@ -135,33 +136,6 @@ def measure_teacher(
     return record.model_copy(update={"scores": scores})
 
 
-def _prepared(
-    prepared: Prepared,
-    budget_s: float | None,
-    progress: Progress,
-    require_time: Callable[[], None],
-    own_dir: Path | None,
-    started: float,
-    clock: Callable[[], float],
-) -> TeacherStage:
-    data = prepared.data
-    teacher = _opened(prepared, budget_s, progress, require_time, own_dir)
-    cached = cached_logits(teacher, data, split="validation", progress=progress)
-    outputs = np.asarray(cached, dtype=np.float32)
-    require_knowledge(teacher, data, validation_outputs=outputs)
-    scores = data.head.scores(outputs, data.validation.labels)
-    cached_logits(teacher, data, split="train", progress=progress)
-    record = TeacherRecord(
-        kind=teacher.kind,
-        description=teacher.description,
-        scores=ScoresRecord(validation_float=scores),
-        seconds=clock() - started,
-        from_cache=teacher.is_from_cache,
-        identity=teacher.identity,
-    )
-    return TeacherStage(teacher=teacher, record=record)
-
-
 def _opened(
     prepared: Prepared,
     budget_s: float | None,
@@ -175,12 +149,11 @@ def _opened(
         training_s = min(training_s or budget_s, _OWN_SHARE * budget_s)
         if limit_s is not None:
             training_s = min(training_s, _NOMINAL_SHARE * limit_s)
-    return open_teacher(
-        wanted.source,
+    return open_teachers(
+        prepared.config,
         prepared.data,
-        weights=Path(wanted.weights) if wanted.weights else None,
-        training=TeacherTraining(seed=prepared.config.seed, time_budget_s=training_s),
         device=accelerator_device(prepared.accelerator),
+        training_s=training_s,
         own_dir=own_dir,
         progress=progress,
         check=require_time,

@@ -168,7 +168,7 @@ class TrialRunner:
     ) -> TrialRecord:
         context = self.context
         methods = context.methods if has_teacher else without_teacher(context.methods)
-        module, result = train_student(
+        trained = train_student(
             candidate.layers,
             context,
             context.brief_training(
@@ -177,9 +177,9 @@ class TrialRunner:
             start_from=None if base.start_from is None else self.artifacts.get(base.start_from),
             steps_between_norms=STEPS_BETWEEN_NORMS,
             check=self.check,
-            arm=arms_of(methods)[0],
+            arm=arms_of(methods, context.data.head.kind)[0],
         )
-        module = module.cpu()
+        module, result = trained.module.cpu(), trained.result
         validation = context.data.validation
         with TemporaryDirectory(prefix="hwkd-trial-") as folder:
             deployed = self._deployed(module, candidate, folder)

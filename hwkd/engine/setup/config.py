@@ -9,29 +9,26 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from hwkd.core.choices import (
-    ALPHA,
-    BETA,
-    GAMMA,
     Accelerator,
     CalibrationChoice,
     Layout,
-    ObjectiveMode,
     QatMode,
     Risk,
 )
 from hwkd.core.errors import ConfigError
 from hwkd.core.limits import Limits
+from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.strict_model import StrictModel, first_problem
 from hwkd.io.text_files import MalformedTextError, read_toml
 
 __all__ = [
     "LimitsConfig",
     "MethodConfig",
-    "ObjectiveConfig",
     "QuantisationConfig",
     "SearchConfig",
     "TeacherConfig",
     "TrainingConfig",
+    "TransferConfig",
 ]
 
 _TRIALS = 40
@@ -61,43 +58,56 @@ class LimitsConfig(StrictModel):
         )
 
 
-class ObjectiveConfig(StrictModel):
-    """What is minimised: alpha * task + beta * KD + gamma * overrun, or the Pareto front.
-
-    Attributes:
-        mode: "weighted" for the sum, "pareto" for (error, latency, peak RAM, flash).
-        alpha: weight of the validation error of the int8 student (0 to 1).
-        beta: weight of the divergence from the teacher (nats; about 0.05 to 0.5, hence 0.1).
-        gamma: weight of max(0, latency / target - 1).
-        target_latency_s: what the overrun is measured against; None switches the term off.
-        temperature: softening of both sides of the divergence.
-    """
-
-    mode: ObjectiveMode = "weighted"
-    alpha: float = Field(default=ALPHA, ge=0)
-    beta: float = Field(default=BETA, ge=0)
-    gamma: float = Field(default=GAMMA, ge=0)
-    target_latency_s: float | None = Field(default=None, gt=0)
-    temperature: float = Field(default=2.0, gt=0)
-
-    @property
-    def objectives(self) -> int:
-        """Return how many numbers a trial has."""
-        return 4 if self.mode == "pareto" else 1
-
-
 class TeacherConfig(StrictModel):
     """Where the teacher comes from.
 
     Attributes:
-        source: None (one is trained), a path ending in .onnx, or "package.module:factory".
+        sources: paths ending in .onnx and "package.module:factory"; several are averaged, none
+            trains one.
         weights: safetensors file for a factory.
         time_budget_s: bound on training one; None leaves it to the size of the data.
     """
 
-    source: str | None = None
+    sources: tuple[str, ...] = ()
     weights: str | None = None
     time_budget_s: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reads_older_runs(cls, raw: Any) -> Any:
+        """Older versions had one source."""
+        if not isinstance(raw, dict) or "source" not in raw:
+            return raw
+        source = raw["source"]
+        kept = {name: value for name, value in raw.items() if name != "source"}
+        return {**kept, "sources": () if source is None else (source,)}
+
+    @model_validator(mode="after")
+    def _weights_need_a_factory(self) -> TeacherConfig:
+        if self.weights is None:
+            return self
+        if len(self.sources) != 1 or self.sources[0].lower().endswith(".onnx"):
+            given = ", ".join(self.sources) or "none"
+            raise ValueError(
+                f"weights go with one teacher of the form package.module:factory, given {given}"
+            )
+        return self
+
+
+class TransferConfig(StrictModel):
+    """What students train on beside the labelled data, and how they follow a teacher's stages.
+
+    Attributes:
+        unlabelled: path of further inputs, which the teacher labels.
+        copies: augmented copies that teacher and student both see; 1 is the data as they are.
+        pairs: "STAGE=PATH", a stage of the student and the teacher's module that it follows.
+        importance: "hardware" weighs the stages of feature methods by what they cost on the device.
+    """
+
+    unlabelled: str | None = None
+    copies: int = Field(default=1, ge=1)
+    pairs: tuple[str, ...] = ()
+    importance: Literal["equal", "hardware"] = "equal"
 
 
 class TrainingConfig(StrictModel):
@@ -159,7 +169,7 @@ class SearchConfig(StrictModel):
         input_size: (height, width) that images are resized to; None keeps theirs.
         layout: order of the axes of an NPZ file's arrays; "auto" reads it from the shape.
         spaces: registered names or paths of the user's files.
-        code: SHA-256 of the user's Python files, by their entry in `spaces` or `teacher.source`.
+        code: SHA-256 of the user's Python files, by their entry in `spaces` or `teacher.sources`.
         trials: students to train, rejected and repeated candidates do not count; None leaves it to
             what else ends the search, and is 40 without anything.
         candidates: to sample at most, rejected and repeated ones included; None is 25 for each
@@ -168,7 +178,7 @@ class SearchConfig(StrictModel):
         timeout_s: bound on the whole command, from its first line to its last file.
         workers: separate processes on one study.
         accelerator: where networks are trained.
-        train_best: distil the best student at full length and test it.
+        train_best: distill the best student at full length and test it.
         verify_best: run its C on the device's core, emulated.
         distill: methods that students learn by, combined; empty leaves the choice to the data
             (`hwkd.distill.defaults`), the single method "none" is labels alone.
@@ -195,6 +205,7 @@ class SearchConfig(StrictModel):
     limits: LimitsConfig = LimitsConfig()
     objective: ObjectiveConfig = ObjectiveConfig()
     teacher: TeacherConfig = TeacherConfig()
+    transfer: TransferConfig = TransferConfig()
     training: TrainingConfig = TrainingConfig()
     quantisation: QuantisationConfig = QuantisationConfig()
     distill: tuple[MethodConfig, ...] = ()
@@ -220,15 +231,6 @@ class SearchConfig(StrictModel):
         objective = {**raw.get("objective", {}), "temperature": temperature}
         distill = [table if share > 0 else {"method": "none"}]
         return {**raw, "training": kept, "distill": distill, "objective": objective}
-
-    @model_validator(mode="after")
-    def _weights_need_a_factory(self) -> SearchConfig:
-        source = self.teacher.source
-        if self.teacher.weights is not None and (source is None or source.endswith(".onnx")):
-            raise ValueError(
-                "teacher.weights goes with a teacher of the form package.module:factory"
-            )
-        return self
 
     @property
     def most_candidates(self) -> int | None:

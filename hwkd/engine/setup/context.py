@@ -6,75 +6,47 @@ teacher, its logits) were prepared once and are read from the cache.
 
 from __future__ import annotations
 
-import os
-import statistics
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from hwkd.core import catalog
-from hwkd.core.device import Device
-from hwkd.core.errors import ConfigError
-from hwkd.core.progress import Progress, silent
+from hwkd.core.signals import Signal
 from hwkd.core.student import Layers
+from hwkd.core.teaching import TeacherSource
 from hwkd.core.trial import FidelityRecord
-from hwkd.cost.training_time import predicted_training_s
 from hwkd.distill.spec import WeightedMethod
 from hwkd.engine.setup.calibration import calibration_inputs
 from hwkd.engine.setup.config import SearchConfig
+from hwkd.engine.setup.hardware import accelerator_device
+from hwkd.engine.setup.importance import stage_importance
 from hwkd.engine.setup.methods import configured_methods, default_methods, without_teacher
+from hwkd.engine.setup.pairs import parse_pairs
 from hwkd.engine.setup.references import ReferenceStudent, reference_students
+from hwkd.engine.setup.resolve import screen_of
 from hwkd.engine.setup.rooms import fit_spaces
-from hwkd.engine.setup.screening import Candidate, Screen, load_spaces
-from hwkd.io import discovery
-from hwkd.io.device_catalog import load_device
-from hwkd.io.machine import available_cores
+from hwkd.engine.setup.screening import Screen
+from hwkd.engine.setup.transfer import LoadedSet, TransferSet, teacher_source
 from hwkd.nn.build import build_module
 from hwkd.tasks.base import Task, TaskData
-from hwkd.train.augment import mirror_keeps_class
+from hwkd.train.augment import NO_AUGMENTATION, mirror_keeps_class
 from hwkd.train.config import Precision, TrainConfig
+from hwkd.train.logit_cache import cached_logits
 from hwkd.train.pace import measure_pace
-from hwkd.train.recipe import TrainingRecipe, choose_recipe, network_kind
+from hwkd.train.recipe import NetworkKind, TrainingRecipe, choose_recipe, network_kind
 from hwkd.train.seeding import derive_seed
+from hwkd.train.teacher import Teacher
+from hwkd.train.teacher_module import ModuleTeacher
 
 _T = TypeVar("_T", int, float)
 
-__all__ = [
-    "SearchContext",
-    "Training",
-    "accelerator_device",
-    "fewer_threads",
-    "load_data",
-    "make_context",
-    "most_epochs",
-    "resolve_config",
-    "screen_of",
-    "threads_per_worker",
-    "timed_brief_epochs",
-]
+__all__ = ["SearchContext", "Training", "make_context"]
 
-# Brief training sees about this many samples, full training this many; both within the bounds
-# below. Chosen so that a trial on the digits takes about a second and a full training on 60,000
-# small images a few minutes on two cores.
-_BRIEF_SAMPLES = 30_000
-_FULL_SAMPLES = 1_000_000
-_MAX_BRIEF_EPOCHS = 12
-_MIN_FULL_EPOCHS = 15
-_MAX_FULL_EPOCHS = 200
-# Where time decides.
-_MAX_TIMED_EPOCHS = 400
-# Where time decides, brief trainings are as long as leaves time for so many candidates in the
-# search's part of it: the longer they are, the more their order is that of full trainings.
-_TIMED_CANDIDATES, _SEARCH_PART = 24, 0.33
-_MOST_BRIEF_SAMPLES, _MOST_BRIEF_EPOCHS = 400_000, 60
+_OF_LOGITS = frozenset({Signal.LOGITS})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,10 +68,9 @@ class SearchContext:
         task: scores outputs.
         data: all splits; trials look at train and validation only.
         accelerator: where networks are trained.
-        train_inputs: shape [samples, *input_shape], on the accelerator.
-        train_labels: shape [samples], on the accelerator.
-        teacher_train_logits: shape [samples, classes], on the accelerator, float32; None without a
-            teacher.
+        everything: what a student with a teacher trains on, on the accelerator.
+        labelled: the part of it that has labels; the same object where all has.
+        teacher: its outputs are in the cache; None without one.
         teacher_validation_logits: shape [samples, classes]; None without a teacher.
         teacher_error: on validation, 0 is best (`Head.errors`); None without a teacher.
         methods: that students learn by beside the labels; none is labels alone.
@@ -113,14 +84,63 @@ class SearchContext:
     task: Task
     data: TaskData
     accelerator: torch.device
-    train_inputs: Tensor
-    train_labels: Tensor
-    teacher_train_logits: Tensor | None
+    everything: LoadedSet
+    labelled: LoadedSet
+    teacher: Teacher | None
     teacher_validation_logits: NDArray[np.float32] | None
     teacher_error: float | None
     methods: tuple[WeightedMethod, ...]
     calibration: NDArray[np.float32]
     mirrors: bool
+
+    def learned_from(self, methods: Sequence[WeightedMethod]) -> LoadedSet:
+        """Return what is trained on: only a teacher can say something of unlabelled samples."""
+        is_taught = any(entry.method.asks_teacher for entry in methods)
+        return self.everything if is_taught else self.labelled
+
+    def source(self, methods: Sequence[WeightedMethod]) -> TeacherSource | None:
+        """Return the teacher's side of a training; None where the methods need none.
+
+        Raises:
+            TeacherError: if the teacher does not show what a method needs.
+            ConfigError: if a path names no module of the teacher.
+        """
+        return teacher_source(
+            self.teacher,
+            self.everything.transfer,
+            methods,
+            device=self.accelerator,
+            stages=[path for _, path in parse_pairs(self.config.transfer.pairs)],
+        )
+
+    def importance(self, layers: Layers) -> tuple[float, ...] | None:
+        """Return what weighs each stage of feature methods; None weighs them alike.
+
+        Raises:
+            ConfigError: if the device has no latency estimates to weigh them by.
+        """
+        if self.config.transfer.importance == "equal":
+            return None
+        return stage_importance(self.screen, layers)
+
+    def on(self, device: torch.device) -> SearchContext:
+        """Return the context with its data and its teacher on another device."""
+        if device == self.accelerator:
+            return self
+        teacher = self.teacher
+        if isinstance(teacher, ModuleTeacher):
+            teacher = replace(teacher, module=teacher.module.to(device), device=device)
+        everything = LoadedSet.of(self.everything.transfer, device)
+        is_all_labelled = self.labelled is self.everything
+        return replace(
+            self,
+            accelerator=device,
+            everything=everything,
+            labelled=everything
+            if is_all_labelled
+            else LoadedSet.of(self.labelled.transfer, device),
+            teacher=teacher,
+        )
 
     def recipe(
         self, layers: Layers, *, samples: int, precision: Precision = "float32"
@@ -128,17 +148,28 @@ class SearchContext:
         """Return how a network is trained that will see so many samples, repetitions included."""
         chosen = choose_recipe(
             self.data.train,
-            network_kind(layers),
+            self._kind(layers),
             samples=samples,
             precision=precision,
             mirrors=self.mirrors,
         )
         given = self.config.training
+        has_copies = len(self.everything.copies) > 1
         return replace(
             chosen,
+            # The copies are augmented, and the teacher answers each of them.
+            augmentation=NO_AUGMENTATION if has_copies else chosen.augmentation,
             batch_size=given.batch_size or chosen.batch_size,
             learning_rate=given.learning_rate or chosen.learning_rate,
         )
+
+    def _kind(self, layers: Layers) -> NetworkKind:
+        """Return which recipe trains: one for all arms, which are to differ in what they learn by.
+
+        Terms on features have weights of any size, and adapters: no high SGD rate takes them.
+        """
+        looks_inside = any(e.method.needs - _OF_LOGITS for e in self.methods)
+        return "attention" if looks_inside else network_kind(layers)
 
     @property
     def fidelity(self) -> FidelityRecord:
@@ -150,7 +181,7 @@ class SearchContext:
 
     def epoch_samples(self, fidelity: FidelityRecord) -> int:
         """Return how many samples one epoch of a brief training draws."""
-        return min(len(self.data.train), fidelity.samples or len(self.data.train))
+        return min(len(self.everything), fidelity.samples or len(self.everything))
 
     def brief_training(
         self,
@@ -178,25 +209,38 @@ class SearchContext:
         return Training(recipe=recipe, config=config)
 
     def full_training(
-        self, layers: Layers, *, repetition: int, epochs: int, budget_s: float | None = None
+        self,
+        layers: Layers,
+        *,
+        repetition: int,
+        epochs: int,
+        methods: Sequence[WeightedMethod] = (),
+        budget_s: float | None = None,
     ) -> Training:
         """Return a full-length training.
+
+        All arms of a repetition begin with the same weights and see samples in the same order, so
+        that differences of their scores are paired.
 
         Args:
             layers: of the network.
             repetition: numbers further seeds.
-            epochs: passes over the data, at most.
+            epochs: passes over everything, at most; a training on the labelled part alone makes as
+                many steps.
+            methods: that it learns by.
             budget_s: within which the training ends, however far it came; None is no bound. The
                 recipe is then the one for what this machine gets done in that time.
         """
         seed = derive_seed(self.config.seed, layers.key, "full", repetition)
-        samples = epochs * len(self.data.train)
+        samples = epochs * len(self.everything)
+        epochs = max(1, round(samples / len(self.learned_from(methods))))
         recipe = self.recipe(layers, samples=samples)
         if budget_s is not None:
             begun = time.monotonic()
             module = build_module(layers, seed=seed).to(self.accelerator)
             trial = recipe.config(epochs=1, seed=seed)
-            pace = measure_pace(module, self.train_inputs, self.train_labels, self.data.head, trial)
+            known = self.labelled
+            pace = measure_pace(module, known.copies[0], known.labels, self.data.head, trial)
             budget_s = max(0.0, budget_s - (time.monotonic() - begun))
             samples = min(samples, pace.samples_in(budget_s))
             recipe = self.recipe(layers, samples=samples, precision=pace.precision)
@@ -204,111 +248,44 @@ class SearchContext:
         return Training(recipe=recipe, config=config)
 
 
-def resolve_config(config: SearchConfig, device: Device, data: TaskData) -> SearchConfig:
-    """Fill every open choice from the device and the size of the data."""
-    limits = config.limits
-    filled_limits = limits.model_copy(
-        update={
-            "ram_bytes": limits.ram_bytes or device.available_ram_bytes,
-            "flash_bytes": limits.flash_bytes or device.available_flash_bytes,
-        }
-    )
-    objective = config.objective.model_copy(
-        update={
-            "target_latency_s": config.objective.target_latency_s
-            or limits.latency_s
-            or device.target_latency_s
-        }
-    )
-    samples = len(data.train)
-    training = config.training.model_copy(
-        update={
-            "brief_epochs": config.training.brief_epochs
-            or _clamp(_BRIEF_SAMPLES / samples, 1, _MAX_BRIEF_EPOCHS),
-            "brief_samples": None if config.training.brief_epochs else min(samples, _BRIEF_SAMPLES),
-            "full_epochs": config.training.full_epochs or _usual_full_epochs(samples),
-        }
-    )
-    return config.model_copy(
-        update={
-            "runtime": config.runtime or device.default_runtime,
-            "clock_hz": config.clock_hz or device.clock_hz,
-            "limits": filled_limits,
-            "objective": objective,
-            "training": training,
-        }
-    )
-
-
-def load_data(config: SearchConfig, *, progress: Progress = silent) -> tuple[Task, TaskData]:
-    """Read the data of a search through its task."""
-    discovery.discover("hwkd.tasks")
-    task: Task = catalog.TASKS.get(config.task)
-    source = Path(config.data) if config.data is not None else None
-    data = task.data(
-        source,
-        split_seed=config.seed,
-        input_size=config.input_size,
-        layout=config.layout,
-        progress=progress,
-    )
-    return task, data
-
-
-def screen_of(config: SearchConfig) -> Screen:
-    """Return what candidates are costed for."""
-    device = load_device(config.device, runtime=config.runtime)
-    device.require_cost_model()
-    device.runtime(config.runtime)  # refuses a runtime without data before anything is spent
-    return Screen(
-        device=device,
-        runtime=config.runtime,
-        clock_hz=config.clock_hz,
-        limits=config.limits.to_limits(),
-        risk=config.limits.risk,
-        spaces=load_spaces(config.spaces),
-    )
-
-
 def make_context(
-    config: SearchConfig,
-    task: Task,
-    data: TaskData,
-    *,
-    train_logits: NDArray[np.float16] | None = None,
-    validation_logits: NDArray[np.float16] | None = None,
+    config: SearchConfig, task: Task, transfer: TransferSet, teacher: Teacher | None
 ) -> SearchContext:
-    """Put together what trials share.
+    """Put together what trainings share.
 
     Args:
         config: resolved.
-        task: of the search.
-        data: of the search.
-        train_logits: of the teacher, shape [samples, classes]; None without one.
-        validation_logits: likewise.
+        task: of the run.
+        transfer: the data, and what students train on.
+        teacher: its outputs are in the cache; None without one.
     """
     accelerator = accelerator_device(config.accelerator)
-    train_teacher = validation_teacher = error = None
+    data = transfer.data
+    outputs = error = None
     given = configured_methods(config)
     methods = without_teacher(given or ())
-    if train_logits is not None and validation_logits is not None:
-        train_teacher = torch.from_numpy(train_logits.astype(np.float32)).to(accelerator)
-        validation_teacher = validation_logits.astype(np.float32)
-        error = float(data.head.errors(validation_teacher, data.validation.labels).mean())
-        methods = default_methods(train_teacher, data.head.kind) if given is None else given
-    shape, outputs = data.input_shape, data.num_outputs
-    screen = fit_spaces(screen_of(config), input_shape=shape, num_outputs=outputs)
+    if teacher is not None:
+        outputs = cached_logits(teacher, data, split="validation").astype(np.float32)
+        error = float(data.head.errors(outputs, data.validation.labels).mean())
+        methods = given or ()
+        if given is None:
+            known = cached_logits(teacher, transfer, split="train").astype(np.float32)
+            methods = default_methods(torch.from_numpy(known), data.head.kind)
+    shape, size = data.input_shape, data.num_outputs
+    screen = fit_spaces(screen_of(config), input_shape=shape, num_outputs=size)
+    everything = LoadedSet.of(transfer, accelerator)
+    labelled = transfer.labelled_only()
     return SearchContext(
         config=config,
         screen=screen,
-        references=reference_students(screen, input_shape=shape, num_outputs=outputs),
+        references=reference_students(screen, input_shape=shape, num_outputs=size),
         task=task,
         data=data,
         accelerator=accelerator,
-        train_inputs=torch.from_numpy(np.array(data.train.inputs)).to(accelerator),
-        train_labels=torch.from_numpy(np.array(data.train.labels)).to(accelerator),
-        teacher_train_logits=train_teacher,
-        teacher_validation_logits=validation_teacher,
+        everything=everything,
+        labelled=everything if labelled is transfer else LoadedSet.of(labelled, accelerator),
+        teacher=teacher,
+        teacher_validation_logits=outputs,
         teacher_error=error,
         methods=methods,
         calibration=calibration_inputs(data, config.seed),
@@ -316,96 +293,7 @@ def make_context(
     )
 
 
-def accelerator_device(name: str) -> torch.device:
-    """Return the torch device for `auto`, `cpu`, `cuda` or `mps`.
-
-    Raises:
-        ConfigError: if that accelerator is not there.
-    """
-    available = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    if name == "auto":
-        name = next(candidate for candidate, is_there in available.items() if is_there)
-    if not available[name]:
-        there = ", ".join(candidate for candidate, is_there in available.items() if is_there)
-        raise ConfigError(
-            f"--accelerator {name}: there is none on this machine; available: {there}"
-        )
-    return torch.device(name)
-
-
-def threads_per_worker(workers: int) -> int:
-    """Return how many threads one of `workers` processes may use.
-
-    OMP_NUM_THREADS bounds them all together, as it would a search in one process.
-    """
-    given = os.environ.get("OMP_NUM_THREADS", "")
-    cores = available_cores()
-    bound = min(cores, int(given)) if given.isdigit() and int(given) > 0 else cores
-    return max(1, bound // workers)
-
-
-@contextmanager
-def fewer_threads(*, is_busy: bool) -> Iterator[None]:
-    """Compute on one thread while a machine is busy.
-
-    Threads that wait for each other lose ten times the time that another process takes from one of
-    them: 2.6 instead of 33 passes of a teacher in 50 s, beside a process of the lowest priority.
-    """
-    threads = torch.get_num_threads()
-    if is_busy:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-def timed_brief_epochs(
-    config: SearchConfig, references: Sequence[Candidate], samples: int
-) -> int | None:
-    """Return the passes of a brief training that a time limit leaves, by arithmetic alone.
-
-    Args:
-        config: with a time limit.
-        references: students that stand for those of the search.
-        samples: in a pass.
-
-    Returns:
-        At least the usual number; None leaves it to that.
-    """
-    if config.timeout_s is None or not references:
-        return None
-    one_s = [predicted_training_s(candidate.graph, samples_seen=1) for candidate in references]
-    each_s = _SEARCH_PART * config.timeout_s * config.workers / _TIMED_CANDIDATES
-    affordable = min(_MOST_BRIEF_SAMPLES, each_s / statistics.median(one_s))
-    return _clamp(max(_BRIEF_SAMPLES, affordable) / samples, 1, _MOST_BRIEF_EPOCHS)
-
-
-def most_epochs(config: SearchConfig, samples: int, *, is_timed: bool) -> int:
-    """Return how many passes a full training makes at most.
-
-    Args:
-        config: resolved.
-        samples: of the train split.
-        is_timed: time ends the training; then only a number that was asked for bounds it.
-    """
-    epochs = _resolved(config.training.full_epochs)
-    return _MAX_TIMED_EPOCHS if is_timed and epochs == _usual_full_epochs(samples) else epochs
-
-
-def _usual_full_epochs(samples: int) -> int:
-    return _clamp(_FULL_SAMPLES / samples, _MIN_FULL_EPOCHS, _MAX_FULL_EPOCHS)
-
-
 def _resolved(value: _T | None) -> _T:
     if value is None:
         raise ValueError("the configuration was not resolved")
     return value
-
-
-def _clamp(value: float, low: int, high: int) -> int:
-    return max(low, min(high, round(value)))

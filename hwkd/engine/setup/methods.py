@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import Tensor
 
@@ -13,21 +14,30 @@ from hwkd.distill.checks import refuse_impossible, refuse_of_classes
 from hwkd.distill.criterion import needed_signals
 from hwkd.distill.defaults import default_method
 from hwkd.distill.method import RunShapes, ViewShapes
-from hwkd.distill.spec import NO_METHOD, WeightedMethod, method_from_table, require_combinable
+from hwkd.distill.spec import (
+    NO_METHOD,
+    WeightedMethod,
+    is_none,
+    method_from_table,
+    parse_methods,
+    require_combinable,
+)
 from hwkd.engine.setup.config import SearchConfig
+from hwkd.engine.setup.pairs import paired_with, parse_pairs
 from hwkd.tasks.base import TaskData
 
 __all__ = [
     "NO_METHOD",
     "configured_methods",
     "default_methods",
+    "method_tables",
+    "require_meaningful",
     "require_possible",
     "without_teacher",
 ]
 
 # A search keeps the teacher's logits and runs it on no batch.
 _KEPT = frozenset({Signal.LOGITS})
-_MADE_BY_THE_STUDENT = frozenset({Signal.PARTNER_LOGITS})
 
 
 def configured_methods(config: SearchConfig) -> tuple[WeightedMethod, ...] | None:
@@ -45,7 +55,43 @@ def configured_methods(config: SearchConfig) -> tuple[WeightedMethod, ...] | Non
         return ()
     methods = tuple(method_from_table(table) for table in tables)
     require_combinable(methods)
-    return methods or None
+    pairs = parse_pairs(config.transfer.pairs)
+    return (paired_with(methods, pairs) if pairs and methods else methods) or None
+
+
+def method_tables(given: Sequence[str | Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return every `--method` text or table as a `[[distill]]` table, as a configuration holds it.
+
+    Raises:
+        UnknownNameError: if there is no such method.
+        ConfigError: if an option is wrong or the methods cannot be combined.
+    """
+    if is_none(given):
+        return [{"method": NO_METHOD}]
+    return [entry.table() for entry in parse_methods(given)]
+
+
+def require_meaningful(config: SearchConfig) -> None:
+    """Refuse options that would do nothing with the methods that were named.
+
+    Raises:
+        ConfigError: names the option, what it would need and what to do.
+    """
+    methods, transfer = configured_methods(config), config.transfer
+    names = ", ".join(e.method.name for e in methods or ()) or NO_METHOD
+    is_taught = methods is None or any(entry.method.asks_teacher for entry in methods)
+    if transfer.unlabelled is not None and not is_taught:
+        raise ConfigError(
+            f"--unlabelled {transfer.unlabelled}: a teacher labels these inputs and --method "
+            f"{names} has none; leave it out or add kd"
+        )
+    has_layers = any(entry.method.paired_signals for entry in methods or ())
+    if transfer.importance == "hardware" and not has_layers:
+        given = "the default method" if methods is None else f"--method {names}"
+        raise ConfigError(
+            f"--importance hardware: weighs the stages of feature methods and {given} compares "
+            "none; leave it out or add at or fitnet"
+        )
 
 
 def require_possible(config: SearchConfig, data: TaskData) -> None:
@@ -62,8 +108,8 @@ def require_possible(config: SearchConfig, data: TaskData) -> None:
     for entry in methods:
         method = entry.method
         refuse_of_classes(method, data.head.kind)
-        missing = sorted(needed_signals([entry]) - _KEPT - _MADE_BY_THE_STUDENT)
-        if missing or (method.uses_teacher and not _can_be_cached(entry)):
+        missing = sorted(needed_signals([entry]) - _KEPT)
+        if missing or (method.asks_teacher and not method.cacheable):
             wanted = ", ".join(missing) or "a teacher that runs on every batch"
             raise ConfigError(
                 f"--method {method.name}: needs {wanted}, and a search keeps only the teacher's "
@@ -76,13 +122,14 @@ def require_possible(config: SearchConfig, data: TaskData) -> None:
             teacher=logits,
             samples=len(data.train),
             classes=data.num_outputs,
+            kind=data.head.kind,
             batch=min(config.training.batch_size or len(data.train), len(data.train)),
         )
         refuse_impossible(method, shapes, cached=_KEPT)
 
 
 def default_methods(teacher_logits: Tensor, kind: HeadKind) -> tuple[WeightedMethod, ...]:
-    """Return what a search distils with when no method was named.
+    """Return what a search distills with when no method was named.
 
     Args:
         teacher_logits: shape [samples, outputs].
@@ -94,8 +141,4 @@ def default_methods(teacher_logits: Tensor, kind: HeadKind) -> tuple[WeightedMet
 
 def without_teacher(methods: Sequence[WeightedMethod]) -> tuple[WeightedMethod, ...]:
     """Return those methods that need no teacher: what is left once it is left out."""
-    return tuple(entry for entry in methods if not entry.method.uses_teacher)
-
-
-def _can_be_cached(entry: WeightedMethod) -> bool:
-    return entry.method.cacheable or entry.method.learns_from_past_self
+    return tuple(entry for entry in methods if not entry.method.asks_teacher)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.trial import ObjectiveRecord, TrialRecord
-from hwkd.engine.setup.config import ObjectiveConfig
 
 __all__ = ["latency_overrun", "objective_values", "score_objective"]
 

@@ -7,18 +7,14 @@ from dataclasses import dataclass
 
 from hwkd.core.progress import Progress
 from hwkd.engine.setup.config import SearchConfig
-from hwkd.engine.setup.context import (
-    accelerator_device,
-    load_data,
-    resolve_config,
-    screen_of,
-    timed_brief_epochs,
-)
 from hwkd.engine.setup.feasibility import SpaceFeasibility, drop_infeasible, survey
-from hwkd.engine.setup.methods import configured_methods, require_possible
+from hwkd.engine.setup.hardware import accelerator_device
+from hwkd.engine.setup.methods import require_meaningful, require_possible
 from hwkd.engine.setup.references import ReferenceSurvey, survey_references
+from hwkd.engine.setup.resolve import load_data, resolve_config, screen_of, timed_brief_epochs
 from hwkd.engine.setup.rooms import fit_spaces
 from hwkd.engine.setup.screening import Screen, load_spaces
+from hwkd.engine.setup.transfer import TransferSet, configured_transfer
 from hwkd.tasks.base import Task, TaskData
 
 __all__ = ["Prepared", "prepare_data"]
@@ -33,6 +29,7 @@ class Prepared:
         screen: device, limits and spaces, fitted to the limits.
         task: of the search.
         data: all splits.
+        transfer: what students train on: the train split, and unlabelled data if there is any.
         feasibility: one entry per space, those left out included.
         references: textbook designs scaled to the limits.
         accelerator: what trains, for example "cpu".
@@ -42,6 +39,7 @@ class Prepared:
     screen: Screen
     task: Task
     data: TaskData
+    transfer: TransferSet
     feasibility: tuple[SpaceFeasibility, ...]
     references: ReferenceSurvey
     accelerator: str
@@ -50,7 +48,7 @@ class Prepared:
 def prepare_data(config: SearchConfig, *, progress: Progress) -> Prepared:
     """Read the data, fill open choices and see what fits; nothing is trained or written."""
     device = screen_of(config).device  # unknown names are refused before any data is read
-    configured_methods(config)
+    require_meaningful(config)
     accelerator = accelerator_device(config.accelerator)
     task, data = load_data(config, progress=progress)
     resolved = resolve_config(config, device, data)
@@ -68,6 +66,7 @@ def prepare_data(config: SearchConfig, *, progress: Progress) -> Prepared:
         screen=screen,
         task=task,
         data=data,
+        transfer=configured_transfer(resolved, data),
         feasibility=found,
         references=references,
         accelerator=str(accelerator),

@@ -53,7 +53,10 @@ class Screen:
         Raises:
             ConfigError: if its network has several outputs, which no task reads.
         """
-        layers = self.spaces[spec.space].layers(spec)
+        return self.costed(spec, self.spaces[spec.space].layers(spec))
+
+    def costed(self, spec: StudentSpec, layers: Layers) -> Candidate:
+        """Cost a network whose search space need not be here; raises as `candidate`."""
         if len(layers.heads) > 1:
             raise ConfigError(
                 f"search space {spec.space}: a network with the outputs "

@@ -1,10 +1,10 @@
-"""The teacher of `hwkd distill`: one, or several whose probabilities are averaged."""
+"""The teacher: opened or trained, one or several whose answers are averaged, and judged."""
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,20 +12,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hwkd.core.errors import TeacherError
 from hwkd.core.head import Head
+from hwkd.core.metric import ScoresRecord
 from hwkd.core.progress import Progress
-from hwkd.distill.defaults import default_method
+from hwkd.core.run_record import TeacherRecord
 from hwkd.distill.sources import mean_probability
-from hwkd.distill.spec import WeightedMethod
 from hwkd.engine.setup.config import SearchConfig
+from hwkd.engine.setup.transfer import TransferSet
 from hwkd.tasks.base import TaskData
 from hwkd.train.logit_cache import cached_logits
 from hwkd.train.teacher import Teacher, TeacherKind, require_knowledge
 from hwkd.train.teacher_open import open_teacher
 from hwkd.train.teacher_trained import TeacherTraining
 
-__all__ = ["EnsembleTeacher", "find_teacher", "suitable_method"]
+__all__ = ["EnsembleTeacher", "judge_teacher", "open_teachers"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,55 +83,89 @@ class EnsembleTeacher:
         return mean
 
 
-def find_teacher(
-    given: Sequence[str],
+def open_teachers(
     config: SearchConfig,
     data: TaskData,
     *,
-    weights: Path | None,
     device: torch.device,
+    training_s: float | None = None,
+    own_dir: Path | None = None,
     progress: Progress,
+    check: Callable[[], None] | None = None,
 ) -> Teacher:
-    """Open what was given, else what the run had, else train one; refuses one that knows nothing.
+    """Open the teachers of a configuration, or train one where it names none.
 
     Args:
-        given: files and factories; several are an ensemble.
-        config: of the run.
+        config: names files and factories; several are an ensemble.
         data: of the task.
-        weights: safetensors file for a factory.
         device: where torch teachers run.
-        progress: told about training and about the teacher's answers.
+        training_s: bound on training one; None is that of the configuration.
+        own_dir: where a teacher lies that is not worth keeping for other runs; None keeps none.
+        progress: told about training.
+        check: called before every step of a training; raises to stop.
 
     Raises:
-        TeacherError: if one cannot be opened, does not fit the data or is at chance level.
+        TeacherError: if one cannot be opened or does not fit the data.
     """
     wanted = config.teacher
-    if weights is None and not given and wanted.weights is not None:
-        weights = Path(wanted.weights)
-    if weights is not None and len(given) > 1:
-        raise TeacherError(f"--teacher-weights {weights}: goes with one --teacher, not several")
+    budget_s = wanted.time_budget_s if training_s is None else training_s
     members = [
         open_teacher(
             source,
             data,
-            weights=weights,
-            training=TeacherTraining(seed=config.seed, time_budget_s=wanted.time_budget_s),
+            weights=Path(wanted.weights) if wanted.weights else None,
+            training=TeacherTraining(seed=config.seed, time_budget_s=budget_s),
             device=device,
+            own_dir=own_dir,
+            progress=progress,
+            check=check,
+        )
+        for source in (wanted.sources or (None,))
+    ]
+    if len(members) == 1:
+        return members[0]
+    return EnsembleTeacher(members=tuple(members), head=data.head)
+
+
+def judge_teacher(
+    teacher: Teacher, transfer: TransferSet, *, seconds: float = 0.0, progress: Progress
+) -> TeacherRecord:
+    """Refuse a teacher that knows nothing; say how good it is, and keep its answers for students.
+
+    Args:
+        teacher: every member of an ensemble has to know something.
+        transfer: what students train on.
+        seconds: spent on opening or training it.
+        progress: told about the teacher's answers.
+
+    Raises:
+        TeacherError: if one is at chance level or its answers do not fit the data.
+    """
+    data = transfer.data
+    members = teacher.members if isinstance(teacher, EnsembleTeacher) else (teacher,)
+    for member in members:
+        outputs = _validation(member, data, progress)
+        require_knowledge(member, data, validation_outputs=outputs)
+    scores = data.head.scores(_validation(teacher, data, progress), data.validation.labels)
+    for seed in transfer.copy_seeds:
+        cached_logits(
+            teacher,
+            transfer,
+            split="train",
+            copy_seed=seed,
+            augmentation=transfer.augmentation,
             progress=progress,
         )
-        for source in (given or (wanted.source,))
-    ]
-    for member in members:
-        stored = cached_logits(member, data, split="validation", progress=progress)
-        logits = np.asarray(stored, dtype=np.float32)
-        require_knowledge(member, data, validation_outputs=logits)
-    return (
-        members[0] if len(members) == 1 else EnsembleTeacher(members=tuple(members), head=data.head)
+    return TeacherRecord(
+        kind=teacher.kind,
+        description=teacher.description,
+        scores=ScoresRecord(validation_float=scores),
+        seconds=seconds,
+        from_cache=teacher.is_from_cache,
+        identity=teacher.identity,
     )
 
 
-def suitable_method(teacher: Teacher, data: TaskData, *, progress: Progress) -> WeightedMethod:
-    """Return what to distil with when no method was named."""
-    logits = cached_logits(teacher, data, split="train", progress=progress)
-    method = default_method(torch.from_numpy(np.array(logits)), data.head.kind)
-    return WeightedMethod(method=method, weight=method.usual_weight)
+def _validation(teacher: Teacher, data: TaskData, progress: Progress) -> NDArray[np.float32]:
+    stored = cached_logits(teacher, data, split="validation", progress=progress)
+    return np.asarray(stored, dtype=np.float32)

@@ -17,22 +17,34 @@ from hwkd.core.errors import DataError, TeacherError
 from hwkd.core.head import Head
 from hwkd.core.progress import Progress, silent
 from hwkd.core.signals import Signal
+from hwkd.core.teaching import TeacherSource
 from hwkd.distill.criterion import needed_signals
-from hwkd.distill.sources import CachedSource, LiveSource, TeacherSource
+from hwkd.distill.sources import CachedSource, LiveSource
 from hwkd.distill.spec import WeightedMethod
 from hwkd.distill.taps import Taps, discover_places
+from hwkd.engine.setup.config import SearchConfig
 from hwkd.tasks.base import Split, TaskData
 from hwkd.tasks.npz import read_one_array
 from hwkd.tasks.pipeline import Pipeline
 from hwkd.tasks.sources import is_image_folder, read_source
 from hwkd.tasks.split_differences import require_like_train
-from hwkd.train.augment import NO_AUGMENTATION, Augmentation, augment
+from hwkd.train.augment import NO_AUGMENTATION, Augmentation, augment, choose_augmentation
+from hwkd.train.batches import TensorBatches
 from hwkd.train.dataset import SplitName
 from hwkd.train.logit_cache import cached_logits
+from hwkd.train.seeding import derive_seed
 from hwkd.train.teacher import Teacher
 from hwkd.train.teacher_module import ModuleTeacher
 
-__all__ = ["TransferSet", "read_unlabelled", "teacher_source", "transfer_set"]
+__all__ = [
+    "LoadedSet",
+    "TransferSet",
+    "configured_transfer",
+    "needs_live_teacher",
+    "read_unlabelled",
+    "teacher_source",
+    "transfer_set",
+]
 
 _CACHED = frozenset({Signal.LOGITS})
 _CACHED_OF_MODULE = frozenset({Signal.LOGITS, Signal.EMBEDDING})
@@ -108,6 +120,51 @@ class TransferSet:
             augmentation=self.augmentation,
             fingerprint=f"{self.fingerprint}:labelled",
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedSet:
+    """A transfer set on the training device, shared by everything that trains on it."""
+
+    transfer: TransferSet
+    copies: list[Tensor]
+    labels: Tensor
+
+    @classmethod
+    def of(cls, transfer: TransferSet, device: torch.device) -> LoadedSet:
+        """Put the augmented copies and the labels there."""
+        labels = torch.from_numpy(np.array(transfer.train.labels)).to(device)
+        return cls(transfer=transfer, copies=transfer.copies(device), labels=labels)
+
+    @property
+    def batches(self) -> TensorBatches:
+        """Return where the batches of a training come from."""
+        return TensorBatches(self.copies, self.labels)
+
+    def __len__(self) -> int:
+        """Number of samples, unlabelled ones included."""
+        return len(self.labels)
+
+
+def configured_transfer(config: SearchConfig, data: TaskData) -> TransferSet:
+    """Return what students of a configuration train on.
+
+    Raises:
+        DataError: if the unlabelled data cannot be read or does not fit.
+    """
+    wanted, unlabelled = config.transfer, None
+    if wanted.unlabelled is not None:
+        unlabelled = read_unlabelled(
+            Path(wanted.unlabelled), input_shape=data.input_shape, pipeline=data.pipeline
+        )
+    if wanted.copies == 1:
+        return transfer_set(data, unlabelled=unlabelled)
+    return transfer_set(
+        data,
+        unlabelled=unlabelled,
+        copy_seeds=[derive_seed(config.seed, f"copy {i}") for i in range(wanted.copies)],
+        augmentation=choose_augmentation(data.train),
+    )
 
 
 def transfer_set(
@@ -198,7 +255,7 @@ def teacher_source(
         TeacherError: if a method needs more than logits of a teacher that shows nothing else.
         ConfigError: if a path is no module of the teacher.
     """
-    needing = [entry for entry in methods if entry.method.uses_teacher]
+    needing = [entry for entry in methods if entry.method.asks_teacher]
     if teacher is None or not needing:
         return None
     needs = needed_signals(needing)
@@ -218,6 +275,13 @@ def teacher_source(
     if stages:
         places = replace(places, features=tuple(stages), preactivations=tuple(stages))
     return LiveSource(teacher.module, places, needs)
+
+
+def needs_live_teacher(methods: Sequence[WeightedMethod]) -> bool:
+    """Tell whether methods need more of a teacher than its logits, which the cache holds."""
+    needing = [entry for entry in methods if entry.method.asks_teacher]
+    can_store = all(entry.method.cacheable for entry in needing)
+    return bool(needing) and not (can_store and needed_signals(needing) <= _CACHED)
 
 
 def _cached_source(

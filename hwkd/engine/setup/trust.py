@@ -91,8 +91,9 @@ def _space_files(config: SearchConfig) -> dict[str, Path | None]:
 
 
 def _teacher_files(config: SearchConfig) -> dict[str, Path | None]:
-    """Return the teacher that is made by Python: "package.module:factory" -> the module's file."""
-    source = config.teacher.source
-    if source is None or source.lower().endswith(".onnx"):
-        return {}
-    return {source: module_file(source.partition(":")[0])}
+    """Return the teachers that Python makes: "package.module:factory" -> the module's file."""
+    return {
+        source: module_file(source.partition(":")[0])
+        for source in config.teacher.sources
+        if not source.lower().endswith(".onnx")
+    }

@@ -1,0 +1,67 @@
+"""The student that ships, of all that were trained in a run: its record, its files, the verdict."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from hwkd.core.final_record import FinalRecord, LayerRecord
+from hwkd.core.verdict_record import Verdict
+from hwkd.engine.arms.evaluation import profile_record
+from hwkd.engine.arms.orders import (
+    ArmOrder,
+    ArmResult,
+    order_candidate,
+    order_folder,
+    result_history,
+)
+from hwkd.engine.arms.student_folder import read_quantisation
+from hwkd.engine.setup.context import SearchContext
+from hwkd.engine.setup.screening import cost_record
+from hwkd.io.student_folder import StudentFiles
+from hwkd.profiling.onnx_runtime import measure_latency
+
+__all__ = ["conclude"]
+
+_PROFILE_RUNS = 200
+
+
+def conclude(
+    run: Path,
+    context: SearchContext,
+    ships: tuple[ArmOrder, ArmResult],
+    verdict: Verdict,
+    *,
+    profile_s: float,
+    started_s: float,
+) -> tuple[FinalRecord, StudentFiles]:
+    """Return the record and the files of the student that ships.
+
+    Args:
+        run: folder of the run.
+        context: of the run.
+        ships: the training that made it.
+        verdict: on it.
+        profile_s: for measuring its latency on this machine, at most.
+        started_s: when its trainings began, by `time.monotonic`.
+    """
+    order, result = ships
+    folder = order_folder(run, order)
+    files, candidate = StudentFiles(folder), order_candidate(order, context)
+    profile = measure_latency(files.int8_path, runs=_PROFILE_RUNS, max_seconds=profile_s)
+    final = FinalRecord(
+        trial=max(0, order.trial),
+        spec=order.spec,
+        epochs=result.epochs,
+        seconds=time.monotonic() - started_s,
+        scores=result.scores,
+        layers=tuple(LayerRecord.of(layer) for layer in candidate.layers.layers),
+        cost=cost_record(candidate.cost),
+        quantisation=read_quantisation(files.int8_path, len(context.calibration)),
+        quantisation_choice=result.quantisation,
+        profile=profile_record(profile),
+        verdict=verdict,
+        pairs=result.pairs,
+        history=result_history(folder),
+    )
+    return final, files

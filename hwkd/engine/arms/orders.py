@@ -1,0 +1,167 @@
+"""What a worker process is told to train, and what it leaves: the files of one training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError, model_validator
+
+from hwkd.core.final_record import PairRecord, QuantisationChoiceRecord
+from hwkd.core.metric import ScoresRecord
+from hwkd.core.old_records import with_scores
+from hwkd.core.strict_model import StrictModel
+from hwkd.core.student_record import NetworkRecord
+from hwkd.core.trial import EpochRecord, ObjectiveRecord, SpecRecord
+from hwkd.engine.setup.context import SearchContext
+from hwkd.engine.setup.screening import Candidate
+from hwkd.io.run_text import write_text
+
+__all__ = [
+    "ArmOrder",
+    "ArmResult",
+    "finished_orders",
+    "order_candidate",
+    "order_folder",
+    "read_result",
+    "result_history",
+    "write_order",
+    "write_result",
+]
+
+_FOLDER = "final"
+ORDER_FILE, RESULT_FILE, HISTORY_FILE = "job.json", "scores.json", "history.json"
+_HISTORY = TypeAdapter(tuple[EpochRecord, ...])
+
+
+class ArmResult(StrictModel):
+    """What a training reached.
+
+    Attributes:
+        seed: of the training.
+        epochs: passes over the data, rounded.
+        scores: of the float and the int8 file.
+        objective: terms on validation, int8; None in files of older versions.
+        samples_seen: in the training; None likewise.
+        quantisation: how the int8 file was chosen; None when another version trained it.
+        pairs: layers that feature methods compared.
+    """
+
+    seed: int
+    epochs: int
+    scores: ScoresRecord
+    objective: ObjectiveRecord | None = None
+    samples_seen: int | None = None
+    quantisation: QuantisationChoiceRecord | None = None
+    pairs: tuple[PairRecord, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reads_older_runs(cls, raw: Any) -> Any:
+        return with_scores(raw, {n: n for n in ("validation_int8", "test_float", "test_int8")})
+
+
+class ArmOrder(StrictModel):
+    """One training: an arm of a student, and its place among those of a run.
+
+    Data, teacher and methods are those of the run, whose folder the worker is given too.
+
+    Attributes:
+        name: of its folder, with the network and the length.
+        trial: that proposed the network; -1 where nothing was searched.
+        spec: of the student.
+        network: that the spec makes; None leaves it to the run's search space.
+        repetition: numbers the seed.
+        arm: its name, see `hwkd.engine.arms.recipes.arms_of`.
+        processes: that run at the same time, to share the cores.
+        epochs: length of the training, at most.
+        loses_in_int8: training with simulated rounding will probably follow, and needs its time.
+        budget_s: time for training, quantising and scoring; None is as long as it takes.
+        end_s: when it must be done, by the system's monotonic clock; None likewise.
+    """
+
+    name: str
+    trial: int = -1
+    spec: SpecRecord
+    network: NetworkRecord | None = None
+    repetition: int
+    arm: str
+    processes: int
+    epochs: int
+    loses_in_int8: bool = False
+    budget_s: float | None = None
+    end_s: float | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reads_older_runs(cls, raw: Any) -> Any:
+        """Older versions called the arm a recipe."""
+        if not isinstance(raw, dict) or "recipe" not in raw:
+            return raw
+        return {("arm" if name == "recipe" else name): value for name, value in raw.items()}
+
+    @staticmethod
+    def name_of(arm: str, repetition: int, trial: int) -> str:
+        """Return a name for a training: a part of a file name."""
+        words = arm.replace(",", "").replace(" ", "-")
+        return f"{words}{repetition}" if trial < 0 else f"{words}{repetition}-{trial}"
+
+    @property
+    def full_name(self) -> str:
+        """Name network, length and way of training: different for different trainings."""
+        length = (
+            f"{self.epochs}" if self.budget_s is None else f"{self.epochs}-in-{self.budget_s:.0f}s"
+        )
+        return f"{self.spec.key}-{length}-{self.name}"
+
+
+def order_candidate(order: ArmOrder, context: SearchContext) -> Candidate:
+    """Return the student of an order with its cost."""
+    spec = order.spec.to_spec()
+    if order.network is None:
+        return context.screen.candidate(spec)
+    return context.screen.costed(spec, order.network.to_layers())
+
+
+def order_folder(run: Path, order: ArmOrder) -> Path:
+    """Return the folder with the files of a training, in the folder of its run."""
+    return run / _FOLDER / order.full_name
+
+
+def write_order(run: Path, order: ArmOrder) -> Path:
+    """Write an order into its folder, which is returned."""
+    folder = order_folder(run, order)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / ORDER_FILE, order.model_dump_json())
+    return folder
+
+
+def write_result(folder: Path, result: ArmResult, epochs: Sequence[EpochRecord]) -> None:
+    """Write the history and then the result: a training that has one is over."""
+    write_text(folder / HISTORY_FILE, _HISTORY.dump_json(tuple(epochs)).decode())
+    write_text(folder / RESULT_FILE, result.model_dump_json())
+
+
+def read_result(folder: Path) -> ArmResult | None:
+    """Return the result of a training; None if it has not finished."""
+    path = folder / RESULT_FILE
+    return ArmResult.model_validate_json(path.read_text()) if path.is_file() else None
+
+
+def result_history(folder: Path) -> tuple[EpochRecord, ...]:
+    """Return the terms of a training, epoch by epoch; none if an older version trained it."""
+    path = folder / HISTORY_FILE
+    return _HISTORY.validate_json(path.read_text()) if path.is_file() else ()
+
+
+def finished_orders(run: Path) -> Iterator[tuple[ArmOrder, ArmResult]]:
+    """Give every training in a run's folder that finished, of earlier calls as well."""
+    for path in sorted((run / _FOLDER).glob(f"*/{ORDER_FILE}")):
+        result = read_result(path.parent)
+        try:
+            order = ArmOrder.model_validate_json(path.read_text(encoding="utf-8"))
+        except (OSError, ValidationError):
+            continue  # cut off while it was written; it has no result either
+        if result is not None:
+            yield order, result

@@ -1,0 +1,39 @@
+"""What each stage of a student costs on the device: what feature methods can be weighed by."""
+
+from __future__ import annotations
+
+from hwkd.core.errors import ConfigError
+from hwkd.core.student import Layers
+from hwkd.cost.estimate import estimate_cost
+from hwkd.cost.graph import build_graph
+from hwkd.distill.pairing import hardware_importance
+from hwkd.engine.setup.screening import Screen
+
+__all__ = ["stage_importance"]
+
+
+def stage_importance(screen: Screen, layers: Layers) -> tuple[float, ...]:
+    """Return what each stage costs on the device: the operators since the stage before.
+
+    Raises:
+        ConfigError: if the device or the runtime has no latency estimates.
+    """
+    device = screen.device
+    cost = estimate_cost(
+        build_graph(layers), device, runtime=screen.runtime, clock_hz=screen.clock_hz
+    )
+    if cost.latency is None:
+        raise ConfigError(
+            f"--importance hardware: {device.name} has no latency estimates to weigh stages by; "
+            "name a device that has with --device (see `hwkd devices list`), or leave it out"
+        )
+    stages = sorted((n for n in layers.taps if n.startswith("stage")), key=lambda n: int(n[5:]))
+    ends = {layers.taps[name]: index for index, name in enumerate(stages)}
+    costs = [0.0] * len(stages)
+    stage = 0
+    for op in cost.per_op:
+        if stage < len(stages):
+            costs[stage] += op.latency_s or 0.0
+        if op.name in ends:
+            stage = ends[op.name] + 1
+    return hardware_importance(costs)

@@ -1,0 +1,73 @@
+"""Every way in which the student was trained, side by side, and the layers that were compared."""
+
+from __future__ import annotations
+
+from statistics import fmean
+
+from hwkd.core.final_record import FinalRecord
+from hwkd.core.metric import Metric
+from hwkd.core.verdict_record import ArmRecord, Verdict
+from hwkd.report import format as fmt
+from hwkd.report.document import Cell, Column, Table
+
+__all__ = ["arm_table", "pair_tables"]
+
+
+def arm_table(verdict: Verdict) -> Table:
+    """List the ways of training, each by its means over the seeds; the one that ships is marked."""
+    names = [arm.name for arm in verdict.arms]
+    return Table(
+        title=f"Ways of training, {verdict.metric.name}",
+        columns=(
+            Column(title="training"),
+            Column(title="validation, int8", basis="measured", is_number=True),
+            Column(title="test, int8", basis="measured", is_number=True),
+            Column(title="test, float", basis="measured", is_number=True),
+            Column(title="trainings", is_number=True),
+        ),
+        rows=tuple(_row(arm, verdict) for arm in verdict.arms),
+        marked=frozenset({names.index(verdict.ships)} if verdict.ships in names else ()),
+    )
+
+
+def pair_tables(final: FinalRecord) -> tuple[Table, ...]:
+    """List the layers that feature methods compared; none of other methods."""
+    if not final.pairs:
+        return ()
+    rows = tuple(
+        (
+            Cell(pair.method),
+            Cell(f"{pair.student}: {fmt.shape(pair.student_shape)}"),
+            Cell(f"{pair.teacher}: {fmt.shape(pair.teacher_shape)}"),
+            Cell(pair.adapter or "nothing"),
+        )
+        for pair in final.pairs
+    )
+    return (
+        Table(
+            title="Layer pairs",
+            columns=(
+                Column(title="method"),
+                Column(title="stage of the student"),
+                Column(title="stage of the teacher"),
+                Column(title="trained between them"),
+            ),
+            rows=rows,
+            note="Choose your own with --method NAME:pairs=1:2+2:3 or --pair STAGE=PATH.",
+        ),
+    )
+
+
+def _row(arm: ArmRecord, verdict: Verdict) -> tuple[Cell, ...]:
+    metric = verdict.metric
+    return (
+        Cell(f"{arm.name} (ships)" if arm.name == verdict.ships else arm.name),
+        Cell(_text(metric, arm.mean("validation_int8"))),
+        Cell(metric.text(fmean(arm.test_int8))),
+        Cell(_text(metric, arm.mean("test_float"))),
+        Cell(str(len(arm.scores))),
+    )
+
+
+def _text(metric: Metric, value: float | None) -> str:
+    return "unknown" if value is None else metric.text(value)
