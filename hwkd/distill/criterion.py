@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -314,11 +315,11 @@ def _with_positions(pairs: Sequence[LayerPair]) -> tuple[LayerPair, ...]:
 def _chosen(views: Views, layers: Mapping[Signal, tuple[int, ...]]) -> Views:
     if not layers:
         return views
-    picked = {
+    picked: dict[str, Any] = {
         signal.value: tuple(getattr(views, signal.value)[index] for index in indices)
         for signal, indices in layers.items()
     }
-    return replace(views, **picked)  # type: ignore[arg-type]  # tuples of tensors stay so
+    return replace(views, **picked)
 
 
 def _chosen_shapes(shapes: ViewShapes, layers: Mapping[Signal, tuple[int, ...]]) -> ViewShapes:
