@@ -66,7 +66,7 @@ class MethodFacts:
 def methods(
     family: Annotated[str | None, Option("Only this family, for example feature.")] = None,
 ) -> tuple[MethodFacts, ...]:
-    """List the methods: family, what they need, cost per step, paper.
+    """List the methods that students can learn by: family, needs, cost per step, paper.
 
     The cost is what a method adds to a training step of a 19,000-parameter student at batch 128, in
     steps.
@@ -76,10 +76,12 @@ def methods(
     """
     from hwkd.core import catalog
     from hwkd.core.errors import UnknownNameError
+    from hwkd.distill.taps import STUDENT_SIGNALS
     from hwkd.io import discovery
 
     discovery.discover("hwkd.distill.losses")
     every = [catalog.METHODS.get(name)() for name in catalog.METHODS]
+    every = [each for each in every if each.needs <= STUDENT_SIGNALS]
     found = [each for each in every if family is None or each.family == family]
     if not found:
         raise UnknownNameError("family", str(family), {each.family for each in every})

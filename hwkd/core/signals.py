@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,14 +67,14 @@ class Views:
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Views:
         """Return a copy with `change` applied to every tensor (a cast, a detach, a move)."""
-        changed: dict[str, Tensor | tuple[Tensor, ...]] = {}
+        changed: dict[str, Any] = {}
         for entry in fields(self):
             content = getattr(self, entry.name)
             if isinstance(content, tuple):
                 changed[entry.name] = tuple(change(tensor) for tensor in content)
             elif content is not None:
                 changed[entry.name] = change(content)
-        return replace(self, **changed)  # type: ignore[arg-type]  # field types are kept
+        return replace(self, **changed)
 
 
 class Batch(Protocol):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ from hwkd.core.signals import Batch, Signal, Views
 from hwkd.core.teaching import Step, TeacherSource, TrainingSet
 from hwkd.distill.checks import refuse_impossible, refuse_missing_taps, refuse_of_classes
 from hwkd.distill.gradient_norms import ZeroGradientGuard, gradient_norms
-from hwkd.distill.method import Loss, LossMethod, RunShapes, ViewShapes, pair_term
+from hwkd.distill.method import Loss, LossMethod, Method, RunShapes, ViewShapes, pair_term
 from hwkd.distill.pairing import LayerPair, chosen_pairs, common_positions, propose_pairs
 from hwkd.distill.schedules import at_temperature
 from hwkd.distill.spec import WeightedMethod, require_combinable
@@ -276,12 +277,19 @@ class DistillCriterion:
         )
         return _Term(
             entry=entry,
-            loss=method.build(shapes_of_run),
+            loss=_built(method, shapes_of_run),
             source=method.own_source() or self._source,
             student_layers=student_layers,
             teacher_layers=teacher_layers,
             importance=weights,
         )
+
+
+def _built(method: Method, shapes: RunShapes) -> Loss:
+    """Build a loss whose adapters depend on the seed of the run, and not on what ran before."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(shapes.seed)
+        return method.build(shapes)
 
 
 def needed_signals(methods: Sequence[WeightedMethod]) -> frozenset[Signal]:
@@ -307,11 +315,11 @@ def _with_positions(pairs: Sequence[LayerPair]) -> tuple[LayerPair, ...]:
 def _chosen(views: Views, layers: Mapping[Signal, tuple[int, ...]]) -> Views:
     if not layers:
         return views
-    picked = {
+    picked: dict[str, Any] = {
         signal.value: tuple(getattr(views, signal.value)[index] for index in indices)
         for signal, indices in layers.items()
     }
-    return replace(views, **picked)  # type: ignore[arg-type]  # tuples of tensors stay so
+    return replace(views, **picked)
 
 
 def _chosen_shapes(shapes: ViewShapes, layers: Mapping[Signal, tuple[int, ...]]) -> ViewShapes:

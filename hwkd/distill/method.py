@@ -143,6 +143,7 @@ def option(default: Any, meaning: str, **limits: Any) -> Any:
     return field(default=default, metadata={"range": OptionRange(meaning=meaning, **limits)})
 
 
+@dataclass(frozen=True, kw_only=True)
 class Method(ABC):
     """A configured distillation method; its fields are its options.
 
@@ -193,7 +194,7 @@ class Method(ABC):
         Raises:
             ConfigError: names the method, the option, the value and what is allowed.
         """
-        for entry in fields(self):  # type: ignore[arg-type]  # every method is a dataclass
+        for entry in fields(self):
             allowed: OptionRange | None = entry.metadata.get("range")
             value = getattr(self, entry.name)
             if allowed is not None and not allowed.allows(value):

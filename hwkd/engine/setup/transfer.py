@@ -208,9 +208,8 @@ def read_unlabelled(
 
     Args:
         path: folder of class folders or of IDX files, whose labels are not read; or .npy, or .npz
-            with one array, of shape [n, *input_shape]; an axis of one channel may
-        be left
-            out, images may have their channels last.
+            with one array, of shape [n, *input_shape]; an axis of one channel may be left out,
+            images may have their channels last.
         input_shape: of the task, without batch.
         pipeline: fitted to the train split.
 
