@@ -1,4 +1,4 @@
-"""hwkd finds, distils, checks and hands over the best small neural network for a given chip.
+"""hwkd finds, distills, checks and hands over the best small neural network for a given chip.
 
 Every command is a function: `hwkd search` is `hwkd.search(...)`, see docs/python.md.
 """

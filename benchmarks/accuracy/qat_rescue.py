@@ -2,7 +2,7 @@
 
 Run: python -m benchmarks.accuracy.qat_rescue [--students 10] [--seed 0] [--epochs 12] [--data PATH]
      [--rows FILE]
-Samples students from the three spaces in turn, distils each briefly on the handwritten digits (or
+Samples students from the three spaces in turn, distills each briefly on the handwritten digits (or
 --data) and quantises it with min-max ranges alone. The first --students of them that lose more than
 1 point of validation accuracy are the cases. Each is then quantised as `hwkd search --qat on` does:
 the best calibration and correction first, then quantisation-aware distillation. A case is rescued
@@ -30,10 +30,11 @@ from benchmarks.lib.verdict import Target, report
 from hwkd.core import catalog
 from hwkd.core.chooser import RandomChooser
 from hwkd.core.student import Layers
+from hwkd.core.teaching import TrainingSet
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_int8 import quantise_int8
 from hwkd.deploy.to_onnx import export_onnx
-from hwkd.distill.criterion import DistillCriterion, TrainingSet
+from hwkd.distill.criterion import DistillCriterion
 from hwkd.distill.sources import CachedSource
 from hwkd.distill.spec import parse_methods
 from hwkd.distill.taps import Places

@@ -34,7 +34,7 @@ from hwkd.deploy.to_onnx import export_onnx
 from hwkd.engine.arms.evaluation import student_logits
 from hwkd.engine.setup.calibration import calibration_inputs
 from hwkd.engine.setup.config import SearchConfig
-from hwkd.engine.setup.context import load_data
+from hwkd.engine.setup.resolve import load_data
 from hwkd.io.run_files import RUN_FILE, read_run_record
 from hwkd.nn.build import build_module
 from hwkd.train.batches import TensorBatches

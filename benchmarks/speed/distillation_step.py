@@ -3,7 +3,7 @@
 usage: python -m benchmarks.speed.distillation_step [--quick] [--input-shape 1x8x8] [--threads 1]
 
 The same training loop runs a few steps of the same student with three criteria: cross-entropy,
-distillation from cached logits, as a search distils (once a turn it measures the term's gradient
+distillation from cached logits, as a search distills (once a turn it measures the term's gradient
 norm, as once an epoch there), and distillation from a teacher that runs on every batch. They take
 turns, so that a busy machine slows all three; the ratios are medians over the turns. The teacher
 is the network that hwkd trains when none is given; weights do not change how long a step takes, so
@@ -29,7 +29,8 @@ from benchmarks.lib.verdict import Target, report
 from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.chooser import RandomChooser
 from hwkd.core.student import Layers
-from hwkd.distill.criterion import DistillCriterion, TrainingSet
+from hwkd.core.teaching import TrainingSet
+from hwkd.distill.criterion import DistillCriterion
 from hwkd.distill.losses.soft_targets import soft_target_loss
 from hwkd.distill.sources import CachedSource
 from hwkd.distill.spec import parse_methods

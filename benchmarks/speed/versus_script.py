@@ -52,8 +52,8 @@ from hwkd.distill.losses.soft_targets import soft_target_loss
 from hwkd.engine.search.chooser import OptunaChooser
 from hwkd.engine.search.listener import SilentListener
 from hwkd.engine.setup.config import SearchConfig
-from hwkd.engine.setup.context import resolve_config, screen_of
 from hwkd.engine.setup.objective import score_objective
+from hwkd.engine.setup.resolve import resolve_config, screen_of
 from hwkd.engine.setup.screening import Screen
 from hwkd.nn.build import StudentModule, build_module
 from hwkd.tasks.base import TaskData
@@ -270,7 +270,7 @@ class ObviousScript:
         return score_objective(
             self.config.objective,
             task_error=error,
-            kd_nats=self.data.head.divergence(
+            divergence=self.data.head.divergence(
                 logits, self.teacher_validation, temperature=TEMPERATURE
             ),
             latency_s=latency_s,
@@ -282,7 +282,7 @@ class ObviousScript:
             self.front = [other for other in self.front if not dominates(point, other)] + [point]
 
     def train(self, module: StudentModule) -> None:
-        """Distil briefly, as long as hwkd does, from a teacher that runs on every batch."""
+        """Distill briefly, as long as hwkd does, from a teacher that runs on every batch."""
         training = self.config.training
         recipe = TrainConfig(epochs=training.brief_epochs or 1)  # rates and weight decay
         rate = training.learning_rate or recipe.learning_rate

@@ -45,7 +45,7 @@ def distill(
     ] = (),
     teacher_weights: Annotated[str | Path | None, Option("Safetensors file for a factory.")] = None,
     unlabelled: Unlabelled = None,
-    views: Annotated[
+    copies: Annotated[
         int, Option("Augmented copies of an input that teacher and student both see.", minimum=1)
     ] = 1,
     attribution: Annotated[bool, Option("Train the controls without a teacher too.")] = False,
@@ -111,7 +111,7 @@ def distill(
             teachers=tuple(teachers),
             teacher_weights=None if teacher_weights is None else Path(teacher_weights),
             unlabelled=None if unlabelled is None else Path(unlabelled),
-            views=views,
+            copies=copies,
             with_controls=attribution,
             seeds=tuple(range(seed, seed + count)),
             by_hardware=importance == "hardware",

@@ -147,12 +147,12 @@ def declared(function: Callable[..., object]) -> tuple[Declared, ...]:
 
 def declares_options(function: Callable[P, R]) -> Callable[P, R]:
     """Check the options whenever the function is called, and list them in its docstring."""
-    signature = inspect.signature(function)
+    places = tuple(inspect.signature(function).parameters)
     options = declared(function)
 
     @wraps(function)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
-        given = signature.bind(*args, **kwargs).arguments
+        given = {**dict(zip(places, args, strict=False)), **kwargs}
         for option in options:
             if option.name in given:
                 option.check(given[option.name])

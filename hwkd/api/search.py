@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from hwkd.api.common import FIT, JUDGE, RUN, WHAT, AcceleratorOption, Methods, Qat
+from hwkd.api.common import FIT, JUDGE, RUN, WHAT, AcceleratorOption, Methods, Qat, Unlabelled
 from hwkd.api.option import Option, declares_options
 from hwkd.core.choices import (
     ALPHA,
@@ -57,20 +57,22 @@ def search(
             "Order of the axes of an NPZ file's arrays; auto reads it from the shape.", panel=WHAT
         ),
     ] = "auto",
-    teacher: Annotated[
-        str | None,
+    teachers: Annotated[
+        Sequence[str],
         Option(
-            "model.onnx, or package.module:factory. Without it one is trained on the data and "
-            "cached.",
+            "model.onnx, or package.module:factory; repeat to average the answers of several. "
+            "Without it one is trained on the data and cached.",
+            flag="teacher",
             panel=WHAT,
         ),
-    ] = None,
+    ] = (),
     teacher_weights: Annotated[
         str | Path | None, Option("Safetensors file for a factory.", panel=WHAT)
     ] = None,
     teacher_time: Annotated[
         str | None, Option("Bound on training a teacher, as 5min.", panel=WHAT)
     ] = None,
+    unlabelled: Unlabelled = None,
     spaces: Annotated[
         Sequence[str],
         Option(
@@ -203,9 +205,9 @@ def search(
     listener: "SearchListener | None" = None,
     command: Sequence[str] | None = None,
 ) -> "SearchOutcome":
-    """Find, distil and export the best small network for a device.
+    """Find, distill and export the best small network for a device.
 
-    Samples students, rejects by arithmetic what cannot fit, distils the rest briefly from a
+    Samples students, rejects by arithmetic what cannot fit, distills the rest briefly from a
     teacher, scores the int8 model, and trains the best one in full. RUN/report.html shows it all.
 
     Args:
@@ -221,7 +223,6 @@ def search(
         default_folder,
         energy,
         frequency,
-        method_tables,
         registered_spaces,
         seconds,
         size,
@@ -231,6 +232,7 @@ def search(
     from hwkd.engine.search.listener import SilentListener
     from hwkd.engine.search.run import run_search
     from hwkd.engine.setup.config import SearchConfig
+    from hwkd.engine.setup.methods import method_tables
     from hwkd.engine.setup.time_plan import TimeLimit
     from hwkd.engine.setup.trust import named_by_user
     from hwkd.io.machine import available_cores
@@ -268,10 +270,11 @@ def search(
             "target_latency_s": seconds(target_latency, "--target-latency"),
         },
         "teacher": {
-            "source": None if teacher is None else whole_path(teacher, ".onnx"),
+            "sources": [whole_path(teacher, ".onnx") for teacher in teachers],
             "weights": str(Path(teacher_weights).resolve()) if teacher_weights else None,
             "time_budget_s": seconds(teacher_time, "--teacher-time"),
         },
+        "transfer": {"unlabelled": str(Path(unlabelled).resolve()) if unlabelled else None},
         "training": {
             "brief_epochs": brief_epochs,
             "full_epochs": full_epochs,

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from hwkd.core import catalog
 from hwkd.core.errors import ConfigError
 from hwkd.core.units import parse_bytes, parse_duration_s, parse_energy_j, parse_frequency_hz
-from hwkd.distill.spec import NO_METHOD, is_none, parse_methods
 from hwkd.io import discovery
 
 __all__ = [
     "default_folder",
     "energy",
     "frequency",
-    "method_tables",
     "registered_spaces",
     "seconds",
     "size",
@@ -65,17 +61,6 @@ def registered_spaces() -> tuple[str, ...]:
     """Return the names of all registered search spaces."""
     discovery.discover("hwkd.search_spaces")
     return catalog.SEARCH_SPACES.names()
-
-
-def method_tables(methods: Sequence[str | Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return methods, as texts or tables, as the configuration's tables.
-
-    Raises:
-        HwkdError: if there is no such method, or its options are wrong.
-    """
-    if is_none(methods):
-        return [{"method": NO_METHOD}]
-    return [entry.table() for entry in parse_methods(methods)]
 
 
 def whole_path(text: str, suffix: str) -> str:

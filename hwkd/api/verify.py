@@ -116,7 +116,7 @@ def _samples(
         return seeded_samples(path, count), None, "seeded noise over the input's range"
     from hwkd.engine.run.run_folder import RunFolder
     from hwkd.engine.setup.config import SearchConfig
-    from hwkd.engine.setup.context import load_data
+    from hwkd.engine.setup.resolve import load_data
 
     _, data = load_data(SearchConfig.from_toml(RunFolder(model).config_path))
     test = data.test

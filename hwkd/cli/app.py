@@ -36,7 +36,7 @@ _LONGEST_MESSAGE = 2000
 
 app = typer.Typer(
     name="hwkd",
-    help="Find, distil, check and hand over the best small neural network for a given chip.",
+    help="Find, distill, check and hand over the best small neural network for a given chip.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -56,7 +56,7 @@ def _root(
         bool, typer.Option("--version", help="Show the version.", callback=_show_version)
     ] = False,
 ) -> None:
-    """Find, distil, check and hand over the best small neural network for a given chip."""
+    """Find, distill, check and hand over the best small neural network for a given chip."""
     del version  # its callback has answered
 
 

@@ -100,8 +100,9 @@ class Command:
         if self.reads_config:
             parameters.append(_plain(_CONFIG, Path | None, None, "--config", _CONFIG_HELP))
         parameters.append(_plain(_JSON, bool, False, "--json", _JSON_HELP))
-        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        run.__annotations__ = {}
+        shaped: Any = run  # typer reads the parameters from its signature
+        shaped.__signature__ = inspect.Signature(parameters)
+        shaped.__annotations__ = {}
         return run
 
     def run(self, given: dict[str, Any]) -> None:

@@ -64,6 +64,16 @@ class Head(Protocol):
         ...
 
     @property
+    def answer_mean(self) -> tuple[float, ...]:
+        """Added to outputs times `answer_std`, it gives values in their unit; none of classes."""
+        ...
+
+    @property
+    def answer_std(self) -> tuple[float, ...]:
+        """See `answer_mean`."""
+        ...
+
+    @property
     def metrics(self) -> tuple[Metric, ...]:
         """What `scores` returns; the first is the primary one."""
         ...
@@ -126,6 +136,10 @@ class Head(Protocol):
 
     def knowledge(self, outputs: NDArray[np.float32], targets: NDArray[Any]) -> Knowledge:
         """Say whether outputs are more than guesses."""
+        ...
+
+    def answer_text(self, target: Any) -> str:
+        """Return the target of one example as a person would say it."""
         ...
 
     def is_labelled(self, targets: NDArray[Any]) -> NDArray[np.bool_]:

@@ -110,6 +110,8 @@ class DataRecord(StrictModel):
         input_shape: without batch.
         kind: whether outputs are classes or values.
         class_names: name of each output; of classes in the order of the labels.
+        answer_mean: of values: an output times `answer_std` plus this is the answer in its unit.
+        answer_std: likewise; none of classes.
         metrics: what networks are scored by; the first is the primary one.
         splits: train, validation, test.
         split_seed: seed of the splits that were made.
@@ -123,6 +125,8 @@ class DataRecord(StrictModel):
     input_shape: tuple[int, ...]
     kind: HeadKind = "classes"
     class_names: tuple[str, ...]
+    answer_mean: tuple[float, ...] = ()
+    answer_std: tuple[float, ...] = ()
     metrics: tuple[Metric, ...] = (ACCURACY,)
     splits: tuple[SplitRecord, ...]
     split_seed: StoredInt

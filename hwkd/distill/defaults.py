@@ -29,7 +29,7 @@ _STEPS = 40
 
 
 def default_method(teacher_logits: Tensor, kind: HeadKind = "classes") -> LossMethod:
-    """Return the term to distil with when none is named.
+    """Return the term to distill with when none is named.
 
     Soft targets at temperature 2, where the teacher's classes are soft enough to say something. A
     saturated teacher's are not: then standardised logits, which do not depend on its scale, and for

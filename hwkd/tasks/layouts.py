@@ -12,9 +12,10 @@ from hwkd.tasks.raw import RawArray
 
 __all__ = ["channels_first", "order_of_axes", "sniff_layout"]
 
-_AXES = MappingProxyType({"nhw": 3, "nct": 3, "ntc": 3, "nhwc": 4, "nchw": 4})
+_AXES = MappingProxyType({"nf": 2, "nhw": 3, "nct": 3, "ntc": 3, "nhwc": 4, "nchw": 4})
 _MEANING = MappingProxyType(
     {
+        "nf": "vectors (n, features)",
         "nhw": "grey images (n, height, width)",
         "nhwc": "images (n, height, width, channels)",
         "nchw": "images (n, channels, height, width)",
@@ -34,6 +35,8 @@ def sniff_layout(shape: tuple[int, ...], *, where: str) -> Layout:
     Raises:
         DataError: if the shape fits several orders or none.
     """
+    if len(shape) == 2:
+        return "nf"
     if len(shape) == 3:
         _, first, second = shape
         if second > _LONGEST_PICTURE_RATIO * first:
@@ -41,7 +44,7 @@ def sniff_layout(shape: tuple[int, ...], *, where: str) -> Layout:
         return "ntc" if first > _LONGEST_PICTURE_RATIO * second else "nhw"
     if len(shape) != 4:
         raise DataError(
-            f"{where}: inputs have shape {shape}; expected (n, height, width), "
+            f"{where}: inputs have shape {shape}; expected (n, features), (n, height, width), "
             "(n, height, width, channels), (n, channels, height, width) or (n, channels, time)"
         )
     first_is_few, last_is_few = shape[1] <= _MOST_COLOURS, shape[3] <= _MOST_COLOURS
@@ -76,14 +79,17 @@ def order_of_axes(shape: tuple[int, ...], layout: Layout, *, where: str) -> tupl
         return layout, f"axes taken as {_MEANING[layout]}, as asked"
     guess = sniff_layout(shape, where=where)
     others = " or ".join(name for name in _AXES if _AXES[name] == len(shape) and name != guess)
-    return guess, (
-        f"axes of shape {shape} taken as {_MEANING[guess]}: a guess from the shape; --layout "
-        f"{others} reads them otherwise"
-    )
+    taken = f"axes of shape {shape} taken as {_MEANING[guess]}"
+    if not others:
+        return guess, taken
+    return guess, f"{taken}: a guess from the shape; --layout {others} reads them otherwise"
 
 
 def channels_first(inputs: RawArray, layout: Layout, *, where: str) -> RawArray:
     """Reorder to (n, channels, height, width) or (n, channels, time).
+
+    A vector is a signal of one moment: every feature is a channel, with a mean and deviation of
+    its own.
 
     Args:
         inputs: batch first.
@@ -98,6 +104,8 @@ def channels_first(inputs: RawArray, layout: Layout, *, where: str) -> RawArray:
             f"{where} has shape {inputs.shape}, expected {_AXES[layout]} axes as the train inputs "
             f"have: {_MEANING[layout]}"
         )
+    if layout == "nf":
+        return inputs[:, :, np.newaxis]
     if layout == "nhw":
         return inputs[:, np.newaxis]
     if layout == "nhwc":

@@ -17,7 +17,7 @@ from hwkd.core.printable import printable
 from hwkd.io.npy import ByteStream, read_npy, read_npy_file
 from hwkd.tasks.base import SplitName
 from hwkd.tasks.layouts import channels_first, order_of_axes
-from hwkd.tasks.raw import RawArray, RawData, RawSplit, class_indices
+from hwkd.tasks.raw import LabelReader, RawArray, RawData, RawSplit, class_indices
 from hwkd.tasks.split_names import name_words, one_per_split, split_meaning
 
 __all__ = ["read_npz", "read_one_array"]
@@ -33,7 +33,7 @@ _INPUT_WORDS = frozenset(
     }
 )  # fmt: skip
 _LABEL_WORDS = frozenset({"y", "label", "labels", "target", "targets", "class", "classes"})
-_CLASS_NAMES = frozenset({"class_names", "classnames", "label_names"})
+_CLASS_NAMES = frozenset({"class_names", "classnames", "label_names", "target_names"})
 # What numpy.savez and numpy.savez_compressed write.
 _METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 _DAMAGE = (
@@ -43,10 +43,17 @@ _DAMAGE = (
 _SHOWN = 8
 
 
-def read_npz(path: Path, *, layout: Layout = "auto") -> RawData:
+def read_npz(
+    path: Path, *, layout: Layout = "auto", read_labels: LabelReader = class_indices
+) -> RawData:
     """Read an NPZ file; pickled objects in it are refused, never loaded.
 
     Memory used is at most three times the arrays, which may be 256 MiB or 200 times the file.
+
+    Args:
+        path: of the file.
+        layout: order of the axes of the inputs.
+        read_labels: turns what is stored under y into labels and names of outputs.
 
     Raises:
         DataError: if it is damaged, holds objects, lacks x_train or y_train, or brings a split
@@ -61,7 +68,7 @@ def read_npz(path: Path, *, layout: Layout = "auto") -> RawData:
         _check_length(inputs[split], labels[split], keys, where)
     order, note = order_of_axes(inputs["train"].shape, layout, where=where)
     names = content.arrays.get(content.names_key) if content.names_key else None
-    indices, class_names = class_indices(
+    indices, class_names = read_labels(
         labels, source=where, class_names=None if names is None else _class_names(names)
     )
     splits = {

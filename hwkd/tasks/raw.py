@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hwkd.core.errors import DataError
 from hwkd.tasks.base import SplitName
 
-__all__ = ["RawArray", "RawData", "RawSplit", "class_indices"]
+__all__ = ["LabelReader", "RawArray", "RawData", "RawSplit", "class_indices"]
 
 # Beyond this, float64 no longer holds whole numbers one by one.
 _LARGEST_LABEL = 2**53
@@ -61,6 +61,20 @@ class RawData:
             "test": self.test,
         }
         return {name: split for name, split in splits.items() if split is not None}
+
+
+class LabelReader(Protocol):
+    """Turns stored labels into those of a task, and names its outputs; see `class_indices`."""
+
+    def __call__(
+        self,
+        labels: Mapping[SplitName, RawArray],
+        *,
+        source: str,
+        class_names: tuple[str, ...] | None = None,
+    ) -> tuple[Mapping[SplitName, RawArray], tuple[str, ...]]:
+        """Return split -> labels, and the names."""
+        ...
 
 
 def class_indices(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from hwkd.tasks.image_folder import read_image_folder
 from hwkd.tasks.npz import read_npz
 from hwkd.tasks.raw import RawData, RawSplit
 
-__all__ = ["is_image_folder", "read_digits", "read_source"]
+__all__ = ["is_image_folder", "is_zip", "read_digits", "read_source", "reading"]
 
 _FORMATS = (
     "a folder of class folders with PNG or JPEG images, IDX files (gzipped or not), "
@@ -45,13 +47,29 @@ def read_source(
         DataError: if the format is unknown or the content is unusable.
         ConfigError: if an option does not apply to the format.
     """
+    with reading(path, takes=_FORMATS):
+        data = _read(path, input_size=input_size, layout=layout, progress=progress)
+    return checked_raw(data)
+
+
+@contextmanager
+def reading(path: Path, *, takes: str) -> Iterator[None]:
+    """Turn what goes wrong while a source is read into one line.
+
+    Args:
+        path: what the user gave.
+        takes: formats of the task, for the message.
+
+    Raises:
+        DataError: if nothing is there, or it cannot be read.
+    """
     where = printable(path)
     try:
         if not path.exists():
-            raise DataError(f"{where}: no such file or folder; --data takes {_FORMATS}")
+            raise DataError(f"{where}: no such file or folder; --data takes {takes}")
         if path.is_dir() and not any(path.iterdir()):
-            raise DataError(f"{where}: empty folder; --data takes {_FORMATS}")
-        data = _read(path, input_size=input_size, layout=layout, progress=progress)
+            raise DataError(f"{where}: empty folder; --data takes {takes}")
+        yield
     except PermissionError as error:
         raise DataError(
             f"{printable(error.filename or path)}: not readable; change its permissions"
@@ -62,7 +80,6 @@ def read_source(
             f"{printable(error.filename or path)}: cannot be read "
             f"({error.strerror or first_line(error)})"
         ) from error
-    return checked_raw(data)
 
 
 def is_image_folder(path: Path) -> bool:
@@ -108,7 +125,7 @@ def _read(
         _refuse("--input-size", input_size is not None, "IDX files")
         _refuse("--layout", layout != "auto", "IDX files")
         return _with_unused_folders(read_idx_folder(idx), idx)
-    if path.is_file() and _is_zip(path):
+    if path.is_file() and is_zip(path):
         _refuse("--input-size", input_size is not None, "an NPZ file")
         return read_npz(path, layout=layout)
     if path.is_dir() and (count := sum(map(_is_picture, path.iterdir()))):
@@ -145,6 +162,7 @@ def _is_idx(path: Path) -> bool:
         return stream.read(2) in (b"\0\0", b"\x1f\x8b")
 
 
-def _is_zip(path: Path) -> bool:
+def is_zip(path: Path) -> bool:
+    """Tell whether a file begins as a ZIP archive does, which NPZ files are."""
     with path.open("rb") as stream:
         return stream.read(4) in (b"PK\x03\x04", b"PK\x05\x06")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,21 +31,21 @@ class ValuesHead:
 
     Attributes:
         names: of the values.
-        mean: of each value in train, in units of the target.
-        std: likewise, > 0. An output times `std` plus `mean` is the answer.
+        answer_mean: of each value in train, in units of the target.
+        answer_std: likewise, > 0. An output times this plus the mean is the answer.
         constant: of each value, standardised: the median of train, the best constant answer.
         constant_error: mean absolute error of that answer in train, standardised, > 0.
         metrics: in units of the target; of several values the mean.
     """
 
     names: tuple[str, ...]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    answer_mean: tuple[float, ...]
+    answer_std: tuple[float, ...]
     constant: tuple[float, ...]
     constant_error: tuple[float, ...]
     kind: HeadKind = "values"
     metrics: tuple[Metric, ...] = VALUE_METRICS
-    loss_name: str = "squared_error"
+    loss_name: str = "smooth_l1"
 
     @classmethod
     def fitted(cls, targets: NDArray[np.floating], *, names: tuple[str, ...]) -> ValuesHead:
@@ -56,8 +56,8 @@ class ValuesHead:
         constant = np.median(scaled, axis=0)
         return cls(
             names=names,
-            mean=tuple(mean.tolist()),
-            std=tuple(std.tolist()),
+            answer_mean=tuple(mean.tolist()),
+            answer_std=tuple(std.tolist()),
             constant=tuple(constant.tolist()),
             constant_error=tuple(np.abs(scaled - constant).mean(axis=0).tolist()),
         )
@@ -69,8 +69,9 @@ class ValuesHead:
 
     def standardised(self, targets: NDArray[np.floating]) -> NDArray[np.float32]:
         """Return raw targets, shape [n, outputs], as the network learns them."""
-        scaled: NDArray[np.float32] = ((targets - self.mean) / self.std).astype(np.float32)
-        return scaled
+        scaled = (targets - np.array(self.answer_mean)) / np.array(self.answer_std)
+        result: NDArray[np.float32] = scaled.astype(np.float32)
+        return result
 
     def loss(
         self,
@@ -80,19 +81,26 @@ class ValuesHead:
         smoothing: float = 0.0,
         some_unlabelled: bool = False,
     ) -> Tensor:
-        """Return the mean squared error in variances; NaN marks a sample without a target."""
+        """Return squared errors up to one deviation, then absolute ones; NaN is no target.
+
+        Single examples far off would otherwise decide a step, and the metric is absolute.
+
+        Source:
+            Huber 1964, Annals of Mathematical Statistics 35, 73-101.
+        """
+        from torch.nn import functional
+
         del smoothing
-        difference = outputs - targets
         if some_unlabelled:
-            difference = difference.where(~targets.isnan(), 0.0)
-        return difference.square().mean()
+            targets = targets.where(~targets.isnan(), outputs.detach())
+        return functional.smooth_l1_loss(outputs, targets)
 
     def scores(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> Scores:
         """Return mean absolute error, root mean square error and R2 (1 is best)."""
         from sklearn import metrics
 
-        known = targets.astype(np.float64) * self.std + self.mean
-        answers = outputs.astype(np.float64) * self.std + self.mean
+        known = targets.astype(np.float64) * self.answer_std + self.answer_mean
+        answers = outputs.astype(np.float64) * self.answer_std + self.answer_mean
         return {
             _MAE.name: float(metrics.mean_absolute_error(known, answers)),
             _RMSE.name: float(metrics.root_mean_squared_error(known, answers)),
@@ -139,6 +147,11 @@ class ValuesHead:
             value=float(gone.mean()) / whole if whole > 0 else 0.0,
             needed=min(_ENOUGH, max(_LEAST, luck / whole)) if whole > 0 else _ENOUGH,
         )
+
+    def answer_text(self, target: Any) -> str:
+        """Return the values of one example in their units."""
+        values = np.asarray(target) * self.answer_std + self.answer_mean
+        return ", ".join(f"{n} {v:.4g}" for n, v in zip(self.names, values, strict=True))
 
     def is_labelled(self, targets: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Tell which samples have all their values."""

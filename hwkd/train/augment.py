@@ -136,9 +136,9 @@ def _shifted(
 def mirror_keeps_class(data: LabelledArrays) -> bool:
     """Tell whether nearest neighbours name mirrored examples nearly as well as plain ones.
 
-    Signals have no mirror image.
+    Signals have no mirror image, and what a mirror image does to a value is not measured.
     """
-    if data.inputs.ndim != 4:
+    if data.inputs.ndim != 4 or data.labels.ndim != 1:
         return False
     # Drawn at random: files are often sorted by class, and every second one may be the same class.
     drawn = np.random.default_rng(0).permutation(len(data.labels))[: 2 * _PROBE_EXAMPLES]

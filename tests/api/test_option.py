@@ -81,6 +81,11 @@ def test_other_values_are_refused_by_name(given, message):
         declares_options(cook)("soup", **given)
 
 
+def test_an_argument_that_does_not_exist_is_said_by_the_function_itself():
+    with pytest.raises(TypeError, match=r"cook\(\) got an unexpected keyword argument 'minuets'"):
+        declares_options(cook)("soup", **{"minuets": 3})
+
+
 def test_the_docstring_lists_the_options_before_what_is_returned():
     text = inspect.getdoc(declares_options(cook))
     assert text.startswith(

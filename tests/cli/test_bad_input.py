@@ -80,7 +80,10 @@ M7 = ("--device", "cortex-m7")
         ((*M7, "--calibration", "max"), r"'max' is not one of 'auto', 'minmax', 'percentile'"),
         ((*M7, "--accelerator", "mps"), r"--accelerator mps: there is none on this machine"),
         ((*M7, "--tirals", "9"), r"No such option: --tirals"),
-        ((*M7, "--teacher-weights", "w.safetensors"), r"goes with a teacher of the form package"),
+        (
+            (*M7, "--teacher-weights", "w.safetensors"),
+            r"weights go with one teacher of the form package",
+        ),
         ((), r"--device is missing: Device name \(see `hwkd devices list`\)"),
     ],
 )

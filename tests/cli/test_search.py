@@ -26,6 +26,7 @@ from support.user_space import USER_SPACE
 import hwkd
 from hwkd.cli.app import main
 from hwkd.core.catalog import SEARCH_SPACES
+from hwkd.core.errors import HwkdError
 from hwkd.core.trial import TrialRecord
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.tflite_check import installed
@@ -34,7 +35,7 @@ from hwkd.deploy.toolchain import host_compiler
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.search.listener import SilentListener
 from hwkd.engine.setup.config import SearchConfig
-from hwkd.engine.setup.context import load_data
+from hwkd.engine.setup.resolve import load_data
 from hwkd.io.run_files import read_run_record
 from hwkd.io.student_folder import read_student
 
@@ -268,7 +269,7 @@ def test_an_export_never_overwrites_and_names_what_is_not_there(finished, tmp_pa
 
 def test_the_same_seed_and_one_worker_give_the_same_trials_and_front(finished, inputs, tmp_path):
     again = hwkd.search(
-        "cortex-m7", data=inputs / "data.npz", teacher=str(inputs / "teacher.onnx"),
+        "cortex-m7", data=inputs / "data.npz", teachers=[str(inputs / "teacher.onnx")],
         spaces=["narrow_deep", "depthwise"], max_latency="2ms", workers=1, seed=3, trials=TRIALS,
         brief_epochs=1, full_epochs=1, final=False, out=tmp_path / "run",
     )  # fmt: skip
@@ -398,7 +399,7 @@ class KillsOneWorker(SilentListener):
 def test_a_killed_worker_is_replaced_and_no_candidate_is_lost(inputs, tmp_path):
     listener = KillsOneWorker(tmp_path / "run")
     found = hwkd.search(
-        "cortex-m7", data=inputs / "data.npz", teacher=str(inputs / "teacher.onnx"),
+        "cortex-m7", data=inputs / "data.npz", teachers=[str(inputs / "teacher.onnx")],
         workers=2, trials=6, brief_epochs=1, final=False, out=tmp_path / "run", listener=listener,
     )  # fmt: skip
     assert listener.killed
@@ -432,7 +433,7 @@ class HearsPlans(SilentListener):
 def test_a_time_limit_is_divided_aloud_and_recorded(inputs, tmp_path):
     listener = HearsPlans()
     found = hwkd.search(
-        "cortex-m7", data=inputs / "data.npz", teacher=str(inputs / "teacher.onnx"), workers=1,
+        "cortex-m7", data=inputs / "data.npz", teachers=[str(inputs / "teacher.onnx")], workers=1,
         trials=2, timeout="100s", brief_epochs=1, full_epochs=2, out=tmp_path / "run",
         listener=listener,
     )  # fmt: skip
@@ -480,6 +481,25 @@ def test_labels_alone_train_no_teacher(inputs, tmp_path):
     assert hwkd.resume(tmp_path / "run", trials=3).run.status == "finished"
 
 
+def test_several_teachers_label_what_has_no_label(inputs, tmp_path):
+    write_teacher(tmp_path / "other.onnx", scale=0.2)
+    np.save(tmp_path / "more.npy", np.load(inputs / "data.npz")["x_train"][:60] + 0.1)
+    given = [
+        "--teacher", tmp_path / "other.onnx", "--unlabelled", tmp_path / "more.npy",
+        "--method", "kd", "--controls", "0",
+    ]  # fmt: skip
+    run = tmp_path / "run"
+    assert main(arguments(inputs, run, *given, trials=2)) == 0
+    record = read_run_record(run / "run.json")
+    assert record.teacher.description.startswith("mean answer of 2 teachers")
+    config = SearchConfig.from_toml(run / "config.toml")
+    names = [Path(source).name for source in config.teacher.sources]
+    assert names == ["teacher.onnx", "other.onnx"]
+    np.save(tmp_path / "more.npy", np.load(inputs / "data.npz")["x_train"][:50])
+    with pytest.raises(HwkdError, match="the unlabelled data changed"):
+        hwkd.resume(run, trials=3)
+
+
 MY_TEACHER = '''
 import torch
 from torch import nn
@@ -504,7 +524,7 @@ def test_signals_a_users_own_space_and_teacher_and_a_pareto_search(tmp_path, mon
     (tmp_path / "my_bright_teacher.py").write_text(MY_TEACHER)
     (tmp_path / "mine.py").write_text(USER_SPACE.format(name="mine"))
     found = hwkd.search(
-        "cortex-m4", data="signals.npz", teacher="my_bright_teacher:Bright", spaces=["mine.py"],
+        "cortex-m4", data="signals.npz", teachers=["my_bright_teacher:Bright"], spaces=["mine.py"],
         objective="pareto", workers=1, trials=4, brief_epochs=1, full_epochs=1, controls=0,
         out="run",
     )  # fmt: skip

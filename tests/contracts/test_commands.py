@@ -96,6 +96,16 @@ def both(name: str, typed: list[Any], given: dict[str, Any], capsys):
     return printed, {function.__name__: data} if isinstance(data, list) else data
 
 
+def as_typed(function, options: dict[str, Any]) -> list[str]:
+    """Return options of a function as words of the command line."""
+    words = {option.name: f"--{option.word}" for option in declared(function)}
+    given = []
+    for name, value in options.items():
+        for each in value if isinstance(value, list) else [value]:
+            given += [words[name], str(each)]
+    return given
+
+
 # Typed and given to the function; {} is the workplace. What writes a folder writes two.
 CASES: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "report": (["{}/old"], {"run": "{}/old"}),
@@ -155,19 +165,15 @@ def test_what_is_printed_is_what_the_function_returns(name, workplace, capsys):
 @pytest.mark.timeout(300)
 def test_a_search_and_what_follows_print_what_the_functions_return(workplace, capsys):
     options = {
-        "data": str(workplace / "data.npz"), "teacher": str(workplace / "teacher.onnx"),
-        "trials": 2, "workers": 1, "brief_epochs": 1, "full_epochs": 1, "controls": 0,
+        "data": str(workplace / "data.npz"), "teachers": [str(workplace / "teacher.onnx")],
+        "spaces": ["plain"], "trials": 2, "workers": 1, "brief_epochs": 1, "full_epochs": 1,
+        "controls": 0,
     }  # fmt: skip
-    typed = [
-        word
-        for key, value in options.items()
-        for word in (f"--{key.replace('_', '-')}", str(value))
-    ]
+    typed = as_typed(hwkd.search, options)
     out = workplace / "run"
-    assert main(["search", "--device", "cortex-m7", "--space", "plain", *typed, "--out", str(out),
-                 "--json"]) == 0  # fmt: skip
+    assert main(["search", "--device", "cortex-m7", *typed, "--out", str(out), "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
-    found = hwkd.search("cortex-m7", spaces=["plain"], out=workplace / "again", **options)
+    found = hwkd.search("cortex-m7", out=workplace / "again", **options)
     assert without_places(printed) == without_places(json.loads(json.dumps(found.as_dict())))
     printed, returned = both("finish", [out], {"run": out}, capsys)
     assert set(printed) == set(returned)
@@ -185,4 +191,4 @@ def test_a_search_and_what_follows_print_what_the_functions_return(workplace, ca
         capsys,
     )
     assert set(printed) == set(returned)
-    assert np.isfinite(printed["arms"][0]["test"][0])
+    assert np.isfinite(printed["best"]["test_accuracy_int8"])

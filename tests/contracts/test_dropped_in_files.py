@@ -15,6 +15,7 @@ from hwkd.cli.app import main
 from hwkd.core.chooser import RandomChooser
 from hwkd.core.device import WORK
 from hwkd.core.errors import HwkdError
+from hwkd.engine.run.proposal import Proposal
 from hwkd.io.core_files import load_core_file
 from hwkd.io.device_catalog import load_device
 from hwkd.io.fact_files import fact_names
@@ -100,7 +101,8 @@ def test_a_search_costs_its_candidates_for_a_runtime_that_was_dropped_in(
     spec = runner.context.screen.spaces["narrow_deep"].suggest(
         RandomChooser(0), input_shape=(1, 8, 8), num_outputs=3
     )
-    record = runner.run(lambda: spec, lambda key: None, number=0)
+    proposal = Proposal(spec=spec, fidelity=runner.context.fidelity)
+    record = runner.run(proposal, lambda key: None, number=0)
     assert record.state == "completed"
     assert record.cost.runtime == "my-stack"
     assert record.cost.latency_s == pytest.approx(CYCLES_A_MAC * record.cost.macs / 100e6)

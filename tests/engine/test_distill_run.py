@@ -206,7 +206,7 @@ def test_arms_of_a_seed_begin_with_the_same_weights(place: Path) -> None:
     seeds = [
         context.full_training(layers, repetition=seed, epochs=1, methods=arm.methods).config.seed
         for seed in (0, 1)
-        for arm in arms_of(parse_methods(("kd",)))
+        for arm in arms_of(parse_methods(("kd",)), "classes")
     ]
     assert len(set(seeds[:4])) == len(set(seeds[4:])) == 1
     assert seeds[0] != seeds[4]
@@ -237,7 +237,7 @@ def test_unlabelled_pictures_join_and_controls_get_as_many_steps(place: Path) ->
 
 
 def test_views_are_seen_by_teacher_and_student(place: Path) -> None:
-    assert len(_final(place, methods=("kd",), views=2, epochs=2).history) == 2
+    assert len(_final(place, methods=("kd",), copies=2, epochs=2).history) == 2
 
 
 def test_same_request_gives_the_same_student(place: Path) -> None:

@@ -10,7 +10,6 @@ from hwkd.core.errors import ConfigError, DoesNotFitError
 from hwkd.core.limits import Limits
 from hwkd.core.units import parse_bytes, parse_duration_s
 from hwkd.engine.setup.config import SearchConfig
-from hwkd.engine.setup.context import screen_of
 from hwkd.engine.setup.feasibility import (
     SpaceFeasibility,
     cheapest_relaxation,
@@ -19,6 +18,7 @@ from hwkd.engine.setup.feasibility import (
     survey,
 )
 from hwkd.engine.setup.references import ReferenceSurvey, survey_references
+from hwkd.engine.setup.resolve import screen_of
 from hwkd.engine.setup.rooms import fit_spaces
 from hwkd.engine.setup.screening import Screen
 from hwkd.io.device_catalog import load_device

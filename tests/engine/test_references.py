@@ -13,8 +13,8 @@ from hwkd.cost.graph import build_graph
 from hwkd.engine.search.chooser import SPACE_PARAM, OptunaChooser
 from hwkd.engine.search.optuna_proposer import first_choices
 from hwkd.engine.setup.config import SearchConfig
-from hwkd.engine.setup.context import screen_of
 from hwkd.engine.setup.references import reference_students, survey_references
+from hwkd.engine.setup.resolve import screen_of
 from hwkd.engine.setup.rooms import fit_spaces
 from hwkd.io.device_catalog import load_device
 

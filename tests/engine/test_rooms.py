@@ -13,8 +13,8 @@ from hwkd.core.room import Room, RoomySpace
 from hwkd.cost.estimate import estimate_cost
 from hwkd.cost.graph import build_graph
 from hwkd.engine.setup.config import SearchConfig
-from hwkd.engine.setup.context import screen_of
 from hwkd.engine.setup.feasibility import survey
+from hwkd.engine.setup.resolve import screen_of
 from hwkd.engine.setup.rooms import fit_spaces
 
 CONVOLUTIONAL = ("depthwise", "narrow_deep", "plain")

@@ -1,4 +1,4 @@
-"""What a search distils with: named methods, the default, controls, and what it refuses."""
+"""What a search distills with: named methods, the default, controls, and what it refuses."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_every_arm_trains_with_terms_of_its_own(tmp_path: Path) -> None:
     spec = space.suggest(RandomChooser(0), input_shape=(1, 8, 8), num_outputs=3)
     layers = space.layers(spec)
     seen = {}
-    for arm in arms_of(context.methods):
+    for arm in arms_of(context.methods, "classes"):
         config = context.full_training(layers, repetition=0, epochs=1)
         result = train_student(layers, context, config, arm=arm).result
         seen[arm.name] = set(result.epochs[0].losses)
@@ -98,7 +98,7 @@ def test_gradient_norms_are_in_every_epoch_of_a_full_training_and_rarer_in_a_can
     layers = space.layers(space.suggest(RandomChooser(0), input_shape=(1, 8, 8), num_outputs=3))
     config = context.full_training(layers, repetition=0, epochs=3)
 
-    arm = arms_of(context.methods)[0]
+    arm = arms_of(context.methods, "classes")[0]
 
     def measured(steps_between_norms: int) -> list[bool]:
         result = train_student(
@@ -127,7 +127,7 @@ def test_a_term_without_gradient_fails_the_trial_with_the_reason(
 def test_labels_alone_have_no_control(tmp_path: Path) -> None:
     config = make_config(tmp_path, distill=[{"method": "none"}])
     assert configured_methods(config) == ()
-    (arm,) = arms_of(())
+    (arm,) = arms_of((), "classes")
     assert (arm.name, arm.methods) == ("labels alone", ())
 
 

@@ -7,21 +7,22 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
 from torch import nn
 
 from hwkd.core.choices import CalibrationChoice
-from hwkd.core.errors import RunFolderError
+from hwkd.core.errors import ExportError, RunFolderError
 from hwkd.core.measure import Profile
 from hwkd.core.student import Layers
+from hwkd.core.teaching import TeacherSource, TrainingSet
 from hwkd.core.trial import EpochRecord, ObjectiveRecord, ProfileRecord
 from hwkd.deploy.calibrate import DEFAULT_CALIBRATION
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_int8 import quantise_int8
 from hwkd.deploy.to_onnx import export_onnx
-from hwkd.distill.criterion import DistillCriterion, TrainingSet
-from hwkd.distill.sources import TeacherSource
+from hwkd.distill.criterion import DistillCriterion
 from hwkd.distill.spec import WeightedMethod
 from hwkd.distill.taps import student_places
 from hwkd.engine.arms.recipes import Arm
@@ -31,7 +32,7 @@ from hwkd.io.paths import written_atomically
 from hwkd.io.student_folder import StudentFiles
 from hwkd.nn.build import StudentModule, build_module
 from hwkd.train.criteria import TaskLoss
-from hwkd.train.loop import Criterion, TrainConfig, TrainResult, train_module
+from hwkd.train.loop import Criterion, TrainConfig, TrainResult, predict_logits, train_module
 from hwkd.train.seeding import derive_seed
 from hwkd.train.weights_file import fill_module
 
@@ -41,6 +42,7 @@ __all__ = [
     "deploy_student",
     "judge_student",
     "profile_record",
+    "require_same_outputs",
     "student_bytes",
     "student_criterion",
     "student_logits",
@@ -50,6 +52,7 @@ __all__ = [
 # Of candidates: an epoch of a small data set has so few steps that measuring gradients in each
 # would cost 4%. The full training measures them in every epoch.
 STEPS_BETWEEN_NORMS = 100
+_ROUNDING = 1e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,6 +221,29 @@ def student_logits(onnx_path: Path, inputs: NDArray[np.float32]) -> NDArray[np.f
     return predict(open_session(onnx_path), inputs)
 
 
+def require_same_outputs(
+    module: StudentModule, onnx_path: Path, inputs: NDArray[np.float32]
+) -> None:
+    """Refuse a file that computes something else than the network that was trained.
+
+    Args:
+        module: on the processor, in evaluation mode.
+        onnx_path: its float file.
+        inputs: a few, shape [samples, *input_shape].
+
+    Raises:
+        ExportError: says by how much they differ.
+    """
+    ours = predict_logits(module, torch.from_numpy(inputs)).numpy()
+    gap, scale = np.abs(student_logits(onnx_path, inputs) - ours).max(), np.abs(ours).max()
+    # Folded batch normalisation rounds otherwise; a wrong operator is far outside.
+    if not gap <= _ROUNDING * max(1.0, scale):
+        raise ExportError(
+            f"{onnx_path.name}: differs from the trained network by {gap:.3g} in outputs up to "
+            f"{scale:.3g}; nothing is published of it"
+        )
+
+
 def judge_student(
     context: SearchContext, logits_int8: NDArray[np.float32], *, latency_s: float | None
 ) -> ObjectiveRecord:
@@ -233,7 +259,7 @@ def judge_student(
     return score_objective(
         goal,
         task_error=float(head.errors(logits_int8, labels).mean()),
-        kd_nats=0.0
+        divergence=0.0
         if teacher is None
         else head.divergence(logits_int8, teacher, temperature=goal.temperature),
         latency_s=latency_s,

@@ -17,7 +17,7 @@ from hwkd.core.errors import HwkdError
 from hwkd.core.progress import Progress
 from hwkd.engine.arms.children import Child, Nursery
 from hwkd.engine.arms.orders import ArmOrder, ArmResult, order_folder, read_result, write_order
-from hwkd.engine.setup.context import threads_per_worker
+from hwkd.engine.setup.hardware import threads_per_worker
 from hwkd.io.run_text import write_text
 
 __all__ = ["STAGE", "run_orders", "write_progress"]

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from hwkd.core.errors import RunFolderError
+from hwkd.core.head import HeadKind
 from hwkd.distill.losses.teacher_free import LabelSmoothing
 from hwkd.distill.spec import WeightedMethod
 from hwkd.engine.setup.methods import without_teacher
@@ -42,17 +43,21 @@ class Arm:
         return tuple(entry.describe() for entry in self.methods)
 
 
-def arms_of(methods: Sequence[WeightedMethod]) -> tuple[Arm, ...]:
+def arms_of(methods: Sequence[WeightedMethod], kind: HeadKind) -> tuple[Arm, ...]:
     """Return what a gain is made of: what was asked for first, then its controls.
 
     Args:
         methods: that students learn by; none is labels alone, which has no control.
+        kind: of what is learned; controls that smooth or soften classes are for classes.
     """
     if not methods:
         return (Arm(name="labels alone", smooths_labels=True),)
     is_taught = any(entry.method.asks_teacher for entry in methods)
     name = "distilled" if is_taught else "teacher-free"
-    arms = [Arm(name=name, methods=tuple(methods)), Arm(name="cross-entropy")]
+    plain = "cross-entropy" if kind == "classes" else "targets alone"
+    arms = [Arm(name=name, methods=tuple(methods)), Arm(name=plain)]
+    if kind == "values":
+        return tuple(arms)
     if not any(isinstance(entry.method, LabelSmoothing) for entry in methods):
         smoothed = WeightedMethod(method=LabelSmoothing(), weight=1.0)
         arms.append(Arm(name="label smoothing", methods=(smoothed,)))
@@ -64,19 +69,20 @@ def arms_of(methods: Sequence[WeightedMethod]) -> tuple[Arm, ...]:
     return tuple(arms)
 
 
-def known_arms(methods: Sequence[WeightedMethod]) -> dict[str, Arm]:
+def known_arms(methods: Sequence[WeightedMethod], kind: HeadKind) -> dict[str, Arm]:
     """Return a run's arms by name; a teacher that was left out leaves the methods without one."""
-    known = (*arms_of(methods), *arms_of(without_teacher(methods)), *arms_of(()))
+    ways = (methods, without_teacher(methods), ())
+    known = [arm for way in ways for arm in arms_of(way, kind)]
     return {arm.name: arm for arm in known}
 
 
-def arm_named(name: str, methods: Sequence[WeightedMethod]) -> Arm:
+def arm_named(name: str, methods: Sequence[WeightedMethod], kind: HeadKind) -> Arm:
     """Return one of a run's arms.
 
     Raises:
         RunFolderError: if the run has no such arm: its order was written for other methods.
     """
-    known = known_arms(methods)
+    known = known_arms(methods, kind)
     if name not in known:
         raise RunFolderError(f"the order is to train {name!r}; the run has {', '.join(known)}")
     return known[name]

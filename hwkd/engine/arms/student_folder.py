@@ -102,7 +102,8 @@ def require_bare(layers: Layers, files: StudentFiles) -> None:
             folded[f"{layer.name}.bias"] = layer.shape[0] * _FLOAT_BYTES
     # The ends of a clip are constants and no weights.
     arrays = stored_weights(onnx.load(files.float_path)).items()
-    _require_equal(files.float_path, {name: a.nbytes for name, a in arrays if a.size > 1}, folded)
+    stored = {name: a.nbytes for name, a in arrays if a.size > 1 or name in folded}
+    _require_equal(files.float_path, stored, folded)
 
 
 def _require_equal(path: Path, found: Mapping[str, int], described: Mapping[str, int]) -> None:

@@ -21,15 +21,16 @@ from hwkd.core.errors import HwkdError, InterruptedTrial, RunFolderError
 from hwkd.core.final_record import PairRecord, QuantisationChoiceRecord
 from hwkd.core.metric import Scores, ScoresRecord
 from hwkd.core.progress import Progress, silent
+from hwkd.core.teaching import TeacherSource
 from hwkd.core.trial import EpochRecord, TrialRecord
 from hwkd.deploy.to_onnx import export_onnx
 from hwkd.distill.adapters import describe_adapter
 from hwkd.distill.criterion import DistillCriterion
 from hwkd.distill.int8_methods import int8_recipe
-from hwkd.distill.sources import TeacherSource
 from hwkd.engine.arms.evaluation import (
     deploy_student,
     judge_student,
+    require_same_outputs,
     save_student,
     student_criterion,
     student_logits,
@@ -48,7 +49,8 @@ from hwkd.engine.arms.quantise import QuantisationData, QuantisationSettings, qu
 from hwkd.engine.arms.recipes import Arm, arm_named
 from hwkd.engine.run.prepared import load_context
 from hwkd.engine.run.run_folder import RunFolder
-from hwkd.engine.setup.context import SearchContext, threads_per_worker
+from hwkd.engine.setup.context import SearchContext
+from hwkd.engine.setup.hardware import threads_per_worker
 from hwkd.engine.setup.screening import Candidate
 from hwkd.io.student_folder import StudentFiles
 from hwkd.nn.build import StudentModule, build_module
@@ -66,6 +68,7 @@ _SCORINGS, _TESTS = 10.0, 3.0
 _LEAST_TRAINING_SHARE = 0.5
 # Kept for another training, with simulated rounding, where int8 cost the candidate accuracy.
 _ROUNDING_SHARE = 0.15
+_COMPARED = 16
 _ROUNDING = "train with simulated int8 rounding"
 
 
@@ -74,6 +77,8 @@ class _Student:
     """A student in float that is to be quantised and scored.
 
     Attributes:
+        candidate: the network with its cost.
+        arm: what it learned by.
         module: on the processor, in evaluation mode.
         config: of its training.
         epochs: history.
@@ -83,6 +88,8 @@ class _Student:
         pairs: layers that feature methods compared.
     """
 
+    candidate: Candidate
+    arm: Arm
     module: StudentModule
     config: TrainConfig
     epochs: tuple[EpochRecord, ...]
@@ -113,7 +120,7 @@ def train_arm(
         ZeroGradientError: if a term has no gradient at the student in its first steps.
     """
     candidate = order_candidate(order, context)
-    arm = arm_named(order.arm, context.methods)
+    arm = arm_named(order.arm, context.methods, context.data.head.kind)
     training = context.full_training(
         candidate.layers,
         repetition=order.repetition,
@@ -137,6 +144,8 @@ def train_arm(
     criterion = trained.criterion
     learned = context.learned_from(arm.methods)
     student = _Student(
+        candidate=candidate,
+        arm=arm,
         module=trained.module.cpu(),
         config=config,
         epochs=trained.result.epochs,
@@ -145,7 +154,7 @@ def train_arm(
         state=criterion.state_dict() if isinstance(criterion, DistillCriterion) else {},
         pairs=_pairs(arm, criterion),
     )
-    return _finish(order, context, candidate, arm, student, folder, progress=progress, check=check)
+    return _finish(order, context, student, folder, progress=progress, check=check)
 
 
 def score_brief_weights(
@@ -169,6 +178,8 @@ def score_brief_weights(
         raise RunFolderError(f"{weights}: the student's weights: {error}") from error
     fidelity = best.fidelity or context.fidelity
     student = _Student(
+        candidate=candidate,
+        arm=arm_named(order.arm, context.methods, context.data.head.kind),
         module=module.eval(),
         config=context.brief_training(candidate.layers, fidelity=fidelity).config,
         epochs=best.epochs,
@@ -176,8 +187,7 @@ def score_brief_weights(
         samples=context.epoch_samples(fidelity),
         state={},
     )
-    arm = arm_named(order.arm, context.methods)
-    return _finish(order, context, candidate, arm, student, folder)
+    return _finish(order, context, student, folder)
 
 
 def main(run_folder: Path, folder: Path, parent_pid: int) -> int:
@@ -235,8 +245,6 @@ def _training_budget_s(
 def _finish(
     order: ArmOrder,
     context: SearchContext,
-    candidate: Candidate,
-    arm: Arm,
     student: _Student,
     folder: Path,
     *,
@@ -245,12 +253,12 @@ def _finish(
 ) -> ArmResult:
     """Export, quantise and score a trained student; its result comes last."""
     files = StudentFiles(folder)
-    export_onnx(student.module, candidate.layers, files.float_path)
-    quantisation = _quantised(
-        order, context, candidate, arm, student, files, progress=progress, check=check
-    )
+    export_onnx(student.module, student.candidate.layers, files.float_path)
+    few = context.data.validation.inputs[:_COMPARED]
+    require_same_outputs(student.module, files.float_path, few)
+    quantisation = _quantised(order, context, student, files, progress=progress, check=check)
     save_student(student.module, files.weights_path)
-    latency = candidate.cost.latency
+    latency = student.candidate.cost.latency
     logits = student_logits(files.int8_path, context.data.validation.inputs)
     objective = judge_student(
         context, logits, latency_s=None if latency is None else latency.value_s
@@ -276,8 +284,6 @@ def _finish(
 def _quantised(
     order: ArmOrder,
     context: SearchContext,
-    candidate: Candidate,
-    arm: Arm,
     student: _Student,
     files: StudentFiles,
     *,
@@ -288,13 +294,14 @@ def _quantised(
     # Apple's GPUs have no float64, which simulated rounding needs for biases.
     is_mps = context.accelerator.type == "mps"
     here = context.on(torch.device("cpu")) if is_mps else context
+    arm, layers = student.arm, student.candidate.layers
     goes_on = int8_recipe(arm.methods)
 
-    def criterion(rounding: FakeQuantStudent, own: TeacherSource) -> Criterion:
+    def criterion(rounding: FakeQuantStudent, own: TeacherSource | None) -> Criterion:
         made = student_criterion(
             here,
             rounding,
-            candidate.layers,
+            layers,
             goes_on.methods,
             student.config,
             source=own if goes_on.follows_itself else None,
@@ -315,13 +322,13 @@ def _quantised(
         end_s=order.end_s,
     )
 
-    def tell(record: EpochRecord) -> None:
-        progress(_ROUNDING, record.epoch, settings.training().epochs, _terms(record))
+    def tell(stage: str, record: EpochRecord) -> None:
+        progress(stage, record.epoch, settings.training().epochs, _terms(record))
 
     return quantise_student(
         files.float_path,
         files.int8_path,
-        candidate.layers,
+        layers,
         QuantisationData(
             calibration=context.calibration,
             batches=learned.batches,

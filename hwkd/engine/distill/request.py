@@ -33,7 +33,7 @@ class DistillRequest:
     teachers: tuple[str, ...] = ()
     teacher_weights: Path | None = None
     unlabelled: Path | None = None
-    views: int = 1
+    copies: int = 1
     with_controls: bool = False
     seeds: tuple[int, ...] = (0,)
     by_hardware: bool = False
@@ -62,11 +62,11 @@ def distill_config(request: DistillRequest, base: SearchConfig) -> SearchConfig:
             # Workers build the network from its layers, so no space has to be there, or to run.
             "spaces": (),
             "accelerator": request.accelerator,
-            "workers": request.workers or 1,
+            "workers": 1,
             "teacher": {**raw["teacher"], **_teacher(request)},
             "transfer": {
                 "unlabelled": None if request.unlabelled is None else str(request.unlabelled),
-                "copies": request.views,
+                "copies": request.copies,
                 "pairs": request.pairs,
                 "importance": "hardware" if request.by_hardware else "equal",
             },

@@ -12,7 +12,7 @@ from hwkd.core.student import Layers
 from hwkd.core.trial import SpecRecord
 from hwkd.engine.distill.request import DistillRequest, distill_config, with_epochs
 from hwkd.engine.setup.config import LimitsConfig, SearchConfig
-from hwkd.engine.setup.context import load_data, resolve_config
+from hwkd.engine.setup.resolve import load_data, resolve_config
 from hwkd.engine.setup.screening import load_spaces
 from hwkd.engine.setup.stored_student import layers_of_record, layers_of_spec
 from hwkd.engine.setup.trust import named_by_user, trusted

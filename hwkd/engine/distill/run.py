@@ -32,7 +32,8 @@ from hwkd.engine.distill.resolve import ResolvedStudent, resolve_student
 from hwkd.engine.distill.workplace import require_free_out, workplace
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.setup.config import MethodConfig
-from hwkd.engine.setup.context import SearchContext, accelerator_device, make_context
+from hwkd.engine.setup.context import SearchContext, make_context
+from hwkd.engine.setup.hardware import accelerator_device
 from hwkd.engine.setup.methods import configured_methods
 from hwkd.engine.setup.teacher import judge_teacher, open_teachers
 from hwkd.engine.setup.transfer import TransferSet, configured_transfer
@@ -63,10 +64,13 @@ def run_distillation(request: DistillRequest, *, progress: Progress = silent) ->
     transfer = configured_transfer(resolved.config, resolved.data)
     teacher, record = _teacher(resolved, transfer, progress)
     context = _with_methods(make_context(resolved.config, resolved.task, transfer, teacher))
-    arms = arms_of(context.methods)[: None if request.with_controls else 1]
+    arms = arms_of(context.methods, context.data.head.kind)[: None if request.with_controls else 1]
     _require_possible(arms, resolved, context)
     orders = _orders(request, resolved, context, arms)
     with workplace(request.out, context) as (store, descriptors):
+        done = sum(read_result(order_folder(store.path, order)) is not None for order in orders)
+        if done:
+            progress("trainings of the interrupted call", done, len(orders))
         if orders[0].processes == 1:
             _train_here(store, orders, context, progress)
         else:

@@ -13,13 +13,10 @@ from hwkd.core.progress import silent
 from hwkd.core.strict_model import StrictModel, read_record
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.setup.config import SearchConfig
-from hwkd.engine.setup.context import (
-    SearchContext,
-    accelerator_device,
-    load_data,
-    make_context,
-)
+from hwkd.engine.setup.context import SearchContext, make_context
+from hwkd.engine.setup.hardware import accelerator_device
 from hwkd.engine.setup.methods import configured_methods
+from hwkd.engine.setup.resolve import load_data
 from hwkd.engine.setup.teacher import open_teachers
 from hwkd.engine.setup.transfer import TransferSet, configured_transfer, needs_live_teacher
 from hwkd.engine.setup.trust import trusted

@@ -79,6 +79,8 @@ def data_record(data: TaskData) -> DataRecord:
         input_shape=data.input_shape,
         kind=data.head.kind,
         class_names=data.class_names,
+        answer_mean=data.head.answer_mean,
+        answer_std=data.head.answer_std,
         metrics=data.head.metrics,
         splits=tuple(
             SplitRecord(name=name, samples=len(data.split(name)), class_counts=counts.get(name, ()))

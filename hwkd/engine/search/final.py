@@ -182,7 +182,9 @@ def _orders(
     With methods their gain is in question, so a control comes before the second network;
     without any only the network is.
     """
-    main, *controls = (arm.name for arm in arms_of(_methods(context, ending)))
+    main, *controls = (
+        arm.name for arm in arms_of(_methods(context, ending), context.data.head.kind)
+    )
     controls = controls if ending.seeds else []
     best, others = ranked[0], ranked[1:_NETWORKS]
     wanted = [(best, main, 0), *((best, arm, 0) for arm in controls[:1])]
@@ -230,7 +232,7 @@ def _brief_order(trial: TrialRecord, context: SearchContext, ending: Ending) -> 
     """Name the folder for a candidate's own weights."""
     taught = trial.methods is None or bool(trial.methods)
     methods = context.methods if taught else without_teacher(context.methods)
-    arm = arms_of(methods)[0].name
+    arm = arms_of(methods, context.data.head.kind)[0].name
     order = _order(trial, arm, 0, context, ending, processes=1, budget_s=None)
     epochs = context.config.training.brief_epochs or 1
     name = f"{BRIEF}-{trial.number}"

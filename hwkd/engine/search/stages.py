@@ -38,9 +38,11 @@ from hwkd.engine.search.teacher_stage import (
 from hwkd.engine.search.trial_stage import run_trial_stage
 from hwkd.engine.search.verify_best import verify_best
 from hwkd.engine.setup.config import SearchConfig
-from hwkd.engine.setup.context import SearchContext, fewer_threads, make_context, most_epochs
+from hwkd.engine.setup.context import SearchContext, make_context
+from hwkd.engine.setup.hardware import fewer_threads
 from hwkd.engine.setup.methods import configured_methods
 from hwkd.engine.setup.prepare import Prepared
+from hwkd.engine.setup.resolve import most_epochs
 from hwkd.engine.setup.time_plan import TimeLimit
 from hwkd.io.device_catalog import folder_of
 from hwkd.io.run_files import RUN_FILE

@@ -17,7 +17,7 @@ from hwkd.core.errors import TeacherError
 from hwkd.core.progress import Progress
 from hwkd.core.run_record import TeacherRecord
 from hwkd.core.trial import TrialRecord
-from hwkd.engine.setup.context import accelerator_device
+from hwkd.engine.setup.hardware import accelerator_device
 from hwkd.engine.setup.methods import configured_methods
 from hwkd.engine.setup.prepare import Prepared
 from hwkd.engine.setup.teacher import judge_teacher, open_teachers
@@ -90,7 +90,10 @@ def prepare_teacher(
             raise _OutOfTimeError(stage)
 
     try:
-        return _prepared(prepared, budget_s, tell, require_time, own_dir, started, clock)
+        teacher = _opened(prepared, budget_s, tell, require_time, own_dir)
+        record = judge_teacher(teacher, prepared.transfer, progress=tell)
+        record = record.model_copy(update={"seconds": clock() - started})
+        return TeacherStage(teacher=teacher, record=record)
     except _OutOfTimeError as over:
         return TeacherStage(
             left_out=f"its share of the time limit, {budget_s:.0f} s, was over at: {over}"
@@ -131,21 +134,6 @@ def measure_teacher(
     found = data.head.scores(np.asarray(outputs, dtype=np.float32), data.test.labels)
     scores = record.scores.model_copy(update={"test_float": found})
     return record.model_copy(update={"scores": scores})
-
-
-def _prepared(
-    prepared: Prepared,
-    budget_s: float | None,
-    progress: Progress,
-    require_time: Callable[[], None],
-    own_dir: Path | None,
-    started: float,
-    clock: Callable[[], float],
-) -> TeacherStage:
-    teacher = _opened(prepared, budget_s, progress, require_time, own_dir)
-    record = judge_teacher(teacher, prepared.transfer, seconds=0.0, progress=progress)
-    record = record.model_copy(update={"seconds": clock() - started})
-    return TeacherStage(teacher=teacher, record=record)
 
 
 def _opened(

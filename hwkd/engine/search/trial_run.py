@@ -177,7 +177,7 @@ class TrialRunner:
             start_from=None if base.start_from is None else self.artifacts.get(base.start_from),
             steps_between_norms=STEPS_BETWEEN_NORMS,
             check=self.check,
-            arm=arms_of(methods)[0],
+            arm=arms_of(methods, context.data.head.kind)[0],
         )
         module, result = trained.module.cpu(), trained.result
         validation = context.data.validation

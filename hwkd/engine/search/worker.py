@@ -22,7 +22,7 @@ from hwkd.engine.run.prepared import load_context
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.search.loop import run_trials
 from hwkd.engine.search.trial_run import TrialRunner
-from hwkd.engine.setup.context import threads_per_worker
+from hwkd.engine.setup.hardware import threads_per_worker
 from hwkd.io.run_text import write_text
 
 __all__ = ["STATUS_FOLDER", "main", "run"]

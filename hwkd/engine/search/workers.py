@@ -13,7 +13,7 @@ from hwkd.core.errors import HwkdError, RunFolderError
 from hwkd.engine.arms.children import Child, Nursery
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.search.worker import STATUS_FOLDER
-from hwkd.engine.setup.context import threads_per_worker
+from hwkd.engine.setup.hardware import threads_per_worker
 
 __all__ = ["WorkerPool"]
 

@@ -178,7 +178,7 @@ class SearchConfig(StrictModel):
         timeout_s: bound on the whole command, from its first line to its last file.
         workers: separate processes on one study.
         accelerator: where networks are trained.
-        train_best: distil the best student at full length and test it.
+        train_best: distill the best student at full length and test it.
         verify_best: run its C on the device's core, emulated.
         distill: methods that students learn by, combined; empty leaves the choice to the data
             (`hwkd.distill.defaults`), the single method "none" is labels alone.

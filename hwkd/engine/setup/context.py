@@ -6,41 +6,31 @@ teacher, its logits) were prepared once and are read from the cache.
 
 from __future__ import annotations
 
-import os
-import statistics
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hwkd.core import catalog
-from hwkd.core.device import Device
-from hwkd.core.errors import ConfigError
-from hwkd.core.progress import Progress, silent
 from hwkd.core.signals import Signal
 from hwkd.core.student import Layers
+from hwkd.core.teaching import TeacherSource
 from hwkd.core.trial import FidelityRecord
-from hwkd.cost.training_time import predicted_training_s
-from hwkd.distill.sources import TeacherSource
 from hwkd.distill.spec import WeightedMethod
 from hwkd.engine.setup.calibration import calibration_inputs
 from hwkd.engine.setup.config import SearchConfig
+from hwkd.engine.setup.hardware import accelerator_device
 from hwkd.engine.setup.importance import stage_importance
 from hwkd.engine.setup.methods import configured_methods, default_methods, without_teacher
 from hwkd.engine.setup.pairs import parse_pairs
 from hwkd.engine.setup.references import ReferenceStudent, reference_students
+from hwkd.engine.setup.resolve import screen_of
 from hwkd.engine.setup.rooms import fit_spaces
-from hwkd.engine.setup.screening import Candidate, Screen, load_spaces
+from hwkd.engine.setup.screening import Screen
 from hwkd.engine.setup.transfer import LoadedSet, TransferSet, teacher_source
-from hwkd.io import discovery
-from hwkd.io.device_catalog import load_device
-from hwkd.io.machine import available_cores
 from hwkd.nn.build import build_module
 from hwkd.tasks.base import Task, TaskData
 from hwkd.train.augment import NO_AUGMENTATION, mirror_keeps_class
@@ -54,35 +44,9 @@ from hwkd.train.teacher_module import ModuleTeacher
 
 _T = TypeVar("_T", int, float)
 
-__all__ = [
-    "SearchContext",
-    "Training",
-    "accelerator_device",
-    "fewer_threads",
-    "load_data",
-    "make_context",
-    "most_epochs",
-    "resolve_config",
-    "screen_of",
-    "threads_per_worker",
-    "timed_brief_epochs",
-]
+__all__ = ["SearchContext", "Training", "make_context"]
 
-# Brief training sees about this many samples, full training this many; both within the bounds
-# below. Chosen so that a trial on the digits takes about a second and a full training on 60,000
-# small images a few minutes on two cores.
-_BRIEF_SAMPLES = 30_000
-_FULL_SAMPLES = 1_000_000
-_MAX_BRIEF_EPOCHS = 12
-_MIN_FULL_EPOCHS = 15
-_MAX_FULL_EPOCHS = 200
-# Where time decides.
-_MAX_TIMED_EPOCHS = 400
-# Where time decides, brief trainings are as long as leaves time for so many candidates in the
-# search's part of it: the longer they are, the more their order is that of full trainings.
-_TIMED_CANDIDATES, _SEARCH_PART = 24, 0.33
-_MOST_BRIEF_SAMPLES, _MOST_BRIEF_EPOCHS = 400_000, 60
-_OF_LOGITS = frozenset({Signal.LOGITS, Signal.PARTNER_LOGITS})
+_OF_LOGITS = frozenset({Signal.LOGITS})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -284,72 +248,6 @@ class SearchContext:
         return Training(recipe=recipe, config=config)
 
 
-def resolve_config(config: SearchConfig, device: Device, data: TaskData) -> SearchConfig:
-    """Fill every open choice from the device and the size of the data."""
-    limits = config.limits
-    filled_limits = limits.model_copy(
-        update={
-            "ram_bytes": limits.ram_bytes or device.available_ram_bytes,
-            "flash_bytes": limits.flash_bytes or device.available_flash_bytes,
-        }
-    )
-    objective = config.objective.model_copy(
-        update={
-            "target_latency_s": config.objective.target_latency_s
-            or limits.latency_s
-            or device.target_latency_s
-        }
-    )
-    samples = len(data.train)
-    training = config.training.model_copy(
-        update={
-            "brief_epochs": config.training.brief_epochs
-            or _clamp(_BRIEF_SAMPLES / samples, 1, _MAX_BRIEF_EPOCHS),
-            "brief_samples": None if config.training.brief_epochs else min(samples, _BRIEF_SAMPLES),
-            "full_epochs": config.training.full_epochs or _usual_full_epochs(samples),
-        }
-    )
-    return config.model_copy(
-        update={
-            "runtime": config.runtime or device.default_runtime,
-            "clock_hz": config.clock_hz or device.clock_hz,
-            "limits": filled_limits,
-            "objective": objective,
-            "training": training,
-        }
-    )
-
-
-def load_data(config: SearchConfig, *, progress: Progress = silent) -> tuple[Task, TaskData]:
-    """Read the data of a search through its task."""
-    discovery.discover("hwkd.tasks")
-    task: Task = catalog.TASKS.get(config.task)
-    source = Path(config.data) if config.data is not None else None
-    data = task.data(
-        source,
-        split_seed=config.seed,
-        input_size=config.input_size,
-        layout=config.layout,
-        progress=progress,
-    )
-    return task, data
-
-
-def screen_of(config: SearchConfig) -> Screen:
-    """Return what candidates are costed for."""
-    device = load_device(config.device, runtime=config.runtime)
-    device.require_cost_model()
-    device.runtime(config.runtime)  # refuses a runtime without data before anything is spent
-    return Screen(
-        device=device,
-        runtime=config.runtime,
-        clock_hz=config.clock_hz,
-        limits=config.limits.to_limits(),
-        risk=config.limits.risk,
-        spaces=load_spaces(config.spaces),
-    )
-
-
 def make_context(
     config: SearchConfig, task: Task, transfer: TransferSet, teacher: Teacher | None
 ) -> SearchContext:
@@ -395,96 +293,7 @@ def make_context(
     )
 
 
-def accelerator_device(name: str) -> torch.device:
-    """Return the torch device for `auto`, `cpu`, `cuda` or `mps`.
-
-    Raises:
-        ConfigError: if that accelerator is not there.
-    """
-    available = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    if name == "auto":
-        name = next(candidate for candidate, is_there in available.items() if is_there)
-    if not available[name]:
-        there = ", ".join(candidate for candidate, is_there in available.items() if is_there)
-        raise ConfigError(
-            f"--accelerator {name}: there is none on this machine; available: {there}"
-        )
-    return torch.device(name)
-
-
-def threads_per_worker(workers: int) -> int:
-    """Return how many threads one of `workers` processes may use.
-
-    OMP_NUM_THREADS bounds them all together, as it would a search in one process.
-    """
-    given = os.environ.get("OMP_NUM_THREADS", "")
-    cores = available_cores()
-    bound = min(cores, int(given)) if given.isdigit() and int(given) > 0 else cores
-    return max(1, bound // workers)
-
-
-@contextmanager
-def fewer_threads(*, is_busy: bool) -> Iterator[None]:
-    """Compute on one thread while a machine is busy.
-
-    Threads that wait for each other lose ten times the time that another process takes from one of
-    them: 2.6 instead of 33 passes of a teacher in 50 s, beside a process of the lowest priority.
-    """
-    threads = torch.get_num_threads()
-    if is_busy:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-def timed_brief_epochs(
-    config: SearchConfig, references: Sequence[Candidate], samples: int
-) -> int | None:
-    """Return the passes of a brief training that a time limit leaves, by arithmetic alone.
-
-    Args:
-        config: with a time limit.
-        references: students that stand for those of the search.
-        samples: in a pass.
-
-    Returns:
-        At least the usual number; None leaves it to that.
-    """
-    if config.timeout_s is None or not references:
-        return None
-    one_s = [predicted_training_s(candidate.graph, samples_seen=1) for candidate in references]
-    each_s = _SEARCH_PART * config.timeout_s * config.workers / _TIMED_CANDIDATES
-    affordable = min(_MOST_BRIEF_SAMPLES, each_s / statistics.median(one_s))
-    return _clamp(max(_BRIEF_SAMPLES, affordable) / samples, 1, _MOST_BRIEF_EPOCHS)
-
-
-def most_epochs(config: SearchConfig, samples: int, *, is_timed: bool) -> int:
-    """Return how many passes a full training makes at most.
-
-    Args:
-        config: resolved.
-        samples: of the train split.
-        is_timed: time ends the training; then only a number that was asked for bounds it.
-    """
-    epochs = _resolved(config.training.full_epochs)
-    return _MAX_TIMED_EPOCHS if is_timed and epochs == _usual_full_epochs(samples) else epochs
-
-
-def _usual_full_epochs(samples: int) -> int:
-    return _clamp(_FULL_SAMPLES / samples, _MIN_FULL_EPOCHS, _MAX_FULL_EPOCHS)
-
-
 def _resolved(value: _T | None) -> _T:
     if value is None:
         raise ValueError("the configuration was not resolved")
     return value
-
-
-def _clamp(value: float, low: int, high: int) -> int:
-    return max(low, min(high, round(value)))

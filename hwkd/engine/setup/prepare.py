@@ -7,16 +7,11 @@ from dataclasses import dataclass
 
 from hwkd.core.progress import Progress
 from hwkd.engine.setup.config import SearchConfig
-from hwkd.engine.setup.context import (
-    accelerator_device,
-    load_data,
-    resolve_config,
-    screen_of,
-    timed_brief_epochs,
-)
 from hwkd.engine.setup.feasibility import SpaceFeasibility, drop_infeasible, survey
+from hwkd.engine.setup.hardware import accelerator_device
 from hwkd.engine.setup.methods import require_meaningful, require_possible
 from hwkd.engine.setup.references import ReferenceSurvey, survey_references
+from hwkd.engine.setup.resolve import load_data, resolve_config, screen_of, timed_brief_epochs
 from hwkd.engine.setup.rooms import fit_spaces
 from hwkd.engine.setup.screening import Screen, load_spaces
 from hwkd.engine.setup.transfer import TransferSet, configured_transfer

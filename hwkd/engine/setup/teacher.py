@@ -128,7 +128,7 @@ def open_teachers(
 
 
 def judge_teacher(
-    teacher: Teacher, transfer: TransferSet, *, seconds: float, progress: Progress
+    teacher: Teacher, transfer: TransferSet, *, seconds: float = 0.0, progress: Progress
 ) -> TeacherRecord:
     """Refuse a teacher that knows nothing; say how good it is, and keep its answers for students.
 

@@ -1,0 +1,143 @@
+"""What a configuration means: its data, its device, and every choice that it leaves open."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+from hwkd.core import catalog
+from hwkd.core.device import Device
+from hwkd.core.progress import Progress, silent
+from hwkd.cost.training_time import predicted_training_s
+from hwkd.engine.setup.config import SearchConfig
+from hwkd.engine.setup.screening import Candidate, Screen, load_spaces
+from hwkd.io import discovery
+from hwkd.io.device_catalog import load_device
+from hwkd.tasks.base import Task, TaskData
+
+__all__ = ["load_data", "most_epochs", "resolve_config", "screen_of", "timed_brief_epochs"]
+
+# Brief training sees about this many samples, full training this many; both within the bounds
+# below. Chosen so that a trial on the digits takes about a second and a full training on 60,000
+# small images a few minutes on two cores.
+_BRIEF_SAMPLES = 30_000
+_FULL_SAMPLES = 1_000_000
+_MAX_BRIEF_EPOCHS = 12
+_MIN_FULL_EPOCHS = 15
+_MAX_FULL_EPOCHS = 200
+# Where time decides.
+_MAX_TIMED_EPOCHS = 400
+# Where time decides, brief trainings are as long as leaves time for so many candidates in the
+# search's part of it: the longer they are, the more their order is that of full trainings.
+_TIMED_CANDIDATES, _SEARCH_PART = 24, 0.33
+_MOST_BRIEF_SAMPLES, _MOST_BRIEF_EPOCHS = 400_000, 60
+
+
+def resolve_config(config: SearchConfig, device: Device, data: TaskData) -> SearchConfig:
+    """Fill every open choice from the device and the size of the data."""
+    limits = config.limits
+    filled_limits = limits.model_copy(
+        update={
+            "ram_bytes": limits.ram_bytes or device.available_ram_bytes,
+            "flash_bytes": limits.flash_bytes or device.available_flash_bytes,
+        }
+    )
+    objective = config.objective.model_copy(
+        update={
+            "target_latency_s": config.objective.target_latency_s
+            or limits.latency_s
+            or device.target_latency_s
+        }
+    )
+    samples = len(data.train)
+    training = config.training.model_copy(
+        update={
+            "brief_epochs": config.training.brief_epochs
+            or _clamp(_BRIEF_SAMPLES / samples, 1, _MAX_BRIEF_EPOCHS),
+            "brief_samples": None if config.training.brief_epochs else min(samples, _BRIEF_SAMPLES),
+            "full_epochs": config.training.full_epochs or _usual_full_epochs(samples),
+        }
+    )
+    return config.model_copy(
+        update={
+            "runtime": config.runtime or device.default_runtime,
+            "clock_hz": config.clock_hz or device.clock_hz,
+            "limits": filled_limits,
+            "objective": objective,
+            "training": training,
+        }
+    )
+
+
+def load_data(config: SearchConfig, *, progress: Progress = silent) -> tuple[Task, TaskData]:
+    """Read the data of a search through its task."""
+    discovery.discover("hwkd.tasks")
+    task: Task = catalog.TASKS.get(config.task)
+    source = Path(config.data) if config.data is not None else None
+    data = task.data(
+        source,
+        split_seed=config.seed,
+        input_size=config.input_size,
+        layout=config.layout,
+        progress=progress,
+    )
+    return task, data
+
+
+def screen_of(config: SearchConfig) -> Screen:
+    """Return what candidates are costed for."""
+    device = load_device(config.device, runtime=config.runtime)
+    device.require_cost_model()
+    device.runtime(config.runtime)  # refuses a runtime without data before anything is spent
+    return Screen(
+        device=device,
+        runtime=config.runtime,
+        clock_hz=config.clock_hz,
+        limits=config.limits.to_limits(),
+        risk=config.limits.risk,
+        spaces=load_spaces(config.spaces),
+    )
+
+
+def timed_brief_epochs(
+    config: SearchConfig, references: Sequence[Candidate], samples: int
+) -> int | None:
+    """Return the passes of a brief training that a time limit leaves, by arithmetic alone.
+
+    Args:
+        config: with a time limit.
+        references: students that stand for those of the search.
+        samples: in a pass.
+
+    Returns:
+        At least the usual number; None leaves it to that.
+    """
+    if config.timeout_s is None or not references:
+        return None
+    one_s = [predicted_training_s(candidate.graph, samples_seen=1) for candidate in references]
+    each_s = _SEARCH_PART * config.timeout_s * config.workers / _TIMED_CANDIDATES
+    affordable = min(_MOST_BRIEF_SAMPLES, each_s / statistics.median(one_s))
+    return _clamp(max(_BRIEF_SAMPLES, affordable) / samples, 1, _MOST_BRIEF_EPOCHS)
+
+
+def most_epochs(config: SearchConfig, samples: int, *, is_timed: bool) -> int:
+    """Return how many passes a full training makes at most.
+
+    Args:
+        config: resolved.
+        samples: of the train split.
+        is_timed: time ends the training; then only a number that was asked for bounds it.
+    """
+    epochs = config.training.full_epochs
+    if epochs is None:
+        raise ValueError("the configuration was not resolved")
+    return _MAX_TIMED_EPOCHS if is_timed and epochs == _usual_full_epochs(samples) else epochs
+
+
+def _usual_full_epochs(samples: int) -> int:
+    return _clamp(_FULL_SAMPLES / samples, _MIN_FULL_EPOCHS, _MAX_FULL_EPOCHS)
+
+
+def _clamp(value: float, low: int, high: int) -> int:
+    return max(low, min(high, round(value)))
