@@ -115,6 +115,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     generator = np.random.default_rng(0)
     _write_photos(folder / "photos", generator)
     _write_windows(folder / "windows.npz", generator)
+    _write_houses(folder / "houses.csv", generator)
     _write_windows_teacher(folder / "teacher.onnx")
     (folder / "my_space.py").write_text(SPACE_BLOCK.text)
     (folder / "search.toml").write_text(CONFIG_BLOCK.text)
@@ -270,6 +271,12 @@ def _commands(program: typer.Typer) -> Iterator[tuple[str, Any]]:
             yield from walk(subcommand, [*words, name])
 
     yield from walk(typer.main.get_command(program), [])
+
+
+def _write_houses(path: Path, generator: np.random.Generator) -> None:
+    rows = generator.uniform(1, 9, size=(60, 3)).round(2)
+    lines = [f"{area},{rooms},{3 * area - rooms + noise:.2f}" for area, rooms, noise in rows]
+    path.write_text("\n".join(["area,rooms,price", *lines]) + "\n")
 
 
 def _write_photos(folder: Path, generator: np.random.Generator) -> None:

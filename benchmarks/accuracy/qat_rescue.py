@@ -30,10 +30,11 @@ from benchmarks.lib.verdict import Target, report
 from hwkd.core import catalog
 from hwkd.core.chooser import RandomChooser
 from hwkd.core.student import Layers
+from hwkd.core.teaching import TrainingSet
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_int8 import quantise_int8
 from hwkd.deploy.to_onnx import export_onnx
-from hwkd.distill.criterion import DistillCriterion, TrainingSet
+from hwkd.distill.criterion import DistillCriterion
 from hwkd.distill.sources import CachedSource
 from hwkd.distill.spec import parse_methods
 from hwkd.distill.taps import Places

@@ -39,8 +39,9 @@ from benchmarks.lib.results import Json
 from benchmarks.lib.verdict import report
 from hwkd.core.layers_builder import LayersBuilder
 from hwkd.core.student import Layers
-from hwkd.distill.criterion import DistillCriterion, TrainingSet
-from hwkd.distill.sources import CachedSource, FunctionSource, TeacherSource
+from hwkd.core.teaching import TeacherSource, TrainingSet
+from hwkd.distill.criterion import DistillCriterion
+from hwkd.distill.sources import CachedSource, FunctionSource
 from hwkd.distill.spec import parse_methods
 from hwkd.distill.taps import student_places
 from hwkd.nn.build import StudentModule, build_module

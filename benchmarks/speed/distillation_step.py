@@ -29,7 +29,8 @@ from benchmarks.lib.verdict import Target, report
 from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.chooser import RandomChooser
 from hwkd.core.student import Layers
-from hwkd.distill.criterion import DistillCriterion, TrainingSet
+from hwkd.core.teaching import TrainingSet
+from hwkd.distill.criterion import DistillCriterion
 from hwkd.distill.losses.soft_targets import soft_target_loss
 from hwkd.distill.sources import CachedSource
 from hwkd.distill.spec import parse_methods

@@ -29,7 +29,7 @@ class MethodFacts:
         smallest_batch: that it works with.
         fewest_classes: that it works with.
         teacher_can_be_cached: whether the teacher may answer once, before the training.
-        learns_from_past_self: whether the teacher is the student of an epoch ago.
+        brings_teacher: whether it makes its teacher's side from the student itself.
         trains_parameters: whether it trains more than the student.
         float32_only: whether it needs that precision.
         usual_weight: of its terms; cross-entropy has 1.
@@ -52,7 +52,7 @@ class MethodFacts:
     smallest_batch: int
     fewest_classes: int
     teacher_can_be_cached: bool
-    learns_from_past_self: bool
+    brings_teacher: bool
     trains_parameters: bool
     float32_only: bool
     usual_weight: float
@@ -66,7 +66,7 @@ class MethodFacts:
 def methods(
     family: Annotated[str | None, Option("Only this family, for example feature.")] = None,
 ) -> tuple[MethodFacts, ...]:
-    """List the methods: family, what they need, cost per step, paper.
+    """List the methods that students can learn by: family, needs, cost per step, paper.
 
     The cost is what a method adds to a training step of a 19,000-parameter student at batch 128, in
     steps.
@@ -76,10 +76,12 @@ def methods(
     """
     from hwkd.core import catalog
     from hwkd.core.errors import UnknownNameError
+    from hwkd.distill.taps import STUDENT_SIGNALS
     from hwkd.io import discovery
 
     discovery.discover("hwkd.distill.losses")
     every = [catalog.METHODS.get(name)() for name in catalog.METHODS]
+    every = [each for each in every if each.needs <= STUDENT_SIGNALS]
     found = [each for each in every if family is None or each.family == family]
     if not found:
         raise UnknownNameError("family", str(family), {each.family for each in every})
@@ -128,7 +130,7 @@ def _facts(found: "Method") -> MethodFacts:
         smallest_batch=found.min_batch,
         fewest_classes=found.min_classes,
         teacher_can_be_cached=found.cacheable and found.asks_teacher,
-        learns_from_past_self=found.learns_from_past_self,
+        brings_teacher=found.own_source() is not None,
         trains_parameters=isinstance(found, TrainedMethod),
         float32_only=found.float32_only,
         usual_weight=found.usual_weight,

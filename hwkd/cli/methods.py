@@ -68,7 +68,7 @@ def _show(found: MethodFacts) -> None:
 
 def _lines(found: MethodFacts) -> list[tuple[str, str]]:
     cost = "not measured" if found.cost_steps is None else f"{found.cost_steps:.3f} of a step"
-    teacher = "none: the student of one epoch ago" if found.learns_from_past_self else "none"
+    teacher = "none: the student itself" if found.brings_teacher else "none"
     if found.needs_teacher:
         teacher = "live or cached" if found.teacher_can_be_cached else "live only"
     trained = "adapters or memory" if found.trains_parameters else "nothing"

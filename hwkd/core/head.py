@@ -138,6 +138,10 @@ class Head(Protocol):
         """Say whether outputs are more than guesses."""
         ...
 
+    def answer_text(self, target: Any) -> str:
+        """Return the target of one example as a person would say it."""
+        ...
+
     def is_labelled(self, targets: NDArray[Any]) -> NDArray[np.bool_]:
         """Tell which samples have a target, shape [n]."""
         ...

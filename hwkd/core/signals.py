@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,6 @@ class Signal(StrEnum):
     VALUES = "values"
     WEIGHTS = "weights"
     INPUTS = "inputs"
-    PARTNER_LOGITS = "partner_logits"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +42,6 @@ class Views:
         weights: per layer, shape [out, in, ...]; with gradient on the student's side.
         inputs: shape [batch, *input_shape]; a leaf that requires a gradient and that `logits` were
             computed from, so that a loss can differentiate the logits by it.
-        partner_logits: shape [batch, classes], logits of another sample of the same class.
     """
 
     logits: Tensor | None = None
@@ -54,7 +52,6 @@ class Views:
     values: tuple[Tensor, ...] = ()
     weights: tuple[Tensor, ...] = ()
     inputs: Tensor | None = None
-    partner_logits: Tensor | None = None
 
     def need(self, signal: Signal) -> Tensor:
         """Return a single-tensor signal.
@@ -70,14 +67,14 @@ class Views:
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Views:
         """Return a copy with `change` applied to every tensor (a cast, a detach, a move)."""
-        changed: dict[str, Tensor | tuple[Tensor, ...]] = {}
+        changed: dict[str, Any] = {}
         for entry in fields(self):
             content = getattr(self, entry.name)
             if isinstance(content, tuple):
                 changed[entry.name] = tuple(change(tensor) for tensor in content)
             elif content is not None:
                 changed[entry.name] = change(content)
-        return replace(self, **changed)  # type: ignore[arg-type]  # field types are kept
+        return replace(self, **changed)
 
 
 class Batch(Protocol):

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from hwkd.core.metric import ACCURACY, Metric
 from hwkd.core.strict_model import StoredInt, StrictModel
 
-__all__ = ["ArmRecord", "ArmScores", "Gain", "Verdict", "verdict_of_older_final"]
+__all__ = ["ASKED_FOR", "ArmRecord", "ArmScores", "Gain", "Verdict", "verdict_of_older_final"]
 
 
 class ArmScores(StrictModel):
@@ -119,7 +119,7 @@ class Verdict(StrictModel):
     @property
     def asked_for_ships(self) -> bool:
         """Whether the student that ships learned by the methods, and not as a control."""
-        return self.ships in _ASKED_FOR
+        return self.ships in ASKED_FOR
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -167,7 +167,7 @@ class Verdict(StrictModel):
 
 
 # Names of what a user asks for; every other arm is a control.
-_ASKED_FOR = ("distilled", "teacher-free", "labels alone")
+ASKED_FOR = ("distilled", "teacher-free", "labels alone")
 _OLD_NAMES = {
     "same student, distilled": "distilled",
     "same student, cross-entropy only (no teacher)": "cross-entropy",

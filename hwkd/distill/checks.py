@@ -118,9 +118,9 @@ def _label_reason(method: Method, has_unlabelled: bool) -> str | None:
 def _missing_reason(method: Method, student: ViewShapes, teacher: ViewShapes) -> str | None:
     for signal in sorted(method.needs):
         if not _shows(student, signal):
-            return f"the student shows no {signal}; name a module path for it"
+            return f"the student shows no {signal}; use a method on what it shows, as kd"
         if method.asks_teacher and not _shows(teacher, signal):
-            advice = "name a module path for it"
+            advice = "give a teacher that does, or a method on logits, as kd"
             if signal in _NAMED_BY_PAIRS:
                 advice = "name its modules, as --pair 1=layer1"
             return f"the teacher shows no {signal}; {advice}"
@@ -144,7 +144,7 @@ def _tap_reason(method: Method, shapes: RunShapes) -> str | None:
 
 
 def _shows(views: ViewShapes, signal: Signal) -> bool:
-    if signal in (Signal.INPUTS, Signal.PARTNER_LOGITS):
-        return True  # The run makes these itself.
+    if signal is Signal.INPUTS:
+        return True  # The run makes them itself.
     content = getattr(views, signal.value)
     return content is not None and content != ()

@@ -9,46 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from hwkd.core.errors import ConfigError
-from hwkd.core.head import Head
 from hwkd.core.signals import Batch, Signal, Views
+from hwkd.core.teaching import Step, TeacherSource, TrainingSet
 from hwkd.distill.checks import refuse_impossible, refuse_missing_taps, refuse_of_classes
 from hwkd.distill.gradient_norms import ZeroGradientGuard, gradient_norms
 from hwkd.distill.method import Loss, LossMethod, RunShapes, ViewShapes, pair_term
-from hwkd.distill.pair_sampler import PairSampler
 from hwkd.distill.pairing import LayerPair, chosen_pairs, common_positions, propose_pairs
 from hwkd.distill.schedules import at_temperature
-from hwkd.distill.sources import PastSelfSource, TeacherSource
 from hwkd.distill.spec import WeightedMethod, require_combinable
 from hwkd.distill.taps import Places, Taps
 
-__all__ = ["DistillCriterion", "TrainingSet", "needed_signals"]
+__all__ = ["DistillCriterion", "needed_signals"]
 
 _PROBE_SAMPLES = 4
-_PAST = "past."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingSet:
-    """What a criterion must know about the data.
-
-    Attributes:
-        copies: augmented versions of the inputs, each [samples, *input_shape].
-        labels: as the head has them; some may be unlabelled.
-        head: what outputs mean.
-        batch_size: samples per step.
-        seed: of what the methods draw.
-    """
-
-    copies: Sequence[Tensor]
-    labels: Tensor
-    head: Head
-    batch_size: int
-    seed: int = 0
+# Beginning of the names of a source's tensors in a checkpoint.
+_SOURCE = "source."
+# Name of the run's source there; those that methods bring have the methods' names.
+_SHARED = "teacher"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -57,6 +39,7 @@ class _Term:
 
     entry: WeightedMethod
     loss: Loss
+    source: TeacherSource | None
     student_layers: dict[Signal, tuple[int, ...]]
     teacher_layers: dict[Signal, tuple[int, ...]]
     importance: Mapping[str, float]
@@ -77,9 +60,7 @@ class DistillCriterion:
         student_places: Places,
         source: TeacherSource | None,
         data: TrainingSet,
-        task_weight: float = 1.0,
         importance: Sequence[float] | None = None,
-        label_smoothing: float = 0.0,
         steps_between_norms: int = 1,
     ) -> None:
         """Check every method against both networks and build its adapters.
@@ -90,9 +71,7 @@ class DistillCriterion:
             student_places: where its signals are.
             source: the teacher's views; None for teacher-free methods.
             data: the training set.
-            task_weight: of the labels' loss; 0 while a method counts that includes its own.
             importance: per student stage, multiplies that stage's terms; None is 1.
-            label_smoothing: share of the hard target that goes evenly to all classes, 0 to 1.
             steps_between_norms: gradient norms, a backward pass per term, are measured at most once
                 in as many steps; epochs without a measurement have none.
 
@@ -103,21 +82,27 @@ class DistillCriterion:
         for entry in methods:
             refuse_of_classes(entry.method, data.head.kind)
         self._data = data
-        self._task_weight = task_weight
-        self._label_smoothing = label_smoothing
         self._taps = Taps(student, student_places, needed_signals(methods))
-        self._past = _past_source(methods, data)
-        self._source = self._past or source
+        self._source = source
         self._has_unlabelled = _has_unlabelled(data)
-        self._partners = _partner_sampler(methods, data)
         self._guard = ZeroGradientGuard()
         self._wants_norms = True
         self._steps_between_norms = steps_between_norms
         self._steps_since_norms = 0
         self._norms: dict[str, float] = {}
         self.pairs: dict[str, tuple[LayerPair, ...]] = {}
+        if source is not None:
+            source.start(student, data)
         ours, theirs = self._probe(student)
         self._terms = [self._build(entry, ours, theirs, importance) for entry in methods]
+        # Those that methods bring themselves start last: a refused method starts nothing.
+        self._own_sources = {
+            t.entry.method.name: t.source
+            for t in self._terms
+            if t.source is not None and t.source is not source
+        }
+        for own in self._own_sources.values():
+            own.start(student, data)
         self._owned = nn.ModuleDict(
             {t.entry.method.name: t.loss for t in self._terms if isinstance(t.loss, nn.Module)}
         ).to(data.labels.device)
@@ -130,28 +115,28 @@ class DistillCriterion:
         """
         # The network may compute in half precision; the losses do not.
         views = self._taps.read(batch.inputs).map(Tensor.float)
-        if self._partners is not None:
-            views = replace(views, partner_logits=self._partner_logits(module, batch))
-        teacher = self._source.views(batch) if self._source is not None else Views()
+        teachers = {name: source.views(batch) for name, source in self._sources()}
         weighted: dict[str, Tensor] = {}
         raw: dict[str, Tensor] = {}
         factors = [t.entry.schedule.factor(batch.epoch_ratio) * t.entry.weight for t in self._terms]
         active = [(t, factor) for t, factor in zip(self._terms, factors, strict=True) if factor > 0]
-        if self._task_weight > 0 and not any(t.entry.method.includes_task_loss for t, _ in active):
-            weighted[self._data.head.loss_name] = self._task_weight * self._task_loss(views, batch)
+        if not any(t.entry.method.includes_task_loss for t, _ in active):
+            weighted[self._data.head.loss_name] = self._task_loss(views, batch)
         for term, factor in active:
-            for name, value in self._evaluate(term, views, teacher, batch).items():
+            for name, value in self._evaluate(term, views, teachers, batch).items():
                 raw[name] = value
                 weighted[name] = value * (factor * term.importance.get(name, 1.0))
         self._look_at_gradients(module, raw)
-        if self._past is not None:
-            self._past.observe(batch, views.need(Signal.LOGITS))
+        step = Step(batch=batch, student=views)
+        for _, source in self._sources():
+            source.observe(step)
         # A stage between two methods without the labels' loss still needs a loss to step on.
         return weighted or {self._data.head.loss_name: 0.0 * views.need(Signal.LOGITS).sum()}
 
     def parameters(self) -> Sequence[nn.Parameter]:
-        """Parameters of adapters and other parts of the methods; none of the student's."""
-        return [p for p in self._owned.parameters() if p.requires_grad]
+        """Parameters of adapters, other parts of the methods and teachers; not the student's."""
+        owned = [p for p in self._owned.parameters() if p.requires_grad]
+        return [*owned, *(p for _, source in self._sources() for p in source.parameters())]
 
     def take_gradient_norms(self) -> dict[str, float]:
         """Return each term's unweighted gradient norm at the student, and measure again.
@@ -164,25 +149,35 @@ class DistillCriterion:
         return norms
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return the tensors of adapters, memories and the student's past, for a checkpoint."""
+        """Return the tensors of adapters, memories and sources, for a checkpoint."""
         state: dict[str, Tensor] = self._owned.state_dict()
-        past = {} if self._past is None else self._past.state()
-        return {**state, **{f"{_PAST}{name}": tensor for name, tensor in past.items()}}
+        for name, source in self._sources():
+            beginning = f"{_SOURCE}{name}."
+            state.update({f"{beginning}{n}": tensor for n, tensor in source.state().items()})
+        return state
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Restore `state_dict`."""
-        past = {n.removeprefix(_PAST): t for n, t in state.items() if n.startswith(_PAST)}
-        if self._past is not None:
-            self._past.load_state(past)
-        self._owned.load_state_dict({n: t for n, t in state.items() if not n.startswith(_PAST)})
+        for name, source in self._sources():
+            beginning = f"{_SOURCE}{name}."
+            own = {n[len(beginning) :]: t for n, t in state.items() if n.startswith(beginning)}
+            source.load_state(own)
+        self._owned.load_state_dict({n: t for n, t in state.items() if not n.startswith(_SOURCE)})
+
+    def _sources(self) -> list[tuple[str, TeacherSource]]:
+        """Return (name, source): the run's and those that methods bring."""
+        shared = [] if self._source is None else [(_SHARED, self._source)]
+        return [*shared, *self._own_sources.items()]
 
     def _evaluate(
-        self, term: _Term, student: Views, teacher: Views, batch: Batch
+        self, term: _Term, student: Views, teachers: Mapping[str, Views], batch: Batch
     ) -> dict[str, Tensor]:
         loss = term.loss
         if isinstance(loss, LossMethod):
             loss = at_temperature(loss, term.entry.schedule, batch.epoch_ratio)
         ours = _chosen(student, term.student_layers)
+        name = term.entry.method.name
+        teacher = teachers.get(name if name in self._own_sources else _SHARED, Views())
         theirs = _chosen(teacher, term.teacher_layers)
         if not term.entry.method.float32_only:
             return loss(ours, theirs, batch)
@@ -194,7 +189,6 @@ class DistillCriterion:
         return self._data.head.loss(
             views.need(Signal.LOGITS),
             batch.labels,
-            smoothing=self._label_smoothing,
             some_unlabelled=self._has_unlabelled,
         )
 
@@ -215,13 +209,6 @@ class DistillCriterion:
     def _is_auxiliary(self, name: str) -> bool:
         beginnings = tuple(b for term in self._terms for b in term.entry.method.auxiliary_terms)
         return name.startswith(beginnings) if beginnings else False
-
-    @torch.no_grad()
-    def _partner_logits(self, module: nn.Module, batch: Batch) -> Tensor:
-        assert self._partners is not None
-        partners = self._partners.partners(batch.sample_ids)
-        logits: Tensor = module(self._data.copies[batch.copy].index_select(0, partners))
-        return logits.float()
 
     def _probe(self, student: nn.Module) -> tuple[ViewShapes, ViewShapes]:
         """Look at both networks' shapes on a few samples, leaving the student as it was."""
@@ -291,6 +278,7 @@ class DistillCriterion:
         return _Term(
             entry=entry,
             loss=method.build(shapes_of_run),
+            source=method.own_source() or self._source,
             student_layers=student_layers,
             teacher_layers=teacher_layers,
             importance=weights,
@@ -299,8 +287,7 @@ class DistillCriterion:
 
 def needed_signals(methods: Sequence[WeightedMethod]) -> frozenset[Signal]:
     """Return what the taps of a run read: the methods' needs, and always the logits."""
-    needs = frozenset({Signal.LOGITS}).union(*(entry.method.needs for entry in methods))
-    return needs - {Signal.PARTNER_LOGITS}
+    return frozenset({Signal.LOGITS}).union(*(entry.method.needs for entry in methods))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -321,11 +308,11 @@ def _with_positions(pairs: Sequence[LayerPair]) -> tuple[LayerPair, ...]:
 def _chosen(views: Views, layers: Mapping[Signal, tuple[int, ...]]) -> Views:
     if not layers:
         return views
-    picked = {
+    picked: dict[str, Any] = {
         signal.value: tuple(getattr(views, signal.value)[index] for index in indices)
         for signal, indices in layers.items()
     }
-    return replace(views, **picked)  # type: ignore[arg-type]  # tuples of tensors stay so
+    return replace(views, **picked)
 
 
 def _chosen_shapes(shapes: ViewShapes, layers: Mapping[Signal, tuple[int, ...]]) -> ViewShapes:
@@ -338,24 +325,3 @@ def _chosen_shapes(shapes: ViewShapes, layers: Mapping[Signal, tuple[int, ...]])
 
 def _has_unlabelled(data: TrainingSet) -> bool:
     return not data.head.is_labelled(data.labels.cpu().numpy()).all()
-
-
-def _past_source(methods: Sequence[WeightedMethod], data: TrainingSet) -> PastSelfSource | None:
-    learners = [entry.method for entry in methods if entry.method.learns_from_past_self]
-    others = [entry.method for entry in methods if entry.method.asks_teacher]
-    if learners and others:
-        raise ConfigError(
-            f"method {learners[0].name} learns from the student's own past and method "
-            f"{others[0].name} from a teacher; use one of them"
-        )
-    if not learners:
-        return None
-    return PastSelfSource(len(data.labels), data.head.size, device=data.labels.device)
-
-
-def _partner_sampler(methods: Sequence[WeightedMethod], data: TrainingSet) -> PairSampler | None:
-    if not any(Signal.PARTNER_LOGITS in entry.method.needs for entry in methods):
-        return None
-    if _has_unlabelled(data):
-        raise ConfigError("method cskd: it pairs samples of a class and some have no label")
-    return PairSampler(data.labels, seed=data.seed)

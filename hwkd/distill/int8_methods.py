@@ -13,9 +13,7 @@ __all__ = ["Int8Recipe", "int8_recipe"]
 
 # An int8 file has no value before an activation: rounding and rectifying are one step. Its weights
 # are trained relative to where they started, so they are not those that a teacher's compare with.
-_SHOWN = frozenset(
-    {Signal.LOGITS, Signal.EMBEDDING, Signal.FEATURES, Signal.INPUTS, Signal.PARTNER_LOGITS}
-)
+_SHOWN = frozenset({Signal.LOGITS, Signal.EMBEDDING, Signal.FEATURES, Signal.INPUTS})
 _OWN = WeightedMethod(method=SoftTargets(temperature=2.0), weight=1.0)
 
 

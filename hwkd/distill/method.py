@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from hwkd.core.errors import ConfigError
 from hwkd.core.head import HeadKind
 from hwkd.core.signals import Batch, Signal, Views
+from hwkd.core.teaching import TeacherSource
 
 __all__ = [
     "Family",
@@ -40,7 +41,7 @@ Shape: TypeAlias = tuple[int, ...]
 _LAYERED = frozenset(
     {Signal.FEATURES, Signal.PREACTIVATIONS, Signal.ATTENTION, Signal.VALUES, Signal.WEIGHTS}
 )
-_OF_CLASSES = frozenset({Signal.LOGITS, Signal.PARTNER_LOGITS})
+_OF_CLASSES = frozenset({Signal.LOGITS})
 
 
 class Loss(Protocol):
@@ -142,6 +143,7 @@ def option(default: Any, meaning: str, **limits: Any) -> Any:
     return field(default=default, metadata={"range": OptionRange(meaning=meaning, **limits)})
 
 
+@dataclass(frozen=True, kw_only=True)
 class Method(ABC):
     """A configured distillation method; its fields are its options.
 
@@ -158,7 +160,6 @@ class Method(ABC):
         pools: maps of different sizes are pooled to the smaller height and width.
         needs_positions: normalises each map over its positions, so one position has no gradient.
         is_zero_at_teacher: the loss is 0 when the student's views equal the teacher's.
-        learns_from_past_self: the teacher is the student of one epoch ago.
         usual_weight: weight of the term when the user gives none, with cross-entropy at 1.
         auxiliary_terms: beginnings of term names that train the method's own module only and
             have no gradient at the student.
@@ -183,7 +184,6 @@ class Method(ABC):
     pools: ClassVar[bool] = True
     needs_positions: ClassVar[bool] = False
     is_zero_at_teacher: ClassVar[bool] = True
-    learns_from_past_self: ClassVar[bool] = False
     usual_weight: ClassVar[float] = 1.0
     auxiliary_terms: ClassVar[tuple[str, ...]] = ()
     two_class_advice: ClassVar[str] = "it has no gradient for two classes; use kd"
@@ -194,7 +194,7 @@ class Method(ABC):
         Raises:
             ConfigError: names the method, the option, the value and what is allowed.
         """
-        for entry in fields(self):  # type: ignore[arg-type]  # every method is a dataclass
+        for entry in fields(self):
             allowed: OptionRange | None = entry.metadata.get("range")
             value = getattr(self, entry.name)
             if allowed is not None and not allowed.allows(value):
@@ -205,8 +205,8 @@ class Method(ABC):
 
     @property
     def asks_teacher(self) -> bool:
-        """Whether a teacher must be given: the student's own past is none."""
-        return self.uses_teacher and not self.learns_from_past_self
+        """Whether a teacher must be given."""
+        return self.uses_teacher and self.own_source() is None
 
     @property
     def suits_values(self) -> bool:
@@ -217,6 +217,10 @@ class Method(ABC):
     def paired_signals(self) -> frozenset[Signal]:
         """Signals of which a layer of the student is compared with a layer of the teacher."""
         return self.needs & _LAYERED if self.pairs_layers and self.uses_teacher else frozenset()
+
+    def own_source(self) -> TeacherSource | None:
+        """Return a new source that teaches in place of the run's teacher; None: there is none."""
+        return None
 
     def refusal(self, shapes: RunShapes) -> str | None:
         """Return why this run cannot use the method, or None; beyond batch and class counts."""

@@ -1,4 +1,4 @@
-"""Draws, for every sample of a batch, another sample of the same class (CS-KD)."""
+"""Draws, for every sample of a batch, another sample of the same class."""
 
 from __future__ import annotations
 

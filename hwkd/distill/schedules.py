@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 from hwkd.core.errors import ConfigError
 from hwkd.distill.method import LossMethod, Method
@@ -24,8 +25,7 @@ class Schedule:
         warmup: after `start` the weight grows linearly over this share.
         decay: before `stop` the weight falls linearly to 0 over this share.
         temperature_end: temperature at the end of training; it drifts linearly from the method's
-        own.
-            None keeps it.
+            own. None keeps it.
     """
 
     start: float = 0.0
@@ -83,6 +83,7 @@ def at_temperature(method: LossMethod, schedule: Schedule, epoch_ratio: float) -
     if isinstance(method, LabelTeacher):
         tempered = at_temperature(method.method, schedule, epoch_ratio)
         return dataclasses.replace(method, method=tempered)
-    start: float = method.temperature  # type: ignore[attr-defined]  # it has one
+    start = float(vars(method)["temperature"])
     now = start + (schedule.temperature_end - start) * epoch_ratio
-    return dataclasses.replace(method, temperature=now)  # type: ignore[type-var]  # a dataclass
+    changed: dict[str, Any] = {"temperature": now}
+    return dataclasses.replace(method, **changed)

@@ -1,10 +1,9 @@
-"""Where a teacher's views come from: run, looked up, or kept from the past."""
+"""Where a teacher's views come from: run, looked up, averaged, or made by the student itself."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,34 +13,23 @@ from torch.nn import functional
 
 from hwkd.core.errors import TeacherError
 from hwkd.core.signals import Batch, Signal, Views
+from hwkd.core.teaching import Step, StillSource, TrainingSet
 from hwkd.distill.method import ViewShapes
 from hwkd.distill.no_teacher import label_logits
+from hwkd.distill.pair_sampler import PairSampler
 from hwkd.distill.taps import Places, Taps
 
 __all__ = [
     "CachedSource",
+    "ClassmateSource",
     "FunctionSource",
     "LiveSource",
     "PastSelfSource",
-    "TeacherSource",
     "mean_probability",
 ]
 
 
 _SHAPED = tuple(entry.name for entry in fields(ViewShapes))
-
-
-class TeacherSource(Protocol):
-    """Gives the teacher's views of a batch; they carry no gradient to its weights."""
-
-    @property
-    def cached(self) -> frozenset[Signal] | None:
-        """Signals that are stored; None for a source that computes any signal it has places for."""
-        ...
-
-    def views(self, batch: Batch) -> Views:
-        """Return what the teacher shows for these samples and this augmented copy."""
-        ...
 
 
 def mean_probability(logits: Sequence[Tensor], log_weights: Sequence[float]) -> Tensor:
@@ -58,7 +46,7 @@ def mean_probability(logits: Sequence[Tensor], log_weights: Sequence[float]) -> 
     return torch.stack(parts).logsumexp(0)
 
 
-class LiveSource:
+class LiveSource(StillSource):
     """Runs the teacher on every batch."""
 
     cached = None
@@ -101,7 +89,7 @@ class LiveSource:
         return views
 
 
-class CachedSource:
+class CachedSource(StillSource):
     """Looks up views that were computed once, by sample and augmented copy."""
 
     def __init__(
@@ -132,7 +120,7 @@ class CachedSource:
         return Views(logits=logits, embedding=embedding)
 
 
-class FunctionSource:
+class FunctionSource(StillSource):
     """Asks a function of arrays, such as an ONNX session, for logits."""
 
     def __init__(self, logits_of: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> None:
@@ -147,32 +135,54 @@ class FunctionSource:
         return Views(logits=logits.float())
 
 
-class PastSelfSource:
-    """The student's own logits of one epoch ago, sample by sample (PS-KD)."""
+class PastSelfSource(StillSource):
+    """The student's own logits of one epoch ago, sample by sample; at first, its labels."""
 
-    def __init__(self, samples: int, classes: int, *, device: torch.device | None = None) -> None:
-        """Start with nothing seen; an unseen sample gets its label."""
-        self._logits = torch.zeros(samples, classes, device=device)
+    cached = frozenset({Signal.LOGITS})
+
+    def start(self, student: nn.Module, data: TrainingSet) -> None:
+        """Begin with nothing seen."""
+        del student
+        samples, device = len(data.labels), data.labels.device
+        self._logits = torch.zeros(samples, data.head.size, device=device)
         self._is_seen = torch.zeros(samples, dtype=torch.bool, device=device)
-        self._classes = classes
-        self.cached = frozenset({Signal.LOGITS})
 
     def views(self, batch: Batch) -> Views:
         """Return what was observed for these samples when they were last drawn."""
-        fresh = label_logits(batch.labels, self._classes, 0.999)
+        fresh = label_logits(batch.labels, self._logits.shape[1], 0.999)
         seen = self._is_seen[batch.sample_ids][:, None]
         return Views(logits=torch.where(seen, self._logits[batch.sample_ids], fresh))
 
-    def observe(self, batch: Batch, logits: Tensor) -> None:
+    def observe(self, step: Step) -> None:
         """Remember the student's logits of this step."""
-        self._logits[batch.sample_ids] = logits.detach().to(self._logits.dtype)
-        self._is_seen[batch.sample_ids] = True
+        logits = step.student.need(Signal.LOGITS).detach()
+        self._logits[step.batch.sample_ids] = logits.to(self._logits.dtype)
+        self._is_seen[step.batch.sample_ids] = True
 
     def state(self) -> Mapping[str, Tensor]:
-        """Return the tensors that a checkpoint must hold."""
+        """Return what was observed."""
         return {"logits": self._logits, "is_seen": self._is_seen}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Restore `state`."""
+        """Restore it."""
         self._logits.copy_(state["logits"])
         self._is_seen.copy_(state["is_seen"])
+
+
+class ClassmateSource(StillSource):
+    """The student's own logits of another sample of the same class."""
+
+    cached = frozenset({Signal.LOGITS})
+
+    def start(self, student: nn.Module, data: TrainingSet) -> None:
+        """Sort the samples by class."""
+        self._student = student
+        self._copies = data.copies
+        self._partners = PairSampler(data.labels, seed=data.seed)
+
+    @torch.no_grad()
+    def views(self, batch: Batch) -> Views:
+        """Run the student on a partner of each sample."""
+        partners = self._partners.partners(batch.sample_ids)
+        logits: Tensor = self._student(self._copies[batch.copy].index_select(0, partners))
+        return Views(logits=logits.float())

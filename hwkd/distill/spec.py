@@ -204,7 +204,7 @@ def _configure(name: str, given: Mapping[str, Any]) -> WeightedMethod:
 
 
 def _fields(method_class: type[Method]) -> tuple[dataclasses.Field[Any], ...]:
-    return dataclasses.fields(method_class)  # type: ignore[arg-type]  # every method is one
+    return dataclasses.fields(method_class)
 
 
 def _unknown_option(name: str, option: str, known: Sequence[str]) -> str:

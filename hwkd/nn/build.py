@@ -36,7 +36,9 @@ def build_module(layers: Layers, seed: int) -> StudentModule:
         if isinstance(step, Weighted):
             step.reset(generator)
     # torch's stubs lack this overload of `to`.
-    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    for weight in module.parameters():
+        if weight.dim() == 4:
+            weight.data = weight.data.to(memory_format=torch.channels_last)
     return module
 
 

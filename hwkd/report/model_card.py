@@ -129,7 +129,14 @@ def _input(run: RunRecord, final: FinalRecord | None) -> str:
         f"q = round((raw - mean) / (std * {scheme.input_scale:.8g})) + "
         f"{scheme.input_zero_point}, clipped to [-128, 127]"
     )
-    return f"{text}\n\nThe int8 input that firmware computes: `{formula}`."
+    answers = [
+        f"{name} = output * {std:.8g} + {mean:.8g}"
+        for name, mean, std in zip(
+            data.class_names, data.answer_mean, data.answer_std, strict=False
+        )
+    ]
+    answer = f" The answer: `{'; '.join(map(_inline, answers))}`." if answers else ""
+    return f"{text}\n\nThe int8 input that firmware computes: `{formula}`.{answer}"
 
 
 def _score_sentence(final: FinalRecord | None, record: TrialRecord) -> str:

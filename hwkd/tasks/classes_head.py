@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,6 +128,10 @@ class ClassesHead:
             value=_balanced(self.errors(outputs, targets), targets),
             needed=min(chance + _CHANCE_DEVIATIONS * deviation, (1.0 + chance) / 2),
         )
+
+    def answer_text(self, target: Any) -> str:
+        """Return the name of a class."""
+        return self.names[int(target)]
 
     def is_labelled(self, targets: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Tell which labels are not -1."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,6 +147,11 @@ class ValuesHead:
             value=float(gone.mean()) / whole if whole > 0 else 0.0,
             needed=min(_ENOUGH, max(_LEAST, luck / whole)) if whole > 0 else _ENOUGH,
         )
+
+    def answer_text(self, target: Any) -> str:
+        """Return the values of one example in their units."""
+        values = np.asarray(target) * self.answer_std + self.answer_mean
+        return ", ".join(f"{n} {v:.4g}" for n, v in zip(self.names, values, strict=True))
 
     def is_labelled(self, targets: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Tell which samples have all their values."""

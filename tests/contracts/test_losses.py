@@ -9,7 +9,6 @@ import pytest
 import torch
 from support.fake_networks import (
     SERIES,
-    SQUARE,
     TALL,
     TEACHER_SERIES,
     TEACHER_SQUARE,
@@ -154,11 +153,12 @@ def test_two_classes_work_or_are_refused(name: str) -> None:
     assert _gradient_size(student) > 1e-6
 
 
-@every_method
+@pytest.mark.parametrize(
+    "name",
+    [n for n in NAMES if METHODS.get(n).is_zero_at_teacher and METHODS.get(n).uses_teacher],
+)
 def test_identical_student_and_teacher_give_zero(name: str) -> None:
     method = small(METHODS.get(name))
-    if not (method.is_zero_at_teacher and method.uses_teacher):
-        return
     student = fake_network(1)
     teacher = copy_of(student)
     if Signal.INPUTS in method.needs:
@@ -277,7 +277,7 @@ def test_missing_taps_are_refused(name: str) -> None:
     method = small(METHODS.get(name))
     student, teacher, batch = fake_network(1), _teacher(), fake_batch()
     bare = Fake(Views(logits=student.views.logits))
-    if not method.needs - {Signal.LOGITS, Signal.INPUTS, Signal.PARTNER_LOGITS}:
+    if not method.needs - {Signal.LOGITS, Signal.INPUTS}:
         refuse_impossible(method, run_shapes(student, teacher, batch))
         return
     with pytest.raises(ConfigError, match=f"method {name}: the student shows no"):
@@ -307,11 +307,12 @@ def test_logit_methods_have_a_control_without_teacher() -> None:
     assert without_control == {"mft", "ofa", "wsld"}
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if METHODS.get(n).family == "response"])
+@pytest.mark.parametrize(
+    "name", [n for n in NAMES if METHODS.get(n)().no_teacher_control() is not None]
+)
 def test_control_needs_no_teacher_and_reaches_the_student(name: str) -> None:
     control = METHODS.get(name)().no_teacher_control()
-    if control is None:
-        return
+    assert control is not None
     assert not control.uses_teacher
     student = fake_network(1)
     terms = control.build(run_shapes(student, _teacher(), fake_batch()))(
@@ -367,7 +368,3 @@ def test_adding_a_method_is_one_file(tmp_path: Any, monkeypatch: pytest.MonkeyPa
         assert configured.weight == 0.5
     finally:
         discover.cache_clear()
-
-
-def test_square_maps_are_the_default_of_the_suite() -> None:
-    assert all(height == width for _, height, width in SQUARE)

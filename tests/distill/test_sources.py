@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from hwkd.core.errors import TeacherError
-from hwkd.core.signals import Signal
+from hwkd.core.signals import Signal, Views
+from hwkd.core.teaching import Step, TrainingSet
 from hwkd.distill.sources import (
     CachedSource,
     FunctionSource,
@@ -20,6 +21,7 @@ from hwkd.distill.sources import (
     mean_probability,
 )
 from hwkd.distill.taps import Places
+from hwkd.tasks.classes_head import ClassesHead
 
 LOGITS = frozenset({Signal.LOGITS})
 
@@ -91,11 +93,18 @@ def test_the_mean_of_teachers_is_of_probabilities_not_of_logits() -> None:
 
 
 def test_past_self_gives_labels_first_and_then_its_own_last_prediction() -> None:
-    source, batch = PastSelfSource(6, 3), _batch()
+    source, batch = PastSelfSource(), _batch()
+    data = TrainingSet(
+        copies=[torch.zeros(6, 3)],
+        labels=torch.zeros(6, dtype=torch.int64),
+        head=ClassesHead.numbered(3),
+        batch_size=4,
+    )
+    source.start(nn.Identity(), data)
     fresh = source.views(batch).need(Signal.LOGITS)
     assert torch.equal(fresh.argmax(1), batch.labels)
     seen = torch.randn(4, 3, requires_grad=True)
-    source.observe(batch, seen)
+    source.observe(Step(batch=batch, student=Views(logits=seen)))
     again = source.views(batch).need(Signal.LOGITS)
     assert torch.equal(again, seen.detach())
     assert not again.requires_grad

@@ -13,12 +13,12 @@ from support.heads import LabelsAlone, accuracy
 
 from hwkd.core.layers_builder import LayersBuilder
 from hwkd.core.student import Layers
+from hwkd.core.teaching import TeacherSource, TrainingSet
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_onnx import onnx_model, save_model
 from hwkd.deploy.weight_correction import replace_weights, stored_weights
-from hwkd.distill.criterion import DistillCriterion, TrainingSet
+from hwkd.distill.criterion import DistillCriterion
 from hwkd.distill.int8_methods import int8_recipe
-from hwkd.distill.sources import TeacherSource
 from hwkd.distill.taps import student_places
 from hwkd.engine.arms.quantise import QuantisationData, QuantisationSettings, quantise_student
 from hwkd.nn.build import build_module

@@ -75,7 +75,6 @@ def fake_network(
         values=tuple(values),
         weights=tuple(matrices),
         inputs=inputs,
-        partner_logits=leaf(batch, classes),
     )
     leaves = [hidden, offset, embedding, *features, *before, *scores, *values, *matrices]
     return Fake(views, leaves)

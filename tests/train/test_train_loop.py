@@ -6,7 +6,8 @@ from support.heads import LabelsAlone
 from torch import nn
 from torch.nn import functional
 
-from hwkd.distill.criterion import DistillCriterion, TrainingSet
+from hwkd.core.teaching import TrainingSet
+from hwkd.distill.criterion import DistillCriterion
 from hwkd.distill.taps import Places
 from hwkd.tasks.classes_head import ClassesHead
 from hwkd.train.augment import Augmentation

@@ -14,6 +14,7 @@ __all__ = ["C99"]
 class C99:
     """Writes the network as C that holds the very numbers of the int8 file.
 
+    `model_preprocess.c` turns a raw input into what the network takes, before quantisation.
     main.c runs one example of the student's validation data; seeded noise where there is none.
     """
 
@@ -33,7 +34,7 @@ class C99:
             labels=source.labels,
             sample=source.sample(),
         )
-        return Exported(files=project_contents(project))
+        return Exported(files=project_contents(project, source.preprocessing))
 
 
 EXPORTERS.register("c")(C99())

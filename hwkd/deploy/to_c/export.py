@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -106,12 +106,14 @@ def placed(values: _Int8, places: Places) -> _Int8:
     return flat
 
 
-def project_contents(project: Project) -> dict[str, str | bytes]:
+def project_contents(
+    project: Project, beside: Mapping[str, str] | None = None
+) -> dict[str, str | bytes]:
     """Return name -> content of the project's files, the model that they were made from among them.
 
     What a folder of them holds is listed in its description, so that it may be written again.
     """
-    return {**project_files(project), MODEL_FILE: project.source_bytes}
+    return {**project_files(project, beside), MODEL_FILE: project.source_bytes}
 
 
 def foreign_files(folder: Path) -> list[str]:

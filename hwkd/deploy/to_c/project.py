@@ -135,8 +135,13 @@ class Project:
         return CMSIS_HOST_FLAGS if self.uses_cmsis_nn else ()
 
 
-def project_files(project: Project) -> dict[str, str]:
-    """Return file name -> text of the whole project."""
+def project_files(project: Project, beside: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return file name -> text of the whole project.
+
+    Args:
+        project: to write.
+        beside: further files that the description lists, which the build takes no part in.
+    """
     texts = {name: _kernel_text(name) for name in _HEADERS}
     texts |= {f"{name}.c": _kernel_text(f"{name}.c") for name in project.kernels}
     if project.uses_cmsis_nn:
@@ -162,6 +167,7 @@ def project_files(project: Project) -> dict[str, str]:
     ):  # fmt: skip
         texts[name] = Template(_template(name)).substitute(values)
     texts["model_sample.h"] = _sample_text(project.sample)
+    texts |= beside or {}
     facts = {**_description(project), "files": sorted([*texts, DESCRIPTION_FILE, MODEL_FILE])}
     texts[DESCRIPTION_FILE] = json.dumps(facts, indent=2) + "\n"
     return texts

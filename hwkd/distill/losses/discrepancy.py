@@ -49,7 +49,7 @@ def gaussian_discrepancy_loss(
         student_maps: as in `neuron_selectivity_loss`.
         teacher_maps: as in `neuron_selectivity_loss`.
         bandwidth: sigma, > 0; None takes sigma^2 = mean squared distance of the pairs, the paper's
-        rule.
+            rule.
 
     Source:
         Huang and Wang 2017, arXiv:1707.01219, section 4.1; Gretton et al. 2012.

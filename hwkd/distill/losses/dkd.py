@@ -74,7 +74,6 @@ class DecoupledTargets(LossMethod):
     family = "response"
     formula = "α · TCKD + β · NCKD, each T² · mean_b KL"
     paper = "Zhao et al. 2022, arXiv:2203.08679"
-    evidence = "MNIST-1D, T 4, 3 seeds: below CE at 250, 298 and 586 parameters, +0.1 at 1238"
     needs = frozenset({Signal.LOGITS})
     needs_labels = True
 

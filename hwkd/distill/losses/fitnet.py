@@ -42,7 +42,6 @@ class FitnetHint(AdaptedPairMethod):
     family = "feature"
     formula = "mean (r(f_s) − f_t)², r = ReLU(BN(1×1 conv)) where channels differ"
     paper = "Romero et al. 2015, arXiv:1412.6550"
-    evidence = "MNIST-1D, 3 seeds: +1.4, −4.7, −3.0, −1.0 against CE at 250 to 1238 parameters"
     needs = frozenset({Signal.FEATURES})
     adapter_norm = True
     adapter_relu = True

@@ -10,10 +10,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from hwkd.core.catalog import METHODS
-from hwkd.core.signals import Batch, Signal, Views
 from hwkd.distill.kernels import at_least_float32
-from hwkd.distill.method import LossMethod, Method, both_logits, option
-from hwkd.distill.no_teacher import LabelTeacher
+from hwkd.distill.logit_method import LogitMethod
+from hwkd.distill.method import option
 
 __all__ = ["JensenShannon", "jensen_shannon_loss"]
 
@@ -68,7 +67,7 @@ def _kl(log_p: Tensor, log_q: Tensor) -> Tensor:
 
 @METHODS.register("gjs")
 @dataclass(frozen=True, kw_only=True)
-class JensenShannon(LossMethod):
+class JensenShannon(LogitMethod):
     """Generalised Jensen-Shannon divergence (Agarwal et al. 2024); needs logits.
 
     For sequences, labels of -100 mask positions. There is no factor T^2.
@@ -78,20 +77,12 @@ class JensenShannon(LossMethod):
     temperature: float = option(1.0, "softening divisor of both logits", above=0)
 
     name = "gjs"
-    family = "response"
     formula = "β KL(t ‖ m) + (1 − β) KL(s ‖ m), m = β t + (1 − β) s; β 0: KL(t ‖ s), β 1: KL(s ‖ t)"
     paper = "Agarwal et al. 2024, arXiv:2306.13649"
-    needs = frozenset({Signal.LOGITS})
 
-    def __call__(self, student: Views, teacher: Views, batch: Batch) -> dict[str, Tensor]:
-        """Return the divergence as the term "gjs"."""
-        logits = both_logits(student, teacher)
-        mask = batch.labels if logits[0].dim() == 3 else None
-        loss = jensen_shannon_loss(
-            *logits, beta=self.beta, temperature=self.temperature, labels=mask
+    def divergence(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
+        """Return the divergence; of sequences, where labels do not mask it."""
+        mask = labels if student.dim() == 3 else None
+        return jensen_shannon_loss(
+            student, teacher, beta=self.beta, temperature=self.temperature, labels=mask
         )
-        return {"gjs": loss}
-
-    def no_teacher_control(self) -> Method:
-        """Return the same divergence from smoothed labels."""
-        return LabelTeacher.of(self)

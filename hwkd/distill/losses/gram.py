@@ -20,8 +20,7 @@ def flow_matrix(first: Tensor, second: Tensor) -> Tensor:
     Args:
         first: shape [batch, c_first, height, width].
         second: shape [batch, c_second, height, width]; sizes are pooled to the smaller per axis;
-        the
-            sum over positions is divided by their number.
+            the sum over positions is divided by their number.
     """
     first, second = pool_to_common_size(as_maps(first), as_maps(second))
     ours, theirs = first.flatten(2), second.flatten(2)

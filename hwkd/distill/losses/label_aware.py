@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from hwkd.core.catalog import METHODS
-from hwkd.core.signals import Batch, Signal, Views
 from hwkd.distill.kernels import at_least_float32
-from hwkd.distill.method import LossMethod, both_logits, option
+from hwkd.distill.logit_method import LogitMethod
+from hwkd.distill.method import option
 
 __all__ = [
     "CorrectedTargets",
@@ -133,78 +133,63 @@ def corrected_target_loss(
 
 @METHODS.register("wsld")
 @dataclass(frozen=True, kw_only=True)
-class WeightedSoftLabels(LossMethod):
+class WeightedSoftLabels(LogitMethod):
     """Weighted soft labels (Zhou et al. 2021); needs logits and labels."""
 
     temperature: float = option(2.0, "softening divisor of both logits", above=0)
 
     name = "wsld"
-    family = "response"
     formula = "T² mean (1 − exp(−CE_s / CE_t)) · CE(p_t, p_s)"
     paper = "Zhou et al. 2021, arXiv:2102.00650"
-    needs = frozenset({Signal.LOGITS})
     needs_labels = True
     # A cross-entropy with soft targets, not a divergence.
     is_zero_at_teacher = False
     usual_weight = 2.5
 
-    def __call__(self, student: Views, teacher: Views, batch: Batch) -> dict[str, Tensor]:
-        """Return the weighed cross-entropy as the term "wsld"."""
-        logits = both_logits(student, teacher)
-        return {"wsld": weighted_soft_label_loss(*logits, batch.labels, self.temperature)}
+    def divergence(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
+        """Return the weighed cross-entropy."""
+        return weighted_soft_label_loss(student, teacher, labels, self.temperature)
 
 
 @METHODS.register("ofa")
 @dataclass(frozen=True, kw_only=True)
-class OneForAll(LossMethod):
+class OneForAll(LogitMethod):
     """One-for-all (Hao et al. 2023), for a teacher of another kind of network; needs logits."""
 
     eps: float = option(1.0, "power that strengthens the true class", above=0)
     temperature: float = option(1.0, "softening divisor of both logits", above=0)
 
     name = "ofa"
-    family = "response"
     formula = "−mean Σ_c ((p_t + y)^ε − y) log p_s"
     paper = "Hao et al. 2023, arXiv:2310.19444"
-    needs = frozenset({Signal.LOGITS})
     needs_labels = True
     # A cross-entropy with soft targets, not a divergence.
     is_zero_at_teacher = False
 
-    def __call__(self, student: Views, teacher: Views, batch: Batch) -> dict[str, Tensor]:
-        """Return the cross-entropy as the term "ofa"."""
-        loss = one_for_all_loss(
-            *both_logits(student, teacher),
-            batch.labels,
-            eps=self.eps,
-            temperature=self.temperature,
+    def divergence(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
+        """Return the cross-entropy with strengthened targets."""
+        return one_for_all_loss(
+            student, teacher, labels, eps=self.eps, temperature=self.temperature
         )
-        return {"ofa": loss}
 
 
 @METHODS.register("mft")
 @dataclass(frozen=True, kw_only=True)
-class CorrectedTargets(LossMethod):
+class CorrectedTargets(LogitMethod):
     """Corrected targets (Minifinetuning 2025): a teacher moved to the label; needs logits."""
 
     threshold: float = option(0.2, "lead that the label is given", low=0, high=1)
     temperature: float = option(1.0, "softening divisor of both logits", above=0)
 
     name = "mft"
-    family = "response"
     formula = "T² mean KL(corrected p_t ‖ p_s)"
     paper = "Minifinetuning 2025, arXiv:2506.15702"
-    needs = frozenset({Signal.LOGITS})
     needs_labels = True
     # The correction moves the target away from the teacher.
     is_zero_at_teacher = False
 
-    def __call__(self, student: Views, teacher: Views, batch: Batch) -> dict[str, Tensor]:
-        """Return the divergence as the term "mft"."""
-        loss = corrected_target_loss(
-            *both_logits(student, teacher),
-            batch.labels,
-            threshold=self.threshold,
-            temperature=self.temperature,
+    def divergence(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
+        """Return the divergence from corrected targets."""
+        return corrected_target_loss(
+            student, teacher, labels, threshold=self.threshold, temperature=self.temperature
         )
-        return {"mft": loss}

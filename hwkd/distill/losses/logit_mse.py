@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from hwkd.core.catalog import METHODS
-from hwkd.core.signals import Batch, Signal, Views
 from hwkd.distill.kernels import at_least_float32
-from hwkd.distill.method import LossMethod, Method, both_logits, option
-from hwkd.distill.no_teacher import LabelTeacher
+from hwkd.distill.logit_method import LogitMethod
+from hwkd.distill.method import option
 
 __all__ = ["LogitMse", "logit_mse_loss"]
 
@@ -40,28 +39,21 @@ def logit_mse_loss(
 
 @METHODS.register("logit_mse")
 @dataclass(frozen=True, kw_only=True)
-class LogitMse(LossMethod):
+class LogitMse(LogitMethod):
     """Logit regression (Ba and Caruana 2014): match the teacher's logits; needs logits."""
 
     centred: bool = option(False, "ignore a constant added to a row of logits")
 
     name = "logit_mse"
-    family = "response"
     formula = "mean (z_s − z_t)²"
     paper = "Ba and Caruana 2014, arXiv:1312.6184"
-    needs = frozenset({Signal.LOGITS})
 
     @property
     def suits_values(self) -> bool:
         """It does: differences of values are in deviations of the targets."""
         return not self.centred
 
-    def __call__(self, student: Views, teacher: Views, batch: Batch) -> dict[str, Tensor]:
-        """Return the squared difference as the term "logit_mse"."""
-        del batch
-        logits = both_logits(student, teacher)
-        return {"logit_mse": logit_mse_loss(*logits, centred=self.centred)}
-
-    def no_teacher_control(self) -> Method:
-        """Return the regression onto the log of smoothed labels."""
-        return LabelTeacher.of(self)
+    def divergence(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
+        """Return the squared difference."""
+        del labels
+        return logit_mse_loss(student, teacher, centred=self.centred)

@@ -8,10 +8,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from hwkd.core.catalog import METHODS
-from hwkd.core.signals import Batch, Signal, Views
 from hwkd.distill.kernels import at_least_float32
+from hwkd.distill.logit_method import LabelMethod, LogitMethod
 from hwkd.distill.losses.soft_targets import soft_target_loss
-from hwkd.distill.method import LossMethod, Method, both_logits, option
+from hwkd.distill.method import Method, option
 
 __all__ = [
     "StandardisedCrossEntropy",
@@ -59,31 +59,23 @@ def standardised_target_loss(
 
 @METHODS.register("lskd")
 @dataclass(frozen=True, kw_only=True)
-class StandardisedTargets(LossMethod):
+class StandardisedTargets(LogitMethod):
     """Logit standardisation (Sun et al. 2024); needs logits of at least three classes."""
 
     temperature: float = option(2.0, "softening divisor of standardised logits", above=0)
 
     name = "lskd"
-    family = "response"
     formula = "T² · mean KL(softmax(ẑ_t / T) ‖ softmax(ẑ_s / T)), ẑ = (z − mean) / deviation"
     paper = "Sun et al. 2024, arXiv:2403.01427"
-    evidence = (
-        "MNIST-1D, 3 seeds: 82.2 against 60.6 (CE) at 250 parameters, where CE on standardised "
-        "logits "
-        "without a teacher has 84.2; 97.0 against 95.4 at 1238"
-    )
-    needs = frozenset({Signal.LOGITS})
     min_classes = 3
     float32_only = True
     usual_weight = 9.0
     two_class_advice = _TWO_CLASSES
 
-    def __call__(self, student: Views, teacher: Views, batch: Batch) -> dict[str, Tensor]:
-        """Return the divergence as the term "lskd"."""
-        del batch
-        logits = both_logits(student, teacher)
-        return {"lskd": standardised_target_loss(*logits, self.temperature)}
+    def divergence(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
+        """Return the divergence of standardised logits."""
+        del labels
+        return standardised_target_loss(student, teacher, self.temperature)
 
     def no_teacher_control(self) -> Method:
         """Return cross-entropy on standardised logits."""
@@ -92,7 +84,7 @@ class StandardisedTargets(LossMethod):
 
 @METHODS.register("ce_standardised")
 @dataclass(frozen=True, kw_only=True)
-class StandardisedCrossEntropy(LossMethod):
+class StandardisedCrossEntropy(LabelMethod):
     """Cross-entropy of standardised logits: the transform of `lskd` without a teacher.
 
     Explains most of what scale-free losses seem to gain on students under 1,000 parameters.
@@ -104,18 +96,11 @@ class StandardisedCrossEntropy(LossMethod):
     family = "control"
     formula = "T² · CE(softmax(ẑ_s / T), y)"
     paper = "control of arXiv:2403.01427, no paper of its own"
-    evidence = "MNIST-1D, 3 seeds: 84.2 / 90.4 / 89.8 / 96.6 at 250 / 298 / 586 / 1238 parameters"
-    needs = frozenset({Signal.LOGITS})
-    needs_labels = True
     min_classes = 3
     float32_only = True
-    uses_teacher = False
     two_class_advice = _TWO_CLASSES
 
-    def __call__(self, student: Views, teacher: Views, batch: Batch) -> dict[str, Tensor]:
-        """Return the cross-entropy as the term "ce_standardised"."""
-        del teacher
-        (logits,) = at_least_float32(student.need(Signal.LOGITS))
-        standardised = standardise_logits(logits) / self.temperature
-        loss = functional.cross_entropy(standardised, batch.labels)
-        return {"ce_standardised": loss * self.temperature**2}
+    def loss(self, student: Tensor, labels: Tensor) -> Tensor:
+        """Return the cross-entropy of standardised logits."""
+        standardised = standardise_logits(student) / self.temperature
+        return functional.cross_entropy(standardised, labels) * self.temperature**2

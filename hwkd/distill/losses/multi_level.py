@@ -10,6 +10,7 @@ from torch.nn import functional
 from hwkd.core.catalog import METHODS
 from hwkd.core.signals import Batch, Signal, Views
 from hwkd.distill.kernels import at_least_float32
+from hwkd.distill.logit_method import LogitMethod
 from hwkd.distill.losses.soft_targets import soft_target_loss
 from hwkd.distill.method import LossMethod, Method, both_logits, option
 from hwkd.distill.no_teacher import LabelTeacher
@@ -126,7 +127,7 @@ class MultiLevelLogits(LossMethod):
 
 @METHODS.register("peers")
 @dataclass(frozen=True, kw_only=True)
-class PeerTargets(LossMethod):
+class PeerTargets(LogitMethod):
     """Peer targets (Chen et al. 2020): soft targets with a floor under the peers' probabilities.
 
     Give an ensemble as the teacher. With temperature 1 and no floor this is deep mutual learning's
@@ -136,18 +137,12 @@ class PeerTargets(LossMethod):
     temperature: float = option(3.0, "softening divisor of both logits", above=0)
 
     name = "peers"
-    family = "response"
     formula = "T² mean KL(p_t + 1e-7 ‖ p_s)"
     paper = "Chen et al. 2020, arXiv:1912.00350; Zhang et al. 2018, arXiv:1706.00384"
-    needs = frozenset({Signal.LOGITS})
     # The floor leaves T² · classes · 1e-7.
     is_zero_at_teacher = False
 
-    def __call__(self, student: Views, teacher: Views, batch: Batch) -> dict[str, Tensor]:
-        """Return the divergence as the term "peers"."""
-        del batch
-        return {"peers": peer_target_loss(*both_logits(student, teacher), self.temperature)}
-
-    def no_teacher_control(self) -> Method:
-        """Return the divergence from smoothed labels."""
-        return LabelTeacher.of(self)
+    def divergence(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
+        """Return the divergence from the floored peers."""
+        del labels
+        return peer_target_loss(student, teacher, self.temperature)

@@ -25,8 +25,7 @@ def pyramid_loss(
         student: shape [batch, channels, height, width].
         teacher: same shape.
         levels: sides of the pooled maps; those not below the height (of a map of height 1: the
-        width)
-            are left out, and no axis is pooled to more than it has.
+            width) are left out, and no axis is pooled to more than it has.
 
     Returns:
         Scalar, divided by the sum of the weights used.

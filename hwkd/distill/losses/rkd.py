@@ -76,7 +76,6 @@ class Relational(LossMethod):
     family = "relation"
     formula = "w_d · huber(d_s / mean, d_t / mean) + w_a · huber(cos∠_s, cos∠_t)"
     paper = "Park et al. 2019, arXiv:1904.05068"
-    evidence = "MNIST-1D, 3 seeds: +5.3, +1.5, −2.3, +0.2 against CE at 250 to 1238 parameters"
     needs = frozenset({Signal.EMBEDDING})
     min_batch = 3
     float32_only = True

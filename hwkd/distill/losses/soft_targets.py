@@ -8,10 +8,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from hwkd.core.catalog import METHODS
-from hwkd.core.signals import Batch, Signal, Views
 from hwkd.distill.kernels import at_least_float32
-from hwkd.distill.method import LossMethod, Method, both_logits, option
-from hwkd.distill.no_teacher import LabelTeacher
+from hwkd.distill.logit_method import LogitMethod
+from hwkd.distill.method import option
 
 __all__ = ["SoftTargets", "soft_target_loss"]
 
@@ -58,7 +57,7 @@ def soft_target_loss(
 
 @METHODS.register("kd")
 @dataclass(frozen=True, kw_only=True)
-class SoftTargets(LossMethod):
+class SoftTargets(LogitMethod):
     """Soft targets (Hinton et al. 2015): match the teacher's softened classes.
 
     Needs the logits of both. As the temperature grows it tends to the squared error of centred
@@ -68,22 +67,11 @@ class SoftTargets(LossMethod):
     temperature: float = option(4.0, "softening divisor of both logits", above=0)
 
     name = "kd"
-    family = "response"
     formula = "T² · mean_b Σ_c p_t (log p_t − log p_s), p = softmax(z / T)"
     paper = "Hinton et al. 2015, arXiv:1503.02531"
-    evidence = (
-        "MNIST-1D, 32 students: −2.1 points under 400 parameters, −0.5 at 400–900, −0.1 at 900–2k, "
-        "+0.1 above 2k (T 2, weight 0.9)"
-    )
-    needs = frozenset({Signal.LOGITS})
     usual_weight = 1.0
 
-    def __call__(self, student: Views, teacher: Views, batch: Batch) -> dict[str, Tensor]:
-        """Return the divergence as the term "kd"."""
-        del batch
-        logits = both_logits(student, teacher)
-        return {"kd": soft_target_loss(*logits, self.temperature)}
-
-    def no_teacher_control(self) -> Method:
-        """Return the same divergence from smoothed labels."""
-        return LabelTeacher.of(self)
+    def divergence(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
+        """Return the softened divergence."""
+        del labels
+        return soft_target_loss(student, teacher, self.temperature)

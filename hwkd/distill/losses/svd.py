@@ -36,7 +36,7 @@ def singular_vector_loss(
 
     Args:
         student_layers: two maps, shape [batch, channels, height, width]; the teacher's channel
-        counts.
+            counts.
         teacher_layers: two maps, any height and width.
         vectors: leading vectors kept, >= 1.
 

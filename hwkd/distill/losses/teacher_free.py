@@ -9,9 +9,12 @@ from torch.nn import functional
 
 from hwkd.core.catalog import METHODS
 from hwkd.core.signals import Batch, Signal, Views
+from hwkd.core.teaching import TeacherSource
 from hwkd.distill.kernels import at_least_float32, kl_from_logits
+from hwkd.distill.logit_method import LabelMethod, LogitMethod
 from hwkd.distill.losses.soft_targets import soft_target_loss
 from hwkd.distill.method import LossMethod, both_logits, option
+from hwkd.distill.sources import ClassmateSource, PastSelfSource
 
 __all__ = [
     "ClassWise",
@@ -90,7 +93,7 @@ def progressive_target_loss(
 
 @METHODS.register("label_smoothing")
 @dataclass(frozen=True, kw_only=True)
-class LabelSmoothing(LossMethod):
+class LabelSmoothing(LabelMethod):
     """Label smoothing (Szegedy et al. 2016): the control that every distillation must beat."""
 
     smoothing: float = option(0.1, "probability shared by all classes", low=0, high=1)
@@ -99,18 +102,11 @@ class LabelSmoothing(LossMethod):
     family = "control"
     formula = "CE(z_s, (1 − ε) y + ε / C)"
     paper = "Szegedy et al. 2016, arXiv:1512.00567; Müller et al. 2019, arXiv:1906.02629"
-    evidence = "MNIST-1D, 3 seeds: +4.0, +1.6, −1.0, +0.4 against CE at 250 to 1238 parameters"
-    needs = frozenset({Signal.LOGITS})
-    needs_labels = True
-    uses_teacher = False
     includes_task_loss = True
 
-    def __call__(self, student: Views, teacher: Views, batch: Batch) -> dict[str, Tensor]:
-        """Return the smoothed cross-entropy as the term "label_smoothing"."""
-        del teacher
-        (logits,) = at_least_float32(student.need(Signal.LOGITS))
-        loss = functional.cross_entropy(logits, batch.labels, label_smoothing=self.smoothing)
-        return {"label_smoothing": loss}
+    def loss(self, student: Tensor, labels: Tensor) -> Tensor:
+        """Return the smoothed cross-entropy."""
+        return functional.cross_entropy(student, labels, label_smoothing=self.smoothing)
 
 
 @METHODS.register("tfkd_self")
@@ -186,11 +182,11 @@ class VirtualTeacher(LossMethod):
 
 @METHODS.register("cskd")
 @dataclass(frozen=True, kw_only=True)
-class ClassWise(LossMethod):
+class ClassWise(LogitMethod):
     """CS-KD (Yun et al. 2020): two samples of a class predict alike.
 
-    The run's pair sampler draws a partner of the same class for every sample; a step costs two
-    forward passes. The partner carries no gradient.
+    A partner of the same class is drawn for every sample; a step costs two forward passes. The
+    partner carries no gradient.
     """
 
     temperature: float = option(4.0, "softening divisor of both logits", above=0)
@@ -199,15 +195,17 @@ class ClassWise(LossMethod):
     family = "teacher-free"
     formula = "T² KL(softmax(z(x′) / T) ‖ softmax(z(x) / T)), x′ of the same class"
     paper = "Yun et al. 2020, arXiv:2003.13964"
-    needs = frozenset({Signal.LOGITS, Signal.PARTNER_LOGITS})
     needs_labels = True
     uses_teacher = False
 
-    def __call__(self, student: Views, teacher: Views, batch: Batch) -> dict[str, Tensor]:
-        """Return the divergence as the term "cskd"."""
-        del teacher, batch
-        logits, partner = student.need(Signal.LOGITS), student.need(Signal.PARTNER_LOGITS)
-        return {"cskd": soft_target_loss(logits, partner, self.temperature)}
+    def divergence(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
+        """Return the divergence from a classmate."""
+        del labels
+        return soft_target_loss(student, teacher, self.temperature)
+
+    def own_source(self) -> TeacherSource:
+        """Return the student's view of a classmate of each sample."""
+        return ClassmateSource()
 
 
 @METHODS.register("pskd")
@@ -226,13 +224,15 @@ class ProgressiveSelf(LossMethod):
     paper = "Kim et al. 2021, arXiv:2006.12000"
     needs = frozenset({Signal.LOGITS})
     needs_labels = True
-    cacheable = False
     includes_task_loss = True
     is_zero_at_teacher = False
-    learns_from_past_self = True
 
     def __call__(self, student: Views, teacher: Views, batch: Batch) -> dict[str, Tensor]:
         """Return the cross-entropy as the term "pskd"."""
         ours, past = at_least_float32(*both_logits(student, teacher))
         trust = self.trust * batch.epoch_ratio
         return {"pskd": progressive_target_loss(ours, past, batch.labels, trust)}
+
+    def own_source(self) -> TeacherSource:
+        """Return the student of one epoch ago."""
+        return PastSelfSource()

@@ -59,7 +59,7 @@ def value_relation_loss(student: Tensor, teacher: Tensor) -> Tensor:
     Args:
         student: values, shape [batch, heads, tokens, dim].
         teacher: any number of heads and any dim; heads are averaged over where their number
-        differs.
+            differs.
 
     Source:
         Wang et al. 2020, arXiv:2002.10957, equations 6 and 7.

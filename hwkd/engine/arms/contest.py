@@ -8,7 +8,7 @@ from hwkd.core.best import judged_value
 from hwkd.core.metric import Metric, Scores
 from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.trial import TrialRecord
-from hwkd.core.verdict_record import ArmRecord, ArmScores, Verdict
+from hwkd.core.verdict_record import ASKED_FOR, ArmRecord, ArmScores, Verdict
 from hwkd.engine.arms.orders import ArmOrder, ArmResult
 from hwkd.engine.arms.recipes import Arm, arms_of, known_arms
 from hwkd.engine.arms.verdict import Contender, gain_over_controls
@@ -95,11 +95,11 @@ def judged(
     own = None if is_brief else lengths.get((job.epochs, job.budget_s))
     # Brief weights have no controls of their length; what is known of their network is shown.
     found = own or max(lengths.values(), key=len, default={})
-    order = [arm.name for arm in arms_of(context.methods, context.data.head.kind)]
+    kind, first = context.data.head.kind, _asked_for(job.arm, context)
+    order = [arm.name for arm in arms_of(first.methods, kind)]
     names = sorted(found, key=lambda name: order.index(name) if name in order else len(order))
     arms = tuple(_record(name, found[name], context) for name in names)
     metric = context.data.head.metrics[0]
-    first = arms_of(context.methods, context.data.head.kind)[0]
     was_trained = bool(arms) and arms[0].name == first.name
     return Verdict(
         metric=metric,
@@ -113,11 +113,17 @@ def judged(
     )
 
 
+def _asked_for(ships: str, context: SearchContext) -> Arm:
+    """Return the arm that the others are controls of: without a teacher that was left out."""
+    kind = context.data.head.kind
+    first, known = arms_of(context.methods, kind)[0], known_arms(context.methods, kind)
+    return known[ships] if ships in ASKED_FOR and ships in known else first
+
+
 def _record(name: str, found: Sequence[ArmResult], context: SearchContext) -> ArmRecord:
     metric = context.data.head.metrics[0]
-    arm = known_arms(context.methods, context.data.head.kind).get(
-        name, Arm(name=name)
-    )  # an older version had others
+    known = known_arms(context.methods, context.data.head.kind)
+    arm = known.get(name, Arm(name=name))  # an older version had others
     return ArmRecord(
         name=name,
         methods=arm.described(),

@@ -16,13 +16,13 @@ from hwkd.core.choices import CalibrationChoice
 from hwkd.core.errors import ExportError, RunFolderError
 from hwkd.core.measure import Profile
 from hwkd.core.student import Layers
+from hwkd.core.teaching import TeacherSource, TrainingSet
 from hwkd.core.trial import EpochRecord, ObjectiveRecord, ProfileRecord
 from hwkd.deploy.calibrate import DEFAULT_CALIBRATION
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_int8 import quantise_int8
 from hwkd.deploy.to_onnx import export_onnx
-from hwkd.distill.criterion import DistillCriterion, TrainingSet
-from hwkd.distill.sources import TeacherSource
+from hwkd.distill.criterion import DistillCriterion
 from hwkd.distill.spec import WeightedMethod
 from hwkd.distill.taps import student_places
 from hwkd.engine.arms.recipes import Arm

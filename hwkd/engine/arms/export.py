@@ -33,9 +33,12 @@ from hwkd.io.paths import require_there
 from hwkd.io.run_files import RUN_FILE, read_run_record
 from hwkd.io.student_folder import StudentFiles, StudentFolder, read_student, record_text
 from hwkd.nn.build import build_module
+from hwkd.tasks.pipeline import Pipeline
 from hwkd.train.weights_file import WeightsError, fill_module
 
 __all__ = ["ExportOrder", "ExportOutcome", "export_student", "exporters"]
+
+_PREPROCESS = "model_preprocess"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,11 +151,21 @@ def _opened(order: ExportOrder, notes: list[str]) -> Iterator[ExportSource]:
 
     if order.trial is None and order.calibration is None:
         student = read_student(order.source)
-        yield ExportSource(given=order.source, folder=student, sample=sample)
+        yield ExportSource(
+            given=order.source,
+            folder=student,
+            preprocessing=_preprocessing(student),
+            sample=sample,
+        )
         return
     with TemporaryDirectory(prefix="hwkd-export-") as temporary:
         student = _made(order, Path(temporary))
-        yield ExportSource(given=order.source, folder=student, sample=sample)
+        yield ExportSource(
+            given=order.source,
+            folder=student,
+            preprocessing=_preprocessing(student),
+            sample=sample,
+        )
 
 
 def _made(order: ExportOrder, folder: Path) -> StudentFolder:
@@ -222,6 +235,15 @@ def _completed(store: RunFolder, trial: int) -> TrialRecord:
     return record
 
 
+def _preprocessing(student: StudentFolder) -> dict[str, str]:
+    """Return the C of the student's pipeline; none in what older versions exported."""
+    run = student.record.run
+    if run is None:
+        return {}
+    header, source = Pipeline.of(run.data.pipeline).to_c(_PREPROCESS)
+    return {f"{_PREPROCESS}.h": header, f"{_PREPROCESS}.c": source}
+
+
 def _validation_example(run: Path, notes: list[str]) -> RecordedInput | None:
     """Return the first example of the run's validation data; None, with a note, without it."""
     try:
@@ -236,5 +258,5 @@ def _validation_example(run: Path, notes: list[str]) -> RecordedInput | None:
     return RecordedInput(
         values=example.inputs[0],
         origin=f"validation example 0 of {data.source}",
-        label=data.class_names[int(example.labels[0])],
+        label=data.head.answer_text(example.labels[0]),
     )

@@ -26,6 +26,7 @@ from hwkd.core.final_record import Correction, QuantisationChoiceRecord
 from hwkd.core.head import Head
 from hwkd.core.kinds import LAYER_KINDS
 from hwkd.core.student import Layers
+from hwkd.core.teaching import TeacherSource
 from hwkd.core.trial import EpochRecord
 from hwkd.deploy.calibrate import (
     CALIBRATION_METHODS,
@@ -44,10 +45,11 @@ from hwkd.deploy.weight_correction import (
     replace_weights,
     stored_weights,
 )
-from hwkd.distill.sources import FunctionSource, TeacherSource
+from hwkd.distill.sources import FunctionSource
 from hwkd.nn.fake_quant import FakeQuantStudent
 from hwkd.train.batches import BatchSource
-from hwkd.train.loop import Criterion, TrainConfig, train_module
+from hwkd.train.course import Stage, run_course
+from hwkd.train.loop import Criterion, TrainConfig
 
 __all__ = [
     "QuantisationData",
@@ -91,7 +93,7 @@ class QuantisationData:
 
     calibration: NDArray[np.float32]
     batches: BatchSource
-    criterion: Callable[[FakeQuantStudent, TeacherSource], Criterion]
+    criterion: Callable[[FakeQuantStudent, TeacherSource | None], Criterion]
     validation_inputs: NDArray[np.float32]
     validation_labels: NDArray[Any]
     head: Head
@@ -122,6 +124,11 @@ class QuantisationSettings:
         """Return the seconds until `end_s`; infinite without one."""
         return math.inf if self.end_s is None else self.end_s - time.monotonic()
 
+    def trains(self, *, loses: bool) -> bool:
+        """Tell whether to train with simulated rounding, by what rounding alone loses."""
+        wanted = self.qat == "on" or (self.qat == "auto" and loses)
+        return wanted and self.left_s() > _LEAST_TRAINING_S
+
     def training(self) -> TrainConfig:
         """Return length and speed of the training with simulated rounding."""
         epochs = min(_MAX_EPOCHS, max(_MIN_EPOCHS, round(_EPOCHS_RATIO * self.full_epochs)))
@@ -142,7 +149,7 @@ def quantise_student(
     data: QuantisationData,
     settings: QuantisationSettings,
     *,
-    on_epoch: Callable[[EpochRecord], None] | None = None,
+    on_epoch: Callable[[str, EpochRecord], None] | None = None,
     check: Callable[[], None] | None = None,
 ) -> QuantisationChoiceRecord:
     """Write the int8 file of a trained student; returns what was tried and what ships.
@@ -153,7 +160,7 @@ def quantise_student(
         layers: the student's description.
         data: what it is calibrated, trained and judged on.
         settings: what to try.
-        on_epoch: called after every epoch of a training.
+        on_epoch: told the stage and the epoch after every epoch of a training.
         check: called before every step of a training; raises to stop.
 
     Raises:
@@ -165,20 +172,18 @@ def quantise_student(
         best = _post_training(onnx.load(float_path), settings, work)
         trained: tuple[onnx.ModelProto, _Judged] | None = None
         loses = best.judged.error - in_float.error > _WORTH_TRAINING
-        wanted = settings.qat == "on" or (settings.qat == "auto" and loses)
-        if wanted and settings.left_s() > _LEAST_TRAINING_S:
-            student = _student(layers, best).to(data.batches.device)
-            own = FunctionSource(partial(predict, open_session(float_path)))
-            result = train_module(
-                student,
-                data.batches,
-                data.criterion(student, own),
-                settings.training(),
-                on_epoch=on_epoch,
-                check=check,
-            )
-            trained = _deployed(student.cpu(), best, work)
-            epochs = math.ceil(result.epochs_made)
+        stage = Stage(
+            name="train with simulated int8 rounding",
+            student=lambda _: _student(layers, best).to(data.batches.device),
+            source=lambda _: FunctionSource(partial(predict, open_session(float_path))),
+            criterion=data.criterion,
+            batches=data.batches,
+            config=settings.training(),
+            gate=lambda _: settings.trains(loses=loses),
+        )
+        for done in run_course([stage], on_epoch=on_epoch, check=check).finished:
+            trained = _deployed(done.student.cpu(), best, work)
+            epochs = math.ceil(done.training.epochs_made)
         ships_trained = trained is not None and trained[1].error < best.judged.error
         save_model(trained[0] if trained and ships_trained else best.int8, int8_path)
     return QuantisationChoiceRecord(

@@ -21,12 +21,12 @@ from hwkd.core.errors import HwkdError, InterruptedTrial, RunFolderError
 from hwkd.core.final_record import PairRecord, QuantisationChoiceRecord
 from hwkd.core.metric import Scores, ScoresRecord
 from hwkd.core.progress import Progress, silent
+from hwkd.core.teaching import TeacherSource
 from hwkd.core.trial import EpochRecord, TrialRecord
 from hwkd.deploy.to_onnx import export_onnx
 from hwkd.distill.adapters import describe_adapter
 from hwkd.distill.criterion import DistillCriterion
 from hwkd.distill.int8_methods import int8_recipe
-from hwkd.distill.sources import TeacherSource
 from hwkd.engine.arms.evaluation import (
     deploy_student,
     judge_student,
@@ -297,7 +297,7 @@ def _quantised(
     arm, layers = student.arm, student.candidate.layers
     goes_on = int8_recipe(arm.methods)
 
-    def criterion(rounding: FakeQuantStudent, own: TeacherSource) -> Criterion:
+    def criterion(rounding: FakeQuantStudent, own: TeacherSource | None) -> Criterion:
         made = student_criterion(
             here,
             rounding,
@@ -322,8 +322,8 @@ def _quantised(
         end_s=order.end_s,
     )
 
-    def tell(record: EpochRecord) -> None:
-        progress(_ROUNDING, record.epoch, settings.training().epochs, _terms(record))
+    def tell(stage: str, record: EpochRecord) -> None:
+        progress(stage, record.epoch, settings.training().epochs, _terms(record))
 
     return quantise_student(
         files.float_path,

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from hwkd.core.signals import Signal
 from hwkd.core.student import Layers
+from hwkd.core.teaching import TeacherSource
 from hwkd.core.trial import FidelityRecord
-from hwkd.distill.sources import TeacherSource
 from hwkd.distill.spec import WeightedMethod
 from hwkd.engine.setup.calibration import calibration_inputs
 from hwkd.engine.setup.config import SearchConfig
@@ -46,7 +46,7 @@ _T = TypeVar("_T", int, float)
 
 __all__ = ["SearchContext", "Training", "make_context"]
 
-_OF_LOGITS = frozenset({Signal.LOGITS, Signal.PARTNER_LOGITS})
+_OF_LOGITS = frozenset({Signal.LOGITS})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

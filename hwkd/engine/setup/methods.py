@@ -38,7 +38,6 @@ __all__ = [
 
 # A search keeps the teacher's logits and runs it on no batch.
 _KEPT = frozenset({Signal.LOGITS})
-_MADE_BY_THE_STUDENT = frozenset({Signal.PARTNER_LOGITS})
 
 
 def configured_methods(config: SearchConfig) -> tuple[WeightedMethod, ...] | None:
@@ -109,8 +108,8 @@ def require_possible(config: SearchConfig, data: TaskData) -> None:
     for entry in methods:
         method = entry.method
         refuse_of_classes(method, data.head.kind)
-        missing = sorted(needed_signals([entry]) - _KEPT - _MADE_BY_THE_STUDENT)
-        if missing or (method.uses_teacher and not _can_be_cached(entry)):
+        missing = sorted(needed_signals([entry]) - _KEPT)
+        if missing or (method.asks_teacher and not method.cacheable):
             wanted = ", ".join(missing) or "a teacher that runs on every batch"
             raise ConfigError(
                 f"--method {method.name}: needs {wanted}, and a search keeps only the teacher's "
@@ -143,7 +142,3 @@ def default_methods(teacher_logits: Tensor, kind: HeadKind) -> tuple[WeightedMet
 def without_teacher(methods: Sequence[WeightedMethod]) -> tuple[WeightedMethod, ...]:
     """Return those methods that need no teacher: what is left once it is left out."""
     return tuple(entry for entry in methods if not entry.method.asks_teacher)
-
-
-def _can_be_cached(entry: WeightedMethod) -> bool:
-    return entry.method.cacheable or entry.method.learns_from_past_self

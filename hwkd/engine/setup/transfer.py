@@ -17,8 +17,9 @@ from hwkd.core.errors import DataError, TeacherError
 from hwkd.core.head import Head
 from hwkd.core.progress import Progress, silent
 from hwkd.core.signals import Signal
+from hwkd.core.teaching import TeacherSource
 from hwkd.distill.criterion import needed_signals
-from hwkd.distill.sources import CachedSource, LiveSource, TeacherSource
+from hwkd.distill.sources import CachedSource, LiveSource
 from hwkd.distill.spec import WeightedMethod
 from hwkd.distill.taps import Taps, discover_places
 from hwkd.engine.setup.config import SearchConfig
@@ -207,9 +208,8 @@ def read_unlabelled(
 
     Args:
         path: folder of class folders or of IDX files, whose labels are not read; or .npy, or .npz
-            with one array, of shape [n, *input_shape]; an axis of one channel may
-        be left
-            out, images may have their channels last.
+            with one array, of shape [n, *input_shape]; an axis of one channel may be left out,
+            images may have their channels last.
         input_shape: of the task, without batch.
         pipeline: fitted to the train split.
 

@@ -1,0 +1,108 @@
+"""Who teaches, over the life of a training: what a teacher source is and what it may look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from hwkd.core.head import Head
+from hwkd.core.signals import Batch, Signal, Views
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+__all__ = ["Step", "StillSource", "TeacherSource", "TrainingSet"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingSet:
+    """What a criterion and its teachers must know about the data.
+
+    Attributes:
+        copies: augmented versions of the inputs, each [samples, *input_shape].
+        labels: as the head has them; some may be unlabelled.
+        head: what outputs mean.
+        batch_size: samples per step.
+        seed: of what methods and sources draw.
+    """
+
+    copies: Sequence[Tensor]
+    labels: Tensor
+    head: Head
+    batch_size: int
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A step that was made, up to its gradients.
+
+    Attributes:
+        batch: that it saw.
+        student: what the student showed for it, with gradients.
+    """
+
+    batch: Batch
+    student: Views
+
+
+class TeacherSource(Protocol):
+    """Gives the teacher's views of a batch, and lives as long as a training.
+
+    `start` comes first, then `views` and `observe` for every step in turn. Views carry no gradient
+    to a teacher that does not train; `parameters` of one that does belong to the loop's optimizer.
+    """
+
+    @property
+    def cached(self) -> frozenset[Signal] | None:
+        """Signals that are stored; None for a source that computes any signal it has places for."""
+        ...
+
+    def start(self, student: nn.Module, data: TrainingSet) -> None:
+        """Prepare for the training of a student, in the state that it starts from."""
+        ...
+
+    def views(self, batch: Batch) -> Views:
+        """Return what the teacher shows for these samples and this augmented copy."""
+        ...
+
+    def observe(self, step: Step) -> None:
+        """Take note of a step."""
+        ...
+
+    def parameters(self) -> Sequence[nn.Parameter]:
+        """Return what is trained beside the student; usually nothing."""
+        ...
+
+    def state(self) -> Mapping[str, Tensor]:
+        """Return the tensors that a checkpoint must hold."""
+        ...
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore `state`, after `start`."""
+        ...
+
+
+class StillSource:
+    """The life of a teacher that does not change while a student trains."""
+
+    def start(self, student: nn.Module, data: TrainingSet) -> None:
+        """Need nothing."""
+        del student, data
+
+    def observe(self, step: Step) -> None:
+        """Learn nothing."""
+        del step
+
+    def parameters(self) -> Sequence[nn.Parameter]:
+        """Train nothing."""
+        return ()
+
+    def state(self) -> Mapping[str, Tensor]:
+        """Keep nothing."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Have nothing to restore."""
+        del state

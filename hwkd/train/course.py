@@ -1,0 +1,138 @@
+"""Trainings one after another: what each starts from, who teaches it, and whether it takes place.
+
+A stage says how its student and its teacher come from the stages before it. Born-again generations,
+snapshots that teach together, ever smaller students with a limit at each step and training with
+simulated rounding are lists of stages to one function.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeAlias, TypeVar
+
+from torch import nn
+
+from hwkd.core.teaching import TeacherSource
+from hwkd.core.trial import EpochRecord
+from hwkd.train.batches import BatchSource
+from hwkd.train.config import TrainConfig
+from hwkd.train.criteria import Criterion
+from hwkd.train.loop import TrainResult, train_module
+from hwkd.train.schedule import Clock
+
+__all__ = ["Course", "Finished", "Past", "Stage", "run_course"]
+
+M = TypeVar("M", bound=nn.Module)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished(Generic[M]):
+    """What came of a stage.
+
+    Attributes:
+        name: of the stage.
+        student: trained, in evaluation mode; later stages may change it.
+        criterion: that it minimised, with the state that it ended in.
+        training: how it went.
+    """
+
+    name: str
+    student: M
+    criterion: Criterion
+    training: TrainResult
+
+
+Past: TypeAlias = Sequence[Finished[M]]
+
+
+def _open(past: Sequence[object]) -> bool:
+    del past
+    return True
+
+
+def _nobody(past: Sequence[object]) -> None:
+    del past
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage(Generic[M]):
+    """One training of a course; functions are given the stages that came before, in order.
+
+    Attributes:
+        name: for the user to see.
+        student: makes the module to train, or goes on with an earlier one.
+        source: makes its teacher; None is nobody.
+        criterion: (student, teacher) -> what is minimised.
+        batches: what it learns from.
+        config: how long, how fast.
+        gate: whether the stage takes place; asked when its turn comes.
+    """
+
+    name: str
+    student: Callable[[Past[M]], M]
+    source: Callable[[Past[M]], TeacherSource | None] = _nobody
+    criterion: Callable[[M, TeacherSource | None], Criterion]
+    batches: BatchSource
+    config: TrainConfig
+    gate: Callable[[Past[M]], bool] = _open
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course(Generic[M]):
+    """What came of a course.
+
+    Attributes:
+        finished: stages that took place, in order.
+        closed: name of the stage whose gate ended the course; None if all took place.
+    """
+
+    finished: tuple[Finished[M], ...]
+    closed: str | None
+
+
+def run_course(
+    stages: Sequence[Stage[M]],
+    *,
+    on_epoch: Callable[[str, EpochRecord], None] | None = None,
+    check: Callable[[], None] | None = None,
+    clock: Clock = time.monotonic,
+) -> Course[M]:
+    """Train stage after stage, until a gate is closed.
+
+    Args:
+        stages: in order.
+        on_epoch: told the stage and the epoch after every epoch.
+        check: called before every step; raises to stop.
+        clock: seconds, monotonic.
+
+    Raises:
+        TrainingDivergedError: if a term is not finite.
+        TrainingTimeoutError: if a stage is longer than its configuration allows.
+    """
+    finished: list[Finished[M]] = []
+    for stage in stages:
+        if not stage.gate(finished):
+            return Course(finished=tuple(finished), closed=stage.name)
+        finished.append(_run(stage, finished, on_epoch, check, clock))
+    return Course(finished=tuple(finished), closed=None)
+
+
+def _run(
+    stage: Stage[M],
+    past: Past[M],
+    on_epoch: Callable[[str, EpochRecord], None] | None,
+    check: Callable[[], None] | None,
+    clock: Clock,
+) -> Finished[M]:
+    def tell(record: EpochRecord) -> None:
+        if on_epoch is not None:
+            on_epoch(stage.name, record)
+
+    student = stage.student(past)
+    criterion = stage.criterion(student, stage.source(past))
+    training = train_module(
+        student, stage.batches, criterion, stage.config, on_epoch=tell, check=check, clock=clock
+    )
+    return Finished(name=stage.name, student=student, criterion=criterion, training=training)

@@ -1,0 +1,53 @@
+"""A regression goes the whole way: search, teacher, int8, report, C, verification."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+import hwkd
+from hwkd.cli.app import main
+from hwkd.io.run_files import read_run_record
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+KNOWS_NOTHING = 58.8  # mean absolute error of the mean of train on this test split
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("regression") / "run"
+    hwkd.search(
+        device="cortex-m4", task="regression", trials=3, workers=1, spaces=["plain"],
+        methods=["none"], full_epochs=20, out=folder,
+    )  # fmt: skip
+    return folder
+
+
+def test_the_best_student_beats_the_mean_in_int8(run):
+    record = read_run_record(run / "run.json")
+    assert record.data.metric.name == "mean absolute error"
+    assert record.data.metric.direction == "min"
+    assert record.final.scores.test_int8["mean absolute error"] < 0.9 * KNOWS_NOTHING
+    assert record.final.scores.test_int8["R2"] > 0.1
+    assert record.final.quantisation_choice.metric == record.data.metric
+
+
+def test_report_json_and_card_speak_of_the_metric(run, capsys):
+    assert main(["report", str(run), "--json"]) == 0
+    best = json.loads(capsys.readouterr().out)["best"]
+    assert 30 < best["test_mean_absolute_error_int8"] < KNOWS_NOTHING
+    assert "test_accuracy_int8" not in best
+    page = (run / "report.html").read_text()
+    assert "Test mean absolute error, int8" in page
+    assert "target units" in page
+
+
+def test_the_c_holds_the_preprocessing_and_passes_verification(run, tmp_path, capsys):
+    assert main(["export", str(run), "--target", "c", "--out", str(tmp_path / "c")]) == 0
+    assert "model_preprocess(const float *raw" in (tmp_path / "c/model_preprocess.h").read_text()
+    if shutil.which("arm-none-eabi-gcc") is None or shutil.which("qemu-system-arm") is None:
+        pytest.skip("needs the Arm compiler and QEMU")
+    assert main(["verify", str(run), "--device", "cortex-m4"]) == 0
+    assert "mean absolute error" in capsys.readouterr().out
