@@ -1,4 +1,4 @@
-"""A sample of what `benchmarks.robustness.readers` makes, and that no reader is without an entry."""
+"""A sample of what `benchmarks.robustness.readers` makes; no reader is without an entry."""
 
 from __future__ import annotations
 
