@@ -18,9 +18,9 @@ __all__ = ["COMMANDS"]
 
 @contextmanager
 def _progress(*, quiet: bool) -> Iterator[Mapping[str, Any]]:
-    from hwkd.cli.progress_bars import progress_bars
+    from hwkd.cli.progress_bars import progress_bars, says_what_is_saved
 
-    with progress_bars(quiet=quiet) as progress:
+    with says_what_is_saved(), progress_bars(quiet=quiet) as progress:
         yield {"progress": progress, "command": ("hwkd", *sys.argv[1:])}
 
 

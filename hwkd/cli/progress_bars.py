@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from hwkd.core.errors import StoppedByUserError
 from hwkd.core.progress import Progress
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-__all__ = ["bars_on", "progress_bars"]
+__all__ = ["bars_on", "progress_bars", "says_what_is_saved"]
 
 
 def bars_on(console: Console, *, quiet: bool = False) -> Bars:
@@ -31,6 +32,21 @@ def bars_on(console: Console, *, quiet: bool = False) -> Bars:
         TextColumn("{task.fields[note]}", style="dim"),
     )
     return Bars(*columns, console=console, disable=quiet or not console.is_terminal)
+
+
+@contextmanager
+def says_what_is_saved() -> Iterator[None]:
+    """Turn an interruption that says what it saved into one line; others pass.
+
+    Raises:
+        StoppedByUserError: with that line.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as stopped:
+        if not str(stopped):  # before there was anything to save
+            raise
+        raise StoppedByUserError(str(stopped)) from None
 
 
 @contextmanager

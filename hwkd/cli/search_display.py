@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
-from hwkd.cli.progress_bars import bars_on
-from hwkd.core.errors import StoppedByUserError
+from hwkd.cli.progress_bars import bars_on, says_what_is_saved
 from hwkd.core.metric import primary_text
 from hwkd.core.run_record import RunRecord, TeacherRecord
 from hwkd.core.trial import TrialRecord
@@ -35,7 +34,7 @@ def search_display(*, quiet: bool) -> Iterator[SearchListener | None]:
     Raises:
         StoppedByUserError: when the search was interrupted and said what it saved.
     """
-    try:
+    with says_what_is_saved():
         if quiet:
             yield None
             return
@@ -43,10 +42,6 @@ def search_display(*, quiet: bool) -> Iterator[SearchListener | None]:
         # Piped output gets the plain lines below and no bars.
         with bars_on(console) as bars:
             yield _Display(console=console, bars=bars)
-    except KeyboardInterrupt as stopped:
-        if not str(stopped):  # before there was anything to save
-            raise
-        raise StoppedByUserError(str(stopped)) from None
 
 
 @dataclass

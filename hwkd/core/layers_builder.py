@@ -282,10 +282,23 @@ class LayersBuilder:
         """Name a place ("stage1", "embedding") whose output distillation may read."""
         self._taps[place] = name
 
-    def build(self) -> Layers:
-        """Return the finished description; the last layer appended gives the logits."""
+    def build(self, *outputs: str) -> Layers:
+        """Return the finished description.
+
+        Args:
+            outputs: names of the layers that the network returns; the last layer without any.
+
+        Raises:
+            ValueError: if one of them is no layer or named twice.
+        """
+        names = {layer.name for layer in self._layers}
+        if not names.issuperset(outputs) or len(set(outputs)) != len(outputs):
+            raise ValueError(f"outputs {outputs}: expected names of different layers")
         return Layers(
-            input_shape=self._input_shape, layers=tuple(self._layers), taps=dict(self._taps)
+            input_shape=self._input_shape,
+            layers=tuple(self._layers),
+            taps=dict(self._taps),
+            outputs=outputs,
         )
 
     def _append(

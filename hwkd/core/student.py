@@ -72,14 +72,21 @@ class Layers:
 
     Attributes:
         input_shape: without batch: (channels, height, width) or (channels, time).
-        layers: in execution order; the last one gives the logits, shape (num_outputs,).
+        layers: in execution order.
         taps: name of a place -> name of the layer whose output it is; "stage1", "stage2", ...
             from the input on, "embedding" for the vector before the classifier.
+        outputs: names of the layers that the network returns; the last layer where none is named.
     """
 
     input_shape: tuple[int, ...]
     layers: tuple[Layer, ...]
     taps: Mapping[str, str] = field(default_factory=dict)
+    outputs: tuple[str, ...] = ()
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """Names of the layers whose outputs the network returns, one or more."""
+        return self.outputs or (self.layers[-1].name,)
 
     @cached_property
     def key(self) -> str:
@@ -90,6 +97,8 @@ class Layers:
         text = repr((self.input_shape, self.layers))
         if axes := tuple((layer.name, layer.axis) for layer in self.layers if layer.axis):
             text += repr(axes)
+        if self.heads != (self.layers[-1].name,):
+            text += repr(self.heads)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -33,12 +33,14 @@ class NetworkRecord(StrictModel):
         input_shape: without batch.
         layers: in execution order.
         taps: name of a place -> name of the layer whose output it is.
+        outputs: names of the layers that it returns; the last layer where none is named.
         key: of the layers; what does not match them is refused.
     """
 
     input_shape: tuple[int, ...]
     layers: tuple[Layer, ...] = Field(min_length=1, max_length=_MOST_LAYERS)
     taps: dict[str, str] = Field(default_factory=dict)
+    outputs: tuple[str, ...] = ()
     key: str
 
     @classmethod
@@ -48,13 +50,19 @@ class NetworkRecord(StrictModel):
             input_shape=layers.input_shape,
             layers=layers.layers,
             taps=dict(layers.taps),
+            outputs=layers.outputs,
             key=layers.key,
         )
 
     def to_layers(self) -> Layers:
         """Return the network that was copied."""
         layers = tuple(replace(layer) for layer in self.layers)
-        return Layers(input_shape=self.input_shape, layers=layers, taps=dict(self.taps))
+        return Layers(
+            input_shape=self.input_shape,
+            layers=layers,
+            taps=dict(self.taps),
+            outputs=self.outputs,
+        )
 
     @model_validator(mode="after")
     def _is_a_network(self) -> NetworkRecord:
@@ -72,9 +80,12 @@ class NetworkRecord(StrictModel):
                 raise ValueError(f"layer {layer.name!r}: pads {layer.pads} are not possible")
             if prod(layer.shape) > _MOST_VALUES:
                 raise ValueError(f"layer {layer.name!r}: shape {layer.shape} is too large")
+            if not 0 <= layer.axis < max(len(layer.shape), 1):
+                raise ValueError(f"layer {layer.name!r}: axis {layer.axis} of {layer.shape}")
             known.add(layer.name)
-        if unknown := sorted(set(self.taps.values()) - known):
-            raise ValueError(f"a tap names the layer {unknown[0]!r}, which is not there")
+        for what, named in (("a tap", self.taps.values()), ("an output", self.outputs)):
+            if unknown := sorted(set(named) - known):
+                raise ValueError(f"{what} names the layer {unknown[0]!r}, which is not there")
         if self.key != self.to_layers().key:
             raise ValueError(f"key {self.key!r} is not that of these layers; they were edited")
         return self
@@ -109,11 +120,12 @@ class StudentRecord(StrictModel):
         spec, network = self.spec, self.network
         if spec.key != spec.to_spec().key:
             raise ValueError(f"key {spec.key!r} is not that of the spec's choices; it was edited")
-        outputs = network.layers[-1].shape
-        if (spec.input_shape, (spec.num_outputs,)) != (network.input_shape, outputs):
+        heads = network.to_layers().heads
+        outputs = [layer.shape for layer in network.layers if layer.name in heads]
+        if (spec.input_shape, [(spec.num_outputs,)]) != (network.input_shape, outputs):
             raise ValueError(
                 f"the spec maps {spec.input_shape} to {spec.num_outputs} outputs and the layers "
-                f"{network.input_shape} to {outputs}"
+                f"{network.input_shape} to {', '.join(map(str, outputs))}"
             )
         return self
 

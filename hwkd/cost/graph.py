@@ -39,7 +39,7 @@ def build_graph(layers: Layers) -> OpGraph:
         ops=tuple(ops),
         tensors=tensors,
         inputs=("input",),
-        outputs=(outputs[layers.layers[-1].name],),
+        outputs=tuple([outputs[name] for name in layers.heads]),
     )
 
 

@@ -13,7 +13,7 @@ from hwkd.inference.sessions import start_session
 if TYPE_CHECKING:
     import onnxruntime as ort
 
-__all__ = ["open_session", "predict"]
+__all__ = ["open_session", "predict", "predict_all"]
 
 _FloatArray: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -36,21 +36,25 @@ def open_session(path: Path, *, threads: int = 1) -> ort.InferenceSession:
 
 
 def predict(session: ort.InferenceSession, x: _FloatArray, *, batch_size: int = 256) -> _FloatArray:
-    """Return the first output of every sample.
+    """Return the first output of every sample, shape [samples, *output_shape].
 
     Args:
         session: from `open_session`; its first axis is symbolic or 1.
         x: shape [samples, *input_shape], float32.
         batch_size: samples at a time; lowered to 1 when the file fixes the batch to 1.
-
-    Returns:
-        Shape [samples, *output_shape].
     """
+    return predict_all(session, x, batch_size=batch_size)[0]
+
+
+def predict_all(
+    session: ort.InferenceSession, x: _FloatArray, *, batch_size: int = 256
+) -> tuple[_FloatArray, ...]:
+    """Return every output of every sample; see `predict`."""
     argument = session.get_inputs()[0]
     if isinstance(argument.shape[0], int):
         batch_size = argument.shape[0]
     parts = [
-        session.run(None, {argument.name: x[start : start + batch_size]})[0]
+        session.run(None, {argument.name: x[start : start + batch_size]})
         for start in range(0, len(x), batch_size)
     ]
-    return np.concatenate(parts)
+    return tuple(np.concatenate(output) for output in zip(*parts, strict=True))

@@ -40,6 +40,7 @@ __all__ = [
 ]
 
 _Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
+_Run: TypeAlias = Callable[[_Int8], list[_Int8]]
 
 _TFLM_ARENA_BYTES = 32 * 1024 * 1024
 
@@ -50,6 +51,7 @@ class Agreement:
 
     Attributes:
         interpreter: key of `INTERPRETERS`.
+        outputs: how many the network has.
         inputs: how many.
         outputs: values compared.
         mismatches: values that differ.
@@ -124,7 +126,7 @@ def compare_with_c(data: bytes, project: Project, steps: _Int8) -> tuple[Agreeme
     compiler = host_compiler()
     if compiler is None or not installed():
         return ()
-    outputs = {name: run_tflite(data, steps, name) for name in installed()}
+    outputs = _run_all(data, project, steps)
     with TemporaryDirectory(prefix="hwkd-tflite-") as folder:
         programs = build_host(project, Path(folder), compiler)
         expected = run_host(programs.plain, project, _flat(project, steps)).outputs
@@ -143,7 +145,7 @@ def check_tflite(data: bytes, model_path: Path, project: Project, steps: _Int8) 
     Raises:
         ExportError: if the C cannot be compiled or fails.
     """
-    outputs = {name: run_tflite(data, steps, name) for name in installed()}
+    outputs = _run_all(data, project, steps)
     source = project.input
     samples = (steps.astype(np.int16) - source.zero_point).astype(np.float32) * source.scale
     expected = _shaped(project, reference_outputs(model_path, project, samples))
@@ -197,20 +199,29 @@ def _agreements(outputs: Mapping[str, _Int8], expected: _Int8) -> tuple[Agreemen
     return tuple(found)
 
 
-def run_tflite(data: bytes, steps: _Int8, interpreter: str) -> _Int8:
+def run_tflite(data: bytes, steps: _Int8, interpreter: str, *, outputs: int = 1) -> _Int8:
     """Run a .tflite file.
 
     Args:
-        data: the file; one int8 input and output, channels last.
+        data: the file; one int8 input and one or more outputs, channels last.
         steps: shape [inputs, *input_shape], channels first.
         interpreter: key of `INTERPRETERS`.
+        outputs: how many the network has.
 
     Returns:
-        int8, shape [inputs, *output_shape], channels first.
+        int8, shape [inputs, values], channels first, one output after the other.
     """
-    run = INTERPRETERS[interpreter][1](data)
-    outputs = [run(_channels_last(sample[None])) for sample in steps]
-    return np.concatenate([_channels_first(np.asarray(item)) for item in outputs])
+    run = INTERPRETERS[interpreter][1](data, outputs)
+    rows = [run(_channels_last(sample[None])) for sample in steps]
+    return np.stack(
+        [np.concatenate([_channels_first(item).reshape(-1) for item in row]) for row in rows]
+    )
+
+
+def _run_all(data: bytes, project: Project, steps: _Int8) -> dict[str, _Int8]:
+    """Run the project's .tflite file in every installed interpreter."""
+    count = len(project.outputs)
+    return {name: run_tflite(data, steps, name, outputs=count) for name in installed()}
 
 
 def _flat(project: Project, steps: _Int8) -> _Int8:
@@ -221,9 +232,12 @@ def _flat(project: Project, steps: _Int8) -> _Int8:
 
 
 def _shaped(project: Project, outputs: _Int8) -> _Int8:
-    """Return outputs of the C buffer in ONNX's order, shape [inputs, *output_shape]."""
-    places = project.arranged.places[project.output.name].reshape(-1)
-    return outputs[:, places].reshape(len(outputs), *project.output.shape[1:])
+    """Return outputs of the C in ONNX's order of elements, shape [inputs, values]."""
+    columns, start = [], 0
+    for tensor in project.outputs.values():
+        columns.append(start + project.arranged.places[tensor.name].reshape(-1))
+        start += tensor.elements
+    return outputs[:, np.concatenate(columns)]
 
 
 def _channels_last(values: _Int8) -> _Int8:
@@ -234,20 +248,20 @@ def _channels_first(values: _Int8) -> _Int8:
     return values.transpose(0, 3, 1, 2) if values.ndim == 4 else values
 
 
-def _tflm(data: bytes) -> Callable[[_Int8], _Int8]:
+def _tflm(data: bytes, outputs: int) -> _Run:
     from tflite_micro.python.tflite_micro import runtime
 
     interpreter = runtime.Interpreter.from_bytes(data, arena_size=_TFLM_ARENA_BYTES)
 
-    def run(sample: _Int8) -> _Int8:
+    def run(sample: _Int8) -> list[_Int8]:
         interpreter.set_input(sample, 0)
         interpreter.invoke()
-        return np.asarray(interpreter.get_output(0))
+        return [np.asarray(interpreter.get_output(index)) for index in range(outputs)]
 
     return run
 
 
-def _litert(data: bytes) -> Callable[[_Int8], _Int8]:
+def _litert(data: bytes, outputs: int) -> _Run:
     """Return LiteRT with its reference kernels: XNNPACK's round once, in float."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
@@ -256,18 +270,19 @@ def _litert(data: bytes) -> Callable[[_Int8], _Int8]:
     )
     interpreter.allocate_tensors()
     source = interpreter.get_input_details()[0]["index"]
-    target = interpreter.get_output_details()[0]["index"]
+    targets = [item["index"] for item in interpreter.get_output_details()[:outputs]]
 
-    def run(sample: _Int8) -> _Int8:
+    def run(sample: _Int8) -> list[_Int8]:
         interpreter.set_tensor(source, sample)
         interpreter.invoke()
-        return np.asarray(interpreter.get_tensor(target))
+        return [np.asarray(interpreter.get_tensor(target)) for target in targets]
 
     return run
 
 
-# Name -> package to import, and what makes a function of one input from a file.
-INTERPRETERS: dict[str, tuple[str, Callable[[bytes], Callable[[_Int8], _Int8]]]] = {
+# Name -> package to import, and what makes a function of one input from a file and the number of
+# its outputs.
+INTERPRETERS: dict[str, tuple[str, Callable[[bytes, int], _Run]]] = {
     "tflite-micro": ("tflite_micro", _tflm),
     "litert": ("ai_edge_litert", _litert),
 }

@@ -30,7 +30,7 @@ _Array: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
 
 
 def export_onnx(module: torch.nn.Module, layers: Layers, path: Path) -> None:
-    """Write the float32 model; the batch is symbolic, input "input", output the last layer's.
+    """Write the float32 model; the batch is symbolic, input "input", outputs those of the heads.
 
     Args:
         module: a `StudentModule` of these layers, on any device.
@@ -51,7 +51,7 @@ def onnx_model(module: torch.nn.Module, layers: Layers) -> onnx.ModelProto:
     """
     nodes: list[onnx.NodeProto] = []
     constants: dict[str, np.ndarray[Any, Any]] = {}
-    values: list[onnx.ValueInfoProto] = []
+    values: dict[str, onnx.ValueInfoProto] = {}
     outputs = {"input": "input"}
     for layer in layers.layers:
         inputs = [outputs[name] for name in layer.inputs]
@@ -61,19 +61,20 @@ def onnx_model(module: torch.nn.Module, layers: Layers) -> onnx.ModelProto:
             constants.update(zip(names, folded_weights(module, layer), strict=True))
             inputs += names
         nodes.append(_node(kind, layer, inputs, constants, name=layer.name))
-        values.append(_value(layer.name, layer.shape))
+        values[layer.name] = _value(layer.name, layer.shape)
         outputs[layer.name] = name = activated_name(layer)
         if layer.activation != "none":
             kind = ACTIVATIONS.get(layer.activation)
             nodes.append(_node(kind, layer, [layer.name], constants, name=name))
-            values.append(_value(name, layer.shape))
+            values[name] = _value(name, layer.shape)
+    heads = [values.pop(outputs[name]) for name in layers.heads]
     graph = helper.make_graph(
         nodes,
         "student",
         [_value("input", layers.input_shape)],
-        [values.pop()],
+        heads,
         [numpy_helper.from_array(array, name) for name, array in constants.items()],
-        value_info=values,
+        value_info=list(values.values()),
     )
     model = helper.make_model(
         graph,

@@ -106,8 +106,8 @@ class _Writer:
         self._numbers[graph.input] = self._activation(graph.input, graph.tensors[graph.input])
         for op in graph.ops:
             self._writers[type(op)](op)
-        ends = self._numbers[graph.input], self._numbers[graph.output]
-        return self._file.to_bytes(inputs=[ends[0]], outputs=[ends[1]])
+        outputs = [self._numbers[name] for name in graph.outputs.values()]
+        return self._file.to_bytes(inputs=[self._numbers[graph.input]], outputs=outputs)
 
     # Tensors.
 

@@ -123,7 +123,7 @@ class Verification:
         kernels: "hwkd" or "cmsis-nn".
         inputs: how many.
         traced_inputs: how many the core and the host were compared for, tensor by tensor.
-        outputs: values of one output.
+        outputs: values that one inference gives.
         mismatches: over all inputs.
         max_lsb: largest difference of an output from ONNX Runtime's.
         judged_max_lsb: the same without the inputs in which an average fell to the other side of

@@ -132,7 +132,7 @@ def verify_model(
         kernels=kernels,
         inputs=len(samples),
         traced_inputs=len(inputs[:TRACED_INPUTS]),
-        outputs=project.output.elements,
+        outputs=project.output_bytes,
         mismatches=Mismatches(
             onnxruntime=int((difference > 0).sum()),
             host_c=int((on_core.outputs != on_host.outputs).sum()),
@@ -335,7 +335,8 @@ def _lsb(values: _Int8, expected: _Int8) -> np.ndarray[Any, np.dtype[np.int16]]:
 
 
 def _real(project: Project, outputs: _Int8) -> _Floats:
+    """Return the first output, which a task scores, in real values."""
     tensor = project.output
-    steps = outputs.astype(np.float32) - np.float32(tensor.zero_point)
+    steps = outputs[:, : tensor.elements].astype(np.float32) - np.float32(tensor.zero_point)
     real: _Floats = steps * np.float32(tensor.scale)
     return real

@@ -11,8 +11,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from hwkd.deploy.sessions import open_session, predict
-from hwkd.deploy.to_c.export import placed, quantise_values
+from hwkd.deploy.sessions import open_session, predict_all
+from hwkd.deploy.to_c.export import placed, placed_outputs, quantise_values
 from hwkd.deploy.to_c.project import Project
 from hwkd.qgraph.foreign_text import fresh_name
 
@@ -37,7 +37,7 @@ def to_c_inputs(project: Project, samples: _Floats) -> _Int8:
 
 
 def reference_outputs(model_path: Path, project: Project, samples: _Floats) -> _Int8:
-    """Return ONNX Runtime's int8 outputs in the order of the C output buffer.
+    """Return ONNX Runtime's int8 outputs as the C gives them, one output after the other.
 
     Args:
         model_path: the ONNX file that the project was made from.
@@ -45,9 +45,8 @@ def reference_outputs(model_path: Path, project: Project, samples: _Floats) -> _
         samples: shape [samples, *input_shape].
     """
     # One at a time, as the C runs: a file may reshape to a batch of 1 behind an open one.
-    outputs = predict(open_session(model_path), samples, batch_size=1)
-    places = project.arranged.places[project.output.name]
-    return np.stack([placed(quantise_values(y, project.output), places) for y in outputs])
+    outputs = predict_all(open_session(model_path), samples, batch_size=1)
+    return placed_outputs(outputs, tuple(project.outputs.values()), project.arranged)
 
 
 def tensors_of_trace(

@@ -96,7 +96,7 @@ class Execution:
     """What a program wrote.
 
     Attributes:
-        outputs: int8, shape [inputs, output bytes].
+        outputs: int8, shape [inputs, bytes of all outputs], one output after the other.
         ticks: of each inference; zeros on the host.
         step_ticks: shape [inputs, steps]; empty without tracing.
         step_outputs: for each step int8 [inputs, bytes]; empty without tracing.
@@ -295,7 +295,7 @@ def _sizes(elf: Path, tools: Tools) -> BuildSizes:
 
 
 def _read_results(firmware: Firmware, project: Project, count: int) -> Execution:
-    size = project.output.elements
+    size = project.output_bytes
     raw = np.fromfile(firmware.folder / "outputs.bin", np.uint8)
     if raw.size != count * (size + _TICKS_BYTES):
         done = raw.size // (size + _TICKS_BYTES)

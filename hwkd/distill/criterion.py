@@ -18,7 +18,7 @@ from hwkd.core.signals import Batch, Signal, Views
 from hwkd.core.teaching import Step, TeacherSource, TrainingSet
 from hwkd.distill.checks import refuse_impossible, refuse_missing_taps, refuse_of_classes
 from hwkd.distill.gradient_norms import ZeroGradientGuard, gradient_norms
-from hwkd.distill.method import Loss, LossMethod, RunShapes, ViewShapes, pair_term
+from hwkd.distill.method import Loss, LossMethod, Method, RunShapes, ViewShapes, pair_term
 from hwkd.distill.pairing import LayerPair, chosen_pairs, common_positions, propose_pairs
 from hwkd.distill.schedules import at_temperature
 from hwkd.distill.spec import WeightedMethod, require_combinable
@@ -277,12 +277,19 @@ class DistillCriterion:
         )
         return _Term(
             entry=entry,
-            loss=method.build(shapes_of_run),
+            loss=_built(method, shapes_of_run),
             source=method.own_source() or self._source,
             student_layers=student_layers,
             teacher_layers=teacher_layers,
             importance=weights,
         )
+
+
+def _built(method: Method, shapes: RunShapes) -> Loss:
+    """Build a loss whose adapters depend on the seed of the run, and not on what ran before."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(shapes.seed)
+        return method.build(shapes)
 
 
 def needed_signals(methods: Sequence[WeightedMethod]) -> frozenset[Signal]:

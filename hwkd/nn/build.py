@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from math import prod, sqrt
+from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -13,7 +14,15 @@ from hwkd.core.kinds import LAYER_KINDS, is_rectifier
 from hwkd.core.student import Activation, Layer, Layers
 from hwkd.nn.functions import FUNCTIONS, activation_function
 
-__all__ = ["StudentModule", "Weighted", "build_module"]
+__all__ = ["Outputs", "StudentModule", "Weighted", "alone_or_all", "build_module"]
+
+# A tensor, or a tuple of them where a network has several outputs.
+Outputs: TypeAlias = Tensor | tuple[Tensor, ...]
+
+
+def alone_or_all(outputs: tuple[Tensor, ...]) -> Outputs:
+    """Return the one output itself, several as they are."""
+    return outputs[0] if len(outputs) == 1 else outputs
 
 
 def build_module(layers: Layers, seed: int) -> StudentModule:
@@ -43,7 +52,9 @@ def build_module(layers: Layers, seed: int) -> StudentModule:
 
 
 class StudentModule(nn.Module):
-    """A student network; maps inputs [batch, *input_shape] to logits [batch, outputs].
+    """A student network; maps inputs [batch, *input_shape] to [batch, *shape of the last layer].
+
+    A network that names several outputs returns a tuple of them.
 
     Attributes:
         layers: the description it was built from.
@@ -61,19 +72,19 @@ class StudentModule(nn.Module):
             shapes[layer.name] = layer.shape
         self._last_uses = _last_uses(layers)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the logits, shape [batch, outputs]."""
+    def forward(self, x: Tensor) -> Outputs:
+        """Return the outputs, each of shape [batch, *layer.shape]."""
         return self.forward_taps(x, ())[0]
 
-    def forward_taps(self, x: Tensor, names: Collection[str]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the logits and the outputs of named layers, with their gradients.
+    def forward_taps(self, x: Tensor, names: Collection[str]) -> tuple[Outputs, dict[str, Tensor]]:
+        """Return the outputs of the network and those of named layers, with their gradients.
 
         Args:
             x: shape [batch, *input_shape].
             names: layer names, usually values of `layers.taps`.
 
         Returns:
-            Logits and name -> output after the activation, shape [batch, *layer.shape].
+            Outputs and name -> output after the activation, shape [batch, *layer.shape].
 
         Raises:
             KeyError: if a name is no layer.
@@ -82,13 +93,14 @@ class StudentModule(nn.Module):
         kept: dict[str, Tensor] = {}
         for layer, step in zip(self.layers.layers, self.steps.values(), strict=True):
             inputs = [values[name] for name in layer.inputs]
-            x = values[layer.name] = step(*inputs)
-            if layer.name in names:
-                kept[layer.name] = x
+            values[layer.name] = step(*inputs)
+            if layer.name in names or layer.name in self.layers.heads:
+                kept[layer.name] = values[layer.name]
             # Without gradients this frees memory as early as the device would.
             for name in self._last_uses[layer.name]:
                 del values[name]
-        return x, {name: kept[name] for name in names}
+        heads = tuple(kept[name] for name in self.layers.heads)
+        return alone_or_all(heads), {name: kept[name] for name in names}
 
 
 class Weighted(nn.Module):

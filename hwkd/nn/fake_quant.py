@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from hwkd.core.kinds import ACTIVATIONS, LAYER_KINDS, activated_name, is_rectifier
 from hwkd.core.student import Layer, Layers
-from hwkd.nn.build import StudentModule
+from hwkd.nn.build import Outputs, StudentModule, alone_or_all
 
 __all__ = ["FakeQuantStudent", "round_straight_through"]
 
@@ -56,7 +56,7 @@ class _Value:
 
 
 class FakeQuantStudent(nn.Module):
-    """The int8 form of a student; maps inputs [batch, *input_shape] to logits [batch, outputs].
+    """The int8 form of a student; maps inputs to outputs as its `StudentModule` does.
 
     All parameters are relative to where training starts: weights to their channel's root mean
     square, biases to the range of the layer's output, ranges to themselves in the logarithm. One
@@ -119,14 +119,14 @@ class FakeQuantStudent(nn.Module):
             low, high = ranges[name]
             self.weighted[layer.name] = _Weights(*weights[layer.name], bias_unit=high - low)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the logits, shape [batch, outputs], as the int8 file gives them."""
+    def forward(self, x: Tensor) -> Outputs:
+        """Return the outputs as the int8 file gives them; see `StudentModule`."""
         values = {"input": self._quantiser("input").rounded(x)}
         for layer in self.layers.layers:
             values[layer.name] = self._output(layer, [values[name] for name in layer.inputs])
             if layer.name in self.steps:
                 self.steps[layer.name](values[layer.name].real)
-        return values[self.layers.layers[-1].name].real
+        return alone_or_all(tuple(values[name].real for name in self.layers.heads))
 
     @torch.no_grad()
     def encodings(self) -> dict[str, tuple[float, int]]:

@@ -224,21 +224,21 @@ QuantOp: TypeAlias = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuantGraph:
-    """An int8 network with one input and one output.
+    """An int8 network with one input and one or more outputs.
 
     Attributes:
         ops: in execution order.
         tensors: every int8 tensor by name.
         constants: values of the tensors that no operator writes.
         input: name of the tensor that the application fills.
-        output: name of the tensor that it reads.
+        outputs: name of each output in the file -> tensor that the application reads.
     """
 
     ops: tuple[QuantOp, ...]
     tensors: Mapping[str, QuantTensor]
     constants: Mapping[str, Int8Array] = field(default_factory=dict)
     input: str
-    output: str
+    outputs: Mapping[str, str]
 
     @property
     def macs(self) -> int:

@@ -48,7 +48,7 @@ class QdqFile:
         arrays: every constant by name.
         shapes: of every tensor whose shape could be inferred.
         input: name of the float input.
-        output: name of the output.
+        outputs: name of each output -> tensor that it is, behind identities.
         names: every name of a tensor in the file.
         opsets: versions of the operators.
         origin: the file, for messages.
@@ -58,7 +58,7 @@ class QdqFile:
     arrays: Mapping[str, _Array]
     shapes: Mapping[str, tuple[int, ...]]
     input: str
-    output: str
+    outputs: Mapping[str, str]
     names: Set[str]
     opsets: tuple[onnx.OperatorSetIdProto, ...]
     origin: str
@@ -78,7 +78,7 @@ def open_qdq(path: Path, supported: Set[str]) -> QdqFile:
 
     Raises:
         ModelFileError: if the file is damaged or ONNX Runtime does not run it.
-        ExportError: if it is no QDQ file, has a dynamic shape, several inputs or outputs, or an
+        ExportError: if it is no QDQ file, has a dynamic shape, several inputs, or an
             operator without a kernel; names the node.
     """
     where = str(path)
@@ -103,14 +103,13 @@ def open_qdq(path: Path, supported: Set[str]) -> QdqFile:
         _refuse_wide_softmax(model, shapes, opset, where)
     _check(model, where)
     _refuse_unless_it_runs(path, model.graph.input[0])
-    output = model.graph.output[0].name
     nodes, renamed = _without_identities(model.graph.node)
     return QdqFile(
         nodes=nodes,
         arrays=arrays,
         shapes=shapes,
         input=model.graph.input[0].name,
-        output=renamed.get(output, output),
+        outputs={item.name: renamed.get(item.name, item.name) for item in model.graph.output},
         names=_names(model.graph),
         opsets=tuple(model.opset_import),
         origin=where,
@@ -198,16 +197,16 @@ def _refuse_disorder(model: onnx.ModelProto, where: str) -> None:
 
 
 def _fix_ends(model: onnx.ModelProto, where: str) -> None:
-    """Leave one input with a batch of 1 and one output; older shapes are inferred anew."""
+    """Leave one input with a batch of 1; older shapes are inferred anew."""
     graph = model.graph
     constants = {item.name for item in graph.initializer}
     inputs = [item for item in graph.input if item.name not in constants]
     del graph.input[:]
     graph.input.extend(inputs)
-    if len(graph.input) != 1 or len(graph.output) != 1:
+    if len(graph.input) != 1 or not graph.output:
         raise ExportError(
             f"{where}: {len(graph.input)} inputs and {len(graph.output)} outputs, "
-            "expected one of each; the C has one input and one output buffer"
+            "expected one input and at least one output; the C has one input buffer"
         )
     dims = graph.input[0].type.tensor_type.shape.dim
     if dims and not dims[0].HasField("dim_value"):
@@ -231,8 +230,8 @@ def _fix_ends(model: onnx.ModelProto, where: str) -> None:
             f"{where}: an input of type {name}, expected FLOAT in front of QuantizeLinear"
         )
     del graph.value_info[:]
-    del graph.output[0].type.tensor_type.shape.dim[:]
-    graph.output[0].type.tensor_type.ClearField("shape")
+    for item in graph.output:
+        item.type.tensor_type.ClearField("shape")
 
 
 def _with_shapes(model: onnx.ModelProto, where: str) -> onnx.ModelProto:

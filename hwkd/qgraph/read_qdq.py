@@ -38,7 +38,7 @@ def read_qdq(path: Path) -> QuantGraph:
 
     Raises:
         ModelFileError: if the file cannot be read.
-        ExportError: if the model is float, has a dynamic shape, more than one input or output, or
+        ExportError: if the model is float, has a dynamic shape, more than one input, or
             a node that has no C kernel; the message names the node.
     """
     return _Reader(open_qdq(path, {*CONVERTERS, *ELEMENTWISE})).graph()
@@ -77,15 +77,7 @@ class _Reader:
                 self._between_integers(node)
             else:
                 self._float_node(node)
-        output = self._floats.get(self._file.output)
-        if output is None:
-            raise self._float_output()
-        shape = self._tensors[output].shape
-        if shape[:1] != (1,):
-            raise ExportError(
-                f"{self._origin}: output {self._file.output!r} of shape {list(shape)}, expected a "
-                "first axis of 1, the batch"
-            )
+        outputs = {name: self._output(name, of) for name, of in self._file.outputs.items()}
         if not self._input:
             raise ExportError(f"{self._origin}: no QuantizeLinear reads the input")
         return QuantGraph(
@@ -93,8 +85,21 @@ class _Reader:
             tensors=self._tensors,
             constants=self._int8_constants,
             input=self._input,
-            output=output,
+            outputs=outputs,
         )
+
+    def _output(self, name: str, source: str) -> str:
+        """Return the int8 tensor behind an output of the file."""
+        output = self._floats.get(source)
+        if output is None:
+            raise self._float_output(source)
+        shape = self._tensors[output].shape
+        if shape[:1] != (1,):
+            raise ExportError(
+                f"{self._origin}: output {name!r} of shape {list(shape)}, expected a first axis "
+                "of 1, the batch"
+            )
+        return output
 
     def _refuse(self, node: onnx.NodeProto, reason: str) -> ExportError:
         return ExportError(f"{self._origin}: node {node_label(node)} ({node.op_type}): {reason}")
@@ -110,8 +115,7 @@ class _Reader:
             )
         return shape
 
-    def _float_output(self) -> ExportError:
-        name = self._file.output
+    def _float_output(self, name: str) -> ExportError:
         node = next((node for node in self._file.nodes if name in node.output), None)
         if node is None or name in self._constants:
             return ExportError(

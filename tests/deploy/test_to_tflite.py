@@ -79,7 +79,7 @@ def test_a_border_of_another_value_is_refused_by_name():
     }
     pad = Pad(name="frame", inputs=("x",), output="y", before=(0, 0, 1, 1), value=7)
     with pytest.raises(ExportError, match="node 'frame': a border of another value than 0"):
-        write_tflite(QuantGraph(ops=(pad,), tensors=tensors, input="x", output="y"))
+        write_tflite(QuantGraph(ops=(pad,), tensors=tensors, input="x", outputs={"y": "y"}))
 
 
 def compare(name, folder, count=32):
@@ -156,7 +156,7 @@ def limited(low, high):
     table = np.clip(np.arange(-128, 128), low, high).astype(np.int8)
     op = Table(name="f", inputs=("x",), output="y", table=table)
     tensors = {"x": source, "y": replace(source, name="y")}
-    return table, QuantGraph(ops=(op,), tensors=tensors, input="x", output="y")
+    return table, QuantGraph(ops=(op,), tensors=tensors, input="x", outputs={"y": "y"})
 
 
 @needs_interpreters
@@ -192,7 +192,7 @@ def test_tables_are_those_of_tflm(form, scale):
     assert named is not None
     op = Table(name="f", inputs=("x",), output="y", table=table)
     tensors = {"x": source, "y": target}
-    data = write_tflite(QuantGraph(ops=(op,), tensors=tensors, input="x", output="y"))
+    data = write_tflite(QuantGraph(ops=(op,), tensors=tensors, input="x", outputs={"y": "y"}))
     inputs = np.arange(-128, 128).astype(np.int8).reshape(1, 256)
     assert np.array_equal(run_tflite(data, inputs, "tflite-micro")[0], named[1])
 

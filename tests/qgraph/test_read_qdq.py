@@ -95,14 +95,25 @@ def test_symbolic_batch_means_one_but_other_symbols_are_refused(tmp_path):
         read_qdq(rewrite(path, symbolic(2)))
 
 
-def test_second_output_is_refused(tmp_path):
+def test_an_output_that_depends_on_nothing_is_refused(tmp_path):
     path = quantise(OP_NETWORKS["residual"](), tmp_path, "net")
 
     def change(model):
         extra = helper.make_tensor_value_info("extra", TensorProto.FLOAT, (1,))
         model.graph.output.append(extra)
 
-    with pytest.raises(ExportError, match="1 inputs and 2 outputs, expected one of each"):
+    with pytest.raises(ModelFileError, match="no node writes the output 'extra'"):
+        read_qdq(rewrite(path, change))
+
+
+def test_a_second_input_is_refused(tmp_path):
+    path = quantise(OP_NETWORKS["residual"](), tmp_path, "net")
+
+    def change(model):
+        extra = helper.make_tensor_value_info("extra", TensorProto.FLOAT, (1, 4))
+        model.graph.input.append(extra)
+
+    with pytest.raises(ExportError, match="2 inputs and 1 outputs, expected one input"):
         read_qdq(rewrite(path, change))
 
 

@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from hwkd.core.errors import ExportError
-from hwkd.deploy.sessions import open_session, predict
-from hwkd.deploy.to_c.layout import Places, arrange
+from hwkd.deploy.sessions import open_session, predict_all
+from hwkd.deploy.to_c.layout import Arranged, Places, arrange
 from hwkd.deploy.to_c.memory import plan_memory
 from hwkd.deploy.to_c.project import (
     DESCRIPTION_FILE,
@@ -26,7 +26,14 @@ from hwkd.qgraph.ir import QuantTensor
 from hwkd.qgraph.read_qdq import read_qdq
 from hwkd.qgraph.requantise import Rounding
 
-__all__ = ["build_project", "foreign_files", "project_contents", "quantise_values"]
+__all__ = [
+    "build_project",
+    "foreign_files",
+    "placed",
+    "placed_outputs",
+    "project_contents",
+    "quantise_values",
+]
 
 _Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
 _Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
@@ -61,9 +68,12 @@ def build_project(
     chosen: Rounding = rounding or ("q31" if kernels == "cmsis-nn" else "float")
     steps = build_steps(arranged, chosen, kernels)
     graph = arranged.graph
-    source, target = graph.tensors[graph.input], graph.tensors[graph.output]
-    if labels and len(labels) != target.elements:
-        raise ExportError(f"{len(labels)} labels for {target.elements} outputs; give one for each")
+    source = graph.tensors[graph.input]
+    targets = [graph.tensors[name] for name in graph.outputs.values()]
+    if labels and len(labels) != targets[0].elements:
+        raise ExportError(
+            f"{len(labels)} labels for {targets[0].elements} outputs; give one for each"
+        )
     recorded = _noise(source) if sample is None else sample
     return Project(
         arranged=arranged,
@@ -73,12 +83,9 @@ def build_project(
         labels=tuple(labels),
         sample=Sample(
             input=placed(quantise_values(recorded.values, source), arranged.places[source.name]),
-            output=placed(
-                quantise_values(
-                    predict(open_session(model_path), recorded.values[None])[0], target
-                ),
-                arranged.places[target.name],
-            ),
+            output=placed_outputs(
+                predict_all(open_session(model_path), recorded.values[None]), targets, arranged
+            )[0],
             origin=recorded.origin,
             label=recorded.label,
         ),
@@ -104,6 +111,23 @@ def placed(values: _Int8, places: Places) -> _Int8:
     flat = np.empty(values.size, np.int8)
     flat[places.reshape(-1)] = values.reshape(-1)
     return flat
+
+
+def placed_outputs(
+    outputs: Sequence[_Floats], targets: Sequence[QuantTensor], arranged: Arranged
+) -> _Int8:
+    """Return what the C would write, one output after the other, shape [samples, bytes].
+
+    Args:
+        outputs: of the network as floats, each of shape [samples, *output_shape].
+        targets: their tensors.
+        arranged: where their elements lie.
+    """
+    columns = [
+        np.stack([placed(quantise_values(y, target), arranged.places[target.name]) for y in values])
+        for values, target in zip(outputs, targets, strict=True)
+    ]
+    return np.concatenate(columns, axis=1)
 
 
 def project_contents(

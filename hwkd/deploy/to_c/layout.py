@@ -156,8 +156,8 @@ class _Arranger:
             else:
                 placed = self._placed(op)
                 self._ops.append(placed)
-        output = self._readable_output()
-        graph = replace(self._graph, ops=tuple(self._ops), tensors=self._tensors, output=output)
+        outputs = {file: self._readable(name) for file, name in self._graph.outputs.items()}
+        graph = replace(self._graph, ops=tuple(self._ops), tensors=self._tensors, outputs=outputs)
         return Arranged(graph=graph, places=self._places, buffer_of=self._buffer_of)
 
     def _put(self, name: str, places: Places) -> None:
@@ -238,16 +238,16 @@ class _Arranger:
         self._put(op.output, self._places[op.inputs[0]])
         return op
 
-    def _readable_output(self) -> str:
-        """Return the output's name, copied to an order that a firmware can name."""
-        name = self._graph.output
+    def _readable(self, name: str) -> str:
+        """Return an output, copied to an order that a firmware can name where it is in none."""
         shape = self._tensors[name].shape
         places = self._places[name]
         if any(
             np.array_equal(places, wanted) for wanted in (row_major(shape), channels_last(shape))
         ):
             return name
-        op = self._reading(Relayout(name="output", inputs=(name,), output=""), 0, row_major(shape))
+        label = "output" if len(self._graph.outputs) == 1 else f"output_{name}"
+        op = self._reading(Relayout(name=label, inputs=(name,), output=""), 0, row_major(shape))
         return str(op.inputs[0])
 
 

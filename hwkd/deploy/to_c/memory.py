@@ -61,12 +61,13 @@ def plan_memory(
 
 
 def _last_reads(arranged: Arranged, steps: Sequence[Step]) -> dict[str, int]:
-    """Return buffer -> last step that reads it; the output is read after the last step."""
+    """Return buffer -> last step that reads it; outputs are read after the last step."""
     last: dict[str, int] = {}
     for index, step in enumerate(steps):
         for name in step.inputs:
             last[arranged.buffer_of[name]] = index
-    last[arranged.buffer_of[arranged.graph.output]] = len(steps)
+    for name in arranged.graph.outputs.values():
+        last[arranged.buffer_of[name]] = len(steps)
     return last
 
 
@@ -89,7 +90,7 @@ def _shared_buffers(arranged: Arranged, steps: Sequence[Step]) -> dict[str, str]
                 ends[buffer] = last.get(step.output, index)
                 break
     used = {name for step in steps for name in (*step.inputs, step.output)}
-    used |= {arranged.graph.input, arranged.graph.output}
+    used |= {arranged.graph.input, *arranged.graph.outputs.values()}
     return {name: root(name) for name in used}
 
 
@@ -103,7 +104,8 @@ def _tensor_buffers(
         last[roots[step.output]] = index
         for name in step.inputs:
             last[roots[name]] = index
-    last[roots[arranged.graph.output]] = len(steps)
+    for name in arranged.graph.outputs.values():
+        last[roots[name]] = len(steps)
     return [
         Buffer(
             name=name,

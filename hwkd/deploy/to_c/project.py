@@ -62,7 +62,7 @@ class Sample:
 
     Attributes:
         input: flat.
-        output: flat.
+        output: flat, one output after the other.
         origin: where the input comes from.
         label: its class; empty if unknown.
     """
@@ -82,7 +82,7 @@ class Project:
         steps: in execution order.
         memory: where tensors lie.
         rounding: of accumulators.
-        labels: name of each output, or empty.
+        labels: name of each value of the first output, or empty.
         sample: recorded for main.c.
         source: name of the ONNX file.
         source_bytes: what it holds.
@@ -108,9 +108,20 @@ class Project:
         return self.arranged.graph.tensors[self.arranged.graph.input]
 
     @property
+    def outputs(self) -> Mapping[str, QuantTensor]:
+        """Name of each output in the file -> tensor that the application reads."""
+        graph = self.arranged.graph
+        return {name: graph.tensors[tensor] for name, tensor in graph.outputs.items()}
+
+    @property
     def output(self) -> QuantTensor:
-        """The tensor that it reads."""
-        return self.arranged.graph.tensors[self.arranged.graph.output]
+        """The first of them, which labels belong to."""
+        return next(iter(self.outputs.values()))
+
+    @property
+    def output_bytes(self) -> int:
+        """Of all outputs together."""
+        return sum(tensor.elements for tensor in self.outputs.values())
 
     @property
     def kernels(self) -> tuple[str, ...]:
@@ -161,6 +172,7 @@ def project_files(project: Project, beside: Mapping[str, str] | None = None) -> 
         "macs": str(project.arranged.graph.macs),
         **_interface(project),
         **_model_values(project),
+        **_further_outputs(project),
     }
     for name in (
         "hwkd_config.h", "model.h", "model.c", "main.c", "Makefile", "CMakeLists.txt", "README.md",
@@ -226,6 +238,48 @@ def _interface(project: Project) -> Mapping[str, str]:
     return values
 
 
+def _further_outputs(project: Project) -> Mapping[str, str]:
+    """Return what model.h and model.c say where there are several outputs; nothing for one."""
+    if len(project.outputs) == 1:
+        return {"outputs_header": "", "outputs_code": ""}
+    lines = [
+        "/* Several outputs, in this order; MODEL_OUTPUT_... and model_output() are the first. */",
+        f"#define MODEL_OUTPUT_COUNT {len(project.outputs)}",
+    ]
+    for index, (name, tensor) in enumerate(project.outputs.items()):
+        shape = " x ".join(str(size) for size in tensor.shape[1:])
+        layout = tensor_layout(project.arranged.places[tensor.name])
+        lines += [
+            f"#define MODEL_OUTPUT_{index}_NAME {c_string(name)}",
+            f"#define MODEL_OUTPUT_{index}_BYTES {tensor.elements} /* {shape}, {layout} */",
+            f"#define MODEL_OUTPUT_{index}_SCALE {float_literal(tensor.scale)}",
+            f"#define MODEL_OUTPUT_{index}_ZERO_POINT ({tensor.zero_point})",
+        ]
+    lines += [
+        "extern const int32_t model_output_bytes[MODEL_OUTPUT_COUNT];",
+        "",
+        "/* One result of the last inference, counted from 0. */",
+        "const int8_t *model_output_at(int32_t index);",
+    ]
+    sizes = ", ".join(f"MODEL_OUTPUT_{index}_BYTES" for index in range(len(project.outputs)))
+    offsets = ", ".join(
+        str(project.memory.offsets[tensor.name]) for tensor in project.outputs.values()
+    )
+    code = [
+        f"const int32_t model_output_bytes[MODEL_OUTPUT_COUNT] = {{{sizes}}};",
+        "",
+        "const int8_t *model_output_at(int32_t index)",
+        "{",
+        f"    static const int32_t offsets[MODEL_OUTPUT_COUNT] = {{{offsets}}};",
+        "    return arena + offsets[index];",
+        "}",
+    ]
+    return {
+        "outputs_header": "\n" + "\n".join(lines) + "\n",
+        "outputs_code": "\n" + "\n".join(code) + "\n",
+    }
+
+
 def _model_values(project: Project) -> Mapping[str, str]:
     offsets, tensors = project.memory.offsets, project.arranged.graph.tensors
     definitions, statements = [], []
@@ -274,20 +328,29 @@ def _sample_text(sample: Sample) -> str:
     return head + "\n".join(arrays)
 
 
+def _end(project: Project, tensor: QuantTensor) -> dict[str, Any]:
+    """Return what model.json says of an input or output."""
+    return {
+        "name": tensor.name,
+        "shape": list(tensor.shape),
+        "layout": tensor_layout(project.arranged.places[tensor.name]),
+        "scale": float(tensor.scale),
+        "zero_point": tensor.zero_point,
+        "bytes": tensor.elements,
+    }
+
+
 def _description(project: Project) -> dict[str, Any]:
     """Return what model.json holds."""
     graph, memory = project.arranged.graph, project.memory
-    ends = {
-        role: {
-            "name": tensor.name,
-            "shape": list(tensor.shape),
-            "layout": tensor_layout(project.arranged.places[tensor.name]),
-            "scale": float(tensor.scale),
-            "zero_point": tensor.zero_point,
-            "bytes": tensor.elements,
+    ends: dict[str, Any] = {
+        "input": _end(project, project.input), "output": _end(project, project.output),
+    }  # fmt: skip
+    if len(project.outputs) > 1:
+        ends["outputs"] = {
+            name: {**_end(project, tensor), "offset": memory.offsets[tensor.name]}
+            for name, tensor in project.outputs.items()
         }
-        for role, tensor in (("input", project.input), ("output", project.output))
-    }
     return {
         "schema_version": 1,
         "source": project.source,

@@ -62,7 +62,7 @@ def distill_config(request: DistillRequest, base: SearchConfig) -> SearchConfig:
             # Workers build the network from its layers, so no space has to be there, or to run.
             "spaces": (),
             "accelerator": request.accelerator,
-            "workers": request.workers or 1,
+            "workers": 1,
             "teacher": {**raw["teacher"], **_teacher(request)},
             "transfer": {
                 "unlabelled": None if request.unlabelled is None else str(request.unlabelled),

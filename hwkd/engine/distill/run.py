@@ -68,6 +68,9 @@ def run_distillation(request: DistillRequest, *, progress: Progress = silent) ->
     _require_possible(arms, resolved, context)
     orders = _orders(request, resolved, context, arms)
     with workplace(request.out, context) as (store, descriptors):
+        done = sum(read_result(order_folder(store.path, order)) is not None for order in orders)
+        if done:
+            progress("trainings of the interrupted call", done, len(orders))
         if orders[0].processes == 1:
             _train_here(store, orders, context, progress)
         else:

@@ -48,11 +48,20 @@ class Screen:
     spaces: Mapping[str, SearchSpace]
 
     def candidate(self, spec: StudentSpec) -> Candidate:
-        """Cost one student."""
+        """Cost one student.
+
+        Raises:
+            ConfigError: if its network has several outputs, which no task reads.
+        """
         return self.costed(spec, self.spaces[spec.space].layers(spec))
 
     def costed(self, spec: StudentSpec, layers: Layers) -> Candidate:
-        """Cost a network whose search space need not be here."""
+        """Cost a network whose search space need not be here; raises as `candidate`."""
+        if len(layers.heads) > 1:
+            raise ConfigError(
+                f"search space {spec.space}: a network with the outputs "
+                f"{', '.join(layers.heads)}; a task reads one, name only that"
+            )
         graph = build_graph(layers)
         cost = estimate_cost(graph, self.device, runtime=self.runtime, clock_hz=self.clock_hz)
         return Candidate(

@@ -60,7 +60,12 @@ int harness_main(void)
         const uint32_t start = platform_ticks();
         platform_run_model();
         const uint32_t ticks = platform_ticks() - start - empty;
+#ifdef MODEL_OUTPUT_COUNT
+        for (int32_t i = 0; i < MODEL_OUTPUT_COUNT; i++)
+            platform_write(HARNESS_OUTPUTS, model_output_at(i), (uint32_t)model_output_bytes[i]);
+#else
         platform_write(HARNESS_OUTPUTS, model_output(), MODEL_OUTPUT_BYTES);
+#endif
         platform_write(HARNESS_OUTPUTS, &ticks, sizeof ticks);
     }
     stack = platform_stack_bytes();
