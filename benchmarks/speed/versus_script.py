@@ -270,7 +270,7 @@ class ObviousScript:
         return score_objective(
             self.config.objective,
             task_error=error,
-            kd_nats=self.data.head.divergence(
+            divergence=self.data.head.divergence(
                 logits, self.teacher_validation, temperature=TEMPERATURE
             ),
             latency_s=latency_s,

@@ -36,7 +36,7 @@ def weighted_value(goal: Weights, terms: ObjectiveRecord) -> float:
     """Return the weighted sum of the three terms; smaller is better."""
     return (
         goal.alpha * terms.task_error
-        + goal.beta * terms.kd_nats
+        + goal.beta * terms.divergence
         + goal.gamma * terms.latency_overrun
     )
 

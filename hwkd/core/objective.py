@@ -16,7 +16,7 @@ class ObjectiveConfig(StrictModel):
     Attributes:
         mode: "weighted" for the sum, "pareto" for (error, latency, peak RAM, flash).
         alpha: weight of the validation error of the int8 student (0 to 1).
-        beta: weight of the divergence from the teacher (nats; about 0.05 to 0.5, hence 0.1).
+        beta: weight of the divergence from the teacher (of classes nats: 0.05 to 0.5, hence 0.1).
         gamma: weight of max(0, latency / target - 1).
         target_latency_s: what the overrun is measured against; None switches the term off.
         temperature: softening of both sides of the divergence.

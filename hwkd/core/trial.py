@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import AliasChoices, Field, model_validator
 from pydantic_core import from_json
 
 from hwkd.core.metric import ScoresRecord
@@ -151,13 +151,14 @@ class ObjectiveRecord(StrictModel):
     Attributes:
         task_error: mean validation error of the int8 student: 0 is best, 1 about what knowing
             nothing gives (`hwkd.core.head.Head.errors`).
-        kd_nats: mean divergence of the int8 student from the teacher's soft targets, nats.
+        divergence: mean, of the int8 student from the teacher (`hwkd.core.head.Head.divergence`):
+            of classes nats, of values variances of the targets. Version 1 says `kd_nats`.
         latency_overrun: max(0, latency / target - 1), no unit.
-        value: alpha * task_error + beta * kd_nats + gamma * latency_overrun.
+        value: alpha * task_error + beta * divergence + gamma * latency_overrun.
     """
 
     task_error: float
-    kd_nats: float
+    divergence: float = Field(validation_alias=AliasChoices("divergence", "kd_nats"))
     latency_overrun: float
     value: float
 
@@ -189,7 +190,7 @@ class ProposalRecord(StrictModel):
             a model; "survey" and "random": drawn; "mutation" and "crossover": of trials.
         parent: number of the trial that it was made from by mutation or crossover.
         task_error: predicted validation error of the int8 student; None before there is a model.
-        kd_nats: predicted divergence from the teacher.
+        divergence: predicted divergence from the teacher.
         gain: expected growth of the hypervolume (share of the box), or expected improvement of the
             weighted sum, for each predicted second.
         predicted_s: seconds that trying it takes, by arithmetic; only ratios mean something.
@@ -198,7 +199,9 @@ class ProposalRecord(StrictModel):
     origin: Literal["reference", "first", "survey", "random", "mutation", "crossover"]
     parent: int | None = None
     task_error: PredictedRecord | None = None
-    kd_nats: PredictedRecord | None = None
+    divergence: PredictedRecord | None = Field(
+        default=None, validation_alias=AliasChoices("divergence", "kd_nats")
+    )
     gain: float | None = None
     predicted_s: float
 

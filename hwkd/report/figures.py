@@ -92,7 +92,7 @@ def terms_chart(records: Sequence[TrialRecord]) -> Chart | None:
         return None
     terms = [
         ("task error, %", [100 * terms.task_error for _, terms in rows]),
-        ("KD, nats", [terms.kd_nats for _, terms in rows]),
+        ("KD, divergence", [terms.divergence for _, terms in rows]),
         ("overrun, %", [100 * terms.latency_overrun for _, terms in rows]),
     ]
     numbers = [number for number, _ in rows]
@@ -232,7 +232,7 @@ def _contribution_bars(run: RunRecord, records: Sequence[TrialRecord]) -> list[A
     settings = run.objective
     shares = [
         ("task", [settings.alpha * terms.task_error for _, terms in rows]),
-        ("KD", [settings.beta * terms.kd_nats for _, terms in rows]),
+        ("KD", [settings.beta * terms.divergence for _, terms in rows]),
         ("overrun", [settings.gamma * terms.latency_overrun for _, terms in rows]),
     ]
     return [

@@ -95,8 +95,9 @@ def device_facts(run: RunRecord) -> Facts:
         if goal.target_latency_s is None
         else fmt.time(goal.target_latency_s)
     )
+    unit = "nats" if run.data.kind == "classes" else "variances of the targets"
     minimised = (
-        f"{goal.alpha:g} × task error + {goal.beta:g} × KD (nats) + {goal.gamma:g} × overrun"
+        f"{goal.alpha:g} × task error + {goal.beta:g} × KD ({unit}) + {goal.gamma:g} × overrun"
         if goal.mode == "weighted"
         else "error, latency, peak RAM and flash together (Pareto)"
     )

@@ -76,7 +76,9 @@ def proposal(width: int, **changes) -> Proposal:
 
 
 def record(number: int, state: str = "completed", *, error: float = 0.25) -> TrialRecord:
-    terms = ObjectiveRecord(task_error=error, kd_nats=0.5, latency_overrun=0.0, value=error + 0.25)
+    terms = ObjectiveRecord(
+        task_error=error, divergence=0.5, latency_overrun=0.0, value=error + 0.25
+    )
     return TrialRecord.model_validate({
         "number": number, "state": state, "seed": 0, "started_at": "t", "duration_s": 0.0,
         "cost": COST, "objective": terms if state == "completed" else None,

@@ -60,7 +60,7 @@ def test_overrun_counts_only_what_is_above_the_target(latency_s, target_s, overr
 
 def test_the_sum_weighs_each_term_and_records_them_unweighted():
     config = ObjectiveConfig(alpha=2.0, beta=0.5, gamma=3.0, target_latency_s=0.01)
-    scored = score_objective(config, task_error=0.1, kd_nats=0.4, latency_s=0.015)
-    assert (scored.task_error, scored.kd_nats) == (0.1, 0.4)
+    scored = score_objective(config, task_error=0.1, divergence=0.4, latency_s=0.015)
+    assert (scored.task_error, scored.divergence) == (0.1, 0.4)
     assert scored.latency_overrun == pytest.approx(0.5)
     assert scored.value == pytest.approx(2.0 * 0.1 + 0.5 * 0.4 + 3.0 * 0.5)

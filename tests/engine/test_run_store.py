@@ -38,7 +38,9 @@ class FakeRunner:
             spec=SpecRecord.of(spec),
             seed=0,
             cost=cost_record(candidate.cost).model_copy(update={"per_op": ()}),
-            objective=ObjectiveRecord(task_error=error, kd_nats=0, latency_overrun=0, value=error),
+            objective=ObjectiveRecord(
+                task_error=error, divergence=0, latency_overrun=0, value=error
+            ),
             started_at="t",
             duration_s=0.0,
         )

@@ -14,7 +14,7 @@ from hwkd.engine.setup.prepare import prepare_data
 def record(number: int, error: float | None) -> TrialRecord:
     terms = None
     if error is not None:
-        terms = ObjectiveRecord(task_error=error, kd_nats=0.0, latency_overrun=0.0, value=error)
+        terms = ObjectiveRecord(task_error=error, divergence=0.0, latency_overrun=0.0, value=error)
     return TrialRecord(
         number=number, state="completed" if terms else "failed", seed=0, objective=terms,
         started_at="t", duration_s=0.0,

@@ -63,7 +63,9 @@ def completed(
         scores=ScoresRecord(
             validation_float={"accuracy": 1 - error}, validation_int8={"accuracy": 1 - error}
         ),
-        objective=ObjectiveRecord(task_error=error, kd_nats=0.0, latency_overrun=0.0, value=error),
+        objective=ObjectiveRecord(
+            task_error=error, divergence=0.0, latency_overrun=0.0, value=error
+        ),
         started_at="2026-01-02T03:04:05+00:00",
         duration_s=1.0,
     )

@@ -133,7 +133,7 @@ def _completed(
     number: int, random: Random, spec: SpecRecord, cost: CostRecord, started_at: str
 ) -> TrialRecord:
     error = round(0.012 + 0.35 / (cost.params / 100) ** 0.5 * random.uniform(0.7, 1.5), 6)
-    kd_nats = round(0.04 + 1.8 * error, 6)
+    divergence = round(0.04 + 1.8 * error, 6)
     overrun = max(0.0, (cost.latency_s or 0.0) / TARGET_S - 1)
     float_error = max(0.0, error - 0.004)
     return TrialRecord(
@@ -149,9 +149,9 @@ def _completed(
         ),
         objective=ObjectiveRecord(
             task_error=error,
-            kd_nats=kd_nats,
+            divergence=divergence,
             latency_overrun=overrun,
-            value=ALPHA * error + BETA * kd_nats + GAMMA * overrun,
+            value=ALPHA * error + BETA * divergence + GAMMA * overrun,
         ),
         profile=_profile(cost, random),
         epochs=tuple(

@@ -259,7 +259,7 @@ def judge_student(
     return score_objective(
         goal,
         task_error=float(head.errors(logits_int8, labels).mean()),
-        kd_nats=0.0
+        divergence=0.0
         if teacher is None
         else head.divergence(logits_int8, teacher, temperature=goal.temperature),
         latency_s=latency_s,

@@ -16,13 +16,13 @@ def latency_overrun(latency_s: float | None, target_latency_s: float | None) -> 
 
 
 def score_objective(
-    config: ObjectiveConfig, *, task_error: float, kd_nats: float, latency_s: float | None
+    config: ObjectiveConfig, *, task_error: float, divergence: float, latency_s: float | None
 ) -> ObjectiveRecord:
     """Return the unweighted terms and their weighted sum."""
     overrun = latency_overrun(latency_s, config.target_latency_s)
-    value = config.alpha * task_error + config.beta * kd_nats + config.gamma * overrun
+    value = config.alpha * task_error + config.beta * divergence + config.gamma * overrun
     return ObjectiveRecord(
-        task_error=task_error, kd_nats=kd_nats, latency_overrun=overrun, value=value
+        task_error=task_error, divergence=divergence, latency_overrun=overrun, value=value
     )
 
 

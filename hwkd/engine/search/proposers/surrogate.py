@@ -89,7 +89,7 @@ def _why(chosen: Chosen) -> ProposalRecord:
         origin=chosen.origin,
         parent=chosen.parent,
         task_error=predicted[0] if predicted else None,
-        kd_nats=predicted[1] if predicted else None,
+        divergence=predicted[1] if predicted else None,
         gain=chosen.gain,
         predicted_s=chosen.screened.seconds,
     )
@@ -170,5 +170,5 @@ def _observation(entry: Tried, history: History) -> Observation:
         params=entry.params,
         key=entry.network_key,
         values=None if terms is None else history.values(record),
-        outputs=() if terms is None else (terms.task_error, terms.kd_nats),
+        outputs=() if terms is None else (terms.task_error, terms.divergence),
     )
