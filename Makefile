@@ -23,6 +23,7 @@ fuzz: $(READY)
 	$(VENV)/bin/hwkd export $(FUZZ)/run --trial 0 --format onnx,onnx-int8 --out $(FUZZ)/files
 	$(VENV)/bin/python -m benchmarks.robustness.fuzz_onnx $(FUZZ)/files/*.onnx --count $(COUNT) --out $(FUZZ)/faults
 	$(VENV)/bin/python -m benchmarks.robustness.data_mutants --count $(COUNT)
+	$(VENV)/bin/python -m benchmarks.robustness.readers --count $(COUNT)
 
 # Benchmarks that take a minute at most; `python -m benchmarks.NAME` renews another one.
 CHEAP := accuracy.cost_single_operators accuracy.cost_new_board accuracy.cost_model_families \

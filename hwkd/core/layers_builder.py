@@ -180,17 +180,19 @@ class LayersBuilder:
             raise ValueError(
                 f"{name}: {source} has shape {self._shapes[source]}, expected a vector"
             )
-        return self._append("linear", name, (source,), (features,), norm, activation)
+        return self._append(
+            "linear", name, (source,), (features,), norm=norm, activation=activation
+        )
 
     def add(self, first: str, second: str, name: str, *, activation: Activation = "none") -> str:
         """Append an element-wise sum; axes of length 1 are broadcast."""
         shape = self._broadcast(first, second)
-        return self._append("add", name, (first, second), shape, False, activation)
+        return self._append("add", name, (first, second), shape, activation=activation)
 
     def mul(self, first: str, second: str, name: str, *, activation: Activation = "none") -> str:
         """Append an element-wise product; axes of length 1 are broadcast."""
         shape = self._broadcast(first, second)
-        return self._append("mul", name, (first, second), shape, False, activation)
+        return self._append("mul", name, (first, second), shape, activation=activation)
 
     def matmul(self, first: str, second: str, name: str) -> str:
         """Append a matrix product over the last two axes; the axes before them must be equal."""
@@ -213,7 +215,7 @@ class LayersBuilder:
         if len(shapes) < 2 or len(others) != 1 or len({len(shape) for shape in shapes}) != 1:
             raise ValueError(f"{name}: cannot put {shapes} side by side along axis {axis}")
         shape = (*shapes[0][:axis], sum(sum(size) for size in sizes), *shapes[0][axis + 1 :])
-        return self._append("concat", name, tuple(sources), shape, False, activation, axis)
+        return self._append("concat", name, tuple(sources), shape, activation=activation, axis=axis)
 
     def softmax(self, source: str, name: str, *, axis: int = -1) -> str:
         """Append a softmax along one axis, counted without the batch, by default the last."""
@@ -305,6 +307,7 @@ class LayersBuilder:
         name: str,
         inputs: tuple[str, ...],
         shape: tuple[int, ...],
+        *,
         norm: bool = False,
         activation: Activation = "none",
         axis: int = 0,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
+from hwkd.core.errors import RunFolderError
 from hwkd.core.strict_model import StrictModel
 
 __all__ = ["ACCURACY", "Metric", "Scores", "ScoresRecord", "primary_text"]
@@ -32,7 +33,17 @@ class Metric(StrictModel):
     direction: Literal["max", "min"]
 
     def of(self, scores: Scores) -> float:
-        """Return this metric's value."""
+        """Return this metric's value.
+
+        Raises:
+            RunFolderError: if a stored record has no score of that name.
+        """
+        if self.name not in scores:
+            known = ", ".join(scores) or "none"
+            raise RunFolderError(
+                f"a record has no score {self.name!r} (it has {known}); it was changed or is of "
+                "another version of hwkd"
+            )
         return scores[self.name]
 
     def gain(self, value: float, baseline: float) -> float:

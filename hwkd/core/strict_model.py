@@ -15,7 +15,7 @@ _LONGEST_PART = 200
 # JSON has integers of any size; one that no float and no 64-bit counter holds is damage.
 StoredInt: TypeAlias = Annotated[int, Field(ge=-(2**63), lt=2**64)]
 
-_Model = TypeVar("_Model", bound="StrictModel")
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 class StrictModel(BaseModel):

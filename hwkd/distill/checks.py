@@ -82,7 +82,7 @@ def _size_reason(method: Method, shapes: RunShapes) -> str | None:
             "raise the batch size"
         )
     if shapes.kind == "classes" and shapes.classes < method.min_classes:
-        return f"{shapes.classes} classes were given: {method.two_class_advice}"
+        return f"{shapes.classes} classes were given: it has no gradient for them; use kd"
     return None
 
 

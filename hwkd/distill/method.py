@@ -163,7 +163,6 @@ class Method(ABC):
         usual_weight: weight of the term when the user gives none, with cross-entropy at 1.
         auxiliary_terms: beginnings of term names that train the method's own module only and
             have no gradient at the student.
-        two_class_advice: why two classes are refused and what to use, where `min_classes` > 2.
         family, formula, paper, evidence: for `hwkd methods show`.
     """
 
@@ -186,7 +185,6 @@ class Method(ABC):
     is_zero_at_teacher: ClassVar[bool] = True
     usual_weight: ClassVar[float] = 1.0
     auxiliary_terms: ClassVar[tuple[str, ...]] = ()
-    two_class_advice: ClassVar[str] = "it has no gradient for two classes; use kd"
 
     def __post_init__(self) -> None:
         """Refuse options outside their range.

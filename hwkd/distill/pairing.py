@@ -42,7 +42,10 @@ def propose_pairs(student: Sequence[Shape], teacher: Sequence[Shape]) -> tuple[L
     if not student or not teacher:
         return ()
     costs = [
-        [_cost(ours, theirs, i, j, len(student), len(teacher)) for j, theirs in enumerate(teacher)]
+        [
+            _cost(ours, theirs, (i + 1) / len(student) - (j + 1) / len(teacher))
+            for j, theirs in enumerate(teacher)
+        ]
         for i, ours in enumerate(student)
     ]
     best = [costs[0][:]]
@@ -114,7 +117,7 @@ def _pair(student: Sequence[Shape], teacher: Sequence[Shape], i: int, j: int) ->
     )
 
 
-def _cost(ours: Shape, theirs: Shape, i: int, j: int, students: int, teachers: int) -> float:
+def _cost(ours: Shape, theirs: Shape, depth: float) -> float:
+    """Return how unlike two stages are; `depth` is the difference of their relative depths."""
     ratio = math.log2(math.prod(ours[1:]) / math.prod(theirs[1:]))
-    depth = (i + 1) / students - (j + 1) / teachers
     return abs(ratio) + abs(depth)

@@ -238,7 +238,7 @@ def test_exported_tflite_was_run_where_the_interpreters_are(finished, tmp_path, 
     assert {path.name for path in out.iterdir()} == {"model.tflite", "model.json", "labels.txt"}
     assert (out / "model.tflite").read_bytes()[4:8] == b"TFL3"
     assert (out / "labels.txt").read_text() == "0\n1\n2\n"
-    found = {item["interpreter"]: item for item in printed["against_c"]}
+    found = {item["interpreter"]: item for item in printed["facts"]["against_c"]}
     assert set(found) == (set(installed()) if host_compiler() else set())
     if "tflite-micro" in found:
         assert found["tflite-micro"]["mismatches"] == 0

@@ -22,7 +22,6 @@ __all__ = [
 
 # Added to the standard deviation by the authors' code; part of the published numbers.
 _EPS = 1e-7
-_TWO_CLASSES = "two standardised logits are always (+0.71, -0.71), so there is no gradient; use kd"
 
 
 def standardise_logits(logits: Tensor) -> Tensor:
@@ -67,10 +66,10 @@ class StandardisedTargets(LogitMethod):
     name = "lskd"
     formula = "T² · mean KL(softmax(ẑ_t / T) ‖ softmax(ẑ_s / T)), ẑ = (z − mean) / deviation"
     paper = "Sun et al. 2024, arXiv:2403.01427"
+    # Two standardised logits are always (+0.71, -0.71).
     min_classes = 3
     float32_only = True
     usual_weight = 9.0
-    two_class_advice = _TWO_CLASSES
 
     def divergence(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
         """Return the divergence of standardised logits."""
@@ -96,9 +95,9 @@ class StandardisedCrossEntropy(LabelMethod):
     family = "control"
     formula = "T² · CE(softmax(ẑ_s / T), y)"
     paper = "control of arXiv:2403.01427, no paper of its own"
+    # Two standardised logits are always (+0.71, -0.71).
     min_classes = 3
     float32_only = True
-    two_class_advice = _TWO_CLASSES
 
     def loss(self, student: Tensor, labels: Tensor) -> Tensor:
         """Return the cross-entropy of standardised logits."""

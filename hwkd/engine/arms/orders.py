@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError, model_validator
+from pydantic import RootModel, ValidationError, model_validator
 
 from hwkd.core.final_record import PairRecord, QuantisationChoiceRecord
 from hwkd.core.metric import ScoresRecord
 from hwkd.core.old_records import with_scores
-from hwkd.core.strict_model import StrictModel
+from hwkd.core.strict_model import StrictModel, read_record
 from hwkd.core.student_record import NetworkRecord
 from hwkd.core.trial import EpochRecord, ObjectiveRecord, SpecRecord
 from hwkd.engine.setup.context import SearchContext
@@ -32,7 +32,6 @@ __all__ = [
 
 _FOLDER = "final"
 ORDER_FILE, RESULT_FILE, HISTORY_FILE = "job.json", "scores.json", "history.json"
-_HISTORY = TypeAdapter(tuple[EpochRecord, ...])
 
 
 class ArmResult(StrictModel):
@@ -116,6 +115,10 @@ class ArmOrder(StrictModel):
         return f"{self.spec.key}-{length}-{self.name}"
 
 
+class _History(RootModel[tuple[EpochRecord, ...]]):
+    """The terms of a training, epoch by epoch."""
+
+
 def order_candidate(order: ArmOrder, context: SearchContext) -> Candidate:
     """Return the student of an order with its cost."""
     spec = order.spec.to_spec()
@@ -139,20 +142,25 @@ def write_order(run: Path, order: ArmOrder) -> Path:
 
 def write_result(folder: Path, result: ArmResult, epochs: Sequence[EpochRecord]) -> None:
     """Write the history and then the result: a training that has one is over."""
-    write_text(folder / HISTORY_FILE, _HISTORY.dump_json(tuple(epochs)).decode())
+    write_text(folder / HISTORY_FILE, _History(tuple(epochs)).model_dump_json())
     write_text(folder / RESULT_FILE, result.model_dump_json())
 
 
 def read_result(folder: Path) -> ArmResult | None:
     """Return the result of a training; None if it has not finished."""
     path = folder / RESULT_FILE
-    return ArmResult.model_validate_json(path.read_text()) if path.is_file() else None
+    if not path.is_file():
+        return None
+    return read_record(ArmResult, path.read_bytes(), where=str(path), what="result of a training")
 
 
 def result_history(folder: Path) -> tuple[EpochRecord, ...]:
     """Return the terms of a training, epoch by epoch; none if an older version trained it."""
     path = folder / HISTORY_FILE
-    return _HISTORY.validate_json(path.read_text()) if path.is_file() else ()
+    if not path.is_file():
+        return ()
+    text = path.read_bytes()
+    return read_record(_History, text, where=str(path), what="history of a training").root
 
 
 def finished_orders(run: Path) -> Iterator[tuple[ArmOrder, ArmResult]]:
@@ -160,7 +168,7 @@ def finished_orders(run: Path) -> Iterator[tuple[ArmOrder, ArmResult]]:
     for path in sorted((run / _FOLDER).glob(f"*/{ORDER_FILE}")):
         result = read_result(path.parent)
         try:
-            order = ArmOrder.model_validate_json(path.read_text(encoding="utf-8"))
+            order = ArmOrder.model_validate_json(path.read_bytes())
         except (OSError, ValidationError):
             continue  # cut off while it was written; it has no result either
         if result is not None:

@@ -253,7 +253,7 @@ class Trials:
         found = self._summaries.get(trial.number)
         if found is None:
             where = f"{self._run}, trial {trial.number} of the study"
-            found = read_trial_summary(trial.user_attrs[_RECORD], where=where)
+            found = read_trial_summary(str(trial.user_attrs[_RECORD]), where=where)
             self._summaries[trial.number] = found
         return found
 

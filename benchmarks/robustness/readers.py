@@ -1,0 +1,390 @@
+"""Damages one file in a valid folder and reads it through what the product reads it with.
+
+usage: python -m benchmarks.robustness.readers [--count 10000] [--only TEXT] [--seed 0]
+    [--keep FOLDER] [--quick]
+
+Every mutant must be read, or refused in one line, within 5 s and 256 MiB. Which functions read
+files is found in the sources (`readers_of_the_sources`); each must be behind one of `WAYS`, or
+stand in `ELSEWHERE` with the bench or the reason: a new reader without an entry fails the tests.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import random
+import resource
+import shutil
+import sys
+import tempfile
+import time
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from benchmarks.lib.verdict import count, report
+from benchmarks.robustness.data_mutants import MOST_GROWTH_BYTES, MOST_S, NUMBERS, damaged
+from hwkd.core.errors import HwkdError
+
+ROOT = Path(__file__).parents[2]
+_VERBS = ("read", "load", "open", "fill", "finished")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """Files that are read together.
+
+    Attributes:
+        files: patterns of what is damaged, within the folder.
+        read: reads the folder as the product does.
+        covers: functions that do it.
+    """
+
+    files: tuple[str, ...]
+    read: Callable[[Path], object]
+    covers: tuple[str, ...]
+
+
+def _run(folder: Path) -> object:
+    from hwkd.report.build import build_report
+    from hwkd.report.read import read_run
+
+    return build_report(*read_run(folder / "run"))
+
+
+def _resumed(folder: Path) -> object:
+    from hwkd.engine.run.prepared import named_teacher, teacher_is_settled
+    from hwkd.engine.run.run_folder import RunFolder
+    from hwkd.engine.setup.config import SearchConfig
+
+    run = RunFolder(folder / "run")
+    run.check_journal()
+    return (
+        SearchConfig.from_toml(run.config_path),
+        named_teacher(run),
+        teacher_is_settled(run),
+        run.trials.records(),
+    )
+
+
+def _trainings(folder: Path) -> object:
+    from hwkd.engine.arms.orders import finished_orders, result_history
+
+    histories = [result_history(path) for path in (folder / "run" / "final").iterdir()]
+    return [*finished_orders(folder / "run"), histories]
+
+
+def _student(folder: Path) -> object:
+    from hwkd.io.student_folder import WEIGHTS_FILE, read_student
+    from hwkd.nn.build import build_module
+    from hwkd.train.weights_file import WeightsError, fill_module
+
+    student = read_student(folder / "run")
+    module = build_module(student.record.network.to_layers(), seed=0)
+    try:
+        fill_module(module, student.file(WEIGHTS_FILE))
+    except WeightsError as error:
+        raise HwkdError(str(error)) from error
+    return module
+
+
+def _weights(folder: Path) -> object:
+    from hwkd.io.student_folder import WEIGHTS_FILE, read_record_file
+    from hwkd.nn.build import build_module
+    from hwkd.train.weights_file import WeightsError, fill_module
+
+    best = folder / "run" / "best"
+    module = build_module(read_record_file(best / "student.json").network.to_layers(), seed=0)
+    try:
+        fill_module(module, best / WEIGHTS_FILE)
+    except WeightsError as error:
+        raise HwkdError(str(error)) from error
+    return module
+
+
+def _exported(folder: Path) -> object:
+    from hwkd.deploy.to_c.exported import read_exported
+
+    found = read_exported(folder / "firmware")
+    return None if found is None else found.project()
+
+
+def _device(folder: Path) -> object:
+    from hwkd.io.device_catalog import load_device
+
+    return load_device(str(folder / "device.toml"))
+
+
+def _runtime(folder: Path) -> object:
+    from hwkd.io.runtime_files import load_runtime
+
+    return load_runtime(str(folder / "runtime.toml"))
+
+
+def _core(folder: Path) -> object:
+    from hwkd.io.core_files import load_core_file
+
+    return load_core_file(str(folder / "core.toml"))
+
+
+def _measurements(folder: Path) -> object:
+    from hwkd.cost.fit.rows import read_measurements
+
+    return read_measurements(folder / "measured.csv")
+
+
+def _array(folder: Path) -> object:
+    from hwkd.io.cached_array import ArrayFacts, open_array
+
+    return open_array(folder / "array", ArrayFacts)
+
+
+def _unlabelled(folder: Path) -> object:
+    from hwkd.tasks.npz import read_one_array
+
+    return read_one_array(folder / "unlabelled.npy")
+
+
+def _table(folder: Path) -> object:
+    from hwkd.tasks.csv_table import read_csv
+
+    return read_csv(folder / "table.csv")
+
+
+WAYS: dict[str, Way] = {
+    "run": Way(
+        files=("run/run.json", "run/trials.jsonl"),
+        read=_run,
+        covers=("read_run", "read_run_record", "read_trials"),
+    ),
+    "resumed run": Way(
+        files=("run/config.toml", "run/prepared.json", "run/journal.log"),
+        read=_resumed,
+        covers=("load_study", "open_storage"),
+    ),
+    "trainings": Way(
+        files=("run/final/*/*.json",), read=_trainings, covers=("finished_orders", "read_result"),
+    ),
+    "student": Way(
+        files=("run/best/*.json",), read=_student, covers=("read_student", "read_record_file"),
+    ),
+    "weights": Way(
+        files=("run/best/*.safetensors",), read=_weights, covers=("fill_module",),
+    ),
+    "exported C": Way(
+        files=("firmware/model.json",), read=_exported, covers=("read_exported",),
+    ),
+    "device": Way(
+        files=("device.toml",), read=_device, covers=("load_device", "read_toml"),
+    ),
+    "runtime": Way(files=("runtime.toml",), read=_runtime, covers=("load_runtime",)),
+    "core": Way(
+        files=("core.toml",), read=_core, covers=("load_core", "load_npu", "load_core_file"),
+    ),
+    "measurements": Way(
+        files=("measured.csv",), read=_measurements, covers=("read_measurements",),
+    ),
+    "table": Way(files=("table.csv",), read=_table, covers=("read_csv",)),
+    "cached array": Way(files=("array/*",), read=_array, covers=("open_array",)),
+    "unlabelled": Way(
+        files=("unlabelled.npy",), read=_unlabelled, covers=("read_npy_file", "read_one_array"),
+    ),
+}  # fmt: skip
+_DATA, _ONNX = "benchmarks.robustness.data_mutants", "benchmarks.robustness.fuzz_onnx"
+ELSEWHERE: Mapping[str, str] = {
+    "read_idx_folder": _DATA,
+    "read_idx_array": _DATA,
+    "read_image_folder": _DATA,
+    "read_npz": _DATA,
+    "read_source": _DATA,
+    "read_unlabelled": "the readers of data and of one array",
+    "load_graph": _ONNX,
+    "load_network": _ONNX,
+    "open_model": _ONNX,
+    "open_qdq": _ONNX,
+    "read_qdq": _ONNX,
+    "read_constants": _ONNX,
+    "load_onnx_teacher": _ONNX,
+    "open_session": "reads files that hwkd wrote or another reader took",
+    "read_quantisation": "reads a file that hwkd has just written",
+    "read_json": "every reader of JSON above",
+    "load_user_space": "runs a Python file that the user names; docs/security.md",
+    "load_factory_teacher": "runs a Python module that the user names; its weights are above",
+    "open_teacher": "the reader of ONNX, of weights or of a factory",
+    "open_teachers": "the reader of ONNX, of weights or of a factory",
+    "read_report": "reads what the vela that the user installed wrote a moment ago",
+}
+
+
+def readers_of_the_sources() -> set[str]:
+    """Return the public functions under hwkd/ that read a file, by their names and parameters."""
+    found = set()
+    for path in (ROOT / "hwkd").rglob("*.py"):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef) and node.name.split("_")[0] in _VERBS:
+                given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+                kinds = [ast.unparse(a.annotation) for a in given if a.annotation is not None]
+                named = any(a.arg == "name_or_path" for a in given)
+                if named or any("Path" in kind.split(" | ") for kind in kinds):
+                    found.add(node.name)
+    return found
+
+
+def unlisted() -> set[str]:
+    """Return readers that no bench tries."""
+    covered = {name for way in WAYS.values() for name in way.covers}
+    return readers_of_the_sources() - covered - set(ELSEWHERE)
+
+
+def make_folder(folder: Path) -> None:
+    """Write one valid file of each kind."""
+    import numpy as np
+
+    import hwkd
+    from hwkd.io.cached_array import ArrayFacts, store_array
+
+    hwkd.search(
+        "cortex-m4", spaces=["plain"], trials=2, full_epochs=1, brief_epochs=1, workers=1,
+        controls=1, out=folder / "run",
+    )  # fmt: skip
+    hwkd.export(folder / "run", target="c", out=folder / "firmware")
+    for kind, name in (("", "cortex-m4"), ("runtimes", "x-cube-ai-8"), ("cores", "cortex-m4")):
+        target = {"": "device", "runtimes": "runtime", "cores": "core"}[kind]
+        shutil.copyfile(ROOT / "devices" / kind / f"{name}.toml", folder / f"{target}.toml")
+    (folder / "measured.csv").write_text("model,op,cycles\nkws01,conv_1,12345\nkws01,conv_2,999\n")
+    rows = [f"{i},{i % 7 / 3:.2f},{i * 2}" for i in range(40)]
+    (folder / "table.csv").write_text("\n".join(["a,b,target", *rows]) + "\n")
+    store_array(folder / "array", np.arange(12, dtype=np.float32).reshape(3, 4), ArrayFacts())
+    np.save(folder / "unlabelled.npy", np.zeros((3, 1, 8, 8), np.float32))
+
+
+def mutate(path: Path, rng: random.Random) -> None:
+    """Damage a file: bytes anywhere, or one value of its JSON or TOML."""
+    content = path.read_bytes()
+    if path.suffix in (".json", ".jsonl", ".log", ".toml") and rng.random() < 0.6:
+        try:
+            content = _restructured(content, path.suffix, rng)
+        except (ValueError, TypeError, tomllib.TOMLDecodeError):
+            content = damaged(content, rng)
+    else:
+        content = damaged(content, rng)
+    path.write_bytes(content)
+
+
+def _restructured(content: bytes, suffix: str, rng: random.Random) -> bytes:
+    if suffix == ".toml":
+        table = _changed(tomllib.loads(content.decode()), rng)
+        if not isinstance(table, dict):
+            raise TypeError("TOML is a table")
+        return tomli_w.dumps(table).encode()
+    if suffix == ".json":
+        return json.dumps(_changed(json.loads(content), rng)).encode()
+    lines = content.splitlines()
+    at = rng.randrange(len(lines))
+    lines[at] = json.dumps(_changed(json.loads(lines[at]), rng)).encode()
+    return b"\n".join(lines) + b"\n"
+
+
+def _changed(value: Any, rng: random.Random) -> Any:
+    """Return a document with one value, somewhere in it, replaced, left out or repeated."""
+    if isinstance(value, (dict, list)) and value and rng.random() < 0.85:
+        keys = list(value) if isinstance(value, dict) else list(range(len(value)))
+        at = rng.choice(keys)
+        if rng.random() < 0.1:
+            if isinstance(value, dict):
+                return {key: item for key, item in value.items() if key != at}
+            return [item for index, item in enumerate(value) if index != at]
+        if rng.random() < 0.03 and isinstance(value, dict):
+            return {**value, "unheard of": 1}
+        changed = _changed(value[at], rng)
+        if isinstance(value, dict):
+            return {**value, at: changed}
+        return [changed if index == at else item for index, item in enumerate(value)]
+    if isinstance(value, str) and rng.random() < 0.5:
+        return rng.choice(
+            (value[:-1], value + "x", value * 50, "\x00", "[/0]", "../../x", "é\u202e")
+        )
+    return rng.choice(
+        (None, True, "", "x", [], {}, [[]], -1, 0, 1.5, float("nan"), 1e308, *NUMBERS, 10**400)
+    )
+
+
+def attempt(way: Way, folder: Path, rng: random.Random) -> tuple[str, str]:
+    """Damage one file, read, and put it back; returns what happened and what was wrong with it."""
+    path = rng.choice(sorted(p for pattern in way.files for p in folder.glob(pattern)))
+    whole = path.read_bytes()
+    before, started, fault = _peak_bytes(), time.process_time(), ""
+    try:
+        mutate(path, rng)
+        way.read(folder)
+        outcome = "read"
+    except HwkdError as error:
+        outcome = "refused"
+        if "\n" in str(error):
+            fault = f"several lines: {error}"
+    except Exception as error:
+        outcome, fault = "failed", f"{type(error).__name__}: {str(error)[:120]}"
+    finally:
+        path.write_bytes(whole)
+    if time.process_time() - started > MOST_S:
+        fault = fault or "slow"
+    if _peak_bytes() - before > MOST_GROWTH_BYTES:
+        fault = fault or "memory"
+    return outcome, f"{path.name}: {fault}" if fault else ""
+
+
+def try_way(
+    name: str, folder: Path, *, mutants: int, seed: int, keep: Path | None = None
+) -> tuple[Counter[str], Counter[str]]:
+    """Try many mutants of one way; returns outcomes and faults, how often each."""
+    outcomes: Counter[str] = Counter()
+    faults: Counter[str] = Counter()
+    for number in range(mutants):
+        outcome, fault = attempt(WAYS[name], folder, random.Random(f"{seed} {name} {number}"))
+        outcomes[outcome] += 1
+        if fault:
+            faults[fault] += 1
+            if keep is not None and faults[fault] == 1:
+                print(f"{name}, mutant {number}: {fault}", flush=True)
+    return outcomes, faults
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=10_000, help="mutants of each way")
+    parser.add_argument("--only", default="", help="ways whose name holds this")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--quick", action="store_true", help="50 mutants of each way")
+    arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.count = 50
+    targets = [count("readers without a bench", len(unlisted()), 0)]
+    values = {}
+    with tempfile.TemporaryDirectory(prefix="hwkd-readers-") as temporary:
+        folder = Path(temporary)
+        make_folder(folder)
+        for name in WAYS:
+            if arguments.only not in name:
+                continue
+            outcomes, faults = try_way(
+                name, folder, mutants=arguments.count, seed=arguments.seed, keep=folder
+            )
+            values[name] = {**outcomes, "faults": dict(faults)}
+            what = f"faults of {arguments.count:,} damaged files: {name}"
+            targets.append(count(what, sum(faults.values()), 0))
+            print(f"{name}: {dict(outcomes)} {dict(faults.most_common(5))}", flush=True)
+    return report(targets, values)
+
+
+def _peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,28 @@
+"""A sample of what `benchmarks.robustness.readers` makes; no reader is without an entry."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.robustness.readers import WAYS, make_folder, try_way, unlisted
+
+
+def test_every_reader_of_the_sources_is_behind_a_bench() -> None:
+    assert not unlisted(), "give the reader a way in benchmarks/robustness/readers.py"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("readers")
+    make_folder(path)
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WAYS)
+def test_damaged_files_are_read_or_refused_in_one_line(name: str, folder: Path) -> None:
+    outcomes, faults = try_way(name, folder, mutants=40, seed=3)
+    assert not faults
+    assert outcomes["refused"] > 3
