@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import re
@@ -85,7 +86,7 @@ def record_result(name: str, targets: Sequence[Reached], values: Mapping[str, An
     result = Result(
         name=name,
         targets=tuple(targets),
-        values=dict(values),
+        values=json.loads(json.dumps(values)),  # tuples become lists
         command=_without_paths(shlex.join(["python", "-m", f"benchmarks.{name}", *sys.argv[1:]])),
         commit=_commit(),
         versions={"python": platform.python_version(), **_versions()},

@@ -19,7 +19,9 @@ from hwkd.tasks.splits import with_all_splits
 __all__ = ["prepare"]
 
 # Part of the fingerprint: raise it when the same raw data would become other inputs.
-_PREPROCESSING_VERSION = 3
+_PREPROCESSING_VERSION = 2
+# What a task was called when its data was first given fingerprints.
+_FIRST_TASKS = {"classify": "image"}
 _CHUNK_EXAMPLES = 2048
 
 
@@ -142,16 +144,29 @@ def _row_digest(row: RawArray) -> bytes:
     return hashlib.sha256(np.ascontiguousarray(row).data).digest()
 
 
+def _header(head: Head, pipeline: Pipeline, *, task: str, split_seed: int) -> dict[str, object]:
+    """Return what makes the same raw data other data for a network."""
+    whole = {"version": _PREPROCESSING_VERSION, "split_seed": split_seed}
+    steps = pipeline.steps
+    if head.kind == "classes" and len(steps) == 1 and isinstance(steps[0], Normalise):
+        # As it was before there were other heads and steps, so that runs, teachers and pixels of
+        # that time go on being those of this data.
+        scale = {"mean": steps[0].mean, "std": steps[0].std}
+        header = {"task": _FIRST_TASKS.get(task, task), "classes": head.names, **scale}
+        order = ("version", "task", "classes", "split_seed", "mean", "std")
+        return {name: {**whole, **header}[name] for name in order}
+    return {
+        **whole,
+        "task": task,
+        "outputs": (head.kind, head.names),
+        "pipeline": pipeline.fingerprint,
+    }
+
+
 def _fingerprint(
     data: RawData, head: Head, pipeline: Pipeline, *, task: str, split_seed: int
 ) -> str:
-    header = {
-        "version": _PREPROCESSING_VERSION,
-        "task": task,
-        "outputs": (head.kind, head.names),
-        "split_seed": split_seed,
-        "pipeline": pipeline.fingerprint,
-    }
+    header = _header(head, pipeline, task=task, split_seed=split_seed)
     digest = hashlib.sha256(json.dumps(header).encode())
     for name, split in data.given().items():
         digest.update(f"{name} {split.inputs.dtype.str} {split.inputs.shape}".encode())
