@@ -201,7 +201,7 @@ def test_a_damaged_file_is_one_line(
     cut = tmp_path / "cut.onnx"
     cut.write_bytes(model.read_bytes()[:200])
     assert "cut" in refused(capsys, cut, "--device", "cortex-m4")
-    assert "No such file" in refused(capsys, tmp_path / "none.onnx", "--device", "cortex-m4")
+    assert "no such file" in refused(capsys, tmp_path / "none.onnx", "--device", "cortex-m4")
 
 
 def save_model(
