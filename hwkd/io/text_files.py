@@ -7,12 +7,20 @@ deeply, a bare `ValueError` for an integer of 5,000 digits, `UnicodeDecodeError`
 from __future__ import annotations
 
 import json
+import math
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["MalformedTextError", "parse_json", "parse_toml", "read_json", "read_toml"]
+__all__ = [
+    "MalformedTextError",
+    "parse_json",
+    "parse_toml",
+    "read_json",
+    "read_number",
+    "read_toml",
+]
 
 _LONGEST_REASON = 200
 
@@ -28,6 +36,21 @@ def read_json(path: Path) -> Any:
         MalformedTextError: if it cannot be read or is no JSON.
     """
     return parse_json(_content(path))
+
+
+def read_number(path: Path, key: str) -> float | None:
+    """Read one number of a small JSON object that a process leaves; None where there is none.
+
+    A damaged file counts as absent: what it says is for watching and is written again soon.
+    """
+    try:
+        content = read_json(path)
+    except MalformedTextError:
+        return None
+    value = content.get(key) if isinstance(content, dict) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if math.isfinite(value) else None
 
 
 def parse_json(content: bytes | str) -> Any:

@@ -16,6 +16,7 @@ from hwkd.engine.setup.config import SearchConfig
 from hwkd.io.device_catalog import load_device
 from hwkd.io.run_files import read_run_record
 from hwkd.io.student_folder import read_record_file
+from hwkd.io.text_files import read_number
 from hwkd.io.trials_file import read_trials
 
 DEEP = 50_000
@@ -130,3 +131,15 @@ def test_a_wrong_field_of_a_spec_is_named(tmp_path, field, value):
     path.write_text(json.dumps({"spec": {**SPEC, field: value}, "layers": []}))
     with pytest.raises(HwkdError, match=field):
         read_spec(path)
+
+
+@pytest.mark.parametrize(
+    "content", [*JSON_DAMAGE.values(), *WRONG_JSON.values(), b'{"ratio": "x"}']
+)
+def test_a_damaged_file_of_a_running_process_counts_as_absent(tmp_path, content):
+    path = tmp_path / "progress.json"
+    assert read_number(path, "ratio") is None
+    path.write_bytes(b'{"ratio": 0.5}')
+    assert read_number(path, "ratio") == 0.5
+    path.write_bytes(content)
+    assert read_number(path, "ratio") is None

@@ -8,12 +8,13 @@ from support.tiny_search import TinyRun, make_run
 
 from hwkd.core.errors import UnknownNameError
 from hwkd.core.student import Layer, Layers, StudentSpec
-from hwkd.core.trial import SpecRecord, TrialRecord
+from hwkd.core.trial import ObjectiveRecord, SpecRecord, TrialRecord
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.search import proposers
 from hwkd.engine.search.candidate_features import graph_features
 from hwkd.engine.search.loop import run_trials
 from hwkd.engine.search.proposer import PROPOSERS
+from hwkd.engine.search.proposers.surrogate import SurrogateProposer
 from hwkd.engine.setup.screening import cost_record
 from hwkd.io.discovery import discover
 
@@ -169,6 +170,7 @@ MINE = """
 from hwkd.core.chooser import RandomChooser
 from hwkd.engine.run.proposal import Proposal
 from hwkd.engine.search.proposer import PROPOSERS
+from hwkd.engine.search.proposers.surrogate import SurrogateProposer
 
 
 class OneSpace:
@@ -209,3 +211,34 @@ def test_a_file_in_the_folder_of_proposers_is_a_proposer(run, tmp_path, monkeypa
 def test_a_sampler_that_is_not_there_is_one_line_with_the_nearest(run):
     with pytest.raises(UnknownNameError, match=r"tpf.*tpe"):
         searched(with_config(run, sampler="tpf"), lambda number: "failed")
+
+
+class Beats(Outcomes):
+    """From its third candidate on, students are as good as the teacher."""
+
+    def run(self, proposal, find_earlier, *, number, has_teacher):
+        record = super().run(proposal, find_earlier, number=number, has_teacher=has_teacher)
+        error = self.context.teacher_error + (0.1 if number < 2 else 0.0)
+        terms = ObjectiveRecord(task_error=error, divergence=1.0, latency_overrun=0.0, value=9.0)
+        return record.model_copy(update={"objective": terms})
+
+
+def test_what_is_minimised_follows_a_teacher_that_was_left_out(run, monkeypatch):
+    heard = []
+
+    class Hears(SurrogateProposer):
+        def propose(self, history, n):
+            heard.append([history.goal.beta, *(history.values(e.record) for e in history.finished)])
+            return super().propose(history, n)
+
+    monkeypatch.setitem(PROPOSERS._items, "surrogate", Hears)
+    store, runner = run.reopened(), Beats(run, lambda number: "completed")
+    run_trials(
+        store.trials, store.lease, runner,
+        keep_asking=lambda: store.trials.candidates_started() < 4,
+        on_start=lambda trial, number: None,
+    )  # fmt: skip
+    beta, error = run.prepared.config.objective.beta, runner.context.teacher_error
+    assert [goal for goal, *_ in heard] == [beta, beta, beta, 0.0]
+    assert heard[2][1:] == [pytest.approx((error + 0.1 + beta,))] * 2
+    assert heard[3][1:] == [*[pytest.approx((error + 0.1,))] * 2, pytest.approx((error,))]

@@ -7,7 +7,6 @@ A training that finished leaves its result and is not run again on resume.
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from hwkd.engine.arms.children import Child, Nursery
 from hwkd.engine.arms.orders import ArmOrder, ArmResult, order_folder, read_result, write_order
 from hwkd.engine.setup.hardware import threads_per_worker
 from hwkd.io.run_text import write_text
+from hwkd.io.text_files import read_number
 
 __all__ = ["STAGE", "run_orders", "write_progress"]
 
@@ -138,9 +138,7 @@ def _settle(entry: _Running) -> None:
 def _done_ratio(folder: Path) -> float:
     if read_result(folder) is not None:
         return 1.0
-    path = folder / _PROGRESS_FILE
-    ratio = float(json.loads(path.read_text())["ratio"]) if path.is_file() else 0.0
-    return min(1.0, ratio) if math.isfinite(ratio) else 0.0
+    return min(1.0, read_number(folder / _PROGRESS_FILE, "ratio") or 0.0)
 
 
 def _last_line(folder: Path) -> str:

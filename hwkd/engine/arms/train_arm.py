@@ -21,6 +21,7 @@ from hwkd.core.errors import HwkdError, InterruptedTrial, RunFolderError
 from hwkd.core.final_record import PairRecord, QuantisationChoiceRecord
 from hwkd.core.metric import Scores, ScoresRecord
 from hwkd.core.progress import Progress, silent
+from hwkd.core.strict_model import read_record
 from hwkd.core.teaching import TeacherSource
 from hwkd.core.trial import EpochRecord, TrialRecord
 from hwkd.deploy.to_onnx import export_onnx
@@ -199,7 +200,8 @@ def main(run_folder: Path, folder: Path, parent_pid: int) -> int:
 
     torch.set_num_threads(threads_per_worker(1))  # the parent has set this training's share
     try:
-        order = ArmOrder.model_validate_json((folder / ORDER_FILE).read_text())
+        path = folder / ORDER_FILE
+        order = read_record(ArmOrder, path.read_bytes(), where=str(path), what="training order")
         train_arm(order, load_context(RunFolder(run_folder)), folder, check=check)
     except InterruptedTrial:
         return 1

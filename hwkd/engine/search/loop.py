@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from hwkd.core.trial import TrialRecord
 from hwkd.engine.run.lease import Lease
@@ -76,8 +77,9 @@ def _worth_starting(runner: TrialRunner, last_s: float) -> bool:
 
 def _propose(trials: Trials, proposer: Proposer, context: SearchContext) -> bool:
     """Queue what the proposer wants next; returns whether there was anything."""
-    goal = context.config.objective
-    history = trials.history(goal)
+    history = trials.history(context.config.objective)
+    if not _has_teacher(history, context):  # the run judges so, too, from then on
+        history = replace(history, goal=history.goal.model_copy(update={"beta": 0.0}))
     proposals = proposer.propose(history, 1)
     trials.queue(proposals)
     return bool(proposals)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import time
@@ -14,6 +13,7 @@ from hwkd.engine.arms.children import Child, Nursery
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.search.worker import STATUS_FOLDER
 from hwkd.engine.setup.hardware import threads_per_worker
+from hwkd.io.text_files import read_number
 
 __all__ = ["WorkerPool"]
 
@@ -115,8 +115,8 @@ class WorkerPool:
 
     def _trial_of(self, name: str) -> int | None:
         """Return Optuna's number of the worker's last trial; None when it had none yet."""
-        path = self.store.path / STATUS_FOLDER / f"{name}.json"
-        return int(json.loads(path.read_text())["trial"]) if path.is_file() else None
+        trial = read_number(self.store.path / STATUS_FOLDER / f"{name}.json", "trial")
+        return None if trial is None else int(trial)
 
     def _signal(self, number: signal.Signals) -> None:
         for process in self._processes.values():
