@@ -15,7 +15,6 @@ from hwkd.core.choices import (
     Layout,
     ObjectiveMode,
     Risk,
-    SamplerName,
 )
 
 if TYPE_CHECKING:
@@ -173,11 +172,20 @@ def search(
             panel=RUN,
         ),
     ] = None,
+    candidates: Annotated[
+        int | None,
+        Option(
+            "Candidates to sample at most, those counted that do not fit or repeat another. "
+            "Default: 25 for each student to train, or as many as --timeout allows.",
+            minimum=1,
+            panel=RUN,
+        ),
+    ] = None,
     sampler: Annotated[
-        SamplerName,
+        str,
         Option(
             "What chooses candidates. surrogate: our own, which learns accuracy and computes the "
-            "rest; the others are Optuna's.",
+            "rest; tpe, nsga2, gp and random are Optuna's.",
             panel=RUN,
         ),
     ] = "surrogate",
@@ -247,6 +255,7 @@ def search(
         "layout": layout,
         "spaces": [whole_path(name, ".py") for name in spaces] or registered_spaces(),
         "trials": trials,
+        "candidates": candidates,
         "sampler": sampler,
         "timeout_s": seconds(timeout, "--timeout"),
         "seed": seed,

@@ -21,7 +21,6 @@ __all__ = [
     "QatMode",
     "Risk",
     "RoundingChoice",
-    "SamplerName",
 ]
 
 Dtype: TypeAlias = Literal["int8", "float32"]
@@ -34,7 +33,6 @@ ObjectiveMode: TypeAlias = Literal["weighted", "pareto"]
 QatMode: TypeAlias = Literal["auto", "on", "off"]
 Risk: TypeAlias = Literal["upper", "expected", "lower"]
 RoundingChoice: TypeAlias = Literal["auto", "float", "q31", "tflite"]
-SamplerName: TypeAlias = Literal["surrogate", "tpe", "nsga2", "gp", "random"]
 
 # Weights of the objective: error (0 to 1), divergence from the teacher (about 0.05 to 0.5 nats,
 # hence 0.1) and overrun of the target latency.

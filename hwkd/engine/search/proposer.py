@@ -13,7 +13,14 @@ from hwkd.engine.setup.context import SearchContext
 from hwkd.engine.setup.references import ReferenceStudent
 from hwkd.io import discovery
 
-__all__ = ["PROPOSERS", "Proposer", "first_designs", "make_proposer", "suggest_student"]
+__all__ = [
+    "PROPOSERS",
+    "Proposer",
+    "find_proposer",
+    "first_designs",
+    "make_proposer",
+    "suggest_student",
+]
 
 # Of the candidates of a search, what reference designs may take: the proposer learns from the rest.
 _REFERENCE_SHARE = 0.5
@@ -45,14 +52,19 @@ MakeProposer: TypeAlias = Callable[[SearchContext], Proposer]
 PROPOSERS: Registry[MakeProposer] = Registry("sampler")
 
 
-def make_proposer(context: SearchContext) -> Proposer:
-    """Return the proposer that a search asks for.
+def find_proposer(name: str) -> MakeProposer:
+    """Return what makes the proposer of a name.
 
     Raises:
         UnknownNameError: if there is none of that name; it offers the nearest.
     """
     discovery.discover("hwkd.engine.search.proposers")
-    return PROPOSERS.get(context.config.sampler)(context)
+    return PROPOSERS.get(name)
+
+
+def make_proposer(context: SearchContext) -> Proposer:
+    """Return the proposer that a search asks for."""
+    return find_proposer(context.config.sampler)(context)
 
 
 def suggest_student(trial: SuggestingTrial, context: SearchContext) -> StudentSpec:
