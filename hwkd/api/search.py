@@ -175,8 +175,8 @@ def search(
     candidates: Annotated[
         int | None,
         Option(
-            "Students to sample at most, rejected and repeated ones included. Default: 25 for each "
-            "of --trials.",
+            "Candidates to sample at most, those counted that do not fit or repeat another. "
+            "Default: 25 for each student to train, or as many as --timeout allows.",
             minimum=1,
             panel=RUN,
         ),

@@ -134,6 +134,7 @@ def test_a_wrong_file_is_refused_in_one_line(text, message, tmp_path):
         options_of(text, tmp_path)
 
 
+@pytest.mark.slow
 def test_functions_keep_their_names_when_packages_of_the_same_name_are_imported():
     code = """if True:
         import importlib, hwkd

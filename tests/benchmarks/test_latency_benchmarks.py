@@ -25,6 +25,7 @@ SUBSETS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SUBSETS)
 def test_the_target_is_met(name: str) -> None:
     missed = [str(target) for target in SUBSETS[name]() if not target.is_met]

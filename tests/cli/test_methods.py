@@ -76,6 +76,7 @@ def test_show_json_lists_options_with_their_ranges() -> None:
     assert row["no_teacher_control"] == "kd-from-labels"
 
 
+@pytest.mark.slow
 def test_show_measures_when_asked() -> None:
     row = json.loads(_run("show", "kd", "--measure", "--json"))
     assert row["cost_steps"] > 0

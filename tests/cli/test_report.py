@@ -70,6 +70,7 @@ def test_a_folder_that_is_no_run_is_an_error_and_stays_empty(tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_report_needs_neither_torch_nor_the_study(folder: Path):
     code = (
         "import sys; from pathlib import Path; import hwkd; "

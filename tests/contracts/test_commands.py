@@ -149,6 +149,7 @@ def without_places(data):
     return {key: value for key, value in data.items() if key not in ("folder", "seconds", "run")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_what_is_printed_is_what_the_function_returns(name, workplace, capsys):
     typed, given = CASES[name]

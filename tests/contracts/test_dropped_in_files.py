@@ -176,6 +176,7 @@ def core_folder(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @needs_tools
 @pytest.mark.parametrize("given", ["my-board.toml", "cores/my-core.toml"])
 def test_exported_c_is_verified_on_a_core_that_was_dropped_in(

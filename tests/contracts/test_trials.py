@@ -181,6 +181,7 @@ def test_a_network_that_the_proposer_did_not_name_is_found_once_it_was_built(pla
     assert place.opened().find_record("built", BRIEF) == record(0)
 
 
+@pytest.mark.slow
 def test_what_was_cut_off_is_queued_again_whole_under_its_number(place):
     trials = place.opened()
     first, second = taken(trials, 5, 6)
@@ -194,6 +195,7 @@ def test_what_was_cut_off_is_queued_again_whole_under_its_number(place):
     assert place.opened().candidates_started() == 3
 
 
+@pytest.mark.slow
 def test_two_cut_offs_in_a_row_are_one_candidate(place):
     taken(place.opened(), 5)
     for deaths in (1, 2):

@@ -60,6 +60,7 @@ def network(kind: str, activation: Activation) -> Layers:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @each_case
 def test_simulation_c_and_int8_file_are_one_network_near_float(kind, activation, tmp_path: Path):
     layers = network(kind, activation)

@@ -90,6 +90,7 @@ def compare(name, folder, count=32):
     return {item.interpreter: item for item in found}
 
 
+@pytest.mark.slow
 @needs_interpreters
 @pytest.mark.parametrize("name", RUNNABLE)
 def test_tflm_and_the_c_compute_the_same(name, tmp_path):
@@ -99,6 +100,7 @@ def test_tflm_and_the_c_compute_the_same(name, tmp_path):
     assert found.mismatches == 0
 
 
+@pytest.mark.slow
 @needs_interpreters
 @pytest.mark.parametrize("name", sorted(MLPERF_TINY))
 def test_tflm_and_the_c_compute_the_same_for_mlperf_shapes(name, tmp_path):

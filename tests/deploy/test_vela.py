@@ -72,6 +72,7 @@ def test_without_vela_the_command_that_installs_it_is_given(monkeypatch):
         require_vela()
 
 
+@pytest.mark.slow
 @needs_vela
 @pytest.mark.parametrize("name", sorted(OP_NETWORKS))
 def test_vela_puts_every_operator_on_the_npu(name, tmp_path):
@@ -84,6 +85,7 @@ def test_vela_puts_every_operator_on_the_npu(name, tmp_path):
     assert sum(layer.macs for layer in report.layers) >= graph.macs
 
 
+@pytest.mark.slow
 @needs_vela
 def test_more_multipliers_take_fewer_cycles(tmp_path):
     graph = read_qdq(quantise(OP_NETWORKS["residual"](), tmp_path, "residual"))

@@ -37,6 +37,7 @@ def models(tmp_path_factory):
     return {name: quantise(OP_NETWORKS[name](), folder, name) for name in names}
 
 
+@pytest.mark.slow
 @needs_tools
 @pytest.mark.parametrize(
     ("core", "name"),
@@ -65,6 +66,7 @@ def test_every_core_equals_the_host_and_onnx_runtime(core, name, models):
     assert 64 <= found.stack_bytes < 2048
 
 
+@pytest.mark.slow
 @needs_tools
 @pytest.mark.parametrize("rounding", ["float", "q31", "tflite"])
 def test_attention_equals_the_host_in_every_rounding(rounding, models):
@@ -76,6 +78,7 @@ def test_attention_equals_the_host_in_every_rounding(rounding, models):
     assert found.max_lsb <= (2 if rounding == "tflite" else 1)
 
 
+@pytest.mark.slow
 @needs_tools
 def test_counts_repeat_exactly_and_accuracy_is_that_of_the_core(models):
     def share_positive(outputs):
@@ -117,6 +120,7 @@ def test_the_linker_has_the_devices_own_ram(models, tmp_path):
         )  # fmt: skip
 
 
+@pytest.mark.slow
 @needs_tools
 def test_stack_counts_before_compiling_and_a_device_without_room_to_spare_is_enough(models):
     model = models["squeeze_excite"]
@@ -182,6 +186,7 @@ def test_a_failing_tool_is_quoted(tmp_path):
         toolchain.run_tool([*toolchain.find_host_compiler(), "broken.c"], folder=tmp_path)
 
 
+@pytest.mark.slow
 @needs_tools
 def test_a_folder_of_exported_c_is_checked_as_it_lies_there(models, tmp_path, capsys):
     from support.exported_c import export_c

@@ -328,6 +328,7 @@ def test_folder_in_use_is_refused(place: Path) -> None:
         run_distillation(_request(place))
 
 
+@pytest.mark.slow
 def test_command_prints_arms_and_draws_the_history(place: Path) -> None:
     arguments = "distill --student bars.json --data bars.npz --teacher bars_teacher:make --epochs 1"
     chosen = "--method kd --method at:weight=10 --accelerator cpu"

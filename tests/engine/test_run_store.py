@@ -96,6 +96,7 @@ def test_a_search_samples_as_many_candidates_as_wanted(undisturbed):
     assert {space for _, space, _ in undisturbed[:2]} == {"narrow_deep", "depthwise"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [0, 3, 14])
 @pytest.mark.parametrize("after", ["proposing", "queueing", "taking"])
 def test_a_search_that_was_cut_off_goes_on_as_if_nothing_had_happened(run, undisturbed, at, after):

@@ -67,6 +67,7 @@ def test_a_run_of_two_numbers_becomes_soft_targets() -> None:
     assert (config.objective.temperature, config.training.controls) == (3.0, 2)
 
 
+@pytest.mark.slow
 def test_every_arm_trains_with_terms_of_its_own(tmp_path: Path) -> None:
     run = make_run(tmp_path, distill=[{"method": "kd", "temperature": 4, "weight": 0.9}])
     context = load_context(run.store)

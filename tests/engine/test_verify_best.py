@@ -76,6 +76,7 @@ def student(tmp_path_factory):
     return folder, Split(inputs=inputs, labels=labels)
 
 
+@pytest.mark.slow
 @needs_tools
 def test_the_best_student_runs_on_the_devices_core(student):
     folder, test = student

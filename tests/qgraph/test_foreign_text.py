@@ -74,6 +74,7 @@ def run_on_host(path, folder):
     return run_host(programs.plain, project, inputs).outputs, comparison.steps
 
 
+@pytest.mark.slow
 @needs_cc
 @pytest.mark.parametrize("name", OURS)
 def test_names_of_tensors_and_nodes_change_nothing_in_what_is_computed(name, tmp_path):
@@ -98,6 +99,7 @@ def test_every_label_is_printed_as_it_was_given(tmp_path):
     assert printed == b"".join(text + b"\n" for text in expected)
 
 
+@pytest.mark.slow
 @needs_cc
 def test_an_export_with_hostile_labels_and_sample_builds_alone(tmp_path):
     model = quantise(OP_NETWORKS["squeeze_excite"](), tmp_path, "net")

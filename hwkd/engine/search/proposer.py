@@ -16,9 +16,9 @@ from hwkd.io import discovery
 __all__ = [
     "PROPOSERS",
     "Proposer",
+    "find_proposer",
     "first_designs",
     "make_proposer",
-    "require_sampler",
     "suggest_student",
 ]
 
@@ -52,8 +52,8 @@ MakeProposer: TypeAlias = Callable[[SearchContext], Proposer]
 PROPOSERS: Registry[MakeProposer] = Registry("sampler")
 
 
-def require_sampler(name: str) -> MakeProposer:
-    """Return what makes the proposers of a name.
+def find_proposer(name: str) -> MakeProposer:
+    """Return what makes the proposer of a name.
 
     Raises:
         UnknownNameError: if there is none of that name; it offers the nearest.
@@ -64,7 +64,7 @@ def require_sampler(name: str) -> MakeProposer:
 
 def make_proposer(context: SearchContext) -> Proposer:
     """Return the proposer that a search asks for."""
-    return require_sampler(context.config.sampler)(context)
+    return find_proposer(context.config.sampler)(context)
 
 
 def suggest_student(trial: SuggestingTrial, context: SearchContext) -> StudentSpec:

@@ -12,7 +12,7 @@ from hwkd.engine.run.prepared import PREPARED_FILE, check_data_unchanged, prepar
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.run.run_record import make_run_record
 from hwkd.engine.search.listener import SearchListener
-from hwkd.engine.search.proposer import require_sampler
+from hwkd.engine.search.proposer import find_proposer
 from hwkd.engine.search.stages import SearchResult, SearchStages, run_json, with_phase
 from hwkd.engine.search.verify_best import require_verifiable
 from hwkd.engine.setup.config import SearchConfig
@@ -51,8 +51,8 @@ def run_search(
     """
     store = RunFolder(folder)
     store.require_free()
-    require_sampler(config.sampler)
     _require_what_verifying_needs(config)
+    find_proposer(config.sampler)
     with Nursery() as nursery:
         prepared = prepare_data(config, progress=listener)
         listener.on_data(prepared.data)

@@ -34,6 +34,7 @@ def run_both(name, folder, *, rounding, count):
     return outputs, reference_outputs(model, project, samples), comparison
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(NETWORKS))
 def test_float_rounding_equals_onnx_runtime_on_every_tensor(name, tmp_path):
     outputs, expected, comparison = run_both(name, tmp_path, rounding="float", count=32)
