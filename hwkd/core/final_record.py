@@ -6,11 +6,12 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import model_validator
 
+from hwkd.core.measure import Profile
 from hwkd.core.metric import ACCURACY, Metric, ScoresRecord
 from hwkd.core.old_records import with_scores
 from hwkd.core.strict_model import StoredInt, StrictModel
 from hwkd.core.student import Layer
-from hwkd.core.trial import CostRecord, EpochRecord, ProfileRecord, SpecRecord
+from hwkd.core.trial import CostRecord, EpochRecord, SpecRecord
 from hwkd.core.verdict_record import Verdict, verdict_of_older_final
 from hwkd.core.verification_record import VerificationRecord
 
@@ -144,7 +145,7 @@ class FinalRecord(StrictModel):
     cost: CostRecord
     quantisation: QuantisationRecord
     quantisation_choice: QuantisationChoiceRecord | None = None
-    profile: ProfileRecord | None = None
+    profile: Profile | None = None
     verification: VerificationRecord | None = None
     verdict: Verdict
     pairs: tuple[PairRecord, ...] = ()

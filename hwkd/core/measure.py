@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from hwkd.core.strict_model import STORED, StoredInt
+
 __all__ = ["CostEstimate", "LatencyEstimate", "OpCost", "OpShare", "Profile"]
 
 
@@ -42,12 +44,14 @@ class OpCost:
             None if it runs by itself.
     """
 
+    __pydantic_config__ = STORED
+
     name: str
     kind: str
-    macs: int
+    macs: StoredInt
     latency_s: float | None
-    ram_bytes: int
-    flash_bytes: int
+    ram_bytes: StoredInt
+    flash_bytes: StoredInt
     fused_into: str | None = None
 
 
@@ -103,6 +107,8 @@ class OpShare:
         share_ratio: part of the sum over operators, 0 to 1.
     """
 
+    __pydantic_config__ = STORED
+
     name: str
     kind: str
     mean_s: float
@@ -128,13 +134,15 @@ class Profile:
         per_op: shares with the profiler on, slowest first; their sum is not `median_s`.
     """
 
+    __pydantic_config__ = STORED
+
     median_s: float
     p90_s: float
     spread_s: float
-    runs: int
-    warmup_runs: int
-    threads: int
-    file_bytes: int
+    runs: StoredInt
+    warmup_runs: StoredInt
+    threads: StoredInt
+    file_bytes: StoredInt
     file_sha256: str
     provider: str
     runtime_version: str

@@ -8,12 +8,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hwkd.core.errors import RunFolderError
 
-__all__ = ["StoredInt", "StrictModel", "first_problem", "read_record"]
+__all__ = ["STORED", "StoredInt", "StrictModel", "first_problem", "read_record"]
 
 _LONGEST_PART = 200
 
 # JSON has integers of any size; one that no float and no 64-bit counter holds is damage.
 StoredInt: TypeAlias = Annotated[int, Field(ge=-(2**63), lt=2**64)]
+
+# Of a dataclass that records hold: a key that it does not know is an error there, too.
+STORED = ConfigDict(extra="forbid")
 
 _Model = TypeVar("_Model", bound=BaseModel)
 

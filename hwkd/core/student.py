@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, Protocol, TypeAlias
 
+from hwkd.core.strict_model import STORED
+
 __all__ = [
     "Activation",
     "Chooser",
@@ -48,8 +50,7 @@ class Layer:
         axis: of a concatenation or a softmax, batch excluded and counted from 0.
     """
 
-    # Where a file is read into layers, a field that a layer lacks is an error.
-    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012
+    __pydantic_config__ = STORED
 
     name: str
     kind: str

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import AliasChoices, Field, model_validator
 from pydantic_core import from_json
 
+from hwkd.core.measure import OpCost, Profile
 from hwkd.core.metric import ScoresRecord
 from hwkd.core.old_records import with_scores
 from hwkd.core.strict_model import StoredInt, StrictModel, read_record
@@ -23,9 +24,7 @@ __all__ = [
     "FidelityRecord",
     "LimitName",
     "ObjectiveRecord",
-    "OpRecord",
     "PredictedRecord",
-    "ProfileRecord",
     "ProposalRecord",
     "SpecRecord",
     "TrialRecord",
@@ -86,18 +85,6 @@ class ViolationRecord(StrictModel):
         return self.needed / self.limit - 1.0
 
 
-class OpRecord(StrictModel):
-    """One operator of the estimate; see `hwkd.core.measure.OpCost`."""
-
-    name: str
-    kind: str
-    macs: StoredInt
-    latency_s: float | None
-    ram_bytes: StoredInt
-    flash_bytes: StoredInt
-    fused_into: str | None = None
-
-
 class CostRecord(StrictModel):
     """What the device model predicted; nothing in here was measured."""
 
@@ -116,33 +103,7 @@ class CostRecord(StrictModel):
     flash_bytes: StoredInt
     energy_j: float | None
     unsupported_ops: dict[str, int] = Field(default_factory=dict)
-    per_op: tuple[OpRecord, ...] = ()
-
-
-class OpShareRecord(StrictModel):
-    """Measured share of one operator on the host; see `hwkd.core.measure.OpShare`."""
-
-    name: str
-    kind: str
-    mean_s: float
-    share_ratio: float
-
-
-class ProfileRecord(StrictModel):
-    """What ONNX Runtime measured on the host for the int8 file; see `hwkd.core.measure.Profile`."""
-
-    median_s: float
-    p90_s: float
-    spread_s: float
-    runs: StoredInt
-    warmup_runs: StoredInt
-    threads: StoredInt
-    file_bytes: StoredInt
-    file_sha256: str
-    provider: str
-    runtime_version: str
-    host: str
-    per_op: tuple[OpShareRecord, ...] = ()
+    per_op: tuple[OpCost, ...] = ()
 
 
 class ObjectiveRecord(StrictModel):
@@ -254,7 +215,7 @@ class TrialRecord(StrictModel):
     macs_fvcore: StoredInt | None = None
     scores: ScoresRecord | None = None
     objective: ObjectiveRecord | None = None
-    profile: ProfileRecord | None = None
+    profile: Profile | None = None
     epochs: tuple[EpochRecord, ...] = ()
     epochs_made: float | None = None
     training_s: float | None = None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from hwkd.core.measure import Profile
 from hwkd.core.run_record import LimitRecord, RunRecord
-from hwkd.core.trial import ProfileRecord, TrialRecord
+from hwkd.core.trial import TrialRecord
 from hwkd.report import format as fmt
 from hwkd.report.document import Block, Cell, Column, Facts, Note, Section, Table
 
@@ -33,7 +34,7 @@ def host_section(run: RunRecord, best: TrialRecord | None) -> Section:
     return Section(key="host", title=title, blocks=blocks)
 
 
-def _profile_facts(profile: ProfileRecord, what: str, limit: LimitRecord | None) -> Facts:
+def _profile_facts(profile: Profile, what: str, limit: LimitRecord | None) -> Facts:
     limited: tuple[tuple[str, str], ...] = ()
     if limit is not None:
         verdict = "fits" if profile.median_s <= limit.value else "does not fit"
@@ -54,7 +55,7 @@ def _profile_facts(profile: ProfileRecord, what: str, limit: LimitRecord | None)
     )
 
 
-def _share_table(profile: ProfileRecord) -> Table:
+def _share_table(profile: Profile) -> Table:
     rows = tuple(
         (
             Cell(share.name),

@@ -8,8 +8,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from hwkd.core.measure import OpCost
 from hwkd.core.run_record import DeviceRecord
-from hwkd.core.trial import CostRecord, EpochRecord, OpRecord
+from hwkd.core.trial import CostRecord, EpochRecord
 from hwkd.report import format as fmt
 from hwkd.report.axes import latency_source
 from hwkd.report.document import Chart, ChartView
@@ -166,7 +167,7 @@ def _series_chart(
 
 
 def _memory_steps(
-    ops: Sequence[OpRecord],
+    ops: Sequence[OpCost],
 ) -> tuple[fmt.Unit | None, list[float], list[float], list[str]]:
     """Return (unit of time, x, KiB in use, hover name), two points per operator.
 
@@ -186,7 +187,7 @@ def _memory_steps(
 
 
 def _operator_columns(
-    ops: Sequence[OpRecord],
+    ops: Sequence[OpCost],
 ) -> list[tuple[str, str, list[float | None]]]:
     """Return (button, axis title, value of each operator); latency only where one is known."""
     unit = fmt.time_unit(max((op.latency_s or 0.0) for op in ops) or 1e-3)
@@ -206,7 +207,7 @@ def _operator_columns(
 
 
 def _by_kind(
-    ops: Sequence[OpRecord], kinds: dict[str, Any], values: Sequence[float | None]
+    ops: Sequence[OpCost], kinds: dict[str, Any], values: Sequence[float | None]
 ) -> list[list[float | None]]:
     return [
         [value if op.kind == kind else None for op, value in zip(ops, values, strict=True)]
@@ -214,7 +215,7 @@ def _by_kind(
     ]
 
 
-def _operator_axis(ops: Sequence[OpRecord]) -> dict[str, Any]:
+def _operator_axis(ops: Sequence[OpCost]) -> dict[str, Any]:
     if len(ops) > _LABELS_UP_TO:
         return {"title": {"text": "operator"}}
     return {

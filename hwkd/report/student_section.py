@@ -6,9 +6,10 @@ from statistics import mean
 
 from hwkd.core.final_record import FinalRecord, LayerRecord
 from hwkd.core.kinds import LAYER_KINDS
+from hwkd.core.measure import OpCost
 from hwkd.core.metric import Metric, Scores
 from hwkd.core.run_record import DeviceRecord, LimitRecord, RunRecord
-from hwkd.core.trial import CostRecord, LimitName, OpRecord, TrialRecord
+from hwkd.core.trial import CostRecord, LimitName, TrialRecord
 from hwkd.core.verdict_record import ArmRecord
 from hwkd.report import format as fmt
 from hwkd.report.axes import latency_source, limited_end
@@ -190,7 +191,7 @@ def cost_table(
 
 
 def _operator_row(
-    op: OpRecord, layer: LayerRecord | None, largest_s: float, largest_ram_bytes: int
+    op: OpCost, layer: LayerRecord | None, largest_s: float, largest_ram_bytes: int
 ) -> tuple[Cell, ...]:
     if op.fused_into is not None:
         time = Cell(f"in {op.fused_into}" if op.fused_into else "no work")

@@ -8,17 +8,16 @@ from hypothesis import strategies as st
 from support.made_records import SPEC, completed, cost_record
 
 from hwkd.core.errors import RunFolderError
+from hwkd.core.measure import OpCost, Profile
 from hwkd.core.trial import (
     EpochRecord,
-    OpRecord,
-    ProfileRecord,
     SpecRecord,
     TrialRecord,
     ViolationRecord,
     read_trial_line,
 )
 
-PROFILE = ProfileRecord(
+PROFILE = Profile(
     median_s=0.002, p90_s=0.003, spread_s=0.0005, runs=50, warmup_runs=10, threads=1,
     file_bytes=1000, file_sha256="0" * 64, provider="CPUExecutionProvider", runtime_version="1",
     host="test",
@@ -26,7 +25,7 @@ PROFILE = ProfileRecord(
 
 
 def test_a_record_survives_its_line_of_json():
-    op = OpRecord(
+    op = OpCost(
         name="conv", kind="Conv", macs=9, latency_s=None, ram_bytes=1, flash_bytes=1, fused_into="x"
     )
     record = completed(3).model_copy(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from support.synthetic_run import make_run
 
@@ -28,7 +30,7 @@ def _on_host(run: RunRecord, records: tuple[TrialRecord, ...]) -> Report:
 
     def unpredicted(cost: CostRecord) -> CostRecord:
         fields = ("latency_s", "latency_low_s", "latency_high_s", "latency_basis", "energy_j")
-        ops = tuple(op.model_copy(update={"latency_s": None}) for op in cost.per_op)
+        ops = tuple(replace(op, latency_s=None) for op in cost.per_op)
         return cost.model_copy(update={**dict.fromkeys(fields), "per_op": ops})
 
     assert run.final is not None
@@ -107,7 +109,7 @@ def test_an_operator_without_a_cost_is_a_lower_bound_and_a_caveat():
     run, records = make_run()
     assert run.final is not None
     first, *rest = run.final.cost.per_op
-    ops = (first.model_copy(update={"latency_s": None, "kind": "Einsum"}), *rest)
+    ops = (replace(first, latency_s=None, kind="Einsum"), *rest)
     cost = run.final.cost.model_copy(update={"unsupported_ops": {"Einsum": 1}, "per_op": ops})
     final = run.final.model_copy(update={"cost": cost})
     report = build_report(run.model_copy(update={"final": final}), records)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -96,7 +97,7 @@ def test_a_trial_that_is_there_twice_is_refused(folder: Path):
 def without_tables(record):
     """Return what is read of all trials: a page shows the rest for the best one alone."""
     cost = record.cost and record.cost.model_copy(update={"per_op": ()})
-    profile = record.profile and record.profile.model_copy(update={"per_op": ()})
+    profile = record.profile and replace(record.profile, per_op=())
     return record.model_copy(update={"cost": cost, "profile": profile, "epochs": ()})
 
 

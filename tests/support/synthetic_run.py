@@ -19,6 +19,7 @@ from hwkd.core.final_record import (
     QuantisationChoiceRecord,
     QuantisationRecord,
 )
+from hwkd.core.measure import OpCost, OpShare, Profile
 from hwkd.core.metric import ScoresRecord
 from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.run_record import (
@@ -37,9 +38,6 @@ from hwkd.core.trial import (
     EpochRecord,
     LimitName,
     ObjectiveRecord,
-    OpRecord,
-    OpShareRecord,
-    ProfileRecord,
     SpecRecord,
     TrialRecord,
     ViolationRecord,
@@ -214,8 +212,8 @@ def _layers(space: str, width: int, depth: int) -> list[tuple[str, int, int, int
     return rows
 
 
-def _ops(space: str, width: int, depth: int) -> tuple[OpRecord, ...]:
-    ops: list[OpRecord] = []
+def _ops(space: str, width: int, depth: int) -> tuple[OpCost, ...]:
+    ops: list[OpCost] = []
     before = 28 * 28
     for name, channels_in, channels, side, kernel, groups in _layers(space, width, depth):
         macs = side * side * channels * (channels_in // groups) * kernel * kernel
@@ -224,7 +222,7 @@ def _ops(space: str, width: int, depth: int) -> tuple[OpRecord, ...]:
         factor = 6.0 if groups > 1 else _CYCLES_PER_MAC[space]
         ops.append(_op(name, "Conv", macs, factor, before + after, weights))
         ops.append(
-            OpRecord(
+            OpCost(
                 name=f"{name}_act",
                 kind="Relu",
                 macs=0,
@@ -243,9 +241,9 @@ def _ops(space: str, width: int, depth: int) -> tuple[OpRecord, ...]:
 
 def _op(
     name: str, kind: str, macs: int, cycles_per_mac: float, ram_bytes: int, flash_bytes: int
-) -> OpRecord:
+) -> OpCost:
     latency_s = (4000 + cycles_per_mac * macs) / CLOCK_HZ
-    return OpRecord(
+    return OpCost(
         name=name,
         kind=kind,
         macs=macs if kind != "GlobalAveragePool" else 0,
@@ -269,12 +267,12 @@ def _violations(cost: CostRecord) -> tuple[ViolationRecord, ...]:
     return tuple(sorted(found, key=lambda violation: -violation.excess_ratio))
 
 
-def _profile(cost: CostRecord, random: Random) -> ProfileRecord:
+def _profile(cost: CostRecord, random: Random) -> Profile:
     median_s = 2e-5 + cost.macs * 4e-11
     convolutions = [op for op in cost.per_op if op.kind == "Conv"]
     total = sum(op.macs for op in convolutions)
     shares = [
-        OpShareRecord(
+        OpShare(
             name=f"{op.name}_quant",
             kind="QLinearConv",
             mean_s=median_s * op.macs / total,
@@ -282,7 +280,7 @@ def _profile(cost: CostRecord, random: Random) -> ProfileRecord:
         )
         for op in convolutions
     ]
-    return ProfileRecord(
+    return Profile(
         median_s=median_s,
         p90_s=1.1 * median_s,
         spread_s=0.05 * median_s,

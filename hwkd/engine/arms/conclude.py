@@ -7,7 +7,6 @@ from pathlib import Path
 
 from hwkd.core.final_record import FinalRecord, LayerRecord
 from hwkd.core.verdict_record import Verdict
-from hwkd.engine.arms.evaluation import profile_record
 from hwkd.engine.arms.orders import (
     ArmOrder,
     ArmResult,
@@ -59,7 +58,7 @@ def conclude(
         cost=cost_record(candidate.cost),
         quantisation=read_quantisation(files.int8_path, len(context.calibration)),
         quantisation_choice=result.quantisation,
-        profile=profile_record(profile),
+        profile=profile,
         verdict=verdict,
         pairs=result.pairs,
         history=result_history(folder),

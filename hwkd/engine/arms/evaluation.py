@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +14,9 @@ from torch import nn
 
 from hwkd.core.choices import CalibrationChoice
 from hwkd.core.errors import ExportError, RunFolderError
-from hwkd.core.measure import Profile
 from hwkd.core.student import Layers
 from hwkd.core.teaching import TeacherSource, TrainingSet
-from hwkd.core.trial import EpochRecord, ObjectiveRecord, ProfileRecord
+from hwkd.core.trial import EpochRecord, ObjectiveRecord
 from hwkd.deploy.calibrate import DEFAULT_CALIBRATION
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_int8 import quantise_int8
@@ -41,7 +40,6 @@ __all__ = [
     "Trained",
     "deploy_student",
     "judge_student",
-    "profile_record",
     "require_same_outputs",
     "student_bytes",
     "student_criterion",
@@ -264,8 +262,3 @@ def judge_student(
         else head.divergence(logits_int8, teacher, temperature=goal.temperature),
         latency_s=latency_s,
     )
-
-
-def profile_record(profile: Profile) -> ProfileRecord:
-    """Copy a measurement into the form that is stored."""
-    return ProfileRecord.model_validate(asdict(profile))

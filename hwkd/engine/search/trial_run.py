@@ -19,7 +19,6 @@ from hwkd.engine.arms.evaluation import (
     STEPS_BETWEEN_NORMS,
     deploy_student,
     judge_student,
-    profile_record,
     student_bytes,
     student_logits,
     train_student,
@@ -204,7 +203,7 @@ class TrialRunner:
                     validation_int8=context.data.head.scores(logits_int8, validation.labels),
                 ),
                 "objective": objective,
-                "profile": profile_record(profile),
+                "profile": profile,
                 "epochs": result.epochs,
                 "epochs_made": result.epochs_made,
                 "training_s": result.seconds,
@@ -248,6 +247,6 @@ def _rejected(
             "state": "rejected",
             "reason": "; ".join(parts),
             "violations": violations,
-            "profile": None if profile is None else profile_record(profile),
+            "profile": profile,
         }
     )

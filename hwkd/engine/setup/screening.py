@@ -6,7 +6,7 @@ No torch module is built here; a candidate takes well under a millisecond.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from hwkd.core import catalog
@@ -17,7 +17,7 @@ from hwkd.core.graph import OpGraph
 from hwkd.core.limits import Limits, violations
 from hwkd.core.measure import CostEstimate
 from hwkd.core.student import Chooser, Layers, SearchSpace, StudentSpec
-from hwkd.core.trial import CostRecord, OpRecord, ViolationRecord
+from hwkd.core.trial import CostRecord, ViolationRecord
 from hwkd.cost.estimate import estimate_cost
 from hwkd.cost.graph import build_graph
 from hwkd.io import discovery
@@ -135,5 +135,5 @@ def cost_record(cost: CostEstimate) -> CostRecord:
         flash_bytes=cost.flash_bytes,
         energy_j=cost.energy_j,
         unsupported_ops=dict(cost.unsupported_ops),
-        per_op=tuple(OpRecord.model_validate(asdict(op)) for op in cost.per_op),
+        per_op=cost.per_op,
     )
