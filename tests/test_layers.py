@@ -43,6 +43,12 @@ WINGS = ("setup", "run", "arms", "search", "distill")
 
 # packages whose import must stay cheap -> what they must not pull in at module level
 HEAVY = {"torch", "optuna", "onnx", "onnxruntime", "sklearn", "matplotlib", "plotly"}
+# What touches a disk, a process or a network; and the modules of `core` that import one -> why.
+EFFECTS = {
+    "fcntl", "glob", "importlib", "io", "os", "pathlib", "shutil", "socket", "sqlite3",
+    "subprocess", "tempfile", "urllib",
+}  # fmt: skip
+CORE_EFFECTS = {"printable": "writes the name of a path as text; opens none"}
 NO_HEAVY_AT_ALL = {"core", "cost", "search_spaces", "devices"}
 
 
@@ -94,6 +100,17 @@ def test_module_imports_only_what_its_layer_may(path):
         parts = name.split(".")
         if parts[0] == "hwkd" and len(parts) > 1 and (ROOT / "hwkd" / parts[1]).exists():
             assert parts[1] in allowed, f"{path} imports {name}"
+
+
+def test_core_touches_no_disk():
+    found = set()
+    for path in (ROOT / "hwkd" / "core").rglob("*.py"):
+        if EFFECTS & {name.partition(".")[0] for name in imported(path)}:
+            found.add(path.stem)
+        calls = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        opened = [n for n in calls if isinstance(n, ast.Call) and ast.unparse(n.func) == "open"]
+        assert not opened, f"{path} opens a file"
+    assert found == set(CORE_EFFECTS)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "hwkd" / "engine").rglob("*.py")), ids=str)
