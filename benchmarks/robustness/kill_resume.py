@@ -114,7 +114,7 @@ def main() -> int:
         run_search_command([*options, "--out", str(root / "undisturbed")], cache=cache)
         undisturbed_s = time.monotonic() - started
         record, wanted = read_run(root / "undisturbed")
-        trials_s = record.phase_seconds["trials"]
+        trials_s = record.phase_seconds["search"]
         search = KilledSearch(run=root / "killed", options=options, cache=cache)
         kill_again_and_again(
             search,

@@ -109,6 +109,8 @@ def _samples(
     model: Path, path: Path, count: int
 ) -> "tuple[NDArray[np.float32], Callable[[NDArray[np.float32]], Scores] | None, str]":
     """Return inputs, what scores answers if labels are known, and where they come from."""
+    import numpy as np
+
     from hwkd.deploy.verify import seeded_samples
     from hwkd.io.run_files import RUN_FILE
 
@@ -120,5 +122,8 @@ def _samples(
 
     _, data = load_data(SearchConfig.from_toml(RunFolder(model).config_path))
     test = data.test
-    score = partial(data.head.scores, targets=test.labels[:count])
-    return test.inputs[:count], score, f"test split of {data.source}"
+    # Files list their classes one after another: the first of them are no sample of the split.
+    chosen = np.random.default_rng(0).permutation(len(test))[:count]
+    score = partial(data.head.scores, targets=test.labels[chosen])
+    shown = "" if len(chosen) == len(test) else f"{len(chosen):,} at random of the "
+    return test.inputs[chosen], score, f"{shown}test split of {data.source}"

@@ -42,12 +42,14 @@ class ExportSource:
         folder: of the student; None for a file by itself.
         preprocessing: name -> text of the C that turns raw inputs into the network's; none where
             it is not known.
+        raw_type: of a raw value in that C; empty where it is not known.
         sample: gives one input of the student's data, or None; called by targets that run one.
     """
 
     given: Path
     folder: StudentFolder | None = None
     preprocessing: Mapping[str, str] = field(default_factory=dict)
+    raw_type: str = ""
     sample: Callable[[], RecordedInput | None] = lambda: None
 
     @property

@@ -188,9 +188,14 @@ class Pipeline:
             outputs[start : start + _CHUNK_EXAMPLES] = values
         return outputs
 
+    @property
+    def c_type(self) -> str:
+        """Type of a raw value in C."""
+        return _C_TYPES.get(self.raw_dtype, "double")
+
     def to_c(self, name: str) -> tuple[str, str]:
         """Return header and source of `void NAME(const RAW *raw, float *input)` in C99."""
-        c_type = _C_TYPES.get(self.raw_dtype, "double")
+        c_type = self.c_type
         shapes = self._shapes()
         signature = f"void {name}(const {c_type} *raw, float *input)"
         functions, calls, given = [], [], "raw"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,12 @@ import pytest
 import torch
 
 from hwkd.cli.app import main
+from hwkd.core.trial import read_trial_line
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.toolchain import host_compiler
 from hwkd.io.run_files import read_run_record
 from hwkd.io.student_folder import FLOAT_FILE, INT8_FILE, WEIGHTS_FILE, read_student
+from hwkd.io.trials_file import read_trials
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -140,9 +143,15 @@ def test_its_student_is_distilled_anew(source: str, run: Path, tmp_path: Path) -
     assert (out / "MODEL_CARD.md").read_text().startswith("#")
 
 
-def test_going_on_with_it_is_refused_in_one_line_and_changes_nothing(run: Path, capsys) -> None:
-    before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
-    assert main(["search", "--resume", str(run), "--trials", "4"]) == 2
-    *_, line = capsys.readouterr().err.splitlines()
-    assert "the data changed since the run began" in line
-    assert {p: p.read_bytes() for p in before} == before
+@pytest.mark.slow
+def test_it_goes_on_and_keeps_what_it_had(run: Path, capsys) -> None:
+    lines = (run / "trials.jsonl").read_text().splitlines()
+    before = {r.number: r for r in map(partial(read_trial_line, where="before"), lines)}
+    wanted = str(len(before) + 1)
+    assert main(["search", "--resume", str(run), "--trials", wanted, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["trials"] == len(before) + 1
+    after = read_trials(run / "trials.jsonl").records
+    assert {r.number: r.spec for r in after if r.number in before} == {
+        number: record.spec for number, record in before.items()
+    }
+    assert read_student(run).labels == tuple("0123456789")

@@ -7,6 +7,7 @@ from pathlib import Path
 from hwkd.core.catalog import EXPORTERS
 from hwkd.deploy.exporter import Exported, ExportOptions, ExportSource
 from hwkd.deploy.to_c.export import build_project, foreign_files, project_contents
+from hwkd.deploy.to_c.raw_input import raw_input_files
 
 __all__ = ["C99"]
 
@@ -14,7 +15,7 @@ __all__ = ["C99"]
 class C99:
     """Writes the network as C that holds the very numbers of the int8 file.
 
-    `model_preprocess.c` turns a raw input into what the network takes, before quantisation.
+    `model_set_raw_input` takes a raw input: prepared, quantised and put in its place.
     main.c runs one example of the student's validation data; seeded noise where there is none.
     """
 
@@ -34,7 +35,10 @@ class C99:
             labels=source.labels,
             sample=source.sample(),
         )
-        return Exported(files=project_contents(project, source.preprocessing))
+        beside = dict(source.preprocessing)
+        if source.raw_type:
+            beside |= raw_input_files(project, source.raw_type)
+        return Exported(files=project_contents(project, beside))
 
 
 EXPORTERS.register("c")(C99())

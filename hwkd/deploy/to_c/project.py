@@ -151,13 +151,14 @@ def project_files(project: Project, beside: Mapping[str, str] | None = None) -> 
 
     Args:
         project: to write.
-        beside: further files that the description lists, which the build takes no part in.
+        beside: further files; the C sources among them are built, too.
     """
     texts = {name: _kernel_text(name) for name in _HEADERS}
     texts |= {f"{name}.c": _kernel_text(f"{name}.c") for name in project.kernels}
     if project.uses_cmsis_nn:
         texts |= {"hwkd_cmsis_nn.h": _kernel_text("hwkd_cmsis_nn.h"), **cmsis_files()}
-    sources = ["model.c", *sorted(name for name in texts if name.endswith(".c"))]
+    beside = beside or {}
+    sources = ["model.c", *sorted(name for name in (*texts, *beside) if name.endswith(".c"))]
     values = {
         "arena_bytes": str(project.memory.arena_bytes),
         "arena_in_kib": f"{project.memory.arena_bytes / 1024:.1f} KiB",
@@ -173,13 +174,14 @@ def project_files(project: Project, beside: Mapping[str, str] | None = None) -> 
         **_interface(project),
         **_model_values(project),
         **_further_outputs(project),
+        "usage": _template("usage_raw.c" if "model_raw_input.c" in beside else "usage.c").rstrip(),
     }
     for name in (
         "hwkd_config.h", "model.h", "model.c", "main.c", "Makefile", "CMakeLists.txt", "README.md",
     ):  # fmt: skip
         texts[name] = Template(_template(name)).substitute(values)
     texts["model_sample.h"] = _sample_text(project.sample)
-    texts |= beside or {}
+    texts |= beside
     facts = {**_description(project), "files": sorted([*texts, DESCRIPTION_FILE, MODEL_FILE])}
     texts[DESCRIPTION_FILE] = json.dumps(facts, indent=2) + "\n"
     return texts

@@ -155,6 +155,7 @@ def _opened(order: ExportOrder, notes: list[str]) -> Iterator[ExportSource]:
             given=order.source,
             folder=student,
             preprocessing=_preprocessing(student),
+            raw_type=_raw_type(student),
             sample=sample,
         )
         return
@@ -164,6 +165,7 @@ def _opened(order: ExportOrder, notes: list[str]) -> Iterator[ExportSource]:
             given=order.source,
             folder=student,
             preprocessing=_preprocessing(student),
+            raw_type=_raw_type(student),
             sample=sample,
         )
 
@@ -244,6 +246,11 @@ def _preprocessing(student: StudentFolder) -> dict[str, str]:
         return {}
     header, source = Pipeline.of(run.data.pipeline).to_c(_PREPROCESS)
     return {f"{_PREPROCESS}.h": header, f"{_PREPROCESS}.c": source}
+
+
+def _raw_type(student: StudentFolder) -> str:
+    run = student.record.run
+    return "" if run is None else Pipeline.of(run.data.pipeline).c_type
 
 
 def _validation_example(run: Path, notes: list[str]) -> RecordedInput | None:

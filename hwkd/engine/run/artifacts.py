@@ -1,4 +1,4 @@
-"""Files of a run by the SHA-256 of their content: weights of students, outputs of the teacher.
+"""Files of a run by the SHA-256 of their content: weights of students now.
 
 What a name means never changes, so a file may be fetched from anywhere, kept anywhere and proved
 where it is read. Today's store is a folder; one behind a URL fits the same protocol, with `get`
