@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from hwkd.api.option import Declared, declared
 from hwkd.api.record import plain_data
@@ -79,7 +80,7 @@ class Command:
         said = [" ".join(text.split()) for text in paragraphs if not text.startswith(ends)]
         word = "Example" if len(self.examples) == 1 else "Examples"
         shown = "\n\n".join(f"  {line}" for line in self.examples)
-        return "\n\n".join([*said, f"{word}:\n{shown}"])
+        return escape("\n\n".join([*said, f"{word}:\n{shown}"]))
 
     @property
     def _needs_all(self) -> bool:
@@ -157,7 +158,8 @@ def _parameter(option: Declared, *, is_checked: bool) -> inspect.Parameter:
         option: of the function.
         is_checked: whether typer refuses the command when a required option is missing.
     """
-    more: dict[str, Any] = {"help": option.option.help, "rich_help_panel": option.option.panel}
+    shown = escape(option.option.help)  # square brackets are no markup
+    more: dict[str, Any] = {"help": shown, "rich_help_panel": option.option.panel}
     kind = _kind(option)
     if kind in (int, float):
         more |= {"min": option.option.minimum, "max": option.option.maximum}

@@ -6,7 +6,7 @@ from statistics import fmean
 
 from hwkd.core.final_record import FinalRecord
 from hwkd.core.metric import Metric
-from hwkd.core.verdict_record import ArmRecord, Verdict
+from hwkd.core.verdict_record import ArmRecord
 from hwkd.report import format as fmt
 from hwkd.report.document import Cell, Column, Table
 
@@ -14,8 +14,12 @@ __all__ = ["arm_table", "pair_tables"]
 
 
 def arm_table(verdict: Verdict) -> Table:
-    """List the ways of training, each by its means over the seeds; the one that ships is marked."""
+    """List the ways of training, each by its means over the seeds; the one that ships is marked.
+
+    None is where the weights of the brief training ship, which none of these was better than.
+    """
     names = [arm.name for arm in verdict.arms]
+    ships = verdict.ships if verdict.weights == "full" else ""
     return Table(
         title=f"Ways of training, {verdict.metric.name}",
         columns=(
@@ -25,8 +29,8 @@ def arm_table(verdict: Verdict) -> Table:
             Column(title="test, float", basis="measured", is_number=True),
             Column(title="trainings", is_number=True),
         ),
-        rows=tuple(_row(arm, verdict) for arm in verdict.arms),
-        marked=frozenset({names.index(verdict.ships)} if verdict.ships in names else ()),
+        rows=tuple(_row(arm, verdict.metric, ships) for arm in verdict.arms),
+        marked=frozenset({names.index(ships)} if ships in names else ()),
     )
 
 
@@ -58,10 +62,9 @@ def pair_tables(final: FinalRecord) -> tuple[Table, ...]:
     )
 
 
-def _row(arm: ArmRecord, verdict: Verdict) -> tuple[Cell, ...]:
-    metric = verdict.metric
+def _row(arm: ArmRecord, metric: Metric, ships: str) -> tuple[Cell, ...]:
     return (
-        Cell(f"{arm.name} (ships)" if arm.name == verdict.ships else arm.name),
+        Cell(f"{arm.name} (ships)" if arm.name == ships else arm.name),
         Cell(_text(metric, arm.mean("validation_int8"))),
         Cell(metric.text(fmean(arm.test_int8))),
         Cell(_text(metric, arm.mean("test_float"))),

@@ -92,6 +92,15 @@ def data_record(data: TaskData) -> DataRecord:
     )
 
 
+def _epochs_made(config: SearchConfig, records: Sequence[TrialRecord]) -> str:
+    """Say how long, which differs from candidate to candidate where time ends a training."""
+    made = [r.epochs_made for r in records if r.state == "completed" and r.epochs_made is not None]
+    if not made:
+        return f"{config.training.brief_epochs} epochs"
+    least, most = min(made), max(made)
+    return f"{most:.3g} epochs" if most - least < 0.5 else f"{least:.2g} to {most:.3g} epochs"
+
+
 def search_caveats(
     config: SearchConfig, device: Device, records: Sequence[TrialRecord]
 ) -> tuple[str, ...]:
@@ -106,8 +115,8 @@ def search_caveats(
             f"{device.name}; nothing was measured on the chip."
         )
     caveats.append(
-        "Candidates were trained briefly "
-        f"({config.training.brief_epochs} epochs); their order can differ after full training."
+        f"Candidates were trained briefly ({_epochs_made(config, records)}); their order can "
+        "differ after full training."
     )
     unsupported = sorted({op for r in records if r.cost for op in r.cost.unsupported_ops})
     if unsupported:

@@ -17,6 +17,7 @@ from hwkd.core.student_record import NetworkRecord, StudentRecord
 from hwkd.core.trial import TrialRecord
 from hwkd.deploy.verify import target_of
 from hwkd.engine.arms.children import Nursery
+from hwkd.engine.arms.evaluation import student_logits
 from hwkd.engine.arms.student_folder import write_student
 from hwkd.engine.run.prepared import (
     PREPARED_FILE,
@@ -294,6 +295,16 @@ class SearchStages:
         run = run.model_copy(update={"final": final})
         for what in given_up:
             run = self._noted(run, f"Given up: {what}.")
+        judged = context.data.validation
+        known = context.data.head.knowledge(
+            student_logits(files.int8_path, judged.inputs), judged.labels
+        )
+        if not known.is_enough:
+            run = self._noted(
+                run,
+                f"The student guesses: its {known.what} on validation is {known.value:.3f}, and "
+                f"more than guessing begins at {known.needed:.3f}. Give it more time or more room.",
+            )
         run = with_phase(run, "final training", time.monotonic() - begun)
         run = self._tested_teacher(run, teacher)
         layers = context.screen.candidate(final.spec.to_spec()).layers
