@@ -6,7 +6,7 @@ from statistics import fmean
 
 from hwkd.core.final_record import FinalRecord
 from hwkd.core.metric import Metric
-from hwkd.core.verdict_record import ArmRecord
+from hwkd.core.verdict_record import ArmRecord, Verdict
 from hwkd.report import format as fmt
 from hwkd.report.document import Cell, Column, Table
 
