@@ -214,6 +214,7 @@ ELSEWHERE: Mapping[str, str] = {
     "open_session": "reads files that hwkd wrote or another reader took",
     "read_quantisation": "reads a file that hwkd has just written",
     "read_json": "every reader of JSON above",
+    "read_number": "a file for watching, absent when it is damaged; the readers of JSON above",
     "load_user_space": "runs a Python file that the user names; docs/security.md",
     "load_factory_teacher": "runs a Python module that the user names; its weights are above",
     "open_teacher": "the reader of ONNX, of weights or of a factory",
