@@ -223,11 +223,14 @@ def _same_pads(
     )  # fmt: skip
 
 
-class _Samples(CalibrationDataReader):  # type: ignore[misc]  # untyped library
+class Samples(CalibrationDataReader):  # type: ignore[misc]  # untyped library
+    """Gives ONNX Runtime's quantiser the inputs that it calibrates with, one by one."""
+
     def __init__(self, samples: np.ndarray) -> None:
         self._samples = iter(samples)
 
     def get_next(self) -> dict[str, np.ndarray] | None:
+        """Return the next input by its name; None after the last."""
         sample = next(self._samples, None)
         return None if sample is None else {"input": sample[None]}
 
@@ -240,7 +243,7 @@ def quantise(network: NetworkBuilder, folder: Path, name: str, *, per_channel: b
     quantize_static(
         str(float_path),
         str(int8_path),
-        _Samples(samples),
+        Samples(samples),
         quant_format=QuantFormat.QDQ,
         activation_type=QuantType.QInt8,
         weight_type=QuantType.QInt8,

@@ -17,7 +17,6 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 from onnxruntime.quantization import (
-    CalibrationDataReader,
     CalibrationMethod,
     QuantFormat,
     QuantType,
@@ -25,7 +24,7 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
-from benchmarks.lib.c_networks import NetworkBuilder
+from benchmarks.lib.c_networks import NetworkBuilder, Samples
 
 __all__ = ["FORMS", "Form"]
 
@@ -130,15 +129,6 @@ def tokens() -> NetworkBuilder:
 # ONNX Runtime's quantiser.
 
 
-class _Samples(CalibrationDataReader):  # type: ignore[misc]  # untyped library
-    def __init__(self, samples: np.ndarray) -> None:
-        self._samples = iter(samples)
-
-    def get_next(self) -> dict[str, np.ndarray] | None:
-        sample = next(self._samples, None)
-        return None if sample is None else {"input": sample[None]}
-
-
 def by_onnxruntime(
     network: Callable[[], NetworkBuilder],
     folder: Path,
@@ -161,7 +151,7 @@ def by_onnxruntime(
         **options,
     }
     logging.disable(logging.WARNING)
-    quantize_static(str(source), str(target), _Samples(samples), **given)
+    quantize_static(str(source), str(target), Samples(samples), **given)
     return target
 
 

@@ -135,15 +135,17 @@ class Place:
             start_new_session=True,
         )
 
+    def next_command(self, *options: str) -> list[str]:
+        """Return what goes on with the run, or starts it where there is none."""
+        if (self.run / "journal.log").is_file():
+            return [*_hwkd(), "search", "--resume", str(self.run), "--json"]
+        return self.command(*options)
+
     def finishes(self) -> str:
         """Go on with the run, or start it again where there is none; returns what is wrong."""
-        if (self.run / "journal.log").is_file():
-            command = [*_hwkd(), "search", "--resume", str(self.run), "--json"]
-        else:
-            command = self.command()
         done = subprocess.run(
-            command, env=self.environment({}), capture_output=True, text=True, check=False,
-            timeout=_LONGEST_S,
+            self.next_command(), env=self.environment({}), capture_output=True, text=True,
+            check=False, timeout=_LONGEST_S,
         )  # fmt: skip
         if done.returncode:
             return f"cannot go on: {done.stderr.strip()[:300]}"
@@ -160,15 +162,9 @@ def killed(place: Place, *, workers: str) -> str:
     """Kill everything at moments drawn over all phases, then go on."""
     shutil.rmtree(place.cache)  # so that the teacher and the cache's writing are among the phases
     for _ in range(4):
-        resumed = (place.run / "journal.log").is_file()
-        command = (
-            [*_hwkd(), "search", "--resume", str(place.run), "--json"]
-            if resumed
-            else place.command("--workers", workers)
-        )
         process = subprocess.Popen(
-            command, env=place.environment({}), stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE, text=True, start_new_session=True,
+            place.next_command("--workers", workers), env=place.environment({}),
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
         )  # fmt: skip
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=place.draw.uniform(0.5, 14.0))

@@ -31,6 +31,7 @@ import tomli_w
 from benchmarks.lib.verdict import count, report
 from benchmarks.robustness.data_mutants import MOST_GROWTH_BYTES, MOST_S, NUMBERS, damaged
 from hwkd.core.errors import HwkdError
+from hwkd.core.student_record import StudentRecord
 
 ROOT = Path(__file__).parents[2]
 _VERBS = ("read", "load", "open", "fill", "finished")
@@ -82,27 +83,25 @@ def _trainings(folder: Path) -> object:
 
 def _student(folder: Path) -> object:
     from hwkd.io.student_folder import WEIGHTS_FILE, read_student
-    from hwkd.nn.build import build_module
-    from hwkd.train.weights_file import WeightsError, fill_module
 
     student = read_student(folder / "run")
-    module = build_module(student.record.network.to_layers(), seed=0)
-    try:
-        fill_module(module, student.file(WEIGHTS_FILE))
-    except WeightsError as error:
-        raise HwkdError(str(error)) from error
-    return module
+    return _filled(student.record, student.file(WEIGHTS_FILE))
 
 
 def _weights(folder: Path) -> object:
     from hwkd.io.student_folder import WEIGHTS_FILE, read_record_file
+
+    best = folder / "run" / "best"
+    return _filled(read_record_file(best / "student.json"), best / WEIGHTS_FILE)
+
+
+def _filled(record: StudentRecord, weights: Path) -> object:
     from hwkd.nn.build import build_module
     from hwkd.train.weights_file import WeightsError, fill_module
 
-    best = folder / "run" / "best"
-    module = build_module(read_record_file(best / "student.json").network.to_layers(), seed=0)
+    module = build_module(record.network.to_layers(), seed=0)
     try:
-        fill_module(module, best / WEIGHTS_FILE)
+        fill_module(module, weights)
     except WeightsError as error:
         raise HwkdError(str(error)) from error
     return module

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from hwkd.core.errors import ConfigError
 from hwkd.deploy.to_c.project import RecordedInput
+from hwkd.deploy.to_c.raw_input import Preprocessing
 from hwkd.deploy.to_c.steps import Kernels
 from hwkd.io.student_folder import INT8_FILE, StudentFolder
 from hwkd.qgraph.requantise import Rounding
@@ -40,16 +41,13 @@ class ExportSource:
     Attributes:
         given: what the user named, for messages.
         folder: of the student; None for a file by itself.
-        preprocessing: name -> text of the C that turns raw inputs into the network's; none where
-            it is not known.
-        raw_type: of a raw value in that C; empty where it is not known.
+        preprocessing: the C that turns raw inputs into the network's; None where it is not known.
         sample: gives one input of the student's data, or None; called by targets that run one.
     """
 
     given: Path
     folder: StudentFolder | None = None
-    preprocessing: Mapping[str, str] = field(default_factory=dict)
-    raw_type: str = ""
+    preprocessing: Preprocessing | None = None
     sample: Callable[[], RecordedInput | None] = lambda: None
 
     @property

@@ -146,17 +146,21 @@ def _row_digest(row: RawArray) -> bytes:
 
 def _header(head: Head, pipeline: Pipeline, *, task: str, split_seed: int) -> dict[str, object]:
     """Return what makes the same raw data other data for a network."""
-    whole = {"version": _PREPROCESSING_VERSION, "split_seed": split_seed}
     steps = pipeline.steps
     if head.kind == "classes" and len(steps) == 1 and isinstance(steps[0], Normalise):
-        # As it was before there were other heads and steps, so that runs, teachers and pixels of
-        # that time go on being those of this data.
-        scale = {"mean": steps[0].mean, "std": steps[0].std}
-        header = {"task": _FIRST_TASKS.get(task, task), "classes": head.names, **scale}
-        order = ("version", "task", "classes", "split_seed", "mean", "std")
-        return {name: {**whole, **header}[name] for name in order}
+        # As it was before there were other heads and steps, in this order, so that runs, teachers
+        # and pixels of that time go on being those of this data.
+        return {
+            "version": _PREPROCESSING_VERSION,
+            "task": _FIRST_TASKS.get(task, task),
+            "classes": head.names,
+            "split_seed": split_seed,
+            "mean": steps[0].mean,
+            "std": steps[0].std,
+        }
     return {
-        **whole,
+        "version": _PREPROCESSING_VERSION,
+        "split_seed": split_seed,
         "task": task,
         "outputs": (head.kind, head.names),
         "pipeline": pipeline.fingerprint,

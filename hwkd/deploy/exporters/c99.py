@@ -35,9 +35,8 @@ class C99:
             labels=source.labels,
             sample=source.sample(),
         )
-        beside = dict(source.preprocessing)
-        if source.raw_type:
-            beside |= raw_input_files(project, source.raw_type)
+        given = source.preprocessing
+        beside = {} if given is None else raw_input_files(project, given)
         return Exported(files=project_contents(project, beside))
 
 

@@ -3,24 +3,43 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
 from hwkd.deploy.to_c.layout import channels_last, row_major
 from hwkd.deploy.to_c.project import Project
 
-__all__ = ["raw_input_files"]
+__all__ = ["PREPROCESS", "Preprocessing", "raw_input_files"]
+
+# Function and files that turn a raw input into the network's, before quantisation.
+PREPROCESS = "model_preprocess"
 
 
-def raw_input_files(project: Project, c_type: str) -> dict[str, str]:
-    """Return name -> text of `void model_set_raw_input(const TYPE *raw)`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preprocessing:
+    """C of `void model_preprocess(const TYPE *raw, float *input)`.
+
+    Attributes:
+        header: text that declares it.
+        source: text that defines it.
+        c_type: of a raw value.
+    """
+
+    header: str
+    source: str
+    c_type: str
+
+
+def raw_input_files(project: Project, preprocessing: Preprocessing) -> dict[str, str]:
+    """Return name -> text of `void model_set_raw_input(const TYPE *raw)` and what it calls.
 
     It fills `model_input()`: `model_preprocess` turns raw values into the network's, which are
     rounded as ONNX Runtime rounds them and lie where the network reads them.
 
     Args:
         project: whose input it fills.
-        c_type: of a raw value.
+        preprocessing: of its raw inputs.
     """
     shape = project.input.shape[1:]
     elements, channels = math.prod(shape), shape[0]
@@ -35,7 +54,7 @@ def raw_input_files(project: Project, c_type: str) -> dict[str, str]:
         place = "places[i]"
         numbers = ", ".join(str(int(number)) for number in places.reshape(-1))
         table = f"    static const int32_t places[{elements}] = {{{numbers}}};\n"
-    signature = f"void model_set_raw_input(const {c_type} *raw)"
+    signature = f"void model_set_raw_input(const {preprocessing.c_type} *raw)"
     header = f"""#ifndef MODEL_RAW_INPUT_H
 #define MODEL_RAW_INPUT_H
 
@@ -65,4 +84,9 @@ def raw_input_files(project: Project, c_type: str) -> dict[str, str]:
     }}
 }}
 """
-    return {"model_raw_input.h": header, "model_raw_input.c": source}
+    return {
+        f"{PREPROCESS}.h": preprocessing.header,
+        f"{PREPROCESS}.c": preprocessing.source,
+        "model_raw_input.h": header,
+        "model_raw_input.c": source,
+    }

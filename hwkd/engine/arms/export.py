@@ -17,6 +17,7 @@ from hwkd.deploy.calibrate import DEFAULT_CALIBRATION, CalibrationMethod
 from hwkd.deploy.exporter import Exported, Exporter, ExportOptions, ExportSource
 from hwkd.deploy.output_folder import write_folder
 from hwkd.deploy.to_c.project import RecordedInput
+from hwkd.deploy.to_c.raw_input import PREPROCESS, Preprocessing
 from hwkd.deploy.to_int8 import quantise_int8
 from hwkd.deploy.to_onnx import export_onnx
 from hwkd.engine.arms.evaluation import save_student
@@ -37,8 +38,6 @@ from hwkd.tasks.pipeline import Pipeline
 from hwkd.train.weights_file import WeightsError, fill_module
 
 __all__ = ["ExportOrder", "ExportOutcome", "export_student", "exporters"]
-
-_PREPROCESS = "model_preprocess"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +154,6 @@ def _opened(order: ExportOrder, notes: list[str]) -> Iterator[ExportSource]:
             given=order.source,
             folder=student,
             preprocessing=_preprocessing(student),
-            raw_type=_raw_type(student),
             sample=sample,
         )
         return
@@ -165,7 +163,6 @@ def _opened(order: ExportOrder, notes: list[str]) -> Iterator[ExportSource]:
             given=order.source,
             folder=student,
             preprocessing=_preprocessing(student),
-            raw_type=_raw_type(student),
             sample=sample,
         )
 
@@ -239,18 +236,14 @@ def _completed(store: RunFolder, trial: int) -> TrialRecord:
     return record
 
 
-def _preprocessing(student: StudentFolder) -> dict[str, str]:
-    """Return the C of the student's pipeline; none in what older versions exported."""
+def _preprocessing(student: StudentFolder) -> Preprocessing | None:
+    """Return the C of the student's pipeline; None in what older versions exported."""
     run = student.record.run
     if run is None:
-        return {}
-    header, source = Pipeline.of(run.data.pipeline).to_c(_PREPROCESS)
-    return {f"{_PREPROCESS}.h": header, f"{_PREPROCESS}.c": source}
-
-
-def _raw_type(student: StudentFolder) -> str:
-    run = student.record.run
-    return "" if run is None else Pipeline.of(run.data.pipeline).c_type
+        return None
+    pipeline = Pipeline.of(run.data.pipeline)
+    header, source = pipeline.to_c(PREPROCESS)
+    return Preprocessing(header=header, source=source, c_type=pipeline.c_type)
 
 
 def _validation_example(run: Path, notes: list[str]) -> RecordedInput | None:

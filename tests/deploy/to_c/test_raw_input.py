@@ -12,7 +12,7 @@ from support.op_networks import OP_NETWORKS
 from benchmarks.lib.c_networks import quantise
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_c.export import build_project, project_contents
-from hwkd.deploy.to_c.raw_input import raw_input_files
+from hwkd.deploy.to_c.raw_input import Preprocessing, raw_input_files
 from hwkd.deploy.toolchain import host_compiler
 from hwkd.tasks.pipeline import Normalise, Pipeline
 
@@ -52,8 +52,8 @@ def test_raw_values_give_the_answers_of_the_int8_file(name: str, tmp_path: Path)
     raw = np.random.default_rng(0).integers(0, 256, (20, *shape)).astype(np.uint8)
     header, source = pipeline.to_c("model_preprocess")
     project = build_project(path, rounding="float")
-    beside = {"model_preprocess.h": header, "model_preprocess.c": source}
-    beside |= raw_input_files(project, pipeline.c_type)
+    given = Preprocessing(header=header, source=source, c_type=pipeline.c_type)
+    beside = raw_input_files(project, given)
     for name, content in project_contents(project, beside).items():
         data = content.encode() if isinstance(content, str) else content
         (tmp_path / name).write_bytes(data)
@@ -72,8 +72,9 @@ def test_raw_values_give_the_answers_of_the_int8_file(name: str, tmp_path: Path)
 
 def test_the_instructions_show_the_call_where_the_pipeline_is_known(tmp_path: Path) -> None:
     project = build_project(quantise(OP_NETWORKS["residual"](), tmp_path, "net"))
+    given = Preprocessing(header="", source="", c_type="uint8_t")
     plain = project_contents(project)["README.md"]
-    raw = project_contents(project, raw_input_files(project, "uint8_t"))["README.md"]
+    raw = project_contents(project, raw_input_files(project, given))["README.md"]
     assert "model_set_raw_input(raw)" in raw
     assert "model_raw_input.c" in raw
     assert "model_set_raw_input" not in plain
