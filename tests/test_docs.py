@@ -123,6 +123,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _write_digits_teacher(folder / "digits.safetensors")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        # Of its own: a teacher that another test trained for longer would be taken instead.
+        patch.setenv("HWKD_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
         search = ["search", "--device", "cortex-m7", "--space", "narrow_deep", *SHORT_SEARCH]
         assert main([*search, "--out", "runs/digits"]) == 0
         shutil.copyfile("runs/digits/best/student.onnx", "model.onnx")
