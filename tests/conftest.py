@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from hypothesis import HealthCheck, settings
 
 # For `benchmarks` and `tools`, which are not installed; last, so that an installed hwkd wins.
 sys.path.append(str(Path(__file__).parents[1]))
+
+from benchmarks.lib.postgresql import Server, running_server, why_there_is_none
 
 # Set before anything imports what reads them. Each test process gets one core.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -41,3 +44,13 @@ def _session_cache(tmp_path_factory: pytest.TempPathFactory):
         # Benchmarks that tests run must not renew the results that the project publishes.
         patch.setenv("HWKD_BENCHMARK_RESULTS", str(folder / "results"))
         yield folder
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Server]:
+    """Give a PostgreSQL server that all tests of this process share; each makes studies in it."""
+    reason = why_there_is_none()
+    if reason is not None:
+        pytest.skip(reason)
+    with running_server() as server:
+        yield server

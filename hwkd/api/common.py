@@ -10,6 +10,7 @@ from hwkd.core.choices import Accelerator, KernelsChoice, QatMode, RoundingChoic
 __all__ = [
     "FIT",
     "JUDGE",
+    "MANY",
     "RUN",
     "WHAT",
     "AcceleratorOption",
@@ -17,6 +18,8 @@ __all__ = [
     "Methods",
     "Qat",
     "RoundingOption",
+    "StorageOption",
+    "StudyOption",
     "Trust",
     "Unlabelled",
 ]
@@ -25,6 +28,7 @@ WHAT = "What to search"
 FIT = "What must fit"
 JUDGE = "How to judge and train"
 RUN = "How to run"
+MANY = "On several machines"
 
 AcceleratorOption: TypeAlias = Annotated[
     Accelerator, Option("Where networks are trained.", panel=RUN)
@@ -56,6 +60,18 @@ RoundingOption: TypeAlias = Annotated[
     ),
 ]
 KernelsOption: TypeAlias = Annotated[KernelsChoice, Option("Of the C: our own, or Arm's CMSIS-NN.")]
+StorageOption: TypeAlias = Annotated[
+    str | None,
+    Option(
+        "Database that holds the run, as postgresql://user@host/name. Default: what the run folder "
+        "says; a run folder that is not there is made from the database.",
+        panel=MANY,
+    ),
+]
+StudyOption: TypeAlias = Annotated[
+    str | None,
+    Option("Name of the run in the database. Default: that of the run folder.", panel=MANY),
+]
 Trust: TypeAlias = Annotated[
     bool, Option("Run the Python files (spaces, teacher) that the run recorded.", panel=RUN)
 ]

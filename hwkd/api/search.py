@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from hwkd.api.common import FIT, JUDGE, RUN, WHAT, AcceleratorOption, Methods, Qat, Unlabelled
+from hwkd.api.common import FIT, JUDGE, MANY, RUN, WHAT, AcceleratorOption, Methods, Qat, Unlabelled
 from hwkd.api.option import Option, declares_options
 from hwkd.core.choices import (
     ALPHA,
@@ -200,7 +200,12 @@ def search(
     ] = "10min",
     workers: Annotated[
         int | None,
-        Option("Processes on one study. Default: one per core.", minimum=1, panel=RUN),
+        Option(
+            "Processes on this machine. Default: one per core. 0, with --storage: only "
+            "`hwkd worker` works.",
+            minimum=0,
+            panel=RUN,
+        ),
     ] = None,
     accelerator: AcceleratorOption = "auto",
     seed: Annotated[
@@ -209,6 +214,26 @@ def search(
     out: Annotated[
         str | Path | None,
         Option("Run folder to create. Default: runs/DEVICE-DATE-TIME.", panel=RUN),
+    ] = None,
+    storage: Annotated[
+        str | None,
+        Option(
+            "Keep the run in this database, as postgresql://user@host/name, where `hwkd worker` on "
+            "other machines joins it. Default: in the run folder.",
+            panel=MANY,
+        ),
+    ] = None,
+    study: Annotated[
+        str | None,
+        Option("Name of the run in the database. Default: that of the run folder.", panel=MANY),
+    ] = None,
+    artifacts: Annotated[
+        str | None,
+        Option(
+            "Where weights lie that other machines read: a folder that all reach, or a URL as "
+            "s3://bucket/folder. Default: in the run folder.",
+            panel=MANY,
+        ),
     ] = None,
     listener: "SearchListener | None" = None,
     command: Sequence[str] | None = None,
@@ -233,9 +258,11 @@ def search(
         frequency,
         registered_spaces,
         seconds,
+        shared_place,
         size,
-        storage,
+        storage_bytes,
         whole_path,
+        without_password,
     )
     from hwkd.engine.search.listener import SilentListener
     from hwkd.engine.search.run import run_search
@@ -259,15 +286,15 @@ def search(
         "sampler": sampler,
         "timeout_s": seconds(timeout, "--timeout"),
         "seed": seed,
-        "workers": workers or available_cores(),
+        "workers": available_cores() if workers is None else workers,
         "accelerator": accelerator,
         "train_best": final,
         "verify_best": verify,
         "limits": {
             "latency_s": seconds(max_latency, "--max-latency"),
-            "ram_bytes": storage(max_ram, "--max-ram"),
-            "flash_bytes": storage(max_flash, "--max-flash"),
-            "weight_bytes": storage(max_weights, "--max-weights"),
+            "ram_bytes": storage_bytes(max_ram, "--max-ram"),
+            "flash_bytes": storage_bytes(max_flash, "--max-flash"),
+            "weight_bytes": storage_bytes(max_weights, "--max-weights"),
             "energy_j": energy(max_energy, "--max-energy"),
             "risk": risk,
         },
@@ -294,12 +321,16 @@ def search(
         "distill": method_tables(methods),
     }
     config = named_by_user(SearchConfig.checked(raw, where="options"))
+    folder = Path(out) if out else default_folder(device)
+    place = shared_place(storage, study, artifacts, folder, workers=config.workers)
+    shown = ["hwkd.search", device] if command is None else command
     result = run_search(
         config,
-        Path(out) if out else default_folder(device),
+        folder,
         limit=TimeLimit(config.timeout_s, started_s),
         listener=listener or SilentListener(),
-        command=command or ("hwkd.search", device),
+        command=[without_password(part) for part in shown],
         write_report=write_report,
+        place=place,
     )
     return outcome_of(result)

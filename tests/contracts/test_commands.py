@@ -129,9 +129,10 @@ CASES: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "methods list": (["--family", "response"], {"family": "response"}),
     "methods show": (["kd"], {"name": "kd"}),
     "tasks list": ([], {}),
+    "workers": (["{}/old"], {"run": "{}/old"}),
 }  # fmt: skip
 # These train, or compile; what they print is compared in the tests of each.
-TRAINING = {"search", "finish", "distill", "export", "verify"}
+TRAINING = {"search", "finish", "distill", "export", "verify", "worker"}
 
 
 def test_every_command_has_a_case_here():
