@@ -11,10 +11,10 @@ from hwkd.core.choices import Dtype
 from hwkd.core.device import Device, Runtime
 from hwkd.core.errors import ConfigError
 from hwkd.core.graph import OpGraph
+from hwkd.core.limits import Fit, Limits
 from hwkd.core.measure import CostEstimate, Profile
 from hwkd.cost.estimate import estimate_cost
 from hwkd.cost.fuse import fuse
-from hwkd.cost.latency_terms import op_work
 from hwkd.cost.memory import plan_memory
 from hwkd.cost.memory_order import MOST_ORDERED_OPS, OrderPlan, find_order
 from hwkd.cost.memory_stages import MemoryStage, memory_stages
@@ -24,7 +24,6 @@ from hwkd.trace.onnx_inputs import FixedInput
 
 __all__ = ["ModelProfile", "profile_model"]
 
-_DTYPES = ("int8", "float32")
 _ELEMENT_BYTES = {"int8": 1, "float32": 4}
 
 
@@ -42,11 +41,7 @@ class ModelProfile:
         is_compiled: the vendor's compiler costed it.
         inputs: of the network, with the axis that was taken as the batch.
         notes: what else was made of the file.
-        unknown_kernels: kinds of operators of whose kernels nothing is known, so that RAM and flash
-            leave out their working memory and code.
-        latency_limit_s: the device's target.
-        ram_limit_bytes: RAM that a network may use; None without a limit.
-        flash_limit_bytes: flash that a network may use; None without a limit.
+        limits: what it may need on the device.
     """
 
     model: str
@@ -57,10 +52,7 @@ class ModelProfile:
     is_compiled: bool
     inputs: tuple[FixedInput, ...]
     notes: tuple[str, ...]
-    unknown_kernels: tuple[str, ...]
-    latency_limit_s: float
-    ram_limit_bytes: int | None
-    flash_limit_bytes: int | None
+    limits: Limits
 
     @property
     def is_lower_bound(self) -> bool:
@@ -97,21 +89,9 @@ class ModelProfile:
         return None if self.is_lower_bound else self.cost.energy_j
 
     @property
-    def fits(self) -> dict[str, bool | None]:
-        """Whether latency (upper end), RAM and flash stay inside the limits; no limit fits.
-
-        None where that is not known: what is left out of the estimate may not fit.
-        """
-        cost = self.cost
-        _, low_s, high_s = self.latency_interval_s
-        fits_latency = None if high_s is None else high_s <= self.latency_limit_s
-        if high_s is None and low_s is not None and low_s > self.latency_limit_s:
-            fits_latency = False
-        return {
-            "latency": fits_latency,
-            "ram": self._fits(cost.peak_ram_bytes, self.ram_limit_bytes),
-            "flash": self._fits(cost.flash_bytes, self.flash_limit_bytes),
-        }
+    def fit(self) -> Fit:
+        """Whether it stays inside the limits."""
+        return Fit.of(self.cost, self.limits, measured=self.measured)
 
     @property
     def reasons(self) -> dict[str, str]:
@@ -125,16 +105,11 @@ class ModelProfile:
             found["energy_j"] = "the latency is not known"
         elif self.cost.energy_j is None:
             found["energy_j"] = "no published power"
-        if self.unknown_kernels:
-            kinds = ", ".join(self.unknown_kernels)
+        if self.cost.unknown_kernels:
+            kinds = ", ".join(self.cost.unknown_kernels)
             found["ram"] = f"a lower bound: the working memory of {kinds} is not known"
             found["flash"] = f"a lower bound: the code of {kinds} is not known"
         return found
-
-    def _fits(self, needed: int, limit: int | None) -> bool | None:
-        if limit is None:
-            return True
-        return None if needed <= limit and self.unknown_kernels else needed <= limit
 
     def op_latency_s(self) -> dict[str, float | None]:
         """Return operator -> seconds, estimated or measured with the profiler on."""
@@ -170,7 +145,7 @@ class ModelProfile:
                 for op in cost.per_op
             ],
             "unsupported_ops": dict(cost.unsupported_ops),
-            "fits": self.fits,
+            "fit": self.fit.as_dict(),
             "reasons": self.reasons,
             "inputs": [
                 {
@@ -210,7 +185,6 @@ def profile_model(
             f"--clock: {device.name} is measured at the clock that it runs at; leave it out"
         )
     order: OrderPlan | None = None
-    unknown: tuple[str, ...] = ()
     if device.is_compiled:
         cost, stages = _compile(model, graph, device, clock_hz, costed_in)
     else:
@@ -219,7 +193,6 @@ def profile_model(
             cost = replace(cost, dtype="mixed")
         stack = device.runtime(runtime)
         stages, order = _plan(graph, stack, _ELEMENT_BYTES[costed_in])
-        unknown = () if device.is_measured else _unknown_kernels(graph, stack)
     return ModelProfile(
         model=model.name,
         cost=cost,
@@ -229,10 +202,11 @@ def profile_model(
         is_compiled=device.is_compiled,
         inputs=network.inputs,
         notes=_notes(network, costed_in),
-        unknown_kernels=unknown,
-        latency_limit_s=device.target_latency_s,
-        ram_limit_bytes=device.available_ram_bytes,
-        flash_limit_bytes=device.available_flash_bytes,
+        limits=Limits(
+            latency_s=device.target_latency_s,
+            ram_bytes=device.available_ram_bytes,
+            flash_bytes=device.available_flash_bytes,
+        ),
     )
 
 
@@ -279,19 +253,6 @@ def _notes(network: Network, costed_in: str) -> tuple[str, ...]:
 def _types_of(graph: OpGraph) -> str:
     found = Counter(op.facts.computes_in for op in graph.ops if op.facts is not None)
     return ", ".join(f"{dtype} x {n}" for dtype, n in sorted(found.items(), key=str) if dtype)
-
-
-def _unknown_kernels(graph: OpGraph, stack: Runtime) -> tuple[str, ...]:
-    """Return kinds of running operators that no rule covers, or not in their type."""
-    found = set()
-    running = fuse(graph, stack.fusion).stored
-    for op in running.ops:
-        dtype = op.facts.computes_in if op.facts is not None else None
-        if op_work(op, running.tensors) is None:
-            found.add(op.kind)
-        elif dtype not in (None, *_DTYPES):
-            found.add(f"{op.kind} ({dtype})")
-    return tuple(sorted(found))
 
 
 def _plan(
