@@ -152,9 +152,7 @@ def _peak_lines(found: ModelProfile) -> list[str]:
 
 
 def _totals(found: ModelProfile) -> Table:
-    cost = found.cost
-    estimated = "compiler estimate" if found.is_compiled else "estimated"
-    rest = "biases and commands" if found.is_compiled else "code and tables"
+    cost, basis = found.cost, found.basis
     table = Table(box=None, header_style="bold")
     for column, justify in (("", "left"), ("needs", "right"), ("limit", "right")):
         table.add_column(column, justify="right" if justify == "right" else "left", no_wrap=True)
@@ -170,13 +168,13 @@ def _totals(found: ModelProfile) -> Table:
         "peak RAM",
         show.kib(cost.peak_ram_bytes),
         *_against(found.fit.limit("ram")),
-        estimated,
+        basis.sizes,
     )
     table.add_row(
         "flash",
         show.kib(cost.flash_bytes),
         *_against(found.fit.limit("flash")),
-        f"{estimated}: {show.kib(cost.weight_bytes)} weights, the rest {rest}",
+        f"{basis.sizes}: {show.kib(cost.weight_bytes)} weights, the rest {basis.rest_of_flash}",
     )
     energy = found.reasons.get("energy_j", "estimated")
     table.add_row("energy", show.energy(found.energy_j), "", "", energy)
@@ -193,13 +191,13 @@ def _latency(found: ModelProfile) -> str:
 
 
 def _spread(found: ModelProfile) -> str:
-    if found.is_compiled:
+    if found.basis.spread is None:
         return found.latency_basis
     if found.is_lower_bound:
         return found.reasons["latency"]
     _, low_s, high_s = found.latency_interval_s
-    spread = "quartiles" if found.measured is not None else "90% interval"
-    return f"{show.time(low_s)} to {show.time(high_s)} ({spread}); {found.latency_basis}"
+    ends = f"{show.time(low_s)} to {show.time(high_s)}"
+    return f"{ends} ({found.basis.spread}); {found.latency_basis}"
 
 
 def _against(entry: LimitFit | None) -> tuple[str, Text]:

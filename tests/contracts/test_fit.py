@@ -8,12 +8,13 @@ import pytest
 import tomli_w
 from support.students import finished_student
 
-from hwkd.api.profile_data import profile_model
+from hwkd.api.profile_model import profile_model
 from hwkd.core.limits import LIMIT_FIELDS, Fit, Limits
 from hwkd.core.run_record import DeviceRecord, LimitRecord
+from hwkd.core.verification import Target
+from hwkd.cost.backend import CostQuestion
 from hwkd.deploy.to_c.export import build_project
 from hwkd.deploy.to_c.flash import constant_bytes, predict_flash_bytes, predict_ram_bytes
-from hwkd.deploy.verification import Target
 from hwkd.deploy.verify_run import VECTOR_BYTES
 from hwkd.deploy.verify_size import predicted_fit
 from hwkd.engine.setup.screening import Screen, cost_record, load_spaces
@@ -51,7 +52,7 @@ def fits_of(
     spec = student.record.spec
     assert spec is not None
     screen = Screen(
-        device=device, runtime=runtime, clock_hz=None, limits=Limits(), risk="upper",
+        question=CostQuestion(device=device, runtime=runtime), limits=Limits(), risk="upper",
         spaces=load_spaces((spec.space,)),
     )  # fmt: skip
     cost = screen.candidate(spec.to_spec()).cost
