@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from hwkd.core.metric import Scores
     from hwkd.core.progress import Progress
-    from hwkd.deploy.verification import Verification
+    from hwkd.core.verification import Verification
 
 __all__ = ["VerifyOutcome", "verify"]
 
