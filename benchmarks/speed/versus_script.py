@@ -259,8 +259,8 @@ class ObviousScript:
         cost = estimate_cost(
             load_graph(float_path),
             self.screen.device,
-            runtime=self.screen.runtime,
-            clock_hz=self.screen.clock_hz,
+            runtime=self.screen.question.runtime,
+            clock_hz=self.screen.question.clock_hz,
         )
         if violations(cost, self.screen.limits, risk=self.screen.risk) or cost.latency is None:
             raise optuna.TrialPruned

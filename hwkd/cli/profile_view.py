@@ -150,9 +150,7 @@ def _peak_lines(found: ModelProfile) -> list[str]:
 
 
 def _totals(found: ModelProfile) -> Table:
-    cost, fits = found.cost, found.fits
-    estimated = "compiler estimate" if found.is_compiled else "estimated"
-    rest = "biases and commands" if found.is_compiled else "code and tables"
+    cost, fits, basis = found.cost, found.fits, found.basis
     table = Table(box=None, header_style="bold")
     for column, justify in (("", "left"), ("needs", "right"), ("limit", "right")):
         table.add_column(column, justify="right" if justify == "right" else "left", no_wrap=True)
@@ -170,14 +168,14 @@ def _totals(found: ModelProfile) -> Table:
         show.kib(cost.peak_ram_bytes),
         _limit(found.ram_limit_bytes),
         _verdict(fits["ram"], found.ram_limit_bytes),
-        estimated,
+        basis.sizes,
     )
     table.add_row(
         "flash",
         show.kib(cost.flash_bytes),
         _limit(found.flash_limit_bytes),
         _verdict(fits["flash"], found.flash_limit_bytes),
-        f"{estimated}: {show.kib(cost.weight_bytes)} weights, the rest {rest}",
+        f"{basis.sizes}: {show.kib(cost.weight_bytes)} weights, the rest {basis.rest_of_flash}",
     )
     energy = found.reasons.get("energy_j", "estimated")
     table.add_row("energy", show.energy(found.energy_j), "", "", energy)
@@ -194,13 +192,13 @@ def _latency(found: ModelProfile) -> str:
 
 
 def _spread(found: ModelProfile) -> str:
-    if found.is_compiled:
+    if found.basis.spread is None:
         return found.latency_basis
     if found.is_lower_bound:
         return found.reasons["latency"]
     _, low_s, high_s = found.latency_interval_s
-    spread = "quartiles" if found.measured is not None else "90% interval"
-    return f"{show.time(low_s)} to {show.time(high_s)} ({spread}); {found.latency_basis}"
+    ends = f"{show.time(low_s)} to {show.time(high_s)}"
+    return f"{ends} ({found.basis.spread}); {found.latency_basis}"
 
 
 def _limit(value: int | None) -> str:

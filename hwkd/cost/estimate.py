@@ -16,7 +16,9 @@ from hwkd.cost.latency import LatencyTable, with_interval
 from hwkd.cost.memory import MemoryPlan, plan_memory
 from hwkd.cost.storage import StoragePlan, plan_storage
 
-__all__ = ["estimate_cost"]
+__all__ = ["ELEMENT_BYTES", "estimate_cost"]
+
+ELEMENT_BYTES = {"int8": 1, "float32": 4}
 
 
 @dataclass(slots=True)
@@ -32,9 +34,6 @@ class _Cycles:
     dtypes: dict[str, str] = field(default_factory=dict)
 
 
-_ELEMENT_BYTES = {"int8": 1, "float32": 4}
-
-
 def estimate_cost(
     graph: OpGraph,
     device: Device,
@@ -42,6 +41,7 @@ def estimate_cost(
     runtime: str | None = None,
     clock_hz: float | None = None,
     dtype: str = "int8",
+    has_latency: bool = True,
 ) -> CostEstimate:
     """Predict latency, RAM, flash and energy of one inference of batch 1.
 
@@ -51,25 +51,25 @@ def estimate_cost(
         runtime: inference stack; the device's default when None.
         clock_hz: the device's default when None; cycles are taken as independent of it.
         dtype: "int8" or "float32"; operators and tensors whose type the graph fixes keep theirs.
+        has_latency: predict it; a device that is timed has nothing to predict it from.
 
     Returns:
-        The estimate; `latency` is None for a device that is measured. Latency and energy are lower
-        bounds when `unsupported_ops` is not empty.
+        The estimate. Latency and energy are lower bounds when `unsupported_ops` is not empty.
 
     Raises:
-        ConfigError: if the runtime has no data for the core or the dtype, or a compiler costs
-            the device.
+        ConfigError: if the runtime has no data for the core or the dtype.
     """
-    device.require_cost_model()
+    if dtype not in ELEMENT_BYTES:
+        raise ConfigError(f"dtype {dtype!r} is not one of {', '.join(ELEMENT_BYTES)}")
     stack = device.runtime(runtime)
     hertz = clock_hz or device.clock_hz or 0.0
-    models = _latency_models(device, stack, dtype)
+    models = _latency_models(device, stack, dtype) if has_latency else {}
     fused = fuse(graph, stack.fusion)
     found = _op_cycles(fused.graph, models, dtype)
     scale = stack.cycles_scale / hertz if hertz else 0.0
     seconds = {name: amount * scale for name, amount in found.cycles.items()}
     latency = _latency(stack, models, dtype, found, scale) if models else None
-    element_bytes = _ELEMENT_BYTES[dtype]
+    element_bytes = ELEMENT_BYTES[dtype]
     memory = plan_memory(fused.stored, stack.memory, element_bytes)
     storage = plan_storage(fused.stored, stack.storage, element_bytes)
     return CostEstimate(
@@ -90,11 +90,7 @@ def estimate_cost(
 
 
 def _latency_models(device: Device, stack: Runtime, dtype: str) -> Mapping[str, LatencyModel]:
-    """Return type -> model; empty for a device that is measured."""
-    if dtype not in _ELEMENT_BYTES:
-        raise ConfigError(f"dtype {dtype!r} is not one of {', '.join(_ELEMENT_BYTES)}")
-    if device.is_measured:
-        return {}
+    """Return type -> model."""
     models = {str(known): model for known, model in stack.latency.items()}
     if dtype not in models:
         raise ConfigError(

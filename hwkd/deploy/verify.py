@@ -14,18 +14,17 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from hwkd.core.core_file import Core
 from hwkd.core.device import Device
 from hwkd.core.errors import DoesNotFitError
 from hwkd.core.metric import Scores
 from hwkd.core.progress import Progress, silent
+from hwkd.core.verification import Mismatches, Target, Verification, judged
 from hwkd.deploy.to_c.export import build_project
 from hwkd.deploy.to_c.exported import Exported
 from hwkd.deploy.to_c.flash import constant_bytes, predict_flash_bytes, predict_ram_bytes
 from hwkd.deploy.to_c.project import Project
 from hwkd.deploy.to_c.steps import Kernels
 from hwkd.deploy.toolchain import Command, Tools, find_host_compiler, find_tools
-from hwkd.deploy.verification import LayerCheck, Mismatches, Target, Verification
 from hwkd.deploy.verify_layers import LayerComparison
 from hwkd.deploy.verify_onnx import reference_outputs, to_c_inputs
 from hwkd.deploy.verify_run import (
@@ -120,9 +119,9 @@ def verify_model(
         host_tensors_equal = bench.compare_on_host(inputs, comparison, core_trace, progress)
         on_core = bench.on_core(inputs, progress)
         sizes = bench.sizes
-    layers = _layers(project, core, core_trace, comparison)
+    layers = comparison.checks([core.instructions(int(n)) for n in core_trace.step_ticks[0]])
     difference = _lsb(on_core.outputs, expected)
-    return Verification(
+    found = Verification(
         model=model_path.name,
         device=target.name,
         core=core.name,
@@ -139,8 +138,8 @@ def verify_model(
         ),
         max_lsb=int(difference.max()),
         judged_max_lsb=int(difference[~comparison.has_other_tie].max(initial=0)),
-        intermediate_max_lsb=max((layer.difference.max_lsb for layer in layers), default=0),
-        averages_within_bound=sum(layer.difference.averages_within_bound for layer in layers),
+        intermediate_max_lsb=max((layer.max_lsb for layer in layers), default=0),
+        averages_within_bound=sum(layer.averages_within_bound for layer in layers),
         host_tensors_equal=host_tensors_equal,
         instructions_per_inference=core.instructions(int(on_core.ticks.max())),
         instructions_per_layer=layers,
@@ -155,6 +154,7 @@ def verify_model(
         seconds=time.perf_counter() - started,
         tools=dict(tools.versions),
     )
+    return judged(found)
 
 
 def target_named(name_or_path: str) -> Target:
@@ -311,23 +311,6 @@ class _Bench:
 
 def _parts(inputs: _Int8) -> list[_Int8]:
     return np.array_split(inputs, -(-len(inputs) // _INPUTS_AT_ONCE))
-
-
-def _layers(
-    project: Project, core: Core, trace: Execution, comparison: LayerComparison
-) -> tuple[LayerCheck, ...]:
-    return tuple(
-        LayerCheck(
-            name=step.name,
-            kind=step.kind,
-            macs=step.macs,
-            instructions=core.instructions(int(trace.step_ticks[0, index])),
-            difference=difference,
-        )
-        for index, (step, difference) in enumerate(
-            zip(project.steps, comparison.steps, strict=True)
-        )
-    )
 
 
 def _lsb(values: _Int8, expected: _Int8) -> np.ndarray[Any, np.dtype[np.int16]]:

@@ -18,6 +18,7 @@ from hwkd.core.run_record import (
     SplitRecord,
 )
 from hwkd.core.trial import LimitName, TrialRecord
+from hwkd.cost.backend import backend_of
 from hwkd.engine.setup.config import LimitsConfig, SearchConfig
 from hwkd.engine.setup.feasibility import SpaceFeasibility
 from hwkd.io.machine import available_cores, package_versions
@@ -107,7 +108,7 @@ def search_caveats(
     """Return what a reader must know before using a number of this search."""
     runtime = device.runtime(config.runtime)
     caveats = []
-    if device.is_measured:
+    if backend_of(device).basis.is_timed:
         caveats.append("Latency was measured on the machine that searched, on one thread.")
     else:
         caveats.append(
@@ -162,7 +163,7 @@ def _device_record(requested: LimitsConfig, resolved: SearchConfig, device: Devi
         clock_hz=resolved.clock_hz or device.clock_hz,
         runtime=runtime.name,
         runtime_version=runtime.version,
-        latency_basis="measured" if device.is_measured else "estimated",
+        latency_basis="measured" if backend_of(device).basis.is_timed else "estimated",
         latency_risk=resolved.limits.risk,
         limits=limits,
     )

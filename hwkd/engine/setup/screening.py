@@ -18,7 +18,7 @@ from hwkd.core.limits import Limits, violations
 from hwkd.core.measure import CostEstimate
 from hwkd.core.student import Chooser, Layers, SearchSpace, StudentSpec
 from hwkd.core.trial import CostRecord, ViolationRecord
-from hwkd.cost.estimate import estimate_cost
+from hwkd.cost.backend import CostQuestion, screening_backend
 from hwkd.cost.graph import build_graph
 from hwkd.io import discovery
 
@@ -40,12 +40,15 @@ class Candidate:
 class Screen:
     """What candidates are costed for and compared with."""
 
-    device: Device
-    runtime: str | None
-    clock_hz: float | None
+    question: CostQuestion
     limits: Limits
     risk: Risk
     spaces: Mapping[str, SearchSpace]
+
+    @property
+    def device(self) -> Device:
+        """The device that candidates are for."""
+        return self.question.device
 
     def candidate(self, spec: StudentSpec) -> Candidate:
         """Cost one student.
@@ -63,7 +66,7 @@ class Screen:
                 f"{', '.join(layers.heads)}; a task reads one, name only that"
             )
         graph = build_graph(layers)
-        cost = estimate_cost(graph, self.device, runtime=self.runtime, clock_hz=self.clock_hz)
+        cost = screening_backend(self.device).screen(graph, self.question)
         return Candidate(
             spec=spec,
             layers=layers,
