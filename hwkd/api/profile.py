@@ -62,6 +62,6 @@ def profile(
 
         cost = found.cost
         title = f"{found.model} on {cost.device}, {cost.runtime}, {cost.dtype}"
-        limit_bytes = found.ram_limit_bytes
+        limit_bytes = found.limits.ram_bytes
         write_memory_figure(found.stages, Path(plot), title=title, limit_bytes=limit_bytes)
     return found

@@ -9,6 +9,7 @@ from hwkd.api.profile_data import ModelProfile
 from hwkd.core.choices import Dtype
 from hwkd.core.errors import ConfigError
 from hwkd.core.graph import OpGraph
+from hwkd.core.limits import Limits
 from hwkd.cost.backend import CostQuestion, ModelFile, backend_of
 from hwkd.io.device_catalog import load_device
 from hwkd.trace.onnx_file import Network, load_network
@@ -50,10 +51,11 @@ def profile_model(
         basis=backend.basis,
         inputs=network.inputs,
         notes=_notes(network, costed_in),
-        unknown_kernels=found.unknown_kernels,
-        latency_limit_s=device.target_latency_s,
-        ram_limit_bytes=device.available_ram_bytes,
-        flash_limit_bytes=device.available_flash_bytes,
+        limits=Limits(
+            latency_s=device.target_latency_s,
+            ram_bytes=device.available_ram_bytes,
+            flash_bytes=device.available_flash_bytes,
+        ),
     )
 
 

@@ -89,7 +89,9 @@ def load_data(config: SearchConfig, *, progress: Progress = silent) -> tuple[Tas
 def screen_of(config: SearchConfig) -> Screen:
     """Return what candidates are costed for."""
     device = load_device(config.device, runtime=config.runtime)
-    question = CostQuestion(device=device, runtime=config.runtime, clock_hz=config.clock_hz)
+    # A resolved configuration states the device's own clock, which no backend need refuse.
+    asked_hz = None if config.clock_hz == device.clock_hz else config.clock_hz
+    question = CostQuestion(device=device, runtime=config.runtime, clock_hz=asked_hz)
     screening_backend(device).refuse(question)
     return Screen(
         question=question,
