@@ -31,6 +31,7 @@ from hwkd.engine.arms.recipes import arms_of
 from hwkd.engine.arms.train_arm import train_arm
 from hwkd.engine.distill.resolve import resolve_student
 from hwkd.engine.distill.run import DistillRequest, run_distillation
+from hwkd.engine.search.listener import SilentListener
 from hwkd.engine.setup.config import SearchConfig, TeacherConfig
 from hwkd.engine.setup.context import make_context
 from hwkd.engine.setup.teacher import open_teachers
@@ -508,11 +509,12 @@ def test_data_of_a_run_cannot_be_replaced(place: Path) -> None:
 def test_simulated_rounding_goes_on_with_the_methods_and_their_adapters(place: Path) -> None:
     told: dict[str, list[str]] = {}
 
-    def tell(stage: str, done: int, total: int, note: str = "") -> None:
-        told.setdefault(stage, []).append(note)
+    class Told(SilentListener):
+        def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
+            told.setdefault(stage, []).append(note)
 
     run = run_distillation(
-        _request(place, methods=("fitnet", "kd:stop=0.5", "lskd"), qat="on"), progress=tell
+        _request(place, methods=("fitnet", "kd:stop=0.5", "lskd"), qat="on"), listener=Told()
     ).record.run
     assert run is not None
     assert run.final is not None
