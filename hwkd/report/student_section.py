@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from statistics import mean
 
-from hwkd.core.final_record import FinalRecord, LayerRecord
+from hwkd.core.final_record import FinalRecord
 from hwkd.core.kinds import LAYER_KINDS
 from hwkd.core.measure import OpCost
 from hwkd.core.metric import Metric, Scores
 from hwkd.core.run_record import DeviceRecord, LimitRecord, RunRecord
+from hwkd.core.student import Layer
 from hwkd.core.trial import CostRecord, LimitName, TrialRecord
 from hwkd.core.verdict_record import ArmRecord
 from hwkd.report import format as fmt
@@ -59,7 +60,7 @@ def student_section(run: RunRecord, best: TrialRecord | None) -> Section:
         blocks += [fit_table(cost, run.device), cost_facts(cost)]
         charts = (operator_chart(cost, run.device), memory_chart(cost, run.device))
         blocks += [chart for chart in charts if chart is not None]
-        layers = run.final.layers if run.final is not None else ()
+        layers = run.final.network.layers if run.final is not None else ()
         blocks.append(cost_table(cost, run.device, layers))
     blocks.append(_choices(best))
     if run.final is not None:
@@ -161,9 +162,7 @@ def latency_interval(cost: CostRecord) -> str:
     return f"{text} ({cost.latency_basis})" if cost.latency_basis else text
 
 
-def cost_table(
-    cost: CostRecord, device: DeviceRecord, layers: tuple[LayerRecord, ...] = ()
-) -> Table:
+def cost_table(cost: CostRecord, device: DeviceRecord, layers: tuple[Layer, ...] = ()) -> Table:
     """List every operator with its estimated latency, RAM and flash, in execution order."""
     layer_of = {layer.name: layer for layer in layers}
     largest_s = max((op.latency_s or 0.0 for op in cost.per_op), default=0.0)
@@ -191,7 +190,7 @@ def cost_table(
 
 
 def _operator_row(
-    op: OpCost, layer: LayerRecord | None, largest_s: float, largest_ram_bytes: int
+    op: OpCost, layer: Layer | None, largest_s: float, largest_ram_bytes: int
 ) -> tuple[Cell, ...]:
     if op.fused_into is not None:
         time = Cell(f"in {op.fused_into}" if op.fused_into else "no work")
@@ -238,7 +237,7 @@ def _fit_row(limit: LimitRecord, need: float | None, device: DeviceRecord) -> tu
     return (Cell(label), needed, allowed, Cell(fmt.percent(share), share), Cell(verdict))
 
 
-def _window(layer: LayerRecord) -> str:
+def _window(layer: Layer) -> str:
     if layer.kind not in LAYER_KINDS or not LAYER_KINDS.get(layer.kind).is_window:
         return ""
     text = f"{layer.kernel[0]}×{layer.kernel[1]}"

@@ -122,7 +122,7 @@ def test_its_spec_json_alone_is_a_student(run: Path, tmp_path: Path, capsys) -> 
     content["spec"]["key"] = "0" * 16
     path.write_text(json.dumps(content))
     assert main([*command, "--out", str(out)]) == 2
-    assert "is not that of the spec's choices; it was edited" in capsys.readouterr().err
+    assert "is not that of the spec's choices, which were edited" in capsys.readouterr().err
     del content["layers"]
     path.write_text(json.dumps(content))
     assert main([*command, "--out", str(out)]) == 2
