@@ -49,7 +49,7 @@ def profile(
         ModelFileError: if the file cannot be read.
         ProfilingError: if the host cannot run it.
     """
-    from hwkd.api.profile_data import profile_model
+    from hwkd.api.profile_model import profile_model
     from hwkd.core.units import parse_frequency_hz
     from hwkd.io.student_folder import FLOAT_FILE, INT8_FILE, model_of
 
@@ -62,6 +62,6 @@ def profile(
 
         cost = found.cost
         title = f"{found.model} on {cost.device}, {cost.runtime}, {cost.dtype}"
-        limit_bytes = found.ram_limit_bytes
+        limit_bytes = found.limits.ram_bytes
         write_memory_figure(found.stages, Path(plot), title=title, limit_bytes=limit_bytes)
     return found

@@ -2,40 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from hwkd.core.metric import primary_text
-from hwkd.core.progress import silent
 
 if TYPE_CHECKING:
-    from hwkd.core.progress import Progress as Listener
     from hwkd.core.verification import Verification
 
-__all__ = ["live_progress", "print_verification", "verdict"]
-
-
-@contextmanager
-def live_progress(*, is_shown: bool) -> Iterator[Listener]:
-    """Give a listener that draws a bar with the time left on stderr; silent when not shown."""
-    if not is_shown or not sys.stderr.isatty():
-        yield silent
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("compile", total=1)
-
-        def show(stage: str, done: int, total: int, note: str = "") -> None:
-            bar.update(task, description=f"{stage} {note}".strip(), completed=done, total=total)
-
-        yield show
+__all__ = ["print_verification", "verdict"]
 
 
 def print_verification(found: Verification, origin: str) -> None:

@@ -15,7 +15,7 @@ from hwkd.cli.app import main
 
 KEYS = [
     "device", "runtime", "clock_hz", "dtype", "macs", "params", "latency", "peak_ram_bytes",
-    "flash_bytes", "energy_j", "per_op", "unsupported_ops", "fits", "reasons", "inputs", "notes",
+    "flash_bytes", "energy_j", "per_op", "unsupported_ops", "fit", "reasons", "inputs", "notes",
 ]  # fmt: skip
 # 3x3 convolution 3->8 on 16x16, ReLU, mean, fully connected 8->4.
 MACS = 8 * 27 * 256 + 8 * 4
@@ -53,6 +53,10 @@ def profile(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> dict[
     return json.loads(capsys.readouterr().out)
 
 
+def answers(found: dict[str, Any]) -> dict[str, str]:
+    return {entry["name"]: entry["answer"] for entry in found["fit"]["limits"]}
+
+
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
     assert main(["profile", *map(str, arguments)]) == 2
     printed = capsys.readouterr()
@@ -67,7 +71,8 @@ def test_json_has_the_fields_that_other_programs_read(
     found = profile(capsys, model, "--device", "cortex-m4")
     assert list(found) == KEYS
     assert list(found["latency"]) == ["value_s", "low_s", "high_s", "basis"]
-    assert set(found["fits"]) == {"latency", "ram", "flash"}
+    assert answers(found) == {"latency": "fits", "ram": "fits", "flash": "fits"}
+    assert found["fit"]["answer"] == "fits"
     for op in found["per_op"]:
         assert list(op) == ["name", "op", "macs", "latency_s", "ram_bytes", "flash_bytes"]
     assert (found["macs"], found["dtype"]) == (MACS, "int8")
@@ -127,8 +132,8 @@ def test_a_device_with_too_little_memory_does_not_fit(
     path = tmp_path / "tiny.toml"
     path.write_text("\n".join(lines), encoding="utf-8")
     found = profile(capsys, model, "--device", path)
-    assert not found["fits"]["ram"]
-    assert not found["fits"]["flash"]
+    assert answers(found) == {"latency": "fits", "ram": "over", "flash": "over"}
+    assert found["fit"]["answer"] == "over"
 
 
 def test_the_table_names_the_layer_that_binds(
@@ -266,7 +271,8 @@ def test_a_network_without_any_cost_is_unknown_and_does_not_fit(tmp_path, capsys
     found = profile(capsys, path, "--device", "cortex-m4")
     assert [found["latency"][key] for key in ("value_s", "low_s", "high_s")] == [None] * 3
     assert found["energy_j"] is None
-    assert found["fits"] == {"latency": None, "ram": None, "flash": None}
+    assert answers(found) == {"latency": "unknown", "ram": "unknown", "flash": "unknown"}
+    assert found["fit"]["limits"][0]["needed"] is None
     assert "no cost for LSTM x 1" in found["reasons"]["latency"]
     assert "working memory of LSTM" in found["reasons"]["ram"]
 

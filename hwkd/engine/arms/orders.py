@@ -122,8 +122,8 @@ class _History(RootModel[tuple[EpochRecord, ...]]):
 def order_candidate(order: ArmOrder, context: SearchContext) -> Candidate:
     """Return the student of an order with its cost."""
     if order.network is None:
-        return context.screen.candidate(order.spec)
-    return context.screen.costed(order.spec, order.network)
+        return context.given.candidate(order.spec)
+    return context.given.costed(order.spec, order.network)
 
 
 def order_folder(run: Path, order: ArmOrder) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 from hwkd.core import catalog
 from hwkd.core.device import Device
 from hwkd.core.progress import Progress, silent
+from hwkd.cost.backend import CostQuestion, screening_backend
 from hwkd.cost.training_time import predicted_training_s
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.screening import Candidate, Screen, load_spaces
@@ -88,12 +89,12 @@ def load_data(config: SearchConfig, *, progress: Progress = silent) -> tuple[Tas
 def screen_of(config: SearchConfig) -> Screen:
     """Return what candidates are costed for."""
     device = load_device(config.device, runtime=config.runtime)
-    device.require_cost_model()
-    device.runtime(config.runtime)  # refuses a runtime without data before anything is spent
+    # A resolved configuration states the device's own clock, which no backend need refuse.
+    asked_hz = None if config.clock_hz == device.clock_hz else config.clock_hz
+    question = CostQuestion(device=device, runtime=config.runtime, clock_hz=asked_hz)
+    screening_backend(device).refuse(question)
     return Screen(
-        device=device,
-        runtime=config.runtime,
-        clock_hz=config.clock_hz,
+        question=question,
         limits=config.limits.to_limits(),
         risk=config.limits.risk,
         spaces=load_spaces(config.spaces),
