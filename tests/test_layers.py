@@ -15,6 +15,7 @@ MAY_IMPORT = {
     "io": set(),
     "qgraph": {"inference", "io", "trace"},
     "cost": set(),
+    "backends": {"cost", "deploy", "profiling", "qgraph"},
     "nn": set(),
     "search_spaces": set(),
     "devices": set(),

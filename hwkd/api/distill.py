@@ -10,7 +10,7 @@ from hwkd.core.choices import CalibrationChoice
 
 if TYPE_CHECKING:
     from hwkd.api.outcome import SearchOutcome
-    from hwkd.core.progress import Progress
+    from hwkd.engine.search.listener import SearchListener
 
 __all__ = ["distill"]
 
@@ -75,7 +75,7 @@ def distill(
         int | None, Option("Trainings side by side. Default: one per core.", minimum=1)
     ] = None,
     trust: Trust = False,
-    progress: "Progress | None" = None,
+    listener: "SearchListener | None" = None,
     command: Sequence[str] = ("hwkd.distill",),
 ) -> "SearchOutcome":
     """Train one student at full length with any distillation methods.
@@ -88,15 +88,15 @@ def distill(
     A call that was interrupted or killed goes on where it was when it is made again.
 
     Args:
-        progress: is told about every stage; None is silence.
+        listener: is told about every stage; None is silence.
         command: recorded as the way to repeat it.
 
     Raises:
         HwkdError: in one line, if anything that was asked for cannot be; before any training.
     """
     from hwkd.api.outcome import SearchOutcome
-    from hwkd.core.progress import silent
     from hwkd.engine.distill.run import DistillRequest, run_distillation
+    from hwkd.engine.search.listener import SilentListener
     from hwkd.report.write import write_report_files
 
     count = seeds or (3 if attribution else 1)
@@ -124,7 +124,7 @@ def distill(
             trusts=trust,
             out=Path(out),
         ),
-        progress=progress or silent,
+        listener=listener or SilentListener(),
     )
     folder = student_folder.folder
     return SearchOutcome(folder=folder, page=write_report_files(folder))

@@ -8,6 +8,7 @@ from hwkd.api.option import Option, declares_options
 
 if TYPE_CHECKING:
     from hwkd.api.outcome import SearchOutcome
+    from hwkd.core.progress import Progress
 
 __all__ = ["report"]
 
@@ -19,6 +20,7 @@ def report(
     ],
     *,
     on_warning: Callable[[str], None] | None = None,
+    progress: "Progress | None" = None,
 ) -> "SearchOutcome":
     """Make pareto.csv, trials.csv, pareto.png and report.html again and show the Pareto front.
 
@@ -28,12 +30,15 @@ def report(
 
     Args:
         on_warning: is told about a last record that was cut; None is silence.
+        progress: is told about every file; None is silence.
 
     Raises:
         RunFolderError: if the folder is no run folder, is damaged or cannot be written.
     """
     from hwkd.api.outcome import SearchOutcome
+    from hwkd.core.progress import silent
     from hwkd.report.write import write_report_files
 
     folder = Path(run)
-    return SearchOutcome(folder=folder, page=write_report_files(folder, on_warning=on_warning))
+    page = write_report_files(folder, on_warning=on_warning, progress=progress or silent)
+    return SearchOutcome(folder=folder, page=page)

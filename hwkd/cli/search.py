@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any
@@ -55,14 +53,6 @@ def _search_or_resume(**given: Any) -> SearchOutcome:
     return hwkd.resume(**given)
 
 
-@contextmanager
-def _listening(*, quiet: bool) -> Iterator[Mapping[str, Any]]:
-    from hwkd.cli.search_display import search_display
-
-    with search_display(quiet=quiet) as listener:
-        yield {"listener": listener}
-
-
 def _show(outcome: SearchOutcome) -> None:
     from rich.console import Console
 
@@ -95,7 +85,6 @@ COMMANDS = (
             "hwkd search --device cortex-m4 --data photos --max-latency 20ms --max-ram 64KiB",
             "hwkd search --resume runs/cortex-m7-20260102-101500 --trials 200",
         ),
-        live=_listening,
         exit_code=_exit_code,
         reads_config=True,
         instead=_RESUME,
@@ -108,7 +97,6 @@ COMMANDS = (
             "hwkd finish runs/digits --timeout 20min",
             "hwkd finish runs/digits --controls 3",
         ),
-        live=_listening,
         exit_code=_exit_code,
     ),
 )

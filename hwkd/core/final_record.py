@@ -13,7 +13,7 @@ from hwkd.core.strict_model import StoredInt, StrictModel
 from hwkd.core.student import Layer
 from hwkd.core.trial import CostRecord, EpochRecord, SpecRecord
 from hwkd.core.verdict_record import Verdict, verdict_of_older_final
-from hwkd.core.verification_record import VerificationRecord
+from hwkd.core.verification import VerificationRecord
 
 __all__ = [
     "Correction",

@@ -120,7 +120,9 @@ def latency_source(device: DeviceRecord) -> str:
 
 
 def limited_end(device: DeviceRecord) -> str:
-    """Name the end of the 90% interval of a latency that the hard limit holds for."""
+    """Name what the hard limit on the latency holds for."""
+    if device.latency_basis == "measured":
+        return "the 90th percentile" if device.latency_risk == "upper" else "the median"
     return {
         "upper": "the upper end of the 90 % interval",
         "expected": "the most likely value",

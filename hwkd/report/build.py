@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hwkd.core.limits import Fit
 from hwkd.core.pareto import pareto_front
 from hwkd.core.run_record import RunRecord
 from hwkd.core.trial import CostRecord, LimitName, TrialRecord
@@ -132,22 +133,24 @@ def _cost_headlines(run: RunRecord, best: TrialRecord, cost: CostRecord) -> list
     measured_s = profile.median_s if profile is not None else None
     latency_s = measured_s if is_measured else cost.latency_s
     shown = fmt.time(latency_s)
+    fit = run.device.fit(cost, profile)
     lines = [
         Headline(
             label="Latency",
             value=f"≥ {shown}" if cost.unsupported_ops and not is_measured else shown,
             detail=latency_source(run.device),
             basis=run.device.latency_basis,
-            used_ratio=_used(run, "latency", latency_s),
+            used_ratio=_used(fit, "latency"),
         )
     ]
-    amounts: list[tuple[str, LimitName, float]] = [
-        ("Peak RAM", "ram", cost.peak_ram_bytes),
-        ("Flash", "flash", cost.flash_bytes),
+    misses_kernels, misses_ops = bool(cost.unknown_kernels), bool(cost.unsupported_ops)
+    amounts: list[tuple[str, LimitName, float, bool]] = [
+        ("Peak RAM", "ram", cost.peak_ram_bytes, misses_kernels),
+        ("Flash", "flash", cost.flash_bytes, misses_kernels),
     ]
     if cost.energy_j is not None:
-        amounts.append(("Energy", "energy", cost.energy_j))
-    for label, name, amount in amounts:
+        amounts.append(("Energy", "energy", cost.energy_j, misses_ops))
+    for label, name, amount, is_lower_bound in amounts:
         limit = run.device.limit(name)
         detail = (
             "no limit"
@@ -157,18 +160,18 @@ def _cost_headlines(run: RunRecord, best: TrialRecord, cost: CostRecord) -> list
         lines.append(
             Headline(
                 label=label,
-                value=fmt.limit_value(name, amount),
+                value=f"{'≥ ' if is_lower_bound else ''}{fmt.limit_value(name, amount)}",
                 detail=detail,
                 basis="estimated",
-                used_ratio=_used(run, name, amount),
+                used_ratio=_used(fit, name),
             )
         )
     return lines
 
 
-def _used(run: RunRecord, name: LimitName, amount: float | None) -> float | None:
-    limit = run.device.limit(name)
-    return None if limit is None or amount is None else amount / limit.value
+def _used(fit: Fit, name: LimitName) -> float | None:
+    entry = fit.limit(name)
+    return None if entry is None else entry.used_ratio
 
 
 def _all_caveats(run: RunRecord, best: TrialRecord | None, drawn: str | None) -> tuple[str, ...]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from hwkd.core.pareto import FrontPoint
 from hwkd.core.run_record import RunRecord
-from hwkd.core.trial import TrialRecord, ViolationRecord
+from hwkd.core.trial import LimitName, TrialRecord, ViolationRecord
 from hwkd.report import figures
 from hwkd.report import format as fmt
 from hwkd.report.analysis import count_state, rejections_by_limit, summarise_spaces
@@ -117,12 +118,13 @@ def feasibility_table(run: RunRecord) -> Table:
         columns=(
             Column(title="space"),
             Column(title="sampled", is_number=True),
-            Column(title="fits every limit", is_number=True),
+            Column(title="over no limit", is_number=True),
             *over_columns,
         ),
         rows=tuple(rows),
         note="Shares of the sampled students. A student may exceed several limits. "
         + _left_out_text(run)
+        + _unchecked_text(run)
         + limits_text(run),
     )
 
@@ -135,6 +137,23 @@ def _left_out_text(run: RunRecord) -> str:
         if entry.left_out and entry.binding
     ]
     return f"Left out, since nothing in it fits: {', '.join(gone)}. " if gone else ""
+
+
+def _unchecked_text(run: RunRecord) -> str:
+    """Name the limits that arithmetic could not check, and for how many students."""
+    unknown: Counter[LimitName] = Counter()
+    for entry in run.feasibility:
+        unknown.update(entry.unknown)
+    sampled = sum(entry.sampled for entry in run.feasibility)
+    texts = [
+        "Latency is measured when a candidate is tried. "
+        if name == "latency" and run.device.latency_basis == "measured"
+        else f"The limit on {fmt.limit_label(name)} could not be checked for "
+        f"{fmt.integer(count)} of {fmt.integer(sampled)}: what they need of it is not known, and "
+        "none is rejected for that. "
+        for name, count in unknown.items()
+    ]
+    return "".join(texts)
 
 
 def limits_text(run: RunRecord) -> str:

@@ -6,10 +6,11 @@ from statistics import mean
 
 from hwkd.core.final_record import FinalRecord, LayerRecord
 from hwkd.core.kinds import LAYER_KINDS
+from hwkd.core.limits import LimitFit
 from hwkd.core.measure import OpCost
 from hwkd.core.metric import Metric, Scores
-from hwkd.core.run_record import DeviceRecord, LimitRecord, RunRecord
-from hwkd.core.trial import CostRecord, LimitName, TrialRecord
+from hwkd.core.run_record import DeviceRecord, RunRecord
+from hwkd.core.trial import CostRecord, TrialRecord
 from hwkd.core.verdict_record import ArmRecord
 from hwkd.report import format as fmt
 from hwkd.report.axes import latency_source, limited_end
@@ -106,9 +107,9 @@ def fit_table(cost: CostRecord, device: DeviceRecord) -> Table:
     """Compare the estimate with every hard limit in force; a measured latency is not in it."""
     is_measured = device.latency_basis == "measured"
     rows = tuple(
-        _fit_row(limit, _needed(cost, device, limit.name), device)
-        for limit in device.limits
-        if not (limit.name == "latency" and is_measured)
+        _fit_row(entry, device)
+        for entry in device.fit(cost).limits
+        if not (entry.name == "latency" and is_measured)
     )
     return Table(
         title="Against the hard limits",
@@ -212,30 +213,19 @@ def _operator_row(
     )
 
 
-def _needed(cost: CostRecord, device: DeviceRecord, name: LimitName) -> float | None:
-    if name == "latency":
-        return {
-            "upper": cost.latency_high_s,
-            "expected": cost.latency_s,
-            "lower": cost.latency_low_s,
-        }[device.latency_risk]
-    if name == "energy":
-        return cost.energy_j
-    amounts = {"ram": cost.peak_ram_bytes, "flash": cost.flash_bytes}
-    return amounts.get(name, cost.weight_bytes)
-
-
-def _fit_row(limit: LimitRecord, need: float | None, device: DeviceRecord) -> tuple[Cell, ...]:
-    label = fmt.limit_label(limit.name)
-    if limit.name == "latency":
+def _fit_row(entry: LimitFit, device: DeviceRecord) -> tuple[Cell, ...]:
+    label = fmt.limit_label(entry.name)
+    if entry.name == "latency":
         label = f"{label}, {limited_end(device)}"
-    allowed = Cell(f"{fmt.limit_value(limit.name, limit.value)} ({limit.origin})")
-    if need is None:
-        return (Cell(label), Cell("unknown"), allowed, Cell("unknown"), Cell("not checked"))
-    share = need / limit.value
-    verdict = "fits" if share <= 1 else f"{fmt.signed_percent(share - 1)} over"
-    needed = Cell(fmt.limit_value(limit.name, need))
-    return (Cell(label), needed, allowed, Cell(fmt.percent(share), share), Cell(verdict))
+    limit, share = device.limit(entry.name), entry.used_ratio
+    origin = "" if limit is None else f" ({limit.origin})"
+    return (
+        Cell(label),
+        Cell(fmt.needed_text(entry)),
+        Cell(f"{fmt.limit_value(entry.name, entry.limit)}{origin}"),
+        Cell("unknown" if share is None else fmt.percent(share), share),
+        Cell(fmt.fit_text(entry)),
+    )
 
 
 def _window(layer: LayerRecord) -> str:

@@ -95,6 +95,7 @@ def _best(report: Report) -> dict[str, Any] | None:
         "latency_s": measured_s if is_measured else (cost.latency_s if cost else None),
         "peak_ram_bytes": cost.peak_ram_bytes if cost else None,
         "flash_bytes": cost.flash_bytes if cost else None,
+        "fit": report.run.device.fit(cost, profile).as_dict() if cost else None,
         "quantisation": final.quantisation_choice.model_dump(mode="json")
         if final is not None and final.quantisation_choice is not None
         else None,

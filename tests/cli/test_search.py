@@ -170,7 +170,7 @@ def test_verify_runs_the_best_student_on_the_emulated_core(finished):
     run, found = finished
     verification = read_run_record(run / "run.json").final.verification
     assert verification.passed
-    assert verification.emulation.mismatches_onnxruntime == 0
+    assert verification.emulation.mismatches.onnxruntime == 0
     assert found["best"]["verification"] == verification.model_dump(mode="json")
     assert "On an emulated core" in (run / "report.html").read_text()
     assert "## On an emulated core" in (run / "best" / "MODEL_CARD.md").read_text()

@@ -16,6 +16,7 @@ import hwkd
 from hwkd.api.option import declared
 from hwkd.api.record import plain_data
 from hwkd.cli.app import COMMANDS, app, main
+from hwkd.cli.progress_bars import listening
 
 BY_NAME = {command.name: command for command in COMMANDS}
 COMMAND_LINE_ALONE = {"as_json", "config", "context", "help"}
@@ -104,6 +105,23 @@ def as_typed(function, options: dict[str, Any]) -> list[str]:
         for each in value if isinstance(value, list) else [value]:
             given += [words[name], str(each)]
     return given
+
+
+# These answer from a file or two; of a host, `profile` measures for a second.
+AT_ONCE = {
+    "profile", "devices list", "devices show", "devices validate", "devices new", "spaces list",
+    "spaces show", "methods list", "methods show", "tasks list",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(set(BY_NAME) - AT_ONCE))
+def test_what_may_take_long_says_how_far_it_is(name):
+    takes = inspect.signature(BY_NAME[name].function).parameters
+    with listening(BY_NAME[name].function, quiet=False) as told:
+        (listener,) = told
+        assert listener in takes
+    with listening(BY_NAME[name].function, quiet=True) as told:
+        assert told == {}
 
 
 # Typed and given to the function; {} is the workplace. What writes a folder writes two.

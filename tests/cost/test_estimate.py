@@ -10,6 +10,7 @@ from benchmarks.lib.published import graph_of
 from hwkd.core.device import Device
 from hwkd.core.errors import ConfigError
 from hwkd.core.graph import Op, OpGraph, Tensor
+from hwkd.cost.backend import CostQuestion, backend_of
 from hwkd.cost.estimate import estimate_cost
 from hwkd.io.device_catalog import load_device
 
@@ -92,7 +93,8 @@ def test_a_dtype_or_runtime_without_data_is_refused() -> None:
 
 
 def test_this_machine_is_never_predicted() -> None:
-    cost = estimate_cost(graph_of("kws01"), load_device("host"))
+    host = load_device("host")
+    cost = backend_of(host).screen(graph_of("kws01"), CostQuestion(device=host))
     assert cost.latency is None
     assert cost.energy_j is None
 

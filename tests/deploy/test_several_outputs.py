@@ -17,6 +17,7 @@ from hwkd.core.limits import Limits
 from hwkd.core.memory_model import MemoryModel
 from hwkd.core.student import Layers, StudentSpec
 from hwkd.core.student_record import NetworkRecord
+from hwkd.cost.backend import CostQuestion
 from hwkd.cost.estimate import estimate_cost
 from hwkd.cost.graph import build_graph
 from hwkd.cost.memory import plan_memory
@@ -163,8 +164,8 @@ def test_a_search_space_of_several_outputs_is_refused_by_their_names():
             return two_heads()
 
     screen = Screen(
-        device=load_device("cortex-m4"), runtime=None, clock_hz=None, limits=Limits(),
-        risk="upper", spaces={"mine": Space()},
+        question=CostQuestion(device=load_device("cortex-m4")), limits=Limits(), risk="upper",
+        spaces={"mine": Space()},
     )  # fmt: skip
     spec = StudentSpec(space="mine", params={}, input_shape=(2, 8, 8), num_outputs=3)
     with pytest.raises(ConfigError, match="outputs logits, places; a task reads one"):

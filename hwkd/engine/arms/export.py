@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 from hwkd.core import catalog
 from hwkd.core.errors import ConfigError, HwkdError, RunFolderError
+from hwkd.core.progress import Progress, silent
 from hwkd.core.run_record import RunRecord
 from hwkd.core.student_record import NetworkRecord, StudentRecord
 from hwkd.core.trial import TrialRecord
@@ -87,8 +88,12 @@ def exporters() -> dict[str, Exporter]:
     return {name: catalog.EXPORTERS.get(name) for name in catalog.EXPORTERS}
 
 
-def export_student(order: ExportOrder) -> ExportOutcome:
+def export_student(order: ExportOrder, *, progress: Progress = silent) -> ExportOutcome:
     """Write a student in the form of its targets; the folder appears whole or stays as it was.
+
+    Args:
+        order: what is exported.
+        progress: told while data is read and files are made.
 
     Raises:
         ConfigError: if there is no such source, trial or target, or `out` is in use.
@@ -105,8 +110,11 @@ def export_student(order: ExportOrder) -> ExportOutcome:
     if foreign and chosen[0].is_student_file:
         raise ConfigError(f"--out {order.out}: is in use; give a new or an empty folder")
     notes: list[str] = []
-    with _opened(order, notes) as source:
-        made = [exporter.export(source, order.options) for exporter in chosen]
+    with _opened(order, notes, progress) as source:
+        made = []
+        for done, exporter in enumerate(chosen):
+            progress("export", done, len(chosen), order.targets[done])
+            made.append(exporter.export(source, order.options))
         files = _files(made, source.folder if chosen[0].is_student_file else None)
         write_folder(files, order.out, foreign)
     if order.trial is not None:
@@ -134,7 +142,7 @@ def _files(made: Sequence[Exported], student: StudentFolder | None) -> dict[str,
 
 
 @contextmanager
-def _opened(order: ExportOrder, notes: list[str]) -> Iterator[ExportSource]:
+def _opened(order: ExportOrder, notes: list[str], progress: Progress) -> Iterator[ExportSource]:
     """Give the student while its files are there; those of a trial are made for the moment."""
     require_there(order.source, "a run, a student's folder or an int8 .onnx file")
     is_run = (order.source / RUN_FILE).is_file()
@@ -146,7 +154,7 @@ def _opened(order: ExportOrder, notes: list[str]) -> Iterator[ExportSource]:
         return
 
     def sample() -> RecordedInput | None:
-        return _validation_example(order.source, notes) if is_run else None
+        return _validation_example(order.source, notes, progress) if is_run else None
 
     if order.trial is None and order.calibration is None:
         student = read_student(order.source)
@@ -158,7 +166,7 @@ def _opened(order: ExportOrder, notes: list[str]) -> Iterator[ExportSource]:
         )
         return
     with TemporaryDirectory(prefix="hwkd-export-") as temporary:
-        student = _made(order, Path(temporary), notes)
+        student = _made(order, Path(temporary), notes, progress)
         yield ExportSource(
             given=order.source,
             folder=student,
@@ -167,12 +175,12 @@ def _opened(order: ExportOrder, notes: list[str]) -> Iterator[ExportSource]:
         )
 
 
-def _made(order: ExportOrder, folder: Path, notes: list[str]) -> StudentFolder:
+def _made(order: ExportOrder, folder: Path, notes: list[str], progress: Progress) -> StudentFolder:
     """Make a student's folder of a trial, or the best one with another int8 file."""
     files = StudentFiles(folder / "made")
     files.folder.mkdir()
     config = SearchConfig.from_toml(RunFolder(order.source).config_path)
-    _, data = load_data(config)
+    _, data = load_data(config, progress=progress)
     run = read_run_record(order.source / RUN_FILE)
     if (data.input_shape, data.class_names) != (run.data.input_shape, run.data.class_names):
         raise RunFolderError(
@@ -193,6 +201,7 @@ def _made(order: ExportOrder, folder: Path, notes: list[str]) -> StudentFolder:
         record = _rebuilt(RunFolder(order.source), order.trial, files, config, untested)
     chosen = config.quantisation.calibration
     usual = DEFAULT_CALIBRATION if chosen == "auto" else chosen
+    progress("quantise", 0, 1)
     quantise_int8(
         files.float_path,
         files.int8_path,
@@ -246,10 +255,11 @@ def _preprocessing(student: StudentFolder) -> Preprocessing | None:
     return Preprocessing(header=header, source=source, c_type=pipeline.c_type)
 
 
-def _validation_example(run: Path, notes: list[str]) -> RecordedInput | None:
+def _validation_example(run: Path, notes: list[str], progress: Progress) -> RecordedInput | None:
     """Return the first example of the run's validation data; None, with a note, without it."""
     try:
-        _, data = load_data(SearchConfig.from_toml(RunFolder(run).config_path))
+        config = SearchConfig.from_toml(RunFolder(run).config_path)
+        _, data = load_data(config, progress=progress)
     except HwkdError as error:
         notes.append(f"main.c runs seeded noise, the run's data cannot be read: {error}")
         return None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from hwkd.core.objective import ObjectiveConfig
-from hwkd.core.progress import Progress, silent
+from hwkd.core.progress import Progress
 from hwkd.core.run_record import TeacherRecord
 from hwkd.core.student_record import NetworkRecord
 from hwkd.engine.arms.children import Nursery
@@ -31,6 +31,7 @@ from hwkd.engine.distill.request import DistillRequest
 from hwkd.engine.distill.resolve import ResolvedStudent, resolve_student
 from hwkd.engine.distill.workplace import require_free_out, workplace
 from hwkd.engine.run.run_folder import RunFolder
+from hwkd.engine.search.listener import SearchListener, SilentListener
 from hwkd.engine.setup.config import MethodConfig
 from hwkd.engine.setup.context import SearchContext, make_context
 from hwkd.engine.setup.hardware import accelerator_device
@@ -49,7 +50,9 @@ _GOAL = ObjectiveConfig(alpha=1.0, beta=0.0, gamma=0.0)
 _PROFILE_SECONDS = 1.0
 
 
-def run_distillation(request: DistillRequest, *, progress: Progress = silent) -> StudentFolder:
+def run_distillation(
+    request: DistillRequest, *, listener: SearchListener | None = None
+) -> StudentFolder:
     """Train the student in every way that was asked for and write the folder of the best.
 
     A call that was interrupted or killed goes on where it was when it is made again.
@@ -58,11 +61,15 @@ def run_distillation(request: DistillRequest, *, progress: Progress = silent) ->
         HwkdError: if anything that was asked for cannot be; before any training.
         KeyboardInterrupt: after finished trainings were saved.
     """
+    listener = listener or SilentListener()
     require_free_out(request.out)
     started_s = time.monotonic()
-    resolved = resolve_student(request, progress=progress)
+    resolved = resolve_student(request, progress=listener)
+    listener.on_data(resolved.data)
     transfer = configured_transfer(resolved.config, resolved.data)
-    teacher, record = _teacher(resolved, transfer, progress)
+    teacher, record = _teacher(resolved, transfer, listener)
+    if record is not None:
+        listener.on_teacher(record)
     context = _with_methods(make_context(resolved.config, resolved.task, transfer, teacher))
     arms = arms_of(context.methods, context.data.head.kind)[: None if request.with_controls else 1]
     _require_possible(arms, resolved, context)
@@ -70,12 +77,12 @@ def run_distillation(request: DistillRequest, *, progress: Progress = silent) ->
     with workplace(request.out, context) as (store, descriptors):
         done = sum(read_result(order_folder(store.path, order)) is not None for order in orders)
         if done:
-            progress("trainings of the interrupted call", done, len(orders))
+            listener("trainings of the interrupted call", done, len(orders))
         if orders[0].processes == 1:
-            _train_here(store, orders, context, progress)
+            _train_here(store, orders, context, listener)
         else:
             with Nursery() as nursery:
-                run_orders(store.path, nursery, orders, descriptors=descriptors, progress=progress)
+                run_orders(store.path, nursery, orders, descriptors=descriptors, progress=listener)
         wanted = {order.full_name for order in orders}
         trainings = {
             order.full_name: (order, result)

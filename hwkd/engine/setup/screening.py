@@ -14,11 +14,11 @@ from hwkd.core.choices import Risk
 from hwkd.core.device import Device
 from hwkd.core.errors import ConfigError, first_line
 from hwkd.core.graph import OpGraph
-from hwkd.core.limits import Limits, violations
+from hwkd.core.limits import Fit, Limits
 from hwkd.core.measure import CostEstimate
 from hwkd.core.student import Chooser, Layers, SearchSpace, StudentSpec
 from hwkd.core.trial import CostRecord, ViolationRecord
-from hwkd.cost.estimate import estimate_cost
+from hwkd.cost.backend import CostQuestion, screening_backend
 from hwkd.cost.graph import build_graph
 from hwkd.io import discovery
 
@@ -27,25 +27,33 @@ __all__ = ["Candidate", "Screen", "cost_record", "load_spaces", "sample_candidat
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A student that was costed; feasible when `violations` is empty."""
+    """A student that was costed; feasible when `violations` is empty, though a need be unknown."""
 
     spec: StudentSpec
     layers: Layers
     graph: OpGraph
     cost: CostEstimate
-    violations: tuple[ViolationRecord, ...]
+    fit: Fit
+
+    @property
+    def violations(self) -> tuple[ViolationRecord, ...]:
+        """Every limit that it exceeds, worst first."""
+        return self.fit.violations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Screen:
     """What candidates are costed for and compared with."""
 
-    device: Device
-    runtime: str | None
-    clock_hz: float | None
+    question: CostQuestion
     limits: Limits
     risk: Risk
     spaces: Mapping[str, SearchSpace]
+
+    @property
+    def device(self) -> Device:
+        """The device that candidates are for."""
+        return self.question.device
 
     def candidate(self, spec: StudentSpec) -> Candidate:
         """Cost one student.
@@ -63,13 +71,13 @@ class Screen:
                 f"{', '.join(layers.heads)}; a task reads one, name only that"
             )
         graph = build_graph(layers)
-        cost = estimate_cost(graph, self.device, runtime=self.runtime, clock_hz=self.clock_hz)
+        cost = screening_backend(self.device).screen(graph, self.question)
         return Candidate(
             spec=spec,
             layers=layers,
             graph=graph,
             cost=cost,
-            violations=violations(cost, self.limits, risk=self.risk),
+            fit=Fit.of(cost, self.limits, self.risk),
         )
 
 
@@ -135,5 +143,6 @@ def cost_record(cost: CostEstimate) -> CostRecord:
         flash_bytes=cost.flash_bytes,
         energy_j=cost.energy_j,
         unsupported_ops=dict(cost.unsupported_ops),
+        unknown_kernels=cost.unknown_kernels,
         per_op=cost.per_op,
     )
