@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import AliasChoices, Field, model_validator
 from pydantic_core import from_json
 
+from hwkd.core.choices import Risk
 from hwkd.core.measure import OpCost, Profile
 from hwkd.core.metric import ScoresRecord
 from hwkd.core.old_records import with_scores
@@ -103,7 +104,13 @@ class CostRecord(StrictModel):
     flash_bytes: StoredInt
     energy_j: float | None
     unsupported_ops: dict[str, int] = Field(default_factory=dict)
+    unknown_kernels: tuple[str, ...] = ()
     per_op: tuple[OpCost, ...] = ()
+
+    def latency_at_s(self, risk: Risk) -> float | None:
+        """Return one end of the latency's interval, or its middle; None without an estimate."""
+        ends = {"upper": self.latency_high_s, "lower": self.latency_low_s}
+        return ends.get(risk, self.latency_s)
 
 
 class ObjectiveRecord(StrictModel):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from hwkd.core.device import Device, LatencyModel, Runtime
 from hwkd.core.errors import ConfigError
 from hwkd.core.graph import Op, OpGraph
+from hwkd.core.kinds import kind_of
 from hwkd.core.measure import CostEstimate, LatencyEstimate, OpCost
 from hwkd.cost.energy import estimate_energy_j
 from hwkd.cost.fuse import FusedGraph, fuse
@@ -86,7 +87,20 @@ def estimate_cost(
         energy_j=estimate_energy_j(device, stack, latency, hertz),
         per_op=_per_op(graph, fused, seconds, memory, storage),
         unsupported_ops=dict(found.unsupported),
+        unknown_kernels=_unknown_kernels(fused.stored),
     )
+
+
+def _unknown_kernels(running: OpGraph) -> tuple[str, ...]:
+    """Return kinds of running operators that no rule covers, or not in their type."""
+    found = set()
+    for op in running.ops:
+        dtype = op.facts.computes_in if op.facts is not None else None
+        if not kind_of(op.kind).work:
+            found.add(op.kind)
+        elif dtype is not None and dtype not in ELEMENT_BYTES:
+            found.add(f"{op.kind} ({dtype})")
+    return tuple(sorted(found))
 
 
 def _latency_models(device: Device, stack: Runtime, dtype: str) -> Mapping[str, LatencyModel]:

@@ -135,7 +135,7 @@ AT_ONCE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", set(BY_NAME) - AT_ONCE)
+@pytest.mark.parametrize("name", sorted(set(BY_NAME) - AT_ONCE))
 def test_what_may_take_long_says_how_far_it_is(name):
     takes = inspect.signature(BY_NAME[name].function).parameters
     with listening(BY_NAME[name].function, quiet=False) as told:

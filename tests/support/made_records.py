@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hwkd.core.measure import CostEstimate, LatencyEstimate
+from hwkd.core.measure import CostEstimate, LatencyEstimate, Profile
 from hwkd.core.metric import ScoresRecord
 from hwkd.core.student import StudentSpec
 from hwkd.core.trial import CostRecord, ObjectiveRecord, SpecRecord, TrialRecord
@@ -41,6 +41,14 @@ def estimate(
         flash_bytes=flash,
         energy_j=energy_j,
     )
+
+
+def measurement(*, median_s: float, p90_s: float) -> Profile:
+    return Profile(
+        median_s=median_s, p90_s=p90_s, spread_s=0.0, runs=50, warmup_runs=5, threads=1,
+        file_bytes=1, file_sha256="0" * 64, provider="CPUExecutionProvider",
+        runtime_version="1.0", host="test",
+    )  # fmt: skip
 
 
 def cost_record(*, latency_s: float | None = 0.01, ram: int = 1, flash: int = 1) -> CostRecord:

@@ -25,6 +25,7 @@ from hwkd.deploy.to_c.steps import INSTRUCTION_SETS, InstructionSet, Kernels, bu
 from hwkd.qgraph.ir import QuantTensor
 from hwkd.qgraph.read_qdq import read_qdq
 from hwkd.qgraph.requantise import Rounding
+from hwkd.trace.onnx_whole import whole_file
 
 __all__ = [
     "build_project",
@@ -90,7 +91,7 @@ def build_project(
             label=recorded.label,
         ),
         source=model_path.name,
-        source_bytes=model_path.read_bytes(),
+        source_bytes=whole_file(model_path),
     )
 
 

@@ -85,7 +85,7 @@ class Project:
         labels: name of each value of the first output, or empty.
         sample: recorded for main.c.
         source: name of the ONNX file.
-        source_bytes: what it holds.
+        source_bytes: what it holds, weights of other files among it.
     """
 
     arranged: Arranged

@@ -123,8 +123,8 @@ def order_candidate(order: ArmOrder, context: SearchContext) -> Candidate:
     """Return the student of an order with its cost."""
     spec = order.spec.to_spec()
     if order.network is None:
-        return context.screen.candidate(spec)
-    return context.screen.costed(spec, order.network.to_layers())
+        return context.given.candidate(spec)
+    return context.given.costed(spec, order.network.to_layers())
 
 
 def order_folder(run: Path, order: ArmOrder) -> Path:

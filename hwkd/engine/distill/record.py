@@ -40,7 +40,7 @@ def distilled_record(
     run = make_run_record(
         requested=resolved.config.model_copy(update={"limits": LimitsConfig()}),
         resolved=context.config,
-        device=context.screen.device,
+        device=context.given.device,
         data=context.data,
         feasibility=(),
         accelerator=context.accelerator.type,

@@ -308,7 +308,7 @@ class SearchStages:
             )
         run = with_phase(run, "final training", time.monotonic() - begun)
         run = self._tested_teacher(run, teacher)
-        layers = context.screen.candidate(final.spec.to_spec()).layers
+        layers = context.given.candidate(final.spec.to_spec()).layers
         record = StudentRecord(
             spec=final.spec,
             network=NetworkRecord.of(layers),
@@ -335,7 +335,7 @@ class SearchStages:
             return run
         begun = time.monotonic()
         best, data = self.store.path / BEST_FOLDER, context.data
-        target = target_of(context.screen.device, beside=folder_of(self.config.device))
+        target = target_of(context.given.device, beside=folder_of(self.config.device))
         found = verify_best(best, target, data.test, data.head, self.listener)
         run = run.model_copy(update={"final": final.model_copy(update={"verification": found})})
         return with_phase(run, "verification", time.monotonic() - begun)

@@ -7,7 +7,7 @@ its place: it must know something, be ready in time, and be better than the stud
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,7 +108,7 @@ def prepare_teacher(
         return TeacherStage(left_out=str(error))
 
 
-def beaten_by(teacher_error: float, records: Sequence[TrialRecord]) -> TrialRecord | None:
+def beaten_by(teacher_error: float, records: Iterable[TrialRecord]) -> TrialRecord | None:
     """Return the first candidate that is at least as good on validation as the teacher.
 
     The candidate was trained briefly, and in 8 bits; in full it will be better still.

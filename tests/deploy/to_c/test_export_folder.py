@@ -6,12 +6,14 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from support.exported_c import export_c
 from support.op_networks import OP_NETWORKS
 
 from benchmarks.lib.c_networks import quantise
-from hwkd.core.errors import ExportError
+from hwkd.core.errors import ExportError, HwkdError
+from hwkd.deploy.to_c.exported import read_exported
 from hwkd.deploy.to_c.project import RecordedInput
 from hwkd.io.core_files import core_names, load_core
 
@@ -67,6 +69,30 @@ def test_sources_ask_for_no_heap_and_state_the_interface(model, tmp_path):
 def test_same_model_gives_the_same_bytes(model, tmp_path):
     one, two = export_c(model, tmp_path / "one"), export_c(model, tmp_path / "two")
     assert [path.read_bytes() for path in one] == [path.read_bytes() for path in two]
+
+
+def test_weights_in_a_file_beside_the_model_are_in_the_folder(model, tmp_path):
+    beside = tmp_path / "beside"
+    beside.mkdir()
+    onnx.save(
+        onnx.load(model), beside / "m.onnx",
+        save_as_external_data=True, location="m.bin", size_threshold=64,
+    )  # fmt: skip
+    out = tmp_path / "c"
+    export_c(beside / "m.onnx", out)
+    whole = export_c(model, tmp_path / "whole")
+    assert (out / "model.c").read_text().splitlines()[1:] == (
+        (tmp_path / "whole" / "model.c").read_text().splitlines()[1:]
+    )
+    assert {path.name for path in out.iterdir()} == {path.name for path in whole}
+    shutil.rmtree(beside)
+    exported = read_exported(out)
+    assert exported.project().source_sha256 in (out / "model.h").read_text()
+    changed = bytearray((out / "model_int8.onnx").read_bytes())
+    changed[-40] ^= 1
+    (out / "model_int8.onnx").write_bytes(changed)
+    with pytest.raises(HwkdError):
+        exported.project()
 
 
 def test_an_export_may_be_repeated_but_foreign_files_stay(model, tmp_path):
