@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 from hwkd.api.option import Option
-from hwkd.core.choices import Accelerator, KernelsChoice, QatMode, RoundingChoice
+from hwkd.core.choices import Accelerator, KernelsChoice, QatMode, Risk, RoundingChoice
 
 __all__ = [
     "FIT",
@@ -14,8 +14,14 @@ __all__ = [
     "WHAT",
     "AcceleratorOption",
     "KernelsOption",
+    "MaxEnergy",
+    "MaxFlash",
+    "MaxLatency",
+    "MaxRam",
+    "MaxWeights",
     "Methods",
     "Qat",
+    "RiskOption",
     "RoundingOption",
     "Trust",
     "Unlabelled",
@@ -28,6 +34,20 @@ RUN = "How to run"
 
 AcceleratorOption: TypeAlias = Annotated[
     Accelerator, Option("Where networks are trained.", panel=RUN)
+]
+MaxLatency: TypeAlias = Annotated[str | None, Option("One inference, as 20ms.", panel=FIT)]
+MaxRam: TypeAlias = Annotated[
+    str | None, Option("Peak RAM, as 128KiB. Default: the device's.", panel=FIT)
+]
+MaxFlash: TypeAlias = Annotated[
+    str | None,
+    Option("Weights and the runtime's code, as 256KiB. Default: the device's.", panel=FIT),
+]
+MaxWeights: TypeAlias = Annotated[str | None, Option("Weights alone, as 20kB.", panel=FIT)]
+MaxEnergy: TypeAlias = Annotated[str | None, Option("One inference, as 1mJ.", panel=FIT)]
+RiskOption: TypeAlias = Annotated[
+    Risk,
+    Option("End of the 90% latency interval that must stay inside --max-latency.", panel=FIT),
 ]
 Methods: TypeAlias = Annotated[
     Sequence[str | Mapping[str, Any]],

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hwkd.core.basis import Basis
+from hwkd.core.choices import Risk
 from hwkd.core.limits import Fit, Limits
 from hwkd.core.measure import CostEstimate, Profile
 from hwkd.cost.memory_order import OrderPlan
@@ -30,6 +31,7 @@ class ModelProfile:
         inputs: of the network, with the axis that was taken as the batch.
         notes: what else was made of the file.
         limits: what it may need on the device.
+        risk: end of the latency's interval that must stay inside its limit.
     """
 
     model: str
@@ -41,6 +43,7 @@ class ModelProfile:
     inputs: tuple[FixedInput, ...]
     notes: tuple[str, ...]
     limits: Limits
+    risk: Risk = "upper"
 
     @property
     def is_lower_bound(self) -> bool:
@@ -79,7 +82,7 @@ class ModelProfile:
     @property
     def fit(self) -> Fit:
         """Whether it stays inside the limits."""
-        return Fit.of(self.cost, self.limits, measured=self.measured)
+        return Fit.of(self.cost, self.limits, self.risk, measured=self.measured)
 
     @property
     def reasons(self) -> dict[str, str]:

@@ -15,6 +15,7 @@ from hwkd.report import format as show
 if TYPE_CHECKING:
     from hwkd.api.profile_data import ModelProfile
     from hwkd.core.limits import LimitFit
+    from hwkd.core.trial import LimitName
     from hwkd.cost.memory_stages import MemoryStage
 
 __all__ = ["print_profile"]
@@ -152,32 +153,27 @@ def _peak_lines(found: ModelProfile) -> list[str]:
 
 
 def _totals(found: ModelProfile) -> Table:
-    cost, basis = found.cost, found.basis
+    cost, basis, fit = found.cost, found.basis, found.fit
+    weights = show.kib(cost.weight_bytes)
+    rest = f"{basis.sizes}: {weights} weights, the rest {basis.rest_of_flash}"
+    rows: list[tuple[LimitName, str, str]] = [
+        ("latency", _latency(found), _spread(found)),
+        ("ram", show.kib(cost.peak_ram_bytes), basis.sizes),
+        ("flash", show.kib(cost.flash_bytes), rest),
+        ("weights", weights, "counted"),
+        (
+            "energy",
+            show.energy(found.energy_j),
+            found.reasons.get("energy_j", "estimated"),
+        ),
+    ]
     table = Table(box=None, header_style="bold")
     for column, justify in (("", "left"), ("needs", "right"), ("limit", "right")):
         table.add_column(column, justify="right" if justify == "right" else "left", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     table.add_column("basis")
-    table.add_row(
-        "latency",
-        _latency(found),
-        *_against(found.fit.limit("latency")),
-        _spread(found),
-    )
-    table.add_row(
-        "peak RAM",
-        show.kib(cost.peak_ram_bytes),
-        *_against(found.fit.limit("ram")),
-        basis.sizes,
-    )
-    table.add_row(
-        "flash",
-        show.kib(cost.flash_bytes),
-        *_against(found.fit.limit("flash")),
-        f"{basis.sizes}: {show.kib(cost.weight_bytes)} weights, the rest {basis.rest_of_flash}",
-    )
-    energy = found.reasons.get("energy_j", "estimated")
-    table.add_row("energy", show.energy(found.energy_j), "", "", energy)
+    for name, needs, origin in rows:
+        table.add_row(show.limit_label(name), needs, *_against(fit.limit(name)), origin)
     table.add_row("MACs", show.integer(cost.macs), "", "", "counted")
     table.add_row("parameters", show.integer(cost.params), "", "", "counted")
     return table

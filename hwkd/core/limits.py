@@ -7,16 +7,18 @@ has one of three answers, because a need that is not known, or known only in par
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from hwkd.core.choices import Risk
+from hwkd.core.device import Device
 from hwkd.core.measure import CostEstimate, Profile
 from hwkd.core.trial import CostRecord, LimitName, ViolationRecord
 
 __all__ = [
     "LIMIT_FIELDS",
     "LIMIT_LABELS",
+    "NO_LIMITS",
     "Fit",
     "FitAnswer",
     "LimitFit",
@@ -54,6 +56,17 @@ class Limits:
     flash_bytes: int | None = None
     weight_bytes: int | None = None
     energy_j: float | None = None
+
+    def on(self, device: Device) -> Limits:
+        """Return them with the RAM and flash of a device where there is no limit of its own."""
+        return replace(
+            self,
+            ram_bytes=self.ram_bytes or device.available_ram_bytes,
+            flash_bytes=self.flash_bytes or device.available_flash_bytes,
+        )
+
+
+NO_LIMITS = Limits()
 
 
 class Need(NamedTuple):

@@ -136,6 +136,49 @@ def test_a_device_with_too_little_memory_does_not_fit(
     assert found["fit"]["answer"] == "over"
 
 
+def test_limits_that_are_given_replace_those_of_the_device(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = [
+        "--max-latency", "1h", "--max-ram", "1kB", "--max-flash", "1MiB",
+        "--max-weights", f"{WEIGHT_BYTES}B", "--max-energy", "1nJ",
+    ]  # fmt: skip
+    found = profile(capsys, model, "--device", "cortex-m4", *asked)
+    assert answers(found) == {
+        "latency": "fits", "ram": "over", "flash": "fits", "weights": "fits", "energy": "over",
+    }  # fmt: skip
+    limits = {entry["name"]: entry["limit"] for entry in found["fit"]["limits"]}
+    assert limits == {
+        "latency": 3600, "ram": 1000, "flash": 2**20, "weights": WEIGHT_BYTES, "energy": 1e-9,
+    }  # fmt: skip
+
+
+def test_risk_chooses_the_end_of_the_latency_that_is_judged(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    latency = profile(capsys, model, "--device", "cortex-m4")["latency"]
+    asked = ["--device", "cortex-m4", "--max-latency", f"{latency['value_s']:.9f}s"]
+    expected = profile(capsys, model, *asked, "--risk", "expected")["fit"]["limits"][0]
+    upper = profile(capsys, model, *asked)["fit"]["limits"][0]
+    assert expected["needed"] == latency["value_s"]
+    assert (upper["needed"], upper["answer"]) == (latency["high_s"], "over")
+
+
+def test_an_energy_that_nobody_published_is_unknown_under_a_limit(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["profile", str(model), "--device", "esp32-s3", "--max-energy", "1J"]
+    assert main(asked) == 0
+    (energy,) = [line for line in capsys.readouterr().out.splitlines() if "energy" in line]
+    assert "unknown" in energy
+    assert "no published power" in energy
+
+
+def test_a_limit_without_a_unit_is_refused(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    error = refused(capsys, model, "--device", "cortex-m4", "--max-ram", "64")
+    assert "--max-ram: '64' has no unit" in error
+
+
 def test_the_table_names_the_layer_that_binds(
     model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

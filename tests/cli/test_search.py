@@ -552,7 +552,7 @@ def test_the_digits_with_a_trained_teacher_on_the_host(tmp_path, capsys):
     assert "trained here" in printed.err
     assert "report: " in printed.out
     record = read_run_record(tmp_path / "run" / "run.json")
-    assert record.device.latency_basis == "measured"
+    assert record.device.basis.name == "measured"
     for trial in records(tmp_path / "run"):
         if trial.state == "completed":
             assert trial.cost.latency_s is None

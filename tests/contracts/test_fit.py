@@ -69,15 +69,12 @@ def fits_of(
             for name, field in LIMIT_FIELDS.items()
         ),
     )  # fmt: skip
-    profile = profile_model(
-        student.file(INT8_FILE), device_name, runtime=runtime, clock_hz=None, dtype=None
-    )
     verdicts = [row[-1].text.split(",")[0] for row in fit_table(cost_record(cost), record).rows]
     report = record.fit(cost_record(cost))
     assert verdicts == [entry.answer for entry in report.limits]
     return {
         "search": replace(screen, limits=limits).candidate(spec.to_spec()).fit,
-        "profile": replace(profile, limits=limits).fit,
+        "profile": profile_model(student.file(INT8_FILE), screen.question, limits).fit,
         "report": report,
     }
 
