@@ -25,6 +25,7 @@ def distilled_record(
     teacher: TeacherRecord | None,
     *,
     command: Sequence[str],
+    notes: Sequence[str] = (),
 ) -> StudentRecord:
     """Describe the student that ships.
 
@@ -33,7 +34,8 @@ def distilled_record(
         context: of its trainings.
         final: what came of them.
         teacher: that was asked, if any.
-        command: the command line, arguments as they were given.
+        command: the command line, with every option that was given.
+        notes: what was left out or given up.
     """
     run = make_run_record(
         requested=resolved.config.model_copy(update={"limits": LimitsConfig()}),
@@ -52,6 +54,7 @@ def distilled_record(
             "teacher": teacher,
             "phase_seconds": {"distillation": final.seconds},
             "final": final,
+            "caveats": (*run.caveats, *notes),
         }
     )
     trial = TrialRecord(

@@ -197,7 +197,8 @@ class SearchStages:
         plan = self._planned(run, trains_teacher=wanted)
         with fewer_threads(is_busy=self.limit.slowdown > _BUSY):
             stage = prepare_teacher(
-                self.prepared,
+                self.config,
+                self.prepared.transfer,
                 budget_s=plan.teacher_s,
                 own_dir=self.store.path / TEACHER_FOLDER,
                 progress=self.listener,
@@ -219,7 +220,7 @@ class SearchStages:
         if not self.config.teacher.sources and run.teacher is not None:
             self.listener.on_teacher(run.teacher)
             return TeacherStage(record=run.teacher), run
-        stage = prepare_teacher(self.prepared, progress=self.listener)
+        stage = prepare_teacher(self.config, self.prepared.transfer, progress=self.listener)
         if stage.teacher is not None and stage.record is not None:
             check_teacher_unchanged(self.store, stage.teacher)
             self.listener.on_teacher(stage.record)
@@ -323,7 +324,7 @@ class SearchStages:
             return run  # there is none, or an earlier call made it and only its outputs are here
         if self.limit.is_limited:  # running it on the whole test split has no bound
             return run
-        measured = measure_teacher(teacher, record, self.prepared, progress=self.listener)
+        measured = measure_teacher(teacher, record, self.prepared.data, progress=self.listener)
         return run.model_copy(update={"teacher": measured})
 
     def _verified(self, run: RunRecord, context: SearchContext) -> RunRecord:
