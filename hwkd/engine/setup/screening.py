@@ -43,12 +43,16 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Screen:
-    """What candidates are costed for and compared with."""
+    """What candidates are costed for and compared with.
+
+    `searches_input` says that students also choose how they see their picture.
+    """
 
     question: CostQuestion
     limits: Limits
     risk: Risk
     spaces: Mapping[str, SearchSpace]
+    searches_input: bool = False
 
     @property
     def device(self) -> Device:
