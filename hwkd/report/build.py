@@ -10,10 +10,10 @@ from hwkd.core.run_record import RunRecord
 from hwkd.core.trial import CostRecord, LimitName, TrialRecord
 from hwkd.report import format as fmt
 from hwkd.report.analysis import best_record, count_state
-from hwkd.report.axes import latency_source
 from hwkd.report.document import Headline, Report
 from hwkd.report.drawn import drawn_note, drawn_trials
 from hwkd.report.host_section import host_section
+from hwkd.report.latency import Latency
 from hwkd.report.provenance_sections import caveat_section, data_section, environment_section
 from hwkd.report.search_sections import (
     failure_section,
@@ -129,17 +129,15 @@ def _score_headlines(run: RunRecord, best: TrialRecord | None) -> list[Headline]
 def _cost_headlines(run: RunRecord, best: TrialRecord, cost: CostRecord) -> list[Headline]:
     final_profile = run.final.profile if run.final is not None else None
     profile = final_profile or best.profile
-    is_measured = run.device.latency_basis == "measured"
-    measured_s = profile.median_s if profile is not None else None
-    latency_s = measured_s if is_measured else cost.latency_s
-    shown = fmt.time(latency_s)
+    latency = Latency(run.device)
+    shown = fmt.time(latency.shown_s(cost, profile))
     fit = run.device.fit(cost, profile)
     lines = [
         Headline(
             label="Latency",
-            value=f"≥ {shown}" if cost.unsupported_ops and not is_measured else shown,
-            detail=latency_source(run.device),
-            basis=run.device.latency_basis,
+            value=f"≥ {shown}" if cost.unsupported_ops and not latency.is_timed else shown,
+            detail=latency.source,
+            basis=latency.word,
             used_ratio=_used(fit, "latency"),
         )
     ]
@@ -162,7 +160,7 @@ def _cost_headlines(run: RunRecord, best: TrialRecord, cost: CostRecord) -> list
                 label=label,
                 value=f"{'≥ ' if is_lower_bound else ''}{fmt.limit_value(name, amount)}",
                 detail=detail,
-                basis="estimated",
+                basis=run.device.basis.sizes,
                 used_ratio=_used(fit, name),
             )
         )

@@ -8,8 +8,8 @@ from hwkd.core.measure import Profile
 from hwkd.core.run_record import DeviceRecord, RunRecord
 from hwkd.core.trial import CostRecord, TrialRecord
 from hwkd.report import format as fmt
-from hwkd.report.axes import limited_end
 from hwkd.report.document import Block, Cell, Column, Facts, Note, Section, Table
+from hwkd.report.latency import Latency
 
 __all__ = ["host_section"]
 
@@ -29,7 +29,7 @@ def host_section(run: RunRecord, best: TrialRecord | None) -> Section:
     line = (
         "These are times of ONNX Runtime on this machine's processor. They say nothing about the "
         f"time on {run.device.name}."
-        if run.device.latency_basis == "estimated"
+        if not Latency(run.device).is_timed
         else "The device of this search is this machine, so these times are what it was judged by."
     )
     cost = final.cost if final is not None else (best.cost if best is not None else None)
@@ -46,12 +46,13 @@ def host_section(run: RunRecord, best: TrialRecord | None) -> Section:
 
 def _limit_rows(device: DeviceRecord, cost: CostRecord, profile: Profile) -> tuple[_Row, ...]:
     """Compare with the limit on the latency, where these times are what it holds for."""
+    latency = Latency(device)
     judged = device.fit(cost, profile).limit("latency")
     limit = device.limit("latency")
-    if device.latency_basis != "measured" or judged is None or limit is None:
+    if not latency.is_timed or judged is None or limit is None:
         return ()
     text = f"{fmt.needed_text(judged)} of {fmt.time(judged.limit)} ({limit.origin})"
-    return ((f"limit on {limited_end(device)}", f"{text}: {fmt.fit_text(judged)}"),)
+    return ((f"limit on {latency.limited_end}", f"{text}: {fmt.fit_text(judged)}"),)
 
 
 def _profile_facts(profile: Profile, what: str, rows: tuple[_Row, ...]) -> Facts:

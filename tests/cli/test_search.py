@@ -137,7 +137,7 @@ def test_every_file_of_the_run_folder_is_there_and_can_be_read(finished, inputs)
     assert student.record.run == record
     assert student.record.trial.objective == records(run)[record.final.trial].objective
     assert student.layers == SEARCH_SPACES.get(student.record.spec.space).layers(
-        student.record.spec.to_spec()
+        student.record.spec
     )
     assert (run / "best" / "MODEL_CARD.md").read_text().startswith("#")
     study = RunFolder(run).trials.study
@@ -552,7 +552,7 @@ def test_the_digits_with_a_trained_teacher_on_the_host(tmp_path, capsys):
     assert "trained here" in printed.err
     assert "report: " in printed.out
     record = read_run_record(tmp_path / "run" / "run.json")
-    assert record.device.latency_basis == "measured"
+    assert record.device.basis.name == "measured"
     for trial in records(tmp_path / "run"):
         if trial.state == "completed":
             assert trial.cost.latency_s is None

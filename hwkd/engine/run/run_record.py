@@ -176,7 +176,7 @@ def _device_record(requested: LimitsConfig, resolved: SearchConfig, device: Devi
         clock_hz=resolved.clock_hz or device.clock_hz,
         runtime=runtime.name,
         runtime_version=runtime.version,
-        latency_basis="measured" if backend_of(device).basis.is_timed else "estimated",
+        basis=backend_of(device).basis,
         latency_risk=resolved.limits.risk,
         limits=limits,
     )
