@@ -83,6 +83,8 @@ def input_views(input_shape: tuple[int, ...]) -> tuple[InputView, ...]:
 
 def viewed_layers(space: SearchSpace, spec: StudentSpec) -> Layers:
     """Describe the network of a spec, the way it sees its input included."""
+    if isinstance(space, SeeingSpace):
+        space = next(iter(space.ways.values()))
     if not {_POOL, _IS_GREY} & set(spec.params):
         return space.layers(spec)
     view = InputView(
@@ -127,7 +129,7 @@ class SeeingSpace:
 
     def layers(self, spec: StudentSpec) -> Layers:
         """Describe the network of a spec."""
-        return viewed_layers(next(iter(self.ways.values())), spec)
+        return viewed_layers(self, spec)
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,7 @@ class TrialRunner:
             return base.model_copy(update={"reason": proposal.failure})
         try:
             base = base.model_copy(update={"spec": spec})
-            earlier = find_earlier(self.context.screen.spaces[spec.space].layers(spec).key)
+            earlier = find_earlier(self.context.screen.layers(spec).key)
             if earlier is not None:
                 record = _repeat(base, earlier)
             else:
