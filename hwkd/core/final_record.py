@@ -11,7 +11,7 @@ from hwkd.core.metric import ACCURACY, Metric, ScoresRecord
 from hwkd.core.old_records import with_scores
 from hwkd.core.strict_model import StoredInt, StrictModel
 from hwkd.core.student import Layer
-from hwkd.core.trial import CostRecord, EpochRecord, SpecRecord
+from hwkd.core.trial import EpochRecord, SpecRecord, StoredCost
 from hwkd.core.verdict_record import Verdict, verdict_of_older_final
 from hwkd.core.verification import VerificationRecord
 
@@ -142,7 +142,7 @@ class FinalRecord(StrictModel):
     seconds: float
     scores: ScoresRecord
     layers: tuple[LayerRecord, ...]
-    cost: CostRecord
+    cost: StoredCost
     quantisation: QuantisationRecord
     quantisation_choice: QuantisationChoiceRecord | None = None
     profile: Profile | None = None

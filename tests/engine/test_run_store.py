@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import json
 import shutil
+from dataclasses import replace
 
 import optuna
 import pytest
@@ -14,7 +15,6 @@ from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.run.trials import Candidate
 from hwkd.engine.search.loop import run_trials
 from hwkd.engine.search.proposer import make_proposer
-from hwkd.engine.setup.screening import cost_record
 
 TRIALS = 16
 
@@ -37,7 +37,7 @@ class FakeRunner:
             state="completed",
             spec=SpecRecord.of(spec),
             seed=0,
-            cost=cost_record(candidate.cost).model_copy(update={"per_op": ()}),
+            cost=replace(candidate.cost, per_op=()),
             objective=ObjectiveRecord(
                 task_error=error, divergence=0, latency_overrun=0, value=error
             ),
