@@ -18,7 +18,7 @@ from typing import Annotated, Any, ParamSpec, TypeVar, Union, get_args, get_orig
 
 from hwkd.core.errors import ConfigError
 
-__all__ = ["Declared", "Option", "declared", "declares_options"]
+__all__ = ["Declared", "Option", "command_line", "declared", "declares_options"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -143,6 +143,41 @@ def declared(function: Callable[..., object]) -> tuple[Declared, ...]:
                 Declared(name=parameter.name, kind=kind, default=parameter.default, option=option)
             )
     return tuple(found)
+
+
+def command_line(
+    words: str, function: Callable[..., object], given: Mapping[str, Any]
+) -> tuple[str, ...]:
+    """Return the command that does what a call of a function does, word by word.
+
+    Args:
+        words: of the command, as "hwkd search".
+        function: that declares the options.
+        given: values by the name of their parameter; a default is left out.
+    """
+    line = words.split()
+    for option in declared(function):
+        value = given.get(option.name, option.default)
+        if value == option.default or (option.is_repeated and not value):
+            continue
+        if isinstance(value, bool):
+            line.append(f"--{option.word}" if value else f"--no-{option.word}")
+            continue
+        for each in value if option.is_repeated else (value,):
+            line += [*([] if option.option.metavar else [f"--{option.word}"]), _typed(each)]
+    return tuple(line)
+
+
+def _typed(value: Any) -> str:
+    """Return a value as the command line takes it; a table begins with its name."""
+    if not isinstance(value, Mapping):
+        return str(value)
+    name, *options = value.values()
+    pairs = zip(list(value)[1:], options, strict=True)
+    given = ",".join(
+        f"{key}={str(each).lower() if isinstance(each, bool) else each}" for key, each in pairs
+    )
+    return f"{name}:{given}" if given else str(name)
 
 
 def declares_options(function: Callable[P, R]) -> Callable[P, R]:

@@ -20,7 +20,7 @@ from hwkd.api.common import (
     RiskOption,
     Unlabelled,
 )
-from hwkd.api.option import Option, declares_options
+from hwkd.api.option import Option, command_line, declares_options
 from hwkd.core.choices import (
     ALPHA,
     BETA,
@@ -216,7 +216,6 @@ def search(
         Option("Run folder to create. Default: runs/DEVICE-DATE-TIME.", panel=RUN),
     ] = None,
     listener: "SearchListener | None" = None,
-    command: Sequence[str] | None = None,
 ) -> "SearchOutcome":
     """Find, distill and export the best small network for a device.
 
@@ -225,11 +224,11 @@ def search(
 
     Args:
         listener: is told about every stage and candidate; None is silence.
-        command: recorded as the way to repeat the search.
 
     Raises:
         HwkdError: in one line, if an option, the data or the teacher is wrong.
     """
+    command = command_line("hwkd search", search, locals())
     started_s = time.monotonic()  # the imports below take seconds of a time limit, too
     from hwkd.api.outcome import outcome_of, write_report
     from hwkd.api.search_config import (
@@ -305,7 +304,7 @@ def search(
         Path(out) if out else default_folder(device),
         limit=TimeLimit(config.timeout_s, started_s),
         listener=listener or SilentListener(),
-        command=command or ("hwkd.search", device),
+        command=command,
         write_report=write_report,
     )
     return outcome_of(result)

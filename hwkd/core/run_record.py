@@ -231,7 +231,7 @@ class RunRecord(StrictModel):
         hwkd_version: that wrote the file.
         created_at: UTC, ISO 8601.
         status: how far the search came.
-        command: the command line, arguments as they were given.
+        command: the command line with every option that was given, also for a call from Python.
         seed: of the search.
         workers: processes.
         phase_seconds: phase -> wall time, in the order they ran.

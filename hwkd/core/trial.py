@@ -14,8 +14,8 @@ from pydantic_core import from_json
 from hwkd.core.measure import CostEstimate, Profile
 from hwkd.core.metric import ScoresRecord
 from hwkd.core.old_records import cost_of_older_run, with_scores
-from hwkd.core.strict_model import StoredInt, StrictModel, read_record
-from hwkd.core.student import ParamValue, StudentSpec
+from hwkd.core.strict_model import StoredInt, StrictModel, read_record, with_key
+from hwkd.core.student import StudentSpec
 
 __all__ = [
     "Digest",
@@ -25,8 +25,8 @@ __all__ = [
     "ObjectiveRecord",
     "PredictedRecord",
     "ProposalRecord",
-    "SpecRecord",
     "StoredCost",
+    "StoredSpec",
     "TrialRecord",
     "TrialState",
     "ViolationRecord",
@@ -45,35 +45,8 @@ Digest: TypeAlias = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 # What a network needs; older versions stored its latency as four loose fields.
 StoredCost: TypeAlias = Annotated[CostEstimate, BeforeValidator(cost_of_older_run)]
 
-
-class SpecRecord(StrictModel):
-    """The student's choices; `key` is `StudentSpec.key`."""
-
-    space: str
-    params: dict[str, ParamValue]
-    input_shape: tuple[int, ...]
-    num_outputs: StoredInt
-    key: str
-
-    @classmethod
-    def of(cls, spec: StudentSpec) -> SpecRecord:
-        """Copy a spec."""
-        return cls(
-            space=spec.space,
-            params=dict(spec.params),
-            input_shape=spec.input_shape,
-            num_outputs=spec.num_outputs,
-            key=spec.key,
-        )
-
-    def to_spec(self) -> StudentSpec:
-        """Return the spec that was copied."""
-        return StudentSpec(
-            space=self.space,
-            params=dict(self.params),
-            input_shape=self.input_shape,
-            num_outputs=self.num_outputs,
-        )
+# A student's choices with their key, which says whether somebody edited them.
+StoredSpec: TypeAlias = Annotated[StudentSpec, *with_key("the spec's choices")]
 
 
 class ViolationRecord(StrictModel):
@@ -188,7 +161,7 @@ class TrialRecord(StrictModel):
     number: StoredInt
     state: TrialState
     reason: str | None = None
-    spec: SpecRecord | None = None
+    spec: StoredSpec | None = None
     seed: StoredInt
     violations: tuple[ViolationRecord, ...] = ()
     cost: StoredCost | None = None

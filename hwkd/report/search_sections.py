@@ -26,6 +26,9 @@ __all__ = [
     "space_section",
 ]
 
+# Passes over the data that make no difference to an order.
+_ALIKE_EPOCHS = 0.5
+
 
 def front_section(
     run: RunRecord,
@@ -35,14 +38,17 @@ def front_section(
 ) -> Section:
     """Show the Pareto scatter and the front as a table."""
     chart = pareto_chart(run, records, front, best)
-    table = front_table(run, front, best)
+    table = front_table(run, front, records, best)
     empty = Note(lines=("No candidate has completed, so there is no front.",), is_warning=True)
     blocks: tuple[Block, ...] = (chart, table) if chart is not None else (empty,)
     return Section(key="front", title="Pareto front", blocks=blocks)
 
 
 def front_table(
-    run: RunRecord, front: Sequence[FrontPoint], best: TrialRecord | None = None
+    run: RunRecord,
+    front: Sequence[FrontPoint],
+    records: Sequence[TrialRecord],
+    best: TrialRecord | None = None,
 ) -> Table:
     """List the undominated trials, fastest first; the best one is marked."""
     rows = tuple(
@@ -71,7 +77,24 @@ def front_table(
             i for i, point in enumerate(front) if best is not None and point.trial == best.number
         ),
         note=f"Latency: {Latency(run.device).source}. Errors are on the validation split, after "
-        "brief training.",
+        f"brief training.{_unequal(front, records)}",
+    )
+
+
+def _unequal(front: Sequence[FrontPoint], records: Sequence[TrialRecord]) -> str:
+    """Say how long each was trained, where that differs: a shorter training looks worse."""
+    made = {record.number: record.epochs_made for record in records}
+    known = {point.trial: made.get(point.trial) for point in front}
+    epochs = [each for each in known.values() if each is not None]
+    if not epochs or max(epochs) - min(epochs) < _ALIKE_EPOCHS:
+        return ""
+    each = ", ".join(
+        f"trial {trial} {'unknown' if count is None else f'{count:.3g}'}"
+        for trial, count in known.items()
+    )
+    return (
+        f" Trainings were not equally long, and a shorter one looks worse than it is; epochs: "
+        f"{each}."
     )
 
 

@@ -19,7 +19,8 @@ def summary_json(report: Report, folder: Path) -> dict[str, Any]:
 
     `latency_basis` says how every `latency_s` came about; errors are 0 at best
     and 1 for knowing nothing; scores of the task's primary metric have its name in their key
-    (`test_accuracy_int8`), `scores` has all; what is unknown is None.
+    (`test_accuracy_int8`), `scores` has all; what is unknown is None. Scores are of the files that
+    ship; only those that end in `_brief` are of the same network's brief training in the search.
     """
     run, metric = report.run, report.run.data.metric
     if not report.is_search:
@@ -86,7 +87,8 @@ def _best(report: Report) -> dict[str, Any] | None:
     return {
         "trial": best.number,
         "space": best.spec.space if best.spec is not None else None,
-        f"validation_{metric.key}_int8": _value(metric, brief.validation_int8),
+        f"validation_{metric.key}_int8": _value(metric, scores.validation_int8),
+        f"validation_{metric.key}_int8_brief": _value(metric, brief.validation_int8),
         f"test_{metric.key}_float": _value(metric, scores.test_float),
         f"test_{metric.key}_int8": _value(metric, scores.test_int8),
         "scores": scores.model_dump(mode="json"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hwkd.core.measure import CostEstimate, LatencyEstimate, Profile
 from hwkd.core.metric import ScoresRecord
 from hwkd.core.student import StudentSpec
-from hwkd.core.trial import ObjectiveRecord, SpecRecord, TrialRecord
+from hwkd.core.trial import ObjectiveRecord, TrialRecord
 
 SPEC = StudentSpec(
     space="narrow_deep",
@@ -58,7 +58,7 @@ def completed(
     return TrialRecord(
         number=number,
         state="completed",
-        spec=SpecRecord.of(SPEC),
+        spec=SPEC,
         seed=0,
         cost=estimate(latency=latency, ram=ram, flash=flash),
         scores=ScoresRecord(
