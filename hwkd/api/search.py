@@ -275,13 +275,7 @@ def search(
         "train_best": final,
         "verify_best": verify,
         "limits": {
-            **limit_amounts(
-                max_latency=max_latency,
-                max_ram=max_ram,
-                max_flash=max_flash,
-                max_weights=max_weights,
-                max_energy=max_energy,
-            ),
+            **limit_amounts(max_latency, max_ram, max_flash, max_weights, max_energy),
             "risk": risk,
         },
         "objective": {
