@@ -99,7 +99,7 @@ def _filled(record: StudentRecord, weights: Path) -> object:
     from hwkd.nn.build import build_module
     from hwkd.train.weights_file import WeightsError, fill_module
 
-    module = build_module(record.network.to_layers(), seed=0)
+    module = build_module(record.network, seed=0)
     try:
         fill_module(module, weights)
     except WeightsError as error:

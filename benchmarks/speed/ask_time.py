@@ -27,7 +27,7 @@ from optuna.trial import TrialState, create_trial
 from benchmarks.lib.verdict import Target, report
 from hwkd.core.errors import HwkdError
 from hwkd.core.progress import silent
-from hwkd.core.trial import ObjectiveRecord, SpecRecord, TrialRecord
+from hwkd.core.trial import ObjectiveRecord, TrialRecord
 from hwkd.engine.run.proposal import Proposal
 from hwkd.engine.run.storage import create_study, load_study
 from hwkd.engine.run.trials import Trials
@@ -120,7 +120,7 @@ def _record(number: int, candidate: Candidate, random: Random) -> TrialRecord:
     return TrialRecord(
         number=number,
         state="completed",
-        spec=SpecRecord.of(candidate.spec),
+        spec=candidate.spec,
         seed=0,
         cost=cost_record(candidate.cost).model_copy(update={"per_op": ()}),
         objective=ObjectiveRecord(

@@ -8,7 +8,7 @@ from typing import Any
 from hwkd.core.basis import ESTIMATED, MEASURED
 from hwkd.core.metric import ACCURACY
 
-__all__ = ["data_of_older_run", "device_of_older_run", "with_scores"]
+__all__ = ["data_of_older_run", "device_of_older_run", "with_network", "with_scores"]
 
 _FORMULA = "(raw - mean) / std, per channel"
 
@@ -34,6 +34,16 @@ def with_scores(raw: Any, accuracies: Mapping[str, str], *, within: str | None =
         if holder.get(field) is not None
     }
     return {**kept, "scores": found} if found else kept
+
+
+def with_network(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a final record whose loose layers are a network that reads unknowns."""
+    layers, spec = raw.get("layers"), raw.get("spec")
+    if not isinstance(layers, list) or not isinstance(spec, dict):
+        return dict(raw)
+    whole = [{"inputs": (), **layer} if isinstance(layer, dict) else layer for layer in layers]
+    kept = {name: value for name, value in raw.items() if name != "layers"}
+    return {**kept, "network": {"input_shape": spec.get("input_shape"), "layers": whole}}
 
 
 def data_of_older_run(raw: Any) -> Any:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from statistics import mean
 
-from hwkd.core.final_record import FinalRecord, LayerRecord
+from hwkd.core.final_record import FinalRecord
 from hwkd.core.kinds import LAYER_KINDS
 from hwkd.core.limits import LimitFit
 from hwkd.core.measure import OpCost
 from hwkd.core.metric import Metric, Scores
 from hwkd.core.run_record import DeviceRecord, RunRecord
+from hwkd.core.student import Layer
 from hwkd.core.trial import CostRecord, TrialRecord
 from hwkd.core.verdict_record import ArmRecord
 from hwkd.report import format as fmt
@@ -59,7 +60,7 @@ def student_section(run: RunRecord, best: TrialRecord | None) -> Section:
         blocks += [fit_table(cost, run.device), cost_facts(cost, run.device)]
         charts = (operator_chart(cost, run.device), memory_chart(cost, run.device))
         blocks += [chart for chart in charts if chart is not None]
-        layers = run.final.layers if run.final is not None else ()
+        layers = run.final.network.layers if run.final is not None else ()
         blocks.append(cost_table(cost, run.device, layers))
     blocks.append(_choices(best))
     if run.final is not None:
@@ -159,9 +160,7 @@ def cost_facts(cost: CostRecord, device: DeviceRecord) -> Facts:
     return Facts(title="Totals", rows=tuple(rows))
 
 
-def cost_table(
-    cost: CostRecord, device: DeviceRecord, layers: tuple[LayerRecord, ...] = ()
-) -> Table:
+def cost_table(cost: CostRecord, device: DeviceRecord, layers: tuple[Layer, ...] = ()) -> Table:
     """List every operator with its estimated latency, RAM and flash, in execution order."""
     latency, sizes = Latency(device), device.basis.sizes
     layer_of = {layer.name: layer for layer in layers}
@@ -198,7 +197,7 @@ def cost_table(
 
 def _operator_row(
     op: OpCost,
-    layer: LayerRecord | None,
+    layer: Layer | None,
     largest_s: float,
     largest_ram_bytes: int,
     *,
@@ -238,7 +237,7 @@ def _fit_row(entry: LimitFit, device: DeviceRecord, word: str) -> tuple[Cell, ..
     )
 
 
-def _window(layer: LayerRecord) -> str:
+def _window(layer: Layer) -> str:
     if layer.kind not in LAYER_KINDS or not LAYER_KINDS.get(layer.kind).is_window:
         return ""
     text = f"{layer.kernel[0]}×{layer.kernel[1]}"

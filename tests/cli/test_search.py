@@ -137,7 +137,7 @@ def test_every_file_of_the_run_folder_is_there_and_can_be_read(finished, inputs)
     assert student.record.run == record
     assert student.record.trial.objective == records(run)[record.final.trial].objective
     assert student.layers == SEARCH_SPACES.get(student.record.spec.space).layers(
-        student.record.spec.to_spec()
+        student.record.spec
     )
     assert (run / "best" / "MODEL_CARD.md").read_text().startswith("#")
     study = RunFolder(run).trials.study

@@ -25,8 +25,7 @@ from hwkd.core.errors import ConfigError, DataError, TeacherError, UnknownNameEr
 from hwkd.core.final_record import FinalRecord
 from hwkd.core.progress import silent
 from hwkd.core.student import StudentSpec
-from hwkd.core.student_record import NetworkRecord, StudentRecord
-from hwkd.core.trial import SpecRecord
+from hwkd.core.student_record import StudentRecord
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.distill.spec import parse_methods
 from hwkd.engine.arms.orders import ArmOrder, ArmResult
@@ -113,8 +112,8 @@ def _description() -> str:
     """Return the text of the student's `student.json`."""
     discovery.discover("hwkd.search_spaces")
     spec = StudentSpec(space="depthwise", params=_PARAMS, input_shape=(1, 8, 8), num_outputs=3)
-    network = NetworkRecord.of(catalog.SEARCH_SPACES.get("depthwise").layers(spec))
-    return StudentRecord(spec=SpecRecord.of(spec), network=network).model_dump_json()
+    network = catalog.SEARCH_SPACES.get("depthwise").layers(spec)
+    return StudentRecord(spec=spec, network=network).model_dump_json()
 
 
 def _pictures(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

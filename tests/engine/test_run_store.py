@@ -10,7 +10,7 @@ import pytest
 from support.tiny_search import TinyRun, make_config, make_run
 
 from hwkd.core.errors import ConfigError, RunFolderError
-from hwkd.core.trial import ObjectiveRecord, SpecRecord, TrialRecord
+from hwkd.core.trial import ObjectiveRecord, TrialRecord
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.run.trials import Candidate
 from hwkd.engine.search.loop import run_trials
@@ -49,7 +49,7 @@ class FakeRunner:
         return TrialRecord(
             number=number,
             state="completed",
-            spec=SpecRecord.of(spec),
+            spec=spec,
             seed=0,
             cost=cost_record(candidate.cost).model_copy(update={"per_op": ()}),
             objective=ObjectiveRecord(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hwkd.core.measure import CostEstimate, LatencyEstimate, Profile
 from hwkd.core.metric import ScoresRecord
 from hwkd.core.student import StudentSpec
-from hwkd.core.trial import CostRecord, ObjectiveRecord, SpecRecord, TrialRecord
+from hwkd.core.trial import CostRecord, ObjectiveRecord, TrialRecord
 
 SPEC = StudentSpec(
     space="narrow_deep",
@@ -65,7 +65,7 @@ def completed(
     return TrialRecord(
         number=number,
         state="completed",
-        spec=SpecRecord.of(SPEC),
+        spec=SPEC,
         seed=0,
         cost=cost_record(latency_s=latency_s, ram=ram, flash=flash),
         scores=ScoresRecord(

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from hwkd.core.final_record import FinalRecord
 from hwkd.core.run_record import TeacherRecord
-from hwkd.core.student_record import NetworkRecord, StudentRecord
+from hwkd.core.student_record import StudentRecord
 from hwkd.core.trial import TrialRecord
 from hwkd.engine.distill.resolve import ResolvedStudent
 from hwkd.engine.run.run_record import make_run_record
@@ -68,6 +68,4 @@ def distilled_record(
         duration_s=final.seconds,
         versions=dict(package_versions()),
     )
-    return StudentRecord(
-        spec=resolved.spec, network=NetworkRecord.of(resolved.layers), run=run, trial=trial
-    )
+    return StudentRecord(spec=resolved.spec, network=resolved.layers, run=run, trial=trial)

@@ -8,8 +8,7 @@ from pathlib import Path
 from hwkd.core.errors import ConfigError
 from hwkd.core.progress import Progress
 from hwkd.core.run_record import DeviceRecord, RunRecord
-from hwkd.core.student import Layers
-from hwkd.core.trial import SpecRecord
+from hwkd.core.student import Layers, StudentSpec
 from hwkd.engine.distill.request import DistillRequest, distill_config, with_epochs
 from hwkd.engine.setup.config import LimitsConfig, SearchConfig
 from hwkd.engine.setup.resolve import load_data, resolve_config
@@ -44,7 +43,7 @@ class ResolvedStudent:
         device: of the run; None where another was asked for.
     """
 
-    spec: SpecRecord
+    spec: StudentSpec
     layers: Layers
     task: Task
     data: TaskData
@@ -137,7 +136,7 @@ def _config_of_run(request: DistillRequest, run: Path, *, needs_space: bool) -> 
     )
 
 
-def _of_folder(source: Path) -> tuple[SpecRecord, Layers]:
+def _of_folder(source: Path) -> tuple[StudentSpec, Layers]:
     """Return the student of a run, a folder or a description; its layers say what it is."""
     if source.is_file():
         record = read_record_file(source, option="--student")
@@ -146,7 +145,7 @@ def _of_folder(source: Path) -> tuple[SpecRecord, Layers]:
     return record.spec, layers_of_record(record, where=f"--student {source}")
 
 
-def _of_trial(run: Path, trial: str, config: SearchConfig) -> tuple[SpecRecord, Layers]:
+def _of_trial(run: Path, trial: str, config: SearchConfig) -> tuple[StudentSpec, Layers]:
     """Return the student of a trial, whose record has its choices alone."""
     trials = read_trials(run / TRIALS_FILE)
     found = {str(record.number): record.spec for record in trials.records}.get(trial)
@@ -156,4 +155,4 @@ def _of_trial(run: Path, trial: str, config: SearchConfig) -> tuple[SpecRecord, 
             f"{len(trials.records) - 1}"
         )
     spaces = load_spaces(config.spaces)
-    return found, layers_of_spec(spaces, found.to_spec(), where=f"--student {run}:{trial}")
+    return found, layers_of_spec(spaces, found, where=f"--student {run}:{trial}")

@@ -10,7 +10,6 @@ from functools import cache
 
 from hwkd.core.errors import HwkdError, TeacherError
 from hwkd.core.objective import ObjectiveConfig
-from hwkd.core.student_record import NetworkRecord
 from hwkd.engine.arms.children import Nursery
 from hwkd.engine.arms.conclude import conclude
 from hwkd.engine.arms.contest import contenders, judged
@@ -197,12 +196,11 @@ def _orders(
 ) -> list[ArmOrder]:
     """Return the trainings, seed by seed, so that what was interrupted can be compared."""
     most = request.workers or available_cores()
-    network = NetworkRecord.of(resolved.layers)
     return [
         ArmOrder(
             name=ArmOrder.name_of(arm.name, seed, -1),
             spec=resolved.spec,
-            network=network,
+            network=resolved.layers,
             repetition=seed,
             arm=arm.name,
             processes=min(most, len(arms) * len(request.seeds)),

@@ -13,7 +13,7 @@ from hwkd.core.errors import HwkdError, RunFolderError
 from hwkd.core.final_record import FinalRecord
 from hwkd.core.pareto import FrontPoint, pareto_front
 from hwkd.core.run_record import RunRecord, RunStatus
-from hwkd.core.student_record import NetworkRecord, StudentRecord
+from hwkd.core.student_record import StudentRecord
 from hwkd.core.trial import TrialRecord
 from hwkd.deploy.verify import target_of
 from hwkd.engine.arms.children import Nursery
@@ -308,10 +308,9 @@ class SearchStages:
             )
         run = with_phase(run, "final training", time.monotonic() - begun)
         run = self._tested_teacher(run, teacher)
-        layers = context.given.candidate(final.spec.to_spec()).layers
         record = StudentRecord(
             spec=final.spec,
-            network=NetworkRecord.of(layers),
+            network=final.network,
             run=run,
             trial=next(trial for trial in records if trial.number == final.trial),
         )

@@ -15,7 +15,7 @@ from hwkd.core.errors import RunFolderError
 from hwkd.core.limits import Fit
 from hwkd.core.measure import Profile
 from hwkd.core.metric import ScoresRecord
-from hwkd.core.trial import SpecRecord, TrialRecord, ViolationRecord
+from hwkd.core.trial import TrialRecord, ViolationRecord
 from hwkd.engine.arms.evaluation import (
     STEPS_BETWEEN_NORMS,
     deploy_student,
@@ -104,7 +104,7 @@ class TrialRunner:
         if spec is None:
             return base.model_copy(update={"reason": proposal.failure})
         try:
-            base = base.model_copy(update={"spec": SpecRecord.of(spec)})
+            base = base.model_copy(update={"spec": spec})
             earlier = find_earlier(self.context.screen.spaces[spec.space].layers(spec).key)
             if earlier is not None:
                 record = _repeat(base, earlier)

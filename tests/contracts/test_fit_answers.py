@@ -55,7 +55,7 @@ def fits_of(
         question=CostQuestion(device=device, runtime=runtime), limits=Limits(), risk="upper",
         spaces=load_spaces((spec.space,)),
     )  # fmt: skip
-    cost = screen.candidate(spec.to_spec()).cost
+    cost = screen.candidate(spec).cost
     needs = {
         "latency_s": cost.latency.high_s, "ram_bytes": cost.peak_ram_bytes,
         "flash_bytes": cost.flash_bytes, "weight_bytes": cost.weight_bytes,
@@ -73,7 +73,7 @@ def fits_of(
     report = record.fit(cost_record(cost))
     assert verdicts == [entry.answer for entry in report.limits]
     return {
-        "search": replace(screen, limits=limits).candidate(spec.to_spec()).fit,
+        "search": replace(screen, limits=limits).candidate(spec).fit,
         "profile": profile_model(student.file(INT8_FILE), screen.question, limits).fit,
         "report": report,
     }
