@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from hwkd.api.common import (
+    DATA_FILES,
     JUDGE,
     RUN,
+    TEACHER_FILE,
+    WEIGHTS_FILE,
     WHAT,
     AcceleratorOption,
     MaxEnergy,
@@ -58,6 +61,7 @@ def search(
             "Folder of class folders (PNG, JPEG), folder of IDX files, or NPZ. Without it: the "
             "handwritten digits of scikit-learn.",
             panel=WHAT,
+            opens=DATA_FILES,
         ),
     ] = None,
     input_size: Annotated[
@@ -83,10 +87,12 @@ def search(
             "Without it one is trained on the data and cached.",
             flag="teacher",
             panel=WHAT,
+            opens=TEACHER_FILE,
+            suffix=".onnx",
         ),
     ] = (),
     teacher_weights: Annotated[
-        str | Path | None, Option("Safetensors file for a factory.", panel=WHAT)
+        str | Path | None, Option("Safetensors file for a factory.", panel=WHAT, opens=WEIGHTS_FILE)
     ] = None,
     teacher_time: Annotated[
         str | None, Option("Bound on training a teacher, as 5min.", panel=WHAT)
@@ -99,6 +105,8 @@ def search(
             "it: all registered spaces.",
             flag="space",
             panel=WHAT,
+            opens="a Python file or a registered name",
+            suffix=".py",
         ),
     ] = (),
     max_latency: MaxLatency = None,
@@ -275,13 +283,7 @@ def search(
         "train_best": final,
         "verify_best": verify,
         "limits": {
-            **limit_amounts(
-                max_latency=max_latency,
-                max_ram=max_ram,
-                max_flash=max_flash,
-                max_weights=max_weights,
-                max_energy=max_energy,
-            ),
+            **limit_amounts(max_latency, max_ram, max_flash, max_weights, max_energy),
             "risk": risk,
         },
         "objective": {
