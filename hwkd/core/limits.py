@@ -14,7 +14,7 @@ from hwkd.core.choices import Risk
 from hwkd.core.device import Device
 from hwkd.core.measure import CostEstimate, Profile
 from hwkd.core.strict_model import STORED
-from hwkd.core.trial import CostRecord, LimitName, ViolationRecord
+from hwkd.core.trial import LimitName, ViolationRecord
 
 __all__ = [
     "LIMIT_FIELDS",
@@ -128,7 +128,7 @@ class Fit:
     @classmethod
     def of(
         cls,
-        cost: CostEstimate | CostRecord,
+        cost: CostEstimate,
         limits: Limits,
         risk: Risk = "upper",
         *,
