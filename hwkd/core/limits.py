@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from hwkd.core.choices import Risk
 from hwkd.core.device import Device
 from hwkd.core.measure import CostEstimate, Profile
-from hwkd.core.trial import CostRecord, LimitName, ViolationRecord
+from hwkd.core.trial import LimitName, ViolationRecord
 
 __all__ = [
     "LIMIT_FIELDS",
@@ -123,7 +123,7 @@ class Fit:
     @classmethod
     def of(
         cls,
-        cost: CostEstimate | CostRecord,
+        cost: CostEstimate,
         limits: Limits,
         risk: Risk = "upper",
         *,

@@ -17,7 +17,7 @@ from hwkd.deploy.to_c.export import build_project
 from hwkd.deploy.to_c.flash import constant_bytes, predict_flash_bytes, predict_ram_bytes
 from hwkd.deploy.verify_run import VECTOR_BYTES
 from hwkd.deploy.verify_size import predicted_fit
-from hwkd.engine.setup.screening import Screen, cost_record, load_spaces
+from hwkd.engine.setup.screening import Screen, load_spaces
 from hwkd.io.core_files import load_core
 from hwkd.io.device_catalog import load_device
 from hwkd.io.student_folder import INT8_FILE, StudentFolder
@@ -69,8 +69,8 @@ def fits_of(
             for name, field in LIMIT_FIELDS.items()
         ),
     )  # fmt: skip
-    verdicts = [row[-1].text.split(",")[0] for row in fit_table(cost_record(cost), record).rows]
-    report = record.fit(cost_record(cost))
+    verdicts = [row[-1].text.split(",")[0] for row in fit_table(cost, record).rows]
+    report = record.fit(cost)
     assert verdicts == [entry.answer for entry in report.limits]
     return {
         "search": replace(screen, limits=limits).candidate(spec).fit,
