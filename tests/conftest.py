@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from support.compiled_once import CompiledOnce
 
 # For `benchmarks` and `tools`, which are not installed; last, so that an installed hwkd wins.
 sys.path.append(str(Path(__file__).parents[1]))
@@ -36,7 +37,7 @@ settings.load_profile("hwkd")
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _session_cache(tmp_path_factory: pytest.TempPathFactory):
+def _session_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Keep teachers and logits of the whole session, away from the user's cache."""
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
@@ -54,3 +55,15 @@ def postgresql() -> Iterator[Server]:
         pytest.skip(reason)
     with running_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _objects_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Compile each kernel once for every core and set of flags, for all processes together."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # that of the whole session
+    (folder / "objects").mkdir(exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hwkd.deploy.verify_run.run_tool", CompiledOnce(folder / "objects"))
+        yield

@@ -43,13 +43,13 @@ from benchmarks.lib.verdict import report
 from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.chooser import RandomChooser
 from hwkd.core.errors import ExportError
+from hwkd.core.verification import Target
 from hwkd.deploy.tflite_check import compare_with_c, installed, seeded_steps
 from hwkd.deploy.to_c.export import build_project
 from hwkd.deploy.to_int8 import quantise_int8
 from hwkd.deploy.to_onnx import export_onnx
 from hwkd.deploy.to_tflite import write_tflite
 from hwkd.deploy.toolchain import find_host_compiler
-from hwkd.deploy.verification import Target
 from hwkd.deploy.verify import seeded_samples, verify_model
 from hwkd.deploy.verify_onnx import reference_outputs, to_c_inputs
 from hwkd.deploy.verify_run import build_host, run_host

@@ -20,28 +20,18 @@ import time
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 
+from benchmarks.lib.by_hand import train_by_hand
 from benchmarks.lib.search_command import run_search_command
 from benchmarks.lib.verdict import Target, report
 from hwkd.core.layers_builder import LayersBuilder
 from hwkd.core.metric import ACCURACY
 from hwkd.core.student import Layers
 from hwkd.core.units import parse_duration_s
-from hwkd.deploy.to_int8 import quantise_int8
-from hwkd.deploy.to_onnx import export_onnx
-from hwkd.engine.arms.evaluation import student_logits
-from hwkd.engine.setup.calibration import calibration_inputs
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.resolve import load_data
 from hwkd.io.run_files import RUN_FILE, read_run_record
-from hwkd.nn.build import build_module
-from hwkd.train.batches import TensorBatches
-from hwkd.train.criteria import TaskLoss
-from hwkd.train.loop import train_module
-from hwkd.train.pace import measure_pace
-from hwkd.train.recipe import choose_recipe
 
 LIMITS = ("--device", "cortex-m4", "--max-latency", "20ms", "--max-ram", "64KiB")
 MEDIAN_ACCURACY, LEAST_ACCURACY = 0.885, 0.875
@@ -140,34 +130,11 @@ def separable_network(shape: tuple[int, ...], classes: int) -> Layers:
 
 def show_networks_by_hand(folder: Path, *, seconds: float) -> None:
     """Train both networks on the search's train split for so long on one core; print the test."""
-    torch.set_num_threads(1)
     config = SearchConfig(device="cortex-m4", data=str(folder))
     _, data = load_data(config)
-    inputs, labels = torch.tensor(data.train.inputs), torch.tensor(data.train.labels)
     for name, make in (("plain dense", plain_network), ("separable 16", separable_network)):
-        layers = make(data.input_shape, data.num_outputs)
-        module = build_module(layers, seed=0)
-        samples = MOST_EPOCHS * len(labels)
-        recipe = choose_recipe(data.train, samples=samples)
-        pace = measure_pace(module, inputs, labels, data.head, recipe.config(epochs=1, seed=0))
-        samples = min(samples, pace.samples_in(seconds))
-        recipe = choose_recipe(data.train, samples=samples, precision=pace.precision)
-        training = recipe.config(epochs=MOST_EPOCHS, seed=0, time_budget_s=seconds)
-        loss = TaskLoss(data.head, label_smoothing=recipe.label_smoothing)
-        result = train_module(module, TensorBatches([inputs], labels), loss, training)
-        with tempfile.TemporaryDirectory() as temporary:
-            place = Path(temporary)
-            export_onnx(module, layers, place / "float.onnx")
-            calibration = calibration_inputs(data, 0)
-            quantise_int8(place / "float.onnx", place / "int8.onnx", calibration, method="minmax")
-            outputs = student_logits(place / "int8.onnx", data.test.inputs)
-            error = float(data.head.errors(outputs, data.test.labels).mean())
-        parameters = sum(weight.numel() for weight in module.parameters())
-        print(
-            f"  by hand, {name}: {parameters:,} parameters, {result.epochs_made:.0f} epochs in "
-            f"{seconds:.0f} s on one core, int8 test {1 - error:.4f}",
-            flush=True,
-        )
+        network = make(data.input_shape, data.num_outputs)
+        print(f"  by hand, {name}: {train_by_hand(network, data, seconds=seconds)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from hwkd.api.option import Option, declares_options
+
+if TYPE_CHECKING:
+    from hwkd.core.progress import Progress
 
 __all__ = ["BenchKit", "bench_kit"]
 
@@ -32,6 +35,7 @@ def bench_kit(
     *,
     device: Annotated[str, Option("Device name or .toml file.")] = "cortex-m4",
     count: Annotated[int, Option("Number of operators.", minimum=8, maximum=120)] = 40,
+    progress: "Progress | None" = None,
 ) -> BenchKit:
     """Write small models whose timing on a board identifies every coefficient.
 
@@ -39,10 +43,14 @@ def bench_kit(
     400 candidates: the next model is the one that leaves the least uncertain. Time each on the
     board, fill in `measurements.csv`, then `hwkd devices calibrate`.
 
+    Args:
+        progress: is told about every stage; None is silence.
+
     Raises:
         ConfigError: if the folder exists.
     """
     from hwkd.api.bench_models import write_bench_kit
+    from hwkd.core.progress import silent
     from hwkd.io.device_catalog import load_device
 
-    return write_bench_kit(load_device(device), Path(out), count)
+    return write_bench_kit(load_device(device), Path(out), count, progress=progress or silent)

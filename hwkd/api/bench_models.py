@@ -12,6 +12,7 @@ import numpy as np
 from hwkd.api.bench_kit import BenchKit
 from hwkd.core.device import Device
 from hwkd.core.errors import ConfigError
+from hwkd.core.progress import Progress, silent
 from hwkd.core.student import Layers
 from hwkd.cost.fit.experiment import design_experiment
 from hwkd.deploy.to_int8 import quantise_int8
@@ -24,24 +25,29 @@ __all__ = ["write_bench_kit"]
 _CALIBRATION_SAMPLES = 16
 
 
-def write_bench_kit(device: Device, out: Path, count: int) -> BenchKit:
+def write_bench_kit(
+    device: Device, out: Path, count: int, *, progress: Progress = silent
+) -> BenchKit:
     """Write `count` one-operator models, float and int8, with a CSV to fill in.
 
     Args:
         device: board that will be measured; named in the instructions.
         out: folder that must not exist yet.
         count: number of models.
+        progress: told about every model.
 
     Raises:
         ConfigError: if the folder exists.
     """
     if out.exists():
         raise ConfigError(f"--out {out}: exists already; give the name of a new folder")
+    progress("choose models", 0, 1)
     experiment = design_experiment(count)
     with folder_written_once(out) as draft:
         for kind in ("float", "int8"):
             (draft / kind).mkdir()
-        for network in experiment.networks:
+        for done, network in enumerate(experiment.networks):
+            progress("write models", done, count)
             name, shape = network.layers[0].name, network.input_shape
             floating, int8 = (draft / kind / f"{name}.onnx" for kind in ("float", "int8"))
             export_onnx(build_module(network, seed=1).eval(), network, floating)

@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from hwkd.api.option import Option, declares_options
 from hwkd.core.choices import Dtype, FitKind
+
+if TYPE_CHECKING:
+    from hwkd.core.progress import Progress
 
 __all__ = ["CalibrationDone", "calibrate"]
 
@@ -53,6 +56,7 @@ def calibrate(
         Option("What is fitted. scale: one factor; full: every coefficient; auto: by the rows."),
     ] = "auto",
     dry_run: Annotated[bool, Option("Print, do not write.")] = False,
+    progress: "Progress | None" = None,
 ) -> CalibrationDone:
     """Fit a runtime's latency to what you measured on your board.
 
@@ -60,9 +64,21 @@ def calibrate(
     before and, on rows left out of the fit, after; writes coefficients and provenance into the
     file.
 
+    Args:
+        progress: is told about every stage; None is silence.
+
     Raises:
         ConfigError: for anything wrong in the device file, the CSV or the options.
     """
     from hwkd.api.device_calibration import calibrate_file
+    from hwkd.core.progress import silent
 
-    return calibrate_file(Path(device), Path(measurements), runtime, dtype, fit, write=not dry_run)
+    return calibrate_file(
+        Path(device),
+        Path(measurements),
+        runtime,
+        dtype,
+        fit,
+        write=not dry_run,
+        progress=progress or silent,
+    )

@@ -13,6 +13,7 @@ from hwkd.core.device import Device
 from hwkd.core.errors import ConfigError
 from hwkd.core.graph import OpGraph
 from hwkd.core.memory_model import FusionRules
+from hwkd.core.progress import Progress, silent
 from hwkd.cost.fit.calibrate import Calibration, calibrate_model, known_stacks
 from hwkd.cost.fit.design import Measurement
 from hwkd.cost.fit.rows import MeasuredRow, read_measurements
@@ -32,6 +33,7 @@ def calibrate_file(
     fit: FitKind,
     *,
     write: bool,
+    progress: Progress = silent,
 ) -> CalibrationDone:
     """Calibrate one runtime of a user's device file.
 
@@ -42,6 +44,7 @@ def calibrate_file(
         dtype: that was measured.
         fit: how much is fitted.
         write: False to leave the file alone.
+        progress: told about every row, and while coefficients are fitted.
 
     Raises:
         ConfigError: for anything wrong in the device file, the CSV or the options.
@@ -53,7 +56,7 @@ def calibrate_file(
         )
     device = load_device(str(device_path))
     name = device.default_runtime if runtime is None else runtime
-    done = _calibrate(device, csv_path, name, dtype, fit)
+    done = _calibrate(device, csv_path, name, dtype, fit, progress=progress)
     if write:
         _write(device_path, name, dtype, done)
     interval = done.model.interval
@@ -71,17 +74,25 @@ def calibrate_file(
 
 
 def _calibrate(
-    device: Device, csv_path: Path, runtime: str, dtype: Dtype, fit: FitKind
+    device: Device,
+    csv_path: Path,
+    runtime: str,
+    dtype: Dtype,
+    fit: FitKind,
+    *,
+    progress: Progress,
 ) -> Calibration:
     rows = read_measurements(csv_path)
     stack = device.runtime(runtime)
     graphs: dict[str, OpGraph] = {}
-    for row in rows:
+    for done, row in enumerate(rows):
+        progress("read models", done, len(rows), row.model)
         if row.model not in graphs:
             graphs[row.model] = _executed(csv_path, row, stack.fusion)
     measurements = [
         _measurement(csv_path, device, row, graphs[row.model], stack.cycles_scale) for row in rows
     ]
+    progress("fit coefficients", 0, 1)
     packaged = [load_device(name) for name in device_names()]
     today = datetime.now(UTC).date().isoformat()
     digest = hashlib.sha256(csv_path.read_bytes()).hexdigest()[:12]

@@ -9,6 +9,7 @@ from hwkd.api.option import Option, declares_options
 
 if TYPE_CHECKING:
     from hwkd.core.device import Device
+    from hwkd.cost.backend import Evidence
 
 __all__ = [
     "DeviceCheck",
@@ -16,6 +17,7 @@ __all__ = [
     "NewDevice",
     "device",
     "devices",
+    "evidence",
     "new_device",
     "validate_devices",
 ]
@@ -33,7 +35,7 @@ class DeviceSummary:
     flash_bytes: int | None
     default_runtime: str
     runtimes: tuple[str, ...]
-    is_measured: bool
+    costed_by: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +76,7 @@ def devices() -> tuple[DeviceSummary, ...]:
             flash_bytes=found.flash_bytes,
             default_runtime=found.default_runtime,
             runtimes=tuple(sorted(found.runtimes)),
-            is_measured=found.is_measured,
+            costed_by=found.costed_by,
         )
         for found in map(load_device, device_names())
     )
@@ -88,6 +90,13 @@ def device(
     from hwkd.io.device_catalog import load_device
 
     return load_device(name)
+
+
+def evidence(device: "Device") -> "tuple[Evidence, ...]":
+    """Return what the latencies of each runtime of a device rest on."""
+    from hwkd.cost.backend import backend_of
+
+    return backend_of(device).evidence(device)
 
 
 @declares_options

@@ -7,6 +7,7 @@ from hwkd.api.common import KernelsOption, RoundingOption, Trust
 from hwkd.api.option import Option, declares_options
 
 if TYPE_CHECKING:
+    from hwkd.core.progress import Progress
     from hwkd.engine.arms.export import ExportOutcome
 
 __all__ = ["export"]
@@ -47,6 +48,7 @@ def export(
     rounding: RoundingOption = "auto",
     kernels: KernelsOption = "hwkd",
     trust: Trust = False,
+    progress: "Progress | None" = None,
 ) -> "ExportOutcome":
     """Write a finished student, or any trial's, as ONNX, int8 ONNX, torch weights, C or TFLite.
 
@@ -54,11 +56,15 @@ def export(
     the run's validation data. The TFLite file is run in the interpreters that are installed
     (`pip install "hwkd[tflite]"`) and compared with ONNX Runtime and the C of --rounding tflite.
 
+    Args:
+        progress: is told about every stage; None is silence.
+
     Raises:
         HwkdError: in one line, if there is no such student, it has no form in the target, or `out`
             is in use.
     """
     from hwkd.core.errors import ConfigError
+    from hwkd.core.progress import silent
     from hwkd.deploy.exporter import ExportOptions
     from hwkd.engine.arms.export import ExportOrder, export_student
 
@@ -80,7 +86,8 @@ def export(
                 rounding=None if rounding == "auto" else rounding, kernels=kernels
             ),
             trusts=trust,
-        )
+        ),
+        progress=progress or silent,
     )
 
 

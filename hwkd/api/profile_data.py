@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
-from hwkd.core.choices import Dtype
-from hwkd.core.device import Device, Runtime
-from hwkd.core.errors import ConfigError
-from hwkd.core.graph import OpGraph
+from hwkd.core.basis import Basis
+from hwkd.core.choices import Risk
+from hwkd.core.limits import Fit, Limits
 from hwkd.core.measure import CostEstimate, Profile
-from hwkd.cost.estimate import estimate_cost
-from hwkd.cost.fuse import fuse
-from hwkd.cost.latency_terms import op_work
-from hwkd.cost.memory import plan_memory
-from hwkd.cost.memory_order import MOST_ORDERED_OPS, OrderPlan, find_order
-from hwkd.cost.memory_stages import MemoryStage, memory_stages
-from hwkd.io.device_catalog import load_device
-from hwkd.trace.onnx_file import Network, load_network
+from hwkd.cost.memory_order import OrderPlan
+from hwkd.cost.memory_stages import MemoryStage
 from hwkd.trace.onnx_inputs import FixedInput
 
-__all__ = ["ModelProfile", "profile_model"]
-
-_DTYPES = ("int8", "float32")
-_ELEMENT_BYTES = {"int8": 1, "float32": 4}
+__all__ = ["ModelProfile"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,14 +27,11 @@ class ModelProfile:
         stages: memory while each operator runs.
         order: the order that needs the least memory; None where a compiler chooses it, and for
             networks too large to search.
-        is_compiled: the vendor's compiler costed it.
+        basis: what its numbers are.
         inputs: of the network, with the axis that was taken as the batch.
         notes: what else was made of the file.
-        unknown_kernels: kinds of operators of whose kernels nothing is known, so that RAM and flash
-            leave out their working memory and code.
-        latency_limit_s: the device's target.
-        ram_limit_bytes: RAM that a network may use; None without a limit.
-        flash_limit_bytes: flash that a network may use; None without a limit.
+        limits: what it may need on the device.
+        risk: end of the latency's interval that must stay inside its limit.
     """
 
     model: str
@@ -54,13 +39,11 @@ class ModelProfile:
     measured: Profile | None
     stages: tuple[MemoryStage, ...]
     order: OrderPlan | None
-    is_compiled: bool
+    basis: Basis
     inputs: tuple[FixedInput, ...]
     notes: tuple[str, ...]
-    unknown_kernels: tuple[str, ...]
-    latency_limit_s: float
-    ram_limit_bytes: int | None
-    flash_limit_bytes: int | None
+    limits: Limits
+    risk: Risk = "upper"
 
     @property
     def is_lower_bound(self) -> bool:
@@ -97,21 +80,9 @@ class ModelProfile:
         return None if self.is_lower_bound else self.cost.energy_j
 
     @property
-    def fits(self) -> dict[str, bool | None]:
-        """Whether latency (upper end), RAM and flash stay inside the limits; no limit fits.
-
-        None where that is not known: what is left out of the estimate may not fit.
-        """
-        cost = self.cost
-        _, low_s, high_s = self.latency_interval_s
-        fits_latency = None if high_s is None else high_s <= self.latency_limit_s
-        if high_s is None and low_s is not None and low_s > self.latency_limit_s:
-            fits_latency = False
-        return {
-            "latency": fits_latency,
-            "ram": self._fits(cost.peak_ram_bytes, self.ram_limit_bytes),
-            "flash": self._fits(cost.flash_bytes, self.flash_limit_bytes),
-        }
+    def fit(self) -> Fit:
+        """Whether it stays inside the limits."""
+        return Fit.of(self.cost, self.limits, self.risk, measured=self.measured)
 
     @property
     def reasons(self) -> dict[str, str]:
@@ -125,16 +96,11 @@ class ModelProfile:
             found["energy_j"] = "the latency is not known"
         elif self.cost.energy_j is None:
             found["energy_j"] = "no published power"
-        if self.unknown_kernels:
-            kinds = ", ".join(self.unknown_kernels)
+        if self.cost.unknown_kernels:
+            kinds = ", ".join(self.cost.unknown_kernels)
             found["ram"] = f"a lower bound: the working memory of {kinds} is not known"
             found["flash"] = f"a lower bound: the code of {kinds} is not known"
         return found
-
-    def _fits(self, needed: int, limit: int | None) -> bool | None:
-        if limit is None:
-            return True
-        return None if needed <= limit and self.unknown_kernels else needed <= limit
 
     def op_latency_s(self) -> dict[str, float | None]:
         """Return operator -> seconds, estimated or measured with the profiler on."""
@@ -164,13 +130,12 @@ class ModelProfile:
                 {
                     "name": op.name, "op": op.kind, "macs": op.macs, "latency_s": latency[op.name],
                     "ram_bytes": op.ram_bytes,
-                    # A compiler gives flash for the whole network only.
-                    "flash_bytes": None if self.is_compiled else op.flash_bytes,
+                    "flash_bytes": op.flash_bytes if self.basis.has_op_flash else None,
                 }
                 for op in cost.per_op
             ],
             "unsupported_ops": dict(cost.unsupported_ops),
-            "fits": self.fits,
+            "fit": self.fit.as_dict(),
             "reasons": self.reasons,
             "inputs": [
                 {
@@ -181,144 +146,3 @@ class ModelProfile:
             ],
             "notes": list(self.notes),
         }  # fmt: skip
-
-
-def profile_model(
-    model: Path,
-    device_name: str,
-    *,
-    runtime: str | None,
-    clock_hz: float | None,
-    dtype: Dtype | None,
-) -> ModelProfile:
-    """Read a network and cost it on a device; the host is measured.
-
-    Raises:
-        ConfigError: if device, runtime, clock and dtype do not go together.
-        ModelFileError: if the file cannot be read.
-        ProfilingError: if the host cannot run it.
-    """
-    device = load_device(device_name, runtime=runtime)
-    costed_in = _costed_in(device, runtime, dtype)
-    network = load_network(model, keep_types=costed_in == "int8")
-    graph = network.graph
-    _check_dtype(device, dtype, network)
-    if device.is_measured and network.dtype == "float32":
-        costed_in = "float32"
-    if device.is_measured and clock_hz is not None:
-        raise ConfigError(
-            f"--clock: {device.name} is measured at the clock that it runs at; leave it out"
-        )
-    order: OrderPlan | None = None
-    unknown: tuple[str, ...] = ()
-    if device.is_compiled:
-        cost, stages = _compile(model, graph, device, clock_hz, costed_in)
-    else:
-        cost = estimate_cost(graph, device, runtime=runtime, clock_hz=clock_hz, dtype=costed_in)
-        if network.dtype == "mixed":
-            cost = replace(cost, dtype="mixed")
-        stack = device.runtime(runtime)
-        stages, order = _plan(graph, stack, _ELEMENT_BYTES[costed_in])
-        unknown = () if device.is_measured else _unknown_kernels(graph, stack)
-    return ModelProfile(
-        model=model.name,
-        cost=cost,
-        measured=_measure(model) if device.is_measured else None,
-        stages=stages,
-        order=order,
-        is_compiled=device.is_compiled,
-        inputs=network.inputs,
-        notes=_notes(network, costed_in),
-        unknown_kernels=unknown,
-        latency_limit_s=device.target_latency_s,
-        ram_limit_bytes=device.available_ram_bytes,
-        flash_limit_bytes=device.available_flash_bytes,
-    )
-
-
-def _costed_in(device: Device, runtime: str | None, asked: Dtype | None) -> Dtype:
-    """Return the type of everything whose type the file does not fix."""
-    known = () if device.is_measured else tuple(device.runtime(runtime).latency)
-    if asked is None and "int8" not in known and known:
-        return known[0]
-    return asked or "int8"
-
-
-def _check_dtype(device: Device, asked: Dtype | None, network: Network) -> None:
-    if device.is_measured and asked not in (None, network.dtype):
-        raise ConfigError(
-            f"--dtype: {device.name} measures the file as it is, which is {network.dtype}; "
-            f"give a file that is {asked}"
-        )
-    if asked == "int8" and network.dtype == "mixed":
-        raise ConfigError(
-            "--dtype: int8 was asked for, and the file is quantised to 8 bits only in part "
-            f"({_types_of(network.graph)}); leave it out, or quantise all of the file"
-        )
-
-
-def _notes(network: Network, costed_in: str) -> tuple[str, ...]:
-    """Return what was made of the file, beyond its inputs."""
-    notes = [item.says for item in network.inputs if item.is_one_step]
-    if network.dtype == "mixed":
-        notes.append(
-            f"each operator is costed in the type that the file gives it: "
-            f"{_types_of(network.graph)}"
-        )
-    elif network.dtype == "int8" and costed_in == "float32":
-        notes.append("the file is quantised; it is costed as the float32 network that it came from")
-    flat = [op for op in network.graph.ops if op.facts is not None and op.facts.is_one_dimensional]
-    if flat:
-        notes.append(
-            f"{len(flat)} operators over time ({', '.join(sorted({op.kind for op in flat}))}) are "
-            "costed as ones on images of height 1, which is how libraries run them; none was timed"
-        )
-    return tuple(notes)
-
-
-def _types_of(graph: OpGraph) -> str:
-    found = Counter(op.facts.computes_in for op in graph.ops if op.facts is not None)
-    return ", ".join(f"{dtype} x {n}" for dtype, n in sorted(found.items(), key=str) if dtype)
-
-
-def _unknown_kernels(graph: OpGraph, stack: Runtime) -> tuple[str, ...]:
-    """Return kinds of running operators that no rule covers, or not in their type."""
-    found = set()
-    running = fuse(graph, stack.fusion).stored
-    for op in running.ops:
-        dtype = op.facts.computes_in if op.facts is not None else None
-        if op_work(op, running.tensors) is None:
-            found.add(op.kind)
-        elif dtype not in (None, *_DTYPES):
-            found.add(f"{op.kind} ({dtype})")
-    return tuple(sorted(found))
-
-
-def _plan(
-    graph: OpGraph, stack: Runtime, element_bytes: int
-) -> tuple[tuple[MemoryStage, ...], OrderPlan | None]:
-    running = fuse(graph, stack.fusion).stored
-    plan = plan_memory(running, stack.memory, element_bytes)
-    is_small = len(running.ops) <= MOST_ORDERED_OPS
-    return memory_stages(running, plan), find_order(running, element_bytes) if is_small else None
-
-
-def _compile(
-    model: Path, graph: OpGraph, device: Device, clock_hz: float | None, dtype: str
-) -> tuple[CostEstimate, tuple[MemoryStage, ...]]:
-    if clock_hz is not None:
-        raise ConfigError(
-            f"--clock: {device.name} is costed at its system's clock, which its memories are "
-            "described for; leave it out"
-        )
-    if dtype != "int8":
-        raise ConfigError(f"--dtype: {device.name} runs int8 only; leave it out")
-    from hwkd.api.profile_vela import compile_and_cost
-
-    return compile_and_cost(model, graph, device)
-
-
-def _measure(model: Path) -> Profile:
-    from hwkd.profiling.onnx_runtime import measure_latency
-
-    return measure_latency(model)

@@ -9,6 +9,7 @@ from hwkd.api.option import Option, declares_options
 
 if TYPE_CHECKING:
     from hwkd.api.outcome import SearchOutcome
+    from hwkd.core.progress import Progress
 
 __all__ = ["report"]
 
@@ -22,6 +23,7 @@ def report(
     storage: StorageOption = None,
     study: StudyOption = None,
     on_warning: Callable[[str], None] | None = None,
+    progress: "Progress | None" = None,
 ) -> "SearchOutcome":
     """Make pareto.csv, trials.csv, pareto.png and report.html again and show the Pareto front.
 
@@ -31,11 +33,13 @@ def report(
 
     Args:
         on_warning: is told about a last record that was cut; None is silence.
+        progress: is told about every file; None is silence.
 
     Raises:
         RunFolderError: if the folder is no run folder, is damaged or cannot be written.
     """
     from hwkd.api.outcome import SearchOutcome
+    from hwkd.core.progress import silent
     from hwkd.io.run_files import PLACE_FILE
     from hwkd.report.write import write_report_files
 
@@ -44,4 +48,5 @@ def report(
         from hwkd.engine.run.join import read_again
 
         read_again(folder, storage, study)
-    return SearchOutcome(folder=folder, page=write_report_files(folder, on_warning=on_warning))
+    page = write_report_files(folder, on_warning=on_warning, progress=progress or silent)
+    return SearchOutcome(folder=folder, page=page)

@@ -5,8 +5,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from hwkd.api.common import FIT, JUDGE, MANY, RUN, WHAT, AcceleratorOption, Methods, Qat, Unlabelled
-from hwkd.api.option import Option, declares_options
+from hwkd.api.common import (
+    DATA_FILES,
+    JUDGE,
+    MANY,
+    RUN,
+    TEACHER_FILE,
+    WEIGHTS_FILE,
+    WHAT,
+    AcceleratorOption,
+    MaxEnergy,
+    MaxFlash,
+    MaxLatency,
+    MaxRam,
+    MaxWeights,
+    Methods,
+    Qat,
+    RiskOption,
+    Unlabelled,
+)
+from hwkd.api.option import Option, command_line, declares_options
 from hwkd.core.choices import (
     ALPHA,
     BETA,
@@ -14,7 +32,6 @@ from hwkd.core.choices import (
     CalibrationChoice,
     Layout,
     ObjectiveMode,
-    Risk,
 )
 
 if TYPE_CHECKING:
@@ -45,11 +62,19 @@ def search(
             "Folder of class folders (PNG, JPEG), folder of IDX files, or NPZ. Without it: the "
             "handwritten digits of scikit-learn.",
             panel=WHAT,
+            opens=DATA_FILES,
         ),
     ] = None,
     input_size: Annotated[
         str | None, Option("Resize images to HEIGHTxWIDTH, as 32x32.", panel=WHAT)
     ] = None,
+    search_input: Annotated[
+        bool,
+        Option(
+            "Candidates also choose how they see their picture: pooled by 2 or 4, in grey.",
+            panel=WHAT,
+        ),
+    ] = False,
     layout: Annotated[
         Layout,
         Option(
@@ -63,10 +88,12 @@ def search(
             "Without it one is trained on the data and cached.",
             flag="teacher",
             panel=WHAT,
+            opens=TEACHER_FILE,
+            suffix=".onnx",
         ),
     ] = (),
     teacher_weights: Annotated[
-        str | Path | None, Option("Safetensors file for a factory.", panel=WHAT)
+        str | Path | None, Option("Safetensors file for a factory.", panel=WHAT, opens=WEIGHTS_FILE)
     ] = None,
     teacher_time: Annotated[
         str | None, Option("Bound on training a teacher, as 5min.", panel=WHAT)
@@ -79,22 +106,16 @@ def search(
             "it: all registered spaces.",
             flag="space",
             panel=WHAT,
+            opens="a Python file or a registered name",
+            suffix=".py",
         ),
     ] = (),
-    max_latency: Annotated[str | None, Option("One inference, as 20ms.", panel=FIT)] = None,
-    max_ram: Annotated[
-        str | None, Option("Peak RAM, as 128KiB. Default: the device's.", panel=FIT)
-    ] = None,
-    max_flash: Annotated[
-        str | None,
-        Option("Weights and the runtime's code, as 256KiB. Default: the device's.", panel=FIT),
-    ] = None,
-    max_weights: Annotated[str | None, Option("Weights alone, as 20kB.", panel=FIT)] = None,
-    max_energy: Annotated[str | None, Option("One inference, as 1mJ.", panel=FIT)] = None,
-    risk: Annotated[
-        Risk,
-        Option("End of the 90% latency interval that must stay inside --max-latency.", panel=FIT),
-    ] = "upper",
+    max_latency: MaxLatency = None,
+    max_ram: MaxRam = None,
+    max_flash: MaxFlash = None,
+    max_weights: MaxWeights = None,
+    max_energy: MaxEnergy = None,
+    risk: RiskOption = "upper",
     objective: Annotated[
         ObjectiveMode,
         Option(
@@ -236,7 +257,6 @@ def search(
         ),
     ] = None,
     listener: "SearchListener | None" = None,
-    command: Sequence[str] | None = None,
 ) -> "SearchOutcome":
     """Find, distill and export the best small network for a device.
 
@@ -245,22 +265,21 @@ def search(
 
     Args:
         listener: is told about every stage and candidate; None is silence.
-        command: recorded as the way to repeat the search.
 
     Raises:
         HwkdError: in one line, if an option, the data or the teacher is wrong.
     """
+    command = command_line("hwkd search", search, locals())
     started_s = time.monotonic()  # the imports below take seconds of a time limit, too
     from hwkd.api.outcome import outcome_of, write_report
     from hwkd.api.search_config import (
         default_folder,
-        energy,
         frequency,
+        limit_amounts,
         registered_spaces,
         seconds,
         shared_place,
         size,
-        storage_bytes,
         whole_path,
         without_password,
     )
@@ -279,6 +298,7 @@ def search(
         "task": task,
         "data": str(Path(data).resolve()) if data else None,
         "input_size": size(input_size, "--input-size"),
+        "search_input": search_input,
         "layout": layout,
         "spaces": [whole_path(name, ".py") for name in spaces] or registered_spaces(),
         "trials": trials,
@@ -291,11 +311,7 @@ def search(
         "train_best": final,
         "verify_best": verify,
         "limits": {
-            "latency_s": seconds(max_latency, "--max-latency"),
-            "ram_bytes": storage_bytes(max_ram, "--max-ram"),
-            "flash_bytes": storage_bytes(max_flash, "--max-flash"),
-            "weight_bytes": storage_bytes(max_weights, "--max-weights"),
-            "energy_j": energy(max_energy, "--max-energy"),
+            **limit_amounts(max_latency, max_ram, max_flash, max_weights, max_energy),
             "risk": risk,
         },
         "objective": {
@@ -323,13 +339,12 @@ def search(
     config = named_by_user(SearchConfig.checked(raw, where="options"))
     folder = Path(out) if out else default_folder(device)
     place = shared_place(storage, study, artifacts, folder, workers=config.workers)
-    shown = ["hwkd.search", device] if command is None else command
     result = run_search(
         config,
         folder,
         limit=TimeLimit(config.timeout_s, started_s),
         listener=listener or SilentListener(),
-        command=[without_password(part) for part in shown],
+        command=[without_password(word) for word in command],
         write_report=write_report,
         place=place,
     )

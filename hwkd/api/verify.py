@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from hwkd.core.metric import Scores
     from hwkd.core.progress import Progress
-    from hwkd.deploy.verification import Verification
+    from hwkd.core.verification import Verification
 
 __all__ = ["VerifyOutcome", "verify"]
 
@@ -91,7 +91,7 @@ def verify(
             f"{exported.kernels}; leave out --rounding and --kernels, or give the ONNX file"
         )
     path = model_of(source, INT8_FILE) if exported is None else exported.model_path
-    samples, score, origin = _samples(source, path, inputs)
+    samples, score, origin = _samples(source, path, inputs, progress or silent)
     found = verify_model(
         path,
         target,
@@ -106,7 +106,7 @@ def verify(
 
 
 def _samples(
-    model: Path, path: Path, count: int
+    model: Path, path: Path, count: int, progress: "Progress"
 ) -> "tuple[NDArray[np.float32], Callable[[NDArray[np.float32]], Scores] | None, str]":
     """Return inputs, what scores answers if labels are known, and where they come from."""
     import numpy as np
@@ -120,7 +120,8 @@ def _samples(
     from hwkd.engine.setup.config import SearchConfig
     from hwkd.engine.setup.resolve import load_data
 
-    _, data = load_data(SearchConfig.from_toml(RunFolder(model).config_path))
+    config = SearchConfig.from_toml(RunFolder(model).config_path)
+    _, data = load_data(config, progress=progress)
     test = data.test
     # Files list their classes one after another: the first of them are no sample of the split.
     chosen = np.random.default_rng(0).permutation(len(test))[:count]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +14,7 @@ from rich.markup import escape
 
 from hwkd.api.option import Declared, declared
 from hwkd.api.record import plain_data
+from hwkd.cli.progress_bars import listening
 from hwkd.core.errors import ConfigError
 
 __all__ = ["Command", "json_text"]
@@ -24,12 +24,6 @@ _CONFIG_HELP = (
     "TOML file with any of these options; an option on the command line holds against it."
 )
 _CONFIG, _JSON = "config", "as_json"
-
-
-@contextmanager
-def _nothing_to_tell(*, quiet: bool) -> Iterator[Mapping[str, Any]]:
-    del quiet
-    yield {}
 
 
 def _nothing_to_note(found: object) -> None:
@@ -50,7 +44,7 @@ class Command:
         function: of `hwkd`, whose parameters declare the options.
         show: prints what the function returned.
         examples: whole lines for `--help`.
-        live: given `quiet`, a context with the arguments that are for Python alone, as a listener.
+        more: returns arguments that are for Python alone, but for a listener.
         notes: says on standard error what a user must know of what the function returned.
         exit_code: of what the function returned.
         reads_config: whether `--config FILE.toml` may hold the options.
@@ -61,7 +55,7 @@ class Command:
     function: Callable[..., Any]
     show: Callable[[Any], None]
     examples: Sequence[str]
-    live: Callable[..., AbstractContextManager[Mapping[str, Any]]] = _nothing_to_tell
+    more: Callable[[], Mapping[str, Any]] = dict
     notes: Callable[[Any], None] = _nothing_to_note
     exit_code: Callable[[Any], int] = _done
     reads_config: bool = False
@@ -120,8 +114,8 @@ class Command:
             given = with_config(config, given, self.options)
         if not any(option.name in given for option in self.instead):
             _require(self.options, given)
-        with self.live(quiet=is_json) as more:
-            found = self.function(**given, **more)
+        with listening(self.function, quiet=is_json) as told:
+            found = self.function(**given, **told, **self.more())
         self.notes(found)
         if is_json:
             typer.echo(json_text(found, self.function.__name__))

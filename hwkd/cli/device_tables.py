@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.table import Table
 
+from hwkd.api.devices import evidence
 from hwkd.core.device import Device
 from hwkd.report import format as shown
 
@@ -32,20 +33,6 @@ def runtimes_table(device: Device) -> Table:
     table = Table(box=None, title="runtimes", title_justify="left")
     for column in ("runtime", "dtype", "rows", "held-out error", "90% interval", "fitted on"):
         table.add_column(column)
-    for name, runtime in sorted(device.runtimes.items()):
-        for dtype, model in runtime.latency.items():
-            # A scaled fit was tested on the core that it comes from, not on this one.
-            is_tested = model.error_ratio is not None and runtime.cycles_scale == 1
-            error = f"{model.error_ratio:.1%}" if is_tested else "not tested here"
-            interval = f"x{model.interval.low_ratio:.2f} to x{model.interval.high_ratio:.2f}"
-            scaled = "" if runtime.cycles_scale == 1 else f"; cycles x{runtime.cycles_scale:.3g}"
-            table.add_row(
-                f"{name} {runtime.version}", dtype, str(model.measurements), error, interval,
-                model.fitted_on + scaled,
-            )  # fmt: skip
-        if not runtime.latency:
-            basis = ("compiler estimate", "nothing; its maker gives no error band")
-            measured = ("measured", "this machine")
-            error, origin = basis if device.is_compiled else measured
-            table.add_row(f"{name} {runtime.version}", "", "", error, "", origin)
+    for row in evidence(device):
+        table.add_row(row.runtime, row.dtype, row.rows, row.error, row.interval, row.origin)
     return table

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import hwkd
 from hwkd.cli.command import Command
@@ -14,14 +11,6 @@ if TYPE_CHECKING:
     from hwkd.api.outcome import SearchOutcome
 
 __all__ = ["COMMANDS"]
-
-
-@contextmanager
-def _progress(*, quiet: bool) -> Iterator[Mapping[str, Any]]:
-    from hwkd.cli.progress_bars import progress_bars, says_what_is_saved
-
-    with says_what_is_saved(), progress_bars(quiet=quiet) as progress:
-        yield {"progress": progress, "command": ("hwkd", *sys.argv[1:])}
 
 
 def _show(outcome: SearchOutcome) -> None:
@@ -45,7 +34,6 @@ COMMANDS = (
             "hwkd distill --student runs/digits --method kd:temperature=4,weight=0.9 --method at "
             "--attribution --seeds 3 --out student",
         ),
-        live=_progress,
         reads_config=True,
     ),
 )

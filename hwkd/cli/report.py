@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import hwkd
@@ -15,14 +14,11 @@ if TYPE_CHECKING:
 __all__ = ["COMMANDS"]
 
 
-@contextmanager
-def _warning(*, quiet: bool) -> Iterator[Mapping[str, Any]]:
+def _warning() -> Mapping[str, Any]:
     from rich.console import Console
 
-    del quiet  # a record that was cut is said in any case
     notices = Console(stderr=True)
-    with notices.status("Writing the report"):
-        yield {"on_warning": lambda line: notices.print(f"warning: {line}", markup=False)}
+    return {"on_warning": lambda line: notices.print(f"warning: {line}", markup=False)}
 
 
 def _show(made: SearchOutcome) -> None:
@@ -46,6 +42,6 @@ COMMANDS = (
         function=hwkd.report,
         show=_show,
         examples=("hwkd report runs/digits",),
-        live=_warning,
+        more=_warning,
     ),
 )

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any
@@ -45,7 +42,7 @@ def _search_or_resume(**given: Any) -> SearchOutcome:
             raise ConfigError(
                 "--trust: goes with --resume; a new search runs the files it is given"
             )
-        return hwkd.search(**given, command=["hwkd", *sys.argv[1:]])
+        return hwkd.search(**given)
     fixed = sorted(set(given) - {option.name for option in (_RUN, *_REST)} - {"listener"})
     if fixed:
         raise ConfigError(
@@ -54,14 +51,6 @@ def _search_or_resume(**given: Any) -> SearchOutcome:
             "for anything else"
         )
     return hwkd.resume(**given)
-
-
-@contextmanager
-def _listening(*, quiet: bool) -> Iterator[Mapping[str, Any]]:
-    from hwkd.cli.search_display import search_display
-
-    with search_display(quiet=quiet) as listener:
-        yield {"listener": listener}
 
 
 def _show(outcome: SearchOutcome) -> None:
@@ -96,7 +85,6 @@ COMMANDS = (
             "hwkd search --device cortex-m4 --data photos --max-latency 20ms --max-ram 64KiB",
             "hwkd search --resume runs/cortex-m7-20260102-101500 --trials 200",
         ),
-        live=_listening,
         exit_code=_exit_code,
         reads_config=True,
         instead=_RESUME,
@@ -109,7 +97,6 @@ COMMANDS = (
             "hwkd finish runs/digits --timeout 20min",
             "hwkd finish runs/digits --controls 3",
         ),
-        live=_listening,
         exit_code=_exit_code,
     ),
 )

@@ -1,18 +1,15 @@
-"""What `hwkd search` shows while it runs: a live table in a terminal, plain lines when piped."""
+"""What `hwkd search` and `hwkd distill` say while they run, beside how far they are."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import Progress, TaskID
 
-from hwkd.cli.progress_bars import bars_on, says_what_is_saved
 from hwkd.core.metric import primary_text
+from hwkd.core.progress import Progress
 from hwkd.core.run_record import RunRecord, TeacherRecord
 from hwkd.core.trial import TrialRecord
 from hwkd.report import format as fmt
@@ -20,61 +17,44 @@ from hwkd.report.tables import feasibility_view
 from hwkd.tasks.base import describe
 
 if TYPE_CHECKING:
-    from hwkd.engine.search.listener import SearchListener
     from hwkd.engine.setup.time_plan import Stage
     from hwkd.tasks.base import TaskData
 
-__all__ = ["search_display"]
-
-
-@contextmanager
-def search_display(*, quiet: bool) -> Iterator[SearchListener | None]:
-    """Give the listener for one search; None, which is silence, when `quiet`.
-
-    Raises:
-        StoppedByUserError: when the search was interrupted and said what it saved.
-    """
-    with says_what_is_saved():
-        if quiet:
-            yield None
-            return
-        console = Console(stderr=True)
-        # Piped output gets the plain lines below and no bars.
-        with bars_on(console) as bars:
-            yield _Display(console=console, bars=bars)
+__all__ = ["SearchDisplay"]
 
 
 @dataclass
-class _Display:
+class SearchDisplay:
+    """Says how a search or a distillation goes; see `hwkd.engine.search.listener.SearchListener`.
+
+    Attributes:
+        console: on stderr.
+        tell: draws, or says, how far a stage is.
+    """
+
     console: Console
-    bars: Progress
-    _tasks: dict[str, TaskID] = field(default_factory=dict)
+    tell: Progress
     _printed: int = 0
     _note: str = ""
-    _started: float = field(default_factory=time.monotonic)
 
     def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
-        if stage not in self._tasks:
-            self._tasks[stage] = self.bars.add_task(stage, total=total, note=note)
-            if not self.console.is_terminal:
-                self.console.print(stage)
-        shown = self._note if stage == "search" else note
-        self.bars.update(self._tasks[stage], completed=done, total=total, note=shown)
+        """Hear of an advance."""
+        self.tell(stage, done, total, self._note if stage == "search" else note)
 
     def _say(self, what: str, text: str) -> None:
         self.console.print(f"{what:>16}  {text}", highlight=False, soft_wrap=True, markup=False)
 
     def on_data(self, data: TaskData) -> None:
+        """Hear what the data is."""
         for what, value in describe(data):
-            # Folder and class names may hold brackets, which are no markup.
-            self.console.print(
-                f"{what:>16}  {value}", highlight=False, soft_wrap=True, markup=False
-            )
+            self._say(what, value)
 
     def on_feasibility(self, run: RunRecord) -> None:
+        """Hear what share of each space fits."""
         self.console.print(feasibility_view(run))
 
     def on_teacher(self, teacher: TeacherRecord) -> None:
+        """Hear which teacher there is."""
         origin = "from the cache" if teacher.from_cache else f"in {teacher.seconds:.0f} s"
         self.console.print(
             f"{'teacher':>16}  {teacher.description}, {origin}; "
@@ -84,16 +64,19 @@ class _Display:
         )
 
     def on_plan(self, seconds: Mapping[Stage, float], left_s: float) -> None:
+        """Hear how a time limit is divided."""
         shares = ", ".join(f"{stage} {fmt.duration(share)}" for stage, share in seconds.items())
         self._say("time left", f"{fmt.duration(left_s)}: {shares}")
 
     def on_note(self, note: str) -> None:
+        """Hear what was given up or left out."""
         self._say("note", note)
 
     def on_records(self, records: Sequence[TrialRecord], total: int | None) -> None:
+        """Hear all records so far."""
         self._note = _summary(records)
         if total is not None:
-            self("candidates", len(records), total, note=self._note)
+            self.tell("candidates", len(records), total, self._note)
         if not self.console.is_terminal:
             for record in records[self._printed :]:
                 self.console.print(_line(record), highlight=False, soft_wrap=True)

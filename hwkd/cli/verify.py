@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import hwkd
 from hwkd.cli.command import Command
@@ -15,14 +13,6 @@ if TYPE_CHECKING:
 __all__ = ["COMMANDS"]
 
 EXIT_FAILED = 1
-
-
-@contextmanager
-def _progress(*, quiet: bool) -> Iterator[Mapping[str, Any]]:
-    from hwkd.cli.verify_view import live_progress
-
-    with live_progress(is_shown=not quiet) as progress:
-        yield {"progress": progress}
 
 
 def _show(found: VerifyOutcome) -> None:
@@ -41,7 +31,6 @@ COMMANDS = (
         function=hwkd.verify,
         show=_show,
         examples=("hwkd verify runs/digits --device cortex-m4",),
-        live=_progress,
         exit_code=_exit_code,
     ),
 )

@@ -2,40 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from hwkd.core.metric import primary_text
-from hwkd.core.progress import silent
+from hwkd.report import format as show
 
 if TYPE_CHECKING:
-    from hwkd.core.progress import Progress as Listener
-    from hwkd.deploy.verification import LayerDifference, Verification
+    from hwkd.core.verification import Verification
 
-__all__ = ["live_progress", "print_verification", "verdict"]
-
-
-@contextmanager
-def live_progress(*, is_shown: bool) -> Iterator[Listener]:
-    """Give a listener that draws a bar with the time left on stderr; silent when not shown."""
-    if not is_shown or not sys.stderr.isatty():
-        yield silent
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("compile", total=1)
-
-        def show(stage: str, done: int, total: int, note: str = "") -> None:
-            bar.update(task, description=f"{stage} {note}".strip(), completed=done, total=total)
-
-        yield show
+__all__ = ["print_verification", "verdict"]
 
 
 def print_verification(found: Verification, origin: str) -> None:
@@ -55,13 +34,13 @@ def print_verification(found: Verification, origin: str) -> None:
 def verdict(found: Verification) -> str:
     """Say in one line whether the check passed, and every difference that it counted."""
     outputs = found.inputs * found.outputs
-    layers = [layer.difference for layer in found.instructions_per_layer]
+    layers = found.instructions_per_layer
     parts = [
         f"emulated core equals this computer's C on {outputs - found.mismatches.host_c:,} of "
         f"{outputs:,} outputs",
         _count(
-            sum(item.differing for item in layers),
-            sum(item.values for item in layers),
+            sum(item.differing or 0 for item in layers),
+            sum(item.values or 0 for item in layers),
             found.intermediate_max_lsb,
             "values of the layers",
         ),
@@ -82,9 +61,7 @@ def _count(differing: int, values: int, max_lsb: int, what: str) -> str:
 
 
 def _layer_table(found: Verification) -> Table:
-    table = Table(
-        title=f"{escape(found.model)} on {escape(found.device)}, emulated {found.emulated_cpu}"
-    )
+    table = Table(title=escape(f"{found.model} on {found.device}, emulated {found.emulated_cpu}"))
     for name in ("layer", "kind"):
         table.add_column(name)
     for name in ("MAC", "instructions", "per MAC", "values that differ", "LSB"):
@@ -97,23 +74,16 @@ def _layer_table(found: Verification) -> Table:
             f"{layer.macs:,}",
             f"{layer.instructions:,}",
             ratio,
-            _differing(layer.difference),
-            str(layer.difference.max_lsb),
+            layer.differing_text,
+            str(layer.max_lsb),
         )
     return table
-
-
-def _differing(difference: LayerDifference) -> str:
-    """Return how many values differ from ONNX Runtime's layer, averages at ties beside them."""
-    ties = difference.averages_within_bound
-    return f"{difference.differing:,}" + (f" + {ties:,} at a tie" if ties else "")
 
 
 def _summary_table(found: Verification, origin: str) -> Table:
     table = Table(show_header=False)
     table.add_column()
     table.add_column(justify="right")
-    predicted, stacked = found.flash_predicted_bytes, found.ram_predicted_bytes
     rows = (
         ("inputs", f"{found.inputs:,}, {origin}"),
         ("layers compared with ONNX Runtime", "all, each from the C's own integers"),
@@ -121,13 +91,14 @@ def _summary_table(found: Verification, origin: str) -> Table:
         ("rounding, kernels", f"{found.rounding}, {found.kernels}"),
         ("instructions per inference", f"{found.instructions_per_inference:,}"),
         ("flash, from the ELF", f"{found.flash_bytes:,} bytes"),
-        ("flash, predicted", "-" if predicted is None else f"{predicted:,} bytes"),
+        ("flash, predicted", _bytes(found.flash_predicted_bytes)),
         ("RAM and stack, emulated", f"{found.ram_bytes + found.stack_bytes:,} bytes"),
-        ("RAM and stack, predicted", "-" if stacked is None else f"{stacked:,} bytes"),
+        ("RAM and stack, predicted", _bytes(found.ram_predicted_bytes)),
         ("RAM, from the ELF", f"{found.ram_bytes:,} bytes"),
         ("arena, from the ELF", f"{found.arena_bytes:,} bytes"),
-        ("arena, predicted", f"{found.arena_predicted_bytes:,} bytes"),
+        ("arena, predicted", _bytes(found.arena_predicted_bytes)),
         ("stack, high-water mark", f"{found.stack_bytes:,} bytes"),
+        *_fit_rows(found),
         *(
             (("score of the emulated core", primary_text(found.scores)),)
             if found.scores is not None
@@ -138,3 +109,20 @@ def _summary_table(found: Verification, origin: str) -> Table:
     for name, value in rows:
         table.add_row(name, value)
     return table
+
+
+def _bytes(amount: int | None) -> str:
+    return "-" if amount is None else f"{amount:,} bytes"
+
+
+def _fit_rows(found: Verification) -> list[tuple[str, str]]:
+    """Return the verdict on each memory of the device."""
+    entries = () if found.fit is None else found.fit.limits
+    return [
+        (
+            f"{show.limit_label(entry.name)} of the device",
+            f"{show.needed_text(entry)} of {show.limit_value(entry.name, entry.limit)}: "
+            f"{show.fit_text(entry)}",
+        )
+        for entry in entries
+    ]

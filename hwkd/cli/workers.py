@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import hwkd
@@ -17,14 +16,12 @@ if TYPE_CHECKING:
 __all__ = ["COMMANDS"]
 
 
-@contextmanager
-def _saying(*, quiet: bool) -> Iterator[Mapping[str, Any]]:
+def _saying() -> Mapping[str, Any]:
     def say(line: str) -> None:
-        if not quiet:
-            sys.stderr.write(f"hwkd worker: {line}\n")
-            sys.stderr.flush()  # a job's log is read while it runs
+        sys.stderr.write(f"hwkd worker: {line}\n")
+        sys.stderr.flush()  # a job's log is read while it runs
 
-    yield {"on_line": say}
+    return {"on_line": say}
 
 
 def _show_result(result: WorkerResult) -> None:
@@ -61,7 +58,7 @@ COMMANDS = (
             "hwkd worker --storage postgresql://hwkd@db.example/hwkd --study photos",
             "hwkd worker --storage postgresql://hwkd@db.example/hwkd --study photos --max-time 8h",
         ),
-        live=_saying,
+        more=_saying,
     ),
     Command(
         name="workers",

@@ -7,11 +7,12 @@ from typing import Any
 from hwkd.core.registry import Registry
 from hwkd.core.student import SearchSpace
 
-__all__ = ["EXPORTERS", "METHODS", "SEARCH_SPACES", "STEPS", "TASKS"]
+__all__ = ["BACKENDS", "EXPORTERS", "METHODS", "SEARCH_SPACES", "STEPS", "TASKS"]
 
 SEARCH_SPACES: Registry[SearchSpace] = Registry("search space")
-# The types of tasks, steps, methods and exporters live in layers above core, so here they are open.
+# The types of what follows live in layers above core, so here they are open.
 TASKS: Registry[Any] = Registry("task")
 STEPS: Registry[Any] = Registry("preprocessing step")
 METHODS: Registry[Any] = Registry("method")
 EXPORTERS: Registry[Any] = Registry("target")
+BACKENDS: Registry[Any] = Registry("cost backend")

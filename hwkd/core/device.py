@@ -162,15 +162,13 @@ class Device(_Finite):
         description: one line for `hwkd devices list`.
         core: processor core, for example "Cortex-M4".
         board: board or chip that the numbers belong to.
-        clock_hz: default clock; None only where `is_measured`.
+        clock_hz: default clock; None where its backend needs none.
         sram_bytes: RAM a network can use at most; None where memory is not the limit.
         flash_bytes: flash for code and weights; None where storage is not the limit.
         reserved_ram_bytes: kept for the application.
         reserved_flash_bytes: kept for the application.
         target_latency_s: default target of the search's objective.
-        is_measured: True for the machine hwkd runs on: it is timed, never predicted.
-        is_compiled: True where the vendor's compiler costs a network: it is profiled, never
-            searched for.
+        costed_by: the cost backend, of `hwkd/backends/` or a plugin, that its numbers come from.
         default_runtime: used unless `--runtime` says otherwise.
         runtimes: name -> runtime with data for this core.
         sources: field -> citation; every number above needs one.
@@ -187,11 +185,21 @@ class Device(_Finite):
     reserved_ram_bytes: int = Field(default=0, ge=0)
     reserved_flash_bytes: int = Field(default=0, ge=0)
     target_latency_s: float = Field(gt=0)
-    is_measured: bool = False
-    is_compiled: bool = False
+    costed_by: str = "estimated"
     default_runtime: str
     runtimes: dict[str, Runtime]
     sources: dict[str, str]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reads_older_files(cls, raw: Any) -> Any:
+        """Older files say `is_measured = true` or `is_compiled = true`."""
+        if not isinstance(raw, dict) or "costed_by" in raw:
+            return raw
+        named = {f"is_{name}": name for name in ("measured", "compiled")}
+        said = [name for key, name in named.items() if raw.get(key) is True]
+        kept = {key: v for key, v in raw.items() if key not in named or not isinstance(v, bool)}
+        return {**kept, "costed_by": said[0]} if said else kept
 
     @model_validator(mode="after")
     def _is_complete(self) -> Device:
@@ -200,8 +208,6 @@ class Device(_Finite):
             "target_latency_s",
         )  # fmt: skip
         _require_sources(self, numbers, self.sources)
-        if self.clock_hz is None and not self.is_measured:
-            raise ValueError("clock_hz is missing; every device that is predicted needs it")
         if self.default_runtime not in self.runtimes:
             known = ", ".join(sorted(self.runtimes)) or "none"
             raise ValueError(
@@ -223,19 +229,6 @@ class Device(_Finite):
     def available_flash_bytes(self) -> int | None:
         """Flash that a network may use, the application's left out; None without a limit."""
         return None if self.flash_bytes is None else self.flash_bytes - self.reserved_flash_bytes
-
-    def require_cost_model(self) -> None:
-        """Refuse a device that only its vendor's compiler can cost.
-
-        Raises:
-            ConfigError: if `is_compiled`.
-        """
-        if self.is_compiled:
-            raise ConfigError(
-                f"{self.name} is costed by a compiler, {self.default_runtime}, too slow to screen "
-                "candidates with; search for another device and give the result to "
-                f"`hwkd profile --device {self.name}`"
-            )
 
     def runtime(self, name: str | None = None) -> Runtime:
         """Return a runtime by name, or the default one.

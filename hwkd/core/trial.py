@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AliasChoices, Field, model_validator
+from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 from pydantic_core import from_json
 
-from hwkd.core.measure import OpCost, Profile
+from hwkd.core.measure import CostEstimate, Profile
 from hwkd.core.metric import ScoresRecord
-from hwkd.core.old_records import with_scores
-from hwkd.core.strict_model import StoredInt, StrictModel, read_record
-from hwkd.core.student import ParamValue, StudentSpec
+from hwkd.core.old_records import cost_of_older_run, with_scores
+from hwkd.core.strict_model import StoredInt, StrictModel, read_record, with_key
+from hwkd.core.student import StudentSpec
 
 __all__ = [
-    "CostRecord",
     "Digest",
     "EpochRecord",
     "FidelityRecord",
@@ -26,7 +25,8 @@ __all__ = [
     "ObjectiveRecord",
     "PredictedRecord",
     "ProposalRecord",
-    "SpecRecord",
+    "StoredCost",
+    "StoredSpec",
     "TrialRecord",
     "TrialState",
     "ViolationRecord",
@@ -42,34 +42,11 @@ LimitName: TypeAlias = Literal["latency", "ram", "flash", "weights", "energy"]
 Digest: TypeAlias = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
-class SpecRecord(StrictModel):
-    """The student's choices; `key` is `StudentSpec.key`."""
+# What a network needs; older versions stored its latency as four loose fields.
+StoredCost: TypeAlias = Annotated[CostEstimate, BeforeValidator(cost_of_older_run)]
 
-    space: str
-    params: dict[str, ParamValue]
-    input_shape: tuple[int, ...]
-    num_outputs: StoredInt
-    key: str
-
-    @classmethod
-    def of(cls, spec: StudentSpec) -> SpecRecord:
-        """Copy a spec."""
-        return cls(
-            space=spec.space,
-            params=dict(spec.params),
-            input_shape=spec.input_shape,
-            num_outputs=spec.num_outputs,
-            key=spec.key,
-        )
-
-    def to_spec(self) -> StudentSpec:
-        """Return the spec that was copied."""
-        return StudentSpec(
-            space=self.space,
-            params=dict(self.params),
-            input_shape=self.input_shape,
-            num_outputs=self.num_outputs,
-        )
+# A student's choices with their key, which says whether somebody edited them.
+StoredSpec: TypeAlias = Annotated[StudentSpec, *with_key("the spec's choices")]
 
 
 class ViolationRecord(StrictModel):
@@ -83,27 +60,6 @@ class ViolationRecord(StrictModel):
     def excess_ratio(self) -> float:
         """How far over: 0.25 is 25% over the limit."""
         return self.needed / self.limit - 1.0
-
-
-class CostRecord(StrictModel):
-    """What the device model predicted; nothing in here was measured."""
-
-    device: str
-    runtime: str
-    clock_hz: float
-    dtype: str
-    macs: StoredInt
-    params: StoredInt
-    latency_s: float | None
-    latency_low_s: float | None
-    latency_high_s: float | None
-    latency_basis: str | None
-    peak_ram_bytes: StoredInt
-    weight_bytes: StoredInt
-    flash_bytes: StoredInt
-    energy_j: float | None
-    unsupported_ops: dict[str, int] = Field(default_factory=dict)
-    per_op: tuple[OpCost, ...] = ()
 
 
 class ObjectiveRecord(StrictModel):
@@ -129,6 +85,15 @@ class PredictedRecord(StrictModel):
 
     mean: float
     deviation: float
+
+    @property
+    def half_width_80(self) -> float:
+        """Half of the interval around the mean that should hold 80% of the measurements."""
+        return 1.2815515594457418 * self.deviation
+
+    def holds(self, measured: float) -> bool:
+        """Tell whether a measurement lies in that interval."""
+        return abs(measured - self.mean) <= self.half_width_80
 
 
 class FidelityRecord(StrictModel):
@@ -205,10 +170,10 @@ class TrialRecord(StrictModel):
     number: StoredInt
     state: TrialState
     reason: str | None = None
-    spec: SpecRecord | None = None
+    spec: StoredSpec | None = None
     seed: StoredInt
     violations: tuple[ViolationRecord, ...] = ()
-    cost: CostRecord | None = None
+    cost: StoredCost | None = None
     proposal: ProposalRecord | None = None
     fidelity: FidelityRecord | None = None
     start_from: Digest | None = None

@@ -9,30 +9,30 @@ from dataclasses import dataclass, field
 from hwkd.core.device import Device, LatencyModel, Runtime
 from hwkd.core.errors import ConfigError
 from hwkd.core.graph import Op, OpGraph
+from hwkd.core.kinds import kind_of
 from hwkd.core.measure import CostEstimate, LatencyEstimate, OpCost
 from hwkd.cost.energy import estimate_energy_j
 from hwkd.cost.fuse import FusedGraph, fuse
-from hwkd.cost.latency import LatencyTable, with_interval
+from hwkd.cost.latency import LatencyTable, Weakness, with_interval
 from hwkd.cost.memory import MemoryPlan, plan_memory
 from hwkd.cost.storage import StoragePlan, plan_storage
 
-__all__ = ["estimate_cost"]
+__all__ = ["ELEMENT_BYTES", "estimate_cost"]
+
+ELEMENT_BYTES = {"int8": 1, "float32": 4}
 
 
 @dataclass(slots=True)
 class _Cycles:
-    """Cycles by operator, operators outside the fitted range, kinds without a cost.
+    """Cycles by operator, what is weak evidence among them, kinds without a cost.
 
     `dtypes` names the operators that compute in another type than the network.
     """
 
     cycles: dict[str, float] = field(default_factory=dict)
-    outside: set[str] = field(default_factory=set)
+    weak: dict[str, Weakness] = field(default_factory=dict)
     unsupported: Counter[str] = field(default_factory=Counter)
     dtypes: dict[str, str] = field(default_factory=dict)
-
-
-_ELEMENT_BYTES = {"int8": 1, "float32": 4}
 
 
 def estimate_cost(
@@ -42,6 +42,7 @@ def estimate_cost(
     runtime: str | None = None,
     clock_hz: float | None = None,
     dtype: str = "int8",
+    has_latency: bool = True,
 ) -> CostEstimate:
     """Predict latency, RAM, flash and energy of one inference of batch 1.
 
@@ -51,25 +52,25 @@ def estimate_cost(
         runtime: inference stack; the device's default when None.
         clock_hz: the device's default when None; cycles are taken as independent of it.
         dtype: "int8" or "float32"; operators and tensors whose type the graph fixes keep theirs.
+        has_latency: predict it; a device that is timed has nothing to predict it from.
 
     Returns:
-        The estimate; `latency` is None for a device that is measured. Latency and energy are lower
-        bounds when `unsupported_ops` is not empty.
+        The estimate. Latency and energy are lower bounds when `unsupported_ops` is not empty.
 
     Raises:
-        ConfigError: if the runtime has no data for the core or the dtype, or a compiler costs
-            the device.
+        ConfigError: if the runtime has no data for the core or the dtype.
     """
-    device.require_cost_model()
+    if dtype not in ELEMENT_BYTES:
+        raise ConfigError(f"dtype {dtype!r} is not one of {', '.join(ELEMENT_BYTES)}")
     stack = device.runtime(runtime)
     hertz = clock_hz or device.clock_hz or 0.0
-    models = _latency_models(device, stack, dtype)
+    models = _latency_models(device, stack, dtype) if has_latency else {}
     fused = fuse(graph, stack.fusion)
     found = _op_cycles(fused.graph, models, dtype)
     scale = stack.cycles_scale / hertz if hertz else 0.0
     seconds = {name: amount * scale for name, amount in found.cycles.items()}
     latency = _latency(stack, models, dtype, found, scale) if models else None
-    element_bytes = _ELEMENT_BYTES[dtype]
+    element_bytes = ELEMENT_BYTES[dtype]
     memory = plan_memory(fused.stored, stack.memory, element_bytes)
     storage = plan_storage(fused.stored, stack.storage, element_bytes)
     return CostEstimate(
@@ -86,15 +87,24 @@ def estimate_cost(
         energy_j=estimate_energy_j(device, stack, latency, hertz),
         per_op=_per_op(graph, fused, seconds, memory, storage),
         unsupported_ops=dict(found.unsupported),
+        unknown_kernels=_unknown_kernels(fused.stored),
     )
 
 
+def _unknown_kernels(running: OpGraph) -> tuple[str, ...]:
+    """Return kinds of running operators that no rule covers, or not in their type."""
+    found = set()
+    for op in running.ops:
+        dtype = op.facts.computes_in if op.facts is not None else None
+        if not kind_of(op.kind).work:
+            found.add(op.kind)
+        elif dtype is not None and dtype not in ELEMENT_BYTES:
+            found.add(f"{op.kind} ({dtype})")
+    return tuple(sorted(found))
+
+
 def _latency_models(device: Device, stack: Runtime, dtype: str) -> Mapping[str, LatencyModel]:
-    """Return type -> model; empty for a device that is measured."""
-    if dtype not in _ELEMENT_BYTES:
-        raise ConfigError(f"dtype {dtype!r} is not one of {', '.join(_ELEMENT_BYTES)}")
-    if device.is_measured:
-        return {}
+    """Return type -> model."""
     models = {str(known): model for known, model in stack.latency.items()}
     if dtype not in models:
         raise ConfigError(
@@ -123,9 +133,9 @@ def _op_cycles(graph: OpGraph, models: Mapping[str, LatencyModel], dtype: str) -
         if cost is None:
             found.unsupported[op.kind] += 1
             continue
-        found.cycles[op.name], is_inside = cost
-        if not is_inside:
-            found.outside.add(op.name)
+        found.cycles[op.name], weakness = cost
+        if weakness is not None:
+            found.weak[op.name] = weakness
         if table is not tables[dtype] and own is not None:
             found.dtypes[op.name] = own
     return found
@@ -138,12 +148,15 @@ def _latency(
     parts = []
     for own in dict.fromkeys((dtype, *found.dtypes.values())):
         names = [name for name in found.cycles if found.dtypes.get(name, dtype) == own]
-        outside = sum(found.cycles[name] for name in names if name in found.outside)
+        weak: dict[Weakness, float] = {}
+        for name in names:
+            if name in found.weak:
+                weak[found.weak[name]] = weak.get(found.weak[name], 0.0) + found.cycles[name]
         parts.append(
             with_interval(
                 scale * sum([found.cycles[name] for name in names]),
                 models[own],
-                outside_s=scale * outside,
+                weak_s={why: scale * cycles for why, cycles in weak.items()},
                 basis=f"estimated: {stack.name} {stack.version}, {models[own].fitted_on}",
             )
         )

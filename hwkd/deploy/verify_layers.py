@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from hwkd.core.core_file import Rounding
+from hwkd.core.verification import LayerCheck, layer_fault
 from hwkd.deploy.to_c.project import Project
-from hwkd.deploy.verification import LayerDifference
 from hwkd.deploy.verify_average import averages_in_any_order
 from hwkd.deploy.verify_onnx import LayerReference, tensors_of_trace
 from hwkd.qgraph.ir import Pool, QuantOp, Relayout
 
-__all__ = ["LayerComparison"]
+__all__ = ["LayerComparison", "StepCount"]
 
 _Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
 _Bools: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 @dataclass(slots=True)
-class _Count:
-    """Running totals of one step."""
+class StepCount:
+    """Running totals of one step; see `hwkd.core.verification.LayerCheck`."""
 
     values: int = 0
     differing: int = 0
-    within_bound: int = 0
+    averages_within_bound: int = 0
     max_lsb: int = 0
+
+    def fault(self, rounding: Rounding) -> str | None:
+        """Say what is wrong; None where the step is as it should be."""
+        return layer_fault(
+            rounding, values=self.values, differing=self.differing, max_lsb=self.max_lsb
+        )
 
 
 @dataclass(slots=True)
@@ -42,13 +50,13 @@ class LayerComparison:
     model_path: Path
     project: Project
     _reference: LayerReference = field(init=False)
-    _counts: list[_Count] = field(init=False)
+    _counts: list[StepCount] = field(init=False)
     _tensors: list[tuple[str, ...]] = field(init=False)
     _has_other_tie: list[_Bools] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         self._reference = LayerReference(self.model_path, self.project)
-        self._counts = [_Count() for _ in self.project.steps]
+        self._counts = [StepCount() for _ in self.project.steps]
         self._tensors = _tensors_of_steps(self.project, self._reference.names)
 
     def add(self, inputs: _Int8, step_outputs: tuple[_Int8, ...]) -> None:
@@ -74,16 +82,27 @@ class LayerComparison:
         self._has_other_tie.append(other_tie)
 
     @property
-    def steps(self) -> tuple[LayerDifference, ...]:
+    def steps(self) -> tuple[StepCount, ...]:
         """What was found, for each step of the C."""
+        return tuple(self._counts)
+
+    def checks(self, instructions: Sequence[int]) -> tuple[LayerCheck, ...]:
+        """Return what was found, for each step of the C.
+
+        Args:
+            instructions: that the core executed for each step.
+        """
         return tuple(
-            LayerDifference(
-                values=count.values,
-                differing=count.differing,
-                averages_within_bound=count.within_bound,
-                max_lsb=count.max_lsb,
+            LayerCheck(
+                name=step.name,
+                kind=step.kind,
+                macs=step.macs,
+                instructions=executed,
+                **asdict(count),
             )
-            for count in self._counts
+            for step, executed, count in zip(
+                self.project.steps, instructions, self._counts, strict=True
+            )
         )
 
     @property
@@ -111,7 +130,7 @@ def _compare(
     name: str,
     ours: dict[str, _Int8],
     expected: _Int8,
-    count: _Count,
+    count: StepCount,
     *,
     is_main: bool,
 ) -> _Bools:
@@ -133,7 +152,7 @@ def _compare(
         within &= values <= high.reshape(lsb.shape)
     if is_main:  # a view of it has the same values once more
         count.values += values.size
-    count.within_bound += int(within.sum())
+    count.averages_within_bound += int(within.sum())
     count.differing += int((is_other & ~within).sum())
     count.max_lsb = max(count.max_lsb, int(lsb.max(initial=0, where=~within)))
     return np.asarray(within.reshape(len(values), -1).any(axis=1))

@@ -12,9 +12,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from hwkd.core import catalog
 from hwkd.core.device import Device, core_key
-from hwkd.core.errors import ConfigError, UnknownNameError
+from hwkd.core.errors import ConfigError, HwkdError, UnknownNameError
 from hwkd.core.runtime_file import RuntimeFile
+from hwkd.io.discovery import discover
 from hwkd.io.fact_files import checked, fact_names, fact_text, merged, parse_facts
 from hwkd.io.runtime_files import RULES, fit_names, load_runtime, runtime_names
 
@@ -71,7 +73,18 @@ def parse_device(text: str, *, origin: str, beside: Path | None = None) -> Devic
             name: _completed(name, table, core, f"{origin}: runtimes.{name}", beside)
             for name, table in {**_fitted(core, beside), **runtimes}.items()
         }
-    return checked("device", Device, data, origin)
+    return _checked(data, origin)
+
+
+def _checked(data: dict[str, Any], origin: str) -> Device:
+    """Return the device, which has what its cost backend needs."""
+    device = checked("device", Device, data, origin)
+    discover("hwkd.backends")
+    try:
+        catalog.BACKENDS.get(device.costed_by).check(device)
+    except HwkdError as error:
+        raise ConfigError(f"{origin}: {error}") from None
+    return device
 
 
 @cache
@@ -90,7 +103,7 @@ def _with_runtime(device: Device, path: str) -> Device:
     table = {"name": found.name, **_rules(found), **_fit(found, device.core_key)}
     known = device.model_dump(mode="json", exclude_unset=True)
     known["runtimes"] = {**known["runtimes"], path: table}
-    return checked("device", Device, known, path)
+    return _checked(known, path)
 
 
 def _fitted(core: str, beside: Path | None) -> dict[str, dict[str, Any]]:

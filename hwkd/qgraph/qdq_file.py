@@ -14,12 +14,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
 
 from hwkd.core.errors import ExportError, ModelFileError
 from hwkd.inference.sessions import start_session
 from hwkd.trace.onnx_model import STANDARD_DOMAINS, open_model, opset_of, stored_tensors
 from hwkd.trace.onnx_tensors import read_constants
+from hwkd.trace.onnx_whole import take_in_weights
 
 __all__ = ["DEQUANTISE", "QUANTISE", "QdqFile", "node_label", "open_qdq"]
 
@@ -84,11 +84,9 @@ def open_qdq(path: Path, supported: Set[str]) -> QdqFile:
     where = str(path)
     model = open_model(path)
     opset = opset_of(model, where)
+    take_in_weights(model, path)
     constants = read_constants(stored_tensors(model, where), path)
     arrays = {name: _values(item, where) for name, item in constants.items()}
-    for item in model.graph.initializer:
-        if constants[item.name].external is not None:
-            item.CopyFrom(numpy_helper.from_array(arrays[item.name], item.name))
     _refuse_other_forms(model, where)
     _refuse_unknown_kinds(model, supported, where)
     _fix_ends(model, where)

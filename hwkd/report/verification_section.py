@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from hwkd.core.final_record import FinalRecord
+from hwkd.core.limits import Fit
 from hwkd.core.metric import primary_text
 from hwkd.core.run_record import RunRecord
-from hwkd.core.verification_record import EmulatedLayerRecord, EmulationRecord, VerificationRecord
+from hwkd.core.trial import LimitName
+from hwkd.core.verification import Verification, VerificationRecord
 from hwkd.report import format as fmt
 from hwkd.report.document import Block, Cell, Column, Facts, Note, Section, Table
 
@@ -45,14 +47,14 @@ def verdict(found: VerificationRecord) -> str:
     return (
         f"{head}: the exported C, compiled for {found.core} with the device's flash and RAM and "
         f"run on {ran.inputs:,} test examples, differs from the same C on this computer in "
-        f"{ran.mismatches_host_c:,} of {values:,} outputs and from ONNX Runtime in "
-        f"{ran.mismatches_onnxruntime:,}, by at most {ran.max_lsb} int8 steps.{_inside(ran)}"
+        f"{ran.mismatches.host_c:,} of {values:,} outputs and from ONNX Runtime in "
+        f"{ran.mismatches.onnxruntime:,}, by at most {ran.max_lsb} int8 steps.{_inside(ran)}"
     )
 
 
-def _inside(ran: EmulationRecord) -> str:
+def _inside(ran: Verification) -> str:
     """Say what the layers showed; nothing of runs that did not compare them one by one."""
-    counted = [layer for layer in ran.layers if layer.values is not None]
+    counted = [layer for layer in ran.instructions_per_layer if layer.values is not None]
     if not counted:
         return ""
     values = sum(layer.values or 0 for layer in counted)
@@ -69,15 +71,21 @@ def _inside(ran: EmulationRecord) -> str:
     return f"{text}."
 
 
-def verification_facts(found: VerificationRecord, ran: EmulationRecord) -> Facts:
+def verification_facts(found: VerificationRecord, ran: Verification) -> Facts:
     """List what the programs took of the device."""
     rows = [
         ("emulated processor", ran.emulated_cpu),
         ("rounding", ran.rounding),
-        ("instructions per inference, emulated", fmt.integer(ran.instructions)),
-        ("flash, from the ELF file", _of(ran.flash_bytes, found.flash_limit_bytes)),
+        ("instructions per inference, emulated", fmt.integer(ran.instructions_per_inference)),
+        (
+            "flash, from the ELF file",
+            _of(ran.flash_bytes, found.flash_limit_bytes, ran.fit, "flash"),
+        ),
         ("flash, predicted", _optional(ran.flash_predicted_bytes)),
-        ("RAM and stack, emulated", _of(ran.ram_bytes + ran.stack_bytes, found.ram_limit_bytes)),
+        (
+            "RAM and stack, emulated",
+            _of(ran.ram_bytes + ran.stack_bytes, found.ram_limit_bytes, ran.fit, "ram"),
+        ),
         ("RAM and stack, predicted", _optional(ran.ram_predicted_bytes)),
         ("arena for tensors, from the ELF file", fmt.kib(ran.arena_bytes)),
         ("stack, high-water mark", f"{ran.stack_bytes:,} bytes"),
@@ -92,34 +100,29 @@ def verification_facts(found: VerificationRecord, ran: EmulationRecord) -> Facts
     return Facts(title="The C on the emulated core", rows=tuple(rows))
 
 
-def _of(amount_bytes: int, limit_bytes: int) -> str:
-    return f"{fmt.kib(amount_bytes)} of {fmt.kib(limit_bytes)}"
+def _of(amount_bytes: int, limit_bytes: int, fit: Fit | None, name: LimitName) -> str:
+    """Return an amount and its limit, with the verdict of a run that recorded one."""
+    text = f"{fmt.kib(amount_bytes)} of {fmt.kib(limit_bytes)}"
+    entry = None if fit is None else fit.limit(name)
+    return text if entry is None else f"{text}: {fmt.fit_text(entry)}"
 
 
 def _optional(amount_bytes: int | None) -> str:
     return "unknown" if amount_bytes is None else fmt.kib(amount_bytes)
 
 
-def _differing(layer: EmulatedLayerRecord) -> str:
-    """Return how many values differ, averages at a tie beside them; runs may not have counted."""
-    if layer.differing is None:
-        return "not counted"
-    ties = layer.averages_within_bound
-    return fmt.integer(layer.differing) + (f" + {ties:,} at a tie" if ties else "")
-
-
-def _layers(ran: EmulationRecord) -> Table:
-    most = max((layer.instructions for layer in ran.layers), default=0)
+def _layers(ran: Verification) -> Table:
+    most = max((layer.instructions for layer in ran.instructions_per_layer), default=0)
     rows = tuple(
         (
             Cell(layer.name),
             Cell(layer.kind),
             Cell(fmt.integer(layer.macs)),
             Cell(fmt.integer(layer.instructions), layer.instructions / most if most else None),
-            Cell(_differing(layer)),
+            Cell(layer.differing_text),
             Cell(str(layer.max_lsb)),
         )
-        for layer in ran.layers
+        for layer in ran.instructions_per_layer
     )
     return Table(
         title="Steps of the C",

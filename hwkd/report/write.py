@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hwkd.core.errors import RunFolderError
+from hwkd.core.progress import Progress, silent
 from hwkd.io.run_text import write_text
 from hwkd.io.student_folder import CARD_FILE, holds_student
 from hwkd.report.build import build_report
@@ -19,8 +20,15 @@ from hwkd.report.trials_csv import write_trials_csv
 
 __all__ = ["write_report_files"]
 
+_STAGE, _STEPS = "report", 3
 
-def write_report_files(folder: Path, *, on_warning: Callable[[str], None] | None = None) -> Report:
+
+def write_report_files(
+    folder: Path,
+    *,
+    on_warning: Callable[[str], None] | None = None,
+    progress: Progress = silent,
+) -> Report:
     """Make `report.html` again, and of a search the tables and picture of the front.
 
     Each file is written whole or not at all.
@@ -28,25 +36,30 @@ def write_report_files(folder: Path, *, on_warning: Callable[[str], None] | None
     Args:
         folder: a run folder, or the folder of a finished student.
         on_warning: told about a last record that was cut.
+        progress: told about every step.
 
     Raises:
         RunFolderError: if the folder is no run folder, is corrupt or cannot be written.
     """
     run, records = read_run(folder, on_warning=on_warning)
+    progress(_STAGE, 0, _STEPS, "find the front")
     report = build_report(run, records, of_one_student=holds_student(folder))
     picture = None
     try:
         if report.is_search:
+            progress(_STAGE, 1, _STEPS, "draw the front")
             picture = folder / "pareto.png"
             write_pareto_csv(report, folder / "pareto.csv")
             write_trials_csv(report, folder / "trials.csv")
             write_pareto_png(report, picture)
         elif report.best is not None:
             write_text(folder / CARD_FILE, model_card(run, report.best))
+        progress(_STAGE, 2, _STEPS, "write the page")
         write_html(report, folder / "report.html", picture=picture)
     except OSError as error:
         raise RunFolderError(
             f"{folder}: cannot write the report: {error.strerror}; "
             "free space or make the folder writable, then run `hwkd report` again"
         ) from None
+    progress(_STAGE, _STEPS, _STEPS)
     return report

@@ -1,7 +1,8 @@
 """Opens an ONNX file and holds it to what everything after it takes for granted.
 
 The one door of foreign model files: text that is text, tensors written once, attributes with a
-value, an opset that onnx knows, no control flow. Whatever passes can be read without looking back.
+value, an opset that onnx knows, no control flow; an `If` that the file itself decides is its
+branch. Whatever passes can be read without looking back.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from google.protobuf.message import DecodeError, Message  # type: ignore[import-
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto
 
 from hwkd.core.errors import ModelFileError
+from hwkd.trace.onnx_branches import take_known_branches
 
 __all__ = ["STANDARD_DOMAINS", "open_model", "opset_of", "stored_tensors"]
 
@@ -36,6 +38,7 @@ def open_model(path: Path) -> ModelProto:
     model = _parse(path)
     where = str(path)
     _check_text(model, where)
+    take_known_branches(model)
     _check_written_once(model.graph, where)
     for node in model.graph.node:
         _check_attributes(node, where)
@@ -148,9 +151,9 @@ def _check_attributes(node: NodeProto, where: str) -> None:
     for attribute in node.attribute:
         if attribute.type in _GRAPHS:
             raise ModelFileError(
-                f"{what} holds graphs of its own, of which it chooses or repeats one while the "
-                "network runs; costs are of a fixed sequence of operators: export the model "
-                "without control flow"
+                f"{what} holds graphs of its own, of which it chooses or repeats one by values "
+                "that are known only while the network runs; costs are of a fixed sequence of "
+                "operators: export the model without control flow"
             )
         if attribute.ref_attr_name:
             raise ModelFileError(

@@ -11,13 +11,12 @@ import pytest
 from benchmarks.lib.c_networks import NetworkBuilder, quantise
 from hwkd.cli.app import main
 from hwkd.core.errors import ConfigError
-from hwkd.core.graph import OpGraph
-from hwkd.cost.estimate import estimate_cost
+from hwkd.cost.backend import screening_backend
 from hwkd.deploy.vela import VelaLayer, VelaReport
 from hwkd.io.core_files import npu_names
 from hwkd.io.device_catalog import device_names, load_device
 
-DEVICES = [name for name in device_names() if load_device(name).is_compiled]
+DEVICES = [name for name in device_names() if load_device(name).costed_by == "compiled"]
 
 
 @pytest.fixture
@@ -52,7 +51,7 @@ def test_without_vela_the_line_says_what_to_install(
 def test_a_float_model_is_told_to_be_quantised(
     model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hwkd.api.profile_vela.require_vela", lambda: "5.2.0")
+    monkeypatch.setattr("hwkd.deploy.vela.require_vela", lambda: "5.2.0")
     floats = model.with_name("small.onnx")
     assert "quantise it first" in refused(capsys, floats, "--device", "ethos-u65")
 
@@ -73,9 +72,8 @@ def test_options_that_a_compiler_does_not_take_are_one_line(
 
 @pytest.mark.parametrize("name", DEVICES)
 def test_no_search_can_screen_with_a_compiler(name: str) -> None:
-    graph = OpGraph(ops=(), inputs=(), outputs=())
     with pytest.raises(ConfigError, match=r"too slow to screen .* `hwkd profile --device"):
-        estimate_cost(graph, load_device(name))
+        screening_backend(load_device(name))
 
 
 def test_what_runs_on_the_cpu_makes_a_lower_bound(
@@ -91,8 +89,8 @@ def test_what_runs_on_the_cpu_makes_a_lower_bound(
         )  # fmt: skip
 
     monkeypatch.setenv("COLUMNS", "160")
-    monkeypatch.setattr("hwkd.api.profile_vela.require_vela", lambda: "5.2.0")
-    monkeypatch.setattr("hwkd.api.profile_vela.run_vela", report)
+    monkeypatch.setattr("hwkd.deploy.vela.require_vela", lambda: "5.2.0")
+    monkeypatch.setattr("hwkd.deploy.vela.run_vela", report)
     assert main(["profile", str(model), "--device", "ethos-u55-128"]) == 0
     text = capsys.readouterr().out
     assert "latency is a lower bound: vela has no cost for Conv2D x 1" in text

@@ -13,9 +13,10 @@ import typer
 from support.tiny_search import write_npz, write_teacher
 
 import hwkd
-from hwkd.api.option import declared
+from hwkd.api.option import command_line, declared
 from hwkd.api.record import plain_data
 from hwkd.cli.app import COMMANDS, app, main
+from hwkd.cli.progress_bars import listening
 
 BY_NAME = {command.name: command for command in COMMANDS}
 COMMAND_LINE_ALONE = {"as_json", "config", "context", "help"}
@@ -78,6 +79,27 @@ def test_examples_of_help_can_be_typed(line):
     LEAVES[name].make_context(name, rest, resilient_parsing=False)
 
 
+def test_a_call_from_python_is_recorded_as_the_whole_command():
+    given = {
+        "device": "cortex-m7",
+        "spaces": ["plain", "my space.py"],
+        "methods": [{"method": "kd", "temperature": 2.0}, "none"],
+        "final": False,
+        "verify": True,
+        "trials": 12,
+        "seed": 0,
+        "max_ram": "64KiB",
+        "out": Path("runs/a"),
+    }
+    line = command_line("hwkd search", hwkd.search, given)
+    assert shlex.join(line) == (
+        "hwkd search --device cortex-m7 --space plain --space 'my space.py' --max-ram 64KiB "
+        "--method kd:temperature=2.0 --method none --no-final --verify --trials 12 --out runs/a"
+    )
+    name, *words = line[1:]
+    LEAVES[name].make_context(name, words)  # it can be typed
+
+
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("commands")
@@ -104,6 +126,24 @@ def as_typed(function, options: dict[str, Any]) -> list[str]:
         for each in value if isinstance(value, list) else [value]:
             given += [words[name], str(each)]
     return given
+
+
+# These answer from a file or two; of a host, `profile` measures for a second; `worker` writes a line
+# for each candidate into the log of its job.
+AT_ONCE = {
+    "profile", "devices list", "devices show", "devices validate", "devices new", "spaces list",
+    "spaces show", "methods list", "methods show", "tasks list", "worker", "workers",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(set(BY_NAME) - AT_ONCE))
+def test_what_may_take_long_says_how_far_it_is(name):
+    takes = inspect.signature(BY_NAME[name].function).parameters
+    with listening(BY_NAME[name].function, quiet=False) as told:
+        (listener,) = told
+        assert listener in takes
+    with listening(BY_NAME[name].function, quiet=True) as told:
+        assert told == {}
 
 
 # Typed and given to the function; {} is the workplace. What writes a folder writes two.

@@ -6,8 +6,10 @@ import math
 
 import pytest
 
+from hwkd.core.basis import ESTIMATED
 from hwkd.core.device import WORK
 from hwkd.core.graph import Op, OpGraph, Tensor
+from hwkd.cost.backend import backend_of
 from hwkd.cost.estimate import estimate_cost
 from hwkd.io.device_catalog import device_names, load_device
 
@@ -43,7 +45,10 @@ def test_name_equals_file_and_every_number_has_a_source(name: str) -> None:
     device = load_device(name)
     assert device.name == name
     assert device.description
-    assert device.is_measured or device.is_compiled or device.runtime().latency
+    assert {row.runtime.split()[0] for row in backend_of(device).evidence(device)} == set(
+        device.runtimes
+    )
+    assert device.costed_by != ESTIMATED.name or device.runtime().latency
 
 
 @pytest.mark.parametrize(("name", "runtime", "dtype"), CASES)

@@ -10,11 +10,11 @@ from typer.testing import CliRunner
 from benchmarks.lib.c_networks import quantise
 from hwkd.cli.app import app
 from hwkd.core.errors import DoesNotFitError, ExportError, UnknownNameError
+from hwkd.core.verification import Target
 from hwkd.deploy import toolchain
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_c.export import build_project
 from hwkd.deploy.toolchain import INSTALL_COMMAND, find_tools
-from hwkd.deploy.verification import Target
 from hwkd.deploy.verify import seeded_samples, target_of, verify_model
 from hwkd.deploy.verify_run import build_firmware
 from hwkd.io.core_files import core_names, load_core

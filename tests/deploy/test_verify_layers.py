@@ -12,11 +12,11 @@ from support.op_networks import OP_NETWORKS
 
 from benchmarks.lib.c_networks import MLPERF_TINY, NetworkBuilder, quantise
 from hwkd.cli.verify_view import verdict
+from hwkd.core.verification import LayerCheck, Mismatches, Verification, judged
 from hwkd.deploy.to_c.export import build_project
 from hwkd.deploy.toolchain import find_host_compiler
-from hwkd.deploy.verification import LayerCheck, LayerDifference, Mismatches, Verification
 from hwkd.deploy.verify_average import averages_in_any_order
-from hwkd.deploy.verify_layers import LayerComparison
+from hwkd.deploy.verify_layers import LayerComparison, StepCount
 from hwkd.deploy.verify_onnx import to_c_inputs
 from hwkd.deploy.verify_run import build_host, run_host
 from hwkd.qgraph.ir import Pool, QuantTensor
@@ -173,9 +173,7 @@ def test_a_wrong_hidden_layer_is_found_behind_a_coarse_output(change, tmp_path):
     ],
 )
 def test_a_layer_may_differ_by_one_step_in_the_stated_share(rounding, differing, max_lsb, is_fault):
-    step = LayerDifference(
-        values=1000, differing=differing, averages_within_bound=7, max_lsb=max_lsb
-    )
+    step = StepCount(values=1000, differing=differing, averages_within_bound=7, max_lsb=max_lsb)
     assert (step.fault(rounding) is not None) == is_fault
 
 
@@ -190,15 +188,12 @@ def verification(**changes):
         "ram_bytes": 1, "ram_predicted_bytes": None, "stack_bytes": 1, "arena_bytes": 1,
         "arena_predicted_bytes": 1, "scores": None, "seconds": 1.0, "tools": {},
     }  # fmt: skip
-    return Verification(**(fields | changes))
+    return judged(Verification(**(fields | changes)))
 
 
 def layer(**difference):
     fields = {"values": 1000, "differing": 0, "averages_within_bound": 0, "max_lsb": 0}
-    return LayerCheck(
-        name="conv0", kind="Conv", macs=1, instructions=1,
-        difference=LayerDifference(**(fields | difference)),
-    )  # fmt: skip
+    return LayerCheck(name="conv0", kind="Conv", macs=1, instructions=1, **(fields | difference))
 
 
 def test_passed_says_every_mismatch_in_the_same_line():

@@ -9,6 +9,7 @@ from support.made_violations import violation
 from hwkd.core.errors import ConfigError, DoesNotFitError
 from hwkd.core.limits import Limits
 from hwkd.core.units import parse_bytes, parse_duration_s
+from hwkd.cost.backend import CostQuestion
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.feasibility import (
     SpaceFeasibility,
@@ -129,9 +130,7 @@ def test_a_space_that_raises_is_one_clear_line():
             raise KeyError("width")
 
     screen = Screen(
-        device=load_device("cortex-m7"),
-        runtime=None,
-        clock_hz=None,
+        question=CostQuestion(device=load_device("cortex-m7")),
         limits=Limits(),
         risk="upper",
         spaces={"broken": Broken()},

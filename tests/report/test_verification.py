@@ -5,30 +5,31 @@ from __future__ import annotations
 from support.synthetic_run import make_run
 
 from hwkd.core.run_record import RunRecord
-from hwkd.core.verification_record import EmulatedLayerRecord, EmulationRecord, VerificationRecord
+from hwkd.core.verification import LayerCheck, Mismatches, Verification, VerificationRecord
 from hwkd.report.build import build_report
 from hwkd.report.html import render_html
 from hwkd.report.model_card import model_card
 from hwkd.report.summary import summary_json
 
-EMULATION = EmulationRecord(
+EMULATION = Verification(
     emulated_cpu="Cortex-M7",
     rounding="float",
     inputs=512,
     outputs=10,
-    mismatches_onnxruntime=0,
-    mismatches_host_c=0,
+    mismatches=Mismatches(onnxruntime=0, host_c=0),
     max_lsb=0,
     intermediate_max_lsb=0,
     scores={"accuracy": 0.9765},
-    instructions=2_441_234,
+    instructions_per_inference=2_441_234,
     flash_bytes=40_000,
     flash_predicted_bytes=40_100,
     ram_bytes=12_000,
     stack_bytes=240,
     ram_predicted_bytes=12_250,
     arena_bytes=11_992,
-    layers=(EmulatedLayerRecord(name="stem", kind="Conv", macs=900, instructions=1900, max_lsb=0),),
+    instructions_per_layer=(
+        LayerCheck(name="stem", kind="Conv", macs=900, instructions=1900, max_lsb=0),
+    ),
     tools={"qemu-system-arm": "QEMU emulator version 7.2"},
     seconds=4.0,
 )
@@ -65,7 +66,7 @@ def test_the_card_and_the_json_carry_the_check():
     assert "are not times" in card
     best = summary_json(build_report(run, records), "run")["best"]
     assert best["verification"]["passed"] is True
-    assert best["verification"]["emulation"]["instructions"] == 2_441_234
+    assert best["verification"]["emulation"]["instructions_per_inference"] == 2_441_234
 
 
 def test_a_check_that_could_not_run_says_why():
@@ -79,17 +80,17 @@ def test_a_check_that_could_not_run_says_why():
 
 def test_the_verdict_counts_the_differences_of_every_layer_and_names_the_faults():
     layers = (
-        EmulatedLayerRecord(
+        LayerCheck(
             name="stem", kind="Conv", macs=9, instructions=9, max_lsb=2, values=1000, differing=7
         ),
-        EmulatedLayerRecord(
+        LayerCheck(
             name="pool", kind="Pool", macs=0, instructions=9, max_lsb=0, values=24, differing=0,
             averages_within_bound=4,
         ),
     )  # fmt: skip
     emulation = EMULATION.model_copy(
         update={
-            "layers": layers, "intermediate_max_lsb": 2, "averages_within_bound": 4,
+            "instructions_per_layer": layers, "intermediate_max_lsb": 2, "averages_within_bound": 4,
             "faults": ("layer stem: 7 of 1,000 values differ, by up to 2",),
         }
     )  # fmt: skip
@@ -110,6 +111,15 @@ def test_a_run_that_compared_whole_networks_only_says_so():
     note, _, table = section.blocks
     assert "Layer by layer" not in note.lines[0]
     assert [row[4].text for row in table.rows] == ["not counted"]
+
+
+def test_a_check_that_an_older_version_stored_reads_as_it_was():
+    new = EMULATION.model_dump(mode="json", exclude_defaults=True)
+    names = {"instructions_per_inference": "instructions", "instructions_per_layer": "layers"}
+    old = {names.get(name, name): value for name, value in new.items()}
+    del old["mismatches"], old["scores"]
+    old |= {"mismatches_onnxruntime": 0, "mismatches_host_c": 0, "test_accuracy": 0.9765}
+    assert Verification.model_validate(old) == EMULATION
 
 
 def test_without_a_check_there_is_no_section():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from hwkd.core.final_record import FinalRecord, LayerRecord
+from hwkd.core.final_record import FinalRecord
 from hwkd.core.verdict_record import Verdict
 from hwkd.engine.arms.orders import (
     ArmOrder,
@@ -16,7 +16,6 @@ from hwkd.engine.arms.orders import (
 )
 from hwkd.engine.arms.student_folder import read_quantisation
 from hwkd.engine.setup.context import SearchContext
-from hwkd.engine.setup.screening import cost_record
 from hwkd.io.student_folder import StudentFiles
 from hwkd.profiling.onnx_runtime import measure_latency
 
@@ -54,8 +53,8 @@ def conclude(
         epochs=result.epochs,
         seconds=time.monotonic() - started_s,
         scores=result.scores,
-        layers=tuple(LayerRecord.of(layer) for layer in candidate.layers.layers),
-        cost=cost_record(candidate.cost),
+        network=candidate.layers,
+        cost=candidate.cost,
         quantisation=read_quantisation(files.int8_path, len(context.calibration)),
         quantisation_choice=result.quantisation,
         profile=profile,

@@ -10,12 +10,13 @@ from tempfile import TemporaryDirectory
 
 from hwkd.core import catalog
 from hwkd.core.errors import ConfigError, HwkdError, RunFolderError
+from hwkd.core.progress import Progress, silent
 from hwkd.core.run_record import RunRecord
-from hwkd.core.student_record import NetworkRecord, StudentRecord
+from hwkd.core.student_record import StudentRecord
 from hwkd.core.trial import TrialRecord
 from hwkd.deploy.calibrate import DEFAULT_CALIBRATION, CalibrationMethod
 from hwkd.deploy.exporter import Exported, Exporter, ExportOptions, ExportSource
-from hwkd.deploy.output_folder import write_folder
+from hwkd.deploy.output_folder import require_free_out, write_folder
 from hwkd.deploy.to_c.project import RecordedInput
 from hwkd.deploy.to_c.raw_input import PREPROCESS, Preprocessing
 from hwkd.deploy.to_int8 import quantise_int8
@@ -87,8 +88,12 @@ def exporters() -> dict[str, Exporter]:
     return {name: catalog.EXPORTERS.get(name) for name in catalog.EXPORTERS}
 
 
-def export_student(order: ExportOrder) -> ExportOutcome:
+def export_student(order: ExportOrder, *, progress: Progress = silent) -> ExportOutcome:
     """Write a student in the form of its targets; the folder appears whole or stays as it was.
+
+    Args:
+        order: what is exported.
+        progress: told while data is read and files are made.
 
     Raises:
         ConfigError: if there is no such source, trial or target, or `out` is in use.
@@ -101,14 +106,15 @@ def export_student(order: ExportOrder) -> ExportOutcome:
     chosen = [known[name] for name in order.targets]
     if len(chosen) > 1 and not all(exporter.is_student_file for exporter in chosen):
         raise ConfigError(f"--target: {', '.join(order.targets)} are not written into one folder")
-    foreign = chosen[0].foreign(order.out)
-    if foreign and chosen[0].is_student_file:
-        raise ConfigError(f"--out {order.out}: is in use; give a new or an empty folder")
+    require_free_out(order.out)
     notes: list[str] = []
-    with _opened(order, notes) as source:
-        made = [exporter.export(source, order.options) for exporter in chosen]
+    with _opened(order, notes, progress) as source:
+        made = []
+        for done, exporter in enumerate(chosen):
+            progress("export", done, len(chosen), order.targets[done])
+            made.append(exporter.export(source, order.options))
         files = _files(made, source.folder if chosen[0].is_student_file else None)
-        write_folder(files, order.out, foreign)
+        write_folder(files, order.out)
     if order.trial is not None:
         notes.append(f"trial {order.trial} was trained briefly, as the search compared it")
     facts: dict[str, object] = {}
@@ -134,7 +140,7 @@ def _files(made: Sequence[Exported], student: StudentFolder | None) -> dict[str,
 
 
 @contextmanager
-def _opened(order: ExportOrder, notes: list[str]) -> Iterator[ExportSource]:
+def _opened(order: ExportOrder, notes: list[str], progress: Progress) -> Iterator[ExportSource]:
     """Give the student while its files are there; those of a trial are made for the moment."""
     require_there(order.source, "a run, a student's folder or an int8 .onnx file")
     is_run = (order.source / RUN_FILE).is_file()
@@ -146,7 +152,7 @@ def _opened(order: ExportOrder, notes: list[str]) -> Iterator[ExportSource]:
         return
 
     def sample() -> RecordedInput | None:
-        return _validation_example(order.source, notes) if is_run else None
+        return _validation_example(order.source, notes, progress) if is_run else None
 
     if order.trial is None and order.calibration is None:
         student = read_student(order.source)
@@ -158,7 +164,7 @@ def _opened(order: ExportOrder, notes: list[str]) -> Iterator[ExportSource]:
         )
         return
     with TemporaryDirectory(prefix="hwkd-export-") as temporary:
-        student = _made(order, Path(temporary), notes)
+        student = _made(order, Path(temporary), notes, progress)
         yield ExportSource(
             given=order.source,
             folder=student,
@@ -167,12 +173,12 @@ def _opened(order: ExportOrder, notes: list[str]) -> Iterator[ExportSource]:
         )
 
 
-def _made(order: ExportOrder, folder: Path, notes: list[str]) -> StudentFolder:
+def _made(order: ExportOrder, folder: Path, notes: list[str], progress: Progress) -> StudentFolder:
     """Make a student's folder of a trial, or the best one with another int8 file."""
     files = StudentFiles(folder / "made")
     files.folder.mkdir()
     config = SearchConfig.from_toml(RunFolder(order.source).config_path)
-    _, data = load_data(config)
+    _, data = load_data(config, progress=progress)
     run = read_run_record(order.source / RUN_FILE)
     if (data.input_shape, data.class_names) != (run.data.input_shape, run.data.class_names):
         raise RunFolderError(
@@ -193,6 +199,7 @@ def _made(order: ExportOrder, folder: Path, notes: list[str]) -> StudentFolder:
         record = _rebuilt(RunFolder(order.source), order.trial, files, config, untested)
     chosen = config.quantisation.calibration
     usual = DEFAULT_CALIBRATION if chosen == "auto" else chosen
+    progress("quantise", 0, 1)
     quantise_int8(
         files.float_path,
         files.int8_path,
@@ -211,7 +218,7 @@ def _rebuilt(
     if record.spec is None:
         raise RunFolderError(f"{store.path}: trial {trial} has no student")
     where = f"{store.path}, trial {trial}"
-    layers = layers_of_spec(load_spaces(config.spaces), record.spec.to_spec(), where=where)
+    layers = layers_of_spec(load_spaces(config.spaces), record.spec, where=where)
     module = build_module(layers, seed=0)
     weights = store.weights_of(record)
     try:
@@ -220,8 +227,7 @@ def _rebuilt(
         raise RunFolderError(f"{weights}: the student's weights: {error}") from error
     export_onnx(module.eval(), layers, files.float_path)
     save_student(module, files.weights_path)
-    network = NetworkRecord.of(layers)
-    return StudentRecord(spec=record.spec, network=network, run=run, trial=record)
+    return StudentRecord(spec=record.spec, network=layers, run=run, trial=record)
 
 
 def _completed(store: RunFolder, trial: int) -> TrialRecord:
@@ -246,10 +252,11 @@ def _preprocessing(student: StudentFolder) -> Preprocessing | None:
     return Preprocessing(header=header, source=source, c_type=pipeline.c_type)
 
 
-def _validation_example(run: Path, notes: list[str]) -> RecordedInput | None:
+def _validation_example(run: Path, notes: list[str], progress: Progress) -> RecordedInput | None:
     """Return the first example of the run's validation data; None, with a note, without it."""
     try:
-        _, data = load_data(SearchConfig.from_toml(RunFolder(run).config_path))
+        config = SearchConfig.from_toml(RunFolder(run).config_path)
+        _, data = load_data(config, progress=progress)
     except HwkdError as error:
         notes.append(f"main.c runs seeded noise, the run's data cannot be read: {error}")
         return None

@@ -12,9 +12,10 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from hwkd.core.errors import RunFolderError, UnreachableError
+from hwkd.core.limits import Fit
 from hwkd.core.measure import Profile
 from hwkd.core.metric import ScoresRecord
-from hwkd.core.trial import SpecRecord, TrialRecord, ViolationRecord
+from hwkd.core.trial import TrialRecord, ViolationRecord
 from hwkd.engine.arms.evaluation import (
     STEPS_BETWEEN_NORMS,
     deploy_student,
@@ -28,7 +29,7 @@ from hwkd.engine.run.artifacts import Artifacts
 from hwkd.engine.run.proposal import Proposal
 from hwkd.engine.setup.context import SearchContext
 from hwkd.engine.setup.methods import without_teacher
-from hwkd.engine.setup.screening import Candidate, cost_record
+from hwkd.engine.setup.screening import Candidate
 from hwkd.io.machine import package_versions
 from hwkd.io.student_folder import StudentFiles
 from hwkd.nn.build import StudentModule, build_module
@@ -109,13 +110,13 @@ class TrialRunner:
         if spec is None:
             return base.model_copy(update={"reason": proposal.failure})
         try:
-            base = base.model_copy(update={"spec": SpecRecord.of(spec)})
-            earlier = find_earlier(self.context.screen.spaces[spec.space].layers(spec).key)
+            base = base.model_copy(update={"spec": spec})
+            earlier = find_earlier(self.context.screen.layers(spec).key)
             if earlier is not None:
                 record = _repeat(base, earlier)
             else:
                 candidate = self.context.screen.candidate(spec)
-                base = base.model_copy(update={"cost": cost_record(candidate.cost)})
+                base = base.model_copy(update={"cost": candidate.cost})
                 record = self._judge(base, candidate, has_teacher=has_teacher)
         except (RunFolderError, UnreachableError):
             raise
@@ -138,7 +139,7 @@ class TrialRunner:
             with TemporaryDirectory(prefix="hwkd-trial-") as folder:
                 deployed = self._deployed(module, candidate, folder)
                 profile = _measured(deployed)
-            too_slow = self._too_slow(profile)
+            too_slow = self._too_slow(candidate, profile)
             if too_slow:
                 return _rejected(base, too_slow, profile)
         return self._train_and_measure(base, candidate, has_teacher=has_teacher)
@@ -152,14 +153,10 @@ class TrialRunner:
             return None
         return max(_LEAST_TRAINING_S, (1.0 - _SCORING_SHARE) * min(bounds))
 
-    def _too_slow(self, profile: Profile) -> tuple[ViolationRecord, ...]:
-        """Compare a measured latency with the limit; the 90th percentile if the risk is "upper"."""
+    def _too_slow(self, candidate: Candidate, profile: Profile) -> tuple[ViolationRecord, ...]:
+        """Compare a measured latency with the limit."""
         screen = self.context.screen
-        limit_s = screen.limits.latency_s
-        needed_s = profile.p90_s if screen.risk == "upper" else profile.median_s
-        if limit_s is None or needed_s <= limit_s:
-            return ()
-        return (ViolationRecord(limit_name="latency", needed=needed_s, limit=limit_s),)
+        return Fit.of(candidate.cost, screen.limits, screen.risk, measured=profile).violations
 
     def _deployed(self, module: StudentModule, candidate: Candidate, folder: str) -> StudentFiles:
         context = self.context
@@ -198,7 +195,7 @@ class TrialRunner:
             if not np.isfinite(logits).all():
                 raise TrainingDivergedError("the trained student's outputs are not finite")
         latency = candidate.cost.latency
-        too_slow = self._too_slow(profile) if latency is None else ()
+        too_slow = self._too_slow(candidate, profile)
         if too_slow:
             return _rejected(base, too_slow, profile)
         latency_s = latency.value_s if latency is not None else profile.median_s

@@ -10,9 +10,8 @@ from hwkd.core.device import Device
 from hwkd.core.errors import ConfigError, HwkdError, UnknownNameError
 from hwkd.core.head import Head
 from hwkd.core.progress import Progress
-from hwkd.core.verification_record import EmulatedLayerRecord, EmulationRecord, VerificationRecord
+from hwkd.core.verification import Target, Verification, VerificationRecord
 from hwkd.deploy.toolchain import find_host_compiler, find_tools
-from hwkd.deploy.verification import Target, Verification
 from hwkd.deploy.verify import target_of, verify_model
 from hwkd.io.core_files import core_names
 from hwkd.io.run_text import write_text
@@ -74,7 +73,7 @@ def verify_best(
     except HwkdError as error:
         return _record(target, passed=False, failure=str(error))
     write_text(folder / VERIFICATION_FILE, json.dumps(found.as_dict(), indent=2) + "\n")
-    return _record(target, passed=found.passed, emulation=_emulation(found))
+    return _record(target, passed=found.passed, emulation=found)
 
 
 def _record(
@@ -82,7 +81,7 @@ def _record(
     *,
     passed: bool,
     failure: str | None = None,
-    emulation: EmulationRecord | None = None,
+    emulation: Verification | None = None,
 ) -> VerificationRecord:
     return VerificationRecord(
         core=target.core.name,
@@ -91,43 +90,4 @@ def _record(
         passed=passed,
         failure=failure,
         emulation=emulation,
-    )
-
-
-def _emulation(found: Verification) -> EmulationRecord:
-    return EmulationRecord(
-        emulated_cpu=found.emulated_cpu,
-        note=found.note,
-        rounding=found.rounding,
-        inputs=found.inputs,
-        outputs=found.outputs,
-        mismatches_onnxruntime=found.mismatches.onnxruntime,
-        mismatches_host_c=found.mismatches.host_c,
-        max_lsb=found.max_lsb,
-        intermediate_max_lsb=found.intermediate_max_lsb,
-        averages_within_bound=found.averages_within_bound,
-        faults=found.faults,
-        scores=found.scores,
-        instructions=found.instructions_per_inference,
-        flash_bytes=found.flash_bytes,
-        flash_predicted_bytes=found.flash_predicted_bytes,
-        ram_bytes=found.ram_bytes,
-        stack_bytes=found.stack_bytes,
-        ram_predicted_bytes=found.ram_predicted_bytes,
-        arena_bytes=found.arena_bytes,
-        layers=tuple(
-            EmulatedLayerRecord(
-                name=layer.name,
-                kind=layer.kind,
-                macs=layer.macs,
-                instructions=layer.instructions,
-                max_lsb=layer.difference.max_lsb,
-                values=layer.difference.values,
-                differing=layer.difference.differing,
-                averages_within_bound=layer.difference.averages_within_bound,
-            )
-            for layer in found.instructions_per_layer
-        ),
-        tools=found.tools,
-        seconds=found.seconds,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hwkd.core.errors import ConfigError
 from hwkd.core.student import Layers
-from hwkd.cost.estimate import estimate_cost
+from hwkd.cost.backend import screening_backend
 from hwkd.cost.graph import build_graph
 from hwkd.distill.pairing import hardware_importance
 from hwkd.engine.setup.screening import Screen
@@ -19,9 +19,7 @@ def stage_importance(screen: Screen, layers: Layers) -> tuple[float, ...]:
         ConfigError: if the device or the runtime has no latency estimates.
     """
     device = screen.device
-    cost = estimate_cost(
-        build_graph(layers), device, runtime=screen.runtime, clock_hz=screen.clock_hz
-    )
+    cost = screening_backend(device).screen(build_graph(layers), screen.question)
     if cost.latency is None:
         raise ConfigError(
             f"--importance hardware: {device.name} has no latency estimates to weigh stages by; "

@@ -14,38 +14,51 @@ from hwkd.core.choices import Risk
 from hwkd.core.device import Device
 from hwkd.core.errors import ConfigError, first_line
 from hwkd.core.graph import OpGraph
-from hwkd.core.limits import Limits, violations
+from hwkd.core.limits import Fit, Limits
 from hwkd.core.measure import CostEstimate
+from hwkd.core.seen_input import viewed_layers
 from hwkd.core.student import Chooser, Layers, SearchSpace, StudentSpec
-from hwkd.core.trial import CostRecord, ViolationRecord
-from hwkd.cost.estimate import estimate_cost
+from hwkd.core.trial import ViolationRecord
+from hwkd.cost.backend import CostQuestion, screening_backend
 from hwkd.cost.graph import build_graph
 from hwkd.io import discovery
 
-__all__ = ["Candidate", "Screen", "cost_record", "load_spaces", "sample_candidate"]
+__all__ = ["Candidate", "Screen", "load_spaces", "sample_candidate"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A student that was costed; feasible when `violations` is empty."""
+    """A student that was costed; feasible when `violations` is empty, though a need be unknown."""
 
     spec: StudentSpec
     layers: Layers
     graph: OpGraph
     cost: CostEstimate
-    violations: tuple[ViolationRecord, ...]
+    fit: Fit
+
+    @property
+    def violations(self) -> tuple[ViolationRecord, ...]:
+        """Every limit that it exceeds, worst first."""
+        return self.fit.violations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Screen:
-    """What candidates are costed for and compared with."""
+    """What candidates are costed for and compared with.
 
-    device: Device
-    runtime: str | None
-    clock_hz: float | None
+    `searches_input` says that students also choose how they see their picture.
+    """
+
+    question: CostQuestion
     limits: Limits
     risk: Risk
     spaces: Mapping[str, SearchSpace]
+    searches_input: bool = False
+
+    @property
+    def device(self) -> Device:
+        """The device that candidates are for."""
+        return self.question.device
 
     def candidate(self, spec: StudentSpec) -> Candidate:
         """Cost one student.
@@ -53,7 +66,11 @@ class Screen:
         Raises:
             ConfigError: if its network has several outputs, which no task reads.
         """
-        return self.costed(spec, self.spaces[spec.space].layers(spec))
+        return self.costed(spec, self.layers(spec))
+
+    def layers(self, spec: StudentSpec) -> Layers:
+        """Describe the network of a spec, whether or not the spaces were fitted to the limits."""
+        return viewed_layers(self.spaces[spec.space], spec)
 
     def costed(self, spec: StudentSpec, layers: Layers) -> Candidate:
         """Cost a network whose search space need not be here; raises as `candidate`."""
@@ -63,13 +80,13 @@ class Screen:
                 f"{', '.join(layers.heads)}; a task reads one, name only that"
             )
         graph = build_graph(layers)
-        cost = estimate_cost(graph, self.device, runtime=self.runtime, clock_hz=self.clock_hz)
+        cost = screening_backend(self.device).screen(graph, self.question)
         return Candidate(
             spec=spec,
             layers=layers,
             graph=graph,
             cost=cost,
-            violations=violations(cost, self.limits, risk=self.risk),
+            fit=Fit.of(cost, self.limits, self.risk),
         )
 
 
@@ -114,26 +131,3 @@ def load_spaces(names: tuple[str, ...]) -> dict[str, SearchSpace]:
             space = catalog.SEARCH_SPACES.get(name)
         spaces[space.name] = space
     return spaces
-
-
-def cost_record(cost: CostEstimate) -> CostRecord:
-    """Copy an estimate into the form that is stored."""
-    latency = cost.latency
-    return CostRecord(
-        device=cost.device,
-        runtime=cost.runtime,
-        clock_hz=cost.clock_hz,
-        dtype=cost.dtype,
-        macs=cost.macs,
-        params=cost.params,
-        latency_s=latency.value_s if latency else None,
-        latency_low_s=latency.low_s if latency else None,
-        latency_high_s=latency.high_s if latency else None,
-        latency_basis=latency.basis if latency else None,
-        peak_ram_bytes=cost.peak_ram_bytes,
-        weight_bytes=cost.weight_bytes,
-        flash_bytes=cost.flash_bytes,
-        energy_j=cost.energy_j,
-        unsupported_ops=dict(cost.unsupported_ops),
-        per_op=cost.per_op,
-    )

@@ -1,0 +1,96 @@
+"""Reads a network and asks the cost backend of a device what it needs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+from hwkd.api.profile_data import ModelProfile
+from hwkd.core.choices import Dtype, Risk
+from hwkd.core.errors import ConfigError
+from hwkd.core.graph import OpGraph
+from hwkd.core.limits import NO_LIMITS, Limits
+from hwkd.cost.backend import CostQuestion, ModelFile, backend_of
+from hwkd.trace.onnx_file import Network, load_network
+
+__all__ = ["profile_model"]
+
+
+def profile_model(
+    model: Path, question: CostQuestion, limits: Limits = NO_LIMITS, risk: Risk = "upper"
+) -> ModelProfile:
+    """Read a network and cost it on a device, as its backend does.
+
+    Args:
+        model: ONNX file.
+        question: device, runtime, clock and type.
+        limits: where one is None, the device's own holds; its latency is the one it aims at.
+        risk: end of the latency's interval that must stay inside its limit.
+
+    Raises:
+        ConfigError: if device, runtime, clock and dtype do not go together.
+        ModelFileError: if the file cannot be read.
+        ExportError: if the network has no form that the backend reads.
+        ProfilingError: if the backend runs it and that fails.
+    """
+    device = question.device
+    backend = backend_of(device)
+    backend.refuse(question)
+    costed_in = _costed_in(question)
+    network = load_network(model, keep_types=costed_in == "int8")
+    _refuse_mixed(question, network)
+    file = ModelFile(path=model, graph=network.graph, dtype=network.dtype, costed_in=costed_in)
+    found = backend.cost_file(file, question)
+    return ModelProfile(
+        model=model.name,
+        cost=found.cost,
+        measured=found.measured,
+        stages=found.stages,
+        order=found.order,
+        basis=backend.basis,
+        inputs=network.inputs,
+        notes=_notes(network, costed_in),
+        limits=replace(limits.on(device), latency_s=limits.latency_s or device.target_latency_s),
+        risk=risk,
+    )
+
+
+def _costed_in(question: CostQuestion) -> Dtype:
+    """Return the type of everything whose type the file does not fix."""
+    known = tuple(question.device.runtime(question.runtime).latency)
+    if question.dtype is None and "int8" not in known and known:
+        return known[0]
+    return question.dtype or "int8"
+
+
+def _refuse_mixed(question: CostQuestion, network: Network) -> None:
+    if question.dtype == "int8" and network.dtype == "mixed":
+        raise ConfigError(
+            "--dtype: int8 was asked for, and the file is quantised to 8 bits only in part "
+            f"({_types_of(network.graph)}); leave it out, or quantise all of the file"
+        )
+
+
+def _notes(network: Network, costed_in: str) -> tuple[str, ...]:
+    """Return what was made of the file, beyond its inputs."""
+    notes = [item.says for item in network.inputs if item.is_one_step]
+    if network.dtype == "mixed":
+        notes.append(
+            f"each operator is costed in the type that the file gives it: "
+            f"{_types_of(network.graph)}"
+        )
+    elif network.dtype == "int8" and costed_in == "float32":
+        notes.append("the file is quantised; it is costed as the float32 network that it came from")
+    flat = [op for op in network.graph.ops if op.facts is not None and op.facts.is_one_dimensional]
+    if flat:
+        notes.append(
+            f"{len(flat)} operators over time ({', '.join(sorted({op.kind for op in flat}))}) are "
+            "costed as ones on images of height 1, which is how libraries run them; none was timed"
+        )
+    return tuple(notes)
+
+
+def _types_of(graph: OpGraph) -> str:
+    found = Counter(op.facts.computes_in for op in graph.ops if op.facts is not None)
+    return ", ".join(f"{dtype} x {n}" for dtype, n in sorted(found.items(), key=str) if dtype)

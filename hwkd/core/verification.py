@@ -1,0 +1,257 @@
+"""What a check of exported C is asked for, and what it found."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from hwkd.core.core_file import Core, Rounding
+from hwkd.core.limits import Fit
+from hwkd.core.metric import ACCURACY, Scores
+from hwkd.core.strict_model import StrictModel
+
+__all__ = [
+    "ALLOWED_SHARE",
+    "LayerCheck",
+    "Mismatches",
+    "Target",
+    "Verification",
+    "VerificationRecord",
+    "judged",
+    "layer_fault",
+]
+
+_ALLOWED_LSB = 1
+# Of a layer's values, those that may differ by one step from a layer of ONNX Runtime that reads the
+# same integers. Float rounding is ONNX Runtime's own. One fixed-point rounding differs at ties
+# only, two of them (TensorFlow Lite's) near ties as well. Over the networks of
+# `benchmarks/lib/c_networks.py` and the tests the largest shares are 0, 0.001% and 17%.
+ALLOWED_SHARE: dict[Rounding, float] = {"float": 0.0, "q31": 0.02, "tflite": 0.25}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What the C is compiled for.
+
+    Attributes:
+        name: of the device.
+        core: its processor.
+        flash_bytes: that the network may use, vector table included.
+        ram_bytes: that it may use for arena and stack.
+    """
+
+    name: str
+    core: Core
+    flash_bytes: int
+    ram_bytes: int
+
+
+class Mismatches(StrictModel):
+    """Output values of the emulated core that differ.
+
+    Attributes:
+        onnxruntime: from ONNX Runtime's.
+        host_c: from those of the same C on this computer.
+    """
+
+    onnxruntime: int = Field(ge=0)
+    host_c: int = Field(ge=0)
+
+
+class LayerCheck(StrictModel):
+    """One step of the C and how it differs from ONNX Runtime's layer that reads the same integers.
+
+    Attributes:
+        name: of the ONNX node.
+        kind: operator class.
+        macs: multiply-accumulates.
+        instructions: executed by the emulated core; not a time.
+        values: compared, of all inputs; None in runs that compared whole networks only.
+        differing: of them; those within the bound of an average are not counted. None likewise.
+        averages_within_bound: averages that fell to the other side of a tie, which the order of a
+            float sum decides.
+        max_lsb: largest difference, those averages left out.
+    """
+
+    name: str
+    kind: str
+    macs: int
+    instructions: int
+    values: int | None = None
+    differing: int | None = None
+    averages_within_bound: int = 0
+    max_lsb: int
+
+    @property
+    def differing_text(self) -> str:
+        """How many values differ, averages at a tie beside them."""
+        if self.differing is None:
+            return "not counted"
+        ties = self.averages_within_bound
+        return f"{self.differing:,}" + (f" + {ties:,} at a tie" if ties else "")
+
+
+class Verification(StrictModel):
+    """Result of a check; every number in it comes from a program that ran, but for predictions.
+
+    What is None by default is not in runs of older versions.
+
+    Attributes:
+        model: file name.
+        device: as asked for.
+        core: compiled for.
+        emulated_cpu: that executed it.
+        note: what a reader of the counts must know; empty if nothing.
+        rounding: of accumulators.
+        kernels: "hwkd" or "cmsis-nn".
+        inputs: how many.
+        traced_inputs: how many the core and the host were compared for, tensor by tensor.
+        outputs: values that one inference gives.
+        mismatches: over all inputs.
+        max_lsb: largest difference of an output from ONNX Runtime's.
+        judged_max_lsb: the same without the inputs in which an average fell to the other side of
+            a tie: there the layers are judged, not what follows from them at the output.
+        intermediate_max_lsb: largest difference of any layer from ONNX Runtime's that reads the
+            same integers.
+        averages_within_bound: see `LayerCheck`, of all layers.
+        host_tensors_equal: whether every traced tensor equals the host's.
+        faults: why the check did not pass, one phrase each; none if it did.
+        instructions_per_inference: the most over all inputs.
+        instructions_per_layer: in execution order.
+        flash_bytes: code, constants and initial values, from the ELF.
+        flash_predicted_bytes: before compiling; None where the core's code sizes are not known.
+        ram_bytes: static data, from the ELF.
+        ram_predicted_bytes: static data and stack, before compiling; None likewise.
+        stack_bytes: high-water mark.
+        arena_bytes: from the ELF.
+        arena_predicted_bytes: by the planner, before compiling.
+        fit: whether what was built fits the device, its stack included.
+        scores: of the emulated core's answers; None without labels.
+        seconds: wall time of the whole check.
+        tools: compiler and emulator.
+    """
+
+    model: str | None = None
+    device: str | None = None
+    core: str | None = None
+    emulated_cpu: str
+    note: str = ""
+    rounding: Rounding
+    kernels: str | None = None
+    inputs: int = Field(ge=1)
+    traced_inputs: int | None = None
+    outputs: int = Field(ge=1)
+    mismatches: Mismatches
+    max_lsb: int
+    judged_max_lsb: int | None = None
+    intermediate_max_lsb: int
+    averages_within_bound: int = 0
+    host_tensors_equal: bool | None = None
+    faults: tuple[str, ...] = ()
+    instructions_per_inference: int
+    instructions_per_layer: tuple[LayerCheck, ...] = ()
+    flash_bytes: int
+    flash_predicted_bytes: int | None = None
+    ram_bytes: int
+    ram_predicted_bytes: int | None = None
+    stack_bytes: int
+    arena_bytes: int
+    arena_predicted_bytes: int | None = None
+    fit: Fit | None = None
+    scores: Scores | None = None
+    seconds: float
+    tools: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reads_older_runs(cls, raw: Any) -> Any:
+        if not isinstance(raw, dict) or "instructions" not in raw:
+            return raw
+        kept = {_OLD_NAMES.get(name, name): value for name, value in raw.items()}
+        kept["mismatches"] = {
+            name: kept.pop(f"mismatches_{name}", None) for name in ("onnxruntime", "host_c")
+        }
+        if (accuracy := kept.pop("test_accuracy", None)) is not None:
+            kept["scores"] = {ACCURACY.name: accuracy}
+        return kept
+
+    @property
+    def passed(self) -> bool:
+        """Whether the core equals the host, and ONNX Runtime in every layer."""
+        return not self.faults
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        fit = None if self.fit is None else self.fit.as_dict()
+        return {**self.model_dump(mode="json"), "fit": fit, "passed": self.passed}
+
+
+_OLD_NAMES = {"instructions": "instructions_per_inference", "layers": "instructions_per_layer"}
+
+
+def judged(found: Verification) -> Verification:
+    """Return a comparison with what is wrong in it, one phrase each; none when it passes."""
+    faults = []
+    if found.mismatches.host_c:
+        faults.append(f"{found.mismatches.host_c:,} outputs differ from this computer's C")
+    if not found.host_tensors_equal:
+        faults.append("a tensor inside differs from this computer's C")
+    if (found.judged_max_lsb or 0) > _ALLOWED_LSB:
+        faults.append(f"outputs differ from ONNX Runtime by up to {found.judged_max_lsb} steps")
+    for layer in found.instructions_per_layer:
+        fault = layer_fault(
+            found.rounding,
+            values=layer.values or 0,
+            differing=layer.differing or 0,
+            max_lsb=layer.max_lsb,
+        )
+        if fault is not None:
+            faults.append(f"layer {layer.name}: {fault}")
+    return found.model_copy(update={"faults": tuple(faults)})
+
+
+def layer_fault(rounding: Rounding, *, values: int, differing: int, max_lsb: int) -> str | None:
+    """Say what is wrong with a layer; None where it is as it should be.
+
+    Args:
+        rounding: of accumulators.
+        values: compared.
+        differing: of them.
+        max_lsb: largest difference.
+    """
+    if max_lsb > _ALLOWED_LSB:
+        return f"{differing:,} of {values:,} values differ, by up to {max_lsb}"
+    share = ALLOWED_SHARE[rounding]
+    # Of few values the share found lies far from the true one: three standard deviations are
+    # allowed, and a single tie is no sign of a fault where ties may differ at all.
+    spread = 3.0 * math.sqrt(share * (1.0 - share) * values)
+    if differing > max(1 if share else 0, share * values + spread):
+        return (
+            f"{differing:,} of {values:,} values differ by 1, more than the "
+            f"{share:.0%} that {rounding} rounding explains"
+        )
+    return None
+
+
+class VerificationRecord(StrictModel):
+    """What a search keeps of the check of its best student.
+
+    Attributes:
+        core: compiled for.
+        flash_limit_bytes: of the device, for the network.
+        ram_limit_bytes: likewise.
+        passed: the core equals this computer exactly, and ONNX Runtime in every layer as far as
+            the rounding promises.
+        failure: why nothing could be compared; None if it could.
+        emulation: what ran; None if nothing did.
+    """
+
+    core: str
+    flash_limit_bytes: int
+    ram_limit_bytes: int
+    passed: bool
+    failure: str | None = None
+    emulation: Verification | None = None

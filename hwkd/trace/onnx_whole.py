@@ -1,0 +1,51 @@
+"""Takes weights that lie in files beside an ONNX file into it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from onnx import ModelProto, TensorProto, numpy_helper
+
+from hwkd.core.errors import ModelFileError
+from hwkd.trace.onnx_model import open_model
+from hwkd.trace.onnx_tensors import read_constants
+
+__all__ = ["take_in_weights", "whole_file"]
+
+
+def whole_file(path: Path) -> bytes:
+    """Return the file with everything that it is made of; its own bytes where that is all in it.
+
+    Raises:
+        ModelFileError: if it cannot be read, or its weights cannot.
+    """
+    model = open_model(path)
+    if take_in_weights(model, path):
+        return bytes(model.SerializeToString(deterministic=True))
+    return path.read_bytes()
+
+
+def take_in_weights(model: ModelProto, path: Path) -> bool:
+    """Put the numbers of other files in place of their names; returns whether there were any.
+
+    Args:
+        model: changed in place.
+        path: of its file; data beside it is read, no other.
+
+    Raises:
+        ModelFileError: if a tensor lies elsewhere or its file is too short.
+    """
+    tensors = [
+        *model.graph.initializer,
+        *(item.t for node in model.graph.node for item in node.attribute if item.HasField("t")),
+    ]
+    outside = [tensor for tensor in tensors if tensor.data_location == TensorProto.EXTERNAL]
+    for tensor in outside:
+        (stored,) = read_constants([tensor], path).values()
+        try:
+            tensor.CopyFrom(numpy_helper.from_array(stored.values(), tensor.name))
+        except (OSError, ValueError, TypeError) as error:
+            raise ModelFileError(
+                f"{path}: weight {tensor.name!r} cannot be read ({error}); export it again"
+            ) from error
+    return bool(outside)
