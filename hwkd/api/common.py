@@ -8,9 +8,12 @@ from hwkd.api.option import Option
 from hwkd.core.choices import Accelerator, KernelsChoice, QatMode, Risk, RoundingChoice
 
 __all__ = [
+    "DATA_FILES",
     "FIT",
     "JUDGE",
     "RUN",
+    "TEACHER_FILE",
+    "WEIGHTS_FILE",
     "WHAT",
     "AcceleratorOption",
     "KernelsOption",
@@ -31,6 +34,11 @@ WHAT = "What to search"
 FIT = "What must fit"
 JUDGE = "How to judge and train"
 RUN = "How to run"
+
+# What to give where nothing lies under a path.
+DATA_FILES = "a folder of class folders or of IDX files, an .npz, or a .csv"
+TEACHER_FILE = "an ONNX file or package.module:factory"
+WEIGHTS_FILE = "a safetensors file"
 
 AcceleratorOption: TypeAlias = Annotated[
     Accelerator, Option("Where networks are trained.", panel=RUN)
@@ -85,5 +93,6 @@ Unlabelled: TypeAlias = Annotated[
         "More inputs, as a folder like --data (its labels are not read), .npy or .npz; the teacher "
         "labels them.",
         panel=WHAT,
+        opens="a folder, .npy or .npz",
     ),
 ]

@@ -5,7 +5,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from hwkd.api.common import AcceleratorOption, Methods, Qat, Trust, Unlabelled
+from hwkd.api.common import (
+    DATA_FILES,
+    TEACHER_FILE,
+    WEIGHTS_FILE,
+    AcceleratorOption,
+    Methods,
+    Qat,
+    Trust,
+    Unlabelled,
+)
 from hwkd.api.option import Option, command_line, declares_options
 from hwkd.core.choices import CalibrationChoice
 
@@ -28,7 +37,9 @@ def distill(
     task: Annotated[
         str | None, Option("For a student by itself: what is learned. Default: classify.")
     ] = None,
-    data: Annotated[str | Path | None, Option("For a student by itself: path of the data.")] = None,
+    data: Annotated[
+        str | Path | None, Option("For a student by itself: path of the data.", opens=DATA_FILES)
+    ] = None,
     device: Annotated[
         str | None,
         Option(
@@ -42,9 +53,13 @@ def distill(
             "model.onnx or package.module:factory; repeat to average the probabilities of several. "
             "Default: the files of the run; without any, one is trained, or found in the cache.",
             flag="teacher",
+            opens=TEACHER_FILE,
+            suffix=".onnx",
         ),
     ] = (),
-    teacher_weights: Annotated[str | Path | None, Option("Safetensors file for a factory.")] = None,
+    teacher_weights: Annotated[
+        str | Path | None, Option("Safetensors file for a factory.", opens=WEIGHTS_FILE)
+    ] = None,
     unlabelled: Unlabelled = None,
     copies: Annotated[
         int, Option("Augmented copies of an input that teacher and student both see.", minimum=1)

@@ -72,25 +72,18 @@ def profile(
 
     names = (FLOAT_FILE,) if dtype == "float32" else (INT8_FILE, FLOAT_FILE)
     path = model_of(Path(model), *names)
-    amounts = limit_amounts(
-        max_latency=max_latency,
-        max_ram=max_ram,
-        max_flash=max_flash,
-        max_weights=max_weights,
-        max_energy=max_energy,
-    )
-    question = CostQuestion(
-        device=load_device(device, runtime=runtime),
-        runtime=runtime,
-        clock_hz=frequency(clock, "--clock"),
-        dtype=dtype,
-    )
-    found = profile_model(path, question, Limits(**amounts), risk)
+    limits = Limits(**limit_amounts(max_latency, max_ram, max_flash, max_weights, max_energy))
+    clock_hz, on = frequency(clock, "--clock"), load_device(device, runtime=runtime)
+    question = CostQuestion(device=on, runtime=runtime, clock_hz=clock_hz, dtype=dtype)
+    found = profile_model(path, question, limits, risk)
     if plot is not None:
-        from hwkd.api.memory_figure import write_memory_figure
-
-        cost = found.cost
-        title = f"{found.model} on {cost.device}, {cost.runtime}, {cost.dtype}"
-        limit_bytes = found.limits.ram_bytes
-        write_memory_figure(found.stages, Path(plot), title=title, limit_bytes=limit_bytes)
+        _draw_memory(found, Path(plot))
     return found
+
+
+def _draw_memory(found: "ModelProfile", path: Path) -> None:
+    from hwkd.api.memory_figure import write_memory_figure
+
+    cost = found.cost
+    title = f"{found.model} on {cost.device}, {cost.runtime}, {cost.dtype}"
+    write_memory_figure(found.stages, path, title=title, limit_bytes=found.limits.ram_bytes)

@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from hwkd.api.common import (
+    DATA_FILES,
     JUDGE,
     RUN,
+    TEACHER_FILE,
+    WEIGHTS_FILE,
     WHAT,
     AcceleratorOption,
     MaxEnergy,
@@ -58,11 +61,19 @@ def search(
             "Folder of class folders (PNG, JPEG), folder of IDX files, or NPZ. Without it: the "
             "handwritten digits of scikit-learn.",
             panel=WHAT,
+            opens=DATA_FILES,
         ),
     ] = None,
     input_size: Annotated[
         str | None, Option("Resize images to HEIGHTxWIDTH, as 32x32.", panel=WHAT)
     ] = None,
+    search_input: Annotated[
+        bool,
+        Option(
+            "Candidates also choose how they see their picture: pooled by 2 or 4, in grey.",
+            panel=WHAT,
+        ),
+    ] = False,
     layout: Annotated[
         Layout,
         Option(
@@ -76,10 +87,12 @@ def search(
             "Without it one is trained on the data and cached.",
             flag="teacher",
             panel=WHAT,
+            opens=TEACHER_FILE,
+            suffix=".onnx",
         ),
     ] = (),
     teacher_weights: Annotated[
-        str | Path | None, Option("Safetensors file for a factory.", panel=WHAT)
+        str | Path | None, Option("Safetensors file for a factory.", panel=WHAT, opens=WEIGHTS_FILE)
     ] = None,
     teacher_time: Annotated[
         str | None, Option("Bound on training a teacher, as 5min.", panel=WHAT)
@@ -92,6 +105,8 @@ def search(
             "it: all registered spaces.",
             flag="space",
             panel=WHAT,
+            opens="a Python file or a registered name",
+            suffix=".py",
         ),
     ] = (),
     max_latency: MaxLatency = None,
@@ -255,6 +270,7 @@ def search(
         "task": task,
         "data": str(Path(data).resolve()) if data else None,
         "input_size": size(input_size, "--input-size"),
+        "search_input": search_input,
         "layout": layout,
         "spaces": [whole_path(name, ".py") for name in spaces] or registered_spaces(),
         "trials": trials,
@@ -267,13 +283,7 @@ def search(
         "train_best": final,
         "verify_best": verify,
         "limits": {
-            **limit_amounts(
-                max_latency=max_latency,
-                max_ram=max_ram,
-                max_flash=max_flash,
-                max_weights=max_weights,
-                max_energy=max_energy,
-            ),
+            **limit_amounts(max_latency, max_ram, max_flash, max_weights, max_energy),
             "risk": risk,
         },
         "objective": {

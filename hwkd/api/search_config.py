@@ -29,22 +29,15 @@ def seconds(text: str | None, option: str) -> float | None:
 
 
 def limit_amounts(
-    *,
-    max_latency: str | None,
-    max_ram: str | None,
-    max_flash: str | None,
-    max_weights: str | None,
-    max_energy: str | None,
+    latency: str | None, ram: str | None, flash: str | None, weights: str | None, energy: str | None
 ) -> dict[str, Any]:
     """Return the fields of `hwkd.core.limits.Limits` from texts such as "20ms" and "128KiB"."""
     return {
-        "latency_s": seconds(max_latency, "--max-latency"),
-        "ram_bytes": _storage(max_ram, "--max-ram"),
-        "flash_bytes": _storage(max_flash, "--max-flash"),
-        "weight_bytes": _storage(max_weights, "--max-weights"),
-        "energy_j": None
-        if max_energy is None
-        else parse_energy_j(max_energy, option="--max-energy"),
+        "latency_s": seconds(latency, "--max-latency"),
+        "ram_bytes": _storage(ram, "--max-ram"),
+        "flash_bytes": _storage(flash, "--max-flash"),
+        "weight_bytes": _storage(weights, "--max-weights"),
+        "energy_j": None if energy is None else parse_energy_j(energy, option="--max-energy"),
     }
 
 

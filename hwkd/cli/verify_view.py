@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from hwkd.core.metric import primary_text
+from hwkd.report import format as show
 
 if TYPE_CHECKING:
     from hwkd.core.verification import Verification
@@ -97,6 +98,7 @@ def _summary_table(found: Verification, origin: str) -> Table:
         ("arena, from the ELF", f"{found.arena_bytes:,} bytes"),
         ("arena, predicted", _bytes(found.arena_predicted_bytes)),
         ("stack, high-water mark", f"{found.stack_bytes:,} bytes"),
+        *_fit_rows(found),
         *(
             (("score of the emulated core", primary_text(found.scores)),)
             if found.scores is not None
@@ -111,3 +113,16 @@ def _summary_table(found: Verification, origin: str) -> Table:
 
 def _bytes(amount: int | None) -> str:
     return "-" if amount is None else f"{amount:,} bytes"
+
+
+def _fit_rows(found: Verification) -> list[tuple[str, str]]:
+    """Return the verdict on each memory of the device."""
+    entries = () if found.fit is None else found.fit.limits
+    return [
+        (
+            f"{show.limit_label(entry.name)} of the device",
+            f"{show.needed_text(entry)} of {show.limit_value(entry.name, entry.limit)}: "
+            f"{show.fit_text(entry)}",
+        )
+        for entry in entries
+    ]

@@ -243,11 +243,8 @@ def test_exported_tflite_was_run_where_the_interpreters_are(finished, tmp_path, 
     if "tflite-micro" in found:
         assert found["tflite-micro"]["mismatches"] == 0
         assert found["tflite-micro"]["outputs"] == 32 * 3
-    assert main(given) == 0  # an earlier export may be replaced
-    (out / "notes.txt").write_text("mine")
-    capsys.readouterr()
-    assert main(given) == 2
-    assert "holds other files (notes.txt)" in capsys.readouterr().err
+    assert main(given) == 2  # an earlier export is in the way like anything else
+    assert "is in use; give a new or an empty folder" in capsys.readouterr().err
 
 
 def test_an_export_never_overwrites_and_names_what_is_not_there(finished, tmp_path, capsys):
@@ -544,7 +541,7 @@ def test_signals_a_users_own_space_and_teacher_and_a_pareto_search(tmp_path, mon
 def test_the_digits_with_a_trained_teacher_on_the_host(tmp_path, capsys):
     given = [
         "search", "--device", "host", "--trials", "2", "--workers", "1", "--space", "narrow_deep",
-        "--teacher-time", "10s", "--brief-epochs", "1", "--no-final", "--out",
+        "--teacher-time", "2s", "--brief-epochs", "1", "--no-final", "--out",
         str(tmp_path / "run"),
     ]  # fmt: skip
     assert main(given) == 0
@@ -560,8 +557,8 @@ def test_the_digits_with_a_trained_teacher_on_the_host(tmp_path, capsys):
 
 
 def test_a_disk_that_fills_up_is_one_line_and_loses_nothing(copied):
-    # No file may grow beyond this, so the journal is full after two or three more students.
-    limit = (copied / "journal.log").stat().st_size + 40_000
+    # No file may grow beyond this, so the journal is full after one or two more students.
+    limit = (copied / "journal.log").stat().st_size + 25_000
     search = (
         f"import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); "
         "from hwkd.cli import main; raise SystemExit(main(sys.argv[1:]))"
