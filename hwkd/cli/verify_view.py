@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from hwkd.core.metric import primary_text
+from hwkd.report import format as show
 from hwkd.report.wrapped_table import WrappedTable
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ def _summary_table(found: Verification, origin: str) -> WrappedTable:
         ("arena, from the ELF", f"{found.arena_bytes:,} bytes"),
         ("arena, predicted", _bytes(found.arena_predicted_bytes)),
         ("stack, high-water mark", f"{found.stack_bytes:,} bytes"),
+        *_fit_rows(found),
         *(
             (("score of the emulated core", primary_text(found.scores)),)
             if found.scores is not None
@@ -113,3 +115,16 @@ def _summary_table(found: Verification, origin: str) -> WrappedTable:
 
 def _bytes(amount: int | None) -> str:
     return "-" if amount is None else f"{amount:,} bytes"
+
+
+def _fit_rows(found: Verification) -> list[tuple[str, str]]:
+    """Return the verdict on each memory of the device."""
+    entries = () if found.fit is None else found.fit.limits
+    return [
+        (
+            f"{show.limit_label(entry.name)} of the device",
+            f"{show.needed_text(entry)} of {show.limit_value(entry.name, entry.limit)}: "
+            f"{show.fit_text(entry)}",
+        )
+        for entry in entries
+    ]
