@@ -128,8 +128,8 @@ def as_typed(function, options: dict[str, Any]) -> list[str]:
     return given
 
 
-# These answer from a file or two; of a host, `profile` measures for a second; `worker` writes a line
-# for each candidate into the log of its job.
+# These answer from a file or two; of a host, `profile` measures for a second; `worker` writes a
+# line for each candidate into the log of its job.
 AT_ONCE = {
     "profile", "devices list", "devices show", "devices validate", "devices new", "spaces list",
     "spaces show", "methods list", "methods show", "tasks list", "worker", "workers",
