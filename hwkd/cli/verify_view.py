@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from hwkd.core.metric import primary_text
 from hwkd.report import format as show
+from hwkd.report.wrapped_table import WrappedTable
 
 if TYPE_CHECKING:
     from hwkd.core.verification import Verification
@@ -60,8 +60,10 @@ def _count(differing: int, values: int, max_lsb: int, what: str) -> str:
     return f"{differing:,} of {values:,} {what} differ from ONNX Runtime{size}"
 
 
-def _layer_table(found: Verification) -> Table:
-    table = Table(title=escape(f"{found.model} on {found.device}, emulated {found.emulated_cpu}"))
+def _layer_table(found: Verification) -> WrappedTable:
+    table = WrappedTable(
+        title=escape(f"{found.model} on {found.device}, emulated {found.emulated_cpu}")
+    )
     for name in ("layer", "kind"):
         table.add_column(name)
     for name in ("MAC", "instructions", "per MAC", "values that differ", "LSB"):
@@ -80,8 +82,8 @@ def _layer_table(found: Verification) -> Table:
     return table
 
 
-def _summary_table(found: Verification, origin: str) -> Table:
-    table = Table(show_header=False)
+def _summary_table(found: Verification, origin: str) -> WrappedTable:
+    table = WrappedTable(show_header=False)
     table.add_column()
     table.add_column(justify="right")
     rows = (
