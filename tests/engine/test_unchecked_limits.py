@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from support.made_records import completed
+from support.made_records import completed, estimate
 from support.synthetic_run import make_run
 
 from hwkd.core.run_record import FeasibilityRecord
@@ -14,7 +14,9 @@ from hwkd.report.search_sections import feasibility_table
 
 def test_a_limit_that_cannot_be_checked_is_a_caveat():
     config = SearchConfig(device="esp32-s3", limits=LimitsConfig(energy_j=1.0, ram_bytes=10))
-    caveats = search_caveats(config, load_device("esp32-s3"), [completed(0), completed(1)])
+    cost = estimate(energy_j=None)
+    records = [completed(number).model_copy(update={"cost": cost}) for number in (0, 1)]
+    caveats = search_caveats(config, load_device("esp32-s3"), records)
     (found,) = [line for line in caveats if "could not be checked" in line]
     assert found.startswith("The limit on energy could not be checked for 2 of 2 trained students")
 
