@@ -219,7 +219,7 @@ def _train_here(
     """Train in this process, one after another, what is not finished."""
     for order in _left(store, orders, told):
         folder = write_order(store.path, order)
-        train_arm(order, context, folder, progress=told.listener)
+        train_arm(order, context, folder, progress=told.listener, say=told.note)
 
 
 def _train_beside(
