@@ -1,12 +1,13 @@
 """`kill -9` at random moments of whole searches: what is lost, and where the search ends.
 
-usage: python -m benchmarks.robustness.kill_resume [--quick] [--kills 200] [--workers 1 2]
-    [--seed 0]
+usage: python -m benchmarks.robustness.kill_resume [--quick] [--kills 200] [--jobs 1]
+    [--rows FILE] [--seed 0]
 
 A small search of handwritten digits, from an empty folder and an empty cache to its report, is
 killed again and again, by time or as a file appears, so that every phase has its share: the
 folder's creation, the teacher, the writing of caches, trials, the final training, the report. One
-kill in four spares the child processes, as when memory ends. After each kill `hwkd search --resume`
+kill in four spares the child processes, as when memory ends. Searches have one worker and two in
+turn. After each kill `hwkd search --resume`
 goes on, or the same command starts again where there is no folder. After the last one the search
 runs to its end, and must have the front of one that was never disturbed. A finished trial is lost
 when the record that `trials.jsonl` or the journal held at a kill is not, word for word, in the end.
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import multiprocessing
 import os
 import random
 import shutil
@@ -31,12 +33,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sklearn.datasets import load_digits
 
 import hwkd.engine.search.run
 import hwkd.engine.search.worker  # noqa: F401
+from benchmarks.lib.finished_rows import FinishedRows
 from benchmarks.lib.verdict import count, report
 from hwkd.cli.app import main as hwkd_command
 from hwkd.core.pareto import pareto_front
@@ -199,60 +203,13 @@ def _descendants(pid: int) -> Iterator[int]:
             yield from _descendants(int(child))
 
 
-@dataclass(kw_only=True)
-class Tally:
-    """What many kills came to.
-
-    Attributes:
-        kills: by phase.
-        searches: that ran to their end.
-        lost: finished trials.
-        other_fronts: searches that ended elsewhere.
-        faults: what a command said that did not go on.
-    """
-
-    kills: Counter[str] = field(default_factory=Counter)
-    searches: int = 0
-    lost: int = 0
-    other_fronts: int = 0
-    faults: list[str] = field(default_factory=list)
-
-
-def kill_searches(
-    root: Path, data: Path, *, workers: int, kills: int, draw: random.Random
-) -> Tally:
-    """Kill searches until `kills` are done, each to its end."""
-    warm = root / "warm"
-    undisturbed = KilledSearch(folder=root / "undisturbed", data=data, workers=workers, cache=warm)
-    undisturbed.folder.mkdir(parents=True)
-    started = time.monotonic()
-    if to_the_end(undisturbed):
-        sys.exit(f"the undisturbed search failed: {undisturbed.said}")
-    whole_s = time.monotonic() - started
-    tally, front = Tally(), undisturbed.front()
-    number = 0
-    while tally.kills.total() < kills:
-        folder = root / f"search{number}"
-        folder.mkdir()
-        search = KilledSearch(folder=folder, data=data, workers=workers, cache=folder / "cache")
-        if number % 3:  # in two of three the teacher is there already, which leaves time for more
-            shutil.copytree(warm, search.cache)
-        number += 1
-        left = min(_KILLS_OF_A_SEARCH, kills - tally.kills.total())
-        if not _killed_to_the_end(search, tally, kills=left, whole_s=whole_s, draw=draw):
-            continue
-        tally.searches += 1
-        tally.lost += search.lost()
-        tally.other_fronts += search.front() != front
-        shutil.rmtree(folder)
-        print(f"  {workers} workers: {tally}", flush=True)
-    return tally
-
-
-def _killed_to_the_end(
-    search: KilledSearch, tally: Tally, *, kills: int, whole_s: float, draw: random.Random
-) -> bool:
-    for _ in range(kills):
+def try_search(
+    search: KilledSearch, reference: KilledSearch, *, whole_s: float, draw: random.Random
+) -> dict[str, Any]:
+    """Kill one search again and again and let it end; returns the finished row."""
+    kills: Counter[str] = Counter()
+    code = None
+    for _ in range(_KILLS_OF_A_SEARCH):
         pid = search.start()
         moment = Moment(
             seconds=whole_s * draw.random() ** 3,
@@ -260,11 +217,16 @@ def _killed_to_the_end(
         )
         code = ended_before(pid, search, moment)
         if code is not None:
-            return _ended_well(search, code, tally)
-        tally.kills[search.phase] += 1
+            break
+        kills[search.phase] += 1
         kill(pid, spares_children=draw.random() < 0.25)
         search.note()
-    return _ended_well(search, to_the_end(search), tally)
+    code = to_the_end(search) if code is None else code
+    missing = [name for name in ("report.html", "best") if not (search.run / name).exists()]
+    if code or missing:
+        return {"kills": kills, "fault": f"exit code {code}, no {missing}: {search.said[-300:]}"}
+    differs = search.front() != reference.front()
+    return {"kills": kills, "seen": len(search.finished), "lost": search.lost(), "differs": differs}
 
 
 def to_the_end(search: KilledSearch) -> int:
@@ -278,50 +240,95 @@ def to_the_end(search: KilledSearch) -> int:
     return code
 
 
-def _ended_well(search: KilledSearch, code: int, tally: Tally) -> bool:
-    missing = [name for name in ("report.html", "best") if not (search.run / name).exists()]
-    if code == 0 and not missing:
-        return True
-    tally.faults.append(f"exit code {code}, without {missing}: {search.said[-300:]}")
-    print(f"  fault: {tally.faults[-1]}", flush=True)
-    return False
+def _job(
+    number: int, given: argparse.Namespace, root: Path, reference: KilledSearch, whole_s: float
+) -> None:
+    """Try searches of its own until there are kills enough."""
+    while _kills(rows := _rows(given)) < given.kills:
+        name = f"search {number}"
+        if rows.find(name) is None:
+            folder = root / str(number)
+            folder.mkdir()
+            workers = 1 + number % 2
+            search = KilledSearch(
+                folder=folder, data=reference.data, workers=workers, cache=folder / "cache"
+            )
+            if number % 3:  # in two of three the teacher is there, which leaves time for more
+                shutil.copytree(reference.cache, search.cache)
+            draw = random.Random(f"{given.seed} {number}")
+            row = try_search(search, reference, whole_s=whole_s, draw=draw)
+            rows.add(name, {"workers": workers, **row})
+            print(f"  {name}, {workers} workers: {row}", flush=True)
+            shutil.rmtree(folder)
+        number += given.jobs
+
+
+def _rows(given: argparse.Namespace) -> FinishedRows:
+    return FinishedRows(given.rows, {"seed": given.seed})
+
+
+def _kills(rows: FinishedRows) -> int:
+    return sum(sum(row["kills"].values()) for row in rows.all())
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=200, help="shared by the numbers of workers")
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--jobs", type=int, default=1, help="searches side by side")
+    parser.add_argument("--rows", type=Path, help="finished searches are kept here")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--quick", action="store_true", help="3 kills")
     given = parser.parse_args()
-    kills = 3 if given.quick else given.kills
-    digits = load_digits()
-    tallies = {}
+    if given.quick:
+        given.kills = 3
     with tempfile.TemporaryDirectory(prefix="hwkd-kill-") as temporary:
-        data = Path(temporary) / "digits.npz"
-        pixels = (digits.images[:_DIGITS] * 15).astype(np.uint8)
-        np.savez(data, x_train=pixels, y_train=digits.target[:_DIGITS])
-        for index, workers in enumerate(given.workers):
-            share = (kills + index) // len(given.workers)
-            tallies[workers] = kill_searches(
-                Path(temporary) / str(workers), data,
-                workers=workers, kills=share, draw=random.Random(f"{given.seed} {workers}"),
-            )  # fmt: skip
-    phases = sum((tally.kills for tally in tallies.values()), Counter[str]())
+        root = Path(temporary)
+        given.rows = given.rows or root / "rows.jsonl"
+        if _kills(_rows(given)) < given.kills:
+            _try_all(given, root)
+        rows = _rows(given).all()
+    faults = [row["fault"] for row in rows if "fault" in row]
+    phases = sum((Counter(row["kills"]) for row in rows), Counter[str]())
     return report(
         [
-            count("kills", phases.total(), kills, at_least=True),
-            count("finished trials lost", sum(tally.lost for tally in tallies.values()), 0),
-            count("fronts that differ", sum(tally.other_fronts for tally in tallies.values()), 0),
-            count("runs stuck", sum(len(tally.faults) for tally in tallies.values()), 0),
+            count("kills", phases.total(), given.kills, at_least=True),
+            count("finished trials lost", sum(row.get("lost", 0) for row in rows), 0),
+            count("fronts that differ", sum(row.get("differs", 0) for row in rows), 0),
+            count("runs stuck", len(faults), 0),
             count("phases without a kill", sum(not phases[phase] for phase in PHASES), 0),
         ],
         {
-            "searches": {str(workers): tally.searches for workers, tally in tallies.items()},
-            "kills": dict(phases),
-            "faults": [fault for tally in tallies.values() for fault in tally.faults],
+            "searches with 1 worker": sum(row["workers"] == 1 for row in rows),
+            "searches with 2 workers": sum(row["workers"] == 2 for row in rows),
+            "kills by phase": dict(phases),
+            "finished trials seen at kills": sum(row.get("seen", 0) for row in rows),
+            "faults": faults,
         },
     )
+
+
+def _try_all(given: argparse.Namespace, root: Path) -> None:
+    digits = load_digits()
+    data = root / "digits.npz"
+    pixels = (digits.images[:_DIGITS] * 15).astype(np.uint8)
+    np.savez(data, x_train=pixels, y_train=digits.target[:_DIGITS])
+    (root / "undisturbed").mkdir()
+    reference = KilledSearch(
+        folder=root / "undisturbed", data=data, workers=1, cache=root / "cache"
+    )
+    started = time.monotonic()
+    if to_the_end(reference):
+        sys.exit(f"the undisturbed search failed: {reference.said}")
+    whole_s = time.monotonic() - started
+    context = multiprocessing.get_context("fork")
+    jobs = [
+        context.Process(target=_job, args=(number, given, root, reference, whole_s))
+        for number in range(given.jobs)
+    ]
+    for job in jobs:
+        job.start()
+    for job in jobs:
+        job.join()
 
 
 if __name__ == "__main__":
