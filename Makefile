@@ -9,11 +9,12 @@ ARGS ?=
 search: $(READY)
 	$(VENV)/bin/hwkd search --device cortex-m7 $(ARGS)
 
+# Work is stolen rather than dealt out: tests of one file share what they prepare.
 test: $(READY)
-	$(VENV)/bin/pytest -n auto $(ARGS)
+	$(VENV)/bin/pytest -n auto --dist worksteal $(ARGS)
 
 quick: $(READY)
-	$(VENV)/bin/pytest -n auto -m "not slow" $(ARGS)
+	$(VENV)/bin/pytest -n auto --dist worksteal -m "not slow" $(ARGS)
 
 # Damaged ONNX files and data through the public entry points; COUNT=10000 for a night.
 COUNT ?= 1000

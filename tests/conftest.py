@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from support.compiled_once import CompiledOnce
 
 # For `benchmarks` and `tools`, which are not installed; last, so that an installed hwkd wins.
 sys.path.append(str(Path(__file__).parents[1]))
@@ -33,7 +35,7 @@ settings.load_profile("hwkd")
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _session_cache(tmp_path_factory: pytest.TempPathFactory):
+def _session_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Keep teachers and logits of the whole session, away from the user's cache."""
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
@@ -41,3 +43,15 @@ def _session_cache(tmp_path_factory: pytest.TempPathFactory):
         # Benchmarks that tests run must not renew the results that the project publishes.
         patch.setenv("HWKD_BENCHMARK_RESULTS", str(folder / "results"))
         yield folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _objects_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Compile each kernel once for every core and set of flags, for all processes together."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # that of the whole session
+    (folder / "objects").mkdir(exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hwkd.deploy.verify_run.run_tool", CompiledOnce(folder / "objects"))
+        yield

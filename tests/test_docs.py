@@ -243,7 +243,7 @@ def _run_hwkd(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
 def _prepare_only(config: SearchConfig, folder: Path, **_: object) -> NoReturn:
     prepared = prepare_data(config, progress=silent)
     require_feasible(prepared.feasibility, prepared.references)
-    prepare_teacher(prepared, progress=silent)
+    prepare_teacher(prepared.config, prepared.transfer, progress=silent)
     raise _WouldStartTrialsError(folder)
 
 

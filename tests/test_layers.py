@@ -65,6 +65,12 @@ def package_of(path):
     return parts[1] if len(parts) > 2 else None
 
 
+def wing_of(path):
+    """Return the wing of the engine that a module is in; None for `hwkd/engine/__init__.py`."""
+    parts = path.relative_to(ROOT / "hwkd" / "engine").parts
+    return parts[0] if len(parts) > 1 else None
+
+
 def typing_only(tree):
     """Return the ids of nodes that no program runs: they name what others return."""
     return {
@@ -88,11 +94,18 @@ def imported(path, *, runs_only=False):
             yield from (alias.name for alias in node.names)
 
 
-@pytest.mark.parametrize("path", list(modules()), ids=lambda path: str(path.relative_to(ROOT)))
+# Not hwkd/__init__.py and hwkd/__main__.py, which belong to no package.
+IN_PACKAGES = [path for path in modules() if package_of(path) is not None]
+OF_WINGS = [path for path in sorted((ROOT / "hwkd" / "engine").rglob("*.py")) if wing_of(path)]
+
+
+def relative(path):
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", IN_PACKAGES, ids=relative)
 def test_module_imports_only_what_its_layer_may(path):
     package = package_of(path)
-    if package is None:  # hwkd/__init__.py and hwkd/__main__.py
-        return
     allowed = MAY_IMPORT[package] | {package, "core"}
     if package != "core":
         allowed |= {"io"}
@@ -114,32 +127,30 @@ def test_core_touches_no_disk():
     assert found == set(CORE_EFFECTS)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "hwkd" / "engine").rglob("*.py")), ids=str)
+@pytest.mark.parametrize("path", OF_WINGS, ids=relative)
 def test_wings_of_the_engine_import_downwards(path):
-    wing = path.relative_to(ROOT / "hwkd" / "engine").parts[0]
-    if wing == "__init__.py":
-        return
-    above = WINGS[WINGS.index(wing) + 1 :]
+    above = WINGS[WINGS.index(wing_of(path)) + 1 :]
     for name in imported(path):
         parts = name.split(".")
         if parts[:2] == ["hwkd", "engine"] and len(parts) > 2:
             assert parts[2] not in above, f"{path} imports {name}"
 
 
-@pytest.mark.parametrize("path", list(modules()), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path", [path for path in IN_PACKAGES if package_of(path) in NO_HEAVY_AT_ALL], ids=relative
+)
 def test_pure_layers_import_nothing_heavy(path):
-    if package_of(path) in NO_HEAVY_AT_ALL:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        left_out = typing_only(tree)
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import | ast.ImportFrom) and id(node) not in left_out:
-                names = (
-                    [a.name for a in node.names]
-                    if isinstance(node, ast.Import)
-                    else [node.module or ""]
-                )
-                for name in names:
-                    assert name.split(".")[0] not in HEAVY, f"{path} imports {name}"
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    left_out = typing_only(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom) and id(node) not in left_out:
+            names = (
+                [a.name for a in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""]
+            )
+            for name in names:
+                assert name.split(".")[0] not in HEAVY, f"{path} imports {name}"
 
 
 @pytest.mark.parametrize("statement", ["import hwkd", "import hwkd.cli.app"])

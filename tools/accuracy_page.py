@@ -72,6 +72,8 @@ _LIMITS = """
   their intervals say so. Measure before you decide.
 - **Raspberry Pi** fits rest on six large image networks with one thread; small students lie outside
   and the interval widens. ncnn uses Winograd kernels for some 3x3 convolutions and not for others.
+- **Grouped convolutions** with several channels in each group were timed nowhere; priced as
+  depthwise ones, with ends six times as far where all of the latency lies there.
 - **Attention** matrix products were measured nowhere on a microcontroller; their cost is borrowed.
 - **float32** is known for the Raspberry Pi only.
 """

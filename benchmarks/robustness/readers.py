@@ -105,7 +105,7 @@ def _filled(record: StudentRecord, weights: Path) -> object:
     from hwkd.nn.build import build_module
     from hwkd.train.weights_file import WeightsError, fill_module
 
-    module = build_module(record.network.to_layers(), seed=0)
+    module = build_module(record.network, seed=0)
     try:
         fill_module(module, weights)
     except WeightsError as error:
@@ -317,7 +317,7 @@ def make_folder(folder: Path) -> None:
 
     hwkd.search(
         "cortex-m4", spaces=["plain"], trials=2, full_epochs=1, brief_epochs=1, workers=1,
-        controls=1, out=folder / "run",
+        controls=1, teacher_time="2s", out=folder / "run",
     )  # fmt: skip
     hwkd.export(folder / "run", target="c", out=folder / "firmware")
     for kind, name in (("", "cortex-m4"), ("runtimes", "x-cube-ai-8"), ("cores", "cortex-m4")):

@@ -40,7 +40,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import hwkd
 from benchmarks.lib.verdict import Target, report
-from hwkd.core.limits import violations
+from hwkd.core.limits import Fit
 from hwkd.core.pareto import dominates, hypervolume, pareto_front
 from hwkd.core.trial import TrialRecord
 from hwkd.core.units import parse_bytes, parse_duration_s
@@ -262,7 +262,7 @@ class ObviousScript:
             runtime=self.screen.question.runtime,
             clock_hz=self.screen.question.clock_hz,
         )
-        if violations(cost, self.screen.limits, risk=self.screen.risk) or cost.latency is None:
+        if Fit.of(cost, self.screen.limits, self.screen.risk).violations or cost.latency is None:
             raise optuna.TrialPruned
         self.fitting += 1
         latency_s = cost.latency.value_s

@@ -5,17 +5,26 @@ from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 from hwkd.api.option import Option
-from hwkd.core.choices import Accelerator, KernelsChoice, QatMode, RoundingChoice
+from hwkd.core.choices import Accelerator, KernelsChoice, QatMode, Risk, RoundingChoice
 
 __all__ = [
+    "DATA_FILES",
     "FIT",
     "JUDGE",
     "RUN",
+    "TEACHER_FILE",
+    "WEIGHTS_FILE",
     "WHAT",
     "AcceleratorOption",
     "KernelsOption",
+    "MaxEnergy",
+    "MaxFlash",
+    "MaxLatency",
+    "MaxRam",
+    "MaxWeights",
     "Methods",
     "Qat",
+    "RiskOption",
     "RoundingOption",
     "Trust",
     "Unlabelled",
@@ -26,8 +35,27 @@ FIT = "What must fit"
 JUDGE = "How to judge and train"
 RUN = "How to run"
 
+# What to give where nothing lies under a path.
+DATA_FILES = "a folder of class folders or of IDX files, an .npz, or a .csv"
+TEACHER_FILE = "an ONNX file or package.module:factory"
+WEIGHTS_FILE = "a safetensors file"
+
 AcceleratorOption: TypeAlias = Annotated[
     Accelerator, Option("Where networks are trained.", panel=RUN)
+]
+MaxLatency: TypeAlias = Annotated[str | None, Option("One inference, as 20ms.", panel=FIT)]
+MaxRam: TypeAlias = Annotated[
+    str | None, Option("Peak RAM, as 128KiB. Default: the device's.", panel=FIT)
+]
+MaxFlash: TypeAlias = Annotated[
+    str | None,
+    Option("Weights and the runtime's code, as 256KiB. Default: the device's.", panel=FIT),
+]
+MaxWeights: TypeAlias = Annotated[str | None, Option("Weights alone, as 20kB.", panel=FIT)]
+MaxEnergy: TypeAlias = Annotated[str | None, Option("One inference, as 1mJ.", panel=FIT)]
+RiskOption: TypeAlias = Annotated[
+    Risk,
+    Option("End of the 90% latency interval that must stay inside --max-latency.", panel=FIT),
 ]
 Methods: TypeAlias = Annotated[
     Sequence[str | Mapping[str, Any]],
@@ -65,5 +93,6 @@ Unlabelled: TypeAlias = Annotated[
         "More inputs, as a folder like --data (its labels are not read), .npy or .npz; the teacher "
         "labels them.",
         panel=WHAT,
+        opens="a folder, .npy or .npz",
     ),
 ]

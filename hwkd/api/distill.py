@@ -1,11 +1,21 @@
 """`hwkd.distill`: trains one student in full, and says what the teacher was worth."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from hwkd.api.common import AcceleratorOption, Methods, Qat, Trust, Unlabelled
-from hwkd.api.option import Option, declares_options
+from hwkd.api.common import (
+    DATA_FILES,
+    TEACHER_FILE,
+    WEIGHTS_FILE,
+    AcceleratorOption,
+    Methods,
+    Qat,
+    Trust,
+    Unlabelled,
+)
+from hwkd.api.option import Option, command_line, declares_options
 from hwkd.core.choices import CalibrationChoice
 
 if TYPE_CHECKING:
@@ -27,7 +37,9 @@ def distill(
     task: Annotated[
         str | None, Option("For a student by itself: what is learned. Default: classify.")
     ] = None,
-    data: Annotated[str | Path | None, Option("For a student by itself: path of the data.")] = None,
+    data: Annotated[
+        str | Path | None, Option("For a student by itself: path of the data.", opens=DATA_FILES)
+    ] = None,
     device: Annotated[
         str | None,
         Option(
@@ -39,11 +51,15 @@ def distill(
         Sequence[str],
         Option(
             "model.onnx or package.module:factory; repeat to average the probabilities of several. "
-            "Default: the run's, else one is trained.",
+            "Default: the files of the run; without any, one is trained, or found in the cache.",
             flag="teacher",
+            opens=TEACHER_FILE,
+            suffix=".onnx",
         ),
     ] = (),
-    teacher_weights: Annotated[str | Path | None, Option("Safetensors file for a factory.")] = None,
+    teacher_weights: Annotated[
+        str | Path | None, Option("Safetensors file for a factory.", opens=WEIGHTS_FILE)
+    ] = None,
     unlabelled: Unlabelled = None,
     copies: Annotated[
         int, Option("Augmented copies of an input that teacher and student both see.", minimum=1)
@@ -74,9 +90,12 @@ def distill(
     workers: Annotated[
         int | None, Option("Trainings side by side. Default: one per core.", minimum=1)
     ] = None,
+    timeout: Annotated[
+        str | None,
+        Option("Bound on the whole command, as 10min; what is trained by then is compared."),
+    ] = None,
     trust: Trust = False,
     listener: "SearchListener | None" = None,
-    command: Sequence[str] = ("hwkd.distill",),
 ) -> "SearchOutcome":
     """Train one student at full length with any distillation methods.
 
@@ -89,12 +108,14 @@ def distill(
 
     Args:
         listener: is told about every stage; None is silence.
-        command: recorded as the way to repeat it.
 
     Raises:
         HwkdError: in one line, if anything that was asked for cannot be; before any training.
     """
+    started_s = time.monotonic()  # the imports below take seconds of a time limit, too
+    command = command_line("hwkd distill", distill, locals())
     from hwkd.api.outcome import SearchOutcome
+    from hwkd.core.units import parse_duration_s
     from hwkd.engine.distill.run import DistillRequest, run_distillation
     from hwkd.engine.search.listener import SilentListener
     from hwkd.report.write import write_report_files
@@ -120,10 +141,12 @@ def distill(
             qat=qat,
             accelerator=accelerator,
             workers=workers,
-            command=tuple(command),
+            timeout_s=None if timeout is None else parse_duration_s(timeout, option="--timeout"),
+            command=command,
             trusts=trust,
             out=Path(out),
         ),
+        started_s=started_s,
         listener=listener or SilentListener(),
     )
     folder = student_folder.folder

@@ -57,7 +57,7 @@ def write_memory_figure(
         textcoords="offset points", ha="center", fontsize=8,
     )  # fmt: skip
     if limit_bytes is not None and limit_bytes / 1024 < 2 * bottom[peak]:
-        axes.axhline(limit_bytes / 1024, color=LIMIT_COLOUR, label="limit of the device")
+        axes.axhline(limit_bytes / 1024, color=LIMIT_COLOUR, label="limit")
     axes.set_ylim(0, axes.get_ylim()[1] * 1.08)
     axes.set_xticks(range(len(stages)), [stage.op for stage in stages], rotation=90, fontsize=6)
     axes.set_ylabel("RAM (KiB)")

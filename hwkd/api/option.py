@@ -18,7 +18,7 @@ from typing import Annotated, Any, ParamSpec, TypeVar, Union, get_args, get_orig
 
 from hwkd.core.errors import ConfigError
 
-__all__ = ["Declared", "Option", "declared", "declares_options"]
+__all__ = ["Declared", "Option", "command_line", "declared", "declares_options"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -35,6 +35,9 @@ class Option:
         flag: word on the command line, if it is not the parameter's name: "space" of `spaces`.
         tables: name of the tables that hold it in a file, as `[[distill]]`.
         metavar: of an argument without a flag, as "RUN"; None for an option.
+        opens: what a user may give, of an option that names files to read; they are looked for
+            before anything else happens. Empty where nothing is read.
+        suffix: of the values that name files, where others do not, as ".onnx"; empty is all.
         minimum: least number allowed.
         maximum: greatest number allowed.
     """
@@ -44,6 +47,8 @@ class Option:
     flag: str | None = field(default=None, kw_only=True)
     tables: str | None = field(default=None, kw_only=True)
     metavar: str | None = field(default=None, kw_only=True)
+    opens: str = field(default="", kw_only=True)
+    suffix: str = field(default="", kw_only=True)
     minimum: float | None = field(default=None, kw_only=True)
     maximum: float | None = field(default=None, kw_only=True)
 
@@ -124,6 +129,23 @@ class Declared:
                 f"{shown}: {_cut(repr(value))} {' or '.join(sorted(problems))}"
             ) from None
 
+    def require_there(self, value: Any) -> None:
+        """Refuse a value that names a file to read where there is none.
+
+        Args:
+            value: that was given, of the right type.
+
+        Raises:
+            ConfigError: says what to give.
+        """
+        if not self.option.opens or value is None:
+            return
+        from hwkd.io.paths import require_there
+
+        for each in value if self.is_repeated else (value,):
+            if str(each).lower().endswith(self.option.suffix):
+                require_there(Path(each), self.option.opens, option=self.label)
+
 
 def declared(function: Callable[..., object]) -> tuple[Declared, ...]:
     """Return the options of a function, in the order of its signature."""
@@ -145,8 +167,43 @@ def declared(function: Callable[..., object]) -> tuple[Declared, ...]:
     return tuple(found)
 
 
+def command_line(
+    words: str, function: Callable[..., object], given: Mapping[str, Any]
+) -> tuple[str, ...]:
+    """Return the command that does what a call of a function does, word by word.
+
+    Args:
+        words: of the command, as "hwkd search".
+        function: that declares the options.
+        given: values by the name of their parameter; a default is left out.
+    """
+    line = words.split()
+    for option in declared(function):
+        value = given.get(option.name, option.default)
+        if value == option.default or (option.is_repeated and not value):
+            continue
+        if isinstance(value, bool):
+            line.append(f"--{option.word}" if value else f"--no-{option.word}")
+            continue
+        for each in value if option.is_repeated else (value,):
+            line += [*([] if option.option.metavar else [f"--{option.word}"]), _typed(each)]
+    return tuple(line)
+
+
+def _typed(value: Any) -> str:
+    """Return a value as the command line takes it; a table begins with its name."""
+    if not isinstance(value, Mapping):
+        return str(value)
+    name, *options = value.values()
+    pairs = zip(list(value)[1:], options, strict=True)
+    given = ",".join(
+        f"{key}={str(each).lower() if isinstance(each, bool) else each}" for key, each in pairs
+    )
+    return f"{name}:{given}" if given else str(name)
+
+
 def declares_options(function: Callable[P, R]) -> Callable[P, R]:
-    """Check the options whenever the function is called, and list them in its docstring."""
+    """Check options and the files that they name at every call; list them in the docstring."""
     places = tuple(inspect.signature(function).parameters)
     options = declared(function)
 
@@ -156,6 +213,8 @@ def declares_options(function: Callable[P, R]) -> Callable[P, R]:
         for option in options:
             if option.name in given:
                 option.check(given[option.name])
+        for option in options:
+            option.require_there(given.get(option.name))
         return function(*args, **kwargs)
 
     checked.__doc__ = _documented(inspect.getdoc(function) or "", options)

@@ -3,6 +3,14 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from hwkd.api.common import (
+    MaxEnergy,
+    MaxFlash,
+    MaxLatency,
+    MaxRam,
+    MaxWeights,
+    RiskOption,
+)
 from hwkd.api.option import Option, declares_options
 from hwkd.core.choices import Dtype
 
@@ -32,6 +40,12 @@ def profile(
     dtype: Annotated[
         Dtype | None, Option("How it will run on the device. Default: as the device runs it.")
     ] = None,
+    max_latency: MaxLatency = None,
+    max_ram: MaxRam = None,
+    max_flash: MaxFlash = None,
+    max_weights: MaxWeights = None,
+    max_energy: MaxEnergy = None,
+    risk: RiskOption = "upper",
     plot: Annotated[
         str | Path | None, Option("Also draw the memory over time into this .png or .svg.")
     ] = None,
@@ -41,8 +55,8 @@ def profile(
     A float32 file is costed as the int8 network that it becomes, unless --dtype says otherwise. The
     device `host` is this machine: its latency is measured with ONNX Runtime, everything else about
     it is estimated. An Ethos-U takes int8 files and is costed by Arm's vela compiler (the extra
-    `hwkd[ethos]`). The network fits when the upper end of the latency interval, peak RAM and flash
-    stay inside the device's limits.
+    `hwkd[ethos]`). Whether the network fits is said for each limit, those given and the device's
+    own: its RAM, its flash and the latency that it aims at.
 
     Raises:
         ConfigError: if device, runtime, clock and dtype do not go together.
@@ -50,18 +64,26 @@ def profile(
         ProfilingError: if the host cannot run it.
     """
     from hwkd.api.profile_model import profile_model
-    from hwkd.core.units import parse_frequency_hz
+    from hwkd.api.search_config import frequency, limit_amounts
+    from hwkd.core.limits import Limits
+    from hwkd.cost.backend import CostQuestion
+    from hwkd.io.device_catalog import load_device
     from hwkd.io.student_folder import FLOAT_FILE, INT8_FILE, model_of
 
     names = (FLOAT_FILE,) if dtype == "float32" else (INT8_FILE, FLOAT_FILE)
     path = model_of(Path(model), *names)
-    clock_hz = None if clock is None else parse_frequency_hz(clock, option="--clock")
-    found = profile_model(path, device, runtime=runtime, clock_hz=clock_hz, dtype=dtype)
+    limits = Limits(**limit_amounts(max_latency, max_ram, max_flash, max_weights, max_energy))
+    clock_hz, on = frequency(clock, "--clock"), load_device(device, runtime=runtime)
+    question = CostQuestion(device=on, runtime=runtime, clock_hz=clock_hz, dtype=dtype)
+    found = profile_model(path, question, limits, risk)
     if plot is not None:
-        from hwkd.api.memory_figure import write_memory_figure
-
-        cost = found.cost
-        title = f"{found.model} on {cost.device}, {cost.runtime}, {cost.dtype}"
-        limit_bytes = found.ram_limit_bytes
-        write_memory_figure(found.stages, Path(plot), title=title, limit_bytes=limit_bytes)
+        _draw_memory(found, Path(plot))
     return found
+
+
+def _draw_memory(found: "ModelProfile", path: Path) -> None:
+    from hwkd.api.memory_figure import write_memory_figure
+
+    cost = found.cost
+    title = f"{found.model} on {cost.device}, {cost.runtime}, {cost.dtype}"
+    write_memory_figure(found.stages, path, title=title, limit_bytes=found.limits.ram_bytes)

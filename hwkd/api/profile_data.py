@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from hwkd.core.basis import Basis
+from hwkd.core.choices import Risk
+from hwkd.core.limits import Fit, Limits
 from hwkd.core.measure import CostEstimate, Profile
 from hwkd.cost.memory_order import OrderPlan
 from hwkd.cost.memory_stages import MemoryStage
@@ -28,11 +30,8 @@ class ModelProfile:
         basis: what its numbers are.
         inputs: of the network, with the axis that was taken as the batch.
         notes: what else was made of the file.
-        unknown_kernels: kinds of operators of whose kernels nothing is known, so that RAM and flash
-            leave out their working memory and code.
-        latency_limit_s: the device's target.
-        ram_limit_bytes: RAM that a network may use; None without a limit.
-        flash_limit_bytes: flash that a network may use; None without a limit.
+        limits: what it may need on the device.
+        risk: end of the latency's interval that must stay inside its limit.
     """
 
     model: str
@@ -43,10 +42,8 @@ class ModelProfile:
     basis: Basis
     inputs: tuple[FixedInput, ...]
     notes: tuple[str, ...]
-    unknown_kernels: tuple[str, ...]
-    latency_limit_s: float
-    ram_limit_bytes: int | None
-    flash_limit_bytes: int | None
+    limits: Limits
+    risk: Risk = "upper"
 
     @property
     def is_lower_bound(self) -> bool:
@@ -83,21 +80,9 @@ class ModelProfile:
         return None if self.is_lower_bound else self.cost.energy_j
 
     @property
-    def fits(self) -> dict[str, bool | None]:
-        """Whether latency (upper end), RAM and flash stay inside the limits; no limit fits.
-
-        None where that is not known: what is left out of the estimate may not fit.
-        """
-        cost = self.cost
-        _, low_s, high_s = self.latency_interval_s
-        fits_latency = None if high_s is None else high_s <= self.latency_limit_s
-        if high_s is None and low_s is not None and low_s > self.latency_limit_s:
-            fits_latency = False
-        return {
-            "latency": fits_latency,
-            "ram": self._fits(cost.peak_ram_bytes, self.ram_limit_bytes),
-            "flash": self._fits(cost.flash_bytes, self.flash_limit_bytes),
-        }
+    def fit(self) -> Fit:
+        """Whether it stays inside the limits."""
+        return Fit.of(self.cost, self.limits, self.risk, measured=self.measured)
 
     @property
     def reasons(self) -> dict[str, str]:
@@ -111,16 +96,11 @@ class ModelProfile:
             found["energy_j"] = "the latency is not known"
         elif self.cost.energy_j is None:
             found["energy_j"] = "no published power"
-        if self.unknown_kernels:
-            kinds = ", ".join(self.unknown_kernels)
+        if self.cost.unknown_kernels:
+            kinds = ", ".join(self.cost.unknown_kernels)
             found["ram"] = f"a lower bound: the working memory of {kinds} is not known"
             found["flash"] = f"a lower bound: the code of {kinds} is not known"
         return found
-
-    def _fits(self, needed: int, limit: int | None) -> bool | None:
-        if limit is None:
-            return True
-        return None if needed <= limit and self.unknown_kernels else needed <= limit
 
     def op_latency_s(self) -> dict[str, float | None]:
         """Return operator -> seconds, estimated or measured with the profiler on."""
@@ -155,7 +135,7 @@ class ModelProfile:
                 for op in cost.per_op
             ],
             "unsupported_ops": dict(cost.unsupported_ops),
-            "fits": self.fits,
+            "fit": self.fit.as_dict(),
             "reasons": self.reasons,
             "inputs": [
                 {

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from hwkd.api.profile_data import ModelProfile
-from hwkd.core.choices import Dtype
+from hwkd.core.choices import Dtype, Risk
 from hwkd.core.errors import ConfigError
 from hwkd.core.graph import OpGraph
+from hwkd.core.limits import NO_LIMITS, Limits
 from hwkd.cost.backend import CostQuestion, ModelFile, backend_of
-from hwkd.io.device_catalog import load_device
 from hwkd.trace.onnx_file import Network, load_network
 
 __all__ = ["profile_model"]
 
 
 def profile_model(
-    model: Path,
-    device_name: str,
-    *,
-    runtime: str | None,
-    clock_hz: float | None,
-    dtype: Dtype | None,
+    model: Path, question: CostQuestion, limits: Limits = NO_LIMITS, risk: Risk = "upper"
 ) -> ModelProfile:
     """Read a network and cost it on a device, as its backend does.
+
+    Args:
+        model: ONNX file.
+        question: device, runtime, clock and type.
+        limits: where one is None, the device's own holds; its latency is the one it aims at.
+        risk: end of the latency's interval that must stay inside its limit.
 
     Raises:
         ConfigError: if device, runtime, clock and dtype do not go together.
@@ -32,8 +34,7 @@ def profile_model(
         ExportError: if the network has no form that the backend reads.
         ProfilingError: if the backend runs it and that fails.
     """
-    device = load_device(device_name, runtime=runtime)
-    question = CostQuestion(device=device, runtime=runtime, clock_hz=clock_hz, dtype=dtype)
+    device = question.device
     backend = backend_of(device)
     backend.refuse(question)
     costed_in = _costed_in(question)
@@ -50,10 +51,8 @@ def profile_model(
         basis=backend.basis,
         inputs=network.inputs,
         notes=_notes(network, costed_in),
-        unknown_kernels=found.unknown_kernels,
-        latency_limit_s=device.target_latency_s,
-        ram_limit_bytes=device.available_ram_bytes,
-        flash_limit_bytes=device.available_flash_bytes,
+        limits=replace(limits.on(device), latency_s=limits.latency_s or device.target_latency_s),
+        risk=risk,
     )
 
 

@@ -5,8 +5,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from hwkd.api.common import FIT, JUDGE, RUN, WHAT, AcceleratorOption, Methods, Qat, Unlabelled
-from hwkd.api.option import Option, declares_options
+from hwkd.api.common import (
+    DATA_FILES,
+    JUDGE,
+    RUN,
+    TEACHER_FILE,
+    WEIGHTS_FILE,
+    WHAT,
+    AcceleratorOption,
+    MaxEnergy,
+    MaxFlash,
+    MaxLatency,
+    MaxRam,
+    MaxWeights,
+    Methods,
+    Qat,
+    RiskOption,
+    Unlabelled,
+)
+from hwkd.api.option import Option, command_line, declares_options
 from hwkd.core.choices import (
     ALPHA,
     BETA,
@@ -14,7 +31,6 @@ from hwkd.core.choices import (
     CalibrationChoice,
     Layout,
     ObjectiveMode,
-    Risk,
 )
 
 if TYPE_CHECKING:
@@ -45,6 +61,7 @@ def search(
             "Folder of class folders (PNG, JPEG), folder of IDX files, or NPZ. Without it: the "
             "handwritten digits of scikit-learn.",
             panel=WHAT,
+            opens=DATA_FILES,
         ),
     ] = None,
     input_size: Annotated[
@@ -63,10 +80,12 @@ def search(
             "Without it one is trained on the data and cached.",
             flag="teacher",
             panel=WHAT,
+            opens=TEACHER_FILE,
+            suffix=".onnx",
         ),
     ] = (),
     teacher_weights: Annotated[
-        str | Path | None, Option("Safetensors file for a factory.", panel=WHAT)
+        str | Path | None, Option("Safetensors file for a factory.", panel=WHAT, opens=WEIGHTS_FILE)
     ] = None,
     teacher_time: Annotated[
         str | None, Option("Bound on training a teacher, as 5min.", panel=WHAT)
@@ -79,22 +98,16 @@ def search(
             "it: all registered spaces.",
             flag="space",
             panel=WHAT,
+            opens="a Python file or a registered name",
+            suffix=".py",
         ),
     ] = (),
-    max_latency: Annotated[str | None, Option("One inference, as 20ms.", panel=FIT)] = None,
-    max_ram: Annotated[
-        str | None, Option("Peak RAM, as 128KiB. Default: the device's.", panel=FIT)
-    ] = None,
-    max_flash: Annotated[
-        str | None,
-        Option("Weights and the runtime's code, as 256KiB. Default: the device's.", panel=FIT),
-    ] = None,
-    max_weights: Annotated[str | None, Option("Weights alone, as 20kB.", panel=FIT)] = None,
-    max_energy: Annotated[str | None, Option("One inference, as 1mJ.", panel=FIT)] = None,
-    risk: Annotated[
-        Risk,
-        Option("End of the 90% latency interval that must stay inside --max-latency.", panel=FIT),
-    ] = "upper",
+    max_latency: MaxLatency = None,
+    max_ram: MaxRam = None,
+    max_flash: MaxFlash = None,
+    max_weights: MaxWeights = None,
+    max_energy: MaxEnergy = None,
+    risk: RiskOption = "upper",
     objective: Annotated[
         ObjectiveMode,
         Option(
@@ -211,7 +224,6 @@ def search(
         Option("Run folder to create. Default: runs/DEVICE-DATE-TIME.", panel=RUN),
     ] = None,
     listener: "SearchListener | None" = None,
-    command: Sequence[str] | None = None,
 ) -> "SearchOutcome":
     """Find, distill and export the best small network for a device.
 
@@ -220,21 +232,20 @@ def search(
 
     Args:
         listener: is told about every stage and candidate; None is silence.
-        command: recorded as the way to repeat the search.
 
     Raises:
         HwkdError: in one line, if an option, the data or the teacher is wrong.
     """
+    command = command_line("hwkd search", search, locals())
     started_s = time.monotonic()  # the imports below take seconds of a time limit, too
     from hwkd.api.outcome import outcome_of, write_report
     from hwkd.api.search_config import (
         default_folder,
-        energy,
         frequency,
+        limit_amounts,
         registered_spaces,
         seconds,
         size,
-        storage,
         whole_path,
     )
     from hwkd.engine.search.listener import SilentListener
@@ -264,11 +275,7 @@ def search(
         "train_best": final,
         "verify_best": verify,
         "limits": {
-            "latency_s": seconds(max_latency, "--max-latency"),
-            "ram_bytes": storage(max_ram, "--max-ram"),
-            "flash_bytes": storage(max_flash, "--max-flash"),
-            "weight_bytes": storage(max_weights, "--max-weights"),
-            "energy_j": energy(max_energy, "--max-energy"),
+            **limit_amounts(max_latency, max_ram, max_flash, max_weights, max_energy),
             "risk": risk,
         },
         "objective": {
@@ -299,7 +306,7 @@ def search(
         Path(out) if out else default_folder(device),
         limit=TimeLimit(config.timeout_s, started_s),
         listener=listener or SilentListener(),
-        command=command or ("hwkd.search", device),
+        command=command,
         write_report=write_report,
     )
     return outcome_of(result)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from hwkd.core import catalog
 from hwkd.core.errors import ConfigError
@@ -13,12 +14,11 @@ from hwkd.io import discovery
 
 __all__ = [
     "default_folder",
-    "energy",
     "frequency",
+    "limit_amounts",
     "registered_spaces",
     "seconds",
     "size",
-    "storage",
     "whole_path",
 ]
 
@@ -28,14 +28,21 @@ def seconds(text: str | None, option: str) -> float | None:
     return None if text is None else parse_duration_s(text, option=option)
 
 
-def storage(text: str | None, option: str) -> int | None:
-    """Return bytes from "128KiB"."""
+def limit_amounts(
+    latency: str | None, ram: str | None, flash: str | None, weights: str | None, energy: str | None
+) -> dict[str, Any]:
+    """Return the fields of `hwkd.core.limits.Limits` from texts such as "20ms" and "128KiB"."""
+    return {
+        "latency_s": seconds(latency, "--max-latency"),
+        "ram_bytes": _storage(ram, "--max-ram"),
+        "flash_bytes": _storage(flash, "--max-flash"),
+        "weight_bytes": _storage(weights, "--max-weights"),
+        "energy_j": None if energy is None else parse_energy_j(energy, option="--max-energy"),
+    }
+
+
+def _storage(text: str | None, option: str) -> int | None:
     return None if text is None else parse_bytes(text, option=option)
-
-
-def energy(text: str | None, option: str) -> float | None:
-    """Return joules from "1mJ"."""
-    return None if text is None else parse_energy_j(text, option=option)
 
 
 def frequency(text: str | None, option: str) -> float | None:

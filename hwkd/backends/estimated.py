@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hwkd.core.basis import ESTIMATED
@@ -44,10 +43,9 @@ class Estimated:
 
     def cost_file(self, model: ModelFile, question: CostQuestion) -> FileCost:
         """Predict a finished network."""
-        from hwkd.cost.estimate_file import estimate_file, unknown_kernels
+        from hwkd.cost.estimate_file import estimate_file
 
-        unknown = unknown_kernels(model.graph, question.device.runtime(question.runtime))
-        return replace(estimate_file(model, question), unknown_kernels=unknown)
+        return estimate_file(model, question)
 
     def evidence(self, device: Device) -> tuple[Evidence, ...]:
         """What each fit was made on and how well it predicts."""

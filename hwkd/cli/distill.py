@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import hwkd
@@ -35,7 +34,6 @@ COMMANDS = (
             "hwkd distill --student runs/digits --method kd:temperature=4,weight=0.9 --method at "
             "--attribution --seeds 3 --out student",
         ),
-        more=lambda: {"command": ("hwkd", *sys.argv[1:])},
         reads_config=True,
     ),
 )

@@ -24,6 +24,9 @@ COMMANDS = (
         name="profile",
         function=hwkd.profile,
         show=_show,
-        examples=("hwkd profile student.onnx --device cortex-m7 --clock 216MHz --plot memory.png",),
+        examples=(
+            "hwkd profile student.onnx --device cortex-m7 --clock 216MHz --plot memory.png",
+            "hwkd profile student.onnx --device cortex-m4 --max-latency 20ms --max-ram 64KiB",
+        ),
     ),
 )

@@ -8,11 +8,14 @@ from rich.table import Table
 from rich.text import Text
 
 from hwkd.cli.console import output_console
+from hwkd.core.limits import LIMIT_FIELDS
 from hwkd.core.printable import printable
 from hwkd.report import format as show
 
 if TYPE_CHECKING:
     from hwkd.api.profile_data import ModelProfile
+    from hwkd.core.limits import LimitFit
+    from hwkd.core.trial import LimitName
     from hwkd.cost.memory_stages import MemoryStage
 
 __all__ = ["print_profile"]
@@ -150,35 +153,27 @@ def _peak_lines(found: ModelProfile) -> list[str]:
 
 
 def _totals(found: ModelProfile) -> Table:
-    cost, fits, basis = found.cost, found.fits, found.basis
+    cost, basis, fit = found.cost, found.basis, found.fit
+    weights = show.kib(cost.weight_bytes)
+    rest = f"{basis.sizes}: {weights} weights, the rest {basis.rest_of_flash}"
+    rows: list[tuple[LimitName, str, str]] = [
+        ("latency", _latency(found), _spread(found)),
+        ("ram", show.kib(cost.peak_ram_bytes), basis.sizes),
+        ("flash", show.kib(cost.flash_bytes), rest),
+        ("weights", weights, "counted"),
+        (
+            "energy",
+            show.energy(found.energy_j),
+            found.reasons.get("energy_j", "estimated"),
+        ),
+    ]
     table = Table(box=None, header_style="bold")
     for column, justify in (("", "left"), ("needs", "right"), ("limit", "right")):
         table.add_column(column, justify="right" if justify == "right" else "left", no_wrap=True)
-    table.add_column("fits", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
     table.add_column("basis")
-    table.add_row(
-        "latency",
-        _latency(found),
-        show.time(found.latency_limit_s),
-        _verdict(fits["latency"], found.latency_limit_s),
-        _spread(found),
-    )
-    table.add_row(
-        "peak RAM",
-        show.kib(cost.peak_ram_bytes),
-        _limit(found.ram_limit_bytes),
-        _verdict(fits["ram"], found.ram_limit_bytes),
-        basis.sizes,
-    )
-    table.add_row(
-        "flash",
-        show.kib(cost.flash_bytes),
-        _limit(found.flash_limit_bytes),
-        _verdict(fits["flash"], found.flash_limit_bytes),
-        f"{basis.sizes}: {show.kib(cost.weight_bytes)} weights, the rest {basis.rest_of_flash}",
-    )
-    energy = found.reasons.get("energy_j", "estimated")
-    table.add_row("energy", show.energy(found.energy_j), "", "", energy)
+    for name, needs, origin in rows:
+        table.add_row(show.limit_label(name), needs, *_against(fit.limit(name)), origin)
     table.add_row("MACs", show.integer(cost.macs), "", "", "counted")
     table.add_row("parameters", show.integer(cost.params), "", "", "counted")
     return table
@@ -201,24 +196,20 @@ def _spread(found: ModelProfile) -> str:
     return f"{ends} ({found.basis.spread}); {found.latency_basis}"
 
 
-def _limit(value: int | None) -> str:
-    return "none" if value is None else show.kib(value)
-
-
-def _verdict(fits: bool | None, limit: float | None) -> Text:
-    if limit is None:
-        return Text("")
-    if fits is None:
-        return Text("unknown", style="yellow")
-    return Text("yes", style="green") if fits else Text("no", style="bold red")
+def _against(entry: LimitFit | None) -> tuple[str, Text]:
+    """Return a limit and the verdict on it."""
+    if entry is None:
+        return "none", Text("")
+    style = {"fits": "green", "over": "bold red", "unknown": "yellow"}[entry.answer]
+    return show.limit_value(entry.name, entry.limit), Text(show.fit_text(entry), style=style)
 
 
 def _cautions(found: ModelProfile) -> list[str]:
     cost = found.cost
     lines = list(found.notes)
-    for name in ("latency", "ram", "flash"):
+    for name in LIMIT_FIELDS:
         if name in found.reasons:
-            shown = {"ram": "peak RAM"}.get(name, name)
+            shown = show.limit_label(name)
             lines.append(f"{shown} is {found.reasons[name]}")
     if cost.latency is not None and cost.latency.is_extrapolated:
         lines.append("part of the network lies outside what was measured: the interval is widened")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any
@@ -43,7 +42,7 @@ def _search_or_resume(**given: Any) -> SearchOutcome:
             raise ConfigError(
                 "--trust: goes with --resume; a new search runs the files it is given"
             )
-        return hwkd.search(**given, command=["hwkd", *sys.argv[1:]])
+        return hwkd.search(**given)
     fixed = sorted(set(given) - {option.name for option in (_RUN, *_REST)} - {"listener"})
     if fixed:
         raise ConfigError(

@@ -29,6 +29,11 @@ class Basis(StrictModel):
     rest_of_flash: str = "code and tables"
     has_op_flash: bool = True
 
+    @property
+    def size_key(self) -> str:
+        """The word at RAM and flash in the name of a column."""
+        return self.sizes.replace(" ", "_")
+
 
 ESTIMATED = Basis(name="estimated")
 MEASURED = Basis(name="measured", is_timed=True, spread="quartiles")

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import model_validator
 
 from hwkd.core.measure import Profile
 from hwkd.core.metric import ACCURACY, Metric, ScoresRecord
-from hwkd.core.old_records import with_scores
-from hwkd.core.strict_model import StoredInt, StrictModel
-from hwkd.core.student import Layer
-from hwkd.core.trial import CostRecord, EpochRecord, SpecRecord
+from hwkd.core.old_records import with_network, with_scores
+from hwkd.core.strict_model import StoredInt, StrictModel, with_key
+from hwkd.core.student import Layers
+from hwkd.core.trial import CostRecord, EpochRecord, StoredSpec
 from hwkd.core.verdict_record import Verdict, verdict_of_older_final
 from hwkd.core.verification import VerificationRecord
 
 __all__ = [
     "Correction",
     "FinalRecord",
-    "LayerRecord",
     "PairRecord",
     "QuantisationChoiceRecord",
     "QuantisationRecord",
@@ -45,31 +44,6 @@ class PairRecord(StrictModel):
     student_shape: tuple[int, ...]
     teacher_shape: tuple[int, ...]
     adapter: str
-
-
-class LayerRecord(StrictModel):
-    """One layer of the best student; see `hwkd.core.student.Layer`."""
-
-    name: str
-    kind: str
-    shape: tuple[int, ...]
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
-    groups: StoredInt
-    activation: str
-
-    @classmethod
-    def of(cls, layer: Layer) -> LayerRecord:
-        """Copy what a report shows of a layer."""
-        return cls(
-            name=layer.name,
-            kind=layer.kind,
-            shape=layer.shape,
-            kernel=layer.kernel,
-            stride=layer.stride,
-            groups=layer.groups,
-            activation=layer.activation,
-        )
 
 
 class QuantisationRecord(StrictModel):
@@ -125,7 +99,7 @@ class FinalRecord(StrictModel):
         epochs: of the full training, rounded; of the brief one where its weights ship.
         seconds: of the full training, export and measurement, controls included.
         scores: of the float32 and the int8 ONNX file.
-        layers: in execution order.
+        network: layer by layer; of older versions without what each layer reads.
         cost: estimate for the device.
         quantisation: how the int8 file was made.
         quantisation_choice: what other int8 forms reached; None in records of older versions.
@@ -137,11 +111,11 @@ class FinalRecord(StrictModel):
     """
 
     trial: StoredInt
-    spec: SpecRecord
+    spec: StoredSpec
     epochs: StoredInt
     seconds: float
     scores: ScoresRecord
-    layers: tuple[LayerRecord, ...]
+    network: Annotated[Layers, *with_key("these layers")]
     cost: CostRecord
     quantisation: QuantisationRecord
     quantisation_choice: QuantisationChoiceRecord | None = None
@@ -163,7 +137,10 @@ class FinalRecord(StrictModel):
                 "test_int8": "test_accuracy_int8",
             },
         )
-        if not isinstance(raw, dict) or "verdict" in raw:
+        if not isinstance(raw, dict):
+            return raw
+        raw = with_network(raw)
+        if "verdict" in raw:
             return raw
         try:
             return verdict_of_older_final(raw)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from hwkd.core.choices import Risk
 from hwkd.core.strict_model import STORED, StoredInt
 
 __all__ = ["CostEstimate", "LatencyEstimate", "OpCost", "OpShare", "Profile"]
@@ -27,6 +28,10 @@ class LatencyEstimate:
     high_s: float
     basis: str
     is_extrapolated: bool = False
+
+    def at_s(self, risk: Risk) -> float:
+        """Return the end of the interval that must stay inside a limit; "expected" the middle."""
+        return {"upper": self.high_s, "expected": self.value_s, "lower": self.low_s}[risk]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +79,8 @@ class CostEstimate:
         per_op: in execution order.
         unsupported_ops: operator kind -> count without a cost; then `latency` and `energy_j` are
             lower bounds, however small: of operators without any cost they are 0.
+        unknown_kernels: kinds of operators of whose kernels nothing is known; then RAM and flash
+            leave out their working memory and code.
     """
 
     device: str
@@ -89,11 +96,16 @@ class CostEstimate:
     energy_j: float | None
     per_op: tuple[OpCost, ...] = ()
     unsupported_ops: Mapping[str, int] = field(default_factory=dict)
+    unknown_kernels: tuple[str, ...] = ()
 
     @property
     def is_lower_bound(self) -> bool:
         """True when an operator had no cost: latency and energy are at least the values given."""
         return bool(self.unsupported_ops)
+
+    def latency_at_s(self, risk: Risk) -> float | None:
+        """Return one end of the latency's interval, or its middle; None without an estimate."""
+        return None if self.latency is None else self.latency.at_s(risk)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,3 +160,7 @@ class Profile:
     runtime_version: str
     host: str
     per_op: tuple[OpShare, ...] = ()
+
+    def latency_at_s(self, risk: Risk) -> float:
+        """Return the time that is compared with a limit: for "upper" the 90th percentile."""
+        return self.p90_s if risk == "upper" else self.median_s

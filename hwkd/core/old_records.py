@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from hwkd.core.basis import ESTIMATED, MEASURED
 from hwkd.core.metric import ACCURACY
 
-__all__ = ["data_of_older_run", "with_scores"]
+__all__ = ["data_of_older_run", "device_of_older_run", "with_network", "with_scores"]
 
 _FORMULA = "(raw - mean) / std, per channel"
 
@@ -35,6 +36,16 @@ def with_scores(raw: Any, accuracies: Mapping[str, str], *, within: str | None =
     return {**kept, "scores": found} if found else kept
 
 
+def with_network(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a final record whose loose layers are a network that reads unknowns."""
+    layers, spec = raw.get("layers"), raw.get("spec")
+    if not isinstance(layers, list) or not isinstance(spec, dict):
+        return dict(raw)
+    whole = [{"inputs": (), **layer} if isinstance(layer, dict) else layer for layer in layers]
+    kept = {name: value for name, value in raw.items() if name != "layers"}
+    return {**kept, "network": {"input_shape": spec.get("input_shape"), "layers": whole}}
+
+
 def data_of_older_run(raw: Any) -> Any:
     """Return the fields of a data record whose normalisation is a pipeline of one step."""
     if not isinstance(raw, dict) or not isinstance(raw.get("normalisation"), dict):
@@ -50,3 +61,12 @@ def data_of_older_run(raw: Any) -> Any:
     return {
         **kept, "pipeline": {"steps": [step], "raw_shape": raw.get("input_shape"), **pipeline}
     }  # fmt: skip
+
+
+def device_of_older_run(raw: Any) -> Any:
+    """Return the fields of a device record that has the word of its latencies alone."""
+    if not isinstance(raw, dict) or "latency_basis" not in raw:
+        return raw
+    kept = {name: value for name, value in raw.items() if name != "latency_basis"}
+    named = {basis.name: basis for basis in (ESTIMATED, MEASURED)}
+    return {**kept, "basis": named.get(raw["latency_basis"], raw["latency_basis"])}

@@ -11,14 +11,17 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
+from hwkd.core.basis import ESTIMATED, Basis
 from hwkd.core.final_record import FinalRecord
 from hwkd.core.head import HeadKind
+from hwkd.core.limits import LIMIT_FIELDS, Fit, Limits
+from hwkd.core.measure import Profile
 from hwkd.core.metric import ACCURACY, Metric, ScoresRecord
 from hwkd.core.objective import ObjectiveConfig
-from hwkd.core.old_records import data_of_older_run, with_scores
+from hwkd.core.old_records import data_of_older_run, device_of_older_run, with_scores
 from hwkd.core.pipeline_record import PipelineRecord
 from hwkd.core.strict_model import StoredInt, StrictModel
-from hwkd.core.trial import LimitName
+from hwkd.core.trial import CostRecord, LimitName
 
 __all__ = [
     "DataRecord",
@@ -59,7 +62,7 @@ class DeviceRecord(StrictModel):
         runtime: inference runtime that the numbers are for.
         runtime_version: of that runtime; None when the descriptor states none.
         dtype: of the network on the device.
-        latency_basis: "estimated" by the device model, or "measured" (`host`).
+        basis: what its latencies and sizes are, as its cost backend says.
         latency_risk: end of the 90% latency interval that must stay inside the limit.
         limits: hard limits in force; one that is absent does not hold.
     """
@@ -70,13 +73,28 @@ class DeviceRecord(StrictModel):
     runtime: str
     runtime_version: str | None = None
     dtype: str = "int8"
-    latency_basis: Literal["estimated", "measured"] = "estimated"
+    basis: Basis = ESTIMATED
     latency_risk: Literal["upper", "expected", "lower"] = "upper"
     limits: tuple[LimitRecord, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reads_older_runs(cls, raw: Any) -> Any:
+        return device_of_older_run(raw)
 
     def limit(self, name: LimitName) -> LimitRecord | None:
         """Return the limit called `name`, None when it does not hold."""
         return next((limit for limit in self.limits if limit.name == name), None)
+
+    def fit(self, cost: CostRecord, measured: Profile | None = None) -> Fit:
+        """Return whether a student stays inside the limits in force.
+
+        Args:
+            cost: its estimate.
+            measured: its times on this machine, judged where the estimate has no latency.
+        """
+        amounts: dict[str, Any] = {LIMIT_FIELDS[it.name]: it.value for it in self.limits}
+        return Fit.of(cost, Limits(**amounts), self.latency_risk, measured=measured)
 
 
 class SplitRecord(StrictModel):
@@ -180,8 +198,9 @@ class FeasibilityRecord(StrictModel):
     Attributes:
         space: search space.
         sampled: random students that were costed.
-        feasible: those inside every limit.
+        feasible: those over no limit.
         binding: limit -> students that exceed it; one student may exceed several.
+        unknown: limit -> students whose need of it is not known; that rejects none.
         left_out: nothing of the space fits, so the search does without it.
     """
 
@@ -189,6 +208,7 @@ class FeasibilityRecord(StrictModel):
     sampled: int = Field(ge=0)
     feasible: int = Field(ge=0)
     binding: dict[LimitName, int] = Field(default_factory=dict)
+    unknown: dict[LimitName, int] = Field(default_factory=dict)
     left_out: bool = False
 
 
@@ -211,7 +231,7 @@ class RunRecord(StrictModel):
         hwkd_version: that wrote the file.
         created_at: UTC, ISO 8601.
         status: how far the search came.
-        command: the command line, arguments as they were given.
+        command: the command line with every option that was given, also for a call from Python.
         seed: of the search.
         workers: processes.
         phase_seconds: phase -> wall time, in the order they ran.

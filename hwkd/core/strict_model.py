@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias, TypeVar
+from collections.abc import Callable
+from typing import Annotated, Any, Protocol, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WrapSerializer,
+    WrapValidator,
+)
 
 from hwkd.core.errors import RunFolderError
 
-__all__ = ["STORED", "StoredInt", "StrictModel", "first_problem", "read_record"]
+__all__ = ["STORED", "StoredInt", "StrictModel", "first_problem", "read_record", "with_key"]
 
 _LONGEST_PART = 200
 
@@ -19,6 +27,32 @@ StoredInt: TypeAlias = Annotated[int, Field(ge=-(2**63), lt=2**64)]
 STORED = ConfigDict(extra="forbid")
 
 _Model = TypeVar("_Model", bound=BaseModel)
+
+
+class _Keyed(Protocol):
+    @property
+    def key(self) -> str: ...
+
+
+def with_key(what: str) -> tuple[WrapValidator, WrapSerializer]:
+    """Return what stores the key of a value beside it and refuses the key of another value.
+
+    Args:
+        what: the key is of, for the message.
+    """
+
+    def read(raw: Any, handler: Callable[[Any], _Keyed]) -> _Keyed:
+        if not isinstance(raw, dict):
+            return handler(raw)
+        value = handler({name: part for name, part in raw.items() if name != "key"})
+        if raw.get("key", value.key) != value.key:
+            raise ValueError(f"key {raw['key']!r} is not that of {what}, which were edited")
+        return value
+
+    def store(value: _Keyed, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        return {**handler(value), "key": value.key}
+
+    return WrapValidator(read), WrapSerializer(store)
 
 
 class StrictModel(BaseModel):

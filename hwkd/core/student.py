@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Literal, Protocol, TypeAlias
 
-from hwkd.core.strict_model import STORED
+from hwkd.core.strict_model import STORED, StoredInt
 
 __all__ = [
     "Activation",
@@ -63,8 +63,15 @@ class Layer:
     norm: bool = False
     activation: Activation = "none"
     permutation: tuple[int, ...] = ()
-    # Not in the text that `Layers.key` digests, which stored networks are known by.
-    axis: int = field(default=0, repr=False)
+    axis: int = 0
+
+
+_NAMED_BY_EVERY_KEY = frozenset(
+    (
+        "name", "kind", "inputs", "shape", "kernel", "stride", "pads", "groups", "norm",
+        "activation", "permutation",
+    )
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +85,8 @@ class Layers:
             from the input on, "embedding" for the vector before the classifier.
         outputs: names of the layers that the network returns; the last layer where none is named.
     """
+
+    __pydantic_config__ = STORED
 
     input_shape: tuple[int, ...]
     layers: tuple[Layer, ...]
@@ -95,12 +104,37 @@ class Layers:
 
         Different specs may describe one network: a 5 x 5 window on a 2 x 2 map is a 3 x 3 one.
         """
-        text = repr((self.input_shape, self.layers))
-        if axes := tuple((layer.name, layer.axis) for layer in self.layers if layer.axis):
-            text += repr(axes)
+        layers = ", ".join(map(_layer_text, self.layers))
+        text = f"({self.input_shape!r}, ({layers}{',' * (len(self.layers) == 1)}))"
+        text += _later_fields_text(self.layers)
         if self.heads != (self.layers[-1].name,):
             text += repr(self.heads)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _layer_text(layer: Layer) -> str:
+    """Return the text of the fields that every key names; it must never change.
+
+    Stored students are known by keys made of it, and the seeds of their trainings come from them.
+    """
+    return (
+        f"Layer(name={layer.name!r}, kind={layer.kind!r}, inputs={layer.inputs!r}, "
+        f"shape={layer.shape!r}, kernel={layer.kernel!r}, stride={layer.stride!r}, "
+        f"pads={layer.pads!r}, groups={layer.groups!r}, norm={layer.norm!r}, "
+        f"activation={layer.activation!r}, permutation={layer.permutation!r})"
+    )
+
+
+def _later_fields_text(layers: Sequence[Layer]) -> str:
+    """Return the text of the other fields: one that has its default everywhere adds nothing."""
+    text = ""
+    for entry in fields(layers[0]):
+        if entry.name in _NAMED_BY_EVERY_KEY:
+            continue
+        found = [(layer.name, getattr(layer, entry.name)) for layer in layers]
+        if others := tuple(pair for pair in found if pair[1] != entry.default):
+            text += ("" if entry.name == "axis" else entry.name) + repr(others)
+    return text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,10 +148,12 @@ class StudentSpec:
         num_outputs: classes (or regression outputs).
     """
 
+    __pydantic_config__ = STORED
+
     space: str
     params: Mapping[str, ParamValue]
     input_shape: tuple[int, ...]
-    num_outputs: int
+    num_outputs: StoredInt
 
     @cached_property
     def key(self) -> str:

@@ -6,18 +6,23 @@ student reads it. Readers of what older versions wrote are in `hwkd.io.old_stude
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import prod
-from typing import Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_serializer,
+    model_validator,
+)
 
 from hwkd.core.run_record import RunRecord
-from hwkd.core.strict_model import StrictModel
-from hwkd.core.student import Layer, Layers
-from hwkd.core.trial import SpecRecord, TrialRecord
+from hwkd.core.strict_model import StrictModel, with_key
+from hwkd.core.student import Layers
+from hwkd.core.trial import StoredSpec, TrialRecord
 
-__all__ = ["LARGEST_CHOICE", "NetworkRecord", "StudentRecord"]
+__all__ = ["LARGEST_CHOICE", "StoredNetwork", "StudentRecord"]
 
 # Nothing in a network for a small chip is near these; beyond them a file takes minutes or all
 # memory before anything can be said about it.
@@ -26,69 +31,36 @@ _MOST_LAYERS = 2_000
 _MOST_VALUES = 50_000_000
 
 
-class NetworkRecord(StrictModel):
-    """A network layer by layer; it is built from this alone, without its search space.
+def _is_a_network(network: Layers) -> Layers:
+    """Refuse names that lead nowhere and sizes that nobody means."""
+    if not 1 <= len(network.layers) <= _MOST_LAYERS:
+        raise ValueError(f"layers: {len(network.layers)}, a network has 1 to {_MOST_LAYERS:,}")
+    known = {"input"}
+    _require_sizes("the input", network.input_shape)
+    for layer in network.layers:
+        if layer.name in known or not layer.inputs:
+            raise ValueError(f"layer {layer.name!r} is named twice or reads nothing")
+        if missing := [name for name in layer.inputs if name not in known]:
+            raise ValueError(f"layer {layer.name!r} reads {missing[0]!r}, which is not before")
+        sizes = (*layer.shape, *layer.kernel, *layer.stride, layer.groups)
+        _require_sizes(f"layer {layer.name!r}", sizes)
+        if not all(0 <= number <= LARGEST_CHOICE for number in layer.pads):
+            raise ValueError(f"layer {layer.name!r}: pads {layer.pads} are not possible")
+        if prod(layer.shape) > _MOST_VALUES:
+            raise ValueError(f"layer {layer.name!r}: shape {layer.shape} is too large")
+        if not 0 <= layer.axis < max(len(layer.shape), 1):
+            raise ValueError(f"layer {layer.name!r}: axis {layer.axis} of {layer.shape}")
+        known.add(layer.name)
+    for what, named in (("a tap", network.taps.values()), ("an output", network.outputs)):
+        if unknown := sorted(set(named) - known):
+            raise ValueError(f"{what} names the layer {unknown[0]!r}, which is not there")
+    return network
 
-    Attributes:
-        input_shape: without batch.
-        layers: in execution order.
-        taps: name of a place -> name of the layer whose output it is.
-        outputs: names of the layers that it returns; the last layer where none is named.
-        key: of the layers; what does not match them is refused.
-    """
 
-    input_shape: tuple[int, ...]
-    layers: tuple[Layer, ...] = Field(min_length=1, max_length=_MOST_LAYERS)
-    taps: dict[str, str] = Field(default_factory=dict)
-    outputs: tuple[str, ...] = ()
-    key: str
-
-    @classmethod
-    def of(cls, layers: Layers) -> NetworkRecord:
-        """Copy a network."""
-        return cls(
-            input_shape=layers.input_shape,
-            layers=layers.layers,
-            taps=dict(layers.taps),
-            outputs=layers.outputs,
-            key=layers.key,
-        )
-
-    def to_layers(self) -> Layers:
-        """Return the network that was copied."""
-        layers = tuple(replace(layer) for layer in self.layers)
-        return Layers(
-            input_shape=self.input_shape,
-            layers=layers,
-            taps=dict(self.taps),
-            outputs=self.outputs,
-        )
-
-    @model_validator(mode="after")
-    def _is_a_network(self) -> NetworkRecord:
-        """Refuse names that lead nowhere, sizes that nobody means and a key of another network."""
-        known = {"input"}
-        _require_sizes("the input", self.input_shape)
-        for layer in self.layers:
-            if layer.name in known or not layer.inputs:
-                raise ValueError(f"layer {layer.name!r} is named twice or reads nothing")
-            if missing := [name for name in layer.inputs if name not in known]:
-                raise ValueError(f"layer {layer.name!r} reads {missing[0]!r}, which is not before")
-            sizes = (*layer.shape, *layer.kernel, *layer.stride, layer.groups)
-            _require_sizes(f"layer {layer.name!r}", sizes)
-            if not all(0 <= number <= LARGEST_CHOICE for number in layer.pads):
-                raise ValueError(f"layer {layer.name!r}: pads {layer.pads} are not possible")
-            if prod(layer.shape) > _MOST_VALUES:
-                raise ValueError(f"layer {layer.name!r}: shape {layer.shape} is too large")
-            if not 0 <= layer.axis < max(len(layer.shape), 1):
-                raise ValueError(f"layer {layer.name!r}: axis {layer.axis} of {layer.shape}")
-            known.add(layer.name)
-        for what, named in (("a tap", self.taps.values()), ("an output", self.outputs)):
-            if unknown := sorted(set(named) - known):
-                raise ValueError(f"{what} names the layer {unknown[0]!r}, which is not there")
-        if self.key != self.to_layers().key:
-            raise ValueError(f"key {self.key!r} is not that of these layers; they were edited")
-        return self
+# A network layer by layer with its key; it is built from this alone, without its search space.
+StoredNetwork: TypeAlias = Annotated[
+    Layers, AfterValidator(_is_a_network), *with_key("these layers")
+]
 
 
 class StudentRecord(StrictModel):
@@ -104,8 +76,8 @@ class StudentRecord(StrictModel):
     """
 
     schema_version: Literal[1] = 1
-    spec: SpecRecord
-    network: NetworkRecord
+    spec: StoredSpec
+    network: StoredNetwork
     files: dict[str, str] = Field(default_factory=dict)
     run: RunRecord | None = None
     trial: TrialRecord | None = None
@@ -115,13 +87,30 @@ class StudentRecord(StrictModel):
         """Name of each output; empty when that is not known."""
         return self.run.data.class_names if self.run is not None else ()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _reads_the_network_once(cls, raw: Any) -> Any:
+        """Give the run's best student the network, which is stored once where both are one."""
+        run = raw.get("run") if isinstance(raw, dict) else None
+        final = run.get("final") if isinstance(run, dict) else None
+        if not isinstance(final, dict) or not isinstance(run, dict) or "layers" in final:
+            return raw
+        final = {"network": raw.get("network"), **final}
+        return {**raw, "run": {**run, "final": final}}
+
+    @field_serializer("run", mode="wrap")
+    def _stores_the_network_once(
+        self, run: RunRecord | None, handler: SerializerFunctionWrapHandler
+    ) -> Any:
+        stored = handler(run)
+        if run is not None and run.final is not None and run.final.network == self.network:
+            del stored["final"]["network"]
+        return stored
+
     @model_validator(mode="after")
     def _belongs_together(self) -> StudentRecord:
         spec, network = self.spec, self.network
-        if spec.key != spec.to_spec().key:
-            raise ValueError(f"key {spec.key!r} is not that of the spec's choices; it was edited")
-        heads = network.to_layers().heads
-        outputs = [layer.shape for layer in network.layers if layer.name in heads]
+        outputs = [layer.shape for layer in network.layers if layer.name in network.heads]
         if (spec.input_shape, [(spec.num_outputs,)]) != (network.input_shape, outputs):
             raise ValueError(
                 f"the spec maps {spec.input_shape} to {spec.num_outputs} outputs and the layers "

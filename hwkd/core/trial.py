@@ -11,11 +11,12 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import AliasChoices, Field, model_validator
 from pydantic_core import from_json
 
+from hwkd.core.choices import Risk
 from hwkd.core.measure import OpCost, Profile
 from hwkd.core.metric import ScoresRecord
 from hwkd.core.old_records import with_scores
-from hwkd.core.strict_model import StoredInt, StrictModel, read_record
-from hwkd.core.student import ParamValue, StudentSpec
+from hwkd.core.strict_model import StoredInt, StrictModel, read_record, with_key
+from hwkd.core.student import StudentSpec
 
 __all__ = [
     "CostRecord",
@@ -26,7 +27,7 @@ __all__ = [
     "ObjectiveRecord",
     "PredictedRecord",
     "ProposalRecord",
-    "SpecRecord",
+    "StoredSpec",
     "TrialRecord",
     "TrialState",
     "ViolationRecord",
@@ -42,34 +43,8 @@ LimitName: TypeAlias = Literal["latency", "ram", "flash", "weights", "energy"]
 Digest: TypeAlias = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
-class SpecRecord(StrictModel):
-    """The student's choices; `key` is `StudentSpec.key`."""
-
-    space: str
-    params: dict[str, ParamValue]
-    input_shape: tuple[int, ...]
-    num_outputs: StoredInt
-    key: str
-
-    @classmethod
-    def of(cls, spec: StudentSpec) -> SpecRecord:
-        """Copy a spec."""
-        return cls(
-            space=spec.space,
-            params=dict(spec.params),
-            input_shape=spec.input_shape,
-            num_outputs=spec.num_outputs,
-            key=spec.key,
-        )
-
-    def to_spec(self) -> StudentSpec:
-        """Return the spec that was copied."""
-        return StudentSpec(
-            space=self.space,
-            params=dict(self.params),
-            input_shape=self.input_shape,
-            num_outputs=self.num_outputs,
-        )
+# A student's choices with their key, which says whether somebody edited them.
+StoredSpec: TypeAlias = Annotated[StudentSpec, *with_key("the spec's choices")]
 
 
 class ViolationRecord(StrictModel):
@@ -103,7 +78,13 @@ class CostRecord(StrictModel):
     flash_bytes: StoredInt
     energy_j: float | None
     unsupported_ops: dict[str, int] = Field(default_factory=dict)
+    unknown_kernels: tuple[str, ...] = ()
     per_op: tuple[OpCost, ...] = ()
+
+    def latency_at_s(self, risk: Risk) -> float | None:
+        """Return one end of the latency's interval, or its middle; None without an estimate."""
+        ends = {"upper": self.latency_high_s, "lower": self.latency_low_s}
+        return ends.get(risk, self.latency_s)
 
 
 class ObjectiveRecord(StrictModel):
@@ -205,7 +186,7 @@ class TrialRecord(StrictModel):
     number: StoredInt
     state: TrialState
     reason: str | None = None
-    spec: SpecRecord | None = None
+    spec: StoredSpec | None = None
     seed: StoredInt
     violations: tuple[ViolationRecord, ...] = ()
     cost: CostRecord | None = None

@@ -101,9 +101,11 @@ class Verdict(StrictModel):
         arms: every way in which the network that ships was trained; what was asked for first, if
             it was trained in full.
         ships: name of the arm whose student ships.
-        weights: "full", or "brief" when no full training was better on validation.
+        weights: "full", or "brief" when no full training was made or better on
+            validation.
         networks_compared: on validation; the more there are, the more of the best one's score
             there is luck. None where nothing was searched, or an older version did.
+        full_trainings: that finished and competed with brief ones; None likewise.
         gain: over the best control; None where none was trained.
     """
 
@@ -114,6 +116,7 @@ class Verdict(StrictModel):
     ships: str
     weights: Literal["full", "brief"] = "full"
     networks_compared: StoredInt | None = None
+    full_trainings: StoredInt | None = None
     gain: Gain | None = None
 
     @property
@@ -155,15 +158,20 @@ class Verdict(StrictModel):
     def _selection(self) -> tuple[str, ...]:
         lines = []
         if self.weights == "brief":
-            lines.append(
-                "The weights of the brief training ship: no full training was better on validation."
-            )
+            lines.append(f"The weights of the brief training ship{self._instead_of_full()}.")
         if self.networks_compared is not None:
             lines.append(
                 f"It is the best of {self.networks_compared} networks compared on validation, so "
                 "its validation score is partly luck; its test score is not."
             )
         return tuple(lines)
+
+    def _instead_of_full(self) -> str:
+        if self.full_trainings == 0:
+            return ": no full training was made"
+        if self.full_trainings is None and not self.arms:
+            return ""
+        return ": no full training was better on validation"
 
 
 # Names of what a user asks for; every other arm is a control.

@@ -75,15 +75,12 @@ class FileCost:
         order: the order that needs the least memory; None where the backend does not choose it,
             and for networks too large to search.
         measured: the measurement, where the file is timed.
-        unknown_kernels: kinds of operators of whose kernels nothing is known, so that RAM and flash
-            leave out their working memory and code.
     """
 
     cost: CostEstimate
     stages: tuple[MemoryStage, ...]
     order: OrderPlan | None = None
     measured: Profile | None = None
-    unknown_kernels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from hwkd.core.device import Device, LatencyModel, Runtime
 from hwkd.core.errors import ConfigError
 from hwkd.core.graph import Op, OpGraph
+from hwkd.core.kinds import kind_of
 from hwkd.core.measure import CostEstimate, LatencyEstimate, OpCost
 from hwkd.cost.energy import estimate_energy_j
 from hwkd.cost.fuse import FusedGraph, fuse
-from hwkd.cost.latency import LatencyTable, with_interval
+from hwkd.cost.latency import LatencyTable, Weakness, with_interval
 from hwkd.cost.memory import MemoryPlan, plan_memory
 from hwkd.cost.storage import StoragePlan, plan_storage
 
@@ -23,13 +24,13 @@ ELEMENT_BYTES = {"int8": 1, "float32": 4}
 
 @dataclass(slots=True)
 class _Cycles:
-    """Cycles by operator, operators outside the fitted range, kinds without a cost.
+    """Cycles by operator, what is weak evidence among them, kinds without a cost.
 
     `dtypes` names the operators that compute in another type than the network.
     """
 
     cycles: dict[str, float] = field(default_factory=dict)
-    outside: set[str] = field(default_factory=set)
+    weak: dict[str, Weakness] = field(default_factory=dict)
     unsupported: Counter[str] = field(default_factory=Counter)
     dtypes: dict[str, str] = field(default_factory=dict)
 
@@ -86,7 +87,20 @@ def estimate_cost(
         energy_j=estimate_energy_j(device, stack, latency, hertz),
         per_op=_per_op(graph, fused, seconds, memory, storage),
         unsupported_ops=dict(found.unsupported),
+        unknown_kernels=_unknown_kernels(fused.stored),
     )
+
+
+def _unknown_kernels(running: OpGraph) -> tuple[str, ...]:
+    """Return kinds of running operators that no rule covers, or not in their type."""
+    found = set()
+    for op in running.ops:
+        dtype = op.facts.computes_in if op.facts is not None else None
+        if not kind_of(op.kind).work:
+            found.add(op.kind)
+        elif dtype is not None and dtype not in ELEMENT_BYTES:
+            found.add(f"{op.kind} ({dtype})")
+    return tuple(sorted(found))
 
 
 def _latency_models(device: Device, stack: Runtime, dtype: str) -> Mapping[str, LatencyModel]:
@@ -119,9 +133,9 @@ def _op_cycles(graph: OpGraph, models: Mapping[str, LatencyModel], dtype: str) -
         if cost is None:
             found.unsupported[op.kind] += 1
             continue
-        found.cycles[op.name], is_inside = cost
-        if not is_inside:
-            found.outside.add(op.name)
+        found.cycles[op.name], weakness = cost
+        if weakness is not None:
+            found.weak[op.name] = weakness
         if table is not tables[dtype] and own is not None:
             found.dtypes[op.name] = own
     return found
@@ -134,12 +148,15 @@ def _latency(
     parts = []
     for own in dict.fromkeys((dtype, *found.dtypes.values())):
         names = [name for name in found.cycles if found.dtypes.get(name, dtype) == own]
-        outside = sum(found.cycles[name] for name in names if name in found.outside)
+        weak: dict[Weakness, float] = {}
+        for name in names:
+            if name in found.weak:
+                weak[found.weak[name]] = weak.get(found.weak[name], 0.0) + found.cycles[name]
         parts.append(
             with_interval(
                 scale * sum([found.cycles[name] for name in names]),
                 models[own],
-                outside_s=scale * outside,
+                weak_s={why: scale * cycles for why, cycles in weak.items()},
                 basis=f"estimated: {stack.name} {stack.version}, {models[own].fitted_on}",
             )
         )

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hwkd.core.device import Runtime
-from hwkd.core.graph import OpGraph
 from hwkd.cost.backend import CostQuestion, FileCost, ModelFile
 from hwkd.cost.estimate import ELEMENT_BYTES, estimate_cost
 from hwkd.cost.fuse import fuse
-from hwkd.cost.latency_terms import op_work
 from hwkd.cost.memory import plan_memory
 from hwkd.cost.memory_order import MOST_ORDERED_OPS, find_order
 from hwkd.cost.memory_stages import memory_stages
 
-__all__ = ["estimate_file", "unknown_kernels"]
+__all__ = ["estimate_file"]
 
 
 def estimate_file(
@@ -38,16 +35,3 @@ def estimate_file(
         stages=memory_stages(running, plan),
         order=find_order(running, element_bytes) if is_small else None,
     )
-
-
-def unknown_kernels(graph: OpGraph, stack: Runtime) -> tuple[str, ...]:
-    """Return kinds of running operators that no rule covers, or not in their type."""
-    found = set()
-    running = fuse(graph, stack.fusion).stored
-    for op in running.ops:
-        dtype = op.facts.computes_in if op.facts is not None else None
-        if op_work(op, running.tensors) is None:
-            found.add(op.kind)
-        elif dtype not in (None, *ELEMENT_BYTES):
-            found.add(f"{op.kind} ({dtype})")
-    return tuple(sorted(found))

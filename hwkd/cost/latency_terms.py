@@ -26,12 +26,14 @@ class Work(NamedTuple):
         amounts: one for each amount of that class, in its order.
         size: multiply-accumulates, or elements where there are none.
         depth: contraction length of one output element; 1 where there is none.
+        is_stand_in: no class of its own was measured; `op_class` is the nearest one.
     """
 
     op_class: str
     amounts: tuple[float, ...]
     size: float
     depth: float
+    is_stand_in: bool = False
 
 
 Rule: TypeAlias = Callable[[Op, Mapping[str, Tensor]], Work]
@@ -60,7 +62,8 @@ def _conv(op: Op, tensors: Mapping[str, Tensor]) -> Work:
     macs = op.macs
     depth = macs // outputs
     if op.groups > 1:
-        return Work("depthwise", (macs, outputs, 1), macs, depth)
+        is_grouped = depth > op.kernel[0] * op.kernel[1]  # several channels in each group
+        return Work("depthwise", (macs, outputs, 1), macs, depth, is_stand_in=is_grouped)
     remainder = outputs * (depth % 4)
     if op.kernel == (1, 1) and op.stride == (1, 1):
         blocks = outputs * (depth // 16)

@@ -15,13 +15,12 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from hwkd.core.device import Device
-from hwkd.core.errors import DoesNotFitError
 from hwkd.core.metric import Scores
 from hwkd.core.progress import Progress, silent
 from hwkd.core.verification import Mismatches, Target, Verification, judged
 from hwkd.deploy.to_c.export import build_project
 from hwkd.deploy.to_c.exported import Exported
-from hwkd.deploy.to_c.flash import constant_bytes, predict_flash_bytes, predict_ram_bytes
+from hwkd.deploy.to_c.flash import predict_flash_bytes, predict_ram_bytes
 from hwkd.deploy.to_c.project import Project
 from hwkd.deploy.to_c.steps import Kernels
 from hwkd.deploy.toolchain import Command, Tools, find_host_compiler, find_tools
@@ -37,6 +36,7 @@ from hwkd.deploy.verify_run import (
     run_firmware,
     run_host,
 )
+from hwkd.deploy.verify_size import require_fit
 from hwkd.io.core_files import core_names, load_core
 from hwkd.io.device_catalog import device_names, folder_of, load_device
 from hwkd.io.fact_files import kind_of_file
@@ -102,9 +102,7 @@ def verify_model(
         )
     else:
         project, kernels = exported.project(), exported.kernels
-    flash_predicted = predict_flash_bytes(project, core)
-    ram_predicted = predict_ram_bytes(project, core)
-    _check_size(project, target, flash_predicted, ram_predicted)
+    require_fit(project, target)
     tools, host = find_tools(), find_host_compiler()
     with TemporaryDirectory(prefix="hwkd-verify-") as folder:
         bench = _Bench(project, target, tools, host, Path(folder))
@@ -144,9 +142,9 @@ def verify_model(
         instructions_per_inference=core.instructions(int(on_core.ticks.max())),
         instructions_per_layer=layers,
         flash_bytes=sizes.flash_bytes,
-        flash_predicted_bytes=flash_predicted,
+        flash_predicted_bytes=predict_flash_bytes(project, core),
         ram_bytes=sizes.ram_bytes,
-        ram_predicted_bytes=ram_predicted,
+        ram_predicted_bytes=predict_ram_bytes(project, core),
         stack_bytes=on_core.stack_bytes,
         arena_bytes=sizes.arena_bytes,
         arena_predicted_bytes=project.memory.arena_bytes,
@@ -199,27 +197,6 @@ def target_of(device: Device, *, beside: Path | None = None) -> Target:
         flash_bytes=core.part.flash_bytes if flash is None else flash,
         ram_bytes=core.part.ram_bytes if ram is None else ram,
     )
-
-
-def _check_size(
-    project: Project, target: Target, flash_bytes: int | None, ram_bytes: int | None
-) -> None:
-    """Raise DoesNotFitError when the prediction already exceeds the device.
-
-    Where the code's own sizes are not known, constants and arena count.
-    """
-    flash = constant_bytes(project) if flash_bytes is None else flash_bytes
-    ram = project.memory.arena_bytes if ram_bytes is None else ram_bytes
-    needs = (
-        ("flash", flash + VECTOR_BYTES, target.flash_bytes),
-        ("RAM", ram, target.ram_bytes),
-    )
-    for name, need, limit in needs:
-        if need > limit:
-            raise DoesNotFitError(
-                f"{project.source} needs {need:,} bytes of {name}, {target.name} has {limit:,}: "
-                f"{need - limit:,} too many; choose a smaller student or a larger device"
-            )
 
 
 class _Bench:

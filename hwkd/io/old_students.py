@@ -14,9 +14,9 @@ from pydantic import Field
 from hwkd.core import catalog
 from hwkd.core.errors import RunFolderError
 from hwkd.core.strict_model import StrictModel
-from hwkd.core.student import Layer, Layers
-from hwkd.core.student_record import LARGEST_CHOICE, NetworkRecord, StudentRecord
-from hwkd.core.trial import SpecRecord
+from hwkd.core.student import Layer, Layers, StudentSpec
+from hwkd.core.student_record import LARGEST_CHOICE, StudentRecord
+from hwkd.core.trial import StoredSpec
 from hwkd.io import discovery
 from hwkd.io.run_files import RUN_FILE, read_run_record
 
@@ -29,7 +29,7 @@ class _SpecFile(StrictModel):
     """`spec.json`: a spec and its layers, without the places that distillation taps."""
 
     schema_version: int = 1
-    spec: SpecRecord
+    spec: StoredSpec
     layers: tuple[Layer, ...] = Field(min_length=1)
 
 
@@ -44,15 +44,7 @@ def read_old_record(content: Mapping[str, Any]) -> StudentRecord:
     layers = Layers(
         input_shape=plain.input_shape, layers=plain.layers, taps=_taps(found.spec, plain)
     )
-    network = NetworkRecord.model_validate(
-        {
-            "input_shape": layers.input_shape,
-            "layers": layers.layers,
-            "taps": dict(layers.taps),
-            "key": layers.key,
-        }
-    )
-    return StudentRecord.model_validate({"spec": found.spec, "network": network})
+    return StudentRecord.model_validate({"spec": found.spec, "network": layers})
 
 
 def complete_old_record(
@@ -88,7 +80,7 @@ def complete_old_record(
     return record.model_copy(update={"files": dict(files), "run": run})
 
 
-def _taps(spec: SpecRecord, layers: Layers) -> dict[str, str]:
+def _taps(spec: StudentSpec, layers: Layers) -> dict[str, str]:
     """Return the places that a registered space taps in exactly these layers; none of others."""
     numbers = [n for n in (*spec.input_shape, *spec.params.values()) if not isinstance(n, str)]
     discovery.discover("hwkd.search_spaces")
@@ -97,7 +89,7 @@ def _taps(spec: SpecRecord, layers: Layers) -> dict[str, str]:
     if not all(abs(number) <= LARGEST_CHOICE for number in numbers):
         return {}
     try:
-        made = catalog.SEARCH_SPACES.get(spec.space).layers(spec.to_spec())
+        made = catalog.SEARCH_SPACES.get(spec.space).layers(spec)
     except Exception:  # spaces trust their own choices; these may be anyone's
         return {}
     return dict(made.taps) if made.key == layers.key else {}

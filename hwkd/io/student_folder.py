@@ -91,7 +91,7 @@ class StudentFolder:
     @property
     def layers(self) -> Layers:
         """The network."""
-        return self.record.network.to_layers()
+        return self.record.network
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -39,9 +39,9 @@ class Screened:
     offset: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
-    """A trace and what its screening said."""
+    """A trace and what its screening said; each object is a key of its own, found at once."""
 
     trace: Trace[object]
     screened: Screened

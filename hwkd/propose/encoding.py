@@ -8,7 +8,7 @@ one matrix product.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,7 +86,7 @@ class Encoder:
             self._starts[name] = self._width
             self._width += self._block(known)
         self._pieces: dict[tuple[str, Value, type], NDArray[np.float64]] = {}
-        self._rows: dict[Hashable, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
+        self._rows: dict[Candidate, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
         raw = np.array([self._raw(candidate) for candidate in seen], dtype=float)
         with np.errstate(invalid="ignore"):
             known_count = np.maximum(1, np.isfinite(raw).sum(0))
@@ -114,14 +114,13 @@ class Encoder:
         return None if self._group is None else candidate.trace.params.get(self._group)
 
     def _row(self, candidate: Candidate) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        identity = candidate.trace.identity
-        row = self._rows.get(identity)
+        row = self._rows.get(candidate)
         if row is None:
             if len(self._rows) > 8000:
                 self._rows.clear()
             raw = (self._raw(candidate) - self._mean) / self._deviation
             row = self._bits(candidate), np.where(np.isfinite(raw), raw, 0.0)
-            self._rows[identity] = row
+            self._rows[candidate] = row
         return row
 
     def _raw(self, candidate: Candidate) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -46,6 +47,7 @@ class History:
         """Start empty."""
         self._trained: list[Observation] = []
         self._values = np.empty((256, objectives))
+        self._front: list[int] = []
         self.pending: list[Observation] = []
         self.without_result: list[Observation] = []
 
@@ -61,11 +63,27 @@ class History:
                 self._values = np.r_[self._values, np.empty_like(self._values)]
             self._values[count] = observation.values
             self._trained.append(observation)
+            self._keep_front(count)
 
     @property
     def trained(self) -> Trained:
         """Observations with values."""
         return Trained(self._trained, self._values[: len(self._trained)])
+
+    @property
+    def front(self) -> list[int]:
+        """Indices of the trained that some box could prefer to all others, oldest first."""
+        return self._front
+
+    def _keep_front(self, newest: int) -> None:
+        value = self._values[newest]
+        front = self._values[self._front]
+        if np.any(np.all(front <= value, axis=1)):
+            return
+        # Of equal first objectives the older one counts, wherever both serve.
+        is_beaten = np.all(front >= value, axis=1) & (front[:, 0] > value[0])
+        self._front = [index for index, out in zip(self._front, is_beaten, strict=True) if not out]
+        self._front.append(newest)
 
 
 def bounded(trained: Trained, on_front: Sequence[int], *, most: int = MOST_MODELLED) -> list[int]:
@@ -84,8 +102,9 @@ def bounded(trained: Trained, on_front: Sequence[int], *, most: int = MOST_MODEL
     best = np.argpartition(first, most // 4)[: most // 4]
     # Partitioning leaves them in any order; which ones they are is what counts.
     chosen.update(dict.fromkeys(sorted(best.tolist())))
-    everywhere = np.linspace(0, count - 1, most // 8).astype(int).tolist()
-    chosen.update(dict.fromkeys(everywhere))
+    # The step doubles, so that the part hardly changes while the observations grow.
+    step = 2 ** math.ceil(math.log2(count / (most // 8)))
+    chosen.update(dict.fromkeys(range(0, count, step)))
     for index in range(count - 1, -1, -1):
         if len(chosen) >= most:
             break
@@ -117,12 +136,10 @@ def front_range(values: FloatArray) -> tuple[FloatArray, FloatArray]:
         values: shape [n, objectives], n > 0; of many the newest are looked at.
     """
     seen = np.unique(values[-_MOST_COMPARED:], axis=0)
-    is_dominated = np.zeros(len(seen), dtype=bool)
-    for index, point in enumerate(seen):
-        worse = np.all(seen >= point, axis=1)
-        worse[index] = False
-        is_dominated |= worse
-    front = seen[~is_dominated]
+    no_worse = np.ones((len(seen), len(seen)), dtype=bool)  # [i, j]: i is nowhere worse than j
+    for axis in seen.T:
+        no_worse &= axis[:, None] <= axis[None, :]
+    front = seen[no_worse.sum(0) == 1]  # by itself alone
     best, worst = front.min(0), front.max(0)
     nadir: FloatArray = np.where(worst > best, worst, np.median(seen, axis=0) + 1e-12)
     return best, nadir

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy.special import ndtr
@@ -12,6 +13,7 @@ from hwkd.propose.acquisition import Estimates
 from hwkd.propose.candidates import Candidate
 from hwkd.propose.encoding import Encoder, FloatArray, Rows
 from hwkd.propose.history import Trained, bounded, drawn_in, front_range
+from hwkd.propose.problem import Observation
 from hwkd.propose.surrogate import Surrogate, find_settings
 
 __all__ = ["Models", "SettingsMemory", "fit_models"]
@@ -67,7 +69,13 @@ class Models:
 
     def estimates(self, candidates: Sequence[Candidate]) -> Estimates:
         """Predict the objectives of candidates; exact ones are copied."""
-        return _estimates(self.objectives, self.encoder.rows(candidates), candidates)
+        rows = self.encoder.rows(candidates)
+        found = {index: surrogate.predict(rows) for index, surrogate in self.objectives.items()}
+        mean = _with_exact({index: one.mean for index, one in found.items()}, candidates)
+        deviation = np.zeros_like(mean)
+        for index, one in found.items():
+            deviation[:, index] = one.deviation
+        return Estimates(mean, deviation)
 
     def feasible_chance(self, candidates: Sequence[Candidate]) -> FloatArray:
         """Return the chance that every measured constraint is kept."""
@@ -94,10 +102,11 @@ class Models:
 
 def fit_models(
     encoder: Encoder,
-    trained: Trained,
-    candidates: Sequence[Candidate],
+    seen: Trained,
+    part: Sequence[int],
     pending: Sequence[Candidate],
     *,
+    candidate_of: Callable[[Observation], Candidate],
     worst: Sequence[float | None],
     memory: SettingsMemory,
 ) -> Models:
@@ -105,37 +114,39 @@ def fit_models(
 
     Args:
         encoder: of candidates.
-        trained: a bounded part of what was observed.
-        candidates: of `trained`.
+        seen: all that was observed.
+        part: indices of a bounded part of it.
         pending: being tried; believed to come out as predicted.
+        candidate_of: what was observed.
         worst: see `hwkd.propose.history.drawn_in`; per objective.
         memory: of settings.
     """
-    rows = encoder.rows(candidates)
+    trained = seen.part(part)
+    candidates = [candidate_of(observation) for observation in trained.observations]
+    rows, waiting = encoder.rows(candidates), encoder.rows(pending)
+    learned = _learned_from(seen)
+    numbers = tuple(observation.number for observation in learned.observations)
+
+    def fitted(what: int, results_of: Callable[[Trained], FloatArray]) -> Surrogate:
+        def data() -> tuple[Rows, FloatArray]:
+            taken = [candidate_of(observation) for observation in learned.observations]
+            return encoder.rows(taken), results_of(learned)[:, 0]
+
+        settings = memory.find((what, numbers), data)
+        return _fitted(rows, results_of(trained), waiting, settings)
+
     exact = candidates[0].screened.exact
-    offsets = np.array([candidate.screened.offset for candidate in candidates])
-    waiting = encoder.rows(pending)
-    objectives: dict[int, Surrogate] = {}
-    best, nadir = front_range(trained.values)
-    for index in (index for index, known in enumerate(exact) if known is None):
-        results = trained.values[:, index : index + 1].copy()
-        if len(exact) == 1:
-            results[:, 0] -= offsets
-        bound = worst[index] if len(exact) > 1 else None
-        if len(exact) > 1 and bound is None:
-            bound = float(2.0 * nadir[index] - best[index])
-        results[:, 0] = drawn_in(results[:, 0], bound)
-        if index == 0 and trained.observations[0].outputs:
-            results = np.c_[results, [o.outputs for o in trained.observations]]
-        objectives[index] = _fitted(index, trained, rows, results, waiting, memory)
+    objectives = {
+        index: fitted(index, partial(_results, index, worst[index], candidate_of))
+        for index, known in enumerate(exact)
+        if known is None
+    }
     measured = min((len(o.constraints) for o in trained.observations), default=0)
-    constraints = []
-    for index in range(measured):
-        results = np.array([[o.constraints[index]] for o in trained.observations])
-        constraints.append(_fitted(-1 - index, trained, rows, results, waiting, memory))
+    constraints = tuple(fitted(-1 - index, partial(_measured, index)) for index in range(measured))
     feasible = [all(c <= 0 for c in o.constraints) for o in trained.observations]
     everyone = [*candidates, *pending]
-    values = _estimates(objectives, rows.joined(waiting) if pending else rows, everyone).mean
+    fitted_rows = rows.joined(waiting) if pending else rows
+    values = _with_exact({i: s.expected(fitted_rows) for i, s in objectives.items()}, everyone)
     if len(exact) > 1:
         for index, known in enumerate(exact):
             if known is not None:
@@ -143,39 +154,51 @@ def fit_models(
     return Models(
         encoder=encoder,
         objectives=objectives,
-        constraints=tuple(constraints),
+        constraints=constraints,
         candidates=everyone,
         values=values,
         is_feasible=np.array([*feasible, *[True] * len(pending)], dtype=bool),
     )
 
 
+def _results(
+    index: int, worst: float | None, candidate_of: Callable[[Observation], Candidate], some: Trained
+) -> FloatArray:
+    """Return what a surrogate of one objective learns: of the first one the outputs, too."""
+    results = some.values[:, index : index + 1].copy()
+    if some.values.shape[1] == 1:
+        worst = None
+        results[:, 0] -= [candidate_of(o).screened.offset for o in some.observations]
+    elif worst is None:
+        best, nadir = front_range(some.values)
+        worst = float(2.0 * nadir[index] - best[index])
+    results[:, 0] = drawn_in(results[:, 0], worst)
+    if index == 0 and some.observations[0].outputs:
+        results = np.c_[results, [o.outputs for o in some.observations]]
+    return results
+
+
+def _measured(index: int, some: Trained) -> FloatArray:
+    return np.array([[o.constraints[index]] for o in some.observations])
+
+
 def _fitted(
-    what: int,
-    trained: Trained,
-    rows: Rows,
-    results: FloatArray,
-    waiting: Rows,
-    memory: SettingsMemory,
+    rows: Rows, results: FloatArray, waiting: Rows, settings: tuple[FloatArray, ...]
 ) -> Surrogate:
-    """Fit one surrogate; settings depend on a part of the data that rarely changes."""
-    count = _settings_from(len(trained))
-    part = bounded(trained.part(range(count)), (), most=_MOST_FOR_SETTINGS)
-    numbers = tuple(trained.observations[index].number for index in part)
-
-    def data() -> tuple[Rows, FloatArray]:
-        taken = np.array(part)
-        chosen = Rows(rows.group[taken], rows.size[taken], rows.bits[taken], rows.features[taken])
-        return chosen, results[taken, 0]
-
-    settings = memory.find((what, numbers), data)
     surrogate = Surrogate(rows, results, settings)
     if not len(waiting):
         return surrogate
     believed = np.stack(
-        [surrogate.predict(waiting, index).mean for index in range(results.shape[1])], axis=1
+        [surrogate.expected(waiting, index) for index in range(results.shape[1])], axis=1
     )
     return Surrogate(rows.joined(waiting), np.r_[results, believed], settings)
+
+
+def _learned_from(seen: Trained) -> Trained:
+    """Return the part that settings are found from, which rarely changes."""
+    count = _settings_from(len(seen))
+    older = Trained(seen.observations[:count], seen.values[:count])
+    return older.part(bounded(older, (), most=_MOST_FOR_SETTINGS))
 
 
 def _settings_from(count: int) -> int:
@@ -185,18 +208,15 @@ def _settings_from(count: int) -> int:
     return size
 
 
-def _estimates(
-    surrogates: dict[int, Surrogate], rows: Rows, candidates: Sequence[Candidate]
-) -> Estimates:
+def _with_exact(measured: Mapping[int, FloatArray], candidates: Sequence[Candidate]) -> FloatArray:
+    """Return the objectives of candidates, shape [n, objectives], from those that are measured."""
     objectives = len(candidates[0].screened.exact) if candidates else 0
-    mean = np.zeros((len(candidates), objectives))
-    deviation = np.zeros((len(candidates), objectives))
+    values = np.zeros((len(candidates), objectives))
     for index in range(objectives):
-        if index in surrogates:
-            found = surrogates[index].predict(rows)
-            mean[:, index], deviation[:, index] = found.mean, found.deviation
+        if index in measured:
+            values[:, index] = measured[index]
         else:
-            mean[:, index] = [candidate.screened.exact[index] for candidate in candidates]
+            values[:, index] = [candidate.screened.exact[index] for candidate in candidates]
     if objectives == 1:
-        mean[:, 0] += [candidate.screened.offset for candidate in candidates]
-    return Estimates(mean, deviation)
+        values[:, 0] += [candidate.screened.offset for candidate in candidates]
+    return values

@@ -95,7 +95,9 @@ class Pool(Generic[T]):
         """Yield feasible random candidates, this turn's and those of some turns before."""
         numbers = range(max(0, turn - _FRESH_TURNS + 1), turn + 1)
         self._fresh = {
-            number: self._fresh.get(number) or tuple(self._drawn_in_turn(number))
+            number: self._fresh[number]
+            if number in self._fresh
+            else tuple(self._drawn_in_turn(number))
             for number in numbers
         }
         for candidates in self._fresh.values():

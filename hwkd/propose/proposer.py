@@ -51,7 +51,8 @@ class Proposer(Generic[T]):
         self._pool = Pool(problem, self.screening, seed=seed)
         self._settings = SettingsMemory(seed)
         self._encoder: Encoder | None = None
-        self._keys: dict[int, object] = {}
+        self._done: set[object] = set()
+        self._read: tuple[History | None, int, int] = (None, 0, 0)
         self._observed: dict[int, Candidate] = {}
 
     def propose(self, history: History, *, turn: int) -> Proposal | None:
@@ -79,10 +80,14 @@ class Proposer(Generic[T]):
 
     def _tried(self, history: History) -> set[object]:
         keys = {self._key(observation) for observation in history.pending}
-        for observation in (*history.trained.observations, *history.without_result):
-            if observation.number not in self._keys:
-                self._keys[observation.number] = self._key(observation)
-        return keys | set(self._keys.values())
+        trained, failed = history.trained.observations, history.without_result
+        known, of_trained, of_failed = self._read
+        if known is not history:
+            of_trained = of_failed = 0
+        for observation in (*trained[of_trained:], *failed[of_failed:]):
+            self._done.add(self._key(observation))
+        self._read = (history, len(trained), len(failed))
+        return keys | self._done
 
     def _key(self, observation: Observation) -> object:
         if observation.key is not None:
@@ -131,18 +136,18 @@ class Proposer(Generic[T]):
     def _best(self, history: History, tried: set[object], turn: int) -> Proposal | None:
         trained = history.trained
         box = self._box(trained)
-        part = trained.part(bounded(trained, self._front_indices(trained, box)))
-        candidates = [self._candidate(observation) for observation in part.observations]
+        part = bounded(trained, self._front_indices(history, box))
         pending = [self._candidate(observation) for observation in history.pending]
         models = fit_models(
             self._encoding(),
+            trained,
             part,
-            candidates,
             pending,
+            candidate_of=self._candidate,
             worst=self.problem.limits,
             memory=self._settings,
         )
-        parents = self._parents(models, part, box, turn)
+        parents = self._parents(models, trained.part(part), box, turn)
         pool: dict[object, tuple[Candidate, Source]] = {}
 
         def take(candidate: Candidate, source: Source) -> bool:
@@ -220,12 +225,12 @@ class Proposer(Generic[T]):
             for index in chosen
         ]
 
-    def _front_indices(self, trained: Trained, box: Box | None) -> list[int]:
+    def _front_indices(self, history: History, box: Box | None) -> list[int]:
         if box is None:
             return []
         coarse = Box(box.points[::4], box.worst)
-        _, who = front_at(coarse, trained.values)
-        return [int(index) for index in np.unique(who[who >= 0])]
+        _, who = front_at(coarse, history.trained.values[history.front])
+        return [history.front[index] for index in np.unique(who[who >= 0])]
 
     def _box(self, trained: Trained) -> Box | None:
         """Return where the front counts; None with a single objective."""

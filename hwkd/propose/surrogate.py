@@ -8,6 +8,7 @@ give the same model, which a search that resumes relies on.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.linalg import cho_solve, solve_triangular
@@ -109,6 +110,16 @@ class Surrogate:
             if share > 0.02
         ]
 
+    def expected(self, rows: Rows, result: int = 0) -> FloatArray:
+        """Predict one result of candidates without saying how sure that is."""
+        pairs = likeness(rows, self._rows)
+        mean = np.zeros(len(rows))
+        for member in self._members:
+            mean += member.weight * (pairs.kernel(member.settings) @ member.solved[:, result])
+        share = sum(member.weight for member in self._members)
+        found: FloatArray = self._mean[result] + self._scale[result] * (mean / share)
+        return found
+
     def predict(self, rows: Rows, result: int = 0) -> Prediction:
         """Predict one result of candidates."""
         pairs = likeness(rows, self._rows)
@@ -141,14 +152,21 @@ class Surrogate:
         """
         member = self._members[0]
         noise = np.exp(member.settings[7])
-        inverse = cho_solve((member.factor, True), np.eye(len(self._rows)), check_finite=False)
-        left_out = np.abs(member.solved[:, result]) / np.sqrt(np.diag(inverse))
+        left_out = np.abs(member.solved[:, result]) / np.sqrt(self._precisions)
         newer = left_out[len(left_out) // 2 :]
         ratio = max(np.quantile(left_out, 0.8), np.quantile(newer, 0.8)) / _QUANTILE_80
         factor = _CHOSEN * (min(3.0, max(1.0, float(ratio))) if len(left_out) >= 8 else 1.0)
         scale = self._scale[result]
         whole: FloatArray = factor * np.sqrt(deviation**2 + noise * scale**2)
         return whole
+
+    @cached_property
+    def _precisions(self) -> FloatArray:
+        """Of every result, given all the others; shape [n]."""
+        factor = self._members[0].factor
+        inverse = solve_triangular(factor, np.eye(len(factor)), lower=True, check_finite=False)
+        found: FloatArray = (inverse**2).sum(0)
+        return found
 
 
 def _standardised(result: FloatArray) -> FloatArray:

@@ -74,15 +74,7 @@ def read_encoding(
         raise ExportError(
             f"{where}: its scale and zero point are not constants; use static quantisation"
         )
-    scale = arrays[node.input[1]]
-    if scale.dtype != np.float32:
-        raise ExportError(f"{where}: a scale of type {scale.dtype}, expected float32")
-    # Near the smallest float32, quotients of scales are no numbers any more.
-    if not (np.isfinite(scale).all() and (scale >= np.finfo(np.float32).tiny).all()):
-        raise ExportError(
-            f"{where}: scales from {scale.min():g} to {scale.max():g}, expected finite numbers "
-            "above 0; quantise again with more calibration samples"
-        )
+    scale = _checked_scale(arrays[node.input[1]], where)
     attributes = {item.name: item.i for item in node.attribute}
     if attributes.get("block_size", 0):
         raise ExportError(
@@ -97,20 +89,37 @@ def read_encoding(
         raise ExportError(f"{where}: values of type {zero.dtype}, expected integers of 8 bits")
     if zero.size not in (1, scale.size):
         raise ExportError(f"{where}: {zero.size} zero points for {scale.size} scales")
-    axis = attributes.get("axis", 1)
-    axis = axis + len(shape) if axis < 0 else axis
-    if scale.size == 1:
-        axis = 0
-    elif scale.ndim != 1 or not 0 <= axis < len(shape) or shape[axis] != scale.size:
-        raise ExportError(
-            f"{where}: scales of shape {list(scale.shape)} along axis {attributes.get('axis', 1)} "
-            f"of shape {list(shape)}"
-        )
     return Encoding(
         scale=scale.reshape(-1),
         zero_point=np.broadcast_to(zero.reshape(-1), (scale.size,)),
-        axis=axis,
+        axis=_checked_axis(attributes.get("axis", 1), scale, shape, where),
     )
+
+
+def _checked_scale(scale: _Array, where: str) -> _Array:
+    """Return the scales; refuse those that cannot be computed with."""
+    if scale.dtype != np.float32:
+        raise ExportError(f"{where}: a scale of type {scale.dtype}, expected float32")
+    # Near the smallest float32, quotients of scales are no numbers any more.
+    if not (np.isfinite(scale).all() and (scale >= np.finfo(np.float32).tiny).all()):
+        raise ExportError(
+            f"{where}: scales from {scale.min():g} to {scale.max():g}, expected finite numbers "
+            "above 0; quantise again with more calibration samples"
+        )
+    return scale
+
+
+def _checked_axis(given: int, scale: _Array, shape: tuple[int, ...], where: str) -> int:
+    """Return the axis that the scales run along, from 0; 0 where there is one scale."""
+    if scale.size == 1:
+        return 0
+    axis = given + len(shape) if given < 0 else given
+    if scale.ndim != 1 or not 0 <= axis < len(shape) or shape[axis] != scale.size:
+        raise ExportError(
+            f"{where}: scales of shape {list(scale.shape)} along axis {given} "
+            f"of shape {list(shape)}"
+        )
+    return axis
 
 
 def _written_type(attributes: Mapping[str, int]) -> np.dtype[Any]:

@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, floor, log10
 
-from hwkd.core.run_record import DeviceRecord, LimitRecord, RunRecord
+from hwkd.core.run_record import LimitRecord, RunRecord
 from hwkd.core.trial import LimitName, TrialRecord
 from hwkd.report import format as fmt
+from hwkd.report.latency import Latency
 
 __all__ = [
     "CostAxis",
     "cost_axes",
-    "latency_source",
-    "limited_end",
     "log_ticks",
     "scored_trials",
     "staircase",
@@ -32,7 +31,7 @@ class CostAxis:
     Attributes:
         label: text of a button, for example "Latency".
         title: of the axis, with unit, for example "Latency, ms".
-        source: estimated or measured, and for which runtime.
+        source: how it came about, and for which runtime.
         unit: display unit.
         values: one per scored trial.
         limit: hard limit on this cost, None without one.
@@ -96,11 +95,12 @@ def scored_trials(records: Sequence[TrialRecord]) -> tuple[TrialRecord, ...]:
 def cost_axes(run: RunRecord, scored: Sequence[TrialRecord]) -> tuple[CostAxis, ...]:
     """Return latency, peak RAM and flash, and energy when every trial has one."""
     costs = [record.cost for record in scored if record.cost is not None]
+    sizes = run.device.basis.sizes
     wanted: list[tuple[str, LimitName, str, list[float | None]]] = [
-        ("Latency", "latency", latency_source(run.device), [r.latency_s for r in scored]),
-        ("Peak RAM", "ram", "estimated", [float(cost.peak_ram_bytes) for cost in costs]),
-        ("Flash", "flash", "estimated", [float(cost.flash_bytes) for cost in costs]),
-        ("Energy", "energy", "estimated", [cost.energy_j for cost in costs]),
+        ("Latency", "latency", Latency(run.device).source, [r.latency_s for r in scored]),
+        ("Peak RAM", "ram", sizes, [float(cost.peak_ram_bytes) for cost in costs]),
+        ("Flash", "flash", sizes, [float(cost.flash_bytes) for cost in costs]),
+        ("Energy", "energy", sizes, [cost.energy_j for cost in costs]),
     ]
     axes = []
     for label, name, source, values in wanted:
@@ -108,24 +108,6 @@ def cost_axes(run: RunRecord, scored: Sequence[TrialRecord]) -> tuple[CostAxis, 
         if known and len(known) == len(scored):
             axes.append(_axis(label, known, source, run.device.limit(name), name))
     return tuple(axes)
-
-
-def latency_source(device: DeviceRecord) -> str:
-    """Say whether latencies are estimated or measured, and for which runtime and clock."""
-    version = f" {device.runtime_version}" if device.runtime_version else ""
-    runtime = f"{device.runtime}{version}, {device.dtype}"
-    if device.latency_basis == "measured":
-        return f"measured on this machine, {runtime}"
-    return f"estimated for {runtime}, {device.core} at {fmt.frequency(device.clock_hz)}"
-
-
-def limited_end(device: DeviceRecord) -> str:
-    """Name the end of the 90% interval of a latency that the hard limit holds for."""
-    return {
-        "upper": "the upper end of the 90 % interval",
-        "expected": "the most likely value",
-        "lower": "the lower end of the 90 % interval",
-    }[device.latency_risk]
 
 
 def log_ticks(low: float, high: float) -> list[float]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hwkd.core.limits import Fit
 from hwkd.core.pareto import pareto_front
 from hwkd.core.run_record import RunRecord
 from hwkd.core.trial import CostRecord, LimitName, TrialRecord
 from hwkd.report import format as fmt
 from hwkd.report.analysis import best_record, count_state
-from hwkd.report.axes import latency_source
 from hwkd.report.document import Headline, Report
 from hwkd.report.drawn import drawn_note, drawn_trials
 from hwkd.report.host_section import host_section
+from hwkd.report.latency import Latency
 from hwkd.report.provenance_sections import caveat_section, data_section, environment_section
 from hwkd.report.search_sections import (
     failure_section,
@@ -128,26 +129,26 @@ def _score_headlines(run: RunRecord, best: TrialRecord | None) -> list[Headline]
 def _cost_headlines(run: RunRecord, best: TrialRecord, cost: CostRecord) -> list[Headline]:
     final_profile = run.final.profile if run.final is not None else None
     profile = final_profile or best.profile
-    is_measured = run.device.latency_basis == "measured"
-    measured_s = profile.median_s if profile is not None else None
-    latency_s = measured_s if is_measured else cost.latency_s
-    shown = fmt.time(latency_s)
+    latency = Latency(run.device)
+    shown = fmt.time(latency.shown_s(cost, profile))
+    fit = run.device.fit(cost, profile)
     lines = [
         Headline(
             label="Latency",
-            value=f"≥ {shown}" if cost.unsupported_ops and not is_measured else shown,
-            detail=latency_source(run.device),
-            basis=run.device.latency_basis,
-            used_ratio=_used(run, "latency", latency_s),
+            value=f"≥ {shown}" if cost.unsupported_ops and not latency.is_timed else shown,
+            detail=latency.source,
+            basis=latency.word,
+            used_ratio=_used(fit, "latency"),
         )
     ]
-    amounts: list[tuple[str, LimitName, float]] = [
-        ("Peak RAM", "ram", cost.peak_ram_bytes),
-        ("Flash", "flash", cost.flash_bytes),
+    misses_kernels, misses_ops = bool(cost.unknown_kernels), bool(cost.unsupported_ops)
+    amounts: list[tuple[str, LimitName, float, bool]] = [
+        ("Peak RAM", "ram", cost.peak_ram_bytes, misses_kernels),
+        ("Flash", "flash", cost.flash_bytes, misses_kernels),
     ]
     if cost.energy_j is not None:
-        amounts.append(("Energy", "energy", cost.energy_j))
-    for label, name, amount in amounts:
+        amounts.append(("Energy", "energy", cost.energy_j, misses_ops))
+    for label, name, amount, is_lower_bound in amounts:
         limit = run.device.limit(name)
         detail = (
             "no limit"
@@ -157,18 +158,18 @@ def _cost_headlines(run: RunRecord, best: TrialRecord, cost: CostRecord) -> list
         lines.append(
             Headline(
                 label=label,
-                value=fmt.limit_value(name, amount),
+                value=f"{'≥ ' if is_lower_bound else ''}{fmt.limit_value(name, amount)}",
                 detail=detail,
-                basis="estimated",
-                used_ratio=_used(run, name, amount),
+                basis=run.device.basis.sizes,
+                used_ratio=_used(fit, name),
             )
         )
     return lines
 
 
-def _used(run: RunRecord, name: LimitName, amount: float | None) -> float | None:
-    limit = run.device.limit(name)
-    return None if limit is None or amount is None else amount / limit.value
+def _used(fit: Fit, name: LimitName) -> float | None:
+    entry = fit.limit(name)
+    return None if entry is None else entry.used_ratio
 
 
 def _all_caveats(run: RunRecord, best: TrialRecord | None, drawn: str | None) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 from hwkd.core.pareto import FrontPoint
 from hwkd.core.run_record import RunRecord
@@ -29,9 +29,9 @@ __all__ = [
     "Table",
 ]
 
-# "estimated": the device model predicted it. "measured": a clock or a test split gave it.
-# "emulated": an emulated core executed it. None: none applies (a name, a count, a limit).
-Basis: TypeAlias = Literal["estimated", "measured", "emulated"] | None
+# "measured": a clock or a test split gave it. "emulated": an emulated core executed it. Else the
+# word of the device's cost backend, as "estimated". None: none applies (a name, a count, a limit).
+Basis: TypeAlias = str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from hwkd.core.limits import LIMIT_LABELS, LimitFit
 from hwkd.core.metric import Metric, Scores
 from hwkd.core.trial import LimitName
 
@@ -17,11 +18,13 @@ __all__ = [
     "count",
     "duration",
     "energy",
+    "fit_text",
     "frequency",
     "integer",
     "kib",
     "limit_label",
     "limit_value",
+    "needed_text",
     "percent",
     "shape",
     "signed_percent",
@@ -51,13 +54,6 @@ _TIMES = (Unit("s", 1.0), Unit("ms", 1e3), Unit("µs", 1e6), Unit("ns", 1e9))
 _ENERGIES = (Unit("J", 1.0), Unit("mJ", 1e3), Unit("µJ", 1e6), Unit("nJ", 1e9))
 _FREQUENCIES = (Unit("GHz", 1e-9), Unit("MHz", 1e-6), Unit("kHz", 1e-3), Unit("Hz", 1.0))
 _COUNTS = (Unit("G", 1e-9), Unit("M", 1e-6), Unit("k", 1e-3))
-_LIMIT_LABELS: dict[LimitName, str] = {
-    "latency": "latency",
-    "ram": "peak RAM",
-    "flash": "flash",
-    "weights": "weights",
-    "energy": "energy",
-}
 
 
 def significant(value: float, digits: int = 3) -> str:
@@ -151,7 +147,22 @@ def shape(sizes: Iterable[int]) -> str:
 
 def limit_label(name: LimitName) -> str:
     """Return what a limit is called in text."""
-    return _LIMIT_LABELS[name]
+    return LIMIT_LABELS[name]
+
+
+def needed_text(entry: LimitFit) -> str:
+    """Return what a student needs of one limit, as far as it is known."""
+    if entry.needed is None:
+        return "unknown"
+    least = "at least " if entry.is_lower_bound else ""
+    return f"{least}{limit_value(entry.name, entry.needed)}"
+
+
+def fit_text(entry: LimitFit) -> str:
+    """Return the answer for one limit: `fits`, `unknown`, or `over, +25.0 %`."""
+    if entry.answer != "over" or entry.used_ratio is None:
+        return entry.answer
+    return f"over, {signed_percent(entry.used_ratio - 1)}"
 
 
 def limit_value(name: LimitName, value: float) -> str:

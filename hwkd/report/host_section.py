@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from hwkd.core.measure import Profile
-from hwkd.core.run_record import LimitRecord, RunRecord
-from hwkd.core.trial import TrialRecord
+from hwkd.core.run_record import DeviceRecord, RunRecord
+from hwkd.core.trial import CostRecord, TrialRecord
 from hwkd.report import format as fmt
 from hwkd.report.document import Block, Cell, Column, Facts, Note, Section, Table
+from hwkd.report.latency import Latency
 
 __all__ = ["host_section"]
+
+_Row: TypeAlias = tuple[str, str]
 
 
 def host_section(run: RunRecord, best: TrialRecord | None) -> Section:
@@ -24,25 +29,37 @@ def host_section(run: RunRecord, best: TrialRecord | None) -> Section:
     line = (
         "These are times of ONNX Runtime on this machine's processor. They say nothing about the "
         f"time on {run.device.name}."
-        if run.device.latency_basis == "estimated"
+        if not Latency(run.device).is_timed
         else "The device of this search is this machine, so these times are what it was judged by."
     )
-    limit = run.device.limit("latency") if run.device.latency_basis == "measured" else None
-    blocks: tuple[Block, ...] = (Note(lines=(line,)), _profile_facts(profile, what, limit))
+    cost = final.cost if final is not None else (best.cost if best is not None else None)
+    blocks: tuple[Block, ...] = (
+        Note(lines=(line,)),
+        _profile_facts(
+            profile, what, () if cost is None else _limit_rows(run.device, cost, profile)
+        ),
+    )
     if profile.per_op:
         blocks = (*blocks, _share_table(profile))
     return Section(key="host", title=title, blocks=blocks)
 
 
-def _profile_facts(profile: Profile, what: str, limit: LimitRecord | None) -> Facts:
-    limited: tuple[tuple[str, str], ...] = ()
-    if limit is not None:
-        verdict = "fits" if profile.median_s <= limit.value else "does not fit"
-        limited = (("limit", f"{fmt.time(limit.value)} ({limit.origin}): the median {verdict}"),)
+def _limit_rows(device: DeviceRecord, cost: CostRecord, profile: Profile) -> tuple[_Row, ...]:
+    """Compare with the limit on the latency, where these times are what it holds for."""
+    latency = Latency(device)
+    judged = device.fit(cost, profile).limit("latency")
+    limit = device.limit("latency")
+    if not latency.is_timed or judged is None or limit is None:
+        return ()
+    text = f"{fmt.needed_text(judged)} of {fmt.time(judged.limit)} ({limit.origin})"
+    return ((f"limit on {latency.limited_end}", f"{text}: {fmt.fit_text(judged)}"),)
+
+
+def _profile_facts(profile: Profile, what: str, rows: tuple[_Row, ...]) -> Facts:
     return Facts(
         title=f"One inference {what}",
         rows=(
-            *limited,
+            *rows,
             ("median, measured", fmt.time(profile.median_s)),
             ("90th percentile, measured", fmt.time(profile.p90_s)),
             ("interquartile range, measured", fmt.time(profile.spread_s)),

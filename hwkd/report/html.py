@@ -134,7 +134,7 @@ def _cell(cell: Cell, column: Column) -> str:
 
 
 def _badge(basis: Basis) -> str:
-    return "" if basis is None else f' <em class="badge {basis}">{basis}</em>'
+    return "" if basis is None else f' <em class="badge {escape(basis)}">{escape(basis)}</em>'
 
 
 def _chart(chart: Chart) -> str:

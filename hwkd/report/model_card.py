@@ -10,6 +10,7 @@ from hwkd.core.trial import CostRecord, TrialRecord
 from hwkd.io.student_folder import DESCRIPTION_FILE, FLOAT_FILE, INT8_FILE
 from hwkd.report import format as fmt
 from hwkd.report.document import Facts, Table
+from hwkd.report.latency import Latency
 from hwkd.report.provenance_sections import command_line, device_facts, pipeline_rows
 from hwkd.report.quantisation_table import quantisation_table
 from hwkd.report.student_section import cost_facts, fit_table, score_table
@@ -47,7 +48,7 @@ def model_card(run: RunRecord, record: TrialRecord) -> str:
         _table(score_table(own, record)),
         "## Cost on the device",
         _cost_sentence(run),
-        _facts(cost_facts(cost)),
+        _facts(cost_facts(cost, run.device)),
         _table(fit_table(cost, run.device)),
         *_verified(final),
         *_measured(run, record, final),
@@ -153,9 +154,11 @@ def _score_sentence(final: FinalRecord | None, record: TrialRecord) -> str:
 
 
 def _cost_sentence(run: RunRecord) -> str:
-    if run.device.latency_basis == "measured":
-        return "RAM and flash are estimated; the latency is measured, see below."
-    return "Everything in this part is estimated by the device model; nothing in it was measured."
+    latency, sizes = Latency(run.device), run.device.basis.sizes
+    if latency.is_timed:
+        return f"RAM and flash are {sizes}; the latency is {latency.word}, see below."
+    words = sizes if sizes == latency.word else f"{latency.word} (latency) or {sizes}"
+    return f"Everything in this part is {words} by the device model; nothing in it was measured."
 
 
 def _verified(final: FinalRecord | None) -> Iterable[str]:
@@ -179,7 +182,7 @@ def _measured(run: RunRecord, record: TrialRecord, final: FinalRecord | None) ->
         f"ONNX Runtime {profile.runtime_version} on {_inline(profile.host)}."
         + (
             f" It says nothing about {_inline(run.device.name)}."
-            if run.device.latency_basis == "estimated"
+            if not Latency(run.device).is_timed
             else ""
         ),
     )

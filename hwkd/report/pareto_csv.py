@@ -14,17 +14,17 @@ __all__ = ["write_pareto_csv"]
 def write_pareto_csv(report: Report, path: Path) -> None:
     """Write the undominated trials, fastest first, whole or not at all.
 
-    The heading of the latency says whether it is estimated or measured; seconds and bytes are
+    The heading of the latency says how it came about; seconds and bytes are
     plain numbers, errors are 0 to 1.
     """
-    basis = report.run.device.latency_basis
+    basis = report.run.device.basis
     heading = (
         "trial",
         "space",
         "validation_error_int8",
-        f"{basis}_latency_s",
-        "estimated_peak_ram_bytes",
-        "estimated_flash_bytes",
+        f"{basis.name}_latency_s",
+        f"{basis.size_key}_peak_ram_bytes",
+        f"{basis.size_key}_flash_bytes",
     )
     with (
         written_atomically(path) as temporary,

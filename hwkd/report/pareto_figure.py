@@ -13,9 +13,10 @@ from hwkd.core.pareto import FrontPoint
 from hwkd.core.run_record import RunRecord
 from hwkd.core.trial import TrialRecord
 from hwkd.report import format as fmt
-from hwkd.report.axes import CostAxis, cost_axes, limited_end, log_ticks, scored_trials, staircase
+from hwkd.report.axes import CostAxis, cost_axes, log_ticks, scored_trials, staircase
 from hwkd.report.document import Chart, ChartView
 from hwkd.report.figures import checked_figure
+from hwkd.report.latency import Latency
 from hwkd.report.palette import LIMIT_COLOUR, Style, styles_of
 
 __all__ = ["pareto_chart"]
@@ -65,11 +66,7 @@ def pareto_chart(
         views=views if len(views) > 1 else (),
         note="Area of a point: peak RAM. Solid: no other trial is better in error, latency, peak "
         "RAM and flash together. Line: the front of the two quantities shown. Dashed: hard limit"
-        + (
-            f"; that of the latency holds for {limited_end(run.device)}."
-            if run.device.latency_basis == "estimated"
-            else "."
-        ),
+        f"; that of the latency holds for {Latency(run.device).limited_end}.",
     )
 
 
@@ -171,7 +168,7 @@ def _hover_row(run: RunRecord, record: TrialRecord) -> list[str]:
         str(record.number),
         _space(record),
         f"{_error_percent(record):.2f} %",
-        f"{fmt.time(record.latency_s)} ({run.device.latency_basis})",
+        f"{fmt.time(record.latency_s)} ({run.device.basis.name})",
         fmt.kib(cost.peak_ram_bytes if cost else None),
         fmt.kib(cost.flash_bytes if cost else None),
         fmt.count(cost.macs if cost else None),

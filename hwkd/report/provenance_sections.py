@@ -7,8 +7,8 @@ import shlex
 from hwkd.core.pipeline_record import PipelineRecord, StepValue
 from hwkd.core.run_record import DataRecord, RunRecord
 from hwkd.report import format as fmt
-from hwkd.report.axes import latency_source, limited_end
 from hwkd.report.document import Block, Cell, Column, Facts, Note, Section, Table
+from hwkd.report.latency import Latency
 from hwkd.report.search_sections import limits_text
 
 __all__ = [
@@ -105,9 +105,9 @@ def device_facts(run: RunRecord) -> Facts:
         title="Device and objective",
         rows=(
             ("device", f"{device.name}: {device.core}, {fmt.frequency(device.clock_hz)}"),
-            ("latencies are", latency_source(device)),
+            ("latencies are", Latency(device).source),
             ("hard limits", limits_text(run)),
-            ("latency limit holds for", limited_end(device)),
+            ("latency limit holds for", Latency(device).limited_end),
             ("minimised", minimised),
             ("target latency", target),
         ),

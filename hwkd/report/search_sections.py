@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from hwkd.core.pareto import FrontPoint
 from hwkd.core.run_record import RunRecord
-from hwkd.core.trial import TrialRecord, ViolationRecord
+from hwkd.core.trial import LimitName, TrialRecord, ViolationRecord
 from hwkd.report import figures
 from hwkd.report import format as fmt
 from hwkd.report.analysis import count_state, rejections_by_limit, summarise_spaces
-from hwkd.report.axes import latency_source
 from hwkd.report.document import Block, Cell, Column, Note, Section, Table
+from hwkd.report.latency import Latency
 from hwkd.report.pareto_figure import pareto_chart
 
 __all__ = [
@@ -25,6 +26,9 @@ __all__ = [
     "space_section",
 ]
 
+# Passes over the data that make no difference to an order.
+_ALIKE_EPOCHS = 0.5
+
 
 def front_section(
     run: RunRecord,
@@ -34,14 +38,17 @@ def front_section(
 ) -> Section:
     """Show the Pareto scatter and the front as a table."""
     chart = pareto_chart(run, records, front, best)
-    table = front_table(run, front, best)
+    table = front_table(run, front, records, best)
     empty = Note(lines=("No candidate has completed, so there is no front.",), is_warning=True)
     blocks: tuple[Block, ...] = (chart, table) if chart is not None else (empty,)
     return Section(key="front", title="Pareto front", blocks=blocks)
 
 
 def front_table(
-    run: RunRecord, front: Sequence[FrontPoint], best: TrialRecord | None = None
+    run: RunRecord,
+    front: Sequence[FrontPoint],
+    records: Sequence[TrialRecord],
+    best: TrialRecord | None = None,
 ) -> Table:
     """List the undominated trials, fastest first; the best one is marked."""
     rows = tuple(
@@ -61,16 +68,33 @@ def front_table(
             Column(title="trial", is_number=True),
             Column(title="space"),
             Column(title="validation error, int8", basis="measured", is_number=True),
-            Column(title="latency", basis=run.device.latency_basis, is_number=True),
-            Column(title="peak RAM", basis="estimated", is_number=True),
-            Column(title="flash", basis="estimated", is_number=True),
+            Column(title="latency", basis=run.device.basis.name, is_number=True),
+            Column(title="peak RAM", basis=run.device.basis.sizes, is_number=True),
+            Column(title="flash", basis=run.device.basis.sizes, is_number=True),
         ),
         rows=rows,
         marked=frozenset(
             i for i, point in enumerate(front) if best is not None and point.trial == best.number
         ),
-        note=f"Latency: {latency_source(run.device)}. Errors are on the validation split, after "
-        "brief training.",
+        note=f"Latency: {Latency(run.device).source}. Errors are on the validation split, after "
+        f"brief training.{_unequal(front, records)}",
+    )
+
+
+def _unequal(front: Sequence[FrontPoint], records: Sequence[TrialRecord]) -> str:
+    """Say how long each was trained, where that differs: a shorter training looks worse."""
+    made = {record.number: record.epochs_made for record in records}
+    known = {point.trial: made.get(point.trial) for point in front}
+    epochs = [each for each in known.values() if each is not None]
+    if not epochs or max(epochs) - min(epochs) < _ALIKE_EPOCHS:
+        return ""
+    each = ", ".join(
+        f"trial {trial} {'unknown' if count is None else f'{count:.3g}'}"
+        for trial, count in known.items()
+    )
+    return (
+        f" Trainings were not equally long, and a shorter one looks worse than it is; epochs: "
+        f"{each}."
     )
 
 
@@ -117,12 +141,13 @@ def feasibility_table(run: RunRecord) -> Table:
         columns=(
             Column(title="space"),
             Column(title="sampled", is_number=True),
-            Column(title="fits every limit", is_number=True),
+            Column(title="over no limit", is_number=True),
             *over_columns,
         ),
         rows=tuple(rows),
         note="Shares of the sampled students. A student may exceed several limits. "
         + _left_out_text(run)
+        + _unchecked_text(run)
         + limits_text(run),
     )
 
@@ -135,6 +160,23 @@ def _left_out_text(run: RunRecord) -> str:
         if entry.left_out and entry.binding
     ]
     return f"Left out, since nothing in it fits: {', '.join(gone)}. " if gone else ""
+
+
+def _unchecked_text(run: RunRecord) -> str:
+    """Name the limits that arithmetic could not check, and for how many students."""
+    unknown: Counter[LimitName] = Counter()
+    for entry in run.feasibility:
+        unknown.update(entry.unknown)
+    sampled = sum(entry.sampled for entry in run.feasibility)
+    texts = [
+        f"Latency is {run.device.basis.name} when a candidate is tried. "
+        if name == "latency" and Latency(run.device).is_timed
+        else f"The limit on {fmt.limit_label(name)} could not be checked for "
+        f"{fmt.integer(count)} of {fmt.integer(sampled)}: what they need of it is not known, and "
+        "none is rejected for that. "
+        for name, count in unknown.items()
+    ]
+    return "".join(texts)
 
 
 def limits_text(run: RunRecord) -> str:
@@ -204,10 +246,10 @@ def _space_table(
             Column(title="lowest error", basis="measured", is_number=True),
             Column(title="by trial", is_number=True),
             Column(title="median error", basis="measured", is_number=True),
-            Column(title="lowest latency", basis=run.device.latency_basis, is_number=True),
+            Column(title="lowest latency", basis=run.device.basis.name, is_number=True),
         ),
         rows=rows,
-        note=f"Latency: {latency_source(run.device)}.",
+        note=f"Latency: {Latency(run.device).source}.",
     )
 
 

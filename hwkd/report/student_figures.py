@@ -12,9 +12,9 @@ from hwkd.core.measure import OpCost
 from hwkd.core.run_record import DeviceRecord
 from hwkd.core.trial import CostRecord, EpochRecord
 from hwkd.report import format as fmt
-from hwkd.report.axes import latency_source
 from hwkd.report.document import Chart, ChartView
 from hwkd.report.figures import checked_figure
+from hwkd.report.latency import Latency
 from hwkd.report.palette import LIMIT_COLOUR, TERM_COLOURS, styles_of
 
 __all__ = ["memory_chart", "operator_chart", "training_charts"]
@@ -33,7 +33,7 @@ def operator_chart(cost: CostRecord, device: DeviceRecord) -> Chart | None:
             data={"y": _by_kind(cost.per_op, kinds, values)},
             layout={"yaxis.title.text": escape(title)},
         )
-        for label, title, values in _operator_columns(cost.per_op)
+        for label, title, values in _operator_columns(cost.per_op, device)
     )
     traces = [
         go.Bar(
@@ -58,7 +58,7 @@ def operator_chart(cost: CostRecord, device: DeviceRecord) -> Chart | None:
         title="Cost of each operator, in execution order",
         figure=checked_figure(traces, layout),
         views=views,
-        note=(f"Latency: {latency_source(device)}. " if device.latency_basis == "estimated" else "")
+        note=("" if Latency(device).is_timed else f"Latency: {Latency(device).source}. ")
         + "An operator that the runtime fuses into another costs nothing of its own; one without "
         "a known cost has no bar.",
     )
@@ -89,7 +89,11 @@ def memory_chart(cost: CostRecord, device: DeviceRecord) -> Chart | None:
         "height": 340,
         "showlegend": False,
         "xaxis": {
-            "title": {"text": f"time, {unit.name} (estimated)" if unit else "operator"},
+            "title": {
+                "text": f"time, {unit.name} ({Latency(device).word_of_parts})"
+                if unit
+                else "operator"
+            },
             "range": [0, xs[-1]],
         },
         **_levels(cost, device),
@@ -187,7 +191,7 @@ def _memory_steps(
 
 
 def _operator_columns(
-    ops: Sequence[OpCost],
+    ops: Sequence[OpCost], device: DeviceRecord
 ) -> list[tuple[str, str, list[float | None]]]:
     """Return (button, axis title, value of each operator); latency only where one is known."""
     unit = fmt.time_unit(max((op.latency_s or 0.0) for op in ops) or 1e-3)
@@ -195,12 +199,12 @@ def _operator_columns(
         ("MACs", "MACs (counted)", [float(op.macs) for op in ops]),
         (
             "Flash",
-            "flash, KiB (estimated)",
+            f"flash, KiB ({device.basis.sizes})",
             [fmt.KIB.of(op.flash_bytes) for op in ops],
         ),
     ]
     if any(op.latency_s is not None for op in ops):
-        title = f"latency, {unit.name} (estimated)"
+        title = f"latency, {unit.name} ({Latency(device).word_of_parts})"
         times = [None if op.latency_s is None else unit.of(op.latency_s) for op in ops]
         columns.insert(0, ("Latency", title, times))
     return columns
@@ -261,7 +265,7 @@ def _levels(cost: CostRecord, device: DeviceRecord) -> dict[str, Any]:
         "shapes": shapes,
         "annotations": annotations,
         "yaxis": {
-            "title": {"text": "RAM in use, KiB (estimated)"},
+            "title": {"text": f"RAM in use, KiB ({device.basis.sizes})"},
             "range": [0, 1.12 * top],
         },
     }

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from statistics import mean
 
-from hwkd.core.final_record import FinalRecord, LayerRecord
+from hwkd.core.final_record import FinalRecord
 from hwkd.core.kinds import LAYER_KINDS
+from hwkd.core.limits import LimitFit
 from hwkd.core.measure import OpCost
 from hwkd.core.metric import Metric, Scores
-from hwkd.core.run_record import DeviceRecord, LimitRecord, RunRecord
-from hwkd.core.trial import CostRecord, LimitName, TrialRecord
+from hwkd.core.run_record import DeviceRecord, RunRecord
+from hwkd.core.student import Layer
+from hwkd.core.trial import CostRecord, TrialRecord
 from hwkd.core.verdict_record import ArmRecord
 from hwkd.report import format as fmt
-from hwkd.report.axes import latency_source, limited_end
 from hwkd.report.document import Block, Cell, Column, Facts, Note, Section, Table
+from hwkd.report.latency import Latency
 from hwkd.report.quantisation_table import quantisation_table
 from hwkd.report.student_figures import memory_chart, operator_chart, training_charts
 from hwkd.report.verdict_section import pair_tables
@@ -22,7 +24,6 @@ __all__ = [
     "cost_facts",
     "cost_table",
     "fit_table",
-    "latency_interval",
     "score_table",
     "student_section",
 ]
@@ -56,10 +57,10 @@ def student_section(run: RunRecord, best: TrialRecord | None) -> Section:
         blocks.append(quantisation_table(run.final.quantisation_choice))
     cost = run.final.cost if run.final is not None else best.cost
     if cost is not None:
-        blocks += [fit_table(cost, run.device), cost_facts(cost)]
+        blocks += [fit_table(cost, run.device), cost_facts(cost, run.device)]
         charts = (operator_chart(cost, run.device), memory_chart(cost, run.device))
         blocks += [chart for chart in charts if chart is not None]
-        layers = run.final.layers if run.final is not None else ()
+        layers = run.final.network.layers if run.final is not None else ()
         blocks.append(cost_table(cost, run.device, layers))
     blocks.append(_choices(best))
     if run.final is not None:
@@ -103,40 +104,49 @@ def score_table(run: RunRecord, best: TrialRecord) -> Table:
 
 
 def fit_table(cost: CostRecord, device: DeviceRecord) -> Table:
-    """Compare the estimate with every hard limit in force; a measured latency is not in it."""
-    is_measured = device.latency_basis == "measured"
+    """Compare an estimate with every hard limit in force; a latency that was timed is not in it."""
+    latency, sizes = Latency(device), device.basis.sizes
+    # A latency and a size that came about differently share no heading: rows say it then.
+    is_one = latency.word_of_parts == sizes
     rows = tuple(
-        _fit_row(limit, _needed(cost, device, limit.name), device)
-        for limit in device.limits
-        if not (limit.name == "latency" and is_measured)
+        _fit_row(entry, device, "" if is_one else _word(entry, device))
+        for entry in device.fit(cost).limits
+        if not (entry.name == "latency" and latency.is_timed)
     )
+    basis = sizes if is_one else None
+    note = f"Latency is {latency.word}, not {sizes}: see the next section."
     return Table(
         title="Against the hard limits",
         columns=(
             Column(title="limit"),
-            Column(title="needs", basis="estimated", is_number=True),
+            Column(title="needs", basis=basis, is_number=True),
             Column(title="may have", is_number=True),
-            Column(title="used", basis="estimated", is_number=True),
+            Column(title="used", basis=basis, is_number=True),
             Column(title="verdict"),
         ),
         rows=rows,
-        note="Latency is measured, not estimated: see the next section." if is_measured else "",
+        note=note if latency.is_timed else "",
     )
 
 
-def cost_facts(cost: CostRecord) -> Facts:
+def _word(entry: LimitFit, device: DeviceRecord) -> str:
+    return f" ({Latency(device).word if entry.name == 'latency' else device.basis.sizes})"
+
+
+def cost_facts(cost: CostRecord, device: DeviceRecord) -> Facts:
     """State the totals of an estimate, each with what it is for."""
+    sizes, latency = device.basis.sizes, Latency(device)
     rows = [
-        ("estimated for", f"{cost.device}, {cost.runtime}, {cost.dtype}"),
+        (f"{sizes} for", f"{cost.device}, {cost.runtime}, {cost.dtype}"),
         ("clock", fmt.frequency(cost.clock_hz)),
-        ("latency, estimated", latency_interval(cost)),
-        ("peak RAM, estimated", fmt.kib(cost.peak_ram_bytes)),
+        (f"latency, {latency.word_of_parts}", latency.of_estimate(cost)),
+        (f"peak RAM, {sizes}", fmt.kib(cost.peak_ram_bytes)),
         (
-            "flash, estimated",
+            f"flash, {sizes}",
             f"{fmt.kib(cost.flash_bytes)}, of which weights {fmt.kib(cost.weight_bytes)}",
         ),
         (
-            "energy, estimated",
+            f"energy, {sizes}",
             "unknown: no published power covers this device"
             if cost.energy_j is None
             else f"{fmt.energy(cost.energy_j)} per inference",
@@ -150,21 +160,9 @@ def cost_facts(cost: CostRecord) -> Facts:
     return Facts(title="Totals", rows=tuple(rows))
 
 
-def latency_interval(cost: CostRecord) -> str:
-    """Return the estimated latency with its 90% interval and basis."""
-    if cost.latency_s is None:
-        return "none: this device is measured and not predicted"
-    text = f"{'at least ' if cost.unsupported_ops else ''}{fmt.time(cost.latency_s)}"
-    if cost.latency_low_s is not None and cost.latency_high_s is not None:
-        low, high = fmt.time(cost.latency_low_s), fmt.time(cost.latency_high_s)
-        text = f"{text}, 90 % interval {low} to {high}"
-    return f"{text} ({cost.latency_basis})" if cost.latency_basis else text
-
-
-def cost_table(
-    cost: CostRecord, device: DeviceRecord, layers: tuple[LayerRecord, ...] = ()
-) -> Table:
+def cost_table(cost: CostRecord, device: DeviceRecord, layers: tuple[Layer, ...] = ()) -> Table:
     """List every operator with its estimated latency, RAM and flash, in execution order."""
+    latency, sizes = Latency(device), device.basis.sizes
     layer_of = {layer.name: layer for layer in layers}
     largest_s = max((op.latency_s or 0.0 for op in cost.per_op), default=0.0)
     largest_ram = max((op.ram_bytes for op in cost.per_op), default=0)
@@ -176,22 +174,34 @@ def cost_table(
             Column(title="output"),
             Column(title="window"),
             Column(title="MACs", is_number=True),
-            Column(title="latency", basis="estimated", is_number=True),
-            Column(title="RAM in use", basis="estimated", is_number=True),
-            Column(title="flash", basis="estimated", is_number=True),
+            Column(title="latency", basis=latency.word_of_parts, is_number=True),
+            Column(title="RAM in use", basis=sizes, is_number=True),
+            Column(title="flash", basis=sizes, is_number=True),
         ),
         rows=tuple(
-            _operator_row(op, layer_of.get(op.name), largest_s, largest_ram) for op in cost.per_op
+            _operator_row(
+                op,
+                layer_of.get(op.name),
+                largest_s,
+                largest_ram,
+                has_flash=device.basis.has_op_flash,
+            )
+            for op in cost.per_op
         ),
         note=f"Estimates for {cost.runtime} at {fmt.frequency(cost.clock_hz)}."
         if cost.latency_s is not None
-        else f"Latency: {latency_source(device)}; see the next section.",
+        else f"Latency: {latency.source}; see the next section.",
         is_long=len(cost.per_op) > _ROWS_UNFOLDED,
     )
 
 
 def _operator_row(
-    op: OpCost, layer: LayerRecord | None, largest_s: float, largest_ram_bytes: int
+    op: OpCost,
+    layer: Layer | None,
+    largest_s: float,
+    largest_ram_bytes: int,
+    *,
+    has_flash: bool,
 ) -> tuple[Cell, ...]:
     if op.fused_into is not None:
         time = Cell(f"in {op.fused_into}" if op.fused_into else "no work")
@@ -208,37 +218,26 @@ def _operator_row(
         Cell(fmt.integer(op.macs)),
         time,
         Cell(fmt.kib(op.ram_bytes), ram_share),
-        Cell(fmt.kib(op.flash_bytes)),
+        Cell(fmt.kib(op.flash_bytes) if has_flash else "unknown"),
     )
 
 
-def _needed(cost: CostRecord, device: DeviceRecord, name: LimitName) -> float | None:
-    if name == "latency":
-        return {
-            "upper": cost.latency_high_s,
-            "expected": cost.latency_s,
-            "lower": cost.latency_low_s,
-        }[device.latency_risk]
-    if name == "energy":
-        return cost.energy_j
-    amounts = {"ram": cost.peak_ram_bytes, "flash": cost.flash_bytes}
-    return amounts.get(name, cost.weight_bytes)
+def _fit_row(entry: LimitFit, device: DeviceRecord, word: str) -> tuple[Cell, ...]:
+    label = fmt.limit_label(entry.name)
+    if entry.name == "latency":
+        label = f"{label}, {Latency(device).limited_end}"
+    limit, share = device.limit(entry.name), entry.used_ratio
+    origin = "" if limit is None else f" ({limit.origin})"
+    return (
+        Cell(label),
+        Cell(f"{fmt.needed_text(entry)}{word}"),
+        Cell(f"{fmt.limit_value(entry.name, entry.limit)}{origin}"),
+        Cell("unknown" if share is None else fmt.percent(share), share),
+        Cell(fmt.fit_text(entry)),
+    )
 
 
-def _fit_row(limit: LimitRecord, need: float | None, device: DeviceRecord) -> tuple[Cell, ...]:
-    label = fmt.limit_label(limit.name)
-    if limit.name == "latency":
-        label = f"{label}, {limited_end(device)}"
-    allowed = Cell(f"{fmt.limit_value(limit.name, limit.value)} ({limit.origin})")
-    if need is None:
-        return (Cell(label), Cell("unknown"), allowed, Cell("unknown"), Cell("not checked"))
-    share = need / limit.value
-    verdict = "fits" if share <= 1 else f"{fmt.signed_percent(share - 1)} over"
-    needed = Cell(fmt.limit_value(limit.name, need))
-    return (Cell(label), needed, allowed, Cell(fmt.percent(share), share), Cell(verdict))
-
-
-def _window(layer: LayerRecord) -> str:
+def _window(layer: Layer) -> str:
     if layer.kind not in LAYER_KINDS or not LAYER_KINDS.get(layer.kind).is_window:
         return ""
     text = f"{layer.kernel[0]}×{layer.kernel[1]}"

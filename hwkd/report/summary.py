@@ -9,6 +9,7 @@ from hwkd.core.final_record import FinalRecord
 from hwkd.core.metric import Metric, Scores, ScoresRecord
 from hwkd.report.analysis import count_state
 from hwkd.report.document import Report
+from hwkd.report.latency import Latency
 
 __all__ = ["summary_json"]
 
@@ -16,9 +17,10 @@ __all__ = ["summary_json"]
 def summary_json(report: Report, folder: Path) -> dict[str, Any]:
     """Return the outcome of a run as plain data in SI units.
 
-    `latency_basis` says whether every `latency_s` is estimated or measured; errors are 0 at best
+    `latency_basis` says how every `latency_s` came about; errors are 0 at best
     and 1 for knowing nothing; scores of the task's primary metric have its name in their key
-    (`test_accuracy_int8`), `scores` has all; what is unknown is None.
+    (`test_accuracy_int8`), `scores` has all; what is unknown is None. Scores are of the files that
+    ship; only those that end in `_brief` are of the same network's brief training in the search.
     """
     run, metric = report.run, report.run.data.metric
     if not report.is_search:
@@ -31,7 +33,7 @@ def summary_json(report: Report, folder: Path) -> dict[str, Any]:
         "rejected": count_state(report.records, "rejected"),
         "failed": count_state(report.records, "failed"),
         "duplicates": count_state(report.records, "duplicate"),
-        "latency_basis": run.device.latency_basis,
+        "latency_basis": run.device.basis.name,
         "front": [
             {
                 "trial": point.trial,
@@ -79,22 +81,22 @@ def _best(report: Report) -> dict[str, Any] | None:
     if best is None:
         return None
     cost = final.cost if final is not None else best.cost
-    profile = final.profile if final is not None else best.profile
+    profile = (final.profile if final is not None else None) or best.profile
     metric, brief = report.run.data.metric, best.scores or ScoresRecord()
     scores = final.scores if final is not None else brief
-    is_measured = report.run.device.latency_basis == "measured"
-    measured_s = profile.median_s if profile is not None else best.latency_s
     return {
         "trial": best.number,
         "space": best.spec.space if best.spec is not None else None,
-        f"validation_{metric.key}_int8": _value(metric, brief.validation_int8),
+        f"validation_{metric.key}_int8": _value(metric, scores.validation_int8),
+        f"validation_{metric.key}_int8_brief": _value(metric, brief.validation_int8),
         f"test_{metric.key}_float": _value(metric, scores.test_float),
         f"test_{metric.key}_int8": _value(metric, scores.test_int8),
         "scores": scores.model_dump(mode="json"),
         "verdict": _verdict(final),
-        "latency_s": measured_s if is_measured else (cost.latency_s if cost else None),
+        "latency_s": Latency(report.run.device).shown_s(cost, profile),
         "peak_ram_bytes": cost.peak_ram_bytes if cost else None,
         "flash_bytes": cost.flash_bytes if cost else None,
+        "fit": report.run.device.fit(cost, profile).as_dict() if cost else None,
         "quantisation": final.quantisation_choice.model_dump(mode="json")
         if final is not None and final.quantisation_choice is not None
         else None,

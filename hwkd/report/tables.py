@@ -20,7 +20,7 @@ def front_view(report: Report) -> RenderableType:
     """Show the front, fastest first; the best trial stands out."""
     if not report.front:
         return Text("No candidate has completed, so there is no front.")
-    return table_view(front_table(report.run, report.front, report.best))
+    return table_view(front_table(report.run, report.front, report.records, report.best))
 
 
 def best_view(report: Report) -> RenderableType:

@@ -16,10 +16,10 @@ __all__ = ["write_trials_csv"]
 def write_trials_csv(report: Report, path: Path) -> None:
     """Write all trials by number, whole or not at all.
 
-    The heading of the latency says whether it is estimated or measured; seconds and bytes are
+    The heading of the latency says how it came about; seconds and bytes are
     plain numbers; an error is 0 at best, and 1 for knowing nothing. What is unknown is empty.
     """
-    basis, metric = report.run.device.latency_basis, report.run.data.metric
+    basis, metric = report.run.device.basis, report.run.data.metric
     heading = (
         "trial",
         "state",
@@ -28,9 +28,9 @@ def write_trials_csv(report: Report, path: Path) -> None:
         "validation_error_int8",
         f"validation_{metric.key}_int8",
         "objective",
-        f"{basis}_latency_s",
-        "estimated_peak_ram_bytes",
-        "estimated_flash_bytes",
+        f"{basis.name}_latency_s",
+        f"{basis.size_key}_peak_ram_bytes",
+        f"{basis.size_key}_flash_bytes",
         "macs",
         "reason",
     )

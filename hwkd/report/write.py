@@ -20,7 +20,7 @@ from hwkd.report.trials_csv import write_trials_csv
 
 __all__ = ["write_report_files"]
 
-_STAGE, _STEPS = "report", 4
+_STAGE, _STEPS = "report", 3
 
 
 def write_report_files(
@@ -41,21 +41,20 @@ def write_report_files(
     Raises:
         RunFolderError: if the folder is no run folder, is corrupt or cannot be written.
     """
-    progress(_STAGE, 0, _STEPS, "read the records")
     run, records = read_run(folder, on_warning=on_warning)
-    progress(_STAGE, 1, _STEPS, "find the front")
+    progress(_STAGE, 0, _STEPS, "find the front")
     report = build_report(run, records, of_one_student=holds_student(folder))
     picture = None
     try:
         if report.is_search:
-            progress(_STAGE, 2, _STEPS, "draw the front")
+            progress(_STAGE, 1, _STEPS, "draw the front")
             picture = folder / "pareto.png"
             write_pareto_csv(report, folder / "pareto.csv")
             write_trials_csv(report, folder / "trials.csv")
             write_pareto_png(report, picture)
         elif report.best is not None:
             write_text(folder / CARD_FILE, model_card(run, report.best))
-        progress(_STAGE, 3, _STEPS, "write the page")
+        progress(_STAGE, 2, _STEPS, "write the page")
         write_html(report, folder / "report.html", picture=picture)
     except OSError as error:
         raise RunFolderError(

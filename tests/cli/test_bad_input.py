@@ -81,9 +81,13 @@ M7 = ("--device", "cortex-m7")
         ((*M7, "--accelerator", "mps"), r"--accelerator mps: there is none on this machine"),
         ((*M7, "--tirals", "9"), r"No such option: --tirals"),
         (
-            (*M7, "--teacher-weights", "w.safetensors"),
+            (*M7, "--teacher-weights", __file__),
             r"weights go with one teacher of the form package",
         ),
+        ((*M7, "--data", "none"), r"--data none: no such file or folder; give a folder of class"),
+        ((*M7, "--teacher", "none.onnx"), r"--teacher none\.onnx: no such file .* an ONNX file"),
+        ((*M7, "--teacher-weights", "w.st"), r"--teacher-weights w\.st: no such file or folder"),
+        ((*M7, "--unlabelled", "none.npy"), r"--unlabelled none\.npy: no such file or folder"),
         ((), r"--device is missing: Device name \(see `hwkd devices list`\)"),
     ],
 )

@@ -15,7 +15,7 @@ from hwkd.cli.app import main
 
 KEYS = [
     "device", "runtime", "clock_hz", "dtype", "macs", "params", "latency", "peak_ram_bytes",
-    "flash_bytes", "energy_j", "per_op", "unsupported_ops", "fits", "reasons", "inputs", "notes",
+    "flash_bytes", "energy_j", "per_op", "unsupported_ops", "fit", "reasons", "inputs", "notes",
 ]  # fmt: skip
 # 3x3 convolution 3->8 on 16x16, ReLU, mean, fully connected 8->4.
 MACS = 8 * 27 * 256 + 8 * 4
@@ -53,6 +53,10 @@ def profile(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> dict[
     return json.loads(capsys.readouterr().out)
 
 
+def answers(found: dict[str, Any]) -> dict[str, str]:
+    return {entry["name"]: entry["answer"] for entry in found["fit"]["limits"]}
+
+
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
     assert main(["profile", *map(str, arguments)]) == 2
     printed = capsys.readouterr()
@@ -67,7 +71,8 @@ def test_json_has_the_fields_that_other_programs_read(
     found = profile(capsys, model, "--device", "cortex-m4")
     assert list(found) == KEYS
     assert list(found["latency"]) == ["value_s", "low_s", "high_s", "basis"]
-    assert set(found["fits"]) == {"latency", "ram", "flash"}
+    assert answers(found) == {"latency": "fits", "ram": "fits", "flash": "fits"}
+    assert found["fit"]["answer"] == "fits"
     for op in found["per_op"]:
         assert list(op) == ["name", "op", "macs", "latency_s", "ram_bytes", "flash_bytes"]
     assert (found["macs"], found["dtype"]) == (MACS, "int8")
@@ -127,8 +132,51 @@ def test_a_device_with_too_little_memory_does_not_fit(
     path = tmp_path / "tiny.toml"
     path.write_text("\n".join(lines), encoding="utf-8")
     found = profile(capsys, model, "--device", path)
-    assert not found["fits"]["ram"]
-    assert not found["fits"]["flash"]
+    assert answers(found) == {"latency": "fits", "ram": "over", "flash": "over"}
+    assert found["fit"]["answer"] == "over"
+
+
+def test_limits_that_are_given_replace_those_of_the_device(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = [
+        "--max-latency", "1h", "--max-ram", "1kB", "--max-flash", "1MiB",
+        "--max-weights", f"{WEIGHT_BYTES}B", "--max-energy", "1nJ",
+    ]  # fmt: skip
+    found = profile(capsys, model, "--device", "cortex-m4", *asked)
+    assert answers(found) == {
+        "latency": "fits", "ram": "over", "flash": "fits", "weights": "fits", "energy": "over",
+    }  # fmt: skip
+    limits = {entry["name"]: entry["limit"] for entry in found["fit"]["limits"]}
+    assert limits == {
+        "latency": 3600, "ram": 1000, "flash": 2**20, "weights": WEIGHT_BYTES, "energy": 1e-9,
+    }  # fmt: skip
+
+
+def test_risk_chooses_the_end_of_the_latency_that_is_judged(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    latency = profile(capsys, model, "--device", "cortex-m4")["latency"]
+    asked = ["--device", "cortex-m4", "--max-latency", f"{latency['value_s']:.9f}s"]
+    expected = profile(capsys, model, *asked, "--risk", "expected")["fit"]["limits"][0]
+    upper = profile(capsys, model, *asked)["fit"]["limits"][0]
+    assert expected["needed"] == latency["value_s"]
+    assert (upper["needed"], upper["answer"]) == (latency["high_s"], "over")
+
+
+def test_an_energy_that_nobody_published_is_unknown_under_a_limit(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["profile", str(model), "--device", "esp32-s3", "--max-energy", "1J"]
+    assert main(asked) == 0
+    (energy,) = [line for line in capsys.readouterr().out.splitlines() if "energy" in line]
+    assert "unknown" in energy
+    assert "no published power" in energy
+
+
+def test_a_limit_without_a_unit_is_refused(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    error = refused(capsys, model, "--device", "cortex-m4", "--max-ram", "64")
+    assert "--max-ram: '64' has no unit" in error
 
 
 def test_the_table_names_the_layer_that_binds(
@@ -266,7 +314,8 @@ def test_a_network_without_any_cost_is_unknown_and_does_not_fit(tmp_path, capsys
     found = profile(capsys, path, "--device", "cortex-m4")
     assert [found["latency"][key] for key in ("value_s", "low_s", "high_s")] == [None] * 3
     assert found["energy_j"] is None
-    assert found["fits"] == {"latency": None, "ram": None, "flash": None}
+    assert answers(found) == {"latency": "unknown", "ram": "unknown", "flash": "unknown"}
+    assert found["fit"]["limits"][0]["needed"] is None
     assert "no cost for LSTM x 1" in found["reasons"]["latency"]
     assert "working memory of LSTM" in found["reasons"]["ram"]
 

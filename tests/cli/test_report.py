@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -87,9 +88,7 @@ def test_a_report_needs_neither_torch_nor_the_study(folder: Path):
 def test_terminal_tables_show_basis_and_square_brackets_as_they_are():
     run, records = make_run()
     renamed = [
-        r.model_copy(update={"spec": r.spec.model_copy(update={"space": "[red]x[/red]"})})
-        if r.spec
-        else r
+        r.model_copy(update={"spec": replace(r.spec, space="[red]x[/red]")}) if r.spec else r
         for r in records
     ]
     report = build_report(run, renamed)

@@ -137,7 +137,7 @@ def test_every_file_of_the_run_folder_is_there_and_can_be_read(finished, inputs)
     assert student.record.run == record
     assert student.record.trial.objective == records(run)[record.final.trial].objective
     assert student.layers == SEARCH_SPACES.get(student.record.spec.space).layers(
-        student.record.spec.to_spec()
+        student.record.spec
     )
     assert (run / "best" / "MODEL_CARD.md").read_text().startswith("#")
     study = RunFolder(run).trials.study
@@ -544,7 +544,7 @@ def test_signals_a_users_own_space_and_teacher_and_a_pareto_search(tmp_path, mon
 def test_the_digits_with_a_trained_teacher_on_the_host(tmp_path, capsys):
     given = [
         "search", "--device", "host", "--trials", "2", "--workers", "1", "--space", "narrow_deep",
-        "--teacher-time", "10s", "--brief-epochs", "1", "--no-final", "--out",
+        "--teacher-time", "2s", "--brief-epochs", "1", "--no-final", "--out",
         str(tmp_path / "run"),
     ]  # fmt: skip
     assert main(given) == 0
@@ -552,7 +552,7 @@ def test_the_digits_with_a_trained_teacher_on_the_host(tmp_path, capsys):
     assert "trained here" in printed.err
     assert "report: " in printed.out
     record = read_run_record(tmp_path / "run" / "run.json")
-    assert record.device.latency_basis == "measured"
+    assert record.device.basis.name == "measured"
     for trial in records(tmp_path / "run"):
         if trial.state == "completed":
             assert trial.cost.latency_s is None
@@ -560,8 +560,8 @@ def test_the_digits_with_a_trained_teacher_on_the_host(tmp_path, capsys):
 
 
 def test_a_disk_that_fills_up_is_one_line_and_loses_nothing(copied):
-    # No file may grow beyond this, so the journal is full after two or three more students.
-    limit = (copied / "journal.log").stat().st_size + 40_000
+    # No file may grow beyond this, so the journal is full after one or two more students.
+    limit = (copied / "journal.log").stat().st_size + 25_000
     search = (
         f"import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); "
         "from hwkd.cli import main; raise SystemExit(main(sys.argv[1:]))"

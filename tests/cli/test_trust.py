@@ -5,6 +5,7 @@ import py_compile
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -142,8 +143,7 @@ def test_a_students_file_runs_no_file_that_it_names(named, tmp_path, capsys, mon
     mark = tmp_path / "ran"
     space(tmp_path / "evil.py", name="evil", mark=mark)
     known = student_record()
-    spec = known.spec.model_copy(update={"space": named})
-    spec = spec.model_copy(update={"key": spec.to_spec().key})
+    spec = replace(known.spec, space=named)
     path = tmp_path / "student.json"
     path.write_text(known.model_copy(update={"spec": spec}).model_dump_json())
     command = ["distill", "--student", str(path), "--method", "none", "--out", "out"]

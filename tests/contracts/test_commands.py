@@ -13,7 +13,7 @@ import typer
 from support.tiny_search import write_npz, write_teacher
 
 import hwkd
-from hwkd.api.option import declared
+from hwkd.api.option import command_line, declared
 from hwkd.api.record import plain_data
 from hwkd.cli.app import COMMANDS, app, main
 from hwkd.cli.progress_bars import listening
@@ -79,6 +79,27 @@ def test_examples_of_help_can_be_typed(line):
     LEAVES[name].make_context(name, rest, resilient_parsing=False)
 
 
+def test_a_call_from_python_is_recorded_as_the_whole_command():
+    given = {
+        "device": "cortex-m7",
+        "spaces": ["plain", "my space.py"],
+        "methods": [{"method": "kd", "temperature": 2.0}, "none"],
+        "final": False,
+        "verify": True,
+        "trials": 12,
+        "seed": 0,
+        "max_ram": "64KiB",
+        "out": Path("runs/a"),
+    }
+    line = command_line("hwkd search", hwkd.search, given)
+    assert shlex.join(line) == (
+        "hwkd search --device cortex-m7 --space plain --space 'my space.py' --max-ram 64KiB "
+        "--method kd:temperature=2.0 --method none --no-final --verify --trials 12 --out runs/a"
+    )
+    name, *words = line[1:]
+    LEAVES[name].make_context(name, words)  # it can be typed
+
+
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("commands")
@@ -114,7 +135,7 @@ AT_ONCE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", set(BY_NAME) - AT_ONCE)
+@pytest.mark.parametrize("name", sorted(set(BY_NAME) - AT_ONCE))
 def test_what_may_take_long_says_how_far_it_is(name):
     takes = inspect.signature(BY_NAME[name].function).parameters
     with listening(BY_NAME[name].function, quiet=False) as told:

@@ -157,7 +157,7 @@ def _assert_svd_reached_by_signs(folder: Path, case: dict[str, Any]) -> None:
         arrays = {name: torch.from_numpy(np.asarray(stored[name])) for name in stored.files}
     maps = [a for name, a in arrays.items() if name[:3] in ("in_s", "in_t")]
     if any(a.shape[2] != a.shape[3] for a in maps):
-        return  # The reference cuts such maps at other places, into other samples.
+        pytest.skip("the reference cuts such maps at other places, into other samples")
     vectors = case["hyperparameters"].get("k", 1)
     layers = len([name for name in arrays if name.startswith("in_s")])
     batch = len(arrays["in_s0"])

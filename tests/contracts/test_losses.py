@@ -27,7 +27,7 @@ from hwkd.core.catalog import METHODS
 from hwkd.core.errors import ConfigError
 from hwkd.core.signals import Signal, Views
 from hwkd.distill.checks import refuse_impossible
-from hwkd.distill.method import Method
+from hwkd.distill.method import Method, OptionRange
 from hwkd.io.discovery import discover
 
 discover("hwkd.distill.losses")
@@ -83,6 +83,7 @@ def test_terms_are_finite_and_gradient_reaches_student_only(name: str) -> None:
 def test_every_student_term_has_a_gradient(name: str) -> None:
     method, student = small(METHODS.get(name)), fake_network(1)
     terms = _evaluate(method, student, _teacher())
+    assert terms
     for term, value in terms.items():
         found = torch.autograd.grad(value, student.leaves, retain_graph=True, allow_unused=True)
         size = sum(float(g.abs().sum()) for g in found if g is not None)
@@ -255,21 +256,28 @@ def test_state_round_trips(name: str) -> None:
     assert _numbers(found) == _numbers(expected)
 
 
-@every_method
-def test_options_outside_their_range_are_refused(name: str) -> None:
-    method_class = METHODS.get(name)
-    for entry in dataclasses.fields(method_class):
-        allowed = entry.metadata["range"]
-        wrong: list[Any] = []
-        if allowed.choices:
-            wrong.append("nonsense")
-        if allowed.above is not None or allowed.low is not None:
-            wrong += [-1.0, float("nan")]
-        if allowed.high is not None:
-            wrong.append(allowed.high + 1)
-        for value in wrong:
-            with pytest.raises(ConfigError, match=f"method {name}: {entry.name}="):
-                method_class(**{entry.name: value})
+def _wrong(allowed: OptionRange) -> list[Any]:
+    """Return values outside a range."""
+    wrong: list[Any] = ["nonsense"] if allowed.choices else []
+    if allowed.above is not None or allowed.low is not None:
+        wrong += [-1.0, float("nan")]
+    if allowed.high is not None:
+        wrong.append(allowed.high + 1)
+    return wrong
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "value"),
+    [
+        (name, entry.name, value)
+        for name in NAMES
+        for entry in dataclasses.fields(METHODS.get(name))
+        for value in _wrong(entry.metadata["range"])
+    ],
+)
+def test_options_outside_their_range_are_refused(name: str, option: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=f"method {name}: {option}="):
+        METHODS.get(name)(**{option: value})
 
 
 @every_method

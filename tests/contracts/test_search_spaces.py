@@ -9,13 +9,14 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from pydantic import TypeAdapter
 
 from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.chooser import RandomChooser
 from hwkd.core.kinds import LAYER_KINDS
 from hwkd.core.room import WHOLE, Room, RoomySpace, SizedSpace, takes_room
 from hwkd.core.student import Layers, StudentSpec
-from hwkd.core.trial import SpecRecord
+from hwkd.core.trial import StoredSpec
 from hwkd.cost.graph import build_graph
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_int8 import assert_int8, quantise_int8
@@ -132,7 +133,8 @@ def test_taps_go_from_the_input_to_the_embedding(
 @each_shape
 def test_same_params_give_the_same_network(space_name: str, input_shape: tuple[int, ...]) -> None:
     spec, layers = sample(space_name, input_shape, seed=3)
-    restored = SpecRecord.model_validate_json(SpecRecord.of(spec).model_dump_json()).to_spec()
+    stored = TypeAdapter(StoredSpec)
+    restored = stored.validate_json(stored.dump_json(spec))
     assert restored == spec
     assert restored.key == spec.key
     again = SEARCH_SPACES.get(space_name).layers(restored)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,7 @@ def test_what_is_written_is_read_back(space: str, tmp_path: Path) -> None:
     written = write_student(tmp_path / "out", built_student(record, tmp_path / "built"), record)
     read = read_student(tmp_path / "out")
     assert read == written
-    assert read.layers == record.network.to_layers()
+    assert read.layers == record.network
     assert {path.name for path in read.folder.iterdir()} == {DESCRIPTION_FILE, *FILES}
     assert layers_of_record(read.record, where="x") == read.layers
 
@@ -105,7 +106,7 @@ def changed(student: Path, *path: str | int, value: object) -> Path:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (("network", "key"), "0" * 16, "is not that of these layers; they were edited"),
+        (("network", "key"), "0" * 16, "is not that of these layers, which were edited"),
         (("network", "layers", 0, "stride"), [2, 2], "is not that of these layers"),
         (("network", "layers", 0, "shape"), [10**6, 8, 8], "1000000 is outside what a size"),
         (("network", "layers", 0, "groups"), 0, "0 is outside what a size may be"),
@@ -117,7 +118,7 @@ def changed(student: Path, *path: str | int, value: object) -> Path:
         (("network", "taps"), {"stage1": "nowhere"}, "a tap names the layer 'nowhere'"),
         (("network", "layers"), [], "layers"),
         (("spec", "key"), "0" * 16, "is not that of the spec's choices"),
-        (("spec", "num_outputs"), 5, "choices; it was edited"),
+        (("spec", "num_outputs"), 5, "choices, which were edited"),
         (("schema_version",), 99, "schema_version"),
         (("later",), 1, "later"),
     ],
@@ -137,9 +138,9 @@ def test_a_damaged_description_is_one_line_and_exit_code_2(
 
 def test_layers_that_compute_something_else_are_refused(finished: Path) -> None:
     record = read_student(finished).record
-    layers = record.network.to_layers()
-    layers.layers[0].shape = (layers.layers[0].shape[0], 5, 5)
-    network = record.network.of(type(layers)(input_shape=(1, 8, 8), layers=layers.layers))
+    first, *rest = record.network.layers
+    first = replace(first, shape=(first.shape[0], 5, 5))
+    network = replace(record.network, layers=(first, *rest))
     broken = record.model_copy(update={"network": network})
     with pytest.raises(ConfigError, match="its layers make no network"):
         layers_of_record(broken, where="student")
@@ -154,7 +155,7 @@ def test_a_path_that_leads_out_of_the_folder_is_no_file_of_it(student: Path) -> 
 def test_weights_of_a_training_never_reach_a_folder(tmp_path: Path) -> None:
     record = student_record()
     built = built_student(record, tmp_path / "built")
-    module = build_module(record.network.to_layers(), seed=0)
+    module = build_module(record.network, seed=0)
     module.steps["adapter"] = torch.nn.Conv2d(2, 3, 1)
     save_student(module, built.weights_path)
     with pytest.raises(ExportError, match=r"the student has .* nothing was written"):

@@ -19,7 +19,6 @@ from hwkd.core.trial import (
     FidelityRecord,
     ObjectiveRecord,
     ProposalRecord,
-    SpecRecord,
     TrialRecord,
 )
 from hwkd.engine.run.proposal import Proposal
@@ -82,7 +81,7 @@ def record(number: int, state: str = "completed", *, error: float = 0.25) -> Tri
     return TrialRecord.model_validate({
         "number": number, "state": state, "seed": 0, "started_at": "t", "duration_s": 0.0,
         "cost": COST, "objective": terms if state == "completed" else None,
-        "spec": SpecRecord.of(proposal(number + 1).spec),
+        "spec": proposal(number + 1).spec,
     })  # fmt: skip
 
 

@@ -48,6 +48,19 @@ def test_without_a_control_the_gain_is_unknown_and_labels_alone_claim_none() -> 
     assert "what the methods added is unknown" in own
 
 
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (0, "The weights of the brief training ship: no full training was made."),
+        (3, "The weights of the brief training ship: no full training was better on validation."),
+        (None, "The weights of the brief training ship."),
+    ],
+)
+def test_brief_weights_say_whether_any_full_training_was_made(made, said) -> None:
+    verdict = Verdict(ships="labels alone", weights="brief", full_trainings=made)
+    assert verdict.sentences[-1] == said
+
+
 def test_one_seed_shows_no_spread() -> None:
     gain = GAIN.model_copy(update={"low": None, "high": None, "seeds": 1})
     assert gain.text(ACCURACY) == "+0.50 points (one seed, which shows no spread)"

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from benchmarks.lib.published import graph_of
-from hwkd.core.device import Device
+from hwkd.core.device import Device, FittedRange
 from hwkd.core.errors import ConfigError
 from hwkd.core.graph import Op, OpGraph, Tensor
 from hwkd.cost.backend import CostQuestion, backend_of
@@ -65,6 +65,32 @@ def test_outside_the_fitted_range_the_interval_widens_and_says_so() -> None:
     assert "outside the fitted range" in latency.basis
     assert latency.high_s / latency.value_s == pytest.approx(1.25 * math.exp(0.4))
     assert latency.low_s / latency.value_s == pytest.approx(0.8 / math.exp(0.4))
+
+
+@pytest.mark.parametrize(("channels", "widening"), [(1, 0.0), (2, 1.8), (8, 1.8)])
+def test_groups_of_several_channels_are_a_guess_from_depthwise_convolutions(
+    channels: int, widening: float
+) -> None:
+    in_all, pixels = 8 * channels, 16
+    macs = in_all * pixels * 9 * channels
+    op = Op(name="c", kind="Conv", inputs=("x",), outputs=("y",), macs=macs, kernel=(3, 3),
+            weights=9 * in_all * channels, pads=(1, 1, 1, 1), groups=8)  # fmt: skip
+    tensors = {name: Tensor(name=name, shape=(1, in_all, 4, 4)) for name in ("x", "y")}
+    graph = OpGraph(ops=(op,), tensors=tensors, inputs=("x",), outputs=("y",))
+    model = device().runtimes["r"].latency["int8"]
+    known = model.model_copy(
+        update={
+            "cycles": {"depthwise": {"mac": 3.0, "output": 5.0, "call": 7.0}},
+            "fitted_range": {"depthwise": FittedRange(macs=(1, 1e9))},
+        }
+    )
+    latency = estimate_cost(graph, device(latency={"int8": known})).latency
+    assert latency is not None
+    assert latency.value_s == pytest.approx((3 * macs + 5 * in_all * pixels + 7) / 1e6)
+    assert latency.high_s / latency.value_s == pytest.approx(1.25 * math.exp(widening))
+    assert latency.low_s / latency.value_s == pytest.approx(0.8 / math.exp(widening))
+    named = "100% of it in grouped convolutions, priced as depthwise ones, interval widened"
+    assert (named in latency.basis) is latency.is_extrapolated is bool(widening)
 
 
 def test_an_operator_without_cost_makes_a_named_lower_bound() -> None:

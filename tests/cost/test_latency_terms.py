@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from hwkd.core.device import WORK
@@ -69,8 +69,7 @@ def test_taps_on_padding_equal_a_count_position_by_position(size, kernel, stride
         0 <= r * stride[0] + i - pads[0] < size[0] and 0 <= c * stride[1] + j - pads[1] < size[1]
         for r, c, i, j in product(*map(range, (*outputs, *kernel)))
     )
-    if kernel == (1, 1) and stride == (1, 1):
-        return
+    assume(kernel != (1, 1) or stride != (1, 1))  # such a one is a matrix product, without taps
     op = conv(4, 2, outputs[0] * outputs[1], kernel=kernel, stride=stride, pads=pads)
     found = amounts(op, (1, 4, *size), (1, 2, *outputs))
     assert found["tap"] == inside

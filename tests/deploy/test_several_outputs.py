@@ -10,13 +10,14 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from pydantic import TypeAdapter
 
 from hwkd.core.errors import ConfigError
 from hwkd.core.layers_builder import LayersBuilder
 from hwkd.core.limits import Limits
 from hwkd.core.memory_model import MemoryModel
 from hwkd.core.student import Layers, StudentSpec
-from hwkd.core.student_record import NetworkRecord
+from hwkd.core.student_record import StoredNetwork
 from hwkd.cost.backend import CostQuestion
 from hwkd.cost.estimate import estimate_cost
 from hwkd.cost.graph import build_graph
@@ -145,8 +146,8 @@ def test_outputs_are_part_of_the_key_and_of_the_stored_network():
     assert layers.key != alone.key
     named = Layers(input_shape=layers.input_shape, layers=layers.layers, outputs=("logits",))
     assert named.key == alone.key
-    stored = NetworkRecord.model_validate_json(NetworkRecord.of(layers).model_dump_json())
-    assert stored.to_layers() == layers
+    network = TypeAdapter(StoredNetwork)
+    assert network.validate_json(network.dump_json(layers)) == layers
 
 
 def test_outputs_that_are_no_layers_are_refused():

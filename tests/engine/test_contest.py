@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from hwkd.core.metric import ACCURACY, ScoresRecord
-from hwkd.core.trial import SpecRecord
+from hwkd.core.student import StudentSpec
 from hwkd.distill.spec import parse_methods
 from hwkd.engine.arms.contest import BRIEF, judged
 from hwkd.engine.arms.orders import ArmOrder, ArmResult
 
-SPEC = SpecRecord(space="plain", params={}, input_shape=(1, 8, 8), num_outputs=3, key="k")
+SPEC = StudentSpec(space="plain", params={}, input_shape=(1, 8, 8), num_outputs=3)
 
 
 def context() -> Any:

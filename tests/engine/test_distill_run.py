@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.numpy import load_file
+from support.synthetic_run import make_run
 from typer.testing import CliRunner
 
 import hwkd
@@ -22,18 +25,19 @@ from hwkd.core.errors import ConfigError, DataError, TeacherError, UnknownNameEr
 from hwkd.core.final_record import FinalRecord
 from hwkd.core.progress import silent
 from hwkd.core.student import StudentSpec
-from hwkd.core.student_record import NetworkRecord, StudentRecord
-from hwkd.core.trial import SpecRecord
+from hwkd.core.student_record import StudentRecord
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.distill.spec import parse_methods
 from hwkd.engine.arms.orders import ArmOrder, ArmResult
 from hwkd.engine.arms.recipes import arms_of
 from hwkd.engine.arms.train_arm import train_arm
-from hwkd.engine.distill.resolve import resolve_student
+from hwkd.engine.distill.resolve import learned_without, resolve_student
 from hwkd.engine.distill.run import DistillRequest, run_distillation
+from hwkd.engine.search.listener import SilentListener
 from hwkd.engine.setup.config import SearchConfig, TeacherConfig
 from hwkd.engine.setup.context import make_context
 from hwkd.engine.setup.teacher import open_teachers
+from hwkd.engine.setup.time_plan import Stage
 from hwkd.engine.setup.transfer import configured_transfer, read_unlabelled, transfer_set
 from hwkd.io import discovery
 from hwkd.io.student_folder import (
@@ -108,8 +112,8 @@ def _description() -> str:
     """Return the text of the student's `student.json`."""
     discovery.discover("hwkd.search_spaces")
     spec = StudentSpec(space="depthwise", params=_PARAMS, input_shape=(1, 8, 8), num_outputs=3)
-    network = NetworkRecord.of(catalog.SEARCH_SPACES.get("depthwise").layers(spec))
-    return StudentRecord(spec=SpecRecord.of(spec), network=network).model_dump_json()
+    network = catalog.SEARCH_SPACES.get("depthwise").layers(spec)
+    return StudentRecord(spec=spec, network=network).model_dump_json()
 
 
 def _pictures(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -508,11 +512,12 @@ def test_data_of_a_run_cannot_be_replaced(place: Path) -> None:
 def test_simulated_rounding_goes_on_with_the_methods_and_their_adapters(place: Path) -> None:
     told: dict[str, list[str]] = {}
 
-    def tell(stage: str, done: int, total: int, note: str = "") -> None:
-        told.setdefault(stage, []).append(note)
+    class Hearing(SilentListener):
+        def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
+            told.setdefault(stage, []).append(note)
 
     run = run_distillation(
-        _request(place, methods=("fitnet", "kd:stop=0.5", "lskd"), qat="on"), progress=tell
+        _request(place, methods=("fitnet", "kd:stop=0.5", "lskd"), qat="on"), listener=Hearing()
     ).record.run
     assert run is not None
     assert run.final is not None
@@ -524,6 +529,55 @@ def test_simulated_rounding_goes_on_with_the_methods_and_their_adapters(place: P
     first, last = history[0].losses["fitnet.1"], history[-1].losses["fitnet.1"]
     rounded = float(notes[0].partition("fitnet.1 ")[2].split()[0])
     assert abs(rounded - last) < abs(rounded - first)
+
+
+class Noting(SilentListener):
+    """Keeps the notes and the plan."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.planned: Mapping[Stage, float] = {}
+
+    def on_note(self, note: str) -> None:
+        self.notes.append(note)
+
+    def on_plan(self, seconds: Mapping[Stage, float], left_s: float) -> None:
+        self.planned = seconds
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_a_time_limit_bounds_the_call_and_says_what_was_given_up(place: Path) -> None:
+    heard, begun = Noting(), time.monotonic()
+    options: dict[str, object] = {"with_controls": True, "seeds": tuple(range(40)), "epochs": 500}
+    run = run_distillation(
+        _request(place, methods=("kd",), timeout_s=45.0, workers=1, **options), listener=heard
+    ).record.run
+    assert time.monotonic() - begun < 50.0
+    assert set(heard.planned) == {"teacher", "final training", "report"}
+    (given_up,) = heard.notes
+    assert given_up.startswith("Given up: ")
+    assert "of 160 trainings, for lack of time" in given_up
+    assert run is not None
+    assert given_up in run.caveats
+
+
+def test_a_limit_that_is_too_short_is_refused_before_any_training(place: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--timeout 0\.5s: .* give at least --timeout"):
+        run_distillation(_request(place, timeout_s=0.5))
+    assert not (place / "out").exists()
+
+
+def test_a_teacher_that_the_run_left_out_is_spoken_of() -> None:
+    run, _ = make_run()
+    assert learned_without(run) is None
+    alone = "Students learned from labels alone: its share of the time limit is 0.4 s."
+    without = run.model_copy(update={"teacher": None, "caveats": ("Estimates.", alone)})
+    assert learned_without(without) == alone.rstrip(".")
+    assert run.teacher is not None
+    beaten = run.teacher.model_copy(update={"left_out": "candidate 3 was better"})
+    said = learned_without(run.model_copy(update={"teacher": beaten}))
+    assert said == "The run left its teacher out: candidate 3 was better"
 
 
 def test_an_interrupted_call_goes_on_where_it_was(

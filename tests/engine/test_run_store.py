@@ -3,27 +3,41 @@ from __future__ import annotations
 import errno
 import json
 import shutil
+from pathlib import Path
 
 import optuna
 import pytest
 from support.tiny_search import TinyRun, make_config, make_run
 
 from hwkd.core.errors import ConfigError, RunFolderError
-from hwkd.core.trial import ObjectiveRecord, SpecRecord, TrialRecord
+from hwkd.core.trial import ObjectiveRecord, TrialRecord
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.run.trials import Candidate
 from hwkd.engine.search.loop import run_trials
 from hwkd.engine.search.proposer import make_proposer
+from hwkd.engine.setup.context import SearchContext
 from hwkd.engine.setup.screening import cost_record
 
 TRIALS = 16
+CUT_AT = (0, 3, 14)
+
+
+_CONTEXTS: dict[str, SearchContext] = {}
+
+
+def context_of(run: TinyRun) -> SearchContext:
+    """Return what a run shares; it never changes, and copies of a run have the same."""
+    config = run.store.config_path.read_text()
+    if config not in _CONTEXTS:
+        _CONTEXTS[config] = run.runner().context
+    return _CONTEXTS[config]
 
 
 class FakeRunner:
     """Scores a student by arithmetic, so that a whole search takes a second."""
 
     def __init__(self, run: TinyRun) -> None:
-        self.context = run.runner().context
+        self.context = context_of(run)
 
     end_s = None
 
@@ -35,7 +49,7 @@ class FakeRunner:
         return TrialRecord(
             number=number,
             state="completed",
-            spec=SpecRecord.of(spec),
+            spec=spec,
             seed=0,
             cost=cost_record(candidate.cost).model_copy(update={"per_op": ()}),
             objective=ObjectiveRecord(
@@ -53,9 +67,7 @@ def template(tmp_path_factory) -> TinyRun:
 
 @pytest.fixture
 def run(template, tmp_path) -> TinyRun:
-    folder = tmp_path / "run"
-    shutil.copytree(template.store.path, folder)
-    return TinyRun(store=RunFolder(folder), prepared=template.prepared)
+    return copy_of(template, tmp_path / "run")
 
 
 def go_on(run: TinyRun, until: int = TRIALS) -> RunFolder:
@@ -71,7 +83,7 @@ def go_on(run: TinyRun, until: int = TRIALS) -> RunFolder:
 
 def cut_off(run: TinyRun, *, after: str) -> Candidate | None:
     """Propose as a worker does and die: before the proposal was filed, in the queue or at work."""
-    store, context = run.reopened(), run.runner().context
+    store, context = run.reopened(), context_of(run)
     history = store.trials.history(context.config.objective)
     proposals = make_proposer(context).propose(history, 1)
     if after == "proposing":
@@ -84,11 +96,26 @@ def outcome(store: RunFolder) -> list[tuple[int, str, str]]:
     return [(r.number, r.spec.space, r.spec.key) for r in store.trials.records()]
 
 
+def copy_of(run: TinyRun, folder: Path) -> TinyRun:
+    shutil.copytree(run.store.path, folder)
+    return TinyRun(store=RunFolder(folder), prepared=run.prepared)
+
+
 @pytest.fixture(scope="module")
-def undisturbed(template, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("undisturbed") / "run"
-    shutil.copytree(template.store.path, folder)
-    return outcome(go_on(TinyRun(store=RunFolder(folder), prepared=template.prepared)))
+def stages(template, tmp_path_factory) -> dict[int, TinyRun]:
+    """Return one search, nowhere cut off, after some numbers of candidates and at its end."""
+    folder = tmp_path_factory.mktemp("stages")
+    run = copy_of(template, folder / "run")
+    kept = {}
+    for at in (*CUT_AT, TRIALS):
+        go_on(run, until=at)
+        kept[at] = copy_of(run, folder / str(at))
+    return kept
+
+
+@pytest.fixture(scope="module")
+def undisturbed(stages):
+    return outcome(stages[TRIALS].store)
 
 
 def test_a_search_samples_as_many_candidates_as_wanted(undisturbed):
@@ -97,10 +124,12 @@ def test_a_search_samples_as_many_candidates_as_wanted(undisturbed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("at", [0, 3, 14])
+@pytest.mark.parametrize("at", CUT_AT)
 @pytest.mark.parametrize("after", ["proposing", "queueing", "taking"])
-def test_a_search_that_was_cut_off_goes_on_as_if_nothing_had_happened(run, undisturbed, at, after):
-    go_on(run, until=at)
+def test_a_search_that_was_cut_off_goes_on_as_if_nothing_had_happened(
+    stages, tmp_path, undisturbed, at, after
+):
+    run = copy_of(stages[at], tmp_path / "run")
     cut_off(run, after=after)
     assert run.reopened().trials.requeue_interrupted() == (after == "taking")
     assert outcome(go_on(run)) == undisturbed
@@ -134,9 +163,9 @@ def test_a_repeated_candidate_keeps_its_number_beside_later_ones(run):
     assert again.spec.key == interrupted.proposal.spec.key
 
 
-def test_trials_that_an_older_version_left_open_are_no_candidates(run, undisturbed):
+def test_trials_that_an_older_version_left_open_are_no_candidates(stages, tmp_path, undisturbed):
     """It asked first and chose then, and kept no student beside the choices."""
-    go_on(run, until=5)
+    run = copy_of(stages[14], tmp_path / "run")
     study = run.reopened().trials.study
     study.ask()
     study.enqueue_trial({})

@@ -8,7 +8,7 @@ from support.tiny_search import TinyRun, make_run
 
 from hwkd.core.errors import UnknownNameError
 from hwkd.core.student import Layer, Layers, StudentSpec
-from hwkd.core.trial import ObjectiveRecord, SpecRecord, TrialRecord
+from hwkd.core.trial import ObjectiveRecord, TrialRecord
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.search import proposers
 from hwkd.engine.search.candidate_features import graph_features
@@ -35,7 +35,7 @@ class Outcomes:
         candidate = self.context.screen.candidate(spec)
         find_earlier(candidate.layers.key)
         return TrialRecord(
-            number=number, state=self._state(number), spec=SpecRecord.of(spec), seed=0,
+            number=number, state=self._state(number), spec=spec, seed=0,
             proposal=proposal.why,
             cost=cost_record(candidate.cost).model_copy(update={"per_op": ()}),
             started_at="t", duration_s=0.0,
@@ -103,7 +103,7 @@ def test_what_our_sampler_proposes_fits_and_is_new(run):
     records = searched(with_config(run, limits=limits, trials=20), lambda number: "failed")
     assert len({record.spec.key for record in records}) == len(records)
     context = run.runner().context
-    assert not any(context.screen.candidate(r.spec.to_spec()).violations for r in records)
+    assert not any(context.screen.candidate(r.spec).violations for r in records)
 
 
 class TwoStudents:

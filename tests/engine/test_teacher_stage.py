@@ -31,13 +31,13 @@ def test_a_teacher_is_beaten_by_the_first_candidate_as_good_in_int8():
 
 def test_labels_alone_have_no_teacher_and_give_nothing_up(tmp_path):
     prepared = prepare_data(make_config(tmp_path, distill=[{"method": "none"}]), progress=silent)
-    stage = prepare_teacher(prepared, progress=silent)
+    stage = prepare_teacher(prepared.config, prepared.transfer, progress=silent)
     assert (stage.teacher, stage.record, stage.left_out) == (None, None, None)
 
 
 def test_a_teacher_without_time_is_left_out_with_the_reason(tmp_path):
     prepared = prepare_data(make_config(tmp_path), progress=silent)
-    stage = prepare_teacher(prepared, budget_s=0.1, progress=silent)
+    stage = prepare_teacher(prepared.config, prepared.transfer, budget_s=0.1, progress=silent)
     assert stage.teacher is None
     assert stage.left_out == "its share of the time limit is 0.1 s"
 
@@ -50,7 +50,9 @@ def test_outputs_that_take_longer_than_the_share_leave_the_teacher_out(tmp_path)
 
     data = str(write_npz(tmp_path / "fresh.npz", seed=77))  # no outputs of it are in the cache
     prepared = prepare_data(make_config(tmp_path, data=data), progress=silent)
-    stage = prepare_teacher(prepared, budget_s=20.0, progress=slow, clock=lambda: now[0])
+    stage = prepare_teacher(
+        prepared.config, prepared.transfer, budget_s=20.0, progress=slow, clock=lambda: now[0]
+    )
     assert stage.teacher is None
     assert "was over at: teacher logits" in (stage.left_out or "")
 
@@ -59,4 +61,4 @@ def test_a_teacher_of_the_user_that_knows_nothing_is_an_error(tmp_path):
     source = str(write_teacher(tmp_path / "useless.onnx", scale=0.0))
     prepared = prepare_data(make_config(tmp_path, teacher={"source": source}), progress=silent)
     with pytest.raises(TeacherError, match="chance"):
-        prepare_teacher(prepared, progress=silent)
+        prepare_teacher(prepared.config, prepared.transfer, progress=silent)

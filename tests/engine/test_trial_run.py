@@ -44,7 +44,7 @@ def run(runner, spec, *, number=0, earlier=None):
 
 def limited(runner, limits):
     screen = replace(runner.context.screen, limits=limits)
-    return replace(runner, context=replace(runner.context, screen=screen))
+    return replace(runner, context=replace(runner.context, given=screen))
 
 
 def test_a_student_that_fits_is_trained_exported_scored_and_measured(runner):

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from support.synthetic_run import make_run
 
+from hwkd.core.basis import MEASURED
 from hwkd.core.run_record import DeviceRecord, RunRecord
 from hwkd.core.trial import CostRecord, TrialRecord
 from hwkd.report.build import build_report
@@ -34,7 +35,7 @@ def _on_host(run: RunRecord, records: tuple[TrialRecord, ...]) -> Report:
         return cost.model_copy(update={**dict.fromkeys(fields), "per_op": ops})
 
     assert run.final is not None
-    device: DeviceRecord = run.device.model_copy(update={"latency_basis": "measured"})
+    device: DeviceRecord = run.device.model_copy(update={"basis": MEASURED})
     final = run.final.model_copy(update={"cost": unpredicted(run.final.cost)})
     host = run.model_copy(update={"device": device, "final": final})
     moved = [r.model_copy(update={"cost": unpredicted(r.cost)}) if r.cost else r for r in records]

@@ -5,6 +5,7 @@ import gzip
 import json
 import re
 from base64 import b64decode
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def _hostile_report() -> Report:
     names = (HOSTILE, *run.data.class_names[1:])
     data = run.data.model_copy(update={"class_names": names, "source": HOSTILE})
     renamed = [
-        r.model_copy(update={"spec": r.spec.model_copy(update={"space": HOSTILE})}) if r.spec else r
+        r.model_copy(update={"spec": replace(r.spec, space=HOSTILE)}) if r.spec else r
         for r in records
     ]
     failed = [r.model_copy(update={"reason": HOSTILE}) if r.reason else r for r in renamed]

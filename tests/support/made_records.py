@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from hwkd.core.measure import CostEstimate, LatencyEstimate
+from hwkd.core.measure import CostEstimate, LatencyEstimate, Profile
 from hwkd.core.metric import ScoresRecord
 from hwkd.core.student import StudentSpec
-from hwkd.core.trial import CostRecord, ObjectiveRecord, SpecRecord, TrialRecord
+from hwkd.core.trial import CostRecord, ObjectiveRecord, TrialRecord
 
 SPEC = StudentSpec(
     space="narrow_deep",
@@ -43,6 +43,14 @@ def estimate(
     )
 
 
+def measurement(*, median_s: float, p90_s: float) -> Profile:
+    return Profile(
+        median_s=median_s, p90_s=p90_s, spread_s=0.0, runs=50, warmup_runs=5, threads=1,
+        file_bytes=1, file_sha256="0" * 64, provider="CPUExecutionProvider",
+        runtime_version="1.0", host="test",
+    )  # fmt: skip
+
+
 def cost_record(*, latency_s: float | None = 0.01, ram: int = 1, flash: int = 1) -> CostRecord:
     return CostRecord(
         device="test-device", runtime="test-runtime", clock_hz=1e8, dtype="int8", macs=1, params=1,
@@ -57,7 +65,7 @@ def completed(
     return TrialRecord(
         number=number,
         state="completed",
-        spec=SpecRecord.of(SPEC),
+        spec=SPEC,
         seed=0,
         cost=cost_record(latency_s=latency_s, ram=ram, flash=flash),
         scores=ScoresRecord(

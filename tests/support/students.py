@@ -8,8 +8,7 @@ import numpy as np
 
 from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.chooser import RandomChooser
-from hwkd.core.student_record import NetworkRecord, StudentRecord
-from hwkd.core.trial import SpecRecord
+from hwkd.core.student_record import StudentRecord
 from hwkd.deploy.to_int8 import quantise_int8
 from hwkd.deploy.to_onnx import export_onnx
 from hwkd.engine.arms.evaluation import save_student
@@ -26,13 +25,13 @@ def student_record(
     discover("hwkd.search_spaces")
     found = SEARCH_SPACES.get(space)
     spec = found.suggest(RandomChooser(seed), input_shape=(1, 8, 8), num_outputs=outputs)
-    network = NetworkRecord.of(found.layers(spec))
-    return StudentRecord(spec=SpecRecord.of(spec), network=network, **known)
+    network = found.layers(spec)
+    return StudentRecord(spec=spec, network=network, **known)
 
 
 def built_student(record: StudentRecord, folder: Path, *, seed: int = 0) -> StudentFiles:
     """Write the files of a student with random weights."""
-    files, layers = StudentFiles(folder), record.network.to_layers()
+    files, layers = StudentFiles(folder), record.network
     folder.mkdir(parents=True, exist_ok=True)
     module = build_module(layers, seed=seed).eval()
     export_onnx(module, layers, files.float_path)

@@ -15,7 +15,6 @@ from random import Random
 
 from hwkd.core.final_record import (
     FinalRecord,
-    LayerRecord,
     QuantisationChoiceRecord,
     QuantisationRecord,
 )
@@ -32,13 +31,12 @@ from hwkd.core.run_record import (
     SplitRecord,
     TeacherRecord,
 )
-from hwkd.core.student import StudentSpec
+from hwkd.core.student import Layer, Layers, StudentSpec
 from hwkd.core.trial import (
     CostRecord,
     EpochRecord,
     LimitName,
     ObjectiveRecord,
-    SpecRecord,
     TrialRecord,
     ViolationRecord,
 )
@@ -128,7 +126,7 @@ def _trial(number: int, random: Random, earlier: list[TrialRecord]) -> TrialReco
 
 
 def _completed(
-    number: int, random: Random, spec: SpecRecord, cost: CostRecord, started_at: str
+    number: int, random: Random, spec: StudentSpec, cost: CostRecord, started_at: str
 ) -> TrialRecord:
     error = round(0.012 + 0.35 / (cost.params / 100) ** 0.5 * random.uniform(0.7, 1.5), 6)
     divergence = round(0.04 + 1.8 * error, 6)
@@ -166,7 +164,7 @@ def _completed(
     )
 
 
-def _student(space: str, width: int, depth: int) -> tuple[SpecRecord, CostRecord]:
+def _student(space: str, width: int, depth: int) -> tuple[StudentSpec, CostRecord]:
     spec = StudentSpec(
         space=space,
         params={"width": width, "depth": depth, "activation": "relu", "squeeze_excite": False},
@@ -176,7 +174,7 @@ def _student(space: str, width: int, depth: int) -> tuple[SpecRecord, CostRecord
     ops = _ops(space, width, depth)
     latency_s = sum(op.latency_s or 0.0 for op in ops)
     weight_bytes = sum(op.flash_bytes for op in ops)
-    return SpecRecord.of(spec), CostRecord(
+    return spec, CostRecord(
         device="cortex-m7",
         runtime="tflm-cmsis-nn",
         clock_hz=CLOCK_HZ,
@@ -404,17 +402,23 @@ def _final(best: TrialRecord) -> FinalRecord:
             test_float={"accuracy": 0.9783},
             test_int8={"accuracy": 0.9767},
         ),
-        layers=tuple(
-            LayerRecord(
-                name=name,
-                kind="conv",
-                shape=(channels, side, side),
-                kernel=(kernel, kernel),
-                stride=(2, 2) if name == "stem" else (1, 1),
-                groups=groups,
-                activation="relu",
-            )
-            for name, _, channels, side, kernel, groups in rows
+        network=Layers(
+            input_shape=best.spec.input_shape,
+            layers=tuple(
+                Layer(
+                    name=name,
+                    inputs=(before,),
+                    kind="conv",
+                    shape=(channels, side, side),
+                    kernel=(kernel, kernel),
+                    stride=(2, 2) if name == "stem" else (1, 1),
+                    groups=groups,
+                    activation="relu",
+                )
+                for before, (name, _, channels, side, kernel, groups) in zip(
+                    ("input", *(row[0] for row in rows)), rows, strict=False
+                )
+            ),
         ),
         cost=best.cost,
         quantisation=QuantisationRecord(

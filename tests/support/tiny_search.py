@@ -98,7 +98,7 @@ def make_run(folder: Path, name: str = "run", **changes: Any) -> TinyRun:
     """Create a run folder as `hwkd search` does, with no worker started."""
     folder.mkdir(parents=True, exist_ok=True)
     prepared = prepare_data(make_config(folder, **changes), progress=silent)
-    teacher = prepare_teacher(prepared, progress=silent).teacher
+    teacher = prepare_teacher(prepared.config, prepared.transfer, progress=silent).teacher
     store = RunFolder(folder / name)
     store.create(prepared.config, {PREPARED_FILE: prepared_json(prepared.transfer, teacher)})
     return TinyRun(store=store, prepared=prepared)

@@ -2,12 +2,13 @@
 
 Importing torch and what comes with it takes four processor seconds, and a search of a minute
 starts four processes. On Linux one process imports everything once and forks the others from
-itself; it has never run a tensor operation, so there are no threads that a fork would lose.
-Elsewhere every child is an interpreter of its own.
+itself; it has never run a tensor operation, so there are no threads that a fork would lose. The
+next search of the same program takes it over. Elsewhere every child is an interpreter of its own.
 """
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import signal
@@ -55,8 +56,8 @@ class Nursery:
     """Starts the children of one search; ends what is left of them when it is closed."""
 
     def __init__(self) -> None:
-        """Begin to import; returns at once."""
-        self._seed: _Seed | None = _Seed() if sys.platform == "linux" else None
+        """Begin to import unless an earlier search has; returns at once."""
+        self._seed: _Seed | None = _take_seed() if sys.platform == "linux" else None
 
     def start(
         self,
@@ -90,8 +91,15 @@ class Nursery:
         self.close()
 
     def close(self) -> None:
-        """End the importing process; children that still run notice and stop."""
-        if self._seed is not None:
+        """Leave the importing process to the next search.
+
+        With children that still run it is ended instead; they notice and stop.
+        """
+        if self._seed is None:
+            return
+        if self._seed.is_idle():
+            _IDLE.append(self._seed)
+        else:
             self._seed.close()
 
 
@@ -108,6 +116,8 @@ class _Seed:
                 start_new_session=True,
             )
         self._socket = ours
+        self._orders = 0
+        self._pids: list[int] = []
         self.codes: dict[int, int] = {}
 
     def fork(
@@ -123,13 +133,17 @@ class _Seed:
             "arguments": list(arguments),
             "log": str(log),
             "threads": threads,
+            "folder": str(Path.cwd()),
             "environment": dict(os.environ),
         }
+        self._orders += 1
         try:
             socket.send_fds(self._socket, [json.dumps(order).encode()], list(descriptors))
             while True:
                 answer = self._receive()
                 if "pid" in answer:
+                    self._pids.append(answer["pid"])
+                    self.codes.pop(answer["pid"], None)  # of an earlier child of the same number
                     return _Forked(answer["pid"], self)
         except OSError as error:
             raise HwkdError(f"cannot start a worker process: {error.strerror or error}") from error
@@ -149,6 +163,12 @@ class _Seed:
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
+    def is_idle(self) -> bool:
+        """Tell whether it lives, answered every order and has no child that runs."""
+        self.collect()
+        all_ended = self._orders == len(self._pids) and self.codes.keys() >= set(self._pids)
+        return all_ended and self.is_alive()
+
     def close(self) -> None:
         self._socket.close()
         self._process.kill()  # it may still be importing
@@ -162,6 +182,24 @@ class _Seed:
         if "ended" in answer:
             self.codes[answer["ended"]] = answer["code"]
         return answer
+
+
+_IDLE: list[_Seed] = []
+
+
+def _take_seed() -> _Seed:
+    while _IDLE:
+        seed = _IDLE.pop()
+        if seed.is_idle():
+            return seed
+        seed.close()
+    return _Seed()
+
+
+@atexit.register
+def _close_idle() -> None:
+    while _IDLE:
+        _IDLE.pop().close()
 
 
 class _Forked:

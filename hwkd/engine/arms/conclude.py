@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from hwkd.core.final_record import FinalRecord, LayerRecord
+from hwkd.core.final_record import FinalRecord
 from hwkd.core.verdict_record import Verdict
 from hwkd.engine.arms.orders import (
     ArmOrder,
@@ -54,7 +54,7 @@ def conclude(
         epochs=result.epochs,
         seconds=time.monotonic() - started_s,
         scores=result.scores,
-        layers=tuple(LayerRecord.of(layer) for layer in candidate.layers.layers),
+        network=candidate.layers,
         cost=cost_record(candidate.cost),
         quantisation=read_quantisation(files.int8_path, len(context.calibration)),
         quantisation_choice=result.quantisation,

@@ -12,7 +12,7 @@ from hwkd.core import catalog
 from hwkd.core.errors import ConfigError, HwkdError, RunFolderError
 from hwkd.core.progress import Progress, silent
 from hwkd.core.run_record import RunRecord
-from hwkd.core.student_record import NetworkRecord, StudentRecord
+from hwkd.core.student_record import StudentRecord
 from hwkd.core.trial import TrialRecord
 from hwkd.deploy.calibrate import DEFAULT_CALIBRATION, CalibrationMethod
 from hwkd.deploy.exporter import Exported, Exporter, ExportOptions, ExportSource
@@ -220,7 +220,7 @@ def _rebuilt(
     if record.spec is None:
         raise RunFolderError(f"{store.path}: trial {trial} has no student")
     where = f"{store.path}, trial {trial}"
-    layers = layers_of_spec(load_spaces(config.spaces), record.spec.to_spec(), where=where)
+    layers = layers_of_spec(load_spaces(config.spaces), record.spec, where=where)
     module = build_module(layers, seed=0)
     weights = store.weights_of(record)
     try:
@@ -229,8 +229,7 @@ def _rebuilt(
         raise RunFolderError(f"{weights}: the student's weights: {error}") from error
     export_onnx(module.eval(), layers, files.float_path)
     save_student(module, files.weights_path)
-    network = NetworkRecord.of(layers)
-    return StudentRecord(spec=record.spec, network=network, run=run, trial=record)
+    return StudentRecord(spec=record.spec, network=layers, run=run, trial=record)
 
 
 def _completed(store: RunFolder, trial: int) -> TrialRecord:

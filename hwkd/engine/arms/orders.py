@@ -12,8 +12,8 @@ from hwkd.core.final_record import PairRecord, QuantisationChoiceRecord
 from hwkd.core.metric import ScoresRecord
 from hwkd.core.old_records import with_scores
 from hwkd.core.strict_model import StrictModel, read_record
-from hwkd.core.student_record import NetworkRecord
-from hwkd.core.trial import EpochRecord, ObjectiveRecord, SpecRecord
+from hwkd.core.student_record import StoredNetwork
+from hwkd.core.trial import EpochRecord, ObjectiveRecord, StoredSpec
 from hwkd.engine.setup.context import SearchContext
 from hwkd.engine.setup.screening import Candidate
 from hwkd.io.run_text import write_text
@@ -82,8 +82,8 @@ class ArmOrder(StrictModel):
 
     name: str
     trial: int = -1
-    spec: SpecRecord
-    network: NetworkRecord | None = None
+    spec: StoredSpec
+    network: StoredNetwork | None = None
     repetition: int
     arm: str
     processes: int
@@ -121,10 +121,9 @@ class _History(RootModel[tuple[EpochRecord, ...]]):
 
 def order_candidate(order: ArmOrder, context: SearchContext) -> Candidate:
     """Return the student of an order with its cost."""
-    spec = order.spec.to_spec()
     if order.network is None:
-        return context.screen.candidate(spec)
-    return context.screen.costed(spec, order.network.to_layers())
+        return context.given.candidate(order.spec)
+    return context.given.costed(order.spec, order.network)
 
 
 def order_folder(run: Path, order: ArmOrder) -> Path:

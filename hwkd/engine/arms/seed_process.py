@@ -17,10 +17,20 @@ import sys
 import traceback
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 __all__ = ["main"]
 
-# Also what a candidate would import on its first use.
-_IMPORTED = ("hwkd.engine.search.worker", "hwkd.engine.arms.train_arm")
+# Also what a child would import on its first use: torch's optimizers take `torch._dynamo`, the
+# split of the data scikit-learn; together two processor seconds, in each child.
+_IMPORTED = (
+    "hwkd.engine.search.worker",
+    "hwkd.engine.arms.train_arm",
+    "hwkd.engine.search.proposers.surrogate",
+    "fvcore.nn",
+    "sklearn.model_selection",
+    "torch._dynamo",
+)
 _MOST_DESCRIPTORS, _MESSAGE_BYTES = 8, 262_144
 _POLL_S = 0.05
 
@@ -39,9 +49,10 @@ def main(descriptor: int) -> int:
 
 
 def _serve(orders: socket.socket) -> None:
+    has_children = False
     while True:
-        readable, _, _ = select.select([orders], [], [], _POLL_S)
-        _report_ended(orders)
+        readable, _, _ = select.select([orders], [], [], _POLL_S if has_children else None)
+        has_children = _report_ended(orders)
         if not readable:
             continue
         message, descriptors, _, _ = socket.recv_fds(orders, _MESSAGE_BYTES, _MOST_DESCRIPTORS)
@@ -54,29 +65,36 @@ def _serve(orders: socket.socket) -> None:
         for handle in descriptors:
             os.close(handle)
         orders.send(json.dumps({"pid": pid}).encode())
+        has_children = True
 
 
-def _report_ended(orders: socket.socket) -> None:
+def _report_ended(orders: socket.socket) -> bool:
+    """Tell of every child that ended; returns whether any still runs."""
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
-            return
+            return False
         if pid == 0:
-            return
+            return True
         code = os.waitstatus_to_exitcode(status)
         orders.send(json.dumps({"ended": pid, "code": code}).encode())
 
 
 def _run(order: dict[str, Any]) -> int:
-    """Become the child: its own session, environment, log and threads."""
+    """Become the child: its own session, folder, environment, log and threads."""
     os.setsid()
+    os.chdir(order["folder"])
+    if not sys.flags.safe_path:
+        sys.path[0] = order["folder"]
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.clear()
     os.environ.update(order["environment"], OMP_NUM_THREADS=str(order["threads"]))
     log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.dup2(log, 1)
     os.dup2(log, 2)
+    # Libraries that are loaded already do not read the environment again.
+    threadpool_limits(order["threads"], user_api="blas")
     try:
         code = importlib.import_module(order["module"]).run(order["arguments"], os.getppid())
     except SystemExit as end:

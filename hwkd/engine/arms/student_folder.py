@@ -52,7 +52,7 @@ def write_student(
         ExportError: if a file holds more than the student's weights, or the folder cannot be
             written.
     """
-    require_bare(record.network.to_layers(), built)
+    require_bare(record.network, built)
     names = (FLOAT_FILE, INT8_FILE, WEIGHTS_FILE)
     record = record.model_copy(update={"files": digests(built.folder, names)})
     contents: dict[str, str | bytes] = {n: (built.folder / n).read_bytes() for n in names}

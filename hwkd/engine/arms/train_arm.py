@@ -133,7 +133,7 @@ def train_arm(
 
     def tell(record: EpochRecord) -> None:
         ratio = record.epoch / config.epochs
-        if config.time_budget_s is not None:
+        if config.time_budget_s:  # 0 where it was used up before the first step
             ratio = max(ratio, (time.monotonic() - begun) / config.time_budget_s)
         write_progress(folder, ratio)
         name = f"{order.arm} (seed {order.repetition})"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from hwkd.core.final_record import FinalRecord
 from hwkd.core.run_record import TeacherRecord
-from hwkd.core.student_record import NetworkRecord, StudentRecord
+from hwkd.core.student_record import StudentRecord
 from hwkd.core.trial import TrialRecord
 from hwkd.engine.distill.resolve import ResolvedStudent
 from hwkd.engine.run.run_record import make_run_record
@@ -25,6 +25,7 @@ def distilled_record(
     teacher: TeacherRecord | None,
     *,
     command: Sequence[str],
+    notes: Sequence[str] = (),
 ) -> StudentRecord:
     """Describe the student that ships.
 
@@ -33,12 +34,13 @@ def distilled_record(
         context: of its trainings.
         final: what came of them.
         teacher: that was asked, if any.
-        command: the command line, arguments as they were given.
+        command: the command line, with every option that was given.
+        notes: what was left out or given up.
     """
     run = make_run_record(
         requested=resolved.config.model_copy(update={"limits": LimitsConfig()}),
         resolved=context.config,
-        device=context.screen.device,
+        device=context.given.device,
         data=context.data,
         feasibility=(),
         accelerator=context.accelerator.type,
@@ -52,6 +54,7 @@ def distilled_record(
             "teacher": teacher,
             "phase_seconds": {"distillation": final.seconds},
             "final": final,
+            "caveats": (*run.caveats, *notes),
         }
     )
     trial = TrialRecord(
@@ -65,6 +68,4 @@ def distilled_record(
         duration_s=final.seconds,
         versions=dict(package_versions()),
     )
-    return StudentRecord(
-        spec=resolved.spec, network=NetworkRecord.of(resolved.layers), run=run, trial=trial
-    )
+    return StudentRecord(spec=resolved.spec, network=resolved.layers, run=run, trial=trial)

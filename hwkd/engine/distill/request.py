@@ -42,7 +42,8 @@ class DistillRequest:
     qat: QatMode = "auto"
     accelerator: str = "auto"
     workers: int | None = None
-    command: tuple[str, ...] = ("hwkd.distill",)
+    timeout_s: float | None = None
+    command: tuple[str, ...] = ()
     trusts: bool = False
 
 
@@ -63,6 +64,7 @@ def distill_config(request: DistillRequest, base: SearchConfig) -> SearchConfig:
             "spaces": (),
             "accelerator": request.accelerator,
             "workers": 1,
+            "timeout_s": request.timeout_s,
             "teacher": {**raw["teacher"], **_teacher(request)},
             "transfer": {
                 "unlabelled": None if request.unlabelled is None else str(request.unlabelled),

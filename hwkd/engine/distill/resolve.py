@@ -7,9 +7,8 @@ from pathlib import Path
 
 from hwkd.core.errors import ConfigError
 from hwkd.core.progress import Progress
-from hwkd.core.run_record import DeviceRecord
-from hwkd.core.student import Layers
-from hwkd.core.trial import SpecRecord
+from hwkd.core.run_record import DeviceRecord, RunRecord
+from hwkd.core.student import Layers, StudentSpec
 from hwkd.engine.distill.request import DistillRequest, distill_config, with_epochs
 from hwkd.engine.setup.config import LimitsConfig, SearchConfig
 from hwkd.engine.setup.resolve import load_data, resolve_config
@@ -23,8 +22,10 @@ from hwkd.io.student_folder import DESCRIPTION_FILE, read_record_file, read_stud
 from hwkd.io.trials_file import read_trials
 from hwkd.tasks.base import Task, TaskData
 
-__all__ = ["ResolvedStudent", "resolve_student"]
+__all__ = ["ResolvedStudent", "learned_without", "resolve_student"]
 
+# Begins the note of a search in which the teacher was not ready in time, or knew nothing.
+_ALONE = "Students learned from labels alone"
 _EXPECTED = f"RUN, RUN:TRIAL, the folder of a student or its {DESCRIPTION_FILE}"
 
 
@@ -38,14 +39,16 @@ class ResolvedStudent:
         data: of the task.
         task: of the data.
         config: of the distillation; every choice resolved.
-        device: of the run; None for a student by itself.
+        run: that it comes from; None for a student by itself.
+        device: of the run; None where another was asked for.
     """
 
-    spec: SpecRecord
+    spec: StudentSpec
     layers: Layers
     task: Task
     data: TaskData
     config: SearchConfig
+    run: RunRecord | None = None
     device: DeviceRecord | None = None
 
 
@@ -63,12 +66,13 @@ def resolve_student(request: DistillRequest, *, progress: Progress) -> ResolvedS
     path, _, trial = request.student.partition(":")
     source = Path(path)
     require_there(source, _EXPECTED, option="--student")
-    device = None
+    run = device = None
     if (source / "config.toml").is_file():
         config = _config_of_run(request, source, needs_space=bool(trial))
         spec, layers = _of_trial(source, trial, config) if trial else _of_folder(source)
         if (source / RUN_FILE).is_file():
-            device = read_run_record(source / RUN_FILE).device
+            run = read_run_record(source / RUN_FILE)
+            device = run.device
     else:
         if request.trusts:
             raise ConfigError(f"--trust: goes with a run; {source} runs no Python file")
@@ -96,8 +100,23 @@ def resolve_student(request: DistillRequest, *, progress: Progress) -> ResolvedS
     resolved = resolve_config(config, load_device(config.device), data)
     resolved = with_epochs(resolved, request.epochs)
     return ResolvedStudent(
-        spec=spec, layers=layers, task=task, data=data, config=resolved, device=device
+        spec=spec,
+        layers=layers,
+        task=task,
+        data=data,
+        config=resolved,
+        run=run,
+        device=device,
     )
+
+
+def learned_without(run: RunRecord) -> str | None:
+    """Say that, and why, students of a run learned without a teacher; None if they had one."""
+    if run.teacher is None:
+        return next((c.rstrip(".") for c in run.caveats if c.startswith(_ALONE)), _ALONE)
+    if run.teacher.left_out is not None:
+        return f"The run left its teacher out: {run.teacher.left_out}"
+    return None
 
 
 def _config_of_run(request: DistillRequest, run: Path, *, needs_space: bool) -> SearchConfig:
@@ -117,7 +136,7 @@ def _config_of_run(request: DistillRequest, run: Path, *, needs_space: bool) -> 
     )
 
 
-def _of_folder(source: Path) -> tuple[SpecRecord, Layers]:
+def _of_folder(source: Path) -> tuple[StudentSpec, Layers]:
     """Return the student of a run, a folder or a description; its layers say what it is."""
     if source.is_file():
         record = read_record_file(source, option="--student")
@@ -126,7 +145,7 @@ def _of_folder(source: Path) -> tuple[SpecRecord, Layers]:
     return record.spec, layers_of_record(record, where=f"--student {source}")
 
 
-def _of_trial(run: Path, trial: str, config: SearchConfig) -> tuple[SpecRecord, Layers]:
+def _of_trial(run: Path, trial: str, config: SearchConfig) -> tuple[StudentSpec, Layers]:
     """Return the student of a trial, whose record has its choices alone."""
     trials = read_trials(run / TRIALS_FILE)
     found = {str(record.number): record.spec for record in trials.records}.get(trial)
@@ -136,4 +155,4 @@ def _of_trial(run: Path, trial: str, config: SearchConfig) -> tuple[SpecRecord, 
             f"{len(trials.records) - 1}"
         )
     spaces = load_spaces(config.spaces)
-    return found, layers_of_spec(spaces, found.to_spec(), where=f"--student {run}:{trial}")
+    return found, layers_of_spec(spaces, found, where=f"--student {run}:{trial}")

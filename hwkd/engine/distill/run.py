@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from functools import cache
 
+from hwkd.core.errors import HwkdError, TeacherError
 from hwkd.core.objective import ObjectiveConfig
-from hwkd.core.progress import Progress
-from hwkd.core.run_record import TeacherRecord
-from hwkd.core.student_record import NetworkRecord
 from hwkd.engine.arms.children import Nursery
 from hwkd.engine.arms.conclude import conclude
 from hwkd.engine.arms.contest import contenders, judged
@@ -17,6 +17,7 @@ from hwkd.engine.arms.evaluation import student_criterion
 from hwkd.engine.arms.jobs import run_orders
 from hwkd.engine.arms.orders import (
     ArmOrder,
+    ArmResult,
     finished_orders,
     order_folder,
     read_result,
@@ -28,67 +29,86 @@ from hwkd.engine.arms.train_arm import train_arm
 from hwkd.engine.arms.verdict import shipping
 from hwkd.engine.distill.record import distilled_record
 from hwkd.engine.distill.request import DistillRequest
-from hwkd.engine.distill.resolve import ResolvedStudent, resolve_student
+from hwkd.engine.distill.resolve import ResolvedStudent, learned_without, resolve_student
 from hwkd.engine.distill.workplace import require_free_out, workplace
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.search.listener import SearchListener, SilentListener
+from hwkd.engine.search.teacher_stage import TeacherStage, prepare_teacher
 from hwkd.engine.setup.config import MethodConfig
 from hwkd.engine.setup.context import SearchContext, make_context
-from hwkd.engine.setup.hardware import accelerator_device
 from hwkd.engine.setup.methods import configured_methods
-from hwkd.engine.setup.teacher import judge_teacher, open_teachers
+from hwkd.engine.setup.time_plan import TimeLimit
 from hwkd.engine.setup.transfer import TransferSet, configured_transfer
 from hwkd.io.machine import available_cores
 from hwkd.io.student_folder import StudentFolder
 from hwkd.nn.build import build_module
-from hwkd.train.teacher import Teacher
 
 __all__ = ["DistillRequest", "run_distillation"]
 
 # Arms are judged by the task alone: nothing is compared that costs more than another.
 _GOAL = ObjectiveConfig(alpha=1.0, beta=0.0, gamma=0.0)
 _PROFILE_SECONDS = 1.0
+# Rather fewer trainings within a time limit than any that is shorter.
+_LEAST_TRAINING_S = 10.0
 
 
 def run_distillation(
-    request: DistillRequest, *, listener: SearchListener | None = None
+    request: DistillRequest,
+    *,
+    started_s: float | None = None,
+    listener: SearchListener | None = None,
 ) -> StudentFolder:
     """Train the student in every way that was asked for and write the folder of the best.
 
     A call that was interrupted or killed goes on where it was when it is made again.
 
+    Args:
+        request: what was asked for.
+        started_s: when its time limit began, by `time.monotonic`; None is now.
+        listener: is told about every stage; None is silence.
+
     Raises:
         HwkdError: if anything that was asked for cannot be; before any training.
         KeyboardInterrupt: after finished trainings were saved.
     """
-    listener = listener or SilentListener()
+    told = _Told(listener or SilentListener())
+    started_s = time.monotonic() if started_s is None else started_s
+    limit = TimeLimit(request.timeout_s, started_s)
     require_free_out(request.out)
-    started_s = time.monotonic()
-    resolved = resolve_student(request, progress=listener)
-    listener.on_data(resolved.data)
+    with ExitStack() as nurseries:
+
+        @cache
+        def nursery() -> Nursery:
+            return nurseries.enter_context(Nursery())
+
+        if limit.is_limited:
+            nursery()  # begins to import while the data is read
+        resolved = resolve_student(request, progress=told.listener)
+        told.listener.on_data(resolved.data)
+        limit.data_is_read()
+        limit.require_enough(verifies=False)
+        return _distilled(request, resolved, limit, nursery, told)
+
+
+def _distilled(
+    request: DistillRequest,
+    resolved: ResolvedStudent,
+    limit: TimeLimit,
+    nursery: Callable[[], Nursery],
+    told: _Told,
+) -> StudentFolder:
     transfer = configured_transfer(resolved.config, resolved.data)
-    teacher, record = _teacher(resolved, transfer, listener)
-    if record is not None:
-        listener.on_teacher(record)
-    context = _with_methods(make_context(resolved.config, resolved.task, transfer, teacher))
+    stage = _teacher(resolved, transfer, limit, told)
+    context = _with_methods(make_context(resolved.config, resolved.task, transfer, stage.teacher))
     arms = arms_of(context.methods, context.data.head.kind)[: None if request.with_controls else 1]
     _require_possible(arms, resolved, context)
     orders = _orders(request, resolved, context, arms)
     with workplace(request.out, context) as (store, descriptors):
-        done = sum(read_result(order_folder(store.path, order)) is not None for order in orders)
-        if done:
-            listener("trainings of the interrupted call", done, len(orders))
-        if orders[0].processes == 1:
-            _train_here(store, orders, context, listener)
+        if orders[0].processes == 1 and not limit.is_limited:
+            _train_here(store, orders, context, told)
         else:
-            with Nursery() as nursery:
-                run_orders(store.path, nursery, orders, descriptors=descriptors, progress=listener)
-        wanted = {order.full_name for order in orders}
-        trainings = {
-            order.full_name: (order, result)
-            for order, result in finished_orders(store.path)
-            if order.full_name in wanted
-        }
+            _train_beside(store, orders, limit, nursery(), told, descriptors=descriptors)
+        trainings = _finished(store, orders, limit, told)
         ships = trainings[shipping(contenders((), trainings, context, _GOAL)).name]
         final, files = conclude(
             store.path,
@@ -96,25 +116,56 @@ def run_distillation(
             ships,
             judged(ships[0], trainings, context, networks_compared=None),
             profile_s=_PROFILE_SECONDS,
-            started_s=started_s,
+            started_s=limit.started_s,
         )
-        described = distilled_record(resolved, context, final, record, command=request.command)
+        described = distilled_record(
+            resolved, context, final, stage.record, command=request.command, notes=told.notes
+        )
         return write_student(request.out, files, described)
 
 
+@dataclass
+class _Told:
+    """What a user heard; notes are kept for the record."""
+
+    listener: SearchListener
+    notes: list[str] = field(default_factory=list)
+
+    def note(self, text: str) -> None:
+        self.listener.on_note(text)
+        self.notes.append(text)
+
+
 def _teacher(
-    resolved: ResolvedStudent, transfer: TransferSet, progress: Progress
-) -> tuple[Teacher | None, TeacherRecord | None]:
+    resolved: ResolvedStudent,
+    transfer: TransferSet,
+    limit: TimeLimit,
+    told: _Told,
+) -> TeacherStage:
     """Open or train the teacher where methods ask for one, if only to choose the method."""
     config = resolved.config
     methods = configured_methods(config)
-    if methods is not None and not any(entry.method.asks_teacher for entry in methods):
-        return None, None
-    begun = time.monotonic()
-    device = accelerator_device(config.accelerator)
-    teacher = open_teachers(config, resolved.data, device=device, progress=progress)
-    seconds = time.monotonic() - begun
-    return teacher, judge_teacher(teacher, transfer, seconds=seconds, progress=progress)
+    is_wanted = methods is None or any(entry.method.asks_teacher for entry in methods)
+    plan = limit.plan(trains_teacher=is_wanted, final=True, verifies=False, searches=False)
+    if plan:
+        told.listener.on_plan(plan, limit.left_s())
+    if not is_wanted:
+        return TeacherStage()
+    if resolved.run is not None and not config.teacher.sources:
+        without = learned_without(resolved.run)
+        if without is not None:
+            told.note(
+                f"{without}. A teacher is trained here, or found in the cache; give --teacher for "
+                "one of yours, or --method none for labels alone."
+            )
+    stage = prepare_teacher(config, transfer, budget_s=plan.get("teacher"), progress=told.listener)
+    if stage.left_out is not None:
+        if not limit.is_limited:
+            raise TeacherError(stage.left_out)
+        told.note(f"The student learns from labels alone: {stage.left_out}.")
+    if stage.record is not None:
+        told.listener.on_teacher(stage.record)
+    return stage
 
 
 def _with_methods(context: SearchContext) -> SearchContext:
@@ -145,16 +196,16 @@ def _orders(
 ) -> list[ArmOrder]:
     """Return the trainings, seed by seed, so that what was interrupted can be compared."""
     most = request.workers or available_cores()
-    network = NetworkRecord.of(resolved.layers)
     return [
         ArmOrder(
             name=ArmOrder.name_of(arm.name, seed, -1),
             spec=resolved.spec,
-            network=network,
+            network=resolved.layers,
             repetition=seed,
             arm=arm.name,
             processes=min(most, len(arms) * len(request.seeds)),
             epochs=context.config.training.full_epochs or 1,
+            budget_s=request.timeout_s,
         )
         for seed in request.seeds
         for arm in arms
@@ -162,10 +213,68 @@ def _orders(
 
 
 def _train_here(
-    store: RunFolder, orders: Sequence[ArmOrder], context: SearchContext, progress: Progress
+    store: RunFolder, orders: Sequence[ArmOrder], context: SearchContext, told: _Told
 ) -> None:
     """Train in this process, one after another, what is not finished."""
-    for order in orders:
-        if read_result(order_folder(store.path, order)) is None:
-            folder = write_order(store.path, order)
-            train_arm(order, context, folder, progress=progress)
+    for order in _left(store, orders, told):
+        folder = write_order(store.path, order)
+        train_arm(order, context, folder, progress=told.listener)
+
+
+def _train_beside(
+    store: RunFolder,
+    orders: Sequence[ArmOrder],
+    limit: TimeLimit,
+    nursery: Nursery,
+    told: _Told,
+    *,
+    descriptors: Sequence[int],
+) -> None:
+    """Train in processes, which can be ended in time whatever they are at."""
+    left, end_s, slot_s = _left(store, orders, told), None, None
+    if limit.is_limited:
+        left_s = max(0.0, limit.left_s() - limit.closing_s(verifies=False))
+        end_s = limit.deadline_s(left_s)
+        rounds = max(1, -(-len(left) // orders[0].processes))
+        slot_s = max(left_s / rounds, limit.start_up_s + _LEAST_TRAINING_S)
+    run_orders(
+        store.path,
+        nursery,
+        orders,
+        end_s=end_s,
+        slot_s=slot_s,
+        descriptors=descriptors,
+        progress=told.listener,
+    )
+
+
+def _left(store: RunFolder, orders: Sequence[ArmOrder], told: _Told) -> list[ArmOrder]:
+    """Return what is not finished, and say how much an interrupted call finished."""
+    left = [o for o in orders if read_result(order_folder(store.path, o)) is None]
+    if len(left) < len(orders):
+        done = len(orders) - len(left)
+        told.listener("trainings of the interrupted call", done, len(orders))
+    return left
+
+
+def _finished(
+    store: RunFolder, orders: Sequence[ArmOrder], limit: TimeLimit, told: _Told
+) -> dict[str, tuple[ArmOrder, ArmResult]]:
+    """Return the trainings that ended, by name, and say how many were given up.
+
+    Raises:
+        HwkdError: if none ended within the time limit.
+    """
+    wanted = {order.full_name for order in orders}
+    found = {
+        order.full_name: (order, result)
+        for order, result in finished_orders(store.path)
+        if order.full_name in wanted
+    }
+    if not found:
+        raise HwkdError(f"--timeout {limit.limit_s:g}s: no training ended in time; give more time")
+    if len(found) < len(orders):
+        told.note(
+            f"Given up: {len(orders) - len(found)} of {len(orders)} trainings, for lack of time."
+        )
+    return found

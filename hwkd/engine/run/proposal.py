@@ -12,7 +12,7 @@ from hwkd.core.best import weighted_value
 from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.strict_model import StrictModel, read_record
 from hwkd.core.student import ParamValue, StudentSpec
-from hwkd.core.trial import Digest, FidelityRecord, ProposalRecord, SpecRecord, TrialRecord
+from hwkd.core.trial import Digest, FidelityRecord, ProposalRecord, StoredSpec, TrialRecord
 from hwkd.engine.setup.objective import objective_values
 
 __all__ = ["History", "Proposal", "Tried"]
@@ -47,7 +47,7 @@ class Proposal:
     def stored(self) -> str:
         """Return what the study keeps beside the choices; see `read_proposal`."""
         return _StoredProposal(
-            spec=None if self.spec is None else SpecRecord.of(self.spec),
+            spec=self.spec,
             fidelity=self.fidelity,
             start_from=self.start_from,
             why=self.why,
@@ -71,7 +71,7 @@ class Proposal:
         """
         found = read_record(_StoredProposal, stored, where=where, what="proposal")
         return cls(
-            spec=None if found.spec is None else found.spec.to_spec(),
+            spec=found.spec,
             params=params,
             domains=domains,
             fidelity=found.fidelity,
@@ -83,7 +83,7 @@ class Proposal:
 
 
 class _StoredProposal(StrictModel):
-    spec: SpecRecord | None
+    spec: StoredSpec | None
     fidelity: FidelityRecord
     start_from: Digest | None = None
     why: ProposalRecord | None = None

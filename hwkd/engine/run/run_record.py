@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import platform
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from hwkd import __version__
 from hwkd.core.device import Device
+from hwkd.core.limits import LIMIT_FIELDS, LIMIT_LABELS, Fit
 from hwkd.core.run_record import (
     DataRecord,
     DeviceRecord,
@@ -17,7 +19,7 @@ from hwkd.core.run_record import (
     RunRecord,
     SplitRecord,
 )
-from hwkd.core.trial import LimitName, TrialRecord
+from hwkd.core.trial import TrialRecord
 from hwkd.cost.backend import backend_of
 from hwkd.engine.setup.config import LimitsConfig, SearchConfig
 from hwkd.engine.setup.feasibility import SpaceFeasibility
@@ -55,6 +57,7 @@ def make_run_record(
                 sampled=space.sampled,
                 feasible=space.feasible,
                 binding=dict(space.binding),
+                unknown=dict(space.unknown),
                 left_out=space.is_left_out,
             )
             for space in feasibility
@@ -126,6 +129,7 @@ def search_caveats(
             + ", ".join(unsupported)
             + "."
         )
+    caveats += _unchecked_limits(config, records)
     if config.workers > 1:
         caveats.append(
             f"{config.workers} workers shared the search: the order of trials depends on timing, "
@@ -139,22 +143,31 @@ def search_caveats(
     return tuple(caveats)
 
 
+def _unchecked_limits(config: SearchConfig, records: Sequence[TrialRecord]) -> list[str]:
+    """Name the limits that students were trained under though what they need is not known."""
+    limits, risk = config.limits.to_limits(), config.limits.risk
+    fits = [
+        Fit.of(r.cost, limits, risk, measured=r.profile)
+        for r in records
+        if r.state == "completed" and r.cost is not None
+    ]
+    unknown = Counter(name for fit in fits for name in fit.unknown)
+    return [
+        f"The limit on {LIMIT_LABELS[name]} could not be checked for {count} of {len(fits)} "
+        "trained students, whose need of it is not known; no student is rejected for that."
+        for name, count in unknown.items()
+    ]
+
+
 def _device_record(requested: LimitsConfig, resolved: SearchConfig, device: Device) -> DeviceRecord:
     runtime = device.runtime(resolved.runtime)
-    names: dict[LimitName, str] = {
-        "latency": "latency_s",
-        "ram": "ram_bytes",
-        "flash": "flash_bytes",
-        "weights": "weight_bytes",
-        "energy": "energy_j",
-    }
     limits = tuple(
         LimitRecord(
             name=name,
             value=value,
             origin="option" if getattr(requested, field) is not None else "device",
         )
-        for name, field in names.items()
+        for name, field in LIMIT_FIELDS.items()
         if (value := getattr(resolved.limits, field)) is not None
     )
     return DeviceRecord(
@@ -163,7 +176,7 @@ def _device_record(requested: LimitsConfig, resolved: SearchConfig, device: Devi
         clock_hz=resolved.clock_hz or device.clock_hz,
         runtime=runtime.name,
         runtime_version=runtime.version,
-        latency_basis="measured" if backend_of(device).basis.is_timed else "estimated",
+        basis=backend_of(device).basis,
         latency_risk=resolved.limits.risk,
         limits=limits,
     )

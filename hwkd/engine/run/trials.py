@@ -21,19 +21,21 @@ from optuna.trial import TrialState as OptunaState
 from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.trial import FidelityRecord, TrialRecord, read_trial_line, read_trial_summary
 from hwkd.engine.run.proposal import History, Proposal, Tried
+from hwkd.engine.run.trial_index import (
+    COUNTS,
+    NETWORK_KEY,
+    PROPOSAL,
+    RECORD,
+    REQUEUED_FROM,
+    TrialIndex,
+)
 from hwkd.engine.setup.objective import objective_values
 from hwkd.io.run_text import append_line, run_writes, write_lines
 
 __all__ = ["Candidate", "Trials"]
 
-_RECORD = "hwkd.record"
-_NETWORK_KEY = "hwkd.network_key"
 _FIDELITY = "hwkd.fidelity"
-_PROPOSAL = "hwkd.stored_proposal"
 _MEMORY = "hwkd.proposer_memory"
-_REQUEUED_FROM = "hwkd.requeued_from"
-# A cheap summary of the record, read for every trial at every ask.
-_COUNTS = "hwkd.counts_as_training"
 _DEATHS = "hwkd.worker_deaths"
 
 
@@ -62,7 +64,7 @@ class Candidate:
         """Note `Layers.key` of the student, once it was built."""
         if self.proposal.network_key != key:
             with run_writes(self.run):
-                self.handle.set_user_attr(_NETWORK_KEY, key)
+                self.handle.set_user_attr(NETWORK_KEY, key)
 
 
 class Trials:
@@ -81,18 +83,17 @@ class Trials:
         self._mirror = mirror
         self._summaries: dict[int, TrialRecord] = {}
         self._finished: list[Tried] = []
-        self._open: list[int] = []
-        self._read = 0
+        self._index = TrialIndex()
 
     def queue(self, proposals: Sequence[Proposal]) -> None:
         """Add proposals to what waits; each is there whole or not at all."""
         for proposal in proposals:
             attributes: dict[str, Any] = {
-                _PROPOSAL: proposal.stored(),
+                PROPOSAL: proposal.stored(),
                 _FIDELITY: proposal.fidelity.model_dump_json(),
             }
             if proposal.network_key is not None:
-                attributes[_NETWORK_KEY] = proposal.network_key
+                attributes[NETWORK_KEY] = proposal.network_key
             if proposal.memory:
                 attributes[_MEMORY] = dict(proposal.memory)
             with run_writes(self._run):
@@ -100,30 +101,30 @@ class Trials:
 
     def has_finished(self) -> bool:
         """Tell whether any candidate has a record."""
-        return any(_RECORD in trial.user_attrs for trial in self._all())
+        return bool(self._updated().finished)
 
     def has_queued(self) -> bool:
         """Tell whether a proposal waits."""
-        return any(trial.state == OptunaState.WAITING for trial in self._all())
+        return self._updated().has_queued
 
     def take(self) -> Candidate | None:
         """Take the proposal that has waited longest; None when that was none of ours."""
         with run_writes(self._run):
             handle = self.study.ask()
             attributes = handle.user_attrs
-            if _PROPOSAL not in attributes:  # an older version queued it, without its student
+            if PROPOSAL not in attributes:  # an older version queued it, without its student
                 self.study.tell(handle.number, state=OptunaState.FAIL)
                 return None
         proposal = Proposal.read(
-            attributes[_PROPOSAL],
+            attributes[PROPOSAL],
             params=handle.params,
             domains=handle.distributions,
-            network_key=attributes.get(_NETWORK_KEY),
+            network_key=attributes.get(NETWORK_KEY),
             where=f"{self._run}, trial {handle.number} of the study",
         )
         return Candidate(
             trial=handle.number,
-            number=_places(self._all())[handle.number],
+            number=self._updated().places[handle.number],
             proposal=proposal,
             deaths=attributes.get(_DEATHS, 0),
             handle=handle,
@@ -135,8 +136,8 @@ class Trials:
         line = record.model_dump_json()
         with run_writes(self._run):
             if record.state in ("rejected", "duplicate"):
-                candidate.handle.set_user_attr(_COUNTS, False)
-            candidate.handle.set_user_attr(_RECORD, line)
+                candidate.handle.set_user_attr(COUNTS, False)
+            candidate.handle.set_user_attr(RECORD, line)
             self._tell(candidate.trial, record)
         if self._mirror is not None:
             append_line(self._mirror, line)
@@ -152,19 +153,19 @@ class Trials:
             How many were queued again.
         """
         trials = self._all()
-        queued_before = _requeued_numbers(trials)
+        queued_before = self._updated().interrupted
         count = 0
         with run_writes(self._run):
             for trial in trials:
                 if trial.state != OptunaState.RUNNING or died_in not in (None, trial.number):
                     continue
                 attributes = dict(trial.user_attrs)
-                if _RECORD in attributes:
+                if RECORD in attributes:
                     self._tell(trial.number, _record_of(trial))
                     continue
-                if _PROPOSAL in attributes and trial.number not in queued_before:
+                if PROPOSAL in attributes and trial.number not in queued_before:
                     deaths = attributes.get(_DEATHS, 0) + (died_in is not None)
-                    attributes |= {_REQUEUED_FROM: trial.number, _DEATHS: deaths}
+                    attributes |= {REQUEUED_FROM: trial.number, _DEATHS: deaths}
                     self._add_waiting(trial.params, trial.distributions, attributes)
                     count += 1
                 self.study.tell(trial.number, state=OptunaState.FAIL)
@@ -173,11 +174,9 @@ class Trials:
     def find_record(self, network_key: str, fidelity: FidelityRecord) -> TrialRecord | None:
         """Return the first record of a network that was trained so long, or was rejected."""
         wanted = fidelity.model_dump_json()
-        for trial in self._all():
-            attributes = trial.user_attrs
-            if attributes.get(_NETWORK_KEY) != network_key or _RECORD not in attributes:
-                continue
-            if attributes.get(_FIDELITY, wanted) == wanted:  # older versions knew one fidelity
+        for trial in self._updated().by_network.get(network_key, ()):
+            # Older versions knew one fidelity.
+            if trial.user_attrs.get(_FIDELITY, wanted) == wanted:
                 record = _record_of(trial)
                 if record.state in ("completed", "rejected"):
                     return record
@@ -189,24 +188,14 @@ class Trials:
         Args:
             goal: what is minimised now.
         """
-        trials = self._all()
-        places = _places(trials)
-        pending = []
-        waiting = [*self._open, *range(self._read, len(trials))]
-        self._open, self._read = [], len(trials)
-        for trial in (trials[index] for index in waiting):
-            if not _is_candidate(trial):
-                continue
-            if not trial.state.is_finished():
-                self._open.append(trial.number)
-                pending.append(_tried(trial, places[trial.number], None))
-            elif _RECORD in trial.user_attrs:
-                record = self._summary(trial)
-                self._finished.append(_tried(trial, record.number, record))
+        index = self._updated()
+        for trial in index.finished[len(self._finished) :]:
+            record = self._summary(trial)
+            self._finished.append(_tried(trial, record.number, record))
         return History(
             finished=self._finished,
-            pending=pending,
-            candidates=len(set(places.values())),
+            pending=[_tried(trial, index.places[trial.number], None) for trial in index.open],
+            candidates=index.candidates,
             goal=goal,
         )
 
@@ -226,13 +215,15 @@ class Trials:
 
     def candidates_started(self) -> int:
         """Return how many candidates were taken; a repetition of one does not count."""
-        trials = self._all()
-        places = _places(trials)
-        return len({places[trial.number] for trial in _started(trials)})
+        return self._updated().started
 
     def trainings_started(self) -> int:
         """Return how many candidates were trained or may be: rejected and repeated ones are not."""
-        return sum(trial.user_attrs.get(_COUNTS, True) for trial in _started(self._all()))
+        return self._updated().trainings
+
+    def _updated(self) -> TrialIndex:
+        self._index.update(self._all())
+        return self._index
 
     def _all(self) -> list[FrozenTrial]:
         return self.study.get_trials(deepcopy=False)
@@ -253,15 +244,15 @@ class Trials:
         found = self._summaries.get(trial.number)
         if found is None:
             where = f"{self._run}, trial {trial.number} of the study"
-            found = read_trial_summary(str(trial.user_attrs[_RECORD]), where=where)
+            found = read_trial_summary(str(trial.user_attrs[RECORD]), where=where)
             self._summaries[trial.number] = found
         return found
 
     def _records_and_lines(self) -> list[tuple[TrialRecord, str]]:
         found = [
-            (self._summary(trial), trial.user_attrs[_RECORD])
+            (self._summary(trial), trial.user_attrs[RECORD])
             for trial in self._all()
-            if _RECORD in trial.user_attrs
+            if RECORD in trial.user_attrs
         ]
         return sorted(found, key=lambda pair: pair[0].number)
 
@@ -277,7 +268,7 @@ class Trials:
 
 
 def _record_of(trial: FrozenTrial) -> TrialRecord:
-    return read_trial_line(trial.user_attrs[_RECORD], where=f"trial {trial.number} of the study")
+    return read_trial_line(trial.user_attrs[RECORD], where=f"trial {trial.number} of the study")
 
 
 def _tried(trial: FrozenTrial, number: int, record: TrialRecord | None) -> Tried:
@@ -285,43 +276,7 @@ def _tried(trial: FrozenTrial, number: int, record: TrialRecord | None) -> Tried
         number=number,
         params=trial.params,
         domains=trial.distributions,
-        network_key=trial.user_attrs.get(_NETWORK_KEY),
+        network_key=trial.user_attrs.get(NETWORK_KEY),
         record=record,
         memory=trial.user_attrs.get(_MEMORY, {}),
     )
-
-
-def _is_candidate(trial: FrozenTrial) -> bool:
-    """Tell a candidate from what older versions left: asked for and never completely chosen."""
-    return _PROPOSAL in trial.user_attrs or _RECORD in trial.user_attrs
-
-
-def _started(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    interrupted = _requeued_numbers(trials)
-    return [
-        trial
-        for trial in trials
-        if trial.state != OptunaState.WAITING
-        and trial.number not in interrupted
-        and _is_candidate(trial)
-    ]
-
-
-def _requeued_numbers(trials: Sequence[FrozenTrial]) -> set[int]:
-    attributes = (trial.user_attrs.get(_REQUEUED_FROM) for trial in trials)
-    return {number for number in attributes if number is not None}
-
-
-def _places(trials: Sequence[FrozenTrial]) -> dict[int, int]:
-    """Return trial -> its place among the candidates; a repetition has that of the first one."""
-    places: dict[int, int] = {}
-    count = 0
-    for trial in trials:
-        if not _is_candidate(trial):
-            continue
-        repeated = trial.user_attrs.get(_REQUEUED_FROM)
-        if repeated is None or repeated not in places:
-            places[trial.number], count = count, count + 1
-        else:
-            places[trial.number] = places[repeated]
-    return places

@@ -123,16 +123,19 @@ def finish_students(
     if missing:
         given_up += (f"{len(missing)} of {len(wanted)} full trainings, for lack of time",)
     trainings = {order.full_name: (order, found) for order, found in finished_orders(store.path)}
-    winner = shipping(contenders(ranked, trainings, context, ending.goal))
+    competing = contenders(ranked, trainings, context, ending.goal)
+    winner = shipping(competing)
     if winner.weights == "brief":
         trial = next(r for r in ranked if r.spec and r.spec.key == winner.network)
         order = _brief_order(trial, context, ending)
         ships = order, score_brief_weights(store, trial, context, order)
-        if orders:
+        if results:
             given_up += ("full weights: none was better on validation than the brief ones",)
     else:
         ships = trainings[winner.name]
     verdict = judged(ships[0], trainings, context, networks_compared=networks_of(ranked))
+    full = sum(contender.weights == "full" for contender in competing)
+    verdict = verdict.model_copy(update={"full_trainings": full})
     limited = ending.end_s is not None
     final, files = conclude(
         store.path,

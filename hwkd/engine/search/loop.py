@@ -88,9 +88,10 @@ def _propose(trials: Trials, proposer: Proposer, context: SearchContext) -> bool
 def _has_teacher(history: History, context: SearchContext) -> bool:
     """Tell whether students learn from a teacher: it is left out once a candidate beat it."""
     error = context.teacher_error
+    if error is None:
+        return False
     records = (entry.record for entry in history.finished)
-    found = [record for record in records if record is not None]
-    return error is not None and beaten_by(error, found) is None
+    return beaten_by(error, (record for record in records if record is not None)) is None
 
 
 def _run_one(trials: Trials, runner: TrialRunner, candidate: Candidate) -> TrialRecord:

@@ -13,7 +13,7 @@ from hwkd.core.errors import HwkdError, RunFolderError
 from hwkd.core.final_record import FinalRecord
 from hwkd.core.pareto import FrontPoint, pareto_front
 from hwkd.core.run_record import RunRecord, RunStatus
-from hwkd.core.student_record import NetworkRecord, StudentRecord
+from hwkd.core.student_record import StudentRecord
 from hwkd.core.trial import TrialRecord
 from hwkd.deploy.verify import target_of
 from hwkd.engine.arms.children import Nursery
@@ -197,7 +197,8 @@ class SearchStages:
         plan = self._planned(run, trains_teacher=wanted)
         with fewer_threads(is_busy=self.limit.slowdown > _BUSY):
             stage = prepare_teacher(
-                self.prepared,
+                self.config,
+                self.prepared.transfer,
                 budget_s=plan.teacher_s,
                 own_dir=self.store.path / TEACHER_FOLDER,
                 progress=self.listener,
@@ -219,7 +220,7 @@ class SearchStages:
         if not self.config.teacher.sources and run.teacher is not None:
             self.listener.on_teacher(run.teacher)
             return TeacherStage(record=run.teacher), run
-        stage = prepare_teacher(self.prepared, progress=self.listener)
+        stage = prepare_teacher(self.config, self.prepared.transfer, progress=self.listener)
         if stage.teacher is not None and stage.record is not None:
             check_teacher_unchanged(self.store, stage.teacher)
             self.listener.on_teacher(stage.record)
@@ -307,10 +308,9 @@ class SearchStages:
             )
         run = with_phase(run, "final training", time.monotonic() - begun)
         run = self._tested_teacher(run, teacher)
-        layers = context.screen.candidate(final.spec.to_spec()).layers
         record = StudentRecord(
             spec=final.spec,
-            network=NetworkRecord.of(layers),
+            network=final.network,
             run=run,
             trial=next(trial for trial in records if trial.number == final.trial),
         )
@@ -324,7 +324,7 @@ class SearchStages:
             return run  # there is none, or an earlier call made it and only its outputs are here
         if self.limit.is_limited:  # running it on the whole test split has no bound
             return run
-        measured = measure_teacher(teacher, record, self.prepared, progress=self.listener)
+        measured = measure_teacher(teacher, record, self.prepared.data, progress=self.listener)
         return run.model_copy(update={"teacher": measured})
 
     def _verified(self, run: RunRecord, context: SearchContext) -> RunRecord:
@@ -334,7 +334,7 @@ class SearchStages:
             return run
         begun = time.monotonic()
         best, data = self.store.path / BEST_FOLDER, context.data
-        target = target_of(context.screen.device, beside=folder_of(self.config.device))
+        target = target_of(context.given.device, beside=folder_of(self.config.device))
         found = verify_best(best, target, data.test, data.head, self.listener)
         run = run.model_copy(update={"final": final.model_copy(update={"verification": found})})
         return with_phase(run, "verification", time.monotonic() - begun)

@@ -7,7 +7,7 @@ its place: it must know something, be ready in time, and be better than the stud
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +17,12 @@ from hwkd.core.errors import TeacherError
 from hwkd.core.progress import Progress
 from hwkd.core.run_record import TeacherRecord
 from hwkd.core.trial import TrialRecord
+from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.hardware import accelerator_device
 from hwkd.engine.setup.methods import configured_methods
-from hwkd.engine.setup.prepare import Prepared
 from hwkd.engine.setup.teacher import judge_teacher, open_teachers
+from hwkd.engine.setup.transfer import TransferSet
+from hwkd.tasks.base import TaskData
 from hwkd.train.logit_cache import cached_logits
 from hwkd.train.teacher import Teacher
 
@@ -55,7 +57,8 @@ class _OutOfTimeError(Exception):
 
 
 def prepare_teacher(
-    prepared: Prepared,
+    config: SearchConfig,
+    transfer: TransferSet,
     *,
     budget_s: float | None = None,
     own_dir: Path | None = None,
@@ -65,7 +68,8 @@ def prepare_teacher(
     """Load or train the teacher, check that it knows something and cache its logits.
 
     Args:
-        prepared: data and configuration of the search.
+        config: resolved; names files and factories, or leaves the teacher to be trained.
+        transfer: what students train on.
         budget_s: for training and outputs together; a teacher that is not ready by then is left
             out. None lets it take as long as it takes.
         own_dir: where a teacher lies that is not worth keeping for other runs; None keeps none.
@@ -75,7 +79,7 @@ def prepare_teacher(
     Raises:
         TeacherError: if the user's teacher does not match the data or is at chance level.
     """
-    if configured_methods(prepared.config) == ():
+    if configured_methods(config) == ():
         return TeacherStage()
     if budget_s is not None and budget_s < _LEAST_BUDGET_S:
         return TeacherStage(left_out=f"its share of the time limit is {budget_s:.1f} s")
@@ -90,8 +94,8 @@ def prepare_teacher(
             raise _OutOfTimeError(stage)
 
     try:
-        teacher = _opened(prepared, budget_s, tell, require_time, own_dir)
-        record = judge_teacher(teacher, prepared.transfer, progress=tell)
+        teacher = _opened(config, transfer, budget_s, tell, require_time, own_dir)
+        record = judge_teacher(teacher, transfer, progress=tell)
         record = record.model_copy(update={"seconds": clock() - started})
         return TeacherStage(teacher=teacher, record=record)
     except _OutOfTimeError as over:
@@ -99,12 +103,12 @@ def prepare_teacher(
             left_out=f"its share of the time limit, {budget_s:.0f} s, was over at: {over}"
         )
     except TeacherError as error:
-        if prepared.config.teacher.sources:
+        if config.teacher.sources:
             raise
         return TeacherStage(left_out=str(error))
 
 
-def beaten_by(teacher_error: float, records: Sequence[TrialRecord]) -> TrialRecord | None:
+def beaten_by(teacher_error: float, records: Iterable[TrialRecord]) -> TrialRecord | None:
     """Return the first candidate that is at least as good on validation as the teacher.
 
     The candidate was trained briefly, and in 8 bits; in full it will be better still.
@@ -126,10 +130,9 @@ def beaten_by(teacher_error: float, records: Sequence[TrialRecord]) -> TrialReco
 
 
 def measure_teacher(
-    teacher: Teacher, record: TeacherRecord, prepared: Prepared, *, progress: Progress
+    teacher: Teacher, record: TeacherRecord, data: TaskData, *, progress: Progress
 ) -> TeacherRecord:
     """Return the teacher's record with its test scores; called once, at the end."""
-    data = prepared.data
     outputs = cached_logits(teacher, data, split="test", progress=progress)
     found = data.head.scores(np.asarray(outputs, dtype=np.float32), data.test.labels)
     scores = record.scores.model_copy(update={"test_float": found})
@@ -137,22 +140,22 @@ def measure_teacher(
 
 
 def _opened(
-    prepared: Prepared,
+    config: SearchConfig,
+    transfer: TransferSet,
     budget_s: float | None,
     progress: Progress,
     require_time: Callable[[], None],
     own_dir: Path | None,
 ) -> Teacher:
-    wanted = prepared.config.teacher
-    training_s, limit_s = wanted.time_budget_s, prepared.config.timeout_s
+    training_s, limit_s = config.teacher.time_budget_s, config.timeout_s
     if budget_s is not None:
         training_s = min(training_s or budget_s, _OWN_SHARE * budget_s)
         if limit_s is not None:
             training_s = min(training_s, _NOMINAL_SHARE * limit_s)
     return open_teachers(
-        prepared.config,
-        prepared.data,
-        device=accelerator_device(prepared.accelerator),
+        config,
+        transfer.data,
+        device=accelerator_device(config.accelerator),
         training_s=training_s,
         own_dir=own_dir,
         progress=progress,

@@ -12,9 +12,10 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from hwkd.core.errors import RunFolderError
+from hwkd.core.limits import Fit
 from hwkd.core.measure import Profile
 from hwkd.core.metric import ScoresRecord
-from hwkd.core.trial import SpecRecord, TrialRecord, ViolationRecord
+from hwkd.core.trial import TrialRecord, ViolationRecord
 from hwkd.engine.arms.evaluation import (
     STEPS_BETWEEN_NORMS,
     deploy_student,
@@ -103,7 +104,7 @@ class TrialRunner:
         if spec is None:
             return base.model_copy(update={"reason": proposal.failure})
         try:
-            base = base.model_copy(update={"spec": SpecRecord.of(spec)})
+            base = base.model_copy(update={"spec": spec})
             earlier = find_earlier(self.context.screen.spaces[spec.space].layers(spec).key)
             if earlier is not None:
                 record = _repeat(base, earlier)
@@ -129,7 +130,7 @@ class TrialRunner:
             with TemporaryDirectory(prefix="hwkd-trial-") as folder:
                 deployed = self._deployed(module, candidate, folder)
                 profile = _measured(deployed)
-            too_slow = self._too_slow(profile)
+            too_slow = self._too_slow(candidate, profile)
             if too_slow:
                 return _rejected(base, too_slow, profile)
         return self._train_and_measure(base, candidate, has_teacher=has_teacher)
@@ -143,14 +144,10 @@ class TrialRunner:
             return None
         return max(_LEAST_TRAINING_S, (1.0 - _SCORING_SHARE) * min(bounds))
 
-    def _too_slow(self, profile: Profile) -> tuple[ViolationRecord, ...]:
-        """Compare a measured latency with the limit; the 90th percentile if the risk is "upper"."""
+    def _too_slow(self, candidate: Candidate, profile: Profile) -> tuple[ViolationRecord, ...]:
+        """Compare a measured latency with the limit."""
         screen = self.context.screen
-        limit_s = screen.limits.latency_s
-        needed_s = profile.p90_s if screen.risk == "upper" else profile.median_s
-        if limit_s is None or needed_s <= limit_s:
-            return ()
-        return (ViolationRecord(limit_name="latency", needed=needed_s, limit=limit_s),)
+        return Fit.of(candidate.cost, screen.limits, screen.risk, measured=profile).violations
 
     def _deployed(self, module: StudentModule, candidate: Candidate, folder: str) -> StudentFiles:
         context = self.context
@@ -189,7 +186,7 @@ class TrialRunner:
             if not np.isfinite(logits).all():
                 raise TrainingDivergedError("the trained student's outputs are not finite")
         latency = candidate.cost.latency
-        too_slow = self._too_slow(profile) if latency is None else ()
+        too_slow = self._too_slow(candidate, profile)
         if too_slow:
             return _rejected(base, too_slow, profile)
         latency_s = latency.value_s if latency is not None else profile.median_s

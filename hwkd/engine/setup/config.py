@@ -49,13 +49,7 @@ class LimitsConfig(StrictModel):
 
     def to_limits(self) -> Limits:
         """Return the limits without the risk."""
-        return Limits(
-            latency_s=self.latency_s,
-            ram_bytes=self.ram_bytes,
-            flash_bytes=self.flash_bytes,
-            weight_bytes=self.weight_bytes,
-            energy_j=self.energy_j,
-        )
+        return Limits(**self.model_dump(exclude={"risk"}))
 
 
 class TeacherConfig(StrictModel):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -63,8 +64,7 @@ class SearchContext:
 
     Attributes:
         config: with every open choice resolved.
-        screen: device, limits and spaces, fitted to the limits.
-        references: textbook designs that fit the limits, the first to try first.
+        given: device, limits and spaces as they were asked for.
         task: scores outputs.
         data: all splits; trials look at train and validation only.
         accelerator: where networks are trained.
@@ -79,8 +79,7 @@ class SearchContext:
     """
 
     config: SearchConfig
-    screen: Screen
-    references: tuple[ReferenceStudent, ...]
+    given: Screen
     task: Task
     data: TaskData
     accelerator: torch.device
@@ -92,6 +91,18 @@ class SearchContext:
     methods: tuple[WeightedMethod, ...]
     calibration: NDArray[np.float32]
     mirrors: bool
+
+    @cached_property
+    def screen(self) -> Screen:
+        """Device, limits and spaces, fitted to the limits: half a second, so for samplers alone."""
+        data = self.data
+        return fit_spaces(self.given, input_shape=data.input_shape, num_outputs=data.num_outputs)
+
+    @cached_property
+    def references(self) -> tuple[ReferenceStudent, ...]:
+        """Textbook designs that fit the limits, the first to try first."""
+        shape, outputs = self.data.input_shape, self.data.num_outputs
+        return reference_students(self.screen, input_shape=shape, num_outputs=outputs)
 
     def learned_from(self, methods: Sequence[WeightedMethod]) -> LoadedSet:
         """Return what is trained on: only a teacher can say something of unlabelled samples."""
@@ -121,7 +132,7 @@ class SearchContext:
         """
         if self.config.transfer.importance == "equal":
             return None
-        return stage_importance(self.screen, layers)
+        return stage_importance(self.given, layers)
 
     def on(self, device: torch.device) -> SearchContext:
         """Return the context with its data and its teacher on another device."""
@@ -271,14 +282,11 @@ def make_context(
         if given is None:
             known = cached_logits(teacher, transfer, split="train").astype(np.float32)
             methods = default_methods(torch.from_numpy(known), data.head.kind)
-    shape, size = data.input_shape, data.num_outputs
-    screen = fit_spaces(screen_of(config), input_shape=shape, num_outputs=size)
     everything = LoadedSet.of(transfer, accelerator)
     labelled = transfer.labelled_only()
     return SearchContext(
         config=config,
-        screen=screen,
-        references=reference_students(screen, input_shape=shape, num_outputs=size),
+        given=screen_of(config),
         task=task,
         data=data,
         accelerator=accelerator,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from hwkd.core.chooser import RandomChooser
 from hwkd.core.errors import DoesNotFitError
@@ -30,8 +30,9 @@ class SpaceFeasibility:
     Attributes:
         space: name.
         sampled: random students that were costed.
-        feasible: those inside every limit.
+        feasible: those over no limit.
         binding: limit -> students that exceed it.
+        unknown: limit -> students whose need of it is not known; that rejects none.
         violations: of each student that does not fit.
         is_left_out: nothing in it fits, no reference design either, so it is not searched.
     """
@@ -41,6 +42,7 @@ class SpaceFeasibility:
     feasible: int
     binding: Mapping[LimitName, int]
     violations: tuple[tuple[ViolationRecord, ...], ...]
+    unknown: Mapping[LimitName, int] = field(default_factory=dict)
     is_left_out: bool = False
 
 
@@ -130,11 +132,14 @@ def _survey_space(
 ) -> SpaceFeasibility:
     chooser = RandomChooser(seed)
     binding: Counter[LimitName] = Counter()
+    unknown: Counter[LimitName] = Counter()
     misses = []
     for _ in range(samples):
-        violations = sample_candidate(
+        fit = sample_candidate(
             screen, name, chooser, input_shape=input_shape, num_outputs=num_outputs
-        ).violations
+        ).fit
+        unknown.update(fit.unknown)
+        violations = fit.violations
         if violations:
             binding.update(violation.limit_name for violation in violations)
             misses.append(violations)
@@ -143,6 +148,7 @@ def _survey_space(
         sampled=samples,
         feasible=samples - len(misses),
         binding=dict(binding),
+        unknown=dict(unknown),
         violations=tuple(misses),
     )
 

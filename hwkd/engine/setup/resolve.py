@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from hwkd.core import catalog
@@ -38,12 +39,7 @@ _MOST_BRIEF_SAMPLES, _MOST_BRIEF_EPOCHS = 400_000, 60
 def resolve_config(config: SearchConfig, device: Device, data: TaskData) -> SearchConfig:
     """Fill every open choice from the device and the size of the data."""
     limits = config.limits
-    filled_limits = limits.model_copy(
-        update={
-            "ram_bytes": limits.ram_bytes or device.available_ram_bytes,
-            "flash_bytes": limits.flash_bytes or device.available_flash_bytes,
-        }
-    )
+    filled_limits = limits.model_copy(update=asdict(limits.to_limits().on(device)))
     objective = config.objective.model_copy(
         update={
             "target_latency_s": config.objective.target_latency_s
@@ -89,7 +85,9 @@ def load_data(config: SearchConfig, *, progress: Progress = silent) -> tuple[Tas
 def screen_of(config: SearchConfig) -> Screen:
     """Return what candidates are costed for."""
     device = load_device(config.device, runtime=config.runtime)
-    question = CostQuestion(device=device, runtime=config.runtime, clock_hz=config.clock_hz)
+    # A resolved configuration states the device's own clock, which no backend need refuse.
+    asked_hz = None if config.clock_hz == device.clock_hz else config.clock_hz
+    question = CostQuestion(device=device, runtime=config.runtime, clock_hz=asked_hz)
     screening_backend(device).refuse(question)
     return Screen(
         question=question,

@@ -14,7 +14,7 @@ from hwkd.core.choices import Risk
 from hwkd.core.device import Device
 from hwkd.core.errors import ConfigError, first_line
 from hwkd.core.graph import OpGraph
-from hwkd.core.limits import Limits, violations
+from hwkd.core.limits import Fit, Limits
 from hwkd.core.measure import CostEstimate
 from hwkd.core.student import Chooser, Layers, SearchSpace, StudentSpec
 from hwkd.core.trial import CostRecord, ViolationRecord
@@ -27,13 +27,18 @@ __all__ = ["Candidate", "Screen", "cost_record", "load_spaces", "sample_candidat
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A student that was costed; feasible when `violations` is empty."""
+    """A student that was costed; feasible when `violations` is empty, though a need be unknown."""
 
     spec: StudentSpec
     layers: Layers
     graph: OpGraph
     cost: CostEstimate
-    violations: tuple[ViolationRecord, ...]
+    fit: Fit
+
+    @property
+    def violations(self) -> tuple[ViolationRecord, ...]:
+        """Every limit that it exceeds, worst first."""
+        return self.fit.violations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +77,7 @@ class Screen:
             layers=layers,
             graph=graph,
             cost=cost,
-            violations=violations(cost, self.limits, risk=self.risk),
+            fit=Fit.of(cost, self.limits, self.risk),
         )
 
 
@@ -138,5 +143,6 @@ def cost_record(cost: CostEstimate) -> CostRecord:
         flash_bytes=cost.flash_bytes,
         energy_j=cost.energy_j,
         unsupported_ops=dict(cost.unsupported_ops),
+        unknown_kernels=cost.unknown_kernels,
         per_op=cost.per_op,
     )

@@ -24,7 +24,7 @@ def layers_of_record(record: StudentRecord, *, where: str) -> Layers:
     Raises:
         ConfigError: if the layers do not compute what they say.
     """
-    layers = record.network.to_layers()
+    layers = record.network
     shapes = {layer.name: layer.shape for layer in layers.layers}
     problem = None
     try:

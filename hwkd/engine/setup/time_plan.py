@@ -32,6 +32,8 @@ _MARGIN_S = 1.0
 # A search needs two students of a second each, or it has nothing to compare.
 _LEAST_TRAINING_S = 2.0
 _MOST_SLOWDOWN = 6.0
+# A start that is shorter, as of a call from Python that has imported everything, tells no pace.
+_TELLING_S = 1.0
 # Of what is left, trainings get so much however slow the report would be.
 _LEAST_SHARE = 0.5
 
@@ -74,7 +76,7 @@ class TimeLimit:
         """Take the pace: how long starting took, and how much others slow this machine down."""
         self.start_up_s = self.spent_s()
         cpu_s = time.process_time() - self._cpu_started_s
-        if cpu_s > 0:
+        if self.start_up_s > _TELLING_S and cpu_s > 0:
             self.slowdown = min(_MOST_SLOWDOWN, max(1.0, self.start_up_s / cpu_s))
         self.report_s = _REPORT_S * self.slowdown
 
@@ -98,17 +100,20 @@ class TimeLimit:
             least_s = math.ceil(self.spent_s() + needed_s)
             raise ConfigError(
                 f"--timeout {self.limit_s:g}s: starting and reading the data took "
-                f"{self.start_up_s:.1f} s, and a search, its student and the report need about "
+                f"{self.start_up_s:.1f} s, and training, testing and the report need about "
                 f"{needed_s:.0f} s more here; give at least --timeout {least_s}s"
             )
 
-    def plan(self, *, trains_teacher: bool, final: bool, verifies: bool) -> Mapping[Stage, float]:
+    def plan(
+        self, *, trains_teacher: bool, final: bool, verifies: bool, searches: bool = True
+    ) -> Mapping[Stage, float]:
         """Divide what is left among the stages to come; seconds each, empty without a limit.
 
         Args:
             trains_teacher: a teacher is still to be made ready, its outputs included.
             final: the best student is trained in full.
             verifies: its C is run on an emulated core.
+            searches: candidates are trained before.
         """
         if self.limit_s is None:
             return {}
@@ -120,9 +125,10 @@ class TimeLimit:
         if trains_teacher:
             stages["teacher"] = _TEACHER_SHARE * training_s
             training_s -= stages["teacher"]
-        stages["search"] = training_s * (_SEARCH_SHARE if final else 1.0)
+        if searches:
+            stages["search"] = training_s * (_SEARCH_SHARE if final else 1.0)
         if final:
-            stages["final training"] = training_s - stages["search"]
+            stages["final training"] = training_s - stages.get("search", 0.0)
         if verifies:
             stages["verification"] = _VERIFICATION_S * self.slowdown * closing_ratio
         stages["report"] = self.report_s * closing_ratio

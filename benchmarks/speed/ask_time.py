@@ -1,0 +1,184 @@
+"""Processor time of one ask, screenings included, after 100, 1,000 and 20,000 trainings.
+
+Run: python -m benchmarks.speed.ask_time [--trained 100 1000 20000] [--asks 12] [--profile]
+
+The trials are made up: random students that fit, with an error that follows their size. An ask is
+everything between two trainings: what is the history, what is tried next, queued and taken. The
+first one that asks a model also surveys the spaces; it is told apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import cProfile
+import math
+import pstats
+import sys
+import tempfile
+import time
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.trial import TrialState, create_trial
+
+from benchmarks.lib.verdict import Target, report
+from hwkd.core.errors import HwkdError
+from hwkd.core.progress import silent
+from hwkd.core.trial import ObjectiveRecord, TrialRecord
+from hwkd.engine.run.proposal import Proposal
+from hwkd.engine.run.storage import create_study, load_study
+from hwkd.engine.run.trials import Trials
+from hwkd.engine.search.loop import is_complete
+from hwkd.engine.search.proposer import make_proposer, suggest_student
+from hwkd.engine.setup.config import SearchConfig
+from hwkd.engine.setup.context import SearchContext, make_context
+from hwkd.engine.setup.prepare import prepare_data
+from hwkd.engine.setup.screening import Candidate, cost_record
+from hwkd.propose.traces import TraceTrial
+
+TARGETS_S = {100: 0.040, 1000: 0.080, 20_000: 0.150}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--trained", type=int, nargs="+", default=list(TARGETS_S))
+    parser.add_argument("--asks", type=int, default=12)
+    parser.add_argument("--profile", action="store_true", help="print where the time goes")
+    arguments = parser.parse_args()
+    targets, rows = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        context = context_in(Path(folder))
+        for trained in arguments.trained:
+            trials = made_up(context, trained, Path(folder) / f"{trained}.journal")
+            first_s, asks_s = time_asks(trials, context, arguments.asks, arguments.profile)
+            mean_s = float(np.mean(asks_s))
+            rows.append({
+                "trained": trained, "mean ms": round(1e3 * mean_s, 1),
+                "longest ms": round(1e3 * max(asks_s), 1), "first s": round(first_s, 2),
+            })  # fmt: skip
+            print(rows[-1], flush=True)
+            if trained in TARGETS_S:
+                what = f"an ask after {trained:,} trainings"
+                targets.append(Target(what, mean_s, TARGETS_S[trained], scale=1e3, unit=" ms"))
+    return report(targets, {"asks": rows})
+
+
+def context_in(folder: Path) -> SearchContext:
+    """Return a search over all spaces on grey images of 28 x 28, four objectives."""
+    random = np.random.default_rng(0)
+    inputs, labels = random.normal(size=(400, 28, 28)).astype(np.float32), np.arange(400) % 10
+    np.savez(folder / "data.npz", x_train=inputs, y_train=labels)
+    config = SearchConfig.checked(
+        {
+            "device": "cortex-m4",
+            "data": str(folder / "data.npz"),
+            "trials": 100_000,
+            "limits": {"latency_s": 0.05, "ram_bytes": 65536},
+            "objective": {"mode": "pareto"},
+            "training": {"brief_epochs": 1},
+            "distill": [{"method": "none"}],
+        },
+        where="ask_time",
+    )
+    prepared = prepare_data(config, progress=silent)
+    return make_context(prepared.config, prepared.task, prepared.transfer, None)
+
+
+def made_up(context: SearchContext, count: int, journal: Path) -> Trials:
+    """Return trials on a journal file: distinct students that fit, each with a record."""
+    create_study(journal, objectives=context.config.objective.objectives)
+    study = load_study(journal)
+    random, seen = Random(0), set[str]()
+    while len(seen) < count:
+        trial = TraceTrial({}, random)
+        try:
+            candidate = context.screen.candidate(suggest_student(trial, context))
+        except HwkdError:
+            continue
+        if candidate.violations or candidate.layers.key in seen:
+            continue
+        number = len(seen)
+        seen.add(candidate.layers.key)
+        record = _record(number, candidate, random)
+        proposal = Proposal(spec=candidate.spec, fidelity=context.fidelity)
+        assert record.objective is not None and candidate.cost.latency is not None
+        values = (
+            record.objective.task_error, candidate.cost.latency.value_s,
+            float(candidate.cost.peak_ram_bytes), float(candidate.cost.flash_bytes),
+        )  # fmt: skip
+        _add(study, trial, proposal, candidate.layers.key, record, values)
+    return Trials(study, run="ask_time")
+
+
+def _record(number: int, candidate: Candidate, random: Random) -> TrialRecord:
+    graph = candidate.graph
+    size = 0.04 * math.log(graph.macs) + 0.03 * math.log(graph.params)
+    error = min(0.9, max(0.02, 1.0 - size + random.gauss(0.0, 0.02)))
+    return TrialRecord(
+        number=number,
+        state="completed",
+        spec=candidate.spec,
+        seed=0,
+        cost=cost_record(candidate.cost).model_copy(update={"per_op": ()}),
+        objective=ObjectiveRecord(
+            task_error=error, divergence=2 * error, latency_overrun=0.0, value=error
+        ),
+        started_at="2026-01-01T00:00:00+00:00",
+        duration_s=1.0,
+    )
+
+
+def _add(
+    study: optuna.Study, trial: TraceTrial, proposal: Proposal, key: str, record: TrialRecord,
+    values: tuple[float, ...],
+) -> None:  # fmt: skip
+    attributes: dict[str, Any] = {
+        "hwkd.stored_proposal": proposal.stored(),
+        "hwkd.fidelity": proposal.fidelity.model_dump_json(),
+        "hwkd.network_key": key,
+        "hwkd.record": record.model_dump_json(),
+    }
+    study.add_trial(
+        create_trial(
+            state=TrialState.COMPLETE,
+            values=list(values),
+            params=dict(trial.params),
+            distributions=dict(trial.domains),
+            user_attrs=attributes,
+        )
+    )
+
+
+def time_asks(
+    trials: Trials, context: SearchContext, asks: int, is_profiled: bool
+) -> tuple[float, list[float]]:
+    """Ask and file; returns the seconds of the first choice by a model and of those after it."""
+    proposer = make_proposer(context)
+    profiler = cProfile.Profile()
+    spent: list[float] = []
+    random = Random(1)
+    while len(spent) <= asks:
+        begun = time.process_time()
+        if is_profiled and spent:
+            profiler.enable()
+        assert not is_complete(trials, context.config) and not trials.has_queued()
+        history = trials.history(context.config.objective)
+        trials.queue(proposer.propose(history, 1))
+        taken = trials.take()
+        profiler.disable()
+        assert taken is not None and taken.proposal.spec is not None
+        why = taken.proposal.why
+        if why is not None and why.task_error is not None:  # reference designs come before
+            spent.append(time.process_time() - begun)
+        record = _record(taken.number, context.screen.candidate(taken.proposal.spec), random)
+        trials.file(taken, record)
+    if is_profiled:
+        pstats.Stats(profiler).sort_stats("cumulative").print_stats(45)
+    return spent[0], spent[1:]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
