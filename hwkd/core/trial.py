@@ -77,7 +77,7 @@ class CostRecord(StrictModel):
     weight_bytes: StoredInt
     flash_bytes: StoredInt
     energy_j: float | None
-    unsupported_ops: dict[str, int] = Field(default_factory=dict)
+    unsupported_ops: dict[str, StoredInt] = Field(default_factory=dict)
     unknown_kernels: tuple[str, ...] = ()
     per_op: tuple[OpCost, ...] = ()
 
@@ -139,7 +139,7 @@ class ProposalRecord(StrictModel):
     """
 
     origin: Literal["reference", "first", "survey", "random", "mutation", "crossover"]
-    parent: int | None = None
+    parent: StoredInt | None = None
     task_error: PredictedRecord | None = None
     divergence: PredictedRecord | None = Field(
         default=None, validation_alias=AliasChoices("divergence", "kd_nats")
