@@ -65,9 +65,10 @@ def size(text: str | None, option: str) -> tuple[int, int] | None:
 
 
 def registered_spaces() -> tuple[str, ...]:
-    """Return the names of all registered search spaces."""
+    """Return the names of the registered search spaces, those aside that wait to be named."""
     discovery.discover("hwkd.search_spaces")
-    return catalog.SEARCH_SPACES.names()
+    spaces = catalog.SEARCH_SPACES
+    return tuple(name for name in spaces if getattr(spaces.get(name), "is_default", True))
 
 
 def whole_path(text: str, suffix: str) -> str:
