@@ -16,6 +16,7 @@ import pstats
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -36,7 +37,7 @@ from hwkd.engine.search.proposer import make_proposer, suggest_student
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.context import SearchContext, make_context
 from hwkd.engine.setup.prepare import prepare_data
-from hwkd.engine.setup.screening import Candidate, cost_record
+from hwkd.engine.setup.screening import Candidate
 from hwkd.propose.traces import TraceTrial
 
 TARGETS_S = {100: 0.040, 1000: 0.080, 20_000: 0.150}
@@ -122,7 +123,7 @@ def _record(number: int, candidate: Candidate, random: Random) -> TrialRecord:
         state="completed",
         spec=candidate.spec,
         seed=0,
-        cost=cost_record(candidate.cost).model_copy(update={"per_op": ()}),
+        cost=replace(candidate.cost, per_op=()),
         objective=ObjectiveRecord(
             task_error=error, divergence=2 * error, latency_overrun=0.0, value=error
         ),

@@ -67,6 +67,13 @@ def search(
     input_size: Annotated[
         str | None, Option("Resize images to HEIGHTxWIDTH, as 32x32.", panel=WHAT)
     ] = None,
+    search_input: Annotated[
+        bool,
+        Option(
+            "Candidates also choose how they see their picture: pooled by 2 or 4, in grey.",
+            panel=WHAT,
+        ),
+    ] = False,
     layout: Annotated[
         Layout,
         Option(
@@ -263,6 +270,7 @@ def search(
         "task": task,
         "data": str(Path(data).resolve()) if data else None,
         "input_size": size(input_size, "--input-size"),
+        "search_input": search_input,
         "layout": layout,
         "spaces": [whole_path(name, ".py") for name in spaces] or registered_spaces(),
         "trials": trials,

@@ -11,7 +11,7 @@ from hwkd.core.metric import ACCURACY, Metric, ScoresRecord
 from hwkd.core.old_records import with_network, with_scores
 from hwkd.core.strict_model import StoredInt, StrictModel, with_key
 from hwkd.core.student import Layers
-from hwkd.core.trial import CostRecord, EpochRecord, StoredSpec
+from hwkd.core.trial import EpochRecord, StoredCost, StoredSpec
 from hwkd.core.verdict_record import Verdict, verdict_of_older_final
 from hwkd.core.verification import VerificationRecord
 
@@ -116,7 +116,7 @@ class FinalRecord(StrictModel):
     seconds: float
     scores: ScoresRecord
     network: Annotated[Layers, *with_key("these layers")]
-    cost: CostRecord
+    cost: StoredCost
     quantisation: QuantisationRecord
     quantisation_choice: QuantisationChoiceRecord | None = None
     profile: Profile | None = None

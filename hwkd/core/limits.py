@@ -13,7 +13,8 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from hwkd.core.choices import Risk
 from hwkd.core.device import Device
 from hwkd.core.measure import CostEstimate, Profile
-from hwkd.core.trial import CostRecord, LimitName, ViolationRecord
+from hwkd.core.strict_model import STORED
+from hwkd.core.trial import LimitName, ViolationRecord
 
 __all__ = [
     "LIMIT_FIELDS",
@@ -90,6 +91,8 @@ class LimitFit:
         is_lower_bound: at least `needed`, how much more is not known.
     """
 
+    __pydantic_config__ = STORED
+
     name: LimitName
     needed: float | None
     limit: float
@@ -118,12 +121,14 @@ class Fit:
         limits: one entry for each limit in force, in the order of `LIMIT_FIELDS`.
     """
 
+    __pydantic_config__ = STORED
+
     limits: tuple[LimitFit, ...]
 
     @classmethod
     def of(
         cls,
-        cost: CostEstimate | CostRecord,
+        cost: CostEstimate,
         limits: Limits,
         risk: Risk = "upper",
         *,

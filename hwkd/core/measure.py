@@ -23,6 +23,8 @@ class LatencyEstimate:
         is_extrapolated: the graph lies outside the range the model was fitted on.
     """
 
+    __pydantic_config__ = STORED
+
     value_s: float
     low_s: float
     high_s: float
@@ -83,16 +85,18 @@ class CostEstimate:
             leave out their working memory and code.
     """
 
+    __pydantic_config__ = STORED
+
     device: str
     runtime: str
     clock_hz: float
     dtype: str
-    macs: int
-    params: int
+    macs: StoredInt
+    params: StoredInt
     latency: LatencyEstimate | None
-    peak_ram_bytes: int
-    weight_bytes: int
-    flash_bytes: int
+    peak_ram_bytes: StoredInt
+    weight_bytes: StoredInt
+    flash_bytes: StoredInt
     energy_j: float | None
     per_op: tuple[OpCost, ...] = ()
     unsupported_ops: Mapping[str, int] = field(default_factory=dict)
@@ -102,6 +106,11 @@ class CostEstimate:
     def is_lower_bound(self) -> bool:
         """True when an operator had no cost: latency and energy are at least the values given."""
         return bool(self.unsupported_ops)
+
+    @property
+    def latency_s(self) -> float | None:
+        """The most likely latency; None without an estimate."""
+        return self.latency_at_s("expected")
 
     def latency_at_s(self, risk: Risk) -> float | None:
         """Return one end of the latency's interval, or its middle; None without an estimate."""

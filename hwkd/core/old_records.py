@@ -8,7 +8,13 @@ from typing import Any
 from hwkd.core.basis import ESTIMATED, MEASURED
 from hwkd.core.metric import ACCURACY
 
-__all__ = ["data_of_older_run", "device_of_older_run", "with_network", "with_scores"]
+__all__ = [
+    "cost_of_older_run",
+    "data_of_older_run",
+    "device_of_older_run",
+    "with_network",
+    "with_scores",
+]
 
 _FORMULA = "(raw - mean) / std, per channel"
 
@@ -70,3 +76,18 @@ def device_of_older_run(raw: Any) -> Any:
     kept = {name: value for name, value in raw.items() if name != "latency_basis"}
     named = {basis.name: basis for basis in (ESTIMATED, MEASURED)}
     return {**kept, "basis": named.get(raw["latency_basis"], raw["latency_basis"])}
+
+
+def cost_of_older_run(raw: Any) -> Any:
+    """Return the fields of an estimate whose latency is in one place."""
+    loose = {
+        "value_s": "latency_s",
+        "low_s": "latency_low_s",
+        "high_s": "latency_high_s",
+        "basis": "latency_basis",
+    }
+    if not isinstance(raw, dict) or "latency_s" not in raw:
+        return raw
+    kept = {name: value for name, value in raw.items() if name not in loose.values()}
+    latency = {name: raw.get(old) for name, old in loose.items()}
+    return {**kept, "latency": None if latency["value_s"] is None else latency}

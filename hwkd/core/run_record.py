@@ -15,13 +15,13 @@ from hwkd.core.basis import ESTIMATED, Basis
 from hwkd.core.final_record import FinalRecord
 from hwkd.core.head import HeadKind
 from hwkd.core.limits import LIMIT_FIELDS, Fit, Limits
-from hwkd.core.measure import Profile
+from hwkd.core.measure import CostEstimate, Profile
 from hwkd.core.metric import ACCURACY, Metric, ScoresRecord
 from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.old_records import data_of_older_run, device_of_older_run, with_scores
 from hwkd.core.pipeline_record import PipelineRecord
 from hwkd.core.strict_model import StoredInt, StrictModel
-from hwkd.core.trial import CostRecord, LimitName
+from hwkd.core.trial import LimitName
 
 __all__ = [
     "DataRecord",
@@ -86,7 +86,7 @@ class DeviceRecord(StrictModel):
         """Return the limit called `name`, None when it does not hold."""
         return next((limit for limit in self.limits if limit.name == name), None)
 
-    def fit(self, cost: CostRecord, measured: Profile | None = None) -> Fit:
+    def fit(self, cost: CostEstimate, measured: Profile | None = None) -> Fit:
         """Return whether a student stays inside the limits in force.
 
         Args:

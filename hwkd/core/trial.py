@@ -8,18 +8,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AliasChoices, Field, model_validator
+from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 from pydantic_core import from_json
 
-from hwkd.core.choices import Risk
-from hwkd.core.measure import OpCost, Profile
+from hwkd.core.measure import CostEstimate, Profile
 from hwkd.core.metric import ScoresRecord
-from hwkd.core.old_records import with_scores
+from hwkd.core.old_records import cost_of_older_run, with_scores
 from hwkd.core.strict_model import StoredInt, StrictModel, read_record, with_key
 from hwkd.core.student import StudentSpec
 
 __all__ = [
-    "CostRecord",
     "Digest",
     "EpochRecord",
     "FidelityRecord",
@@ -27,6 +25,7 @@ __all__ = [
     "ObjectiveRecord",
     "PredictedRecord",
     "ProposalRecord",
+    "StoredCost",
     "StoredSpec",
     "TrialRecord",
     "TrialState",
@@ -43,6 +42,9 @@ LimitName: TypeAlias = Literal["latency", "ram", "flash", "weights", "energy"]
 Digest: TypeAlias = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
+# What a network needs; older versions stored its latency as four loose fields.
+StoredCost: TypeAlias = Annotated[CostEstimate, BeforeValidator(cost_of_older_run)]
+
 # A student's choices with their key, which says whether somebody edited them.
 StoredSpec: TypeAlias = Annotated[StudentSpec, *with_key("the spec's choices")]
 
@@ -58,33 +60,6 @@ class ViolationRecord(StrictModel):
     def excess_ratio(self) -> float:
         """How far over: 0.25 is 25% over the limit."""
         return self.needed / self.limit - 1.0
-
-
-class CostRecord(StrictModel):
-    """What the device model predicted; nothing in here was measured."""
-
-    device: str
-    runtime: str
-    clock_hz: float
-    dtype: str
-    macs: StoredInt
-    params: StoredInt
-    latency_s: float | None
-    latency_low_s: float | None
-    latency_high_s: float | None
-    latency_basis: str | None
-    peak_ram_bytes: StoredInt
-    weight_bytes: StoredInt
-    flash_bytes: StoredInt
-    energy_j: float | None
-    unsupported_ops: dict[str, int] = Field(default_factory=dict)
-    unknown_kernels: tuple[str, ...] = ()
-    per_op: tuple[OpCost, ...] = ()
-
-    def latency_at_s(self, risk: Risk) -> float | None:
-        """Return one end of the latency's interval, or its middle; None without an estimate."""
-        ends = {"upper": self.latency_high_s, "lower": self.latency_low_s}
-        return ends.get(risk, self.latency_s)
 
 
 class ObjectiveRecord(StrictModel):
@@ -110,6 +85,15 @@ class PredictedRecord(StrictModel):
 
     mean: float
     deviation: float
+
+    @property
+    def half_width_80(self) -> float:
+        """Half of the interval around the mean that should hold 80% of the measurements."""
+        return 1.2815515594457418 * self.deviation
+
+    def holds(self, measured: float) -> bool:
+        """Tell whether a measurement lies in that interval."""
+        return abs(measured - self.mean) <= self.half_width_80
 
 
 class FidelityRecord(StrictModel):
@@ -189,7 +173,7 @@ class TrialRecord(StrictModel):
     spec: StoredSpec | None = None
     seed: StoredInt
     violations: tuple[ViolationRecord, ...] = ()
-    cost: CostRecord | None = None
+    cost: StoredCost | None = None
     proposal: ProposalRecord | None = None
     fidelity: FidelityRecord | None = None
     start_from: Digest | None = None

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hwkd.core.limits import Fit
+from hwkd.core.measure import CostEstimate
 from hwkd.core.pareto import pareto_front
 from hwkd.core.run_record import RunRecord
-from hwkd.core.trial import CostRecord, LimitName, TrialRecord
+from hwkd.core.trial import LimitName, TrialRecord
 from hwkd.report import format as fmt
 from hwkd.report.analysis import best_record, count_state
 from hwkd.report.document import Headline, Report
@@ -60,7 +61,7 @@ def build_report(
             host_section(run, best),
             *(
                 (
-                    history_section(run, drawn),
+                    history_section(run, ordered, drawn),
                     space_section(run, ordered, front, drawn),
                     rejection_section(ordered, drawn),
                     failure_section(ordered, drawn),
@@ -126,7 +127,7 @@ def _score_headlines(run: RunRecord, best: TrialRecord | None) -> list[Headline]
     return lines
 
 
-def _cost_headlines(run: RunRecord, best: TrialRecord, cost: CostRecord) -> list[Headline]:
+def _cost_headlines(run: RunRecord, best: TrialRecord, cost: CostEstimate) -> list[Headline]:
     final_profile = run.final.profile if run.final is not None else None
     profile = final_profile or best.profile
     latency = Latency(run.device)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from hwkd.core.measure import Profile
+from hwkd.core.measure import CostEstimate, Profile
 from hwkd.core.run_record import DeviceRecord, RunRecord
-from hwkd.core.trial import CostRecord, TrialRecord
+from hwkd.core.trial import TrialRecord
 from hwkd.report import format as fmt
 from hwkd.report.document import Block, Cell, Column, Facts, Note, Section, Table
 from hwkd.report.latency import Latency
@@ -44,7 +44,7 @@ def host_section(run: RunRecord, best: TrialRecord | None) -> Section:
     return Section(key="host", title=title, blocks=blocks)
 
 
-def _limit_rows(device: DeviceRecord, cost: CostRecord, profile: Profile) -> tuple[_Row, ...]:
+def _limit_rows(device: DeviceRecord, cost: CostEstimate, profile: Profile) -> tuple[_Row, ...]:
     """Compare with the limit on the latency, where these times are what it holds for."""
     latency = Latency(device)
     judged = device.fit(cost, profile).limit("latency")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hwkd.core.measure import Profile
+from hwkd.core.measure import CostEstimate, Profile
 from hwkd.core.run_record import DeviceRecord
-from hwkd.core.trial import CostRecord
 from hwkd.report import format as fmt
 
 __all__ = ["Latency"]
@@ -53,19 +52,18 @@ class Latency:
             return "the most likely value"
         return f"the {risk} end of the 90 % interval"
 
-    def shown_s(self, cost: CostRecord | None, profile: Profile | None) -> float | None:
+    def shown_s(self, cost: CostEstimate | None, profile: Profile | None) -> float | None:
         """Return the number of a student; None where it is not known."""
         if self.is_timed:
             return None if profile is None else profile.median_s
         return None if cost is None else cost.latency_s
 
-    def of_estimate(self, cost: CostRecord) -> str:
+    def of_estimate(self, cost: CostEstimate) -> str:
         """Return what an estimate says, with its interval and what it rests on."""
-        if cost.latency_s is None:
+        latency, spread = cost.latency, self.device.basis.spread
+        if latency is None:
             return f"none: this device is {self.word} and not predicted"
-        text = f"{'at least ' if cost.unsupported_ops else ''}{fmt.time(cost.latency_s)}"
-        ends = (cost.latency_low_s, cost.latency_high_s)
-        if self.device.basis.spread is not None and None not in ends:
-            low, high = map(fmt.time, ends)
-            text = f"{text}, 90 % interval {low} to {high}"
-        return f"{text} ({cost.latency_basis})" if cost.latency_basis else text
+        text = f"{'at least ' if cost.unsupported_ops else ''}{fmt.time(latency.value_s)}"
+        if spread is not None:
+            text += f", 90 % interval {fmt.time(latency.low_s)} to {fmt.time(latency.high_s)}"
+        return f"{text} ({latency.basis})"

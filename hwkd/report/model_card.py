@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hwkd.core.final_record import FinalRecord
+from hwkd.core.measure import CostEstimate
 from hwkd.core.run_record import RunRecord
-from hwkd.core.trial import CostRecord, TrialRecord
+from hwkd.core.trial import TrialRecord
 from hwkd.io.student_folder import DESCRIPTION_FILE, FLOAT_FILE, INT8_FILE
 from hwkd.report import format as fmt
 from hwkd.report.document import Facts, Table
@@ -64,7 +65,7 @@ def model_card(run: RunRecord, record: TrialRecord) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _what(run: RunRecord, record: TrialRecord, cost: CostRecord) -> str:
+def _what(run: RunRecord, record: TrialRecord, cost: CostEstimate) -> str:
     space = record.spec.space if record.spec is not None else "unknown"
     return (
         f"A network of the search space `{space}` with {fmt.integer(cost.params)} parameters and "

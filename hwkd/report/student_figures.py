@@ -8,9 +8,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from hwkd.core.measure import OpCost
+from hwkd.core.measure import CostEstimate, OpCost
 from hwkd.core.run_record import DeviceRecord
-from hwkd.core.trial import CostRecord, EpochRecord
+from hwkd.core.trial import EpochRecord
 from hwkd.report import format as fmt
 from hwkd.report.document import Chart, ChartView
 from hwkd.report.figures import checked_figure
@@ -22,7 +22,7 @@ __all__ = ["memory_chart", "operator_chart", "training_charts"]
 _LABELS_UP_TO = 40
 
 
-def operator_chart(cost: CostRecord, device: DeviceRecord) -> Chart | None:
+def operator_chart(cost: CostEstimate, device: DeviceRecord) -> Chart | None:
     """Draw latency, MACs and flash of each operator in execution order; None without operators."""
     if not cost.per_op:
         return None
@@ -64,7 +64,7 @@ def operator_chart(cost: CostRecord, device: DeviceRecord) -> Chart | None:
     )
 
 
-def memory_chart(cost: CostRecord, device: DeviceRecord) -> Chart | None:
+def memory_chart(cost: CostEstimate, device: DeviceRecord) -> Chart | None:
     """Draw RAM in use during one inference against the peak and the limit.
 
     The width of a step is the operator's estimated latency where every operator has one, else one
@@ -232,7 +232,7 @@ def _operator_axis(ops: Sequence[OpCost]) -> dict[str, Any]:
     }
 
 
-def _levels(cost: CostRecord, device: DeviceRecord) -> dict[str, Any]:
+def _levels(cost: CostEstimate, device: DeviceRecord) -> dict[str, Any]:
     limit = device.limit("ram")
     peak = fmt.KIB.of(cost.peak_ram_bytes)
     top = peak

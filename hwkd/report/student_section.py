@@ -7,11 +7,11 @@ from statistics import mean
 from hwkd.core.final_record import FinalRecord
 from hwkd.core.kinds import LAYER_KINDS
 from hwkd.core.limits import LimitFit
-from hwkd.core.measure import OpCost
+from hwkd.core.measure import CostEstimate, OpCost
 from hwkd.core.metric import Metric, Scores
 from hwkd.core.run_record import DeviceRecord, RunRecord
 from hwkd.core.student import Layer
-from hwkd.core.trial import CostRecord, TrialRecord
+from hwkd.core.trial import TrialRecord
 from hwkd.core.verdict_record import ArmRecord
 from hwkd.report import format as fmt
 from hwkd.report.document import Block, Cell, Column, Facts, Note, Section, Table
@@ -103,7 +103,7 @@ def score_table(run: RunRecord, best: TrialRecord) -> Table:
     )
 
 
-def fit_table(cost: CostRecord, device: DeviceRecord) -> Table:
+def fit_table(cost: CostEstimate, device: DeviceRecord) -> Table:
     """Compare an estimate with every hard limit in force; a latency that was timed is not in it."""
     latency, sizes = Latency(device), device.basis.sizes
     # A latency and a size that came about differently share no heading: rows say it then.
@@ -133,7 +133,7 @@ def _word(entry: LimitFit, device: DeviceRecord) -> str:
     return f" ({Latency(device).word if entry.name == 'latency' else device.basis.sizes})"
 
 
-def cost_facts(cost: CostRecord, device: DeviceRecord) -> Facts:
+def cost_facts(cost: CostEstimate, device: DeviceRecord) -> Facts:
     """State the totals of an estimate, each with what it is for."""
     sizes, latency = device.basis.sizes, Latency(device)
     rows = [
@@ -160,7 +160,7 @@ def cost_facts(cost: CostRecord, device: DeviceRecord) -> Facts:
     return Facts(title="Totals", rows=tuple(rows))
 
 
-def cost_table(cost: CostRecord, device: DeviceRecord, layers: tuple[Layer, ...] = ()) -> Table:
+def cost_table(cost: CostEstimate, device: DeviceRecord, layers: tuple[Layer, ...] = ()) -> Table:
     """List every operator with its estimated latency, RAM and flash, in execution order."""
     latency, sizes = Latency(device), device.basis.sizes
     layer_of = {layer.name: layer for layer in layers}

@@ -201,6 +201,19 @@ def test_what_is_printed_is_what_the_function_returns(name, workplace, capsys):
     assert without_places(printed) == without_places(json.loads(json.dumps(returned)))
 
 
+@pytest.mark.parametrize("name", sorted(set(CASES) - {"devices calibrate", "devices bench-kit"}))
+def test_nothing_is_cut_off_in_a_terminal_of_eighty_columns(name, workplace, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    typed = [placed(word, workplace) for word in CASES[name][0]]
+    if name == "devices new":
+        typed.append("--force")
+    assert main([*name.split(), *map(str, typed)]) == 0
+    printed = capsys.readouterr().out
+    assert "\N{HORIZONTAL ELLIPSIS}" not in printed
+    in_tables = [line for line in printed.splitlines() if str(workplace) not in line]
+    assert max(map(len, in_tables), default=0) <= 80
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_search_and_what_follows_print_what_the_functions_return(workplace, capsys):

@@ -106,7 +106,7 @@ def test_a_search_costs_its_candidates_for_a_runtime_that_was_dropped_in(
     assert record.state == "completed"
     assert record.cost.runtime == "my-stack"
     assert record.cost.latency_s == pytest.approx(CYCLES_A_MAC * record.cost.macs / 100e6)
-    assert "my-stack 0.1" in str(record.cost.latency_basis)
+    assert "my-stack 0.1" in record.cost.latency.basis
 
 
 def test_a_runtime_that_is_like_another_says_only_what_differs(folder: Path) -> None:

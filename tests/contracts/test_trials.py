@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 from optuna.distributions import CategoricalDistribution, IntDistribution
+from support.made_records import estimate
 
 from hwkd.core.errors import ConfigError, RunFolderError
 from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.student import StudentSpec
 from hwkd.core.trial import (
-    CostRecord,
     FidelityRecord,
     ObjectiveRecord,
     ProposalRecord,
@@ -28,11 +28,7 @@ from hwkd.engine.run.trials import Trials
 BRIEF, LONG = FidelityRecord(epochs=1, samples=100), FidelityRecord(epochs=9)
 GOAL = ObjectiveConfig(alpha=1.0, beta=0.5, gamma=0.0)
 DOMAINS = {"space": CategoricalDistribution(("a", "b")), "a.width": IntDistribution(1, 999)}
-COST = CostRecord(
-    device="d", runtime="r", clock_hz=1.0, dtype="int8", macs=1, params=1, latency_s=0.001,
-    latency_low_s=None, latency_high_s=None, latency_basis=None, peak_ram_bytes=1, weight_bytes=1,
-    flash_bytes=1, energy_j=None,
-)  # fmt: skip
+COST = estimate(latency=(0.001, 0.001, 0.001), ram=1, weights=1, flash=1, energy_j=None)
 
 
 class Place:

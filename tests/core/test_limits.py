@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from support.made_records import cost_record, estimate, measurement
+from support.made_records import estimate, measurement
 
 from hwkd.core.limits import LIMIT_FIELDS, Fit, LimitFit, Limits, Need
 from hwkd.core.run_record import DeviceRecord, LimitRecord
@@ -132,7 +132,7 @@ def test_the_plain_form_says_every_answer():
     }  # fmt: skip
 
 
-def test_a_stored_cost_is_judged_as_the_estimate_that_it_was():
+def test_a_stored_cost_is_judged_as_the_estimate_that_it_is():
     device = DeviceRecord(
         name="d", core="c", clock_hz=1.0, runtime="r",
         limits=tuple(
@@ -140,7 +140,7 @@ def test_a_stored_cost_is_judged_as_the_estimate_that_it_was():
             for name, field in LIMIT_FIELDS.items()
         ),
     )  # fmt: skip
-    stored = cost_record(latency_s=0.014, ram=10_000, flash=60_001)
+    stored = estimate(latency=(0.014, 0.014, 0.014), flash=60_001, energy_j=None)
     assert {entry.name: entry.answer for entry in device.fit(stored).limits} == {
         "latency": "over", "ram": "fits", "flash": "over", "weights": "fits", "energy": "unknown",
     }  # fmt: skip

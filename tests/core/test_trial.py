@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
-from support.made_records import SPEC, completed, cost_record
+from support.made_records import SPEC, completed, estimate
 
 from hwkd.core.errors import RunFolderError
 from hwkd.core.measure import OpCost, Profile
@@ -32,7 +33,7 @@ def test_a_record_survives_its_line_of_json():
     record = completed(3).model_copy(
         update={
             "violations": (ViolationRecord(limit_name="ram", needed=2.0, limit=1.0),),
-            "cost": cost_record().model_copy(update={"per_op": (op,), "unsupported_ops": {"X": 2}}),
+            "cost": replace(estimate(), per_op=(op,), unsupported_ops={"X": 2}),
             "profile": PROFILE,
             "epochs": (EpochRecord(epoch=1, learning_rate=0.1, losses={"kd": 0.2}),),
             "reason": 'line\nbreak and "quotes"',
@@ -41,6 +42,21 @@ def test_a_record_survives_its_line_of_json():
     line = record.model_dump_json()
     assert "\n" not in line
     assert read_trial_line(line, where="here") == record
+
+
+@pytest.mark.parametrize("latency", [None, (0.5, 1.0, 2.0)])
+def test_a_latency_in_loose_fields_of_an_older_version_is_read(latency):
+    record = completed(3).model_copy(update={"cost": estimate(latency=latency)})
+    older = record.model_dump(mode="json")
+    found = older["cost"].pop("latency") or {}
+    for name, field in {
+        "latency": "value_s",
+        "latency_low": "low_s",
+        "latency_high": "high_s",
+    }.items():
+        older["cost"][f"{name}_s"] = found.get(field)
+    older["cost"]["latency_basis"] = found.get("basis")
+    assert read_trial_line(json.dumps(older), where="here") == record
 
 
 @given(

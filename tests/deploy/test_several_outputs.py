@@ -27,7 +27,7 @@ from hwkd.deploy.calibrate import activation_ranges
 from hwkd.deploy.output_folder import write_folder
 from hwkd.deploy.sessions import open_session, predict_all
 from hwkd.deploy.tflite_check import check_tflite, installed, seeded_steps
-from hwkd.deploy.to_c.export import build_project, foreign_files, project_contents
+from hwkd.deploy.to_c.export import build_project, project_contents
 from hwkd.deploy.to_int8 import quantise_int8
 from hwkd.deploy.to_onnx import export_onnx
 from hwkd.deploy.to_tflite import write_tflite
@@ -123,7 +123,7 @@ def test_the_c_gives_both_outputs_and_every_layer_as_onnx_runtime_does(files, tm
 @needs_host_compiler
 def test_the_exported_folder_names_both_and_its_program_compares_both(files, tmp_path):
     folder = tmp_path / "c"
-    write_folder(project_contents(build_project(files[1])), folder, foreign_files(folder))
+    write_folder(project_contents(build_project(files[1])), folder)
     header = (folder / "model.h").read_text()
     assert '#define MODEL_OUTPUT_1_NAME "places"' in header
     assert "#define MODEL_OUTPUT_1_BYTES 64 /* 4 x 4 x 4, channels-last */" in header

@@ -121,6 +121,17 @@ def test_a_space_that_knows_no_room_stays_as_it_is():
     assert isinstance(fitted.spaces["plain"], RoomySpace)
 
 
+def test_smaller_pictures_get_wider_students():
+    screen = screen_of(SearchConfig(device="cortex-m4", spaces=("plain",), search_input=True))
+    tight = replace(screen, limits=Limits(latency_s=0.005))
+    (space,) = fit_spaces(tight, input_shape=(1, 32, 32), num_outputs=4).spaces.values()
+    scales = {view.label: way.room.scale for view, way in space.ways.items()}
+    assert list(scales) == ["whole", "pooled2", "pooled4"]
+    assert scales["whole"] < scales["pooled2"] < scales["pooled4"]
+    (signal,) = fit_spaces(tight, input_shape=(6, 128), num_outputs=4).spaces.values()
+    assert isinstance(signal, RoomySpace)
+
+
 def test_the_smallest_linear_attention_student_is_a_tenth_of_the_smallest_whole_one():
     (space,) = screen_of(
         SearchConfig(device="cortex-m4", spaces=("linear_attention",))

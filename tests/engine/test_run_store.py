@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -16,7 +17,6 @@ from hwkd.engine.run.trials import Candidate
 from hwkd.engine.search.loop import run_trials
 from hwkd.engine.search.proposer import make_proposer
 from hwkd.engine.setup.context import SearchContext
-from hwkd.engine.setup.screening import cost_record
 
 TRIALS = 16
 CUT_AT = (0, 3, 14)
@@ -51,7 +51,7 @@ class FakeRunner:
             state="completed",
             spec=spec,
             seed=0,
-            cost=cost_record(candidate.cost).model_copy(update={"per_op": ()}),
+            cost=replace(candidate.cost, per_op=()),
             objective=ObjectiveRecord(
                 task_error=error, divergence=0, latency_overrun=0, value=error
             ),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from dataclasses import replace
 
 import pytest
 from support.tiny_search import TinyRun, make_run
@@ -15,7 +16,6 @@ from hwkd.engine.search.candidate_features import graph_features
 from hwkd.engine.search.loop import run_trials
 from hwkd.engine.search.proposer import PROPOSERS
 from hwkd.engine.search.proposers.surrogate import SurrogateProposer
-from hwkd.engine.setup.screening import cost_record
 from hwkd.io.discovery import discover
 
 discover("hwkd.engine.search.proposers")
@@ -37,7 +37,7 @@ class Outcomes:
         return TrialRecord(
             number=number, state=self._state(number), spec=spec, seed=0,
             proposal=proposal.why,
-            cost=cost_record(candidate.cost).model_copy(update={"per_op": ()}),
+            cost=replace(candidate.cost, per_op=()),
             started_at="t", duration_s=0.0,
         )  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import pytest
@@ -44,6 +45,26 @@ def test_report_json_and_card_speak_of_the_metric(run, capsys):
     page = (run / "report.html").read_text()
     assert "Test mean absolute error, int8" in page
     assert "target units" in page
+
+
+def test_its_tables_fit_a_terminal_of_eighty_columns(run, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["report", str(run)]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if str(run) not in line]
+    assert max(map(len, lines)) <= 80
+    assert not any("\N{HORIZONTAL ELLIPSIS}" in line for line in lines)
+
+
+def test_the_c_gives_the_answer_in_the_unit_of_the_target(run, tmp_path, capsys):
+    assert main(["export", str(run), "--target", "c", "--out", str(tmp_path / "c")]) == 0
+    data = read_run_record(run / "run.json").data
+    text = (tmp_path / "c/model_answer.c").read_text()
+    numbers = [
+        float(re.search(rf"{name}\[MODEL_ANSWER_COUNT\] = {{(.*?)f}}", text).group(1))
+        for name in ("scale", "offset")
+    ]
+    assert numbers == pytest.approx([*data.answer_std, *data.answer_mean], rel=1e-6)
+    assert "model_answer(answer);" in (tmp_path / "c/README.md").read_text()
 
 
 def test_the_c_holds_the_preprocessing_and_passes_verification(run, tmp_path, capsys):

@@ -6,8 +6,9 @@ import pytest
 from support.synthetic_run import make_run
 
 from hwkd.core.basis import MEASURED
+from hwkd.core.measure import CostEstimate
 from hwkd.core.run_record import DeviceRecord, RunRecord
-from hwkd.core.trial import CostRecord, TrialRecord
+from hwkd.core.trial import PredictedRecord, ProposalRecord, TrialRecord
 from hwkd.report.build import build_report
 from hwkd.report.document import Cell, Chart, Column, Report, Table
 
@@ -29,10 +30,9 @@ def _texts(report: Report) -> str:
 def _on_host(run: RunRecord, records: tuple[TrialRecord, ...]) -> Report:
     """The same run on a device that is measured and not predicted."""
 
-    def unpredicted(cost: CostRecord) -> CostRecord:
-        fields = ("latency_s", "latency_low_s", "latency_high_s", "latency_basis", "energy_j")
+    def unpredicted(cost: CostEstimate) -> CostEstimate:
         ops = tuple(replace(op, latency_s=None) for op in cost.per_op)
-        return cost.model_copy(update={**dict.fromkeys(fields), "per_op": ops})
+        return replace(cost, latency=None, energy_j=None, per_op=ops)
 
     assert run.final is not None
     device: DeviceRecord = run.device.model_copy(update={"basis": MEASURED})
@@ -111,7 +111,7 @@ def test_an_operator_without_a_cost_is_a_lower_bound_and_a_caveat():
     assert run.final is not None
     first, *rest = run.final.cost.per_op
     ops = (replace(first, latency_s=None, kind="Einsum"), *rest)
-    cost = run.final.cost.model_copy(update={"unsupported_ops": {"Einsum": 1}, "per_op": ops})
+    cost = replace(run.final.cost, unsupported_ops={"Einsum": 1}, per_op=ops)
     final = run.final.model_copy(update={"cost": cost})
     report = build_report(run.model_copy(update={"final": final}), records)
     latency = next(headline for headline in report.headlines if headline.label == "Latency")
@@ -126,6 +126,23 @@ def test_a_pareto_search_shows_errors_and_no_weighted_sum():
     report = build_report(run.model_copy(update={"objective": objective}), records)
     history = next(chart for chart in _charts(report) if chart.key == "history")
     assert history.figure["layout"]["yaxis"]["title"]["text"] == "validation error, %"
+
+
+def test_predictions_stand_beside_what_was_measured_with_the_share_that_held():
+    run, records = make_run()
+    done = [record for record in records if record.state == "completed"][:4]
+    # Half of an 80% interval is 1.28 deviations: the last measurement is 1.3 of them off.
+    made = []
+    for record, off in zip(done, (0.0, 1.2, -1.2, 1.3), strict=True):
+        predicted = PredictedRecord(mean=record.objective.task_error + 0.01 * off, deviation=0.01)
+        why = ProposalRecord(origin="random", task_error=predicted, predicted_s=1.0)
+        made.append(record.model_copy(update={"proposal": why}))
+    (chart,) = (c for c in _charts(build_report(run, made)) if c.key == "predictions")
+    assert "3 of 4 lie inside (75.0 %)" in chart.note
+    *spaces, diagonal = chart.figure["data"]
+    assert sum(len(trace["x"]) for trace in spaces) == 4
+    assert list(diagonal["x"]) == list(diagonal["y"])
+    assert not [c for c in _charts(build_report(run, records)) if c.key == "predictions"]
 
 
 def test_every_limit_is_drawn_in_its_view_of_the_front():

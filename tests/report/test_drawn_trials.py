@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+from dataclasses import replace
 
 import pytest
 from support.synthetic_run import make_run
@@ -72,7 +73,7 @@ def test_the_front_is_what_comparing_every_pair_gives():
         record.model_copy(
             update={
                 "number": 100 + index,
-                "cost": record.cost.model_copy(update={"peak_ram_bytes": ram, "flash_bytes": 50}),
+                "cost": replace(record.cost, peak_ram_bytes=ram, flash_bytes=50),
             }
         )
         for index, (record, ram) in enumerate(itertools.product(records[:3], (9, 7, 8)))

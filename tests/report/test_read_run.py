@@ -96,7 +96,7 @@ def test_a_trial_that_is_there_twice_is_refused(folder: Path):
 
 def without_tables(record):
     """Return what is read of all trials: a page shows the rest for the best one alone."""
-    cost = record.cost and record.cost.model_copy(update={"per_op": ()})
+    cost = record.cost and replace(record.cost, per_op=())
     profile = record.profile and replace(record.profile, per_op=())
     return record.model_copy(update={"cost": cost, "profile": profile, "epochs": ()})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hwkd.core.measure import CostEstimate, LatencyEstimate, Profile
 from hwkd.core.metric import ScoresRecord
 from hwkd.core.student import StudentSpec
-from hwkd.core.trial import CostRecord, ObjectiveRecord, TrialRecord
+from hwkd.core.trial import ObjectiveRecord, TrialRecord
 
 SPEC = StudentSpec(
     space="narrow_deep",
@@ -51,23 +51,16 @@ def measurement(*, median_s: float, p90_s: float) -> Profile:
     )  # fmt: skip
 
 
-def cost_record(*, latency_s: float | None = 0.01, ram: int = 1, flash: int = 1) -> CostRecord:
-    return CostRecord(
-        device="test-device", runtime="test-runtime", clock_hz=1e8, dtype="int8", macs=1, params=1,
-        latency_s=latency_s, latency_low_s=latency_s, latency_high_s=latency_s, latency_basis=None,
-        peak_ram_bytes=ram, weight_bytes=1, flash_bytes=flash, energy_j=None,
-    )  # fmt: skip
-
-
 def completed(
     number: int, *, error: float = 0.1, latency_s: float | None = 0.01, ram: int = 1, flash: int = 1
 ) -> TrialRecord:
+    latency = None if latency_s is None else (latency_s, latency_s, latency_s)
     return TrialRecord(
         number=number,
         state="completed",
         spec=SPEC,
         seed=0,
-        cost=cost_record(latency_s=latency_s, ram=ram, flash=flash),
+        cost=estimate(latency=latency, ram=ram, flash=flash),
         scores=ScoresRecord(
             validation_float={"accuracy": 1 - error}, validation_int8={"accuracy": 1 - error}
         ),

@@ -18,7 +18,7 @@ from hwkd.core.final_record import (
     QuantisationChoiceRecord,
     QuantisationRecord,
 )
-from hwkd.core.measure import OpCost, OpShare, Profile
+from hwkd.core.measure import CostEstimate, LatencyEstimate, OpCost, OpShare, Profile
 from hwkd.core.metric import ScoresRecord
 from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.run_record import (
@@ -33,7 +33,6 @@ from hwkd.core.run_record import (
 )
 from hwkd.core.student import Layer, Layers, StudentSpec
 from hwkd.core.trial import (
-    CostRecord,
     EpochRecord,
     LimitName,
     ObjectiveRecord,
@@ -126,7 +125,7 @@ def _trial(number: int, random: Random, earlier: list[TrialRecord]) -> TrialReco
 
 
 def _completed(
-    number: int, random: Random, spec: StudentSpec, cost: CostRecord, started_at: str
+    number: int, random: Random, spec: StudentSpec, cost: CostEstimate, started_at: str
 ) -> TrialRecord:
     error = round(0.012 + 0.35 / (cost.params / 100) ** 0.5 * random.uniform(0.7, 1.5), 6)
     divergence = round(0.04 + 1.8 * error, 6)
@@ -164,7 +163,7 @@ def _completed(
     )
 
 
-def _student(space: str, width: int, depth: int) -> tuple[StudentSpec, CostRecord]:
+def _student(space: str, width: int, depth: int) -> tuple[StudentSpec, CostEstimate]:
     spec = StudentSpec(
         space=space,
         params={"width": width, "depth": depth, "activation": "relu", "squeeze_excite": False},
@@ -174,17 +173,19 @@ def _student(space: str, width: int, depth: int) -> tuple[StudentSpec, CostRecor
     ops = _ops(space, width, depth)
     latency_s = sum(op.latency_s or 0.0 for op in ops)
     weight_bytes = sum(op.flash_bytes for op in ops)
-    return spec, CostRecord(
+    return spec, CostEstimate(
         device="cortex-m7",
         runtime="tflm-cmsis-nn",
         clock_hz=CLOCK_HZ,
         dtype="int8",
         macs=sum(op.macs for op in ops),
         params=weight_bytes * 9 // 10,
-        latency_s=latency_s,
-        latency_low_s=0.8 * latency_s,
-        latency_high_s=1.25 * latency_s,
-        latency_basis=f"synthetic, {len(ops)} operators",
+        latency=LatencyEstimate(
+            value_s=latency_s,
+            low_s=0.8 * latency_s,
+            high_s=1.25 * latency_s,
+            basis=f"synthetic, {len(ops)} operators",
+        ),
         peak_ram_bytes=max(op.ram_bytes for op in ops) + RUNTIME_RAM_BYTES,
         weight_bytes=weight_bytes,
         flash_bytes=weight_bytes + CODE_BYTES,
@@ -251,9 +252,9 @@ def _op(
     )
 
 
-def _violations(cost: CostRecord) -> tuple[ViolationRecord, ...]:
+def _violations(cost: CostEstimate) -> tuple[ViolationRecord, ...]:
     needs: dict[LimitName, float] = {
-        "latency": cost.latency_high_s or 0.0,
+        "latency": cost.latency_at_s("upper") or 0.0,
         "ram": cost.peak_ram_bytes,
         "flash": cost.flash_bytes,
     }
@@ -265,7 +266,7 @@ def _violations(cost: CostRecord) -> tuple[ViolationRecord, ...]:
     return tuple(sorted(found, key=lambda violation: -violation.excess_ratio))
 
 
-def _profile(cost: CostRecord, random: Random) -> Profile:
+def _profile(cost: CostEstimate, random: Random) -> Profile:
     median_s = 2e-5 + cost.macs * 4e-11
     convolutions = [op for op in cost.per_op if op.kind == "Conv"]
     total = sum(op.macs for op in convolutions)

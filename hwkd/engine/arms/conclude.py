@@ -16,7 +16,6 @@ from hwkd.engine.arms.orders import (
 )
 from hwkd.engine.arms.student_folder import read_quantisation
 from hwkd.engine.setup.context import SearchContext
-from hwkd.engine.setup.screening import cost_record
 from hwkd.io.student_folder import StudentFiles
 from hwkd.profiling.onnx_runtime import measure_latency
 
@@ -55,7 +54,7 @@ def conclude(
         seconds=time.monotonic() - started_s,
         scores=result.scores,
         network=candidate.layers,
-        cost=cost_record(candidate.cost),
+        cost=candidate.cost,
         quantisation=read_quantisation(files.int8_path, len(context.calibration)),
         quantisation_choice=result.quantisation,
         profile=profile,

@@ -29,7 +29,7 @@ from hwkd.engine.run.artifacts import Artifacts
 from hwkd.engine.run.proposal import Proposal
 from hwkd.engine.setup.context import SearchContext
 from hwkd.engine.setup.methods import without_teacher
-from hwkd.engine.setup.screening import Candidate, cost_record
+from hwkd.engine.setup.screening import Candidate
 from hwkd.io.machine import package_versions
 from hwkd.io.student_folder import StudentFiles
 from hwkd.nn.build import StudentModule, build_module
@@ -105,12 +105,12 @@ class TrialRunner:
             return base.model_copy(update={"reason": proposal.failure})
         try:
             base = base.model_copy(update={"spec": spec})
-            earlier = find_earlier(self.context.screen.spaces[spec.space].layers(spec).key)
+            earlier = find_earlier(self.context.screen.layers(spec).key)
             if earlier is not None:
                 record = _repeat(base, earlier)
             else:
                 candidate = self.context.screen.candidate(spec)
-                base = base.model_copy(update={"cost": cost_record(candidate.cost)})
+                base = base.model_copy(update={"cost": candidate.cost})
                 record = self._judge(base, candidate, has_teacher=has_teacher)
         except RunFolderError:
             raise

@@ -94,6 +94,7 @@ def screen_of(config: SearchConfig) -> Screen:
         limits=config.limits.to_limits(),
         risk=config.limits.risk,
         spaces=load_spaces(config.spaces),
+        searches_input=config.search_input,
     )
 
 

@@ -16,13 +16,14 @@ from hwkd.core.errors import ConfigError, first_line
 from hwkd.core.graph import OpGraph
 from hwkd.core.limits import Fit, Limits
 from hwkd.core.measure import CostEstimate
+from hwkd.core.seen_input import viewed_layers
 from hwkd.core.student import Chooser, Layers, SearchSpace, StudentSpec
-from hwkd.core.trial import CostRecord, ViolationRecord
+from hwkd.core.trial import ViolationRecord
 from hwkd.cost.backend import CostQuestion, screening_backend
 from hwkd.cost.graph import build_graph
 from hwkd.io import discovery
 
-__all__ = ["Candidate", "Screen", "cost_record", "load_spaces", "sample_candidate"]
+__all__ = ["Candidate", "Screen", "load_spaces", "sample_candidate"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,12 +44,16 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Screen:
-    """What candidates are costed for and compared with."""
+    """What candidates are costed for and compared with.
+
+    `searches_input` says that students also choose how they see their picture.
+    """
 
     question: CostQuestion
     limits: Limits
     risk: Risk
     spaces: Mapping[str, SearchSpace]
+    searches_input: bool = False
 
     @property
     def device(self) -> Device:
@@ -61,7 +66,11 @@ class Screen:
         Raises:
             ConfigError: if its network has several outputs, which no task reads.
         """
-        return self.costed(spec, self.spaces[spec.space].layers(spec))
+        return self.costed(spec, self.layers(spec))
+
+    def layers(self, spec: StudentSpec) -> Layers:
+        """Describe the network of a spec, whether or not the spaces were fitted to the limits."""
+        return viewed_layers(self.spaces[spec.space], spec)
 
     def costed(self, spec: StudentSpec, layers: Layers) -> Candidate:
         """Cost a network whose search space need not be here; raises as `candidate`."""
@@ -122,27 +131,3 @@ def load_spaces(names: tuple[str, ...]) -> dict[str, SearchSpace]:
             space = catalog.SEARCH_SPACES.get(name)
         spaces[space.name] = space
     return spaces
-
-
-def cost_record(cost: CostEstimate) -> CostRecord:
-    """Copy an estimate into the form that is stored."""
-    latency = cost.latency
-    return CostRecord(
-        device=cost.device,
-        runtime=cost.runtime,
-        clock_hz=cost.clock_hz,
-        dtype=cost.dtype,
-        macs=cost.macs,
-        params=cost.params,
-        latency_s=latency.value_s if latency else None,
-        latency_low_s=latency.low_s if latency else None,
-        latency_high_s=latency.high_s if latency else None,
-        latency_basis=latency.basis if latency else None,
-        peak_ram_bytes=cost.peak_ram_bytes,
-        weight_bytes=cost.weight_bytes,
-        flash_bytes=cost.flash_bytes,
-        energy_j=cost.energy_j,
-        unsupported_ops=dict(cost.unsupported_ops),
-        unknown_kernels=cost.unknown_kernels,
-        per_op=cost.per_op,
-    )
