@@ -124,7 +124,8 @@ def test_a_space_that_knows_no_room_stays_as_it_is():
 def test_smaller_pictures_get_wider_students():
     screen = screen_of(SearchConfig(device="cortex-m4", spaces=("plain",), search_input=True))
     tight = replace(screen, limits=Limits(latency_s=0.005))
-    (space,) = fit_spaces(tight, input_shape=(1, 32, 32), num_outputs=4).spaces.values()
+    fitted = fit_spaces(tight, input_shape=(1, 32, 32), num_outputs=4)
+    space: Any = fitted.spaces["plain"]
     scales = {view.label: way.room.scale for view, way in space.ways.items()}
     assert list(scales) == ["whole", "pooled2", "pooled4"]
     assert scales["whole"] < scales["pooled2"] < scales["pooled4"]

@@ -3,10 +3,12 @@
 import csv
 import itertools
 from dataclasses import replace
+from typing import cast
 
 import pytest
 from support.synthetic_run import make_run
 
+from hwkd.core.measure import CostEstimate
 from hwkd.core.pareto import dominates, pareto_front
 from hwkd.report import drawn
 from hwkd.report.analysis import running_best
@@ -73,7 +75,9 @@ def test_the_front_is_what_comparing_every_pair_gives():
         record.model_copy(
             update={
                 "number": 100 + index,
-                "cost": replace(record.cost, peak_ram_bytes=ram, flash_bytes=50),
+                "cost": replace(
+                    cast(CostEstimate, record.cost), peak_ram_bytes=ram, flash_bytes=50
+                ),
             }
         )
         for index, (record, ram) in enumerate(itertools.product(records[:3], (9, 7, 8)))
