@@ -1,4 +1,4 @@
-"""A student that pools and mixes its picture is trained, quantised, exported and run like any."""
+"""Students with unusual layers are trained, quantised, exported and run like any other."""
 
 import numpy as np
 import pytest
@@ -23,12 +23,19 @@ from hwkd.qgraph.read_qdq import read_qdq
 
 discover("hwkd.search_spaces")
 SHAPE = (3, 24, 32)
-VIEWS = (InputView(pool=2), InputView(is_grey=True), InputView(pool=2, is_grey=True))
+PLAIN = SEARCH_SPACES.get("plain")
+SPACES = {
+    **{
+        view.label: SeeingSpace(ways={view: PLAIN})
+        for view in (InputView(pool=2), InputView(is_grey=True), InputView(pool=2, is_grey=True))
+    },
+    "shuffle": SEARCH_SPACES.get("shuffle"),
+}
 
 
-@pytest.fixture(params=VIEWS, ids=lambda view: view.label)
+@pytest.fixture(params=SPACES)
 def int8_model(request, tmp_path):
-    space = SeeingSpace(ways={request.param: SEARCH_SPACES.get("plain")})
+    space = SPACES[request.param]
     spec = space.suggest(RandomChooser(3), input_shape=SHAPE, num_outputs=4)
     layers = space.layers(spec)
     inputs = torch.randn(24, *SHAPE, generator=torch.Generator().manual_seed(0))
