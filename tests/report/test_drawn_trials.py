@@ -79,9 +79,7 @@ def test_the_front_is_what_comparing_every_pair_gives():
         record.model_copy(
             update={
                 "number": 100 + index,
-                "cost": replace(
-                    cast(CostEstimate, record.cost), peak_ram_bytes=ram, flash_bytes=50
-                ),
+                "cost": replace(known(record.cost), peak_ram_bytes=ram, flash_bytes=50),
             }
         )
         for index, (record, ram) in enumerate(itertools.product(records[:3], (9, 7, 8)))
