@@ -80,7 +80,7 @@ def test_choices_of_one_name_have_the_same_bounds_for_every_view():
             assert asked.setdefault(name, tuple(choices)) == tuple(choices)
             return super().categorical(name, choices)
 
-    asked: dict[str, tuple] = {}
+    asked: dict[str, tuple[object, ...]] = {}
     space = SeeingSpace(ways=dict.fromkeys(input_views(COLOUR), PLAIN))
     chooser = Recorder(0)
     seen = set()
