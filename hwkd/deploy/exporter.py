@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from hwkd.core.errors import ConfigError
+from hwkd.core.run_record import RunRecord
 from hwkd.deploy.to_c.answer import Answer
 from hwkd.deploy.to_c.project import RecordedInput
 from hwkd.deploy.to_c.raw_input import Preprocessing
@@ -57,12 +58,16 @@ class ExportSource:
         return () if self.folder is None else self.folder.labels
 
     @property
+    def run(self) -> RunRecord | None:
+        """That found the student; None for a file by itself, or of an older version."""
+        return None if self.folder is None else self.folder.record.run
+
+    @property
     def answer(self) -> Answer | None:
         """What the outputs mean; None where that is not known."""
-        run = None if self.folder is None else self.folder.record.run
-        if run is None:
+        if self.run is None:
             return None
-        data = run.data
+        data = self.run.data
         return Answer(kind=data.kind, mean=data.answer_mean, std=data.answer_std)
 
     @property

@@ -65,6 +65,18 @@ def test_the_c_gives_the_answer_in_the_unit_of_the_target(run, tmp_path, capsys)
     assert "model_answer(answer);" in (tmp_path / "c/README.md").read_text()
 
 
+def test_an_export_tells_estimates_of_another_runtime_from_what_its_c_needs(run, tmp_path, capsys):
+    out = tmp_path / "c"
+    assert main(["export", str(run), "--target", "c", "--out", str(out)]) == 0
+    device = read_run_record(run / "run.json").device
+    arena = json.loads((out / "model.json").read_text())["arena_bytes"]
+    for text in (capsys.readouterr().out, (out / "README.md").read_text()):
+        assert f"{arena:,} bytes of arena" in text
+        assert f"estimates for {device.runtime} {device.runtime_version} on {device.name}" in text
+        assert "not for this C" in text
+        assert "`hwkd verify` counts them on a core" in text
+
+
 def test_the_c_holds_the_preprocessing_and_passes_verification(run, tmp_path, capsys):
     assert main(["export", str(run), "--target", "c", "--out", str(tmp_path / "c")]) == 0
     assert "model_preprocess(const float *raw" in (tmp_path / "c/model_preprocess.h").read_text()

@@ -183,7 +183,7 @@ def test_a_report_is_made_again_from_the_two_files_alone(tmp_path: Path):
 
 
 def test_the_card_of_the_best_student_is_made_again_where_there_is_one(tmp_path: Path):
-    write_run(tmp_path)
+    write_run(tmp_path, *make_run())
     report = write_report_files(tmp_path)
     assert not (tmp_path / "best").exists()
     (tmp_path / "best").mkdir()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from hwkd.core.catalog import EXPORTERS
 from hwkd.deploy.exporter import Exported, ExportOptions, ExportSource
+from hwkd.deploy.to_c.costs import cost_lines, readme_section
 from hwkd.deploy.to_c.export import build_project, project_contents
 from hwkd.deploy.to_c.raw_input import raw_input_files
 
 __all__ = ["C99"]
+
+README = "README.md"
 
 
 class C99:
@@ -33,7 +36,10 @@ class C99:
         )
         given = source.preprocessing
         beside = {} if given is None else raw_input_files(project, given)
-        return Exported(files=project_contents(project, beside))
+        lines = cost_lines(project, source.run)
+        files = project_contents(project, beside)
+        files[README] = str(files[README]) + readme_section(lines)
+        return Exported(files=files, lines=lines)
 
 
 EXPORTERS.register("c")(C99())
