@@ -71,7 +71,8 @@ def search(
     search_input: Annotated[
         bool,
         Option(
-            "Candidates also choose how they see their picture: pooled by 2 or 4, in grey.",
+            "Candidates also choose how they see their picture: pooled by 2 or 4, in grey, a "
+            "spectrogram as a signal.",
             panel=WHAT,
         ),
     ] = False,

@@ -161,7 +161,7 @@ class SearchConfig(StrictModel):
         task: registered task name.
         data: path of the user's data; None is the data set that the task ships.
         input_size: (height, width) that images are resized to; None keeps theirs.
-        search_input: candidates also choose how they see their picture: pooled, in grey.
+        search_input: candidates also choose how they see their picture: pooled, grey, as a signal.
         layout: order of the axes of an NPZ file's arrays; "auto" reads it from the shape.
         spaces: registered names or paths of the user's files.
         code: SHA-256 of the user's Python files, by their entry in `spaces` or `teacher.sources`.
