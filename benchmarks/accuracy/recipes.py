@@ -1,7 +1,7 @@
 """What a training recipe reaches after equal epochs: the plain one against the chosen one.
 
 usage: python -m benchmarks.accuracy.recipes [--data FOLDER] [--epochs 10 40 195] [--seeds 3]
-           [--sets fashion digits signals] [--recipes plain chosen distilled] [--json]
+           [--sets fashion digits signals] [--recipes plain chosen mixup ...] [--json]
 
 Epochs and not seconds are compared, so that a busy machine gives the same numbers. The student is
 one plain network of dense 3x3 convolutions (8 s2, 16 s2, 16, 32 s2, 24; on tiny images and on
@@ -17,7 +17,11 @@ signals it strides less), the sets are:
 "plain" is AdamW with a cosine and nothing else; "chosen" is `hwkd.train.recipe.choose_recipe`;
 "distilled" is the chosen one with soft targets from a teacher's logits of the plain samples,
 whatever the augmentation did to the batch, and "followed" the same from a teacher that runs on
-every augmented batch. Every cell prints validation and test accuracy, mean over seeds.
+every augmented batch. "mixup" (Zhang et al. 2018, arXiv:1710.09412, strength .2) and "cutmix" (Yun
+et al. 2019, arXiv:1905.04899, on half of the batches) mix pairs of the chosen recipe's samples;
+"half batch", "double batch" and "unaugmented" change one thing of it: the best of them is what a
+race among recipes could win at most. Every cell prints validation and test accuracy, mean over
+seeds.
 """
 
 from __future__ import annotations
@@ -26,8 +30,8 @@ import argparse
 import gzip
 import statistics
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -47,11 +51,12 @@ from hwkd.distill.taps import student_places
 from hwkd.nn.build import StudentModule, build_module
 from hwkd.tasks.base import Split
 from hwkd.tasks.classes_head import ClassesHead
+from hwkd.train.augment import NO_AUGMENTATION
 from hwkd.train.batches import TensorBatches
 from hwkd.train.config import TrainConfig
-from hwkd.train.criteria import Criterion, TaskLoss
+from hwkd.train.criteria import Batch, Criterion, TaskLoss
 from hwkd.train.loop import predict_logits, train_module
-from hwkd.train.recipe import choose_recipe
+from hwkd.train.recipe import TrainingRecipe, choose_recipe
 from hwkd.train.seeding import seeded_torch
 from hwkd.train.teacher_net import MirrorAveraged, TeacherNetConfig, build_teacher_net
 
@@ -132,7 +137,7 @@ def trained(
         )
         train_module(module, batches, TaskLoss(ClassesHead.numbered(2)), config)
     else:
-        chosen = choose_recipe(sets.train, samples=epochs * len(labels))
+        chosen = changed(choose_recipe(sets.train, samples=epochs * len(labels)), recipe)
         config = chosen.config(epochs=epochs, seed=seed)
         criterion: Criterion = TaskLoss(
             ClassesHead.numbered(2), label_smoothing=chosen.label_smoothing
@@ -146,8 +151,69 @@ def trained(
                 )
             )
             criterion = distillation(module, layers, source, inputs, labels, config)
+        elif recipe in ("mixup", "cutmix"):
+            criterion = Mixed(criterion, cuts=recipe == "cutmix", seed=seed)
         train_module(module, batches, criterion, config)
     return hit_ratio(module, sets.validation), hit_ratio(module, sets.test)
+
+
+def changed(recipe: TrainingRecipe, how: str) -> TrainingRecipe:
+    """Return the recipe with one thing changed, or as it is."""
+    factor = {"half batch": 0.5, "double batch": 2.0}.get(how)
+    if factor is not None:
+        batch_size, rate = int(recipe.batch_size * factor), recipe.learning_rate * factor**0.5
+        return replace(recipe, batch_size=batch_size, learning_rate=rate)
+    return replace(recipe, augmentation=NO_AUGMENTATION) if how == "unaugmented" else recipe
+
+
+class Mixed:
+    """A criterion on pairs of samples, mixed whole or by a box, and on both their labels."""
+
+    def __init__(self, criterion: Criterion, *, cuts: bool, seed: int) -> None:
+        """Wrap the criterion of the labels."""
+        self._criterion = criterion
+        self._cuts = cuts
+        self._random = np.random.default_rng(seed)
+
+    def __call__(self, module: torch.nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """Return the terms, weighted by what is seen of either sample."""
+        order = torch.from_numpy(self._random.permutation(len(batch.labels)))
+        share = float(self._random.beta(0.2, 0.2)) if not self._cuts else 1.0
+        inputs = batch.inputs * share + batch.inputs[order] * (1.0 - share)
+        if self._cuts and self._random.random() < 0.5:
+            inputs, share = self._cut(batch.inputs, order)
+        module_of_both = _Once(module(inputs))
+        first = self._criterion(module_of_both, batch)
+        second = self._criterion(module_of_both, replace(batch, labels=batch.labels[order]))
+        return {name: share * first[name] + (1.0 - share) * second[name] for name in first}
+
+    def _cut(self, inputs: Tensor, order: Tensor) -> tuple[Tensor, float]:
+        mixed, box = inputs.clone(), []
+        side = float(1.0 - self._random.random()) ** 0.5
+        for size in inputs.shape[2:]:
+            length = max(1, round(side * size))
+            start = int(self._random.integers(0, size - length + 1))
+            box.append(slice(start, start + length))
+        where = (slice(None), slice(None), *box)
+        mixed[where] = inputs[order][where]
+        area = np.prod([b.stop - b.start for b in box]) / np.prod(inputs.shape[2:])
+        return mixed, float(1.0 - area)
+
+    def parameters(self) -> Sequence[torch.nn.Parameter]:
+        """None."""
+        return ()
+
+
+class _Once(torch.nn.Module):
+    """Gives outputs that were computed already."""
+
+    def __init__(self, outputs: Tensor) -> None:
+        super().__init__()
+        self._outputs = outputs
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        del inputs
+        return self._outputs
 
 
 def distillation(

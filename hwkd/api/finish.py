@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from hwkd.api.common import Trust
+from hwkd.api.common import StorageOption, StudyOption, Trust
 from hwkd.api.option import Option, declares_options
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ def finish(
         ),
     ] = None,
     trust: Trust = False,
+    storage: StorageOption = None,
+    study: StudyOption = None,
     listener: "SearchListener | None" = None,
 ) -> "SearchOutcome":
     """Train the best students of a run in full, again, and ship the best.
@@ -46,19 +48,21 @@ def finish(
         HwkdError: in one line, if there is nothing to finish.
     """
     started_s = time.monotonic()  # the imports below take seconds of a time limit, too
-    from hwkd.api.outcome import outcome_of, write_report
+    from hwkd.api.outcome import outcome_of
     from hwkd.core.units import parse_duration_s
+    from hwkd.engine.run.join import opened_run
     from hwkd.engine.search.listener import SilentListener
     from hwkd.engine.search.run import finish_run
     from hwkd.engine.setup.time_plan import TimeLimit
+    from hwkd.report.write import write_report_files
 
     limit_s = None if timeout is None else parse_duration_s(timeout, option="--timeout")
     result = finish_run(
-        Path(run),
+        opened_run(Path(run), storage, study),
         limit=TimeLimit(limit_s, started_s),
         seeds=controls,
         trusts=trust,
         listener=listener or SilentListener(),
-        write_report=write_report,
+        write_report=write_report_files,
     )
     return outcome_of(result)

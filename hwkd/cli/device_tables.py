@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from rich.table import Table
-
 from hwkd.api.devices import evidence
 from hwkd.core.device import Device
 from hwkd.report import format as shown
+from hwkd.report.wrapped_table import WrappedTable
 
 __all__ = ["facts_table", "runtimes_table"]
 
 
-def facts_table(device: Device) -> Table:
+def facts_table(device: Device) -> WrappedTable:
     """Return what the board is, each number with its source."""
-    table = Table(box=None, title=device.description, title_justify="left", show_header=False)
+    table = WrappedTable(
+        box=None, title=device.description, title_justify="left", show_header=False
+    )
     rows = [
         ("name", device.name, ""),
         ("core", f"{device.core} ({device.board})", ""),
@@ -28,9 +29,9 @@ def facts_table(device: Device) -> Table:
     return table
 
 
-def runtimes_table(device: Device) -> Table:
+def runtimes_table(device: Device) -> WrappedTable:
     """Return the runtimes with what their latency was fitted on and how well it predicts."""
-    table = Table(box=None, title="runtimes", title_justify="left")
+    table = WrappedTable(box=None, title="runtimes", title_justify="left")
     for column in ("runtime", "dtype", "rows", "held-out error", "90% interval", "fitted on"):
         table.add_column(column)
     for row in evidence(device):

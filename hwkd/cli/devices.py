@@ -20,11 +20,11 @@ __all__ = ["COMMANDS"]
 
 def _show_all(found: tuple[DeviceSummary, ...]) -> None:
     from rich.console import Console
-    from rich.table import Table
 
     from hwkd.report import format as shown
+    from hwkd.report.wrapped_table import WrappedTable
 
-    table = Table(box=None)
+    table = WrappedTable(box=None)
     for column in ("device", "core", "clock", "RAM", "flash", "runtimes (default first)"):
         is_name = column == "device"
         table.add_column(column, style="bold" if is_name else "", no_wrap=is_name)

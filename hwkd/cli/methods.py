@@ -20,9 +20,10 @@ _RUN_OPTIONS = (
 
 def _show_all(found: tuple[MethodFacts, ...]) -> None:
     from rich.console import Console
-    from rich.table import Table
 
-    table = Table(box=None)
+    from hwkd.report.wrapped_table import WrappedTable
+
+    table = WrappedTable(box=None)
     table.add_column("method", style="bold", no_wrap=True)
     table.add_column("family", no_wrap=True)
     table.add_column("needs")
@@ -43,18 +44,19 @@ def _show_all(found: tuple[MethodFacts, ...]) -> None:
 
 def _show(found: MethodFacts) -> None:
     from rich.console import Console
-    from rich.table import Table
+
+    from hwkd.report.wrapped_table import WrappedTable
 
     console = Console()
     console.print(f"[bold]{found.name}[/bold] ({found.family})", highlight=False)
     console.print(f"{found.summary}\n", highlight=False, markup=False)
-    facts = Table(box=None, show_header=False)
+    facts = WrappedTable(box=None, show_header=False)
     facts.add_column(style="bold", no_wrap=True)
     facts.add_column()
     for label, text in _lines(found):
         facts.add_row(label, text)
     console.print(facts)
-    options = Table(box=None, title="\noptions", title_justify="left")
+    options = WrappedTable(box=None, title="\noptions", title_justify="left")
     for column in ("option", "default", "allowed", "meaning"):
         options.add_column(column)
     for entry in found.options:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.table import Table
 from rich.text import Text
 
 from hwkd.cli.console import output_console
 from hwkd.core.limits import LIMIT_FIELDS
 from hwkd.core.printable import printable
 from hwkd.report import format as show
+from hwkd.report.wrapped_table import WrappedTable
 
 if TYPE_CHECKING:
     from hwkd.api.profile_data import ModelProfile
@@ -55,7 +55,7 @@ def print_profile(found: ModelProfile) -> None:
         console.print(Text.assemble(("note: ", "yellow"), printable(line)))
 
 
-def _layers(found: ModelProfile, width: int) -> Table:
+def _layers(found: ModelProfile, width: int) -> WrappedTable:
     """Return a row for each layer; numbers are whole at any width, names fold and bars shrink."""
     rows = _rows(found)
     measured = "measured" if found.measured is not None else "latency"
@@ -66,7 +66,7 @@ def _layers(found: ModelProfile, width: int) -> Table:
     names = min(needs[0], _NAME_CELLS) + min(needs[1], _KIND_CELLS)
     cells = min(left - names, _BAR_CELLS)
     cells = cells if cells >= _FEWEST_CELLS else 0
-    table = Table(box=None, header_style="bold")
+    table = WrappedTable(box=None, header_style="bold")
     room = max(left - cells, 0)
     kind_cells = min(needs[1], max(room - needs[0], room // 2, len("op")))
     table.add_column("layer", overflow="fold", max_width=max(room - kind_cells, _FEWEST_NAME_CELLS))
@@ -152,7 +152,7 @@ def _peak_lines(found: ModelProfile) -> list[str]:
     return lines
 
 
-def _totals(found: ModelProfile) -> Table:
+def _totals(found: ModelProfile) -> WrappedTable:
     cost, basis, fit = found.cost, found.basis, found.fit
     weights = show.kib(cost.weight_bytes)
     rest = f"{basis.sizes}: {weights} weights, the rest {basis.rest_of_flash}"
@@ -167,7 +167,7 @@ def _totals(found: ModelProfile) -> Table:
             found.reasons.get("energy_j", "estimated"),
         ),
     ]
-    table = Table(box=None, header_style="bold")
+    table = WrappedTable(box=None, header_style="bold")
     for column, justify in (("", "left"), ("needs", "right"), ("limit", "right")):
         table.add_column(column, justify="right" if justify == "right" else "left", no_wrap=True)
     table.add_column("verdict", no_wrap=True)

@@ -16,9 +16,10 @@ __all__ = ["COMMANDS"]
 
 def _show_all(found: tuple[SpaceSummary, ...]) -> None:
     from rich.console import Console
-    from rich.table import Table
 
-    table = Table(box=None)
+    from hwkd.report.wrapped_table import WrappedTable
+
+    table = WrappedTable(box=None)
     table.add_column("space", style="bold")
     table.add_column("what it holds")
     for space in found:
@@ -28,13 +29,15 @@ def _show_all(found: tuple[SpaceSummary, ...]) -> None:
 
 def _show(found: SpaceSurvey) -> None:
     from rich.console import Console
-    from rich.table import Table
 
     from hwkd.core.kinds import LAYER_KINDS
+    from hwkd.report.wrapped_table import WrappedTable
 
     console = Console()
     console.print(f"[bold]{found.name}[/bold]: {found.summary}", highlight=False)
-    table = Table(box=None, title=f"choices seen in {found.samples} students", title_justify="left")
+    table = WrappedTable(
+        box=None, title=f"choices seen in {found.samples} students", title_justify="left"
+    )
     table.add_column("choice", style="bold")
     table.add_column("values")
     for choice, values in found.choices.items():
@@ -42,7 +45,7 @@ def _show(found: SpaceSurvey) -> None:
     console.print(table)
     for what, (low, middle, high) in found.ranges.items():
         console.print(f"{what}: {low:,} to {high:,}, median {middle:,}", highlight=False)
-    layers = Table(box=None, title="one of them, layer by layer", title_justify="left")
+    layers = WrappedTable(box=None, title="one of them, layer by layer", title_justify="left")
     for column in ("layer", "kind", "output", "kernel", "activation"):
         layers.add_column(column)
     for layer in found.example.layers:

@@ -15,9 +15,10 @@ __all__ = ["COMMANDS"]
 
 def _show_all(found: tuple[TaskSummary, ...]) -> None:
     from rich.console import Console
-    from rich.table import Table
 
-    table = Table(box=None)
+    from hwkd.report.wrapped_table import WrappedTable
+
+    table = WrappedTable(box=None)
     for column in ("task", "what it does", "metrics"):
         table.add_column(column)
     for task in found:

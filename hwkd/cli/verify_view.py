@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from hwkd.core.metric import primary_text
+from hwkd.report import format as show
+from hwkd.report.wrapped_table import WrappedTable
 
 if TYPE_CHECKING:
     from hwkd.core.verification import Verification
@@ -59,8 +60,10 @@ def _count(differing: int, values: int, max_lsb: int, what: str) -> str:
     return f"{differing:,} of {values:,} {what} differ from ONNX Runtime{size}"
 
 
-def _layer_table(found: Verification) -> Table:
-    table = Table(title=escape(f"{found.model} on {found.device}, emulated {found.emulated_cpu}"))
+def _layer_table(found: Verification) -> WrappedTable:
+    table = WrappedTable(
+        title=escape(f"{found.model} on {found.device}, emulated {found.emulated_cpu}")
+    )
     for name in ("layer", "kind"):
         table.add_column(name)
     for name in ("MAC", "instructions", "per MAC", "values that differ", "LSB"):
@@ -79,8 +82,8 @@ def _layer_table(found: Verification) -> Table:
     return table
 
 
-def _summary_table(found: Verification, origin: str) -> Table:
-    table = Table(show_header=False)
+def _summary_table(found: Verification, origin: str) -> WrappedTable:
+    table = WrappedTable(show_header=False)
     table.add_column()
     table.add_column(justify="right")
     rows = (
@@ -97,6 +100,7 @@ def _summary_table(found: Verification, origin: str) -> Table:
         ("arena, from the ELF", f"{found.arena_bytes:,} bytes"),
         ("arena, predicted", _bytes(found.arena_predicted_bytes)),
         ("stack, high-water mark", f"{found.stack_bytes:,} bytes"),
+        *_fit_rows(found),
         *(
             (("score of the emulated core", primary_text(found.scores)),)
             if found.scores is not None
@@ -111,3 +115,16 @@ def _summary_table(found: Verification, origin: str) -> Table:
 
 def _bytes(amount: int | None) -> str:
     return "-" if amount is None else f"{amount:,} bytes"
+
+
+def _fit_rows(found: Verification) -> list[tuple[str, str]]:
+    """Return the verdict on each memory of the device."""
+    entries = () if found.fit is None else found.fit.limits
+    return [
+        (
+            f"{show.limit_label(entry.name)} of the device",
+            f"{show.needed_text(entry)} of {show.limit_value(entry.name, entry.limit)}: "
+            f"{show.fit_text(entry)}",
+        )
+        for entry in entries
+    ]

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from hwkd.core.choices import Risk
 from hwkd.core.device import Device
 from hwkd.core.measure import CostEstimate, Profile
+from hwkd.core.strict_model import STORED
 from hwkd.core.trial import LimitName, ViolationRecord
 
 __all__ = [
@@ -90,6 +91,8 @@ class LimitFit:
         is_lower_bound: at least `needed`, how much more is not known.
     """
 
+    __pydantic_config__ = STORED
+
     name: LimitName
     needed: float | None
     limit: float
@@ -117,6 +120,8 @@ class Fit:
     Attributes:
         limits: one entry for each limit in force, in the order of `LIMIT_FIELDS`.
     """
+
+    __pydantic_config__ = STORED
 
     limits: tuple[LimitFit, ...]
 

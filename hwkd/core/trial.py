@@ -86,6 +86,15 @@ class PredictedRecord(StrictModel):
     mean: float
     deviation: float
 
+    @property
+    def half_width_80(self) -> float:
+        """Half of the interval around the mean that should hold 80% of the measurements."""
+        return 1.2815515594457418 * self.deviation
+
+    def holds(self, measured: float) -> bool:
+        """Tell whether a measurement lies in that interval."""
+        return abs(measured - self.mean) <= self.half_width_80
+
 
 class FidelityRecord(StrictModel):
     """How much training a candidate's result stands for; only equal ones compare.

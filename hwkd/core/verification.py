@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from hwkd.core.core_file import Core, Rounding
+from hwkd.core.limits import Fit
 from hwkd.core.metric import ACCURACY, Scores
 from hwkd.core.strict_model import StrictModel
 
@@ -127,6 +128,7 @@ class Verification(StrictModel):
         stack_bytes: high-water mark.
         arena_bytes: from the ELF.
         arena_predicted_bytes: by the planner, before compiling.
+        fit: whether what was built fits the device, its stack included.
         scores: of the emulated core's answers; None without labels.
         seconds: wall time of the whole check.
         tools: compiler and emulator.
@@ -158,6 +160,7 @@ class Verification(StrictModel):
     stack_bytes: int
     arena_bytes: int
     arena_predicted_bytes: int | None = None
+    fit: Fit | None = None
     scores: Scores | None = None
     seconds: float
     tools: dict[str, str] = Field(default_factory=dict)
@@ -182,7 +185,8 @@ class Verification(StrictModel):
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
-        return {**self.model_dump(mode="json"), "passed": self.passed}
+        fit = None if self.fit is None else self.fit.as_dict()
+        return {**self.model_dump(mode="json"), "fit": fit, "passed": self.passed}
 
 
 _OLD_NAMES = {"instructions": "instructions_per_inference", "layers": "instructions_per_layer"}

@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Protocol
 
 from hwkd.core.errors import ConfigError
+from hwkd.core.run_record import RunRecord
+from hwkd.deploy.to_c.answer import Answer
 from hwkd.deploy.to_c.project import RecordedInput
 from hwkd.deploy.to_c.raw_input import Preprocessing
 from hwkd.deploy.to_c.steps import Kernels
 from hwkd.io.student_folder import INT8_FILE, StudentFolder
 from hwkd.qgraph.requantise import Rounding
 
-__all__ = ["ExportOptions", "ExportSource", "Exported", "Exporter", "everything_in"]
+__all__ = ["ExportOptions", "ExportSource", "Exported", "Exporter"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,19 @@ class ExportSource:
     def labels(self) -> tuple[str, ...]:
         """Name of each output; empty when that is not known."""
         return () if self.folder is None else self.folder.labels
+
+    @property
+    def run(self) -> RunRecord | None:
+        """That found the student; None for a file by itself, or of an older version."""
+        return None if self.folder is None else self.folder.record.run
+
+    @property
+    def answer(self) -> Answer | None:
+        """What the outputs mean; None where that is not known."""
+        if self.run is None:
+            return None
+        data = self.run.data
+        return Answer(kind=data.kind, mean=data.answer_mean, std=data.answer_std)
 
     @property
     def int8_path(self) -> Path:
@@ -108,10 +123,6 @@ class Exporter(Protocol):
         """Whether its files belong to a student's folder, where several such targets go."""
         ...
 
-    def foreign(self, folder: Path) -> list[str]:
-        """Return names in a folder that an earlier export to this target did not write."""
-        ...
-
     def export(self, source: ExportSource, options: ExportOptions) -> Exported:
         """Make the files.
 
@@ -120,10 +131,3 @@ class Exporter(Protocol):
             ExportError: if the student has no form in this target.
         """
         ...
-
-
-def everything_in(folder: Path) -> list[str]:
-    """Return the names in a folder; a target whose files are never replaced owns none of them."""
-    if not folder.exists():
-        return []
-    return sorted(p.name for p in folder.iterdir()) if folder.is_dir() else [folder.name]

@@ -4,43 +4,45 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
-from hwkd.core.errors import ExportError
+from hwkd.core.errors import ConfigError, ExportError
 
-__all__ = ["write_folder"]
+__all__ = ["require_free_out", "write_folder"]
 
 
-def write_folder(files: Mapping[str, str | bytes], folder: Path, foreign: Sequence[str]) -> None:
-    """Create a folder, or replace what an earlier export wrote into it.
+def require_free_out(out: Path) -> None:
+    """Refuse a folder that holds anything: what is in the way stays, and nothing is mixed with it.
+
+    Raises:
+        ConfigError: says what to do.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError(f"--out {out}: is in use; give a new or an empty folder")
+
+
+def write_folder(files: Mapping[str, str | bytes], folder: Path) -> None:
+    """Create a folder, or replace one as a whole.
 
     Args:
         files: name -> text or bytes.
-        folder: to create or replace.
-        foreign: names in it that an earlier export did not write.
+        folder: to create or replace, with everything in it.
 
     Raises:
-        ExportError: if there are such names or the folder cannot be written.
+        ExportError: if the folder cannot be written.
     """
-    if foreign:
-        raise ExportError(
-            f"{folder} holds other files ({', '.join(foreign[:3])}), expected an empty or new "
-            "folder; give another --out"
-        )
     folder = folder.resolve()
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
+            new = temporary / "new"
+            new.mkdir()
             for name, content in files.items():
                 data = content if isinstance(content, bytes) else content.encode("utf-8")
-                (temporary / name).write_bytes(data)
-            temporary.chmod(0o755)
-            if folder.exists():
-                _replace_contents(temporary, folder)
-            else:
-                temporary.replace(folder)
+                (new / name).write_bytes(data)
+            _put(new, folder, before=temporary / "before")
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
@@ -49,11 +51,17 @@ def write_folder(files: Mapping[str, str | bytes], folder: Path, foreign: Sequen
         ) from error
 
 
-def _replace_contents(new: Path, folder: Path) -> None:
-    """Move files into a folder that stays, for a shell may be in it; drop those of before."""
-    names = {entry.name for entry in new.iterdir()}
-    for name in sorted(names):
-        (new / name).replace(folder / name)
-    for entry in list(folder.iterdir()):
-        if entry.name not in names:
-            entry.unlink()
+def _put(new: Path, folder: Path, *, before: Path) -> None:
+    """Make a folder of what is in another; what it held goes away with `before`."""
+    if folder.exists() and not any(folder.iterdir()):
+        for entry in new.iterdir():  # a shell may be in it, so it stays
+            entry.replace(folder / entry.name)
+        return
+    if folder.exists():
+        folder.rename(before)
+    try:
+        new.rename(folder)
+    except OSError:
+        if before.exists():
+            before.rename(folder)
+        raise

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from hwkd.core.core_file import Core
 from hwkd.core.device import Device
 from hwkd.core.metric import Scores
 from hwkd.core.progress import Progress, silent
@@ -36,7 +38,7 @@ from hwkd.deploy.verify_run import (
     run_firmware,
     run_host,
 )
-from hwkd.deploy.verify_size import require_fit
+from hwkd.deploy.verify_size import built_fit, require_fit
 from hwkd.io.core_files import core_names, load_core
 from hwkd.io.device_catalog import device_names, folder_of, load_device
 from hwkd.io.fact_files import kind_of_file
@@ -92,18 +94,62 @@ def verify_model(
         DoesNotFitError: if the network is larger than the device; found before compiling.
     """
     started = time.perf_counter()
-    core = target.core
     if exported is None:
-        project = build_project(
-            model_path,
-            rounding=rounding or (core.rounding if kernels == "hwkd" else None),
-            kernels=kernels,
-            instruction_sets=(core.instruction_set,),
-        )
+        project = _built(model_path, target.core, rounding, kernels)
     else:
         project, kernels = exported.project(), exported.kernels
     require_fit(project, target)
-    tools, host = find_tools(), find_host_compiler()
+    tools = find_tools()
+    ran = _run(model_path, project, target, samples, tools=tools, progress=progress)
+    scores = None if score is None else score(_real(project, ran.on_core.outputs))
+    found = _found(project, target, ran, seconds=time.perf_counter() - started)
+    about = {"model": model_path.name, "kernels": kernels, "tools": dict(tools.versions)}
+    return judged(found.model_copy(update={**about, "scores": scores}))
+
+
+def _built(model_path: Path, core: Core, rounding: Rounding | None, kernels: Kernels) -> Project:
+    return build_project(
+        model_path,
+        rounding=rounding or (core.rounding if kernels == "hwkd" else None),
+        kernels=kernels,
+        instruction_sets=(core.instruction_set,),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Ran:
+    """What three ways to run a network gave.
+
+    Attributes:
+        expected: ONNX Runtime's outputs, shape [inputs, outputs].
+        comparison: of every layer with ONNX Runtime's.
+        on_host: this computer's C.
+        on_core: the emulated core's.
+        core_trace: the same of the first inputs, step by step.
+        host_tensors_equal: whether every traced tensor equals the host's.
+        sizes: of the program for the core.
+    """
+
+    expected: _Int8
+    comparison: LayerComparison
+    on_host: Execution
+    on_core: Execution
+    core_trace: Execution
+    host_tensors_equal: bool
+    sizes: BuildSizes
+
+
+def _run(
+    model_path: Path,
+    project: Project,
+    target: Target,
+    samples: _Floats,
+    *,
+    tools: Tools,
+    progress: Progress,
+) -> _Ran:
+    """Compile and run; the folder of the programs is gone afterwards."""
+    host = find_host_compiler()
     with TemporaryDirectory(prefix="hwkd-verify-") as folder:
         bench = _Bench(project, target, tools, host, Path(folder))
         progress("compile", 0, 1)
@@ -114,45 +160,51 @@ def verify_model(
         comparison = LayerComparison(model_path, project)
         on_host = bench.on_host(inputs)
         core_trace = bench.trace_on_core(inputs[:TRACED_INPUTS])
-        host_tensors_equal = bench.compare_on_host(inputs, comparison, core_trace, progress)
-        on_core = bench.on_core(inputs, progress)
-        sizes = bench.sizes
-    layers = comparison.checks([core.instructions(int(n)) for n in core_trace.step_ticks[0]])
-    difference = _lsb(on_core.outputs, expected)
-    found = Verification(
-        model=model_path.name,
+        return _Ran(
+            expected=expected,
+            comparison=comparison,
+            on_host=on_host,
+            core_trace=core_trace,
+            host_tensors_equal=bench.compare_on_host(inputs, comparison, core_trace, progress),
+            on_core=bench.on_core(inputs, progress),
+            sizes=bench.sizes,
+        )
+
+
+def _found(project: Project, target: Target, ran: _Ran, *, seconds: float) -> Verification:
+    core, comparison, on_core = target.core, ran.comparison, ran.on_core
+    layers = comparison.checks([core.instructions(int(n)) for n in ran.core_trace.step_ticks[0]])
+    difference = _lsb(on_core.outputs, ran.expected)
+    return Verification(
         device=target.name,
         core=core.name,
         emulated_cpu=core.emulated_cpu,
         note=core.note,
         rounding=project.rounding,
-        kernels=kernels,
-        inputs=len(samples),
-        traced_inputs=len(inputs[:TRACED_INPUTS]),
+        inputs=len(difference),
+        traced_inputs=min(TRACED_INPUTS, len(difference)),
         outputs=project.output_bytes,
         mismatches=Mismatches(
             onnxruntime=int((difference > 0).sum()),
-            host_c=int((on_core.outputs != on_host.outputs).sum()),
+            host_c=int((on_core.outputs != ran.on_host.outputs).sum()),
         ),
         max_lsb=int(difference.max()),
         judged_max_lsb=int(difference[~comparison.has_other_tie].max(initial=0)),
         intermediate_max_lsb=max((layer.max_lsb for layer in layers), default=0),
         averages_within_bound=sum(layer.averages_within_bound for layer in layers),
-        host_tensors_equal=host_tensors_equal,
+        host_tensors_equal=ran.host_tensors_equal,
         instructions_per_inference=core.instructions(int(on_core.ticks.max())),
         instructions_per_layer=layers,
-        flash_bytes=sizes.flash_bytes,
+        flash_bytes=ran.sizes.flash_bytes,
         flash_predicted_bytes=predict_flash_bytes(project, core),
-        ram_bytes=sizes.ram_bytes,
+        ram_bytes=ran.sizes.ram_bytes,
         ram_predicted_bytes=predict_ram_bytes(project, core),
         stack_bytes=on_core.stack_bytes,
-        arena_bytes=sizes.arena_bytes,
+        arena_bytes=ran.sizes.arena_bytes,
         arena_predicted_bytes=project.memory.arena_bytes,
-        scores=None if score is None else score(_real(project, on_core.outputs)),
-        seconds=time.perf_counter() - started,
-        tools=dict(tools.versions),
+        fit=built_fit(ran.sizes, on_core.stack_bytes, target),
+        seconds=seconds,
     )
-    return judged(found)
 
 
 def target_named(name_or_path: str) -> Target:

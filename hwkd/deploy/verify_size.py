@@ -1,4 +1,4 @@
-"""Whether the exported C fits a chip, by what is known before anything is compiled."""
+"""Whether the exported C fits a chip: by what is known before compiling, and as it was built."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from hwkd.core.trial import LimitName
 from hwkd.core.verification import Target
 from hwkd.deploy.to_c.flash import constant_bytes, predict_flash_bytes, predict_ram_bytes
 from hwkd.deploy.to_c.project import Project
-from hwkd.deploy.verify_run import VECTOR_BYTES
+from hwkd.deploy.verify_run import VECTOR_BYTES, BuildSizes
 
-__all__ = ["predicted_fit", "require_fit"]
+__all__ = ["built_fit", "predicted_fit", "require_fit"]
 
 
 def predicted_fit(project: Project, target: Target) -> Fit:
@@ -22,12 +22,12 @@ def predicted_fit(project: Project, target: Target) -> Fit:
     ram = predict_ram_bytes(project, target.core)
     known_flash = constant_bytes(project) if flash is None else flash
     known_ram = project.memory.arena_bytes if ram is None else ram
-    needs: dict[LimitName, Need] = {
-        "flash": Need(known_flash + VECTOR_BYTES, is_lower_bound=flash is None),
-        "ram": Need(known_ram, is_lower_bound=ram is None),
-    }
-    limits = Limits(flash_bytes=target.flash_bytes, ram_bytes=target.ram_bytes)
-    return Fit.of_needs(needs, limits)
+    return _fit(target, Need(known_flash, flash is None), Need(known_ram, ram is None))
+
+
+def built_fit(sizes: BuildSizes, stack_bytes: int, target: Target) -> Fit:
+    """Compare what was linked, and the stack that it used, with the memories of a target."""
+    return _fit(target, Need(sizes.flash_bytes), Need(sizes.ram_bytes + stack_bytes))
 
 
 def require_fit(project: Project, target: Target) -> None:
@@ -45,3 +45,10 @@ def require_fit(project: Project, target: Target) -> None:
             f"{project.source} needs {need:,} bytes of {name}, {target.name} has {limit:,}: "
             f"{need - limit:,} too many; choose a smaller student or a larger device"
         )
+
+
+def _fit(target: Target, flash: Need, ram: Need) -> Fit:
+    used = None if flash.amount is None else flash.amount + VECTOR_BYTES
+    needs: dict[LimitName, Need] = {"flash": flash._replace(amount=used), "ram": ram}
+    limits = Limits(flash_bytes=target.flash_bytes, ram_bytes=target.ram_bytes)
+    return Fit.of_needs(needs, limits)

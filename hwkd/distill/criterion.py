@@ -29,6 +29,8 @@ __all__ = ["DistillCriterion", "needed_signals"]
 _PROBE_SAMPLES = 4
 # Beginning of the names of a source's tensors in a checkpoint.
 _SOURCE = "source."
+# Of what is known of the gradients of the terms.
+_GRADIENTS = "gradients."
 # Name of the run's source there; those that methods bring have the methods' names.
 _SHARED = "teacher"
 
@@ -154,7 +156,7 @@ class DistillCriterion:
         for name, source in self._sources():
             beginning = f"{_SOURCE}{name}."
             state.update({f"{beginning}{n}": tensor for n, tensor in source.state().items()})
-        return state
+        return state | {f"{_GRADIENTS}{n}": t for n, t in self._guard.state().items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Restore `state_dict`."""
@@ -162,7 +164,10 @@ class DistillCriterion:
             beginning = f"{_SOURCE}{name}."
             own = {n[len(beginning) :]: t for n, t in state.items() if n.startswith(beginning)}
             source.load_state(own)
-        self._owned.load_state_dict({n: t for n, t in state.items() if not n.startswith(_SOURCE)})
+        seen = {n: t for n, t in state.items() if n.startswith(_GRADIENTS)}
+        self._guard.load_state({n.removeprefix(_GRADIENTS): t for n, t in seen.items()})
+        owned = {n: t for n, t in state.items() if n not in seen and not n.startswith(_SOURCE)}
+        self._owned.load_state_dict(owned)
 
     def _sources(self) -> list[tuple[str, TeacherSource]]:
         """Return (name, source): the run's and those that methods bring."""

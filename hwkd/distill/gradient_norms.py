@@ -51,6 +51,15 @@ class ZeroGradientGuard:
         self._seen: dict[str, int] = {}
         self._alive: set[str] = set()
 
+    def state(self) -> dict[str, Tensor]:
+        """Return what was seen, for a checkpoint: by term the steps and whether one pulled."""
+        return {n: torch.tensor([seen, n in self._alive]) for n, seen in self._seen.items()}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore `state`."""
+        self._seen = {name: int(found[0]) for name, found in state.items()}
+        self._alive = {name for name, found in state.items() if found[1]}
+
     def wants(self, name: str) -> bool:
         """Tell whether the term is still to be judged."""
         return name not in self._alive

@@ -9,7 +9,11 @@ __all__ = ["PairSampler"]
 
 
 class PairSampler:
-    """Partners of the same class; a class of one sample is its own partner."""
+    """Partners of the same class; a class of one sample is its own partner.
+
+    Attributes:
+        generator: of the draws.
+    """
 
     def __init__(self, labels: Tensor, *, seed: int) -> None:
         """Sort the samples by class.
@@ -25,13 +29,13 @@ class PairSampler:
         positions = torch.arange(len(labels), device=labels.device)
         self._rank[self._order] = positions - self._starts[labels[self._order]]
         self._labels = labels
-        self._generator = torch.Generator().manual_seed(seed)
+        self.generator = torch.Generator().manual_seed(seed)
 
     def partners(self, sample_ids: Tensor) -> Tensor:
         """Return one other row of the same class for each row, shape [batch]."""
         classes = self._labels[sample_ids]
         counts = self._counts[classes]
-        uniform = torch.rand(len(sample_ids), generator=self._generator).to(sample_ids.device)
+        uniform = torch.rand(len(sample_ids), generator=self.generator).to(sample_ids.device)
         # 1 to count - 1 places further in the class, so never the sample itself.
         step = 1 + (uniform * (counts - 1)).long()
         rank = (self._rank[sample_ids] + step) % counts

@@ -186,3 +186,11 @@ class ClassmateSource(StillSource):
         partners = self._partners.partners(batch.sample_ids)
         logits: Tensor = self._student(self._copies[batch.copy].index_select(0, partners))
         return Views(logits=logits.float())
+
+    def state(self) -> Mapping[str, Tensor]:
+        """Return how far the draws are."""
+        return {"draws": self._partners.generator.get_state()}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore it."""
+        self._partners.generator.set_state(state["draws"])

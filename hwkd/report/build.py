@@ -61,7 +61,7 @@ def build_report(
             host_section(run, best),
             *(
                 (
-                    history_section(run, drawn),
+                    history_section(run, ordered, drawn),
                     space_section(run, ordered, front, drawn),
                     rejection_section(ordered, drawn),
                     failure_section(ordered, drawn),

@@ -14,6 +14,7 @@ from hwkd.report.analysis import count_state, rejections_by_limit, summarise_spa
 from hwkd.report.document import Block, Cell, Column, Note, Section, Table
 from hwkd.report.latency import Latency
 from hwkd.report.pareto_figure import pareto_chart
+from hwkd.report.prediction_figure import prediction_chart
 
 __all__ = [
     "failure_section",
@@ -98,9 +99,15 @@ def _unequal(front: Sequence[FrontPoint], records: Sequence[TrialRecord]) -> str
     )
 
 
-def history_section(run: RunRecord, records: Sequence[TrialRecord]) -> Section:
-    """Show the objective and its terms over trials."""
-    charts = (figures.history_chart(run, records), figures.terms_chart(records))
+def history_section(
+    run: RunRecord, records: Sequence[TrialRecord], drawn: Sequence[TrialRecord]
+) -> Section:
+    """Show the objective and its terms over trials, and how well results were foreseen."""
+    charts = (
+        figures.history_chart(run, drawn),
+        figures.terms_chart(drawn),
+        prediction_chart(records, drawn),
+    )
     blocks: tuple[Block, ...] = tuple(chart for chart in charts if chart is not None)
     none = Note(lines=("No candidate has completed yet.",))
     return Section(key="history", title="History", blocks=blocks or (none,))

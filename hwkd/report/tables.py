@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table as RichTable
 from rich.text import Text
 
 from hwkd.core.run_record import RunRecord
@@ -12,6 +11,7 @@ from hwkd.report.document import Column, Report, Table
 from hwkd.report.provenance_sections import command_line
 from hwkd.report.search_sections import feasibility_table, front_table
 from hwkd.report.verdict_section import arm_table, pair_tables
+from hwkd.report.wrapped_table import WrappedTable
 
 __all__ = ["best_view", "feasibility_view", "front_view", "table_view", "verdict_view"]
 
@@ -25,7 +25,7 @@ def front_view(report: Report) -> RenderableType:
 
 def best_view(report: Report) -> RenderableType:
     """Show the headline numbers of the best student and how to repeat the search."""
-    grid = RichTable(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    grid = WrappedTable(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(style="cyan", no_wrap=True)
@@ -54,16 +54,14 @@ def feasibility_view(run: RunRecord) -> RenderableType:
 
 def table_view(table: Table) -> RenderableType:
     """Show any table of a report."""
-    view = RichTable(
+    view = WrappedTable(
         title=Text(table.title, style="bold"),
         title_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
     )
     for column in table.columns:
-        view.add_column(
-            _heading(column), justify="right" if column.is_number else "left", overflow="fold"
-        )
+        view.add_column(_heading(column), justify="right" if column.is_number else "left")
     for index, row in enumerate(table.rows):
         style = "bold cyan" if index in table.marked else ""
         # Text, not str: square brackets in names are no markup.

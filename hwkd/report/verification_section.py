@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from hwkd.core.final_record import FinalRecord
+from hwkd.core.limits import Fit
 from hwkd.core.metric import primary_text
 from hwkd.core.run_record import RunRecord
+from hwkd.core.trial import LimitName
 from hwkd.core.verification import Verification, VerificationRecord
 from hwkd.report import format as fmt
 from hwkd.report.document import Block, Cell, Column, Facts, Note, Section, Table
@@ -75,9 +77,15 @@ def verification_facts(found: VerificationRecord, ran: Verification) -> Facts:
         ("emulated processor", ran.emulated_cpu),
         ("rounding", ran.rounding),
         ("instructions per inference, emulated", fmt.integer(ran.instructions_per_inference)),
-        ("flash, from the ELF file", _of(ran.flash_bytes, found.flash_limit_bytes)),
+        (
+            "flash, from the ELF file",
+            _of(ran.flash_bytes, found.flash_limit_bytes, ran.fit, "flash"),
+        ),
         ("flash, predicted", _optional(ran.flash_predicted_bytes)),
-        ("RAM and stack, emulated", _of(ran.ram_bytes + ran.stack_bytes, found.ram_limit_bytes)),
+        (
+            "RAM and stack, emulated",
+            _of(ran.ram_bytes + ran.stack_bytes, found.ram_limit_bytes, ran.fit, "ram"),
+        ),
         ("RAM and stack, predicted", _optional(ran.ram_predicted_bytes)),
         ("arena for tensors, from the ELF file", fmt.kib(ran.arena_bytes)),
         ("stack, high-water mark", f"{ran.stack_bytes:,} bytes"),
@@ -92,8 +100,11 @@ def verification_facts(found: VerificationRecord, ran: Verification) -> Facts:
     return Facts(title="The C on the emulated core", rows=tuple(rows))
 
 
-def _of(amount_bytes: int, limit_bytes: int) -> str:
-    return f"{fmt.kib(amount_bytes)} of {fmt.kib(limit_bytes)}"
+def _of(amount_bytes: int, limit_bytes: int, fit: Fit | None, name: LimitName) -> str:
+    """Return an amount and its limit, with the verdict of a run that recorded one."""
+    text = f"{fmt.kib(amount_bytes)} of {fmt.kib(limit_bytes)}"
+    entry = None if fit is None else fit.limit(name)
+    return text if entry is None else f"{text}: {fmt.fit_text(entry)}"
 
 
 def _optional(amount_bytes: int | None) -> str:

@@ -7,7 +7,7 @@ is stopped early keeps weights without the noise of a high learning rate.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -51,6 +51,22 @@ class WeightAverage:
         self._updates += 1
         decay = min(self._decay, (1 + self._updates) / (10 + self._updates))
         torch._foreach_lerp_(self._averages, present, 1.0 - decay)
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the tensors that a checkpoint must hold."""
+        state = {str(index): average for index, average in enumerate(self._averages)}
+        return state | {"updates": torch.tensor(self._updates)}
+
+    @torch.no_grad()
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore `state`."""
+        self._updates = int(state["updates"])
+        kept = [state[str(index)] for index in range(len(state) - 1)]
+        # In the layout of the weights, as they would have been had they never been stored.
+        self._averages = [
+            torch.empty_like(weight).detach().copy_(average)
+            for weight, average in zip(self._weights, kept, strict=False)
+        ]
 
     @torch.no_grad()
     def apply(self) -> bool:

@@ -7,7 +7,7 @@ tenth of a step of the smallest networks (benchmarks/speed/training_speed.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -44,6 +44,14 @@ class BatchStream(Protocol):
         """Yield the batches of an epoch, counted from 0; epochs are asked for in order."""
         ...
 
+    def state(self) -> Mapping[str, Tensor]:
+        """Return, between two epochs, the tensors that a checkpoint must hold."""
+        ...
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore `state`: the next epoch is the one that would have followed."""
+        ...
+
     def plain(self, count: int) -> Iterator[Tensor]:
         """Yield inputs that nothing happened to, spread over the data, for batch statistics."""
         ...
@@ -76,7 +84,11 @@ def in_fast_layout(inputs: Tensor) -> Tensor:
 
 
 class BatchMaker:
-    """Draws augmented batches; the same seed draws the same on every machine."""
+    """Draws augmented batches; the same seed draws the same on every machine.
+
+    Attributes:
+        generator: of the amounts.
+    """
 
     def __init__(self, augmentation: Augmentation, *, seed: int) -> None:
         """Keep what may happen.
@@ -86,7 +98,7 @@ class BatchMaker:
             seed: of the amounts.
         """
         self._augmentation = augmentation
-        self._generator = torch.Generator().manual_seed(seed)
+        self.generator = torch.Generator().manual_seed(seed)
 
     def draw(self, inputs: Tensor, sample_ids: Tensor) -> Tensor:
         """Return a batch, shape [batch, *input_shape]; images are in the channels-last layout.
@@ -103,7 +115,7 @@ class BatchMaker:
         else:
             batch = self._moved_signals(inputs, sample_ids)
         if what.noise > 0.0:
-            noise = torch.empty_like(batch, device="cpu").normal_(generator=self._generator)
+            noise = torch.empty_like(batch, device="cpu").normal_(generator=self.generator)
             batch = batch.add(noise.to(batch.device), alpha=what.noise)
         return batch
 
@@ -114,7 +126,7 @@ class BatchMaker:
         rows = self._positions(count, height, down)
         columns = self._positions(count, width, right)
         if self._augmentation.mirror:
-            flipped = torch.rand(count, 1, generator=self._generator) < 0.5
+            flipped = torch.rand(count, 1, generator=self.generator) < 0.5
             columns = torch.where(flipped, columns.flip(-1), columns)
         rows, columns = rows.to(inputs.device), columns.to(inputs.device)
         pixels = ((sample_ids * height)[:, None] + rows)[:, :, None] * width + columns[:, None, :]
@@ -139,7 +151,7 @@ class BatchMaker:
         places = torch.arange(size)
         if most == 0:
             return places.expand(count, size)
-        moves = torch.randint(-most, most + 1, (count, 1), generator=self._generator)
+        moves = torch.randint(-most, most + 1, (count, 1), generator=self.generator)
         return (places + moves).clamp_(0, size - 1)
 
 
@@ -191,6 +203,13 @@ class _TensorStream:
                 sample_ids=sample_ids,
                 copy=copy,
             )
+
+    def state(self) -> Mapping[str, Tensor]:
+        return {"order": self._order.get_state(), "augment": self._maker.generator.get_state()}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        self._order.set_state(state["order"])
+        self._maker.generator.set_state(state["augment"])
 
     def plain(self, count: int) -> Iterator[Tensor]:
         # Every n-th sample, because data may be sorted by class.

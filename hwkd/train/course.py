@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeAlias, TypeVar
 
 from torch import nn
@@ -17,6 +18,7 @@ from torch import nn
 from hwkd.core.teaching import TeacherSource
 from hwkd.core.trial import EpochRecord
 from hwkd.train.batches import BatchSource
+from hwkd.train.checkpoint import Checkpoints
 from hwkd.train.config import TrainConfig
 from hwkd.train.criteria import Criterion
 from hwkd.train.loop import TrainResult, train_module
@@ -98,6 +100,7 @@ def run_course(
     on_epoch: Callable[[str, EpochRecord], None] | None = None,
     check: Callable[[], None] | None = None,
     clock: Clock = time.monotonic,
+    checkpoints: Checkpoints | None = None,
 ) -> Course[M]:
     """Train stage after stage, until a gate is closed.
 
@@ -106,6 +109,8 @@ def run_course(
         on_epoch: told the stage and the epoch after every epoch.
         check: called before every step; raises to stop.
         clock: seconds, monotonic.
+        checkpoints: where a course that was killed goes on: stages that ended are read, and the
+            one that was cut off continues. None begins it and keeps none.
 
     Raises:
         TrainingDivergedError: if a term is not finite.
@@ -115,24 +120,19 @@ def run_course(
     for stage in stages:
         if not stage.gate(finished):
             return Course(finished=tuple(finished), closed=stage.name)
-        finished.append(_run(stage, finished, on_epoch, check, clock))
+        student = stage.student(finished)
+        criterion = stage.criterion(student, stage.source(finished))
+        training = train_module(
+            student,
+            stage.batches,
+            criterion,
+            stage.config,
+            on_epoch=None if on_epoch is None else partial(on_epoch, stage.name),
+            check=check,
+            clock=clock,
+            checkpoint=None if checkpoints is None else checkpoints.stage(stage.name, stage.config),
+        )
+        finished.append(
+            Finished(name=stage.name, student=student, criterion=criterion, training=training)
+        )
     return Course(finished=tuple(finished), closed=None)
-
-
-def _run(
-    stage: Stage[M],
-    past: Past[M],
-    on_epoch: Callable[[str, EpochRecord], None] | None,
-    check: Callable[[], None] | None,
-    clock: Clock,
-) -> Finished[M]:
-    def tell(record: EpochRecord) -> None:
-        if on_epoch is not None:
-            on_epoch(stage.name, record)
-
-    student = stage.student(past)
-    criterion = stage.criterion(student, stage.source(past))
-    training = train_module(
-        student, stage.batches, criterion, stage.config, on_epoch=tell, check=check, clock=clock
-    )
-    return Finished(name=stage.name, student=student, criterion=criterion, training=training)

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +23,7 @@ from hwkd.train.averaging import (
     set_statistics,
 )
 from hwkd.train.batches import BatchSource, BatchStream, in_fast_layout
+from hwkd.train.checkpoint import Facts, StageCheckpoint, Trainee, TrainingEnd
 from hwkd.train.config import TrainConfig
 from hwkd.train.criteria import Batch, Criterion, LogsGradients
 from hwkd.train.optimizers import make_optimizer
@@ -54,9 +54,6 @@ class TrainingDivergedError(RuntimeError):
 
 class TrainingTimeoutError(RuntimeError):
     """Training ran past its time limit."""
-
-
-TrainingEnd: TypeAlias = Literal["epochs", "time", "stop"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +105,7 @@ def train_module(
     check: Callable[[], None] | None = None,
     stop: Callable[[], bool] | None = None,
     clock: Clock = time.monotonic,
+    checkpoint: StageCheckpoint | None = None,
 ) -> TrainResult:
     """Train a module in place and leave it in evaluation mode.
 
@@ -121,6 +119,7 @@ def train_module(
         stop: asked before every step; once it says True, training ends at once and keeps the
             weights that it has, averaged if they are averaged.
         clock: seconds, monotonic.
+        checkpoint: where the training goes on if it was killed; None begins it and keeps none.
 
     Raises:
         TrainingDivergedError: if a term is not finite.
@@ -138,11 +137,13 @@ def train_module(
         clock=clock,
         started_s=clock(),
     )
-    run = _Run(module, criterion, config, batches.device)
-    records: list[EpochRecord] = []
-    ended_by: TrainingEnd | None = None
+    run = _Run(module, criterion, config, batches.device, stream)
+    records, ended_by = _restored(run.trainee, position, checkpoint, on_epoch)
+    if ended_by is not None:
+        module.eval()
+        return _result(records, position, stream, ended_by)
     module.train()
-    for epoch in range(config.epochs):
+    for epoch in range(len(records), config.epochs):
 
         def ends(epoch: int = epoch) -> TrainingEnd | None:
             if check is not None:
@@ -159,13 +160,56 @@ def train_module(
                 on_epoch(records[-1])
         if ended_by is not None:
             break
+        if checkpoint is not None and epoch + 1 < config.epochs:
+            checkpoint.offer(_facts(records, position), run.trainee.state)
     run.close(stream.plain(statistics))
     module.eval()
+    if checkpoint is not None and ended_by is None:
+        checkpoint.offer(_facts(records, position, "epochs"), run.trainee.result)
+    return _result(records, position, stream, ended_by or "epochs")
+
+
+def _restored(
+    trainee: Trainee,
+    position: Position,
+    checkpoint: StageCheckpoint | None,
+    on_epoch: Callable[[EpochRecord], None] | None,
+) -> tuple[list[EpochRecord], TrainingEnd | None]:
+    """Put a training where its checkpoint was; returns its epochs, and how it ended if it did."""
+    found = None if checkpoint is None else checkpoint.read()
+    if found is None:
+        return [], None
+    facts, state = found
+    trainee.load(state)
+    position.steps = facts.steps
+    position.started_s -= facts.elapsed_s
+    if on_epoch is not None:
+        on_epoch(facts.epochs[-1])
+    return list(facts.epochs), facts.ended_by
+
+
+def _facts(
+    records: Sequence[EpochRecord], position: Position, ended_by: TrainingEnd | None = None
+) -> Facts:
+    return Facts(
+        epochs=tuple(records),
+        steps=position.steps,
+        elapsed_s=position.elapsed_s(),
+        ended_by=ended_by,
+    )
+
+
+def _result(
+    records: Sequence[EpochRecord],
+    position: Position,
+    stream: BatchStream,
+    ended_by: TrainingEnd,
+) -> TrainResult:
     return TrainResult(
         epochs=tuple(records),
         steps=position.steps,
         epochs_made=position.steps / stream.steps_per_epoch,
-        ended_by=ended_by or "epochs",
+        ended_by=ended_by,
         seconds=position.elapsed_s(),
     )
 
@@ -188,7 +232,12 @@ class _Run:
     """What a training carries from step to step."""
 
     def __init__(
-        self, module: nn.Module, criterion: Criterion, config: TrainConfig, device: torch.device
+        self,
+        module: nn.Module,
+        criterion: Criterion,
+        config: TrainConfig,
+        device: torch.device,
+        stream: BatchStream,
     ) -> None:
         self._learning_rate = 0.0
         self._module = module
@@ -198,6 +247,13 @@ class _Run:
         self._optimizer = make_optimizer([*module.parameters(), *criterion.parameters()], config)
         decay = config.averaging_decay
         self._average = None if decay is None else WeightAverage(module, decay)
+        self.trainee = Trainee(
+            module=module,
+            criterion=criterion,
+            optimizer=self._optimizer,
+            average=self._average,
+            stream=stream,
+        )
 
     def epoch(
         self,

@@ -96,14 +96,21 @@ def train_or_load_teacher(
         target = place.for_all if outcome.is_worth_keeping else place.for_this_run
         if target is not None:
             _store(net, target, place.key, outcome)
+    teacher = _frozen(net, data, outcome, f"teacher-net {training.net} {data.input_shape}", device)
+    name = f"residual network {place.key[:8]}"
+    return replace(teacher, name=name, is_from_cache=was_there)
+
+
+def _frozen(
+    net: nn.Module, data: Dataset, outcome: TeacherOutcome, made_as: str, device: torch.device
+) -> ModuleTeacher:
+    """Return a trained network as a teacher; `made_as` and its weights are its identity."""
     module = MirrorAveraged(net) if outcome.averages_mirror else net
     module.to(device).eval().requires_grad_(False)
-    identity = (
-        f"teacher-net {training.net} {data.input_shape} {outcome.precision} {state_digest(module)}"
-    )
+    identity = f"{made_as} {outcome.precision} {state_digest(module)}"
     return ModuleTeacher(
         kind="trained here",
-        name=f"residual network {place.key[:8]}",
+        name="residual network",
         identity=hashlib.sha256(identity.encode()).hexdigest(),
         description=outcome.description,
         head=data.head,
@@ -111,7 +118,6 @@ def train_or_load_teacher(
         device=device,
         precision=outcome.precision,
         outcome=outcome,
-        is_from_cache=was_there,
     )
 
 

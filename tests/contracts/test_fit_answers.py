@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import tomli_w
+from pydantic import TypeAdapter
 from support.students import finished_student
 
 from hwkd.api.profile_model import profile_model
@@ -15,8 +16,8 @@ from hwkd.core.verification import Target
 from hwkd.cost.backend import CostQuestion
 from hwkd.deploy.to_c.export import build_project
 from hwkd.deploy.to_c.flash import constant_bytes, predict_flash_bytes, predict_ram_bytes
-from hwkd.deploy.verify_run import VECTOR_BYTES
-from hwkd.deploy.verify_size import predicted_fit
+from hwkd.deploy.verify_run import VECTOR_BYTES, BuildSizes
+from hwkd.deploy.verify_size import built_fit, predicted_fit
 from hwkd.engine.setup.screening import Screen, load_spaces
 from hwkd.io.core_files import load_core
 from hwkd.io.device_catalog import load_device
@@ -124,3 +125,17 @@ def test_verify_does_not_know_where_the_size_of_the_code_is_not_known(student, s
     )  # fmt: skip
     fit = predicted_fit(project, target)
     assert [entry.answer for entry in fit.limits] == [answer] * 2
+
+
+@pytest.mark.parametrize(("spare", "answer"), [(0, "fits"), (-1, "over")])
+def test_what_was_built_is_judged_with_the_stack_that_it_used(spare, answer):
+    sizes = BuildSizes(flash_bytes=30_000, ram_bytes=4_000, arena_bytes=3_000)
+    target = Target(
+        name="t", core=load_core("cortex-m4"), flash_bytes=30_000 + VECTOR_BYTES + spare,
+        ram_bytes=4_500 + spare,
+    )  # fmt: skip
+    fit = built_fit(sizes, 500, target)
+    assert [(entry.name, entry.answer) for entry in fit.limits] == [
+        ("ram", answer), ("flash", answer),
+    ]  # fmt: skip
+    assert TypeAdapter(Fit).validate_json(TypeAdapter(Fit).dump_json(fit)) == fit

@@ -188,9 +188,6 @@ def test_a_target_is_one_registered_object(finished: Path, tmp_path: Path) -> No
         summary = "the labels of a student"
         is_student_file = False
 
-        def foreign(self, folder):
-            return []
-
         def export(self, source, options):
             text = f"{source.int8_path.name} {', '.join(source.labels)}"
             return Exported(files={"labels.md": text}, facts={"labels": len(source.labels)})
@@ -199,7 +196,8 @@ def test_a_target_is_one_registered_object(finished: Path, tmp_path: Path) -> No
     try:
         out = tmp_path / "out"
         assert main(["export", str(finished), "--target", "labels", "--out", str(out)]) == 0
-        made = export_student(ExportOrder(source=finished, targets=("labels",), out=out))
+        again = tmp_path / "again"
+        made = export_student(ExportOrder(source=finished, targets=("labels",), out=again))
     finally:
         EXPORTERS.take("labels")
     assert made.facts == {"labels": len(make_run()[0].data.class_names)}

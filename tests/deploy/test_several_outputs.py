@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import onnx
@@ -16,7 +17,7 @@ from hwkd.core.errors import ConfigError
 from hwkd.core.layers_builder import LayersBuilder
 from hwkd.core.limits import Limits
 from hwkd.core.memory_model import MemoryModel
-from hwkd.core.student import Layers, StudentSpec
+from hwkd.core.student import Layers, SearchSpace, StudentSpec
 from hwkd.core.student_record import StoredNetwork
 from hwkd.cost.backend import CostQuestion
 from hwkd.cost.estimate import estimate_cost
@@ -26,7 +27,7 @@ from hwkd.deploy.calibrate import activation_ranges
 from hwkd.deploy.output_folder import write_folder
 from hwkd.deploy.sessions import open_session, predict_all
 from hwkd.deploy.tflite_check import check_tflite, installed, seeded_steps
-from hwkd.deploy.to_c.export import build_project, foreign_files, project_contents
+from hwkd.deploy.to_c.export import build_project, project_contents
 from hwkd.deploy.to_int8 import quantise_int8
 from hwkd.deploy.to_onnx import export_onnx
 from hwkd.deploy.to_tflite import write_tflite
@@ -122,7 +123,7 @@ def test_the_c_gives_both_outputs_and_every_layer_as_onnx_runtime_does(files, tm
 @needs_host_compiler
 def test_the_exported_folder_names_both_and_its_program_compares_both(files, tmp_path):
     folder = tmp_path / "c"
-    write_folder(project_contents(build_project(files[1])), folder, foreign_files(folder))
+    write_folder(project_contents(build_project(files[1])), folder)
     header = (folder / "model.h").read_text()
     assert '#define MODEL_OUTPUT_1_NAME "places"' in header
     assert "#define MODEL_OUTPUT_1_BYTES 64 /* 4 x 4 x 4, channels-last */" in header
@@ -166,7 +167,7 @@ def test_a_search_space_of_several_outputs_is_refused_by_their_names():
 
     screen = Screen(
         question=CostQuestion(device=load_device("cortex-m4")), limits=Limits(), risk="upper",
-        spaces={"mine": Space()},
+        spaces={"mine": cast(SearchSpace, Space())},
     )  # fmt: skip
     spec = StudentSpec(space="mine", params={}, input_shape=(2, 8, 8), num_outputs=3)
     with pytest.raises(ConfigError, match="outputs logits, places; a task reads one"):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +51,7 @@ from hwkd.io.student_folder import (
 )
 from hwkd.tasks.base import Split
 from hwkd.tasks.pipeline import Normalise, Pipeline
+from hwkd.train.checkpoint import Checkpoints
 from hwkd.train.teacher import Teacher
 
 _TEACHER = '''
@@ -149,7 +152,7 @@ def _request(place: Path, **options: object) -> DistillRequest:
         "workers": 1,
         **options,
     }
-    return DistillRequest(**settings)  # type: ignore[arg-type]
+    return DistillRequest(**settings)
 
 
 def _final(place: Path, **options: object) -> FinalRecord:
@@ -195,7 +198,7 @@ def test_attribution_trains_every_control_and_never_ships_a_worse_student(place:
         "distilled", "cross-entropy", "label smoothing", "ce_standardised, no teacher"
     ]  # fmt: skip
     assert all(len(arm.scores) == 2 for arm in verdict.arms)
-    means = {arm.name: arm.mean("validation_int8") for arm in verdict.arms}
+    means = {arm.name: arm.mean("validation_int8") or 0.0 for arm in verdict.arms}
     assert means[verdict.ships] == max(means.values())
     assert verdict.gain is not None
     assert verdict.gain.seeds == 2
@@ -605,6 +608,44 @@ def test_an_interrupted_call_goes_on_where_it_was(
     assert trained == ["label smoothing", "kd-from-labels, no teacher"]
     assert again.verdict == undisturbed.verdict
     assert not list(place.glob(".out*"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("cut", ["distilled (seed 0)", "train with simulated int8 rounding"])
+def test_a_killed_training_goes_on_in_its_stage_and_gives_the_same_files(
+    cut: str, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options: dict[str, object] = {"methods": ("fitnet", "kd"), "epochs": 3, "qat": "on"}
+    undisturbed = _final(place, out=place / "undisturbed", **options)
+    always = partial(Checkpoints, period_s=0.0, share=math.inf)
+    monkeypatch.setattr("hwkd.engine.arms.train_arm.Checkpoints", always)
+
+    class Ending(SilentListener):
+        """Ends the process, as it were, in an epoch of one stage."""
+
+        def __init__(self, stage: str) -> None:
+            self.stage = stage
+            self.told: list[tuple[str, int]] = []
+
+        def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
+            self.told.append((stage, done))
+            if (stage, done) == (self.stage, 2):
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_distillation(_request(place, **options), listener=Ending(cut))
+    again = Ending("none")
+    run = run_distillation(_request(place, **options), listener=again).record.run
+    assert min(done for stage, done in again.told if stage == cut) == 1  # epoch 2 was not kept
+    stages = [stage for stage, _ in again.told if stage == "distilled (seed 0)"]
+    assert len(stages) == (3 if cut == stages[0] else 1)
+    for name in (FLOAT_FILE, INT8_FILE, WEIGHTS_FILE):
+        assert (place / "out" / name).read_bytes() == (place / "undisturbed" / name).read_bytes()
+    assert run is not None
+    assert run.final is not None
+    assert run.final.history == undisturbed.history
+    assert run.final.verdict == undisturbed.verdict
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -113,11 +114,23 @@ def test_a_space_that_knows_no_room_stays_as_it_is():
             raise AssertionError("not asked")
 
     screen = screen_of(SearchConfig(device="cortex-m4", spaces=("plain",)))
-    own = Own()
+    own: Any = Own()
     mixed = replace(screen, spaces={"own": own, **screen.spaces}, limits=Limits(latency_s=0.01))
     fitted = fit_spaces(mixed, input_shape=(1, 8, 8), num_outputs=4)
     assert fitted.spaces["own"] is own
     assert isinstance(fitted.spaces["plain"], RoomySpace)
+
+
+def test_smaller_pictures_get_wider_students():
+    screen = screen_of(SearchConfig(device="cortex-m4", spaces=("plain",), search_input=True))
+    tight = replace(screen, limits=Limits(latency_s=0.005))
+    fitted = fit_spaces(tight, input_shape=(1, 32, 32), num_outputs=4)
+    space: Any = fitted.spaces["plain"]
+    scales = {view.label: way.room.scale for view, way in space.ways.items()}
+    assert list(scales) == ["whole", "pooled2", "pooled4"]
+    assert scales["whole"] < scales["pooled2"] < scales["pooled4"]
+    (signal,) = fit_spaces(tight, input_shape=(6, 128), num_outputs=4).spaces.values()
+    assert isinstance(signal, RoomySpace)
 
 
 def test_the_smallest_linear_attention_student_is_a_tenth_of_the_smallest_whole_one():

@@ -8,7 +8,7 @@ from support.synthetic_run import make_run
 from hwkd.core.basis import MEASURED
 from hwkd.core.measure import CostEstimate
 from hwkd.core.run_record import DeviceRecord, RunRecord
-from hwkd.core.trial import TrialRecord
+from hwkd.core.trial import PredictedRecord, ProposalRecord, TrialRecord
 from hwkd.report.build import build_report
 from hwkd.report.document import Cell, Chart, Column, Report, Table
 
@@ -126,6 +126,23 @@ def test_a_pareto_search_shows_errors_and_no_weighted_sum():
     report = build_report(run.model_copy(update={"objective": objective}), records)
     history = next(chart for chart in _charts(report) if chart.key == "history")
     assert history.figure["layout"]["yaxis"]["title"]["text"] == "validation error, %"
+
+
+def test_predictions_stand_beside_what_was_measured_with_the_share_that_held():
+    run, records = make_run()
+    done = [record for record in records if record.state == "completed"][:4]
+    # Half of an 80% interval is 1.28 deviations: the last measurement is 1.3 of them off.
+    made = []
+    for record, off in zip(done, (0.0, 1.2, -1.2, 1.3), strict=True):
+        predicted = PredictedRecord(mean=record.objective.task_error + 0.01 * off, deviation=0.01)
+        why = ProposalRecord(origin="random", task_error=predicted, predicted_s=1.0)
+        made.append(record.model_copy(update={"proposal": why}))
+    (chart,) = (c for c in _charts(build_report(run, made)) if c.key == "predictions")
+    assert "3 of 4 lie inside (75.0 %)" in chart.note
+    *spaces, diagonal = chart.figure["data"]
+    assert sum(len(trace["x"]) for trace in spaces) == 4
+    assert list(diagonal["x"]) == list(diagonal["y"])
+    assert not [c for c in _charts(build_report(run, records)) if c.key == "predictions"]
 
 
 def test_every_limit_is_drawn_in_its_view_of_the_front():

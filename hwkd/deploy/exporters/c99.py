@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from hwkd.core.catalog import EXPORTERS
 from hwkd.deploy.exporter import Exported, ExportOptions, ExportSource
-from hwkd.deploy.to_c.export import build_project, foreign_files, project_contents
+from hwkd.deploy.to_c.costs import cost_lines, readme_section
+from hwkd.deploy.to_c.export import build_project, project_contents
 from hwkd.deploy.to_c.raw_input import raw_input_files
 
 __all__ = ["C99"]
+
+README = "README.md"
 
 
 class C99:
     """Writes the network as C that holds the very numbers of the int8 file.
 
     `model_set_raw_input` takes a raw input: prepared, quantised and put in its place.
+    `model_answer` gives the class, or the values in the unit of the target.
     main.c runs one example of the student's validation data; seeded noise where there is none.
     """
 
     summary = "C99 source"
     is_student_file = False
-
-    def foreign(self, folder: Path) -> list[str]:
-        """Names that neither an earlier export nor its Makefile wrote."""
-        return foreign_files(folder)
 
     def export(self, source: ExportSource, options: ExportOptions) -> Exported:
         """Return the sources, build files and the model that they were made from."""
@@ -34,10 +32,14 @@ class C99:
             kernels=options.kernels,
             labels=source.labels,
             sample=source.sample(),
+            answer=source.answer,
         )
         given = source.preprocessing
         beside = {} if given is None else raw_input_files(project, given)
-        return Exported(files=project_contents(project, beside))
+        lines = cost_lines(project, source.run)
+        files = project_contents(project, beside)
+        files[README] = str(files[README]) + readme_section(lines)
+        return Exported(files=files, lines=lines)
 
 
 EXPORTERS.register("c")(C99())

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from hwkd.core.catalog import EXPORTERS
-from hwkd.deploy.exporter import Exported, ExportOptions, ExportSource, everything_in
+from hwkd.deploy.exporter import Exported, ExportOptions, ExportSource
 from hwkd.io.student_folder import INT8_FILE
 
 __all__ = ["Int8Onnx"]
@@ -16,10 +14,6 @@ class Int8Onnx:
 
     summary = "int8 ONNX, QDQ form"
     is_student_file = True
-
-    def foreign(self, folder: Path) -> list[str]:
-        """Every name: what is in the way stays."""
-        return everything_in(folder)
 
     def export(self, source: ExportSource, options: ExportOptions) -> Exported:
         """Return the file as it is."""

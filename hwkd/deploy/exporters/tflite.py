@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hwkd.core.catalog import EXPORTERS
 from hwkd.core.errors import ConfigError, ExportError
-from hwkd.deploy.exporter import Exported, ExportOptions, ExportSource, everything_in
+from hwkd.deploy.exporter import Exported, ExportOptions, ExportSource
 from hwkd.deploy.to_c.export import build_project
 from hwkd.deploy.to_c.project import Project
 
@@ -32,11 +32,6 @@ class Tflite:
 
     summary = "TensorFlow Lite file"
     is_student_file = False
-
-    def foreign(self, folder: Path) -> list[str]:
-        """Names that an earlier export did not write."""
-        names = everything_in(folder)
-        return [name for name in names if name not in _FILES or _MODEL_FILE not in names]
 
     def export(self, source: ExportSource, options: ExportOptions) -> Exported:
         """Return the file, its description and the labels.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -11,10 +10,10 @@ import numpy as np
 
 from hwkd.core.errors import ExportError
 from hwkd.deploy.sessions import open_session, predict_all
+from hwkd.deploy.to_c.answer import Answer
 from hwkd.deploy.to_c.layout import Arranged, Places, arrange
 from hwkd.deploy.to_c.memory import plan_memory
 from hwkd.deploy.to_c.project import (
-    DESCRIPTION_FILE,
     MODEL_FILE,
     Project,
     RecordedInput,
@@ -29,7 +28,6 @@ from hwkd.trace.onnx_whole import whole_file
 
 __all__ = [
     "build_project",
-    "foreign_files",
     "placed",
     "placed_outputs",
     "project_contents",
@@ -39,7 +37,6 @@ __all__ = [
 _Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
 _Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
 # What the Makefile links.
-_PROGRAMS = {"libmodel.a", "model"}
 
 
 def build_project(
@@ -50,6 +47,7 @@ def build_project(
     instruction_sets: Iterable[InstructionSet] = INSTRUCTION_SETS,
     labels: Sequence[str] = (),
     sample: RecordedInput | None = None,
+    answer: Answer | None = None,
 ) -> Project:
     """Read a model and plan its C; writes nothing.
 
@@ -60,6 +58,7 @@ def build_project(
         instruction_sets: those that the working memory must be large enough for.
         labels: one for each output, or none.
         sample: for main.c; seeded noise over the input's range when None.
+        answer: what the outputs mean; None leaves them numbers.
 
     Raises:
         ModelFileError: if the file cannot be read.
@@ -90,6 +89,7 @@ def build_project(
             origin=recorded.origin,
             label=recorded.label,
         ),
+        answer=answer,
         source=model_path.name,
         source_bytes=whole_file(model_path),
     )
@@ -134,29 +134,5 @@ def placed_outputs(
 def project_contents(
     project: Project, beside: Mapping[str, str] | None = None
 ) -> dict[str, str | bytes]:
-    """Return name -> content of the project's files, the model that they were made from among them.
-
-    What a folder of them holds is listed in its description, so that it may be written again.
-    """
+    """Return name -> content of the project's files, with the model that they were made from."""
     return {**project_files(project, beside), MODEL_FILE: project.source_bytes}
-
-
-def foreign_files(folder: Path) -> list[str]:
-    """Return names in the folder that neither an earlier export nor its Makefile wrote."""
-    if not folder.exists():
-        return []
-    if not folder.is_dir():
-        return [folder.name]
-    written = _written_before(folder / DESCRIPTION_FILE)
-    built = {f"{Path(name).stem}.o" for name in written if name.endswith(".c")}
-    names = {entry.name for entry in folder.iterdir()}
-    return sorted(names - written - (built | _PROGRAMS if written else set()))
-
-
-def _written_before(description: Path) -> set[str]:
-    """Return the files that an earlier export lists; none where there was none."""
-    try:
-        listed = json.loads(description.read_text(encoding="utf-8"))["files"]
-        return {str(name) for name in listed}
-    except (OSError, ValueError, KeyError, TypeError):
-        return set()

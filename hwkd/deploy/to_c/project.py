@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from hwkd.deploy.to_c.answer import ANSWER, Answer
 from hwkd.deploy.to_c.cmsis_nn import CMSIS_HOST_FLAGS, cmsis_files, cmsis_flags
 from hwkd.deploy.to_c.layout import Arranged, Places, channels_last, row_major
 from hwkd.deploy.to_c.memory import Memory
@@ -84,6 +85,7 @@ class Project:
         rounding: of accumulators.
         labels: name of each value of the first output, or empty.
         sample: recorded for main.c.
+        answer: what the outputs mean; None where it is not known.
         source: name of the ONNX file.
         source_bytes: what it holds, weights of other files among it.
     """
@@ -94,6 +96,7 @@ class Project:
     rounding: Rounding
     labels: tuple[str, ...]
     sample: Sample
+    answer: Answer | None
     source: str
     source_bytes: bytes
 
@@ -157,7 +160,7 @@ def project_files(project: Project, beside: Mapping[str, str] | None = None) -> 
     texts |= {f"{name}.c": _kernel_text(f"{name}.c") for name in project.kernels}
     if project.uses_cmsis_nn:
         texts |= {"hwkd_cmsis_nn.h": _kernel_text("hwkd_cmsis_nn.h"), **cmsis_files()}
-    beside = beside or {}
+    beside = {**(beside or {}), **({} if project.answer is None else project.answer.files())}
     sources = ["model.c", *sorted(name for name in (*texts, *beside) if name.endswith(".c"))]
     values = {
         "arena_bytes": str(project.memory.arena_bytes),
@@ -174,8 +177,10 @@ def project_files(project: Project, beside: Mapping[str, str] | None = None) -> 
         **_interface(project),
         **_model_values(project),
         **_further_outputs(project),
-        "usage": _template("usage_raw.c" if "model_raw_input.c" in beside else "usage.c").rstrip(),
+        **_answer(project),
     }
+    usage = _template("usage_raw.c" if "model_raw_input.c" in beside else "usage.c").rstrip()
+    values["usage"] = Template(usage).substitute(values)
     for name in (
         "hwkd_config.h", "model.h", "model.c", "main.c", "Makefile", "CMakeLists.txt", "README.md",
     ):  # fmt: skip
@@ -185,6 +190,22 @@ def project_files(project: Project, beside: Mapping[str, str] | None = None) -> 
     facts = {**_description(project), "files": sorted([*texts, DESCRIPTION_FILE, MODEL_FILE])}
     texts[DESCRIPTION_FILE] = json.dumps(facts, indent=2) + "\n"
     return texts
+
+
+def _answer(project: Project) -> Mapping[str, str]:
+    """Return how C reads the answer, in the README and in main.c."""
+    if project.answer is None:
+        real = "MODEL_OUTPUT_SCALE * (output[i] - MODEL_OUTPUT_ZERO_POINT)"
+        usage = (
+            "    const int8_t *output = model_output();\n"
+            f"    /* value i: {real}, named model_labels[i] */"
+        )
+        return {"answer_include": "", "answer_printed": "", "answer_usage": usage}
+    return {
+        "answer_include": f'#include "{ANSWER}.h"\n',
+        "answer_printed": f"{project.answer.printed}\n",
+        "answer_usage": project.answer.usage,
+    }
 
 
 def _host_build(project: Project) -> Mapping[str, str]:

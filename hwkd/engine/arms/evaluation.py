@@ -30,6 +30,7 @@ from hwkd.engine.setup.objective import score_objective
 from hwkd.io.paths import written_atomically
 from hwkd.io.student_folder import StudentFiles
 from hwkd.nn.build import StudentModule, build_module
+from hwkd.train.checkpoint import Checkpoints
 from hwkd.train.criteria import TaskLoss
 from hwkd.train.loop import Criterion, TrainConfig, TrainResult, predict_logits, train_module
 from hwkd.train.seeding import derive_seed
@@ -78,6 +79,7 @@ def train_student(
     on_epoch: Callable[[EpochRecord], None] | None = None,
     check: Callable[[], None] | None = None,
     start_from: Path | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Trained:
     """Build a student and train it in one of a run's ways.
 
@@ -90,6 +92,7 @@ def train_student(
         on_epoch: hears of every epoch.
         check: called before every step; raises to stop.
         start_from: file with the weights that it begins with; None draws them.
+        checkpoints: where it goes on if it was killed; None begins it and keeps none.
 
     Raises:
         ZeroGradientError: if a term has no gradient at the student in its first steps.
@@ -117,6 +120,7 @@ def train_student(
         train_config,
         on_epoch=on_epoch,
         check=check,
+        checkpoint=None if checkpoints is None else checkpoints.stage("train", train_config),
     )
     return Trained(module=module, result=result, criterion=criterion)
 

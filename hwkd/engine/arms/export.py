@@ -16,7 +16,7 @@ from hwkd.core.student_record import StudentRecord
 from hwkd.core.trial import TrialRecord
 from hwkd.deploy.calibrate import DEFAULT_CALIBRATION, CalibrationMethod
 from hwkd.deploy.exporter import Exported, Exporter, ExportOptions, ExportSource
-from hwkd.deploy.output_folder import write_folder
+from hwkd.deploy.output_folder import require_free_out, write_folder
 from hwkd.deploy.to_c.project import RecordedInput
 from hwkd.deploy.to_c.raw_input import PREPROCESS, Preprocessing
 from hwkd.deploy.to_int8 import quantise_int8
@@ -106,9 +106,7 @@ def export_student(order: ExportOrder, *, progress: Progress = silent) -> Export
     chosen = [known[name] for name in order.targets]
     if len(chosen) > 1 and not all(exporter.is_student_file for exporter in chosen):
         raise ConfigError(f"--target: {', '.join(order.targets)} are not written into one folder")
-    foreign = chosen[0].foreign(order.out)
-    if foreign and chosen[0].is_student_file:
-        raise ConfigError(f"--out {order.out}: is in use; give a new or an empty folder")
+    require_free_out(order.out)
     notes: list[str] = []
     with _opened(order, notes, progress) as source:
         made = []
@@ -116,7 +114,7 @@ def export_student(order: ExportOrder, *, progress: Progress = silent) -> Export
             progress("export", done, len(chosen), order.targets[done])
             made.append(exporter.export(source, order.options))
         files = _files(made, source.folder if chosen[0].is_student_file else None)
-        write_folder(files, order.out, foreign)
+        write_folder(files, order.out)
     if order.trial is not None:
         notes.append(f"trial {order.trial} was trained briefly, as the search compared it")
     facts: dict[str, object] = {}

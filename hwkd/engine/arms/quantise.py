@@ -48,6 +48,7 @@ from hwkd.deploy.weight_correction import (
 from hwkd.distill.sources import FunctionSource
 from hwkd.nn.fake_quant import FakeQuantStudent
 from hwkd.train.batches import BatchSource
+from hwkd.train.checkpoint import Checkpoints
 from hwkd.train.course import Stage, run_course
 from hwkd.train.loop import Criterion, TrainConfig
 
@@ -151,6 +152,7 @@ def quantise_student(
     *,
     on_epoch: Callable[[str, EpochRecord], None] | None = None,
     check: Callable[[], None] | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> QuantisationChoiceRecord:
     """Write the int8 file of a trained student; returns what was tried and what ships.
 
@@ -162,6 +164,7 @@ def quantise_student(
         settings: what to try.
         on_epoch: told the stage and the epoch after every epoch of a training.
         check: called before every step of a training; raises to stop.
+        checkpoints: where a training goes on if it was killed; None begins it and keeps none.
 
     Raises:
         ExportError: if the student cannot be quantised.
@@ -181,7 +184,8 @@ def quantise_student(
             config=settings.training(),
             gate=lambda _: settings.trains(loses=loses),
         )
-        for done in run_course([stage], on_epoch=on_epoch, check=check).finished:
+        course = run_course([stage], on_epoch=on_epoch, check=check, checkpoints=checkpoints)
+        for done in course.finished:
             trained = _deployed(done.student.cpu(), best, work)
             epochs = math.ceil(done.training.epochs_made)
         ships_trained = trained is not None and trained[1].error < best.judged.error

@@ -56,7 +56,7 @@ def write_student(
     names = (FLOAT_FILE, INT8_FILE, WEIGHTS_FILE)
     record = record.model_copy(update={"files": digests(built.folder, names)})
     contents: dict[str, str | bytes] = {n: (built.folder / n).read_bytes() for n in names}
-    write_folder(contents | record_text(record), out, ())
+    write_folder(contents | record_text(record), out)
     return StudentFolder(folder=out, record=record)
 
 

@@ -50,13 +50,14 @@ from hwkd.engine.arms.quantise import QuantisationData, QuantisationSettings, qu
 from hwkd.engine.arms.recipes import Arm, arm_named
 from hwkd.engine.run.prepared import load_context
 from hwkd.engine.run.run_folder import RunFolder
-from hwkd.engine.setup.context import SearchContext
+from hwkd.engine.setup.context import SearchContext, Training
 from hwkd.engine.setup.hardware import threads_per_worker
 from hwkd.engine.setup.screening import Candidate
 from hwkd.io.student_folder import StudentFiles
 from hwkd.nn.build import StudentModule, build_module
 from hwkd.nn.fake_quant import FakeQuantStudent
 from hwkd.tasks.base import SplitName, TaskData
+from hwkd.train.checkpoint import Checkpoints
 from hwkd.train.loop import Criterion, TrainConfig
 from hwkd.train.weights_file import WeightsError, fill_module
 
@@ -71,6 +72,13 @@ _LEAST_TRAINING_SHARE = 0.5
 _ROUNDING_SHARE = 0.15
 _COMPARED = 16
 _ROUNDING = "train with simulated int8 rounding"
+
+
+_CHECKPOINTS = "checkpoints"
+
+
+def _log(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,8 +115,9 @@ def train_arm(
     *,
     progress: Progress = silent,
     check: Callable[[], None] = lambda: None,
+    say: Callable[[str], None] = _log,
 ) -> ArmResult:
-    """Train, quantise and score what was ordered.
+    """Train, quantise and score what was ordered; one that was killed goes on where it was.
 
     Args:
         order: of one arm and repetition.
@@ -116,6 +125,7 @@ def train_arm(
         folder: of the order; the files of the student and, last of all, the result go there.
         progress: told about every epoch.
         check: called before every step; raises to stop.
+        say: told in one line when a checkpoint cannot be used or written.
 
     Raises:
         ZeroGradientError: if a term has no gradient at the student in its first steps.
@@ -139,8 +149,17 @@ def train_arm(
         name = f"{order.arm} (seed {order.repetition})"
         progress(name, record.epoch, config.epochs, _terms(record))
 
+    checkpoints = Checkpoints(
+        folder / _CHECKPOINTS, identity=_identity(candidate, context, training, arm), say=say
+    )
     trained = train_student(
-        candidate.layers, context, training, arm=arm, on_epoch=tell, check=check
+        candidate.layers,
+        context,
+        training,
+        arm=arm,
+        on_epoch=tell,
+        check=check,
+        checkpoints=checkpoints,
     )
     criterion = trained.criterion
     learned = context.learned_from(arm.methods)
@@ -155,7 +174,11 @@ def train_arm(
         state=criterion.state_dict() if isinstance(criterion, DistillCriterion) else {},
         pairs=_pairs(arm, criterion),
     )
-    return _finish(order, context, student, folder, progress=progress, check=check)
+    result = _finish(
+        order, context, student, folder, progress=progress, check=check, checkpoints=checkpoints
+    )
+    checkpoints.remove()
+    return result
 
 
 def score_brief_weights(
@@ -252,13 +275,16 @@ def _finish(
     *,
     progress: Progress = silent,
     check: Callable[[], None] = lambda: None,
+    checkpoints: Checkpoints | None = None,
 ) -> ArmResult:
     """Export, quantise and score a trained student; its result comes last."""
     files = StudentFiles(folder)
     export_onnx(student.module, student.candidate.layers, files.float_path)
     few = context.data.validation.inputs[:_COMPARED]
     require_same_outputs(student.module, files.float_path, few)
-    quantisation = _quantised(order, context, student, files, progress=progress, check=check)
+    quantisation = _quantised(
+        order, context, student, files, progress=progress, check=check, checkpoints=checkpoints
+    )
     save_student(student.module, files.weights_path)
     latency = student.candidate.cost.latency
     logits = student_logits(files.int8_path, context.data.validation.inputs)
@@ -291,6 +317,7 @@ def _quantised(
     *,
     progress: Progress,
     check: Callable[[], None],
+    checkpoints: Checkpoints | None,
 ) -> QuantisationChoiceRecord:
     """Write the int8 file; a training with simulated rounding goes on with data and methods."""
     # Apple's GPUs have no float64, which simulated rounding needs for biases.
@@ -342,6 +369,25 @@ def _quantised(
         settings,
         on_epoch=tell,
         check=check,
+        checkpoints=checkpoints,
+    )
+
+
+def _identity(candidate: Candidate, context: SearchContext, training: Training, arm: Arm) -> str:
+    """Name everything that the result of a training depends on, beside its configuration."""
+    teacher, config = context.teacher, context.config
+    return repr(
+        (
+            candidate.layers.key,
+            arm.name,
+            [entry.table() for entry in arm.methods],
+            training.recipe,
+            context.learned_from(arm.methods).transfer.fingerprint,
+            None if teacher is None else teacher.identity,
+            config.transfer,
+            config.quantisation,
+            context.accelerator.type,
+        )
     )
 
 

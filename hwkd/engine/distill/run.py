@@ -10,6 +10,7 @@ from functools import cache
 
 from hwkd.core.errors import HwkdError, TeacherError
 from hwkd.core.objective import ObjectiveConfig
+from hwkd.deploy.output_folder import require_free_out
 from hwkd.engine.arms.children import Nursery
 from hwkd.engine.arms.conclude import conclude
 from hwkd.engine.arms.contest import contenders, judged
@@ -30,7 +31,7 @@ from hwkd.engine.arms.verdict import shipping
 from hwkd.engine.distill.record import distilled_record
 from hwkd.engine.distill.request import DistillRequest
 from hwkd.engine.distill.resolve import ResolvedStudent, learned_without, resolve_student
-from hwkd.engine.distill.workplace import require_free_out, workplace
+from hwkd.engine.distill.workplace import workplace
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.search.listener import SearchListener, SilentListener
 from hwkd.engine.search.teacher_stage import TeacherStage, prepare_teacher
@@ -218,7 +219,7 @@ def _train_here(
     """Train in this process, one after another, what is not finished."""
     for order in _left(store, orders, told):
         folder = write_order(store.path, order)
-        train_arm(order, context, folder, progress=told.listener)
+        train_arm(order, context, folder, progress=told.listener, say=told.note)
 
 
 def _train_beside(

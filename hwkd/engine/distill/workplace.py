@@ -23,23 +23,13 @@ from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.setup.context import SearchContext
 from hwkd.io.run_text import run_writes, write_text
 
-__all__ = ["require_free_out", "workplace", "workplace_of"]
+__all__ = ["workplace", "workplace_of"]
 
 
 def workplace_of(out: Path) -> Path:
     """Return the folder in which a distillation that is to become `out` is worked on."""
     resolved = out.resolve()
     return resolved.with_name(f".{resolved.name}.unfinished")
-
-
-def require_free_out(out: Path) -> None:
-    """Refuse a folder that holds anything.
-
-    Raises:
-        ConfigError: says what to do.
-    """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(f"--out {out}: is in use; give a new or an empty folder")
 
 
 @contextmanager

@@ -8,10 +8,10 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hwkd.core.errors import HwkdError, RunFolderError
-from hwkd.engine.arms.children import Child, Nursery
+from hwkd.core.errors import HwkdError, RunFolderError, UnreachableError
+from hwkd.engine.arms.children import Child, Nursery, end_now, last_line
+from hwkd.engine.run.at_work import STATUS_FOLDER
 from hwkd.engine.run.run_folder import RunFolder
-from hwkd.engine.search.worker import STATUS_FOLDER
 from hwkd.engine.setup.hardware import threads_per_worker
 from hwkd.io.text_files import read_number
 
@@ -67,11 +67,14 @@ class WorkerPool:
             if code is None:
                 continue
             del self._processes[name]
+            if code == UnreachableError.exit_code:
+                self.stop()
+                raise UnreachableError(last_line(self._log_path(name)))
             if code == 2:
                 self.stop()
-                raise RunFolderError(self._log_tail(name) or self._no_space())
+                raise RunFolderError(last_line(self._log_path(name)) or self._no_space())
             if code != 0:
-                self._replace_dead(name, code)
+                self._replace_dead(name, process.pid, code)
         return bool(self._processes)
 
     def stop(self) -> None:
@@ -82,8 +85,7 @@ class WorkerPool:
             try:
                 process.wait(timeout=max(0.1, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+                end_now(process)
         self._processes.clear()
 
     def _start_one(self) -> None:
@@ -99,18 +101,16 @@ class WorkerPool:
             descriptors=self.descriptors,
         )
 
-    def _replace_dead(self, name: str, code: int) -> None:
+    def _replace_dead(self, name: str, pid: int, code: int) -> None:
         cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         self._deaths += 1
         if self._deaths > _MAX_DEATHS:
             self.stop()
             raise HwkdError(
                 f"{self.store.path}: {_MAX_DEATHS} worker processes died, the last with {cause}: "
-                f"{self._log_tail(name) or 'no message'}; see {self._log_path(name)}"
+                f"{last_line(self._log_path(name)) or 'no message'}; see {self._log_path(name)}"
             )
-        trial = self._trial_of(name)
-        if trial is not None:
-            self.store.trials.requeue_interrupted(died_in=trial)
+        self.store.note_death(name, pid, self._trial_of(name))
         self._start_one()
 
     def _trial_of(self, name: str) -> int | None:
@@ -125,10 +125,6 @@ class WorkerPool:
 
     def _log_path(self, name: str) -> Path:
         return self.store.path / STATUS_FOLDER / f"{name}.log"
-
-    def _log_tail(self, name: str) -> str:
-        lines = self._log_path(name).read_text(errors="replace").strip().splitlines()
-        return lines[-1] if lines else ""
 
     def _no_space(self) -> str:
         folder = self.store.path

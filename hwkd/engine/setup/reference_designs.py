@@ -120,6 +120,21 @@ REFERENCE_DESIGNS = (
         widths=_widths(16, 8, 12, 16, 32),
         choices={"activation": "relu6", **_separable(1, 2, 3, 3, expansion=3)},
     ),
+    # Zhang et al. 2017, arXiv:1707.01083.
+    ReferenceDesign(
+        name="ShuffleNet units",
+        space="shuffle",
+        stem_stride=2,
+        widths=_widths(16, 32, 48, 96),
+        choices={
+            "activation": "relu",
+            "groups": 2,
+            "stages": 3,
+            "skips": True,
+            **_stages("blocks", 1, 2, 2),
+            **_kernels(3, 3, 3),
+        },
+    ),
     # He et al. 2015, arXiv:1512.03385, and MLPerf Tiny's image classification.
     ReferenceDesign(
         name="ResNet-8",

@@ -11,6 +11,7 @@ from typing import cast
 from hwkd.core.chooser import RandomChooser
 from hwkd.core.limits import Limits
 from hwkd.core.room import WHOLE, Room, RoomySpace, SizedSpace, takes_room
+from hwkd.core.seen_input import WHOLE_INPUT, InputView, SeeingSpace, input_views
 from hwkd.core.student import SearchSpace
 from hwkd.engine.setup.screening import Screen, sample_candidate
 
@@ -29,26 +30,38 @@ _LEAN_GAIN_STEPS = _STEPS_PER_OCTAVE
 def fit_spaces(screen: Screen, *, input_shape: tuple[int, ...], num_outputs: int) -> Screen:
     """Return the screen with the bounds of every space fitted to its limits.
 
-    Spaces that know no room, as a user's own may, stay as they are.
+    Spaces that know no room, as a user's own may, stay as they are. Where students choose how they
+    see their picture, every size of it has bounds of its own.
 
     Args:
         screen: device, limits and spaces.
         input_shape: without batch.
         num_outputs: classes.
     """
+
+    def fitted(space: SearchSpace, view: InputView) -> SearchSpace:
+        if not takes_room(space):
+            return space
+        sized = cast(SizedSpace, space)
+        room = largest_room(screen, sized, view, input_shape=input_shape, num_outputs=num_outputs)
+        return RoomySpace(space=sized, room=room)
+
+    views = input_views(input_shape) if screen.searches_input else input_views(())
     spaces: dict[str, SearchSpace] = {}
     for name, space in screen.spaces.items():
-        if takes_room(space):
-            sized = cast(SizedSpace, space)
-            room = largest_room(screen, sized, input_shape=input_shape, num_outputs=num_outputs)
-            spaces[name] = RoomySpace(space=sized, room=room)
-        else:
-            spaces[name] = space
+        by_size = {view.prefix: fitted(space, view) for view in views if not view.is_grey}
+        ways = {view: by_size[view.prefix] for view in views}
+        spaces[name] = SeeingSpace(ways=ways) if len(ways) > 1 else by_size[""]
     return replace(screen, spaces=spaces)
 
 
 def largest_room(
-    screen: Screen, space: SizedSpace, *, input_shape: tuple[int, ...], num_outputs: int
+    screen: Screen,
+    space: SizedSpace,
+    view: InputView = WHOLE_INPUT,
+    *,
+    input_shape: tuple[int, ...],
+    num_outputs: int,
 ) -> Room:
     """Return the largest room in which a third of random students fits.
 
@@ -58,6 +71,7 @@ def largest_room(
     Args:
         screen: what students are costed for and compared with.
         space: of the students.
+        view: how they see their input; it costs something, too.
         input_shape: without batch.
         num_outputs: classes.
 
@@ -67,8 +81,10 @@ def largest_room(
 
     def fits(step: int, *, lean: bool) -> bool:
         room = Room(scale=2.0 ** (step / _STEPS_PER_OCTAVE), lean=lean)
-        return _a_good_share_fits(screen, RoomySpace(space=space, room=room), input_shape,
-                                  num_outputs)  # fmt: skip
+        seen: SearchSpace = RoomySpace(space=space, room=room)
+        if view != WHOLE_INPUT:
+            seen = SeeingSpace(ways={view: seen})
+        return _a_good_share_fits(screen, seen, input_shape, num_outputs)
 
     def best(lean: bool) -> int | None:
         if fits(_WHOLE, lean=lean):

@@ -16,6 +16,7 @@ from hwkd.core.errors import ConfigError, first_line
 from hwkd.core.graph import OpGraph
 from hwkd.core.limits import Fit, Limits
 from hwkd.core.measure import CostEstimate
+from hwkd.core.seen_input import viewed_layers
 from hwkd.core.student import Chooser, Layers, SearchSpace, StudentSpec
 from hwkd.core.trial import ViolationRecord
 from hwkd.cost.backend import CostQuestion, screening_backend
@@ -43,12 +44,16 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Screen:
-    """What candidates are costed for and compared with."""
+    """What candidates are costed for and compared with.
+
+    `searches_input` says that students also choose how they see their picture.
+    """
 
     question: CostQuestion
     limits: Limits
     risk: Risk
     spaces: Mapping[str, SearchSpace]
+    searches_input: bool = False
 
     @property
     def device(self) -> Device:
@@ -61,7 +66,11 @@ class Screen:
         Raises:
             ConfigError: if its network has several outputs, which no task reads.
         """
-        return self.costed(spec, self.spaces[spec.space].layers(spec))
+        return self.costed(spec, self.layers(spec))
+
+    def layers(self, spec: StudentSpec) -> Layers:
+        """Describe the network of a spec, whether or not the spaces were fitted to the limits."""
+        return viewed_layers(self.spaces[spec.space], spec)
 
     def costed(self, spec: StudentSpec, layers: Layers) -> Candidate:
         """Cost a network whose search space need not be here; raises as `candidate`."""

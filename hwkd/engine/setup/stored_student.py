@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 
 from hwkd.core.errors import ConfigError, first_line
+from hwkd.core.seen_input import viewed_layers
 from hwkd.core.student import Layers, SearchSpace, StudentSpec
 from hwkd.core.student_record import LARGEST_CHOICE, StudentRecord
 from hwkd.nn.build import StudentModule
@@ -67,7 +68,7 @@ def layers_of_spec(spaces: Mapping[str, SearchSpace], spec: StudentSpec, *, wher
             f"(shapes from 1, every number up to {LARGEST_CHOICE:,})"
         )
     try:
-        return spaces[spec.space].layers(spec)
+        return viewed_layers(spaces[spec.space], spec)
     except KeyError as error:
         raise ConfigError(
             f"{where}: makes no network of space {spec.space}: the choice {error} is missing or "

@@ -13,6 +13,8 @@ from support.op_networks import OP_NETWORKS
 
 from benchmarks.lib.c_networks import quantise
 from hwkd.core.errors import ExportError, HwkdError
+from hwkd.deploy.sessions import open_session, predict
+from hwkd.deploy.to_c.answer import Answer
 from hwkd.deploy.to_c.exported import read_exported
 from hwkd.deploy.to_c.project import RecordedInput
 from hwkd.io.core_files import core_names, load_core
@@ -95,15 +97,31 @@ def test_weights_in_a_file_beside_the_model_are_in_the_folder(model, tmp_path):
         exported.project()
 
 
-def test_an_export_may_be_repeated_but_foreign_files_stay(model, tmp_path):
+def test_a_folder_is_replaced_as_a_whole(model, tmp_path):
     out = tmp_path / "c"
     export_c(model, out)
+    (out / "notes.txt").write_text("of before")
     export_c(model, out, rounding="q31")
     assert "HWKD_ROUND_Q31\n" in (out / "hwkd_config.h").read_text()
-    (out / "notes.txt").write_text("mine")
-    with pytest.raises(ExportError, match=r"holds other files \(notes\.txt\)"):
-        export_c(model, out)
-    assert (out / "notes.txt").read_text() == "mine"
+    assert not (out / "notes.txt").exists()
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_folder_that_cannot_be_replaced_stays_as_it_was(model, tmp_path, monkeypatch):
+    out = tmp_path / "c"
+    export_c(model, out)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    rename = Path.rename
+
+    def failing(self, target):
+        if self.name == "new":
+            raise OSError(28, "No space left on device")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(ExportError, match="cannot write: No space left on device"):
+        export_c(model, out, rounding="q31")
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
 def test_nothing_is_written_for_a_model_that_cannot_be_exported(model, tmp_path):
@@ -125,6 +143,37 @@ def test_recorded_sample_is_the_one_given(model, tmp_path):
     assert {int(value) for value in values.split(",") if value.strip()} == {127}
     assert '#define MODEL_SAMPLE_ORIGIN "the \\"best\\" picture"' in text
     assert '#define MODEL_SAMPLE_LABEL "yes"' in text
+
+
+@needs_make
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (Answer(kind="classes"), "labelled two, the network says {best}"),
+        (Answer(kind="values", mean=(151.0, 0.0, -4.0), std=(77.0, 1.0, 2.5)), "the network says"),
+        (None, ""),
+    ],
+    ids=("classes", "values", "unknown"),
+)
+def test_the_answer_is_a_class_or_values_in_the_unit_of_the_target(model, tmp_path, answer, said):
+    values = np.random.default_rng(3).normal(size=(3, 10, 6)).astype(np.float32)
+    sample = RecordedInput(values=values, origin="seeded", label="two")
+    labels = ("one", "two", "three")
+    export_c(model, tmp_path / "c", sample=sample, labels=labels, answer=answer)
+    done = subprocess.run(["make", "-s", "run"], cwd=tmp_path / "c", capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = predict(open_session(model), values[None])[0]
+    lines = [line for line in done.stdout.splitlines() if "the network says" in line]
+    if answer is None:
+        assert lines == []
+    elif answer.kind == "classes":
+        assert lines == [said.format(best=labels[int(found.argmax())])]
+    else:
+        assert "labelled two, in the unit of the target" in done.stdout
+        told = [float(line.split()[-1]) for line in lines]
+        assert [line.split()[-2] for line in lines] == list(labels)
+        wanted = found.astype(float) * answer.std + answer.mean
+        assert told == pytest.approx(wanted.tolist(), rel=1e-5)
 
 
 def test_float_rounding_with_cmsis_nn_is_refused(model, tmp_path):
@@ -164,8 +213,7 @@ def test_cross_compiling_gives_no_warning(core, tmp_path):
 def test_the_folder_that_one_stands_in_can_be_filled(model, tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    for rounding in ("float", "q31"):
-        export_c(model, Path(), rounding=rounding)
+    export_c(model, Path(), rounding="q31")
     assert "HWKD_ROUND_Q31\n" in Path("hwkd_config.h").read_text()
     assert Path.cwd().samefile(tmp_path / "here")
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []

@@ -1,0 +1,46 @@
+"""What is known of the needs of exported C, beside estimates, which are for another runtime."""
+
+from __future__ import annotations
+
+from hwkd.core.run_record import RunRecord
+from hwkd.deploy.to_c.project import Project
+
+__all__ = ["cost_lines", "readme_section"]
+
+
+def cost_lines(project: Project, run: RunRecord | None) -> tuple[str, ...]:
+    """Say which numbers are this C's and which are not, one sentence each.
+
+    Args:
+        project: the C.
+        run: that found the student; None for a file by itself, of which nothing was estimated.
+    """
+    runtime = "hwkd's own C" + (" with CMSIS-NN" if project.uses_cmsis_nn else "")
+    lines = [f"this C ({runtime}): {project.memory.arena_bytes:,} bytes of arena, by its plan"]
+    final = None if run is None else run.final
+    checked = None if final is None or final.verification is None else final.verification.emulation
+    kernels = "cmsis-nn" if project.uses_cmsis_nn else "hwkd"
+    alike = (kernels, project.rounding)
+    if checked is not None and (checked.kernels or "hwkd", checked.rounding) == alike:
+        lines.append(
+            f"measured of it, emulated {checked.emulated_cpu}: flash {checked.flash_bytes:,} and "
+            f"RAM {checked.ram_bytes:,} bytes from the ELF, stack {checked.stack_bytes:,} bytes, "
+            f"{checked.instructions_per_inference:,} instructions per inference, which are no time"
+        )
+    else:
+        lines.append("stack, flash and instructions of it: `hwkd verify` counts them on a core")
+    if run is not None and not run.device.basis.is_timed:
+        version = run.device.runtime_version
+        other = run.device.runtime + (f" {version}" if version else "")
+        lines.append(
+            f"latency, RAM and flash in the report and limits of the search: estimates for {other} "
+            f"on {run.device.name}, not for this C; `--target tflite` writes a file for such "
+            "runtimes"
+        )
+    return tuple(lines)
+
+
+def readme_section(lines: tuple[str, ...]) -> str:
+    """Return the lines as a section of the README of the folder."""
+    said = "".join(f"- {line[0].upper()}{line[1:]}.\n" for line in lines)
+    return f"\n## What it needs\n\n{said}"

@@ -1,0 +1,25 @@
+"""A table for a terminal of any width: what does not fit goes on in the next line."""
+
+from __future__ import annotations
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.table import Table
+
+__all__ = ["WrappedTable"]
+
+_AMPLE_CELLS = 10_000
+
+
+class WrappedTable(Table):
+    """A table that never cuts a cell off.
+
+    Columns that are not to be wrapped are, where they would not fit all together.
+    """
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw it; called by rich."""
+        needed = self.__rich_measure__(console, options.update(width=_AMPLE_CELLS)).minimum
+        for column in self.columns:
+            column.overflow = "fold"
+            column.no_wrap = column.no_wrap and needed <= options.max_width
+        yield from super().__rich_console__(console, options)

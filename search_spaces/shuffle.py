@@ -1,0 +1,129 @@
+"""ShuffleNet students: 1x1 convolutions in groups, and a shuffle that lets the groups talk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from hwkd.core.catalog import SEARCH_SPACES
+from hwkd.core.layers_builder import OVERLAPPING, LayersBuilder, is_tiny, max_stages, stem_stride
+from hwkd.core.room import WHOLE, Room
+from hwkd.core.student import Activation, Chooser, Layers, ParamValue, StudentSpec
+
+__all__ = ["ShuffleSpace"]
+
+# (fewest, most) channels of the stem and of the stages after it, all in eights: up to four groups
+# hold an even number of channels each.
+_WIDTHS = ((8, 24), (16, 64), (24, 96), (32, 128), (32, 128))
+_TINY_WIDTHS = ((8, 16), (8, 32), (16, 64), (16, 64), (16, 64))
+_WIDTH_STEP = 8
+# What needs no kernel of its own comes first.
+_ACTIVATIONS = ("relu", "relu6", "hard_swish")
+
+
+@dataclass(frozen=True)
+class ShuffleSpace:
+    """A stem and up to four stages of ShuffleNet units (arXiv:1707.01083).
+
+    A unit is a 1x1 convolution in groups, a channel shuffle, a depthwise convolution and another
+    1x1 convolution in groups, with a skip where the shape stays. Groups save weights: half or a
+    quarter of what a dense 1x1 convolution has. Nobody published times of them on microcontrollers,
+    so that latencies have wide intervals, and the space is searched only when it is named.
+    """
+
+    name: str = "shuffle"
+    summary: str = "grouped 1x1 convolutions with channel shuffle: few weights (only when named)"
+    is_default: bool = False
+
+    def suggest(
+        self,
+        chooser: Chooser,
+        *,
+        input_shape: tuple[int, ...],
+        num_outputs: int,
+        room: Room = WHOLE,
+    ) -> StudentSpec:
+        """Sample groups, widths, depths, kernels, the stem's stride and the activation."""
+        most = max_stages(input_shape)
+        widths = _TINY_WIDTHS if is_tiny(input_shape) else _WIDTHS
+        stages = chooser.integer("stages", room.fewest_stages(most), most)
+        params: dict[str, ParamValue] = {
+            "activation": chooser.categorical("activation", room.affordable(_ACTIVATIONS, lean=2)),
+            "groups": chooser.categorical("groups", (2, 4)),
+            "stem_channels": chooser.integer(
+                "stem_channels", *room.widths(*widths[0], step=_WIDTH_STEP), step=_WIDTH_STEP
+            ),
+            "stem_stride": chooser.categorical(
+                "stem_stride", room.stem_strides(stem_stride(input_shape))
+            ),
+            "stages": stages,
+            "skips": chooser.categorical("skips", room.affordable((False, True), lean=1)),
+        }
+        if (windows := room.stem_windows()) != (OVERLAPPING,):
+            params["stem_window"] = chooser.categorical("stem_window", windows)
+        for stage in range(1, stages + 1):
+            key = f"stage{stage}"
+            params[f"{key}_channels"] = chooser.integer(
+                f"{key}_channels",
+                *room.widths(*widths[stage], step=_WIDTH_STEP),
+                step=_WIDTH_STEP,
+            )
+            params[f"{key}_blocks"] = chooser.integer(f"{key}_blocks", 1, room.most(1, 3))
+            params[f"{key}_kernel"] = chooser.categorical(f"{key}_kernel", (3, 5))
+        return StudentSpec(
+            space=self.name, params=params, input_shape=input_shape, num_outputs=num_outputs
+        )
+
+    def layers(self, spec: StudentSpec) -> Layers:
+        """Describe the network of a spec."""
+        p = spec.params
+        builder = LayersBuilder(spec.input_shape)
+        x = builder.stem(
+            int(p["stem_channels"]),
+            stride=int(p["stem_stride"]),
+            window=str(p.get("stem_window", OVERLAPPING)),
+            activation=cast(Activation, p["activation"]),
+        )
+        for stage in range(1, int(p["stages"]) + 1):
+            key = f"stage{stage}"
+            for block in range(1, int(p[f"{key}_blocks"]) + 1):
+                x = _unit(
+                    builder, x, f"{key}_block{block}", int(p[f"{key}_channels"]), spec,
+                    kernel=int(p[f"{key}_kernel"]), stride=2 if stage > 1 and block == 1 else 1,
+                )  # fmt: skip
+            builder.tap(key, x)
+        builder.classifier(x, spec.num_outputs)
+        return builder.build()
+
+
+def _unit(
+    builder: LayersBuilder,
+    source: str,
+    name: str,
+    channels: int,
+    spec: StudentSpec,
+    *,
+    kernel: int,
+    stride: int,
+) -> str:
+    activation = cast(Activation, spec.params["activation"])
+    groups = int(spec.params["groups"])
+    x = builder.conv(source, f"{name}_in", channels, groups=groups, activation=activation)
+    x = _shuffled(builder, x, f"{name}_shuffle", groups)
+    x = builder.depthwise(x, f"{name}_spatial", kernel=kernel, stride=stride)
+    may_skip = bool(spec.params["skips"]) and builder.shape(source) == builder.shape(x)
+    last: Activation = "none" if may_skip else activation
+    x = builder.conv(x, f"{name}_out", channels, groups=groups, activation=last)
+    return builder.add(source, x, f"{name}_skip", activation=activation) if may_skip else x
+
+
+def _shuffled(builder: LayersBuilder, source: str, name: str, groups: int) -> str:
+    """Append a change of order: the first channels of all groups, then the second ones, ..."""
+    channels, height, width = shape = builder.shape(source)
+    by_group = (groups, channels // groups, height * width)
+    x = builder.reshape(source, f"{name}_groups", by_group)
+    x = builder.transpose(x, f"{name}_order", (1, 0, 2))
+    return builder.reshape(x, name, shape)
+
+
+SEARCH_SPACES.register("shuffle")(ShuffleSpace())
