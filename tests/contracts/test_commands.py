@@ -63,7 +63,7 @@ def test_help_teaches(name):
     for option in command.options:
         assert option.option.help[0].isupper() or option.option.help[0].islower()
         assert option.option.help.endswith("."), f"{name} {option.label}: {option.option.help}"
-    text = inspect.getdoc(getattr(hwkd, command.function.__name__))
+    text = str(inspect.getdoc(getattr(hwkd, command.function.__name__)))
     for option in declared(command.function):
         assert f"    {option.name}: " in text
 

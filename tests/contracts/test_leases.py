@@ -48,7 +48,8 @@ def die(lease: DatabaseLease) -> None:
 
 def lost_after(lease: DatabaseLease, running: list[int], seconds: float) -> dict[int, bool]:
     """Ask for lost trials as workers do, again and again."""
-    until, found = time.monotonic() + seconds, {}
+    until = time.monotonic() + seconds
+    found: dict[int, bool] = {}
     while time.monotonic() < until and not found:
         found = dict(lease.lost(lambda: running))
         time.sleep(0.05)
