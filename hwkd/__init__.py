@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from hwkd.api.spaces import space, spaces
     from hwkd.api.tasks import tasks
     from hwkd.api.verify import verify
+    from hwkd.api.worker import worker
+    from hwkd.api.workers import workers
     from hwkd.core.errors import HwkdError
 
 __all__ = [
@@ -57,6 +59,8 @@ __all__ = [
     "tasks",
     "validate_devices",
     "verify",
+    "worker",
+    "workers",
 ]
 
 __version__ = "0.1.0"

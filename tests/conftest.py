@@ -14,6 +14,8 @@ from support.compiled_once import CompiledOnce
 # For `benchmarks` and `tools`, which are not installed; last, so that an installed hwkd wins.
 sys.path.append(str(Path(__file__).parents[1]))
 
+from benchmarks.lib.postgresql import Server, running_server, why_there_is_none
+
 # Set before anything imports what reads them. Each test process gets one core.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HWKD_NO_PLUGINS"] = "1"
@@ -43,6 +45,16 @@ def _session_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         # Benchmarks that tests run must not renew the results that the project publishes.
         patch.setenv("HWKD_BENCHMARK_RESULTS", str(folder / "results"))
         yield folder
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Server]:
+    """Give a PostgreSQL server that all tests of this process share; each makes studies in it."""
+    reason = why_there_is_none()
+    if reason is not None:
+        pytest.skip(reason)
+    with running_server() as server:
+        yield server
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -11,6 +11,7 @@ __all__ = [
     "DATA_FILES",
     "FIT",
     "JUDGE",
+    "MANY",
     "RUN",
     "TEACHER_FILE",
     "WEIGHTS_FILE",
@@ -26,6 +27,8 @@ __all__ = [
     "Qat",
     "RiskOption",
     "RoundingOption",
+    "StorageOption",
+    "StudyOption",
     "Trust",
     "Unlabelled",
 ]
@@ -34,6 +37,7 @@ WHAT = "What to search"
 FIT = "What must fit"
 JUDGE = "How to judge and train"
 RUN = "How to run"
+MANY = "On several machines"
 
 # What to give where nothing lies under a path.
 DATA_FILES = "a folder of class folders or of IDX files, an .npz, or a .csv"
@@ -84,6 +88,18 @@ RoundingOption: TypeAlias = Annotated[
     ),
 ]
 KernelsOption: TypeAlias = Annotated[KernelsChoice, Option("Of the C: our own, or Arm's CMSIS-NN.")]
+StorageOption: TypeAlias = Annotated[
+    str | None,
+    Option(
+        "Database that holds the run, as postgresql://user@host/name. Default: what the run folder "
+        "says; a run folder that is not there is made from the database.",
+        panel=MANY,
+    ),
+]
+StudyOption: TypeAlias = Annotated[
+    str | None,
+    Option("Name of the run in the database. Default: that of the run folder.", panel=MANY),
+]
 Trust: TypeAlias = Annotated[
     bool, Option("Run the Python files (spaces, teacher) that the run recorded.", panel=RUN)
 ]

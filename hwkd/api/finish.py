@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from hwkd.api.common import Trust
+from hwkd.api.common import StorageOption, StudyOption, Trust
 from hwkd.api.option import Option, declares_options
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ def finish(
         ),
     ] = None,
     trust: Trust = False,
+    storage: StorageOption = None,
+    study: StudyOption = None,
     listener: "SearchListener | None" = None,
 ) -> "SearchOutcome":
     """Train the best students of a run in full, again, and ship the best.
@@ -48,13 +50,14 @@ def finish(
     started_s = time.monotonic()  # the imports below take seconds of a time limit, too
     from hwkd.api.outcome import outcome_of, write_report
     from hwkd.core.units import parse_duration_s
+    from hwkd.engine.run.join import opened_run
     from hwkd.engine.search.listener import SilentListener
     from hwkd.engine.search.run import finish_run
     from hwkd.engine.setup.time_plan import TimeLimit
 
     limit_s = None if timeout is None else parse_duration_s(timeout, option="--timeout")
     result = finish_run(
-        Path(run),
+        opened_run(Path(run), storage, study),
         limit=TimeLimit(limit_s, started_s),
         seeds=controls,
         trusts=trust,

@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from hwkd.api.common import RUN, Trust
+from hwkd.api.common import RUN, StorageOption, StudyOption, Trust
 from hwkd.api.option import Option, declares_options
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ def resume(
         Option("Processes. Default: as many as were asked for first.", minimum=1, panel=RUN),
     ] = None,
     trust: Trust = False,
+    storage: StorageOption = None,
+    study: StudyOption = None,
     listener: "SearchListener | None" = None,
 ) -> "SearchOutcome":
     """Go on with a search; what is fixed by the run stays as it was.
@@ -50,13 +52,14 @@ def resume(
     started_s = time.monotonic()  # the imports below take seconds of a time limit, too
     from hwkd.api.outcome import outcome_of, write_report
     from hwkd.core.units import parse_duration_s
+    from hwkd.engine.run.join import opened_run
     from hwkd.engine.search.listener import SilentListener
     from hwkd.engine.search.run import resume_search
     from hwkd.engine.setup.time_plan import TimeLimit
 
     limit_s = None if timeout is None else parse_duration_s(timeout, option="--timeout")
     result = resume_search(
-        Path(run),
+        opened_run(Path(run), storage, study),
         trials=trials,
         limit=TimeLimit(limit_s, started_s),
         workers=workers,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from hwkd.api.common import (
     DATA_FILES,
     JUDGE,
+    MANY,
     RUN,
     TEACHER_FILE,
     WEIGHTS_FILE,
@@ -70,7 +71,8 @@ def search(
     search_input: Annotated[
         bool,
         Option(
-            "Candidates also choose how they see their picture: pooled by 2 or 4, in grey.",
+            "Candidates also choose how they see their picture: pooled by 2 or 4, in grey, a "
+            "spectrogram as a signal.",
             panel=WHAT,
         ),
     ] = False,
@@ -220,7 +222,12 @@ def search(
     ] = "10min",
     workers: Annotated[
         int | None,
-        Option("Processes on one study. Default: one per core.", minimum=1, panel=RUN),
+        Option(
+            "Processes on this machine. Default: one per core. 0, with --storage: only "
+            "`hwkd worker` works.",
+            minimum=0,
+            panel=RUN,
+        ),
     ] = None,
     accelerator: AcceleratorOption = "auto",
     seed: Annotated[
@@ -229,6 +236,26 @@ def search(
     out: Annotated[
         str | Path | None,
         Option("Run folder to create. Default: runs/DEVICE-DATE-TIME.", panel=RUN),
+    ] = None,
+    storage: Annotated[
+        str | None,
+        Option(
+            "Keep the run in this database, as postgresql://user@host/name, where `hwkd worker` on "
+            "other machines joins it. Default: in the run folder.",
+            panel=MANY,
+        ),
+    ] = None,
+    study: Annotated[
+        str | None,
+        Option("Name of the run in the database. Default: that of the run folder.", panel=MANY),
+    ] = None,
+    artifacts: Annotated[
+        str | None,
+        Option(
+            "Where weights lie that other machines read: a folder that all reach, or a URL as "
+            "s3://bucket/folder. Default: in the run folder.",
+            panel=MANY,
+        ),
     ] = None,
     listener: "SearchListener | None" = None,
 ) -> "SearchOutcome":
@@ -252,8 +279,10 @@ def search(
         limit_amounts,
         registered_spaces,
         seconds,
+        shared_place,
         size,
         whole_path,
+        without_password,
     )
     from hwkd.engine.search.listener import SilentListener
     from hwkd.engine.search.run import run_search
@@ -278,7 +307,7 @@ def search(
         "sampler": sampler,
         "timeout_s": seconds(timeout, "--timeout"),
         "seed": seed,
-        "workers": workers or available_cores(),
+        "workers": available_cores() if workers is None else workers,
         "accelerator": accelerator,
         "train_best": final,
         "verify_best": verify,
@@ -309,12 +338,15 @@ def search(
         "distill": method_tables(methods),
     }
     config = named_by_user(SearchConfig.checked(raw, where="options"))
+    folder = Path(out) if out else default_folder(device)
+    place = shared_place(storage, study, artifacts, folder, workers=config.workers)
     result = run_search(
         config,
-        Path(out) if out else default_folder(device),
+        folder,
         limit=TimeLimit(config.timeout_s, started_s),
         listener=listener or SilentListener(),
-        command=command,
+        command=[without_password(word) for word in command],
         write_report=write_report,
+        place=place,
     )
     return outcome_of(result)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hwkd.core import catalog
 from hwkd.core.errors import ConfigError
 from hwkd.core.units import parse_bytes, parse_duration_s, parse_energy_j, parse_frequency_hz
 from hwkd.io import discovery
+
+if TYPE_CHECKING:
+    from hwkd.engine.run.shared_study import StudyPlace
 
 __all__ = [
     "default_folder",
@@ -18,8 +21,10 @@ __all__ = [
     "limit_amounts",
     "registered_spaces",
     "seconds",
+    "shared_place",
     "size",
     "whole_path",
+    "without_password",
 ]
 
 
@@ -74,6 +79,47 @@ def registered_spaces() -> tuple[str, ...]:
 def whole_path(text: str, suffix: str) -> str:
     """Make the name of a file absolute, so that the run can be resumed from another folder."""
     return str(Path(text).resolve()) if text.lower().endswith(suffix) else text
+
+
+def shared_place(
+    storage: str | None, study: str | None, artifacts: str | None, folder: Path, *, workers: int
+) -> StudyPlace | None:
+    """Return which study in which database becomes the run; None keeps it in its folder.
+
+    Args:
+        storage: URL of the database.
+        study: name of the run there; None is the folder's.
+        artifacts: URL or folder of weights; None is in the run folder.
+        folder: of the run.
+        workers: of the search itself.
+
+    Raises:
+        ConfigError: if an option needs --storage, or one is no URL.
+    """
+    for option, is_given in (
+        ("--study", study is not None),
+        ("--artifacts", artifacts is not None),
+        ("--workers 0", workers == 0),
+    ):
+        if storage is None and is_given:
+            raise ConfigError(f"{option}: goes with --storage, where other machines join the run")
+    if storage is None:
+        return None
+    from hwkd.engine.run.database import Database
+    from hwkd.engine.run.shared_study import StudyPlace
+    from hwkd.engine.run.url_artifacts import open_artifacts
+
+    where = artifacts or str(folder.resolve() / "artifacts")
+    where = where if "://" in where else Path(where).resolve().as_uri()
+    open_artifacts(where)
+    return StudyPlace(
+        url=Database.of(storage).url, study=study or folder.resolve().name, artifacts=where
+    )
+
+
+def without_password(text: str) -> str:
+    """Return a word of a command line, of a URL without the password that it may hold."""
+    return re.sub(r"(://[^:/@\s]*):[^@/\s]*@", r"\1@", text)
 
 
 def default_folder(device: str) -> Path:

@@ -22,6 +22,7 @@ from hwkd.cli import (
     spaces,
     tasks,
     verify,
+    workers,
 )
 from hwkd.cli.output import ending_quietly
 from hwkd.core.errors import HwkdError, StoppedByUserError
@@ -67,6 +68,7 @@ COMMANDS = (
     *distill.COMMANDS,
     *export.COMMANDS,
     *verify.COMMANDS,
+    *workers.COMMANDS,
     *devices.COMMANDS,
     *spaces.COMMANDS,
     *methods.COMMANDS,
@@ -102,9 +104,9 @@ _add_all()
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code.
 
-    0 is done, 2 is wrong input (one line on stderr), 130 is interrupted with everything saved. A
-    defect of ours keeps its traceback. A reader that closes the pipe changes nothing; output lost
-    otherwise (a full disk) is 2.
+    0 is done, 2 is wrong input (one line on stderr), 75 is a server that does not answer now, 130
+    is interrupted with everything saved. A defect of ours keeps its traceback. A reader that closes
+    the pipe changes nothing; output lost otherwise (a full disk) is 2.
     """
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:  # as `nohup` leaves it
@@ -125,7 +127,8 @@ def _run(arguments: list[str] | None) -> int:
         sys.stderr.write(f"hwkd: interrupted; {error}\n")
         return EXIT_INTERRUPTED
     except HwkdError as error:
-        return _fail(str(error))
+        _fail(str(error))
+        return error.exit_code
     except TyperException as error:
         return _fail(error.format_message())
     except (KeyboardInterrupt, Abort):

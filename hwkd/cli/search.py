@@ -24,8 +24,8 @@ _RESUME = (
         default=None,
         option=replace(
             _RUN.option,
-            help="Go on with this run folder; only --trials, --timeout, --workers and --trust may "
-            "be given beside it.",
+            help="Go on with this run folder; only --trials, --timeout, --workers, --trust, "
+            "--storage and --study may be given beside it.",
             metavar=None,
             flag="resume",
             panel=_REST[0].option.panel,
@@ -47,7 +47,8 @@ def _search_or_resume(**given: Any) -> SearchOutcome:
     if fixed:
         raise ConfigError(
             f"--{fixed[0].replace('_', '-')}: is fixed by the run; with --resume only --trials, "
-            "--timeout, --workers and --trust may be given; start a new run for anything else"
+            "--timeout, --workers, --trust, --storage and --study may be given; start a new run "
+            "for anything else"
         )
     return hwkd.resume(**given)
 

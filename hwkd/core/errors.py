@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import ClassVar
 
 __all__ = [
     "ConfigError",
@@ -15,18 +16,26 @@ __all__ = [
     "DoesNotFitError",
     "ExportError",
     "HwkdError",
+    "LostLeaseError",
     "ModelFileError",
     "ProfilingError",
     "RunFolderError",
     "StoppedByUserError",
     "TeacherError",
     "UnknownNameError",
+    "UnreachableError",
     "first_line",
 ]
 
 
 class HwkdError(Exception):
-    """Base of every error that a user can cause and correct."""
+    """Base of every error that a user can cause and correct.
+
+    Attributes:
+        exit_code: of the command that ends with it.
+    """
+
+    exit_code: ClassVar[int] = 2
 
 
 class ConfigError(HwkdError):
@@ -65,6 +74,12 @@ class TeacherError(HwkdError):
     """The teacher cannot be loaded, does not match the data or knows nothing."""
 
 
+class UnreachableError(HwkdError):
+    """A server does not answer; trying again later may help (75 is EX_TEMPFAIL of sysexits.h)."""
+
+    exit_code = 75
+
+
 class UnknownNameError(HwkdError):
     """A name is in no catalogue; the message offers the nearest ones."""
 
@@ -88,6 +103,10 @@ class UnknownNameError(HwkdError):
 def first_line(error: Exception) -> str:
     """Return the first line of a library's message, or the error's type when it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+class LostLeaseError(Exception):
+    """Another process took over what this one worked on; its result must not be filed."""
 
 
 class InterruptedTrial(BaseException):

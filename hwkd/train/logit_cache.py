@@ -22,7 +22,7 @@ from hwkd.train.augment import NO_AUGMENTATION, Augmentation, augment
 from hwkd.train.dataset import Dataset, SplitName
 from hwkd.train.teacher import Teacher
 
-__all__ = ["cached_logits"]
+__all__ = ["cached_logits", "logits_entry"]
 
 _FLOAT16_LARGEST = 65504.0
 _CHUNK_EXAMPLES = 4096
@@ -39,6 +39,11 @@ class _Belongs(ArrayFacts):
     augmentation: str
     examples: int
     num_outputs: int
+
+    @property
+    def key(self) -> str:
+        """Name of the entry."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
 
 def cached_logits(
@@ -69,23 +74,44 @@ def cached_logits(
     Raises:
         TeacherError: if the entry is stale, truncated or altered; it names what to delete.
     """
-    examples = len(data.split(split).labels)
-    wanted = _Belongs(
-        teacher=teacher.identity,
-        data=data.fingerprint,
-        split=split,
-        view_seed=copy_seed,
-        augmentation="none" if copy_seed is None else augmentation.describe(),
-        examples=examples,
-        num_outputs=teacher.num_outputs,
-    )
+    wanted = _belongs(teacher, data, split, copy_seed, augmentation)
     folder = cache_dir or cache_root() / "logits"
-    entry = folder / hashlib.sha256(wanted.model_dump_json().encode()).hexdigest()
+    entry = folder / wanted.key
     if not entry.exists():
         require_writable_cache(folder)
         inputs = augment(data.split(split).inputs, copy_seed, augmentation)
         store_array(entry, _computed(teacher, inputs, split, data.head, progress), wanted)
     return _opened(entry, wanted)
+
+
+def logits_entry(
+    teacher: Teacher,
+    data: Dataset,
+    *,
+    split: SplitName,
+    copy_seed: int | None = None,
+    augmentation: Augmentation = NO_AUGMENTATION,
+) -> Path:
+    """Return the folder in the user's cache that `cached_logits` of the same arguments reads."""
+    return cache_root() / "logits" / _belongs(teacher, data, split, copy_seed, augmentation).key
+
+
+def _belongs(
+    teacher: Teacher,
+    data: Dataset,
+    split: SplitName,
+    copy_seed: int | None,
+    augmentation: Augmentation,
+) -> _Belongs:
+    return _Belongs(
+        teacher=teacher.identity,
+        data=data.fingerprint,
+        split=split,
+        view_seed=copy_seed,
+        augmentation="none" if copy_seed is None else augmentation.describe(),
+        examples=len(data.split(split).labels),
+        num_outputs=teacher.num_outputs,
+    )
 
 
 def _computed(

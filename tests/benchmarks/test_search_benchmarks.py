@@ -22,4 +22,4 @@ def test_a_benchmark_says_how_to_run_it(
     with pytest.raises(SystemExit, match="0"):
         program.main()
     assert "--quick" in capsys.readouterr().out
-    assert f"usage: python -m benchmarks.{name}" in program.__doc__
+    assert f"usage: python -m benchmarks.{name}" in str(program.__doc__)

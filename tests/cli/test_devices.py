@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -24,7 +25,7 @@ def run(*arguments: object) -> Result:
     return result
 
 
-def run_json(*arguments: object) -> dict:
+def run_json(*arguments: object) -> Any:
     return json.loads(run(*arguments, "--json").stdout)
 
 

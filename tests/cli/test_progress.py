@@ -17,7 +17,8 @@ class Clock:
 
 def lines_of_a_training(seconds):
     """Return what is said of a hundred steps that take so many seconds together."""
-    clock, said = Clock(), []
+    clock = Clock()
+    said: list[str] = []
     tell = Lines(said.append, clock)
     for step in range(101):
         clock.now_s = seconds * step / 100
@@ -42,7 +43,8 @@ def test_lines_get_rarer_so_that_hours_do_not_fill_pages():
 
 
 def test_what_was_done_before_does_not_shorten_the_estimate():
-    clock, said = Clock(), []
+    clock = Clock()
+    said: list[str] = []
     tell = Lines(said.append, clock)
     tell("train in full", 50, 100)
     clock.now_s = 20.0

@@ -155,8 +155,10 @@ def test_a_student_without_a_teacher_stands_beside_the_best(finished):
     assert [len(arm.scores) for arm in verdict.arms] == [1, 1, 1, 1]
     assert [arm.is_taught for arm in verdict.arms] == [True, False, False, False]
     distilled, *controls = verdict.arms
-    validation = {arm.name: arm.scores[0].validation_int8 for arm in verdict.arms}
-    assert final.scores.validation_int8["accuracy"] == max(validation.values())
+    validation = {arm.name: arm.scores[0].validation_int8 or 0.0 for arm in verdict.arms}
+    shipped = final.scores.validation_int8
+    assert shipped is not None
+    assert shipped["accuracy"] == max(validation.values())
     assert verdict.asked_for_ships == all(
         validation["distilled"] > validation[control.name] for control in controls
     )
@@ -439,6 +441,7 @@ def test_a_time_limit_is_divided_aloud_and_recorded(inputs, tmp_path):
     assert set(listener.plans[0]) == {"teacher", "search", "final training", "report"}
     assert set(found.run.planned_seconds) == set(listener.plans[0])
     assert set(found.run.phase_seconds) >= {"prepare", "teacher", "search", "final training"}
+    assert found.seconds is not None
     assert found.seconds < 100.0
     assert all(note in found.run.caveats for note in listener.notes)
 
@@ -461,7 +464,10 @@ def test_the_end_of_a_run_can_be_done_again_and_ships_nothing_worse(copied, fini
     names = {path.name for path in (finished[0] / "final").iterdir()}
     assert len(trainings) > len(names)  # further seeds beside what was there
     if after.verdict.weights == before.verdict.weights == "brief":
-        assert after.scores.validation_int8["accuracy"] >= before.scores.validation_int8["accuracy"]
+        kept, shipped = before.scores.validation_int8, after.scores.validation_int8
+        assert kept is not None
+        assert shipped is not None
+        assert shipped["accuracy"] >= kept["accuracy"]
     assert outcome(copied) == outcome(finished[0])
     assert main(["finish", str(copied / "none")]) == 2
     assert "no such file or folder" in capsys.readouterr().err

@@ -63,7 +63,7 @@ def test_help_teaches(name):
     for option in command.options:
         assert option.option.help[0].isupper() or option.option.help[0].islower()
         assert option.option.help.endswith("."), f"{name} {option.label}: {option.option.help}"
-    text = inspect.getdoc(getattr(hwkd, command.function.__name__))
+    text = str(inspect.getdoc(getattr(hwkd, command.function.__name__)))
     for option in declared(command.function):
         assert f"    {option.name}: " in text
 
@@ -128,10 +128,11 @@ def as_typed(function, options: dict[str, Any]) -> list[str]:
     return given
 
 
-# These answer from a file or two; of a host, `profile` measures for a second.
+# These answer from a file or two; of a host, `profile` measures for a second; `worker` writes a
+# line for each candidate into the log of its job.
 AT_ONCE = {
     "profile", "devices list", "devices show", "devices validate", "devices new", "spaces list",
-    "spaces show", "methods list", "methods show", "tasks list",
+    "spaces show", "methods list", "methods show", "tasks list", "worker", "workers",
 }  # fmt: skip
 
 
@@ -168,9 +169,10 @@ CASES: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "methods list": (["--family", "response"], {"family": "response"}),
     "methods show": (["kd"], {"name": "kd"}),
     "tasks list": ([], {}),
+    "workers": (["{}/old"], {"run": "{}/old"}),
 }  # fmt: skip
 # These train, or compile; what they print is compared in the tests of each.
-TRAINING = {"search", "finish", "distill", "export", "verify"}
+TRAINING = {"search", "finish", "distill", "export", "verify", "worker"}
 
 
 def test_every_command_has_a_case_here():

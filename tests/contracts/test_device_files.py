@@ -16,8 +16,10 @@ from hwkd.io.device_catalog import device_names, load_device
 
 def small_network() -> OpGraph:
     """3x8x8 -> conv 3x3 to 8 channels -> depthwise 3x3 -> mean -> 10 classes."""
-    shapes = {"x": (1, 3, 8, 8), "a": (1, 8, 8, 8), "b": (1, 8, 8, 8), "c": (1, 8, 1, 1)}
-    shapes |= {"d": (1, 8), "e": (1, 10)}
+    shapes: dict[str, tuple[int, ...]] = {
+        "x": (1, 3, 8, 8), "a": (1, 8, 8, 8), "b": (1, 8, 8, 8), "c": (1, 8, 1, 1), "d": (1, 8),
+        "e": (1, 10),
+    }  # fmt: skip
     window = {"kernel": (3, 3), "pads": (1, 1, 1, 1)}
     ops = (
         Op(name="conv", kind="Conv", inputs=("x",), outputs=("a",), macs=13824, weights=216,

@@ -59,7 +59,7 @@ def moved_student(layers: Layers, float_path: Path, inputs: torch.Tensor) -> Fak
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in student.parameters():
-            parameter += 0.05 * torch.randn(parameter.shape, generator=generator)
+            parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
     return student.eval()
 
 

@@ -149,6 +149,7 @@ def test_every_number_of_a_step_is_in_the_fingerprint(data):
     known = {pipeline.fingerprint}
     for number, step in enumerate(pipeline.steps):
         assert is_dataclass(step)
+        assert not isinstance(step, type)
         for field in fields(step):
             value = getattr(step, field.name)
             if not isinstance(value, tuple):

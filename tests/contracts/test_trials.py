@@ -21,7 +21,9 @@ from hwkd.core.trial import (
     ProposalRecord,
     TrialRecord,
 )
+from hwkd.engine.run.database import Database
 from hwkd.engine.run.proposal import Proposal
+from hwkd.engine.run.shared_lease import create_leases
 from hwkd.engine.run.storage import create_study, load_study
 from hwkd.engine.run.trials import Trials
 
@@ -34,24 +36,34 @@ COST = estimate(latency=(0.001, 0.001, 0.001), ram=1, weights=1, flash=1, energy
 class Place:
     """A study that every process opens for itself."""
 
-    def __init__(self, location: Path | str, folder: Path, objectives: int = 1) -> None:
+    def __init__(self, location: Path | Database, folder: Path, objectives: int = 1) -> None:
         self.location, self.folder = location, folder
-        create_study(location, objectives=objectives)
+        self.name = f"study of {folder}"
+        create_study(location, objectives=objectives, name=self.name)
 
     def opened(self) -> Trials:
         return Trials(
-            load_study(self.location), run=self.folder, mirror=self.folder / "trials.jsonl"
+            load_study(self.location, name=self.name),
+            run=self.folder,
+            mirror=self.folder / "trials.jsonl",
         )
 
 
-def location_of(storage: str, folder: Path) -> Path | str:
-    """Return where a study of a kind lies in a folder."""
-    return folder / "journal.log" if storage == "journal" else f"sqlite:///{folder / 'study.db'}"
+STORAGES = ("journal", "sqlite", "postgresql")
 
 
-@pytest.fixture(params=["journal", "sqlite"])
+def location_of(storage: str, folder: Path, request) -> Path | Database:
+    """Return where a study of a kind lies."""
+    if storage == "journal":
+        return folder / "journal.log"
+    if storage == "sqlite":
+        return Database.of(f"sqlite:///{folder / 'study.db'}")
+    return Database.of(request.getfixturevalue("postgresql").url())
+
+
+@pytest.fixture(params=STORAGES)
 def place(request, tmp_path) -> Place:
-    return Place(location_of(request.param, tmp_path), tmp_path)
+    return Place(location_of(request.param, tmp_path, request), tmp_path)
 
 
 def proposal(width: int, **changes) -> Proposal:
@@ -196,7 +208,7 @@ def test_two_cut_offs_in_a_row_are_one_candidate(place):
     for deaths in (1, 2):
         trials = place.opened()
         (running,) = [t for t in trials.study.trials if t.state.name == "RUNNING"]
-        assert trials.requeue_interrupted(died_in=running.number) == 1
+        assert trials.requeue_interrupted(only={running.number}, died=True) == 1
         again = place.opened().take()
         assert (again.number, again.deaths) == (0, deaths)
     assert place.opened().candidates_started() == 1
@@ -205,7 +217,7 @@ def test_two_cut_offs_in_a_row_are_one_candidate(place):
 def test_only_the_trial_of_the_dead_worker_is_queued_again(place):
     trials = place.opened()
     first, _ = taken(trials, 5, 6)
-    assert place.opened().requeue_interrupted(died_in=first.trial) == 1
+    assert place.opened().requeue_interrupted(only={first.trial}, died=True) == 1
     states = [trial.state.name for trial in place.opened().study.trials]
     assert states == ["FAIL", "RUNNING", "WAITING"]
 
@@ -242,9 +254,9 @@ def test_a_history_grows_and_follows_the_goal(place):
     assert later.values(later.finished[1].record) == ()
 
 
-@pytest.mark.parametrize("storage", ["journal", "sqlite"])
-def test_four_objectives_are_told_in_order(storage, tmp_path):
-    trials = Place(location_of(storage, tmp_path), tmp_path, objectives=4).opened()
+@pytest.mark.parametrize("storage", STORAGES)
+def test_four_objectives_are_told_in_order(storage, tmp_path, request):
+    trials = Place(location_of(storage, tmp_path, request), tmp_path, objectives=4).opened()
     complete, rejected = taken(trials, 5, 6)
     trials.file(complete, record(0))
     trials.file(rejected, record(1, "rejected"))
@@ -254,14 +266,20 @@ def test_four_objectives_are_told_in_order(storage, tmp_path):
 
 
 TAKES_ALL = """
-import fcntl, sys
+import sys
 from pathlib import Path
+from hwkd.engine.run.database import Database
 from hwkd.engine.run.lease import FolderLease
+from hwkd.engine.run.shared_lease import DatabaseLease
 from hwkd.engine.run.storage import load_study
 from hwkd.engine.run.trials import Trials
-location, folder = sys.argv[1], Path(sys.argv[2])
-trials = Trials(load_study(location if "://" in location else Path(location)), run=folder)
-lease = FolderLease(folder, asking_file=folder / "config.toml")
+location, folder, name = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
+where = Database.of(location) if "://" in location else Path(location)
+trials = Trials(load_study(where, name=name), run=folder)
+if isinstance(where, Path):
+    lease = FolderLease(folder, asking_file=folder / "config.toml")
+else:
+    lease = DatabaseLease(where, name, name="test")
 while True:
     with lease.asking():
         if not trials.has_queued():
@@ -274,8 +292,12 @@ while True:
 @pytest.mark.timeout(60)
 def test_two_processes_that_take_at_once_share_what_there_is(place):
     (place.folder / "config.toml").write_text("")
+    location = place.location
+    if isinstance(location, Database):
+        create_leases(location)
     place.opened().queue([proposal(width) for width in range(1, 31)])
-    command = [sys.executable, "-c", TAKES_ALL, str(place.location), str(place.folder)]
+    where = str(location if isinstance(location, Path) else location.url)
+    command = [sys.executable, "-c", TAKES_ALL, where, str(place.folder), place.name]
     workers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     found = [int(n) for worker in workers for n in worker.communicate()[0].split()]
     assert sorted(found) == list(range(30))
@@ -283,9 +305,9 @@ def test_two_processes_that_take_at_once_share_what_there_is(place):
 
 def test_a_storage_without_a_study_is_one_line(tmp_path):
     with pytest.raises(RunFolderError, match=r"study\.db: does not hold the study hwkd"):
-        load_study(location_of("sqlite", tmp_path))
+        load_study(Database.of(f"sqlite:///{tmp_path / 'study.db'}"))
 
 
 def test_a_database_without_its_driver_is_one_line():
     with pytest.raises(ConfigError, match=r"the driver of this database is not installed"):
-        load_study("postgresql+pg8000://localhost/hwkd")
+        load_study(Database.of("postgresql+pg8000://localhost/hwkd"))

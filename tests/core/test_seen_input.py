@@ -28,6 +28,7 @@ COLOUR = (3, 32, 32)
         ),
         ((1, 28, 28), ["whole", "pooled2"]),
         ((3, 8, 40), ["whole", "whole grey"]),
+        ((1, 49, 10), ["whole", "signal"]),
         ((6, 128), ["whole"]),
     ],
 )
@@ -64,13 +65,22 @@ def test_the_network_behind_the_smaller_picture_is_that_of_the_space():
     assert [layer.name for layer in rest] == [layer.name for layer in PLAIN.layers(alone).layers]
 
 
+def test_a_spectrogram_seen_as_a_signal_has_its_bands_as_channels():
+    space = SeeingSpace(ways={InputView(is_signal=True): PLAIN})
+    spec = space.suggest(RandomChooser(0), input_shape=(1, 49, 10), num_outputs=5)
+    layers = space.layers(spec).layers
+    assert (layers[0].kind, layers[0].shape) == ("transpose", (10, 1, 49))
+    assert layers[1].name == "stem" and layers[1].inputs == ("input_signal",)
+    assert spec.input_shape == (1, 49, 10)
+
+
 def test_choices_of_one_name_have_the_same_bounds_for_every_view():
     class Recorder(RandomChooser):
         def categorical(self, name, choices):
             assert asked.setdefault(name, tuple(choices)) == tuple(choices)
             return super().categorical(name, choices)
 
-    asked: dict[str, tuple] = {}
+    asked: dict[str, tuple[object, ...]] = {}
     space = SeeingSpace(ways=dict.fromkeys(input_views(COLOUR), PLAIN))
     chooser = Recorder(0)
     seen = set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -12,7 +13,7 @@ from hwkd.core.graph import Op, Tensor
 from hwkd.cost.latency_terms import op_work
 
 
-def amounts(op: Op, *shapes: tuple[int, ...]) -> dict[str, float]:
+def amounts(op: Op, *shapes: tuple[int, ...]) -> dict[str, Any]:
     names = (*op.inputs, *op.outputs)
     tensors = {n: Tensor(name=n, shape=s) for n, s in zip(names, shapes, strict=True)}
     work = op_work(op, tensors)
@@ -20,7 +21,7 @@ def amounts(op: Op, *shapes: tuple[int, ...]) -> dict[str, float]:
     return dict(zip(WORK[work.op_class], work.amounts, strict=True)) | {"class": work.op_class}
 
 
-def conv(inputs: int, outputs: int, size: int, **options: object) -> Op:
+def conv(inputs: int, outputs: int, size: int, **options: Any) -> Op:
     kernel = options.get("kernel", (1, 1))
     groups = options.get("groups", 1)
     depth = kernel[0] * kernel[1] * inputs // groups

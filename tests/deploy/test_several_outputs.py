@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import onnx
@@ -16,7 +17,7 @@ from hwkd.core.errors import ConfigError
 from hwkd.core.layers_builder import LayersBuilder
 from hwkd.core.limits import Limits
 from hwkd.core.memory_model import MemoryModel
-from hwkd.core.student import Layers, StudentSpec
+from hwkd.core.student import Layers, SearchSpace, StudentSpec
 from hwkd.core.student_record import StoredNetwork
 from hwkd.cost.backend import CostQuestion
 from hwkd.cost.estimate import estimate_cost
@@ -166,7 +167,7 @@ def test_a_search_space_of_several_outputs_is_refused_by_their_names():
 
     screen = Screen(
         question=CostQuestion(device=load_device("cortex-m4")), limits=Limits(), risk="upper",
-        spaces={"mine": Space()},
+        spaces={"mine": cast(SearchSpace, Space())},
     )  # fmt: skip
     spec = StudentSpec(space="mine", params={}, input_shape=(2, 8, 8), num_outputs=3)
     with pytest.raises(ConfigError, match="outputs logits, places; a task reads one"):

@@ -22,23 +22,24 @@ from hwkd.nn.build import build_module
 from hwkd.qgraph.read_qdq import read_qdq
 
 discover("hwkd.search_spaces")
-SHAPE = (3, 24, 32)
+SHAPE, SHAPES = (3, 24, 32), {"signal": (1, 49, 10)}
 PLAIN = SEARCH_SPACES.get("plain")
 SPACES = {
     **{
         view.label: SeeingSpace(ways={view: PLAIN})
         for view in (InputView(pool=2), InputView(is_grey=True), InputView(pool=2, is_grey=True))
     },
+    "signal": SeeingSpace(ways={InputView(is_signal=True): PLAIN}),
     "shuffle": SEARCH_SPACES.get("shuffle"),
 }
 
 
 @pytest.fixture(params=SPACES)
 def int8_model(request, tmp_path):
-    space = SPACES[request.param]
-    spec = space.suggest(RandomChooser(3), input_shape=SHAPE, num_outputs=4)
+    space, shape = SPACES[request.param], SHAPES.get(request.param, SHAPE)
+    spec = space.suggest(RandomChooser(3), input_shape=shape, num_outputs=4)
     layers = space.layers(spec)
-    inputs = torch.randn(24, *SHAPE, generator=torch.Generator().manual_seed(0))
+    inputs = torch.randn(24, *shape, generator=torch.Generator().manual_seed(0))
     module = build_module(layers, seed=0)
     module(inputs).logsumexp(dim=1).sum().backward()
     assert all(weight.grad is not None for weight in module.parameters())
@@ -55,7 +56,9 @@ def int8_model(request, tmp_path):
 @pytest.mark.skipif(host_compiler() is None, reason="no C compiler on PATH")
 def test_every_layer_of_the_c_is_that_of_the_int8_file(int8_model, tmp_path):
     project = build_project(int8_model, rounding="float")
-    samples = np.random.default_rng(1).normal(size=(16, *SHAPE)).astype(np.float32)
+    samples = (
+        np.random.default_rng(1).normal(size=(16, *project.input.shape[1:])).astype(np.float32)
+    )
     programs = build_host(project, tmp_path, find_host_compiler())
     inputs = to_c_inputs(project, samples)
     comparison = LayerComparison(int8_model, project)

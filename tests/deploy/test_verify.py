@@ -61,7 +61,8 @@ def test_every_core_equals_the_host_and_onnx_runtime(core, name, models):
     # Handing a step's arguments to the recording hook is counted with the step.
     layers = len(found.instructions_per_layer)
     assert abs(found.instructions_per_inference - total) < 15 * layers
-    assert found.arena_bytes == found.arena_predicted_bytes <= found.ram_bytes
+    assert found.arena_bytes == found.arena_predicted_bytes
+    assert found.arena_bytes <= found.ram_bytes
     assert found.flash_predicted_bytes == pytest.approx(found.flash_bytes, rel=0.03)
     assert 64 <= found.stack_bytes < 2048
 
@@ -127,6 +128,7 @@ def test_stack_counts_before_compiling_and_a_device_without_room_to_spare_is_eno
     samples = seeded_samples(model, 2)
     found = verify_model(model, target("cortex-m4"), samples)
     smallest = found.ram_predicted_bytes
+    assert smallest is not None
     assert found.arena_bytes < smallest
     with pytest.raises(DoesNotFitError, match=r"bytes of RAM, .*: 1 too many"):
         verify_model(model, target("cortex-m4", ram_bytes=smallest - 1), samples)

@@ -96,7 +96,7 @@ def test_averages_at_ties_are_counted_apart_and_nothing_else_differs(tmp_path):
     assert all(step.fault("float") is None for step in found.values())
 
 
-class Noise(CalibrationDataReader):
+class Noise(CalibrationDataReader):  # type: ignore[misc]
     def __init__(self, name):
         samples = np.random.default_rng(5).standard_normal((32, 1, 3, 32, 32)).astype(np.float32)
         self._samples = iter([{name: sample} for sample in samples])

@@ -95,7 +95,7 @@ def _criterion(
         student_places=student_places(student.layers),
         source=source,
         data=data,
-        **options,  # type: ignore[arg-type]
+        **options,
     )
 
 

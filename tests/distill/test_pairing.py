@@ -35,7 +35,9 @@ shapes = st.lists(
 
 
 @given(shapes, shapes)
-def test_proposal_covers_the_student_in_order(student: list, teacher: list) -> None:
+def test_proposal_covers_the_student_in_order(
+    student: list[tuple[int, ...]], teacher: list[tuple[int, ...]]
+) -> None:
     pairs = propose_pairs(student, teacher)
     assert [p.student for p in pairs] == list(range(1, len(student) + 1))
     chosen = [p.teacher for p in pairs]
@@ -44,7 +46,7 @@ def test_proposal_covers_the_student_in_order(student: list, teacher: list) -> N
 
 
 @given(shapes)
-def test_equal_networks_are_paired_stage_by_stage(stages: list) -> None:
+def test_equal_networks_are_paired_stage_by_stage(stages: list[tuple[int, ...]]) -> None:
     assert [p.teacher for p in propose_pairs(stages, stages)] == list(range(1, len(stages) + 1))
 
 
@@ -84,7 +86,7 @@ def test_importance_follows_the_device_and_keeps_the_sum() -> None:
     ],
 )
 def test_the_table_of_pairs_says_what_is_trained_between_layers(
-    method: str, student: tuple, teacher: tuple, expected: str
+    method: str, student: tuple[int, ...], teacher: tuple[int, ...], expected: str
 ) -> None:
     assert describe_adapter(parse_method(method).method, student, teacher) == expected
 

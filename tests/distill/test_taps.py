@@ -78,7 +78,7 @@ def test_student_shows_every_signal_with_gradients() -> None:
     assert tuple(views.need(Signal.EMBEDDING).shape) == (5, 5)
     assert [tuple(w.shape) for w in views.weights] == [(3, 1, 3, 3), (5, 3, 3, 3), (4, 5)]
     views.features[0].sum().backward()
-    assert student.steps["stem"].core.weight.grad is not None  # type: ignore[union-attr]
+    assert student.steps["stem"].core.weight.grad is not None
 
 
 def test_preactivations_keep_what_an_inplace_activation_overwrites() -> None:
@@ -150,12 +150,12 @@ def test_stages_of_a_foreign_network_are_found() -> None:
         nn.Linear(8, 5),
     )
     network.train()
-    before = network[0][1].running_mean.clone()  # type: ignore[index, union-attr]
+    before = network[0][1].running_mean.clone()  # type: ignore[index]
     places = discover_places(network, torch.randn(2, 1, 8, 6))
     assert places.features == ("0", "2")
     assert places.embedding == "5:input"
     assert network.training
-    assert torch.equal(network[0][1].running_mean, before)  # type: ignore[index, union-attr]
+    assert torch.equal(network[0][1].running_mean, before)  # type: ignore[index]
     assert _hooks(network) == 0
 
 

@@ -152,7 +152,7 @@ def _request(place: Path, **options: object) -> DistillRequest:
         "workers": 1,
         **options,
     }
-    return DistillRequest(**settings)  # type: ignore[arg-type]
+    return DistillRequest(**settings)
 
 
 def _final(place: Path, **options: object) -> FinalRecord:
@@ -198,7 +198,7 @@ def test_attribution_trains_every_control_and_never_ships_a_worse_student(place:
         "distilled", "cross-entropy", "label smoothing", "ce_standardised, no teacher"
     ]  # fmt: skip
     assert all(len(arm.scores) == 2 for arm in verdict.arms)
-    means = {arm.name: arm.mean("validation_int8") for arm in verdict.arms}
+    means = {arm.name: arm.mean("validation_int8") or 0.0 for arm in verdict.arms}
     assert means[verdict.ships] == max(means.values())
     assert verdict.gain is not None
     assert verdict.gain.seeds == 2

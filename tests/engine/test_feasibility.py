@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import cast
 
 import pytest
 from support.made_violations import violation
 
 from hwkd.core.errors import ConfigError, DoesNotFitError
 from hwkd.core.limits import Limits
+from hwkd.core.student import SearchSpace
 from hwkd.core.units import parse_bytes, parse_duration_s
 from hwkd.cost.backend import CostQuestion
 from hwkd.engine.setup.config import SearchConfig
@@ -133,7 +135,7 @@ def test_a_space_that_raises_is_one_clear_line():
         question=CostQuestion(device=load_device("cortex-m7")),
         limits=Limits(),
         risk="upper",
-        spaces={"broken": Broken()},
+        spaces={"broken": cast(SearchSpace, Broken())},
     )
     with pytest.raises(ConfigError, match=r"search space broken: fails on .*\(1, 8, 8\).*width"):
         survey(screen, input_shape=(1, 8, 8), num_outputs=10, seed=0)

@@ -49,6 +49,19 @@ def test_every_reference_student_fits_and_the_widest_fastest_come_first(
     assert students == reference_students(screen, input_shape=input_shape, num_outputs=10)
 
 
+def test_a_spectrogram_is_a_signal_for_the_design_of_signals():
+    shape = (1, 49, 10)
+    screen = fitted_screen("cortex-m4", Limits(latency_s=0.02), shape, search_input=True)
+    students = reference_students(screen, input_shape=shape, num_outputs=10)
+    found = [student for student in students if student.name.startswith("TC-ResNet8, ")]
+    assert found
+    for student in found:
+        candidate = screen.candidate(student.spec)
+        assert not candidate.violations
+        assert student.spec.params["input_signal"] is True
+        assert {layer.kernel for layer in candidate.layers.layers} >= {(1, 9)}
+
+
 @each_case
 def test_a_study_takes_each_reference_student_as_one_of_its_own_proposals(
     device, limits, input_shape

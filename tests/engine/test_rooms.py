@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -113,7 +114,7 @@ def test_a_space_that_knows_no_room_stays_as_it_is():
             raise AssertionError("not asked")
 
     screen = screen_of(SearchConfig(device="cortex-m4", spaces=("plain",)))
-    own = Own()
+    own: Any = Own()
     mixed = replace(screen, spaces={"own": own, **screen.spaces}, limits=Limits(latency_s=0.01))
     fitted = fit_spaces(mixed, input_shape=(1, 8, 8), num_outputs=4)
     assert fitted.spaces["own"] is own
@@ -123,7 +124,8 @@ def test_a_space_that_knows_no_room_stays_as_it_is():
 def test_smaller_pictures_get_wider_students():
     screen = screen_of(SearchConfig(device="cortex-m4", spaces=("plain",), search_input=True))
     tight = replace(screen, limits=Limits(latency_s=0.005))
-    (space,) = fit_spaces(tight, input_shape=(1, 32, 32), num_outputs=4).spaces.values()
+    fitted = fit_spaces(tight, input_shape=(1, 32, 32), num_outputs=4)
+    space: Any = fitted.spaces["plain"]
     scales = {view.label: way.room.scale for view, way in space.ways.items()}
     assert list(scales) == ["whole", "pooled2", "pooled4"]
     assert scales["whole"] < scales["pooled2"] < scales["pooled4"]

@@ -156,7 +156,7 @@ def test_a_repeated_candidate_keeps_its_number_beside_later_ones(run):
     go_on(run, until=4)
     interrupted = cut_off(run, after="taking")
     store = go_on(run, until=7)
-    assert store.trials.requeue_interrupted(died_in=interrupted.trial) == 1
+    assert store.trials.requeue_interrupted(only={interrupted.trial}, died=True) == 1
     store = go_on(run, until=8)
     assert sorted(r.number for r in store.trials.records()) == list(range(8))
     again = next(r for r in store.trials.records() if r.number == 4)

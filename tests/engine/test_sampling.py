@@ -218,6 +218,7 @@ class Beats(Outcomes):
 
     def run(self, proposal, find_earlier, *, number, has_teacher):
         record = super().run(proposal, find_earlier, number=number, has_teacher=has_teacher)
+        assert self.context.teacher_error is not None
         error = self.context.teacher_error + (0.1 if number < 2 else 0.0)
         terms = ObjectiveRecord(task_error=error, divergence=1.0, latency_overrun=0.0, value=9.0)
         return record.model_copy(update={"objective": terms})
@@ -239,6 +240,7 @@ def test_what_is_minimised_follows_a_teacher_that_was_left_out(run, monkeypatch)
         on_start=lambda trial, number: None,
     )  # fmt: skip
     beta, error = run.prepared.config.objective.beta, runner.context.teacher_error
+    assert error is not None
     assert [goal for goal, *_ in heard] == [beta, beta, beta, 0.0]
     assert heard[2][1:] == [pytest.approx((error + 0.1 + beta,))] * 2
     assert heard[3][1:] == [*[pytest.approx((error + 0.1,))] * 2, pytest.approx((error,))]

@@ -85,11 +85,14 @@ def test_the_best_student_runs_on_the_devices_core(student):
     assert found.passed
     assert found.failure is None
     assert found.core == "cortex-m4"
+    assert found.emulation is not None
+    assert found.emulation.scores is not None
     assert found.emulation.inputs == 20
     assert found.emulation.mismatches.host_c == found.emulation.mismatches.onnxruntime == 0
     assert 0 <= found.emulation.scores["accuracy"] <= 1
     assert found.emulation.instructions_per_inference > 1000
     used = found.emulation.ram_bytes + found.emulation.stack_bytes
+    assert found.emulation.ram_predicted_bytes is not None
     assert 0.97 * used <= found.emulation.ram_predicted_bytes
     written = json.loads((folder / "verification.json").read_text())
     assert written["instructions_per_inference"] == found.emulation.instructions_per_inference
@@ -99,9 +102,9 @@ def test_the_best_student_runs_on_the_devices_core(student):
 def test_what_goes_wrong_is_recorded_and_the_search_keeps_its_results(student):
     folder, test = student
     device = load_device("cortex-m4")
-    small = device.model_copy(update={"reserved_ram_bytes": device.sram_bytes - 64})
+    small = device.model_copy(update={"reserved_ram_bytes": int(device.sram_bytes or 0) - 64})
     found = verify_best(folder, target_of(small), test, ClassesHead.numbered(3), silent)
     assert not found.passed
     assert found.emulation is None
-    assert "bytes of RAM" in found.failure
+    assert "bytes of RAM" in str(found.failure)
     assert onnx.load(folder / "student_int8.onnx").graph.node

@@ -75,7 +75,7 @@ def test_strided_pointwise_convolution_equals_torch_in_value_and_gradient(channe
     builder.conv("input", "conv", 5, stride=2, norm=False)
     module = build_module(builder.build(), seed=0)
     x = torch.randn(2, channels, 7, 9).to(memory_format=torch.channels_last)
-    weight = module.get_submodule("steps.conv.core").weight
+    weight = module.get_parameter("steps.conv.core.weight")
     twin = weight.detach().contiguous().requires_grad_()
     expected = F.conv2d(x.contiguous(), twin, stride=2)
     outputs = module(x)
@@ -103,7 +103,7 @@ def test_taps_return_named_outputs_with_gradients_and_change_nothing() -> None:
     assert taps["stem"].shape == (3, 4, 4, 4)
     torch.testing.assert_close(logits, module(x))
     taps["stem"].sum().backward()
-    gradient = module.get_submodule("steps.stem.core").weight.grad
+    gradient = module.get_parameter("steps.stem.core.weight").grad
     assert gradient is not None
     assert gradient.abs().sum() > 0
 

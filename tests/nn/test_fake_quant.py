@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -60,7 +62,7 @@ def test_inputs_inside_the_range_get_the_gradient_and_those_outside_none() -> No
 def test_an_end_of_a_range_learns_from_what_it_cut_off() -> None:
     """Clipped at the upper end h, the output is h itself, whose derivative by log h is h."""
     student = small_student()
-    quantiser = student.quantisers["input"]
+    quantiser: Any = student.quantisers["input"]
     value = quantiser.rounded(torch.full((1,), 100.0)).real
     value.sum().backward()
     high = 3.0
@@ -89,14 +91,14 @@ def test_outputs_are_whole_steps_of_the_last_scale() -> None:
 def test_a_range_that_ends_at_zero_keeps_doing_so() -> None:
     student = small_student()
     with torch.no_grad():
-        student.quantisers["stem_act"].log_gains.fill_(0.7)
+        student.quantisers["stem_act"].get_parameter("log_gains").fill_(0.7)
     assert student.encodings()["stem_act"][1] == -128
 
 
 def test_relu6_never_reaches_beyond_six() -> None:
     student = small_student("relu6")
     with torch.no_grad():
-        student.quantisers["stem_act"].log_gains.fill_(3.0)
+        student.quantisers["stem_act"].get_parameter("log_gains").fill_(3.0)
     assert student.encodings()["stem_act"][0] == pytest.approx(6.0 / 255)
 
 

@@ -86,7 +86,7 @@ def test_measured_constraints_are_learned():
 
     study = optuna.create_study(sampler=SurrogateSampler(seed=0))
     study.optimize(objective, n_trials=30)
-    feasible = [t.value for t in study.trials if t.params["x"] >= 0.6]
+    feasible = [t.values[0] for t in study.trials if t.params["x"] >= 0.6]
     assert min(feasible) < 0.63
     assert len([t for t in study.trials[15:] if t.params["x"] >= 0.55]) >= 10
 

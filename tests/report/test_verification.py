@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from support.synthetic_run import make_run
 
 from hwkd.core.run_record import RunRecord
+from hwkd.core.trial import TrialRecord
 from hwkd.core.verification import LayerCheck, Mismatches, Verification, VerificationRecord
 from hwkd.report.build import build_report
 from hwkd.report.html import render_html
@@ -35,7 +38,7 @@ EMULATION = Verification(
 )
 
 
-def verified(**changes: object) -> tuple[RunRecord, list]:
+def verified(**changes: object) -> tuple[RunRecord, list[TrialRecord]]:
     run, records = make_run()
     facts = {
         "core": "cortex-m7", "flash_limit_bytes": 2**20, "ram_limit_bytes": 2**17, "passed": True,
@@ -96,7 +99,8 @@ def test_the_verdict_counts_the_differences_of_every_layer_and_names_the_faults(
     )  # fmt: skip
     run, records = verified(passed=False, emulation=emulation)
     section = next(s for s in build_report(run, records).sections if s.key == "emulated")
-    note, _, table = section.blocks
+    blocks: tuple[Any, ...] = section.blocks
+    note, _, table = blocks
     text = note.lines[0]
     assert note.is_warning
     assert text.startswith("FAILED (layer stem: 7 of 1,000 values differ, by up to 2): ")
@@ -108,7 +112,8 @@ def test_the_verdict_counts_the_differences_of_every_layer_and_names_the_faults(
 def test_a_run_that_compared_whole_networks_only_says_so():
     run, records = verified()
     section = next(s for s in build_report(run, records).sections if s.key == "emulated")
-    note, _, table = section.blocks
+    blocks: tuple[Any, ...] = section.blocks
+    note, _, table = blocks
     assert "Layer by layer" not in note.lines[0]
     assert [row[4].text for row in table.rows] == ["not counted"]
 

@@ -120,5 +120,5 @@ def total(terms: dict[str, Tensor]) -> Tensor:
 def small(method_class: type[Method]) -> Method:
     """Configure a method for a batch of eight: its defaults, with small widths and counts."""
     options = {"negatives": 4, "dim": 8, "neighbours": 3, "width": 8}
-    known = method_class.__dataclass_fields__  # type: ignore[attr-defined]
+    known = method_class.__dataclass_fields__
     return method_class(**{name: value for name, value in options.items() if name in known})

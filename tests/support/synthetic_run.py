@@ -361,7 +361,7 @@ def _data() -> DataRecord:
         input_shape=(1, 28, 28),
         class_names=tuple(f"digit {digit}" for digit in range(10)),
         splits=tuple(
-            SplitRecord(name=name, samples=10 * count, class_counts=(count,) * 10)  # type: ignore[arg-type]
+            SplitRecord(name=name, samples=10 * count, class_counts=(count,) * 10)
             for name, count in counts.items()
         ),
         split_seed=0,

@@ -273,7 +273,7 @@ def test_a_tensor_whose_values_lie_in_a_field_of_another_type(tmp_path: Path) ->
         ({"pads": [0, 0, 1]}, "pads|do not fit"),
     ],
 )
-def test_windows_that_do_not_fit(attributes: dict, match: str, tmp_path: Path) -> None:
+def test_windows_that_do_not_fit(attributes: dict[str, object], match: str, tmp_path: Path) -> None:
     b = NetworkBuilder(2, 8, 8)
     y = b.node("Conv", ["input", b.weights(4, 2, 3, 3)], (1, 4, 6, 6), **attributes)
     refused(b.model(y), tmp_path, match)

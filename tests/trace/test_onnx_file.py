@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ PUBLISHED = {
 }
 
 
-class Calibration(CalibrationDataReader):
+class Calibration(CalibrationDataReader):  # type: ignore[misc]
     def __init__(self, shape: tuple[int, ...]) -> None:
         random = np.random.default_rng(0)
         self.feeds = iter([{"input": random.standard_normal(shape).astype(np.float32)}] * 2)
@@ -55,7 +56,7 @@ def test_reference_networks_have_the_published_macs_and_weights(name: str, tmp_p
 @pytest.mark.parametrize("quant_format", [QuantFormat.QDQ, QuantFormat.QOperator])
 @pytest.mark.parametrize("network", [ic01, kws01])
 def test_an_int8_file_runs_the_same_graph_as_its_float_original(
-    network: object, quant_format: QuantFormat, tmp_path: Path
+    network: Callable[[], tuple[NetworkBuilder, str]], quant_format: QuantFormat, tmp_path: Path
 ) -> None:
     builder, output = network()
     path = builder.save(output, tmp_path / "m.onnx")

@@ -82,8 +82,9 @@ def test_half_precision_is_chosen_only_where_it_is_faster_in_every_turn(examples
     def pace(*half_s):
         module = build(0)
         before = module[1].weight.clone()
+        inputs, labels = examples
         found = measure_pace(
-            module, *examples, ClassesHead.numbered(3), config, clock=PacedClock(half_s)
+            module, inputs, labels, ClassesHead.numbered(3), config, clock=PacedClock(half_s)
         )
         assert torch.equal(before, module[1].weight)
         return found

@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+from typing import Any
 
 import numpy as np
 import onnx
@@ -213,6 +214,8 @@ def test_weights_from_a_file_are_another_teacher(project):
 class Holder(nn.Module):
     """Keeps its numbers where `state_dict` does not look."""
 
+    kept: Any
+
     def __init__(self, where, value):
         super().__init__()
         tensor = torch.full((2,), float(value))
@@ -240,15 +243,15 @@ def test_every_number_that_a_module_holds_counts(where):
 
 
 def test_a_module_that_holds_itself_has_a_digest():
-    module = nn.Module()
+    module: Any = nn.Module()
     module.itself = [module]
     assert object_digest(module) == object_digest(module)
 
 
 def test_a_deeply_nested_module_has_a_digest():
-    module = nn.Module()
+    module: Any = nn.Module()
     for _ in range(3000):
-        outer = nn.Module()
+        outer: Any = nn.Module()
         outer.inner = [module]
         module = outer
     assert len(object_digest(module)) == 64

@@ -1,9 +1,11 @@
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
 from support.heads import accuracy
+from torch import nn
 
 from hwkd.core.errors import ConfigError, TeacherError
 from hwkd.tasks.classes_head import ClassesHead
@@ -207,7 +209,9 @@ def test_a_teacher_asked_to_stop_keeps_what_it_has(tmp_path):
 def test_the_network_takes_any_input_and_costs_little_more_for_a_large_one(shape):
     net = build_teacher_net(shape, 5, TeacherNetConfig(width=8)).eval()
     sizes = []
-    net.body[0].register_forward_hook(lambda module, inputs, output: sizes.append(output.shape[2:]))
+    cast(nn.Sequential, net.body)[0].register_forward_hook(
+        lambda module, inputs, output: sizes.append(output.shape[2:])
+    )
     with torch.inference_mode():
         assert net(torch.zeros(2, *shape)).shape == (2, 5)
     assert max(sizes[0]) <= (20 if len(shape) == 3 else 64)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from support.heads import LabelsAlone
@@ -165,7 +167,7 @@ def test_the_check_before_every_step_can_stop_training(data):
 
 
 def test_epochs_are_reported_as_they_end(data):
-    heard = []
+    heard: list[Any] = []
     result = train_module(
         linear(), batches_of(data), LabelsAlone(), TrainConfig(epochs=3), on_epoch=heard.append
     )
@@ -221,7 +223,7 @@ class Ticking:
 
 def test_a_time_budget_ends_a_training_with_the_part_of_the_epoch_that_it_made(data):
     config = TrainConfig(epochs=1000, batch_size=8, time_budget_s=9.0, schedule="one-cycle")
-    heard = []
+    heard: list[Any] = []
     result = train_module(
         linear(), batches_of(data), LabelsAlone(), config, clock=Ticking(1.0),
         on_epoch=heard.append,

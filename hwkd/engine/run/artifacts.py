@@ -1,8 +1,7 @@
 """Files of a run by the SHA-256 of their content: weights of students now.
 
 What a name means never changes, so a file may be fetched from anywhere, kept anywhere and proved
-where it is read. Today's store is a folder; one behind a URL fits the same protocol, with `get`
-fetching a file once for each machine.
+where it is read. A store behind a URL is in `url_artifacts`.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import Protocol
 from hwkd.core.errors import RunFolderError
 from hwkd.io.paths import written_atomically
 
-__all__ = ["Artifacts", "FolderArtifacts"]
+__all__ = ["Artifacts", "FolderArtifacts", "digest_of_content"]
 
 
 class Artifacts(Protocol):
@@ -52,8 +51,8 @@ class FolderArtifacts:
 
     def put(self, content: bytes | Path) -> str:
         """Keep bytes or a file; see `Artifacts.put`."""
-        digest = _digest(content)
-        path = self._place(digest)
+        digest = digest_of_content(content)
+        path = self.place(digest)
         if path.is_file():
             return digest
         try:
@@ -71,13 +70,13 @@ class FolderArtifacts:
 
     def has(self, digest: str) -> bool:
         """Tell whether a file of that digest is there."""
-        return self._place(digest).is_file()
+        return self.place(digest).is_file()
 
     def get(self, digest: str) -> Path:
         """Return the file of a digest, proved; see `Artifacts.get`."""
-        path = self._place(digest)
+        path = self.place(digest)
         try:
-            found = _digest(path)
+            found = digest_of_content(path)
         except OSError as error:
             raise RunFolderError(f"{path}: cannot be read ({error.strerror})") from None
         if found != digest:
@@ -86,11 +85,13 @@ class FolderArtifacts:
             )
         return path
 
-    def _place(self, digest: str) -> Path:
+    def place(self, digest: str) -> Path:
+        """Return where the file of a digest is or would be."""
         return self._folder / digest[:2] / digest
 
 
-def _digest(content: bytes | Path) -> str:
+def digest_of_content(content: bytes | Path) -> str:
+    """Return the SHA-256 of bytes or of a file, 64 hex digits."""
     if isinstance(content, bytes):
         return hashlib.sha256(content).hexdigest()
     with content.open("rb") as handle:

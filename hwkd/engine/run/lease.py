@@ -1,7 +1,7 @@
 """Who works on what: one search in a run, one process that chooses the next candidate.
 
 The folder's lease is a kernel lock: the kernel drops it when its holder dies, at once and without a
-clock. A lease in a database, which needs both, fits the same protocol.
+clock. The lease in a database, which machines share that share no kernel, is in `shared_lease`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -42,6 +42,41 @@ class Lease(Protocol):
 
     def asking(self) -> AbstractContextManager[None]:
         """Hold the right to choose and take the next candidate."""
+        ...
+
+    def begin(self, trial: int) -> None:
+        """Hold a trial that was just taken, by Optuna's number."""
+        ...
+
+    def claim(self, network: str) -> bool:
+        """Hold a network for training; False when another process trains it."""
+        ...
+
+    def filing(self, trial: int, write: Callable[[], object]) -> None:
+        """File a trial or queue it again while nobody can take it over, then let go of it.
+
+        Args:
+            trial: Optuna's number.
+            write: does it; it may be called again when a database lost its answer.
+
+        Raises:
+            LostLeaseError: if another process took it over.
+        """
+        ...
+
+    def lost(self, running: Callable[[], Collection[int]]) -> Mapping[int, bool]:
+        """Take over trials that nobody works on any more.
+
+        Args:
+            running: returns Optuna's numbers of the trials that run.
+
+        Returns:
+            Number -> whether a worker died in it.
+        """
+        ...
+
+    def settle(self, trial: int) -> None:
+        """Let go of a trial that was taken over and queued again."""
         ...
 
 
@@ -85,6 +120,24 @@ class FolderLease:
         with run_writes(self._folder), self._asking_file.open("rb") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
+
+    def begin(self, trial: int) -> None:
+        """Do nothing: the search that holds the folder knows which worker runs what."""
+
+    def claim(self, network: str) -> bool:  # noqa: ARG002
+        """Say yes: who chooses sees what the others train."""
+        return True
+
+    def filing(self, trial: int, write: Callable[[], object]) -> None:  # noqa: ARG002
+        """Write, no more; see `begin`."""
+        write()
+
+    def lost(self, running: Callable[[], Collection[int]]) -> Mapping[int, bool]:  # noqa: ARG002
+        """Find none: the search sees its workers die."""
+        return {}
+
+    def settle(self, trial: int) -> None:
+        """Do nothing; see `begin`."""
 
     def _wait(self, owner: str, waited_s: float) -> None:
         is_alive = _is_alive(owner)

@@ -159,6 +159,13 @@ def load_context(store: RunFolder, *, trusts: bool = False) -> SearchContext:
         record.data_fingerprint,
         record.transfer_fingerprint or data.fingerprint,
     ):
+        if store.shared is not None:
+            raise RunFolderError(
+                f"--study {store.shared.place.study}: the data here is not the search's "
+                f"(fingerprint {transfer.fingerprint[:12]}, there "
+                f"{(record.transfer_fingerprint or record.data_fingerprint)[:12]}); give the same "
+                "data with --data"
+            )
         raise RunFolderError(f"{store.path}: the data changed while the run was going on")
     teacher = named_teacher(store)
     if teacher is not None and is_live:

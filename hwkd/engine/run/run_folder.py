@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from functools import cached_property
+from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import cached_property, partial
 from pathlib import Path
 
-from hwkd.core.errors import RunFolderError
+from hwkd.core.errors import LostLeaseError, RunFolderError
 from hwkd.core.trial import TrialRecord
-from hwkd.engine.run.artifacts import FolderArtifacts
+from hwkd.engine.run.artifacts import Artifacts, FolderArtifacts
 from hwkd.engine.run.journal import check_journal_file
-from hwkd.engine.run.lease import FolderLease
+from hwkd.engine.run.lease import FolderLease, Lease
+from hwkd.engine.run.shared_lease import DatabaseLease
+from hwkd.engine.run.shared_study import SharedStudy, StudyPlace
 from hwkd.engine.run.storage import create_study, load_study
 from hwkd.engine.run.trials import Trials
 from hwkd.engine.run.whole_folder import created_whole, require_free
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.io.paths import require_there
-from hwkd.io.run_files import TRIALS_FILE
+from hwkd.io.run_files import PLACE_FILE, TRIALS_FILE
+from hwkd.io.run_text import write_text
 
 __all__ = ["RunFolder"]
 
@@ -27,33 +31,89 @@ _JOURNAL_FILE = "journal.log"
 class RunFolder:
     """One run folder; every process of a search has its own object on the same folder.
 
-    Where a run is kept is three things: its trials, its artifacts and the lease on it. Here they
-    are a journal, a folder and kernel locks.
+    Where a run is kept is three things: its trials, its artifacts and the lease on it. They are a
+    journal, a folder and kernel locks, or what `storage.json` names: a study in a database.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Name the files; nothing is opened or created yet."""
+    def __init__(self, path: Path, *, process: str = "search") -> None:
+        """Name the files; nothing is opened or created yet.
+
+        Args:
+            path: of the folder.
+            process: name of this process, which leases in a database show.
+        """
         self.path = path
+        self._process = process
         self.config_path = path / "config.toml"
         self.journal_path = path / _JOURNAL_FILE
         self.trials_path = path / TRIALS_FILE
 
     @cached_property
+    def shared(self) -> SharedStudy | None:
+        """The study in a database that is the run; None when the folder holds its trials."""
+        place = StudyPlace.read(self.path)
+        return None if place is None else SharedStudy(place)
+
+    @cached_property
     def trials(self) -> Trials:
         """The trials, opened on first use."""
-        self._require_journal()
+        self.require_run()
+        if self.shared is not None:
+            return Trials(self.shared.study, run=self.path, mirror=self.trials_path, appends=False)
         return Trials(load_study(self.journal_path), run=self.path, mirror=self.trials_path)
 
     @cached_property
-    def artifacts(self) -> FolderArtifacts:
+    def artifacts(self) -> Artifacts:
         """Files by the SHA-256 of their content."""
+        if self.shared is not None:
+            return self.shared.artifacts
         return FolderArtifacts(self.path / "artifacts")
 
     @cached_property
-    def lease(self) -> FolderLease:
+    def lease(self) -> Lease:
         """Who works on the run."""
-        self._require_journal()
-        return FolderLease(self.path, asking_file=self.config_path)
+        self.require_run()
+        folder = FolderLease(self.path, asking_file=self.config_path)
+        if self.shared is None:
+            return folder
+        place = self.shared.place
+        return DatabaseLease(
+            self.shared.database,
+            place.study,
+            name=self._process,
+            folder=folder,
+            lease_s=place.lease_s,
+        )
+
+    def write(self, name: str, content: str) -> None:
+        """Write a file of the run whole, and keep it for other machines that work on it."""
+        write_text(self.path / name, content)
+        if self.shared is not None:
+            self.shared.publish(name, content)
+
+    def note_death(self, process: str, pid: int, trial: int | None) -> None:
+        """Queue again what a worker of this search left that died.
+
+        Args:
+            process: its name.
+            pid: its number on this machine.
+            trial: Optuna's number of its last trial; None when it had none yet.
+        """
+        if isinstance(self.lease, DatabaseLease):
+            self.lease.end(process, pid)
+        elif trial is not None:
+            self.trials.requeue_interrupted(only={trial}, died=True)
+
+    def at_work(self, note: Mapping[str, str]) -> AbstractContextManager[None]:
+        """Show this process among those at work, where several machines work."""
+        lease = self.lease
+        return lease.present(note) if isinstance(lease, DatabaseLease) else nullcontext()
+
+    def give_back(self, trial: int) -> None:
+        """Queue a trial again that this process took and leaves unfinished, unless it lost it."""
+        requeue = partial(self.trials.requeue_interrupted, only={trial})
+        with suppress(LostLeaseError):
+            self.lease.filing(trial, requeue)
 
     def weights_of(self, record: TrialRecord) -> Path:
         """Return the file with the weights of a completed trial.
@@ -71,26 +131,43 @@ class RunFolder:
         Raises:
             RunFolderError: saying which of the two.
         """
-        require_free(self.path, main_file=_JOURNAL_FILE)
+        is_shared = (self.path / PLACE_FILE).exists()
+        require_free(self.path, main_file=PLACE_FILE if is_shared else _JOURNAL_FILE)
 
-    def create(self, config: SearchConfig, documents: Mapping[str, str]) -> None:
+    def create(
+        self,
+        config: SearchConfig,
+        documents: Mapping[str, str],
+        *,
+        place: StudyPlace | None = None,
+    ) -> None:
         """Make the folder, its configuration, further files and an empty study, all at once.
 
         Args:
             config: resolved.
             documents: file name -> text.
+            place: of a study in a database; None keeps it in the folder.
 
         Raises:
-            RunFolderError: if the folder holds anything already or cannot be written.
+            RunFolderError: if the folder holds anything already or cannot be written, or the
+                database has such a study.
         """
         self.require_free()
         texts = {self.config_path.name: config.to_toml(), **documents}
+        objectives = config.objective.objectives
+        if place is not None:
+            SharedStudy.create(place, texts, objectives=objectives)
+            texts[PLACE_FILE] = place.text()
+        main_file = _JOURNAL_FILE if place is None else PLACE_FILE
         try:
-            with created_whole(self.path, main_file=_JOURNAL_FILE) as folder:
+            with created_whole(self.path, main_file=main_file) as folder:
                 for name, text in texts.items():
                     (folder / name).write_text(text, encoding="utf-8")
-                create_study(folder / _JOURNAL_FILE, objectives=config.objective.objectives)
+                if place is None:
+                    create_study(folder / _JOURNAL_FILE, objectives=objectives)
         except (OSError, RunFolderError) as error:
+            if place is not None:
+                SharedStudy(place).delete()
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise RunFolderError(
                 f"--out {self.path}: cannot write there: {reason}; choose another folder"
@@ -98,6 +175,8 @@ class RunFolder:
 
     def remove(self) -> None:
         """Take back a folder that this process has just created; nothing of it is left."""
+        if self.shared is not None:
+            self.shared.delete()
         shutil.rmtree(self.path, ignore_errors=True)
 
     def check_journal(self) -> None:
@@ -106,12 +185,19 @@ class RunFolder:
         Raises:
             RunFolderError: naming the first line that is not JSON; nothing is changed.
         """
-        self._require_journal()
-        check_journal_file(self.journal_path)
+        self.require_run()
+        if self.shared is None:
+            check_journal_file(self.journal_path)
 
-    def _require_journal(self) -> None:
+    def require_run(self) -> None:
+        """Refuse a folder that is no run.
+
+        Raises:
+            ConfigError: if there is none of that name.
+            RunFolderError: if it holds something else.
+        """
         require_there(self.path, "the run folder of an earlier hwkd search")
-        if not self.journal_path.is_file():
+        if self.shared is None and not self.journal_path.is_file():
             raise RunFolderError(
                 f"{self.path}: no journal.log in it; it is not a run folder of hwkd search"
             )

@@ -130,9 +130,10 @@ def search_caveats(
             + "."
         )
     caveats += _unchecked_limits(config, records)
-    if config.workers > 1:
+    workers = config.workers or len({record.worker for record in records})
+    if workers > 1:
         caveats.append(
-            f"{config.workers} workers shared the search: the order of trials depends on timing, "
+            f"{workers} workers shared the search: the order of trials depends on timing, "
             "so the same seed can give other trials."
         )
     if config.training.controls < 2:

@@ -9,15 +9,17 @@ trial stays RUNNING (Optuna 5.0.0), and is queued again as it was.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, Trial, create_trial
 from optuna.trial import TrialState as OptunaState
 
+from hwkd.core.errors import LostLeaseError
 from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.trial import FidelityRecord, TrialRecord, read_trial_line, read_trial_summary
 from hwkd.engine.run.proposal import History, Proposal, Tried
@@ -70,17 +72,28 @@ class Candidate:
 class Trials:
     """The trials of one search; every process has its own object on the same study."""
 
-    def __init__(self, study: optuna.Study, *, run: Path | str, mirror: Path | None = None) -> None:
+    def __init__(
+        self,
+        study: optuna.Study,
+        *,
+        run: Path | str,
+        mirror: Path | None = None,
+        appends: bool = True,
+    ) -> None:
         """Nothing is read yet.
 
         Args:
             study: in any storage.
             run: for messages: the folder, or whatever `--resume` takes.
             mirror: file that repeats the records for people and reports; None keeps none.
+            appends: whether each record goes there as it is filed; False leaves it to
+                `mirror_news`, where processes on other machines file records, too.
         """
         self.study = study
         self._run = run
         self._mirror = mirror
+        self._appends = appends
+        self._mirrored: set[int] = set()
         self._summaries: dict[int, TrialRecord] = {}
         self._finished: list[Tried] = []
         self._index = TrialIndex()
@@ -132,22 +145,40 @@ class Trials:
         )
 
     def file(self, candidate: Candidate, record: TrialRecord) -> None:
-        """File the record, tell the study, append to `trials.jsonl`, in this order."""
+        """File the record, tell the study, append to `trials.jsonl`, in this order.
+
+        Filing the same record twice is filing it once: a database may lose its answer.
+
+        Raises:
+            LostLeaseError: if the trial was finished otherwise meanwhile.
+        """
         line = record.model_dump_json()
-        with run_writes(self._run):
-            if record.state in ("rejected", "duplicate"):
-                candidate.handle.set_user_attr(COUNTS, False)
-            candidate.handle.set_user_attr(RECORD, line)
-            self._tell(candidate.trial, record)
-        if self._mirror is not None:
+        try:
+            with run_writes(self._run):
+                if record.state in ("rejected", "duplicate"):
+                    candidate.handle.set_user_attr(COUNTS, False)
+                candidate.handle.set_user_attr(RECORD, line)
+                self._tell(candidate.trial, record)
+        except UpdateFinishedTrialError:
+            stored = next(trial for trial in self._all() if trial.number == candidate.trial)
+            if stored.user_attrs.get(RECORD) != line:
+                raise LostLeaseError(f"trial {candidate.trial} was taken over") from None
+        if self._mirror is not None and self._appends:
             append_line(self._mirror, line)
 
-    def requeue_interrupted(self, *, died_in: int | None = None) -> int:
+    def running(self) -> list[int]:
+        """Return Optuna's numbers of the trials that were taken and are not finished."""
+        return [trial.number for trial in self._all() if trial.state == OptunaState.RUNNING]
+
+    def requeue_interrupted(
+        self, *, only: Collection[int] | None = None, died: bool = False
+    ) -> int:
         """Queue cut-off trials again; finish those that only lacked the last step.
 
         Args:
-            died_in: Optuna number of the one trial whose worker died while the search goes on. None
-                is for a search that starts again: no worker is alive and every open trial counts.
+            only: Optuna's numbers of trials that nobody works on while the search goes on. None is
+                for a search that starts again: no worker is alive and every open trial counts.
+            died: whether a worker died in them.
 
         Returns:
             How many were queued again.
@@ -157,14 +188,16 @@ class Trials:
         count = 0
         with run_writes(self._run):
             for trial in trials:
-                if trial.state != OptunaState.RUNNING or died_in not in (None, trial.number):
+                if trial.state != OptunaState.RUNNING or (
+                    only is not None and trial.number not in only
+                ):
                     continue
                 attributes = dict(trial.user_attrs)
                 if RECORD in attributes:
                     self._tell(trial.number, _record_of(trial))
                     continue
                 if PROPOSAL in attributes and trial.number not in queued_before:
-                    deaths = attributes.get(_DEATHS, 0) + (died_in is not None)
+                    deaths = attributes.get(_DEATHS, 0) + died
                     attributes |= {REQUEUED_FROM: trial.number, _DEATHS: deaths}
                     self._add_waiting(trial.params, trial.distributions, attributes)
                     count += 1
@@ -211,7 +244,19 @@ class Trials:
         found = self._records_and_lines()
         if self._mirror is not None:
             write_lines(self._mirror, (line for _, line in found))
+            self._mirrored = {record.number for record, _ in found}
         return tuple(record for record, _ in found)
+
+    def mirror_news(self) -> list[TrialRecord]:
+        """Append to `trials.jsonl` what was filed since it was written, and return the records."""
+        news = []
+        for record, line in self._records_and_lines():
+            if record.number not in self._mirrored:
+                self._mirrored.add(record.number)
+                news.append(record)
+                if self._mirror is not None:
+                    append_line(self._mirror, line)
+        return news
 
     def candidates_started(self) -> int:
         """Return how many candidates were taken; a repetition of one does not count."""

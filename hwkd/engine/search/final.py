@@ -173,7 +173,7 @@ def _rounds(best: TrialRecord, context: SearchContext, left_s: float, *, orders:
     """Return how many trainings may follow one another, each long enough to have converged."""
     sample_s = (best.training_s or best.duration_s) / max(1, samples_seen(best, context))
     converged_s = _ENOUGH_PASSES * len(context.data.train) * sample_s
-    most = -(-orders // context.config.workers)
+    most = -(-orders // context.config.processes)
     return max(1, min(most, int(left_s / converged_s)))
 
 
@@ -196,7 +196,7 @@ def _orders(
     for seed in range(1, ending.seeds):
         wanted += [(best, arm, seed) for arm in (main, *controls)]
         wanted += [(other, main, seed) for other in others]
-    processes = min(context.config.workers, len(wanted))
+    processes = min(context.config.processes, len(wanted))
     budget_s = None if ending.end_s is None else max(0.0, ending.end_s - time.monotonic())
     return [
         _order(trial, arm, seed, context, ending, processes=processes, budget_s=budget_s)

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
+from hwkd.core.errors import LostLeaseError
 from hwkd.core.trial import TrialRecord
 from hwkd.engine.run.lease import Lease
 from hwkd.engine.run.proposal import History
 from hwkd.engine.run.trials import Candidate, Trials
 from hwkd.engine.search.proposer import Proposer, make_proposer
 from hwkd.engine.search.teacher_stage import beaten_by
-from hwkd.engine.search.trial_run import TrialRunner
+from hwkd.engine.search.trial_run import TrainedElsewhereError, TrialRunner
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.context import SearchContext
 
-__all__ = ["is_complete", "run_trials"]
+__all__ = ["is_complete", "requeue_lost", "run_trials"]
 
 _MAX_WORKER_DEATHS = 2
 # Of the time that the last candidate took, what must be left for another one; and at least so much.
@@ -31,7 +34,7 @@ def run_trials(
     *,
     keep_asking: Callable[[], bool],
     on_start: Callable[[int, int], None],
-) -> None:
+) -> bool:
     """Run candidates until enough were trained, none is left or `keep_asking` says no.
 
     Args:
@@ -41,6 +44,9 @@ def run_trials(
         keep_asking: False ends the loop after the candidate at hand. The end of the search does so,
             too, once what is left is too short for another candidate.
         on_start: hears Optuna's number and the candidate's number before each one.
+
+    Returns:
+        Whether no further candidate is wanted or there is none; those that run may come back.
     """
     proposer = make_proposer(runner.context)
     last_s = 0.0
@@ -48,16 +54,31 @@ def run_trials(
         begun = time.monotonic()
         # One worker at a time chooses, so that no two choose the same candidate.
         with lease.asking():
+            requeue_lost(trials, lease)
             if is_complete(trials, runner.context.config):
-                return
+                return True
             if not trials.has_queued() and not _propose(trials, proposer, runner.context):
-                return
+                return True
             candidate = trials.take()
             if candidate is None:
                 continue
+            try:
+                lease.begin(candidate.trial)
+            except LostLeaseError:
+                continue
             on_start(candidate.trial, candidate.number)
-        trials.file(candidate, _run_one(trials, runner, candidate))
+        record = _run_one(trials, lease, runner, candidate)
+        with suppress(LostLeaseError):  # this machine was away; another one has the candidate
+            lease.filing(candidate.trial, partial(trials.file, candidate, record))
         last_s = time.monotonic() - begun
+    return False
+
+
+def requeue_lost(trials: Trials, lease: Lease) -> None:
+    """Queue again what processes elsewhere worked on that are gone."""
+    for trial, died in lease.lost(trials.running).items():
+        trials.requeue_interrupted(only={trial}, died=died)
+        lease.settle(trial)
 
 
 def is_complete(trials: Trials, config: SearchConfig) -> bool:
@@ -94,14 +115,23 @@ def _has_teacher(history: History, context: SearchContext) -> bool:
     return beaten_by(error, (record for record in records if record is not None)) is None
 
 
-def _run_one(trials: Trials, runner: TrialRunner, candidate: Candidate) -> TrialRecord:
+def _run_one(
+    trials: Trials, lease: Lease, runner: TrialRunner, candidate: Candidate
+) -> TrialRecord:
+    fidelity = candidate.proposal.fidelity
+
     def find_earlier(network_key: str) -> TrialRecord | None:
         candidate.name_network(network_key)
         if candidate.deaths >= _MAX_WORKER_DEATHS:
             raise RuntimeError(
                 f"{candidate.deaths} worker processes died while running this student"
             )
-        return trials.find_record(network_key, candidate.proposal.fidelity)
+        # Claimed before looking: what another process files meanwhile is seen.
+        is_ours = lease.claim(f"{network_key} {fidelity.model_dump_json()}")
+        earlier = trials.find_record(network_key, fidelity)
+        if earlier is None and not is_ours:
+            raise TrainedElsewhereError
+        return earlier
 
     context = runner.context
     return runner.run(

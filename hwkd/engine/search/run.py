@@ -8,9 +8,12 @@ from pathlib import Path
 from hwkd.core.errors import ConfigError
 from hwkd.core.run_record import RunRecord
 from hwkd.engine.arms.children import Nursery
+from hwkd.engine.run.database import Database
+from hwkd.engine.run.join import device_documents
 from hwkd.engine.run.prepared import PREPARED_FILE, check_data_unchanged, prepared_json
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.run.run_record import make_run_record
+from hwkd.engine.run.shared_study import StudyPlace
 from hwkd.engine.search.listener import SearchListener
 from hwkd.engine.search.proposer import find_proposer
 from hwkd.engine.search.stages import SearchResult, SearchStages, run_json, with_phase
@@ -34,6 +37,7 @@ def run_search(
     listener: SearchListener,
     command: Sequence[str],
     write_report: Callable[[Path], None],
+    place: StudyPlace | None = None,
 ) -> SearchResult:
     """Search from the beginning.
 
@@ -44,6 +48,7 @@ def run_search(
         listener: is told about every stage and candidate.
         command: the command line, for the record.
         write_report: writes the report of a run folder; called after the search and at the end.
+        place: of a study in a database, which other machines reach; None keeps it in the folder.
 
     Raises:
         HwkdError: if anything asked for is wrong; nothing is left behind then.
@@ -53,6 +58,8 @@ def run_search(
     store.require_free()
     _require_what_verifying_needs(config)
     find_proposer(config.sampler)
+    if place is not None:
+        Database(place.url).require_reachable()
     with Nursery() as nursery:
         prepared = prepare_data(config, progress=listener)
         listener.on_data(prepared.data)
@@ -71,14 +78,17 @@ def run_search(
         limit.require_enough(verifies=config.verify_best)
         run = with_phase(run, "prepare", limit.spent_s())
         unsettled = prepared_json(prepared.transfer, None, is_settled=False)
-        store.create(prepared.config, {PREPARED_FILE: unsettled, RUN_FILE: run_json(run)})
+        documents = {PREPARED_FILE: unsettled, RUN_FILE: run_json(run)}
+        if place is not None:
+            documents |= device_documents(prepared.config)
+        store.create(prepared.config, documents, place=place)
         search = SearchStages(store, prepared, limit, nursery, listener, write_report)
         with store.lease.held() as descriptors:
             return search.run(run, descriptors, is_new=True)
 
 
 def resume_search(
-    folder: Path,
+    store: RunFolder,
     *,
     trials: int | None = None,
     limit: TimeLimit,
@@ -90,7 +100,7 @@ def resume_search(
     """Go on with a search that was interrupted, killed or finished.
 
     Args:
-        folder: run folder.
+        store: of the run.
         trials: candidates to sample in all; None keeps what was asked for first.
         limit: of the wall time of this call.
         workers: processes; None keeps the number asked for first.
@@ -102,7 +112,6 @@ def resume_search(
         ConfigError: if the run names Python files that changed or are not trusted.
         RunFolderError: if it is no run folder, is in use, or its data or teacher changed.
     """
-    store = RunFolder(folder)
     with Nursery() as nursery, store.lease.held() as descriptors:
         search, run = _reopened(
             store,
@@ -118,7 +127,7 @@ def resume_search(
 
 
 def finish_run(
-    folder: Path,
+    store: RunFolder,
     *,
     limit: TimeLimit,
     seeds: int | None = None,
@@ -131,7 +140,7 @@ def finish_run(
     No further candidate is tried. What the folder holds from earlier ends competes.
 
     Args:
-        folder: run folder with a completed trial.
+        store: of a run with a completed trial.
         limit: of the wall time of this call; without one trainings have their full length.
         seeds: over which the best student and its controls are trained; None keeps what was asked
             for first.
@@ -143,7 +152,6 @@ def finish_run(
         RunFolderError: as `resume_search`.
         DoesNotFitError: if no trial was completed.
     """
-    store = RunFolder(folder)
     with Nursery() as nursery, store.lease.held():
         search, run = _reopened(
             store, limit, nursery, listener, write_report, seeds=seeds, trusts=trusts

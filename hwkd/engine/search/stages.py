@@ -30,6 +30,7 @@ from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.run.run_record import search_caveats
 from hwkd.engine.search.final import Ending, finish_students, networks_of, require_student
 from hwkd.engine.search.listener import SearchListener
+from hwkd.engine.search.loop import requeue_lost
 from hwkd.engine.search.teacher_stage import (
     TeacherStage,
     beaten_by,
@@ -46,14 +47,16 @@ from hwkd.engine.setup.prepare import Prepared
 from hwkd.engine.setup.resolve import most_epochs
 from hwkd.engine.setup.time_plan import TimeLimit
 from hwkd.io.device_catalog import folder_of
+from hwkd.io.paths import cache_root
 from hwkd.io.run_files import RUN_FILE
-from hwkd.io.run_text import run_writes, write_text
+from hwkd.io.run_text import run_writes
 from hwkd.io.student_folder import (
     BEST_FOLDER,
     DESCRIPTION_FILE,
     read_record_file,
     write_record,
 )
+from hwkd.train.logit_cache import logits_entry
 
 __all__ = ["SearchResult", "SearchStages", "run_json", "with_phase"]
 
@@ -104,11 +107,11 @@ class SearchStages:
         records: tuple[TrialRecord, ...] = ()
         try:
             teacher, run = self._teacher(run, is_new=is_new)
-            write_text(self.store.config_path, self.config.to_toml())
+            self.store.write(self.store.config_path.name, self.config.to_toml())
             context = self._context(teacher)
             run = self._save(run, "running")
             with run_writes(self.store.path):
-                self.store.trials.requeue_interrupted()
+                self._recover(context)
             begun = time.monotonic()
             plan = self._planned(run, trains_teacher=False)
             records, timed_out = run_trial_stage(
@@ -130,6 +133,8 @@ class SearchStages:
             run = self._verified(run, context)
         except KeyboardInterrupt:
             self._save(run, "interrupted")
+            if self.store.shared is not None:
+                self.store.shared.set_state("waiting")
             self.store.trials.rewrite_mirror()
             raise KeyboardInterrupt(
                 f"finished trials are saved; go on with `hwkd search --resume {self.store.path}`"
@@ -210,7 +215,7 @@ class SearchStages:
         if stage.left_out is not None:
             run = self._noted(run, f"Students learned from labels alone: {stage.left_out}.")
         text = prepared_json(self.prepared.transfer, stage.teacher)
-        write_text(self.store.path / PREPARED_FILE, text)
+        self.store.write(PREPARED_FILE, text)
         return stage, with_phase(run, "teacher", time.monotonic() - begun)
 
     def _known_teacher(self, run: RunRecord) -> tuple[TeacherStage, RunRecord]:
@@ -230,6 +235,17 @@ class SearchStages:
         """Return what trainings share; the data is read, and the teacher's outputs are stored."""
         teacher = stage.teacher or named_teacher(self.store)
         return make_context(self.config, self.prepared.task, self.prepared.transfer, teacher)
+
+    def _recover(self, context: SearchContext) -> None:
+        """Queue again what nobody works on; give other machines what they need to join."""
+        shared = self.store.shared
+        if shared is None:
+            self.store.trials.requeue_interrupted()
+            return
+        shared.enter()
+        shared.publish_folders(cache_root(), _outputs(context))
+        with self.store.lease.asking():
+            requeue_lost(self.store.trials, self.store.lease)
 
     def _judged(
         self, run: RunRecord, context: SearchContext, records: Sequence[TrialRecord]
@@ -357,8 +373,28 @@ class SearchStages:
 
     def _save(self, run: RunRecord, status: RunStatus) -> RunRecord:
         run = run.model_copy(update={"status": status})
-        write_text(self.store.path / RUN_FILE, run_json(run))
+        self.store.write(RUN_FILE, run_json(run))
         return run
+
+
+def _outputs(context: SearchContext) -> list[Path]:
+    """Return the entries of the cache with the teacher's outputs that trainings read."""
+    teacher, transfer = context.teacher, context.everything.transfer
+    if teacher is None:
+        return []
+    return [
+        logits_entry(teacher, context.data, split="validation"),
+        *(
+            logits_entry(
+                teacher,
+                transfer,
+                split="train",
+                copy_seed=seed,
+                augmentation=transfer.augmentation,
+            )
+            for seed in dict.fromkeys((None, *transfer.copy_seeds))
+        ),
+    ]
 
 
 def _is_done(final: FinalRecord | None, ranked: Sequence[TrialRecord]) -> bool:

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from hwkd.core.errors import RunFolderError
+from hwkd.core.errors import RunFolderError, UnreachableError
 from hwkd.core.limits import Fit
 from hwkd.core.measure import Profile
 from hwkd.core.metric import ScoresRecord
@@ -37,13 +37,17 @@ from hwkd.profiling.onnx_runtime import measure_latency
 from hwkd.trace.macs import count_macs
 from hwkd.train.loop import TrainingDivergedError
 
-__all__ = ["TrialRunner"]
+__all__ = ["TrainedElsewhereError", "TrialRunner"]
 
 _PROFILE_RUNS = 50
 _PROFILE_SECONDS = 0.5
 # Of a candidate's time under a limit, what export, quantisation, scoring and profile may take.
 _SCORING_SHARE = 0.15
 _LEAST_TRAINING_S = 0.5
+
+
+class TrainedElsewhereError(Exception):
+    """Another process trains the same student right now."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,13 +83,15 @@ class TrialRunner:
 
         Args:
             proposal: what to run.
-            find_earlier: key of a network -> its record, if it was tried before.
+            find_earlier: key of a network -> its record, if it was tried before; raises
+                `TrainedElsewhereError` while another process tries it.
             number: of the candidate.
             has_teacher: False trains on labels alone, because the teacher was left out.
 
         Raises:
             InterruptedTrial: if the search stops meanwhile.
             RunFolderError: if the run folder cannot be written; no trial can help that.
+            UnreachableError: if what holds the run does not answer.
         """
         started = time.monotonic()
         base = TrialRecord(
@@ -112,8 +118,11 @@ class TrialRunner:
                 candidate = self.context.screen.candidate(spec)
                 base = base.model_copy(update={"cost": candidate.cost})
                 record = self._judge(base, candidate, has_teacher=has_teacher)
-        except RunFolderError:
+        except (RunFolderError, UnreachableError):
             raise
+        except TrainedElsewhereError:
+            reason = "same student as another candidate, which was being trained"
+            record = base.model_copy(update={"state": "duplicate", "reason": reason})
         except Exception as error:
             first_line = (str(error).strip().splitlines() or [""])[0]
             reason = f"{type(error).__name__}: {first_line}"

@@ -8,6 +8,7 @@ from pathlib import Path
 from hwkd.core.trial import TrialRecord, read_trial_line
 from hwkd.engine.arms.children import Nursery
 from hwkd.engine.run.run_folder import RunFolder
+from hwkd.engine.run.trials import Trials
 from hwkd.engine.search.listener import SearchListener
 from hwkd.engine.search.loop import is_complete
 from hwkd.engine.search.workers import WorkerPool
@@ -15,7 +16,7 @@ from hwkd.engine.setup.context import SearchContext
 
 __all__ = ["run_trial_stage"]
 
-_POLL_S = 0.1
+_POLL_S, _ASK_S = 0.1, 2.0
 # So many candidates a worker at least, however slow the networks: fewer compare nothing.
 _FEWEST_PER_WORKER = 6
 # A candidate plans its own end; one that misses it by this is stopped, and done again on resume.
@@ -61,12 +62,16 @@ def run_trial_stage(
     )
     wanted = context.config.most_trials
     records = list(store.trials.rewrite_mirror())
-    tail = _Tail(store.trials_path)
+    shared = store.shared
+    tail = _Tail(store.trials_path) if shared is None else _Asked(store.trials)
+    if shared is not None:
+        shared.set_times(left_s=search_s, share_s=pool.share_s)
+        shared.set_state("running")
     listener.on_records(records, wanted)
     if not is_complete(store.trials, context.config):
         pool.start()
     try:
-        while pool.is_running():
+        while pool.is_running() or (shared is not None and shared.state == "running"):
             time.sleep(_POLL_S)
             new = tail.new_records()
             if new:
@@ -79,6 +84,8 @@ def run_trial_stage(
                 over_s = end_s + grace_s if has_student else started + (latest_s or 0.0)
                 if time.monotonic() > max(over_s, end_s):
                     break
+        if shared is not None:
+            shared.set_state("over")
     finally:
         pool.stop()
     is_late = search_s is not None and time.monotonic() > started + _LATE_RATIO * search_s
@@ -89,6 +96,21 @@ def run_trial_stage(
 def _tell_time(listener: SearchListener, started: float, end_s: float) -> None:
     spent_s, whole_s = time.monotonic() - started, end_s - started
     listener("search", round(min(spent_s, whole_s)), round(whole_s))
+
+
+class _Asked:
+    """Asks a database for the records that workers of all machines filed, each once."""
+
+    def __init__(self, trials: Trials) -> None:
+        self._trials = trials
+        self._asked_s = time.monotonic()
+
+    def new_records(self) -> list[TrialRecord]:
+        if time.monotonic() - self._asked_s < _ASK_S:
+            return []
+        news = self._trials.mirror_news()
+        self._asked_s = time.monotonic()
+        return news
 
 
 class _Tail:

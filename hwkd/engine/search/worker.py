@@ -10,7 +10,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -18,6 +19,7 @@ from types import FrameType
 import torch
 
 from hwkd.core.errors import HwkdError, InterruptedTrial
+from hwkd.engine.run.at_work import STATUS_FOLDER
 from hwkd.engine.run.prepared import load_context
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.search.loop import run_trials
@@ -25,9 +27,10 @@ from hwkd.engine.search.trial_run import TrialRunner
 from hwkd.engine.setup.hardware import threads_per_worker
 from hwkd.io.run_text import write_text
 
-__all__ = ["STATUS_FOLDER", "main", "run"]
+__all__ = ["main", "run", "run_to_the_end"]
 
-STATUS_FOLDER = "workers"
+# Between two looks whether a candidate came back, or others ended.
+_POLL_S = 1.0
 
 
 class _Signals:
@@ -72,7 +75,7 @@ def main(
         end_s: when the search ends, by the system's monotonic clock; None is no bound.
     """
     signals = _Signals(parent_pid)
-    store = RunFolder(folder)
+    store = RunFolder(folder, process=name)
     status_path = folder / STATUS_FOLDER / f"{name}.json"
 
     def on_start(trial: int, candidate: int) -> None:
@@ -91,16 +94,60 @@ def main(
             share_s=share_s,
             end_s=end_s,
         )
-        run_trials(
-            store.trials, store.lease, runner, keep_asking=signals.keep_asking, on_start=on_start
-        )
+        run_to_the_end(store, runner, keep_asking=signals.keep_asking, on_start=on_start)
     except InterruptedTrial:
         return 0
     except HwkdError as error:
         with suppress(OSError):  # the log may lie on the disk that is full
             sys.stderr.write(f"{error}\n")
-        return 2
+        return error.exit_code
     return 0
+
+
+def run_to_the_end(
+    store: RunFolder,
+    runner: TrialRunner,
+    *,
+    keep_asking: Callable[[], bool],
+    on_start: Callable[[int, int], None],
+) -> None:
+    """Run candidates as long as there may be some: one of a worker elsewhere that dies comes back.
+
+    Args:
+        store: of the run.
+        runner: runs one candidate.
+        keep_asking: as `run_trials` takes it.
+        on_start: as `run_trials` takes it.
+
+    Raises:
+        InterruptedTrial: if the runner was told to stop; the candidate at hand is queued again
+            where other machines could go on with it.
+    """
+    shared = store.shared
+    if shared is None:
+        run_trials(store.trials, store.lease, runner, keep_asking=keep_asking, on_start=on_start)
+        return
+    at_hand: list[int] = []
+
+    def note(trial: int, candidate: int) -> None:
+        at_hand[:] = [trial]
+        on_start(trial, candidate)
+
+    try:
+        while keep_asking() and shared.state == "running":
+            is_over = run_trials(
+                store.trials, store.lease, runner, keep_asking=keep_asking, on_start=note
+            )
+            if not is_over:
+                return
+            if not store.trials.running():
+                shared.set_state("over")
+            time.sleep(_POLL_S)
+    except (InterruptedTrial, HwkdError):
+        with suppress(HwkdError):
+            for trial in at_hand:
+                store.give_back(trial)
+        raise
 
 
 def run(arguments: Sequence[str], parent_pid: int | str) -> int:

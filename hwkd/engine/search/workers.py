@@ -8,10 +8,10 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hwkd.core.errors import HwkdError, RunFolderError
+from hwkd.core.errors import HwkdError, RunFolderError, UnreachableError
 from hwkd.engine.arms.children import Child, Nursery
+from hwkd.engine.run.at_work import STATUS_FOLDER
 from hwkd.engine.run.run_folder import RunFolder
-from hwkd.engine.search.worker import STATUS_FOLDER
 from hwkd.engine.setup.hardware import threads_per_worker
 from hwkd.io.text_files import read_number
 
@@ -67,11 +67,14 @@ class WorkerPool:
             if code is None:
                 continue
             del self._processes[name]
+            if code == UnreachableError.exit_code:
+                self.stop()
+                raise UnreachableError(self._log_tail(name))
             if code == 2:
                 self.stop()
                 raise RunFolderError(self._log_tail(name) or self._no_space())
             if code != 0:
-                self._replace_dead(name, code)
+                self._replace_dead(name, process.pid, code)
         return bool(self._processes)
 
     def stop(self) -> None:
@@ -99,7 +102,7 @@ class WorkerPool:
             descriptors=self.descriptors,
         )
 
-    def _replace_dead(self, name: str, code: int) -> None:
+    def _replace_dead(self, name: str, pid: int, code: int) -> None:
         cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         self._deaths += 1
         if self._deaths > _MAX_DEATHS:
@@ -108,9 +111,7 @@ class WorkerPool:
                 f"{self.store.path}: {_MAX_DEATHS} worker processes died, the last with {cause}: "
                 f"{self._log_tail(name) or 'no message'}; see {self._log_path(name)}"
             )
-        trial = self._trial_of(name)
-        if trial is not None:
-            self.store.trials.requeue_interrupted(died_in=trial)
+        self.store.note_death(name, pid, self._trial_of(name))
         self._start_one()
 
     def _trial_of(self, name: str) -> int | None:

@@ -161,7 +161,7 @@ class SearchConfig(StrictModel):
         task: registered task name.
         data: path of the user's data; None is the data set that the task ships.
         input_size: (height, width) that images are resized to; None keeps theirs.
-        search_input: candidates also choose how they see their picture: pooled, in grey.
+        search_input: candidates also choose how they see their picture: pooled, grey, as a signal.
         layout: order of the axes of an NPZ file's arrays; "auto" reads it from the shape.
         spaces: registered names or paths of the user's files.
         code: SHA-256 of the user's Python files, by their entry in `spaces` or `teacher.sources`.
@@ -171,7 +171,7 @@ class SearchConfig(StrictModel):
             training wanted.
         sampler: what proposes candidates, a module of `hwkd.engine.search.proposers`.
         timeout_s: bound on the whole command, from its first line to its last file.
-        workers: separate processes on one study.
+        workers: separate processes of the search on its machine; 0 leaves candidates to others.
         accelerator: where networks are trained.
         train_best: distill the best student at full length and test it.
         verify_best: run its C on the device's core, emulated.
@@ -194,7 +194,7 @@ class SearchConfig(StrictModel):
     sampler: str = "surrogate"
     timeout_s: float | None = Field(default=None, gt=0)
     seed: int = Field(default=0, ge=0, lt=2**63)
-    workers: int = Field(default=1, ge=1)
+    workers: int = Field(default=1, ge=0)
     accelerator: Accelerator = "auto"
     train_best: bool = True
     verify_best: bool = False
@@ -227,6 +227,11 @@ class SearchConfig(StrictModel):
         objective = {**raw.get("objective", {}), "temperature": temperature}
         distill = [table if share > 0 else {"method": "none"}]
         return {**raw, "training": kept, "distill": distill, "objective": objective}
+
+    @property
+    def processes(self) -> int:
+        """How many trainings may run side by side on this machine."""
+        return max(1, self.workers)
 
     @property
     def most_candidates(self) -> int | None:

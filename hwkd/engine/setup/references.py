@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from math import prod
 
 from hwkd.core.layers_builder import stem_stride
+from hwkd.core.seen_input import WHOLE_INPUT, InputView, SeeingSpace
 from hwkd.core.student import ParamValue, StudentSpec
 from hwkd.core.trial import ViolationRecord
 from hwkd.cost.training_time import predicted_training_s
@@ -94,12 +95,17 @@ def survey_references(
         num_outputs: classes.
     """
     axes = len(input_shape) - 1
-    designs = [d for d in REFERENCE_DESIGNS if d.space in screen.spaces and axes in d.axes]
+    designs = [
+        (design, view)
+        for design in REFERENCE_DESIGNS
+        if design.space in screen.spaces
+        for view in _views(screen, design, axes)
+    ]
     students: list[ReferenceStudent] = []
     misses: list[NearestMiss] = []
     seen: set[str] = set()
-    for design in designs:
-        scaling = _Scaling(screen, design, input_shape, num_outputs)
+    for design, view in designs:
+        scaling = _Scaling(screen, design, view, input_shape, num_outputs)
         if (widest := scaling.widest()) is None:
             misses.append(NearestMiss(name=design.name, violations=scaling.nearest_miss()))
             continue
@@ -117,6 +123,15 @@ def relaxation_factor(violations: Sequence[ViolationRecord]) -> float:
     return prod(1.0 + violation.excess_ratio for violation in violations)
 
 
+def _views(screen: Screen, design: ReferenceDesign, axes: int) -> tuple[InputView, ...]:
+    """Return how a design sees the input: one for signals sees pictures as signals, if it may."""
+    if axes in design.axes:
+        return (WHOLE_INPUT,)
+    space = screen.spaces[design.space]
+    ways = tuple(space.ways) if isinstance(space, SeeingSpace) else ()
+    return tuple(view for view in ways if view.is_signal)
+
+
 class _Scaling:
     """One design at any width, costed at most once for each."""
 
@@ -124,6 +139,7 @@ class _Scaling:
         self,
         screen: Screen,
         design: ReferenceDesign,
+        view: InputView,
         input_shape: tuple[int, ...],
         num_outputs: int,
     ) -> None:
@@ -131,7 +147,8 @@ class _Scaling:
         self._design = design
         self._input_shape = input_shape
         self._num_outputs = num_outputs
-        self._base_stride = stem_stride(input_shape)
+        self._view = view
+        self._base_stride = stem_stride(view.shape(input_shape))
         self._known: dict[tuple[int, int], tuple[Candidate, Mapping[str, ParamValue]]] = {}
 
     def widest(self) -> tuple[int, int] | None:
@@ -158,7 +175,8 @@ class _Scaling:
             if step < _LOWEST or not self._fits(stride, step):
                 continue
             candidate, choices = self._candidate(stride, step)
-            widths = "-".join(str(choices[n]) for n in self._design.widths if n in choices)
+            names = [self._view.prefix + name for name in self._design.widths]
+            widths = "-".join(str(choices[name]) for name in names if name in choices)
             student = ReferenceStudent(
                 name=f"{self._design.name}, {widths} channels",
                 spec=candidate.spec,
@@ -184,7 +202,9 @@ class _Scaling:
         if (stride, step) not in self._known:
             multiplier = 2.0 ** (step / _STEPS_PER_OCTAVE)
             widths = {name: width * multiplier for name, width in self._design.widths.items()}
-            chooser = _NearestChooser({**self._design.choices, **widths, "stem_stride": stride})
+            wishes = {**self._design.choices, **widths, "stem_stride": stride}
+            prefixed = {self._view.prefix + name: wish for name, wish in wishes.items()}
+            chooser = _NearestChooser({**prefixed, "input_view": self._view.label})
             candidate = sample_candidate(
                 self._screen,
                 self._design.space,

@@ -114,7 +114,7 @@ def timed_brief_epochs(
     if config.timeout_s is None or not references:
         return None
     one_s = [predicted_training_s(candidate.graph, samples_seen=1) for candidate in references]
-    each_s = _SEARCH_PART * config.timeout_s * config.workers / _TIMED_CANDIDATES
+    each_s = _SEARCH_PART * config.timeout_s * config.processes / _TIMED_CANDIDATES
     affordable = min(_MOST_BRIEF_SAMPLES, each_s / statistics.median(one_s))
     return _clamp(max(_BRIEF_SAMPLES, affordable) / samples, 1, _MOST_BRIEF_EPOCHS)
 

@@ -49,9 +49,9 @@ def fit_spaces(screen: Screen, *, input_shape: tuple[int, ...], num_outputs: int
     views = input_views(input_shape) if screen.searches_input else input_views(())
     spaces: dict[str, SearchSpace] = {}
     for name, space in screen.spaces.items():
-        by_size = {view.pool: fitted(space, view) for view in views if not view.is_grey}
-        ways = {view: by_size[view.pool] for view in views}
-        spaces[name] = SeeingSpace(ways=ways) if len(ways) > 1 else by_size[1]
+        by_size = {view.prefix: fitted(space, view) for view in views if not view.is_grey}
+        ways = {view: by_size[view.prefix] for view in views}
+        spaces[name] = SeeingSpace(ways=ways) if len(ways) > 1 else by_size[""]
     return replace(screen, spaces=spaces)
 
 

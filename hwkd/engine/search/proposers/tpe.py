@@ -23,6 +23,6 @@ def tpe(context: SearchContext) -> Proposer:
             n_startup_trials=_STARTUP_TRIALS,
             multivariate=True,
             group=True,
-            constant_liar=context.config.workers > 1,
+            constant_liar=context.config.workers != 1,
         ),
     )

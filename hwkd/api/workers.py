@@ -1,0 +1,30 @@
+"""`hwkd.workers`: who works on a search."""
+
+from typing import TYPE_CHECKING, Annotated
+
+from hwkd.api.common import StudyOption
+from hwkd.api.option import Option, declares_options
+
+if TYPE_CHECKING:
+    from hwkd.engine.run.at_work import AtWork
+
+__all__ = ["workers"]
+
+
+@declares_options
+def workers(
+    run: Annotated[
+        str,
+        Option("Run folder, or URL of the database with --study.", metavar="RUN|URL"),
+    ],
+    *,
+    study: StudyOption = None,
+) -> "tuple[AtWork, ...]":
+    """Show the processes at work on a search, and on which candidate.
+
+    Raises:
+        HwkdError: in one line, if there is no such run or the database does not answer.
+    """
+    from hwkd.engine.run.at_work import at_work
+
+    return at_work(run, study)

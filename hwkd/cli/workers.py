@@ -1,0 +1,72 @@
+"""`hwkd worker` and `hwkd workers`: further processes of a search, and who they are."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import hwkd
+from hwkd.cli.command import Command
+
+if TYPE_CHECKING:
+    from hwkd.engine.run.at_work import AtWork
+    from hwkd.engine.search.shared_worker import WorkerResult
+
+__all__ = ["COMMANDS"]
+
+
+def _saying() -> Mapping[str, Any]:
+    def say(line: str) -> None:
+        sys.stderr.write(f"hwkd worker: {line}\n")
+        sys.stderr.flush()  # a job's log is read while it runs
+
+    return {"on_line": say}
+
+
+def _show_result(result: WorkerResult) -> None:
+    sys.stdout.write(f"{result.candidates} candidates; ended because {result.ended}\n")
+
+
+def _show_workers(found: Sequence[AtWork]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from hwkd.report.format import duration
+
+    table = Table("worker", "host", "process", "trial", "for", "hwkd")
+    for worker in found:
+        late = f", silent for {duration(worker.silent_s)}" if worker.silent_s else ""
+        table.add_row(
+            worker.worker,
+            worker.host or "this one",
+            str(worker.pid),
+            "-" if worker.trial is None else str(worker.trial),
+            ("-" if worker.busy_s is None else duration(worker.busy_s)) + late,
+            worker.hwkd_version or "-",
+        )
+    console = Console()
+    console.print(table if found else "nobody is at work")
+
+
+COMMANDS = (
+    Command(
+        name="worker",
+        function=hwkd.worker,
+        show=_show_result,
+        examples=(
+            "hwkd worker --storage postgresql://hwkd@db.example/hwkd --study photos",
+            "hwkd worker --storage postgresql://hwkd@db.example/hwkd --study photos --max-time 8h",
+        ),
+        more=_saying,
+    ),
+    Command(
+        name="workers",
+        function=hwkd.workers,
+        show=_show_workers,
+        examples=(
+            "hwkd workers runs/photos",
+            "hwkd workers postgresql://hwkd@db.example/hwkd --study photos --json",
+        ),
+    ),
+)

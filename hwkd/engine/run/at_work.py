@@ -1,0 +1,122 @@
+"""Who is at work on a run: as its database knows it, or as its folder does."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from hwkd.core.errors import ConfigError, RunFolderError
+from hwkd.engine.run.database import Database, patiently
+from hwkd.engine.run.run_folder import RunFolder
+from hwkd.engine.run.shared_lease import Holder, holders
+from hwkd.engine.run.shared_study import SharedStudy
+from hwkd.io.paths import require_there
+from hwkd.io.run_files import RUN_FILE
+from hwkd.io.run_lock import is_held
+from hwkd.io.text_files import read_number
+
+__all__ = ["STATUS_FOLDER", "AtWork", "at_work"]
+
+STATUS_FOLDER = "workers"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AtWork:
+    """A process at work on a run.
+
+    Attributes:
+        worker: its name.
+        host: the machine's name; None is this one.
+        pid: its number there.
+        trial: Optuna's number of the trial that it runs; None between trials.
+        busy_s: seconds since it took the trial, or since it came; None where nothing says so.
+        silent_s: seconds since it should have been heard of; 0 when it was. Its trial is taken over
+            when this lasts.
+        hwkd_version: of the worker; None where nothing says so.
+    """
+
+    worker: str
+    host: str | None
+    pid: int
+    trial: int | None
+    busy_s: float | None
+    silent_s: float
+    hwkd_version: str | None
+
+
+def at_work(run: str, study: str | None) -> tuple[AtWork, ...]:
+    """Return who works on a run, by name.
+
+    Args:
+        run: its folder, or the URL of a database.
+        study: name of the run in the database; None is what the folder says.
+
+    Raises:
+        ConfigError: if a URL comes without a study, or there is no such folder.
+        RunFolderError: if it is no run.
+        UnreachableError: if the database does not answer.
+    """
+    if "://" in run:
+        if study is None:
+            raise ConfigError("--study is missing: a database holds several runs; give its name")
+        return _in_database(SharedStudy.find(Database.of(run), study))
+    store = RunFolder(Path(run))
+    require_there(store.path, "a run folder, or the URL of a database with --study")
+    if not (store.path / RUN_FILE).is_file():
+        raise RunFolderError(f"{run}: no {RUN_FILE} in it; it is not a run folder of hwkd search")
+    return _in_folder(store.path) if store.shared is None else _in_database(store.shared)
+
+
+def _in_database(shared: SharedStudy) -> tuple[AtWork, ...]:
+    database = shared.database
+    found = patiently(
+        lambda: holders(database, shared.place.study), where=database.url, patience_s=0.0
+    )
+    return tuple(_seen(holder) for holder in found)
+
+
+def _seen(holder: Holder) -> AtWork:
+    worker, _, place = holder.owner.partition("@")
+    host, pid, _ = place.rsplit(":", 2)
+    return AtWork(
+        worker=worker,
+        host=host,
+        pid=int(pid),
+        trial=holder.trial,
+        busy_s=holder.since_s,
+        silent_s=max(0.0, -holder.left_s),
+        hwkd_version=holder.note.get("hwkd"),
+    )
+
+
+def _in_folder(folder: Path) -> tuple[AtWork, ...]:
+    """Read what local workers note beside the run; those of a search that is over are none."""
+    if not is_held(folder):
+        return ()
+    found = []
+    for path in sorted((folder / STATUS_FOLDER).glob("*.json")):
+        pid, trial = read_number(path, "pid"), read_number(path, "trial")
+        if pid is not None and _is_alive(int(pid)):
+            found.append(
+                AtWork(
+                    worker=path.stem,
+                    host=None,
+                    pid=int(pid),
+                    trial=None if trial is None else int(trial),
+                    busy_s=None,
+                    silent_s=0.0,
+                    hwkd_version=None,
+                )
+            )
+    return tuple(found)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
