@@ -62,8 +62,6 @@ __all__ = ["SearchResult", "SearchStages", "run_json", "with_phase"]
 
 # Wall time over processor time from which somebody else is computing on this machine, too.
 _BUSY = 1.3
-# Of the time of a first report, what another takes at most: the first imports what draws.
-_WARM_REPORT = 0.6
 # Holds a teacher that is of use to this run alone.
 TEACHER_FOLDER = "teacher"
 
@@ -367,7 +365,7 @@ class SearchStages:
         """Write the report of what there is, so that one is there whatever comes, and time it."""
         begun = time.monotonic()
         self.write_report(self.store.path)
-        self.limit.report_s = _WARM_REPORT * (time.monotonic() - begun)
+        self.limit.report_s = time.monotonic() - begun
 
     def _noted(self, run: RunRecord, note: str) -> RunRecord:
         self.listener.on_note(note)
