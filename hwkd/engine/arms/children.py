@@ -23,7 +23,7 @@ from typing import Literal, Protocol, TypeAlias
 
 from hwkd.core.errors import HwkdError
 
-__all__ = ["Child", "ChildModule", "Nursery"]
+__all__ = ["Child", "ChildModule", "Nursery", "end_now", "last_line"]
 
 ChildModule: TypeAlias = Literal["hwkd.engine.search.worker", "hwkd.engine.arms.train_arm"]
 MESSAGE_BYTES = 65_536
@@ -50,6 +50,18 @@ class Child(Protocol):
     def kill(self) -> None:
         """End it at once."""
         ...
+
+
+def end_now(child: Child) -> None:
+    """End a child whatever it is at, and wait until it is gone."""
+    child.kill()
+    child.wait()
+
+
+def last_line(log: Path) -> str:
+    """Return the last line of what a child printed; empty if it printed nothing."""
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else ""
 
 
 class Nursery:

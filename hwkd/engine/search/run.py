@@ -36,7 +36,7 @@ def run_search(
     limit: TimeLimit,
     listener: SearchListener,
     command: Sequence[str],
-    write_report: Callable[[Path], None],
+    write_report: Callable[[Path], object],
     place: StudyPlace | None = None,
 ) -> SearchResult:
     """Search from the beginning.
@@ -96,7 +96,7 @@ def resume_search(
     workers: int | None = None,
     trusts: bool = False,
     listener: SearchListener,
-    write_report: Callable[[Path], None],
+    write_report: Callable[[Path], object],
 ) -> SearchResult:
     """Go on with a search that was interrupted, killed or finished.
 
@@ -134,7 +134,7 @@ def finish_run(
     seeds: int | None = None,
     trusts: bool = False,
     listener: SearchListener,
-    write_report: Callable[[Path], None],
+    write_report: Callable[[Path], object],
 ) -> SearchResult:
     """Do the end of a search again: train its best students in full, and publish the best.
 
@@ -165,7 +165,7 @@ def _reopened(
     limit: TimeLimit,
     nursery: Nursery,
     listener: SearchListener,
-    write_report: Callable[[Path], None],
+    write_report: Callable[[Path], object],
     *,
     trials: int | None = None,
     workers: int | None = None,

@@ -94,7 +94,7 @@ class SearchStages:
     limit: TimeLimit
     nursery: Nursery
     listener: SearchListener
-    write_report: Callable[[Path], None]
+    write_report: Callable[[Path], object]
 
     @property
     def config(self) -> SearchConfig:
