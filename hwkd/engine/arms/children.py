@@ -71,6 +71,11 @@ class Nursery:
         """Begin to import unless an earlier search has; returns at once."""
         self._seed: _Seed | None = _take_seed() if sys.platform == "linux" else None
 
+    @property
+    def forks(self) -> bool:
+        """Whether its children have everything imported when they start."""
+        return self._seed is not None
+
     def start(
         self,
         module: ChildModule,

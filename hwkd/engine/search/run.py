@@ -54,6 +54,7 @@ def run_search(
         HwkdError: if anything asked for is wrong; nothing is left behind then.
         KeyboardInterrupt: after finished trials were saved.
     """
+    limit.code_is_imported()
     store = RunFolder(folder)
     store.require_free()
     _require_what_verifying_needs(config)
@@ -171,6 +172,7 @@ def _reopened(
     seeds: int | None = None,
     trusts: bool = False,
 ) -> tuple[SearchStages, RunRecord]:
+    limit.code_is_imported()
     store.check_journal()
     config = SearchConfig.from_toml(store.config_path)
     config = trusted(config, where=str(store.path), trusts=trusts)
