@@ -38,6 +38,10 @@ class FinishedRows:
         """Return a finished row, or None."""
         return self._rows.get(name)
 
+    def all(self) -> list[dict[str, Any]]:
+        """Return every finished row."""
+        return list(self._rows.values())
+
     def add(self, name: str, row: dict[str, Any]) -> None:
         """Keep a row; it is in the file when this returns."""
         self._rows[name] = row

@@ -90,10 +90,30 @@ class Server:
         """End it as a crash does: nothing is tidied up."""
         self._signal(signal.SIGQUIT)
 
+    def crash(self) -> None:
+        """Kill it, and start it again on what it had written."""
+        self.kill()
+        self.start()
+
     def drop_connections(self) -> None:
         """Cut every connection to it, as a network does."""
         self.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'hwkd' "
                    "AND pid <> pg_backend_pid()")  # fmt: skip
+
+    def processor_s(self) -> float:
+        """Return what its processes computed so far, in seconds."""
+        if self._process is None:
+            return 0.0
+        ticks = 0
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = path.read_text().rpartition(")")[2].split()
+            except OSError:
+                continue  # it ended
+            if int(fields[3]) == self._process.pid:  # of its session
+                is_first = path.parent.name == str(self._process.pid)
+                ticks += sum(map(int, fields[11:15] if is_first else fields[11:13]))
+        return ticks / os.sysconf("SC_CLK_TCK")
 
     def query(self, statement: str) -> str:
         """Run one statement."""

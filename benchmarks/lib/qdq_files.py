@@ -279,6 +279,62 @@ def _same_padding(model: onnx.ModelProto) -> None:
         node.attribute.extend([*kept, helper.make_attribute("auto_pad", "SAME_UPPER")])
 
 
+def _computed_pads(model: onnx.ModelProto) -> None:
+    """Padding as a node of its own whose amounts follow from the rank, as TorchScript writes it."""
+    conv = next(iter(_nodes(model, "Conv")))
+    pads = next(item for item in conv.attribute if item.name == "pads")
+    quantised = next(node for node in model.graph.node if conv.input[0] in node.output)
+    top, left, bottom, right = pads.ints
+    pads.ints[:] = [0, 0, 0, 0]
+    amounts = np.array([[0, 0, top, left], [0, 0, bottom, right]])
+    model.graph.initializer.extend(
+        numpy_helper.from_array(np.asarray(value), name)
+        for name, value in (("rows", amounts[:1]), ("none", np.array([4])), ("flat", [-1]),
+                            ("axis", [0]), ("less", amounts[1]))
+    )  # fmt: skip
+    source = conv.input[0]
+    nodes = [
+        helper.make_node("ConstantOfShape", ["none"], ["zeros"], "zeros"),
+        helper.make_node("Cast", ["zeros"], ["whole"], "whole", to=onnx.TensorProto.INT64),
+        helper.make_node("Add", ["whole", "less"], ["ends"], "ends"),
+        helper.make_node("Unsqueeze", ["ends", "axis"], ["row"], "row"),
+        helper.make_node("Concat", ["rows", "row"], ["grid"], "grid", axis=0),
+        helper.make_node("Reshape", ["grid", "flat"], ["pads"], "pads"),
+        helper.make_node("Pad", [source, "pads"], ["wide"], "wide"),
+        helper.make_node("QuantizeLinear", ["wide", *quantised.input[1:]], ["wide_q"], "wide_q"),
+        helper.make_node(
+            "DequantizeLinear", ["wide_q", *quantised.input[1:]], ["wide_d"], "wide_d"
+        ),
+    ]
+    conv.input[0] = "wide_d"
+    at = list(model.graph.node).index(conv)
+    for offset, node in enumerate(nodes):
+        model.graph.node.insert(at + offset, node)
+
+
+def _decided_choice(model: onnx.ModelProto) -> None:
+    """The last two nodes in a branch of an `If` whose condition is stored."""
+    last = list(model.graph.node)[-2:]
+    output = model.graph.output[0]
+    inner = onnx.ValueInfoProto()
+    inner.CopyFrom(output)
+    taken = helper.make_graph(last, "taken", [], [inner])
+    other = helper.make_graph([helper.make_node("Identity", ["x"], ["left"])], "other", [], [
+        helper.make_tensor_value_info("left", onnx.TensorProto.FLOAT, None)])  # fmt: skip
+    del model.graph.node[-2:]
+    inner = taken.output[0]
+    for node in taken.node:
+        node.output[:] = ["inside" if name == output.name else name for name in node.output]
+    inner.name = "inside"
+    other.node[0].input[0] = model.graph.input[0].name
+    model.graph.initializer.append(numpy_helper.from_array(np.array(True), "yes"))
+    model.graph.node.append(
+        helper.make_node(
+            "If", ["yes"], [output.name], "choice", then_branch=taken, else_branch=other
+        )
+    )
+
+
 def _open_batch(model: onnx.ModelProto) -> None:
     for value in (model.graph.input[0], model.graph.output[0]):
         value.type.tensor_type.shape.dim[0].Clear()
@@ -536,6 +592,8 @@ FORMS: dict[str, Form] = {
     "edit/contrib domain": _edit(_contrib),
     "edit/identity at the end": _edit(_identity_at_the_end),
     "edit/same padding": _edit(_same_padding),
+    "edit/computed amounts of a pad": _edit(_computed_pads),
+    "edit/a choice that is made": _edit(_decided_choice),
     "edit/open batch": _edit(_open_batch),
     "edit/float biases": _edit(_float_bias),
     "edit/scale of 0": _edit(_zero_scale, "expected finite numbers above 0"),

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.lib.results import Reached, program_name, record_result
 
-_OF_A_PART = {"--quick", "--only"}
+_OF_A_PART = {"--quick", "--only", "--format"}
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def count(what: str, reached: float, limit: float, *, at_least: bool = False) ->
 def report(targets: Sequence[Target], values: Mapping[str, Any] | None = None) -> int:
     """Print every target, keep a whole run's numbers, and return the exit code: 0 when all are met.
 
-    A run of a part (`--quick`, `--only`) is not kept.
+    A run of a part (`--quick`, `--only`, `--format`) is not kept.
 
     Args:
         targets: with what was reached.

@@ -52,12 +52,10 @@ def main() -> int:
     parser.add_argument("--format", choices=sorted(MAKERS))
     parser.add_argument("--keep", type=Path)
     args = parser.parse_args()
-    results = {
-        kind: run(kind, count=args.count, seed=args.seed, keep=args.keep)
-        for kind in ([args.format] if args.format else sorted(MAKERS))
-    }
-    targets = []
-    for kind, result in results.items():
+    results, targets = {}, []
+    for kind in [args.format] if args.format else sorted(MAKERS):
+        result = results[kind] = run(kind, count=args.count, seed=args.seed, keep=args.keep)
+        print(f"{kind}: {result}", flush=True)
         faults = sum(result.faults.values())
         what = f"faults of {args.count:,} damaged {kind} files"
         targets.append(Target(what, faults, 0, scale=1, unit=""))
@@ -294,6 +292,8 @@ def damaged_chunks(content: bytes, rng: random.Random) -> bytes:
         size = int.from_bytes(content[at : at + 4], "big")
         chunks.append((content[at + 4 : at + 8], content[at + 8 : at + 8 + size]))
         at += 12 + size
+    if not chunks:
+        return damaged(content, rng)
     where = rng.randrange(len(chunks))
     kind, body = chunks[where]
     if kind == b"IHDR":

@@ -48,12 +48,13 @@ def finish(
         HwkdError: in one line, if there is nothing to finish.
     """
     started_s = time.monotonic()  # the imports below take seconds of a time limit, too
-    from hwkd.api.outcome import outcome_of, write_report
+    from hwkd.api.outcome import outcome_of
     from hwkd.core.units import parse_duration_s
     from hwkd.engine.run.join import opened_run
     from hwkd.engine.search.listener import SilentListener
     from hwkd.engine.search.run import finish_run
     from hwkd.engine.setup.time_plan import TimeLimit
+    from hwkd.report.write import write_report_files
 
     limit_s = None if timeout is None else parse_duration_s(timeout, option="--timeout")
     result = finish_run(
@@ -62,6 +63,6 @@ def finish(
         seeds=controls,
         trusts=trust,
         listener=listener or SilentListener(),
-        write_report=write_report,
+        write_report=write_report_files,
     )
     return outcome_of(result)

@@ -10,18 +10,14 @@ from hwkd.core.final_record import FinalRecord
 from hwkd.core.pareto import FrontPoint
 from hwkd.core.run_record import RunRecord
 from hwkd.core.trial import TrialRecord
-from hwkd.io.run_text import write_text
-from hwkd.io.student_folder import BEST_FOLDER, CARD_FILE
 from hwkd.report.build import build_report
 from hwkd.report.document import Report
-from hwkd.report.model_card import model_card
 from hwkd.report.summary import summary_json
-from hwkd.report.write import write_report_files
 
 if TYPE_CHECKING:
     from hwkd.engine.search.run import SearchResult
 
-__all__ = ["SearchOutcome", "outcome_of", "write_report"]
+__all__ = ["SearchOutcome", "outcome_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,13 +63,6 @@ class SearchOutcome:
         """Return what `--json` prints."""
         found = summary_json(self.page, self.folder)
         return found if self.seconds is None else {**found, "seconds": self.seconds}
-
-
-def write_report(folder: Path) -> None:
-    """Write the report of a run, and the card of its best student."""
-    page = write_report_files(folder)
-    if page.run.final is not None and page.best is not None:
-        write_text(folder / BEST_FOLDER / CARD_FILE, model_card(page.run, page.best))
 
 
 def outcome_of(result: SearchResult) -> SearchOutcome:

@@ -50,12 +50,13 @@ def resume(
         HwkdError: in one line, if it cannot go on.
     """
     started_s = time.monotonic()  # the imports below take seconds of a time limit, too
-    from hwkd.api.outcome import outcome_of, write_report
+    from hwkd.api.outcome import outcome_of
     from hwkd.core.units import parse_duration_s
     from hwkd.engine.run.join import opened_run
     from hwkd.engine.search.listener import SilentListener
     from hwkd.engine.search.run import resume_search
     from hwkd.engine.setup.time_plan import TimeLimit
+    from hwkd.report.write import write_report_files
 
     limit_s = None if timeout is None else parse_duration_s(timeout, option="--timeout")
     result = resume_search(
@@ -65,6 +66,6 @@ def resume(
         workers=workers,
         trusts=trust,
         listener=listener or SilentListener(),
-        write_report=write_report,
+        write_report=write_report_files,
     )
     return outcome_of(result)

@@ -272,7 +272,7 @@ def search(
     """
     command = command_line("hwkd search", search, locals())
     started_s = time.monotonic()  # the imports below take seconds of a time limit, too
-    from hwkd.api.outcome import outcome_of, write_report
+    from hwkd.api.outcome import outcome_of
     from hwkd.api.search_config import (
         default_folder,
         frequency,
@@ -291,6 +291,7 @@ def search(
     from hwkd.engine.setup.time_plan import TimeLimit
     from hwkd.engine.setup.trust import named_by_user
     from hwkd.io.machine import available_cores
+    from hwkd.report.write import write_report_files
 
     raw = {
         "device": whole_path(device, ".toml"),
@@ -346,7 +347,7 @@ def search(
         limit=TimeLimit(config.timeout_s, started_s),
         listener=listener or SilentListener(),
         command=[without_password(word) for word in command],
-        write_report=write_report,
+        write_report=write_report_files,
         place=place,
     )
     return outcome_of(result)

@@ -9,15 +9,15 @@ from hwkd.core.basis import Basis
 from hwkd.core.catalog import BACKENDS
 from hwkd.core.device import Device
 from hwkd.core.errors import ConfigError
+from hwkd.core.graph import OpGraph
 from hwkd.core.measure import CostEstimate, LatencyEstimate, OpCost
+from hwkd.cost.backend import CostQuestion, Evidence, FileCost, ModelFile
+from hwkd.cost.memory_stages import MemoryStage
 
 if TYPE_CHECKING:
-    from hwkd.core.graph import OpGraph
-    from hwkd.cost.backend import CostQuestion, Evidence, FileCost, ModelFile
-    from hwkd.cost.memory_stages import MemoryStage
     from hwkd.deploy.vela import VelaLayer, VelaReport
 
-__all__ = ["Compiled", "stages_of"]
+__all__ = ["Compiled"]
 
 _ESTIMATE = "compiler estimate"
 
@@ -59,7 +59,6 @@ class Compiled:
 
     def cost_file(self, model: ModelFile, question: CostQuestion) -> FileCost:
         """Compile the file."""
-        from hwkd.cost.backend import FileCost
         from hwkd.deploy.to_tflite import write_tflite
         from hwkd.deploy.vela import require_vela, run_vela
         from hwkd.io.core_files import load_npu
@@ -70,12 +69,10 @@ class Compiled:
         npu = load_npu(question.device.core_key)
         tflite = write_tflite(network, runs=False)
         report = run_vela(tflite, npu, {op.name for op in network.ops})
-        return FileCost(cost=_cost(report, model.graph, question.device), stages=stages_of(report))
+        return FileCost(cost=_cost(report, model.graph, question.device), stages=_stages(report))
 
     def evidence(self, device: Device) -> tuple[Evidence, ...]:
         """Nothing was measured."""
-        from hwkd.cost.backend import Evidence
-
         origin = "nothing; its maker gives no error band"
         return tuple(
             Evidence(runtime=f"{name} {runtime.version}", error=_ESTIMATE, origin=origin)
@@ -119,10 +116,8 @@ def _op(layer: VelaLayer, clock_hz: float) -> OpCost:
     )
 
 
-def stages_of(report: VelaReport) -> tuple[MemoryStage, ...]:
+def _stages(report: VelaReport) -> tuple[MemoryStage, ...]:
     """Return the SRAM in use while each layer runs; vela does not say what for."""
-    from hwkd.cost.memory_stages import MemoryStage
-
     return tuple(
         MemoryStage(
             op=layer.name, kind=layer.kind, used_bytes=layer.sram_bytes, held_bytes=0,

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from hwkd.core.basis import ESTIMATED
 from hwkd.core.catalog import BACKENDS
 from hwkd.core.device import Device, LatencyModel, Runtime
 from hwkd.core.errors import ConfigError
-
-if TYPE_CHECKING:
-    from hwkd.core.graph import OpGraph
-    from hwkd.core.measure import CostEstimate
-    from hwkd.cost.backend import CostQuestion, Evidence, FileCost, ModelFile
+from hwkd.core.graph import OpGraph
+from hwkd.core.measure import CostEstimate
+from hwkd.cost.backend import CostQuestion, Evidence, FileCost, ModelFile
+from hwkd.cost.estimate import estimate_cost
+from hwkd.cost.estimate_file import estimate_file
 
 __all__ = ["Estimated"]
 
@@ -35,22 +33,16 @@ class Estimated:
 
     def screen(self, graph: OpGraph, question: CostQuestion) -> CostEstimate:
         """Predict a candidate."""
-        from hwkd.cost.estimate import estimate_cost
-
         return estimate_cost(
             graph, question.device, runtime=question.runtime, clock_hz=question.clock_hz
         )
 
     def cost_file(self, model: ModelFile, question: CostQuestion) -> FileCost:
         """Predict a finished network."""
-        from hwkd.cost.estimate_file import estimate_file
-
         return estimate_file(model, question)
 
     def evidence(self, device: Device) -> tuple[Evidence, ...]:
         """What each fit was made on and how well it predicts."""
-        from hwkd.cost.backend import Evidence
-
         found = []
         for name, runtime in sorted(device.runtimes.items()):
             label = f"{name} {runtime.version}"
@@ -62,8 +54,6 @@ class Estimated:
 
 
 def _fit(label: str, dtype: str, model: LatencyModel, runtime: Runtime) -> Evidence:
-    from hwkd.cost.backend import Evidence
-
     # A scaled fit was tested on the core that it comes from, not on this one.
     is_tested = model.error_ratio is not None and runtime.cycles_scale == 1
     scaled = "" if runtime.cycles_scale == 1 else f"; cycles x{runtime.cycles_scale:.3g}"

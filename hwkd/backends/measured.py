@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from hwkd.core.basis import MEASURED
 from hwkd.core.catalog import BACKENDS
 from hwkd.core.device import Device
 from hwkd.core.errors import ConfigError
-
-if TYPE_CHECKING:
-    from hwkd.core.graph import OpGraph
-    from hwkd.core.measure import CostEstimate
-    from hwkd.cost.backend import CostQuestion, Evidence, FileCost, ModelFile
+from hwkd.core.graph import OpGraph
+from hwkd.core.measure import CostEstimate
+from hwkd.cost.backend import CostQuestion, Evidence, FileCost, ModelFile
+from hwkd.cost.estimate import estimate_cost
+from hwkd.cost.estimate_file import estimate_file
 
 __all__ = ["Measured"]
 
@@ -39,13 +38,10 @@ class Measured:
 
     def screen(self, graph: OpGraph, question: CostQuestion) -> CostEstimate:
         """Predict RAM and flash of a candidate; its file is timed once there is one."""
-        from hwkd.cost.estimate import estimate_cost
-
         return estimate_cost(graph, question.device, runtime=question.runtime, has_latency=False)
 
     def cost_file(self, model: ModelFile, question: CostQuestion) -> FileCost:
         """Time the file as it is."""
-        from hwkd.cost.estimate_file import estimate_file
         from hwkd.profiling.onnx_runtime import measure_latency
 
         if question.dtype not in (None, model.dtype):
@@ -60,8 +56,6 @@ class Measured:
 
     def evidence(self, device: Device) -> tuple[Evidence, ...]:
         """The machine itself."""
-        from hwkd.cost.backend import Evidence
-
         return tuple(
             Evidence(
                 runtime=f"{name} {runtime.version}", error=MEASURED.name, origin="this machine"

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import ConfigDict, Field
 
-from hwkd.core.strict_model import StrictModel
+from hwkd.core.strict_model import StoredInt, StrictModel
 
 __all__ = [
     "ICOUNT_SHIFT",
@@ -39,7 +39,7 @@ _VelaWord = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 _Macro = Annotated[str, Field(pattern=r"^HARNESS_[A-Z_]+$")]
 _Address = Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{1,8}$")]
 _Origin = Annotated[int, Field(ge=0, lt=2**32)]
-_Bytes = Annotated[int, Field(ge=0)]
+_Bytes = Annotated[StoredInt, Field(ge=0)]
 
 
 class _Facts(StrictModel):
@@ -55,8 +55,8 @@ class Part(_Facts):
         source: the part and its data sheet.
     """
 
-    flash_bytes: int = Field(gt=0)
-    ram_bytes: int = Field(gt=0)
+    flash_bytes: StoredInt = Field(gt=0)
+    ram_bytes: StoredInt = Field(gt=0)
     source: str = Field(min_length=1)
 
 

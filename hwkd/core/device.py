@@ -17,7 +17,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from hwkd.core.choices import Dtype
 from hwkd.core.errors import ConfigError, UnknownNameError
 from hwkd.core.memory_model import FusionRules, MemoryModel, StorageModel
-from hwkd.core.strict_model import StrictModel
+from hwkd.core.strict_model import StoredInt, StrictModel
 
 __all__ = [
     "WORK",
@@ -101,7 +101,7 @@ class LatencyModel(_Finite):
     cycles: dict[str, dict[str, float]]
     borrowed: tuple[str, ...] = ()
     fitted_on: str
-    measurements: int = Field(ge=0)
+    measurements: StoredInt = Field(ge=0)
     error_ratio: float | None = Field(default=None, ge=0)
     validation: str = ""
     interval: Interval
@@ -180,10 +180,10 @@ class Device(_Finite):
     core: str
     board: str
     clock_hz: float | None = Field(default=None, gt=0)
-    sram_bytes: int | None = Field(default=None, gt=0)
-    flash_bytes: int | None = Field(default=None, gt=0)
-    reserved_ram_bytes: int = Field(default=0, ge=0)
-    reserved_flash_bytes: int = Field(default=0, ge=0)
+    sram_bytes: StoredInt | None = Field(default=None, gt=0)
+    flash_bytes: StoredInt | None = Field(default=None, gt=0)
+    reserved_ram_bytes: StoredInt = Field(default=0, ge=0)
+    reserved_flash_bytes: StoredInt = Field(default=0, ge=0)
     target_latency_s: float = Field(gt=0)
     costed_by: str = "estimated"
     default_runtime: str

@@ -41,8 +41,8 @@ class PairRecord(StrictModel):
     method: str
     student: StoredInt
     teacher: StoredInt
-    student_shape: tuple[int, ...]
-    teacher_shape: tuple[int, ...]
+    student_shape: tuple[StoredInt, ...]
+    teacher_shape: tuple[StoredInt, ...]
     adapter: str
 
 

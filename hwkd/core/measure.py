@@ -99,7 +99,7 @@ class CostEstimate:
     flash_bytes: StoredInt
     energy_j: float | None
     per_op: tuple[OpCost, ...] = ()
-    unsupported_ops: Mapping[str, int] = field(default_factory=dict)
+    unsupported_ops: Mapping[str, StoredInt] = field(default_factory=dict)
     unknown_kernels: tuple[str, ...] = ()
 
     @property

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 from pydantic import Field
 
-from hwkd.core.strict_model import StrictModel
+from hwkd.core.strict_model import StoredInt, StrictModel
 
 __all__ = ["FusionRules", "InPlaceRule", "MemoryModel", "Planner", "ScratchRule", "StorageModel"]
 
@@ -71,7 +71,7 @@ class MemoryModel(StrictModel):
     """
 
     planner: Planner = "greedy_by_size"
-    alignment_bytes: int = Field(default=16, ge=1)
+    alignment_bytes: StoredInt = Field(default=16, ge=1)
     in_place: dict[str, InPlaceRule] = Field(default_factory=dict)
     keeps_inputs: bool = False
     pools_on_the_fly: bool = False

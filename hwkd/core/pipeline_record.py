@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from hwkd.core.strict_model import StrictModel
+from hwkd.core.strict_model import StoredInt, StrictModel
 
 __all__ = ["PipelineRecord", "StepRecord", "StepValue"]
 
@@ -37,7 +37,7 @@ class PipelineRecord(StrictModel):
     """
 
     steps: tuple[StepRecord, ...]
-    raw_shape: tuple[int, ...]
+    raw_shape: tuple[StoredInt, ...]
     raw_dtype: str
     raw_low: float
     raw_high: float

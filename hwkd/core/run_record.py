@@ -140,7 +140,7 @@ class DataRecord(StrictModel):
     task: str
     source: str
     fingerprint: str
-    input_shape: tuple[int, ...]
+    input_shape: tuple[StoredInt, ...]
     kind: HeadKind = "classes"
     class_names: tuple[str, ...]
     answer_mean: tuple[float, ...] = ()
@@ -205,10 +205,10 @@ class FeasibilityRecord(StrictModel):
     """
 
     space: str
-    sampled: int = Field(ge=0)
-    feasible: int = Field(ge=0)
-    binding: dict[LimitName, int] = Field(default_factory=dict)
-    unknown: dict[LimitName, int] = Field(default_factory=dict)
+    sampled: StoredInt = Field(ge=0)
+    feasible: StoredInt = Field(ge=0)
+    binding: dict[LimitName, StoredInt] = Field(default_factory=dict)
+    unknown: dict[LimitName, StoredInt] = Field(default_factory=dict)
     left_out: bool = False
 
 

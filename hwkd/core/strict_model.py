@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Protocol, TypeAlias, TypeVar
 
 from pydantic import (
@@ -13,6 +13,7 @@ from pydantic import (
     WrapSerializer,
     WrapValidator,
 )
+from pydantic_core import from_json
 
 from hwkd.core.errors import RunFolderError
 
@@ -25,6 +26,11 @@ StoredInt: TypeAlias = Annotated[int, Field(ge=-(2**63), lt=2**64)]
 
 # Of a dataclass that records hold: a key that it does not know is an error there, too.
 STORED = ConfigDict(extra="forbid")
+
+# What JSON does not have and its readers take; hwkd writes null for what is no number.
+_NO_NUMBERS: Mapping[type, tuple[Any, ...]] = {
+    str: ("NaN", "Infinity"), bytes: (b"NaN", b"Infinity"),
+}  # fmt: skip
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -74,12 +80,18 @@ def read_record(kind: type[_Model], text: str | bytes, *, where: str, what: str)
         RunFolderError: if the text is not a record of a known schema version.
     """
     try:
-        return kind.model_validate_json(text)
+        found = kind.model_validate_json(text)
+        if any(word in text for word in _NO_NUMBERS[type(text)]):  # or a text that says so
+            from_json(text, allow_inf_nan=False)
     except ValidationError as error:
-        raise RunFolderError(
-            f"{where}: not a {what}: {first_problem(error, whole='text')}; "
-            "the file was cut or written by another version of hwkd"
-        ) from None
+        reason = first_problem(error, whole="text")
+    except ValueError as error:
+        reason = _cut(str(error))
+    else:
+        return found
+    raise RunFolderError(
+        f"{where}: not a {what}: {reason}; the file was cut or written by another version of hwkd"
+    )
 
 
 def first_problem(error: ValidationError, *, whole: str, with_input: bool = False) -> str:

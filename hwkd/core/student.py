@@ -26,7 +26,7 @@ __all__ = [
     "StudentSpec",
 ]
 
-ParamValue: TypeAlias = int | float | str | bool
+ParamValue: TypeAlias = StoredInt | float | str | bool
 Activation: TypeAlias = Literal["none", "relu", "relu6", "hard_swish", "hard_sigmoid"]
 
 
@@ -55,15 +55,15 @@ class Layer:
     name: str
     kind: str
     inputs: tuple[str, ...]
-    shape: tuple[int, ...]
-    kernel: tuple[int, int] = (1, 1)
-    stride: tuple[int, int] = (1, 1)
-    pads: tuple[int, int, int, int] = (0, 0, 0, 0)
-    groups: int = 1
+    shape: tuple[StoredInt, ...]
+    kernel: tuple[StoredInt, StoredInt] = (1, 1)
+    stride: tuple[StoredInt, StoredInt] = (1, 1)
+    pads: tuple[StoredInt, StoredInt, StoredInt, StoredInt] = (0, 0, 0, 0)
+    groups: StoredInt = 1
     norm: bool = False
     activation: Activation = "none"
-    permutation: tuple[int, ...] = ()
-    axis: int = 0
+    permutation: tuple[StoredInt, ...] = ()
+    axis: StoredInt = 0
 
 
 _NAMED_BY_EVERY_KEY = frozenset(
@@ -88,7 +88,7 @@ class Layers:
 
     __pydantic_config__ = STORED
 
-    input_shape: tuple[int, ...]
+    input_shape: tuple[StoredInt, ...]
     layers: tuple[Layer, ...]
     taps: Mapping[str, str] = field(default_factory=dict)
     outputs: tuple[str, ...] = ()
@@ -152,7 +152,7 @@ class StudentSpec:
 
     space: str
     params: Mapping[str, ParamValue]
-    input_shape: tuple[int, ...]
+    input_shape: tuple[StoredInt, ...]
     num_outputs: StoredInt
 
     @cached_property

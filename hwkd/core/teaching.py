@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from hwkd.core.head import Head
 from hwkd.core.signals import Batch, Signal, Views
+from hwkd.core.strict_model import StoredInt
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -30,8 +31,8 @@ class TrainingSet:
     copies: Sequence[Tensor]
     labels: Tensor
     head: Head
-    batch_size: int
-    seed: int = 0
+    batch_size: StoredInt
+    seed: StoredInt = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

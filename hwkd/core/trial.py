@@ -123,7 +123,7 @@ class ProposalRecord(StrictModel):
     """
 
     origin: Literal["reference", "first", "survey", "random", "mutation", "crossover"]
-    parent: int | None = None
+    parent: StoredInt | None = None
     task_error: PredictedRecord | None = None
     divergence: PredictedRecord | None = Field(
         default=None, validation_alias=AliasChoices("divergence", "kd_nats")

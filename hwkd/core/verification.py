@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from hwkd.core.core_file import Core, Rounding
 from hwkd.core.limits import Fit
 from hwkd.core.metric import ACCURACY, Scores
-from hwkd.core.strict_model import StrictModel
+from hwkd.core.strict_model import StoredInt, StrictModel
 
 __all__ = [
     "ALLOWED_SHARE",
@@ -45,8 +45,8 @@ class Target:
 
     name: str
     core: Core
-    flash_bytes: int
-    ram_bytes: int
+    flash_bytes: StoredInt
+    ram_bytes: StoredInt
 
 
 class Mismatches(StrictModel):
@@ -57,8 +57,8 @@ class Mismatches(StrictModel):
         host_c: from those of the same C on this computer.
     """
 
-    onnxruntime: int = Field(ge=0)
-    host_c: int = Field(ge=0)
+    onnxruntime: StoredInt = Field(ge=0)
+    host_c: StoredInt = Field(ge=0)
 
 
 class LayerCheck(StrictModel):
@@ -78,12 +78,12 @@ class LayerCheck(StrictModel):
 
     name: str
     kind: str
-    macs: int
-    instructions: int
-    values: int | None = None
-    differing: int | None = None
-    averages_within_bound: int = 0
-    max_lsb: int
+    macs: StoredInt
+    instructions: StoredInt
+    values: StoredInt | None = None
+    differing: StoredInt | None = None
+    averages_within_bound: StoredInt = 0
+    max_lsb: StoredInt
 
     @property
     def differing_text(self) -> str:
@@ -141,25 +141,25 @@ class Verification(StrictModel):
     note: str = ""
     rounding: Rounding
     kernels: str | None = None
-    inputs: int = Field(ge=1)
-    traced_inputs: int | None = None
-    outputs: int = Field(ge=1)
+    inputs: StoredInt = Field(ge=1)
+    traced_inputs: StoredInt | None = None
+    outputs: StoredInt = Field(ge=1)
     mismatches: Mismatches
-    max_lsb: int
-    judged_max_lsb: int | None = None
-    intermediate_max_lsb: int
-    averages_within_bound: int = 0
+    max_lsb: StoredInt
+    judged_max_lsb: StoredInt | None = None
+    intermediate_max_lsb: StoredInt
+    averages_within_bound: StoredInt = 0
     host_tensors_equal: bool | None = None
     faults: tuple[str, ...] = ()
-    instructions_per_inference: int
+    instructions_per_inference: StoredInt
     instructions_per_layer: tuple[LayerCheck, ...] = ()
-    flash_bytes: int
-    flash_predicted_bytes: int | None = None
-    ram_bytes: int
-    ram_predicted_bytes: int | None = None
-    stack_bytes: int
-    arena_bytes: int
-    arena_predicted_bytes: int | None = None
+    flash_bytes: StoredInt
+    flash_predicted_bytes: StoredInt | None = None
+    ram_bytes: StoredInt
+    ram_predicted_bytes: StoredInt | None = None
+    stack_bytes: StoredInt
+    arena_bytes: StoredInt
+    arena_predicted_bytes: StoredInt | None = None
     fit: Fit | None = None
     scores: Scores | None = None
     seconds: float
@@ -250,8 +250,8 @@ class VerificationRecord(StrictModel):
     """
 
     core: str
-    flash_limit_bytes: int
-    ram_limit_bytes: int
+    flash_limit_bytes: StoredInt
+    ram_limit_bytes: StoredInt
     passed: bool
     failure: str | None = None
     emulation: Verification | None = None

@@ -105,22 +105,17 @@ class Evidence:
 
 
 class CostBackend(Protocol):
-    """How the devices that name it are costed."""
+    """How the devices that name it are costed.
 
-    @property
-    def basis(self) -> Basis:
-        """What its numbers are; `basis.name` is the name that it is registered under."""
-        ...
+    Attributes:
+        basis: what its numbers are; `basis.name` is the name that it is registered under.
+        summary: what it goes by, in a few words.
+        can_screen: `screen` costs a candidate by arithmetic, before anything is trained.
+    """
 
-    @property
-    def summary(self) -> str:
-        """What it goes by, in a few words."""
-        ...
-
-    @property
-    def can_screen(self) -> bool:
-        """Whether `screen` costs a candidate by arithmetic, before anything is trained."""
-        ...
+    basis: Basis
+    summary: str
+    can_screen: bool
 
     def check(self, device: Device) -> None:
         """Refuse a device whose file lacks what the backend needs.

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
 from hwkd.core.errors import HwkdError
-from hwkd.core.strict_model import StrictModel
+from hwkd.core.strict_model import StoredInt, StrictModel
 from hwkd.io.paths import cache_writes, folder_written_once
 
 __all__ = ["ArrayFacts", "UnusableEntryError", "open_array", "store_array"]
@@ -41,7 +41,7 @@ class ArrayFacts(StrictModel):
     """
 
     dtype: str = ""
-    shape: tuple[int, ...] = Field(default=())
+    shape: tuple[StoredInt, ...] = Field(default=())
     values_sha256: str = ""
 
 

@@ -82,7 +82,13 @@ def kind_of_file(path: Path) -> FactKind:
         ConfigError: if it cannot be read, or says what hwkd does not know.
     """
     origin = str(path)
-    kind = parse_facts(_read("device", path), origin).get("kind", "device")
+    facts = parse_facts(_read("device", path), origin)
+    if "kind" not in facts and path.resolve().parent.name in {*_FOLDERS.values()} - {""}:
+        raise ConfigError(
+            f"{origin}: kind is missing; only device files do without, and this lies in "
+            f"{path.resolve().parent.name}/"
+        )
+    kind = facts.get("kind", "device")
     if kind not in _KINDS:
         raise ConfigError(f"{origin}: kind = {kind!r}; expected {', '.join(_KINDS)}")
     return _KINDS[kind]

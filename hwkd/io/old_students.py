@@ -13,7 +13,7 @@ from pydantic import Field
 
 from hwkd.core import catalog
 from hwkd.core.errors import RunFolderError
-from hwkd.core.strict_model import StrictModel
+from hwkd.core.strict_model import StoredInt, StrictModel
 from hwkd.core.student import Layer, Layers, StudentSpec
 from hwkd.core.student_record import LARGEST_CHOICE, StudentRecord
 from hwkd.core.trial import StoredSpec
@@ -28,7 +28,7 @@ OLD_DESCRIPTION_FILE = "spec.json"
 class _SpecFile(StrictModel):
     """`spec.json`: a spec and its layers, without the places that distillation taps."""
 
-    schema_version: int = 1
+    schema_version: StoredInt = 1
     spec: StoredSpec
     layers: tuple[Layer, ...] = Field(min_length=1)
 

@@ -166,15 +166,21 @@ def read_record_file(path: Path, *, option: str = "") -> StudentRecord:
     try:
         content = read_json(path)
         if not isinstance(content, dict) or "spec" not in content:
-            raise ConfigError(f"{shown}: describes no student (it has no spec)")
+            raise ConfigError(
+                f"{shown}: describes no student (it has no spec); export the student again"
+            )
         if "network" not in content:
             return read_old_record(content)
         return StudentRecord.model_validate(content)
     except MalformedTextError as error:
-        raise ConfigError(f"{shown}: describes no student ({error})") from None
+        raise ConfigError(
+            f"{shown}: describes no student ({error}); export the student again"
+        ) from None
     except ValidationError as error:
         problem = first_problem(error, whole="description", with_input=True)
-        raise ConfigError(f"{shown}: describes no student ({problem})") from None
+        raise ConfigError(
+            f"{shown}: describes no student ({problem}); export the student again"
+        ) from None
 
 
 def write_record(folder: Path, record: StudentRecord) -> StudentFolder:

@@ -17,6 +17,7 @@ import onnx
 
 from hwkd.core.errors import ExportError, ModelFileError
 from hwkd.inference.sessions import start_session
+from hwkd.trace.onnx_fixed import take_fixed_values
 from hwkd.trace.onnx_model import STANDARD_DOMAINS, open_model, opset_of, stored_tensors
 from hwkd.trace.onnx_tensors import read_constants
 from hwkd.trace.onnx_whole import take_in_weights
@@ -85,6 +86,7 @@ def open_qdq(path: Path, supported: Set[str]) -> QdqFile:
     model = open_model(path)
     opset = opset_of(model, where)
     take_in_weights(model, path)
+    take_fixed_values(model)
     constants = read_constants(stored_tensors(model, where), path)
     arrays = {name: _values(item, where) for name, item in constants.items()}
     _refuse_other_forms(model, where)

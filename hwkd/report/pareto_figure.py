@@ -26,7 +26,7 @@ _LARGEST_PX = 26.0
 _HOVER = (
     "<b>trial %{customdata[0]}</b> · %{customdata[1]}<br>"
     "validation error, int8 %{customdata[2]}<br>latency %{customdata[3]}<br>"
-    "peak RAM %{customdata[4]} (estimated)<br>flash %{customdata[5]} (estimated)<br>"
+    "peak RAM %{customdata[4]}<br>flash %{customdata[5]}<br>"
     "MACs %{customdata[6]}<extra></extra>"
 )
 
@@ -163,14 +163,14 @@ def _space_trace(
 
 
 def _hover_row(run: RunRecord, record: TrialRecord) -> list[str]:
-    cost = record.cost
+    cost, basis = record.cost, run.device.basis
     texts = [
         str(record.number),
         _space(record),
         f"{_error_percent(record):.2f} %",
-        f"{fmt.time(record.latency_s)} ({run.device.basis.name})",
-        fmt.kib(cost.peak_ram_bytes if cost else None),
-        fmt.kib(cost.flash_bytes if cost else None),
+        f"{fmt.time(record.latency_s)} ({basis.name})",
+        f"{fmt.kib(cost.peak_ram_bytes if cost else None)} ({basis.sizes})",
+        f"{fmt.kib(cost.flash_bytes if cost else None)} ({basis.sizes})",
         fmt.count(cost.macs if cost else None),
     ]
     return [escape(text) for text in texts]

@@ -44,7 +44,8 @@ def verdict_view(report: Report) -> RenderableType:
     if final is None:
         return Text("No student was trained in full.", style="dim")
     lines = [Text(line) for line in final.verdict.sentences]
-    return Group(*map(table_view, pair_tables(final)), table_view(arm_table(final.verdict)), *lines)
+    arms = [table_view(arm_table(final.verdict))] if final.verdict.arms else []
+    return Group(*map(table_view, pair_tables(final)), *arms, *lines)
 
 
 def feasibility_view(run: RunRecord) -> RenderableType:

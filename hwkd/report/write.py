@@ -8,7 +8,7 @@ from pathlib import Path
 from hwkd.core.errors import RunFolderError
 from hwkd.core.progress import Progress, silent
 from hwkd.io.run_text import write_text
-from hwkd.io.student_folder import CARD_FILE, holds_student
+from hwkd.io.student_folder import CARD_FILE, holds_student, student_folder_of
 from hwkd.report.build import build_report
 from hwkd.report.document import Report
 from hwkd.report.html import write_html
@@ -29,7 +29,7 @@ def write_report_files(
     on_warning: Callable[[str], None] | None = None,
     progress: Progress = silent,
 ) -> Report:
-    """Make `report.html` again, and of a search the tables and picture of the front.
+    """Make `report.html` and the student's card again, and of a search tables and picture.
 
     Each file is written whole or not at all.
 
@@ -52,8 +52,9 @@ def write_report_files(
             write_pareto_csv(report, folder / "pareto.csv")
             write_trials_csv(report, folder / "trials.csv")
             write_pareto_png(report, picture)
-        elif report.best is not None:
-            write_text(folder / CARD_FILE, model_card(run, report.best))
+        student = student_folder_of(folder)
+        if run.final is not None and report.best is not None and student.is_dir():
+            write_text(student / CARD_FILE, model_card(run, report.best))
         progress(_STAGE, 2, _STEPS, "write the page")
         write_html(report, folder / "report.html", picture=picture)
     except OSError as error:

@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError, Message  # type: ignore[import-
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto
 
 from hwkd.core.errors import ModelFileError
-from hwkd.trace.onnx_branches import take_known_branches
+from hwkd.trace.onnx_fixed import take_branches
 
 __all__ = ["STANDARD_DOMAINS", "open_model", "opset_of", "stored_tensors"]
 
@@ -38,7 +38,7 @@ def open_model(path: Path) -> ModelProto:
     model = _parse(path)
     where = str(path)
     _check_text(model, where)
-    take_known_branches(model)
+    take_branches(model)
     _check_written_once(model.graph, where)
     for node in model.graph.node:
         _check_attributes(node, where)

@@ -22,7 +22,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from hwkd import __version__
-from hwkd.core.strict_model import StrictModel
+from hwkd.core.strict_model import StoredInt, StrictModel
 from hwkd.core.trial import EpochRecord
 from hwkd.io.paths import written_atomically
 from hwkd.train.averaging import WeightAverage
@@ -62,7 +62,7 @@ class Facts(StrictModel):
     """
 
     epochs: tuple[EpochRecord, ...]
-    steps: int
+    steps: StoredInt
     elapsed_s: float
     ended_by: TrainingEnd | None = None
 

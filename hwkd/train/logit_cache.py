@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hwkd.core.errors import TeacherError
 from hwkd.core.head import Head
 from hwkd.core.progress import Progress, silent
+from hwkd.core.strict_model import StoredInt
 from hwkd.io.cached_array import ArrayFacts, UnusableEntryError, open_array, store_array
 from hwkd.io.paths import cache_root, require_writable_cache
 from hwkd.train.augment import NO_AUGMENTATION, Augmentation, augment
@@ -31,14 +32,14 @@ _CHUNK_EXAMPLES = 4096
 class _Belongs(ArrayFacts):
     """What the logits belong to."""
 
-    schema_version: int = 2
+    schema_version: StoredInt = 2
     teacher: str
     data: str
     split: SplitName
-    view_seed: int | None
+    view_seed: StoredInt | None
     augmentation: str
-    examples: int
-    num_outputs: int
+    examples: StoredInt
+    num_outputs: StoredInt
 
     @property
     def key(self) -> str:

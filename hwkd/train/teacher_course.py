@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import nn
 
 from hwkd.core.progress import Progress
+from hwkd.core.strict_model import StoredInt
 from hwkd.core.trial import EpochRecord
 from hwkd.train.augment import Augmentation
 from hwkd.train.batches import TensorBatches
@@ -61,11 +62,11 @@ class TeacherTraining:
     """
 
     net: TeacherNetConfig = _DEFAULT_NET
-    epochs: int | None = None
-    batch_size: int | None = None
+    epochs: StoredInt | None = None
+    batch_size: StoredInt | None = None
     learning_rate: float = 4e-3
     weight_decay: float = 0.05
-    seed: int = 0
+    seed: StoredInt = 0
     time_budget_s: float | None = None
     augmentation: Augmentation | None = None
 
@@ -88,7 +89,7 @@ class TeacherOutcome(BaseModel):
 
     description: str
     epochs_made: float
-    epochs_planned: int
+    epochs_planned: StoredInt
     ended_by: TrainingEnd
     precision: Precision
     averages_mirror: bool

@@ -9,7 +9,7 @@ import pytest
 PROGRAMS = (
     "search.search_embedded", "search.search_fashion", "search.search_limits",
     "search.time_limits", "speed.distillation_step", "speed.versus_script",
-    "robustness.faults", "robustness.kill_resume",
+    "robustness.faults", "robustness.kill_resume", "robustness.many_machines",
 )  # fmt: skip
 
 

@@ -330,3 +330,14 @@ def test_other_commands_refuse_in_one_line_too(arguments, message, capsys, folde
     assert printed.err.count("\n") == 1
     assert re.search(message, printed.err), printed.err
     assert files_in(folder) == set()
+
+
+@pytest.mark.parametrize("target", ["c", "tflite"])
+def test_a_model_that_is_no_int8_file_is_one_line(target, capsys, folder):
+    write_teacher(folder / "float.onnx")
+    assert main(["export", "float.onnx", "--target", target, "--out", "c"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert len(said.err.splitlines()) == 1
+    assert "a float model, expected int8" in said.err
+    assert not (folder / "c").exists()

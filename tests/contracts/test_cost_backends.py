@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.tiny_search import make_run
+from support.tiny_search import make_run, write_npz, write_teacher
 
 from benchmarks.lib.c_networks import NetworkBuilder, quantise
 from benchmarks.lib.published import graph_of
@@ -85,17 +89,25 @@ runtimes.simulator = { version = "1" }
 
 
 @pytest.fixture
-def device_file(tmp_path: Path) -> Iterator[Path]:
-    """The two files of a user: a backend, which a plugin would import, and a device."""
-    backend = tmp_path / "simulated.py"
-    backend.write_text(BACKEND)
-    spec = importlib.util.spec_from_file_location("users_backend", backend)
+def folder(tmp_path: Path) -> Path:
+    """The two files of a user, a backend and a device, and what makes the first one a plugin."""
+    (tmp_path / "users_backend.py").write_text(BACKEND)
+    (tmp_path / "my-chip.toml").write_text(DEVICE)
+    plugin = tmp_path / "users_backend-1.dist-info"
+    plugin.mkdir()
+    (plugin / "METADATA").write_text("Metadata-Version: 2.1\nName: users-backend\nVersion: 1\n")
+    (plugin / "entry_points.txt").write_text("[hwkd.plugins]\nmine = users_backend\n")
+    return tmp_path
+
+
+@pytest.fixture
+def device_file(folder: Path) -> Iterator[Path]:
+    """The device, with its backend imported."""
+    spec = importlib.util.spec_from_file_location("users_backend", folder / "users_backend.py")
     assert spec is not None
     assert spec.loader is not None
     spec.loader.exec_module(importlib.util.module_from_spec(spec))
-    device = tmp_path / "my-chip.toml"
-    device.write_text(DEVICE)
-    yield device
+    yield folder / "my-chip.toml"
     catalog.BACKENDS.take("simulated")
 
 
@@ -185,3 +197,28 @@ def test_a_backend_that_is_dropped_in_screens_candidates(device_file: Path) -> N
     assert record.state == "completed"
     assert record.cost is not None
     assert record.latency_s == pytest.approx(3 * record.cost.macs / 50e6)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_a_run_says_what_its_latencies_are_without_the_plugin(folder: Path) -> None:
+    run, device = folder / "run", folder / "my-chip.toml"
+    data, teacher = write_npz(folder / "data.npz"), write_teacher(folder / "teacher.onnx")
+    given = ["--device", device, "--data", data, "--teacher", teacher, "--out", run]
+    small = ["--space", "depthwise", "--trials", "2", "--brief-epochs", "1", "--no-final"]
+    command = [sys.executable, "-m", "hwkd", "search", *map(str, given), *small]
+    done = subprocess.run(
+        command,
+        env={**os.environ, "PYTHONPATH": str(folder), "HWKD_NO_PLUGINS": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "simulated" not in catalog.BACKENDS
+    assert main(["report", str(run)]) == 0
+    heading = (run / "trials.csv").read_text().splitlines()[0]
+    assert "simulated_latency_s,simulated_peak_ram_bytes,simulated_flash_bytes" in heading
+    page = (run / "report.html").read_text()
+    assert re.search(r"simulated for simulator 1, int8, MyCore at 50\S* MHz", page)
+    text = re.sub(r"<(script|style).*?</\1>", "", page, flags=re.DOTALL)
+    assert re.findall(r".{60}estimated.{20}", text) == []

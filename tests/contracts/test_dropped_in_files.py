@@ -222,6 +222,16 @@ def test_a_wrong_core_file_is_one_line_with_file_and_key(
     assert line.count("\n") == 1
 
 
+def test_a_file_without_its_kind_is_no_device_where_it_lies_among_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "cores" / "my-core.toml"
+    path.parent.mkdir()
+    path.write_text(CORE.replace('kind = "core"\n', ""))
+    assert main(["devices", "validate", str(path)]) == 2
+    assert f"{path}: kind is missing" in capsys.readouterr().err
+
+
 def test_files_of_every_kind_are_validated(
     core_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

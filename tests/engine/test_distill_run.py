@@ -619,7 +619,7 @@ def test_a_killed_training_goes_on_in_its_stage_and_gives_the_same_files(
     options: dict[str, object] = {"methods": ("fitnet", "kd"), "epochs": 3, "qat": "on"}
     undisturbed = _final(place, out=place / "undisturbed", **options)
     always = partial(Checkpoints, period_s=0.0, share=math.inf)
-    monkeypatch.setattr("hwkd.engine.arms.train_arm.Checkpoints", always)
+    monkeypatch.setattr("hwkd.engine.arms.checkpoints.Checkpoints", always)
 
     class Ending(SilentListener):
         """Ends the process, as it were, in an epoch of one stage."""

@@ -24,6 +24,7 @@ QUICK = {
     "ort/uint8 symmetric weights", "ort/contrib operators", "ort/over time, uint8", "ort/means",
     "brevitas/clips", "aimet/uint8 weights around 128", "torch/transposed linear weights",
     "edit/read with another scale", "edit/no zero points", "edit/open batch", "edit/same padding",
+    "edit/computed amounts of a pad", "edit/a choice that is made",
 }  # fmt: skip
 
 

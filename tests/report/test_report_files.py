@@ -18,6 +18,7 @@ from hwkd.core.errors import RunFolderError
 from hwkd.report.build import build_report
 from hwkd.report.document import Report
 from hwkd.report.html import render_html
+from hwkd.report.model_card import model_card
 from hwkd.report.pareto_csv import write_pareto_csv
 from hwkd.report.pareto_png import write_pareto_png
 from hwkd.report.read import read_run
@@ -179,6 +180,15 @@ def test_a_report_is_made_again_from_the_two_files_alone(tmp_path: Path):
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == first
     made = {"pareto.csv", "pareto.png", "trials.csv", "report.html"}
     assert set(first) == made | {"run.json", "trials.jsonl"}
+
+
+def test_the_card_of_the_best_student_is_made_again_where_there_is_one(tmp_path: Path):
+    write_run(tmp_path, *make_run())
+    report = write_report_files(tmp_path)
+    assert not (tmp_path / "best").exists()
+    (tmp_path / "best").mkdir()
+    write_report_files(tmp_path)
+    assert (tmp_path / "best" / "MODEL_CARD.md").read_text() == model_card(report.run, report.best)
 
 
 def test_a_full_disk_leaves_the_old_report_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

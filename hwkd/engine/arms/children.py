@@ -23,7 +23,7 @@ from typing import Literal, Protocol, TypeAlias
 
 from hwkd.core.errors import HwkdError
 
-__all__ = ["Child", "ChildModule", "Nursery"]
+__all__ = ["Child", "ChildModule", "Nursery", "end_now", "last_line"]
 
 ChildModule: TypeAlias = Literal["hwkd.engine.search.worker", "hwkd.engine.arms.train_arm"]
 MESSAGE_BYTES = 65_536
@@ -52,12 +52,29 @@ class Child(Protocol):
         ...
 
 
+def end_now(child: Child) -> None:
+    """End a child whatever it is at, and wait until it is gone."""
+    child.kill()
+    child.wait()
+
+
+def last_line(log: Path) -> str:
+    """Return the last line of what a child printed; empty if it printed nothing."""
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else ""
+
+
 class Nursery:
     """Starts the children of one search; ends what is left of them when it is closed."""
 
     def __init__(self) -> None:
         """Begin to import unless an earlier search has; returns at once."""
         self._seed: _Seed | None = _take_seed() if sys.platform == "linux" else None
+
+    @property
+    def forks(self) -> bool:
+        """Whether its children have everything imported when they start."""
+        return self._seed is not None
 
     def start(
         self,

@@ -110,9 +110,10 @@ def export_student(order: ExportOrder, *, progress: Progress = silent) -> Export
     notes: list[str] = []
     with _opened(order, notes, progress) as source:
         made = []
-        for done, exporter in enumerate(chosen):
-            progress("export", done, len(chosen), order.targets[done])
+        for done, exporter in enumerate(chosen, start=1):
             made.append(exporter.export(source, order.options))
+            # Not before: a model that is refused is refused in one line.
+            progress("export", done, len(chosen), order.targets[done - 1])
         files = _files(made, source.folder if chosen[0].is_student_file else None)
         write_folder(files, order.out)
     if order.trial is not None:

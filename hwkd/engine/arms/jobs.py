@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hwkd.core.errors import HwkdError
 from hwkd.core.progress import Progress
-from hwkd.engine.arms.children import Child, Nursery
+from hwkd.engine.arms.children import Child, Nursery, end_now, last_line
 from hwkd.engine.arms.orders import ArmOrder, ArmResult, order_folder, read_result, write_order
 from hwkd.engine.setup.hardware import threads_per_worker
 from hwkd.io.run_text import write_text
@@ -86,8 +86,7 @@ def run_orders(
             progress(STAGE, round(100 * done), 100 * len(orders))
     finally:
         for entry in running:
-            entry.process.kill()
-            entry.process.wait()
+            end_now(entry.process)
     found = ((order.name, read_result(order_folder(run, order))) for order in orders)
     return {name: result for name, result in found if result is not None}
 
@@ -129,18 +128,13 @@ def _settle(entry: _Running) -> None:
     """End a training that is over or late; a failure counts only where there was time enough."""
     late = _is_late(entry)
     if entry.process.poll() is None:
-        entry.process.kill()
-        entry.process.wait()
+        end_now(entry.process)
     if read_result(entry.folder) is None and not late:
-        raise HwkdError(f"training {entry.order.name} failed: {_last_line(entry.folder)}")
+        message = last_line(entry.folder / _LOG_FILE) or "no message"
+        raise HwkdError(f"training {entry.order.name} failed: {message}")
 
 
 def _done_ratio(folder: Path) -> float:
     if read_result(folder) is not None:
         return 1.0
     return min(1.0, read_number(folder / _PROGRESS_FILE, "ratio") or 0.0)
-
-
-def _last_line(folder: Path) -> str:
-    lines = (folder / _LOG_FILE).read_text(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "no message"

@@ -11,7 +11,7 @@ from pydantic import RootModel, ValidationError, model_validator
 from hwkd.core.final_record import PairRecord, QuantisationChoiceRecord
 from hwkd.core.metric import ScoresRecord
 from hwkd.core.old_records import with_scores
-from hwkd.core.strict_model import StrictModel, read_record
+from hwkd.core.strict_model import StoredInt, StrictModel, read_record
 from hwkd.core.student_record import StoredNetwork
 from hwkd.core.trial import EpochRecord, ObjectiveRecord, StoredSpec
 from hwkd.engine.setup.context import SearchContext
@@ -47,11 +47,11 @@ class ArmResult(StrictModel):
         pairs: layers that feature methods compared.
     """
 
-    seed: int
-    epochs: int
+    seed: StoredInt
+    epochs: StoredInt
     scores: ScoresRecord
     objective: ObjectiveRecord | None = None
-    samples_seen: int | None = None
+    samples_seen: StoredInt | None = None
     quantisation: QuantisationChoiceRecord | None = None
     pairs: tuple[PairRecord, ...] = ()
 
@@ -81,13 +81,13 @@ class ArmOrder(StrictModel):
     """
 
     name: str
-    trial: int = -1
+    trial: StoredInt = -1
     spec: StoredSpec
     network: StoredNetwork | None = None
-    repetition: int
+    repetition: StoredInt
     arm: str
-    processes: int
-    epochs: int
+    processes: StoredInt
+    epochs: StoredInt
     loses_in_int8: bool = False
     budget_s: float | None = None
     end_s: float | None = None

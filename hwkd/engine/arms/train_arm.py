@@ -28,6 +28,7 @@ from hwkd.deploy.to_onnx import export_onnx
 from hwkd.distill.adapters import describe_adapter
 from hwkd.distill.criterion import DistillCriterion
 from hwkd.distill.int8_methods import int8_recipe
+from hwkd.engine.arms.checkpoints import arm_checkpoints, to_log
 from hwkd.engine.arms.evaluation import (
     deploy_student,
     judge_student,
@@ -50,7 +51,7 @@ from hwkd.engine.arms.quantise import QuantisationData, QuantisationSettings, qu
 from hwkd.engine.arms.recipes import Arm, arm_named
 from hwkd.engine.run.prepared import load_context
 from hwkd.engine.run.run_folder import RunFolder
-from hwkd.engine.setup.context import SearchContext, Training
+from hwkd.engine.setup.context import SearchContext
 from hwkd.engine.setup.hardware import threads_per_worker
 from hwkd.engine.setup.screening import Candidate
 from hwkd.io.student_folder import StudentFiles
@@ -72,13 +73,6 @@ _LEAST_TRAINING_SHARE = 0.5
 _ROUNDING_SHARE = 0.15
 _COMPARED = 16
 _ROUNDING = "train with simulated int8 rounding"
-
-
-_CHECKPOINTS = "checkpoints"
-
-
-def _log(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +109,7 @@ def train_arm(
     *,
     progress: Progress = silent,
     check: Callable[[], None] = lambda: None,
-    say: Callable[[str], None] = _log,
+    say: Callable[[str], None] = to_log,
 ) -> ArmResult:
     """Train, quantise and score what was ordered; one that was killed goes on where it was.
 
@@ -149,9 +143,7 @@ def train_arm(
         name = f"{order.arm} (seed {order.repetition})"
         progress(name, record.epoch, config.epochs, _terms(record))
 
-    checkpoints = Checkpoints(
-        folder / _CHECKPOINTS, identity=_identity(candidate, context, training, arm), say=say
-    )
+    checkpoints = arm_checkpoints(folder, context, training, arm, key=candidate.layers.key, say=say)
     trained = train_student(
         candidate.layers,
         context,
@@ -246,6 +238,19 @@ def _training_budget_s(
     """Return how long to train so that quantising and scoring end in time; None is no bound."""
     if order.end_s is None:
         return None
+    first_s, _ = _scored(context, candidate)
+    scoring_s, asking_s = _scored(context, candidate)
+    tests = _TESTS * len(context.data.test) / max(1, len(context.data.validation))
+    left_s = order.end_s - time.monotonic()
+    if order.loses_in_int8:
+        left_s *= 1.0 - _ROUNDING_SHARE
+    # The first takes ten times as long as the next; should others work here then, it is in reserve.
+    after_s = first_s + scoring_s * _SCORINGS + asking_s * tests
+    return max(_LEAST_TRAINING_SHARE * left_s, left_s - after_s)
+
+
+def _scored(context: SearchContext, candidate: Candidate) -> tuple[float, float]:
+    """Return what quantising and asking an untrained student takes, and asking alone; seconds."""
     begun = time.monotonic()
     with TemporaryDirectory(prefix="hwkd-pace-") as temporary:
         untrained = deploy_student(
@@ -258,13 +263,7 @@ def _training_budget_s(
         asked = time.monotonic()
         student_logits(untrained.int8_path, context.data.validation.inputs)
         ended = time.monotonic()
-    scoring_s = ended - begun
-    tests = _TESTS * len(context.data.test) / max(1, len(context.data.validation))
-    left_s = order.end_s - time.monotonic()
-    if order.loses_in_int8:
-        left_s *= 1.0 - _ROUNDING_SHARE
-    after_s = scoring_s * _SCORINGS + (ended - asked) * tests
-    return max(_LEAST_TRAINING_SHARE * left_s, left_s - after_s)
+    return ended - begun, ended - asked
 
 
 def _finish(
@@ -370,24 +369,6 @@ def _quantised(
         on_epoch=tell,
         check=check,
         checkpoints=checkpoints,
-    )
-
-
-def _identity(candidate: Candidate, context: SearchContext, training: Training, arm: Arm) -> str:
-    """Name everything that the result of a training depends on, beside its configuration."""
-    teacher, config = context.teacher, context.config
-    return repr(
-        (
-            candidate.layers.key,
-            arm.name,
-            [entry.table() for entry in arm.methods],
-            training.recipe,
-            context.learned_from(arm.methods).transfer.fingerprint,
-            None if teacher is None else teacher.identity,
-            config.transfer,
-            config.quantisation,
-            context.accelerator.type,
-        )
     )
 
 

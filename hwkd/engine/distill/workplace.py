@@ -52,7 +52,7 @@ def workplace(out: Path, context: SearchContext) -> Iterator[tuple[RunFolder, tu
     store = RunFolder(workplace_of(out))
     text = context.config.to_toml()
     if store.config_path.is_file():
-        if store.config_path.read_text(encoding="utf-8") != text:
+        if store.config_path.read_bytes() != text.encode("utf-8"):
             raise ConfigError(
                 f"--out {out}: a distillation with other options was interrupted there; give the "
                 f"same options to go on, or another --out, or delete {store.path}"

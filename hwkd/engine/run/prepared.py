@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hwkd.core.errors import RunFolderError, TeacherError
 from hwkd.core.progress import silent
-from hwkd.core.strict_model import StrictModel, read_record
+from hwkd.core.strict_model import StoredInt, StrictModel, read_record
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.context import SearchContext, make_context
@@ -43,12 +43,12 @@ class _PreparedRecord(StrictModel):
         teacher_identity: of an ensemble that of all its members, in their order.
     """
 
-    schema_version: int = 1
+    schema_version: StoredInt = 1
     data_fingerprint: str
     transfer_fingerprint: str | None = None
     teacher_identity: str | None
     teacher_settled: bool = True
-    num_outputs: int
+    num_outputs: StoredInt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class _AbsentTeacher:
     """Names a teacher whose logits are in the cache; workers never run one."""
 
     identity: str
-    num_outputs: int
+    num_outputs: StoredInt
     kind: TeacherKind = "trained here"
     name: str = "prepared teacher"
     description: str = "named by prepared.json"

@@ -114,13 +114,14 @@ class DatabaseLease:
             finally:
                 self._release("asking")
             return
-        engine = self._database.engine
-        with patiently(engine.connect, where=self._database.url) as connection:
-            connection.execute(
-                text("SELECT pg_advisory_lock(hashtext('hwkd'), hashtext(:study))"),
-                {"study": self._study},
-            )
-            yield  # closing the connection frees it
+        connection = patiently(self._locked_connection, where=self._database.url)
+        try:
+            yield
+        finally:
+            # Closing frees the lock; a connection that was cut is free of it already. Two that
+            # choose at once then are told apart by their claims.
+            with suppress(SQLAlchemyError):
+                connection.close()
 
     @contextmanager
     def present(self, note: Mapping[str, str]) -> Iterator[None]:
@@ -230,18 +231,34 @@ class DatabaseLease:
     def _now(self) -> str:
         return self._database.now
 
+    def _locked_connection(self) -> Connection:
+        connection = self._database.engine.connect()
+        try:
+            connection.execute(
+                text("SELECT pg_advisory_lock(hashtext('hwkd'), hashtext(:study))"),
+                {"study": self._study},
+            )
+        except BaseException:
+            with suppress(SQLAlchemyError):
+                connection.close()
+            raise
+        return connection
+
     def _acquire_search(self) -> None:
         """Raise RunFolderError if another search lives on."""
         deadline = time.monotonic() + (1.0 + _MARKED_SHARE) * self._lease_s + 2.0
         while not self._acquire("search"):
-            with self._database.engine.connect() as connection:
-                owners = [row.owner for row in self._rows(connection, "search")]
+            owners = patiently(self._searches, where=self._database.url)
             if time.monotonic() > deadline and owners:
                 raise RunFolderError(
                     f"--study {self._study}: a search holds it ({owners[0]}); wait for it, or add "
                     "workers with hwkd worker"
                 )
             time.sleep(min(1.0, self._lease_s / 10))
+
+    def _searches(self) -> list[str]:
+        with self._database.engine.connect() as connection:
+            return [row.owner for row in self._rows(connection, "search")]
 
     def _acquire(self, what: str, note: str | None = None) -> bool:
         def call() -> bool:

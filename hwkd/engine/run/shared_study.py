@@ -20,7 +20,7 @@ from hwkd import __version__
 from hwkd.core.errors import ConfigError, RunFolderError
 from hwkd.core.strict_model import StrictModel, read_record
 from hwkd.engine.run.artifacts import Artifacts
-from hwkd.engine.run.database import Database
+from hwkd.engine.run.database import Database, patiently
 from hwkd.engine.run.shared_lease import LEASE_S, create_leases
 from hwkd.engine.run.storage import create_study, load_study
 from hwkd.engine.run.url_artifacts import open_artifacts
@@ -202,15 +202,18 @@ class SharedStudy:
 
     def set_times(self, *, left_s: float | None, share_s: float | None) -> None:
         """Tell workers when the search ends and how long a candidate may take."""
-        ends_at = None if left_s is None else self.database.time_s() + left_s
+        ends_at = None if left_s is None else self._now_s() + left_s
         self.study.set_user_attr(_TIMES, {"ends_at": ends_at, "share_s": share_s})
 
     def times(self) -> tuple[float | None, float | None]:
         """Return the seconds that are left, by the database's clock, and a candidate's share."""
         found: dict[str, Any] = self.study.user_attrs.get(_TIMES, {})
         ends_at = found.get("ends_at")
-        left_s = None if ends_at is None else ends_at - self.database.time_s()
+        left_s = None if ends_at is None else ends_at - self._now_s()
         return left_s, found.get("share_s")
+
+    def _now_s(self) -> float:
+        return patiently(self.database.time_s, where=self.place.url)
 
     def delete(self) -> None:
         """Take back a study that was just made."""

@@ -36,7 +36,7 @@ def run_search(
     limit: TimeLimit,
     listener: SearchListener,
     command: Sequence[str],
-    write_report: Callable[[Path], None],
+    write_report: Callable[[Path], object],
     place: StudyPlace | None = None,
 ) -> SearchResult:
     """Search from the beginning.
@@ -54,6 +54,7 @@ def run_search(
         HwkdError: if anything asked for is wrong; nothing is left behind then.
         KeyboardInterrupt: after finished trials were saved.
     """
+    limit.code_is_imported()
     store = RunFolder(folder)
     store.require_free()
     _require_what_verifying_needs(config)
@@ -95,7 +96,7 @@ def resume_search(
     workers: int | None = None,
     trusts: bool = False,
     listener: SearchListener,
-    write_report: Callable[[Path], None],
+    write_report: Callable[[Path], object],
 ) -> SearchResult:
     """Go on with a search that was interrupted, killed or finished.
 
@@ -133,7 +134,7 @@ def finish_run(
     seeds: int | None = None,
     trusts: bool = False,
     listener: SearchListener,
-    write_report: Callable[[Path], None],
+    write_report: Callable[[Path], object],
 ) -> SearchResult:
     """Do the end of a search again: train its best students in full, and publish the best.
 
@@ -164,13 +165,14 @@ def _reopened(
     limit: TimeLimit,
     nursery: Nursery,
     listener: SearchListener,
-    write_report: Callable[[Path], None],
+    write_report: Callable[[Path], object],
     *,
     trials: int | None = None,
     workers: int | None = None,
     seeds: int | None = None,
     trusts: bool = False,
 ) -> tuple[SearchStages, RunRecord]:
+    limit.code_is_imported()
     store.check_journal()
     config = SearchConfig.from_toml(store.config_path)
     config = trusted(config, where=str(store.path), trusts=trusts)

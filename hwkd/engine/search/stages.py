@@ -94,7 +94,7 @@ class SearchStages:
     limit: TimeLimit
     nursery: Nursery
     listener: SearchListener
-    write_report: Callable[[Path], None]
+    write_report: Callable[[Path], object]
 
     @property
     def config(self) -> SearchConfig:
@@ -304,7 +304,7 @@ class SearchStages:
             epochs=most_epochs(config, len(context.data.train), is_timed=limit.is_limited),
             seeds=config.training.controls,
             end_s=end_s,
-            start_up_s=limit.start_up_s,
+            start_up_s=limit.start_up_s - (limit.imported_s if self.nursery.forks else 0.0),
         )
         final, files, given_up = finish_students(
             ranked, context, self.store, self.nursery, ending, progress=self.listener

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hwkd.core.errors import HwkdError, RunFolderError, UnreachableError
-from hwkd.engine.arms.children import Child, Nursery
+from hwkd.engine.arms.children import Child, Nursery, end_now, last_line
 from hwkd.engine.run.at_work import STATUS_FOLDER
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.setup.hardware import threads_per_worker
@@ -69,10 +69,10 @@ class WorkerPool:
             del self._processes[name]
             if code == UnreachableError.exit_code:
                 self.stop()
-                raise UnreachableError(self._log_tail(name))
+                raise UnreachableError(last_line(self._log_path(name)))
             if code == 2:
                 self.stop()
-                raise RunFolderError(self._log_tail(name) or self._no_space())
+                raise RunFolderError(last_line(self._log_path(name)) or self._no_space())
             if code != 0:
                 self._replace_dead(name, process.pid, code)
         return bool(self._processes)
@@ -85,8 +85,7 @@ class WorkerPool:
             try:
                 process.wait(timeout=max(0.1, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+                end_now(process)
         self._processes.clear()
 
     def _start_one(self) -> None:
@@ -109,7 +108,7 @@ class WorkerPool:
             self.stop()
             raise HwkdError(
                 f"{self.store.path}: {_MAX_DEATHS} worker processes died, the last with {cause}: "
-                f"{self._log_tail(name) or 'no message'}; see {self._log_path(name)}"
+                f"{last_line(self._log_path(name)) or 'no message'}; see {self._log_path(name)}"
             )
         self.store.note_death(name, pid, self._trial_of(name))
         self._start_one()
@@ -126,10 +125,6 @@ class WorkerPool:
 
     def _log_path(self, name: str) -> Path:
         return self.store.path / STATUS_FOLDER / f"{name}.log"
-
-    def _log_tail(self, name: str) -> str:
-        lines = self._log_path(name).read_text(errors="replace").strip().splitlines()
-        return lines[-1] if lines else ""
 
     def _no_space(self) -> str:
         folder = self.store.path

@@ -18,7 +18,7 @@ from hwkd.core.choices import (
 from hwkd.core.errors import ConfigError
 from hwkd.core.limits import Limits
 from hwkd.core.objective import ObjectiveConfig
-from hwkd.core.strict_model import StrictModel, first_problem
+from hwkd.core.strict_model import StoredInt, StrictModel, first_problem
 from hwkd.io.text_files import MalformedTextError, read_toml
 
 __all__ = [
@@ -41,9 +41,9 @@ class LimitsConfig(StrictModel):
     """Hard limits in force; a field that is absent is no limit. See `hwkd.core.limits.Limits`."""
 
     latency_s: float | None = Field(default=None, gt=0)
-    ram_bytes: int | None = Field(default=None, gt=0)
-    flash_bytes: int | None = Field(default=None, gt=0)
-    weight_bytes: int | None = Field(default=None, gt=0)
+    ram_bytes: StoredInt | None = Field(default=None, gt=0)
+    flash_bytes: StoredInt | None = Field(default=None, gt=0)
+    weight_bytes: StoredInt | None = Field(default=None, gt=0)
     energy_j: float | None = Field(default=None, gt=0)
     risk: Risk = "upper"
 
@@ -99,7 +99,7 @@ class TransferConfig(StrictModel):
     """
 
     unlabelled: str | None = None
-    copies: int = Field(default=1, ge=1)
+    copies: StoredInt = Field(default=1, ge=1)
     pairs: tuple[str, ...] = ()
     importance: Literal["equal", "hardware"] = "equal"
 
@@ -117,12 +117,12 @@ class TrainingConfig(StrictModel):
         trial_timeout_s: a candidate that runs longer is recorded as failed.
     """
 
-    brief_epochs: int | None = Field(default=None, ge=1)
-    brief_samples: int | None = Field(default=None, ge=2)
-    full_epochs: int | None = Field(default=None, ge=1)
-    batch_size: int | None = Field(default=None, ge=2)
+    brief_epochs: StoredInt | None = Field(default=None, ge=1)
+    brief_samples: StoredInt | None = Field(default=None, ge=2)
+    full_epochs: StoredInt | None = Field(default=None, ge=1)
+    batch_size: StoredInt | None = Field(default=None, ge=2)
     learning_rate: float | None = Field(default=None, gt=0)
-    controls: int = Field(default=1, ge=0)
+    controls: StoredInt = Field(default=1, ge=0)
     trial_timeout_s: float = Field(default=600.0, gt=0)
 
 
@@ -185,16 +185,16 @@ class SearchConfig(StrictModel):
     clock_hz: float | None = Field(default=None, gt=0)
     task: str = "classify"
     data: str | None = None
-    input_size: tuple[int, int] | None = None
+    input_size: tuple[StoredInt, StoredInt] | None = None
     search_input: bool = False
     layout: Layout = "auto"
     spaces: tuple[str, ...] = ("depthwise", "linear_attention", "narrow_deep", "plain")
-    trials: int | None = Field(default=None, ge=1)
-    candidates: int | None = Field(default=None, ge=1)
+    trials: StoredInt | None = Field(default=None, ge=1)
+    candidates: StoredInt | None = Field(default=None, ge=1)
     sampler: str = "surrogate"
     timeout_s: float | None = Field(default=None, gt=0)
-    seed: int = Field(default=0, ge=0, lt=2**63)
-    workers: int = Field(default=1, ge=0)
+    seed: StoredInt = Field(default=0, ge=0, lt=2**63)
+    workers: StoredInt = Field(default=1, ge=0)
     accelerator: Accelerator = "auto"
     train_best: bool = True
     verify_best: bool = False

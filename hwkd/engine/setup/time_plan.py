@@ -46,7 +46,9 @@ class TimeLimit:
         limit_s: of the whole command; None is none.
         started_s: when the command began, by `clock`.
         clock: seconds, monotonic: a clock that is set does not move it.
-        start_up_s: what starting and reading the data took; a worker process takes as long.
+        imported_s: when the code was imported, since the command began.
+        start_up_s: what starting and reading the data took, `imported_s` among it; a worker process
+            takes as long, without the import where it is forked.
         slowdown: wall time over processor time until then, 1 on an idle machine.
         report_s: what the report takes; replaced once one was written.
     """
@@ -54,6 +56,7 @@ class TimeLimit:
     limit_s: float | None
     started_s: float
     clock: Callable[[], float] = time.monotonic
+    imported_s: float = 0.0
     start_up_s: float = 0.0
     slowdown: float = 1.0
     report_s: float = _REPORT_S
@@ -71,6 +74,10 @@ class TimeLimit:
     def left_s(self) -> float:
         """Return the seconds until the limit, negative when it has passed; infinite without one."""
         return math.inf if self.limit_s is None else self.limit_s - self.spent_s()
+
+    def code_is_imported(self) -> None:
+        """Note it: the imports end before the first line of a search."""
+        self.imported_s = self.spent_s()
 
     def data_is_read(self) -> None:
         """Take the pace: how long starting took, and how much others slow this machine down."""

@@ -1,0 +1,54 @@
+"""Where the trainings of an arm go on when they were killed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from hwkd.engine.arms.recipes import Arm
+from hwkd.engine.setup.context import SearchContext, Training
+from hwkd.train.checkpoint import Checkpoints
+
+__all__ = ["arm_checkpoints", "to_log"]
+
+_FOLDER = "checkpoints"
+
+
+def to_log(line: str) -> None:
+    """Write a line to stderr, which is the log of a training in a process of its own."""
+    sys.stderr.write(f"{line}\n")
+
+
+def arm_checkpoints(
+    folder: Path,
+    context: SearchContext,
+    training: Training,
+    arm: Arm,
+    *,
+    key: str,
+    say: Callable[[str], None],
+) -> Checkpoints:
+    """Return the checkpoints of an arm, named by everything that its result depends on.
+
+    Args:
+        folder: of the order.
+        context: of the run.
+        training: of the student in float.
+        arm: what it learns by.
+        key: of the network.
+        say: told in one line when a file cannot be used or written.
+    """
+    teacher, config = context.teacher, context.config
+    identity = (
+        key,
+        arm.name,
+        [entry.table() for entry in arm.methods],
+        training.recipe,
+        context.learned_from(arm.methods).transfer.fingerprint,
+        None if teacher is None else teacher.identity,
+        config.transfer,
+        config.quantisation,
+        context.accelerator.type,
+    )
+    return Checkpoints(folder / _FOLDER, identity=repr(identity), say=say)
