@@ -180,6 +180,8 @@ def _cause(error: Exception) -> Exception | None:
         found = found.__cause__
     if found is None or found.orig is None:
         return None
+    if type(cause).__module__ == "sqlite3" and "no such table" in str(cause):
+        return None
     is_gone = found.connection_invalidated
     is_operational = type(found.orig).__name__ in ("OperationalError", "InterfaceError")
     state = getattr(found.orig, "sqlstate", None) or ""
@@ -193,8 +195,8 @@ def _passes(cause: Exception) -> bool:
     state, message = getattr(cause, "sqlstate", None), str(cause)
     if state is not None:
         return state[:2] in _PASSING_STATES
-    if "unable to open" in message:  # SQLite, a folder that is not there
-        return False
+    if type(cause).__module__ == "sqlite3":  # has no server that could be away
+        return "locked" in message
     return "FATAL" not in message or any(text in message for text in _PASSING_REFUSALS)
 
 
