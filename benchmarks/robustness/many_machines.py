@@ -18,7 +18,6 @@ import argparse
 import fcntl
 import multiprocessing
 import os
-import signal
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -30,7 +29,7 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 
 from benchmarks.lib.postgresql import Server, running_server, why_there_is_none
 from benchmarks.lib.verdict import Target, count, report
-from hwkd.core.errors import LostLeaseError
+from hwkd.core.errors import LostLeaseError, UnreachableError
 from hwkd.core.student import ParamValue, StudentSpec
 from hwkd.core.trial import FidelityRecord, ObjectiveRecord, TrialRecord
 from hwkd.engine.run.database import Database
@@ -83,12 +82,14 @@ class Study:
 
 def work(study: Study, seed: int) -> None:
     """Be a worker, as `hwkd.engine.search.loop` is one, whose networks are trained by a pause."""
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     random = Random(seed)
     lease = DatabaseLease(
         Database.of(study.url), study.name, name=f"worker{seed}", lease_s=study.lease_s
     )
-    trials = study.trials()
+    try:
+        trials = study.trials()
+    except UnreachableError as error:
+        raise SystemExit(error.exit_code) from None
     while True:
         with lease.asking():
             requeue_lost(trials, lease)
@@ -184,12 +185,24 @@ class Crew:
             process.start()
             self.alive.append(process)
 
+    def replace_failed(self) -> None:
+        """Start again what ended with an error, as whoever runs workers does (exit code 75)."""
+        failed = [process for process in self.alive if process.exitcode not in (None, 0)]
+        for process in failed:
+            self.alive.remove(process)
+        if failed:
+            self.refill()
+
     def kill_one(self, random: Random) -> None:
         """End one as nothing can prevent."""
         victim = random.choice(self.alive)
         victim.kill()
         victim.join()
         self.refill()
+
+    def has_failed(self) -> bool:
+        """Tell whether one ended with an error and was not replaced."""
+        return any(process.exitcode not in (None, 0) for process in self.alive)
 
     def is_done(self) -> bool:
         """Tell whether every worker ended by itself."""
@@ -214,8 +227,9 @@ def with_faults(study: Study, server: Server, *, workers: int, faults: int, seed
         server.crash,
     )
     crew.refill()
-    while not crew.is_done():
+    while not crew.is_done() or crew.has_failed():
         time.sleep(random.uniform(0.5, 1.5))
+        crew.replace_failed()
         if made < faults and not crew.is_done():
             kinds[made % len(kinds)]()
             made += 1

@@ -11,11 +11,14 @@ import numpy as np
 from hwkd.propose.encoding import FloatArray
 from hwkd.propose.problem import Observation
 
-__all__ = ["History", "Trained", "bounded", "drawn_in", "front_range"]
+__all__ = ["History", "Trained", "bounded", "drawn_in", "front_range", "interval_stretch"]
 
 # A model is fitted to so many observations; its time grows with the cube of their number.
 MOST_MODELLED = 200
 _MOST_COMPARED = 400
+# On searches of 27 to 48 predictions this step brought 98 to 100% of intervals that held to 85 to
+# 96%; half of it to 90 to 100%.
+_STRETCH_STEP, _MOST_STRETCHED = 0.3, 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +128,23 @@ def drawn_in(result: FloatArray, worst: float | None) -> FloatArray:
         bound = worst
     limited: FloatArray = np.minimum(result, bound)
     return limited
+
+
+def interval_stretch(observations: Sequence[Observation]) -> float:
+    """Return the factor on the next interval that makes four of five hold in the long run.
+
+    Every interval that holds makes the next one narrower by a little, every miss wider by four
+    times as much, whatever the model believes of itself.
+
+    Source:
+        Gibbs and Candes 2021, arXiv:2106.00170, on a logarithmic scale.
+    """
+    most, stretch = math.log(_MOST_STRETCHED), 0.0
+    for observation in observations[-_MOST_COMPARED:]:
+        if observation.held is not None:
+            stretch += _STRETCH_STEP * ((not observation.held) - 0.2)
+            stretch = min(most, max(-most, stretch))
+    return math.exp(stretch)
 
 
 def front_range(values: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -87,8 +87,16 @@ class Models:
                 chance *= ndtr(-found.mean / found.deviation)
         return chance
 
-    def predicted(self, candidate: Candidate, outputs: int) -> tuple[tuple[float, float], ...]:
-        """Predict measurements of one candidate: the first objective, then the outputs."""
+    def predicted(
+        self, candidate: Candidate, outputs: int, *, stretch: float
+    ) -> tuple[tuple[float, float], ...]:
+        """Predict measurements of one candidate: the first objective, then the outputs.
+
+        Args:
+            candidate: to predict.
+            outputs: how many.
+            stretch: factor on the deviations.
+        """
         rows = self.encoder.rows([candidate])
         surrogate = self.objectives[0]
         pairs = []
@@ -96,7 +104,7 @@ class Models:
             found = surrogate.predict(rows, result)
             whole = surrogate.measured_deviation(found.deviation, result)
             offset = candidate.screened.offset if result == 0 else 0.0
-            pairs.append((float(found.mean[0]) + offset, float(whole[0])))
+            pairs.append((float(found.mean[0]) + offset, stretch * float(whole[0])))
         return tuple(pairs)
 
 

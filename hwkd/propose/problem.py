@@ -52,6 +52,8 @@ class Observation:
         is_pending: it is being tried.
         constraints: measured; the candidate is feasible when none is above 0.
         outputs: further measured numbers.
+        held: whether what was measured lay in the 80% interval that was predicted; None where
+            nothing was.
     """
 
     number: int
@@ -61,6 +63,7 @@ class Observation:
     is_pending: bool = False
     constraints: tuple[float, ...] = ()
     outputs: tuple[float, ...] = ()
+    held: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ from hwkd.propose.acquisition import (
 )
 from hwkd.propose.candidates import Candidate, Screening
 from hwkd.propose.encoding import Encoder, FloatArray
-from hwkd.propose.history import History, Trained, bounded, front_range
+from hwkd.propose.history import History, Trained, bounded, front_range, interval_stretch
 from hwkd.propose.models import Models, SettingsMemory, fit_models
 from hwkd.propose.pool import Parent, Pool, Source
 from hwkd.propose.problem import Observation, Problem, Proposal
@@ -67,14 +67,14 @@ class Proposer(Generic[T]):
         count = len(trained) + len(history.pending)
         for candidate in self._pool.references:
             if candidate.screened.key not in tried:
-                return self._proposal(candidate, Source("reference"), None, None)
+                return _proposal(candidate, Source("reference"))
         if not self._pool.survey:
             return None
         groups = len(self._pool.groups)
         if count < max(_FIRST, _FIRST_PER_GROUP * groups) or len(trained) < 2:
             free = [c for c in self._pool.survey if c.screened.key not in tried]
             if free:
-                return self._proposal(self._spread(free, count), Source("first"), None, None)
+                return _proposal(self._spread(free, count), Source("first"))
             return self._last_resort(tried)
         return self._best(history, tried, turn)
 
@@ -178,7 +178,9 @@ class Proposer(Generic[T]):
             entries, gains = entries + climbed_to, np.r_[gains, more]
         chosen = int(np.argmax(gains))
         candidate, source = entries[chosen]
-        return self._proposal(candidate, source, models, float(gains[chosen]))
+        stretch = interval_stretch(trained.observations)
+        predicted = models.predicted(candidate, self.problem.outputs, stretch=stretch)
+        return _proposal(candidate, source, predicted, float(gains[chosen]))
 
     def _gains(
         self, models: Models, box: Box | None, candidates: Sequence[Candidate], count: int
@@ -257,7 +259,7 @@ class Proposer(Generic[T]):
 
     def _last_resort(self, tried: set[object]) -> Proposal | None:
         for candidate in self._pool.untried(tried):
-            return self._proposal(candidate, Source("random"), None, None)
+            return _proposal(candidate, Source("random"))
         return None
 
     def _encoding(self) -> Encoder:
@@ -265,15 +267,18 @@ class Proposer(Generic[T]):
             self._encoder = Encoder(self._pool.survey, self.problem.group)
         return self._encoder
 
-    def _proposal(
-        self, candidate: Candidate, source: Source, models: Models | None, gain: float | None
-    ) -> Proposal:
-        outputs = self.problem.outputs
-        return Proposal(
-            trace=candidate.trace,
-            screened=candidate.screened,
-            origin=source.origin,
-            parent=source.parent,
-            predicted=() if models is None else models.predicted(candidate, outputs),
-            gain=gain,
-        )
+
+def _proposal(
+    candidate: Candidate,
+    source: Source,
+    predicted: tuple[tuple[float, float], ...] = (),
+    gain: float | None = None,
+) -> Proposal:
+    return Proposal(
+        trace=candidate.trace,
+        screened=candidate.screened,
+        origin=source.origin,
+        parent=source.parent,
+        predicted=predicted,
+        gain=gain,
+    )

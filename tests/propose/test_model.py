@@ -14,7 +14,7 @@ from hwkd.propose.acquisition import (
 )
 from hwkd.propose.candidates import Candidate, Screened
 from hwkd.propose.encoding import Encoder
-from hwkd.propose.history import Trained, bounded, drawn_in
+from hwkd.propose.history import Trained, bounded, drawn_in, interval_stretch
 from hwkd.propose.kernel import LOG_MEAN, likeness, own_variance
 from hwkd.propose.problem import Observation
 from hwkd.propose.surrogate import Surrogate, find_settings
@@ -151,6 +151,23 @@ def test_a_bounded_part_holds_the_front_the_best_and_the_newest():
     assert len(part) <= 100
     assert part == sorted(set(part))
     assert {7, 11, 4999, int(values[:, 0].argmin())} <= set(part)
+
+
+def test_intervals_shrink_while_they_hold_and_settle_where_four_of_five_do():
+    def after(holds):
+        return interval_stretch(
+            [Observation(number=i, params={}, held=held) for i, held in enumerate(holds)]
+        )
+
+    assert after([]) == after([None, None]) == 1.0
+    assert after([True] * 5) == pytest.approx(np.exp(-0.3))
+    assert after([True, True, False, True, True]) == pytest.approx(1.0)
+    assert (after([True] * 500), after([False] * 500)) == pytest.approx((0.25, 4.0))
+    # Measurements of deviation 1, intervals that believe in 3: in the long run four of five hold.
+    random, seen = np.random.default_rng(0), []
+    for _ in range(600):
+        seen.append(bool(abs(random.normal()) <= 1.2816 * 3.0 * after(seen)))
+    assert np.mean(seen[100:]) == pytest.approx(0.8, abs=0.04)
 
 
 def test_hopeless_results_are_drawn_in():

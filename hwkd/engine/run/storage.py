@@ -70,10 +70,11 @@ def load_study(location: Path | Database, *, name: str = STUDY_NAME) -> optuna.S
         raise
     except Exception as error:  # Optuna replays what it finds; what it raises follows the damage
         is_file = isinstance(location, Path)
+        cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
         what = "the journal of a search" if is_file else f"the study {name}"
         shown = location if isinstance(location, Path) else location.url
         raise RunFolderError(
-            f"{shown}: does not hold {what} ({type(error).__name__}: {first_line(error)})"
+            f"{shown}: does not hold {what} ({type(cause).__name__}: {first_line(cause)})"
         ) from error
 
 

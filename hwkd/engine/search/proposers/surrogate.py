@@ -165,10 +165,12 @@ def _observation(entry: Tried, history: History) -> Observation:
             number=entry.number, params=entry.params, key=entry.network_key, is_pending=True
         )
     terms = record.objective if record.state == "completed" else None
+    expected = None if record.proposal is None else record.proposal.task_error
     return Observation(
         number=entry.number,
         params=entry.params,
         key=entry.network_key,
         values=None if terms is None else history.values(record),
         outputs=() if terms is None else (terms.task_error, terms.divergence),
+        held=None if terms is None or expected is None else expected.holds(terms.task_error),
     )
