@@ -177,10 +177,10 @@ def _cause(error: Exception) -> Exception | None:
     """Return what the driver said of the server; None when the statement was at fault."""
     found: BaseException | None = error
     while found is not None and not isinstance(found, DBAPIError):
-        found = found.__cause__
+        found = found.__cause__ or found.__context__  # a session says first that it is broken
     if found is None or found.orig is None:
         return None
-    if type(cause).__module__ == "sqlite3" and "no such table" in str(cause):
+    if "no such table" in str(found.orig):
         return None
     is_gone = found.connection_invalidated
     is_operational = type(found.orig).__name__ in ("OperationalError", "InterfaceError")
