@@ -82,7 +82,10 @@ class ModelProfile:
     @property
     def fit(self) -> Fit:
         """Whether it stays inside the limits."""
-        return Fit.of(self.cost, self.limits, self.risk, measured=self.measured)
+        return self._fit(self.limits)
+
+    def _fit(self, limits: Limits) -> Fit:
+        return Fit.of(self.cost, limits, self.risk, measured=self.measured)
 
     @property
     def reasons(self) -> dict[str, str]:
@@ -136,6 +139,8 @@ class ModelProfile:
             ],
             "unsupported_ops": dict(cost.unsupported_ops),
             "fit": self.fit.as_dict(),
+            # Of every need: without a limit what is known fits, and what is not known is null.
+            "fits": self._fit(self.limits.or_any()).answers,
             "reasons": self.reasons,
             "inputs": [
                 {

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import inf
+from sys import maxsize
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from hwkd.core.choices import Risk
@@ -57,6 +59,16 @@ class Limits:
     flash_bytes: int | None = None
     weight_bytes: int | None = None
     energy_j: float | None = None
+
+    def or_any(self) -> Limits:
+        """Return them with boundless ones where there is none: what is known fits those."""
+        return Limits(
+            latency_s=inf if self.latency_s is None else self.latency_s,
+            ram_bytes=maxsize if self.ram_bytes is None else self.ram_bytes,
+            flash_bytes=maxsize if self.flash_bytes is None else self.flash_bytes,
+            weight_bytes=maxsize if self.weight_bytes is None else self.weight_bytes,
+            energy_j=inf if self.energy_j is None else self.energy_j,
+        )
 
     def on(self, device: Device) -> Limits:
         """Return them with the RAM and flash of a device where there is no limit of its own."""
@@ -189,6 +201,12 @@ class Fit:
     def unknown(self) -> tuple[LimitName, ...]:
         """The limits that cannot be checked."""
         return tuple(entry.name for entry in self.limits if entry.answer == "unknown")
+
+    @property
+    def answers(self) -> dict[LimitName, bool | None]:
+        """Limit -> whether it is kept, None where that is not known; for JSON."""
+        said: Mapping[FitAnswer, bool | None] = {"fits": True, "over": False, "unknown": None}
+        return {entry.name: said[entry.answer] for entry in self.limits}
 
     def limit(self, name: LimitName) -> LimitFit | None:
         """Return the entry of one limit; None when it is not in force."""

@@ -15,7 +15,7 @@ from hwkd.cli.app import main
 
 KEYS = [
     "device", "runtime", "clock_hz", "dtype", "macs", "params", "latency", "peak_ram_bytes",
-    "flash_bytes", "energy_j", "per_op", "unsupported_ops", "fit", "reasons", "inputs", "notes",
+    "flash_bytes", "energy_j", "per_op", "unsupported_ops", "fit", "fits", "reasons", "inputs", "notes",
 ]  # fmt: skip
 # 3x3 convolution 3->8 on 16x16, ReLU, mean, fully connected 8->4.
 MACS = 8 * 27 * 256 + 8 * 4
@@ -133,6 +133,7 @@ def test_a_device_with_too_little_memory_does_not_fit(
     path.write_text("\n".join(lines), encoding="utf-8")
     found = profile(capsys, model, "--device", path)
     assert answers(found) == {"latency": "fits", "ram": "over", "flash": "over"}
+    assert (found["fits"]["ram"], found["fits"]["weights"]) == (False, True)
     assert found["fit"]["answer"] == "over"
 
 
@@ -315,6 +316,7 @@ def test_a_network_without_any_cost_is_unknown_and_does_not_fit(tmp_path, capsys
     assert [found["latency"][key] for key in ("value_s", "low_s", "high_s")] == [None] * 3
     assert found["energy_j"] is None
     assert answers(found) == {"latency": "unknown", "ram": "unknown", "flash": "unknown"}
+    assert found["fits"] == dict.fromkeys(("latency", "ram", "flash", "energy")) | {"weights": True}
     assert found["fit"]["limits"][0]["needed"] is None
     assert "no cost for LSTM x 1" in found["reasons"]["latency"]
     assert "working memory of LSTM" in found["reasons"]["ram"]

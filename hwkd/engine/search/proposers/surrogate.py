@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
+
+from threadpoolctl import ThreadpoolController
 
 from hwkd.core.student import StudentSpec
 from hwkd.core.trial import PredictedRecord, ProposalRecord
@@ -43,8 +46,20 @@ class SurrogateProposer:
         self._observed = Observed(context.config.objective.objectives)
         self._read, self._goal = 0, context.config.objective
 
+    @cached_property
+    def _libraries(self) -> ThreadpoolController:
+        return ThreadpoolController()
+
     def propose(self, history: History, n: int) -> Sequence[Proposal]:
-        """Return the most promising candidates; see `Proposer.propose`."""
+        """Return the most promising candidates; see `Proposer.propose`.
+
+        On one thread: the matrices are small, threads that wait for each other cost several times
+        the time, and their number must not change what is chosen.
+        """
+        with self._libraries.limit(limits=1, user_api="blas"):
+            return self._proposals(history, n)
+
+    def _proposals(self, history: History, n: int) -> Sequence[Proposal]:
         if history.goal != self._goal:  # all results count for something else now
             self._observed = Observed(history.objectives)
             self._read, self._goal = 0, history.goal
