@@ -74,6 +74,11 @@ def _fit_pipeline(data: RawData) -> tuple[Pipeline, list[str]]:
     std = np.sqrt(np.maximum(squares / count - np.square(offset), 0.0))
     # Rounding gives a constant channel a deviation of its last digit, which would become noise.
     constant = (inputs.min(axis=axes) == inputs.max(axis=axes)) | (std == 0)
+    if constant.all() and inputs.min() != inputs.max():
+        raise DataError(
+            f"{data.source}: train inputs differ by less than float64 resolves beside their size, "
+            f"{float(inputs.max()):.3g}; subtract an offset before they are stored"
+        )
     if constant.all():
         raise DataError(f"{data.source}: every train input has the same values; nothing to learn")
     notes = []

@@ -167,6 +167,18 @@ def test_a_constant_channel_is_noted_and_a_constant_set_refused():
         prepared_of(data)
 
 
+def test_a_signal_that_float64_loses_beside_its_offset_is_refused_for_that():
+    values = np.random.default_rng(0).integers(-9, 9, (60, 1, 3, 8)) + 2**60
+    source = RawData(
+        source="wide", class_names=("a", "b"),
+        train=RawSplit(inputs=values, labels=np.arange(60) % 2),
+    )  # fmt: skip
+    with pytest.raises(
+        DataError, match=r"less than float64 resolves beside their size, 1\.15e\+18"
+    ):
+        prepared_of(source)
+
+
 def test_examples_shared_by_train_and_test_are_counted():
     source = raw(300)
     shared = RawSplit(inputs=source.train.inputs[:4].copy(), labels=source.train.labels[:4])

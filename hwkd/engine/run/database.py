@@ -177,8 +177,10 @@ def _cause(error: Exception) -> Exception | None:
     """Return what the driver said of the server; None when the statement was at fault."""
     found: BaseException | None = error
     while found is not None and not isinstance(found, DBAPIError):
-        found = found.__cause__
+        found = found.__cause__ or found.__context__  # a session says first that it is broken
     if found is None or found.orig is None:
+        return None
+    if "no such table" in str(found.orig):
         return None
     is_gone = found.connection_invalidated
     is_operational = type(found.orig).__name__ in ("OperationalError", "InterfaceError")
@@ -193,8 +195,8 @@ def _passes(cause: Exception) -> bool:
     state, message = getattr(cause, "sqlstate", None), str(cause)
     if state is not None:
         return state[:2] in _PASSING_STATES
-    if "unable to open" in message:  # SQLite, a folder that is not there
-        return False
+    if type(cause).__module__ == "sqlite3":  # has no server that could be away
+        return "locked" in message
     return "FATAL" not in message or any(text in message for text in _PASSING_REFUSALS)
 
 

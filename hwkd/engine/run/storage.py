@@ -86,7 +86,10 @@ def _storage(location: Path | Database, *, is_new: bool) -> BaseStorage:
     if location.kind == "postgresql":
         kwargs |= {"pool_size": 1, "max_overflow": 2}
     try:
-        storage = _PatientStorage(location.url, kwargs, skip_table_creation=not is_new)
+        storage = patiently(
+            lambda: _PatientStorage(location.url, kwargs, skip_table_creation=not is_new),
+            where=location.url,
+        )
         weakref.finalize(storage, storage.engine.dispose)  # or connections stay open without it
         return storage
     except RuntimeError as error:
