@@ -204,7 +204,8 @@ def _typed(value: Any) -> str:
 
 def declares_options(function: Callable[P, R]) -> Callable[P, R]:
     """Check options and the files that they name at every call; list them in the docstring."""
-    places = tuple(inspect.signature(function).parameters)
+    parameters = inspect.signature(function).parameters.values()
+    places = tuple(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY)
     options = declared(function)
 
     @wraps(function)

@@ -27,8 +27,8 @@ def with_config(
         options: that the command has.
 
     Raises:
-        ConfigError: if the file cannot be read, names an unknown option (with the nearest), or
-            gives a value that the option cannot have.
+        ConfigError: if the file cannot be read, names an unknown option (with the nearest), names
+            one twice, or gives a value that the option cannot have.
     """
     try:
         content = read_toml(path)
@@ -36,11 +36,16 @@ def with_config(
         raise ConfigError(f"--config {path}: cannot be read ({error})") from None
     known = {name: option for option in options for name in _names(option)}
     merged = dict(given)
+    keys: dict[str, str] = {}
     for key, value in content.items():
         option = known.get(key.replace("_", "-"))
         if option is None:
             unknown = UnknownNameError("option", key, {option.word for option in options})
             raise ConfigError(f"--config {path}: {unknown}")
+        if (other := keys.setdefault(option.name, key)) != key:
+            raise ConfigError(
+                f"--config {path}: {other} and {key} are one option; keep one of them"
+            )
         option.check(value, label=f"--config {path}: {key}")
         if option.name not in given:
             merged[option.name] = value

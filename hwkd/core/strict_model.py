@@ -106,7 +106,7 @@ def first_problem(error: ValidationError, *, whole: str, with_input: bool = Fals
     place = ".".join(str(part) for part in first["loc"]) or whole
     given = first["type"] != "missing" and with_input
     shown = f", given {_cut(repr(first['input']))}" if given else ""
-    return f"{_cut(place)}: {_cut(first['msg'])}{shown}"
+    return f"{_cut(place)}: {_cut(first['msg'].removeprefix('Value error, '))}{shown}"
 
 
 def _cut(text: str) -> str:

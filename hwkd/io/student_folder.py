@@ -20,7 +20,7 @@ from hwkd.core.student import Layers
 from hwkd.core.student_record import StudentRecord
 from hwkd.io.old_students import OLD_DESCRIPTION_FILE, complete_old_record, read_old_record
 from hwkd.io.paths import require_there
-from hwkd.io.run_files import RUN_FILE
+from hwkd.io.run_files import JOURNAL_FILE, PLACE_FILE, RUN_FILE
 from hwkd.io.run_text import write_text
 from hwkd.io.text_files import MalformedTextError, read_json
 
@@ -141,6 +141,11 @@ def read_student(path: Path, *, option: str = "") -> StudentFolder:
     folder = student_folder_of(path)
     shown = f"{option} {path}" if option else str(path)
     if folder != path and not folder.is_dir():
+        if not (path / JOURNAL_FILE).is_file() and not (path / PLACE_FILE).is_file():
+            raise RunFolderError(
+                f"{shown}: holds the records of a run without its files ({BEST_FOLDER}/ and "
+                f"{JOURNAL_FILE} are missing); only `hwkd report` reads it"
+            )
         raise RunFolderError(
             f"{shown}: has no best student yet; finish the search with `hwkd search --resume "
             f"{path}` or name a trial by its number"

@@ -86,6 +86,11 @@ def test_an_argument_that_does_not_exist_is_said_by_the_function_itself():
         declares_options(cook)("soup", **{"minuets": 3})
 
 
+def test_an_argument_by_place_that_has_none_is_said_by_the_function_itself():
+    with pytest.raises(TypeError, match="positional argument"):
+        declares_options(cook)("soup", 3.5)
+
+
 def test_the_docstring_lists_the_options_before_what_is_returned():
     text = inspect.getdoc(declares_options(cook))
     assert text.startswith(
@@ -125,6 +130,7 @@ def test_the_command_line_holds_against_the_file_and_that_is_said(tmp_path, caps
         ('minutes = "3"', r"kitchen\.toml: minutes: '3' should be a valid integer"),
         ('heat = "medium"', r"kitchen\.toml: heat: 'medium' should be 'low' or 'high'"),
         ("taster = 1", r"kitchen\.toml: unknown option 'taster'"),
+        ('herb = []\nherbs = ["dill"]', r"kitchen\.toml: herb and herbs are one option"),
         ("minutes =", r"kitchen\.toml: cannot be read"),
         ("[minutes]\na = 1", r"kitchen\.toml: minutes: \{'a': 1\} should be a valid integer"),
     ],

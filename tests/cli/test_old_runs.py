@@ -41,7 +41,7 @@ def test_reports_are_made_again(name: str, tmp_path: Path, capsys) -> None:
 
 def test_a_run_without_files_of_its_student_says_so(tmp_path: Path, capsys) -> None:
     assert main(["export", str(GOLDEN / "run_v1"), "--out", str(tmp_path / "out")]) == 2
-    assert "has no best student yet; finish the search" in capsys.readouterr().err
+    assert "records of a run without its files (best/ and journal.log" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -130,6 +130,7 @@ def test_a_damaged_description_is_one_line_and_exit_code_2(
     with pytest.raises(ConfigError, match=message) as caught:
         read_record_file(file)
     assert "\n" not in str(caught.value)
+    assert "Value error" not in str(caught.value)
     out = student.with_name("out")
     assert main(["export", str(student), "--out", str(out)]) == 2
     assert capsys.readouterr().err.count("\n") == 1

@@ -20,12 +20,10 @@ from hwkd.engine.run.trials import Trials
 from hwkd.engine.run.whole_folder import created_whole, require_free
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.io.paths import require_there
-from hwkd.io.run_files import PLACE_FILE, TRIALS_FILE
+from hwkd.io.run_files import JOURNAL_FILE, PLACE_FILE, TRIALS_FILE
 from hwkd.io.run_text import write_text
 
 __all__ = ["RunFolder"]
-
-_JOURNAL_FILE = "journal.log"
 
 
 class RunFolder:
@@ -45,7 +43,7 @@ class RunFolder:
         self.path = path
         self._process = process
         self.config_path = path / "config.toml"
-        self.journal_path = path / _JOURNAL_FILE
+        self.journal_path = path / JOURNAL_FILE
         self.trials_path = path / TRIALS_FILE
 
     @cached_property
@@ -132,7 +130,7 @@ class RunFolder:
             RunFolderError: saying which of the two.
         """
         is_shared = (self.path / PLACE_FILE).exists()
-        require_free(self.path, main_file=PLACE_FILE if is_shared else _JOURNAL_FILE)
+        require_free(self.path, main_file=PLACE_FILE if is_shared else JOURNAL_FILE)
 
     def create(
         self,
@@ -158,13 +156,13 @@ class RunFolder:
         if place is not None:
             SharedStudy.create(place, texts, objectives=objectives)
             texts[PLACE_FILE] = place.text()
-        main_file = _JOURNAL_FILE if place is None else PLACE_FILE
+        main_file = JOURNAL_FILE if place is None else PLACE_FILE
         try:
             with created_whole(self.path, main_file=main_file) as folder:
                 for name, text in texts.items():
                     (folder / name).write_text(text, encoding="utf-8")
                 if place is None:
-                    create_study(folder / _JOURNAL_FILE, objectives=objectives)
+                    create_study(folder / JOURNAL_FILE, objectives=objectives)
         except (OSError, RunFolderError) as error:
             if place is not None:
                 SharedStudy(place).delete()
@@ -199,5 +197,5 @@ class RunFolder:
         require_there(self.path, "the run folder of an earlier hwkd search")
         if self.shared is None and not self.journal_path.is_file():
             raise RunFolderError(
-                f"{self.path}: no journal.log in it; it is not a run folder of hwkd search"
+                f"{self.path}: no {JOURNAL_FILE} in it; it is not a run folder of hwkd search"
             )

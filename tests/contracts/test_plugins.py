@@ -1,0 +1,106 @@
+"""What a package adds through `hwkd.plugins` serves a whole search, with no file of hwkd edited."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.user_space import USER_SPACE
+
+PLUGIN = (
+    USER_SPACE.format(name="my-space")
+    + '''
+from dataclasses import replace
+
+from hwkd.core.catalog import EXPORTERS, METHODS, TASKS
+from hwkd.deploy.exporter import Exported
+from hwkd.distill.logit_method import LabelMethod
+from hwkd.engine.search.proposer import PROPOSERS, make_proposer
+from hwkd.engine.search.optuna_proposer import OptunaProposer
+from hwkd.tasks.classes_head import CLASS_METRICS
+from hwkd.tasks.classification import ClassifyTask
+from optuna.samplers import RandomSampler
+
+
+class MyTask:
+    """Reads what the packaged task of classes reads, under a name of its own."""
+
+    name, summary, metrics = "my-task", "digits of a package", CLASS_METRICS
+
+    def data(self, source, **options):
+        return replace(ClassifyTask().data(source, **options), name=self.name)
+
+
+class MyTarget:
+    summary, is_student_file = "bytes of the int8 file", False
+
+    def export(self, source, options):
+        return Exported(files={"bytes.txt": str(source.int8_path.stat().st_size)})
+
+
+@METHODS.register("my-method")
+@dataclass(frozen=True, kw_only=True)
+class MyMethod(LabelMethod):
+    """The mean size of the logits."""
+
+    name = "my-method"
+    family = "teacher-free"
+    formula = "mean |z|"
+    paper = "none"
+
+    def loss(self, student, labels):
+        return student.abs().mean()
+
+
+TASKS.register("my-task")(MyTask())
+EXPORTERS.register("my-target")(MyTarget())
+PROPOSERS.register("my-sampler")(lambda context: OptunaProposer(context, RandomSampler))
+'''
+)
+SEARCH = (
+    "search --device cortex-m7 --task my-task --space my-space --method my-method --sampler "
+    "my-sampler --trials 2 --brief-epochs 1 --full-epochs 1 --controls 0 --teacher-time 1s "
+    "--workers 1 --out run --json"
+)
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A folder as pip leaves one: a module, and its entry point."""
+    facts = tmp_path / "site" / "mine-1.0.dist-info"
+    facts.mkdir(parents=True)
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
+    (facts / "entry_points.txt").write_text("[hwkd.plugins]\nmine = mine\n")
+    (facts.parent / "mine.py").write_text(PLUGIN)
+    return facts.parent
+
+
+def told(command: str, package: Path) -> dict[str, object]:
+    """Return what a command prints as JSON in a process that has the package."""
+    environment = {**os.environ, "PYTHONPATH": str(package)}
+    del environment["HWKD_NO_PLUGINS"]
+    done = subprocess.run(
+        [sys.executable, "-m", "hwkd", *command.split()],
+        cwd=package.parent, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found: dict[str, object] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_task_space_method_sampler_and_target_of_a_package_serve_a_search(package: Path) -> None:
+    found = told(SEARCH, package)
+    assert found["trials"] == 2
+    run = json.loads((package.parent / "run" / "run.json").read_text())
+    assert run["data"]["task"] == "my-task"
+    assert run["final"]["spec"]["space"] == "my-space"
+    assert "my-method" in json.dumps(run["final"]["verdict"])
+    told("export run --target my-target --out out --json", package)
+    int8 = package.parent / "run" / "best" / "student_int8.onnx"
+    assert (package.parent / "out" / "bytes.txt").read_text() == str(int8.stat().st_size)
