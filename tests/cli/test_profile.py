@@ -15,7 +15,8 @@ from hwkd.cli.app import main
 
 KEYS = [
     "device", "runtime", "clock_hz", "dtype", "macs", "params", "latency", "peak_ram_bytes",
-    "flash_bytes", "energy_j", "per_op", "unsupported_ops", "fit", "fits", "reasons", "inputs", "notes",
+    "flash_bytes", "energy_j", "per_op", "unsupported_ops", "fit", "fits", "reasons",
+    "inputs", "notes",
 ]  # fmt: skip
 # 3x3 convolution 3->8 on 16x16, ReLU, mean, fully connected 8->4.
 MACS = 8 * 27 * 256 + 8 * 4
