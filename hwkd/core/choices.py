@@ -10,7 +10,11 @@ from typing import Final, Literal, TypeAlias
 __all__ = [
     "ALPHA",
     "BETA",
+    "CONTROLS",
     "GAMMA",
+    "SAMPLER",
+    "TASK",
+    "TRIAL_TIMEOUT_S",
     "Accelerator",
     "CalibrationChoice",
     "Dtype",
@@ -39,3 +43,9 @@ RoundingChoice: TypeAlias = Literal["auto", "float", "q31", "tflite"]
 ALPHA: Final = 1.0
 BETA: Final = 0.1
 GAMMA: Final = 0.5
+
+TASK: Final = "classify"
+SAMPLER: Final = "surrogate"
+# Seeds of the final student and its controls.
+CONTROLS: Final = 1
+TRIAL_TIMEOUT_S: Final = 600.0

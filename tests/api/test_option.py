@@ -88,7 +88,7 @@ def test_an_argument_that_does_not_exist_is_said_by_the_function_itself():
 
 def test_an_argument_by_place_that_has_none_is_said_by_the_function_itself():
     with pytest.raises(TypeError, match="positional argument"):
-        declares_options(cook)("soup", 3.5)
+        declares_options(cook)(*("soup", 3.5))
 
 
 def test_the_docstring_lists_the_options_before_what_is_returned():
