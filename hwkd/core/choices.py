@@ -17,6 +17,7 @@ __all__ = [
     "TRIAL_TIMEOUT_S",
     "Accelerator",
     "CalibrationChoice",
+    "ClusterSystem",
     "Dtype",
     "FitKind",
     "KernelsChoice",
@@ -31,6 +32,7 @@ Dtype: TypeAlias = Literal["int8", "float32"]
 FitKind: TypeAlias = Literal["auto", "scale", "full"]
 Accelerator: TypeAlias = Literal["auto", "cpu", "cuda", "mps"]
 CalibrationChoice: TypeAlias = Literal["auto", "minmax", "percentile", "mse"]
+ClusterSystem: TypeAlias = Literal["slurm", "k8s", "ray"]
 KernelsChoice: TypeAlias = Literal["hwkd", "cmsis-nn"]
 Layout: TypeAlias = Literal["auto", "nf", "nhw", "nhwc", "nchw", "nct", "ntc"]
 ObjectiveMode: TypeAlias = Literal["weighted", "pareto"]

@@ -15,6 +15,7 @@ from support.tiny_search import TinyRun, make_shared_run, write_npz
 from support.user_space import USER_SPACE
 
 from hwkd.cli.app import main
+from hwkd.engine.arms.evaluation import train_student
 from hwkd.engine.run.trials import Trials
 from hwkd.engine.search import shared_worker, trial_run
 from hwkd.engine.setup.config import SearchConfig
@@ -124,7 +125,7 @@ def test_a_worker_is_gone_in_half_a_minute():
 
 
 def test_sigterm_lets_a_candidate_end_that_is_nearly_done(run, monkeypatch, capsys):
-    stop_once_it_trains(monkeypatch, trial_run.train_student)
+    stop_once_it_trains(monkeypatch, train_student)
     assert main(["worker", *options(run)]) == 0
     assert "1 candidates; ended because SIGTERM was sent" in capsys.readouterr().out
     assert [record.state for record in trials(run).records()] == ["completed"]

@@ -10,13 +10,13 @@ import os
 import signal
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hwkd.cli.app import main
+from hwkd.engine.arms.evaluation import train_student
 from hwkd.engine.search import shared_worker, trial_run
-
-REAL_TRAINING = trial_run.train_student
 
 
 def stuck(*arguments: Any, **options: Any) -> Any:
@@ -29,15 +29,13 @@ def deadly(folder: Path, *arguments: Any, **options: Any) -> Any:
         victim.write_text(layers.key)
     if victim.read_text() == layers.key:
         os.kill(os.getpid(), signal.SIGKILL)
-    return REAL_TRAINING(*arguments, **options)
+    return train_student(*arguments, **options)
 
 
 if __name__ == "__main__":
     split = sys.argv.index("--")
     training, *rest = sys.argv[1:split]
     shared_worker._FINISH_S, shared_worker._GONE_S = 0.5, 3.0  # for tests do not wait so long
-    if training == "stuck":
-        trial_run.train_student = stuck
-    else:
-        trial_run.train_student = lambda *a, **o: deadly(Path(rest[0]), *a, **o)
+    wanted = stuck if training == "stuck" else partial(deadly, Path(*rest))
+    vars(trial_run)["train_student"] = wanted
     raise SystemExit(main(["worker", *sys.argv[split + 1 :]]))
