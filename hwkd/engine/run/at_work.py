@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from hwkd.core.errors import ConfigError, RunFolderError
 from hwkd.engine.run.database import Database, patiently
+from hwkd.engine.run.lease_rows import Holder, holders
 from hwkd.engine.run.run_folder import RunFolder
-from hwkd.engine.run.shared_lease import Holder, holders
 from hwkd.engine.run.shared_study import SharedStudy, StudyPlace
 from hwkd.io.paths import require_there
 from hwkd.io.run_files import RUN_FILE
-from hwkd.io.run_lock import is_held
+from hwkd.io.run_lock import is_alive, is_held
 from hwkd.io.text_files import read_number
 
 __all__ = ["STATUS_FOLDER", "AtWork", "at_work", "place_of"]
@@ -133,7 +132,7 @@ def _in_folder(folder: Path) -> tuple[AtWork, ...]:
     found = []
     for path in sorted((folder / STATUS_FOLDER).glob("*.json")):
         pid, trial = read_number(path, "pid"), read_number(path, "trial")
-        if pid is not None and _is_alive(int(pid)):
+        if pid is not None and is_alive(int(pid)):
             found.append(
                 AtWork(
                     worker=path.stem,
@@ -146,13 +145,3 @@ def _in_folder(folder: Path) -> tuple[AtWork, ...]:
                 )
             )
     return tuple(found)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
