@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from hwkd.api.resume import resume
     from hwkd.api.search import search
     from hwkd.api.spaces import space, spaces
+    from hwkd.api.submit import submit
     from hwkd.api.tasks import tasks
     from hwkd.api.verify import verify
     from hwkd.api.worker import worker
@@ -56,6 +57,7 @@ __all__ = [
     "search",
     "space",
     "spaces",
+    "submit",
     "tasks",
     "validate_devices",
     "verify",

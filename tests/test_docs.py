@@ -219,6 +219,14 @@ def test_the_run_folder_holds_the_files_that_its_page_names(workplace: Path) -> 
             )
 
 
+def test_what_a_page_shows_of_a_job_file_is_what_is_printed(capsys) -> None:
+    shown = [pair for pair in pairwise(BLOCKS) if pair[0].text.startswith("hwkd submit ")]
+    assert len(shown) == 3
+    for command, output in shown:
+        assert main(shlex.split(command.text)[1:]) == 0
+        assert capsys.readouterr().out == output.text
+
+
 class _WouldStartTrialsError(Exception):
     """Everything before the first candidate went well."""
 

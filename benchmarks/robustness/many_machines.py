@@ -33,8 +33,9 @@ from hwkd.core.errors import LostLeaseError, UnreachableError
 from hwkd.core.student import ParamValue, StudentSpec
 from hwkd.core.trial import FidelityRecord, ObjectiveRecord, TrialRecord
 from hwkd.engine.run.database import Database
+from hwkd.engine.run.lease_rows import create_leases
 from hwkd.engine.run.proposal import Proposal
-from hwkd.engine.run.shared_lease import DatabaseLease, create_leases
+from hwkd.engine.run.shared_lease import DatabaseLease
 from hwkd.engine.run.storage import create_study, load_study
 from hwkd.engine.run.trials import Candidate, Trials
 from hwkd.engine.search.loop import requeue_lost

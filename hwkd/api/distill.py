@@ -16,7 +16,7 @@ from hwkd.api.common import (
     Unlabelled,
 )
 from hwkd.api.option import Option, command_line, declares_options
-from hwkd.core.choices import CalibrationChoice
+from hwkd.core.choices import TASK, CalibrationChoice
 
 if TYPE_CHECKING:
     from hwkd.api.outcome import SearchOutcome
@@ -35,7 +35,7 @@ def distill(
     methods: Methods = (),
     epochs: Annotated[int | None, Option("Passes over the data.", minimum=1)] = None,
     task: Annotated[
-        str | None, Option("For a student by itself: what is learned. Default: classify.")
+        str | None, Option(f"For a student by itself: what is learned. Default: {TASK}.")
     ] = None,
     data: Annotated[
         str | Path | None, Option("For a student by itself: path of the data.", opens=DATA_FILES)

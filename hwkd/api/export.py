@@ -67,6 +67,7 @@ def export(
     from hwkd.core.progress import silent
     from hwkd.deploy.exporter import ExportOptions
     from hwkd.engine.arms.export import ExportOrder, export_student
+    from hwkd.io.student_folder import given_place
 
     number = _trial(trial)
     chosen = _formats(formats)
@@ -77,7 +78,7 @@ def export(
         )
     return export_student(
         ExportOrder(
-            source=Path(source),
+            source=given_place(source),
             targets=chosen if target == "files" else (target,),
             out=Path(out),
             trial=number,

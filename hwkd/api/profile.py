@@ -68,10 +68,10 @@ def profile(
     from hwkd.core.limits import Limits
     from hwkd.cost.backend import CostQuestion
     from hwkd.io.device_catalog import load_device
-    from hwkd.io.student_folder import FLOAT_FILE, INT8_FILE, model_of
+    from hwkd.io.student_folder import FLOAT_FILE, INT8_FILE, given_place, model_of
 
     names = (FLOAT_FILE,) if dtype == "float32" else (INT8_FILE, FLOAT_FILE)
-    path = model_of(Path(model), *names)
+    path = model_of(given_place(model), *names)
     limits = Limits(**limit_amounts(max_latency, max_ram, max_flash, max_weights, max_energy))
     clock_hz, on = frequency(clock, "--clock"), load_device(device, runtime=runtime)
     question = CostQuestion(device=on, runtime=runtime, clock_hz=clock_hz, dtype=dtype)

@@ -41,9 +41,10 @@ def report(
     from hwkd.api.outcome import SearchOutcome
     from hwkd.core.progress import silent
     from hwkd.io.run_files import PLACE_FILE
+    from hwkd.io.student_folder import given_place
     from hwkd.report.write import write_report_files
 
-    folder = Path(run)
+    folder = given_place(run)
     if storage is not None or (folder / PLACE_FILE).is_file():
         from hwkd.engine.run.join import read_again
 

@@ -28,7 +28,11 @@ from hwkd.api.option import Option, command_line, declares_options
 from hwkd.core.choices import (
     ALPHA,
     BETA,
+    CONTROLS,
     GAMMA,
+    SAMPLER,
+    TASK,
+    TRIAL_TIMEOUT_S,
     CalibrationChoice,
     Layout,
     ObjectiveMode,
@@ -53,9 +57,7 @@ def search(
     clock: Annotated[
         str | None, Option("Clock, if not the device's, as 216MHz.", panel=WHAT)
     ] = None,
-    task: Annotated[
-        str, Option("What is learned (see `hwkd tasks list`).", panel=WHAT)
-    ] = "classify",
+    task: Annotated[str, Option("What is learned (see `hwkd tasks list`).", panel=WHAT)] = TASK,
     data: Annotated[
         str | Path | None,
         Option(
@@ -173,7 +175,7 @@ def search(
             minimum=0,
             panel=JUDGE,
         ),
-    ] = 1,
+    ] = CONTROLS,
     final: Annotated[
         bool, Option("Train the best student in full and test it.", panel=JUDGE)
     ] = True,
@@ -210,7 +212,7 @@ def search(
             "rest; tpe, nsga2, gp and random are Optuna's.",
             panel=RUN,
         ),
-    ] = "surrogate",
+    ] = SAMPLER,
     timeout: Annotated[
         str | None,
         Option(
@@ -219,7 +221,7 @@ def search(
     ] = None,
     trial_timeout: Annotated[
         str, Option("A candidate that trains longer is recorded as failed.", panel=RUN)
-    ] = "10min",
+    ] = f"{TRIAL_TIMEOUT_S / 60:g}min",
     workers: Annotated[
         int | None,
         Option(

@@ -119,7 +119,8 @@ def shared_place(
 
 def without_password(text: str) -> str:
     """Return a word of a command line, of a URL without the password that it may hold."""
-    return re.sub(r"(://[^:/@\s]*):[^@/\s]*@", r"\1@", text)
+    text = re.sub(r"(://[^:/@\s]*):[^@/\s]*@", r"\1@", text)
+    return re.sub(r"(://.*[?&])password=[^&]*&?", r"\1", text).rstrip("?&")
 
 
 def default_folder(device: str) -> Path:

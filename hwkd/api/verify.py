@@ -80,9 +80,9 @@ def verify(
     from hwkd.core.progress import silent
     from hwkd.deploy.to_c.exported import read_exported
     from hwkd.deploy.verify import target_named, verify_model
-    from hwkd.io.student_folder import INT8_FILE, model_of
+    from hwkd.io.student_folder import INT8_FILE, given_place, model_of
 
-    source = Path(model)
+    source = given_place(model)
     target = target_named(device)
     exported = read_exported(source)
     if exported is not None and (rounding != "auto" or kernels != "hwkd"):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 from hwkd.api.common import Trust
 from hwkd.api.option import Option, declares_options
@@ -10,7 +10,27 @@ from hwkd.api.option import Option, declares_options
 if TYPE_CHECKING:
     from hwkd.engine.search.shared_worker import WorkerResult
 
-__all__ = ["worker"]
+__all__ = ["IdleExit", "Scratch", "WorkerData", "WorkerSpaces", "worker"]
+
+IdleExit: TypeAlias = Annotated[
+    str | None,
+    Option("End after so long without a candidate, as 10min. Default: with the search."),
+]
+Scratch: TypeAlias = Annotated[
+    str | Path | None,
+    Option("Folder for files of the worker. Default: the system's temporary one."),
+]
+WorkerData: TypeAlias = Annotated[
+    str | Path | None,
+    Option("Where the search's data lies on this machine. Default: where the search read it."),
+]
+WorkerSpaces: TypeAlias = Annotated[
+    Sequence[str],
+    Option(
+        "The search's own search space, as a file here, which may run then; may be repeated.",
+        flag="space",
+    ),
+]
 
 
 def _silent(line: str) -> None:
@@ -29,25 +49,10 @@ def worker(
             "any case."
         ),
     ] = None,
-    idle_exit: Annotated[
-        str | None,
-        Option("End after so long without a candidate, as 10min. Default: with the search."),
-    ] = None,
-    scratch: Annotated[
-        str | Path | None,
-        Option("Folder for files of the worker. Default: the system's temporary one."),
-    ] = None,
-    data: Annotated[
-        str | Path | None,
-        Option("Where the search's data lies on this machine. Default: where the search read it."),
-    ] = None,
-    spaces: Annotated[
-        Sequence[str],
-        Option(
-            "The search's own search space, as a file here, which may run then; may be repeated.",
-            flag="space",
-        ),
-    ] = (),
+    idle_exit: IdleExit = None,
+    scratch: Scratch = None,
+    data: WorkerData = None,
+    spaces: WorkerSpaces = (),
     trust: Trust = False,
     on_line: Callable[[str], None] | None = None,
 ) -> "WorkerResult":

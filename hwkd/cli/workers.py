@@ -1,4 +1,4 @@
-"""`hwkd worker` and `hwkd workers`: further processes of a search, and who they are."""
+"""`hwkd worker`, `workers` and `submit`: further processes of a search, who and where they are."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import hwkd
 from hwkd.cli.command import Command
 
 if TYPE_CHECKING:
+    from hwkd.api.submit import JobFile
     from hwkd.engine.run.at_work import AtWork
     from hwkd.engine.search.shared_worker import WorkerResult
 
@@ -49,6 +50,10 @@ def _show_workers(found: Sequence[AtWork]) -> None:
     console.print(table if found else "nobody is at work")
 
 
+def _show_job(job: JobFile) -> None:
+    sys.stdout.write(job.text)
+
+
 COMMANDS = (
     Command(
         name="worker",
@@ -67,6 +72,15 @@ COMMANDS = (
         examples=(
             "hwkd workers runs/photos",
             "hwkd workers postgresql://hwkd@db.example/hwkd --study photos --json",
+        ),
+    ),
+    Command(
+        name="submit",
+        function=hwkd.submit,
+        show=_show_job,
+        examples=(
+            "hwkd submit slurm runs/photos --workers 32 --time 8h --print",
+            "hwkd submit k8s runs/photos --image registry.example/hwkd --print",
         ),
     ),
 )

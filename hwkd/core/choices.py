@@ -10,9 +10,14 @@ from typing import Final, Literal, TypeAlias
 __all__ = [
     "ALPHA",
     "BETA",
+    "CONTROLS",
     "GAMMA",
+    "SAMPLER",
+    "TASK",
+    "TRIAL_TIMEOUT_S",
     "Accelerator",
     "CalibrationChoice",
+    "ClusterSystem",
     "Dtype",
     "FitKind",
     "KernelsChoice",
@@ -27,6 +32,7 @@ Dtype: TypeAlias = Literal["int8", "float32"]
 FitKind: TypeAlias = Literal["auto", "scale", "full"]
 Accelerator: TypeAlias = Literal["auto", "cpu", "cuda", "mps"]
 CalibrationChoice: TypeAlias = Literal["auto", "minmax", "percentile", "mse"]
+ClusterSystem: TypeAlias = Literal["slurm", "k8s", "ray"]
 KernelsChoice: TypeAlias = Literal["hwkd", "cmsis-nn"]
 Layout: TypeAlias = Literal["auto", "nf", "nhw", "nhwc", "nchw", "nct", "ntc"]
 ObjectiveMode: TypeAlias = Literal["weighted", "pareto"]
@@ -39,3 +45,9 @@ RoundingChoice: TypeAlias = Literal["auto", "float", "q31", "tflite"]
 ALPHA: Final = 1.0
 BETA: Final = 0.1
 GAMMA: Final = 0.5
+
+TASK: Final = "classify"
+SAMPLER: Final = "surrogate"
+# Seeds of the final student and its controls.
+CONTROLS: Final = 1
+TRIAL_TIMEOUT_S: Final = 600.0

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import os
 from pathlib import Path
 
-__all__ = ["LOCK_FILE", "is_held"]
+__all__ = ["LOCK_FILE", "is_alive", "is_held"]
 
 LOCK_FILE = "run.lock"
 
@@ -25,3 +26,14 @@ def is_held(folder: Path) -> bool:
     except OSError as error:
         return error.errno != errno.ENOTDIR
     return False
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process of this machine lives, whoever's it is."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

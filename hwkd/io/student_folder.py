@@ -34,6 +34,7 @@ __all__ = [
     "StudentFiles",
     "StudentFolder",
     "digests",
+    "given_place",
     "holds_student",
     "model_of",
     "read_record_file",
@@ -113,6 +114,13 @@ class StudentFolder:
                 "export the student again with that file"
             )
         return self.folder / name
+
+
+def given_place(path: str | Path) -> Path:
+    """Return what a user names; the description of a student stands for the student's folder."""
+    place = Path(path)
+    described = place.name in (DESCRIPTION_FILE, OLD_DESCRIPTION_FILE) and place.is_file()
+    return place.parent if described else place
 
 
 def student_folder_of(path: Path) -> Path:

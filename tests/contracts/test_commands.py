@@ -132,7 +132,7 @@ def as_typed(function, options: dict[str, Any]) -> list[str]:
 # line for each candidate into the log of its job.
 AT_ONCE = {
     "profile", "devices list", "devices show", "devices validate", "devices new", "spaces list",
-    "spaces show", "methods list", "methods show", "tasks list", "worker", "workers",
+    "spaces show", "methods list", "methods show", "tasks list", "worker", "workers", "submit",
 }  # fmt: skip
 
 
@@ -170,6 +170,10 @@ CASES: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "methods show": (["kd"], {"name": "kd"}),
     "tasks list": ([], {}),
     "workers": (["{}/old"], {"run": "{}/old"}),
+    "submit": (
+        ["slurm", "postgresql://h@db/h", "--study", "s", "--print"],
+        {"system": "slurm", "run": "postgresql://h@db/h", "study": "s", "prints": True},
+    ),
 }  # fmt: skip
 # These train, or compile; what they print is compared in the tests of each.
 TRAINING = {"search", "finish", "distill", "export", "verify", "worker"}

@@ -10,7 +10,8 @@ import pytest
 from benchmarks.lib.postgresql import Server
 from hwkd.core.errors import LostLeaseError, RunFolderError
 from hwkd.engine.run.database import Database
-from hwkd.engine.run.shared_lease import DatabaseLease, create_leases, holders
+from hwkd.engine.run.lease_rows import create_leases, holders
+from hwkd.engine.run.shared_lease import DatabaseLease
 
 LEASE_S = 0.4
 GONE_S = 4 * LEASE_S
@@ -79,6 +80,7 @@ def test_the_trial_of_a_dead_holder_is_lost_once(process):
     die(first)
     assert lost_after(second, [7], 3 * GONE_S) == {7: True}
     assert lost_after(process("c"), [7], LEASE_S) == {}
+    assert second.lost(lambda: [7]) == {7: True}  # until it was queued again
     second.settle(7)
 
 
@@ -99,7 +101,7 @@ def test_a_holder_that_was_away_keeps_its_trial_if_it_comes_back_in_time(process
     die(first)
     time.sleep(2.3)
     assert second.lost(lambda: [7]) == {}  # marks it
-    first._renew()
+    first._rows.renew()
     time.sleep(1.2)
     assert second.lost(lambda: [7]) == {}
 
@@ -113,7 +115,7 @@ def test_a_process_known_to_be_dead_is_not_waited_for(process):
     first.begin(7)
     _, pid, _ = first.owner.rsplit(":", 2)
     die(first)
-    second.end("a", int(pid))
+    second.end("a", int(pid), lambda: None)
     assert second.lost(lambda: [7]) == {7: True}
 
 

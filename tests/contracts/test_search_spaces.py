@@ -22,7 +22,6 @@ from hwkd.cost.graph import build_graph
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_int8 import assert_int8, quantise_int8
 from hwkd.deploy.to_onnx import export_onnx
-from hwkd.engine.setup.config import SearchConfig
 from hwkd.io.discovery import discover
 from hwkd.nn.build import StudentModule, build_module
 from hwkd.trace.macs import count_macs
@@ -203,4 +202,3 @@ def test_one_training_step_reaches_every_weight(space_name: str) -> None:
 
 def test_a_space_that_waits_to_be_named_is_in_no_search_without_its_name() -> None:
     assert set(registered_spaces()) == set(SEARCH_SPACES.names()) - {"shuffle"}
-    assert set(registered_spaces()) == set(SearchConfig(device="cortex-m4").spaces)

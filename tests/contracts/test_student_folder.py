@@ -165,8 +165,7 @@ def test_weights_of_a_training_never_reach_a_folder(tmp_path: Path) -> None:
 
 
 def test_a_student_exports_in_every_target(finished: Path, tmp_path: Path) -> None:
-    for name in ("onnx", "onnx-int8", "torch", "c", "tflite"):
-        assert name in exporters()
+    for name in exporters():
         if name == "tflite":
             pytest.importorskip("flatbuffers")
         assert main(["export", str(finished), "--target", name, "--out", str(tmp_path / name)]) == 0
@@ -228,3 +227,19 @@ def test_a_student_is_profiled_and_reported(student: Path, capsys) -> None:
     assert "Best student" in page
     assert "Pareto front" not in page
     assert not (student / "pareto.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("export", "--target", "onnx-int8", "--out", "{out}"),
+        ("profile", "--device", "cortex-m7"),
+        ("report",),
+    ],
+    ids=" ".join,
+)
+def test_its_description_stands_for_the_folder(
+    words: tuple[str, ...], student: Path, tmp_path: Path
+) -> None:
+    command, *rest = (word.format(out=tmp_path / "out") for word in words)
+    assert main([command, str(student / DESCRIPTION_FILE), *rest]) == 0

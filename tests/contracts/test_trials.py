@@ -22,8 +22,8 @@ from hwkd.core.trial import (
     TrialRecord,
 )
 from hwkd.engine.run.database import Database
+from hwkd.engine.run.lease_rows import create_leases
 from hwkd.engine.run.proposal import Proposal
-from hwkd.engine.run.shared_lease import create_leases
 from hwkd.engine.run.storage import create_study, load_study
 from hwkd.engine.run.trials import Trials
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import optuna
 import pytest
 
+from hwkd.api.search_config import registered_spaces
 from hwkd.core.layers_builder import LayersBuilder
 from hwkd.core.limits import Limits
 from hwkd.cost.estimate import estimate_cost
@@ -30,6 +31,7 @@ each_case = pytest.mark.parametrize(("device", "limits", "input_shape"), CASES, 
 
 
 def fitted_screen(device, limits, input_shape, **changes):
+    changes = {"spaces": registered_spaces(), **changes}
     screen = replace(screen_of(SearchConfig(device=device, **changes)), limits=limits)
     return fit_spaces(screen, input_shape=input_shape, num_outputs=10)
 

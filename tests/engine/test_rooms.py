@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from hwkd.api.search_config import registered_spaces
 from hwkd.core.chooser import RandomChooser
 from hwkd.core.layers_builder import LayersBuilder
 from hwkd.core.limits import Limits
@@ -73,7 +74,9 @@ def test_a_fifth_of_the_proposals_fits_where_a_network_of_width_8_does(device, i
 def test_a_quarter_of_every_space_fits_the_limits_of_the_front_page():
     """20 ms and 64 KiB on a Cortex-M4 leave nothing of the whole spaces but a few tiny ones."""
     limits = Limits(latency_s=0.02, ram_bytes=65_536)
-    screen = replace(screen_of(SearchConfig(device="cortex-m4")), limits=limits)
+    screen = replace(
+        screen_of(SearchConfig(device="cortex-m4", spaces=registered_spaces())), limits=limits
+    )
     shapes = {"input_shape": (1, 28, 28), "num_outputs": 10}
     whole = {s.space: s.feasible for s in survey(screen, **shapes, seed=0, samples=60)}
     fitted = {

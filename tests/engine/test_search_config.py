@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import inspect
+
 import pytest
 from support.tiny_search import make_config
 
+import hwkd
 from hwkd.core.errors import ConfigError
+from hwkd.core.units import parse_duration_s
 from hwkd.engine.setup.config import SearchConfig
 
 
@@ -45,3 +49,19 @@ def test_a_damaged_file_is_one_line(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(ConfigError, match=r"config\.toml: cannot read it as TOML"):
         SearchConfig.from_toml(path)
+
+
+def test_what_a_search_and_its_configuration_leave_open_is_the_same():
+    config = SearchConfig(device="x")
+    options = inspect.signature(hwkd.search).parameters
+    for part in (config, config.limits, config.objective, config.training, config.quantisation):
+        for name, value in part:
+            if name in options and name not in ("device", "spaces", "workers", "objective"):
+                assert options[name].default == value, name
+    assert options["objective"].default == config.objective.mode
+    assert (options["final"].default, options["verify"].default) == (
+        config.train_best,
+        config.verify_best,
+    )
+    timeout_s = parse_duration_s(options["trial_timeout"].default, option="--trial-timeout")
+    assert timeout_s == config.training.trial_timeout_s

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from benchmarks.lib.postgresql import running_server, why_there_is_none
 from benchmarks.robustness import many_machines
+from hwkd.api.search_config import without_password
 from hwkd.core.errors import ConfigError, RunFolderError, UnreachableError
 from hwkd.engine.run.database import Database
 from hwkd.engine.run.shared_study import SharedStudy, StudyPlace
@@ -94,7 +97,15 @@ def test_a_storage_that_cannot_be_shared_is_one_line(url, message):
         Database.of(url)
 
 
-def test_a_password_stays_out_of_what_is_kept(monkeypatch):
+@pytest.mark.parametrize(
+    "given",
+    [
+        "postgresql://hwkd:secret@db.example/hwkd",
+        "postgresql://hwkd@db.example/hwkd?password=secret",
+    ],
+)
+def test_a_password_stays_out_of_what_is_kept(given, monkeypatch):
     monkeypatch.setenv("PGPASSWORD", "")
-    url = Database.of("postgresql://hwkd:secret@db.example/hwkd").url
-    assert url == "postgresql+psycopg://hwkd@db.example/hwkd"
+    assert Database.of(given).url == "postgresql+psycopg://hwkd@db.example/hwkd"
+    assert os.environ["PGPASSWORD"] == "secret"
+    assert without_password(given) == "postgresql://hwkd@db.example/hwkd"

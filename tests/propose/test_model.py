@@ -164,7 +164,8 @@ def test_intervals_shrink_while_they_hold_and_settle_where_four_of_five_do():
     assert after([True, True, False, True, True]) == pytest.approx(1.0)
     assert (after([True] * 500), after([False] * 500)) == pytest.approx((0.25, 4.0))
     # Measurements of deviation 1, intervals that believe in 3: in the long run four of five hold.
-    random, seen = np.random.default_rng(0), []
+    random = np.random.default_rng(0)
+    seen: list[bool] = []
     for _ in range(600):
         seen.append(bool(abs(random.normal()) <= 1.2816 * 3.0 * after(seen)))
     assert np.mean(seen[100:]) == pytest.approx(0.8, abs=0.04)

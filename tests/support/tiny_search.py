@@ -10,8 +10,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from hwkd.engine.run.database import Database
 from hwkd.engine.run.prepared import PREPARED_FILE, load_context, prepared_json
 from hwkd.engine.run.run_folder import RunFolder
+from hwkd.engine.run.shared_study import SharedStudy, StudyPlace
 from hwkd.engine.search.teacher_stage import prepare_teacher
 from hwkd.engine.search.trial_run import TrialRunner
 from hwkd.engine.setup.config import SearchConfig
@@ -81,6 +83,12 @@ class TinyRun:
     store: RunFolder
     prepared: Prepared
 
+    @property
+    def shared(self) -> SharedStudy:
+        """The study in a database that is the run."""
+        assert self.store.shared is not None
+        return self.store.shared
+
     def runner(self) -> TrialRunner:
         return TrialRunner(
             context=load_context(RunFolder(self.store.path)),
@@ -94,11 +102,24 @@ class TinyRun:
         return RunFolder(self.store.path)
 
 
-def make_run(folder: Path, name: str = "run", **changes: Any) -> TinyRun:
+def make_run(
+    folder: Path, name: str = "run", *, place: StudyPlace | None = None, **changes: Any
+) -> TinyRun:
     """Create a run folder as `hwkd search` does, with no worker started."""
     folder.mkdir(parents=True, exist_ok=True)
     prepared = prepare_data(make_config(folder, **changes), progress=silent)
     teacher = prepare_teacher(prepared.config, prepared.transfer, progress=silent).teacher
     store = RunFolder(folder / name)
-    store.create(prepared.config, {PREPARED_FILE: prepared_json(prepared.transfer, teacher)})
+    documents = {PREPARED_FILE: prepared_json(prepared.transfer, teacher)}
+    store.create(prepared.config, documents, place=place)
     return TinyRun(store=store, prepared=prepared)
+
+
+def make_shared_run(folder: Path, *, lease_s: float = 30.0, **changes: Any) -> TinyRun:
+    """Create the study `tiny` in a SQLite file, as a search that waits for workers."""
+    url = Database.of(f"sqlite:///{folder / 'study.db'}").url
+    artifacts = (folder / "artifacts").as_uri()
+    place = StudyPlace(url=url, study="tiny", artifacts=artifacts, lease_s=lease_s)
+    run = make_run(folder, place=place, **changes)
+    run.shared.set_state("running")
+    return run

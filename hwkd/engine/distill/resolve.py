@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from hwkd.core.choices import TASK
 from hwkd.core.errors import ConfigError
 from hwkd.core.progress import Progress
 from hwkd.core.run_record import DeviceRecord, RunRecord
@@ -77,7 +78,7 @@ def resolve_student(request: DistillRequest, *, progress: Progress) -> ResolvedS
         if request.trusts:
             raise ConfigError(f"--trust: goes with a run; {source} runs no Python file")
         spec, layers = _of_folder(source)
-        config = SearchConfig(device="host", task=request.task or "classify", data=request.data)
+        config = SearchConfig(device="host", task=request.task or TASK, data=request.data)
     if request.device is not None:  # its limits and its runtime are none of the run's
         config = config.model_copy(
             update={

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from hwkd.core.errors import ConfigError, RunFolderError
 from hwkd.engine.run.database import Database, patiently
+from hwkd.engine.run.lease_rows import Holder, holders
 from hwkd.engine.run.run_folder import RunFolder
-from hwkd.engine.run.shared_lease import Holder, holders
-from hwkd.engine.run.shared_study import SharedStudy
+from hwkd.engine.run.shared_study import SharedStudy, StudyPlace
 from hwkd.io.paths import require_there
 from hwkd.io.run_files import RUN_FILE
-from hwkd.io.run_lock import is_held
+from hwkd.io.run_lock import is_alive, is_held
 from hwkd.io.text_files import read_number
 
-__all__ = ["STATUS_FOLDER", "AtWork", "at_work"]
+__all__ = ["STATUS_FOLDER", "AtWork", "at_work", "place_of"]
 
 STATUS_FOLDER = "workers"
+_WANTED = "a run folder, or the URL of a database with --study"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,14 +58,49 @@ def at_work(run: str, study: str | None) -> tuple[AtWork, ...]:
         UnreachableError: if the database does not answer.
     """
     if "://" in run:
-        if study is None:
-            raise ConfigError("--study is missing: a database holds several runs; give its name")
-        return _in_database(SharedStudy.find(Database.of(run), study))
+        return _in_database(SharedStudy.find(*_named(run, study)))
     store = RunFolder(Path(run))
-    require_there(store.path, "a run folder, or the URL of a database with --study")
+    require_there(store.path, _WANTED)
     if not (store.path / RUN_FILE).is_file():
         raise RunFolderError(f"{run}: no {RUN_FILE} in it; it is not a run folder of hwkd search")
     return _in_folder(store.path) if store.shared is None else _in_database(store.shared)
+
+
+def place_of(run: str, study: str | None) -> tuple[str, str]:
+    """Return the URL of the database that holds a run, without a password, and its name there.
+
+    The database is not asked.
+
+    Args:
+        run: its folder, or the URL of a server.
+        study: name of the run in the database; None is what the folder says.
+
+    Raises:
+        ConfigError: if a URL comes without a study, or other machines do not reach the run.
+    """
+    if "://" in run:
+        database, name = _named(run, study)
+    else:
+        require_there(Path(run), _WANTED)
+        place = StudyPlace.read(Path(run))
+        if place is None:
+            raise ConfigError(
+                f"{run}: holds its trials itself; start the search with --storage, or name its "
+                "database"
+            )
+        database, name = Database(place.url), place.study
+    if database.kind != "postgresql":
+        raise ConfigError(
+            f"{run}: {database.kind} serves one machine; workers on others need "
+            "postgresql://user@host/name"
+        )
+    return database.url.replace("+psycopg:", ":", 1), name
+
+
+def _named(url: str, study: str | None) -> tuple[Database, str]:
+    if study is None:
+        raise ConfigError("--study is missing: a database holds several runs; give its name")
+    return Database.of(url), study
 
 
 def _in_database(shared: SharedStudy) -> tuple[AtWork, ...]:
@@ -97,7 +132,7 @@ def _in_folder(folder: Path) -> tuple[AtWork, ...]:
     found = []
     for path in sorted((folder / STATUS_FOLDER).glob("*.json")):
         pid, trial = read_number(path, "pid"), read_number(path, "trial")
-        if pid is not None and _is_alive(int(pid)):
+        if pid is not None and is_alive(int(pid)):
             found.append(
                 AtWork(
                     worker=path.stem,
@@ -110,13 +145,3 @@ def _in_folder(folder: Path) -> tuple[AtWork, ...]:
                 )
             )
     return tuple(found)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -76,15 +76,17 @@ class Database:
                 "give postgresql://user@host/name, or sqlite:///FILE on one machine"
             )
         if kind == "postgresql":
-            if url.password is not None:
-                os.environ["PGPASSWORD"] = str(url.password)
+            query = dict(url.query)
+            password = query.pop("password", url.password)
+            if password is not None:
+                os.environ["PGPASSWORD"] = str(password)
             url = URL.create(
                 f"{kind}+{driver or 'psycopg'}",
                 username=url.username,
                 host=url.host,
                 port=url.port,
                 database=url.database,
-                query=url.query,
+                query=query,
             )
         return cls(url.render_as_string(hide_password=False))
 

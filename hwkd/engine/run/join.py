@@ -92,11 +92,11 @@ def localised(
         ConfigError: if a file is not one of the search's, or the search has one that is not here.
     """
     config = SearchConfig.from_toml(store.config_path)
-    given = {digest_of(path): path for path in spaces}
+    given = {_digest(path): path for path in spaces}
     changes: dict[str, object] = {}
     entries, code = list(config.spaces), dict(config.code)
     for index, entry in enumerate(entries):
-        path = given.pop(code.get(entry), None)
+        path = given.pop(code.get(entry, ""), None)
         if path is not None:
             entries[index] = str(path.resolve())
             code[entries[index]] = code.pop(entry)
@@ -107,10 +107,9 @@ def localised(
                 "file with --space FILE"
             )
     for digest, path in given.items():
-        shown = "cannot be read" if digest is None else f"SHA-256 {digest[:12]}"
         raise ConfigError(
-            f"--space {path}: is not a file of the search ({shown}); give the one that it was "
-            "started with"
+            f"--space {path}: is not a file of the search (SHA-256 {digest[:12]}); give the one "
+            "that it was started with"
         )
     changes |= {"spaces": tuple(entries), "code": code}
     if (store.path / _DEVICE_FILE).is_file():
@@ -120,6 +119,13 @@ def localised(
     config = config.model_copy(update=changes)
     write_text(store.config_path, config.to_toml())
     return config
+
+
+def _digest(path: Path) -> str:
+    digest = digest_of(path)
+    if digest is None:
+        raise ConfigError(f"--space {path}: cannot be read; give a Python file of the search")
+    return digest
 
 
 def _name(store: RunFolder) -> str:

@@ -10,12 +10,12 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Protocol
 
 from hwkd.core.errors import RunFolderError
-from hwkd.io.run_lock import LOCK_FILE
+from hwkd.io.run_lock import LOCK_FILE, is_alive
 from hwkd.io.run_text import run_writes
 
 __all__ = ["FolderLease", "Lease"]
@@ -42,6 +42,10 @@ class Lease(Protocol):
 
     def asking(self) -> AbstractContextManager[None]:
         """Hold the right to choose and take the next candidate."""
+        ...
+
+    def present(self, note: Mapping[str, str]) -> AbstractContextManager[None]:
+        """Be listed as a worker, with what it says of itself."""
         ...
 
     def begin(self, trial: int) -> None:
@@ -77,6 +81,16 @@ class Lease(Protocol):
 
     def settle(self, trial: int) -> None:
         """Let go of a trial that was taken over and queued again."""
+        ...
+
+    def end(self, process: str, pid: int, requeue: Callable[[], object]) -> None:
+        """Let go of what a worker of this search held that is known to be dead.
+
+        Args:
+            process: its name.
+            pid: its number on this machine.
+            requeue: queues its trial again, where no other machine may have taken it.
+        """
         ...
 
 
@@ -121,6 +135,10 @@ class FolderLease:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
 
+    def present(self, note: Mapping[str, str]) -> AbstractContextManager[None]:  # noqa: ARG002
+        """Do nothing: workers note beside the run what they do."""
+        return nullcontext()
+
     def begin(self, trial: int) -> None:
         """Do nothing: the search that holds the folder knows which worker runs what."""
 
@@ -139,23 +157,15 @@ class FolderLease:
     def settle(self, trial: int) -> None:
         """Do nothing; see `begin`."""
 
+    def end(self, process: str, pid: int, requeue: Callable[[], object]) -> None:  # noqa: ARG002
+        """Queue its trial again at once."""
+        requeue()
+
     def _wait(self, owner: str, waited_s: float) -> None:
-        is_alive = _is_alive(owner)
-        if waited_s > (_SECONDS_TO_WAIT_FOR_READERS if is_alive else _SECONDS_TO_WAIT_FOR_ORPHANS):
+        is_other = owner.isdigit() and int(owner) != os.getpid() and is_alive(int(owner))
+        if waited_s > (_SECONDS_TO_WAIT_FOR_READERS if is_other else _SECONDS_TO_WAIT_FOR_ORPHANS):
             raise RunFolderError(
                 f"{self._folder}: a search is running in it (process {owner}); "
                 "wait for it or choose another folder"
             ) from None
         time.sleep(0.1)
-
-
-def _is_alive(owner: str) -> bool:
-    if not owner.isdigit() or int(owner) == os.getpid():
-        return False
-    try:
-        os.kill(int(owner), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -97,15 +97,8 @@ class RunFolder:
             pid: its number on this machine.
             trial: Optuna's number of its last trial; None when it had none yet.
         """
-        if isinstance(self.lease, DatabaseLease):
-            self.lease.end(process, pid)
-        elif trial is not None:
-            self.trials.requeue_interrupted(only={trial}, died=True)
-
-    def at_work(self, note: Mapping[str, str]) -> AbstractContextManager[None]:
-        """Show this process among those at work, where several machines work."""
-        lease = self.lease
-        return lease.present(note) if isinstance(lease, DatabaseLease) else nullcontext()
+        only = set() if trial is None else {trial}
+        self.lease.end(process, pid, partial(self.trials.requeue_interrupted, only=only, died=True))
 
     def give_back(self, trial: int) -> None:
         """Queue a trial again that this process took and leaves unfinished, unless it lost it."""

@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import optuna
-from sqlalchemy import text
 
 from hwkd import __version__
 from hwkd.core.errors import ConfigError, RunFolderError
 from hwkd.core.strict_model import StrictModel, read_record
 from hwkd.engine.run.artifacts import Artifacts
 from hwkd.engine.run.database import Database, patiently
-from hwkd.engine.run.shared_lease import LEASE_S, create_leases
+from hwkd.engine.run.lease_rows import LEASE_S, create_leases, forget_leases
 from hwkd.engine.run.storage import create_study, load_study
 from hwkd.engine.run.url_artifacts import open_artifacts
 from hwkd.io.paths import folder_written_once
@@ -218,10 +217,7 @@ class SharedStudy:
     def delete(self) -> None:
         """Take back a study that was just made."""
         optuna.delete_study(study_name=self.place.study, storage=self.study._storage)
-        with self.database.engine.begin() as connection:
-            connection.execute(
-                text("DELETE FROM hwkd_leases WHERE study = :study"), {"study": self.place.study}
-            )
+        forget_leases(self.database, self.place.study)
 
 
 def _facts(study: optuna.Study, *, where: str) -> _Facts:

@@ -167,7 +167,10 @@ class _Worker:
         if store is None:
             raise ValueError("the run was not joined")
         try:
-            with store.at_work(_note(runner)), self.until.leaving(lambda: self._give_back(store)):
+            with (
+                store.lease.present(_note(runner)),
+                self.until.leaving(lambda: self._give_back(store)),
+            ):
                 run_to_the_end(
                     store,
                     runner,

@@ -9,6 +9,10 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from hwkd.core.choices import (
+    CONTROLS,
+    SAMPLER,
+    TASK,
+    TRIAL_TIMEOUT_S,
     Accelerator,
     CalibrationChoice,
     Layout,
@@ -122,8 +126,8 @@ class TrainingConfig(StrictModel):
     full_epochs: StoredInt | None = Field(default=None, ge=1)
     batch_size: StoredInt | None = Field(default=None, ge=2)
     learning_rate: float | None = Field(default=None, gt=0)
-    controls: StoredInt = Field(default=1, ge=0)
-    trial_timeout_s: float = Field(default=600.0, gt=0)
+    controls: StoredInt = Field(default=CONTROLS, ge=0)
+    trial_timeout_s: float = Field(default=TRIAL_TIMEOUT_S, gt=0)
 
 
 class QuantisationConfig(StrictModel):
@@ -163,13 +167,13 @@ class SearchConfig(StrictModel):
         input_size: (height, width) that images are resized to; None keeps theirs.
         search_input: candidates also choose how they see their picture: pooled, grey, as a signal.
         layout: order of the axes of an NPZ file's arrays; "auto" reads it from the shape.
-        spaces: registered names or paths of the user's files.
+        spaces: registered names or paths of the user's files; none where nothing is sampled.
         code: SHA-256 of the user's Python files, by their entry in `spaces` or `teacher.sources`.
         trials: students to train, rejected and repeated candidates do not count; None leaves it to
             what else ends the search, and is 40 without anything.
         candidates: to sample at most, rejected and repeated ones included; None is 25 for each
             training wanted.
-        sampler: what proposes candidates, a module of `hwkd.engine.search.proposers`.
+        sampler: registered name of what proposes candidates.
         timeout_s: bound on the whole command, from its first line to its last file.
         workers: separate processes of the search on its machine; 0 leaves candidates to others.
         accelerator: where networks are trained.
@@ -183,15 +187,15 @@ class SearchConfig(StrictModel):
     device: str
     runtime: str | None = None
     clock_hz: float | None = Field(default=None, gt=0)
-    task: str = "classify"
+    task: str = TASK
     data: str | None = None
     input_size: tuple[StoredInt, StoredInt] | None = None
     search_input: bool = False
     layout: Layout = "auto"
-    spaces: tuple[str, ...] = ("depthwise", "linear_attention", "narrow_deep", "plain")
+    spaces: tuple[str, ...] = ()
     trials: StoredInt | None = Field(default=None, ge=1)
     candidates: StoredInt | None = Field(default=None, ge=1)
-    sampler: str = "surrogate"
+    sampler: str = SAMPLER
     timeout_s: float | None = Field(default=None, gt=0)
     seed: StoredInt = Field(default=0, ge=0, lt=2**63)
     workers: StoredInt = Field(default=1, ge=0)
