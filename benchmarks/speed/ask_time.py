@@ -11,34 +11,25 @@ from __future__ import annotations
 
 import argparse
 import cProfile
-import math
 import pstats
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import numpy as np
-import optuna
-from optuna.trial import TrialState, create_trial
 
+from benchmarks.lib.made_up_trials import made_up_record, made_up_trials
 from benchmarks.lib.verdict import Target, report
-from hwkd.core.errors import HwkdError
 from hwkd.core.progress import silent
-from hwkd.core.trial import ObjectiveRecord, TrialRecord
-from hwkd.engine.run.proposal import Proposal
 from hwkd.engine.run.storage import create_study, load_study
 from hwkd.engine.run.trials import Trials
 from hwkd.engine.search.loop import is_complete
-from hwkd.engine.search.proposer import make_proposer, suggest_student
+from hwkd.engine.search.proposer import make_proposer
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.context import SearchContext, make_context
 from hwkd.engine.setup.prepare import prepare_data
-from hwkd.engine.setup.screening import Candidate
-from hwkd.propose.traces import TraceTrial
 
 TARGETS_S = {100: 0.040, 1000: 0.080, 20_000: 0.150}
 
@@ -92,65 +83,9 @@ def made_up(context: SearchContext, count: int, journal: Path) -> Trials:
     """Return trials on a journal file: distinct students that fit, each with a record."""
     create_study(journal, objectives=context.config.objective.objectives)
     study = load_study(journal)
-    random, seen = Random(0), set[str]()
-    while len(seen) < count:
-        trial = TraceTrial({}, random)
-        try:
-            candidate = context.screen.candidate(suggest_student(trial, context))
-        except HwkdError:
-            continue
-        if candidate.violations or candidate.layers.key in seen:
-            continue
-        number = len(seen)
-        seen.add(candidate.layers.key)
-        record = _record(number, candidate, random)
-        proposal = Proposal(spec=candidate.spec, fidelity=context.fidelity)
-        assert record.objective is not None and candidate.cost.latency is not None
-        values = (
-            record.objective.task_error, candidate.cost.latency.value_s,
-            float(candidate.cost.peak_ram_bytes), float(candidate.cost.flash_bytes),
-        )  # fmt: skip
-        _add(study, trial, proposal, candidate.layers.key, record, values)
+    for made in made_up_trials(context, count):
+        study.add_trial(made.trial)
     return Trials(study, run="ask_time")
-
-
-def _record(number: int, candidate: Candidate, random: Random) -> TrialRecord:
-    graph = candidate.graph
-    size = 0.04 * math.log(graph.macs) + 0.03 * math.log(graph.params)
-    error = min(0.9, max(0.02, 1.0 - size + random.gauss(0.0, 0.02)))
-    return TrialRecord(
-        number=number,
-        state="completed",
-        spec=candidate.spec,
-        seed=0,
-        cost=replace(candidate.cost, per_op=()),
-        objective=ObjectiveRecord(
-            task_error=error, divergence=2 * error, latency_overrun=0.0, value=error
-        ),
-        started_at="2026-01-01T00:00:00+00:00",
-        duration_s=1.0,
-    )
-
-
-def _add(
-    study: optuna.Study, trial: TraceTrial, proposal: Proposal, key: str, record: TrialRecord,
-    values: tuple[float, ...],
-) -> None:  # fmt: skip
-    attributes: dict[str, Any] = {
-        "hwkd.stored_proposal": proposal.stored(),
-        "hwkd.fidelity": proposal.fidelity.model_dump_json(),
-        "hwkd.network_key": key,
-        "hwkd.record": record.model_dump_json(),
-    }
-    study.add_trial(
-        create_trial(
-            state=TrialState.COMPLETE,
-            values=list(values),
-            params=dict(trial.params),
-            distributions=dict(trial.domains),
-            user_attrs=attributes,
-        )
-    )
 
 
 def time_asks(
@@ -174,7 +109,7 @@ def time_asks(
         why = taken.proposal.why
         if why is not None and why.task_error is not None:  # reference designs come before
             spent.append(time.process_time() - begun)
-        record = _record(taken.number, context.screen.candidate(taken.proposal.spec), random)
+        record = made_up_record(taken.number, context.screen.candidate(taken.proposal.spec), random)
         trials.file(taken, record)
     if is_profiled:
         pstats.Stats(profiler).sort_stats("cumulative").print_stats(45)

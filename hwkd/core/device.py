@@ -207,6 +207,15 @@ class Device(_Finite):
             "clock_hz", "sram_bytes", "flash_bytes", "reserved_ram_bytes", "reserved_flash_bytes",
             "target_latency_s",
         )  # fmt: skip
+        for total, reserved in (
+            ("sram_bytes", "reserved_ram_bytes"), ("flash_bytes", "reserved_flash_bytes")
+        ):  # fmt: skip
+            there, kept = getattr(self, total), getattr(self, reserved)
+            if there is not None and kept > there:
+                raise ValueError(
+                    f"{reserved} = {kept} is more than {total} = {there}; give what the "
+                    "application keeps of it"
+                )
         _require_sources(self, numbers, self.sources)
         if self.default_runtime not in self.runtimes:
             known = ", ".join(sorted(self.runtimes)) or "none"

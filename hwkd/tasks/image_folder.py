@@ -36,7 +36,7 @@ from hwkd.tasks.raw import RawData, RawSplit
 __all__ = ["read_image_folder"]
 
 # Part of the cache key: raise it when decoding changes.
-_DECODER_VERSION = 2
+_DECODER_VERSION = 3
 # Training holds float32, four times this; more does not fit the machines that searches run on.
 _MOST_PIXEL_BYTES = 4 * 1024**3
 # Below this mean file size a thread costs more than the decoding that it takes over.
@@ -187,6 +187,12 @@ def _picture_notes(
         )
     if lossy := sum(fact.loses_bits for fact in facts):
         notes.append(f"{lossy:,} colour images have 16 bits per channel; the upper 8 were read")
+    transparent = np.array([fact.is_transparent for fact in facts])
+    if transparent.any():
+        notes.append(
+            f"{transparent.sum():,} images may be transparent; they were laid on white and their "
+            f"transparency is no input{_by_split(listing, transparent)}"
+        )
     if not are_grey and is_grey.any() and _by_split(listing, is_grey):
         notes.append(f"{is_grey.sum():,} of the images are grey{_by_split(listing, is_grey)}")
     return notes

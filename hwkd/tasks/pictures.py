@@ -43,6 +43,7 @@ class PictureFacts:
         is_turned: EXIF says that the camera was not upright.
         has_16_bits: grey of 16 bits, which keep their levels.
         loses_bits: colour of 16 bits, of which the upper eight are read.
+        is_transparent: has an alpha channel or a transparent colour, shown on white.
     """
 
     height: int
@@ -50,6 +51,7 @@ class PictureFacts:
     is_turned: bool
     has_16_bits: bool
     loses_bits: bool
+    is_transparent: bool
 
 
 def read_picture_facts(file: str) -> PictureFacts:
@@ -73,6 +75,7 @@ def read_picture_facts(file: str) -> PictureFacts:
             is_turned=orientation in _TURNS,
             has_16_bits=has_16_bits,
             loses_bits="16B" in stored and not has_16_bits,
+            is_transparent=image.has_transparency_data,
         )
 
 

@@ -29,6 +29,7 @@ from hwkd.train.averaging import WeightAverage
 from hwkd.train.batches import BatchStream
 from hwkd.train.config import TrainConfig
 from hwkd.train.criteria import Criterion
+from hwkd.train.weights_file import tensors_digest
 
 __all__ = ["Checkpoints", "Facts", "Remembers", "StageCheckpoint", "Trainee", "TrainingEnd"]
 
@@ -174,8 +175,12 @@ class Checkpoints:
                 header = file.metadata() or {}
                 if header.get("identity") == identity:
                     state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-                    return Facts.model_validate_json(header.get("facts", "")), state
-            reason = "is of another training or another version"
+                    facts = header.get("facts", "")
+                    if _digest(facts, state) == header.get("sha256"):
+                        return Facts.model_validate_json(facts), state
+                    reason = "holds other values than were written"
+                else:
+                    reason = "is of another training or another version"
         except (SafetensorError, OSError, ValidationError) as error:
             reason = f"cannot be read ({str(error).splitlines()[0]})"
         self._say(f"{path}: this checkpoint {reason}; the training begins again")
@@ -186,7 +191,8 @@ class Checkpoints:
         kept = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
         try:
             with written_atomically(path) as temporary:
-                temporary.write_bytes(save(kept, metadata=header))
+                known = {"sha256": _digest(header["facts"], kept)}
+                temporary.write_bytes(save(kept, metadata=header | known))
         except OSError as error:
             if not self._has_failed:
                 self._has_failed = True
@@ -226,6 +232,10 @@ class StageCheckpoint:
         self._all.write(self._path, header, state())
         ended = time.monotonic()
         self._next_s = ended + max(self._all.period_s, (ended - begun) / self._all.share)
+
+
+def _digest(facts: str, state: Mapping[str, Tensor]) -> str:
+    return hashlib.sha256(f"{tensors_digest(state)} {facts}".encode()).hexdigest()
 
 
 def _named(beginning: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,7 @@ from hwkd.train.teacher import TeacherKind, as_outputs
 from hwkd.train.teacher_course import TeacherOutcome
 from hwkd.train.weights_file import WeightsError, fill_module
 
-__all__ = ["ModuleTeacher", "load_factory_teacher", "state_digest"]
+__all__ = ["ModuleTeacher", "load_factory_teacher", "require_factory"]
 
 _BATCH = 512
 
@@ -126,20 +126,36 @@ def load_factory_teacher(
     )
 
 
-def state_digest(module: nn.Module) -> str:
-    """Return the SHA-256 of all parameters and buffers, 64 hex digits."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
-        values = tensor.detach().cpu().contiguous()
-        digest.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
-        digest.update(values.flatten().view(torch.uint8).numpy().data if values.numel() else b"")
-    return digest.hexdigest()
+def require_factory(reference: str) -> None:
+    """Look whether there is such a module, before time is spent; its packages are imported.
 
+    Args:
+        reference: "package.module:factory".
 
-def _call_factory(reference: str) -> nn.Module:
+    Raises:
+        TeacherError: if it is no such reference or there is no such module.
+    """
     module_name, _, factory_name = reference.partition(":")
     if not module_name or not factory_name:
         raise TeacherError(f"--teacher {reference}: expected model.onnx or package.module:factory")
+    try:
+        with _working_folder_importable():
+            if module_name not in sys.modules and find_spec(module_name) is None:
+                raise ModuleNotFoundError(f"No module named {module_name!r}")
+    except Exception as error:  # the user's package may raise anything
+        raise _no_factory(reference, error) from error
+
+
+def _no_factory(reference: str, error: Exception) -> TeacherError:
+    return TeacherError(
+        f"--teacher {reference}: {type(error).__name__}: {first_line(error)}; expected a function "
+        "without arguments that returns a torch module"
+    )
+
+
+def _call_factory(reference: str) -> nn.Module:
+    require_factory(reference)
+    module_name, _, factory_name = reference.partition(":")
     try:
         with _working_folder_importable():
             factory = getattr(importlib.import_module(module_name), factory_name)
@@ -147,10 +163,7 @@ def _call_factory(reference: str) -> nn.Module:
     except HwkdError:
         raise
     except Exception as error:  # The user's code may raise anything; it is shown, not swallowed.
-        raise TeacherError(
-            f"--teacher {reference}: {type(error).__name__}: {first_line(error)}; expected a "
-            "function without arguments that returns a torch module"
-        ) from error
+        raise _no_factory(reference, error) from error
     if not isinstance(module, nn.Module):
         raise TeacherError(
             f"--teacher {reference}: returned {type(module).__name__}; expected a torch module"

@@ -28,8 +28,9 @@ from hwkd.train.dataset import Dataset
 from hwkd.train.schedule import Clock
 from hwkd.train.seeding import derive_seed, seeded_torch
 from hwkd.train.teacher_course import TeacherOutcome, TeacherTraining, planned_epochs, train_teacher
-from hwkd.train.teacher_module import ModuleTeacher, state_digest
+from hwkd.train.teacher_module import ModuleTeacher
 from hwkd.train.teacher_net import MirrorAveraged, build_teacher_net
+from hwkd.train.weights_file import tensors_digest
 
 __all__ = ["TeacherTraining", "train_or_load_teacher"]
 
@@ -107,7 +108,7 @@ def _frozen(
     """Return a trained network as a teacher; `made_as` and its weights are its identity."""
     module = MirrorAveraged(net) if outcome.averages_mirror else net
     module.to(device).eval().requires_grad_(False)
-    identity = f"{made_as} {outcome.precision} {state_digest(module)}"
+    identity = f"{made_as} {outcome.precision} {tensors_digest(module.state_dict())}"
     return ModuleTeacher(
         kind="trained here",
         name="residual network",
@@ -201,4 +202,6 @@ def _load(module: nn.Module, stored: Path, key: str) -> TeacherOutcome:
 
 def _proof(key: str, text: str, module: nn.Module) -> str:
     """Return a SHA-256 of all that a cached teacher's file says, 64 hex digits."""
-    return hashlib.sha256(f"{key}\n{text}\n{state_digest(module)}".encode()).hexdigest()
+    return hashlib.sha256(
+        f"{key}\n{text}\n{tensors_digest(module.state_dict())}".encode()
+    ).hexdigest()

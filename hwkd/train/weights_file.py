@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from hwkd.core.errors import first_line
 
-__all__ = ["WeightsError", "fill_module"]
+__all__ = ["WeightsError", "fill_module", "tensors_digest"]
 
 _PROBLEMS_SHOWN = 3
 
@@ -48,3 +51,13 @@ def fill_module(module: nn.Module, path: Path) -> None:
         shown = "; ".join(problems[:_PROBLEMS_SHOWN])
         raise WeightsError(f"does not match {type(module).__name__}: {shown}{more}")
     module.load_state_dict(tensors)
+
+
+def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of names, types, shapes and values, 64 hex digits."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        values = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
+        digest.update(values.flatten().view(torch.uint8).numpy().data if values.numel() else b"")
+    return digest.hexdigest()

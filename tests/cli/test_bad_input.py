@@ -251,9 +251,8 @@ def test_a_teacher_at_chance_level_is_refused(capsys, folder):
 
 
 def test_a_factory_that_is_not_there_is_refused(capsys, folder):
-    line = refused(
-        capsys, *M7, "--data", write_npz(folder / "d.npz"), "--teacher", "no_such_pkg_here:make"
-    )
+    (folder / "d.npz").write_bytes(b"not read before")
+    line = refused(capsys, *M7, "--data", "d.npz", "--teacher", "no_such_pkg_here:make")
     assert "ModuleNotFoundError" in line
 
 

@@ -55,6 +55,16 @@ def test_a_complete_file_is_read_with_the_fit_it_names() -> None:
         ("sram_bytes = 65536", "sram_bytes = -1", "sram_bytes = -1"),
         ("sram_bytes = 65536", "sram_bytes = 64.5", "sram_bytes = 64.5"),
         ("clock_hz = 100e6", "clock_hz = nan", "finite"),
+        (
+            "sram_bytes = 65536",
+            "sram_bytes = 65536\nreserved_ram_bytes = 65537",
+            "reserved_ram_bytes = 65537 is more than sram_bytes = 65536",
+        ),
+        (
+            "flash_bytes = 262144",
+            "flash_bytes = 262144\nreserved_flash_bytes = 300000",
+            "reserved_flash_bytes = 300000 is more than flash_bytes = 262144",
+        ),
         ('clock_hz = "datasheet, page 1"\n', "", "clock_hz has no source"),
         ('name = "board"', 'name = "My Board"', "name = 'My Board'"),
         (

@@ -175,7 +175,14 @@ def test_splits_of_grey_and_of_colour_pictures_are_counted(tmp_path):
 def test_transparent_pixels_become_white(tmp_path):
     write_classes(tmp_path / "set")
     Image.new("RGBA", (5, 6), (0, 0, 0, 0)).save(tmp_path / "set/cat/0.png")
-    assert read_source(tmp_path / "set").train.inputs[0].min() == 255
+    Image.new("LA", (5, 6), (0, 0)).save(tmp_path / "set/cat/1.png")
+    palette = Image.new("P", (5, 6), 0)
+    palette.save(tmp_path / "set/cat/2.png", transparency=0)
+    data = read_source(tmp_path / "set")
+    assert data.train.inputs[:3].min() == 255
+    assert [note for note in data.notes if "transparen" in note] == [
+        "3 images may be transparent; they were laid on white and their transparency is no input"
+    ]
 
 
 def test_split_folders_are_kept_as_splits(tmp_path):

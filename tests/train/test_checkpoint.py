@@ -182,6 +182,22 @@ def test_a_damaged_checkpoint_is_left_out_and_said(
     assert "this checkpoint cannot be read" in said[0]
 
 
+def test_a_checkpoint_with_one_other_value_is_left_out_and_said(
+    tmp_path: Path, undisturbed: Course[StudentModule]
+) -> None:
+    folder = tmp_path / "checkpoints"
+    with pytest.raises(KilledError):
+        trained(folder, steps=STEPS + 1)
+    path = folder / "first.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    said: list[str] = []
+    torch.manual_seed(0)
+    assert_same(trained(folder, said=said), undisturbed)
+    assert "this checkpoint holds other values than were written; the training" in said[0]
+
+
 def test_a_full_disk_is_said_once_and_ends_no_training(
     tmp_path: Path, undisturbed: Course[StudentModule], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from hwkd.core.errors import ConfigError
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.io.trusted_code import digest_of, is_trusted, module_file, trust
+from hwkd.train.teacher_module import require_factory
 
 __all__ = ["named_by_user", "trusted"]
 
@@ -21,8 +22,11 @@ _HOW = "is Python, which never runs because a file names it; give --trust if you
 def named_by_user(config: SearchConfig) -> SearchConfig:
     """Record and trust the files that the user's own options name.
 
-    A file that is not there stays out; opening it says so.
+    Raises:
+        TeacherError: if a teacher is of a module that is not there.
     """
+    for source in _teacher_files(config):
+        require_factory(source)
     code = {}
     for name, path in (_space_files(config) | _teacher_files(config)).items():
         digest = None if path is None else digest_of(path)
