@@ -124,7 +124,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         # Of its own: a teacher that another test trained for longer would be taken instead.
-        patch.setenv("HWKD_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("HWKD_CACHE_DIR", str(folder / "cache"))
         search = ["search", "--device", "cortex-m7", "--space", "narrow_deep", *SHORT_SEARCH]
         assert main([*search, "--out", "runs/digits"]) == 0
         shutil.copyfile("runs/digits/best/student.onnx", "model.onnx")
@@ -138,6 +138,7 @@ def workplace(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     folder = tmp_path / "workplace"
     shutil.copytree(template, folder)
     monkeypatch.chdir(folder)
+    monkeypatch.setenv("HWKD_CACHE_DIR", str(folder / "cache"))
     return folder
 
 
@@ -195,6 +196,13 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
         if not target.startswith("http"):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_after_its_user_emptied_the_cache(workplace: Path) -> None:
+    shutil.rmtree("cache")
+    assert main(["search", "--resume", "runs/digits", "--trials", "4"]) == 0
+    assert len(Path("runs/digits/trials.jsonl").read_text().splitlines()) >= 4
 
 
 @pytest.mark.slow

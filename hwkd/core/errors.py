@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 __all__ = [
+    "CacheGoneError",
     "ConfigError",
     "DataError",
     "DoesNotFitError",
@@ -72,6 +73,10 @@ class StoppedByUserError(HwkdError):
 
 class TeacherError(HwkdError):
     """The teacher cannot be loaded, does not match the data or knows nothing."""
+
+
+class CacheGoneError(TeacherError):
+    """Outputs of a teacher that only its name is known of are no longer in the cache."""
 
 
 class UnreachableError(HwkdError):

@@ -13,6 +13,8 @@ import flatbuffers
 import numpy as np
 import numpy.typing as npt
 
+from hwkd.core.errors import ExportError
+
 __all__ = ["INT8", "INT32", "Options", "TfliteFile"]
 
 INT32: Final = 2
@@ -176,6 +178,11 @@ def _options(builder: Any, options: Options) -> int:
     for slot, value in options.bytes.items():
         builder.PrependInt8Slot(slot, value, 0)
     for slot, value in options.ints.items():
+        if not -(2**31) <= value < 2**31:
+            raise ExportError(
+                f"an attribute of {value} does not fit the 32 bits that a TFLite file has for it; "
+                "export --target c, or change the network"
+            )
         builder.PrependInt32Slot(slot, value, 0)
     for slot, number in options.floats.items():
         builder.PrependFloat32Slot(slot, number, 0.0)

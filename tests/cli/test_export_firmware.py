@@ -79,7 +79,7 @@ def test_a_folder_with_other_files_is_left_alone(target, models, tmp_path, capsy
     (out / "labels.txt").write_text("mine")
     model = str(models / "good_int8.onnx")
     assert main(["export", model, "--target", target, "--out", str(out)]) == 2
-    assert "holds other files (labels.txt)" in capsys.readouterr().err
+    assert "is in use; give a new or an empty folder" in capsys.readouterr().err
     assert [path.name for path in out.iterdir()] == ["labels.txt"]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hwkd.core.errors import RunFolderError, TeacherError
+from hwkd.core.errors import CacheGoneError, RunFolderError
 from hwkd.core.progress import silent
 from hwkd.core.strict_model import StoredInt, StrictModel, read_record
 from hwkd.engine.run.run_folder import RunFolder
@@ -63,7 +63,7 @@ class _AbsentTeacher:
     is_from_cache: bool = True
 
     def logits(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        raise TeacherError(
+        raise CacheGoneError(
             f"the cached logits of {len(inputs)} inputs are gone from the cache folder; "
             "start again with `hwkd search --resume RUN`"
         )

@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from hwkd.core.best import ranked_trials
-from hwkd.core.errors import HwkdError, RunFolderError
+from hwkd.core.errors import CacheGoneError, HwkdError, RunFolderError
 from hwkd.core.final_record import FinalRecord
 from hwkd.core.pareto import FrontPoint, pareto_front
 from hwkd.core.run_record import RunRecord, RunStatus
@@ -234,7 +235,19 @@ class SearchStages:
     def _context(self, stage: TeacherStage) -> SearchContext:
         """Return what trainings share; the data is read, and the teacher's outputs are stored."""
         teacher = stage.teacher or named_teacher(self.store)
-        return make_context(self.config, self.prepared.task, self.prepared.transfer, teacher)
+        make = partial(make_context, self.config, self.prepared.task, self.prepared.transfer)
+        try:
+            return make(teacher)
+        except CacheGoneError:  # the user emptied the cache: the same teacher answers once more
+            again = prepare_teacher(
+                self.config,
+                self.prepared.transfer,
+                own_dir=self.store.path / TEACHER_FOLDER,
+                progress=self.listener,
+            ).teacher
+            if again is not None:
+                check_teacher_unchanged(self.store, again)
+            return make(again)
 
     def _recover(self, context: SearchContext) -> None:
         """Queue again what nobody works on; give other machines what they need to join."""
