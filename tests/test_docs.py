@@ -41,7 +41,7 @@ from hwkd.core.progress import silent
 from hwkd.engine.search.teacher_stage import prepare_teacher
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.feasibility import require_feasible
-from hwkd.engine.setup.prepare import prepare_data
+from hwkd.engine.setup.prepare import prepare_data, survey_spaces
 from hwkd.tasks.classification import ClassifyTask
 
 ROOT = Path(__file__).parents[1]
@@ -257,8 +257,9 @@ def _run_hwkd(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 def _prepare_only(config: SearchConfig, folder: Path, **_: object) -> NoReturn:
-    prepared = prepare_data(config, progress=silent)
-    require_feasible(prepared.feasibility, prepared.references)
+    survey = survey_spaces(prepare_data(config, progress=silent), times_brief_training=True)
+    require_feasible(survey.feasibility, survey.references)
+    prepared = survey.prepared
     prepare_teacher(prepared.config, prepared.transfer, progress=silent)
     raise _WouldStartTrialsError(folder)
 

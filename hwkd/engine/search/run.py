@@ -20,7 +20,7 @@ from hwkd.engine.search.stages import SearchResult, SearchStages, run_json, with
 from hwkd.engine.search.verify_best import require_verifiable
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.feasibility import require_feasible
-from hwkd.engine.setup.prepare import prepare_data
+from hwkd.engine.setup.prepare import prepare_data, survey_spaces
 from hwkd.engine.setup.time_plan import TimeLimit
 from hwkd.engine.setup.trust import trusted
 from hwkd.io.device_catalog import folder_of, load_device
@@ -62,19 +62,23 @@ def run_search(
     if place is not None:
         Database(place.url).require_reachable()
     with Nursery() as nursery:
-        prepared = prepare_data(config, progress=listener)
+        survey = survey_spaces(
+            prepare_data(config, progress=listener),
+            times_brief_training=config.training.brief_epochs is None,
+        )
+        prepared = survey.prepared
         listener.on_data(prepared.data)
         run = make_run_record(
             requested=config,
             resolved=prepared.config,
             device=prepared.screen.device,
             data=prepared.data,
-            feasibility=prepared.feasibility,
+            feasibility=survey.feasibility,
             accelerator=prepared.accelerator,
             command=command,
         )
         listener.on_feasibility(run)
-        require_feasible(prepared.feasibility, prepared.references)
+        require_feasible(survey.feasibility, survey.references)
         limit.data_is_read()
         limit.require_enough(verifies=config.verify_best)
         run = with_phase(run, "prepare", limit.spent_s())

@@ -1,9 +1,9 @@
-"""What happens once, before the first trial: the data is read, and what fits is found."""
+"""What happens before the first trial: the data is read, and once, what fits is found."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hwkd.core.progress import Progress
 from hwkd.engine.setup.config import SearchConfig
@@ -17,7 +17,7 @@ from hwkd.engine.setup.screening import Screen, load_spaces
 from hwkd.engine.setup.transfer import TransferSet, configured_transfer
 from hwkd.tasks.base import Task, TaskData
 
-__all__ = ["Prepared", "prepare_data"]
+__all__ = ["Prepared", "Survey", "prepare_data", "survey_spaces"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +30,6 @@ class Prepared:
         task: of the search.
         data: all splits.
         transfer: what students train on: the train split, and unlabelled data if there is any.
-        feasibility: one entry per space, those left out included.
-        references: textbook designs scaled to the limits.
         accelerator: what trains, for example "cpu".
     """
 
@@ -40,13 +38,26 @@ class Prepared:
     task: Task
     data: TaskData
     transfer: TransferSet
-    feasibility: tuple[SpaceFeasibility, ...]
-    references: ReferenceSurvey
     accelerator: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """What fits, found once at the beginning of a search.
+
+    Attributes:
+        prepared: with the spaces in which something fits, and the length of brief training.
+        feasibility: one entry per space, those left out included.
+        references: textbook designs scaled to the limits.
+    """
+
+    prepared: Prepared
+    feasibility: tuple[SpaceFeasibility, ...]
+    references: ReferenceSurvey
+
+
 def prepare_data(config: SearchConfig, *, progress: Progress) -> Prepared:
-    """Read the data, fill open choices and see what fits; nothing is trained or written."""
+    """Read the data and fill open choices; nothing is trained or written."""
     device = screen_of(config).device  # unknown names are refused before any data is read
     require_meaningful(config)
     accelerator = accelerator_device(config.accelerator)
@@ -55,21 +66,33 @@ def prepare_data(config: SearchConfig, *, progress: Progress) -> Prepared:
     require_possible(resolved, data)
     shape, outputs = data.input_shape, data.num_outputs
     screen = fit_spaces(screen_of(resolved), input_shape=shape, num_outputs=outputs)
-    references = survey_references(screen, input_shape=shape, num_outputs=outputs)
-    sampled = survey(screen, input_shape=shape, num_outputs=outputs, seed=config.seed)
-    found = drop_infeasible(sampled, references)
-    resolved = _without_left_out(resolved, found)
-    if config.training.brief_epochs is None:
-        resolved = _with_timed_brief_training(resolved, screen, references, len(data.train))
     return Prepared(
         config=resolved,
         screen=screen,
         task=task,
         data=data,
         transfer=configured_transfer(resolved, data),
-        feasibility=found,
-        references=references,
         accelerator=str(accelerator),
+    )
+
+
+def survey_spaces(prepared: Prepared, *, times_brief_training: bool) -> Survey:
+    """See what fits, and leave the other spaces out.
+
+    Args:
+        prepared: of a new search; one that is resumed has left them out.
+        times_brief_training: choose its length by the time limit, for the user did not.
+    """
+    config, screen, data = prepared.config, prepared.screen, prepared.data
+    shape, outputs = data.input_shape, data.num_outputs
+    references = survey_references(screen, input_shape=shape, num_outputs=outputs)
+    sampled = survey(screen, input_shape=shape, num_outputs=outputs, seed=config.seed)
+    found = drop_infeasible(sampled, references)
+    resolved = _without_left_out(config, found)
+    if times_brief_training:
+        resolved = _with_timed_brief_training(resolved, screen, references, len(data.train))
+    return Survey(
+        prepared=replace(prepared, config=resolved), feasibility=found, references=references
     )
 
 

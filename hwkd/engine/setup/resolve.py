@@ -52,7 +52,10 @@ def resolve_config(config: SearchConfig, device: Device, data: TaskData) -> Sear
         update={
             "brief_epochs": config.training.brief_epochs
             or _clamp(_BRIEF_SAMPLES / samples, 1, _MAX_BRIEF_EPOCHS),
-            "brief_samples": None if config.training.brief_epochs else min(samples, _BRIEF_SAMPLES),
+            # A search that is resumed keeps both; with epochs alone an epoch is the train split.
+            "brief_samples": config.training.brief_samples
+            if config.training.brief_epochs
+            else min(samples, _BRIEF_SAMPLES),
             "full_epochs": config.training.full_epochs or _usual_full_epochs(samples),
         }
     )
