@@ -223,7 +223,7 @@ def test_windows_that_tensorflow_cannot_name_are_padded_first(tmp_path):
 def test_a_stride_beyond_32_bits_is_refused(tmp_path):
     graph = read_qdq(quantise(OP_NETWORKS["depthwise_shapes"](), tmp_path, "wide"))
     first = next(op for op in graph.ops if isinstance(op, Conv))
-    wide = replace(first, strides=(2**31, 2**31))
+    wide = replace(first, stride=(2**31, 2**31))
     ops = tuple(wide if op is first else op for op in graph.ops)
     with pytest.raises(ExportError, match="2147483648 does not fit the 32 bits"):
         write_tflite(replace(graph, ops=ops))
