@@ -11,7 +11,8 @@ from pathlib import Path
 
 from benchmarks.lib.results import Json, Reached, Result, read_results
 
-PAGE = Path(__file__).parents[1] / "docs" / "numbers.md"
+_ROOT = Path(__file__).parents[1]
+PAGE = _ROOT / "docs" / "numbers.md"
 
 _HEAD = """# Numbers
 
@@ -45,9 +46,27 @@ def page(results: Sequence[Result]) -> str:
         if not target.is_met
     ]
     lines = [_HEAD, "## Targets that are missed\n", *(missed or ["None."])]
+    absent = sorted(set(programs()) - {result.name for result in results})
+    lines += ["\n## Programs without a kept result\n", _list(absent)]
     for result in results:
         lines += _section(result)
     return "\n".join(lines) + "\n"
+
+
+def programs() -> tuple[str, ...]:
+    """Return the names of the benchmarks, as their results are called."""
+    files = (_ROOT / "benchmarks").glob("*/*.py")
+    found = [path for path in files if path.parent.name != "lib" and path.stem != "__init__"]
+    return tuple(
+        f"{path.parent.name}.{path.stem}" for path in found if "def main(" in path.read_text()
+    )
+
+
+def _list(names: Sequence[str]) -> str:
+    """Return them in a sentence; each is run by `python -m benchmarks.NAME`."""
+    if not names:
+        return "None."
+    return ", ".join(f"`{name}`" for name in names) + ": run them by `python -m benchmarks.NAME`."
 
 
 def _section(result: Result) -> Iterator[str]:
