@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import cast
 
 from hwkd.core.catalog import SEARCH_SPACES
-from hwkd.core.layers_builder import OVERLAPPING, LayersBuilder, is_tiny, max_stages, stem_stride
+from hwkd.core.layers_builder import LayersBuilder, is_tiny, max_stages
 from hwkd.core.room import WHOLE, Room
+from hwkd.core.stem import append_stem, choose_activation, choose_stem, choose_stem_window
 from hwkd.core.student import Activation, Chooser, Layers, ParamValue, StudentSpec
 
 __all__ = ["DepthwiseSpace"]
@@ -16,8 +17,6 @@ __all__ = ["DepthwiseSpace"]
 _WIDTHS = ((8, 24), (8, 24), (16, 40), (16, 64), (24, 64))
 _TINY_WIDTHS = ((4, 16), (4, 16), (8, 24), (8, 32), (8, 32))
 _HEAD_WIDTHS = (32, 64)
-# What needs no kernel of its own comes first.
-_ACTIVATIONS = ("relu", "relu6", "hard_swish")
 _SQUEEZES = ("none", "last", "all")
 
 
@@ -43,15 +42,13 @@ class DepthwiseSpace:
         room: Room = WHOLE,
     ) -> StudentSpec:
         """Sample widths, depths, kernels, expansions, strides, squeeze-excite and activation."""
-        base = stem_stride(input_shape)
         most = max_stages(input_shape)
         widths = _TINY_WIDTHS if is_tiny(input_shape) else _WIDTHS
         heads = (0, *sorted({room.widths(width, width)[1] for width in _HEAD_WIDTHS}))
         stages = chooser.integer("stages", room.fewest_stages(most), most)
         params: dict[str, ParamValue] = {
-            "activation": chooser.categorical("activation", room.affordable(_ACTIVATIONS, lean=2)),
-            "stem_channels": chooser.integer("stem_channels", *room.widths(*widths[0]), step=4),
-            "stem_stride": chooser.categorical("stem_stride", room.stem_strides(base)),
+            **choose_activation(chooser, room),
+            **choose_stem(chooser, room, input_shape, widths[0]),
             "stages": stages,
             "squeeze_excite": chooser.categorical(
                 "squeeze_excite", room.affordable(_SQUEEZES, lean=1)
@@ -60,8 +57,7 @@ class DepthwiseSpace:
         }
         if room.lean:
             params["skips"] = chooser.categorical("skips", (False,))
-        if (windows := room.stem_windows()) != (OVERLAPPING,):
-            params["stem_window"] = chooser.categorical("stem_window", windows)
+        params |= choose_stem_window(chooser, room)
         for stage in range(1, stages + 1):
             key = f"stage{stage}"
             params[f"{key}_channels"] = chooser.integer(
@@ -83,12 +79,7 @@ class DepthwiseSpace:
         p = spec.params
         activation = cast(Activation, p["activation"])
         builder = LayersBuilder(spec.input_shape)
-        x = builder.stem(
-            int(p["stem_channels"]),
-            stride=int(p["stem_stride"]),
-            window=str(p.get("stem_window", OVERLAPPING)),
-            activation=activation,
-        )
+        x = append_stem(builder, spec)
         stages = int(p["stages"])
         for stage in range(1, stages + 1):
             key = f"stage{stage}"

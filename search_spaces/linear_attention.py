@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from typing import cast
 
 from hwkd.core.catalog import SEARCH_SPACES
-from hwkd.core.layers_builder import OVERLAPPING, LayersBuilder, is_tiny, max_stages, stem_stride
+from hwkd.core.layers_builder import LayersBuilder, is_tiny, max_stages
 from hwkd.core.room import WHOLE, Room
+from hwkd.core.stem import append_stem, choose_activation, choose_stem, choose_stem_window
 from hwkd.core.student import Activation, Chooser, Layers, ParamValue, StudentSpec
 
 __all__ = ["LinearAttentionSpace"]
-
-# What needs no kernel of its own comes first.
-_ACTIVATIONS = ("relu", "relu6", "hard_swish")
 
 
 @dataclass(frozen=True)
@@ -39,16 +37,12 @@ class LinearAttentionSpace:
         room: Room = WHOLE,
     ) -> StudentSpec:
         """Sample the stem, dimensions, heads, depth and feed-forward width."""
-        base = stem_stride(input_shape)
         halvings = max(1, max_stages(input_shape) - 1)
         tiny = is_tiny(input_shape)
         stem_low, stem_high, dim_low, dim_high = (4, 12, 8, 32) if tiny else (8, 24, 16, 56)
         params: dict[str, ParamValue] = {
-            "activation": chooser.categorical("activation", room.affordable(_ACTIVATIONS, lean=2)),
-            "stem_channels": chooser.integer(
-                "stem_channels", *room.widths(stem_low, stem_high), step=4
-            ),
-            "stem_stride": chooser.categorical("stem_stride", room.stem_strides(base)),
+            **choose_activation(chooser, room),
+            **choose_stem(chooser, room, input_shape, (stem_low, stem_high)),
             "stem_kernel": chooser.categorical("stem_kernel", (3, 5)),
             "halvings": chooser.integer("halvings", 1, halvings),
             "convs_per_halving": chooser.integer("convs_per_halving", 1, room.most(1, 2)),
@@ -59,8 +53,7 @@ class LinearAttentionSpace:
             "kernel": chooser.categorical("kernel", (3, 5)),
             "feed_forward_ratio": chooser.integer("feed_forward_ratio", 1, room.most(1, 3)),
         }
-        if (windows := room.stem_windows()) != (OVERLAPPING,):
-            params["stem_window"] = chooser.categorical("stem_window", windows)
+        params |= choose_stem_window(chooser, room)
         return StudentSpec(
             space=self.name, params=params, input_shape=input_shape, num_outputs=num_outputs
         )
@@ -71,13 +64,7 @@ class LinearAttentionSpace:
         activation = cast(Activation, p["activation"])
         dim, kernel = int(p["dim"]), int(p["kernel"])
         builder = LayersBuilder(spec.input_shape)
-        x = builder.stem(
-            int(p["stem_channels"]),
-            stride=int(p["stem_stride"]),
-            window=str(p.get("stem_window", OVERLAPPING)),
-            kernel=int(p["stem_kernel"]),
-            activation=activation,
-        )
+        x = append_stem(builder, spec, kernel=int(p["stem_kernel"]))
         halvings = int(p["halvings"])
         for step in range(1, halvings + 1):
             # Widths grow in equal steps from the stem's to the attention's.

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import cast
 
 from hwkd.core.catalog import SEARCH_SPACES
-from hwkd.core.layers_builder import OVERLAPPING, LayersBuilder, is_tiny, max_stages, stem_stride
+from hwkd.core.layers_builder import LayersBuilder, is_tiny, max_stages
 from hwkd.core.room import WHOLE, Room
+from hwkd.core.stem import append_stem, choose_activation, choose_stem, choose_stem_window
 from hwkd.core.student import Activation, Chooser, Layers, ParamValue, StudentSpec
 
 __all__ = ["NarrowDeepSpace"]
@@ -17,8 +18,6 @@ __all__ = ["NarrowDeepSpace"]
 _WIDTHS = ((8, 24), (8, 20), (8, 28), (12, 40))
 _TINY_WIDTHS = ((4, 12), (4, 12), (4, 16), (8, 24))
 _WIDTH_STEP = 4
-# What needs no kernel of its own comes first.
-_ACTIVATIONS = ("relu", "relu6", "hard_swish")
 
 
 @dataclass(frozen=True)
@@ -42,25 +41,20 @@ class NarrowDeepSpace:
         room: Room = WHOLE,
     ) -> StudentSpec:
         """Sample widths, depths, kernels, strides and the activation."""
-        base = stem_stride(input_shape)
         most = min(3, max_stages(input_shape))
         widths = _TINY_WIDTHS if is_tiny(input_shape) else _WIDTHS
         # Along time a wide window is cheap; in an image it costs its square.
         kernels = (3, 5, 9) if len(input_shape) == 2 else (3,)
         stages = chooser.integer("stages", room.fewest_stages(most), most)
         params: dict[str, ParamValue] = {
-            "activation": chooser.categorical("activation", room.affordable(_ACTIVATIONS, lean=2)),
-            "stem_channels": chooser.integer(
-                "stem_channels", *room.widths(*widths[0]), step=_WIDTH_STEP
-            ),
-            "stem_stride": chooser.categorical("stem_stride", room.stem_strides(base)),
+            **choose_activation(chooser, room),
+            **choose_stem(chooser, room, input_shape, widths[0], step=_WIDTH_STEP),
             "stages": stages,
             "convs_per_block": chooser.integer("convs_per_block", 1, 2),
         }
         if room.lean:
             params["residual"] = chooser.categorical("residual", (False,))
-        if (windows := room.stem_windows()) != (OVERLAPPING,):
-            params["stem_window"] = chooser.categorical("stem_window", windows)
+        params |= choose_stem_window(chooser, room)
         for stage in range(1, stages + 1):
             key = f"stage{stage}"
             params[f"{key}_channels"] = chooser.integer(
@@ -78,12 +72,7 @@ class NarrowDeepSpace:
         p = spec.params
         activation = cast(Activation, p["activation"])
         builder = LayersBuilder(spec.input_shape)
-        x = builder.stem(
-            int(p["stem_channels"]),
-            stride=int(p["stem_stride"]),
-            window=str(p.get("stem_window", OVERLAPPING)),
-            activation=activation,
-        )
+        x = append_stem(builder, spec)
         for stage in range(1, int(p["stages"]) + 1):
             key = f"stage{stage}"
             for block in range(1, int(p[f"{key}_blocks"]) + 1):

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import cast
 
 from hwkd.core.catalog import SEARCH_SPACES
-from hwkd.core.layers_builder import OVERLAPPING, LayersBuilder, is_tiny, max_stages, stem_stride
+from hwkd.core.layers_builder import LayersBuilder, is_tiny, max_stages
 from hwkd.core.room import WHOLE, Room
+from hwkd.core.stem import append_stem, choose_activation, choose_stem, choose_stem_window
 from hwkd.core.student import Activation, Chooser, Layers, ParamValue, StudentSpec
 
 __all__ = ["ShuffleSpace"]
@@ -17,8 +18,6 @@ __all__ = ["ShuffleSpace"]
 _WIDTHS = ((8, 24), (16, 64), (24, 96), (32, 128), (32, 128))
 _TINY_WIDTHS = ((8, 16), (8, 32), (16, 64), (16, 64), (16, 64))
 _WIDTH_STEP = 8
-# What needs no kernel of its own comes first.
-_ACTIVATIONS = ("relu", "relu6", "hard_swish")
 
 
 @dataclass(frozen=True)
@@ -48,19 +47,13 @@ class ShuffleSpace:
         widths = _TINY_WIDTHS if is_tiny(input_shape) else _WIDTHS
         stages = chooser.integer("stages", room.fewest_stages(most), most)
         params: dict[str, ParamValue] = {
-            "activation": chooser.categorical("activation", room.affordable(_ACTIVATIONS, lean=2)),
+            **choose_activation(chooser, room),
             "groups": chooser.categorical("groups", (2, 4)),
-            "stem_channels": chooser.integer(
-                "stem_channels", *room.widths(*widths[0], step=_WIDTH_STEP), step=_WIDTH_STEP
-            ),
-            "stem_stride": chooser.categorical(
-                "stem_stride", room.stem_strides(stem_stride(input_shape))
-            ),
+            **choose_stem(chooser, room, input_shape, widths[0], step=_WIDTH_STEP),
             "stages": stages,
             "skips": chooser.categorical("skips", room.affordable((False, True), lean=1)),
         }
-        if (windows := room.stem_windows()) != (OVERLAPPING,):
-            params["stem_window"] = chooser.categorical("stem_window", windows)
+        params |= choose_stem_window(chooser, room)
         for stage in range(1, stages + 1):
             key = f"stage{stage}"
             params[f"{key}_channels"] = chooser.integer(
@@ -78,12 +71,7 @@ class ShuffleSpace:
         """Describe the network of a spec."""
         p = spec.params
         builder = LayersBuilder(spec.input_shape)
-        x = builder.stem(
-            int(p["stem_channels"]),
-            stride=int(p["stem_stride"]),
-            window=str(p.get("stem_window", OVERLAPPING)),
-            activation=cast(Activation, p["activation"]),
-        )
+        x = append_stem(builder, spec)
         for stage in range(1, int(p["stages"]) + 1):
             key = f"stage{stage}"
             for block in range(1, int(p[f"{key}_blocks"]) + 1):

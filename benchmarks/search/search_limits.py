@@ -16,22 +16,19 @@ import gzip
 import statistics
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from benchmarks.lib.by_hand import train_by_hand
-from benchmarks.lib.search_command import run_search_command
+from benchmarks.lib.timed_searches import search_with_seeds
 from benchmarks.lib.verdict import Target, report
 from hwkd.core.layers_builder import LayersBuilder
-from hwkd.core.metric import ACCURACY
 from hwkd.core.student import Layers
 from hwkd.core.units import parse_duration_s
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.resolve import load_data
-from hwkd.io.run_files import RUN_FILE, read_run_record
 
 LIMITS = ("--device", "cortex-m4", "--max-latency", "20ms", "--max-ram", "64KiB")
 MEDIAN_ACCURACY, LEAST_ACCURACY = 0.885, 0.875
@@ -49,40 +46,24 @@ def main() -> int:
     arguments, passed_on = parser.parse_known_args()
     if arguments.quick:
         arguments.seeds, arguments.timeout = 1, "60s"
-    found, walls, trained = [], [], []
     with tempfile.TemporaryDirectory(prefix="hwkd-limits-") as temporary:
         folder = Path(temporary)
         data = write_pictures(arguments.source, folder / "pictures")
-        for seed in range(arguments.seeds):
-            run = folder / f"run{seed}"
-            options = [
-                "--data", str(data), *LIMITS, "--timeout", arguments.timeout,
-                "--seed", str(seed), *passed_on, "--out", str(run),
-            ]  # fmt: skip
-            started = time.monotonic()
-            run_search_command(options, cache=folder / f"cache{seed}")
-            walls.append(time.monotonic() - started)
-            record = read_run_record(run / RUN_FILE)
-            final = record.final
-            if final is None:
-                sys.exit("the search ended without a student")
-            found.append(ACCURACY.of(final.scores.test_int8 or {}))
-            trained.append(record.phase_seconds.get("final training", 0.0))
-            print(
-                f"  seed {seed}: int8 test {found[-1]:.4f}, {walls[-1]:.1f} s; "
-                f"{final.spec.space}, {final.cost.params:,} parameters, "
-                f"{final.verdict.weights} weights, {final.epochs} epochs, "
-                f"{final.verdict.networks_compared} networks compared",
-                flush=True,
-            )
+        options = ["--data", str(data), *LIMITS, "--timeout", arguments.timeout, *passed_on]
+        found = search_with_seeds(options, seeds=arguments.seeds, folder=folder)
         if arguments.by_hand:
-            show_networks_by_hand(data, seconds=max(trained))
+            show_networks_by_hand(data, seconds=max(found.final_s))
     limit_s = parse_duration_s(arguments.timeout, option="--timeout")
     code = report(
         [
-            Target("median int8 test accuracy", statistics.median(found), MEDIAN_ACCURACY, True),
-            Target("worst int8 test accuracy", min(found), LEAST_ACCURACY, at_least=True),
-            Target("longest wall time", max(walls), limit_s, scale=1, unit=" s"),
+            Target(
+                "median int8 test accuracy",
+                statistics.median(found.test_int8),
+                MEDIAN_ACCURACY,
+                True,
+            ),
+            Target("worst int8 test accuracy", min(found.test_int8), LEAST_ACCURACY, at_least=True),
+            Target("longest wall time", max(found.walls_s), limit_s, scale=1, unit=" s"),
         ]
     )
     return 0 if arguments.quick else code
