@@ -11,7 +11,6 @@ from benchmarks.lib.published import (
     ModelRow,
     OpRow,
     esp_rows,
-    family_of,
     graph_of,
     mlperf_rows,
     ncnn_rows,
@@ -85,7 +84,7 @@ def models(rows: Sequence[ModelRow], noise_ratio: float) -> tuple[Measurement, .
             name=f"{row.model} ({row.submitter}, {row.board}, {row.software})",
             graph=executed_graph(row.model, fused_as(row.software)),
             cycles=row.cycles,
-            group=family_of(row.model),
+            group=row.family,
             noise_ratio=noise_ratio,
         )
         for row in rows
