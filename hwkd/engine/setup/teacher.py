@@ -75,6 +75,7 @@ def open_teachers(
     *,
     device: torch.device,
     training_s: float | None = None,
+    must_finish: bool = False,
     own_dir: Path | None = None,
     progress: Progress,
     check: Callable[[], None] | None = None,
@@ -86,6 +87,7 @@ def open_teachers(
         data: of the task.
         device: where torch teachers run.
         training_s: bound on training one; None is that of the configuration.
+        must_finish: one that could not make all its passes within the bound is not trained at all.
         own_dir: where a teacher lies that is not worth keeping for other runs; None keeps none.
         progress: told about training.
         check: called before every step of a training; raises to stop.
@@ -100,7 +102,9 @@ def open_teachers(
             source,
             data,
             weights=Path(wanted.weights) if wanted.weights else None,
-            training=TeacherTraining(seed=config.seed, time_budget_s=budget_s),
+            training=TeacherTraining(
+                seed=config.seed, time_budget_s=budget_s, must_finish=must_finish
+            ),
             device=device,
             own_dir=own_dir,
             progress=progress,
