@@ -73,6 +73,8 @@ class LayerCheck(StrictModel):
         differing: of them; those within the bound of an average are not counted. None likewise.
         averages_within_bound: averages that fell to the other side of a tie, which the order of a
             float sum decides.
+        averages_at_tie: averages for which that order decides, whether they differ or not; None
+            in runs that did not count them.
         max_lsb: largest difference, those averages left out.
     """
 
@@ -83,6 +85,7 @@ class LayerCheck(StrictModel):
     values: StoredInt | None = None
     differing: StoredInt | None = None
     averages_within_bound: StoredInt = 0
+    averages_at_tie: StoredInt | None = None
     max_lsb: StoredInt
 
     @property

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from hwkd.core.c_literal import float_literal
 from hwkd.core.core_file import InstructionSet
 from hwkd.core.errors import ExportError
 from hwkd.deploy.to_c.c_text import Constants, struct
@@ -39,14 +40,13 @@ from hwkd.qgraph.requantise import (
     Rounding,
     accumulator_scales,
     channel_fields,
-    float_literal,
     pool_rows,
     product_fields,
     sum_fields,
 )
 from hwkd.qgraph.tflite_rounding import table_form
 
-__all__ = ["INSTRUCTION_SETS", "KERNELS", "InstructionSet", "Kernels", "Step", "build_steps"]
+__all__ = ["INSTRUCTION_SETS", "KERNELS", "CStep", "InstructionSet", "Kernels", "build_steps"]
 
 INSTRUCTION_SETS: tuple[InstructionSet, ...] = ("portable", "dsp", "helium")
 Kernels: TypeAlias = Literal["hwkd", "cmsis-nn"]
@@ -66,7 +66,7 @@ _LARGEST_PRODUCT = 128 * 255
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
+class CStep:
     """One operator as C.
 
     Attributes:
@@ -96,7 +96,7 @@ class Step:
 
 def build_steps(
     arranged: Arranged, rounding: Rounding, kernels: Kernels = "hwkd"
-) -> tuple[Step, ...]:
+) -> tuple[CStep, ...]:
     """Return the steps of a graph in execution order.
 
     Args:
@@ -134,7 +134,7 @@ class _Builder:
         self._scratch: dict[InstructionSet, int] = {}
         self._may_overwrite: tuple[str, ...] = ()
 
-    def step(self) -> Step:
+    def step(self) -> CStep:
         build: dict[type, Callable[[Any], None]] = {
             Conv: self._conv,
             FullyConnected: self._fully_connected,
@@ -151,7 +151,7 @@ class _Builder:
         build[type(op)](op)
         self._limits(getattr(op, "output_range", (-128, 127)))
         constants = self._arranged.graph.constants
-        return Step(
+        return CStep(
             name=op.name,
             kind=type(op).__name__,
             constants=self._constants,

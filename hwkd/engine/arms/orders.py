@@ -45,6 +45,8 @@ class ArmResult(StrictModel):
         samples_seen: in the training; None likewise.
         quantisation: how the int8 file was chosen; None when another version trained it.
         pairs: layers that feature methods compared.
+        all_examples: that it learned from after it was scored on validation, those of validation
+            among them; None if it never learned from those.
     """
 
     seed: StoredInt
@@ -54,6 +56,7 @@ class ArmResult(StrictModel):
     samples_seen: StoredInt | None = None
     quantisation: QuantisationChoiceRecord | None = None
     pairs: tuple[PairRecord, ...] = ()
+    all_examples: StoredInt | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -76,6 +79,7 @@ class ArmOrder(StrictModel):
         processes: that run at the same time, to share the cores.
         epochs: length of the training, at most.
         loses_in_int8: training with simulated rounding will probably follow, and needs its time.
+        learns_all: once scored, it learns from validation, too, where that was taken from train.
         budget_s: time for training, quantising and scoring; None is as long as it takes.
         end_s: when it must be done, by the system's monotonic clock; None likewise.
     """
@@ -89,6 +93,7 @@ class ArmOrder(StrictModel):
     processes: StoredInt
     epochs: StoredInt
     loses_in_int8: bool = False
+    learns_all: bool = False
     budget_s: float | None = None
     end_s: float | None = None
 
@@ -115,7 +120,7 @@ class ArmOrder(StrictModel):
         return f"{self.spec.key}-{length}-{self.name}"
 
 
-class _History(RootModel[tuple[EpochRecord, ...]]):
+class _Epochs(RootModel[tuple[EpochRecord, ...]]):
     """The terms of a training, epoch by epoch."""
 
 
@@ -141,7 +146,7 @@ def write_order(run: Path, order: ArmOrder) -> Path:
 
 def write_result(folder: Path, result: ArmResult, epochs: Sequence[EpochRecord]) -> None:
     """Write the history and then the result: a training that has one is over."""
-    write_text(folder / HISTORY_FILE, _History(tuple(epochs)).model_dump_json())
+    write_text(folder / HISTORY_FILE, _Epochs(tuple(epochs)).model_dump_json())
     write_text(folder / RESULT_FILE, result.model_dump_json())
 
 
@@ -159,7 +164,7 @@ def result_history(folder: Path) -> tuple[EpochRecord, ...]:
     if not path.is_file():
         return ()
     text = path.read_bytes()
-    return read_record(_History, text, where=str(path), what="history of a training").root
+    return read_record(_Epochs, text, where=str(path), what="history of a training").root
 
 
 def finished_orders(run: Path) -> Iterator[tuple[ArmOrder, ArmResult]]:

@@ -122,13 +122,16 @@ class SearchStages:
                 descriptors,
                 self.listener,
                 search_s=plan.search_s,
+                share_s=None
+                if plan.search_s is None
+                else self.limit.candidate_share_s(plan.search_s),
                 latest_s=plan.latest_s,
             )
             run = with_phase(plan.run, "search", time.monotonic() - begun)
             run = self._judged(run, context, records)
             status = "stopped by timeout" if timed_out else "finished"
             run = self._save(run, status)
-            if self.limit.is_limited:
+            if plan.latest_s != plan.search_s:  # else the report follows at once
                 self._time_report()
             run = self._ended(run, teacher, context, records)
             run = self._verified(run, context)
@@ -184,7 +187,10 @@ class SearchStages:
         """Divide the time that is left, and say so."""
         config = self.config
         shares = self.limit.plan(
-            trains_teacher=trains_teacher, final=config.train_best, verifies=config.verify_best
+            trains_teacher=trains_teacher,
+            has_teacher=bool(config.teacher.sources),
+            final=config.train_best,
+            verifies=config.verify_best,
         )
         if shares:
             self.listener.on_plan(shares, self.limit.left_s())
@@ -192,7 +198,8 @@ class SearchStages:
             run = run.model_copy(update={"planned_seconds": seconds})
         search_s = shares.get("search")
         latest_s = None if search_s is None else search_s + shares.get("final training", 0.0)
-        return Planned(run, shares.get("teacher"), search_s, latest_s)
+        teacher_s = shares.get("teacher", 0.0) if shares else None
+        return Planned(run, teacher_s, search_s, latest_s)
 
     def _teacher(self, run: RunRecord, *, is_new: bool) -> tuple[TeacherStage, RunRecord]:
         """Make the teacher ready, once for a run; later calls find its outputs in the cache."""
@@ -206,6 +213,7 @@ class SearchStages:
                 self.config,
                 self.prepared.transfer,
                 budget_s=plan.teacher_s,
+                must_finish=self.limit.is_limited and configured_methods(self.config) is None,
                 own_dir=self.store.path / TEACHER_FOLDER,
                 progress=self.listener,
             )
@@ -242,6 +250,7 @@ class SearchStages:
             again = prepare_teacher(
                 self.config,
                 self.prepared.transfer,
+                trained_within_s=None if stage.record is None else stage.record.trained_within_s,
                 own_dir=self.store.path / TEACHER_FOLDER,
                 progress=self.listener,
             ).teacher
@@ -325,6 +334,12 @@ class SearchStages:
         run = run.model_copy(update={"final": final})
         for what in given_up:
             run = self._noted(run, f"Given up: {what}.")
+        if final.all_examples is not None:
+            run = self._noted(
+                run,
+                f"After it was scored on validation, the student learned from all "
+                f"{final.all_examples:,} labelled examples, those of validation among them.",
+            )
         judged = context.data.validation
         known = context.data.head.knowledge(
             student_logits(files.int8_path, judged.inputs), judged.labels
@@ -376,9 +391,8 @@ class SearchStages:
 
     def _time_report(self) -> None:
         """Write the report of what there is, so that one is there whatever comes, and time it."""
-        begun = time.monotonic()
-        self.write_report(self.store.path)
-        self.limit.report_s = time.monotonic() - begun
+        with self.limit.timing_report():
+            self.write_report(self.store.path)
 
     def _noted(self, run: RunRecord, note: str) -> RunRecord:
         self.listener.on_note(note)
