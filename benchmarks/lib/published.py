@@ -223,6 +223,34 @@ def _esp_operator(row: dict[str, str]) -> OpGraph | None:
     )
 
 
+# Int8 kernels among the operators that Ambiq timed -> TensorFlow Lite's name.
+_HELIUM_KINDS = {
+    "conv2d 3x3": "CONV_2D", "mul s8 (half of hard-swish)": "MUL", "hard_swish s8": "HARD_SWISH",
+    "minimum (half of hard-swish)": "MINIMUM", "leaky_relu s8": "LEAKY_RELU", "sub s8": "SUB",
+    "relu s8": "RELU", "mean over H,W s8": "MEAN",
+}  # fmt: skip
+
+
+@cache
+def helium_rows() -> tuple[OpRow, ...]:
+    """Return the int8 operators that Ambiq timed on an Apollo510 (Cortex-M55)."""
+    rows = []
+    for row in read_csv("op_cycles_m55.csv"):
+        kind = _HELIUM_KINDS.get(row["op"])
+        if kind is None:
+            continue
+        window = (3, 3) if kind == "CONV_2D" else (1, 1)
+        image, result = _sizes(row["in_shape_nhwc"])[1:], _sizes(row["out_shape_nhwc"])[1:]
+        graph = single_op(kind, image, result, window, (1, 1))
+        rows.append(
+            OpRow(
+                board=row["board"], graph=graph, cycles=float(row["cycles"]),
+                configuration=row["op"],
+            )
+        )  # fmt: skip
+    return tuple(rows)
+
+
 @cache
 def xg24_convolutions() -> tuple[OpRow, ...]:
     """Return the convolutions that Silicon Labs timed with TFLM and CMSIS-NN on an xG24 (M33)."""
@@ -274,7 +302,7 @@ def single_op(
     node = {
         "op": kind, "i": [0], "o": 1, "os": [1, *out_shape], "k": kernel, "s": stride, "p": pads,
     }  # fmt: skip
-    if kind == "ADD":
+    if kind in ("ADD", "SUB", "MUL", "MINIMUM"):
         node["i"] = [0, 0]
     return _graph({"input": [1, *in_shape], "input_id": 0, "nodes": [node]})
 
