@@ -134,15 +134,6 @@ class LatencyModel(_Finite):
     evidence: dict[str, FormEvidence] = Field(default_factory=dict)
     source: str = Field(min_length=1)
 
-    @model_validator(mode="after")
-    def _lists_evidence(self) -> LatencyModel:
-        if not self.fitted_range and not self.evidence:
-            raise ValueError(
-                "the fit lists no evidence: neither evidence nor fitted_range says which operators "
-                "were timed; write the fit with `hwkd devices calibrate`"
-            )
-        return self
-
     @field_validator("cycles")
     @classmethod
     def _amounts_are_known(cls, cycles: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
