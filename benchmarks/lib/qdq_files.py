@@ -530,13 +530,20 @@ FORMS: dict[str, Form] = {
     "ort/uint8 activations": _ort(image, activation_type=_U8),
     "ort/uint8 activations, per channel": _ort(image, activation_type=_U8, per_channel=True),
     "ort/uint8 activations and weights": _ort(
-        image, activation_type=_U8, weight_type=_U8, refusal="quantise weights symmetrically"
+        image, activation_type=_U8, weight_type=_U8
     ),
     "ort/uint8 symmetric weights": _ort(
         image, activation_type=_U8, weight_type=_U8, extra={"WeightSymmetric": True}
     ),
-    "ort/asymmetric int8 weights": _ort(
-        image, extra={"WeightSymmetric": False}, refusal="quantise weights symmetrically"
+    "ort/uint8 activations and weights, per channel": _ort(
+        image, activation_type=_U8, weight_type=_U8, per_channel=True
+    ),
+    "ort/uint8 weights over time": _ort(signal, activation_type=_U8, weight_type=_U8),
+    "ort/uint8 weights, attention": _ort(attention, activation_type=_U8, weight_type=_U8),
+    "ort/uint8 weights, means": _ort(means, activation_type=_U8, weight_type=_U8),
+    "ort/asymmetric int8 weights": _ort(image, extra={"WeightSymmetric": False}),
+    "ort/asymmetric int8 weights, per channel": _ort(
+        image, extra={"WeightSymmetric": False}, per_channel=True
     ),
     "ort/symmetric activations": _ort(image, extra={"ActivationSymmetric": True}),
     "ort/reduced range": _ort(image, reduce_range=True, per_channel=True),

@@ -34,7 +34,7 @@ def read_qdq(path: Path) -> QuantGraph:
     """Read an int8 model made by static quantisation.
 
     Args:
-        path: ONNX file in QDQ form: activations of 8 bits, weights of 8 bits around 0.
+        path: ONNX file in QDQ form: activations and weights of 8 bits.
 
     Raises:
         ModelFileError: if the file cannot be read.

@@ -13,6 +13,7 @@ from benchmarks.accuracy.qdq_forms import check
 from benchmarks.lib.qdq_files import FORMS, attention, by_hand, by_onnxruntime, means, signal
 from benchmarks.robustness.fuzz_onnx import mutant
 from hwkd.core.errors import ExportError, HwkdError
+from hwkd.deploy.to_tflite import write_tflite
 from hwkd.qgraph.ir import Conv, FullyConnected, Pool, Table, View
 from hwkd.qgraph.read_qdq import read_qdq
 
@@ -21,6 +22,7 @@ needs_compiler = pytest.mark.skipif(
     reason="no C compiler on PATH; apt-get install gcc",
 )
 QUICK = {
+    "ort/uint8 activations and weights", "ort/asymmetric int8 weights, per channel",
     "ort/uint8 symmetric weights", "ort/contrib operators", "ort/over time, uint8", "ort/means",
     "brevitas/clips", "aimet/uint8 weights around 128", "torch/transposed linear weights",
     "edit/read with another scale", "edit/no zero points", "edit/open batch", "edit/same padding",
@@ -122,6 +124,17 @@ def test_weights_quantised_in_the_graph_are_the_stored_ones(tmp_path):
     computed = weighted(by_hand(tmp_path, float_weights=True))
     for one, other in zip(stored, computed, strict=True):
         assert np.array_equal(one.weights, other.weights)
+
+
+def test_weights_beyond_8_bits_around_their_zero_point_keep_it_and_have_no_tflite_form(tmp_path):
+    path = by_hand(tmp_path, float_bias=True)
+    zero = np.int8(-100)
+    constants_of(path, lambda a: {"v_i": np.int8(120) - 0 * a["v_i"], "v_z": zero + 0 * a["v_z"]})
+    op = weighted(path)[1]
+    assert op.weight_zeros.tolist() == [-100] * 5
+    assert (op.weights.astype(int) - op.weight_zeros[:, None] == 220).all()
+    with pytest.raises(ExportError, match=r"node 'Gemm_logits': a zero point of weights .*QInt8"):
+        write_tflite(read_qdq(path))
 
 
 def test_a_convolution_over_time_is_one_over_planes_of_height_1(tmp_path):
