@@ -13,7 +13,6 @@ from pydantic import Field, model_validator
 
 from hwkd.core.basis import ESTIMATED, Basis
 from hwkd.core.final_record import FinalRecord
-from hwkd.core.head import HeadKind
 from hwkd.core.limits import LIMIT_FIELDS, Fit, Limits
 from hwkd.core.measure import CostEstimate, Profile
 from hwkd.core.metric import ACCURACY, Metric, ScoresRecord
@@ -141,7 +140,7 @@ class DataRecord(StrictModel):
     source: str
     fingerprint: str
     input_shape: tuple[StoredInt, ...]
-    kind: HeadKind = "classes"
+    kind: str = "classes"
     class_names: tuple[str, ...]
     answer_mean: tuple[float, ...] = ()
     answer_std: tuple[float, ...] = ()

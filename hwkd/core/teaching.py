@@ -13,7 +13,7 @@ from hwkd.core.strict_model import StoredInt
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["Step", "StillSource", "TeacherSource", "TrainingSet"]
+__all__ = ["StillSource", "TeacherSource", "TrainingSet", "TrainingStep"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class TrainingSet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class TrainingStep:
     """A step that was made, up to its gradients.
 
     Attributes:
@@ -68,7 +68,7 @@ class TeacherSource(Protocol):
         """Return what the teacher shows for these samples and this augmented copy."""
         ...
 
-    def observe(self, step: Step) -> None:
+    def observe(self, step: TrainingStep) -> None:
         """Take note of a step."""
         ...
 
@@ -92,7 +92,7 @@ class StillSource:
         """Need nothing."""
         del student, data
 
-    def observe(self, step: Step) -> None:
+    def observe(self, step: TrainingStep) -> None:
         """Learn nothing."""
         del step
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from hwkd.core.signals import Batch, Signal, Views
-from hwkd.core.teaching import Step, TeacherSource, TrainingSet
+from hwkd.core.teaching import TeacherSource, TrainingSet, TrainingStep
 from hwkd.distill.checks import refuse_impossible, refuse_missing_taps, refuse_of_classes
 from hwkd.distill.gradient_norms import ZeroGradientGuard, gradient_norms
 from hwkd.distill.method import Loss, LossMethod, Method, RunShapes, ViewShapes, pair_term
@@ -129,7 +129,7 @@ class DistillCriterion:
                 raw[name] = value
                 weighted[name] = value * (factor * term.importance.get(name, 1.0))
         self._look_at_gradients(module, raw)
-        step = Step(batch=batch, student=views)
+        step = TrainingStep(batch=batch, student=views)
         for _, source in self._sources():
             source.observe(step)
         # A stage between two methods without the labels' loss still needs a loss to step on.
@@ -269,7 +269,7 @@ class DistillCriterion:
             teacher=_chosen_shapes(theirs, teacher_layers),
             samples=len(self._data.labels),
             classes=self._data.head.size,
-            kind=self._data.head.kind,
+            of_classes=self._data.head.kind.of_classes,
             batch=self._data.batch_size,
             seed=self._data.seed,
         )

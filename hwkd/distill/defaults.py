@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from hwkd.core.head import HeadKind
+from hwkd.core.head import OutputKind
 from hwkd.distill.losses.logit_mse import LogitMse
 from hwkd.distill.losses.lskd import StandardisedTargets
 from hwkd.distill.losses.soft_targets import SoftTargets
@@ -28,7 +28,7 @@ _LOWEST, _HIGHEST = 1.0, 20.0
 _STEPS = 40
 
 
-def default_method(teacher_logits: Tensor, kind: HeadKind = "classes") -> LossMethod:
+def default_method(teacher_logits: Tensor, kind: OutputKind) -> LossMethod:
     """Return the term to distill with when none is named.
 
     Soft targets at temperature 2, where the teacher's classes are soft enough to say something. A
@@ -41,7 +41,7 @@ def default_method(teacher_logits: Tensor, kind: HeadKind = "classes") -> LossMe
         teacher_logits: shape [samples, outputs], any float type.
         kind: of the outputs.
     """
-    if kind == "values":
+    if not kind.of_classes:
         return LogitMse()
     if mean_entropy_ratio(teacher_logits, _USUAL_TEMPERATURE) >= _SATURATED_RATIO:
         return SoftTargets(temperature=_USUAL_TEMPERATURE)

@@ -88,7 +88,7 @@ class TaskData:
     @property
     def class_counts(self) -> Mapping[SplitName, tuple[int, ...]]:
         """Examples per class, in the order of the labels, for each split; none without classes."""
-        if self.head.kind != "classes":
+        if not self.head.kind.of_classes:
             return {}
         return {
             name: tuple(np.bincount(self.split(name).labels, minlength=self.num_outputs).tolist())
@@ -146,7 +146,7 @@ class Task(Protocol):
 
 def describe(data: TaskData) -> list[tuple[str, str]]:
     """Return (what, value) rows about a data set, for a table on screen or in a report."""
-    pipeline, kind, counts = data.pipeline, data.head.kind, data.class_counts
+    pipeline, kind, counts = data.pipeline, data.head.kind.name, data.class_counts
     rows = [
         ("data", data.source),
         ("input", f"{_times(data.input_shape)}, {data.num_outputs} {kind}"),

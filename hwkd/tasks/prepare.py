@@ -152,7 +152,7 @@ def _row_digest(row: RawArray) -> bytes:
 def _header(head: Head, pipeline: Pipeline, *, task: str, split_seed: int) -> dict[str, object]:
     """Return what makes the same raw data other data for a network."""
     steps = pipeline.steps
-    if head.kind == "classes" and len(steps) == 1 and isinstance(steps[0], Normalise):
+    if head.kind.of_classes and len(steps) == 1 and isinstance(steps[0], Normalise):
         # As it was before there were other heads and steps, in this order, so that runs, teachers
         # and pixels of that time go on being those of this data.
         return {
@@ -167,7 +167,7 @@ def _header(head: Head, pipeline: Pipeline, *, task: str, split_seed: int) -> di
         "version": _PREPROCESSING_VERSION,
         "split_seed": split_seed,
         "task": task,
-        "outputs": (head.kind, head.names),
+        "outputs": (head.kind.name, head.names),
         "pipeline": pipeline.fingerprint,
     }
 

@@ -121,8 +121,7 @@ def _computed(
     values = np.empty((len(inputs), teacher.num_outputs), dtype=np.float16)
     for start in range(0, len(inputs), _CHUNK_EXAMPLES):
         logits = teacher.logits(inputs[start : start + _CHUNK_EXAMPLES])
-        # Values have no such freedom.
-        centred = logits - logits.mean(axis=1, keepdims=True) * (head.kind == "classes")
+        centred = head.centred(logits)
         if np.abs(centred).max(initial=0.0) > _FLOAT16_LARGEST:
             raise TeacherError(
                 f"teacher {teacher.name}: logits up to {np.abs(centred).max():.3g} are outside "

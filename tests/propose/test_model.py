@@ -12,10 +12,10 @@ from hwkd.propose.acquisition import (
     front_at,
     hypervolume_gain,
 )
-from hwkd.propose.candidates import Candidate, Screened
+from hwkd.propose.candidates import Screened, ScreenedTrace
 from hwkd.propose.encoding import Encoder
-from hwkd.propose.history import Trained, bounded, drawn_in, interval_stretch
 from hwkd.propose.kernel import LOG_MEAN, likeness, own_variance
+from hwkd.propose.observations import Trained, bounded, drawn_in, interval_stretch
 from hwkd.propose.problem import Observation
 from hwkd.propose.surrogate import Surrogate, find_settings
 from hwkd.propose.traces import run
@@ -31,7 +31,7 @@ def candidates(count, seed=0):
     random = Random(seed)
     made = [run(space, {}, random) for _ in range(count)]
     return [
-        Candidate(
+        ScreenedTrace(
             trace,
             Screened(
                 key=trace.identity, is_feasible=True, exact=(None,),
@@ -49,7 +49,7 @@ def truth(candidate):
 
 def test_distances_between_choices_are_what_a_person_would_count():
     def encoded(*choices):
-        return rows(Candidate(run(space, dict(choices), Random(0)), one.screened))
+        return rows(ScreenedTrace(run(space, dict(choices), Random(0)), one.screened))
 
     seen = candidates(200)
     one = seen[0]

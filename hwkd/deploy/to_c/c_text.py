@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hwkd.qgraph.requantise import float_literal
+from hwkd.core.c_literal import float_literal
 
 __all__ = ["Constants", "struct"]
 

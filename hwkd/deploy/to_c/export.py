@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from hwkd.core.errors import ExportError
+from hwkd.core.head import CAnswer
 from hwkd.deploy.sessions import open_session, predict_all
-from hwkd.deploy.to_c.answer import Answer
 from hwkd.deploy.to_c.layout import Arranged, Places, arrange
 from hwkd.deploy.to_c.memory import plan_memory
 from hwkd.deploy.to_c.project import (
@@ -47,7 +47,7 @@ def build_project(
     instruction_sets: Iterable[InstructionSet] = INSTRUCTION_SETS,
     labels: Sequence[str] = (),
     sample: RecordedInput | None = None,
-    answer: Answer | None = None,
+    answer: CAnswer | None = None,
 ) -> Project:
     """Read a model and plan its C; writes nothing.
 

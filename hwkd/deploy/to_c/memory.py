@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hwkd.deploy.to_c.arena import ArenaPlan, Buffer, plan_arena
 from hwkd.deploy.to_c.layout import Arranged
-from hwkd.deploy.to_c.steps import InstructionSet, Step
+from hwkd.deploy.to_c.steps import CStep, InstructionSet
 from hwkd.qgraph.foreign_text import fresh_name
 
 __all__ = ["Memory", "plan_memory"]
@@ -33,7 +33,7 @@ class Memory:
 
 
 def plan_memory(
-    arranged: Arranged, steps: Sequence[Step], instruction_sets: Iterable[InstructionSet]
+    arranged: Arranged, steps: Sequence[CStep], instruction_sets: Iterable[InstructionSet]
 ) -> Memory:
     """Plan the arena.
 
@@ -60,7 +60,7 @@ def plan_memory(
     )
 
 
-def _last_reads(arranged: Arranged, steps: Sequence[Step]) -> dict[str, int]:
+def _last_reads(arranged: Arranged, steps: Sequence[CStep]) -> dict[str, int]:
     """Return buffer -> last step that reads it; outputs are read after the last step."""
     last: dict[str, int] = {}
     for index, step in enumerate(steps):
@@ -71,7 +71,7 @@ def _last_reads(arranged: Arranged, steps: Sequence[Step]) -> dict[str, int]:
     return last
 
 
-def _shared_buffers(arranged: Arranged, steps: Sequence[Step]) -> dict[str, str]:
+def _shared_buffers(arranged: Arranged, steps: Sequence[CStep]) -> dict[str, str]:
     """Return tensor -> buffer, an elementwise output taking the place of a dying input."""
     last = _last_reads(arranged, steps)
     taken: dict[str, str] = {}
@@ -95,7 +95,7 @@ def _shared_buffers(arranged: Arranged, steps: Sequence[Step]) -> dict[str, str]
 
 
 def _tensor_buffers(
-    arranged: Arranged, steps: Sequence[Step], roots: Mapping[str, str]
+    arranged: Arranged, steps: Sequence[CStep], roots: Mapping[str, str]
 ) -> list[Buffer]:
     first: dict[str, int] = {roots[arranged.graph.input]: _INPUT_STEP}
     last: dict[str, int] = {}

@@ -13,14 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from hwkd.deploy.to_c.answer import ANSWER, Answer
+from hwkd.core.c_literal import float_literal
+from hwkd.core.head import CAnswer
+from hwkd.deploy.to_c.answer import ANSWER, answer_files
 from hwkd.deploy.to_c.cmsis_nn import CMSIS_HOST_FLAGS, cmsis_files, cmsis_flags
 from hwkd.deploy.to_c.layout import Arranged, Places, channels_last, row_major
 from hwkd.deploy.to_c.memory import Memory
-from hwkd.deploy.to_c.steps import OFFSET_CONV, Step
+from hwkd.deploy.to_c.steps import OFFSET_CONV, CStep
 from hwkd.qgraph.foreign_text import c_comment, c_string
 from hwkd.qgraph.ir import QuantTensor
-from hwkd.qgraph.requantise import Rounding, float_literal
+from hwkd.qgraph.requantise import Rounding
 
 __all__ = [
     "DESCRIPTION_FILE",
@@ -93,12 +95,12 @@ class Project:
     """
 
     arranged: Arranged
-    steps: tuple[Step, ...]
+    steps: tuple[CStep, ...]
     memory: Memory
     rounding: Rounding
     labels: tuple[str, ...]
     sample: Sample
-    answer: Answer | None
+    answer: CAnswer | None
     source: str
     source_bytes: bytes
 
@@ -164,7 +166,7 @@ def project_files(project: Project, beside: Mapping[str, str] | None = None) -> 
     texts |= {name: _kernel_text(name) for name in own_headers}
     if project.uses_cmsis_nn:
         texts |= cmsis_files()
-    beside = {**(beside or {}), **({} if project.answer is None else project.answer.files())}
+    beside = {**(beside or {}), **({} if project.answer is None else answer_files(project.answer))}
     sources = ["model.c", *sorted(name for name in (*texts, *beside) if name.endswith(".c"))]
     values = {
         "arena_bytes": str(project.memory.arena_bytes),

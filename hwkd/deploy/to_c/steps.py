@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from hwkd.core.c_literal import float_literal
 from hwkd.core.core_file import InstructionSet
 from hwkd.core.errors import ExportError
 from hwkd.deploy.to_c.c_text import Constants, struct
@@ -39,7 +40,6 @@ from hwkd.qgraph.requantise import (
     Rounding,
     accumulator_scales,
     channel_fields,
-    float_literal,
     pool_rows,
     product_fields,
     sum_fields,
@@ -50,9 +50,9 @@ __all__ = [
     "INSTRUCTION_SETS",
     "KERNELS",
     "OFFSET_CONV",
+    "CStep",
     "InstructionSet",
     "Kernels",
-    "Step",
     "build_steps",
 ]
 
@@ -76,7 +76,7 @@ _LARGEST_PRODUCT, _LARGEST_OFFSET_PRODUCT = 128 * 255, 255 * 255
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
+class CStep:
     """One operator as C.
 
     Attributes:
@@ -106,7 +106,7 @@ class Step:
 
 def build_steps(
     arranged: Arranged, rounding: Rounding, kernels: Kernels = "hwkd"
-) -> tuple[Step, ...]:
+) -> tuple[CStep, ...]:
     """Return the steps of a graph in execution order.
 
     Args:
@@ -144,7 +144,7 @@ class _Builder:
         self._scratch: dict[InstructionSet, int] = {}
         self._may_overwrite: tuple[str, ...] = ()
 
-    def step(self) -> Step:
+    def step(self) -> CStep:
         build: dict[type, Callable[[Any], None]] = {
             Conv: self._conv,
             FullyConnected: self._fully_connected,
@@ -161,7 +161,7 @@ class _Builder:
         build[type(op)](op)
         self._limits(getattr(op, "output_range", (-128, 127)))
         constants = self._arranged.graph.constants
-        return Step(
+        return CStep(
             name=op.name,
             kind=type(op).__name__,
             constants=self._constants,

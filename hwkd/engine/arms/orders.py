@@ -115,7 +115,7 @@ class ArmOrder(StrictModel):
         return f"{self.spec.key}-{length}-{self.name}"
 
 
-class _History(RootModel[tuple[EpochRecord, ...]]):
+class _Epochs(RootModel[tuple[EpochRecord, ...]]):
     """The terms of a training, epoch by epoch."""
 
 
@@ -141,7 +141,7 @@ def write_order(run: Path, order: ArmOrder) -> Path:
 
 def write_result(folder: Path, result: ArmResult, epochs: Sequence[EpochRecord]) -> None:
     """Write the history and then the result: a training that has one is over."""
-    write_text(folder / HISTORY_FILE, _History(tuple(epochs)).model_dump_json())
+    write_text(folder / HISTORY_FILE, _Epochs(tuple(epochs)).model_dump_json())
     write_text(folder / RESULT_FILE, result.model_dump_json())
 
 
@@ -159,7 +159,7 @@ def result_history(folder: Path) -> tuple[EpochRecord, ...]:
     if not path.is_file():
         return ()
     text = path.read_bytes()
-    return read_record(_History, text, where=str(path), what="history of a training").root
+    return read_record(_Epochs, text, where=str(path), what="history of a training").root
 
 
 def finished_orders(run: Path) -> Iterator[tuple[ArmOrder, ArmResult]]:

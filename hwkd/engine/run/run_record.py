@@ -81,7 +81,7 @@ def data_record(data: TaskData) -> DataRecord:
         source=data.source,
         fingerprint=data.fingerprint,
         input_shape=data.input_shape,
-        kind=data.head.kind,
+        kind=data.head.kind.name,
         class_names=data.class_names,
         answer_mean=data.head.answer_mean,
         answer_std=data.head.answer_std,

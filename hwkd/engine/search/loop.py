@@ -12,7 +12,7 @@ from hwkd.core.errors import LostLeaseError
 from hwkd.core.trial import TrialRecord
 from hwkd.engine.run.lease import Lease
 from hwkd.engine.run.proposal import History
-from hwkd.engine.run.trials import Candidate, Trials
+from hwkd.engine.run.trials import TakenProposal, Trials
 from hwkd.engine.search.proposer import Proposer, make_proposer
 from hwkd.engine.search.teacher_stage import beaten_by
 from hwkd.engine.search.trial_run import TrainedElsewhereError, TrialRunner
@@ -116,7 +116,7 @@ def _has_teacher(history: History, context: SearchContext) -> bool:
 
 
 def _run_one(
-    trials: Trials, lease: Lease, runner: TrialRunner, candidate: Candidate
+    trials: Trials, lease: Lease, runner: TrialRunner, candidate: TakenProposal
 ) -> TrialRecord:
     fidelity = candidate.proposal.fidelity
 

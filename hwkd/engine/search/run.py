@@ -80,6 +80,7 @@ def run_search(
         listener.on_feasibility(run)
         require_feasible(survey.feasibility, survey.references)
         limit.data_is_read()
+        limit.learning_s = survey.learning_s
         limit.require_enough(verifies=config.verify_best)
         run = with_phase(run, "prepare", limit.spent_s())
         unsettled = prepared_json(prepared.transfer, None, is_settled=False)

@@ -122,6 +122,9 @@ class SearchStages:
                 descriptors,
                 self.listener,
                 search_s=plan.search_s,
+                share_s=None
+                if plan.search_s is None
+                else self.limit.candidate_share_s(plan.search_s),
                 latest_s=plan.latest_s,
             )
             run = with_phase(plan.run, "search", time.monotonic() - begun)
@@ -184,7 +187,10 @@ class SearchStages:
         """Divide the time that is left, and say so."""
         config = self.config
         shares = self.limit.plan(
-            trains_teacher=trains_teacher, final=config.train_best, verifies=config.verify_best
+            trains_teacher=trains_teacher,
+            has_teacher=bool(config.teacher.sources),
+            final=config.train_best,
+            verifies=config.verify_best,
         )
         if shares:
             self.listener.on_plan(shares, self.limit.left_s())
@@ -192,7 +198,8 @@ class SearchStages:
             run = run.model_copy(update={"planned_seconds": seconds})
         search_s = shares.get("search")
         latest_s = None if search_s is None else search_s + shares.get("final training", 0.0)
-        return Planned(run, shares.get("teacher"), search_s, latest_s)
+        teacher_s = shares.get("teacher", 0.0) if shares else None
+        return Planned(run, teacher_s, search_s, latest_s)
 
     def _teacher(self, run: RunRecord, *, is_new: bool) -> tuple[TeacherStage, RunRecord]:
         """Make the teacher ready, once for a run; later calls find its outputs in the cache."""
@@ -376,9 +383,8 @@ class SearchStages:
 
     def _time_report(self) -> None:
         """Write the report of what there is, so that one is there whatever comes, and time it."""
-        begun = time.monotonic()
-        self.write_report(self.store.path)
-        self.limit.report_s = time.monotonic() - begun
+        with self.limit.timing_report():
+            self.write_report(self.store.path)
 
     def _noted(self, run: RunRecord, note: str) -> RunRecord:
         self.listener.on_note(note)

@@ -71,7 +71,7 @@ def prepare_teacher(
         config: resolved; names files and factories, or leaves the teacher to be trained.
         transfer: what students train on.
         budget_s: for training and outputs together; a teacher that is not ready by then is left
-            out. None lets it take as long as it takes.
+            out. None lets it take as long as it takes, and 0 is no time at all.
         own_dir: where a teacher lies that is not worth keeping for other runs; None keeps none.
         progress: told while it is trained and run.
         clock: seconds, monotonic.
@@ -81,6 +81,10 @@ def prepare_teacher(
     """
     if configured_methods(config) == ():
         return TeacherStage()
+    if budget_s == 0.0:
+        return TeacherStage(
+            left_out="at the pace of this machine now, students need all the time that is left"
+        )
     if budget_s is not None and budget_s < _LEAST_BUDGET_S:
         return TeacherStage(left_out=f"its share of the time limit is {budget_s:.1f} s")
     started = clock()
@@ -157,6 +161,7 @@ def _opened(
         transfer.data,
         device=accelerator_device(config.accelerator),
         training_s=training_s,
+        must_finish=budget_s is not None and configured_methods(config) is None,
         own_dir=own_dir,
         progress=progress,
         check=require_time,

@@ -18,6 +18,7 @@ from hwkd.core.head import Head
 from hwkd.core.progress import Progress, silent
 from hwkd.core.signals import Signal
 from hwkd.core.teaching import TeacherSource
+from hwkd.distill.checks import logit_methods
 from hwkd.distill.criterion import needed_signals
 from hwkd.distill.sources import CachedSource, LiveSource
 from hwkd.distill.spec import WeightedMethod
@@ -267,7 +268,7 @@ def teacher_source(
         raise TeacherError(
             f"teacher {teacher.name}: shows logits only and method {names} needs "
             f"{', '.join(sorted(needs - _CACHED)) or 'its gradients'}; give a torch teacher "
-            "(package.module:factory), let hwkd train one, or use kd, dist or lskd"
+            f"(package.module:factory), let hwkd train one, or use {logit_methods()}"
         )
     example = torch.from_numpy(np.array(transfer.train.inputs[:2])).to(device)
     places = discover_places(teacher.module, example)
