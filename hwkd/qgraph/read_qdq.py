@@ -273,7 +273,7 @@ class _Reader:
             if name == self._file.input:
                 raise ExportError(
                     f"{self._origin}: node {node_label(node)} ({node.op_type}) reads the float "
-                    "input, expected QuantizeLinear first"
+                    "input, expected QuantizeLinear first; quantise this node as well"
                 )
             if name in self._codes:
                 raise self._refuse(node, f"reads the integers {name!r}, expected floats")

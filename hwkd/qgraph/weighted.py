@@ -58,7 +58,7 @@ def read_weights(node: onnx.NodeProto, segment: Segment, *, axis: int) -> Weight
     if item is None:
         raise segment.refuse(
             node, f"weights {name!r} are no quantised constant, expected int8 values behind "
-            "DequantizeLinear"
+            "DequantizeLinear; quantise this node as well"
         )  # fmt: skip
     if item.encoding.dtype not in BYTE_OFFSETS:
         raise segment.refuse(node, f"{item.encoding.dtype} weights, expected 8 bits")

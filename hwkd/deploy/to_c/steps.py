@@ -315,6 +315,7 @@ class _Builder:
         self, op: Conv | FullyConnected, geometry: dict[str, int], weights: Any
     ) -> None:
         layer = self._grouped_layer(op, geometry, weights, op.groups if isinstance(op, Conv) else 1)
+        assert op.weight_zeros is not None
         zeros = self._constants.int32(self._symbol("weight_zeros"), op.weight_zeros)
         arguments = f"&{layer}, {zeros}, {self._operand(0)}, {{out}}"
         self._call(OFFSET_CONV, "offset_conv", arguments)
