@@ -611,7 +611,7 @@ FORMS: dict[str, Form] = {
     "ort/log softmax and shape left float": _tail("LogSoftmax", "Reshape"),
     "ort/shape left float": _tail("Reshape"),
     "ort/largest class left float": _tail("Softmax", "ArgMax"),
-    "ort/tail with arithmetic": _tail("Exp", "Softmax", refusal="no C kernel for Exp"),
+    "ort/tail with arithmetic": _tail("Exp", "Softmax", refusal="gives the output as float"),
     "edit/logits and float softmax": _edit(_also_logits),
     "ort/convolution left float": Form(
         write=partial(without_nodes, ["conv8"]), refusal="'conv8' (Conv)"
