@@ -47,7 +47,9 @@ def with_all_splits(data: RawData, *, split_seed: int) -> RawData:
         if name == "test":
             data = replace(data, train=train, test=taken, notes=notes)
         else:
-            data = replace(data, train=train, validation=taken, notes=notes)
+            data = replace(
+                data, train=train, validation=taken, notes=notes, validation_from_train=True
+            )
     return data
 
 

@@ -13,7 +13,7 @@ _AT_ONCE = 4
 
 @st.composite
 def windows(draw):
-    axes = {}
+    axes: dict[str, int] = {}
     for axis, pad in (("height", "pad_top"), ("width", "pad_left")):
         kernel, stride = draw(st.integers(1, 5)), draw(st.integers(1, 3))
         size = draw(st.integers(kernel, 9))
@@ -46,7 +46,7 @@ def test_what_is_written_was_read_for_the_last_time(geometry):
     lag = lag_bytes(geometry)
     pixels = geometry["out_height"] * geometry["out_width"]
     reads = [read_by(geometry, pixel) for pixel in range(pixels)]
-    written = set()
+    written: set[int] = set()
     for first in range(0, pixels, _AT_ONCE):
         group = range(first, min(first + _AT_ONCE, pixels))
         for pixel in group:
