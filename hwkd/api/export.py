@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from hwkd.api.common import KernelsOption, RoundingOption, Trust
+from hwkd.api.common import KernelsOption, OutOption, RoundingOption, Trust
 from hwkd.api.option import Option, declares_options
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def export(
         ),
     ],
     *,
-    out: Annotated[str | Path, Option("Folder to create.")],
+    out: OutOption,
     trial: Annotated[
         str, Option("best (trained in full), or the number of a completed trial.")
     ] = "best",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from hwkd.api.common import StudyOption, Trust
+from hwkd.api.common import RunPlace, StudyOption, Trust
 from hwkd.api.option import Option, command_line, declares_options
 from hwkd.api.worker import IdleExit, Scratch, WorkerData, WorkerSpaces, worker
 from hwkd.core.choices import ClusterSystem
@@ -27,10 +27,7 @@ class JobFile:
 @declares_options
 def submit(
     system: Annotated[ClusterSystem, Option("slurm, k8s or ray.", metavar="SYSTEM")],
-    run: Annotated[
-        str,
-        Option("Run folder, or URL of the database with --study.", metavar="RUN|URL"),
-    ],
+    run: RunPlace,
     *,
     study: StudyOption = None,
     prints: Annotated[
