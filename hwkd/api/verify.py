@@ -27,10 +27,12 @@ class VerifyOutcome:
     Attributes:
         verification: what was compared, counted and measured.
         inputs_from: where the inputs come from.
+        notes: what a user must know of the file.
     """
 
     verification: "Verification"
     inputs_from: str
+    notes: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -39,7 +41,11 @@ class VerifyOutcome:
 
     def as_dict(self) -> dict[str, Any]:
         """Return what `--json` prints."""
-        return {**self.verification.as_dict(), "inputs_from": self.inputs_from}
+        return {
+            **self.verification.as_dict(),
+            "inputs_from": self.inputs_from,
+            "notes": list(self.notes),
+        }
 
 
 @declares_options
@@ -81,6 +87,7 @@ def verify(
     from hwkd.deploy.to_c.exported import read_exported
     from hwkd.deploy.verify import target_named, verify_model
     from hwkd.io.student_folder import INT8_FILE, given_place, model_of
+    from hwkd.qgraph.float_tail import without_float_tail
 
     source = given_place(model)
     target = target_named(device)
@@ -91,18 +98,19 @@ def verify(
             f"{exported.kernels}; leave out --rounding and --kernels, or give the ONNX file"
         )
     path = model_of(source, INT8_FILE) if exported is None else exported.model_path
-    samples, score, origin = _samples(source, path, inputs, progress or silent)
-    found = verify_model(
-        path,
-        target,
-        samples,
-        score=score,
-        rounding=None if rounding == "auto" else rounding,
-        kernels=kernels,
-        exported=exported,
-        progress=progress or silent,
-    )
-    return VerifyOutcome(verification=found, inputs_from=origin)
+    with without_float_tail(path) as (whole, left_out):
+        samples, score, origin = _samples(source, whole, inputs, progress or silent)
+        found = verify_model(
+            whole,
+            target,
+            samples,
+            score=score,
+            rounding=None if rounding == "auto" else rounding,
+            kernels=kernels,
+            exported=exported,
+            progress=progress or silent,
+        )
+    return VerifyOutcome(verification=found, inputs_from=origin, notes=left_out)
 
 
 def _samples(

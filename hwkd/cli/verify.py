@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import typer
+
 import hwkd
 from hwkd.cli.command import Command
 
@@ -21,6 +23,11 @@ def _show(found: VerifyOutcome) -> None:
     print_verification(found.verification, found.inputs_from)
 
 
+def _notes(found: VerifyOutcome) -> None:
+    for note in found.notes:
+        typer.echo(f"note: {note}", err=True)
+
+
 def _exit_code(found: VerifyOutcome) -> int:
     return 0 if found.passed else EXIT_FAILED
 
@@ -30,6 +37,7 @@ COMMANDS = (
         name="verify",
         function=hwkd.verify,
         show=_show,
+        notes=_notes,
         examples=("hwkd verify runs/digits --device cortex-m4",),
         exit_code=_exit_code,
     ),

@@ -174,6 +174,7 @@ class TeacherRecord(StrictModel):
             taught all of them.
         identity: SHA-256 of everything that it is made of, which its cached logits and a resumed
             search go by; None when an older version searched.
+        trained_within_s: bound on its training, which names it in the cache; None is no bound.
     """
 
     kind: Literal["trained here", "onnx", "factory"]
@@ -183,6 +184,7 @@ class TeacherRecord(StrictModel):
     from_cache: bool = False
     left_out: str | None = None
     identity: str | None = None
+    trained_within_s: float | None = None
 
     @model_validator(mode="before")
     @classmethod

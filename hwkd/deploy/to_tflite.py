@@ -143,6 +143,11 @@ class _Writer:
         self, op: Conv | FullyConnected, stored: npt.NDArray[np.int8], axis: int
     ) -> list[int]:
         """Add weights and bias, with one scale for all where all are equal."""
+        if op.weight_zeros is not None:
+            raise _refused(
+                op, "a zero point of weights other than 0 (quantise with weight_type=QInt8, or "
+                "WeightSymmetric=True: C takes them)"
+            )  # fmt: skip
         scales = op.weight_scales
         if (scales == scales[0]).all():
             scales = scales[:1]

@@ -57,6 +57,8 @@ class TaskData:
         split_seed: seed of the splits that were made here.
         fingerprint: SHA-256 over content, splits and preprocessing, 64 hex digits.
         notes: what a reader of a report must know: splits made, files left out, layout guessed.
+        validation_from_train: validation was taken from the train split of the source, so that what
+            ships may learn from it in the end; False where the source brought it.
     """
 
     name: str
@@ -70,6 +72,7 @@ class TaskData:
     split_seed: int
     fingerprint: str
     notes: tuple[str, ...] = ()
+    validation_from_train: bool = False
 
     def split(self, name: SplitName) -> Split:
         """Return the split called `name`."""

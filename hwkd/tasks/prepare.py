@@ -54,6 +54,7 @@ def prepare(raw: RawData, head: Head, *, task: str, split_seed: int) -> TaskData
         split_seed=split_seed,
         fingerprint=_fingerprint(data, head, pipeline, task=task, split_seed=split_seed),
         notes=(*data.notes, *notes),
+        validation_from_train=data.validation_from_train,
     )
 
 

@@ -44,6 +44,7 @@ class RawData:
         validation: None when the source brings none.
         test: None when the source brings none.
         notes: what the reader decided or left out.
+        validation_from_train: validation was taken from train here.
     """
 
     source: str
@@ -52,6 +53,7 @@ class RawData:
     validation: RawSplit | None = None
     test: RawSplit | None = None
     notes: tuple[str, ...] = ()
+    validation_from_train: bool = False
 
     def given(self) -> dict[SplitName, RawSplit]:
         """Return the splits that the source brings."""

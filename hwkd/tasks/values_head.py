@@ -161,14 +161,16 @@ class ValuesHead:
 
     def scores(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> Scores:
         """Return mean absolute error, root mean square error and R2 (1 is best)."""
-        from sklearn import metrics
-
         known = targets.astype(np.float64) * self.answer_std + self.answer_mean
-        answers = outputs.astype(np.float64) * self.answer_std + self.answer_mean
+        missed = outputs.astype(np.float64) * self.answer_std + self.answer_mean - known
+        squared = np.square(missed).sum(axis=0)
+        spread = np.square(known - known.mean(axis=0)).sum(axis=0)
+        # Of a value that never changes there is nothing to explain: 1 when it is met, else 0.
+        unexplained = np.where(spread > 0, squared / np.where(spread > 0, spread, 1), squared > 0)
         return {
-            _MAE.name: float(metrics.mean_absolute_error(known, answers)),
-            _RMSE.name: float(metrics.root_mean_squared_error(known, answers)),
-            _R2.name: float(metrics.r2_score(known, answers)),
+            _MAE.name: float(np.abs(missed).mean()),
+            _RMSE.name: float(np.sqrt(squared / len(known)).mean()),
+            _R2.name: float(1 - unexplained.mean()),
         }
 
     def errors(

@@ -4,6 +4,7 @@ from random import Random
 
 import numpy as np
 import pytest
+from scipy.stats import qmc
 
 from hwkd.propose.acquisition import (
     Box,
@@ -120,6 +121,13 @@ def test_expected_improvement_equals_its_simulation():
     simulated = np.maximum(0.0, 0.5 - draws).mean()
     found = expected_improvement(np.array(0.4), np.array(0.3), np.array(0.5))
     assert float(found) == pytest.approx(simulated, rel=0.01)
+
+
+@pytest.mark.parametrize("axes", [2, 3, 5])
+def test_the_points_of_a_box_are_scrambled_sobol_points(axes):
+    box = Box.spanning(np.zeros(axes), np.ones(axes), worst=1.0)
+    expected = qmc.Sobol(axes, scramble=True, rng=np.random.default_rng(0)).random(256)
+    np.testing.assert_array_equal(box.points, expected)
 
 
 def test_a_sure_gain_is_the_volume_that_a_point_adds():

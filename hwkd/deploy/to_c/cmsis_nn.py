@@ -45,7 +45,7 @@ def takes_cmsis(op: Conv | FullyConnected, rows: int) -> str | None:
         op: the operator, its output not limited by a fused activation.
         rows: pixels of a fully connected layer.
     """
-    if op.output_range != (-128, 127):
+    if op.output_range != (-128, 127) or op.weight_zeros is not None:
         return None
     if isinstance(op, FullyConnected):
         return "fully_connected" if rows == 1 and len(set(op.weight_scales)) == 1 else "conv"

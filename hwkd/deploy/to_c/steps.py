@@ -46,12 +46,22 @@ from hwkd.qgraph.requantise import (
 )
 from hwkd.qgraph.tflite_rounding import table_form
 
-__all__ = ["INSTRUCTION_SETS", "KERNELS", "CStep", "InstructionSet", "Kernels", "build_steps"]
+__all__ = [
+    "INSTRUCTION_SETS",
+    "KERNELS",
+    "OFFSET_CONV",
+    "CStep",
+    "InstructionSet",
+    "Kernels",
+    "build_steps",
+]
 
 INSTRUCTION_SETS: tuple[InstructionSet, ...] = ("portable", "dsp", "helium")
 Kernels: TypeAlias = Literal["hwkd", "cmsis-nn"]
 KERNELS: tuple[Kernels, ...] = ("hwkd", "cmsis-nn")
 
+# Has a header of its own: few networks need it, and the others' files stay as they are.
+OFFSET_CONV = "hwkd_offset_conv"
 _INT16_BYTES = 2
 _PIXELS_AT_ONCE = {"portable": 2, "dsp": 4}
 _OFFSET_BYTES = 4
@@ -61,8 +71,8 @@ _WEIGHT_SLACK_BYTES = 24
 # sizeof(hwkd_channel)
 _CHANNEL_BYTES: dict[Rounding, int] = {"float": 8, "q31": 12, "tflite": 12}
 _COPY_LOOPS = 5
-# An int8 product is at most 128 * 255 with the zero point taken out.
-_LARGEST_PRODUCT = 128 * 255
+# An int8 product is at most 128 * 255 with the zero point taken out, or both factors' so.
+_LARGEST_PRODUCT, _LARGEST_OFFSET_PRODUCT = 128 * 255, 255 * 255
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,9 +212,10 @@ class _Builder:
         source, target = self._tensor(op.inputs[0]), self._tensor(op.output)
         biases = folded_bias(op, source.zero_point)
         scales = accumulator_scales(op, source, target, self._rounding)
+        product = _LARGEST_PRODUCT if op.weight_zeros is None else _LARGEST_OFFSET_PRODUCT
         rows = []
         for bias, raw_bias, scale in zip(biases, op.bias, scales, strict=True):
-            largest = depth * _LARGEST_PRODUCT + abs(int(raw_bias))
+            largest = depth * product + abs(int(raw_bias))
             fields = channel_fields(scale, self._rounding, largest=largest)
             rows.append(f"{bias}, {fields}")
         return self._channel_array("channels", rows)
@@ -227,7 +238,9 @@ class _Builder:
         }  # fmt: skip
         if self._with_cmsis(op, geometry):
             return
-        if op.groups == 1:
+        if op.weight_zeros is not None:
+            self._with_weight_zeros(op, geometry, plain_grouped(op))
+        elif op.groups == 1:
             self._dense(op, geometry)
         else:
             self._grouped(op, geometry)
@@ -292,21 +305,25 @@ class _Builder:
             "kernel_height": 1, "kernel_width": 1, "stride_height": 1, "stride_width": 1,
             "dilation_height": 1, "dilation_width": 1, "pad_top": 0, "pad_left": 0,
         }  # fmt: skip
-        if not self._with_cmsis(op, geometry):
+        if op.weight_zeros is not None:
+            rows_in_place = rows_of_inputs(op, self._arranged.places[op.inputs[0]])
+            self._with_weight_zeros(op, geometry, rows_in_place.reshape(-1))
+        elif not self._with_cmsis(op, geometry):
             self._dense(op, geometry)
+
+    def _with_weight_zeros(
+        self, op: Conv | FullyConnected, geometry: dict[str, int], weights: Any
+    ) -> None:
+        layer = self._grouped_layer(op, geometry, weights, op.groups if isinstance(op, Conv) else 1)
+        assert op.weight_zeros is not None
+        zeros = self._constants.int32(self._symbol("weight_zeros"), op.weight_zeros)
+        arguments = f"&{layer}, {zeros}, {self._operand(0)}, {{out}}"
+        self._call(OFFSET_CONV, "offset_conv", arguments)
 
     def _grouped(self, op: Conv, geometry: dict[str, int]) -> None:
         is_depthwise = op.groups == geometry["in_channels"] == geometry["out_channels"]
         weights = blocked_depthwise(op) if is_depthwise else plain_grouped(op)
-        layer = struct(
-            weights=self._constants.int8(self._symbol("weights"), weights),
-            channels=self._channels(op, int(op.weights[0].size)),
-            **geometry,
-            groups=op.groups,
-            in_zero=self._tensor(op.inputs[0]).zero_point,
-            out_zero=self._tensor(op.output).zero_point,
-        )
-        name = self._constants.struct("hwkd_grouped_conv", self._symbol("layer"), layer)
+        name = self._grouped_layer(op, geometry, weights, op.groups)
         if not is_depthwise:
             arguments = f"&{name}, {self._operand(0)}, {{out}}"
             self._call("hwkd_grouped_conv", "grouped_conv", arguments)
@@ -318,6 +335,19 @@ class _Builder:
         self._scratch["dsp"] = tables + padding + _INT16_BYTES * len(weights)
         arguments = f"&{name}, {self._operand(0)}, {{out}}, {{scratch}}"
         self._call("hwkd_depthwise", "depthwise", arguments)
+
+    def _grouped_layer(
+        self, op: Conv | FullyConnected, geometry: dict[str, int], weights: Any, groups: int
+    ) -> str:
+        layer = struct(
+            weights=self._constants.int8(self._symbol("weights"), weights),
+            channels=self._channels(op, int(op.weights[0].size)),
+            **geometry,
+            groups=groups,
+            in_zero=self._tensor(op.inputs[0]).zero_point,
+            out_zero=self._tensor(op.output).zero_point,
+        )
+        return self._constants.struct("hwkd_grouped_conv", self._symbol("layer"), layer)
 
     def _product(self, ends: Sequence[QuantTensor], terms: int) -> str:
         """Return the channel of a sum of products of two tensors; its bias is unused."""

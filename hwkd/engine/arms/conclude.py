@@ -61,5 +61,6 @@ def conclude(
         verdict=verdict,
         pairs=result.pairs,
         history=result_history(folder),
+        all_examples=result.all_examples,
     )
     return final, files

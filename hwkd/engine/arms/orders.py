@@ -45,6 +45,8 @@ class ArmResult(StrictModel):
         samples_seen: in the training; None likewise.
         quantisation: how the int8 file was chosen; None when another version trained it.
         pairs: layers that feature methods compared.
+        all_examples: that it learned from after it was scored on validation, those of validation
+            among them; None if it never learned from those.
     """
 
     seed: StoredInt
@@ -54,6 +56,7 @@ class ArmResult(StrictModel):
     samples_seen: StoredInt | None = None
     quantisation: QuantisationChoiceRecord | None = None
     pairs: tuple[PairRecord, ...] = ()
+    all_examples: StoredInt | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -76,6 +79,7 @@ class ArmOrder(StrictModel):
         processes: that run at the same time, to share the cores.
         epochs: length of the training, at most.
         loses_in_int8: training with simulated rounding will probably follow, and needs its time.
+        learns_all: once scored, it learns from validation, too, where that was taken from train.
         budget_s: time for training, quantising and scoring; None is as long as it takes.
         end_s: when it must be done, by the system's monotonic clock; None likewise.
     """
@@ -89,6 +93,7 @@ class ArmOrder(StrictModel):
     processes: StoredInt
     epochs: StoredInt
     loses_in_int8: bool = False
+    learns_all: bool = False
     budget_s: float | None = None
     end_s: float | None = None
 

@@ -11,6 +11,7 @@ from hwkd.core.progress import Progress
 from hwkd.core.run_record import DeviceRecord, RunRecord
 from hwkd.core.student import Layers, StudentSpec
 from hwkd.engine.distill.request import DistillRequest, distill_config, with_epochs
+from hwkd.engine.search.stages import TEACHER_FOLDER
 from hwkd.engine.setup.config import LimitsConfig, SearchConfig
 from hwkd.engine.setup.resolve import load_data, resolve_config
 from hwkd.engine.setup.screening import load_spaces
@@ -42,6 +43,7 @@ class ResolvedStudent:
         config: of the distillation; every choice resolved.
         run: that it comes from; None for a student by itself.
         device: of the run; None where another was asked for.
+        teacher_dir: where the run keeps a teacher that is of use to it alone; None without a run.
     """
 
     spec: StudentSpec
@@ -51,6 +53,7 @@ class ResolvedStudent:
     config: SearchConfig
     run: RunRecord | None = None
     device: DeviceRecord | None = None
+    teacher_dir: Path | None = None
 
 
 def resolve_student(request: DistillRequest, *, progress: Progress) -> ResolvedStudent:
@@ -108,6 +111,7 @@ def resolve_student(request: DistillRequest, *, progress: Progress) -> ResolvedS
         config=resolved,
         run=run,
         device=device,
+        teacher_dir=None if run is None else source / TEACHER_FOLDER,
     )
 
 

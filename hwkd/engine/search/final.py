@@ -227,6 +227,7 @@ def _order(
         processes=processes,
         epochs=ending.epochs,
         loses_in_int8=lost > _LOSES_IN_INT8,
+        learns_all=True,
         budget_s=budget_s,
     )
 
@@ -239,7 +240,9 @@ def _brief_order(trial: TrialRecord, context: SearchContext, ending: Ending) -> 
     order = _order(trial, arm, 0, context, ending, processes=1, budget_s=None)
     epochs = context.config.training.brief_epochs or 1
     name = f"{BRIEF}-{trial.number}"
-    return order.model_copy(update={"name": name, "epochs": epochs, "end_s": ending.end_s})
+    return order.model_copy(
+        update={"name": name, "epochs": epochs, "end_s": ending.end_s, "learns_all": False}
+    )
 
 
 def _methods(context: SearchContext, ending: Ending) -> Sequence[WeightedMethod]:

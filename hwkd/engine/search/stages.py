@@ -131,7 +131,7 @@ class SearchStages:
             run = self._judged(run, context, records)
             status = "stopped by timeout" if timed_out else "finished"
             run = self._save(run, status)
-            if self.limit.is_limited:
+            if plan.latest_s != plan.search_s:  # else the report follows at once
                 self._time_report()
             run = self._ended(run, teacher, context, records)
             run = self._verified(run, context)
@@ -213,6 +213,7 @@ class SearchStages:
                 self.config,
                 self.prepared.transfer,
                 budget_s=plan.teacher_s,
+                must_finish=self.limit.is_limited and configured_methods(self.config) is None,
                 own_dir=self.store.path / TEACHER_FOLDER,
                 progress=self.listener,
             )
@@ -249,6 +250,7 @@ class SearchStages:
             again = prepare_teacher(
                 self.config,
                 self.prepared.transfer,
+                trained_within_s=None if stage.record is None else stage.record.trained_within_s,
                 own_dir=self.store.path / TEACHER_FOLDER,
                 progress=self.listener,
             ).teacher
@@ -332,6 +334,12 @@ class SearchStages:
         run = run.model_copy(update={"final": final})
         for what in given_up:
             run = self._noted(run, f"Given up: {what}.")
+        if final.all_examples is not None:
+            run = self._noted(
+                run,
+                f"After it was scored on validation, the student learned from all "
+                f"{final.all_examples:,} labelled examples, those of validation among them.",
+            )
         judged = context.data.validation
         known = context.data.head.knowledge(
             student_logits(files.int8_path, judged.inputs), judged.labels

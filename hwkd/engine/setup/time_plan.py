@@ -20,9 +20,9 @@ __all__ = ["Stage", "TimeLimit"]
 
 Stage: TypeAlias = Literal["teacher", "search", "final training", "verification", "report"]
 
-# Of what is left when the data is read, less what must follow the training. A teacher of 5,000
-# pictures is worth having after about a minute on two cores.
-_TEACHER_SHARE = 0.2
+# Of what is left when the data is read, less what must follow the training. A teacher that takes
+# more of the time costs its students more in training than it can give them.
+_TEACHER_SHARE = 0.15
 # Of what is left after the teacher: brief trainings rank networks, the full one makes the best.
 _SEARCH_SHARE = 0.42
 # Of an idle core: reports of a search of 40 candidates, and 512 inputs on an emulated core.
