@@ -10,8 +10,6 @@ from hwkd.api.option import Option, declares_options
 if TYPE_CHECKING:
     from hwkd.core.progress import Progress
 
-__all__ = ["BenchKit", "bench_kit"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchKit:

@@ -11,8 +11,6 @@ from hwkd.core.choices import FitKind
 if TYPE_CHECKING:
     from hwkd.core.progress import Progress
 
-__all__ = ["CalibrationDone", "calibrate"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibrationDone:

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from hwkd.api.outcome import SearchOutcome
     from hwkd.engine.search.listener import SearchListener
 
-__all__ = ["distill"]
-
 
 @declares_options
 def distill(

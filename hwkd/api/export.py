@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     from hwkd.core.progress import Progress
     from hwkd.engine.arms.export import ExportOutcome
 
-__all__ = ["export"]
-
 
 @declares_options
 def export(

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from hwkd.api.outcome import SearchOutcome
     from hwkd.engine.search.listener import SearchListener
 
-__all__ = ["finish"]
-
 
 @declares_options
 def finish(

@@ -20,8 +20,6 @@ from typing import Annotated, Any, ParamSpec, TypeVar, Union, get_args, get_orig
 
 from hwkd.core.errors import ConfigError
 
-__all__ = ["Declared", "Here", "Option", "command_line", "declared", "declares_options"]
-
 P = ParamSpec("P")
 R = TypeVar("R")
 _DOC_WIDTH = 96

@@ -20,8 +20,6 @@ from hwkd.api.option import Here, Option, declares_options
 if TYPE_CHECKING:
     from hwkd.api.profile_data import ModelProfile
 
-__all__ = ["profile"]
-
 
 @declares_options
 def profile(

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from hwkd.api.outcome import SearchOutcome
     from hwkd.engine.search.listener import SearchListener
 
-__all__ = ["resume"]
-
 
 @declares_options
 def resume(

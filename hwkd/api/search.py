@@ -54,8 +54,6 @@ if TYPE_CHECKING:
     from hwkd.api.outcome import SearchOutcome
     from hwkd.engine.search.listener import SearchListener
 
-__all__ = ["search"]
-
 
 @declares_options
 def search(

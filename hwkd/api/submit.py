@@ -8,8 +8,6 @@ from hwkd.api.option import Option, command_line, declares_options
 from hwkd.api.worker import IdleExit, Scratch, WorkerData, WorkerSpaces, worker
 from hwkd.core.choices import ClusterSystem
 
-__all__ = ["JobFile", "submit"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFile:

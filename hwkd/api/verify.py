@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from hwkd.core.progress import Progress
     from hwkd.core.verification import Verification
 
-__all__ = ["VerifyOutcome", "verify"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyOutcome:

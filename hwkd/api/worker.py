@@ -10,8 +10,6 @@ from hwkd.api.option import Option, declares_options
 if TYPE_CHECKING:
     from hwkd.engine.search.shared_worker import WorkerResult
 
-__all__ = ["IdleExit", "Scratch", "WorkerData", "WorkerSpaces", "worker"]
-
 IdleExit: TypeAlias = Annotated[
     str | None,
     Option("End after so long without a candidate, as 10min. Default: with the search."),

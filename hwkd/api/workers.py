@@ -8,8 +8,6 @@ from hwkd.api.option import declares_options
 if TYPE_CHECKING:
     from hwkd.engine.run.at_work import AtWork
 
-__all__ = ["workers"]
-
 
 @declares_options
 def workers(

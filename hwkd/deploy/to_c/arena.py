@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["ALIGNMENT_BYTES", "ArenaPlan", "Buffer", "lower_bound_bytes", "plan_arena"]
-
 # Double words may be loaded from any buffer.
 ALIGNMENT_BYTES = 8
 # Orders tried besides the systematic ones; planning stays below a tenth of a second.

@@ -18,18 +18,6 @@ from hwkd.engine.setup.context import SearchContext
 from hwkd.engine.setup.screening import Candidate
 from hwkd.io.run_text import write_text
 
-__all__ = [
-    "ArmOrder",
-    "ArmResult",
-    "finished_orders",
-    "order_candidate",
-    "order_folder",
-    "read_result",
-    "result_history",
-    "write_order",
-    "write_result",
-]
-
 _FOLDER = "final"
 ORDER_FILE, RESULT_FILE, HISTORY_FILE = "job.json", "scores.json", "history.json"
 
