@@ -12,8 +12,6 @@ from typing import TypeAlias
 
 import numpy as np
 
-__all__ = ["ALIGNMENT_BYTES", "ArenaPlan", "Buffer", "Lags", "lower_bound_bytes", "plan_arena"]
-
 # (written, read) -> bytes that the first must at least begin below the second.
 Lags: TypeAlias = Mapping[tuple[str, str], int]
 

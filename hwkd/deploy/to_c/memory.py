@@ -10,8 +10,6 @@ from hwkd.deploy.to_c.layout import Arranged
 from hwkd.deploy.to_c.steps import CStep, InstructionSet
 from hwkd.qgraph.foreign_text import fresh_name
 
-__all__ = ["Memory", "plan_memory"]
-
 # Kernels read inputs in groups of 4 bytes; the last group may reach 3 bytes behind its tensor.
 _SLACK_BYTES = 8
 _INPUT_STEP = -1

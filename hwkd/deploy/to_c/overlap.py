@@ -10,8 +10,6 @@ from collections.abc import Mapping
 
 import numpy as np
 
-__all__ = ["lag_bytes"]
-
 # Output pixels that a kernel computes at once at most.
 _PIXELS_AT_ONCE = 4
 
