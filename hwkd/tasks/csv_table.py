@@ -11,8 +11,6 @@ from hwkd.core.errors import DataError
 from hwkd.core.printable import printable
 from hwkd.tasks.raw import RawData, RawSplit
 
-__all__ = ["read_csv"]
-
 
 def read_csv(path: Path) -> tuple[RawData, tuple[str, ...]]:
     """Read features and target; returns the data and the name of the target.

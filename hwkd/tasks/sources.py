@@ -21,8 +21,6 @@ from hwkd.tasks.image_folder import read_image_folder
 from hwkd.tasks.npz import read_npz
 from hwkd.tasks.raw import RawData, RawSplit
 
-__all__ = ["is_image_folder", "is_zip", "read_digits", "read_source", "reading"]
-
 _FORMATS = (
     "a folder of class folders with PNG or JPEG images, IDX files (gzipped or not), "
     "or an NPZ file with x_train and y_train"

@@ -24,8 +24,6 @@ from hwkd.train.criteria import TaskLoss
 from hwkd.train.loop import TrainResult, train_module
 from hwkd.train.seeding import derive_seed
 
-__all__ = ["SAMPLES_RATIO", "learn_all", "may_learn_all"]
-
 # Samples of the training before -> samples of this one; its peak rate likewise.
 SAMPLES_RATIO = 0.2
 _RATE_RATIO = 0.3

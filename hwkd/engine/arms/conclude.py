@@ -20,8 +20,6 @@ from hwkd.engine.setup.context import SearchContext
 from hwkd.io.student_folder import StudentFiles
 from hwkd.profiling.onnx_runtime import measure_latency
 
-__all__ = ["conclude"]
-
 _PROFILE_RUNS = 200
 
 

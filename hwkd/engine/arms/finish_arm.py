@@ -39,8 +39,6 @@ from hwkd.tasks.base import SplitName, TaskData
 from hwkd.train.checkpoint import Checkpoints
 from hwkd.train.loop import Criterion, TrainConfig
 
-__all__ = ["FloatStudent", "finish_arm", "shown_terms"]
-
 _LEAST_FURTHER_S = 1.0
 _COMPARED = 16
 

@@ -19,19 +19,6 @@ from hwkd.engine.setup.screening import Candidate
 from hwkd.io.run_text import write_text
 from hwkd.io.student_folder import StudentFiles
 
-__all__ = [
-    "ArmOrder",
-    "ArmResult",
-    "finished_orders",
-    "order_candidate",
-    "order_folder",
-    "read_result",
-    "result_history",
-    "student_files",
-    "write_order",
-    "write_result",
-]
-
 _FOLDER, _ALL_FOLDER = "final", "all_examples"
 ORDER_FILE, RESULT_FILE, HISTORY_FILE = "job.json", "scores.json", "history.json"
 

@@ -30,8 +30,6 @@ from hwkd.engine.setup.context import SearchContext
 from hwkd.engine.setup.methods import without_teacher
 from hwkd.io.student_folder import StudentFiles
 
-__all__ = ["Ending", "finish_students", "networks_of", "require_student"]
-
 # Trained in full: the best of brief trainings is partly lucky, so the next ones get their chance.
 _NETWORKS = 3
 # A full training has at least so many times the brief one's time, or it is left out.
