@@ -61,7 +61,7 @@ def search(
     data: Annotated[
         str | Path | None,
         Option(
-            "Folder of class folders (PNG, JPEG), folder of IDX files, or NPZ. Without it: the "
+            "Folder of class folders (PNG, JPEG), folder of IDX files, NPZ or CSV. Without it: the "
             "handwritten digits of scikit-learn.",
             panel=WHAT,
             opens=DATA_FILES,
