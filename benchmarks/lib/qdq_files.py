@@ -26,8 +26,6 @@ from onnxruntime.quantization import (
 
 from benchmarks.lib.c_networks import NetworkBuilder, Samples
 
-__all__ = ["FORMS", "Form"]
-
 Change = Callable[[onnx.ModelProto], None]
 
 

@@ -4,20 +4,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from hwkd.api.common import (
+    ClockOption,
+    DeviceOption,
+    DtypeOption,
     MaxEnergy,
     MaxFlash,
     MaxLatency,
     MaxRam,
     MaxWeights,
     RiskOption,
+    RuntimeOption,
 )
-from hwkd.api.option import Option, declares_options
-from hwkd.core.choices import Dtype
+from hwkd.api.option import Here, Option, declares_options
 
 if TYPE_CHECKING:
     from hwkd.api.profile_data import ModelProfile
-
-__all__ = ["profile"]
 
 
 @declares_options
@@ -30,16 +31,10 @@ def profile(
         ),
     ],
     *,
-    device: Annotated[str, Option("Device name, or your own .toml file.")],
-    runtime: Annotated[
-        str | None, Option("Inference stack; the device's default otherwise.")
-    ] = None,
-    clock: Annotated[
-        str | None, Option("Clock with its unit, as 216MHz; the device's otherwise.")
-    ] = None,
-    dtype: Annotated[
-        Dtype | None, Option("How it will run on the device. Default: as the device runs it.")
-    ] = None,
+    device: DeviceOption,
+    runtime: RuntimeOption = None,
+    clock: ClockOption = None,
+    dtype: Annotated[DtypeOption | None, Here("Default: as the device runs it.")] = None,
     max_latency: MaxLatency = None,
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,

@@ -13,8 +13,6 @@ from hwkd.cost.memory_order import OrderPlan
 from hwkd.cost.memory_stages import MemoryStage
 from hwkd.trace.onnx_inputs import FixedInput
 
-__all__ = ["ModelProfile"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelProfile:

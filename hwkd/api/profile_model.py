@@ -14,8 +14,6 @@ from hwkd.core.limits import NO_LIMITS, Limits
 from hwkd.cost.backend import CostQuestion, ModelFile, backend_of
 from hwkd.trace.onnx_file import Network, load_network
 
-__all__ = ["profile_model"]
-
 
 def profile_model(
     model: Path, question: CostQuestion, limits: Limits = NO_LIMITS, risk: Risk = "upper"

@@ -15,18 +15,6 @@ from hwkd.io import discovery
 if TYPE_CHECKING:
     from hwkd.engine.run.shared_study import StudyPlace
 
-__all__ = [
-    "default_folder",
-    "frequency",
-    "limit_amounts",
-    "registered_spaces",
-    "seconds",
-    "shared_place",
-    "size",
-    "whole_path",
-    "without_password",
-]
-
 
 def seconds(text: str | None, option: str) -> float | None:
     """Return seconds from "20ms"; None stays None, here and below."""

@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from hwkd.api.common import KernelsOption, RoundingOption
-from hwkd.api.option import Option, declares_options
+from hwkd.api.common import DeviceOption, KernelsOption, RoundingOption
+from hwkd.api.option import Here, Option, declares_options
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from hwkd.core.metric import Scores
     from hwkd.core.progress import Progress
     from hwkd.core.verification import Verification
-
-__all__ = ["VerifyOutcome", "verify"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +57,7 @@ def verify(
         ),
     ],
     *,
-    device: Annotated[str, Option("Device name, Cortex-M core, or your own .toml file.")],
+    device: Annotated[DeviceOption, Here("Or a Cortex-M core.")],
     inputs: Annotated[int, Option("Inputs to compare.", minimum=1)] = 512,
     rounding: RoundingOption = "auto",
     kernels: KernelsOption = "hwkd",

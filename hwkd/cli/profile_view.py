@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from hwkd.core.trial import LimitName
     from hwkd.cost.memory_stages import MemoryStage
 
-__all__ = ["print_profile"]
-
 _BAR_CELLS = 30
 # A shorter bar says nothing; names get the room.
 _FEWEST_CELLS = 6

@@ -12,8 +12,6 @@ from hwkd.cli.command import Command
 if TYPE_CHECKING:
     from hwkd.api.verify import VerifyOutcome
 
-__all__ = ["COMMANDS"]
-
 EXIT_FAILED = 1
 
 

@@ -19,17 +19,6 @@ from hwkd.core.errors import ConfigError, UnknownNameError
 from hwkd.core.memory_model import FusionRules, MemoryModel, StorageModel
 from hwkd.core.strict_model import StoredInt, StrictModel
 
-__all__ = [
-    "WORK",
-    "Device",
-    "FittedRange",
-    "Interval",
-    "LatencyModel",
-    "Runtime",
-    "core_key",
-]
-
-
 # Operator class -> amounts of work that cost cycles; `hwkd.cost.latency_terms` counts them. A
 # latency is the sum over operators and amounts of amount times cycles, so the order is a contract.
 WORK: Mapping[str, tuple[str, ...]] = MappingProxyType(

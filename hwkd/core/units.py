@@ -13,8 +13,6 @@ from types import MappingProxyType
 
 from hwkd.core.errors import ConfigError
 
-__all__ = ["parse_bytes", "parse_duration_s", "parse_energy_j", "parse_frequency_hz"]
-
 _DURATION = MappingProxyType(
     {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
 )

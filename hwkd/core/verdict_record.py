@@ -13,8 +13,6 @@ from typing import Any, Literal
 from hwkd.core.metric import ACCURACY, Metric
 from hwkd.core.strict_model import StoredInt, StrictModel
 
-__all__ = ["ASKED_FOR", "ArmRecord", "ArmScores", "Gain", "Verdict", "verdict_of_older_final"]
-
 
 class ArmScores(StrictModel):
     """What one training reached, in the metric of the verdict.

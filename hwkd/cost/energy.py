@@ -5,8 +5,6 @@ from __future__ import annotations
 from hwkd.core.device import Device, Runtime
 from hwkd.core.measure import LatencyEstimate
 
-__all__ = ["estimate_energy_j"]
-
 
 def estimate_energy_j(
     device: Device, runtime: Runtime, latency: LatencyEstimate | None, clock_hz: float

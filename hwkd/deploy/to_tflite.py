@@ -50,8 +50,6 @@ from hwkd.qgraph.tflite_rounding import (
     table_form,
 )
 
-__all__ = ["write_tflite"]
-
 # Numbers of operators (`BuiltinOperator`) and of their options in TensorFlow Lite's schema.
 _ADD, _AVERAGE_POOL, _CONCATENATION, _CONV, _DEPTHWISE = 0, 1, 2, 3, 4
 _FULLY_CONNECTED, _MAX_POOL, _MUL, _RESHAPE, _SOFTMAX = 9, 17, 18, 22, 25

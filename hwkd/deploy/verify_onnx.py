@@ -17,8 +17,6 @@ from hwkd.deploy.to_c.project import Project
 from hwkd.qgraph.foreign_text import fresh_name
 from hwkd.qgraph.qdq_file import keep_what_gives
 
-__all__ = ["LayerReference", "reference_outputs", "tensors_of_trace", "to_c_inputs"]
-
 _Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
 _Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
 

@@ -16,8 +16,6 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ByteStream", "read_npy", "read_npy_file"]
-
 _Header: TypeAlias = tuple[np.dtype[Any], tuple[int, ...], bool]
 
 _MAGIC = b"\x93NUMPY"

@@ -28,8 +28,6 @@ from hwkd.qgraph.pooling import PoolKind, convert_mean, convert_pool, window_pad
 from hwkd.qgraph.segment import Segment
 from hwkd.qgraph.weighted import read_bias, read_weights
 
-__all__ = ["CONVERTERS", "convert_node", "is_view"]
-
 _Range: TypeAlias = tuple[int, int]
 _Converter: TypeAlias = Callable[[onnx.NodeProto, Segment, _Range], list[QuantOp]]
 

@@ -19,8 +19,6 @@ from hwkd.trace.onnx_fixed import take_fixed_values
 from hwkd.trace.onnx_model import open_model
 from hwkd.trace.onnx_whole import take_in_weights
 
-__all__ = ["without_float_tail"]
-
 # The largest of the values is the largest before them, too.
 _TAILS = frozenset(
     {"ArgMax", "Flatten", "Identity", "LogSoftmax", "Reshape", "Sigmoid", "Softmax", "Squeeze"}

@@ -14,23 +14,6 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-__all__ = [
-    "Binary",
-    "Concat",
-    "Conv",
-    "FullyConnected",
-    "MatMul",
-    "Pad",
-    "Pool",
-    "QuantGraph",
-    "QuantOp",
-    "QuantTensor",
-    "Relayout",
-    "Softmax",
-    "Table",
-    "View",
-]
-
 Int8Array: TypeAlias = npt.NDArray[np.int8]
 Int32Array: TypeAlias = npt.NDArray[np.int32]
 Float32Array: TypeAlias = npt.NDArray[np.float32]

@@ -24,8 +24,6 @@ from hwkd.qgraph.ir import QuantGraph, QuantOp, QuantTensor, Table, View
 from hwkd.qgraph.qdq_file import DEQUANTISE, QUANTISE, QdqFile, node_label, open_qdq
 from hwkd.qgraph.segment import BYTE_OFFSETS, Constant, Segment
 
-__all__ = ["read_qdq"]
-
 # Products and quotients of scales stay float32 numbers.
 _SMALLEST_SCALE, _LARGEST_SCALE = 2.0**-40, 2.0**40
 

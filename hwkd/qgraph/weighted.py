@@ -15,8 +15,6 @@ import onnx
 from hwkd.qgraph.ir import QuantTensor
 from hwkd.qgraph.segment import BYTE_OFFSETS, Segment
 
-__all__ = ["Weights", "read_bias", "read_weights"]
-
 _Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
 _Int32: TypeAlias = np.ndarray[Any, np.dtype[np.int32]]
 _Float32: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]

@@ -18,8 +18,6 @@ from hwkd.report.pareto_png import write_pareto_png
 from hwkd.report.read import read_run
 from hwkd.report.trials_csv import write_trials_csv
 
-__all__ = ["write_report_files"]
-
 _STAGE, _STEPS = "report", 3
 
 

@@ -22,8 +22,6 @@ from hwkd.tasks.folder_tree import (
 )
 from hwkd.tasks.split_names import SplitRole, name_words, one_per_split, split_meaning
 
-__all__ = ["ClassFolders", "find_classes"]
-
 _ADVICE = (
     "expected one folder per class (PATH/cat/1.png), or the folders train, validation and test "
     "with class folders in each"

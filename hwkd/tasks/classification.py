@@ -14,8 +14,6 @@ from hwkd.tasks.classes_head import CLASS_METRICS, ClassesHead
 from hwkd.tasks.prepare import prepare
 from hwkd.tasks.sources import read_digits, read_source
 
-__all__ = ["ClassifyTask"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifyTask:

@@ -14,8 +14,6 @@ from hwkd.core.errors import DataError
 from hwkd.core.printable import printable
 from hwkd.tasks.raw import RawSplit
 
-__all__ = ["CsvTable", "read_csv"]
-
 # A column of such a name is what is learned, wherever it stands.
 _TARGET_NAMES = frozenset({"label", "labels", "class", "target", "y"})
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}

@@ -11,16 +11,6 @@ from pathlib import Path
 from hwkd.core.errors import DataError
 from hwkd.core.printable import printable
 
-__all__ = [
-    "PICTURE_SUFFIXES",
-    "UNREAD_PICTURE_SUFFIXES",
-    "FolderNode",
-    "first_names",
-    "holds_picture",
-    "scan_folder",
-    "suffixes",
-]
-
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif"})
 UNREAD_PICTURE_SUFFIXES = frozenset(
     {

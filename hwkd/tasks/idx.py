@@ -25,14 +25,6 @@ from hwkd.tasks.base import SplitName
 from hwkd.tasks.raw import RawArray, RawData, RawSplit, class_indices
 from hwkd.tasks.split_names import SplitRole, split_meaning
 
-__all__ = [
-    "IdxFiles",
-    "find_idx_files",
-    "folder_with_idx_files",
-    "read_idx_array",
-    "read_idx_folder",
-]
-
 _TYPES = MappingProxyType(
     {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 )

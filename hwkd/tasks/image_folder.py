@@ -33,8 +33,6 @@ from hwkd.tasks.pictures import (
 from hwkd.tasks.pixel_cache import remembered_pixels, store_pixels
 from hwkd.tasks.raw import RawData, RawSplit
 
-__all__ = ["read_image_folder"]
-
 # Part of the cache key: raise it when decoding changes.
 _DECODER_VERSION = 3
 # Training holds float32, four times this; more does not fit the machines that searches run on.

@@ -20,8 +20,6 @@ from hwkd.tasks.layouts import channels_first, order_of_axes
 from hwkd.tasks.raw import LabelReader, RawArray, RawData, RawSplit, class_indices
 from hwkd.tasks.split_names import name_words, one_per_split, split_meaning
 
-__all__ = ["read_npz", "read_one_array"]
-
 # A small archive may unpack to this much, a larger one to this many times its size: pictures and
 # signals shrink less, only archives made to exhaust memory shrink more.
 _ALWAYS_BYTES = 256 * 1024**2

@@ -15,8 +15,6 @@ from hwkd.core.printable import printable
 from hwkd.tasks.class_folders import ClassFolders, find_classes
 from hwkd.tasks.folder_tree import UNREAD_PICTURE_SUFFIXES, FolderNode, first_names, suffixes
 
-__all__ = ["PictureListing", "list_pictures"]
-
 _SHOWN_CLASSES = 5
 
 

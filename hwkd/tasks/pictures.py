@@ -16,8 +16,6 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from hwkd.core.errors import DataError, first_line
 from hwkd.core.printable import printable
 
-__all__ = ["PictureFacts", "decode_picture", "pictures_quietly", "read_picture_facts"]
-
 # The bound that Pillow warns at: 9,459 x 9,459. Such a picture takes up to a gigabyte while it is
 # decoded, whatever its file's size.
 _MOST_PICTURE_PIXELS = 89_478_485

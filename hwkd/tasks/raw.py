@@ -13,8 +13,6 @@ from hwkd.core.errors import DataError
 from hwkd.core.printable import printable
 from hwkd.tasks.base import SplitName
 
-__all__ = ["LabelReader", "RawArray", "RawData", "RawSplit", "class_indices"]
-
 # Beyond this, float64 no longer holds whole numbers one by one.
 _LARGEST_LABEL = 2**53
 

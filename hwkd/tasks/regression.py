@@ -25,8 +25,6 @@ from hwkd.tasks.sources import is_zip, reading
 from hwkd.tasks.splits import with_all_splits
 from hwkd.tasks.values_head import VALUE_METRICS, ValuesHead
 
-__all__ = ["RegressionTask"]
-
 _FORMATS = (
     "an NPZ file with x_train and y_train, or a CSV file of numbers with a heading, the target in "
     "its last column or in the one called target, label or y"

@@ -22,8 +22,6 @@ from hwkd.tasks.image_folder import read_image_folder
 from hwkd.tasks.npz import read_npz
 from hwkd.tasks.raw import RawData, RawSplit, class_indices
 
-__all__ = ["is_image_folder", "is_zip", "read_digits", "read_source", "reading"]
-
 _FORMATS = (
     "a folder of class folders with PNG or JPEG images, IDX files (gzipped or not), an NPZ file "
     "with x_train and y_train, or a CSV file with a heading, the class in its last column"

@@ -18,15 +18,6 @@ from hwkd.deploy.to_c.pack import rows_of_inputs
 from hwkd.qgraph.ir import Conv, FullyConnected, QuantTensor
 from hwkd.qgraph.requantise import Rounding, accumulator_scales, q31_multiplier
 
-__all__ = [
-    "CMSIS_HOST_FLAGS",
-    "cmsis_fields",
-    "cmsis_files",
-    "cmsis_flags",
-    "cmsis_scratch_bytes",
-    "takes_cmsis",
-]
-
 # What CMSIS-NN itself defines where it is built for a computer, whose compiler has no arm_acle.h.
 CMSIS_HOST_FLAGS = ("-D__GNUC_PYTHON__", "-D__RESTRICT=__restrict")
 

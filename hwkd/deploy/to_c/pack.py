@@ -9,8 +9,6 @@ import numpy as np
 from hwkd.deploy.to_c.layout import Places
 from hwkd.qgraph.ir import Conv, FullyConnected
 
-__all__ = ["blocked_depthwise", "folded_bias", "packed_dense", "plain_grouped", "rows_of_inputs"]
-
 _Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
 _Int32: TypeAlias = np.ndarray[Any, np.dtype[np.int32]]
 

@@ -24,16 +24,6 @@ from hwkd.qgraph.foreign_text import c_comment, c_string
 from hwkd.qgraph.ir import QuantTensor
 from hwkd.qgraph.requantise import Rounding
 
-__all__ = [
-    "DESCRIPTION_FILE",
-    "MODEL_FILE",
-    "Project",
-    "RecordedInput",
-    "Sample",
-    "project_files",
-    "tensor_layout",
-]
-
 # A folder that holds this file was written by the exporter and may be written again.
 DESCRIPTION_FILE = "model.json"
 # What the C was made from, so that `hwkd verify` can check the folder.

@@ -14,6 +14,7 @@ from hwkd.core.errors import ExportError
 from hwkd.deploy.to_c.c_text import Constants, struct
 from hwkd.deploy.to_c.cmsis_nn import cmsis_fields, cmsis_scratch_bytes, takes_cmsis
 from hwkd.deploy.to_c.layout import Arranged, as_matrices, as_vectors, loop_nest, strides_of
+from hwkd.deploy.to_c.overlap import lag_bytes
 from hwkd.deploy.to_c.pack import (
     blocked_depthwise,
     folded_bias,
@@ -89,6 +90,8 @@ class CStep:
         output: tensor that it writes.
         scratch_bytes: working memory for each instruction set.
         may_overwrite: inputs whose place the output may take.
+        lag_bytes: the output may lie over the first input when it begins so far below it; None
+            where the two must lie apart.
         macs: multiply-accumulates.
     """
 
@@ -101,6 +104,7 @@ class CStep:
     output: str
     scratch_bytes: dict[InstructionSet, int]
     may_overwrite: tuple[str, ...] = ()
+    lag_bytes: int | None = None
     macs: int = 0
 
 
@@ -143,6 +147,7 @@ class _Builder:
         self._kernels: set[str] = set()
         self._scratch: dict[InstructionSet, int] = {}
         self._may_overwrite: tuple[str, ...] = ()
+        self._lag_bytes: int | None = None
 
     def step(self) -> CStep:
         build: dict[type, Callable[[Any], None]] = {
@@ -171,6 +176,7 @@ class _Builder:
             output=op.output,
             scratch_bytes={name: self._scratch_of(name) for name in INSTRUCTION_SETS},
             may_overwrite=self._may_overwrite,
+            lag_bytes=self._lag_bytes,
             macs=op_macs(op, self._arranged.graph),
         )
 
@@ -285,6 +291,8 @@ class _Builder:
         kernel = "pointwise" if is_pointwise else "conv"
         if is_pointwise and pixels == 1:
             kernel = "fully_connected"
+        else:
+            self._lag_bytes = lag_bytes(geometry)
         lanes = 4 if pixels > 2 else 1
         self._scratch["dsp"] = _INT16_BYTES * depth * (1 if kernel == "fully_connected" else lanes)
         vector_depth = depth + -depth % _VECTOR_BYTES
@@ -323,6 +331,7 @@ class _Builder:
     def _grouped(self, op: Conv, geometry: dict[str, int]) -> None:
         is_depthwise = op.groups == geometry["in_channels"] == geometry["out_channels"]
         weights = blocked_depthwise(op) if is_depthwise else plain_grouped(op)
+        self._lag_bytes = lag_bytes(geometry)
         name = self._grouped_layer(op, geometry, weights, op.groups)
         if not is_depthwise:
             arguments = f"&{name}, {self._operand(0)}, {{out}}"
@@ -409,16 +418,27 @@ class _Builder:
         source, target = self._tensor(op.inputs[0]), self._tensor(op.output)
         rows, first_count = pool_rows(op, source, target, self._rounding)
         scales = self._channel_array("scales", rows) if rows else "0"
+        geometry = {
+            "in_height": source.shape[2], "in_width": source.shape[3],
+            "out_height": target.shape[2], "out_width": target.shape[3],
+            "kernel_height": op.kernel[0], "kernel_width": op.kernel[1],
+            "stride_height": op.stride[0], "stride_width": op.stride[1],
+            "pad_top": op.pads[0], "pad_left": op.pads[1],
+        }  # fmt: skip
+        channels = source.shape[1]
+        if op.kind != "global_average":
+            self._lag_bytes = lag_bytes(
+                {**geometry, "in_channels": channels, "out_channels": channels}
+            )
         layer = struct(
-            in_height=source.shape[2], in_width=source.shape[3], channels=source.shape[1],
-            out_height=target.shape[2], out_width=target.shape[3],
-            kernel_height=op.kernel[0], kernel_width=op.kernel[1],
-            stride_height=op.stride[0], stride_width=op.stride[1],
-            pad_top=op.pads[0], pad_left=op.pads[1],
+            **geometry,
+            channels=channels,
             counts_pads=int(op.counts_pads),
-            scales=scales, first_count=first_count,
-            in_zero=source.zero_point, out_zero=target.zero_point,
-        )  # fmt: skip
+            scales=scales,
+            first_count=first_count,
+            in_zero=source.zero_point,
+            out_zero=target.zero_point,
+        )
         name = self._constants.struct("hwkd_pool", self._symbol("layer"), layer)
         function = "global_average" if op.kind == "global_average" else f"{op.kind}_pool"
         self._call("hwkd_pool", function, f"&{name}, {self._operand(0)}, {{out}}")

@@ -39,8 +39,6 @@ from hwkd.qgraph.float_tail import without_float_tail
 from hwkd.tasks.pipeline import Pipeline
 from hwkd.train.weights_file import WeightsError, fill_module
 
-__all__ = ["ExportOrder", "ExportOutcome", "export_student", "exporters"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportOrder:

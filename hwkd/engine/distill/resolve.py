@@ -24,8 +24,6 @@ from hwkd.io.student_folder import DESCRIPTION_FILE, read_record_file, read_stud
 from hwkd.io.trials_file import read_trials
 from hwkd.tasks.base import Task, TaskData
 
-__all__ = ["ResolvedStudent", "learned_without", "resolve_student"]
-
 # Begins the note of a search in which the teacher was not ready in time, or knew nothing.
 _ALONE = "Students learned from labels alone"
 _EXPECTED = f"RUN, RUN:TRIAL, the folder of a student or its {DESCRIPTION_FILE}"

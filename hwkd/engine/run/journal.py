@@ -20,8 +20,6 @@ from optuna.storages.journal._file import BaseJournalFileLock
 from hwkd.core.errors import RunFolderError
 from hwkd.io.text_files import MalformedTextError, parse_json
 
-__all__ = ["check_journal_file", "open_storage"]
-
 
 class _TailRepairingLock(BaseJournalFileLock):
     """A kernel lock, released by the kernel when its holder is killed."""

@@ -59,8 +59,6 @@ from hwkd.io.student_folder import (
 )
 from hwkd.train.logit_cache import logits_entry
 
-__all__ = ["SearchResult", "SearchStages", "run_json", "with_phase"]
-
 # Wall time over processor time from which somebody else is computing on this machine, too.
 _BUSY = 1.3
 # Holds a teacher that is of use to this run alone.
@@ -183,7 +181,7 @@ class SearchStages:
             seconds=self.limit.spent_s(),
         )
 
-    def _planned(self, run: RunRecord, *, trains_teacher: bool) -> Planned:
+    def _planned(self, run: RunRecord, *, trains_teacher: bool) -> _Planned:
         """Divide the time that is left, and say so."""
         config = self.config
         shares = self.limit.plan(
@@ -199,7 +197,7 @@ class SearchStages:
         search_s = shares.get("search")
         latest_s = None if search_s is None else search_s + shares.get("final training", 0.0)
         teacher_s = shares.get("teacher", 0.0) if shares else None
-        return Planned(run, teacher_s, search_s, latest_s)
+        return _Planned(run, teacher_s, search_s, latest_s)
 
     def _teacher(self, run: RunRecord, *, is_new: bool) -> tuple[TeacherStage, RunRecord]:
         """Make the teacher ready, once for a run; later calls find its outputs in the cache."""
@@ -436,7 +434,7 @@ def _is_done(final: FinalRecord | None, ranked: Sequence[TrialRecord]) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class _Planned:
     run: RunRecord
     teacher_s: float | None
     search_s: float | None

@@ -26,8 +26,6 @@ from hwkd.tasks.base import TaskData
 from hwkd.train.logit_cache import cached_logits
 from hwkd.train.teacher import Teacher
 
-__all__ = ["TeacherStage", "beaten_by", "measure_teacher", "prepare_teacher"]
-
 # Of the teacher's share, what it plans with; opening and judging it take the rest.
 _OWN_SHARE = 0.9
 # Of the whole limit: the same for every run with this limit, so that the next one finds the teacher

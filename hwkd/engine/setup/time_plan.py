@@ -16,8 +16,6 @@ from typing import Literal, TypeAlias
 
 from hwkd.core.errors import ConfigError
 
-__all__ = ["Stage", "TimeLimit"]
-
 Stage: TypeAlias = Literal["teacher", "search", "final training", "verification", "report"]
 
 # Of what is left when the data is read, less what must follow the training. A teacher that takes
