@@ -204,6 +204,8 @@ def read_idx_array(path: Path) -> RawArray:
 
 def _read(stream: BinaryIO | gzip.GzipFile, where: str, *, most_bytes: int) -> RawArray:
     start = stream.read(4)
+    if not start:
+        raise DataError(f"{where}: empty, 0 bytes; fetch it again")
     if len(start) < 4 or start[:2] != b"\0\0" or start[2] not in _TYPES:
         raise DataError(f"{where}: not an IDX file; expected the bytes 0 0 and a known type first")
     axes = start[3]
@@ -225,10 +227,11 @@ def _read(stream: BinaryIO | gzip.GzipFile, where: str, *, most_bytes: int) -> R
     # One byte more shows whether the file goes on.
     content = stream.read(expected + 1)
     if len(content) != expected:
-        got = "more" if len(content) > expected else f"{len(content):,}"
+        is_longer = len(content) > expected
         raise DataError(
-            f"{where}: truncated IDX file: header {shape} needs {expected:,} bytes of values, "
-            f"file has {got}; fetch it again"
+            f"{where}: {'damaged' if is_longer else 'truncated'} IDX file: header {shape} needs "
+            f"{expected:,} bytes of values, file has "
+            f"{'more' if is_longer else f'{len(content):,}'}; fetch it again"
         )
     values = np.frombuffer(content, dtype).reshape(shape)
     return values.astype(dtype.newbyteorder("="), copy=False)

@@ -192,3 +192,14 @@ def test_other_numbers_of_axes_are_refused(tmp_path, axes):
     path.write_bytes(bytes([0, 0, 8, axes]) + bytes(4 * axes))
     with pytest.raises(DataError, match=f"{axes} axes; images have 3 or 4, labels have 1"):
         read_idx_array(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "empty, 0 bytes"), (bytes([0, 0, 8, 1]) + struct.pack(">I", 2) + b"abc", "damaged IDX")],
+)
+def test_an_empty_file_and_one_that_goes_on_are_not_called_truncated(content, message, tmp_path):
+    path = tmp_path / "labels"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        read_idx_array(path)
