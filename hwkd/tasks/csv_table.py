@@ -16,6 +16,8 @@ from hwkd.tasks.raw import RawSplit
 
 # A column of such a name is what is learned, wherever it stands.
 _TARGET_NAMES = frozenset({"label", "labels", "class", "target", "y"})
+# What tools call the number of a row that they save with it.
+_INDICES = frozenset({"", "id", "index", "unnamed: 0", "row"})
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
 
@@ -37,11 +39,16 @@ class CsvTable:
     notes: tuple[str, ...]
 
 
+def is_table(path: Path) -> bool:
+    """Tell whether a file is called as a table of text is."""
+    return path.is_file() and path.suffix.lower() in (".csv", ".tsv")
+
+
 def read_csv(path: Path, *, of_classes: bool) -> CsvTable:
     """Read a table with a heading.
 
-    The target is the one column called label, class, target or y, else the last. An unnamed first
-    column that counts the rows is left out.
+    The target is the one column called label, class, target or y, else the last. A first column
+    that counts the rows, unnamed or called id or index, is left out.
 
     Args:
         path: of the file, UTF-8, cells separated by commas, semicolons or tabs.
@@ -67,8 +74,8 @@ def read_csv(path: Path, *, of_classes: bool) -> CsvTable:
         notes.append("a comma in a number is the decimal point")
     names = [printable(name.strip()) for name in heading]
     features = [at for at in range(len(heading)) if at != target]
-    if len(features) > 1 and not names[0] and features[0] == 0 and _counts(rows):
-        notes.append("the first column, unnamed, counts the rows and is left out")
+    if len(features) > 1 and features[0] == 0 and names[0].lower() in _INDICES and _counts(rows):
+        notes.append(f"the first column, {names[0]!r}, counts the rows and is left out")
         features = features[1:]
     table = np.array([[_numeric(row, at, names, where, line) for at in features]
                       for line, row in enumerate(rows, 2)])  # fmt: skip

@@ -168,6 +168,8 @@ def _texts(values: RawArray, where: str) -> list[str]:
             "per example, as in train"
         )
     stored = flat.tolist()
+    if (at := next((at for at, text in enumerate(stored) if not text), None)) is not None:
+        raise DataError(f"{where} label at example {at} is empty; name its class or drop it")
     return [printable(v.decode("utf-8", "surrogateescape") if isinstance(v, bytes) else v)
             for v in stored]  # fmt: skip
 

@@ -17,7 +17,7 @@ from hwkd.core.printable import printable
 from hwkd.core.progress import Progress, silent
 from hwkd.tasks.base import SplitName, Task, TaskData
 from hwkd.tasks.checks import checked_raw
-from hwkd.tasks.csv_table import read_csv
+from hwkd.tasks.csv_table import is_table, read_csv
 from hwkd.tasks.npz import read_npz
 from hwkd.tasks.prepare import prepare
 from hwkd.tasks.raw import RawArray, RawData, RawSplit
@@ -88,7 +88,7 @@ def _diabetes() -> tuple[RawData, tuple[str, ...]]:
 
 def _read(path: Path, layout: Layout) -> tuple[RawData, tuple[str, ...]]:
     with reading(path, takes=_FORMATS):
-        if path.suffix.lower() == ".csv" and path.is_file():
+        if is_table(path):
             if layout not in ("auto", "nf"):
                 raise ConfigError(f"--layout {layout}: does not apply to a CSV file; leave it out")
             table = read_csv(path, of_classes=False)

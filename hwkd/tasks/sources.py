@@ -15,7 +15,7 @@ from hwkd.core.errors import ConfigError, DataError, first_line
 from hwkd.core.printable import printable
 from hwkd.core.progress import Progress, silent
 from hwkd.tasks.checks import checked_raw
-from hwkd.tasks.csv_table import read_csv
+from hwkd.tasks.csv_table import is_table, read_csv
 from hwkd.tasks.folder_tree import PICTURE_SUFFIXES, holds_picture
 from hwkd.tasks.idx import find_idx_files, folder_with_idx_files, read_idx_folder
 from hwkd.tasks.image_folder import read_image_folder
@@ -137,7 +137,7 @@ def _read(
             f"{printable(path)}: {count:,} pictures lie directly in this folder, so none has a "
             f"class; expected one folder per class, for example {printable(path.name)}/cat/1.png"
         )
-    if path.is_file() and path.suffix.lower() == ".csv":
+    if is_table(path):
         _refuse("--input-size", input_size is not None, "a CSV file")
         _refuse("--layout", layout not in ("auto", "nf"), "a CSV file")
         return _classes_of_table(path)

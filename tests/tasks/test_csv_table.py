@@ -31,7 +31,11 @@ def rows_of(table):
         ("\ufeffa,b,c\r\n1.5,2,3\r\n\r\n4,5.25,6\r\n", []),
         (
             ",a,b,c\n0,1.5,2,3\n1,4,5.25,6\n",
-            ["the first column, unnamed, counts the rows and is left out"],
+            ["the first column, '', counts the rows and is left out"],
+        ),
+        (
+            "Id,a,b,c\n1,1.5,2,3\n2,4,5.25,6\n",
+            ["the first column, 'Id', counts the rows and is left out"],
         ),
     ],
 )
@@ -51,6 +55,12 @@ def test_what_is_learned_is_found_by_its_name(name, tmp_path):
     table = read_csv(write(tmp_path, f"{name},a,b\n0,1,2\n1,3,4\n"), of_classes=True)
     assert rows_of(table) == ([[1.0, 2.0], [3.0, 4.0]], [0.0, 1.0])
     assert table.notes == (f"features: a, b; class: {name}",)
+
+
+def test_a_table_of_tabs_may_be_called_tsv(tmp_path):
+    path = tmp_path / "table.tsv"
+    path.write_text("a\tlabel\n" + "".join(f"{n}\t{n % 2}\n" for n in range(12)))
+    assert read_source(path).class_names == ("0", "1")
 
 
 def test_classes_may_be_names(tmp_path):

@@ -203,3 +203,11 @@ def test_an_empty_file_and_one_that_goes_on_are_not_called_truncated(content, me
     path.write_bytes(content)
     with pytest.raises(DataError, match=message):
         read_idx_array(path)
+
+
+def test_files_beside_a_set_are_named(tmp_path):
+    images, labels = small_set()
+    write_set(tmp_path / "set", images=images, labels=labels)
+    (tmp_path / "set/mapping.txt").write_text("0 65")
+    notes = read_source(tmp_path / "set").notes
+    assert "files beside the IDX files are not read: mapping.txt" in notes

@@ -170,6 +170,7 @@ def test_labels_may_be_names_in_the_order_of_the_alphabet_or_of_class_names(tmp_
     [
         ({"x_test": IMAGES[:2], "y_test": ["b", "d"]}, "test label 'd' at example 1 is none of"),
         ({"x_test": IMAGES[:2], "y_test": [0, 1]}, "expected one name per example"),
+        ({"x_test": IMAGES[:2], "y_test": ["a", ""]}, "test label at example 1 is empty"),
         ({"class_names": ["a", "b", "c"]}, "class names a, b, c but train labels a, b"),
     ],
 )

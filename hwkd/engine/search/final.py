@@ -123,8 +123,13 @@ def finish_students(
         trial = next(r for r in ranked if r.spec and r.spec.key == winner.network)
         order = _brief_order(trial, context, ending)
         ships = order, score_brief_weights(store, trial, context, order)
-        if results:
+        if any(contender.weights == "full" for contender in competing):
             given_up += ("full weights: none was better on validation than the brief ones",)
+        elif results:
+            given_up += (
+                "full weights: their training saw fewer examples than the brief one, for lack of "
+                "time, and does not compete",
+            )
     else:
         ships = trainings[winner.name]
     verdict = judged(ships[0], trainings, context, networks_compared=networks_of(ranked))
