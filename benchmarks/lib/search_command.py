@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["run_search_command", "search_arguments", "search_environment"]
-
 
 def search_arguments(options: Sequence[str]) -> list[str]:
     """Return the argument list of `hwkd search OPTIONS --json`."""

@@ -4,32 +4,28 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from hwkd.api.common import StorageOption, StudyOption, Trust
-from hwkd.api.option import Option, declares_options
+from hwkd.api.common import (
+    ControlsOption,
+    RunFolder,
+    StorageOption,
+    StudyOption,
+    TimeoutOption,
+    Trust,
+)
+from hwkd.api.option import Here, declares_options
 
 if TYPE_CHECKING:
     from hwkd.api.outcome import SearchOutcome
     from hwkd.engine.search.listener import SearchListener
 
-__all__ = ["finish"]
-
 
 @declares_options
 def finish(
-    run: Annotated[
-        str | Path, Option("Run folder of `hwkd search` with a completed trial.", metavar="RUN")
-    ],
+    run: Annotated[RunFolder, Here("With a completed trial.")],
     *,
-    timeout: Annotated[
-        str | None, Option("Bound on the whole call, as 20min. Default: trainings in full.")
-    ] = None,
+    timeout: Annotated[TimeoutOption, Here("Default: trainings in full.")] = None,
     controls: Annotated[
-        int | None,
-        Option(
-            "Seeds over which the best student is trained with the teacher and without. Default: "
-            "what the search was asked for.",
-            minimum=0,
-        ),
+        ControlsOption | None, Here("Default: what the search was asked for.")
     ] = None,
     trust: Trust = False,
     storage: StorageOption = None,

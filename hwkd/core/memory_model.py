@@ -12,8 +12,6 @@ from pydantic import Field
 
 from hwkd.core.strict_model import StoredInt, StrictModel
 
-__all__ = ["FusionRules", "InPlaceRule", "MemoryModel", "Planner", "ScratchRule", "StorageModel"]
-
 Planner: TypeAlias = Literal["greedy_by_size", "live_peak"]
 InPlaceRule: TypeAlias = Literal["overwrite", "overwrite_equal", "slide"]
 ScratchRule: TypeAlias = Literal[

@@ -22,18 +22,6 @@ from hwkd.core.pipeline_record import PipelineRecord
 from hwkd.core.strict_model import StoredInt, StrictModel
 from hwkd.core.trial import LimitName
 
-__all__ = [
-    "DataRecord",
-    "DeviceRecord",
-    "EnvironmentRecord",
-    "FeasibilityRecord",
-    "LimitRecord",
-    "RunRecord",
-    "RunStatus",
-    "SplitRecord",
-    "TeacherRecord",
-]
-
 RunStatus: TypeAlias = Literal["running", "finished", "interrupted", "stopped by timeout"]
 
 
@@ -174,6 +162,7 @@ class TeacherRecord(StrictModel):
             taught all of them.
         identity: SHA-256 of everything that it is made of, which its cached logits and a resumed
             search go by; None when an older version searched.
+        trained_within_s: bound on its training, which names it in the cache; None is no bound.
     """
 
     kind: Literal["trained here", "onnx", "factory"]
@@ -183,6 +172,7 @@ class TeacherRecord(StrictModel):
     from_cache: bool = False
     left_out: str | None = None
     identity: str | None = None
+    trained_within_s: float | None = None
 
     @model_validator(mode="before")
     @classmethod

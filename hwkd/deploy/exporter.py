@@ -21,8 +21,6 @@ from hwkd.io import discovery
 from hwkd.io.student_folder import INT8_FILE, StudentFolder
 from hwkd.qgraph.requantise import Rounding
 
-__all__ = ["ExportOptions", "ExportSource", "Exported", "Exporter"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportOptions:

@@ -44,8 +44,6 @@ from hwkd.io.device_catalog import device_names, folder_of, load_device
 from hwkd.io.fact_files import kind_of_file
 from hwkd.qgraph.requantise import Rounding
 
-__all__ = ["seeded_samples", "target_named", "target_of", "verify_model"]
-
 _Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
 _Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
 

@@ -16,8 +16,6 @@ from hwkd.report.pareto_csv import write_pareto_csv
 from hwkd.report.read import read_run
 from hwkd.report.trials_csv import write_trials_csv
 
-__all__ = ["write_report_files"]
-
 _STAGE, _STEPS = "report", 3
 
 

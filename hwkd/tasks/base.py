@@ -17,8 +17,6 @@ from hwkd.core.pipeline_record import StepValue
 from hwkd.core.progress import Progress, silent
 from hwkd.tasks.pipeline import Pipeline
 
-__all__ = ["SPLITS", "Split", "SplitName", "Task", "TaskData", "describe"]
-
 SplitName: TypeAlias = Literal["train", "validation", "test"]
 _SHOWN_CLASSES = 20
 
@@ -57,6 +55,8 @@ class TaskData:
         split_seed: seed of the splits that were made here.
         fingerprint: SHA-256 over content, splits and preprocessing, 64 hex digits.
         notes: what a reader of a report must know: splits made, files left out, layout guessed.
+        validation_from_train: validation was taken from the train split of the source, so that what
+            ships may learn from it in the end; False where the source brought it.
     """
 
     name: str
@@ -70,6 +70,7 @@ class TaskData:
     split_seed: int
     fingerprint: str
     notes: tuple[str, ...] = ()
+    validation_from_train: bool = False
 
     def split(self, name: SplitName) -> Split:
         """Return the split called `name`."""

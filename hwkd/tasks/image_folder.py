@@ -33,8 +33,6 @@ from hwkd.tasks.pictures import (
 from hwkd.tasks.pixel_cache import remembered_pixels, store_pixels
 from hwkd.tasks.raw import RawData, RawSplit
 
-__all__ = ["read_image_folder"]
-
 # Part of the cache key: raise it when decoding changes.
 _DECODER_VERSION = 3
 # Training holds float32, four times this; more does not fit the machines that searches run on.
@@ -193,8 +191,11 @@ def _picture_notes(
             f"{transparent.sum():,} images may be transparent; they were laid on white and their "
             f"transparency is no input{_by_split(listing, transparent)}"
         )
-    if not are_grey and is_grey.any() and _by_split(listing, is_grey):
-        notes.append(f"{is_grey.sum():,} of the images are grey{_by_split(listing, is_grey)}")
+    if not are_grey and is_grey.any():
+        notes.append(
+            f"{is_grey.sum():,} of the images are grey{_by_split(listing, is_grey)}; all are read "
+            "as RGB"
+        )
     return notes
 
 

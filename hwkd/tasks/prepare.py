@@ -16,8 +16,6 @@ from hwkd.tasks.pipeline import Normalise, Pipeline
 from hwkd.tasks.raw import RawArray, RawData, RawSplit
 from hwkd.tasks.splits import with_all_splits
 
-__all__ = ["prepare"]
-
 # Part of the fingerprint: raise it when the same raw data would become other inputs.
 _PREPROCESSING_VERSION = 2
 # What a task was called when its data was first given fingerprints.
@@ -54,6 +52,7 @@ def prepare(raw: RawData, head: Head, *, task: str, split_seed: int) -> TaskData
         split_seed=split_seed,
         fingerprint=_fingerprint(data, head, pipeline, task=task, split_seed=split_seed),
         notes=(*data.notes, *notes),
+        validation_from_train=data.validation_from_train,
     )
 
 

@@ -26,14 +26,6 @@ from hwkd.qgraph.read_qdq import read_qdq
 from hwkd.qgraph.requantise import Rounding
 from hwkd.trace.onnx_whole import whole_file
 
-__all__ = [
-    "build_project",
-    "placed",
-    "placed_outputs",
-    "project_contents",
-    "quantise_values",
-]
-
 _Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
 _Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
 # What the Makefile links.

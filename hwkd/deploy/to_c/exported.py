@@ -16,8 +16,6 @@ from hwkd.deploy.to_c.project import DESCRIPTION_FILE, MODEL_FILE, Project, proj
 from hwkd.deploy.to_c.steps import KERNELS, Kernels
 from hwkd.qgraph.requantise import ROUNDINGS, Rounding
 
-__all__ = ["Exported", "read_exported"]
-
 # They run the recorded sample and are no part of the network.
 _SAMPLE_FILES = frozenset({"main.c", "model_sample.h"})
 

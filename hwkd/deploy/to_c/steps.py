@@ -14,6 +14,7 @@ from hwkd.core.errors import ExportError
 from hwkd.deploy.to_c.c_text import Constants, struct
 from hwkd.deploy.to_c.cmsis_nn import cmsis_fields, cmsis_scratch_bytes, takes_cmsis
 from hwkd.deploy.to_c.layout import Arranged, as_matrices, as_vectors, loop_nest, strides_of
+from hwkd.deploy.to_c.overlap import lag_bytes
 from hwkd.deploy.to_c.pack import (
     blocked_depthwise,
     folded_bias,
@@ -46,12 +47,22 @@ from hwkd.qgraph.requantise import (
 )
 from hwkd.qgraph.tflite_rounding import table_form
 
-__all__ = ["INSTRUCTION_SETS", "KERNELS", "CStep", "InstructionSet", "Kernels", "build_steps"]
+__all__ = [
+    "INSTRUCTION_SETS",
+    "KERNELS",
+    "OFFSET_CONV",
+    "CStep",
+    "InstructionSet",
+    "Kernels",
+    "build_steps",
+]
 
 INSTRUCTION_SETS: tuple[InstructionSet, ...] = ("portable", "dsp", "helium")
 Kernels: TypeAlias = Literal["hwkd", "cmsis-nn"]
 KERNELS: tuple[Kernels, ...] = ("hwkd", "cmsis-nn")
 
+# Has a header of its own: few networks need it, and the others' files stay as they are.
+OFFSET_CONV = "hwkd_offset_conv"
 _INT16_BYTES = 2
 _PIXELS_AT_ONCE = {"portable": 2, "dsp": 4}
 _OFFSET_BYTES = 4
@@ -61,8 +72,8 @@ _WEIGHT_SLACK_BYTES = 24
 # sizeof(hwkd_channel)
 _CHANNEL_BYTES: dict[Rounding, int] = {"float": 8, "q31": 12, "tflite": 12}
 _COPY_LOOPS = 5
-# An int8 product is at most 128 * 255 with the zero point taken out.
-_LARGEST_PRODUCT = 128 * 255
+# An int8 product is at most 128 * 255 with the zero point taken out, or both factors' so.
+_LARGEST_PRODUCT, _LARGEST_OFFSET_PRODUCT = 128 * 255, 255 * 255
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +90,8 @@ class CStep:
         output: tensor that it writes.
         scratch_bytes: working memory for each instruction set.
         may_overwrite: inputs whose place the output may take.
+        lag_bytes: the output may lie over the first input when it begins so far below it; None
+            where the two must lie apart.
         macs: multiply-accumulates.
     """
 
@@ -91,6 +104,7 @@ class CStep:
     output: str
     scratch_bytes: dict[InstructionSet, int]
     may_overwrite: tuple[str, ...] = ()
+    lag_bytes: int | None = None
     macs: int = 0
 
 
@@ -133,6 +147,7 @@ class _Builder:
         self._kernels: set[str] = set()
         self._scratch: dict[InstructionSet, int] = {}
         self._may_overwrite: tuple[str, ...] = ()
+        self._lag_bytes: int | None = None
 
     def step(self) -> CStep:
         build: dict[type, Callable[[Any], None]] = {
@@ -161,6 +176,7 @@ class _Builder:
             output=op.output,
             scratch_bytes={name: self._scratch_of(name) for name in INSTRUCTION_SETS},
             may_overwrite=self._may_overwrite,
+            lag_bytes=self._lag_bytes,
             macs=op_macs(op, self._arranged.graph),
         )
 
@@ -202,9 +218,10 @@ class _Builder:
         source, target = self._tensor(op.inputs[0]), self._tensor(op.output)
         biases = folded_bias(op, source.zero_point)
         scales = accumulator_scales(op, source, target, self._rounding)
+        product = _LARGEST_PRODUCT if op.weight_zeros is None else _LARGEST_OFFSET_PRODUCT
         rows = []
         for bias, raw_bias, scale in zip(biases, op.bias, scales, strict=True):
-            largest = depth * _LARGEST_PRODUCT + abs(int(raw_bias))
+            largest = depth * product + abs(int(raw_bias))
             fields = channel_fields(scale, self._rounding, largest=largest)
             rows.append(f"{bias}, {fields}")
         return self._channel_array("channels", rows)
@@ -227,7 +244,9 @@ class _Builder:
         }  # fmt: skip
         if self._with_cmsis(op, geometry):
             return
-        if op.groups == 1:
+        if op.weight_zeros is not None:
+            self._with_weight_zeros(op, geometry, plain_grouped(op))
+        elif op.groups == 1:
             self._dense(op, geometry)
         else:
             self._grouped(op, geometry)
@@ -272,6 +291,8 @@ class _Builder:
         kernel = "pointwise" if is_pointwise else "conv"
         if is_pointwise and pixels == 1:
             kernel = "fully_connected"
+        else:
+            self._lag_bytes = lag_bytes(geometry)
         lanes = 4 if pixels > 2 else 1
         self._scratch["dsp"] = _INT16_BYTES * depth * (1 if kernel == "fully_connected" else lanes)
         vector_depth = depth + -depth % _VECTOR_BYTES
@@ -292,21 +313,26 @@ class _Builder:
             "kernel_height": 1, "kernel_width": 1, "stride_height": 1, "stride_width": 1,
             "dilation_height": 1, "dilation_width": 1, "pad_top": 0, "pad_left": 0,
         }  # fmt: skip
-        if not self._with_cmsis(op, geometry):
+        if op.weight_zeros is not None:
+            rows_in_place = rows_of_inputs(op, self._arranged.places[op.inputs[0]])
+            self._with_weight_zeros(op, geometry, rows_in_place.reshape(-1))
+        elif not self._with_cmsis(op, geometry):
             self._dense(op, geometry)
+
+    def _with_weight_zeros(
+        self, op: Conv | FullyConnected, geometry: dict[str, int], weights: Any
+    ) -> None:
+        layer = self._grouped_layer(op, geometry, weights, op.groups if isinstance(op, Conv) else 1)
+        assert op.weight_zeros is not None
+        zeros = self._constants.int32(self._symbol("weight_zeros"), op.weight_zeros)
+        arguments = f"&{layer}, {zeros}, {self._operand(0)}, {{out}}"
+        self._call(OFFSET_CONV, "offset_conv", arguments)
 
     def _grouped(self, op: Conv, geometry: dict[str, int]) -> None:
         is_depthwise = op.groups == geometry["in_channels"] == geometry["out_channels"]
         weights = blocked_depthwise(op) if is_depthwise else plain_grouped(op)
-        layer = struct(
-            weights=self._constants.int8(self._symbol("weights"), weights),
-            channels=self._channels(op, int(op.weights[0].size)),
-            **geometry,
-            groups=op.groups,
-            in_zero=self._tensor(op.inputs[0]).zero_point,
-            out_zero=self._tensor(op.output).zero_point,
-        )
-        name = self._constants.struct("hwkd_grouped_conv", self._symbol("layer"), layer)
+        self._lag_bytes = lag_bytes(geometry)
+        name = self._grouped_layer(op, geometry, weights, op.groups)
         if not is_depthwise:
             arguments = f"&{name}, {self._operand(0)}, {{out}}"
             self._call("hwkd_grouped_conv", "grouped_conv", arguments)
@@ -318,6 +344,19 @@ class _Builder:
         self._scratch["dsp"] = tables + padding + _INT16_BYTES * len(weights)
         arguments = f"&{name}, {self._operand(0)}, {{out}}, {{scratch}}"
         self._call("hwkd_depthwise", "depthwise", arguments)
+
+    def _grouped_layer(
+        self, op: Conv | FullyConnected, geometry: dict[str, int], weights: Any, groups: int
+    ) -> str:
+        layer = struct(
+            weights=self._constants.int8(self._symbol("weights"), weights),
+            channels=self._channels(op, int(op.weights[0].size)),
+            **geometry,
+            groups=groups,
+            in_zero=self._tensor(op.inputs[0]).zero_point,
+            out_zero=self._tensor(op.output).zero_point,
+        )
+        return self._constants.struct("hwkd_grouped_conv", self._symbol("layer"), layer)
 
     def _product(self, ends: Sequence[QuantTensor], terms: int) -> str:
         """Return the channel of a sum of products of two tensors; its bias is unused."""
@@ -379,16 +418,27 @@ class _Builder:
         source, target = self._tensor(op.inputs[0]), self._tensor(op.output)
         rows, first_count = pool_rows(op, source, target, self._rounding)
         scales = self._channel_array("scales", rows) if rows else "0"
+        geometry = {
+            "in_height": source.shape[2], "in_width": source.shape[3],
+            "out_height": target.shape[2], "out_width": target.shape[3],
+            "kernel_height": op.kernel[0], "kernel_width": op.kernel[1],
+            "stride_height": op.stride[0], "stride_width": op.stride[1],
+            "pad_top": op.pads[0], "pad_left": op.pads[1],
+        }  # fmt: skip
+        channels = source.shape[1]
+        if op.kind != "global_average":
+            self._lag_bytes = lag_bytes(
+                {**geometry, "in_channels": channels, "out_channels": channels}
+            )
         layer = struct(
-            in_height=source.shape[2], in_width=source.shape[3], channels=source.shape[1],
-            out_height=target.shape[2], out_width=target.shape[3],
-            kernel_height=op.kernel[0], kernel_width=op.kernel[1],
-            stride_height=op.stride[0], stride_width=op.stride[1],
-            pad_top=op.pads[0], pad_left=op.pads[1],
+            **geometry,
+            channels=channels,
             counts_pads=int(op.counts_pads),
-            scales=scales, first_count=first_count,
-            in_zero=source.zero_point, out_zero=target.zero_point,
-        )  # fmt: skip
+            scales=scales,
+            first_count=first_count,
+            in_zero=source.zero_point,
+            out_zero=target.zero_point,
+        )
         name = self._constants.struct("hwkd_pool", self._symbol("layer"), layer)
         function = "global_average" if op.kind == "global_average" else f"{op.kind}_pool"
         self._call("hwkd_pool", function, f"&{name}, {self._operand(0)}, {{out}}")

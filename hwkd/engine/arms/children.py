@@ -23,8 +23,6 @@ from typing import Literal, Protocol, TypeAlias
 
 from hwkd.core.errors import HwkdError
 
-__all__ = ["Child", "ChildModule", "Nursery", "end_now", "import_ahead", "last_line"]
-
 ChildModule: TypeAlias = Literal["hwkd.engine.search.worker", "hwkd.engine.arms.train_arm"]
 MESSAGE_BYTES = 65_536
 _POLL_S = 0.02

@@ -17,20 +17,9 @@ from hwkd.core.trial import EpochRecord, ObjectiveRecord, StoredSpec
 from hwkd.engine.setup.context import SearchContext
 from hwkd.engine.setup.screening import Candidate
 from hwkd.io.run_text import write_text
+from hwkd.io.student_folder import StudentFiles
 
-__all__ = [
-    "ArmOrder",
-    "ArmResult",
-    "finished_orders",
-    "order_candidate",
-    "order_folder",
-    "read_result",
-    "result_history",
-    "write_order",
-    "write_result",
-]
-
-_FOLDER = "final"
+_FOLDER, _ALL_FOLDER = "final", "all_examples"
 ORDER_FILE, RESULT_FILE, HISTORY_FILE = "job.json", "scores.json", "history.json"
 
 
@@ -45,6 +34,8 @@ class ArmResult(StrictModel):
         samples_seen: in the training; None likewise.
         quantisation: how the int8 file was chosen; None when another version trained it.
         pairs: layers that feature methods compared.
+        all_examples: that it learned from after it was scored on validation, those of validation
+            among them; None if it never learned from those.
     """
 
     seed: StoredInt
@@ -54,6 +45,7 @@ class ArmResult(StrictModel):
     samples_seen: StoredInt | None = None
     quantisation: QuantisationChoiceRecord | None = None
     pairs: tuple[PairRecord, ...] = ()
+    all_examples: StoredInt | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -76,6 +68,7 @@ class ArmOrder(StrictModel):
         processes: that run at the same time, to share the cores.
         epochs: length of the training, at most.
         loses_in_int8: training with simulated rounding will probably follow, and needs its time.
+        learns_all: once scored, it learns from validation, too, where that was taken from train.
         budget_s: time for training, quantising and scoring; None is as long as it takes.
         end_s: when it must be done, by the system's monotonic clock; None likewise.
     """
@@ -89,6 +82,7 @@ class ArmOrder(StrictModel):
     processes: StoredInt
     epochs: StoredInt
     loses_in_int8: bool = False
+    learns_all: bool = False
     budget_s: float | None = None
     end_s: float | None = None
 
@@ -129,6 +123,11 @@ def order_candidate(order: ArmOrder, context: SearchContext) -> Candidate:
 def order_folder(run: Path, order: ArmOrder) -> Path:
     """Return the folder with the files of a training, in the folder of its run."""
     return run / _FOLDER / order.full_name
+
+
+def student_files(folder: Path, result: ArmResult) -> StudentFiles:
+    """Return the files of what a training reached; those before all examples lie beside them."""
+    return StudentFiles(folder if result.all_examples is None else folder / _ALL_FOLDER)
 
 
 def write_order(run: Path, order: ArmOrder) -> Path:

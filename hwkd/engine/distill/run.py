@@ -159,7 +159,15 @@ def _teacher(
                 f"{without}. A teacher is trained here, or found in the cache; give --teacher for "
                 "one of yours, or --method none for labels alone."
             )
-    stage = prepare_teacher(config, transfer, budget_s=plan.get("teacher"), progress=told.listener)
+    trained = None if resolved.run is None else resolved.run.teacher
+    stage = prepare_teacher(
+        config,
+        transfer,
+        budget_s=plan.get("teacher"),
+        trained_within_s=None if trained is None else trained.trained_within_s,
+        own_dir=None if trained is None else resolved.teacher_dir,
+        progress=told.listener,
+    )
     if stage.left_out is not None:
         if not limit.is_limited:
             raise TeacherError(stage.left_out)

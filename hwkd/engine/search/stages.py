@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -58,8 +58,6 @@ from hwkd.io.student_folder import (
     write_record,
 )
 from hwkd.train.logit_cache import logits_entry
-
-__all__ = ["SearchResult", "SearchStages", "run_json", "with_phase"]
 
 # Wall time over processor time from which somebody else is computing on this machine, too.
 _BUSY = 1.3
@@ -131,7 +129,7 @@ class SearchStages:
             run = self._judged(run, context, records)
             status = "stopped by timeout" if timed_out else "finished"
             run = self._save(run, status)
-            if self.limit.is_limited:
+            if plan.latest_s != plan.search_s:  # else the report follows at once
                 self._time_report()
             run = self._ended(run, teacher, context, records)
             run = self._verified(run, context)
@@ -183,7 +181,7 @@ class SearchStages:
             seconds=self.limit.spent_s(),
         )
 
-    def _planned(self, run: RunRecord, *, trains_teacher: bool) -> Planned:
+    def _planned(self, run: RunRecord, *, trains_teacher: bool) -> _Planned:
         """Divide the time that is left, and say so."""
         config = self.config
         shares = self.limit.plan(
@@ -199,7 +197,7 @@ class SearchStages:
         search_s = shares.get("search")
         latest_s = None if search_s is None else search_s + shares.get("final training", 0.0)
         teacher_s = shares.get("teacher", 0.0) if shares else None
-        return Planned(run, teacher_s, search_s, latest_s)
+        return _Planned(run, teacher_s, search_s, latest_s)
 
     def _teacher(self, run: RunRecord, *, is_new: bool) -> tuple[TeacherStage, RunRecord]:
         """Make the teacher ready, once for a run; later calls find its outputs in the cache."""
@@ -208,11 +206,13 @@ class SearchStages:
         begun = time.monotonic()
         wanted = configured_methods(self.config) != ()
         plan = self._planned(run, trains_teacher=wanted)
-        with fewer_threads(is_busy=self.limit.slowdown > _BUSY):
+        paces = self.limit.pacing() if self.prepared.accelerator == "cpu" else nullcontext()
+        with paces, fewer_threads(is_busy=self.limit.slowdown > _BUSY):
             stage = prepare_teacher(
                 self.config,
                 self.prepared.transfer,
                 budget_s=plan.teacher_s,
+                must_finish=self.limit.is_limited and configured_methods(self.config) is None,
                 own_dir=self.store.path / TEACHER_FOLDER,
                 progress=self.listener,
             )
@@ -249,6 +249,7 @@ class SearchStages:
             again = prepare_teacher(
                 self.config,
                 self.prepared.transfer,
+                trained_within_s=None if stage.record is None else stage.record.trained_within_s,
                 own_dir=self.store.path / TEACHER_FOLDER,
                 progress=self.listener,
             ).teacher
@@ -332,6 +333,12 @@ class SearchStages:
         run = run.model_copy(update={"final": final})
         for what in given_up:
             run = self._noted(run, f"Given up: {what}.")
+        if final.all_examples is not None:
+            run = self._noted(
+                run,
+                f"After it was scored on validation, the student learned from all "
+                f"{final.all_examples:,} labelled examples, those of validation among them.",
+            )
         judged = context.data.validation
         known = context.data.head.knowledge(
             student_logits(files.int8_path, judged.inputs), judged.labels
@@ -428,7 +435,7 @@ def _is_done(final: FinalRecord | None, ranked: Sequence[TrialRecord]) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class _Planned:
     run: RunRecord
     teacher_s: float | None
     search_s: float | None

@@ -26,13 +26,11 @@ from hwkd.tasks.base import TaskData
 from hwkd.train.logit_cache import cached_logits
 from hwkd.train.teacher import Teacher
 
-__all__ = ["TeacherStage", "beaten_by", "measure_teacher", "prepare_teacher"]
-
 # Of the teacher's share, what it plans with; opening and judging it take the rest.
 _OWN_SHARE = 0.9
 # Of the whole limit: the same for every run with this limit, so that the next one finds the teacher
 # in the cache, which is asked for by its time.
-_NOMINAL_SHARE = 0.17
+_NOMINAL_SHARE = 0.12
 # Less than this trains nothing worth listening to on any data.
 _LEAST_BUDGET_S = 1.0
 
@@ -61,6 +59,8 @@ def prepare_teacher(
     transfer: TransferSet,
     *,
     budget_s: float | None = None,
+    trained_within_s: float | None = None,
+    must_finish: bool = False,
     own_dir: Path | None = None,
     progress: Progress,
     clock: Callable[[], float] = time.monotonic,
@@ -72,6 +72,9 @@ def prepare_teacher(
         transfer: what students train on.
         budget_s: for training and outputs together; a teacher that is not ready by then is left
             out. None lets it take as long as it takes, and 0 is no time at all.
+        trained_within_s: of a teacher that an earlier run trained here, which is taken if it is
+            still there; None plans with `budget_s`.
+        must_finish: one that could not make all its passes in time is not begun.
         own_dir: where a teacher lies that is not worth keeping for other runs; None keeps none.
         progress: told while it is trained and run.
         clock: seconds, monotonic.
@@ -88,6 +91,7 @@ def prepare_teacher(
     if budget_s is not None and budget_s < _LEAST_BUDGET_S:
         return TeacherStage(left_out=f"its share of the time limit is {budget_s:.1f} s")
     started = clock()
+    training_s = trained_within_s or _training_s(config, budget_s)
 
     def tell(stage: str, done: int, total: int, note: str = "") -> None:
         progress(stage, done, total, note)
@@ -98,9 +102,19 @@ def prepare_teacher(
             raise _OutOfTimeError(stage)
 
     try:
-        teacher = _opened(config, transfer, budget_s, tell, require_time, own_dir)
+        teacher = open_teachers(
+            config,
+            transfer.data,
+            device=accelerator_device(config.accelerator),
+            training_s=training_s,
+            must_finish=must_finish,
+            own_dir=own_dir,
+            progress=tell,
+            check=require_time,
+        )
         record = judge_teacher(teacher, transfer, progress=tell)
-        record = record.model_copy(update={"seconds": clock() - started})
+        update = {"seconds": clock() - started, "trained_within_s": training_s}
+        record = record.model_copy(update=update)
         return TeacherStage(teacher=teacher, record=record)
     except _OutOfTimeError as over:
         return TeacherStage(
@@ -143,26 +157,11 @@ def measure_teacher(
     return record.model_copy(update={"scores": scores})
 
 
-def _opened(
-    config: SearchConfig,
-    transfer: TransferSet,
-    budget_s: float | None,
-    progress: Progress,
-    require_time: Callable[[], None],
-    own_dir: Path | None,
-) -> Teacher:
+def _training_s(config: SearchConfig, budget_s: float | None) -> float | None:
+    """Return the time in which a teacher is trained; None is as long as it takes."""
     training_s, limit_s = config.teacher.time_budget_s, config.timeout_s
     if budget_s is not None:
         training_s = min(training_s or budget_s, _OWN_SHARE * budget_s)
         if limit_s is not None:
             training_s = min(training_s, _NOMINAL_SHARE * limit_s)
-    return open_teachers(
-        config,
-        transfer.data,
-        device=accelerator_device(config.accelerator),
-        training_s=training_s,
-        must_finish=budget_s is not None and configured_methods(config) is None,
-        own_dir=own_dir,
-        progress=progress,
-        check=require_time,
-    )
+    return training_s
