@@ -57,6 +57,8 @@ class CStep:
         output: tensor that it writes.
         scratch_bytes: working memory for each instruction set.
         may_overwrite: inputs whose place the output may take.
+        lag_bytes: the output may lie over the first input when it begins so far below it; None
+            where the two must lie apart.
         macs: multiply-accumulates.
     """
 
@@ -69,6 +71,7 @@ class CStep:
     output: str
     scratch_bytes: dict[InstructionSet, int]
     may_overwrite: tuple[str, ...] = ()
+    lag_bytes: int | None = None
     macs: int = 0
 
 
@@ -89,6 +92,7 @@ class StepBuilder:
         self.kernels: set[str] = set()
         self.scratch: dict[InstructionSet, int] = {}
         self.may_overwrite: tuple[str, ...] = ()
+        self.lag_bytes: int | None = None
 
     def finished(self) -> CStep:
         """Return the step."""
@@ -104,6 +108,7 @@ class StepBuilder:
             output=op.output,
             scratch_bytes={name: self._scratch_of(name) for name in INSTRUCTION_SETS},
             may_overwrite=self.may_overwrite,
+            lag_bytes=self.lag_bytes,
             macs=op_macs(op, self.arranged.graph),
         )
 

@@ -11,6 +11,7 @@ from hwkd.core.c_literal import float_literal
 from hwkd.core.errors import ExportError
 from hwkd.deploy.to_c.c_text import struct
 from hwkd.deploy.to_c.layout import Arranged, as_matrices, as_vectors, strides_of
+from hwkd.deploy.to_c.overlap import lag_bytes
 from hwkd.deploy.to_c.step_builder import CStep, Kernels, StepBuilder
 from hwkd.deploy.to_c.weighted_steps import conv_step, fully_connected_step
 from hwkd.qgraph.ir import (
@@ -114,16 +115,25 @@ def _pool(step: StepBuilder, op: Pool) -> None:
     source, target = step.tensor(op.inputs[0]), step.tensor(op.output)
     rows, first_count = pool_rows(op, source, target, step.rounding)
     scales = step.channel_array("scales", rows) if rows else "0"
+    geometry = {
+        "in_height": source.shape[2], "in_width": source.shape[3],
+        "out_height": target.shape[2], "out_width": target.shape[3],
+        "kernel_height": op.kernel[0], "kernel_width": op.kernel[1],
+        "stride_height": op.stride[0], "stride_width": op.stride[1],
+        "pad_top": op.pads[0], "pad_left": op.pads[1],
+    }  # fmt: skip
+    channels = source.shape[1]
+    if op.kind != "global_average":
+        step.lag_bytes = lag_bytes({**geometry, "in_channels": channels, "out_channels": channels})
     layer = struct(
-        in_height=source.shape[2], in_width=source.shape[3], channels=source.shape[1],
-        out_height=target.shape[2], out_width=target.shape[3],
-        kernel_height=op.kernel[0], kernel_width=op.kernel[1],
-        stride_height=op.stride[0], stride_width=op.stride[1],
-        pad_top=op.pads[0], pad_left=op.pads[1],
+        **geometry,
+        channels=channels,
         counts_pads=int(op.counts_pads),
-        scales=scales, first_count=first_count,
-        in_zero=source.zero_point, out_zero=target.zero_point,
-    )  # fmt: skip
+        scales=scales,
+        first_count=first_count,
+        in_zero=source.zero_point,
+        out_zero=target.zero_point,
+    )
     name = step.constants.struct("hwkd_pool", step.symbol("layer"), layer)
     function = "global_average" if op.kind == "global_average" else f"{op.kind}_pool"
     step.call("hwkd_pool", function, f"&{name}, {step.operand(0)}, {{out}}")

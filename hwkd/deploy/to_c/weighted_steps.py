@@ -6,6 +6,7 @@ from typing import Any
 
 from hwkd.deploy.to_c.c_text import struct
 from hwkd.deploy.to_c.cmsis_nn import cmsis_fields, cmsis_scratch_bytes, takes_cmsis
+from hwkd.deploy.to_c.overlap import lag_bytes
 from hwkd.deploy.to_c.pack import (
     blocked_depthwise,
     packed_dense,
@@ -108,6 +109,8 @@ def _dense(step: StepBuilder, op: Conv | FullyConnected, geometry: dict[str, int
     kernel = "pointwise" if is_pointwise else "conv"
     if is_pointwise and pixels == 1:
         kernel = "fully_connected"
+    else:
+        step.lag_bytes = lag_bytes(geometry)
     lanes = 4 if pixels > 2 else 1
     step.scratch["dsp"] = _INT16_BYTES * depth * (1 if kernel == "fully_connected" else lanes)
     vector_depth = depth + -depth % _VECTOR_BYTES
@@ -132,6 +135,7 @@ def _with_weight_zeros(
 def _grouped(step: StepBuilder, op: Conv, geometry: dict[str, int]) -> None:
     is_depthwise = op.groups == geometry["in_channels"] == geometry["out_channels"]
     weights = blocked_depthwise(op) if is_depthwise else plain_grouped(op)
+    step.lag_bytes = lag_bytes(geometry)
     name = _grouped_layer(step, op, geometry, weights, op.groups)
     if not is_depthwise:
         arguments = f"&{name}, {step.operand(0)}, {{out}}"
