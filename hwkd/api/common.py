@@ -37,7 +37,7 @@ TaskOption: TypeAlias = Annotated[
 DataOption: TypeAlias = Annotated[
     str | Path | None,
     Option(
-        "Folder of class folders (PNG, JPEG), folder of IDX files, NPZ, or CSV of values.",
+        "Folder of class folders (PNG, JPEG), folder of IDX files, NPZ, or CSV.",
         panel=WHAT,
         opens="a folder of class folders or of IDX files, an .npz, or a .csv",
     ),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hwkd.api.profile_data import ModelProfile
     from hwkd.core.limits import LimitFit
     from hwkd.core.trial import LimitName
+    from hwkd.cost.energy import EnergyBand
     from hwkd.cost.memory_stages import MemoryStage
 
 _BAR_CELLS = 30
@@ -162,7 +163,7 @@ def _totals(found: ModelProfile) -> WrappedTable:
         (
             "energy",
             show.energy(found.energy_j),
-            found.reasons.get("energy_j", "estimated"),
+            found.reasons.get("energy_j", _band(found.energy)),
         ),
     ]
     table = WrappedTable(box=None, header_style="bold")
@@ -172,9 +173,18 @@ def _totals(found: ModelProfile) -> WrappedTable:
     table.add_column("basis")
     for name, needs, origin in rows:
         table.add_row(show.limit_label(name), needs, *_against(fit.limit(name)), origin)
+    if found.daily_energy is not None:
+        daily = found.daily_energy
+        table.add_row("energy of a day", show.energy(daily.value_j), "", "", _band(daily))
     table.add_row("MACs", show.integer(cost.macs), "", "", "counted")
     table.add_row("parameters", show.integer(cost.params), "", "", "counted")
     return table
+
+
+def _band(energy: EnergyBand | None) -> str:
+    if energy is None:
+        return "estimated"
+    return f"{show.energy(energy.low_j)} to {show.energy(energy.high_j)} (90% interval); estimated"
 
 
 def _latency(found: ModelProfile) -> str:

@@ -166,7 +166,8 @@ class Verdict(StrictModel):
 
     def _instead_of_full(self) -> str:
         if self.full_trainings == 0:
-            return ": no full training was made"
+            made = "saw as many examples" if self.arms else "was made"
+            return f": no full training {made}"
         if self.full_trainings is None and not self.arms:
             return ""
         return ": no full training was better on validation"

@@ -112,7 +112,10 @@ def _parsed(text: str) -> _Header:
         raise ValueError("the header names no type") from error
     if dtype.kind not in _KINDS or not dtype.itemsize:
         kind = "Python objects" if dtype.hasobject else f"type {dtype}"
-        raise ValueError(f"holds {kind}, which are never loaded; save plain arrays of numbers")
+        advice = ", names as text (labels.astype(str))" if dtype.hasobject else ""
+        raise ValueError(
+            f"holds {kind}, which are never loaded; save plain arrays of numbers{advice}"
+        )
     return dtype, shape, order
 
 

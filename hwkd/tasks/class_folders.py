@@ -14,6 +14,7 @@ from pathlib import Path
 from hwkd.core.errors import DataError
 from hwkd.core.printable import printable
 from hwkd.tasks.folder_tree import (
+    UNREAD_PICTURE_SUFFIXES,
     FolderNode,
     first_names,
     scan_folder,
@@ -34,6 +35,7 @@ _DESCRIPTIONS = frozenset(
         ".xlsx", ".zip", ".gz", ".tar", ".toml", ".cache", ".names", ".license",
     }
 )  # fmt: skip
+_SOUNDS = frozenset({".wav", ".flac", ".mp3", ".ogg"})
 _PICTURE_WORDS = frozenset({"image", "images", "img", "imgs", "picture", "pictures", "photos"})
 
 
@@ -72,6 +74,10 @@ def find_classes(path: Path) -> ClassFolders:
     if not plan.root.picture_count:
         unread = [name for node in plan.root.below() for name in node.others]
         found = f"; it holds {suffixes(unread)}" if unread else ""
+        if any(Path(name).suffix.lower() in UNREAD_PICTURE_SUFFIXES for name in unread):
+            found += ", convert them to PNG"
+        elif any(Path(name).suffix.lower() in _SOUNDS for name in unread):
+            found += ", give sounds as an NPZ file of arrays (samples, channels, time)"
         raise DataError(
             f"{printable(path)}: no PNG or JPEG picture in any folder{found}; {_ADVICE}"
         )

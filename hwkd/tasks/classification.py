@@ -20,7 +20,9 @@ class ClassifyTask:
     """One label per image; arrays of (channels, time) work the same way."""
 
     name: str = "classify"
-    summary: str = "classify images: class folders, IDX or NPZ; without data, handwritten digits"
+    summary: str = (
+        "classify images: class folders, IDX, NPZ or CSV; without data, handwritten digits"
+    )
     metrics: tuple[Metric, ...] = CLASS_METRICS
 
     def data(

@@ -191,8 +191,11 @@ def _picture_notes(
             f"{transparent.sum():,} images may be transparent; they were laid on white and their "
             f"transparency is no input{_by_split(listing, transparent)}"
         )
-    if not are_grey and is_grey.any() and _by_split(listing, is_grey):
-        notes.append(f"{is_grey.sum():,} of the images are grey{_by_split(listing, is_grey)}")
+    if not are_grey and is_grey.any():
+        notes.append(
+            f"{is_grey.sum():,} of the images are grey{_by_split(listing, is_grey)}; all are read "
+            "as RGB"
+        )
     return notes
 
 

@@ -107,6 +107,18 @@ def test_a_candidate_has_the_time_to_learn_however_slow_the_machine_is(slowdown)
     assert limit.candidate_share_s(search_s) >= search_s / 6
 
 
+def test_the_pace_is_that_of_what_was_computed_last():
+    limit, clock = limit_of(60.0)
+    limit.slowdown = 1.0
+    with limit.pacing():
+        clock.now += 0.5  # too short to tell
+    assert limit.slowdown == 1.0
+    with limit.pacing():
+        clock.now += 50.0  # far more than this test takes of the processor
+    assert limit.slowdown == 12.0
+    assert limit.report_s == 12.0
+
+
 def test_the_pace_follows_the_report_that_was_written_last():
     limit, clock = limit_of(60.0)
     limit.slowdown = 1.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -207,7 +207,8 @@ class SearchStages:
         begun = time.monotonic()
         wanted = configured_methods(self.config) != ()
         plan = self._planned(run, trains_teacher=wanted)
-        with fewer_threads(is_busy=self.limit.slowdown > _BUSY):
+        paces = self.limit.pacing() if self.prepared.accelerator == "cpu" else nullcontext()
+        with paces, fewer_threads(is_busy=self.limit.slowdown > _BUSY):
             stage = prepare_teacher(
                 self.config,
                 self.prepared.transfer,
