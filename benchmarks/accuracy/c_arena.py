@@ -21,7 +21,8 @@ from benchmarks.accuracy.c_equality import mlperf, student
 from benchmarks.lib.verdict import Target, report
 from hwkd.deploy.to_c.layout import arrange
 from hwkd.deploy.to_c.memory import plan_memory
-from hwkd.deploy.to_c.steps import INSTRUCTION_SETS, build_steps
+from hwkd.deploy.to_c.step_builder import INSTRUCTION_SETS
+from hwkd.deploy.to_c.steps import build_steps
 from hwkd.qgraph.read_qdq import read_qdq
 
 MLPERF = ("resnet8", "ds_cnn", "mobilenet_v1_025", "autoencoder")
