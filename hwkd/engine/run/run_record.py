@@ -27,8 +27,6 @@ from hwkd.io.machine import available_cores, package_versions
 from hwkd.profiling.onnx_runtime import host_name
 from hwkd.tasks.base import SPLITS, TaskData
 
-__all__ = ["data_record", "make_run_record", "search_caveats"]
-
 
 def make_run_record(
     *,
