@@ -12,7 +12,7 @@ from pathlib import Path
 from hwkd.core.best import ranked_trials
 from hwkd.core.errors import CacheGoneError, HwkdError, RunFolderError
 from hwkd.core.final_record import FinalRecord
-from hwkd.core.pareto import FrontPoint, pareto_front
+from hwkd.core.pareto import pareto_front
 from hwkd.core.run_record import RunRecord, RunStatus
 from hwkd.core.student_record import StudentRecord
 from hwkd.core.trial import TrialRecord
@@ -28,15 +28,17 @@ from hwkd.engine.run.prepared import (
     teacher_is_settled,
 )
 from hwkd.engine.run.run_folder import RunFolder
-from hwkd.engine.run.run_record import search_caveats
+from hwkd.engine.run.run_record import run_json, search_caveats, with_phase
 from hwkd.engine.search.final import Ending, finish_students, networks_of, require_student
 from hwkd.engine.search.listener import SearchListener
 from hwkd.engine.search.loop import requeue_lost
+from hwkd.engine.search.result import SearchResult
 from hwkd.engine.search.teacher_stage import (
     TeacherStage,
     beaten_by,
     measure_teacher,
     prepare_teacher,
+    stored_outputs,
 )
 from hwkd.engine.search.trial_stage import run_trial_stage
 from hwkd.engine.search.verify_best import verify_best
@@ -57,31 +59,11 @@ from hwkd.io.student_folder import (
     read_record_file,
     write_record,
 )
-from hwkd.train.logit_cache import logits_entry
 
 # Wall time over processor time from which somebody else is computing on this machine, too.
 _BUSY = 1.3
 # Holds a teacher that is of use to this run alone.
 TEACHER_FOLDER = "teacher"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SearchResult:
-    """What a finished search leaves.
-
-    Attributes:
-        folder: the run folder.
-        run: facts of the search; `run.final` is the best student.
-        records: every trial, by number.
-        front: undominated trials.
-        seconds: wall time of this call.
-    """
-
-    folder: Path
-    run: RunRecord
-    records: tuple[TrialRecord, ...]
-    front: tuple[FrontPoint, ...]
-    seconds: float
 
 
 @dataclass
@@ -264,7 +246,7 @@ class SearchStages:
             self.store.trials.requeue_interrupted()
             return
         shared.enter()
-        shared.publish_folders(cache_root(), _outputs(context))
+        shared.publish_folders(cache_root(), stored_outputs(context))
         with self.store.lease.asking():
             requeue_lost(self.store.trials, self.store.lease)
 
@@ -403,26 +385,6 @@ class SearchStages:
         return run
 
 
-def _outputs(context: SearchContext) -> list[Path]:
-    """Return the entries of the cache with the teacher's outputs that trainings read."""
-    teacher, transfer = context.teacher, context.everything.transfer
-    if teacher is None:
-        return []
-    return [
-        logits_entry(teacher, context.data, split="validation"),
-        *(
-            logits_entry(
-                teacher,
-                transfer,
-                split="train",
-                copy_seed=seed,
-                augmentation=transfer.augmentation,
-            )
-            for seed in dict.fromkeys((None, *transfer.copy_seeds))
-        ),
-    ]
-
-
 def _is_done(final: FinalRecord | None, ranked: Sequence[TrialRecord]) -> bool:
     """Tell whether the full trainings were made for the same candidates before."""
     if final is None:
@@ -440,14 +402,3 @@ class _Planned:
     teacher_s: float | None
     search_s: float | None
     latest_s: float | None
-
-
-def with_phase(run: RunRecord, phase: str, seconds: float) -> RunRecord:
-    """Return the record with seconds added to a phase."""
-    total = run.phase_seconds.get(phase, 0.0) + seconds
-    return run.model_copy(update={"phase_seconds": {**run.phase_seconds, phase: total}})
-
-
-def run_json(run: RunRecord) -> str:
-    """Return the text of `run.json`."""
-    return run.model_dump_json(indent=2) + "\n"

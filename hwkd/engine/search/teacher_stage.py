@@ -18,12 +18,13 @@ from hwkd.core.progress import Progress
 from hwkd.core.run_record import TeacherRecord
 from hwkd.core.trial import TrialRecord
 from hwkd.engine.setup.config import SearchConfig
+from hwkd.engine.setup.context import SearchContext
 from hwkd.engine.setup.hardware import accelerator_device
 from hwkd.engine.setup.methods import configured_methods
 from hwkd.engine.setup.teacher import judge_teacher, open_teachers
 from hwkd.engine.setup.transfer import TransferSet
 from hwkd.tasks.base import TaskData
-from hwkd.train.logit_cache import cached_logits
+from hwkd.train.logit_cache import cached_logits, logits_entry
 from hwkd.train.teacher import Teacher
 
 # Of the teacher's share, what it plans with; opening and judging it take the rest.
@@ -155,6 +156,26 @@ def measure_teacher(
     found = data.head.scores(np.asarray(outputs, dtype=np.float32), data.test.labels)
     scores = record.scores.model_copy(update={"test_float": found})
     return record.model_copy(update={"scores": scores})
+
+
+def stored_outputs(context: SearchContext) -> list[Path]:
+    """Return the entries of the cache with the teacher's outputs that trainings read."""
+    teacher, transfer = context.teacher, context.everything.transfer
+    if teacher is None:
+        return []
+    return [
+        logits_entry(teacher, context.data, split="validation"),
+        *(
+            logits_entry(
+                teacher,
+                transfer,
+                split="train",
+                copy_seed=seed,
+                augmentation=transfer.augmentation,
+            )
+            for seed in dict.fromkeys((None, *transfer.copy_seeds))
+        ),
+    ]
 
 
 def _training_s(config: SearchConfig, budget_s: float | None) -> float | None:
