@@ -11,7 +11,6 @@ from pathlib import Path
 
 from hwkd.core.best import ranked_trials
 from hwkd.core.errors import CacheGoneError, HwkdError, RunFolderError
-from hwkd.core.final_record import FinalRecord
 from hwkd.core.pareto import pareto_front
 from hwkd.core.run_record import RunRecord, RunStatus
 from hwkd.core.student_record import StudentRecord
@@ -29,7 +28,7 @@ from hwkd.engine.run.prepared import (
 )
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.run.run_record import run_json, search_caveats, with_phase
-from hwkd.engine.search.final import Ending, finish_students, networks_of, require_student
+from hwkd.engine.search.final import Ending, finish_students, is_done, require_student
 from hwkd.engine.search.listener import SearchListener
 from hwkd.engine.search.loop import requeue_lost
 from hwkd.engine.search.result import SearchResult
@@ -293,7 +292,7 @@ class SearchStages:
         config, limit = self.config, self.limit
         ranked = ranked_trials(run.objective, records)
         require_student(ranked, records)
-        if not config.train_best or (_is_done(run.final, ranked) and not again):
+        if not config.train_best or (is_done(run.final, ranked) and not again):
             return run
         begun = time.monotonic()
         end_s = None
@@ -383,17 +382,6 @@ class SearchStages:
         run = run.model_copy(update={"status": status})
         self.store.write(RUN_FILE, run_json(run))
         return run
-
-
-def _is_done(final: FinalRecord | None, ranked: Sequence[TrialRecord]) -> bool:
-    """Tell whether the full trainings were made for the same candidates before."""
-    if final is None:
-        return False
-    if (
-        final.verdict.networks_compared is None
-    ):  # of an older version, which trained the best one alone
-        return final.trial == ranked[0].number
-    return final.verdict.networks_compared == networks_of(ranked)
 
 
 @dataclass(frozen=True, slots=True)
