@@ -97,8 +97,13 @@ def distill(
     Raises:
         HwkdError: in one line, if anything that was asked for cannot be; before any training.
     """
-    started_s = time.monotonic()  # the imports below take seconds of a time limit, too
     command = command_line("hwkd distill", distill, locals())
+    from hwkd.engine.arms.children import import_ahead
+    from hwkd.engine.setup.time_plan import TimeLimit
+
+    limit = TimeLimit(None, time.monotonic())  # the imports below take a part of it, too
+    if timeout is not None:
+        import_ahead()
     from hwkd.api.outcome import SearchOutcome
     from hwkd.core.units import parse_duration_s
     from hwkd.engine.distill.run import DistillRequest, run_distillation
@@ -131,7 +136,7 @@ def distill(
             trusts=trust,
             out=Path(out),
         ),
-        started_s=started_s,
+        limit=limit,
         listener=listener or SilentListener(),
     )
     folder = student_folder.folder

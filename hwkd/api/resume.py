@@ -42,20 +42,23 @@ def resume(
     Raises:
         HwkdError: in one line, if it cannot go on.
     """
-    started_s = time.monotonic()  # the imports below take seconds of a time limit, too
+    from hwkd.engine.arms.children import import_ahead
+    from hwkd.engine.setup.time_plan import TimeLimit
+
+    limit = TimeLimit(None, time.monotonic())  # the imports below take a part of it, too
+    import_ahead()
     from hwkd.api.outcome import outcome_of
     from hwkd.core.units import parse_duration_s
     from hwkd.engine.run.join import opened_run
     from hwkd.engine.search.listener import SilentListener
     from hwkd.engine.search.run import resume_search
-    from hwkd.engine.setup.time_plan import TimeLimit
     from hwkd.report.write import write_report_files
 
-    limit_s = None if timeout is None else parse_duration_s(timeout, option="--timeout")
+    limit.limit_s = None if timeout is None else parse_duration_s(timeout, option="--timeout")
     result = resume_search(
         opened_run(Path(run), storage, study),
         trials=trials,
-        limit=TimeLimit(limit_s, started_s),
+        limit=limit,
         workers=workers,
         trusts=trust,
         listener=listener or SilentListener(),

@@ -216,7 +216,11 @@ def search(
         HwkdError: in one line, if an option, the data or the teacher is wrong.
     """
     command = command_line("hwkd search", search, locals())
-    started_s = time.monotonic()  # the imports below take seconds of a time limit, too
+    from hwkd.engine.arms.children import import_ahead
+    from hwkd.engine.setup.time_plan import TimeLimit
+
+    limit = TimeLimit(None, time.monotonic())  # the imports below take a part of it, too
+    import_ahead()
     from hwkd.api.outcome import outcome_of
     from hwkd.api.search_config import (
         default_folder,
@@ -233,7 +237,6 @@ def search(
     from hwkd.engine.search.run import run_search
     from hwkd.engine.setup.config import SearchConfig
     from hwkd.engine.setup.methods import method_tables
-    from hwkd.engine.setup.time_plan import TimeLimit
     from hwkd.engine.setup.trust import named_by_user
     from hwkd.io.machine import available_cores
     from hwkd.report.write import write_report_files
@@ -284,12 +287,13 @@ def search(
         "distill": method_tables(methods),
     }
     config = named_by_user(SearchConfig.checked(raw, where="options"))
+    limit.limit_s = config.timeout_s
     folder = Path(out) if out else default_folder(device)
     place = shared_place(storage, study, artifacts, folder, workers=config.workers)
     result = run_search(
         config,
         folder,
-        limit=TimeLimit(config.timeout_s, started_s),
+        limit=limit,
         listener=listener or SilentListener(),
         command=[without_password(word) for word in command],
         write_report=write_report_files,

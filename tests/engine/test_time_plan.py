@@ -73,6 +73,17 @@ def test_a_limit_too_short_names_the_least_that_works():
     enough.require_enough(verifies=False)
 
 
+@pytest.mark.parametrize(("cores", "slowdown"), [(1, 1.0), (2, 2.0)])
+def test_what_imports_beside_is_no_other_load_on_one_core(monkeypatch, cores, slowdown):
+    monkeypatch.setattr("hwkd.engine.setup.time_plan.available_cores", lambda: cores)
+    monkeypatch.setattr("time.process_time", lambda: 3.0)
+    clock = Clock()
+    limit = TimeLimit(60.0, clock.now, clock=clock, _cpu_started_s=0.0)
+    clock.now += 6.0
+    limit.data_is_read(beside_s=3.0)
+    assert limit.slowdown == pytest.approx(slowdown)
+
+
 def test_a_busy_machine_is_expected_to_stay_busy():
     clock = Clock()
     limit = TimeLimit(60.0, clock.now, clock=clock)

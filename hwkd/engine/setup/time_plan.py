@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from hwkd.core.errors import ConfigError
+from hwkd.io.machine import available_cores
 
 Stage: TypeAlias = Literal["teacher", "search", "final training", "verification", "report"]
 
@@ -85,10 +86,16 @@ class TimeLimit:
         """Note it: the imports end before the first line of a search."""
         self.imported_s = self.spent_s()
 
-    def data_is_read(self) -> None:
-        """Take the pace: how long starting took, and how much others slow this machine down."""
+    def data_is_read(self, *, beside_s: float = 0.0) -> None:
+        """Take the pace: how long starting took, and how much others slow this machine down.
+
+        Args:
+            beside_s: processor time of a process of ours that imported meanwhile; on one core that
+                slows this one down, and ends with the imports.
+        """
         self.start_up_s = self.spent_s()
-        self._take_pace(self.start_up_s, time.process_time() - self._cpu_started_s)
+        cpu_s = time.process_time() - self._cpu_started_s
+        self._take_pace(self.start_up_s, max(cpu_s, (cpu_s + beside_s) / available_cores()))
 
     @contextmanager
     def pacing(self) -> Iterator[None]:
