@@ -12,8 +12,6 @@ from benchmarks.lib.search_command import run_search_command
 from hwkd.core.metric import ACCURACY
 from hwkd.io.run_files import RUN_FILE, read_run_record
 
-__all__ = ["TimedSearches", "search_with_seeds"]
-
 _TRAINING = ("teacher", "search", "final training")
 
 

@@ -30,8 +30,6 @@ from hwkd.cli.output import ending_quietly
 from hwkd.core.errors import HwkdError, StoppedByUserError
 from hwkd.core.printable import printable
 
-__all__ = ["COMMANDS", "app", "main"]
-
 EXIT_WRONG_INPUT = 2
 EXIT_INTERRUPTED = 130
 # A message quotes what was given, which may be a megabyte.

@@ -14,8 +14,6 @@ from hwkd.report.wrapped_table import WrappedTable
 if TYPE_CHECKING:
     from hwkd.core.verification import Verification
 
-__all__ = ["print_verification", "tie_lines", "verdict"]
-
 
 def print_verification(found: Verification, origin: str) -> None:
     """Print the comparison, the memory and the work of each layer to stdout."""

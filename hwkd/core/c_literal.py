@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["float_literal"]
-
 
 def float_literal(value: np.float32) -> str:
     """Return a C literal that reads back as the same float32."""

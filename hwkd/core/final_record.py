@@ -15,14 +15,6 @@ from hwkd.core.trial import EpochRecord, StoredCost, StoredSpec
 from hwkd.core.verdict_record import Verdict, verdict_of_older_final
 from hwkd.core.verification import VerificationRecord
 
-__all__ = [
-    "Correction",
-    "FinalRecord",
-    "PairRecord",
-    "QuantisationChoiceRecord",
-    "QuantisationRecord",
-]
-
 Correction: TypeAlias = Literal["channel equalisation", "bias correction"]
 
 

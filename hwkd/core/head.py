@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-__all__ = ["OUTPUT_KINDS", "CAnswer", "Head", "Knowledge", "OutputKind"]
-
 _Numbers: TypeAlias = tuple[float, ...]
 
 

@@ -16,17 +16,6 @@ from typing import Any, Literal, TypeAlias
 from hwkd.core.registry import Registry
 from hwkd.core.student import Layer
 
-__all__ = [
-    "ACTIVATIONS",
-    "LAYER_KINDS",
-    "Kind",
-    "Rounding",
-    "activated_name",
-    "add_kind",
-    "is_rectifier",
-    "kind_of",
-]
-
 # Of an ONNX node: whole numbers are stored as int64, others as float32.
 Operand: TypeAlias = float | tuple[int, ...]
 Shape: TypeAlias = tuple[int, ...]

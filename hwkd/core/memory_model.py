@@ -12,8 +12,6 @@ from pydantic import Field
 
 from hwkd.core.strict_model import StoredInt, StrictModel
 
-__all__ = ["FusionRules", "InPlaceRule", "MemoryModel", "Planner", "ScratchRule", "StorageModel"]
-
 Planner: TypeAlias = Literal["greedy_by_size", "live_peak"]
 InPlaceRule: TypeAlias = Literal["overwrite", "overwrite_equal", "slide"]
 ScratchRule: TypeAlias = Literal[
@@ -42,6 +40,22 @@ class FusionRules(StrictModel):
     views: frozenset[str] = frozenset()
     drops_zero_channels: bool = False
     sources: dict[str, str] = Field(default_factory=dict)
+
+
+class RamInterval(StrictModel):
+    """Where 90% of published peaks fell, relative to predictions for networks left out.
+
+    Attributes:
+        low_ratio: 5% are below `low_ratio` times the prediction.
+        high_ratio: 5% are above `high_ratio` times the prediction.
+        kinds: operators of those networks; with any other the ends are twice as far.
+        calibrated_on: those networks.
+    """
+
+    low_ratio: float = Field(gt=0, le=1)
+    high_ratio: float = Field(ge=1)
+    kinds: frozenset[str] = frozenset()
+    calibrated_on: str
 
 
 class MemoryModel(StrictModel):
@@ -75,6 +89,7 @@ class MemoryModel(StrictModel):
         per_kind_overhead_bytes: kind -> extra bytes for each operator of that kind, descriptions
             of its constant tensors included.
         per_output_channel_bytes: for each output channel of an int8 convolution.
+        interval: of the peak; None where it was not tested.
         sources: field -> citation.
     """
 
@@ -94,6 +109,7 @@ class MemoryModel(StrictModel):
     per_op_overhead_bytes: float = Field(default=0, ge=0)
     per_kind_overhead_bytes: dict[str, float] = Field(default_factory=dict)
     per_output_channel_bytes: float = Field(default=0, ge=0)
+    interval: RamInterval | None = None
     sources: dict[str, str] = Field(default_factory=dict)
 
 

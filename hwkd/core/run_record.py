@@ -22,18 +22,6 @@ from hwkd.core.pipeline_record import PipelineRecord
 from hwkd.core.strict_model import StoredInt, StrictModel
 from hwkd.core.trial import LimitName
 
-__all__ = [
-    "DataRecord",
-    "DeviceRecord",
-    "EnvironmentRecord",
-    "FeasibilityRecord",
-    "LimitRecord",
-    "RunRecord",
-    "RunStatus",
-    "SplitRecord",
-    "TeacherRecord",
-]
-
 RunStatus: TypeAlias = Literal["running", "finished", "interrupted", "stopped by timeout"]
 
 

@@ -14,8 +14,6 @@ from hwkd.core.device import LatencyModel
 from hwkd.core.memory_model import FusionRules, MemoryModel, StorageModel
 from hwkd.core.strict_model import StrictModel
 
-__all__ = ["CoreFit", "RuntimeFile"]
-
 
 class CoreFit(StrictModel):
     """The latency of a runtime on one core.

@@ -13,8 +13,6 @@ from hwkd.core.strict_model import StoredInt
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["StillSource", "TeacherSource", "TrainingSet", "TrainingStep"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingSet:

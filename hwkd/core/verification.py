@@ -13,17 +13,6 @@ from hwkd.core.limits import Fit
 from hwkd.core.metric import ACCURACY, Scores
 from hwkd.core.strict_model import StoredInt, StrictModel
 
-__all__ = [
-    "ALLOWED_SHARE",
-    "LayerCheck",
-    "Mismatches",
-    "Target",
-    "Verification",
-    "VerificationRecord",
-    "judged",
-    "layer_fault",
-]
-
 _ALLOWED_LSB = 1
 # Of a layer's values, those that may differ by one step from a layer of ONNX Runtime that reads the
 # same integers. Float rounding is ONNX Runtime's own. One fixed-point rounding differs at ties

@@ -14,8 +14,6 @@ from hwkd.cost.memory_planner import Buffer, place_greedily
 from hwkd.cost.memory_scratch import scratch_bytes
 from hwkd.cost.memory_slide import Lives, live_bytes, padded_copies
 
-__all__ = ["MemoryPlan", "plan_memory"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryPlan:

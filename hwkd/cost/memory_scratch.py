@@ -8,8 +8,6 @@ from hwkd.core.graph import Op, Tensor
 from hwkd.core.memory_model import MemoryModel, ScratchRule
 from hwkd.cost.memory_scratch_esp import esp_nn_conv_bytes
 
-__all__ = ["scratch_bytes"]
-
 Tensors = Mapping[str, Tensor]
 
 

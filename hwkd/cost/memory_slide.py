@@ -21,8 +21,6 @@ from hwkd.core.graph import Op, OpGraph, Tensor
 from hwkd.core.kinds import kind_of
 from hwkd.core.memory_model import MemoryModel
 
-__all__ = ["Lives", "live_bytes", "padded_copies"]
-
 # Convolutions over so few channels read the image as it is; others read a copy with its padding.
 _MOST_CHANNELS_WITHOUT_COPY = 4
 

@@ -16,8 +16,6 @@ from hwkd.deploy.verify_average import averages_in_any_order
 from hwkd.deploy.verify_onnx import LayerReference, tensors_of_trace
 from hwkd.qgraph.ir import Pool, QuantOp, Relayout
 
-__all__ = ["LayerComparison", "StepCount"]
-
 _Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
 _Bools: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
 

@@ -12,8 +12,6 @@ from hwkd.distill.method import Method, RunShapes, ViewShapes
 from hwkd.distill.pairing import single_positions
 from hwkd.io.discovery import discover
 
-__all__ = ["logit_methods", "refuse_impossible", "refuse_missing_taps", "refuse_of_classes"]
-
 _NAMED_BY_PAIRS = (Signal.FEATURES, Signal.PREACTIVATIONS)
 
 

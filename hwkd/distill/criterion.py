@@ -24,8 +24,6 @@ from hwkd.distill.schedules import at_temperature
 from hwkd.distill.spec import WeightedMethod, require_combinable
 from hwkd.distill.taps import Places, Taps
 
-__all__ = ["DistillCriterion", "needed_signals"]
-
 _PROBE_SAMPLES = 4
 # Beginning of the names of a source's tensors in a checkpoint.
 _SOURCE = "source."

@@ -14,8 +14,6 @@ from hwkd.distill.losses.lskd import StandardisedTargets
 from hwkd.distill.losses.soft_targets import SoftTargets
 from hwkd.distill.method import LossMethod
 
-__all__ = ["default_method", "mean_entropy_ratio", "temperature_for_entropy"]
-
 # The share of the largest possible entropy that a softened teacher should have on average. A
 # saturated teacher at a fixed temperature cost students under 600 parameters five to nine points.
 _ENTROPY_RATIO = 0.3

@@ -17,21 +17,6 @@ from hwkd.core.errors import ConfigError
 from hwkd.core.signals import Batch, Signal, Views
 from hwkd.core.teaching import TeacherSource
 
-__all__ = [
-    "Family",
-    "Loss",
-    "LossMethod",
-    "Method",
-    "OptionRange",
-    "RunShapes",
-    "Shape",
-    "TrainedMethod",
-    "ViewShapes",
-    "both_logits",
-    "option",
-    "pair_term",
-]
-
 Family: TypeAlias = Literal[
     "response", "feature", "relation", "contrastive", "weights", "gradient", "attention",
     "teacher-free", "control",

@@ -18,15 +18,6 @@ from hwkd.distill.no_teacher import label_logits
 from hwkd.distill.pair_sampler import PairSampler
 from hwkd.distill.taps import Places, Taps
 
-__all__ = [
-    "CachedSource",
-    "ClassmateSource",
-    "FunctionSource",
-    "LiveSource",
-    "PastSelfSource",
-]
-
-
 _SHAPED = tuple(entry.name for entry in fields(ViewShapes))
 
 

@@ -20,8 +20,6 @@ from hwkd.io.discovery import discover
 from hwkd.io.fact_files import checked, fact_names, fact_text, merged, parse_facts
 from hwkd.io.runtime_files import RULES, fit_names, load_runtime, runtime_names
 
-__all__ = ["device_names", "folder_of", "load_device", "parse_device"]
-
 
 def device_names() -> tuple[str, ...]:
     """Return the names of the packaged devices, sorted."""

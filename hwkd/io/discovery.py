@@ -25,12 +25,6 @@ from hwkd.core.head import OUTPUT_KINDS, OutputKind
 from hwkd.core.student import SearchSpace
 from hwkd.io.trusted_code import digest_of
 
-__all__ = [
-    "discover",
-    "load_user_space",
-    "output_kind",
-]
-
 
 @cache
 def discover(package: str) -> None:

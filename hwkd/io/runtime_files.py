@@ -14,8 +14,6 @@ from hwkd.core.errors import ConfigError, UnknownNameError
 from hwkd.core.runtime_file import RuntimeFile
 from hwkd.io.fact_files import checked, fact_names, fact_text, merged, parse_facts
 
-__all__ = ["RULES", "fit_names", "load_runtime", "parse_runtime", "runtime_names"]
-
 # What a file says whatever the core.
 RULES = ("fusion", "memory", "storage")
 

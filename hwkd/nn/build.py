@@ -14,8 +14,6 @@ from hwkd.core.kinds import LAYER_KINDS, is_rectifier
 from hwkd.core.student import Activation, Layer, Layers
 from hwkd.nn.functions import FUNCTIONS, activation_function
 
-__all__ = ["Outputs", "StudentModule", "Weighted", "alone_or_all", "build_module"]
-
 # A tensor, or a tuple of them where a network has several outputs.
 Outputs: TypeAlias = Tensor | tuple[Tensor, ...]
 

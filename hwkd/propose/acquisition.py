@@ -12,8 +12,6 @@ from scipy.special import ndtr
 
 from hwkd.propose.encoding import FloatArray
 
-__all__ = ["Box", "Estimates", "expected_improvement", "front_at", "hypervolume_gain"]
-
 _POINTS_OF_ONE_AXIS = 128
 _POINTS = 256
 _BITS = 30  # of a coordinate of theirs

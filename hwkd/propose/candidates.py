@@ -8,8 +8,6 @@ from typing import Generic, TypeVar
 
 from hwkd.propose.traces import Trace
 
-__all__ = ["Screened", "ScreenedTrace", "Screening", "screen_by_choices"]
-
 T = TypeVar("T")
 
 # Two generations of this many candidates are remembered.

@@ -18,8 +18,6 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from hwkd.propose.candidates import ScreenedTrace
 from hwkd.propose.domains import Value, is_number, nearest, unit
 
-__all__ = ["Encoder", "FloatArray", "Rows"]
-
 FloatArray = NDArray[np.float64]
 
 # A number is told apart in so many places of its range.

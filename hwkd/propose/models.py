@@ -16,8 +16,6 @@ from hwkd.propose.observations import Trained, bounded, drawn_in, front_range
 from hwkd.propose.problem import Observation
 from hwkd.propose.surrogate import Surrogate, find_settings
 
-__all__ = ["Models", "SettingsMemory", "fit_models"]
-
 # Settings of the kernel are found again after each of so many observations, then at each growth by
 # this factor, and from at most so many observations.
 _ALWAYS_UP_TO, _GROWTH, _MOST_FOR_SETTINGS = 40, 1.08, 120

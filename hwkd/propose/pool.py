@@ -17,8 +17,6 @@ from hwkd.propose.domains import Value, every_value
 from hwkd.propose.problem import Origin, Problem
 from hwkd.propose.traces import Trace, cross, enumerate_traces, mutate, run
 
-__all__ = ["Parent", "Pool", "Source"]
-
 T = TypeVar("T")
 
 # Screened before the first candidate is tried, all groups together.

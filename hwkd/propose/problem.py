@@ -9,8 +9,6 @@ from typing import Generic, Literal, TypeAlias, TypeVar
 from hwkd.propose.candidates import Screened
 from hwkd.propose.traces import Params, Suggest, Trace
 
-__all__ = ["Observation", "Origin", "Problem", "Recommendation"]
-
 T = TypeVar("T")
 Origin: TypeAlias = Literal["reference", "first", "survey", "random", "mutation", "crossover"]
 

@@ -26,8 +26,6 @@ from hwkd.propose.pool import Parent, Pool, Source
 from hwkd.propose.problem import Observation, Problem, Recommendation
 from hwkd.propose.traces import run
 
-__all__ = ["Recommender"]
-
 T = TypeVar("T")
 
 _FIRST, _FIRST_PER_GROUP = 6, 2

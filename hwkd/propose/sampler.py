@@ -21,8 +21,6 @@ from hwkd.propose.problem import Observation, Problem, Recommendation
 from hwkd.propose.recommender import Recommender
 from hwkd.propose.traces import Params, Suggest
 
-__all__ = ["StudyReader", "SurrogateSampler"]
-
 T = TypeVar("T")
 
 # Without a description of the space, so many trials show it before a model chooses.

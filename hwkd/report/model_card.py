@@ -18,8 +18,6 @@ from hwkd.report.quantisation_table import quantisation_table
 from hwkd.report.student_section import cost_facts, fit_table, score_table
 from hwkd.report.verification_section import NOT_TIMES, verdict, verification_facts
 
-__all__ = ["model_card"]
-
 
 def model_card(run: RunRecord, record: TrialRecord) -> str:
     """Return MODEL_CARD.md for one trial of a run.

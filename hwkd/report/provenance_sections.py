@@ -12,16 +12,6 @@ from hwkd.report.document import Block, Cell, Column, Facts, Note, Section, Tabl
 from hwkd.report.latency import Latency
 from hwkd.report.search_sections import limits_text
 
-__all__ = [
-    "caveat_section",
-    "command_line",
-    "data_section",
-    "device_facts",
-    "environment_section",
-    "pipeline_rows",
-    "teacher_facts",
-]
-
 _FEW_CLASSES = 20
 
 

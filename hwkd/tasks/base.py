@@ -17,8 +17,6 @@ from hwkd.core.pipeline_record import StepValue
 from hwkd.core.progress import Progress, silent
 from hwkd.tasks.pipeline import Pipeline
 
-__all__ = ["SPLITS", "Split", "SplitName", "Task", "TaskData", "describe"]
-
 SplitName: TypeAlias = Literal["train", "validation", "test"]
 _SHOWN_CLASSES = 20
 

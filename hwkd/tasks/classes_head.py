@@ -17,8 +17,6 @@ from hwkd.core.metric import ACCURACY, Metric, Scores
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["CLASS_METRICS", "ClassesHead"]
-
 _UNLABELLED = -1
 # One guess in 700 passes by luck at three standard deviations.
 _CHANCE_DEVIATIONS = 3.0

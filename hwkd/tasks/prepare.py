@@ -16,8 +16,6 @@ from hwkd.tasks.pipeline import Normalise, Pipeline
 from hwkd.tasks.raw import RawArray, RawData, RawSplit
 from hwkd.tasks.splits import with_all_splits
 
-__all__ = ["prepare"]
-
 # Part of the fingerprint: raise it when the same raw data would become other inputs.
 _PREPROCESSING_VERSION = 2
 # What a task was called when its data was first given fingerprints.

@@ -11,8 +11,6 @@ from hwkd.core.errors import DataError
 from hwkd.tasks.base import SplitName
 from hwkd.tasks.raw import RawData, RawSplit
 
-__all__ = ["with_all_splits"]
-
 # A fifth of a small set leaves enough to tell students apart; a tenth of a large one does too.
 _SMALL_EXAMPLES = 10_000
 _SMALL_SHARE = 0.2

@@ -16,8 +16,6 @@ from hwkd.core.metric import Metric, Scores
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["VALUE_METRICS", "ValuesHead"]
-
 _MAE = Metric(name="mean absolute error", unit="target units", direction="min")
 _RMSE = Metric(name="root mean square error", unit="target units", direction="min")
 _R2 = Metric(name="R2", unit="", direction="max")

@@ -23,8 +23,6 @@ from hwkd.train.augment import NO_AUGMENTATION, Augmentation, augment
 from hwkd.train.dataset import Dataset, SplitName
 from hwkd.train.teacher import Teacher
 
-__all__ = ["cached_logits", "logits_entry"]
-
 _FLOAT16_LARGEST = 65504.0
 _CHUNK_EXAMPLES = 4096
 

@@ -12,8 +12,6 @@ from torch.optim import SGD, AdamW, Optimizer
 
 from hwkd.train.config import TrainConfig
 
-__all__ = ["make_optimizer"]
-
 _MOMENTUM = 0.9
 
 

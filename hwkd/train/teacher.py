@@ -11,8 +11,6 @@ from hwkd.core.errors import TeacherError
 from hwkd.core.head import Head
 from hwkd.train.dataset import Dataset
 
-__all__ = ["Teacher", "TeacherKind", "as_outputs", "require_knowledge"]
-
 TeacherKind: TypeAlias = Literal["trained here", "onnx", "factory"]
 
 

@@ -28,8 +28,6 @@ from hwkd.train.schedule import Clock
 from hwkd.train.seeding import derive_seed
 from hwkd.train.teacher_net import MirrorAveraged, TeacherNetConfig
 
-__all__ = ["TeacherOutcome", "TeacherTraining", "planned_epochs", "train_teacher"]
-
 # Examples shown in all, which decides the epochs: 10 for 54,000 examples, 50 for 5,000.
 _EXAMPLES_SHOWN = 540_000
 _FEWEST_EPOCHS, _MOST_EPOCHS = 3, 50

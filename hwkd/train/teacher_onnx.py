@@ -16,8 +16,6 @@ from hwkd.inference.sessions import start_session
 from hwkd.train.onnx_identity import OnnxParts, onnx_identity
 from hwkd.train.teacher import as_outputs
 
-__all__ = ["OnnxTeacher", "load_onnx_teacher"]
-
 _BATCH = 256
 _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -12,15 +13,17 @@ from safetensors.torch import load_file
 from support.tiny_search import make_run
 
 from hwkd.core.chooser import RandomChooser
+from hwkd.core.errors import InterruptedTrial
 from hwkd.engine.arms import finish_arm
 from hwkd.engine.arms.all_examples import SAMPLES_RATIO, learn_all, may_learn_all
-from hwkd.engine.arms.orders import ArmOrder
+from hwkd.engine.arms.orders import ArmOrder, read_result, student_files
 from hwkd.engine.arms.recipes import Arm, arms_of
 from hwkd.engine.arms.train_arm import train_arm
 from hwkd.engine.setup.context import SearchContext
+from hwkd.io.discovery import output_kind
 from hwkd.nn.build import build_module
 
-LABELS_ALONE = arms_of((), "classes")[0]
+LABELS_ALONE = arms_of((), output_kind("classes"))[0]
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +43,8 @@ def order(context) -> ArmOrder:
     )  # fmt: skip
 
 
-def weights(folder):
-    return load_file(folder / "student.safetensors")
+def weights(folder, result):
+    return load_file(student_files(folder, result).weights_path)
 
 
 def test_validation_of_the_user_and_compared_arms_are_left_alone(context):
@@ -63,7 +66,7 @@ def test_a_chosen_student_ships_weights_that_learned_more_with_the_scores_it_was
     assert found.scores.validation_int8 == alone.scores.validation_int8
     assert found.objective == alone.objective
     assert found.epochs > alone.epochs
-    before, after = weights(tmp_path / "a"), weights(tmp_path / "b")
+    before, after = weights(tmp_path / "a", alone), weights(tmp_path / "b", found)
     assert any(not torch.equal(before[name], after[name]) for name in before)
 
 
@@ -79,9 +82,24 @@ def test_further_learning_that_goes_wrong_changes_nothing(context, order, tmp_pa
     assert alone.objective is not None
     assert alone.objective.task_error < 0.2
     monkeypatch.setattr(finish_arm, "learn_all", ruined)
-    assert train_arm(order, context, tmp_path / "b") == alone
-    before, after = weights(tmp_path / "a"), weights(tmp_path / "b")
+    found = train_arm(order, context, tmp_path / "b")
+    assert found == alone
+    before, after = weights(tmp_path / "a", alone), weights(tmp_path / "b", found)
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_what_time_ends_leaves_the_student_as_it_was_scored(context, order, tmp_path, monkeypatch):
+    def ended(*arguments, **options):
+        raise InterruptedTrial
+
+    monkeypatch.setattr(finish_arm, "learn_all", ended)
+    with pytest.raises(InterruptedTrial):
+        train_arm(order.model_copy(update={"end_s": time.monotonic() + 60.0}), context, tmp_path)
+    found = read_result(tmp_path)
+    assert found is not None
+    assert found.all_examples is None
+    assert found.scores.test_int8 is not None
+    assert student_files(tmp_path, found).int8_path.is_file()
 
 
 def test_it_is_a_fifth_as_long_sees_every_example_and_leaves_the_scored_student_as_it_was(

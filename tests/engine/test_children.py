@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from hwkd.engine.arms.children import Nursery
+from hwkd.engine.arms.children import Nursery, import_ahead
 
 pytestmark = pytest.mark.slow
 needs_forks = pytest.mark.skipif(sys.platform != "linux", reason="only there children are forked")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def nursery():
+    """Each test takes over the importing process of the last search of this session."""
     with Nursery() as opened:
         yield opened
 
@@ -92,6 +93,15 @@ def test_a_search_that_leaves_a_child_behind_gives_no_process_away(tmp_path):
         child, log = start_waiting(second, tmp_path)
         assert seed_of(child) != seed
         finish(child, log)
+
+
+def test_what_imported_ahead_serves_the_next_search(tmp_path):
+    import_ahead()
+    import_ahead()  # once is enough
+    with Nursery() as first, Nursery() as second:
+        children = [start(nursery, tmp_path)[0] for nursery in (first, second)]
+        assert [child.wait(timeout=60) for child in children] == [2, 2]
+        assert first.cpu_s() > 0.0
 
 
 # Trains a small student for a step in a process that imported what children find.

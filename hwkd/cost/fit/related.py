@@ -20,8 +20,6 @@ from hwkd.core.device import WORK, FormEvidence
 from hwkd.cost.fit.design import COLUMNS, Array, Measurement
 from hwkd.cost.latency_terms import op_work
 
-__all__ = ["Fitted", "Kinship", "Level", "RelatedRows", "fit_related"]
-
 _STEPS = 25
 _SMALL_STEP = 1e-3
 _LARGEST_STEP = 1.5

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from hwkd.core.head import CAnswer
 
-__all__ = ["ANSWER", "answer_files"]
-
 ANSWER = "model_answer"
 
 

@@ -9,8 +9,6 @@ import numpy as np
 
 from hwkd.core.c_literal import float_literal
 
-__all__ = ["Constants", "struct"]
-
 _INT8_PER_LINE = 24
 _ALIGNMENT_BYTES = 8
 _FLOATS_PER_LINE = 6

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from hwkd.core.core_file import InstructionSet
 from hwkd.deploy.to_c.arena import ArenaPlan, Buffer, plan_arena
 from hwkd.deploy.to_c.layout import Arranged
-from hwkd.deploy.to_c.steps import CStep, InstructionSet
+from hwkd.deploy.to_c.step_builder import CStep
 from hwkd.qgraph.foreign_text import fresh_name
-
-__all__ = ["Memory", "plan_memory"]
 
 # Kernels read inputs in groups of 4 bytes; the last group may reach 3 bytes behind its tensor.
 _SLACK_BYTES = 8
@@ -52,12 +51,27 @@ def plan_memory(
         for index, (name, size) in enumerate(zip(names, scratch, strict=True))
         if size
     ]
-    plan: ArenaPlan = plan_arena(buffers)
+    plan: ArenaPlan = plan_arena(buffers, _lags(steps, roots, buffers))
     return Memory(
         offsets={name: plan.offsets[root] for name, root in roots.items()},
         scratch_offsets=tuple(plan.offsets.get(name, 0) for name in names),
         arena_bytes=plan.size_bytes + _SLACK_BYTES,
     )
+
+
+def _lags(
+    steps: Sequence[CStep], roots: Mapping[str, str], buffers: Iterable[Buffer]
+) -> dict[tuple[str, str], int]:
+    """Return (output, input) -> lag of the steps whose input nobody reads afterwards."""
+    of = {buffer.name: buffer for buffer in buffers}
+    found = {}
+    for index, step in enumerate(steps):
+        if step.lag_bytes is None:
+            continue
+        written, read = of[roots[step.output]], of[roots[step.inputs[0]]]
+        if written.first_step == index == read.last_step and step.inputs.count(step.inputs[0]) == 1:
+            found[written.name, read.name] = step.lag_bytes
+    return found
 
 
 def _last_reads(arranged: Arranged, steps: Sequence[CStep]) -> dict[str, int]:

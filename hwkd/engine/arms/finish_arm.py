@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 from torch import Tensor
@@ -28,7 +26,7 @@ from hwkd.engine.arms.evaluation import (
     student_criterion,
     student_logits,
 )
-from hwkd.engine.arms.orders import ArmOrder, ArmResult, write_result
+from hwkd.engine.arms.orders import ArmOrder, ArmResult, student_files, write_result
 from hwkd.engine.arms.quantise import QuantisationData, QuantisationSettings, quantise_student
 from hwkd.engine.arms.recipes import Arm
 from hwkd.engine.arms.scoring_pace import ScoringPace
@@ -40,8 +38,6 @@ from hwkd.nn.fake_quant import FakeQuantStudent
 from hwkd.tasks.base import SplitName, TaskData
 from hwkd.train.checkpoint import Checkpoints
 from hwkd.train.loop import Criterion, TrainConfig
-
-__all__ = ["FloatStudent", "finish_arm", "shown_terms"]
 
 _LEAST_FURTHER_S = 1.0
 _COMPARED = 16
@@ -98,7 +94,7 @@ def finish_arm(
         order: of the arm.
         context: of the run.
         student: in float.
-        folder: of the order; gets the files and the result.
+        folder: of the order; gets the files (see `student_files`) and the result.
         pace: of scoring; None where the order has no end.
         progress: told about every epoch of a training with simulated rounding.
         check: called before every step; raises to stop.
@@ -108,15 +104,13 @@ def finish_arm(
     quantisation = _deployed(
         order, context, student, files, progress=progress, check=check, checkpoints=checkpoints
     )
-    result = _judged(context, student, files).model_copy(update={"quantisation": quantisation})
-    history = student.epochs
+    judged = _judged(context, student, files).model_copy(update={"quantisation": quantisation})
+    result, history = _tested(context, judged, files), student.epochs
     if order.learns_all and quantisation.ships == "ptq" and may_learn_all(context, student.arm):
-        result, history = _gone_on(order, context, student, files, result, pace=pace, check=check)
-    tested = {
-        "test_float": _scores(context.data, files.float_path, "test"),
-        "test_int8": _scores(context.data, files.int8_path, "test"),
-    }
-    result = result.model_copy(update={"scores": result.scores.model_copy(update=tested)})
+        if pace is not None:  # should time end what follows, this is what came of the training
+            write_result(folder, result, history)
+        further = _gone_on(order, context, student, folder, result, pace=pace, check=check)
+        result, history = further or (result, history)
     write_result(folder, result, history)
     return result
 
@@ -169,17 +163,26 @@ def _judged(context: SearchContext, student: FloatStudent, files: StudentFiles) 
     )
 
 
+def _tested(context: SearchContext, result: ArmResult, files: StudentFiles) -> ArmResult:
+    """Add what the files are worth on the test split."""
+    tested = {
+        "test_float": _scores(context.data, files.float_path, "test"),
+        "test_int8": _scores(context.data, files.int8_path, "test"),
+    }
+    return result.model_copy(update={"scores": result.scores.model_copy(update=tested)})
+
+
 def _gone_on(
     order: ArmOrder,
     context: SearchContext,
     student: FloatStudent,
-    files: StudentFiles,
+    folder: Path,
     result: ArmResult,
     *,
     pace: ScoringPace | None,
     check: Callable[[], None],
-) -> tuple[ArmResult, tuple[EpochRecord, ...]]:
-    """Go on with all examples; the student stays as it is where that is no good or has no time.
+) -> tuple[ArmResult, tuple[EpochRecord, ...]] | None:
+    """Go on with all examples; None where there is no time, or that is no good.
 
     What it is worth on validation is known from before: those scores stay. Answering examples that
     it has learned from can only tell whether the training went wrong.
@@ -188,7 +191,7 @@ def _gone_on(
     if order.end_s is not None and pace is not None:
         left_s = order.end_s - time.monotonic() - pace.after_going_on_s
         if left_s < _LEAST_FURTHER_S:
-            return result, student.epochs
+            return None
     module, training, examples = learn_all(
         student.module,
         context,
@@ -198,20 +201,21 @@ def _gone_on(
         budget_s=left_s,
         check=check,
     )
-    further = replace(student, module=module)
-    with TemporaryDirectory(prefix="hwkd-all-") as temporary:
-        made = StudentFiles(Path(temporary))
-        _deployed(order, context, further, made, as_before=result.quantisation)
-        before, after = result.objective, _judged(context, further, made).objective
-        if before is None or after is None or after.task_error > before.task_error:
-            return result, student.epochs
-        for name in ("float_path", "int8_path", "weights_path"):
-            shutil.move(getattr(made, name), getattr(files, name))
+    found = result.model_copy(
+        update={
+            "epochs": max(1, round(student.epochs_made + training.epochs_made)),
+            "all_examples": examples,
+        }
+    )
+    further, files = replace(student, module=module), student_files(folder, found)
+    files.folder.mkdir(exist_ok=True)
+    _deployed(order, context, further, files, as_before=result.quantisation)
+    before, after = result.objective, _judged(context, further, files).objective
+    if before is None or after is None or after.task_error > before.task_error:
+        return None
     made_before = len(student.epochs)
     records = (r.model_copy(update={"epoch": r.epoch + made_before}) for r in training.epochs)
-    epochs = max(1, round(student.epochs_made + training.epochs_made))
-    update = {"epochs": epochs, "all_examples": examples}
-    return result.model_copy(update=update), (*student.epochs, *records)
+    return _tested(context, found, files), (*student.epochs, *records)
 
 
 def _quantised(

@@ -17,20 +17,9 @@ from hwkd.core.trial import EpochRecord, ObjectiveRecord, StoredSpec
 from hwkd.engine.setup.context import SearchContext
 from hwkd.engine.setup.screening import Candidate
 from hwkd.io.run_text import write_text
+from hwkd.io.student_folder import StudentFiles
 
-__all__ = [
-    "ArmOrder",
-    "ArmResult",
-    "finished_orders",
-    "order_candidate",
-    "order_folder",
-    "read_result",
-    "result_history",
-    "write_order",
-    "write_result",
-]
-
-_FOLDER = "final"
+_FOLDER, _ALL_FOLDER = "final", "all_examples"
 ORDER_FILE, RESULT_FILE, HISTORY_FILE = "job.json", "scores.json", "history.json"
 
 
@@ -134,6 +123,11 @@ def order_candidate(order: ArmOrder, context: SearchContext) -> Candidate:
 def order_folder(run: Path, order: ArmOrder) -> Path:
     """Return the folder with the files of a training, in the folder of its run."""
     return run / _FOLDER / order.full_name
+
+
+def student_files(folder: Path, result: ArmResult) -> StudentFiles:
+    """Return the files of what a training reached; those before all examples lie beside them."""
+    return StudentFiles(folder if result.all_examples is None else folder / _ALL_FOLDER)
 
 
 def write_order(run: Path, order: ArmOrder) -> Path:

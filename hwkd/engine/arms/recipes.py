@@ -15,8 +15,6 @@ from hwkd.distill.losses.teacher_free import LabelSmoothing
 from hwkd.distill.spec import WeightedMethod
 from hwkd.engine.setup.methods import without_teacher
 
-__all__ = ["Arm", "arm_named", "arms_of", "known_arms"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:

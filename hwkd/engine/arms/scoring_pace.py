@@ -12,8 +12,6 @@ from hwkd.engine.setup.context import SearchContext
 from hwkd.engine.setup.screening import Candidate
 from hwkd.nn.build import build_module
 
-__all__ = ["ScoringPace", "measure_scoring"]
-
 # How often a file is quantised and scored after the training: three ways to find ranges, three
 # corrections that take about as long again; after going on with all examples the corrections only.
 # The test split is answered twice, in float and in int8.

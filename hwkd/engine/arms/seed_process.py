@@ -19,8 +19,6 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-__all__ = ["IMPORTED", "main"]
-
 # Also what a child would import on its first use.
 IMPORTED = (
     "hwkd.engine.search.worker",

@@ -45,8 +45,6 @@ from hwkd.nn.build import build_module
 from hwkd.train.loop import Criterion
 from hwkd.train.weights_file import WeightsError, fill_module
 
-__all__ = ["main", "run", "score_brief_weights", "train_arm"]
-
 # Of the time before its end, a training leaves at least half for itself.
 _LEAST_TRAINING_SHARE = 0.5
 # Kept for another training, with simulated rounding, where int8 cost the candidate accuracy.

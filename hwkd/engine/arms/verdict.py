@@ -19,8 +19,6 @@ from hwkd.core.errors import ConfigError
 from hwkd.core.metric import ACCURACY, Metric
 from hwkd.core.verdict_record import ArmRecord, Gain
 
-__all__ = ["Contender", "best_control", "gain_over_controls", "paired_gain", "shipping"]
-
 Weights: TypeAlias = Literal["brief", "full"]
 
 

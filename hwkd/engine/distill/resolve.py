@@ -11,7 +11,7 @@ from hwkd.core.progress import Progress
 from hwkd.core.run_record import DeviceRecord, RunRecord
 from hwkd.core.student import Layers, StudentSpec
 from hwkd.engine.distill.request import DistillRequest, distill_config, with_epochs
-from hwkd.engine.search.stages import TEACHER_FOLDER
+from hwkd.engine.search.teacher_stage import TEACHER_FOLDER
 from hwkd.engine.setup.config import LimitsConfig, SearchConfig
 from hwkd.engine.setup.resolve import load_data, resolve_config
 from hwkd.engine.setup.screening import load_spaces
@@ -23,8 +23,6 @@ from hwkd.io.run_files import RUN_FILE, TRIALS_FILE, read_run_record
 from hwkd.io.student_folder import DESCRIPTION_FILE, read_record_file, read_student
 from hwkd.io.trials_file import read_trials
 from hwkd.tasks.base import Task, TaskData
-
-__all__ = ["ResolvedStudent", "learned_without", "resolve_student"]
 
 # Begins the note of a search in which the teacher was not ready in time, or knew nothing.
 _ALONE = "Students learned from labels alone"

@@ -16,8 +16,6 @@ from hwkd.core.student import ParamValue
 from hwkd.core.trial import Digest, FidelityRecord, ProposalRecord, StoredSpec, TrialRecord
 from hwkd.engine.setup.objective import objective_values
 
-__all__ = ["History", "Proposal", "Tried"]
-
 
 class Proposal(StrictModel):
     """A candidate to try: which student, how long a training, from which weights.

@@ -27,8 +27,6 @@ from hwkd.io.machine import available_cores, package_versions
 from hwkd.profiling.onnx_runtime import host_name
 from hwkd.tasks.base import SPLITS, TaskData
 
-__all__ = ["data_record", "make_run_record", "search_caveats"]
-
 
 def make_run_record(
     *,
@@ -158,6 +156,17 @@ def _unchecked_limits(config: SearchConfig, records: Sequence[TrialRecord]) -> l
         "trained students, whose need of it is not known; no student is rejected for that."
         for name, count in unknown.items()
     ]
+
+
+def with_phase(run: RunRecord, phase: str, seconds: float) -> RunRecord:
+    """Return the record with seconds added to a phase."""
+    total = run.phase_seconds.get(phase, 0.0) + seconds
+    return run.model_copy(update={"phase_seconds": {**run.phase_seconds, phase: total}})
+
+
+def run_json(run: RunRecord) -> str:
+    """Return the text of `run.json`."""
+    return run.model_dump_json(indent=2) + "\n"
 
 
 def _device_record(requested: LimitsConfig, resolved: SearchConfig, device: Device) -> DeviceRecord:

@@ -34,8 +34,6 @@ from hwkd.engine.run.trial_index import (
 from hwkd.engine.setup.objective import objective_values
 from hwkd.io.run_text import append_line, run_writes, write_lines
 
-__all__ = ["TakenProposal", "Trials"]
-
 _FIDELITY = "hwkd.fidelity"
 _MEMORY = "hwkd.proposer_memory"
 _DEATHS = "hwkd.worker_deaths"

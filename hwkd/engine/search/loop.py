@@ -19,8 +19,6 @@ from hwkd.engine.search.trial_run import TrainedElsewhereError, TrialRunner
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.context import SearchContext
 
-__all__ = ["is_complete", "requeue_lost", "run_trials"]
-
 _MAX_WORKER_DEATHS = 2
 # Of the time that the last candidate took, what must be left for another one; and at least so much.
 _WORTH_STARTING = 0.5

@@ -12,11 +12,12 @@ from hwkd.engine.run.database import Database
 from hwkd.engine.run.join import device_documents
 from hwkd.engine.run.prepared import PREPARED_FILE, check_data_unchanged, prepared_json
 from hwkd.engine.run.run_folder import RunFolder
-from hwkd.engine.run.run_record import make_run_record
+from hwkd.engine.run.run_record import make_run_record, run_json, with_phase
 from hwkd.engine.run.shared_study import StudyPlace
 from hwkd.engine.search.listener import SearchListener
 from hwkd.engine.search.proposer import find_proposer
-from hwkd.engine.search.stages import SearchResult, SearchStages, run_json, with_phase
+from hwkd.engine.search.result import SearchResult
+from hwkd.engine.search.stages import SearchStages
 from hwkd.engine.search.verify_best import require_verifiable
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.feasibility import require_feasible
@@ -79,7 +80,7 @@ def run_search(
         )
         listener.on_feasibility(run)
         require_feasible(survey.feasibility, survey.references)
-        limit.data_is_read()
+        limit.data_is_read(beside_s=nursery.cpu_s())
         limit.learning_s = survey.learning_s
         limit.require_enough(verifies=config.verify_best)
         run = with_phase(run, "prepare", limit.spent_s())
@@ -193,7 +194,7 @@ def _reopened(
     prepared = prepare_data(config, progress=listener)
     listener.on_data(prepared.data)
     check_data_unchanged(store, prepared.transfer, option="--resume")
-    limit.data_is_read()
+    limit.data_is_read(beside_s=nursery.cpu_s())
     limit.require_enough(verifies=config.verify_best)
     run = run.model_copy(update={"workers": config.workers})
     return SearchStages(store, prepared, limit, nursery, listener, write_report), run

@@ -14,8 +14,6 @@ from hwkd.engine.search.loop import is_complete
 from hwkd.engine.search.workers import WorkerPool
 from hwkd.engine.setup.context import SearchContext
 
-__all__ = ["run_trial_stage"]
-
 _POLL_S, _ASK_S = 0.1, 2.0
 # A candidate plans its own end; one that misses it by this is stopped, and done again on resume.
 _GRACE_RATIO, _GRACE_S = 0.05, 1.0

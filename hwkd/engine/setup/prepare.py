@@ -23,8 +23,6 @@ from hwkd.engine.setup.screening import Candidate, Screen, load_spaces
 from hwkd.engine.setup.transfer import TransferSet, configured_transfer
 from hwkd.tasks.base import Task, TaskData
 
-__all__ = ["Prepared", "Survey", "prepare_data", "survey_spaces"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:

@@ -18,15 +18,6 @@ from hwkd.io import discovery
 from hwkd.io.device_catalog import load_device
 from hwkd.tasks.base import Task, TaskData
 
-__all__ = [
-    "learning_s",
-    "load_data",
-    "most_epochs",
-    "resolve_config",
-    "screen_of",
-    "timed_brief_epochs",
-]
-
 # Brief training sees about this many samples, full training this many; both within the bounds
 # below. Chosen so that a trial on the digits takes about a second and a full training on 60,000
 # small images a few minutes on two cores.

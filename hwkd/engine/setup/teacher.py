@@ -23,8 +23,6 @@ from hwkd.train.teacher import Teacher, TeacherKind, require_knowledge
 from hwkd.train.teacher_open import open_teacher
 from hwkd.train.teacher_trained import TeacherTraining
 
-__all__ = ["EnsembleTeacher", "judge_teacher", "open_teachers"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class EnsembleTeacher:

@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from hwkd.core.errors import ConfigError
-
-__all__ = ["Stage", "TimeLimit"]
+from hwkd.io.machine import available_cores
 
 Stage: TypeAlias = Literal["teacher", "search", "final training", "verification", "report"]
 
@@ -37,7 +36,7 @@ _FEWEST_TO_REFINE = 2
 # A search needs two students of a second each, or it has nothing to compare.
 _LEAST_TRAINING_S = 2.0
 _MOST_SLOWDOWN = 12.0
-# A start that is shorter, as of a call from Python that has imported everything, tells no pace.
+# What is shorter, as the start of a call from Python that has imported everything, tells no pace.
 _TELLING_S = 1.0
 # Of what is left, trainings get so much however slow the report would be.
 _LEAST_SHARE = 0.5
@@ -87,24 +86,36 @@ class TimeLimit:
         """Note it: the imports end before the first line of a search."""
         self.imported_s = self.spent_s()
 
-    def data_is_read(self) -> None:
-        """Take the pace: how long starting took, and how much others slow this machine down."""
+    def data_is_read(self, *, beside_s: float = 0.0) -> None:
+        """Take the pace: how long starting took, and how much others slow this machine down.
+
+        Args:
+            beside_s: processor time of a process of ours that imported meanwhile; on one core that
+                slows this one down, and ends with the imports.
+        """
         self.start_up_s = self.spent_s()
-        if self.start_up_s > _TELLING_S:
-            self._take_pace(self.start_up_s, time.process_time() - self._cpu_started_s)
-        self.report_s = _REPORT_S * self.slowdown
+        cpu_s = time.process_time() - self._cpu_started_s
+        self._take_pace(self.start_up_s, max(cpu_s, (cpu_s + beside_s) / available_cores()))
+
+    @contextmanager
+    def pacing(self) -> Iterator[None]:
+        """Take the pace of what this process computes meanwhile."""
+        begun_s, cpu_s = self.clock(), time.process_time()
+        yield
+        self._take_pace(self.clock() - begun_s, time.process_time() - cpu_s)
 
     @contextmanager
     def timing_report(self) -> Iterator[None]:
         """Time a report that is written meanwhile: the last one takes as long, at this pace."""
-        begun_s, cpu_s = self.clock(), time.process_time()
-        yield
+        begun_s = self.clock()
+        with self.pacing():
+            yield
         self.report_s = self.clock() - begun_s
-        self._take_pace(self.report_s, time.process_time() - cpu_s)
 
     def _take_pace(self, wall_s: float, cpu_s: float) -> None:
-        if cpu_s > 0:
+        if wall_s > _TELLING_S and cpu_s > 0:
             self.slowdown = min(_MOST_SLOWDOWN, max(1.0, wall_s / cpu_s))
+        self.report_s = _REPORT_S * self.slowdown
 
     def candidate_share_s(self, search_s: float) -> float:
         """Return how long one candidate of a search may take.

@@ -37,16 +37,6 @@ from hwkd.train.seeding import derive_seed
 from hwkd.train.teacher import Teacher
 from hwkd.train.teacher_module import ModuleTeacher
 
-__all__ = [
-    "LoadedSet",
-    "TransferSet",
-    "configured_transfer",
-    "needs_live_teacher",
-    "read_unlabelled",
-    "teacher_source",
-    "transfer_set",
-]
-
 _CACHED = frozenset({Signal.LOGITS})
 _CACHED_OF_MODULE = frozenset({Signal.LOGITS, Signal.EMBEDDING})
 _CHUNK_SAMPLES = 1024

@@ -23,8 +23,6 @@ from hwkd.propose.recommender import Recommender
 from hwkd.propose.traces import Suggest, Trace, TraceTrial
 from hwkd.train.seeding import derive_seed
 
-__all__ = ["SurrogateProposer"]
-
 # Export, quantisation, scoring and the profile on the host, which every candidate takes alike.
 _BESIDE_TRAINING_S = 1.0
 
