@@ -24,7 +24,7 @@ from hwkd.propose.proposer import Proposer as Chooser
 from hwkd.propose.traces import Suggest, Trace, TraceTrial
 from hwkd.train.seeding import derive_seed
 
-__all__ = ["SurrogateProposer"]
+__all__ = ["SurrogateProposer", "search_problem"]
 
 # Export, quantisation, scoring and the profile on the host, which every candidate takes alike.
 _BESIDE_TRAINING_S = 1.0
@@ -42,7 +42,9 @@ class SurrogateProposer:
     def __init__(self, context: SearchContext) -> None:
         """Describe the search; nothing is screened yet."""
         self._context = context
-        self._chooser = Chooser(_problem(context), seed=derive_seed(context.config.seed, "sampler"))
+        self._chooser = Chooser(
+            search_problem(context), seed=derive_seed(context.config.seed, "sampler")
+        )
         self._observed = Observed(context.config.objective.objectives)
         self._read, self._goal = 0, context.config.objective
 
@@ -110,7 +112,8 @@ def _why(chosen: Chosen) -> ProposalRecord:
     )
 
 
-def _problem(context: SearchContext) -> Problem[StudentSpec | None]:
+def search_problem(context: SearchContext) -> Problem[StudentSpec | None]:
+    """Return a search as what `hwkd.propose` chooses for."""
     objective = context.config.objective
     chance_error = context.data.head.blind_error(context.data.validation.labels)
     # No network is worth training for less than chance gives. The costs' own limits are kept by
