@@ -11,8 +11,6 @@ from hwkd.core.room import WHOLE, Room
 from hwkd.core.stem import append_stem, choose_activation, choose_stem, choose_stem_window
 from hwkd.core.student import Activation, Chooser, Layers, ParamValue, StudentSpec
 
-__all__ = ["DepthwiseSpace"]
-
 # (fewest, most) channels of the stem and of the stages after it
 _WIDTHS = ((8, 24), (8, 24), (16, 40), (16, 64), (24, 64))
 _TINY_WIDTHS = ((4, 16), (4, 16), (8, 24), (8, 32), (8, 32))

@@ -11,8 +11,6 @@ from hwkd.core.room import WHOLE, Room
 from hwkd.core.stem import append_stem, choose_activation, choose_stem, choose_stem_window
 from hwkd.core.student import Activation, Chooser, Layers, ParamValue, StudentSpec
 
-__all__ = ["LinearAttentionSpace"]
-
 
 @dataclass(frozen=True)
 class LinearAttentionSpace:

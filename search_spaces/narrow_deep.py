@@ -11,8 +11,6 @@ from hwkd.core.room import WHOLE, Room
 from hwkd.core.stem import append_stem, choose_activation, choose_stem, choose_stem_window
 from hwkd.core.student import Activation, Chooser, Layers, ParamValue, StudentSpec
 
-__all__ = ["NarrowDeepSpace"]
-
 # (fewest, most) channels of the stem and of the stages after it, all in fours: a word of a
 # Cortex-M holds four int8 values, and training on a CPU computes any others as slowly as the next.
 _WIDTHS = ((8, 24), (8, 20), (8, 28), (12, 40))

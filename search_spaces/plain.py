@@ -11,8 +11,6 @@ from hwkd.core.room import WHOLE, Room
 from hwkd.core.stem import append_stem, choose_activation, choose_stem, choose_stem_window
 from hwkd.core.student import Activation, Chooser, Layers, ParamValue, StudentSpec
 
-__all__ = ["PlainSpace"]
-
 # (fewest, most) channels of the stem and of the stages after it, all in fours: a word of a
 # Cortex-M holds four int8 values.
 _WIDTHS = ((8, 16), (8, 32), (12, 48), (16, 64), (16, 64))

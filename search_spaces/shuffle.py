@@ -11,8 +11,6 @@ from hwkd.core.room import WHOLE, Room
 from hwkd.core.stem import append_stem, choose_activation, choose_stem, choose_stem_window
 from hwkd.core.student import Activation, Chooser, Layers, ParamValue, StudentSpec
 
-__all__ = ["ShuffleSpace"]
-
 # (fewest, most) channels of the stem and of the stages after it, all in eights: up to four groups
 # hold an even number of channels each.
 _WIDTHS = ((8, 24), (16, 64), (24, 96), (32, 128), (32, 128))

@@ -21,6 +21,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HWKD_NO_PLUGINS"] = "1"
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 os.environ["MPLBACKEND"] = "Agg"
+# Processes that tests start find the bytecode of hwkd: compiling it takes half a second in each.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # Terminal colours and widths of the developer's shell must not change what is printed.
 for name in ("FORCE_COLOR", "CLICOLOR_FORCE"):
     os.environ.pop(name, None)

@@ -1,10 +1,10 @@
 """RAM and flash predicted for X-CUBE-AI against the rows that ST's model zoo publishes.
 
-Most of the memory model is not fitted: tensor lifetimes, in-place rules and scratch sizes come from
-how the generated code works. Fitted to these rows: the share that a dense stride-1 convolution
-overlaps, factor and margin of version 10, runtime RAM and code by operator and channel. The code of
-the st_yolo_lc rows is 3 to 5 times that of any other network (it grows with the image, so it holds
-more than the network) and is left out of the code error.
+Most of the memory model is not fitted: tensor lifetimes, which outputs slide over which inputs and
+scratch sizes come from how the generated code works. Fitted to these rows: how much scratch version
+10 keeps apart, runtime RAM and code by operator and channel. The code of the st_yolo_lc rows is 3
+to 5 times that of any other network (it grows with the image, so it holds more than the network)
+and is left out of the code error.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def zoo_errors() -> list[tuple[dict[str, str], dict[str, float]]]:
         name = RUNTIMES[row["software"]]
         graph = fuse(graph_of(row["model"]), load_runtime(name).fusion).stored
         memory, storage = (
-            plan_memory(graph, load_runtime(name).memory, 1),
+            plan_memory(graph, load_runtime(name).memory_of(row["core"].lower()), 1),
             plan_storage(graph, load_runtime(name).storage, 1),
         )
         pairs = (

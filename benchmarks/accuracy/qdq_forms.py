@@ -33,6 +33,7 @@ from hwkd.deploy.verify import seeded_samples
 from hwkd.deploy.verify_layers import LayerComparison
 from hwkd.deploy.verify_onnx import reference_outputs, to_c_inputs
 from hwkd.deploy.verify_run import build_host, run_host
+from hwkd.qgraph.float_tail import without_float_tail
 from hwkd.qgraph.read_qdq import read_qdq
 
 
@@ -67,7 +68,12 @@ class Row:
 def check(name: str, form: Form, folder: Path, *, inputs: int) -> Row:
     """Write one file and try it every way."""
     row = Row(form=name)
-    path = form.write(folder)
+    with without_float_tail(form.write(folder)) as (path, _):
+        return _checked(row, form, path, inputs=inputs)
+
+
+def _checked(row: Row, form: Form, path: Path, *, inputs: int) -> Row:
+    folder = path.parent
     try:
         project = build_project(path)
     except HwkdError as error:

@@ -18,7 +18,7 @@ from hwkd.engine.search.proposers.surrogate import search_problem
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.context import SearchContext, make_context
 from hwkd.engine.setup.prepare import prepare_data
-from hwkd.propose.candidates import Candidate, Screened
+from hwkd.propose.candidates import Screened, ScreenedTrace
 from hwkd.propose.problem import Problem
 from hwkd.propose.traces import Trace
 
@@ -42,7 +42,7 @@ class SmallSearch:
     problem: Problem[StudentSpec | None]
     data: recipes.Sets
 
-    def layers(self, candidate: Candidate) -> Layers:
+    def layers(self, candidate: ScreenedTrace) -> Layers:
         """Return the network of a candidate that fits."""
         made = candidate.trace.made
         assert isinstance(made, StudentSpec)

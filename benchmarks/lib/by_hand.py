@@ -21,8 +21,6 @@ from hwkd.train.loop import train_module
 from hwkd.train.pace import measure_pace
 from hwkd.train.recipe import choose_recipe
 
-__all__ = ["MadeByHand", "train_by_hand"]
-
 _MOST_EPOCHS = 400
 
 

@@ -19,8 +19,6 @@ from hwkd.engine.setup.objective import objective_values
 from hwkd.engine.setup.screening import Candidate
 from hwkd.propose.traces import TraceTrial
 
-__all__ = ["MadeUpTrial", "made_up_record", "made_up_trials"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MadeUpTrial:

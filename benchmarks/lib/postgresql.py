@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["Server", "running_server", "why_there_is_none"]
-
 PORT = 5432  # names the socket; no port of the machine is used
 _START_S = 30.0
 

@@ -7,7 +7,7 @@ for it, "" where it must be computed exactly. Networks are small and their weigh
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,8 +25,6 @@ from onnxruntime.quantization import (
 )
 
 from benchmarks.lib.c_networks import NetworkBuilder, Samples
-
-__all__ = ["FORMS", "Form"]
 
 Change = Callable[[onnx.ModelProto], None]
 
@@ -373,6 +371,44 @@ def _half_scales(model: onnx.ModelProto) -> None:
 # Other exporters.
 
 
+def with_tail(
+    kinds: Sequence[str], folder: Path, *, options: Mapping[str, Any] | None = None
+) -> Path:
+    """Write the image network with float operators behind its last DequantizeLinear."""
+    path = by_onnxruntime(image, folder, **(options or {}))
+    model = onnx.load(path)
+    output = model.graph.output[0]
+    for number, kind in enumerate(kinds):
+        attributes: dict[str, Any] = (
+            {"axis": 1} if kind in ("Softmax", "LogSoftmax", "ArgMax") else {}
+        )
+        inputs = [output.name]
+        if kind == "Reshape":
+            inputs.append("tail_shape")
+            model.graph.initializer.append(numpy_helper.from_array(np.array([1, 5]), "tail_shape"))
+        made = helper.make_node(kind, inputs, [f"tail{number}"], f"last_{kind}", **attributes)
+        model.graph.node.append(made)
+        output.name = f"tail{number}"
+    output.type.tensor_type.ClearField("shape")
+    if "ArgMax" in kinds:
+        output.type.tensor_type.elem_type = onnx.TensorProto.INT64
+    onnx.save(model, path)
+    return path
+
+
+def _also_logits(model: onnx.ModelProto) -> None:
+    """Give the logits and, in float, their softmax."""
+    logits = model.graph.output[0].name
+    model.graph.node.append(helper.make_node("Softmax", [logits], ["probabilities"], "softmax"))
+    floats = onnx.TensorProto.FLOAT
+    model.graph.output.append(helper.make_tensor_value_info("probabilities", floats, (1, 5)))
+
+
+def without_nodes(names: Sequence[str], folder: Path) -> Path:
+    """Quantise the image network but for some nodes."""
+    return by_onnxruntime(image, folder, nodes_to_exclude=list(names))
+
+
 def by_hand(
     folder: Path,
     *,
@@ -515,6 +551,10 @@ def _ort(network: Callable[[], NetworkBuilder], *, refusal: str = "", **options:
     return Form(write=partial(by_onnxruntime, network, **options), refusal=refusal)
 
 
+def _tail(*kinds: str, refusal: str = "") -> Form:
+    return Form(write=partial(with_tail, kinds), refusal=refusal)
+
+
 def _edit(change: Change, refusal: str = "") -> Form:
     return Form(write=partial(changed, change), refusal=refusal)
 
@@ -530,13 +570,20 @@ FORMS: dict[str, Form] = {
     "ort/uint8 activations": _ort(image, activation_type=_U8),
     "ort/uint8 activations, per channel": _ort(image, activation_type=_U8, per_channel=True),
     "ort/uint8 activations and weights": _ort(
-        image, activation_type=_U8, weight_type=_U8, refusal="quantise weights symmetrically"
+        image, activation_type=_U8, weight_type=_U8
     ),
     "ort/uint8 symmetric weights": _ort(
         image, activation_type=_U8, weight_type=_U8, extra={"WeightSymmetric": True}
     ),
-    "ort/asymmetric int8 weights": _ort(
-        image, extra={"WeightSymmetric": False}, refusal="quantise weights symmetrically"
+    "ort/uint8 activations and weights, per channel": _ort(
+        image, activation_type=_U8, weight_type=_U8, per_channel=True
+    ),
+    "ort/uint8 weights over time": _ort(signal, activation_type=_U8, weight_type=_U8),
+    "ort/uint8 weights, attention": _ort(attention, activation_type=_U8, weight_type=_U8),
+    "ort/uint8 weights, means": _ort(means, activation_type=_U8, weight_type=_U8),
+    "ort/asymmetric int8 weights": _ort(image, extra={"WeightSymmetric": False}),
+    "ort/asymmetric int8 weights, per channel": _ort(
+        image, extra={"WeightSymmetric": False}, per_channel=True
     ),
     "ort/symmetric activations": _ort(image, extra={"ActivationSymmetric": True}),
     "ort/reduced range": _ort(image, reduce_range=True, per_channel=True),
@@ -556,6 +603,20 @@ FORMS: dict[str, Form] = {
     "ort/int16 weights": _ort(image, weight_type=_S16, refusal="int16 weights, expected 8 bits"),
     "ort/sums left float": _ort(image, leave_float="Add"),
     "ort/linear layer left float": _ort(image, leave_float="Gemm", refusal="(Gemm)"),
+    "ort/softmax left float": _tail("Softmax"),
+    "ort/flat softmax left float": _tail("Flatten", "Softmax"),
+    "ort/sigmoid left float": _tail("Sigmoid"),
+    "ort/log softmax and shape left float": _tail("LogSoftmax", "Reshape"),
+    "ort/shape left float": _tail("Reshape"),
+    "ort/largest class left float": _tail("Softmax", "ArgMax"),
+    "ort/tail with arithmetic": _tail("Exp", "Softmax", refusal="gives the output as float"),
+    "edit/logits and float softmax": _edit(_also_logits),
+    "ort/convolution left float": Form(
+        write=partial(without_nodes, ["conv8"]), refusal="'conv8' (Conv)"
+    ),
+    "ort/first convolution left float": Form(
+        write=partial(without_nodes, ["conv0"]), refusal="'conv0' (Conv)"
+    ),
     "ort/operators with quantisation inside": _ort(
         image, quant_format=QuantFormat.QOperator, refusal="quant_format=QuantFormat.QDQ"
     ),

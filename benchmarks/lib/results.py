@@ -17,8 +17,6 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-__all__ = ["FOLDER", "Json", "Reached", "Result", "program_name", "read_results", "record_result"]
-
 Json: TypeAlias = JsonValue
 
 ROOT = Path(__file__).parents[2]

@@ -308,7 +308,7 @@ def predicted_from_low(
 def _first(networks: Networks, free: Sequence[int], seed: int) -> list[int]:
     """Return the first candidates: big ones for their latency, of each stratum of it.
 
-    As `hwkd.propose.proposer` has it; a random half of each stratum is looked at, for seeds to
+    As `hwkd.propose.recommender` has it; a random half of each stratum is looked at, for seeds to
     differ.
     """
     random = np.random.default_rng(seed)

@@ -7,8 +7,6 @@ from numpy.typing import NDArray
 
 from hwkd.tasks.classes_head import ClassesHead
 
-__all__ = ["accuracy_ratio"]
-
 
 def accuracy_ratio(outputs: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
     """Return the share of examples whose largest output is the label, 0 to 1."""

@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["run_search_command", "search_arguments", "search_environment"]
-
 
 def search_arguments(options: Sequence[str]) -> list[str]:
     """Return the argument list of `hwkd search OPTIONS --json`."""
@@ -19,8 +17,12 @@ def search_arguments(options: Sequence[str]) -> list[str]:
 
 
 def search_environment(cache: Path) -> dict[str, str]:
-    """Return this process's environment with the cache of data, teachers and logits moved."""
-    return {**os.environ, "HWKD_CACHE_DIR": str(cache)}
+    """Return this process's environment with the cache of data, teachers and logits moved.
+
+    An installed hwkd has its bytecode; compiling it anew takes half a second in each process.
+    """
+    kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "HWKD_CACHE_DIR": str(cache)}
 
 
 def run_search_command(options: Sequence[str], *, cache: Path) -> dict[str, Any]:

@@ -37,7 +37,7 @@ from hwkd.engine.run.lease_rows import create_leases
 from hwkd.engine.run.proposal import Proposal
 from hwkd.engine.run.shared_lease import DatabaseLease
 from hwkd.engine.run.storage import create_study, load_study
-from hwkd.engine.run.trials import Candidate, Trials
+from hwkd.engine.run.trials import TakenProposal, Trials
 from hwkd.engine.search.loop import requeue_lost
 
 FIDELITY = FidelityRecord(epochs=1)
@@ -121,7 +121,7 @@ def work(study: Study, seed: int) -> None:
     lease.leave()
 
 
-def one(study: Study, trials: Trials, lease: DatabaseLease, candidate: Candidate) -> None:
+def one(study: Study, trials: Trials, lease: DatabaseLease, candidate: TakenProposal) -> None:
     """Train a candidate, unless another worker does or did, and file what came of it."""
     spec = candidate.proposal.spec
     assert spec is not None
@@ -155,7 +155,7 @@ def proposal(width: int) -> Proposal:
     )
 
 
-def record(candidate: Candidate, spec: StudentSpec, state: str) -> TrialRecord:
+def record(candidate: TakenProposal, spec: StudentSpec, state: str) -> TrialRecord:
     """Return the record of a candidate; what it scored is its number."""
     error = candidate.number % 997 / 997
     terms = ObjectiveRecord(task_error=error, divergence=0.0, latency_overrun=0.0, value=error)

@@ -159,7 +159,8 @@ def _unlabelled(folder: Path) -> object:
 def _table(folder: Path) -> object:
     from hwkd.tasks.csv_table import read_csv
 
-    return read_csv(folder / "table.csv")
+    path = folder / "table.csv"
+    return read_csv(path, of_classes=True), read_csv(path, of_classes=False)
 
 
 WAYS: dict[str, Way] = {

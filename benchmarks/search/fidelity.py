@@ -54,11 +54,11 @@ from benchmarks.lib.rung_policies import (
 )
 from benchmarks.lib.verdict import report
 from hwkd.nn.build import StudentModule
-from hwkd.propose.candidates import Candidate, Screening
+from hwkd.propose.candidates import ScreenedTrace, Screening
 from hwkd.propose.encoding import Encoder, FloatArray, Rows
-from hwkd.propose.history import History
+from hwkd.propose.observations import Observations
 from hwkd.propose.problem import Observation
-from hwkd.propose.proposer import Proposer
+from hwkd.propose.recommender import Recommender
 from hwkd.propose.traces import run
 from hwkd.train.loop import predict_logits
 
@@ -109,12 +109,12 @@ def collect(
     """Train what the product's proposer asks for in some searches, each network once."""
     judge = Judge(context=search.context, teacher_logits=_teacher_logits(name, search, rows))
     for seed in range(searches):
-        proposer, history = Proposer(search.problem, seed=seed), History(2)
+        recommender, history = Recommender(search.problem, seed=seed), Observations(2)
         for turn in range(asks):
             with threadpool_limits(1):
-                chosen = proposer.propose(history, turn=turn)
+                chosen = recommender.recommend(history, turn=turn)
             assert chosen is not None
-            candidate = Candidate(chosen.trace, chosen.screened)
+            candidate = ScreenedTrace(chosen.trace, chosen.screened)
             row = _found_or_trained(name, search, judge, candidate, rows)
             error = row["planned"][str(EPOCHS)]["int8"]
             observation = Observation(
@@ -139,7 +139,7 @@ def _teacher_logits(name: str, search: SmallSearch, rows: FinishedRows) -> NDArr
 
 
 def _found_or_trained(
-    name: str, search: SmallSearch, judge: Judge, candidate: Candidate, rows: FinishedRows
+    name: str, search: SmallSearch, judge: Judge, candidate: ScreenedTrace, rows: FinishedRows
 ) -> Row:
     label = f"{name} {search.layers(candidate).key}"
     row = rows.find(label)
@@ -158,7 +158,7 @@ def _is_third(count: int) -> bool:
 
 
 def _trained(
-    search: SmallSearch, judge: Judge, candidate: Candidate, *, at_constant_rate: bool
+    search: SmallSearch, judge: Judge, candidate: ScreenedTrace, *, at_constant_rate: bool
 ) -> Row:
     context, layers = search.context, search.layers(candidate)
     config, short = (brief_config(context, layers, epochs) for epochs in (EPOCHS, RUNG))

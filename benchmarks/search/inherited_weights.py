@@ -32,7 +32,7 @@ from benchmarks.lib.verdict import report
 from benchmarks.search.fidelity import EPOCHS, PEAK_RATIO, RUNG
 from hwkd.core.student import Layers
 from hwkd.nn.build import StudentModule, build_module
-from hwkd.propose.candidates import Candidate, Screening
+from hwkd.propose.candidates import ScreenedTrace, Screening
 from hwkd.propose.traces import mutate, run
 from hwkd.train.averaging import set_statistics
 
@@ -42,7 +42,7 @@ LOWER_RATE = 0.3
 
 def pairs(
     search: SmallSearch, table: list[dict[str, Any]], count: int
-) -> list[tuple[Candidate, Candidate]]:
+) -> list[tuple[ScreenedTrace, ScreenedTrace]]:
     """Return good networks of a table, two children each by one mutation."""
     screening = Screening(search.problem.screen)
     ranked = sorted(table, key=lambda row: _layer_of(row, table))

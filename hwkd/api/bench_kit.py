@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from hwkd.api.common import DeviceOption
 from hwkd.api.option import Option, declares_options
 
 if TYPE_CHECKING:
     from hwkd.core.progress import Progress
-
-__all__ = ["BenchKit", "bench_kit"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +32,7 @@ class BenchKit:
 def bench_kit(
     out: Annotated[str | Path, Option("New folder for models and CSV template.")],
     *,
-    device: Annotated[str, Option("Device name or .toml file.")] = "cortex-m4",
+    device: DeviceOption = "cortex-m4",
     count: Annotated[int, Option("Number of operators.", minimum=8, maximum=120)] = 40,
     progress: "Progress | None" = None,
 ) -> BenchKit:

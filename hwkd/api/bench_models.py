@@ -20,8 +20,6 @@ from hwkd.deploy.to_onnx import export_onnx
 from hwkd.io.paths import folder_written_once
 from hwkd.nn.build import build_module
 
-__all__ = ["write_bench_kit"]
-
 _CALIBRATION_SAMPLES = 16
 
 

@@ -4,13 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from hwkd.api.option import Option, declares_options
-from hwkd.core.choices import Dtype, FitKind
+from hwkd.api.common import DtypeOption, RuntimeOption
+from hwkd.api.option import Here, Option, declares_options
+from hwkd.core.choices import FitKind
 
 if TYPE_CHECKING:
     from hwkd.core.progress import Progress
-
-__all__ = ["CalibrationDone", "calibrate"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,10 +46,8 @@ def calibrate(
         str | Path, Option("CSV: model,latency_ms (or cycles), and op for single operators.")
     ],
     *,
-    runtime: Annotated[
-        str | None, Option("Runtime that was measured; the default one if left out.")
-    ] = None,
-    dtype: Annotated[Dtype, Option("Type that the models were measured in.")] = "int8",
+    runtime: Annotated[RuntimeOption, Here("The one that was measured.")] = None,
+    dtype: Annotated[DtypeOption, Here("In which it was measured.")] = "int8",
     fit: Annotated[
         FitKind,
         Option("What is fitted. scale: one factor; full: every coefficient; auto: by the rows."),

@@ -4,46 +4,58 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
-from hwkd.api.option import Option
-from hwkd.core.choices import Accelerator, KernelsChoice, QatMode, Risk, RoundingChoice
+from hwkd.api.option import Here, Option
+from hwkd.core.choices import (
+    Accelerator,
+    CalibrationChoice,
+    Dtype,
+    KernelsChoice,
+    QatMode,
+    Risk,
+    RoundingChoice,
+)
 
-__all__ = [
-    "DATA_FILES",
-    "FIT",
-    "JUDGE",
-    "MANY",
-    "RUN",
-    "TEACHER_FILE",
-    "WEIGHTS_FILE",
-    "WHAT",
-    "AcceleratorOption",
-    "KernelsOption",
-    "MaxEnergy",
-    "MaxFlash",
-    "MaxLatency",
-    "MaxRam",
-    "MaxWeights",
-    "Methods",
-    "Qat",
-    "RiskOption",
-    "RoundingOption",
-    "StorageOption",
-    "StudyOption",
-    "Trust",
-    "Unlabelled",
-]
-
-WHAT = "What to search"
+WHAT = "Device, data and teacher"
 FIT = "What must fit"
 JUDGE = "How to judge and train"
 RUN = "How to run"
 MANY = "On several machines"
 
-# What to give where nothing lies under a path.
-DATA_FILES = "a folder of class folders or of IDX files, an .npz, or a .csv"
-TEACHER_FILE = "an ONNX file or package.module:factory"
-WEIGHTS_FILE = "a safetensors file"
-
+DeviceOption: TypeAlias = Annotated[
+    str, Option("Device name (see `hwkd devices list`) or your own .toml file.", panel=WHAT)
+]
+RuntimeOption: TypeAlias = Annotated[
+    str | None, Option("Runtime on the device. Default: the device's.", panel=WHAT)
+]
+ClockOption: TypeAlias = Annotated[
+    str | None, Option("Clock, as 216MHz. Default: the device's.", panel=WHAT)
+]
+DtypeOption: TypeAlias = Annotated[Dtype, Option("Number type of the network.", panel=WHAT)]
+TaskOption: TypeAlias = Annotated[
+    str, Option("What is learned (see `hwkd tasks list`).", panel=WHAT)
+]
+DataOption: TypeAlias = Annotated[
+    str | Path | None,
+    Option(
+        "Folder of class folders (PNG, JPEG), folder of IDX files, NPZ, or CSV.",
+        panel=WHAT,
+        opens="a folder of class folders or of IDX files, an .npz, or a .csv",
+    ),
+]
+TeachersOption: TypeAlias = Annotated[
+    Sequence[str],
+    Option(
+        "model.onnx, or package.module:factory; repeat to average the answers of several.",
+        flag="teacher",
+        panel=WHAT,
+        opens="an ONNX file or package.module:factory",
+        suffix=".onnx",
+    ),
+]
+TeacherWeights: TypeAlias = Annotated[
+    str | Path | None,
+    Option("Safetensors file for a factory.", panel=WHAT, opens="a safetensors file"),
+]
 AcceleratorOption: TypeAlias = Annotated[
     Accelerator, Option("Where networks are trained.", panel=RUN)
 ]
@@ -88,18 +100,18 @@ RoundingOption: TypeAlias = Annotated[
     ),
 ]
 KernelsOption: TypeAlias = Annotated[KernelsChoice, Option("Of the C: our own, or Arm's CMSIS-NN.")]
+Database: TypeAlias = Annotated[
+    str, Option("Database that holds the run, as postgresql://user@host/name.", panel=MANY)
+]
 StorageOption: TypeAlias = Annotated[
-    str | None,
-    Option(
-        "Database that holds the run, as postgresql://user@host/name. Default: what the run folder "
-        "says; a run folder that is not there is made from the database.",
-        panel=MANY,
+    Database | None,
+    Here(
+        "Default: what the run folder says; a run folder that is not there is made from the "
+        "database."
     ),
 ]
-StudyOption: TypeAlias = Annotated[
-    str | None,
-    Option("Name of the run in the database. Default: that of the run folder.", panel=MANY),
-]
+StudyName: TypeAlias = Annotated[str, Option("Name of the run in the database.", panel=MANY)]
+StudyOption: TypeAlias = Annotated[StudyName | None, Here("Default: that of the run folder.")]
 Trust: TypeAlias = Annotated[
     bool, Option("Run the Python files (spaces, teacher) that the run recorded.", panel=RUN)
 ]
@@ -111,4 +123,38 @@ Unlabelled: TypeAlias = Annotated[
         panel=WHAT,
         opens="a folder, .npy or .npz",
     ),
+]
+CalibrationOption: TypeAlias = Annotated[
+    CalibrationChoice, Option("How int8 ranges are found.", panel=JUDGE)
+]
+ControlsOption: TypeAlias = Annotated[
+    int,
+    Option(
+        "Seeds over which the best student is trained with the teacher and without (labels, "
+        "smoothed labels, the transform alone), to show what distillation gained; the best on "
+        "validation ships. 0: train it once.",
+        minimum=0,
+        panel=JUDGE,
+    ),
+]
+TrialsOption: TypeAlias = Annotated[
+    int | None,
+    Option("Students to train; rejected and repeated ones do not count.", minimum=1, panel=RUN),
+]
+WorkersOption: TypeAlias = Annotated[
+    int | None, Option("Processes on this machine.", minimum=1, panel=RUN)
+]
+TimeoutOption: TypeAlias = Annotated[
+    str | None, Option("Bound on the whole command, as 10min.", panel=RUN)
+]
+SeedOption: TypeAlias = Annotated[
+    int,
+    Option(
+        "First seed. Same seed and one worker: same trainings, same result.", minimum=0, panel=RUN
+    ),
+]
+OutOption: TypeAlias = Annotated[str | Path, Option("Folder to create.", panel=RUN)]
+RunFolder: TypeAlias = Annotated[str | Path, Option("Run folder of `hwkd search`.", metavar="RUN")]
+RunPlace: TypeAlias = Annotated[
+    str, Option("Run folder, or URL of the database with --study.", metavar="RUN|URL")
 ]

@@ -22,8 +22,6 @@ from hwkd.io.device_catalog import device_names, load_device, parse_device
 from hwkd.io.paths import written_atomically
 from hwkd.trace.onnx_file import load_graph
 
-__all__ = ["calibrate_file"]
-
 
 def calibrate_file(
     device_path: Path,

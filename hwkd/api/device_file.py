@@ -9,8 +9,6 @@ import tomli_w
 from hwkd.core.choices import Dtype
 from hwkd.core.device import Device, LatencyModel
 
-__all__ = ["new_device_text", "with_calibration"]
-
 _BEGIN = "# --- calibrated by `hwkd devices calibrate`: {what} ---"
 _END = "# --- end of calibration: {what} ---"
 

@@ -11,17 +11,6 @@ if TYPE_CHECKING:
     from hwkd.core.device import Device
     from hwkd.cost.backend import Evidence
 
-__all__ = [
-    "DeviceCheck",
-    "DeviceSummary",
-    "NewDevice",
-    "device",
-    "devices",
-    "evidence",
-    "new_device",
-    "validate_devices",
-]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceSummary:

@@ -6,23 +6,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from hwkd.api.common import (
-    DATA_FILES,
-    TEACHER_FILE,
-    WEIGHTS_FILE,
     AcceleratorOption,
+    CalibrationOption,
+    DataOption,
+    DeviceOption,
     Methods,
+    OutOption,
     Qat,
+    SeedOption,
+    TaskOption,
+    TeachersOption,
+    TeacherWeights,
+    TimeoutOption,
     Trust,
     Unlabelled,
+    WorkersOption,
 )
-from hwkd.api.option import Option, command_line, declares_options
-from hwkd.core.choices import TASK, CalibrationChoice
+from hwkd.api.option import Here, Option, command_line, declares_options
+from hwkd.core.choices import TASK
 
 if TYPE_CHECKING:
     from hwkd.api.outcome import SearchOutcome
     from hwkd.engine.search.listener import SearchListener
-
-__all__ = ["distill"]
 
 
 @declares_options
@@ -31,35 +36,23 @@ def distill(
         str, Option("RUN (its best), RUN:TRIAL, a student's folder or student.json.")
     ],
     *,
-    out: Annotated[str | Path, Option("Folder to create.")],
+    out: OutOption,
     methods: Methods = (),
     epochs: Annotated[int | None, Option("Passes over the data.", minimum=1)] = None,
-    task: Annotated[
-        str | None, Option(f"For a student by itself: what is learned. Default: {TASK}.")
-    ] = None,
-    data: Annotated[
-        str | Path | None, Option("For a student by itself: path of the data.", opens=DATA_FILES)
-    ] = None,
+    task: Annotated[TaskOption | None, Here(f"For a student by itself; default: {TASK}.")] = None,
+    data: Annotated[DataOption, Here("For a student by itself.")] = None,
     device: Annotated[
-        str | None,
-        Option(
-            "What costs are estimated for, and --importance hardware weighs by. Default: the "
+        DeviceOption | None,
+        Here(
+            "Costs are estimated for it, and --importance hardware weighs by it. Default: the "
             "run's; host for a student by itself."
         ),
     ] = None,
     teachers: Annotated[
-        Sequence[str],
-        Option(
-            "model.onnx or package.module:factory; repeat to average the probabilities of several. "
-            "Default: the files of the run; without any, one is trained, or found in the cache.",
-            flag="teacher",
-            opens=TEACHER_FILE,
-            suffix=".onnx",
-        ),
+        TeachersOption,
+        Here("Default: the files of the run; without any, one is trained, or found in the cache."),
     ] = (),
-    teacher_weights: Annotated[
-        str | Path | None, Option("Safetensors file for a factory.", opens=WEIGHTS_FILE)
-    ] = None,
+    teacher_weights: TeacherWeights = None,
     unlabelled: Unlabelled = None,
     copies: Annotated[
         int, Option("Augmented copies of an input that teacher and student both see.", minimum=1)
@@ -80,20 +73,12 @@ def distill(
             flag="pair",
         ),
     ] = (),
-    seed: Annotated[int, Option("First seed.", minimum=0)] = 0,
-    calibration: Annotated[
-        CalibrationChoice,
-        Option("How int8 ranges are found. auto: the best on validation."),
-    ] = "auto",
+    seed: SeedOption = 0,
+    calibration: Annotated[CalibrationOption, Here("auto: the best on validation.")] = "auto",
     qat: Qat = "auto",
     accelerator: AcceleratorOption = "auto",
-    workers: Annotated[
-        int | None, Option("Trainings side by side. Default: one per core.", minimum=1)
-    ] = None,
-    timeout: Annotated[
-        str | None,
-        Option("Bound on the whole command, as 10min; what is trained by then is compared."),
-    ] = None,
+    workers: Annotated[WorkersOption, Here("Default: one per core.")] = None,
+    timeout: Annotated[TimeoutOption, Here("What is trained by then is compared.")] = None,
     trust: Trust = False,
     listener: "SearchListener | None" = None,
 ) -> "SearchOutcome":
@@ -112,8 +97,13 @@ def distill(
     Raises:
         HwkdError: in one line, if anything that was asked for cannot be; before any training.
     """
-    started_s = time.monotonic()  # the imports below take seconds of a time limit, too
     command = command_line("hwkd distill", distill, locals())
+    from hwkd.engine.arms.children import import_ahead
+    from hwkd.engine.setup.time_plan import TimeLimit
+
+    limit = TimeLimit(None, time.monotonic())  # the imports below take a part of it, too
+    if timeout is not None:
+        import_ahead()
     from hwkd.api.outcome import SearchOutcome
     from hwkd.core.units import parse_duration_s
     from hwkd.engine.distill.run import DistillRequest, run_distillation
@@ -146,7 +136,7 @@ def distill(
             trusts=trust,
             out=Path(out),
         ),
-        started_s=started_s,
+        limit=limit,
         listener=listener or SilentListener(),
     )
     folder = student_folder.folder

@@ -3,14 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from hwkd.api.common import KernelsOption, RoundingOption, Trust
+from hwkd.api.common import KernelsOption, OutOption, RoundingOption, Trust
 from hwkd.api.option import Option, declares_options
 
 if TYPE_CHECKING:
     from hwkd.core.progress import Progress
     from hwkd.engine.arms.export import ExportOutcome
-
-__all__ = ["export"]
 
 
 @declares_options
@@ -24,7 +22,7 @@ def export(
         ),
     ],
     *,
-    out: Annotated[str | Path, Option("Folder to create.")],
+    out: OutOption,
     trial: Annotated[
         str, Option("best (trained in full), or the number of a completed trial.")
     ] = "best",

@@ -4,32 +4,28 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from hwkd.api.common import StorageOption, StudyOption, Trust
-from hwkd.api.option import Option, declares_options
+from hwkd.api.common import (
+    ControlsOption,
+    RunFolder,
+    StorageOption,
+    StudyOption,
+    TimeoutOption,
+    Trust,
+)
+from hwkd.api.option import Here, declares_options
 
 if TYPE_CHECKING:
     from hwkd.api.outcome import SearchOutcome
     from hwkd.engine.search.listener import SearchListener
 
-__all__ = ["finish"]
-
 
 @declares_options
 def finish(
-    run: Annotated[
-        str | Path, Option("Run folder of `hwkd search` with a completed trial.", metavar="RUN")
-    ],
+    run: Annotated[RunFolder, Here("With a completed trial.")],
     *,
-    timeout: Annotated[
-        str | None, Option("Bound on the whole call, as 20min. Default: trainings in full.")
-    ] = None,
+    timeout: Annotated[TimeoutOption, Here("Default: trainings in full.")] = None,
     controls: Annotated[
-        int | None,
-        Option(
-            "Seeds over which the best student is trained with the teacher and without. Default: "
-            "what the search was asked for.",
-            minimum=0,
-        ),
+        ControlsOption | None, Here("Default: what the search was asked for.")
     ] = None,
     trust: Trust = False,
     storage: StorageOption = None,
@@ -47,19 +43,22 @@ def finish(
     Raises:
         HwkdError: in one line, if there is nothing to finish.
     """
-    started_s = time.monotonic()  # the imports below take seconds of a time limit, too
+    from hwkd.engine.arms.children import import_ahead
+    from hwkd.engine.setup.time_plan import TimeLimit
+
+    limit = TimeLimit(None, time.monotonic())  # the imports below take a part of it, too
+    import_ahead()
     from hwkd.api.outcome import outcome_of
     from hwkd.core.units import parse_duration_s
     from hwkd.engine.run.join import opened_run
     from hwkd.engine.search.listener import SilentListener
     from hwkd.engine.search.run import finish_run
-    from hwkd.engine.setup.time_plan import TimeLimit
     from hwkd.report.write import write_report_files
 
-    limit_s = None if timeout is None else parse_duration_s(timeout, option="--timeout")
+    limit.limit_s = None if timeout is None else parse_duration_s(timeout, option="--timeout")
     result = finish_run(
         opened_run(Path(run), storage, study),
-        limit=TimeLimit(limit_s, started_s),
+        limit=limit,
         seeds=controls,
         trusts=trust,
         listener=listener or SilentListener(),

@@ -12,8 +12,6 @@ from hwkd.cost.memory_stages import MemoryStage
 from hwkd.io.paths import written_atomically
 from hwkd.report.palette import LIMIT_COLOUR, TERM_COLOURS
 
-__all__ = ["write_memory_figure"]
-
 _DPI = 160
 _SUFFIXES = (".png", ".svg", ".pdf")
 _OVERHEAD_COLOUR = "#b0b0b0"

@@ -9,8 +9,6 @@ from hwkd.api.option import Option, declares_options
 if TYPE_CHECKING:
     from hwkd.distill.method import Method
 
-__all__ = ["MethodFacts", "method", "methods"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MethodFacts:

@@ -2,23 +2,23 @@
 
 A parameter annotated `Annotated[TYPE, Option("help")]` is an option of the command of that name.
 Its type, default and help stand there and nowhere else: the command line, `--config FILE.toml`, the
-check of values and the docstring are made from the signature. A parameter without an `Option` (a
-listener) is for Python alone. Modules that declare options import what is heavy inside functions,
-and do without postponed annotations, so that a signature holds types and not their names.
+check of values and the docstring are made from the signature. What several functions take is
+declared in `hwkd.api.common`, and a signature says with `Here` what it adds. A parameter without an
+`Option` (a listener) is for Python alone. Modules that declare options import what is heavy inside
+functions and do without postponed annotations, so that a signature holds types, not their names.
 """
 
 import inspect
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import wraps
+from dataclasses import dataclass, field, replace
+from functools import reduce, wraps
+from operator import or_
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, ParamSpec, TypeVar, Union, get_args, get_origin
 
 from hwkd.core.errors import ConfigError
-
-__all__ = ["Declared", "Option", "command_line", "declared", "declares_options"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -51,6 +51,19 @@ class Option:
     suffix: str = field(default="", kw_only=True)
     minimum: float | None = field(default=None, kw_only=True)
     maximum: float | None = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """What one function adds to an option that several share.
+
+    Attributes:
+        help: put behind the option's own: the default of this function, or what it is for.
+        minimum: in place of the option's, if given.
+    """
+
+    help: str
+    minimum: float | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,15 +169,30 @@ def declared(function: Callable[..., object]) -> tuple[Declared, ...]:
                 f"{function.__name__}: {parameter.name} is a text, not a type; leave out "
                 "`from __future__ import annotations` where options are declared"
             )
-        if get_origin(parameter.annotation) is not Annotated:
-            continue
-        kind, *extra = get_args(parameter.annotation)
-        option = next((item for item in extra if isinstance(item, Option)), None)
+        kind, option = _unwrapped(parameter.annotation)
         if option is not None:
             found.append(
                 Declared(name=parameter.name, kind=kind, default=parameter.default, option=option)
             )
     return tuple(found)
+
+
+def _unwrapped(annotation: Any) -> tuple[Any, Option | None]:
+    """Return the type of an annotation, and its option with all that was added to it."""
+    if get_origin(annotation) in (Union, UnionType):
+        kinds, options = zip(*map(_unwrapped, get_args(annotation)), strict=True)
+        return reduce(or_, kinds), next((option for option in options if option is not None), None)
+    if get_origin(annotation) is not Annotated:
+        return annotation, None
+    inner, *extra = get_args(annotation)
+    kind, option = _unwrapped(inner)
+    for item in extra:
+        if isinstance(item, Option):
+            option = item
+        elif isinstance(item, Here) and option is not None:
+            least = option.minimum if item.minimum is None else item.minimum
+            option = replace(option, help=f"{option.help} {item.help}", minimum=least)
+    return kind, option
 
 
 def command_line(

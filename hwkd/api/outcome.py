@@ -17,8 +17,6 @@ from hwkd.report.summary import summary_json
 if TYPE_CHECKING:
     from hwkd.engine.search.run import SearchResult
 
-__all__ = ["SearchOutcome", "outcome_of"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class SearchOutcome:

@@ -4,20 +4,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from hwkd.api.common import (
+    FIT,
+    ClockOption,
+    DeviceOption,
+    DtypeOption,
     MaxEnergy,
     MaxFlash,
     MaxLatency,
     MaxRam,
     MaxWeights,
     RiskOption,
+    RuntimeOption,
 )
-from hwkd.api.option import Option, declares_options
-from hwkd.core.choices import Dtype
+from hwkd.api.option import Here, Option, declares_options
 
 if TYPE_CHECKING:
     from hwkd.api.profile_data import ModelProfile
-
-__all__ = ["profile"]
 
 
 @declares_options
@@ -30,22 +32,23 @@ def profile(
         ),
     ],
     *,
-    device: Annotated[str, Option("Device name, or your own .toml file.")],
-    runtime: Annotated[
-        str | None, Option("Inference stack; the device's default otherwise.")
-    ] = None,
-    clock: Annotated[
-        str | None, Option("Clock with its unit, as 216MHz; the device's otherwise.")
-    ] = None,
-    dtype: Annotated[
-        Dtype | None, Option("How it will run on the device. Default: as the device runs it.")
-    ] = None,
+    device: DeviceOption,
+    runtime: RuntimeOption = None,
+    clock: ClockOption = None,
+    dtype: Annotated[DtypeOption | None, Here("Default: as the device runs it.")] = None,
     max_latency: MaxLatency = None,
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
     max_weights: MaxWeights = None,
     max_energy: MaxEnergy = None,
     risk: RiskOption = "upper",
+    period: Annotated[
+        str | None,
+        Option("Time from one inference to the next, as 1s: adds the energy of a day.", panel=FIT),
+    ] = None,
+    sleep_power: Annotated[
+        str | None, Option("Of the board between inferences, as 10uW; with --period.", panel=FIT)
+    ] = None,
     plot: Annotated[
         str | Path | None, Option("Also draw the memory over time into this .png or .svg.")
     ] = None,
@@ -56,7 +59,8 @@ def profile(
     device `host` is this machine: its latency is measured with ONNX Runtime, everything else about
     it is estimated. An Ethos-U takes int8 files and is costed by Arm's vela compiler (the extra
     `hwkd[ethos]`). Whether the network fits is said for each limit, those given and the device's
-    own: its RAM, its flash and the latency that it aims at.
+    own: its RAM, its flash and the latency that it aims at. An energy is a band: the interval of
+    the latency times the range of the published power.
 
     Raises:
         ConfigError: if device, runtime, clock and dtype do not go together.
@@ -64,7 +68,7 @@ def profile(
         ProfilingError: if the host cannot run it.
     """
     from hwkd.api.profile_model import profile_model
-    from hwkd.api.search_config import frequency, limit_amounts
+    from hwkd.api.search_config import duty_cycle, frequency, limit_amounts
     from hwkd.core.limits import Limits
     from hwkd.cost.backend import CostQuestion
     from hwkd.io.device_catalog import load_device
@@ -75,7 +79,7 @@ def profile(
     limits = Limits(**limit_amounts(max_latency, max_ram, max_flash, max_weights, max_energy))
     clock_hz, on = frequency(clock, "--clock"), load_device(device, runtime=runtime)
     question = CostQuestion(device=on, runtime=runtime, clock_hz=clock_hz, dtype=dtype)
-    found = profile_model(path, question, limits, risk)
+    found = profile_model(path, question, limits, risk, duty_cycle(period, sleep_power))
     if plot is not None:
         _draw_memory(found, Path(plot))
     return found

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from hwkd.core.basis import Basis
 from hwkd.core.choices import Risk
 from hwkd.core.limits import Fit, Limits
 from hwkd.core.measure import CostEstimate, Profile
+from hwkd.cost.energy import EnergyBand
 from hwkd.cost.memory_order import OrderPlan
 from hwkd.cost.memory_stages import MemoryStage
 from hwkd.trace.onnx_inputs import FixedInput
-
-__all__ = ["ModelProfile"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +31,9 @@ class ModelProfile:
         notes: what else was made of the file.
         limits: what it may need on the device.
         risk: end of the latency's interval that must stay inside its limit.
+        energy: of one inference; None where it is not known.
+        ram_interval_bytes: ends of the 90% interval of the peak; None where it was not tested.
+        daily_energy: of a day at the period that was asked for; None without one, or unknown.
     """
 
     model: str
@@ -44,6 +46,9 @@ class ModelProfile:
     notes: tuple[str, ...]
     limits: Limits
     risk: Risk = "upper"
+    energy: EnergyBand | None = None
+    daily_energy: EnergyBand | None = None
+    ram_interval_bytes: tuple[int, int] | None = None
 
     @property
     def is_lower_bound(self) -> bool:
@@ -127,8 +132,11 @@ class ModelProfile:
                 "value_s": value_s, "low_s": low_s, "high_s": high_s, "basis": self.latency_basis,
             },
             "peak_ram_bytes": cost.peak_ram_bytes,
+            "peak_ram_interval_bytes": self.ram_interval_bytes and list(self.ram_interval_bytes),
             "flash_bytes": cost.flash_bytes,
             "energy_j": self.energy_j,
+            "energy": None if self.energy is None else asdict(self.energy),
+            "daily_energy": None if self.daily_energy is None else asdict(self.daily_energy),
             "per_op": [
                 {
                     "name": op.name, "op": op.kind, "macs": op.macs, "latency_s": latency[op.name],

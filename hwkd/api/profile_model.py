@@ -11,14 +11,19 @@ from hwkd.core.choices import Dtype, Risk
 from hwkd.core.errors import ConfigError
 from hwkd.core.graph import OpGraph
 from hwkd.core.limits import NO_LIMITS, Limits
+from hwkd.core.measure import CostEstimate
 from hwkd.cost.backend import CostQuestion, ModelFile, backend_of
+from hwkd.cost.energy import DutyCycle, EnergyBand, daily_energy, energy_band
+from hwkd.cost.memory_interval import ram_interval_bytes
 from hwkd.trace.onnx_file import Network, load_network
-
-__all__ = ["profile_model"]
 
 
 def profile_model(
-    model: Path, question: CostQuestion, limits: Limits = NO_LIMITS, risk: Risk = "upper"
+    model: Path,
+    question: CostQuestion,
+    limits: Limits = NO_LIMITS,
+    risk: Risk = "upper",
+    duty: DutyCycle | None = None,
 ) -> ModelProfile:
     """Read a network and cost it on a device, as its backend does.
 
@@ -27,6 +32,7 @@ def profile_model(
         question: device, runtime, clock and type.
         limits: where one is None, the device's own holds; its latency is the one it aims at.
         risk: end of the latency's interval that must stay inside its limit.
+        duty: how often it runs, for the energy of a day.
 
     Raises:
         ConfigError: if device, runtime, clock and dtype do not go together.
@@ -42,6 +48,16 @@ def profile_model(
     _refuse_mixed(question, network)
     file = ModelFile(path=model, graph=network.graph, dtype=network.dtype, costed_in=costed_in)
     found = backend.cost_file(file, question)
+    energy = _energy(found.cost, question)
+    daily = None
+    if duty is not None:
+        if energy is None or found.cost.latency is None:
+            raise ConfigError(
+                f"--period: the energy of an inference with {found.cost.runtime} on {device.name} "
+                "is not known (no published power for this clock, or operators without a cost); "
+                "leave it out"
+            )
+        daily = daily_energy(energy, found.cost.latency, duty)
     return ModelProfile(
         model=model.name,
         cost=found.cost,
@@ -53,7 +69,26 @@ def profile_model(
         notes=_notes(network, costed_in),
         limits=replace(limits.on(device), latency_s=limits.latency_s or device.target_latency_s),
         risk=risk,
+        energy=energy,
+        daily_energy=daily,
+        ram_interval_bytes=_ram_interval(found.cost, question),
     )
+
+
+def _ram_interval(cost: CostEstimate, question: CostQuestion) -> tuple[int, int] | None:
+    """Return the band of the peak; none where the working memory of an operator is not known."""
+    if cost.unknown_kernels:
+        return None
+    kinds = {op.kind for op in cost.per_op if op.fused_into is None}
+    memory = question.device.runtime(question.runtime).memory
+    return ram_interval_bytes(cost.peak_ram_bytes, memory, kinds)
+
+
+def _energy(cost: CostEstimate, question: CostQuestion) -> EnergyBand | None:
+    """Return the band of an inference; None where its energy is not known."""
+    if cost.energy_j is None or cost.latency is None or cost.is_lower_bound:
+        return None
+    return energy_band(cost.energy_j, cost.latency, question.device.runtime(question.runtime))
 
 
 def _costed_in(question: CostQuestion) -> Dtype:

@@ -7,8 +7,6 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["plain_data"]
-
 
 def plain_data(record: Any) -> Any:
     """Return lists, objects, texts, numbers and None of a record, of records or of a part of one.

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from hwkd.api.outcome import SearchOutcome
     from hwkd.core.progress import Progress
 
-__all__ = ["report"]
-
 
 @declares_options
 def report(

@@ -4,38 +4,31 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from hwkd.api.common import RUN, StorageOption, StudyOption, Trust
-from hwkd.api.option import Option, declares_options
+from hwkd.api.common import (
+    RunFolder,
+    StorageOption,
+    StudyOption,
+    TimeoutOption,
+    TrialsOption,
+    Trust,
+    WorkersOption,
+)
+from hwkd.api.option import Here, declares_options
 
 if TYPE_CHECKING:
     from hwkd.api.outcome import SearchOutcome
     from hwkd.engine.search.listener import SearchListener
 
-__all__ = ["resume"]
-
 
 @declares_options
 def resume(
-    run: Annotated[
-        str | Path,
-        Option("Run folder of a search that was stopped, killed or finished.", metavar="RUN"),
-    ],
+    run: RunFolder,
     *,
     trials: Annotated[
-        int | None,
-        Option(
-            "Students to train in all. Default: as many as were asked for first.",
-            minimum=1,
-            panel=RUN,
-        ),
+        TrialsOption, Here("Default: as many in all as were asked for first.")
     ] = None,
-    timeout: Annotated[
-        str | None, Option("Bound on this call, as 10min. Default: none.", panel=RUN)
-    ] = None,
-    workers: Annotated[
-        int | None,
-        Option("Processes. Default: as many as were asked for first.", minimum=1, panel=RUN),
-    ] = None,
+    timeout: Annotated[TimeoutOption, Here("Default: none.")] = None,
+    workers: Annotated[WorkersOption, Here("Default: as many as were asked for first.")] = None,
     trust: Trust = False,
     storage: StorageOption = None,
     study: StudyOption = None,
@@ -49,20 +42,23 @@ def resume(
     Raises:
         HwkdError: in one line, if it cannot go on.
     """
-    started_s = time.monotonic()  # the imports below take seconds of a time limit, too
+    from hwkd.engine.arms.children import import_ahead
+    from hwkd.engine.setup.time_plan import TimeLimit
+
+    limit = TimeLimit(None, time.monotonic())  # the imports below take a part of it, too
+    import_ahead()
     from hwkd.api.outcome import outcome_of
     from hwkd.core.units import parse_duration_s
     from hwkd.engine.run.join import opened_run
     from hwkd.engine.search.listener import SilentListener
     from hwkd.engine.search.run import resume_search
-    from hwkd.engine.setup.time_plan import TimeLimit
     from hwkd.report.write import write_report_files
 
-    limit_s = None if timeout is None else parse_duration_s(timeout, option="--timeout")
+    limit.limit_s = None if timeout is None else parse_duration_s(timeout, option="--timeout")
     result = resume_search(
         opened_run(Path(run), storage, study),
         trials=trials,
-        limit=TimeLimit(limit_s, started_s),
+        limit=limit,
         workers=workers,
         trusts=trust,
         listener=listener or SilentListener(),

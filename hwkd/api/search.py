@@ -6,25 +6,38 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from hwkd.api.common import (
-    DATA_FILES,
     JUDGE,
     MANY,
     RUN,
-    TEACHER_FILE,
-    WEIGHTS_FILE,
     WHAT,
     AcceleratorOption,
+    CalibrationOption,
+    ClockOption,
+    ControlsOption,
+    Database,
+    DataOption,
+    DeviceOption,
     MaxEnergy,
     MaxFlash,
     MaxLatency,
     MaxRam,
     MaxWeights,
     Methods,
+    OutOption,
     Qat,
     RiskOption,
+    RuntimeOption,
+    SeedOption,
+    StudyOption,
+    TaskOption,
+    TeachersOption,
+    TeacherWeights,
+    TimeoutOption,
+    TrialsOption,
     Unlabelled,
+    WorkersOption,
 )
-from hwkd.api.option import Option, command_line, declares_options
+from hwkd.api.option import Here, Option, command_line, declares_options
 from hwkd.core.choices import (
     ALPHA,
     BETA,
@@ -33,7 +46,6 @@ from hwkd.core.choices import (
     SAMPLER,
     TASK,
     TRIAL_TIMEOUT_S,
-    CalibrationChoice,
     Layout,
     ObjectiveMode,
 )
@@ -42,31 +54,15 @@ if TYPE_CHECKING:
     from hwkd.api.outcome import SearchOutcome
     from hwkd.engine.search.listener import SearchListener
 
-__all__ = ["search"]
-
 
 @declares_options
 def search(
-    device: Annotated[
-        str, Option("Device name (see `hwkd devices list`) or TOML file.", panel=WHAT)
-    ],
+    device: DeviceOption,
     *,
-    runtime: Annotated[
-        str | None, Option("Runtime on the device, if not its default.", panel=WHAT)
-    ] = None,
-    clock: Annotated[
-        str | None, Option("Clock, if not the device's, as 216MHz.", panel=WHAT)
-    ] = None,
-    task: Annotated[str, Option("What is learned (see `hwkd tasks list`).", panel=WHAT)] = TASK,
-    data: Annotated[
-        str | Path | None,
-        Option(
-            "Folder of class folders (PNG, JPEG), folder of IDX files, or NPZ. Without it: the "
-            "handwritten digits of scikit-learn.",
-            panel=WHAT,
-            opens=DATA_FILES,
-        ),
-    ] = None,
+    runtime: RuntimeOption = None,
+    clock: ClockOption = None,
+    task: TaskOption = TASK,
+    data: Annotated[DataOption, Here("Without it: the handwritten digits of scikit-learn.")] = None,
     input_size: Annotated[
         str | None, Option("Resize images to HEIGHTxWIDTH, as 32x32.", panel=WHAT)
     ] = None,
@@ -85,19 +81,9 @@ def search(
         ),
     ] = "auto",
     teachers: Annotated[
-        Sequence[str],
-        Option(
-            "model.onnx, or package.module:factory; repeat to average the answers of several. "
-            "Without it one is trained on the data and cached.",
-            flag="teacher",
-            panel=WHAT,
-            opens=TEACHER_FILE,
-            suffix=".onnx",
-        ),
+        TeachersOption, Here("Without it one is trained on the data and cached.")
     ] = (),
-    teacher_weights: Annotated[
-        str | Path | None, Option("Safetensors file for a factory.", panel=WHAT, opens=WEIGHTS_FILE)
-    ] = None,
+    teacher_weights: TeacherWeights = None,
     teacher_time: Annotated[
         str | None, Option("Bound on training a teacher, as 5min.", panel=WHAT)
     ] = None,
@@ -141,12 +127,8 @@ def search(
         Option("Target of the overrun. Default: --max-latency, else the device's.", panel=JUDGE),
     ] = None,
     calibration: Annotated[
-        CalibrationChoice,
-        Option(
-            "How int8 ranges are found. auto: min-max; for the best student whatever is best on "
-            "validation.",
-            panel=JUDGE,
-        ),
+        CalibrationOption,
+        Here("auto: min-max; for the best student whatever is best on validation."),
     ] = "auto",
     qat: Qat = "auto",
     methods: Methods = (),
@@ -166,16 +148,7 @@ def search(
             panel=JUDGE,
         ),
     ] = None,
-    controls: Annotated[
-        int,
-        Option(
-            "Seeds over which the best student is trained with the teacher and without (labels, "
-            "smoothed labels, the transform alone), to show what distillation gained; the best on "
-            "validation ships. 0: train it once.",
-            minimum=0,
-            panel=JUDGE,
-        ),
-    ] = CONTROLS,
+    controls: ControlsOption = CONTROLS,
     final: Annotated[
         bool, Option("Train the best student in full and test it.", panel=JUDGE)
     ] = True,
@@ -187,15 +160,7 @@ def search(
             panel=JUDGE,
         ),
     ] = False,
-    trials: Annotated[
-        int | None,
-        Option(
-            "Students to train; rejected and repeated ones do not count. Default: 40, or as many "
-            "as --timeout allows.",
-            minimum=1,
-            panel=RUN,
-        ),
-    ] = None,
+    trials: Annotated[TrialsOption, Here("Default: 40, or as many as --timeout allows.")] = None,
     candidates: Annotated[
         int | None,
         Option(
@@ -213,44 +178,22 @@ def search(
             panel=RUN,
         ),
     ] = SAMPLER,
-    timeout: Annotated[
-        str | None,
-        Option(
-            "Bound on the whole command, as 10min, from its first line to the report.", panel=RUN
-        ),
-    ] = None,
+    timeout: Annotated[TimeoutOption, Here("From its first line to the report.")] = None,
     trial_timeout: Annotated[
         str, Option("A candidate that trains longer is recorded as failed.", panel=RUN)
     ] = f"{TRIAL_TIMEOUT_S / 60:g}min",
     workers: Annotated[
-        int | None,
-        Option(
-            "Processes on this machine. Default: one per core. 0, with --storage: only "
-            "`hwkd worker` works.",
-            minimum=0,
-            panel=RUN,
-        ),
+        WorkersOption,
+        Here("Default: one per core. 0, with --storage: only `hwkd worker` works.", minimum=0),
     ] = None,
     accelerator: AcceleratorOption = "auto",
-    seed: Annotated[
-        int, Option("Same seed and one worker: same trials, same front.", minimum=0, panel=RUN)
-    ] = 0,
-    out: Annotated[
-        str | Path | None,
-        Option("Run folder to create. Default: runs/DEVICE-DATE-TIME.", panel=RUN),
-    ] = None,
+    seed: SeedOption = 0,
+    out: Annotated[OutOption | None, Here("Default: runs/DEVICE-DATE-TIME.")] = None,
     storage: Annotated[
-        str | None,
-        Option(
-            "Keep the run in this database, as postgresql://user@host/name, where `hwkd worker` on "
-            "other machines joins it. Default: in the run folder.",
-            panel=MANY,
-        ),
+        Database | None,
+        Here("`hwkd worker` on other machines joins the run there. Default: in the run folder."),
     ] = None,
-    study: Annotated[
-        str | None,
-        Option("Name of the run in the database. Default: that of the run folder.", panel=MANY),
-    ] = None,
+    study: StudyOption = None,
     artifacts: Annotated[
         str | None,
         Option(
@@ -273,7 +216,11 @@ def search(
         HwkdError: in one line, if an option, the data or the teacher is wrong.
     """
     command = command_line("hwkd search", search, locals())
-    started_s = time.monotonic()  # the imports below take seconds of a time limit, too
+    from hwkd.engine.arms.children import import_ahead
+    from hwkd.engine.setup.time_plan import TimeLimit
+
+    limit = TimeLimit(None, time.monotonic())  # the imports below take a part of it, too
+    import_ahead()
     from hwkd.api.outcome import outcome_of
     from hwkd.api.search_config import (
         default_folder,
@@ -290,7 +237,6 @@ def search(
     from hwkd.engine.search.run import run_search
     from hwkd.engine.setup.config import SearchConfig
     from hwkd.engine.setup.methods import method_tables
-    from hwkd.engine.setup.time_plan import TimeLimit
     from hwkd.engine.setup.trust import named_by_user
     from hwkd.io.machine import available_cores
     from hwkd.report.write import write_report_files
@@ -341,12 +287,13 @@ def search(
         "distill": method_tables(methods),
     }
     config = named_by_user(SearchConfig.checked(raw, where="options"))
+    limit.limit_s = config.timeout_s
     folder = Path(out) if out else default_folder(device)
     place = shared_place(storage, study, artifacts, folder, workers=config.workers)
     result = run_search(
         config,
         folder,
-        limit=TimeLimit(config.timeout_s, started_s),
+        limit=limit,
         listener=listener or SilentListener(),
         command=[without_password(word) for word in command],
         write_report=write_report_files,

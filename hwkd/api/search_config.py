@@ -9,23 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from hwkd.core import catalog
 from hwkd.core.errors import ConfigError
-from hwkd.core.units import parse_bytes, parse_duration_s, parse_energy_j, parse_frequency_hz
+from hwkd.core.units import (
+    parse_bytes,
+    parse_duration_s,
+    parse_energy_j,
+    parse_frequency_hz,
+    parse_power_w,
+)
+from hwkd.cost.energy import DutyCycle
 from hwkd.io import discovery
 
 if TYPE_CHECKING:
     from hwkd.engine.run.shared_study import StudyPlace
-
-__all__ = [
-    "default_folder",
-    "frequency",
-    "limit_amounts",
-    "registered_spaces",
-    "seconds",
-    "shared_place",
-    "size",
-    "whole_path",
-    "without_password",
-]
 
 
 def seconds(text: str | None, option: str) -> float | None:
@@ -53,6 +48,25 @@ def _storage(text: str | None, option: str) -> int | None:
 def frequency(text: str | None, option: str) -> float | None:
     """Return hertz from "216MHz"."""
     return None if text is None else parse_frequency_hz(text, option=option)
+
+
+def duty_cycle(period: str | None, sleep_power: str | None) -> DutyCycle | None:
+    """Return how often a network runs from "1s" and "10uW".
+
+    Raises:
+        ConfigError: if one is given without the other: neither is zero.
+    """
+    if period is None and sleep_power is None:
+        return None
+    if period is None or sleep_power is None:
+        given, lacking = ("--sleep-power", "--period"), "1s"
+        if sleep_power is None:
+            given, lacking = ("--period", "--sleep-power"), "10uW"
+        raise ConfigError(f"{given[0]} needs {given[1]}, as {given[1]} {lacking}")
+    return DutyCycle(
+        period_s=parse_duration_s(period, option="--period"),
+        sleep_power_w=parse_power_w(sleep_power, option="--sleep-power"),
+    )
 
 
 def size(text: str | None, option: str) -> tuple[int, int] | None:

@@ -8,8 +8,6 @@ from hwkd.api.option import Option, declares_options
 if TYPE_CHECKING:
     from hwkd.engine.setup.space_survey import SpaceSurvey
 
-__all__ = ["SpaceSummary", "space", "spaces"]
-
 _SAMPLES = 200
 
 

@@ -3,12 +3,10 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from hwkd.api.common import StudyOption, Trust
+from hwkd.api.common import RunPlace, StudyOption, Trust
 from hwkd.api.option import Option, command_line, declares_options
 from hwkd.api.worker import IdleExit, Scratch, WorkerData, WorkerSpaces, worker
 from hwkd.core.choices import ClusterSystem
-
-__all__ = ["JobFile", "submit"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,10 +25,7 @@ class JobFile:
 @declares_options
 def submit(
     system: Annotated[ClusterSystem, Option("slurm, k8s or ray.", metavar="SYSTEM")],
-    run: Annotated[
-        str,
-        Option("Run folder, or URL of the database with --study.", metavar="RUN|URL"),
-    ],
+    run: RunPlace,
     *,
     study: StudyOption = None,
     prints: Annotated[

@@ -8,8 +8,6 @@ from hwkd.api.option import declares_options
 if TYPE_CHECKING:
     from hwkd.core.metric import Metric
 
-__all__ = ["TaskSummary", "tasks"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskSummary:

@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from hwkd.api.common import KernelsOption, RoundingOption
-from hwkd.api.option import Option, declares_options
+from hwkd.api.common import DeviceOption, KernelsOption, RoundingOption
+from hwkd.api.option import Here, Option, declares_options
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from hwkd.core.progress import Progress
     from hwkd.core.verification import Verification
 
-__all__ = ["VerifyOutcome", "verify"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyOutcome:
@@ -27,10 +25,12 @@ class VerifyOutcome:
     Attributes:
         verification: what was compared, counted and measured.
         inputs_from: where the inputs come from.
+        notes: what a user must know of the file.
     """
 
     verification: "Verification"
     inputs_from: str
+    notes: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -39,7 +39,11 @@ class VerifyOutcome:
 
     def as_dict(self) -> dict[str, Any]:
         """Return what `--json` prints."""
-        return {**self.verification.as_dict(), "inputs_from": self.inputs_from}
+        return {
+            **self.verification.as_dict(),
+            "inputs_from": self.inputs_from,
+            "notes": list(self.notes),
+        }
 
 
 @declares_options
@@ -53,7 +57,7 @@ def verify(
         ),
     ],
     *,
-    device: Annotated[str, Option("Device name, Cortex-M core, or your own .toml file.")],
+    device: Annotated[DeviceOption, Here("Or a Cortex-M core.")],
     inputs: Annotated[int, Option("Inputs to compare.", minimum=1)] = 512,
     rounding: RoundingOption = "auto",
     kernels: KernelsOption = "hwkd",
@@ -81,6 +85,7 @@ def verify(
     from hwkd.deploy.to_c.exported import read_exported
     from hwkd.deploy.verify import target_named, verify_model
     from hwkd.io.student_folder import INT8_FILE, given_place, model_of
+    from hwkd.qgraph.float_tail import without_float_tail
 
     source = given_place(model)
     target = target_named(device)
@@ -91,18 +96,19 @@ def verify(
             f"{exported.kernels}; leave out --rounding and --kernels, or give the ONNX file"
         )
     path = model_of(source, INT8_FILE) if exported is None else exported.model_path
-    samples, score, origin = _samples(source, path, inputs, progress or silent)
-    found = verify_model(
-        path,
-        target,
-        samples,
-        score=score,
-        rounding=None if rounding == "auto" else rounding,
-        kernels=kernels,
-        exported=exported,
-        progress=progress or silent,
-    )
-    return VerifyOutcome(verification=found, inputs_from=origin)
+    with without_float_tail(path) as (whole, left_out):
+        samples, score, origin = _samples(source, whole, inputs, progress or silent)
+        found = verify_model(
+            whole,
+            target,
+            samples,
+            score=score,
+            rounding=None if rounding == "auto" else rounding,
+            kernels=kernels,
+            exported=exported,
+            progress=progress or silent,
+        )
+    return VerifyOutcome(verification=found, inputs_from=origin, notes=left_out)
 
 
 def _samples(

@@ -4,13 +4,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
-from hwkd.api.common import Trust
+from hwkd.api.common import Database, StudyName, Trust
 from hwkd.api.option import Option, declares_options
 
 if TYPE_CHECKING:
     from hwkd.engine.search.shared_worker import WorkerResult
-
-__all__ = ["IdleExit", "Scratch", "WorkerData", "WorkerSpaces", "worker"]
 
 IdleExit: TypeAlias = Annotated[
     str | None,
@@ -40,8 +38,8 @@ def _silent(line: str) -> None:
 @declares_options
 def worker(
     *,
-    storage: Annotated[str, Option("Database that holds the run, as postgresql://user@host/name.")],
-    study: Annotated[str, Option("Name of the run in the database.")],
+    storage: Database,
+    study: StudyName,
     max_time: Annotated[
         str | None,
         Option(

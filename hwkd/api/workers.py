@@ -1,22 +1,17 @@
 """`hwkd.workers`: who works on a search."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from hwkd.api.common import StudyOption
-from hwkd.api.option import Option, declares_options
+from hwkd.api.common import RunPlace, StudyOption
+from hwkd.api.option import declares_options
 
 if TYPE_CHECKING:
     from hwkd.engine.run.at_work import AtWork
 
-__all__ = ["workers"]
-
 
 @declares_options
 def workers(
-    run: Annotated[
-        str,
-        Option("Run folder, or URL of the database with --study.", metavar="RUN|URL"),
-    ],
+    run: RunPlace,
     *,
     study: StudyOption = None,
 ) -> "tuple[AtWork, ...]":

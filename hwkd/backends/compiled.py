@@ -17,8 +17,6 @@ from hwkd.cost.memory_stages import MemoryStage
 if TYPE_CHECKING:
     from hwkd.deploy.vela import VelaLayer, VelaReport
 
-__all__ = ["Compiled"]
-
 _ESTIMATE = "compiler estimate"
 
 

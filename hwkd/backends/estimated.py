@@ -12,8 +12,6 @@ from hwkd.cost.backend import CostQuestion, Evidence, FileCost, ModelFile
 from hwkd.cost.estimate import estimate_cost
 from hwkd.cost.estimate_file import estimate_file
 
-__all__ = ["Estimated"]
-
 
 class Estimated:
     """Predicts everything."""

@@ -14,8 +14,6 @@ from hwkd.cost.backend import CostQuestion, Evidence, FileCost, ModelFile
 from hwkd.cost.estimate import estimate_cost
 from hwkd.cost.estimate_file import estimate_file
 
-__all__ = ["Measured"]
-
 
 class Measured:
     """Times a file where it is; nothing predicts its latency."""

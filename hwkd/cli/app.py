@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import signal
 import sys
 from types import FrameType
@@ -27,8 +29,6 @@ from hwkd.cli import (
 from hwkd.cli.output import ending_quietly
 from hwkd.core.errors import HwkdError, StoppedByUserError
 from hwkd.core.printable import printable
-
-__all__ = ["COMMANDS", "app", "main"]
 
 EXIT_WRONG_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -99,6 +99,9 @@ def _nothing() -> None:
 
 
 _add_all()
+# All dies with the process: looking through it object by object takes a processor second after a
+# search.
+atexit.register(gc.freeze)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -17,8 +17,6 @@ from hwkd.api.record import plain_data
 from hwkd.cli.progress_bars import listening
 from hwkd.core.errors import ConfigError
 
-__all__ = ["Command", "json_text"]
-
 _JSON_HELP = "Print one JSON object at the end, nothing else."
 _CONFIG_HELP = (
     "TOML file with any of these options; an option on the command line holds against it."

@@ -11,8 +11,6 @@ from hwkd.api.option import Declared
 from hwkd.core.errors import ConfigError, UnknownNameError
 from hwkd.io.text_files import MalformedTextError, read_toml
 
-__all__ = ["with_config"]
-
 
 def with_config(
     path: Path, given: Mapping[str, Any], options: Sequence[Declared]

@@ -11,8 +11,6 @@ import os
 
 from rich.console import Console
 
-__all__ = ["output_console"]
-
 # Wider than any table: a file or a program that reads a pipe has no edge to cut at.
 _WITHOUT_EDGE = 10_000
 

@@ -7,8 +7,6 @@ from hwkd.core.device import Device
 from hwkd.report import format as shown
 from hwkd.report.wrapped_table import WrappedTable
 
-__all__ = ["facts_table", "runtimes_table"]
-
 
 def facts_table(device: Device) -> WrappedTable:
     """Return what the board is, each number with its source."""

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from hwkd.api.devices import DeviceCheck, DeviceSummary, NewDevice
     from hwkd.core.device import Device
 
-__all__ = ["COMMANDS"]
-
 
 def _show_all(found: tuple[DeviceSummary, ...]) -> None:
     from rich.console import Console

@@ -10,8 +10,6 @@ from hwkd.cli.command import Command
 if TYPE_CHECKING:
     from hwkd.api.outcome import SearchOutcome
 
-__all__ = ["COMMANDS"]
-
 
 def _show(outcome: SearchOutcome) -> None:
     from rich.console import Console

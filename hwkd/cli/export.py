@@ -12,8 +12,6 @@ from hwkd.cli.command import Command
 if TYPE_CHECKING:
     from hwkd.engine.arms.export import ExportOutcome
 
-__all__ = ["COMMANDS"]
-
 
 def _notes(made: ExportOutcome) -> None:
     for note in made.notes:

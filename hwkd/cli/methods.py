@@ -10,8 +10,6 @@ from hwkd.cli.command import Command
 if TYPE_CHECKING:
     from hwkd.api.methods import MethodFacts
 
-__all__ = ["COMMANDS"]
-
 _RUN_OPTIONS = (
     "every method: start, stop, warmup, decay, as shares of the training from 0 to 1;",
     "with a temperature: temperature_end; with layer pairs: pairs=1:2+2:3",

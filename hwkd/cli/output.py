@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO, cast
 
-__all__ = ["EndingStream", "ending_quietly"]
-
 
 class EndingStream:
     """A text stream that is replaced by nothing once it cannot be written.

@@ -10,8 +10,6 @@ from hwkd.cli.command import Command
 if TYPE_CHECKING:
     from hwkd.api.profile_data import ModelProfile
 
-__all__ = ["COMMANDS"]
-
 
 def _show(found: ModelProfile) -> None:
     from hwkd.cli.profile_view import print_profile

@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from hwkd.api.profile_data import ModelProfile
     from hwkd.core.limits import LimitFit
     from hwkd.core.trial import LimitName
+    from hwkd.cost.energy import EnergyBand
     from hwkd.cost.memory_stages import MemoryStage
-
-__all__ = ["print_profile"]
 
 _BAR_CELLS = 30
 # A shorter bar says nothing; names get the room.
@@ -158,13 +157,13 @@ def _totals(found: ModelProfile) -> WrappedTable:
     rest = f"{basis.sizes}: {weights} weights, the rest {basis.rest_of_flash}"
     rows: list[tuple[LimitName, str, str]] = [
         ("latency", _latency(found), _spread(found)),
-        ("ram", show.kib(cost.peak_ram_bytes), basis.sizes),
+        ("ram", show.kib(cost.peak_ram_bytes), basis.sizes + _ram_ends(found)),
         ("flash", show.kib(cost.flash_bytes), rest),
         ("weights", weights, "counted"),
         (
             "energy",
             show.energy(found.energy_j),
-            found.reasons.get("energy_j", "estimated"),
+            found.reasons.get("energy_j", _band(found.energy)),
         ),
     ]
     table = WrappedTable(box=None, header_style="bold")
@@ -174,9 +173,25 @@ def _totals(found: ModelProfile) -> WrappedTable:
     table.add_column("basis")
     for name, needs, origin in rows:
         table.add_row(show.limit_label(name), needs, *_against(fit.limit(name)), origin)
+    if found.daily_energy is not None:
+        daily = found.daily_energy
+        table.add_row("energy of a day", show.energy(daily.value_j), "", "", _band(daily))
     table.add_row("MACs", show.integer(cost.macs), "", "", "counted")
     table.add_row("parameters", show.integer(cost.params), "", "", "counted")
     return table
+
+
+def _ram_ends(found: ModelProfile) -> str:
+    if found.ram_interval_bytes is None:
+        return ""
+    low, high = found.ram_interval_bytes
+    return f": {show.kib(low)} to {show.kib(high)} (90% interval)"
+
+
+def _band(energy: EnergyBand | None) -> str:
+    if energy is None:
+        return "estimated"
+    return f"{show.energy(energy.low_j)} to {show.energy(energy.high_j)} (90% interval); estimated"
 
 
 def _latency(found: ModelProfile) -> str:

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-__all__ = ["Lines", "drawn_on", "listening"]
-
 # A line after so many seconds, and later after so much of the time since the stage began.
 _FIRST_S, _LATER_SHARE = 10.0, 0.15
 

@@ -11,8 +11,6 @@ from hwkd.cli.command import Command
 if TYPE_CHECKING:
     from hwkd.api.outcome import SearchOutcome
 
-__all__ = ["COMMANDS"]
-
 
 def _warning() -> Mapping[str, Any]:
     from rich.console import Console

@@ -14,8 +14,6 @@ from hwkd.core.errors import ConfigError
 if TYPE_CHECKING:
     from hwkd.api.outcome import SearchOutcome
 
-__all__ = ["COMMANDS"]
-
 EXIT_NOT_VERIFIED = 1
 _RUN, *_REST = declared(hwkd.resume)
 _RESUME = (

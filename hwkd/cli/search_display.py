@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from hwkd.engine.setup.time_plan import Stage
     from hwkd.tasks.base import TaskData
 
-__all__ = ["SearchDisplay"]
-
 
 @dataclass
 class SearchDisplay:

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from hwkd.api.spaces import SpaceSummary
     from hwkd.engine.setup.space_survey import SpaceSurvey
 
-__all__ = ["COMMANDS"]
-
 
 def _show_all(found: tuple[SpaceSummary, ...]) -> None:
     from rich.console import Console

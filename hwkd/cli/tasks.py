@@ -10,8 +10,6 @@ from hwkd.cli.command import Command
 if TYPE_CHECKING:
     from hwkd.api.tasks import TaskSummary
 
-__all__ = ["COMMANDS"]
-
 
 def _show_all(found: tuple[TaskSummary, ...]) -> None:
     from rich.console import Console

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import typer
+
 import hwkd
 from hwkd.cli.command import Command
 
 if TYPE_CHECKING:
     from hwkd.api.verify import VerifyOutcome
-
-__all__ = ["COMMANDS"]
 
 EXIT_FAILED = 1
 
@@ -19,6 +19,11 @@ def _show(found: VerifyOutcome) -> None:
     from hwkd.cli.verify_view import print_verification
 
     print_verification(found.verification, found.inputs_from)
+
+
+def _notes(found: VerifyOutcome) -> None:
+    for note in found.notes:
+        typer.echo(f"note: {note}", err=True)
 
 
 def _exit_code(found: VerifyOutcome) -> int:
@@ -30,6 +35,7 @@ COMMANDS = (
         name="verify",
         function=hwkd.verify,
         show=_show,
+        notes=_notes,
         examples=("hwkd verify runs/digits --device cortex-m4",),
         exit_code=_exit_code,
     ),

@@ -14,8 +14,6 @@ from hwkd.report.wrapped_table import WrappedTable
 if TYPE_CHECKING:
     from hwkd.core.verification import Verification
 
-__all__ = ["print_verification", "verdict"]
-
 
 def print_verification(found: Verification, origin: str) -> None:
     """Print the comparison, the memory and the work of each layer to stdout."""
@@ -29,6 +27,8 @@ def print_verification(found: Verification, origin: str) -> None:
         "states or dual issue."
     )
     console.print(verdict(found), soft_wrap=True, markup=False)
+    for line in tie_lines(found):
+        console.print(line, soft_wrap=True, markup=False)
 
 
 def verdict(found: Verification) -> str:
@@ -48,11 +48,33 @@ def verdict(found: Verification) -> str:
     ]
     if found.averages_within_bound:
         parts.append(
-            f"{found.averages_within_bound:,} averages lie at a tie, which the order of ONNX "
-            "Runtime's float sum decides"
+            f"{found.averages_within_bound:,} averages at a tie differ by 1 LSB, which the order "
+            "of ONNX Runtime's float sum decides"
         )
     head = "passed" if found.passed else f"FAILED ({'; '.join(found.faults)})"
     return f"{head}: {'; '.join(parts)}"
+
+
+def tie_lines(found: Verification) -> tuple[str, ...]:
+    """Name each average that differs at a tie, and say why that is no fault and what is one."""
+    nodes = [layer for layer in found.instructions_per_layer if layer.averages_within_bound]
+    if not nodes:
+        return ()
+    lines = []
+    for layer in nodes:
+        at_tie = "" if layer.averages_at_tie is None else f" of {layer.averages_at_tie:,} at a tie"
+        lines.append(
+            f"node {layer.name!r}: {layer.averages_within_bound:,}{at_tie} are one step from ONNX "
+            f"Runtime's, of {layer.values or 0:,} averages"
+        )
+    if found.mismatches.onnxruntime and found.judged_max_lsb == 0:
+        lines.append("all outputs that differ are of inputs with such an average")
+    return (
+        *lines,
+        "These are no faults: the exact average lies half-way between two integers, within the "
+        "rounding of a float sum, whose order ONNX Runtime chooses by processor; a layer that "
+        "differs anywhere else, or by two steps, fails this check.",
+    )
 
 
 def _count(differing: int, values: int, max_lsb: int, what: str) -> str:

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from hwkd.engine.run.at_work import AtWork
     from hwkd.engine.search.shared_worker import WorkerResult
 
-__all__ = ["COMMANDS"]
-
 
 def _saying() -> Mapping[str, Any]:
     def say(line: str) -> None:

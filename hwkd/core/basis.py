@@ -6,8 +6,6 @@ from pydantic import Field
 
 from hwkd.core.strict_model import StrictModel
 
-__all__ = ["ESTIMATED", "MEASURED", "Basis"]
-
 
 class Basis(StrictModel):
     """What a latency is, and the sizes beside it; said by the device's cost backend.

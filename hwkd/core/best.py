@@ -13,8 +13,6 @@ from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.pareto import pareto_front
 from hwkd.core.trial import ObjectiveRecord, TrialRecord
 
-__all__ = ["judged_value", "ranked_trials", "weighted_value"]
-
 
 class Weights(Protocol):
     """The weights of the three terms."""

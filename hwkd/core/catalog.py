@@ -7,8 +7,6 @@ from typing import Any
 from hwkd.core.registry import Registry
 from hwkd.core.student import SearchSpace
 
-__all__ = ["BACKENDS", "EXPORTERS", "METHODS", "SEARCH_SPACES", "STEPS", "TASKS"]
-
 SEARCH_SPACES: Registry[SearchSpace] = Registry("search space")
 # The types of what follows live in layers above core, so here they are open.
 TASKS: Registry[Any] = Registry("task")

@@ -7,27 +7,6 @@ from __future__ import annotations
 
 from typing import Final, Literal, TypeAlias
 
-__all__ = [
-    "ALPHA",
-    "BETA",
-    "CONTROLS",
-    "GAMMA",
-    "SAMPLER",
-    "TASK",
-    "TRIAL_TIMEOUT_S",
-    "Accelerator",
-    "CalibrationChoice",
-    "ClusterSystem",
-    "Dtype",
-    "FitKind",
-    "KernelsChoice",
-    "Layout",
-    "ObjectiveMode",
-    "QatMode",
-    "Risk",
-    "RoundingChoice",
-]
-
 Dtype: TypeAlias = Literal["int8", "float32"]
 FitKind: TypeAlias = Literal["auto", "scale", "full"]
 Accelerator: TypeAlias = Literal["auto", "cpu", "cuda", "mps"]

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 
 from hwkd.core.student import ParamValue
 
-__all__ = ["RandomChooser"]
-
 
 class RandomChooser:
     """Chooses uniformly (or uniformly in the logarithm); the same seed gives the same choices."""

@@ -11,19 +11,6 @@ from pydantic import ConfigDict, Field
 
 from hwkd.core.strict_model import StoredInt, StrictModel
 
-__all__ = [
-    "ICOUNT_SHIFT",
-    "CodeSizes",
-    "Core",
-    "InstructionSet",
-    "KernelCode",
-    "Npu",
-    "Part",
-    "RestSizes",
-    "Rounding",
-    "RoundingCode",
-]
-
 InstructionSet: TypeAlias = Literal["portable", "dsp", "helium"]
 Rounding: TypeAlias = Literal["float", "q31", "tflite"]
 

@@ -19,17 +19,6 @@ from hwkd.core.errors import ConfigError, UnknownNameError
 from hwkd.core.memory_model import FusionRules, MemoryModel, StorageModel
 from hwkd.core.strict_model import StoredInt, StrictModel
 
-__all__ = [
-    "WORK",
-    "Device",
-    "FittedRange",
-    "Interval",
-    "LatencyModel",
-    "Runtime",
-    "core_key",
-]
-
-
 # Operator class -> amounts of work that cost cycles; `hwkd.cost.latency_terms` counts them. A
 # latency is the sum over operators and amounts of amount times cycles, so the order is a contract.
 WORK: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -133,6 +122,8 @@ class Runtime(_Finite):
         memory: how it lays out RAM.
         storage: what it puts in flash besides the weights.
         active_power_w: power drawn during an inference; None when nobody published it.
+        active_power_range_w: lowest and highest power of the rows that `active_power_w` is the mean
+            of.
         cycles_scale: cycles on this board over cycles of the core that was fitted.
         sources: field -> citation, for the numbers above.
     """
@@ -144,6 +135,7 @@ class Runtime(_Finite):
     memory: MemoryModel = MemoryModel()
     storage: StorageModel = StorageModel()
     active_power_w: float | None = Field(default=None, gt=0)
+    active_power_range_w: tuple[float, float] | None = None
     cycles_scale: float = Field(default=1.0, gt=0)
     sources: dict[str, str] = Field(default_factory=dict)
 

@@ -10,24 +10,6 @@ import difflib
 from collections.abc import Iterable
 from typing import ClassVar
 
-__all__ = [
-    "CacheGoneError",
-    "ConfigError",
-    "DataError",
-    "DoesNotFitError",
-    "ExportError",
-    "HwkdError",
-    "LostLeaseError",
-    "ModelFileError",
-    "ProfilingError",
-    "RunFolderError",
-    "StoppedByUserError",
-    "TeacherError",
-    "UnknownNameError",
-    "UnreachableError",
-    "first_line",
-]
-
 
 class HwkdError(Exception):
     """Base of every error that a user can cause and correct.

@@ -15,14 +15,6 @@ from hwkd.core.trial import EpochRecord, StoredCost, StoredSpec
 from hwkd.core.verdict_record import Verdict, verdict_of_older_final
 from hwkd.core.verification import VerificationRecord
 
-__all__ = [
-    "Correction",
-    "FinalRecord",
-    "PairRecord",
-    "QuantisationChoiceRecord",
-    "QuantisationRecord",
-]
-
 Correction: TypeAlias = Literal["channel equalisation", "bias correction"]
 
 
@@ -98,7 +90,7 @@ class FinalRecord(StrictModel):
         spec: its choices.
         epochs: of the full training, rounded; of the brief one where its weights ship.
         seconds: of the full training, export and measurement, controls included.
-        scores: of the float32 and the int8 ONNX file.
+        scores: of the float32 and the int8 ONNX file; on validation from before it learned from it.
         network: layer by layer; of older versions without what each layer reads.
         cost: estimate for the device.
         quantisation: how the int8 file was made.
@@ -108,6 +100,8 @@ class FinalRecord(StrictModel):
         verdict: every way in which it was trained, which of them ships and what was gained.
         pairs: layers that feature methods compared; none of other methods.
         history: loss terms and gradient norms, epoch by epoch.
+        all_examples: that it learned from in the end, those of validation among them; None if it
+            never learned from those.
     """
 
     trial: StoredInt
@@ -124,6 +118,7 @@ class FinalRecord(StrictModel):
     verdict: Verdict
     pairs: tuple[PairRecord, ...] = ()
     history: tuple[EpochRecord, ...] = ()
+    all_examples: StoredInt | None = None
 
     @model_validator(mode="before")
     @classmethod

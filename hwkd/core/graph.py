@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
 
-__all__ = ["FileFacts", "Op", "OpGraph", "Tensor"]
-
 
 @dataclass(slots=True, kw_only=True, unsafe_hash=True)
 class Tensor:

@@ -6,19 +6,61 @@ free to be about something else than classes. `hwkd.tasks` has the heads.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from hwkd.core.metric import Metric, Scores
+from hwkd.core.registry import Registry
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
 
-__all__ = ["Head", "HeadKind", "Knowledge"]
+_Numbers: TypeAlias = tuple[float, ...]
 
-HeadKind: TypeAlias = Literal["classes", "values"]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CAnswer:
+    """C with which firmware reads the answer of the last inference.
+
+    Attributes:
+        usage: statements for a reader of the README.
+        printed: statements of main.c that print what the network says of the recorded sample.
+        declared: what the header declares.
+        body: of the source file.
+    """
+
+    usage: str
+    printed: str
+    declared: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputKind:
+    """What outputs of one kind mean, for whoever has a record of them and no head.
+
+    Attributes:
+        name: as records hold it, in the plural.
+        of_classes: they are logits of classes: what smooths, softens or compares classes has a
+            meaning.
+        plain_training: what training on targets alone is called.
+        divergence_unit: of `Head.divergence`.
+        intended_use: number of outputs, and their names as text -> sentences of the model card.
+        answer: `Head.answer_mean` and `Head.answer_std` -> C.
+    """
+
+    name: str
+    of_classes: bool
+    plain_training: str
+    divergence_unit: str
+    intended_use: Callable[[int, str], str]
+    answer: Callable[[_Numbers, _Numbers], CAnswer]
+
+
+OUTPUT_KINDS: Registry[OutputKind] = Registry("kind of output")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +91,8 @@ class Head(Protocol):
     """
 
     @property
-    def kind(self) -> HeadKind:
-        """Whether outputs are logits of classes or values."""
+    def kind(self) -> OutputKind:
+        """Which of `OUTPUT_KINDS` the outputs are."""
         ...
 
     @property
@@ -132,6 +174,14 @@ class Head(Protocol):
         Classes: probabilities become their logarithms. Values: a teacher answers in units of the
         target.
         """
+        ...
+
+    def mean_of(self, answers: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Return what several teachers say together, as outputs of this head."""
+        ...
+
+    def centred(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return outputs that mean the same and are no larger than they must be."""
         ...
 
     def knowledge(self, outputs: NDArray[np.float32], targets: NDArray[Any]) -> Knowledge:

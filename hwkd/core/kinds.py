@@ -16,18 +16,6 @@ from typing import Any, Literal, TypeAlias
 from hwkd.core.registry import Registry
 from hwkd.core.student import Layer
 
-__all__ = [
-    "ACTIVATIONS",
-    "LAYER_KINDS",
-    "Kind",
-    "Rounding",
-    "activated_name",
-    "add_kind",
-    "is_rectifier",
-    "kind_of",
-    "remove_kind",
-]
-
 # Of an ONNX node: whole numbers are stored as int64, others as float32.
 Operand: TypeAlias = float | tuple[int, ...]
 Shape: TypeAlias = tuple[int, ...]
@@ -105,12 +93,12 @@ class Kind:
 
 LAYER_KINDS: Registry[Kind] = Registry("layer kind")
 ACTIVATIONS: Registry[Kind] = Registry("activation")
-_OPERATORS: dict[str, Kind] = {}
+OPERATORS: Registry[Kind] = Registry("operator")
 
 
 def kind_of(onnx: str) -> Kind:
     """Return the row of an ONNX operator; one that claims nothing for an operator without row."""
-    return _OPERATORS.get(onnx) or Kind(onnx=onnx)
+    return OPERATORS.get(onnx) if onnx in OPERATORS else Kind(onnx=onnx)
 
 
 def activated_name(layer: Layer) -> str:
@@ -129,23 +117,11 @@ def add_kind(kind: Kind) -> None:
     Raises:
         ValueError: if one of them is taken.
     """
-    if kind.onnx in _OPERATORS:
-        raise ValueError(f"operator {kind.onnx!r} has a row already")
+    OPERATORS.register(kind.onnx)(kind)
     if kind.layer:
         LAYER_KINDS.register(kind.layer)(kind)
     if kind.activation:
         ACTIVATIONS.register(kind.activation)(kind)
-    _OPERATORS[kind.onnx] = kind
-
-
-def remove_kind(onnx: str) -> Kind:
-    """Forget the row of an ONNX operator and return it; it must be there."""
-    kind = _OPERATORS.pop(onnx)
-    if kind.layer:
-        LAYER_KINDS.take(kind.layer)
-    if kind.activation:
-        ACTIVATIONS.take(kind.activation)
-    return kind
 
 
 def _window(layer: Layer) -> dict[str, Any]:

@@ -18,17 +18,6 @@ from hwkd.core.measure import CostEstimate, Profile
 from hwkd.core.strict_model import STORED
 from hwkd.core.trial import LimitName, ViolationRecord
 
-__all__ = [
-    "LIMIT_FIELDS",
-    "LIMIT_LABELS",
-    "NO_LIMITS",
-    "Fit",
-    "FitAnswer",
-    "LimitFit",
-    "Limits",
-    "Need",
-]
-
 FitAnswer: TypeAlias = Literal["fits", "over", "unknown"]
 
 # What is limited -> the field of `Limits`, which states the unit.

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from hwkd.core.choices import Risk
 from hwkd.core.strict_model import STORED, StoredInt
 
-__all__ = ["CostEstimate", "LatencyEstimate", "OpCost", "OpShare", "Profile"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatencyEstimate:

@@ -12,10 +12,8 @@ from pydantic import Field
 
 from hwkd.core.strict_model import StoredInt, StrictModel
 
-__all__ = ["FusionRules", "InPlaceRule", "MemoryModel", "Planner", "ScratchRule", "StorageModel"]
-
 Planner: TypeAlias = Literal["greedy_by_size", "live_peak"]
-InPlaceRule: TypeAlias = Literal["overwrite", "slide"]
+InPlaceRule: TypeAlias = Literal["overwrite", "overwrite_equal", "slide"]
 ScratchRule: TypeAlias = Literal[
     "cmsis_average_pool", "cmsis_conv", "esp_nn_conv", "tflm_mean", "x_cube_conv"
 ]
@@ -44,6 +42,22 @@ class FusionRules(StrictModel):
     sources: dict[str, str] = Field(default_factory=dict)
 
 
+class RamInterval(StrictModel):
+    """Where 90% of published peaks fell, relative to predictions for networks left out.
+
+    Attributes:
+        low_ratio: 5% are below `low_ratio` times the prediction.
+        high_ratio: 5% are above `high_ratio` times the prediction.
+        kinds: operators of those networks; with any other the ends are twice as far.
+        calibrated_on: those networks.
+    """
+
+    low_ratio: float = Field(gt=0, le=1)
+    high_ratio: float = Field(ge=1)
+    kinds: frozenset[str] = frozenset()
+    calibrated_on: str
+
+
 class MemoryModel(StrictModel):
     """How a runtime lays out RAM.
 
@@ -52,38 +66,50 @@ class MemoryModel(StrictModel):
             bytes alive at the worst moment (a planner that packs without gaps).
         alignment_bytes: every buffer's size is rounded up to a multiple of it.
         in_place: kind -> "overwrite" (the output takes the place of an input that is no longer
-            needed) or "slide" (a window operator writes behind its reading position).
-        keeps_inputs: the network's inputs are not overwritten by the first operator.
+            needed), "overwrite_equal" (the same, but never where an input is broadcast) or "slide"
+            (a window operator writes behind its reading position; a Pad shares its input's end).
+        cuts_chains: outputs that slide over inputs are laid elsewhere wherever that makes the
+            whole smaller; else only where the two apart take less than the chain so far.
+        copies_to_pad: a window with padding reads a copy of its input with the zeros in place,
+            convolutions over at most four channels excepted.
+        slides_over_copies: a window slides over such a copy also where the input itself waits for
+            a later operator.
+        in_place_limit_bytes: outputs do not lie over larger inputs, nor larger outputs over inputs:
+            they belong to another memory.
+        scratch_apart_ratio: > 0 where working memory is not laid over dead activations: it takes
+            this many times the largest one all the time.
         pools_on_the_fly: an unpadded pooling consumes its convolution's rows as they come, so the
             tensor between them never exists.
         scratch: kind -> rule for working memory alive while the operator runs.
         matmul_keeps_right_operand: a product of two activations keeps a transposed copy of the
             right one for good.
-        arena_scale: fitted factor on the arena, where the planner's details are not published.
-        arena_margin_bytes: fitted bytes added to the arena.
         fixed_overhead_bytes: taken whatever the network.
         per_tensor_overhead_bytes: for each activation tensor.
-        per_op_overhead_bytes: for each operator.
+        per_op_overhead_bytes: for each operator, and each copy with padding.
         per_kind_overhead_bytes: kind -> extra bytes for each operator of that kind, descriptions
             of its constant tensors included.
         per_output_channel_bytes: for each output channel of an int8 convolution.
+        interval: of the peak; None where it was not tested.
         sources: field -> citation.
     """
 
     planner: Planner = "greedy_by_size"
     alignment_bytes: StoredInt = Field(default=16, ge=1)
     in_place: dict[str, InPlaceRule] = Field(default_factory=dict)
-    keeps_inputs: bool = False
+    cuts_chains: bool = False
+    copies_to_pad: bool = False
+    slides_over_copies: bool = True
+    in_place_limit_bytes: StoredInt | None = Field(default=None, gt=0)
+    scratch_apart_ratio: float = Field(default=0, ge=0)
     pools_on_the_fly: bool = False
     scratch: dict[str, ScratchRule] = Field(default_factory=dict)
     matmul_keeps_right_operand: bool = False
-    arena_scale: float = Field(default=1.0, ge=1)
-    arena_margin_bytes: float = Field(default=0, ge=0)
     fixed_overhead_bytes: float = Field(default=0, ge=0)
     per_tensor_overhead_bytes: float = Field(default=0, ge=0)
     per_op_overhead_bytes: float = Field(default=0, ge=0)
     per_kind_overhead_bytes: dict[str, float] = Field(default_factory=dict)
     per_output_channel_bytes: float = Field(default=0, ge=0)
+    interval: RamInterval | None = None
     sources: dict[str, str] = Field(default_factory=dict)
 
 

@@ -7,8 +7,6 @@ from typing import Literal, TypeAlias
 from hwkd.core.errors import RunFolderError
 from hwkd.core.strict_model import StrictModel
 
-__all__ = ["ACCURACY", "Metric", "Scores", "ScoresRecord", "primary_text"]
-
 # Metric name -> value, for one network, one split and one number type.
 Scores: TypeAlias = dict[str, float]
 

@@ -7,8 +7,6 @@ from pydantic import Field
 from hwkd.core.choices import ALPHA, BETA, GAMMA, ObjectiveMode
 from hwkd.core.strict_model import StrictModel
 
-__all__ = ["ObjectiveConfig"]
-
 
 class ObjectiveConfig(StrictModel):
     """What is minimised: alpha * task + beta * KD + gamma * overrun, or the Pareto front.

@@ -8,14 +8,6 @@ from typing import Any
 from hwkd.core.basis import ESTIMATED, MEASURED
 from hwkd.core.metric import ACCURACY
 
-__all__ = [
-    "cost_of_older_run",
-    "data_of_older_run",
-    "device_of_older_run",
-    "with_network",
-    "with_scores",
-]
-
 _FORMULA = "(raw - mean) / std, per channel"
 
 

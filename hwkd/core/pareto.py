@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from hwkd.core.trial import TrialRecord
 
-__all__ = ["FrontPoint", "dominates", "hypervolume", "pareto_front"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrontPoint:

@@ -6,8 +6,6 @@ from typing import TypeAlias
 
 from hwkd.core.strict_model import StoredInt, StrictModel
 
-__all__ = ["PipelineRecord", "StepRecord", "StepValue"]
-
 StepValue: TypeAlias = float | str | tuple[float, ...] | tuple[str, ...]
 
 

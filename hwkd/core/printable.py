@@ -6,8 +6,6 @@ import os
 import unicodedata
 from pathlib import Path
 
-__all__ = ["printable"]
-
 
 def printable(text: str | Path) -> str:
     r"""Return `text` as one line that every terminal, log and UTF-8 file takes.

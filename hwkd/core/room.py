@@ -15,8 +15,6 @@ from typing import Protocol, TypeVar
 from hwkd.core.layers_builder import OVERLAPPING, PATCHES, SPARSE
 from hwkd.core.student import Chooser, Layers, SearchSpace, StudentSpec
 
-__all__ = ["WHOLE", "Room", "RoomySpace", "SizedSpace", "takes_room"]
-
 _Choice = TypeVar("_Choice")
 
 # Below this scale full resolution after the stem is what students cannot pay for.

@@ -13,7 +13,6 @@ from pydantic import Field, model_validator
 
 from hwkd.core.basis import ESTIMATED, Basis
 from hwkd.core.final_record import FinalRecord
-from hwkd.core.head import HeadKind
 from hwkd.core.limits import LIMIT_FIELDS, Fit, Limits
 from hwkd.core.measure import CostEstimate, Profile
 from hwkd.core.metric import ACCURACY, Metric, ScoresRecord
@@ -22,18 +21,6 @@ from hwkd.core.old_records import data_of_older_run, device_of_older_run, with_s
 from hwkd.core.pipeline_record import PipelineRecord
 from hwkd.core.strict_model import StoredInt, StrictModel
 from hwkd.core.trial import LimitName
-
-__all__ = [
-    "DataRecord",
-    "DeviceRecord",
-    "EnvironmentRecord",
-    "FeasibilityRecord",
-    "LimitRecord",
-    "RunRecord",
-    "RunStatus",
-    "SplitRecord",
-    "TeacherRecord",
-]
 
 RunStatus: TypeAlias = Literal["running", "finished", "interrupted", "stopped by timeout"]
 
@@ -141,7 +128,7 @@ class DataRecord(StrictModel):
     source: str
     fingerprint: str
     input_shape: tuple[StoredInt, ...]
-    kind: HeadKind = "classes"
+    kind: str = "classes"
     class_names: tuple[str, ...]
     answer_mean: tuple[float, ...] = ()
     answer_std: tuple[float, ...] = ()
@@ -175,6 +162,7 @@ class TeacherRecord(StrictModel):
             taught all of them.
         identity: SHA-256 of everything that it is made of, which its cached logits and a resumed
             search go by; None when an older version searched.
+        trained_within_s: bound on its training, which names it in the cache; None is no bound.
     """
 
     kind: Literal["trained here", "onnx", "factory"]
@@ -184,6 +172,7 @@ class TeacherRecord(StrictModel):
     from_cache: bool = False
     left_out: str | None = None
     identity: str | None = None
+    trained_within_s: float | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -5,16 +5,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from hwkd.core.choices import Dtype
 from hwkd.core.device import LatencyModel
 from hwkd.core.memory_model import FusionRules, MemoryModel, StorageModel
 from hwkd.core.strict_model import StrictModel
-
-__all__ = ["CoreFit", "RuntimeFile"]
 
 
 class CoreFit(StrictModel):
@@ -38,6 +36,7 @@ class RuntimeFile(StrictModel):
         name: as `--runtime` takes it; equals the file's name.
         fusion: which operators it never executes on their own.
         memory: how it lays out RAM.
+        memory_on: key of a core -> fields of `memory` that differ there.
         storage: what it puts in flash besides the weights.
         cores: key of a core (`Device.core_key`) -> latency on it.
     """
@@ -47,8 +46,20 @@ class RuntimeFile(StrictModel):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     fusion: FusionRules = FusionRules()
     memory: MemoryModel = MemoryModel()
+    memory_on: dict[str, dict[str, Any]] = Field(default_factory=dict)
     storage: StorageModel = StorageModel()
     cores: dict[str, CoreFit] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _memory_on_cores_is_known(self) -> RuntimeFile:
+        for core in self.memory_on:
+            self.memory_of(core)
+        return self
+
+    def memory_of(self, core: str) -> MemoryModel:
+        """Return how it lays out RAM on one core, by its key."""
+        known = self.memory.model_dump(exclude_unset=True)
+        return MemoryModel.model_validate({**known, **self.memory_on.get(core, {})})
 
     @field_validator("cores")
     @classmethod

@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from hwkd.core.layers_builder import LayersBuilder
 from hwkd.core.student import Chooser, Layers, ParamValue, SearchSpace, StudentSpec
 
-__all__ = ["WHOLE_INPUT", "InputView", "SeeingSpace", "input_views", "viewed_layers"]
-
 _POOL, _IS_GREY, _IS_SIGNAL = "input_pool", "input_grey", "input_signal"
 _POOLS = (1, 2, 4)
 _COLOURS = 3

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["Batch", "Signal", "Views"]
-
 
 class Signal(StrEnum):
     """A kind of tensor that a loss may ask for; the value is the field of `Views` that holds it."""

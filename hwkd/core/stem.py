@@ -8,8 +8,6 @@ from hwkd.core.layers_builder import OVERLAPPING, LayersBuilder, stem_stride
 from hwkd.core.room import Room
 from hwkd.core.student import Activation, Chooser, ParamValue, StudentSpec
 
-__all__ = ["append_stem", "choose_activation", "choose_stem", "choose_stem_window"]
-
 # What needs no kernel of its own comes first.
 _ACTIVATIONS = ("relu", "relu6", "hard_swish")
 

@@ -17,8 +17,6 @@ from pydantic_core import from_json
 
 from hwkd.core.errors import RunFolderError
 
-__all__ = ["STORED", "StoredInt", "StrictModel", "first_problem", "read_record", "with_key"]
-
 _LONGEST_PART = 200
 
 # JSON has integers of any size; one that no float and no 64-bit counter holds is damage.

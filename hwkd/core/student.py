@@ -16,16 +16,6 @@ from typing import Literal, Protocol, TypeAlias
 
 from hwkd.core.strict_model import STORED, StoredInt
 
-__all__ = [
-    "Activation",
-    "Chooser",
-    "Layer",
-    "Layers",
-    "ParamValue",
-    "SearchSpace",
-    "StudentSpec",
-]
-
 ParamValue: TypeAlias = StoredInt | float | str | bool
 Activation: TypeAlias = Literal["none", "relu", "relu6", "hard_swish", "hard_sigmoid"]
 

@@ -22,8 +22,6 @@ from hwkd.core.strict_model import StrictModel, with_key
 from hwkd.core.student import Layers
 from hwkd.core.trial import StoredSpec, TrialRecord
 
-__all__ = ["LARGEST_CHOICE", "StoredNetwork", "StudentRecord"]
-
 # Nothing in a network for a small chip is near these; beyond them a file takes minutes or all
 # memory before anything can be said about it.
 LARGEST_CHOICE = 10_000

@@ -13,8 +13,6 @@ from hwkd.core.strict_model import StoredInt
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["Step", "StillSource", "TeacherSource", "TrainingSet"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingSet:
@@ -36,7 +34,7 @@ class TrainingSet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class TrainingStep:
     """A step that was made, up to its gradients.
 
     Attributes:
@@ -68,7 +66,7 @@ class TeacherSource(Protocol):
         """Return what the teacher shows for these samples and this augmented copy."""
         ...
 
-    def observe(self, step: Step) -> None:
+    def observe(self, step: TrainingStep) -> None:
         """Take note of a step."""
         ...
 
@@ -92,7 +90,7 @@ class StillSource:
         """Need nothing."""
         del student, data
 
-    def observe(self, step: Step) -> None:
+    def observe(self, step: TrainingStep) -> None:
         """Learn nothing."""
         del step
 

@@ -17,23 +17,6 @@ from hwkd.core.old_records import cost_of_older_run, with_scores
 from hwkd.core.strict_model import StoredInt, StrictModel, read_record, with_key
 from hwkd.core.student import StudentSpec
 
-__all__ = [
-    "Digest",
-    "EpochRecord",
-    "FidelityRecord",
-    "LimitName",
-    "ObjectiveRecord",
-    "PredictedRecord",
-    "ProposalRecord",
-    "StoredCost",
-    "StoredSpec",
-    "TrialRecord",
-    "TrialState",
-    "ViolationRecord",
-    "read_trial_line",
-    "read_trial_summary",
-]
-
 TrialState: TypeAlias = Literal["completed", "rejected", "duplicate", "failed"]
 LimitName: TypeAlias = Literal["latency", "ram", "flash", "weights", "energy"]
 

@@ -13,8 +13,6 @@ from types import MappingProxyType
 
 from hwkd.core.errors import ConfigError
 
-__all__ = ["parse_bytes", "parse_duration_s", "parse_energy_j", "parse_frequency_hz"]
-
 _DURATION = MappingProxyType(
     {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
 )
@@ -26,6 +24,7 @@ _BYTES = MappingProxyType(
     }
 )  # fmt: skip
 _ENERGY = MappingProxyType({"nJ": 1e-9, "uJ": 1e-6, "µJ": 1e-6, "mJ": 1e-3, "J": 1.0})
+_POWER = MappingProxyType({"nW": 1e-9, "uW": 1e-6, "µW": 1e-6, "mW": 1e-3, "W": 1.0})
 _FREQUENCY = MappingProxyType({"Hz": 1.0, "kHz": 1e3, "MHz": 1e6, "GHz": 1e9})
 _QUANTITY = re.compile(
     r"\s*([0-9]+(?:_[0-9]+)*(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)\s*([A-Za-zµ]*)\s*"
@@ -48,6 +47,11 @@ def parse_bytes(text: str, *, option: str) -> int:
 def parse_energy_j(text: str, *, option: str) -> float:
     """Return joules from text such as `1mJ`."""
     return _parse(text, _ENERGY, option=option, example="1mJ")
+
+
+def parse_power_w(text: str, *, option: str) -> float:
+    """Return watts from text such as `10uW`."""
+    return _parse(text, _POWER, option=option, example="10uW")
 
 
 def parse_frequency_hz(text: str, *, option: str) -> float:

@@ -13,8 +13,6 @@ from typing import Any, Literal
 from hwkd.core.metric import ACCURACY, Metric
 from hwkd.core.strict_model import StoredInt, StrictModel
 
-__all__ = ["ASKED_FOR", "ArmRecord", "ArmScores", "Gain", "Verdict", "verdict_of_older_final"]
-
 
 class ArmScores(StrictModel):
     """What one training reached, in the metric of the verdict.
@@ -168,7 +166,8 @@ class Verdict(StrictModel):
 
     def _instead_of_full(self) -> str:
         if self.full_trainings == 0:
-            return ": no full training was made"
+            made = "saw as many examples" if self.arms else "was made"
+            return f": no full training {made}"
         if self.full_trainings is None and not self.arms:
             return ""
         return ": no full training was better on validation"

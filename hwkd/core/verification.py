@@ -13,17 +13,6 @@ from hwkd.core.limits import Fit
 from hwkd.core.metric import ACCURACY, Scores
 from hwkd.core.strict_model import StoredInt, StrictModel
 
-__all__ = [
-    "ALLOWED_SHARE",
-    "LayerCheck",
-    "Mismatches",
-    "Target",
-    "Verification",
-    "VerificationRecord",
-    "judged",
-    "layer_fault",
-]
-
 _ALLOWED_LSB = 1
 # Of a layer's values, those that may differ by one step from a layer of ONNX Runtime that reads the
 # same integers. Float rounding is ONNX Runtime's own. One fixed-point rounding differs at ties
@@ -73,6 +62,8 @@ class LayerCheck(StrictModel):
         differing: of them; those within the bound of an average are not counted. None likewise.
         averages_within_bound: averages that fell to the other side of a tie, which the order of a
             float sum decides.
+        averages_at_tie: averages for which that order decides, whether they differ or not; None
+            in runs that did not count them.
         max_lsb: largest difference, those averages left out.
     """
 
@@ -83,6 +74,7 @@ class LayerCheck(StrictModel):
     values: StoredInt | None = None
     differing: StoredInt | None = None
     averages_within_bound: StoredInt = 0
+    averages_at_tie: StoredInt | None = None
     max_lsb: StoredInt
 
     @property

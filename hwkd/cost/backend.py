@@ -20,16 +20,6 @@ from hwkd.cost.memory_order import OrderPlan
 from hwkd.cost.memory_stages import MemoryStage
 from hwkd.io import discovery
 
-__all__ = [
-    "CostBackend",
-    "CostQuestion",
-    "Evidence",
-    "FileCost",
-    "ModelFile",
-    "backend_of",
-    "screening_backend",
-]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostQuestion:

@@ -12,8 +12,6 @@ from collections import defaultdict
 from hwkd.core.graph import Op, OpGraph, Tensor
 from hwkd.core.kinds import kind_of
 
-__all__ = ["drop_zero_channels"]
-
 
 def drop_zero_channels(graph: OpGraph) -> OpGraph:
     """Remove all-zero output channels of convolutions and what follows them channel by channel.

@@ -17,8 +17,6 @@ from hwkd.cost.latency import LatencyTable, Weakness, with_interval
 from hwkd.cost.memory import MemoryPlan, plan_memory
 from hwkd.cost.storage import StoragePlan, plan_storage
 
-__all__ = ["ELEMENT_BYTES", "estimate_cost"]
-
 ELEMENT_BYTES = {"int8": 1, "float32": 4}
 
 

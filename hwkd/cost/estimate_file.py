@@ -11,8 +11,6 @@ from hwkd.cost.memory import plan_memory
 from hwkd.cost.memory_order import MOST_ORDERED_OPS, find_order
 from hwkd.cost.memory_stages import memory_stages
 
-__all__ = ["estimate_file"]
-
 
 def estimate_file(
     model: ModelFile, question: CostQuestion, *, has_latency: bool = True

@@ -15,8 +15,6 @@ from hwkd.core.memory_model import FusionRules
 from hwkd.cost.dead_channels import drop_zero_channels
 from hwkd.cost.window_padding import is_same_padding, pad_before
 
-__all__ = ["FusedGraph", "fuse", "with_changes"]
-
 _NO_PADS = (0, 0, 0, 0)
 _TRANSPARENT = frozenset({"Identity", "Dropout"})
 

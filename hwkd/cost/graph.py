@@ -10,8 +10,6 @@ from hwkd.core.graph import Op, OpGraph, Tensor
 from hwkd.core.kinds import ACTIVATIONS, LAYER_KINDS, activated_name
 from hwkd.core.student import Layer, Layers
 
-__all__ = ["build_graph", "layer_op"]
-
 
 def build_graph(layers: Layers) -> OpGraph:
     """Return the operators that run on the device for one inference.

@@ -16,8 +16,6 @@ from hwkd.core.graph import Op, Tensor
 from hwkd.core.measure import LatencyEstimate
 from hwkd.cost.latency_terms import Work, op_work
 
-__all__ = ["LatencyTable", "Weakness", "with_interval"]
-
 Weakness: TypeAlias = Literal[
     "outside the fitted range", "in grouped convolutions, priced as depthwise ones"
 ]

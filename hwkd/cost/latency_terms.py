@@ -15,8 +15,6 @@ from hwkd.core.graph import Op, Tensor
 from hwkd.core.kinds import kind_of
 from hwkd.core.registry import Registry
 
-__all__ = ["WORK_RULES", "Work", "op_work"]
-
 
 class Work(NamedTuple):
     """One operator as the latency model sees it.

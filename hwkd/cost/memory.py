@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
 from hwkd.core.graph import Op, OpGraph
 from hwkd.core.kinds import kind_of
 from hwkd.core.memory_model import MemoryModel
-from hwkd.cost.memory_in_place import saved_bytes
 from hwkd.cost.memory_planner import Buffer, place_greedily
 from hwkd.cost.memory_scratch import scratch_bytes
-
-__all__ = ["MemoryPlan", "plan_memory"]
+from hwkd.cost.memory_slide import Lives, live_bytes, padded_copies
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +48,7 @@ def plan_memory(graph: OpGraph, model: MemoryModel, element_bytes: int) -> Memor
     """
     ops = graph.ops
     buffers, streamed = _tensor_buffers(graph, model, element_bytes)
+    tensors = tuple(buffers)
     scratch: dict[str, int] = {}
     for index, op in enumerate(ops):
         size = scratch_bytes(op, graph.tensors, model, element_bytes)
@@ -57,25 +56,23 @@ def plan_memory(graph: OpGraph, model: MemoryModel, element_bytes: int) -> Memor
         if size:
             scratch[op.name] = size
             buffers.append(Buffer(op.name, _aligned(size, model.alignment_bytes), index, index))
-    # With nothing left to run, the inputs are all there is.
-    change = [0] * (max(len(ops), 1) + 1)
-    for _, size, first, last in buffers:
-        change[first] += size
-        change[last + 1] -= size
-    live = list(accumulate(change[:-1]))
     if model.in_place:
-        last_use = {buffer.name: buffer.last for buffer in buffers}
-        for index, size in saved_bytes(
-            graph, model, element_bytes, last_use, streamed=streamed
-        ).items():
-            live[index] -= size
+        lives = Lives(
+            sizes={buffer.name: buffer.size for buffer in tensors},
+            last={buffer.name: buffer.last for buffer in tensors},
+            alive=_alive(tensors, len(ops)),
+            scratch=scratch,
+            streamed=streamed,
+        )
+        live = live_bytes(graph, model, element_bytes, lives)
+    else:
+        live = _alive(buffers, len(ops))
     offsets: list[int] = []
     if model.planner == "greedy_by_size":
         offsets = place_greedily(buffers, len(ops))
         arena = max([at + buffer.size for at, buffer in zip(offsets, buffers, strict=True)])
     else:
         arena = max(live)
-    arena = round(arena * model.arena_scale + model.arena_margin_bytes)
     overhead = _overhead_bytes(graph, model, element_bytes)
     return MemoryPlan(
         peak_ram_bytes=arena + overhead,
@@ -86,6 +83,15 @@ def plan_memory(graph: OpGraph, model: MemoryModel, element_bytes: int) -> Memor
         buffers=tuple(buffers),
         offsets=tuple(offsets),
     )
+
+
+def _alive(buffers: Sequence[Buffer], steps: int) -> list[int]:
+    """Return the bytes alive at each step; with nothing left to run the inputs are all there is."""
+    change = [0] * (max(steps, 1) + 1)
+    for _, size, first, last in buffers:
+        change[first] += size
+        change[last + 1] -= size
+    return list(accumulate(change[:-1]))
 
 
 def _tensor_buffers(
@@ -153,7 +159,7 @@ def _overhead_bytes(graph: OpGraph, model: MemoryModel, element_bytes: int) -> i
     tensors = graph.tensors
     total = model.fixed_overhead_bytes
     total += model.per_tensor_overhead_bytes * len(tensors)
-    total += model.per_op_overhead_bytes * len(graph.ops)
+    total += model.per_op_overhead_bytes * (len(graph.ops) + padded_copies(graph, model))
     for op in graph.ops:
         kind = op.kind
         total += per_kind.get(kind, 0.0)

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from hwkd.core.graph import OpGraph
 
-__all__ = ["MOST_ORDERED_OPS", "OrderPlan", "find_order"]
-
 # Sets of operators are what is searched; of more operators hardly any part of them is seen.
 MOST_ORDERED_OPS = 200
 # Sets put into the queue; wide graphs reach many from each.

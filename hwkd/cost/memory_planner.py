@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-__all__ = ["Buffer", "place_greedily"]
-
 _LASTING_STEPS = 32
 
 

@@ -8,8 +8,6 @@ from hwkd.core.graph import Op, Tensor
 from hwkd.core.memory_model import MemoryModel, ScratchRule
 from hwkd.cost.memory_scratch_esp import esp_nn_conv_bytes
 
-__all__ = ["scratch_bytes"]
-
 Tensors = Mapping[str, Tensor]
 
 
@@ -70,7 +68,7 @@ def _x_cube_conv(op: Op, tensors: Tensors) -> int:
         "..._scratch0_array" declarations of generated network.c files for int8 networks, for
         example a 96x96 MobileNetV1 x0.25: depthwise 297, 593, 1185 bytes for 8, 16, 32 channels;
         pointwise 192, 384, 448 bytes for 8->16, 16->32, 32->32; dense 3x3 6144, 7168, 9216 bytes
-        for 32, 64, 128 output channels, 292 and 548 for 1->8 and 1->16.
+        for 32, 64, 128 output channels, 292 and 548 for 1->8 and 1->16; 6176 for 10x4, 1->64.
     """
     after = tensors[op.outputs[0]].shape[1]
     window = op.kernel[0] * op.kernel[1]
@@ -80,9 +78,10 @@ def _x_cube_conv(op: Op, tensors: Tensors) -> int:
         return (4 * window + 1) * after + 1
     if window == 1:
         return 4 * before + 10 * after
-    if before <= 4 and window <= 9:
-        return 4 * window * before + 32 * after
-    return 5120 + 32 * after
+    if op.kernel == (3, 3) and before > 4:
+        return 5120 + 32 * after
+    depth = window * before
+    return 4 * depth + (2 * depth + 14) * after
 
 
 _RULES: Mapping[ScratchRule, Callable[[Op, Tensors], int]] = {

@@ -11,8 +11,6 @@ from collections.abc import Mapping
 
 from hwkd.core.graph import Op, Tensor
 
-__all__ = ["esp_nn_conv_bytes"]
-
 _ALIGNMENT_BYTES = 32
 
 

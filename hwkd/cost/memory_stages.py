@@ -9,8 +9,6 @@ from itertools import islice
 from hwkd.core.graph import OpGraph
 from hwkd.cost.memory import MemoryPlan
 
-__all__ = ["MemoryStage", "memory_stages"]
-
 # Names that a reader takes in.
 _MOST_HELD = 4
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from hwkd.core.graph import FileFacts, Op, OpGraph, Tensor
 from hwkd.core.memory_model import StorageModel
 
-__all__ = ["StoragePlan", "plan_storage"]
-
 _BIAS_BYTES = 4
 # Kinds whose channels are axis 1, whatever follows it.
 _CHANNELS_SECOND = ("BatchNormalization", "Conv")

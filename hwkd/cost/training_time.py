@@ -12,8 +12,6 @@ from dataclasses import dataclass
 
 from hwkd.core.graph import OpGraph
 
-__all__ = ["TrainingWork", "predicted_training_s", "training_work"]
-
 # Seconds on one thread of an AVX-512 server core: forward, backward and update in float32,
 # channels-last, PyTorch 2.13. Fitted by `python -m benchmarks.speed.training_time` to 96 random
 # students of every space; eight in ten predictions are 0.7 to 1.3 of what was measured. Depthwise

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from hwkd.core.graph import Op, Tensor
 
-__all__ = ["is_same_padding", "pad_before"]
-
 
 def is_same_padding(op: Op, shape: tuple[int, ...]) -> bool:
     """Tell whether a window's padding is what TensorFlow calls SAME for an input of this shape.

@@ -22,17 +22,6 @@ from hwkd.deploy.sessions import open_session
 if TYPE_CHECKING:
     import onnxruntime as ort
 
-__all__ = [
-    "CALIBRATION_METHODS",
-    "DEFAULT_CALIBRATION",
-    "CalibrationMethod",
-    "Encoding",
-    "FloatArray",
-    "Range",
-    "activation_ranges",
-    "observing_session",
-]
-
 CalibrationMethod: TypeAlias = Literal["minmax", "percentile", "mse"]
 CALIBRATION_METHODS: tuple[CalibrationMethod, ...] = get_args(CalibrationMethod)
 DEFAULT_CALIBRATION: CalibrationMethod = "minmax"

@@ -12,15 +12,14 @@ from pathlib import Path
 from typing import Protocol
 
 from hwkd.core.errors import ConfigError
+from hwkd.core.head import CAnswer
 from hwkd.core.run_record import RunRecord
-from hwkd.deploy.to_c.answer import Answer
 from hwkd.deploy.to_c.project import RecordedInput
 from hwkd.deploy.to_c.raw_input import Preprocessing
-from hwkd.deploy.to_c.steps import Kernels
+from hwkd.deploy.to_c.step_builder import Kernels
+from hwkd.io import discovery
 from hwkd.io.student_folder import INT8_FILE, StudentFolder
 from hwkd.qgraph.requantise import Rounding
-
-__all__ = ["ExportOptions", "ExportSource", "Exported", "Exporter"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,12 +62,12 @@ class ExportSource:
         return None if self.folder is None else self.folder.record.run
 
     @property
-    def answer(self) -> Answer | None:
+    def answer(self) -> CAnswer | None:
         """What the outputs mean; None where that is not known."""
         if self.run is None:
             return None
         data = self.run.data
-        return Answer(kind=data.kind, mean=data.answer_mean, std=data.answer_std)
+        return discovery.output_kind(data.kind).answer(data.answer_mean, data.answer_std)
 
     @property
     def int8_path(self) -> Path:

@@ -9,8 +9,6 @@ from pathlib import Path
 
 from hwkd.core.errors import ConfigError, ExportError
 
-__all__ = ["require_free_out", "write_folder"]
-
 
 def require_free_out(out: Path) -> None:
     """Refuse a folder that holds anything: what is in the way stays, and nothing is mixed with it.

@@ -13,8 +13,6 @@ from hwkd.inference.sessions import start_session
 if TYPE_CHECKING:
     import onnxruntime as ort
 
-__all__ = ["open_session", "predict", "predict_all"]
-
 _FloatArray: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
 
 

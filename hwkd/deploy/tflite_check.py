@@ -27,18 +27,6 @@ from hwkd.deploy.verify_layers import LayerComparison
 from hwkd.deploy.verify_onnx import reference_outputs
 from hwkd.deploy.verify_run import build_host, run_host
 
-__all__ = [
-    "INTERPRETERS",
-    "Agreement",
-    "LayerAgreement",
-    "TfliteCheck",
-    "check_tflite",
-    "compare_with_c",
-    "installed",
-    "run_tflite",
-    "seeded_steps",
-]
-
 _Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
 _Run: TypeAlias = Callable[[_Int8], list[_Int8]]
 

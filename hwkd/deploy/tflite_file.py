@@ -15,8 +15,6 @@ import numpy.typing as npt
 
 from hwkd.core.errors import ExportError
 
-__all__ = ["INT8", "INT32", "Options", "TfliteFile"]
-
 INT32: Final = 2
 INT8: Final = 9
 _VERSION = 3

@@ -19,8 +19,6 @@ from hwkd.core.kinds import ACTIVATIONS, LAYER_KINDS, Kind, activated_name
 from hwkd.core.student import Layer, Layers
 from hwkd.io.paths import written_atomically
 
-__all__ = ["export_onnx", "folded_weights", "onnx_model", "save_model"]
-
 # The newest operator needed is HardSwish (14); 17 is the oldest set whose quantised form per
 # channel every ONNX Runtime from 1.13 reads.
 _OPSET = 17

@@ -50,8 +50,6 @@ from hwkd.qgraph.tflite_rounding import (
     table_form,
 )
 
-__all__ = ["write_tflite"]
-
 # Numbers of operators (`BuiltinOperator`) and of their options in TensorFlow Lite's schema.
 _ADD, _AVERAGE_POOL, _CONCATENATION, _CONV, _DEPTHWISE = 0, 1, 2, 3, 4
 _FULLY_CONNECTED, _MAX_POOL, _MUL, _RESHAPE, _SOFTMAX = 9, 17, 18, 22, 25
@@ -143,6 +141,11 @@ class _Writer:
         self, op: Conv | FullyConnected, stored: npt.NDArray[np.int8], axis: int
     ) -> list[int]:
         """Add weights and bias, with one scale for all where all are equal."""
+        if op.weight_zeros is not None:
+            raise _refused(
+                op, "a zero point of weights other than 0 (quantise with weight_type=QInt8, or "
+                "WeightSymmetric=True: C takes them)"
+            )  # fmt: skip
         scales = op.weight_scales
         if (scales == scales[0]).all():
             scales = scales[:1]

@@ -12,16 +12,6 @@ from typing import TypeAlias
 
 from hwkd.core.errors import ExportError
 
-__all__ = [
-    "INSTALL_COMMAND",
-    "Command",
-    "Tools",
-    "find_host_compiler",
-    "find_tools",
-    "host_compiler",
-    "run_tool",
-]
-
 # A program with the arguments that belong to it.
 Command: TypeAlias = tuple[str | Path, ...]
 

@@ -18,8 +18,6 @@ from pathlib import Path
 from hwkd.core.core_file import Npu
 from hwkd.core.errors import ConfigError, ProfilingError
 
-__all__ = ["VelaLayer", "VelaReport", "read_report", "require_vela", "run_vela"]
-
 _TIMEOUT_S = 300.0
 _KIB = 1024
 

@@ -24,7 +24,7 @@ from hwkd.deploy.to_c.export import build_project
 from hwkd.deploy.to_c.exported import Exported
 from hwkd.deploy.to_c.flash import predict_flash_bytes, predict_ram_bytes
 from hwkd.deploy.to_c.project import Project
-from hwkd.deploy.to_c.steps import Kernels
+from hwkd.deploy.to_c.step_builder import Kernels
 from hwkd.deploy.toolchain import Command, Tools, find_host_compiler, find_tools
 from hwkd.deploy.verify_layers import LayerComparison
 from hwkd.deploy.verify_onnx import reference_outputs, to_c_inputs
@@ -43,8 +43,6 @@ from hwkd.io.core_files import core_names, load_core
 from hwkd.io.device_catalog import device_names, folder_of, load_device
 from hwkd.io.fact_files import kind_of_file
 from hwkd.qgraph.requantise import Rounding
-
-__all__ = ["seeded_samples", "target_named", "target_of", "verify_model"]
 
 _Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
 _Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]

@@ -13,8 +13,6 @@ import numpy as np
 
 from hwkd.qgraph.ir import Pool, QuantTensor
 
-__all__ = ["averages_in_any_order"]
-
 _Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
 _Int64: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
@@ -15,8 +15,7 @@ from hwkd.deploy.sessions import open_session, predict_all
 from hwkd.deploy.to_c.export import placed, placed_outputs, quantise_values
 from hwkd.deploy.to_c.project import Project
 from hwkd.qgraph.foreign_text import fresh_name
-
-__all__ = ["LayerReference", "reference_outputs", "tensors_of_trace", "to_c_inputs"]
+from hwkd.qgraph.qdq_file import keep_what_gives
 
 _Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
 _Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
@@ -95,7 +94,7 @@ class LayerReference:
         for node in graph.node:
             for position, name in enumerate(node.input):
                 node.input[position] = feeds.get(name, name)
-        _keep_what_gives(graph, self.names)
+        keep_what_gives(graph, self.names)
         read = {name for node in graph.node for name in node.input}
         self._feeds = {name: feed for name, feed in feeds.items() if feed in read}
         fixed = {item.name for item in graph.initializer}
@@ -151,14 +150,3 @@ class LayerReference:
 def _names(graph: onnx.GraphProto) -> set[str]:
     named = {item.name for item in (*graph.input, *graph.initializer)}
     return named | {name for node in graph.node for name in node.output}
-
-
-def _keep_what_gives(graph: onnx.GraphProto, outputs: Sequence[str]) -> None:
-    """Drop the nodes that none of the outputs needs."""
-    needed, kept = set(outputs), []
-    for node in reversed(graph.node):
-        if needed.intersection(node.output):
-            kept.append(node)
-            needed.update(node.input)
-    del graph.node[:]
-    graph.node.extend(reversed(kept))

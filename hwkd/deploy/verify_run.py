@@ -18,18 +18,6 @@ from hwkd.core.errors import ExportError
 from hwkd.deploy.to_c.project import Project, project_files
 from hwkd.deploy.toolchain import Command, Tools, run_tool
 
-__all__ = [
-    "VECTOR_BYTES",
-    "BuildSizes",
-    "Execution",
-    "Firmware",
-    "Programs",
-    "build_firmware",
-    "build_host",
-    "run_firmware",
-    "run_host",
-]
-
 _Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
 _UInt32: TypeAlias = np.ndarray[Any, np.dtype[np.uint32]]
 

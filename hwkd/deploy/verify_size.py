@@ -10,8 +10,6 @@ from hwkd.deploy.to_c.flash import constant_bytes, predict_flash_bytes, predict_
 from hwkd.deploy.to_c.project import Project
 from hwkd.deploy.verify_run import VECTOR_BYTES, BuildSizes
 
-__all__ = ["built_fit", "predicted_fit", "require_fit"]
-
 
 def predicted_fit(project: Project, target: Target) -> Fit:
     """Compare code, constants, arena and stack with the memories of a target.

@@ -17,8 +17,6 @@ from onnx import helper, numpy_helper
 
 from hwkd.deploy.calibrate import FloatArray, observing_session
 
-__all__ = ["correct_biases", "equalise_channels", "replace_weights", "stored_weights"]
-
 _WEIGHT_STEPS = 127
 # A channel is scaled by at most this much: beyond it what is left of it is noise.
 _LARGEST_GAIN = 64.0

@@ -12,14 +12,6 @@ from torch import Tensor, nn
 from hwkd.distill.kernels import as_maps
 from hwkd.distill.method import Method, Shape
 
-__all__ = [
-    "MapAdapter",
-    "VectorAdapter",
-    "describe_adapter",
-    "describe_map_adapter",
-    "resolve_map_adapters",
-]
-
 
 class MapAdapter(nn.Module):
     """1 x 1 convolution from the student's to the teacher's channels, with BN and ReLU if asked."""

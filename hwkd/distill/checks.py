@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from hwkd.core.catalog import METHODS
 from hwkd.core.errors import ConfigError
-from hwkd.core.head import HeadKind
+from hwkd.core.head import OutputKind
 from hwkd.core.signals import Signal
 from hwkd.distill.method import Method, RunShapes, ViewShapes
 from hwkd.distill.pairing import single_positions
-
-__all__ = ["refuse_impossible", "refuse_missing_taps", "refuse_of_classes"]
+from hwkd.io.discovery import discover
 
 _NAMED_BY_PAIRS = (Signal.FEATURES, Signal.PREACTIVATIONS)
 
@@ -46,17 +46,25 @@ def refuse_impossible(
         raise ConfigError(f"method {method.name}: {reason}")
 
 
-def refuse_of_classes(method: Method, kind: HeadKind) -> None:
+def refuse_of_classes(method: Method, kind: OutputKind) -> None:
     """Refuse a method that is about classes where outputs are values.
 
     Raises:
         ConfigError: names the method and what to use.
     """
-    if kind == "values" and not method.suits_values:
+    if not kind.of_classes and not method.suits_values:
         raise ConfigError(
-            f"method {method.name}: compares or smooths classes, and the task learns values; use "
-            "logit_mse, or a method on features as fitnet or at"
+            f"method {method.name}: compares or smooths classes, and the task learns {kind.name}; "
+            "use logit_mse, or a method on features as fitnet or at"
         )
+
+
+def logit_methods() -> str:
+    """Name the methods that need nothing but the logits of a teacher, as "a, b or c"."""
+    discover("hwkd.distill.losses")
+    known = {name: METHODS.get(name)() for name in METHODS}
+    *names, last = [name for name, method in known.items() if method.needs_logits_alone]
+    return f"{', '.join(names)} or {last}"
 
 
 def refuse_missing_taps(method: Method, student: ViewShapes, teacher: ViewShapes) -> None:
@@ -81,7 +89,7 @@ def _size_reason(method: Method, shapes: RunShapes) -> str | None:
             f"batches of {shapes.batch} were given, it needs at least {method.min_batch} samples; "
             "raise the batch size"
         )
-    if shapes.kind == "classes" and shapes.classes < method.min_classes:
+    if shapes.of_classes and shapes.classes < method.min_classes:
         return f"{shapes.classes} classes were given: it has no gradient for them; use kd"
     return None
 
@@ -111,7 +119,7 @@ def _teacher_reason(
 
 def _label_reason(method: Method, has_unlabelled: bool) -> str | None:
     if has_unlabelled and method.needs_labels:
-        return "it needs the label of every sample and some have none; use kd, dist or lskd"
+        return f"it needs the label of every sample and some have none; use {logit_methods()}"
     return None
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from hwkd.core.signals import Batch, Signal, Views
-from hwkd.core.teaching import Step, TeacherSource, TrainingSet
+from hwkd.core.teaching import TeacherSource, TrainingSet, TrainingStep
 from hwkd.distill.checks import refuse_impossible, refuse_missing_taps, refuse_of_classes
 from hwkd.distill.gradient_norms import ZeroGradientGuard, gradient_norms
 from hwkd.distill.method import Loss, LossMethod, Method, RunShapes, ViewShapes, pair_term
@@ -23,8 +23,6 @@ from hwkd.distill.pairing import LayerPair, chosen_pairs, common_positions, prop
 from hwkd.distill.schedules import at_temperature
 from hwkd.distill.spec import WeightedMethod, require_combinable
 from hwkd.distill.taps import Places, Taps
-
-__all__ = ["DistillCriterion", "needed_signals"]
 
 _PROBE_SAMPLES = 4
 # Beginning of the names of a source's tensors in a checkpoint.
@@ -129,7 +127,7 @@ class DistillCriterion:
                 raw[name] = value
                 weighted[name] = value * (factor * term.importance.get(name, 1.0))
         self._look_at_gradients(module, raw)
-        step = Step(batch=batch, student=views)
+        step = TrainingStep(batch=batch, student=views)
         for _, source in self._sources():
             source.observe(step)
         # A stage between two methods without the labels' loss still needs a loss to step on.
@@ -269,7 +267,7 @@ class DistillCriterion:
             teacher=_chosen_shapes(theirs, teacher_layers),
             samples=len(self._data.labels),
             classes=self._data.head.size,
-            kind=self._data.head.kind,
+            of_classes=self._data.head.kind.of_classes,
             batch=self._data.batch_size,
             seed=self._data.seed,
         )

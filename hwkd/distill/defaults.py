@@ -8,13 +8,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from hwkd.core.head import HeadKind
+from hwkd.core.head import OutputKind
 from hwkd.distill.losses.logit_mse import LogitMse
 from hwkd.distill.losses.lskd import StandardisedTargets
 from hwkd.distill.losses.soft_targets import SoftTargets
 from hwkd.distill.method import LossMethod
-
-__all__ = ["default_method", "mean_entropy_ratio", "temperature_for_entropy"]
 
 # The share of the largest possible entropy that a softened teacher should have on average. A
 # saturated teacher at a fixed temperature cost students under 600 parameters five to nine points.
@@ -28,7 +26,7 @@ _LOWEST, _HIGHEST = 1.0, 20.0
 _STEPS = 40
 
 
-def default_method(teacher_logits: Tensor, kind: HeadKind = "classes") -> LossMethod:
+def default_method(teacher_logits: Tensor, kind: OutputKind) -> LossMethod:
     """Return the term to distill with when none is named.
 
     Soft targets at temperature 2, where the teacher's classes are soft enough to say something. A
@@ -41,7 +39,7 @@ def default_method(teacher_logits: Tensor, kind: HeadKind = "classes") -> LossMe
         teacher_logits: shape [samples, outputs], any float type.
         kind: of the outputs.
     """
-    if kind == "values":
+    if not kind.of_classes:
         return LogitMse()
     if mean_entropy_ratio(teacher_logits, _USUAL_TEMPERATURE) >= _SATURATED_RATIO:
         return SoftTargets(temperature=_USUAL_TEMPERATURE)

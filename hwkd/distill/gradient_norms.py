@@ -9,8 +9,6 @@ from torch import Tensor, nn
 
 from hwkd.core.errors import ConfigError
 
-__all__ = ["ZeroGradientError", "ZeroGradientGuard", "gradient_norms"]
-
 
 class ZeroGradientError(ConfigError):
     """A distillation term has no effect on the student."""

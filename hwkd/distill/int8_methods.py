@@ -9,8 +9,6 @@ from hwkd.core.signals import Signal
 from hwkd.distill.losses.soft_targets import SoftTargets
 from hwkd.distill.spec import WeightedMethod
 
-__all__ = ["Int8Recipe", "int8_recipe"]
-
 # An int8 file has no value before an activation: rounding and rectifying are one step. Its weights
 # are trained relative to where they started, so they are not those that a teacher's compare with.
 _SHOWN = frozenset({Signal.LOGITS, Signal.EMBEDDING, Signal.FEATURES, Signal.INPUTS})

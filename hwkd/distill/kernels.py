@@ -10,22 +10,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = [
-    "as_maps",
-    "at_least_float32",
-    "batch_gram",
-    "cosine_matrix",
-    "distance_matrix",
-    "flat",
-    "kl_from_logits",
-    "length",
-    "pearson",
-    "pool_to_common_size",
-    "row_unit",
-    "squared_distances",
-    "unit",
-]
-
 _TINY = 1e-12
 
 

@@ -12,8 +12,6 @@ from hwkd.distill.kernels import at_least_float32
 from hwkd.distill.method import Family, LossMethod, Method
 from hwkd.distill.no_teacher import LabelTeacher
 
-__all__ = ["LabelMethod", "LogitMethod"]
-
 
 class LogitMethod(LossMethod):
     """One divergence of the student's logits from the teacher's, a term of the method's name."""

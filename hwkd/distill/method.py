@@ -14,24 +14,8 @@ from typing import Any, ClassVar, Literal, Protocol, TypeAlias
 from torch import Tensor, nn
 
 from hwkd.core.errors import ConfigError
-from hwkd.core.head import HeadKind
 from hwkd.core.signals import Batch, Signal, Views
 from hwkd.core.teaching import TeacherSource
-
-__all__ = [
-    "Family",
-    "Loss",
-    "LossMethod",
-    "Method",
-    "OptionRange",
-    "RunShapes",
-    "Shape",
-    "TrainedMethod",
-    "ViewShapes",
-    "both_logits",
-    "option",
-    "pair_term",
-]
 
 Family: TypeAlias = Literal[
     "response", "feature", "relation", "contrastive", "weights", "gradient", "attention",
@@ -87,7 +71,7 @@ class RunShapes:
         teacher: the same for the teacher.
         samples: rows of the training split (unlabelled ones included).
         classes: number of outputs.
-        kind: of them.
+        of_classes: they are logits of classes.
         batch: samples per step.
         seed: of everything the method draws.
     """
@@ -98,7 +82,7 @@ class RunShapes:
     classes: int
     batch: int
     seed: int = 0
-    kind: HeadKind = "classes"
+    of_classes: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +189,12 @@ class Method(ABC):
     def asks_teacher(self) -> bool:
         """Whether a teacher must be given."""
         return self.uses_teacher and self.own_source() is None
+
+    @property
+    def needs_logits_alone(self) -> bool:
+        """Whether it runs wherever the logits of a teacher are known, for any sample."""
+        is_free = self.cacheable and not self.needs_labels
+        return self.asks_teacher and is_free and self.needs == frozenset({Signal.LOGITS})
 
     @property
     def suits_values(self) -> bool:

@@ -12,8 +12,6 @@ from torch.nn import functional
 from hwkd.core.signals import Batch, Signal, Views
 from hwkd.distill.method import LossMethod, option
 
-__all__ = ["LabelTeacher", "label_logits"]
-
 
 def label_logits(labels: Tensor, classes: int, correct_probability: float) -> Tensor:
     """Return logits of a virtual teacher that knows the labels and nothing else.

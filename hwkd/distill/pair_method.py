@@ -13,15 +13,6 @@ from hwkd.distill.adapters import describe_map_adapter, resolve_map_adapters
 from hwkd.distill.kernels import as_maps, at_least_float32, pool_to_common_size
 from hwkd.distill.method import LossMethod, RunShapes, Shape, TrainedMethod, ViewShapes, pair_term
 
-__all__ = [
-    "AdaptedPairMethod",
-    "ConsecutivePairMethod",
-    "PairMethod",
-    "pooled_maps",
-    "shapes_of_signal",
-    "tapped",
-]
-
 
 def tapped(views: Views, signal: Signal) -> tuple[Tensor, ...]:
     """Return the layers of a signal; an embedding counts as one layer."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["PairSampler"]
-
 
 class PairSampler:
     """Partners of the same class; a class of one sample is its own partner.

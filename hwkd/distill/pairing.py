@@ -9,15 +9,6 @@ from dataclasses import dataclass
 from hwkd.core.errors import ConfigError
 from hwkd.distill.method import Shape, ViewShapes
 
-__all__ = [
-    "LayerPair",
-    "chosen_pairs",
-    "common_positions",
-    "hardware_importance",
-    "propose_pairs",
-    "single_positions",
-]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerPair:

@@ -10,8 +10,6 @@ from hwkd.core.errors import ConfigError
 from hwkd.distill.method import LossMethod, Method
 from hwkd.distill.no_teacher import LabelTeacher
 
-__all__ = ["Schedule", "at_temperature", "has_temperature"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:

@@ -9,41 +9,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from hwkd.core.errors import TeacherError
 from hwkd.core.signals import Batch, Signal, Views
-from hwkd.core.teaching import Step, StillSource, TrainingSet
+from hwkd.core.teaching import StillSource, TrainingSet, TrainingStep
 from hwkd.distill.method import ViewShapes
 from hwkd.distill.no_teacher import label_logits
 from hwkd.distill.pair_sampler import PairSampler
 from hwkd.distill.taps import Places, Taps
 
-__all__ = [
-    "CachedSource",
-    "ClassmateSource",
-    "FunctionSource",
-    "LiveSource",
-    "PastSelfSource",
-    "mean_probability",
-]
-
-
 _SHAPED = tuple(entry.name for entry in fields(ViewShapes))
-
-
-def mean_probability(logits: Sequence[Tensor], log_weights: Sequence[float]) -> Tensor:
-    """Return the logarithm of a weighted mean of probabilities, shape [batch, classes], float32.
-
-    Args:
-        logits: of each teacher, shape [batch, classes].
-        log_weights: one per teacher; their exponentials sum to 1.
-    """
-    parts = [
-        functional.log_softmax(z.float(), dim=-1) + weight
-        for z, weight in zip(logits, log_weights, strict=True)
-    ]
-    return torch.stack(parts).logsumexp(0)
 
 
 class LiveSource(StillSource):
@@ -153,7 +128,7 @@ class PastSelfSource(StillSource):
         seen = self._is_seen[batch.sample_ids][:, None]
         return Views(logits=torch.where(seen, self._logits[batch.sample_ids], fresh))
 
-    def observe(self, step: Step) -> None:
+    def observe(self, step: TrainingStep) -> None:
         """Remember the student's logits of this step."""
         logits = step.student.need(Signal.LOGITS).detach()
         self._logits[step.batch.sample_ids] = logits.to(self._logits.dtype)

@@ -14,18 +14,6 @@ from hwkd.distill.method import LossMethod, Method
 from hwkd.distill.schedules import Schedule, at_temperature, has_temperature
 from hwkd.io.discovery import discover
 
-__all__ = [
-    "ALWAYS",
-    "NO_METHOD",
-    "Pairs",
-    "WeightedMethod",
-    "is_none",
-    "method_from_table",
-    "parse_method",
-    "parse_methods",
-    "require_combinable",
-]
-
 Pairs = tuple[tuple[int, int], ...]
 ALWAYS = Schedule()
 NO_METHOD = "none"

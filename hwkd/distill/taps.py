@@ -22,8 +22,6 @@ from hwkd.core.kinds import LAYER_KINDS
 from hwkd.core.signals import Signal, Views
 from hwkd.core.student import Layer, Layers
 
-__all__ = ["STUDENT_SIGNALS", "Places", "Taps", "discover_places", "student_places"]
-
 # What `student_places` finds in students; none has softmax attention.
 STUDENT_SIGNALS = frozenset(Signal) - {Signal.ATTENTION, Signal.VALUES}
 

@@ -23,15 +23,6 @@ from hwkd.distill.sources import LiveSource
 from hwkd.distill.spec import WeightedMethod
 from hwkd.distill.taps import Places
 
-__all__ = [
-    "BATCH",
-    "CLASSES",
-    "INPUT_SHAPE",
-    "measure_method_s",
-    "measure_step_s",
-    "reference_student",
-]
-
 BATCH = 128
 CLASSES = 12
 # A second of speech as 49 frames of 10 cepstral coefficients.

@@ -7,8 +7,6 @@ from typing import Literal
 
 import onnxruntime as ort
 
-__all__ = ["start_session"]
-
 _SEVERITY = {"errors": 3, "nothing": 4}
 
 

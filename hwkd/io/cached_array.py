@@ -19,8 +19,6 @@ from hwkd.core.errors import HwkdError
 from hwkd.core.strict_model import StoredInt, StrictModel
 from hwkd.io.paths import cache_writes, folder_written_once
 
-__all__ = ["ArrayFacts", "UnusableEntryError", "open_array", "store_array"]
-
 _VALUES, _FACTS = "values.bin", "facts.json"
 _TYPES = {"float16": np.float16, "uint8": np.uint8, "uint16": np.uint16, "float32": np.float32}
 

@@ -10,8 +10,6 @@ from hwkd.core.core_file import Core, Npu
 from hwkd.core.errors import ConfigError, UnknownNameError
 from hwkd.io.fact_files import checked, fact_names, fact_text, parse_facts
 
-__all__ = ["core_names", "load_core", "load_core_file", "load_npu", "npu_names", "parse_core"]
-
 _Kind = TypeVar("_Kind", Core, Npu)
 
 

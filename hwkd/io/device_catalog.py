@@ -20,8 +20,6 @@ from hwkd.io.discovery import discover
 from hwkd.io.fact_files import checked, fact_names, fact_text, merged, parse_facts
 from hwkd.io.runtime_files import RULES, fit_names, load_runtime, runtime_names
 
-__all__ = ["device_names", "folder_of", "load_device", "parse_device"]
-
 
 def device_names() -> tuple[str, ...]:
     """Return the names of the packaged devices, sorted."""
@@ -100,7 +98,7 @@ def _with_runtime(device: Device, path: str) -> Device:
             f"{path}: cores has no {device.core_key!r}, the core of {device.name}; it has "
             f"{', '.join(found.cores) or 'none'}"
         )
-    table = {"name": found.name, **_rules(found), **_fit(found, device.core_key)}
+    table = {"name": found.name, **_rules(found, device.core_key), **_fit(found, device.core_key)}
     known = device.model_dump(mode="json", exclude_unset=True)
     known["runtimes"] = {**known["runtimes"], path: table}
     return _checked(known, path)
@@ -118,7 +116,7 @@ def _completed(name: str, table: Any, core: str, place: str, beside: Path | None
     own = {"name": name, **table}
     for rule in RULES:  # a device may name another runtime for each
         if isinstance(own.get(rule), str):
-            own[rule] = _rules(_named(own[rule], f"{place}.{rule}", beside))[rule]
+            own[rule] = _rules(_named(own[rule], f"{place}.{rule}", beside), core)[rule]
     fit = own.pop("fit", None)
     if fit is not None:
         return merged(_fit_table(str(fit), f"{place}.fit", beside), own)
@@ -126,7 +124,7 @@ def _completed(name: str, table: Any, core: str, place: str, beside: Path | None
         return own
     file = load_runtime(own["name"], beside)
     is_fitted = core in file.cores and "latency" not in own
-    return merged({**_rules(file), **(_fit(file, core) if is_fitted else {})}, own)
+    return merged({**_rules(file, core), **(_fit(file, core) if is_fitted else {})}, own)
 
 
 def _fit_table(fit: str, place: str, beside: Path | None) -> dict[str, Any]:
@@ -136,7 +134,7 @@ def _fit_table(fit: str, place: str, beside: Path | None) -> dict[str, Any]:
             raise ConfigError(f"{place}: {UnknownNameError('fit', fit, fit_names(beside))}")
         core, name = fit.split(".", 1)
         file = load_runtime(name, beside)
-        return {"name": name, **_rules(file), **_fit(file, core)}
+        return {"name": name, **_rules(file, core), **_fit(file, core)}
     device, runtime = fit.split("/", 1)
     if device not in device_names():
         raise ConfigError(f"{place}: {UnknownNameError('device', device, device_names())}")
@@ -154,8 +152,10 @@ def _named(name: str, place: str, beside: Path | None) -> RuntimeFile:
     return load_runtime(name, beside)
 
 
-def _rules(file: RuntimeFile) -> dict[str, Any]:
-    return {rule: getattr(file, rule).model_dump(mode="json") for rule in RULES}
+def _rules(file: RuntimeFile, core: str) -> dict[str, Any]:
+    """Return what a runtime says of fusion, memory and storage on one core."""
+    models = {rule: getattr(file, rule) for rule in RULES} | {"memory": file.memory_of(core)}
+    return {rule: m.model_dump(mode="json", exclude_none=True) for rule, m in models.items()}
 
 
 def _fit(file: RuntimeFile, core: str) -> dict[str, Any]:

@@ -21,13 +21,9 @@ from types import CodeType
 
 from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.errors import ConfigError, HwkdError, first_line
+from hwkd.core.head import OUTPUT_KINDS, OutputKind
 from hwkd.core.student import SearchSpace
 from hwkd.io.trusted_code import digest_of
-
-__all__ = [
-    "discover",
-    "load_user_space",
-]
 
 
 @cache
@@ -58,6 +54,16 @@ def load_user_space(path: Path) -> SearchSpace:
     if not path.is_file():
         raise ConfigError(f"--space {path}: no such file; give a Python file or a registered name")
     return _import_user_space(path.resolve(), digest_of(path))
+
+
+def output_kind(name: str) -> OutputKind:
+    """Return the kind of outputs that a record names.
+
+    Raises:
+        UnknownNameError: if no task is here that has such outputs.
+    """
+    discover("hwkd.tasks")
+    return OUTPUT_KINDS.get(name)
 
 
 @cache

@@ -10,8 +10,6 @@ from hwkd.io.device_catalog import load_device
 from hwkd.io.fact_files import FactKind, kind_of_file
 from hwkd.io.runtime_files import load_runtime
 
-__all__ = ["CheckedFile", "check_file"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedFile:

@@ -20,16 +20,6 @@ from pydantic_core import ErrorDetails
 from hwkd.core.errors import ConfigError, UnknownNameError
 from hwkd.io.text_files import MalformedTextError, parse_toml
 
-__all__ = [
-    "FactKind",
-    "checked",
-    "fact_names",
-    "fact_text",
-    "kind_of_file",
-    "merged",
-    "parse_facts",
-]
-
 FactKind: TypeAlias = Literal["device", "runtime", "core"]
 
 _PACKAGE = "hwkd.devices"

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
 
-__all__ = ["available_cores", "package_versions"]
-
 
 def available_cores() -> int:
     """Return how many cores this process may use; containers and `taskset` count."""

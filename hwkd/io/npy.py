@@ -16,8 +16,6 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ByteStream", "read_npy", "read_npy_file"]
-
 _Header: TypeAlias = tuple[np.dtype[Any], tuple[int, ...], bool]
 
 _MAGIC = b"\x93NUMPY"
@@ -114,7 +112,10 @@ def _parsed(text: str) -> _Header:
         raise ValueError("the header names no type") from error
     if dtype.kind not in _KINDS or not dtype.itemsize:
         kind = "Python objects" if dtype.hasobject else f"type {dtype}"
-        raise ValueError(f"holds {kind}, which are never loaded; save plain arrays of numbers")
+        advice = ", names as text (labels.astype(str))" if dtype.hasobject else ""
+        raise ValueError(
+            f"holds {kind}, which are never loaded; save plain arrays of numbers{advice}"
+        )
     return dtype, shape, order
 
 

@@ -20,8 +20,6 @@ from hwkd.core.trial import StoredSpec
 from hwkd.io import discovery
 from hwkd.io.run_files import RUN_FILE, read_run_record
 
-__all__ = ["OLD_DESCRIPTION_FILE", "complete_old_record", "read_old_record"]
-
 OLD_DESCRIPTION_FILE = "spec.json"
 
 

@@ -14,15 +14,6 @@ import platformdirs
 
 from hwkd.core.errors import ConfigError
 
-__all__ = [
-    "cache_root",
-    "cache_writes",
-    "folder_written_once",
-    "require_there",
-    "require_writable_cache",
-    "written_atomically",
-]
-
 # More than the few bytes that a full disk still takes into the file's own entry.
 _PROBE_BYTES = 1 << 16
 

@@ -10,8 +10,6 @@ from hwkd.core.strict_model import read_record
 from hwkd.io.paths import require_there
 from hwkd.io.run_lock import is_held
 
-__all__ = ["JOURNAL_FILE", "PLACE_FILE", "RUN_FILE", "TRIALS_FILE", "read_run_record"]
-
 RUN_FILE = "run.json"
 # Holds the trials; without it and without the next file a run can be reported and no more.
 JOURNAL_FILE = "journal.log"

@@ -7,8 +7,6 @@ import fcntl
 import os
 from pathlib import Path
 
-__all__ = ["LOCK_FILE", "is_alive", "is_held"]
-
 LOCK_FILE = "run.lock"
 
 

@@ -9,8 +9,6 @@ from pathlib import Path
 from hwkd.core.errors import RunFolderError
 from hwkd.io.paths import written_atomically
 
-__all__ = ["append_line", "run_writes", "write_lines", "write_text"]
-
 
 @contextmanager
 def run_writes(run: Path | str) -> Iterator[None]:

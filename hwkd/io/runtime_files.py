@@ -14,8 +14,6 @@ from hwkd.core.errors import ConfigError, UnknownNameError
 from hwkd.core.runtime_file import RuntimeFile
 from hwkd.io.fact_files import checked, fact_names, fact_text, merged, parse_facts
 
-__all__ = ["RULES", "fit_names", "load_runtime", "parse_runtime", "runtime_names"]
-
 # What a file says whatever the core.
 RULES = ("fusion", "memory", "storage")
 
@@ -85,4 +83,5 @@ def _table(text: str, origin: str, beside: Path | None, above: tuple[str, ...]) 
         unknown = UnknownNameError("runtime", str(like), runtime_names(beside))
         raise ConfigError(f"{origin}: like: {unknown}")
     under = _table(*fact_text("runtime", like, beside), beside, (*above, like))
-    return merged({rule: under[rule] for rule in RULES if rule in under}, own)
+    taken = (*RULES, "memory_on")
+    return merged({rule: under[rule] for rule in taken if rule in under}, own)

@@ -24,26 +24,6 @@ from hwkd.io.run_files import JOURNAL_FILE, PLACE_FILE, RUN_FILE
 from hwkd.io.run_text import write_text
 from hwkd.io.text_files import MalformedTextError, read_json
 
-__all__ = [
-    "BEST_FOLDER",
-    "CARD_FILE",
-    "DESCRIPTION_FILE",
-    "FLOAT_FILE",
-    "INT8_FILE",
-    "WEIGHTS_FILE",
-    "StudentFiles",
-    "StudentFolder",
-    "digests",
-    "given_place",
-    "holds_student",
-    "model_of",
-    "read_record_file",
-    "read_student",
-    "record_text",
-    "student_folder_of",
-    "write_record",
-]
-
 DESCRIPTION_FILE = "student.json"
 FLOAT_FILE = "student.onnx"
 INT8_FILE = "student_int8.onnx"

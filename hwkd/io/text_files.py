@@ -13,15 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = [
-    "MalformedTextError",
-    "parse_json",
-    "parse_toml",
-    "read_json",
-    "read_number",
-    "read_toml",
-]
-
 _LONGEST_REASON = 200
 
 

@@ -9,8 +9,6 @@ from pathlib import Path
 from hwkd.core.errors import RunFolderError
 from hwkd.core.trial import TrialRecord, read_trial_line, read_trial_summary
 
-__all__ = ["TrialsFile", "read_trials"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialsFile:

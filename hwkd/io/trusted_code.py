@@ -13,8 +13,6 @@ import sys
 from importlib.machinery import PathFinder
 from pathlib import Path
 
-__all__ = ["VARIABLE", "digest_of", "is_trusted", "module_file", "trust"]
-
 VARIABLE = "HWKD_TRUSTED_CODE"
 
 

@@ -14,8 +14,6 @@ from hwkd.core.kinds import LAYER_KINDS, is_rectifier
 from hwkd.core.student import Activation, Layer, Layers
 from hwkd.nn.functions import FUNCTIONS, activation_function
 
-__all__ = ["Outputs", "StudentModule", "Weighted", "alone_or_all", "build_module"]
-
 # A tensor, or a tuple of them where a network has several outputs.
 Outputs: TypeAlias = Tensor | tuple[Tensor, ...]
 
@@ -39,7 +37,8 @@ def build_module(layers: Layers, seed: int) -> StudentModule:
     # The constructors of layers draw weights from the global generator; not on the meta device.
     with torch.device("meta"):
         module = StudentModule(layers)
-    module.to_empty(device="cpu")
+    # Not `to_empty`: between devices that imports torch's symbolic shapes, .3 processor seconds.
+    module._apply(lambda meta: torch.empty(meta.shape, dtype=meta.dtype))  # type: ignore[no-untyped-call]
     generator = torch.Generator().manual_seed(seed)
     for step in module.steps.values():
         if isinstance(step, Weighted):

@@ -24,8 +24,6 @@ from hwkd.core.kinds import ACTIVATIONS, LAYER_KINDS, activated_name, is_rectifi
 from hwkd.core.student import Layer, Layers
 from hwkd.nn.build import Outputs, StudentModule, alone_or_all
 
-__all__ = ["FakeQuantStudent", "round_straight_through"]
-
 Range: TypeAlias = tuple[float, float]
 
 _STEPS = 255

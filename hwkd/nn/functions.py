@@ -13,8 +13,6 @@ from torch import Tensor
 from hwkd.core.registry import Registry
 from hwkd.core.student import Activation, Layer
 
-__all__ = ["FUNCTIONS", "Function", "activation_function"]
-
 Function: TypeAlias = Callable[..., Tensor]
 
 # Layer kind -> what makes the function of a layer; it takes the layer's inputs, batch first.

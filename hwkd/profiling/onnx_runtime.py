@@ -24,8 +24,6 @@ from hwkd.core.measure import OpShare, Profile
 from hwkd.inference.sessions import start_session
 from hwkd.profiling.summary import summarise
 
-__all__ = ["host_name", "measure_latency"]
-
 _PROVIDER = "CPUExecutionProvider"
 _ORT_TYPES = {
     "tensor(float)": np.float32,

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["TimingSummary", "summarise"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimingSummary:

@@ -8,8 +8,6 @@ from typing import Generic, TypeVar
 
 from hwkd.propose.traces import Trace
 
-__all__ = ["Candidate", "Screened", "Screening", "screen_by_choices"]
-
 T = TypeVar("T")
 
 # Two generations of this many candidates are remembered.
@@ -40,7 +38,7 @@ class Screened:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Candidate:
+class ScreenedTrace:
     """A trace and what its screening said; each object is a key of its own, found at once."""
 
     trace: Trace[object]
@@ -53,15 +51,15 @@ class Screening(Generic[T]):
     def __init__(self, screen: Callable[[Trace[T]], Screened]) -> None:
         """Wrap the function that costs a candidate."""
         self._screen = screen
-        self._young: dict[Hashable, Candidate] = {}
-        self._old: dict[Hashable, Candidate] = {}
+        self._young: dict[Hashable, ScreenedTrace] = {}
+        self._old: dict[Hashable, ScreenedTrace] = {}
 
-    def __call__(self, trace: Trace[T]) -> Candidate:
+    def __call__(self, trace: Trace[T]) -> ScreenedTrace:
         """Return the screened candidate."""
         identity = trace.identity
         found = self._young.get(identity) or self._old.get(identity)
         if found is None:
-            found = Candidate(trace, self._screen(trace))
+            found = ScreenedTrace(trace, self._screen(trace))
         if len(self._young) >= _REMEMBERED:
             self._old, self._young = self._young, {}
         self._young[identity] = found

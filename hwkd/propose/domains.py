@@ -18,19 +18,6 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-__all__ = [
-    "Value",
-    "another",
-    "categorical",
-    "draw",
-    "every_value",
-    "integer",
-    "is_number",
-    "nearest",
-    "real",
-    "unit",
-]
-
 Value: TypeAlias = int | float | str | bool | None
 
 # Of the changes to a number, this share are small steps and the rest jumps anywhere.

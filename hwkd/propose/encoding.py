@@ -15,10 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
-from hwkd.propose.candidates import Candidate
+from hwkd.propose.candidates import ScreenedTrace
 from hwkd.propose.domains import Value, is_number, nearest, unit
-
-__all__ = ["Encoder", "FloatArray", "Rows"]
 
 FloatArray = NDArray[np.float64]
 
@@ -60,7 +58,7 @@ class Rows:
 class Encoder:
     """Turns candidates into rows; what it knows comes from the candidates that it was made from."""
 
-    def __init__(self, seen: Sequence[Candidate], group: str | None) -> None:
+    def __init__(self, seen: Sequence[ScreenedTrace], group: str | None) -> None:
         """Learn names, ranges and the spread of the features.
 
         Args:
@@ -86,7 +84,7 @@ class Encoder:
             self._starts[name] = self._width
             self._width += self._block(known)
         self._pieces: dict[tuple[str, Value, type], NDArray[np.float64]] = {}
-        self._rows: dict[Candidate, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
+        self._rows: dict[ScreenedTrace, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
         raw = np.array([self._raw(candidate) for candidate in seen], dtype=float)
         with np.errstate(invalid="ignore"):
             known_count = np.maximum(1, np.isfinite(raw).sum(0))
@@ -96,7 +94,7 @@ class Encoder:
         deviation = np.sqrt(spread.sum(0) / known_count)
         self._deviation = np.where(deviation < _TINY, 1.0, deviation)
 
-    def rows(self, candidates: Sequence[Candidate]) -> Rows:
+    def rows(self, candidates: Sequence[ScreenedTrace]) -> Rows:
         """Encode candidates; choices that were not known when it was made do not count."""
         groups = np.array(
             [self._groups.get(self._group_of(candidate), -1) for candidate in candidates],
@@ -110,10 +108,10 @@ class Encoder:
             groups, sizes, np.stack([bits for bits, _ in pairs]), np.stack([f for _, f in pairs])
         )
 
-    def _group_of(self, candidate: Candidate) -> Value:
+    def _group_of(self, candidate: ScreenedTrace) -> Value:
         return None if self._group is None else candidate.trace.params.get(self._group)
 
-    def _row(self, candidate: Candidate) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _row(self, candidate: ScreenedTrace) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         row = self._rows.get(candidate)
         if row is None:
             if len(self._rows) > 8000:
@@ -123,7 +121,7 @@ class Encoder:
             self._rows[candidate] = row
         return row
 
-    def _raw(self, candidate: Candidate) -> NDArray[np.float64]:
+    def _raw(self, candidate: ScreenedTrace) -> NDArray[np.float64]:
         features = candidate.screened.features
         if features:
             return np.array(features, dtype=float)
@@ -137,11 +135,11 @@ class Encoder:
             dtype=float,
         )
 
-    def _bits(self, candidate: Candidate) -> NDArray[np.float64]:
+    def _bits(self, candidate: ScreenedTrace) -> NDArray[np.float64]:
         bits = np.zeros(self._width)
         for name, start in self._starts.items():
             value = candidate.trace.params.get(name)
-            key = (name, value, type(value) if name in candidate.trace.params else Candidate)
+            key = (name, value, type(value) if name in candidate.trace.params else ScreenedTrace)
             piece = self._pieces.get(key)
             if piece is None:
                 piece = self._piece(name, candidate)
@@ -149,7 +147,7 @@ class Encoder:
             bits[start : start + len(piece)] = piece
         return bits
 
-    def _piece(self, name: str, candidate: Candidate) -> NDArray[np.float64]:
+    def _piece(self, name: str, candidate: ScreenedTrace) -> NDArray[np.float64]:
         """Return the bits of one choice; the last one says that it was not to be made."""
         known = self._names[name]
         piece = np.zeros(self._block(known))

@@ -11,8 +11,6 @@ from optuna.trial import FrozenTrial
 from hwkd.propose.domains import Value, is_number
 from hwkd.propose.traces import Params, TraceTrial
 
-__all__ = ["BRANCH", "InferredSpace", "infer_space"]
-
 # A choice of ours that no study has: which set of names a candidate uses.
 BRANCH = "hwkd:branch"
 

@@ -18,8 +18,6 @@ import numpy as np
 
 from hwkd.propose.encoding import FloatArray, Rows
 
-__all__ = ["LOG_MEAN", "LOG_SPREAD", "Likeness", "likeness", "own_variance"]
-
 # Logarithms of: additive, joint, linear, smooth, own, length of joint, length of smooth, noise;
 # broad normal priors for standardised results.
 LOG_MEAN = np.array([-0.7, -1.0, -1.0, -1.0, -1.5, 0.7, 0.7, -3.0])

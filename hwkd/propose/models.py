@@ -10,13 +10,11 @@ import numpy as np
 from scipy.special import ndtr
 
 from hwkd.propose.acquisition import Estimates
-from hwkd.propose.candidates import Candidate
+from hwkd.propose.candidates import ScreenedTrace
 from hwkd.propose.encoding import Encoder, FloatArray, Rows
-from hwkd.propose.history import Trained, bounded, drawn_in, front_range
+from hwkd.propose.observations import Trained, bounded, drawn_in, front_range
 from hwkd.propose.problem import Observation
 from hwkd.propose.surrogate import Surrogate, find_settings
-
-__all__ = ["Models", "SettingsMemory", "fit_models"]
 
 # Settings of the kernel are found again after each of so many observations, then at each growth by
 # this factor, and from at most so many observations.
@@ -63,11 +61,11 @@ class Models:
     encoder: Encoder
     objectives: dict[int, Surrogate]
     constraints: tuple[Surrogate, ...]
-    candidates: Sequence[Candidate]
+    candidates: Sequence[ScreenedTrace]
     values: FloatArray
     is_feasible: FloatArray
 
-    def estimates(self, candidates: Sequence[Candidate]) -> Estimates:
+    def estimates(self, candidates: Sequence[ScreenedTrace]) -> Estimates:
         """Predict the objectives of candidates; exact ones are copied."""
         rows = self.encoder.rows(candidates)
         found = {index: surrogate.predict(rows) for index, surrogate in self.objectives.items()}
@@ -77,7 +75,7 @@ class Models:
             deviation[:, index] = one.deviation
         return Estimates(mean, deviation)
 
-    def feasible_chance(self, candidates: Sequence[Candidate]) -> FloatArray:
+    def feasible_chance(self, candidates: Sequence[ScreenedTrace]) -> FloatArray:
         """Return the chance that every measured constraint is kept."""
         chance = np.ones(len(candidates))
         if self.constraints:
@@ -88,7 +86,7 @@ class Models:
         return chance
 
     def predicted(
-        self, candidate: Candidate, outputs: int, *, stretch: float
+        self, candidate: ScreenedTrace, outputs: int, *, stretch: float
     ) -> tuple[tuple[float, float], ...]:
         """Predict measurements of one candidate: the first objective, then the outputs.
 
@@ -112,9 +110,9 @@ def fit_models(
     encoder: Encoder,
     seen: Trained,
     part: Sequence[int],
-    pending: Sequence[Candidate],
+    pending: Sequence[ScreenedTrace],
     *,
-    candidate_of: Callable[[Observation], Candidate],
+    candidate_of: Callable[[Observation], ScreenedTrace],
     worst: Sequence[float | None],
     memory: SettingsMemory,
 ) -> Models:
@@ -126,7 +124,7 @@ def fit_models(
         part: indices of a bounded part of it.
         pending: being tried; believed to come out as predicted.
         candidate_of: what was observed.
-        worst: see `hwkd.propose.history.drawn_in`; per objective.
+        worst: see `hwkd.propose.observations.drawn_in`; per objective.
         memory: of settings.
     """
     trained = seen.part(part)
@@ -170,7 +168,10 @@ def fit_models(
 
 
 def _results(
-    index: int, worst: float | None, candidate_of: Callable[[Observation], Candidate], some: Trained
+    index: int,
+    worst: float | None,
+    candidate_of: Callable[[Observation], ScreenedTrace],
+    some: Trained,
 ) -> FloatArray:
     """Return what a surrogate of one objective learns: of the first one the outputs, too."""
     results = some.values[:, index : index + 1].copy()
@@ -216,7 +217,9 @@ def _settings_from(count: int) -> int:
     return size
 
 
-def _with_exact(measured: Mapping[int, FloatArray], candidates: Sequence[Candidate]) -> FloatArray:
+def _with_exact(
+    measured: Mapping[int, FloatArray], candidates: Sequence[ScreenedTrace]
+) -> FloatArray:
     """Return the objectives of candidates, shape [n, objectives], from those that are measured."""
     objectives = len(candidates[0].screened.exact) if candidates else 0
     values = np.zeros((len(candidates), objectives))

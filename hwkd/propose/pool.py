@@ -12,12 +12,10 @@ from functools import cached_property
 from random import Random
 from typing import Generic, TypeVar
 
-from hwkd.propose.candidates import Candidate, Screening
+from hwkd.propose.candidates import ScreenedTrace, Screening
 from hwkd.propose.domains import Value, every_value
 from hwkd.propose.problem import Origin, Problem
 from hwkd.propose.traces import Trace, cross, enumerate_traces, mutate, run
-
-__all__ = ["Parent", "Pool", "Source"]
 
 T = TypeVar("T")
 
@@ -45,7 +43,7 @@ class Parent:
     """A good candidate: what was observed, and how many turns ago."""
 
     number: int
-    candidate: Candidate
+    candidate: ScreenedTrace
     turns_ago: int
 
 
@@ -58,8 +56,8 @@ class Pool(Generic[T]):
         self._screening = screening
         self._seed = seed
         # Of this turn and the one before; a function of the seed, remembered to save its time.
-        self._fresh: dict[int, tuple[Candidate, ...]] = {}
-        self._relatives: dict[tuple[int, int], Candidate] = {}
+        self._fresh: dict[int, tuple[ScreenedTrace, ...]] = {}
+        self._relatives: dict[tuple[int, int], ScreenedTrace] = {}
 
     @cached_property
     def groups(self) -> tuple[Value, ...]:
@@ -72,9 +70,9 @@ class Pool(Generic[T]):
         return values or (probe.params[name],)
 
     @cached_property
-    def survey(self) -> tuple[Candidate, ...]:
+    def survey(self) -> tuple[ScreenedTrace, ...]:
         """Feasible random candidates, every group alike; empty when nothing was found that fits."""
-        found: dict[object, Candidate] = {}
+        found: dict[object, ScreenedTrace] = {}
         screened = 0
         random = self._random("survey")
         while screened < _SURVEYED or (len(found) < _ENOUGH and screened < _MOST_SURVEYED):
@@ -84,14 +82,14 @@ class Pool(Generic[T]):
         return tuple(found.values())
 
     @cached_property
-    def references(self) -> tuple[Candidate, ...]:
+    def references(self) -> tuple[ScreenedTrace, ...]:
         """The reference candidates that fit, in the order given."""
-        found: dict[object, Candidate] = {}
+        found: dict[object, ScreenedTrace] = {}
         for params in self._problem.references:
             self._add(found, run(self._problem.suggest, params, self._random("reference")))
         return tuple(found.values())
 
-    def fresh(self, turn: int) -> Iterator[Candidate]:
+    def fresh(self, turn: int) -> Iterator[ScreenedTrace]:
         """Yield feasible random candidates, this turn's and those of some turns before."""
         numbers = range(max(0, turn - _FRESH_TURNS + 1), turn + 1)
         self._fresh = {
@@ -103,7 +101,9 @@ class Pool(Generic[T]):
         for candidates in self._fresh.values():
             yield from candidates
 
-    def relatives(self, parents: Sequence[Parent], turn: int) -> Iterator[tuple[Candidate, Source]]:
+    def relatives(
+        self, parents: Sequence[Parent], turn: int
+    ) -> Iterator[tuple[ScreenedTrace, Source]]:
         """Yield feasible mutations of parents, more of older ones, and some crossings of two."""
         suggest, used = self._problem.suggest, {}
         for parent in parents:
@@ -128,14 +128,16 @@ class Pool(Generic[T]):
                 for candidate in self._fits(child):
                     yield candidate, Source("crossover", first.number)
 
-    def steps(self, candidates: Sequence[Candidate], turn: int, count: int) -> Iterator[Candidate]:
+    def steps(
+        self, candidates: Sequence[ScreenedTrace], turn: int, count: int
+    ) -> Iterator[ScreenedTrace]:
         """Yield feasible mutations of candidates that were not tried; candidate by candidate."""
         random = self._random("step", turn)
         for candidate in candidates:
             for _ in range(count):
                 yield from self._fits(mutate(self._problem.suggest, candidate.trace, random))
 
-    def untried(self, tried: set[object]) -> Iterable[Candidate]:
+    def untried(self, tried: set[object]) -> Iterable[ScreenedTrace]:
         """Return candidates that were not tried, searching hard; none where none is left.
 
         A finite space that is small enough is listed, so that none means none; elsewhere a long
@@ -157,7 +159,7 @@ class Pool(Generic[T]):
                     return (candidate,)
         return ()
 
-    def group_of(self, candidate: Candidate) -> Value:
+    def group_of(self, candidate: ScreenedTrace) -> Value:
         """Return the family of a candidate."""
         name = self._problem.group
         return None if name is None else candidate.trace.params.get(name)
@@ -166,7 +168,7 @@ class Pool(Generic[T]):
         """Return what draws choices that a stored candidate lacks: the same ones each time."""
         return self._random("replay")
 
-    def _drawn_in_turn(self, turn: int) -> Iterator[Candidate]:
+    def _drawn_in_turn(self, turn: int) -> Iterator[ScreenedTrace]:
         random = self._random("fresh", turn)
         for index in range(_FRESH_PER_TURN):
             yield from self._fits(self._drawn(self.groups[index % len(self.groups)], random))
@@ -175,12 +177,12 @@ class Pool(Generic[T]):
         given = {} if self._problem.group is None else {self._problem.group: group}
         return run(self._problem.suggest, given, random)
 
-    def _fits(self, trace: Trace[T]) -> Iterator[Candidate]:
+    def _fits(self, trace: Trace[T]) -> Iterator[ScreenedTrace]:
         candidate = self._screening(trace)
         if candidate.screened.is_feasible:
             yield candidate
 
-    def _add(self, found: dict[object, Candidate], trace: Trace[T]) -> None:
+    def _add(self, found: dict[object, ScreenedTrace], trace: Trace[T]) -> None:
         for candidate in self._fits(trace):
             found.setdefault(candidate.screened.key, candidate)
 

@@ -9,8 +9,6 @@ from typing import Generic, Literal, TypeAlias, TypeVar
 from hwkd.propose.candidates import Screened
 from hwkd.propose.traces import Params, Suggest, Trace
 
-__all__ = ["Observation", "Origin", "Problem", "Proposal"]
-
 T = TypeVar("T")
 Origin: TypeAlias = Literal["reference", "first", "survey", "random", "mutation", "crossover"]
 
@@ -67,7 +65,7 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Proposal:
+class Recommendation:
     """A candidate to try and why.
 
     Attributes:

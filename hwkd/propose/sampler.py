@@ -15,13 +15,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hwkd.propose.candidates import Screened, screen_by_choices
 from hwkd.propose.domains import draw
-from hwkd.propose.history import History
 from hwkd.propose.inferred import BRANCH, InferredSpace, infer_space
-from hwkd.propose.problem import Observation, Problem, Proposal
-from hwkd.propose.proposer import Proposer
+from hwkd.propose.observations import Observations
+from hwkd.propose.problem import Observation, Problem, Recommendation
+from hwkd.propose.recommender import Recommender
 from hwkd.propose.traces import Params, Suggest
-
-__all__ = ["StudyReader", "SurrogateSampler"]
 
 T = TypeVar("T")
 
@@ -44,11 +42,11 @@ class StudyReader:
             objectives: of the study.
         """
         self._observe = observe
-        self._history = History(objectives)
+        self._history = Observations(objectives)
         self._open: list[int] = []
         self._read = 0
 
-    def read(self, trials: Sequence[FrozenTrial], *, but: int | None) -> History:
+    def read(self, trials: Sequence[FrozenTrial], *, but: int | None) -> Observations:
         """Return what was observed.
 
         Args:
@@ -120,10 +118,10 @@ class SurrogateSampler(BaseSampler, Generic[T]):
         self._lock = RLock()
         self._study_name: str | None = None
         self._reader: StudyReader | None = None
-        self._proposer: Proposer[Any] | None = None
+        self._recommender: Recommender[Any] | None = None
         self._space: InferredSpace | None = None
-        self._ahead: tuple[Proposal | None] | None = None
-        self._asked: dict[int, Proposal | None] = {}
+        self._ahead: tuple[Recommendation | None] | None = None
+        self._asked: dict[int, Recommendation | None] = {}
         self._turn: int | None = None
 
     def __getstate__(self) -> dict[str, object]:
@@ -143,7 +141,7 @@ class SurrogateSampler(BaseSampler, Generic[T]):
     def turn(self, turn: int) -> None:
         self._turn, self._ahead = turn, None
 
-    def look_ahead(self, study: Study) -> Proposal | None:
+    def look_ahead(self, study: Study) -> Recommendation | None:
         """Return what the next `ask` will choose; None when every candidate that fits was tried.
 
         Args:
@@ -154,7 +152,7 @@ class SurrogateSampler(BaseSampler, Generic[T]):
             self._ahead = (proposal,)
             return proposal
 
-    def proposal_of(self, trial_number: int) -> Proposal | None:
+    def proposal_of(self, trial_number: int) -> Recommendation | None:
         """Return why a trial of this process was chosen as it is; None where it was not."""
         return self._asked.get(trial_number)
 
@@ -167,7 +165,7 @@ class SurrogateSampler(BaseSampler, Generic[T]):
                 (proposal,), self._ahead = self._ahead, None
             else:
                 proposal = self._propose(study, trial)
-                if proposal is None and self._proposer is not None:
+                if proposal is None and self._recommender is not None:
                     with suppress(RuntimeError):  # asked outside `optimize`: nothing to stop
                         study.stop()
             self._asked = {trial.number: proposal}
@@ -201,21 +199,21 @@ class SurrogateSampler(BaseSampler, Generic[T]):
         random = Random(f"{self._seed}:independent:{trial.number}:{param_name}")
         return draw(param_distribution, random)
 
-    def _propose(self, study: Study, trial: FrozenTrial | None) -> Proposal | None:
+    def _propose(self, study: Study, trial: FrozenTrial | None) -> Recommendation | None:
         trials = study.get_trials(deepcopy=False)
         if self._study_name != study.study_name:
-            self._study_name, self._reader, self._proposer = study.study_name, None, None
+            self._study_name, self._reader, self._recommender = study.study_name, None, None
         if self._suggest is None and not self._infer(study, trials):
             return None
-        if self._proposer is None:
-            self._proposer = Proposer(self._problem(study), seed=self._seed)
+        if self._recommender is None:
+            self._recommender = Recommender(self._problem(study), seed=self._seed)
         if self._reader is None:
             observe = self._observe or (lambda t: self._default_observation(study, t))
             self._reader = StudyReader(observe, len(study.directions))
         number = None if trial is None else trial.number
         history = self._reader.read(trials, but=number)
         turn = self.turn if self.turn is not None else len(trials) if number is None else number
-        return self._proposer.propose(history, turn=turn)
+        return self._recommender.recommend(history, turn=turn)
 
     def _infer(self, study: Study, trials: Sequence[FrozenTrial]) -> bool:
         del study
@@ -227,7 +225,7 @@ class SurrogateSampler(BaseSampler, Generic[T]):
             return False
         if self._space is None or space.signature != self._space.signature:
             # What was read is labelled by the space; a new one reads everything again.
-            self._space, self._proposer, self._reader = space, None, None
+            self._space, self._recommender, self._reader = space, None, None
         return True
 
     def _problem(self, study: Study) -> Problem[Any]:

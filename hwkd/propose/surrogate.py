@@ -16,8 +16,6 @@ from scipy.linalg import cho_solve, solve_triangular
 from hwkd.propose.encoding import FloatArray, Rows
 from hwkd.propose.kernel import LOG_MEAN, LOG_SPREAD, Likeness, likeness, own_variance
 
-__all__ = ["Prediction", "Surrogate", "find_settings"]
-
 _DRAWN, _ROUNDS, _PER_ROUND, _STEP = 24, 3, 8, 0.3
 _KEPT = 4
 # Above this many points one setting predicts: its likelihood outweighs the others' anyway.

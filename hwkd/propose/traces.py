@@ -17,8 +17,6 @@ from optuna.distributions import BaseDistribution
 from hwkd.propose import domains
 from hwkd.propose.domains import Value
 
-__all__ = ["Params", "Suggest", "Trace", "TraceTrial", "cross", "enumerate_traces", "mutate", "run"]
-
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 Params: TypeAlias = Mapping[str, Value]

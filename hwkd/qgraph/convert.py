@@ -28,8 +28,6 @@ from hwkd.qgraph.pooling import PoolKind, convert_mean, convert_pool, window_pad
 from hwkd.qgraph.segment import Segment
 from hwkd.qgraph.weighted import read_bias, read_weights
 
-__all__ = ["CONVERTERS", "convert_node", "is_view"]
-
 _Range: TypeAlias = tuple[int, int]
 _Converter: TypeAlias = Callable[[onnx.NodeProto, Segment, _Range], list[QuantOp]]
 
@@ -107,19 +105,21 @@ def _plane_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 @CONVERTERS.register("Conv")
 def _conv(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
-    weights, scales = read_weights(node, segment, axis=0)
+    weights = read_weights(node, segment, axis=0)
+    rank = weights.values.ndim
     source = segment.tensor(node, 0)
-    if weights.ndim != 4 or len(source.shape) != 4:
-        raise segment.refuse(node, f"{weights.ndim - 2}-D convolution; 1-D and 2-D are supported")
-    kernel = weights.shape[2:]
+    if rank != 4 or len(source.shape) != 4:
+        raise segment.refuse(node, f"{rank - 2}-D convolution; 1-D and 2-D are supported")
+    kernel = weights.values.shape[2:]
     return [
         Conv(
             name=node.name or node.output[0],
             inputs=(source.name,),
             output=segment.output.name,
-            weights=weights,
-            weight_scales=scales,
-            bias=read_bias(node, segment, source, scales),
+            weights=weights.values,
+            weight_scales=weights.scales,
+            weight_zeros=weights.zeros,
+            bias=read_bias(node, segment, source, weights.scales),
             output_range=limits,
             stride=tuple(segment.attribute(node, "strides", (1, 1))),
             pads=window_pads(node, segment, source.shape[2:], kernel),
@@ -135,16 +135,17 @@ def _gemm(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantO
         if segment.attribute(node, name, expected) != expected:
             raise segment.refuse(node, f"{name} is not {expected}")
     transposed = bool(segment.attribute(node, "transB", 0))
-    weights, scales = read_weights(node, segment, axis=0 if transposed else 1)
+    weights = read_weights(node, segment, axis=0 if transposed else 1)
     source = segment.tensor(node, 0)
     return [
         FullyConnected(
             name=node.name or node.output[0],
             inputs=(source.name,),
             output=segment.output.name,
-            weights=np.ascontiguousarray(weights if transposed else weights.T),
-            weight_scales=scales,
-            bias=read_bias(node, segment, source, scales),
+            weights=np.ascontiguousarray(weights.values if transposed else weights.values.T),
+            weight_scales=weights.scales,
+            weight_zeros=weights.zeros,
+            bias=read_bias(node, segment, source, weights.scales),
             output_range=limits,
         )
     ]
@@ -154,15 +155,16 @@ def _gemm(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantO
 def _matmul(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[QuantOp]:
     constant = segment.constants.get(node.input[1])
     if constant is not None and constant.values.ndim == 2:
-        weights, scales = read_weights(node, segment, axis=1)
+        weights = read_weights(node, segment, axis=1)
         return [
             FullyConnected(
                 name=node.name or node.output[0],
                 inputs=(segment.tensor(node, 0).name,),
                 output=segment.output.name,
-                weights=np.ascontiguousarray(weights.T),
-                weight_scales=scales,
-                bias=np.zeros(scales.size, np.int32),
+                weights=np.ascontiguousarray(weights.values.T),
+                weight_scales=weights.scales,
+                weight_zeros=weights.zeros,
+                bias=np.zeros(weights.scales.size, np.int32),
                 output_range=limits,
             )
         ]

@@ -18,8 +18,6 @@ from hwkd.inference.sessions import start_session
 from hwkd.qgraph.ir import QuantTensor
 from hwkd.qgraph.segment import Segment
 
-__all__ = ["ELEMENTWISE", "clip_limits", "rescale_table", "table_of"]
-
 ELEMENTWISE = frozenset({
     "Abs", "Add", "Clip", "Div", "Elu", "Erf", "Exp", "Gelu", "HardSigmoid", "HardSwish",
     "LeakyRelu", "Log", "Mish", "Mul", "Neg", "Relu", "Sigmoid", "Sqrt", "Sub", "Tanh",

@@ -13,8 +13,6 @@ from onnx import TensorProto, helper
 from hwkd.core.errors import ExportError
 from hwkd.qgraph.qdq_file import node_label
 
-__all__ = ["Encoding", "dequantised", "quantised", "read_encoding"]
-
 _Array: TypeAlias = np.ndarray[Any, Any]
 _UINT8 = np.dtype(np.uint8)
 _TYPES = frozenset(map(np.dtype, (np.int8, np.uint8, np.int16, np.uint16, np.int32)))

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-__all__ = ["c_comment", "c_string", "fresh_name", "string_bytes"]
-
 # A question mark is escaped because two of them start a trigraph.
 _ESCAPED = frozenset(b'"\\?')
 _PRINTABLE = range(0x20, 0x7F)

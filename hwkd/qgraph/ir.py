@@ -14,23 +14,6 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-__all__ = [
-    "Binary",
-    "Concat",
-    "Conv",
-    "FullyConnected",
-    "MatMul",
-    "Pad",
-    "Pool",
-    "QuantGraph",
-    "QuantOp",
-    "QuantTensor",
-    "Relayout",
-    "Softmax",
-    "Table",
-    "View",
-]
-
 Int8Array: TypeAlias = npt.NDArray[np.int8]
 Int32Array: TypeAlias = npt.NDArray[np.int32]
 Float32Array: TypeAlias = npt.NDArray[np.float32]
@@ -83,12 +66,15 @@ class _Weighted(_Node):
         weights: int8, output channels first.
         weight_scales: one for each output channel.
         bias: int32 in units of input scale times weight scale.
+        weight_zeros: what `weights` are more than the steps that they mean, for each output
+            channel; None where that is 0 everywhere, and steps fit int8.
         output_range: smallest and largest int8 value it may write (ReLU and ReLU6 fused).
     """
 
     weights: Int8Array
     weight_scales: Float32Array
     bias: Int32Array
+    weight_zeros: Int32Array | None = None
     output_range: tuple[int, int] = (-128, 127)
 
 

@@ -11,8 +11,6 @@ from hwkd.qgraph.elementwise import rescale_table
 from hwkd.qgraph.ir import Pool, QuantOp, View
 from hwkd.qgraph.segment import Segment
 
-__all__ = ["PoolKind", "convert_mean", "convert_pool", "window_pads"]
-
 PoolKind: TypeAlias = Literal["max", "average", "global_average"]
 _Range: TypeAlias = tuple[int, int]
 _Pads: TypeAlias = tuple[int, int, int, int]

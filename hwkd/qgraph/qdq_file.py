@@ -6,7 +6,7 @@ tensor a shape, and ONNX Runtime, which says what is right, runs the file.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -22,7 +22,7 @@ from hwkd.trace.onnx_model import STANDARD_DOMAINS, open_model, opset_of, stored
 from hwkd.trace.onnx_tensors import read_constants
 from hwkd.trace.onnx_whole import take_in_weights
 
-__all__ = ["DEQUANTISE", "QUANTISE", "QdqFile", "node_label", "open_qdq"]
+__all__ = ["DEQUANTISE", "QUANTISE", "QdqFile", "keep_what_gives", "node_label", "open_qdq"]
 
 _Array: TypeAlias = np.ndarray[Any, Any]
 
@@ -68,6 +68,17 @@ class QdqFile:
 def node_label(node: onnx.NodeProto) -> str:
     """Return how messages name a node: by itself, or by its output."""
     return repr(node.name or next(iter(node.output), ""))
+
+
+def keep_what_gives(graph: onnx.GraphProto, outputs: Sequence[str]) -> None:
+    """Drop the nodes that none of the outputs needs."""
+    needed, kept = set(outputs), []
+    for node in reversed(graph.node):
+        if needed.intersection(node.output):
+            kept.append(node)
+            needed.update(node.input)
+    del graph.node[:]
+    graph.node.extend(reversed(kept))
 
 
 def open_qdq(path: Path, supported: Set[str]) -> QdqFile:

@@ -24,8 +24,6 @@ from hwkd.qgraph.ir import QuantGraph, QuantOp, QuantTensor, Table, View
 from hwkd.qgraph.qdq_file import DEQUANTISE, QUANTISE, QdqFile, node_label, open_qdq
 from hwkd.qgraph.segment import BYTE_OFFSETS, Constant, Segment
 
-__all__ = ["read_qdq"]
-
 # Products and quotients of scales stay float32 numbers.
 _SMALLEST_SCALE, _LARGEST_SCALE = 2.0**-40, 2.0**40
 
@@ -34,7 +32,7 @@ def read_qdq(path: Path) -> QuantGraph:
     """Read an int8 model made by static quantisation.
 
     Args:
-        path: ONNX file in QDQ form: activations of 8 bits, weights of 8 bits around 0.
+        path: ONNX file in QDQ form: activations and weights of 8 bits.
 
     Raises:
         ModelFileError: if the file cannot be read.
@@ -273,7 +271,7 @@ class _Reader:
             if name == self._file.input:
                 raise ExportError(
                     f"{self._origin}: node {node_label(node)} ({node.op_type}) reads the float "
-                    "input, expected QuantizeLinear first"
+                    "input, expected QuantizeLinear first; quantise this node as well"
                 )
             if name in self._codes:
                 raise self._refuse(node, f"reads the integers {name!r}, expected floats")

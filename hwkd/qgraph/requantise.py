@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from hwkd.core.c_literal import float_literal
 from hwkd.core.core_file import Rounding
 from hwkd.core.errors import ExportError
 from hwkd.qgraph.ir import Conv, FullyConnected, Pool, QuantTensor
@@ -15,7 +16,6 @@ __all__ = [
     "accumulator_scales",
     "channel_fields",
     "fixed_fields",
-    "float_literal",
     "pool_rows",
     "product_fields",
     "q31_multiplier",
@@ -43,12 +43,6 @@ def accumulator_scales(
         return real_multipliers(op, op.weight_scales, source, target)
     scales = (source.scale * op.weight_scales).astype(np.float32) / target.scale
     return [float(scale) for scale in scales]
-
-
-def float_literal(value: np.float32) -> str:
-    """Return a C literal that reads back as the same float32."""
-    text = np.format_float_scientific(np.float32(value), unique=True, trim="0")
-    return f"{text}f"
 
 
 def channel_fields(scale: float, rounding: Rounding, *, largest: int) -> str:

@@ -17,8 +17,6 @@ from hwkd.qgraph.foreign_text import fresh_name
 from hwkd.qgraph.ir import QuantTensor
 from hwkd.qgraph.qdq_file import node_label
 
-__all__ = ["BYTE_OFFSETS", "Constant", "Segment"]
-
 _Array = np.ndarray[Any, Any]
 
 # Types of activations, and what is taken from their integers to have them in int8.

@@ -16,22 +16,6 @@ import numpy as np
 from hwkd.core.errors import ExportError
 from hwkd.qgraph.ir import FullyConnected, QuantTensor
 
-__all__ = [
-    "SIXTH",
-    "THREE",
-    "THREE_STEPS",
-    "Fixed",
-    "TableForm",
-    "activation_limits",
-    "add_factors",
-    "fixed_point",
-    "gate_tensor",
-    "mean_factor",
-    "real_multipliers",
-    "scaled",
-    "table_form",
-]
-
 _Int64: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 _Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
 TableForm: TypeAlias = Literal["limits", "quantize", "relu", "hard_swish", "hard_sigmoid"]

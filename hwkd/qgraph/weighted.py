@@ -1,4 +1,4 @@
-"""Weights and biases of a QDQ file as the kernels take them: int8 around 0, int32 sums.
+"""Weights and biases of a QDQ file as the kernels take them: int8, and int32 for sums.
 
 A bias is added to sums of input steps times weight steps, so its unit is the product of the two
 scales. A bias in another unit is refused: ONNX Runtime honours it in some operators and not in all.
@@ -6,6 +6,7 @@ scales. A bias in another unit is refused: ONNX Runtime honours it in some opera
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,8 +14,6 @@ import onnx
 
 from hwkd.qgraph.ir import QuantTensor
 from hwkd.qgraph.segment import BYTE_OFFSETS, Segment
-
-__all__ = ["read_bias", "read_weights"]
 
 _Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
 _Int32: TypeAlias = np.ndarray[Any, np.dtype[np.int32]]
@@ -25,8 +24,23 @@ _SCALE_TOLERANCE = 2.0**-22
 _INT32 = np.iinfo(np.int32)
 
 
-def read_weights(node: onnx.NodeProto, segment: Segment, *, axis: int) -> tuple[_Int8, _Float32]:
-    """Return int8 weights with zero point 0 and one scale for each output channel.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Weights:
+    """Weights as the kernels take them.
+
+    Attributes:
+        values: int8, in the order of the file.
+        scales: one for each output channel.
+        zeros: what `values` are more than their steps, for each output channel; None for 0.
+    """
+
+    values: _Int8
+    scales: _Float32
+    zeros: _Int32 | None = None
+
+
+def read_weights(node: onnx.NodeProto, segment: Segment, *, axis: int) -> Weights:
+    """Return int8 weights with one scale, and where it is needed one zero point, for each channel.
 
     Args:
         node: its second input is the weights.
@@ -34,32 +48,35 @@ def read_weights(node: onnx.NodeProto, segment: Segment, *, axis: int) -> tuple[
         axis: output channels of the weights.
 
     Raises:
-        ExportError: if they are no quantised constant, leave 8 bits without their zero point, or
-            have scales along another axis.
+        ExportError: if they are no quantised constant, not of 8 bits, or have scales along another
+            axis.
     """
     name = node.input[1]
     item = segment.constants.get(name)
     if item is None:
         raise segment.refuse(
             node, f"weights {name!r} are no quantised constant, expected int8 values behind "
-            "DequantizeLinear"
+            "DequantizeLinear; quantise this node as well"
         )  # fmt: skip
     if item.encoding.dtype not in BYTE_OFFSETS:
         raise segment.refuse(node, f"{item.encoding.dtype} weights, expected 8 bits")
     steps, channels = item.steps, item.values.shape[axis]
-    if steps.size and (steps.min() < -128 or steps.max() > 127):
-        raise segment.refuse(
-            node, f"weights with zero point {int(item.encoding.zero_point[0])} reach from "
-            f"{steps.min()} to {steps.max()} steps around it, expected -128 to 127; quantise "
-            "weights symmetrically"
-        )  # fmt: skip
     scale = item.encoding.scale
     if scale.size > 1 and item.encoding.axis != axis:
         raise segment.refuse(
             node, f"weight scales along axis {item.encoding.axis}, expected the output channels, "
             f"axis {axis}"
         )  # fmt: skip
-    return steps.astype(np.int8), np.broadcast_to(scale, (channels,)).astype(np.float32)
+    scales = np.broadcast_to(scale, (channels,)).astype(np.float32)
+    if not steps.size or (steps.min() >= -128 and steps.max() <= 127):
+        return Weights(values=steps.astype(np.int8), scales=scales)
+    offset = BYTE_OFFSETS[item.encoding.dtype]
+    zeros = item.encoding.zero_point.astype(np.int32) - offset
+    return Weights(
+        values=(item.values.astype(np.int16) - offset).astype(np.int8),
+        scales=scales,
+        zeros=np.broadcast_to(zeros, (channels,)).astype(np.int32),
+    )
 
 
 def read_bias(

@@ -11,16 +11,6 @@ from hwkd.core.pareto import FrontPoint
 from hwkd.core.run_record import RunRecord
 from hwkd.core.trial import LimitName, TrialRecord, TrialState
 
-__all__ = [
-    "LimitRejections",
-    "SpaceSummary",
-    "best_record",
-    "count_state",
-    "rejections_by_limit",
-    "running_best",
-    "summarise_spaces",
-]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpaceSummary:

@@ -11,14 +11,6 @@ from hwkd.core.trial import LimitName, TrialRecord
 from hwkd.report import format as fmt
 from hwkd.report.latency import Latency
 
-__all__ = [
-    "CostAxis",
-    "cost_axes",
-    "log_ticks",
-    "scored_trials",
-    "staircase",
-]
-
 # A limit farther away than this would squeeze the points into a corner; it is named at the edge.
 _DRAWN_WITHIN = 2.5
 _LOG_FROM_RATIO = 20.0

@@ -26,8 +26,6 @@ from hwkd.report.search_sections import (
 from hwkd.report.student_section import student_section
 from hwkd.report.verification_section import verification_section
 
-__all__ = ["build_report"]
-
 
 def build_report(
     run: RunRecord, records: Sequence[TrialRecord], *, of_one_student: bool = False

@@ -14,21 +14,6 @@ from hwkd.core.pareto import FrontPoint
 from hwkd.core.run_record import RunRecord
 from hwkd.core.trial import TrialRecord
 
-__all__ = [
-    "Basis",
-    "Block",
-    "Cell",
-    "Chart",
-    "ChartView",
-    "Column",
-    "Facts",
-    "Headline",
-    "Note",
-    "Report",
-    "Section",
-    "Table",
-]
-
 # "measured": a clock or a test split gave it. "emulated": an emulated core executed it. Else the
 # word of the device's cost backend, as "estimated". None: none applies (a name, a count, a limit).
 Basis: TypeAlias = str | None

@@ -9,8 +9,6 @@ from hwkd.core.run_record import RunRecord
 from hwkd.core.trial import TrialRecord
 from hwkd.report.analysis import running_best
 
-__all__ = ["drawn_note", "drawn_trials"]
-
 # A page of as many stays under five megabytes and a browser draws it at once.
 _MOST_DRAWN = 2_000
 

@@ -21,8 +21,6 @@ from hwkd.report.axes import log_ticks
 from hwkd.report.document import Chart
 from hwkd.report.palette import LIMIT_COLOUR, TERM_COLOURS, styles_of
 
-__all__ = ["checked_figure", "history_chart", "rejection_chart", "space_chart", "terms_chart"]
-
 _LEGEND = {
     "orientation": "h",
     "y": 1.02,

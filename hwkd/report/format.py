@@ -12,28 +12,6 @@ from hwkd.core.limits import LIMIT_LABELS, LimitFit
 from hwkd.core.metric import Metric, Scores
 from hwkd.core.trial import LimitName
 
-__all__ = [
-    "KIB",
-    "Unit",
-    "count",
-    "duration",
-    "energy",
-    "fit_text",
-    "frequency",
-    "integer",
-    "kib",
-    "limit_label",
-    "limit_value",
-    "needed_text",
-    "percent",
-    "shape",
-    "signed_percent",
-    "significant",
-    "time",
-    "time_unit",
-    "unit_of_limit",
-]
-
 UNKNOWN = "–"
 
 

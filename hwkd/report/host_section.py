@@ -11,8 +11,6 @@ from hwkd.report import format as fmt
 from hwkd.report.document import Block, Cell, Column, Facts, Note, Section, Table
 from hwkd.report.latency import Latency
 
-__all__ = ["host_section"]
-
 _Row: TypeAlias = tuple[str, str]
 
 

@@ -32,8 +32,6 @@ from hwkd.report.document import (
     Table,
 )
 
-__all__ = ["render_html", "write_html"]
-
 _BARS_FULL = 100.0
 
 

@@ -8,8 +8,6 @@ from hwkd.core.measure import CostEstimate, Profile
 from hwkd.core.run_record import DeviceRecord
 from hwkd.report import format as fmt
 
-__all__ = ["Latency"]
-
 
 @dataclass(frozen=True, slots=True)
 class Latency:

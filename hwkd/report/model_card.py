@@ -8,6 +8,7 @@ from hwkd.core.final_record import FinalRecord
 from hwkd.core.measure import CostEstimate
 from hwkd.core.run_record import RunRecord
 from hwkd.core.trial import TrialRecord
+from hwkd.io.discovery import output_kind
 from hwkd.io.student_folder import DESCRIPTION_FILE, FLOAT_FILE, INT8_FILE
 from hwkd.report import format as fmt
 from hwkd.report.document import Facts, Table
@@ -16,8 +17,6 @@ from hwkd.report.provenance_sections import command_line, device_facts, pipeline
 from hwkd.report.quantisation_table import quantisation_table
 from hwkd.report.student_section import cost_facts, fit_table, score_table
 from hwkd.report.verification_section import NOT_TIMES, verdict, verification_facts
-
-__all__ = ["model_card"]
 
 
 def model_card(run: RunRecord, record: TrialRecord) -> str:
@@ -98,18 +97,8 @@ def _intended_use(run: RunRecord) -> str:
     names = run.data.class_names
     shown = ", ".join(_inline(name) for name in names[:20])
     more = f" and {len(names) - 20} more" if len(names) > 20 else ""
-    if run.data.kind == "values":
-        return (
-            f"**Intended use:** estimating {shown}{more} from inputs like those of the training "
-            "data. **Not covered:** inputs of another origin, sensor or preparation, whose error "
-            "is unknown. The network always gives a number."
-        )
-    return (
-        f"**Intended use:** telling {len(names)} classes apart ({shown}{more}) in inputs like "
-        f"those of the training data. **Not covered:** inputs of another origin, sensor or "
-        "preparation, and inputs of none of the classes; accuracy on them is unknown. The network "
-        "always names one of its classes."
-    )
+    use = output_kind(run.data.kind).intended_use(len(names), f"{shown}{more}")
+    return f"**Intended use:** {use}"
 
 
 def _input(run: RunRecord, final: FinalRecord | None) -> str:

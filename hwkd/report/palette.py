@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["LIMIT_COLOUR", "TERM_COLOURS", "Style", "styles_of"]
-
 LIMIT_COLOUR = "#d1495b"
 TERM_COLOURS = ("#3d8fd1", "#e69f00", "#cc79a7")
 

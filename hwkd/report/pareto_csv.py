@@ -8,8 +8,6 @@ from pathlib import Path
 from hwkd.io.paths import written_atomically
 from hwkd.report.document import Report
 
-__all__ = ["write_pareto_csv"]
-
 
 def write_pareto_csv(report: Report, path: Path) -> None:
     """Write the undominated trials, fastest first, whole or not at all.

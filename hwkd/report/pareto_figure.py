@@ -19,8 +19,6 @@ from hwkd.report.figures import checked_figure
 from hwkd.report.latency import Latency
 from hwkd.report.palette import LIMIT_COLOUR, Style, styles_of
 
-__all__ = ["pareto_chart"]
-
 _SMALLEST_PX = 9.0
 _LARGEST_PX = 26.0
 _HOVER = (

@@ -12,8 +12,6 @@ from hwkd.report.axes import CostAxis, cost_axes, log_ticks, scored_trials, stai
 from hwkd.report.document import Report
 from hwkd.report.palette import LIMIT_COLOUR, styles_of
 
-__all__ = ["write_pareto_png"]
-
 _INCHES = (8.0, 5.0)
 _DPI = 160
 _LARGEST_AREA = 260.0

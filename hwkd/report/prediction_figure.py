@@ -13,8 +13,6 @@ from hwkd.report.document import Chart
 from hwkd.report.figures import checked_figure
 from hwkd.report.palette import LIMIT_COLOUR, styles_of
 
-__all__ = ["prediction_chart"]
-
 
 def prediction_chart(records: Sequence[TrialRecord], drawn: Sequence[TrialRecord]) -> Chart | None:
     """Draw predicted against measured errors with their intervals; None without a prediction.

@@ -6,20 +6,11 @@ import shlex
 
 from hwkd.core.pipeline_record import PipelineRecord, StepValue
 from hwkd.core.run_record import DataRecord, RunRecord
+from hwkd.io.discovery import output_kind
 from hwkd.report import format as fmt
 from hwkd.report.document import Block, Cell, Column, Facts, Note, Section, Table
 from hwkd.report.latency import Latency
 from hwkd.report.search_sections import limits_text
-
-__all__ = [
-    "caveat_section",
-    "command_line",
-    "data_section",
-    "device_facts",
-    "environment_section",
-    "pipeline_rows",
-    "teacher_facts",
-]
 
 _FEW_CLASSES = 20
 
@@ -95,7 +86,7 @@ def device_facts(run: RunRecord) -> Facts:
         if goal.target_latency_s is None
         else fmt.time(goal.target_latency_s)
     )
-    unit = "nats" if run.data.kind == "classes" else "variances of the targets"
+    unit = output_kind(run.data.kind).divergence_unit
     minimised = (
         f"{goal.alpha:g} × task error + {goal.beta:g} × KD ({unit}) + {goal.gamma:g} × overrun"
         if goal.mode == "weighted"

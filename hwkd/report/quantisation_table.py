@@ -5,8 +5,6 @@ from __future__ import annotations
 from hwkd.core.final_record import QuantisationChoiceRecord
 from hwkd.report.document import Cell, Column, Table
 
-__all__ = ["quantisation_table"]
-
 _RANGES = {
     "minmax": "ranges by minimum and maximum",
     "percentile": "ranges by percentiles",

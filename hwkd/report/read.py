@@ -13,8 +13,6 @@ from hwkd.io.student_folder import holds_student, read_student
 from hwkd.io.trials_file import read_trials
 from hwkd.report.analysis import best_record
 
-__all__ = ["read_run"]
-
 
 def read_run(
     folder: Path, *, on_warning: Callable[[str], None] | None = None

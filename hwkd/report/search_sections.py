@@ -16,17 +16,6 @@ from hwkd.report.latency import Latency
 from hwkd.report.pareto_figure import pareto_chart
 from hwkd.report.prediction_figure import prediction_chart
 
-__all__ = [
-    "failure_section",
-    "feasibility_table",
-    "front_section",
-    "front_table",
-    "history_section",
-    "limits_text",
-    "rejection_section",
-    "space_section",
-]
-
 # Passes over the data that make no difference to an order.
 _ALIKE_EPOCHS = 0.5
 

@@ -17,8 +17,6 @@ from hwkd.report.figures import checked_figure
 from hwkd.report.latency import Latency
 from hwkd.report.palette import LIMIT_COLOUR, TERM_COLOURS, styles_of
 
-__all__ = ["memory_chart", "operator_chart", "training_charts"]
-
 _LABELS_UP_TO = 40
 
 

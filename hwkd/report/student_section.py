@@ -20,14 +20,6 @@ from hwkd.report.quantisation_table import quantisation_table
 from hwkd.report.student_figures import memory_chart, operator_chart, training_charts
 from hwkd.report.verdict_section import pair_tables
 
-__all__ = [
-    "cost_facts",
-    "cost_table",
-    "fit_table",
-    "score_table",
-    "student_section",
-]
-
 _ROWS_UNFOLDED = 30
 _TEST_NOTE = {
     "search": "The test split was read once, after the search.",

@@ -11,8 +11,6 @@ from hwkd.report.analysis import count_state
 from hwkd.report.document import Report
 from hwkd.report.latency import Latency
 
-__all__ = ["summary_json"]
-
 
 def summary_json(report: Report, folder: Path) -> dict[str, Any]:
     """Return the outcome of a run as plain data in SI units.

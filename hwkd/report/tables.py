@@ -13,8 +13,6 @@ from hwkd.report.search_sections import feasibility_table, front_table
 from hwkd.report.verdict_section import arm_table, pair_tables
 from hwkd.report.wrapped_table import WrappedTable
 
-__all__ = ["best_view", "feasibility_view", "front_view", "table_view", "verdict_view"]
-
 
 def front_view(report: Report) -> RenderableType:
     """Show the front, fastest first; the best trial stands out."""

@@ -10,8 +10,6 @@ from hwkd.core.trial import TrialRecord
 from hwkd.io.paths import written_atomically
 from hwkd.report.document import Report
 
-__all__ = ["write_trials_csv"]
-
 
 def write_trials_csv(report: Report, path: Path) -> None:
     """Write all trials by number, whole or not at all.

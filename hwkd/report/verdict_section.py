@@ -10,8 +10,6 @@ from hwkd.core.verdict_record import ArmRecord, Verdict
 from hwkd.report import format as fmt
 from hwkd.report.document import Cell, Column, Table
 
-__all__ = ["arm_table", "pair_tables"]
-
 
 def arm_table(verdict: Verdict) -> Table:
     """List the ways of training, each by its means over the seeds; the one that ships is marked.

@@ -11,8 +11,6 @@ from hwkd.core.verification import Verification, VerificationRecord
 from hwkd.report import format as fmt
 from hwkd.report.document import Block, Cell, Column, Facts, Note, Section, Table
 
-__all__ = ["NOT_TIMES", "verdict", "verification_facts", "verification_section"]
-
 NOT_TIMES = (
     "Instruction counts repeat exactly and are not times: the emulator has no caches, wait states "
     "or dual issue."

@@ -5,8 +5,6 @@ from __future__ import annotations
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 
-__all__ = ["WrappedTable"]
-
 _AMPLE_CELLS = 10_000
 
 

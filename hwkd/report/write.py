@@ -11,14 +11,10 @@ from hwkd.io.run_text import write_text
 from hwkd.io.student_folder import CARD_FILE, holds_student, student_folder_of
 from hwkd.report.build import build_report
 from hwkd.report.document import Report
-from hwkd.report.html import write_html
 from hwkd.report.model_card import model_card
 from hwkd.report.pareto_csv import write_pareto_csv
-from hwkd.report.pareto_png import write_pareto_png
 from hwkd.report.read import read_run
 from hwkd.report.trials_csv import write_trials_csv
-
-__all__ = ["write_report_files"]
 
 _STAGE, _STEPS = "report", 3
 
@@ -41,6 +37,10 @@ def write_report_files(
     Raises:
         RunFolderError: if the folder is no run folder, is corrupt or cannot be written.
     """
+    # What draws takes half a second to import, which a search has not lost when it begins.
+    from hwkd.report.html import write_html
+    from hwkd.report.pareto_png import write_pareto_png
+
     run, records = read_run(folder, on_warning=on_warning)
     progress(_STAGE, 0, _STEPS, "find the front")
     report = build_report(run, records, of_one_student=holds_student(folder))

@@ -17,8 +17,6 @@ from hwkd.core.pipeline_record import StepValue
 from hwkd.core.progress import Progress, silent
 from hwkd.tasks.pipeline import Pipeline
 
-__all__ = ["SPLITS", "Split", "SplitName", "Task", "TaskData", "describe"]
-
 SplitName: TypeAlias = Literal["train", "validation", "test"]
 _SHOWN_CLASSES = 20
 
@@ -57,6 +55,8 @@ class TaskData:
         split_seed: seed of the splits that were made here.
         fingerprint: SHA-256 over content, splits and preprocessing, 64 hex digits.
         notes: what a reader of a report must know: splits made, files left out, layout guessed.
+        validation_from_train: validation was taken from the train split of the source, so that what
+            ships may learn from it in the end; False where the source brought it.
     """
 
     name: str
@@ -70,6 +70,7 @@ class TaskData:
     split_seed: int
     fingerprint: str
     notes: tuple[str, ...] = ()
+    validation_from_train: bool = False
 
     def split(self, name: SplitName) -> Split:
         """Return the split called `name`."""
@@ -88,7 +89,7 @@ class TaskData:
     @property
     def class_counts(self) -> Mapping[SplitName, tuple[int, ...]]:
         """Examples per class, in the order of the labels, for each split; none without classes."""
-        if self.head.kind != "classes":
+        if not self.head.kind.of_classes:
             return {}
         return {
             name: tuple(np.bincount(self.split(name).labels, minlength=self.num_outputs).tolist())
@@ -146,7 +147,7 @@ class Task(Protocol):
 
 def describe(data: TaskData) -> list[tuple[str, str]]:
     """Return (what, value) rows about a data set, for a table on screen or in a report."""
-    pipeline, kind, counts = data.pipeline, data.head.kind, data.class_counts
+    pipeline, kind, counts = data.pipeline, data.head.kind.name, data.class_counts
     rows = [
         ("data", data.source),
         ("input", f"{_times(data.input_shape)}, {data.num_outputs} {kind}"),

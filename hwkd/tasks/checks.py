@@ -10,8 +10,6 @@ from hwkd.core.errors import DataError
 from hwkd.tasks.raw import RawArray, RawData
 from hwkd.tasks.split_differences import differences
 
-__all__ = ["checked_raw"]
-
 # Squares of such values, summed, stay finite; float32 ends at 3.4e38.
 _LARGEST_VALUE = 1e30
 

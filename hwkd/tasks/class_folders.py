@@ -14,14 +14,13 @@ from pathlib import Path
 from hwkd.core.errors import DataError
 from hwkd.core.printable import printable
 from hwkd.tasks.folder_tree import (
+    UNREAD_PICTURE_SUFFIXES,
     FolderNode,
     first_names,
     scan_folder,
     suffixes,
 )
 from hwkd.tasks.split_names import SplitRole, name_words, one_per_split, split_meaning
-
-__all__ = ["ClassFolders", "find_classes"]
 
 _ADVICE = (
     "expected one folder per class (PATH/cat/1.png), or the folders train, validation and test "
@@ -36,6 +35,7 @@ _DESCRIPTIONS = frozenset(
         ".xlsx", ".zip", ".gz", ".tar", ".toml", ".cache", ".names", ".license",
     }
 )  # fmt: skip
+_SOUNDS = frozenset({".wav", ".flac", ".mp3", ".ogg"})
 _PICTURE_WORDS = frozenset({"image", "images", "img", "imgs", "picture", "pictures", "photos"})
 
 
@@ -74,6 +74,10 @@ def find_classes(path: Path) -> ClassFolders:
     if not plan.root.picture_count:
         unread = [name for node in plan.root.below() for name in node.others]
         found = f"; it holds {suffixes(unread)}" if unread else ""
+        if any(Path(name).suffix.lower() in UNREAD_PICTURE_SUFFIXES for name in unread):
+            found += ", convert them to PNG"
+        elif any(Path(name).suffix.lower() in _SOUNDS for name in unread):
+            found += ", give sounds as an NPZ file of arrays (samples, channels, time)"
         raise DataError(
             f"{printable(path)}: no PNG or JPEG picture in any folder{found}; {_ADVICE}"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,19 +11,62 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax, softmax
 
-from hwkd.core.head import HeadKind, Knowledge
+from hwkd.core.head import OUTPUT_KINDS, CAnswer, Knowledge, OutputKind
 from hwkd.core.metric import ACCURACY, Metric, Scores
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-__all__ = ["CLASS_METRICS", "ClassesHead"]
 
 _UNLABELLED = -1
 # One guess in 700 passes by luck at three standard deviations.
 _CHANCE_DEVIATIONS = 3.0
 _BALANCED = Metric(name="balanced accuracy", unit="ratio", direction="max")
 CLASS_METRICS = (ACCURACY, _BALANCED)
+_ANSWER = CAnswer(
+    usage="    const char *name = model_labels[model_answer()]; /* of the likeliest class */",
+    printed="""\
+    if (MODEL_SAMPLE_LABEL[0] != 0)
+        printf("labelled %s, the network says %s\\n", MODEL_SAMPLE_LABEL,
+               model_labels[model_answer()]);""",
+    declared="""\
+/* Number of the likeliest class of the last inference; model_labels names it. */
+int32_t model_answer(void);
+""",
+    body="""\
+int32_t model_answer(void)
+{
+    const int8_t *output = model_output();
+    int32_t best = 0;
+    for (int32_t i = 1; i < MODEL_OUTPUT_BYTES; i++)
+        best = output[i] > output[best] ? i : best;
+    return best;
+}
+""",
+)
+
+
+def _answer(mean: tuple[float, ...], std: tuple[float, ...]) -> CAnswer:
+    del mean, std
+    return _ANSWER
+
+
+def _intended_use(count: int, names: str) -> str:
+    return (
+        f"telling {count} classes apart ({names}) in inputs like those of the training data. **Not "
+        "covered:** inputs of another origin, sensor or preparation, and inputs of none of the "
+        "classes; accuracy on them is unknown. The network always names one of its classes."
+    )
+
+
+_CLASSES = OutputKind(
+    name="classes",
+    of_classes=True,
+    plain_training="cross-entropy",
+    divergence_unit="nats",
+    intended_use=_intended_use,
+    answer=_answer,
+)
+OUTPUT_KINDS.register("classes")(_CLASSES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +79,7 @@ class ClassesHead:
     """
 
     names: tuple[str, ...]
-    kind: HeadKind = "classes"
+    kind: OutputKind = _CLASSES
     metrics: tuple[Metric, ...] = CLASS_METRICS
     loss_name: str = "cross_entropy"
     answer_mean: tuple[float, ...] = ()
@@ -112,6 +156,23 @@ class ClassesHead:
             # floor because the logit cache holds float16.
             return np.log(np.maximum(answers, np.float32(6.1e-5)))
         return answers
+
+    def mean_of(self, answers: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Return the logarithm of the mean probability.
+
+        A mean of logits would let a teacher with large ones outvote the rest.
+        """
+        import torch
+
+        logs = [torch.log_softmax(torch.from_numpy(np.array(each)), dim=-1) for each in answers]
+        share = -math.log(len(logs))
+        mean: NDArray[np.float32] = torch.stack([log + share for log in logs]).logsumexp(0).numpy()
+        return mean
+
+    def centred(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Take the mean off each row, which no class gains or loses by."""
+        centred: NDArray[np.float32] = outputs - outputs.mean(axis=1, keepdims=True)
+        return centred
 
     def knowledge(self, outputs: NDArray[np.float32], targets: NDArray[np.int64]) -> Knowledge:
         """Compare balanced accuracy with chance.

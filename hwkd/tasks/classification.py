@@ -14,15 +14,15 @@ from hwkd.tasks.classes_head import CLASS_METRICS, ClassesHead
 from hwkd.tasks.prepare import prepare
 from hwkd.tasks.sources import read_digits, read_source
 
-__all__ = ["ClassifyTask"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifyTask:
     """One label per image; arrays of (channels, time) work the same way."""
 
     name: str = "classify"
-    summary: str = "classify images: class folders, IDX or NPZ; without data, handwritten digits"
+    summary: str = (
+        "classify images: class folders, IDX, NPZ or CSV; without data, handwritten digits"
+    )
     metrics: tuple[Metric, ...] = CLASS_METRICS
 
     def data(

@@ -11,16 +11,6 @@ from pathlib import Path
 from hwkd.core.errors import DataError
 from hwkd.core.printable import printable
 
-__all__ = [
-    "PICTURE_SUFFIXES",
-    "UNREAD_PICTURE_SUFFIXES",
-    "FolderNode",
-    "first_names",
-    "holds_picture",
-    "scan_folder",
-    "suffixes",
-]
-
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif"})
 UNREAD_PICTURE_SUFFIXES = frozenset(
     {
@@ -94,8 +84,14 @@ def holds_picture(path: Path) -> bool:
 
 
 def suffixes(names: list[str]) -> str:
-    """Return the kinds of files among `names`, most frequent first: "10 .bmp, 1 .txt"."""
+    """Return the kinds of files among `names`, most frequent first: "10 .bmp, 1 .txt".
+
+    Args:
+        names: of `FolderNode.others`, where a picture's suffix is that of a link to nothing.
+    """
     kinds = Counter(os.path.splitext(name)[1].lower() or "without suffix" for name in names)  # noqa: PTH122
+    for kind in PICTURE_SUFFIXES & kinds.keys():
+        kinds[f"{kind} link that leads nowhere"] = kinds.pop(kind)
     shown = [f"{count:,} {printable(kind)}" for kind, count in kinds.most_common(4)]
     return ", ".join(shown) + (", ..." if len(kinds) > 4 else "")
 

@@ -22,16 +22,9 @@ import numpy as np
 from hwkd.core.errors import DataError, first_line
 from hwkd.core.printable import printable
 from hwkd.tasks.base import SplitName
+from hwkd.tasks.folder_tree import first_names
 from hwkd.tasks.raw import RawArray, RawData, RawSplit, class_indices
 from hwkd.tasks.split_names import SplitRole, split_meaning
-
-__all__ = [
-    "IdxFiles",
-    "find_idx_files",
-    "folder_with_idx_files",
-    "read_idx_array",
-    "read_idx_folder",
-]
 
 _TYPES = MappingProxyType(
     {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -58,10 +51,12 @@ class IdxFiles:
     Attributes:
         used: {(split, "images" or "labels"): file}.
         unused: files that bring the same part once more, for example unpacked beside packed.
+        others: names of files beside them that are none of the set's.
     """
 
     used: dict[tuple[SplitRole, str], Path] = field(default_factory=dict)
     unused: tuple[Path, ...] = ()
+    others: tuple[str, ...] = ()
 
 
 def find_idx_files(path: Path) -> IdxFiles:
@@ -99,7 +94,13 @@ def find_idx_files(path: Path) -> IdxFiles:
             part = (meaning.role, match["what"].lower())
             if used.setdefault(part, file) != file:
                 unused.append(file)
-    return IdxFiles(used=used, unused=tuple(unused))
+    known = {file.name for _, file in matches}
+    others = sorted(
+        entry.name
+        for entry in folder.iterdir()
+        if entry.is_file() and entry.name not in known and not entry.name.startswith(".")
+    )
+    return IdxFiles(used=used, unused=tuple(unused), others=tuple(others))
 
 
 def folder_with_idx_files(path: Path) -> Path | None:
@@ -174,6 +175,8 @@ def read_idx_folder(path: Path) -> RawData:
             "files not used, another one brings the same part: "
             f"{', '.join(printable(_inside(file, path)) for file in found.unused)}"
         )
+    if found.others and path.is_dir():
+        notes.append(f"files beside the IDX files are not read: {first_names(list(found.others))}")
     return RawData(
         source=where,
         class_names=names,
@@ -212,6 +215,8 @@ def read_idx_array(path: Path) -> RawArray:
 
 def _read(stream: BinaryIO | gzip.GzipFile, where: str, *, most_bytes: int) -> RawArray:
     start = stream.read(4)
+    if not start:
+        raise DataError(f"{where}: empty, 0 bytes; fetch it again")
     if len(start) < 4 or start[:2] != b"\0\0" or start[2] not in _TYPES:
         raise DataError(f"{where}: not an IDX file; expected the bytes 0 0 and a known type first")
     axes = start[3]
@@ -233,10 +238,11 @@ def _read(stream: BinaryIO | gzip.GzipFile, where: str, *, most_bytes: int) -> R
     # One byte more shows whether the file goes on.
     content = stream.read(expected + 1)
     if len(content) != expected:
-        got = "more" if len(content) > expected else f"{len(content):,}"
+        is_longer = len(content) > expected
         raise DataError(
-            f"{where}: truncated IDX file: header {shape} needs {expected:,} bytes of values, "
-            f"file has {got}; fetch it again"
+            f"{where}: {'damaged' if is_longer else 'truncated'} IDX file: header {shape} needs "
+            f"{expected:,} bytes of values, file has "
+            f"{'more' if is_longer else f'{len(content):,}'}; fetch it again"
         )
     values = np.frombuffer(content, dtype).reshape(shape)
     return values.astype(dtype.newbyteorder("="), copy=False)

@@ -2,6 +2,4 @@
 
 from hwkd.tasks.classification import ClassifyTask
 
-__all__ = ["ImageTask"]
-
 ImageTask = ClassifyTask

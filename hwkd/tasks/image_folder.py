@@ -33,10 +33,10 @@ from hwkd.tasks.pictures import (
 from hwkd.tasks.pixel_cache import remembered_pixels, store_pixels
 from hwkd.tasks.raw import RawData, RawSplit
 
-__all__ = ["read_image_folder"]
-
 # Part of the cache key: raise it when decoding changes.
 _DECODER_VERSION = 3
+# Larger than what networks for microcontrollers look at.
+_LARGE_PIXELS = 256 * 256
 # Training holds float32, four times this; more does not fit the machines that searches run on.
 _MOST_PIXEL_BYTES = 4 * 1024**3
 # Below this mean file size a thread costs more than the decoding that it takes over.
@@ -168,7 +168,9 @@ def _picture_notes(
 ) -> list[str]:
     height, width = size
     are_grey = bool(is_grey.all())
-    notes = [f"{'grey' if are_grey else 'RGB'} images of {height}x{width} (height x width)"]
+    advice = "; --input-size resizes them" if height * width > _LARGE_PIXELS else ""
+    kind = "grey" if are_grey else "RGB"
+    notes = [f"{kind} images of {height}x{width} (height x width){advice}"]
     resized = np.array([(fact.height, fact.width) != size for fact in facts])
     deep = np.array([fact.has_16_bits for fact in facts])
     if resized.any():
@@ -193,8 +195,11 @@ def _picture_notes(
             f"{transparent.sum():,} images may be transparent; they were laid on white and their "
             f"transparency is no input{_by_split(listing, transparent)}"
         )
-    if not are_grey and is_grey.any() and _by_split(listing, is_grey):
-        notes.append(f"{is_grey.sum():,} of the images are grey{_by_split(listing, is_grey)}")
+    if not are_grey and is_grey.any():
+        notes.append(
+            f"{is_grey.sum():,} of the images are grey{_by_split(listing, is_grey)}; all are read "
+            "as RGB"
+        )
     return notes
 
 

@@ -10,8 +10,6 @@ from hwkd.core.choices import Layout
 from hwkd.core.errors import ConfigError, DataError
 from hwkd.tasks.raw import RawArray
 
-__all__ = ["channels_first", "order_of_axes", "sniff_layout"]
-
 _AXES = MappingProxyType({"nf": 2, "nhw": 3, "nct": 3, "ntc": 3, "nhwc": 4, "nchw": 4})
 _MEANING = MappingProxyType(
     {

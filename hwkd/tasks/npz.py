@@ -20,8 +20,6 @@ from hwkd.tasks.layouts import channels_first, order_of_axes
 from hwkd.tasks.raw import LabelReader, RawArray, RawData, RawSplit, class_indices
 from hwkd.tasks.split_names import name_words, one_per_split, split_meaning
 
-__all__ = ["read_npz", "read_one_array"]
-
 # A small archive may unpack to this much, a larger one to this many times its size: pictures and
 # signals shrink less, only archives made to exhaust memory shrink more.
 _ALWAYS_BYTES = 256 * 1024**2
@@ -136,7 +134,8 @@ def _loaded(path: Path) -> _Content:
                 if given == 1 or (split == "train" and not given):
                     raise DataError(
                         f"{printable(path)}: needs both x_{split} and y_{split}, has "
-                        f"{_names(members)}"
+                        f"{_names(members)}; name them so in numpy.savez(path, x_{split}=..., "
+                        f"y_{split}=...)"
                     )
             names_key = next((key for key in members if key.lower() in _CLASS_NAMES), None)
             used = [*inputs.values(), *labels.values(), *([names_key] if names_key else [])]
@@ -174,7 +173,10 @@ def _key(filename: str) -> str:
 def _splits_of(
     members: dict[str, zipfile.ZipInfo], words: frozenset[str], path: Path
 ) -> dict[SplitName, str]:
-    """Return the array of each split whose name holds one of `words` and a split, nothing else."""
+    """Return the array of each split whose name holds one of `words` and a split, nothing else.
+
+    One whose name is such a word alone is the train split, where no other is.
+    """
     keys = []
     for key in members:
         rest = [
@@ -188,7 +190,11 @@ def _splits_of(
             f"{printable(path)}: {' and '.join(map(printable, doubled[0]))} both bring the "
             f"{roles[doubled[0][0]]} split; keep one"
         )
-    return {role: key for key, role in roles.items() if role != "unlabelled"}
+    found: dict[SplitName, str] = {role: key for key, role in roles.items() if role != "unlabelled"}
+    alone = [key for key in members if len(name_words(key)) == 1 and name_words(key)[0] in words]
+    if "train" not in found and len(alone) == 1:
+        found = {"train": alone[0], **found}
+    return found
 
 
 def _arrays(

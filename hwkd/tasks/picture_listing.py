@@ -15,8 +15,6 @@ from hwkd.core.printable import printable
 from hwkd.tasks.class_folders import ClassFolders, find_classes
 from hwkd.tasks.folder_tree import UNREAD_PICTURE_SUFFIXES, FolderNode, first_names, suffixes
 
-__all__ = ["PictureListing", "list_pictures"]
-
 _SHOWN_CLASSES = 5
 
 
@@ -59,10 +57,15 @@ def list_pictures(path: Path) -> PictureListing:
     nested: list[str] = []
     for split, name, folder in plan.classes:
         if keys[name] not in index:
+            alike = [known for known in names if known.casefold() == keys[name].casefold()]
+            advice = (
+                f"rename it if it is train's {printable(alike[0])!r}"
+                if alike
+                else "add training images of it or remove the folder"
+            )
             raise DataError(
                 f"{printable(folder.path)}: class {printable(name)!r} is in {split} but not in "
-                f"train; add training images of it or remove the folder "
-                f"(train has {first_names(names)})"
+                f"train; {advice} (train has {first_names(names)})"
             )
         own, others = _files_of(folder, (split, keys[name]), owners, plan)
         _refuse_mostly_unread(folder, own, others)

@@ -11,12 +11,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from hwkd.core.errors import DataError, first_line
 from hwkd.core.printable import printable
-
-__all__ = ["PictureFacts", "decode_picture", "pictures_quietly", "read_picture_facts"]
 
 # The bound that Pillow warns at: 9,459 x 9,459. Such a picture takes up to a gigabyte while it is
 # decoded, whatever its file's size.
@@ -175,8 +173,15 @@ def _opened(file: str) -> Image.Image:
     return image
 
 
+def _why(file: str, error: Exception) -> str:
+    if not os.stat(file).st_size:  # noqa: PTH116
+        return "empty, 0 bytes"
+    if isinstance(error, UnidentifiedImageError):  # its text repeats the path
+        return "neither PNG nor JPEG, whatever its name says"
+    return printable(first_line(error))
+
+
 def _unreadable(file: str, error: Exception) -> DataError:
     return DataError(
-        f"{printable(file)}: unreadable image ({printable(first_line(error))}); "
-        "replace or remove this file"
+        f"{printable(file)}: unreadable image ({_why(file, error)}); replace or remove this file"
     )

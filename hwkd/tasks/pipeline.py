@@ -22,8 +22,6 @@ from hwkd.core.errors import RunFolderError
 from hwkd.core.pipeline_record import PipelineRecord, StepRecord
 from hwkd.core.strict_model import first_problem
 
-__all__ = ["Normalise", "Pipeline", "Step"]
-
 _CHUNK_EXAMPLES = 2048
 _C_TYPES = MappingProxyType(
     {

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from hwkd.core.errors import DataError
 from hwkd.io.cached_array import ArrayFacts, UnusableEntryError, open_array, store_array
 
-__all__ = ["remembered_pixels", "store_pixels"]
-
 
 class _Pixels(ArrayFacts):
     """What decoding had to say."""

@@ -16,8 +16,6 @@ from hwkd.tasks.pipeline import Normalise, Pipeline
 from hwkd.tasks.raw import RawArray, RawData, RawSplit
 from hwkd.tasks.splits import with_all_splits
 
-__all__ = ["prepare"]
-
 # Part of the fingerprint: raise it when the same raw data would become other inputs.
 _PREPROCESSING_VERSION = 2
 # What a task was called when its data was first given fingerprints.
@@ -54,6 +52,7 @@ def prepare(raw: RawData, head: Head, *, task: str, split_seed: int) -> TaskData
         split_seed=split_seed,
         fingerprint=_fingerprint(data, head, pipeline, task=task, split_seed=split_seed),
         notes=(*data.notes, *notes),
+        validation_from_train=data.validation_from_train,
     )
 
 
@@ -152,7 +151,7 @@ def _row_digest(row: RawArray) -> bytes:
 def _header(head: Head, pipeline: Pipeline, *, task: str, split_seed: int) -> dict[str, object]:
     """Return what makes the same raw data other data for a network."""
     steps = pipeline.steps
-    if head.kind == "classes" and len(steps) == 1 and isinstance(steps[0], Normalise):
+    if head.kind.of_classes and len(steps) == 1 and isinstance(steps[0], Normalise):
         # As it was before there were other heads and steps, in this order, so that runs, teachers
         # and pixels of that time go on being those of this data.
         return {
@@ -167,7 +166,7 @@ def _header(head: Head, pipeline: Pipeline, *, task: str, split_seed: int) -> di
         "version": _PREPROCESSING_VERSION,
         "split_seed": split_seed,
         "task": task,
-        "outputs": (head.kind, head.names),
+        "outputs": (head.kind.name, head.names),
         "pipeline": pipeline.fingerprint,
     }
 

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwkd.core.errors import DataError
+from hwkd.core.printable import printable
 from hwkd.tasks.base import SplitName
-
-__all__ = ["LabelReader", "RawArray", "RawData", "RawSplit", "class_indices"]
 
 # Beyond this, float64 no longer holds whole numbers one by one.
 _LARGEST_LABEL = 2**53
@@ -44,6 +43,7 @@ class RawData:
         validation: None when the source brings none.
         test: None when the source brings none.
         notes: what the reader decided or left out.
+        validation_from_train: validation was taken from train here.
     """
 
     source: str
@@ -52,6 +52,7 @@ class RawData:
     validation: RawSplit | None = None
     test: RawSplit | None = None
     notes: tuple[str, ...] = ()
+    validation_from_train: bool = False
 
     def given(self) -> dict[SplitName, RawSplit]:
         """Return the splits that the source brings."""
@@ -83,17 +84,20 @@ def class_indices(
     """Turn stored labels into indices from 0 and name the classes.
 
     Args:
-        labels: split -> whole numbers, shape [n] (or [n, 1]); must hold "train".
+        labels: split -> whole numbers or names, shape [n] (or [n, 1]); must hold "train".
         source: opens the error message.
         class_names: names that the source brings; without them a class is called by its number.
+            Labels that are names come in the order of these, else of the alphabet.
 
     Returns:
         Split -> int64 indices, and the class names in that order.
 
     Raises:
-        DataError: if labels are no whole numbers or lie outside the classes seen in training,
-            which must be consecutive from 0 or from 1.
+        DataError: if labels are neither names nor whole numbers or lie outside the classes seen in
+            training, which must be consecutive from 0 or from 1 if they are numbers.
     """
+    if labels["train"].dtype.kind in "US":
+        return _indices_of_names(labels, source=source, class_names=class_names)
     whole = {name: _whole_numbers(values, f"{source}: {name}") for name, values in labels.items()}
     seen = np.unique(whole["train"])
     if not len(seen):
@@ -103,7 +107,8 @@ def class_indices(
         shown = ", ".join(str(value) for value in seen[:6]) + (", ..." if len(seen) > 6 else "")
         raise DataError(
             f"{source}: train labels out of range: {len(seen)} classes with labels {shown} up to "
-            f"{last}; expected consecutive class numbers from 0 or 1, each with examples"
+            f"{last}; expected consecutive class numbers from 0 or 1, each with examples; "
+            "numpy.unique(labels, return_inverse=True)[1] numbers them so"
         )
     if class_names is not None and len(set(class_names)) < len(class_names):
         raise DataError(f"{source}: two classes have one name in class_names; give each its own")
@@ -128,6 +133,47 @@ def class_indices(
     return {name: values - first for name, values in whole.items()}, names
 
 
+def _indices_of_names(
+    labels: Mapping[SplitName, RawArray], *, source: str, class_names: tuple[str, ...] | None
+) -> tuple[dict[SplitName, NDArray[np.int64]], tuple[str, ...]]:
+    texts = {name: _texts(values, f"{source}: {name}") for name, values in labels.items()}
+    seen = sorted(set(texts["train"]))
+    if not seen:
+        raise DataError(f"{source}: the train split is empty; give labelled examples")
+    names = class_names or tuple(seen)
+    if sorted(names) != seen:
+        raise DataError(
+            f"{source}: class names {', '.join(names[:6])} but train labels "
+            f"{', '.join(seen[:6])}; give each class its name, and examples"
+        )
+    index = {name: number for number, name in enumerate(names)}
+    for name, values in texts.items():
+        at = next((at for at, text in enumerate(values) if text not in index), None)
+        if at is not None:
+            raise DataError(
+                f"{source}: {name} label {values[at]!r} at example {at} is none of train's "
+                f"({', '.join(seen[:6])}{', ...' if len(seen) > 6 else ''}); correct or drop it"
+            )
+    found = {
+        name: np.array([index[text] for text in values], np.int64) for name, values in texts.items()
+    }
+    return found, names
+
+
+def _texts(values: RawArray, where: str) -> list[str]:
+    flat = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
+    if flat.ndim != 1 or flat.dtype.kind not in "US":
+        raise DataError(
+            f"{where} labels have shape {values.shape} and type {values.dtype}; expected one name "
+            "per example, as in train"
+        )
+    stored = flat.tolist()
+    if (at := next((at for at, text in enumerate(stored) if not text), None)) is not None:
+        raise DataError(f"{where} label at example {at} is empty; name its class or drop it")
+    return [printable(v.decode("utf-8", "surrogateescape") if isinstance(v, bytes) else v)
+            for v in stored]  # fmt: skip
+
+
 def _whole_numbers(values: RawArray, where: str) -> NDArray[np.int64]:
     flat = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
     if flat.ndim != 1:
@@ -141,7 +187,8 @@ def _whole_numbers(values: RawArray, where: str) -> NDArray[np.int64]:
     if not is_number:
         raise DataError(
             f"{where} labels have type {flat.dtype} and are not whole numbers; "
-            "expected class numbers from 0"
+            "expected class numbers from 0, or names (labels.astype(str)); --task regression "
+            "learns numbers"
         )
     if len(flat) and max(abs(int(flat.min())), abs(int(flat.max()))) > _LARGEST_LABEL:
         raise DataError(

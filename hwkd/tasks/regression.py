@@ -17,7 +17,7 @@ from hwkd.core.printable import printable
 from hwkd.core.progress import Progress, silent
 from hwkd.tasks.base import SplitName, Task, TaskData
 from hwkd.tasks.checks import checked_raw
-from hwkd.tasks.csv_table import read_csv
+from hwkd.tasks.csv_table import is_table, read_csv
 from hwkd.tasks.npz import read_npz
 from hwkd.tasks.prepare import prepare
 from hwkd.tasks.raw import RawArray, RawData, RawSplit
@@ -25,11 +25,9 @@ from hwkd.tasks.sources import is_zip, reading
 from hwkd.tasks.splits import with_all_splits
 from hwkd.tasks.values_head import VALUE_METRICS, ValuesHead
 
-__all__ = ["RegressionTask"]
-
 _FORMATS = (
     "an NPZ file with x_train and y_train, or a CSV file of numbers with a heading, the target in "
-    "its last column"
+    "its last column or in the one called target, label or y"
 )
 
 
@@ -58,7 +56,10 @@ class RegressionTask:
         split = with_all_splits(checked_raw(raw), split_seed=split_seed)
         for name, low, high in zip(names, *_ends(split.train.labels), strict=True):
             if low == high:
-                raise DataError(f"{raw.source}: every train target {name!r} is {low:g}")
+                raise DataError(
+                    f"{raw.source}: every train target {name!r} is {low:g}; nothing to learn, give "
+                    "targets that differ"
+                )
         head = ValuesHead.fitted(split.train.labels, names=names)
         return prepare(_standardised(split, head), head, task=self.name, split_seed=split_seed)
 
@@ -87,10 +88,12 @@ def _diabetes() -> tuple[RawData, tuple[str, ...]]:
 
 def _read(path: Path, layout: Layout) -> tuple[RawData, tuple[str, ...]]:
     with reading(path, takes=_FORMATS):
-        if path.suffix.lower() == ".csv" and path.is_file():
+        if is_table(path):
             if layout not in ("auto", "nf"):
                 raise ConfigError(f"--layout {layout}: does not apply to a CSV file; leave it out")
-            return read_csv(path)
+            table = read_csv(path, of_classes=False)
+            raw = RawData(source=table.source, class_names=(), train=table.train, notes=table.notes)
+            return raw, (table.target,)
         if not path.is_file() or not is_zip(path):
             raise DataError(f"{printable(path)}: unknown format; --data takes {_FORMATS}")
         raw = read_npz(path, layout=layout, read_labels=_values)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -14,17 +15,16 @@ from hwkd.core.errors import ConfigError, DataError, first_line
 from hwkd.core.printable import printable
 from hwkd.core.progress import Progress, silent
 from hwkd.tasks.checks import checked_raw
+from hwkd.tasks.csv_table import is_table, read_csv
 from hwkd.tasks.folder_tree import PICTURE_SUFFIXES, holds_picture
 from hwkd.tasks.idx import find_idx_files, folder_with_idx_files, read_idx_folder
 from hwkd.tasks.image_folder import read_image_folder
 from hwkd.tasks.npz import read_npz
-from hwkd.tasks.raw import RawData, RawSplit
-
-__all__ = ["is_image_folder", "is_zip", "read_digits", "read_source", "reading"]
+from hwkd.tasks.raw import RawData, RawSplit, class_indices
 
 _FORMATS = (
-    "a folder of class folders with PNG or JPEG images, IDX files (gzipped or not), "
-    "or an NPZ file with x_train and y_train"
+    "a folder of class folders with PNG or JPEG images, IDX files (gzipped or not), an NPZ file "
+    "with x_train and y_train, or a CSV file with a heading, the class in its last column"
 )
 
 
@@ -98,17 +98,21 @@ def read_digits() -> RawData:
 
     Source: Alpaydin and Kaynak 1998, UCI Optical Recognition of Handwritten Digits (test part).
     """
-    # Importing scikit-learn takes a second; data of the user's own never needs this reader.
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
+    # Its file is read without importing scikit-learn, which takes a second in every process.
+    package = find_spec("sklearn")
+    if package is None or package.origin is None:
+        raise DataError("scikit-learn, which brings the digits, is not installed")
+    table = np.loadtxt(
+        Path(package.origin).with_name("datasets") / "data" / "digits.csv.gz",
+        delimiter=",",
+        dtype=np.int64,
+    )
     return checked_raw(
         RawData(
             source="handwritten digits of scikit-learn (UCI, 1,797 of 8 x 8)",
-            class_names=tuple(str(name) for name in digits.target_names),
+            class_names=tuple("0123456789"),
             train=RawSplit(
-                inputs=digits.images[:, np.newaxis].astype(np.uint8),
-                labels=digits.target.astype(np.int64),
+                inputs=table[:, :-1].reshape(-1, 1, 8, 8).astype(np.uint8), labels=table[:, -1]
             ),
         )
     )
@@ -133,8 +137,30 @@ def _read(
             f"{printable(path)}: {count:,} pictures lie directly in this folder, so none has a "
             f"class; expected one folder per class, for example {printable(path.name)}/cat/1.png"
         )
+    if is_table(path):
+        _refuse("--input-size", input_size is not None, "a CSV file")
+        _refuse("--layout", layout not in ("auto", "nf"), "a CSV file")
+        return _classes_of_table(path)
+    if path.is_file() and not path.stat().st_size:
+        raise DataError(f"{printable(path)}: an empty file of 0 bytes; --data takes {_FORMATS}")
+    if path.suffix.lower() == ".npy":
+        raise DataError(
+            f"{printable(path)}: one array without labels; save both in one file: "
+            "numpy.savez(path, x_train=inputs, y_train=labels)"
+        )
     kind = "folder" if path.is_dir() else "file"
     raise DataError(f"{printable(path)}: unknown format of this {kind}; --data takes {_FORMATS}")
+
+
+def _classes_of_table(path: Path) -> RawData:
+    table = read_csv(path, of_classes=True)
+    indices, names = class_indices({"train": table.train.labels}, source=table.source)
+    return RawData(
+        source=table.source,
+        class_names=names,
+        train=replace(table.train, labels=indices["train"]),
+        notes=table.notes,
+    )
 
 
 def _with_unused_folders(data: RawData, path: Path) -> RawData:

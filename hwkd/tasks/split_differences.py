@@ -11,8 +11,6 @@ from hwkd.core.errors import DataError
 from hwkd.tasks.pipeline import Normalise, Pipeline
 from hwkd.tasks.raw import RawArray, RawData
 
-__all__ = ["differences", "require_like_train"]
-
 # Data sets that people split differ by some tens of per cent; pictures divided by 255 or volts
 # beside millivolts differ by more than this.
 _REFUSED_RATIO = 50.0

@@ -10,8 +10,6 @@ from typing import Literal, TypeAlias
 
 from hwkd.tasks.base import SplitName
 
-__all__ = ["SplitMeaning", "SplitRole", "name_words", "one_per_split", "split_meaning"]
-
 SplitRole: TypeAlias = SplitName | Literal["unlabelled"]
 
 _ROLES: MappingProxyType[str, SplitRole] = MappingProxyType(

@@ -11,8 +11,6 @@ from hwkd.core.errors import DataError
 from hwkd.tasks.base import SplitName
 from hwkd.tasks.raw import RawData, RawSplit
 
-__all__ = ["with_all_splits"]
-
 # A fifth of a small set leaves enough to tell students apart; a tenth of a large one does too.
 _SMALL_EXAMPLES = 10_000
 _SMALL_SHARE = 0.2
@@ -47,7 +45,9 @@ def with_all_splits(data: RawData, *, split_seed: int) -> RawData:
         if name == "test":
             data = replace(data, train=train, test=taken, notes=notes)
         else:
-            data = replace(data, train=train, validation=taken, notes=notes)
+            data = replace(
+                data, train=train, validation=taken, notes=notes, validation_from_train=True
+            )
     return data
 
 
@@ -76,21 +76,55 @@ def _require_enough(data: RawData, missing: list[SplitName]) -> None:
 
 
 def _taken(data: RawData, count: int, seed: int, *, kept_of_each: int) -> tuple[RawSplit, RawSplit]:
-    # Importing scikit-learn takes a second; sources that bring their splits never need it.
-    from sklearn.model_selection import train_test_split
-
     labels = data.train.labels
     classes = len(data.class_names)
     if not classes:
-        kept, taken = train_test_split(np.arange(len(labels)), test_size=count, random_state=seed)
-        return _parts(data.train, kept, taken)
+        order = np.random.RandomState(seed).permutation(len(labels))
+        return _parts(data.train, order[count:], order[:count])
     # Splitting needs room for every class on both sides.
     count = min(count, len(labels) - classes)
-    kept, taken = train_test_split(
-        np.arange(len(labels)), test_size=count, random_state=seed, stratify=labels
-    )
+    kept, taken = _stratified(labels, count, seed)
     kept, taken = _with_every_class(kept, taken, labels, kept_of_each)
     return _parts(data.train, kept, taken)
+
+
+def _stratified(
+    labels: NDArray[np.int64], count: int, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return what is kept and what is taken, each shuffled, with the class shares of all.
+
+    The same as `sklearn.model_selection.train_test_split` gives, with which older runs were made;
+    importing that takes a second, in every process.
+    """
+    random = np.random.RandomState(seed)
+    _, places, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    members = np.split(np.argsort(places, kind="stable"), np.cumsum(counts)[:-1])
+    kept_of = _shares(counts, len(labels) - count, random)
+    taken_of = _shares(counts - kept_of, count, random)
+    kept, taken = [], []
+    for indices, keeps, takes in zip(members, kept_of, taken_of, strict=True):
+        order = indices[random.permutation(len(indices))]
+        kept.append(order[:keeps])
+        taken.append(order[keeps : keeps + takes])
+    return random.permutation(np.concatenate(kept)), random.permutation(np.concatenate(taken))
+
+
+def _shares(
+    counts: NDArray[np.int64], drawn: int, random: np.random.RandomState
+) -> NDArray[np.int64]:
+    """Return how many of each class to draw: its share rounded, ties broken at random."""
+    exact = counts / counts.sum() * drawn
+    found: NDArray[np.float64] = np.floor(exact)
+    rest, left = exact - found, int(drawn - found.sum())
+    for value in np.unique(rest)[::-1]:
+        if left <= 0:
+            break
+        (tied,) = np.nonzero(rest == value)
+        more = random.choice(tied, size=min(len(tied), left), replace=False)
+        found[more] += 1
+        left -= len(more)
+    drawn_of: NDArray[np.int64] = found.astype(np.int64)
+    return drawn_of
 
 
 def _parts(

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwkd.core.head import HeadKind, Knowledge
+from hwkd.core.c_literal import float_literal
+from hwkd.core.head import OUTPUT_KINDS, CAnswer, Knowledge, OutputKind
 from hwkd.core.metric import Metric, Scores
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-__all__ = ["VALUE_METRICS", "ValuesHead"]
 
 _MAE = Metric(name="mean absolute error", unit="target units", direction="min")
 _RMSE = Metric(name="root mean square error", unit="target units", direction="min")
@@ -23,6 +23,68 @@ VALUE_METRICS = (_MAE, _RMSE, _R2)
 # Knowing nothing passes by luck at three standard errors once in 700 times.
 _CHANCE_DEVIATIONS = 3.0
 _LEAST, _ENOUGH = 0.01, 0.5
+
+
+def _answer(mean: tuple[float, ...], std: tuple[float, ...]) -> CAnswer:
+    scales, offsets = (
+        ", ".join(float_literal(np.float32(value)) for value in values) for values in (std, mean)
+    )
+    return CAnswer(
+        usage="""\
+    float answer[MODEL_ANSWER_COUNT];
+    model_answer(answer); /* in the unit of the target, named model_labels[i] */""",
+        printed="""\
+    float answer[MODEL_ANSWER_COUNT];
+    model_answer(answer);
+    if (MODEL_SAMPLE_LABEL[0] != 0)
+        printf("labelled %s, in the unit of the target\\n", MODEL_SAMPLE_LABEL);
+    for (int i = 0; i < MODEL_ANSWER_COUNT; i++)
+        printf("the network says %s %g\\n", model_labels[i], (double)answer[i]);""",
+        declared=f"""\
+#define MODEL_ANSWER_COUNT {len(mean)}
+
+/* An output, as a real number, times the scale plus the offset is the answer in the
+   unit of the target in the training data. */
+extern const float model_answer_scale[MODEL_ANSWER_COUNT];
+extern const float model_answer_offset[MODEL_ANSWER_COUNT];
+
+/* The answers of the last inference, in that unit. */
+void model_answer(float *answer);
+""",
+        body=f"""\
+const float model_answer_scale[MODEL_ANSWER_COUNT] = {{{scales}}};
+const float model_answer_offset[MODEL_ANSWER_COUNT] = {{{offsets}}};
+
+void model_answer(float *answer)
+{{
+    const int8_t *output = model_output();
+    for (int32_t i = 0; i < MODEL_ANSWER_COUNT; i++) {{
+        const float value = MODEL_OUTPUT_SCALE * (float)(output[i] - MODEL_OUTPUT_ZERO_POINT);
+        answer[i] = value * model_answer_scale[i] + model_answer_offset[i];
+    }}
+}}
+""",
+    )
+
+
+def _intended_use(count: int, names: str) -> str:
+    del count
+    return (
+        f"estimating {names} from inputs like those of the training data. **Not covered:** inputs "
+        "of another origin, sensor or preparation, whose error is unknown. The network always "
+        "gives a number."
+    )
+
+
+_VALUES = OutputKind(
+    name="values",
+    of_classes=False,
+    plain_training="targets alone",
+    divergence_unit="variances of the targets",
+    intended_use=_intended_use,
+    answer=_answer,
+)
+OUTPUT_KINDS.register("values")(_VALUES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +105,7 @@ class ValuesHead:
     answer_std: tuple[float, ...]
     constant: tuple[float, ...]
     constant_error: tuple[float, ...]
-    kind: HeadKind = "values"
+    kind: OutputKind = _VALUES
     metrics: tuple[Metric, ...] = VALUE_METRICS
     loss_name: str = "smooth_l1"
 
@@ -97,14 +159,16 @@ class ValuesHead:
 
     def scores(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> Scores:
         """Return mean absolute error, root mean square error and R2 (1 is best)."""
-        from sklearn import metrics
-
         known = targets.astype(np.float64) * self.answer_std + self.answer_mean
-        answers = outputs.astype(np.float64) * self.answer_std + self.answer_mean
+        missed = outputs.astype(np.float64) * self.answer_std + self.answer_mean - known
+        squared = np.square(missed).sum(axis=0)
+        spread = np.square(known - known.mean(axis=0)).sum(axis=0)
+        # Of a value that never changes there is nothing to explain: 1 when it is met, else 0.
+        unexplained = np.where(spread > 0, squared / np.where(spread > 0, spread, 1), squared > 0)
         return {
-            _MAE.name: float(metrics.mean_absolute_error(known, answers)),
-            _RMSE.name: float(metrics.root_mean_squared_error(known, answers)),
-            _R2.name: float(metrics.r2_score(known, answers)),
+            _MAE.name: float(np.abs(missed).mean()),
+            _RMSE.name: float(np.sqrt(squared / len(known)).mean()),
+            _R2.name: float(1 - unexplained.mean()),
         }
 
     def errors(
@@ -132,6 +196,15 @@ class ValuesHead:
     def of_teacher(self, answers: NDArray[np.float32]) -> NDArray[np.float32]:
         """Standardise answers in units of the target."""
         return self.standardised(answers)
+
+    def mean_of(self, answers: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Return the mean."""
+        mean: NDArray[np.float32] = np.mean(answers, axis=0)
+        return mean
+
+    def centred(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return them as they are."""
+        return outputs
 
     def knowledge(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> Knowledge:
         """Compare with the best constant: the share of its absolute error that is gone.

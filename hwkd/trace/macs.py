@@ -7,8 +7,6 @@ import warnings
 import torch
 from torch import nn
 
-__all__ = ["count_macs"]
-
 # What fvcore calls the operators that multiply and accumulate; it also counts normalisation and
 # pooling, which a folded model does not have or does without multiplying.
 _MULTIPLIERS = ("conv", "linear", "matmul", "bmm", "addmm", "einsum")

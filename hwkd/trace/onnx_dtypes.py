@@ -9,8 +9,6 @@ from onnx import TensorProto
 
 from hwkd.core.errors import ModelFileError
 
-__all__ = ["BITS", "FLOAT32", "QUANTISED", "dtype_name", "refuse_dtype"]
-
 FLOAT32 = "float32"
 # Signed and unsigned integers of one size cost the same: a zero point is all that differs.
 _NAMES: Mapping[int, str] = {

@@ -21,8 +21,6 @@ from hwkd.trace.onnx_shapes import SHAPE_READERS, TensorType, infer_types
 from hwkd.trace.onnx_stored import find_stored_types
 from hwkd.trace.onnx_tensors import Constant, read_constants
 
-__all__ = ["FileDtype", "Network", "load_graph", "load_network"]
-
 # "mixed": some of it is quantised to 8 bits and some is not.
 FileDtype = Literal["int8", "float32", "mixed"]
 # Placing tensors in memory takes time with the square of their number: seconds, for so many.

@@ -18,8 +18,6 @@ from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 from onnx.reference import ReferenceEvaluator
 
-__all__ = ["take_branches", "take_fixed_values"]
-
 _SHAPE_READERS = frozenset({"Shape", "Size"})
 # None gives more values than the product of the sizes of two operands, beside the two below.
 _ARITHMETIC = frozenset(

@@ -15,8 +15,6 @@ from hwkd.core.errors import ModelFileError
 from hwkd.trace.onnx_dtypes import refuse_dtype
 from hwkd.trace.onnx_tensors import MOST_DIMENSIONS, Constant
 
-__all__ = ["FixedInput", "fix_inputs"]
-
 # They read the first axis of their input as time, unless `layout` is set.
 _RECURRENT = frozenset({"GRU", "LSTM", "RNN"})
 

@@ -17,8 +17,6 @@ from onnx import AttributeProto, ModelProto, NodeProto, TensorProto
 from hwkd.core.errors import ModelFileError
 from hwkd.trace.onnx_fixed import take_branches
 
-__all__ = ["STANDARD_DOMAINS", "open_model", "opset_of", "stored_tensors"]
-
 STANDARD_DOMAINS = ("", "ai.onnx")
 # Protobuf cannot hold more; and a graph of more operators is no network for a small device.
 _MOST_FILE_BYTES = 2**31

@@ -19,8 +19,6 @@ from hwkd.trace.onnx_dtypes import BITS, dtype_name, refuse_dtype
 from hwkd.trace.onnx_model import STANDARD_DOMAINS
 from hwkd.trace.onnx_tensors import Constant
 
-__all__ = ["Node", "Nodes", "read_nodes"]
-
 # Removed: the output is the input, stored differently or not at all.
 _SAME_TENSOR = frozenset({"QuantizeLinear", "DequantizeLinear", "Identity", "Dropout"})
 _QUANTISERS = ("QuantizeLinear", "DequantizeLinear")

@@ -14,8 +14,6 @@ from hwkd.trace.onnx_dtypes import BITS
 from hwkd.trace.onnx_nodes import Node
 from hwkd.trace.onnx_tensors import Constant
 
-__all__ = ["build_op"]
-
 Shapes = Mapping[str, tuple[int, ...]]
 Stored = Mapping[str, Constant]
 Pads = tuple[int, int, int, int]

@@ -8,8 +8,6 @@ from collections.abc import Iterable
 from hwkd.core.errors import ModelFileError
 from hwkd.trace.onnx_nodes import Node
 
-__all__ = ["sort_nodes"]
-
 
 def sort_nodes(nodes: list[Node], known: Iterable[str], where: str) -> list[Node]:
     """Put the nodes in an order in which every input exists; keeps the file's order if it does.

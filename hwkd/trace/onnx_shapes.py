@@ -23,8 +23,6 @@ from hwkd.trace.onnx_inputs import FixedInput
 from hwkd.trace.onnx_nodes import Node
 from hwkd.trace.onnx_tensors import Constant
 
-__all__ = ["SHAPE_READERS", "TensorType", "infer_types"]
-
 # (ONNX element type, shape)
 TensorType = tuple[int, tuple[int, ...]]
 _Array = NDArray[Any]

@@ -18,8 +18,6 @@ from hwkd.trace.onnx_dtypes import FLOAT32, QUANTISED, dtype_name
 from hwkd.trace.onnx_nodes import Node
 from hwkd.trace.onnx_shapes import TensorType
 
-__all__ = ["StoredTypes", "find_stored_types"]
-
 # Computed by the kernel before them, so the tensor in between is stored like their output.
 _FOLLOWS = frozenset({"Add", "BatchNormalization", "Clip", "Relu"})
 _WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})

@@ -19,8 +19,6 @@ from onnx import TensorProto, numpy_helper
 from hwkd.core.errors import ModelFileError
 from hwkd.trace.onnx_dtypes import dtype_name, refuse_dtype
 
-__all__ = ["MOST_DIMENSIONS", "Constant", "read_constants"]
-
 # More than any operator has; a product of thousands of sizes takes minutes to multiply out.
 MOST_DIMENSIONS = 32
 

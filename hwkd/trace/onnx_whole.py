@@ -10,8 +10,6 @@ from hwkd.core.errors import ModelFileError
 from hwkd.trace.onnx_model import open_model
 from hwkd.trace.onnx_tensors import read_constants
 
-__all__ = ["take_in_weights", "whole_file"]
-
 
 def whole_file(path: Path) -> bytes:
     """Return the file with everything that it is made of; its own bytes where that is all in it.

@@ -17,14 +17,6 @@ from numpy.typing import NDArray
 from hwkd.train.dataset import LabelledArrays
 from hwkd.train.seeding import derive_seed
 
-__all__ = [
-    "NO_AUGMENTATION",
-    "Augmentation",
-    "augment",
-    "choose_augmentation",
-    "mirror_keeps_class",
-]
-
 # Nearest neighbours keep .31 of their accuracy on mirrored digits, .77 on mirrored Fashion-MNIST
 # (its shoes point one way, yet ten epochs reach .930 with mirroring and .924 without).
 _MIRROR_KEEPS_RATIO = 0.6

@@ -13,8 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-__all__ = ["STEPS_BETWEEN_AVERAGES", "WeightAverage", "has_batch_statistics", "set_statistics"]
-
 STEPS_BETWEEN_AVERAGES = 4
 
 

@@ -19,8 +19,6 @@ from hwkd.train.config import TrainConfig
 from hwkd.train.criteria import Batch
 from hwkd.train.seeding import derive_seed
 
-__all__ = ["BatchMaker", "BatchSource", "BatchStream", "TensorBatches", "in_fast_layout"]
-
 
 class BatchStream(Protocol):
     """The batches of one training, which the seed of its configuration names."""

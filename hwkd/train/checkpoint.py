@@ -31,8 +31,6 @@ from hwkd.train.config import TrainConfig
 from hwkd.train.criteria import Criterion
 from hwkd.train.weights_file import tensors_digest
 
-__all__ = ["Checkpoints", "Facts", "Remembers", "StageCheckpoint", "Trainee", "TrainingEnd"]
-
 TrainingEnd: TypeAlias = Literal["epochs", "time", "stop"]
 _PERIOD_S = 30.0
 # Of the time, what writing takes at most.

@@ -7,8 +7,6 @@ from typing import Literal, TypeAlias
 
 from hwkd.train.augment import NO_AUGMENTATION, Augmentation
 
-__all__ = ["Optimizer", "Precision", "Schedule", "TrainConfig"]
-
 Optimizer: TypeAlias = Literal["adamw", "sgd"]
 Precision: TypeAlias = Literal["float32", "bfloat16"]
 Schedule: TypeAlias = Literal["cosine", "one-cycle"]

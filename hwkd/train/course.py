@@ -24,8 +24,6 @@ from hwkd.train.criteria import Criterion
 from hwkd.train.loop import TrainResult, train_module
 from hwkd.train.schedule import Clock
 
-__all__ = ["Course", "Finished", "Past", "Stage", "run_course"]
-
 M = TypeVar("M", bound=nn.Module)
 
 

@@ -10,8 +10,6 @@ from torch import Tensor, nn
 
 from hwkd.core.head import Head
 
-__all__ = ["Batch", "Criterion", "LogsGradients", "TaskLoss"]
-
 
 @dataclass(slots=True, kw_only=True)
 class Batch:

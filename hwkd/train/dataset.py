@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from hwkd.core.head import Head
 
-__all__ = ["Dataset", "LabelledArrays", "SplitName"]
-
 SplitName: TypeAlias = Literal["train", "validation", "test"]
 
 

@@ -23,8 +23,6 @@ from torch import Tensor, nn
 
 from hwkd.core.errors import TeacherError
 
-__all__ = ["factory_identity", "object_digest"]
-
 # Set on a module of the user's: the SHA-256 of its file when it was first seen in this process.
 _SEEN_ATTRIBUTE = "__hwkd_file_sha256__"
 # Switched by us, and no part of what a network computes in evaluation mode.

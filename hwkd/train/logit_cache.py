@@ -23,8 +23,6 @@ from hwkd.train.augment import NO_AUGMENTATION, Augmentation, augment
 from hwkd.train.dataset import Dataset, SplitName
 from hwkd.train.teacher import Teacher
 
-__all__ = ["cached_logits", "logits_entry"]
-
 _FLOAT16_LARGEST = 65504.0
 _CHUNK_EXAMPLES = 4096
 
@@ -121,8 +119,7 @@ def _computed(
     values = np.empty((len(inputs), teacher.num_outputs), dtype=np.float16)
     for start in range(0, len(inputs), _CHUNK_EXAMPLES):
         logits = teacher.logits(inputs[start : start + _CHUNK_EXAMPLES])
-        # Values have no such freedom.
-        centred = logits - logits.mean(axis=1, keepdims=True) * (head.kind == "classes")
+        centred = head.centred(logits)
         if np.abs(centred).max(initial=0.0) > _FLOAT16_LARGEST:
             raise TeacherError(
                 f"teacher {teacher.name}: logits up to {np.abs(centred).max():.3g} are outside "

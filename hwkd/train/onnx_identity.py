@@ -11,8 +11,6 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped] 
 
 from hwkd.core.errors import TeacherError, first_line
 
-__all__ = ["OnnxParts", "onnx_identity"]
-
 _CHUNK_BYTES = 1 << 20
 
 

@@ -21,8 +21,6 @@ from hwkd.train.criteria import TaskLoss
 from hwkd.train.loop import train_module
 from hwkd.train.schedule import Clock
 
-__all__ = ["Pace", "measure_pace"]
-
 _TURNS, _STEPS = 2, 3
 # Half precision costs a little accuracy in unlucky cases, so it has to be worth it.
 _LEAST_GAIN = 1.2

@@ -8,8 +8,6 @@ import torch
 
 from hwkd.train.config import Precision
 
-__all__ = ["computing_in"]
-
 
 def computing_in(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
     """Return a context in which convolutions and products compute in `precision`.

@@ -13,8 +13,6 @@ from hwkd.train.augment import Augmentation, choose_augmentation
 from hwkd.train.config import Optimizer, Precision, Schedule, TrainConfig
 from hwkd.train.dataset import LabelledArrays
 
-__all__ = ["NetworkKind", "TrainingRecipe", "choose_recipe", "network_kind"]
-
 NetworkKind: TypeAlias = Literal["convolutional", "attention"]
 
 # Larger batches train more samples a second on one core, smaller ones make more steps of few

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 
 from hwkd.train.config import TrainConfig
 
-__all__ = ["Clock", "Position", "learning_rate"]
-
 Clock = Callable[[], float]
 
 

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 
 import torch
 
-__all__ = ["derive_seed", "seeded_torch"]
-
 
 def derive_seed(seed: int, *parts: str | int) -> int:
     """Return the seed of one use, for example `derive_seed(0, "trial", 7)`.

@@ -11,8 +11,6 @@ from hwkd.core.errors import TeacherError
 from hwkd.core.head import Head
 from hwkd.train.dataset import Dataset
 
-__all__ = ["Teacher", "TeacherKind", "as_outputs", "require_knowledge"]
-
 TeacherKind: TypeAlias = Literal["trained here", "onnx", "factory"]
 
 
@@ -100,8 +98,8 @@ def as_outputs(
     if answers.shape != (examples, head.size):
         raise TeacherError(
             f"teacher {teacher}: outputs have shape {answers.shape}; the data has {head.size} "
-            f"{head.kind}, so expected ({examples}, {head.size}); give a teacher of these "
-            f"{head.kind}"
+            f"{head.kind.name}, so expected ({examples}, {head.size}); give a teacher of these "
+            f"{head.kind.name}"
         )
     outputs = answers.astype(np.float32)
     if not np.isfinite(outputs).all():

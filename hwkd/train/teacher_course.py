@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from torch import nn
 
+from hwkd.core.errors import TeacherError
 from hwkd.core.progress import Progress
 from hwkd.core.strict_model import StoredInt
 from hwkd.core.trial import EpochRecord
@@ -26,8 +27,6 @@ from hwkd.train.precision import computing_in
 from hwkd.train.schedule import Clock
 from hwkd.train.seeding import derive_seed
 from hwkd.train.teacher_net import MirrorAveraged, TeacherNetConfig
-
-__all__ = ["TeacherOutcome", "TeacherTraining", "planned_epochs", "train_teacher"]
 
 # Examples shown in all, which decides the epochs: 10 for 54,000 examples, 50 for 5,000.
 _EXAMPLES_SHOWN = 540_000
@@ -59,6 +58,8 @@ class TeacherTraining:
             end within it; None lets it take as long as it takes. A teacher without a budget that
             is already in the cache is taken instead.
         augmentation: None chooses it from the train split.
+        must_finish: refuse at once, by the pace measured, where the budget is too short for all
+            passes.
     """
 
     net: TeacherNetConfig = _DEFAULT_NET
@@ -69,6 +70,7 @@ class TeacherTraining:
     seed: StoredInt = 0
     time_budget_s: float | None = None
     augmentation: Augmentation | None = None
+    must_finish: bool = False
 
 
 class TeacherOutcome(BaseModel):
@@ -138,6 +140,9 @@ def train_teacher(
         check: called before every step; raises to stop.
         stop: asked before every step; True ends training and keeps the weights.
         clock: seconds, monotonic.
+
+    Raises:
+        TeacherError: if it must finish and could not.
     """
     started_s = clock()
     config = _config(training, augmentation, examples=len(data.train.labels))
@@ -160,8 +165,10 @@ def train_teacher(
         outputs_s = _FORWARD_SHARE * outputs / pace.samples_per_s
         averages_mirror &= 2 * outputs_s <= _MOST_FOR_OUTPUTS * training.time_budget_s
         reserved_s = outputs_s * (2 if averages_mirror else 1)
-        left_s = training.time_budget_s - reserved_s - (clock() - started_s)
-        config = replace(config, precision=pace.precision, time_budget_s=max(0.0, left_s))
+        left_s = max(0.0, training.time_budget_s - reserved_s - (clock() - started_s))
+        if training.must_finish:
+            _require_all_passes(pace.samples_in(left_s) / len(labels), config.epochs, left_s)
+        config = replace(config, precision=pace.precision, time_budget_s=left_s)
 
     def tell(record: EpochRecord) -> None:
         note = f"loss {record.losses[data.head.loss_name]:.3f}"
@@ -200,6 +207,16 @@ def train_teacher(
         knowledge=found.value,
         needed=found.needed,
     )
+
+
+def _require_all_passes(possible: float, wanted: int, left_s: float) -> None:
+    """Refuse a teacher that would end before it is better than small networks trained as long."""
+    if possible < wanted:
+        raise TeacherError(
+            f"in its {left_s:.0f} s a teacher would make {possible:.0f} of {wanted} passes over "
+            "the data at the pace of this machine now, and one with fewer costs its students "
+            "accuracy; a longer --timeout or --method METHOD trains one"
+        )
 
 
 def _config(training: TeacherTraining, augmentation: Augmentation, *, examples: int) -> TrainConfig:

@@ -24,8 +24,6 @@ from hwkd.train.teacher import TeacherKind, as_outputs
 from hwkd.train.teacher_course import TeacherOutcome
 from hwkd.train.weights_file import WeightsError, fill_module
 
-__all__ = ["ModuleTeacher", "load_factory_teacher", "require_factory"]
-
 _BATCH = 512
 
 

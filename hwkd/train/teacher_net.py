@@ -12,8 +12,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-__all__ = ["MirrorAveraged", "TeacherNetConfig", "build_teacher_net"]
-
 _LONGEST_SIDE_AFTER_STEM = 20
 _LONGEST_TIME_AFTER_STEM = 64
 

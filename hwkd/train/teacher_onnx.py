@@ -16,8 +16,6 @@ from hwkd.inference.sessions import start_session
 from hwkd.train.onnx_identity import OnnxParts, onnx_identity
 from hwkd.train.teacher import as_outputs
 
-__all__ = ["OnnxTeacher", "load_onnx_teacher"]
-
 _BATCH = 256
 _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
 
@@ -137,6 +135,6 @@ def _check_output(session: Any, path: Path, head: Head) -> None:
     shape = session.get_outputs()[0].shape
     if shape and isinstance(shape[-1], int) and len(shape) == 2 and shape[-1] != head.size:
         raise TeacherError(
-            f"--teacher {path}: has {shape[-1]} outputs; the data has {head.size} {head.kind}; "
-            f"give a teacher of these {head.kind}"
+            f"--teacher {path}: has {shape[-1]} outputs; the data has {head.size} "
+            f"{head.kind.name}; give a teacher of these {head.kind.name}"
         )

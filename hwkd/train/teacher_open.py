@@ -15,8 +15,6 @@ from hwkd.train.teacher_module import load_factory_teacher
 from hwkd.train.teacher_onnx import load_onnx_teacher
 from hwkd.train.teacher_trained import TeacherTraining, train_or_load_teacher
 
-__all__ = ["open_teacher"]
-
 
 def open_teacher(
     source: str | None,

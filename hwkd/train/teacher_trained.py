@@ -70,7 +70,7 @@ def train_or_load_teacher(
         clock: seconds, monotonic.
 
     Raises:
-        TeacherError: if the cached file is damaged.
+        TeacherError: if the cached file is damaged, or it could not finish and must.
     """
     passes = planned_epochs(training, len(data.train.labels))
     chosen = training.augmentation or choose_augmentation(data.train, passes=passes)
@@ -150,9 +150,8 @@ class _Place:
 
 
 def _cache_key(data: Dataset, training: TeacherTraining) -> str:
-    text = json.dumps(
-        [_RECIPE_VERSION, _FILE_VERSION, data.fingerprint, asdict(training)], sort_keys=True
-    )
+    how = {name: value for name, value in asdict(training).items() if name != "must_finish"}
+    text = json.dumps([_RECIPE_VERSION, _FILE_VERSION, data.fingerprint, how], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

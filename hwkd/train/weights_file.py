@@ -13,8 +13,6 @@ from torch import Tensor, nn
 
 from hwkd.core.errors import first_line
 
-__all__ = ["WeightsError", "fill_module", "tensors_digest"]
-
 _PROBLEMS_SHOWN = 3
 
 

@@ -251,3 +251,21 @@ def test_a_search_and_what_follows_print_what_the_functions_return(workplace, ca
     )
     assert set(printed) == set(returned)
     assert np.isfinite(printed["best"]["test_accuracy_int8"])
+
+
+# Options that have the name of another one and mean something else.
+OTHER_MEANING = {
+    ("bench_kit", "out"), ("calibrate", "device"), ("export", "calibration"), ("submit", "data"),
+    ("submit", "spaces"), ("submit", "workers"), ("worker", "data"), ("worker", "spaces"),
+}  # fmt: skip
+
+
+def test_an_option_that_several_commands_have_begins_with_one_help():
+    seen: dict[str, set[str]] = {}
+    for command in BY_NAME.values():
+        for option in declared(command.function):
+            is_other = (command.function.__name__, option.name) in OTHER_MEANING
+            if option.option.metavar is None and not is_other:
+                first = option.option.help.removesuffix(".").split(". ")[0]
+                seen.setdefault(option.name, set()).add(first)
+    assert {name: texts for name, texts in seen.items() if len(texts) > 1} == {}

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from hwkd.core.errors import ExportError
-from hwkd.core.kinds import LAYER_KINDS, Kind, add_kind, remove_kind
+from hwkd.core.kinds import ACTIVATIONS, LAYER_KINDS, OPERATORS, Kind, add_kind
 from hwkd.core.layers_builder import LayersBuilder
 from hwkd.core.student import Layer, Layers
 from hwkd.cost.estimate import estimate_cost
@@ -150,14 +150,22 @@ def test_tflite_takes_it_or_names_what_it_lacks(what: str, tmp_path: Path):
         assert write_tflite(graph)[4:8] == b"TFL3"
 
 
+def removed(onnx: str) -> Kind:
+    kind = OPERATORS.take(onnx)
+    for registry, name in ((LAYER_KINDS, kind.layer), (ACTIVATIONS, kind.activation)):
+        if name:
+            registry.take(name)
+    return kind
+
+
 @contextmanager
 def registered(kind: Kind) -> Iterator[None]:
-    before = remove_kind(kind.onnx)
+    before = removed(kind.onnx)
     add_kind(kind)
     try:
         yield
     finally:
-        remove_kind(kind.onnx)
+        removed(kind.onnx)
         add_kind(before)
 
 

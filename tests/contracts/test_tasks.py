@@ -29,7 +29,7 @@ def data(task):
 def perfect(data, split="test"):
     """Outputs that say what the targets say."""
     labels = data.split(split).labels
-    if data.head.kind == "classes":
+    if data.head.kind.of_classes:
         return 50.0 * np.eye(data.num_outputs, dtype=np.float32)[labels]
     return labels.copy()
 

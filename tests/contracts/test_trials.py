@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -68,18 +67,15 @@ def place(request, tmp_path) -> Place:
 
 def proposal(width: int, **changes) -> Proposal:
     spec = StudentSpec(space="a", params={"width": width}, input_shape=(1, 8, 8), num_outputs=3)
-    return replace(
-        Proposal(
-            spec=spec,
-            params={"space": "a", "a.width": width},
-            domains=DOMAINS,
-            fidelity=BRIEF,
-            network_key=f"key{width}",
-            why=ProposalRecord(origin="mutation", parent=2, predicted_s=1.5),
-            memory={"generation": 3},
-        ),
-        **changes,
-    )
+    return Proposal(
+        spec=spec,
+        params={"space": "a", "a.width": width},
+        domains=DOMAINS,
+        fidelity=BRIEF,
+        network_key=f"key{width}",
+        why=ProposalRecord(origin="mutation", parent=2, predicted_s=1.5),
+        memory={"generation": 3},
+    ).model_copy(update=changes)
 
 
 def record(number: int, state: str = "completed", *, error: float = 0.25) -> TrialRecord:
@@ -111,7 +107,7 @@ def test_a_proposal_comes_out_as_it_went_in(place):
     place.opened().queue([wanted])
     assert place.opened().has_queued()
     candidate = place.opened().take()
-    assert replace(candidate.proposal, memory=wanted.memory) == wanted
+    assert candidate.proposal.model_copy(update={"memory": wanted.memory}) == wanted
     assert (candidate.number, candidate.deaths) == (0, 0)
     assert not place.opened().has_queued()
     (entry,) = place.opened().history(GOAL).pending
@@ -196,7 +192,7 @@ def test_what_was_cut_off_is_queued_again_whole_under_its_number(place):
     assert place.opened().requeue_interrupted() == 1
     assert place.opened().requeue_interrupted() == 0
     again = place.opened().take()
-    assert replace(again.proposal, memory={}) == replace(proposal(5), memory={})
+    assert again.proposal.model_copy(update={"memory": {}}) == proposal(5, memory={})
     assert (again.number, again.deaths) == (first.number, 0)
     assert taken(place.opened(), 8)[0].number == 2
     assert place.opened().candidates_started() == 3

@@ -61,6 +61,13 @@ def test_brief_weights_say_whether_any_full_training_was_made(made, said) -> Non
     assert verdict.sentences[-1] == said
 
 
+def test_a_full_training_that_was_cut_short_is_not_denied() -> None:
+    arm = ArmRecord(name="labels alone", methods=(), is_taught=False, scores=())
+    verdict = Verdict(ships="labels alone", weights="brief", full_trainings=0, arms=(arm,))
+    said = "The weights of the brief training ship: no full training saw as many examples."
+    assert verdict.sentences[-1] == said
+
+
 def test_one_seed_shows_no_spread() -> None:
     gain = GAIN.model_copy(update={"low": None, "high": None, "seeds": 1})
     assert gain.text(ACCURACY) == "+0.50 points (one seed, which shows no spread)"

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.lib.published import graph_of as graph_of_published
 from hwkd.core.graph import Op, OpGraph, Tensor
 from hwkd.core.layers_builder import LayersBuilder
 from hwkd.core.memory_model import MemoryModel
@@ -96,14 +97,103 @@ def test_an_output_of_the_network_is_never_overwritten() -> None:
     assert list(plan_memory(both, model, 1).live_bytes.values()) == [50, 100]
 
 
-def test_a_pointwise_convolution_slides_over_its_input_and_a_window_keeps_its_rows() -> None:
-    model = MemoryModel(alignment_bytes=1, planner="live_peak", in_place={"Conv": "slide"})
+SLIDES = MemoryModel(alignment_bytes=1, planner="live_peak", in_place={"Conv": "slide"})
+SAME = {"kernel": (3, 3), "pads": (1, 1, 1, 1)}
+
+
+def test_a_convolution_writes_one_row_below_the_rows_that_it_still_reads() -> None:
     shapes = {"x": (1, 4, 8, 8), "a": (1, 4, 8, 8)}
     pointwise = graph_of([op("a", "Conv", "x")], shapes)
-    assert plan_memory(pointwise, model, 1).arena_bytes == 256
-    window = op("a", "Conv", "x", kernel=(3, 3), pads=(1, 1, 1, 1), groups=4)
-    # Three rows of 8 x 4 are still read and one row of results waits.
-    assert plan_memory(graph_of([window], shapes), model, 1).arena_bytes == 256 + 4 * 32
+    assert plan_memory(pointwise, SLIDES, 1).arena_bytes == 256 + 32
+    # With a row of padding it reads one row further back.
+    window = graph_of([op("a", "Conv", "x", groups=4, **SAME)], shapes)
+    assert plan_memory(window, SLIDES, 1).arena_bytes == 256 + 2 * 32
+
+
+def test_the_first_convolution_writes_over_the_input_of_the_network() -> None:
+    shapes = {"x": (1, 3, 64, 64), "a": (1, 16, 32, 32)}
+    graph = graph_of([op("a", "Conv", "x", kernel=(3, 3), stride=(2, 2))], shapes)
+    # 33 rows of results less 32 of input that they replace: 16,896 - 12,288 below the input.
+    assert plan_memory(graph, SLIDES, 1).arena_bytes == 12_288 + 33 * 512 - 32 * 384
+
+
+def test_convolutions_in_a_row_drift_and_a_planner_may_end_the_chain() -> None:
+    shapes = dict.fromkeys("xabcdefghij", (1, 4, 8, 8))
+    ops = [op(new, "Conv", old) for old, new in zip("xabcdefghi", "abcdefghij", strict=True)]
+    graph = graph_of(ops, shapes)
+    # A row of 32 bytes each, until input and output apart take less: 512 bytes.
+    assert plan_memory(graph, SLIDES, 1).arena_bytes == 256 + 8 * 32
+    cutting = SLIDES.model_copy(update={"cuts_chains": True})
+    assert plan_memory(graph, cutting, 1).arena_bytes == 256 + 8 * 32
+    wide = {**shapes, "d": (1, 16, 8, 8), "e": (1, 16, 8, 8), "f": (1, 1, 8, 8)}
+    growing = graph_of(ops, wide)
+    assert (
+        plan_memory(growing, cutting, 1).arena_bytes < plan_memory(growing, SLIDES, 1).arena_bytes
+    )
+
+
+def test_scratch_lies_over_dead_activations_or_keeps_its_place_all_the_time() -> None:
+    model = SLIDES.model_copy(update={"scratch": {"Conv": "x_cube_conv"}})
+    graph = graph_of(
+        [op("a", "Conv", "x", weights=64), op("b", "Conv", "a", weights=64)],
+        dict.fromkeys("xab", (1, 8, 16, 16)),
+    )
+    # 4 x 8 + 10 x 8 bytes fit into the row of 128 that is free below the first, above the second.
+    laid_over = plan_memory(graph, model, 1)
+    assert laid_over.scratch_bytes == {"a": 112, "b": 112}
+    assert laid_over.arena_bytes == 2048 + 2 * 128
+    apart = model.model_copy(update={"scratch_apart_ratio": 1.5})
+    assert plan_memory(graph, apart, 1).arena_bytes == 2048 + 2 * 128 + 168
+
+
+def test_a_broadcast_product_and_a_concatenation_are_never_in_place() -> None:
+    rules = load_runtime("x-cube-ai-8").memory
+    shapes = {"x": (1, 16, 8, 8), "y": (1, 16, 8, 8), "s": (1, 16, 1, 1), "m": (1, 16, 8, 8)}
+    scaled = [op("y", "Relu", "x"), op("s", "GlobalAveragePool", "y"), op("m", "Mul", "y", "s")]
+    assert plan_memory(graph_of(scaled, shapes), rules, 1).live_bytes["m"] == 2 * 1024 + 16
+    squared = [op("y", "Relu", "x"), op("s", "Relu", "y"), op("m", "Mul", "y", "s")]
+    same = {**shapes, "s": (1, 16, 8, 8)}
+    assert plan_memory(graph_of(squared, same), rules, 1).live_bytes["m"] == 2 * 1024
+    joined = [op("y", "Relu", "x"), op("m", "Concat", "y", "x")]
+    both = {**shapes, "m": (1, 32, 8, 8)}
+    assert plan_memory(graph_of(joined, both), rules, 1).live_bytes["m"] == 4 * 1024
+
+
+def test_a_padded_copy_and_the_pooling_after_it_share_one_buffer() -> None:
+    rules = load_runtime("x-cube-ai-8").memory
+    shapes = {"x": (1, 64, 32, 25), "a": (1, 64, 16, 13)}
+    pool = op("a", "MaxPool", "x", kernel=(3, 3), stride=(2, 2), pads=(1, 1, 1, 1))
+    # 34 x 27 pixels with their padding, and one row of results before them.
+    assert plan_memory(graph_of([pool], shapes), rules, 1).arena_bytes == 64 * (34 * 27 + 13)
+
+
+def test_what_a_window_copies_of_a_waiting_tensor_is_not_slid_over_in_version_7() -> None:
+    shapes = dict.fromkeys("xab", (1, 16, 8, 8))
+    graph = graph_of([op("a", "Conv", "x", **SAME), op("b", "Add", "a", "x")], shapes)
+    rules = SLIDES.model_copy(update={"copies_to_pad": True})
+    assert plan_memory(graph, rules, 1).live_bytes["a"] == 1024 + 1600 + 128
+    seven = rules.model_copy(update={"slides_over_copies": False})
+    assert plan_memory(graph, seven, 1).live_bytes["a"] == 1024 + 1600 + 1024
+
+
+@pytest.mark.parametrize(
+    ("model", "runtime", "core", "published_kib"),
+    [
+        ("bven__flowers__mobilenet_v1_0.25_224_int8", "x-cube-ai-7", "cortex-m7", 202.14),
+        ("bven__flowers__mobilenet_v1_0.5_224_int8", "x-cube-ai-7", "cortex-m7", 404.28),
+        ("bven__flowers__squeezenet_v1.0_128_int8", "x-cube-ai-7", "cortex-m7", 450.0),
+        ("Moha__coco_2017_person__st_yolo_lc_v1_256_int8", "x-cube-ai-10", "cortex-m7", 278.29),
+        ("Moha__esc10__miniresnet_1stacks_64x50_tl_int8", "x-cube-ai-10", "cortex-m33", 59.89),
+        ("Moha__flowers__mobilenet_v1_0.25_224_fft_int8", "st-edge-ai-3", "cortex-m7", 271.04),
+    ],
+)  # fmt: skip
+def test_published_activation_ram_follows_from_the_rules_within_1_percent(
+    model: str, runtime: str, core: str, published_kib: float
+) -> None:
+    rules = load_runtime(runtime)
+    graph = fuse(graph_of_published(model), rules.fusion).stored
+    arena = plan_memory(graph, rules.memory_of(core), 1).arena_bytes
+    assert arena / 1024 == pytest.approx(published_kib, rel=0.01)
 
 
 def test_a_pooling_on_the_fly_needs_only_the_rows_it_pools() -> None:

@@ -2,6 +2,8 @@
 
 import shutil
 from dataclasses import replace
+from fractions import Fraction
+from itertools import permutations, product
 
 import numpy as np
 import onnx
@@ -11,7 +13,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from support.op_networks import OP_NETWORKS
 
 from benchmarks.lib.c_networks import MLPERF_TINY, NetworkBuilder, quantise
-from hwkd.cli.verify_view import verdict
+from hwkd.cli.verify_view import tie_lines, verdict
 from hwkd.core.verification import LayerCheck, Mismatches, Verification, judged
 from hwkd.deploy.to_c.export import build_project
 from hwkd.deploy.toolchain import find_host_compiler
@@ -76,6 +78,51 @@ def test_the_interval_is_one_value_away_from_ties_and_two_at_them():
     assert high.reshape(-1).tolist() == [4, 4, 127]
 
 
+def float_averages(steps, source_scale, target, count):
+    """Every result of float32 arithmetic: all orders, sums of pairs, places of the factors."""
+    reals, scale, number = steps * source_scale, target.scale, np.float32(count)
+    for order in permutations(range(steps.shape[1])):
+        for values, in_sums in ((reals, np.float32(1)), (steps, source_scale)):
+            first, *rest = (values[:, index] for index in order)
+            in_row = first
+            for item in rest:
+                in_row = in_row + item
+            halves = (first + rest[0]) + sum(rest[1:], np.float32(0))
+            for total in (in_row * in_sums, halves * in_sums):
+                means = total / number, total * (np.float32(1) / number)
+                for mean, divides in product(means, (True, False)):
+                    quotient = mean / scale if divides else mean * (np.float32(1) / scale)
+                    assert quotient.dtype == np.float32
+                    yield np.clip(np.rint(quotient) + target.zero_point, -128, 127)
+
+
+@pytest.mark.parametrize(("source_scale", "out_scale"), [(0.05, 0.05), (0.021, 0.013), (0.3, 0.1)])
+@pytest.mark.parametrize("taps", [2, 3, 4])
+def test_float_sums_of_every_order_agree_away_from_ties_that_rational_numbers_show(
+    taps, source_scale, out_scale
+):
+    rng = np.random.default_rng(taps)
+    values = rng.integers(-128, 128, (2000, 1, 1, taps)).astype(np.int8)
+    source = tensor("x", (1, 1, 1, taps), source_scale, -3)
+    target = tensor("y", (1, 1, 1, 1), out_scale, 5)
+    low, high = (
+        bound.reshape(-1)
+        for bound in averages_in_any_order(average((1, taps)), values, source, target)
+    )
+    steps = (values.reshape(-1, taps).astype(np.int32) + 3).astype(np.float32)
+    found = np.stack(list(float_averages(steps, source.scale, target, taps)))
+    assert (low <= found.min(axis=0)).all()
+    assert (found.max(axis=0) <= high).all()
+    factor = Fraction(float(source.scale)) / Fraction(float(target.scale)) / taps
+    exact = [Fraction(int(total)) * factor for total in steps.sum(axis=1)]
+    from_tie = np.array([float(abs(value - value.__floor__() - Fraction(1, 2))) for value in exact])
+    assert (from_tie[low < high] < 1e-4).all()
+    is_single = low == high
+    assert (found[:, is_single] == low[is_single]).all()
+    rounded = np.clip([round(value) + 5 for value in exact], -128, 127)
+    assert (rounded[is_single] == low[is_single]).all()
+
+
 def test_windows_over_the_edge_count_what_lies_inside_or_all():
     values = np.full((1, 1, 3, 3), 10, np.int8)
     source = tensor("x", (1, 1, 3, 3), 0.5, 0)
@@ -94,6 +141,49 @@ def test_averages_at_ties_are_counted_apart_and_nothing_else_differs(tmp_path):
     found = compare(quantise(OP_NETWORKS["pooling"](), tmp_path, "net"), tmp_path)
     assert all(step.differing == step.max_lsb == 0 for step in found.values())
     assert all(step.fault("float") is None for step in found.values())
+
+
+def averages_in_one_scale(tmp_path, *, second_scale=1.0):
+    """Padded average pools whose input and output share a scale: a quarter lies at ties."""
+    net = NetworkBuilder((3, 12, 12))
+    net.conv(6, (3, 3))
+    for _ in range(2):
+        net.pool("AveragePool", (2, 2), stride=(1, 1), pads=(1, 1, 0, 0))
+    model = onnx.load(quantise(net, tmp_path, "net"))
+    names = ("conv", "first", "second")
+    values = (0.017, 0.017, 0.017 * second_scale)
+    model.graph.initializer.extend(
+        numpy_helper.from_array(np.array(value, np.float32), f"own_{name}")
+        for name, value in zip(names, values, strict=True)
+    )
+    pairs = [node for node in model.graph.node if node.op_type == "QuantizeLinear"][1:]
+    readers = {n.input[0]: n for n in model.graph.node if n.op_type == "DequantizeLinear"}
+    for name, node in zip(names, pairs, strict=True):
+        node.input[1] = readers[node.output[0]].input[1] = f"own_{name}"
+    path = tmp_path / f"averages_{second_scale}.onnx"
+    onnx.save(model, path)
+    return path
+
+
+@needs_cc
+def test_averages_of_one_scale_lie_at_ties_and_only_there_differ(tmp_path):
+    found = compare(averages_in_one_scale(tmp_path), tmp_path)
+    pools = [step for step in found.values() if step.averages_at_tie]
+    assert len(pools) == 2
+    for step in pools:
+        assert step.averages_at_tie > 0.1 * step.values
+        assert step.averages_within_bound <= step.averages_at_tie
+        assert step.fault("float") is None
+
+
+@needs_cc
+def test_an_average_that_is_a_step_off_away_from_a_tie_is_a_fault(tmp_path):
+    reference = averages_in_one_scale(tmp_path, second_scale=1.004)
+    found = compare(averages_in_one_scale(tmp_path), tmp_path, reference=reference)
+    *_, last = found.values()
+    assert last.max_lsb == 1
+    assert last.differing > 0
+    assert last.fault("float") is not None
 
 
 class Noise(CalibrationDataReader):  # type: ignore[misc]
@@ -208,7 +298,7 @@ def test_passed_says_every_mismatch_in_the_same_line():
     assert "\n" not in text
     assert "9 of 1,000 values of the layers differ from ONNX Runtime, by up to 1 LSB" in text
     assert "4 of 100 outputs differ from ONNX Runtime, by up to 1 LSB" in text
-    assert "3 averages lie at a tie" in text
+    assert "3 averages at a tie differ by 1 LSB" in text
 
 
 @pytest.mark.parametrize(
@@ -227,6 +317,32 @@ def test_every_fault_fails_the_check_and_is_named(changes, reason):
     assert verdict(found).startswith("FAILED (")
     assert reason in verdict(found)
     assert found.as_dict()["passed"] is False
+
+
+def test_each_node_with_averages_at_ties_is_named_with_the_reason_and_what_a_fault_would_be():
+    steps = [
+        layer(averages_within_bound=40, averages_at_tie=90),
+        layer(averages_at_tie=7),
+        layer(averages_within_bound=2),  # of a run that did not count all of them
+    ]
+    names = ("pool[/0]", "mean", "old")
+    named = [
+        step.model_copy(update={"name": name}) for step, name in zip(steps, names, strict=True)
+    ]
+    found = verification(
+        instructions_per_layer=tuple(named), averages_within_bound=42, max_lsb=2,
+        mismatches=Mismatches(onnxruntime=5, host_c=0),
+    )  # fmt: skip
+    lines = tie_lines(found)
+    assert lines[0] == (
+        "node 'pool[/0]': 40 of 90 at a tie are one step from ONNX Runtime's, of 1,000 averages"
+    )
+    assert lines[1] == "node 'old': 2 are one step from ONNX Runtime's, of 1,000 averages"
+    assert lines[2] == "all outputs that differ are of inputs with such an average"
+    assert "no faults" in lines[3]
+    assert "fails this check" in lines[3]
+    assert len(lines) == 4
+    assert tie_lines(verification()) == ()
 
 
 def test_what_follows_from_a_tie_is_no_fault_of_the_output():

@@ -8,23 +8,28 @@ import torch
 from hwkd.distill.defaults import default_method, mean_entropy_ratio, temperature_for_entropy
 from hwkd.distill.losses.lskd import StandardisedTargets
 from hwkd.distill.losses.soft_targets import SoftTargets
+from hwkd.io.discovery import output_kind
+
+CLASSES = output_kind("classes")
 
 
 def test_a_soft_teacher_gives_soft_targets() -> None:
     generator = torch.Generator().manual_seed(0)
-    assert default_method(torch.randn(50, 3, generator=generator)) == SoftTargets(temperature=2.0)
+    assert default_method(torch.randn(50, 3, generator=generator), CLASSES) == SoftTargets(
+        temperature=2.0
+    )
 
 
 def test_a_saturated_teacher_gives_the_scale_free_term() -> None:
     generator = torch.Generator().manual_seed(0)
     sharp = 30 * torch.randn(50, 3, generator=generator)
-    assert default_method(sharp) == StandardisedTargets(temperature=2.0)
+    assert default_method(sharp, CLASSES) == StandardisedTargets(temperature=2.0)
 
 
 def test_two_classes_get_soft_targets_at_the_teachers_temperature() -> None:
     generator = torch.Generator().manual_seed(0)
     sharp = 100 * torch.randn(200, 2, generator=generator)
-    method = default_method(sharp)
+    method = default_method(sharp, CLASSES)
     assert isinstance(method, SoftTargets)
     assert method.temperature > 2
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import log
 
 import numpy as np
 import pytest
@@ -12,13 +11,12 @@ from torch import Tensor, nn
 
 from hwkd.core.errors import TeacherError
 from hwkd.core.signals import Signal, Views
-from hwkd.core.teaching import Step, TrainingSet
+from hwkd.core.teaching import TrainingSet, TrainingStep
 from hwkd.distill.sources import (
     CachedSource,
     FunctionSource,
     LiveSource,
     PastSelfSource,
-    mean_probability,
 )
 from hwkd.distill.taps import Places
 from hwkd.tasks.classes_head import ClassesHead
@@ -86,10 +84,9 @@ def test_function_source_speaks_arrays() -> None:
 
 def test_the_mean_of_teachers_is_of_probabilities_not_of_logits() -> None:
     sharp, soft = torch.tensor([[50.0, 0.0, 0.0]]), torch.tensor([[0.0, 1.0, 0.0]])
-    mean = mean_probability([sharp, soft], [log(0.5), log(0.5)]).softmax(1)
-    assert torch.allclose(mean, (sharp.softmax(1) + soft.softmax(1)) / 2)
-    weighed = mean_probability([sharp, soft], [log(0.75), log(0.25)]).softmax(1)
-    assert torch.allclose(weighed, 0.75 * sharp.softmax(1) + 0.25 * soft.softmax(1))
+    mean = ClassesHead.numbered(3).mean_of([sharp.numpy(), soft.numpy()])
+    expected = (sharp.softmax(1) + soft.softmax(1)) / 2
+    assert torch.allclose(torch.from_numpy(mean).softmax(1), expected)
 
 
 def test_past_self_gives_labels_first_and_then_its_own_last_prediction() -> None:
@@ -104,7 +101,7 @@ def test_past_self_gives_labels_first_and_then_its_own_last_prediction() -> None
     fresh = source.views(batch).need(Signal.LOGITS)
     assert torch.equal(fresh.argmax(1), batch.labels)
     seen = torch.randn(4, 3, requires_grad=True)
-    source.observe(Step(batch=batch, student=Views(logits=seen)))
+    source.observe(TrainingStep(batch=batch, student=Views(logits=seen)))
     again = source.views(batch).need(Signal.LOGITS)
     assert torch.equal(again, seen.detach())
     assert not again.requires_grad

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from hwkd.engine.arms.children import Nursery
+from hwkd.engine.arms.children import Nursery, import_ahead
 
 pytestmark = pytest.mark.slow
 needs_forks = pytest.mark.skipif(sys.platform != "linux", reason="only there children are forked")
@@ -91,3 +92,45 @@ def test_a_search_that_leaves_a_child_behind_gives_no_process_away(tmp_path):
         child, log = start_waiting(second, tmp_path)
         assert seed_of(child) != seed
         finish(child, log)
+
+
+def test_what_imported_ahead_serves_the_next_search(tmp_path):
+    import_ahead()
+    import_ahead()  # once is enough
+    with Nursery() as first, Nursery() as second:
+        children = [start(nursery, tmp_path)[0] for nursery in (first, second)]
+        assert [child.wait(timeout=60) for child in children] == [2, 2]
+        assert first.cpu_s() > 0.0
+
+
+# Trains a small student for a step in a process that imported what children find.
+_TRAINS_ONCE = """
+import importlib, sys
+from hwkd.engine.arms.seed_process import IMPORTED
+for name in IMPORTED:
+    importlib.import_module(name)
+import torch
+from hwkd.core.catalog import SEARCH_SPACES
+from hwkd.core.chooser import RandomChooser
+from hwkd.io.discovery import discover
+from hwkd.nn.build import build_module
+from hwkd.train.config import TrainConfig
+from hwkd.train.optimizers import make_optimizer
+discover("hwkd.search_spaces")
+space = SEARCH_SPACES.get("depthwise")
+spec = space.suggest(RandomChooser(0), input_shape=(1, 8, 8), num_outputs=3)
+module = build_module(space.layers(spec), seed=0)
+optimizer = make_optimizer(list(module.parameters()), TrainConfig(epochs=1))
+module(torch.zeros(2, 1, 8, 8)).square().sum().backward()
+optimizer.step()
+optimizer.zero_grad()
+slow = {"torch._dynamo", "sympy", "scipy.stats", "scipy.optimize", "sklearn", "plotly"}
+print(sorted(slow & set(sys.modules)))
+"""
+
+
+def test_a_child_trains_without_libraries_that_take_long_to_import():
+    done = subprocess.run(
+        [sys.executable, "-c", _TRAINS_ONCE], stdout=subprocess.PIPE, text=True, check=True
+    )
+    assert done.stdout == "[]\n"

@@ -42,6 +42,7 @@ from hwkd.engine.setup.teacher import open_teachers
 from hwkd.engine.setup.time_plan import Stage
 from hwkd.engine.setup.transfer import configured_transfer, read_unlabelled, transfer_set
 from hwkd.io import discovery
+from hwkd.io.discovery import output_kind
 from hwkd.io.student_folder import (
     DESCRIPTION_FILE,
     FLOAT_FILE,
@@ -213,7 +214,7 @@ def test_arms_of_a_seed_begin_with_the_same_weights(place: Path) -> None:
     seeds = [
         context.full_training(layers, repetition=seed, epochs=1, methods=arm.methods).config.seed
         for seed in (0, 1)
-        for arm in arms_of(parse_methods(("kd",)), "classes")
+        for arm in arms_of(parse_methods(("kd",)), output_kind("classes"))
     ]
     assert len(set(seeds[:4])) == len(set(seeds[4:])) == 1
     assert seeds[0] != seeds[4]

@@ -13,7 +13,7 @@ from support.tiny_search import TinyRun, make_config, make_run
 from hwkd.core.errors import ConfigError, RunFolderError
 from hwkd.core.trial import ObjectiveRecord, TrialRecord
 from hwkd.engine.run.run_folder import RunFolder
-from hwkd.engine.run.trials import Candidate
+from hwkd.engine.run.trials import TakenProposal
 from hwkd.engine.search.loop import run_trials
 from hwkd.engine.search.proposer import make_proposer
 from hwkd.engine.setup.context import SearchContext
@@ -81,7 +81,7 @@ def go_on(run: TinyRun, until: int = TRIALS) -> RunFolder:
     return store
 
 
-def cut_off(run: TinyRun, *, after: str) -> Candidate | None:
+def cut_off(run: TinyRun, *, after: str) -> TakenProposal | None:
     """Propose as a worker does and die: before the proposal was filed, in the queue or at work."""
     store, context = run.reopened(), context_of(run)
     history = store.trials.history(context.config.objective)

@@ -20,6 +20,7 @@ from hwkd.engine.run.proposal import Proposal
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.methods import configured_methods
 from hwkd.engine.setup.prepare import prepare_data
+from hwkd.io.discovery import output_kind
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,7 @@ def test_every_arm_trains_with_terms_of_its_own(tmp_path: Path) -> None:
     spec = space.suggest(RandomChooser(0), input_shape=(1, 8, 8), num_outputs=3)
     layers = space.layers(spec)
     seen = {}
-    for arm in arms_of(context.methods, "classes"):
+    for arm in arms_of(context.methods, output_kind("classes")):
         config = context.full_training(layers, repetition=0, epochs=1)
         result = train_student(layers, context, config, arm=arm).result
         seen[arm.name] = set(result.epochs[0].losses)
@@ -99,7 +100,7 @@ def test_gradient_norms_are_in_every_epoch_of_a_full_training_and_rarer_in_a_can
     layers = space.layers(space.suggest(RandomChooser(0), input_shape=(1, 8, 8), num_outputs=3))
     config = context.full_training(layers, repetition=0, epochs=3)
 
-    arm = arms_of(context.methods, "classes")[0]
+    arm = arms_of(context.methods, output_kind("classes"))[0]
 
     def measured(steps_between_norms: int) -> list[bool]:
         result = train_student(
@@ -128,7 +129,7 @@ def test_a_term_without_gradient_fails_the_trial_with_the_reason(
 def test_labels_alone_have_no_control(tmp_path: Path) -> None:
     config = make_config(tmp_path, distill=[{"method": "none"}])
     assert configured_methods(config) == ()
-    (arm,) = arms_of((), "classes")
+    (arm,) = arms_of((), output_kind("classes"))
     assert (arm.name, arm.methods) == ("labels alone", ())
 
 

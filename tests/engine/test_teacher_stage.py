@@ -7,6 +7,7 @@ from support.tiny_search import make_config, silent, write_npz, write_teacher
 
 from hwkd.core.errors import TeacherError
 from hwkd.core.trial import ObjectiveRecord, TrialRecord
+from hwkd.engine.search import teacher_stage
 from hwkd.engine.search.teacher_stage import beaten_by, prepare_teacher
 from hwkd.engine.setup.prepare import prepare_data
 
@@ -55,6 +56,33 @@ def test_outputs_that_take_longer_than_the_share_leave_the_teacher_out(tmp_path)
     )
     assert stage.teacher is None
     assert "was over at: teacher logits" in (stage.left_out or "")
+
+
+def test_a_later_command_asks_for_the_teacher_that_a_run_trained_in_the_time_it_had(
+    tmp_path, monkeypatch
+):
+    asked = []
+
+    def open_teachers(*arguments, training_s, **options):
+        asked.append(training_s)
+        raise TeacherError("is not there")
+
+    monkeypatch.setattr(teacher_stage, "open_teachers", open_teachers)
+    config = make_config(tmp_path, teacher={}, timeout_s=100.0)
+    transfer = prepare_data(config, progress=silent).transfer
+    prepare_teacher(config, transfer, budget_s=90.0, progress=silent)
+    later = config.model_copy(update={"timeout_s": None})
+    prepare_teacher(later, transfer, trained_within_s=asked[0], progress=silent)
+    prepare_teacher(later, transfer, progress=silent)
+    assert asked[0] == asked[1] < 90.0
+    assert asked[2] is None
+
+
+def test_a_machine_without_time_for_a_teacher_says_so(tmp_path):
+    prepared = prepare_data(make_config(tmp_path), progress=silent)
+    stage = prepare_teacher(prepared.config, prepared.transfer, budget_s=0.0, progress=silent)
+    assert stage.teacher is None
+    assert "students need all the time" in (stage.left_out or "")
 
 
 def test_a_teacher_of_the_user_that_knows_nothing_is_an_error(tmp_path):

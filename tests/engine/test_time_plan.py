@@ -73,6 +73,17 @@ def test_a_limit_too_short_names_the_least_that_works():
     enough.require_enough(verifies=False)
 
 
+@pytest.mark.parametrize(("cores", "slowdown"), [(1, 1.0), (2, 2.0)])
+def test_what_imports_beside_is_no_other_load_on_one_core(monkeypatch, cores, slowdown):
+    monkeypatch.setattr("hwkd.engine.setup.time_plan.available_cores", lambda: cores)
+    monkeypatch.setattr("time.process_time", lambda: 3.0)
+    clock = Clock()
+    limit = TimeLimit(60.0, clock.now, clock=clock, _cpu_started_s=0.0)
+    clock.now += 6.0
+    limit.data_is_read(beside_s=3.0)
+    assert limit.slowdown == pytest.approx(slowdown)
+
+
 def test_a_busy_machine_is_expected_to_stay_busy():
     clock = Clock()
     limit = TimeLimit(60.0, clock.now, clock=clock)
@@ -80,3 +91,49 @@ def test_a_busy_machine_is_expected_to_stay_busy():
     limit.data_is_read()
     assert limit.slowdown > 1.0
     assert limit.closing_s(verifies=False) > TimeLimit(60.0, 0.0).closing_s(verifies=False)
+
+
+def test_a_slow_machine_gives_up_the_teacher_first_and_then_full_trainings():
+    limit, _ = limit_of(60.0)
+    limit.learning_s = 1.0
+    asked = {"trains_teacher": True, "final": True, "verifies": False}
+    stages = []
+    for slowdown in (1.0, 4.0, 12.0):
+        limit.slowdown = slowdown
+        stages.append(limit.plan(**asked))
+    assert [*map(set, stages)] == [
+        {"teacher", "search", "final training", "report"},
+        {"search", "final training", "report"},
+        {"search", "report"},
+    ]
+    assert "teacher" in limit.plan(**asked, has_teacher=True)
+
+
+@pytest.mark.parametrize("slowdown", [1.0, 3.0, 6.0, 12.0])
+def test_a_candidate_has_the_time_to_learn_however_slow_the_machine_is(slowdown):
+    limit, _ = limit_of(60.0)
+    limit.learning_s, limit.slowdown = 1.3, slowdown
+    search_s = limit.plan(trains_teacher=True, final=True, verifies=False)["search"]
+    assert limit.candidate_share_s(search_s) >= min(1.3 * slowdown, search_s)
+    assert limit.candidate_share_s(search_s) >= search_s / 6
+
+
+def test_the_pace_is_that_of_what_was_computed_last():
+    limit, clock = limit_of(60.0)
+    limit.slowdown = 1.0
+    with limit.pacing():
+        clock.now += 0.5  # too short to tell
+    assert limit.slowdown == 1.0
+    with limit.pacing():
+        clock.now += 50.0  # far more than this test takes of the processor
+    assert limit.slowdown == 12.0
+    assert limit.report_s == 12.0
+
+
+def test_the_pace_follows_the_report_that_was_written_last():
+    limit, clock = limit_of(60.0)
+    limit.slowdown = 1.0
+    with limit.timing_report():
+        clock.now += 50.0  # far more than this test takes of the processor
+    assert limit.report_s == 50.0
+    assert limit.slowdown > 1.0

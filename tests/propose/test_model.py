@@ -4,6 +4,7 @@ from random import Random
 
 import numpy as np
 import pytest
+from scipy.stats import qmc
 
 from hwkd.propose.acquisition import (
     Box,
@@ -12,10 +13,10 @@ from hwkd.propose.acquisition import (
     front_at,
     hypervolume_gain,
 )
-from hwkd.propose.candidates import Candidate, Screened
+from hwkd.propose.candidates import Screened, ScreenedTrace
 from hwkd.propose.encoding import Encoder
-from hwkd.propose.history import Trained, bounded, drawn_in, interval_stretch
 from hwkd.propose.kernel import LOG_MEAN, likeness, own_variance
+from hwkd.propose.observations import Trained, bounded, drawn_in, interval_stretch
 from hwkd.propose.problem import Observation
 from hwkd.propose.surrogate import Surrogate, find_settings
 from hwkd.propose.traces import run
@@ -31,7 +32,7 @@ def candidates(count, seed=0):
     random = Random(seed)
     made = [run(space, {}, random) for _ in range(count)]
     return [
-        Candidate(
+        ScreenedTrace(
             trace,
             Screened(
                 key=trace.identity, is_feasible=True, exact=(None,),
@@ -49,7 +50,7 @@ def truth(candidate):
 
 def test_distances_between_choices_are_what_a_person_would_count():
     def encoded(*choices):
-        return rows(Candidate(run(space, dict(choices), Random(0)), one.screened))
+        return rows(ScreenedTrace(run(space, dict(choices), Random(0)), one.screened))
 
     seen = candidates(200)
     one = seen[0]
@@ -120,6 +121,13 @@ def test_expected_improvement_equals_its_simulation():
     simulated = np.maximum(0.0, 0.5 - draws).mean()
     found = expected_improvement(np.array(0.4), np.array(0.3), np.array(0.5))
     assert float(found) == pytest.approx(simulated, rel=0.01)
+
+
+@pytest.mark.parametrize("axes", [2, 3, 5])
+def test_the_points_of_a_box_are_scrambled_sobol_points(axes):
+    box = Box.spanning(np.zeros(axes), np.ones(axes), worst=1.0)
+    expected = qmc.Sobol(axes, scramble=True, rng=np.random.default_rng(0)).random(256)
+    np.testing.assert_array_equal(box.points, expected)
 
 
 def test_a_sure_gain_is_the_volume_that_a_point_adds():

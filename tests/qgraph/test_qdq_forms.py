@@ -1,6 +1,7 @@
 """Int8 files as many tools write them: computed exactly, or refused with the true reason."""
 
 import random
+import re
 import shutil
 import warnings
 
@@ -10,9 +11,20 @@ import pytest
 from onnx import numpy_helper
 
 from benchmarks.accuracy.qdq_forms import check
-from benchmarks.lib.qdq_files import FORMS, attention, by_hand, by_onnxruntime, means, signal
+from benchmarks.lib.qdq_files import (
+    FORMS,
+    attention,
+    by_hand,
+    by_onnxruntime,
+    image,
+    means,
+    signal,
+    with_tail,
+)
 from benchmarks.robustness.fuzz_onnx import mutant
 from hwkd.core.errors import ExportError, HwkdError
+from hwkd.deploy.to_tflite import write_tflite
+from hwkd.qgraph.float_tail import without_float_tail
 from hwkd.qgraph.ir import Conv, FullyConnected, Pool, Table, View
 from hwkd.qgraph.read_qdq import read_qdq
 
@@ -21,6 +33,8 @@ needs_compiler = pytest.mark.skipif(
     reason="no C compiler on PATH; apt-get install gcc",
 )
 QUICK = {
+    "ort/flat softmax left float", "ort/largest class left float", "edit/logits and float softmax",
+    "ort/uint8 activations and weights", "ort/asymmetric int8 weights, per channel",
     "ort/uint8 symmetric weights", "ort/contrib operators", "ort/over time, uint8", "ort/means",
     "brevitas/clips", "aimet/uint8 weights around 128", "torch/transposed linear weights",
     "edit/read with another scale", "edit/no zero points", "edit/open batch", "edit/same padding",
@@ -124,6 +138,17 @@ def test_weights_quantised_in_the_graph_are_the_stored_ones(tmp_path):
         assert np.array_equal(one.weights, other.weights)
 
 
+def test_weights_beyond_8_bits_around_their_zero_point_keep_it_and_have_no_tflite_form(tmp_path):
+    path = by_hand(tmp_path, float_bias=True)
+    zero = np.int8(-100)
+    constants_of(path, lambda a: {"v_i": np.int8(120) - 0 * a["v_i"], "v_z": zero + 0 * a["v_z"]})
+    op = weighted(path)[1]
+    assert op.weight_zeros.tolist() == [-100] * 5
+    assert (op.weights.astype(int) - op.weight_zeros[:, None] == 220).all()
+    with pytest.raises(ExportError, match=r"node 'Gemm_logits': a zero point of weights .*QInt8"):
+        write_tflite(read_qdq(path))
+
+
 def test_a_convolution_over_time_is_one_over_planes_of_height_1(tmp_path):
     graph = read_qdq(by_onnxruntime(signal, tmp_path, per_channel=True))
     first = next(op for op in graph.ops if isinstance(op, Conv))
@@ -169,6 +194,37 @@ def test_tensors_called_like_those_of_a_table_change_nothing(tmp_path):
     after = [op.table for op in read_qdq(path).ops if isinstance(op, Table)]
     assert len(before) == 2
     assert all(np.array_equal(one, other) for one, other in zip(before, after, strict=True))
+
+
+def test_what_is_cut_off_behind_the_integers_is_named_and_the_rest_is_the_network(tmp_path):
+    path = with_tail(["Flatten", "Softmax"], tmp_path)
+    whole = read_qdq(by_onnxruntime(image, tmp_path))
+    with_tail(["Flatten", "Softmax"], tmp_path)
+    with without_float_tail(path) as (shorter, notes):
+        graph = read_qdq(shorter)
+    assert [type(op) for op in graph.ops] == [type(op) for op in whole.ops]
+    assert list(graph.outputs.values()) == list(whole.outputs.values())
+    (note,) = notes
+    assert "'last_Flatten' (Flatten), 'last_Softmax' (Softmax)" in note
+    with without_float_tail(by_onnxruntime(image, tmp_path)) as given:
+        assert given == (path, ())
+
+
+def test_an_error_about_a_shorter_file_names_the_given_one(tmp_path):
+    path = with_tail(["Softmax"], tmp_path, options={"nodes_to_exclude": ["conv0"]})
+    with (
+        pytest.raises(ExportError, match=f"^{re.escape(str(path))}: node 'conv0'"),
+        without_float_tail(path) as (shorter, _),
+    ):
+        assert shorter != path
+        read_qdq(shorter)
+
+
+def test_a_float_tail_of_a_damaged_file_is_left_to_the_reader(tmp_path):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"no network")
+    with without_float_tail(path) as given:
+        assert given == (path, ())
 
 
 def test_mutants_are_read_or_refused_in_one_line(tmp_path):

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
+from hwkd.core.c_literal import float_literal
 from hwkd.core.errors import ExportError
 from hwkd.qgraph.ir import QuantTensor
 from hwkd.qgraph.requantise import (
     channel_fields,
-    float_literal,
     product_fields,
     q31_multiplier,
     sum_fields,

@@ -51,8 +51,6 @@ from hwkd.distill.losses.svd import singular_vector_loss
 from hwkd.distill.losses.teacher_free import self_teacher_loss, virtual_teacher_loss
 from hwkd.distill.losses.vid import variational_information_loss
 
-__all__ = ["RUNNERS", "Options", "Outputs", "runner_of"]
-
 
 class Options(Mapping[str, Any]):
     """The hyperparameters of a case, and which of them a runner has looked at."""

@@ -193,7 +193,10 @@ def test_a_test_split_linked_as_validation_is_said(tmp_path):
 def test_a_link_that_leads_nowhere_is_counted(tmp_path):
     make(tmp_path / "set", CLASSES)
     (tmp_path / "set/cat/gone.png").symlink_to(tmp_path / "nowhere.png")
-    assert any("1 of 'cat' (1 .png)" in note for note in read_source(tmp_path / "set").notes)
+    assert any(
+        "1 of 'cat' (1 .png link that leads nowhere)" in note
+        for note in read_source(tmp_path / "set").notes
+    )
 
 
 def test_names_composed_differently_are_one_class(tmp_path):
@@ -211,3 +214,47 @@ def test_a_folder_without_permission_is_named(tmp_path):
     with pytest.raises(DataError, match="cat: not readable; change its permissions"):
         read_source(tmp_path / "set")
     (tmp_path / "set/cat").chmod(0o700)
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"), [("a.webp", "convert them to PNG"), ("a.wav", "as an NPZ file of arrays")]
+)
+def test_a_folder_without_pictures_that_are_read_says_what_to_do_with_the_others(
+    name, advice, tmp_path
+):
+    make(tmp_path / "set", (), files=("cat/" + name, "dog/" + name))
+    with pytest.raises(DataError, match=advice):
+        read_source(tmp_path / "set")
+
+
+def test_a_class_spelt_otherwise_than_in_train_is_refused_with_its_name_there(tmp_path):
+    make(tmp_path / "set", ("train/cat", "train/dog", "test/Cat", "test/dog"))
+    with pytest.raises(
+        DataError, match=r"class 'Cat' is in test .*rename it if it is train's 'cat'"
+    ):
+        read_source(tmp_path / "set")
+
+
+@pytest.mark.parametrize(
+    ("content", "why"), [(b"", "empty, 0 bytes"), (b"<html></html>", "neither PNG nor JPEG")]
+)
+def test_what_only_has_the_name_of_a_picture_is_refused_with_what_it_is(content, why, tmp_path):
+    make(tmp_path / "set", CLASSES)
+    (tmp_path / "set/cat/odd.png").write_bytes(content)
+    with pytest.raises(DataError, match=rf"odd\.png: unreadable image \({why}") as caught:
+        read_source(tmp_path / "set")
+    assert str(caught.value).count("odd.png") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("x.npz", b"", "an empty file of 0 bytes"),
+        ("x.npy", b"\x93NUMPY", r"one array without labels; .*numpy\.savez"),
+        ("x.parquet", b"PAR1", "unknown format of this file; .*a CSV file"),
+    ],
+)
+def test_a_file_that_is_not_read_is_refused_with_what_it_is(name, content, message, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        read_source(tmp_path / name)

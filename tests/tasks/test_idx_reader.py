@@ -192,3 +192,22 @@ def test_other_numbers_of_axes_are_refused(tmp_path, axes):
     path.write_bytes(bytes([0, 0, 8, axes]) + bytes(4 * axes))
     with pytest.raises(DataError, match=f"{axes} axes; images have 3 or 4, labels have 1"):
         read_idx_array(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "empty, 0 bytes"), (bytes([0, 0, 8, 1]) + struct.pack(">I", 2) + b"abc", "damaged IDX")],
+)
+def test_an_empty_file_and_one_that_goes_on_are_not_called_truncated(content, message, tmp_path):
+    path = tmp_path / "labels"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        read_idx_array(path)
+
+
+def test_files_beside_a_set_are_named(tmp_path):
+    images, labels = small_set()
+    write_set(tmp_path / "set", images=images, labels=labels)
+    (tmp_path / "set/mapping.txt").write_text("0 65")
+    notes = read_source(tmp_path / "set").notes
+    assert "files beside the IDX files are not read: mapping.txt" in notes

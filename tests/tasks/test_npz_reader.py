@@ -118,7 +118,8 @@ def test_nan_pixels_are_counted_and_located(tmp_path):
         (np.eye(3)[LABELS], "undo one-hot coding"),
         (LABELS[:-1], "give one label per input"),
         (np.zeros(24, dtype=int), "one class"),
-        (np.array(["a", "b", "c"] * 8), "not whole numbers"),
+        (np.array([["a", "b"]] * 24), "expected one name per example"),
+        (LABELS * 2, r"consecutive class numbers .*numpy\.unique"),
     ],
 )
 def test_unusable_labels_are_refused(tmp_path, labels, match):
@@ -139,8 +140,44 @@ def test_splits_of_different_shape_are_refused(tmp_path):
 
 
 def test_a_missing_array_lists_what_is_there(tmp_path):
-    with pytest.raises(DataError, match="needs both x_train and y_train, has images, labels"):
-        read_source(save(tmp_path, images=IMAGES, labels=LABELS))
+    with pytest.raises(DataError, match=r"needs both x_train and y_train, has a, b; .*savez"):
+        read_source(save(tmp_path, a=IMAGES, b=LABELS))
+
+
+@pytest.mark.parametrize("names", [("X", "y"), ("images", "labels"), ("data", "target")])
+def test_one_pair_named_by_what_it_is_is_the_train_split_and_noted(names, tmp_path):
+    inputs, labels = names
+    data = read_source(save(tmp_path, **{inputs: IMAGES, labels: LABELS}))
+    assert len(data.train.inputs) == len(IMAGES)
+    assert f"{inputs} and {labels} are taken as the train split" in data.notes
+
+
+def test_labels_may_be_names_in_the_order_of_the_alphabet_or_of_class_names(tmp_path):
+    names = np.array(["b", "ä", "c"])
+    numbers = np.arange(len(IMAGES)) % 3
+    path = save(tmp_path, x_train=IMAGES, y_train=names[numbers])
+    data = read_source(path)
+    assert data.class_names == ("b", "c", "ä")
+    assert data.train.labels.tolist() == [[0, 2, 1][number] for number in numbers]
+    path = save(tmp_path, x_train=IMAGES, y_train=names[numbers][:, None], class_names=names)
+    data = read_source(path)
+    assert data.class_names == ("b", "ä", "c")
+    assert data.train.labels.tolist() == numbers.tolist()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"x_test": IMAGES[:2], "y_test": ["b", "d"]}, "test label 'd' at example 1 is none of"),
+        ({"x_test": IMAGES[:2], "y_test": [0, 1]}, "expected one name per example"),
+        ({"x_test": IMAGES[:2], "y_test": ["a", ""]}, "test label at example 1 is empty"),
+        ({"class_names": ["a", "b", "c"]}, "class names a, b, c but train labels a, b"),
+    ],
+)
+def test_names_that_do_not_fit_are_refused(more, message, tmp_path):
+    labels = np.array(["a", "b"])[np.arange(len(IMAGES)) % 2]
+    with pytest.raises(DataError, match=message):
+        read_source(save(tmp_path, x_train=IMAGES, y_train=labels, **more))
 
 
 def test_a_cut_file_is_refused(tmp_path):

@@ -2,6 +2,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
 
 from hwkd.core.catalog import TASKS
 from hwkd.core.errors import DataError
@@ -11,6 +13,7 @@ from hwkd.tasks.checks import checked_raw
 from hwkd.tasks.classes_head import ClassesHead
 from hwkd.tasks.prepare import prepare
 from hwkd.tasks.raw import RawData, RawSplit
+from hwkd.tasks.sources import read_digits
 from hwkd.tasks.splits import with_all_splits
 
 
@@ -227,3 +230,31 @@ def test_fashion_mnist_of_debian_loads_with_its_own_test_split():
     # Mean and deviation of the 60,000 images as published with the data set: 0.2860, 0.3530.
     assert data.pipeline.steps[0].mean[0] / 255 == pytest.approx(0.2860, abs=0.001)
     assert data.pipeline.steps[0].std[0] / 255 == pytest.approx(0.3530, abs=0.001)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_made_splits_are_those_of_scikit_learn(seed):
+    """Runs of older versions were made with them, and go on with the same examples."""
+    random = np.random.default_rng(seed)
+    labels = random.permutation(np.repeat(np.arange(6), random.integers(4, 40, size=6)))
+    inputs = np.arange(len(labels)).reshape(-1, 1, 1, 1).astype(np.float32)
+    names = tuple("abcdef")
+    for given, stratify in ((names, labels), ((), None)):
+        data = RawData(
+            source="made", class_names=given, train=RawSplit(inputs=inputs, labels=labels)
+        )
+        data = with_all_splits(data, split_seed=seed)
+        _, taken = train_test_split(
+            np.arange(len(labels)),
+            test_size=max(round(len(labels) * 0.2), 5),
+            random_state=seed,
+            stratify=stratify,
+        )
+        assert sorted(data.test.inputs.ravel()) == sorted(taken)
+
+
+def test_the_digits_are_those_of_scikit_learn():
+    ours, theirs = read_digits().train, load_digits()
+    np.testing.assert_array_equal(ours.inputs[:, 0], theirs.images)
+    np.testing.assert_array_equal(ours.labels, theirs.target)
+    assert ours.inputs.dtype == np.uint8

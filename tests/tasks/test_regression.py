@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import Ridge
+from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
 from hwkd.core.errors import ConfigError, DataError
 from hwkd.distill.checks import refuse_of_classes
 from hwkd.distill.losses.logit_mse import LogitMse
 from hwkd.distill.losses.soft_targets import SoftTargets
+from hwkd.io.discovery import output_kind
 from hwkd.tasks.regression import RegressionTask
 from hwkd.tasks.values_head import ValuesHead
 
@@ -96,6 +98,25 @@ def test_targets_that_are_no_numbers_are_refused(tmp_path):
         TASK.data(None, input_size=(8, 8))
 
 
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_scores_are_those_of_scikit_learn(outputs):
+    random = np.random.default_rng(outputs)
+    raw = random.normal(5.0, [1.0, 10.0, 0.1][:outputs], size=(50, outputs))
+    head = ValuesHead.fitted(raw, names=("a", "b", "c")[:outputs])
+    targets = head.standardised(raw)
+    answers = (targets + random.normal(0.0, 0.3, size=targets.shape)).astype(np.float32)
+    known, given = (values * head.answer_std + head.answer_mean for values in (targets, answers))
+    expected = (mean_absolute_error, root_mean_squared_error, r2_score)
+    found = list(head.scores(answers, targets).values())
+    assert found == pytest.approx([score(known, given) for score in expected], rel=1e-6)
+
+
+def test_a_value_that_never_changes_is_explained_or_not():
+    head = ValuesHead.fitted(np.array([[0.0], [1.0]]), names=("a",))
+    same, other = np.zeros((3, 1), dtype=np.float32), np.ones((3, 1), dtype=np.float32)
+    assert [head.scores(answers, same)["R2"] for answers in (same, other)] == [1.0, 0.0]
+
+
 def test_scores_and_errors_by_hand():
     # Targets 0, 10, 20: mean 10, median 10, deviation sqrt(200 / 3), best constant wrong by 20 / 3.
     raw = np.array([[0.0], [10.0], [20.0]])
@@ -127,9 +148,9 @@ def test_a_teacher_of_the_users_answers_in_units_of_the_target():
 
 def test_methods_about_classes_are_refused_by_name():
     with pytest.raises(ConfigError, match="method kd: compares or smooths classes"):
-        refuse_of_classes(SoftTargets(), "values")
-    refuse_of_classes(SoftTargets(), "classes")
-    refuse_of_classes(LogitMse(), "values")
+        refuse_of_classes(SoftTargets(), output_kind("values"))
+    refuse_of_classes(SoftTargets(), output_kind("classes"))
+    refuse_of_classes(LogitMse(), output_kind("values"))
 
 
 def test_ridge_regression_shows_that_the_diabetes_data_can_be_learned():

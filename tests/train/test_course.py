@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from hwkd.core.signals import Batch, Signal, Views
-from hwkd.core.teaching import Step, StillSource, TeacherSource, TrainingSet
+from hwkd.core.teaching import StillSource, TeacherSource, TrainingSet, TrainingStep
 from hwkd.core.trial import EpochRecord
 from hwkd.distill.criterion import DistillCriterion
-from hwkd.distill.sources import CachedSource, LiveSource, mean_probability
+from hwkd.distill.sources import CachedSource, LiveSource
 from hwkd.distill.spec import parse_methods
 from hwkd.distill.taps import Places
 from hwkd.tasks.classes_head import ClassesHead
@@ -142,8 +142,7 @@ def test_snapshots_of_one_student_teach_the_next_together() -> None:
 
         def views(self, batch: Batch) -> Views:
             outputs = [batch.inputs @ weight.T for weight in self._weights]
-            share = float(torch.tensor(1 / len(outputs)).log())
-            return Views(logits=mean_probability(outputs, [share] * len(outputs)))
+            return Views(logits=torch.stack([z.softmax(1) for z in outputs]).mean(0).log())
 
     course = run_course(
         [
@@ -181,7 +180,7 @@ class LearningSource(StillSource):
     def views(self, batch: Batch) -> Views:
         return Views(logits=batch.inputs[:, :CLASSES] + self.offset)
 
-    def observe(self, step: Step) -> None:
+    def observe(self, step: TrainingStep) -> None:
         assert step.student.need(Signal.LOGITS).requires_grad
         self.steps += 1
 

@@ -159,6 +159,20 @@ def test_a_time_budget_shortens_training_and_does_not_change_a_roomy_one(tmp_pat
     assert "trained here for 0.0667 of 3 epochs" in tight.description  # one step of 15
 
 
+def test_a_teacher_that_must_finish_is_not_begun_without_time_for_all_passes(tmp_path):
+    def teacher(budget_s):
+        wanted = replace(SMALL, time_budget_s=budget_s, must_finish=True)
+        return train_or_load_teacher(
+            make_data(), wanted, device=CPU, cache_dir=tmp_path, clock=Ticking()
+        )
+
+    with pytest.raises(TeacherError, match=r"would make 0 of 3 passes over the data"):
+        teacher(1.0)
+    assert teacher(1e6).outcome.epochs_made == 3
+    # What is in the cache was trained before.
+    assert teacher(1e6).is_from_cache
+
+
 def test_a_teacher_out_of_time_stays_with_its_run_and_one_that_took_its_time_serves_others(
     tmp_path,
 ):

@@ -7,6 +7,7 @@ import torch
 from support.heads import LabelsAlone
 from torch import nn
 from torch.nn import functional
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from hwkd.core.teaching import TrainingSet
 from hwkd.distill.criterion import DistillCriterion
@@ -54,22 +55,19 @@ class Recording(LabelsAlone):
         return super().__call__(module, batch)
 
 
-def learning_rates(data, config, monkeypatch):
+def learning_rates(data, config):
     seen = []
-    original = torch.optim.AdamW.step
-
-    def step(self, *arguments, **options):
-        seen.append(self.param_groups[0]["lr"])
-        return original(self, *arguments, **options)
-
-    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+    hook = register_optimizer_step_pre_hook(
+        lambda optimizer, *_: seen.append(optimizer.param_groups[0]["lr"])
+    )
     train_module(linear(), batches_of(data), LabelsAlone(), config)
+    hook.remove()
     return seen
 
 
-def test_the_learning_rate_warms_up_and_ends_near_zero(data, monkeypatch):
+def test_the_learning_rate_warms_up_and_ends_near_zero(data):
     config = TrainConfig(epochs=10, batch_size=8, learning_rate=0.1, warmup_ratio=0.2)
-    rates = learning_rates(data, config, monkeypatch)
+    rates = learning_rates(data, config)
     assert len(rates) == 50
     assert rates[:10] == pytest.approx([0.01 * (i + 1) for i in range(10)])
     assert max(rates) == pytest.approx(0.1)

@@ -16,17 +16,6 @@ from hwkd.cost.fit.prior import typical_stack
 from hwkd.cost.fit.solve import Spread, fit_cycles
 from hwkd.cost.fit.validate import fold_of, held_out_predictions, summarise
 
-__all__ = [
-    "NEARBY",
-    "WHOLE_MODELS",
-    "Calibration",
-    "KnownStack",
-    "calibrate",
-    "calibrate_model",
-    "known_stacks",
-]
-
-
 # How far another board's single operators were from the nearest known stack, class by class.
 NEARBY = Spread(common=1.0, per_class=0.3, per_amount=0.5)
 # A whole model mixes all classes: few of them cannot tell amounts of one class apart.

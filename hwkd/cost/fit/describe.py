@@ -8,8 +8,6 @@ from hwkd.core.device import Interval, LatencyModel
 from hwkd.cost.fit.design import Array, Measurement, as_table, fitted_range
 from hwkd.cost.fit.validate import interval_ratios
 
-__all__ = ["describe_fit", "describe_interval"]
-
 
 def describe_fit(
     cycles_per_unit: Array,

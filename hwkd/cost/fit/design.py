@@ -12,8 +12,6 @@ from hwkd.core.device import WORK, FittedRange
 from hwkd.core.graph import OpGraph
 from hwkd.cost.latency_terms import op_work
 
-__all__ = ["COLUMNS", "Array", "Design", "Measurement", "as_table", "as_vector", "fitted_range"]
-
 Array = npt.NDArray[np.float64]
 
 # One unknown per (operator class, amount), in the order of WORK.

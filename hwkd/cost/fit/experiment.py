@@ -25,8 +25,6 @@ from hwkd.cost.fit.prior import GENERIC
 from hwkd.cost.fit.solve import Spread, log_covariance
 from hwkd.cost.graph import build_graph
 
-__all__ = ["Experiment", "candidates", "design_experiment"]
-
 _SPREAD = Spread(common=1.5, per_class=1.0, per_amount=1.0)
 _TIMER_NOISE = 0.02
 _MOST_CYCLES = 2e7

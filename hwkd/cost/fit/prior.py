@@ -13,8 +13,6 @@ import numpy as np
 
 from hwkd.cost.fit.design import COLUMNS, Array, as_vector
 
-__all__ = ["GENERIC", "typical_stack"]
-
 # Cycles per unit on a Cortex-M4 with int8 kernels.
 GENERIC: Array = as_vector(
     {

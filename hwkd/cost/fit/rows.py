@@ -10,8 +10,6 @@ from pathlib import Path
 
 from hwkd.core.errors import ConfigError
 
-__all__ = ["MeasuredRow", "read_measurements"]
-
 # Column -> seconds per unit; `cycles` needs no clock and is the surest.
 _TIME_COLUMNS = {"latency_s": 1.0, "latency_ms": 1e-3, "latency_us": 1e-6}
 _COLUMNS = ("model", "op", "cycles", *_TIME_COLUMNS)

@@ -16,8 +16,6 @@ from scipy.optimize import least_squares
 
 from hwkd.cost.fit.design import COLUMNS, Array, Design
 
-__all__ = ["Spread", "fit_cycles", "log_covariance"]
-
 _LARGEST_LOG = 20.0
 
 

@@ -9,8 +9,6 @@ import numpy as np
 
 from hwkd.cost.fit.design import Array, Design
 
-__all__ = ["ErrorSummary", "fold_of", "held_out_predictions", "interval_ratios", "summarise"]
-
 _TAIL = 0.05
 # Standard deviations between the median and the 5% tail of a normal distribution.
 _NORMAL_TAIL = 1.645

@@ -8,8 +8,6 @@ from hwkd.deploy.to_c.costs import cost_lines, readme_section
 from hwkd.deploy.to_c.export import build_project, project_contents
 from hwkd.deploy.to_c.raw_input import raw_input_files
 
-__all__ = ["C99"]
-
 README = "README.md"
 
 

@@ -6,8 +6,6 @@ from hwkd.core.catalog import EXPORTERS
 from hwkd.deploy.exporter import Exported, ExportOptions, ExportSource
 from hwkd.io.student_folder import FLOAT_FILE
 
-__all__ = ["FloatOnnx"]
-
 
 class FloatOnnx:
     """Copies the float32 file of the student."""

@@ -6,8 +6,6 @@ from hwkd.core.catalog import EXPORTERS
 from hwkd.deploy.exporter import Exported, ExportOptions, ExportSource
 from hwkd.io.student_folder import INT8_FILE
 
-__all__ = ["Int8Onnx"]
-
 
 class Int8Onnx:
     """Copies the int8 file of the student."""

@@ -17,8 +17,6 @@ from hwkd.deploy.to_c.project import Project
 if TYPE_CHECKING:
     from hwkd.deploy.tflite_check import TfliteCheck
 
-__all__ = ["Tflite"]
-
 _MODEL_FILE = "model.tflite"
 _FILES = (_MODEL_FILE, "model.json", "labels.txt")
 _CHECKED_INPUTS = 32

@@ -6,8 +6,6 @@ from hwkd.core.catalog import EXPORTERS
 from hwkd.deploy.exporter import Exported, ExportOptions, ExportSource
 from hwkd.io.student_folder import WEIGHTS_FILE
 
-__all__ = ["TorchWeights"]
-
 _LOADER_FILE = "load_student.py"
 _LOADER = '''"""Loads the student beside this file as a torch module: `module = load()`."""
 

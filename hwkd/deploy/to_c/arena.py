@@ -1,13 +1,19 @@
-"""Places every buffer of an inference in one array; buffers alive together are apart."""
+"""Places every buffer of an inference in one array; buffers alive together are apart.
+
+A buffer may lie over another one that is read for the last time while it is written, if it begins
+far enough below it: its lag.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
-__all__ = ["ALIGNMENT_BYTES", "ArenaPlan", "Buffer", "lower_bound_bytes", "plan_arena"]
+# (written, read) -> bytes that the first must at least begin below the second.
+Lags: TypeAlias = Mapping[tuple[str, str], int]
 
 # Double words may be loaded from any buffer.
 ALIGNMENT_BYTES = 8
@@ -49,25 +55,36 @@ class ArenaPlan:
     size_bytes: int
 
 
-def lower_bound_bytes(buffers: Iterable[Buffer]) -> int:
-    """Return the most bytes alive in one step: no plan can be smaller."""
+def lower_bound_bytes(buffers: Iterable[Buffer], lags: Lags | None = None) -> int:
+    """Return the most bytes that must exist in one step: no plan can be smaller."""
     alive: dict[int, int] = {}
+    sizes: dict[str, int] = {}
+    first: dict[str, int] = {}
     for buffer in buffers:
+        sizes[buffer.name], first[buffer.name] = _aligned(buffer.size_bytes), buffer.first_step
         for step in range(buffer.first_step, buffer.last_step + 1):
-            alive[step] = alive.get(step, 0) + _aligned(buffer.size_bytes)
+            alive[step] = alive.get(step, 0) + sizes[buffer.name]
+    for (written, read), lag in (lags or {}).items():
+        together = max(sizes[written], sizes[read] + _aligned(lag))
+        alive[first[written]] -= max(sizes[written] + sizes[read] - together, 0)
     return max(alive.values(), default=0)
 
 
-def plan_arena(buffers: Sequence[Buffer]) -> ArenaPlan:
-    """Place buffers one after the other at the lowest free address, in several orders.
+def plan_arena(buffers: Sequence[Buffer], lags: Lags | None = None) -> ArenaPlan:
+    """Place buffers one after the other where the arena grows least, in several orders.
+
+    Args:
+        buffers: what is needed when.
+        lags: pairs that meet in one step alone, the one that writes the first and reads the second.
 
     Returns:
         The smallest plan found; it stops at the lower bound.
     """
-    bound = lower_bound_bytes(buffers)
+    lags = lags or {}
+    bound = lower_bound_bytes(buffers, lags)
     best: ArenaPlan | None = None
     for order in _orders(buffers):
-        plan = _place(order)
+        plan = _place(order, lags)
         if best is None or plan.size_bytes < best.size_bytes:
             best = plan
         if best.size_bytes == bound:
@@ -81,23 +98,54 @@ def _orders(buffers: Sequence[Buffer]) -> Iterable[Sequence[Buffer]]:
     yield sorted(buffers, key=lambda item: (-item.size_bytes, item.first_step))
     yield sorted(buffers, key=lambda item: (item.first_step - item.last_step, -item.size_bytes))
     yield sorted(buffers, key=lambda item: item.first_step)
+    yield sorted(buffers, key=lambda item: -item.first_step)
     rng = np.random.default_rng(0)
     for _ in range(_RANDOM_ORDERS):
         yield [buffers[int(index)] for index in rng.permutation(len(buffers))]
 
 
-def _place(order: Iterable[Buffer]) -> ArenaPlan:
+def _place(order: Iterable[Buffer], lags: Lags) -> ArenaPlan:
+    """Place in an order; offsets may be negative until all are known."""
     offsets: dict[str, int] = {}
-    placed: list[tuple[int, int, Buffer]] = []
+    placed: list[tuple[int, Buffer]] = []
+    low = high = 0
     for buffer in order:
         size = _aligned(buffer.size_bytes)
-        offset = 0
-        for start, end, other in sorted(placed, key=lambda item: item[0]):
-            if other.meets(buffer) and start < offset + size and offset < end:
-                offset = end
+        # Where the buffer may not begin: between these ends, the ends themselves are free.
+        taken = sorted(
+            (start - _room(buffer, other, lags), start + _room(other, buffer, lags))
+            for start, other in placed
+            if other.meets(buffer)
+        )
+        offset = min(_starts(taken, low, high, size), key=lambda at: _span(at, size, low, high))
         offsets[buffer.name] = offset
-        placed.append((offset, offset + size, buffer))
-    return ArenaPlan(offsets=offsets, size_bytes=max((end for _, end, _ in placed), default=0))
+        placed.append((offset, buffer))
+        low, high = min(low, offset), max(high, offset + size)
+    return ArenaPlan(
+        offsets={name: offset - low for name, offset in offsets.items()}, size_bytes=high - low
+    )
+
+
+def _room(below: Buffer, above: Buffer, lags: Lags) -> int:
+    """Return how far two buffers must begin from each other, the first of them below."""
+    size = _aligned(below.size_bytes)
+    lag = lags.get((below.name, above.name))
+    return size if lag is None else min(size, _aligned(lag))
+
+
+def _starts(taken: Sequence[tuple[int, int]], low: int, high: int, size: int) -> list[int]:
+    """Return places next to what is taken, in rising order, and the lowest of all."""
+    found = []
+    free = min([low, high - size, *(first for first, _ in taken)])
+    for first, end in taken:
+        if first >= free:
+            found += [free, first]
+        free = max(free, end)
+    return [*found, free]
+
+
+def _span(at: int, size: int, low: int, high: int) -> tuple[int, int]:
+    return max(high, at + size) - min(low, at), at
 
 
 def _aligned(size_bytes: int) -> int:

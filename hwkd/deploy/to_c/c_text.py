@@ -7,9 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hwkd.qgraph.requantise import float_literal
-
-__all__ = ["Constants", "struct"]
+from hwkd.core.c_literal import float_literal
 
 _INT8_PER_LINE = 24
 _ALIGNMENT_BYTES = 8

@@ -18,15 +18,6 @@ from hwkd.deploy.to_c.pack import rows_of_inputs
 from hwkd.qgraph.ir import Conv, FullyConnected, QuantTensor
 from hwkd.qgraph.requantise import Rounding, accumulator_scales, q31_multiplier
 
-__all__ = [
-    "CMSIS_HOST_FLAGS",
-    "cmsis_fields",
-    "cmsis_files",
-    "cmsis_flags",
-    "cmsis_scratch_bytes",
-    "takes_cmsis",
-]
-
 # What CMSIS-NN itself defines where it is built for a computer, whose compiler has no arm_acle.h.
 CMSIS_HOST_FLAGS = ("-D__GNUC_PYTHON__", "-D__RESTRICT=__restrict")
 
@@ -45,7 +36,7 @@ def takes_cmsis(op: Conv | FullyConnected, rows: int) -> str | None:
         op: the operator, its output not limited by a fused activation.
         rows: pixels of a fully connected layer.
     """
-    if op.output_range != (-128, 127):
+    if op.output_range != (-128, 127) or op.weight_zeros is not None:
         return None
     if isinstance(op, FullyConnected):
         return "fully_connected" if rows == 1 and len(set(op.weight_scales)) == 1 else "conv"

@@ -5,8 +5,6 @@ from __future__ import annotations
 from hwkd.core.run_record import RunRecord
 from hwkd.deploy.to_c.project import Project
 
-__all__ = ["cost_lines", "readme_section"]
-
 
 def cost_lines(project: Project, run: RunRecord | None) -> tuple[str, ...]:
     """Say which numbers are this C's and which are not, one sentence each.

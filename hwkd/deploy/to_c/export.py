@@ -8,9 +8,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from hwkd.core.core_file import InstructionSet
 from hwkd.core.errors import ExportError
+from hwkd.core.head import CAnswer
 from hwkd.deploy.sessions import open_session, predict_all
-from hwkd.deploy.to_c.answer import Answer
 from hwkd.deploy.to_c.layout import Arranged, Places, arrange
 from hwkd.deploy.to_c.memory import plan_memory
 from hwkd.deploy.to_c.project import (
@@ -20,19 +21,12 @@ from hwkd.deploy.to_c.project import (
     Sample,
     project_files,
 )
-from hwkd.deploy.to_c.steps import INSTRUCTION_SETS, InstructionSet, Kernels, build_steps
+from hwkd.deploy.to_c.step_builder import INSTRUCTION_SETS, Kernels
+from hwkd.deploy.to_c.steps import build_steps
 from hwkd.qgraph.ir import QuantTensor
 from hwkd.qgraph.read_qdq import read_qdq
 from hwkd.qgraph.requantise import Rounding
 from hwkd.trace.onnx_whole import whole_file
-
-__all__ = [
-    "build_project",
-    "placed",
-    "placed_outputs",
-    "project_contents",
-    "quantise_values",
-]
 
 _Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
 _Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
@@ -47,7 +41,7 @@ def build_project(
     instruction_sets: Iterable[InstructionSet] = INSTRUCTION_SETS,
     labels: Sequence[str] = (),
     sample: RecordedInput | None = None,
-    answer: Answer | None = None,
+    answer: CAnswer | None = None,
 ) -> Project:
     """Read a model and plan its C; writes nothing.
 

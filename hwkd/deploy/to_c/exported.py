@@ -13,10 +13,8 @@ from pathlib import Path
 from hwkd.core.errors import ExportError
 from hwkd.deploy.to_c.export import build_project
 from hwkd.deploy.to_c.project import DESCRIPTION_FILE, MODEL_FILE, Project, project_files
-from hwkd.deploy.to_c.steps import KERNELS, Kernels
+from hwkd.deploy.to_c.step_builder import KERNELS, Kernels
 from hwkd.qgraph.requantise import ROUNDINGS, Rounding
-
-__all__ = ["Exported", "read_exported"]
 
 # They run the recorded sample and are no part of the network.
 _SAMPLE_FILES = frozenset({"main.c", "model_sample.h"})

@@ -12,9 +12,6 @@ from hwkd.core.core_file import Core, RoundingCode
 from hwkd.deploy.to_c.project import Project
 from hwkd.qgraph.foreign_text import string_bytes
 
-__all__ = ["constant_bytes", "predict_flash_bytes", "predict_ram_bytes"]
-
-
 # Of model_run and what calls it.
 _FRAME_BYTES = 24
 

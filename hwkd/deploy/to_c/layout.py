@@ -29,8 +29,6 @@ from hwkd.qgraph.ir import (
     View,
 )
 
-__all__ = ["Arranged", "Places", "arrange", "channels_last", "loop_nest", "row_major", "strides_of"]
-
 Places: TypeAlias = np.ndarray[Any, np.dtype[np.intp]]
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from hwkd.core.core_file import InstructionSet
 from hwkd.deploy.to_c.arena import ArenaPlan, Buffer, plan_arena
 from hwkd.deploy.to_c.layout import Arranged
-from hwkd.deploy.to_c.steps import InstructionSet, Step
+from hwkd.deploy.to_c.step_builder import CStep
 from hwkd.qgraph.foreign_text import fresh_name
-
-__all__ = ["Memory", "plan_memory"]
 
 # Kernels read inputs in groups of 4 bytes; the last group may reach 3 bytes behind its tensor.
 _SLACK_BYTES = 8
@@ -33,7 +32,7 @@ class Memory:
 
 
 def plan_memory(
-    arranged: Arranged, steps: Sequence[Step], instruction_sets: Iterable[InstructionSet]
+    arranged: Arranged, steps: Sequence[CStep], instruction_sets: Iterable[InstructionSet]
 ) -> Memory:
     """Plan the arena.
 
@@ -52,7 +51,7 @@ def plan_memory(
         for index, (name, size) in enumerate(zip(names, scratch, strict=True))
         if size
     ]
-    plan: ArenaPlan = plan_arena(buffers)
+    plan: ArenaPlan = plan_arena(buffers, _lags(steps, roots, buffers))
     return Memory(
         offsets={name: plan.offsets[root] for name, root in roots.items()},
         scratch_offsets=tuple(plan.offsets.get(name, 0) for name in names),
@@ -60,7 +59,22 @@ def plan_memory(
     )
 
 
-def _last_reads(arranged: Arranged, steps: Sequence[Step]) -> dict[str, int]:
+def _lags(
+    steps: Sequence[CStep], roots: Mapping[str, str], buffers: Iterable[Buffer]
+) -> dict[tuple[str, str], int]:
+    """Return (output, input) -> lag of the steps whose input nobody reads afterwards."""
+    of = {buffer.name: buffer for buffer in buffers}
+    found = {}
+    for index, step in enumerate(steps):
+        if step.lag_bytes is None:
+            continue
+        written, read = of[roots[step.output]], of[roots[step.inputs[0]]]
+        if written.first_step == index == read.last_step and step.inputs.count(step.inputs[0]) == 1:
+            found[written.name, read.name] = step.lag_bytes
+    return found
+
+
+def _last_reads(arranged: Arranged, steps: Sequence[CStep]) -> dict[str, int]:
     """Return buffer -> last step that reads it; outputs are read after the last step."""
     last: dict[str, int] = {}
     for index, step in enumerate(steps):
@@ -71,7 +85,7 @@ def _last_reads(arranged: Arranged, steps: Sequence[Step]) -> dict[str, int]:
     return last
 
 
-def _shared_buffers(arranged: Arranged, steps: Sequence[Step]) -> dict[str, str]:
+def _shared_buffers(arranged: Arranged, steps: Sequence[CStep]) -> dict[str, str]:
     """Return tensor -> buffer, an elementwise output taking the place of a dying input."""
     last = _last_reads(arranged, steps)
     taken: dict[str, str] = {}
@@ -95,7 +109,7 @@ def _shared_buffers(arranged: Arranged, steps: Sequence[Step]) -> dict[str, str]
 
 
 def _tensor_buffers(
-    arranged: Arranged, steps: Sequence[Step], roots: Mapping[str, str]
+    arranged: Arranged, steps: Sequence[CStep], roots: Mapping[str, str]
 ) -> list[Buffer]:
     first: dict[str, int] = {roots[arranged.graph.input]: _INPUT_STEP}
     last: dict[str, int] = {}

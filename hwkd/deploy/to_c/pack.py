@@ -9,8 +9,6 @@ import numpy as np
 from hwkd.deploy.to_c.layout import Places
 from hwkd.qgraph.ir import Conv, FullyConnected
 
-__all__ = ["blocked_depthwise", "folded_bias", "packed_dense", "plain_grouped", "rows_of_inputs"]
-
 _Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
 _Int32: TypeAlias = np.ndarray[Any, np.dtype[np.int32]]
 
@@ -45,7 +43,7 @@ def packed_dense(rows: _Int8) -> _Int8:
 
 
 def plain_grouped(op: Conv) -> _Int8:
-    """Return [out channel][kernel h][kernel w][in channels / groups]."""
+    """Return weights as [out channel][kernel h][kernel w][in channels / groups]."""
     return np.asarray(op.weights.transpose(0, 2, 3, 1).reshape(-1))
 
 
@@ -60,5 +58,8 @@ def blocked_depthwise(op: Conv) -> _Int8:
 
 def folded_bias(op: Conv | FullyConnected, input_zero: int) -> _Int32:
     """Return the bias minus what the input's zero point adds to every product."""
-    sums = op.weights.reshape(len(op.weights), -1).astype(np.int64).sum(axis=1)
+    rows = op.weights.reshape(len(op.weights), -1).astype(np.int64)
+    sums = rows.sum(axis=1)
+    if op.weight_zeros is not None:
+        sums -= rows.shape[1] * op.weight_zeros.astype(np.int64)
     return np.asarray(op.bias - input_zero * sums, dtype=np.int32)

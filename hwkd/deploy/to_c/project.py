@@ -13,24 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from hwkd.deploy.to_c.answer import ANSWER, Answer
+from hwkd.core.c_literal import float_literal
+from hwkd.core.head import CAnswer
+from hwkd.deploy.to_c.answer import ANSWER, answer_files
 from hwkd.deploy.to_c.cmsis_nn import CMSIS_HOST_FLAGS, cmsis_files, cmsis_flags
 from hwkd.deploy.to_c.layout import Arranged, Places, channels_last, row_major
 from hwkd.deploy.to_c.memory import Memory
-from hwkd.deploy.to_c.steps import Step
+from hwkd.deploy.to_c.step_builder import OFFSET_CONV, CStep
 from hwkd.qgraph.foreign_text import c_comment, c_string
 from hwkd.qgraph.ir import QuantTensor
-from hwkd.qgraph.requantise import Rounding, float_literal
-
-__all__ = [
-    "DESCRIPTION_FILE",
-    "MODEL_FILE",
-    "Project",
-    "RecordedInput",
-    "Sample",
-    "project_files",
-    "tensor_layout",
-]
+from hwkd.qgraph.requantise import Rounding
 
 # A folder that holds this file was written by the exporter and may be written again.
 DESCRIPTION_FILE = "model.json"
@@ -38,6 +30,8 @@ DESCRIPTION_FILE = "model.json"
 MODEL_FILE = "model_int8.onnx"
 
 
+_CMSIS_NN = "hwkd_cmsis_nn"
+_WITH_OWN_HEADER = (_CMSIS_NN, OFFSET_CONV)
 _HEADERS = ("hwkd_kernels.h", "hwkd_requantise.h", "hwkd_dsp.h", "hwkd_helium.h", "hwkd_dense.h")
 _BYTES_PER_LINE = 24
 
@@ -91,12 +85,12 @@ class Project:
     """
 
     arranged: Arranged
-    steps: tuple[Step, ...]
+    steps: tuple[CStep, ...]
     memory: Memory
     rounding: Rounding
     labels: tuple[str, ...]
     sample: Sample
-    answer: Answer | None
+    answer: CAnswer | None
     source: str
     source_bytes: bytes
 
@@ -134,7 +128,7 @@ class Project:
     @property
     def uses_cmsis_nn(self) -> bool:
         """Whether Arm's kernels are linked."""
-        return "hwkd_cmsis_nn" in self.kernels
+        return _CMSIS_NN in self.kernels
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -158,9 +152,11 @@ def project_files(project: Project, beside: Mapping[str, str] | None = None) -> 
     """
     texts = {name: _kernel_text(name) for name in _HEADERS}
     texts |= {f"{name}.c": _kernel_text(f"{name}.c") for name in project.kernels}
+    own_headers = [f"{name}.h" for name in project.kernels if name in _WITH_OWN_HEADER]
+    texts |= {name: _kernel_text(name) for name in own_headers}
     if project.uses_cmsis_nn:
-        texts |= {"hwkd_cmsis_nn.h": _kernel_text("hwkd_cmsis_nn.h"), **cmsis_files()}
-    beside = {**(beside or {}), **({} if project.answer is None else project.answer.files())}
+        texts |= cmsis_files()
+    beside = {**(beside or {}), **({} if project.answer is None else answer_files(project.answer))}
     sources = ["model.c", *sorted(name for name in (*texts, *beside) if name.endswith(".c"))]
     values = {
         "arena_bytes": str(project.memory.arena_bytes),
@@ -172,7 +168,7 @@ def project_files(project: Project, beside: Mapping[str, str] | None = None) -> 
         "source_lines": "\n    ".join(sources),
         "flags": " ".join(project.flags),
         **_host_build(project),
-        "extra_include": '#include "hwkd_cmsis_nn.h"\n' if project.uses_cmsis_nn else "",
+        "extra_include": "".join(f'#include "{name}"\n' for name in own_headers),
         "macs": str(project.arranged.graph.macs),
         **_interface(project),
         **_model_values(project),

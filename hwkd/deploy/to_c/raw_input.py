@@ -10,8 +10,6 @@ import numpy as np
 from hwkd.deploy.to_c.layout import channels_last, row_major
 from hwkd.deploy.to_c.project import Project
 
-__all__ = ["PREPROCESS", "Preprocessing", "raw_input_files"]
-
 # Function and files that turn a raw input into the network's, before quantisation.
 PREPROCESS = "model_preprocess"
 

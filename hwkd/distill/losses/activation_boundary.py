@@ -15,15 +15,6 @@ from hwkd.distill.kernels import as_maps, at_least_float32, pool_to_common_size
 from hwkd.distill.method import RunShapes, TrainedMethod, option, pair_term
 from hwkd.distill.pair_method import AdaptedPairMethod
 
-__all__ = [
-    "ActivationBoundary",
-    "OverhaulFeatures",
-    "SparsityPattern",
-    "activation_boundary_loss",
-    "partial_l2_loss",
-    "sparsity_pattern_loss",
-]
-
 
 def activation_boundary_loss(student: Tensor, teacher: Tensor, *, margin: float = 1.0) -> Tensor:
     """Return the squared hinge of the student's sign against the teacher's, summed, / batch.

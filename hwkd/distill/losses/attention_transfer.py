@@ -12,8 +12,6 @@ from hwkd.distill.kernels import as_maps, flat, length, pool_to_common_size, uni
 from hwkd.distill.method import option
 from hwkd.distill.pair_method import PairMethod
 
-__all__ = ["AttentionTransfer", "attention_transfer_loss"]
-
 
 def attention_transfer_loss(
     student_maps: Tensor, teacher_maps: Tensor, *, p: int = 2, form: str = "squared"

@@ -13,8 +13,6 @@ from hwkd.core.signals import Batch, Signal, Views
 from hwkd.distill.kernels import at_least_float32, unit
 from hwkd.distill.method import RunShapes, TrainedMethod, option
 
-__all__ = ["ContrastMemory", "Contrastive", "InBatchContrastive", "contrast_loss"]
-
 _EPS = 1e-7
 # Multiplying with the whole memory is faster than gathering rows until it has this many per
 # negative: a gathered element costs about as much as twenty multiply-adds.

@@ -14,8 +14,6 @@ from hwkd.distill.adapters import VectorAdapter
 from hwkd.distill.kernels import at_least_float32, cosine_matrix
 from hwkd.distill.method import RunShapes, TrainedMethod, option
 
-__all__ = ["CorrelationCongruence", "consecutive_correlation_loss", "kernel_correlation_loss"]
-
 
 def consecutive_correlation_loss(student_embedding: Tensor, teacher_embedding: Tensor) -> Tensor:
     """Return the mean over i of the inner product of |s_i - t_i| and |s_i+1 - t_i+1|.

@@ -12,8 +12,6 @@ from hwkd.distill.kernels import kl_from_logits
 from hwkd.distill.method import option
 from hwkd.distill.pair_method import AdaptedPairMethod
 
-__all__ = ["ChannelWise", "PearsonFeatures", "channel_wise_loss", "pearson_feature_loss"]
-
 # Added to the deviation by the authors' code; part of the published numbers.
 _EPS = 1e-6
 

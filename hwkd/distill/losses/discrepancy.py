@@ -13,13 +13,6 @@ from hwkd.distill.kernels import as_maps, pool_to_common_size, unit
 from hwkd.distill.method import option
 from hwkd.distill.pair_method import PairMethod
 
-__all__ = [
-    "GaussianDiscrepancy",
-    "NeuronSelectivity",
-    "gaussian_discrepancy_loss",
-    "neuron_selectivity_loss",
-]
-
 
 def neuron_selectivity_loss(student_maps: Tensor, teacher_maps: Tensor) -> Tensor:
     """Return the squared discrepancy under k(x, y) = (x . y)^2 of unit channel maps, biased.

@@ -12,8 +12,6 @@ from hwkd.distill.kernels import at_least_float32, pearson
 from hwkd.distill.method import LossMethod, Method, RunShapes, both_logits, option
 from hwkd.distill.no_teacher import LabelTeacher
 
-__all__ = ["Dist", "dist_losses"]
-
 # Added to the product of norms by the authors' code; part of the published numbers.
 _EPS = 1e-8
 

@@ -14,8 +14,6 @@ from hwkd.distill.kernels import at_least_float32, kl_from_logits
 from hwkd.distill.method import LossMethod, Method, RunShapes, both_logits, option
 from hwkd.distill.no_teacher import LabelTeacher
 
-__all__ = ["DecoupledTargets", "decoupled_target_losses"]
-
 
 def decoupled_target_losses(
     student_logits: Tensor, teacher_logits: Tensor, labels: Tensor, temperature: float = 4.0

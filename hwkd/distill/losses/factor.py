@@ -13,8 +13,6 @@ from hwkd.distill.method import RunShapes, TrainedMethod, option, pair_term
 from hwkd.distill.pair_method import pooled_maps
 from hwkd.distill.pairing import single_positions
 
-__all__ = ["FactorTransfer", "attention_factor", "factor_loss"]
-
 
 def factor_loss(student_factor: Tensor, teacher_factor: Tensor, *, p: int = 1) -> Tensor:
     """Return the mean over elements of |unit(student) - unit(teacher)|^p, flattened per sample.

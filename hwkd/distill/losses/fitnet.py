@@ -11,8 +11,6 @@ from hwkd.core.signals import Signal
 from hwkd.distill.kernels import pool_to_common_size
 from hwkd.distill.pair_method import AdaptedPairMethod
 
-__all__ = ["FitnetHint", "hint_loss"]
-
 
 def hint_loss(student_maps: Tensor, teacher_maps: Tensor) -> Tensor:
     """Return the mean squared difference over every element.

@@ -14,8 +14,6 @@ from hwkd.distill.kernels import at_least_float32
 from hwkd.distill.logit_method import LogitMethod
 from hwkd.distill.method import option
 
-__all__ = ["JensenShannon", "jensen_shannon_loss"]
-
 _IGNORED_LABEL = -100
 
 

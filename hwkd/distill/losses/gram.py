@@ -11,8 +11,6 @@ from hwkd.core.signals import Signal
 from hwkd.distill.kernels import as_maps, pool_to_common_size, unit
 from hwkd.distill.pair_method import AdaptedPairMethod, ConsecutivePairMethod
 
-__all__ = ["ChannelCorrelation", "Fsp", "channel_correlation_loss", "flow_loss", "flow_matrix"]
-
 
 def flow_matrix(first: Tensor, second: Tensor) -> Tensor:
     """Return the inner products of channels of two layers, shape [batch, c_first, c_second].

@@ -11,8 +11,6 @@ from hwkd.core.signals import Batch, Signal, Views
 from hwkd.distill.kernels import as_maps, at_least_float32, kl_from_logits, unit
 from hwkd.distill.method import RunShapes, Shape, TrainedMethod, option
 
-__all__ = ["MultiHeadGraph"]
-
 
 @METHODS.register("mhgd")
 @dataclass(frozen=True, kw_only=True)

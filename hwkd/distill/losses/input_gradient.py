@@ -14,8 +14,6 @@ from hwkd.core.signals import Batch, Signal, Views
 from hwkd.distill.kernels import at_least_float32, flat, unit
 from hwkd.distill.method import LossMethod
 
-__all__ = ["InputGradient", "Jacobian", "gradient_by_input", "jacobian_loss"]
-
 
 def gradient_by_input(scores: Tensor, inputs: Tensor, *, keeps_graph: bool) -> Tensor:
     """Return the gradient of summed scores by the inputs, flattened per sample.

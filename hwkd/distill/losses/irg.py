@@ -11,8 +11,6 @@ from hwkd.core.signals import Batch, Signal, Views
 from hwkd.distill.kernels import at_least_float32, flat, squared_distances
 from hwkd.distill.method import LossMethod, RunShapes, option
 
-__all__ = ["InstanceGraph", "graph_loss", "transform_loss"]
-
 _EPS = 1e-12
 
 

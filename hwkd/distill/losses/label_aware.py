@@ -13,16 +13,6 @@ from hwkd.distill.kernels import at_least_float32
 from hwkd.distill.logit_method import LogitMethod
 from hwkd.distill.method import option
 
-__all__ = [
-    "CorrectedTargets",
-    "OneForAll",
-    "WeightedSoftLabels",
-    "corrected_probabilities",
-    "corrected_target_loss",
-    "one_for_all_loss",
-    "weighted_soft_label_loss",
-]
-
 # Added to denominators by the public code; part of the published numbers.
 _EPS = 1e-7
 

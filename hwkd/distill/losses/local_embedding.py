@@ -12,8 +12,6 @@ from hwkd.core.signals import Batch, Signal, Views
 from hwkd.distill.kernels import at_least_float32, squared_distances
 from hwkd.distill.method import LossMethod, RunShapes, option
 
-__all__ = ["LocalEmbedding", "local_embedding_loss", "mixing_weights"]
-
 # Relative ridge of the local Gram matrices: needed when neighbours outnumber dimensions.
 _RIDGE = 1e-3
 

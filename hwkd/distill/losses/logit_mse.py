@@ -11,8 +11,6 @@ from hwkd.distill.kernels import at_least_float32
 from hwkd.distill.logit_method import LogitMethod
 from hwkd.distill.method import option
 
-__all__ = ["LogitMse", "logit_mse_loss"]
-
 
 def logit_mse_loss(
     student_logits: Tensor, teacher_logits: Tensor, *, centred: bool = False

@@ -13,13 +13,6 @@ from hwkd.distill.logit_method import LabelMethod, LogitMethod
 from hwkd.distill.losses.soft_targets import soft_target_loss
 from hwkd.distill.method import Method, option
 
-__all__ = [
-    "StandardisedCrossEntropy",
-    "StandardisedTargets",
-    "standardise_logits",
-    "standardised_target_loss",
-]
-
 # Added to the standard deviation by the authors' code; part of the published numbers.
 _EPS = 1e-7
 

@@ -15,14 +15,6 @@ from hwkd.distill.losses.soft_targets import soft_target_loss
 from hwkd.distill.method import LossMethod, Method, both_logits, option
 from hwkd.distill.no_teacher import LabelTeacher
 
-__all__ = [
-    "MultiLevelLogits",
-    "PeerTargets",
-    "batch_correlation_loss",
-    "class_correlation_loss",
-    "peer_target_loss",
-]
-
 _TEMPERATURES = (2.0, 3.0, 4.0, 5.0, 6.0)
 # Added to the teacher's probabilities by the authors' code; part of the published numbers.
 _PEER_FLOOR = 1e-7

@@ -12,8 +12,6 @@ from hwkd.distill.kernels import flat, length
 from hwkd.distill.method import option
 from hwkd.distill.pair_method import PairMethod
 
-__all__ = ["ProbabilisticTransfer", "probabilistic_transfer_loss"]
-
 
 def probabilistic_transfer_loss(
     student_embedding: Tensor, teacher_embedding: Tensor, *, eps: float = 1e-7

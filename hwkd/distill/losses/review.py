@@ -13,8 +13,6 @@ from hwkd.core.signals import Batch, Signal, Views
 from hwkd.distill.kernels import as_maps, at_least_float32, pool_to_common_size
 from hwkd.distill.method import RunShapes, TrainedMethod, option, pair_term
 
-__all__ = ["KnowledgeReview", "pyramid_loss"]
-
 
 def pyramid_loss(
     student: Tensor, teacher: Tensor, *, levels: tuple[int, ...] = (4, 2, 1)

@@ -12,8 +12,6 @@ from hwkd.core.signals import Batch, Signal, Views
 from hwkd.distill.kernels import at_least_float32, distance_matrix, flat, unit
 from hwkd.distill.method import LossMethod, RunShapes, option
 
-__all__ = ["Relational", "angle_loss", "distance_loss"]
-
 
 def distance_loss(student_embedding: Tensor, teacher_embedding: Tensor) -> Tensor:
     """Return the smooth L1 of distances divided by their mean, averaged over all batch^2 pairs.

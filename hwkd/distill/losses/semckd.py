@@ -14,8 +14,6 @@ from hwkd.core.signals import Batch, Signal, Views
 from hwkd.distill.kernels import as_maps, at_least_float32, cosine_matrix, pool_to_common_size
 from hwkd.distill.method import RunShapes, TrainedMethod, option
 
-__all__ = ["CrossLayer", "cross_layer_loss"]
-
 
 def cross_layer_loss(
     weights: Tensor, student: Sequence[Sequence[Tensor]], teacher: Sequence[Sequence[Tensor]]

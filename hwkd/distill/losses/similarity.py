@@ -11,8 +11,6 @@ from hwkd.core.signals import Signal
 from hwkd.distill.kernels import batch_gram, row_unit
 from hwkd.distill.pair_method import PairMethod
 
-__all__ = ["SimilarityPreserving", "similarity_loss"]
-
 
 def similarity_loss(student_features: Tensor, teacher_features: Tensor) -> Tensor:
     """Return ||row_unit(G_s) - row_unit(G_t)||_F^2 / batch^2, G the Gram matrix of samples.

@@ -12,8 +12,6 @@ from hwkd.distill.kernels import at_least_float32
 from hwkd.distill.logit_method import LogitMethod
 from hwkd.distill.method import option
 
-__all__ = ["SoftTargets", "soft_target_loss"]
-
 
 def soft_target_loss(
     student_logits: Tensor, teacher_logits: Tensor, temperature: float = 4.0

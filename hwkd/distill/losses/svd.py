@@ -14,8 +14,6 @@ from hwkd.distill.kernels import as_maps, unit
 from hwkd.distill.method import option
 from hwkd.distill.pair_method import ConsecutivePairMethod
 
-__all__ = ["SingularVectors", "channel_vectors", "singular_vector_loss"]
-
 # The kernel width of the paper: exp(-d^2 / 8).
 _BANDWIDTH = 8.0
 # The student may spread a teacher's vector over this many further ones.

@@ -16,17 +16,6 @@ from hwkd.distill.losses.soft_targets import soft_target_loss
 from hwkd.distill.method import LossMethod, both_logits, option
 from hwkd.distill.sources import ClassmateSource, PastSelfSource
 
-__all__ = [
-    "ClassWise",
-    "LabelSmoothing",
-    "ProgressiveSelf",
-    "SelfTeacher",
-    "VirtualTeacher",
-    "progressive_target_loss",
-    "self_teacher_loss",
-    "virtual_teacher_loss",
-]
-
 
 def self_teacher_loss(student_logits: Tensor, own_logits: Tensor, temperature: float) -> Tensor:
     """Return T^2 * KL from a trained copy of the student, averaged over batch and classes.

@@ -12,14 +12,6 @@ from hwkd.distill.kernels import kl_from_logits
 from hwkd.distill.method import RunShapes, Shape, option
 from hwkd.distill.pair_method import PairMethod
 
-__all__ = [
-    "AttentionMaps",
-    "ValueRelations",
-    "attention_divergence_loss",
-    "attention_map_loss",
-    "value_relation_loss",
-]
-
 # A probability of 0 in half precision has no logarithm.
 _FLOOR = 1e-12
 

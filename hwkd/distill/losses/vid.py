@@ -14,8 +14,6 @@ from hwkd.core.signals import Batch, Signal, Views
 from hwkd.distill.method import RunShapes, TrainedMethod, option, pair_term
 from hwkd.distill.pair_method import pooled_maps
 
-__all__ = ["VariationalInformation", "variational_information_loss"]
-
 
 def variational_information_loss(
     mean: Tensor, log_scale: Tensor, teacher_maps: Tensor, *, eps: float = 1e-5

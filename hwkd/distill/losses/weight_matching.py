@@ -12,8 +12,6 @@ from hwkd.core.signals import Batch, Signal, Views
 from hwkd.distill.kernels import at_least_float32
 from hwkd.distill.method import RunShapes, Shape, TrainedMethod, option, pair_term
 
-__all__ = ["WeightMatching", "truncate_rank", "weight_matching_loss"]
-
 
 def truncate_rank(weights: Tensor, rank: int) -> Tensor:
     """Return the nearest matrix of at most `rank`, shape [out, in * kernel].

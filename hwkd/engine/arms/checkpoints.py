@@ -10,8 +10,6 @@ from hwkd.engine.arms.recipes import Arm
 from hwkd.engine.setup.context import SearchContext, Training
 from hwkd.train.checkpoint import Checkpoints
 
-__all__ = ["arm_checkpoints", "to_log"]
-
 _FOLDER = "checkpoints"
 
 

@@ -23,8 +23,6 @@ from typing import Literal, Protocol, TypeAlias
 
 from hwkd.core.errors import HwkdError
 
-__all__ = ["Child", "ChildModule", "Nursery", "end_now", "last_line"]
-
 ChildModule: TypeAlias = Literal["hwkd.engine.search.worker", "hwkd.engine.arms.train_arm"]
 MESSAGE_BYTES = 65_536
 _POLL_S = 0.02
@@ -64,6 +62,15 @@ def last_line(log: Path) -> str:
     return lines[-1] if lines else ""
 
 
+def import_ahead() -> None:
+    """Let the process that forks children begin to import; returns at once.
+
+    A command calls this before it imports what it needs itself, so that both import at once.
+    """
+    if sys.platform == "linux" and not _IDLE:
+        _IDLE.append(_Seed())
+
+
 class Nursery:
     """Starts the children of one search; ends what is left of them when it is closed."""
 
@@ -99,6 +106,10 @@ class Nursery:
             return _interpreter(module, arguments, log, threads, descriptors)
         return self._seed.fork(module, arguments, log, threads, descriptors)
 
+    def cpu_s(self) -> float:
+        """Return the processor time that importing for the children has taken in this search."""
+        return 0.0 if self._seed is None else self._seed.cpu_s() - self._seed.earlier_cpu_s
+
     def __enter__(self) -> Nursery:
         """Return itself."""
         return self
@@ -115,6 +126,7 @@ class Nursery:
         if self._seed is None:
             return
         if self._seed.is_idle():
+            self._seed.earlier_cpu_s = self._seed.cpu_s()
             _IDLE.append(self._seed)
         else:
             self._seed.close()
@@ -136,6 +148,15 @@ class _Seed:
         self._orders = 0
         self._pids: list[int] = []
         self.codes: dict[int, int] = {}
+        self.earlier_cpu_s = 0.0  # processor time of earlier searches
+
+    def cpu_s(self) -> float:
+        """Return its processor time, without that of its children."""
+        try:
+            fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return self.earlier_cpu_s
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # user, system
 
     def fork(
         self,

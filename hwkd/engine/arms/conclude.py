@@ -13,13 +13,12 @@ from hwkd.engine.arms.orders import (
     order_candidate,
     order_folder,
     result_history,
+    student_files,
 )
 from hwkd.engine.arms.student_folder import read_quantisation
 from hwkd.engine.setup.context import SearchContext
 from hwkd.io.student_folder import StudentFiles
 from hwkd.profiling.onnx_runtime import measure_latency
-
-__all__ = ["conclude"]
 
 _PROFILE_RUNS = 200
 
@@ -45,7 +44,7 @@ def conclude(
     """
     order, result = ships
     folder = order_folder(run, order)
-    files, candidate = StudentFiles(folder), order_candidate(order, context)
+    files, candidate = student_files(folder, result), order_candidate(order, context)
     profile = measure_latency(files.int8_path, runs=_PROFILE_RUNS, max_seconds=profile_s)
     final = FinalRecord(
         trial=max(0, order.trial),
@@ -61,5 +60,6 @@ def conclude(
         verdict=verdict,
         pairs=result.pairs,
         history=result_history(folder),
+        all_examples=result.all_examples,
     )
     return final, files

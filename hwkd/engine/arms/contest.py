@@ -14,8 +14,6 @@ from hwkd.engine.arms.recipes import Arm, arms_of, known_arms
 from hwkd.engine.arms.verdict import Contender, gain_over_controls
 from hwkd.engine.setup.context import SearchContext
 
-__all__ = ["BRIEF", "contenders", "judged", "samples_seen"]
-
 # Names the weights of a candidate as the search trained them.
 BRIEF = "brief-weights"
 

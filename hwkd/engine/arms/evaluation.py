@@ -36,18 +36,6 @@ from hwkd.train.loop import Criterion, TrainConfig, TrainResult, predict_logits,
 from hwkd.train.seeding import derive_seed
 from hwkd.train.weights_file import fill_module
 
-__all__ = [
-    "STEPS_BETWEEN_NORMS",
-    "Trained",
-    "deploy_student",
-    "judge_student",
-    "require_same_outputs",
-    "student_bytes",
-    "student_criterion",
-    "student_logits",
-    "train_student",
-]
-
 # Of candidates: an epoch of a small data set has so few steps that measuring gradients in each
 # would cost 4%. The full training measures them in every epoch.
 STEPS_BETWEEN_NORMS = 100

@@ -35,10 +35,9 @@ from hwkd.io.paths import require_there
 from hwkd.io.run_files import RUN_FILE, read_run_record
 from hwkd.io.student_folder import StudentFiles, StudentFolder, read_student, record_text
 from hwkd.nn.build import build_module
+from hwkd.qgraph.float_tail import without_float_tail
 from hwkd.tasks.pipeline import Pipeline
 from hwkd.train.weights_file import WeightsError, fill_module
-
-__all__ = ["ExportOrder", "ExportOutcome", "export_student", "exporters"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +148,9 @@ def _opened(order: ExportOrder, notes: list[str], progress: Progress) -> Iterato
         if given is not None and not is_run:
             raise ConfigError(f"{option} {given}: goes with a run folder, {order.source} is none")
     if order.source.is_file():
-        yield ExportSource(given=order.source)
+        with without_float_tail(order.source) as (path, left_out):
+            notes.extend(left_out)
+            yield ExportSource(given=path)
         return
 
     def sample() -> RecordedInput | None:

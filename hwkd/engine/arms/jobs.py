@@ -20,8 +20,6 @@ from hwkd.engine.setup.hardware import threads_per_worker
 from hwkd.io.run_text import write_text
 from hwkd.io.text_files import read_number
 
-__all__ = ["STAGE", "run_orders", "write_progress"]
-
 STAGE = "train in full"
 _PROGRESS_FILE, _LOG_FILE = "progress.json", "log.txt"
 _POLL_S = 0.1

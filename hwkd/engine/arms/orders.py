@@ -17,20 +17,9 @@ from hwkd.core.trial import EpochRecord, ObjectiveRecord, StoredSpec
 from hwkd.engine.setup.context import SearchContext
 from hwkd.engine.setup.screening import Candidate
 from hwkd.io.run_text import write_text
+from hwkd.io.student_folder import StudentFiles
 
-__all__ = [
-    "ArmOrder",
-    "ArmResult",
-    "finished_orders",
-    "order_candidate",
-    "order_folder",
-    "read_result",
-    "result_history",
-    "write_order",
-    "write_result",
-]
-
-_FOLDER = "final"
+_FOLDER, _ALL_FOLDER = "final", "all_examples"
 ORDER_FILE, RESULT_FILE, HISTORY_FILE = "job.json", "scores.json", "history.json"
 
 
@@ -45,6 +34,8 @@ class ArmResult(StrictModel):
         samples_seen: in the training; None likewise.
         quantisation: how the int8 file was chosen; None when another version trained it.
         pairs: layers that feature methods compared.
+        all_examples: that it learned from after it was scored on validation, those of validation
+            among them; None if it never learned from those.
     """
 
     seed: StoredInt
@@ -54,6 +45,7 @@ class ArmResult(StrictModel):
     samples_seen: StoredInt | None = None
     quantisation: QuantisationChoiceRecord | None = None
     pairs: tuple[PairRecord, ...] = ()
+    all_examples: StoredInt | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -76,6 +68,7 @@ class ArmOrder(StrictModel):
         processes: that run at the same time, to share the cores.
         epochs: length of the training, at most.
         loses_in_int8: training with simulated rounding will probably follow, and needs its time.
+        learns_all: once scored, it learns from validation, too, where that was taken from train.
         budget_s: time for training, quantising and scoring; None is as long as it takes.
         end_s: when it must be done, by the system's monotonic clock; None likewise.
     """
@@ -89,6 +82,7 @@ class ArmOrder(StrictModel):
     processes: StoredInt
     epochs: StoredInt
     loses_in_int8: bool = False
+    learns_all: bool = False
     budget_s: float | None = None
     end_s: float | None = None
 
@@ -115,7 +109,7 @@ class ArmOrder(StrictModel):
         return f"{self.spec.key}-{length}-{self.name}"
 
 
-class _History(RootModel[tuple[EpochRecord, ...]]):
+class _Epochs(RootModel[tuple[EpochRecord, ...]]):
     """The terms of a training, epoch by epoch."""
 
 
@@ -131,6 +125,11 @@ def order_folder(run: Path, order: ArmOrder) -> Path:
     return run / _FOLDER / order.full_name
 
 
+def student_files(folder: Path, result: ArmResult) -> StudentFiles:
+    """Return the files of what a training reached; those before all examples lie beside them."""
+    return StudentFiles(folder if result.all_examples is None else folder / _ALL_FOLDER)
+
+
 def write_order(run: Path, order: ArmOrder) -> Path:
     """Write an order into its folder, which is returned."""
     folder = order_folder(run, order)
@@ -141,7 +140,7 @@ def write_order(run: Path, order: ArmOrder) -> Path:
 
 def write_result(folder: Path, result: ArmResult, epochs: Sequence[EpochRecord]) -> None:
     """Write the history and then the result: a training that has one is over."""
-    write_text(folder / HISTORY_FILE, _History(tuple(epochs)).model_dump_json())
+    write_text(folder / HISTORY_FILE, _Epochs(tuple(epochs)).model_dump_json())
     write_text(folder / RESULT_FILE, result.model_dump_json())
 
 
@@ -159,7 +158,7 @@ def result_history(folder: Path) -> tuple[EpochRecord, ...]:
     if not path.is_file():
         return ()
     text = path.read_bytes()
-    return read_record(_History, text, where=str(path), what="history of a training").root
+    return read_record(_Epochs, text, where=str(path), what="history of a training").root
 
 
 def finished_orders(run: Path) -> Iterator[tuple[ArmOrder, ArmResult]]:

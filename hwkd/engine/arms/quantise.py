@@ -52,13 +52,6 @@ from hwkd.train.checkpoint import Checkpoints
 from hwkd.train.course import Stage, run_course
 from hwkd.train.loop import Criterion, TrainConfig
 
-__all__ = [
-    "QuantisationData",
-    "QuantisationSettings",
-    "quantise_student",
-]
-
-
 _CORRECT: dict[Correction, Callable[[onnx.ModelProto, FloatArray], onnx.ModelProto]] = {
     "channel equalisation": equalise_channels,
     "bias correction": correct_biases,

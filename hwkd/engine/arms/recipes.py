@@ -10,12 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from hwkd.core.errors import RunFolderError
-from hwkd.core.head import HeadKind
+from hwkd.core.head import OutputKind
 from hwkd.distill.losses.teacher_free import LabelSmoothing
 from hwkd.distill.spec import WeightedMethod
 from hwkd.engine.setup.methods import without_teacher
-
-__all__ = ["Arm", "arm_named", "arms_of", "known_arms"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +41,7 @@ class Arm:
         return tuple(entry.describe() for entry in self.methods)
 
 
-def arms_of(methods: Sequence[WeightedMethod], kind: HeadKind) -> tuple[Arm, ...]:
+def arms_of(methods: Sequence[WeightedMethod], kind: OutputKind) -> tuple[Arm, ...]:
     """Return what a gain is made of: what was asked for first, then its controls.
 
     Args:
@@ -54,9 +52,8 @@ def arms_of(methods: Sequence[WeightedMethod], kind: HeadKind) -> tuple[Arm, ...
         return (Arm(name="labels alone", smooths_labels=True),)
     is_taught = any(entry.method.asks_teacher for entry in methods)
     name = "distilled" if is_taught else "teacher-free"
-    plain = "cross-entropy" if kind == "classes" else "targets alone"
-    arms = [Arm(name=name, methods=tuple(methods)), Arm(name=plain)]
-    if kind == "values":
+    arms = [Arm(name=name, methods=tuple(methods)), Arm(name=kind.plain_training)]
+    if not kind.of_classes:
         return tuple(arms)
     if not any(isinstance(entry.method, LabelSmoothing) for entry in methods):
         smoothed = WeightedMethod(method=LabelSmoothing(), weight=1.0)
@@ -69,14 +66,14 @@ def arms_of(methods: Sequence[WeightedMethod], kind: HeadKind) -> tuple[Arm, ...
     return tuple(arms)
 
 
-def known_arms(methods: Sequence[WeightedMethod], kind: HeadKind) -> dict[str, Arm]:
+def known_arms(methods: Sequence[WeightedMethod], kind: OutputKind) -> dict[str, Arm]:
     """Return a run's arms by name; a teacher that was left out leaves the methods without one."""
     ways = (methods, without_teacher(methods), ())
     known = [arm for way in ways for arm in arms_of(way, kind)]
     return {arm.name: arm for arm in known}
 
 
-def arm_named(name: str, methods: Sequence[WeightedMethod], kind: HeadKind) -> Arm:
+def arm_named(name: str, methods: Sequence[WeightedMethod], kind: OutputKind) -> Arm:
     """Return one of a run's arms.
 
     Raises:

@@ -19,17 +19,12 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-__all__ = ["main"]
-
-# Also what a child would import on its first use: torch's optimizers take `torch._dynamo`, the
-# split of the data scikit-learn; together two processor seconds, in each child.
-_IMPORTED = (
+# Also what a child would import on its first use.
+IMPORTED = (
     "hwkd.engine.search.worker",
     "hwkd.engine.arms.train_arm",
     "hwkd.engine.search.proposers.surrogate",
     "fvcore.nn",
-    "sklearn.model_selection",
-    "torch._dynamo",
 )
 _MOST_DESCRIPTORS, _MESSAGE_BYTES = 8, 262_144
 _POLL_S = 0.05
@@ -38,7 +33,7 @@ _POLL_S = 0.05
 def main(descriptor: int) -> int:
     """Serve orders until the other side closes the socket."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the search's to handle
-    for name in _IMPORTED:
+    for name in IMPORTED:
         importlib.import_module(name)
     orders = socket.socket(fileno=descriptor)
     try:

@@ -31,8 +31,6 @@ from hwkd.io.student_folder import (
 )
 from hwkd.nn.build import StudentModule
 
-__all__ = ["read_quantisation", "require_bare", "write_student"]
-
 _FLOAT_BYTES = 4
 
 

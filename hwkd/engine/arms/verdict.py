@@ -13,13 +13,11 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Literal, TypeAlias
 
-from scipy import stats
+from scipy.special import stdtrit
 
 from hwkd.core.errors import ConfigError
 from hwkd.core.metric import ACCURACY, Metric
 from hwkd.core.verdict_record import ArmRecord, Gain
-
-__all__ = ["Contender", "best_control", "gain_over_controls", "paired_gain", "shipping"]
 
 Weights: TypeAlias = Literal["brief", "full"]
 
@@ -143,7 +141,7 @@ def paired_gain(
     mean = fmean(differences)
     low = high = None
     if len(differences) > 1:
-        quantile = float(stats.t.ppf(0.5 + confidence / 2, len(differences) - 1))
+        quantile = float(stdtrit(len(differences) - 1, 0.5 + confidence / 2))
         half = quantile * stdev(differences) / math.sqrt(len(differences))
         low, high = mean - half, mean + half
     return Gain(

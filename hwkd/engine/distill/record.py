@@ -15,8 +15,6 @@ from hwkd.engine.setup.config import LimitsConfig
 from hwkd.engine.setup.context import SearchContext
 from hwkd.io.machine import package_versions
 
-__all__ = ["distilled_record"]
-
 
 def distilled_record(
     resolved: ResolvedStudent,

@@ -13,8 +13,6 @@ from hwkd.distill.spec import NO_METHOD
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.methods import configured_methods, method_tables, require_meaningful
 
-__all__ = ["DistillRequest", "distill_config", "with_epochs"]
-
 # Unless asked for more: a method's gain shows by then, and every arm and seed costs as much.
 _MOST_EPOCHS = 60
 

@@ -11,6 +11,7 @@ from hwkd.core.progress import Progress
 from hwkd.core.run_record import DeviceRecord, RunRecord
 from hwkd.core.student import Layers, StudentSpec
 from hwkd.engine.distill.request import DistillRequest, distill_config, with_epochs
+from hwkd.engine.search.teacher_stage import TEACHER_FOLDER
 from hwkd.engine.setup.config import LimitsConfig, SearchConfig
 from hwkd.engine.setup.resolve import load_data, resolve_config
 from hwkd.engine.setup.screening import load_spaces
@@ -22,8 +23,6 @@ from hwkd.io.run_files import RUN_FILE, TRIALS_FILE, read_run_record
 from hwkd.io.student_folder import DESCRIPTION_FILE, read_record_file, read_student
 from hwkd.io.trials_file import read_trials
 from hwkd.tasks.base import Task, TaskData
-
-__all__ = ["ResolvedStudent", "learned_without", "resolve_student"]
 
 # Begins the note of a search in which the teacher was not ready in time, or knew nothing.
 _ALONE = "Students learned from labels alone"
@@ -42,6 +41,7 @@ class ResolvedStudent:
         config: of the distillation; every choice resolved.
         run: that it comes from; None for a student by itself.
         device: of the run; None where another was asked for.
+        teacher_dir: where the run keeps a teacher that is of use to it alone; None without a run.
     """
 
     spec: StudentSpec
@@ -51,6 +51,7 @@ class ResolvedStudent:
     config: SearchConfig
     run: RunRecord | None = None
     device: DeviceRecord | None = None
+    teacher_dir: Path | None = None
 
 
 def resolve_student(request: DistillRequest, *, progress: Progress) -> ResolvedStudent:
@@ -108,6 +109,7 @@ def resolve_student(request: DistillRequest, *, progress: Progress) -> ResolvedS
         config=resolved,
         run=run,
         device=device,
+        teacher_dir=None if run is None else source / TEACHER_FOLDER,
     )
 
 

@@ -56,7 +56,7 @@ _LEAST_TRAINING_S = 10.0
 def run_distillation(
     request: DistillRequest,
     *,
-    started_s: float | None = None,
+    limit: TimeLimit | None = None,
     listener: SearchListener | None = None,
 ) -> StudentFolder:
     """Train the student in every way that was asked for and write the folder of the best.
@@ -65,7 +65,7 @@ def run_distillation(
 
     Args:
         request: what was asked for.
-        started_s: when its time limit began, by `time.monotonic`; None is now.
+        limit: begun with the command; None begins now. It bounds what the request bounds.
         listener: is told about every stage; None is silence.
 
     Raises:
@@ -73,8 +73,8 @@ def run_distillation(
         KeyboardInterrupt: after finished trainings were saved.
     """
     told = _Told(listener or SilentListener())
-    started_s = time.monotonic() if started_s is None else started_s
-    limit = TimeLimit(request.timeout_s, started_s)
+    limit = limit or TimeLimit(None, time.monotonic())
+    limit.limit_s = request.timeout_s
     require_free_out(request.out)
     with ExitStack() as nurseries:
 
@@ -83,10 +83,10 @@ def run_distillation(
             return nurseries.enter_context(Nursery())
 
         if limit.is_limited:
-            nursery()  # begins to import while the data is read
+            nursery()  # imports while the data is read
         resolved = resolve_student(request, progress=told.listener)
         told.listener.on_data(resolved.data)
-        limit.data_is_read()
+        limit.data_is_read(beside_s=nursery().cpu_s() if limit.is_limited else 0.0)
         limit.require_enough(verifies=False)
         return _distilled(request, resolved, limit, nursery, told)
 
@@ -159,7 +159,15 @@ def _teacher(
                 f"{without}. A teacher is trained here, or found in the cache; give --teacher for "
                 "one of yours, or --method none for labels alone."
             )
-    stage = prepare_teacher(config, transfer, budget_s=plan.get("teacher"), progress=told.listener)
+    trained = None if resolved.run is None else resolved.run.teacher
+    stage = prepare_teacher(
+        config,
+        transfer,
+        budget_s=plan.get("teacher"),
+        trained_within_s=None if trained is None else trained.trained_within_s,
+        own_dir=None if trained is None else resolved.teacher_dir,
+        progress=told.listener,
+    )
     if stage.left_out is not None:
         if not limit.is_limited:
             raise TeacherError(stage.left_out)

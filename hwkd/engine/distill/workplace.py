@@ -23,8 +23,6 @@ from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.setup.context import SearchContext
 from hwkd.io.run_text import run_writes, write_text
 
-__all__ = ["workplace", "workplace_of"]
-
 
 def workplace_of(out: Path) -> Path:
     """Return the folder in which a distillation that is to become `out` is worked on."""

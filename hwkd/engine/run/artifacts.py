@@ -15,8 +15,6 @@ from typing import Protocol
 from hwkd.core.errors import RunFolderError
 from hwkd.io.paths import written_atomically
 
-__all__ = ["Artifacts", "FolderArtifacts", "digest_of_content"]
-
 
 class Artifacts(Protocol):
     """Content by digest."""

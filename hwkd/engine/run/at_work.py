@@ -15,8 +15,6 @@ from hwkd.io.run_files import RUN_FILE
 from hwkd.io.run_lock import is_alive, is_held
 from hwkd.io.text_files import read_number
 
-__all__ = ["STATUS_FOLDER", "AtWork", "at_work", "place_of"]
-
 STATUS_FOLDER = "workers"
 _WANTED = "a run folder, or the URL of a database with --study"
 

@@ -15,8 +15,6 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 
 from hwkd.core.errors import ConfigError, UnreachableError, first_line
 
-__all__ = ["Database", "patiently"]
-
 _T = TypeVar("_T")
 # A restart of the server, or of what lies between, takes less; a search outlives it.
 PATIENCE_S = 120.0

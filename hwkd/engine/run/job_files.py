@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from hwkd.core.choices import ClusterSystem
 from hwkd.core.errors import ConfigError
 
-__all__ = ["ClusterJob", "job_file", "worker_time_s"]
-
 # So long before the end of their job workers end by themselves; so long they have after SIGTERM.
 _MARGIN_S, _GRACE_S = 120, 40
 _SHORTEST_S = 600

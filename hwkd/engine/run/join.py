@@ -14,8 +14,6 @@ from hwkd.io.paths import cache_root
 from hwkd.io.run_text import write_text
 from hwkd.io.trusted_code import digest_of, trust
 
-__all__ = ["device_documents", "joined", "localised", "opened_run", "read_again"]
-
 _DEVICE_FILE = "device.toml"
 
 

@@ -18,8 +18,6 @@ from hwkd.core.errors import RunFolderError
 from hwkd.io.run_lock import LOCK_FILE, is_alive
 from hwkd.io.run_text import run_writes
 
-__all__ = ["FolderLease", "Lease"]
-
 _SECONDS_TO_WAIT_FOR_ORPHANS = 30.0
 # A reader that looks whether the folder is held (`run_lock.is_held`) holds it for an instant.
 _SECONDS_TO_WAIT_FOR_READERS = 0.5

@@ -19,16 +19,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from hwkd.core.errors import LostLeaseError
 from hwkd.engine.run.database import Database, patiently
 
-__all__ = [
-    "LEASE_S",
-    "MARKED_SHARE",
-    "Holder",
-    "LeaseRows",
-    "create_leases",
-    "forget_leases",
-    "holders",
-]
-
 _T = TypeVar("_T")
 LEASE_S = 30.0
 # The mark of a row that ran out stands so long, in shares of the lease, before it is taken.

@@ -22,16 +22,6 @@ from hwkd.engine.setup.transfer import TransferSet, configured_transfer, needs_l
 from hwkd.engine.setup.trust import trusted
 from hwkd.train.teacher import Teacher, TeacherKind
 
-__all__ = [
-    "PREPARED_FILE",
-    "check_data_unchanged",
-    "check_teacher_unchanged",
-    "load_context",
-    "named_teacher",
-    "prepared_json",
-    "teacher_is_settled",
-]
-
 PREPARED_FILE = "prepared.json"
 
 

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from optuna.distributions import BaseDistribution
+from pydantic import ConfigDict, Field
 
 from hwkd.core.best import weighted_value
 from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.strict_model import StrictModel, read_record
-from hwkd.core.student import ParamValue, StudentSpec
+from hwkd.core.student import ParamValue
 from hwkd.core.trial import Digest, FidelityRecord, ProposalRecord, StoredSpec, TrialRecord
 from hwkd.engine.setup.objective import objective_values
 
-__all__ = ["History", "Proposal", "Tried"]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proposal:
+class Proposal(StrictModel):
     """A candidate to try: which student, how long a training, from which weights.
 
     Attributes:
@@ -34,25 +32,21 @@ class Proposal:
         failure: why there is no student, as a record says it.
     """
 
-    spec: StudentSpec | None
-    params: Mapping[str, ParamValue | None] = field(default_factory=dict)
-    domains: Mapping[str, BaseDistribution] = field(default_factory=dict)
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    spec: StoredSpec | None
+    params: Mapping[str, ParamValue | None] = Field(default={}, exclude=True)
+    domains: Mapping[str, BaseDistribution] = Field(default={}, exclude=True)
     fidelity: FidelityRecord
-    start_from: str | None = None
-    network_key: str | None = None
+    start_from: Digest | None = None
+    network_key: str | None = Field(default=None, exclude=True)
     why: ProposalRecord | None = None
-    memory: Mapping[str, Any] = field(default_factory=dict)
+    memory: Mapping[str, Any] = Field(default={}, exclude=True)
     failure: str | None = None
 
     def stored(self) -> str:
-        """Return what the study keeps beside the choices; see `read_proposal`."""
-        return _StoredProposal(
-            spec=self.spec,
-            fidelity=self.fidelity,
-            start_from=self.start_from,
-            why=self.why,
-            failure=self.failure,
-        ).model_dump_json()
+        """Return what the study keeps beside the choices; see `read`."""
+        return self.model_dump_json()
 
     @classmethod
     def read(
@@ -64,30 +58,14 @@ class Proposal:
         network_key: str | None,
         where: str,
     ) -> Proposal:
-        """Return the proposal that was stored.
+        """Return the proposal that was stored, with what the study keeps itself.
 
         Raises:
             RunFolderError: if another version stored it.
         """
-        found = read_record(_StoredProposal, stored, where=where, what="proposal")
-        return cls(
-            spec=found.spec,
-            params=params,
-            domains=domains,
-            fidelity=found.fidelity,
-            start_from=found.start_from,
-            network_key=network_key,
-            why=found.why,
-            failure=found.failure,
-        )
-
-
-class _StoredProposal(StrictModel):
-    spec: StoredSpec | None
-    fidelity: FidelityRecord
-    start_from: Digest | None = None
-    why: ProposalRecord | None = None
-    failure: str | None = None
+        found = read_record(cls, stored, where=where, what="proposal")
+        kept = {"params": params, "domains": domains, "network_key": network_key}
+        return found.model_copy(update=kept)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,8 +23,6 @@ from hwkd.io.paths import require_there
 from hwkd.io.run_files import JOURNAL_FILE, PLACE_FILE, TRIALS_FILE
 from hwkd.io.run_text import write_text
 
-__all__ = ["RunFolder"]
-
 
 class RunFolder:
     """One run folder; every process of a search has its own object on the same folder.

@@ -27,8 +27,6 @@ from hwkd.io.machine import available_cores, package_versions
 from hwkd.profiling.onnx_runtime import host_name
 from hwkd.tasks.base import SPLITS, TaskData
 
-__all__ = ["data_record", "make_run_record", "search_caveats"]
-
 
 def make_run_record(
     *,
@@ -81,7 +79,7 @@ def data_record(data: TaskData) -> DataRecord:
         source=data.source,
         fingerprint=data.fingerprint,
         input_shape=data.input_shape,
-        kind=data.head.kind,
+        kind=data.head.kind.name,
         class_names=data.class_names,
         answer_mean=data.head.answer_mean,
         answer_std=data.head.answer_std,

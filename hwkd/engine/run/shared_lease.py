@@ -18,8 +18,6 @@ from hwkd.engine.run.database import Database, patiently
 from hwkd.engine.run.lease import FolderLease
 from hwkd.engine.run.lease_rows import LEASE_S, MARKED_SHARE, LeaseRows
 
-__all__ = ["DatabaseLease"]
-
 _RENEWALS_PER_LEASE = 4.0
 _POLL_S = 0.05
 _CHOOSES = text("SELECT pg_advisory_lock(hashtext('hwkd'), hashtext(:study))")

@@ -27,8 +27,6 @@ from hwkd.io.paths import folder_written_once
 from hwkd.io.run_files import PLACE_FILE
 from hwkd.io.run_text import write_text
 
-__all__ = ["SharedStudy", "StudyPlace", "StudyState"]
-
 # "waiting" for the search, which has no teacher yet or was stopped; "over" when no further
 # candidate is wanted.
 StudyState: TypeAlias = Literal["waiting", "running", "over"]

@@ -17,8 +17,6 @@ from hwkd.core.errors import ConfigError, RunFolderError, UnreachableError, firs
 from hwkd.engine.run.database import Database, patiently
 from hwkd.engine.run.journal import open_storage
 
-__all__ = ["create_study", "load_study"]
-
 STUDY_NAME = "hwkd"
 
 

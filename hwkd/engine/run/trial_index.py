@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
-__all__ = ["COUNTS", "NETWORK_KEY", "PROPOSAL", "RECORD", "REQUEUED_FROM", "TrialIndex"]
-
 PROPOSAL = "hwkd.stored_proposal"
 RECORD = "hwkd.record"
 NETWORK_KEY = "hwkd.network_key"

@@ -34,15 +34,13 @@ from hwkd.engine.run.trial_index import (
 from hwkd.engine.setup.objective import objective_values
 from hwkd.io.run_text import append_line, run_writes, write_lines
 
-__all__ = ["Candidate", "Trials"]
-
 _FIDELITY = "hwkd.fidelity"
 _MEMORY = "hwkd.proposer_memory"
 _DEATHS = "hwkd.worker_deaths"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
+class TakenProposal:
     """A proposal that a worker has taken.
 
     Attributes:
@@ -120,7 +118,7 @@ class Trials:
         """Tell whether a proposal waits."""
         return self._updated().has_queued
 
-    def take(self) -> Candidate | None:
+    def take(self) -> TakenProposal | None:
         """Take the proposal that has waited longest; None when that was none of ours."""
         with run_writes(self._run):
             handle = self.study.ask()
@@ -135,7 +133,7 @@ class Trials:
             network_key=attributes.get(NETWORK_KEY),
             where=f"{self._run}, trial {handle.number} of the study",
         )
-        return Candidate(
+        return TakenProposal(
             trial=handle.number,
             number=self._updated().places[handle.number],
             proposal=proposal,
@@ -144,7 +142,7 @@ class Trials:
             run=self._run,
         )
 
-    def file(self, candidate: Candidate, record: TrialRecord) -> None:
+    def file(self, candidate: TakenProposal, record: TrialRecord) -> None:
         """File the record, tell the study, append to `trials.jsonl`, in this order.
 
         Filing the same record twice is filing it once: a database may lose its answer.

@@ -15,8 +15,6 @@ from hwkd.core.errors import ConfigError, HwkdError, RunFolderError, Unreachable
 from hwkd.engine.run.artifacts import Artifacts, FolderArtifacts, digest_of_content
 from hwkd.io.paths import cache_root, written_atomically
 
-__all__ = ["UrlArtifacts", "open_artifacts"]
-
 
 def open_artifacts(url: str) -> Artifacts:
     """Return the artifacts behind a URL; nothing is asked of a server yet.

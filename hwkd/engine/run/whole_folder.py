@@ -17,8 +17,6 @@ from uuid import uuid4
 
 from hwkd.core.errors import RunFolderError
 
-__all__ = ["created_whole", "require_free"]
-
 _MARKER = ".creating"
 
 

@@ -11,8 +11,6 @@ from collections.abc import Callable
 
 from hwkd.core.graph import Op, OpGraph
 
-__all__ = ["graph_features"]
-
 _PARTS = 3
 
 

@@ -7,8 +7,6 @@ from typing import Protocol, cast
 
 from hwkd.core.student import ParamValue
 
-__all__ = ["SPACE_PARAM", "OptunaChooser", "SuggestingTrial", "param_name"]
-
 SPACE_PARAM = "space"
 
 

@@ -30,8 +30,6 @@ from hwkd.engine.setup.context import SearchContext
 from hwkd.engine.setup.methods import without_teacher
 from hwkd.io.student_folder import StudentFiles
 
-__all__ = ["Ending", "finish_students", "networks_of", "require_student"]
-
 # Trained in full: the best of brief trainings is partly lucky, so the next ones get their chance.
 _NETWORKS = 3
 # A full training has at least so many times the brief one's time, or it is left out.
@@ -110,18 +108,14 @@ def finish_students(
         The record of the student that ships, its files, and what was given up for lack of time.
     """
     started_s = time.monotonic()
-    best = ranked[0]
     wanted, given_up = _affordable(ranked, context, ending)
-    orders, end_s, slot_s = wanted, None, None
-    if ending.end_s is not None and wanted:
-        end_s = ending.end_s - _BRIEF_SCORINGS * _scoring_s(best)
-        left_s = end_s - time.monotonic()
-        rounds = _rounds(best, context, left_s, orders=len(wanted))
-        orders, slot_s = wanted[: rounds * wanted[0].processes], left_s / rounds
-    results = run_orders(store.path, nursery, orders, end_s=end_s, slot_s=slot_s, progress=progress)
-    missing = [order for order in wanted if order.name not in results]
+    turns = _turns(wanted, ranked, context, ending)
+    results = run_orders(
+        store.path, nursery, turns.orders, end_s=turns.end_s, slot_s=turns.slot_s, progress=progress
+    )
+    missing = [order for order in turns.wanted if order.name not in results]
     if missing:
-        given_up += (f"{len(missing)} of {len(wanted)} full trainings, for lack of time",)
+        given_up += (f"{len(missing)} of {len(turns.wanted)} full trainings, for lack of time",)
     trainings = {order.full_name: (order, found) for order, found in finished_orders(store.path)}
     competing = contenders(ranked, trainings, context, ending.goal)
     winner = shipping(competing)
@@ -129,8 +123,13 @@ def finish_students(
         trial = next(r for r in ranked if r.spec and r.spec.key == winner.network)
         order = _brief_order(trial, context, ending)
         ships = order, score_brief_weights(store, trial, context, order)
-        if results:
+        if any(contender.weights == "full" for contender in competing):
             given_up += ("full weights: none was better on validation than the brief ones",)
+        elif results:
+            given_up += (
+                "full weights: their training saw fewer examples than the brief one, for lack of "
+                "time, and does not compete",
+            )
     else:
         ships = trainings[winner.name]
     verdict = judged(ships[0], trainings, context, networks_compared=networks_of(ranked))
@@ -169,6 +168,35 @@ def _affordable(
     return _orders(ranked, context, ending), ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Turns:
+    """Which trainings are made, and when: those wanted, those that there is time for."""
+
+    wanted: Sequence[ArmOrder]
+    orders: Sequence[ArmOrder]
+    end_s: float | None = None
+    slot_s: float | None = None
+
+
+def _turns(
+    wanted: Sequence[ArmOrder],
+    ranked: Sequence[TrialRecord],
+    context: SearchContext,
+    ending: Ending,
+) -> _Turns:
+    """Divide the time that is left among trainings that follow one another."""
+    if ending.end_s is None or not wanted:
+        return _Turns(wanted=wanted, orders=wanted)
+    best = ranked[0]
+    end_s = ending.end_s - _BRIEF_SCORINGS * _scoring_s(best)
+    left_s = end_s - time.monotonic()
+    rounds = _rounds(best, context, left_s, orders=len(wanted))
+    places = rounds * wanted[0].processes
+    if places > len(wanted):  # no core waits for the end while others train
+        wanted = _orders(ranked, context, ending, networks=_NETWORKS + places - len(wanted))
+    return _Turns(wanted=wanted, orders=wanted[:places], end_s=end_s, slot_s=left_s / rounds)
+
+
 def _rounds(best: TrialRecord, context: SearchContext, left_s: float, *, orders: int) -> int:
     """Return how many trainings may follow one another, each long enough to have converged."""
     sample_s = (best.training_s or best.duration_s) / max(1, samples_seen(best, context))
@@ -178,9 +206,13 @@ def _rounds(best: TrialRecord, context: SearchContext, left_s: float, *, orders:
 
 
 def _orders(
-    ranked: Sequence[TrialRecord], context: SearchContext, ending: Ending
+    ranked: Sequence[TrialRecord],
+    context: SearchContext,
+    ending: Ending,
+    *,
+    networks: int = _NETWORKS,
 ) -> list[ArmOrder]:
-    """Return the trainings, the most important first.
+    """Return the trainings of the best networks, the most important first.
 
     With methods their gain is in question, so a control comes before the second network;
     without any only the network is.
@@ -189,7 +221,7 @@ def _orders(
         arm.name for arm in arms_of(_methods(context, ending), context.data.head.kind)
     )
     controls = controls if ending.seeds else []
-    best, others = ranked[0], ranked[1:_NETWORKS]
+    best, others = ranked[0], ranked[1:networks]
     wanted = [(best, main, 0), *((best, arm, 0) for arm in controls[:1])]
     wanted += [(other, main, 0) for other in others]
     wanted += [(best, arm, 0) for arm in controls[1:]]
@@ -227,6 +259,7 @@ def _order(
         processes=processes,
         epochs=ending.epochs,
         loses_in_int8=lost > _LOSES_IN_INT8,
+        learns_all=True,
         budget_s=budget_s,
     )
 
@@ -239,7 +272,9 @@ def _brief_order(trial: TrialRecord, context: SearchContext, ending: Ending) -> 
     order = _order(trial, arm, 0, context, ending, processes=1, budget_s=None)
     epochs = context.config.training.brief_epochs or 1
     name = f"{BRIEF}-{trial.number}"
-    return order.model_copy(update={"name": name, "epochs": epochs, "end_s": ending.end_s})
+    return order.model_copy(
+        update={"name": name, "epochs": epochs, "end_s": ending.end_s, "learns_all": False}
+    )
 
 
 def _methods(context: SearchContext, ending: Ending) -> Sequence[WeightedMethod]:

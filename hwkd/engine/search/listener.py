@@ -10,8 +10,6 @@ from hwkd.core.trial import TrialRecord
 from hwkd.engine.setup.time_plan import Stage
 from hwkd.tasks.base import TaskData
 
-__all__ = ["SearchListener", "SilentListener"]
-
 
 class SearchListener(Protocol):
     """Is told how a search advances; the command line draws, a notebook may do something else."""

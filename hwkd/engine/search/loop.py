@@ -12,14 +12,12 @@ from hwkd.core.errors import LostLeaseError
 from hwkd.core.trial import TrialRecord
 from hwkd.engine.run.lease import Lease
 from hwkd.engine.run.proposal import History
-from hwkd.engine.run.trials import Candidate, Trials
+from hwkd.engine.run.trials import TakenProposal, Trials
 from hwkd.engine.search.proposer import Proposer, make_proposer
 from hwkd.engine.search.teacher_stage import beaten_by
 from hwkd.engine.search.trial_run import TrainedElsewhereError, TrialRunner
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.context import SearchContext
-
-__all__ = ["is_complete", "requeue_lost", "run_trials"]
 
 _MAX_WORKER_DEATHS = 2
 # Of the time that the last candidate took, what must be left for another one; and at least so much.
@@ -116,7 +114,7 @@ def _has_teacher(history: History, context: SearchContext) -> bool:
 
 
 def _run_one(
-    trials: Trials, lease: Lease, runner: TrialRunner, candidate: Candidate
+    trials: Trials, lease: Lease, runner: TrialRunner, candidate: TakenProposal
 ) -> TrialRecord:
     fidelity = candidate.proposal.fidelity
 

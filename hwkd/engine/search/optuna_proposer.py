@@ -24,8 +24,6 @@ from hwkd.engine.setup.context import SearchContext
 from hwkd.engine.setup.references import ReferenceStudent
 from hwkd.train.seeding import derive_seed
 
-__all__ = ["OptunaProposer", "first_choices"]
-
 # Every space is tried this often before the sampler may neglect it.
 _FIRST_TRIALS_PER_SPACE = 2
 

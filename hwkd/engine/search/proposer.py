@@ -13,15 +13,6 @@ from hwkd.engine.setup.context import SearchContext
 from hwkd.engine.setup.references import ReferenceStudent
 from hwkd.io import discovery
 
-__all__ = [
-    "PROPOSERS",
-    "Proposer",
-    "find_proposer",
-    "first_designs",
-    "make_proposer",
-    "suggest_student",
-]
-
 # Of the candidates of a search, what reference designs may take: the proposer learns from the rest.
 _REFERENCE_SHARE = 0.5
 # Where time decides how many candidates there are.

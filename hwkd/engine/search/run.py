@@ -79,7 +79,8 @@ def run_search(
         )
         listener.on_feasibility(run)
         require_feasible(survey.feasibility, survey.references)
-        limit.data_is_read()
+        limit.data_is_read(beside_s=nursery.cpu_s())
+        limit.learning_s = survey.learning_s
         limit.require_enough(verifies=config.verify_best)
         run = with_phase(run, "prepare", limit.spent_s())
         unsettled = prepared_json(prepared.transfer, None, is_settled=False)
@@ -192,7 +193,7 @@ def _reopened(
     prepared = prepare_data(config, progress=listener)
     listener.on_data(prepared.data)
     check_data_unchanged(store, prepared.transfer, option="--resume")
-    limit.data_is_read()
+    limit.data_is_read(beside_s=nursery.cpu_s())
     limit.require_enough(verifies=config.verify_best)
     run = run.model_copy(update={"workers": config.workers})
     return SearchStages(store, prepared, limit, nursery, listener, write_report), run

@@ -32,8 +32,6 @@ from hwkd.engine.search.trial_run import TrialRunner
 from hwkd.engine.search.worker import run_to_the_end
 from hwkd.engine.setup.hardware import threads_per_worker
 
-__all__ = ["WorkerResult", "WorkerWishes", "work_on"]
-
 # After SIGTERM: a candidate may end within the first, is given back then, and the process is gone
 # after the second, whatever it does.
 _FINISH_S, _GONE_S = 12.0, 25.0

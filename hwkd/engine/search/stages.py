@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from hwkd.core.best import ranked_trials
-from hwkd.core.errors import CacheGoneError, HwkdError, RunFolderError
+from hwkd.core.errors import HwkdError, RunFolderError
 from hwkd.core.final_record import FinalRecord
 from hwkd.core.pareto import FrontPoint, pareto_front
 from hwkd.core.run_record import RunRecord, RunStatus
@@ -22,8 +21,6 @@ from hwkd.engine.arms.evaluation import student_logits
 from hwkd.engine.arms.student_folder import write_student
 from hwkd.engine.run.prepared import (
     PREPARED_FILE,
-    check_teacher_unchanged,
-    named_teacher,
     prepared_json,
     teacher_is_settled,
 )
@@ -33,15 +30,19 @@ from hwkd.engine.search.final import Ending, finish_students, networks_of, requi
 from hwkd.engine.search.listener import SearchListener
 from hwkd.engine.search.loop import requeue_lost
 from hwkd.engine.search.teacher_stage import (
+    TEACHER_FOLDER,
     TeacherStage,
     beaten_by,
-    measure_teacher,
+    context_of,
+    known_teacher,
     prepare_teacher,
+    teacher_outputs,
+    tested_teacher,
 )
 from hwkd.engine.search.trial_stage import run_trial_stage
 from hwkd.engine.search.verify_best import verify_best
 from hwkd.engine.setup.config import SearchConfig
-from hwkd.engine.setup.context import SearchContext, make_context
+from hwkd.engine.setup.context import SearchContext
 from hwkd.engine.setup.hardware import fewer_threads
 from hwkd.engine.setup.methods import configured_methods
 from hwkd.engine.setup.prepare import Prepared
@@ -57,14 +58,9 @@ from hwkd.io.student_folder import (
     read_record_file,
     write_record,
 )
-from hwkd.train.logit_cache import logits_entry
-
-__all__ = ["SearchResult", "SearchStages", "run_json", "with_phase"]
 
 # Wall time over processor time from which somebody else is computing on this machine, too.
 _BUSY = 1.3
-# Holds a teacher that is of use to this run alone.
-TEACHER_FOLDER = "teacher"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +105,7 @@ class SearchStages:
         try:
             teacher, run = self._teacher(run, is_new=is_new)
             self.store.write(self.store.config_path.name, self.config.to_toml())
-            context = self._context(teacher)
+            context = context_of(self.store, self.prepared, teacher, progress=self.listener)
             run = self._save(run, "running")
             with run_writes(self.store.path):
                 self._recover(context)
@@ -122,13 +118,16 @@ class SearchStages:
                 descriptors,
                 self.listener,
                 search_s=plan.search_s,
+                share_s=None
+                if plan.search_s is None
+                else self.limit.candidate_share_s(plan.search_s),
                 latest_s=plan.latest_s,
             )
             run = with_phase(plan.run, "search", time.monotonic() - begun)
             run = self._judged(run, context, records)
             status = "stopped by timeout" if timed_out else "finished"
             run = self._save(run, status)
-            if self.limit.is_limited:
+            if plan.latest_s != plan.search_s:  # else the report follows at once
                 self._time_report()
             run = self._ended(run, teacher, context, records)
             run = self._verified(run, context)
@@ -151,7 +150,7 @@ class SearchStages:
 
     def finish_again(self, run: RunRecord) -> SearchResult:
         """Final training, verification, report."""
-        context = self._context(TeacherStage())
+        context = context_of(self.store, self.prepared, TeacherStage(), progress=self.listener)
         records = self.store.trials.rewrite_mirror()
         status = run.status
         teacher = TeacherStage(record=run.teacher)
@@ -180,11 +179,14 @@ class SearchStages:
             seconds=self.limit.spent_s(),
         )
 
-    def _planned(self, run: RunRecord, *, trains_teacher: bool) -> Planned:
+    def _planned(self, run: RunRecord, *, trains_teacher: bool) -> _Planned:
         """Divide the time that is left, and say so."""
         config = self.config
         shares = self.limit.plan(
-            trains_teacher=trains_teacher, final=config.train_best, verifies=config.verify_best
+            trains_teacher=trains_teacher,
+            has_teacher=bool(config.teacher.sources),
+            final=config.train_best,
+            verifies=config.verify_best,
         )
         if shares:
             self.listener.on_plan(shares, self.limit.left_s())
@@ -192,20 +194,26 @@ class SearchStages:
             run = run.model_copy(update={"planned_seconds": seconds})
         search_s = shares.get("search")
         latest_s = None if search_s is None else search_s + shares.get("final training", 0.0)
-        return Planned(run, shares.get("teacher"), search_s, latest_s)
+        teacher_s = shares.get("teacher", 0.0) if shares else None
+        return _Planned(run, teacher_s, search_s, latest_s)
 
     def _teacher(self, run: RunRecord, *, is_new: bool) -> tuple[TeacherStage, RunRecord]:
         """Make the teacher ready, once for a run; later calls find its outputs in the cache."""
         if not is_new and teacher_is_settled(self.store):
-            return self._known_teacher(run)
+            stage = known_teacher(self.store, self.prepared, run.teacher, progress=self.listener)
+            if stage.record is not None:
+                self.listener.on_teacher(stage.record)
+            return stage, run
         begun = time.monotonic()
         wanted = configured_methods(self.config) != ()
         plan = self._planned(run, trains_teacher=wanted)
-        with fewer_threads(is_busy=self.limit.slowdown > _BUSY):
+        paces = self.limit.pacing() if self.prepared.accelerator == "cpu" else nullcontext()
+        with paces, fewer_threads(is_busy=self.limit.slowdown > _BUSY):
             stage = prepare_teacher(
                 self.config,
                 self.prepared.transfer,
                 budget_s=plan.teacher_s,
+                must_finish=self.limit.is_limited and configured_methods(self.config) is None,
                 own_dir=self.store.path / TEACHER_FOLDER,
                 progress=self.listener,
             )
@@ -219,36 +227,6 @@ class SearchStages:
         self.store.write(PREPARED_FILE, text)
         return stage, with_phase(run, "teacher", time.monotonic() - begun)
 
-    def _known_teacher(self, run: RunRecord) -> tuple[TeacherStage, RunRecord]:
-        """Return the teacher that the run began with; a user's own file must be the same still."""
-        if named_teacher(self.store) is None:
-            return TeacherStage(), run
-        if not self.config.teacher.sources and run.teacher is not None:
-            self.listener.on_teacher(run.teacher)
-            return TeacherStage(record=run.teacher), run
-        stage = prepare_teacher(self.config, self.prepared.transfer, progress=self.listener)
-        if stage.teacher is not None and stage.record is not None:
-            check_teacher_unchanged(self.store, stage.teacher)
-            self.listener.on_teacher(stage.record)
-        return stage, run
-
-    def _context(self, stage: TeacherStage) -> SearchContext:
-        """Return what trainings share; the data is read, and the teacher's outputs are stored."""
-        teacher = stage.teacher or named_teacher(self.store)
-        make = partial(make_context, self.config, self.prepared.task, self.prepared.transfer)
-        try:
-            return make(teacher)
-        except CacheGoneError:  # the user emptied the cache: the same teacher answers once more
-            again = prepare_teacher(
-                self.config,
-                self.prepared.transfer,
-                own_dir=self.store.path / TEACHER_FOLDER,
-                progress=self.listener,
-            ).teacher
-            if again is not None:
-                check_teacher_unchanged(self.store, again)
-            return make(again)
-
     def _recover(self, context: SearchContext) -> None:
         """Queue again what nobody works on; give other machines what they need to join."""
         shared = self.store.shared
@@ -256,7 +234,7 @@ class SearchStages:
             self.store.trials.requeue_interrupted()
             return
         shared.enter()
-        shared.publish_folders(cache_root(), _outputs(context))
+        shared.publish_folders(cache_root(), teacher_outputs(context))
         with self.store.lease.asking():
             requeue_lost(self.store.trials, self.store.lease)
 
@@ -325,6 +303,12 @@ class SearchStages:
         run = run.model_copy(update={"final": final})
         for what in given_up:
             run = self._noted(run, f"Given up: {what}.")
+        if final.all_examples is not None:
+            run = self._noted(
+                run,
+                f"After it was scored on validation, the student learned from all "
+                f"{final.all_examples:,} labelled examples, those of validation among them.",
+            )
         judged = context.data.validation
         known = context.data.head.knowledge(
             student_logits(files.int8_path, judged.inputs), judged.labels
@@ -336,7 +320,11 @@ class SearchStages:
                 f"more than guessing begins at {known.needed:.3f}. Give it more time or more room.",
             )
         run = with_phase(run, "final training", time.monotonic() - begun)
-        run = self._tested_teacher(run, teacher)
+        if not limit.is_limited:  # running it on the whole test split has no bound
+            tested = tested_teacher(
+                teacher, run.teacher, self.prepared.data, progress=self.listener
+            )
+            run = run.model_copy(update={"teacher": tested})
         record = StudentRecord(
             spec=final.spec,
             network=final.network,
@@ -345,16 +333,6 @@ class SearchStages:
         )
         write_student(self.store.path / BEST_FOLDER, files, record)
         return run
-
-    def _tested_teacher(self, run: RunRecord, stage: TeacherStage) -> RunRecord:
-        """Measure the teacher on the test split where there is a teacher that runs, and time."""
-        teacher, record = stage.teacher, run.teacher
-        if teacher is None or record is None or record.scores.test_float is not None:
-            return run  # there is none, or an earlier call made it and only its outputs are here
-        if self.limit.is_limited:  # running it on the whole test split has no bound
-            return run
-        measured = measure_teacher(teacher, record, self.prepared.data, progress=self.listener)
-        return run.model_copy(update={"teacher": measured})
 
     def _verified(self, run: RunRecord, context: SearchContext) -> RunRecord:
         """Run the C of the best student on an emulated core, once, if that was asked for."""
@@ -376,9 +354,8 @@ class SearchStages:
 
     def _time_report(self) -> None:
         """Write the report of what there is, so that one is there whatever comes, and time it."""
-        begun = time.monotonic()
-        self.write_report(self.store.path)
-        self.limit.report_s = time.monotonic() - begun
+        with self.limit.timing_report():
+            self.write_report(self.store.path)
 
     def _noted(self, run: RunRecord, note: str) -> RunRecord:
         self.listener.on_note(note)
@@ -388,26 +365,6 @@ class SearchStages:
         run = run.model_copy(update={"status": status})
         self.store.write(RUN_FILE, run_json(run))
         return run
-
-
-def _outputs(context: SearchContext) -> list[Path]:
-    """Return the entries of the cache with the teacher's outputs that trainings read."""
-    teacher, transfer = context.teacher, context.everything.transfer
-    if teacher is None:
-        return []
-    return [
-        logits_entry(teacher, context.data, split="validation"),
-        *(
-            logits_entry(
-                teacher,
-                transfer,
-                split="train",
-                copy_seed=seed,
-                augmentation=transfer.augmentation,
-            )
-            for seed in dict.fromkeys((None, *transfer.copy_seeds))
-        ),
-    ]
 
 
 def _is_done(final: FinalRecord | None, ranked: Sequence[TrialRecord]) -> bool:
@@ -422,7 +379,7 @@ def _is_done(final: FinalRecord | None, ranked: Sequence[TrialRecord]) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class _Planned:
     run: RunRecord
     teacher_s: float | None
     search_s: float | None

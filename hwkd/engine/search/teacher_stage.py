@@ -9,30 +9,35 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from hwkd.core.errors import TeacherError
+from hwkd.core.errors import CacheGoneError, TeacherError
 from hwkd.core.progress import Progress
 from hwkd.core.run_record import TeacherRecord
 from hwkd.core.trial import TrialRecord
+from hwkd.engine.run.prepared import check_teacher_unchanged, named_teacher
+from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.setup.config import SearchConfig
+from hwkd.engine.setup.context import SearchContext, make_context
 from hwkd.engine.setup.hardware import accelerator_device
 from hwkd.engine.setup.methods import configured_methods
+from hwkd.engine.setup.prepare import Prepared
 from hwkd.engine.setup.teacher import judge_teacher, open_teachers
 from hwkd.engine.setup.transfer import TransferSet
 from hwkd.tasks.base import TaskData
-from hwkd.train.logit_cache import cached_logits
+from hwkd.train.logit_cache import cached_logits, logits_entry
 from hwkd.train.teacher import Teacher
 
-__all__ = ["TeacherStage", "beaten_by", "measure_teacher", "prepare_teacher"]
-
+# Holds a teacher that is of use to one run alone.
+TEACHER_FOLDER = "teacher"
 # Of the teacher's share, what it plans with; opening and judging it take the rest.
 _OWN_SHARE = 0.9
 # Of the whole limit: the same for every run with this limit, so that the next one finds the teacher
 # in the cache, which is asked for by its time.
-_NOMINAL_SHARE = 0.17
+_NOMINAL_SHARE = 0.12
 # Less than this trains nothing worth listening to on any data.
 _LEAST_BUDGET_S = 1.0
 
@@ -61,6 +66,8 @@ def prepare_teacher(
     transfer: TransferSet,
     *,
     budget_s: float | None = None,
+    trained_within_s: float | None = None,
+    must_finish: bool = False,
     own_dir: Path | None = None,
     progress: Progress,
     clock: Callable[[], float] = time.monotonic,
@@ -71,7 +78,10 @@ def prepare_teacher(
         config: resolved; names files and factories, or leaves the teacher to be trained.
         transfer: what students train on.
         budget_s: for training and outputs together; a teacher that is not ready by then is left
-            out. None lets it take as long as it takes.
+            out. None lets it take as long as it takes, and 0 is no time at all.
+        trained_within_s: of a teacher that an earlier run trained here, which is taken if it is
+            still there; None plans with `budget_s`.
+        must_finish: one that could not make all its passes in time is not begun.
         own_dir: where a teacher lies that is not worth keeping for other runs; None keeps none.
         progress: told while it is trained and run.
         clock: seconds, monotonic.
@@ -81,9 +91,14 @@ def prepare_teacher(
     """
     if configured_methods(config) == ():
         return TeacherStage()
+    if budget_s == 0.0:
+        return TeacherStage(
+            left_out="at the pace of this machine now, students need all the time that is left"
+        )
     if budget_s is not None and budget_s < _LEAST_BUDGET_S:
         return TeacherStage(left_out=f"its share of the time limit is {budget_s:.1f} s")
     started = clock()
+    training_s = trained_within_s or _training_s(config, budget_s)
 
     def tell(stage: str, done: int, total: int, note: str = "") -> None:
         progress(stage, done, total, note)
@@ -94,9 +109,19 @@ def prepare_teacher(
             raise _OutOfTimeError(stage)
 
     try:
-        teacher = _opened(config, transfer, budget_s, tell, require_time, own_dir)
+        teacher = open_teachers(
+            config,
+            transfer.data,
+            device=accelerator_device(config.accelerator),
+            training_s=training_s,
+            must_finish=must_finish,
+            own_dir=own_dir,
+            progress=tell,
+            check=require_time,
+        )
         record = judge_teacher(teacher, transfer, progress=tell)
-        record = record.model_copy(update={"seconds": clock() - started})
+        update = {"seconds": clock() - started, "trained_within_s": training_s}
+        record = record.model_copy(update=update)
         return TeacherStage(teacher=teacher, record=record)
     except _OutOfTimeError as over:
         return TeacherStage(
@@ -129,35 +154,88 @@ def beaten_by(teacher_error: float, records: Iterable[TrialRecord]) -> TrialReco
     )
 
 
-def measure_teacher(
-    teacher: Teacher, record: TeacherRecord, data: TaskData, *, progress: Progress
-) -> TeacherRecord:
-    """Return the teacher's record with its test scores; called once, at the end."""
-    outputs = cached_logits(teacher, data, split="test", progress=progress)
+def known_teacher(
+    store: RunFolder, prepared: Prepared, record: TeacherRecord | None, *, progress: Progress
+) -> TeacherStage:
+    """Return the teacher that a run began with; a user's own file must be the same still.
+
+    Args:
+        store: of the run.
+        prepared: what the run is about.
+        record: of the teacher; None where the run has none.
+        progress: told while it is run.
+
+    Raises:
+        ConfigError: if it is another teacher now.
+    """
+    if named_teacher(store) is None:
+        return TeacherStage()
+    if not prepared.config.teacher.sources and record is not None:
+        return TeacherStage(record=record)
+    stage = prepare_teacher(prepared.config, prepared.transfer, progress=progress)
+    if stage.teacher is not None and stage.record is not None:
+        check_teacher_unchanged(store, stage.teacher)
+    return stage
+
+
+def context_of(
+    store: RunFolder, prepared: Prepared, stage: TeacherStage, *, progress: Progress
+) -> SearchContext:
+    """Return what trainings share; the data is read, and the teacher's outputs are stored."""
+    config, transfer = prepared.config, prepared.transfer
+    make = partial(make_context, config, prepared.task, transfer)
+    try:
+        return make(stage.teacher or named_teacher(store))
+    except CacheGoneError:  # the user emptied the cache: the same teacher answers once more
+        again = prepare_teacher(
+            config,
+            transfer,
+            trained_within_s=None if stage.record is None else stage.record.trained_within_s,
+            own_dir=store.path / TEACHER_FOLDER,
+            progress=progress,
+        ).teacher
+        if again is not None:
+            check_teacher_unchanged(store, again)
+        return make(again)
+
+
+def teacher_outputs(context: SearchContext) -> list[Path]:
+    """Return the entries of the cache with the teacher's outputs that trainings read."""
+    teacher, transfer = context.teacher, context.everything.transfer
+    if teacher is None:
+        return []
+    return [
+        logits_entry(teacher, context.data, split="validation"),
+        *(
+            logits_entry(
+                teacher,
+                transfer,
+                split="train",
+                copy_seed=seed,
+                augmentation=transfer.augmentation,
+            )
+            for seed in dict.fromkeys((None, *transfer.copy_seeds))
+        ),
+    ]
+
+
+def tested_teacher(
+    stage: TeacherStage, record: TeacherRecord | None, data: TaskData, *, progress: Progress
+) -> TeacherRecord | None:
+    """Return the record with test scores, where there is a teacher that runs; once, at the end."""
+    if stage.teacher is None or record is None or record.scores.test_float is not None:
+        return record  # there is none, or an earlier call made it and only its outputs are here
+    outputs = cached_logits(stage.teacher, data, split="test", progress=progress)
     found = data.head.scores(np.asarray(outputs, dtype=np.float32), data.test.labels)
     scores = record.scores.model_copy(update={"test_float": found})
     return record.model_copy(update={"scores": scores})
 
 
-def _opened(
-    config: SearchConfig,
-    transfer: TransferSet,
-    budget_s: float | None,
-    progress: Progress,
-    require_time: Callable[[], None],
-    own_dir: Path | None,
-) -> Teacher:
+def _training_s(config: SearchConfig, budget_s: float | None) -> float | None:
+    """Return the time in which a teacher is trained; None is as long as it takes."""
     training_s, limit_s = config.teacher.time_budget_s, config.timeout_s
     if budget_s is not None:
         training_s = min(training_s or budget_s, _OWN_SHARE * budget_s)
         if limit_s is not None:
             training_s = min(training_s, _NOMINAL_SHARE * limit_s)
-    return open_teachers(
-        config,
-        transfer.data,
-        device=accelerator_device(config.accelerator),
-        training_s=training_s,
-        own_dir=own_dir,
-        progress=progress,
-        check=require_time,
-    )
+    return training_s

@@ -37,8 +37,6 @@ from hwkd.profiling.onnx_runtime import measure_latency
 from hwkd.trace.macs import count_macs
 from hwkd.train.loop import TrainingDivergedError
 
-__all__ = ["TrainedElsewhereError", "TrialRunner"]
-
 _PROFILE_RUNS = 50
 _PROFILE_SECONDS = 0.5
 # Of a candidate's time under a limit, what export, quantisation, scoring and profile may take.

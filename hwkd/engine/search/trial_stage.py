@@ -14,11 +14,7 @@ from hwkd.engine.search.loop import is_complete
 from hwkd.engine.search.workers import WorkerPool
 from hwkd.engine.setup.context import SearchContext
 
-__all__ = ["run_trial_stage"]
-
 _POLL_S, _ASK_S = 0.1, 2.0
-# So many candidates a worker at least, however slow the networks: fewer compare nothing.
-_FEWEST_PER_WORKER = 6
 # A candidate plans its own end; one that misses it by this is stopped, and done again on resume.
 _GRACE_RATIO, _GRACE_S = 0.05, 1.0
 # Workers that find too little time left end before it is over; so late it was time that ended them.
@@ -33,6 +29,7 @@ def run_trial_stage(
     listener: SearchListener,
     *,
     search_s: float | None,
+    share_s: float | None = None,
     latest_s: float | None = None,
 ) -> tuple[tuple[TrialRecord, ...], bool]:
     """Run candidates until enough were tried or time is up.
@@ -44,6 +41,7 @@ def run_trial_stage(
         descriptors: of the lease, for the workers.
         listener: hears of every record.
         search_s: seconds for the stage; None is no bound.
+        share_s: of one candidate; None likewise.
         latest_s: seconds until it ends even if no candidate was completed: a search without a
             student is worth nothing, and may have the time of what would follow.
 
@@ -57,7 +55,7 @@ def run_trial_stage(
         nursery=nursery,
         count=context.config.workers,
         descriptors=descriptors,
-        share_s=None if search_s is None else search_s / _FEWEST_PER_WORKER,
+        share_s=share_s,
         end_s=end_s,
     )
     wanted = context.config.most_trials

@@ -18,8 +18,6 @@ from hwkd.io.run_text import write_text
 from hwkd.io.student_folder import StudentFiles
 from hwkd.tasks.base import Split
 
-__all__ = ["VERIFICATION_FILE", "require_verifiable", "verify_best"]
-
 VERIFICATION_FILE = "verification.json"
 _INPUTS = 512
 

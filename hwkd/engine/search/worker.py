@@ -27,8 +27,6 @@ from hwkd.engine.search.trial_run import TrialRunner
 from hwkd.engine.setup.hardware import threads_per_worker
 from hwkd.io.run_text import write_text
 
-__all__ = ["main", "run", "run_to_the_end"]
-
 # Between two looks whether a candidate came back, or others ended.
 _POLL_S = 1.0
 

@@ -15,8 +15,6 @@ from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.setup.hardware import threads_per_worker
 from hwkd.io.text_files import read_number
 
-__all__ = ["WorkerPool"]
-
 # A candidate that kills two workers becomes a failed record; more deaths than this in one search
 # mean that something else is wrong.
 _MAX_DEATHS = 20

@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 from hwkd.tasks.base import TaskData
 from hwkd.train.seeding import derive_seed
 
-__all__ = ["calibration_inputs"]
-
 _CALIBRATION_SAMPLES = 256
 
 

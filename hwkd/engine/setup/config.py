@@ -25,16 +25,6 @@ from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.strict_model import StoredInt, StrictModel, first_problem
 from hwkd.io.text_files import MalformedTextError, read_toml
 
-__all__ = [
-    "LimitsConfig",
-    "MethodConfig",
-    "QuantisationConfig",
-    "SearchConfig",
-    "TeacherConfig",
-    "TrainingConfig",
-    "TransferConfig",
-]
-
 _TRIALS = 40
 # A sampler that cannot look ahead proposes students that do not fit or that were tried; a search
 # in which nothing fits ends after so many candidates for each training wanted.

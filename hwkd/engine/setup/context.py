@@ -45,8 +45,6 @@ from hwkd.train.teacher_module import ModuleTeacher
 
 _T = TypeVar("_T", int, float)
 
-__all__ = ["SearchContext", "Training", "make_context"]
-
 _OF_LOGITS = frozenset({Signal.LOGITS})
 
 

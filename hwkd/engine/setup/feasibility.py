@@ -12,14 +12,6 @@ from hwkd.core.trial import LimitName, ViolationRecord
 from hwkd.engine.setup.references import ReferenceSurvey, relaxation_factor
 from hwkd.engine.setup.screening import Screen, sample_candidate
 
-__all__ = [
-    "SpaceFeasibility",
-    "cheapest_relaxation",
-    "drop_infeasible",
-    "require_feasible",
-    "survey",
-]
-
 SAMPLES_PER_SPACE = 200
 
 

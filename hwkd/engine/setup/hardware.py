@@ -11,8 +11,6 @@ import torch
 from hwkd.core.errors import ConfigError
 from hwkd.io.machine import available_cores
 
-__all__ = ["accelerator_device", "fewer_threads", "threads_per_worker"]
-
 
 def accelerator_device(name: str) -> torch.device:
     """Return the torch device for `auto`, `cpu`, `cuda` or `mps`.

@@ -9,8 +9,6 @@ from hwkd.cost.graph import build_graph
 from hwkd.distill.pairing import hardware_importance
 from hwkd.engine.setup.screening import Screen
 
-__all__ = ["stage_importance"]
-
 
 def stage_importance(screen: Screen, layers: Layers) -> tuple[float, ...]:
     """Return what each stage costs on the device: the operators since the stage before.

@@ -8,9 +8,9 @@ from typing import Any
 from torch import Tensor
 
 from hwkd.core.errors import ConfigError
-from hwkd.core.head import HeadKind
+from hwkd.core.head import OutputKind
 from hwkd.core.signals import Signal
-from hwkd.distill.checks import refuse_impossible, refuse_of_classes
+from hwkd.distill.checks import logit_methods, refuse_impossible, refuse_of_classes
 from hwkd.distill.criterion import needed_signals
 from hwkd.distill.defaults import default_method
 from hwkd.distill.method import RunShapes, ViewShapes
@@ -113,8 +113,8 @@ def require_possible(config: SearchConfig, data: TaskData) -> None:
             wanted = ", ".join(missing) or "a teacher that runs on every batch"
             raise ConfigError(
                 f"--method {method.name}: needs {wanted}, and a search keeps only the teacher's "
-                "logits; search with kd, lskd or dist, then train the student that was found with "
-                f"`hwkd distill --student RUN --method {method.name}`"
+                f"logits; search with {logit_methods()}, then train the student that was "
+                f"found with `hwkd distill --student RUN --method {method.name}`"
             )
         logits = ViewShapes(logits=(data.num_outputs,))
         shapes = RunShapes(
@@ -122,13 +122,13 @@ def require_possible(config: SearchConfig, data: TaskData) -> None:
             teacher=logits,
             samples=len(data.train),
             classes=data.num_outputs,
-            kind=data.head.kind,
+            of_classes=data.head.kind.of_classes,
             batch=min(config.training.batch_size or len(data.train), len(data.train)),
         )
         refuse_impossible(method, shapes, cached=_KEPT)
 
 
-def default_methods(teacher_logits: Tensor, kind: HeadKind) -> tuple[WeightedMethod, ...]:
+def default_methods(teacher_logits: Tensor, kind: OutputKind) -> tuple[WeightedMethod, ...]:
     """Return what a search distills with when no method was named.
 
     Args:

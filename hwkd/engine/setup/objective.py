@@ -5,8 +5,6 @@ from __future__ import annotations
 from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.trial import ObjectiveRecord, TrialRecord
 
-__all__ = ["latency_overrun", "objective_values", "score_objective"]
-
 
 def latency_overrun(latency_s: float | None, target_latency_s: float | None) -> float:
     """Return max(0, latency / target - 1); 0 when there is no target or no latency yet."""

@@ -9,8 +9,6 @@ from hwkd.core.errors import ConfigError
 from hwkd.core.signals import Signal
 from hwkd.distill.spec import WeightedMethod
 
-__all__ = ["paired_with", "parse_pairs"]
-
 _STAGED = frozenset({Signal.FEATURES, Signal.PREACTIVATIONS})
 
 

@@ -11,13 +11,17 @@ from hwkd.engine.setup.feasibility import SpaceFeasibility, drop_infeasible, sur
 from hwkd.engine.setup.hardware import accelerator_device
 from hwkd.engine.setup.methods import require_meaningful, require_possible
 from hwkd.engine.setup.references import ReferenceSurvey, survey_references
-from hwkd.engine.setup.resolve import load_data, resolve_config, screen_of, timed_brief_epochs
+from hwkd.engine.setup.resolve import (
+    learning_s,
+    load_data,
+    resolve_config,
+    screen_of,
+    timed_brief_epochs,
+)
 from hwkd.engine.setup.rooms import fit_spaces
-from hwkd.engine.setup.screening import Screen, load_spaces
+from hwkd.engine.setup.screening import Candidate, Screen, load_spaces
 from hwkd.engine.setup.transfer import TransferSet, configured_transfer
 from hwkd.tasks.base import Task, TaskData
-
-__all__ = ["Prepared", "Survey", "prepare_data", "survey_spaces"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +53,14 @@ class Survey:
         prepared: with the spaces in which something fits, and the length of brief training.
         feasibility: one entry per space, those left out included.
         references: textbook designs scaled to the limits.
+        learning_s: processor seconds in which the fastest of them learns something, by arithmetic;
+            0 without any.
     """
 
     prepared: Prepared
     feasibility: tuple[SpaceFeasibility, ...]
     references: ReferenceSurvey
+    learning_s: float
 
 
 def prepare_data(config: SearchConfig, *, progress: Progress) -> Prepared:
@@ -89,10 +96,14 @@ def survey_spaces(prepared: Prepared, *, times_brief_training: bool) -> Survey:
     sampled = survey(screen, input_shape=shape, num_outputs=outputs, seed=config.seed)
     found = drop_infeasible(sampled, references)
     resolved = _without_left_out(config, found)
+    students = [screen.candidate(design.spec) for design in references.students]
     if times_brief_training:
-        resolved = _with_timed_brief_training(resolved, screen, references, len(data.train))
+        resolved = _with_timed_brief_training(resolved, students, len(data.train))
     return Survey(
-        prepared=replace(prepared, config=resolved), feasibility=found, references=references
+        prepared=replace(prepared, config=resolved),
+        feasibility=found,
+        references=references,
+        learning_s=learning_s(students),
     )
 
 
@@ -104,9 +115,8 @@ def _without_left_out(config: SearchConfig, found: Sequence[SpaceFeasibility]) -
 
 
 def _with_timed_brief_training(
-    config: SearchConfig, screen: Screen, references: ReferenceSurvey, samples: int
+    config: SearchConfig, students: Sequence[Candidate], samples: int
 ) -> SearchConfig:
-    students = [screen.candidate(design.spec) for design in references.students]
     drawn = min(samples, config.training.brief_samples or samples)
     epochs = timed_brief_epochs(config, students, drawn)
     if epochs is None:

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 
 from hwkd.core.student import ParamValue
 
-__all__ = ["REFERENCE_DESIGNS", "ReferenceDesign"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReferenceDesign:

@@ -19,15 +19,6 @@ from hwkd.cost.training_time import predicted_training_s
 from hwkd.engine.setup.reference_designs import REFERENCE_DESIGNS, ReferenceDesign
 from hwkd.engine.setup.screening import Candidate, Screen, sample_candidate
 
-__all__ = [
-    "NearestMiss",
-    "ReferenceStudent",
-    "ReferenceSurvey",
-    "reference_students",
-    "relaxation_factor",
-    "survey_references",
-]
-
 # Width multipliers are powers of the sixth root of two, from an eighth to four.
 _STEPS_PER_OCTAVE = 6
 _LOWEST, _HIGHEST = -3 * _STEPS_PER_OCTAVE, 2 * _STEPS_PER_OCTAVE

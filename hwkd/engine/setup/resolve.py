@@ -18,8 +18,6 @@ from hwkd.io import discovery
 from hwkd.io.device_catalog import load_device
 from hwkd.tasks.base import Task, TaskData
 
-__all__ = ["load_data", "most_epochs", "resolve_config", "screen_of", "timed_brief_epochs"]
-
 # Brief training sees about this many samples, full training this many; both within the bounds
 # below. Chosen so that a trial on the digits takes about a second and a full training on 60,000
 # small images a few minutes on two cores.
@@ -120,6 +118,16 @@ def timed_brief_epochs(
     each_s = _SEARCH_PART * config.timeout_s * config.processes / _TIMED_CANDIDATES
     affordable = min(_MOST_BRIEF_SAMPLES, each_s / statistics.median(one_s))
     return _clamp(max(_BRIEF_SAMPLES, affordable) / samples, 1, _MOST_BRIEF_EPOCHS)
+
+
+def learning_s(references: Sequence[Candidate]) -> float:
+    """Return the processor seconds in which the fastest of some students learns something.
+
+    Args:
+        references: that fit; none is 0, unknown.
+    """
+    graphs = (candidate.graph for candidate in references)
+    return min((predicted_training_s(g, samples_seen=_BRIEF_SAMPLES) for g in graphs), default=0.0)
 
 
 def most_epochs(config: SearchConfig, samples: int, *, is_timed: bool) -> int:

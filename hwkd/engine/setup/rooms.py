@@ -15,8 +15,6 @@ from hwkd.core.seen_input import WHOLE_INPUT, InputView, SeeingSpace, input_view
 from hwkd.core.student import SearchSpace
 from hwkd.engine.setup.screening import Screen, sample_candidate
 
-__all__ = ["fit_spaces", "largest_room"]
-
 # Scales are powers of the fourth root of two: from a sixteenth to twice the whole space.
 _STEPS_PER_OCTAVE = 4
 _LOWEST, _WHOLE, _HIGHEST = -16, 0, 4

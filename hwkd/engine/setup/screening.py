@@ -23,8 +23,6 @@ from hwkd.cost.backend import CostQuestion, screening_backend
 from hwkd.cost.graph import build_graph
 from hwkd.io import discovery
 
-__all__ = ["Candidate", "Screen", "load_spaces", "sample_candidate"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:

@@ -11,8 +11,6 @@ from hwkd.core.student import Layers, ParamValue
 from hwkd.cost.graph import build_graph
 from hwkd.engine.setup.screening import load_spaces
 
-__all__ = ["SpaceSurvey", "survey_space"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpaceSurvey:

@@ -12,8 +12,6 @@ from hwkd.core.student import Layers, SearchSpace, StudentSpec
 from hwkd.core.student_record import LARGEST_CHOICE, StudentRecord
 from hwkd.nn.build import StudentModule
 
-__all__ = ["layers_of_record", "layers_of_spec"]
-
 
 def layers_of_record(record: StudentRecord, *, where: str) -> Layers:
     """Return the network that a description holds; its search space is not looked up.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,6 @@ from hwkd.core.head import Head
 from hwkd.core.metric import ScoresRecord
 from hwkd.core.progress import Progress
 from hwkd.core.run_record import TeacherRecord
-from hwkd.distill.sources import mean_probability
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.transfer import TransferSet
 from hwkd.tasks.base import TaskData
@@ -25,16 +23,10 @@ from hwkd.train.teacher import Teacher, TeacherKind, require_knowledge
 from hwkd.train.teacher_open import open_teacher
 from hwkd.train.teacher_trained import TeacherTraining
 
-__all__ = ["EnsembleTeacher", "judge_teacher", "open_teachers"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class EnsembleTeacher:
-    """The mean answer of several teachers; see `hwkd.train.teacher.Teacher`.
-
-    Of classes, probabilities and not logits are averaged: a teacher with large logits would outvote
-    the rest.
-    """
+    """The mean answer of several teachers; see `hwkd.train.teacher.Teacher`."""
 
     members: tuple[Teacher, ...] = field(repr=False)
     head: Head = field(repr=False)
@@ -71,16 +63,8 @@ class EnsembleTeacher:
         return self.members[0].num_outputs
 
     def logits(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the mean, of classes the logarithm of it, shape [n, num_outputs]."""
-        if self.head.kind == "values":
-            average: NDArray[np.float32] = np.mean(
-                [member.logits(inputs) for member in self.members], axis=0
-            )
-            return average
-        outputs = [torch.from_numpy(np.array(member.logits(inputs))) for member in self.members]
-        share = -math.log(len(outputs))
-        mean: NDArray[np.float32] = mean_probability(outputs, [share] * len(outputs)).numpy()
-        return mean
+        """Return what they say together, shape [n, num_outputs]."""
+        return self.head.mean_of([member.logits(inputs) for member in self.members])
 
 
 def open_teachers(
@@ -89,6 +73,7 @@ def open_teachers(
     *,
     device: torch.device,
     training_s: float | None = None,
+    must_finish: bool = False,
     own_dir: Path | None = None,
     progress: Progress,
     check: Callable[[], None] | None = None,
@@ -100,6 +85,7 @@ def open_teachers(
         data: of the task.
         device: where torch teachers run.
         training_s: bound on training one; None is that of the configuration.
+        must_finish: one that could not make all its passes within the bound is not trained at all.
         own_dir: where a teacher lies that is not worth keeping for other runs; None keeps none.
         progress: told about training.
         check: called before every step of a training; raises to stop.
@@ -114,7 +100,9 @@ def open_teachers(
             source,
             data,
             weights=Path(wanted.weights) if wanted.weights else None,
-            training=TeacherTraining(seed=config.seed, time_budget_s=budget_s),
+            training=TeacherTraining(
+                seed=config.seed, time_budget_s=budget_s, must_finish=must_finish
+            ),
             device=device,
             own_dir=own_dir,
             progress=progress,

@@ -9,30 +9,34 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from hwkd.core.errors import ConfigError
-
-__all__ = ["Stage", "TimeLimit"]
+from hwkd.io.machine import available_cores
 
 Stage: TypeAlias = Literal["teacher", "search", "final training", "verification", "report"]
 
-# Of what is left when the data is read, less what must follow the training. A teacher of 5,000
-# pictures is worth having after about a minute on two cores.
-_TEACHER_SHARE = 0.2
+# Of what is left when the data is read, less what must follow the training. A teacher that takes
+# more of the time costs its students more in training than it can give them.
+_TEACHER_SHARE = 0.15
 # Of what is left after the teacher: brief trainings rank networks, the full one makes the best.
 _SEARCH_SHARE = 0.42
-# On two idle cores: reports of a search of 40 candidates, and 512 inputs on an emulated core.
-_REPORT_S = 2.0
+# Of an idle core: reports of a search of 40 candidates, and 512 inputs on an emulated core.
+_REPORT_S = 1.0
 _VERIFICATION_S = 20.0
-# Processes that end, files that are moved: what no stage counts.
+# The command line that starts, processes that end, files that are moved: what no stage counts.
 _MARGIN_S = 1.0
+# So many candidates a worker at least where each of them learns something: fewer compare nothing.
+_FEWEST_PER_WORKER = 6
+# A full training is worth its while from two brief ones on.
+_FEWEST_TO_REFINE = 2
 # A search needs two students of a second each, or it has nothing to compare.
 _LEAST_TRAINING_S = 2.0
-_MOST_SLOWDOWN = 6.0
-# A start that is shorter, as of a call from Python that has imported everything, tells no pace.
+_MOST_SLOWDOWN = 12.0
+# What is shorter, as the start of a call from Python that has imported everything, tells no pace.
 _TELLING_S = 1.0
 # Of what is left, trainings get so much however slow the report would be.
 _LEAST_SHARE = 0.5
@@ -49,8 +53,10 @@ class TimeLimit:
         imported_s: when the code was imported, since the command began.
         start_up_s: what starting and reading the data took, `imported_s` among it; a worker process
             takes as long, without the import where it is forked.
-        slowdown: wall time over processor time until then, 1 on an idle machine.
+        slowdown: wall time over processor time of what was timed last, 1 on an idle machine.
         report_s: what the report takes; replaced once one was written.
+        learning_s: processor time in which the candidate that trains fastest learns something; 0
+            where it is unknown.
     """
 
     limit_s: float | None
@@ -60,6 +66,7 @@ class TimeLimit:
     start_up_s: float = 0.0
     slowdown: float = 1.0
     report_s: float = _REPORT_S
+    learning_s: float = 0.0
     _cpu_started_s: float = field(default_factory=time.process_time)
 
     @property
@@ -79,13 +86,49 @@ class TimeLimit:
         """Note it: the imports end before the first line of a search."""
         self.imported_s = self.spent_s()
 
-    def data_is_read(self) -> None:
-        """Take the pace: how long starting took, and how much others slow this machine down."""
+    def data_is_read(self, *, beside_s: float = 0.0) -> None:
+        """Take the pace: how long starting took, and how much others slow this machine down.
+
+        Args:
+            beside_s: processor time of a process of ours that imported meanwhile; on one core that
+                slows this one down, and ends with the imports.
+        """
         self.start_up_s = self.spent_s()
         cpu_s = time.process_time() - self._cpu_started_s
-        if self.start_up_s > _TELLING_S and cpu_s > 0:
-            self.slowdown = min(_MOST_SLOWDOWN, max(1.0, self.start_up_s / cpu_s))
+        self._take_pace(self.start_up_s, max(cpu_s, (cpu_s + beside_s) / available_cores()))
+
+    @contextmanager
+    def pacing(self) -> Iterator[None]:
+        """Take the pace of what this process computes meanwhile."""
+        begun_s, cpu_s = self.clock(), time.process_time()
+        yield
+        self._take_pace(self.clock() - begun_s, time.process_time() - cpu_s)
+
+    @contextmanager
+    def timing_report(self) -> Iterator[None]:
+        """Time a report that is written meanwhile: the last one takes as long, at this pace."""
+        begun_s = self.clock()
+        with self.pacing():
+            yield
+        self.report_s = self.clock() - begun_s
+
+    def _take_pace(self, wall_s: float, cpu_s: float) -> None:
+        if wall_s > _TELLING_S and cpu_s > 0:
+            self.slowdown = min(_MOST_SLOWDOWN, max(1.0, wall_s / cpu_s))
         self.report_s = _REPORT_S * self.slowdown
+
+    def candidate_share_s(self, search_s: float) -> float:
+        """Return how long one candidate of a search may take.
+
+        A part of a worker's time that is the smaller the more candidates there is time for, each
+        long enough to learn something at the pace of now.
+        """
+        return search_s / min(_FEWEST_PER_WORKER, max(1, self._most_candidates(search_s)))
+
+    def _most_candidates(self, search_s: float) -> int:
+        """Return how many candidates one worker can teach something, one after the other."""
+        one_s = self.learning_s * self.slowdown
+        return int(search_s / one_s) if one_s > 0 else _FEWEST_PER_WORKER
 
     def closing_s(self, *, verifies: bool) -> float:
         """Return what follows the last training: verification, report, tidying up."""
@@ -112,15 +155,25 @@ class TimeLimit:
             )
 
     def plan(
-        self, *, trains_teacher: bool, final: bool, verifies: bool, searches: bool = True
+        self,
+        *,
+        trains_teacher: bool,
+        final: bool,
+        verifies: bool,
+        searches: bool = True,
+        has_teacher: bool = False,
     ) -> Mapping[Stage, float]:
         """Divide what is left among the stages to come; seconds each, empty without a limit.
+
+        On a machine so slow that candidates barely learn in their share, what helps least is left
+        out: first the teacher, then full trainings.
 
         Args:
             trains_teacher: a teacher is still to be made ready, its outputs included.
             final: the best student is trained in full.
             verifies: its C is run on an emulated core.
             searches: candidates are trained before.
+            has_teacher: the teacher to be made ready was given, and only has to answer.
         """
         if self.limit_s is None:
             return {}
@@ -129,11 +182,16 @@ class TimeLimit:
         training_s = max(_LEAST_SHARE * left_s, left_s - closing_s)
         closing_ratio = (left_s - training_s) / closing_s
         stages: dict[Stage, float] = {}
-        if trains_teacher:
-            stages["teacher"] = _TEACHER_SHARE * training_s
-            training_s -= stages["teacher"]
+        search_share = _SEARCH_SHARE if final else 1.0
+        after_teacher_s = (1.0 - _TEACHER_SHARE) * training_s
+        carries_both = self._most_candidates(search_share * after_teacher_s) >= _FEWEST_PER_WORKER
+        if trains_teacher and (has_teacher or carries_both):
+            stages["teacher"] = training_s - after_teacher_s
+            training_s = after_teacher_s
+        if searches and self._most_candidates(search_share * training_s) < _FEWEST_TO_REFINE:
+            search_share, final = 1.0, False
         if searches:
-            stages["search"] = training_s * (_SEARCH_SHARE if final else 1.0)
+            stages["search"] = training_s * search_share
         if final:
             stages["final training"] = training_s - stages.get("search", 0.0)
         if verifies:

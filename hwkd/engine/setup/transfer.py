@@ -18,6 +18,7 @@ from hwkd.core.head import Head
 from hwkd.core.progress import Progress, silent
 from hwkd.core.signals import Signal
 from hwkd.core.teaching import TeacherSource
+from hwkd.distill.checks import logit_methods
 from hwkd.distill.criterion import needed_signals
 from hwkd.distill.sources import CachedSource, LiveSource
 from hwkd.distill.spec import WeightedMethod
@@ -35,16 +36,6 @@ from hwkd.train.logit_cache import cached_logits
 from hwkd.train.seeding import derive_seed
 from hwkd.train.teacher import Teacher
 from hwkd.train.teacher_module import ModuleTeacher
-
-__all__ = [
-    "LoadedSet",
-    "TransferSet",
-    "configured_transfer",
-    "needs_live_teacher",
-    "read_unlabelled",
-    "teacher_source",
-    "transfer_set",
-]
 
 _CACHED = frozenset({Signal.LOGITS})
 _CACHED_OF_MODULE = frozenset({Signal.LOGITS, Signal.EMBEDDING})
@@ -267,7 +258,7 @@ def teacher_source(
         raise TeacherError(
             f"teacher {teacher.name}: shows logits only and method {names} needs "
             f"{', '.join(sorted(needs - _CACHED)) or 'its gradients'}; give a torch teacher "
-            "(package.module:factory), let hwkd train one, or use kd, dist or lskd"
+            f"(package.module:factory), let hwkd train one, or use {logit_methods()}"
         )
     example = torch.from_numpy(np.array(transfer.train.inputs[:2])).to(device)
     places = discover_places(teacher.module, example)

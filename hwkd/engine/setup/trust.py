@@ -14,8 +14,6 @@ from hwkd.engine.setup.config import SearchConfig
 from hwkd.io.trusted_code import digest_of, is_trusted, module_file, trust
 from hwkd.train.teacher_module import require_factory
 
-__all__ = ["named_by_user", "trusted"]
-
 _HOW = "is Python, which never runs because a file names it; give --trust if you trust this run"
 
 

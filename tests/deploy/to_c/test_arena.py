@@ -36,6 +36,35 @@ def test_buffers_that_meet_are_apart_aligned_and_inside(buffers):
     assert lower_bound_bytes(buffers) <= plan.size_bytes
 
 
+@given(lifetimes(), st.integers(0, 3000))
+@settings(max_examples=60, deadline=None)
+def test_a_buffer_may_follow_the_one_that_is_read_while_it_is_written(buffers, lag):
+    lags = {
+        (one.name, other.name): lag
+        for one in buffers
+        for other in buffers
+        if other.first_step < one.first_step == other.last_step
+    }
+    plan = plan_arena(buffers, lags)
+    for one in buffers:
+        assert 0 <= plan.offsets[one.name] <= plan.size_bytes - one.size_bytes
+        for other in buffers:
+            if other is one or not other.meets(one):
+                continue
+            distance = plan.offsets[other.name] - plan.offsets[one.name]
+            follows = distance >= lags.get((one.name, other.name), one.size_bytes)
+            leads = -distance >= lags.get((other.name, one.name), other.size_bytes)
+            assert distance >= one.size_bytes or -distance >= other.size_bytes or follows or leads
+    assert lower_bound_bytes(buffers, lags) <= plan.size_bytes
+
+
+def test_a_chain_of_followers_takes_its_largest_and_the_lags():
+    chain = [buffer(str(i), 400, i - 1, i) for i in range(3)]
+    lags = {("1", "0"): 40, ("2", "1"): 40}
+    assert plan_arena(chain, lags).size_bytes == 400 + 2 * 40
+    assert lower_bound_bytes(chain, lags) == 400 + 40
+
+
 def test_a_chain_needs_its_two_largest_neighbours():
     sizes = (100, 400, 304, 48)
     chain = [buffer(str(i), size, i - 1, i) for i, size in enumerate(sizes)]

@@ -14,10 +14,10 @@ from support.op_networks import OP_NETWORKS
 from benchmarks.lib.c_networks import quantise
 from hwkd.core.errors import ExportError, HwkdError
 from hwkd.deploy.sessions import open_session, predict
-from hwkd.deploy.to_c.answer import Answer
 from hwkd.deploy.to_c.exported import read_exported
 from hwkd.deploy.to_c.project import RecordedInput
 from hwkd.io.core_files import core_names, load_core
+from hwkd.io.discovery import output_kind
 
 needs_make = pytest.mark.skipif(
     not (shutil.which("make") and shutil.which("cc")), reason="no make or C compiler on PATH"
@@ -145,17 +145,20 @@ def test_recorded_sample_is_the_one_given(model, tmp_path):
     assert '#define MODEL_SAMPLE_LABEL "yes"' in text
 
 
+MEAN, STD = (151.0, 0.0, -4.0), (77.0, 1.0, 2.5)
+
+
 @needs_make
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "kind"),
     [
-        (Answer(kind="classes"), "labelled two, the network says {best}"),
-        (Answer(kind="values", mean=(151.0, 0.0, -4.0), std=(77.0, 1.0, 2.5)), "the network says"),
-        (None, ""),
+        (output_kind("classes").answer((), ()), "classes"),
+        (output_kind("values").answer(MEAN, STD), "values"),
+        (None, "unknown"),
     ],
     ids=("classes", "values", "unknown"),
 )
-def test_the_answer_is_a_class_or_values_in_the_unit_of_the_target(model, tmp_path, answer, said):
+def test_the_answer_is_a_class_or_values_in_the_unit_of_the_target(model, tmp_path, answer, kind):
     values = np.random.default_rng(3).normal(size=(3, 10, 6)).astype(np.float32)
     sample = RecordedInput(values=values, origin="seeded", label="two")
     labels = ("one", "two", "three")
@@ -166,13 +169,13 @@ def test_the_answer_is_a_class_or_values_in_the_unit_of_the_target(model, tmp_pa
     lines = [line for line in done.stdout.splitlines() if "the network says" in line]
     if answer is None:
         assert lines == []
-    elif answer.kind == "classes":
-        assert lines == [said.format(best=labels[int(found.argmax())])]
+    elif kind == "classes":
+        assert lines == [f"labelled two, the network says {labels[int(found.argmax())]}"]
     else:
         assert "labelled two, in the unit of the target" in done.stdout
         told = [float(line.split()[-1]) for line in lines]
         assert [line.split()[-2] for line in lines] == list(labels)
-        wanted = found.astype(float) * answer.std + answer.mean
+        wanted = found.astype(float) * STD + MEAN
         assert told == pytest.approx(wanted.tolist(), rel=1e-5)
 
 

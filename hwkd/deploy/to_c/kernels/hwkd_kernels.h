@@ -3,6 +3,8 @@
  * Tensors are int8, channels last (NHWC), batch 1. real = scale * (q - zero point).
  * Zero points of inputs are folded into the biases, so kernels add plain products;
  * padding is filled with the input's zero point.
+ * Convolutions and poolings (not the global one) write pixel by pixel in order, four at most at a
+ * time, after reading them: an output may lie over its input if it begins far enough below it.
  *
  * Dense weights are packed in blocks of 2 channels x 4 inputs, 8 bytes each:
  *     a0 b0 a2 b2 a1 b1 a3 b3        (a, b: channels; 0..3: inputs)

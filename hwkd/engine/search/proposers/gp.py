@@ -8,8 +8,6 @@ from hwkd.engine.search.optuna_proposer import OptunaProposer
 from hwkd.engine.search.proposer import PROPOSERS, Proposer
 from hwkd.engine.setup.context import SearchContext
 
-__all__ = ["gp"]
-
 
 @PROPOSERS.register("gp")
 def gp(context: SearchContext) -> Proposer:

@@ -17,14 +17,11 @@ from hwkd.engine.search.proposer import PROPOSERS, Proposer, first_designs, sugg
 from hwkd.engine.setup.context import SearchContext
 from hwkd.engine.setup.objective import latency_overrun
 from hwkd.propose.candidates import Screened
-from hwkd.propose.history import History as Observed
-from hwkd.propose.problem import Observation, Problem
-from hwkd.propose.problem import Proposal as Chosen
-from hwkd.propose.proposer import Proposer as Chooser
+from hwkd.propose.observations import Observations
+from hwkd.propose.problem import Observation, Problem, Recommendation
+from hwkd.propose.recommender import Recommender
 from hwkd.propose.traces import Suggest, Trace, TraceTrial
 from hwkd.train.seeding import derive_seed
-
-__all__ = ["SurrogateProposer", "search_problem"]
 
 # Export, quantisation, scoring and the profile on the host, which every candidate takes alike.
 _BESIDE_TRAINING_S = 1.0
@@ -42,10 +39,10 @@ class SurrogateProposer:
     def __init__(self, context: SearchContext) -> None:
         """Describe the search; nothing is screened yet."""
         self._context = context
-        self._chooser = Chooser(
+        self._recommender = Recommender(
             search_problem(context), seed=derive_seed(context.config.seed, "sampler")
         )
-        self._observed = Observed(context.config.objective.objectives)
+        self._observed = Observations(context.config.objective.objectives)
         self._read, self._goal = 0, context.config.objective
 
     @cached_property
@@ -63,7 +60,7 @@ class SurrogateProposer:
 
     def _proposals(self, history: History, n: int) -> Sequence[Proposal]:
         if history.goal != self._goal:  # all results count for something else now
-            self._observed = Observed(history.objectives)
+            self._observed = Observations(history.objectives)
             self._read, self._goal = 0, history.goal
         for entry in history.finished[self._read :]:
             self._observed.add(_observation(entry, history))
@@ -72,7 +69,7 @@ class SurrogateProposer:
         found: list[Proposal] = []
         while len(found) < n:
             number = history.candidates + len(found)
-            chosen = self._chooser.propose(self._observed, turn=number)
+            chosen = self._recommender.recommend(self._observed, turn=number)
             if chosen is None:
                 break
             found.append(self._proposal(chosen))
@@ -86,7 +83,7 @@ class SurrogateProposer:
             )
         return found
 
-    def _proposal(self, chosen: Chosen) -> Proposal:
+    def _proposal(self, chosen: Recommendation) -> Proposal:
         made = chosen.trace.made
         if not isinstance(made, StudentSpec):
             raise TypeError(f"a candidate that fits is a student, not {made!r}")
@@ -100,7 +97,7 @@ class SurrogateProposer:
         )
 
 
-def _why(chosen: Chosen) -> ProposalRecord:
+def _why(chosen: Recommendation) -> ProposalRecord:
     predicted = [PredictedRecord(mean=m, deviation=d) for m, d in chosen.predicted[1:]]
     return ProposalRecord(
         origin=chosen.origin,

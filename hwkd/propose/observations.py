@@ -11,8 +11,6 @@ import numpy as np
 from hwkd.propose.encoding import FloatArray
 from hwkd.propose.problem import Observation
 
-__all__ = ["History", "Trained", "bounded", "drawn_in", "front_range", "interval_stretch"]
-
 # A model is fitted to so many observations; its time grows with the cube of their number.
 MOST_MODELLED = 200
 _MOST_COMPARED = 400
@@ -43,7 +41,7 @@ class Trained:
         return Trained([self.observations[index] for index in whole], self.values[whole])
 
 
-class History:
+class Observations:
     """Observations by number; it is extended, never changed, and cheap to look into."""
 
     def __init__(self, objectives: int) -> None:

@@ -18,15 +18,13 @@ from hwkd.propose.acquisition import (
     front_at,
     hypervolume_gain,
 )
-from hwkd.propose.candidates import Candidate, Screening
+from hwkd.propose.candidates import ScreenedTrace, Screening
 from hwkd.propose.encoding import Encoder, FloatArray
-from hwkd.propose.history import History, Trained, bounded, front_range, interval_stretch
 from hwkd.propose.models import Models, SettingsMemory, fit_models
+from hwkd.propose.observations import Observations, Trained, bounded, front_range, interval_stretch
 from hwkd.propose.pool import Parent, Pool, Source
-from hwkd.propose.problem import Observation, Problem, Proposal
+from hwkd.propose.problem import Observation, Problem, Recommendation
 from hwkd.propose.traces import run
-
-__all__ = ["Proposer"]
 
 T = TypeVar("T")
 
@@ -41,7 +39,7 @@ _GOLDEN = 0.618034
 _UNKNOWN = float("nan")
 
 
-class Proposer(Generic[T]):
+class Recommender(Generic[T]):
     """Proposes candidates of one problem."""
 
     def __init__(self, problem: Problem[T], *, seed: int) -> None:
@@ -52,10 +50,10 @@ class Proposer(Generic[T]):
         self._settings = SettingsMemory(seed)
         self._encoder: Encoder | None = None
         self._done: set[object] = set()
-        self._read: tuple[History | None, int, int] = (None, 0, 0)
-        self._observed: dict[int, Candidate] = {}
+        self._read: tuple[Observations | None, int, int] = (None, 0, 0)
+        self._observed: dict[int, ScreenedTrace] = {}
 
-    def propose(self, history: History, *, turn: int) -> Proposal | None:
+    def recommend(self, history: Observations, *, turn: int) -> Recommendation | None:
         """Return the candidate to try next; None when none that fits is left.
 
         Args:
@@ -78,7 +76,7 @@ class Proposer(Generic[T]):
             return self._last_resort(tried)
         return self._best(history, tried, turn)
 
-    def _tried(self, history: History) -> set[object]:
+    def _tried(self, history: Observations) -> set[object]:
         keys = {self._key(observation) for observation in history.pending}
         trained, failed = history.trained.observations, history.without_result
         known, of_trained, of_failed = self._read
@@ -94,7 +92,7 @@ class Proposer(Generic[T]):
             return observation.key
         return self._candidate(observation).screened.key
 
-    def _candidate(self, observation: Observation) -> Candidate:
+    def _candidate(self, observation: Observation) -> ScreenedTrace:
         candidate = self._observed.get(observation.number)
         if candidate is None:
             trace = run(self.problem.suggest, observation.params, self._pool.replay_random())
@@ -105,7 +103,7 @@ class Proposer(Generic[T]):
                 self._observed[observation.number] = candidate
         return candidate
 
-    def _spread(self, free: Sequence[Candidate], count: int) -> Candidate:
+    def _spread(self, free: Sequence[ScreenedTrace], count: int) -> ScreenedTrace:
         """Return a survey candidate from a stratum of the costs, big for its cost.
 
         Groups take turns. Within one, strata of the first exact objective (or of the first
@@ -133,7 +131,7 @@ class Proposer(Generic[T]):
         size = rows.features[part, :2].sum(1)
         return own[int(part[int(np.argmax(size))])]
 
-    def _best(self, history: History, tried: set[object], turn: int) -> Proposal | None:
+    def _best(self, history: Observations, tried: set[object], turn: int) -> Recommendation | None:
         trained = history.trained
         box = self._box(trained)
         part = bounded(trained, self._front_indices(history, box))
@@ -148,9 +146,9 @@ class Proposer(Generic[T]):
             memory=self._settings,
         )
         parents = self._parents(models, trained.part(part), box, turn)
-        pool: dict[object, tuple[Candidate, Source]] = {}
+        pool: dict[object, tuple[ScreenedTrace, Source]] = {}
 
-        def take(candidate: Candidate, source: Source) -> bool:
+        def take(candidate: ScreenedTrace, source: Source) -> bool:
             key = candidate.screened.key
             is_new = key not in tried and key not in pool
             if is_new:
@@ -183,7 +181,7 @@ class Proposer(Generic[T]):
         return _proposal(candidate, source, predicted, float(gains[chosen]))
 
     def _gains(
-        self, models: Models, box: Box | None, candidates: Sequence[Candidate], count: int
+        self, models: Models, box: Box | None, candidates: Sequence[ScreenedTrace], count: int
     ) -> FloatArray:
         """Return the expected gain per predicted second."""
         found = models.estimates(candidates)
@@ -227,7 +225,7 @@ class Proposer(Generic[T]):
             for index in chosen
         ]
 
-    def _front_indices(self, history: History, box: Box | None) -> list[int]:
+    def _front_indices(self, history: Observations, box: Box | None) -> list[int]:
         if box is None:
             return []
         coarse = Box(box.points[::4], box.worst)
@@ -257,7 +255,7 @@ class Proposer(Generic[T]):
             worst = float(nadir[0])
         return Box.spanning(low, np.maximum(high, low + 1e-12), worst=worst)
 
-    def _last_resort(self, tried: set[object]) -> Proposal | None:
+    def _last_resort(self, tried: set[object]) -> Recommendation | None:
         for candidate in self._pool.untried(tried):
             return _proposal(candidate, Source("random"))
         return None
@@ -269,12 +267,12 @@ class Proposer(Generic[T]):
 
 
 def _proposal(
-    candidate: Candidate,
+    candidate: ScreenedTrace,
     source: Source,
     predicted: tuple[tuple[float, float], ...] = (),
     gain: float | None = None,
-) -> Proposal:
-    return Proposal(
+) -> Recommendation:
+    return Recommendation(
         trace=candidate.trace,
         screened=candidate.screened,
         origin=source.origin,

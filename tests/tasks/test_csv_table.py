@@ -1,0 +1,96 @@
+"""Tables as spreadsheets and pandas save them: what is read of them, and what is said about it."""
+
+import numpy as np
+import pytest
+
+from hwkd.core.errors import DataError
+from hwkd.tasks.csv_table import read_csv
+from hwkd.tasks.sources import read_source
+
+
+def write(tmp_path, text, **options):
+    path = tmp_path / "table.csv"
+    path.write_text(text, **options)
+    return path
+
+
+def rows_of(table):
+    return table.train.inputs[:, :, 0].tolist(), table.train.labels[:, 0].tolist()
+
+
+@pytest.mark.parametrize(
+    ("text", "notes"),
+    [
+        ("a,b,c\n1.5,2,3\n4,5.25,6\n", []),
+        ("a;b;c\n1.5;2;3\n4;5.25;6\n", ["cells are separated by semicolons"]),
+        ("a\tb\tc\n1.5\t2\t3\n4\t5.25\t6\n", ["cells are separated by tabs"]),
+        (
+            "a;b;c\n1,5;2;3\n4;5,25;6\n",
+            ["cells are separated by semicolons", "a comma in a number is the decimal point"],
+        ),
+        ("\ufeffa,b,c\r\n1.5,2,3\r\n\r\n4,5.25,6\r\n", []),
+        (
+            ",a,b,c\n0,1.5,2,3\n1,4,5.25,6\n",
+            ["the first column, '', counts the rows and is left out"],
+        ),
+        (
+            "Id,a,b,c\n1,1.5,2,3\n2,4,5.25,6\n",
+            ["the first column, 'Id', counts the rows and is left out"],
+        ),
+    ],
+)
+def test_the_same_table_is_read_of_every_form(text, notes, tmp_path):
+    table = read_csv(write(tmp_path, text, encoding="utf-8", newline=""), of_classes=False)
+    assert rows_of(table) == ([[1.5, 2.0], [4.0, 5.25]], [3.0, 6.0])
+    assert table.notes == ("features: a, b; target: c", *notes)
+
+
+def test_an_unnamed_column_that_counts_no_rows_is_a_feature(tmp_path):
+    table = read_csv(write(tmp_path, ",a,c\n7,1,3\n2,4,6\n"), of_classes=False)
+    assert table.train.inputs.shape == (2, 2, 1)
+
+
+@pytest.mark.parametrize("name", ["label", "class", "Target", "y"])
+def test_what_is_learned_is_found_by_its_name(name, tmp_path):
+    table = read_csv(write(tmp_path, f"{name},a,b\n0,1,2\n1,3,4\n"), of_classes=True)
+    assert rows_of(table) == ([[1.0, 2.0], [3.0, 4.0]], [0.0, 1.0])
+    assert table.notes == (f"features: a, b; class: {name}",)
+
+
+def test_a_table_of_tabs_may_be_called_tsv(tmp_path):
+    path = tmp_path / "table.tsv"
+    path.write_text("a\tlabel\n" + "".join(f"{n}\t{n % 2}\n" for n in range(12)))
+    assert read_source(path).class_names == ("0", "1")
+
+
+def test_classes_may_be_names(tmp_path):
+    rows = [f"{n},{n / 2},{'setosa' if n % 3 else 'versicolor'}" for n in range(30)]
+    data = read_source(write(tmp_path, "a,b,species\n" + "\n".join(rows) + "\n"))
+    assert data.class_names == ("setosa", "versicolor")
+    assert data.train.labels.tolist() == [0 if n % 3 else 1 for n in range(30)]
+    assert data.train.inputs[:, :, 0] == pytest.approx(
+        np.stack([np.arange(30), np.arange(30) / 2], axis=1)
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("5.1,3.5,setosa\n4.9,3.0,virginica\n", "the first row is a row of numbers"),
+        ("a,b,c\n1,,x\n", r"row 2, column 'b': '' is no finite number"),
+        ("a,city,c\n1,Bonn,x\n", r"row 2, column 'city': 'Bonn' .* or the column if it is text"),
+        ("a,b,c\n1,2,x\n1,2,\n", r"row 3, column 'c': no class"),
+        ("a;b;c\n1,5;2.5;x\n", r"row 2, column 'a': '1,5' is no finite number"),
+        ("a|b|c\n1|2|3\n", "cells separated by commas, semicolons, tabs"),
+        ("a,b,c\n1,2,.5\n1,2,.7\n", "not whole numbers.*--task regression"),
+    ],
+)
+def test_a_table_of_classes_that_is_wrong_is_refused_with_its_row(text, message, tmp_path):
+    with pytest.raises(DataError, match=message):
+        read_source(write(tmp_path, text))
+
+
+def test_text_in_another_encoding_is_refused_with_what_to_do(tmp_path):
+    path = write(tmp_path, "größe,b\n1,2\n", encoding="latin-1")
+    with pytest.raises(DataError, match=r"no text in UTF-8 .*save it again"):
+        read_source(path)
