@@ -27,7 +27,7 @@ from benchmarks.lib.finished_rows import FinishedRows
 from benchmarks.lib.verdict import Target, report
 from hwkd.core.core_file import Core
 from hwkd.deploy.to_c.export import build_project
-from hwkd.deploy.to_c.steps import Kernels
+from hwkd.deploy.to_c.step_builder import Kernels
 from hwkd.deploy.toolchain import Tools, find_tools
 from hwkd.deploy.verify_run import Execution, build_firmware, run_firmware
 from hwkd.io.core_files import load_core

@@ -32,6 +32,7 @@ class ModelProfile:
         limits: what it may need on the device.
         risk: end of the latency's interval that must stay inside its limit.
         energy: of one inference; None where it is not known.
+        ram_interval_bytes: ends of the 90% interval of the peak; None where it was not tested.
         daily_energy: of a day at the period that was asked for; None without one, or unknown.
     """
 
@@ -47,6 +48,7 @@ class ModelProfile:
     risk: Risk = "upper"
     energy: EnergyBand | None = None
     daily_energy: EnergyBand | None = None
+    ram_interval_bytes: tuple[int, int] | None = None
 
     @property
     def is_lower_bound(self) -> bool:
@@ -130,6 +132,7 @@ class ModelProfile:
                 "value_s": value_s, "low_s": low_s, "high_s": high_s, "basis": self.latency_basis,
             },
             "peak_ram_bytes": cost.peak_ram_bytes,
+            "peak_ram_interval_bytes": self.ram_interval_bytes and list(self.ram_interval_bytes),
             "flash_bytes": cost.flash_bytes,
             "energy_j": self.energy_j,
             "energy": None if self.energy is None else asdict(self.energy),

@@ -14,6 +14,7 @@ from hwkd.core.limits import NO_LIMITS, Limits
 from hwkd.core.measure import CostEstimate
 from hwkd.cost.backend import CostQuestion, ModelFile, backend_of
 from hwkd.cost.energy import DutyCycle, EnergyBand, daily_energy, energy_band
+from hwkd.cost.memory_interval import ram_interval_bytes
 from hwkd.trace.onnx_file import Network, load_network
 
 
@@ -70,7 +71,17 @@ def profile_model(
         risk=risk,
         energy=energy,
         daily_energy=daily,
+        ram_interval_bytes=_ram_interval(found.cost, question),
     )
+
+
+def _ram_interval(cost: CostEstimate, question: CostQuestion) -> tuple[int, int] | None:
+    """Return the band of the peak; none where the working memory of an operator is not known."""
+    if cost.unknown_kernels:
+        return None
+    kinds = {op.kind for op in cost.per_op if op.fused_into is None}
+    memory = question.device.runtime(question.runtime).memory
+    return ram_interval_bytes(cost.peak_ram_bytes, memory, kinds)
 
 
 def _energy(cost: CostEstimate, question: CostQuestion) -> EnergyBand | None:

@@ -157,7 +157,7 @@ def _totals(found: ModelProfile) -> WrappedTable:
     rest = f"{basis.sizes}: {weights} weights, the rest {basis.rest_of_flash}"
     rows: list[tuple[LimitName, str, str]] = [
         ("latency", _latency(found), _spread(found)),
-        ("ram", show.kib(cost.peak_ram_bytes), basis.sizes),
+        ("ram", show.kib(cost.peak_ram_bytes), basis.sizes + _ram_ends(found)),
         ("flash", show.kib(cost.flash_bytes), rest),
         ("weights", weights, "counted"),
         (
@@ -179,6 +179,13 @@ def _totals(found: ModelProfile) -> WrappedTable:
     table.add_row("MACs", show.integer(cost.macs), "", "", "counted")
     table.add_row("parameters", show.integer(cost.params), "", "", "counted")
     return table
+
+
+def _ram_ends(found: ModelProfile) -> str:
+    if found.ram_interval_bytes is None:
+        return ""
+    low, high = found.ram_interval_bytes
+    return f": {show.kib(low)} to {show.kib(high)} (90% interval)"
 
 
 def _band(energy: EnergyBand | None) -> str:

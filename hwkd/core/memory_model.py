@@ -42,6 +42,22 @@ class FusionRules(StrictModel):
     sources: dict[str, str] = Field(default_factory=dict)
 
 
+class RamInterval(StrictModel):
+    """Where 90% of published peaks fell, relative to predictions for networks left out.
+
+    Attributes:
+        low_ratio: 5% are below `low_ratio` times the prediction.
+        high_ratio: 5% are above `high_ratio` times the prediction.
+        kinds: operators of those networks; with any other the ends are twice as far.
+        calibrated_on: those networks.
+    """
+
+    low_ratio: float = Field(gt=0, le=1)
+    high_ratio: float = Field(ge=1)
+    kinds: frozenset[str] = frozenset()
+    calibrated_on: str
+
+
 class MemoryModel(StrictModel):
     """How a runtime lays out RAM.
 
@@ -73,6 +89,7 @@ class MemoryModel(StrictModel):
         per_kind_overhead_bytes: kind -> extra bytes for each operator of that kind, descriptions
             of its constant tensors included.
         per_output_channel_bytes: for each output channel of an int8 convolution.
+        interval: of the peak; None where it was not tested.
         sources: field -> citation.
     """
 
@@ -92,6 +109,7 @@ class MemoryModel(StrictModel):
     per_op_overhead_bytes: float = Field(default=0, ge=0)
     per_kind_overhead_bytes: dict[str, float] = Field(default_factory=dict)
     per_output_channel_bytes: float = Field(default=0, ge=0)
+    interval: RamInterval | None = None
     sources: dict[str, str] = Field(default_factory=dict)
 
 

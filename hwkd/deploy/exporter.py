@@ -16,7 +16,7 @@ from hwkd.core.head import CAnswer
 from hwkd.core.run_record import RunRecord
 from hwkd.deploy.to_c.project import RecordedInput
 from hwkd.deploy.to_c.raw_input import Preprocessing
-from hwkd.deploy.to_c.steps import Kernels
+from hwkd.deploy.to_c.step_builder import Kernels
 from hwkd.io import discovery
 from hwkd.io.student_folder import INT8_FILE, StudentFolder
 from hwkd.qgraph.requantise import Rounding

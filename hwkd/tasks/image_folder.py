@@ -35,6 +35,8 @@ from hwkd.tasks.raw import RawData, RawSplit
 
 # Part of the cache key: raise it when decoding changes.
 _DECODER_VERSION = 3
+# Larger than what networks for microcontrollers look at.
+_LARGE_PIXELS = 256 * 256
 # Training holds float32, four times this; more does not fit the machines that searches run on.
 _MOST_PIXEL_BYTES = 4 * 1024**3
 # Below this mean file size a thread costs more than the decoding that it takes over.
@@ -166,7 +168,9 @@ def _picture_notes(
 ) -> list[str]:
     height, width = size
     are_grey = bool(is_grey.all())
-    notes = [f"{'grey' if are_grey else 'RGB'} images of {height}x{width} (height x width)"]
+    advice = "; --input-size resizes them" if height * width > _LARGE_PIXELS else ""
+    kind = "grey" if are_grey else "RGB"
+    notes = [f"{kind} images of {height}x{width} (height x width){advice}"]
     resized = np.array([(fact.height, fact.width) != size for fact in facts])
     deep = np.array([fact.has_16_bits for fact in facts])
     if resized.any():

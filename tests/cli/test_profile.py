@@ -12,11 +12,13 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from hwkd.cli.app import main
+from hwkd.cost.memory_interval import ram_interval_bytes
+from hwkd.io.runtime_files import load_runtime
 
 KEYS = [
     "device", "runtime", "clock_hz", "dtype", "macs", "params", "latency", "peak_ram_bytes",
-    "flash_bytes", "energy_j", "energy", "daily_energy", "per_op", "unsupported_ops", "fit",
-    "fits", "reasons", "inputs", "notes",
+    "peak_ram_interval_bytes", "flash_bytes", "energy_j", "energy", "daily_energy", "per_op",
+    "unsupported_ops", "fit", "fits", "reasons", "inputs", "notes",
 ]  # fmt: skip
 # 3x3 convolution 3->8 on 16x16, ReLU, mean, fully connected 8->4.
 MACS = 8 * 27 * 256 + 8 * 4
@@ -80,6 +82,15 @@ def test_json_has_the_fields_that_other_programs_read(
     latency = found["latency"]
     assert 0 < latency["low_s"] < latency["value_s"] < latency["high_s"]
     assert latency["basis"].startswith("estimated: tflm-cmsis-nn")
+
+
+def test_the_ram_of_a_tested_runtime_is_a_band_and_wider_with_operators_never_seen() -> None:
+    rules = load_runtime("x-cube-ai-8").memory
+    low, high = ram_interval_bytes(1000, rules, {"Conv", "Add"}) or (0, 0)
+    wide = ram_interval_bytes(1000, rules, {"Conv", "MatMul"})
+    assert 0 < low < 1000 < high
+    assert wide == (round(low * low / 1000), round(high * high / 1000))
+    assert ram_interval_bytes(1000, load_runtime("tflm-cmsis-nn").memory, {"Conv"}) is None
 
 
 def test_an_energy_is_a_band_and_a_day_has_its_inferences_and_its_sleep(

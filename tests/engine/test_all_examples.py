@@ -20,9 +20,10 @@ from hwkd.engine.arms.orders import ArmOrder, read_result, student_files
 from hwkd.engine.arms.recipes import Arm, arms_of
 from hwkd.engine.arms.train_arm import train_arm
 from hwkd.engine.setup.context import SearchContext
+from hwkd.io.discovery import output_kind
 from hwkd.nn.build import build_module
 
-LABELS_ALONE = arms_of((), "classes")[0]
+LABELS_ALONE = arms_of((), output_kind("classes"))[0]
 
 
 @pytest.fixture(scope="module")

@@ -12,12 +12,13 @@ from hwkd.core.student import StudentSpec
 from hwkd.distill.spec import parse_methods
 from hwkd.engine.arms.contest import BRIEF, judged
 from hwkd.engine.arms.orders import ArmOrder, ArmResult
+from hwkd.io.discovery import output_kind
 
 SPEC = StudentSpec(space="plain", params={}, input_shape=(1, 8, 8), num_outputs=3)
 
 
 def context() -> Any:
-    head = SimpleNamespace(metrics=(ACCURACY,), kind="classes")
+    head = SimpleNamespace(metrics=(ACCURACY,), kind=output_kind("classes"))
     return SimpleNamespace(methods=parse_methods(("kd",)), data=SimpleNamespace(head=head))
 
 

@@ -165,6 +165,16 @@ def test_names_that_are_no_utf8_are_read_and_shown(tmp_path):
     assert read_source(tmp_path / "set").class_names == ("caf\\xe9", "tea\\n")
 
 
+def test_large_pictures_come_with_the_option_that_makes_them_smaller(tmp_path):
+    for name in ("cat", "dog"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        Image.new("RGB", (300, 400), "blue" if name == "cat" else "red").save(
+            tmp_path / "set" / name / "1.png"
+        )
+    notes = read_source(tmp_path / "set").notes
+    assert "RGB images of 400x300 (height x width); --input-size resizes them" in notes
+
+
 def test_grey_pictures_among_colour_ones_are_counted(tmp_path):
     write_classes(tmp_path / "set", colour=True)
     Image.new("L", (5, 6), 7).save(tmp_path / "set" / "cat" / "grey.png")

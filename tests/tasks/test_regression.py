@@ -7,10 +7,10 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
 from hwkd.core.errors import ConfigError, DataError
-from hwkd.core.head import OUTPUT_KINDS
 from hwkd.distill.checks import refuse_of_classes
 from hwkd.distill.losses.logit_mse import LogitMse
 from hwkd.distill.losses.soft_targets import SoftTargets
+from hwkd.io.discovery import output_kind
 from hwkd.tasks.regression import RegressionTask
 from hwkd.tasks.values_head import ValuesHead
 
@@ -148,9 +148,9 @@ def test_a_teacher_of_the_users_answers_in_units_of_the_target():
 
 def test_methods_about_classes_are_refused_by_name():
     with pytest.raises(ConfigError, match="method kd: compares or smooths classes"):
-        refuse_of_classes(SoftTargets(), OUTPUT_KINDS.get("values"))
-    refuse_of_classes(SoftTargets(), OUTPUT_KINDS.get("classes"))
-    refuse_of_classes(LogitMse(), OUTPUT_KINDS.get("values"))
+        refuse_of_classes(SoftTargets(), output_kind("values"))
+    refuse_of_classes(SoftTargets(), output_kind("classes"))
+    refuse_of_classes(LogitMse(), output_kind("values"))
 
 
 def test_ridge_regression_shows_that_the_diabetes_data_can_be_learned():

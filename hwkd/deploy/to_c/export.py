@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from hwkd.core.core_file import InstructionSet
 from hwkd.core.errors import ExportError
 from hwkd.core.head import CAnswer
 from hwkd.deploy.sessions import open_session, predict_all
@@ -20,7 +21,8 @@ from hwkd.deploy.to_c.project import (
     Sample,
     project_files,
 )
-from hwkd.deploy.to_c.steps import INSTRUCTION_SETS, InstructionSet, Kernels, build_steps
+from hwkd.deploy.to_c.step_builder import INSTRUCTION_SETS, Kernels
+from hwkd.deploy.to_c.steps import build_steps
 from hwkd.qgraph.ir import QuantTensor
 from hwkd.qgraph.read_qdq import read_qdq
 from hwkd.qgraph.requantise import Rounding

@@ -13,7 +13,7 @@ from pathlib import Path
 from hwkd.core.errors import ExportError
 from hwkd.deploy.to_c.export import build_project
 from hwkd.deploy.to_c.project import DESCRIPTION_FILE, MODEL_FILE, Project, project_files
-from hwkd.deploy.to_c.steps import KERNELS, Kernels
+from hwkd.deploy.to_c.step_builder import KERNELS, Kernels
 from hwkd.qgraph.requantise import ROUNDINGS, Rounding
 
 # They run the recorded sample and are no part of the network.

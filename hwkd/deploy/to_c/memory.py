@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from hwkd.core.core_file import InstructionSet
 from hwkd.deploy.to_c.arena import ArenaPlan, Buffer, plan_arena
 from hwkd.deploy.to_c.layout import Arranged
-from hwkd.deploy.to_c.steps import CStep, InstructionSet
+from hwkd.deploy.to_c.step_builder import CStep
 from hwkd.qgraph.foreign_text import fresh_name
 
 # Kernels read inputs in groups of 4 bytes; the last group may reach 3 bytes behind its tensor.

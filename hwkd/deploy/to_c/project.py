@@ -19,7 +19,7 @@ from hwkd.deploy.to_c.answer import ANSWER, answer_files
 from hwkd.deploy.to_c.cmsis_nn import CMSIS_HOST_FLAGS, cmsis_files, cmsis_flags
 from hwkd.deploy.to_c.layout import Arranged, Places, channels_last, row_major
 from hwkd.deploy.to_c.memory import Memory
-from hwkd.deploy.to_c.steps import OFFSET_CONV, CStep
+from hwkd.deploy.to_c.step_builder import OFFSET_CONV, CStep
 from hwkd.qgraph.foreign_text import c_comment, c_string
 from hwkd.qgraph.ir import QuantTensor
 from hwkd.qgraph.requantise import Rounding

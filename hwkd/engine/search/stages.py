@@ -6,11 +6,10 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from hwkd.core.best import ranked_trials
-from hwkd.core.errors import CacheGoneError, HwkdError, RunFolderError
+from hwkd.core.errors import HwkdError, RunFolderError
 from hwkd.core.final_record import FinalRecord
 from hwkd.core.pareto import FrontPoint, pareto_front
 from hwkd.core.run_record import RunRecord, RunStatus
@@ -21,8 +20,6 @@ from hwkd.engine.arms.children import Nursery
 from hwkd.engine.arms.evaluation import student_logits
 from hwkd.engine.arms.student_folder import write_student
 from hwkd.engine.run.prepared import (
-    check_teacher_unchanged,
-    named_teacher,
     prepared_json,
     teacher_is_settled,
 )
@@ -32,15 +29,19 @@ from hwkd.engine.search.final import Ending, finish_students, networks_of, requi
 from hwkd.engine.search.listener import SearchListener
 from hwkd.engine.search.loop import requeue_lost
 from hwkd.engine.search.teacher_stage import (
+    TEACHER_FOLDER,
     TeacherStage,
     beaten_by,
-    measure_teacher,
+    context_of,
+    known_teacher,
     prepare_teacher,
+    teacher_outputs,
+    tested_teacher,
 )
 from hwkd.engine.search.trial_stage import run_trial_stage
 from hwkd.engine.search.verify_best import verify_best
 from hwkd.engine.setup.config import SearchConfig
-from hwkd.engine.setup.context import SearchContext, make_context
+from hwkd.engine.setup.context import SearchContext
 from hwkd.engine.setup.hardware import fewer_threads
 from hwkd.engine.setup.methods import configured_methods
 from hwkd.engine.setup.prepare import Prepared
@@ -56,12 +57,9 @@ from hwkd.io.student_folder import (
     read_record_file,
     write_record,
 )
-from hwkd.train.logit_cache import logits_entry
 
 # Wall time over processor time from which somebody else is computing on this machine, too.
 _BUSY = 1.3
-# Holds a teacher that is of use to this run alone.
-TEACHER_FOLDER = "teacher"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +104,7 @@ class SearchStages:
         try:
             teacher, run = self._teacher(run, is_new=is_new)
             self.store.write(self.store.config_path.name, self.config.to_toml())
-            context = self._context(teacher)
+            context = context_of(self.store, self.prepared, teacher, progress=self.listener)
             run = self._save(run, "running")
             with run_writes(self.store.path):
                 self._recover(context)
@@ -151,7 +149,7 @@ class SearchStages:
 
     def finish_again(self, run: RunRecord) -> SearchResult:
         """Final training, verification, report."""
-        context = self._context(TeacherStage())
+        context = context_of(self.store, self.prepared, TeacherStage(), progress=self.listener)
         records = self.store.trials.rewrite_mirror()
         status = run.status
         teacher = TeacherStage(record=run.teacher)
@@ -201,7 +199,10 @@ class SearchStages:
     def _teacher(self, run: RunRecord, *, is_new: bool) -> tuple[TeacherStage, RunRecord]:
         """Make the teacher ready, once for a run; later calls find its outputs in the cache."""
         if not is_new and teacher_is_settled(self.store):
-            return self._known_teacher(run)
+            stage = known_teacher(self.store, self.prepared, run.teacher, progress=self.listener)
+            if stage.record is not None:
+                self.listener.on_teacher(stage.record)
+            return stage, run
         begun = time.monotonic()
         wanted = configured_methods(self.config) != ()
         plan = self._planned(run, trains_teacher=wanted)
@@ -225,37 +226,6 @@ class SearchStages:
         self.store.write(PREPARED_FILE, text)
         return stage, with_phase(run, "teacher", time.monotonic() - begun)
 
-    def _known_teacher(self, run: RunRecord) -> tuple[TeacherStage, RunRecord]:
-        """Return the teacher that the run began with; a user's own file must be the same still."""
-        if named_teacher(self.store) is None:
-            return TeacherStage(), run
-        if not self.config.teacher.sources and run.teacher is not None:
-            self.listener.on_teacher(run.teacher)
-            return TeacherStage(record=run.teacher), run
-        stage = prepare_teacher(self.config, self.prepared.transfer, progress=self.listener)
-        if stage.teacher is not None and stage.record is not None:
-            check_teacher_unchanged(self.store, stage.teacher)
-            self.listener.on_teacher(stage.record)
-        return stage, run
-
-    def _context(self, stage: TeacherStage) -> SearchContext:
-        """Return what trainings share; the data is read, and the teacher's outputs are stored."""
-        teacher = stage.teacher or named_teacher(self.store)
-        make = partial(make_context, self.config, self.prepared.task, self.prepared.transfer)
-        try:
-            return make(teacher)
-        except CacheGoneError:  # the user emptied the cache: the same teacher answers once more
-            again = prepare_teacher(
-                self.config,
-                self.prepared.transfer,
-                trained_within_s=None if stage.record is None else stage.record.trained_within_s,
-                own_dir=self.store.path / TEACHER_FOLDER,
-                progress=self.listener,
-            ).teacher
-            if again is not None:
-                check_teacher_unchanged(self.store, again)
-            return make(again)
-
     def _recover(self, context: SearchContext) -> None:
         """Queue again what nobody works on; give other machines what they need to join."""
         shared = self.store.shared
@@ -263,7 +233,7 @@ class SearchStages:
             self.store.trials.requeue_interrupted()
             return
         shared.enter()
-        shared.publish_folders(cache_root(), _outputs(context))
+        shared.publish_folders(cache_root(), teacher_outputs(context))
         with self.store.lease.asking():
             requeue_lost(self.store.trials, self.store.lease)
 
@@ -349,7 +319,11 @@ class SearchStages:
                 f"more than guessing begins at {known.needed:.3f}. Give it more time or more room.",
             )
         run = with_phase(run, "final training", time.monotonic() - begun)
-        run = self._tested_teacher(run, teacher)
+        if not limit.is_limited:  # running it on the whole test split has no bound
+            tested = tested_teacher(
+                teacher, run.teacher, self.prepared.data, progress=self.listener
+            )
+            run = run.model_copy(update={"teacher": tested})
         record = StudentRecord(
             spec=final.spec,
             network=final.network,
@@ -358,16 +332,6 @@ class SearchStages:
         )
         write_student(self.store.path / BEST_FOLDER, files, record)
         return run
-
-    def _tested_teacher(self, run: RunRecord, stage: TeacherStage) -> RunRecord:
-        """Measure the teacher on the test split where there is a teacher that runs, and time."""
-        teacher, record = stage.teacher, run.teacher
-        if teacher is None or record is None or record.scores.test_float is not None:
-            return run  # there is none, or an earlier call made it and only its outputs are here
-        if self.limit.is_limited:  # running it on the whole test split has no bound
-            return run
-        measured = measure_teacher(teacher, record, self.prepared.data, progress=self.listener)
-        return run.model_copy(update={"teacher": measured})
 
     def _verified(self, run: RunRecord, context: SearchContext) -> RunRecord:
         """Run the C of the best student on an emulated core, once, if that was asked for."""
@@ -400,26 +364,6 @@ class SearchStages:
         run = run.model_copy(update={"status": status})
         self.store.write(RUN_FILE, run_json(run))
         return run
-
-
-def _outputs(context: SearchContext) -> list[Path]:
-    """Return the entries of the cache with the teacher's outputs that trainings read."""
-    teacher, transfer = context.teacher, context.everything.transfer
-    if teacher is None:
-        return []
-    return [
-        logits_entry(teacher, context.data, split="validation"),
-        *(
-            logits_entry(
-                teacher,
-                transfer,
-                split="train",
-                copy_seed=seed,
-                augmentation=transfer.augmentation,
-            )
-            for seed in dict.fromkeys((None, *transfer.copy_seeds))
-        ),
-    ]
 
 
 def _is_done(final: FinalRecord | None, ranked: Sequence[TrialRecord]) -> bool:

@@ -9,23 +9,30 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from hwkd.core.errors import TeacherError
+from hwkd.core.errors import CacheGoneError, TeacherError
 from hwkd.core.progress import Progress
 from hwkd.core.run_record import TeacherRecord
 from hwkd.core.trial import TrialRecord
+from hwkd.engine.run.prepared import check_teacher_unchanged, named_teacher
+from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.setup.config import SearchConfig
+from hwkd.engine.setup.context import SearchContext, make_context
 from hwkd.engine.setup.hardware import accelerator_device
 from hwkd.engine.setup.methods import configured_methods
+from hwkd.engine.setup.prepare import Prepared
 from hwkd.engine.setup.teacher import judge_teacher, open_teachers
 from hwkd.engine.setup.transfer import TransferSet
 from hwkd.tasks.base import TaskData
-from hwkd.train.logit_cache import cached_logits
+from hwkd.train.logit_cache import cached_logits, logits_entry
 from hwkd.train.teacher import Teacher
 
+# Holds a teacher that is of use to one run alone.
+TEACHER_FOLDER = "teacher"
 # Of the teacher's share, what it plans with; opening and judging it take the rest.
 _OWN_SHARE = 0.9
 # Of the whole limit: the same for every run with this limit, so that the next one finds the teacher
@@ -147,11 +154,78 @@ def beaten_by(teacher_error: float, records: Iterable[TrialRecord]) -> TrialReco
     )
 
 
-def measure_teacher(
-    teacher: Teacher, record: TeacherRecord, data: TaskData, *, progress: Progress
-) -> TeacherRecord:
-    """Return the teacher's record with its test scores; called once, at the end."""
-    outputs = cached_logits(teacher, data, split="test", progress=progress)
+def known_teacher(
+    store: RunFolder, prepared: Prepared, record: TeacherRecord | None, *, progress: Progress
+) -> TeacherStage:
+    """Return the teacher that a run began with; a user's own file must be the same still.
+
+    Args:
+        store: of the run.
+        prepared: what the run is about.
+        record: of the teacher; None where the run has none.
+        progress: told while it is run.
+
+    Raises:
+        ConfigError: if it is another teacher now.
+    """
+    if named_teacher(store) is None:
+        return TeacherStage()
+    if not prepared.config.teacher.sources and record is not None:
+        return TeacherStage(record=record)
+    stage = prepare_teacher(prepared.config, prepared.transfer, progress=progress)
+    if stage.teacher is not None and stage.record is not None:
+        check_teacher_unchanged(store, stage.teacher)
+    return stage
+
+
+def context_of(
+    store: RunFolder, prepared: Prepared, stage: TeacherStage, *, progress: Progress
+) -> SearchContext:
+    """Return what trainings share; the data is read, and the teacher's outputs are stored."""
+    config, transfer = prepared.config, prepared.transfer
+    make = partial(make_context, config, prepared.task, transfer)
+    try:
+        return make(stage.teacher or named_teacher(store))
+    except CacheGoneError:  # the user emptied the cache: the same teacher answers once more
+        again = prepare_teacher(
+            config,
+            transfer,
+            trained_within_s=None if stage.record is None else stage.record.trained_within_s,
+            own_dir=store.path / TEACHER_FOLDER,
+            progress=progress,
+        ).teacher
+        if again is not None:
+            check_teacher_unchanged(store, again)
+        return make(again)
+
+
+def teacher_outputs(context: SearchContext) -> list[Path]:
+    """Return the entries of the cache with the teacher's outputs that trainings read."""
+    teacher, transfer = context.teacher, context.everything.transfer
+    if teacher is None:
+        return []
+    return [
+        logits_entry(teacher, context.data, split="validation"),
+        *(
+            logits_entry(
+                teacher,
+                transfer,
+                split="train",
+                copy_seed=seed,
+                augmentation=transfer.augmentation,
+            )
+            for seed in dict.fromkeys((None, *transfer.copy_seeds))
+        ),
+    ]
+
+
+def tested_teacher(
+    stage: TeacherStage, record: TeacherRecord | None, data: TaskData, *, progress: Progress
+) -> TeacherRecord | None:
+    """Return the record with test scores, where there is a teacher that runs; once, at the end."""
+    if stage.teacher is None or record is None or record.scores.test_float is not None:
+        return record  # there is none, or an earlier call made it and only its outputs are here
+    outputs = cached_logits(stage.teacher, data, split="test", progress=progress)
     found = data.head.scores(np.asarray(outputs, dtype=np.float32), data.test.labels)
     scores = record.scores.model_copy(update={"test_float": found})
     return record.model_copy(update={"scores": scores})
