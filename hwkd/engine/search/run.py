@@ -12,11 +12,12 @@ from hwkd.engine.run.database import Database
 from hwkd.engine.run.join import device_documents
 from hwkd.engine.run.prepared import check_data_unchanged, prepared_json
 from hwkd.engine.run.run_folder import RunFolder
-from hwkd.engine.run.run_record import make_run_record
+from hwkd.engine.run.run_record import make_run_record, run_json, with_phase
 from hwkd.engine.run.shared_study import StudyPlace
 from hwkd.engine.search.listener import SearchListener
 from hwkd.engine.search.proposer import find_proposer
-from hwkd.engine.search.stages import SearchResult, SearchStages, run_json, with_phase
+from hwkd.engine.search.result import SearchResult
+from hwkd.engine.search.stages import SearchStages
 from hwkd.engine.search.verify_best import require_verifiable
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.feasibility import require_feasible
