@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 from support.compiled_once import CompiledOnce
+from support.made_once import MadeOnce
 
 # For `benchmarks` and `tools`, which are not installed; last, so that an installed hwkd wins.
 sys.path.append(str(Path(__file__).parents[1]))
@@ -59,13 +60,23 @@ def postgresql() -> Iterator[Server]:
         yield server
 
 
+def _of_all_processes(factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of the whole session, whichever of its processes asks."""
+    folder = factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
+    """Make folders that are only read once for every process and file of the session."""
+    return MadeOnce(_of_all_processes(tmp_path_factory) / "made")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _objects_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Compile each kernel once for every core and set of flags, for all processes together."""
-    folder = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent  # that of the whole session
-    (folder / "objects").mkdir(exist_ok=True)
+    folder = _of_all_processes(tmp_path_factory) / "objects"
+    folder.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hwkd.deploy.verify_run.run_tool", CompiledOnce(folder / "objects"))
+        patch.setattr("hwkd.deploy.verify_run.run_tool", CompiledOnce(folder))
         yield

@@ -314,17 +314,23 @@ def unlisted() -> set[str]:
     return (readers_of_the_sources() - known) | (opening - set(OPENING_ELSEWHERE))
 
 
-def make_folder(folder: Path) -> None:
-    """Write one valid file of each kind."""
-    import numpy as np
-
+def make_run(folder: Path) -> None:
+    """Search, so that there is a run with a best student."""
     import hwkd
-    from hwkd.io.cached_array import ArrayFacts, store_array
 
     hwkd.search(
         "cortex-m4", spaces=["plain"], trials=2, full_epochs=1, brief_epochs=1, workers=1,
         controls=1, teacher_time="2s", out=folder / "run",
     )  # fmt: skip
+
+
+def fill_folder(folder: Path) -> None:
+    """Write one valid file of each kind beside a run in the folder `run`."""
+    import numpy as np
+
+    import hwkd
+    from hwkd.io.cached_array import ArrayFacts, store_array
+
     hwkd.export(folder / "run", target="c", out=folder / "firmware")
     for kind, name in (("", "cortex-m4"), ("runtimes", "x-cube-ai-8"), ("cores", "cortex-m4")):
         target = {"": "device", "runtimes": "runtime", "cores": "core"}[kind]
@@ -440,7 +446,8 @@ def main() -> int:
     values = {}
     with tempfile.TemporaryDirectory(prefix="hwkd-readers-") as temporary:
         folder = Path(temporary)
-        make_folder(folder)
+        make_run(folder)
+        fill_folder(folder)
         for name in WAYS:
             if arguments.only not in name:
                 continue

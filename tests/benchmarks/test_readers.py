@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
+from support.finished_search import finished_search
+from support.made_once import MadeOnce
 
-from benchmarks.robustness.readers import WAYS, make_folder, try_way, unlisted
+from benchmarks.robustness.readers import WAYS, fill_folder, try_way, unlisted
 
 
 def test_every_reader_of_the_sources_is_behind_a_bench() -> None:
@@ -14,9 +17,10 @@ def test_every_reader_of_the_sources_is_behind_a_bench() -> None:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, made_once: MadeOnce) -> Path:
     path = tmp_path_factory.mktemp("readers")
-    make_folder(path)
+    shutil.copytree(finished_search(made_once).run, path / "run")
+    fill_folder(path)
     return path
 
 

@@ -20,6 +20,14 @@ import onnx
 import optuna
 import pytest
 import torch
+from support.finished_search import (
+    TOOLS,
+    TRIALS,
+    VERIFIES,
+    FinishedSearch,
+    finished_search,
+    search_arguments,
+)
 from support.tiny_search import write_npz, write_teacher
 from support.user_space import USER_SPACE
 
@@ -41,39 +49,21 @@ from hwkd.io.student_folder import read_student
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-TRIALS = 8
-TOOLS = ("arm-none-eabi-gcc", "qemu-system-arm", "cc")
-VERIFY = ("--verify",) if all(map(shutil.which, TOOLS)) else ()
+
+@pytest.fixture(scope="module")
+def search(made_once) -> FinishedSearch:
+    return finished_search(made_once)
 
 
 @pytest.fixture(scope="module")
-def inputs(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("inputs")
-    write_npz(folder / "data.npz")
-    write_teacher(folder / "teacher.onnx")
-    return folder
-
-
-def arguments(inputs: Path, out: Path, *more: object, trials: int = TRIALS) -> list[str]:
-    given = [
-        "search", "--device", "cortex-m7", "--data", inputs / "data.npz",
-        "--teacher", inputs / "teacher.onnx", "--space", "narrow_deep", "--space", "depthwise",
-        "--max-latency", "2ms", "--workers", 1, "--seed", 3, "--trials", trials,
-        "--brief-epochs", 1, "--full-epochs", 1, "--out", out, *more,
-    ]  # fmt: skip
-    return [str(argument) for argument in given]
+def inputs(search) -> Path:
+    return search.inputs
 
 
 @pytest.fixture(scope="module")
-def finished(inputs, tmp_path_factory) -> tuple[Path, dict[str, Any]]:
+def finished(search) -> tuple[Path, dict[str, Any]]:
     """Return the folder of a search that ran undisturbed, and what it printed."""
-    out = tmp_path_factory.mktemp("finished") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        printed: list[str] = []
-        patch.setattr("typer.echo", lambda text, **options: printed.append(text))
-        assert main(arguments(inputs, out, "--json", *VERIFY)) == 0
-    (text,) = printed
-    return out, json.loads(text)
+    return search.run, search.printed
 
 
 @pytest.fixture
@@ -167,7 +157,7 @@ def test_a_student_without_a_teacher_stands_beside_the_best(finished):
     assert final.history[0].losses
 
 
-@pytest.mark.skipif(not VERIFY, reason=f"needs {', '.join(TOOLS)}")
+@pytest.mark.skipif(not VERIFIES, reason=f"needs {', '.join(TOOLS)}")
 def test_verify_runs_the_best_student_on_the_emulated_core(finished):
     run, found = finished
     verification = read_run_record(run / "run.json").final.verification
@@ -352,7 +342,7 @@ def workers_of(run: Path) -> list[int]:
 
 def test_interrupted_then_killed_then_resumed_equals_undisturbed(finished, inputs, tmp_path):
     run = tmp_path / "run"
-    search = started(arguments(inputs, run, "--no-final"))
+    search = started(search_arguments(inputs, run, "--no-final"))
     wait_for_records(run, 1, search)
     search.send_signal(signal.SIGINT)
     _, err = search.communicate(timeout=120)
@@ -448,7 +438,7 @@ def test_a_time_limit_is_divided_aloud_and_recorded(inputs, tmp_path):
 
 def test_a_limit_too_short_is_refused_with_the_least_that_works(inputs, tmp_path, capsys):
     given = ["--timeout", "1s"]
-    assert main(arguments(inputs, tmp_path / "run", *given)) == 2
+    assert main(search_arguments(inputs, tmp_path / "run", *given)) == 2
     assert re.search(r"--timeout 1s: .*; give at least --timeout \d+s", capsys.readouterr().err)
     assert not (tmp_path / "run").exists()
 
@@ -492,7 +482,7 @@ def test_several_teachers_label_what_has_no_label(inputs, tmp_path):
         "--method", "kd", "--controls", "0",
     ]  # fmt: skip
     run = tmp_path / "run"
-    assert main(arguments(inputs, run, *given, trials=2)) == 0
+    assert main(search_arguments(inputs, run, *given, trials=2)) == 0
     record = read_run_record(run / "run.json")
     assert record.teacher.description.startswith("mean answer of 2 teachers")
     config = SearchConfig.from_toml(run / "config.toml")

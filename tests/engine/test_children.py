@@ -16,8 +16,9 @@ pytestmark = pytest.mark.slow
 needs_forks = pytest.mark.skipif(sys.platform != "linux", reason="only there children are forked")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def nursery():
+    """Each test takes over the importing process of the last search of this session."""
     with Nursery() as opened:
         yield opened
 

@@ -158,6 +158,17 @@ def _unchecked_limits(config: SearchConfig, records: Sequence[TrialRecord]) -> l
     ]
 
 
+def with_phase(run: RunRecord, phase: str, seconds: float) -> RunRecord:
+    """Return the record with seconds added to a phase."""
+    total = run.phase_seconds.get(phase, 0.0) + seconds
+    return run.model_copy(update={"phase_seconds": {**run.phase_seconds, phase: total}})
+
+
+def run_json(run: RunRecord) -> str:
+    """Return the text of `run.json`."""
+    return run.model_dump_json(indent=2) + "\n"
+
+
 def _device_record(requested: LimitsConfig, resolved: SearchConfig, device: Device) -> DeviceRecord:
     runtime = device.runtime(resolved.runtime)
     limits = tuple(

@@ -152,6 +152,17 @@ def networks_of(ranked: Sequence[TrialRecord]) -> int:
     return len({record.spec.key for record in ranked if record.spec is not None})
 
 
+def is_done(final: FinalRecord | None, ranked: Sequence[TrialRecord]) -> bool:
+    """Tell whether the full trainings were made for the same candidates before."""
+    if final is None:
+        return False
+    if (
+        final.verdict.networks_compared is None
+    ):  # of an older version, which trained the best one alone
+        return final.trial == ranked[0].number
+    return final.verdict.networks_compared == networks_of(ranked)
+
+
 def _affordable(
     ranked: Sequence[TrialRecord], context: SearchContext, ending: Ending
 ) -> tuple[list[ArmOrder], tuple[str, ...]]:

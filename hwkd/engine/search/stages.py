@@ -10,8 +10,7 @@ from pathlib import Path
 
 from hwkd.core.best import ranked_trials
 from hwkd.core.errors import HwkdError, RunFolderError
-from hwkd.core.final_record import FinalRecord
-from hwkd.core.pareto import FrontPoint, pareto_front
+from hwkd.core.pareto import pareto_front
 from hwkd.core.run_record import RunRecord, RunStatus
 from hwkd.core.student_record import StudentRecord
 from hwkd.core.trial import TrialRecord
@@ -20,15 +19,15 @@ from hwkd.engine.arms.children import Nursery
 from hwkd.engine.arms.evaluation import student_logits
 from hwkd.engine.arms.student_folder import write_student
 from hwkd.engine.run.prepared import (
-    PREPARED_FILE,
     prepared_json,
     teacher_is_settled,
 )
 from hwkd.engine.run.run_folder import RunFolder
-from hwkd.engine.run.run_record import search_caveats
-from hwkd.engine.search.final import Ending, finish_students, networks_of, require_student
+from hwkd.engine.run.run_record import run_json, search_caveats, with_phase
+from hwkd.engine.search.final import Ending, finish_students, is_done, require_student
 from hwkd.engine.search.listener import SearchListener
 from hwkd.engine.search.loop import requeue_lost
+from hwkd.engine.search.result import SearchResult
 from hwkd.engine.search.teacher_stage import (
     TEACHER_FOLDER,
     TeacherStage,
@@ -50,7 +49,7 @@ from hwkd.engine.setup.resolve import most_epochs
 from hwkd.engine.setup.time_plan import TimeLimit
 from hwkd.io.device_catalog import folder_of
 from hwkd.io.paths import cache_root
-from hwkd.io.run_files import RUN_FILE
+from hwkd.io.run_files import PREPARED_FILE, RUN_FILE
 from hwkd.io.run_text import run_writes
 from hwkd.io.student_folder import (
     BEST_FOLDER,
@@ -61,25 +60,6 @@ from hwkd.io.student_folder import (
 
 # Wall time over processor time from which somebody else is computing on this machine, too.
 _BUSY = 1.3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SearchResult:
-    """What a finished search leaves.
-
-    Attributes:
-        folder: the run folder.
-        run: facts of the search; `run.final` is the best student.
-        records: every trial, by number.
-        front: undominated trials.
-        seconds: wall time of this call.
-    """
-
-    folder: Path
-    run: RunRecord
-    records: tuple[TrialRecord, ...]
-    front: tuple[FrontPoint, ...]
-    seconds: float
 
 
 @dataclass
@@ -281,7 +261,7 @@ class SearchStages:
         config, limit = self.config, self.limit
         ranked = ranked_trials(run.objective, records)
         require_student(ranked, records)
-        if not config.train_best or (_is_done(run.final, ranked) and not again):
+        if not config.train_best or (is_done(run.final, ranked) and not again):
             return run
         begun = time.monotonic()
         end_s = None
@@ -367,31 +347,9 @@ class SearchStages:
         return run
 
 
-def _is_done(final: FinalRecord | None, ranked: Sequence[TrialRecord]) -> bool:
-    """Tell whether the full trainings were made for the same candidates before."""
-    if final is None:
-        return False
-    if (
-        final.verdict.networks_compared is None
-    ):  # of an older version, which trained the best one alone
-        return final.trial == ranked[0].number
-    return final.verdict.networks_compared == networks_of(ranked)
-
-
 @dataclass(frozen=True, slots=True)
 class _Planned:
     run: RunRecord
     teacher_s: float | None
     search_s: float | None
     latest_s: float | None
-
-
-def with_phase(run: RunRecord, phase: str, seconds: float) -> RunRecord:
-    """Return the record with seconds added to a phase."""
-    total = run.phase_seconds.get(phase, 0.0) + seconds
-    return run.model_copy(update={"phase_seconds": {**run.phase_seconds, phase: total}})
-
-
-def run_json(run: RunRecord) -> str:
-    """Return the text of `run.json`."""
-    return run.model_dump_json(indent=2) + "\n"
