@@ -1,4 +1,4 @@
-"""Reads `run.json`, and names the two files that are all that a report reads."""
+"""Reads `run.json`, and names the files of a run."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from hwkd.io.paths import require_there
 from hwkd.io.run_lock import is_held
 
 RUN_FILE = "run.json"
+CONFIG_FILE = "config.toml"
+# What workers load and what a resumed search must find unchanged.
+PREPARED_FILE = "prepared.json"
 # Holds the trials; without it and without the next file a run can be reported and no more.
 JOURNAL_FILE = "journal.log"
 # Names the database that holds the trials, where the folder does not.

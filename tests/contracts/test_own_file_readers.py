@@ -11,10 +11,10 @@ from hwkd.cli.config_file import with_config
 from hwkd.core.errors import HwkdError
 from hwkd.engine.distill.request import DistillRequest, distill_config
 from hwkd.engine.run.journal import check_journal_file
-from hwkd.engine.run.prepared import PREPARED_FILE, _read_record
+from hwkd.engine.run.prepared import _read_record
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.io.device_catalog import load_device
-from hwkd.io.run_files import read_run_record
+from hwkd.io.run_files import PREPARED_FILE, read_run_record
 from hwkd.io.student_folder import read_record_file
 from hwkd.io.text_files import read_number
 from hwkd.io.trials_file import read_trials

@@ -12,6 +12,7 @@ from support.tiny_search import TinyRun, make_config, make_run
 
 from hwkd.core.errors import ConfigError, RunFolderError
 from hwkd.core.trial import ObjectiveRecord, TrialRecord
+from hwkd.engine.run.lease import FolderLease
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.run.trials import TakenProposal
 from hwkd.engine.search.loop import run_trials
@@ -244,6 +245,39 @@ def test_a_folder_with_another_run_or_other_files_is_refused(run, tmp_path):
     with pytest.raises(RunFolderError, match=r"holds other files; choose a new folder$"):
         RunFolder(other).create(run.prepared.config, {})
     assert [path.name for path in other.iterdir()] == ["thesis.tex"]
+
+
+BEFORE_JOURNAL = ("config.toml", "prepared.json", "run.json")
+
+
+def before_the_journal(folder, names=BEFORE_JOURNAL):
+    """Make what older versions left that were killed before they wrote the journal."""
+    folder.mkdir()
+    for name in names:
+        (folder / name).write_text("of the search that was killed")
+    return RunFolder(folder)
+
+
+def test_a_folder_in_which_an_older_version_was_killed_is_made_anew(run, tmp_path):
+    store = before_the_journal(tmp_path / "cut")
+    with pytest.raises(RunFolderError, match=r"no trial was begun .* again with --out .*cut$"):
+        store.check_journal()
+    store.create(run.prepared.config, {"run.json": "{}"})
+    store.check_journal()
+    assert (store.path / "run.json").read_text() == "{}"
+
+
+def test_such_a_folder_is_refused_while_it_is_held_and_with_anything_else_in_it(tmp_path):
+    held = before_the_journal(tmp_path / "held")
+    lease = FolderLease(held.path, asking_file=held.config_path)
+    with lease.held(), pytest.raises(RunFolderError, match="other files"):
+        held.require_free()
+    reported = before_the_journal(tmp_path / "reported")
+    (reported.path / "trials.jsonl").touch()
+    alone = before_the_journal(tmp_path / "alone", names=BEFORE_JOURNAL[:1])
+    for store in (reported, alone):
+        with pytest.raises(RunFolderError, match="other files"):
+            store.require_free()
 
 
 @pytest.mark.parametrize("place", ["file/run", "/proc/hwkd-run", "/proc/hwkd/run"])

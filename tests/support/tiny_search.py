@@ -11,13 +11,14 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from hwkd.engine.run.database import Database
-from hwkd.engine.run.prepared import PREPARED_FILE, load_context, prepared_json
+from hwkd.engine.run.prepared import load_context, prepared_json
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.run.shared_study import SharedStudy, StudyPlace
 from hwkd.engine.search.teacher_stage import prepare_teacher
 from hwkd.engine.search.trial_run import TrialRunner
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.prepare import Prepared, prepare_data
+from hwkd.io.run_files import PREPARED_FILE
 
 CLASSES = 3
 

@@ -14,13 +14,13 @@ from hwkd.core.errors import ConfigError, HwkdError
 from hwkd.engine.arms.orders import finished_orders
 from hwkd.engine.run.lease import FolderLease
 from hwkd.engine.run.prepared import (
-    PREPARED_FILE,
     check_data_unchanged,
     check_teacher_unchanged,
     prepared_json,
 )
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.setup.context import SearchContext
+from hwkd.io.run_files import PREPARED_FILE
 from hwkd.io.run_text import run_writes, write_text
 
 

@@ -20,9 +20,8 @@ from hwkd.engine.setup.resolve import load_data
 from hwkd.engine.setup.teacher import open_teachers
 from hwkd.engine.setup.transfer import TransferSet, configured_transfer, needs_live_teacher
 from hwkd.engine.setup.trust import trusted
+from hwkd.io.run_files import PREPARED_FILE
 from hwkd.train.teacher import Teacher, TeacherKind
-
-PREPARED_FILE = "prepared.json"
 
 
 class _PreparedRecord(StrictModel):

@@ -17,10 +17,10 @@ from hwkd.engine.run.shared_lease import DatabaseLease
 from hwkd.engine.run.shared_study import SharedStudy, StudyPlace
 from hwkd.engine.run.storage import create_study, load_study
 from hwkd.engine.run.trials import Trials
-from hwkd.engine.run.whole_folder import created_whole, require_free
+from hwkd.engine.run.whole_folder import created_whole, never_began, require_free
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.io.paths import require_there
-from hwkd.io.run_files import JOURNAL_FILE, PLACE_FILE, TRIALS_FILE
+from hwkd.io.run_files import CONFIG_FILE, JOURNAL_FILE, PLACE_FILE, TRIALS_FILE
 from hwkd.io.run_text import write_text
 
 
@@ -40,7 +40,7 @@ class RunFolder:
         """
         self.path = path
         self._process = process
-        self.config_path = path / "config.toml"
+        self.config_path = path / CONFIG_FILE
         self.journal_path = path / JOURNAL_FILE
         self.trials_path = path / TRIALS_FILE
 
@@ -187,6 +187,11 @@ class RunFolder:
         """
         require_there(self.path, "the run folder of an earlier hwkd search")
         if self.shared is None and not self.journal_path.is_file():
+            if never_began(self.path):
+                raise RunFolderError(
+                    f"{self.path}: no trial was begun in it: the search was killed while it made "
+                    f"the folder; start the search again with --out {self.path}"
+                )
             raise RunFolderError(
                 f"{self.path}: no {JOURNAL_FILE} in it; it is not a run folder of hwkd search"
             )

@@ -16,6 +16,8 @@ from pathlib import Path
 from uuid import uuid4
 
 from hwkd.core.errors import RunFolderError
+from hwkd.io.run_files import CONFIG_FILE, PREPARED_FILE, RUN_FILE
+from hwkd.io.run_lock import LOCK_FILE, is_held
 
 _MARKER = ".creating"
 
@@ -86,4 +88,15 @@ def _is_taken(folder: Path, main_file: str) -> bool:
     if not folder.is_dir():
         return True
     was_cut_off = (folder / _MARKER).is_dir() and not (folder / main_file).exists()
-    return not was_cut_off and any(folder.iterdir())
+    return not (was_cut_off or never_began(folder)) and any(folder.iterdir())
+
+
+def never_began(folder: Path) -> bool:
+    """Tell whether a folder holds no more than what older versions wrote before the journal.
+
+    A kill at that moment left it; no trial was ever begun, so nothing is lost when it is filled.
+    """
+    names = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
+    before_journal = {CONFIG_FILE, PREPARED_FILE, RUN_FILE}
+    records = names & {PREPARED_FILE, RUN_FILE}  # a configuration alone may be the user's own
+    return bool(records) and names <= before_journal | {LOCK_FILE} and not is_held(folder)

@@ -47,6 +47,7 @@ def run_trials(
         Whether no further candidate is wanted or there is none; those that run may come back.
     """
     proposer = make_proposer(runner.context)
+    trials.history(runner.context.config.objective)  # read before its turn, while others choose
     last_s = 0.0
     while keep_asking() and (_worth_starting(runner, last_s) or not trials.has_finished()):
         begun = time.monotonic()

@@ -10,7 +10,7 @@ from hwkd.core.run_record import RunRecord
 from hwkd.engine.arms.children import Nursery
 from hwkd.engine.run.database import Database
 from hwkd.engine.run.join import device_documents
-from hwkd.engine.run.prepared import PREPARED_FILE, check_data_unchanged, prepared_json
+from hwkd.engine.run.prepared import check_data_unchanged, prepared_json
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.run.run_record import make_run_record, run_json, with_phase
 from hwkd.engine.run.shared_study import StudyPlace
@@ -25,7 +25,7 @@ from hwkd.engine.setup.prepare import prepare_data, survey_spaces
 from hwkd.engine.setup.time_plan import TimeLimit
 from hwkd.engine.setup.trust import trusted
 from hwkd.io.device_catalog import folder_of, load_device
-from hwkd.io.run_files import RUN_FILE, read_run_record
+from hwkd.io.run_files import PREPARED_FILE, RUN_FILE, read_run_record
 
 __all__ = ["SearchResult", "finish_run", "resume_search", "run_search"]
 

@@ -19,7 +19,6 @@ from hwkd.engine.arms.children import Nursery
 from hwkd.engine.arms.evaluation import student_logits
 from hwkd.engine.arms.student_folder import write_student
 from hwkd.engine.run.prepared import (
-    PREPARED_FILE,
     prepared_json,
     teacher_is_settled,
 )
@@ -50,7 +49,7 @@ from hwkd.engine.setup.resolve import most_epochs
 from hwkd.engine.setup.time_plan import TimeLimit
 from hwkd.io.device_catalog import folder_of
 from hwkd.io.paths import cache_root
-from hwkd.io.run_files import RUN_FILE
+from hwkd.io.run_files import PREPARED_FILE, RUN_FILE
 from hwkd.io.run_text import run_writes
 from hwkd.io.student_folder import (
     BEST_FOLDER,

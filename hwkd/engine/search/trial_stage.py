@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 from hwkd.core.trial import TrialRecord, read_trial_line
@@ -59,16 +60,18 @@ def run_trial_stage(
         end_s=end_s,
     )
     wanted = context.config.most_trials
-    records = list(store.trials.rewrite_mirror())
     shared = store.shared
-    tail = _Tail(store.trials_path) if shared is None else _Asked(store.trials)
     if shared is not None:
         shared.set_times(left_s=search_s, share_s=pool.share_s)
         shared.set_state("running")
-    listener.on_records(records, wanted)
-    if not is_complete(store.trials, context.config):
-        pool.start()
     try:
+        # The first candidates wait until the mirror is written; workers read the run meanwhile.
+        with store.lease.asking() if shared is None else nullcontext():
+            if not is_complete(store.trials, context.config):
+                pool.start()
+            records = list(store.trials.rewrite_mirror())
+            tail = _Tail(store.trials_path) if shared is None else _Asked(store.trials)
+        listener.on_records(records, wanted)
         while pool.is_running() or (shared is not None and shared.state == "running"):
             time.sleep(_POLL_S)
             new = tail.new_records()

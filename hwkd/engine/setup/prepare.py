@@ -30,7 +30,7 @@ class Prepared:
 
     Attributes:
         config: resolved.
-        screen: device, limits and spaces, fitted to the limits.
+        screen: device, limits and spaces; the survey of a new search fits these to the limits.
         task: of the search.
         data: all splits.
         transfer: what students train on: the train split, and unlabelled data if there is any.
@@ -71,11 +71,9 @@ def prepare_data(config: SearchConfig, *, progress: Progress) -> Prepared:
     task, data = load_data(config, progress=progress)
     resolved = resolve_config(config, device, data)
     require_possible(resolved, data)
-    shape, outputs = data.input_shape, data.num_outputs
-    screen = fit_spaces(screen_of(resolved), input_shape=shape, num_outputs=outputs)
     return Prepared(
         config=resolved,
-        screen=screen,
+        screen=screen_of(resolved),
         task=task,
         data=data,
         transfer=configured_transfer(resolved, data),
@@ -90,8 +88,9 @@ def survey_spaces(prepared: Prepared, *, times_brief_training: bool) -> Survey:
         prepared: of a new search; one that is resumed has left them out.
         times_brief_training: choose its length by the time limit, for the user did not.
     """
-    config, screen, data = prepared.config, prepared.screen, prepared.data
+    config, data = prepared.config, prepared.data
     shape, outputs = data.input_shape, data.num_outputs
+    screen = fit_spaces(prepared.screen, input_shape=shape, num_outputs=outputs)
     references = survey_references(screen, input_shape=shape, num_outputs=outputs)
     sampled = survey(screen, input_shape=shape, num_outputs=outputs, seed=config.seed)
     found = drop_infeasible(sampled, references)

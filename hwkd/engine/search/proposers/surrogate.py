@@ -40,7 +40,7 @@ class SurrogateProposer:
         """Describe the search; nothing is screened yet."""
         self._context = context
         self._recommender = Recommender(
-            _problem(context), seed=derive_seed(context.config.seed, "sampler")
+            search_problem(context), seed=derive_seed(context.config.seed, "sampler")
         )
         self._observed = Observations(context.config.objective.objectives)
         self._read, self._goal = 0, context.config.objective
@@ -109,7 +109,8 @@ def _why(chosen: Recommendation) -> ProposalRecord:
     )
 
 
-def _problem(context: SearchContext) -> Problem[StudentSpec | None]:
+def search_problem(context: SearchContext) -> Problem[StudentSpec | None]:
+    """Return a search as what `hwkd.propose` chooses for."""
     objective = context.config.objective
     chance_error = context.data.head.blind_error(context.data.validation.labels)
     # No network is worth training for less than chance gives. The costs' own limits are kept by
