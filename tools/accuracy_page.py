@@ -45,7 +45,9 @@ operator, output elements, copies into column buffers, weights read, calls) time
 Coefficients belong to a pair of core and runtime. One fitting rule serves one row or thousands: it
 finds the most probable cycles given the rows and a published stack to start from
 (`hwkd/cost/fit/solve.py`). A term that no row shows keeps its ratio to the rest, and its operator
-class is named under "borrowed".
+class is named under "borrowed". ST's runtimes of all versions and cores are fitted together
+(`hwkd/cost/fit/related.py`): the file of each says for every form of operator how many rows hold it
+and how well it is known; "never timed" lists the forms that only a relative timed.
 """
 
 _LIMITS = """
@@ -66,8 +68,11 @@ _LIMITS = """
   M4's 9.5% from one model was 11.2% before that choice. Expect new data to be somewhat worse.
 - **Leave one board out** rests on few boards: one H7A3 by two submitters and four reference models
   on the H747; for the M33, two software versions on one board, so no second M33 board is tested.
-- **Borrowed classes.** `tflm-cmsis-nn` on the M4 has no depthwise or fully connected row of its
-  own; on the M7 and M0+ all of it is scaled from the M4 (see the device files).
+- **Borrowed classes.** `tflm-cmsis-nn` on the M7 and M0+ is scaled from the M4 (see the device
+  files), and neither it nor the M33's says form by form what it has seen.
+- **Cortex-M55** rests on eight forms of operator and DS-CNN, from one board and kernels of two
+  libraries; vector kernels differ form by form by far more than any band says of a form left out.
+- **TinyEngine** has one network that can be rebuilt, on a board whose clock is not printed.
 - **esp-nn and tflm-reference on ESP32** rest on about a dozen operators, one or two of each class;
   their intervals say so. Measure before you decide.
 - **Raspberry Pi** fits rest on six large image networks with one thread; small students lie outside
@@ -142,9 +147,17 @@ def _stack_section(stack: Stack) -> list[str]:
         f"({model.interval.calibrated_on})",
         f"- borrowed: {', '.join(model.borrowed) or 'nothing'}",
         f"- fitted range: {_ranges(model)}",
+        f"- never timed: {_never_timed(model)}",
         "",
-        *_fold_table(held),
+        *_fold_table(held, float(np.log(model.interval.high_ratio)) / 1.645),
     ]
+
+
+def _never_timed(model: LatencyModel) -> str:
+    if not model.evidence:
+        return "forms of operator are not told apart"
+    names = [form for form, known in model.evidence.items() if not known.rows]
+    return ", ".join(name for name in names if not name.startswith("other ")) or "nothing listed"
 
 
 def _ranges(model: LatencyModel) -> str:
@@ -154,15 +167,17 @@ def _ranges(model: LatencyModel) -> str:
     )
 
 
-def _fold_table(held: HeldOut) -> list[str]:
+def _fold_table(held: HeldOut, misfit: float) -> list[str]:
     """Return errors by fold: fold numbers for operators, families for models."""
     labels = np.array(held.labels)
-    lines = ["| left out | rows | mean error | worst |", "|---|---|---|---|"]
+    lines = ["| left out | rows | mean error | worst | covered |", "|---|---|---|---|---|"]
     for label in sorted(set(labels)):
         rows = labels == label
         errors = summarise(held.predicted[rows], held.cycles[rows])
+        covered = held.take(rows).covered(misfit).mean()
         lines.append(
-            f"| {label} | {errors.rows} | {errors.mean_ratio:.1%} | {errors.worst_ratio:.1%} |"
+            f"| {label} | {errors.rows} | {errors.mean_ratio:.1%} | {errors.worst_ratio:.1%} | "
+            f"{covered:.0%} |"
         )
     return lines
 

@@ -50,7 +50,7 @@ ST = Kinship(
     core=Level(common=0.3, per_class=0.1, per_form=0.03, per_amount=0.05),
     own=Level(common=0.05, per_class=0.08, per_form=0.03, per_amount=0.05),
     misfit_ratio=0.055,
-    evidence_ratio=0.65,
+    evidence_ratio=0.6,
 )
 ALONE, OPERATORS_ALONE = _alone(0.4, 0.5), _alone(1.0, 1.0)
 # Vector kernels of one library are 75 times faster or twice slower than scalar ones, form by form.
