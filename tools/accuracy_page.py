@@ -25,7 +25,7 @@ from benchmarks.lib.held_out import (
     held_out_families,
     held_out_operators,
 )
-from benchmarks.lib.stacks import STACKS, Stack
+from benchmarks.lib.stacks import STACKS, Stack, stack_named
 from benchmarks.lib.verdict import Target
 from hwkd.core.device import LatencyModel
 from hwkd.cost.fit.validate import summarise
@@ -87,13 +87,13 @@ def main() -> int:
     targets = _all_targets()
     lines = [_HEAD, "## Targets\n", "| what | reached | target | |", "|---|---|---|---|"]
     lines += [_target_row(name, target) for name, target in targets]
-    operators = {board: held_out_operators(board, name) for board, name in OPERATOR_BOARDS}
+    operators = {board: held_out_operators(stack_named(name)) for board, name in OPERATOR_BOARDS}
     plot_operators(operators, pictures / "operators.png")
     lines += ["\n![Operators, predicted against measured](accuracy/operators.png)"]
     by_core: dict[str, dict[str, HeldOut]] = {}
     for stack in STACKS:
         if stack.runtime.startswith("x-cube-ai"):
-            by_core.setdefault(stack.core, {})[stack.runtime] = held_out_families(stack)
+            by_core.setdefault(stack.core, {})[stack.runtime] = held_out_families(stack).of(stack)
     plot_models(by_core, pictures / "models.png")
     lines += ["\n![Whole models, predicted against measured](accuracy/models.png)"]
     lines += ["\n## Runtime by runtime"]
@@ -130,9 +130,9 @@ def _target_row(name: str, target: Target) -> str:
 def _stack_section(stack: Stack) -> list[str]:
     model = latency_model(stack)
     board = next((b for b, name in OPERATOR_BOARDS if name == stack.name), None)
-    held = held_out_families(stack) if board is None else held_out_operators(board, stack.name)
+    held = held_out_families(stack).of(stack) if board is None else held_out_operators(stack)
     title = f"{stack.core}, {stack.runtime} {stack.version}"
-    errors = summarise(held.predicted, held.design.cycles)
+    errors = summarise(held.predicted, held.cycles)
     return [
         f"\n### {title}{'' if stack.dtype == 'int8' else ', ' + stack.dtype}\n",
         f"- fitted on {model.fitted_on} ({model.measurements} rows); source: {model.source}",
@@ -143,7 +143,7 @@ def _stack_section(stack: Stack) -> list[str]:
         f"- borrowed: {', '.join(model.borrowed) or 'nothing'}",
         f"- fitted range: {_ranges(model)}",
         "",
-        *_fold_table(held, by_fold=board is not None),
+        *_fold_table(held),
     ]
 
 
@@ -154,16 +154,15 @@ def _ranges(model: LatencyModel) -> str:
     )
 
 
-def _fold_table(held: HeldOut, *, by_fold: bool) -> list[str]:
+def _fold_table(held: HeldOut) -> list[str]:
     """Return errors by fold: fold numbers for operators, families for models."""
-    labels = held.folds.astype(str) if by_fold else np.array(held.design.groups)
+    labels = np.array(held.labels)
     lines = ["| left out | rows | mean error | worst |", "|---|---|---|---|"]
     for label in sorted(set(labels)):
         rows = labels == label
-        errors = summarise(held.predicted[rows], held.design.cycles[rows])
-        name = f"fold {int(label) + 1}" if by_fold else label
+        errors = summarise(held.predicted[rows], held.cycles[rows])
         lines.append(
-            f"| {name} | {errors.rows} | {errors.mean_ratio:.1%} | {errors.worst_ratio:.1%} |"
+            f"| {label} | {errors.rows} | {errors.mean_ratio:.1%} | {errors.worst_ratio:.1%} |"
         )
     return lines
 

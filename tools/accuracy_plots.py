@@ -11,7 +11,14 @@ from matplotlib.figure import Figure
 
 from benchmarks.lib.held_out import HeldOut
 
-_COLOURS = ("#0072b2", "#d55e00", "#009e73")  # Okabe and Ito: told apart with any colour vision
+_COLOURS = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#cc79a7",
+    "#e69f00",
+    "#56b4e9",
+)  # Okabe and Ito: told apart with any colour vision
 _BAND = 0.1
 
 
@@ -20,8 +27,8 @@ def plot_operators(by_board: Mapping[str, HeldOut], path: Path) -> None:
     figure = Figure(figsize=(9, 4.2), layout="constrained")
     panels = figure.subplots(1, len(by_board), squeeze=False)[0]
     for panel, (board, held) in zip(panels, by_board.items(), strict=True):
-        panel.plot(held.design.cycles, held.predicted, ".", ms=2.5, color=_COLOURS[0], alpha=0.5)
-        _finish(panel, f"{board}: {held.design.rows:,} operators")
+        panel.plot(held.cycles, held.predicted, ".", ms=2.5, color=_COLOURS[0], alpha=0.5)
+        _finish(panel, f"{board}: {len(held.rows):,} operators")
     _save(figure, path)
 
 
@@ -30,9 +37,9 @@ def plot_models(by_core: Mapping[str, Mapping[str, HeldOut]], path: Path) -> Non
     figure = Figure(figsize=(12, 4.2), layout="constrained")
     panels = figure.subplots(1, len(by_core), squeeze=False)[0]
     for panel, (core, by_runtime) in zip(panels, by_core.items(), strict=True):
-        for colour, (runtime, held) in zip(_COLOURS, by_runtime.items(), strict=True):
+        for colour, (runtime, held) in zip(_COLOURS, by_runtime.items(), strict=False):
             panel.plot(
-                held.design.cycles, held.predicted, "o", ms=4, color=colour, alpha=0.8,
+                held.cycles, held.predicted, "o", ms=4, color=colour, alpha=0.8,
                 label=runtime,
             )  # fmt: skip
         _finish(panel, f"{core}: model families left out")

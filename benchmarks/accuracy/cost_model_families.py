@@ -1,4 +1,4 @@
-"""Whole models on STM32H747 with X-CUBE-AI 8.1, one model family left out everywhere.
+"""Networks of all versions and cores of ST's runtimes, one model family left out everywhere.
 
 The family's MLPerf Tiny relative is left out too (ResNet-8, MobileNet v1).
 
@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import sys
 
-import numpy as np
-
 from benchmarks.lib.held_out import held_out_families
 from benchmarks.lib.stacks import stack_named
 from benchmarks.lib.verdict import Target, report
@@ -18,16 +16,19 @@ from hwkd.cost.fit.validate import summarise
 
 
 def targets() -> list[Target]:
-    """Return the errors of the model zoo's rows."""
+    """Return the errors of the model zoo's and MLPerf Tiny's rows."""
     held = held_out_families(stack_named("cortex-m7.x-cube-ai-8"))
-    zoo = np.array(["STM32H747" in name for name in held.design.names])
-    errors = summarise(held.predicted[zoo], held.design.cycles[zoo])
-    for name, ratio in zip(held.design.names, held.predicted / held.design.cycles, strict=True):
-        print(f"  {ratio - 1:+7.1%}  {name}")
-    what = f"STM32H747, X-CUBE-AI 8.1, {errors.rows} models of families left out"
+    for row, ratio in zip(held.rows, held.predicted / held.cycles, strict=True):
+        print(f"  {ratio - 1:+7.1%}  {row.name}")
+    errors = summarise(held.predicted, held.cycles)
+    h747 = held.take("STM32H747" in row.name for row in held.rows)
+    zoo = summarise(h747.predicted, h747.cycles)
+    what = f"ST's runtimes, {errors.rows} networks of families left out"
     return [
-        Target(f"{what}, mean error", errors.mean_ratio, 0.09),
-        Target(f"{what}, worst", errors.worst_ratio, 0.25),
+        Target(f"{what}, mean error", errors.mean_ratio, 0.08),
+        Target(f"{what}, worst", errors.worst_ratio, 0.30),
+        Target(f"STM32H747, {zoo.rows} of them, mean error", zoo.mean_ratio, 0.07),
+        Target(f"STM32H747, {zoo.rows} of them, worst", zoo.worst_ratio, 0.20),
     ]
 
 

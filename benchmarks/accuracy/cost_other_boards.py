@@ -16,9 +16,9 @@ from benchmarks.lib.published import ModelRow
 from benchmarks.lib.stacks import (
     MLPERF_NOISE,
     MODELS,
+    fitted,
     mlperf,
     models,
-    prior_of,
     stack_named,
     zoo,
 )
@@ -32,7 +32,7 @@ _REFERENCE_MODELS = ("resnet_v1_8_32", "mobilenet_v1_0.25_96_int8")
 def errors(train: tuple[ModelRow, ...], test: tuple[ModelRow, ...], fit_name: str) -> list[float]:
     """Return the errors of `test` predicted from `train` alone."""
     known = Design.of(models(train, MLPERF_NOISE))
-    per_unit = fit_cycles(known, prior_of(stack_named(fit_name)), MODELS)
+    per_unit = fit_cycles(known, fitted(stack_named(fit_name)).cycles_per_unit, MODELS)
     unseen = Design.of(models(test, MLPERF_NOISE))
     found = list(np.abs(unseen.amounts @ per_unit / unseen.cycles - 1.0))
     for name, error in zip(unseen.names, found, strict=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 
 from benchmarks.lib.held_out import OPERATOR_BOARDS, held_out_operators
+from benchmarks.lib.stacks import stack_named
 from benchmarks.lib.verdict import Target, report
 from hwkd.cost.fit.validate import summarise
 
@@ -19,8 +20,8 @@ def targets(every: int = 1) -> list[Target]:
     """Return the errors of both boards; `every` keeps one row in so many."""
     found = []
     for board, fit_name in OPERATOR_BOARDS:
-        held = held_out_operators(board, fit_name, every)
-        errors = summarise(held.predicted, held.design.cycles)
+        held = held_out_operators(stack_named(fit_name), every)
+        errors = summarise(held.predicted, held.cycles)
         what = f"{board}, {errors.rows} operators held out"
         found += [
             Target(f"{what}, within 10%", errors.within_10_percent_ratio, _WITHIN[board], True),

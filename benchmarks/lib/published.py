@@ -22,13 +22,16 @@ _KINDS = {
     "CONV_2D": "Conv", "DEPTHWISE_CONV_2D": "Conv", "FULLY_CONNECTED": "Gemm", "ADD": "Add",
     "MUL": "Mul", "AVERAGE_POOL_2D": "AveragePool", "MAX_POOL_2D": "MaxPool", "MEAN": "ReduceMean",
     "PAD": "Pad", "RESHAPE": "Reshape", "CONCATENATION": "Concat", "SOFTMAX": "Softmax",
-    "LOGISTIC": "Sigmoid",
+    "LOGISTIC": "Sigmoid", "HARD_SWISH": "HardSwish", "SUB": "Sub", "LEAKY_RELU": "LeakyRelu",
+    "MINIMUM": "Min", "MAXIMUM": "Max", "REDUCE_MAX": "ReduceMax", "RESIZE_BILINEAR": "Resize",
+    "TRANSPOSE": "Transpose", "RELU": "Relu",
 }  # fmt: skip
 
 
-_ZOO_FAMILIES = ("mobilenet", "squeezenet", "resnet_v1_8", "st_yolo", "mnist", "miniresnet")
+# Published name of a family -> the name of an architecture that is listed under another name too.
+_ZOO_FAMILIES = {"mobilenet_v1": "mobilenet", "resnet_v1": "resnet"}
 _MLPERF_FAMILIES = {
-    "vww01": "mobilenet", "ic01": "resnet_v1_8", "kws01": "ds_cnn", "ad01": "autoencoder",
+    "vww01": "mobilenet", "ic01": "resnet", "kws01": "ds_cnn", "ad01": "autoencoder",
     "sww01": "streaming_wake_word",
 }  # fmt: skip
 
@@ -59,6 +62,7 @@ class ModelRow:
         software: inference stack with its version.
         submitter: who published it.
         model: key of `graph_of`.
+        family: architecture, named alike in all sources, for leaving one out.
         latency_s: measured.
         clock_hz: of the board.
         energy_j: measured, or None.
@@ -69,6 +73,7 @@ class ModelRow:
     software: str
     submitter: str
     model: str
+    family: str
     latency_s: float
     clock_hz: float
     energy_j: float | None
@@ -113,6 +118,7 @@ def mlperf_rows() -> tuple[ModelRow, ...]:
             software=row["software"],
             submitter=row["submitter"],
             model=row["model"],
+            family=_MLPERF_FAMILIES[row["model"]],
             latency_s=float(row["latency_ms"]) / 1e3,
             clock_hz=float(row["clock_mhz"]) * 1e6,
             energy_j=float(row["energy_uj"]) / 1e6 if row["energy_uj"] else None,
@@ -125,19 +131,44 @@ def mlperf_rows() -> tuple[ModelRow, ...]:
 
 @cache
 def zoo_rows() -> tuple[ModelRow, ...]:
-    """Return the latencies of ST's model zoo."""
+    """Return the latencies of ST's model zoo, without those that are no measurement of their own.
+
+    Left out are rows that repeat an older version's, whose tensors or weights lie in external
+    memory, whose board is not printed, or whose network cannot be rebuilt.
+    """
     return tuple(
         ModelRow(
             board=row["board"],
             software=row["software"],
             submitter="model zoo",
             model=row["model"],
+            family=_ZOO_FAMILIES.get(row["family"], row["family"]),
             latency_s=float(row["latency_ms"]) / 1e3,
             clock_hz=float(row["clock_mhz"]) * 1e6,
             energy_j=None,
             source=row["source"],
         )
         for row in read_csv("stm32_model_zoo.csv")
+        if not row["no_latency"]
+    )
+
+
+@cache
+def other_board_rows() -> tuple[ModelRow, ...]:
+    """Return whole networks that others timed: EdgeMark, TinyEngine, Ambiq."""
+    return tuple(
+        ModelRow(
+            board=row["board"],
+            software=row["software"],
+            submitter=row["source"].partition("@")[0],
+            model=row["model"],
+            family=_MLPERF_FAMILIES.get(row["model"], row["model"]),
+            latency_s=float(row["latency_ms"]) / 1e3,
+            clock_hz=float(row["clock_mhz"]) * 1e6,
+            energy_j=None,
+            source=row["source"],
+        )
+        for row in read_csv("other_boards.csv")
     )
 
 
@@ -192,6 +223,34 @@ def _esp_operator(row: dict[str, str]) -> OpGraph | None:
     )
 
 
+# Int8 kernels among the operators that Ambiq timed -> TensorFlow Lite's name.
+_HELIUM_KINDS = {
+    "conv2d 3x3": "CONV_2D", "mul s8 (half of hard-swish)": "MUL", "hard_swish s8": "HARD_SWISH",
+    "minimum (half of hard-swish)": "MINIMUM", "leaky_relu s8": "LEAKY_RELU", "sub s8": "SUB",
+    "relu s8": "RELU", "mean over H,W s8": "MEAN",
+}  # fmt: skip
+
+
+@cache
+def helium_rows() -> tuple[OpRow, ...]:
+    """Return the int8 operators that Ambiq timed on an Apollo510 (Cortex-M55)."""
+    rows = []
+    for row in read_csv("op_cycles_m55.csv"):
+        kind = _HELIUM_KINDS.get(row["op"])
+        if kind is None:
+            continue
+        window = (3, 3) if kind == "CONV_2D" else (1, 1)
+        image, result = _sizes(row["in_shape_nhwc"])[1:], _sizes(row["out_shape_nhwc"])[1:]
+        graph = single_op(kind, image, result, window, (1, 1))
+        rows.append(
+            OpRow(
+                board=row["board"], graph=graph, cycles=float(row["cycles"]),
+                configuration=row["op"],
+            )
+        )  # fmt: skip
+    return tuple(rows)
+
+
 @cache
 def xg24_convolutions() -> tuple[OpRow, ...]:
     """Return the convolutions that Silicon Labs timed with TFLM and CMSIS-NN on an xG24 (M33)."""
@@ -226,13 +285,6 @@ def ncnn_rows(board: str, dtype: str) -> tuple[tuple[str, float], ...]:
     )
 
 
-def family_of(model: str) -> str:
-    """Return a model's architecture, named alike in both sources, for leaving one out."""
-    if model in _MLPERF_FAMILIES:
-        return _MLPERF_FAMILIES[model]
-    return next(family for family in _ZOO_FAMILIES if family in model)
-
-
 def single_op(
     kind: str,
     in_shape: tuple[int, ...],
@@ -250,7 +302,7 @@ def single_op(
     node = {
         "op": kind, "i": [0], "o": 1, "os": [1, *out_shape], "k": kernel, "s": stride, "p": pads,
     }  # fmt: skip
-    if kind == "ADD":
+    if kind in ("ADD", "SUB", "MUL", "MINIMUM"):
         node["i"] = [0, 0]
     return _graph({"input": [1, *in_shape], "input_id": 0, "nodes": [node]})
 
@@ -269,7 +321,7 @@ def _graph(spec: dict[str, Any]) -> OpGraph:
         out = _tensor(node["o"], node["os"])
         tensors[out.name] = out
         ops.append(_op(node, tensors, out))
-    last = ops[-1].outputs
+    last = tuple(str(i) for i in spec["outputs"]) if "outputs" in spec else ops[-1].outputs
     inputs = (str(spec["input_id"]),)
     return OpGraph(ops=tuple(ops), tensors=tensors, inputs=inputs, outputs=last)
 
@@ -279,7 +331,7 @@ def _op(node: dict[str, Any], tensors: dict[str, Tensor], out: Tensor) -> Op:
     first = tensors[str(node["i"][0])]
     kernel = tuple(node.get("k") or (1, 1))
     top, bottom, left, right = node.get("p") or (0, 0, 0, 0)
-    if kind == "Pad":  # only the shapes are published: the smaller half of the zeros comes first
+    if kind == "Pad" and "p" not in node:  # shapes alone: the smaller half of the zeros comes first
         rows, columns = (out.shape[axis] - first.shape[axis] for axis in (2, 3))
         top, bottom, left, right = rows // 2, rows - rows // 2, columns // 2, columns - columns // 2
     groups = node.get("g", 1)

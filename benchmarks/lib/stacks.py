@@ -3,36 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cache, partial
+from dataclasses import dataclass, field
+from functools import cache, cached_property, partial
 
 from benchmarks.lib.classic_models import CLASSIC_MODELS, classic_graph
 from benchmarks.lib.published import (
     ModelRow,
     OpRow,
     esp_rows,
-    family_of,
     graph_of,
+    helium_rows,
     mlperf_rows,
     ncnn_rows,
     op_rows,
+    other_board_rows,
     zoo_rows,
 )
+from hwkd.core.device import Interval, LatencyModel
 from hwkd.core.graph import OpGraph
+from hwkd.cost.fit.describe import describe_fit
 from hwkd.cost.fit.design import Array, Design, Measurement
-from hwkd.cost.fit.prior import GENERIC
+from hwkd.cost.fit.prior import GENERIC, ST_LIBRARY
+from hwkd.cost.fit.related import Fitted, Kinship, Level, RelatedRows, fit_related
 from hwkd.cost.fit.solve import Spread, fit_cycles
 from hwkd.cost.fuse import fuse
+from hwkd.cost.latency_terms import op_work
 from hwkd.io.runtime_files import load_runtime
 
 OPERATORS = Spread(common=1.5, per_class=1.0, per_amount=1.0)
 MODELS = Spread(common=1.5, per_class=0.4, per_amount=0.5)
+_NOTHING = Level(common=0.0, per_class=0.0, per_form=0.0, per_amount=0.0)
+
+
+def _alone(per_class: float, per_amount: float, per_form: float = 0.3) -> Kinship:
+    """Return the kinship of a stack that has no relatives."""
+    level = Level(common=1.5, per_class=per_class, per_form=per_form, per_amount=per_amount)
+    return Kinship(
+        shared=level, version=_NOTHING, core=_NOTHING, own=_NOTHING, misfit_ratio=0.0
+    )  # fmt: skip
+
+
+# Chosen on networks left out, family by family, of all versions and cores together.
+ST = Kinship(
+    shared=Level(common=1.5, per_class=0.3, per_form=0.4, per_amount=0.2),
+    version=Level(common=0.15, per_class=0.15, per_form=0.05, per_amount=0.1),
+    core=Level(common=0.3, per_class=0.1, per_form=0.03, per_amount=0.05),
+    own=Level(common=0.05, per_class=0.08, per_form=0.03, per_amount=0.05),
+    misfit_ratio=0.055,
+    evidence_ratio=0.65,
+)
+ALONE, OPERATORS_ALONE = _alone(0.4, 0.5), _alone(1.0, 1.0)
+# Vector kernels of one library are 75 times faster or twice slower than scalar ones, form by form.
+HELIUM = _alone(1.0, 0.5, per_form=1.0)
 # Timer noise of repeated operators is 0.5%; MLPerf submitters repeat within 2%. Rows of another
 # board or of other settings of the same stack were found 5 to 15% apart.
 OPERATOR_NOISE, MLPERF_NOISE, ZOO_NOISE, OTHER_BOARD_NOISE = 0.02, 0.02, 0.06, 0.15
+# Repeats of one Helium operator are within 6%; kernels and compilers of two libraries are not.
+HELIUM_NOISE = 0.1
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Stack:
     """One (core, runtime) pair and the rows that it is fitted to.
 
@@ -44,8 +74,11 @@ class Stack:
         fitted_on: the rows, in words.
         source: where they are published.
         dtype: "int8" or "float32".
-        prior: another stack to start from, or None for the generic one.
-        spread: how far from the prior it may be.
+        relatives: stacks of the same name here are fitted together.
+        prior: cycles per unit to start from.
+        kinship: how far from the prior and from its relatives it may be.
+        spread: the same for thousands of operators timed alone, which need no forms; or None.
+        starts_from: name of the stack whose fit is the prior then.
     """
 
     core: str
@@ -55,8 +88,16 @@ class Stack:
     fitted_on: str
     source: str
     dtype: str = "int8"
-    prior: str | None = None
-    spread: Spread = MODELS
+    relatives: str = ""
+    prior: Array = field(default_factory=lambda: GENERIC)
+    kinship: Kinship = ALONE
+    spread: Spread | None = None
+    starts_from: str = ""
+
+    @cached_property
+    def measured(self) -> tuple[tuple[Measurement, frozenset[str]], ...]:
+        """The rows, each with what it can be left out by: its group and its operators' forms."""
+        return tuple((row, labels_of(row)) for row in self.rows())
 
     @property
     def name(self) -> str:
@@ -85,7 +126,7 @@ def models(rows: Sequence[ModelRow], noise_ratio: float) -> tuple[Measurement, .
             name=f"{row.model} ({row.submitter}, {row.board}, {row.software})",
             graph=executed_graph(row.model, fused_as(row.software)),
             cycles=row.cycles,
-            group=family_of(row.model),
+            group=row.family,
             noise_ratio=noise_ratio,
         )
         for row in rows
@@ -106,6 +147,15 @@ def zoo(board: str, software: str) -> tuple[ModelRow, ...]:
     return tuple(r for r in zoo_rows() if r.board.startswith(board) and r.software == software)
 
 
+def others(board: str, software: str) -> tuple[ModelRow, ...]:
+    """Return networks that others timed on one board with software that contains the text."""
+    return tuple(
+        row
+        for row in other_board_rows()
+        if row.board.startswith(board) and software in row.software
+    )
+
+
 @cache
 def executed_graph(model: str, rules: str) -> OpGraph:
     """Return a published model as a stack executes it; `rules` is a runtime."""
@@ -117,7 +167,7 @@ def fused_as(software: str) -> str:
 
     X-CUBE-AI from 8.1, Plumerai 2023 and ONNC drop all-zero channels; the interpreters do not.
     """
-    if "TFLM" in software:
+    if "TFLM" in software or "helia" in software:
         return "tflm-cmsis-nn"
     drops = ("v8.1", "v9", "v10", "AI 8.1", "AI 10", "2023", "ONNC")
     return "x-cube-ai-8" if any(text in software for text in drops) else "x-cube-ai-7"
@@ -134,50 +184,45 @@ def single_operators(rows: Sequence[OpRow], noise_ratio: float) -> tuple[Measure
     )  # fmt: skip
 
 
-def _h7(mlperf_versions: tuple[str, ...], zoo_version: str) -> tuple[Measurement, ...]:
-    return (
-        *models(mlperf("NUCLEO-H7A3", *mlperf_versions), MLPERF_NOISE),
-        *models(zoo("STM32H747", zoo_version), ZOO_NOISE),
-    )
+# Runtime -> version of the fit, MLPerf Tiny's names for it, the model zoo's.
+_ST_VERSIONS = {
+    "x-cube-ai-7": ("7.3", ("v7.3.0",), ("X-CUBE-AI 7.3.0",)),
+    "x-cube-ai-8": ("8.1", ("v8.1.0",), ("X-CUBE-AI 8.1.0",)),
+    "x-cube-ai-10": (
+        "9.0 to 10.2", ("AI v9", "AI v10"), ("X-CUBE-AI 9.1.0", "X-CUBE-AI 10.0.0")
+    ),
+    "st-edge-ai-3": ("3.0", (), ("ST Edge AI Core 3.0.0",)),
+    "st-edge-ai-4": ("4.0", (), ("ST Edge AI Core 4.0.0",)),
+}  # fmt: skip
+# Core -> board in MLPerf Tiny, board in the model zoo.
+_ST_BOARDS = {
+    "Cortex-M7": ("NUCLEO-H7A3", "STM32H747"),
+    "Cortex-M33": ("NUCLEO-U575", "B-U585"),
+    "Cortex-M4": ("NUCLEO-L4R5", ""),
+}
 
 
-def _u5(mlperf_versions: tuple[str, ...], zoo_version: str) -> tuple[Measurement, ...]:
-    return (
-        *models(mlperf("NUCLEO-U575", *mlperf_versions), MLPERF_NOISE),
-        *models(zoo("B-U585", zoo_version), ZOO_NOISE),
-    )
+def _st_rows(runtime: str, core: str) -> tuple[Measurement, ...]:
+    _, mlperf_names, zoo_names = _ST_VERSIONS[runtime]
+    mlperf_board, zoo_board = _ST_BOARDS[core]
+    found = models(mlperf(mlperf_board, *mlperf_names), MLPERF_NOISE) if mlperf_names else ()
+    for name in zoo_names if zoo_board else ():
+        found += models(zoo(zoo_board, name), ZOO_NOISE)
+    return found
 
 
-def _l4(*versions: str) -> tuple[Measurement, ...]:
-    return models(mlperf("NUCLEO-L4R5", *versions), MLPERF_NOISE)
-
-
-def _x_cube_ai(
-    runtime: str, version: str, mlperf_versions: tuple[str, ...], zoo_version: str
-) -> tuple[Stack, ...]:
-    """Return the three cores of one X-CUBE-AI generation; the M7 has most rows and leads."""
-    mlperf_text = "MLPerf Tiny closed division"
-    source = "mlcommons tiny_results_v0.7 to v1.3 (benchmarks/facts/mlperf_tiny.csv)"
-    zoo_source = "STMicroelectronics stm32ai-modelzoo (benchmarks/facts/stm32_model_zoo.csv)"
-    lead = f"cortex-m7.{runtime}"
-    return (
-        Stack(
-            core="Cortex-M7", runtime=runtime, version=version,
-            rows=lambda: _h7(mlperf_versions, zoo_version),
-            fitted_on=f"{mlperf_text} on NUCLEO-H7A3ZI-Q, model zoo on STM32H747I-DISCO",
-            source=f"{source}; {zoo_source}",
-        ),
-        Stack(
-            core="Cortex-M33", runtime=runtime, version=version, prior=lead,
-            rows=lambda: _u5(mlperf_versions, zoo_version),
-            fitted_on=f"{mlperf_text} on NUCLEO-U575ZI-Q, model zoo on B-U585I-IOT02A",
-            source=f"{source}; {zoo_source}",
-        ),
-        Stack(
-            core="Cortex-M4", runtime=runtime, version=version, prior=lead,
-            rows=lambda: _l4(*mlperf_versions),
-            fitted_on=f"{mlperf_text} on NUCLEO-L4R5ZI", source=source,
-        ),
+def _st(runtime: str, core: str) -> Stack:
+    version, mlperf_names, _ = _ST_VERSIONS[runtime]
+    mlperf_board, zoo_board = _ST_BOARDS[core]
+    names = [f"MLPerf Tiny closed division on {mlperf_board}"] if mlperf_names else []
+    names += [f"model zoo on {zoo_board}"] if zoo_board else []
+    sources = ["mlcommons tiny_results_v0.7 to v1.3 (benchmarks/facts/mlperf_tiny.csv)"]
+    sources += ["STMicroelectronics stm32ai-modelzoo (benchmarks/facts/stm32_model_zoo.csv)"]
+    return Stack(
+        core=core, runtime=runtime, version=version, relatives="st", prior=ST_LIBRARY, kinship=ST,
+        rows=lambda: _st_rows(runtime, core),
+        fitted_on=f"{' and '.join(names) or 'no row of its own'}; other versions and cores",
+        source="; ".join(sources),
     )  # fmt: skip
 
 
@@ -191,7 +236,7 @@ def _esp(chip: str, core: str) -> tuple[Stack, ...]:
     return tuple(
         Stack(
             core=core, runtime=runtime, version="2023", fitted_on=words, source=source,
-            spread=OPERATORS,
+            kinship=OPERATORS_ALONE,
             rows=partial(_esp_operators, chip, kernels),
         )
         for runtime, kernels in (("esp-nn", "esp-nn"), ("tflm-reference", "ANSI C"))
@@ -219,6 +264,7 @@ def _ncnn(board: str, core: str, clock_hz: float, dtype: str) -> Stack:
 
 _MICRONAS = "tk-king/MicroNas@fa6b6d2b look-up tables (benchmarks/facts/op_cycles.csv)"
 _MLPERF = "mlcommons tiny_results (benchmarks/facts/mlperf_tiny.csv)"
+_OTHERS = "EdgeMark, TinyEngine and Ambiq (benchmarks/facts/other_boards.csv)"
 _PI = (
     ("Raspberry Pi 3", "Cortex-A53", 1.4e9),
     ("Raspberry Pi 4", "Cortex-A72", 1.8e9),
@@ -239,19 +285,40 @@ STACKS: tuple[Stack, ...] = (
     ),
     Stack(
         core="Cortex-M4", runtime="tflm-cmsis-nn", version="2023", spread=OPERATORS,
-        fitted_on="1,436 operators on NUCLEO-F446RE; depthwise and fully connected scaled from "
-        "the Cortex-M33",
-        source=_MICRONAS,
-        prior="cortex-m33.tflm-cmsis-nn", rows=lambda: operators("NUCLEO-F446RE"),
+        fitted_on="1,436 operators on NUCLEO-F446RE, EdgeMark's networks on NUCLEO-L4R5ZI",
+        source=f"{_MICRONAS}; {_OTHERS}", starts_from="cortex-m33.tflm-cmsis-nn",
+        rows=lambda: (
+            *operators("NUCLEO-F446RE"),
+            *models(others("NUCLEO-L4R5ZI", "default build"), OTHER_BOARD_NOISE),
+        ),
+    ),
+    Stack(
+        core="Cortex-M55", runtime="tflm-cmsis-nn", version="2025", kinship=HELIUM,
+        fitted_on="operators and DS-CNN on Apollo510, CMSIS-NN and ns-cmsis-nn",
+        source=f"AmbiqAI/helia-profiler@01ae7b3 (benchmarks/facts/op_cycles_m55.csv); {_OTHERS}",
+        rows=lambda: (
+            *single_operators(helium_rows(), HELIUM_NOISE),
+            *models(others("Apollo510", "helia"), OTHER_BOARD_NOISE),
+        ),
     ),
     Stack(
         core="Cortex-M4", runtime="tflm-reference", version="2.3.1",
         fitted_on="MLPerf Tiny reference submission on NUCLEO-L4R5ZI", source=_MLPERF,
-        rows=lambda: _l4("TFLM v2.3.1"),
+        rows=lambda: models(mlperf("NUCLEO-L4R5", "TFLM v2.3.1"), MLPERF_NOISE),
     ),
-    *_x_cube_ai("x-cube-ai-7", "7.3", ("v7.3.0",), "X-CUBE-AI 7.3.0"),
-    *_x_cube_ai("x-cube-ai-8", "8.1", ("v8.1.0",), "X-CUBE-AI 8.1.0"),
-    *_x_cube_ai("x-cube-ai-10", "9.0 to 10.2", ("AI v9", "AI v10"), "X-CUBE-AI 10.0.0"),
+    *(
+        _st(runtime, core)
+        for runtime, (_, mlperf_names, _) in _ST_VERSIONS.items()
+        for core, (_, zoo_board) in _ST_BOARDS.items()
+        if mlperf_names or zoo_board
+    ),
+    Stack(
+        core="Cortex-M7", runtime="tinyengine", version="0363956", relatives="st",
+        prior=ST_LIBRARY, kinship=ST,
+        fitted_on="X-CUBE-AI, much alike, and one network on STM32H743, clock not printed",
+        source=_OTHERS,
+        rows=lambda: models(others("STM32H743", "TinyEngine"), OTHER_BOARD_NOISE),
+    ),
     Stack(
         core="Cortex-M0+", runtime="bosch-hale-1", version="1.0.175",
         fitted_on="MLPerf Tiny closed division on NUCLEO-G0B1RE", source=_MLPERF,
@@ -268,16 +335,47 @@ def stack_named(name: str, dtype: str = "int8") -> Stack:
     return next(s for s in STACKS if s.name == name and s.dtype == dtype)
 
 
-def prior_of(stack: Stack, *, without_groups: Sequence[str] = ()) -> Array:
-    """Return where a stack's fit starts; the prior stack is fitted without the held-out groups."""
-    if stack.prior is None:
-        return GENERIC
-    return fitted(stack_named(stack.prior), tuple(without_groups))
+def labels_of(row: Measurement) -> frozenset[str]:
+    """Return what a row can be left out by: its group and the forms of operator that it holds."""
+    works = [op_work(op, row.graph.tensors) for op in row.graph.ops]
+    return frozenset([row.group, *(work.form for work in works if work is not None)])
 
 
 @cache
-def fitted(stack: Stack, without_groups: tuple[str, ...] = ()) -> Array:
-    """Return a stack's cycles per unit, fitted to all rows but those of some groups."""
-    rows = tuple(row for row in stack.rows() if row.group not in without_groups)
-    prior = prior_of(stack, without_groups=without_groups)
-    return fit_cycles(Design.of(rows), prior, stack.spread)
+def fits(relatives: tuple[Stack, ...], without: frozenset[str] = frozenset()) -> list[Fitted]:
+    """Return the fits of stacks that belong together, to all rows without some labels."""
+    first = relatives[0]
+    if first.spread is not None:
+        origin = stack_named(first.starts_from) if first.starts_from else None
+        prior = GENERIC if origin is None else fitted(origin, without).cycles_per_unit
+        per_unit = fit_cycles(Design.of(_kept(first, without)), prior, first.spread)
+        return [Fitted(cycles_per_unit=per_unit, evidence={})]
+    rows = [
+        RelatedRows(version=stack.runtime, core=stack.core, rows=_kept(stack, without))
+        for stack in relatives
+    ]
+    return fit_related(rows, first.prior, first.kinship)
+
+
+def _kept(stack: Stack, without: frozenset[str]) -> list[Measurement]:
+    return [row for row, labels in stack.measured if not without & labels]
+
+
+def fitted(stack: Stack, without: frozenset[str] = frozenset()) -> Fitted:
+    """Return one stack's fit, with all its relatives, to all rows without some labels."""
+    if not stack.relatives:
+        return fits((stack,), without)[0]
+    together = tuple(other for other in STACKS if other.relatives == stack.relatives)
+    return fits(together, without)[together.index(stack)]
+
+
+def model_of(
+    stack: Stack, interval: Interval, without: frozenset[str] = frozenset()
+) -> LatencyModel:
+    """Return a stack's latency model, fitted to all rows without some labels."""
+    found = fitted(stack, without)
+    return describe_fit(
+        found.cycles_per_unit, _kept(stack, without), fitted_on=stack.fitted_on,
+        source=stack.source, error_ratio=None, validation="", interval=interval,
+        evidence=found.evidence,
+    )  # fmt: skip

@@ -23,10 +23,13 @@ from hwkd.core.strict_model import StoredInt, StrictModel
 # latency is the sum over operators and amounts of amount times cycles, so the order is a contract.
 WORK: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "pointwise": ("mac", "block_of_16", "block_of_4", "remainder", "output", "weight", "call"),
+        "pointwise": (
+            "mac", "block_of_16", "block_of_4", "remainder", "output", "weight", "streamed_mac",
+            "call",
+        ),
         "conv": (
             "mac", "block_of_4", "remainder", "output", "pixel", "tap", "padded_tap", "column",
-            "column_remainder", "padded_column", "weight", "call",
+            "column_remainder", "padded_column", "weight", "streamed_mac", "call",
         ),
         "depthwise": ("mac", "output", "call"),
         "dense": ("mac", "output", "call"),
@@ -71,6 +74,25 @@ class FittedRange(_Finite):
     depth: tuple[float, float] = (0, 1e12)
 
 
+class FormEvidence(_Finite):
+    """What a fit knows of one form of operator, for example "depthwise 5x5" or "Mul broadcast".
+
+    Attributes:
+        op_class: key of `WORK` that it is priced by.
+        rows: measurements that hold it; 0 where it was never timed on this runtime and core.
+        factor: its cycles over those of its class.
+        spread: standard deviation of the natural logarithm of its cycles that is its own.
+        shared: further standard deviations, one for each direction in which all forms of this fit
+            may be wrong together; signs matter.
+    """
+
+    op_class: str
+    rows: StoredInt = Field(ge=0)
+    factor: float = Field(default=1.0, gt=0)
+    spread: float = Field(ge=0)
+    shared: tuple[float, ...] = ()
+
+
 class LatencyModel(_Finite):
     """Cycles of one inference as a sum of non-negative physical terms.
 
@@ -82,8 +104,10 @@ class LatencyModel(_Finite):
         measurements: number of rows fitted.
         error_ratio: cross-validated mean absolute error of rows never seen; None if not tested.
         validation: how `error_ratio` was obtained.
-        interval: for the latency of a whole network.
+        interval: for the latency of a whole network of forms that were timed.
         fitted_range: operator class -> range.
+        evidence: form of operator (`hwkd.cost.latency_terms`) -> what is known; "other CLASS"
+            stands for the forms of a class that are not listed.
         source: where the measurements were published.
     """
 
@@ -95,6 +119,7 @@ class LatencyModel(_Finite):
     validation: str = ""
     interval: Interval
     fitted_range: dict[str, FittedRange] = Field(default_factory=dict)
+    evidence: dict[str, FormEvidence] = Field(default_factory=dict)
     source: str = Field(min_length=1)
 
     @field_validator("cycles")

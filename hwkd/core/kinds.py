@@ -225,7 +225,8 @@ _ONLY_IN_FILES = (
     ),
     *(Kind(onnx=name, reads_channels=True) for name in ("ConvInteger", "LpPool")),
     Kind(onnx="GlobalMaxPool", reads_channels=True, is_channelwise=True, work="mean"),
-    Kind(onnx="ReduceMean", work="mean"),
+    *(Kind(onnx=name, work="mean") for name in ("ReduceMean", "ReduceMax")),
+    Kind(onnx="Resize", work="copy"),
     Kind(onnx="Pad", moves=True, is_channelwise=True, work="copy"),
     *(Kind(onnx=name, moves=True, work="copy")
       for name in ("Flatten", "Slice", "Split", "Squeeze", "Unsqueeze")),

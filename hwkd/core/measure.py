@@ -19,6 +19,8 @@ class LatencyEstimate:
         high_s: upper end of the 90% interval.
         basis: where it comes from, for example "estimated: esp-nn 2023, 11 operators".
         is_extrapolated: the graph lies outside the range the model was fitted on.
+        never_timed: form of operator that nobody timed on this runtime and core -> its share of
+            the latency.
     """
 
     __pydantic_config__ = STORED
@@ -28,6 +30,7 @@ class LatencyEstimate:
     high_s: float
     basis: str
     is_extrapolated: bool = False
+    never_timed: dict[str, float] = field(default_factory=dict)
 
     def at_s(self, risk: Risk) -> float:
         """Return the end of the interval that must stay inside a limit; "expected" the middle."""

@@ -61,6 +61,17 @@ class RuntimeFile(StrictModel):
         known = self.memory.model_dump(exclude_unset=True)
         return MemoryModel.model_validate({**known, **self.memory_on.get(core, {})})
 
+    @model_validator(mode="after")
+    def _fits_list_evidence(self) -> RuntimeFile:
+        for core, fit in self.cores.items():
+            for dtype, model in fit.latency.items():
+                if not model.fitted_range and not model.evidence:
+                    raise ValueError(
+                        f"cores.{core}.latency.{dtype} lists no evidence: neither `evidence` nor "
+                        "`fitted_range` says which operators were timed; add what was"
+                    )
+        return self
+
     @field_validator("cores")
     @classmethod
     def _keys_are_core_keys(cls, cores: dict[str, CoreFit]) -> dict[str, CoreFit]:

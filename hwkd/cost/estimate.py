@@ -13,7 +13,7 @@ from hwkd.core.kinds import kind_of
 from hwkd.core.measure import CostEstimate, LatencyEstimate, OpCost
 from hwkd.cost.energy import estimate_energy_j
 from hwkd.cost.fuse import FusedGraph, fuse
-from hwkd.cost.latency import LatencyTable, Weakness, with_interval
+from hwkd.cost.latency import LatencyTable, OpCycles, Weakness, with_interval
 from hwkd.cost.memory import MemoryPlan, plan_memory
 from hwkd.cost.storage import StoragePlan, plan_storage
 
@@ -22,13 +22,12 @@ ELEMENT_BYTES = {"int8": 1, "float32": 4}
 
 @dataclass(slots=True)
 class _Cycles:
-    """Cycles by operator, what is weak evidence among them, kinds without a cost.
+    """Cost by operator, kinds without a cost.
 
     `dtypes` names the operators that compute in another type than the network.
     """
 
-    cycles: dict[str, float] = field(default_factory=dict)
-    weak: dict[str, Weakness] = field(default_factory=dict)
+    ops: dict[str, OpCycles] = field(default_factory=dict)
     unsupported: Counter[str] = field(default_factory=Counter)
     dtypes: dict[str, str] = field(default_factory=dict)
 
@@ -66,7 +65,7 @@ def estimate_cost(
     fused = fuse(graph, stack.fusion)
     found = _op_cycles(fused.graph, models, dtype)
     scale = stack.cycles_scale / hertz if hertz else 0.0
-    seconds = {name: amount * scale for name, amount in found.cycles.items()}
+    seconds = {name: cost.cycles * scale for name, cost in found.ops.items()}
     latency = _latency(stack, models, dtype, found, scale) if models else None
     element_bytes = ELEMENT_BYTES[dtype]
     memory = plan_memory(fused.stored, stack.memory, element_bytes)
@@ -131,9 +130,7 @@ def _op_cycles(graph: OpGraph, models: Mapping[str, LatencyModel], dtype: str) -
         if cost is None:
             found.unsupported[op.kind] += 1
             continue
-        found.cycles[op.name], weakness = cost
-        if weakness is not None:
-            found.weak[op.name] = weakness
+        found.ops[op.name] = cost
         if table is not tables[dtype] and own is not None:
             found.dtypes[op.name] = own
     return found
@@ -145,27 +142,30 @@ def _latency(
     """Add up the operators of each type; the ends of their intervals are added too."""
     parts = []
     for own in dict.fromkeys((dtype, *found.dtypes.values())):
-        names = [name for name in found.cycles if found.dtypes.get(name, dtype) == own]
+        forms: dict[str, float] = {}
         weak: dict[Weakness, float] = {}
-        for name in names:
-            if name in found.weak:
-                weak[found.weak[name]] = weak.get(found.weak[name], 0.0) + found.cycles[name]
-        parts.append(
-            with_interval(
-                scale * sum([found.cycles[name] for name in names]),
-                models[own],
-                weak_s={why: scale * cycles for why, cycles in weak.items()},
-                basis=f"estimated: {stack.name} {stack.version}, {models[own].fitted_on}",
-            )
-        )
+        for name, cost in found.ops.items():
+            if found.dtypes.get(name, dtype) == own:
+                seconds = cost.cycles * scale
+                forms[cost.form] = forms.get(cost.form, 0.0) + seconds
+                if cost.weakness is not None:
+                    weak[cost.weakness] = weak.get(cost.weakness, 0.0) + seconds
+        basis = f"estimated: {stack.name} {stack.version}, {models[own].fitted_on}"
+        parts.append(with_interval(models[own], forms, weak, basis))
     if len(parts) == 1:
         return parts[0]
+    total_s = sum(part.value_s for part in parts)
     return LatencyEstimate(
-        value_s=sum(part.value_s for part in parts),
+        value_s=total_s,
         low_s=sum(part.low_s for part in parts),
         high_s=sum(part.high_s for part in parts),
         basis="; ".join(part.basis for part in parts),
         is_extrapolated=any(part.is_extrapolated for part in parts),
+        never_timed={
+            form: share * part.value_s / total_s
+            for part in parts
+            for form, share in part.never_timed.items()
+        },
     )
 
 

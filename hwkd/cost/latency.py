@@ -7,11 +7,11 @@ per model and one operator is one short dot product.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import exp
+from math import exp, log, sqrt
 from operator import mul
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
-from hwkd.core.device import WORK, FittedRange, LatencyModel
+from hwkd.core.device import WORK, FittedRange, FormEvidence, LatencyModel
 from hwkd.core.graph import Op, Tensor
 from hwkd.core.measure import LatencyEstimate
 from hwkd.cost.latency_terms import Work, op_work
@@ -34,8 +34,26 @@ _WIDENING: Mapping[Weakness, float] = {
 # An operator up to twice as large as any fitted one counts as inside: the terms are sums of work.
 _TOLERANCE = 2.0
 
+# The lower end stays above this much of the latency.
+_FURTHEST_BELOW = 0.9
+# Standard deviations between the middle and each end of a 90% interval.
+_NORMAL_TAIL = 1.645
 # A share outside the range below this widens the interval by less than it is rounded to.
 _NEGLIGIBLE = 0.02
+
+
+class OpCycles(NamedTuple):
+    """What one operator costs.
+
+    Attributes:
+        cycles: predicted.
+        form: what kernels tell apart, a key of the model's evidence.
+        weakness: why it is weak evidence, or None.
+    """
+
+    cycles: float
+    form: str
+    weakness: Weakness | None
 
 
 class LatencyTable:
@@ -43,49 +61,127 @@ class LatencyTable:
 
     def __init__(self, model: LatencyModel) -> None:
         self._ranges = model.fitted_range
+        self._evidence = model.evidence
         self._cycles = {
             name: tuple(table.get(amount, 0.0) for amount in WORK[name])
             for name, table in model.cycles.items()
         }
 
-    def op_cycles(
-        self, op: Op, tensors: Mapping[str, Tensor]
-    ) -> tuple[float, Weakness | None] | None:
-        """Return (cycles, why they are weak evidence) of one operator; None without a cost."""
+    def op_cycles(self, op: Op, tensors: Mapping[str, Tensor]) -> OpCycles | None:
+        """Return the cost of one operator; None for one that has none."""
         work = op_work(op, tensors)
         per_unit = None if work is None else self._cycles.get(work.op_class)
         if work is None or per_unit is None:
             return None
-        cycles = sum(map(mul, work.amounts, per_unit))
+        cycles, form = sum(map(mul, work.amounts, per_unit)), work.form
+        known = self._evidence.get(form)
+        if known is None:
+            form = f"{form}, other {work.op_class}"
+        else:
+            cycles *= known.factor
         if work.is_stand_in:
-            return cycles, "in grouped convolutions, priced as depthwise ones"
-        is_inside = _is_inside(work, self._ranges.get(work.op_class))
-        return cycles, None if is_inside else "outside the fitted range"
+            return OpCycles(cycles, form, "in grouped convolutions, priced as depthwise ones")
+        if _is_inside(work, self._ranges.get(work.op_class)):
+            return OpCycles(cycles, form, None)
+        return OpCycles(cycles, form, "outside the fitted range")
 
 
 def with_interval(
-    value_s: float, model: LatencyModel, *, weak_s: Mapping[Weakness, float], basis: str
+    model: LatencyModel,
+    form_s: Mapping[str, float],
+    weak_s: Mapping[Weakness, float],
+    basis: str,
 ) -> LatencyEstimate:
     """Return the latency with its 90% interval, wider where the model extrapolates.
 
     Args:
-        value_s: predicted latency.
         model: what predicted it.
-        weak_s: parts of `value_s` that rest on weak evidence, by why.
+        form_s: latency by form of operator, as `OpCycles` names them.
+        weak_s: parts of it that rest on weak evidence, by why.
         basis: what the prediction rests on.
     """
+    value_s = sum(form_s.values())
+    by_form = {form: part / value_s for form, part in form_s.items()} if value_s else {}
     shares = {why: part / value_s for why, part in weak_s.items()} if value_s else {}
     widening = exp(sum(_WIDENING[why] * share for why, share in shares.items()))
     weak = [f"{share:.0%} of it {why}" for why, share in shares.items() if share > _NEGLIGIBLE]
     if weak:
         basis += f"; {' and '.join(weak)}, interval widened"
+    untimed = _never_timed(model, by_form)
+    if untimed:
+        basis += f"; never timed: {', '.join(_band(model, *item) for item in untimed.items())}"
+    below, above = _spread_of(model, by_form)
+    low, high = log(model.interval.low_ratio), log(model.interval.high_ratio)
     return LatencyEstimate(
         value_s=value_s,
-        low_s=value_s * model.interval.low_ratio / widening,
-        high_s=value_s * model.interval.high_ratio * widening,
+        low_s=value_s * exp(-sqrt(low * low + log(1.0 - below) ** 2)) / widening,
+        high_s=value_s * exp(sqrt(high * high + log(1.0 + above) ** 2)) * widening,
         basis=basis,
-        is_extrapolated=bool(weak),
+        is_extrapolated=bool(weak or untimed),
+        never_timed={form.partition(", ")[0]: share for form, share in untimed.items()},
     )
+
+
+def _known(model: LatencyModel, form: str) -> FormEvidence | None:
+    return model.evidence.get(form) or model.evidence.get(form.rpartition(", ")[2])
+
+
+def _deviation(known: FormEvidence) -> float:
+    return sqrt(known.spread**2 + sum([part * part for part in known.shared]))
+
+
+def _never_timed(model: LatencyModel, by_form: Mapping[str, float]) -> dict[str, float]:
+    """Return the shares of forms that the fit has no row of, the small ones left out."""
+    found: dict[str, float] = {}
+    for form, share in by_form.items():
+        known = _known(model, form)
+        if known is not None and not known.rows and share > _NEGLIGIBLE:
+            found[form] = share
+    return found
+
+
+def _band(model: LatencyModel, form: str, share: float) -> str:
+    """Return what stands in for a form that was never timed, and how far it may be off."""
+    known = _known(model, form)
+    if known is None:
+        return form
+    reach = exp(_NORMAL_TAIL * _deviation(known))
+    return (
+        f"{form.partition(', other ')[0]} ({share:.0%} of it), priced as other "
+        f"{known.op_class}: x{1 / reach:.2g} to x{reach:.2g}"
+    )
+
+
+def _spread_of(model: LatencyModel, by_form: Mapping[str, float]) -> tuple[float, float]:
+    """Return how far below and above the latency may be for what is not known of its forms.
+
+    Forms are as wrong together as the fit found: shares of one direction are added before they are
+    squared, so a form that is too dear may make up for one that is too cheap, and nothing averages
+    away. A form whose cycles are a guess stretches its own end by its factor and not by its share
+    of the logarithm.
+    """
+    if not model.evidence:
+        return 0.0, 0.0
+    lower: list[float] = []
+    upper: list[float] = []
+    own_lower = own_upper = 0.0
+    for form, share in by_form.items():
+        known = _known(model, form)
+        deviation = _deviation(known) if known is not None else 0.0
+        if known is None or not deviation:
+            continue
+        reach = _NORMAL_TAIL * deviation
+        up, down = share * (exp(reach) - 1) / deviation, share * (1 - exp(-reach)) / deviation
+        own_upper += (up * known.spread) ** 2
+        own_lower += (down * known.spread) ** 2
+        if not upper:
+            upper, lower = [0.0] * len(known.shared), [0.0] * len(known.shared)
+        for j, part in enumerate(known.shared):
+            upper[j] += up * part
+            lower[j] += down * part
+    above = sqrt(own_upper + sum([part * part for part in upper]))
+    below = sqrt(own_lower + sum([part * part for part in lower]))
+    return min(below, _FURTHEST_BELOW), above
 
 
 def _is_inside(work: Work, fitted: FittedRange | None) -> bool:

@@ -9,6 +9,8 @@ each takes. The amounts are named in `hwkd.core.device.WORK`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
+from math import log
 from typing import NamedTuple, TypeAlias
 
 from hwkd.core.graph import Op, Tensor
@@ -24,6 +26,7 @@ class Work(NamedTuple):
         amounts: one for each amount of that class, in its order.
         size: multiply-accumulates, or elements where there are none.
         depth: contraction length of one output element; 1 where there is none.
+        form: kind, kernel and data that kernels tell apart, for what was timed and what was not.
         is_stand_in: no class of its own was measured; `op_class` is the nearest one.
     """
 
@@ -31,8 +34,17 @@ class Work(NamedTuple):
     amounts: tuple[float, ...]
     size: float
     depth: float
+    form: str
     is_stand_in: bool = False
 
+
+# Weights up to this many bytes stay in the caches and buffers that every core has; from twenty
+# times as many on they are read again for each pair of pixels. Between them the share grows with
+# the logarithm. Networks of ST's model zoo: 4 KiB fits better than 8, 16 (its cache) or 32 KiB.
+_CACHED_WEIGHTS = 4096
+_STREAMED_LOG = 3.0
+# Up to this many input channels a convolution reads an image, with kernels of its own.
+_IMAGE_CHANNELS = 4
 
 Rule: TypeAlias = Callable[[Op, Mapping[str, Tensor]], Work]
 
@@ -61,22 +73,40 @@ def _conv(op: Op, tensors: Mapping[str, Tensor]) -> Work:
     depth = macs // outputs
     if op.groups > 1:
         is_grouped = depth > op.kernel[0] * op.kernel[1]  # several channels in each group
-        return Work("depthwise", (macs, outputs, 1), macs, depth, is_stand_in=is_grouped)
+        form = _window_form("depthwise", op.kernel, False)
+        return Work("depthwise", (macs, outputs, 1), macs, depth, form, is_grouped)
+    streamed = _streamed_macs(op)
     remainder = outputs * (depth % 4)
     if op.kernel == (1, 1) and op.stride == (1, 1):
         blocks = outputs * (depth // 16)
         quads = outputs * (depth % 16 // 4)
-        work = (macs, blocks, quads, remainder, outputs, op.weights, 1)
-        return Work("pointwise", work, macs, depth)
+        work = (macs, blocks, quads, remainder, outputs, op.weights, streamed, 1)
+        return Work("pointwise", work, macs, depth, "pointwise")
     taps = pixels * op.kernel[0] * op.kernel[1]
     inside = _taps_inside(op, shape) if any(op.pads) else taps
     in_channels = depth // (op.kernel[0] * op.kernel[1])
     amounts = (
         macs, outputs * (depth // 4), remainder, outputs, pixels, inside, taps - inside,
         inside * in_channels, inside * (in_channels % 4), (taps - inside) * in_channels,
-        op.weights, 1,
+        op.weights, streamed, 1,
     )  # fmt: skip
-    return Work("conv", amounts, macs, depth)
+    is_image = in_channels <= _IMAGE_CHANNELS
+    return Work("conv", amounts, macs, depth, _window_form("conv", op.kernel, is_image))
+
+
+def _streamed_macs(op: Op) -> float:
+    """Return the multiply-accumulates whose weights come from flash or RAM again and again."""
+    if op.weights <= _CACHED_WEIGHTS:
+        return 0.0
+    return op.macs * min(log(op.weights / _CACHED_WEIGHTS) / _STREAMED_LOG, 1.0)
+
+
+@cache
+def _window_form(op_class: str, kernel: tuple[int, int], is_image: bool) -> str:
+    """Return, for example, "depthwise 5x5": libraries have kernels of their own for few sizes."""
+    side = max(kernel)
+    size = next((f"{n}x{n}" for n in (1, 3, 5, 7) if side <= n), "larger")
+    return f"{op_class} {size}{' image' if is_image else ''}"
 
 
 def _taps_inside(op: Op, out_shape: tuple[int, ...]) -> int:
@@ -112,30 +142,41 @@ def _outside(pad: int, kernel: int, stride: int) -> int:
 def _matmul(op: Op, tensors: Mapping[str, Tensor]) -> Work:
     outputs = tensors[op.outputs[0]].elements
     name = "dense" if op.weights else "matmul"
-    return Work(name, (op.macs, outputs, 1), op.macs, op.macs // outputs)
+    return Work(name, (op.macs, outputs, 1), op.macs, op.macs // outputs, op.kind)
 
 
 @WORK_RULES.register("pool")
 def _pool(op: Op, tensors: Mapping[str, Tensor]) -> Work:
     outputs = tensors[op.outputs[0]].elements
     window = op.kernel[0] * op.kernel[1]
-    return Work("pool", (outputs * window, outputs, 1), outputs * window, window)
+    return Work("pool", (outputs * window, outputs, 1), outputs * window, window, op.kind)
 
 
 @WORK_RULES.register("mean")
 def _global_pool(op: Op, tensors: Mapping[str, Tensor]) -> Work:
     outputs = tensors[op.outputs[0]].elements
     inputs = tensors[op.inputs[0]].elements
-    return Work("mean", (inputs, outputs, 1), inputs, inputs // outputs)
+    form = "ReduceMean" if op.kind == "GlobalAveragePool" else op.kind  # one kernel
+    return Work("mean", (inputs, outputs, 1), inputs, inputs // outputs, form)
 
 
 def _per_element(name: str) -> Rule:
     def rule(op: Op, tensors: Mapping[str, Tensor]) -> Work:
         elements = tensors[op.outputs[0]].elements
-        return Work(name, (elements, 1), elements, 1)
+        return Work(name, (elements, 1), elements, 1, op.kind)
 
     return rule
 
 
-for _name in ("activation", "copy", "elementwise", "softmax"):
+@WORK_RULES.register("elementwise")
+def _elementwise(op: Op, tensors: Mapping[str, Tensor]) -> Work:
+    elements = tensors[op.outputs[0]].elements
+    form = op.kind
+    for name in op.inputs:
+        if tensors[name].elements != elements:
+            form = f"{op.kind} broadcast"
+    return Work("elementwise", (elements, 1), elements, 1, form)
+
+
+for _name in ("activation", "copy", "softmax"):
     WORK_RULES.register(_name)(_per_element(_name))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from hwkd.core.device import Interval, LatencyModel
+from hwkd.core.device import FormEvidence, Interval, LatencyModel
 from hwkd.cost.fit.design import Array, Measurement, as_table, fitted_range
 from hwkd.cost.fit.validate import interval_ratios
 
@@ -18,6 +18,7 @@ def describe_fit(
     error_ratio: float | None,
     validation: str,
     interval: Interval,
+    evidence: Mapping[str, FormEvidence] | None = None,
 ) -> LatencyModel:
     """Return a latency model with the coefficients and where they come from.
 
@@ -30,6 +31,7 @@ def describe_fit(
         error_ratio: mean absolute error of rows never seen.
         validation: how it was obtained.
         interval: 90% interval of a whole network.
+        evidence: of each form of operator, where the fit tells them apart.
     """
     table = as_table(cycles_per_unit)
     ranges = fitted_range(measurements)
@@ -42,6 +44,7 @@ def describe_fit(
         validation=validation,
         interval=interval,
         fitted_range=ranges,
+        evidence=dict(evidence or {}),
         source=source,
     )
 

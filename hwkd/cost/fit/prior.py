@@ -37,6 +37,30 @@ GENERIC: Array = as_vector(
     }
 )  # fmt: skip
 
+# The same for STMicroelectronics' closed library: published times need a term for weights that do
+# not stay in a cache, cheaper columns and dearer depthwise convolutions and averages.
+ST_LIBRARY: Array = as_vector(
+    {
+        "pointwise": {
+            "mac": 0.9, "remainder": 2, "output": 12, "weight": 2, "streamed_mac": 0.8,
+            "call": 3000,
+        },
+        "conv": {
+            "mac": 1.4, "remainder": 2, "output": 12, "column": 1.5, "column_remainder": 3,
+            "padded_column": 0.75, "weight": 2, "streamed_mac": 0.8, "call": 3000,
+        },
+        "depthwise": {"mac": 9, "output": 60, "call": 3000},
+        "dense": {"mac": 1.4, "output": 30, "call": 2000},
+        "matmul": {"mac": 2.0, "output": 30, "call": 2000},
+        "elementwise": {"output": 20, "call": 1500},
+        "activation": {"output": 15, "call": 1000},
+        "pool": {"tap": 5, "output": 20, "call": 1500},
+        "mean": {"tap": 30, "output": 100, "call": 1500},
+        "softmax": {"output": 300, "call": 1500},
+        "copy": {"output": 3, "call": 300},
+    }
+)  # fmt: skip
+
 # Stacks whose prediction of the measured model is this close (as a logarithm) count most.
 _LIKENESS = 0.15
 # A stack on the same core counts this many times one on another core.

@@ -1,0 +1,103 @@
+"""What a fit has never seen widens the interval, by name; what it has seen does not."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from benchmarks.lib.published import graph_of
+from hwkd.core.device import Interval
+from hwkd.core.errors import ConfigError
+from hwkd.cost.estimate import estimate_cost
+from hwkd.cost.fit.describe import describe_fit
+from hwkd.cost.fit.design import Measurement
+from hwkd.cost.fit.prior import ST_LIBRARY
+from hwkd.cost.fit.related import Fitted, Kinship, Level, RelatedRows, fit_related
+from hwkd.cost.latency import with_interval
+from hwkd.io.device_catalog import load_device
+from hwkd.io.runtime_files import parse_runtime
+
+NONE = Level(common=0.0, per_class=0.0, per_form=0.0, per_amount=0.0)
+KIN = Kinship(
+    shared=Level(common=1.0, per_class=0.4, per_form=0.3, per_amount=0.2),
+    version=Level(common=0.1, per_class=0.1, per_form=0.05, per_amount=0.05),
+    core=NONE, own=NONE, misfit_ratio=0.03,
+)  # fmt: skip
+
+
+def fit(*names: str) -> list[Fitted]:
+    """Time networks at a third of the prior's cycles; a second version has no row of its own."""
+    rows = []
+    for name in names:
+        row = Measurement(name=name, graph=graph_of(name), cycles=1.0, group=name)
+        cycles = float(np.dot(_amounts(row), ST_LIBRARY)) / 3
+        rows.append(Measurement(name=name, graph=row.graph, cycles=cycles, group=name))
+    stacks = [
+        RelatedRows(version="1", core="c", rows=rows),
+        RelatedRows(version="2", core="c", rows=[]),
+    ]
+    return fit_related(stacks, ST_LIBRARY, KIN)
+
+
+def _amounts(row: Measurement) -> np.ndarray:
+    from hwkd.cost.fit.design import Design
+
+    return Design.of([row]).amounts[0]
+
+
+def test_a_form_that_was_never_timed_is_less_known_than_one_that_was() -> None:
+    evidence = fit("ic01", "kws01")[0].evidence
+    assert evidence["conv 3x3"].rows == 1
+    assert evidence["other matmul"].rows == 0
+    known, unknown = (
+        math.hypot(one.spread, *one.shared)
+        for one in (evidence["conv 3x3"], evidence["other matmul"])
+    )
+    assert known < unknown
+
+
+def test_a_version_without_rows_learns_from_its_relative() -> None:
+    first, second = fit("ic01", "kws01", "vww01")
+    ratio = second.cycles_per_unit[ST_LIBRARY > 0] / first.cycles_per_unit[ST_LIBRARY > 0]
+    assert ratio == pytest.approx(1.0, abs=0.15)
+    assert second.evidence["conv 3x3"].rows == 0
+    assert first.evidence["conv 3x3"].rows == 1
+
+
+def test_the_band_of_an_untimed_form_reaches_the_total_by_its_share() -> None:
+    found = fit("ic01", "kws01")[0]
+    row = Measurement(name="ic01", graph=graph_of("ic01"), cycles=1.0, group="ic01")
+    exact = Interval(low_ratio=1.0, high_ratio=1.0, calibrated_on="")
+    model = describe_fit(
+        found.cycles_per_unit, [row], fitted_on="t", source="t", error_ratio=None,
+        validation="", interval=exact, evidence=found.evidence,
+    )  # fmt: skip
+    timed = with_interval(model, {"conv 3x3": 1.0}, {}, "b")
+    half = with_interval(model, {"conv 3x3": 0.5, "MatMul, other matmul": 0.5}, {}, "b")
+    assert not timed.never_timed
+    assert half.never_timed == {"MatMul": 0.5}
+    assert "never timed: MatMul (50% of it), priced as other matmul: x" in half.basis
+    unknown = found.evidence["other matmul"]
+    reach = math.exp(1.645 * math.hypot(unknown.spread, *unknown.shared))
+    assert timed.high_s < half.high_s <= 0.5 * timed.high_s + 0.5 * reach
+    assert half.low_s < timed.low_s < half.value_s == 1.0
+
+
+def test_helium_is_a_device_whose_untimed_operators_are_named() -> None:
+    latency = estimate_cost(graph_of("vww01"), load_device("cortex-m55")).latency
+    assert latency is not None
+    assert latency.low_s < latency.value_s < latency.high_s
+    assert "ReduceMean" not in latency.never_timed  # timed alone on silicon
+
+
+def test_a_runtime_file_whose_fit_lists_no_evidence_is_refused() -> None:
+    text = (
+        'schema_version = 1\nkind = "runtime"\nname = "r"\n[cores.cortex-m4]\nversion = "1"\n'
+        '[cores.cortex-m4.latency.int8]\nfitted_on = "t"\nmeasurements = 1\nsource = "t"\n'
+        'interval = {low_ratio = 0.9, high_ratio = 1.1, calibrated_on = "t"}\n'
+        "cycles = {conv = {mac = 1.0}}\n"
+    )
+    with pytest.raises(ConfigError, match=r"cortex-m4\.latency\.int8 lists no evidence"):
+        parse_runtime(text, origin="r.toml")
