@@ -22,6 +22,7 @@ import numpy as np
 
 from benchmarks.lib.made_up_trials import made_up_record, made_up_trials
 from benchmarks.lib.verdict import Target, report
+from hwkd.api.search_config import registered_spaces
 from hwkd.core.progress import silent
 from hwkd.engine.run.storage import create_study, load_study
 from hwkd.engine.run.trials import Trials
@@ -67,6 +68,7 @@ def context_in(folder: Path) -> SearchContext:
         {
             "device": "cortex-m4",
             "data": str(folder / "data.npz"),
+            "spaces": registered_spaces(),
             "trials": 100_000,
             "limits": {"latency_s": 0.05, "ram_bytes": 65536},
             "objective": {"mode": "pareto"},
