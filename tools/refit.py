@@ -54,6 +54,8 @@ def interval_of(stack: Stack) -> Interval:
     misfit = max(held.of(stack).misfit(0.6) if is_helium else held.misfit(), _LEAST_MISFIT)
     base = float(np.exp(1.645 * misfit))
     words = "networks of families left out, all versions and cores of the runtime together"
+    if is_helium:
+        words = "a choice of hwkd: what boards differ by; too few rows were timed on this core"
     return Interval(
         low_ratio=round(1 / base - 0.0005, 3), high_ratio=round(base + 0.0005, 3),
         calibrated_on=words,
