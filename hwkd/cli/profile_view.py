@@ -227,11 +227,7 @@ def _cautions(found: ModelProfile) -> list[str]:
             shown = show.limit_label(name)
             lines.append(f"{shown} is {found.reasons[name]}")
     if cost.latency is not None and cost.latency.never_timed:
-        forms = cost.latency.never_timed
-        lines.append(
-            f"{sum(forms.values()):.0%} of the latency rests on operators that were never timed "
-            f"on this runtime and core: {', '.join(forms)}"
-        )
+        lines.append(show.never_timed_text(cost.latency))
     if cost.latency is not None and cost.latency.is_extrapolated:
         lines.append("part of the network lies outside what was measured: the interval is widened")
     if found.measured is not None:

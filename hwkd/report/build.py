@@ -184,4 +184,6 @@ def _all_caveats(run: RunRecord, best: TrialRecord | None, drawn: str | None) ->
             f"The device model has no cost for {kinds}; the latency of the best student is a "
             "lower bound."
         )
+    if cost is not None and cost.latency is not None and cost.latency.never_timed:
+        found.append(f"Of the best student, {fmt.never_timed_text(cost.latency)}.")
     return tuple(dict.fromkeys(found))

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hwkd.core.limits import LIMIT_LABELS, LimitFit
+from hwkd.core.measure import LatencyEstimate
 from hwkd.core.metric import Metric, Scores
 from hwkd.core.trial import LimitName
 
@@ -141,6 +142,15 @@ def fit_text(entry: LimitFit) -> str:
     if entry.answer != "over" or entry.used_ratio is None:
         return entry.answer
     return f"over, {signed_percent(entry.used_ratio - 1)}"
+
+
+def never_timed_text(latency: LatencyEstimate) -> str:
+    """Return what share of a latency rests on operators that nobody timed, with their names."""
+    forms = latency.never_timed
+    return (
+        f"{sum(forms.values()):.0%} of the latency rests on operators that were never timed on "
+        f"this runtime and core: {', '.join(forms)}"
+    )
 
 
 def limit_value(name: LimitName, value: float) -> str:

@@ -106,6 +106,19 @@ def test_on_a_measured_device_latencies_are_called_measured():
     assert [row[0].text for row in fit.rows] == ["peak RAM", "flash"]
 
 
+def test_a_latency_that_rests_on_operators_nobody_timed_is_a_caveat():
+    run, records = make_run()
+    assert run.final is not None
+    cost = run.final.cost
+    assert cost is not None and cost.latency is not None
+    untimed = replace(cost.latency, never_timed={"Mul broadcast": 0.25, "Softmax": 0.05})
+    final = run.final.model_copy(update={"cost": replace(cost, latency=untimed)})
+    report = build_report(run.model_copy(update={"final": final}), records)
+    (caveat,) = [line for line in report.caveats if "never timed" in line]
+    assert "30%" in caveat and "Mul broadcast, Softmax" in caveat
+    assert not any("never timed" in line for line in build_report(run, records).caveats)
+
+
 def test_an_operator_without_a_cost_is_a_lower_bound_and_a_caveat():
     run, records = make_run()
     assert run.final is not None
