@@ -26,7 +26,7 @@ RUNTIMES = {
 # Networks that the rules were fitted on.
 FAMILIES = ("miniresnet", "mobilenet_v1", "resnet_v1", "squeezenet", "st_mnist", "st_yolo_lc")
 # The first and third are goals of the project; the others keep what was reached.
-LIMITS = {"activation RAM": 0.05, "runtime RAM": 0.12, "weights": 0.05, "code": 0.055}
+LIMITS = {"activation RAM": 0.05, "runtime RAM": 0.12, "weights": 0.05, "code": 0.05}
 COLUMNS = tuple(LIMITS)
 
 

@@ -93,6 +93,14 @@ def test_a_busy_machine_is_expected_to_stay_busy():
     assert limit.closing_s(verifies=False) > TimeLimit(60.0, 0.0).closing_s(verifies=False)
 
 
+def test_the_load_of_a_machine_changes_only_what_has_a_time_limit():
+    clock = Clock()
+    for limit_s, expected in ((60.0, True), (None, False)):
+        limit = TimeLimit(limit_s, clock.now, clock=clock, slowdown=5.0)
+        assert limit.wants_one_thread is expected
+    assert not TimeLimit(60.0, clock.now, clock=clock).wants_one_thread
+
+
 def test_a_slow_machine_gives_up_the_teacher_first_and_then_full_trainings():
     limit, _ = limit_of(60.0)
     limit.learning_s = 1.0

@@ -58,9 +58,6 @@ from hwkd.io.student_folder import (
     write_record,
 )
 
-# Wall time over processor time from which somebody else is computing on this machine, too.
-_BUSY = 1.3
-
 
 @dataclass
 class SearchStages:
@@ -188,7 +185,7 @@ class SearchStages:
         wanted = configured_methods(self.config) != ()
         plan = self._planned(run, trains_teacher=wanted)
         paces = self.limit.pacing() if self.prepared.accelerator == "cpu" else nullcontext()
-        with paces, fewer_threads(is_busy=self.limit.slowdown > _BUSY):
+        with paces, fewer_threads(is_busy=self.limit.wants_one_thread):
             stage = prepare_teacher(
                 self.config,
                 self.prepared.transfer,

@@ -36,6 +36,8 @@ _FEWEST_TO_REFINE = 2
 # A search needs two students of a second each, or it has nothing to compare.
 _LEAST_TRAINING_S = 2.0
 _MOST_SLOWDOWN = 12.0
+# Wall time over processor time from which somebody else is computing on this machine, too.
+_BUSY = 1.3
 # What is shorter, as the start of a call from Python that has imported everything, tells no pace.
 _TELLING_S = 1.0
 # Of what is left, trainings get so much however slow the report would be.
@@ -73,6 +75,15 @@ class TimeLimit:
     def is_limited(self) -> bool:
         """Whether there is a limit at all."""
         return self.limit_s is not None
+
+    @property
+    def wants_one_thread(self) -> bool:
+        """Whether to compute on one thread, since others compute too.
+
+        The number of threads decides the last bits of weights, and so what is found: only under a
+        limit, which no two runs keep alike, may the load of the machine change it.
+        """
+        return self.is_limited and self.slowdown > _BUSY
 
     def spent_s(self) -> float:
         """Return the seconds since the command began."""
