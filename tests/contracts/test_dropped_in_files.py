@@ -44,6 +44,9 @@ measurements = 1
 source = "a test"
 interval = { low_ratio = 0.5, high_ratio = 2.0, calibrated_on = "a test" }
 
+[cores.cortex-m4.latency.int8.fitted_range]
+conv = { macs = [1, 1e12] }
+
 [cores.cortex-m4.latency.int8.cycles]
 """ + "".join(
     f"{name} = {{ {'mac = 2.0' if 'mac' in amounts else 'call = 0.0'} }}\n"

@@ -20,6 +20,7 @@ from hwkd.engine.setup.feasibility import (
     require_feasible,
     survey,
 )
+from hwkd.engine.setup.fitted_survey import fitted_survey
 from hwkd.engine.setup.references import ReferenceSurvey, survey_references
 from hwkd.engine.setup.resolve import screen_of
 from hwkd.engine.setup.rooms import fit_spaces
@@ -75,8 +76,8 @@ def test_the_survey_says_which_limit_binds_and_repeats_exactly(screen):
 )
 @pytest.mark.parametrize("has_references", [True, False])
 def test_the_relaxation_that_is_named_makes_a_student_fit(screen, limits, has_references):
-    fitted = fit_spaces(replace(screen, limits=limits), **SMALL_IMAGE)
-    references = survey_references(fitted, **SMALL_IMAGE) if has_references else NO_REFERENCES
+    fitted, references = fitted_survey(replace(screen, limits=limits), **SMALL_IMAGE)
+    references = references if has_references else NO_REFERENCES
     found = drop_infeasible(surveyed(fitted, limits), references)
     expected = "none of 120 sampled students" + (" and no reference design" * has_references)
     with pytest.raises(DoesNotFitError, match=f"{expected} fits") as caught:

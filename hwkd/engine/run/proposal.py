@@ -8,6 +8,7 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution
 from pydantic import ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from hwkd.core.best import weighted_value
 from hwkd.core.objective import ObjectiveConfig
@@ -36,7 +37,7 @@ class Proposal(StrictModel):
 
     spec: StoredSpec | None
     params: Mapping[str, ParamValue | None] = Field(default={}, exclude=True)
-    domains: Mapping[str, BaseDistribution] = Field(default={}, exclude=True)
+    domains: SkipJsonSchema[Mapping[str, BaseDistribution]] = Field(default={}, exclude=True)
     fidelity: FidelityRecord
     start_from: Digest | None = None
     network_key: str | None = Field(default=None, exclude=True)

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from hwkd.core.progress import Progress
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.feasibility import SpaceFeasibility, drop_infeasible, survey
+from hwkd.engine.setup.fitted_survey import fitted_survey
 from hwkd.engine.setup.hardware import accelerator_device
 from hwkd.engine.setup.methods import require_meaningful, require_possible
-from hwkd.engine.setup.references import ReferenceSurvey, survey_references
+from hwkd.engine.setup.references import ReferenceSurvey
 from hwkd.engine.setup.resolve import (
     learning_s,
     load_data,
@@ -18,7 +19,6 @@ from hwkd.engine.setup.resolve import (
     screen_of,
     timed_brief_epochs,
 )
-from hwkd.engine.setup.rooms import fit_spaces
 from hwkd.engine.setup.screening import Candidate, Screen, load_spaces
 from hwkd.engine.setup.transfer import TransferSet, configured_transfer
 from hwkd.tasks.base import Task, TaskData
@@ -90,8 +90,7 @@ def survey_spaces(prepared: Prepared, *, times_brief_training: bool) -> Survey:
     """
     config, data = prepared.config, prepared.data
     shape, outputs = data.input_shape, data.num_outputs
-    screen = fit_spaces(prepared.screen, input_shape=shape, num_outputs=outputs)
-    references = survey_references(screen, input_shape=shape, num_outputs=outputs)
+    screen, references = fitted_survey(prepared.screen, input_shape=shape, num_outputs=outputs)
     sampled = survey(screen, input_shape=shape, num_outputs=outputs, seed=config.seed)
     found = drop_infeasible(sampled, references)
     resolved = _without_left_out(config, found)
