@@ -62,7 +62,12 @@ def search(
     runtime: RuntimeOption = None,
     clock: ClockOption = None,
     task: TaskOption = TASK,
-    data: Annotated[DataOption, Here("Without it: the handwritten digits of scikit-learn.")] = None,
+    data: Annotated[
+        DataOption,
+        Here(
+            "Without it: what comes with the task; handwritten digits of scikit-learn for classes."
+        ),
+    ] = None,
     input_size: Annotated[
         str | None, Option("Resize images to HEIGHTxWIDTH, as 32x32.", panel=WHAT)
     ] = None,

@@ -11,55 +11,10 @@ from pathlib import Path
 import pytest
 from support.user_space import USER_SPACE
 
+PAGE = Path(__file__).parents[2] / "docs/extending.md"
 PLUGIN = (
     USER_SPACE.format(name="my-space")
-    + '''
-from dataclasses import replace
-
-from hwkd.core.catalog import EXPORTERS, METHODS, TASKS
-from hwkd.deploy.exporter import Exported
-from hwkd.distill.logit_method import LabelMethod
-from hwkd.engine.search.proposer import PROPOSERS, make_proposer
-from hwkd.engine.search.optuna_proposer import OptunaProposer
-from hwkd.tasks.classes_head import CLASS_METRICS
-from hwkd.tasks.classification import ClassifyTask
-from optuna.samplers import RandomSampler
-
-
-class MyTask:
-    """Reads what the packaged task of classes reads, under a name of its own."""
-
-    name, summary, metrics = "my-task", "digits of a package", CLASS_METRICS
-
-    def data(self, source, **options):
-        return replace(ClassifyTask().data(source, **options), name=self.name)
-
-
-class MyTarget:
-    summary, is_student_file = "bytes of the int8 file", False
-
-    def export(self, source, options):
-        return Exported(files={"bytes.txt": str(source.int8_path.stat().st_size)})
-
-
-@METHODS.register("my-method")
-@dataclass(frozen=True, kw_only=True)
-class MyMethod(LabelMethod):
-    """The mean size of the logits."""
-
-    name = "my-method"
-    family = "teacher-free"
-    formula = "mean |z|"
-    paper = "none"
-
-    def loss(self, student, labels):
-        return student.abs().mean()
-
-
-TASKS.register("my-task")(MyTask())
-EXPORTERS.register("my-target")(MyTarget())
-PROPOSERS.register("my-sampler")(lambda context: OptunaProposer(context, RandomSampler))
-'''
+    + PAGE.read_text().partition("```python\n")[2].partition("```")[0]
 )
 SEARCH = (
     "search --device cortex-m7 --task my-task --space my-space --method my-method --sampler "
