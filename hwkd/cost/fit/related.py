@@ -283,8 +283,7 @@ def _directions(covariance: Array) -> list[tuple[float, tuple[float, ...]]]:
     chosen = np.argsort(values)[::-1][:_DIRECTIONS]
     loads = vectors[:, chosen] * np.sqrt(np.maximum(values[chosen], 0.0))
     # A direction has no sign of its own: the largest part is positive, on every machine.
-    largest = np.abs(loads).argmax(axis=0)
-    loads *= np.where(loads[largest, np.arange(loads.shape[1])] < 0, -1.0, 1.0)
+    loads *= np.where(loads.max(axis=0) < -loads.min(axis=0), -1.0, 1.0)
     own = np.sqrt(np.maximum(np.diag(covariance) - (loads**2).sum(axis=1), 0.0))
     return [
         (round(float(alone), 4), tuple(round(float(load), 4) for load in row))
