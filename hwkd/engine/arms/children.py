@@ -235,7 +235,8 @@ def _take_seed() -> _Seed:
 
 
 @atexit.register
-def _close_idle() -> None:
+def end_idle() -> None:
+    """End the importing process that waits for a next search; the next one imports anew."""
     while _IDLE:
         _IDLE.pop().close()
 
