@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from hwkd.engine.arms.verdict import Contender, shipping
+from hwkd.engine.arms.verdict import Contender, expected_luck, shipping
 
 
 def full(network: str, value: float, *, seed: int = 0, arm: str = "labels", taught: bool = False):
@@ -27,6 +30,23 @@ def test_brief_weights_ship_when_the_full_training_ruined_the_network():
 
 def test_full_weights_ship_when_they_are_as_good():
     assert shipping([brief("a", 0.17), full("a", 0.17)]).weights == "full"
+
+
+def test_brief_weights_that_are_ahead_by_luck_alone_do_not_ship():
+    many = [brief(f"n{index}", 0.11) for index in range(17)]
+    lucky, ruined = brief("a", 0.100), full("a", 0.2)
+    trained = full("b", 0.108)
+    deviation = 0.0095  # an error of .1 on 1,000 examples
+    assert shipping([*many, lucky, trained], deviation=deviation) == trained
+    assert shipping([*many, lucky, ruined], deviation=deviation) == lucky
+    assert shipping([lucky, trained], deviation=deviation) == lucky  # the one of one is not lucky
+
+
+@given(compared=st.integers(1, 200))
+@settings(max_examples=20, deadline=None)
+def test_the_luck_of_the_best_is_the_mean_of_the_largest_of_as_many_normals(compared):
+    drawn = np.random.default_rng(compared).normal(scale=0.01, size=(4000, compared))
+    assert expected_luck(compared, 0.01) == pytest.approx(drawn.max(axis=1).mean(), abs=8e-4)
 
 
 def test_the_best_brief_one_ships_when_nothing_was_trained_in_full():

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from hwkd.core.best import judged_value
 from hwkd.core.metric import Metric, Scores
 from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.trial import TrialRecord
 from hwkd.core.verdict_record import ASKED_FOR, ArmRecord, ArmScores, Verdict
-from hwkd.engine.arms.orders import ArmOrder, ArmResult
+from hwkd.engine.arms.evaluation import student_logits
+from hwkd.engine.arms.orders import ArmOrder, ArmResult, order_folder
 from hwkd.engine.arms.recipes import Arm, arms_of, known_arms
-from hwkd.engine.arms.verdict import Contender, gain_over_controls
+from hwkd.engine.arms.verdict import Contender, expected_luck, gain_over_controls
 from hwkd.engine.setup.context import SearchContext
+from hwkd.io.student_folder import StudentFiles
 
 # Names the weights of a candidate as the search trained them.
 BRIEF = "brief-weights"
@@ -61,6 +65,49 @@ def contenders(
             )
         )
     return found
+
+
+def standard_error(
+    run: Path,
+    trainings: Mapping[str, tuple[ArmOrder, ArmResult]],
+    competing: Sequence[Contender],
+    context: SearchContext,
+    goal: ObjectiveConfig,
+) -> float:
+    """Return the standard error of a value on validation, from the answers of a full training.
+
+    Args:
+        run: folder of the run.
+        trainings: full trainings that finished, by name.
+        competing: students that may ship; without a full training among them it is 0.
+        context: of the search.
+        goal: what networks are ranked by.
+    """
+    full = [contender for contender in competing if contender.weights == "full"]
+    if not full:
+        return 0.0
+    best = trainings[min(full, key=lambda contender: contender.value).name][0]
+    held_back = context.data.validation
+    outputs = student_logits(StudentFiles(order_folder(run, best)).int8_path, held_back.inputs)
+    errors = context.data.head.errors(outputs, held_back.labels)
+    weight = goal.alpha if goal.mode == "weighted" else 1.0
+    return weight * float(errors.std()) / math.sqrt(len(errors))
+
+
+def ahead_by_luck(
+    competing: Sequence[Contender], winner: Contender, deviation: float
+) -> tuple[str, ...]:
+    """Name brief weights that looked better than what ships, by no more than luck explains."""
+    brief = [contender for contender in competing if contender.weights == "brief"]
+    best = min(brief, key=lambda contender: contender.value, default=winner)
+    ahead = winner.value - best.value
+    if ahead <= 0.0:
+        return ()
+    luck = expected_luck(len(brief), deviation)
+    return (
+        f"the brief weights of {best.name}: they were {ahead:.3g} better on validation than the "
+        f"full weights that ship, and the best of {len(brief)} looks {luck:.3g} better than it is",
+    )
 
 
 def samples_seen(record: TrialRecord, context: SearchContext) -> int:

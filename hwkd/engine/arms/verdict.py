@@ -2,7 +2,8 @@
 
 Never a worse student than the run already holds: everything is judged on validation by the int8
 file. The best of many is partly lucky, so a mean over seeds decides where there are several, among
-students with as many.
+students with as many, and the best of many brief trainings has to beat a full one by more than
+that luck.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Literal, TypeAlias
 
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 
 from hwkd.core.errors import ConfigError
 from hwkd.core.metric import ACCURACY, Metric
@@ -43,15 +44,29 @@ class Contender:
     is_taught: bool
 
 
-def shipping(contenders: Sequence[Contender]) -> Contender:
+def expected_luck(compared: int, deviation: float) -> float:
+    """Return by how much the best of equals looks better than it is.
+
+    It is the expected maximum of as many normal variables, by Blom's approximation (Statistical
+    Estimates and Transformed Beta-Variables, 1958, section 6.9): 0 of one, 1.8 deviations of 18.
+
+    Args:
+        compared: how many, at least 1.
+        deviation: standard error of each one's value, in its unit.
+    """
+    return deviation * float(ndtri((compared - 0.375) / (compared + 0.25)))
+
+
+def shipping(contenders: Sequence[Contender], *, deviation: float = 0.0) -> Contender:
     """Return the one that ships.
 
     Of the full trainings, the arm of one network with the best mean, among those with the most
     seeds; of its seeds the best. A tie goes to the arm without a teacher, which needs none. Brief
-    weights ship when they are better than that student.
+    weights ship when they are better than that student by more than the luck of the best of them.
 
     Args:
         contenders: at least one.
+        deviation: standard error of a value on validation.
     """
     arms: dict[tuple[str, str], list[Contender]] = {}
     for contender in contenders:
@@ -67,9 +82,10 @@ def shipping(contenders: Sequence[Contender]) -> Contender:
     complete = [arm for arm in arms.values() if len(arm) == most]
     winner = min(complete, key=lambda arm: (fmean(c.value for c in arm), arm[0].is_taught))
     best_full = min(winner, key=lambda contender: contender.value)
-    if best_brief is not None and best_brief.value < best_full.value:
-        return best_brief
-    return best_full
+    if best_brief is None:
+        return best_full
+    beaten = best_brief.value + expected_luck(len(brief), deviation) < best_full.value
+    return best_brief if beaten else best_full
 
 
 def gain_over_controls(arms: Sequence[ArmRecord], metric: Metric = ACCURACY) -> Gain | None:

@@ -1,7 +1,8 @@
 """The best students at full length: trained beside their controls, tested once, the best published.
 
 What ships is the best by the run's own objective, on validation and in 8 bits, of everything that
-the run folder holds: brief weights, full ones, controls, and trainings of earlier calls.
+the run folder holds: brief weights, full ones, controls, and trainings of earlier calls. That the
+brief ones are the best of many is allowed for.
 """
 
 from __future__ import annotations
@@ -19,7 +20,14 @@ from hwkd.core.trial import TrialRecord
 from hwkd.distill.spec import WeightedMethod
 from hwkd.engine.arms.children import Nursery
 from hwkd.engine.arms.conclude import conclude
-from hwkd.engine.arms.contest import BRIEF, contenders, judged, samples_seen
+from hwkd.engine.arms.contest import (
+    BRIEF,
+    ahead_by_luck,
+    contenders,
+    judged,
+    samples_seen,
+    standard_error,
+)
 from hwkd.engine.arms.jobs import run_orders
 from hwkd.engine.arms.orders import ArmOrder, finished_orders
 from hwkd.engine.arms.recipes import arms_of
@@ -118,13 +126,14 @@ def finish_students(
         given_up += (f"{len(missing)} of {len(turns.wanted)} full trainings, for lack of time",)
     trainings = {order.full_name: (order, found) for order, found in finished_orders(store.path)}
     competing = contenders(ranked, trainings, context, ending.goal)
-    winner = shipping(competing)
+    deviation = standard_error(store.path, trainings, competing, context, ending.goal)
+    winner = shipping(competing, deviation=deviation)
     if winner.weights == "brief":
         trial = next(r for r in ranked if r.spec and r.spec.key == winner.network)
         order = _brief_order(trial, context, ending)
         ships = order, score_brief_weights(store, trial, context, order)
         if any(contender.weights == "full" for contender in competing):
-            given_up += ("full weights: none was better on validation than the brief ones",)
+            given_up += ("full weights: they were worse on validation than the brief ones",)
         elif results:
             given_up += (
                 "full weights: their training saw fewer examples than the brief one, for lack of "
@@ -132,6 +141,7 @@ def finish_students(
             )
     else:
         ships = trainings[winner.name]
+        given_up += ahead_by_luck(competing, winner, deviation)
     verdict = judged(ships[0], trainings, context, networks_compared=networks_of(ranked))
     full = sum(contender.weights == "full" for contender in competing)
     verdict = verdict.model_copy(update={"full_trainings": full})
