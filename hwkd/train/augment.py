@@ -47,6 +47,11 @@ class Augmentation:
     mirror: bool = False
     noise: float = 0.0
 
+    @property
+    def changes_inputs(self) -> bool:
+        """Whether anything may happen."""
+        return any(self.shift) or self.mirror or self.noise > 0.0
+
     def describe(self) -> str:
         """Return it in words."""
         parts = ["shift up to " + " x ".join(map(str, self.shift))] if any(self.shift) else []
@@ -68,7 +73,7 @@ def augment(
         copy_seed: names the copy; None returns the inputs themselves.
         augmentation: what may happen.
     """
-    if copy_seed is None or augmentation == NO_AUGMENTATION:
+    if copy_seed is None or not augmentation.changes_inputs:
         return inputs
     generator = np.random.default_rng(derive_seed(copy_seed, "augment"))
     copy = _shifted(inputs, augmentation.shift, generator)

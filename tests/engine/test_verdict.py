@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -57,6 +59,13 @@ def test_the_mean_over_seeds_decides_between_networks_and_the_best_seed_ships():
     lucky = [full("a", 0.10), full("a", 0.20, seed=1)]
     steady = [full("b", 0.14), full("b", 0.13, seed=1)]
     assert shipping([*lucky, *steady]) == steady[1]
+
+
+def test_full_trainings_are_compared_on_more_examples_where_all_have_answered_them():
+    lucky = replace(full("a", 0.100), steadier=0.131)
+    better = replace(full("b", 0.103), steadier=0.118)
+    assert shipping([lucky, better]) == better
+    assert shipping([lucky, replace(better, steadier=None)]) == lucky
 
 
 def test_one_lucky_seed_does_not_beat_a_network_with_more():

@@ -61,6 +61,7 @@ def contenders(
                 weights="full",
                 arm=f"{job.arm}, {job.epochs} epochs, {job.budget_s}",
                 value=judged_value(goal, scores.objective),
+                steadier=_steadier(scores, goal),
                 is_taught=job.arm == "distilled",
             )
         )
@@ -108,6 +109,13 @@ def ahead_by_luck(
         f"the brief weights of {best.name}: they were {ahead:.3g} better on validation than the "
         f"full weights that ship, and the best of {len(brief)} looks {luck:.3g} better than it is",
     )
+
+
+def _steadier(scores: ArmResult, goal: ObjectiveConfig) -> float | None:
+    if scores.objective is None or scores.varied_error is None:
+        return None
+    varied = scores.objective.model_copy(update={"task_error": scores.varied_error})
+    return judged_value(goal, varied)
 
 
 def samples_seen(record: TrialRecord, context: SearchContext) -> int:

@@ -30,6 +30,7 @@ from hwkd.engine.arms.orders import ArmOrder, ArmResult, student_files, write_re
 from hwkd.engine.arms.quantise import QuantisationData, QuantisationSettings, quantise_student
 from hwkd.engine.arms.recipes import Arm
 from hwkd.engine.arms.scoring_pace import ScoringPace
+from hwkd.engine.arms.varied import varied_error
 from hwkd.engine.setup.context import SearchContext
 from hwkd.engine.setup.screening import Candidate
 from hwkd.io.student_folder import StudentFiles
@@ -105,6 +106,9 @@ def finish_arm(
         order, context, student, files, progress=progress, check=check, checkpoints=checkpoints
     )
     judged = _judged(context, student, files).model_copy(update={"quantisation": quantisation})
+    if pace is not None or order.end_s is None:  # where time is short it must have been counted on
+        varied = varied_error(context, files.int8_path)
+        judged = judged.model_copy(update={"varied_error": varied})
     result, history = _tested(context, judged, files), student.epochs
     if order.learns_all and quantisation.ships == "ptq" and may_learn_all(context, student.arm):
         if pace is not None:  # should time end what follows, this is what came of the training

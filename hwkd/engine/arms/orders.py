@@ -31,6 +31,8 @@ class ArmResult(StrictModel):
         epochs: passes over the data, rounded.
         scores: of the float and the int8 file.
         objective: terms on validation, int8; None in files of older versions.
+        varied_error: mean error of the int8 file on validation examples varied as in training;
+            None where that was not asked (see `hwkd.engine.arms.varied`).
         samples_seen: in the training; None likewise.
         quantisation: how the int8 file was chosen; None when another version trained it.
         pairs: layers that feature methods compared.
@@ -42,6 +44,7 @@ class ArmResult(StrictModel):
     epochs: StoredInt
     scores: ScoresRecord
     objective: ObjectiveRecord | None = None
+    varied_error: float | None = None
     samples_seen: StoredInt | None = None
     quantisation: QuantisationChoiceRecord | None = None
     pairs: tuple[PairRecord, ...] = ()

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from hwkd.engine.arms.evaluation import deploy_student, student_logits
+from hwkd.engine.arms.varied import varied_copies
 from hwkd.engine.setup.context import SearchContext
 from hwkd.engine.setup.screening import Candidate
 from hwkd.nn.build import build_module
@@ -25,17 +26,19 @@ class ScoringPace:
     Attributes:
         first_s: of the first time, kept in reserve should others work here then.
         scoring_s: of quantising and scoring once more.
+        varying_s: of answering varied copies of validation.
         testing_s: of answering the test split, in float and in int8.
     """
 
     first_s: float
     scoring_s: float
+    varying_s: float
     testing_s: float
 
     @property
     def after_training_s(self) -> float:
         """What follows a training."""
-        return self.first_s + _SCORINGS * self.scoring_s + self.testing_s
+        return self.first_s + _SCORINGS * self.scoring_s + self.varying_s + self.testing_s
 
     @property
     def after_going_on_s(self) -> float:
@@ -53,7 +56,12 @@ def measure_scoring(context: SearchContext, candidate: Candidate) -> ScoringPace
     first_s, _ = _scored(context, candidate)
     scoring_s, asking_s = _scored(context, candidate)
     tests = _TESTS * len(context.data.test) / max(1, len(context.data.validation))
-    return ScoringPace(first_s=first_s, scoring_s=scoring_s, testing_s=asking_s * tests)
+    return ScoringPace(
+        first_s=first_s,
+        scoring_s=scoring_s,
+        varying_s=asking_s * varied_copies(context),
+        testing_s=asking_s * tests,
+    )
 
 
 def _scored(context: SearchContext, candidate: Candidate) -> tuple[float, float]:

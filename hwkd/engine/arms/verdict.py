@@ -33,6 +33,7 @@ class Contender:
         weights: of the brief training of the search, or of a full one.
         arm: how it was trained: arm and length; repetitions differ in the seed alone.
         value: the run's own objective on validation, int8; smaller is better.
+        steadier: the same with the error on more examples, varied ones; None if it is not known.
         is_taught: by a teacher.
     """
 
@@ -41,6 +42,7 @@ class Contender:
     weights: Weights
     arm: str
     value: float
+    steadier: float | None = None
     is_taught: bool
 
 
@@ -61,7 +63,8 @@ def shipping(contenders: Sequence[Contender], *, deviation: float = 0.0) -> Cont
     """Return the one that ships.
 
     Of the full trainings, the arm of one network with the best mean, among those with the most
-    seeds; of its seeds the best. A tie goes to the arm without a teacher, which needs none. Brief
+    seeds; of its seeds the best. They are compared on varied examples where all have answered
+    them. A tie goes to the arm without a teacher, which needs none. Brief
     weights ship when they are better than that student by more than the luck of the best of them.
 
     Args:
@@ -80,8 +83,13 @@ def shipping(contenders: Sequence[Contender], *, deviation: float = 0.0) -> Cont
         return best_brief
     most = max(len(arm) for arm in arms.values())
     complete = [arm for arm in arms.values() if len(arm) == most]
-    winner = min(complete, key=lambda arm: (fmean(c.value for c in arm), arm[0].is_taught))
-    best_full = min(winner, key=lambda contender: contender.value)
+    steadily = all(c.steadier is not None for arm in complete for c in arm)
+
+    def judged(contender: Contender) -> float:
+        return contender.steadier or 0.0 if steadily else contender.value
+
+    winner = min(complete, key=lambda arm: (fmean(map(judged, arm)), arm[0].is_taught))
+    best_full = min(winner, key=judged)
     if best_brief is None:
         return best_full
     beaten = best_brief.value + expected_luck(len(brief), deviation) < best_full.value
