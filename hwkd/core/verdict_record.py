@@ -170,7 +170,7 @@ class Verdict(StrictModel):
             return f": no full training {made}"
         if self.full_trainings is None and not self.arms:
             return ""
-        return ": no full training was better on validation"
+        return ": no full training was as good on validation, luck allowed for"
 
 
 # Names of what a user asks for; every other arm is a control.
