@@ -52,7 +52,10 @@ def test_without_a_control_the_gain_is_unknown_and_labels_alone_claim_none() -> 
     ("made", "said"),
     [
         (0, "The weights of the brief training ship: no full training was made."),
-        (3, "The weights of the brief training ship: no full training was as good on validation, luck allowed for."),
+        (
+            3,
+            "The weights of the brief training ship: no full training was as good on validation, luck allowed for.",
+        ),
         (None, "The weights of the brief training ship."),
     ],
 )
