@@ -54,7 +54,8 @@ def test_without_a_control_the_gain_is_unknown_and_labels_alone_claim_none() -> 
         (0, "The weights of the brief training ship: no full training was made."),
         (
             3,
-            "The weights of the brief training ship: no full training was as good on validation, luck allowed for.",
+            "The weights of the brief training ship: no full training was as good "
+            "on validation, luck allowed for.",
         ),
         (None, "The weights of the brief training ship."),
     ],
