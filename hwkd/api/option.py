@@ -254,7 +254,7 @@ def declares_options(function: Callable[P, R]) -> Callable[P, R]:
     options = declared(function)
 
     @wraps(function)
-    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+    def checked(*args: Any, **kwargs: Any) -> R:
         by_place = dict(zip(places, args, strict=False))
         for option in options:
             for given in (by_place, kwargs):
@@ -263,8 +263,7 @@ def declares_options(function: Callable[P, R]) -> Callable[P, R]:
                     given[option.name] = option.listed(given[option.name])
         for option in options:
             option.require_there({**by_place, **kwargs}.get(option.name))
-        rest = args[len(by_place) :]
-        return function(*by_place.values(), *rest, **kwargs)
+        return function(*by_place.values(), *args[len(by_place) :], **kwargs)
 
     checked.__doc__ = _documented(inspect.getdoc(function) or "", options)
     return checked

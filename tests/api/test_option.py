@@ -97,7 +97,7 @@ def test_other_values_are_refused_by_name(given, message):
 def test_one_value_of_an_option_that_takes_several_is_a_list_of_it_and_not_of_its_letters(one):
     listed = Annotated[Sequence[Any], Option("May be repeated.")]
 
-    def season(herbs: listed, *, more: listed = ()):  # type: ignore[valid-type]
+    def season(herbs: listed, *, more: listed = ()):
         return herbs, more
 
     checked: Any = declares_options(season)
