@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,8 @@ from hwkd.io.core_files import load_core
 FILE = FACTS / "c_instructions.csv"
 CORES = ("cortex-m4", "cortex-m7", "cortex-m33", "cortex-m0plus", "cortex-m55")
 # Core -> board whose single operators were timed there with CMSIS-NN.
-TIMED = {"cortex-m4": "NUCLEO-F446RE", "cortex-m33": "NUCLEO-L552ZE-Q"}
+_HELIUM = "Apollo510 EVB"
+TIMED = {"cortex-m4": "NUCLEO-F446RE", "cortex-m33": "NUCLEO-L552ZE-Q", "cortex-m55": _HELIUM}
 _CHAINS, _LONGEST_CHAIN = 3, 14
 _MACS = (4_000, 250_000)
 _COLUMNS = ("op", "in_shape_nhwc", "out_shape_nhwc", "kernel", "stride", "groups")
@@ -88,7 +89,7 @@ class _Recorder:
         """Add a depthwise convolution."""
         self.conv(depth := self.net.shapes[self.net.last][1], (side, side), (step, step), depth)
 
-    def other(self, op: str, add: partial[str], window: tuple[int, ...] = ()) -> None:
+    def other(self, op: str, add: Callable[[], object], window: tuple[int, ...] = ()) -> None:
         """Add any other operator."""
         before = self.net.last
         add()
@@ -157,13 +158,18 @@ def signals() -> Network:
 
 def timed_chains(board: str) -> Iterator[Network]:
     """Yield chains of convolutions that were timed one by one on a board."""
+    if board == _HELIUM:
+        it = _Recorder((16, 32, 32))
+        it.conv(16, (3, 3))
+        yield it.network()
     after: dict[str, list[dict[str, str]]] = {}
     for row in read_csv("op_cycles.csv"):
         if row["board"] == board and row["op"] == "CONV_2D":
             after.setdefault(row["in_shape_nhwc"], []).append(row)
     used: set[tuple[str, ...]] = set()
     for _ in range(_CHAINS):
-        shape, chain = max(after, key=lambda name: len(after[name])), list[dict[str, str]]()
+        shape = max(after, key=lambda name: len(after[name]), default="")
+        chain: list[dict[str, str]] = []
         while len(chain) < _LONGEST_CHAIN:
             fresh = [row for row in after.get(shape, ()) if _key(row) not in used and _suits(row)]
             if not fresh:
