@@ -132,15 +132,54 @@ def images() -> Network:
     return it.network()
 
 
+def poolings() -> Network:
+    """Return poolings and additions in further sizes, between small convolutions."""
+    it = _Recorder((4, 30, 30))
+    it.add()
+    it.other("MAX_POOL_2D", partial(it.net.pool, "MaxPool", (3, 3)), (3, 3, 3, 3, 1))
+    it.conv(16)
+    it.other("AVERAGE_POOL_2D", partial(it.net.pool, "AveragePool", (2, 2)), (2, 2, 2, 2, 1))
+    it.conv(32)
+    it.add()
+    it.other("LOGISTIC", partial(it.net.activation, "Sigmoid"))
+    it.conv(64)
+    it.other("AVERAGE_POOL_2D", partial(it.net.pool, "AveragePool", (5, 5)), (5, 5, 5, 5, 1))
+    it.net.reshape(1, 64)
+    it.other("SOFTMAX", partial(it.net.node, "Softmax", [it.net.last], (1, 64), axis=-1))
+    return it.network()
+
+
+def large() -> Network:
+    """Return few operators of the sizes that take most of a network's time."""
+    it = _Recorder((16, 48, 48))
+    it.depthwise(3)
+    it.other("LOGISTIC", partial(it.net.activation, "Sigmoid"))
+    it.other("MAX_POOL_2D", partial(it.net.pool, "MaxPool", (2, 2)), (2, 2, 2, 2, 1))
+    it.conv(32, (3, 3))
+    it.add()
+    it.conv(64, (3, 3), (2, 2))
+    it.other("AVERAGE_POOL_2D", partial(it.net.pool, "AveragePool", (2, 2)), (2, 2, 2, 2, 1))
+    it.conv(64, (3, 3))
+    it.conv(256)
+    it.depthwise(3)
+    it.conv(128)
+    it.conv(256)
+    it.other("MEAN", it.net.global_average)
+    it.net.reshape(1, 256)
+    for width in (640, 128, 8):
+        it.other("FULLY_CONNECTED", partial(it.net.linear, width))
+    return it.network()
+
+
 def signals() -> Network:
     """Return operators of networks for signals, their head, and what attention needs."""
     it = _Recorder((1, 40, 10))
     it.conv(16, (10, 4), (2, 2))
     it.depthwise(3)
     it.conv(16)
-    it.other("LOGISTIC", partial(it.net.activation, "Sigmoid"))
     last = it.net.last
-    it.other("MUL", partial(it.net.mul, last, last))
+    it.other("LOGISTIC", partial(it.net.activation, "Sigmoid"))
+    it.other("MUL", partial(it.net.mul, last, it.net.last))
     it.conv(24, (3, 1), (2, 1))
     it.conv(48)
     last = it.net.last
@@ -243,7 +282,7 @@ def main() -> None:
             rows += count(network, core, "cmsis-nn", tools)
             print(core, "cmsis-nn", len(rows), flush=True)
     for core in cores:
-        for network in (images(), signals()):
+        for network in (images(), poolings(), signals(), large()):
             rows += count(network, core, "hwkd", tools)
             print(core, "hwkd", len(rows), flush=True)
     with FILE.open("w", newline="", encoding="utf-8") as file:

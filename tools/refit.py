@@ -83,7 +83,7 @@ def runtime_fits() -> dict[str, dict[str, Any]]:
     return tables
 
 
-def _equal(given: Any, expected: Any) -> bool:
+def is_equal(given: Any, expected: Any) -> bool:
     """Compare nested tables, numbers to 2%; coefficients by what they predict.
 
     Two coefficients that the rows cannot tell apart may trade places without any effect.
@@ -94,11 +94,11 @@ def _equal(given: Any, expected: Any) -> bool:
         return all(
             _predict_alike(given[key], expected[key])
             if key == "cycles"
-            else _equal(given[key], expected[key])
+            else is_equal(given[key], expected[key])
             for key in given
         )
     if isinstance(expected, list):
-        return len(given) == len(expected) and all(map(_equal, given, expected))
+        return len(given) == len(expected) and all(map(is_equal, given, expected))
     if isinstance(expected, float):
         return bool(np.isclose(given, expected, rtol=0.02, atol=1e-3))
     return bool(given == expected)
@@ -116,7 +116,7 @@ def main(arguments: list[str]) -> int:
         path = FOLDER / f"{name}.toml"
         if check:
             kept = parse_facts(path.read_text(encoding="utf-8"), path.name).get("cores", {})
-            if not _equal(kept, cores):
+            if not is_equal(kept, cores):
                 stale.append(name)
             continue
         path.write_text(with_generated(path, _PROGRAM, {"cores": cores}), encoding="utf-8")
