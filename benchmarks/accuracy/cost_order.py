@@ -114,7 +114,8 @@ def chains(held: HeldOut, count: int, seed: int = 0) -> list[Timed]:
     for place in kept.values():
         follows[_shape_in(held.rows[place])].append(place)
     rng = np.random.default_rng(seed)
-    starts, found = list(kept.values()), {}
+    starts = list(kept.values())
+    found: dict[tuple[int, ...], Timed] = {}
     while len(found) < count:
         chain = [int(rng.choice(starts))]
         for _ in range(int(rng.choice(_LENGTHS)) - 1):
