@@ -19,6 +19,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 if TYPE_CHECKING:
     from hwkd.api.bench_kit import bench_kit
     from hwkd.api.calibrate import calibrate
+    from hwkd.api.compare import compare
     from hwkd.api.devices import device, devices, new_device, validate_devices
     from hwkd.api.distill import distill
     from hwkd.api.export import export
@@ -43,6 +44,7 @@ __all__ = [
     "__version__",
     "bench_kit",
     "calibrate",
+    "compare",
     "device",
     "devices",
     "distill",

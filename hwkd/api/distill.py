@@ -99,6 +99,9 @@ def distill(
     Raises:
         HwkdError: in one line, if anything that was asked for cannot be; before any training.
     """
+    from hwkd.io.stored_arrays import path_of_data
+
+    data = path_of_data(data)
     command = command_line("hwkd distill", distill, locals())
     from hwkd.engine.arms.children import import_ahead
     from hwkd.engine.setup.time_plan import TimeLimit
