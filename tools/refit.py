@@ -19,6 +19,7 @@ from benchmarks.lib.held_out import (
     HeldOut,
     held_out_families,
     held_out_operators,
+    is_timed_by_operator,
     other_board_ratios,
 )
 from benchmarks.lib.stacks import MLPERF_NOISE, STACKS, Stack, mlperf, model_of, models
@@ -46,7 +47,7 @@ def latency_model(stack: Stack) -> LatencyModel:
 
 def interval_of(stack: Stack) -> Interval:
     """Return the interval of a network whose forms are known exactly, from all relatives."""
-    if stack.spread is not None:
+    if is_timed_by_operator(stack):
         words = "L552 operators against ResNet-8 on EK-RA6M4 and convolutions on xG24"
         return describe_interval(other_board_ratios(), words)
     held = held_out_families(stack)
@@ -87,6 +88,7 @@ def _equal(given: Any, expected: Any) -> bool:
     """Compare nested tables, numbers to 2%; coefficients by what they predict.
 
     Two coefficients that the rows cannot tell apart may trade places without any effect.
+    Evidence is compared form by form, by how well all of it is known.
     """
     if isinstance(expected, dict):
         if given.keys() != expected.keys():
@@ -94,6 +96,8 @@ def _equal(given: Any, expected: Any) -> bool:
         return all(
             _predict_alike(given[key], expected[key])
             if key == "cycles"
+            else _know_alike(given[key], expected[key])
+            if key == "evidence"
             else _equal(given[key], expected[key])
             for key in given
         )
@@ -107,6 +111,22 @@ def _equal(given: Any, expected: Any) -> bool:
 def _predict_alike(given: dict[str, Any], expected: dict[str, Any]) -> bool:
     rows = Design.of(models(mlperf("NUCLEO-L4R5ZI-P", "v10.2"), MLPERF_NOISE)).amounts
     return bool(np.allclose(rows @ as_vector(given), rows @ as_vector(expected), rtol=0.02))
+
+
+def _know_alike(given: dict[str, Any], expected: dict[str, Any]) -> bool:
+    """Compare how well each form is known, in whatever directions.
+
+    Directions in which equally little is known have no order: another machine turns them.
+    """
+    plain = [
+        {form: {**known, "spread": 0.0, "shared": []} for form, known in table.items()}
+        for table in (given, expected)
+    ]
+    known, wanted = (
+        np.array([np.hypot(one["spread"], np.linalg.norm(one["shared"])) for one in table.values()])
+        for table in (given, expected)
+    )
+    return _equal(*plain) and bool(np.allclose(known, wanted, rtol=0.02, atol=2e-3))
 
 
 def main(arguments: list[str]) -> int:

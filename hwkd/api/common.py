@@ -55,8 +55,22 @@ TeachersOption: TypeAlias = Annotated[
     ),
 ]
 TeacherWeights: TypeAlias = Annotated[
-    str | Path | None,
-    Option("Safetensors file for a factory.", panel=WHAT, opens="a safetensors file"),
+    Sequence[str | Path],
+    Option(
+        "Safetensors file for a factory; of several factories one each, in their order.",
+        panel=WHAT,
+        opens="a safetensors file",
+    ),
+]
+TeacherInputs: TypeAlias = Annotated[
+    Sequence[str],
+    Option(
+        "What your teacher expects: raw, bytes (0..255), unit (0..1), signed (-1..1), imagenet, or "
+        "mean=..,std=..; of several teachers one each, in their order. Default: normalised, as "
+        "students see it.",
+        flag="teacher-input",
+        panel=WHAT,
+    ),
 ]
 AcceleratorOption: TypeAlias = Annotated[
     Accelerator, Option("Where networks are trained.", panel=RUN)

@@ -15,6 +15,7 @@ from hwkd.api.common import (
     Qat,
     SeedOption,
     TaskOption,
+    TeacherInputs,
     TeachersOption,
     TeacherWeights,
     TimeoutOption,
@@ -52,7 +53,8 @@ def distill(
         TeachersOption,
         Here("Default: the files of the run; without any, one is trained, or found in the cache."),
     ] = (),
-    teacher_weights: TeacherWeights = None,
+    teacher_weights: TeacherWeights = (),
+    teacher_inputs: TeacherInputs = (),
     unlabelled: Unlabelled = None,
     copies: Annotated[
         int, Option("Augmented copies of an input that teacher and student both see.", minimum=1)
@@ -123,7 +125,8 @@ def distill(
             data=None if data is None else str(data),
             device=device,
             teachers=tuple(teachers),
-            teacher_weights=None if teacher_weights is None else Path(teacher_weights),
+            teacher_weights=tuple(str(path) for path in teacher_weights),
+            teacher_inputs=tuple(teacher_inputs),
             unlabelled=None if unlabelled is None else Path(unlabelled),
             copies=copies,
             with_controls=attribution,

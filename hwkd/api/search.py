@@ -30,6 +30,7 @@ from hwkd.api.common import (
     SeedOption,
     StudyOption,
     TaskOption,
+    TeacherInputs,
     TeachersOption,
     TeacherWeights,
     TimeoutOption,
@@ -89,7 +90,8 @@ def search(
     teachers: Annotated[
         TeachersOption, Here("Without it one is trained on the data and cached.")
     ] = (),
-    teacher_weights: TeacherWeights = None,
+    teacher_weights: TeacherWeights = (),
+    teacher_inputs: TeacherInputs = (),
     teacher_time: Annotated[
         Duration | None, Option("Bound on training a teacher, as 5min.", panel=WHAT, amount="5min")
     ] = None,
@@ -288,7 +290,8 @@ def search(
         },
         "teacher": {
             "sources": [whole_path(teacher, ".onnx") for teacher in teachers],
-            "weights": str(Path(teacher_weights).resolve()) if teacher_weights else None,
+            "weights": [str(Path(path).resolve()) for path in teacher_weights],
+            "inputs": list(teacher_inputs),
             "time_budget_s": seconds(teacher_time, "--teacher-time"),
         },
         "transfer": {"unlabelled": str(Path(unlabelled).resolve()) if unlabelled else None},

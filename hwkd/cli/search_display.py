@@ -60,6 +60,11 @@ class SearchDisplay:
             highlight=False,
             soft_wrap=True,
         )
+        for member in teacher.members if len(teacher.members) > 1 else ():
+            score = primary_text(member.scores.validation_float or {})
+            self._say("member", f"{member.name}, shown {member.input}; validation {score}")
+        for doubt in teacher.doubts:
+            self._say("note", doubt)
 
     def on_plan(self, seconds: Mapping[Stage, float], left_s: float) -> None:
         """Hear how a time limit is divided."""

@@ -33,7 +33,8 @@ def test_a_configuration_survives_its_toml_file(tmp_path):
         ({"device": "x", "limits": {"ram_bytes": "many"}}, "limits.ram_bytes: .*given 'many'"),
         (
             {"device": "x", "teacher": {"source": "t.onnx", "weights": "w"}},
-            "weights go with one teacher of the form package.module:factory, given t.onnx",
+            "goes with --teacher package.module:factory only, one file for each in order; given "
+            "none",
         ),
     ],
 )
