@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from html import escape
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from hwkd.core.errors import ConfigError, HwkdError, first_line
@@ -119,10 +120,9 @@ class NotebookListener(SilentListener):
 
     def __init__(self) -> None:
         """Open the output of the cell that runs."""
-        from IPython.display import HTML, display
-
-        self._html = HTML
-        self._handle = display(HTML(""), display_id=True)
+        shows: Any = import_module("IPython.display")
+        self._html = shows.HTML
+        self._handle = shows.display(self._html(""), display_id=True)
         self._bars: dict[str, tuple[int, int, str]] = {}
         self._notes: list[str] = []
         self._drawn_s = 0.0

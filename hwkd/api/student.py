@@ -134,7 +134,8 @@ class Student:
         """Return the name of the likeliest class of each input, or its values in their unit."""
         found = self.outputs(inputs)
         if self.data.kind == "classes":
-            return np.array(self.labels)[found.argmax(axis=1)]
+            names: NDArray[Any] = np.array(self.labels)[found.argmax(axis=1)]
+            return names
         answers: NDArray[Any] = found * self.data.answer_std + self.data.answer_mean
         return answers
 

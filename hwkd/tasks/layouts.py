@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
 
 import numpy as np
@@ -10,7 +11,9 @@ from hwkd.core.choices import Layout
 from hwkd.core.errors import ConfigError, DataError
 from hwkd.tasks.raw import RawArray
 
-_AXES = MappingProxyType({"nf": 2, "nhw": 3, "nct": 3, "ntc": 3, "nhwc": 4, "nchw": 4})
+_AXES: Mapping[Layout, int] = MappingProxyType(
+    {"nf": 2, "nhw": 3, "nct": 3, "ntc": 3, "nhwc": 4, "nchw": 4}
+)
 _MEANING = MappingProxyType(
     {
         "nf": "vectors (n, features)",
