@@ -6,7 +6,8 @@ Rules for the pages:
 - a line of `hwkd search` runs until the first candidate would start: options, data, limits,
   feasibility and teacher are checked. One whole search makes the folder, `--resume` lines go on
   with a copy of it, and the programs below search to the end;
-- `hwkd distill` runs one epoch and seed, controls run once; `hwkd verify` compares 16 inputs if there is an emulator;
+- `hwkd distill` runs one epoch and seed, controls run once;
+  `hwkd verify` compares 16 inputs if there is an emulator;
 - a block marked `python` that imports hwkd runs as it is, with few candidates trained briefly; the
   one that registers a search space is `my_space.py`, the `toml` one with trials `search.toml`;
   other blocks are fragments;

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from hwkd.core.best import ranked_trials
 from hwkd.core.errors import HwkdError, RunFolderError
+from hwkd.core.final_record import FinalRecord
 from hwkd.core.pareto import pareto_front
 from hwkd.core.run_record import RunRecord, RunStatus
 from hwkd.core.student_record import StudentRecord
@@ -18,10 +19,7 @@ from hwkd.deploy.verify import target_of
 from hwkd.engine.arms.children import Nursery
 from hwkd.engine.arms.evaluation import student_logits
 from hwkd.engine.arms.student_folder import write_student
-from hwkd.engine.run.prepared import (
-    prepared_json,
-    teacher_is_settled,
-)
+from hwkd.engine.run.prepared import prepared_json, teacher_is_settled
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.run.run_record import run_json, search_caveats, with_phase
 from hwkd.engine.search.final import Ending, finish_students, is_done, require_student
@@ -54,6 +52,7 @@ from hwkd.io.run_text import run_writes
 from hwkd.io.student_folder import (
     BEST_FOLDER,
     DESCRIPTION_FILE,
+    StudentFiles,
     read_record_file,
     write_record,
 )
@@ -278,24 +277,11 @@ class SearchStages:
             ranked, context, self.store, self.nursery, ending, progress=self.listener
         )
         run = run.model_copy(update={"final": final})
-        for what in given_up:
-            run = self._noted(run, f"Given up: {what}.")
-        if final.all_examples is not None:
-            run = self._noted(
-                run,
-                f"After it was scored on validation, the student learned from all "
-                f"{final.all_examples:,} labelled examples, those of validation among them.",
-            )
-        judged = context.data.validation
-        known = context.data.head.knowledge(
-            student_logits(files.int8_path, judged.inputs), judged.labels
-        )
-        if not known.is_enough:
-            run = self._noted(
-                run,
-                f"The student guesses: its {known.what} on validation is {known.value:.3f}, and "
-                f"more than guessing begins at {known.needed:.3f}. Give it more time or more room.",
-            )
+        for note in (
+            *(f"Given up: {what}." for what in given_up),
+            *_remarks(final, files, context),
+        ):
+            run = self._noted(run, note)
         run = with_phase(run, "final training", time.monotonic() - begun)
         if not limit.is_limited:  # running it on the whole test split has no bound
             tested = tested_teacher(
@@ -350,3 +336,20 @@ class _Planned:
     teacher_s: float | None
     search_s: float | None
     latest_s: float | None
+
+
+def _remarks(final: FinalRecord, files: StudentFiles, context: SearchContext) -> Iterator[str]:
+    """Give what a reader must know of the student that ships."""
+    if final.all_examples is not None:
+        yield (
+            "After it was scored on validation, the student learned from all "
+            f"{final.all_examples:,} labelled examples, those of validation among them."
+        )
+    judged = context.data.validation
+    logits = student_logits(files.int8_path, judged.inputs)
+    known = context.data.head.knowledge(logits, judged.labels)
+    if not known.is_enough:
+        yield (
+            f"The student guesses: its {known.what} on validation is {known.value:.3f}, and more "
+            f"than guessing begins at {known.needed:.3f}. Give it more time or more room."
+        )
