@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from hwkd.engine.setup.context import SearchContext, make_context
 from hwkd.engine.setup.hardware import accelerator_device
 from hwkd.engine.setup.methods import configured_methods
 from hwkd.engine.setup.resolve import load_data
+from hwkd.engine.setup.rooms import KeptRooms
 from hwkd.engine.setup.teacher import open_teachers
 from hwkd.engine.setup.transfer import TransferSet, configured_transfer, needs_live_teacher
 from hwkd.engine.setup.trust import trusted
@@ -30,6 +31,7 @@ class _PreparedRecord(StrictModel):
     Attributes:
         transfer_fingerprint: of the data with the unlabelled part; None in files of older versions.
         teacher_identity: of an ensemble that of all its members, in their order.
+        rooms: of the search spaces; None in files of older versions.
     """
 
     schema_version: StoredInt = 1
@@ -38,6 +40,7 @@ class _PreparedRecord(StrictModel):
     teacher_identity: str | None
     teacher_settled: bool = True
     num_outputs: StoredInt
+    rooms: KeptRooms | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +62,11 @@ class _AbsentTeacher:
 
 
 def prepared_json(
-    transfer: TransferSet, teacher: Teacher | None, *, is_settled: bool = True
+    transfer: TransferSet,
+    teacher: Teacher | None,
+    *,
+    is_settled: bool = True,
+    rooms: KeptRooms | None = None,
 ) -> str:
     """Return the text of `prepared.json`.
 
@@ -67,6 +74,7 @@ def prepared_json(
         transfer: what students train on.
         teacher: that students learn from; None for labels alone.
         is_settled: False while the teacher is not known yet.
+        rooms: of the search spaces; None leaves it to each process to find them.
     """
     record = _PreparedRecord(
         data_fingerprint=transfer.data.fingerprint,
@@ -74,8 +82,16 @@ def prepared_json(
         teacher_identity=None if teacher is None else teacher.identity,
         teacher_settled=is_settled,
         num_outputs=transfer.num_outputs,
+        rooms=rooms,
     )
     return record.model_dump_json(indent=2)
+
+
+def settled_json(store: RunFolder, teacher: Teacher | None) -> str:
+    """Return the text of `prepared.json` with the teacher that the run has from now on."""
+    identity = None if teacher is None else teacher.identity
+    update = {"teacher_identity": identity, "teacher_settled": True}
+    return _read_record(store.path).model_copy(update=update).model_dump_json(indent=2)
 
 
 def teacher_is_settled(store: RunFolder) -> bool:
@@ -162,7 +178,7 @@ def load_context(store: RunFolder, *, trusts: bool = False) -> SearchContext:
             config, data, device=accelerator_device(config.accelerator), progress=silent
         )
         check_teacher_unchanged(store, teacher)
-    return make_context(config, task, transfer, teacher)
+    return replace(make_context(config, task, transfer, teacher), rooms=record.rooms)
 
 
 def _read_record(folder: Path) -> _PreparedRecord:

@@ -84,7 +84,7 @@ def run_search(
         limit.learning_s = survey.learning_s
         limit.require_enough(verifies=config.verify_best)
         run = with_phase(run, "prepare", limit.spent_s())
-        unsettled = prepared_json(prepared.transfer, None, is_settled=False)
+        unsettled = prepared_json(prepared.transfer, None, is_settled=False, rooms=survey.rooms)
         documents = {PREPARED_FILE: unsettled, RUN_FILE: run_json(run)}
         if place is not None:
             documents |= device_documents(prepared.config)

@@ -18,10 +18,7 @@ from hwkd.deploy.verify import target_of
 from hwkd.engine.arms.children import Nursery
 from hwkd.engine.arms.evaluation import student_logits
 from hwkd.engine.arms.student_folder import write_student
-from hwkd.engine.run.prepared import (
-    prepared_json,
-    teacher_is_settled,
-)
+from hwkd.engine.run.prepared import settled_json, teacher_is_settled
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.run.run_record import run_json, search_caveats, with_phase
 from hwkd.engine.search.final import Ending, finish_students, is_done, require_student
@@ -200,8 +197,7 @@ class SearchStages:
             run = run.model_copy(update={"teacher": stage.record})
         if stage.left_out is not None:
             run = self._noted(run, f"Students learned from labels alone: {stage.left_out}.")
-        text = prepared_json(self.prepared.transfer, stage.teacher)
-        self.store.write(PREPARED_FILE, text)
+        self.store.write(PREPARED_FILE, settled_json(self.store, stage.teacher))
         return stage, with_phase(run, "teacher", time.monotonic() - begun)
 
     def _recover(self, context: SearchContext) -> None:

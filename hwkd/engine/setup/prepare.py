@@ -19,6 +19,7 @@ from hwkd.engine.setup.resolve import (
     screen_of,
     timed_brief_epochs,
 )
+from hwkd.engine.setup.rooms import KeptRooms
 from hwkd.engine.setup.screening import Candidate, Screen, load_spaces
 from hwkd.engine.setup.transfer import TransferSet, configured_transfer
 from hwkd.tasks.base import Task, TaskData
@@ -53,6 +54,7 @@ class Survey:
         prepared: with the spaces in which something fits, and the length of brief training.
         feasibility: one entry per space, those left out included.
         references: textbook designs scaled to the limits.
+        rooms: of the spaces, for workers.
         learning_s: processor seconds in which the fastest of them learns something, by arithmetic;
             0 without any.
     """
@@ -60,6 +62,7 @@ class Survey:
     prepared: Prepared
     feasibility: tuple[SpaceFeasibility, ...]
     references: ReferenceSurvey
+    rooms: KeptRooms
     learning_s: float
 
 
@@ -101,6 +104,7 @@ def survey_spaces(prepared: Prepared, *, times_brief_training: bool) -> Survey:
         prepared=replace(prepared, config=resolved),
         feasibility=found,
         references=references,
+        rooms=KeptRooms.of(screen, input_shape=shape, num_outputs=outputs),
         learning_s=learning_s(students),
     )
 
