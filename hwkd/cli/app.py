@@ -111,6 +111,8 @@ def main(arguments: list[str] | None = None) -> int:
     is interrupted with everything saved. A defect of ours keeps its traceback. A reader that closes
     the pipe changes nothing; output lost otherwise (a full disk) is 2.
     """
+    if sys.platform == "win32":
+        return _fail("Windows is not supported; run hwkd in WSL (`wsl --install`), as on Linux")
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:  # as `nohup` leaves it
             signal.signal(number, _interrupt)
