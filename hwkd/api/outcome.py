@@ -15,7 +15,7 @@ from hwkd.report.document import Report
 from hwkd.report.summary import summary_json
 
 if TYPE_CHECKING:
-    from hwkd.engine.search.run import SearchResult
+    from hwkd.engine.search.result import SearchResult
 
 
 @dataclass(frozen=True, kw_only=True)

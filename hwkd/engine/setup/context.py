@@ -25,13 +25,14 @@ from hwkd.engine.setup.calibration import calibration_inputs
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.hardware import accelerator_device
 from hwkd.engine.setup.importance import stage_importance
+from hwkd.engine.setup.loaded_set import LoadedSet, teacher_source
 from hwkd.engine.setup.methods import configured_methods, default_methods, without_teacher
 from hwkd.engine.setup.pairs import parse_pairs
 from hwkd.engine.setup.references import ReferenceStudent, reference_students
 from hwkd.engine.setup.resolve import screen_of
 from hwkd.engine.setup.rooms import KeptRooms, fit_spaces
 from hwkd.engine.setup.screening import Screen
-from hwkd.engine.setup.transfer import LoadedSet, TransferSet, teacher_source
+from hwkd.engine.setup.transfer import TransferSet
 from hwkd.nn.build import build_module
 from hwkd.tasks.base import Task, TaskData
 from hwkd.train.augment import NO_AUGMENTATION, mirror_keeps_class

@@ -9,8 +9,6 @@ from hwkd.core.progress import Progress
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.feasibility import SpaceFeasibility, drop_infeasible, survey
 from hwkd.engine.setup.fitted_survey import fitted_survey
-from hwkd.engine.setup.hardware import accelerator_device
-from hwkd.engine.setup.methods import require_meaningful, require_possible
 from hwkd.engine.setup.references import ReferenceSurvey
 from hwkd.engine.setup.resolve import (
     learning_s,
@@ -35,7 +33,6 @@ class Prepared:
         task: of the search.
         data: all splits.
         transfer: what students train on: the train split, and unlabelled data if there is any.
-        accelerator: what trains, for example "cpu".
     """
 
     config: SearchConfig
@@ -43,7 +40,6 @@ class Prepared:
     task: Task
     data: TaskData
     transfer: TransferSet
-    accelerator: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,18 +65,14 @@ class Survey:
 def prepare_data(config: SearchConfig, *, progress: Progress) -> Prepared:
     """Read the data and fill open choices; nothing is trained or written."""
     device = screen_of(config).device  # unknown names are refused before any data is read
-    require_meaningful(config)
-    accelerator = accelerator_device(config.accelerator)
     task, data = load_data(config, progress=progress)
     resolved = resolve_config(config, device, data)
-    require_possible(resolved, data)
     return Prepared(
         config=resolved,
         screen=screen_of(resolved),
         task=task,
         data=data,
         transfer=configured_transfer(resolved, data),
-        accelerator=str(accelerator),
     )
 
 

@@ -54,9 +54,10 @@ class KeptRooms(StrictModel):
 
 def rooms_key(screen: Screen, input_shape: tuple[int, ...], num_outputs: int) -> str:
     """Return the SHA-256 of all that rooms follow from, beside the spaces themselves."""
+    asked = screen.question
+    question = [screen.device.model_dump_json(), asked.runtime, asked.clock_hz, asked.dtype]
     parts = [__version__, asdict(screen.limits), screen.risk, input_shape, num_outputs]
-    question = replace(screen.question, device=screen.device.model_dump_json())
-    text = json.dumps([*parts, asdict(question)], sort_keys=True)
+    text = json.dumps([*parts, *question], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
