@@ -110,7 +110,7 @@ PROGRAMS = [b for b in BLOCKS if b.language == "python" and b.text.startswith("i
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make the folder that the pages are written for: photos, teachers, a finished run."""
+    """Make the folder that the pages are written for: photos, teachers, finished runs."""
     folder = tmp_path_factory.mktemp("docs")
     generator = np.random.default_rng(0)
     _write_photos(folder / "photos", generator)
@@ -127,6 +127,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("HWKD_CACHE_DIR", str(folder / "cache"))
         search = ["search", "--device", "cortex-m7", "--space", "narrow_deep", *SHORT_SEARCH]
         assert main([*search, "--out", "runs/digits"]) == 0
+        shutil.copytree("runs/digits", "runs/other")
         shutil.copyfile("runs/digits/best/student.onnx", "model.onnx")
         assert main(["devices", "new", "my-board.toml"]) == 0
     (folder / "measurements.csv").write_text("model,latency_ms\nmodel.onnx,3.5\n")
@@ -169,6 +170,8 @@ def test_command_on_a_page_runs(
 def test_program_on_a_page_runs(
     block: Block, workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if "run.trials" in block.text:
+        pytest.importorskip("pandas")
     search, resume = hwkd.search, hwkd.resume
     monkeypatch.setattr(hwkd, "search", lambda *args, **kw: search(*args, **{**kw, **SHORT_CALL}))
     monkeypatch.setattr(hwkd, "resume", lambda folder, **kw: resume(folder, **{**kw, "trials": 3}))

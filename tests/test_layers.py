@@ -33,8 +33,8 @@ MAY_IMPORT = {
         "train",
     },
     "api": {
-        "cost", "deploy", "distill", "engine", "nn", "profiling", "qgraph", "report", "tasks",
-        "trace",
+        "cost", "deploy", "distill", "engine", "inference", "nn", "profiling", "qgraph", "report",
+        "tasks", "trace",
     },
     "cli": {"api", "report", "tasks"},
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""`hwkd report RUN`: makes the report of a run folder again from its records."""
+"""`hwkd report RUN` and `hwkd compare RUN RUN`: what the records of runs say."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import hwkd
 from hwkd.cli.command import Command
 
 if TYPE_CHECKING:
+    from hwkd.api.compare import Comparison
     from hwkd.api.outcome import SearchOutcome
 
 
@@ -34,6 +35,21 @@ def _show(made: SearchOutcome) -> None:
     console.print(f"report: {made.folder / 'report.html'}", markup=False, highlight=False)
 
 
+def _show_comparison(found: Comparison) -> None:
+    from rich.console import Console
+
+    from hwkd.report.comparison import difference_table, result_table
+    from hwkd.report.tables import table_view
+
+    console = Console()
+    console.print(table_view(result_table(found.runs)))
+    console.print(table_view(difference_table(found.runs)))
+    for caution in found.cautions:
+        console.print(f"caution: {caution}", markup=False, style="yellow", highlight=False)
+    if found.page is not None:
+        console.print(f"page: {found.page}", markup=False, highlight=False)
+
+
 COMMANDS = (
     Command(
         name="report",
@@ -41,5 +57,11 @@ COMMANDS = (
         show=_show,
         examples=("hwkd report runs/digits",),
         more=_warning,
+    ),
+    Command(
+        name="compare",
+        function=hwkd.compare,
+        show=_show_comparison,
+        examples=("hwkd compare runs/digits runs/other --page compare.html",),
     ),
 )

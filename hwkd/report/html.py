@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import json
 from base64 import b64encode
+from collections.abc import Sequence
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -31,6 +32,7 @@ from hwkd.report.document import (
     Section,
     Table,
 )
+from hwkd.report.search_sections import front_table
 
 _BARS_FULL = 100.0
 
@@ -50,29 +52,76 @@ def write_html(report: Report, path: Path, *, picture: Path | None = None) -> No
 
 def render_html(report: Report, *, picture_png: bytes | None = None) -> str:
     """Return the page as text."""
-    title = escape(report.title)
-    links = "".join(f'<a href="#{s.key}">{escape(s.title)}</a>' for s in report.sections)
-    body = "".join(_section(section, picture_png) for section in report.sections)
-    cards = "".join(_card(headline) for headline in report.headlines)
     run = report.run
-    facts = f"{run.created_at} · seed {run.seed} · hwkd {run.hwkd_version} · {run.status}"
     caveats = (
         f'<p class="caveat-link"><a href="#caveats">{len(report.caveats)} caveats</a> '
         "to read before using a number</p>"
         if report.caveats
         else ""
     )
+    return render_page(
+        report.title,
+        report.sections,
+        kicker=f"hwkd {run.made_by}",
+        facts=f"{run.created_at} · seed {run.seed} · hwkd {run.hwkd_version} · {run.status}",
+        caveats=caveats,
+        headlines=report.headlines,
+        picture_png=picture_png,
+    )
+
+
+def render_page(
+    title: str,
+    sections: Sequence[Section],
+    *,
+    kicker: str,
+    facts: str = "",
+    caveats: str = "",
+    headlines: Sequence[Headline] = (),
+    picture_png: bytes | None = None,
+) -> str:
+    """Return a page of sections as text.
+
+    Args:
+        title: of the page, as text.
+        sections: in reading order.
+        kicker: stands small above the title: what kind of page it is.
+        facts: a line under the title, as text.
+        caveats: a paragraph under it, as HTML.
+        headlines: the large numbers.
+        picture_png: shown for the chart of the section `front` where scripts do not run.
+    """
+    links = "".join(f'<a href="#{s.key}">{escape(s.title)}</a>' for s in sections)
+    body = "".join(_section(section, picture_png) for section in sections)
+    cards = "".join(_card(headline) for headline in headlines)
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title}: hwkd {run.made_by}</title><style>{_asset('page.css')}</style></head>"
+        f"<title>{escape(title)}: {kicker}</title><style>{_asset('page.css')}</style></head>"
         "<body>"
-        f'<header><div><p class="kicker">hwkd {run.made_by} report</p><h1>{title}</h1>'
+        f'<header><div><p class="kicker">{kicker} report</p><h1>{escape(title)}</h1>'
         f'<p class="muted">{escape(facts)}</p>{caveats}</div>'
         '<button id="theme" type="button" title="Light or dark">◐</button></header>'
         f'<nav>{links}</nav><main><div class="cards">{cards}</div>{body}</main>'
         f'<script type="text/plain" id="plotly-gzip">{_plotly_gzip_base64()}</script>'
         f"<script>{_asset('page.js')}</script></body></html>\n"
+    )
+
+
+def render_summary(report: Report) -> str:
+    """Return headline numbers and front without style sheet or script, for a cell of a notebook."""
+    rows = "".join(
+        f"<tr><th>{escape(line.label)}{_badge(line.basis)}</th><td>{escape(line.value)}</td>"
+        f"<td>{escape(line.detail)}</td></tr>"
+        for line in report.headlines
+    )
+    front = ""
+    if report.front:
+        front = _table(front_table(report.run, report.front, report.records, report.best))
+    caveats = "".join(f"<li>{escape(line)}</li>" for line in report.caveats)
+    return (
+        f"<h3>{escape(report.title)} ({escape(report.run.status)})</h3><table>{rows}</table>{front}"
+        f"<details><summary>{len(report.caveats)} caveats</summary><ul>{caveats}</ul></details>"
     )
 
 

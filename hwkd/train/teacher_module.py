@@ -19,6 +19,7 @@ from hwkd.train.precision import computing_in
 from hwkd.train.teacher import TeacherKind, as_outputs
 from hwkd.train.teacher_course import TeacherOutcome
 from hwkd.train.teacher_factory import no_factory, require_factory, working_folder_importable
+from hwkd.train.teacher_input import AS_STUDENTS, SeenInput
 from hwkd.train.weights_file import WeightsError, fill_module
 
 _BATCH = 512
@@ -29,20 +30,28 @@ class ModuleTeacher:
     """See `hwkd.train.teacher.Teacher`; the module is in evaluation mode and stays so.
 
     Attributes:
+        content: SHA-256 of what it computes with.
+        seen: what it is shown.
         precision: that the module computes in.
         outcome: of its training, if hwkd trained it.
     """
 
     kind: TeacherKind
     name: str
-    identity: str
+    content: str
     description: str
     head: Head = field(repr=False)
     module: nn.Module = field(repr=False)
     device: torch.device
+    seen: SeenInput = AS_STUDENTS
     precision: Precision = "float32"
     outcome: TeacherOutcome | None = None
     is_from_cache: bool = False
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 of what it computes with and of what it is shown."""
+        return self.seen.identity_of(self.content)
 
     @property
     def num_outputs(self) -> int:
@@ -55,7 +64,7 @@ class ModuleTeacher:
         for start in range(0, len(inputs), _BATCH):
             # A copy: torch warns about read-only memory maps and refuses mirrored views.
             batch = torch.from_numpy(inputs[start : start + _BATCH].copy()).to(self.device)
-            outputs = self._run(batch)
+            outputs = self._run(self.seen.of_tensor(batch))
             parts.append(
                 as_outputs(
                     outputs.float().cpu().numpy(),
@@ -87,7 +96,12 @@ class ModuleTeacher:
 
 
 def load_factory_teacher(
-    reference: str, *, weights: Path | None, head: Head, device: torch.device
+    reference: str,
+    *,
+    weights: Path | None,
+    head: Head,
+    device: torch.device,
+    seen: SeenInput = AS_STUDENTS,
 ) -> ModuleTeacher:
     """Make a teacher from the user's code.
 
@@ -98,6 +112,7 @@ def load_factory_teacher(
             factory's own.
         head: what outputs for the data mean.
         device: where it runs.
+        seen: what it expects.
 
     Raises:
         TeacherError: if the factory cannot be found or fails, or the weights do not match.
@@ -113,7 +128,8 @@ def load_factory_teacher(
     return ModuleTeacher(
         kind="factory",
         name=reference,
-        identity=factory_identity(reference, module),
+        content=factory_identity(reference, module),
+        seen=seen,
         description=f"{reference}, {type(module).__name__}, {parameters:,} parameters, {origin}",
         head=head,
         module=module,

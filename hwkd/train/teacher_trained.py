@@ -113,7 +113,7 @@ def _frozen(
     return ModuleTeacher(
         kind="trained here",
         name="residual network",
-        identity=hashlib.sha256(identity.encode()).hexdigest(),
+        content=hashlib.sha256(identity.encode()).hexdigest(),
         description=outcome.description,
         head=data.head,
         module=module,

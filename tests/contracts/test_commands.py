@@ -103,7 +103,8 @@ def test_a_call_from_python_is_recorded_as_the_whole_command():
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("commands")
-    shutil.copytree(OLD_RUN, folder / "old")
+    for name in ("old", "again"):
+        shutil.copytree(OLD_RUN, folder / name)
     write_npz(folder / "data.npz")
     write_teacher(folder / "teacher.onnx")
     return folder
@@ -131,8 +132,9 @@ def as_typed(function, options: dict[str, Any]) -> list[str]:
 # These answer from a file or two; of a host, `profile` measures for a second; `worker` writes a
 # line for each candidate into the log of its job.
 AT_ONCE = {
-    "profile", "devices list", "devices show", "devices validate", "devices new", "spaces list",
-    "spaces show", "methods list", "methods show", "tasks list", "worker", "workers", "submit",
+    "compare", "profile", "devices list", "devices show", "devices validate", "devices new",
+    "spaces list", "spaces show", "methods list", "methods show", "tasks list", "worker",
+    "workers", "submit",
 }  # fmt: skip
 
 
@@ -149,6 +151,7 @@ def test_what_may_take_long_says_how_far_it_is(name):
 # Typed and given to the function; {} is the workplace. What writes a folder writes two.
 CASES: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "report": (["{}/old"], {"run": "{}/old"}),
+    "compare": (["{}/old", "{}/again"], {"runs": ["{}/old", "{}/again"]}),
     "profile": (
         ["{}/teacher.onnx", "--device", "cortex-m7", "--clock", "216MHz"],
         {"model": "{}/teacher.onnx", "device": "cortex-m7", "clock": "216MHz"},

@@ -99,10 +99,10 @@ def teacher_source(
             f"(package.module:factory), let hwkd train one, or use {logit_methods()}"
         )
     example = torch.from_numpy(np.array(transfer.train.inputs[:2])).to(device)
-    places = discover_places(teacher.module, example)
+    places = discover_places(teacher.module, teacher.seen.of_tensor(example))
     if stages:
         places = replace(places, features=tuple(stages), preactivations=tuple(stages))
-    return LiveSource(teacher.module, places, needs)
+    return LiveSource(teacher.module, places, needs, shown=teacher.seen.of_tensor)
 
 
 def needs_live_teacher(methods: Sequence[WeightedMethod]) -> bool:
@@ -141,10 +141,11 @@ def _cached_source(
 
 def _embedding(teacher: ModuleTeacher, inputs: Tensor, progress: Progress) -> Tensor:
     """Run the teacher once over a copy; shape [samples, dim]."""
-    places = discover_places(teacher.module, inputs[:2])
+    shown = teacher.seen.of_tensor
+    places = discover_places(teacher.module, shown(inputs[:2]))
     if places.embedding is None:
         raise TeacherError(f"teacher {teacher.name}: has no linear layer, so it shows no embedding")
-    taps = Taps(teacher.module, places, frozenset({Signal.EMBEDDING}))
+    taps = Taps(teacher.module, places, frozenset({Signal.EMBEDDING}), shown=shown)
     parts = []
     for start in range(0, len(inputs), _CHUNK_SAMPLES):
         chunk = inputs[start : start + _CHUNK_SAMPLES]

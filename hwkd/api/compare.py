@@ -1,0 +1,111 @@
+"""`hwkd.compare`: several runs side by side, from their records."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from hwkd.api.option import Option, declares_options
+
+if TYPE_CHECKING:
+    from hwkd.report.comparison import Difference, RunToCompare
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Runs side by side.
+
+    Attributes:
+        runs: in the order given, each with a name that is its own.
+        differences: facts that are not the same in all of them.
+        cautions: which numbers cannot be compared, and why.
+        page: HTML file with their fronts in one chart; None if none was asked for.
+    """
+
+    runs: "tuple[RunToCompare, ...]"
+    differences: "tuple[Difference, ...]"
+    cautions: tuple[str, ...]
+    page: Path | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        return {
+            "runs": [{"name": run.name, **run.summary} for run in self.runs],
+            "differences": {
+                each.name: dict(zip((run.name for run in self.runs), each.values, strict=True))
+                for each in self.differences
+            },
+            "cautions": list(self.cautions),
+            "page": None if self.page is None else str(self.page),
+        }
+
+
+@declares_options
+def compare(
+    runs: Annotated[
+        Sequence[str | Path],
+        Option("Folders of searches, or of finished students; two or more.", metavar="RUNS"),
+    ],
+    *,
+    page: Annotated[
+        str | Path | None, Option("HTML file to write, with the fronts in one chart.")
+    ] = None,
+) -> Comparison:
+    """Show several runs side by side: what each shipped, what differed, and their fronts.
+
+    Reads their records only, so it works while searches run. Numbers that cannot be compared,
+    because data, metric or device differ, are named.
+
+    Raises:
+        ConfigError: if fewer than two runs are given, or one twice.
+        RunFolderError: if a folder is no run folder, is damaged, or the page cannot be written.
+    """
+    from hwkd.core.errors import ConfigError, RunFolderError
+    from hwkd.io.paths import written_atomically
+    from hwkd.io.run_files import CONFIG_FILE
+    from hwkd.io.student_folder import given_place, holds_student
+    from hwkd.io.text_files import read_toml
+    from hwkd.report.build import build_report
+    from hwkd.report.comparison import (
+        RunToCompare,
+        cautions,
+        comparison_sections,
+        differences,
+        short_names,
+    )
+    from hwkd.report.read import read_run
+    from hwkd.report.summary import summary_json
+
+    folders = [given_place(run) for run in runs]
+    if len({folder.resolve() for folder in folders}) < max(2, len(folders)):
+        given = ", ".join(map(str, folders)) or "none"
+        raise ConfigError(f"compare: runs given: {given}; expected two or more different ones")
+    compared = []
+    for name, folder in zip(short_names(folders), folders, strict=True):
+        run, records = read_run(folder)
+        report = build_report(run, records, of_one_student=holds_student(folder))
+        path = folder / CONFIG_FILE
+        compared.append(
+            RunToCompare(
+                name=name,
+                page=report,
+                summary=summary_json(report, folder),
+                options=read_toml(path) if path.is_file() else {},
+            )
+        )
+    if page is not None:
+        from hwkd.report.html import render_page
+
+        title = f"{len(compared)} runs compared"
+        text = render_page(title, comparison_sections(compared), kicker="hwkd compare")
+        try:
+            with written_atomically(Path(page)) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise RunFolderError(f"{page}: cannot write it: {error.strerror}") from None
+    return Comparison(
+        runs=tuple(compared),
+        differences=differences(compared),
+        cautions=cautions(compared),
+        page=None if page is None else Path(page),
+    )
