@@ -1,6 +1,6 @@
 """`hwkd.config`: the options that a run was asked for, as a file for `--config`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -44,7 +44,7 @@ def config(
     from hwkd.report.read import read_run
 
     record, _ = read_run(given_place(run))
-    functions = {"search": search, "distill": distill}
+    functions: dict[str, Callable[..., object]] = {"search": search, "distill": distill}
     name, words = record.made_by, record.command[2:]
     return RunOptions(command=name, options=_options(words, declared(functions[name]), str(run)))
 
