@@ -223,7 +223,8 @@ def search(
     teacher, scores the int8 model, and trains the best one in full. RUN/report.html shows it all.
 
     Args:
-        listener: is told about every stage and candidate; None is silence.
+        listener: is told about every stage and candidate; None shows bars in a notebook, elsewhere
+            nothing.
 
     Raises:
         HwkdError: in one line, if an option, the data or the teacher is wrong.
@@ -237,6 +238,7 @@ def search(
 
     limit = TimeLimit(None, time.monotonic())  # the imports below take a part of it, too
     import_ahead()
+    from hwkd.api.listening import heard
     from hwkd.api.outcome import outcome_of
     from hwkd.api.search_config import (
         default_folder,
@@ -249,7 +251,6 @@ def search(
         whole_path,
         without_password,
     )
-    from hwkd.engine.search.listener import SilentListener
     from hwkd.engine.search.run import run_search
     from hwkd.engine.setup.config import SearchConfig
     from hwkd.engine.setup.methods import method_tables
@@ -311,7 +312,7 @@ def search(
         config,
         folder,
         limit=limit,
-        listener=listener or SilentListener(),
+        listener=heard(listener),
         command=[without_password(word) for word in command],
         write_report=write_report_files,
         place=place,
