@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from hwkd.api.bench_kit import bench_kit
     from hwkd.api.calibrate import calibrate
     from hwkd.api.compare import compare
+    from hwkd.api.config import config
     from hwkd.api.devices import device, devices, new_device, validate_devices
     from hwkd.api.distill import distill
     from hwkd.api.export import export
     from hwkd.api.finish import finish
     from hwkd.api.methods import method, methods
+    from hwkd.api.opened import open  # noqa: A004
     from hwkd.api.outcome import SearchOutcome
     from hwkd.api.profile import profile
     from hwkd.api.report import report
@@ -37,14 +39,17 @@ if TYPE_CHECKING:
     from hwkd.api.worker import worker
     from hwkd.api.workers import workers
     from hwkd.core.errors import HwkdError
+    from hwkd.engine.search.listener import SilentListener
 
 __all__ = [
     "HwkdError",
     "SearchOutcome",
+    "SilentListener",
     "__version__",
     "bench_kit",
     "calibrate",
     "compare",
+    "config",
     "device",
     "devices",
     "distill",
@@ -53,6 +58,7 @@ __all__ = [
     "method",
     "methods",
     "new_device",
+    "open",
     "profile",
     "report",
     "resume",
@@ -74,9 +80,11 @@ __version__ = "0.1.0"
 _HOMES = {
     "HwkdError": "hwkd.core.errors",
     "SearchOutcome": "hwkd.api.outcome",
+    "SilentListener": "hwkd.engine.search.listener",
     "device": "hwkd.api.devices",
     "method": "hwkd.api.methods",
     "new_device": "hwkd.api.devices",
+    "open": "hwkd.api.opened",
     "space": "hwkd.api.spaces",
     "validate_devices": "hwkd.api.devices",
 }

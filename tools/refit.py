@@ -84,7 +84,7 @@ def runtime_fits() -> dict[str, dict[str, Any]]:
     return tables
 
 
-def _equal(given: Any, expected: Any) -> bool:
+def is_equal(given: Any, expected: Any) -> bool:
     """Compare nested tables, numbers to 2%; coefficients by what they predict.
 
     Two coefficients that the rows cannot tell apart may trade places without any effect.
@@ -98,11 +98,11 @@ def _equal(given: Any, expected: Any) -> bool:
             if key == "cycles"
             else _know_alike(given[key], expected[key])
             if key == "evidence"
-            else _equal(given[key], expected[key])
+            else is_equal(given[key], expected[key])
             for key in given
         )
     if isinstance(expected, list):
-        return len(given) == len(expected) and all(map(_equal, given, expected))
+        return len(given) == len(expected) and all(map(is_equal, given, expected))
     if isinstance(expected, float):
         return bool(np.isclose(given, expected, rtol=0.02, atol=1e-3))
     return bool(given == expected)
@@ -126,7 +126,7 @@ def _know_alike(given: dict[str, Any], expected: dict[str, Any]) -> bool:
         np.array([np.hypot(one["spread"], np.linalg.norm(one["shared"])) for one in table.values()])
         for table in (given, expected)
     )
-    return _equal(*plain) and bool(np.allclose(known, wanted, rtol=0.02, atol=2e-3))
+    return is_equal(*plain) and bool(np.allclose(known, wanted, rtol=0.02, atol=2e-3))
 
 
 def main(arguments: list[str]) -> int:
@@ -136,7 +136,7 @@ def main(arguments: list[str]) -> int:
         path = FOLDER / f"{name}.toml"
         if check:
             kept = parse_facts(path.read_text(encoding="utf-8"), path.name).get("cores", {})
-            if not _equal(kept, cores):
+            if not is_equal(kept, cores):
                 stale.append(name)
             continue
         path.write_text(with_generated(path, _PROGRAM, {"cores": cores}), encoding="utf-8")

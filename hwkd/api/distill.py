@@ -94,7 +94,7 @@ def distill(
     A call that was interrupted or killed goes on where it was when it is made again.
 
     Args:
-        listener: is told about every stage; None is silence.
+        listener: is told about every stage; None shows bars in a notebook, elsewhere nothing.
 
     Raises:
         HwkdError: in one line, if anything that was asked for cannot be; before any training.
@@ -109,10 +109,10 @@ def distill(
     limit = TimeLimit(None, time.monotonic())  # the imports below take a part of it, too
     if timeout is not None:
         import_ahead()
+    from hwkd.api.listening import heard
     from hwkd.api.outcome import SearchOutcome
     from hwkd.core.units import parse_duration_s
     from hwkd.engine.distill.run import DistillRequest, run_distillation
-    from hwkd.engine.search.listener import SilentListener
     from hwkd.report.write import write_report_files
 
     count = seeds or (3 if attribution else 1)
@@ -143,7 +143,7 @@ def distill(
             out=Path(out),
         ),
         limit=limit,
-        listener=listener or SilentListener(),
+        listener=heard(listener),
     )
     folder = student_folder.folder
     return SearchOutcome(folder=folder, page=write_report_files(folder))

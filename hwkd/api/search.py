@@ -38,6 +38,7 @@ from hwkd.api.common import (
     Unlabelled,
     WorkersOption,
 )
+from hwkd.api.idle import refuse_idle
 from hwkd.api.option import Here, Option, command_line, declares_options
 from hwkd.core.choices import (
     ALPHA,
@@ -223,7 +224,8 @@ def search(
     teacher, scores the int8 model, and trains the best one in full. RUN/report.html shows it all.
 
     Args:
-        listener: is told about every stage and candidate; None is silence.
+        listener: is told about every stage and candidate; None shows bars in a notebook, elsewhere
+            nothing.
 
     Raises:
         HwkdError: in one line, if an option, the data or the teacher is wrong.
@@ -232,11 +234,21 @@ def search(
 
     data = path_of_data(data)
     command = command_line("hwkd search", search, locals())
+    weights = ("alpha", "beta", "gamma", "target_latency")
+    refuse_idle(
+        search,
+        locals(),
+        {
+            "--objective pareto weighs nothing": weights if objective == "pareto" else (),
+            "--teacher gives one and none is trained": ("teacher_time",) if teachers else (),
+        },
+    )
     from hwkd.engine.arms.children import import_ahead
     from hwkd.engine.setup.time_plan import TimeLimit
 
     limit = TimeLimit(None, time.monotonic())  # the imports below take a part of it, too
     import_ahead()
+    from hwkd.api.listening import heard
     from hwkd.api.outcome import outcome_of
     from hwkd.api.search_config import (
         default_folder,
@@ -249,7 +261,6 @@ def search(
         whole_path,
         without_password,
     )
-    from hwkd.engine.search.listener import SilentListener
     from hwkd.engine.search.run import run_search
     from hwkd.engine.setup.config import SearchConfig
     from hwkd.engine.setup.methods import method_tables
@@ -311,7 +322,7 @@ def search(
         config,
         folder,
         limit=limit,
-        listener=listener or SilentListener(),
+        listener=heard(listener),
         command=[without_password(word) for word in command],
         write_report=write_report_files,
         place=place,

@@ -27,7 +27,7 @@ def named_arrays(given: Arrays) -> dict[str, NDArray[Any]]:
     """
     if isinstance(given, tuple):
         given = dict(zip(("x_train", "y_train"), given, strict=True))
-    return {name: _plain(values, name) for name, values in given.items()}
+    return {name: plain_array(values, name) for name, values in given.items()}
 
 
 def path_of_data(given: str | Path | Arrays | None) -> str | Path | None:
@@ -53,7 +53,16 @@ def path_of_data(given: str | Path | Arrays | None) -> str | Path | None:
     return path
 
 
-def _plain(values: Any, name: str) -> NDArray[Any]:
+def plain_array(values: Any, name: str) -> NDArray[Any]:
+    """Return what NumPy makes of values, if that is numbers or texts.
+
+    Args:
+        values: an array, a list, a frame, a tensor on the processor.
+        name: for the message.
+
+    Raises:
+        DataError: if they are something else.
+    """
     try:
         array = np.asarray(values)
         if array.dtype.kind in "OT" and all(isinstance(item, str) for item in array.flat):

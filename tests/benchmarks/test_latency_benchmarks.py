@@ -12,6 +12,7 @@ from benchmarks.accuracy import (
     cost_new_stack,
     cost_other_boards,
     cost_single_operators,
+    hwkd_c_cycles,
 )
 from benchmarks.lib.verdict import Target, report
 from hwkd.io.runtime_files import fit_names
@@ -65,8 +66,16 @@ def test_a_missed_target_is_an_exit_code(capsys: pytest.CaptureFixture[str]) -> 
 
 @pytest.mark.slow
 def test_packaged_fits_are_what_the_data_give() -> None:
+    from tools import refit_c
     from tools.refit import main
 
     fits = {f"{core}.{name}" for name, cores in runtime_fits().items() for core in cores}
-    assert set(fit_names()) == fits
+    own = {f"{core}.hwkd-c" for core in refit_c.core_fits()}
+    assert set(fit_names()) == fits | own
     assert main(["--check"]) == 0
+    assert refit_c.main(["--check"]) == 0
+
+
+def test_prices_of_instructions_hold_on_windows_that_they_were_not_fitted_to() -> None:
+    for target in hwkd_c_cycles.targets():
+        assert target.is_met, target

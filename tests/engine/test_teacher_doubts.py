@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,17 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from rich.console import Console
+from support.synthetic_run import make_run
 from support.tiny_search import silent
 
+from hwkd.cli.search_display import SearchDisplay
 from hwkd.core.errors import TeacherError
 from hwkd.core.run_record import TeacherRecord
 from hwkd.engine.search.teacher_stage import prepare_teacher
 from hwkd.engine.setup.config import SearchConfig, TeacherConfig
 from hwkd.engine.setup.prepare import prepare_data
+from hwkd.report.build import build_report
 
 _NAMES = ("ape", "bee", "cat", "dog")
 _SHAPE = (8, 8, 3)  # height, width, channels; each class has a bright quarter of its own
@@ -166,6 +171,16 @@ def test_each_member_of_an_ensemble_is_judged_by_its_name(tmp_path):
     assert accuracy(record.members[0]) > 0.9 > 0.6 > accuracy(record.members[1])
     assert [m.doubt is None for m in record.members] == [True, False]
     assert TeacherRecord.model_validate(json.loads(record.model_dump_json())) == record
+    told = io.StringIO()
+    SearchDisplay(console=Console(file=told, width=80), tell=silent).on_teacher(record)
+    lines = [line.split(maxsplit=1) for line in told.getvalue().splitlines()]
+    assert [what for what, _ in lines] == ["teacher", "member", "member", "note"]
+    assert "other.onnx, shown signed; validation" in lines[2][1]
+    assert lines[3][1].strip() == record.doubts[0]
+    report = build_report(make_run()[0].model_copy(update={"teacher": record}), ())
+    assert f"{record.doubts[0]}." in report.caveats
+    facts = repr([section for section in report.sections if section.key == "data"])
+    assert all(text in facts for text in ("good.onnx, shown unit", "other.onnx, shown signed"))
     blind = write_network(tmp_path / "random.onnx", low=0, high=1, seed=3)
     with pytest.raises(TeacherError, match=r"teacher random\.onnx: balanced accuracy .* chance"):
         judged(tmp_path, good, blind, inputs=("unit",))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from support.teachers import CPU, WEIGHT, write_onnx
+from torch import nn
 
 from hwkd.core.errors import ConfigError, TeacherError
 from hwkd.core.pipeline_record import PipelineRecord, StepRecord
@@ -15,6 +16,7 @@ from hwkd.tasks.classes_head import ClassesHead
 from hwkd.tasks.prepare import prepare
 from hwkd.tasks.raw import RawData, RawSplit
 from hwkd.train.teacher_input import seen_input, usual_inputs
+from hwkd.train.teacher_module import ModuleTeacher
 from hwkd.train.teacher_open import open_teacher
 
 _IMAGENET_TEXT = "unit,mean=0.485,0.456,0.406,std=0.229,0.224,0.225"
@@ -155,6 +157,29 @@ def test_what_a_teacher_is_shown_is_part_of_its_identity(tmp_path):
     plain, unit, again = opened("normalised"), opened("unit"), opened("unit")
     assert plain.identity != unit.identity == again.identity
     assert not np.allclose(plain.logits(data.train.inputs), unit.logits(data.train.inputs))
+
+
+def test_a_module_is_shown_what_it_expects():
+    data, raw = pictures()
+    pipeline = data.pipeline.record()
+
+    def opened(text: str) -> ModuleTeacher:
+        return ModuleTeacher(
+            kind="factory",
+            name="mean",
+            content="0" * 64,
+            description="",
+            head=data.head,
+            module=nn.Sequential(nn.AvgPool2d((4, 5)), nn.Flatten()),
+            device=CPU,
+            seen=seen_input(TeacherInput.parse(text), pipeline),
+        )
+
+    teacher = opened("raw")
+    expected = raw.astype(np.float64).mean(axis=(2, 3))
+    np.testing.assert_allclose(teacher.logits(data.train.inputs), expected, rtol=1e-4)
+    assert teacher.identity not in {opened("unit").identity, opened("normalised").identity}
+    assert opened("normalised").identity == "0" * 64
 
 
 def test_a_file_whose_shape_has_its_channels_last_is_shown_them_last(tmp_path):

@@ -166,7 +166,8 @@ def _member(teacher: NetworkTeacher, data: TaskData, progress: Progress) -> Teac
     """Refuse one that is at chance level, by its name; say how good it is and what is odd."""
     outputs = _validation(teacher, data, progress)
     doubt = find_doubt(teacher, data, outputs)
-    require_knowledge(teacher, data, validation_outputs=outputs, doubt=doubt)
+    remedy = None if doubt is None else doubt.remedy
+    require_knowledge(teacher, data, validation_outputs=outputs, remedy=remedy)
     return TeacherMemberRecord(
         name=teacher.name,
         kind=teacher.kind,
@@ -174,7 +175,7 @@ def _member(teacher: NetworkTeacher, data: TaskData, progress: Progress) -> Teac
         input=teacher.seen.text,
         scores=ScoresRecord(validation_float=data.head.scores(outputs, data.validation.labels)),
         identity=teacher.identity,
-        doubt=doubt,
+        doubt=None if doubt is None else doubt.line,
     )
 
 

@@ -30,6 +30,19 @@ _LEAST_GAIN = 0.05
 _DEVIATIONS = 4.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """How a teacher would be far better.
+
+    Attributes:
+        line: with what it is worth as it is used and in the better way.
+        remedy: what it is worth in the better way, and what selects that.
+    """
+
+    line: str
+    remedy: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Way:
     """One way to use a teacher, judged on examples that no correction was found on."""
@@ -55,8 +68,8 @@ class _Way:
         )
 
 
-def find_doubt(teacher: NetworkTeacher, data: TaskData, outputs: _Outputs) -> str | None:
-    """Say in one line how a teacher would be far better; None if no usual way is.
+def find_doubt(teacher: NetworkTeacher, data: TaskData, outputs: _Outputs) -> Doubt | None:
+    """Say how a teacher would be far better; None if no usual way is.
 
     Args:
         teacher: one of the user's; of others nothing is doubted.
@@ -124,7 +137,7 @@ def _answers(
                     break
 
 
-def _said(teacher: NetworkTeacher, used: _Way, better: _Way) -> str:
+def _said(teacher: NetworkTeacher, used: _Way, better: _Way) -> Doubt:
     """Put both numbers and what selects the better one into a line."""
     ways, advice = [], []
     if better.seen is not None:
@@ -133,9 +146,12 @@ def _said(teacher: NetworkTeacher, used: _Way, better: _Way) -> str:
     if better.correction is not None:
         ways.append(f"with {better.correction.says}")
         advice.append(better.correction.advice)
-    return (
-        f"Teacher {teacher.name}: {used.knowledge.what} {used.knowledge.value:.3f} as it is used "
-        f"(--teacher-input {teacher.seen.text}), but {better.knowledge.value:.3f} "
-        f"{' and '.join(ways)}, on {len(used.errors):,} validation examples; "
-        f"{' and '.join(advice)}"
+    remedy = (
+        f"{better.knowledge.value:.3f} {' and '.join(ways)}, on {len(used.errors):,} validation "
+        f"examples; {' and '.join(advice)}"
+    )
+    return Doubt(
+        line=f"Teacher {teacher.name}: {used.knowledge.what} {used.knowledge.value:.3f} as it is "
+        f"used (--teacher-input {teacher.seen.text}), but {remedy}",
+        remedy=remedy,
     )
