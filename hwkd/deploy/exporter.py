@@ -34,6 +34,18 @@ class ExportOptions:
     rounding: Rounding | None = None
     kernels: Kernels = "hwkd"
 
+    def require_none(self, target: str) -> None:
+        """Refuse choices that a target has no use for.
+
+        Raises:
+            ConfigError: names option and target.
+        """
+        for option, value in (("rounding", self.rounding), ("kernels", self.kernels)):
+            if value not in (None, "hwkd"):
+                raise ConfigError(
+                    f"--{option} {value}: does nothing for {target}; it goes with --target c"
+                )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportSource:

@@ -28,12 +28,13 @@ class OnnxFile:
 
     def export(self, source: ExportSource, options: ExportOptions) -> Exported:
         """Return the file with the facts added."""
-        del options
+        options.require_none(self.target)
         import onnx
 
         student = source.student(self.target)
         model = onnx.load(student.file(self.file))
-        onnx.helper.set_model_props(model, metadata(student.record))
+        for name, said in metadata(student.record).items():
+            model.metadata_props.add(key=name, value=said)
         return Exported(files={self.file: model.SerializeToString(deterministic=True)})
 
 

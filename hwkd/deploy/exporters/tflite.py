@@ -48,7 +48,7 @@ class Tflite:
             ExportError: if it has no form in TensorFlow Lite (names the node), if TFLM computes
                 something else than the C, or a layer something else than ONNX Runtime's.
         """
-        del options
+        options.require_none("--target tflite")
         if find_spec("flatbuffers") is None:
             raise ConfigError(
                 'the package flatbuffers is not installed; run `pip install "hwkd[tflite]"`'

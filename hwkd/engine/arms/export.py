@@ -18,7 +18,7 @@ from hwkd.core.student_record import StudentRecord
 from hwkd.core.trial import TrialRecord
 from hwkd.deploy.calibrate import DEFAULT_CALIBRATION, CalibrationMethod
 from hwkd.deploy.exporter import Exported, Exporter, ExportOptions, ExportSource
-from hwkd.deploy.output_folder import require_free_out, write_folder
+from hwkd.deploy.output_folder import require_free_out, require_replaceable, write_folder
 from hwkd.deploy.student_facts import README_FILE, student_readme
 from hwkd.deploy.to_c.project import RecordedInput
 from hwkd.deploy.to_c.raw_input import PREPARE, PUT, RawInput
@@ -55,6 +55,7 @@ class ExportOrder:
         calibration: quantise the float student anew, with ranges found so; None keeps the int8
             file that the run chose, and quantises a trial as the run did.
         options: of targets that take some.
+        replaces: an export that `out` holds goes.
         trusts: the user named the run as one whose search spaces may run.
     """
 
@@ -64,6 +65,7 @@ class ExportOrder:
     trial: int | None = None
     calibration: CalibrationMethod | None = None
     options: ExportOptions = field(default_factory=ExportOptions)
+    replaces: bool = False
     trusts: bool = False
 
 
@@ -108,7 +110,10 @@ def export_student(order: ExportOrder, *, progress: Progress = silent) -> Export
     chosen = [known[name] for name in order.targets]
     if len(chosen) > 1 and not all(exporter.is_student_file for exporter in chosen):
         raise ConfigError(f"--target: {', '.join(order.targets)} are not written into one folder")
-    require_free_out(order.out)
+    if order.replaces:
+        require_replaceable(order.out, order.source)
+    else:
+        require_free_out(order.out)
     notes: list[str] = []
     with _opened(order, notes, progress) as source:
         made = []
