@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hwkd.api.export import export
     from hwkd.api.finish import finish
     from hwkd.api.methods import method, methods
+    from hwkd.api.opened import open  # noqa: A004
     from hwkd.api.outcome import SearchOutcome
     from hwkd.api.profile import profile
     from hwkd.api.report import report
@@ -37,10 +38,12 @@ if TYPE_CHECKING:
     from hwkd.api.worker import worker
     from hwkd.api.workers import workers
     from hwkd.core.errors import HwkdError
+    from hwkd.engine.search.listener import SilentListener
 
 __all__ = [
     "HwkdError",
     "SearchOutcome",
+    "SilentListener",
     "__version__",
     "bench_kit",
     "calibrate",
@@ -53,6 +56,7 @@ __all__ = [
     "method",
     "methods",
     "new_device",
+    "open",
     "profile",
     "report",
     "resume",
@@ -74,9 +78,11 @@ __version__ = "0.1.0"
 _HOMES = {
     "HwkdError": "hwkd.core.errors",
     "SearchOutcome": "hwkd.api.outcome",
+    "SilentListener": "hwkd.engine.search.listener",
     "device": "hwkd.api.devices",
     "method": "hwkd.api.methods",
     "new_device": "hwkd.api.devices",
+    "open": "hwkd.api.opened",
     "space": "hwkd.api.spaces",
     "validate_devices": "hwkd.api.devices",
 }

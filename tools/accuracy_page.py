@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
@@ -16,8 +17,10 @@ from benchmarks.accuracy import (
     cost_model_families,
     cost_new_board,
     cost_new_stack,
+    cost_order,
     cost_other_boards,
     cost_single_operators,
+    memory_families,
 )
 from benchmarks.lib.held_out import (
     OPERATOR_BOARDS,
@@ -34,7 +37,7 @@ from tools.refit import latency_model
 
 DOCS = Path(__file__).parents[1] / "docs"
 
-_HEAD = """# How far to trust the latency estimates
+_HEAD = """# How far to trust the estimates of latency and RAM
 
 Written by `python -m tools.accuracy_page` from `benchmarks/facts`; the numbers below are
 computed, not typed. Every error is on rows that the fit had not seen. Every row of the first table
@@ -45,9 +48,29 @@ operator, output elements, copies into column buffers, weights read, calls) time
 Coefficients belong to a pair of core and runtime. One fitting rule serves one row or thousands: it
 finds the most probable cycles given the rows and a published stack to start from
 (`hwkd/cost/fit/solve.py`). A term that no row shows keeps its ratio to the rest, and its operator
-class is named under "borrowed". ST's runtimes of all versions and cores are fitted together
-(`hwkd/cost/fit/related.py`): the file of each says for every form of operator how many rows hold it
-and how well it is known; "never timed" lists the forms that only a relative timed.
+class is named under "borrowed". ST's runtimes of all versions and cores are fitted together, and
+so are the open kernels on M4 and M33 (`hwkd/cost/fit/related.py`): the file of each says for every
+form of operator how many rows hold it and how well it is known; "never timed" lists the forms that
+only a relative timed.
+"""
+
+_ORDER = """
+## Order of networks of equal work
+
+A search needs order. Pairs have multiply-accumulates within 10% of each other; each network is
+predicted by a fit that saw nothing of it (`cost_order`). What counting multiply-accumulates orders
+rightly stands beside it. The published networks make few pairs, most of them of one family and
+within 6% of each other on silicon, which is less than the model is off by.
+"""
+
+_MEMORY = """
+## RAM and code of ST's runtimes
+
+Predicted against what the model zoo prints, each row by rules without its family
+(`memory_families`). Which output lies over which input is a rule by kind of operator and version
+and not fitted (`hwkd/cost/memory_slide.py`); fitted are the working memory that version 10 and
+later keep apart and the laws of runtime RAM and code. "Published over predicted" holds nine of ten
+rows.
 """
 
 _LIMITS = """
@@ -69,7 +92,7 @@ _LIMITS = """
 - **Leave one board out** rests on few boards: one H7A3 by two submitters and four reference models
   on the H747; for the M33, two software versions on one board, so no second M33 board is tested.
 - **Borrowed classes.** `tflm-cmsis-nn` on the M7 and M0+ is scaled from the M4 (see the device
-  files), and neither it nor the M33's says form by form what it has seen.
+  files), and its evidence is the M4's.
 - **Cortex-M55** rests on eight forms of operator and DS-CNN, from one board and kernels of two
   libraries; vector kernels differ form by form by far more than any band says of a form left out.
 - **TinyEngine** has one network that can be rebuilt, on a board whose clock is not printed.
@@ -101,6 +124,8 @@ def main() -> int:
             by_core.setdefault(stack.core, {})[stack.runtime] = held_out_families(stack).of(stack)
     plot_models(by_core, pictures / "models.png")
     lines += ["\n![Whole models, predicted against measured](accuracy/models.png)"]
+    lines += _order_section()
+    lines += _memory_section()
     lines += ["\n## Runtime by runtime"]
     for stack in STACKS:
         lines += _stack_section(stack)
@@ -120,9 +145,52 @@ def _all_targets() -> list[tuple[str, Target]]:
     found = []
     for module in modules:
         with contextlib.redirect_stdout(io.StringIO()):
-            targets = module.targets()
-        found += [(module.__name__.rpartition(".")[2], target) for target in targets]
+            found += [(_name_of(module), target) for target in module.targets()]
+    with contextlib.redirect_stdout(io.StringIO()):
+        for module in (cost_order, memory_families):
+            found += [(_name_of(module), target) for target in module.targets()[0]]
     return found
+
+
+def _name_of(module: ModuleType) -> str:
+    return module.__name__.rpartition(".")[2]
+
+
+def _order_section() -> list[str]:
+    """Return how often pairs of networks are ordered rightly, device by device."""
+    lines = [_ORDER]
+    rows = {name: order.row for name, order in cost_order.orders()}
+    columns = list(next(iter(rows.values())))
+    lines += [f"| device | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
+    return lines + [f"| {n} | {' | '.join(map(str, row.values()))} |" for n, row in rows.items()]
+
+
+def _memory_section() -> list[str]:
+    """Return errors of RAM and code by runtime, those of activation RAM by family as well."""
+    lines = [_MEMORY, "| runtime | what | rows | mean error | worst | published over predicted |"]
+    lines += ["|---|---|---|---|---|---|"]
+    seen: set[str] = set()
+    folds = ["\n| runtime | family left out | rows | mean error | worst |", "|---|---|---|---|---|"]
+    for runtime in dict.fromkeys(memory_families.RUNTIMES.values()):
+        for what, (rows, ratio) in memory_families.left_out(runtime).items():
+            low, high = np.quantile(1 / ratio, (0.05, 0.95))
+            ends = f"x{low:.2f} to x{high:.2f}"
+            lines += [f"| {runtime} | {what} | {len(rows)} | {_errors(ratio)} | {ends} |"]
+            families = np.array([row.family for row in rows])
+            if what == "activation RAM":
+                folds += [
+                    f"| {runtime} | {name} | {sum(families == name)} | "
+                    f"{_errors(ratio[families == name])} |"
+                    for name in sorted(set(families))
+                ]
+            seen |= {op.kind for row in rows for op in row.graph.ops}
+    lines += [f"\nNo row holds another kind of operator than {', '.join(sorted(seen))}."]
+    return [*lines, "\nActivation RAM, family by family:", *folds]
+
+
+def _errors(ratio: np.typing.NDArray[np.float64]) -> str:
+    error = np.abs(ratio - 1)
+    return f"{error.mean():.1%} | {error.max():.1%}"
 
 
 def _target_row(name: str, target: Target) -> str:
@@ -154,8 +222,6 @@ def _stack_section(stack: Stack) -> list[str]:
 
 
 def _never_timed(model: LatencyModel) -> str:
-    if not model.evidence:
-        return "forms of operator are not told apart"
     names = [form for form, known in model.evidence.items() if not known.rows]
     return ", ".join(name for name in names if not name.startswith("other ")) or "nothing listed"
 

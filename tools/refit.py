@@ -19,6 +19,7 @@ from benchmarks.lib.held_out import (
     HeldOut,
     held_out_families,
     held_out_operators,
+    is_timed_by_operator,
     other_board_ratios,
 )
 from benchmarks.lib.stacks import MLPERF_NOISE, STACKS, Stack, mlperf, model_of, models
@@ -46,7 +47,7 @@ def latency_model(stack: Stack) -> LatencyModel:
 
 def interval_of(stack: Stack) -> Interval:
     """Return the interval of a network whose forms are known exactly, from all relatives."""
-    if stack.spread is not None:
+    if is_timed_by_operator(stack):
         words = "L552 operators against ResNet-8 on EK-RA6M4 and convolutions on xG24"
         return describe_interval(other_board_ratios(), words)
     held = held_out_families(stack)
@@ -83,10 +84,11 @@ def runtime_fits() -> dict[str, dict[str, Any]]:
     return tables
 
 
-def _equal(given: Any, expected: Any) -> bool:
+def is_equal(given: Any, expected: Any) -> bool:
     """Compare nested tables, numbers to 2%; coefficients by what they predict.
 
     Two coefficients that the rows cannot tell apart may trade places without any effect.
+    Evidence is compared form by form, by how well all of it is known.
     """
     if isinstance(expected, dict):
         if given.keys() != expected.keys():
@@ -94,11 +96,13 @@ def _equal(given: Any, expected: Any) -> bool:
         return all(
             _predict_alike(given[key], expected[key])
             if key == "cycles"
-            else _equal(given[key], expected[key])
+            else _know_alike(given[key], expected[key])
+            if key == "evidence"
+            else is_equal(given[key], expected[key])
             for key in given
         )
     if isinstance(expected, list):
-        return len(given) == len(expected) and all(map(_equal, given, expected))
+        return len(given) == len(expected) and all(map(is_equal, given, expected))
     if isinstance(expected, float):
         return bool(np.isclose(given, expected, rtol=0.02, atol=1e-3))
     return bool(given == expected)
@@ -109,6 +113,22 @@ def _predict_alike(given: dict[str, Any], expected: dict[str, Any]) -> bool:
     return bool(np.allclose(rows @ as_vector(given), rows @ as_vector(expected), rtol=0.02))
 
 
+def _know_alike(given: dict[str, Any], expected: dict[str, Any]) -> bool:
+    """Compare how well each form is known, in whatever directions.
+
+    Directions in which equally little is known have no order: another machine turns them.
+    """
+    plain = [
+        {form: {**known, "spread": 0.0, "shared": []} for form, known in table.items()}
+        for table in (given, expected)
+    ]
+    known, wanted = (
+        np.array([np.hypot(one["spread"], np.linalg.norm(one["shared"])) for one in table.values()])
+        for table in (given, expected)
+    )
+    return is_equal(*plain) and bool(np.allclose(known, wanted, rtol=0.02, atol=2e-3))
+
+
 def main(arguments: list[str]) -> int:
     check = "--check" in arguments
     stale = []
@@ -116,7 +136,7 @@ def main(arguments: list[str]) -> int:
         path = FOLDER / f"{name}.toml"
         if check:
             kept = parse_facts(path.read_text(encoding="utf-8"), path.name).get("cores", {})
-            if not _equal(kept, cores):
+            if not is_equal(kept, cores):
                 stale.append(name)
             continue
         path.write_text(with_generated(path, _PROGRAM, {"cores": cores}), encoding="utf-8")

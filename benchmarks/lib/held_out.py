@@ -175,6 +175,11 @@ def held_out(
     )
 
 
+def is_timed_by_operator(stack: Stack) -> bool:
+    """Tell whether thousands of single operators were timed on a stack."""
+    return any(name == stack.name for _, name in OPERATOR_BOARDS)
+
+
 def _is_network(row: Measurement) -> bool:
     return row.noise_ratio >= HELIUM_NOISE
 
@@ -186,7 +191,7 @@ def held_out_families(stack: Stack) -> HeldOut:
     Operators timed alone on a board with thousands of them have folds of their own.
     """
     relatives = relatives_of(stack)
-    tests = _is_network if stack.spread is not None else (lambda _: True)
+    tests = _is_network if is_timed_by_operator(stack) else (lambda _: True)
     groups = {row.group for each in relatives for row, _ in each.measured if tests(row)}
     return held_out(relatives, [(g, frozenset([g])) for g in sorted(groups)], tests)
 
@@ -195,7 +200,7 @@ def held_out_families(stack: Stack) -> HeldOut:
 def held_out_forms(stack: Stack) -> HeldOut:
     """Return predictions of the same rows, each form of operator left out everywhere."""
     relatives = relatives_of(stack)
-    tests = _is_network if stack.spread is not None else (lambda _: True)
+    tests = _is_network if is_timed_by_operator(stack) else (lambda _: True)
     rows = [measured for each in relatives for measured in each.measured]
     forms = {label for row, own in rows for label in own - {row.group}}
     kept = [(f, frozenset([f])) for f in sorted(forms) if any(f not in own for _, own in rows)]

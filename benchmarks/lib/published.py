@@ -102,8 +102,8 @@ def op_rows(board: str) -> tuple[OpRow, ...]:
             row[k] for k in ("op", "in_shape_nhwc", "out_shape_nhwc", "kernel", "stride")
         )
         graph = single_op(
-            row["op"], _sizes(row["in_shape_nhwc"]), _sizes(row["out_shape_nhwc"]),
-            _sizes(row["kernel"]) or (1, 1), _sizes(row["stride"]) or (1, 1),
+            row["op"], sizes(row["in_shape_nhwc"]), sizes(row["out_shape_nhwc"]),
+            sizes(row["kernel"]) or (1, 1), sizes(row["stride"]) or (1, 1),
         )  # fmt: skip
         rows.append(OpRow(board=board, graph=graph, cycles=float(row["cycles"]), configuration=key))
     return tuple(rows)
@@ -200,7 +200,7 @@ def _esp_operator(row: dict[str, str]) -> OpGraph | None:
     """Return one row of Espressif's table as a graph; None for an operator that hwkd never runs."""
     kind, window = row["op"], _numbers(row["kernel"])
     if kind in ("convolution", "depthwise conv"):
-        image, result = _sizes(row["in_shape"]), _sizes(row["out_shape"])
+        image, result = sizes(row["in_shape"]), sizes(row["out_shape"])
         groups = image[2] if kind == "depthwise conv" else 1
         node = {"op": "CONV_2D", "i": [0], "o": 1, "os": [1, *result], "k": window, "g": groups}
         return _graph({"input": [1, *image], "input_id": 0, "nodes": [node]})
@@ -240,7 +240,7 @@ def helium_rows() -> tuple[OpRow, ...]:
         if kind is None:
             continue
         window = (3, 3) if kind == "CONV_2D" else (1, 1)
-        image, result = _sizes(row["in_shape_nhwc"])[1:], _sizes(row["out_shape_nhwc"])[1:]
+        image, result = sizes(row["in_shape_nhwc"])[1:], sizes(row["out_shape_nhwc"])[1:]
         graph = single_op(kind, image, result, window, (1, 1))
         rows.append(
             OpRow(
@@ -261,11 +261,11 @@ def xg24_convolutions() -> tuple[OpRow, ...]:
         image, kernel, _ = row["in_shape"].split(",")
         step = 2 if "stride:2x2" in row["note"] else 1
         node = {
-            "op": "CONV_2D", "i": [0], "o": 1, "os": _sizes(row["out_shape"]),
-            "k": _sizes(kernel)[1:3], "s": (step, step),
+            "op": "CONV_2D", "i": [0], "o": 1, "os": sizes(row["out_shape"]),
+            "k": sizes(kernel)[1:3], "s": (step, step),
             "p": (0, 1, 0, 1) if "Padding:same" in row["note"] else (0, 0, 0, 0),
         }  # fmt: skip
-        graph = _graph({"input": _sizes(image), "input_id": 0, "nodes": [node]})
+        graph = _graph({"input": sizes(image), "input_id": 0, "nodes": [node]})
         rows.append(
             OpRow(
                 board=row["board"], graph=graph, cycles=float(row["cycles"]),
@@ -291,6 +291,8 @@ def single_op(
     out_shape: tuple[int, ...],
     kernel: tuple[int, ...],
     stride: tuple[int, ...],
+    *,
+    groups: int = 1,
 ) -> OpGraph:
     """Return a graph of one operator, "same" padding, from NHWC shapes without batch."""
     pads = [0, 0, 0, 0]
@@ -301,6 +303,7 @@ def single_op(
             pads[2 * axis + 1] = max(side, 0) - pads[2 * axis]
     node = {
         "op": kind, "i": [0], "o": 1, "os": [1, *out_shape], "k": kernel, "s": stride, "p": pads,
+        "g": groups,
     }  # fmt: skip
     if kind in ("ADD", "SUB", "MUL", "MINIMUM"):
         node["i"] = [0, 0]
@@ -359,5 +362,5 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.strip("[]").split(",")) if text else ()
 
 
-def _sizes(text: str) -> tuple[int, ...]:
+def sizes(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split("x")) if text else ()

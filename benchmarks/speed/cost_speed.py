@@ -30,7 +30,7 @@ def targets() -> list[Target]:
             )
         )
         what = f"estimate of {len(graph.ops)} operators, {runtime}"
-        found.append(Target(what, seconds / _CALLS, 1e-3, scale=1e6, unit=" us"))
+        found.append(Target(what, seconds / _CALLS, 0.5e-3, scale=1e6, unit=" us"))
     return found
 
 

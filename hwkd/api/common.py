@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeAlias
 from hwkd.api.option import Here, Option
 from hwkd.core.choices import (
     Accelerator,
+    Arrays,
     CalibrationChoice,
     Dtype,
     KernelsChoice,
@@ -14,6 +15,7 @@ from hwkd.core.choices import (
     Risk,
     RoundingChoice,
 )
+from hwkd.core.units import Duration
 
 WHAT = "Device, data and teacher"
 FIT = "What must fit"
@@ -28,14 +30,14 @@ RuntimeOption: TypeAlias = Annotated[
     str | None, Option("Runtime on the device. Default: the device's.", panel=WHAT)
 ]
 ClockOption: TypeAlias = Annotated[
-    str | None, Option("Clock, as 216MHz. Default: the device's.", panel=WHAT)
+    str | None, Option("Clock, as 216MHz. Default: the device's.", panel=WHAT, amount="216MHz")
 ]
 DtypeOption: TypeAlias = Annotated[Dtype, Option("Number type of the network.", panel=WHAT)]
 TaskOption: TypeAlias = Annotated[
     str, Option("What is learned (see `hwkd tasks list`).", panel=WHAT)
 ]
 DataOption: TypeAlias = Annotated[
-    str | Path | None,
+    str | Path | Arrays | None,
     Option(
         "Folder of class folders (PNG, JPEG), folder of IDX files, NPZ, or CSV.",
         panel=WHAT,
@@ -53,22 +55,47 @@ TeachersOption: TypeAlias = Annotated[
     ),
 ]
 TeacherWeights: TypeAlias = Annotated[
-    str | Path | None,
-    Option("Safetensors file for a factory.", panel=WHAT, opens="a safetensors file"),
+    Sequence[str | Path],
+    Option(
+        "Safetensors file for a factory; of several factories one each, in their order.",
+        panel=WHAT,
+        opens="a safetensors file",
+    ),
+]
+TeacherInputs: TypeAlias = Annotated[
+    Sequence[str],
+    Option(
+        "What your teacher expects: raw, bytes (0..255), unit (0..1), signed (-1..1), imagenet, or "
+        "mean=..,std=..; of several teachers one each, in their order. Default: normalised, as "
+        "students see it.",
+        flag="teacher-input",
+        panel=WHAT,
+    ),
 ]
 AcceleratorOption: TypeAlias = Annotated[
     Accelerator, Option("Where networks are trained.", panel=RUN)
 ]
-MaxLatency: TypeAlias = Annotated[str | None, Option("One inference, as 20ms.", panel=FIT)]
+MaxLatency: TypeAlias = Annotated[
+    Duration | None, Option("One inference, as 20ms.", panel=FIT, amount="20ms")
+]
 MaxRam: TypeAlias = Annotated[
-    str | None, Option("Peak RAM, as 128KiB. Default: the device's.", panel=FIT)
+    str | None,
+    Option("Peak RAM, as 128KiB. Default: the device's.", panel=FIT, amount="128KiB"),
 ]
 MaxFlash: TypeAlias = Annotated[
     str | None,
-    Option("Weights and the runtime's code, as 256KiB. Default: the device's.", panel=FIT),
+    Option(
+        "Weights and the runtime's code, as 256KiB. Default: the device's.",
+        panel=FIT,
+        amount="256KiB",
+    ),
 ]
-MaxWeights: TypeAlias = Annotated[str | None, Option("Weights alone, as 20kB.", panel=FIT)]
-MaxEnergy: TypeAlias = Annotated[str | None, Option("One inference, as 1mJ.", panel=FIT)]
+MaxWeights: TypeAlias = Annotated[
+    str | None, Option("Weights alone, as 20kB.", panel=FIT, amount="20kB")
+]
+MaxEnergy: TypeAlias = Annotated[
+    str | None, Option("One inference, as 1mJ.", panel=FIT, amount="1mJ")
+]
 RiskOption: TypeAlias = Annotated[
     Risk,
     Option("End of the 90% latency interval that must stay inside --max-latency.", panel=FIT),
@@ -145,7 +172,7 @@ WorkersOption: TypeAlias = Annotated[
     int | None, Option("Processes on this machine.", minimum=1, panel=RUN)
 ]
 TimeoutOption: TypeAlias = Annotated[
-    str | None, Option("Bound on the whole command, as 10min.", panel=RUN)
+    Duration | None, Option("Bound on the whole command, as 10min.", panel=RUN, amount="10min")
 ]
 SeedOption: TypeAlias = Annotated[
     int,

@@ -15,6 +15,7 @@ from hwkd.core.graph import OpGraph
 from hwkd.core.memory_model import FusionRules
 from hwkd.core.progress import Progress, silent
 from hwkd.cost.fit.calibrate import Calibration, calibrate_model, known_stacks
+from hwkd.cost.fit.credible import refuse_operators_without_cost
 from hwkd.cost.fit.design import Measurement
 from hwkd.cost.fit.rows import MeasuredRow, read_measurements
 from hwkd.cost.fuse import fuse
@@ -90,6 +91,7 @@ def _calibrate(
     measurements = [
         _measurement(csv_path, device, row, graphs[row.model], stack.cycles_scale) for row in rows
     ]
+    refuse_operators_without_cost(measurements, dtype)
     progress("fit coefficients", 0, 1)
     packaged = [load_device(name) for name in device_names()]
     today = datetime.now(UTC).date().isoformat()

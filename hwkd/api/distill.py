@@ -15,6 +15,7 @@ from hwkd.api.common import (
     Qat,
     SeedOption,
     TaskOption,
+    TeacherInputs,
     TeachersOption,
     TeacherWeights,
     TimeoutOption,
@@ -52,7 +53,8 @@ def distill(
         TeachersOption,
         Here("Default: the files of the run; without any, one is trained, or found in the cache."),
     ] = (),
-    teacher_weights: TeacherWeights = None,
+    teacher_weights: TeacherWeights = (),
+    teacher_inputs: TeacherInputs = (),
     unlabelled: Unlabelled = None,
     copies: Annotated[
         int, Option("Augmented copies of an input that teacher and student both see.", minimum=1)
@@ -92,11 +94,14 @@ def distill(
     A call that was interrupted or killed goes on where it was when it is made again.
 
     Args:
-        listener: is told about every stage; None is silence.
+        listener: is told about every stage; None shows bars in a notebook, elsewhere nothing.
 
     Raises:
         HwkdError: in one line, if anything that was asked for cannot be; before any training.
     """
+    from hwkd.io.stored_arrays import path_of_data
+
+    data = path_of_data(data)
     command = command_line("hwkd distill", distill, locals())
     from hwkd.engine.arms.children import import_ahead
     from hwkd.engine.setup.time_plan import TimeLimit
@@ -104,10 +109,10 @@ def distill(
     limit = TimeLimit(None, time.monotonic())  # the imports below take a part of it, too
     if timeout is not None:
         import_ahead()
+    from hwkd.api.listening import heard
     from hwkd.api.outcome import SearchOutcome
     from hwkd.core.units import parse_duration_s
     from hwkd.engine.distill.run import DistillRequest, run_distillation
-    from hwkd.engine.search.listener import SilentListener
     from hwkd.report.write import write_report_files
 
     count = seeds or (3 if attribution else 1)
@@ -120,7 +125,8 @@ def distill(
             data=None if data is None else str(data),
             device=device,
             teachers=tuple(teachers),
-            teacher_weights=None if teacher_weights is None else Path(teacher_weights),
+            teacher_weights=tuple(str(path) for path in teacher_weights),
+            teacher_inputs=tuple(teacher_inputs),
             unlabelled=None if unlabelled is None else Path(unlabelled),
             copies=copies,
             with_controls=attribution,
@@ -137,7 +143,7 @@ def distill(
             out=Path(out),
         ),
         limit=limit,
-        listener=listener or SilentListener(),
+        listener=heard(listener),
     )
     folder = student_folder.folder
     return SearchOutcome(folder=folder, page=write_report_files(folder))

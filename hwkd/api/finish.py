@@ -38,7 +38,7 @@ def finish(
     never worse on validation than what shipped before.
 
     Args:
-        listener: is told about every stage; None is silence.
+        listener: is told about every stage; None shows bars in a notebook, elsewhere nothing.
 
     Raises:
         HwkdError: in one line, if there is nothing to finish.
@@ -48,11 +48,11 @@ def finish(
 
     limit = TimeLimit(None, time.monotonic())  # the imports below take a part of it, too
     import_ahead()
+    from hwkd.api.listening import heard
     from hwkd.api.outcome import outcome_of
     from hwkd.core.units import parse_duration_s
     from hwkd.engine.run.join import opened_run
-    from hwkd.engine.search.listener import SilentListener
-    from hwkd.engine.search.run import finish_run
+    from hwkd.engine.search.resume import finish_run
     from hwkd.report.write import write_report_files
 
     limit.limit_s = None if timeout is None else parse_duration_s(timeout, option="--timeout")
@@ -61,7 +61,7 @@ def finish(
         limit=limit,
         seeds=controls,
         trusts=trust,
-        listener=listener or SilentListener(),
+        listener=heard(listener),
         write_report=write_report_files,
     )
     return outcome_of(result)

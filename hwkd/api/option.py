@@ -12,13 +12,16 @@ import inspect
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import reduce, wraps
+from numbers import Real
 from operator import or_
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, ParamSpec, TypeVar, Union, get_args, get_origin
 
 from hwkd.core.errors import ConfigError
+from hwkd.core.units import duration_text
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -40,6 +43,8 @@ class Option:
         suffix: of the values that name files, where others do not, as ".onnx"; empty is all.
         minimum: least number allowed.
         maximum: greatest number allowed.
+        amount: number and unit, of an option that is one, as "20ms": a bare number is refused, for
+            it has been read in two units. Empty for any other.
     """
 
     help: str
@@ -51,6 +56,7 @@ class Option:
     suffix: str = field(default="", kw_only=True)
     minimum: float | None = field(default=None, kw_only=True)
     maximum: float | None = field(default=None, kw_only=True)
+    amount: str = field(default="", kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +120,11 @@ class Declared:
         """Whether it takes several values."""
         return any(get_origin(kind) is Sequence for kind in self.kinds)
 
+    def listed(self, value: object) -> object:
+        """Return one value of an option that takes several as a list of it, and others as given."""
+        is_one = self.is_repeated and isinstance(value, str | Path | Mapping)
+        return [value] if is_one else value
+
     def check(self, value: object, *, label: str | None = None) -> None:
         """Refuse a value of another type, outside the choices or out of range.
 
@@ -127,8 +138,12 @@ class Declared:
         if value is None and self.default is None:
             return
         shown = self.label if label is None else label
-        if self.is_repeated and isinstance(value, str | Mapping):
-            raise ConfigError(f"{shown}: {value!r} is one; give a list, as [{value!r}]")
+        value = self.listed(value)
+        if self.option.amount and isinstance(value, Real):
+            also = ", or give a datetime.timedelta" if timedelta in self.kinds else ""
+            raise ConfigError(
+                f'{shown}: {value!r} has no unit; write text, as "{self.option.amount}"{also}'
+            )
         from pydantic import Field, TypeAdapter, ValidationError
 
         bounds = Field(ge=self.option.minimum, le=self.option.maximum)
@@ -156,7 +171,7 @@ class Declared:
         from hwkd.io.paths import require_there
 
         for each in value if self.is_repeated else (value,):
-            if str(each).lower().endswith(self.option.suffix):
+            if isinstance(each, str | Path) and str(each).lower().endswith(self.option.suffix):
                 require_there(Path(each), self.option.opens, option=self.label)
 
 
@@ -220,6 +235,8 @@ def command_line(
 
 def _typed(value: Any) -> str:
     """Return a value as the command line takes it; a table begins with its name."""
+    if isinstance(value, timedelta):
+        return duration_text(value)
     if not isinstance(value, Mapping):
         return str(value)
     name, *options = value.values()
@@ -237,14 +254,16 @@ def declares_options(function: Callable[P, R]) -> Callable[P, R]:
     options = declared(function)
 
     @wraps(function)
-    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
-        given = {**dict(zip(places, args, strict=False)), **kwargs}
+    def checked(*args: Any, **kwargs: Any) -> R:
+        by_place = dict(zip(places, args, strict=False))
         for option in options:
-            if option.name in given:
-                option.check(given[option.name])
+            for given in (by_place, kwargs):
+                if option.name in given:
+                    option.check(given[option.name])
+                    given[option.name] = option.listed(given[option.name])
         for option in options:
-            option.require_there(given.get(option.name))
-        return function(*args, **kwargs)
+            option.require_there({**by_place, **kwargs}.get(option.name))
+        return function(*by_place.values(), *args[len(by_place) :], **kwargs)
 
     checked.__doc__ = _documented(inspect.getdoc(function) or "", options)
     return checked

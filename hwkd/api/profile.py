@@ -17,6 +17,7 @@ from hwkd.api.common import (
     RuntimeOption,
 )
 from hwkd.api.option import Here, Option, declares_options
+from hwkd.core.units import Duration
 
 if TYPE_CHECKING:
     from hwkd.api.profile_data import ModelProfile
@@ -43,11 +44,18 @@ def profile(
     max_energy: MaxEnergy = None,
     risk: RiskOption = "upper",
     period: Annotated[
-        str | None,
-        Option("Time from one inference to the next, as 1s: adds the energy of a day.", panel=FIT),
+        Duration | None,
+        Option(
+            "Time from one inference to the next, as 1s: adds the energy of a day.",
+            panel=FIT,
+            amount="1s",
+        ),
     ] = None,
     sleep_power: Annotated[
-        str | None, Option("Of the board between inferences, as 10uW; with --period.", panel=FIT)
+        str | None,
+        Option(
+            "Of the board between inferences, as 10uW; with --period.", panel=FIT, amount="10uW"
+        ),
     ] = None,
     plot: Annotated[
         str | Path | None, Option("Also draw the memory over time into this .png or .svg.")

@@ -37,7 +37,8 @@ def resume(
     """Go on with a search; what is fixed by the run stays as it was.
 
     Args:
-        listener: is told about every stage and candidate; None is silence.
+        listener: is told about every stage and candidate; None shows bars in a notebook, elsewhere
+            nothing.
 
     Raises:
         HwkdError: in one line, if it cannot go on.
@@ -47,11 +48,11 @@ def resume(
 
     limit = TimeLimit(None, time.monotonic())  # the imports below take a part of it, too
     import_ahead()
+    from hwkd.api.listening import heard
     from hwkd.api.outcome import outcome_of
     from hwkd.core.units import parse_duration_s
     from hwkd.engine.run.join import opened_run
-    from hwkd.engine.search.listener import SilentListener
-    from hwkd.engine.search.run import resume_search
+    from hwkd.engine.search.resume import resume_search
     from hwkd.report.write import write_report_files
 
     limit.limit_s = None if timeout is None else parse_duration_s(timeout, option="--timeout")
@@ -61,7 +62,7 @@ def resume(
         limit=limit,
         workers=workers,
         trusts=trust,
-        listener=listener or SilentListener(),
+        listener=heard(listener),
         write_report=write_report_files,
     )
     return outcome_of(result)

@@ -30,6 +30,7 @@ from hwkd.api.common import (
     SeedOption,
     StudyOption,
     TaskOption,
+    TeacherInputs,
     TeachersOption,
     TeacherWeights,
     TimeoutOption,
@@ -49,6 +50,7 @@ from hwkd.core.choices import (
     Layout,
     ObjectiveMode,
 )
+from hwkd.core.units import Duration
 
 if TYPE_CHECKING:
     from hwkd.api.outcome import SearchOutcome
@@ -88,9 +90,10 @@ def search(
     teachers: Annotated[
         TeachersOption, Here("Without it one is trained on the data and cached.")
     ] = (),
-    teacher_weights: TeacherWeights = None,
+    teacher_weights: TeacherWeights = (),
+    teacher_inputs: TeacherInputs = (),
     teacher_time: Annotated[
-        str | None, Option("Bound on training a teacher, as 5min.", panel=WHAT)
+        Duration | None, Option("Bound on training a teacher, as 5min.", panel=WHAT, amount="5min")
     ] = None,
     unlabelled: Unlabelled = None,
     spaces: Annotated[
@@ -128,8 +131,12 @@ def search(
         float, Option("Weight of max(0, latency / target - 1).", minimum=0, panel=JUDGE)
     ] = GAMMA,
     target_latency: Annotated[
-        str | None,
-        Option("Target of the overrun. Default: --max-latency, else the device's.", panel=JUDGE),
+        Duration | None,
+        Option(
+            "Target of the overrun. Default: --max-latency, else the device's.",
+            panel=JUDGE,
+            amount="20ms",
+        ),
     ] = None,
     calibration: Annotated[
         CalibrationOption,
@@ -185,7 +192,8 @@ def search(
     ] = SAMPLER,
     timeout: Annotated[TimeoutOption, Here("From its first line to the report.")] = None,
     trial_timeout: Annotated[
-        str, Option("A candidate that trains longer is recorded as failed.", panel=RUN)
+        Duration,
+        Option("A candidate that trains longer is recorded as failed.", panel=RUN, amount="10min"),
     ] = f"{TRIAL_TIMEOUT_S / 60:g}min",
     workers: Annotated[
         WorkersOption,
@@ -215,17 +223,22 @@ def search(
     teacher, scores the int8 model, and trains the best one in full. RUN/report.html shows it all.
 
     Args:
-        listener: is told about every stage and candidate; None is silence.
+        listener: is told about every stage and candidate; None shows bars in a notebook, elsewhere
+            nothing.
 
     Raises:
         HwkdError: in one line, if an option, the data or the teacher is wrong.
     """
+    from hwkd.io.stored_arrays import path_of_data
+
+    data = path_of_data(data)
     command = command_line("hwkd search", search, locals())
     from hwkd.engine.arms.children import import_ahead
     from hwkd.engine.setup.time_plan import TimeLimit
 
     limit = TimeLimit(None, time.monotonic())  # the imports below take a part of it, too
     import_ahead()
+    from hwkd.api.listening import heard
     from hwkd.api.outcome import outcome_of
     from hwkd.api.search_config import (
         default_folder,
@@ -238,7 +251,6 @@ def search(
         whole_path,
         without_password,
     )
-    from hwkd.engine.search.listener import SilentListener
     from hwkd.engine.search.run import run_search
     from hwkd.engine.setup.config import SearchConfig
     from hwkd.engine.setup.methods import method_tables
@@ -251,7 +263,7 @@ def search(
         "runtime": runtime,
         "clock_hz": frequency(clock, "--clock"),
         "task": task,
-        "data": str(Path(data).resolve()) if data else None,
+        "data": None if data is None else str(Path(data).resolve()),
         "input_size": size(input_size, "--input-size"),
         "search_input": search_input,
         "layout": layout,
@@ -278,7 +290,8 @@ def search(
         },
         "teacher": {
             "sources": [whole_path(teacher, ".onnx") for teacher in teachers],
-            "weights": str(Path(teacher_weights).resolve()) if teacher_weights else None,
+            "weights": [str(Path(path).resolve()) for path in teacher_weights],
+            "inputs": list(teacher_inputs),
             "time_budget_s": seconds(teacher_time, "--teacher-time"),
         },
         "transfer": {"unlabelled": str(Path(unlabelled).resolve()) if unlabelled else None},
@@ -299,7 +312,7 @@ def search(
         config,
         folder,
         limit=limit,
-        listener=listener or SilentListener(),
+        listener=heard(listener),
         command=[without_password(word) for word in command],
         write_report=write_report_files,
         place=place,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hwkd.core import catalog
 from hwkd.core.errors import ConfigError
 from hwkd.core.units import (
+    Duration,
     parse_bytes,
     parse_duration_s,
     parse_energy_j,
@@ -20,16 +21,20 @@ from hwkd.cost.energy import DutyCycle
 from hwkd.io import discovery
 
 if TYPE_CHECKING:
-    from hwkd.engine.run.shared_study import StudyPlace
+    from hwkd.engine.run.study_place import StudyPlace
 
 
-def seconds(text: str | None, option: str) -> float | None:
+def seconds(text: Duration | None, option: str) -> float | None:
     """Return seconds from "20ms"; None stays None, here and below."""
     return None if text is None else parse_duration_s(text, option=option)
 
 
 def limit_amounts(
-    latency: str | None, ram: str | None, flash: str | None, weights: str | None, energy: str | None
+    latency: Duration | None,
+    ram: str | None,
+    flash: str | None,
+    weights: str | None,
+    energy: str | None,
 ) -> dict[str, Any]:
     """Return the fields of `hwkd.core.limits.Limits` from texts such as "20ms" and "128KiB"."""
     return {
@@ -50,7 +55,7 @@ def frequency(text: str | None, option: str) -> float | None:
     return None if text is None else parse_frequency_hz(text, option=option)
 
 
-def duty_cycle(period: str | None, sleep_power: str | None) -> DutyCycle | None:
+def duty_cycle(period: Duration | None, sleep_power: str | None) -> DutyCycle | None:
     """Return how often a network runs from "1s" and "10uW".
 
     Raises:
@@ -120,7 +125,7 @@ def shared_place(
     if storage is None:
         return None
     from hwkd.engine.run.database import Database
-    from hwkd.engine.run.shared_study import StudyPlace
+    from hwkd.engine.run.study_place import StudyPlace
     from hwkd.engine.run.url_artifacts import open_artifacts
 
     where = artifacts or str(folder.resolve() / "artifacts")

@@ -7,6 +7,7 @@ from hwkd.api.common import RunPlace, StudyOption, Trust
 from hwkd.api.option import Option, command_line, declares_options
 from hwkd.api.worker import IdleExit, Scratch, WorkerData, WorkerSpaces, worker
 from hwkd.core.choices import ClusterSystem
+from hwkd.core.units import Duration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +34,12 @@ def submit(
     ] = False,
     workers: Annotated[int, Option("How many.", minimum=1, maximum=10_000)] = 16,
     cpus: Annotated[int, Option("Cores of each worker.", minimum=1)] = 2,
-    memory: Annotated[str, Option("Of each worker, as 4GiB.")] = "4GiB",
+    memory: Annotated[str, Option("Of each worker, as 4GiB.", amount="4GiB")] = "4GiB",
     time: Annotated[
-        str, Option("The cluster ends a worker after so long; it ends itself a bit earlier.")
+        Duration,
+        Option(
+            "The cluster ends a worker after so long; it ends itself a bit earlier.", amount="8h"
+        ),
     ] = "8h",
     image: Annotated[
         str | None, Option("k8s: container image with hwkd[postgresql] and the data.")

@@ -6,13 +6,17 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 from hwkd.api.common import Database, StudyName, Trust
 from hwkd.api.option import Option, declares_options
+from hwkd.core.units import Duration
 
 if TYPE_CHECKING:
     from hwkd.engine.search.shared_worker import WorkerResult
 
 IdleExit: TypeAlias = Annotated[
-    str | None,
-    Option("End after so long without a candidate, as 10min. Default: with the search."),
+    Duration | None,
+    Option(
+        "End after so long without a candidate, as 10min. Default: with the search.",
+        amount="10min",
+    ),
 ]
 Scratch: TypeAlias = Annotated[
     str | Path | None,
@@ -41,10 +45,11 @@ def worker(
     storage: Database,
     study: StudyName,
     max_time: Annotated[
-        str | None,
+        Duration | None,
         Option(
             "End after so long, as 8h. Default: with the search; a Slurm job's own end counts in "
-            "any case."
+            "any case.",
+            amount="8h",
         ),
     ] = None,
     idle_exit: IdleExit = None,

@@ -6,6 +6,7 @@ import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -176,7 +177,7 @@ def _kind(option: Declared) -> Any:
         return list[Path] if option.is_path else list[str]
     if option.is_path:
         return Path
-    (kind,) = option.kinds
+    (kind,) = (kind for kind in option.kinds if kind is not timedelta)
     return kind
 
 

@@ -45,6 +45,7 @@ def with_config(
                 f"--config {path}: {other} and {key} are one option; keep one of them"
             )
         option.check(value, label=f"--config {path}: {key}")
+        value = option.listed(value)
         if option.name not in given:
             merged[option.name] = value
         elif _differ(given[option.name], value):

@@ -54,12 +54,13 @@ class SearchDisplay:
     def on_teacher(self, teacher: TeacherRecord) -> None:
         """Hear which teacher there is."""
         origin = "from the cache" if teacher.from_cache else f"in {teacher.seconds:.0f} s"
-        self.console.print(
-            f"{'teacher':>16}  {teacher.description}, {origin}; "
-            f"validation {primary_text(teacher.scores.validation_float or {})}",
-            highlight=False,
-            soft_wrap=True,
-        )
+        score = primary_text(teacher.scores.validation_float or {})
+        self._say("teacher", f"{teacher.description}, {origin}; validation {score}")
+        for member in teacher.members if len(teacher.members) > 1 else ():
+            score = primary_text(member.scores.validation_float or {})
+            self._say("member", f"{member.name}, shown {member.input}; validation {score}")
+        for doubt in teacher.doubts:
+            self._say("note", doubt)
 
     def on_plan(self, seconds: Mapping[Stage, float], left_s: float) -> None:
         """Hear how a time limit is divided."""

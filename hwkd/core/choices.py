@@ -5,8 +5,11 @@ Functions of `hwkd`, the command line and files of a run read these; nothing her
 
 from __future__ import annotations
 
-from typing import Final, Literal, TypeAlias
+from collections.abc import Mapping
+from typing import Any, Final, Literal, TypeAlias
 
+# Data that a program has in memory: inputs and labels, or arrays by their names in an NPZ file.
+Arrays: TypeAlias = tuple[Any, Any] | Mapping[str, Any]
 Dtype: TypeAlias = Literal["int8", "float32"]
 FitKind: TypeAlias = Literal["auto", "scale", "full"]
 Accelerator: TypeAlias = Literal["auto", "cpu", "cuda", "mps"]

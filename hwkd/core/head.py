@@ -83,6 +83,21 @@ class Knowledge:
         return self.value >= self.needed
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Correction:
+    """A change of all outputs alike after which they agree better with the targets.
+
+    Attributes:
+        outputs: outputs before -> after.
+        says: the change in words, for people; empty when nothing changes.
+        advice: what to do about it.
+    """
+
+    outputs: Callable[[NDArray[np.float32]], NDArray[np.float32]]
+    says: str
+    advice: str
+
+
 class Head(Protocol):
     """The outputs of a network for one data set.
 
@@ -186,6 +201,13 @@ class Head(Protocol):
 
     def knowledge(self, outputs: NDArray[np.float32], targets: NDArray[Any]) -> Knowledge:
         """Say whether outputs are more than guesses."""
+        ...
+
+    def correction(self, outputs: NDArray[np.float32], targets: NDArray[Any]) -> Correction:
+        """Find what a user's teacher may have got wrong with all its outputs.
+
+        Classes: their order. Values: scale and offset.
+        """
         ...
 
     def answer_text(self, target: Any) -> str:

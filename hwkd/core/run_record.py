@@ -149,6 +149,28 @@ class DataRecord(StrictModel):
         return self.metrics[0]
 
 
+class TeacherMemberRecord(StrictModel):
+    """One network of those that teach together, or the only one.
+
+    Attributes:
+        name: of the network, the file or the factory.
+        kind: see `TeacherRecord`.
+        description: what network it is.
+        input: what it is shown, as `--teacher-input` takes it.
+        scores: in float, on validation.
+        identity: SHA-256 of everything that it is made of and of what it is shown.
+        doubt: how it would be far better, in one line; None where no usual way is.
+    """
+
+    name: str
+    kind: Literal["trained here", "onnx", "factory"]
+    description: str
+    input: str = "normalised"
+    scores: ScoresRecord
+    identity: str
+    doubt: str | None = None
+
+
 class TeacherRecord(StrictModel):
     """The teacher.
 
@@ -162,6 +184,7 @@ class TeacherRecord(StrictModel):
             taught all of them.
         identity: SHA-256 of everything that it is made of, which its cached logits and a resumed
             search go by; None when an older version searched.
+        members: each network by itself; none in what older versions wrote.
         trained_within_s: bound on its training, which names it in the cache; None is no bound.
     """
 
@@ -172,6 +195,7 @@ class TeacherRecord(StrictModel):
     from_cache: bool = False
     left_out: str | None = None
     identity: str | None = None
+    members: tuple[TeacherMemberRecord, ...] = ()
     trained_within_s: float | None = None
 
     @model_validator(mode="before")
@@ -179,6 +203,11 @@ class TeacherRecord(StrictModel):
     def _reads_older_runs(cls, raw: Any) -> Any:
         names = {"validation_float": "validation_accuracy", "test_float": "test_accuracy"}
         return with_scores(raw, names)
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What is said of its members, one line each."""
+        return tuple(member.doubt for member in self.members if member.doubt is not None)
 
 
 class FeasibilityRecord(StrictModel):

@@ -9,9 +9,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from types import MappingProxyType
+from typing import TypeAlias
 
 from hwkd.core.errors import ConfigError
+
+# What a duration may be given as; text as on the command line.
+Duration: TypeAlias = str | timedelta
 
 _DURATION = MappingProxyType(
     {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
@@ -31,9 +36,15 @@ _QUANTITY = re.compile(
 )
 
 
-def parse_duration_s(text: str, *, option: str) -> float:
+def parse_duration_s(given: Duration, *, option: str) -> float:
     """Return seconds from text such as `20ms`; `option` names the place in the error."""
+    text = duration_text(given) if isinstance(given, timedelta) else given
     return _parse(text, _DURATION, option=option, example="20ms")
+
+
+def duration_text(given: timedelta) -> str:
+    """Return a duration as text that gives the same seconds back."""
+    return f"{given.total_seconds()!r}s"
 
 
 def parse_bytes(text: str, *, option: str) -> int:

@@ -8,6 +8,7 @@ a cost model that ignores this blames the core for it.
 from __future__ import annotations
 
 from collections import defaultdict
+from math import prod
 
 from hwkd.core.graph import Op, OpGraph, Tensor
 from hwkd.core.kinds import kind_of
@@ -80,7 +81,9 @@ def _mixes_channels(op: Op, graph: OpGraph) -> bool:
     if op.kind == "Conv":
         return op.groups == 1
     shape = graph.tensors[op.inputs[0]].shape if op.inputs else ()
-    return op.kind in ("Gemm", "MatMul") and op.weights > 0 and len(shape) == 2
+    # A flattening that moves nothing is no operator: behind it an image of one pixel is a vector.
+    is_vector = len(shape) >= 2 and prod(shape[2:]) == 1
+    return op.kind in ("Gemm", "MatMul") and op.weights > 0 and is_vector
 
 
 def _shrink(op: Op, graph: OpGraph, dropped: dict[str, int]) -> Op:

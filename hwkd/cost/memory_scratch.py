@@ -84,10 +84,33 @@ def _x_cube_conv(op: Op, tensors: Tensors) -> int:
     return 4 * depth + (2 * depth + 14) * after
 
 
+def _hwkd_conv(op: Op, tensors: Tensors) -> int:
+    """Columns of four pixels as 16-bit values; for a depthwise one its weights so, and offsets.
+
+    Source:
+        hwkd/deploy/to_c/weighted_steps.py, cores with the DSP extension, which need the most.
+    """
+    after = tensors[op.outputs[0]]
+    window = op.kernel[0] * op.kernel[1]
+    if op.groups > 1:
+        is_depthwise = op.groups == tensors[op.inputs[0]].shape[1] == after.shape[1]
+        channels = op.groups + -op.groups % 4
+        return 8 * window + channels + 2 * channels * window if is_depthwise else 0
+    depth = op.macs // after.elements
+    depth += -depth % 4
+    pixels = after.elements // after.shape[1]
+    if op.kind != "Conv" or pixels == 1:
+        return 2 * depth
+    columns = 2 * depth * (4 if pixels > 2 else 1)
+    is_pointwise = window == 1 and op.stride == (1, 1) and not any(op.pads)
+    return columns if is_pointwise else 9 * depth
+
+
 _RULES: Mapping[ScratchRule, Callable[[Op, Tensors], int]] = {
     "cmsis_conv": _cmsis_conv,
     "cmsis_average_pool": _cmsis_average_pool,
     "esp_nn_conv": esp_nn_conv_bytes,
+    "hwkd_conv": _hwkd_conv,
     "tflm_mean": _tflm_mean,
     "x_cube_conv": _x_cube_conv,
 }

@@ -26,17 +26,25 @@ class LiveSource(StillSource):
 
     cached = None
 
-    def __init__(self, network: nn.Module, places: Places, needs: frozenset[Signal]) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        places: Places,
+        needs: frozenset[Signal],
+        *,
+        shown: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
         """Prepare taps; the network is put in evaluation mode and frozen.
 
         Args:
             network: the teacher.
             places: where its signals are.
             needs: signals that are read.
+            shown: inputs of a batch -> what the teacher is shown; None shows them as they are.
         """
         network.eval()
         network.requires_grad_(False)
-        self._taps = Taps(network, places, needs)
+        self._taps = Taps(network, places, needs, shown=shown)
         self._differentiates = Signal.INPUTS in needs
         self._shapes: ViewShapes | None = None
 

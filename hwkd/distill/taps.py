@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -96,11 +96,13 @@ class Taps:
         network: maps inputs [batch, *input_shape] to logits.
         places: where the signals are.
         needs: signals that are read; others cost nothing.
+        shown: inputs -> what the network is shown; None shows them as they are.
     """
 
     network: nn.Module
     places: Places
     needs: frozenset[Signal]
+    shown: Callable[[Tensor], Tensor] | None = None
     _readings: dict[Signal, list[_Reading]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -132,7 +134,7 @@ class Taps:
             inputs = inputs.detach().requires_grad_()
         seen: dict[tuple[Signal, int], Tensor] = {}
         with self._hooked(seen):
-            logits = self.network(inputs)
+            logits = self.network(inputs if self.shown is None else self.shown(inputs))
         fields: dict[str, Any] = {"logits": logits}
         for signal, readings in self._readings.items():
             layers = tuple(seen[signal, index] for index in range(len(readings)))

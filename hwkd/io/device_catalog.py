@@ -130,10 +130,10 @@ def _completed(name: str, table: Any, core: str, place: str, beside: Path | None
 def _fit_table(fit: str, place: str, beside: Path | None) -> dict[str, Any]:
     """Return what `fit` names: `<core>.<runtime>`, or `<device>/<runtime>` of a packaged device."""
     if "/" not in fit:
-        if fit not in fit_names(beside):
+        core, _, name = fit.partition(".")
+        file = load_runtime(name, beside) if name in runtime_names(beside) else None
+        if file is None or core not in file.cores:
             raise ConfigError(f"{place}: {UnknownNameError('fit', fit, fit_names(beside))}")
-        core, name = fit.split(".", 1)
-        file = load_runtime(name, beside)
         return {"name": name, **_rules(file, core), **_fit(file, core)}
     device, runtime = fit.split("/", 1)
     if device not in device_names():

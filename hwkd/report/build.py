@@ -173,6 +173,8 @@ def _used(fit: Fit, name: LimitName) -> float | None:
 
 def _all_caveats(run: RunRecord, best: TrialRecord | None, drawn: str | None) -> tuple[str, ...]:
     found = list(run.caveats)
+    if run.teacher is not None:
+        found += (f"{doubt}." for doubt in run.teacher.doubts)
     if drawn is not None:
         found.append(drawn)
     if run.status != "finished":

@@ -32,6 +32,7 @@ from hwkd.report.document import (
     Section,
     Table,
 )
+from hwkd.report.search_sections import front_table
 
 _BARS_FULL = 100.0
 
@@ -104,6 +105,23 @@ def render_page(
         f'<nav>{links}</nav><main><div class="cards">{cards}</div>{body}</main>'
         f'<script type="text/plain" id="plotly-gzip">{_plotly_gzip_base64()}</script>'
         f"<script>{_asset('page.js')}</script></body></html>\n"
+    )
+
+
+def render_summary(report: Report) -> str:
+    """Return headline numbers and front without style sheet or script, for a cell of a notebook."""
+    rows = "".join(
+        f"<tr><th>{escape(line.label)}{_badge(line.basis)}</th><td>{escape(line.value)}</td>"
+        f"<td>{escape(line.detail)}</td></tr>"
+        for line in report.headlines
+    )
+    front = ""
+    if report.front:
+        front = _table(front_table(report.run, report.front, report.records, report.best))
+    caveats = "".join(f"<li>{escape(line)}</li>" for line in report.caveats)
+    return (
+        f"<h3>{escape(report.title)} ({escape(report.run.status)})</h3><table>{rows}</table>{front}"
+        f"<details><summary>{len(report.caveats)} caveats</summary><ul>{caveats}</ul></details>"
     )
 
 

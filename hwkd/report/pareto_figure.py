@@ -9,12 +9,13 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from hwkd.core.errors import RunFolderError, UnknownNameError
 from hwkd.core.pareto import FrontPoint
 from hwkd.core.run_record import RunRecord
 from hwkd.core.trial import TrialRecord
 from hwkd.report import format as fmt
 from hwkd.report.axes import CostAxis, cost_axes, log_ticks, scored_trials, staircase
-from hwkd.report.document import Chart, ChartView
+from hwkd.report.document import Chart, ChartView, Report
 from hwkd.report.figures import checked_figure
 from hwkd.report.latency import Latency
 from hwkd.report.palette import LIMIT_COLOUR, Style, styles_of
@@ -66,6 +67,33 @@ def pareto_chart(
         "RAM and flash together. Line: the front of the two quantities shown. Dashed: hard limit"
         f"; that of the latency holds for {Latency(run.device).limited_end}.",
     )
+
+
+def front_figure(report: Report, cost: str) -> go.Figure:
+    """Return the Pareto scatter as a figure of plotly, for a notebook.
+
+    Args:
+        report: of a run.
+        cost: label of one of the chart's views, in any case.
+
+    Raises:
+        UnknownNameError: if there is no such cost.
+        RunFolderError: if no trial is completed.
+    """
+    chart = pareto_chart(report.run, report.records, report.front, report.best)
+    if chart is None:
+        raise RunFolderError("no trial is completed, so there is no front to draw")
+    figure = go.Figure(chart.figure)
+    views = {view.label.lower(): view for view in chart.views}
+    if not views and cost == "latency":  # there is no other
+        return figure
+    if cost.lower() not in views:
+        raise UnknownNameError("cost", cost, views)
+    view = views[cost.lower()]
+    for number, trace in enumerate(figure.data):
+        trace.update({name: values[number] for name, values in view.data.items()})
+    layout = {name.replace(".", "_"): value for name, value in view.layout.items()}
+    return figure.update_layout(title=chart.title, **layout)
 
 
 def _groups(scored: Sequence[TrialRecord]) -> dict[str, list[int]]:

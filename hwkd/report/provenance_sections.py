@@ -57,6 +57,15 @@ def teacher_facts(run: RunRecord) -> Facts:
                 fmt.score_text(metric, scores.validation_float),
             ),
             (f"test {metric.name}, measured", test),
+            *(
+                (
+                    f"{member.name}, shown {member.input}",
+                    f"validation {metric.name} "
+                    + fmt.score_text(metric, member.scores.validation_float),
+                )
+                for member in teacher.members
+            ),
+            *(("doubt", doubt) for doubt in teacher.doubts),
             ("time spent in this run", fmt.duration(teacher.seconds)),
             *((("SHA-256 of all its parts", teacher.identity),) if teacher.identity else ()),
         ),

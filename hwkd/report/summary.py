@@ -50,6 +50,7 @@ def summary_json(report: Report, folder: Path) -> dict[str, Any]:
             f"test_{metric.key}": _value(metric, run.teacher.scores.test_float),
             f"validation_{metric.key}": _value(metric, run.teacher.scores.validation_float),
             "scores": run.teacher.scores.model_dump(mode="json"),
+            "members": [member.model_dump(mode="json") for member in run.teacher.members],
         },
         "metric": metric.model_dump(mode="json"),
         "seconds": sum(run.phase_seconds.values()),

@@ -10,11 +10,10 @@ from hwkd.core.progress import Progress, silent
 from hwkd.io.run_text import write_text
 from hwkd.io.student_folder import CARD_FILE, holds_student, student_folder_of
 from hwkd.report.build import build_report
+from hwkd.report.columns import front_columns, trial_columns, write_csv
 from hwkd.report.document import Report
 from hwkd.report.model_card import model_card
-from hwkd.report.pareto_csv import write_pareto_csv
 from hwkd.report.read import read_run
-from hwkd.report.trials_csv import write_trials_csv
 
 _STAGE, _STEPS = "report", 3
 
@@ -49,8 +48,8 @@ def write_report_files(
         if report.is_search:
             progress(_STAGE, 1, _STEPS, "draw the front")
             picture = folder / "pareto.png"
-            write_pareto_csv(report, folder / "pareto.csv")
-            write_trials_csv(report, folder / "trials.csv")
+            write_csv(front_columns(report), folder / "pareto.csv")
+            write_csv(trial_columns(report), folder / "trials.csv")
             write_pareto_png(report, picture)
         student = student_folder_of(folder)
         if run.final is not None and report.best is not None and student.is_dir():

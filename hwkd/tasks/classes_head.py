@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax, softmax
 
-from hwkd.core.head import OUTPUT_KINDS, CAnswer, Knowledge, OutputKind
+from hwkd.core.head import OUTPUT_KINDS, CAnswer, Correction, Knowledge, OutputKind
 from hwkd.core.metric import ACCURACY, Metric, Scores
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _UNLABELLED = -1
 # One guess in 700 passes by luck at three standard deviations.
 _CHANCE_DEVIATIONS = 3.0
+_MOST_SHOWN = 20
 _BALANCED = Metric(name="balanced accuracy", unit="ratio", direction="max")
 CLASS_METRICS = (ACCURACY, _BALANCED)
 _ANSWER = CAnswer(
@@ -188,6 +189,31 @@ class ClassesHead:
             what=_BALANCED.name,
             value=_balanced(self.errors(outputs, targets), targets),
             needed=min(chance + _CHANCE_DEVIATIONS * deviation, (1.0 + chance) / 2),
+        )
+
+    def correction(self, outputs: NDArray[np.float32], targets: NDArray[np.int64]) -> Correction:
+        """Find the order of the outputs in which most examples are right.
+
+        It is an assignment of outputs to classes on the confusion matrix.
+
+        Source:
+            Kuhn 1955, Naval Research Logistics Quarterly 2, 83-97; SciPy's solver.
+        """
+        from scipy.optimize import linear_sum_assignment
+
+        confusion = np.zeros((self.size, self.size))
+        np.add.at(confusion, (targets, outputs.argmax(axis=1)), 1.0)
+        # What no example decides stays where it is.
+        order = linear_sum_assignment(confusion + 0.5 * np.eye(self.size), maximize=True)[1]
+        moved = {int(output): label for label, output in enumerate(order) if label != output}
+        shown = [f"output {output} is {self.names[moved[output]]}" for output in sorted(moved)]
+        more = f" and {len(shown) - _MOST_SHOWN} more" if len(shown) > _MOST_SHOWN else ""
+        return Correction(
+            outputs=lambda given: given[:, order],
+            says=f"its classes in another order: {', '.join(shown[:_MOST_SHOWN])}{more}"
+            if moved
+            else "",
+            advice="give its outputs the order of the data's classes",
         )
 
     def answer_text(self, target: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
 
 import numpy as np
@@ -10,7 +11,9 @@ from hwkd.core.choices import Layout
 from hwkd.core.errors import ConfigError, DataError
 from hwkd.tasks.raw import RawArray
 
-_AXES = MappingProxyType({"nf": 2, "nhw": 3, "nct": 3, "ntc": 3, "nhwc": 4, "nchw": 4})
+_AXES: Mapping[Layout, int] = MappingProxyType(
+    {"nf": 2, "nhw": 3, "nct": 3, "ntc": 3, "nhwc": 4, "nchw": 4}
+)
 _MEANING = MappingProxyType(
     {
         "nf": "vectors (n, features)",
@@ -111,3 +114,26 @@ def channels_first(inputs: RawArray, layout: Layout, *, where: str) -> RawArray:
     if layout == "ntc":
         return np.ascontiguousarray(inputs.transpose(0, 2, 1))
     return inputs
+
+
+def reordered(inputs: RawArray, shape: tuple[int, ...]) -> RawArray:
+    """Return inputs with the axes in the order that a network was trained with.
+
+    Args:
+        inputs: batch first, in any order that data may have.
+        shape: of one input of the training, channels first.
+
+    Raises:
+        DataError: if no order of the axes gives that shape.
+    """
+    orders = [name for name in _AXES if _AXES[name] == inputs.ndim]
+    fitting = [o for o in orders if channels_first(inputs[:1], o, where="").shape[1:] == shape]
+    if not fitting:
+        raise DataError(
+            f"inputs have shape {inputs.shape}; expected examples like those of the training, of "
+            f"shape {shape} with the channels first"
+        )
+    if len(fitting) > 1:  # all axes are equal: as it would be read for training
+        guess = sniff_layout(inputs.shape, where="inputs")
+        fitting.sort(key=lambda order: order != guess)
+    return channels_first(inputs, fitting[0], where="inputs")

@@ -52,7 +52,7 @@ class RegressionTask:
         del progress
         if input_size is not None:
             raise ConfigError("--input-size does not apply to regression; leave it out")
-        raw, names = _diabetes() if source is None else _read(source, layout)
+        raw, names = _diabetes() if source is None else read_values(source, layout)
         split = with_all_splits(checked_raw(raw), split_seed=split_seed)
         for name, low, high in zip(names, *_ends(split.train.labels), strict=True):
             if low == high:
@@ -86,7 +86,13 @@ def _diabetes() -> tuple[RawData, tuple[str, ...]]:
     return raw, ("disease progression",)
 
 
-def _read(path: Path, layout: Layout) -> tuple[RawData, tuple[str, ...]]:
+def read_values(path: Path, layout: Layout) -> tuple[RawData, tuple[str, ...]]:
+    """Read an NPZ or CSV file with targets as they are stored, and the names of the values.
+
+    Raises:
+        DataError: if the format is another one or the content is unusable.
+        ConfigError: if an option does not apply to the format.
+    """
     with reading(path, takes=_FORMATS):
         if is_table(path):
             if layout not in ("auto", "nf"):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwkd.core.c_literal import float_literal
-from hwkd.core.head import OUTPUT_KINDS, CAnswer, Knowledge, OutputKind
+from hwkd.core.head import OUTPUT_KINDS, CAnswer, Correction, Knowledge, OutputKind
 from hwkd.core.metric import Metric, Scores
 
 if TYPE_CHECKING:
@@ -221,6 +221,26 @@ class ValuesHead:
             what="share of the best constant answer's error that is gone",
             value=float(gone.mean()) / whole if whole > 0 else 0.0,
             needed=min(_ENOUGH, max(_LEAST, luck / whole)) if whole > 0 else _ENOUGH,
+        )
+
+    def correction(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> Correction:
+        """Find the line from outputs to targets, for each value by least squares."""
+        given, wanted = outputs.astype(np.float64), targets.astype(np.float64)
+        centred = given - given.mean(axis=0)
+        spread = np.square(centred).sum(axis=0)
+        shared = (centred * wanted).sum(axis=0)
+        scale = np.where(spread > 0, shared / np.where(spread > 0, spread, 1.0), 1.0)
+        offset = wanted.mean(axis=0) - scale * given.mean(axis=0)
+        mean, std = np.array(self.answer_mean), np.array(self.answer_std)
+        in_units = mean * (1.0 - scale) + std * offset
+        shown = [
+            f"{name} times {factor:.4g} plus {added:.4g}"
+            for name, factor, added in zip(self.names, scale, in_units, strict=True)
+        ]
+        return Correction(
+            outputs=lambda before: (before * scale + offset).astype(np.float32),
+            says=f"its answers on another scale: {', '.join(shown)}",
+            advice="give its answers the unit of the target",
         )
 
     def answer_text(self, target: Any) -> str:

@@ -57,7 +57,11 @@ class Teacher(Protocol):
 
 
 def require_knowledge(
-    teacher: Teacher, data: Dataset, *, validation_outputs: NDArray[np.float32]
+    teacher: Teacher,
+    data: Dataset,
+    *,
+    validation_outputs: NDArray[np.float32],
+    remedy: str | None = None,
 ) -> None:
     """Refuse a teacher that is not better than guessing.
 
@@ -65,6 +69,7 @@ def require_knowledge(
         teacher: for the message.
         data: for the labels and what they mean.
         validation_outputs: of the teacher, shape [n, num_outputs].
+        remedy: what it would be in another way; None if none is known that helps.
 
     Raises:
         TeacherError: if its outputs are guesses (`Head.knowledge`), which for classes does not
@@ -72,11 +77,17 @@ def require_knowledge(
     """
     found = data.head.knowledge(validation_outputs, data.validation.labels)
     if not found.is_enough:
+        advice = (
+            f", but {remedy}"
+            if remedy is not None
+            else (
+                "; check its weights, the order of its outputs and what it takes as input "
+                "(--teacher-input), leave it out or go without a teacher (--method none)"
+            )
+        )
         raise TeacherError(
             f"teacher {teacher.name}: {found.what} {found.value:.3f} on validation is at chance "
-            f"level (needed {found.needed:.3f}); check its weights, the order of its outputs and "
-            "that it takes inputs normalised like the train split, or go without a teacher "
-            "(--method none)"
+            f"level (needed {found.needed:.3f}){advice}"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from hwkd.core.head import Head
 from hwkd.inference.sessions import start_session
 from hwkd.train.onnx_identity import OnnxParts, onnx_identity
 from hwkd.train.teacher import as_outputs
+from hwkd.train.teacher_input import AS_STUDENTS, SeenInput
 
 _BATCH = 256
 _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
@@ -22,17 +24,28 @@ _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(d
 
 @dataclass(frozen=True, kw_only=True)
 class OnnxTeacher:
-    """See `hwkd.train.teacher.Teacher`; made by `load_onnx_teacher`."""
+    """See `hwkd.train.teacher.Teacher`; made by `load_onnx_teacher`.
+
+    Attributes:
+        content: SHA-256 of its files.
+        seen: what it is shown.
+    """
 
     name: str
-    identity: str
+    content: str
     description: str
+    seen: SeenInput
     head: Head = field(repr=False)
     batch: int
     has_fixed_batch: bool
     session: Any = field(repr=False)
     kind: Literal["onnx"] = "onnx"
     is_from_cache: bool = False
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 of its files and of what it is shown."""
+        return self.seen.identity_of(self.content)
 
     @property
     def num_outputs(self) -> int:
@@ -45,7 +58,8 @@ class OnnxTeacher:
         dtype = _DTYPES[source.type]
         parts = [np.empty((0, self.num_outputs), dtype=np.float32)]
         for start in range(0, len(inputs), self.batch):
-            batch = inputs[start : start + self.batch].astype(dtype, copy=False)
+            shown = self.seen.of_array(inputs[start : start + self.batch])
+            batch = shown.astype(dtype, copy=False)
             examples = len(batch)
             if self.has_fixed_batch and examples < self.batch:
                 batch = np.concatenate(
@@ -70,7 +84,12 @@ class OnnxTeacher:
 
 
 def load_onnx_teacher(
-    path: Path, *, input_shape: tuple[int, ...], head: Head, accelerator: str = "cpu"
+    path: Path,
+    *,
+    input_shape: tuple[int, ...],
+    head: Head,
+    seen: SeenInput = AS_STUDENTS,
+    accelerator: str = "cpu",
 ) -> OnnxTeacher:
     """Open an ONNX file as a teacher.
 
@@ -78,6 +97,7 @@ def load_onnx_teacher(
         path: of the file; it takes one input, float, batch first.
         input_shape: of the data, without batch.
         head: what outputs for the data mean.
+        seen: what it expects; its channels are last where its shape fits no other order.
         accelerator: "cuda" runs it there where ONNX Runtime can; else the processor does.
 
     Raises:
@@ -93,14 +113,19 @@ def load_onnx_teacher(
         raise TeacherError(
             f"--teacher {path}: not a model that ONNX Runtime opens: {first_line(error)}"
         ) from error
-    batch = _check_input(session, path, input_shape)
+    shape = session.get_inputs()[0].shape
+    if not _fits(shape, seen.shape_of(input_shape)):
+        other = seen.with_channels(last=not seen.wanted.channels_last)
+        seen = other if _fits(shape, other.shape_of(input_shape)) else seen
+    batch = _check_input(session, path, seen.shape_of(input_shape))
     _check_output(session, path, head)
     return OnnxTeacher(
         name=path.name,
-        identity=onnx_identity(parts),
+        content=onnx_identity(parts),
         description=f"ONNX file {path.name}, {_size(parts)}, run by ONNX Runtime "
         f"{onnxruntime.__version__}",
         head=head,
+        seen=seen,
         batch=batch or _BATCH,
         has_fixed_batch=batch is not None,
         session=session,
@@ -119,16 +144,20 @@ def _check_input(session: Any, path: Path, input_shape: tuple[int, ...]) -> int 
         given = ", ".join(f"{source.name}: {source.type}" for source in sources)
         raise TeacherError(f"--teacher {path}: takes ({given}); expected one input of floats")
     shape = sources[0].shape
-    matches = len(shape) == len(input_shape) + 1 and all(
-        not isinstance(have, int) or have == want
-        for have, want in zip(shape[1:], input_shape, strict=True)
-    )
-    if not matches:
+    if not _fits(shape, input_shape):
         raise TeacherError(
             f"--teacher {path}: takes inputs of shape {tuple(shape)}; the data has "
             f"(batch, {', '.join(map(str, input_shape))}); export it for this shape"
         )
     return shape[0] if isinstance(shape[0], int) else None
+
+
+def _fits(shape: Sequence[Any], wanted: tuple[int, ...]) -> bool:
+    """Tell whether a file's shape, whose free axes are names, takes inputs of a shape."""
+    return len(shape) == len(wanted) + 1 and all(
+        not isinstance(have, int) or have == want
+        for have, want in zip(shape[1:], wanted, strict=True)
+    )
 
 
 def _check_output(session: Any, path: Path, head: Head) -> None:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 import torch
 
 from hwkd.core.errors import TeacherError
 from hwkd.core.progress import Progress, silent
 from hwkd.train.dataset import Dataset
-from hwkd.train.teacher import Teacher
-from hwkd.train.teacher_module import load_factory_teacher
-from hwkd.train.teacher_onnx import load_onnx_teacher
+from hwkd.train.teacher_input import AS_STUDENTS, SeenInput
+from hwkd.train.teacher_module import ModuleTeacher, load_factory_teacher
+from hwkd.train.teacher_onnx import OnnxTeacher, load_onnx_teacher
 from hwkd.train.teacher_trained import TeacherTraining, train_or_load_teacher
+
+# One network, which can be shown its inputs at any scale.
+NetworkTeacher: TypeAlias = OnnxTeacher | ModuleTeacher
 
 
 def open_teacher(
@@ -21,6 +25,7 @@ def open_teacher(
     data: Dataset,
     *,
     weights: Path | None = None,
+    seen: SeenInput = AS_STUDENTS,
     training: TeacherTraining | None = None,
     device: torch.device,
     cache_dir: Path | None = None,
@@ -28,13 +33,14 @@ def open_teacher(
     progress: Progress = silent,
     check: Callable[[], None] | None = None,
     stop: Callable[[], bool] | None = None,
-) -> Teacher:
+) -> NetworkTeacher:
     """Open or train a teacher for the data.
 
     Args:
         source: None trains one; a path ending in .onnx; or "package.module:factory".
         data: for its shape, classes and train split.
         weights: safetensors file for a factory.
+        seen: what a teacher of the user's expects.
         training: configuration of the trained teacher; None is the default one.
         device: where torch teachers run.
         cache_dir: of trained teachers; None is the user's cache folder.
@@ -66,9 +72,10 @@ def open_teacher(
             Path(source),
             input_shape=data.input_shape,
             head=data.head,
+            seen=seen,
             accelerator=device.type,
         )
-    return load_factory_teacher(source, weights=weights, head=data.head, device=device)
+    return load_factory_teacher(source, weights=weights, head=data.head, device=device, seen=seen)
 
 
 def _is_onnx(source: str) -> bool:

@@ -4,14 +4,17 @@ import inspect
 import subprocess
 import sys
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import pytest
 
-from hwkd.api.option import Option, declared, declares_options
+from hwkd.api.option import Option, command_line, declared, declares_options
 from hwkd.cli.config_file import with_config
 from hwkd.core.errors import ConfigError
+from hwkd.core.units import Duration
 
 
 def cook(
@@ -23,6 +26,8 @@ def cook(
     recipe: Annotated[str | Path | None, Option("File to follow.")] = None,
     herbs: Annotated[Sequence[str], Option("May be repeated.", flag="herb")] = (),
     is_hot: Annotated[bool, Option("Serve at once.")] = False,
+    rest: Annotated[Duration | None, Option("Before it is served.", amount="5min")] = None,
+    water: Annotated[str | None, Option("Amount.", amount="1kB")] = None,
     taster: object = None,
 ):
     """Cook a dish.
@@ -30,12 +35,14 @@ def cook(
     Returns:
         What was given.
     """
-    return dish, minutes, salt, heat, recipe, tuple(herbs), is_hot, taster
+    return dish, minutes, salt, heat, recipe, tuple(herbs), is_hot, rest, water, taster
 
 
 def test_parameters_with_an_option_are_declared_and_others_are_for_python_alone():
     found = {option.name: option for option in declared(cook)}
-    assert list(found) == ["dish", "minutes", "salt", "heat", "recipe", "herbs", "is_hot"]
+    assert list(found) == [
+        "dish", "minutes", "salt", "heat", "recipe", "herbs", "is_hot", "rest", "water",
+    ]  # fmt: skip
     assert found["dish"].is_required
     assert found["dish"].label == "DISH"
     assert (found["herbs"].word, found["is_hot"].label) == ("herb", "--is-hot")
@@ -49,12 +56,12 @@ def test_parameters_with_an_option_are_declared_and_others_are_for_python_alone(
     [
         {}, {"minutes": 3}, {"minutes": None}, {"salt": 1}, {"heat": "high"}, {"recipe": Path("x")},
         {"recipe": "x"}, {"herbs": ["dill"]}, {"herbs": ("dill", "mint")}, {"is_hot": True},
-        {"taster": object()},
+        {"taster": object()}, {"rest": "5min"}, {"rest": timedelta(minutes=5)}, {"water": "2kB"},
     ],
 )  # fmt: skip
 def test_values_of_the_declared_type_pass_unchanged(given):
     found = declares_options(cook)("soup", **given)
-    names = ("minutes", "salt", "heat", "recipe", "herbs", "is_hot", "taster")
+    names = ("minutes", "salt", "heat", "recipe", "herbs", "is_hot", "rest", "water", "taster")
     defaults = dict(zip(names, cook("soup")[1:], strict=True))
     expected = {**defaults, **given}
     assert found[1:] == tuple(tuple(v) if n == "herbs" else v for n, v in expected.items())
@@ -70,15 +77,37 @@ def test_values_of_the_declared_type_pass_unchanged(given):
         ({"salt": True}, r"--salt: True should be a valid number"),
         ({"salt": None}, r"--salt: None should be a valid number"),
         ({"heat": "medium"}, r"--heat: 'medium' should be 'low' or 'high'"),
-        ({"herbs": "dill"}, r"--herb: 'dill' is one; give a list, as \['dill'\]"),
         ({"herbs": [1]}, r"--herb: \[1\] should be a valid string"),
         ({"recipe": 3}, r"--recipe: 3 should be a valid string"),
         ({"is_hot": "yes"}, r"--is-hot: 'yes' should be a valid boolean"),
+        (
+            {"rest": 5},
+            r"--rest: 5 has no unit; write text, as \"5min\", or give a datetime\.timede",
+        ),
+        ({"rest": np.float32(5)}, r"--rest: .*5\.0.* has no unit"),
+        ({"water": 0.5}, r"--water: 0\.5 has no unit; write text, as \"1kB\"$"),
     ],
 )
 def test_other_values_are_refused_by_name(given, message):
     with pytest.raises(ConfigError, match=message):
         declares_options(cook)("soup", **given)
+
+
+@pytest.mark.parametrize("one", ["dill", {"dill": 1}], ids=str)
+def test_one_value_of_an_option_that_takes_several_is_a_list_of_it_and_not_of_its_letters(one):
+    listed = Annotated[Sequence[Any], Option("May be repeated.")]
+
+    def season(herbs: listed, *, more: listed = ()):
+        return herbs, more
+
+    checked: Any = declares_options(season)
+    assert checked(one, more=one) == ([one], [one])
+    assert checked(herbs=[one]) == ([one], ())
+
+
+def test_a_timedelta_is_recorded_as_it_is_typed():
+    line = command_line("cook", cook, {"dish": "soup", "rest": timedelta(milliseconds=20)})
+    assert line == ("cook", "soup", "--rest", "0.02s")
 
 
 def test_an_argument_that_does_not_exist_is_said_by_the_function_itself():

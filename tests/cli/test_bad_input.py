@@ -82,8 +82,10 @@ M7 = ("--device", "cortex-m7")
         ((*M7, "--tirals", "9"), r"No such option: --tirals"),
         (
             (*M7, "--teacher-weights", __file__),
-            r"weights go with one teacher of the form package",
+            r"--teacher-weights .*: goes with --teacher package\.module:factory only.*given none",
         ),
+        ((*M7, "--teacher-input", "unit"), r"--teacher-input unit: goes with --teacher"),
+        ((*M7, "--teacher-input", "half"), r"goes with --teacher"),
         ((*M7, "--data", "none"), r"--data none: no such file or folder; give a folder of class"),
         ((*M7, "--teacher", "none.onnx"), r"--teacher none\.onnx: no such file .* an ONNX file"),
         ((*M7, "--teacher-weights", "w.st"), r"--teacher-weights w\.st: no such file or folder"),

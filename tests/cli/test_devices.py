@@ -166,6 +166,20 @@ def test_wrong_measurements_leave_the_file_alone(
     assert board.read_text() == before
 
 
+def test_rows_that_contradict_each_other_are_named_and_nothing_is_written(
+    kit: Path, board: Path, tmp_path: Path
+) -> None:
+    before = board.read_text()
+    model = next((kit / "int8").glob("*.onnx"))
+    again = tmp_path / "again.onnx"
+    again.write_bytes(model.read_bytes())
+    rows = tmp_path / "rows.csv"
+    rows.write_text(f"model,latency_ms\n{model},1\n{again},1.5\n")
+    with pytest.raises(ConfigError, match=r"line 2 .* line 3 .* contradict each other"):
+        run("calibrate", "--device", board, "--measurements", rows)
+    assert board.read_text() == before
+
+
 def test_a_packaged_device_is_not_calibrated_in_place(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"hwkd devices new my-board\.toml --like cortex-m4"):
         run("calibrate", "--device", "cortex-m4", "--measurements", tmp_path / "x.csv")

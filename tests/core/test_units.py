@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +20,9 @@ from hwkd.core.units import parse_bytes, parse_duration_s, parse_energy_j, parse
         (parse_duration_s, "250us", 250e-6),
         (parse_duration_s, "3\u00b5s", 3e-6),
         (parse_duration_s, "3\u03bcs", 3e-6),
+        (parse_duration_s, timedelta(milliseconds=20), 0.02),
+        (parse_duration_s, timedelta(microseconds=30), 3e-5),
+        (parse_duration_s, timedelta(days=2), 172800.0),
         (parse_bytes, "128KiB", 131072),
         (parse_bytes, "20kB", 20000),
         (parse_bytes, "1_000B", 1000),
@@ -51,6 +56,8 @@ def test_a_bare_number_is_refused_and_the_units_are_listed(parse):
         ("ms", "cannot read"),
         ("", "cannot read ''"),
         ("nans", "cannot read"),
+        (timedelta(seconds=-1), "cannot read '-1.0s'"),
+        (timedelta(), "must be more than 0"),
     ],
 )
 def test_what_is_no_duration_is_refused_with_an_example(text, message):

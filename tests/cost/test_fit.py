@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from benchmarks.lib.published import graph_of
 from hwkd.core.errors import ConfigError
+from hwkd.core.graph import OpGraph
 from hwkd.cost.fit.calibrate import KnownStack, calibrate_model
+from hwkd.cost.fit.credible import refuse_contradictions, refuse_operators_without_cost
 from hwkd.cost.fit.design import COLUMNS, Array, Design, Measurement, as_table, as_vector
 from hwkd.cost.fit.experiment import candidates, design_experiment
 from hwkd.cost.fit.prior import GENERIC, typical_stack
@@ -159,3 +163,58 @@ def test_a_measurement_in_the_wrong_unit_is_noticed() -> None:
     rows = measured(GENERIC * 1e4)[:3]
     with pytest.raises(ConfigError, match="check the unit"):
         calibrate_model(rows, known(), kind="auto", fitted_on="t", source="t")
+
+
+def timed(name: str, graph: OpGraph, cycles: float) -> Measurement:
+    return Measurement(name=name, graph=graph, cycles=cycles, group=name)
+
+
+def named_anew(graph: OpGraph) -> OpGraph:
+    """Return an equal network whose operators and tensors are called otherwise."""
+    ops = [
+        replace(
+            op, name=f"n_{op.name}", inputs=tuple(f"n_{name}" for name in op.inputs),
+            outputs=tuple(f"n_{name}" for name in op.outputs),
+        )
+        for op in graph.ops
+    ]  # fmt: skip
+    return OpGraph(
+        ops=tuple(ops), tensors={f"n_{name}": t for name, t in graph.tensors.items()},
+        inputs=tuple(f"n_{name}" for name in graph.inputs),
+        outputs=tuple(f"n_{name}" for name in graph.outputs),
+    )  # fmt: skip
+
+
+def test_two_times_of_one_network_further_apart_than_repeats_are_named() -> None:
+    graph = graph_of("ic01")
+    rows = [timed("line 2 (a)", graph, 1e6), timed("line 3 (b)", named_anew(graph), 1.1e6)]
+    refuse_contradictions(rows)
+    rows[1] = timed("line 3 (b)", named_anew(graph), 1.2e6)
+    message = r"line 2 \(a\) and line 3 \(b\) contradict each other.*the same operators.*1\.2 times"
+    with pytest.raises(ConfigError, match=message):
+        refuse_contradictions(rows)
+    with pytest.raises(ConfigError, match="contradict each other"):
+        calibrate_model(rows, known(), kind="auto", fitted_on="t", source="t")
+
+
+def test_a_part_never_takes_longer_than_the_whole() -> None:
+    whole = graph_of("ic01")
+    first = whole.ops[0]
+    part = OpGraph(
+        ops=(first,), tensors=whole.tensors, inputs=first.inputs, outputs=first.outputs
+    )  # fmt: skip
+    refuse_contradictions([timed("whole", whole, 1e6), timed("part", part, 9e5)])
+    with pytest.raises(ConfigError, match=r"whole and part .* a part of its operators"):
+        refuse_contradictions([timed("part", part, 1.5e6), timed("whole", whole, 1e6)])
+
+
+def test_a_network_with_an_operator_without_a_cost_is_refused_by_name() -> None:
+    whole = graph_of("kws01")
+    strange = replace(whole.ops[0], kind="NonMaxSuppression")
+    graph = OpGraph(
+        ops=(strange, *whole.ops[1:]), tensors=whole.tensors, inputs=whole.inputs,
+        outputs=whole.outputs,
+    )  # fmt: skip
+    refuse_operators_without_cost([timed("line 2 (a)", whole, 1e6)], "int8")
+    with pytest.raises(ConfigError, match=r"line 2 \(a\): it runs NonMaxSuppression, which the"):
+        refuse_operators_without_cost([timed("line 2 (a)", graph, 1e6)], "int8")

@@ -172,6 +172,19 @@ def test_a_layer_of_zeros_keeps_one_channel() -> None:
     assert [op.macs for op in fused.ops] == [8 * 36, 9 * 36, 4 * 36]
 
 
+def test_zero_channels_before_the_last_layer_go_whether_or_not_a_reshape_is_left() -> None:
+    shapes = {"x": (1, 8, 6, 6), "p": (1, 16, 6, 6), "g": (1, 16, 1, 1), "f": (1, 16), "y": (1, 2)}
+    ops = [
+        op("p", "Conv", "x", macs=8 * 16 * 36, weights=128, biases=16, zero_out_channels=12),
+        op("g", "GlobalAveragePool", "p"),
+        op("f", "Reshape", "g"),
+        op("y", "Gemm", "f", macs=32, weights=32, biases=2),
+    ]
+    fused = fuse(graph_of(ops, shapes), load_runtime("x-cube-ai-8").fusion)
+    assert fused.graph.macs == 8 * 4 * 36 + 4 * 2
+    assert fused.graph.tensors["g"].shape == (1, 4, 1, 1)
+
+
 def test_a_pad_that_is_not_plain_zeros_around_the_image_stays() -> None:
     shapes = {"x": (1, 4, 8, 8), "p": (1, 6, 8, 8), "a": (1, 4, 8, 8)}
     ops = [op("p", "Pad", "x"), conv("a", "p", 4)]

@@ -58,6 +58,18 @@ def test_live_source_differentiates_by_inputs_when_asked() -> None:
     assert float(gradient.abs().sum()) > 0
 
 
+def test_live_source_shows_the_teacher_what_it_expects() -> None:
+    def shown(inputs: torch.Tensor) -> torch.Tensor:
+        return 2 * inputs + 1
+
+    teacher, batch, needs = _teacher(), _batch(), LOGITS | {Signal.INPUTS}
+    views = LiveSource(teacher, Places(), needs, shown=shown).views(batch)
+    assert torch.equal(views.need(Signal.LOGITS), teacher(2 * batch.inputs + 1))
+    assert torch.equal(views.need(Signal.INPUTS), batch.inputs)
+    (gradient,) = torch.autograd.grad(views.need(Signal.LOGITS).sum(), views.need(Signal.INPUTS))
+    assert float(gradient.abs().sum()) > 0
+
+
 def test_cached_source_gives_the_rows_of_its_view() -> None:
     views = [torch.randn(6, 3).half() for _ in range(2)]
     source = CachedSource(views)

@@ -311,10 +311,10 @@ def test_a_device_without_latency_estimates_cannot_weigh_stages(place: Path) -> 
         (
             {
                 "teachers": ("bars_teacher:make", "bars_teacher:make"),
-                "teacher_weights": Path("bars.json"),
+                "teacher_weights": ("bars.json",),
             },
             ConfigError,
-            "goes with one --teacher",
+            "one file for each in order; given bars_teacher:make, bars_teacher:make",
         ),
         ({"unlabelled": Path("bars.npz")}, DataError, "holds 4 arrays"),
         ({"unlabelled": Path("none.npy")}, DataError, "no such file"),

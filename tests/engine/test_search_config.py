@@ -33,7 +33,8 @@ def test_a_configuration_survives_its_toml_file(tmp_path):
         ({"device": "x", "limits": {"ram_bytes": "many"}}, "limits.ram_bytes: .*given 'many'"),
         (
             {"device": "x", "teacher": {"source": "t.onnx", "weights": "w"}},
-            "weights go with one teacher of the form package.module:factory, given t.onnx",
+            "goes with --teacher package.module:factory only, one file for each in order; given "
+            "none",
         ),
     ],
 )
@@ -65,3 +66,37 @@ def test_what_a_search_and_its_configuration_leave_open_is_the_same():
     )
     timeout_s = parse_duration_s(options["trial_timeout"].default, option="--trial-timeout")
     assert timeout_s == config.training.trial_timeout_s
+
+
+def test_each_of_several_teachers_has_its_weights_and_its_input():
+    sources = ["m:f", "a.onnx", "m:g"]
+    teacher = {"sources": sources, "weights": ["f.st", "g.st"], "inputs": ["raw", "unit", "signed"]}
+    found = SearchConfig.checked({"device": "x", "teacher": teacher}, where="options").teacher
+    assert [(source, str(weights), seen.text) for source, weights, seen in found.members] == [
+        ("m:f", "f.st", "raw"),
+        ("a.onnx", "None", "unit"),
+        ("m:g", "g.st", "signed"),
+    ]
+    one = {"sources": sources, "inputs": ["unit"]}
+    found = SearchConfig.checked({"device": "x", "teacher": one}, where="options").teacher
+    assert {seen.text for _, _, seen in found.members} == {"unit"}
+
+
+def test_a_run_of_an_older_version_keeps_its_one_teacher_and_its_weights():
+    raw = {"device": "x", "teacher": {"source": "m:f", "weights": "f.st"}}
+    teacher = SearchConfig.checked(raw, where="config.toml").teacher
+    assert (teacher.sources, teacher.weights, teacher.inputs) == (("m:f",), ("f.st",), ())
+
+
+@pytest.mark.parametrize(
+    ("teacher", "match"),
+    [
+        ({"sources": ["m:f", "m:g"], "weights": ["f.st"]}, "one file for each in order; given m:f"),
+        ({"inputs": ["unit"]}, "--teacher-input unit: goes with --teacher.*given none"),
+        ({"sources": ["a.onnx"], "inputs": ["raw", "unit"]}, "one for all or one for each"),
+        ({"sources": ["a.onnx"], "inputs": ["half"]}, "--teacher-input half: 'half' is none of"),
+    ],
+)
+def test_what_belongs_to_no_teacher_is_refused(teacher, match):
+    with pytest.raises(ConfigError, match=match):
+        SearchConfig.checked({"device": "x", "teacher": teacher}, where="options")

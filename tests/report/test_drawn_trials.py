@@ -12,8 +12,8 @@ from hwkd.core.pareto import dominates, pareto_front
 from hwkd.report import drawn
 from hwkd.report.analysis import running_best
 from hwkd.report.build import build_report
+from hwkd.report.columns import trial_columns, write_csv
 from hwkd.report.html import render_html
-from hwkd.report.trials_csv import write_trials_csv
 
 RUN, RECORDS = make_run(trials=60)
 
@@ -52,7 +52,7 @@ def test_what_is_drawn_is_said_and_counts_stay_those_of_all_trials():
 
 @pytest.mark.usefixtures("few")
 def test_every_trial_is_in_the_csv(tmp_path):
-    write_trials_csv(build_report(RUN, RECORDS), tmp_path / "trials.csv")
+    write_csv(trial_columns(build_report(RUN, RECORDS)), tmp_path / "trials.csv")
     with (tmp_path / "trials.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["trial"]) for row in rows] == [record.number for record in RECORDS]

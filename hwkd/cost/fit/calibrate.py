@@ -10,6 +10,7 @@ import numpy as np
 from hwkd.core.choices import Dtype, FitKind
 from hwkd.core.device import Device, Interval, LatencyModel
 from hwkd.core.errors import ConfigError
+from hwkd.cost.fit.credible import refuse_another_unit, refuse_contradictions
 from hwkd.cost.fit.describe import describe_fit, describe_interval
 from hwkd.cost.fit.design import Array, Design, Measurement, as_vector
 from hwkd.cost.fit.prior import typical_stack
@@ -131,14 +132,15 @@ def calibrate_model(
         source: the file that held them.
 
     Raises:
-        ConfigError: if "full" is asked of rows that cannot tell the coefficients apart, or no
-            operator of the measurements has a cost.
+        ConfigError: if "full" is asked of rows that cannot tell the coefficients apart, two rows
+            contradict each other, or no operator of the measurements has a cost.
     """
+    refuse_contradictions(measurements)
     design = Design.of(measurements)
     vectors = [stack.cycles_per_unit for stack in known]
     same_core = [stack.same_core for stack in known]
     spread = _spread(design, kind)
-    _refuse_what_has_no_cost(design, vectors)
+    refuse_another_unit(design, vectors)
 
     def fit(rows: Design) -> Array:
         return calibrate(rows, vectors, same_core, spread)
@@ -168,20 +170,6 @@ def _spread(design: Design, kind: FitKind) -> Spread | None:
             "measure more models (`hwkd devices bench-kit`) or use --fit scale"
         )
     return NEARBY
-
-
-def _refuse_what_has_no_cost(design: Design, vectors: Sequence[Array]) -> None:
-    predicted = design.amounts @ np.mean(vectors, axis=0)
-    for name, cycles in zip(design.names, predicted, strict=True):
-        if cycles <= 0:
-            raise ConfigError(f"{name}: no operator of it has a cost in any known stack")
-    ratio = design.cycles / predicted
-    for name, value in zip(design.names, ratio, strict=True):
-        if not 1e-3 < value < 1e3:
-            raise ConfigError(
-                f"{name}: {value:.3g} times the cycles that known stacks take; check the unit of "
-                "the column and the device's clock_hz"
-            )
 
 
 def _starting_point(vectors: Sequence[Array], same_core: Sequence[bool]) -> Array:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from hwkd.core.run_record import RunRecord
 from hwkd.deploy.to_c.project import Project
 
+# The runtime file of this C.
+RUNTIME = "hwkd-c"
+
 
 def cost_lines(project: Project, run: RunRecord | None) -> tuple[str, ...]:
     """Say which numbers are this C's and which are not, one sentence each.
@@ -27,7 +30,12 @@ def cost_lines(project: Project, run: RunRecord | None) -> tuple[str, ...]:
         )
     else:
         lines.append("stack, flash and instructions of it: `hwkd verify` counts them on a core")
-    if run is not None and not run.device.basis.is_timed:
+    if run is not None and run.device.runtime == RUNTIME and not project.uses_cmsis_nn:
+        lines.append(
+            f"latency, RAM and flash in the report: estimates for this C on {run.device.name}, "
+            "its instructions priced by class; nobody timed it there"
+        )
+    elif run is not None and not run.device.basis.is_timed:
         version = run.device.runtime_version
         other = run.device.runtime + (f" {version}" if version else "")
         lines.append(

@@ -29,7 +29,8 @@ class DistillRequest:
     data: str | None = None
     device: str | None = None
     teachers: tuple[str, ...] = ()
-    teacher_weights: Path | None = None
+    teacher_weights: tuple[str, ...] = ()
+    teacher_inputs: tuple[str, ...] = ()
     unlabelled: Path | None = None
     copies: int = 1
     with_controls: bool = False
@@ -90,11 +91,7 @@ def with_epochs(config: SearchConfig, epochs: int | None) -> SearchConfig:
 
 def _teacher(request: DistillRequest) -> dict[str, Any]:
     """Return the teacher's part; without options that of the student's run stays."""
-    given = {} if not request.teachers else {"sources": request.teachers, "weights": None}
-    if request.teacher_weights is None:
-        return given
-    if len(request.teachers) > 1:
-        raise ConfigError(
-            f"--teacher-weights {request.teacher_weights}: goes with one --teacher, not several"
-        )
-    return {**given, "weights": str(request.teacher_weights)}
+    asked = {"weights": request.teacher_weights, "inputs": request.teacher_inputs}
+    if request.teachers:
+        return {"sources": request.teachers, **asked}
+    return {name: given for name, given in asked.items() if given}

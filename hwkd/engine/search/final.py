@@ -8,7 +8,7 @@ brief ones are the best of many is allowed for.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hwkd.core.errors import DoesNotFitError
@@ -29,10 +29,10 @@ from hwkd.engine.arms.contest import (
     standard_error,
 )
 from hwkd.engine.arms.jobs import run_orders
-from hwkd.engine.arms.orders import ArmOrder, finished_orders
+from hwkd.engine.arms.orders import ArmOrder, ArmResult, finished_orders
 from hwkd.engine.arms.recipes import arms_of
 from hwkd.engine.arms.train_arm import score_brief_weights
-from hwkd.engine.arms.verdict import shipping
+from hwkd.engine.arms.verdict import Contender, shipping
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.setup.context import SearchContext
 from hwkd.engine.setup.methods import without_teacher
@@ -126,22 +126,7 @@ def finish_students(
         given_up += (f"{len(missing)} of {len(turns.wanted)} full trainings, for lack of time",)
     trainings = {order.full_name: (order, found) for order, found in finished_orders(store.path)}
     competing = contenders(ranked, trainings, context, ending.goal)
-    deviation = standard_error(store.path, trainings, competing, context, ending.goal)
-    winner = shipping(competing, deviation=deviation)
-    if winner.weights == "brief":
-        trial = next(r for r in ranked if r.spec and r.spec.key == winner.network)
-        order = _brief_order(trial, context, ending)
-        ships = order, score_brief_weights(store, trial, context, order)
-        if any(contender.weights == "full" for contender in competing):
-            given_up += ("full weights: they were worse on validation than the brief ones",)
-        elif results:
-            given_up += (
-                "full weights: their training saw fewer examples than the brief one, for lack of "
-                "time, and does not compete",
-            )
-    else:
-        ships = trainings[winner.name]
-        given_up += ahead_by_luck(competing, winner, deviation)
+    ships, why = _shipping(competing, trainings, ranked, context, store, ending, made=bool(results))
     verdict = judged(ships[0], trainings, context, networks_compared=networks_of(ranked))
     full = sum(contender.weights == "full" for contender in competing)
     verdict = verdict.model_copy(update={"full_trainings": full})
@@ -154,7 +139,45 @@ def finish_students(
         profile_s=_PROFILE_SECONDS_LIMITED if limited else _PROFILE_SECONDS,
         started_s=started_s,
     )
-    return final, files, given_up
+    return final, files, given_up + why
+
+
+def _shipping(
+    competing: Sequence[Contender],
+    trainings: Mapping[str, tuple[ArmOrder, ArmResult]],
+    ranked: Sequence[TrialRecord],
+    context: SearchContext,
+    store: RunFolder,
+    ending: Ending,
+    *,
+    made: bool,
+) -> tuple[tuple[ArmOrder, ArmResult], tuple[str, ...]]:
+    """Return what ships, and what of the full or brief weights was left behind.
+
+    Args:
+        competing: students that may ship.
+        trainings: full trainings that finished, by name.
+        ranked: completed trials, best first.
+        context: of the search.
+        store: of the run.
+        ending: what networks are judged by.
+        made: whether full trainings were made this time.
+    """
+    deviation = standard_error(store.path, trainings, competing, context, ending.goal)
+    winner = shipping(competing, deviation=deviation)
+    if winner.weights == "full":
+        return trainings[winner.name], ahead_by_luck(competing, winner, deviation)
+    trial = next(r for r in ranked if r.spec and r.spec.key == winner.network)
+    order = _brief_order(trial, context, ending)
+    ships = order, score_brief_weights(store, trial, context, order)
+    if any(contender.weights == "full" for contender in competing):
+        return ships, ("full weights: they were worse on validation than the brief ones",)
+    if made:
+        return ships, (
+            "full weights: their training saw fewer examples than the brief one, for lack of time, "
+            "and does not compete",
+        )
+    return ships, ()
 
 
 def networks_of(ranked: Sequence[TrialRecord]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +24,7 @@ from hwkd.core.errors import ConfigError
 from hwkd.core.limits import Limits
 from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.strict_model import StoredInt, StrictModel, first_problem
+from hwkd.core.teacher_input import TeacherInput
 from hwkd.io.text_files import MalformedTextError, read_toml
 
 _TRIALS = 40
@@ -52,34 +54,61 @@ class TeacherConfig(StrictModel):
     Attributes:
         sources: paths ending in .onnx and "package.module:factory"; several are averaged, none
             trains one.
-        weights: safetensors file for a factory.
+        weights: safetensors files, one for each factory in order; none leaves all their own.
+        inputs: what teachers expect (`hwkd.core.teacher_input`), one for all or one for each; none
+            is as students see it.
         time_budget_s: bound on training one; None leaves it to the size of the data.
     """
 
     sources: tuple[str, ...] = ()
-    weights: str | None = None
+    weights: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
     time_budget_s: float | None = Field(default=None, gt=0)
 
     @model_validator(mode="before")
     @classmethod
     def _reads_older_runs(cls, raw: Any) -> Any:
-        """Older versions had one source."""
-        if not isinstance(raw, dict) or "source" not in raw:
+        """Older versions had one source, and one file of weights."""
+        if not isinstance(raw, dict):
             return raw
-        source = raw["source"]
         kept = {name: value for name, value in raw.items() if name != "source"}
-        return {**kept, "sources": () if source is None else (source,)}
+        if "source" in raw:
+            kept["sources"] = () if raw["source"] is None else (raw["source"],)
+        if isinstance(kept.get("weights"), str):
+            kept["weights"] = (kept["weights"],)
+        return kept
 
     @model_validator(mode="after")
-    def _weights_need_a_factory(self) -> TeacherConfig:
-        if self.weights is None:
-            return self
-        if len(self.sources) != 1 or self.sources[0].lower().endswith(".onnx"):
-            given = ", ".join(self.sources) or "none"
-            raise ValueError(
-                f"weights go with one teacher of the form package.module:factory, given {given}"
+    def _belongs_to_its_teachers(self) -> TeacherConfig:
+        factories = [name for name in self.sources if not name.lower().endswith(".onnx")]
+        if self.weights and len(self.weights) != len(factories):
+            raise ConfigError(
+                f"--teacher-weights {' '.join(self.weights)}: goes with --teacher "
+                "package.module:factory only, one file for each in order; given "
+                f"{', '.join(factories) or 'none'}"
             )
+        if self.inputs and (not self.sources or len(self.inputs) not in (1, len(self.sources))):
+            raise ConfigError(
+                f"--teacher-input {' '.join(self.inputs)}: goes with --teacher, one for all or one "
+                f"for each in order; given {', '.join(self.sources) or 'none'}"
+            )
+        for text in self.inputs:
+            TeacherInput.parse(text)
         return self
+
+    @property
+    def members(self) -> tuple[tuple[str, Path | None, TeacherInput], ...]:
+        """Source, weights and expected input of each."""
+        weights = iter(self.weights)
+        inputs = self.inputs * len(self.sources) if len(self.inputs) == 1 else self.inputs
+        return tuple(
+            (
+                source,
+                None if source.lower().endswith(".onnx") else _path(next(weights, None)),
+                TeacherInput.parse(text) if text else TeacherInput(),
+            )
+            for source, text in zip_longest(self.sources, inputs)
+        )
 
 
 class TransferConfig(StrictModel):
@@ -267,6 +296,10 @@ class SearchConfig(StrictModel):
         except ValidationError as error:
             problem = first_problem(error, whole="configuration", with_input=True)
             raise ConfigError(f"{where}: {problem}") from None
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(text)
 
 
 def _is_number(value: object) -> bool:

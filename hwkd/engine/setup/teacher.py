@@ -14,13 +14,16 @@ from numpy.typing import NDArray
 from hwkd.core.head import Head
 from hwkd.core.metric import ScoresRecord
 from hwkd.core.progress import Progress
-from hwkd.core.run_record import TeacherRecord
+from hwkd.core.run_record import TeacherMemberRecord, TeacherRecord
+from hwkd.core.teacher_input import TeacherInput
 from hwkd.engine.setup.config import SearchConfig
+from hwkd.engine.setup.teacher_doubts import find_doubt
 from hwkd.engine.setup.transfer import TransferSet
 from hwkd.tasks.base import TaskData
 from hwkd.train.logit_cache import cached_logits
 from hwkd.train.teacher import Teacher, TeacherKind, require_knowledge
-from hwkd.train.teacher_open import open_teacher
+from hwkd.train.teacher_input import seen_input
+from hwkd.train.teacher_open import NetworkTeacher, open_teacher
 from hwkd.train.teacher_trained import TeacherTraining
 
 
@@ -28,7 +31,7 @@ from hwkd.train.teacher_trained import TeacherTraining
 class EnsembleTeacher:
     """The mean answer of several teachers; see `hwkd.train.teacher.Teacher`."""
 
-    members: tuple[Teacher, ...] = field(repr=False)
+    members: tuple[NetworkTeacher, ...] = field(repr=False)
     head: Head = field(repr=False)
 
     @property
@@ -77,7 +80,7 @@ def open_teachers(
     own_dir: Path | None = None,
     progress: Progress,
     check: Callable[[], None] | None = None,
-) -> Teacher:
+) -> NetworkTeacher | EnsembleTeacher:
     """Open the teachers of a configuration, or train one where it names none.
 
     Args:
@@ -95,11 +98,13 @@ def open_teachers(
     """
     wanted = config.teacher
     budget_s = wanted.time_budget_s if training_s is None else training_s
+    pipeline = data.pipeline.record()
     members = [
         open_teacher(
             source,
             data,
-            weights=Path(wanted.weights) if wanted.weights else None,
+            weights=weights,
+            seen=seen_input(expected, pipeline),
             training=TeacherTraining(
                 seed=config.seed, time_budget_s=budget_s, must_finish=must_finish
             ),
@@ -108,7 +113,7 @@ def open_teachers(
             progress=progress,
             check=check,
         )
-        for source in (wanted.sources or (None,))
+        for source, weights, expected in (wanted.members or ((None, None, TeacherInput()),))
     ]
     if len(members) == 1:
         return members[0]
@@ -116,7 +121,11 @@ def open_teachers(
 
 
 def judge_teacher(
-    teacher: Teacher, transfer: TransferSet, *, seconds: float = 0.0, progress: Progress
+    teacher: NetworkTeacher | EnsembleTeacher,
+    transfer: TransferSet,
+    *,
+    seconds: float = 0.0,
+    progress: Progress,
 ) -> TeacherRecord:
     """Refuse a teacher that knows nothing; say how good it is, and keep its answers for students.
 
@@ -131,9 +140,7 @@ def judge_teacher(
     """
     data = transfer.data
     members = teacher.members if isinstance(teacher, EnsembleTeacher) else (teacher,)
-    for member in members:
-        outputs = _validation(member, data, progress)
-        require_knowledge(member, data, validation_outputs=outputs)
+    judged = tuple(_member(member, data, progress) for member in members)
     scores = data.head.scores(_validation(teacher, data, progress), data.validation.labels)
     for seed in transfer.copy_seeds:
         cached_logits(
@@ -151,6 +158,24 @@ def judge_teacher(
         seconds=seconds,
         from_cache=teacher.is_from_cache,
         identity=teacher.identity,
+        members=judged,
+    )
+
+
+def _member(teacher: NetworkTeacher, data: TaskData, progress: Progress) -> TeacherMemberRecord:
+    """Refuse one that is at chance level, by its name; say how good it is and what is odd."""
+    outputs = _validation(teacher, data, progress)
+    doubt = find_doubt(teacher, data, outputs)
+    remedy = None if doubt is None else doubt.remedy
+    require_knowledge(teacher, data, validation_outputs=outputs, remedy=remedy)
+    return TeacherMemberRecord(
+        name=teacher.name,
+        kind=teacher.kind,
+        description=teacher.description,
+        input=teacher.seen.text,
+        scores=ScoresRecord(validation_float=data.head.scores(outputs, data.validation.labels)),
+        identity=teacher.identity,
+        doubt=None if doubt is None else doubt.line,
     )
 
 
