@@ -109,6 +109,32 @@ class Exported:
     lines: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedSizes:
+    """What exported code needs, by its own plan.
+
+    Attributes:
+        ram_bytes: arena and stack.
+        flash_bytes: code and constants.
+    """
+
+    ram_bytes: int
+    flash_bytes: int
+
+
+class PlansMemory(Protocol):
+    """A target that lays memory out itself, named in `MemoryModel.planned_by`."""
+
+    def planned_sizes(self, model: Path, core: str) -> PlannedSizes | None:
+        """Plan an int8 ONNX file for a core, by its key; None where a size is not known.
+
+        Raises:
+            ModelFileError: if the file cannot be read.
+            ExportError: if the network has no form in this target.
+        """
+        ...
+
+
 class Exporter(Protocol):
     """One target."""
 

@@ -46,6 +46,9 @@ def load_device(name_or_path: str, *, runtime: str | None = None) -> Device:
     if name_or_path in device_names():
         device = _load_packaged(name_or_path)
     else:
+        if not name_or_path.endswith(".toml"):
+            boards = {load_device(name).board: name for name in device_names()}
+            raise UnknownNameError("device", name_or_path, device_names(), called=boards)
         text, origin = fact_text("device", name_or_path)
         device = parse_device(text, origin=origin, beside=Path(origin).parent)
     if runtime is None or not runtime.endswith(".toml"):
@@ -130,10 +133,10 @@ def _completed(name: str, table: Any, core: str, place: str, beside: Path | None
 def _fit_table(fit: str, place: str, beside: Path | None) -> dict[str, Any]:
     """Return what `fit` names: `<core>.<runtime>`, or `<device>/<runtime>` of a packaged device."""
     if "/" not in fit:
-        if fit not in fit_names(beside):
+        core, _, name = fit.partition(".")
+        file = load_runtime(name, beside) if name in runtime_names(beside) else None
+        if file is None or core not in file.cores:
             raise ConfigError(f"{place}: {UnknownNameError('fit', fit, fit_names(beside))}")
-        core, name = fit.split(".", 1)
-        file = load_runtime(name, beside)
         return {"name": name, **_rules(file, core), **_fit(file, core)}
     device, runtime = fit.split("/", 1)
     if device not in device_names():

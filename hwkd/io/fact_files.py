@@ -36,9 +36,14 @@ _Model = TypeVar("_Model", bound=BaseModel)
 def fact_names(kind: FactKind, beside: Path | None = None) -> tuple[str, ...]:
     """Return the names of the packaged files of a kind, and of those in a user's folder; sorted."""
     names = _packaged_names(kind)
-    if beside is None or not (beside / _FOLDERS[kind]).is_dir():
+    if beside is None or not has_own(kind, beside):
         return names
     return tuple(sorted({*names, *_stems(beside / _FOLDERS[kind])}))
+
+
+def has_own(kind: FactKind, beside: Path) -> bool:
+    """Tell whether a user's folder may hold files of a kind; without, the packaged ones count."""
+    return (beside / _FOLDERS[kind]).is_dir()
 
 
 def fact_text(kind: FactKind, name_or_path: str, beside: Path | None = None) -> tuple[str, str]:

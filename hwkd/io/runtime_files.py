@@ -12,7 +12,7 @@ from typing import Any
 
 from hwkd.core.errors import ConfigError, UnknownNameError
 from hwkd.core.runtime_file import RuntimeFile
-from hwkd.io.fact_files import checked, fact_names, fact_text, merged, parse_facts
+from hwkd.io.fact_files import checked, fact_names, fact_text, has_own, merged, parse_facts
 
 # What a file says whatever the core.
 RULES = ("fusion", "memory", "storage")
@@ -45,7 +45,8 @@ def load_runtime(name_or_path: str, beside: Path | None = None) -> RuntimeFile:
         UnknownNameError: if it is neither.
         ConfigError: if the file cannot be read or a field is wrong; one line.
     """
-    if beside is None and not name_or_path.endswith(".toml"):
+    is_path = name_or_path.endswith(".toml")
+    if not is_path and (beside is None or not has_own("runtime", beside)):
         return _load_packaged(name_or_path)
     text, origin = fact_text("runtime", name_or_path, beside)
     return parse_runtime(text, origin=origin, beside=beside)

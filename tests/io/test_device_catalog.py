@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from hwkd.core.errors import ConfigError, UnknownNameError
+from hwkd.io import runtime_files
 from hwkd.io.device_catalog import device_names, load_device, parse_device
 from hwkd.io.runtime_files import fit_names
 
@@ -41,6 +42,16 @@ def test_a_complete_file_is_read_with_the_fit_it_names() -> None:
     device = parse(BOARD)
     assert device.clock_hz == 100e6
     assert device.runtime().latency["int8"].measurements == 1458
+
+
+def test_packaged_runtimes_are_parsed_once_however_many_device_files_name_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "board.toml"
+    path.write_text(BOARD)
+    known = load_device(str(path))
+    monkeypatch.setattr(runtime_files, "parse_facts", pytest.fail)
+    assert load_device(str(path)) == known
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from hwkd.core.catalog import EXPORTERS
-from hwkd.deploy.exporter import Exported, ExportOptions, ExportSource
+from hwkd.deploy.exporter import Exported, ExportOptions, ExportSource, PlannedSizes
 from hwkd.deploy.to_c.costs import cost_lines, readme_section
 from hwkd.deploy.to_c.export import build_project, project_contents
+from hwkd.deploy.to_c.flash import predict_flash_bytes, predict_ram_bytes
 from hwkd.deploy.to_c.raw_input import raw_input_files
+from hwkd.io.core_files import load_core
 
 README = "README.md"
 
@@ -38,6 +42,15 @@ class C99:
         files = project_contents(project, beside)
         files[README] = str(files[README]) + readme_section(lines)
         return Exported(files=files, lines=lines)
+
+    def planned_sizes(self, model: Path, core: str) -> PlannedSizes | None:
+        """Plan the C; None on a core whose file has no sizes of code."""
+        facts = load_core(core)
+        project = build_project(model, rounding=facts.rounding)
+        ram, flash = predict_ram_bytes(project, facts), predict_flash_bytes(project, facts)
+        return (
+            None if ram is None or flash is None else PlannedSizes(ram_bytes=ram, flash_bytes=flash)
+        )
 
 
 EXPORTERS.register("c")(C99())
