@@ -1,6 +1,6 @@
 """`python -m hwkd`, for environments whose scripts folder is not on the path."""
 
-from hwkd.cli.app import main
+from hwkd.cli import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

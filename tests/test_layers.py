@@ -160,3 +160,13 @@ def test_import_stays_light(statement):
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "[]"
+
+
+# What a run needs to go on until its workers begin; they are forked from a process with torch.
+RESUMES = "import hwkd.engine.run.join, hwkd.engine.search.resume, hwkd.api.outcome"
+
+
+def test_a_run_goes_on_without_torch_or_a_database():
+    code = f"{RESUMES}; import sys; print({{'torch', 'onnx', 'sqlalchemy'}} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

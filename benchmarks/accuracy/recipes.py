@@ -57,7 +57,7 @@ from hwkd.train.config import TrainConfig
 from hwkd.train.criteria import Batch, Criterion, TaskLoss
 from hwkd.train.loop import predict_logits, train_module
 from hwkd.train.recipe import TrainingRecipe, choose_recipe
-from hwkd.train.seeding import seeded_torch
+from hwkd.train.seeded_torch import seeded_torch
 from hwkd.train.teacher_net import MirrorAveraged, TeacherNetConfig, build_teacher_net
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")

@@ -21,7 +21,7 @@ from hwkd.engine.arms.recipes import Arm
 from hwkd.engine.arms.verdict import best_control, paired_gain
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.context import make_context
-from hwkd.engine.setup.transfer import teacher_source
+from hwkd.engine.setup.loaded_set import teacher_source
 from hwkd.nn.build import StudentModule
 from hwkd.tasks.base import SplitName, TaskData
 from hwkd.train.config import TrainConfig

@@ -38,7 +38,6 @@ from hwkd.engine.run.proposal import Proposal
 from hwkd.engine.run.shared_lease import DatabaseLease
 from hwkd.engine.run.storage import create_study, load_study
 from hwkd.engine.run.trials import TakenProposal, Trials
-from hwkd.engine.search.loop import requeue_lost
 
 FIDELITY = FidelityRecord(epochs=1)
 WIDTHS = 10**6
@@ -93,7 +92,7 @@ def work(study: Study, seed: int) -> None:
         raise SystemExit(error.exit_code) from None
     while True:
         with lease.asking():
-            requeue_lost(trials, lease)
+            trials.requeue_lost(lease)
             if not trials.has_queued():
                 if trials.candidates_started() >= study.candidates:
                     if not trials.running():

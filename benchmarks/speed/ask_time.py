@@ -26,7 +26,6 @@ from hwkd.api.search_config import registered_spaces
 from hwkd.core.progress import silent
 from hwkd.engine.run.storage import create_study, load_study
 from hwkd.engine.run.trials import Trials
-from hwkd.engine.search.loop import is_complete
 from hwkd.engine.search.proposer import make_proposer
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.context import SearchContext, make_context
@@ -102,7 +101,7 @@ def time_asks(
         begun = time.process_time()
         if is_profiled and spent:
             profiler.enable()
-        assert not is_complete(trials, context.config) and not trials.has_queued()
+        assert not trials.is_complete(context.config) and not trials.has_queued()
         history = trials.history(context.config.objective)
         trials.queue(proposer.propose(history, 1))
         taken = trials.take()

@@ -25,9 +25,9 @@ from benchmarks.lib.made_up_trials import made_up_trials
 from benchmarks.lib.search_command import run_search_command, search_environment
 from benchmarks.lib.verdict import Target, count, report
 from benchmarks.speed.ask_time import time_asks
-from hwkd.engine.run.at_work import STATUS_FOLDER
-from hwkd.engine.run.prepared import load_context
+from hwkd.engine.run.loaded_context import load_context
 from hwkd.engine.run.run_folder import RunFolder
+from hwkd.io.run_files import STATUS_FOLDER
 
 # A child's largest memory begins with that of its parent, so a small process starts it.
 _PEAK_OF_CHILD = """

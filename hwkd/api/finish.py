@@ -52,7 +52,7 @@ def finish(
     from hwkd.api.outcome import outcome_of
     from hwkd.core.units import parse_duration_s
     from hwkd.engine.run.join import opened_run
-    from hwkd.engine.search.run import finish_run
+    from hwkd.engine.search.resume import finish_run
     from hwkd.report.write import write_report_files
 
     limit.limit_s = None if timeout is None else parse_duration_s(timeout, option="--timeout")

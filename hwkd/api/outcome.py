@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas
     import plotly.graph_objects as go
 
-    from hwkd.engine.search.run import SearchResult
+    from hwkd.engine.search.result import SearchResult
 
 
 @dataclass(frozen=True, kw_only=True)

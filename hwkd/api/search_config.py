@@ -21,7 +21,7 @@ from hwkd.cost.energy import DutyCycle
 from hwkd.io import discovery
 
 if TYPE_CHECKING:
-    from hwkd.engine.run.shared_study import StudyPlace
+    from hwkd.engine.run.study_place import StudyPlace
 
 
 def seconds(text: Duration | None, option: str) -> float | None:
@@ -125,7 +125,7 @@ def shared_place(
     if storage is None:
         return None
     from hwkd.engine.run.database import Database
-    from hwkd.engine.run.shared_study import StudyPlace
+    from hwkd.engine.run.study_place import StudyPlace
     from hwkd.engine.run.url_artifacts import open_artifacts
 
     where = artifacts or str(folder.resolve() / "artifacts")

@@ -10,9 +10,12 @@ from __future__ import annotations
 import inspect
 from dataclasses import dataclass
 from math import sqrt
-from typing import Protocol, TypeVar
+from typing import Annotated, Protocol, TypeVar
+
+from pydantic import Field
 
 from hwkd.core.layers_builder import OVERLAPPING, PATCHES, SPARSE
+from hwkd.core.strict_model import STORED
 from hwkd.core.student import Chooser, Layers, SearchSpace, StudentSpec
 
 _Choice = TypeVar("_Choice")
@@ -28,13 +31,15 @@ class Room:
     """How far the bounds of a space are stretched or shrunk.
 
     Attributes:
-        scale: factor on the largest widths, > 0; depths follow its square root. Lower bounds only
-            ever go down, so that every room holds small students.
+        scale: factor on the largest widths, from a sixteenth; depths follow its square root. Lower
+            bounds only ever go down, so that every room holds small students.
         lean: leave out blocks that bring further kernels into flash (squeeze-excite, hard swish,
             sums); they take room that weights then lack.
     """
 
-    scale: float = 1.0
+    __pydantic_config__ = STORED
+
+    scale: Annotated[float, Field(ge=2.0**-4, le=2.0)] = 1.0
     lean: bool = False
 
     def widths(self, low: int, high: int, *, step: int = 4) -> tuple[int, int]:

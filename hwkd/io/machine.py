@@ -16,6 +16,17 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
+def threads_per_worker(workers: int) -> int:
+    """Return how many threads one of `workers` processes may use.
+
+    OMP_NUM_THREADS bounds them all together, as it would a search in one process.
+    """
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    cores = available_cores()
+    bound = min(cores, int(given)) if given.isdigit() and int(given) > 0 else cores
+    return max(1, bound // workers)
+
+
 @cache
 def package_versions() -> Mapping[str, str]:
     """Return the versions of what a result depends on."""

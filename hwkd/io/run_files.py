@@ -19,6 +19,8 @@ JOURNAL_FILE = "journal.log"
 # Names the database that holds the trials, where the folder does not.
 PLACE_FILE = "storage.json"
 TRIALS_FILE = "trials.jsonl"
+# What each worker is at, and what it prints.
+STATUS_FOLDER = "workers"
 
 
 def read_run_record(path: Path) -> RunRecord:

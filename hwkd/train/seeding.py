@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-import torch
 
 
 def derive_seed(seed: int, *parts: str | int) -> int:
@@ -21,14 +17,3 @@ def derive_seed(seed: int, *parts: str | int) -> int:
     """
     text = "\0".join(str(part) for part in (seed, *parts))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
-
-
-@contextmanager
-def seeded_torch(seed: int) -> Iterator[None]:
-    """Run a block under a torch seed and put the generator back afterwards.
-
-    torch initialises weights from its global generator; this keeps that use from leaking.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        yield

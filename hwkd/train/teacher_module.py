@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +18,7 @@ from hwkd.train.factory_identity import factory_identity
 from hwkd.train.precision import computing_in
 from hwkd.train.teacher import TeacherKind, as_outputs
 from hwkd.train.teacher_course import TeacherOutcome
+from hwkd.train.teacher_factory import no_factory, require_factory, working_folder_importable
 from hwkd.train.teacher_input import AS_STUDENTS, SeenInput
 from hwkd.train.weights_file import WeightsError, fill_module
 
@@ -140,59 +137,22 @@ def load_factory_teacher(
     )
 
 
-def require_factory(reference: str) -> None:
-    """Look whether there is such a module, before time is spent; its packages are imported.
-
-    Args:
-        reference: "package.module:factory".
-
-    Raises:
-        TeacherError: if it is no such reference or there is no such module.
-    """
-    module_name, _, factory_name = reference.partition(":")
-    if not module_name or not factory_name:
-        raise TeacherError(f"--teacher {reference}: expected model.onnx or package.module:factory")
-    try:
-        with _working_folder_importable():
-            if module_name not in sys.modules and find_spec(module_name) is None:
-                raise ModuleNotFoundError(f"No module named {module_name!r}")
-    except Exception as error:  # the user's package may raise anything
-        raise _no_factory(reference, error) from error
-
-
-def _no_factory(reference: str, error: Exception) -> TeacherError:
-    return TeacherError(
-        f"--teacher {reference}: {type(error).__name__}: {first_line(error)}; expected a function "
-        "without arguments that returns a torch module"
-    )
-
-
 def _call_factory(reference: str) -> nn.Module:
     require_factory(reference)
     module_name, _, factory_name = reference.partition(":")
     try:
-        with _working_folder_importable():
+        with working_folder_importable():
             factory = getattr(importlib.import_module(module_name), factory_name)
             module = factory()
     except HwkdError:
         raise
     except Exception as error:  # The user's code may raise anything; it is shown, not swallowed.
-        raise _no_factory(reference, error) from error
+        raise no_factory(reference, error) from error
     if not isinstance(module, nn.Module):
         raise TeacherError(
             f"--teacher {reference}: returned {type(module).__name__}; expected a torch module"
         )
     return module
-
-
-@contextmanager
-def _working_folder_importable() -> Iterator[None]:
-    folder = str(Path.cwd())
-    sys.path.insert(0, folder)
-    try:
-        yield
-    finally:
-        sys.path.remove(folder)
 
 
 def _load_weights(module: nn.Module, weights: Path) -> None:

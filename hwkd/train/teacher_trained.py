@@ -26,7 +26,8 @@ from hwkd.io.paths import (
 from hwkd.train.augment import choose_augmentation
 from hwkd.train.dataset import Dataset
 from hwkd.train.schedule import Clock
-from hwkd.train.seeding import derive_seed, seeded_torch
+from hwkd.train.seeded_torch import seeded_torch
+from hwkd.train.seeding import derive_seed
 from hwkd.train.teacher_course import TeacherOutcome, TeacherTraining, planned_epochs, train_teacher
 from hwkd.train.teacher_module import ModuleTeacher
 from hwkd.train.teacher_net import MirrorAveraged, build_teacher_net

@@ -10,8 +10,8 @@ from hwkd.api.option import declared
 from hwkd.cli.config_file import with_config
 from hwkd.core.errors import HwkdError
 from hwkd.engine.distill.request import DistillRequest, distill_config
+from hwkd.engine.run import prepared
 from hwkd.engine.run.journal import check_journal_file
-from hwkd.engine.run.prepared import _read_record
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.io.device_catalog import load_device
 from hwkd.io.run_files import PREPARED_FILE, read_run_record
@@ -23,7 +23,7 @@ DEEP = 50_000
 
 
 def read_prepared(path):
-    return _read_record(path.parent)
+    return prepared.read_prepared(path.parent)
 
 
 def read_spec(path):

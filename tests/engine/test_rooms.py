@@ -14,10 +14,11 @@ from hwkd.core.limits import Limits
 from hwkd.core.room import Room, RoomySpace
 from hwkd.cost.estimate import estimate_cost
 from hwkd.cost.graph import build_graph
+from hwkd.engine.setup import rooms as rooms_module
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.feasibility import survey
 from hwkd.engine.setup.resolve import screen_of
-from hwkd.engine.setup.rooms import fit_spaces
+from hwkd.engine.setup.rooms import KeptRooms, fit_spaces
 
 CONVOLUTIONAL = ("depthwise", "narrow_deep", "plain")
 ALL = ("latency", "ram", "flash", "weights")
@@ -152,3 +153,25 @@ def test_the_smallest_linear_attention_student_is_a_tenth_of_the_smallest_whole_
         )
 
     assert smallest(Room(scale=1 / 16)) < smallest(Room()) / 10
+
+
+def test_kept_rooms_are_taken_for_the_same_limits_and_input_alone(monkeypatch):
+    shape = {"input_shape": (1, 12, 24), "num_outputs": 4}
+    config = SearchConfig(device="cortex-m4", spaces=registered_spaces(), search_input=True)
+    screen = screen_of(config)
+    screen = replace(screen, limits=replace(screen.limits, weight_bytes=3_000))
+    fitted = fit_spaces(screen, **shape)
+    kept = KeptRooms.model_validate_json(KeptRooms.of(fitted, **shape).model_dump_json())
+    wider = replace(screen, limits=replace(screen.limits, weight_bytes=30_000))
+    wider_fitted = fit_spaces(wider, **shape)
+
+    assert wider_fitted != fitted
+    assert fit_spaces(wider, **shape, kept=kept) == wider_fitted
+    assert fit_spaces(screen, **{**shape, "num_outputs": 400}, kept=kept) != fitted
+    monkeypatch.setattr(rooms_module, "largest_room", lambda *_, **__: pytest.fail("found again"))
+    assert fit_spaces(screen, **shape, kept=kept) == fitted
+
+
+def test_a_kept_room_that_no_search_finds_is_refused():
+    with pytest.raises(ValueError, match="less than or equal to 2"):
+        KeptRooms.model_validate({"key": "", "rooms": {"plain": {"": {"scale": 1e9}}}})

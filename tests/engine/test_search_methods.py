@@ -15,11 +15,11 @@ from hwkd.distill.losses.soft_targets import SoftTargets
 from hwkd.engine.arms.evaluation import STEPS_BETWEEN_NORMS, train_student
 from hwkd.engine.arms.recipes import arms_of
 from hwkd.engine.arms.verdict import gain_over_controls
-from hwkd.engine.run.prepared import load_context
+from hwkd.engine.run.loaded_context import load_context
 from hwkd.engine.run.proposal import Proposal
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.methods import configured_methods
-from hwkd.engine.setup.prepare import prepare_data
+from hwkd.engine.setup.new_search import prepare_new_search
 from hwkd.io.discovery import output_kind
 
 
@@ -41,7 +41,7 @@ def test_a_wrong_method_is_one_line_before_any_training(
 ) -> None:
     config = make_config(tmp_path, distill=tables)
     with pytest.raises(HwkdError, match=message) as caught:
-        prepare_data(config, progress=silent)
+        prepare_new_search(config, progress=silent)
     assert isinstance(caught.value, ConfigError | UnknownNameError)
     assert "\n" not in str(caught.value)
 

@@ -11,7 +11,8 @@ from benchmarks.robustness import many_machines
 from hwkd.api.search_config import without_password
 from hwkd.core.errors import ConfigError, RunFolderError, UnreachableError
 from hwkd.engine.run.database import Database
-from hwkd.engine.run.shared_study import SharedStudy, StudyPlace
+from hwkd.engine.run.shared_study import SharedStudy
+from hwkd.engine.run.study_place import StudyPlace
 
 
 @pytest.mark.slow

@@ -8,7 +8,8 @@ from support.tiny_search import make_config, silent, write_npz, write_teacher
 from hwkd.core.errors import TeacherError
 from hwkd.core.trial import ObjectiveRecord, TrialRecord
 from hwkd.engine.search import teacher_stage
-from hwkd.engine.search.teacher_stage import beaten_by, prepare_teacher
+from hwkd.engine.search.run_teacher import beaten_by
+from hwkd.engine.search.teacher_stage import prepare_teacher
 from hwkd.engine.setup.prepare import prepare_data
 
 

@@ -11,9 +11,11 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from hwkd.engine.run.database import Database
-from hwkd.engine.run.prepared import load_context, prepared_json
+from hwkd.engine.run.loaded_context import load_context
+from hwkd.engine.run.prepared import prepared_json
 from hwkd.engine.run.run_folder import RunFolder
-from hwkd.engine.run.shared_study import SharedStudy, StudyPlace
+from hwkd.engine.run.shared_study import SharedStudy
+from hwkd.engine.run.study_place import StudyPlace
 from hwkd.engine.search.teacher_stage import prepare_teacher
 from hwkd.engine.search.trial_run import TrialRunner
 from hwkd.engine.setup.config import SearchConfig

@@ -1,6 +1,7 @@
 import torch
 
-from hwkd.train.seeding import derive_seed, seeded_torch
+from hwkd.train.seeded_torch import seeded_torch
+from hwkd.train.seeding import derive_seed
 
 
 def test_seeds_differ_by_use_and_repeat():

@@ -65,9 +65,12 @@ def last_line(log: Path) -> str:
 def import_ahead() -> None:
     """Let the process that forks children begin to import; returns at once.
 
-    A command calls this before it imports what it needs itself, so that both import at once.
+    A command calls this before it imports what it needs itself, so that both import at once. What
+    was imported before the last call is none of the coming search's time.
     """
-    if sys.platform == "linux" and not _IDLE:
+    if _IDLE:
+        _IDLE[-1].note_time()
+    elif sys.platform == "linux":
         _IDLE.append(_Seed())
 
 
@@ -126,7 +129,7 @@ class Nursery:
         if self._seed is None:
             return
         if self._seed.is_idle():
-            self._seed.earlier_cpu_s = self._seed.cpu_s()
+            self._seed.note_time()
             _IDLE.append(self._seed)
         else:
             self._seed.close()
@@ -157,6 +160,10 @@ class _Seed:
         except OSError:
             return self.earlier_cpu_s
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # user, system
+
+    def note_time(self) -> None:
+        """Count the processor time from now on for a next search."""
+        self.earlier_cpu_s = self.cpu_s()
 
     def fork(
         self,

@@ -16,7 +16,7 @@ from hwkd.core.errors import HwkdError
 from hwkd.core.progress import Progress
 from hwkd.engine.arms.children import Child, Nursery, end_now, last_line
 from hwkd.engine.arms.orders import ArmOrder, ArmResult, order_folder, read_result, write_order
-from hwkd.engine.setup.hardware import threads_per_worker
+from hwkd.io.machine import threads_per_worker
 from hwkd.io.run_text import write_text
 from hwkd.io.text_files import read_number
 

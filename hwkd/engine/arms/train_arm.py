@@ -35,10 +35,10 @@ from hwkd.engine.arms.orders import (
 )
 from hwkd.engine.arms.recipes import Arm, arm_named
 from hwkd.engine.arms.scoring_pace import ScoringPace, measure_scoring
-from hwkd.engine.run.prepared import load_context
+from hwkd.engine.run.loaded_context import load_context
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.setup.context import SearchContext
-from hwkd.engine.setup.hardware import threads_per_worker
+from hwkd.io.machine import threads_per_worker
 from hwkd.nn.build import build_module
 from hwkd.train.loop import Criterion
 from hwkd.train.weights_file import WeightsError, fill_module

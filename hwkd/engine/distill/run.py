@@ -34,7 +34,8 @@ from hwkd.engine.distill.resolve import ResolvedStudent, learned_without, resolv
 from hwkd.engine.distill.workplace import workplace
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.search.listener import SearchListener, SilentListener
-from hwkd.engine.search.teacher_stage import TeacherStage, prepare_teacher
+from hwkd.engine.search.run_teacher import TeacherStage
+from hwkd.engine.search.teacher_stage import prepare_teacher
 from hwkd.engine.setup.config import MethodConfig
 from hwkd.engine.setup.context import SearchContext, make_context
 from hwkd.engine.setup.methods import configured_methods

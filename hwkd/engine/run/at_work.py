@@ -9,13 +9,13 @@ from hwkd.core.errors import ConfigError, RunFolderError
 from hwkd.engine.run.database import Database, patiently
 from hwkd.engine.run.lease_rows import Holder, holders
 from hwkd.engine.run.run_folder import RunFolder
-from hwkd.engine.run.shared_study import SharedStudy, StudyPlace
+from hwkd.engine.run.shared_study import SharedStudy
+from hwkd.engine.run.study_place import StudyPlace
 from hwkd.io.paths import require_there
-from hwkd.io.run_files import RUN_FILE
+from hwkd.io.run_files import RUN_FILE, STATUS_FOLDER
 from hwkd.io.run_lock import is_alive, is_held
 from hwkd.io.text_files import read_number
 
-STATUS_FOLDER = "workers"
 _WANTED = "a run folder, or the URL of a database with --study"
 
 

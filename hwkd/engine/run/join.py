@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hwkd.core.errors import ConfigError, RunFolderError
-from hwkd.engine.run.database import Database
 from hwkd.engine.run.run_folder import RunFolder
-from hwkd.engine.run.shared_study import SharedStudy
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.io.paths import cache_root
 from hwkd.io.run_text import write_text
 from hwkd.io.trusted_code import digest_of, trust
+
+if TYPE_CHECKING:
+    from hwkd.engine.run.shared_study import SharedStudy
 
 _DEVICE_FILE = "device.toml"
 
@@ -52,6 +54,9 @@ def opened_run(
     """
     if storage is None:
         return RunFolder(path, process=process)
+    from hwkd.engine.run.database import Database
+    from hwkd.engine.run.shared_study import SharedStudy
+
     shared = SharedStudy.find(Database.of(storage), study or path.resolve().name)
     store = RunFolder(path, process=process)
     if path.exists() and (store.shared is None or store.shared.place.study != shared.place.study):

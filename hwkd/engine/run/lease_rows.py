@@ -20,7 +20,6 @@ from hwkd.core.errors import LostLeaseError
 from hwkd.engine.run.database import Database, patiently
 
 _T = TypeVar("_T")
-LEASE_S = 30.0
 # The mark of a row that ran out stands so long, in shares of the lease, before it is taken.
 MARKED_SHARE = 0.5
 _NOBODY = "nobody"

@@ -7,21 +7,24 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hwkd.core.errors import LostLeaseError, RunFolderError
 from hwkd.core.trial import TrialRecord
 from hwkd.engine.run.artifacts import Artifacts, FolderArtifacts
 from hwkd.engine.run.journal import check_journal_file
 from hwkd.engine.run.lease import FolderLease, Lease
-from hwkd.engine.run.shared_lease import DatabaseLease
-from hwkd.engine.run.shared_study import SharedStudy, StudyPlace
 from hwkd.engine.run.storage import create_study, load_study
+from hwkd.engine.run.study_place import StudyPlace
 from hwkd.engine.run.trials import Trials
 from hwkd.engine.run.whole_folder import created_whole, never_began, require_free
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.io.paths import require_there
 from hwkd.io.run_files import CONFIG_FILE, JOURNAL_FILE, PLACE_FILE, TRIALS_FILE
 from hwkd.io.run_text import write_text
+
+if TYPE_CHECKING:
+    from hwkd.engine.run.shared_study import SharedStudy
 
 
 class RunFolder:
@@ -48,7 +51,7 @@ class RunFolder:
     def shared(self) -> SharedStudy | None:
         """The study in a database that is the run; None when the folder holds its trials."""
         place = StudyPlace.read(self.path)
-        return None if place is None else SharedStudy(place)
+        return None if place is None else _shared_study()(place)
 
     @cached_property
     def trials(self) -> Trials:
@@ -70,16 +73,7 @@ class RunFolder:
         """Who works on the run."""
         self.require_run()
         folder = FolderLease(self.path, asking_file=self.config_path)
-        if self.shared is None:
-            return folder
-        place = self.shared.place
-        return DatabaseLease(
-            self.shared.database,
-            place.study,
-            name=self._process,
-            folder=folder,
-            lease_s=place.lease_s,
-        )
+        return folder if self.shared is None else self.shared.lease(self._process, folder)
 
     def write(self, name: str, content: str) -> None:
         """Write a file of the run whole, and keep it for other machines that work on it."""
@@ -145,7 +139,7 @@ class RunFolder:
         texts = {self.config_path.name: config.to_toml(), **documents}
         objectives = config.objective.objectives
         if place is not None:
-            SharedStudy.create(place, texts, objectives=objectives)
+            _shared_study().create(place, texts, objectives=objectives)
             texts[PLACE_FILE] = place.text()
         main_file = JOURNAL_FILE if place is None else PLACE_FILE
         try:
@@ -156,7 +150,7 @@ class RunFolder:
                     create_study(folder / JOURNAL_FILE, objectives=objectives)
         except (OSError, RunFolderError) as error:
             if place is not None:
-                SharedStudy(place).delete()
+                _shared_study()(place).delete()
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise RunFolderError(
                 f"--out {self.path}: cannot write there: {reason}; choose another folder"
@@ -195,3 +189,10 @@ class RunFolder:
             raise RunFolderError(
                 f"{self.path}: no {JOURNAL_FILE} in it; it is not a run folder of hwkd search"
             )
+
+
+def _shared_study() -> type[SharedStudy]:
+    """Return the class of a study in a database, which is slow to import, where a run has one."""
+    from hwkd.engine.run.shared_study import SharedStudy
+
+    return SharedStudy

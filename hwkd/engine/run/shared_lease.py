@@ -16,7 +16,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from hwkd.core.errors import HwkdError, LostLeaseError, RunFolderError
 from hwkd.engine.run.database import Database, patiently
 from hwkd.engine.run.lease import FolderLease
-from hwkd.engine.run.lease_rows import LEASE_S, MARKED_SHARE, LeaseRows
+from hwkd.engine.run.lease_rows import MARKED_SHARE, LeaseRows
+from hwkd.engine.run.study_place import LEASE_S
 
 _RENEWALS_PER_LEASE = 4.0
 _POLL_S = 0.05

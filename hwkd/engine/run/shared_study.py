@@ -20,8 +20,11 @@ from hwkd.core.errors import ConfigError, RunFolderError
 from hwkd.core.strict_model import StrictModel, read_record
 from hwkd.engine.run.artifacts import Artifacts
 from hwkd.engine.run.database import Database, patiently
-from hwkd.engine.run.lease_rows import LEASE_S, create_leases, forget_leases
+from hwkd.engine.run.lease import FolderLease
+from hwkd.engine.run.lease_rows import create_leases, forget_leases
+from hwkd.engine.run.shared_lease import DatabaseLease
 from hwkd.engine.run.storage import create_study, load_study
+from hwkd.engine.run.study_place import StudyPlace
 from hwkd.engine.run.url_artifacts import open_artifacts
 from hwkd.io.paths import folder_written_once
 from hwkd.io.run_files import PLACE_FILE
@@ -33,39 +36,6 @@ StudyState: TypeAlias = Literal["waiting", "running", "over"]
 
 _FACTS, _STATE, _OUTPUTS, _TIMES = "hwkd.facts", "hwkd.state", "hwkd.outputs", "hwkd.times"
 _DOCUMENT = "hwkd.document:"
-
-
-class StudyPlace(StrictModel):
-    """`storage.json` in a run folder: which study in which database is the run.
-
-    Attributes:
-        url: of the database, without a password.
-        study: its name.
-        artifacts: URL of the files by SHA-256.
-        lease_s: how long a lease lasts without being renewed.
-    """
-
-    schema_version: Literal[1] = 1
-    url: str
-    study: str
-    artifacts: str
-    lease_s: float = LEASE_S
-
-    @classmethod
-    def read(cls, folder: Path) -> StudyPlace | None:
-        """Return the place that a run folder names; None when it holds its trials itself."""
-        path = folder / PLACE_FILE
-        try:
-            content = path.read_bytes()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise RunFolderError(f"{path}: cannot be read ({error.strerror})") from None
-        return read_record(cls, content, where=str(path), what="place of a shared study")
-
-    def text(self) -> str:
-        """Return the text of `storage.json`."""
-        return self.model_dump_json(indent=2) + "\n"
 
 
 class _Facts(StrictModel):
@@ -130,6 +100,18 @@ class SharedStudy:
     def artifacts(self) -> Artifacts:
         """Files by the SHA-256 of their content."""
         return open_artifacts(self.place.artifacts)
+
+    def lease(self, name: str, folder: FolderLease) -> DatabaseLease:
+        """Return the leases of one process.
+
+        Args:
+            name: of the process, for people.
+            folder: of the run on this machine.
+        """
+        place = self.place
+        return DatabaseLease(
+            self.database, place.study, name=name, folder=folder, lease_s=place.lease_s
+        )
 
     def enter(self) -> None:
         """Note the version that goes on with the search."""

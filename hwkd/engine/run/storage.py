@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Callable, Sequence
-from functools import partial, wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import optuna
-from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
-from optuna.storages import BaseStorage, RDBStorage
-from optuna.trial import TrialState
+from optuna.exceptions import DuplicatedStudyError
+from optuna.storages import BaseStorage
 
 from hwkd.core.errors import ConfigError, RunFolderError, UnreachableError, first_line
-from hwkd.engine.run.database import Database, patiently
 from hwkd.engine.run.journal import open_storage
+
+if TYPE_CHECKING:
+    from hwkd.engine.run.database import Database
 
 STUDY_NAME = "hwkd"
 
@@ -79,59 +77,6 @@ def load_study(location: Path | Database, *, name: str = STUDY_NAME) -> optuna.S
 def _storage(location: Path | Database, *, is_new: bool) -> BaseStorage:
     if isinstance(location, Path):
         return open_storage(location)
-    location.require_reachable()
-    kwargs = {"connect_args": location.connect_args, "pool_pre_ping": True}
-    if location.kind == "postgresql":
-        kwargs |= {"pool_size": 1, "max_overflow": 2}
-    try:
-        storage = patiently(
-            lambda: _PatientStorage(location.url, kwargs, skip_table_creation=not is_new),
-            where=location.url,
-        )
-        weakref.finalize(storage, storage.engine.dispose)  # or connections stay open without it
-        return storage
-    except RuntimeError as error:
-        raise ConfigError(
-            f"{location.url}: the tables are of another version of Optuna: {first_line(error)}"
-        ) from error
+    from hwkd.engine.run.patient_storage import open_database  # a run in a folder needs no driver
 
-
-class _PatientStorage(RDBStorage):
-    """Optuna's tables in a database that may be away for a while."""
-
-    def set_trial_state_values(
-        self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
-    ) -> bool:
-        """Set it once; an answer that was lost is no reason to fail.
-
-        A trial that only seemed not to be taken is left running: its lease was never begun, so it
-        is queued again.
-        """
-        tries = 0
-
-        def call() -> bool:
-            nonlocal tries
-            tries += 1
-            try:
-                return bool(RDBStorage.set_trial_state_values(self, trial_id, state, values))
-            except UpdateFinishedTrialError:
-                if tries > 1 and self.get_trial(trial_id).state == state:
-                    return True
-                raise
-
-        return patiently(call, where=self.url)
-
-
-def _patient(method: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(method)
-    def call(self: _PatientStorage, *args: Any, **kwargs: Any) -> Any:
-        return patiently(partial(method, self, *args, **kwargs), where=self.url)
-
-    return call
-
-
-# Besides what every storage has, what Optuna's cache in front of a database calls.
-_CALLED_BY_CACHE = {"_create_new_trial", "_get_trials", "_set_trial_param"}
-for _name in BaseStorage.__abstractmethods__ | _CALLED_BY_CACHE:
-    if _name not in vars(_PatientStorage):
-        setattr(_PatientStorage, _name, _patient(getattr(RDBStorage, _name)))
+    return open_database(location, is_new=is_new)

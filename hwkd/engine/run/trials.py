@@ -22,6 +22,7 @@ from optuna.trial import TrialState as OptunaState
 from hwkd.core.errors import LostLeaseError
 from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.trial import FidelityRecord, TrialRecord, read_trial_line, read_trial_summary
+from hwkd.engine.run.lease import Lease
 from hwkd.engine.run.proposal import History, Proposal, Tried
 from hwkd.engine.run.trial_index import (
     COUNTS,
@@ -31,6 +32,7 @@ from hwkd.engine.run.trial_index import (
     REQUEUED_FROM,
     TrialIndex,
 )
+from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.objective import objective_values
 from hwkd.io.run_text import append_line, run_writes, write_lines
 
@@ -202,6 +204,12 @@ class Trials:
                 self.study.tell(trial.number, state=OptunaState.FAIL)
         return count
 
+    def requeue_lost(self, lease: Lease) -> None:
+        """Queue again what processes elsewhere worked on that are gone."""
+        for trial, died in lease.lost(self.running).items():
+            self.requeue_interrupted(only={trial}, died=died)
+            lease.settle(trial)
+
     def find_record(self, network_key: str, fidelity: FidelityRecord) -> TrialRecord | None:
         """Return the first record of a network that was trained so long, or was rejected."""
         wanted = fidelity.model_dump_json()
@@ -263,6 +271,13 @@ class Trials:
     def trainings_started(self) -> int:
         """Return how many candidates were trained or may be: rejected and repeated ones are not."""
         return self._updated().trainings
+
+    def is_complete(self, config: SearchConfig) -> bool:
+        """Tell whether as many candidates were trained, or tried at all, as was asked for."""
+        wanted, most = config.most_trials, config.most_candidates
+        return (wanted is not None and self.trainings_started() >= wanted) or (
+            most is not None and self.candidates_started() >= most
+        )
 
     def _updated(self) -> TrialIndex:
         self._index.update(self._all())

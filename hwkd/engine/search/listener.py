@@ -66,3 +66,9 @@ class SilentListener:
 
     def on_note(self, note: str) -> None:
         """Ignore."""
+
+
+def noted(run: RunRecord, note: str, listener: SearchListener) -> RunRecord:
+    """Return the record with one more caveat, of which the listener hears."""
+    listener.on_note(note)
+    return run.model_copy(update={"caveats": tuple(dict.fromkeys((*run.caveats, note)))})

@@ -14,9 +14,8 @@ from hwkd.engine.run.lease import Lease
 from hwkd.engine.run.proposal import History
 from hwkd.engine.run.trials import TakenProposal, Trials
 from hwkd.engine.search.proposer import Proposer, make_proposer
-from hwkd.engine.search.teacher_stage import beaten_by
+from hwkd.engine.search.run_teacher import beaten_by
 from hwkd.engine.search.trial_run import TrainedElsewhereError, TrialRunner
-from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.context import SearchContext
 
 _MAX_WORKER_DEATHS = 2
@@ -53,8 +52,8 @@ def run_trials(
         begun = time.monotonic()
         # One worker at a time chooses, so that no two choose the same candidate.
         with lease.asking():
-            requeue_lost(trials, lease)
-            if is_complete(trials, runner.context.config):
+            trials.requeue_lost(lease)
+            if trials.is_complete(runner.context.config):
                 return True
             if not trials.has_queued() and not _propose(trials, proposer, runner.context):
                 return True
@@ -71,21 +70,6 @@ def run_trials(
             lease.filing(candidate.trial, partial(trials.file, candidate, record))
         last_s = time.monotonic() - begun
     return False
-
-
-def requeue_lost(trials: Trials, lease: Lease) -> None:
-    """Queue again what processes elsewhere worked on that are gone."""
-    for trial, died in lease.lost(trials.running).items():
-        trials.requeue_interrupted(only={trial}, died=died)
-        lease.settle(trial)
-
-
-def is_complete(trials: Trials, config: SearchConfig) -> bool:
-    """Tell whether as many candidates were trained, or tried at all, as was asked for."""
-    wanted, most = config.most_trials, config.most_candidates
-    return (wanted is not None and trials.trainings_started() >= wanted) or (
-        most is not None and trials.candidates_started() >= most
-    )
 
 
 def _worth_starting(runner: TrialRunner, last_s: float) -> bool:

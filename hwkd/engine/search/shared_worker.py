@@ -25,12 +25,12 @@ from hwkd import __version__
 from hwkd.core.errors import HwkdError, InterruptedTrial
 from hwkd.engine.run.database import Database
 from hwkd.engine.run.join import joined, localised
-from hwkd.engine.run.prepared import load_context
+from hwkd.engine.run.loaded_context import load_context
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.run.shared_study import SharedStudy
 from hwkd.engine.search.trial_run import TrialRunner
 from hwkd.engine.search.worker import run_to_the_end
-from hwkd.engine.setup.hardware import threads_per_worker
+from hwkd.io.machine import threads_per_worker
 
 # After SIGTERM: a candidate may end within the first, is given back then, and the process is gone
 # after the second, whatever it does.

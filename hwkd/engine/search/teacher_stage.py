@@ -7,32 +7,26 @@ its place: it must know something, be ready in time, and be better than the stud
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 
-from hwkd.core.errors import CacheGoneError, TeacherError
+from hwkd.core.errors import TeacherError
 from hwkd.core.progress import Progress
 from hwkd.core.run_record import TeacherRecord
-from hwkd.core.trial import TrialRecord
-from hwkd.engine.run.prepared import check_teacher_unchanged, named_teacher
-from hwkd.engine.run.run_folder import RunFolder
+from hwkd.engine.search.run_teacher import TeacherStage
 from hwkd.engine.setup.config import SearchConfig
-from hwkd.engine.setup.context import SearchContext, make_context
-from hwkd.engine.setup.hardware import accelerator_device
+from hwkd.engine.setup.hardware import accelerator_device, fewer_threads
 from hwkd.engine.setup.methods import configured_methods
 from hwkd.engine.setup.prepare import Prepared
 from hwkd.engine.setup.teacher import judge_teacher, open_teachers
+from hwkd.engine.setup.time_plan import TimeLimit
 from hwkd.engine.setup.transfer import TransferSet
 from hwkd.tasks.base import TaskData
-from hwkd.train.logit_cache import cached_logits, logits_entry
-from hwkd.train.teacher import Teacher
+from hwkd.train.logit_cache import cached_logits
 
-# Holds a teacher that is of use to one run alone.
-TEACHER_FOLDER = "teacher"
 # Of the teacher's share, what it plans with; opening and judging it take the rest.
 _OWN_SHARE = 0.9
 # Of the whole limit: the same for every run with this limit, so that the next one finds the teacher
@@ -40,21 +34,6 @@ _OWN_SHARE = 0.9
 _NOMINAL_SHARE = 0.12
 # Less than this trains nothing worth listening to on any data.
 _LEAST_BUDGET_S = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TeacherStage:
-    """What came of the teacher.
-
-    Attributes:
-        teacher: ready, its outputs in the cache; None when students learn from labels alone.
-        record: of the teacher; None without one.
-        left_out: why there is none, for people; None when there is one or none was wanted.
-    """
-
-    teacher: Teacher | None = None
-    record: TeacherRecord | None = None
-    left_out: str | None = None
 
 
 class _OutOfTimeError(Exception):
@@ -133,90 +112,40 @@ def prepare_teacher(
         return TeacherStage(left_out=str(error))
 
 
-def beaten_by(teacher_error: float, records: Iterable[TrialRecord]) -> TrialRecord | None:
-    """Return the first candidate that is at least as good on validation as the teacher.
-
-    The candidate was trained briefly, and in 8 bits; in full it will be better still.
-
-    Args:
-        teacher_error: on validation, 0 is best.
-        records: finished candidates, in order.
-    """
-    return next(
-        (
-            record
-            for record in records
-            if record.state == "completed"
-            and record.objective is not None
-            and record.objective.task_error <= teacher_error
-        ),
-        None,
-    )
-
-
-def known_teacher(
-    store: RunFolder, prepared: Prepared, record: TeacherRecord | None, *, progress: Progress
+def prepare_in_time(
+    prepared: Prepared,
+    limit: TimeLimit,
+    *,
+    budget_s: float | None,
+    own_dir: Path,
+    progress: Progress,
 ) -> TeacherStage:
-    """Return the teacher that a run began with; a user's own file must be the same still.
+    """Make the teacher of a new search ready, at the pace that the machine has now.
 
     Args:
-        store: of the run.
-        prepared: what the run is about.
-        record: of the teacher; None where the run has none.
-        progress: told while it is run.
+        prepared: what the search is about.
+        limit: of the wall time of it all; learns the pace.
+        budget_s: as `prepare_teacher` takes it, like the rest.
+        own_dir: likewise.
+        progress: likewise.
 
     Raises:
-        ConfigError: if it is another teacher now.
+        TeacherError: as `prepare_teacher`.
     """
-    if named_teacher(store) is None:
-        return TeacherStage()
-    if not prepared.config.teacher.sources and record is not None:
-        return TeacherStage(record=record)
-    stage = prepare_teacher(prepared.config, prepared.transfer, progress=progress)
-    if stage.teacher is not None and stage.record is not None:
-        check_teacher_unchanged(store, stage.teacher)
-    return stage
-
-
-def context_of(
-    store: RunFolder, prepared: Prepared, stage: TeacherStage, *, progress: Progress
-) -> SearchContext:
-    """Return what trainings share; the data is read, and the teacher's outputs are stored."""
-    config, transfer = prepared.config, prepared.transfer
-    make = partial(make_context, config, prepared.task, transfer)
-    try:
-        return make(stage.teacher or named_teacher(store))
-    except CacheGoneError:  # the user emptied the cache: the same teacher answers once more
-        again = prepare_teacher(
+    config = prepared.config
+    is_here = accelerator_device(config.accelerator).type == "cpu"
+    with (
+        limit.pacing() if is_here else nullcontext(),
+        fewer_threads(is_busy=limit.wants_one_thread),
+    ):
+        return prepare_teacher(
             config,
-            transfer,
-            trained_within_s=None if stage.record is None else stage.record.trained_within_s,
-            own_dir=store.path / TEACHER_FOLDER,
+            prepared.transfer,
+            budget_s=budget_s,
+            must_finish=limit.is_limited and configured_methods(config) is None,
+            own_dir=own_dir,
             progress=progress,
-        ).teacher
-        if again is not None:
-            check_teacher_unchanged(store, again)
-        return make(again)
-
-
-def teacher_outputs(context: SearchContext) -> list[Path]:
-    """Return the entries of the cache with the teacher's outputs that trainings read."""
-    teacher, transfer = context.teacher, context.everything.transfer
-    if teacher is None:
-        return []
-    return [
-        logits_entry(teacher, context.data, split="validation"),
-        *(
-            logits_entry(
-                teacher,
-                transfer,
-                split="train",
-                copy_seed=seed,
-                augmentation=transfer.augmentation,
-            )
-            for seed in dict.fromkeys((None, *transfer.copy_seeds))
-        ),
-    ]
+        )
 
 
 def tested_teacher(

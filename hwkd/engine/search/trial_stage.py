@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -11,9 +12,8 @@ from hwkd.engine.arms.children import Nursery
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.run.trials import Trials
 from hwkd.engine.search.listener import SearchListener
-from hwkd.engine.search.loop import is_complete
 from hwkd.engine.search.workers import WorkerPool
-from hwkd.engine.setup.context import SearchContext
+from hwkd.engine.setup.config import SearchConfig
 
 _POLL_S, _ASK_S = 0.1, 2.0
 # A candidate plans its own end; one that misses it by this is stopped, and done again on resume.
@@ -24,11 +24,12 @@ _LATE_RATIO = 0.75
 
 def run_trial_stage(
     store: RunFolder,
-    context: SearchContext,
+    config: SearchConfig,
     nursery: Nursery,
     descriptors: tuple[int, ...],
     listener: SearchListener,
     *,
+    meanwhile: Callable[[], object],
     search_s: float | None,
     share_s: float | None = None,
     latest_s: float | None = None,
@@ -37,10 +38,11 @@ def run_trial_stage(
 
     Args:
         store: of the run.
-        context: of the search.
+        config: of the search.
         nursery: starts the workers.
         descriptors: of the lease, for the workers.
         listener: hears of every record.
+        meanwhile: called once while the workers begin.
         search_s: seconds for the stage; None is no bound.
         share_s: of one candidate; None likewise.
         latest_s: seconds until it ends even if no candidate was completed: a search without a
@@ -54,12 +56,12 @@ def run_trial_stage(
     pool = WorkerPool(
         store=store,
         nursery=nursery,
-        count=context.config.workers,
+        count=config.workers,
         descriptors=descriptors,
         share_s=share_s,
         end_s=end_s,
     )
-    wanted = context.config.most_trials
+    wanted = config.most_trials
     shared = store.shared
     if shared is not None:
         shared.set_times(left_s=search_s, share_s=pool.share_s)
@@ -67,11 +69,12 @@ def run_trial_stage(
     try:
         # The first candidates wait until the mirror is written; workers read the run meanwhile.
         with store.lease.asking() if shared is None else nullcontext():
-            if not is_complete(store.trials, context.config):
+            if not store.trials.is_complete(config):
                 pool.start()
             records = list(store.trials.rewrite_mirror())
             tail = _Tail(store.trials_path) if shared is None else _Asked(store.trials)
         listener.on_records(records, wanted)
+        meanwhile()
         while pool.is_running() or (shared is not None and shared.state == "running"):
             time.sleep(_POLL_S)
             new = tail.new_records()
@@ -90,7 +93,7 @@ def run_trial_stage(
     finally:
         pool.stop()
     is_late = search_s is not None and time.monotonic() > started + _LATE_RATIO * search_s
-    timed_out = is_late and wanted is not None and not is_complete(store.trials, context.config)
+    timed_out = is_late and wanted is not None and not store.trials.is_complete(config)
     return store.trials.rewrite_mirror(), timed_out
 
 

@@ -13,13 +13,24 @@ from hwkd.core.progress import Progress
 from hwkd.core.verification import Target, Verification, VerificationRecord
 from hwkd.deploy.toolchain import find_host_compiler, find_tools
 from hwkd.deploy.verify import target_of, verify_model
+from hwkd.engine.setup.config import SearchConfig
 from hwkd.io.core_files import core_names
+from hwkd.io.device_catalog import folder_of, load_device
 from hwkd.io.run_text import write_text
 from hwkd.io.student_folder import StudentFiles
 from hwkd.tasks.base import Split
 
 VERIFICATION_FILE = "verification.json"
 _INPUTS = 512
+
+
+def require_what_verifying_needs(config: SearchConfig) -> None:
+    """Raise HwkdError, before anything is read, if the best student could not be verified."""
+    if not config.verify_best:
+        return
+    if not config.train_best:
+        raise ConfigError("--verify: checks the best student after full training; drop --no-final")
+    require_verifiable(load_device(config.device), beside=folder_of(config.device))
 
 
 def require_verifiable(device: Device, *, beside: Path | None = None) -> Target:

@@ -19,12 +19,12 @@ from types import FrameType
 import torch
 
 from hwkd.core.errors import HwkdError, InterruptedTrial
-from hwkd.engine.run.at_work import STATUS_FOLDER
-from hwkd.engine.run.prepared import load_context
+from hwkd.engine.run.loaded_context import load_context
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.search.loop import run_trials
 from hwkd.engine.search.trial_run import TrialRunner
-from hwkd.engine.setup.hardware import threads_per_worker
+from hwkd.io.machine import threads_per_worker
+from hwkd.io.run_files import STATUS_FOLDER
 from hwkd.io.run_text import write_text
 
 # Between two looks whether a candidate came back, or others ended.

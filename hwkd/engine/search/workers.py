@@ -10,9 +10,9 @@ from pathlib import Path
 
 from hwkd.core.errors import HwkdError, RunFolderError, UnreachableError
 from hwkd.engine.arms.children import Child, Nursery, end_now, last_line
-from hwkd.engine.run.at_work import STATUS_FOLDER
 from hwkd.engine.run.run_folder import RunFolder
-from hwkd.engine.setup.hardware import threads_per_worker
+from hwkd.io.machine import threads_per_worker
+from hwkd.io.run_files import STATUS_FOLDER
 from hwkd.io.text_files import read_number
 
 # A candidate that kills two workers becomes a failed record; more deaths than this in one search

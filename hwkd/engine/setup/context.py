@@ -25,13 +25,14 @@ from hwkd.engine.setup.calibration import calibration_inputs
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.hardware import accelerator_device
 from hwkd.engine.setup.importance import stage_importance
+from hwkd.engine.setup.loaded_set import LoadedSet, teacher_source
 from hwkd.engine.setup.methods import configured_methods, default_methods, without_teacher
 from hwkd.engine.setup.pairs import parse_pairs
 from hwkd.engine.setup.references import ReferenceStudent, reference_students
 from hwkd.engine.setup.resolve import screen_of
-from hwkd.engine.setup.rooms import fit_spaces
+from hwkd.engine.setup.rooms import KeptRooms, fit_spaces
 from hwkd.engine.setup.screening import Screen
-from hwkd.engine.setup.transfer import LoadedSet, TransferSet, teacher_source
+from hwkd.engine.setup.transfer import TransferSet
 from hwkd.nn.build import build_module
 from hwkd.tasks.base import Task, TaskData
 from hwkd.train.augment import NO_AUGMENTATION, mirror_keeps_class
@@ -74,6 +75,7 @@ class SearchContext:
         methods: that students learn by beside the labels; none is labels alone.
         calibration: inputs that set the int8 ranges, a fixed random part of train.
         mirrors: whether mirror images keep their class, measured on train.
+        rooms: that were found when the search began; None finds them where they are asked for.
     """
 
     config: SearchConfig
@@ -89,12 +91,13 @@ class SearchContext:
     methods: tuple[WeightedMethod, ...]
     calibration: NDArray[np.float32]
     mirrors: bool
+    rooms: KeptRooms | None = None
 
     @cached_property
     def screen(self) -> Screen:
-        """Device, limits and spaces, fitted to the limits: half a second, so for samplers alone."""
-        data = self.data
-        return fit_spaces(self.given, input_shape=data.input_shape, num_outputs=data.num_outputs)
+        """Device, limits and spaces, fitted to the limits: half a second unless rooms are known."""
+        shape, outputs = self.data.input_shape, self.data.num_outputs
+        return fit_spaces(self.given, input_shape=shape, num_outputs=outputs, kept=self.rooms)
 
     @cached_property
     def references(self) -> tuple[ReferenceStudent, ...]:

@@ -1,15 +1,13 @@
-"""What trains: the accelerator, and how many threads a process may use."""
+"""What trains: the accelerator, and how many threads it computes on."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
 from hwkd.core.errors import ConfigError
-from hwkd.io.machine import available_cores
 
 
 def accelerator_device(name: str) -> torch.device:
@@ -31,17 +29,6 @@ def accelerator_device(name: str) -> torch.device:
             f"--accelerator {name}: there is none on this machine; available: {there}"
         )
     return torch.device(name)
-
-
-def threads_per_worker(workers: int) -> int:
-    """Return how many threads one of `workers` processes may use.
-
-    OMP_NUM_THREADS bounds them all together, as it would a search in one process.
-    """
-    given = os.environ.get("OMP_NUM_THREADS", "")
-    cores = available_cores()
-    bound = min(cores, int(given)) if given.isdigit() and int(given) > 0 else cores
-    return max(1, bound // workers)
 
 
 @contextmanager

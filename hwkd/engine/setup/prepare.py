@@ -9,8 +9,6 @@ from hwkd.core.progress import Progress
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.feasibility import SpaceFeasibility, drop_infeasible, survey
 from hwkd.engine.setup.fitted_survey import fitted_survey
-from hwkd.engine.setup.hardware import accelerator_device
-from hwkd.engine.setup.methods import require_meaningful, require_possible
 from hwkd.engine.setup.references import ReferenceSurvey
 from hwkd.engine.setup.resolve import (
     learning_s,
@@ -19,6 +17,7 @@ from hwkd.engine.setup.resolve import (
     screen_of,
     timed_brief_epochs,
 )
+from hwkd.engine.setup.rooms import KeptRooms
 from hwkd.engine.setup.screening import Candidate, Screen, load_spaces
 from hwkd.engine.setup.transfer import TransferSet, configured_transfer
 from hwkd.tasks.base import Task, TaskData
@@ -34,7 +33,6 @@ class Prepared:
         task: of the search.
         data: all splits.
         transfer: what students train on: the train split, and unlabelled data if there is any.
-        accelerator: what trains, for example "cpu".
     """
 
     config: SearchConfig
@@ -42,7 +40,6 @@ class Prepared:
     task: Task
     data: TaskData
     transfer: TransferSet
-    accelerator: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +50,7 @@ class Survey:
         prepared: with the spaces in which something fits, and the length of brief training.
         feasibility: one entry per space, those left out included.
         references: textbook designs scaled to the limits.
+        rooms: of the spaces, for workers.
         learning_s: processor seconds in which the fastest of them learns something, by arithmetic;
             0 without any.
     """
@@ -60,24 +58,21 @@ class Survey:
     prepared: Prepared
     feasibility: tuple[SpaceFeasibility, ...]
     references: ReferenceSurvey
+    rooms: KeptRooms
     learning_s: float
 
 
 def prepare_data(config: SearchConfig, *, progress: Progress) -> Prepared:
     """Read the data and fill open choices; nothing is trained or written."""
     device = screen_of(config).device  # unknown names are refused before any data is read
-    require_meaningful(config)
-    accelerator = accelerator_device(config.accelerator)
     task, data = load_data(config, progress=progress)
     resolved = resolve_config(config, device, data)
-    require_possible(resolved, data)
     return Prepared(
         config=resolved,
         screen=screen_of(resolved),
         task=task,
         data=data,
         transfer=configured_transfer(resolved, data),
-        accelerator=str(accelerator),
     )
 
 
@@ -101,6 +96,7 @@ def survey_spaces(prepared: Prepared, *, times_brief_training: bool) -> Survey:
         prepared=replace(prepared, config=resolved),
         feasibility=found,
         references=references,
+        rooms=KeptRooms.of(screen, input_shape=shape, num_outputs=outputs),
         learning_s=learning_s(students),
     )
 

@@ -5,13 +5,17 @@ Nothing is trained: random students are costed, a few dozen for each size that i
 
 from __future__ import annotations
 
-from dataclasses import replace
+import hashlib
+import json
+from dataclasses import asdict, replace
 from typing import cast
 
+from hwkd import __version__
 from hwkd.core.chooser import RandomChooser
 from hwkd.core.limits import Limits
 from hwkd.core.room import WHOLE, Room, RoomySpace, SizedSpace, takes_room
 from hwkd.core.seen_input import WHOLE_INPUT, InputView, SeeingSpace, input_views
+from hwkd.core.strict_model import StrictModel
 from hwkd.core.student import SearchSpace
 from hwkd.engine.setup.screening import Screen, sample_candidate
 
@@ -25,7 +29,45 @@ _WANTED_SHARE = 0.35
 _LEAN_GAIN_STEPS = _STEPS_PER_OCTAVE
 
 
-def fit_spaces(screen: Screen, *, input_shape: tuple[int, ...], num_outputs: int) -> Screen:
+class KeptRooms(StrictModel):
+    """Rooms that a search found when it began: finding them again takes each worker half a second.
+
+    Attributes:
+        key: of what they were found for (`rooms_key`); for anything else they are worth nothing.
+        rooms: space -> `InputView.prefix` -> room.
+    """
+
+    key: str
+    rooms: dict[str, dict[str, Room]]
+
+    @classmethod
+    def of(cls, fitted: Screen, *, input_shape: tuple[int, ...], num_outputs: int) -> KeptRooms:
+        """Return the rooms of a screen that `fit_spaces` returned, for the same input."""
+        rooms: dict[str, dict[str, Room]] = {}
+        for name, space in fitted.spaces.items():
+            ways = space.ways if isinstance(space, SeeingSpace) else {WHOLE_INPUT: space}
+            for view, way in ways.items():
+                if isinstance(way, RoomySpace):
+                    rooms.setdefault(name, {})[view.prefix] = way.room
+        return cls(key=rooms_key(fitted, input_shape, num_outputs), rooms=rooms)
+
+
+def rooms_key(screen: Screen, input_shape: tuple[int, ...], num_outputs: int) -> str:
+    """Return the SHA-256 of all that rooms follow from, beside the spaces themselves."""
+    asked = screen.question
+    question = [screen.device.model_dump_json(), asked.runtime, asked.clock_hz, asked.dtype]
+    parts = [__version__, asdict(screen.limits), screen.risk, input_shape, num_outputs]
+    text = json.dumps([*parts, *question], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def fit_spaces(
+    screen: Screen,
+    *,
+    input_shape: tuple[int, ...],
+    num_outputs: int,
+    kept: KeptRooms | None = None,
+) -> Screen:
     """Return the screen with the bounds of every space fitted to its limits.
 
     Spaces that know no room, as a user's own may, stay as they are. Where students choose how they
@@ -35,13 +77,18 @@ def fit_spaces(screen: Screen, *, input_shape: tuple[int, ...], num_outputs: int
         screen: device, limits and spaces.
         input_shape: without batch.
         num_outputs: classes.
+        kept: rooms found earlier; taken where they were found for the same.
     """
+    is_same = kept is not None and kept.key == rooms_key(screen, input_shape, num_outputs)
+    known = kept.rooms if kept is not None and is_same else {}
 
     def fitted(space: SearchSpace, view: InputView) -> SearchSpace:
         if not takes_room(space):
             return space
         sized = cast(SizedSpace, space)
-        room = largest_room(screen, sized, view, input_shape=input_shape, num_outputs=num_outputs)
+        room = known.get(space.name, {}).get(view.prefix) or largest_room(
+            screen, sized, view, input_shape=input_shape, num_outputs=num_outputs
+        )
         return RoomySpace(space=sized, room=room)
 
     views = input_views(input_shape) if screen.searches_input else input_views(())

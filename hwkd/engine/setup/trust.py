@@ -12,7 +12,7 @@ from pathlib import Path
 from hwkd.core.errors import ConfigError
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.io.trusted_code import digest_of, is_trusted, module_file, trust
-from hwkd.train.teacher_module import require_factory
+from hwkd.train.teacher_factory import require_factory
 
 _HOW = "is Python, which never runs because a file names it; give --trust if you trust this run"
 

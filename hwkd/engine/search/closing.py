@@ -1,0 +1,133 @@
+"""What follows the candidates of a search: full trainings, the best folder, its C emulated."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hwkd.core.best import ranked_trials
+from hwkd.core.run_record import RunRecord
+from hwkd.core.student_record import StudentRecord
+from hwkd.core.trial import TrialRecord
+from hwkd.deploy.verify import target_of
+from hwkd.engine.arms.children import Nursery
+from hwkd.engine.arms.evaluation import student_logits
+from hwkd.engine.arms.student_folder import write_student
+from hwkd.engine.run.run_folder import RunFolder
+from hwkd.engine.run.run_record import with_phase
+from hwkd.engine.search.final import Ending, finish_students, is_done, require_student
+from hwkd.engine.search.listener import SearchListener, noted
+from hwkd.engine.search.run_teacher import TeacherStage
+from hwkd.engine.search.teacher_stage import tested_teacher
+from hwkd.engine.search.verify_best import verify_best
+from hwkd.engine.setup.context import SearchContext, make_context
+from hwkd.engine.setup.prepare import Prepared
+from hwkd.engine.setup.resolve import most_epochs
+from hwkd.engine.setup.time_plan import TimeLimit
+from hwkd.io.device_catalog import folder_of
+from hwkd.io.student_folder import BEST_FOLDER
+from hwkd.train.teacher import Teacher
+
+
+@dataclass(frozen=True, kw_only=True)
+class Closing:
+    """The end of one call on one run folder.
+
+    Attributes:
+        store: of the run.
+        context: of the search.
+        teacher: what is known of it.
+        limit: of the wall time of the call.
+        nursery: starts the trainings.
+        listener: is told about them.
+    """
+
+    store: RunFolder
+    context: SearchContext
+    teacher: TeacherStage
+    limit: TimeLimit
+    nursery: Nursery
+    listener: SearchListener
+
+    def ended(
+        self,
+        run: RunRecord,
+        records: Sequence[TrialRecord],
+        *,
+        again: bool = False,
+    ) -> RunRecord:
+        """Train the best students in full, unless that was done for the same best trial before."""
+        context, limit = self.context, self.limit
+        config = context.config
+        ranked = ranked_trials(run.objective, records)
+        require_student(ranked, records)
+        if not config.train_best or (is_done(run.final, ranked) and not again):
+            return run
+        begun = time.monotonic()
+        end_s = None
+        if limit.is_limited:
+            left_s = limit.left_s() - limit.closing_s(verifies=config.verify_best)
+            end_s = limit.deadline_s(left_s)
+        has_teacher = context.teacher_error is not None and run.teacher is not None
+        ending = Ending(
+            goal=run.objective,
+            has_teacher=has_teacher and run.teacher is not None and run.teacher.left_out is None,
+            epochs=most_epochs(config, len(context.data.train), is_timed=limit.is_limited),
+            seeds=config.training.controls,
+            end_s=end_s,
+            start_up_s=limit.start_up_s - (limit.imported_s if self.nursery.forks else 0.0),
+        )
+        final, files, given_up = finish_students(
+            ranked, context, self.store, self.nursery, ending, progress=self.listener
+        )
+        run = run.model_copy(update={"final": final})
+        for what in given_up:
+            run = noted(run, f"Given up: {what}.", self.listener)
+        if final.all_examples is not None:
+            run = noted(
+                run,
+                f"After it was scored on validation, the student learned from all "
+                f"{final.all_examples:,} labelled examples, those of validation among them.",
+                self.listener,
+            )
+        judged = context.data.validation
+        known = context.data.head.knowledge(
+            student_logits(files.int8_path, judged.inputs), judged.labels
+        )
+        if not known.is_enough:
+            run = noted(
+                run,
+                f"The student guesses: its {known.what} on validation is {known.value:.3f}, and "
+                f"more than guessing begins at {known.needed:.3f}. Give it more time or more room.",
+                self.listener,
+            )
+        run = with_phase(run, "final training", time.monotonic() - begun)
+        if not limit.is_limited:  # running it on the whole test split has no bound
+            tested = tested_teacher(self.teacher, run.teacher, context.data, progress=self.listener)
+            run = run.model_copy(update={"teacher": tested})
+        record = StudentRecord(
+            spec=final.spec,
+            network=final.network,
+            run=run,
+            trial=next(trial for trial in records if trial.number == final.trial),
+        )
+        write_student(self.store.path / BEST_FOLDER, files, record)
+        return run
+
+    def verified(self, run: RunRecord) -> RunRecord:
+        """Run the C of the best student on an emulated core, once, if that was asked for."""
+        context, final = self.context, run.final
+        if not context.config.verify_best or final is None or final.verification is not None:
+            return run
+        begun = time.monotonic()
+        best, data = self.store.path / BEST_FOLDER, context.data
+        target = target_of(context.given.device, beside=folder_of(context.config.device))
+        found = verify_best(best, target, data.test, data.head, self.listener)
+        run = run.model_copy(update={"final": final.model_copy(update={"verification": found})})
+        return with_phase(run, "verification", time.monotonic() - begun)
+
+
+def context_of(prepared: Prepared, teacher: Teacher | None) -> SearchContext:
+    """Return what trainings share, with a teacher whose outputs are in the cache."""
+    return make_context(prepared.config, prepared.task, prepared.transfer, teacher)

@@ -1,0 +1,155 @@
+"""The data of a distillation on the device that trains, and the teacher's side of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hwkd.core.errors import TeacherError
+from hwkd.core.progress import Progress, silent
+from hwkd.core.signals import Signal
+from hwkd.core.teaching import TeacherSource
+from hwkd.distill.checks import logit_methods
+from hwkd.distill.criterion import needed_signals
+from hwkd.distill.sources import CachedSource, LiveSource
+from hwkd.distill.spec import WeightedMethod
+from hwkd.distill.taps import Taps, discover_places
+from hwkd.engine.setup.transfer import TransferSet
+from hwkd.train.augment import augment
+from hwkd.train.batches import TensorBatches
+from hwkd.train.logit_cache import cached_logits
+from hwkd.train.teacher import Teacher
+from hwkd.train.teacher_module import ModuleTeacher
+
+_CACHED = frozenset({Signal.LOGITS})
+_CACHED_OF_MODULE = frozenset({Signal.LOGITS, Signal.EMBEDDING})
+_CHUNK_SAMPLES = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedSet:
+    """A transfer set on the training device, shared by everything that trains on it."""
+
+    transfer: TransferSet
+    copies: list[Tensor]
+    labels: Tensor
+
+    @classmethod
+    def of(cls, transfer: TransferSet, device: torch.device) -> LoadedSet:
+        """Put the augmented copies and the labels there."""
+        labels = torch.from_numpy(np.array(transfer.train.labels)).to(device)
+        return cls(transfer=transfer, copies=copies_on(device, transfer), labels=labels)
+
+    @property
+    def batches(self) -> TensorBatches:
+        """Return where the batches of a training come from."""
+        return TensorBatches(self.copies, self.labels)
+
+    def __len__(self) -> int:
+        """Number of samples, unlabelled ones included."""
+        return len(self.labels)
+
+
+def copies_on(device: torch.device, transfer: TransferSet) -> list[Tensor]:
+    """Return every augmented copy of the inputs on the training device."""
+    copies = (augment(transfer.train.inputs, s, transfer.augmentation) for s in transfer.copy_seeds)
+    return [torch.from_numpy(np.array(copy)).to(device) for copy in copies]
+
+
+def teacher_source(
+    teacher: Teacher | None,
+    transfer: TransferSet,
+    methods: Sequence[WeightedMethod],
+    *,
+    device: torch.device,
+    stages: Sequence[str] = (),
+    progress: Progress = silent,
+) -> TeacherSource | None:
+    """Return the cheapest source of what the methods need: stored outputs, or the teacher itself.
+
+    Args:
+        teacher: None for methods without one.
+        transfer: what the student trains on.
+        methods: of the run.
+        device: where networks are trained.
+        stages: module paths of the teacher, one per stage; none finds them.
+        progress: told while the teacher runs.
+
+    Raises:
+        TeacherError: if a method needs more than logits of a teacher that shows nothing else.
+        ConfigError: if a path is no module of the teacher.
+    """
+    needing = [entry for entry in methods if entry.method.asks_teacher]
+    if teacher is None or not needing:
+        return None
+    needs = needed_signals(needing)
+    can_store = all(entry.method.cacheable for entry in needing)
+    is_module = isinstance(teacher, ModuleTeacher)
+    if can_store and needs <= (_CACHED_OF_MODULE if is_module else _CACHED):
+        return _cached_source(teacher, transfer, needs, device=device, progress=progress)
+    if not isinstance(teacher, ModuleTeacher):
+        names = ", ".join(entry.method.name for entry in needing)
+        raise TeacherError(
+            f"teacher {teacher.name}: shows logits only and method {names} needs "
+            f"{', '.join(sorted(needs - _CACHED)) or 'its gradients'}; give a torch teacher "
+            f"(package.module:factory), let hwkd train one, or use {logit_methods()}"
+        )
+    example = torch.from_numpy(np.array(transfer.train.inputs[:2])).to(device)
+    places = discover_places(teacher.module, teacher.seen.of_tensor(example))
+    if stages:
+        places = replace(places, features=tuple(stages), preactivations=tuple(stages))
+    return LiveSource(teacher.module, places, needs, shown=teacher.seen.of_tensor)
+
+
+def needs_live_teacher(methods: Sequence[WeightedMethod]) -> bool:
+    """Tell whether methods need more of a teacher than its logits, which the cache holds."""
+    needing = [entry for entry in methods if entry.method.asks_teacher]
+    can_store = all(entry.method.cacheable for entry in needing)
+    return bool(needing) and not (can_store and needed_signals(needing) <= _CACHED)
+
+
+def _cached_source(
+    teacher: Teacher,
+    transfer: TransferSet,
+    needs: frozenset[Signal],
+    *,
+    device: torch.device,
+    progress: Progress,
+) -> CachedSource:
+    logits = [
+        cached_logits(
+            teacher,
+            transfer,
+            split="train",
+            copy_seed=seed,
+            augmentation=transfer.augmentation,
+            progress=progress,
+        )
+        for seed in transfer.copy_seeds
+    ]
+    embedding = None
+    if isinstance(teacher, ModuleTeacher) and Signal.EMBEDDING in needs:
+        embedding = [_embedding(teacher, copy, progress) for copy in copies_on(device, transfer)]
+    return CachedSource(
+        [torch.from_numpy(np.array(z)).to(device) for z in logits], embedding=embedding
+    )
+
+
+def _embedding(teacher: ModuleTeacher, inputs: Tensor, progress: Progress) -> Tensor:
+    """Run the teacher once over a copy; shape [samples, dim]."""
+    shown = teacher.seen.of_tensor
+    places = discover_places(teacher.module, shown(inputs[:2]))
+    if places.embedding is None:
+        raise TeacherError(f"teacher {teacher.name}: has no linear layer, so it shows no embedding")
+    taps = Taps(teacher.module, places, frozenset({Signal.EMBEDDING}), shown=shown)
+    parts = []
+    for start in range(0, len(inputs), _CHUNK_SAMPLES):
+        chunk = inputs[start : start + _CHUNK_SAMPLES]
+        with torch.no_grad():
+            parts.append(taps.read(chunk).need(Signal.EMBEDDING))
+        progress("teacher embeddings", start + len(chunk), len(inputs))
+    return torch.cat(parts)
