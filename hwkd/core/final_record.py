@@ -93,6 +93,8 @@ class FinalRecord(StrictModel):
         scores: of the float32 and the int8 ONNX file; on validation from before it learned from it.
         network: layer by layer; of older versions without what each layer reads.
         cost: estimate for the device.
+        own_c: the same for the C that hwkd exports; None where the search was for that, where
+            nothing is known of it on the device, and in records of older versions.
         quantisation: how the int8 file was made.
         quantisation_choice: what other int8 forms reached; None in records of older versions.
         profile: of the int8 file on the machine that searched.
@@ -111,6 +113,7 @@ class FinalRecord(StrictModel):
     scores: ScoresRecord
     network: Annotated[Layers, *with_key("these layers")]
     cost: StoredCost
+    own_c: StoredCost | None = None
     quantisation: QuantisationRecord
     quantisation_choice: QuantisationChoiceRecord | None = None
     profile: Profile | None = None

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hwkd.core.head import OutputKind
 from hwkd.core.signals import Signal
+from hwkd.distill.losses.logit_mse import LogitMse
 from hwkd.distill.losses.soft_targets import SoftTargets
 from hwkd.distill.spec import WeightedMethod
 
@@ -13,6 +15,7 @@ from hwkd.distill.spec import WeightedMethod
 # are trained relative to where they started, so they are not those that a teacher's compare with.
 _SHOWN = frozenset({Signal.LOGITS, Signal.EMBEDDING, Signal.FEATURES, Signal.INPUTS})
 _OWN = WeightedMethod(method=SoftTargets(temperature=2.0), weight=1.0)
+_OWN_VALUES = WeightedMethod(method=LogitMse(), weight=1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +31,7 @@ class Int8Recipe:
     follows_itself: bool
 
 
-def int8_recipe(methods: Sequence[WeightedMethod]) -> Int8Recipe:
+def int8_recipe(methods: Sequence[WeightedMethod], kind: OutputKind) -> Int8Recipe:
     """Return what goes on of a float training.
 
     Methods that have ended by then, and those that need what the int8 form does not show, take no
@@ -37,9 +40,12 @@ def int8_recipe(methods: Sequence[WeightedMethod]) -> Int8Recipe:
 
     Args:
         methods: of the float training; none is cross-entropy.
+        kind: of the outputs.
     """
     ends = (entry.at_the_end() for entry in methods if entry.method.needs <= _SHOWN)
     kept = tuple(entry for entry in ends if entry is not None)
     if any(entry.method.uses_teacher for entry in kept):
         return Int8Recipe(methods=kept, follows_itself=False)
-    return Int8Recipe(methods=(*kept, _OWN), follows_itself=True)
+    return Int8Recipe(
+        methods=(*kept, _OWN if kind.of_classes else _OWN_VALUES), follows_itself=True
+    )

@@ -15,6 +15,7 @@ from hwkd.report.document import Headline, Report
 from hwkd.report.drawn import drawn_note, drawn_trials
 from hwkd.report.host_section import host_section
 from hwkd.report.latency import Latency
+from hwkd.report.own_c import own_c_headlines
 from hwkd.report.provenance_sections import caveat_section, data_section, environment_section
 from hwkd.report.search_sections import (
     failure_section,
@@ -82,6 +83,7 @@ def _headlines(
     cost = run.final.cost if run.final is not None else (best.cost if best else None)
     if best is not None and cost is not None:
         lines += _cost_headlines(run, best, cost)
+    lines += own_c_headlines(run)
     if not counts:
         return tuple(lines)
     states = [
@@ -131,11 +133,14 @@ def _cost_headlines(run: RunRecord, best: TrialRecord, cost: CostEstimate) -> li
     latency = Latency(run.device)
     shown = fmt.time(latency.shown_s(cost, profile))
     fit = run.device.fit(cost, profile)
+    source = latency.source
+    if cost.latency is not None and cost.latency.never_timed:
+        source += f"; {fmt.never_timed_text(cost.latency)}"
     lines = [
         Headline(
             label="Latency",
             value=f"≥ {shown}" if cost.unsupported_ops and not latency.is_timed else shown,
-            detail=latency.source,
+            detail=source,
             basis=latency.word,
             used_ratio=_used(fit, "latency"),
         )

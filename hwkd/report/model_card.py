@@ -15,6 +15,7 @@ from hwkd.io.student_folder import DESCRIPTION_FILE, FLOAT_FILE, INT8_FILE
 from hwkd.report import format as fmt
 from hwkd.report.document import Facts, Table
 from hwkd.report.latency import Latency
+from hwkd.report.own_c import own_c_headlines
 from hwkd.report.provenance_sections import command_line, device_facts, pipeline_rows
 from hwkd.report.quantisation_table import quantisation_table
 from hwkd.report.student_section import cost_facts, fit_table, score_table
@@ -52,6 +53,7 @@ def model_card(run: RunRecord, record: TrialRecord) -> str:
         _cost_sentence(run),
         _facts(cost_facts(cost, run.device)),
         _table(fit_table(cost, run.device)),
+        *_own_c(own),
         *_verified(final),
         *_measured(run, record, final),
         "## Quantisation",
@@ -151,6 +153,14 @@ def _cost_sentence(run: RunRecord) -> str:
         return f"RAM and flash are {sizes}; the latency is {latency.word}, see below."
     words = sizes if sizes == latency.word else f"{latency.word} (latency) or {sizes}"
     return f"Everything in this part is {words} by the device model; nothing in it was measured."
+
+
+def _own_c(run: RunRecord) -> Iterable[str]:
+    lines = own_c_headlines(run)
+    if not lines:
+        return ()
+    rows = ((f"{line.label}, {line.basis}", f"{line.value} ({line.detail})") for line in lines)
+    return ("## As hwkd's own C", facts_table(rows))
 
 
 def _verified(final: FinalRecord | None) -> Iterable[str]:

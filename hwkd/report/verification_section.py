@@ -90,7 +90,11 @@ def verification_facts(found: VerificationRecord, ran: Verification) -> Facts:
     ]
     if ran.scores is not None:
         rows.append(
-            ("score of the core's answers on these test examples", primary_text(ran.scores))
+            (
+                f"score of the core's answers on these {ran.inputs:,} test examples (the test "
+                "score at the top is of all)",
+                primary_text(ran.scores),
+            )
         )
     rows += list(ran.tools.items())
     if ran.note:

@@ -10,25 +10,26 @@ from hwkd.core.signals import Signal
 from hwkd.distill.int8_methods import int8_recipe
 from hwkd.distill.spec import parse_method, parse_methods
 from hwkd.distill.taps import Taps, student_places
+from hwkd.io.discovery import output_kind
 from hwkd.nn.fake_quant import FakeQuantStudent
 
 
 def test_methods_go_on_as_they_ended() -> None:
     texts = ["kd:temperature=4,temperature_end=2,weight=3", "at:stop=0.3", "rkd:warmup=0.5"]
-    recipe = int8_recipe(parse_methods(texts))
+    recipe = int8_recipe(parse_methods(texts), output_kind("classes"))
     assert recipe.methods == (parse_method("kd:temperature=2,weight=3"), parse_method("rkd"))
     assert not recipe.follows_itself
 
 
 @pytest.mark.parametrize("texts", [[], ["kd:stop=0.5"], ["ab"], ["weights"], ["kd:decay=0.2"]])
 def test_without_a_teacher_the_student_follows_itself(texts: list[str]) -> None:
-    recipe = int8_recipe(parse_methods(texts))
+    recipe = int8_recipe(parse_methods(texts), output_kind("classes"))
     assert recipe.follows_itself
     assert recipe.methods == (parse_method("kd:temperature=2,weight=1"),)
 
 
 def test_a_control_keeps_its_own_term() -> None:
-    recipe = int8_recipe(parse_methods(["label_smoothing"]))
+    recipe = int8_recipe(parse_methods(["label_smoothing"]), output_kind("classes"))
     assert [entry.method.name for entry in recipe.methods] == ["label_smoothing", "kd"]
     assert recipe.follows_itself
 
@@ -61,3 +62,9 @@ def test_the_taps_of_a_student_read_its_int8_form() -> None:
     gradient = student.weighted["stem"].get_parameter("weight").grad
     assert gradient is not None
     assert gradient.abs().max() > 0
+
+
+def test_values_are_followed_before_rounding_by_their_difference():
+    recipe = int8_recipe((), output_kind("values"))
+    assert recipe.follows_itself
+    assert [entry.method.name for entry in recipe.methods] == ["logit_mse"]

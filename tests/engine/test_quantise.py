@@ -21,6 +21,7 @@ from hwkd.distill.criterion import DistillCriterion
 from hwkd.distill.int8_methods import int8_recipe
 from hwkd.distill.taps import student_places
 from hwkd.engine.arms.quantise import QuantisationData, QuantisationSettings, quantise_student
+from hwkd.io.discovery import output_kind
 from hwkd.nn.build import build_module
 from hwkd.nn.fake_quant import FakeQuantStudent
 from hwkd.tasks.classes_head import ClassesHead
@@ -50,7 +51,7 @@ def made_split(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 def follow_itself(student: FakeQuantStudent, own: TeacherSource) -> DistillCriterion:
     inputs, labels = made_split(480, seed=0)
-    recipe = int8_recipe(())
+    recipe = int8_recipe((), output_kind("classes"))
     assert recipe.follows_itself
     return DistillCriterion(
         recipe.methods,

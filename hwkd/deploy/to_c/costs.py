@@ -30,6 +30,13 @@ def cost_lines(project: Project, run: RunRecord | None) -> tuple[str, ...]:
         )
     else:
         lines.append("stack, flash and instructions of it: `hwkd verify` counts them on a core")
+    own = None if final is None or project.uses_cmsis_nn else final.own_c
+    if own is not None:
+        took = "unknown" if own.latency_s is None else f"{own.latency_s * 1e3:.4g} ms"
+        lines.append(
+            f"estimated for it on {own.device} at {own.clock_hz / 1e6:g} MHz: latency {took}, RAM "
+            f"{own.peak_ram_bytes:,} and flash {own.flash_bytes:,} bytes by its plan"
+        )
     if run is not None and run.device.runtime == RUNTIME and not project.uses_cmsis_nn:
         lines.append(
             f"latency, RAM and flash in the report: estimates for this C on {run.device.name}, "

@@ -15,6 +15,7 @@ from hwkd.engine.arms.orders import (
     result_history,
     student_files,
 )
+from hwkd.engine.arms.own_c import own_c_cost
 from hwkd.engine.arms.student_folder import read_quantisation
 from hwkd.engine.setup.context import SearchContext
 from hwkd.io.student_folder import StudentFiles
@@ -54,6 +55,7 @@ def conclude(
         scores=result.scores,
         network=candidate.layers,
         cost=candidate.cost,
+        own_c=own_c_cost(files.int8_path, context.given.question),
         quantisation=read_quantisation(files.int8_path, len(context.calibration)),
         quantisation_choice=result.quantisation,
         profile=profile,

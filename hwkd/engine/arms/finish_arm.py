@@ -275,7 +275,7 @@ def _goes_on(
     own: TeacherSource | None,
 ) -> Criterion:
     """Return what the float training minimised, for the student with simulated rounding."""
-    recipe = int8_recipe(student.arm.methods)
+    recipe = int8_recipe(student.arm.methods, context.data.head.kind)
     made = student_criterion(
         context,
         rounding,
