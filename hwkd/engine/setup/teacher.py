@@ -165,7 +165,7 @@ def judge_teacher(
 def _member(teacher: NetworkTeacher, data: TaskData, progress: Progress) -> TeacherMemberRecord:
     """Refuse one that is at chance level, by its name; say how good it is and what is odd."""
     outputs = _validation(teacher, data, progress)
-    doubt = find_doubt(teacher, data, outputs)
+    doubt = find_doubt(teacher, data, outputs, progress=progress)
     remedy = None if doubt is None else doubt.remedy
     require_knowledge(teacher, data, validation_outputs=outputs, remedy=remedy)
     return TeacherMemberRecord(
