@@ -236,7 +236,7 @@ def test_a_search_and_what_follows_print_what_the_functions_return(workplace, ca
     out = workplace / "run"
     assert main(["search", "--device", "cortex-m7", *typed, "--out", str(out), "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
-    found = hwkd.search("cortex-m7", out=workplace / "again", **options)
+    found = hwkd.search("cortex-m7", out=workplace / "once-more", **options)
     assert without_places(printed) == without_places(json.loads(json.dumps(found.as_dict())))
     printed, returned = both("finish", [out], {"run": out}, capsys)
     assert set(printed) == set(returned)

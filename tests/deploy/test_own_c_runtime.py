@@ -10,10 +10,12 @@ from benchmarks.lib.c_networks import NetworkBuilder, quantise
 from hwkd.backends.estimated import Estimated
 from hwkd.cost.backend import CostQuestion, ModelFile
 from hwkd.cost.estimate import estimate_cost
+from hwkd.deploy.to_c.costs import cost_lines
 from hwkd.deploy.to_c.export import build_project
 from hwkd.deploy.to_c.flash import constant_bytes, predict_ram_bytes
 from hwkd.io.core_files import load_core
 from hwkd.io.device_catalog import load_device
+from hwkd.io.run_files import read_run_record
 from hwkd.trace.onnx_file import load_network
 
 
@@ -50,3 +52,12 @@ def test_a_candidate_takes_nearly_what_its_file_will(model: Path) -> None:
     assert cost.peak_ram_bytes == pytest.approx(
         predict_ram_bytes(project, load_core("cortex-m4")), rel=0.1
     )
+
+
+def test_an_export_says_when_the_reports_estimates_are_its_own(model: Path) -> None:
+    golden = Path(__file__).parents[1] / "golden" / "run_v2" / "run.json"
+    run = read_run_record(golden)
+    own = run.model_copy(update={"device": run.device.model_copy(update={"runtime": "hwkd-c"})})
+    project = build_project(model)
+    assert "not for this C" in cost_lines(project, run)[-1]
+    assert "estimates for this C" in cost_lines(project, own)[-1]
