@@ -28,7 +28,8 @@ fuzz: $(READY)
 
 # Benchmarks that take a minute at most; `python -m benchmarks.NAME` renews another one.
 CHEAP := accuracy.cost_single_operators accuracy.cost_new_board accuracy.cost_model_families \
-	accuracy.cost_other_boards accuracy.cost_new_stack accuracy.cost_intervals accuracy.hwkd_c_cycles \
+	accuracy.cost_other_boards accuracy.cost_new_stack accuracy.cost_intervals accuracy.cost_order \
+	accuracy.hwkd_c_cycles \
 	accuracy.memory_tflm accuracy.memory_zoo speed.cost_speed speed.screening
 numbers: $(READY)
 	@for name in $(CHEAP); do $(VENV)/bin/python -m benchmarks.$$name || true; done

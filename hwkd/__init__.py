@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hwkd.api.bench_kit import bench_kit
     from hwkd.api.calibrate import calibrate
     from hwkd.api.compare import compare
+    from hwkd.api.config import config
     from hwkd.api.devices import device, devices, new_device, validate_devices
     from hwkd.api.distill import distill
     from hwkd.api.export import export
@@ -48,6 +49,7 @@ __all__ = [
     "bench_kit",
     "calibrate",
     "compare",
+    "config",
     "device",
     "devices",
     "distill",

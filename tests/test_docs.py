@@ -6,7 +6,8 @@ Rules for the pages:
 - a line of `hwkd search` runs until the first candidate would start: options, data, limits,
   feasibility and teacher are checked. One whole search makes the folder, `--resume` lines go on
   with a copy of it, and the programs below search to the end;
-- `hwkd distill` runs one epoch and seed; `hwkd verify` compares 16 inputs if there is an emulator;
+- `hwkd distill` runs one epoch and seed, controls run once;
+  `hwkd verify` compares 16 inputs if there is an emulator;
 - a block marked `python` that imports hwkd runs as it is, with few candidates trained briefly; the
   one that registers a search space is `my_space.py`, the `toml` one with trials `search.toml`;
   other blocks are fragments;
@@ -34,6 +35,7 @@ import typer
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from safetensors.torch import save_file
+from support.made_once import MadeOnce
 
 import hwkd
 from hwkd.cli.app import app, main
@@ -109,9 +111,12 @@ PROGRAMS = [b for b in BLOCKS if b.language == "python" and b.text.startswith("i
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def template(made_once: MadeOnce) -> Path:
+    return made_once("docs", _write_template)
+
+
+def _write_template(folder: Path) -> None:
     """Make the folder that the pages are written for: photos, teachers, finished runs."""
-    folder = tmp_path_factory.mktemp("docs")
     generator = np.random.default_rng(0)
     _write_photos(folder / "photos", generator)
     _write_windows(folder / "windows.npz", generator)
@@ -131,7 +136,6 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copyfile("runs/digits/best/student.onnx", "model.onnx")
         assert main(["devices", "new", "my-board.toml"]) == 0
     (folder / "measurements.csv").write_text("model,latency_ms\nmodel.onnx,3.5\n")
-    return folder
 
 
 @pytest.fixture
@@ -253,6 +257,8 @@ def _run_hwkd(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
     if arguments[0] == "verify" and not all(map(shutil.which, EMULATION)):
         pytest.skip(f"needs {' and '.join(EMULATION)}")
     arguments = [*arguments, *SHORTENED.get(arguments[0], ())]
+    if "--controls" in arguments:
+        arguments += ["--controls", "1"]
     for created in _created(arguments):
         shutil.rmtree(created, ignore_errors=True)
         created.unlink(missing_ok=True)

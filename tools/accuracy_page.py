@@ -80,6 +80,9 @@ _LIMITS = """
   differ: coefficients of NUCLEO-L552ZE-Q read 14% low for ResNet-8 on EK-RA6M4 at 200 MHz and 4 to
   9% low on xG24, and those of one M4 board were up to 1.4 times off on another. The intervals of
   the generic devices allow for it; one measured model (`hwkd devices calibrate`) removes most.
+- **Data elsewhere.** ST's runtimes are fitted to rows with weights in internal flash and tensors in
+  internal RAM; published rows in external memory were left out. A network that does not fit there
+  runs slower than any interval says.
 - **Another clock.** `--clock` scales time only. Faster clocks need more flash wait states.
 - **New stacks.** From one measured model the mean error is below 10% on each core, from vww01. From
   kws01 it is 11% on the M4, and single stacks are 20 to 40% off: those whose fully connected

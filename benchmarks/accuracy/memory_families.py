@@ -34,6 +34,7 @@ RUNTIMES = {
     "ST Edge AI Core 3.0.0": "st-edge-ai-3", "ST Edge AI Core 4.0.0": "st-edge-ai-4",
 }  # fmt: skip
 LIMITS = {"activation RAM": 0.06, "runtime RAM": 0.15, "code": 0.15}
+WORST_ACTIVATION = 0.15
 _RATIOS = np.arange(0, 3.01, 0.05)
 # The ssd networks give the anchors of their boxes out, four float32 each, from the start; the lists
 # of layers leave this constant out.
@@ -184,10 +185,10 @@ def targets() -> tuple[list[Target], dict[str, Any]]:
         for name, (rows, ratio) in left_out(runtime).items():
             error = np.abs(ratio - 1)
             what = f"{runtime}, {name}, {len(ratio)} rows of families left out"
-            what = f"{what}, mean error, worst {error.max():.1%}"
-            found.append(Target(what, error.mean(), LIMITS[name]))
+            found.append(Target(f"{what}, mean error", error.mean(), LIMITS[name]))
             if name != "activation RAM":
                 continue
+            found.append(Target(f"{what}, worst", error.max(), WORST_ACTIVATION))
             for row, one in zip(rows, ratio, strict=True):
                 print(f"{runtime:14} {row.model:52} {one - 1:+7.1%}")
             low, high = np.quantile(1 / ratio, (0.05, 0.95))

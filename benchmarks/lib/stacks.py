@@ -44,7 +44,7 @@ def _alone(per_class: float, per_amount: float, per_form: float = 0.3) -> Kinshi
 
 
 # Chosen on networks left out, family by family, of all versions and cores together; the ratio of
-# the evidence so that nine of ten rows whose form of operator was left out lie inside.
+# the evidence so that at least nine of ten rows whose form of operator was left out lie inside.
 ST = Kinship(
     shared=Level(common=1.5, per_class=0.3, per_form=0.4, per_amount=0.2),
     version=Level(common=0.15, per_class=0.15, per_form=0.05, per_amount=0.1),

@@ -115,8 +115,9 @@ def _filled(record: StudentRecord, weights: Path) -> object:
 
 def _exported(folder: Path) -> object:
     from hwkd.deploy.to_c.exported import read_exported
+    from hwkd.engine.arms.export import raw_input
 
-    found = read_exported(folder / "firmware")
+    found = read_exported(folder / "firmware", raw_input)
     return None if found is None else found.project()
 
 
@@ -236,8 +237,7 @@ OPENING_ELSEWHERE: Mapping[str, str] = {
     "api/device_calibration": "files that readers of measurements and devices took",
     "cli/output": _WRITES,
     "deploy/calibrate": _OWN,
-    "deploy/exporters/onnx_float": "copies; the reader of students checks digests",
-    "deploy/exporters/onnx_int8": "copies; the reader of students checks digests",
+    "deploy/exporters/onnx_files": "copies; the reader of students checks digests",
     "deploy/exporters/torch_weights": "copies; the reader of students checks digests",
     "deploy/to_c/cmsis_nn": _PACKAGED,
     "deploy/to_c/export": "names of files to replace; a damaged list counts as none",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from hwkd.api.common import DtypeOption, RuntimeOption
 from hwkd.api.option import Here, Option, declares_options
-from hwkd.core.choices import FitKind
+from hwkd.core.choices import FitKind, OutlierChoice
 
 if TYPE_CHECKING:
     from hwkd.core.progress import Progress
@@ -52,6 +52,13 @@ def calibrate(
         FitKind,
         Option("What is fitted. scale: one factor; full: every coefficient; auto: by the rows."),
     ] = "auto",
+    outliers: Annotated[
+        OutlierChoice,
+        Option(
+            "What to do with a row far from what all the others say, as of a wrong unit. refuse: "
+            "name it and write nothing; keep: it is right."
+        ),
+    ] = "refuse",
     dry_run: Annotated[bool, Option("Print, do not write.")] = False,
     progress: "Progress | None" = None,
 ) -> CalibrationDone:
@@ -76,6 +83,7 @@ def calibrate(
         runtime,
         dtype,
         fit,
+        keeps_outliers=outliers == "keep",
         write=not dry_run,
         progress=progress or silent,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +15,12 @@ from hwkd.core.errors import ConfigError
 from hwkd.core.graph import OpGraph
 from hwkd.core.memory_model import FusionRules
 from hwkd.core.progress import Progress, silent
-from hwkd.cost.fit.calibrate import Calibration, calibrate_model, known_stacks
+from hwkd.cost.fit.calibrate import (
+    Calibration,
+    calibrate_model,
+    known_stacks,
+    refuse_outlier,
+)
 from hwkd.cost.fit.credible import refuse_operators_without_cost
 from hwkd.cost.fit.design import Measurement
 from hwkd.cost.fit.rows import MeasuredRow, read_measurements
@@ -31,6 +37,7 @@ def calibrate_file(
     dtype: Dtype,
     fit: FitKind,
     *,
+    keeps_outliers: bool,
     write: bool,
     progress: Progress = silent,
 ) -> CalibrationDone:
@@ -42,6 +49,7 @@ def calibrate_file(
         runtime: the device's default when None.
         dtype: that was measured.
         fit: how much is fitted.
+        keeps_outliers: fit to a row, too, that is far from what all the others say.
         write: False to leave the file alone.
         progress: told about every row, and while coefficients are fitted.
 
@@ -55,7 +63,8 @@ def calibrate_file(
         )
     device = load_device(str(device_path))
     name = device.default_runtime if runtime is None else runtime
-    done = _calibrate(device, csv_path, name, dtype, fit, progress=progress)
+    order = _Order(runtime=name, dtype=dtype, fit=fit, keeps_outliers=keeps_outliers)
+    done = _calibrate(device, csv_path, order, progress=progress)
     if write:
         _write(device_path, name, dtype, done)
     interval = done.model.interval
@@ -72,17 +81,19 @@ def calibrate_file(
     )
 
 
-def _calibrate(
-    device: Device,
-    csv_path: Path,
-    runtime: str,
-    dtype: Dtype,
-    fit: FitKind,
-    *,
-    progress: Progress,
-) -> Calibration:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Order:
+    """What is fitted, and to which rows; see `calibrate_file`."""
+
+    runtime: str
+    dtype: Dtype
+    fit: FitKind
+    keeps_outliers: bool
+
+
+def _calibrate(device: Device, csv_path: Path, order: _Order, *, progress: Progress) -> Calibration:
     rows = read_measurements(csv_path)
-    stack = device.runtime(runtime)
+    stack = device.runtime(order.runtime)
     graphs: dict[str, OpGraph] = {}
     for done, row in enumerate(rows):
         progress("read models", done, len(rows), row.model)
@@ -91,13 +102,16 @@ def _calibrate(
     measurements = [
         _measurement(csv_path, device, row, graphs[row.model], stack.cycles_scale) for row in rows
     ]
-    refuse_operators_without_cost(measurements, dtype)
+    refuse_operators_without_cost(measurements, order.dtype)
     progress("fit coefficients", 0, 1)
     packaged = [load_device(name) for name in device_names()]
     today = datetime.now(UTC).date().isoformat()
     digest = hashlib.sha256(csv_path.read_bytes()).hexdigest()[:12]
+    known = known_stacks(device, order.runtime, order.dtype, packaged)
+    if not order.keeps_outliers:
+        refuse_outlier(measurements, known, file=str(csv_path))
     return calibrate_model(
-        measurements, known_stacks(device, runtime, dtype, packaged), kind=fit,
+        measurements, known, kind=order.fit,
         fitted_on=f"{len(rows)} rows measured on {device.board}, calibrated {today}",
         source=f"{csv_path.name}, SHA-256 {digest}",
     )  # fmt: skip

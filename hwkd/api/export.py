@@ -27,8 +27,13 @@ def export(
         str, Option("best (trained in full), or the number of a completed trial.")
     ] = "best",
     formats: Annotated[
-        str, Option("One or more of onnx, onnx-int8, torch, with commas.", flag="format")
-    ] = "onnx,onnx-int8",
+        str | None,
+        Option(
+            "One or more of onnx, onnx-int8, torch, with commas; default: onnx,onnx-int8. Goes "
+            "with --target files.",
+            flag="format",
+        ),
+    ] = None,
     target: Annotated[
         str,
         Option(
@@ -45,6 +50,7 @@ def export(
     ] = None,
     rounding: RoundingOption = "auto",
     kernels: KernelsOption = "hwkd",
+    force: Annotated[bool, Option("Replace the export that --out holds, as a whole.")] = False,
     trust: Trust = False,
     progress: "Progress | None" = None,
 ) -> "ExportOutcome":
@@ -68,7 +74,13 @@ def export(
     from hwkd.io.student_folder import given_place
 
     number = _trial(trial)
-    chosen = _formats(formats)
+    chosen = _formats("onnx,onnx-int8" if formats is None else formats)
+    if formats is not None and target != "files":
+        raise ConfigError(
+            f"--format {formats} with --target {target}: does nothing; give one of the two"
+        )
+    if trust and number is None:
+        raise ConfigError("--trust: does nothing without --trial N, which rebuilds a candidate")
     if calibration is not None and target != "files":
         raise ConfigError(
             f"--calibration {calibration} with --target {target}: write the int8 file with "
@@ -84,6 +96,7 @@ def export(
             options=ExportOptions(
                 rounding=None if rounding == "auto" else rounding, kernels=kernels
             ),
+            replaces=force,
             trusts=trust,
         ),
         progress=progress or silent,

@@ -38,6 +38,7 @@ from hwkd.api.common import (
     Unlabelled,
     WorkersOption,
 )
+from hwkd.api.idle import refuse_idle
 from hwkd.api.option import Here, Option, command_line, declares_options
 from hwkd.core.choices import (
     ALPHA,
@@ -233,6 +234,15 @@ def search(
 
     data = path_of_data(data)
     command = command_line("hwkd search", search, locals())
+    weights = ("alpha", "beta", "gamma", "target_latency")
+    refuse_idle(
+        search,
+        locals(),
+        {
+            "--objective pareto weighs nothing": weights if objective == "pareto" else (),
+            "--teacher gives one and none is trained": ("teacher_time",) if teachers else (),
+        },
+    )
     from hwkd.engine.arms.children import import_ahead
     from hwkd.engine.setup.time_plan import TimeLimit
 

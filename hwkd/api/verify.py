@@ -84,12 +84,13 @@ def verify(
     from hwkd.core.progress import silent
     from hwkd.deploy.to_c.exported import read_exported
     from hwkd.deploy.verify import target_named, verify_model
+    from hwkd.engine.arms.export import raw_input
     from hwkd.io.student_folder import INT8_FILE, given_place, model_of
     from hwkd.qgraph.float_tail import without_float_tail
 
     source = given_place(model)
     target = target_named(device)
-    exported = read_exported(source)
+    exported = read_exported(source, raw_input)
     if exported is not None and (rounding != "auto" or kernels != "hwkd"):
         raise ConfigError(
             f"{source} is exported C with --rounding {exported.rounding} --kernels "

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hwkd.core.basis import ESTIMATED
-from hwkd.core.catalog import BACKENDS
+from hwkd.core.catalog import BACKENDS, EXPORTERS
 from hwkd.core.device import Device, LatencyModel, Runtime
 from hwkd.core.errors import ConfigError
 from hwkd.core.graph import OpGraph
@@ -11,6 +13,7 @@ from hwkd.core.measure import CostEstimate
 from hwkd.cost.backend import CostQuestion, Evidence, FileCost, ModelFile
 from hwkd.cost.estimate import estimate_cost
 from hwkd.cost.estimate_file import estimate_file
+from hwkd.io.discovery import discover
 
 
 class Estimated:
@@ -36,8 +39,17 @@ class Estimated:
         )
 
     def cost_file(self, model: ModelFile, question: CostQuestion) -> FileCost:
-        """Predict a finished network."""
-        return estimate_file(model, question)
+        """Predict a finished network; a runtime that plans its own memory is asked for it."""
+        found = estimate_file(model, question)
+        planner = question.device.runtime(question.runtime).memory.planned_by
+        if not planner or model.dtype != "int8" or model.costed_in != "int8":
+            return found
+        discover("hwkd.deploy.exporters")
+        sizes = EXPORTERS.get(planner).planned_sizes(model.path, question.device.core_key)
+        if sizes is None:
+            return found
+        cost = replace(found.cost, peak_ram_bytes=sizes.ram_bytes, flash_bytes=sizes.flash_bytes)
+        return replace(found, cost=cost)
 
     def evidence(self, device: Device) -> tuple[Evidence, ...]:
         """What each fit was made on and how well it predicts."""

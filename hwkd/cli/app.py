@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import atexit
 import gc
+import json
+import platform
 import signal
 import sys
+from importlib import metadata
 from types import FrameType
 from typing import Annotated
 
@@ -14,6 +17,7 @@ from typer.exceptions import Abort, TyperException
 
 from hwkd import __version__
 from hwkd.cli import (
+    config,
     devices,
     distill,
     export,
@@ -32,6 +36,7 @@ from hwkd.core.printable import printable
 
 EXIT_WRONG_INPUT = 2
 EXIT_INTERRUPTED = 130
+_SAID_WITH_VERSION = ("torch", "onnxruntime", "optuna")
 # A message quotes what was given, which may be a megabyte.
 _LONGEST_MESSAGE = 2000
 
@@ -39,7 +44,6 @@ app = typer.Typer(
     name="hwkd",
     help="Find, distill, check and hand over the best small neural network for a given chip.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -47,14 +51,30 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"hwkd {__version__}")
+        packages = ", ".join(f"{name} {_version_of(name)}" for name in _SAID_WITH_VERSION)
+        typer.echo(f"hwkd {__version__} ({packages}, Python {platform.python_version()})")
         raise typer.Exit
+
+
+def _version_of(package: str) -> str:
+    """Return an installed version without importing the package."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
 
 
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", help="Show the version.", callback=_show_version)
+        bool,
+        typer.Option(
+            "--version",
+            "-V",
+            help="Show the version, and those of what it computes with.",
+            callback=_show_version,
+            is_eager=True,
+        ),
     ] = False,
 ) -> None:
     """Find, distill, check and hand over the best small neural network for a given chip."""
@@ -73,8 +93,10 @@ COMMANDS = (
     *spaces.COMMANDS,
     *methods.COMMANDS,
     *tasks.COMMANDS,
+    *config.COMMANDS,
 )
 _GROUPS = {
+    "config": "The options that a run was asked for.",
     "devices": "The chips: what is known, with what error, and how to add your own board.",
     "spaces": "The search spaces: families of students.",
     "methods": "The distillation methods: formula, needs, cost, evidence.",
@@ -130,17 +152,27 @@ def _run(arguments: list[str] | None) -> int:
         code = app(args=arguments, prog_name="hwkd", standalone_mode=False)
     except StoppedByUserError as error:
         sys.stderr.write(f"hwkd: interrupted; {error}\n")
-        return EXIT_INTERRUPTED
+        return _as_json(arguments, error, str(error), EXIT_INTERRUPTED)
     except HwkdError as error:
         _fail(str(error))
-        return error.exit_code
+        return _as_json(arguments, error, str(error), error.exit_code)
     except TyperException as error:
-        return _fail(error.format_message())
+        _fail(error.format_message())
+        return _as_json(arguments, error, error.format_message(), EXIT_WRONG_INPUT)
     except (KeyboardInterrupt, Abort):
         code = EXIT_INTERRUPTED
     if code == EXIT_INTERRUPTED:  # typer swallows KeyboardInterrupt and returns this code
         sys.stderr.write("hwkd: interrupted\n")
     return int(code or 0)
+
+
+def _as_json(arguments: list[str] | None, error: Exception, message: str, exit_code: int) -> int:
+    """Print an error as JSON where --json was typed, so that a reader always gets one object."""
+    if "--json" in (sys.argv[1:] if arguments is None else arguments) and message:
+        line = " ".join(message.split())
+        said = {"kind": type(error).__name__, "message": line, "exit_code": exit_code}
+        typer.echo(json.dumps({"error": said}))
+    return exit_code
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from functools import wraps
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 import hwkd
 from hwkd.cli.command import Command
+from hwkd.core.errors import OutlierError
 
 if TYPE_CHECKING:
     from hwkd.api.bench_kit import BenchKit
@@ -56,6 +59,18 @@ def _show_new(found: NewDevice) -> None:
     typer.echo(f"wrote {found.path}; next: edit it, then hwkd devices validate {found.path}")
 
 
+@wraps(hwkd.calibrate)
+def ask_about_outlier(**given: Any) -> CalibrationDone:
+    """Ask, in a terminal, whether a row that is far off is right."""
+    try:
+        return hwkd.calibrate(**given)
+    except OutlierError as error:
+        is_asked = sys.stdin.isatty() and sys.stderr.isatty()
+        if not is_asked or not typer.confirm(f"{error}\nIs it right?", err=True):
+            raise
+        return hwkd.calibrate(**{**given, "outliers": "keep"})
+
+
 def _show_calibration(found: CalibrationDone) -> None:
     after = found.error_after
     shown_after = "not testable with so few rows" if after is None else f"{after:.1%} (held out)"
@@ -102,7 +117,7 @@ COMMANDS = (
     ),
     Command(
         name="devices calibrate",
-        function=hwkd.calibrate,
+        function=ask_about_outlier,
         show=_show_calibration,
         examples=("hwkd devices calibrate --device my-board.toml --measurements rows.csv",),
     ),

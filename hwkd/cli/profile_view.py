@@ -15,6 +15,7 @@ from hwkd.report.wrapped_table import WrappedTable
 if TYPE_CHECKING:
     from hwkd.api.profile_data import ModelProfile
     from hwkd.core.limits import LimitFit
+    from hwkd.core.measure import CostEstimate
     from hwkd.core.trial import LimitName
     from hwkd.cost.energy import EnergyBand
     from hwkd.cost.memory_stages import MemoryStage
@@ -176,9 +177,15 @@ def _totals(found: ModelProfile) -> WrappedTable:
     if found.daily_energy is not None:
         daily = found.daily_energy
         table.add_row("energy of a day", show.energy(daily.value_j), "", "", _band(daily))
-    table.add_row("MACs", show.integer(cost.macs), "", "", "counted")
+    table.add_row("MACs", show.integer(cost.macs), "", "", _counted(cost))
     table.add_row("parameters", show.integer(cost.params), "", "", "counted")
     return table
+
+
+def _counted(cost: CostEstimate) -> str:
+    """Say which operators the MACs leave out, as nothing is known of their work."""
+    strange = {op.kind for op in cost.per_op if op.kind in cost.unknown_kernels and not op.macs}
+    return f"counted, without {', '.join(sorted(strange))}" if strange else "counted"
 
 
 def _ram_ends(found: ModelProfile) -> str:

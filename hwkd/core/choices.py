@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, TypeAlias
 # Data that a program has in memory: inputs and labels, or arrays by their names in an NPZ file.
 Arrays: TypeAlias = tuple[Any, Any] | Mapping[str, Any]
 Dtype: TypeAlias = Literal["int8", "float32"]
+OutlierChoice: TypeAlias = Literal["refuse", "keep"]
 FitKind: TypeAlias = Literal["auto", "scale", "full"]
 Accelerator: TypeAlias = Literal["auto", "cpu", "cuda", "mps"]
 CalibrationChoice: TypeAlias = Literal["auto", "minmax", "percentile", "mse"]

@@ -247,6 +247,11 @@ class Device(_Finite):
         return core_key(self.core)
 
     @property
+    def open_sources(self) -> tuple[str, ...]:
+        """Numbers whose source still says FILL IN, as a new device file has it."""
+        return tuple(name for name, text in self.sources.items() if text.startswith("FILL IN"))
+
+    @property
     def available_ram_bytes(self) -> int | None:
         """RAM that a network may use, the application's left out; None without a limit."""
         return None if self.sram_bytes is None else self.sram_bytes - self.reserved_ram_bytes

@@ -7,8 +7,14 @@ exception is a defect of ours and keeps its traceback.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
+from itertools import takewhile
 from typing import ClassVar
+
+_MOST_NEAR = 3
+# Names of chips and boards share such a part: the f446 of STM32F446 and NUCLEO-F446RE.
+_SHARED = 4
 
 
 class HwkdError(Exception):
@@ -23,6 +29,10 @@ class HwkdError(Exception):
 
 class ConfigError(HwkdError):
     """An option, a descriptor or a configuration file is wrong."""
+
+
+class OutlierError(ConfigError):
+    """A measurement is far from what the others say; its user may know that it is right."""
 
 
 class DataError(HwkdError):
@@ -70,21 +80,57 @@ class UnreachableError(HwkdError):
 class UnknownNameError(HwkdError):
     """A name is in no catalogue; the message offers the nearest ones."""
 
-    def __init__(self, kind: str, given: str, known: Iterable[str]) -> None:
+    def __init__(
+        self,
+        kind: str,
+        given: str,
+        known: Iterable[str],
+        *,
+        called: Mapping[str, str] | None = None,
+    ) -> None:
         """Build the message.
 
         Args:
             kind: what was looked up, for example "device".
             given: the name that was not found.
             known: every name that would have been found.
+            called: what else people call some of them -> name, as the boards that devices are.
         """
         names = sorted(known)
-        near = difflib.get_close_matches(given, names, n=3, cutoff=0.5)
+        near = _near(given, names, called or {})
         hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
         super().__init__(f"unknown {kind} {given!r}; {hint}")
         self.kind = kind
         self.given = given
         self.nearest = tuple(near)
+
+
+def _near(given: str, names: list[str], called: Mapping[str, str]) -> list[str]:
+    """Return up to three names: those that share a part such as f446, then those alike."""
+    words = {**{name: name for name in names}, **called}
+    shared = {word: _shared_part(given, word) for word in words}
+    longest = sorted((w for w in words if shared[w]), key=lambda word: -shared[word])
+    alike = difflib.get_close_matches(given, names, n=_MOST_NEAR, cutoff=0.5)
+    return list(dict.fromkeys([*(words[word] for word in longest), *alike]))[:_MOST_NEAR]
+
+
+def _shared_part(given: str, other: str) -> int:
+    """Return the length of what both write around the last number of `given`; 0 if that is little.
+
+    The first number says which family a chip is of: STM32F446 is no STM32H747.
+    """
+    first, second = (re.sub("[^a-z0-9]", "", text.lower()) for text in (given, other))
+    numbers = re.findall(r"\d+", first)
+    if not numbers or numbers[-1] not in second:
+        return 0
+    heads, tails = zip(*(text.rsplit(numbers[-1], 1) for text in (first, second)), strict=True)
+    before = _equal_from_the_start(*(head[::-1] for head in heads))
+    shared = before + len(numbers[-1]) + _equal_from_the_start(*tails)
+    return shared if before and shared >= _SHARED else 0
+
+
+def _equal_from_the_start(one: str, other: str) -> int:
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 def first_line(error: Exception) -> str:

@@ -89,6 +89,8 @@ class MemoryModel(StrictModel):
         per_kind_overhead_bytes: kind -> extra bytes for each operator of that kind, descriptions
             of its constant tensors included.
         per_output_channel_bytes: for each output channel of an int8 convolution.
+        planned_by: export target whose own plan gives RAM and flash of a network in a file; these
+            rules are then for what has no file yet, the candidates of a search.
         interval: of the peak; None where it was not tested.
         sources: field -> citation.
     """
@@ -109,6 +111,7 @@ class MemoryModel(StrictModel):
     per_op_overhead_bytes: float = Field(default=0, ge=0)
     per_kind_overhead_bytes: dict[str, float] = Field(default_factory=dict)
     per_output_channel_bytes: float = Field(default=0, ge=0)
+    planned_by: str = ""
     interval: RamInterval | None = None
     sources: dict[str, str] = Field(default_factory=dict)
 

@@ -15,7 +15,7 @@ from hwkd.core.errors import ConfigError
 from hwkd.core.head import CAnswer
 from hwkd.core.run_record import RunRecord
 from hwkd.deploy.to_c.project import RecordedInput
-from hwkd.deploy.to_c.raw_input import Preprocessing
+from hwkd.deploy.to_c.raw_input import RawInput
 from hwkd.deploy.to_c.step_builder import Kernels
 from hwkd.io import discovery
 from hwkd.io.student_folder import INT8_FILE, StudentFolder
@@ -34,6 +34,18 @@ class ExportOptions:
     rounding: Rounding | None = None
     kernels: Kernels = "hwkd"
 
+    def require_none(self, target: str) -> None:
+        """Refuse choices that a target has no use for.
+
+        Raises:
+            ConfigError: names option and target.
+        """
+        for option, value in (("rounding", self.rounding), ("kernels", self.kernels)):
+            if value not in (None, "hwkd"):
+                raise ConfigError(
+                    f"--{option} {value}: does nothing for {target}; it goes with --target c"
+                )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportSource:
@@ -42,13 +54,13 @@ class ExportSource:
     Attributes:
         given: what the user named, for messages.
         folder: of the student; None for a file by itself.
-        preprocessing: the C that turns raw inputs into the network's; None where it is not known.
+        raw: the C that turns raw inputs into the network's; None where it is not known.
         sample: gives one input of the student's data, or None; called by targets that run one.
     """
 
     given: Path
     folder: StudentFolder | None = None
-    preprocessing: Preprocessing | None = None
+    raw: RawInput | None = None
     sample: Callable[[], RecordedInput | None] = lambda: None
 
     @property
@@ -107,6 +119,32 @@ class Exported:
     files: Mapping[str, str | bytes]
     facts: Mapping[str, object] = field(default_factory=dict)
     lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedSizes:
+    """What exported code needs, by its own plan.
+
+    Attributes:
+        ram_bytes: arena and stack.
+        flash_bytes: code and constants.
+    """
+
+    ram_bytes: int
+    flash_bytes: int
+
+
+class PlansMemory(Protocol):
+    """A target that lays memory out itself, named in `MemoryModel.planned_by`."""
+
+    def planned_sizes(self, model: Path, core: str) -> PlannedSizes | None:
+        """Plan an int8 ONNX file for a core, by its key; None where a size is not known.
+
+        Raises:
+            ModelFileError: if the file cannot be read.
+            ExportError: if the network has no form in this target.
+        """
+        ...
 
 
 class Exporter(Protocol):

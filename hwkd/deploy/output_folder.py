@@ -9,6 +9,9 @@ from pathlib import Path
 
 from hwkd.core.errors import ConfigError, ExportError
 
+# Each export has one of them; a folder with none is somebody's own.
+_OF_AN_EXPORT = ("model.json", "student.json")
+
 
 def require_free_out(out: Path) -> None:
     """Refuse a folder that holds anything: what is in the way stays, and nothing is mixed with it.
@@ -18,6 +21,23 @@ def require_free_out(out: Path) -> None:
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"--out {out}: is in use; give a new or an empty folder")
+
+
+def require_replaceable(out: Path, source: Path) -> None:
+    """Refuse to replace anything but an export.
+
+    Args:
+        out: to be replaced as a whole.
+        source: of the new export, which stays as it is.
+
+    Raises:
+        ConfigError: says what to do.
+    """
+    place, origin = out.resolve(), source.resolve()
+    if origin.is_relative_to(place) or place.is_relative_to(origin):
+        raise ConfigError(f"--out {out} --force: is what is exported; give another folder")
+    if not any((out / name).is_file() for name in _OF_AN_EXPORT):
+        require_free_out(out)
 
 
 def write_folder(files: Mapping[str, str | bytes], folder: Path) -> None:

@@ -111,8 +111,20 @@ class TfliteFile:
             _Operator(code=code, inputs=tuple(inputs), output=output, options=options)
         )
 
-    def to_bytes(self, *, inputs: Sequence[int], outputs: Sequence[int]) -> bytes:
-        """Return the file with these tensors as the network's inputs and outputs."""
+    def to_bytes(
+        self,
+        *,
+        inputs: Sequence[int],
+        outputs: Sequence[int],
+        metadata: Mapping[str, str] | None = None,
+    ) -> bytes:
+        """Return the file with these tensors as the network's inputs and outputs.
+
+        Args:
+            inputs: numbers of tensors.
+            outputs: likewise.
+            metadata: name -> text, for whoever reads the file; each gets a buffer.
+        """
         builder = flatbuffers.Builder(1 << 16)
         tensors = _offsets(builder, [self._tensor(builder, item) for item in self._tensors])
         operators = _offsets(builder, [self._operator(builder, item) for item in self._operators])
@@ -123,12 +135,20 @@ class TfliteFile:
             builder.PrependUOffsetTRelativeSlot(slot, offset, 0)
         subgraphs = _offsets(builder, [builder.EndObject()])
         codes = _offsets(builder, [_code(builder, code) for code in self._codes])
-        buffers = _offsets(builder, [_buffer(builder, data) for data in self._buffers])
+        texts = metadata or {}
+        held = [*self._buffers, *(text.encode() for text in texts.values())]
+        buffers = _offsets(builder, [_buffer(builder, data) for data in held])
+        entries = [
+            _metadata(builder, name, number)
+            for number, name in enumerate(texts, start=len(self._buffers))
+        ]
+        described = _offsets(builder, entries) if entries else 0
         description = builder.CreateString("hwkd")
         builder.StartObject(8)
         builder.PrependUint32Slot(0, _VERSION, 0)
         for slot, offset in enumerate((codes, subgraphs, description, buffers), start=1):
             builder.PrependUOffsetTRelativeSlot(slot, offset, 0)
+        builder.PrependUOffsetTRelativeSlot(6, described, 0)
         builder.Finish(builder.EndObject(), file_identifier=b"TFL3")
         return bytes(builder.Output())
 
@@ -191,6 +211,14 @@ def _code(builder: Any, code: int) -> int:
     builder.StartObject(4)
     builder.PrependInt8Slot(0, min(code, _LAST_BYTE_CODE), 0)
     builder.PrependInt32Slot(3, code, 0)
+    return int(builder.EndObject())
+
+
+def _metadata(builder: Any, name: str, buffer: int) -> int:
+    text = builder.CreateString(name)
+    builder.StartObject(2)
+    builder.PrependUOffsetTRelativeSlot(0, text, 0)
+    builder.PrependUint32Slot(1, buffer, 0)
     return int(builder.EndObject())
 
 

@@ -8,7 +8,7 @@ TRANSPOSE does what it must do on the chip.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final, TypeAlias
 
@@ -70,18 +70,21 @@ _TABLE_OPERATORS: Final = {
 _Limited: TypeAlias = Conv | FullyConnected | Binary | Pool
 
 
-def write_tflite(graph: QuantGraph, *, runs: bool = True) -> bytes:
+def write_tflite(
+    graph: QuantGraph, *, runs: bool = True, metadata: Mapping[str, str] | None = None
+) -> bytes:
     """Return the network as a .tflite file; tensors are named after the node that writes them.
 
     Args:
         graph: the network.
         runs: refuse what TensorFlow Lite would compute differently. A file that is only costed
             may hold HARD_SWISH for any function of one tensor: an NPU looks all of them up.
+        metadata: name -> text that the file holds besides the network.
 
     Raises:
         ExportError: if an operator has no counterpart; the node is named.
     """
-    return _Writer(graph, runs=runs).file()
+    return _Writer(graph, runs=runs).file(metadata or {})
 
 
 class _Writer:
@@ -98,14 +101,16 @@ class _Writer:
             View: self._view, Concat: self._concat, Pad: self._pad,
         }  # fmt: skip
 
-    def file(self) -> bytes:
+    def file(self, metadata: Mapping[str, str]) -> bytes:
         """Return the bytes."""
         graph = self._graph
         self._numbers[graph.input] = self._activation(graph.input, graph.tensors[graph.input])
         for op in graph.ops:
             self._writers[type(op)](op)
         outputs = [self._numbers[name] for name in graph.outputs.values()]
-        return self._file.to_bytes(inputs=[self._numbers[graph.input]], outputs=outputs)
+        return self._file.to_bytes(
+            inputs=[self._numbers[graph.input]], outputs=outputs, metadata=metadata
+        )
 
     # Tensors.
 

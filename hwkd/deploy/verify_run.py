@@ -15,7 +15,8 @@ import numpy as np
 
 from hwkd.core.core_file import ICOUNT_SHIFT, Core
 from hwkd.core.errors import ExportError
-from hwkd.deploy.to_c.project import Project, project_files
+from hwkd.deploy.to_c.project import Project
+from hwkd.deploy.to_c.project_text import project_files
 from hwkd.deploy.toolchain import Command, Tools, run_tool
 
 _Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]

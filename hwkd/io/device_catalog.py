@@ -46,6 +46,9 @@ def load_device(name_or_path: str, *, runtime: str | None = None) -> Device:
     if name_or_path in device_names():
         device = _load_packaged(name_or_path)
     else:
+        if not name_or_path.endswith(".toml"):
+            boards = {load_device(name).board: name for name in device_names()}
+            raise UnknownNameError("device", name_or_path, device_names(), called=boards)
         text, origin = fact_text("device", name_or_path)
         device = parse_device(text, origin=origin, beside=Path(origin).parent)
     if runtime is None or not runtime.endswith(".toml"):

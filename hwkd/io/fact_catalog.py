@@ -42,5 +42,4 @@ def check_file(name_or_path: str) -> CheckedFile:
         beside = path.absolute().parent.parent
         return CheckedFile(kind=kind, name=load_runtime(name_or_path, beside).name)
     device = load_device(name_or_path)
-    left = tuple(name for name, text in device.sources.items() if text.startswith("FILL IN"))
-    return CheckedFile(kind=kind, name=device.name, open_sources=left)
+    return CheckedFile(kind=kind, name=device.name, open_sources=device.open_sources)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hwkd.core.final_record import FinalRecord
+from hwkd.core.markdown import facts_table, inline
+from hwkd.core.markdown import row as markdown_row
 from hwkd.core.measure import CostEstimate
 from hwkd.core.run_record import RunRecord
 from hwkd.core.trial import TrialRecord
@@ -37,14 +39,14 @@ def model_card(run: RunRecord, record: TrialRecord) -> str:
     # The card of another trial must not show the final student's test scores.
     own = run if final is not None else run.model_copy(update={"final": None})
     parts = [
-        f"# {_inline(run.data.task)} student {record.spec.key} for {_inline(run.device.name)}",
+        f"# {inline(run.data.task)} student {record.spec.key} for {inline(run.device.name)}",
         _what(run, record, cost),
         _intended_use(run),
         "## Input and preprocessing",
         _input(run, final),
         f"## {run.data.metric.name.capitalize()}",
         _score_sentence(final, record),
-        *(() if final is None else map(_inline, final.verdict.sentences)),
+        *(() if final is None else map(inline, final.verdict.sentences)),
         _table(score_table(own, record)),
         "## Cost on the device",
         _cost_sentence(run),
@@ -59,7 +61,7 @@ def model_card(run: RunRecord, record: TrialRecord) -> str:
         _facts(device_facts(run)),
         _versions(run),
         "## Caveats",
-        "\n".join(f"- {_inline(line)}" for line in run.caveats) or "None was recorded.",
+        "\n".join(f"- {inline(line)}" for line in run.caveats) or "None was recorded.",
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -95,7 +97,7 @@ def _training(run: RunRecord, record: TrialRecord) -> str:
 
 def _intended_use(run: RunRecord) -> str:
     names = run.data.class_names
-    shown = ", ".join(_inline(name) for name in names[:20])
+    shown = ", ".join(inline(name) for name in names[:20])
     more = f" and {len(names) - 20} more" if len(names) > 20 else ""
     use = output_kind(run.data.kind).intended_use(len(names), f"{shown}{more}")
     return f"**Intended use:** {use}"
@@ -126,7 +128,7 @@ def _input(run: RunRecord, final: FinalRecord | None) -> str:
             data.class_names, data.answer_mean, data.answer_std, strict=False
         )
     ]
-    answer = f" The answer: `{'; '.join(map(_inline, answers))}`." if answers else ""
+    answer = f" The answer: `{'; '.join(map(inline, answers))}`." if answers else ""
     return f"{text}\n\nThe int8 input that firmware computes: `{formula}`.{answer}"
 
 
@@ -155,7 +157,7 @@ def _verified(final: FinalRecord | None) -> Iterable[str]:
     found = final.verification if final is not None else None
     if found is None:
         return ()
-    parts = ["## On an emulated core", _inline(verdict(found))]
+    parts = ["## On an emulated core", inline(verdict(found))]
     if found.emulation is not None:
         parts += [_facts(verification_facts(found, found.emulation)), NOT_TIMES]
     return parts
@@ -169,9 +171,9 @@ def _measured(run: RunRecord, record: TrialRecord, final: FinalRecord | None) ->
         "## Time on the machine that searched",
         f"Measured: median {fmt.time(profile.median_s)}, 90th percentile "
         f"{fmt.time(profile.p90_s)} of {profile.runs} runs, batch 1, {profile.threads} threads, "
-        f"ONNX Runtime {profile.runtime_version} on {_inline(profile.host)}."
+        f"ONNX Runtime {profile.runtime_version} on {inline(profile.host)}."
         + (
-            f" It says nothing about {_inline(run.device.name)}."
+            f" It says nothing about {inline(run.device.name)}."
             if not Latency(run.device).is_timed
             else ""
         ),
@@ -198,12 +200,11 @@ def _quantisation(final: FinalRecord | None) -> str:
 def _versions(run: RunRecord) -> str:
     packages = {"Python": run.environment.python, **run.environment.packages}
     listed = ", ".join(f"{name} {version}" for name, version in packages.items())
-    return f"Seed {run.seed}, {run.workers} workers, {_inline(run.environment.cpu)}. {listed}."
+    return f"Seed {run.seed}, {run.workers} workers, {inline(run.environment.cpu)}. {listed}."
 
 
 def _facts(facts: Facts) -> str:
-    rows = "\n".join(f"| {_cell(name)} | {_cell(value)} |" for name, value in facts.rows)
-    return f"| | |\n|---|---|\n{rows}"
+    return facts_table(facts.rows)
 
 
 def _table(table: Table) -> str:
@@ -212,25 +213,9 @@ def _table(table: Table) -> str:
         for column in table.columns
     ]
     lines = [
-        _line(head),
+        markdown_row(head),
         "|" + "|".join("--:" if c.is_number else "---" for c in table.columns) + "|",
     ]
-    lines += [_line(cell.text for cell in row) for row in table.rows]
+    lines += [markdown_row(cell.text for cell in row) for row in table.rows]
     note = f"\n\n{table.note}" if table.note else ""
     return "\n".join(lines) + note
-
-
-def _line(texts: Iterable[str]) -> str:
-    return "| " + " | ".join(_cell(text) for text in texts) + " |"
-
-
-def _cell(text: str) -> str:
-    return _inline(text).replace("|", "\\|")
-
-
-def _inline(text: str) -> str:
-    """Keep text from users from becoming Markdown or HTML: one line, no tags, no emphasis."""
-    flat = " ".join(text.split())
-    for mark in ("\\", "`", "*", "_", "[", "]", "<", ">", "#"):
-        flat = flat.replace(mark, f"\\{mark}")
-    return flat

@@ -24,7 +24,7 @@ _MOST_SHOWN = 20
 _BALANCED = Metric(name="balanced accuracy", unit="ratio", direction="max")
 CLASS_METRICS = (ACCURACY, _BALANCED)
 _ANSWER = CAnswer(
-    usage="    const char *name = model_labels[model_answer()]; /* of the likeliest class */",
+    usage='        printf("%s\\n", model_labels[model_answer()]); /* the likeliest class */',
     printed="""\
     if (MODEL_SAMPLE_LABEL[0] != 0)
         printf("labelled %s, the network says %s\\n", MODEL_SAMPLE_LABEL,

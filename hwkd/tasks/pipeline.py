@@ -53,13 +53,14 @@ class Step(Protocol):
         """Return the shape of an output, without batch, for inputs of a shape."""
         ...
 
-    def to_c(self, function: str, *, c_type: str, shape: tuple[int, ...]) -> str:
-        """Return `static void FUNCTION(const C_TYPE *from, float *to)` in C99.
+    def to_c(self, function: str, *, c_type: str, shape: tuple[int, ...], put: str) -> str:
+        """Return `static void FUNCTION(const C_TYPE *from)` in C99.
 
         Args:
             function: its name.
             c_type: of the values that it reads.
             shape: of its input, without batch; rows lie one after another.
+            put: function of position and value that takes every output once, in any order.
         """
         ...
 
@@ -102,16 +103,17 @@ class Normalise:
         """Return the shape as it is."""
         return shape
 
-    def to_c(self, function: str, *, c_type: str, shape: tuple[int, ...]) -> str:
+    def to_c(self, function: str, *, c_type: str, shape: tuple[int, ...], put: str) -> str:
         """Return the same arithmetic in C."""
         channels = len(self.mean)
-        return f"""static void {function}(const {c_type} *from, float *to)
+        return f"""static void {function}(const {c_type} *from)
 {{
     static const double mean[{channels}] = {{{_doubles(self.mean)}}};
     static const double std[{channels}] = {{{_doubles(self.std)}}};
+    int32_t i = 0;
     for (int channel = 0; channel < {channels}; ++channel)
-        for (int i = 0; i < {math.prod(shape[1:])}; ++i)
-            *to++ = (float)(((double)*from++ - mean[channel]) / std[channel]);
+        for (int32_t end = i + {math.prod(shape[1:])}; i < end; ++i)
+            {put}(i, (float)(((double)from[i] - mean[channel]) / std[channel]));
 }}
 """
 
@@ -191,40 +193,31 @@ class Pipeline:
         """Type of a raw value in C."""
         return _C_TYPES.get(self.raw_dtype, "double")
 
-    def to_c(self, name: str) -> tuple[str, str]:
-        """Return header and source of `void NAME(const RAW *raw, float *input)` in C99."""
-        c_type = self.c_type
-        shapes = self._shapes()
-        signature = f"void {name}(const {c_type} *raw, float *input)"
-        functions, calls, given = [], [], "raw"
+    def to_c(self, function: str, *, put: str) -> str:
+        """Return `static void FUNCTION(const RAW *raw)` in C99 and what it calls.
+
+        Args:
+            function: its name.
+            put: function of position and value, defined before, that takes each network input,
+                not yet quantised, with the channels first.
+        """
+        shapes, functions, calls, given = self._shapes(), [], [], "raw"
         for number, step in enumerate(self.steps, start=1):
-            functions.append(
-                step.to_c(
-                    f"{step.kind}{number}",
-                    c_type=c_type if number == 1 else "float",
-                    shape=shapes[number - 1],
+            takes = put
+            if number < len(self.steps):
+                takes = f"put{number}"
+                functions.append(
+                    f"static float after{number}[{math.prod(shapes[number])}];\n\n"
+                    f"static void {takes}(int32_t i, float value)\n"
+                    f"{{\n    after{number}[i] = value;\n}}\n"
                 )
-            )
-            taken = "input" if number == len(self.steps) else f"after{number}"
-            if taken != "input":
-                calls.append(f"    static float {taken}[{math.prod(shapes[number])}];")
-            calls.append(f"    {step.kind}{number}({given}, {taken});")
-            given = taken
-        guard = f"{name.upper()}_H"
-        header = f"""#ifndef {guard}
-#define {guard}
-
-#include <stdint.h>
-
-/* Turns {math.prod(shapes[0])} raw values, {_times(shapes[0])} with the channels first, into the
-   {math.prod(shapes[-1])} inputs of the network before quantisation. */
-{signature};
-
-#endif
-"""
-        body = "\n".join(calls)
-        source = f'#include "{name}.h"\n\n' + "\n".join(functions)
-        return header, f"{source}\n{signature}\n{{\n{body}\n}}\n"
+            c_type = self.c_type if number == 1 else "float"
+            name = f"{step.kind}{number}"
+            functions.append(step.to_c(name, c_type=c_type, shape=shapes[number - 1], put=takes))
+            calls.append(f"    {name}({given});\n")
+            given = f"after{number}"
+        whole = f"static void {function}(const {self.c_type} *raw)\n{{\n{''.join(calls)}}}\n"
+        return "\n".join((*functions, whole))
 
     def _shapes(self) -> list[tuple[int, ...]]:
         shapes = [self.raw_shape]
@@ -236,7 +229,3 @@ class Pipeline:
 def _doubles(values: tuple[float, ...]) -> str:
     # The shortest decimal that gives the same double back, in C as in Python.
     return ", ".join(repr(float(value)) for value in values)
-
-
-def _times(shape: tuple[int, ...]) -> str:
-    return " x ".join(str(size) for size in shape)

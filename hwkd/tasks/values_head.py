@@ -31,8 +31,10 @@ def _answer(mean: tuple[float, ...], std: tuple[float, ...]) -> CAnswer:
     )
     return CAnswer(
         usage="""\
-    float answer[MODEL_ANSWER_COUNT];
-    model_answer(answer); /* in the unit of the target, named model_labels[i] */""",
+        float answer[MODEL_ANSWER_COUNT];
+        model_answer(answer); /* in the unit of the target, named model_labels[i] */
+        for (int i = 0; i < MODEL_ANSWER_COUNT; i++)
+            printf("%s %.9g\\n", model_labels[i], (double)answer[i]);""",
         printed="""\
     float answer[MODEL_ANSWER_COUNT];
     model_answer(answer);

@@ -130,11 +130,30 @@ def _macs(node: Node, shapes: Shapes) -> int:
         return prod(shapes[node.outputs[0]]) * depth
     if node.kind in _PRODUCTS:
         return prod(shapes[node.outputs[0]]) * shapes[node.inputs[0]][-1]
+    if node.kind == "Einsum":
+        return _einsum_macs(node, shapes)
     if node.kind in _RECURRENT:
         # Steps and examples, in either order: each of them uses every weight once.
         steps_and_batch = prod(shapes[node.inputs[0]][:2])
         return steps_and_batch * (prod(shapes[node.inputs[1]]) + prod(shapes[node.inputs[2]]))
     return 0
+
+
+def _einsum_macs(node: Node, shapes: Shapes) -> int:
+    """One for every combination of its indices and every operand but the first."""
+    equation = node.attributes.get("equation")
+    text = equation.decode(errors="replace") if isinstance(equation, bytes) else ""
+    terms = text.replace(" ", "").partition("->")[0].split(",")
+    sizes: dict[str, int] = {}
+    broadcast = 1
+    for term, name in zip(terms, node.inputs, strict=False):
+        shape, (before, dots, after) = shapes[name], term.partition("...")
+        named = [*zip(before, shape, strict=False), *zip(after[::-1], shape[::-1], strict=False)]
+        for index, size in named:
+            sizes[index] = max(size, sizes.get(index, 1))
+        if dots:
+            broadcast = max(broadcast, prod(shape[len(before) : len(shape) - len(after)]))
+    return prod(sizes.values()) * broadcast * max(0, len(terms) - 1)
 
 
 def _constant_operands(
@@ -151,6 +170,8 @@ def _constant_operands(
         return at(1), bias, at(0)
     if node.kind in _PRODUCTS:
         return at(0, 1), (), ()
+    if node.kind == "Einsum":
+        return tuple(name for name in given if name), (), ()
     if node.kind in _RECURRENT:
         return at(1, 2), at(3), ()
     if node.kind == "BatchNormalization":

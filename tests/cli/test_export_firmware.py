@@ -131,3 +131,37 @@ def test_scales_of_a_tflite_file_are_those_of_the_c(models, tmp_path):
     for end in ("input", "output"):
         assert np.float32(c[end]["scale"]) == np.float32(tflite[end]["scale"])
         assert c[end]["zero_point"] == tflite[end]["zero_point"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (("--target", "c", "--format", "onnx"), "--format onnx with --target c: does nothing"),
+        (("--target", "tflite", "--rounding", "q31"), "--rounding q31: does nothing for"),
+        (("--target", "c", "--trust"), "--trust: does nothing without --trial N"),
+    ],
+)
+def test_options_that_do_nothing_are_refused(given, message, models, tmp_path, capsys):
+    out = tmp_path / "out"
+    model = str(models / "good_int8.onnx")
+    assert main(["export", model, *given, "--out", str(out)]) == 2
+    assert message in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_force_replaces_an_export_and_nothing_else(models, tmp_path, capsys):
+    model = str(models / "good_int8.onnx")
+    out, own = tmp_path / "out", tmp_path / "own"
+    command = ["export", model, "--target", "c", "--out", str(out)]
+    assert main(command) == 0
+    (out / "of_before.c").touch()
+    assert main(command) == 2
+    assert main([*command, "--force"]) == 0
+    assert not (out / "of_before.c").exists()
+    own.mkdir()
+    (own / "thesis.txt").touch()
+    assert main([*command[:-1], str(own), "--force"]) == 2
+    assert "is in use; give a new or an empty folder" in capsys.readouterr().err
+    assert (own / "thesis.txt").exists()
+    assert main(["export", model, "--target", "c", "--out", str(models), "--force"]) == 2
+    assert "is what is exported" in capsys.readouterr().err

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -56,8 +57,12 @@ def test_its_best_student_is_read(run: Path) -> None:
 def test_its_files_are_exported_as_they_are(run: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert main(["export", str(run), "--format", "onnx,onnx-int8,torch", "--out", str(out)]) == 0
-    for name in (FLOAT_FILE, INT8_FILE, WEIGHTS_FILE):
-        assert (out / name).read_bytes() == (run / "best" / name).read_bytes()
+    assert (out / WEIGHTS_FILE).read_bytes() == (run / "best" / WEIGHTS_FILE).read_bytes()
+    for name in (FLOAT_FILE, INT8_FILE):
+        exported = onnx.load(out / name)
+        said = exported.metadata_props.pop()
+        assert json.loads(said.value)["answer"]["labels"]
+        assert exported == onnx.load(run / "best" / name)
     spec = importlib.util.spec_from_file_location("load_student", out / "load_student.py")
     loader = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(loader)

@@ -132,9 +132,9 @@ def as_typed(function, options: dict[str, Any]) -> list[str]:
 # These answer from a file or two; of a host, `profile` measures for a second; `worker` writes a
 # line for each candidate into the log of its job.
 AT_ONCE = {
-    "compare", "profile", "devices list", "devices show", "devices validate", "devices new",
-    "spaces list", "spaces show", "methods list", "methods show", "tasks list", "worker",
-    "workers", "submit",
+    "compare", "config show", "profile", "devices list", "devices show", "devices validate",
+    "devices new", "spaces list", "spaces show", "methods list", "methods show", "tasks list",
+    "worker", "workers", "submit",
 }  # fmt: skip
 
 
@@ -150,6 +150,7 @@ def test_what_may_take_long_says_how_far_it_is(name):
 
 # Typed and given to the function; {} is the workplace. What writes a folder writes two.
 CASES: dict[str, tuple[list[Any], dict[str, Any]]] = {
+    "config show": (["{}/old"], {"run": "{}/old"}),
     "report": (["{}/old"], {"run": "{}/old"}),
     "compare": (["{}/old", "{}/again"], {"runs": ["{}/old", "{}/again"]}),
     "profile": (
@@ -235,7 +236,7 @@ def test_a_search_and_what_follows_print_what_the_functions_return(workplace, ca
     out = workplace / "run"
     assert main(["search", "--device", "cortex-m7", *typed, "--out", str(out), "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
-    found = hwkd.search("cortex-m7", out=workplace / "again", **options)
+    found = hwkd.search("cortex-m7", out=workplace / "once-more", **options)
     assert without_places(printed) == without_places(json.loads(json.dumps(found.as_dict())))
     printed, returned = both("finish", [out], {"run": out}, capsys)
     assert set(printed) == set(returned)

@@ -164,20 +164,19 @@ def test_every_number_of_a_step_is_in_the_fingerprint(data):
 @pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
 def test_the_c_of_a_pipeline_gives_the_same_numbers(data, tmp_path):
     pipeline = data.pipeline
-    header, source = pipeline.to_c("model_preprocess")
-    (tmp_path / "model_preprocess.h").write_text(header)
-    (tmp_path / "model_preprocess.c").write_text(source)
+    source = pipeline.to_c("prepare", put="put")
     raw, expected = raw_inputs(pipeline), pipeline.apply(raw_inputs(pipeline))
-    c_type = header.split("const ", 1)[1].split(" *", 1)[0]
     (tmp_path / "main.c").write_text(
         f"""#include <stdio.h>
-#include "model_preprocess.h"
+#include <stdint.h>
+static float input[{expected[0].size}];
+static void put(int32_t i, float value) {{ input[i] = value; }}
+{source}
 int main(void)
 {{
-    static {c_type} raw[{raw[0].size}];
-    static float input[{expected[0].size}];
+    static {pipeline.c_type} raw[{raw[0].size}];
     while (fread(raw, sizeof raw[0], {raw[0].size}, stdin) == {raw[0].size}) {{
-        model_preprocess(raw, input);
+        prepare(raw);
         fwrite(input, sizeof input[0], {expected[0].size}, stdout);
     }}
     return 0;
@@ -185,7 +184,7 @@ int main(void)
 """
     )
     command = ["cc", "-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-O2", "-o", "run"]
-    subprocess.run([*command, "main.c", "model_preprocess.c"], cwd=tmp_path, check=True)
+    subprocess.run([*command, "main.c"], cwd=tmp_path, check=True)
     done = subprocess.run(
         [tmp_path / "run"],
         input=np.ascontiguousarray(raw).tobytes(),

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from benchmarks.lib.published import graph_of
-from hwkd.core.errors import ConfigError
+from hwkd.core.errors import ConfigError, OutlierError
 from hwkd.core.graph import OpGraph
-from hwkd.cost.fit.calibrate import KnownStack, calibrate_model
+from hwkd.cost.fit.calibrate import KnownStack, calibrate_model, refuse_outlier
 from hwkd.cost.fit.credible import refuse_contradictions, refuse_operators_without_cost
 from hwkd.cost.fit.design import COLUMNS, Array, Design, Measurement, as_table, as_vector
 from hwkd.cost.fit.experiment import candidates, design_experiment
@@ -163,6 +163,21 @@ def test_a_measurement_in_the_wrong_unit_is_noticed() -> None:
     rows = measured(GENERIC * 1e4)[:3]
     with pytest.raises(ConfigError, match="check the unit"):
         calibrate_model(rows, known(), kind="auto", fitted_on="t", source="t")
+
+
+@pytest.mark.parametrize("factor", [1000.0, 0.001])
+def test_a_row_far_from_what_the_others_say_is_named(factor: float) -> None:
+    rows = measured(3 * other_stack(1), noise=0.05, count=20)
+    refuse_outlier(rows, known(), file="rows.csv")
+    rows[7] = replace(rows[7], cycles=rows[7].cycles * factor)
+    with pytest.raises(OutlierError, match=rf"rows.csv: {rows[7].name} took .* --outliers keep"):
+        refuse_outlier(rows, known(), file="rows.csv")
+
+
+def test_of_two_rows_none_is_the_outlier() -> None:
+    rows = measured(GENERIC, count=2)
+    rows[1] = replace(rows[1], cycles=rows[1].cycles * 1000)
+    refuse_outlier(rows, known(), file="rows.csv")
 
 
 def timed(name: str, graph: OpGraph, cycles: float) -> Measurement:

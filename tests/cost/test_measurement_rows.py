@@ -34,9 +34,17 @@ def test_comments_empty_lines_and_single_operators_are_read(tmp_path: Path) -> N
     assert [(r.line, r.op, r.cycles) for r in rows] == [(4, "conv1", 1000.0), (5, "conv2", 2000.0)]
 
 
+def test_semicolons_separate_cells_and_then_a_comma_is_a_decimal_point(tmp_path: Path) -> None:
+    text = "model;op;latency_ms\na,b.onnx;conv1;2,5\nc.onnx;;3\n"
+    rows = read_measurements(write(tmp_path, text))
+    assert [row.model for row in rows] == ["a,b.onnx", "c.onnx"]
+    assert [row.latency_s for row in rows] == pytest.approx([0.0025, 0.003])
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("model;cycles\na\n", "line 2: 1 cells, expected 2"),
         ("", "empty; the first line names the columns"),
         ("model,latency_ms\n", "no rows below the header"),
         ("model,latency\na,1\n", "'latency' is not one that hwkd reads; did you mean latency_s"),

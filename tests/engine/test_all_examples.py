@@ -84,6 +84,7 @@ def test_further_learning_that_goes_wrong_changes_nothing(context, order, tmp_pa
     monkeypatch.setattr(finish_arm, "learn_all", ruined)
     found = train_arm(order, context, tmp_path / "b")
     assert found == alone
+    assert not list((tmp_path / "b").glob("*/student*")), "files of no use are left"
     before, after = weights(tmp_path / "a", alone), weights(tmp_path / "b", found)
     assert all(torch.equal(before[name], after[name]) for name in before)
 

@@ -462,7 +462,6 @@ def test_a_file_may_ask_for_importance_by_hardware(place: Path, importance: str)
         ),
         ('[[distill]]\nmethod = "kd"\n[[distill]]\nmethod = "kd"', "given 2 times"),
         ('[[distill]]\nmethod = "kd"\nweight = true', "weight=True is not a number"),
-        ('[distill]\nmethod = "kd"', r"distill: \{'method': 'kd'\} is one; give a list"),
     ],
 )
 def test_a_wrong_file_of_methods_is_one_line(place: Path, content: str, message: str) -> None:
@@ -470,6 +469,11 @@ def test_a_wrong_file_of_methods_is_one_line(place: Path, content: str, message:
     with pytest.raises(ConfigError, match=message):
         run_distillation(_request(place, **_given(place / "methods.toml")))
     assert not (place / "out").exists()
+
+
+def test_one_table_of_a_method_is_a_list_of_one(place: Path) -> None:
+    (place / "methods.toml").write_text('[distill]\nmethod = "none"')
+    assert _final(place, **_given(place / "methods.toml")).verdict.ships == "labels alone"
 
 
 def test_no_method_is_training_on_the_labels_alone(place: Path) -> None:

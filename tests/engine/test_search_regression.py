@@ -81,7 +81,7 @@ def test_an_export_tells_estimates_of_another_runtime_from_what_its_c_needs(run,
 
 def test_the_c_holds_the_preprocessing_and_passes_verification(run, tmp_path, capsys):
     assert main(["export", str(run), "--target", "c", "--out", str(tmp_path / "c")]) == 0
-    assert "model_preprocess(const float *raw" in (tmp_path / "c/model_preprocess.h").read_text()
+    assert "model_run_raw(const float *raw" in (tmp_path / "c/model.h").read_text()
     if shutil.which("arm-none-eabi-gcc") is None or shutil.which("qemu-system-arm") is None:
         pytest.skip("needs the Arm compiler and QEMU")
     assert main(["verify", str(run), "--device", "cortex-m4"]) == 0

@@ -18,11 +18,12 @@ from benchmarks.lib.c_networks import quantise
 from hwkd.core.errors import ExportError
 from hwkd.deploy.to_c.export import build_project
 from hwkd.deploy.to_c.exported import read_exported
-from hwkd.deploy.to_c.project import project_files
+from hwkd.deploy.to_c.project_text import project_files
 from hwkd.deploy.toolchain import find_host_compiler, run_tool
 from hwkd.deploy.verify_layers import LayerComparison
 from hwkd.deploy.verify_onnx import to_c_inputs
 from hwkd.deploy.verify_run import build_host, run_host
+from hwkd.engine.arms.export import raw_input
 from hwkd.qgraph.foreign_text import c_comment, c_string, fresh_name, string_bytes
 
 needs_cc = pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler on PATH")
@@ -150,7 +151,7 @@ def test_text_in_a_folders_description_is_never_compiled(tmp_path):
         for name in ("model.c", "model.h"):
             (out / name).write_text((out / name).read_text().replace("net.onnx", attack))
         with pytest.raises(ExportError, match="not what this hwkd exports"):
-            read_exported(out).project()
+            read_exported(out, raw_input).project()
     project = replace(build_project(model), source=attack, labels=(attack, "b", "c"))
     text = project_files(project)["model.c"]
     assert "\n__attribute__((constructor))" not in text
@@ -167,4 +168,4 @@ def test_a_damaged_description_is_one_line(change, tmp_path):
     facts = json.loads((out / "model.json").read_text())
     (out / "model.json").write_text(json.dumps(facts | change))
     with pytest.raises(ExportError, match="not a description"):
-        read_exported(out)
+        read_exported(out, raw_input)

@@ -112,6 +112,25 @@ def test_automatic_padding_is_worked_out(
     assert op.macs == 2 * 9 * 16
 
 
+@pytest.mark.parametrize(
+    ("equation", "input_shape", "weight_shape", "output_shape", "macs"),
+    [
+        ("bi,ij->bj", (1, 16), (16, 5), (1, 5), 80),
+        ("bti,ij->btj", (1, 7, 16), (16, 5), (1, 7, 5), 560),
+        ("...i,ij->...j", (1, 7, 16), (16, 5), (1, 7, 5), 560),
+        ("bhqd,bhkd->bhqk", (1, 2, 3, 4), (1, 2, 6, 4), (1, 2, 3, 6), 144),
+    ],
+)
+def test_sums_of_products_count_their_macs_and_weights(
+    equation, input_shape, weight_shape, output_shape, macs, tmp_path
+):
+    b = NetworkBuilder(*input_shape[1:])
+    y = b.node("Einsum", ["input", b.weights(*weight_shape)], output_shape, equation=equation)
+    graph = load_graph(b.save(y, tmp_path / "m.onnx"))
+    (op,) = graph.ops
+    assert (op.macs, op.weights, graph.params) == (macs, *[int(np.prod(weight_shape))] * 2)
+
+
 def test_attention_products_count_their_macs_and_no_weights(tmp_path: Path) -> None:
     b = NetworkBuilder(2, 8, 10)
     keys = b.node("Transpose", ["input"], (1, 2, 10, 8), perm=[0, 1, 3, 2])

@@ -9,7 +9,7 @@ import numpy as np
 
 from hwkd.core.choices import Dtype, FitKind
 from hwkd.core.device import Device, Interval, LatencyModel
-from hwkd.core.errors import ConfigError
+from hwkd.core.errors import ConfigError, OutlierError
 from hwkd.cost.fit.credible import refuse_another_unit, refuse_contradictions
 from hwkd.cost.fit.describe import describe_fit, describe_interval
 from hwkd.cost.fit.design import Array, Design, Measurement, as_vector
@@ -25,6 +25,9 @@ WHOLE_MODELS = Spread(common=1.0, per_class=0.1, per_amount=0.05)
 _SCALE_ONLY = Spread(common=1.0, per_class=1e-3, per_amount=1e-3)
 _FEW_ROWS = 3
 _FOLDS = 5
+# Factor from which on a row is an outlier: 3.6 deviations of what `NEARBY` lets classes and amounts
+# differ by. Milliseconds taken for microseconds are off by 1,000.
+_OUTLIER = 8.0
 # Rows below which held-out residuals do not show an interval.
 _ROWS_FOR_INTERVAL = 6
 # What one measured model of a new stack leaves open: the cases of
@@ -155,6 +158,40 @@ def calibrate_model(
     )  # fmt: skip
     names = known[0].name if len(known) == 1 else f"the average of {len(known)} published stacks"
     return Calibration(model, design.rows, before, after, names)
+
+
+def refuse_outlier(
+    measurements: Sequence[Measurement], known: Sequence[KnownStack], *, file: str
+) -> None:
+    """Refuse measurements of which one is far from what all the others say, as in another unit.
+
+    Stacks differ by a common factor and by operator; a row that is off by much more than the others
+    beside that factor is a mistake more often than a chip.
+
+    Args:
+        measurements: of fewer than three nothing is said.
+        known: stacks to start from.
+        file: that held them, for the message.
+
+    Raises:
+        OutlierError: names the row, by how much it is off and what to do.
+    """
+    if len(measurements) < _FEW_ROWS:
+        return
+    design = Design.of(measurements)
+    start = _starting_point([k.cycles_per_unit for k in known], [k.same_core for k in known])
+    logs = np.log(design.cycles / np.maximum(design.amounts @ start, 1e-12))
+    away = np.abs(logs - np.median(logs))
+    worst = int(away.argmax())
+    others = float(np.delete(away, worst).max())
+    if away[worst] > np.log(_OUTLIER) and away[worst] > 2 * others:
+        factor = float(np.exp(logs[worst] - np.median(logs)))
+        shown = f"{factor:.3g} times" if factor >= 1 else f"1/{1 / factor:.3g} of"
+        raise OutlierError(
+            f"{file}: {measurements[worst].name} took {shown} what the other rows say; measure it "
+            "again or correct it (is it in another unit?), or say that it is right with "
+            "--outliers keep"
+        )
 
 
 def _spread(design: Design, kind: FitKind) -> Spread | None:

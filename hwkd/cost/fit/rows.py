@@ -38,7 +38,8 @@ def read_measurements(path: Path) -> tuple[MeasuredRow, ...]:
     """Read a measurement file.
 
     The header names `model`, one of `cycles`, `latency_s`, `latency_ms` or `latency_us`, and
-    optionally `op`. Lines that start with # and empty lines are comments.
+    optionally `op`. Cells are separated by commas, or by semicolons, where numbers may have decimal
+    commas. Lines that start with # and empty lines are comments.
 
     Raises:
         ConfigError: in one line, naming file and line: no file, columns missing or unknown, a value
@@ -53,11 +54,16 @@ def read_measurements(path: Path) -> tuple[MeasuredRow, ...]:
     lines = [(i, line) for i, line in numbered if line.strip() and not line.startswith("#")]
     if not lines:
         raise ConfigError(f"{path}: empty; the first line names the columns: model,latency_ms")
-    header = [name.strip() for name in next(csv.reader([lines[0][1]]))]
+    separator = ";" if ";" in lines[0][1] else ","
+    header = [name.strip() for name in next(csv.reader([lines[0][1]], delimiter=separator))]
     time_column = _time_column(path, header)
     rows = []
     for number, line in lines[1:]:
-        rows.append(_row(path, number, header, time_column, next(csv.reader([line]))))
+        cells = next(csv.reader([line], delimiter=separator))
+        if separator == ";":  # a comma is a decimal point then
+            at = slice(header.index(time_column), header.index(time_column) + 1)
+            cells[at] = [cell.replace(",", ".") for cell in cells[at]]
+        rows.append(_row(path, number, header, time_column, cells))
     if not rows:
         raise ConfigError(f"{path}: no rows below the header; measure at least one model")
     _refuse_duplicates(path, rows)

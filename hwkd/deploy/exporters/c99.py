@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 from hwkd.core.catalog import EXPORTERS
-from hwkd.deploy.exporter import Exported, ExportOptions, ExportSource
+from hwkd.deploy.exporter import Exported, ExportOptions, ExportSource, PlannedSizes
+from hwkd.deploy.student_facts import facts_markdown, student_facts
 from hwkd.deploy.to_c.costs import cost_lines, readme_section
 from hwkd.deploy.to_c.export import build_project, project_contents
-from hwkd.deploy.to_c.raw_input import raw_input_files
-
-README = "README.md"
+from hwkd.deploy.to_c.flash import predict_flash_bytes, predict_ram_bytes
+from hwkd.io.core_files import load_core
 
 
 class C99:
     """Writes the network as C that holds the very numbers of the int8 file.
 
-    `model_set_raw_input` takes a raw input: prepared, quantised and put in its place.
+    `model_run_raw` takes a raw input: prepared, quantised, put in its place and run.
     `model_answer` gives the class, or the values in the unit of the target.
     main.c runs one example of the student's validation data; seeded noise where there is none.
     """
@@ -31,13 +34,25 @@ class C99:
             labels=source.labels,
             sample=source.sample(),
             answer=source.answer,
+            raw=source.raw,
         )
-        given = source.preprocessing
-        beside = {} if given is None else raw_input_files(project, given)
         lines = cost_lines(project, source.run)
-        files = project_contents(project, beside)
-        files[README] = str(files[README]) + readme_section(lines)
-        return Exported(files=files, lines=lines)
+        about = readme_section(lines)
+        if source.folder is not None:
+            record = source.folder.record
+            about += facts_markdown(record)
+            project = replace(project, facts=student_facts(record))
+        project = replace(project, about=about)
+        return Exported(files=project_contents(project), lines=lines)
+
+    def planned_sizes(self, model: Path, core: str) -> PlannedSizes | None:
+        """Plan the C; None on a core whose file has no sizes of code."""
+        facts = load_core(core)
+        project = build_project(model, rounding=facts.rounding)
+        ram, flash = predict_ram_bytes(project, facts), predict_flash_bytes(project, facts)
+        return (
+            None if ram is None or flash is None else PlannedSizes(ram_bytes=ram, flash_bytes=flash)
+        )
 
 
 EXPORTERS.register("c")(C99())

@@ -6,11 +6,20 @@ import json
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hwkd.core.catalog import EXPORTERS
 from hwkd.core.errors import ConfigError, ExportError
+from hwkd.core.markdown import facts_table
+from hwkd.core.student_record import StudentRecord
 from hwkd.deploy.exporter import Exported, ExportOptions, ExportSource
+from hwkd.deploy.student_facts import (
+    METADATA_KEY,
+    README_FILE,
+    facts_markdown,
+    metadata,
+    student_facts,
+)
 from hwkd.deploy.to_c.export import build_project
 from hwkd.deploy.to_c.project import Project
 
@@ -18,7 +27,6 @@ if TYPE_CHECKING:
     from hwkd.deploy.tflite_check import TfliteCheck
 
 _MODEL_FILE = "model.tflite"
-_FILES = (_MODEL_FILE, "model.json", "labels.txt")
 _CHECKED_INPUTS = 32
 
 
@@ -40,7 +48,7 @@ class Tflite:
             ExportError: if it has no form in TensorFlow Lite (names the node), if TFLM computes
                 something else than the C, or a layer something else than ONNX Runtime's.
         """
-        del options
+        options.require_none("--target tflite")
         if find_spec("flatbuffers") is None:
             raise ConfigError(
                 'the package flatbuffers is not installed; run `pip install "hwkd[tflite]"`'
@@ -50,12 +58,14 @@ class Tflite:
         from hwkd.qgraph.read_qdq import read_qdq
 
         model_path, labels = source.int8_path, source.labels
-        data = write_tflite(read_qdq(model_path))
+        record = None if source.folder is None else source.folder.record
+        data = write_tflite(read_qdq(model_path), metadata=metadata(record))
         project = build_project(model_path, rounding="tflite", labels=labels)
         found = check_tflite(data, model_path, project, seeded_steps(project, _CHECKED_INPUTS))
         _require_equal(model_path, found)
         files: dict[str, str | bytes] = {
-            _MODEL_FILE: data, "model.json": _description(project, found),
+            _MODEL_FILE: data, "model.json": _description(project, found, record),
+            README_FILE: _readme(project, found, record),
         }  # fmt: skip
         if labels:
             files["labels.txt"] = "".join(f"{label}\n" for label in labels)
@@ -98,8 +108,29 @@ def _lines(found: TfliteCheck) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _description(project: Project, found: TfliteCheck) -> str:
-    ends = {
+def _readme(project: Project, found: TfliteCheck, record: StudentRecord | None) -> str:
+    rows = [
+        (
+            role,
+            f"int8, {' x '.join(map(str, end['shape']))}, {end['layout']}: "
+            f"real = {end['scale']!r} * (q - {end['zero_point']})",
+        )
+        for role, end in _ends(project).items()
+    ]
+    checked = "".join(f"- {line}\n" for line in _lines(found))
+    return (
+        f"# {_MODEL_FILE}\n\nMade by `hwkd export`. `model.json`, and where the student's run is "
+        f"known the metadata buffer `{METADATA_KEY}` inside the file, say as JSON what stands "
+        "here. An input is prepared as below, divided by the scale, rounded, moved by the zero "
+        "point, and laid out as the table says.\n\n"
+        f"{facts_table(rows)}\n\n## Checked\n\n{checked}"
+        f"{'' if record is None else facts_markdown(record)}"
+    )
+
+
+def _ends(project: Project) -> dict[str, dict[str, Any]]:
+    """Return what there is to know of the integers of input and output."""
+    return {
         role: {
             "shape": list(tensor.shape),
             "layout": "channels-last" if len(tensor.shape) == 4 else "row-major",
@@ -108,12 +139,16 @@ def _description(project: Project, found: TfliteCheck) -> str:
         }
         for role, tensor in (("input", project.input), ("output", project.output))
     }
+
+
+def _description(project: Project, found: TfliteCheck, record: StudentRecord | None) -> str:
     facts = {
         "schema_version": 1,
         "source": project.source,
         "source_sha256": project.source_sha256,
-        **ends,
+        **_ends(project),
         **asdict(found),
+        **({} if record is None else student_facts(record)),
     }
     return json.dumps(facts, indent=2) + "\n"
 

@@ -33,7 +33,7 @@ class TorchWeights:
 
     def export(self, source: ExportSource, options: ExportOptions) -> Exported:
         """Return the weights as they are, and the loader."""
-        del options
+        options.require_none("torch")
         path = source.student("torch").file(WEIGHTS_FILE)
         return Exported(files={WEIGHTS_FILE: path.read_bytes(), _LOADER_FILE: _LOADER})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -19,8 +19,9 @@ from hwkd.deploy.to_c.project import (
     Project,
     RecordedInput,
     Sample,
-    project_files,
 )
+from hwkd.deploy.to_c.project_text import project_files
+from hwkd.deploy.to_c.raw_input import RawInput
 from hwkd.deploy.to_c.step_builder import INSTRUCTION_SETS, Kernels
 from hwkd.deploy.to_c.steps import build_steps
 from hwkd.qgraph.ir import QuantTensor
@@ -30,7 +31,6 @@ from hwkd.trace.onnx_whole import whole_file
 
 _Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
 _Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
-# What the Makefile links.
 
 
 def build_project(
@@ -42,6 +42,7 @@ def build_project(
     labels: Sequence[str] = (),
     sample: RecordedInput | None = None,
     answer: CAnswer | None = None,
+    raw: RawInput | None = None,
 ) -> Project:
     """Read a model and plan its C; writes nothing.
 
@@ -53,6 +54,7 @@ def build_project(
         labels: one for each output, or none.
         sample: for main.c; seeded noise over the input's range when None.
         answer: what the outputs mean; None leaves them numbers.
+        raw: what turns raw values into the input; None leaves that to the firmware.
 
     Raises:
         ModelFileError: if the file cannot be read.
@@ -84,6 +86,7 @@ def build_project(
             label=recorded.label,
         ),
         answer=answer,
+        raw=raw,
         source=model_path.name,
         source_bytes=whole_file(model_path),
     )
@@ -125,8 +128,6 @@ def placed_outputs(
     return np.concatenate(columns, axis=1)
 
 
-def project_contents(
-    project: Project, beside: Mapping[str, str] | None = None
-) -> dict[str, str | bytes]:
+def project_contents(project: Project) -> dict[str, str | bytes]:
     """Return name -> content of the project's files, with the model that they were made from."""
-    return {**project_files(project, beside), MODEL_FILE: project.source_bytes}
+    return {**project_files(project), MODEL_FILE: project.source_bytes}

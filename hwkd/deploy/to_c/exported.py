@@ -7,13 +7,20 @@ are compared with that. What model.json says is data, escaped like any other for
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from hwkd.core.errors import ExportError
+from hwkd.core.errors import ExportError, HwkdError
+from hwkd.core.head import CAnswer
+from hwkd.core.pipeline_record import PipelineRecord
 from hwkd.deploy.to_c.export import build_project
-from hwkd.deploy.to_c.project import DESCRIPTION_FILE, MODEL_FILE, Project, project_files
+from hwkd.deploy.to_c.project import DESCRIPTION_FILE, MODEL_FILE, Project
+from hwkd.deploy.to_c.project_text import project_files
+from hwkd.deploy.to_c.raw_input import RawInput
 from hwkd.deploy.to_c.step_builder import KERNELS, Kernels
+from hwkd.io.discovery import output_kind
 from hwkd.qgraph.requantise import ROUNDINGS, Rounding
 
 # They run the recorded sample and are no part of the network.
@@ -29,6 +36,8 @@ class Exported:
         rounding: of accumulators.
         kernels: whose convolutions.
         labels: name of each output, or empty.
+        answer: what the outputs mean; None where the folder does not say.
+        raw: what turns raw values into the input; None likewise.
         source: name that the ONNX file had.
     """
 
@@ -36,6 +45,8 @@ class Exported:
     rounding: Rounding
     kernels: Kernels
     labels: tuple[str, ...]
+    answer: CAnswer | None
+    raw: RawInput | None
     source: str
 
     @property
@@ -50,7 +61,12 @@ class Exported:
             ExportError: if a source or header in the folder is missing or another.
         """
         built = build_project(
-            self.model_path, rounding=self.rounding, kernels=self.kernels, labels=self.labels
+            self.model_path,
+            rounding=self.rounding,
+            kernels=self.kernels,
+            labels=self.labels,
+            answer=self.answer,
+            raw=self.raw,
         )
         project = replace(built, source=self.source)
         for name, text in project_files(project).items():
@@ -65,8 +81,12 @@ class Exported:
         return project
 
 
-def read_exported(folder: Path) -> Exported | None:
+def read_exported(folder: Path, raw_input: Callable[[PipelineRecord], RawInput]) -> Exported | None:
     """Return what a folder of exported C says of itself; None if it is no such folder.
+
+    Args:
+        folder: that may be one.
+        raw_input: gives the C of recorded preprocessing.
 
     Raises:
         ExportError: if its description is damaged.
@@ -82,10 +102,24 @@ def read_exported(folder: Path) -> Exported | None:
             raise ValueError(rounding)
         if not (isinstance(labels, list) and all(isinstance(t, str) for t in (source, *labels))):
             raise TypeError(source)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        answer, raw = _ends(facts, raw_input)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, HwkdError) as error:
         raise ExportError(
             f"{path}: not a description that `hwkd export --target c` wrote; export again"
         ) from error
     return Exported(
-        folder=folder, rounding=rounding, kernels=kernels, labels=tuple(labels), source=source
-    )
+        folder=folder, rounding=rounding, kernels=kernels, labels=tuple(labels), answer=answer,
+        raw=raw, source=source,
+    )  # fmt: skip
+
+
+def _ends(
+    facts: Mapping[str, Any], raw_input: Callable[[PipelineRecord], RawInput]
+) -> tuple[CAnswer | None, RawInput | None]:
+    """Return what the facts of a student make of the outputs and of raw values."""
+    if "answer" not in facts:
+        return None, None
+    said = facts["answer"]
+    mean, std = (tuple(map(float, said[name])) for name in ("mean", "std"))
+    answer = output_kind(str(said["kind"])).answer(mean, std)
+    return answer, raw_input(PipelineRecord.model_validate(facts["preprocessing"]))

@@ -1,26 +1,20 @@
-"""Writes the C project: model, kernels, build files, recorded sample and instructions."""
+"""What the C project is written from."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from importlib.resources import files
-from string import Template
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from hwkd.core.c_literal import float_literal
 from hwkd.core.head import CAnswer
-from hwkd.deploy.to_c.answer import ANSWER, answer_files
-from hwkd.deploy.to_c.cmsis_nn import CMSIS_HOST_FLAGS, cmsis_files, cmsis_flags
-from hwkd.deploy.to_c.layout import Arranged, Places, channels_last, row_major
+from hwkd.deploy.to_c.cmsis_nn import CMSIS_HOST_FLAGS, cmsis_flags
+from hwkd.deploy.to_c.layout import Arranged
 from hwkd.deploy.to_c.memory import Memory
-from hwkd.deploy.to_c.step_builder import OFFSET_CONV, CStep
-from hwkd.qgraph.foreign_text import c_comment, c_string
+from hwkd.deploy.to_c.raw_input import RawInput
+from hwkd.deploy.to_c.step_builder import CStep
 from hwkd.qgraph.ir import QuantTensor
 from hwkd.qgraph.requantise import Rounding
 
@@ -30,10 +24,7 @@ DESCRIPTION_FILE = "model.json"
 MODEL_FILE = "model_int8.onnx"
 
 
-_CMSIS_NN = "hwkd_cmsis_nn"
-_WITH_OWN_HEADER = (_CMSIS_NN, OFFSET_CONV)
-_HEADERS = ("hwkd_kernels.h", "hwkd_requantise.h", "hwkd_dsp.h", "hwkd_helium.h", "hwkd_dense.h")
-_BYTES_PER_LINE = 24
+CMSIS_NN = "hwkd_cmsis_nn"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -80,6 +71,9 @@ class Project:
         labels: name of each value of the first output, or empty.
         sample: recorded for main.c.
         answer: what the outputs mean; None where it is not known.
+        raw: what turns raw values into the input; None where it is not known.
+        facts: what else model.json says of the student.
+        about: what else the README says of it, Markdown.
         source: name of the ONNX file.
         source_bytes: what it holds, weights of other files among it.
     """
@@ -91,6 +85,9 @@ class Project:
     labels: tuple[str, ...]
     sample: Sample
     answer: CAnswer | None
+    raw: RawInput | None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    about: str = ""
     source: str
     source_bytes: bytes
 
@@ -128,7 +125,7 @@ class Project:
     @property
     def uses_cmsis_nn(self) -> bool:
         """Whether Arm's kernels are linked."""
-        return _CMSIS_NN in self.kernels
+        return CMSIS_NN in self.kernels
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -141,256 +138,3 @@ class Project:
     def host_flags(self) -> tuple[str, ...]:
         """Further options where the compiler's target is no Arm core."""
         return CMSIS_HOST_FLAGS if self.uses_cmsis_nn else ()
-
-
-def project_files(project: Project, beside: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return file name -> text of the whole project.
-
-    Args:
-        project: to write.
-        beside: further files; the C sources among them are built, too.
-    """
-    texts = {name: _kernel_text(name) for name in _HEADERS}
-    texts |= {f"{name}.c": _kernel_text(f"{name}.c") for name in project.kernels}
-    own_headers = [f"{name}.h" for name in project.kernels if name in _WITH_OWN_HEADER]
-    texts |= {name: _kernel_text(name) for name in own_headers}
-    if project.uses_cmsis_nn:
-        texts |= cmsis_files()
-    beside = {**(beside or {}), **({} if project.answer is None else answer_files(project.answer))}
-    sources = ["model.c", *sorted(name for name in (*texts, *beside) if name.endswith(".c"))]
-    values = {
-        "arena_bytes": str(project.memory.arena_bytes),
-        "arena_in_kib": f"{project.memory.arena_bytes / 1024:.1f} KiB",
-        "rounding": project.rounding.upper(),
-        "source": c_comment(project.source),
-        "source_sha256": project.source_sha256,
-        "sources": " ".join(sources),
-        "source_lines": "\n    ".join(sources),
-        "flags": " ".join(project.flags),
-        **_host_build(project),
-        "extra_include": "".join(f'#include "{name}"\n' for name in own_headers),
-        "macs": str(project.arranged.graph.macs),
-        **_interface(project),
-        **_model_values(project),
-        **_further_outputs(project),
-        **_answer(project),
-    }
-    usage = _template("usage_raw.c" if "model_raw_input.c" in beside else "usage.c").rstrip()
-    values["usage"] = Template(usage).substitute(values)
-    for name in (
-        "hwkd_config.h", "model.h", "model.c", "main.c", "Makefile", "CMakeLists.txt", "README.md",
-    ):  # fmt: skip
-        texts[name] = Template(_template(name)).substitute(values)
-    texts["model_sample.h"] = _sample_text(project.sample)
-    texts |= beside
-    facts = {**_description(project), "files": sorted([*texts, DESCRIPTION_FILE, MODEL_FILE])}
-    texts[DESCRIPTION_FILE] = json.dumps(facts, indent=2) + "\n"
-    return texts
-
-
-def _answer(project: Project) -> Mapping[str, str]:
-    """Return how C reads the answer, in the README and in main.c."""
-    if project.answer is None:
-        real = "MODEL_OUTPUT_SCALE * (output[i] - MODEL_OUTPUT_ZERO_POINT)"
-        usage = (
-            "    const int8_t *output = model_output();\n"
-            f"    /* value i: {real}, named model_labels[i] */"
-        )
-        return {"answer_include": "", "answer_printed": "", "answer_usage": usage}
-    return {
-        "answer_include": f'#include "{ANSWER}.h"\n',
-        "answer_printed": f"{project.answer.printed}\n",
-        "answer_usage": project.answer.usage,
-    }
-
-
-def _host_build(project: Project) -> Mapping[str, str]:
-    """Return how the build files tell this computer from a core."""
-    flags = " ".join(project.host_flags)
-    if not flags:
-        return {"target_flags": "$(MCU)", "host_options": ""}
-    return {
-        "target_flags": f"$(if $(MCU),$(MCU),{flags})",
-        "host_options": f"    target_compile_options(model PRIVATE {flags})\n",
-    }
-
-
-def _kernel_text(name: str) -> str:
-    return (files("hwkd.deploy.to_c") / "kernels" / name).read_text(encoding="utf-8")
-
-
-def _template(name: str) -> str:
-    path = files("hwkd.deploy.to_c") / "templates" / f"{name}.in"
-    return path.read_text(encoding="utf-8")
-
-
-def tensor_layout(places: Places) -> str:
-    """Name the order of a tensor's bytes: "NCHW"-like for row-major, "NHWC" for channels last."""
-    if np.array_equal(places, row_major(places.shape)):
-        return "row-major"
-    if np.array_equal(places, channels_last(places.shape)):
-        return "channels-last"
-    axes = np.argsort([-abs(step) for step in _steps(places)], kind="stable")
-    return "axes " + " ".join(str(int(axis)) for axis in axes)
-
-
-def _steps(places: Places) -> Sequence[int]:
-    lines = np.moveaxis(places, range(places.ndim), range(places.ndim))
-    return [
-        int(lines.take(1, axis=axis).min() - lines.min()) if size > 1 else 0
-        for axis, size in enumerate(lines.shape)
-    ]
-
-
-def _interface(project: Project) -> Mapping[str, str]:
-    """Return what model.h and the README say about input and output."""
-    labels = project.labels or tuple(f"output {i}" for i in range(project.output.elements))
-    values = {"labels": ", ".join(c_string(label) for label in labels)}
-    for role, tensor in (("input", project.input), ("output", project.output)):
-        values |= {
-            f"{role}_bytes": str(tensor.elements),
-            f"{role}_scale": float_literal(tensor.scale),
-            f"{role}_zero": str(tensor.zero_point),
-            f"{role}_shape": " x ".join(str(size) for size in tensor.shape[1:]),
-            f"{role}_layout": tensor_layout(project.arranged.places[tensor.name]),
-        }
-    return values
-
-
-def _further_outputs(project: Project) -> Mapping[str, str]:
-    """Return what model.h and model.c say where there are several outputs; nothing for one."""
-    if len(project.outputs) == 1:
-        return {"outputs_header": "", "outputs_code": ""}
-    lines = [
-        "/* Several outputs, in this order; MODEL_OUTPUT_... and model_output() are the first. */",
-        f"#define MODEL_OUTPUT_COUNT {len(project.outputs)}",
-    ]
-    for index, (name, tensor) in enumerate(project.outputs.items()):
-        shape = " x ".join(str(size) for size in tensor.shape[1:])
-        layout = tensor_layout(project.arranged.places[tensor.name])
-        lines += [
-            f"#define MODEL_OUTPUT_{index}_NAME {c_string(name)}",
-            f"#define MODEL_OUTPUT_{index}_BYTES {tensor.elements} /* {shape}, {layout} */",
-            f"#define MODEL_OUTPUT_{index}_SCALE {float_literal(tensor.scale)}",
-            f"#define MODEL_OUTPUT_{index}_ZERO_POINT ({tensor.zero_point})",
-        ]
-    lines += [
-        "extern const int32_t model_output_bytes[MODEL_OUTPUT_COUNT];",
-        "",
-        "/* One result of the last inference, counted from 0. */",
-        "const int8_t *model_output_at(int32_t index);",
-    ]
-    sizes = ", ".join(f"MODEL_OUTPUT_{index}_BYTES" for index in range(len(project.outputs)))
-    offsets = ", ".join(
-        str(project.memory.offsets[tensor.name]) for tensor in project.outputs.values()
-    )
-    code = [
-        f"const int32_t model_output_bytes[MODEL_OUTPUT_COUNT] = {{{sizes}}};",
-        "",
-        "const int8_t *model_output_at(int32_t index)",
-        "{",
-        f"    static const int32_t offsets[MODEL_OUTPUT_COUNT] = {{{offsets}}};",
-        "    return arena + offsets[index];",
-        "}",
-    ]
-    return {
-        "outputs_header": "\n" + "\n".join(lines) + "\n",
-        "outputs_code": "\n" + "\n".join(code) + "\n",
-    }
-
-
-def _model_values(project: Project) -> Mapping[str, str]:
-    offsets, tensors = project.memory.offsets, project.arranged.graph.tensors
-    definitions, statements = [], []
-    for index, step in enumerate(project.steps):
-        title = f"/* {index}: {c_comment(step.name)} ({step.kind}) */"
-        definitions.append("\n".join([title, *step.constants.definitions]))
-        fields = {
-            f"in{position}": f"arena + {offsets[name]}" for position, name in enumerate(step.inputs)
-        }
-        fields["out"] = f"arena + {offsets[step.output]}"
-        fields["scratch"] = f"arena + {project.memory.scratch_offsets[index]}"
-        lines = [title, *(_filled(call, fields) for call in step.calls)]
-        size = tensors[step.output].elements
-        lines.append(f"MODEL_AFTER_STEP({index}, {fields['out']}, {size});")
-        statements.append("\n".join(f"    {line}" for line in lines))
-    return {
-        "definitions": "\n\n".join(definitions),
-        "statements": "\n".join(statements),
-        "step_count": str(len(project.steps)),
-        "input_offset": str(offsets[project.input.name]),
-        "output_offset": str(offsets[project.output.name]),
-    }
-
-
-def _filled(call: str, fields: Mapping[str, str]) -> str:
-    return re.sub(r"\{(\w+)\}", lambda match: fields[match.group(1)], call)
-
-
-def _sample_text(sample: Sample) -> str:
-    arrays = []
-    for name, values in (
-        ("model_sample_input", sample.input),
-        ("model_sample_output", sample.output),
-    ):
-        lines = [
-            ", ".join(str(int(value)) for value in values[start : start + _BYTES_PER_LINE])
-            for start in range(0, len(values), _BYTES_PER_LINE)
-        ]
-        body = "".join(f"    {line},\n" for line in lines)
-        arrays.append(f"static const int8_t {name}[{len(values)}] = {{\n{body}}};\n")
-    head = (
-        "/* One input and the output that ONNX Runtime gives for it. */\n#include <stdint.h>\n\n"
-        f"#define MODEL_SAMPLE_ORIGIN {c_string(sample.origin)}\n"
-        f"#define MODEL_SAMPLE_LABEL {c_string(sample.label)} /* empty: unknown */\n\n"
-    )
-    return head + "\n".join(arrays)
-
-
-def _end(project: Project, tensor: QuantTensor) -> dict[str, Any]:
-    """Return what model.json says of an input or output."""
-    return {
-        "name": tensor.name,
-        "shape": list(tensor.shape),
-        "layout": tensor_layout(project.arranged.places[tensor.name]),
-        "scale": float(tensor.scale),
-        "zero_point": tensor.zero_point,
-        "bytes": tensor.elements,
-    }
-
-
-def _description(project: Project) -> dict[str, Any]:
-    """Return what model.json holds."""
-    graph, memory = project.arranged.graph, project.memory
-    ends: dict[str, Any] = {
-        "input": _end(project, project.input), "output": _end(project, project.output),
-    }  # fmt: skip
-    if len(project.outputs) > 1:
-        ends["outputs"] = {
-            name: {**_end(project, tensor), "offset": memory.offsets[tensor.name]}
-            for name, tensor in project.outputs.items()
-        }
-    return {
-        "schema_version": 1,
-        "source": project.source,
-        "source_sha256": project.source_sha256,
-        "rounding": project.rounding,
-        "kernels": "cmsis-nn" if project.uses_cmsis_nn else "hwkd",
-        "macs": graph.macs,
-        "arena_bytes": memory.arena_bytes,
-        "labels": list(project.labels),
-        **ends,
-        "steps": [
-            {
-                "index": index,
-                "name": step.name,
-                "kind": step.kind,
-                "macs": step.macs,
-                "output": step.output,
-                "output_offset": memory.offsets[step.output],
-                "output_bytes": graph.tensors[step.output].elements,
-                "scratch_bytes": dict(step.scratch_bytes),
-            }
-            for index, step in enumerate(project.steps)
-        ],
-    }

@@ -7,84 +7,81 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwkd.deploy.to_c.layout import channels_last, row_major
-from hwkd.deploy.to_c.project import Project
+from hwkd.deploy.to_c.layout import Places, channels_last, row_major
 
-# Function and files that turn a raw input into the network's, before quantisation.
-PREPROCESS = "model_preprocess"
+RAW_FILE = "model_raw.c"
+# Names inside that file.
+PREPARE, PUT = "prepare", "put"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Preprocessing:
-    """C of `void model_preprocess(const TYPE *raw, float *input)`.
+class RawInput:
+    """What turns raw values into the network's inputs, in C.
 
     Attributes:
-        header: text that declares it.
-        source: text that defines it.
+        shape: of a raw input, without batch, channels first.
         c_type: of a raw value.
+        source: `static void prepare(const C_TYPE *raw)`, which gives every input of the network,
+            not yet quantised, to `put(position, value)`.
     """
 
-    header: str
-    source: str
+    shape: tuple[int, ...]
     c_type: str
+    source: str
 
+    @property
+    def elements(self) -> int:
+        """Number of raw values."""
+        return math.prod(self.shape)
 
-def raw_input_files(project: Project, preprocessing: Preprocessing) -> dict[str, str]:
-    """Return name -> text of `void model_set_raw_input(const TYPE *raw)` and what it calls.
+    @property
+    def shape_text(self) -> str:
+        """The shape, for people."""
+        return " x ".join(map(str, self.shape))
 
-    It fills `model_input()`: `model_preprocess` turns raw values into the network's, which are
-    rounded as ONNX Runtime rounds them and lie where the network reads them.
+    @property
+    def declared(self) -> str:
+        """What model.h says."""
+        return f"""
+/* Raw values that one inference takes: {self.shape_text}, channels first, as in the data. */
+#define MODEL_RAW_VALUES {self.elements}
 
-    Args:
-        project: whose input it fills.
-        preprocessing: of its raw inputs.
-    """
-    shape = project.input.shape[1:]
-    elements, channels = math.prod(shape), shape[0]
-    places = project.arranged.places[project.input.name]
-    table = ""
-    if np.array_equal(places, row_major(places.shape)):
-        place = "i"
-    elif np.array_equal(places, channels_last(places.shape)):
-        positions = elements // channels
-        place = f"i % {positions} * {channels} + i / {positions}"
-    else:
-        place = "places[i]"
-        numbers = ", ".join(str(int(number)) for number in places.reshape(-1))
-        table = f"    static const int32_t places[{elements}] = {{{numbers}}};\n"
-    signature = f"void model_set_raw_input(const {preprocessing.c_type} *raw)"
-    header = f"""#ifndef MODEL_RAW_INPUT_H
-#define MODEL_RAW_INPUT_H
-
-#include <stdint.h>
-
-/* Fills model_input() from {elements} raw values, {" x ".join(map(str, shape))} with the channels
-   first. Keeps {4 * elements} bytes of RAM of its own. */
-{signature};
-
-#endif
+/* One inference on raw values: prepares, quantises and orders them, then runs. Keeps nothing. */
+void model_run_raw(const {self.c_type} *raw);
 """
-    source = f"""#include "model_raw_input.h"
 
-#include <math.h>
+    def file(self, places: Places) -> str:
+        """Return the text of the file that defines the function.
+
+        Args:
+            places: where each element of the network's input lies.
+        """
+        elements, channels = places.size, places.shape[1]
+        table = ""
+        if np.array_equal(places, row_major(places.shape)):
+            place = "i"
+        elif np.array_equal(places, channels_last(places.shape)):
+            positions = elements // channels
+            place = f"i % {positions} * {channels} + i / {positions}"
+        else:
+            place = "places[i]"
+            numbers = ", ".join(str(int(number)) for number in places.reshape(-1))
+            table = f"    static const int32_t places[{elements}] = {{{numbers}}};\n"
+        # Rounded as ONNX Runtime rounds.
+        return f"""#include <math.h>
 
 #include "model.h"
-#include "model_preprocess.h"
 
-{signature}
+static void {PUT}(int32_t i, float value)
 {{
-    static float values[{elements}];
-{table}    int8_t *input = model_input();
-    model_preprocess(raw, values);
-    for (int32_t i = 0; i < {elements}; i++) {{
-        const float q = rintf(values[i] / MODEL_INPUT_SCALE) + MODEL_INPUT_ZERO_POINT;
-        input[{place}] = (int8_t)(q < -128.0f ? -128.0f : q > 127.0f ? 127.0f : q);
-    }}
+{table}    const float q = rintf(value / MODEL_INPUT_SCALE) + MODEL_INPUT_ZERO_POINT;
+    model_input()[{place}] = (int8_t)(q < -128.0f ? -128.0f : q > 127.0f ? 127.0f : q);
+}}
+
+{self.source}
+void model_run_raw(const {self.c_type} *raw)
+{{
+    {PREPARE}(raw);
+    model_run();
 }}
 """
-    return {
-        f"{PREPROCESS}.h": preprocessing.header,
-        f"{PREPROCESS}.c": preprocessing.source,
-        "model_raw_input.h": header,
-        "model_raw_input.c": source,
-    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,15 +11,17 @@ from tempfile import TemporaryDirectory
 
 from hwkd.core import catalog
 from hwkd.core.errors import ConfigError, HwkdError, RunFolderError
+from hwkd.core.pipeline_record import PipelineRecord
 from hwkd.core.progress import Progress, silent
 from hwkd.core.run_record import RunRecord
 from hwkd.core.student_record import StudentRecord
 from hwkd.core.trial import TrialRecord
 from hwkd.deploy.calibrate import DEFAULT_CALIBRATION, CalibrationMethod
 from hwkd.deploy.exporter import Exported, Exporter, ExportOptions, ExportSource
-from hwkd.deploy.output_folder import require_free_out, write_folder
+from hwkd.deploy.output_folder import require_free_out, require_replaceable, write_folder
+from hwkd.deploy.student_facts import README_FILE, student_readme
 from hwkd.deploy.to_c.project import RecordedInput
-from hwkd.deploy.to_c.raw_input import PREPROCESS, Preprocessing
+from hwkd.deploy.to_c.raw_input import PREPARE, PUT, RawInput
 from hwkd.deploy.to_int8 import quantise_int8
 from hwkd.deploy.to_onnx import export_onnx
 from hwkd.engine.arms.evaluation import save_student
@@ -52,6 +55,7 @@ class ExportOrder:
         calibration: quantise the float student anew, with ranges found so; None keeps the int8
             file that the run chose, and quantises a trial as the run did.
         options: of targets that take some.
+        replaces: an export that `out` holds goes.
         trusts: the user named the run as one whose search spaces may run.
     """
 
@@ -61,6 +65,7 @@ class ExportOrder:
     trial: int | None = None
     calibration: CalibrationMethod | None = None
     options: ExportOptions = field(default_factory=ExportOptions)
+    replaces: bool = False
     trusts: bool = False
 
 
@@ -105,7 +110,10 @@ def export_student(order: ExportOrder, *, progress: Progress = silent) -> Export
     chosen = [known[name] for name in order.targets]
     if len(chosen) > 1 and not all(exporter.is_student_file for exporter in chosen):
         raise ConfigError(f"--target: {', '.join(order.targets)} are not written into one folder")
-    require_free_out(order.out)
+    if order.replaces:
+        require_replaceable(order.out, order.source)
+    else:
+        require_free_out(order.out)
     notes: list[str] = []
     with _opened(order, notes, progress) as source:
         made = []
@@ -128,13 +136,32 @@ def export_student(order: ExportOrder, *, progress: Progress = silent) -> Export
     )
 
 
+def raw_input(record: PipelineRecord) -> RawInput:
+    """Return the C of the preprocessing that a run recorded.
+
+    Raises:
+        RunFolderError: if a step is of a kind that this version does not have, or is damaged.
+    """
+    pipeline = Pipeline.of(record)
+    return RawInput(
+        shape=pipeline.raw_shape,
+        c_type=pipeline.c_type,
+        source=pipeline.to_c(PREPARE, put=PUT),
+    )
+
+
 def _files(made: Sequence[Exported], student: StudentFolder | None) -> dict[str, str | bytes]:
     """Return all files; a student's are a folder of one, which its description makes."""
     files: dict[str, str | bytes] = {}
     for one in made:
         files.update(one.files)
     if student is not None:
-        kept = {name: digest for name, digest in student.record.files.items() if name in files}
+        kept = {
+            name: hashlib.sha256(content).hexdigest()
+            for name, content in files.items()
+            if name in student.record.files and isinstance(content, bytes)
+        }
+        files[README_FILE] = student_readme(student.record, kept)
         files.update(record_text(student.record.model_copy(update={"files": kept})))
     return files
 
@@ -156,21 +183,16 @@ def _opened(order: ExportOrder, notes: list[str], progress: Progress) -> Iterato
     def sample() -> RecordedInput | None:
         return _validation_example(order.source, notes, progress) if is_run else None
 
-    if order.trial is None and order.calibration is None:
-        student = read_student(order.source)
-        yield ExportSource(
-            given=order.source,
-            folder=student,
-            preprocessing=_preprocessing(student),
-            sample=sample,
-        )
-        return
     with TemporaryDirectory(prefix="hwkd-export-") as temporary:
-        student = _made(order, Path(temporary), notes, progress)
+        if order.trial is None and order.calibration is None:
+            student = read_student(order.source)
+        else:
+            student = _made(order, Path(temporary), notes, progress)
+        run = student.record.run
         yield ExportSource(
             given=order.source,
             folder=student,
-            preprocessing=_preprocessing(student),
+            raw=None if run is None else raw_input(run.data.pipeline),
             sample=sample,
         )
 
@@ -242,16 +264,6 @@ def _completed(store: RunFolder, trial: int) -> TrialRecord:
     if record.state != "completed":
         raise ConfigError(f"--trial {trial}: it was {record.state} ({record.reason}); not trained")
     return record
-
-
-def _preprocessing(student: StudentFolder) -> Preprocessing | None:
-    """Return the C of the student's pipeline; None in what older versions exported."""
-    run = student.record.run
-    if run is None:
-        return None
-    pipeline = Pipeline.of(run.data.pipeline)
-    header, source = pipeline.to_c(PREPROCESS)
-    return Preprocessing(header=header, source=source, c_type=pipeline.c_type)
 
 
 def _validation_example(run: Path, notes: list[str], progress: Progress) -> RecordedInput | None:

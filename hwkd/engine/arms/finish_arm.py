@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -78,6 +80,21 @@ class FloatStudent:
         return self.epochs_made * self.samples
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """What follows a training while it runs.
+
+    Attributes:
+        progress: told about every epoch.
+        check: called before every step; raises to stop.
+        checkpoints: where a training goes on if it was killed; None keeps none.
+    """
+
+    progress: Progress = silent
+    check: Callable[[], None] = lambda: None
+    checkpoints: Checkpoints | None = None
+
+
 def finish_arm(
     order: ArmOrder,
     context: SearchContext,
@@ -85,9 +102,7 @@ def finish_arm(
     folder: Path,
     *,
     pace: ScoringPace | None = None,
-    progress: Progress = silent,
-    check: Callable[[], None] = lambda: None,
-    checkpoints: Checkpoints | None = None,
+    watch: Watch | None = None,
 ) -> ArmResult:
     """Export, quantise and score a trained student; its result comes last.
 
@@ -97,14 +112,10 @@ def finish_arm(
         student: in float.
         folder: of the order; gets the files (see `student_files`) and the result.
         pace: of scoring; None where the order has no end.
-        progress: told about every epoch of a training with simulated rounding.
-        check: called before every step; raises to stop.
-        checkpoints: where such a training goes on if it was killed.
+        watch: of a training with simulated rounding, and of further learning.
     """
-    files = StudentFiles(folder)
-    quantisation = _deployed(
-        order, context, student, files, progress=progress, check=check, checkpoints=checkpoints
-    )
+    files, watch = StudentFiles(folder), watch or Watch()
+    quantisation = _deployed(order, context, student, files, watch)
     judged = _judged(context, student, files).model_copy(update={"quantisation": quantisation})
     if pace is not None or order.end_s is None:  # where time is short it must have been counted on
         varied = varied_error(context, files.int8_path)
@@ -113,7 +124,7 @@ def finish_arm(
     if order.learns_all and quantisation.ships == "ptq" and may_learn_all(context, student.arm):
         if pace is not None:  # should time end what follows, this is what came of the training
             write_result(folder, result, history)
-        further = _gone_on(order, context, student, folder, result, pace=pace, check=check)
+        further = _gone_on(order, context, student, folder, result, pace=pace, watch=watch)
         result, history = further or (result, history)
     write_result(folder, result, history)
     return result
@@ -124,26 +135,15 @@ def _deployed(
     context: SearchContext,
     student: FloatStudent,
     files: StudentFiles,
+    watch: Watch,
     *,
     as_before: QuantisationChoiceRecord | None = None,
-    progress: Progress = silent,
-    check: Callable[[], None] = lambda: None,
-    checkpoints: Checkpoints | None = None,
 ) -> QuantisationChoiceRecord:
     """Write a student's files; `as_before` says how, where that has been chosen."""
     export_onnx(student.module, student.candidate.layers, files.float_path)
     few = context.data.validation.inputs[:_COMPARED]
     require_same_outputs(student.module, files.float_path, few)
-    quantisation = _quantised(
-        order,
-        context,
-        student,
-        files,
-        as_before=as_before,
-        progress=progress,
-        check=check,
-        checkpoints=checkpoints,
-    )
+    quantisation = _quantised(order, context, student, files, watch, as_before=as_before)
     save_student(student.module, files.weights_path)
     return quantisation
 
@@ -184,7 +184,7 @@ def _gone_on(
     result: ArmResult,
     *,
     pace: ScoringPace | None,
-    check: Callable[[], None],
+    watch: Watch,
 ) -> tuple[ArmResult, tuple[EpochRecord, ...]] | None:
     """Go on with all examples; None where there is no time, or that is no good.
 
@@ -203,7 +203,7 @@ def _gone_on(
         samples_seen=student.samples_seen,
         label_smoothing=student.label_smoothing,
         budget_s=left_s,
-        check=check,
+        check=watch.check,
     )
     found = result.model_copy(
         update={
@@ -213,9 +213,10 @@ def _gone_on(
     )
     further, files = replace(student, module=module), student_files(folder, found)
     files.folder.mkdir(exist_ok=True)
-    _deployed(order, context, further, files, as_before=result.quantisation)
+    _deployed(order, context, further, files, Watch(), as_before=result.quantisation)
     before, after = result.objective, _judged(context, further, files).objective
     if before is None or after is None or after.task_error > before.task_error:
+        shutil.rmtree(files.folder)
         return None
     made_before = len(student.epochs)
     records = (r.model_copy(update={"epoch": r.epoch + made_before}) for r in training.epochs)
@@ -227,34 +228,14 @@ def _quantised(
     context: SearchContext,
     student: FloatStudent,
     files: StudentFiles,
+    watch: Watch,
     *,
     as_before: QuantisationChoiceRecord | None,
-    progress: Progress,
-    check: Callable[[], None],
-    checkpoints: Checkpoints | None,
 ) -> QuantisationChoiceRecord:
     """Write the int8 file; a training with simulated rounding goes on with data and methods."""
     # Apple's GPUs have no float64, which simulated rounding needs for biases.
     is_mps = context.accelerator.type == "mps"
     here = context.on(torch.device("cpu")) if is_mps else context
-    arm, layers = student.arm, student.candidate.layers
-    goes_on = int8_recipe(arm.methods)
-
-    def criterion(rounding: FakeQuantStudent, own: TeacherSource | None) -> Criterion:
-        made = student_criterion(
-            here,
-            rounding,
-            layers,
-            goes_on.methods,
-            student.config,
-            source=own if goes_on.follows_itself else None,
-        )
-        if isinstance(made, DistillCriterion):
-            known = made.state_dict()
-            made.load_state_dict({name: student.state.get(name, t) for name, t in known.items()})
-        return made
-
-    learned = here.learned_from(arm.methods)
     validation, chosen = context.data.validation, context.config.quantisation
     settings = QuantisationSettings(
         calibration=chosen.calibration if as_before is None else as_before.calibration,
@@ -266,25 +247,47 @@ def _quantised(
     )
 
     def tell(stage: str, record: EpochRecord) -> None:
-        progress(stage, record.epoch, settings.training().epochs, shown_terms(record))
+        watch.progress(stage, record.epoch, settings.training().epochs, shown_terms(record))
 
     return quantise_student(
         files.float_path,
         files.int8_path,
-        layers,
+        student.candidate.layers,
         QuantisationData(
             calibration=context.calibration,
-            batches=learned.batches,
-            criterion=criterion,
+            batches=here.learned_from(student.arm.methods).batches,
+            criterion=partial(_goes_on, student, here),
             validation_inputs=validation.inputs,
             validation_labels=validation.labels,
             head=context.data.head,
         ),
         settings,
         on_epoch=tell,
-        check=check,
-        checkpoints=checkpoints,
+        check=watch.check,
+        checkpoints=watch.checkpoints,
     )
+
+
+def _goes_on(
+    student: FloatStudent,
+    context: SearchContext,
+    rounding: FakeQuantStudent,
+    own: TeacherSource | None,
+) -> Criterion:
+    """Return what the float training minimised, for the student with simulated rounding."""
+    recipe = int8_recipe(student.arm.methods)
+    made = student_criterion(
+        context,
+        rounding,
+        student.candidate.layers,
+        recipe.methods,
+        student.config,
+        source=own if recipe.follows_itself else None,
+    )
+    if isinstance(made, DistillCriterion):
+        known = made.state_dict()
+        made.load_state_dict({name: student.state.get(name, t) for name, t in known.items()})
+    return made
 
 
 def shown_terms(record: EpochRecord) -> str:

@@ -23,10 +23,8 @@ from hwkd.distill.adapters import describe_adapter
 from hwkd.distill.criterion import DistillCriterion
 from hwkd.engine.arms.all_examples import SAMPLES_RATIO, may_learn_all
 from hwkd.engine.arms.checkpoints import arm_checkpoints, to_log
-from hwkd.engine.arms.evaluation import (
-    train_student,
-)
-from hwkd.engine.arms.finish_arm import FloatStudent, finish_arm, shown_terms
+from hwkd.engine.arms.evaluation import train_student
+from hwkd.engine.arms.finish_arm import FloatStudent, Watch, finish_arm, shown_terms
 from hwkd.engine.arms.jobs import write_progress
 from hwkd.engine.arms.orders import (
     ORDER_FILE,
@@ -117,16 +115,8 @@ def train_arm(
         pairs=_pairs(arm, criterion),
         label_smoothing=training.recipe.label_smoothing if arm.smooths_labels else 0.0,
     )
-    result = finish_arm(
-        order,
-        context,
-        student,
-        folder,
-        pace=pace,
-        progress=progress,
-        check=check,
-        checkpoints=checkpoints,
-    )
+    watch = Watch(progress=progress, check=check, checkpoints=checkpoints)
+    result = finish_arm(order, context, student, folder, pace=pace, watch=watch)
     checkpoints.remove()
     return result
 

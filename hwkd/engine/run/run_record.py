@@ -127,6 +127,11 @@ def search_caveats(
             + ", ".join(unsupported)
             + "."
         )
+    if device.open_sources:
+        caveats.append(
+            f"The device file of {device.name} still says FILL IN where the source of "
+            f"{', '.join(device.open_sources)} belongs: nothing says where these numbers are from."
+        )
     caveats += _unchecked_limits(config, records)
     workers = config.workers or len({record.worker for record in records})
     if workers > 1:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from hwkd.core.errors import TeacherError
 from hwkd.core.head import Correction, Head, Knowledge
+from hwkd.core.progress import Progress
 from hwkd.tasks.base import TaskData
 from hwkd.train.teacher_input import SeenInput, usual_inputs
 from hwkd.train.teacher_open import NetworkTeacher
@@ -68,13 +69,16 @@ class _Way:
         )
 
 
-def find_doubt(teacher: NetworkTeacher, data: TaskData, outputs: _Outputs) -> Doubt | None:
+def find_doubt(
+    teacher: NetworkTeacher, data: TaskData, outputs: _Outputs, *, progress: Progress
+) -> Doubt | None:
     """Say how a teacher would be far better; None if no usual way is.
 
     Args:
         teacher: one of the user's; of others nothing is doubted.
         data: of which validation examples are used.
         outputs: of the teacher for all validation examples, as it is used.
+        progress: told before each way.
     """
     if teacher.kind == "trained here":
         return None
@@ -86,7 +90,7 @@ def find_doubt(teacher: NetworkTeacher, data: TaskData, outputs: _Outputs) -> Do
     used, *corrected = _ways(data.head, None, outputs[chosen], targets)
     if used.errors.mean() < _LEAST_GAIN:
         return None
-    for seen, answers in _answers(teacher, data, inputs):
+    for seen, answers in _answers(teacher, data, inputs, progress):
         corrected += _ways(data.head, seen, answers, targets)
     # One mistake explains more than two.
     singles = [way for way in corrected if way.seen is None or way.correction is None]
@@ -120,12 +124,13 @@ def _ways(
 
 
 def _answers(
-    teacher: NetworkTeacher, data: TaskData, inputs: NDArray[np.float32]
+    teacher: NetworkTeacher, data: TaskData, inputs: NDArray[np.float32], progress: Progress
 ) -> Iterator[tuple[SeenInput, _Outputs]]:
     """Yield what the teacher says when it is shown other inputs, as far as it takes them."""
-    now = teacher.seen
+    now, usual_ones = teacher.seen, usual_inputs(data.pipeline.record())
     for is_last in (False, True):
-        for usual in usual_inputs(data.pipeline.record()):
+        for number, usual in enumerate(usual_ones, start=is_last * len(usual_ones)):
+            progress("other inputs of the teacher", number, 2 * len(usual_ones))
             seen = usual.with_channels(last=is_last)
             same = (seen.scale, seen.offset) == (now.scale, now.offset)
             if same and is_last == now.wanted.channels_last:

@@ -16,6 +16,7 @@ from hwkd.core.errors import ExportError, HwkdError
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_c.exported import read_exported
 from hwkd.deploy.to_c.project import RecordedInput
+from hwkd.engine.arms.export import raw_input
 from hwkd.io.core_files import core_names, load_core
 from hwkd.io.discovery import output_kind
 
@@ -88,7 +89,7 @@ def test_weights_in_a_file_beside_the_model_are_in_the_folder(model, tmp_path):
     )
     assert {path.name for path in out.iterdir()} == {path.name for path in whole}
     shutil.rmtree(beside)
-    exported = read_exported(out)
+    exported = read_exported(out, raw_input)
     assert exported.project().source_sha256 in (out / "model.h").read_text()
     changed = bytearray((out / "model_int8.onnx").read_bytes())
     changed[-40] ^= 1

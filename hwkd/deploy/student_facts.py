@@ -1,0 +1,217 @@
+"""What an exported folder says of its student: for programs as plain data, for people as Markdown.
+
+The same facts stand in every `model.json`, in every README and inside ONNX and TFLite files, so
+that one folder, or one file, is enough to feed the network and to read its answer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from hwkd.core.markdown import facts_table
+from hwkd.core.measure import CostEstimate
+from hwkd.core.metric import Metric, Scores, ScoresRecord
+from hwkd.core.run_record import RunRecord
+from hwkd.core.student_record import StudentRecord
+from hwkd.io.discovery import output_kind
+
+README_FILE = "README.md"
+# Key of the facts inside a model file.
+METADATA_KEY = "hwkd"
+_SPLITS = {
+    "test_int8": "int8, test split",
+    "test_float": "float32, test split",
+    "validation_int8": "int8, validation split",
+    "validation_float": "float32, validation split",
+}
+
+
+def student_facts(student: StudentRecord) -> dict[str, Any]:
+    """Return the facts as plain data in SI units; none of what has no record of its run."""
+    run = student.run
+    if run is None:
+        return {}
+    return {
+        "hwkd_version": run.hwkd_version,
+        "data": {"task": run.data.task, "source": run.data.source,
+                 "fingerprint": run.data.fingerprint},
+        "preprocessing": run.data.pipeline.model_dump(mode="json"),
+        "answer": {
+            "kind": run.data.kind,
+            "labels": list(run.data.class_names),
+            "mean": list(run.data.answer_mean),
+            "std": list(run.data.answer_std),
+            "threshold": None,
+        },
+        "measured": {
+            "metrics": [metric.model_dump(mode="json") for metric in run.data.metrics],
+            "scores": _scores(student).model_dump(mode="json"),
+        },
+        "estimated": _estimated(student),
+    }  # fmt: skip
+
+
+def metadata(student: StudentRecord | None) -> dict[str, str]:
+    """Return name and text of what goes into a model file; nothing where nothing is known."""
+    facts = {} if student is None else student_facts(student)
+    return {METADATA_KEY: json.dumps(facts, ensure_ascii=False)} if facts else {}
+
+
+def facts_markdown(student: StudentRecord) -> str:
+    """Return the sections of a README on input, answer, measurements and estimates."""
+    run = student.run
+    if run is None:
+        return ""
+    sections = {
+        "Input": _input_rows(run),
+        "Answer": _answer_rows(run),
+        "Measured": _measured_rows(student),
+        "Estimated": _estimated_rows(student),
+    }
+    return "".join(f"\n## {title}\n\n{facts_table(rows)}\n" for title, rows in sections.items())
+
+
+_PYTHON = """
+```python
+import json
+import numpy as np
+import onnxruntime
+
+session = onnxruntime.InferenceSession("{file}")
+facts = json.loads(session.get_modelmeta().custom_metadata_map["hwkd"])
+raw = np.load("samples.npy")  # as in the data, shape [n, {shape}]
+(step,) = facts["preprocessing"]["steps"]
+mean, std = (np.reshape(step["values"][k], (1, -1, *[1] * (raw.ndim - 2))) for k in ("mean", "std"))
+given = ((raw - mean) / std).astype(np.float32)
+name = session.get_inputs()[0].name
+outputs = np.concatenate([session.run(None, {{name: one[None]}})[0] for one in given])
+print([facts["answer"]["labels"][i] for i in outputs.argmax(axis=1)])
+```
+"""
+
+
+def student_readme(student: StudentRecord, files: Iterable[str]) -> str:
+    """Return the README of a student's folder.
+
+    Args:
+        student: that it describes.
+        files: of the student, in the folder.
+    """
+    names = sorted(files)
+    text = (
+        f"# Student {student.spec.key}\n\nMade by `hwkd export`: {', '.join(names)}. "
+        "`student.json` describes the network layer by layer.\n"
+    )
+    models = [name for name in names if name.endswith(".onnx")]
+    run = student.run
+    if run is not None and models:
+        text += (
+            f"\nAn ONNX file holds what this page says in its metadata, as JSON under the key "
+            f"`{METADATA_KEY}`.\n"
+        )
+        kinds = [step.kind for step in run.data.pipeline.steps]
+        if kinds == ["normalise"] and output_kind(run.data.kind).of_classes:
+            shape = ", ".join(map(str, run.data.pipeline.raw_shape))
+            text += _PYTHON.format(file=models[-1], shape=shape)
+    return text + facts_markdown(student)
+
+
+def _scores(student: StudentRecord) -> ScoresRecord:
+    """Return the scores of these very files: of the full training, or of a trial's brief one."""
+    if student.run is not None and student.run.final is not None:
+        return student.run.final.scores
+    trial = student.trial
+    return ScoresRecord() if trial is None or trial.scores is None else trial.scores
+
+
+def _cost(student: StudentRecord) -> CostEstimate | None:
+    if student.run is not None and student.run.final is not None:
+        return student.run.final.cost
+    return None if student.trial is None else student.trial.cost
+
+
+def _estimated(student: StudentRecord) -> dict[str, Any] | None:
+    run, cost = student.run, _cost(student)
+    if run is None or cost is None:
+        return None
+    return {
+        "device": cost.device,
+        "runtime": cost.runtime,
+        "runtime_version": run.device.runtime_version,
+        "clock_hz": cost.clock_hz,
+        "latency_s": cost.latency_s,
+        "peak_ram_bytes": cost.peak_ram_bytes,
+        "flash_bytes": cost.flash_bytes,
+        "energy_j": cost.energy_j,
+    }
+
+
+def _input_rows(run: RunRecord) -> list[tuple[str, str]]:
+    pipeline = run.data.pipeline
+    rows = [
+        ("raw values", f"{pipeline.raw_dtype}, {_times(pipeline.raw_shape)}, channels first"),
+        ("range in the data", f"{pipeline.raw_low:g} to {pipeline.raw_high:g}"),
+        ("unit", f"that of the data: {run.data.source}"),
+    ]
+    for number, step in enumerate(pipeline.steps, start=1):
+        rows.append((f"step {number}, {step.kind}", step.formula))
+        rows += [(name, _numbers(value)) for name, value in step.values.items()]
+    rows += [("note on the data", note) for note in run.data.notes]
+    return [*rows, ("network input", f"float32, {_times(run.data.input_shape)}, before int8")]
+
+
+def _answer_rows(run: RunRecord) -> list[tuple[str, str]]:
+    data = run.data
+    rows = [("labels, in the order of the outputs", ", ".join(data.class_names))]
+    if output_kind(data.kind).of_classes:
+        return [*rows, ("answer", "the class with the largest output; there is no threshold")]
+    return [
+        *rows,
+        ("answer", "output * std + mean, in the unit of the target; there is no threshold"),
+        ("mean", _numbers(data.answer_mean)),
+        ("std", _numbers(data.answer_std)),
+    ]
+
+
+def _measured_rows(student: StudentRecord) -> list[tuple[str, str]]:
+    run, scores = student.run, _scores(student)
+    assert run is not None
+    found: dict[str, Scores | None] = {name: getattr(scores, name) for name in _SPLITS}
+    rows = [
+        (f"{metric.name}, {_SPLITS[name]}", _value(metric, values))
+        for name, values in found.items()
+        if values is not None
+        for metric in run.data.metrics
+        if metric.name in values
+    ]
+    return rows or [("score", "unknown: nothing was measured of these files")]
+
+
+def _value(metric: Metric, scores: Scores) -> str:
+    return metric.text(metric.of(scores))
+
+
+def _estimated_rows(student: StudentRecord) -> list[tuple[str, str]]:
+    found = _estimated(student)
+    if found is None:
+        return [("latency, RAM and flash", "unknown")]
+    runtime = " ".join(filter(None, (found["runtime"], found["runtime_version"])))
+    latency, energy = found["latency_s"], found["energy_j"]
+    return [
+        ("for", f"{runtime} on {found['device']} at {found['clock_hz'] / 1e6:g} MHz"),
+        ("latency", "unknown" if latency is None else f"{latency * 1e3:.4g} ms"),
+        ("peak RAM", f"{found['peak_ram_bytes']:,} bytes"),
+        ("flash", f"{found['flash_bytes']:,} bytes"),
+        ("energy", "unknown" if energy is None else f"{energy * 1e3:.4g} mJ per inference"),
+    ]
+
+
+def _times(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def _numbers(value: object) -> str:
+    values = value if isinstance(value, tuple | list) else (value,)
+    return ", ".join(repr(float(v)) if isinstance(v, float | int) else str(v) for v in values)

@@ -1,0 +1,63 @@
+"""hwkd's own C as a runtime: what its estimate says of a file is what its exporter plans."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.lib.c_networks import NetworkBuilder, quantise
+from hwkd.backends.estimated import Estimated
+from hwkd.cost.backend import CostQuestion, ModelFile
+from hwkd.cost.estimate import estimate_cost
+from hwkd.deploy.to_c.costs import cost_lines
+from hwkd.deploy.to_c.export import build_project
+from hwkd.deploy.to_c.flash import constant_bytes, predict_ram_bytes
+from hwkd.io.core_files import load_core
+from hwkd.io.device_catalog import load_device
+from hwkd.io.run_files import read_run_record
+from hwkd.trace.onnx_file import load_network
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    net = NetworkBuilder((3, 32, 32))
+    net.conv(16, (3, 3), stride=(2, 2))
+    for channels in (32, 48):
+        net.depthwise()
+        net.conv(channels)
+    net.classifier(10)
+    return quantise(net, tmp_path_factory.mktemp("c"), "network")
+
+
+@pytest.mark.parametrize("name", ["cortex-m0plus", "cortex-m4", "cortex-m7", "cortex-m33"])
+def test_a_file_takes_the_ram_that_the_exported_c_plans(name: str, model: Path) -> None:
+    device = load_device(name)
+    network = load_network(model, keep_types=True)
+    question = CostQuestion(device=device, runtime="hwkd-c")
+    file = ModelFile(path=model, graph=network.graph, dtype=network.dtype, costed_in="int8")
+    cost = Estimated().cost_file(file, question).cost
+    project = build_project(model, rounding=load_core(name).rounding)
+    assert cost.peak_ram_bytes == predict_ram_bytes(project, load_core(name))
+    assert cost.flash_bytes > constant_bytes(project)
+    assert cost.latency is not None
+    assert not cost.unsupported_ops
+
+
+def test_a_candidate_takes_nearly_what_its_file_will(model: Path) -> None:
+    device = load_device("cortex-m4")
+    graph = load_network(model, keep_types=True).graph
+    cost = estimate_cost(graph, device, runtime="hwkd-c")
+    project = build_project(model)
+    assert cost.peak_ram_bytes == pytest.approx(
+        predict_ram_bytes(project, load_core("cortex-m4")), rel=0.1
+    )
+
+
+def test_an_export_says_when_the_reports_estimates_are_its_own(model: Path) -> None:
+    golden = Path(__file__).parents[1] / "golden" / "run_v2" / "run.json"
+    run = read_run_record(golden)
+    own = run.model_copy(update={"device": run.device.model_copy(update={"runtime": "hwkd-c"})})
+    project = build_project(model)
+    assert "not for this C" in cost_lines(project, run)[-1]
+    assert "estimates for this C" in cost_lines(project, own)[-1]
