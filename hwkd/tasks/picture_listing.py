@@ -81,14 +81,7 @@ def list_pictures(path: Path) -> PictureListing:
             f"pictures in folders below a class folder count to that class ({first_names(nested)})"
         )
     if left_out:
-        per_class = ", ".join(
-            f"{count:,} of {name!r}" for name, count in left_out.most_common(_SHOWN_CLASSES)
-        )
-        more = ", ..." if len(left_out) > _SHOWN_CLASSES else ""
-        plan.notes.append(
-            f"{left_out.total():,} files that are not PNG or JPEG were left out: {per_class}{more} "
-            f"({suffixes(kinds)})"
-        )
+        plan.notes.append(_what_was_left_out(left_out, kinds))
     shown = tuple(printable(name) for name in names)
     if len(set(shown)) < len(shown):
         raise DataError(
@@ -101,6 +94,18 @@ def list_pictures(path: Path) -> PictureListing:
         splits=tuple(splits),
         class_names=shown,
         notes=tuple(dict.fromkeys(plan.notes)),
+    )
+
+
+def _what_was_left_out(counts: Counter[str], kinds: list[str]) -> str:
+    """Say how many files of which classes are in formats that are not read."""
+    per_class = ", ".join(
+        f"{count:,} of {name!r}" for name, count in counts.most_common(_SHOWN_CLASSES)
+    )
+    more = ", ..." if len(counts) > _SHOWN_CLASSES else ""
+    return (
+        f"{counts.total():,} files that are not PNG or JPEG were left out: {per_class}{more} "
+        f"({suffixes(kinds)})"
     )
 
 

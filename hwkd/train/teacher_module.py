@@ -82,7 +82,7 @@ class ModuleTeacher:
         with torch.inference_mode(), computing_in(self.precision, self.device):
             try:
                 outputs = self.module(batch)
-            except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            except Exception as error:  # the user's code may raise anything
                 raise TeacherError(
                     f"teacher {self.name}: fails on inputs of shape {tuple(batch.shape)}: "
                     f"{first_line(error)}"

@@ -28,11 +28,9 @@ def open_teacher(
     seen: SeenInput = AS_STUDENTS,
     training: TeacherTraining | None = None,
     device: torch.device,
-    cache_dir: Path | None = None,
     own_dir: Path | None = None,
     progress: Progress = silent,
     check: Callable[[], None] | None = None,
-    stop: Callable[[], bool] | None = None,
 ) -> NetworkTeacher:
     """Open or train a teacher for the data.
 
@@ -43,11 +41,9 @@ def open_teacher(
         seen: what a teacher of the user's expects.
         training: configuration of the trained teacher; None is the default one.
         device: where torch teachers run.
-        cache_dir: of trained teachers; None is the user's cache folder.
         own_dir: of a teacher trained here that is not worth keeping for other runs.
         progress: told about training.
         check: called before every training step; raises to stop.
-        stop: asked before every training step; True ends training and keeps the weights so far.
 
     Raises:
         TeacherError: if it cannot be opened or does not match the data.
@@ -61,11 +57,9 @@ def open_teacher(
             data,
             training or TeacherTraining(),
             device=device,
-            cache_dir=cache_dir,
             own_dir=own_dir,
             progress=progress,
             check=check,
-            stop=stop,
         )
     if _is_onnx(source):
         return load_onnx_teacher(

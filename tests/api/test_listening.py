@@ -71,7 +71,7 @@ def test_outside_of_a_notebook_nobody_is_told():
 
 
 def test_in_a_notebook_a_cell_shows_bars_and_notes(monkeypatch):
-    drawn = []
+    drawn: list[str] = []
     handle = types.SimpleNamespace(update=drawn.append)
     shell = types.SimpleNamespace(kernel=object())
     ipython = types.ModuleType("IPython")

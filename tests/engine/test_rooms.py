@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -175,3 +178,26 @@ def test_kept_rooms_are_taken_for_the_same_limits_and_input_alone(monkeypatch):
 def test_a_kept_room_that_no_search_finds_is_refused():
     with pytest.raises(ValueError, match="less than or equal to 2"):
         KeptRooms.model_validate({"key": "", "rooms": {"plain": {"": {"scale": 1e9}}}})
+
+
+# Prints the key of the rooms on a device whose description holds sets.
+_KEY = """
+from hwkd.engine.setup.config import SearchConfig
+from hwkd.engine.setup.resolve import screen_of
+from hwkd.engine.setup.rooms import rooms_key
+print(rooms_key(screen_of(SearchConfig(device="cortex-m4")), (1, 8, 8), 10))
+"""
+
+
+def test_rooms_have_the_same_key_in_every_process():
+    keys = {
+        subprocess.run(
+            [sys.executable, "-c", _KEY],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(keys) == 1

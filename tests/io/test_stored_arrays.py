@@ -48,7 +48,9 @@ def test_what_is_no_array_stays_as_it_is(given):
 
 
 @pytest.mark.parametrize(
-    "labels", [[object()] * 12, ["a", None] * 6, np.zeros(12, complex)], ids=str
+    "labels",
+    [[object()] * 12, ["a", None] * 6, np.zeros(12, complex)],
+    ids=["objects", "gaps", "complex"],
 )
 def test_what_numpy_would_pickle_is_refused(labels):
     with pytest.raises(DataError, match=r"^data: y_train has type \w+; expected numbers, or texts"):

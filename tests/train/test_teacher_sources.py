@@ -82,6 +82,12 @@ class Pair(nn.Module):
         return x, x
 
 pair = Pair
+
+class Picky(nn.Module):
+    def forward(self, x):
+        assert x.max() <= 1, "expected inputs from 0 to 1"
+
+picky = Picky
 """
 
 
@@ -141,6 +147,7 @@ def test_a_factory_that_gives_no_module_is_refused(my_teacher, reference, match)
         ("wide", r"outputs have shape \(2, 4\); the data has 3 classes"),
         ("mistaken", r"fails on inputs of shape \(2, 1, 4, 3\)"),
         ("pair", "returns tuple; expected one tensor of logits"),
+        ("picky", r"fails on inputs of shape \(2, 1, 4, 3\): expected inputs from 0 to 1"),
     ],
 )
 def test_a_module_that_does_not_fit_the_data_is_refused(my_teacher, factory, match):

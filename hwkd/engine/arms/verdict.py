@@ -20,6 +20,8 @@ from hwkd.core.errors import ConfigError
 from hwkd.core.metric import ACCURACY, Metric
 from hwkd.core.verdict_record import ArmRecord, Gain
 
+_CONFIDENCE = 0.95  # of the interval of a gain
+
 Weights: TypeAlias = Literal["brief", "full"]
 
 
@@ -142,16 +144,13 @@ def best_control(validation: Mapping[str, Sequence[float]]) -> str:
     return max(validation, key=lambda name: fmean(validation[name]))
 
 
-def paired_gain(
-    scores: Sequence[float], baseline: Sequence[float], *, over: str = "", confidence: float = 0.95
-) -> Gain:
+def paired_gain(scores: Sequence[float], baseline: Sequence[float], *, over: str = "") -> Gain:
     """Return the mean of scores - baseline, seed by seed, with its Student-t interval.
 
     Args:
         scores: one per seed, higher is better.
         baseline: of the same seeds in the same order.
         over: name of what the baseline is.
-        confidence: more than 0, less than 1.
 
     Raises:
         ConfigError: if the two differ in length or are empty.
@@ -165,7 +164,7 @@ def paired_gain(
     mean = fmean(differences)
     low = high = None
     if len(differences) > 1:
-        quantile = float(stdtrit(len(differences) - 1, 0.5 + confidence / 2))
+        quantile = float(stdtrit(len(differences) - 1, 0.5 + _CONFIDENCE / 2))
         half = quantile * stdev(differences) / math.sqrt(len(differences))
         low, high = mean - half, mean + half
     return Gain(
@@ -174,7 +173,7 @@ def paired_gain(
         low=low,
         high=high,
         seeds=len(differences),
-        confidence=confidence,
+        confidence=_CONFIDENCE,
         verdict=_verdict(low, high),
     )
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from hwkd.core.best import ranked_trials
+from hwkd.core.final_record import FinalRecord
 from hwkd.core.run_record import RunRecord
 from hwkd.core.student_record import StudentRecord
 from hwkd.core.trial import TrialRecord
@@ -26,7 +27,7 @@ from hwkd.engine.setup.prepare import Prepared
 from hwkd.engine.setup.resolve import most_epochs
 from hwkd.engine.setup.time_plan import TimeLimit
 from hwkd.io.device_catalog import folder_of
-from hwkd.io.student_folder import BEST_FOLDER
+from hwkd.io.student_folder import BEST_FOLDER, StudentFiles
 from hwkd.train.teacher import Teacher
 
 
@@ -82,26 +83,9 @@ class Closing:
             ranked, context, self.store, self.nursery, ending, progress=self.listener
         )
         run = run.model_copy(update={"final": final})
-        for what in given_up:
-            run = noted(run, f"Given up: {what}.", self.listener)
-        if final.all_examples is not None:
-            run = noted(
-                run,
-                f"After it was scored on validation, the student learned from all "
-                f"{final.all_examples:,} labelled examples, those of validation among them.",
-                self.listener,
-            )
-        judged = context.data.validation
-        known = context.data.head.knowledge(
-            student_logits(files.int8_path, judged.inputs), judged.labels
-        )
-        if not known.is_enough:
-            run = noted(
-                run,
-                f"The student guesses: its {known.what} on validation is {known.value:.3f}, and "
-                f"more than guessing begins at {known.needed:.3f}. Give it more time or more room.",
-                self.listener,
-            )
+        remarks = _remarks(final, files, context)
+        for note in (*(f"Given up: {what}." for what in given_up), *remarks):
+            run = noted(run, note, self.listener)
         run = with_phase(run, "final training", time.monotonic() - begun)
         if not limit.is_limited:  # running it on the whole test split has no bound
             tested = tested_teacher(self.teacher, run.teacher, context.data, progress=self.listener)
@@ -131,3 +115,20 @@ class Closing:
 def context_of(prepared: Prepared, teacher: Teacher | None) -> SearchContext:
     """Return what trainings share, with a teacher whose outputs are in the cache."""
     return make_context(prepared.config, prepared.task, prepared.transfer, teacher)
+
+
+def _remarks(final: FinalRecord, files: StudentFiles, context: SearchContext) -> Iterator[str]:
+    """Give what a reader must know of the student that ships."""
+    if final.all_examples is not None:
+        yield (
+            "After it was scored on validation, the student learned from all "
+            f"{final.all_examples:,} labelled examples, those of validation among them."
+        )
+    judged = context.data.validation
+    logits = student_logits(files.int8_path, judged.inputs)
+    known = context.data.head.knowledge(logits, judged.labels)
+    if not known.is_enough:
+        yield (
+            f"The student guesses: its {known.what} on validation is {known.value:.3f}, and more "
+            f"than guessing begins at {known.needed:.3f}. Give it more time or more room."
+        )

@@ -55,9 +55,10 @@ class KeptRooms(StrictModel):
 def rooms_key(screen: Screen, input_shape: tuple[int, ...], num_outputs: int) -> str:
     """Return the SHA-256 of all that rooms follow from, beside the spaces themselves."""
     asked = screen.question
-    question = [screen.device.model_dump_json(), asked.runtime, asked.clock_hz, asked.dtype]
+    question = [screen.device.model_dump(), asked.runtime, asked.clock_hz, asked.dtype]
     parts = [__version__, asdict(screen.limits), screen.risk, input_shape, num_outputs]
-    text = json.dumps([*parts, *question], sort_keys=True)
+    # The order of a set differs from process to process.
+    text = json.dumps([*parts, *question], sort_keys=True, default=sorted)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

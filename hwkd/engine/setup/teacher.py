@@ -124,7 +124,6 @@ def judge_teacher(
     teacher: NetworkTeacher | EnsembleTeacher,
     transfer: TransferSet,
     *,
-    seconds: float = 0.0,
     progress: Progress,
 ) -> TeacherRecord:
     """Refuse a teacher that knows nothing; say how good it is, and keep its answers for students.
@@ -132,7 +131,6 @@ def judge_teacher(
     Args:
         teacher: every member of an ensemble has to know something.
         transfer: what students train on.
-        seconds: spent on opening or training it.
         progress: told about the teacher's answers.
 
     Raises:
@@ -155,7 +153,7 @@ def judge_teacher(
         kind=teacher.kind,
         description=teacher.description,
         scores=ScoresRecord(validation_float=scores),
-        seconds=seconds,
+        seconds=0.0,
         from_cache=teacher.is_from_cache,
         identity=teacher.identity,
         members=judged,
