@@ -181,6 +181,7 @@ SeedOption: TypeAlias = Annotated[
     ),
 ]
 OutOption: TypeAlias = Annotated[str | Path, Option("Folder to create.", panel=RUN)]
+ForceOption: TypeAlias = Annotated[bool, Option("Replace what is there.")]
 RunFolder: TypeAlias = Annotated[str | Path, Option("Run folder of `hwkd search`.", metavar="RUN")]
 RunPlace: TypeAlias = Annotated[
     str, Option("Run folder, or URL of the database with --study.", metavar="RUN|URL")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from hwkd.api.common import ForceOption
 from hwkd.api.option import Option, declares_options
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def new_device(
     ],
     *,
     like: Annotated[str, Option("Packaged device to start from.")] = "cortex-m4",
-    force: Annotated[bool, Option("Replace an existing file.")] = False,
+    force: ForceOption = False,
 ) -> NewDevice:
     """Write a commented device file for your own board.
 

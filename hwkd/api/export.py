@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from hwkd.api.common import KernelsOption, OutOption, RoundingOption, Trust
-from hwkd.api.option import Option, declares_options
+from hwkd.api.common import ForceOption, KernelsOption, OutOption, RoundingOption, Trust
+from hwkd.api.option import Here, Option, declares_options
 
 if TYPE_CHECKING:
     from hwkd.core.progress import Progress
@@ -50,7 +50,7 @@ def export(
     ] = None,
     rounding: RoundingOption = "auto",
     kernels: KernelsOption = "hwkd",
-    force: Annotated[bool, Option("Replace the export that --out holds, as a whole.")] = False,
+    force: Annotated[ForceOption, Here("An export is replaced as a whole.")] = False,
     trust: Trust = False,
     progress: "Progress | None" = None,
 ) -> "ExportOutcome":
