@@ -241,7 +241,7 @@ OPENING_ELSEWHERE: Mapping[str, str] = {
     "deploy/exporters/torch_weights": "copies; the reader of students checks digests",
     "deploy/to_c/cmsis_nn": _PACKAGED,
     "deploy/to_c/export": "names of files to replace; a damaged list counts as none",
-    "deploy/to_c/project": _PACKAGED,
+    "deploy/to_c/project_text": _PACKAGED,
     "deploy/to_int8": _OWN,
     "deploy/verify_onnx": _OWN,
     "deploy/verify_run": _OWN,
