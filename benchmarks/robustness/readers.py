@@ -220,7 +220,10 @@ ELSEWHERE: Mapping[str, str] = {
     "load_onnx_teacher": _ONNX,
     "open_session": "reads files that hwkd wrote or another reader took",
     "read_quantisation": "reads a file that hwkd has just written",
+    "open": "readers of run folders",
     "read_again": "readers of run folders",
+    "read_prepared": "a resumed run, above",
+    "read_values": _DATA,
     "read_json": "every reader of JSON above",
     "read_number": "a file for watching, absent when it is damaged; the readers of JSON above",
     "load_user_space": "runs a Python file that the user names; docs/security.md",
@@ -234,6 +237,7 @@ _WRITES, _OWN = "writes, or locks", "reads what this process has just written or
 _PACKAGED = "reads files of the package"
 # Modules that open files and hold no reader of the lists above.
 OPENING_ELSEWHERE: Mapping[str, str] = {
+    "api/student": "the reader of students",
     "api/device_calibration": "files that readers of measurements and devices took",
     "cli/output": _WRITES,
     "deploy/calibrate": _OWN,
@@ -256,6 +260,7 @@ OPENING_ELSEWHERE: Mapping[str, str] = {
     "engine/run/join": "readers of run folders",
     "engine/run/lease": _WRITES,
     "engine/run/prepared": "a resumed run, above",
+    "engine/run/study_place": "readers of run folders",
     "engine/run/shared_study": "documents for the readers of run folders; artifacts by digest",
     "engine/search/trial_stage": _WRITES,
     "engine/search/workers": "the last line of a log, for a message",

@@ -227,7 +227,9 @@ def test_exported_tflite_was_run_where_the_interpreters_are(finished, tmp_path, 
     given = ["export", str(run), "--target", "tflite", "--out", str(out)]
     assert main([*given, "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
-    assert {path.name for path in out.iterdir()} == {"model.tflite", "model.json", "labels.txt"}
+    assert {path.name for path in out.iterdir()} == {
+        "README.md", "model.tflite", "model.json", "labels.txt",
+    }  # fmt: skip
     assert (out / "model.tflite").read_bytes()[4:8] == b"TFL3"
     assert (out / "labels.txt").read_text() == "0\n1\n2\n"
     found = {item["interpreter"]: item for item in printed["facts"]["against_c"]}

@@ -62,5 +62,6 @@ def test_a_student_of_a_smaller_picture_goes_the_whole_way(tmp_path, capsys):
         if r.state == "completed" and "input_pool" in r.spec.params
     ]  # fmt: skip
     assert export("c", "--trial", str(numbers[0])) == 0
-    assert "input_pool" in (folder / "report.html").read_text()
+    page = (folder / "report.html").read_text()
+    assert all(name in page for name in read_run(folder)[0].final.spec.params)
     capsys.readouterr()
