@@ -132,12 +132,7 @@ class Student:
 
     def predict(self, inputs: Any) -> NDArray[Any]:
         """Return the name of the likeliest class of each input, or its values in their unit."""
-        found = self.outputs(inputs)
-        if self.data.kind == "classes":
-            names: NDArray[Any] = np.array(self.labels)[found.argmax(axis=1)]
-            return names
-        answers: NDArray[Any] = found * self.data.answer_std + self.data.answer_mean
-        return answers
+        return self._head().answers(self.outputs(inputs))
 
     def predict_proba(self, inputs: Any) -> NDArray[np.float64]:
         """Return the probability of each class, shape [n, classes]; rows sum to 1.

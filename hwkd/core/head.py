@@ -210,6 +210,13 @@ class Head(Protocol):
         """
         ...
 
+    def answers(self, outputs: NDArray[np.float32]) -> NDArray[Any]:
+        """Return what a user is told of each output: the likeliest name, or values in their unit.
+
+        Shape [n], or [n, size].
+        """
+        ...
+
     def answer_text(self, target: Any) -> str:
         """Return the target of one example as a person would say it."""
         ...

@@ -216,6 +216,11 @@ class ClassesHead:
             advice="give its outputs the order of the data's classes",
         )
 
+    def answers(self, outputs: NDArray[np.float32]) -> NDArray[Any]:
+        """Return the name of the likeliest class, shape [n]."""
+        names: NDArray[Any] = np.array(self.names)[outputs.argmax(axis=1)]
+        return names
+
     def answer_text(self, target: Any) -> str:
         """Return the name of a class."""
         return self.names[int(target)]

@@ -243,6 +243,11 @@ class ValuesHead:
             advice="give its answers the unit of the target",
         )
 
+    def answers(self, outputs: NDArray[np.float32]) -> NDArray[Any]:
+        """Return the values in their units, shape [n, size]."""
+        values: NDArray[Any] = outputs * self.answer_std + self.answer_mean
+        return values
+
     def answer_text(self, target: Any) -> str:
         """Return the values of one example in their units."""
         values = np.asarray(target) * self.answer_std + self.answer_mean
