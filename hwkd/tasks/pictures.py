@@ -56,25 +56,32 @@ def read_picture_facts(file: str) -> PictureFacts:
     """Read the head of `file`.
 
     Raises:
-        DataError: if it is no PNG or JPEG, or has more than 89 million pixels.
+        DataError: if it is no PNG or JPEG, is damaged, or has more than 89 million pixels.
     """
     with _opened(file) as image:
-        orientation = _orientation(image)
-        width, height = image.size
-        if orientation in _LYING:
-            width, height = height, width
-        has_16_bits = image.mode.startswith("I")
-        # (decoder, box, offset, how pixels are stored), which Pillow's types leave out.
-        tiles: list[Any] = getattr(image, "tile", [])
-        stored = str(tiles[0][3]) if tiles else ""
-        return PictureFacts(
-            height=height,
-            width=width,
-            is_turned=orientation in _TURNS,
-            has_16_bits=has_16_bits,
-            loses_bits="16B" in stored and not has_16_bits,
-            is_transparent=image.has_transparency_data,
-        )
+        try:
+            return _facts(image)
+        except Exception as error:  # as in `decode_picture`: a palette may be missing
+            raise _unreadable(file, error) from error
+
+
+def _facts(image: Image.Image) -> PictureFacts:
+    orientation = _orientation(image)
+    width, height = image.size
+    if orientation in _LYING:
+        width, height = height, width
+    has_16_bits = image.mode.startswith("I")
+    # (decoder, box, offset, how pixels are stored), which Pillow's types leave out.
+    tiles: list[Any] = getattr(image, "tile", [])
+    stored = str(tiles[0][3]) if tiles else ""
+    return PictureFacts(
+        height=height,
+        width=width,
+        is_turned=orientation in _TURNS,
+        has_16_bits=has_16_bits,
+        loses_bits="16B" in stored and not has_16_bits,
+        is_transparent=image.has_transparency_data,
+    )
 
 
 def decode_picture(
@@ -178,6 +185,8 @@ def _why(file: str, error: Exception) -> str:
         return "empty, 0 bytes"
     if isinstance(error, UnidentifiedImageError):  # its text repeats the path
         return "neither PNG nor JPEG, whatever its name says"
+    if not str(error):  # Pillow's own assertions, as for a palette that is not there
+        return "a part of it is missing or contradicts the rest"
     return printable(first_line(error))
 
 

@@ -9,6 +9,7 @@ from PIL import Image
 
 from hwkd.core.errors import DataError
 from hwkd.tasks.classification import ClassifyTask
+from hwkd.tasks.pictures import read_picture_facts
 from hwkd.tasks.sources import read_source
 
 GENERATOR = np.random.default_rng(0)
@@ -129,6 +130,17 @@ def test_pictures_are_turned_as_their_orientation_says(tmp_path, orientation):
     said = "6 images were turned as their EXIF orientation says" in data.notes
     assert said == (orientation != 1)
     assert not any("resized" in note for note in data.notes)
+
+
+def test_a_picture_of_colours_without_its_palette_is_named(tmp_path):
+    path = tmp_path / "colours.png"
+    Image.new("P", (5, 6), 0).save(path)
+    content = path.read_bytes()
+    start = content.index(b"PLTE") - 4
+    length = int.from_bytes(content[start : start + 4], "big")
+    path.write_bytes(content[:start] + content[start + 12 + length :])
+    with pytest.raises(DataError, match=r"colours\.png: .*missing"):
+        read_picture_facts(str(path))
 
 
 def test_damaged_orientation_leaves_the_picture_as_stored(tmp_path):
