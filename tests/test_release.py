@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -106,7 +108,9 @@ def test_the_image_holds_all_that_is_packaged():
 
 
 def test_windows_is_refused_in_one_line(monkeypatch, capsys):
-    monkeypatch.setattr("sys.platform", "win32")
+    # Of the module alone: the standard library would import what Windows has.
+    there = SimpleNamespace(platform="win32", stderr=sys.stderr)
+    monkeypatch.setattr("hwkd.cli.app.sys", there)
     assert main(["devices", "list"]) == 2
     error = capsys.readouterr().err
     assert "WSL" in error
