@@ -60,12 +60,11 @@ def compare(
         ConfigError: if fewer than two runs are given, or one twice.
         RunFolderError: if a folder is no run folder, is damaged, or the page cannot be written.
     """
+    from hwkd.api.opened import open as open_run
     from hwkd.core.errors import ConfigError, RunFolderError
     from hwkd.io.paths import written_atomically
     from hwkd.io.run_files import CONFIG_FILE
-    from hwkd.io.student_folder import given_place, holds_student
     from hwkd.io.text_files import read_toml
-    from hwkd.report.build import build_report
     from hwkd.report.comparison import (
         RunToCompare,
         cautions,
@@ -73,26 +72,21 @@ def compare(
         differences,
         short_names,
     )
-    from hwkd.report.read import read_run
-    from hwkd.report.summary import summary_json
 
-    folders = [given_place(run) for run in runs]
+    opened = [open_run(run) for run in runs]
+    folders = [each.folder for each in opened]
     if len({folder.resolve() for folder in folders}) < max(2, len(folders)):
         given = ", ".join(map(str, folders)) or "none"
         raise ConfigError(f"compare: runs given: {given}; expected two or more different ones")
-    compared = []
-    for name, folder in zip(short_names(folders), folders, strict=True):
-        run, records = read_run(folder)
-        report = build_report(run, records, of_one_student=holds_student(folder))
-        path = folder / CONFIG_FILE
-        compared.append(
-            RunToCompare(
-                name=name,
-                page=report,
-                summary=summary_json(report, folder),
-                options=read_toml(path) if path.is_file() else {},
-            )
+    compared = [
+        RunToCompare(
+            name=name,
+            page=each.page,
+            summary=each.as_dict(),
+            options=read_toml(path) if (path := each.folder / CONFIG_FILE).is_file() else {},
         )
+        for name, each in zip(short_names(folders), opened, strict=True)
+    ]
     if page is not None:
         from hwkd.report.html import render_page
 

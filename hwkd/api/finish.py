@@ -34,8 +34,8 @@ def finish(
 ) -> "SearchOutcome":
     """Train the best students of a run in full, again, and ship the best.
 
-    No further candidate is tried. What the folder holds from earlier ends competes: what ships is
-    never worse on validation than what shipped before.
+    No further candidate is tried. What the folder holds from earlier ends competes, and what
+    ships is chosen from all of it by the rule of a search.
 
     Args:
         listener: is told about every stage; None shows bars in a notebook, elsewhere nothing.

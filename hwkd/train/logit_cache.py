@@ -8,6 +8,7 @@ data never meets an old entry.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,36 @@ def cached_logits(
         inputs = augment(data.split(split).inputs, copy_seed, augmentation)
         store_array(entry, _computed(teacher, inputs, split, data.head, progress), wanted)
     return _opened(entry, wanted)
+
+
+def logits_of_copies(
+    teacher: Teacher,
+    data: Dataset,
+    copy_seeds: Iterable[int | None],
+    *,
+    augmentation: Augmentation,
+    progress: Progress = silent,
+) -> list[NDArray[np.float16]]:
+    """Return the teacher's logits of every copy of the train split; see `cached_logits`.
+
+    Args:
+        teacher: asked only for entries that are missing.
+        data: whose train split.
+        copy_seeds: name the copies; None is the plain split.
+        augmentation: of the copies.
+        progress: told while the teacher runs.
+    """
+    return [
+        cached_logits(
+            teacher,
+            data,
+            split="train",
+            copy_seed=seed,
+            augmentation=augmentation,
+            progress=progress,
+        )
+        for seed in copy_seeds
+    ]
 
 
 def logits_entry(

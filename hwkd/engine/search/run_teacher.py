@@ -16,7 +16,7 @@ from hwkd.core.trial import TrialRecord
 from hwkd.engine.run.prepared import check_teacher_unchanged, named_teacher
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.setup.prepare import Prepared
-from hwkd.train.logit_cache import cached_logits, logits_entry
+from hwkd.train.logit_cache import cached_logits, logits_entry, logits_of_copies
 from hwkd.train.teacher import Teacher
 
 # Holds a teacher that is of use to one run alone.
@@ -103,15 +103,13 @@ def kept_teacher(
 def _keep_outputs(teacher: Teacher, prepared: Prepared, progress: Progress) -> None:
     transfer = prepared.transfer
     cached_logits(teacher, prepared.data, split="validation", progress=progress)
-    for seed in _copies(prepared):
-        cached_logits(
-            teacher,
-            transfer,
-            split="train",
-            copy_seed=seed,
-            augmentation=transfer.augmentation,
-            progress=progress,
-        )
+    logits_of_copies(
+        teacher,
+        transfer,
+        _copies(prepared),
+        augmentation=transfer.augmentation,
+        progress=progress,
+    )
 
 
 def teacher_outputs(teacher: Teacher | None, prepared: Prepared) -> list[Path]:

@@ -21,7 +21,7 @@ from hwkd.distill.taps import Taps, discover_places
 from hwkd.engine.setup.transfer import TransferSet
 from hwkd.train.augment import augment
 from hwkd.train.batches import TensorBatches
-from hwkd.train.logit_cache import cached_logits
+from hwkd.train.logit_cache import logits_of_copies
 from hwkd.train.teacher import Teacher
 from hwkd.train.teacher_module import ModuleTeacher
 
@@ -120,17 +120,13 @@ def _cached_source(
     device: torch.device,
     progress: Progress,
 ) -> CachedSource:
-    logits = [
-        cached_logits(
-            teacher,
-            transfer,
-            split="train",
-            copy_seed=seed,
-            augmentation=transfer.augmentation,
-            progress=progress,
-        )
-        for seed in transfer.copy_seeds
-    ]
+    logits = logits_of_copies(
+        teacher,
+        transfer,
+        transfer.copy_seeds,
+        augmentation=transfer.augmentation,
+        progress=progress,
+    )
     embedding = None
     if isinstance(teacher, ModuleTeacher) and Signal.EMBEDDING in needs:
         embedding = [_embedding(teacher, copy, progress) for copy in copies_on(device, transfer)]

@@ -20,7 +20,7 @@ from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.teacher_doubts import find_doubt
 from hwkd.engine.setup.transfer import TransferSet
 from hwkd.tasks.base import TaskData
-from hwkd.train.logit_cache import cached_logits
+from hwkd.train.logit_cache import cached_logits, logits_of_copies
 from hwkd.train.teacher import Teacher, TeacherKind, require_knowledge
 from hwkd.train.teacher_input import seen_input
 from hwkd.train.teacher_open import NetworkTeacher, open_teacher
@@ -140,15 +140,13 @@ def judge_teacher(
     members = teacher.members if isinstance(teacher, EnsembleTeacher) else (teacher,)
     judged = tuple(_member(member, data, progress) for member in members)
     scores = data.head.scores(_validation(teacher, data, progress), data.validation.labels)
-    for seed in transfer.copy_seeds:
-        cached_logits(
-            teacher,
-            transfer,
-            split="train",
-            copy_seed=seed,
-            augmentation=transfer.augmentation,
-            progress=progress,
-        )
+    logits_of_copies(
+        teacher,
+        transfer,
+        transfer.copy_seeds,
+        augmentation=transfer.augmentation,
+        progress=progress,
+    )
     return TeacherRecord(
         kind=teacher.kind,
         description=teacher.description,
