@@ -28,8 +28,6 @@ def prepare(raw: RawData, head: Head, *, task: str, split_seed: int) -> TaskData
 
     Args:
         raw: checked data; labels as the head has them.
-        head: what outputs mean.
-        task: name of the task.
         split_seed: seed of the splits that the source does not bring.
 
     Raises:
