@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax, softmax
 
-from hwkd.core.head import OUTPUT_KINDS, CAnswer, Correction, Knowledge, OutputKind
+from hwkd.core.errors import DataError
+from hwkd.core.head import OUTPUT_KINDS, CAnswer, Correction, Head, Knowledge, OutputKind
 from hwkd.core.metric import ACCURACY, Metric, Scores
 
 if TYPE_CHECKING:
@@ -51,6 +52,11 @@ def _answer(mean: tuple[float, ...], std: tuple[float, ...]) -> CAnswer:
     return _ANSWER
 
 
+def _head(names: tuple[str, ...], mean: tuple[float, ...], std: tuple[float, ...]) -> Head:
+    del mean, std
+    return ClassesHead(names=names)
+
+
 def _intended_use(count: int, names: str) -> str:
     return (
         f"telling {count} classes apart ({names}) in inputs like those of the training data. **Not "
@@ -66,6 +72,7 @@ _CLASSES = OutputKind(
     divergence_unit="nats",
     intended_use=_intended_use,
     answer=_answer,
+    head=_head,
 )
 OUTPUT_KINDS.register("classes")(_CLASSES)
 
@@ -221,6 +228,18 @@ class ClassesHead:
         names: NDArray[Any] = np.array(self.names)[outputs.argmax(axis=1)]
         return names
 
+    def targets(self, labels: NDArray[Any]) -> NDArray[np.int64]:
+        """Return the index of each label's class: by its name, else by its number from 0."""
+        known = {name: index for index, name in enumerate(self.names)}
+        distinct, where = np.unique(labels.reshape(-1), return_inverse=True)
+        texts = [str(int(one)) if _is_whole(one) else str(one) for one in distinct]
+        if not set(texts) <= set(known):
+            known = {str(index): index for index in range(self.size)} | known
+        if strange := [text for text in texts if text not in known]:
+            shown = ", ".join(self.names[:6]) + (", ..." if self.size > 6 else "")
+            raise DataError(f"data: label {strange[0]!r} is of no class of the student ({shown})")
+        return np.array([known[text] for text in texts], dtype=np.int64)[where]
+
     def answer_text(self, target: Any) -> str:
         """Return the name of a class."""
         return self.names[int(target)]
@@ -232,6 +251,10 @@ class ClassesHead:
     def unlabelled(self, count: int) -> NDArray[np.int64]:
         """Return so many -1."""
         return np.full(count, _UNLABELLED, dtype=np.int64)
+
+
+def _is_whole(value: Any) -> bool:
+    return np.issubdtype(type(value), np.number) and bool(value == np.floor(value))
 
 
 def _balanced(errors: NDArray[np.float64], targets: NDArray[np.int64]) -> float:
