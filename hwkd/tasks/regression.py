@@ -46,6 +46,7 @@ class RegressionTask:
         split_seed: int = 0,
         input_size: tuple[int, int] | None = None,
         layout: Layout = "auto",
+        features: str | None = None,
         progress: Progress = silent,
     ) -> TaskData:
         """Read, check, split, standardise; see `Task.data`."""
@@ -61,7 +62,10 @@ class RegressionTask:
                     "targets that differ"
                 )
         head = ValuesHead.fitted(split.train.labels, names=names)
-        return prepare(_standardised(split, head), head, task=self.name, split_seed=split_seed)
+        return prepare(
+            _standardised(split, head), head, task=self.name, split_seed=split_seed,
+            features=features,
+        )  # fmt: skip
 
 
 def _diabetes() -> tuple[RawData, tuple[str, ...]]:
