@@ -32,7 +32,6 @@ class Network:
 
     Attributes:
         model: ONNX, as bytes.
-        pipeline: preprocessing of the training.
     """
 
     model: bytes
@@ -40,9 +39,6 @@ class Network:
 
     def outputs(self, inputs: Any) -> NDArray[np.float32]:
         """Return what it computes, shape [n, outputs]: logits of classes, or standardised values.
-
-        Args:
-            inputs: raw.
 
         Raises:
             DataError: if inputs have another shape than those of the training.
@@ -73,11 +69,6 @@ class Student:
     It runs in ONNX Runtime on raw inputs: the preprocessing of its training is applied here. Inputs
     are arrays, tensors, data frames or lists, one example after another, with the axes as they were
     given for training.
-
-    Attributes:
-        folder: with its files.
-        final: what is recorded of it.
-        data: that it was trained on.
     """
 
     folder: Path

@@ -58,8 +58,6 @@ class Step(Protocol):
         """Return `static void FUNCTION(const C_TYPE *from)` in C99.
 
         Args:
-            function: its name.
-            c_type: of the values that it reads.
             shape: of its input, without batch; rows lie one after another.
             put: function of position and value that takes every output once, in any order.
         """
@@ -192,7 +190,6 @@ class Pipeline:
         """Return `static void FUNCTION(const RAW *raw)` in C99 and what it calls.
 
         Args:
-            function: its name.
             put: function of position and value, defined before, that takes each network input,
                 not yet quantised, with the channels first.
         """

@@ -48,11 +48,7 @@ class TaskData:
         source: where the data came from, for people.
         input_shape: without batch: (channels, height, width) or (channels, time).
         head: what the outputs of a network mean.
-        pipeline: what was applied to the inputs.
-        train: what networks learn from.
-        validation: what a search judges by.
         test: read once, at the end.
-        split_seed: seed of the splits that were made here.
         fingerprint: SHA-256 over content, splits and preprocessing, 64 hex digits.
         notes: what a reader of a report must know: splits made, files left out, layout guessed.
         validation_from_train: validation was taken from the train split of the source, so that what
@@ -135,7 +131,6 @@ class Task(Protocol):
 
         Args:
             source: file or folder of the user; None takes the data set that comes with hwkd.
-            split_seed: seed of the splits that the source does not bring.
             input_size: (height, width) that images are resized to; None keeps the most common.
             layout: order of the axes of arrays; "auto" reads it from the shape.
             features: computed from raw signals before the network, as `log-mel:bins=40`; None is

@@ -32,8 +32,6 @@ def prepare(
 
     Args:
         raw: checked data; labels as the head has them.
-        head: what outputs mean.
-        task: name of the task.
         split_seed: seed of the splits that the source does not bring.
         features: computed before the network, as `log-mel:bins=40`; None is none.
 

@@ -43,7 +43,6 @@ class RawData:
         validation: None when the source brings none.
         test: None when the source brings none.
         notes: what the reader decided or left out.
-        validation_from_train: validation was taken from train here.
         sample_rate_hz: of signals, where the source says it.
     """
 

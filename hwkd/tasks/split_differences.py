@@ -66,8 +66,6 @@ def require_like_train(inputs: RawArray, pipeline: Pipeline, *, where: str) -> N
     """Refuse raw inputs that spread 50 times more or less than those of train.
 
     Args:
-        inputs: channels first.
-        pipeline: fitted to the train split.
         where: opens the error message.
 
     Raises:

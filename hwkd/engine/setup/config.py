@@ -131,7 +131,6 @@ class TrainingConfig(StrictModel):
     """Lengths of brief and full training; None is chosen from the size of the data.
 
     Attributes:
-        brief_epochs: for each candidate.
         brief_samples: at most this many samples in an epoch of brief training; None is all.
         full_epochs: for the best student after the search.
         batch_size: samples per step.
@@ -180,8 +179,6 @@ class SearchConfig(StrictModel):
     Attributes:
         device: catalogue name or path of a TOML file.
         runtime: overrides the device's default runtime.
-        clock_hz: overrides the device's clock.
-        task: registered task name.
         data: path of the user's data; None is the data set that the task ships.
         input_size: (height, width) that images are resized to; None keeps theirs.
         search_input: candidates also choose how they see their picture: pooled, grey, as a signal.
@@ -196,7 +193,6 @@ class SearchConfig(StrictModel):
         sampler: registered name of what proposes candidates.
         timeout_s: bound on the whole command, from its first line to its last file.
         workers: separate processes of the search on its machine; 0 leaves candidates to others.
-        accelerator: where networks are trained.
         train_best: distill the best student at full length and test it.
         verify_best: run its C on the device's core, emulated.
         distill: methods that students learn by, combined; empty leaves the choice to the data
