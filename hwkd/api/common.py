@@ -44,6 +44,14 @@ DataOption: TypeAlias = Annotated[
         opens="a folder of class folders or of IDX files, an .npz, or a .csv",
     ),
 ]
+FeaturesOption: TypeAlias = Annotated[
+    str | None,
+    Option(
+        "What is computed from raw signals before the network and exported with it, with settings, "
+        "as log-mel:bins=40,window=30ms. Default: what the task takes.",
+        panel=WHAT,
+    ),
+]
 TeachersOption: TypeAlias = Annotated[
     Sequence[str],
     Option(

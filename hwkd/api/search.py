@@ -17,6 +17,7 @@ from hwkd.api.common import (
     Database,
     DataOption,
     DeviceOption,
+    FeaturesOption,
     MaxEnergy,
     MaxFlash,
     MaxLatency,
@@ -88,6 +89,7 @@ def search(
             "Order of the axes of an NPZ file's arrays; auto reads it from the shape.", panel=WHAT
         ),
     ] = "auto",
+    features: FeaturesOption = None,
     teachers: Annotated[
         TeachersOption, Here("Without it one is trained on the data and cached.")
     ] = (),
@@ -277,6 +279,7 @@ def search(
         "input_size": size(input_size, "--input-size"),
         "search_input": search_input,
         "layout": layout,
+        "features": features,
         "spaces": [whole_path(name, ".py") for name in spaces] or registered_spaces(),
         "trials": trials,
         "candidates": candidates,

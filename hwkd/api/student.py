@@ -46,8 +46,8 @@ class Network:
         from hwkd.deploy.sessions import predict
         from hwkd.inference.sessions import start_session
         from hwkd.io.stored_arrays import plain_array
+        from hwkd.signals.pipeline import Pipeline
         from hwkd.tasks.layouts import reordered
-        from hwkd.tasks.pipeline import Pipeline
 
         pipeline = Pipeline.of(self.pipeline)
         raw = reordered(plain_array(inputs, "inputs"), pipeline.raw_shape)

@@ -15,7 +15,7 @@ from hwkd.core.head import Head
 from hwkd.core.metric import Metric
 from hwkd.core.pipeline_record import StepValue
 from hwkd.core.progress import Progress, silent
-from hwkd.tasks.pipeline import Pipeline
+from hwkd.signals.pipeline import Pipeline
 
 SplitName: TypeAlias = Literal["train", "validation", "test"]
 _SHOWN_CLASSES = 20
@@ -124,6 +124,7 @@ class Task(Protocol):
         split_seed: int = 0,
         input_size: tuple[int, int] | None = None,
         layout: Layout = "auto",
+        features: str | None = None,
         progress: Progress = silent,
     ) -> TaskData:
         """Read, check, split and apply the pipeline.
@@ -132,6 +133,8 @@ class Task(Protocol):
             source: file or folder of the user; None takes the data set that comes with hwkd.
             input_size: (height, width) that images are resized to; None keeps the most common.
             layout: order of the axes of arrays; "auto" reads it from the shape.
+            features: computed from raw signals before the network, as `log-mel:bins=40`; None is
+                what the task takes.
             progress: told about decoding that takes long.
 
         Raises:

@@ -36,6 +36,7 @@ class ClassifyTask:
         split_seed: int = 0,
         input_size: tuple[int, int] | None = None,
         layout: Layout = "auto",
+        features: str | None = None,
         progress: Progress = silent,
     ) -> TaskData:
         """Read, check, split and normalise; see `Task.data`."""
@@ -45,7 +46,7 @@ class ClassifyTask:
             else read_source(source, input_size=input_size, layout=layout, progress=progress)
         )
         head = ClassesHead(names=raw.class_names, metrics=self.metrics)
-        return prepare(raw, head, task=self.name, split_seed=split_seed)
+        return prepare(raw, head, task=self.name, split_seed=split_seed, features=features)
 
     def labelled(
         self, source: Path, *, raw_shape: tuple[int, ...]

@@ -47,6 +47,7 @@ class RegressionTask:
         split_seed: int = 0,
         input_size: tuple[int, int] | None = None,
         layout: Layout = "auto",
+        features: str | None = None,
         progress: Progress = silent,
     ) -> TaskData:
         """Read, check, split, standardise; see `Task.data`."""
@@ -62,7 +63,10 @@ class RegressionTask:
                     "targets that differ"
                 )
         head = ValuesHead.fitted(split.train.labels, names=names)
-        return prepare(_standardised(split, head), head, task=self.name, split_seed=split_seed)
+        return prepare(
+            _standardised(split, head), head, task=self.name, split_seed=split_seed,
+            features=features,
+        )  # fmt: skip
 
     def labelled(
         self, source: Path, *, raw_shape: tuple[int, ...]

@@ -10,7 +10,7 @@ import torch
 
 from hwkd.core.catalog import TASKS
 from hwkd.io.discovery import discover
-from hwkd.tasks.pipeline import Pipeline
+from hwkd.signals.pipeline import Pipeline
 
 discover("hwkd.tasks")
 EXAMPLES = 40

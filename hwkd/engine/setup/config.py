@@ -183,6 +183,7 @@ class SearchConfig(StrictModel):
         input_size: (height, width) that images are resized to; None keeps theirs.
         search_input: candidates also choose how they see their picture: pooled, grey, as a signal.
         layout: order of the axes of an NPZ file's arrays; "auto" reads it from the shape.
+        features: computed from raw signals, with settings; None is what the task takes.
         spaces: registered names or paths of the user's files; none where nothing is sampled.
         code: SHA-256 of the user's Python files, by their entry in `spaces` or `teacher.sources`.
         trials: students to train, rejected and repeated candidates do not count; None leaves it to
@@ -207,6 +208,7 @@ class SearchConfig(StrictModel):
     input_size: tuple[StoredInt, StoredInt] | None = None
     search_input: bool = False
     layout: Layout = "auto"
+    features: str | None = None
     spaces: tuple[str, ...] = ()
     trials: StoredInt | None = Field(default=None, ge=1)
     candidates: StoredInt | None = Field(default=None, ge=1)

@@ -78,6 +78,7 @@ def load_data(config: SearchConfig, *, progress: Progress = silent) -> tuple[Tas
         split_seed=config.seed,
         input_size=config.input_size,
         layout=config.layout,
+        features=config.features,
         progress=progress,
     )
     return task, data
