@@ -31,7 +31,6 @@ class HwkdClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Args:
         device: name of a device, see `hwkd.devices()`.
-        trials: students to train.
         max_latency: of one inference, as "20ms".
         max_ram: as "64KiB"; None is the device's.
         max_flash: as "256KiB"; None is the device's.

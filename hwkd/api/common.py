@@ -57,6 +57,14 @@ ClassWeightsOption: TypeAlias = Annotated[
     ClassWeights,
     Option("balanced: every class weighs alike in training, however rare it is.", panel=WHAT),
 ]
+FeaturesOption: TypeAlias = Annotated[
+    str | None,
+    Option(
+        "What is computed from raw signals before the network and exported with it, with settings, "
+        "as log-mel:bins=40,window=30ms. Default: what the task takes.",
+        panel=WHAT,
+    ),
+]
 TeachersOption: TypeAlias = Annotated[
     Sequence[str],
     Option(

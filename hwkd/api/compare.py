@@ -17,7 +17,6 @@ class Comparison:
 
     Attributes:
         runs: in the order given, each with a name that is its own.
-        differences: facts that are not the same in all of them.
         cautions: which numbers cannot be compared, and why.
         page: HTML file with their fronts in one chart; None if none was asked for.
     """

@@ -18,6 +18,7 @@ from hwkd.api.common import (
     Database,
     DataOption,
     DeviceOption,
+    FeaturesOption,
     MaxEnergy,
     MaxFlash,
     MaxLatency,
@@ -92,6 +93,7 @@ def search(
     ] = "auto",
     metric: Metric = None,
     class_weights: ClassWeightsOption = "none",
+    features: FeaturesOption = None,
     teachers: Annotated[
         TeachersOption, Here("Without it one is trained on the data and cached.")
     ] = (),
@@ -282,6 +284,7 @@ def search(
         "reading": {
             "input_size": size(input_size, "--input-size"),
             "layout": layout,
+            "features": features,
             "metric": metric,
             "class_weights": class_weights,
         },

@@ -32,7 +32,6 @@ class Network:
 
     Attributes:
         model: ONNX, as bytes.
-        pipeline: preprocessing of the training.
     """
 
     model: bytes
@@ -41,17 +40,14 @@ class Network:
     def outputs(self, inputs: Any) -> NDArray[np.float32]:
         """Return what it computes, shape [n, outputs]: logits of classes, or standardised values.
 
-        Args:
-            inputs: raw.
-
         Raises:
             DataError: if inputs have another shape than those of the training.
         """
         from hwkd.deploy.sessions import predict
         from hwkd.inference.sessions import start_session
         from hwkd.io.stored_arrays import plain_array
+        from hwkd.signals.pipeline import Pipeline
         from hwkd.tasks.layouts import reordered
-        from hwkd.tasks.pipeline import Pipeline
 
         pipeline = Pipeline.of(self.pipeline)
         raw = reordered(plain_array(inputs, "inputs"), pipeline.raw_shape)
@@ -73,11 +69,6 @@ class Student:
     It runs in ONNX Runtime on raw inputs: the preprocessing of its training is applied here. Inputs
     are arrays, tensors, data frames or lists, one example after another, with the axes as they were
     given for training.
-
-    Attributes:
-        folder: with its files.
-        final: what is recorded of it.
-        data: that it was trained on.
     """
 
     folder: Path

@@ -41,11 +41,9 @@ class Command:
     Attributes:
         name: words on the command line, one or two.
         function: of `hwkd`, whose parameters declare the options.
-        show: prints what the function returned.
         examples: whole lines for `--help`.
         more: returns arguments that are for Python alone, but for a listener.
         notes: says on standard error what a user must know of what the function returned.
-        exit_code: of what the function returned.
         reads_config: whether `--config FILE.toml` may hold the options.
         instead: further options; with one of them the function needs nothing else.
     """
@@ -148,7 +146,6 @@ def _parameter(option: Declared, *, is_checked: bool) -> inspect.Parameter:
     """Return the parameter that typer makes an option or an argument of.
 
     Args:
-        option: of the function.
         is_checked: whether typer refuses the command when a required option is missing.
     """
     shown = escape(option.option.help)  # square brackets are no markup

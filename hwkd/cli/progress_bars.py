@@ -70,7 +70,6 @@ class Lines:
     hours do not fill pages.
 
     Attributes:
-        say: takes a line.
         clock: seconds, monotonic.
     """
 

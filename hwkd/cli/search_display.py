@@ -26,7 +26,6 @@ class SearchDisplay:
     """Says how a search or a distillation goes; see `hwkd.engine.search.listener.SearchListener`.
 
     Attributes:
-        console: on stderr.
         tell: draws, or says, how far a stage is.
     """
 

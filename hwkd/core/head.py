@@ -29,8 +29,6 @@ class CAnswer:
     Attributes:
         usage: statements for a reader of the README.
         printed: statements of main.c that print what the network says of the recorded sample.
-        declared: what the header declares.
-        body: of the source file.
     """
 
     usage: str
@@ -91,7 +89,6 @@ class Correction:
     Attributes:
         outputs: outputs before -> after.
         says: the change in words, for people; empty when nothing changes.
-        advice: what to do about it.
     """
 
     outputs: Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -153,7 +150,6 @@ class Head(Protocol):
 
         Args:
             outputs: of a batch, float32.
-            targets: of the batch.
             smoothing: share of a class target that goes evenly to all classes, 0 to 1; heads
                 without classes have no use for it.
             some_unlabelled: samples may have no target; they add nothing, and the others are

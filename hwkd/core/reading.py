@@ -28,6 +28,7 @@ class Reading(StrictModel):
     Attributes:
         input_size: (height, width) that images are resized to; None keeps theirs.
         layout: order of the axes of an NPZ file's arrays; "auto" reads it from the shape.
+        features: computed from raw signals, as `log-mel:bins=40`; None is what the task takes.
         metric: name of the metric that comes first; None is the task's.
         class_weights: "balanced" weighs every class alike in training, however rare.
         label: column or array with the label; None finds it by its name.
@@ -42,6 +43,7 @@ class Reading(StrictModel):
 
     input_size: tuple[StoredInt, StoredInt] | None = None
     layout: Layout = "auto"
+    features: str | None = None
     metric: str | None = None
     class_weights: ClassWeights = "none"
     label: str | None = None

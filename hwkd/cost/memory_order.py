@@ -38,7 +38,6 @@ def find_order(graph: OpGraph, element_bytes: int, *, most_states: int = 10_000)
 
     Args:
         graph: operators that run; scratch is left out because no order changes it.
-        element_bytes: size of an activation element.
         most_states: sets examined before the search settles for the given order.
     """
     flow = _Flow(graph, element_bytes)

@@ -93,12 +93,7 @@ print([facts["answer"]["labels"][i] for i in outputs.argmax(axis=1)])
 
 
 def student_readme(student: StudentRecord, files: Iterable[str]) -> str:
-    """Return the README of a student's folder.
-
-    Args:
-        student: that it describes.
-        files: of the student, in the folder.
-    """
+    """Return the README of a student's folder."""
     names = sorted(files)
     text = (
         f"# Student {student.spec.key}\n\nMade by `hwkd export`: {', '.join(names)}. "

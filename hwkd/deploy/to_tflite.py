@@ -76,7 +76,6 @@ def write_tflite(
     """Return the network as a .tflite file; tensors are named after the node that writes them.
 
     Args:
-        graph: the network.
         runs: refuse what TensorFlow Lite would compute differently. A file that is only costed
             may hold HARD_SWISH for any function of one tensor: an NPU looks all of them up.
         metadata: name -> text that the file holds besides the network.

@@ -41,8 +41,6 @@ def write_html(report: Report, path: Path, *, picture: Path | None = None) -> No
     """Write the page, whole or not at all.
 
     Args:
-        report: what to show.
-        path: the HTML file.
         picture: PNG of the Pareto front, shown where scripts do not run.
     """
     page = render_html(report, picture_png=picture.read_bytes() if picture else None)
@@ -83,12 +81,8 @@ def render_page(
     """Return a page of sections as text.
 
     Args:
-        title: of the page, as text.
         sections: in reading order.
         kicker: stands small above the title: what kind of page it is.
-        facts: a line under the title, as text.
-        caveats: a paragraph under it, as HTML.
-        headlines: the large numbers.
         picture_png: shown for the chart of the section `front` where scripts do not run.
     """
     links = "".join(f'<a href="#{s.key}">{escape(s.title)}</a>' for s in sections)

@@ -29,9 +29,7 @@ def write_report_files(
     Each file is written whole or not at all.
 
     Args:
-        folder: a run folder, or the folder of a finished student.
         on_warning: told about a last record that was cut.
-        progress: told about every step.
 
     Raises:
         RunFolderError: if the folder is no run folder, is corrupt or cannot be written.

@@ -15,7 +15,7 @@ from hwkd.core.metric import Metric
 from hwkd.core.pipeline_record import StepValue
 from hwkd.core.progress import Progress, silent
 from hwkd.core.reading import AS_USUAL, Reading
-from hwkd.tasks.pipeline import Pipeline
+from hwkd.signals.pipeline import Pipeline
 
 SplitName: TypeAlias = Literal["train", "validation", "test"]
 _SHOWN_CLASSES = 20
@@ -48,11 +48,7 @@ class TaskData:
         source: where the data came from, for people.
         input_shape: without batch: (channels, height, width) or (channels, time).
         head: what the outputs of a network mean.
-        pipeline: what was applied to the inputs.
-        train: what networks learn from.
-        validation: what a search judges by.
         test: read once, at the end.
-        split_seed: seed of the splits that were made here.
         fingerprint: SHA-256 over content, splits and preprocessing, 64 hex digits.
         notes: what a reader of a report must know: splits made, files left out, layout guessed.
         validation_from_train: validation was taken from the train split of the source, so that what
@@ -133,7 +129,7 @@ class Task(Protocol):
 
         Args:
             source: file or folder of the user; None takes the data set that comes with hwkd.
-            reading: choices of the user.
+            reading: choices of the user; features among them, None of which is the task's own.
             split_seed: seed of the splits that the source does not bring.
             progress: told about decoding that takes long.
 

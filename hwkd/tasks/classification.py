@@ -15,7 +15,7 @@ from hwkd.tasks.prepare import prepare
 from hwkd.tasks.sources import read_digits, read_source
 from hwkd.tasks.splits import with_all_splits
 
-_KNOWN = frozenset({"input_size", "layout", "metric", "class_weights"})
+_KNOWN = frozenset({"input_size", "layout", "metric", "class_weights", "features"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,9 @@ class ClassifyTask:
         split = with_all_splits(raw, split_seed=split_seed)
         weights = balanced_weights(split) if reading.class_weights == "balanced" else ()
         head = ClassesHead(names=raw.class_names, metrics=metrics, weights=weights)
-        return prepare(split, head, task=self.name, split_seed=split_seed)
+        return prepare(
+            split, head, task=self.name, split_seed=split_seed, features=reading.features
+        )
 
 
 # Configurations of older versions call it "image".

@@ -26,7 +26,7 @@ from hwkd.tasks.sources import is_zip, reading
 from hwkd.tasks.splits import with_all_splits
 from hwkd.tasks.values_head import VALUE_METRICS, ValuesHead
 
-_KNOWN = frozenset({"layout", "metric"})
+_KNOWN = frozenset({"layout", "metric", "features"})
 _FORMATS = (
     "an NPZ file with x_train and y_train, or a CSV file of numbers with a heading, the target in "
     "its last column or in the one called target, label or y"
@@ -62,7 +62,13 @@ class RegressionTask:
                     "targets that differ"
                 )
         head = replace(ValuesHead.fitted(split.train.labels, names=names), metrics=metrics)
-        return prepare(_standardised(split, head), head, task=self.name, split_seed=split_seed)
+        return prepare(
+            _standardised(split, head),
+            head,
+            task=self.name,
+            split_seed=split_seed,
+            features=reading.features,
+        )
 
 
 def _diabetes() -> tuple[RawData, tuple[str, ...]]:

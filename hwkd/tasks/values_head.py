@@ -95,7 +95,6 @@ class ValuesHead:
     """One number per output, `(value - mean) / std` of the train targets; see `Head`.
 
     Attributes:
-        names: of the values.
         answer_mean: of each value in train, in units of the target.
         answer_std: likewise, > 0. An output times this plus the mean is the answer.
         constant: of each value, standardised: the median of train, the best constant answer.

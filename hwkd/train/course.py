@@ -32,10 +32,8 @@ class Finished(Generic[M]):
     """What came of a stage.
 
     Attributes:
-        name: of the stage.
         student: trained, in evaluation mode; later stages may change it.
         criterion: that it minimised, with the state that it ended in.
-        training: how it went.
     """
 
     name: str
@@ -61,12 +59,9 @@ class Stage(Generic[M]):
     """One training of a course; functions are given the stages that came before, in order.
 
     Attributes:
-        name: for the user to see.
         student: makes the module to train, or goes on with an earlier one.
         source: makes its teacher; None is nobody.
         criterion: (student, teacher) -> what is minimised.
-        batches: what it learns from.
-        config: how long, how fast.
         gate: whether the stage takes place; asked when its turn comes.
     """
 
@@ -104,7 +99,6 @@ def run_course(
 
     Args:
         stages: in order.
-        on_epoch: told the stage and the epoch after every epoch.
         check: called before every step; raises to stop.
         clock: seconds, monotonic.
         checkpoints: where a course that was killed goes on: stages that ended are read, and the

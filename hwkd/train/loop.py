@@ -62,7 +62,6 @@ class TrainResult:
 
     Attributes:
         epochs: one record each; the last may be of a part of an epoch.
-        steps: made.
         epochs_made: passes over what an epoch draws, with the fraction of the last one.
         ended_by: all epochs were made, the time budget was used, or `stop` said so.
         seconds: wall time, averaging included.
@@ -110,9 +109,6 @@ def train_module(
     """Train a module in place and leave it in evaluation mode.
 
     Args:
-        module: on the device of the batches.
-        batches: what it learns from.
-        criterion: what is minimised.
         config: length, optimizer, rates, augmentation, seed.
         on_epoch: called after every epoch, the unfinished last one included.
         check: called before every step; raises to stop (timeout of the caller, interruption).
@@ -266,9 +262,7 @@ class _Run:
 
         Args:
             number: counted from 0.
-            stream: of the batches.
             position: in the training; moves on.
-            ends: asked before every step.
         """
         means, ended_by = _TermMeans(), None
         batches = stream.epoch(number)

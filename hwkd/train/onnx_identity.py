@@ -19,15 +19,10 @@ class OnnxParts:
 
     Attributes:
         files: the ONNX file, then its side files by name.
-        names: of the files, as the ONNX file has them.
-        total_bytes: of all of them.
     """
 
     def __init__(self, path: Path) -> None:
         """Find the files.
-
-        Args:
-            path: of the ONNX file.
 
         Raises:
             TeacherError: if it is no ONNX file, or a side file is missing or outside its folder.

@@ -32,13 +32,8 @@ class TrainingRecipe:
 
     Attributes:
         optimizer: "adamw" or "sgd".
-        learning_rate: peak.
         schedule: shape of the rate.
-        warmup_ratio: share of the training.
-        weight_decay: as the optimizer has it.
         batch_size: samples per step.
-        label_smoothing: of the hard labels, for the criterion.
-        augmentation: of every batch.
         averaging_decay: of the average of weights, or None.
         precision: of the forward and backward pass.
     """
@@ -108,8 +103,6 @@ def choose_recipe(
     """Choose from the data and from how much training there will be.
 
     Args:
-        train: what is learned.
-        kind: of the network.
         samples: that the training will see, repetitions included; of a training by time, what
             `hwkd.train.pace.Pace.samples_in` expects.
         precision: as `hwkd.train.pace.measure_pace` found.

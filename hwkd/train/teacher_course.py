@@ -48,11 +48,9 @@ class TeacherTraining:
     """How the teacher is trained.
 
     Attributes:
-        net: size of the network.
         epochs: passes over the train split; None is chosen from its size.
         batch_size: examples per step; None is chosen from the size of the train split.
         learning_rate: peak of the one-cycle schedule (AdamW).
-        weight_decay: decoupled.
         seed: of initial weights, order and augmentation.
         time_budget_s: training, and its outputs for the train and validation splits afterwards,
             end within it; None lets it take as long as it takes. A teacher without a budget that
@@ -77,11 +75,8 @@ class TeacherOutcome(BaseModel):
     """What a training of a teacher came to.
 
     Attributes:
-        description: how it was made, in one sentence.
-        epochs_made: with the fraction of the last one.
         epochs_planned: that it would have made with time enough.
         ended_by: all epochs, its time, or a request to stop.
-        precision: that it was trained in and answers in.
         averages_mirror: answers are means over an image and its mirror image.
         knowledge: on the validation split (`Head.knowledge`); larger is better.
         needed: the least knowledge that is not chance.
@@ -131,12 +126,8 @@ def train_teacher(
     """Train a network in place and say what it came to.
 
     Args:
-        module: with fresh weights.
         data: train split to learn from; the validation split is only looked at in the end.
         training: length, rates and budget.
-        augmentation: of every batch.
-        device: where it trains.
-        progress: told about every epoch.
         check: called before every step; raises to stop.
         stop: asked before every step; True ends training and keeps the weights.
         clock: seconds, monotonic.

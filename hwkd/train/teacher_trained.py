@@ -60,12 +60,9 @@ def train_or_load_teacher(
 
     Args:
         data: train split to learn from; the validation split only says how good it is.
-        training: the configuration.
-        device: where it trains and runs.
         cache_dir: holds the weights; None is the user's cache folder.
         own_dir: holds a teacher that is not worth keeping for others, so that the run that has it
             finds it again; None keeps it nowhere.
-        progress: told about every epoch.
         check: called before every step; raises to stop.
         stop: asked before every step; True ends training and keeps the weights so far.
         clock: seconds, monotonic.

@@ -20,7 +20,6 @@ class RawInput:
 
     Attributes:
         shape: of a raw input, without batch, channels first.
-        c_type: of a raw value.
         source: `static void prepare(const C_TYPE *raw)`, which gives every input of the network,
             not yet quantised, to `put(position, value)`.
     """

@@ -100,9 +100,6 @@ class Nursery:
         Args:
             module: whose `run(arguments, parent_pid)` it calls; the pid is of the process that must
                 live for the child to go on.
-            arguments: of the child.
-            log: file for what it prints.
-            threads: that it may use.
             descriptors: open files that it keeps open.
         """
         if self._seed is None:

@@ -51,16 +51,10 @@ class FloatStudent:
     """A student in float that is to be quantised and scored.
 
     Attributes:
-        candidate: the network with its cost.
-        arm: what it learned by.
         module: on the processor, in evaluation mode.
-        config: of its training.
-        epochs: history.
         epochs_made: passes, with the fraction of the last one.
-        samples: that an epoch drew.
         state: of adapters and memories, for a training that goes on.
         pairs: layers that feature methods compared.
-        label_smoothing: of the training, where it had no methods.
     """
 
     candidate: Candidate
@@ -85,7 +79,6 @@ class Watch:
     """What follows a training while it runs.
 
     Attributes:
-        progress: told about every epoch.
         check: called before every step; raises to stop.
         checkpoints: where a training goes on if it was killed; None keeps none.
     """
@@ -107,9 +100,6 @@ def finish_arm(
     """Export, quantise and score a trained student; its result comes last.
 
     Args:
-        order: of the arm.
-        context: of the run.
-        student: in float.
         folder: of the order; gets the files (see `student_files`) and the result.
         pace: of scoring; None where the order has no end.
         watch: of a training with simulated rounding, and of further learning.

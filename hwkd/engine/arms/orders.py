@@ -28,7 +28,6 @@ class ArmResult(StrictModel):
     """What a training reached.
 
     Attributes:
-        seed: of the training.
         epochs: passes over the data, rounded.
         scores: of the float and the int8 file.
         objective: terms on validation, int8; None in files of older versions.
@@ -67,11 +66,8 @@ class ArmOrder(StrictModel):
     Data, teacher and methods are those of the run, whose folder the worker is given too.
 
     Attributes:
-        name: of its folder, with the network and the length.
         trial: that proposed the network; -1 where nothing was searched.
-        spec: of the student.
         network: that the spec makes; None leaves it to the run's search space.
-        repetition: numbers the seed.
         arm: its name, see `hwkd.engine.arms.recipes.arms_of`.
         processes: that run at the same time, to share the cores.
         epochs: length of the training, at most.

@@ -56,8 +56,6 @@ class Ending:
     """What the last trainings may take.
 
     Attributes:
-        goal: what networks are ranked by.
-        has_teacher: False when it was left out.
         epochs: of every training, at most.
         seeds: over which the best student and its controls are trained; 0 trains it once.
         end_s: when the stage must be over, by `time.monotonic`; None is no bound.
@@ -77,7 +75,6 @@ def require_student(ranked: Sequence[TrialRecord], records: Sequence[TrialRecord
 
     Args:
         ranked: completed trials, best first.
-        records: all trials, for the message.
 
     Raises:
         DoesNotFitError: if no trial was completed.
@@ -106,10 +103,6 @@ def finish_students(
 
     Args:
         ranked: completed trials, best first; at least one.
-        context: of the search.
-        store: of the run.
-        nursery: starts the trainings.
-        ending: how long, and judged by what.
         progress: told about all trainings together.
 
     Returns:
@@ -155,12 +148,8 @@ def _shipping(
     """Return what ships, and what of the full or brief weights was left behind.
 
     Args:
-        competing: students that may ship.
         trainings: full trainings that finished, by name.
         ranked: completed trials, best first.
-        context: of the search.
-        store: of the run.
-        ending: what networks are judged by.
         made: whether full trainings were made this time.
     """
     deviation = standard_error(store.path, trainings, competing, context, ending.goal)

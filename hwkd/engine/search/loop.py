@@ -35,9 +35,6 @@ def run_trials(
     """Run candidates until enough were trained, none is left or `keep_asking` says no.
 
     Args:
-        trials: of the search.
-        lease: on it.
-        runner: runs one candidate.
         keep_asking: False ends the loop after the candidate at hand. The end of the search does so,
             too, once what is left is too short for another candidate.
         on_start: hears Optuna's number and the candidate's number before each one.

@@ -36,13 +36,11 @@ def resume_search(
     """Go on with a search that was interrupted, killed or finished.
 
     Args:
-        store: of the run.
         trials: candidates to sample in all; None keeps what was asked for first.
         limit: of the wall time of this call.
         workers: processes; None keeps the number asked for first.
         trusts: the user named the run as one whose Python files may run.
         listener: is told about every stage and candidate.
-        write_report: writes the report of a run folder.
 
     Raises:
         ConfigError: if the run names Python files that changed or are not trusted.
@@ -76,13 +74,11 @@ def finish_run(
     No further candidate is tried. What the folder holds from earlier ends competes.
 
     Args:
-        store: of a run with a completed trial.
         limit: of the wall time of this call; without one trainings have their full length.
         seeds: over which the best student and its controls are trained; None keeps what was asked
             for first.
         trusts: the user named the run as one whose Python files may run.
         listener: is told about every stage and candidate.
-        write_report: writes the report of a run folder.
 
     Raises:
         RunFolderError: as `resume_search`.

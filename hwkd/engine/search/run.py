@@ -40,10 +40,7 @@ def run_search(
 
     Args:
         config: what was asked for; open choices are filled from the device and the data.
-        folder: run folder to create.
-        limit: of the wall time of it all.
         listener: is told about every stage and candidate.
-        command: the command line, for the record.
         write_report: writes the report of a run folder; called after the search and at the end.
         place: of a study in a database, which other machines reach; None keeps it in the folder.
 

@@ -44,10 +44,7 @@ def known_teacher(
     """Return the teacher that a run began with; a user's own file must be the same still.
 
     Args:
-        store: of the run.
-        prepared: what the run is about.
         record: of the teacher; None where the run has none.
-        progress: told while it is run.
 
     Raises:
         ConfigError: if it is another teacher now.
@@ -70,9 +67,6 @@ def kept_teacher(
     """Return the teacher of a run once its outputs are where trainings read them.
 
     Args:
-        store: of the run.
-        prepared: what the run is about.
-        stage: what is known of the teacher.
         progress: told while it is made and run.
 
     Returns:

@@ -131,7 +131,6 @@ class TrainingConfig(StrictModel):
     """Lengths of brief and full training; None is chosen from the size of the data.
 
     Attributes:
-        brief_epochs: for each candidate.
         brief_samples: at most this many samples in an epoch of brief training; None is all.
         full_epochs: for the best student after the search.
         batch_size: samples per step.
@@ -180,8 +179,6 @@ class SearchConfig(StrictModel):
     Attributes:
         device: catalogue name or path of a TOML file.
         runtime: overrides the device's default runtime.
-        clock_hz: overrides the device's clock.
-        task: registered task name.
         data: path of the user's data; None is the data set that the task ships.
         search_input: candidates also choose how they see their picture: pooled, grey, as a signal.
         reading: how data becomes examples.
@@ -194,7 +191,6 @@ class SearchConfig(StrictModel):
         sampler: registered name of what proposes candidates.
         timeout_s: bound on the whole command, from its first line to its last file.
         workers: separate processes of the search on its machine; 0 leaves candidates to others.
-        accelerator: where networks are trained.
         train_best: distill the best student at full length and test it.
         verify_best: run its C on the device's core, emulated.
         distill: methods that students learn by, combined; empty leaves the choice to the data
@@ -233,7 +229,9 @@ class SearchConfig(StrictModel):
     def _reads_older_runs(cls, raw: Any) -> Any:
         """Put choices on data in their table, and make a method of two numbers of soft targets."""
         if isinstance(raw, dict) and isinstance(raw.get("reading", {}), dict):
-            moved = {name: raw[name] for name in ("input_size", "layout") if name in raw}
+            moved = {
+                name: raw[name] for name in ("input_size", "layout", "features") if name in raw
+            }
             kept = {name: value for name, value in raw.items() if name not in moved}
             raw = {**kept, "reading": {**kept.get("reading", {}), **moved}} if moved else raw
         training = raw.get("training") if isinstance(raw, dict) else None
