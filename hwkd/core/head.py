@@ -49,6 +49,8 @@ class OutputKind:
         divergence_unit: of `Head.divergence`.
         intended_use: number of outputs, and their names as text -> sentences of the model card.
         answer: `Head.answer_mean` and `Head.answer_std` -> C.
+        head: names, `Head.answer_mean` and `Head.answer_std` -> a head that scores and answers;
+            what only training needs of it is not recorded.
     """
 
     name: str
@@ -57,6 +59,7 @@ class OutputKind:
     divergence_unit: str
     intended_use: Callable[[int, str], str]
     answer: Callable[[_Numbers, _Numbers], CAnswer]
+    head: Callable[[tuple[str, ...], _Numbers, _Numbers], Head]
 
 
 OUTPUT_KINDS: Registry[OutputKind] = Registry("kind of output")
@@ -223,6 +226,14 @@ class Head(Protocol):
         """Return what a user is told of each output: the likeliest name, or values in their unit.
 
         Shape [n], or [n, size].
+        """
+        ...
+
+    def targets(self, labels: NDArray[Any]) -> NDArray[Any]:
+        """Return targets of labels as a user has them: names or numbers, or values in their unit.
+
+        Raises:
+            DataError: if one is of no class.
         """
         ...
 

@@ -49,7 +49,7 @@ def student_section(run: RunRecord, best: TrialRecord | None) -> Section:
         blocks += pair_tables(run.final)
     if run.final is not None and run.final.quantisation_choice is not None:
         blocks.append(quantisation_table(run.final.quantisation_choice))
-    cost = run.final.cost if run.final is not None else best.cost
+    cost = run.cost_of(best)
     if cost is not None:
         blocks += [fit_table(cost, run.device), cost_facts(cost, run.device)]
         charts = (operator_chart(cost, run.device), memory_chart(cost, run.device))

@@ -139,6 +139,18 @@ class Task(Protocol):
         """
         ...
 
+    def labelled(
+        self, source: Path, *, raw_shape: tuple[int, ...]
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Read raw inputs of the shape of the training's, and labels for `Head.targets`.
+
+        Of a source with a test split it is that split.
+
+        Raises:
+            DataError: if the source cannot be used as it is.
+        """
+        ...
+
 
 def describe(data: TaskData) -> list[tuple[str, str]]:
     """Return (what, value) rows about a data set, for a table on screen or in a report."""

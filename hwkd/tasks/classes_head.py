@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax, softmax
 
 from hwkd.core.decision_record import Confusion, DecisionRecord
-from hwkd.core.head import OUTPUT_KINDS, CAnswer, Correction, Knowledge, OutputKind
+from hwkd.core.errors import DataError
+from hwkd.core.head import OUTPUT_KINDS, CAnswer, Correction, Head, Knowledge, OutputKind
 from hwkd.core.metric import ACCURACY, Metric, Scores
 from hwkd.tasks.raw import RawData
 
@@ -56,6 +57,11 @@ def _answer(mean: tuple[float, ...], std: tuple[float, ...]) -> CAnswer:
     return _ANSWER
 
 
+def _head(names: tuple[str, ...], mean: tuple[float, ...], std: tuple[float, ...]) -> Head:
+    del mean, std
+    return ClassesHead(names=names)
+
+
 def _intended_use(count: int, names: str) -> str:
     return (
         f"telling {count} classes apart ({names}) in inputs like those of the training data. **Not "
@@ -71,6 +77,7 @@ _CLASSES = OutputKind(
     divergence_unit="nats",
     intended_use=_intended_use,
     answer=_answer,
+    head=_head,
 )
 OUTPUT_KINDS.register("classes")(_CLASSES)
 
@@ -271,6 +278,18 @@ class ClassesHead:
         names: NDArray[Any] = np.array(self.names)[outputs.argmax(axis=1)]
         return names
 
+    def targets(self, labels: NDArray[Any]) -> NDArray[np.int64]:
+        """Return the index of each label's class: by its name, else by its number from 0."""
+        known = {name: index for index, name in enumerate(self.names)}
+        distinct, where = np.unique(labels.reshape(-1), return_inverse=True)
+        texts = [str(int(one)) if _is_whole(one) else str(one) for one in distinct]
+        if not set(texts) <= set(known):
+            known = {str(index): index for index in range(self.size)} | known
+        if strange := [text for text in texts if text not in known]:
+            shown = ", ".join(self.names[:6]) + (", ..." if self.size > 6 else "")
+            raise DataError(f"data: label {strange[0]!r} is of no class of the student ({shown})")
+        return np.array([known[text] for text in texts], dtype=np.int64)[where]
+
     def answer_text(self, target: Any) -> str:
         """Return the name of a class."""
         return self.names[int(target)]
@@ -293,6 +312,10 @@ def balanced_weights(data: RawData) -> tuple[float, ...]:
 def _wrong(outputs: NDArray[np.float32], targets: NDArray[np.int64]) -> NDArray[np.float64]:
     wrong: NDArray[np.float64] = (outputs.argmax(axis=1) != targets).astype(np.float64)
     return wrong
+
+
+def _is_whole(value: Any) -> bool:
+    return np.issubdtype(type(value), np.number) and bool(value == np.floor(value))
 
 
 def _balanced(errors: NDArray[np.float64], targets: NDArray[np.int64]) -> float:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hwkd.core.catalog import TASKS
 from hwkd.core.metric import Metric, led_by
@@ -52,6 +56,15 @@ class ClassifyTask:
         return prepare(
             split, head, task=self.name, split_seed=split_seed, features=reading.features
         )
+
+    def labelled(
+        self, source: Path, *, raw_shape: tuple[int, ...]
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Read raw inputs and the names of their classes; see `Task.labelled`."""
+        size = raw_shape[1:] if source.is_dir() and len(raw_shape) == 3 else None
+        raw = read_source(source, input_size=size and (size[0], size[1]))
+        split = raw.test or raw.train
+        return split.inputs, np.array(raw.class_names)[split.labels]
 
 
 # Configurations of older versions call it "image".

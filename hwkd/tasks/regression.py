@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +70,15 @@ class RegressionTask:
             split_seed=split_seed,
             features=reading.features,
         )
+
+    def labelled(
+        self, source: Path, *, raw_shape: tuple[int, ...]
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Read raw inputs and their values; see `Task.labelled`."""
+        del raw_shape
+        raw, _ = read_values(source, "auto")
+        split = raw.test or raw.train
+        return split.inputs, split.labels
 
 
 def _diabetes() -> tuple[RawData, tuple[str, ...]]:

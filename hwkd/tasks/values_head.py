@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hwkd.core.c_literal import float_literal
 from hwkd.core.decision_record import Confusion, DecisionRecord
-from hwkd.core.head import OUTPUT_KINDS, CAnswer, Correction, Knowledge, OutputKind
+from hwkd.core.head import OUTPUT_KINDS, CAnswer, Correction, Head, Knowledge, OutputKind
 from hwkd.core.metric import Metric, Scores
 
 if TYPE_CHECKING:
@@ -70,6 +70,17 @@ void model_answer(float *answer)
     )
 
 
+def _head(names: tuple[str, ...], mean: tuple[float, ...], std: tuple[float, ...]) -> Head:
+    count = len(names)
+    return ValuesHead(
+        names=names,
+        answer_mean=mean,
+        answer_std=std,
+        constant=(0.0,) * count,
+        constant_error=(1.0,) * count,
+    )
+
+
 def _intended_use(count: int, names: str) -> str:
     del count
     return (
@@ -86,6 +97,7 @@ _VALUES = OutputKind(
     divergence_unit="variances of the targets",
     intended_use=_intended_use,
     answer=_answer,
+    head=_head,
 )
 OUTPUT_KINDS.register("values")(_VALUES)
 
@@ -262,6 +274,10 @@ class ValuesHead:
         """Return the values in their units, shape [n, size]."""
         values: NDArray[Any] = outputs * self.answer_std + self.answer_mean
         return values
+
+    def targets(self, labels: NDArray[Any]) -> NDArray[np.float32]:
+        """Return values in their unit, shape [n] or [n, size], as the network learns them."""
+        return self.standardised(labels.reshape(len(labels), -1).astype(np.float64))
 
     def answer_text(self, target: Any) -> str:
         """Return the values of one example in their units."""
