@@ -15,6 +15,7 @@ from hwkd.core.choices import (
     Risk,
     RoundingChoice,
 )
+from hwkd.core.reading import ClassWeights
 from hwkd.core.units import Duration
 
 WHAT = "Device, data and teacher"
@@ -42,6 +43,26 @@ DataOption: TypeAlias = Annotated[
         "Folder of class folders (PNG, JPEG), folder of IDX files, NPZ, or CSV.",
         panel=WHAT,
         opens="a folder of class folders or of IDX files, an .npz, or a .csv",
+    ),
+]
+Metric: TypeAlias = Annotated[
+    str | None,
+    Option(
+        "Metric of the task that comes first, as macro-f1: students are reported and, of classes, "
+        "chosen by it (see `hwkd tasks list`). Default: the task's first.",
+        panel=WHAT,
+    ),
+]
+ClassWeightsOption: TypeAlias = Annotated[
+    ClassWeights,
+    Option("balanced: every class weighs alike in training, however rare it is.", panel=WHAT),
+]
+FeaturesOption: TypeAlias = Annotated[
+    str | None,
+    Option(
+        "What is computed from raw signals before the network and exported with it, with settings, "
+        "as log-mel:bins=40,window=30ms. Default: what the task takes.",
+        panel=WHAT,
     ),
 ]
 TeachersOption: TypeAlias = Annotated[

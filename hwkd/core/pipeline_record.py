@@ -23,7 +23,7 @@ class StepRecord(StrictModel):
 
 
 class PipelineRecord(StrictModel):
-    """All steps in order; see `hwkd.tasks.pipeline`.
+    """All steps in order; see `hwkd.signals.pipeline`.
 
     Attributes:
         steps: at least one.

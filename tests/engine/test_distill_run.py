@@ -51,8 +51,8 @@ from hwkd.io.student_folder import (
     WEIGHTS_FILE,
     read_student,
 )
+from hwkd.signals.pipeline import Normalise, Pipeline
 from hwkd.tasks.base import Split
-from hwkd.tasks.pipeline import Normalise, Pipeline
 from hwkd.train.checkpoint import Checkpoints
 from hwkd.train.teacher import Teacher
 

@@ -39,7 +39,7 @@ from hwkd.io.run_files import RUN_FILE, read_run_record
 from hwkd.io.student_folder import StudentFiles, StudentFolder, read_student, record_text
 from hwkd.nn.build import build_module
 from hwkd.qgraph.float_tail import without_float_tail
-from hwkd.tasks.pipeline import Pipeline
+from hwkd.signals.pipeline import Pipeline
 from hwkd.train.weights_file import WeightsError, fill_module
 
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from hwkd.core.errors import DataError
 from hwkd.core.head import Head
 from hwkd.engine.setup.config import SearchConfig
+from hwkd.signals.pipeline import Pipeline
 from hwkd.tasks.base import Split, TaskData
 from hwkd.tasks.npz import read_one_array
-from hwkd.tasks.pipeline import Pipeline
 from hwkd.tasks.sources import is_image_folder, read_source
 from hwkd.tasks.split_differences import require_like_train
 from hwkd.train.augment import NO_AUGMENTATION, Augmentation, choose_augmentation

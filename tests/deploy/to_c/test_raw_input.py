@@ -15,7 +15,7 @@ from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_c.export import build_project
 from hwkd.deploy.toolchain import host_compiler
 from hwkd.engine.arms.export import raw_input
-from hwkd.tasks.pipeline import Normalise, Pipeline
+from hwkd.signals.pipeline import Normalise, Pipeline
 
 PROGRAM = """#include <stdio.h>
 #include "model.h"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -178,13 +179,7 @@ class Pipeline:
 
     def apply(self, raw: NDArray[Any]) -> NDArray[np.float32]:
         """Return the network's inputs, shape [n, *input_shape], for raw ones [n, *raw_shape]."""
-        outputs = np.empty((len(raw), *self._shapes()[-1]), dtype=np.float32)
-        for start in range(0, len(raw), _CHUNK_EXAMPLES):
-            values: NDArray[Any] = raw[start : start + _CHUNK_EXAMPLES]
-            for step in self.steps:
-                values = step.apply(values)
-            outputs[start : start + _CHUNK_EXAMPLES] = values
-        return outputs
+        return applied(self.steps, raw)
 
     @property
     def c_type(self) -> str:
@@ -221,6 +216,28 @@ class Pipeline:
         for step in self.steps:
             shapes.append(step.output_shape(shapes[-1]))
         return shapes
+
+
+def applied(steps: Sequence[Step], inputs: NDArray[Any]) -> NDArray[Any]:
+    """Return what steps make of inputs, one after another, in parts that fit into memory.
+
+    Args:
+        steps: at least one.
+        inputs: shape [n, ...] as the first takes them.
+    """
+    shape = tuple(inputs.shape[1:])
+    for step in steps:
+        shape = step.output_shape(shape)
+    outputs: NDArray[Any] | None = None
+    for start in range(0, max(1, len(inputs)), _CHUNK_EXAMPLES):
+        values = inputs[start : start + _CHUNK_EXAMPLES]
+        for step in steps:
+            values = step.apply(values)
+        if outputs is None:
+            outputs = np.empty((len(inputs), *shape), dtype=values.dtype)
+        outputs[start : start + _CHUNK_EXAMPLES] = values
+    assert outputs is not None
+    return outputs
 
 
 def _doubles(values: tuple[float, ...]) -> str:

@@ -1,0 +1,19 @@
+"""Raw values as they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hwkd.core.catalog import FEATURES
+from hwkd.signals.pipeline import Step
+
+
+@FEATURES.register("raw")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Raw:
+    """The raw values, normalised and nothing else."""
+
+    def steps(self, shape: tuple[int, ...], rate_hz: float | None) -> tuple[Step, ...]:
+        """Return no step; see `Features.steps`."""
+        del shape, rate_hz
+        return ()
