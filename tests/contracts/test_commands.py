@@ -129,8 +129,8 @@ def as_typed(function, options: dict[str, Any]) -> list[str]:
     return given
 
 
-# These answer from a file or two, `serve` as long as it is wanted; of a host, `profile` measures for
-# a second; `worker` writes a line for each candidate into the log of its job.
+# These answer from a file or two, `serve` as long as it is asked to; `profile` of a host measures a
+# second; `worker` writes a line for each candidate into the log of its job.
 AT_ONCE = {
     "compare", "config show", "profile", "devices list", "devices show", "devices validate",
     "devices new", "spaces list", "spaces show", "methods list", "methods show", "tasks list",
