@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from hwkd.core.decision_record import Confusion, DecisionRecord
 from hwkd.core.metric import Metric, Scores
 from hwkd.core.registry import Registry
 
@@ -162,6 +163,18 @@ class Head(Protocol):
 
     def scores(self, outputs: NDArray[np.float32], targets: NDArray[Any]) -> Scores:
         """Return every metric's value."""
+        ...
+
+    def confusion(self, outputs: NDArray[np.float32], targets: NDArray[Any]) -> Confusion:
+        """Return how often each class was taken for which; none without classes."""
+        ...
+
+    def decide(self, outputs: NDArray[np.float32], targets: NDArray[Any]) -> DecisionRecord | None:
+        """Choose the threshold that suits a network's outputs on validation; None needs none."""
+        ...
+
+    def at(self, decision: DecisionRecord | None) -> Head:
+        """Return the head with a threshold; None chooses one for whatever it scores."""
         ...
 
     def errors(self, outputs: NDArray[np.float32], targets: NDArray[Any]) -> NDArray[np.float64]:

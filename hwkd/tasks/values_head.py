@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwkd.core.c_literal import float_literal
+from hwkd.core.decision_record import Confusion, DecisionRecord
 from hwkd.core.head import OUTPUT_KINDS, CAnswer, Correction, Head, Knowledge, OutputKind
 from hwkd.core.metric import Metric, Scores
 
@@ -178,11 +179,26 @@ class ValuesHead:
         spread = np.square(known - known.mean(axis=0)).sum(axis=0)
         # Of a value that never changes there is nothing to explain: 1 when it is met, else 0.
         unexplained = np.where(spread > 0, squared / np.where(spread > 0, spread, 1), squared > 0)
-        return {
+        found = {
             _MAE.name: float(np.abs(missed).mean()),
             _RMSE.name: float(np.sqrt(squared / len(known)).mean()),
             _R2.name: float(1 - unexplained.mean()),
         }
+        return {metric.name: found[metric.name] for metric in self.metrics}
+
+    def confusion(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> Confusion:
+        """Return nothing: there are no classes."""
+        del outputs, targets
+        return ()
+
+    def decide(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> None:
+        """Return nothing: answers turn at no threshold."""
+        del outputs, targets
+
+    def at(self, decision: DecisionRecord | None) -> ValuesHead:
+        """Return the head itself."""
+        del decision
+        return self
 
     def errors(
         self, outputs: NDArray[np.float32], targets: NDArray[np.float32]

@@ -49,8 +49,7 @@ def train_or_load_teacher(
     cache_dir: Path | None = None,
     own_dir: Path | None = None,
     progress: Progress = silent,
-    check: Callable[[], None] | None = None,
-    stop: Callable[[], bool] | None = None,
+    check: Callable[[], None] = lambda: None,
     clock: Clock = time.monotonic,
 ) -> ModuleTeacher:
     """Return the teacher of this data and configuration, from the cache if it is there.
@@ -64,7 +63,6 @@ def train_or_load_teacher(
         own_dir: holds a teacher that is not worth keeping for others, so that the run that has it
             finds it again; None keeps it nowhere.
         check: called before every step; raises to stop.
-        stop: asked before every step; True ends training and keeps the weights so far.
         clock: seconds, monotonic.
 
     Raises:
@@ -89,7 +87,6 @@ def train_or_load_teacher(
             device,
             progress=progress,
             check=check,
-            stop=stop,
             clock=clock,
         )
         target = place.for_all if outcome.is_worth_keeping else place.for_this_run
