@@ -15,6 +15,7 @@ from hwkd.core.choices import (
     Risk,
     RoundingChoice,
 )
+from hwkd.core.reading import ClassWeights
 from hwkd.core.units import Duration
 
 WHAT = "Device, data and teacher"
@@ -43,6 +44,18 @@ DataOption: TypeAlias = Annotated[
         panel=WHAT,
         opens="a folder of class folders or of IDX files, an .npz, or a .csv",
     ),
+]
+Metric: TypeAlias = Annotated[
+    str | None,
+    Option(
+        "Metric of the task that comes first, as macro-f1: students are reported and, of classes, "
+        "chosen by it (see `hwkd tasks list`). Default: the task's first.",
+        panel=WHAT,
+    ),
+]
+ClassWeightsOption: TypeAlias = Annotated[
+    ClassWeights,
+    Option("balanced: every class weighs alike in training, however rare it is.", panel=WHAT),
 ]
 FeaturesOption: TypeAlias = Annotated[
     str | None,

@@ -12,6 +12,7 @@ from hwkd.api.common import (
     WHAT,
     AcceleratorOption,
     CalibrationOption,
+    ClassWeightsOption,
     ClockOption,
     ControlsOption,
     Database,
@@ -24,6 +25,7 @@ from hwkd.api.common import (
     MaxRam,
     MaxWeights,
     Methods,
+    Metric,
     OutOption,
     Qat,
     RiskOption,
@@ -89,6 +91,8 @@ def search(
             "Order of the axes of an NPZ file's arrays; auto reads it from the shape.", panel=WHAT
         ),
     ] = "auto",
+    metric: Metric = None,
+    class_weights: ClassWeightsOption = "none",
     features: FeaturesOption = None,
     teachers: Annotated[
         TeachersOption, Here("Without it one is trained on the data and cached.")
@@ -276,10 +280,14 @@ def search(
         "clock_hz": frequency(clock, "--clock"),
         "task": task,
         "data": None if data is None else str(Path(data).resolve()),
-        "input_size": size(input_size, "--input-size"),
         "search_input": search_input,
-        "layout": layout,
-        "features": features,
+        "reading": {
+            "input_size": size(input_size, "--input-size"),
+            "layout": layout,
+            "features": features,
+            "metric": metric,
+            "class_weights": class_weights,
+        },
         "spaces": [whole_path(name, ".py") for name in spaces] or registered_spaces(),
         "trials": trials,
         "candidates": candidates,

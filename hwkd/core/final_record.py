@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import model_validator
 
+from hwkd.core.decision_record import Confusion, DecisionRecord
 from hwkd.core.measure import Profile
 from hwkd.core.metric import ACCURACY, Metric, ScoresRecord
 from hwkd.core.old_records import with_network, with_scores
@@ -92,6 +93,8 @@ class FinalRecord(StrictModel):
         profile: of the int8 file on the machine that searched.
         verification: its C on an emulated core; None unless asked for.
         verdict: every way in which it was trained, which of them ships and what was gained.
+        confusion: of the int8 file on test, by class; none where outputs are no classes or many.
+        decision: the threshold that ships; None where answers turn at none.
         pairs: layers that feature methods compared; none of other methods.
         history: loss terms and gradient norms, epoch by epoch.
         all_examples: that it learned from in the end, those of validation among them; None if it
@@ -111,6 +114,8 @@ class FinalRecord(StrictModel):
     profile: Profile | None = None
     verification: VerificationRecord | None = None
     verdict: Verdict
+    confusion: Confusion = ()
+    decision: DecisionRecord | None = None
     pairs: tuple[PairRecord, ...] = ()
     history: tuple[EpochRecord, ...] = ()
     all_examples: StoredInt | None = None

@@ -20,7 +20,7 @@ from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.old_records import data_of_older_run, device_of_older_run, with_scores
 from hwkd.core.pipeline_record import PipelineRecord
 from hwkd.core.strict_model import StoredInt, StrictModel
-from hwkd.core.trial import LimitName
+from hwkd.core.trial import LimitName, TrialRecord
 
 RunStatus: TypeAlias = Literal["running", "finished", "interrupted", "stopped by timeout"]
 
@@ -259,6 +259,17 @@ class RunRecord(StrictModel):
     environment: EnvironmentRecord
     final: FinalRecord | None = None
     caveats: tuple[str, ...] = ()
+
+    def cost_of(self, best: TrialRecord | None) -> CostEstimate | None:
+        """Return the cost of the student trained in full, or else of the best trial's."""
+        if self.final is not None:
+            return self.final.cost
+        return None if best is None else best.cost
+
+    def profile_of(self, best: TrialRecord | None) -> Profile | None:
+        """Return the measurement of the student trained in full, or else of the best trial's."""
+        final = None if self.final is None else self.final.profile
+        return final if final is not None or best is None else best.profile
 
     @model_validator(mode="before")
     @classmethod

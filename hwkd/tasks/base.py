@@ -10,11 +10,11 @@ from typing import Any, Literal, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from hwkd.core.choices import Layout
 from hwkd.core.head import Head
 from hwkd.core.metric import Metric
 from hwkd.core.pipeline_record import StepValue
 from hwkd.core.progress import Progress, silent
+from hwkd.core.reading import AS_USUAL, Reading
 from hwkd.signals.pipeline import Pipeline
 
 SplitName: TypeAlias = Literal["train", "validation", "test"]
@@ -120,25 +120,34 @@ class Task(Protocol):
     def data(
         self,
         source: Path | None,
+        reading: Reading = AS_USUAL,
         *,
         split_seed: int = 0,
-        input_size: tuple[int, int] | None = None,
-        layout: Layout = "auto",
-        features: str | None = None,
         progress: Progress = silent,
     ) -> TaskData:
         """Read, check, split and apply the pipeline.
 
         Args:
             source: file or folder of the user; None takes the data set that comes with hwkd.
-            input_size: (height, width) that images are resized to; None keeps the most common.
-            layout: order of the axes of arrays; "auto" reads it from the shape.
-            features: computed from raw signals before the network, as `log-mel:bins=40`; None is
-                what the task takes.
+            reading: choices of the user; features among them, None of which is the task's own.
+            split_seed: seed of the splits that the source does not bring.
             progress: told about decoding that takes long.
 
         Raises:
             DataError: if the source cannot be used as it is; one line says what to do.
+            ConfigError: if a choice does not apply to the task or to the source.
+        """
+        ...
+
+    def labelled(
+        self, source: Path, *, raw_shape: tuple[int, ...]
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Read raw inputs of the shape of the training's, and labels for `Head.targets`.
+
+        Of a source with a test split it is that split.
+
+        Raises:
+            DataError: if the source cannot be used as it is.
         """
         ...
 

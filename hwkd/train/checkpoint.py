@@ -31,7 +31,7 @@ from hwkd.train.config import TrainConfig
 from hwkd.train.criteria import Criterion
 from hwkd.train.weights_file import tensors_digest
 
-TrainingEnd: TypeAlias = Literal["epochs", "time", "stop"]
+TrainingEnd: TypeAlias = Literal["epochs", "time"]
 _PERIOD_S = 30.0
 # Of the time, what writing takes at most.
 _SHARE = 0.01

@@ -90,8 +90,8 @@ class Course(Generic[M]):
 def run_course(
     stages: Sequence[Stage[M]],
     *,
-    on_epoch: Callable[[str, EpochRecord], None] | None = None,
-    check: Callable[[], None] | None = None,
+    on_epoch: Callable[[str, EpochRecord], None] = lambda *_: None,
+    check: Callable[[], None] = lambda: None,
     clock: Clock = time.monotonic,
     checkpoints: Checkpoints | None = None,
 ) -> Course[M]:
@@ -119,7 +119,7 @@ def run_course(
             stage.batches,
             criterion,
             stage.config,
-            on_epoch=None if on_epoch is None else partial(on_epoch, stage.name),
+            on_epoch=partial(on_epoch, stage.name),
             check=check,
             clock=clock,
             checkpoint=None if checkpoints is None else checkpoints.stage(stage.name, stage.config),

@@ -30,7 +30,7 @@ def open_teacher(
     device: torch.device,
     own_dir: Path | None = None,
     progress: Progress = silent,
-    check: Callable[[], None] | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> NetworkTeacher:
     """Open or train a teacher for the data.
 

@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from hwkd.core.catalog import TASKS
+from hwkd.core.errors import ConfigError, UnknownNameError
+from hwkd.core.reading import Reading
 from hwkd.io.discovery import discover
 from hwkd.signals.pipeline import Pipeline
 
@@ -47,6 +49,20 @@ def test_a_task_names_itself_and_its_metrics(task, data):
     assert len(set(names)) == len(names)
     assert tuple(data.head.metrics) == tuple(task.metrics)
     assert list(data.head.scores(perfect(data), data.test.labels)) == names
+
+
+def test_every_metric_may_come_first(task):
+    for metric in task.metrics:
+        data = task.data(None, Reading(metric=metric.key))
+        assert data.head.metrics[0] == metric
+        assert next(iter(data.head.scores(perfect(data), data.test.labels))) == metric.name
+    with pytest.raises(UnknownNameError, match="unknown metric of"):
+        task.data(None, Reading(metric="acuracy"))
+
+
+def test_what_a_task_does_not_read_is_refused(task):
+    with pytest.raises(ConfigError, match=f"--words does not apply to {task.name}; leave it out"):
+        task.data(None, Reading(words=("yes",)))
 
 
 def test_splits_have_inputs_and_targets_that_the_head_knows(data):

@@ -56,6 +56,8 @@ def conclude(
         quantisation_choice=result.quantisation,
         profile=profile,
         verdict=verdict,
+        confusion=result.confusion,
+        decision=result.decision,
         pairs=result.pairs,
         history=result_history(folder),
         all_examples=result.all_examples,

@@ -63,8 +63,8 @@ def train_student(
     *,
     arm: Arm,
     steps_between_norms: int = 1,
-    on_epoch: Callable[[EpochRecord], None] | None = None,
-    check: Callable[[], None] | None = None,
+    on_epoch: Callable[[EpochRecord], None] = lambda _: None,
+    check: Callable[[], None] = lambda: None,
     start_from: Path | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> Trained:

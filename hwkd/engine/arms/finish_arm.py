@@ -153,17 +153,25 @@ def _judged(context: SearchContext, student: FloatStudent, files: StudentFiles) 
             context, logits, latency_s=None if latency is None else latency.value_s
         ),
         samples_seen=round(student.samples_seen),
+        decision=context.data.head.decide(logits, validation.labels),
         pairs=student.pairs,
     )
 
 
 def _tested(context: SearchContext, result: ArmResult, files: StudentFiles) -> ArmResult:
     """Add what the files are worth on the test split."""
+    head, test = context.data.head.at(result.decision), context.data.test
+    logits = student_logits(files.int8_path, test.inputs)
     tested = {
-        "test_float": _scores(context.data, files.float_path, "test"),
-        "test_int8": _scores(context.data, files.int8_path, "test"),
+        "test_float": head.scores(student_logits(files.float_path, test.inputs), test.labels),
+        "test_int8": head.scores(logits, test.labels),
     }
-    return result.model_copy(update={"scores": result.scores.model_copy(update=tested)})
+    return result.model_copy(
+        update={
+            "scores": result.scores.model_copy(update=tested),
+            "confusion": head.confusion(logits, test.labels),
+        }
+    )
 
 
 def _gone_on(

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import RootModel, ValidationError, model_validator
 
+from hwkd.core.decision_record import Confusion, DecisionRecord
 from hwkd.core.final_record import PairRecord, QuantisationChoiceRecord
 from hwkd.core.metric import ScoresRecord
 from hwkd.core.old_records import with_scores
@@ -34,6 +35,8 @@ class ArmResult(StrictModel):
             None where that was not asked (see `hwkd.engine.arms.varied`).
         samples_seen: in the training; None likewise.
         quantisation: how the int8 file was chosen; None when another version trained it.
+        confusion: of the int8 file on test, by class.
+        decision: threshold that was chosen on validation.
         pairs: layers that feature methods compared.
         all_examples: that it learned from after it was scored on validation, those of validation
             among them; None if it never learned from those.
@@ -46,6 +49,8 @@ class ArmResult(StrictModel):
     varied_error: float | None = None
     samples_seen: StoredInt | None = None
     quantisation: QuantisationChoiceRecord | None = None
+    confusion: Confusion = ()
+    decision: DecisionRecord | None = None
     pairs: tuple[PairRecord, ...] = ()
     all_examples: StoredInt | None = None
 

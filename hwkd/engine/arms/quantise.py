@@ -142,8 +142,8 @@ def quantise_student(
     data: QuantisationData,
     settings: QuantisationSettings,
     *,
-    on_epoch: Callable[[str, EpochRecord], None] | None = None,
-    check: Callable[[], None] | None = None,
+    on_epoch: Callable[[str, EpochRecord], None] = lambda *_: None,
+    check: Callable[[], None] = lambda: None,
     checkpoints: Checkpoints | None = None,
 ) -> QuantisationChoiceRecord:
     """Write the int8 file of a trained student; returns what was tried and what ships.

@@ -75,10 +75,8 @@ def load_data(config: SearchConfig, *, progress: Progress = silent) -> tuple[Tas
     source = Path(config.data) if config.data is not None else None
     data = task.data(
         source,
+        config.reading,
         split_seed=config.seed,
-        input_size=config.input_size,
-        layout=config.layout,
-        features=config.features,
         progress=progress,
     )
     return task, data

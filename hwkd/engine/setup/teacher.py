@@ -79,7 +79,7 @@ def open_teachers(
     must_finish: bool = False,
     own_dir: Path | None = None,
     progress: Progress,
-    check: Callable[[], None] | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> NetworkTeacher | EnsembleTeacher:
     """Open the teachers of a configuration, or train one where it names none.
 
