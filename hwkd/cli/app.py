@@ -28,6 +28,7 @@ from hwkd.cli import (
     spaces,
     tasks,
     verify,
+    watch,
     workers,
 )
 from hwkd.cli.output import ending_quietly
@@ -89,6 +90,7 @@ COMMANDS = (
     *export.COMMANDS,
     *verify.COMMANDS,
     *workers.COMMANDS,
+    *watch.COMMANDS,
     *devices.COMMANDS,
     *spaces.COMMANDS,
     *methods.COMMANDS,
