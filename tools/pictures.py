@@ -46,6 +46,7 @@ def main() -> int:
         seconds = time.monotonic() - begun
         if ran.returncode == 0:
             found = hwkd.open(Path(folder, "runs/first"))
+            scores = found.best.scores.test_int8 if found.best else None
             shutil.copy(found.folder / "pareto.png", PICTURES / "front.png")
             facts = {
                 "command": " ".join(COMMAND),
