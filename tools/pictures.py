@@ -54,9 +54,7 @@ def main() -> int:
                 "cores": os.cpu_count(),
                 "trained": sum(record.state == "completed" for record in found.records),
                 "front": len(found.pareto),
-                "test_accuracy_int8": found.best.scores.test_int8["accuracy"]
-                if found.best
-                else None,
+                "test_accuracy_int8": scores["accuracy"] if scores else None,
             }
             (PICTURES / "run.json").write_text(json.dumps(facts, indent=2) + "\n")
             (PICTURES / "terminal.svg").write_text(terminal_svg(ran.stdout))
