@@ -12,17 +12,20 @@ from hwkd.api.common import (
     WHAT,
     AcceleratorOption,
     CalibrationOption,
+    ClassWeightsOption,
     ClockOption,
     ControlsOption,
     Database,
     DataOption,
     DeviceOption,
+    FeaturesOption,
     MaxEnergy,
     MaxFlash,
     MaxLatency,
     MaxRam,
     MaxWeights,
     Methods,
+    Metric,
     OutOption,
     Qat,
     RiskOption,
@@ -88,13 +91,17 @@ def search(
             "Order of the axes of an NPZ file's arrays; auto reads it from the shape.", panel=WHAT
         ),
     ] = "auto",
+    metric: Metric = None,
+    class_weights: ClassWeightsOption = "none",
+    features: FeaturesOption = None,
     teachers: Annotated[
         TeachersOption, Here("Without it one is trained on the data and cached.")
     ] = (),
     teacher_weights: TeacherWeights = (),
     teacher_inputs: TeacherInputs = (),
     teacher_time: Annotated[
-        Duration | None, Option("Bound on training a teacher, as 5min.", panel=WHAT, amount="5min")
+        Duration | None,
+        Option("Longest time to train a teacher, as 5min.", panel=WHAT, amount="5min"),
     ] = None,
     unlabelled: Unlabelled = None,
     spaces: Annotated[
@@ -134,7 +141,7 @@ def search(
     target_latency: Annotated[
         Duration | None,
         Option(
-            "Target of the overrun. Default: --max-latency, else the device's.",
+            "Latency that --gamma counts from. Default: --max-latency, else the device's.",
             panel=JUDGE,
             amount="20ms",
         ),
@@ -274,9 +281,14 @@ def search(
         "clock_hz": frequency(clock, "--clock"),
         "task": task,
         "data": None if data is None else str(Path(data).resolve()),
-        "input_size": size(input_size, "--input-size"),
         "search_input": search_input,
-        "layout": layout,
+        "reading": {
+            "input_size": size(input_size, "--input-size"),
+            "layout": layout,
+            "features": features,
+            "metric": metric,
+            "class_weights": class_weights,
+        },
         "spaces": [whole_path(name, ".py") for name in spaces] or registered_spaces(),
         "trials": trials,
         "candidates": candidates,

@@ -106,11 +106,8 @@ def shared_place(
     """Return which study in which database becomes the run; None keeps it in its folder.
 
     Args:
-        storage: URL of the database.
         study: name of the run there; None is the folder's.
         artifacts: URL or folder of weights; None is in the run folder.
-        folder: of the run.
-        workers: of the search itself.
 
     Raises:
         ConfigError: if an option needs --storage, or one is no URL.

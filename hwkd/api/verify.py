@@ -24,7 +24,6 @@ class VerifyOutcome:
 
     Attributes:
         verification: what was compared, counted and measured.
-        inputs_from: where the inputs come from.
         notes: what a user must know of the file.
     """
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from hwkd.core.decision_record import Confusion, DecisionRecord
 from hwkd.core.metric import Metric, Scores
 from hwkd.core.registry import Registry
 
@@ -28,8 +29,6 @@ class CAnswer:
     Attributes:
         usage: statements for a reader of the README.
         printed: statements of main.c that print what the network says of the recorded sample.
-        declared: what the header declares.
-        body: of the source file.
     """
 
     usage: str
@@ -50,6 +49,8 @@ class OutputKind:
         divergence_unit: of `Head.divergence`.
         intended_use: number of outputs, and their names as text -> sentences of the model card.
         answer: `Head.answer_mean` and `Head.answer_std` -> C.
+        head: names, `Head.answer_mean` and `Head.answer_std` -> a head that scores and answers;
+            what only training needs of it is not recorded.
     """
 
     name: str
@@ -58,6 +59,7 @@ class OutputKind:
     divergence_unit: str
     intended_use: Callable[[int, str], str]
     answer: Callable[[_Numbers, _Numbers], CAnswer]
+    head: Callable[[tuple[str, ...], _Numbers, _Numbers], Head]
 
 
 OUTPUT_KINDS: Registry[OutputKind] = Registry("kind of output")
@@ -90,7 +92,6 @@ class Correction:
     Attributes:
         outputs: outputs before -> after.
         says: the change in words, for people; empty when nothing changes.
-        advice: what to do about it.
     """
 
     outputs: Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -152,7 +153,6 @@ class Head(Protocol):
 
         Args:
             outputs: of a batch, float32.
-            targets: of the batch.
             smoothing: share of a class target that goes evenly to all classes, 0 to 1; heads
                 without classes have no use for it.
             some_unlabelled: samples may have no target; they add nothing, and the others are
@@ -163,6 +163,18 @@ class Head(Protocol):
 
     def scores(self, outputs: NDArray[np.float32], targets: NDArray[Any]) -> Scores:
         """Return every metric's value."""
+        ...
+
+    def confusion(self, outputs: NDArray[np.float32], targets: NDArray[Any]) -> Confusion:
+        """Return how often each class was taken for which; none without classes."""
+        ...
+
+    def decide(self, outputs: NDArray[np.float32], targets: NDArray[Any]) -> DecisionRecord | None:
+        """Choose the threshold that suits a network's outputs on validation; None needs none."""
+        ...
+
+    def at(self, decision: DecisionRecord | None) -> Head:
+        """Return the head with a threshold; None chooses one for whatever it scores."""
         ...
 
     def errors(self, outputs: NDArray[np.float32], targets: NDArray[Any]) -> NDArray[np.float64]:
@@ -214,6 +226,14 @@ class Head(Protocol):
         """Return what a user is told of each output: the likeliest name, or values in their unit.
 
         Shape [n], or [n, size].
+        """
+        ...
+
+    def targets(self, labels: NDArray[Any]) -> NDArray[Any]:
+        """Return targets of labels as a user has them: names or numbers, or values in their unit.
+
+        Raises:
+            DataError: if one is of no class.
         """
         ...
 

@@ -26,8 +26,6 @@ class Target:
     """What the C is compiled for.
 
     Attributes:
-        name: of the device.
-        core: its processor.
         flash_bytes: that the network may use, vector table included.
         ram_bytes: that it may use for arena and stack.
     """
@@ -43,7 +41,6 @@ class Mismatches(StrictModel):
 
     Attributes:
         onnxruntime: from ONNX Runtime's.
-        host_c: from those of the same C on this computer.
     """
 
     onnxruntime: StoredInt = Field(ge=0)
@@ -54,9 +51,6 @@ class LayerCheck(StrictModel):
     """One step of the C and how it differs from ONNX Runtime's layer that reads the same integers.
 
     Attributes:
-        name: of the ONNX node.
-        kind: operator class.
-        macs: multiply-accumulates.
         instructions: executed by the emulated core; not a time.
         values: compared, of all inputs; None in runs that compared whole networks only.
         differing: of them; those within the bound of an average are not counted. None likewise.
@@ -92,17 +86,8 @@ class Verification(StrictModel):
     What is None by default is not in runs of older versions.
 
     Attributes:
-        model: file name.
-        device: as asked for.
-        core: compiled for.
-        emulated_cpu: that executed it.
         note: what a reader of the counts must know; empty if nothing.
-        rounding: of accumulators.
         kernels: "hwkd" or "cmsis-nn".
-        inputs: how many.
-        traced_inputs: how many the core and the host were compared for, tensor by tensor.
-        outputs: values that one inference gives.
-        mismatches: over all inputs.
         max_lsb: largest difference of an output from ONNX Runtime's.
         judged_max_lsb: the same without the inputs in which an average fell to the other side of
             a tie: there the layers are judged, not what follows from them at the output.
@@ -123,7 +108,6 @@ class Verification(StrictModel):
         fit: whether what was built fits the device, its stack included.
         scores: of the emulated core's answers; None without labels.
         seconds: wall time of the whole check.
-        tools: compiler and emulator.
     """
 
     model: str | None = None
@@ -206,14 +190,7 @@ def judged(found: Verification) -> Verification:
 
 
 def layer_fault(rounding: Rounding, *, values: int, differing: int, max_lsb: int) -> str | None:
-    """Say what is wrong with a layer; None where it is as it should be.
-
-    Args:
-        rounding: of accumulators.
-        values: compared.
-        differing: of them.
-        max_lsb: largest difference.
-    """
+    """Say what is wrong with a layer; None where it is as it should be."""
     if max_lsb > _ALLOWED_LSB:
         return f"{differing:,} of {values:,} values differ, by up to {max_lsb}"
     share = ALLOWED_SHARE[rounding]
@@ -232,9 +209,6 @@ class VerificationRecord(StrictModel):
     """What a search keeps of the check of its best student.
 
     Attributes:
-        core: compiled for.
-        flash_limit_bytes: of the device, for the network.
-        ram_limit_bytes: likewise.
         passed: the core equals this computer exactly, and ONNX Runtime in every layer as far as
             the rounding promises.
         failure: why nothing could be compared; None if it could.

@@ -28,7 +28,6 @@ class ExportOptions:
 
     Attributes:
         rounding: of accumulators; None leaves it to the target.
-        kernels: whose convolutions.
     """
 
     rounding: Rounding | None = None
@@ -127,7 +126,6 @@ class PlannedSizes:
 
     Attributes:
         ram_bytes: arena and stack.
-        flash_bytes: code and constants.
     """
 
     ram_bytes: int

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from hwkd.core.markdown import facts_table
-from hwkd.core.measure import CostEstimate
 from hwkd.core.metric import Metric, Scores, ScoresRecord
 from hwkd.core.run_record import RunRecord
 from hwkd.core.student_record import StudentRecord
@@ -93,12 +92,7 @@ print([facts["answer"]["labels"][i] for i in outputs.argmax(axis=1)])
 
 
 def student_readme(student: StudentRecord, files: Iterable[str]) -> str:
-    """Return the README of a student's folder.
-
-    Args:
-        student: that it describes.
-        files: of the student, in the folder.
-    """
+    """Return the README of a student's folder."""
     names = sorted(files)
     text = (
         f"# Student {student.spec.key}\n\nMade by `hwkd export`: {', '.join(names)}. "
@@ -126,14 +120,9 @@ def _scores(student: StudentRecord) -> ScoresRecord:
     return ScoresRecord() if trial is None or trial.scores is None else trial.scores
 
 
-def _cost(student: StudentRecord) -> CostEstimate | None:
-    if student.run is not None and student.run.final is not None:
-        return student.run.final.cost
-    return None if student.trial is None else student.trial.cost
-
-
 def _estimated(student: StudentRecord) -> dict[str, Any] | None:
-    run, cost = student.run, _cost(student)
+    run = student.run
+    cost = None if run is None else run.cost_of(student.trial)
     if run is None or cost is None:
         return None
     return {

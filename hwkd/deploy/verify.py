@@ -78,13 +78,10 @@ def verify_model(
 
     Args:
         model_path: int8 ONNX file.
-        target: core and memories.
         samples: normalised float inputs, shape [inputs, *input_shape].
         score: of the core's answers, from its outputs as real numbers, shape [inputs, outputs].
         rounding: None takes the core's, or that of CMSIS-NN.
-        kernels: whose convolutions.
         exported: folder of C to check; it decides rounding and kernels.
-        progress: told of stages.
 
     Raises:
         ExportError: if the model has no C form, the exported C is no longer what was exported, or
@@ -122,10 +119,7 @@ class _Ran:
         expected: ONNX Runtime's outputs, shape [inputs, outputs].
         comparison: of every layer with ONNX Runtime's.
         on_host: this computer's C.
-        on_core: the emulated core's.
-        core_trace: the same of the first inputs, step by step.
         host_tensors_equal: whether every traced tensor equals the host's.
-        sizes: of the program for the core.
     """
 
     expected: _Int8
@@ -232,7 +226,6 @@ def target_of(device: Device, *, beside: Path | None = None) -> Target:
     """Return what a device file says about core and memories.
 
     Args:
-        device: whose core is looked up.
         beside: folder of the user's device file, whose `cores/` come first.
 
     Raises:

@@ -53,9 +53,6 @@ class Firmware:
     """A linked program.
 
     Attributes:
-        folder: where it runs.
-        elf: the program.
-        sizes: of the network inside.
         traces: whether it records every step.
         stack_bytes: kept for the stack; 0 on the host.
     """
@@ -126,11 +123,7 @@ def build_firmware(
     """Compile for a core, with a device's own memory sizes in the linker script.
 
     Args:
-        project: what to compile.
         folder: existing; receives sources, objects and programs.
-        core: target.
-        tools: cross compiler.
-        flash_bytes: of the device, for code and weights.
         ram_bytes: of the device, for arena and stack.
         optimise: the compiler's optimisation option.
 
@@ -189,11 +182,7 @@ def _build(
     """Compile every source once, the hooked ones twice; return the plain and the traced program.
 
     Args:
-        project: what to compile.
-        folder: receives everything.
         platform: source of the measuring code's platform.
-        compiler: also links.
-        flags: of every source.
         link_flags: {program} in them stands for "plain" or "traced".
     """
     sources = _write_sources(project, folder, platform)

@@ -79,8 +79,7 @@ def _best(report: Report) -> dict[str, Any] | None:
     best, final = report.best, report.run.final
     if best is None:
         return None
-    cost = final.cost if final is not None else best.cost
-    profile = (final.profile if final is not None else None) or best.profile
+    cost, profile = report.run.cost_of(best), report.run.profile_of(best)
     metric, brief = report.run.data.metric, best.scores or ScoresRecord()
     scores = final.scores if final is not None else brief
     return {

@@ -10,12 +10,12 @@ from typing import Any, Literal, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from hwkd.core.choices import Layout
 from hwkd.core.head import Head
 from hwkd.core.metric import Metric
 from hwkd.core.pipeline_record import StepValue
 from hwkd.core.progress import Progress, silent
-from hwkd.tasks.pipeline import Pipeline
+from hwkd.core.reading import AS_USUAL, Reading
+from hwkd.signals.pipeline import Pipeline
 
 SplitName: TypeAlias = Literal["train", "validation", "test"]
 _SHOWN_CLASSES = 20
@@ -48,11 +48,7 @@ class TaskData:
         source: where the data came from, for people.
         input_shape: without batch: (channels, height, width) or (channels, time).
         head: what the outputs of a network mean.
-        pipeline: what was applied to the inputs.
-        train: what networks learn from.
-        validation: what a search judges by.
         test: read once, at the end.
-        split_seed: seed of the splits that were made here.
         fingerprint: SHA-256 over content, splits and preprocessing, 64 hex digits.
         notes: what a reader of a report must know: splits made, files left out, layout guessed.
         validation_from_train: validation was taken from the train split of the source, so that what
@@ -124,23 +120,34 @@ class Task(Protocol):
     def data(
         self,
         source: Path | None,
+        reading: Reading = AS_USUAL,
         *,
         split_seed: int = 0,
-        input_size: tuple[int, int] | None = None,
-        layout: Layout = "auto",
         progress: Progress = silent,
     ) -> TaskData:
         """Read, check, split and apply the pipeline.
 
         Args:
             source: file or folder of the user; None takes the data set that comes with hwkd.
+            reading: choices of the user; features among them, None of which is the task's own.
             split_seed: seed of the splits that the source does not bring.
-            input_size: (height, width) that images are resized to; None keeps the most common.
-            layout: order of the axes of arrays; "auto" reads it from the shape.
             progress: told about decoding that takes long.
 
         Raises:
             DataError: if the source cannot be used as it is; one line says what to do.
+            ConfigError: if a choice does not apply to the task or to the source.
+        """
+        ...
+
+    def labelled(
+        self, source: Path, *, raw_shape: tuple[int, ...]
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Read raw inputs of the shape of the training's, and labels for `Head.targets`.
+
+        Of a source with a test split it is that split.
+
+        Raises:
+            DataError: if the source cannot be used as it is.
         """
         ...
 

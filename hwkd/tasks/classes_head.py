@@ -11,8 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax, softmax
 
-from hwkd.core.head import OUTPUT_KINDS, CAnswer, Correction, Knowledge, OutputKind
+from hwkd.core.decision_record import Confusion, DecisionRecord
+from hwkd.core.errors import DataError
+from hwkd.core.head import OUTPUT_KINDS, CAnswer, Correction, Head, Knowledge, OutputKind
 from hwkd.core.metric import ACCURACY, Metric, Scores
+from hwkd.tasks.raw import RawData
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,7 +25,10 @@ _UNLABELLED = -1
 _CHANCE_DEVIATIONS = 3.0
 _MOST_SHOWN = 20
 _BALANCED = Metric(name="balanced accuracy", unit="ratio", direction="max")
-CLASS_METRICS = (ACCURACY, _BALANCED)
+_MACRO_F1 = Metric(name="macro F1", unit="ratio", direction="max")
+CLASS_METRICS = (ACCURACY, _BALANCED, _MACRO_F1)
+# A table of more is read by nobody, and a record would hold the square of them.
+_MOST_IN_TABLE = 50
 _ANSWER = CAnswer(
     usage='        printf("%s\\n", model_labels[model_answer()]); /* the likeliest class */',
     printed="""\
@@ -51,6 +57,11 @@ def _answer(mean: tuple[float, ...], std: tuple[float, ...]) -> CAnswer:
     return _ANSWER
 
 
+def _head(names: tuple[str, ...], mean: tuple[float, ...], std: tuple[float, ...]) -> Head:
+    del mean, std
+    return ClassesHead(names=names)
+
+
 def _intended_use(count: int, names: str) -> str:
     return (
         f"telling {count} classes apart ({names}) in inputs like those of the training data. **Not "
@@ -66,6 +77,7 @@ _CLASSES = OutputKind(
     divergence_unit="nats",
     intended_use=_intended_use,
     answer=_answer,
+    head=_head,
 )
 OUTPUT_KINDS.register("classes")(_CLASSES)
 
@@ -76,10 +88,12 @@ class ClassesHead:
 
     Attributes:
         names: of the classes, in the order of the labels.
-        metrics: accuracy first; balanced accuracy is the mean over the classes.
+        metrics: accuracy first; balanced accuracy is the mean over the classes, and so is macro F1.
+        weights: of each class in the loss, 1 on average over the train split; none is 1 for all.
     """
 
     names: tuple[str, ...]
+    weights: tuple[float, ...] = ()
     kind: OutputKind = _CLASSES
     metrics: tuple[Metric, ...] = CLASS_METRICS
     loss_name: str = "cross_entropy"
@@ -107,30 +121,73 @@ class ClassesHead:
         """Return the cross-entropy in nats; -1 marks a sample without a label."""
         from torch.nn import functional
 
-        if not some_unlabelled:
+        if not some_unlabelled and not self.weights:
             return functional.cross_entropy(outputs, targets, label_smoothing=smoothing)
         total = functional.cross_entropy(
-            outputs, targets, ignore_index=_UNLABELLED, reduction="sum", label_smoothing=smoothing
+            outputs,
+            targets,
+            weight=outputs.new_tensor(self.weights) if self.weights else None,
+            ignore_index=_UNLABELLED,
+            reduction="sum",
+            label_smoothing=smoothing,
         )
         return total / len(targets)
 
     def scores(self, outputs: NDArray[np.float32], targets: NDArray[np.int64]) -> Scores:
-        """Return accuracy and balanced accuracy, 0 to 1."""
-        errors = self.errors(outputs, targets)
-        return {
-            ACCURACY.name: 1.0 - float(errors.mean()),
-            _BALANCED.name: _balanced(errors, targets),
+        """Return accuracy, balanced accuracy and macro F1, 0 to 1."""
+        counts = self._counts(outputs, targets)
+        given_and_named = counts.sum(axis=0) + counts.sum(axis=1)
+        is_used = given_and_named > 0
+        f1 = 2 * counts.diagonal()[is_used] / given_and_named[is_used]
+        wrong = _wrong(outputs, targets)
+        found = {
+            ACCURACY.name: 1.0 - float(wrong.mean()),
+            _BALANCED.name: _balanced(wrong, targets),
+            _MACRO_F1.name: float(f1.mean()),
         }
+        return {metric.name: found[metric.name] for metric in self.metrics}
+
+    def confusion(self, outputs: NDArray[np.float32], targets: NDArray[np.int64]) -> Confusion:
+        """Return how often each class was taken for which; none where there are too many."""
+        if self.size > _MOST_IN_TABLE:
+            return ()
+        return tuple(tuple(row) for row in self._counts(outputs, targets).tolist())
+
+    def _counts(
+        self, outputs: NDArray[np.float32], targets: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        places = targets * self.size + outputs.argmax(axis=1)
+        counts: NDArray[np.int64] = np.bincount(places, minlength=self.size**2)
+        return counts.reshape(self.size, self.size)
+
+    def decide(self, outputs: NDArray[np.float32], targets: NDArray[np.int64]) -> None:
+        """Return nothing: answers turn at no threshold."""
+        del outputs, targets
+
+    def at(self, decision: DecisionRecord | None) -> ClassesHead:
+        """Return the head itself."""
+        del decision
+        return self
 
     def errors(
         self, outputs: NDArray[np.float32], targets: NDArray[np.int64]
     ) -> NDArray[np.float64]:
-        """Return 1 where the largest output is not the label, else 0."""
-        errors: NDArray[np.float64] = (outputs.argmax(axis=1) != targets).astype(np.float64)
-        return errors
+        """Return 1 where the largest output is not the label, else 0.
+
+        Where another metric than accuracy comes first every class counts alike: the mean is 1 minus
+        the balanced accuracy.
+        """
+        errors = _wrong(outputs, targets)
+        if self.metrics[0] == ACCURACY:
+            return errors
+        present, places, counts = np.unique(targets, return_inverse=True, return_counts=True)
+        weighted: NDArray[np.float64] = errors * (len(targets) / (len(present) * counts))[places]
+        return weighted
 
     def blind_error(self, targets: NDArray[np.int64]) -> float:
         """Return the error of naming the most frequent class always."""
+        if self.metrics[0] != ACCURACY:
+            return 1.0 - 1.0 / len(np.unique(targets))
         return 1.0 - float(np.bincount(targets).max()) / len(targets)
 
     def divergence(
@@ -187,7 +244,7 @@ class ClassesHead:
         deviation = math.sqrt(float(np.sum(chance * (1.0 - chance) / counts))) / len(counts)
         return Knowledge(
             what=_BALANCED.name,
-            value=_balanced(self.errors(outputs, targets), targets),
+            value=_balanced(_wrong(outputs, targets), targets),
             needed=min(chance + _CHANCE_DEVIATIONS * deviation, (1.0 + chance) / 2),
         )
 
@@ -221,6 +278,18 @@ class ClassesHead:
         names: NDArray[Any] = np.array(self.names)[outputs.argmax(axis=1)]
         return names
 
+    def targets(self, labels: NDArray[Any]) -> NDArray[np.int64]:
+        """Return the index of each label's class: by its name, else by its number from 0."""
+        known = {name: index for index, name in enumerate(self.names)}
+        distinct, where = np.unique(labels.reshape(-1), return_inverse=True)
+        texts = [str(int(one)) if _is_whole(one) else str(one) for one in distinct]
+        if not set(texts) <= set(known):
+            known = {str(index): index for index in range(self.size)} | known
+        if strange := [text for text in texts if text not in known]:
+            shown = ", ".join(self.names[:6]) + (", ..." if self.size > 6 else "")
+            raise DataError(f"data: label {strange[0]!r} is of no class of the student ({shown})")
+        return np.array([known[text] for text in texts], dtype=np.int64)[where]
+
     def answer_text(self, target: Any) -> str:
         """Return the name of a class."""
         return self.names[int(target)]
@@ -232,6 +301,21 @@ class ClassesHead:
     def unlabelled(self, count: int) -> NDArray[np.int64]:
         """Return so many -1."""
         return np.full(count, _UNLABELLED, dtype=np.int64)
+
+
+def balanced_weights(data: RawData) -> tuple[float, ...]:
+    """Return the weight of each class that makes all count alike in the train split."""
+    counts = np.bincount(data.train.labels, minlength=len(data.class_names))
+    return tuple((len(data.train.labels) / (len(counts) * counts)).tolist())
+
+
+def _wrong(outputs: NDArray[np.float32], targets: NDArray[np.int64]) -> NDArray[np.float64]:
+    wrong: NDArray[np.float64] = (outputs.argmax(axis=1) != targets).astype(np.float64)
+    return wrong
+
+
+def _is_whole(value: Any) -> bool:
+    return np.issubdtype(type(value), np.number) and bool(value == np.floor(value))
 
 
 def _balanced(errors: NDArray[np.float64], targets: NDArray[np.int64]) -> float:

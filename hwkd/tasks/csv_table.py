@@ -26,7 +26,6 @@ class CsvTable:
     """What a file holds.
 
     Attributes:
-        source: the file, for messages.
         train: inputs float32, shape [n, features, 1]; labels float64 or, of classes that are no
             numbers, text, shape [n, 1].
         target: name of the column of the labels.
@@ -52,7 +51,6 @@ def read_csv(path: Path, *, of_classes: bool) -> CsvTable:
 
     Args:
         path: of the file, UTF-8, cells separated by commas, semicolons or tabs.
-        of_classes: the target may be text.
 
     Raises:
         DataError: names the row and column of what is no finite number, or what is missing.

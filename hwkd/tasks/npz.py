@@ -49,7 +49,6 @@ def read_npz(
     Memory used is at most three times the arrays, which may be 256 MiB or 200 times the file.
 
     Args:
-        path: of the file.
         layout: order of the axes of the inputs.
         read_labels: turns what is stored under y into labels and names of outputs.
 

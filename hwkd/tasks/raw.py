@@ -43,7 +43,7 @@ class RawData:
         validation: None when the source brings none.
         test: None when the source brings none.
         notes: what the reader decided or left out.
-        validation_from_train: validation was taken from train here.
+        sample_rate_hz: of signals, where the source says it.
     """
 
     source: str
@@ -53,6 +53,7 @@ class RawData:
     test: RawSplit | None = None
     notes: tuple[str, ...] = ()
     validation_from_train: bool = False
+    sample_rate_hz: float | None = None
 
     def given(self) -> dict[SplitName, RawSplit]:
         """Return the splits that the source brings."""

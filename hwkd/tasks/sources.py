@@ -38,10 +38,8 @@ def read_source(
     """Read a file or folder whose format is found out from its content.
 
     Args:
-        path: what the user gave.
         input_size: (height, width) for image folders; None keeps the most common size.
         layout: order of the axes of arrays.
-        progress: told about decoding.
 
     Raises:
         DataError: if the format is unknown or the content is unusable.
@@ -57,7 +55,6 @@ def reading(path: Path, *, takes: str) -> Iterator[None]:
     """Turn what goes wrong while a source is read into one line.
 
     Args:
-        path: what the user gave.
         takes: formats of the task, for the message.
 
     Raises:

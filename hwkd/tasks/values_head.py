@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwkd.core.c_literal import float_literal
-from hwkd.core.head import OUTPUT_KINDS, CAnswer, Correction, Knowledge, OutputKind
+from hwkd.core.decision_record import Confusion, DecisionRecord
+from hwkd.core.head import OUTPUT_KINDS, CAnswer, Correction, Head, Knowledge, OutputKind
 from hwkd.core.metric import Metric, Scores
 
 if TYPE_CHECKING:
@@ -69,6 +70,17 @@ void model_answer(float *answer)
     )
 
 
+def _head(names: tuple[str, ...], mean: tuple[float, ...], std: tuple[float, ...]) -> Head:
+    count = len(names)
+    return ValuesHead(
+        names=names,
+        answer_mean=mean,
+        answer_std=std,
+        constant=(0.0,) * count,
+        constant_error=(1.0,) * count,
+    )
+
+
 def _intended_use(count: int, names: str) -> str:
     del count
     return (
@@ -85,6 +97,7 @@ _VALUES = OutputKind(
     divergence_unit="variances of the targets",
     intended_use=_intended_use,
     answer=_answer,
+    head=_head,
 )
 OUTPUT_KINDS.register("values")(_VALUES)
 
@@ -94,7 +107,6 @@ class ValuesHead:
     """One number per output, `(value - mean) / std` of the train targets; see `Head`.
 
     Attributes:
-        names: of the values.
         answer_mean: of each value in train, in units of the target.
         answer_std: likewise, > 0. An output times this plus the mean is the answer.
         constant: of each value, standardised: the median of train, the best constant answer.
@@ -167,11 +179,26 @@ class ValuesHead:
         spread = np.square(known - known.mean(axis=0)).sum(axis=0)
         # Of a value that never changes there is nothing to explain: 1 when it is met, else 0.
         unexplained = np.where(spread > 0, squared / np.where(spread > 0, spread, 1), squared > 0)
-        return {
+        found = {
             _MAE.name: float(np.abs(missed).mean()),
             _RMSE.name: float(np.sqrt(squared / len(known)).mean()),
             _R2.name: float(1 - unexplained.mean()),
         }
+        return {metric.name: found[metric.name] for metric in self.metrics}
+
+    def confusion(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> Confusion:
+        """Return nothing: there are no classes."""
+        del outputs, targets
+        return ()
+
+    def decide(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> None:
+        """Return nothing: answers turn at no threshold."""
+        del outputs, targets
+
+    def at(self, decision: DecisionRecord | None) -> ValuesHead:
+        """Return the head itself."""
+        del decision
+        return self
 
     def errors(
         self, outputs: NDArray[np.float32], targets: NDArray[np.float32]
@@ -247,6 +274,10 @@ class ValuesHead:
         """Return the values in their units, shape [n, size]."""
         values: NDArray[Any] = outputs * self.answer_std + self.answer_mean
         return values
+
+    def targets(self, labels: NDArray[Any]) -> NDArray[np.float32]:
+        """Return values in their unit, shape [n] or [n, size], as the network learns them."""
+        return self.standardised(labels.reshape(len(labels), -1).astype(np.float64))
 
     def answer_text(self, target: Any) -> str:
         """Return the values of one example in their units."""

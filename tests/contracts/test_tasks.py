@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from hwkd.core.catalog import TASKS
+from hwkd.core.errors import ConfigError, UnknownNameError
+from hwkd.core.reading import Reading
 from hwkd.io.discovery import discover
-from hwkd.tasks.pipeline import Pipeline
+from hwkd.signals.pipeline import Pipeline
 
 discover("hwkd.tasks")
 EXAMPLES = 40
@@ -47,6 +49,20 @@ def test_a_task_names_itself_and_its_metrics(task, data):
     assert len(set(names)) == len(names)
     assert tuple(data.head.metrics) == tuple(task.metrics)
     assert list(data.head.scores(perfect(data), data.test.labels)) == names
+
+
+def test_every_metric_may_come_first(task):
+    for metric in task.metrics:
+        data = task.data(None, Reading(metric=metric.key))
+        assert data.head.metrics[0] == metric
+        assert next(iter(data.head.scores(perfect(data), data.test.labels))) == metric.name
+    with pytest.raises(UnknownNameError, match="unknown metric of"):
+        task.data(None, Reading(metric="acuracy"))
+
+
+def test_what_a_task_does_not_read_is_refused(task):
+    with pytest.raises(ConfigError, match=f"--words does not apply to {task.name}; leave it out"):
+        task.data(None, Reading(words=("yes",)))
 
 
 def test_splits_have_inputs_and_targets_that_the_head_knows(data):
@@ -171,10 +187,10 @@ def test_the_c_of_a_pipeline_gives_the_same_numbers(data, tmp_path):
 #include <stdint.h>
 static float input[{expected[0].size}];
 static void put(int32_t i, float value) {{ input[i] = value; }}
-{source}
+{source.text}
 int main(void)
 {{
-    static {pipeline.c_type} raw[{raw[0].size}];
+    static {source.c_type} raw[{raw[0].size}];
     while (fread(raw, sizeof raw[0], {raw[0].size}, stdin) == {raw[0].size}) {{
         prepare(raw);
         fwrite(input, sizeof input[0], {expected[0].size}, stdout);

@@ -28,7 +28,6 @@ class Buffer:
     Attributes:
         name: unique.
         size_bytes: > 0.
-        first_step: step that writes it.
         last_step: last step that reads it, inclusive.
     """
 
@@ -74,7 +73,6 @@ def plan_arena(buffers: Sequence[Buffer], lags: Lags | None = None) -> ArenaPlan
     """Place buffers one after the other where the arena grows least, in several orders.
 
     Args:
-        buffers: what is needed when.
         lags: pairs that meet in one step alone, the one that writes the first and reads the second.
 
     Returns:

@@ -32,9 +32,6 @@ class Exported:
     """A folder that `hwkd export --target c` wrote.
 
     Attributes:
-        folder: with the C.
-        rounding: of accumulators.
-        kernels: whose convolutions.
         labels: name of each output, or empty.
         answer: what the outputs mean; None where the folder does not say.
         raw: what turns raw values into the input; None likewise.
@@ -83,10 +80,6 @@ class Exported:
 
 def read_exported(folder: Path, raw_input: Callable[[PipelineRecord], RawInput]) -> Exported | None:
     """Return what a folder of exported C says of itself; None if it is no such folder.
-
-    Args:
-        folder: that may be one.
-        raw_input: gives the C of recorded preprocessing.
 
     Raises:
         ExportError: if its description is damaged.

@@ -49,7 +49,6 @@ class Sample:
     Attributes:
         input: flat.
         output: flat, one output after the other.
-        origin: where the input comes from.
         label: its class; empty if unknown.
     """
 
@@ -64,10 +63,7 @@ class Project:
     """Everything that the files are written from.
 
     Attributes:
-        arranged: the graph.
         steps: in execution order.
-        memory: where tensors lie.
-        rounding: of accumulators.
         labels: name of each value of the first output, or empty.
         sample: recorded for main.c.
         answer: what the outputs mean; None where it is not known.

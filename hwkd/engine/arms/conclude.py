@@ -36,10 +36,6 @@ def conclude(
     """Return the record and the files of the student that ships.
 
     Args:
-        run: folder of the run.
-        context: of the run.
-        ships: the training that made it.
-        verdict: on it.
         profile_s: for measuring its latency on this machine, at most.
         started_s: when its trainings began, by `time.monotonic`.
     """
@@ -60,6 +56,8 @@ def conclude(
         quantisation_choice=result.quantisation,
         profile=profile,
         verdict=verdict,
+        confusion=result.confusion,
+        decision=result.decision,
         pairs=result.pairs,
         history=result_history(folder),
         all_examples=result.all_examples,

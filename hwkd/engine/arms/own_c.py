@@ -14,7 +14,6 @@ def own_c_cost(int8_path: Path, question: CostQuestion) -> CostEstimate | None:
     """Return the estimate for the exported C; None where nothing is known of it on the device.
 
     Args:
-        int8_path: the student.
         question: device, and the runtime of the search, which is not asked for again.
     """
     device = question.device

@@ -61,10 +61,7 @@ def train_arm(
     """Train, quantise and score what was ordered; one that was killed goes on where it was.
 
     Args:
-        order: of one arm and repetition.
-        context: of the run.
         folder: of the order; the files of the student and, last of all, the result go there.
-        progress: told about every epoch.
         check: called before every step; raises to stop.
         say: told in one line when a checkpoint cannot be used or written.
 
@@ -127,9 +124,6 @@ def score_brief_weights(
     """Deploy the weights of a candidate as they are: they ship where no full training was better.
 
     Args:
-        store: of the run.
-        best: the candidate.
-        context: of the search.
         order: names the folder; nothing is trained.
     """
     folder = write_order(store.path, order)

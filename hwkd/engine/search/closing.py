@@ -33,16 +33,7 @@ from hwkd.train.teacher import Teacher
 
 @dataclass(frozen=True, kw_only=True)
 class Closing:
-    """The end of one call on one run folder.
-
-    Attributes:
-        store: of the run.
-        context: of the search.
-        teacher: what is known of it.
-        limit: of the wall time of the call.
-        nursery: starts the trainings.
-        listener: is told about them.
-    """
+    """The end of one call on one run folder."""
 
     store: RunFolder
     context: SearchContext

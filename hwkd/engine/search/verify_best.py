@@ -37,7 +37,6 @@ def require_verifiable(device: Device, *, beside: Path | None = None) -> Target:
     """Return what the C will be compiled for; asked before anything is trained.
 
     Args:
-        device: of the search.
         beside: folder of the user's device file, whose `cores/` come first.
 
     Raises:
@@ -65,10 +64,7 @@ def verify_best(
 
     Args:
         folder: `best/` of a run.
-        target: compiled for.
         test: test examples; the first 512 are used.
-        head: scores what the core answers.
-        progress: told of stages.
     """
     score = partial(head.scores, targets=test.labels[:_INPUTS])
     try:

@@ -28,10 +28,7 @@ class Prepared:
     """Data, device and limits of a search, before any training.
 
     Attributes:
-        config: resolved.
         screen: device, limits and spaces; the survey of a new search fits these to the limits.
-        task: of the search.
-        data: all splits.
         transfer: what students train on: the train split, and unlabelled data if there is any.
     """
 
@@ -50,7 +47,6 @@ class Survey:
         prepared: with the spaces in which something fits, and the length of brief training.
         feasibility: one entry per space, those left out included.
         references: textbook designs scaled to the limits.
-        rooms: of the spaces, for workers.
         learning_s: processor seconds in which the fastest of them learns something, by arithmetic;
             0 without any.
     """

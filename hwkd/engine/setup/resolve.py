@@ -75,9 +75,8 @@ def load_data(config: SearchConfig, *, progress: Progress = silent) -> tuple[Tas
     source = Path(config.data) if config.data is not None else None
     data = task.data(
         source,
+        config.reading,
         split_seed=config.seed,
-        input_size=config.input_size,
-        layout=config.layout,
         progress=progress,
     )
     return task, data
@@ -104,11 +103,6 @@ def timed_brief_epochs(
 ) -> int | None:
     """Return the passes of a brief training that a time limit leaves, by arithmetic alone.
 
-    Args:
-        config: with a time limit.
-        references: students that stand for those of the search.
-        samples: in a pass.
-
     Returns:
         At least the usual number; None leaves it to that.
     """
@@ -134,8 +128,6 @@ def most_epochs(config: SearchConfig, samples: int, *, is_timed: bool) -> int:
     """Return how many passes a full training makes at most.
 
     Args:
-        config: resolved.
-        samples: of the train split.
         is_timed: time ends the training; then only a number that was asked for bounds it.
     """
     epochs = config.training.full_epochs

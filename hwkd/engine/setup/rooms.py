@@ -75,9 +75,7 @@ def fit_spaces(
     see their picture, every size of it has bounds of its own.
 
     Args:
-        screen: device, limits and spaces.
         input_shape: without batch.
-        num_outputs: classes.
         kept: rooms found earlier; taken where they were found for the same.
     """
     is_same = kept is not None and kept.key == rooms_key(screen, input_shape, num_outputs)
@@ -115,11 +113,8 @@ def largest_room(
     train; a limit on time, energy or weights that leaves more room does.
 
     Args:
-        screen: what students are costed for and compared with.
-        space: of the students.
         view: how they see their input; it costs something, too.
         input_shape: without batch.
-        num_outputs: classes.
 
     Returns:
         The room; the smallest there is when not even there a third fits.
