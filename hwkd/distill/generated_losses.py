@@ -83,7 +83,8 @@ def smoothness(
     absolute = torch.stack([d.abs().mean() for d in differences]).sum()
     norms = torch.stack([torch.linalg.vector_norm(d) for d in differences]).sum()
     size = torch.linalg.vector_norm(images.flatten(1), dim=1).mean()
-    return tv_l1 * absolute + tv_l2 * norms + l2 * size
+    total: Tensor = tv_l1 * absolute + tv_l2 * norms + l2 * size
+    return total
 
 
 def competition(student: Tensor, teacher: Tensor, *, temperature: float, weight: float) -> Tensor:

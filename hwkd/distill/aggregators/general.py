@@ -27,7 +27,8 @@ def general_weights(held_out: Tensor, labels: Tensor) -> Tensor:
     """
     ones = held_out.new_ones(len(held_out))
     solved = torch.linalg.pinv(error_matrix(held_out, labels), hermitian=True) @ ones
-    return solved / solved.sum()
+    weights: Tensor = solved / solved.sum()
+    return weights
 
 
 def general(members: Tensor, weights: Tensor) -> Tensor:

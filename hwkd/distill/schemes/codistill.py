@@ -7,7 +7,7 @@ from functools import partial
 from typing import ClassVar
 
 from hwkd.core.catalog import SCHEMES
-from hwkd.core.cohort import Stale
+from hwkd.core.cohort import Role, Stale
 from hwkd.distill.aggregators.mean import mean_probability
 from hwkd.distill.edge_losses import soft_cross_entropy
 from hwkd.distill.method import option
@@ -60,7 +60,7 @@ class Codistillation(Scheme):
                 )
             )
         copies = [Stale(name=f"stale_{n}", of=n, interval=self.interval) for n in names]
-        roles = (*peer_networks(self.peers), *copies)
+        roles: tuple[Role, ...] = (*peer_networks(self.peers), *copies)
         return (Phase(name="together", roles=roles, edges=tuple(edges)),)
 
 

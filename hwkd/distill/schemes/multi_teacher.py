@@ -44,20 +44,24 @@ def teachers_edge(
         divides: weighed terms are divided by the number of teachers once more.
     """
     kl = partial(divergence, temperature=temperature)
-    count, at = len(names), {"temperature": temperature}
+    count = len(names)
     by_norm = partial(
         min_norm_weights, temperature=temperature, nu=nu, normalises=way == "min_norm_directions"
     )
     factors = tuple(f"instance.factor{k}" for k in range(count))
     one_target = {
-        "probability": Aggregate(by=partial(mean_probability, **at), members=names),
+        "probability": Aggregate(
+            by=partial(mean_probability, temperature=temperature), members=names
+        ),
         "logit": Aggregate(by=mean_logit, members=names),
         "select": Aggregate(by=lowest_error, members=names, of_labels=True),
         "learned": Aggregate(
-            by=partial(learned_mixture, **at), members=names, controls=("free.values",)
+            by=partial(learned_mixture, temperature=temperature),
+            members=names,
+            controls=("free.values",),
         ),
         "instance": Aggregate(
-            by=partial(instance_mixture, **at),
+            by=partial(instance_mixture, temperature=temperature),
             members=names,
             controls=("student.features", "instance.latent", *factors),
         ),

@@ -7,7 +7,7 @@ from functools import partial
 from typing import ClassVar
 
 from hwkd.core.catalog import SCHEMES
-from hwkd.core.cohort import STUDENT, Branch, Network, PeerAttention
+from hwkd.core.cohort import STUDENT, Branch, Network, PeerAttention, Role
 from hwkd.distill.aggregators.attention import attended
 from hwkd.distill.aggregators.mean import mean_logit
 from hwkd.distill.edge_losses import divergence
@@ -61,5 +61,9 @@ class DiversePeers(Scheme):
             )
         )  # fmt: skip
         ends = [Branch(name=n, of=STUDENT, draw=d + 1) for d, n in enumerate(names)]
-        roles = (Network(name=STUDENT), *ends, PeerAttention(name="attention", members=names))
+        roles: tuple[Role, ...] = (
+            Network(name=STUDENT),
+            *ends,
+            PeerAttention(name="attention", members=names),
+        )
         return (Phase(name="together", roles=roles, edges=tuple(edges)),)
