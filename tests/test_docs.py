@@ -122,6 +122,7 @@ def _write_template(folder: Path) -> None:
     _write_windows(folder / "windows.npz", generator)
     _write_houses(folder / "houses.csv", generator)
     _write_windows_teacher(folder / "teacher.onnx")
+    np.save(folder / "more.npy", generator.uniform(0, 16, size=(64, 8, 8)).astype(np.float32))
     (folder / "my_space.py").write_text(SPACE_BLOCK.text)
     (folder / "search.toml").write_text(CONFIG_BLOCK.text)
     (folder / "my_teachers.py").write_text(TEACHERS)
@@ -134,6 +135,7 @@ def _write_template(folder: Path) -> None:
         assert main([*search, "--out", "runs/digits"]) == 0
         shutil.copytree("runs/digits", "runs/other")
         shutil.copyfile("runs/digits/best/student.onnx", "model.onnx")
+        assert main(["export", "runs/digits", "--target", "c", "--out", "firmware"]) == 0
         assert main(["devices", "new", "my-board.toml"]) == 0
     (folder / "measurements.csv").write_text("model,latency_ms\nmodel.onnx,3.5\n")
 
