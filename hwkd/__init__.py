@@ -32,10 +32,12 @@ if TYPE_CHECKING:
     from hwkd.api.report import report
     from hwkd.api.resume import resume
     from hwkd.api.search import search
+    from hwkd.api.serve import serve
     from hwkd.api.spaces import space, spaces
     from hwkd.api.submit import submit
     from hwkd.api.tasks import tasks
     from hwkd.api.verify import verify
+    from hwkd.api.watch import watch
     from hwkd.api.worker import worker
     from hwkd.api.workers import workers
     from hwkd.core.errors import HwkdError
@@ -63,12 +65,14 @@ __all__ = [
     "report",
     "resume",
     "search",
+    "serve",
     "space",
     "spaces",
     "submit",
     "tasks",
     "validate_devices",
     "verify",
+    "watch",
     "worker",
     "workers",
 ]

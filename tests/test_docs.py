@@ -7,7 +7,7 @@ Rules for the pages:
   feasibility and teacher are checked. One whole search makes the folder, `--resume` lines go on
   with a copy of it, and the programs below search to the end;
 - `hwkd distill` runs one epoch and seed, controls run once;
-  `hwkd verify` compares 16 inputs if there is an emulator;
+  `hwkd verify` compares 16 inputs if there is an emulator; `hwkd serve` ends after a second;
 - a block marked `python` that imports hwkd runs as it is, with few candidates trained briefly; the
   one that registers a search space is `my_space.py`, the `toml` one with trials `search.toml`;
   other blocks are fragments;
@@ -57,7 +57,11 @@ SHORT_CALL: dict[str, Any] = {
     "teacher_time": "2s",
 }  # fmt: skip
 EMULATION = ("qemu-system-arm", "arm-none-eabi-gcc")
-SHORTENED = {"distill": ("--epochs", "1", "--seeds", "1"), "verify": ("--inputs", "16")}
+SHORTENED = {
+    "distill": ("--epochs", "1", "--seeds", "1"),
+    "serve": ("--port", "0", "--max-time", "1s"),
+    "verify": ("--inputs", "16"),
+}
 TEACHERS = """import torch
 
 
@@ -94,7 +98,8 @@ def _blocks(page: Path) -> list[Block]:
     ]
 
 
-BLOCKS = [block for page in PAGES for block in _blocks(page)]
+# The tutorial is one piece, in one folder: tests/test_tutorial.py.
+BLOCKS = [block for page in PAGES if page.stem != "tutorial" for block in _blocks(page)]
 # Each command once, under the first page that has it.
 COMMANDS = [
     pytest.param(line, id=f"{block.page}:{block.line}:{line[:60]}")

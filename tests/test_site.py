@@ -87,7 +87,9 @@ def test_everything_registered_is_on_a_generated_page(generated):
         assert f"| {part.name} |" in generated["parts.md"]
 
 
-def test_how_to_pages_name_every_task_and_target(generated):
+def test_how_to_pages_name_every_device_task_and_target(generated):
+    boards = (DOCS / "how-to-devices.md").read_text()
+    assert all(f"`{device.name}`" in boards for device in hwkd.devices())
     tasks = (DOCS / "how-to-tasks.md").read_text()
     assert all(f"(`{task.name}`)" in tasks for task in hwkd.tasks())
     targets = (DOCS / "how-to-targets.md").read_text()

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from hwkd.deploy.to_c.layout import Places, channels_last, row_major
+from hwkd.deploy.to_c.whole_quantiser import whole_quantiser
+from hwkd.qgraph.ir import QuantTensor
 
 RAW_FILE = "model_raw.c"
 # Names inside that file.
 PREPARE, PUT = "prepare", "put"
+
+
+# Rounded as ONNX Runtime rounds.
+_FLOAT_QUANTISER = """static int8_t quantised(float value)
+{
+    const float q = rintf(value / MODEL_INPUT_SCALE) + MODEL_INPUT_ZERO_POINT;
+    return (int8_t)(q < -128.0f ? -128.0f : q > 127.0f ? 127.0f : q);
+}
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,11 +34,19 @@ class RawInput:
         shape: of a raw input, without batch, channels first.
         source: `static void prepare(const C_TYPE *raw)`, which gives every input of the network,
             not yet quantised, to `put(position, value)`.
+        headers: name -> text of files that it includes.
+        is_whole: values are whole steps of 1/256, else floats.
+        ram_bytes: static memory that it takes; None where it was not counted.
+        table_bytes: constants, likewise.
     """
 
     shape: tuple[int, ...]
     c_type: str
     source: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    is_whole: bool = False
+    ram_bytes: int | None = None
+    table_bytes: int | None = None
 
     @property
     def elements(self) -> int:
@@ -49,11 +69,12 @@ class RawInput:
 void model_run_raw(const {self.c_type} *raw);
 """
 
-    def file(self, places: Places) -> str:
+    def file(self, places: Places, target: QuantTensor) -> str:
         """Return the text of the file that defines the function.
 
         Args:
             places: where each element of the network's input lies.
+            target: the network's input.
         """
         elements, channels = places.size, places.shape[1]
         table = ""
@@ -66,15 +87,15 @@ void model_run_raw(const {self.c_type} *raw);
             place = "places[i]"
             numbers = ", ".join(str(int(number)) for number in places.reshape(-1))
             table = f"    static const int32_t places[{elements}] = {{{numbers}}};\n"
-        # Rounded as ONNX Runtime rounds.
-        return f"""#include <math.h>
+        put = whole_quantiser(target) if self.is_whole else _FLOAT_QUANTISER
+        include = "" if self.is_whole else "#include <math.h>\n\n"
+        c_type = "int32_t" if self.is_whole else "float"
+        return f"""{include}#include "model.h"
 
-#include "model.h"
-
-static void {PUT}(int32_t i, float value)
+{put}
+static void {PUT}(int32_t i, {c_type} value)
 {{
-{table}    const float q = rintf(value / MODEL_INPUT_SCALE) + MODEL_INPUT_ZERO_POINT;
-    model_input()[{place}] = (int8_t)(q < -128.0f ? -128.0f : q > 127.0f ? 127.0f : q);
+{table}    model_input()[{place}] = quantised(value);
 }}
 
 {self.source}
