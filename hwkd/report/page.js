@@ -148,7 +148,7 @@
       if (view > 0) chart.element.querySelectorAll(".views button")[view].click();
     }
     await drawAll();
-    window.scrollTo(scrollX, scrollY);
+    window.scrollTo({ left: scrollX, top: scrollY, behavior: "instant" });
   };
   const ask = async () => {
     if (!document.hidden && !String(getSelection())) {
