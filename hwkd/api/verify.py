@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hwkd.core.metric import Scores
     from hwkd.core.progress import Progress
     from hwkd.core.verification import Verification
+    from hwkd.deploy.to_c.exported import Exported
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,22 +80,13 @@ def verify(
     Raises:
         HwkdError: in one line, if a tool is missing or the network cannot be compiled.
     """
-    from hwkd.core.errors import ConfigError
     from hwkd.core.progress import silent
-    from hwkd.deploy.to_c.exported import read_exported
     from hwkd.deploy.verify import target_named, verify_model
-    from hwkd.engine.arms.export import raw_input
     from hwkd.io.student_folder import INT8_FILE, given_place, model_of
     from hwkd.qgraph.float_tail import without_float_tail
 
-    source = given_place(model)
-    target = target_named(device)
-    exported = read_exported(source, raw_input)
-    if exported is not None and (rounding != "auto" or kernels != "hwkd"):
-        raise ConfigError(
-            f"{source} is exported C with --rounding {exported.rounding} --kernels "
-            f"{exported.kernels}; leave out --rounding and --kernels, or give the ONNX file"
-        )
+    source, target = given_place(model), target_named(device)
+    exported = _exported(source, is_said=rounding != "auto" or kernels != "hwkd")
     path = model_of(source, INT8_FILE) if exported is None else exported.model_path
     with without_float_tail(path) as (whole, left_out):
         samples, score, origin = _samples(source, whole, inputs, progress or silent)
@@ -109,6 +101,21 @@ def verify(
             progress=progress or silent,
         )
     return VerifyOutcome(verification=found, inputs_from=origin, notes=left_out)
+
+
+def _exported(source: Path, *, is_said: bool) -> "Exported | None":
+    """Return the exported C of a folder, which says rounding and kernels itself."""
+    from hwkd.core.errors import ConfigError
+    from hwkd.deploy.to_c.exported import read_exported
+    from hwkd.engine.arms.export import raw_input
+
+    exported = read_exported(source, raw_input)
+    if exported is not None and is_said:
+        raise ConfigError(
+            f"{source} is exported C with --rounding {exported.rounding} --kernels "
+            f"{exported.kernels}; leave out --rounding and --kernels, or give the ONNX file"
+        )
+    return exported
 
 
 def _samples(
