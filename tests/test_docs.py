@@ -98,7 +98,8 @@ def _blocks(page: Path) -> list[Block]:
     ]
 
 
-BLOCKS = [block for page in PAGES for block in _blocks(page)]
+# The tutorial is one piece, in one folder: tests/test_tutorial.py.
+BLOCKS = [block for page in PAGES if page.stem != "tutorial" for block in _blocks(page)]
 # Each command once, under the first page that has it.
 COMMANDS = [
     pytest.param(line, id=f"{block.page}:{block.line}:{line[:60]}")

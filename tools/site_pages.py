@@ -8,6 +8,7 @@ folder, `docs/generated`, is not kept in the repository.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -115,7 +116,7 @@ def commands_page() -> str:
     context = typer.Context(command, info_name="hwkd")
     text = get_docs_for_click(obj=command, ctx=context, name="hwkd")
     _, _, body = text.partition("\n")
-    return _COMMANDS + body.replace("\\[", "[").replace("\n  hwkd ", "\n`hwkd` ")
+    return _COMMANDS + re.sub(r"\n  (hwkd [^\n]*)", r"\n\n`\1`", body.replace("\\[", "["))
 
 
 PAGES: Mapping[str, Callable[[], str]] = {

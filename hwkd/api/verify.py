@@ -81,22 +81,13 @@ def verify(
     Raises:
         HwkdError: in one line, if a tool is missing or the network cannot be compiled.
     """
-    from hwkd.core.errors import ConfigError
     from hwkd.core.progress import silent
-    from hwkd.deploy.to_c.exported import read_exported
     from hwkd.deploy.verify import target_named, verify_model
-    from hwkd.engine.arms.export import raw_input
     from hwkd.io.student_folder import INT8_FILE, given_place, model_of
     from hwkd.qgraph.float_tail import without_float_tail
 
-    source = given_place(model)
-    target = target_named(device)
-    exported = read_exported(source, raw_input)
-    if exported is not None and (rounding != "auto" or kernels != "hwkd"):
-        raise ConfigError(
-            f"{source} is exported C with --rounding {exported.rounding} --kernels "
-            f"{exported.kernels}; leave out --rounding and --kernels, or give the ONNX file"
-        )
+    source, target = given_place(model), target_named(device)
+    exported = _exported(source, is_said=rounding != "auto" or kernels != "hwkd")
     path = model_of(source, INT8_FILE) if exported is None else exported.model_path
     with without_float_tail(path) as (whole, left_out):
         raw = _raw_input(source, exported)
@@ -118,14 +109,29 @@ def verify(
 def _raw_input(source: Path, exported: "Exported | None") -> "RawInput | None":
     """Return what makes inputs of raw samples; None where it is not known or not in integers."""
     from hwkd.engine.arms.export import raw_input
-    from hwkd.io.student_folder import read_student
+    from hwkd.io.run_files import RUN_FILE
+    from hwkd.io.student_folder import holds_student, read_student
 
-    if exported is not None:
-        raw = exported.raw
-    else:
-        run = None if source.is_file() else read_student(source).record.run
+    raw = None if exported is None else exported.raw
+    if exported is None and (holds_student(source) or (source / RUN_FILE).is_file()):
+        run = read_student(source).record.run
         raw = None if run is None else raw_input(run.data.pipeline)
     return raw if raw is not None and raw.is_whole else None
+
+
+def _exported(source: Path, *, is_said: bool) -> "Exported | None":
+    """Return the exported C of a folder, which says rounding and kernels itself."""
+    from hwkd.core.errors import ConfigError
+    from hwkd.deploy.to_c.exported import read_exported
+    from hwkd.engine.arms.export import raw_input
+
+    exported = read_exported(source, raw_input)
+    if exported is not None and is_said:
+        raise ConfigError(
+            f"{source} is exported C with --rounding {exported.rounding} --kernels "
+            f"{exported.kernels}; leave out --rounding and --kernels, or give the ONNX file"
+        )
+    return exported
 
 
 def _samples(

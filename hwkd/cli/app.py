@@ -72,7 +72,7 @@ def _root(
         typer.Option(
             "--version",
             "-V",
-            help="Show the version, and those of what it computes with.",
+            help="Show the version of hwkd, torch, ONNX Runtime and Optuna.",
             callback=_show_version,
             is_eager=True,
         ),
