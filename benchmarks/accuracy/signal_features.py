@@ -59,7 +59,7 @@ def targets(cores: list[str]) -> list[Target]:
             for (text, shape, *_), run in zip(_CASES, runs, strict=True):
                 most = int(run.instructions.max())
                 print(f"  {text} of {shape}: {most:,}; {run.code_bytes:,} bytes", flush=True)
-        if name == "cortex-m4":
+        if core is not None and name == "cortex-m4":
             found.append(_beside_a_network(cases[0], core))
     return found
 

@@ -51,7 +51,7 @@ class FeatureRun:
     @property
     def frames(self) -> int:
         """How many frames were computed, of all signals."""
-        return len(self.signals) * self.pipeline.apply(self.signals[:1]).shape[-1]
+        return len(self.signals) * int(self.pipeline.apply(self.signals[:1]).shape[-1])
 
 
 def pipeline_of(text: str, shape: tuple[int, int], rate_hz: float, *, count: int) -> Any:
@@ -184,7 +184,7 @@ def _link(names: Sequence[str], folder: Path, core: Core | None, tools: Tools | 
     (folder / platform).write_text(harness_text(platform))
     program = folder / "program.elf"
     if core is None or tools is None:
-        command = [*find_host_compiler(), *_FLAGS, *names, platform, "-lm", "-o", program]
+        command: list[str | Path] = [*find_host_compiler(), *_FLAGS, *names, platform, "-lm", "-o", program]
         run_tool(command, folder=folder)
         return program
     write_link_script(folder / "p.ld", core, (_FLASH_BYTES, _RAM_BYTES, _STACK_BYTES))
