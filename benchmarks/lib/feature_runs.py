@@ -184,7 +184,15 @@ def _link(names: Sequence[str], folder: Path, core: Core | None, tools: Tools | 
     (folder / platform).write_text(harness_text(platform))
     program = folder / "program.elf"
     if core is None or tools is None:
-        command: list[str | Path] = [*find_host_compiler(), *_FLAGS, *names, platform, "-lm", "-o", program]
+        command: list[str | Path] = [
+            *find_host_compiler(),
+            *_FLAGS,
+            *names,
+            platform,
+            "-lm",
+            "-o",
+            program,
+        ]
         run_tool(command, folder=folder)
         return program
     write_link_script(folder / "p.ld", core, (_FLASH_BYTES, _RAM_BYTES, _STACK_BYTES))
