@@ -201,7 +201,7 @@ def _link(names: Sequence[str], folder: Path, core: Core | None, tools: Tools | 
     run_tool([tools.compiler, *flags, "-c", *names, platform], folder=folder)
     objects = [re.sub(r"\.c$", ".o", name) for name in (*names, platform)]
     link = [*core.flags, "-nostartfiles", "-Wl,--gc-sections", "-Tp.ld", "-lm", "-o", program]
-    run_tool([tools.compiler, *objects, *link], folder=folder)
+    run_tool([tools.compiler, *objects, *map(str, link)], folder=folder)
     return program
 
 
