@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import hwkd
+from hwkd.core.catalog import FEATURES, SCHEMES
 from tools import site_links, site_pages
 from tools.api_page import public_objects
 
@@ -84,6 +85,8 @@ def test_everything_registered_is_on_a_generated_page(generated):
         assert method.formula.replace("|", "\\|") in generated["methods.md"]
     for device in hwkd.devices():
         assert f"## {device.name}\n" in generated["devices.md"]
+    for name in (*SCHEMES, *FEATURES):
+        assert f"## {name}\n" in generated["schemes.md"] or f"| {name} |" in generated["parts.md"]
     for part in (*hwkd.tasks(), *hwkd.spaces()):
         assert f"| {part.name} |" in generated["parts.md"]
 
