@@ -73,6 +73,7 @@ def prepare(
         fingerprint=_fingerprint(data, head, pipeline, task=task, split_seed=split_seed),
         notes=(*data.notes, *notes),
         validation_from_train=data.validation_from_train,
+        raw_test=data.test.inputs if is_whole else None,
     )
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hwkd.deploy.to_c.layout import Places, channels_last, row_major
 from hwkd.deploy.to_c.whole_quantiser import whole_quantiser
@@ -38,6 +40,7 @@ class RawInput:
         is_whole: values are whole steps of 1/256, else floats.
         ram_bytes: static memory that it takes; None where it was not counted.
         table_bytes: constants, likewise.
+        apply: the same in NumPy: raw values [n, *shape] to inputs of the network before int8.
     """
 
     shape: tuple[int, ...]
@@ -47,6 +50,7 @@ class RawInput:
     is_whole: bool = False
     ram_bytes: int | None = None
     table_bytes: int | None = None
+    apply: Callable[[NDArray[Any]], NDArray[np.float32]] | None = None
 
     @property
     def elements(self) -> int:
@@ -92,6 +96,13 @@ void model_run_raw(const {self.c_type} *raw);
         c_type = "int32_t" if self.is_whole else "float"
         return f"""{include}#include "model.h"
 
+#ifdef MODEL_TRACE
+void model_after_step(int32_t step, const int8_t *output, int32_t bytes);
+#define MODEL_AFTER_FEATURES() model_after_step(MODEL_STEP_COUNT, model_input(), MODEL_INPUT_BYTES)
+#else
+#define MODEL_AFTER_FEATURES() ((void)0)
+#endif
+
 {put}
 static void {PUT}(int32_t i, {c_type} value)
 {{
@@ -102,6 +113,7 @@ static void {PUT}(int32_t i, {c_type} value)
 void model_run_raw(const {self.c_type} *raw)
 {{
     {PREPARE}(raw);
+    MODEL_AFTER_FEATURES();
     model_run();
 }}
 """
