@@ -57,6 +57,30 @@ ClassWeightsOption: TypeAlias = Annotated[
     ClassWeights,
     Option("balanced: every class weighs alike in training, however rare it is.", panel=WHAT),
 ]
+LabelOption: TypeAlias = Annotated[
+    str | None,
+    Option(
+        "Column of a CSV file with the label. Default: the one called label, class, target or y, "
+        "else the last.",
+        panel=WHAT,
+    ),
+]
+NormalOption: TypeAlias = Annotated[
+    str | None,
+    Option(
+        "Label of normal examples, for anomaly detection. Default: 0, or a word as normal or ok.",
+        panel=WHAT,
+    ),
+]
+FalseAlarms: TypeAlias = Annotated[
+    str | None,
+    Option(
+        "Share of normal examples that may be called anomalies, for which the threshold is chosen "
+        "on validation. Default: 1%.",
+        panel=WHAT,
+        amount="0.1%",
+    ),
+]
 FeaturesOption: TypeAlias = Annotated[
     str | None,
     Option(

@@ -117,6 +117,16 @@ class Task(Protocol):
         """What networks are scored by; the first is the primary one."""
         ...
 
+    @property
+    def spaces(self) -> tuple[str, ...]:
+        """Search spaces of its students, where the user names none; none is every default one."""
+        ...
+
+    @property
+    def weight_budget_bytes(self) -> int | None:
+        """What weights may take where the user gives no limit; None is what the device has."""
+        ...
+
     def data(
         self,
         source: Path | None,

@@ -52,8 +52,10 @@ int32_t model_answer(void)
 )
 
 
-def _answer(mean: tuple[float, ...], std: tuple[float, ...]) -> CAnswer:
-    del mean, std
+def _answer(
+    mean: tuple[float, ...], std: tuple[float, ...], decision: DecisionRecord | None
+) -> CAnswer:
+    del mean, std, decision
     return _ANSWER
 
 
@@ -75,6 +77,7 @@ _CLASSES = OutputKind(
     of_classes=True,
     plain_training="cross-entropy",
     divergence_unit="nats",
+    answer_rule="the class with the largest output; there is no threshold",
     intended_use=_intended_use,
     answer=_answer,
     head=_head,
@@ -273,13 +276,15 @@ class ClassesHead:
             advice="give its outputs the order of the data's classes",
         )
 
-    def answers(self, outputs: NDArray[np.float32]) -> NDArray[Any]:
+    def answers(self, outputs: NDArray[np.float32], inputs: NDArray[np.float32]) -> NDArray[Any]:
         """Return the name of the likeliest class, shape [n]."""
+        del inputs
         names: NDArray[Any] = np.array(self.names)[outputs.argmax(axis=1)]
         return names
 
-    def targets(self, labels: NDArray[Any]) -> NDArray[np.int64]:
+    def targets(self, labels: NDArray[Any], inputs: NDArray[np.float32]) -> NDArray[np.int64]:
         """Return the index of each label's class: by its name, else by its number from 0."""
+        del inputs
         known = {name: index for index, name in enumerate(self.names)}
         distinct, where = np.unique(labels.reshape(-1), return_inverse=True)
         texts = [str(int(one)) if _is_whole(one) else str(one) for one in distinct]

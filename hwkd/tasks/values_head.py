@@ -26,7 +26,10 @@ _CHANCE_DEVIATIONS = 3.0
 _LEAST, _ENOUGH = 0.01, 0.5
 
 
-def _answer(mean: tuple[float, ...], std: tuple[float, ...]) -> CAnswer:
+def _answer(
+    mean: tuple[float, ...], std: tuple[float, ...], decision: DecisionRecord | None
+) -> CAnswer:
+    del decision
     scales, offsets = (
         ", ".join(float_literal(np.float32(value)) for value in values) for values in (std, mean)
     )
@@ -95,6 +98,7 @@ _VALUES = OutputKind(
     of_classes=False,
     plain_training="targets alone",
     divergence_unit="variances of the targets",
+    answer_rule="output * std + mean, in the unit of the target; there is no threshold",
     intended_use=_intended_use,
     answer=_answer,
     head=_head,
@@ -270,13 +274,15 @@ class ValuesHead:
             advice="give its answers the unit of the target",
         )
 
-    def answers(self, outputs: NDArray[np.float32]) -> NDArray[Any]:
+    def answers(self, outputs: NDArray[np.float32], inputs: NDArray[np.float32]) -> NDArray[Any]:
         """Return the values in their units, shape [n, size]."""
+        del inputs
         values: NDArray[Any] = outputs * self.answer_std + self.answer_mean
         return values
 
-    def targets(self, labels: NDArray[Any]) -> NDArray[np.float32]:
+    def targets(self, labels: NDArray[Any], inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return values in their unit, shape [n] or [n, size], as the network learns them."""
+        del inputs
         return self.standardised(labels.reshape(len(labels), -1).astype(np.float64))
 
     def answer_text(self, target: Any) -> str:

@@ -33,6 +33,8 @@ def perfect(data, split="test"):
     labels = data.split(split).labels
     if data.head.kind.of_classes:
         return 50.0 * np.eye(data.num_outputs, dtype=np.float32)[labels]
+    if labels.shape[1] > data.num_outputs:  # what is repeated, and whether it is an anomaly
+        return labels[:, :-1] + 100.0 * labels[:, -1:]
     return labels.copy()
 
 
@@ -80,7 +82,9 @@ def test_perfect_outputs_score_best_on_every_metric(data):
     labels = data.test.labels
     best, worse = data.head.scores(perfect(data), labels), data.head.scores(shuffled(data), labels)
     for metric in data.head.metrics:
-        assert metric.gain(metric.of(best), metric.of(worse)) > 0
+        gain = metric.gain(metric.of(best), metric.of(worse))
+        # False alarms are held at what is allowed.
+        assert gain > 0 or (gain == 0 and metric.name == "false alarms")
         assert str(metric.text(metric.of(best)))
 
 

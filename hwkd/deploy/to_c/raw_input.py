@@ -12,6 +12,36 @@ from hwkd.deploy.to_c.layout import Places, channels_last, row_major
 RAW_FILE = "model_raw.c"
 # Names inside that file.
 PREPARE, PUT = "prepare", "put"
+COMPARED = """
+/* Sum of the squared differences between the prepared input of the last model_run_raw, as real
+   numbers, and the outputs, one for each of its values. */
+double model_squared_difference(void);
+"""
+# Preparing the input a second time takes less memory than keeping it beside the network's.
+_COMPARE = """\
+static const int8_t *compared; /* outputs, while the input is prepared to be compared with them */
+static double squared;
+
+double model_squared_difference(void)
+{
+    return squared;
+}
+
+"""
+_COMPARES = """\
+    if (compared != 0) {
+        const float output = MODEL_OUTPUT_SCALE * (float)(compared[i] - MODEL_OUTPUT_ZERO_POINT);
+        const double difference = (double)output - (double)value;
+        squared += difference * difference;
+        return;
+    }
+"""
+_AGAIN = f"""\
+    squared = 0.0;
+    compared = model_output();
+    {PREPARE}(raw);
+    compared = 0;
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +79,7 @@ class RawInput:
 void model_run_raw(const {self.c_type} *raw);
 """
 
-    def file(self, places: Places) -> str:
+    def file(self, places: Places, *, compares: bool = False) -> str:
         """Return the text of the file that defines the function.
 
         Args:
@@ -66,14 +96,15 @@ void model_run_raw(const {self.c_type} *raw);
             place = "places[i]"
             numbers = ", ".join(str(int(number)) for number in places.reshape(-1))
             table = f"    static const int32_t places[{elements}] = {{{numbers}}};\n"
+        before = _COMPARES if compares else ""
         # Rounded as ONNX Runtime rounds.
         return f"""#include <math.h>
 
 #include "model.h"
 
-static void {PUT}(int32_t i, float value)
+{_COMPARE if compares else ""}static void {PUT}(int32_t i, float value)
 {{
-{table}    const float q = rintf(value / MODEL_INPUT_SCALE) + MODEL_INPUT_ZERO_POINT;
+{before}{table}    const float q = rintf(value / MODEL_INPUT_SCALE) + MODEL_INPUT_ZERO_POINT;
     model_input()[{place}] = (int8_t)(q < -128.0f ? -128.0f : q > 127.0f ? 127.0f : q);
 }}
 
@@ -82,5 +113,5 @@ void model_run_raw(const {self.c_type} *raw)
 {{
     {PREPARE}(raw);
     model_run();
-}}
+{_AGAIN if compares else ""}}}
 """
