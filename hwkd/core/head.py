@@ -48,6 +48,7 @@ class OutputKind:
         of_classes: they are logits of classes: what smooths, softens or compares classes has a
             meaning.
         plain_training: what training on targets alone is called.
+        answers: names of what is decided, where that is no output by its name.
         divergence_unit: of `Head.divergence`.
         intended_use: number of outputs, and their names as text -> sentences of the model card.
         answer_rule: what the answer is, for readers of a README.
@@ -64,6 +65,7 @@ class OutputKind:
     answer_rule: str
     answer: Callable[[_Numbers, _Numbers, DecisionRecord | None], CAnswer]
     head: Callable[[tuple[str, ...], _Numbers, _Numbers], Head]
+    answers: tuple[str, ...] = ()
 
 
 OUTPUT_KINDS: Registry[OutputKind] = Registry("kind of output")
@@ -165,8 +167,18 @@ class Head(Protocol):
         """
         ...
 
-    def scores(self, outputs: NDArray[np.float32], targets: NDArray[Any]) -> Scores:
-        """Return every metric's value."""
+    def scores(
+        self,
+        outputs: NDArray[np.float32],
+        targets: NDArray[Any],
+        wholes: NDArray[np.int64] | None = None,
+    ) -> Scores:
+        """Return every metric's value.
+
+        Args:
+            wholes: number of the recording that each example is cut from, for metrics of those;
+                None takes each example for one.
+        """
         ...
 
     def confusion(self, outputs: NDArray[np.float32], targets: NDArray[Any]) -> Confusion:

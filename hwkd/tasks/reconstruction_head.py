@@ -96,6 +96,7 @@ _RECONSTRUCTION = OutputKind(
     intended_use=_intended_use,
     answer=_answer,
     head=_head,
+    answers=ANSWERS,
 )
 OUTPUT_KINDS.register(_RECONSTRUCTION.name)(_RECONSTRUCTION)
 
@@ -148,8 +149,14 @@ class ReconstructionHead:
         distances: NDArray[np.float64] = np.square(missed).mean(axis=1)
         return distances
 
-    def scores(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> Scores:
+    def scores(
+        self,
+        outputs: NDArray[np.float32],
+        targets: NDArray[np.float32],
+        wholes: NDArray[np.int64] | None = None,
+    ) -> Scores:
         """Return areas and, at the threshold, the shares of false alarms and found anomalies."""
+        del wholes
         # Importing scikit-learn takes a second; processes that only train need it once.
         from sklearn.metrics import average_precision_score, roc_auc_score
 
