@@ -32,10 +32,12 @@ if TYPE_CHECKING:
     from hwkd.api.report import report
     from hwkd.api.resume import resume
     from hwkd.api.search import search
+    from hwkd.api.serve import serve
     from hwkd.api.spaces import space, spaces
     from hwkd.api.submit import submit
     from hwkd.api.tasks import tasks
     from hwkd.api.verify import verify
+    from hwkd.api.watch import watch
     from hwkd.api.worker import worker
     from hwkd.api.workers import workers
     from hwkd.core.errors import HwkdError
@@ -63,17 +65,19 @@ __all__ = [
     "report",
     "resume",
     "search",
+    "serve",
     "space",
     "spaces",
     "submit",
     "tasks",
     "validate_devices",
     "verify",
+    "watch",
     "worker",
     "workers",
 ]
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Names whose module is not `hwkd.api.NAME`. Modules are imported when a name is asked for, so that
 # `import hwkd` alone stays light.

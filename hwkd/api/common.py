@@ -154,34 +154,34 @@ AcceleratorOption: TypeAlias = Annotated[
     Accelerator, Option("Where networks are trained.", panel=RUN)
 ]
 MaxLatency: TypeAlias = Annotated[
-    Duration | None, Option("One inference, as 20ms.", panel=FIT, amount="20ms")
+    Duration | None, Option("Longest time of one answer, as 20ms.", panel=FIT, amount="20ms")
 ]
 MaxRam: TypeAlias = Annotated[
     str | None,
-    Option("Peak RAM, as 128KiB. Default: the device's.", panel=FIT, amount="128KiB"),
+    Option("Most RAM at any moment, as 128KiB. Default: the device's.", panel=FIT, amount="128KiB"),
 ]
 MaxFlash: TypeAlias = Annotated[
     str | None,
     Option(
-        "Weights and the runtime's code, as 256KiB. Default: the device's.",
+        "Most flash for weights and the runtime's code, as 256KiB. Default: the device's.",
         panel=FIT,
         amount="256KiB",
     ),
 ]
 MaxWeights: TypeAlias = Annotated[
-    str | None, Option("Weights alone, as 20kB.", panel=FIT, amount="20kB")
+    str | None, Option("Most flash for weights alone, as 20kB.", panel=FIT, amount="20kB")
 ]
 MaxEnergy: TypeAlias = Annotated[
-    str | None, Option("One inference, as 1mJ.", panel=FIT, amount="1mJ")
+    str | None, Option("Most energy of one answer, as 1mJ.", panel=FIT, amount="1mJ")
 ]
 RiskOption: TypeAlias = Annotated[
     Risk,
-    Option("End of the 90% latency interval that must stay inside --max-latency.", panel=FIT),
+    Option("Which end of the 90% latency interval must stay inside --max-latency.", panel=FIT),
 ]
 Methods: TypeAlias = Annotated[
     Sequence[str | Mapping[str, Any]],
     Option(
-        "What students learn by beside the labels, as kd:temperature=4,weight=0.9; repeat to "
+        "How students learn from the teacher, as kd:temperature=4,weight=0.9; repeat to "
         "combine, none for labels alone (see `hwkd methods list`). Default: kd at temperature 2, "
         "or what suits a saturated teacher.",
         flag="method",
@@ -250,7 +250,8 @@ WorkersOption: TypeAlias = Annotated[
     int | None, Option("Processes on this machine.", minimum=1, panel=RUN)
 ]
 TimeoutOption: TypeAlias = Annotated[
-    Duration | None, Option("Bound on the whole command, as 10min.", panel=RUN, amount="10min")
+    Duration | None,
+    Option("Longest time of the whole command, as 10min.", panel=RUN, amount="10min"),
 ]
 SeedOption: TypeAlias = Annotated[
     int,

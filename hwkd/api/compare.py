@@ -90,7 +90,7 @@ def compare(
         from hwkd.report.html import render_page
 
         title = f"{len(compared)} runs compared"
-        text = render_page(title, comparison_sections(compared), kicker="hwkd compare")
+        text = render_page(title, comparison_sections(compared), kind="hwkd compare")
         try:
             with written_atomically(Path(page)) as temporary:
                 temporary.write_text(text, encoding="utf-8")

@@ -116,7 +116,8 @@ def search(
     teacher_weights: TeacherWeights = (),
     teacher_inputs: TeacherInputs = (),
     teacher_time: Annotated[
-        Duration | None, Option("Bound on training a teacher, as 5min.", panel=WHAT, amount="5min")
+        Duration | None,
+        Option("Longest time to train a teacher, as 5min.", panel=WHAT, amount="5min"),
     ] = None,
     unlabelled: Unlabelled = None,
     spaces: Annotated[
@@ -156,7 +157,7 @@ def search(
     target_latency: Annotated[
         Duration | None,
         Option(
-            "Target of the overrun. Default: --max-latency, else the device's.",
+            "Latency that --gamma counts from. Default: --max-latency, else the device's.",
             panel=JUDGE,
             amount="20ms",
         ),

@@ -28,6 +28,7 @@ from hwkd.cli import (
     spaces,
     tasks,
     verify,
+    watch,
     workers,
 )
 from hwkd.cli.output import ending_quietly
@@ -71,7 +72,7 @@ def _root(
         typer.Option(
             "--version",
             "-V",
-            help="Show the version, and those of what it computes with.",
+            help="Show the version of hwkd, torch, ONNX Runtime and Optuna.",
             callback=_show_version,
             is_eager=True,
         ),
@@ -89,6 +90,7 @@ COMMANDS = (
     *export.COMMANDS,
     *verify.COMMANDS,
     *workers.COMMANDS,
+    *watch.COMMANDS,
     *devices.COMMANDS,
     *spaces.COMMANDS,
     *methods.COMMANDS,

@@ -19,9 +19,7 @@ from hwkd.cli.progress_bars import listening
 from hwkd.core.errors import ConfigError
 
 _JSON_HELP = "Print one JSON object at the end, nothing else."
-_CONFIG_HELP = (
-    "TOML file with any of these options; an option on the command line holds against it."
-)
+_CONFIG_HELP = "TOML file with any of these options; an option on the command line wins over it."
 _CONFIG, _JSON = "config", "as_json"
 
 

@@ -1,10 +1,14 @@
 (async () => {
   const root = document.documentElement;
-  const charts = [...document.querySelectorAll(".chart")].map((element) => ({
-    element,
-    plot: element.querySelector(".plot"),
-    ...JSON.parse(element.querySelector("script").textContent),
-  }));
+  const content = document.getElementById("content");
+  let charts = [];
+  const findCharts = () => {
+    charts = [...content.querySelectorAll(".chart")].map((element) => ({
+      element,
+      plot: element.querySelector(".plot"),
+      ...JSON.parse(element.querySelector("script").textContent),
+    }));
+  };
   const colour = (name) => getComputedStyle(root).getPropertyValue(name).trim();
 
   // The figures carry no colours of text and grid; they come from the theme in force.
@@ -37,10 +41,11 @@
     return new Response(stream).text();
   };
 
+  // A plot that is there already keeps its zoom; `uirevision` says that the user's view holds.
   const draw = async (chart) => {
     const { data, layout } = chart.figure;
     const options = { responsive: true, displaylogo: false, displayModeBar: "hover" };
-    await Plotly.newPlot(chart.plot, data, layout, options);
+    await Plotly.react(chart.plot, data, { ...layout, uirevision: "kept" }, options);
     await Plotly.relayout(chart.plot, themed(layout));
     const buttons = [...chart.element.querySelectorAll(".views button")];
     buttons.forEach((button, index) => button.addEventListener("click", () => {
@@ -66,11 +71,13 @@
     });
     return;
   }
+  findCharts();
   for (const chart of charts) await draw(chart);
 
   const dark = matchMedia("(prefers-color-scheme: dark)");
   dark.addEventListener("change", () => repaint());
-  document.getElementById("theme").addEventListener("click", () => {
+  document.addEventListener("click", (event) => {
+    if (event.target.id !== "theme") return;
     const now = root.dataset.theme || (dark.matches ? "dark" : "light");
     root.dataset.theme = now === "dark" ? "light" : "dark";
     repaint();
@@ -89,5 +96,39 @@
     before.folded.forEach((details) => { details.open = false; });
     repaint({ width: null, autosize: true });
   });
+  // A page of a run that goes on asks for what changed; what the reader opened stays open.
+  let known = content.dataset.version;
+  const refresh = async () => {
+    const answer = await fetch(`${content.dataset.live}?known=${known}`, { cache: "no-store" });
+    content.classList.toggle("stale", !answer.ok);
+    if (answer.status !== 200) return;
+    known = answer.headers.get("X-Version");
+    const fresh = await answer.text();
+    const title = (details) => details.querySelector("summary").textContent.replace(/ \(.*/, "");
+    const open = new Set([...content.querySelectorAll("details[open]")].map(title));
+    const before = new Map(charts.map((chart) => [chart.element.id, chart]));
+    const { scrollX, scrollY } = window;
+    content.innerHTML = fresh;
+    content.querySelectorAll("details").forEach((details) => { details.open = open.has(title(details)); });
+    findCharts();
+    for (const chart of charts) {
+      const old = before.get(chart.element.id);
+      if (old) {
+        chart.plot.replaceWith(old.plot);
+        chart.plot = old.plot;
+      }
+      await draw(chart);
+      const view = old ? [...old.element.querySelectorAll(".views button")].findIndex((b) => b.classList.contains("active")) : 0;
+      if (view > 0) chart.element.querySelectorAll(".views button")[view].click();
+    }
+    window.scrollTo(scrollX, scrollY);
+  };
+  const ask = async () => {
+    if (!document.hidden && !String(getSelection())) {
+      try { await refresh(); } catch { content.classList.add("stale"); }
+    }
+    setTimeout(ask, Number(content.dataset.every));
+  };
+  if (content.dataset.live) setTimeout(ask, Number(content.dataset.every));
   root.dataset.ready = "yes";
 })();

@@ -14,18 +14,22 @@ from hwkd.core.catalog import FEATURES
 from hwkd.core.errors import ConfigError
 from hwkd.core.units import parse_duration_s, parse_frequency_hz
 from hwkd.io.discovery import discover
-from hwkd.signals.pipeline import Step
+from hwkd.signals.step import Shape, Step
+from hwkd.signals.steps.band_pass import BandPass
+from hwkd.signals.steps.decimate import Decimate
 
 # What every task takes where nothing is asked for.
 RAW = "raw"
 _OPTION = "--features"
+# Of the filter before it, whose length grows with it.
+_MOST_DECIMATION = 16
 _UNITS = {"_s": parse_duration_s, "_hz": parse_frequency_hz}
 
 
 class Features(Protocol):
     """Steps from raw values to what is normalised."""
 
-    def steps(self, shape: tuple[int, ...], rate_hz: float | None) -> tuple[Step, ...]:
+    def steps(self, shape: Shape, rate_hz: float | None) -> tuple[Step, ...]:
         """Return the steps for raw inputs of a shape; none leaves them as they are.
 
         Args:
@@ -36,6 +40,67 @@ class Features(Protocol):
             ConfigError: if a setting does not fit the signal.
         """
         ...
+
+    def after(self, shape: Shape) -> tuple[Step, ...]:
+        """Return the steps behind what standardises, which move values and change none.
+
+        Args:
+            shape: of a raw input.
+        """
+        ...
+
+
+def checked_signal(shape: Shape, rate_hz: float | None, given_hz: float, name: str) -> float:
+    """Return the rate of a signal.
+
+    Args:
+        shape: of a raw input.
+        rate_hz: samples per second that the data says; None if it says none.
+        given_hz: that the user says; 0 if none.
+        name: of the features.
+
+    Raises:
+        ConfigError: if raw inputs are no signals, or their rate is not known, or known as another.
+    """
+    if len(shape) != 2:
+        raise ConfigError(
+            f"{_OPTION} {name}: inputs have shape {' x '.join(map(str, shape))}; features are "
+            "those of signals, channels x time"
+        )
+    if given_hz and rate_hz not in (None, given_hz):
+        raise ConfigError(
+            f"{_OPTION} {name}: rate={given_hz:g}Hz, but the data was recorded at {rate_hz:g} Hz; "
+            "leave rate out"
+        )
+    rate = rate_hz or given_hz
+    if not rate:
+        raise ConfigError(
+            f"{_OPTION} {name}: the data does not say its sampling rate; add rate=16kHz"
+        )
+    return rate
+
+
+def filters(
+    rate_hz: float, *, decimate: int = 1, low_hz: float = 0.0, high_hz: float = 0.0
+) -> tuple[tuple[Step, ...], float]:
+    """Return steps that filter samples and the rate after them.
+
+    Args:
+        rate_hz: before.
+        decimate: one of so many samples remains.
+        low_hz: where a band begins that passes; 0 is no limit.
+        high_hz: where it ends; 0 is no limit.
+
+    Raises:
+        ConfigError: if there is no such filter.
+    """
+    if not 1 <= decimate <= _MOST_DECIMATION:
+        raise ConfigError(f"{_OPTION}: decimate={decimate}; expected 1 to {_MOST_DECIMATION}")
+    steps: tuple[Step, ...] = (Decimate(factor=decimate),) if decimate > 1 else ()
+    rate = rate_hz / decimate
+    if low_hz or high_hz:
+        steps = (*steps, BandPass.between(low_hz, high_hz or rate, rate))
+    return steps, rate
 
 
 def features_named(text: str) -> Features:

@@ -55,6 +55,7 @@ class TaskData:
         notes: what a reader of a report must know: splits made, files left out, layout guessed.
         validation_from_train: validation was taken from the train split of the source, so that what
             ships may learn from it in the end; False where the source brought it.
+        raw_test: samples of the test split as recorded, where the pipeline takes whole numbers.
     """
 
     name: str
@@ -69,6 +70,7 @@ class TaskData:
     fingerprint: str
     notes: tuple[str, ...] = ()
     validation_from_train: bool = False
+    raw_test: NDArray[np.int16] | None = None
 
     def split(self, name: SplitName) -> Split:
         """Return the split called `name`."""

@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 from hwkd.core.errors import DataError
 from hwkd.core.head import Head
 from hwkd.signals.features import RAW, features_named
-from hwkd.signals.pipeline import Normalise, Pipeline, Step, applied
+from hwkd.signals.pipeline import Pipeline, applied
+from hwkd.signals.step import Step
+from hwkd.signals.steps.normalise import Normalise
+from hwkd.signals.steps.standardise import Standardise
 from hwkd.tasks.base import Split, TaskData
 from hwkd.tasks.raw import RawArray, RawData, RawSplit
 from hwkd.tasks.splits import with_all_splits
@@ -43,13 +46,18 @@ def prepare(
     if data.validation is None or data.test is None:
         raise ValueError("with_all_splits returned a missing split")
     shape = tuple(data.train.inputs.shape[1:])
-    front = features_named(features or RAW).steps(shape, data.sample_rate_hz)
-    extracted = _extracted(data, front)
-    fitted, notes = _fit(extracted)
-    pipeline = _pipeline(data.train.inputs, (*front, fitted))
+    recipe = features_named(features or RAW)
+    front = recipe.steps(shape, data.sample_rate_hz)
+    # Samples of a known rate come from a sensor's integers, and stay integers in firmware.
+    is_whole = bool(front) or data.sample_rate_hz is not None
+    extracted = _extracted(data, front, is_whole=is_whole)
+    moments, notes = _moments(extracted)
+    fitted = (Standardise.of if is_whole else Normalise.of)(*moments)
+    ends = (fitted, *recipe.after(shape))
+    pipeline = _pipeline(data.train.inputs, (*front, *ends))
     notes += _notes_on_repeated(data)
     splits = {
-        name: _applied(split, fitted, f"{data.source}: {name}")
+        name: _applied(split, ends, f"{data.source}: {name}")
         for name, split in extracted.given().items()
     }
     return TaskData(
@@ -65,11 +73,21 @@ def prepare(
         fingerprint=_fingerprint(data, head, pipeline, task=task, split_seed=split_seed),
         notes=(*data.notes, *notes),
         validation_from_train=data.validation_from_train,
+        raw_test=data.test.inputs if is_whole else None,
     )
 
 
-def _extracted(data: RawData, front: tuple[Step, ...]) -> RawData:
-    """Return the data with features for raw values, where there are steps that compute some."""
+def _extracted(data: RawData, front: tuple[Step, ...], *, is_whole: bool) -> RawData:
+    """Return the data with features for raw values, where there are steps that compute some.
+
+    Raises:
+        DataError: if samples are needed that are whole numbers of 16 bits and are not.
+    """
+    if is_whole and data.train.inputs.dtype != np.int16:
+        raise DataError(
+            f"{data.source}: holds {data.train.inputs.dtype}; features are computed from int16 "
+            "samples, as sensors give them; scale the recordings and store them so"
+        )
     if not front:
         return data
 
@@ -98,8 +116,8 @@ def _pipeline(inputs: RawArray, steps: tuple[Step, ...]) -> Pipeline:
     )
 
 
-def _fit(data: RawData) -> tuple[Step, list[str]]:
-    """Return the step that brings the channels of train to mean 0 and deviation 1, and notes."""
+def _moments(data: RawData) -> tuple[tuple[tuple[float, ...], tuple[float, ...]], list[str]]:
+    """Return mean and deviation of each channel of train, 1 of one that is constant, and notes."""
     inputs = data.train.inputs
     axes = (0, *range(2, inputs.ndim))
     # Sums about the first chunk's mean: sums of squares about zero lose the digits of data with
@@ -126,15 +144,12 @@ def _fit(data: RawData) -> tuple[Step, list[str]]:
     notes = []
     if constant.any():
         notes.append(f"channels {np.flatnonzero(constant).tolist()} are constant in train")
-    step = Normalise(
-        mean=tuple((shift + offset).tolist()),
-        std=tuple(np.where(constant, 1.0, std).tolist()),
-    )
-    return step, notes
+    mean, spread = (shift + offset).tolist(), np.where(constant, 1.0, std).tolist()
+    return (tuple(mean), tuple(spread)), notes
 
 
-def _applied(split: RawSplit, step: Step, where: str) -> Split:
-    inputs = applied((step,), split.inputs)
+def _applied(split: RawSplit, steps: tuple[Step, ...], where: str) -> Split:
+    inputs = applied(steps, split.inputs)
     if not np.isfinite(inputs).all():
         raise DataError(
             f"{where} inputs lie too far from the train inputs to be normalised by their mean and "

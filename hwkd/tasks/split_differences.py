@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwkd.core.errors import DataError
-from hwkd.signals.pipeline import Normalise, Pipeline
+from hwkd.signals.pipeline import Pipeline
+from hwkd.signals.steps.normalise import Normalise
 from hwkd.tasks.raw import RawArray, RawData
 
 # Data sets that people split differ by some tens of per cent; pictures divided by 255 or volts

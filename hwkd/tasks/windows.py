@@ -112,10 +112,14 @@ def split_windows(
                 f"{found.source}: the {name} split has no example of {absent!r}; give more "
                 "recordings of it, another --seed or another --split"
             )
+    # Sensors give whole numbers of 16 bits, which features and firmware without floats need.
+    ends = np.iinfo(np.int16)
+    is_whole = np.array_equal(windows.values, np.rint(windows.values)) and bool(
+        ends.min <= windows.values.min() and windows.values.max() <= ends.max
+    )
+    values = windows.values.astype(np.int16) if is_whole else windows.values
     parts = {
-        name: RawSplit(
-            inputs=windows.values[at], labels=windows.labels[at], wholes=windows.recordings[at]
-        )
+        name: RawSplit(inputs=values[at], labels=windows.labels[at], wholes=windows.recordings[at])
         for name, at in places.items()
     }
     return RawData(
@@ -125,7 +129,7 @@ def split_windows(
         validation=parts["validation"],
         test=parts["test"],
         notes=(*found.notes, note),
-        sample_rate_hz=found.rate_hz,
+        sample_rate_hz=found.rate_hz if is_whole else None,
     )
 
 

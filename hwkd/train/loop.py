@@ -122,13 +122,10 @@ def train_module(
     statistics = _statistics_batches(stream, stream.steps_per_epoch * config.epochs)
     averages = config.averaging_decay is not None and has_batch_statistics(module)
     position = Position(
-        total_steps=stream.steps_per_epoch * config.epochs,
-        time_budget_s=config.time_budget_s,
+        total_steps=stream.steps_per_epoch * config.epochs, time_budget_s=config.time_budget_s,
         # A pass forward is a third of a step.
-        closing_steps=-(-statistics // 3) if averages else 0,
-        clock=clock,
-        started_s=clock(),
-    )
+        closing_steps=-(-statistics // 3) if averages else 0, clock=clock, started_s=clock(),
+    )  # fmt: skip
     run = _Run(module, criterion, config, batches.device, stream)
     records, ended_by = _restored(run.trainee, position, checkpoint, on_epoch)
     if ended_by is not None:

@@ -130,7 +130,7 @@ class _Place:
     def of(cls, data: Dataset, training: TeacherTraining, folder: Path, own: Path | None) -> _Place:
         """Look it up; one that took all its time serves a short budget, too."""
         key = _cache_key(data, training)
-        at_leisure = _cache_key(data, replace(training, time_budget_s=None))
+        at_leisure = _cache_key(data, replace(training, time_budget_s=None, must_finish=False))
         for_all = folder / f"{key}.safetensors"
         for_this_run = None if own is None else own / f"{key}.safetensors"
         known = (
@@ -145,8 +145,8 @@ class _Place:
 
 
 def _cache_key(data: Dataset, training: TeacherTraining) -> str:
-    how = {name: value for name, value in asdict(training).items() if name != "must_finish"}
-    text = json.dumps([_RECIPE_VERSION, _FILE_VERSION, data.fingerprint, how], sort_keys=True)
+    how = [_RECIPE_VERSION, _FILE_VERSION, data.fingerprint, asdict(training)]
+    text = json.dumps(how, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -129,12 +129,12 @@ def as_typed(function, options: dict[str, Any]) -> list[str]:
     return given
 
 
-# These answer from a file or two; of a host, `profile` measures for a second; `worker` writes a
-# line for each candidate into the log of its job.
+# These answer from a file or two, `serve` as long as it is asked to; `profile` of a host measures a
+# second; `worker` writes a line for each candidate into the log of its job.
 AT_ONCE = {
     "compare", "config show", "profile", "devices list", "devices show", "devices validate",
     "devices new", "spaces list", "spaces show", "methods list", "methods show", "tasks list",
-    "worker", "workers", "submit",
+    "worker", "workers", "serve", "submit",
 }  # fmt: skip
 
 
@@ -174,6 +174,11 @@ CASES: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "methods show": (["kd"], {"name": "kd"}),
     "tasks list": ([], {}),
     "workers": (["{}/old"], {"run": "{}/old"}),
+    "watch": (["{}/old"], {"run": "{}/old"}),
+    "serve": (
+        ["{}/old", "--port", 0, "--max-time", "100ms"],
+        {"run": "{}/old", "port": 0, "max_time": "100ms"},
+    ),
     "submit": (
         ["slurm", "postgresql://h@db/h", "--study", "s", "--print"],
         {"system": "slurm", "run": "postgresql://h@db/h", "study": "s", "prints": True},
@@ -195,7 +200,9 @@ def placed(value, folder: Path):
 
 def without_places(data):
     """Leave out what differs between two folders or two moments."""
-    return {key: value for key, value in data.items() if key not in ("folder", "seconds", "run")}
+    return {
+        key: value for key, value in data.items() if key not in ("folder", "seconds", "run", "url")
+    }
 
 
 @pytest.mark.slow

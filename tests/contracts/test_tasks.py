@@ -200,10 +200,10 @@ def test_the_c_of_a_pipeline_gives_the_same_numbers(data, tmp_path):
 #include <stdint.h>
 static float input[{expected[0].size}];
 static void put(int32_t i, float value) {{ input[i] = value; }}
-{source}
+{source.text}
 int main(void)
 {{
-    static {pipeline.c_type} raw[{raw[0].size}];
+    static {source.c_type} raw[{raw[0].size}];
     while (fread(raw, sizeof raw[0], {raw[0].size}, stdin) == {raw[0].size}) {{
         prepare(raw);
         fwrite(input, sizeof input[0], {expected[0].size}, stdout);

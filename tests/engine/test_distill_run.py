@@ -51,7 +51,8 @@ from hwkd.io.student_folder import (
     WEIGHTS_FILE,
     read_student,
 )
-from hwkd.signals.pipeline import Normalise, Pipeline
+from hwkd.signals.pipeline import Pipeline
+from hwkd.signals.steps.normalise import Normalise
 from hwkd.tasks.base import Split
 from hwkd.train.checkpoint import Checkpoints
 from hwkd.train.teacher import Teacher

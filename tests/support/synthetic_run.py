@@ -41,7 +41,8 @@ from hwkd.core.trial import (
 )
 from hwkd.core.verdict_record import ArmRecord, ArmScores, Gain, Verdict
 from hwkd.io.run_files import RUN_FILE, TRIALS_FILE
-from hwkd.signals.pipeline import Normalise, Pipeline
+from hwkd.signals.pipeline import Pipeline
+from hwkd.signals.steps.normalise import Normalise
 
 CLOCK_HZ = 216e6
 CODE_BYTES = 41_000

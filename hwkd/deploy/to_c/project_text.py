@@ -36,8 +36,10 @@ def project_files(project: Project) -> dict[str, str]:
         texts |= cmsis_files()
     texts |= {} if project.answer is None else answer_files(project.answer)
     if project.raw is not None:
+        texts |= project.raw.headers
         texts[RAW_FILE] = project.raw.file(
             project.arranged.places[project.input.name],
+            project.input,
             compares=project.answer is not None and project.answer.compares,
         )
     sources = ["model.c", *sorted(name for name in texts if name.endswith(".c"))]

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hwkd.deploy.to_c.layout import Places, channels_last, row_major
+from hwkd.deploy.to_c.whole_quantiser import whole_quantiser
+from hwkd.qgraph.ir import QuantTensor
 
 RAW_FILE = "model_raw.c"
 # Names inside that file.
@@ -29,18 +34,27 @@ double model_squared_difference(void)
 
 """
 _COMPARES = """\
-    if (compared != 0) {
+    if (compared != 0) {{
         const float output = MODEL_OUTPUT_SCALE * (float)(compared[i] - MODEL_OUTPUT_ZERO_POINT);
-        const double difference = (double)output - (double)value;
+        const double difference = (double)output - {value};
         squared += difference * difference;
         return;
-    }
+    }}
 """
 _AGAIN = f"""\
     squared = 0.0;
     compared = model_output();
     {PREPARE}(raw);
     compared = 0;
+"""
+
+
+# Rounded as ONNX Runtime rounds.
+_FLOAT_QUANTISER = """static int8_t quantised(float value)
+{
+    const float q = rintf(value / MODEL_INPUT_SCALE) + MODEL_INPUT_ZERO_POINT;
+    return (int8_t)(q < -128.0f ? -128.0f : q > 127.0f ? 127.0f : q);
+}
 """
 
 
@@ -52,11 +66,21 @@ class RawInput:
         shape: of a raw input, without batch, channels first.
         source: `static void prepare(const C_TYPE *raw)`, which gives every input of the network,
             not yet quantised, to `put(position, value)`.
+        headers: name -> text of files that it includes.
+        is_whole: values are whole steps of 1/256, else floats.
+        ram_bytes: static memory that it takes; None where it was not counted.
+        table_bytes: constants, likewise.
+        apply: the same in NumPy: raw values [n, *shape] to inputs of the network before int8.
     """
 
     shape: tuple[int, ...]
     c_type: str
     source: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    is_whole: bool = False
+    ram_bytes: int | None = None
+    table_bytes: int | None = None
+    apply: Callable[[NDArray[Any]], NDArray[np.float32]] | None = None
 
     @property
     def elements(self) -> int:
@@ -79,11 +103,12 @@ class RawInput:
 void model_run_raw(const {self.c_type} *raw);
 """
 
-    def file(self, places: Places, *, compares: bool = False) -> str:
+    def file(self, places: Places, target: QuantTensor, *, compares: bool = False) -> str:
         """Return the text of the file that defines the function.
 
         Args:
             places: where each element of the network's input lies.
+            target: the network's input.
         """
         elements, channels = places.size, places.shape[1]
         table = ""
@@ -96,22 +121,31 @@ void model_run_raw(const {self.c_type} *raw);
             place = "places[i]"
             numbers = ", ".join(str(int(number)) for number in places.reshape(-1))
             table = f"    static const int32_t places[{elements}] = {{{numbers}}};\n"
-        before = _COMPARES if compares else ""
-        # Rounded as ONNX Runtime rounds.
-        return f"""#include <math.h>
+        put = whole_quantiser(target) if self.is_whole else _FLOAT_QUANTISER
+        include = "" if self.is_whole else "#include <math.h>\n\n"
+        c_type = "int32_t" if self.is_whole else "float"
+        before = _COMPARES.format(value="value / 256.0" if self.is_whole else "value")
+        before = before if compares else ""
+        return f"""{include}#include "model.h"
 
-#include "model.h"
+#ifdef MODEL_TRACE
+void model_after_step(int32_t step, const int8_t *output, int32_t bytes);
+#define MODEL_AFTER_FEATURES() model_after_step(MODEL_STEP_COUNT, model_input(), MODEL_INPUT_BYTES)
+#else
+#define MODEL_AFTER_FEATURES() ((void)0)
+#endif
 
-{_COMPARE if compares else ""}static void {PUT}(int32_t i, float value)
+{_COMPARE if compares else ""}{put}
+static void {PUT}(int32_t i, {c_type} value)
 {{
-{before}{table}    const float q = rintf(value / MODEL_INPUT_SCALE) + MODEL_INPUT_ZERO_POINT;
-    model_input()[{place}] = (int8_t)(q < -128.0f ? -128.0f : q > 127.0f ? 127.0f : q);
+{before}{table}    model_input()[{place}] = quantised(value);
 }}
 
 {self.source}
 void model_run_raw(const {self.c_type} *raw)
 {{
     {PREPARE}(raw);
+    MODEL_AFTER_FEATURES();
     model_run();
 {_AGAIN if compares else ""}}}
 """

@@ -139,10 +139,16 @@ def raw_input(record: PipelineRecord) -> RawInput:
         RunFolderError: if a step is of a kind that this version does not have, or is damaged.
     """
     pipeline = Pipeline.of(record)
+    made = pipeline.to_c(PREPARE, put=PUT)
     return RawInput(
         shape=pipeline.raw_shape,
-        c_type=pipeline.c_type,
-        source=pipeline.to_c(PREPARE, put=PUT),
+        c_type=made.c_type,
+        source=made.text,
+        headers=made.headers,
+        is_whole=made.is_whole,
+        ram_bytes=made.ram_bytes,
+        table_bytes=made.table_bytes,
+        apply=pipeline.apply,
     )
 
 

@@ -34,6 +34,7 @@ from hwkd.engine.arms.recipes import arms_of
 from hwkd.engine.arms.train_arm import score_brief_weights
 from hwkd.engine.arms.verdict import Contender, shipping
 from hwkd.engine.run.run_folder import RunFolder
+from hwkd.engine.search.finalists import finalists
 from hwkd.engine.setup.context import SearchContext
 from hwkd.engine.setup.methods import without_teacher
 from hwkd.io.student_folder import StudentFiles
@@ -109,6 +110,10 @@ def finish_students(
         The record of the student that ships, its files, and what was given up for lack of time.
     """
     started_s = time.monotonic()
+    if context.data.head.kind.of_classes:
+        ranked = finalists(
+            ranked, ending.goal, validation_samples=len(context.data.validation.labels)
+        )
     wanted, given_up = _affordable(ranked, context, ending)
     turns = _turns(wanted, ranked, context, ending)
     results = run_orders(

@@ -14,7 +14,7 @@ from hwkd.engine.run.lease import Lease
 from hwkd.engine.run.proposal import History
 from hwkd.engine.run.trials import TakenProposal, Trials
 from hwkd.engine.search.proposer import Proposer, make_proposer
-from hwkd.engine.search.run_teacher import beaten_by
+from hwkd.engine.search.run_teacher import beaten_by, error_to_beat
 from hwkd.engine.search.trial_run import TrainedElsewhereError, TrialRunner
 from hwkd.engine.setup.context import SearchContext
 
@@ -92,7 +92,8 @@ def _has_teacher(history: History, context: SearchContext) -> bool:
     if error is None:
         return False
     records = (entry.record for entry in history.finished)
-    return beaten_by(error, (record for record in records if record is not None)) is None
+    known = (record for record in records if record is not None)
+    return beaten_by(error_to_beat(error, context.config), known) is None
 
 
 def _run_one(

@@ -14,6 +14,7 @@ from hwkd.engine.arms.children import Nursery
 from hwkd.engine.run.prepared import check_data_unchanged
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.search.listener import SearchListener
+from hwkd.engine.search.logged import Logged
 from hwkd.engine.search.result import SearchResult
 from hwkd.engine.search.stages import SearchStages
 from hwkd.engine.setup.config import SearchConfig
@@ -125,4 +126,5 @@ def _reopened(
     limit.data_is_read(beside_s=nursery.cpu_s())
     limit.require_enough(verifies=config.verify_best)
     run = run.model_copy(update={"workers": config.workers})
-    return SearchStages(store, prepared, limit, nursery, listener, write_report), run
+    told = Logged(listener, store.path)
+    return SearchStages(store, prepared, limit, nursery, told, write_report), run

@@ -13,6 +13,7 @@ from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.run.run_record import make_run_record, run_json, with_phase
 from hwkd.engine.run.study_place import StudyPlace
 from hwkd.engine.search.listener import SearchListener
+from hwkd.engine.search.logged import Logged
 from hwkd.engine.search.proposer import find_proposer
 from hwkd.engine.search.result import SearchResult
 from hwkd.engine.search.stages import SearchStages
@@ -82,6 +83,7 @@ def run_search(
         if place is not None:
             documents |= device_documents(prepared.config)
         store.create(prepared.config, documents, place=place)
-        search = SearchStages(store, prepared, limit, nursery, listener, write_report)
+        told = Logged(listener, store.path)
+        search = SearchStages(store, prepared, limit, nursery, told, write_report)
         with store.lease.held() as descriptors:
             return search.run(run, descriptors, is_new=True)

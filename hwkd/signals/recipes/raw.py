@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hwkd.core.catalog import FEATURES
-from hwkd.signals.pipeline import Step
+from hwkd.signals.step import Shape, Step
 
 
 @FEATURES.register("raw")
@@ -13,7 +13,12 @@ from hwkd.signals.pipeline import Step
 class Raw:
     """The raw values, normalised and nothing else."""
 
-    def steps(self, shape: tuple[int, ...], rate_hz: float | None) -> tuple[Step, ...]:
+    def steps(self, shape: Shape, rate_hz: float | None) -> tuple[Step, ...]:
         """Return no step; see `Features.steps`."""
         del shape, rate_hz
+        return ()
+
+    def after(self, shape: Shape) -> tuple[Step, ...]:
+        """Return nothing; see `Features.after`."""
+        del shape
         return ()
