@@ -202,6 +202,12 @@ def test_every_command_is_on_a_page_and_has_help() -> None:
         assert (command.help or "").strip(), f"hwkd {words} has no help"
 
 
+def test_commands_that_are_shown_and_not_run_need_a_server() -> None:
+    shown = [(block, line) for block in BLOCKS if block.language == "bash" for line in block.lines]
+    for block, line in shown:
+        assert not line.startswith("hwkd ") or "postgresql://" in line, f"{block.page}: {line}"
+
+
 def test_every_option_has_help() -> None:
     for words, command in _commands(app):
         for option in command.params:
