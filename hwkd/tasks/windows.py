@@ -186,7 +186,8 @@ def _drawn(
     left: Sequence[int] = order.tolist()
     places: dict[SplitName, NDArray[np.int64]] = {}
     for later, (name, share) in enumerate(_SHARES.items()):
-        taken, held = [], 0
+        taken: list[int] = []
+        held = 0
         most = len(left) - (len(_SHARES) - later)  # one for each split that follows
         while left and len(taken) < max(1, most) and (not taken or held < share * count):
             if taken and held + sizes[left[0]] / 2 > share * count:
