@@ -14,7 +14,7 @@ from hwkd.tasks.raw import RawData, RawSplit
 from hwkd.tasks.recordings import Recordings
 
 _SHARES: dict[SplitName, float] = {"test": 0.2, "validation": 0.2}
-_TRIES = 200
+_TRIES = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +157,7 @@ def _by_time(windows: Windows) -> dict[SplitName, NDArray[np.int64]]:
 def _by_units(
     windows: Windows, units: NDArray[np.int64], what: str, source: str, seed: int
 ) -> dict[SplitName, NDArray[np.int64]]:
-    """Give whole units to splits, by chance, until each split has every class."""
+    """Give whole units to splits by chance: the draw with the most even classes of many."""
     known = np.unique(units)
     if len(known) < 3:
         raise DataError(
@@ -165,17 +165,20 @@ def _by_units(
             f"share no {what} need three or more"
         )
     random = np.random.default_rng(seed)
-    classes = len(np.unique(windows.labels))
-    best: dict[SplitName, NDArray[np.int64]] = {}
-    best_missing = np.inf
-    for _ in range(_TRIES):
-        found = _drawn(units, random.permutation(known), len(windows.labels))
-        missing = sum(classes - len(np.unique(windows.labels[at])) for at in found.values())
-        if missing < best_missing:
-            best, best_missing = found, missing
-        if not missing:
-            break
-    return best
+    drawn = [_drawn(units, random.permutation(known), len(windows.labels)) for _ in range(_TRIES)]
+    return min(drawn, key=lambda found: _unevenness(found, windows.labels))
+
+
+def _unevenness(
+    found: dict[SplitName, NDArray[np.int64]], labels: NDArray[np.int64]
+) -> tuple[int, float]:
+    """Return how many classes splits lack, and how far their shares are from those of all."""
+    classes = int(labels.max()) + 1
+    whole = np.bincount(labels, minlength=classes) / len(labels)
+    counts = [np.bincount(labels[at], minlength=classes) for at in found.values()]
+    missing = sum(int((each == 0).sum()) for each in counts)
+    apart = sum(float(np.abs(each / max(1, each.sum()) - whole).sum()) for each in counts)
+    return missing, apart
 
 
 def _drawn(
