@@ -51,7 +51,7 @@ def test_no_person_is_in_two_splits(table):
 
 def test_windows_that_reach_over_a_cut_in_time_are_in_no_split(tmp_path):
     rows = [
-        [f"{at / 10:.1f}", f"{at + offset}", label]
+        [f"{at / 10:.1f}", f"{at + offset}.25", label]
         for label, offset in (("a", 0), ("b", 1000))
         for at in range(300)
     ]
@@ -59,7 +59,7 @@ def test_windows_that_reach_over_a_cut_in_time_are_in_no_split(tmp_path):
     data = TASK.data(path, Reading(split="time", window_s=1.0, stride_s=0.1))
     step = data.pipeline.steps[0]
     seen = [data.split(name).inputs * step.std[0] + step.mean[0] for name in SPLITS]
-    samples = [set(np.round(values).ravel().astype(int).tolist()) for values in seen]
+    samples = [set(np.round(values - 0.25).ravel().astype(int).tolist()) for values in seen]
     assert not (samples[0] & samples[1] or samples[0] & samples[2] or samples[1] & samples[2])
     assert max(v for v in samples[0] if v < 900) < min(samples[1])
 
