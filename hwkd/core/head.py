@@ -29,12 +29,14 @@ class CAnswer:
     Attributes:
         usage: statements for a reader of the README.
         printed: statements of main.c that print what the network says of the recorded sample.
+        of_classes: outputs are logits of classes.
     """
 
     usage: str
     printed: str
     declared: str
     body: str
+    of_classes: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
