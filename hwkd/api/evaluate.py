@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from hwkd.core.head import Head
     from hwkd.core.metric import Metric, Scores
+    from hwkd.core.progress import Progress
     from hwkd.core.reading import Reading
 
 
@@ -58,6 +59,7 @@ def evaluate(
         TaskOption | None, Here("For an ONNX file that does not say it; default: classify.")
     ] = None,
     dtype: Annotated[DtypeOption, Here("Of a run or a student.")] = "int8",
+    progress: "Progress | None" = None,
 ) -> EvaluateOutcome:
     """Score a network on further data by the metrics of its task.
 
@@ -65,19 +67,27 @@ def evaluate(
     threshold; the data is read as for the run. Any other ONNX file is given the values as they are,
     channels first, and its outputs are taken in the order of the classes.
 
+    Args:
+        progress: is told about every stage; None is silence.
+
     Raises:
         HwkdError: in one line, if model or data cannot be used.
     """
     from hwkd.core.errors import DataError
+    from hwkd.core.progress import silent
     from hwkd.io.stored_arrays import path_of_data
 
+    tell = progress or silent
     source, place = Path(model), Path(path_of_data(data) or "")
     subject = _of_file(source, task) if source.is_file() else _of_folder(source, dtype, task)
+    tell("read the data", 0, 2)
     inputs, labels = subject.task.labelled(place, subject.reading, raw_shape=subject.raw_shape)
     if not len(labels):
         raise DataError(f"{place}: no labelled examples")
     prepared = subject.prepare(inputs)
+    tell("answer", 1, 2)
     outputs = subject.answer(prepared)
+    tell("answer", 2, 2)
     head = subject.head(labels, outputs.reshape(len(outputs), -1).shape[1])
     scores = head.scores(outputs.reshape(len(outputs), -1), head.targets(labels, prepared))
     return EvaluateOutcome(
