@@ -23,7 +23,7 @@ from hwkd.deploy.to_c.project import (
     Project,
     Sample,
 )
-from hwkd.deploy.to_c.raw_input import RAW_FILE
+from hwkd.deploy.to_c.raw_input import COMPARED, RAW_FILE
 from hwkd.deploy.to_c.step_builder import OFFSET_CONV
 from hwkd.deploy.to_c.stream import listens, stream_files
 from hwkd.qgraph.foreign_text import c_comment, c_string
@@ -46,7 +46,9 @@ def project_files(project: Project) -> dict[str, str]:
     if project.raw is not None:
         texts |= project.raw.headers
         texts[RAW_FILE] = project.raw.file(
-            project.arranged.places[project.input.name], project.input
+            project.arranged.places[project.input.name],
+            project.input,
+            compares=project.answer is not None and project.answer.compares,
         )
     texts |= stream_files(project)
     kept = (name for name in texts if name.endswith(".c") and name not in PROGRAMS)
@@ -105,7 +107,8 @@ def _raw(project: Project) -> Mapping[str, str]:
     if project.raw is None:
         return {"raw_declared": "", "how_to_run": filled, "example_build": ""}
     return {
-        "raw_declared": project.raw.declared,
+        "raw_declared": project.raw.declared
+        + (COMPARED if project.answer is not None and project.answer.compares else ""),
         "how_to_run": " *     model_run_raw(values as in the data)\n",
         "raw_type": project.raw.c_type,
         "raw_shape": project.raw.shape_text,
