@@ -17,6 +17,36 @@ from hwkd.qgraph.ir import QuantTensor
 RAW_FILE = "model_raw.c"
 # Names inside that file.
 PREPARE, PUT = "prepare", "put"
+COMPARED = """
+/* Sum of the squared differences between the prepared input of the last model_run_raw, as real
+   numbers, and the outputs, one for each of its values. */
+double model_squared_difference(void);
+"""
+# Preparing the input a second time takes less memory than keeping it beside the network's.
+_COMPARE = """\
+static const int8_t *compared; /* outputs, while the input is prepared to be compared with them */
+static double squared;
+
+double model_squared_difference(void)
+{
+    return squared;
+}
+
+"""
+_COMPARES = """\
+    if (compared != 0) {{
+        const float output = MODEL_OUTPUT_SCALE * (float)(compared[i] - MODEL_OUTPUT_ZERO_POINT);
+        const double difference = (double)output - {value};
+        squared += difference * difference;
+        return;
+    }}
+"""
+_AGAIN = f"""\
+    squared = 0.0;
+    compared = model_output();
+    {PREPARE}(raw);
+    compared = 0;
+"""
 
 
 # Rounded as ONNX Runtime rounds.
@@ -73,7 +103,7 @@ class RawInput:
 void model_run_raw(const {self.c_type} *raw);
 """
 
-    def file(self, places: Places, target: QuantTensor) -> str:
+    def file(self, places: Places, target: QuantTensor, *, compares: bool = False) -> str:
         """Return the text of the file that defines the function.
 
         Args:
@@ -94,6 +124,8 @@ void model_run_raw(const {self.c_type} *raw);
         put = whole_quantiser(target) if self.is_whole else _FLOAT_QUANTISER
         include = "" if self.is_whole else "#include <math.h>\n\n"
         c_type = "int32_t" if self.is_whole else "float"
+        before = _COMPARES.format(value="value / 256.0" if self.is_whole else "value")
+        before = before if compares else ""
         return f"""{include}#include "model.h"
 
 #ifdef MODEL_TRACE
@@ -103,10 +135,10 @@ void model_after_step(int32_t step, const int8_t *output, int32_t bytes);
 #define MODEL_AFTER_FEATURES() ((void)0)
 #endif
 
-{put}
+{_COMPARE if compares else ""}{put}
 static void {PUT}(int32_t i, {c_type} value)
 {{
-{table}    model_input()[{place}] = quantised(value);
+{before}{table}    model_input()[{place}] = quantised(value);
 }}
 
 {self.source}
@@ -115,5 +147,5 @@ void model_run_raw(const {self.c_type} *raw)
     {PREPARE}(raw);
     MODEL_AFTER_FEATURES();
     model_run();
-}}
+{_AGAIN if compares else ""}}}
 """
