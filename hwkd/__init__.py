@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hwkd.api.config import config
     from hwkd.api.devices import device, devices, new_device, validate_devices
     from hwkd.api.distill import distill
+    from hwkd.api.evaluate import evaluate
     from hwkd.api.export import export
     from hwkd.api.finish import finish
     from hwkd.api.methods import method, methods
@@ -55,6 +56,7 @@ __all__ = [
     "device",
     "devices",
     "distill",
+    "evaluate",
     "export",
     "finish",
     "method",
@@ -77,7 +79,7 @@ __all__ = [
     "workers",
 ]
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Names whose module is not `hwkd.api.NAME`. Modules are imported when a name is asked for, so that
 # `import hwkd` alone stays light.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import hwkd
+from hwkd.core.catalog import FEATURES, SCHEMES
 from tools import site_links, site_pages
 from tools.api_page import public_objects
 
@@ -26,7 +28,7 @@ def generated() -> dict[str, str]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_the_site_builds_without_a_warning_and_needs_no_network(tmp_path):
     pytest.importorskip("furo")
     pytest.importorskip("myst_parser")
@@ -83,6 +85,8 @@ def test_everything_registered_is_on_a_generated_page(generated):
         assert method.formula.replace("|", "\\|") in generated["methods.md"]
     for device in hwkd.devices():
         assert f"## {device.name}\n" in generated["devices.md"]
+    for name in (*SCHEMES, *FEATURES):
+        assert f"## {name}\n" in generated["schemes.md"] or f"| {name} |" in generated["parts.md"]
     for part in (*hwkd.tasks(), *hwkd.spaces()):
         assert f"| {part.name} |" in generated["parts.md"]
 
@@ -96,6 +100,16 @@ def test_how_to_pages_name_every_device_task_and_target(generated):
     listed = generated["parts.md"].split("## Export targets")[1].split("## ")[0]
     for name in re.findall(r"^\| (\S+) \| ", listed, flags=re.M)[2:]:
         assert f"`{name}`" in targets, name
+
+
+def test_pages_say_of_the_first_command_what_its_run_says():
+    facts = json.loads((DOCS / "pictures/run.json").read_text())
+    minutes, seconds = divmod(facts["seconds"], 60)
+    readme = (ROOT / "README.md").read_text()
+    for page in (readme, (DOCS / "start.md").read_text()):
+        assert f"{minutes} min {seconds} s" in page
+    assert f"trained {facts['trained']} networks, {facts['on_the_front']} of which" in readme
+    assert f"{facts['test_accuracy_int8']:.1%}".replace("%", " %") in readme
 
 
 @pytest.mark.parametrize(
