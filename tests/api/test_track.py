@@ -11,6 +11,7 @@ from support.synthetic_run import make_run, write_run
 import hwkd
 from hwkd.api.track import require_trackers, tracked, trial_numbers
 from hwkd.core.errors import ConfigError
+from hwkd.core.metric import ACCURACY
 from hwkd.engine.search.listener import SilentListener
 
 RUN, RECORDS = make_run(trials=12)
@@ -32,7 +33,7 @@ def test_numbers_are_si_and_what_is_unknown_is_left_out():
     numbers = trial_numbers(record)
     assert numbers["error"] == record.objective.task_error
     assert numbers["estimated/peak_ram_bytes"] == record.cost.peak_ram_bytes
-    assert numbers["validation/accuracy"] == record.scores.validation_int8["accuracy"]
+    assert numbers["validation/accuracy"] == ACCURACY.of(record.scores.validation_int8)
     rejected = next(record for record in RECORDS if record.state == "rejected")
     assert "error" not in trial_numbers(rejected)
     assert trial_numbers(rejected)["trained"] == 0.0
@@ -64,7 +65,7 @@ def test_tensorboard_has_every_candidate_once(tmp_path):
     errors = {event.step: event.value for event in found.Scalars("error")}
     assert errors == pytest.approx({r.number: r.objective.task_error for r in SCORED}, rel=1e-6)
     (test,) = found.Scalars("test/accuracy")
-    assert test.value == pytest.approx(RUN.final.scores.test_int8["accuracy"])
+    assert test.value == pytest.approx(ACCURACY.of(RUN.final.scores.test_int8))
 
 
 @pytest.mark.slow
@@ -80,4 +81,4 @@ def test_mlflow_has_every_candidate_once(tmp_path, monkeypatch):
     history = client.get_metric_history(run.info.run_id, "error")
     errors = {metric.step: metric.value for metric in history}
     assert errors == pytest.approx({r.number: r.objective.task_error for r in SCORED})
-    assert run.data.metrics["test/accuracy"] == RUN.final.scores.test_int8["accuracy"]
+    assert run.data.metrics["test/accuracy"] == ACCURACY.of(RUN.final.scores.test_int8)
