@@ -77,7 +77,7 @@ __all__ = [
     "workers",
 ]
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Names whose module is not `hwkd.api.NAME`. Modules are imported when a name is asked for, so that
 # `import hwkd` alone stays light.

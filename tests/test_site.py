@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import subprocess
 import sys
@@ -96,6 +97,16 @@ def test_how_to_pages_name_every_device_task_and_target(generated):
     listed = generated["parts.md"].split("## Export targets")[1].split("## ")[0]
     for name in re.findall(r"^\| (\S+) \| ", listed, flags=re.M)[2:]:
         assert f"`{name}`" in targets, name
+
+
+def test_pages_say_of_the_first_command_what_its_run_says():
+    facts = json.loads((DOCS / "pictures/run.json").read_text())
+    minutes, seconds = divmod(facts["seconds"], 60)
+    readme = (ROOT / "README.md").read_text()
+    for page in (readme, (DOCS / "start.md").read_text()):
+        assert f"{minutes} min {seconds} s" in page
+    assert f"trained {facts['trained']} networks, {facts['on_the_front']} of which" in readme
+    assert f"{facts['test_accuracy_int8']:.1%}".replace("%", " %") in readme
 
 
 @pytest.mark.parametrize(

@@ -1,22 +1,21 @@
-"""Pictures of the documentation, from a real run: the terminal of a search, and its front.
+"""Pictures of the documentation, from a real run: what a search shows at its end, and its front.
 
-usage: python -m tools.pictures
+usage: python -m tools.pictures [RUN]
 
-Runs the first command of README.md as it stands there, with what it prints in colour, and keeps
-`docs/pictures/terminal.svg`, `docs/pictures/front.png` and, as `docs/pictures/run.json`, how long
-it took on which machine, which README and docs/start.md say.
+RUN is a finished run of the first command of README.md; without it that command is run. Written are
+`docs/pictures/front.png`, `docs/pictures/terminal.svg` and, as `docs/pictures/run.json`, what
+README.md and docs/start.md say of the run: how long it took, and what came out.
 """
 
 from __future__ import annotations
 
 import io
 import json
-import os
 import re
 import shutil
 import subprocess
 import sys
-import time
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -24,64 +23,58 @@ from rich.console import Console
 from rich.text import Text
 
 import hwkd
+from hwkd.api.outcome import SearchOutcome
+from hwkd.report.tables import best_view, front_view, verdict_view
 
-ROOT = Path(__file__).parents[1]
-PICTURES = ROOT / "docs/pictures"
-COMMAND = ("hwkd", "search", "--device", "cortex-m7", "--out", "runs/first")
+PICTURES = Path(__file__).parents[1] / "docs/pictures"
+COMMAND = "hwkd search --device cortex-m7 --out runs/first"
 WIDTH = 110
 
 
-def main() -> int:
-    """Run the search in a folder of its own and write the pictures; returns its exit code."""
+def main(arguments: Sequence[str]) -> int:
+    """Write the pictures; returns the exit code of the search."""
+    if arguments:
+        keep(hwkd.open(arguments[0]))
+        return 0
     with TemporaryDirectory() as folder:
-        begun = time.monotonic()
-        ran = subprocess.run(
-            [sys.executable, "-m", *COMMAND],
-            cwd=folder,
-            env={**os.environ, **_colours(Path(folder) / "cache")},
-            stdout=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-        seconds = time.monotonic() - begun
+        ran = subprocess.run([sys.executable, "-m", *COMMAND.split()], cwd=folder, check=False)
         if ran.returncode == 0:
-            found = hwkd.open(Path(folder, "runs/first"))
-            scores = found.best.scores.test_int8 if found.best else None
-            shutil.copy(found.folder / "pareto.png", PICTURES / "front.png")
-            facts = {
-                "command": " ".join(COMMAND),
-                "seconds": round(seconds),
-                "cores": os.cpu_count(),
-                "trained": sum(record.state == "completed" for record in found.records),
-                "front": len(found.pareto),
-                "test_accuracy_int8": scores["accuracy"] if scores else None,
-            }
-            (PICTURES / "run.json").write_text(json.dumps(facts, indent=2) + "\n")
-            (PICTURES / "terminal.svg").write_text(terminal_svg(ran.stdout))
+            keep(hwkd.open(Path(folder, "runs/first")))
     return ran.returncode
 
 
-def terminal_svg(printed: str) -> str:
-    """Return what a program printed as a picture of a terminal that fetches nothing.
+def keep(found: SearchOutcome) -> None:
+    """Write the pictures of a run."""
+    shutil.copy(found.folder / "pareto.png", PICTURES / "front.png")
+    (PICTURES / "run.json").write_text(json.dumps(facts(found), indent=2) + "\n")
+    (PICTURES / "terminal.svg").write_text(terminal_svg(found))
 
-    Args:
-        printed: with the escapes of colours.
-    """
+
+def facts(found: SearchOutcome) -> dict[str, float | str | None]:
+    """Return what the pages say of a run."""
+    run = found.run
+    scores = found.best.scores.test_int8 if found.best else None
+    return {
+        "created_at": run.created_at,
+        "seconds": round(sum(second for second in run.phase_seconds.values() if second)),
+        "workers": run.workers,
+        "cores": run.environment.cores,
+        "trained": sum(record.state == "completed" for record in found.records),
+        "on_the_front": len(found.pareto),
+        "test_accuracy_int8": round(scores["accuracy"], 4) if scores else None,
+    }
+
+
+def terminal_svg(found: SearchOutcome) -> str:
+    """Return what a search prints at its end as a picture of a terminal that fetches nothing."""
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
-    console.print(Text(f"$ {' '.join(COMMAND)}", style="bold"))
-    console.print(Text.from_ansi(printed.strip("\n")))
+    console.print(Text(f"$ {COMMAND}", style="bold"))
+    for view in (front_view, best_view, verdict_view):
+        console.print(view(found.page))
     drawn = console.export_svg(title="hwkd", unique_id="terminal")
     # Fonts of a server; every viewer has a fixed one.
     return re.sub(r"@font-face\s*{.*?}", "", drawn, flags=re.S)
 
 
-def _colours(cache: Path) -> dict[str, str]:
-    """Return what makes rich print colours, and no bars that are drawn over each other."""
-    return {
-        "COLUMNS": str(WIDTH), "TTY_COMPATIBLE": "1", "TTY_INTERACTIVE": "0",
-        "HWKD_CACHE_DIR": str(cache),
-    }  # fmt: skip
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
