@@ -211,8 +211,12 @@ class Phase:
     scales_trunk: bool = False
 
     def without_teaching(self) -> Phase:
-        """Return the control: the same without the edges that distil."""
-        return replace(self, edges=tuple(edge for edge in self.edges if not edge.teaches))
+        """Return the control: the same roles on labels, without the edges that distil."""
+        kept = [replace(edge, ramp=None) for edge in self.edges if not edge.teaches]
+        edges = tuple(kept) or (label_edge(STUDENT),)
+        read = {signal.split(".")[0] for e in edges for signal in (*e.predictions, *e.reads)}
+        roles = tuple(role for role in self.roles if role.name in {*read, STUDENT})
+        return replace(self, roles=roles, edges=edges, turns=())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,4 +274,3 @@ class Scheme(ABC):
     def exported(self) -> tuple[str, ...]:
         """Roles of the last phase that may be exported; the best on validation is."""
         return (STUDENT,)
-

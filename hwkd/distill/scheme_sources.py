@@ -19,6 +19,7 @@ from hwkd.distill.aggregators.general import general_weights
 from hwkd.distill.timetables.copies import stale_copy
 from hwkd.distill.timetables.ramp import averaging_decay
 
+_CHUNK_SAMPLES = 1024
 # What a module of roles shows for inputs.
 Shows = Callable[[nn.Module, Tensor], Mapping[str, Tensor]]
 
@@ -58,7 +59,8 @@ class EarlierSource:
         network.eval()
         with torch.no_grad():
             self._tables = [
-                torch.cat([network(part) for part in each.split(1024)]).float() for each in copies
+                torch.cat([network(part) for part in torch.split(each, _CHUNK_SAMPLES)]).float()
+                for each in copies
             ]
 
     def show(self, batch: Batch) -> Mapping[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Schemes as users write them, `dml:peers=4,temperature=2` or a `[scheme]` table, and their checks."""
+"""Schemes as users write them, `dml:peers=4` or a `[scheme]` table, and what is refused."""
 
 from __future__ import annotations
 
@@ -59,7 +59,9 @@ def require_sound(scheme: Scheme) -> None:
         raise ConfigError(f"scheme {scheme.name}: two phases have one name; name them apart")
     missing = [r for r in scheme.exported if r not in {role.name for role in phases[-1].roles}]
     if missing:
-        raise ConfigError(f"scheme {scheme.name}: exports {missing[0]}, which is no role at its end")
+        raise ConfigError(
+            f"scheme {scheme.name}: exports {missing[0]}, which is no role at its end"
+        )
 
 
 def _all_edges(phase: Phase) -> tuple[Edge, ...]:
@@ -121,5 +123,6 @@ def control_of(scheme: Scheme) -> tuple[Phase, ...]:
     phases = scheme.phases()
     last = phases[-1]
     if any(getattr(role, "goes_on", False) for role in last.roles):
-        return tuple(phase.without_teaching() for phase in phases)
+        own = [p for p in phases if {role.name for role in p.roles} & set(scheme.exported)]
+        return tuple(phase.without_teaching() for phase in own)
     return (last.without_teaching(),)

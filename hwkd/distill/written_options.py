@@ -26,7 +26,9 @@ def split_options(text: str, *, option: str, example: str) -> tuple[str, dict[st
     for part in rest.split(",") if rest else ():
         key, equals, value = part.partition("=")
         if not equals or not key.strip() or not value.strip():
-            raise ConfigError(f"{option} {text}: {part!r} is not option=value; write it as {example}")
+            raise ConfigError(
+                f"{option} {text}: {part!r} is not option=value; write it as {example}"
+            )
         if key.strip() in given:
             raise ConfigError(f"{option} {text}: {key.strip()} is given twice")
         given[key.strip()] = value.strip()

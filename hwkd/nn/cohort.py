@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -136,7 +136,9 @@ class Cohort(nn.Module):
             factors = {f"factor{k}": torch.randn(size) / size for k in range(role.members)}
             return _Free({"latent": torch.ones(size)} | factors)
         if isinstance(role, Judge):
-            return nn.Sequential(nn.Linear(size, _JUDGE_WIDTH), nn.ReLU(), nn.Linear(_JUDGE_WIDTH, 1))
+            return nn.Sequential(
+                nn.Linear(size, _JUDGE_WIDTH), nn.ReLU(), nn.Linear(_JUDGE_WIDTH, 1)
+            )
         return nn.Identity()
 
     def _show_network(
@@ -159,7 +161,8 @@ class Cohort(nn.Module):
             trunk = inputs if cut.after == "input" else values[cut.after]
             ends = 1 + sum(isinstance(r, Branch) and r.of == name for r in self._roles.values())
             if self._scales_trunk and trunk.requires_grad:
-                trunk.register_hook(lambda gradient: gradient / ends)
+                hook: Any = trunk.register_hook  # torch has no types for it
+                hook(lambda gradient: gradient / ends)
             seen[f"{shown_as}.trunk"] = trunk
 
     def _show_part(self, name: str, role: Trained, seen: dict[str, Tensor]) -> None:
@@ -204,15 +207,15 @@ class Cohort(nn.Module):
         names = stage_names(self._layers)
         if stage > len(names):
             raise ConfigError(
-                f"--scheme: an exit on stage {stage}; the student has {len(names)} stages, of which "
-                "the last has its own classifier; give fewer exits"
+                f"--scheme: an exit on stage {stage}; the student has {len(names)} stages; give "
+                "fewer exits"
             )
         return next(la.shape for la in self._layers.layers if la.name == names[stage - 1])
 
 
 def _features_of(layers: Layers, values: Mapping[str, Tensor]) -> Tensor:
     tap = layers.taps.get("embedding")
-    if tap in values:
+    if tap is not None and tap in values:
         return values[tap].flatten(1)
     return _pooled(values[stage_names(layers)[-1]])
 

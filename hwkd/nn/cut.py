@@ -53,8 +53,6 @@ def _cut(layers: Layers, name: str, shape: tuple[int, ...], start: int) -> Cut:
     return Cut(after=name, shape=shape, tail=tail)
 
 
-def joined_state(
-    trunk: Mapping[str, Tensor], tail: Mapping[str, Tensor]
-) -> dict[str, Tensor]:
+def joined_state(trunk: Mapping[str, Tensor], tail: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the state of a network of another network's trunk and a tail."""
     return {name: tail.get(name, value) for name, value in trunk.items()}

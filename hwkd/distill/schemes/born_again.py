@@ -52,7 +52,7 @@ class BornAgain(Scheme):
     family: ClassVar[SchemeFamily] = "self"
     paper: ClassVar[str] = "Furlanello et al. 2018, arXiv:1805.04770"
     evidence: ClassVar[str] = "a user found it worse than a tuned baseline of equal time"
-    control: ClassVar[str] = "as many trainings one after another, each on labels alone"
+    control: ClassVar[str] = "one training on labels alone"
 
     @property
     def cost_factor(self) -> float:
