@@ -171,7 +171,7 @@ class _KilledError(Exception):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_killed_scheme_goes_on_to_the_same_bits(name: str, tmp_path) -> None:
-    arm, said = arm_of(name), []
+    arm, said = arm_of(name), list[str]()
 
     def trained(check=lambda: None, checkpoints=None):
         return train_scheme(
