@@ -36,6 +36,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from safetensors.torch import save_file
 from support.made_once import MadeOnce
+from support.recordings import write_recordings
 
 import hwkd
 from hwkd.cli.app import app, main
@@ -126,6 +127,8 @@ def _write_template(folder: Path) -> None:
     _write_photos(folder / "photos", generator)
     _write_windows(folder / "windows.npz", generator)
     _write_houses(folder / "houses.csv", generator)
+    _write_shuttle(folder / "shuttle.csv", generator)
+    write_recordings(folder / "watch.csv")
     _write_windows_teacher(folder / "teacher.onnx")
     np.save(folder / "more.npy", generator.uniform(0, 16, size=(64, 8, 8)).astype(np.float32))
     (folder / "my_space.py").write_text(SPACE_BLOCK.text)
@@ -197,6 +200,12 @@ def test_every_command_is_on_a_page_and_has_help() -> None:
     for words, command in _commands(app):
         assert f"hwkd {words}" in pages, f"hwkd {words} is on no page"
         assert (command.help or "").strip(), f"hwkd {words} has no help"
+
+
+def test_commands_that_are_shown_and_not_run_need_a_server() -> None:
+    shown = [(block, line) for block in BLOCKS if block.language == "bash" for line in block.lines]
+    for block, line in shown:
+        assert not line.startswith("hwkd ") or "postgresql://" in line, f"{block.page}: {line}"
 
 
 def test_every_option_has_help() -> None:
@@ -314,6 +323,11 @@ def _write_houses(path: Path, generator: np.random.Generator) -> None:
     rows = generator.uniform(1, 9, size=(60, 3)).round(2)
     lines = [f"{area},{rooms},{3 * area - rooms + noise:.2f}" for area, rooms, noise in rows]
     path.write_text("\n".join(["area,rooms,price", *lines]) + "\n")
+
+
+def _write_shuttle(path: Path, generator: np.random.Generator) -> None:
+    rows = [f"{a:.2f},{b:.2f},0" for a, b in generator.normal(size=(80, 2))]
+    path.write_text("\n".join(["f1,f2,anomaly", *rows, *(f"{a},9,1" for a in range(5, 9))]) + "\n")
 
 
 def _write_photos(folder: Path, generator: np.random.Generator) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import hwkd
+from hwkd.core.catalog import FEATURES, SCHEMES
 from tools import site_links, site_pages
 from tools.api_page import public_objects
 
@@ -27,7 +28,7 @@ def generated() -> dict[str, str]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_the_site_builds_without_a_warning_and_needs_no_network(tmp_path):
     pytest.importorskip("furo")
     pytest.importorskip("myst_parser")
@@ -84,6 +85,8 @@ def test_everything_registered_is_on_a_generated_page(generated):
         assert method.formula.replace("|", "\\|") in generated["methods.md"]
     for device in hwkd.devices():
         assert f"## {device.name}\n" in generated["devices.md"]
+    for name in (*SCHEMES, *FEATURES):
+        assert f"## {name}\n" in generated["schemes.md"] or f"| {name} |" in generated["parts.md"]
     for part in (*hwkd.tasks(), *hwkd.spaces()):
         assert f"| {part.name} |" in generated["parts.md"]
 

@@ -41,7 +41,7 @@ def desk(tmp_path_factory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.skipif(not all(map(shutil.which, TOOLS)), reason=f"needs {', '.join(TOOLS)}")
 def test_the_tutorial_ends_in_a_light_that_blinks_the_answer(desk):
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

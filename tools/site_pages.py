@@ -8,9 +8,12 @@ folder, `docs/generated`, is not kept in the repository.
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import typer
 from typer.cli import get_docs_for_click
@@ -19,10 +22,12 @@ import hwkd
 from hwkd.api.devices import DeviceSummary
 from hwkd.api.methods import MethodFacts
 from hwkd.cli.app import app
-from hwkd.core.catalog import EXPORTERS
+from hwkd.core.catalog import EXPORTERS, FEATURES
 from hwkd.engine.search.proposer import PROPOSERS
 from hwkd.io.discovery import discover
 from tools.api_page import api_page
+from tools.markdown import table
+from tools.scheme_page import schemes_page
 from tools.site_links import COPIES, GENERATED, ROOT, site_text
 
 _METHODS = """# Every distillation method
@@ -41,9 +46,10 @@ Made from the device files. For a board that is not here, `hwkd devices new my-b
 [devices of your own](../devices.md).
 
 """
-_PARTS = """# Tasks, spaces, samplers, targets
+_PARTS = """# Tasks, spaces, features, targets, samplers
 
-After this page you know every name that `--task`, `--space`, `--sampler` and `--target` take.
+After this page you know every name that `--task`, `--space`, `--features`, `--target` and
+`--sampler` take.
 Made from the registries; add one of your own in one file: [parts of your own](../extending.md).
 
 """
@@ -89,7 +95,7 @@ def devices_page() -> str:
     ]
     head = ("device", "core", "board", "clock", "RAM", "flash", "numbers are")
     return _DEVICES + "\n".join(
-        [*_table(head, rows), "", *(line for d in devices for line in _device(d))]
+        [*table(head, rows), "", *(line for d in devices for line in _device(d))]
     )
 
 
@@ -97,14 +103,18 @@ def parts_page() -> str:
     """Return the page of what else has names."""
     discover("hwkd.deploy.exporters")
     discover("hwkd.engine.search.proposers")
+    discover("hwkd.signals.recipes")
     tasks = [
         (t.name, t.summary, ", ".join(metric.name for metric in t.metrics)) for t in hwkd.tasks()
     ]
     spaces = [(space.name, space.summary) for space in hwkd.spaces()]
+    features = [(name, *_recipe(FEATURES.get(name))) for name in FEATURES]
     targets = [(name, EXPORTERS.get(name).summary) for name in EXPORTERS]
-    lines = ["## Tasks\n", *_table(("`--task`", "what is learned", "judged by"), tasks)]
-    lines += ["\n## Search spaces\n", *_table(("`--space`", "its students"), spaces)]
-    lines += ["\n## Export targets\n", *_table(("name", "what is written"), targets)]
+    lines = ["## Tasks\n", *table(("`--task`", "what is learned", "judged by"), tasks)]
+    lines += ["\n## Search spaces\n", *table(("`--space`", "its students"), spaces)]
+    lines += ["\n## Features of signals\n"]
+    lines += table(("`--features`", "what is computed", "settings and defaults"), features)
+    lines += ["\n## Export targets\n", *table(("name", "what is written"), targets)]
     lines += ["\n## Samplers\n", ", ".join(f"`{name}`" for name in PROPOSERS) + ": "]
     lines[-1] += "[how candidates are chosen](../sampler.md)."
     return _PARTS + "\n".join(lines) + "\n"
@@ -121,6 +131,7 @@ def commands_page() -> str:
 
 PAGES: Mapping[str, Callable[[], str]] = {
     "methods.md": methods_page,
+    "schemes.md": schemes_page,
     "devices.md": devices_page,
     "parts.md": parts_page,
     "commands.md": commands_page,
@@ -128,11 +139,16 @@ PAGES: Mapping[str, Callable[[], str]] = {
 }
 
 
+def _recipe(kind: Any) -> tuple[str, str]:
+    settings = ", ".join(f"{field.name}={field.default}" for field in dataclasses.fields(kind))
+    return (inspect.getdoc(kind) or "").split("\n")[0], settings
+
+
 def _overview(methods: Sequence[MethodFacts]) -> list[str]:
     rows = [
         (f"[{f.name}](#{f.name.replace('_', '-')})", ", ".join(f.needs), _price(f)) for f in methods
     ]
-    return _table(("method", "needs", "price"), rows)
+    return table(("method", "needs", "price"), rows)
 
 
 def _method(facts: MethodFacts) -> Iterator[str]:
@@ -141,7 +157,7 @@ def _method(facts: MethodFacts) -> Iterator[str]:
     yield f"{first}\n"
     if rest:
         yield f"{rest}\n"
-    yield from _table(
+    yield from table(
         ("", ""),
         [
             ("formula", f"`{facts.formula}`"),
@@ -154,7 +170,7 @@ def _method(facts: MethodFacts) -> Iterator[str]:
     if facts.options:
         rows = [(o["name"], f"{o['default']}", o["allowed"], o["meaning"]) for o in facts.options]
         yield ""
-        yield from _table(("option", "default", "allowed", "meaning"), rows)
+        yield from table(("option", "default", "allowed", "meaning"), rows)
     yield ""
 
 
@@ -164,7 +180,7 @@ def _device(summary: DeviceSummary) -> Iterator[str]:
     yield f"{device.description}. Runtimes: {', '.join(summary.runtimes)}.\n"
     rows = list(device.sources.items())
     if rows:
-        yield from _table(("number", "source"), rows)
+        yield from table(("number", "source"), rows)
     yield ""
 
 
@@ -178,14 +194,6 @@ def _hertz(summary: DeviceSummary) -> str:
 
 def _kib(size_bytes: int | None) -> str:
     return "" if size_bytes is None else f"{size_bytes / 1024:g} KiB"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [head, ["---"] * len(head), *rows]
-    return [
-        "| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in line) + " |"
-        for line in lines
-    ]
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hwkd.core.progress import Progress
     from hwkd.core.verification import Verification
     from hwkd.deploy.to_c.exported import Exported
+    from hwkd.deploy.to_c.raw_input import RawInput
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,11 +90,13 @@ def verify(
     exported = _exported(source, is_said=rounding != "auto" or kernels != "hwkd")
     path = model_of(source, INT8_FILE) if exported is None else exported.model_path
     with without_float_tail(path) as (whole, left_out):
-        samples, score, origin = _samples(source, whole, inputs, progress or silent)
+        raw = _raw_input(source, exported)
+        samples, score, origin = _samples(source, whole, raw, inputs, progress or silent)
         found = verify_model(
             whole,
             target,
             samples,
+            raw=raw,
             score=score,
             rounding=None if rounding == "auto" else rounding,
             kernels=kernels,
@@ -101,6 +104,19 @@ def verify(
             progress=progress or silent,
         )
     return VerifyOutcome(verification=found, inputs_from=origin, notes=left_out)
+
+
+def _raw_input(source: Path, exported: "Exported | None") -> "RawInput | None":
+    """Return what makes inputs of raw samples; None where it is not known or not in integers."""
+    from hwkd.engine.arms.export import raw_input
+    from hwkd.io.run_files import RUN_FILE
+    from hwkd.io.student_folder import holds_student, read_student
+
+    raw = None if exported is None else exported.raw
+    if exported is None and (holds_student(source) or (source / RUN_FILE).is_file()):
+        run = read_student(source).record.run
+        raw = None if run is None else raw_input(run.data.pipeline)
+    return raw if raw is not None and raw.is_whole else None
 
 
 def _exported(source: Path, *, is_said: bool) -> "Exported | None":
@@ -119,15 +135,24 @@ def _exported(source: Path, *, is_said: bool) -> "Exported | None":
 
 
 def _samples(
-    model: Path, path: Path, count: int, progress: "Progress"
-) -> "tuple[NDArray[np.float32], Callable[[NDArray[np.float32]], Scores] | None, str]":
-    """Return inputs, what scores answers if labels are known, and where they come from."""
+    model: Path, path: Path, raw: "RawInput | None", count: int, progress: "Progress"
+) -> "tuple[NDArray[Any], Callable[[NDArray[np.float32]], Scores] | None, str]":
+    """Return inputs, what scores answers if labels are known, and where they come from.
+
+    Args:
+        raw: takes raw samples, which are the inputs then.
+    """
     import numpy as np
 
     from hwkd.deploy.verify import seeded_samples
     from hwkd.io.run_files import RUN_FILE
+    from hwkd.signals.tried import tried_signals
 
     if not (model / RUN_FILE).is_file():
+        if raw is not None:
+            channels, time = raw.shape
+            made = tried_signals(count, channels, time)
+            return made, None, "seeded noise, tones and steps as raw samples"
         return seeded_samples(path, count), None, "seeded noise over the input's range"
     from hwkd.engine.run.run_folder import RunFolder
     from hwkd.engine.setup.config import SearchConfig
@@ -139,5 +164,6 @@ def _samples(
     # Files list their classes one after another: the first of them are no sample of the split.
     chosen = np.random.default_rng(0).permutation(len(test))[:count]
     score = partial(data.head.scores, targets=test.labels[chosen])
+    inputs = test.inputs if raw is None or data.raw_test is None else data.raw_test
     shown = "" if len(chosen) == len(test) else f"{len(chosen):,} at random of the "
-    return test.inputs[chosen], score, f"{shown}test split of {data.source}"
+    return inputs[chosen], score, f"{shown}test split of {data.source}"

@@ -80,6 +80,28 @@ class LayerCheck(StrictModel):
         return f"{self.differing:,}" + (f" + {ties:,} at a tie" if ties else "")
 
 
+class FeatureCheck(StrictModel):
+    """Features of raw samples: the core's C beside what they are in training.
+
+    Attributes:
+        values: int8 inputs of the network compared, of all raw inputs on this computer.
+        differing: of them, from NumPy's.
+        core_values: the same on the emulated core, of the traced inputs.
+        core_differing: of them.
+        instructions: executed by the core for one raw input, the most; not a time.
+        ram_bytes: static memory beside the arena.
+        table_bytes: constants.
+    """
+
+    values: StoredInt
+    differing: StoredInt
+    core_values: StoredInt
+    core_differing: StoredInt
+    instructions: StoredInt
+    ram_bytes: StoredInt
+    table_bytes: StoredInt
+
+
 class Verification(StrictModel):
     """Result of a check; every number in it comes from a program that ran, but for predictions.
 
@@ -107,6 +129,8 @@ class Verification(StrictModel):
         arena_predicted_bytes: by the planner, before compiling.
         fit: whether what was built fits the device, its stack included.
         scores: of the emulated core's answers; None without labels.
+        features: of raw samples, where the network takes some; instructions per inference have
+            theirs, too.
         seconds: wall time of the whole check.
     """
 
@@ -138,6 +162,7 @@ class Verification(StrictModel):
     arena_predicted_bytes: StoredInt | None = None
     fit: Fit | None = None
     scores: Scores | None = None
+    features: FeatureCheck | None = None
     seconds: float
     tools: dict[str, str] = Field(default_factory=dict)
 
@@ -171,6 +196,12 @@ _OLD_NAMES = {"instructions": "instructions_per_inference", "layers": "instructi
 def judged(found: Verification) -> Verification:
     """Return a comparison with what is wrong in it, one phrase each; none when it passes."""
     faults = []
+    checked = found.features
+    if checked is not None and checked.differing + checked.core_differing:
+        faults.append(
+            f"features of raw samples differ from those of training: {checked.differing:,} values "
+            f"on this computer, {checked.core_differing:,} on the core"
+        )
     if found.mismatches.host_c:
         faults.append(f"{found.mismatches.host_c:,} outputs differ from this computer's C")
     if not found.host_tensors_equal:

@@ -78,7 +78,11 @@ class ExportSource:
         if self.run is None:
             return None
         data = self.run.data
-        return discovery.output_kind(data.kind).answer(data.answer_mean, data.answer_std)
+        return discovery.output_kind(data.kind).answer(
+            data.answer_mean,
+            data.answer_std,
+            None if self.run.final is None else self.run.final.decision,
+        )
 
     @property
     def int8_path(self) -> Path:

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import scipy.fft
 import scipy.signal
-from support.signals import tried_signals
 
 from hwkd.signals.fixed import exp2, log2, square_root
 from hwkd.signals.steps.band_pass import BandPass
@@ -21,6 +20,7 @@ from hwkd.signals.steps.rfft import RealSpectrum
 from hwkd.signals.steps.statistics import Statistics
 from hwkd.signals.steps.vector import VectorMagnitude
 from hwkd.signals.steps.window import Window
+from hwkd.signals.tried import tried_signals
 
 RANDOM = np.random.default_rng(1)
 

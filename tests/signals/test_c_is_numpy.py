@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.signals import RECIPES, made_pipeline, tried_signals
+from support.signals import RECIPES, made_pipeline
 
 from hwkd.core.catalog import FEATURES, STEPS
 from hwkd.deploy.toolchain import host_compiler
 from hwkd.io.discovery import discover
 from hwkd.signals.pipeline import Pipeline
+from hwkd.signals.tried import tried_signals
 
 FLAGS = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-O2"]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support.signals import tried_signals
 
 from hwkd.core.errors import ConfigError, DataError, UnknownNameError
 from hwkd.signals.features import features_named
+from hwkd.signals.tried import tried_signals
 from hwkd.tasks.classes_head import ClassesHead
 from hwkd.tasks.prepare import prepare
 from hwkd.tasks.raw import RawData, RawSplit

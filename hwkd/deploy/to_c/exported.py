@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from hwkd.core.decision_record import DecisionRecord
 from hwkd.core.errors import ExportError, HwkdError
 from hwkd.core.head import CAnswer
 from hwkd.core.pipeline_record import PipelineRecord
@@ -114,5 +115,7 @@ def _ends(
         return None, None
     said = facts["answer"]
     mean, std = (tuple(map(float, said[name])) for name in ("mean", "std"))
-    answer = output_kind(str(said["kind"])).answer(mean, std)
+    found = said.get("decision")
+    decision = None if found is None else DecisionRecord.model_validate(found)
+    answer = output_kind(str(said["kind"])).answer(mean, std, decision)
     return answer, raw_input(PipelineRecord.model_validate(facts["preprocessing"]))

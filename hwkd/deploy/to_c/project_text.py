@@ -16,7 +16,7 @@ from hwkd.deploy.to_c.answer import ANSWER, answer_files
 from hwkd.deploy.to_c.cmsis_nn import cmsis_files
 from hwkd.deploy.to_c.layout import Places, channels_last, row_major
 from hwkd.deploy.to_c.project import CMSIS_NN, DESCRIPTION_FILE, MODEL_FILE, Project, Sample
-from hwkd.deploy.to_c.raw_input import RAW_FILE
+from hwkd.deploy.to_c.raw_input import COMPARED, RAW_FILE
 from hwkd.deploy.to_c.step_builder import OFFSET_CONV
 from hwkd.qgraph.foreign_text import c_comment, c_string
 from hwkd.qgraph.ir import QuantTensor
@@ -38,7 +38,9 @@ def project_files(project: Project) -> dict[str, str]:
     if project.raw is not None:
         texts |= project.raw.headers
         texts[RAW_FILE] = project.raw.file(
-            project.arranged.places[project.input.name], project.input
+            project.arranged.places[project.input.name],
+            project.input,
+            compares=project.answer is not None and project.answer.compares,
         )
     sources = ["model.c", *sorted(name for name in texts if name.endswith(".c"))]
     values = {
@@ -94,7 +96,8 @@ def _raw(project: Project) -> Mapping[str, str]:
     if project.raw is None:
         return {"raw_declared": "", "how_to_run": filled, "example_build": ""}
     return {
-        "raw_declared": project.raw.declared,
+        "raw_declared": project.raw.declared
+        + (COMPARED if project.answer is not None and project.answer.compares else ""),
         "how_to_run": " *     model_run_raw(values as in the data)\n",
         "raw_type": project.raw.c_type,
         "raw_shape": project.raw.shape_text,

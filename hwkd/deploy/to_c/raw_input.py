@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hwkd.deploy.to_c.layout import Places, channels_last, row_major
 from hwkd.deploy.to_c.whole_quantiser import whole_quantiser
@@ -15,6 +17,36 @@ from hwkd.qgraph.ir import QuantTensor
 RAW_FILE = "model_raw.c"
 # Names inside that file.
 PREPARE, PUT = "prepare", "put"
+COMPARED = """
+/* Sum of the squared differences between the prepared input of the last model_run_raw, as real
+   numbers, and the outputs, one for each of its values. */
+double model_squared_difference(void);
+"""
+# Preparing the input a second time takes less memory than keeping it beside the network's.
+_COMPARE = """\
+static const int8_t *compared; /* outputs, while the input is prepared to be compared with them */
+static double squared;
+
+double model_squared_difference(void)
+{
+    return squared;
+}
+
+"""
+_COMPARES = """\
+    if (compared != 0) {{
+        const float output = MODEL_OUTPUT_SCALE * (float)(compared[i] - MODEL_OUTPUT_ZERO_POINT);
+        const double difference = (double)output - {value};
+        squared += difference * difference;
+        return;
+    }}
+"""
+_AGAIN = f"""\
+    squared = 0.0;
+    compared = model_output();
+    {PREPARE}(raw);
+    compared = 0;
+"""
 
 
 # Rounded as ONNX Runtime rounds.
@@ -38,6 +70,7 @@ class RawInput:
         is_whole: values are whole steps of 1/256, else floats.
         ram_bytes: static memory that it takes; None where it was not counted.
         table_bytes: constants, likewise.
+        apply: the same in NumPy: raw values [n, *shape] to inputs of the network before int8.
     """
 
     shape: tuple[int, ...]
@@ -47,6 +80,7 @@ class RawInput:
     is_whole: bool = False
     ram_bytes: int | None = None
     table_bytes: int | None = None
+    apply: Callable[[NDArray[Any]], NDArray[np.float32]] | None = None
 
     @property
     def elements(self) -> int:
@@ -69,7 +103,7 @@ class RawInput:
 void model_run_raw(const {self.c_type} *raw);
 """
 
-    def file(self, places: Places, target: QuantTensor) -> str:
+    def file(self, places: Places, target: QuantTensor, *, compares: bool = False) -> str:
         """Return the text of the file that defines the function.
 
         Args:
@@ -90,18 +124,28 @@ void model_run_raw(const {self.c_type} *raw);
         put = whole_quantiser(target) if self.is_whole else _FLOAT_QUANTISER
         include = "" if self.is_whole else "#include <math.h>\n\n"
         c_type = "int32_t" if self.is_whole else "float"
+        before = _COMPARES.format(value="value / 256.0" if self.is_whole else "value")
+        before = before if compares else ""
         return f"""{include}#include "model.h"
 
-{put}
+#ifdef MODEL_TRACE
+void model_after_step(int32_t step, const int8_t *output, int32_t bytes);
+#define MODEL_AFTER_FEATURES() model_after_step(MODEL_STEP_COUNT, model_input(), MODEL_INPUT_BYTES)
+#else
+#define MODEL_AFTER_FEATURES() ((void)0)
+#endif
+
+{_COMPARE if compares else ""}{put}
 static void {PUT}(int32_t i, {c_type} value)
 {{
-{table}    model_input()[{place}] = quantised(value);
+{before}{table}    model_input()[{place}] = quantised(value);
 }}
 
 {self.source}
 void model_run_raw(const {self.c_type} *raw)
 {{
     {PREPARE}(raw);
+    MODEL_AFTER_FEATURES();
     model_run();
-}}
+{_AGAIN if compares else ""}}}
 """

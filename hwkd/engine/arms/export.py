@@ -148,6 +148,7 @@ def raw_input(record: PipelineRecord) -> RawInput:
         is_whole=made.is_whole,
         ram_bytes=made.ram_bytes,
         table_bytes=made.table_bytes,
+        apply=pipeline.apply,
     )
 
 

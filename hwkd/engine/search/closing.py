@@ -98,7 +98,7 @@ class Closing:
         begun = time.monotonic()
         best, data = self.store.path / BEST_FOLDER, context.data
         target = target_of(context.given.device, beside=folder_of(context.config.device))
-        found = verify_best(best, target, data.test, data.head, self.listener)
+        found = verify_best(best, target, data, self.listener)
         run = run.model_copy(update={"final": final.model_copy(update={"verification": found})})
         return with_phase(run, "verification", time.monotonic() - begun)
 

@@ -41,7 +41,7 @@ static inline void hwkd_butterfly(int32_t *x, int32_t apart, const int32_t *b, c
 static inline void hwkd_turn(const int32_t *x, int32_t cosine, int32_t sine, int32_t *to)
 {
     const int32_t re = x[0], im = x[1];
-    to[0] = hwkd_mul16(re, cosine) + hwkd_mul16(im, sine);
+    to[0] = hwkd_mul16_add(im, sine, hwkd_mul16(re, cosine));
     to[1] = hwkd_mul16(im, cosine) - hwkd_mul16(re, sine);
 }
 

@@ -8,8 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#if defined(__ARM_FEATURE_DSP) && !defined(HWKD_PORTABLE)
-#include <arm_acle.h>
+#if defined(__ARM_FEATURE_DSP) && defined(__GNUC__) && !defined(HWKD_PORTABLE)
 #define HWKD_HAS_SMULW 1
 #endif
 
@@ -17,11 +16,25 @@
 static inline int32_t hwkd_mul16(int32_t a, int32_t b)
 {
 #if defined(HWKD_HAS_SMULW)
-    return __smulwb(a, b);
+    int32_t result;
+    __asm__("smulwb %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
+    return result;
 #elif defined(__ARM_ARCH_6M__)
     return (a >> 16) * b + (((int32_t)((uint32_t)a & 0xffffu) * b) >> 16);
 #else
     return (int32_t)(((int64_t)a * b) >> 16);
+#endif
+}
+
+/* The same, added to a sum. */
+static inline int32_t hwkd_mul16_add(int32_t a, int32_t b, int32_t sum)
+{
+#if defined(HWKD_HAS_SMULW)
+    int32_t result;
+    __asm__("smlawb %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
+    return result;
+#else
+    return sum + hwkd_mul16(a, b);
 #endif
 }
 
