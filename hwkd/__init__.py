@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hwkd.api.config import config
     from hwkd.api.devices import device, devices, new_device, validate_devices
     from hwkd.api.distill import distill
+    from hwkd.api.evaluate import evaluate
     from hwkd.api.export import export
     from hwkd.api.finish import finish
     from hwkd.api.methods import method, methods
@@ -56,6 +57,7 @@ __all__ = [
     "device",
     "devices",
     "distill",
+    "evaluate",
     "export",
     "finish",
     "method",

@@ -35,6 +35,7 @@ import typer
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from safetensors.torch import save_file
+from sklearn.datasets import load_digits
 from support.made_once import MadeOnce
 from support.recordings import write_recordings
 
@@ -127,6 +128,8 @@ def _write_template(folder: Path) -> None:
     _write_photos(folder / "photos", generator)
     _write_windows(folder / "windows.npz", generator)
     _write_houses(folder / "houses.csv", generator)
+    images = load_digits().images.astype(np.uint8)
+    np.savez(folder / "new_digits.npz", x=images[:60], y=load_digits().target[:60])
     _write_shuttle(folder / "shuttle.csv", generator)
     write_recordings(folder / "watch.csv")
     _write_windows_teacher(folder / "teacher.onnx")

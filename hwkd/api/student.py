@@ -178,7 +178,8 @@ class Student:
         from hwkd.io.discovery import output_kind
 
         data = self.data
-        return output_kind(data.kind).head(self.labels, data.answer_mean, data.answer_std)
+        head = output_kind(data.kind).head(self.labels, data.answer_mean, data.answer_std)
+        return head.at(self.final.decision)
 
     def _examples(self, data: str | Path | Arrays) -> tuple[NDArray[Any], NDArray[Any]]:
         from hwkd.core import catalog

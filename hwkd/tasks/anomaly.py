@@ -51,6 +51,7 @@ class AnomalyTask:
     name: str = "anomaly"
     summary: str = "find anomalies, trained on normal data: CSV or NPZ; without data, tumour cells"
     metrics: tuple[Metric, ...] = ANOMALY_METRICS
+    kind: str = "repeated values"
     spaces: tuple[str, ...] = ("autoencoder",)
     weight_budget_bytes: int | None = 10_000
 
@@ -95,11 +96,11 @@ class AnomalyTask:
         )
 
     def labelled(
-        self, source: Path, *, raw_shape: tuple[int, ...]
+        self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]
     ) -> tuple[NDArray[Any], NDArray[Any]]:
         """Read raw inputs, and 1 for anomalies; see `Task.labelled`."""
         del raw_shape
-        raw, _ = _read(source, AS_USUAL)
+        raw, _ = _read(source, reading)
         split = raw.test or raw.train
         return split.inputs, split.labels
 

@@ -127,6 +127,11 @@ class Task(Protocol):
         ...
 
     @property
+    def kind(self) -> str:
+        """Name of the kind of its outputs, see `hwkd.core.head.OUTPUT_KINDS`."""
+        ...
+
+    @property
     def spaces(self) -> tuple[str, ...]:
         """Search spaces of its students, where the user names none; none is every default one."""
         ...
@@ -159,7 +164,7 @@ class Task(Protocol):
         ...
 
     def labelled(
-        self, source: Path, *, raw_shape: tuple[int, ...]
+        self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]
     ) -> tuple[NDArray[Any], NDArray[Any]]:
         """Read raw inputs of the shape of the training's, and labels for `Head.targets`.
 

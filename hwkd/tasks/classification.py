@@ -31,6 +31,7 @@ class ClassifyTask:
         "classify images: class folders, IDX, NPZ or CSV; without data, handwritten digits"
     )
     metrics: tuple[Metric, ...] = CLASS_METRICS
+    kind: str = "classes"
     spaces: tuple[str, ...] = ()
     weight_budget_bytes: int | None = None
 
@@ -64,11 +65,11 @@ class ClassifyTask:
         )
 
     def labelled(
-        self, source: Path, *, raw_shape: tuple[int, ...]
+        self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]
     ) -> tuple[NDArray[Any], NDArray[Any]]:
         """Read raw inputs and the names of their classes; see `Task.labelled`."""
         size = raw_shape[1:] if source.is_dir() and len(raw_shape) == 3 else None
-        raw = read_source(source, input_size=size and (size[0], size[1]))
+        raw = read_source(source, input_size=size and (size[0], size[1]), label=reading.label)
         split = raw.test or raw.train
         return split.inputs, np.array(raw.class_names)[split.labels]
 

@@ -34,6 +34,7 @@ class GestureTask:
     name: str = "gesture"
     summary: str = "tell motions apart in recordings of sensors: CSV or NPZ, cut into windows"
     metrics: tuple[Metric, ...] = VOTED_METRICS
+    kind: str = "classes"
     spaces: tuple[str, ...] = ()
     weight_budget_bytes: int | None = 30_000
 
@@ -64,10 +65,10 @@ class GestureTask:
         return prepare(raw, head, task=self.name, split_seed=split_seed, features=reading.features)
 
     def labelled(
-        self, source: Path, *, raw_shape: tuple[int, ...]
+        self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]
     ) -> tuple[NDArray[Any], NDArray[Any]]:
         """Read windows of the training's length, and the names of their classes."""
-        found = read_recordings(source, AS_USUAL)
+        found = read_recordings(source, reading)
         window_s = raw_shape[1] / found.rate_hz
         windows, names, _ = cut_windows(found, window_s=window_s, stride_s=window_s / 2)
         return windows.values, np.array(names)[windows.labels]

@@ -41,6 +41,7 @@ class RegressionTask:
     name: str = "regression"
     summary: str = "estimate numbers: NPZ or CSV; without data, diabetes progression"
     metrics: tuple[Metric, ...] = VALUE_METRICS
+    kind: str = "values"
     spaces: tuple[str, ...] = ()
     weight_budget_bytes: int | None = None
 
@@ -76,11 +77,11 @@ class RegressionTask:
         )
 
     def labelled(
-        self, source: Path, *, raw_shape: tuple[int, ...]
+        self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]
     ) -> tuple[NDArray[Any], NDArray[Any]]:
         """Read raw inputs and their values; see `Task.labelled`."""
         del raw_shape
-        raw, _ = read_values(source, "auto")
+        raw, _ = read_values(source, "auto", label=reading.label)
         split = raw.test or raw.train
         return split.inputs, split.labels
 

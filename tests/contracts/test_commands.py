@@ -157,6 +157,10 @@ CASES: dict[str, tuple[list[Any], dict[str, Any]]] = {
         ["{}/teacher.onnx", "--device", "cortex-m7", "--clock", "216MHz"],
         {"model": "{}/teacher.onnx", "device": "cortex-m7", "clock": "216MHz"},
     ),
+    "evaluate": (
+        ["{}/teacher.onnx", "--data", "{}/data.npz"],
+        {"model": "{}/teacher.onnx", "data": "{}/data.npz"},
+    ),
     "devices list": ([], {}),
     "devices show": (["cortex-m7"], {"name": "cortex-m7"}),
     "devices validate": (["cortex-m7", "cortex-m4"], {"files": ["cortex-m7", "cortex-m4"]}),
