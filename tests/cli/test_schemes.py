@@ -28,7 +28,7 @@ def test_list_shows_every_scheme() -> None:
 
 
 def test_list_of_a_family_is_json_for_programs() -> None:
-    found = json.loads(_run("list", "--family", "online", "--json"))
+    found = json.loads(_run("list", "--family", "online", "--json"))["schemes"]
     assert {"dml", "kdcl", "one", "okddip"} <= {each["name"] for each in found}
     assert {each["family"] for each in found} == {"online"}
 
