@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from support.recordings import write_recordings
+from support.spoken import write_spoken
 
 from hwkd.core.catalog import TASKS
 from hwkd.core.errors import ConfigError, UnknownNameError
@@ -27,9 +28,11 @@ def task(request):
 @pytest.fixture(scope="module")
 def source(task, tmp_path_factory):
     """Data of the user where none comes with a task."""
-    if task.name != "gesture":
-        return None
-    return write_recordings(tmp_path_factory.mktemp("source") / "recordings.csv")
+    if task.name == "gesture":
+        return write_recordings(tmp_path_factory.mktemp("source") / "recordings.csv")
+    if task.name == "keyword":
+        return write_spoken(tmp_path_factory.mktemp("source") / "words")
+    return None
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +75,9 @@ def test_every_metric_may_come_first(task, source):
 
 
 def test_what_a_task_does_not_read_is_refused(task):
-    with pytest.raises(ConfigError, match=f"--words does not apply to {task.name}; leave it out"):
-        task.data(None, Reading(words=("yes",)))
+    words = Reading(input_size=(3, 3)) if task.name == "keyword" else Reading(words=("yes",))
+    with pytest.raises(ConfigError, match=f"does not apply to {task.name}; leave it out"):
+        task.data(None, words)
 
 
 def test_splits_have_inputs_and_targets_that_the_head_knows(data):
