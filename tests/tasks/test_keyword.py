@@ -110,7 +110,7 @@ def test_what_is_no_folder_of_words_is_refused(tmp_path):
     with pytest.raises(DataError, match="--words yes: no folder of that word"):
         TASK.data(folder, Reading(words=("yes",)))
     (folder / "testing_list.txt").write_text("low/99.wav\n")
-    with pytest.raises(DataError, match="row 1: low/99.wav is not there"):
+    with pytest.raises(DataError, match=r"row 1: low/99\.wav is not there"):
         TASK.data(folder, CLIP)
     with pytest.raises(DataError, match="0 folders with WAV files; expected one for each word"):
         TASK.data(folder / "low", CLIP)
