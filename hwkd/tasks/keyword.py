@@ -267,7 +267,7 @@ def _add_silence(
         if name not in examples:
             continue
         for _ in range(max(1, round(len(examples[name]) / label))):
-            one = noise[random.integers(len(noise))]
+            one = noise[int(random.integers(len(noise)))]
             part = one[int(begin * len(one)) : int(end * len(one))]
             start = random.integers(max(1, len(part) - length + 1))
             stretch = of_length(part[start : start + length], length)

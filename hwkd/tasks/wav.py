@@ -85,7 +85,8 @@ def at_rate(clip: Clip, rate_hz: float) -> NDArray[np.int16]:
 
     ratio = Fraction(rate_hz / clip.rate_hz).limit_denominator(1000)
     found = resample_poly(clip.samples.astype(np.float64), ratio.numerator, ratio.denominator)
-    return np.clip(np.rint(found), -_LARGEST - 1, _LARGEST).astype(np.int16)
+    resampled: NDArray[np.int16] = np.clip(np.rint(found), -_LARGEST - 1, _LARGEST).astype(np.int16)
+    return resampled
 
 
 def of_length(samples: NDArray[np.int16], length: int) -> NDArray[np.int16]:
