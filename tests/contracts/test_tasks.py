@@ -199,11 +199,16 @@ def test_the_c_of_a_pipeline_gives_the_same_numbers(data, tmp_path):
     pipeline = data.pipeline
     source = pipeline.to_c("prepare", put="put")
     raw, expected = raw_inputs(pipeline), pipeline.apply(raw_inputs(pipeline))
+    for name, text in source.headers.items():
+        (tmp_path / name).write_text(text)
+    put = "int32_t value) { input[i] = (float)value / 256.0f; }"
+    if not source.is_whole:
+        put = "float value) { input[i] = value; }"
     (tmp_path / "main.c").write_text(
         f"""#include <stdio.h>
 #include <stdint.h>
 static float input[{expected[0].size}];
-static void put(int32_t i, float value) {{ input[i] = value; }}
+static void put(int32_t i, {put}
 {source.text}
 int main(void)
 {{
