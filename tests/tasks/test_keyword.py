@@ -88,7 +88,8 @@ def whole(folder):
     [
         ("cut.wav", lambda w: w[:-500], "low/cut.wav: is damaged or cut off"),
         ("empty.wav", lambda w: b"", "low/empty.wav: no WAV file of plain samples"),
-        ("none.wav", lambda w: w[:4] + struct.pack("<I", 36) + w[8:40] + bytes(4), "low/none.wav: holds no samples"),
+        ("none.wav", lambda w: w[:4] + struct.pack("<I", 36) + w[8:40] + bytes(4),
+         "low/none.wav: holds no samples"),
         ("law.wav", lambda w: w[:20] + struct.pack("<H", 7) + w[22:], "law.wav: no WAV file"),
         ("song.wav", lambda w: b"ID3" + w, "low/song.wav: no WAV file of plain samples"),
         ("song.mp3", lambda w: b"ID3", "low/song.mp3: is .mp3; convert it to WAV"),
