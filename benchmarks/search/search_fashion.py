@@ -3,8 +3,8 @@
 usage: python -m benchmarks.search.search_fashion [--quick] [--timeout 20min] [--seeds 0 1 2]
            [OPTION ...]
 
-A run for each seed. Everything is inside `--timeout`: reading the data, training the teacher (the cache is empty), the
-trials, the final training and the report. Options that this program does not know go to
+A run for each seed. Everything is inside `--timeout`: reading the data, training the teacher (the
+cache is empty), the trials, the final training and the report. Options that this program does not know go to
 `hwkd search`. `--quick` is a short search that judges only that all of it works.
 """
 
