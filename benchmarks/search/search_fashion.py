@@ -4,8 +4,8 @@ usage: python -m benchmarks.search.search_fashion [--quick] [--timeout 20min] [-
            [OPTION ...]
 
 A run for each seed. Everything is inside `--timeout`: reading the data, training the teacher (the
-cache is empty), the trials, the final training and the report. Options that this program does not know go to
-`hwkd search`. `--quick` is a short search that judges only that all of it works.
+cache is empty), the trials, the final training and the report. Options that this program does not
+know go to `hwkd search`. `--quick` is a short search that judges only that all of it works.
 """
 
 from __future__ import annotations
