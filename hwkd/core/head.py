@@ -29,6 +29,7 @@ class CAnswer:
     Attributes:
         usage: statements for a reader of the README.
         printed: statements of main.c that print what the network says of the recorded sample.
+        of_classes: outputs are logits of classes.
         compares: it needs `model_squared_difference()`, of prepared input and outputs.
     """
 
@@ -36,6 +37,7 @@ class CAnswer:
     printed: str
     declared: str
     body: str
+    of_classes: bool = False
     compares: bool = False
 
 

@@ -32,6 +32,7 @@ VOTED_METRICS = (ACCURACY, _VOTED, _BALANCED, _MACRO_F1)
 # A table of more is read by nobody, and a record would hold the square of them.
 _MOST_IN_TABLE = 50
 _ANSWER = CAnswer(
+    of_classes=True,
     usage='        printf("%s\\n", model_labels[model_answer()]); /* the likeliest class */',
     printed="""\
     if (MODEL_SAMPLE_LABEL[0] != 0)

@@ -22,6 +22,10 @@ from hwkd.qgraph.requantise import Rounding
 DESCRIPTION_FILE = "model.json"
 # What the C was made from, so that `hwkd verify` can check the folder.
 MODEL_FILE = "model_int8.onnx"
+# Plays recordings on a PC.
+LISTEN_FILE = "listen.c"
+# Sources with a `main`, which firmware leaves out.
+PROGRAMS = ("main.c", LISTEN_FILE)
 
 
 CMSIS_NN = "hwkd_cmsis_nn"

@@ -70,6 +70,7 @@ class RawInput:
         is_whole: values are whole steps of 1/256, else floats.
         ram_bytes: static memory that it takes; None where it was not counted.
         table_bytes: constants, likewise.
+        power_table: `powers` in C: 2^(i / 64) in steps of 1/32768; empty where floats are prepared.
         apply: the same in NumPy: raw values [n, *shape] to inputs of the network before int8.
     """
 
@@ -80,6 +81,7 @@ class RawInput:
     is_whole: bool = False
     ram_bytes: int | None = None
     table_bytes: int | None = None
+    power_table: str = ""
     apply: Callable[[NDArray[Any]], NDArray[np.float32]] | None = None
 
     @property

@@ -279,7 +279,7 @@ def make_context(
     labelled = transfer.labelled_only()
     return SearchContext(
         config=config,
-        given=screen_of(config),
+        given=screen_of(config, data.pipeline),
         task=task,
         data=data,
         accelerator=accelerator,

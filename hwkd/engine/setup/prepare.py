@@ -65,7 +65,7 @@ def prepare_data(config: SearchConfig, *, progress: Progress) -> Prepared:
     resolved = resolve_config(_within_budget(config, task), device, data)
     return Prepared(
         config=resolved,
-        screen=screen_of(resolved),
+        screen=screen_of(resolved, data.pipeline),
         task=task,
         data=data,
         transfer=configured_transfer(resolved, data),
