@@ -48,7 +48,7 @@ def project_files(project: Project) -> dict[str, str]:
         texts[RAW_FILE] = project.raw.file(
             project.arranged.places[project.input.name],
             project.input,
-            compares=project.answer is not None and project.answer.compares,
+            compares=None if project.answer is None else project.answer.compares,
         )
     texts |= stream_files(project)
     kept = (name for name in texts if name.endswith(".c") and name not in PROGRAMS)
@@ -108,7 +108,7 @@ def _raw(project: Project) -> Mapping[str, str]:
         return {"raw_declared": "", "how_to_run": filled, "example_build": ""}
     return {
         "raw_declared": project.raw.declared
-        + (COMPARED if project.answer is not None and project.answer.compares else ""),
+        + (COMPARED if project.answer is not None and project.answer.compares is not None else ""),
         "how_to_run": " *     model_run_raw(values as in the data)\n",
         "raw_type": project.raw.c_type,
         "raw_shape": project.raw.shape_text,
