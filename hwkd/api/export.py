@@ -3,7 +3,14 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from hwkd.api.common import ForceOption, KernelsOption, OutOption, RoundingOption, Trust
+from hwkd.api.common import (
+    ForceOption,
+    KernelsOption,
+    OutOption,
+    PatchOption,
+    RoundingOption,
+    Trust,
+)
 from hwkd.api.option import Here, Option, declares_options
 
 if TYPE_CHECKING:
@@ -50,6 +57,7 @@ def export(
     ] = None,
     rounding: RoundingOption = "auto",
     kernels: KernelsOption = "hwkd",
+    patch: PatchOption = None,
     force: Annotated[ForceOption, Here("An export is replaced as a whole.")] = False,
     trust: Trust = False,
     progress: "Progress | None" = None,
@@ -68,6 +76,7 @@ def export(
             is in use.
     """
     from hwkd.core.errors import ConfigError
+    from hwkd.core.patches import Patches
     from hwkd.core.progress import silent
     from hwkd.deploy.exporter import ExportOptions
     from hwkd.engine.arms.export import ExportOrder, export_student
@@ -94,7 +103,9 @@ def export(
             trial=number,
             calibration=calibration,
             options=ExportOptions(
-                rounding=None if rounding == "auto" else rounding, kernels=kernels
+                rounding=None if rounding == "auto" else rounding,
+                kernels=kernels,
+                patches=None if patch is None else Patches.parse(patch),
             ),
             replaces=force,
             trusts=trust,

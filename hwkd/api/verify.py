@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from hwkd.api.common import DeviceOption, KernelsOption, RoundingOption
+from hwkd.api.common import DeviceOption, KernelsOption, PatchOption, RoundingOption
 from hwkd.api.option import Here, Option, declares_options
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def verify(
     inputs: Annotated[int, Option("Inputs to compare.", minimum=1)] = 512,
     rounding: RoundingOption = "auto",
     kernels: KernelsOption = "hwkd",
+    patch: PatchOption = None,
     progress: "Progress | None" = None,
 ) -> VerifyOutcome:
     """Compile the network's C for a device, run it on an emulated core and compare every value.
@@ -72,7 +73,8 @@ def verify(
     Averages at a tie, which the order of a float sum decides, are counted apart. Instruction counts
     repeat exactly; they are not times: QEMU has no caches, wait states or dual issue. The exit code
     is 1 when the check fails. Of exported C the C is made again from the int8 model in the folder
-    and compared with the files, in their own rounding and kernels; nothing else is compiled.
+    and compared with the files, in their own rounding, kernels and patches; nothing else is
+    compiled.
 
     Args:
         progress: is told about every stage; None is silence.
@@ -81,6 +83,7 @@ def verify(
         HwkdError: in one line, if a tool is missing or the network cannot be compiled.
     """
     from hwkd.core.errors import ConfigError
+    from hwkd.core.patches import Patches
     from hwkd.core.progress import silent
     from hwkd.deploy.to_c.exported import read_exported
     from hwkd.deploy.verify import target_named, verify_model
@@ -91,10 +94,11 @@ def verify(
     source = given_place(model)
     target = target_named(device)
     exported = read_exported(source, raw_input)
-    if exported is not None and (rounding != "auto" or kernels != "hwkd"):
+    if exported is not None and (rounding != "auto" or kernels != "hwkd" or patch is not None):
         raise ConfigError(
             f"{source} is exported C with --rounding {exported.rounding} --kernels "
-            f"{exported.kernels}; leave out --rounding and --kernels, or give the ONNX file"
+            f"{exported.kernels}; leave out --rounding, --kernels and --patch, or give the ONNX "
+            "file"
         )
     path = model_of(source, INT8_FILE) if exported is None else exported.model_path
     with without_float_tail(path) as (whole, left_out):
@@ -106,6 +110,7 @@ def verify(
             score=score,
             rounding=None if rounding == "auto" else rounding,
             kernels=kernels,
+            patches=None if patch is None else Patches.parse(patch),
             exported=exported,
             progress=progress or silent,
         )

@@ -18,6 +18,7 @@ import numpy as np
 from hwkd.core.core_file import Core
 from hwkd.core.device import Device
 from hwkd.core.metric import Scores
+from hwkd.core.patches import Patches
 from hwkd.core.progress import Progress, silent
 from hwkd.core.verification import Mismatches, Target, Verification, judged
 from hwkd.deploy.to_c.export import build_project
@@ -71,6 +72,7 @@ def verify_model(
     score: Callable[[_Floats], Scores] | None = None,
     rounding: Rounding | None = None,
     kernels: Kernels = "hwkd",
+    patches: Patches | None = None,
     exported: Exported | None = None,
     progress: Progress = silent,
 ) -> Verification:
@@ -83,7 +85,8 @@ def verify_model(
         score: of the core's answers, from its outputs as real numbers, shape [inputs, outputs].
         rounding: None takes the core's, or that of CMSIS-NN.
         kernels: whose convolutions.
-        exported: folder of C to check; it decides rounding and kernels.
+        patches: into which first layers are divided.
+        exported: folder of C to check; it decides rounding, kernels and patches.
         progress: told of stages.
 
     Raises:
@@ -93,7 +96,7 @@ def verify_model(
     """
     started = time.perf_counter()
     if exported is None:
-        project = _built(model_path, target.core, rounding, kernels)
+        project = _built(model_path, target.core, rounding, kernels, patches)
     else:
         project, kernels = exported.project(), exported.kernels
     require_fit(project, target)
@@ -105,12 +108,19 @@ def verify_model(
     return judged(found.model_copy(update={**about, "scores": scores}))
 
 
-def _built(model_path: Path, core: Core, rounding: Rounding | None, kernels: Kernels) -> Project:
+def _built(
+    model_path: Path,
+    core: Core,
+    rounding: Rounding | None,
+    kernels: Kernels,
+    patches: Patches | None,
+) -> Project:
     return build_project(
         model_path,
         rounding=rounding or (core.rounding if kernels == "hwkd" else None),
         kernels=kernels,
         instruction_sets=(core.instruction_set,),
+        patches=patches,
     )
 
 
