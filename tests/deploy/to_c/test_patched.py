@@ -43,7 +43,7 @@ def test_patches_give_the_numbers_of_the_whole_in_less_ram(text, model, tmp_path
     comparison = LayerComparison(model, project)
     comparison.add(inputs, run_host(programs.traced, project, inputs).step_outputs)
     assert sum(step.differing for step in comparison.steps) == 0
-    assert sum(step.values > 0 for step in comparison.steps) == 3
+    assert sum(step.values > 0 for step in comparison.steps) >= 3
 
 
 def test_a_division_that_leaves_a_rest_is_refused_in_one_line(model):

@@ -148,15 +148,19 @@ static inline void sum_taps(const workspace *work, const int8_t *block, const in
 
 #else
 
-static inline void sum_taps(const workspace *work, const int8_t *block, const int8_t *pixel, int32_t sums[BLOCK])
+/* Cores without DSP instructions have few registers: by itself it keeps what it needs in them. */
+#if defined(__GNUC__) || defined(__clang__)
+__attribute__((noinline))
+#endif
+static void sum_taps(const workspace *work, const int8_t *block, const int8_t *pixel, int32_t sums[BLOCK])
 {
-    const int32_t taps = work->taps;
-    for (int32_t lane = 0; lane < BLOCK; lane++) {
-        const int8_t *weights = block + lane;
-        int32_t sum = sums[lane];
-        for (int32_t tap = 0; tap < taps; tap++, weights += BLOCK)
-            sum += *weights * pixel[work->offsets[tap] + lane];
-        sums[lane] = sum;
+    const int32_t *const first = work->offsets, *const end = first + work->taps;
+    for (int32_t *const last = sums + BLOCK; sums != last; sums++, block++, pixel++) {
+        const int8_t *weights = block;
+        int32_t sum = *sums;
+        for (const int32_t *offset = first; offset != end; offset++, weights += BLOCK)
+            sum += *weights * pixel[*offset];
+        *sums = sum;
     }
 }
 
