@@ -4,7 +4,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 ARGS ?=
 
-.PHONY: search test quick fuzz numbers lint clean
+.PHONY: search test quick fuzz numbers docs lint clean
 
 search: $(READY)
 	$(VENV)/bin/hwkd search --device cortex-m7 $(ARGS)
@@ -35,6 +35,10 @@ numbers: $(READY)
 	@for name in $(CHEAP); do $(VENV)/bin/python -m benchmarks.$$name || true; done
 	$(VENV)/bin/python -m tools.numbers_page
 
+# Pages to open in a browser, without a network: build/site/index.html.
+docs: $(READY)
+	$(VENV)/bin/python -m sphinx -q --keep-going -W docs build/site
+
 lint: $(READY)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
@@ -48,7 +52,7 @@ $(READY): pyproject.toml constraints.txt
 		{ [ "$$(id -u)" = 0 ] && apt-get update && apt-get install -y --no-install-recommends python3-venv; } || \
 		{ echo "Python's venv module is missing; run: sudo apt-get install python3-venv"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev,dashboard,cmsis-nn,ethos,tflite]'
+	$(VENV)/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev,dashboard,docs,cmsis-nn,ethos,tflite]'
 	@touch $@
 
 clean:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hwkd.api.config import config
     from hwkd.api.devices import device, devices, new_device, validate_devices
     from hwkd.api.distill import distill
+    from hwkd.api.evaluate import evaluate
     from hwkd.api.export import export
     from hwkd.api.finish import finish
     from hwkd.api.methods import method, methods
@@ -32,10 +33,12 @@ if TYPE_CHECKING:
     from hwkd.api.report import report
     from hwkd.api.resume import resume
     from hwkd.api.search import search
+    from hwkd.api.serve import serve
     from hwkd.api.spaces import space, spaces
     from hwkd.api.submit import submit
     from hwkd.api.tasks import tasks
     from hwkd.api.verify import verify
+    from hwkd.api.watch import watch
     from hwkd.api.worker import worker
     from hwkd.api.workers import workers
     from hwkd.core.errors import HwkdError
@@ -53,6 +56,7 @@ __all__ = [
     "device",
     "devices",
     "distill",
+    "evaluate",
     "export",
     "finish",
     "method",
@@ -63,17 +67,19 @@ __all__ = [
     "report",
     "resume",
     "search",
+    "serve",
     "space",
     "spaces",
     "submit",
     "tasks",
     "validate_devices",
     "verify",
+    "watch",
     "worker",
     "workers",
 ]
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Names whose module is not `hwkd.api.NAME`. Modules are imported when a name is asked for, so that
 # `import hwkd` alone stays light.

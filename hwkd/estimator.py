@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 import hwkd
 from hwkd.api.student import probabilities_of
+from hwkd.tasks.classes_head import ClassesHead
 
 if TYPE_CHECKING:
     from sklearn.utils import Tags
@@ -31,7 +32,6 @@ class HwkdClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Args:
         device: name of a device, see `hwkd.devices()`.
-        trials: students to train.
         max_latency: of one inference, as "20ms".
         max_ram: as "64KiB"; None is the device's.
         max_flash: as "256KiB"; None is the device's.
@@ -105,15 +105,19 @@ class HwkdClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:  # noqa: N803
         """Return the probability of each class, [n, classes], in the order of `classes_`."""
-        check_is_fitted(self)
-        inputs = validate_data(self, X, reset=False, allow_nd=True, dtype=_KEEPS_TYPE)
-        return probabilities_of(self._network.outputs(inputs))
+        return probabilities_of(self._outputs(X))
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:  # noqa: N803
         """Return the likeliest class of each example."""
-        probabilities = self.predict_proba(X)
-        likeliest: NDArray[Any] = self.classes_[probabilities.argmax(axis=1)]
+        # Its names are the numbers that `fit` gave the classes.
+        names = ClassesHead.numbered(len(self.classes_)).answers(self._outputs(X), np.asarray(X))
+        likeliest: NDArray[Any] = self.classes_[names.astype(int)]
         return likeliest
+
+    def _outputs(self, X: ArrayLike) -> NDArray[np.float32]:  # noqa: N803
+        check_is_fitted(self)
+        inputs = validate_data(self, X, reset=False, allow_nd=True, dtype=_KEEPS_TYPE)
+        return self._network.outputs(inputs)
 
     def __sklearn_tags__(self) -> Tags:
         """Say what it takes: numbers without gaps, and no promise on a handful of examples."""

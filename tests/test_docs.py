@@ -7,7 +7,7 @@ Rules for the pages:
   feasibility and teacher are checked. One whole search makes the folder, `--resume` lines go on
   with a copy of it, and the programs below search to the end;
 - `hwkd distill` runs one epoch and seed, controls run once;
-  `hwkd verify` compares 16 inputs if there is an emulator;
+  `hwkd verify` compares 16 inputs if there is an emulator; `hwkd serve` ends after a second;
 - a block marked `python` that imports hwkd runs as it is, with few candidates trained briefly; the
   one that registers a search space is `my_space.py`, the `toml` one with trials `search.toml`;
   other blocks are fragments;
@@ -35,7 +35,9 @@ import typer
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from safetensors.torch import save_file
+from sklearn.datasets import load_digits
 from support.made_once import MadeOnce
+from support.recordings import write_recordings
 
 import hwkd
 from hwkd.cli.app import app, main
@@ -57,7 +59,11 @@ SHORT_CALL: dict[str, Any] = {
     "teacher_time": "2s",
 }  # fmt: skip
 EMULATION = ("qemu-system-arm", "arm-none-eabi-gcc")
-SHORTENED = {"distill": ("--epochs", "1", "--seeds", "1"), "verify": ("--inputs", "16")}
+SHORTENED = {
+    "distill": ("--epochs", "1", "--seeds", "1"),
+    "serve": ("--port", "0", "--max-time", "1s"),
+    "verify": ("--inputs", "16"),
+}
 TEACHERS = """import torch
 
 
@@ -94,7 +100,8 @@ def _blocks(page: Path) -> list[Block]:
     ]
 
 
-BLOCKS = [block for page in PAGES for block in _blocks(page)]
+# The tutorial is one piece, in one folder: tests/test_tutorial.py.
+BLOCKS = [block for page in PAGES if page.stem != "tutorial" for block in _blocks(page)]
 # Each command once, under the first page that has it.
 COMMANDS = [
     pytest.param(line, id=f"{block.page}:{block.line}:{line[:60]}")
@@ -121,7 +128,12 @@ def _write_template(folder: Path) -> None:
     _write_photos(folder / "photos", generator)
     _write_windows(folder / "windows.npz", generator)
     _write_houses(folder / "houses.csv", generator)
+    images = load_digits().images.astype(np.uint8)
+    np.savez(folder / "new_digits.npz", x=images[:60], y=load_digits().target[:60])
+    _write_shuttle(folder / "shuttle.csv", generator)
+    write_recordings(folder / "watch.csv")
     _write_windows_teacher(folder / "teacher.onnx")
+    np.save(folder / "more.npy", generator.uniform(0, 16, size=(64, 8, 8)).astype(np.float32))
     (folder / "my_space.py").write_text(SPACE_BLOCK.text)
     (folder / "search.toml").write_text(CONFIG_BLOCK.text)
     (folder / "my_teachers.py").write_text(TEACHERS)
@@ -132,8 +144,10 @@ def _write_template(folder: Path) -> None:
         patch.setenv("HWKD_CACHE_DIR", str(folder / "cache"))
         search = ["search", "--device", "cortex-m7", "--space", "narrow_deep", *SHORT_SEARCH]
         assert main([*search, "--out", "runs/digits"]) == 0
-        shutil.copytree("runs/digits", "runs/other")
+        for name in ("other", "first"):
+            shutil.copytree("runs/digits", f"runs/{name}")
         shutil.copyfile("runs/digits/best/student.onnx", "model.onnx")
+        assert main(["export", "runs/digits", "--target", "c", "--out", "firmware"]) == 0
         assert main(["devices", "new", "my-board.toml"]) == 0
     (folder / "measurements.csv").write_text("model,latency_ms\nmodel.onnx,3.5\n")
 
@@ -190,6 +204,12 @@ def test_every_command_is_on_a_page_and_has_help() -> None:
     for words, command in _commands(app):
         assert f"hwkd {words}" in pages, f"hwkd {words} is on no page"
         assert (command.help or "").strip(), f"hwkd {words} has no help"
+
+
+def test_commands_that_are_shown_and_not_run_need_a_server() -> None:
+    shown = [(block, line) for block in BLOCKS if block.language == "bash" for line in block.lines]
+    for block, line in shown:
+        assert not line.startswith("hwkd ") or "postgresql://" in line, f"{block.page}: {line}"
 
 
 def test_every_option_has_help() -> None:
@@ -307,6 +327,11 @@ def _write_houses(path: Path, generator: np.random.Generator) -> None:
     rows = generator.uniform(1, 9, size=(60, 3)).round(2)
     lines = [f"{area},{rooms},{3 * area - rooms + noise:.2f}" for area, rooms, noise in rows]
     path.write_text("\n".join(["area,rooms,price", *lines]) + "\n")
+
+
+def _write_shuttle(path: Path, generator: np.random.Generator) -> None:
+    rows = [f"{a:.2f},{b:.2f},0" for a, b in generator.normal(size=(80, 2))]
+    path.write_text("\n".join(["f1,f2,anomaly", *rows, *(f"{a},9,1" for a in range(5, 9))]) + "\n")
 
 
 def _write_photos(folder: Path, generator: np.random.Generator) -> None:

@@ -21,7 +21,8 @@ MAY_IMPORT = {
     "devices": set(),
     "trace": set(),
     "distill": set(),
-    "tasks": set(),
+    "signals": set(),
+    "tasks": {"signals"},
     "inference": set(),
     "propose": set(),
     "profiling": {"inference"},
@@ -29,12 +30,12 @@ MAY_IMPORT = {
     "train": {"inference"},
     "report": set(),
     "engine": {
-        "cost", "deploy", "distill", "nn", "profiling", "propose", "qgraph", "tasks", "trace",
-        "train",
+        "cost", "deploy", "distill", "nn", "profiling", "propose", "qgraph", "signals", "tasks",
+        "trace", "train",
     },
     "api": {
         "cost", "deploy", "distill", "engine", "inference", "nn", "profiling", "qgraph", "report",
-        "tasks", "trace",
+        "signals", "tasks", "trace",
     },
     "cli": {"api", "report", "tasks"},
 }  # fmt: skip

@@ -39,6 +39,9 @@ DOCS = Path(__file__).parents[1] / "docs"
 
 _HEAD = """# How far to trust the estimates of latency and RAM
 
+After this page you know how far an estimate of latency, RAM or flash may be off,
+on which chip and runtime, and why.
+
 Written by `python -m tools.accuracy_page` from `benchmarks/facts`; the numbers below are
 computed, not typed. Every error is on rows that the fit had not seen. Every row of the first table
 is a command, `python -m benchmarks.<name>`, that exits 1 when its target is missed.

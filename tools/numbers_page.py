@@ -16,6 +16,8 @@ PAGE = _ROOT / "docs" / "numbers.md"
 
 _HEAD = """# Numbers
 
+After this page you know what every benchmark reached, the missed targets first.
+
 Written by `make numbers` from `benchmarks/results/`; nothing here is typed. Every section is a
 program; its command repeats it. `make numbers` runs the cheap ones again, the others are run by
 hand on an idle machine. A commit with a `+` had changes beside it. What each one measures, and how,

@@ -5,7 +5,7 @@ usage: nice python -m benchmarks.search.fidelity_tables --tables FILE [--scenari
 
 `benchmarks.search.fidelity` measures what a lower rung tells of small networks on real data, but
 its table is small, so that a search soon has tried much of it. Here the tables of
-`benchmarks.search.search_tables` are searched by the same policies, of as many random networks as
+`benchmarks.speed.search_tables` are searched by the same policies, of as many random networks as
 asked for. The lower rung is the final error plus normal noise: of `--noise` times the deviation of
 the errors in the better half of the networks, and growing with the distance from the best. With
 1.0 the rank correlation comes to about 0.7 in the better half, 0.9 in all, as measured.
@@ -26,7 +26,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.lib.rung_policies import Networks, compared
 from benchmarks.lib.verdict import report
-from benchmarks.search.table_scenarios import Scenario, make
+from benchmarks.speed.table_scenarios import Scenario, make
 from hwkd.propose.encoding import FloatArray, Rows
 
 _RUNG, _BESIDE, _BESIDE_RUNG = 0.2, 0.1, 0.02

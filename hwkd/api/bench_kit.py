@@ -16,7 +16,6 @@ class BenchKit:
     """A folder of models to time on a board.
 
     Attributes:
-        models: how many.
         folder: that holds them and `measurements.csv`.
         factor_before: uncertainty of a coefficient as a factor, median, one standard deviation.
         factor_after: the same once every model is measured.

@@ -31,8 +31,6 @@ def write_bench_kit(
     Args:
         device: board that will be measured; named in the instructions.
         out: folder that must not exist yet.
-        count: number of models.
-        progress: told about every model.
 
     Raises:
         ConfigError: if the folder exists.

@@ -17,10 +17,7 @@ class CalibrationDone:
     """What a calibration changed.
 
     Attributes:
-        device: name of the device.
-        runtime: that was measured.
         dtype: "int8" or "float32".
-        rows: measurements read.
         started_from: published fits that it started from.
         error_before: mean relative error of the estimates before.
         error_after: after, on rows left out of the fit; None when there were too few.

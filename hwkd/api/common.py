@@ -15,6 +15,7 @@ from hwkd.core.choices import (
     Risk,
     RoundingChoice,
 )
+from hwkd.core.reading import ClassWeights
 from hwkd.core.units import Duration
 
 WHAT = "Device, data and teacher"
@@ -42,6 +43,83 @@ DataOption: TypeAlias = Annotated[
         "Folder of class folders (PNG, JPEG), folder of IDX files, NPZ, or CSV.",
         panel=WHAT,
         opens="a folder of class folders or of IDX files, an .npz, or a .csv",
+    ),
+]
+Metric: TypeAlias = Annotated[
+    str | None,
+    Option(
+        "Metric of the task that comes first, as macro-f1: students are reported and, of classes, "
+        "chosen by it (see `hwkd tasks list`). Default: the task's first.",
+        panel=WHAT,
+    ),
+]
+ClassWeightsOption: TypeAlias = Annotated[
+    ClassWeights,
+    Option("balanced: every class weighs alike in training, however rare it is.", panel=WHAT),
+]
+LabelOption: TypeAlias = Annotated[
+    str | None,
+    Option(
+        "Column of a CSV file with the label. Default: the one called label, class, target or y, "
+        "else the last.",
+        panel=WHAT,
+    ),
+]
+NormalOption: TypeAlias = Annotated[
+    str | None,
+    Option(
+        "Label of normal examples, for anomaly detection. Default: 0, or a word as normal or ok.",
+        panel=WHAT,
+    ),
+]
+SplitOption: TypeAlias = Annotated[
+    str | None,
+    Option(
+        "What tells splits of recordings apart: random (recordings), time (the last of each class "
+        "is test) or group:COLUMN, as group:subject. Default: random.",
+        panel=WHAT,
+    ),
+]
+GroupOption: TypeAlias = Annotated[
+    str | None,
+    Option(
+        "Column whose values no two splits share, as subject: short for --split group:COLUMN.",
+        panel=WHAT,
+    ),
+]
+RateOption: TypeAlias = Annotated[
+    str | None,
+    Option(
+        "Samples per second of recordings. Default: from their time.", panel=WHAT, amount="50Hz"
+    ),
+]
+WindowOption: TypeAlias = Annotated[
+    Duration | None,
+    Option("Length of a window of a recording. Default: 2s.", panel=WHAT, amount="2s"),
+]
+StrideOption: TypeAlias = Annotated[
+    Duration | None,
+    Option(
+        "From the beginning of a window to the next. Default: half a window.",
+        panel=WHAT,
+        amount="1s",
+    ),
+]
+FalseAlarms: TypeAlias = Annotated[
+    str | None,
+    Option(
+        "Share of normal examples that may be called anomalies, for which the threshold is chosen "
+        "on validation. Default: 1%.",
+        panel=WHAT,
+        amount="0.1%",
+    ),
+]
+FeaturesOption: TypeAlias = Annotated[
+    str | None,
+    Option(
+        "What is computed from raw signals before the network and exported with it, with settings, "
+        "as log-mel:bins=40,window=30ms. Default: what the task takes.",
+        panel=WHAT,
     ),
 ]
 TeachersOption: TypeAlias = Annotated[
@@ -76,34 +154,34 @@ AcceleratorOption: TypeAlias = Annotated[
     Accelerator, Option("Where networks are trained.", panel=RUN)
 ]
 MaxLatency: TypeAlias = Annotated[
-    Duration | None, Option("One inference, as 20ms.", panel=FIT, amount="20ms")
+    Duration | None, Option("Longest time of one answer, as 20ms.", panel=FIT, amount="20ms")
 ]
 MaxRam: TypeAlias = Annotated[
     str | None,
-    Option("Peak RAM, as 128KiB. Default: the device's.", panel=FIT, amount="128KiB"),
+    Option("Most RAM at any moment, as 128KiB. Default: the device's.", panel=FIT, amount="128KiB"),
 ]
 MaxFlash: TypeAlias = Annotated[
     str | None,
     Option(
-        "Weights and the runtime's code, as 256KiB. Default: the device's.",
+        "Most flash for weights and the runtime's code, as 256KiB. Default: the device's.",
         panel=FIT,
         amount="256KiB",
     ),
 ]
 MaxWeights: TypeAlias = Annotated[
-    str | None, Option("Weights alone, as 20kB.", panel=FIT, amount="20kB")
+    str | None, Option("Most flash for weights alone, as 20kB.", panel=FIT, amount="20kB")
 ]
 MaxEnergy: TypeAlias = Annotated[
-    str | None, Option("One inference, as 1mJ.", panel=FIT, amount="1mJ")
+    str | None, Option("Most energy of one answer, as 1mJ.", panel=FIT, amount="1mJ")
 ]
 RiskOption: TypeAlias = Annotated[
     Risk,
-    Option("End of the 90% latency interval that must stay inside --max-latency.", panel=FIT),
+    Option("Which end of the 90% latency interval must stay inside --max-latency.", panel=FIT),
 ]
 Methods: TypeAlias = Annotated[
     Sequence[str | Mapping[str, Any]],
     Option(
-        "What students learn by beside the labels, as kd:temperature=4,weight=0.9; repeat to "
+        "How students learn from the teacher, as kd:temperature=4,weight=0.9; repeat to "
         "combine, none for labels alone (see `hwkd methods list`). Default: kd at temperature 2, "
         "or what suits a saturated teacher.",
         flag="method",
@@ -180,7 +258,8 @@ WorkersOption: TypeAlias = Annotated[
     int | None, Option("Processes on this machine.", minimum=1, panel=RUN)
 ]
 TimeoutOption: TypeAlias = Annotated[
-    Duration | None, Option("Bound on the whole command, as 10min.", panel=RUN, amount="10min")
+    Duration | None,
+    Option("Longest time of the whole command, as 10min.", panel=RUN, amount="10min"),
 ]
 SeedOption: TypeAlias = Annotated[
     int,

@@ -17,7 +17,6 @@ class Comparison:
 
     Attributes:
         runs: in the order given, each with a name that is its own.
-        differences: facts that are not the same in all of them.
         cautions: which numbers cannot be compared, and why.
         page: HTML file with their fronts in one chart; None if none was asked for.
     """
@@ -91,7 +90,7 @@ def compare(
         from hwkd.report.html import render_page
 
         title = f"{len(compared)} runs compared"
-        text = render_page(title, comparison_sections(compared), kicker="hwkd compare")
+        text = render_page(title, comparison_sections(compared), kind="hwkd compare")
         try:
             with written_atomically(Path(page)) as temporary:
                 temporary.write_text(text, encoding="utf-8")

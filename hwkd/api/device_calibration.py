@@ -47,8 +47,6 @@ def calibrate_file(
         device_path: the file; it is replaced in one step when everything went well.
         csv_path: measurements; the ONNX files that it names are looked up beside it.
         runtime: the device's default when None.
-        dtype: that was measured.
-        fit: how much is fitted.
         keeps_outliers: fit to a row, too, that is far from what all the others say.
         write: False to leave the file alone.
         progress: told about every row, and while coefficients are fitted.

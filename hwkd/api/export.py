@@ -75,48 +75,49 @@ def export(
         HwkdError: in one line, if there is no such student, it has no form in the target, or `out`
             is in use.
     """
-    from hwkd.core.errors import ConfigError
     from hwkd.core.patches import Patches
     from hwkd.core.progress import silent
     from hwkd.deploy.exporter import ExportOptions
     from hwkd.engine.arms.export import ExportOrder, export_student
     from hwkd.io.student_folder import given_place
 
-    number = _trial(trial)
-    chosen = _formats("onnx,onnx-int8" if formats is None else formats)
+    _refuse_idle(target, formats, calibration)
+    order = ExportOrder(
+        source=given_place(source),
+        targets=_formats(formats) if target == "files" else (target,),
+        out=Path(out),
+        trial=_trial(trial, trusts=trust),
+        calibration=calibration,
+        options=ExportOptions(
+            rounding=None if rounding == "auto" else rounding,
+            kernels=kernels,
+            patches=None if patch is None else Patches.parse(patch),
+        ),
+        replaces=force,
+        trusts=trust,
+    )
+    return export_student(order, progress=progress or silent)
+
+
+def _refuse_idle(target: str, formats: str | None, calibration: str | None) -> None:
+    from hwkd.core.errors import ConfigError
+
     if formats is not None and target != "files":
         raise ConfigError(
             f"--format {formats} with --target {target}: does nothing; give one of the two"
         )
-    if trust and number is None:
-        raise ConfigError("--trust: does nothing without --trial N, which rebuilds a candidate")
     if calibration is not None and target != "files":
         raise ConfigError(
             f"--calibration {calibration} with --target {target}: write the int8 file with "
             f"--format onnx-int8 first and export that file with --target {target}"
         )
-    return export_student(
-        ExportOrder(
-            source=given_place(source),
-            targets=chosen if target == "files" else (target,),
-            out=Path(out),
-            trial=number,
-            calibration=calibration,
-            options=ExportOptions(
-                rounding=None if rounding == "auto" else rounding,
-                kernels=kernels,
-                patches=None if patch is None else Patches.parse(patch),
-            ),
-            replaces=force,
-            trusts=trust,
-        ),
-        progress=progress or silent,
-    )
 
 
-def _trial(text: str) -> int | None:
+def _trial(text: str, *, trusts: bool) -> int | None:
     from hwkd.core.errors import ConfigError
 
+    if text == "best" and trusts:
+        raise ConfigError("--trust: does nothing without --trial N, which rebuilds a candidate")
     if text == "best":
         return None
     if not text.isdigit():
@@ -124,13 +125,13 @@ def _trial(text: str) -> int | None:
     return int(text)
 
 
-def _formats(text: str) -> tuple[str, ...]:
+def _formats(text: str | None) -> tuple[str, ...]:
     """Return the targets whose files go into one student's folder."""
     from hwkd.core.errors import ConfigError
     from hwkd.engine.arms.export import exporters
 
     known = [name for name, exporter in exporters().items() if exporter.is_student_file]
-    chosen = tuple(part.strip() for part in text.split(","))
+    chosen = ("onnx", "onnx-int8") if text is None else tuple(map(str.strip, text.split(",")))
     for part in chosen:
         if part not in known:
             raise ConfigError(f"--format: {part!r} is not one of {', '.join(known)}")

@@ -16,7 +16,6 @@ def refuse_idle(
     """Refuse the first option that was given and does nothing.
 
     Args:
-        function: that declares the options.
         given: values by the name of their parameter.
         idle: why -> names of options that do nothing for that reason; none where it does not hold.
 

@@ -23,9 +23,7 @@ def write_memory_figure(
     """Draw one stacked bar for each operator, in order, and the limit.
 
     Args:
-        stages: memory while each operator runs.
         path: file to write, .png, .svg or .pdf; whole or not at all.
-        title: above the picture.
         limit_bytes: RAM that the network may use; drawn where it is in sight.
 
     Raises:

@@ -16,25 +16,15 @@ class MethodFacts:
 
     Attributes:
         name: as `--method` takes it.
-        family: of methods.
         summary: what it does, in words.
-        formula: of its terms.
-        paper: where it comes from.
         evidence: what it gained in our own runs.
         needs: signals of student and teacher that it compares.
-        needs_teacher: whether it asks a teacher.
-        needs_labels: whether it reads the labels.
-        smallest_batch: that it works with.
-        fewest_classes: that it works with.
         teacher_can_be_cached: whether the teacher may answer once, before the training.
         brings_teacher: whether it makes its teacher's side from the student itself.
-        trains_parameters: whether it trains more than the student.
-        float32_only: whether it needs that precision.
         usual_weight: of its terms; cross-entropy has 1.
         no_teacher_control: the same transform without a teacher; None if there is none.
         cost_steps: what it adds to a training step of a 19,000-parameter student at batch 128, in
             steps; None if not measured.
-        measured_on: where the cost was measured.
         options: name, default, allowed values and meaning of each option.
     """
 

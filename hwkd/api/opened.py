@@ -19,11 +19,8 @@ def open(run: str | Path) -> "SearchOutcome":  # noqa: A001
         HwkdError: in one line, if the folder is no run or is damaged.
     """
     from hwkd.api.outcome import SearchOutcome
-    from hwkd.io.student_folder import given_place, holds_student
-    from hwkd.report.build import build_report
-    from hwkd.report.read import read_run
+    from hwkd.io.student_folder import given_place
+    from hwkd.report.read import read_report
 
     folder = given_place(run)
-    record, trials = read_run(folder)
-    page = build_report(record, trials, of_one_student=holds_student(folder))
-    return SearchOutcome(folder=folder, page=page)
+    return SearchOutcome(folder=folder, page=read_report(folder))

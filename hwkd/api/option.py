@@ -33,7 +33,6 @@ class Option:
     """What a signature does not say about an option.
 
     Attributes:
-        help: one or two sentences.
         panel: heading under which `--help` shows it.
         flag: word on the command line, if it is not the parameter's name: "space" of `spaces`.
         tables: name of the tables that hold it in a file, as `[[distill]]`.
@@ -77,10 +76,7 @@ class Declared:
     """An option as a function declares it.
 
     Attributes:
-        name: of the parameter.
-        kind: its type.
         default: its default; `inspect.Parameter.empty` when it must be given.
-        option: the rest.
     """
 
     name: str
@@ -217,7 +213,6 @@ def command_line(
 
     Args:
         words: of the command, as "hwkd search".
-        function: that declares the options.
         given: values by the name of their parameter; a default is left out.
     """
     line = words.split()

@@ -29,7 +29,6 @@ class SearchOutcome:
     """What a search found, as its folder and its report hold it.
 
     Attributes:
-        folder: the run folder.
         page: the report as data; its files are written.
         seconds: wall time of the search; None when it only was read.
     """

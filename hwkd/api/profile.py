@@ -1,7 +1,7 @@
 """`hwkd.profile`: what a network costs on a device, layer by layer."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 from hwkd.api.common import (
     FIT,
@@ -21,6 +21,20 @@ from hwkd.core.units import Duration
 
 if TYPE_CHECKING:
     from hwkd.api.profile_data import ModelProfile
+
+
+Period: TypeAlias = Annotated[
+    Duration | None,
+    Option(
+        "Time from one inference to the next, as 1s: adds the energy of a day.",
+        panel=FIT,
+        amount="1s",
+    ),
+]
+SleepPower: TypeAlias = Annotated[
+    str | None,
+    Option("Of the board between inferences, as 10uW; with --period.", panel=FIT, amount="10uW"),
+]
 
 
 @declares_options
@@ -43,20 +57,8 @@ def profile(
     max_weights: MaxWeights = None,
     max_energy: MaxEnergy = None,
     risk: RiskOption = "upper",
-    period: Annotated[
-        Duration | None,
-        Option(
-            "Time from one inference to the next, as 1s: adds the energy of a day.",
-            panel=FIT,
-            amount="1s",
-        ),
-    ] = None,
-    sleep_power: Annotated[
-        str | None,
-        Option(
-            "Of the board between inferences, as 10uW; with --period.", panel=FIT, amount="10uW"
-        ),
-    ] = None,
+    period: Period = None,
+    sleep_power: SleepPower = None,
     plot: Annotated[
         str | Path | None, Option("Also draw the memory over time into this .png or .svg.")
     ] = None,

@@ -20,16 +20,12 @@ class ModelProfile:
     """A network on a device.
 
     Attributes:
-        model: name of the file.
         cost: estimate; its latency is None for a device that is measured.
-        measured: the measurement, for a device that is measured.
         stages: memory while each operator runs.
         order: the order that needs the least memory; None where a compiler chooses it, and for
             networks too large to search.
-        basis: what its numbers are.
         inputs: of the network, with the axis that was taken as the batch.
         notes: what else was made of the file.
-        limits: what it may need on the device.
         risk: end of the latency's interval that must stay inside its limit.
         energy: of one inference; None where it is not known.
         ram_interval_bytes: ends of the 90% interval of the peak; None where it was not tested.

@@ -28,7 +28,6 @@ def profile_model(
     """Read a network and cost it on a device, as its backend does.
 
     Args:
-        model: ONNX file.
         question: device, runtime, clock and type.
         limits: where one is None, the device's own holds; its latency is the one it aims at.
         risk: end of the latency's interval that must stay inside its limit.

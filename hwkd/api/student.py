@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from hwkd.core.verification import VerificationRecord
 
 if TYPE_CHECKING:
     from hwkd.core.head import Head
+    from hwkd.tasks.base import Task
 
 _INT8, _FLOAT = "int8", "float32"
 
@@ -32,11 +32,30 @@ class Network:
 
     Attributes:
         model: ONNX, as bytes.
-        pipeline: preprocessing of the training.
     """
 
     model: bytes
     pipeline: PipelineRecord
+
+    def prepared(self, inputs: Any) -> NDArray[np.float32]:
+        """Return what the network is given for raw inputs, shape [n, *input_shape].
+
+        Raises:
+            DataError: if inputs have another shape than those of the training.
+        """
+        from hwkd.io.stored_arrays import plain_array
+        from hwkd.signals.pipeline import Pipeline
+        from hwkd.tasks.layouts import reordered
+
+        pipeline = Pipeline.of(self.pipeline)
+        return pipeline.apply(reordered(plain_array(inputs, "inputs"), pipeline.raw_shape))
+
+    def of_prepared(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what it computes of `prepared` inputs."""
+        from hwkd.deploy.sessions import predict
+        from hwkd.inference.sessions import start_session
+
+        return predict(start_session(self.model), inputs)
 
     def outputs(self, inputs: Any) -> NDArray[np.float32]:
         """Return what it computes, shape [n, outputs]: logits of classes, or standardised values.
@@ -45,17 +64,9 @@ class Network:
             inputs: raw.
 
         Raises:
-            DataError: if inputs have another shape than those of the training.
+            DataError: as `prepared`.
         """
-        from hwkd.deploy.sessions import predict
-        from hwkd.inference.sessions import start_session
-        from hwkd.io.stored_arrays import plain_array
-        from hwkd.tasks.layouts import reordered
-        from hwkd.tasks.pipeline import Pipeline
-
-        pipeline = Pipeline.of(self.pipeline)
-        raw = reordered(plain_array(inputs, "inputs"), pipeline.raw_shape)
-        return predict(start_session(self.model), pipeline.apply(raw))
+        return self.of_prepared(self.prepared(inputs))
 
 
 def probabilities_of(logits: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -73,11 +84,6 @@ class Student:
     It runs in ONNX Runtime on raw inputs: the preprocessing of its training is applied here. Inputs
     are arrays, tensors, data frames or lists, one example after another, with the axes as they were
     given for training.
-
-    Attributes:
-        folder: with its files.
-        final: what is recorded of it.
-        data: that it was trained on.
     """
 
     folder: Path
@@ -132,7 +138,9 @@ class Student:
 
     def predict(self, inputs: Any) -> NDArray[Any]:
         """Return the name of the likeliest class of each input, or its values in their unit."""
-        return self._head().answers(self.outputs(inputs))
+        network = self.network()
+        prepared = network.prepared(inputs)
+        return self._head.answers(network.of_prepared(prepared), prepared)
 
     def predict_proba(self, inputs: Any) -> NDArray[np.float64]:
         """Return the probability of each class, shape [n, classes]; rows sum to 1.
@@ -140,7 +148,7 @@ class Student:
         Raises:
             DataError: if the student gives values, which have none.
         """
-        if self.data.kind != "classes":
+        if not self._head.kind.of_classes:
             raise DataError("predict_proba: the student gives values; ask predict")
         return probabilities_of(self.outputs(inputs))
 
@@ -155,78 +163,33 @@ class Student:
         Raises:
             DataError: if the data is not like that of the training.
         """
-        head = self._head()
+        head = self._head
         inputs, labels = self._examples(data)
         if len(inputs) != len(labels) or not len(labels):
             raise DataError(
                 f"data: {len(inputs):,} inputs but {len(labels):,} labels; give one label per input"
             )
-        return head.scores(self.outputs(inputs, dtype=dtype), self._targets(labels, head))
+        network = self.network(dtype)
+        prepared = network.prepared(inputs)
+        return head.scores(network.of_prepared(prepared), head.targets(labels, prepared))
+
+    @property
+    def _head(self) -> Head:
+        from hwkd.io.discovery import output_kind
+
+        data = self.data
+        head = output_kind(data.kind).head(self.labels, data.answer_mean, data.answer_std)
+        return head.at(self.final.decision)
 
     def _examples(self, data: str | Path | Arrays) -> tuple[NDArray[Any], NDArray[Any]]:
+        from hwkd.core import catalog
+        from hwkd.io.discovery import discover
         from hwkd.io.stored_arrays import named_arrays, path_of_data
-        from hwkd.tasks.regression import read_values
-        from hwkd.tasks.sources import read_source
 
         if isinstance(data, tuple):
             inputs, labels = named_arrays(data).values()
             return inputs, labels
-        path = Path(path_of_data(data) or "")
-        if self.data.kind == "classes":
-            shape = self.data.pipeline.raw_shape
-            size = (shape[1], shape[2]) if path.is_dir() and len(shape) == 3 else None
-            raw = read_source(path, input_size=size)
-        else:
-            raw, _ = read_values(path, "auto")
-        split = raw.test or raw.train
-        names = np.array(raw.class_names)
-        return split.inputs, names[split.labels] if len(names) else split.labels
-
-    def _head(self) -> Head:
-        from hwkd.tasks.classes_head import ClassesHead
-        from hwkd.tasks.values_head import ValuesHead
-
-        if self.data.kind == "classes":
-            return ClassesHead(names=self.labels)
-        count = len(self.labels)
-        return ValuesHead(
-            names=self.labels,
-            answer_mean=self.data.answer_mean,
-            answer_std=self.data.answer_std,
-            constant=(0.0,) * count,  # no score reads these two
-            constant_error=(1.0,) * count,
-        )
-
-    def _targets(self, labels: NDArray[Any], head: Head) -> NDArray[Any]:
-        if self.data.kind == "classes":
-            return label_indices(labels, self.labels)
-        wide = labels.reshape(len(labels), -1).astype(np.float64)
-        scaled = (wide - np.array(head.answer_mean)) / np.array(head.answer_std)
-        result: NDArray[Any] = scaled.astype(np.float32)
-        return result
-
-
-def label_indices(labels: NDArray[Any], names: Sequence[str]) -> NDArray[np.int64]:
-    """Return the index of each label's class: by its name, else by its number from 0.
-
-    Args:
-        labels: names or whole numbers, shape [n] or [n, 1].
-        names: of the classes, in order.
-
-    Raises:
-        DataError: if one is of no class.
-    """
-    known = {name: index for index, name in enumerate(names)}
-    distinct, where = np.unique(labels.reshape(-1), return_inverse=True)
-    texts = [str(int(one)) if _is_whole(one) else str(one) for one in distinct]
-    if not set(texts) <= set(known):
-        known = {str(index): index for index in range(len(names))} | known
-    if strange := [text for text in texts if text not in known]:
-        shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
-        raise DataError(f"data: label {strange[0]!r} is of no class of the student ({shown})")
-    indices: NDArray[np.int64] = np.array([known[text] for text in texts], dtype=np.int64)[where]
-    return indices
-
-
-def _is_whole(value: Any) -> bool:
-    return np.issubdtype(type(value), np.number) and bool(value == np.floor(value))
+        discover("hwkd.tasks")
+        task: Task = catalog.TASKS.get(self.data.task)
+        shape = self.data.pipeline.raw_shape
+        return task.labelled(Path(path_of_data(data) or ""), raw_shape=shape)

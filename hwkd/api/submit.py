@@ -12,12 +12,7 @@ from hwkd.core.units import Duration
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFile:
-    """A file that a cluster takes.
-
-    Attributes:
-        system: that takes it.
-        text: whole.
-    """
+    """A file that a cluster takes."""
 
     system: ClusterSystem
     text: str

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from hwkd.core.metric import Scores
     from hwkd.core.progress import Progress
     from hwkd.core.verification import Verification
+    from hwkd.deploy.to_c.exported import Exported
+    from hwkd.deploy.to_c.raw_input import RawInput
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +26,6 @@ class VerifyOutcome:
 
     Attributes:
         verification: what was compared, counted and measured.
-        inputs_from: where the inputs come from.
         notes: what a user must know of the file.
     """
 
@@ -82,31 +83,24 @@ def verify(
     Raises:
         HwkdError: in one line, if a tool is missing or the network cannot be compiled.
     """
-    from hwkd.core.errors import ConfigError
     from hwkd.core.patches import Patches
     from hwkd.core.progress import silent
-    from hwkd.deploy.to_c.exported import read_exported
     from hwkd.deploy.verify import target_named, verify_model
-    from hwkd.engine.arms.export import raw_input
     from hwkd.io.student_folder import INT8_FILE, given_place, model_of
     from hwkd.qgraph.float_tail import without_float_tail
 
-    source = given_place(model)
-    target = target_named(device)
-    exported = read_exported(source, raw_input)
-    if exported is not None and (rounding != "auto" or kernels != "hwkd" or patch is not None):
-        raise ConfigError(
-            f"{source} is exported C with --rounding {exported.rounding} --kernels "
-            f"{exported.kernels}; leave out --rounding, --kernels and --patch, or give the ONNX "
-            "file"
-        )
+    source, target = given_place(model), target_named(device)
+    is_said = rounding != "auto" or kernels != "hwkd" or patch is not None
+    exported = _exported(source, is_said=is_said)
     path = model_of(source, INT8_FILE) if exported is None else exported.model_path
     with without_float_tail(path) as (whole, left_out):
-        samples, score, origin = _samples(source, whole, inputs, progress or silent)
+        raw = _raw_input(source, exported)
+        samples, score, origin = _samples(source, whole, raw, inputs, progress or silent)
         found = verify_model(
             whole,
             target,
             samples,
+            raw=raw,
             score=score,
             rounding=None if rounding == "auto" else rounding,
             kernels=kernels,
@@ -117,16 +111,54 @@ def verify(
     return VerifyOutcome(verification=found, inputs_from=origin, notes=left_out)
 
 
+def _raw_input(source: Path, exported: "Exported | None") -> "RawInput | None":
+    """Return what makes inputs of raw samples; None where it is not known or not in integers."""
+    from hwkd.engine.arms.export import raw_input
+    from hwkd.io.run_files import RUN_FILE
+    from hwkd.io.student_folder import holds_student, read_student
+
+    raw = None if exported is None else exported.raw
+    if exported is None and (holds_student(source) or (source / RUN_FILE).is_file()):
+        run = read_student(source).record.run
+        raw = None if run is None else raw_input(run.data.pipeline)
+    return raw if raw is not None and raw.is_whole else None
+
+
+def _exported(source: Path, *, is_said: bool) -> "Exported | None":
+    """Return the exported C of a folder, which says itself how it was made."""
+    from hwkd.core.errors import ConfigError
+    from hwkd.deploy.to_c.exported import read_exported
+    from hwkd.engine.arms.export import raw_input
+
+    exported = read_exported(source, raw_input)
+    if exported is not None and is_said:
+        raise ConfigError(
+            f"{source} is exported C with --rounding {exported.rounding} --kernels "
+            f"{exported.kernels}; leave out --rounding, --kernels and --patch, or give the ONNX "
+            "file"
+        )
+    return exported
+
+
 def _samples(
-    model: Path, path: Path, count: int, progress: "Progress"
-) -> "tuple[NDArray[np.float32], Callable[[NDArray[np.float32]], Scores] | None, str]":
-    """Return inputs, what scores answers if labels are known, and where they come from."""
+    model: Path, path: Path, raw: "RawInput | None", count: int, progress: "Progress"
+) -> "tuple[NDArray[Any], Callable[[NDArray[np.float32]], Scores] | None, str]":
+    """Return inputs, what scores answers if labels are known, and where they come from.
+
+    Args:
+        raw: takes raw samples, which are the inputs then.
+    """
     import numpy as np
 
     from hwkd.deploy.verify import seeded_samples
     from hwkd.io.run_files import RUN_FILE
+    from hwkd.signals.tried import tried_signals
 
     if not (model / RUN_FILE).is_file():
+        if raw is not None:
+            channels, time = raw.shape
+            made = tried_signals(count, channels, time)
+            return made, None, "seeded noise, tones and steps as raw samples"
         return seeded_samples(path, count), None, "seeded noise over the input's range"
     from hwkd.engine.run.run_folder import RunFolder
     from hwkd.engine.setup.config import SearchConfig
@@ -138,5 +170,6 @@ def _samples(
     # Files list their classes one after another: the first of them are no sample of the split.
     chosen = np.random.default_rng(0).permutation(len(test))[:count]
     score = partial(data.head.scores, targets=test.labels[chosen])
+    inputs = test.inputs if raw is None or data.raw_test is None else data.raw_test
     shown = "" if len(chosen) == len(test) else f"{len(chosen):,} at random of the "
-    return test.inputs[chosen], score, f"{shown}test split of {data.source}"
+    return inputs[chosen], score, f"{shown}test split of {data.source}"

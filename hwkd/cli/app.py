@@ -20,6 +20,7 @@ from hwkd.cli import (
     config,
     devices,
     distill,
+    evaluate,
     export,
     methods,
     profile,
@@ -28,6 +29,7 @@ from hwkd.cli import (
     spaces,
     tasks,
     verify,
+    watch,
     workers,
 )
 from hwkd.cli.output import ending_quietly
@@ -71,7 +73,7 @@ def _root(
         typer.Option(
             "--version",
             "-V",
-            help="Show the version, and those of what it computes with.",
+            help="Show the version of hwkd, torch, ONNX Runtime and Optuna.",
             callback=_show_version,
             is_eager=True,
         ),
@@ -88,7 +90,9 @@ COMMANDS = (
     *distill.COMMANDS,
     *export.COMMANDS,
     *verify.COMMANDS,
+    *evaluate.COMMANDS,
     *workers.COMMANDS,
+    *watch.COMMANDS,
     *devices.COMMANDS,
     *spaces.COMMANDS,
     *methods.COMMANDS,

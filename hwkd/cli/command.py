@@ -19,9 +19,7 @@ from hwkd.cli.progress_bars import listening
 from hwkd.core.errors import ConfigError
 
 _JSON_HELP = "Print one JSON object at the end, nothing else."
-_CONFIG_HELP = (
-    "TOML file with any of these options; an option on the command line holds against it."
-)
+_CONFIG_HELP = "TOML file with any of these options; an option on the command line wins over it."
 _CONFIG, _JSON = "config", "as_json"
 
 
@@ -41,11 +39,9 @@ class Command:
     Attributes:
         name: words on the command line, one or two.
         function: of `hwkd`, whose parameters declare the options.
-        show: prints what the function returned.
         examples: whole lines for `--help`.
         more: returns arguments that are for Python alone, but for a listener.
         notes: says on standard error what a user must know of what the function returned.
-        exit_code: of what the function returned.
         reads_config: whether `--config FILE.toml` may hold the options.
         instead: further options; with one of them the function needs nothing else.
     """
@@ -148,7 +144,6 @@ def _parameter(option: Declared, *, is_checked: bool) -> inspect.Parameter:
     """Return the parameter that typer makes an option or an argument of.
 
     Args:
-        option: of the function.
         is_checked: whether typer refuses the command when a required option is missing.
     """
     shown = escape(option.option.help)  # square brackets are no markup

@@ -19,11 +19,6 @@ def with_config(
 
     Where both say something different, one line on standard error says what holds.
 
-    Args:
-        path: of the file.
-        given: options from the command line, by the name of their parameter.
-        options: that the command has.
-
     Raises:
         ConfigError: if the file cannot be read, names an unknown option (with the nearest), names
             one twice, or gives a value that the option cannot have.

@@ -32,10 +32,16 @@ def listening(function: Callable[..., Any], *, quiet: bool) -> Iterator[Mapping[
 
     takes = inspect.signature(function).parameters
     with _says_what_is_saved():
-        if quiet or not {"listener", "progress"} & set(takes):
+        if quiet or not {"listener", "progress", "on_look"} & set(takes):
             yield {}
             return
         console = Console(stderr=True)
+        if "on_look" in takes:
+            from hwkd.cli.watch_view import watching
+
+            with watching(console) as look:
+                yield {"on_look": look}
+            return
         with drawn_on(console) as tell:
             if "progress" in takes:
                 yield {"progress": tell}
@@ -70,7 +76,6 @@ class Lines:
     hours do not fill pages.
 
     Attributes:
-        say: takes a line.
         clock: seconds, monotonic.
     """
 

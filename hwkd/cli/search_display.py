@@ -13,6 +13,7 @@ from hwkd.core.progress import Progress
 from hwkd.core.run_record import RunRecord, TeacherRecord
 from hwkd.core.trial import TrialRecord
 from hwkd.report import format as fmt
+from hwkd.report.live import score_text, trial_text
 from hwkd.report.tables import feasibility_view
 from hwkd.tasks.base import describe
 
@@ -26,7 +27,6 @@ class SearchDisplay:
     """Says how a search or a distillation goes; see `hwkd.engine.search.listener.SearchListener`.
 
     Attributes:
-        console: on stderr.
         tell: draws, or says, how far a stage is.
     """
 
@@ -78,7 +78,7 @@ class SearchDisplay:
             self.tell("candidates", len(records), total, self._note)
         if not self.console.is_terminal:
             for record in records[self._printed :]:
-                self.console.print(_line(record), highlight=False, soft_wrap=True)
+                self.console.print(trial_text(record), highlight=False, soft_wrap=True)
         self._printed = len(records)
 
 
@@ -88,21 +88,5 @@ def _summary(records: Sequence[TrialRecord]) -> str:
     scored = [r for r in records if r.objective is not None and r.scores is not None]
     if scored:
         best = min(scored, key=lambda r: r.objective.value if r.objective else 0.0)
-        parts.append(f"best trial {best.number}: int8 validation {_score(best)}")
+        parts.append(f"best trial {best.number}: int8 validation {score_text(best)}")
     return ", ".join(parts)
-
-
-def _line(record: TrialRecord) -> str:
-    space = record.spec.space if record.spec else "?"
-    if record.scores is None:
-        return f"trial {record.number:>3} {space:<16} {record.state}: {record.reason}"
-    suffix = f" ({record.reason})" if record.reason else ""
-    return (
-        f"trial {record.number:>3} {space:<16} {record.state}: int8 validation "
-        f"{_score(record)} in {record.duration_s:.1f} s{suffix}"
-    )
-
-
-def _score(record: TrialRecord) -> str:
-    scores = None if record.scores is None else record.scores.validation_int8
-    return "unknown" if scores is None else primary_text(scores)

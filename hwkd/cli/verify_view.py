@@ -12,7 +12,7 @@ from hwkd.report import format as show
 from hwkd.report.wrapped_table import WrappedTable
 
 if TYPE_CHECKING:
-    from hwkd.core.verification import Verification
+    from hwkd.core.verification import FeatureCheck, Verification
 
 
 def print_verification(found: Verification, origin: str) -> None:
@@ -104,6 +104,24 @@ def _layer_table(found: Verification) -> WrappedTable:
     return table
 
 
+def _feature_rows(checked: FeatureCheck | None) -> tuple[tuple[str, str], ...]:
+    if checked is None:
+        return ()
+    return (
+        (
+            "features equal to training's",
+            f"{checked.values - checked.differing:,} of {checked.values:,} values here, "
+            f"{checked.core_values - checked.core_differing:,} of {checked.core_values:,} on the "
+            "core",
+        ),
+        ("instructions of the features, in these", f"{checked.instructions:,}"),
+        (
+            "RAM and tables of the features",
+            f"{checked.ram_bytes:,} and {checked.table_bytes:,} bytes",
+        ),
+    )
+
+
 def _summary_table(found: Verification, origin: str) -> WrappedTable:
     table = WrappedTable(show_header=False)
     table.add_column()
@@ -114,6 +132,7 @@ def _summary_table(found: Verification, origin: str) -> WrappedTable:
         ("tensors of the core compared", f"all of the first {found.traced_inputs} inputs"),
         ("rounding, kernels", f"{found.rounding}, {found.kernels}"),
         ("instructions per inference", f"{found.instructions_per_inference:,}"),
+        *_feature_rows(found.features),
         ("flash, from the ELF", f"{found.flash_bytes:,} bytes"),
         ("flash, predicted", _bytes(found.flash_predicted_bytes)),
         ("RAM and stack, emulated", f"{found.ram_bytes + found.stack_bytes:,} bytes"),

@@ -29,23 +29,12 @@ def _show_result(result: WorkerResult) -> None:
 
 def _show_workers(found: Sequence[AtWork]) -> None:
     from rich.console import Console
-    from rich.table import Table
 
-    from hwkd.report.format import duration
+    from hwkd.api.live import shown
+    from hwkd.report.live import worker_table
+    from hwkd.report.tables import table_view
 
-    table = Table("worker", "host", "process", "trial", "for", "hwkd")
-    for worker in found:
-        late = f", silent for {duration(worker.silent_s)}" if worker.silent_s else ""
-        table.add_row(
-            worker.worker,
-            worker.host or "this one",
-            str(worker.pid),
-            "-" if worker.trial is None else str(worker.trial),
-            ("-" if worker.busy_s is None else duration(worker.busy_s)) + late,
-            worker.hwkd_version or "-",
-        )
-    console = Console()
-    console.print(table if found else "nobody is at work")
+    Console().print(table_view(worker_table(shown(found))) if found else "nobody is at work")
 
 
 def _show_job(job: JobFile) -> None:

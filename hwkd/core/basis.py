@@ -15,8 +15,6 @@ class Basis(StrictModel):
         is_timed: the latency is the median time of the student's file on the machine that runs
             hwkd, not a number of the estimate.
         spread: what the ends of a latency are; None where its maker gives no error band.
-        sizes: the word at RAM and flash.
-        rest_of_flash: what flash holds beside the weights.
         has_op_flash: flash is known for each operator, not only for the whole network.
     """
 

@@ -11,6 +11,8 @@ SEARCH_SPACES: Registry[SearchSpace] = Registry("search space")
 # The types of what follows live in layers above core, so here they are open.
 TASKS: Registry[Any] = Registry("task")
 STEPS: Registry[Any] = Registry("preprocessing step")
+FEATURES: Registry[Any] = Registry("features")
 METHODS: Registry[Any] = Registry("method")
+SCHEMES: Registry[Any] = Registry("scheme")
 EXPORTERS: Registry[Any] = Registry("target")
 BACKENDS: Registry[Any] = Registry("cost backend")

@@ -34,13 +34,7 @@ class _Facts(StrictModel):
 
 
 class Part(_Facts):
-    """A common chip with this core, for a check that names no device.
-
-    Attributes:
-        flash_bytes: of the part.
-        ram_bytes: of the part.
-        source: the part and its data sheet.
-    """
+    """A common chip with this core, for a check that names no device."""
 
     flash_bytes: StoredInt = Field(gt=0)
     ram_bytes: StoredInt = Field(gt=0)
@@ -52,7 +46,6 @@ class RestSizes(_Facts):
 
     Attributes:
         model_bytes: code of model.c around the calls.
-        call_bytes: of one call, its pointers included.
         library_stack_bytes: of library functions below a kernel that calls some.
     """
 
@@ -65,8 +58,6 @@ class KernelCode(_Facts):
     """One kernel, compiled alone.
 
     Attributes:
-        own_bytes: its code and that of its helpers.
-        stack_bytes: of it and its deepest helper.
         library: symbols of newlib and libgcc that it needs.
     """
 
@@ -93,7 +84,6 @@ class CodeSizes(_Facts):
     """Code of the exported C; written by `python -m tools.c_code_size --write`.
 
     Attributes:
-        compiler: that made the code.
         by_rounding: rounding -> kernels.
     """
 
@@ -105,21 +95,15 @@ class Core(_Facts):
     """One processor core.
 
     Attributes:
-        schema_version: of the file.
         kind: says that this is a file of a processor core.
         name: a device's core in small letters, digits and dashes; equals the file's name.
         flags: compiler options that choose the processor.
-        instruction_set: kernels that its code uses.
         rounding: default, float where the core has an FPU.
         machine: QEMU board.
         emulated_cpu: what that board's processor is.
         note: what a reader of the numbers must know; empty when the core itself is emulated.
-        vectors_origin: address of the vector table after reset.
         flash_origin: where the board has memory for the device's flash.
-        ram_origin: for the device's RAM.
-        harness_origin: for the measuring code and its buffers.
         counter: preprocessor definitions of the board's counter.
-        counter_hz: its frequency.
         part: for a check that names no device.
         rest: None where code was never measured: flash and RAM are then known after compiling only.
         code_sizes: None likewise.
@@ -157,13 +141,9 @@ class Npu(_Facts):
     """An NPU in one of the systems that vela's own configuration file describes.
 
     Attributes:
-        schema_version: of the file.
-        kind: says that this is a file of an NPU.
-        name: equals the file's name.
         accelerator: vela's --accelerator-config.
         system: vela's --system-config: clock, buses and memories.
         memory_mode: vela's --memory-mode: what lies in which memory.
-        source: of the system.
     """
 
     schema_version: Literal[1]

@@ -80,7 +80,6 @@ class FormEvidence(_Finite):
     Attributes:
         op_class: key of `WORK` that it is priced by.
         rows: measurements that hold it; 0 where it was never timed on this runtime and core.
-        factor: its cycles over those of its class.
         spread: standard deviation of the natural logarithm of its cycles that is its own.
         shared: further standard deviations, one for each direction in which all forms of this fit
             may be wrong together; signs matter.
@@ -101,7 +100,6 @@ class LatencyModel(_Finite):
             of a class that is missing has no cost and makes the estimate a lower bound.
         borrowed: classes whose cycles come from another stack, scaled, for want of data.
         fitted_on: data that the coefficients come from, with boards and software versions.
-        measurements: number of rows fitted.
         error_ratio: cross-validated mean absolute error of rows never seen; None if not tested.
         validation: how `error_ratio` was obtained.
         interval: for the latency of a whole network of forms that were timed.
@@ -144,7 +142,6 @@ class Runtime(_Finite):
         version: software version that the numbers belong to.
         latency: dtype -> model; a dtype that is missing was never measured.
         fusion: which operators it never executes on their own.
-        memory: how it lays out RAM.
         storage: what it puts in flash besides the weights.
         active_power_w: power drawn during an inference; None when nobody published it.
         active_power_range_w: lowest and highest power of the rows that `active_power_w` is the mean
@@ -174,8 +171,6 @@ class Device(_Finite):
     """One board.
 
     Attributes:
-        schema_version: of the file.
-        name: equals the file's name.
         description: one line for `hwkd devices list`.
         core: processor core, for example "Cortex-M4".
         board: board or chip that the numbers belong to.

@@ -92,7 +92,6 @@ class UnknownNameError(HwkdError):
 
         Args:
             kind: what was looked up, for example "device".
-            given: the name that was not found.
             known: every name that would have been found.
             called: what else people call some of them -> name, as the boards that devices are.
         """

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import model_validator
 
+from hwkd.core.decision_record import Confusion, DecisionRecord
 from hwkd.core.measure import Profile
 from hwkd.core.metric import ACCURACY, Metric, ScoresRecord
 from hwkd.core.old_records import with_network, with_scores
@@ -22,7 +23,6 @@ class PairRecord(StrictModel):
     """A layer of the student that followed one of the teacher while it was trained.
 
     Attributes:
-        method: that compared them.
         student: stage of the student, from 1.
         teacher: stage of the teacher, from 1.
         student_shape: without batch.
@@ -64,11 +64,9 @@ class QuantisationChoiceRecord(StrictModel):
     Attributes:
         calibration: how the ranges of the activations were found.
         corrections: what was done to the float weights before rounding.
-        metric: that the scores are values of.
         validation_float: on validation, float32.
         validation_ptq: likewise, int8, quantised after training.
         validation_qat: likewise, int8, trained with simulated rounding; None if it was not.
-        qat_epochs: of that training.
         ships: which of the two int8 forms.
     """
 
@@ -86,20 +84,17 @@ class FinalRecord(StrictModel):
     """The best student after distillation at full length; the test split was read once for it.
 
     Attributes:
-        trial: number of the trial that proposed it.
-        spec: its choices.
         epochs: of the full training, rounded; of the brief one where its weights ship.
         seconds: of the full training, export and measurement, controls included.
         scores: of the float32 and the int8 ONNX file; on validation from before it learned from it.
         network: layer by layer; of older versions without what each layer reads.
-        cost: estimate for the device.
-        own_c: the same for the C that hwkd exports; None where the search was for that, where
-            nothing is known of it on the device, and in records of older versions.
         quantisation: how the int8 file was made.
         quantisation_choice: what other int8 forms reached; None in records of older versions.
         profile: of the int8 file on the machine that searched.
         verification: its C on an emulated core; None unless asked for.
         verdict: every way in which it was trained, which of them ships and what was gained.
+        confusion: of the int8 file on test, by class; none where outputs are no classes or many.
+        decision: the threshold that ships; None where answers turn at none.
         pairs: layers that feature methods compared; none of other methods.
         history: loss terms and gradient norms, epoch by epoch.
         all_examples: that it learned from in the end, those of validation among them; None if it
@@ -119,6 +114,8 @@ class FinalRecord(StrictModel):
     profile: Profile | None = None
     verification: VerificationRecord | None = None
     verdict: Verdict
+    confusion: Confusion = ()
+    decision: DecisionRecord | None = None
     pairs: tuple[PairRecord, ...] = ()
     history: tuple[EpochRecord, ...] = ()
     all_examples: StoredInt | None = None

@@ -68,7 +68,6 @@ class Op:
 
     Attributes:
         name: unique inside the graph; equals the ONNX node's name.
-        kind: ONNX operator type.
         inputs: names of activation tensors it reads (weights are not listed).
         outputs: names of activation tensors it writes.
         macs: multiply-accumulates for batch 1; one multiply-add is 1.
@@ -109,8 +108,6 @@ class OpGraph:
     Attributes:
         ops: topologically sorted.
         tensors: every activation tensor by name, graph inputs included.
-        inputs: names of the graph's inputs.
-        outputs: names of the graph's outputs.
     """
 
     ops: tuple[Op, ...]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from hwkd.core.decision_record import Confusion, DecisionRecord
 from hwkd.core.metric import Metric, Scores
 from hwkd.core.registry import Registry
 
@@ -28,14 +29,16 @@ class CAnswer:
     Attributes:
         usage: statements for a reader of the README.
         printed: statements of main.c that print what the network says of the recorded sample.
-        declared: what the header declares.
-        body: of the source file.
+        of_classes: outputs are logits of classes.
+        compares: it needs `model_squared_difference()`, of prepared input and outputs.
     """
 
     usage: str
     printed: str
     declared: str
     body: str
+    of_classes: bool = False
+    compares: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +50,13 @@ class OutputKind:
         of_classes: they are logits of classes: what smooths, softens or compares classes has a
             meaning.
         plain_training: what training on targets alone is called.
+        answers: names of what is decided, where that is no output by its name.
         divergence_unit: of `Head.divergence`.
         intended_use: number of outputs, and their names as text -> sentences of the model card.
-        answer: `Head.answer_mean` and `Head.answer_std` -> C.
+        answer_rule: what the answer is, for readers of a README.
+        answer: `Head.answer_mean`, `Head.answer_std` and the threshold -> C.
+        head: names, `Head.answer_mean` and `Head.answer_std` -> a head that scores and answers;
+            what only training needs of it is not recorded.
     """
 
     name: str
@@ -57,7 +64,10 @@ class OutputKind:
     plain_training: str
     divergence_unit: str
     intended_use: Callable[[int, str], str]
-    answer: Callable[[_Numbers, _Numbers], CAnswer]
+    answer_rule: str
+    answer: Callable[[_Numbers, _Numbers, DecisionRecord | None], CAnswer]
+    head: Callable[[tuple[str, ...], _Numbers, _Numbers], Head]
+    answers: tuple[str, ...] = ()
 
 
 OUTPUT_KINDS: Registry[OutputKind] = Registry("kind of output")
@@ -90,7 +100,6 @@ class Correction:
     Attributes:
         outputs: outputs before -> after.
         says: the change in words, for people; empty when nothing changes.
-        advice: what to do about it.
     """
 
     outputs: Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -152,7 +161,6 @@ class Head(Protocol):
 
         Args:
             outputs: of a batch, float32.
-            targets: of the batch.
             smoothing: share of a class target that goes evenly to all classes, 0 to 1; heads
                 without classes have no use for it.
             some_unlabelled: samples may have no target; they add nothing, and the others are
@@ -161,8 +169,30 @@ class Head(Protocol):
         """
         ...
 
-    def scores(self, outputs: NDArray[np.float32], targets: NDArray[Any]) -> Scores:
-        """Return every metric's value."""
+    def scores(
+        self,
+        outputs: NDArray[np.float32],
+        targets: NDArray[Any],
+        wholes: NDArray[np.int64] | None = None,
+    ) -> Scores:
+        """Return every metric's value.
+
+        Args:
+            wholes: number of the recording that each example is cut from, for metrics of those;
+                None takes each example for one.
+        """
+        ...
+
+    def confusion(self, outputs: NDArray[np.float32], targets: NDArray[Any]) -> Confusion:
+        """Return how often each class was taken for which; none without classes."""
+        ...
+
+    def decide(self, outputs: NDArray[np.float32], targets: NDArray[Any]) -> DecisionRecord | None:
+        """Choose the threshold that suits a network's outputs on validation; None needs none."""
+        ...
+
+    def at(self, decision: DecisionRecord | None) -> Head:
+        """Return the head with a threshold; None chooses one for whatever it scores."""
         ...
 
     def errors(self, outputs: NDArray[np.float32], targets: NDArray[Any]) -> NDArray[np.float64]:
@@ -210,10 +240,22 @@ class Head(Protocol):
         """
         ...
 
-    def answers(self, outputs: NDArray[np.float32]) -> NDArray[Any]:
+    def answers(self, outputs: NDArray[np.float32], inputs: NDArray[np.float32]) -> NDArray[Any]:
         """Return what a user is told of each output: the likeliest name, or values in their unit.
 
-        Shape [n], or [n, size].
+        Shape [n], or [n, size]; `inputs` are those of the network.
+        """
+        ...
+
+    def targets(self, labels: NDArray[Any], inputs: NDArray[np.float32]) -> NDArray[Any]:
+        """Return targets of labels as a user has them: names or numbers, or values in their unit.
+
+        Args:
+            labels: as `Task.labelled` reads them.
+            inputs: of the network, which are what some heads learn to repeat.
+
+        Raises:
+            DataError: if one is of no class.
         """
         ...
 

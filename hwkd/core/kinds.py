@@ -41,7 +41,6 @@ class Kind:
         layer: name of the layer kind; "" where no student has one.
         activation: name of the activation; "" where it is none.
         inputs: activations that a layer reads; 0 stands for two or more.
-        attributes: of the ONNX node of a layer.
         operands: constants that the ONNX node of a layer reads, by name.
         weights: elements of a layer's weights, from it and the shape of its (first) input without
             batch; a layer with weights has one bias for each channel, and takes a normalisation.
@@ -52,7 +51,6 @@ class Kind:
         keeps_scale: the int8 result of a layer has the scale of its input.
         int8_range: smallest and largest real value of the int8 result where kernels fix them,
             None where they follow from the data.
-        moves: the values it writes are values it reads.
         is_window: slides a window of `kernel` with `stride` and `pads` over positions.
         is_pooling: one that a runtime may compute inside the convolution before it.
         reads_channels: its input is channels and then positions; over time alone, of height 1.

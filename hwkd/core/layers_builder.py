@@ -128,16 +128,12 @@ class LayersBuilder:
         """Append the first convolution, "stem".
 
         Args:
-            channels: of its output.
-            stride: on both axes.
             window: "overlapping" reads every pixel at least once from an odd window with zeros
                 around the image. "patches" cuts the image into squares of the stride instead:
                 fewer multiplications, and no padded copy of the input, which is the largest
                 tensor of many small networks (TFLM pads in an operator of its own). "sparse"
                 reads the first 3x3 pixels of each patch: X-CUBE-AI needs 5 KiB for any window
                 that is larger.
-            kernel: smallest window that overlaps.
-            activation: applied last.
         """
         if window in (PATCHES, SPARSE) and stride > 1:
             return self.conv(

@@ -36,11 +36,9 @@ class Limits:
     """What a student may need at most; None is no limit.
 
     Attributes:
-        latency_s: one inference.
         ram_bytes: peak RAM of the runtime's arena.
         flash_bytes: weights and the runtime's code.
         weight_bytes: weights, biases and quantisation tables alone.
-        energy_j: one inference.
     """
 
     latency_s: float | None = None
@@ -86,7 +84,6 @@ class LimitFit:
     """One limit and what is needed of it, in seconds, bytes or joules.
 
     Attributes:
-        name: what is limited.
         needed: what is compared with the limit; None where nothing of it is known.
         limit: allowed at most.
         is_lower_bound: at least `needed`, how much more is not known.
@@ -138,8 +135,6 @@ class Fit:
         """Compare a cost with limits.
 
         Args:
-            cost: the estimate.
-            limits: what is allowed.
             risk: which end of the 90% interval of the latency must stay inside the limit.
             measured: times of this machine; they are judged only where the estimate has no
                 latency, which is so on a device that is measured.

@@ -42,9 +42,6 @@ class OpCost:
     """One operator's share of a `CostEstimate`; fused operators have a latency of 0 and say so.
 
     Attributes:
-        name: operator name.
-        kind: ONNX operator type.
-        macs: multiply-accumulates.
         latency_s: estimated; None when the model has no cost for this operator.
         ram_bytes: activation bytes alive while it runs, scratch included.
         flash_bytes: weights, biases and quantisation tables.
@@ -68,9 +65,6 @@ class CostEstimate:
     """What the device model predicts for one graph; nothing in here was measured.
 
     Attributes:
-        device: device name.
-        runtime: runtime name the prediction is for.
-        clock_hz: clock it is for.
         dtype: "int8" or "float32".
         macs: multiply-accumulates of one inference.
         params: weights and biases, in elements.
@@ -145,14 +139,8 @@ class Profile:
         median_s: median time of one inference, batch 1, profiler off.
         p90_s: 90th percentile.
         spread_s: interquartile range.
-        runs: timed inferences.
         warmup_runs: inferences before the clock started.
-        threads: intra-op threads.
-        file_bytes: size of the ONNX file.
         file_sha256: its SHA-256.
-        provider: ONNX Runtime execution provider.
-        runtime_version: ONNX Runtime version.
-        host: processor name of the machine.
         per_op: shares with the profiler on, slowest first; their sum is not `median_s`.
     """
 

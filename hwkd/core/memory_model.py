@@ -23,7 +23,6 @@ class FusionRules(StrictModel):
     """Which operators a runtime never executes on their own, and which it adds.
 
     Attributes:
-        activations: operator kinds computed by the operator before them.
         batch_norm: BatchNormalization is folded into the convolution before it.
         pad: a Pad before a convolution or pooling becomes its padding.
         explicit_pads: a window's padding that is neither "same" nor "valid" costs a Pad operator.
@@ -49,7 +48,6 @@ class RamInterval(StrictModel):
         low_ratio: 5% are below `low_ratio` times the prediction.
         high_ratio: 5% are above `high_ratio` times the prediction.
         kinds: operators of those networks; with any other the ends are twice as far.
-        calibrated_on: those networks.
     """
 
     low_ratio: float = Field(gt=0, le=1)
@@ -86,7 +84,6 @@ class MemoryModel(StrictModel):
         matmul_keeps_right_operand: a product of two activations keeps a transposed copy of the
             right one for good.
         fixed_overhead_bytes: taken whatever the network.
-        per_tensor_overhead_bytes: for each activation tensor.
         per_op_overhead_bytes: for each operator, and each copy with padding.
         per_kind_overhead_bytes: kind -> extra bytes for each operator of that kind, descriptions
             of its constant tensors included.
@@ -126,7 +123,6 @@ class StorageModel(StrictModel):
         code_bytes: code and constants linked whatever the network.
         per_kind_code_bytes: kind -> code linked once when the network uses it.
         per_op_bytes: generated code or description for each operator.
-        per_tensor_bytes: description of each activation tensor.
         per_output_channel_bytes: quantisation tables of an operator with weights.
         sources: field -> citation.
     """

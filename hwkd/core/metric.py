@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from hwkd.core.errors import RunFolderError
+from hwkd.core.errors import RunFolderError, UnknownNameError
 from hwkd.core.strict_model import StrictModel
 
 # Metric name -> value, for one network, one split and one number type.
@@ -77,6 +77,23 @@ class Metric(StrictModel):
 
 
 ACCURACY = Metric(name="accuracy", unit="ratio", direction="max")
+
+
+def led_by(metrics: tuple[Metric, ...], name: str | None, *, task: str) -> tuple[Metric, ...]:
+    """Return metrics with the one called `name` in front; None leaves the order.
+
+    A name is known with any of spaces, dashes and underscores between its words, in any case.
+
+    Raises:
+        UnknownNameError: if no metric of the task has that name.
+    """
+    if name is None:
+        return metrics
+    wanted = name.lower().replace("-", "_").replace(" ", "_")
+    found = [metric for metric in metrics if metric.key.lower() == wanted]
+    if not found:
+        raise UnknownNameError(f"metric of {task}", name, [metric.key for metric in metrics])
+    return (*found, *(metric for metric in metrics if metric not in found))
 
 
 class ScoresRecord(StrictModel):

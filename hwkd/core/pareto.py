@@ -13,11 +13,8 @@ class FrontPoint:
     """One trial seen as a point; every coordinate is better when smaller.
 
     Attributes:
-        trial: number of the trial.
-        space: search space of the student.
         error: validation error of the int8 student, 0 to 1.
         latency_s: estimated for a device, measured for the host.
-        peak_ram_bytes: estimated.
         flash_bytes: estimated, weights and code.
     """
 

@@ -13,7 +13,6 @@ class StepRecord(StrictModel):
     """One step.
 
     Attributes:
-        kind: registered name.
         formula: what it does, for people.
         values: its numbers by name.
     """
@@ -24,14 +23,12 @@ class StepRecord(StrictModel):
 
 
 class PipelineRecord(StrictModel):
-    """All steps in order; see `hwkd.tasks.pipeline`.
+    """All steps in order; see `hwkd.signals.pipeline`.
 
     Attributes:
         steps: at least one.
         raw_shape: of a raw input, without batch, channels first.
         raw_dtype: type of the raw data, for example "uint8".
-        raw_low: smallest raw value.
-        raw_high: largest raw value.
     """
 
     steps: tuple[StepRecord, ...]

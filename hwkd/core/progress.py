@@ -14,7 +14,6 @@ class Progress(Protocol):
         Args:
             stage: what is being done, for example "decode images"; stable while it lasts.
             done: steps finished, 0 to `total`.
-            total: steps in all.
             note: latest figures, for example "validation .931".
         """
         ...

@@ -23,7 +23,6 @@ class Registry(Generic[T]):
         """Return a decorator that files the object under `name`.
 
         Args:
-            name: by which it is listed.
             aliases: further names that find it.
 
         Raises:

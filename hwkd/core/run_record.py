@@ -20,7 +20,7 @@ from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.old_records import data_of_older_run, device_of_older_run, with_scores
 from hwkd.core.pipeline_record import PipelineRecord
 from hwkd.core.strict_model import StoredInt, StrictModel
-from hwkd.core.trial import LimitName
+from hwkd.core.trial import LimitName, TrialRecord
 
 RunStatus: TypeAlias = Literal["running", "finished", "interrupted", "stopped by timeout"]
 
@@ -31,12 +31,12 @@ class LimitRecord(StrictModel):
     Attributes:
         name: what is limited; "ram" is peak RAM, "flash" weights and code, "weights" weights alone.
         value: seconds, bytes or joules.
-        origin: the device descriptor gave it, or an option did.
+        origin: the device descriptor gave it, the task does, or an option did.
     """
 
     name: LimitName
     value: float = Field(gt=0)
-    origin: Literal["device", "option"]
+    origin: Literal["device", "option", "task"]
 
 
 class DeviceRecord(StrictModel):
@@ -46,9 +46,7 @@ class DeviceRecord(StrictModel):
         name: catalogue name or the path that was given.
         core: processor core, for example "Cortex-M7".
         clock_hz: clock that the numbers are for; None when the device is measured as it runs.
-        runtime: inference runtime that the numbers are for.
         runtime_version: of that runtime; None when the descriptor states none.
-        dtype: of the network on the device.
         basis: what its latencies and sizes are, as its cost backend says.
         latency_risk: end of the 90% latency interval that must stay inside the limit.
         limits: hard limits in force; one that is absent does not hold.
@@ -77,7 +75,6 @@ class DeviceRecord(StrictModel):
         """Return whether a student stays inside the limits in force.
 
         Args:
-            cost: its estimate.
             measured: its times on this machine, judged where the estimate has no latency.
         """
         amounts: dict[str, Any] = {LIMIT_FIELDS[it.name]: it.value for it in self.limits}
@@ -88,8 +85,6 @@ class SplitRecord(StrictModel):
     """One split.
 
     Attributes:
-        name: of the split.
-        samples: number of examples.
         class_counts: in the order of `DataRecord.class_names`; none without classes.
     """
 
@@ -109,7 +104,6 @@ class DataRecord(StrictModel):
     """The data set.
 
     Attributes:
-        task: name of the task.
         source: where the data came from, for people.
         fingerprint: SHA-256 over content, splits and preprocessing.
         input_shape: without batch.
@@ -119,8 +113,6 @@ class DataRecord(StrictModel):
         answer_std: likewise; none of classes.
         metrics: what networks are scored by; the first is the primary one.
         splits: train, validation, test.
-        split_seed: seed of the splits that were made.
-        pipeline: what was applied to the inputs.
         notes: what a reader must know: splits made, files left out, layout guessed.
     """
 
@@ -153,9 +145,7 @@ class TeacherMemberRecord(StrictModel):
     """One network of those that teach together, or the only one.
 
     Attributes:
-        name: of the network, the file or the factory.
         kind: see `TeacherRecord`.
-        description: what network it is.
         input: what it is shown, as `--teacher-input` takes it.
         scores: in float, on validation.
         identity: SHA-256 of everything that it is made of and of what it is shown.
@@ -176,7 +166,6 @@ class TeacherRecord(StrictModel):
 
     Attributes:
         kind: "trained here", "onnx" or "factory".
-        description: what network it is.
         scores: in float, on validation and, if that was measured, on test.
         seconds: spent on training it, loading it and computing its logits in this run.
         from_cache: it was trained by an earlier run on the same data and configuration.
@@ -214,9 +203,7 @@ class FeasibilityRecord(StrictModel):
     """What share of one space fits, found by sampling before anything was trained.
 
     Attributes:
-        space: search space.
         sampled: random students that were costed.
-        feasible: those over no limit.
         binding: limit -> students that exceed it; one student may exceed several.
         unknown: limit -> students whose need of it is not known; that rejects none.
         left_out: nothing of the space fits, so the search does without it.
@@ -245,13 +232,8 @@ class RunRecord(StrictModel):
     """Everything about one search, or one distillation, except its trials.
 
     Attributes:
-        made_by: which of the two.
-        hwkd_version: that wrote the file.
         created_at: UTC, ISO 8601.
-        status: how far the search came.
         command: the command line with every option that was given, also for a call from Python.
-        seed: of the search.
-        workers: processes.
         phase_seconds: phase -> wall time, in the order they ran.
         planned_seconds: phase -> share of a time limit, as it was last planned; empty without one.
         feasibility: one per space; empty until sampled.
@@ -277,6 +259,17 @@ class RunRecord(StrictModel):
     environment: EnvironmentRecord
     final: FinalRecord | None = None
     caveats: tuple[str, ...] = ()
+
+    def cost_of(self, best: TrialRecord | None) -> CostEstimate | None:
+        """Return the cost of the student trained in full, or else of the best trial's."""
+        if self.final is not None:
+            return self.final.cost
+        return None if best is None else best.cost
+
+    def profile_of(self, best: TrialRecord | None) -> Profile | None:
+        """Return the measurement of the student trained in full, or else of the best trial's."""
+        final = None if self.final is None else self.final.profile
+        return final if final is not None or best is None else best.profile
 
     @model_validator(mode="before")
     @classmethod

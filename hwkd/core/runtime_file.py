@@ -19,7 +19,6 @@ class CoreFit(StrictModel):
     """The latency of a runtime on one core.
 
     Attributes:
-        version: software version that was timed.
         latency: dtype -> model.
     """
 
@@ -31,11 +30,9 @@ class RuntimeFile(StrictModel):
     """One inference stack; what belongs to the software and not to a board.
 
     Attributes:
-        schema_version: of the file.
         kind: says that this is no file of a device or core.
         name: as `--runtime` takes it; equals the file's name.
         fusion: which operators it never executes on their own.
-        memory: how it lays out RAM.
         memory_on: key of a core -> fields of `memory` that differ there.
         storage: what it puts in flash besides the weights.
         cores: key of a core (`Device.core_key`) -> latency on it.

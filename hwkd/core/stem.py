@@ -29,11 +29,8 @@ def choose_stem(
     """Choose `stem_channels` and `stem_stride`.
 
     Args:
-        chooser: of this student.
-        room: scales the bounds.
         input_shape: (channels, height, width) or (channels, time).
         widths: (fewest, most) channels in the whole space.
-        step: channels are multiples of it.
     """
     return {
         "stem_channels": chooser.integer(

@@ -39,11 +39,7 @@ class _Keyed(Protocol):
 
 
 def with_key(what: str) -> tuple[WrapValidator, WrapSerializer]:
-    """Return what stores the key of a value beside it and refuses the key of another value.
-
-    Args:
-        what: the key is of, for the message.
-    """
+    """Return what stores the key of a value beside it and refuses the key of another value."""
 
     def read(raw: Any, handler: Callable[[Any], _Keyed]) -> _Keyed:
         if not isinstance(raw, dict):
@@ -69,10 +65,7 @@ def read_record(kind: type[_Model], text: str | bytes, *, where: str, what: str)
     """Read JSON that hwkd wrote.
 
     Args:
-        kind: of record.
-        text: JSON.
         where: file and line for the message.
-        what: it should be, for the message.
 
     Raises:
         RunFolderError: if the text is not a record of a known schema version.
@@ -96,7 +89,6 @@ def first_problem(error: ValidationError, *, whole: str, with_input: bool = Fals
     """Describe the first wrong field in a bounded line.
 
     Args:
-        error: of a model.
         whole: what to call the text when no field is to blame.
         with_input: say what was given, too.
     """

@@ -33,7 +33,6 @@ class Layer:
         kernel: (height, width) of a convolution or pooling window.
         stride: (height, width).
         pads: (top, left, bottom, right), zeros.
-        groups: convolution groups.
         norm: batch normalisation follows during training and is folded into the weights at export.
         activation: applied last; its own operator in ONNX, fused by every runtime that we know.
         permutation: axes of a transpose, batch excluded and counted from 0.

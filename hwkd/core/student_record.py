@@ -65,8 +65,6 @@ class StudentRecord(StrictModel):
     """Everything that is known of one student besides its weights.
 
     Attributes:
-        spec: its choices.
-        network: what they make.
         files: name -> SHA-256 of every file of the student that lies beside this record.
         run: of the search or distillation that made it: device, data with labels and
             normalisation, training, accuracies; None in what older versions exported.

@@ -31,7 +31,6 @@ class TeacherInput:
         base: name in `TEACHER_INPUTS`.
         mean: taken off the base, one for all channels or one for each; empty for none.
         std: divides what is left, > 0, as many as `mean`.
-        channels_last: the axis of the channels is the last one.
     """
 
     base: str = "normalised"

@@ -21,7 +21,6 @@ class TrainingSet:
     Attributes:
         copies: augmented versions of the inputs, each [samples, *input_shape].
         labels: as the head has them; some may be unlabelled.
-        head: what outputs mean.
         batch_size: samples per step.
         seed: of what methods and sources draw.
     """
@@ -38,7 +37,6 @@ class TrainingStep:
     """A step that was made, up to its gradients.
 
     Attributes:
-        batch: that it saw.
         student: what the student showed for it, with gradients.
     """
 

@@ -83,7 +83,6 @@ class FidelityRecord(StrictModel):
     """How much training a candidate's result stands for; only equal ones compare.
 
     Attributes:
-        epochs: passes over what an epoch draws.
         samples: that an epoch draws at most; None is all of the train split.
     """
 
@@ -99,7 +98,6 @@ class ProposalRecord(StrictModel):
             a model; "survey" and "random": drawn; "mutation" and "crossover": of trials.
         parent: number of the trial that it was made from by mutation or crossover.
         task_error: predicted validation error of the int8 student; None before there is a model.
-        divergence: predicted divergence from the teacher.
         gain: expected growth of the hypervolume (share of the box), or expected improvement of the
             weighted sum, for each predicted second.
         predicted_s: seconds that trying it takes, by arithmetic; only ratios mean something.
@@ -197,7 +195,6 @@ def read_trial_summary(line: str | bytes, *, where: str) -> TrialRecord:
     them thousands of trials are read in seconds.
 
     Args:
-        line: JSON text.
         where: file and line number for the message.
 
     Raises:
@@ -218,7 +215,6 @@ def read_trial_line(line: str | bytes, *, where: str) -> TrialRecord:
     """Parse one line of `trials.jsonl`.
 
     Args:
-        line: JSON text.
         where: file and line number for the message.
 
     Raises:

@@ -18,7 +18,6 @@ class ArmScores(StrictModel):
     """What one training reached, in the metric of the verdict.
 
     Attributes:
-        seed: of the training.
         validation_int8: of the int8 file; students are chosen by it. None in records of older
             versions.
         test_int8: of the int8 file; nothing is chosen by it.
@@ -39,7 +38,6 @@ class ArmRecord(StrictModel):
     Attributes:
         name: "distilled", "teacher-free", "labels alone" or of a control, as "cross-entropy".
         methods: as `--method` takes them; none is labels alone.
-        is_taught: by a teacher.
         scores: one a seed, at least one.
     """
 
@@ -67,7 +65,6 @@ class Gain(StrictModel):
         mean: difference of scores in the metric's unit, positive where the methods are better.
         low: lower end of the interval; None for a single seed, which shows no spread.
         high: upper end; None likewise.
-        seeds: pairs compared.
         confidence: of the Student-t interval, 0 to 1.
         verdict: "gain", "loss" or "no difference shown".
     """
@@ -185,11 +182,7 @@ _OLD_FIELDS = ("controls", "gain", "recipe", "weights", "networks_compared", "me
 
 
 def verdict_of_older_final(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a final record with its loose controls and gain made one verdict.
-
-    Args:
-        raw: as an older version wrote it.
-    """
+    """Return the fields of a final record with its loose controls and gain made one verdict."""
     methods, recipe = raw.get("methods", ()), raw.get("recipe", "distilled")
     verdict = {
         "methods": methods,

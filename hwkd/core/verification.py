@@ -26,8 +26,6 @@ class Target:
     """What the C is compiled for.
 
     Attributes:
-        name: of the device.
-        core: its processor.
         flash_bytes: that the network may use, vector table included.
         ram_bytes: that it may use for arena and stack.
     """
@@ -43,7 +41,6 @@ class Mismatches(StrictModel):
 
     Attributes:
         onnxruntime: from ONNX Runtime's.
-        host_c: from those of the same C on this computer.
     """
 
     onnxruntime: StoredInt = Field(ge=0)
@@ -54,9 +51,6 @@ class LayerCheck(StrictModel):
     """One step of the C and how it differs from ONNX Runtime's layer that reads the same integers.
 
     Attributes:
-        name: of the ONNX node.
-        kind: operator class.
-        macs: multiply-accumulates.
         instructions: executed by the emulated core; not a time.
         values: compared, of all inputs; None in runs that compared whole networks only.
         differing: of them; those within the bound of an average are not counted. None likewise.
@@ -86,23 +80,36 @@ class LayerCheck(StrictModel):
         return f"{self.differing:,}" + (f" + {ties:,} at a tie" if ties else "")
 
 
+class FeatureCheck(StrictModel):
+    """Features of raw samples: the core's C beside what they are in training.
+
+    Attributes:
+        values: int8 inputs of the network compared, of all raw inputs on this computer.
+        differing: of them, from NumPy's.
+        core_values: the same on the emulated core, of the traced inputs.
+        core_differing: of them.
+        instructions: executed by the core for one raw input, the most; not a time.
+        ram_bytes: static memory beside the arena.
+        table_bytes: constants.
+    """
+
+    values: StoredInt
+    differing: StoredInt
+    core_values: StoredInt
+    core_differing: StoredInt
+    instructions: StoredInt
+    ram_bytes: StoredInt
+    table_bytes: StoredInt
+
+
 class Verification(StrictModel):
     """Result of a check; every number in it comes from a program that ran, but for predictions.
 
     What is None by default is not in runs of older versions.
 
     Attributes:
-        model: file name.
-        device: as asked for.
-        core: compiled for.
-        emulated_cpu: that executed it.
         note: what a reader of the counts must know; empty if nothing.
-        rounding: of accumulators.
         kernels: "hwkd" or "cmsis-nn".
-        inputs: how many.
-        traced_inputs: how many the core and the host were compared for, tensor by tensor.
-        outputs: values that one inference gives.
-        mismatches: over all inputs.
         max_lsb: largest difference of an output from ONNX Runtime's.
         judged_max_lsb: the same without the inputs in which an average fell to the other side of
             a tie: there the layers are judged, not what follows from them at the output.
@@ -122,8 +129,9 @@ class Verification(StrictModel):
         arena_predicted_bytes: by the planner, before compiling.
         fit: whether what was built fits the device, its stack included.
         scores: of the emulated core's answers; None without labels.
+        features: of raw samples, where the network takes some; instructions per inference have
+            theirs, too.
         seconds: wall time of the whole check.
-        tools: compiler and emulator.
     """
 
     model: str | None = None
@@ -154,6 +162,7 @@ class Verification(StrictModel):
     arena_predicted_bytes: StoredInt | None = None
     fit: Fit | None = None
     scores: Scores | None = None
+    features: FeatureCheck | None = None
     seconds: float
     tools: dict[str, str] = Field(default_factory=dict)
 
@@ -187,6 +196,12 @@ _OLD_NAMES = {"instructions": "instructions_per_inference", "layers": "instructi
 def judged(found: Verification) -> Verification:
     """Return a comparison with what is wrong in it, one phrase each; none when it passes."""
     faults = []
+    checked = found.features
+    if checked is not None and checked.differing + checked.core_differing:
+        faults.append(
+            f"features of raw samples differ from those of training: {checked.differing:,} values "
+            f"on this computer, {checked.core_differing:,} on the core"
+        )
     if found.mismatches.host_c:
         faults.append(f"{found.mismatches.host_c:,} outputs differ from this computer's C")
     if not found.host_tensors_equal:
@@ -206,14 +221,7 @@ def judged(found: Verification) -> Verification:
 
 
 def layer_fault(rounding: Rounding, *, values: int, differing: int, max_lsb: int) -> str | None:
-    """Say what is wrong with a layer; None where it is as it should be.
-
-    Args:
-        rounding: of accumulators.
-        values: compared.
-        differing: of them.
-        max_lsb: largest difference.
-    """
+    """Say what is wrong with a layer; None where it is as it should be."""
     if max_lsb > _ALLOWED_LSB:
         return f"{differing:,} of {values:,} values differ, by up to {max_lsb}"
     share = ALLOWED_SHARE[rounding]
@@ -232,9 +240,6 @@ class VerificationRecord(StrictModel):
     """What a search keeps of the check of its best student.
 
     Attributes:
-        core: compiled for.
-        flash_limit_bytes: of the device, for the network.
-        ram_limit_bytes: likewise.
         passed: the core equals this computer exactly, and ONNX Runtime in every layer as far as
             the rounding promises.
         failure: why nothing could be compared; None if it could.

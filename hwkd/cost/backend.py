@@ -23,14 +23,7 @@ from hwkd.io import discovery
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostQuestion:
-    """What a user asked of a device; None is the device's own.
-
-    Attributes:
-        device: that is asked about.
-        runtime: name of one of its runtimes.
-        clock_hz: clock.
-        dtype: how the network is to run.
-    """
+    """What a user asked of a device; None is the device's own."""
 
     device: Device
     runtime: str | None = None
@@ -43,8 +36,6 @@ class ModelFile:
     """A network in a file.
 
     Attributes:
-        path: ONNX file.
-        graph: its operators.
         dtype: how the file runs as it is: "int8", "float32" or "mixed".
         costed_in: type of everything whose type the file does not fix.
     """
@@ -64,7 +55,6 @@ class FileCost:
         stages: memory while each operator runs.
         order: the order that needs the least memory; None where the backend does not choose it,
             and for networks too large to search.
-        measured: the measurement, where the file is timed.
     """
 
     cost: CostEstimate
@@ -78,9 +68,7 @@ class Evidence:
     """What the latencies of one runtime rest on, as `hwkd devices show` lists it.
 
     Attributes:
-        runtime: name and version.
         error: mean error on what no fit saw, or why there is none.
-        origin: what the numbers come from.
         dtype: that they are for; "" for all.
         rows: how many measurements; "" where there are none.
         interval: ends of the 90% interval over the estimate; "" without one.

@@ -21,9 +21,6 @@ def drop_zero_channels(graph: OpGraph) -> OpGraph:
     convolution or fully connected layer loses the largest number of zero channels found in it (they
     are taken to be the same channels). A chain that meets an addition, a concatenation or an output
     of the graph keeps all of them, because their place in memory must exist.
-
-    Args:
-        graph: after fusion.
     """
     if not any(op.zero_out_channels for op in graph.ops):
         return graph

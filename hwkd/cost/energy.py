@@ -28,7 +28,6 @@ class DutyCycle:
     """One inference every so often, and sleep between them.
 
     Attributes:
-        period_s: from the start of one inference to that of the next.
         sleep_power_w: of the whole board between them.
     """
 
@@ -43,7 +42,6 @@ def estimate_energy_j(
 
     Args:
         device: its default clock is the one that `active_power_w` was measured at.
-        runtime: gives the power.
         latency: estimated at `clock_hz`.
         clock_hz: clock of the estimate.
     """
@@ -56,8 +54,6 @@ def energy_band(energy_j: float, latency: LatencyEstimate, runtime: Runtime) -> 
     """Return the band of an energy that is known.
 
     Args:
-        energy_j: of one inference.
-        latency: that it was estimated from.
         runtime: whose power has a range where more than one row was published.
     """
     power_w = runtime.active_power_w or energy_j / latency.value_s

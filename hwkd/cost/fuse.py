@@ -42,7 +42,6 @@ def fuse(graph: OpGraph, rules: FusionRules) -> FusedGraph:
 
     Args:
         graph: as exported: activations and normalisations are operators of their own.
-        rules: what this runtime does.
     """
     fusion = _Fusion(graph, rules)
     for op in graph.ops:

@@ -45,8 +45,6 @@ def layer_op(layer: Layer, inputs: tuple[str, ...], input_shape: tuple[int, ...]
     """Return the operator of a layer without its activation.
 
     Args:
-        layer: what it computes.
-        inputs: tensors that it reads.
         input_shape: of the first of them, without batch.
     """
     kind = LAYER_KINDS.get(layer.kind)

@@ -46,7 +46,6 @@ class OpCycles(NamedTuple):
     """What one operator costs.
 
     Attributes:
-        cycles: predicted.
         form: what kernels tell apart, a key of the model's evidence.
         weakness: why it is weak evidence, or None.
     """
@@ -95,10 +94,8 @@ def with_interval(
     """Return the latency with its 90% interval, wider where the model extrapolates.
 
     Args:
-        model: what predicted it.
         form_s: latency by form of operator, as `OpCycles` names them.
         weak_s: parts of it that rest on weak evidence, by why.
-        basis: what the prediction rests on.
     """
     value_s = sum(form_s.values())
     by_form = {form: part / value_s for form, part in form_s.items()} if value_s else {}

@@ -56,7 +56,6 @@ def op_work(op: Op, tensors: Mapping[str, Tensor]) -> Work | None:
     """Return the work of an operator, or None for a kind that no class covers.
 
     Args:
-        op: operator of a fused graph.
         tensors: shapes of its inputs and outputs, NCHW.
     """
     rule = kind_of(op.kind).work

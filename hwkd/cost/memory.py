@@ -24,7 +24,6 @@ class MemoryPlan:
         overhead_bytes: what the runtime keeps for tensors, operators and itself.
         live_bytes: operator -> bytes of tensors and scratch that exist while it runs.
         scratch_bytes: operator -> its working memory, where it has any.
-        buffers: tensors, then scratch, with their lifetimes.
         offsets: place of each buffer in the arena; empty when the planner does not fix places.
     """
 
@@ -42,7 +41,6 @@ def plan_memory(graph: OpGraph, model: MemoryModel, element_bytes: int) -> Memor
 
     Args:
         graph: the operators that run (after fusion).
-        model: how the runtime lays out memory.
         element_bytes: size of an activation element, 1 or 4.
     """
     ops = graph.ops

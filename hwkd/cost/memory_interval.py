@@ -13,8 +13,6 @@ def ram_interval_bytes(
     """Return the ends of the 90% interval; None where the runtime's rules were not tested.
 
     Args:
-        peak_bytes: estimated.
-        model: of the runtime.
         kinds: of the operators that run; one that no tested network had widens the interval, since
             what lies over what then is a guess.
     """

@@ -9,6 +9,8 @@ from hwkd.core.graph import OpGraph
 
 # Sets of operators are what is searched; of more operators hardly any part of them is seen.
 MOST_ORDERED_OPS = 200
+# Sets examined before the search settles for the given order.
+_MOST_EXAMINED = 10_000
 # Sets put into the queue; wide graphs reach many from each.
 _MOST_QUEUED = 100_000
 
@@ -21,16 +23,14 @@ class OrderPlan:
         names: operators in the order found.
         peak_bytes: activation bytes alive at the worst moment in that order.
         given_peak_bytes: the same for the order as given.
-        is_optimal: the search finished, so no order needs less.
     """
 
     names: tuple[str, ...]
     peak_bytes: int
     given_peak_bytes: int
-    is_optimal: bool
 
 
-def find_order(graph: OpGraph, element_bytes: int, *, most_states: int = 10_000) -> OrderPlan:
+def find_order(graph: OpGraph, element_bytes: int) -> OrderPlan:
     """Search the orders that the data flow allows, the one with the smallest peak first.
 
     Best-first over the sets of operators already run: the first complete set taken from the queue
@@ -38,8 +38,6 @@ def find_order(graph: OpGraph, element_bytes: int, *, most_states: int = 10_000)
 
     Args:
         graph: operators that run; scratch is left out because no order changes it.
-        element_bytes: size of an activation element.
-        most_states: sets examined before the search settles for the given order.
     """
     flow = _Flow(graph, element_bytes)
     given_peak, done = 0, 0
@@ -51,13 +49,11 @@ def find_order(graph: OpGraph, element_bytes: int, *, most_states: int = 10_000)
     came_from: dict[int, tuple[int, int]] = {}
     best = {0: queue[0][0]}
     examined = 0
-    while queue and examined < most_states and len(best) < _MOST_QUEUED:
+    while queue and examined < _MOST_EXAMINED and len(best) < _MOST_QUEUED:
         peak, _, done = heapq.heappop(queue)
         if done == everything:
             names = _backtrack(graph, came_from, done)
-            return OrderPlan(
-                names=names, peak_bytes=peak, given_peak_bytes=given_peak, is_optimal=True
-            )
+            return OrderPlan(names=names, peak_bytes=peak, given_peak_bytes=given_peak)
         if peak > best[done]:
             continue
         examined += 1
@@ -74,7 +70,6 @@ def find_order(graph: OpGraph, element_bytes: int, *, most_states: int = 10_000)
         names=tuple(op.name for op in graph.ops),
         peak_bytes=given_peak,
         given_peak_bytes=given_peak,
-        is_optimal=False,
     )
 
 

@@ -15,7 +15,6 @@ class Buffer(NamedTuple):
         name: tensor, or operator that it is the scratch of.
         size: bytes, aligned.
         first: index of the first operator during which it exists.
-        last: index of the last one.
     """
 
     name: str
@@ -31,7 +30,6 @@ def place_greedily(buffers: Sequence[Buffer], steps: int) -> list[int]:
 
     Args:
         buffers: tensors in their order in the model, then scratch.
-        steps: number of operators.
 
     Source:
         tensorflow/tflite-micro, tensorflow/lite/micro/memory_planner/greedy_memory_planner.cc.

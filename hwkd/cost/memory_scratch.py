@@ -16,8 +16,6 @@ def scratch_bytes(op: Op, tensors: Tensors, model: MemoryModel, element_bytes: i
     """Return the working memory of one operator, unaligned.
 
     Args:
-        op: operator that runs.
-        tensors: of its graph.
         model: names the rule for each kind.
         element_bytes: 1 or 4; the rules are for int8 kernels, float kernels need none.
     """

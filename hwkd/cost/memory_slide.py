@@ -52,13 +52,8 @@ class _Step:
     """One operator, or the copy with padding that comes before it; sizes in bytes.
 
     Attributes:
-        index: of the operator.
         source: tensor that the output may lie over; None where there is none.
-        target: what it writes.
-        read: size of the source.
-        written: size of the target.
         drop: how far the target starts below the source; None where they must lie apart.
-        scratch: working memory.
         held: what else exists.
     """
 
@@ -88,7 +83,6 @@ def live_bytes(graph: OpGraph, model: MemoryModel, element_bytes: int, lives: Li
         graph: after fusion, operators in their order.
         model: names the rule for each kind, and how chains are cut.
         element_bytes: 1 or 4.
-        lives: of the graph's tensors.
     """
     steps: list[_Step] = []
     pooled = ""

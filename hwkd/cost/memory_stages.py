@@ -18,11 +18,8 @@ class MemoryStage:
     """RAM while one operator runs.
 
     Attributes:
-        op: the operator's name.
-        kind: ONNX operator type.
         used_bytes: tensors that it reads and writes, less what they share.
         held_bytes: tensors that wait for a later operator.
-        scratch_bytes: working memory.
         overhead_bytes: what the runtime keeps beside the arena.
         held: names of the waiting tensors, largest first; of more than `_MOST_HELD` one more.
     """
@@ -51,7 +48,6 @@ def memory_stages(graph: OpGraph, plan: MemoryPlan) -> tuple[MemoryStage, ...]:
     """Split the memory of a plan by purpose, one stage for each operator in order.
 
     Args:
-        graph: the graph that was planned.
         plan: what `plan_memory` returned for it.
     """
     # Scratch comes after the tensors, under names of operators that tensors may have too.

@@ -20,7 +20,6 @@ class StoragePlan:
     Attributes:
         weight_bytes: weights, biases and other constants of the network.
         code_bytes: the runtime's code, its description of the network, quantisation tables.
-        flash_bytes: both.
         per_op_bytes: operator -> its weights, biases and constants.
     """
 
@@ -34,8 +33,6 @@ def plan_storage(graph: OpGraph, model: StorageModel, element_bytes: int) -> Sto
     """Add up the flash of a fused graph.
 
     Args:
-        graph: the operators that run.
-        model: what the runtime adds.
         element_bytes: size of a weight, 1 or 4; biases take 4 bytes either way.
     """
     code = model.code_bytes + model.per_tensor_bytes * len(graph.tensors)

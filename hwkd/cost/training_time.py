@@ -32,7 +32,6 @@ class TrainingWork:
         operators: that run; each costs a call forward and back, whatever the batch.
         dense_macs: multiply-accumulates of convolutions with wide windows.
         pointwise_macs: of 1x1 convolutions, linear layers and matrix products.
-        depthwise_macs: of grouped convolutions.
         elements: outputs of all operators: normalisation and activations read and write them
             several times, and narrow networks spend most of their time so.
     """
@@ -68,8 +67,6 @@ def predicted_training_s(graph: OpGraph, *, samples_seen: int, batch_size: int =
     """Return the seconds that training takes on one thread of the machine of the constants.
 
     Args:
-        graph: of the student, as exported.
-        samples_seen: samples times epochs.
         batch_size: samples in one step.
     """
     work = training_work(graph)

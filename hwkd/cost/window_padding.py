@@ -9,7 +9,6 @@ def is_same_padding(op: Op, shape: tuple[int, ...]) -> bool:
     """Tell whether a window's padding is what TensorFlow calls SAME for an input of this shape.
 
     Args:
-        op: convolution or pooling.
         shape: of its input, (1, channels, height, width).
 
     Source:
@@ -29,8 +28,6 @@ def pad_before(op: Op, source: str, shape: tuple[int, ...]) -> tuple[Op, Tensor]
     """Return the Pad operator that does a window's padding, and the tensor it writes.
 
     Args:
-        op: convolution or pooling with padding.
-        source: name of its input tensor.
         shape: of that tensor, (1, channels, height, width).
     """
     top, left, bottom, right = op.pads

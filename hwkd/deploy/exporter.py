@@ -29,7 +29,6 @@ class ExportOptions:
 
     Attributes:
         rounding: of accumulators; None leaves it to the target.
-        kernels: whose convolutions.
         patches: into which first layers are divided; None runs them as a whole.
     """
 
@@ -83,7 +82,11 @@ class ExportSource:
         if self.run is None:
             return None
         data = self.run.data
-        return discovery.output_kind(data.kind).answer(data.answer_mean, data.answer_std)
+        return discovery.output_kind(data.kind).answer(
+            data.answer_mean,
+            data.answer_std,
+            None if self.run.final is None else self.run.final.decision,
+        )
 
     @property
     def int8_path(self) -> Path:
@@ -131,7 +134,6 @@ class PlannedSizes:
 
     Attributes:
         ram_bytes: arena and stack.
-        flash_bytes: code and constants.
     """
 
     ram_bytes: int

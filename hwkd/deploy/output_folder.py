@@ -26,10 +26,6 @@ def require_free_out(out: Path) -> None:
 def require_replaceable(out: Path, source: Path) -> None:
     """Refuse to replace anything but an export.
 
-    Args:
-        out: to be replaced as a whole.
-        source: of the new export, which stays as it is.
-
     Raises:
         ConfigError: says what to do.
     """
@@ -45,7 +41,6 @@ def write_folder(files: Mapping[str, str | bytes], folder: Path) -> None:
 
     Args:
         files: name -> text or bytes.
-        folder: to create or replace, with everything in it.
 
     Raises:
         ExportError: if the folder cannot be written.

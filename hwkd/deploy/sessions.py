@@ -19,10 +19,6 @@ _FloatArray: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
 def open_session(path: Path, *, threads: int = 1) -> ort.InferenceSession:
     """Open a float or QDQ int8 model on the CPU.
 
-    Args:
-        path: an ONNX file.
-        threads: intra-op threads.
-
     Raises:
         ModelFileError: if the file is missing or ONNX Runtime cannot load it.
     """

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from hwkd.core.markdown import facts_table
-from hwkd.core.measure import CostEstimate
 from hwkd.core.metric import Metric, Scores, ScoresRecord
 from hwkd.core.run_record import RunRecord
 from hwkd.core.student_record import StudentRecord
@@ -33,6 +32,7 @@ def student_facts(student: StudentRecord) -> dict[str, Any]:
     run = student.run
     if run is None:
         return {}
+    decision = None if run.final is None else run.final.decision
     return {
         "hwkd_version": run.hwkd_version,
         "data": {"task": run.data.task, "source": run.data.source,
@@ -43,7 +43,7 @@ def student_facts(student: StudentRecord) -> dict[str, Any]:
             "labels": list(run.data.class_names),
             "mean": list(run.data.answer_mean),
             "std": list(run.data.answer_std),
-            "threshold": None,
+            "decision": None if decision is None else decision.model_dump(mode="json"),
         },
         "measured": {
             "metrics": [metric.model_dump(mode="json") for metric in run.data.metrics],
@@ -93,12 +93,7 @@ print([facts["answer"]["labels"][i] for i in outputs.argmax(axis=1)])
 
 
 def student_readme(student: StudentRecord, files: Iterable[str]) -> str:
-    """Return the README of a student's folder.
-
-    Args:
-        student: that it describes.
-        files: of the student, in the folder.
-    """
+    """Return the README of a student's folder."""
     names = sorted(files)
     text = (
         f"# Student {student.spec.key}\n\nMade by `hwkd export`: {', '.join(names)}. "
@@ -126,14 +121,9 @@ def _scores(student: StudentRecord) -> ScoresRecord:
     return ScoresRecord() if trial is None or trial.scores is None else trial.scores
 
 
-def _cost(student: StudentRecord) -> CostEstimate | None:
-    if student.run is not None and student.run.final is not None:
-        return student.run.final.cost
-    return None if student.trial is None else student.trial.cost
-
-
 def _estimated(student: StudentRecord) -> dict[str, Any] | None:
-    run, cost = student.run, _cost(student)
+    run = student.run
+    cost = None if run is None else run.cost_of(student.trial)
     if run is None or cost is None:
         return None
     return {
@@ -165,14 +155,14 @@ def _input_rows(run: RunRecord) -> list[tuple[str, str]]:
 def _answer_rows(run: RunRecord) -> list[tuple[str, str]]:
     data = run.data
     rows = [("labels, in the order of the outputs", ", ".join(data.class_names))]
-    if output_kind(data.kind).of_classes:
-        return [*rows, ("answer", "the class with the largest output; there is no threshold")]
-    return [
-        *rows,
-        ("answer", "output * std + mean, in the unit of the target; there is no threshold"),
-        ("mean", _numbers(data.answer_mean)),
-        ("std", _numbers(data.answer_std)),
-    ]
+    rows.append(("answer", output_kind(data.kind).answer_rule))
+    if data.answer_std:
+        rows += [("mean", _numbers(data.answer_mean)), ("std", _numbers(data.answer_std))]
+    if run.final is not None and run.final.decision is not None:
+        found = run.final.decision
+        wanted = f"{found.rate} {found.wanted:.4g} at most, chosen on validation"
+        rows.append(("threshold", f"{found.threshold!r} ({wanted})"))
+    return rows
 
 
 def _measured_rows(student: StudentRecord) -> list[tuple[str, str]]:

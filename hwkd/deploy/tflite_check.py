@@ -39,11 +39,6 @@ class Agreement:
 
     Attributes:
         interpreter: key of `INTERPRETERS`.
-        outputs: how many the network has.
-        inputs: how many.
-        outputs: values compared.
-        mismatches: values that differ.
-        max_lsb: largest difference.
     """
 
     interpreter: str
@@ -58,11 +53,7 @@ class LayerAgreement:
     """The layers of the C that equals TFLM, each against ONNX Runtime's with the same inputs.
 
     Attributes:
-        layers: how many.
-        values: compared, of all layers and inputs.
-        mismatches: of them.
         averages_within_bound: averages that the order of a float sum decides; no mismatches.
-        max_lsb: largest difference.
         faults: what double rounding does not explain, one line for each layer.
     """
 
@@ -125,7 +116,6 @@ def check_tflite(data: bytes, model_path: Path, project: Project, steps: _Int8) 
     """Compare a file's outputs with the C and ONNX Runtime, and the layers of the C with its.
 
     Args:
-        data: .tflite file of the project's network.
         model_path: int8 ONNX file that the project was made from.
         project: with the rounding `tflite`.
         steps: int8 inputs, shape [inputs, *input_shape], channels first.
@@ -194,7 +184,6 @@ def run_tflite(data: bytes, steps: _Int8, interpreter: str, *, outputs: int = 1)
         data: the file; one int8 input and one or more outputs, channels last.
         steps: shape [inputs, *input_shape], channels first.
         interpreter: key of `INTERPRETERS`.
-        outputs: how many the network has.
 
     Returns:
         int8, shape [inputs, values], channels first, one output after the other.

@@ -121,8 +121,6 @@ class TfliteFile:
         """Return the file with these tensors as the network's inputs and outputs.
 
         Args:
-            inputs: numbers of tensors.
-            outputs: likewise.
             metadata: name -> text, for whoever reads the file; each gets a buffer.
         """
         builder = flatbuffers.Builder(1 << 16)

@@ -78,7 +78,6 @@ def write_int8(
         model: float, with one input; its weights get one scale for each output channel.
         encodings: of the input and of every node's output.
         int8_path: replaced in one step when everything went well.
-        name: what messages call the model.
 
     Raises:
         ExportError: if an operator stays in float or the file cannot be written.
@@ -122,10 +121,6 @@ def write_int8(
 
 def assert_int8(model: onnx.ModelProto, *, name: str) -> None:
     """Check that every operator with multiplications computes on 8-bit integers.
-
-    Args:
-        model: a QDQ model.
-        name: what the message calls it.
 
     Raises:
         ExportError: naming the first Conv, Gemm or MatMul that has a float operand or result.

@@ -32,7 +32,6 @@ def export_onnx(module: torch.nn.Module, layers: Layers, path: Path) -> None:
 
     Args:
         module: a `StudentModule` of these layers, on any device.
-        layers: the description.
         path: replaced in one step when everything went well.
 
     Raises:
@@ -89,7 +88,6 @@ def folded_weights(module: torch.nn.Module, layer: Layer) -> tuple[_Array, _Arra
 
     Args:
         module: the `StudentModule` that holds the layer.
-        layer: a convolution or a linear layer.
 
     Raises:
         ExportError: if a weight is not finite.

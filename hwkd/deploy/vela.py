@@ -29,7 +29,6 @@ class VelaLayer:
     Attributes:
         name: of the layer, or vela's own for an operator that it put in.
         kind: TensorFlow Lite operator that it comes from.
-        macs: multiply-accumulates.
         cycles: of the NPU; None where the operator runs on the CPU, which vela does not cost.
         sram_bytes: activations in SRAM while it runs.
     """
@@ -47,11 +46,8 @@ class VelaReport:
 
     Attributes:
         version: of vela.
-        clock_hz: of the NPU.
         cycles: of one inference, memory traffic included.
-        sram_bytes: used by activations.
         flash_bytes: off-chip flash used by weights, biases and commands.
-        weight_bytes: compressed weights.
         layers: in execution order.
     """
 
@@ -83,7 +79,6 @@ def run_vela(tflite: bytes, npu: Npu, layer_names: Collection[str]) -> VelaRepor
 
     Args:
         tflite: int8 .tflite file.
-        npu: to compile for.
         layer_names: names of the network's layers; what vela splits is summed by them.
 
     Raises:

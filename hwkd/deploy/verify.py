@@ -8,23 +8,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hwkd.core.core_file import Core
 from hwkd.core.device import Device
 from hwkd.core.metric import Scores
 from hwkd.core.patches import Patches
 from hwkd.core.progress import Progress, silent
-from hwkd.core.verification import Mismatches, Target, Verification, judged
+from hwkd.core.verification import FeatureCheck, Mismatches, Target, Verification, judged
 from hwkd.deploy.to_c.export import build_project
 from hwkd.deploy.to_c.exported import Exported
 from hwkd.deploy.to_c.flash import predict_flash_bytes, predict_ram_bytes
 from hwkd.deploy.to_c.project import Project
+from hwkd.deploy.to_c.raw_input import RawInput
 from hwkd.deploy.to_c.step_builder import Kernels
 from hwkd.deploy.toolchain import Command, Tools, find_host_compiler, find_tools
 from hwkd.deploy.verify_layers import LayerComparison
@@ -67,8 +69,9 @@ def seeded_samples(model_path: Path, count: int, *, seed: int = 0) -> _Floats:
 def verify_model(
     model_path: Path,
     target: Target,
-    samples: _Floats,
+    samples: NDArray[Any],
     *,
+    raw: RawInput | None = None,
     score: Callable[[_Floats], Scores] | None = None,
     rounding: Rounding | None = None,
     kernels: Kernels = "hwkd",
@@ -80,14 +83,13 @@ def verify_model(
 
     Args:
         model_path: int8 ONNX file.
-        target: core and memories.
-        samples: normalised float inputs, shape [inputs, *input_shape].
+        samples: normalised float inputs, shape [inputs, *input_shape]; raw ones where `raw` says
+            what makes inputs of them.
+        raw: makes inputs of raw samples in the C, and in NumPy.
         score: of the core's answers, from its outputs as real numbers, shape [inputs, outputs].
         rounding: None takes the core's, or that of CMSIS-NN.
-        kernels: whose convolutions.
         patches: into which first layers are divided.
         exported: folder of C to check; it decides rounding, kernels and patches.
-        progress: told of stages.
 
     Raises:
         ExportError: if the model has no C form, the exported C is no longer what was exported, or
@@ -99,6 +101,8 @@ def verify_model(
         project = _built(model_path, target.core, rounding, kernels, patches)
     else:
         project, kernels = exported.project(), exported.kernels
+    # Files are compared as they are; what raw values become is checked where it is in integers.
+    project = replace(project, raw=raw)
     require_fit(project, target)
     tools = find_tools()
     ran = _run(model_path, project, target, samples, tools=tools, progress=progress)
@@ -130,15 +134,14 @@ class _Ran:
 
     Attributes:
         expected: ONNX Runtime's outputs, shape [inputs, outputs].
+        features: what was compared of raw samples; None without any.
         comparison: of every layer with ONNX Runtime's.
         on_host: this computer's C.
-        on_core: the emulated core's.
-        core_trace: the same of the first inputs, step by step.
         host_tensors_equal: whether every traced tensor equals the host's.
-        sizes: of the program for the core.
     """
 
     expected: _Int8
+    features: FeatureCheck | None
     comparison: LayerComparison
     on_host: Execution
     on_core: Execution
@@ -151,7 +154,7 @@ def _run(
     model_path: Path,
     project: Project,
     target: Target,
-    samples: _Floats,
+    samples: NDArray[Any],
     *,
     tools: Tools,
     progress: Progress,
@@ -163,20 +166,50 @@ def _run(
         progress("compile", 0, 1)
         bench.build()
         progress("compile", 1, 1)
-        inputs = to_c_inputs(project, samples)
-        expected = reference_outputs(model_path, project, samples)
+        prepared = _prepared(project, samples)
+        inputs = to_c_inputs(project, prepared)
+        fed = inputs if project.raw is None else samples
+        expected = reference_outputs(model_path, project, prepared)
         comparison = LayerComparison(model_path, project)
-        on_host = bench.on_host(inputs)
-        core_trace = bench.trace_on_core(inputs[:TRACED_INPUTS])
+        on_host = bench.on_host(fed)
+        core_trace = bench.trace_on_core(fed[:TRACED_INPUTS])
+        equal, differing = bench.compare_on_host(fed, inputs, comparison, core_trace, progress)
         return _Ran(
             expected=expected,
+            features=_feature_check(project, target.core, core_trace, inputs, differing),
             comparison=comparison,
             on_host=on_host,
             core_trace=core_trace,
-            host_tensors_equal=bench.compare_on_host(inputs, comparison, core_trace, progress),
-            on_core=bench.on_core(inputs, progress),
+            host_tensors_equal=equal,
+            on_core=bench.on_core(fed, progress),
             sizes=bench.sizes,
         )
+
+
+def _prepared(project: Project, samples: NDArray[Any]) -> _Floats:
+    """Return the network's float inputs."""
+    if project.raw is None:
+        return samples
+    if project.raw.apply is None:
+        raise ValueError("raw samples are given, and nothing that prepares them")
+    return project.raw.apply(samples)
+
+
+def _feature_check(
+    project: Project, core: Core, trace: Execution, inputs: _Int8, differing: int
+) -> FeatureCheck | None:
+    """Return how the features of raw samples compare; None without any."""
+    if project.raw is None or trace.features is None or trace.feature_ticks is None:
+        return None
+    return FeatureCheck(
+        values=inputs.size,
+        differing=differing,
+        core_values=trace.features.size,
+        core_differing=int((trace.features != inputs[: len(trace.features)]).sum()),
+        instructions=core.instructions(int(trace.feature_ticks.max())),
+        ram_bytes=project.raw.ram_bytes or 0,
+        table_bytes=project.raw.table_bytes or 0,
+    )
 
 
 def _found(project: Project, target: Target, ran: _Ran, *, seconds: float) -> Verification:
@@ -210,6 +243,7 @@ def _found(project: Project, target: Target, ran: _Ran, *, seconds: float) -> Ve
         stack_bytes=on_core.stack_bytes,
         arena_bytes=ran.sizes.arena_bytes,
         arena_predicted_bytes=project.memory.arena_bytes,
+        features=ran.features,
         fit=built_fit(ran.sizes, on_core.stack_bytes, target),
         seconds=seconds,
     )
@@ -242,7 +276,6 @@ def target_of(device: Device, *, beside: Path | None = None) -> Target:
     """Return what a device file says about core and memories.
 
     Args:
-        device: whose core is looked up.
         beside: folder of the user's device file, whose `cores/` come first.
 
     Raises:
@@ -299,34 +332,54 @@ class _Bench:
         assert found is not None
         return found
 
-    def on_host(self, inputs: _Int8) -> Execution:
+    def on_host(self, inputs: NDArray[Any]) -> Execution:
         """Run on this computer."""
         return run_host(self._on_host.plain, self._project, inputs)
 
     def compare_on_host(
-        self, inputs: _Int8, comparison: LayerComparison, core: Execution, progress: Progress
-    ) -> bool:
-        """Compare every layer on this computer, and say whether the core's trace equals it.
+        self,
+        fed: NDArray[Any],
+        inputs: _Int8,
+        comparison: LayerComparison,
+        core: Execution,
+        progress: Progress,
+    ) -> tuple[bool, int]:
+        """Compare every layer on this computer.
 
         In parts: a trace of all inputs may not fit into memory.
+
+        Args:
+            fed: what the program reads: `inputs`, or raw samples.
+            inputs: of the network.
+            comparison: is told of every layer.
+            core: trace of the first inputs.
+            progress: told of the advance.
+
+        Returns:
+            Whether the core's trace equals this computer's, and how many inputs of the network
+            this computer made of raw samples otherwise than NumPy.
         """
-        is_equal, done = True, 0
-        for part in _parts(inputs):
-            progress("compare", done, len(inputs))
+        is_equal, done, differing = True, 0, 0
+        for part in _parts(fed):
+            progress("compare", done, len(fed))
             trace = run_host(self._on_host.traced, self._project, part)
-            comparison.add(part, trace.step_outputs)
+            given = inputs[done : done + len(part)]
+            if trace.features is not None:
+                differing += int((trace.features != given).sum())
+                given = trace.features
+            comparison.add(given, trace.step_outputs)
             is_equal &= all(
                 np.array_equal(ours[done:], theirs[: max(0, len(ours) - done)])
                 for ours, theirs in zip(core.step_outputs, trace.step_outputs, strict=True)
             )
             done += len(part)
-        return is_equal
+        return is_equal, differing
 
-    def trace_on_core(self, inputs: _Int8) -> Execution:
+    def trace_on_core(self, inputs: NDArray[Any]) -> Execution:
         """Run on the emulated core and record every step."""
         return self._emulate(self._on_core.traced, inputs)
 
-    def on_core(self, inputs: _Int8, progress: Progress) -> Execution:
+    def on_core(self, inputs: NDArray[Any], progress: Progress) -> Execution:
         """Run in parts, so that the listener hears of the advance."""
         done, results = 0, []
         for part in _parts(inputs):
@@ -342,11 +395,11 @@ class _Bench:
             stack_bytes=max(result.stack_bytes for result in results),
         )
 
-    def _emulate(self, program: Firmware, inputs: _Int8) -> Execution:
+    def _emulate(self, program: Firmware, inputs: NDArray[Any]) -> Execution:
         return run_firmware(program, self._project, inputs, self._core, self._tools)
 
 
-def _parts(inputs: _Int8) -> list[_Int8]:
+def _parts(inputs: NDArray[Any]) -> list[NDArray[Any]]:
     return np.array_split(inputs, -(-len(inputs) // _INPUTS_AT_ONCE))
 
 

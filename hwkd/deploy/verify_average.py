@@ -28,10 +28,8 @@ def averages_in_any_order(
     """Return the smallest and the largest int8 value that float32 arithmetic may give.
 
     Args:
-        op: an average.
         values: int8, shape [samples, channels, height, width].
         source: encoding of `values`.
-        target: encoding of the output.
 
     Returns:
         Two arrays of shape [samples, channels, out height, out width]. They are equal but for

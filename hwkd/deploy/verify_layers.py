@@ -43,7 +43,6 @@ class LayerComparison:
 
     Attributes:
         model_path: the ONNX file that the project was made from.
-        project: the C.
     """
 
     model_path: Path
@@ -86,11 +85,7 @@ class LayerComparison:
         return tuple(self._counts)
 
     def checks(self, instructions: Sequence[int]) -> tuple[LayerCheck, ...]:
-        """Return what was found, for each step of the C.
-
-        Args:
-            instructions: that the core executed for each step.
-        """
+        """Return what was found, for each step of the C."""
         return tuple(
             LayerCheck(
                 name=step.name,

@@ -25,7 +25,6 @@ def to_c_inputs(project: Project, samples: _Floats) -> _Int8:
     """Quantise samples and bring them into the order of the C input buffer.
 
     Args:
-        project: the C.
         samples: shape [samples, *input_shape].
 
     Returns:
@@ -39,8 +38,6 @@ def reference_outputs(model_path: Path, project: Project, samples: _Floats) -> _
     """Return ONNX Runtime's int8 outputs as the C gives them, one output after the other.
 
     Args:
-        model_path: the ONNX file that the project was made from.
-        project: the C.
         samples: shape [samples, *input_shape].
     """
     # One at a time, as the C runs: a file may reshape to a batch of 1 behind an open one.
@@ -54,7 +51,6 @@ def tensors_of_trace(
     """Return every int8 tensor that the C has, views included, in ONNX's order of elements.
 
     Args:
-        project: the C.
         inputs: shape [samples, input bytes].
         step_outputs: for each step int8 [samples, bytes], in the order of the C buffer.
 

@@ -12,11 +12,13 @@ from string import Template
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hwkd.core.core_file import ICOUNT_SHIFT, Core
 from hwkd.core.errors import ExportError
-from hwkd.deploy.to_c.project import Project
+from hwkd.deploy.to_c.project import PROGRAMS, Project
 from hwkd.deploy.to_c.project_text import project_files
+from hwkd.deploy.to_c.raw_input import RAW_FILE
 from hwkd.deploy.toolchain import Command, Tools, run_tool
 
 _Int8: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
@@ -30,7 +32,7 @@ _SMALLEST_STACK_BYTES = 128
 _STACK_ALIGNMENT = 8
 _COMMON_FLAGS = ("-std=gnu99", "-O2", "-Wall", "-Wextra", "-I.")
 # Sources with the hook of MODEL_TRACE.
-_HOOKED = ("model.c", "harness.c")
+_HOOKED = ("model.c", "harness.c", RAW_FILE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +55,6 @@ class Firmware:
     """A linked program.
 
     Attributes:
-        folder: where it runs.
-        elf: the program.
-        sizes: of the network inside.
         traces: whether it records every step.
         stack_bytes: kept for the stack; 0 on the host.
     """
@@ -89,6 +88,8 @@ class Execution:
         ticks: of each inference; zeros on the host.
         step_ticks: shape [inputs, steps]; empty without tracing.
         step_outputs: for each step int8 [inputs, bytes]; empty without tracing.
+        features: int8 [inputs, input bytes] that raw values became, with tracing.
+        feature_ticks: of them.
         stack_bytes: most stack ever used; 0 on the host.
     """
 
@@ -97,6 +98,8 @@ class Execution:
     step_ticks: _UInt32
     step_outputs: tuple[_Int8, ...]
     stack_bytes: int
+    features: _Int8 | None = None
+    feature_ticks: _UInt32 | None = None
 
 
 def build_host(project: Project, folder: Path, compiler: Command) -> Programs:
@@ -105,7 +108,7 @@ def build_host(project: Project, folder: Path, compiler: Command) -> Programs:
     Raises:
         ExportError: if the compiler fails.
     """
-    flags = [*_COMMON_FLAGS, *project.flags, *project.host_flags, "-DHWKD_PORTABLE"]
+    flags = [*_COMMON_FLAGS, *_flags(project), *project.host_flags, "-DHWKD_PORTABLE"]
     plain, traced = _build(project, folder, "platform_host.c", compiler, flags, ["-lm"])
     return Programs(
         plain=Firmware(folder=plain.parent, elf=plain, sizes=None, traces=False),
@@ -126,11 +129,7 @@ def build_firmware(
     """Compile for a core, with a device's own memory sizes in the linker script.
 
     Args:
-        project: what to compile.
         folder: existing; receives sources, objects and programs.
-        core: target.
-        tools: cross compiler.
-        flash_bytes: of the device, for code and weights.
         ram_bytes: of the device, for arena and stack.
         optimise: the compiler's optimisation option.
 
@@ -138,12 +137,13 @@ def build_firmware(
         ExportError: if it does not compile or does not fit; quotes the linker.
     """
     stack_bytes = _stack_bytes(project, ram_bytes)
-    _write_script(folder / "plain.ld", core, (flash_bytes, ram_bytes, stack_bytes))
+    write_link_script(folder / "plain.ld", core, (flash_bytes, ram_bytes, stack_bytes))
     # The recording hook takes stack that the network itself does not need.
     sizes = (flash_bytes, ram_bytes + _STACK_BYTES, _STACK_BYTES)
-    _write_script(folder / "traced.ld", core, sizes)
+    write_link_script(folder / "traced.ld", core, sizes)
     counter = [f"-D{name}={value}" for name, value in core.counter.items()]
-    flags = [*core.flags, *_COMMON_FLAGS, *project.flags, *counter, "-ffunction-sections", optimise]
+    own = [*core.flags, *_COMMON_FLAGS, *_flags(project)]
+    flags = [*own, *counter, "-ffunction-sections", optimise]
     link = [*core.flags, "-nostartfiles", "-Wl,--gc-sections", "-T{program}.ld", "-lm"]
     plain, traced = _build(project, folder, "platform_cortex_m.c", (tools.compiler,), flags, link)
     return Programs(
@@ -157,10 +157,16 @@ def build_firmware(
     )  # fmt: skip
 
 
-def _write_script(path: Path, core: Core, sizes: tuple[int, int, int]) -> None:
+def _flags(project: Project) -> list[str]:
+    """Return options of a project; where raw values are known, the harness feeds those."""
+    raw = project.raw
+    return [*project.flags, *([] if raw is None else [f"-DHARNESS_RAW={raw.c_type}"])]
+
+
+def write_link_script(path: Path, core: Core, sizes: tuple[int, int, int]) -> None:
     """Write a linker script; sizes are those of flash, RAM and, in it, the stack."""
     flash_bytes, ram_bytes, stack_bytes = sizes
-    script = Template(_harness_text("link.ld.in")).substitute(
+    script = Template(harness_text("link.ld.in")).substitute(
         vectors_origin=hex(core.vectors_origin),
         flash_origin=hex(core.flash_origin),
         flash_bytes=flash_bytes,
@@ -174,7 +180,8 @@ def _write_script(path: Path, core: Core, sizes: tuple[int, int, int]) -> None:
 
 def _stack_bytes(project: Project, ram_bytes: int) -> int:
     """Return what the linker keeps for the stack: all that a small device has left."""
-    left = (ram_bytes - project.memory.arena_bytes) // _STACK_ALIGNMENT * _STACK_ALIGNMENT
+    taken = project.memory.arena_bytes + (0 if project.raw is None else project.raw.ram_bytes or 0)
+    left = (ram_bytes - taken) // _STACK_ALIGNMENT * _STACK_ALIGNMENT
     return min(max(left, _SMALLEST_STACK_BYTES), _STACK_BYTES)
 
 
@@ -189,18 +196,15 @@ def _build(
     """Compile every source once, the hooked ones twice; return the plain and the traced program.
 
     Args:
-        project: what to compile.
-        folder: receives everything.
         platform: source of the measuring code's platform.
-        compiler: also links.
-        flags: of every source.
         link_flags: {program} in them stands for "plain" or "traced".
     """
     sources = _write_sources(project, folder, platform)
     jobs: list[tuple[str, str, tuple[str, ...]]] = [
         (source, f"{Path(source).stem}.o", ()) for source in sources
     ]
-    jobs += [(source, f"{Path(source).stem}_traced.o", ("-DMODEL_TRACE",)) for source in _HOOKED]
+    hooked = [source for source in _HOOKED if source in sources]
+    jobs += [(source, f"{Path(source).stem}_traced.o", ("-DMODEL_TRACE",)) for source in hooked]
 
     def compile_one(job: tuple[str, str, tuple[str, ...]]) -> None:
         source, target, defines = job
@@ -221,8 +225,8 @@ def _build(
     return programs[0], programs[1]
 
 
-def run_host(firmware: Firmware, project: Project, inputs: _Int8) -> Execution:
-    """Run the host's program over inputs of shape [inputs, input bytes].
+def run_host(firmware: Firmware, project: Project, inputs: NDArray[Any]) -> Execution:
+    """Run the host's program over inputs of shape [inputs, input bytes], or raw ones.
 
     Raises:
         ExportError: if it fails.
@@ -233,7 +237,7 @@ def run_host(firmware: Firmware, project: Project, inputs: _Int8) -> Execution:
 
 
 def run_firmware(
-    firmware: Firmware, project: Project, inputs: _Int8, core: Core, tools: Tools
+    firmware: Firmware, project: Project, inputs: NDArray[Any], core: Core, tools: Tools
 ) -> Execution:
     """Run a core's program in the emulator; instruction counts repeat exactly.
 
@@ -254,15 +258,16 @@ def run_firmware(
 def _write_sources(project: Project, folder: Path, platform: str) -> list[str]:
     texts = project_files(project)
     for name in ("harness.h", "harness.c", platform):
-        texts[name] = _harness_text(name)
-    sources = [name for name in texts if name.endswith(".c") and name != "main.c"]
+        texts[name] = harness_text(name)
+    sources = [name for name in texts if name.endswith(".c") and name not in PROGRAMS]
     for name, text in texts.items():
         if name.endswith((".c", ".h")):
             (folder / name).write_text(text, encoding="utf-8")
     return sources
 
 
-def _harness_text(name: str) -> str:
+def harness_text(name: str) -> str:
+    """Return a source of the measuring code."""
     return (files("hwkd.deploy.to_c") / "harness" / name).read_text(encoding="utf-8")
 
 
@@ -291,15 +296,18 @@ def _read_results(firmware: Firmware, project: Project, count: int) -> Execution
         raise ExportError(f"{firmware.elf.name} stopped after {done} of {count} inputs")
     rows = raw.reshape(count, -1)
     step_ticks, step_outputs = _read_trace(firmware, project, count)
+    of_raw = bool(step_outputs) and project.raw is not None
     stack = np.fromfile(firmware.folder / "stack.bin", np.uint32)
     if 0 < firmware.stack_bytes <= int(stack[0]):
         raise ExportError(f"the network needs more than {firmware.stack_bytes} bytes of stack")
     return Execution(
         outputs=rows[:, :size].copy().view(np.int8),
         ticks=rows[:, size:].copy().view(np.uint32).reshape(-1),
-        step_ticks=step_ticks,
-        step_outputs=step_outputs,
+        step_ticks=step_ticks[:, 1:] if of_raw else step_ticks,
+        step_outputs=step_outputs[1:] if of_raw else step_outputs,
         stack_bytes=int(stack[0]),
+        features=step_outputs[0] if of_raw else None,
+        feature_ticks=step_ticks[:, 0] if of_raw else None,
     )
 
 
@@ -309,6 +317,8 @@ def _read_trace(
     if not firmware.traces:
         return np.empty((count, 0), np.uint32), ()
     sizes = [project.traced_bytes(step) for step in project.steps]
+    if project.raw is not None:  # what raw values became comes first
+        sizes.insert(0, project.input.elements)
     fields = np.dtype([
         item
         for index, size in enumerate(sizes)

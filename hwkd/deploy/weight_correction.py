@@ -118,7 +118,6 @@ def _gains(largest: FloatArray, weight: FloatArray, *, is_depthwise: bool) -> Fl
 
     Args:
         largest: shape [channels], absolute values of the tensor.
-        weight: of the reader.
         is_depthwise: each of the reader's outputs has an input of its own.
     """
     activation = largest / max(float(largest.max()), 1e-30)

@@ -26,7 +26,6 @@ def refuse_impossible(
     """Check that a method can run.
 
     Args:
-        method: the configured method.
         shapes: what the taps of both networks show for one batch, and sizes of the data.
         has_teacher: False for runs without any teacher.
         cached: signals that a cached teacher holds; None for a live one.
@@ -71,7 +70,6 @@ def refuse_missing_taps(method: Method, student: ViewShapes, teacher: ViewShapes
     """Check that both networks show what a method looks at; before their layers are paired.
 
     Args:
-        method: the configured method.
         student: shapes of all its views.
         teacher: likewise.
 

@@ -68,9 +68,7 @@ class DistillCriterion:
         Args:
             methods: to combine; none is the labels alone.
             student: in the state that training starts from; probed on a few samples.
-            student_places: where its signals are.
             source: the teacher's views; None for teacher-free methods.
-            data: the training set.
             importance: per student stage, multiplies that stage's terms; None is 1.
             steps_between_norms: gradient norms, a backward pass per term, are measured at most once
                 in as many steps; epochs without a measurement have none.

@@ -37,7 +37,6 @@ def default_method(teacher_logits: Tensor, kind: OutputKind) -> LossMethod:
 
     Args:
         teacher_logits: shape [samples, outputs], any float type.
-        kind: of the outputs.
     """
     if not kind.of_classes:
         return LogitMse()

@@ -23,7 +23,6 @@ def gradient_norms(
 
     Args:
         terms: scalars of one step; their graph is kept.
-        parameters: of the student.
     """
     norms = {}
     for name, value in terms.items():

@@ -40,7 +40,6 @@ def int8_recipe(methods: Sequence[WeightedMethod], kind: OutputKind) -> Int8Reci
 
     Args:
         methods: of the float training; none is cross-entropy.
-        kind: of the outputs.
     """
     ends = (entry.at_the_end() for entry in methods if entry.method.needs <= _SHOWN)
     kept = tuple(entry for entry in ends if entry is not None)

@@ -70,10 +70,7 @@ class RunShapes:
         student: shapes of the student's views, layer pairs already chosen.
         teacher: the same for the teacher.
         samples: rows of the training split (unlabelled ones included).
-        classes: number of outputs.
-        of_classes: they are logits of classes.
         batch: samples per step.
-        seed: of everything the method draws.
     """
 
     student: ViewShapes
@@ -132,12 +129,10 @@ class Method(ABC):
     """A configured distillation method; its fields are its options.
 
     Attributes:
-        needs: signals tapped from the student, and from the teacher if there is one.
         min_batch: smallest batch with a defined value and a gradient.
         min_classes: smallest class count with a gradient.
         cacheable: the teacher's side depends on the sample (and copy) only, so it can be stored.
         float32_only: overflows or cancels in half precision; the criterion leaves autocast.
-        uses_teacher: False for teacher-free methods.
         needs_labels: cannot use unlabelled samples.
         includes_task_loss: the published form contains cross-entropy; the criterion adds none.
         pairs_layers: features arrive as chosen pairs; False gives every stage of both sides.

@@ -7,18 +7,13 @@ from torch import Tensor
 
 
 class PairSampler:
-    """Partners of the same class; a class of one sample is its own partner.
-
-    Attributes:
-        generator: of the draws.
-    """
+    """Partners of the same class; a class of one sample is its own partner."""
 
     def __init__(self, labels: Tensor, *, seed: int) -> None:
         """Sort the samples by class.
 
         Args:
             labels: shape [samples], int64, >= 0.
-            seed: of the draws.
         """
         self._order = labels.argsort(stable=True)
         self._counts = labels.bincount()

@@ -37,9 +37,6 @@ class LiveSource(StillSource):
         """Prepare taps; the network is put in evaluation mode and frozen.
 
         Args:
-            network: the teacher.
-            places: where its signals are.
-            needs: signals that are read.
             shown: inputs of a batch -> what the teacher is shown; None shows them as they are.
         """
         network.eval()

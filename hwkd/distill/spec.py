@@ -26,9 +26,7 @@ class WeightedMethod:
     """A configured method with its place in a run.
 
     Attributes:
-        method: with its options.
         weight: of its terms; cross-entropy has its own.
-        schedule: when it counts.
         pairs: (student stage, teacher stage), counted from 1 at the input; empty proposes them.
     """
 

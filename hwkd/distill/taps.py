@@ -94,7 +94,6 @@ class Taps:
 
     Attributes:
         network: maps inputs [batch, *input_shape] to logits.
-        places: where the signals are.
         needs: signals that are read; others cost nothing.
         shown: inputs -> what the network is shown; None shows them as they are.
     """
@@ -212,7 +211,6 @@ def discover_places(network: nn.Module, inputs: Tensor) -> Places:
 
     Args:
         network: is run in evaluation mode without gradients and left in the mode it was in.
-        inputs: one batch.
     """
     outputs: list[tuple[str, Tensor]] = []
     linear: list[str] = []

@@ -59,7 +59,6 @@ def measure_step_s(head: Head, *, repeats: int = 30) -> float:
 
     Args:
         head: of `CLASSES` classes.
-        repeats: steps timed.
     """
     student = reference_student()
     optimizer = torch.optim.AdamW(student.parameters(), lr=1e-3, fused=True)
@@ -80,9 +79,7 @@ def measure_method_s(method: Method, head: Head, *, repeats: int = 10) -> float:
     show. Methods that run a network again are measured as whole steps, less those without them.
 
     Args:
-        method: to time.
         head: of `CLASSES` classes.
-        repeats: steps timed.
     """
     torch.manual_seed(0)
     if method.needs & _PASSES or method.own_source() is not None:

@@ -21,7 +21,6 @@ def start_session(
     """Open a model; what ONNX Runtime raises is left to the caller, who knows whose file it is.
 
     Args:
-        model: an ONNX file, or its bytes.
         threads: intra-op threads; 0 leaves the number to ONNX Runtime.
         accelerator: "cuda" runs it there where ONNX Runtime can; else the processor does.
         says: what ONNX Runtime may print on stderr below a fatal error.

@@ -34,8 +34,6 @@ class ArrayFacts(StrictModel):
 
     Attributes:
         dtype: NumPy's name of the type.
-        shape: of the array.
-        values_sha256: of the bytes.
     """
 
     dtype: str = ""
@@ -47,7 +45,6 @@ def store_array(entry: Path, values: NDArray[Any], facts: ArrayFacts) -> None:
     """Write an entry, whole or not at all; one that another process wrote meanwhile stays.
 
     Args:
-        entry: folder to make.
         values: not empty; of a type in `_TYPES`.
         facts: what they belong to; type, shape and digest are filled in here.
 
@@ -67,7 +64,6 @@ def open_array(entry: Path, kind: type[_Facts]) -> tuple[NDArray[Any], _Facts]:
 
     Args:
         entry: folder that `store_array` made.
-        kind: of the facts.
 
     Raises:
         UnusableEntryError: if a byte is missing or other than it was written.

@@ -55,10 +55,6 @@ def load_core_file(name_or_path: str, beside: Path | None = None) -> Core | Npu:
 def parse_core(text: str, *, origin: str) -> Core | Npu:
     """Check the text of a core's file.
 
-    Args:
-        text: TOML.
-        origin: the file's name, for messages.
-
     Raises:
         ConfigError: with file, key, what was given and what is allowed, in one line.
     """

@@ -60,7 +60,6 @@ def parse_device(text: str, *, origin: str, beside: Path | None = None) -> Devic
     """Check a descriptor's text.
 
     Args:
-        text: TOML.
         origin: the file's name, for messages.
         beside: the file's folder, whose `runtimes/` come before the packaged ones.
 

@@ -16,8 +16,6 @@ class CheckedFile:
     """A file that is right.
 
     Attributes:
-        kind: what it describes.
-        name: of it.
         open_sources: numbers whose source is still to be filled in.
     """
 

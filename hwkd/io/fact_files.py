@@ -50,7 +50,6 @@ def fact_text(kind: FactKind, name_or_path: str, beside: Path | None = None) -> 
     """Return a file's text and what to call the file.
 
     Args:
-        kind: of file.
         name_or_path: a name such as "cortex-m4", or the path of a user's own TOML file.
         beside: folder of the user's device file, whose own files come first.
 

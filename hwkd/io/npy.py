@@ -43,7 +43,6 @@ def read_npy(stream: ByteStream, *, available_bytes: int) -> NDArray[Any]:
     """Read one array in native byte order.
 
     Args:
-        stream: at the start of the magic bytes.
         available_bytes: of the stream from there on; memory used is at most twice this.
 
     Raises:

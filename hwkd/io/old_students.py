@@ -52,7 +52,6 @@ def complete_old_record(
 
     Args:
         record: of its `spec.json`.
-        folder: with the files.
         files: name -> SHA-256 of those that are there.
         int8_file: the one that the run measured, whose SHA-256 it has.
 

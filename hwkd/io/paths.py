@@ -22,7 +22,6 @@ def require_there(path: Path, expected: str, *, option: str = "") -> None:
     """Refuse a path that leads nowhere before anything is said about what it should hold.
 
     Args:
-        path: what the user gave.
         expected: what to give, for example "a run folder".
         option: the option that took it, for example "--student"; empty for an argument.
 

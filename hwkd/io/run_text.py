@@ -14,9 +14,6 @@ from hwkd.io.paths import written_atomically
 def run_writes(run: Path | str) -> Iterator[None]:
     """Turn a failing write to a run into one line that says what to do.
 
-    Args:
-        run: its folder.
-
     Raises:
         RunFolderError: if the disk is full or the folder not writable any more.
     """

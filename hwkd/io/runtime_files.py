@@ -56,8 +56,6 @@ def parse_runtime(text: str, *, origin: str, beside: Path | None = None) -> Runt
     """Check the text of a runtime's file.
 
     Args:
-        text: TOML.
-        origin: the file's name, for messages.
         beside: where what it is `like` is looked for first.
 
     Raises:

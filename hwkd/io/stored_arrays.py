@@ -58,7 +58,6 @@ def plain_array(values: Any, name: str) -> NDArray[Any]:
 
     Args:
         values: an array, a list, a frame, a tensor on the processor.
-        name: for the message.
 
     Raises:
         DataError: if they are something else.

@@ -59,12 +59,7 @@ class StudentFiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudentFolder:
-    """A finished student: a folder whose files are those that its description names.
-
-    Attributes:
-        folder: with the files.
-        record: everything known of the student.
-    """
+    """A finished student: a folder whose files are those that its description names."""
 
     folder: Path
     record: StudentRecord
@@ -117,7 +112,6 @@ def read_student(path: Path, *, option: str = "") -> StudentFolder:
     """Read the student of a folder, or the best one of a run.
 
     Args:
-        path: of the student's folder or the run.
         option: that named it, for messages; empty for an argument.
 
     Raises:
@@ -197,7 +191,6 @@ def model_of(path: Path, *names: str) -> Path:
     """Return an ONNX file of a run, of a student's folder, or the file itself.
 
     Args:
-        path: given by the user.
         names: files of a student that will do, the best first.
 
     Raises:

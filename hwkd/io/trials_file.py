@@ -15,7 +15,6 @@ class TrialsFile:
     """The records of a search, in short; any of them in full on request.
 
     Attributes:
-        path: of the file.
         records: by number, without tables per operator and epoch (`read_trial_summary`).
         warning: a line about a last record that was cut, or None.
         places: number -> (byte at which its line begins, line number).

@@ -27,7 +27,6 @@ def build_module(layers: Layers, seed: int) -> StudentModule:
     """Build a student with random weights.
 
     Args:
-        layers: the description.
         seed: decides the weights; torch's global generator is neither read nor moved.
 
     Returns:
@@ -56,7 +55,6 @@ class StudentModule(nn.Module):
     A network that names several outputs returns a tuple of them.
 
     Attributes:
-        layers: the description it was built from.
         steps: one submodule for each layer, under the layer's name.
     """
 
@@ -122,9 +120,7 @@ class Weighted(nn.Module):
         """Combine the parts.
 
         Args:
-            core: computes with weights.
             norm: follows it, or None.
-            activation: applied last.
             padding: zeros (left, right, top, bottom) that `core` cannot add itself.
             picks: take every n-th row and column before `core`.
         """

@@ -61,7 +61,6 @@ class FakeQuantStudent(nn.Module):
     learning rate therefore fits all, and 0.001 changes each by about 0.1% a step.
 
     Attributes:
-        layers: the description it was built from.
         steps: one identity for each tapped layer, under the layer's name, that sees the layer's
             real values: taps of a `StudentModule` read them at the same paths.
     """
@@ -75,7 +74,6 @@ class FakeQuantStudent(nn.Module):
         """Start from folded weights and calibrated ranges.
 
         Args:
-            layers: the description.
             weights: layer -> (weight, bias) with the normalisation multiplied in.
             ranges: ONNX tensor -> (low, high), for "input" and all that `activated_name` names, and
                 for the layer itself where a hard-swish or hard-sigmoid follows.
@@ -253,11 +251,7 @@ class _Weights(nn.Module):
         return self.weight * self.weight_unit, self.bias * self.bias_unit
 
     def quantised(self, input_scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return integer weight and bias, and the real value of one step of their sums.
-
-        Args:
-            input_scale: of the tensor that the weights are multiplied with.
-        """
+        """Return integer weight and bias, and the real value of one step of their sums."""
         weight, bias = self.real()
         largest = weight.detach().abs().flatten(1).amax(1)
         scale = torch.where(largest > 0, largest / _WEIGHT_STEPS, torch.ones_like(largest))

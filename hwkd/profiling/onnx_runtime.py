@@ -49,7 +49,6 @@ def measure_latency(
         onnx_path: a model with static shapes apart from the batch.
         runs: timed inferences; fewer (but at least 5) when `max_seconds` is reached.
         warmup_runs: inferences before the clock starts.
-        threads: intra-op threads.
         profiled_runs: inferences with the profiler on, for the shares per operator; 0 skips them.
         max_seconds: bound on the timed part.
 

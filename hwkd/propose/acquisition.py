@@ -90,7 +90,6 @@ def front_at(box: Box, values: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return the best first objective at every point of a box, and who reaches it.
 
     Args:
-        box: where the front counts.
         values: shape [n, objectives].
 
     Returns:
@@ -112,9 +111,7 @@ def hypervolume_gain(box: Box, front: FloatArray, estimates: Estimates) -> Float
     first objective there); objectives are independent given what is known.
 
     Args:
-        box: where the front counts.
         front: from `front_at`.
-        estimates: of the candidates.
     """
     mean, deviation = estimates.mean, estimates.deviation
     served = np.ones((len(mean), len(box.points)))

@@ -146,10 +146,8 @@ def _at(domain: BaseDistribution, place: float, *, inclusive: bool = False) -> V
     """Return the value at a place of the range.
 
     Args:
-        domain: of the value.
         place: 0 to 1; uniform places give every value of a grid the same chance unless
             `inclusive`, where 0 and 1 are the middles of the first and last value.
-        inclusive: see above.
     """
     low, high, step = _bounds(domain)
     grid = _grid(domain)

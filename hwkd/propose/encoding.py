@@ -62,7 +62,6 @@ class Encoder:
         """Learn names, ranges and the spread of the features.
 
         Args:
-            seen: candidates of every kind that there is.
             group: name of the choice that tells families of candidates apart; choices of different
                 families are not compared. None: there is one family.
         """

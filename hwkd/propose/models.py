@@ -48,10 +48,8 @@ class Models:
     """Surrogates of the measured objectives and constraints.
 
     Attributes:
-        encoder: of candidates.
         objectives: index of a measured objective -> its surrogate; further outputs are further
             results of the first one.
-        constraints: one surrogate each.
         candidates: what the surrogates were fitted to, pending ones last.
         values: shape [n, objectives]: of the fitted candidates, the measured ones as the
             surrogates see them without their noise.
@@ -88,13 +86,7 @@ class Models:
     def predicted(
         self, candidate: ScreenedTrace, outputs: int, *, stretch: float
     ) -> tuple[tuple[float, float], ...]:
-        """Predict measurements of one candidate: the first objective, then the outputs.
-
-        Args:
-            candidate: to predict.
-            outputs: how many.
-            stretch: factor on the deviations.
-        """
+        """Predict measurements of one candidate: the first objective, then the outputs."""
         rows = self.encoder.rows([candidate])
         surrogate = self.objectives[0]
         pairs = []
@@ -119,13 +111,8 @@ def fit_models(
     """Fit a surrogate to everything that must be measured.
 
     Args:
-        encoder: of candidates.
-        seen: all that was observed.
-        part: indices of a bounded part of it.
         pending: being tried; believed to come out as predicted.
-        candidate_of: what was observed.
         worst: see `hwkd.propose.observations.drawn_in`; per objective.
-        memory: of settings.
     """
     trained = seen.part(part)
     candidates = [candidate_of(observation) for observation in trained.observations]

@@ -24,7 +24,6 @@ class Trained:
     """Observations with values, oldest first.
 
     Attributes:
-        observations: n of them.
         values: shape [n, objectives].
     """
 
@@ -91,9 +90,7 @@ def bounded(trained: Trained, on_front: Sequence[int], *, most: int = MOST_MODEL
     """Return at most `most` indices: the front, the best, the newest, and some from everywhere.
 
     Args:
-        trained: all of it.
         on_front: indices that must be among them, as far as they go.
-        most: size of the part.
     """
     count = len(trained)
     if count <= most:
@@ -117,7 +114,6 @@ def drawn_in(result: FloatArray, worst: float | None) -> FloatArray:
     """Return results with hopeless ones drawn in, lest a model spends itself on them.
 
     Args:
-        result: smaller is better.
         worst: value above which differences mean nothing; None derives one from the results.
     """
     best, middle = result.min(), np.median(result)

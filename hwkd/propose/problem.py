@@ -18,7 +18,6 @@ class Problem(Generic[T]):
     """A search, before anything was tried.
 
     Attributes:
-        suggest: runs the space.
         screen: costs a candidate; pure.
         objectives: how many are minimised. With one its improvement counts, with several the
             hypervolume of their front.
@@ -44,12 +43,9 @@ class Observation:
 
     Attributes:
         number: unique; later ones are larger.
-        params: its choices.
         key: `Screened.key` where it is stored; None where screening has to tell.
         values: objectives, minimised; None while it is tried, or when it gave no result.
-        is_pending: it is being tried.
         constraints: measured; the candidate is feasible when none is above 0.
-        outputs: further measured numbers.
         held: whether what was measured lay in the 80% interval that was predicted; None where
             nothing was.
     """
@@ -69,8 +65,6 @@ class Recommendation:
     """A candidate to try and why.
 
     Attributes:
-        trace: its choices.
-        screened: its costs.
         origin: where it comes from; "first" is spread over the costs before anything is known.
         parent: number of the observation that it was made from by mutation or crossover.
         predicted: mean and deviation of a measurement (noise included) of the first objective and

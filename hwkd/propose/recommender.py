@@ -57,7 +57,6 @@ class Recommender(Generic[T]):
         """Return the candidate to try next; None when none that fits is left.
 
         Args:
-            history: what was observed so far.
             turn: how many candidates were asked for before.
         """
         trained = history.trained

@@ -39,7 +39,6 @@ class StudyReader:
 
         Args:
             observe: None leaves a trial out, as if it had not been asked for.
-            objectives: of the study.
         """
         self._observe = observe
         self._history = Observations(objectives)
@@ -50,7 +49,6 @@ class StudyReader:
         """Return what was observed.
 
         Args:
-            trials: of the study, by number.
             but: number of the trial that a candidate is sought for.
         """
         self._history.pending.clear()
@@ -103,7 +101,6 @@ class SurrogateSampler(BaseSampler, Generic[T]):
             references: choices of candidates to try first.
             outputs: how many further measured numbers `observe` gives.
             observe: reads a trial; by default its values and constraints.
-            seed: of everything drawn.
         """
         if screen is not None and suggest is None:
             raise ValueError("screen needs suggest: it costs what suggest returned")
@@ -142,11 +139,7 @@ class SurrogateSampler(BaseSampler, Generic[T]):
         self._turn, self._ahead = turn, None
 
     def look_ahead(self, study: Study) -> Recommendation | None:
-        """Return what the next `ask` will choose; None when every candidate that fits was tried.
-
-        Args:
-            study: that will be asked.
-        """
+        """Return what the next `ask` will choose; None when every candidate that fits was tried."""
         with self._lock:
             proposal = self._propose(study, None)
             self._ahead = (proposal,)

@@ -47,9 +47,7 @@ def find_settings(rows: Rows, result: FloatArray, *, seed: int) -> tuple[FloatAr
     """Return the best settings of the kernel for some data, best first.
 
     Args:
-        rows: candidates that were tried.
         result: shape [n], what was measured.
-        seed: of the random draws.
     """
     random = np.random.default_rng(seed)
     z = _standardised(result)
@@ -81,7 +79,6 @@ class Surrogate:
         """Fit.
 
         Args:
-            rows: candidates that were tried.
             results: shape [n, results]; the first one decides how the settings are weighted.
             settings: from `find_settings`.
         """

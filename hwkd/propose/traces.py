@@ -29,7 +29,6 @@ class Trace(Generic[T_co]):
     Attributes:
         params: name -> value, in the order of asking.
         domains: name -> what the value was chosen from.
-        made: what the space returned.
     """
 
     params: Params
@@ -51,7 +50,6 @@ class TraceTrial:
         Args:
             given: values to choose where a name is asked for; one that is not legal any more
                 becomes the nearest legal number, or is drawn.
-            random: draws what is not given.
         """
         self.params: dict[str, Value] = {}
         self.domains: dict[str, BaseDistribution] = {}
@@ -121,7 +119,6 @@ def enumerate_traces(suggest: Suggest[T], *, most: int) -> Iterator[Trace[T] | N
     """Yield every trace of a finite space; None at the end of an incomplete list.
 
     Args:
-        suggest: the space.
         most: so many traces are listed at most; a space with a continuous choice has no list.
     """
     random = Random("enumerate")

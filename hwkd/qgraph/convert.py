@@ -45,7 +45,6 @@ def convert_node(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list
 
     Args:
         node: of a kind in `CONVERTERS`, or elementwise.
-        segment: where its operands are found.
         limits: smallest and largest int8 output, from the ReLU behind it.
 
     Raises:

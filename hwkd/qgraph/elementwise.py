@@ -30,10 +30,6 @@ _Int8Array = np.ndarray[Any, np.dtype[np.int8]]
 def clip_limits(nodes: Sequence[onnx.NodeProto], segment: Segment) -> tuple[int, int] | None:
     """Return the int8 limits that a tail of Relu and Clip puts on the segment's output.
 
-    Args:
-        nodes: the tail, a part of the segment's.
-        segment: where limits are found.
-
     Returns:
         (smallest, largest), or None if another operator is among the nodes.
     """
@@ -83,7 +79,6 @@ def table_of(segment: Segment, source: QuantTensor) -> _Int8Array:
 
     Args:
         segment: nodes that are all elementwise; none for a change of scale.
-        source: the tensor that it reads.
 
     Raises:
         ExportError: if a constant operand is not a scalar.

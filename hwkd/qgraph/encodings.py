@@ -55,10 +55,6 @@ def read_encoding(
     """Return what a QuantizeLinear or DequantizeLinear says.
 
     Args:
-        node: of one of the two kinds.
-        arrays: constants of the file.
-        shape: of what it reads.
-        origin: the file, for messages.
         stored: type of the integers that a DequantizeLinear reads; it says the same without a
             zero point.
 

@@ -86,7 +86,6 @@ class Conv(_Weighted):
         stride: (height, width).
         pads: (top, left, bottom, right), filled with the input's zero point.
         dilation: (height, width).
-        groups: input channels for depthwise.
     """
 
     stride: tuple[int, int]
@@ -115,7 +114,6 @@ class Binary(_Node):
     """Elementwise operator; the second operand may broadcast.
 
     Attributes:
-        kind: what it computes.
         output_range: smallest and largest int8 value it may write.
     """
 

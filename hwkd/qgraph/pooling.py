@@ -23,9 +23,6 @@ def window_pads(
 
     Args:
         node: with the attributes strides, dilations, pads and auto_pad.
-        segment: what the node is a part of.
-        sizes: height and width of the plane.
-        taps: of the window.
 
     Raises:
         ExportError: if they are negative or no known form.

@@ -48,11 +48,7 @@ class QdqFile:
         nodes: in an order in which they can run; without Constant and Identity.
         arrays: every constant by name.
         shapes: of every tensor whose shape could be inferred.
-        input: name of the float input.
         outputs: name of each output -> tensor that it is, behind identities.
-        names: every name of a tensor in the file.
-        opsets: versions of the operators.
-        origin: the file, for messages.
     """
 
     nodes: tuple[onnx.NodeProto, ...]
@@ -85,7 +81,6 @@ def open_qdq(path: Path, supported: Set[str]) -> QdqFile:
     """Read and check a file.
 
     Args:
-        path: ONNX file.
         supported: kinds of operators that have a kernel.
 
     Raises:

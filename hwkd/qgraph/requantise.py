@@ -50,7 +50,6 @@ def channel_fields(scale: float, rounding: Rounding, *, largest: int) -> str:
 
     Args:
         scale: input scale times weight scale over output scale, > 0.
-        rounding: of the accumulator.
         largest: bound on the accumulator's magnitude.
 
     Raises:
@@ -133,15 +132,7 @@ def product_fields(
     *,
     terms: int,
 ) -> str:
-    """Return the initialiser of a channel for sums of products of two tensors, bias 0.
-
-    Args:
-        first: left operand.
-        second: right operand.
-        target: output.
-        rounding: of the sum.
-        terms: products in a sum.
-    """
+    """Return the initialiser of a channel for sums of products of two tensors, bias 0."""
     if rounding != "tflite":
         scale = float(np.float32(first.scale * second.scale) / target.scale)
     else:

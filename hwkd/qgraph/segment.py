@@ -25,12 +25,7 @@ BYTE_OFFSETS = {np.dtype(np.int8): 0, np.dtype(np.uint8): 128}
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Constant:
-    """A quantised constant: weights, bias or an operand.
-
-    Attributes:
-        values: integers as the file has them.
-        encoding: what they mean.
-    """
+    """A quantised constant: weights, bias or an operand."""
 
     values: _Array
     encoding: Encoding
@@ -51,12 +46,8 @@ class Segment:
         floats: float tensor -> int8 tensor that it dequantises.
         tensors: int8 tensors met so far.
         constants: float tensor -> quantised constant that it dequantises.
-        arrays: every plain constant of the file.
         int8_constants: filled with constants that kernels read as tensors.
         names: of every tensor, of the file and our own; filled with new ones.
-        opsets: versions of the operators.
-        output: what the segment writes.
-        origin: the file, for messages.
     """
 
     nodes: tuple[onnx.NodeProto, ...]

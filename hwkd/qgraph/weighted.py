@@ -42,11 +42,6 @@ class Weights:
 def read_weights(node: onnx.NodeProto, segment: Segment, *, axis: int) -> Weights:
     """Return int8 weights with one scale, and where it is needed one zero point, for each channel.
 
-    Args:
-        node: its second input is the weights.
-        segment: where they are found.
-        axis: output channels of the weights.
-
     Raises:
         ExportError: if they are no quantised constant, not of 8 bits, or have scales along another
             axis.
@@ -85,9 +80,6 @@ def read_bias(
     """Return the int32 bias in units of input scale times weight scale; zeros where there is none.
 
     Args:
-        node: its third input is the bias.
-        segment: where it is found.
-        source: what the weights are multiplied by.
         scales: of the weights, one for each output channel.
 
     Raises:

@@ -17,13 +17,8 @@ class SpaceSummary:
     """How one search space did.
 
     Attributes:
-        space: its name.
-        trials: candidates sampled by the search, by state.
-        on_front: undominated trials.
         best_error: lowest validation error of an int8 student, 0 to 1; None without a completed
             trial.
-        best_trial: the trial that reached it.
-        median_error: over completed trials.
         fastest_s: lowest latency of a completed trial, s.
     """
 
@@ -41,13 +36,8 @@ class LimitRejections:
     """Rejected trials that exceeded one limit.
 
     Attributes:
-        limit_name: the limit.
         limit: s, bytes or J.
-        exceeded: rejected trials over it.
-        alone: those that were over no other limit.
         nearest_ratio: smallest excess (0.02 is 2% over).
-        median_ratio: median excess.
-        largest_ratio: largest excess.
     """
 
     limit_name: LimitName

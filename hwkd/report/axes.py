@@ -23,13 +23,9 @@ class CostAxis:
     Attributes:
         label: text of a button, for example "Latency".
         title: of the axis, with unit, for example "Latency, ms".
-        source: how it came about, and for which runtime.
-        unit: display unit.
         values: one per scored trial.
         limit: hard limit on this cost, None without one.
         is_log: the values span more than a factor of 20.
-        low: left end of the axis.
-        high: right end of the axis.
     """
 
     label: str

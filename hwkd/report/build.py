@@ -80,7 +80,7 @@ def _headlines(
     run: RunRecord, records: Sequence[TrialRecord], best: TrialRecord | None, *, counts: bool
 ) -> tuple[Headline, ...]:
     lines = [*_score_headlines(run, best)]
-    cost = run.final.cost if run.final is not None else (best.cost if best else None)
+    cost = run.cost_of(best)
     if best is not None and cost is not None:
         lines += _cost_headlines(run, best, cost)
     lines += own_c_headlines(run)
@@ -128,8 +128,7 @@ def _score_headlines(run: RunRecord, best: TrialRecord | None) -> list[Headline]
 
 
 def _cost_headlines(run: RunRecord, best: TrialRecord, cost: CostEstimate) -> list[Headline]:
-    final_profile = run.final.profile if run.final is not None else None
-    profile = final_profile or best.profile
+    profile = run.profile_of(best)
     latency = Latency(run.device)
     shown = fmt.time(latency.shown_s(cost, profile))
     fit = run.device.fit(cost, profile)
@@ -184,7 +183,7 @@ def _all_caveats(run: RunRecord, best: TrialRecord | None, drawn: str | None) ->
         found.append(drawn)
     if run.status != "finished":
         found.append(f"The search is not complete: {run.status}.")
-    cost = run.final.cost if run.final is not None else (best.cost if best else None)
+    cost = run.cost_of(best)
     if cost is not None and cost.unsupported_ops:
         kinds = ", ".join(sorted(cost.unsupported_ops))
         found.append(

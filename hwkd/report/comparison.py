@@ -28,7 +28,6 @@ class RunToCompare:
 
     Attributes:
         name: shortest end of its path that no other has.
-        page: its report.
         summary: what `hwkd report --json` prints of it.
         options: its configuration as plain data; empty of a finished student.
     """

@@ -25,7 +25,6 @@ class Column:
 
     Attributes:
         title: heading without the basis.
-        basis: how every number of the column came about.
         is_number: aligned right.
     """
 
@@ -47,9 +46,6 @@ class Table:
     """Rows of text under headings.
 
     Attributes:
-        title: caption.
-        columns: headings.
-        rows: as many cells as columns.
         marked: indices of rows to stand out, for example the best trial.
         note: what a reader must know to read it.
         is_long: shown folded on the page.
@@ -73,7 +69,6 @@ class ChartView:
     """One of several views of a chart, chosen by a button.
 
     Attributes:
-        label: text of the button.
         data: trace property -> one value per trace (plotly `restyle`).
         layout: layout property -> value (plotly `relayout`).
     """
@@ -89,10 +84,8 @@ class Chart:
 
     Attributes:
         key: unique in the page; letters and dashes.
-        title: caption.
         figure: `{"data": [...], "layout": {...}}`.
         views: none, or at least two.
-        note: how to read it.
     """
 
     key: str
@@ -135,10 +128,7 @@ class Headline:
     """One of the large numbers at the top.
 
     Attributes:
-        label: what it is.
-        value: with its unit.
         detail: runtime, interval or split that belongs to the number.
-        basis: how it came about.
         used_ratio: part of its limit, 0 to more than 1; None without a limit.
     """
 
@@ -154,14 +144,10 @@ class Report:
     """Everything that a page, a terminal or a model card shows of one run.
 
     Attributes:
-        title: of the page.
-        run: facts of the search.
         is_search: it is about a search with its candidates, and not about one finished student.
-        records: every trial, by number.
         drawn: those that charts and long tables show; all unless there are thousands.
         front: undominated trials, fastest first.
         best: the trial that was trained at full length, or the best so far.
-        headlines: the large numbers.
         sections: in reading order.
         caveats: everything to know before using a number.
     """

@@ -23,12 +23,6 @@ def drawn_trials(
 
     The front, the best trial and every improvement of the best until then are always among them, so
     lines through those are exact; the others are taken at equal distances.
-
-    Args:
-        run: facts of the search.
-        records: every trial, by number.
-        front: undominated trials.
-        best: of the run.
     """
     if len(records) <= _MOST_DRAWN:
         return tuple(records)

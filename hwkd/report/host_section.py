@@ -18,7 +18,7 @@ def host_section(run: RunRecord, best: TrialRecord | None) -> Section:
     """Show what ONNX Runtime measured on the machine that searched; never beside an estimate."""
     title = "Measured times"
     final = run.final
-    profile = (final.profile if final is not None else None) or (best.profile if best else None)
+    profile = run.profile_of(best)
     if profile is None:
         note = Note(lines=("The best student was not profiled on this machine.",))
         return Section(key="host", title=title, blocks=(note,))
@@ -30,7 +30,7 @@ def host_section(run: RunRecord, best: TrialRecord | None) -> Section:
         if not Latency(run.device).is_timed
         else "The device of this search is this machine, so these times are what it was judged by."
     )
-    cost = final.cost if final is not None else (best.cost if best is not None else None)
+    cost = run.cost_of(best)
     blocks: tuple[Block, ...] = (
         Note(lines=(line,)),
         _profile_facts(

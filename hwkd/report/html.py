@@ -11,6 +11,7 @@ import gzip
 import json
 from base64 import b64encode
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -37,12 +38,26 @@ from hwkd.report.search_sections import front_table
 _BARS_FULL = 100.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """Where a page of a run that goes on asks for its content.
+
+    It asks for `address?known=VERSION`; the answer is empty while that version is the newest.
+
+    Attributes:
+        version: of the content that the page begins with.
+        every_ms: between two questions.
+    """
+
+    address: str
+    version: str
+    every_ms: int
+
+
 def write_html(report: Report, path: Path, *, picture: Path | None = None) -> None:
     """Write the page, whole or not at all.
 
     Args:
-        report: what to show.
-        path: the HTML file.
         picture: PNG of the Pareto front, shown where scripts do not run.
     """
     page = render_html(report, picture_png=picture.read_bytes() if picture else None)
@@ -52,6 +67,34 @@ def write_html(report: Report, path: Path, *, picture: Path | None = None) -> No
 
 def render_html(report: Report, *, picture_png: bytes | None = None) -> str:
     """Return the page as text."""
+    return _page(report.title, _report_content(report, picture_png), kind=_kind(report))
+
+
+def render_content(report: Report) -> str:
+    """Return what changes of a page while its run goes on: heading, links and sections."""
+    return _report_content(report, None)
+
+
+def render_live(report: Report, content: str, live: Live) -> str:
+    """Return a page that shows the content and asks now and then for a newer one."""
+    return _page(report.title, content, kind=_kind(report), live=live)
+
+
+def render_page(title: str, sections: Sequence[Section], *, kind: str) -> str:
+    """Return a page of sections as text.
+
+    Args:
+        sections: in reading order.
+        kind: stands small above the title: what kind of page it is.
+    """
+    return _page(title, _content(title, sections, kind=kind), kind=kind)
+
+
+def _kind(report: Report) -> str:
+    return f"hwkd {report.run.made_by}"
+
+
+def _report_content(report: Report, picture_png: bytes | None) -> str:
     run = report.run
     caveats = (
         f'<p class="caveat-link"><a href="#caveats">{len(report.caveats)} caveats</a> '
@@ -59,50 +102,55 @@ def render_html(report: Report, *, picture_png: bytes | None = None) -> str:
         if report.caveats
         else ""
     )
-    return render_page(
+    facts = f"{run.created_at} · seed {run.seed} · hwkd {run.hwkd_version} · {run.status}"
+    return _content(
         report.title,
         report.sections,
-        kicker=f"hwkd {run.made_by}",
-        facts=f"{run.created_at} · seed {run.seed} · hwkd {run.hwkd_version} · {run.status}",
-        caveats=caveats,
+        kind=_kind(report),
+        below=f'<p class="muted">{escape(facts)}</p>{caveats}',
         headlines=report.headlines,
         picture_png=picture_png,
     )
 
 
-def render_page(
+def _content(
     title: str,
     sections: Sequence[Section],
     *,
-    kicker: str,
-    facts: str = "",
-    caveats: str = "",
+    kind: str,
+    below: str = "",
     headlines: Sequence[Headline] = (),
     picture_png: bytes | None = None,
 ) -> str:
-    """Return a page of sections as text.
+    """Return heading, links and sections.
 
     Args:
-        title: of the page, as text.
-        sections: in reading order.
-        kicker: stands small above the title: what kind of page it is.
-        facts: a line under the title, as text.
-        caveats: a paragraph under it, as HTML.
-        headlines: the large numbers.
+        below: HTML below the title.
         picture_png: shown for the chart of the section `front` where scripts do not run.
     """
     links = "".join(f'<a href="#{s.key}">{escape(s.title)}</a>' for s in sections)
     body = "".join(_section(section, picture_png) for section in sections)
     cards = "".join(_card(headline) for headline in headlines)
     return (
+        f'<header><div><p class="kicker">{kind} report</p><h1>{escape(title)}</h1>{below}</div>'
+        '<button id="theme" type="button" aria-label="Light or dark" title="Light or dark">◐'
+        f'</button></header><nav aria-label="Sections">{links}</nav>'
+        f'<main><div class="cards">{cards}</div>{body}</main>'
+    )
+
+
+def _page(title: str, content: str, *, kind: str, live: Live | None = None) -> str:
+    asks = ""
+    if live is not None:
+        asks = (
+            f' data-live="{escape(live.address)}" data-version="{escape(live.version)}"'
+            f' data-every="{live.every_ms}"'
+        )
+    return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}: {kicker}</title><style>{_asset('page.css')}</style></head>"
-        "<body>"
-        f'<header><div><p class="kicker">{kicker} report</p><h1>{escape(title)}</h1>'
-        f'<p class="muted">{escape(facts)}</p>{caveats}</div>'
-        '<button id="theme" type="button" title="Light or dark">◐</button></header>'
-        f'<nav>{links}</nav><main><div class="cards">{cards}</div>{body}</main>'
+        f"<title>{escape(title)}: {kind}</title><style>{_asset('page.css')}</style></head>"
+        f'<body><div id="content"{asks}>{content}</div>'
         f'<script type="text/plain" id="plotly-gzip">{_plotly_gzip_base64()}</script>'
         f"<script>{_asset('page.js')}</script></body></html>\n"
     )
@@ -157,7 +205,8 @@ def _table(table: Table) -> str:
     )
     note = f'<p class="note">{escape(table.note)}</p>' if table.note else ""
     body = (
-        f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(table.title)}">'
+        f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
         f"</div>{note}"
     )
     title = escape(table.title)

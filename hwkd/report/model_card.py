@@ -13,7 +13,8 @@ from hwkd.core.trial import TrialRecord
 from hwkd.io.discovery import output_kind
 from hwkd.io.student_folder import DESCRIPTION_FILE, FLOAT_FILE, INT8_FILE
 from hwkd.report import format as fmt
-from hwkd.report.document import Facts, Table
+from hwkd.report.answer_tables import answer_tables
+from hwkd.report.document import Block, Facts, Table
 from hwkd.report.latency import Latency
 from hwkd.report.own_c import own_c_headlines
 from hwkd.report.provenance_sections import command_line, device_facts, pipeline_rows
@@ -49,6 +50,7 @@ def model_card(run: RunRecord, record: TrialRecord) -> str:
         _score_sentence(final, record),
         *(() if final is None else map(inline, final.verdict.sentences)),
         _table(score_table(own, record)),
+        *(() if final is None else map(_block, answer_tables(final, run.data))),
         "## Cost on the device",
         _cost_sentence(run),
         _facts(cost_facts(cost, run.device)),
@@ -215,6 +217,14 @@ def _versions(run: RunRecord) -> str:
 
 def _facts(facts: Facts) -> str:
     return facts_table(facts.rows)
+
+
+def _block(block: Block) -> str:
+    """Return a table or facts under their title."""
+    if isinstance(block, Facts):
+        return f"{block.title}:\n\n{_facts(block)}"
+    assert isinstance(block, Table)
+    return f"{block.title}:\n\n{_table(block)}"
 
 
 def _table(table: Table) -> str:

@@ -73,7 +73,6 @@ def front_figure(report: Report, cost: str) -> go.Figure:
     """Return the Pareto scatter as a figure of plotly, for a notebook.
 
     Args:
-        report: of a run.
         cost: label of one of the chart's views, in any case.
 
     Raises:

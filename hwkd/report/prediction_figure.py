@@ -19,7 +19,6 @@ def prediction_chart(records: Sequence[TrialRecord], drawn: Sequence[TrialRecord
 
     Args:
         records: all; the share of intervals that held is theirs.
-        drawn: those that are points.
     """
     every = [pair for record in records if (pair := _pair(record)) is not None]
     points: dict[str, list[tuple[int, PredictedRecord, float]]] = {}

@@ -12,6 +12,8 @@ from hwkd.io.run_files import RUN_FILE, TRIALS_FILE, read_run_record
 from hwkd.io.student_folder import holds_student, read_student
 from hwkd.io.trials_file import read_trials
 from hwkd.report.analysis import best_record
+from hwkd.report.build import build_report
+from hwkd.report.document import Report
 
 
 def read_run(
@@ -43,6 +45,12 @@ def read_run(
         return run, trials.records
     whole = trials.whole(best.number)
     return run, tuple(whole if r.number == best.number else r for r in trials.records)
+
+
+def read_report(folder: Path, *, on_warning: Callable[[str], None] | None = None) -> Report:
+    """Read a run or a finished student as a page shows it; see `read_run`."""
+    run, trials = read_run(folder, on_warning=on_warning)
+    return build_report(run, trials, of_one_student=holds_student(folder))
 
 
 def _student(folder: Path) -> tuple[RunRecord, tuple[TrialRecord, ...]]:

@@ -106,13 +106,7 @@ def memory_chart(cost: CostEstimate, device: DeviceRecord) -> Chart | None:
 
 
 def training_charts(epochs: Sequence[EpochRecord], *, key: str, what: str) -> list[Chart]:
-    """Draw the terms of a training and their gradient norms over its epochs, where there are any.
-
-    Args:
-        epochs: of the training.
-        key: begins the keys of the charts.
-        what: names the training in their titles.
-    """
+    """Draw the terms of a training and their gradient norms over its epochs, if any."""
     drawn = (
         (
             f"{key}-terms",

@@ -14,6 +14,7 @@ from hwkd.core.student import Layer
 from hwkd.core.trial import TrialRecord
 from hwkd.core.verdict_record import ArmRecord
 from hwkd.report import format as fmt
+from hwkd.report.answer_tables import answer_tables
 from hwkd.report.document import Block, Cell, Column, Facts, Note, Section, Table
 from hwkd.report.latency import Latency
 from hwkd.report.quantisation_table import quantisation_table
@@ -44,10 +45,11 @@ def student_section(run: RunRecord, best: TrialRecord | None) -> Section:
         blocks.append(Note(lines=run.final.verdict.sentences))
     blocks.append(score_table(run, best))
     if run.final is not None:
+        blocks += answer_tables(run.final, run.data)
         blocks += pair_tables(run.final)
     if run.final is not None and run.final.quantisation_choice is not None:
         blocks.append(quantisation_table(run.final.quantisation_choice))
-    cost = run.final.cost if run.final is not None else best.cost
+    cost = run.cost_of(best)
     if cost is not None:
         blocks += [fit_table(cost, run.device), cost_facts(cost, run.device)]
         charts = (operator_chart(cost, run.device), memory_chart(cost, run.device))

@@ -61,7 +61,7 @@ def summary_json(report: Report, folder: Path) -> dict[str, Any]:
 def _distilled(report: Report, folder: Path) -> dict[str, Any]:
     run, final = report.run, report.run.final
     return {
-        "out": str(folder),
+        "run": str(folder),
         "status": run.status,
         "best": _best(report),
         "teacher": None if run.teacher is None else run.teacher.model_dump(mode="json"),
@@ -79,8 +79,7 @@ def _best(report: Report) -> dict[str, Any] | None:
     best, final = report.best, report.run.final
     if best is None:
         return None
-    cost = final.cost if final is not None else best.cost
-    profile = (final.profile if final is not None else None) or best.profile
+    cost, profile = report.run.cost_of(best), report.run.profile_of(best)
     metric, brief = report.run.data.metric, best.scores or ScoresRecord()
     scores = final.scores if final is not None else brief
     return {

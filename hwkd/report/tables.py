@@ -23,6 +23,12 @@ def front_view(report: Report) -> RenderableType:
 
 def best_view(report: Report) -> RenderableType:
     """Show the headline numbers of the best student and how to repeat the search."""
+    command = Text(f"repeat with: {command_line(report.run)}", style="dim")
+    return Group(headline_view(report), command)
+
+
+def headline_view(report: Report) -> RenderableType:
+    """Show the headline numbers of the best student."""
     grid = WrappedTable(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(style="bold", no_wrap=True)
@@ -32,8 +38,7 @@ def best_view(report: Report) -> RenderableType:
         grid.add_row(
             *(Text(part) for part in (line.label, line.value, line.basis or "")), line.detail
         )
-    command = Text(f"repeat with: {command_line(report.run)}", style="dim")
-    return Group(grid, command)
+    return grid
 
 
 def verdict_view(report: Report) -> RenderableType:

@@ -8,12 +8,11 @@ from pathlib import Path
 from hwkd.core.errors import RunFolderError
 from hwkd.core.progress import Progress, silent
 from hwkd.io.run_text import write_text
-from hwkd.io.student_folder import CARD_FILE, holds_student, student_folder_of
-from hwkd.report.build import build_report
+from hwkd.io.student_folder import CARD_FILE, student_folder_of
 from hwkd.report.columns import front_columns, trial_columns, write_csv
 from hwkd.report.document import Report
 from hwkd.report.model_card import model_card
-from hwkd.report.read import read_run
+from hwkd.report.read import read_report
 
 _STAGE, _STEPS = "report", 3
 
@@ -29,9 +28,7 @@ def write_report_files(
     Each file is written whole or not at all.
 
     Args:
-        folder: a run folder, or the folder of a finished student.
         on_warning: told about a last record that was cut.
-        progress: told about every step.
 
     Raises:
         RunFolderError: if the folder is no run folder, is corrupt or cannot be written.
@@ -40,9 +37,9 @@ def write_report_files(
     from hwkd.report.html import write_html
     from hwkd.report.pareto_png import write_pareto_png
 
-    run, records = read_run(folder, on_warning=on_warning)
     progress(_STAGE, 0, _STEPS, "find the front")
-    report = build_report(run, records, of_one_student=holds_student(folder))
+    report = read_report(folder, on_warning=on_warning)
+    run = report.run
     picture = None
     try:
         if report.is_search:

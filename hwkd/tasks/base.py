@@ -10,12 +10,12 @@ from typing import Any, Literal, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from hwkd.core.choices import Layout
 from hwkd.core.head import Head
-from hwkd.core.metric import Metric
+from hwkd.core.metric import Metric, Scores
 from hwkd.core.pipeline_record import StepValue
 from hwkd.core.progress import Progress, silent
-from hwkd.tasks.pipeline import Pipeline
+from hwkd.core.reading import AS_USUAL, Reading
+from hwkd.signals.pipeline import Pipeline
 
 SplitName: TypeAlias = Literal["train", "validation", "test"]
 _SHOWN_CLASSES = 20
@@ -29,10 +29,12 @@ class Split:
         inputs: float32, after the pipeline, shape [n, *input_shape].
         labels: what is to be learned: int64 class indices, shape [n], or float32 values as the
             head has them, shape [n, outputs].
+        wholes: number of the recording that each example is cut from; None where there is none.
     """
 
     inputs: NDArray[np.float32]
     labels: NDArray[Any]
+    wholes: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         """Number of examples."""
@@ -48,15 +50,12 @@ class TaskData:
         source: where the data came from, for people.
         input_shape: without batch: (channels, height, width) or (channels, time).
         head: what the outputs of a network mean.
-        pipeline: what was applied to the inputs.
-        train: what networks learn from.
-        validation: what a search judges by.
         test: read once, at the end.
-        split_seed: seed of the splits that were made here.
         fingerprint: SHA-256 over content, splits and preprocessing, 64 hex digits.
         notes: what a reader of a report must know: splits made, files left out, layout guessed.
         validation_from_train: validation was taken from the train split of the source, so that what
             ships may learn from it in the end; False where the source brought it.
+        raw_test: samples of the test split as recorded, where the pipeline takes whole numbers.
     """
 
     name: str
@@ -71,10 +70,16 @@ class TaskData:
     fingerprint: str
     notes: tuple[str, ...] = ()
     validation_from_train: bool = False
+    raw_test: NDArray[np.int16] | None = None
 
     def split(self, name: SplitName) -> Split:
         """Return the split called `name`."""
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
+
+    def scores(self, name: SplitName, outputs: NDArray[np.float32]) -> Scores:
+        """Return every metric of a network's outputs on a split."""
+        split = self.split(name)
+        return self.head.scores(outputs, split.labels, split.wholes)
 
     @property
     def num_outputs(self) -> int:
@@ -121,26 +126,52 @@ class Task(Protocol):
         """What networks are scored by; the first is the primary one."""
         ...
 
+    @property
+    def kind(self) -> str:
+        """Name of the kind of its outputs, see `hwkd.core.head.OUTPUT_KINDS`."""
+        ...
+
+    @property
+    def spaces(self) -> tuple[str, ...]:
+        """Search spaces of its students, where the user names none; none is every default one."""
+        ...
+
+    @property
+    def weight_budget_bytes(self) -> int | None:
+        """What weights may take where the user gives no limit; None is what the device has."""
+        ...
+
     def data(
         self,
         source: Path | None,
+        reading: Reading = AS_USUAL,
         *,
         split_seed: int = 0,
-        input_size: tuple[int, int] | None = None,
-        layout: Layout = "auto",
         progress: Progress = silent,
     ) -> TaskData:
         """Read, check, split and apply the pipeline.
 
         Args:
             source: file or folder of the user; None takes the data set that comes with hwkd.
+            reading: choices of the user; features among them, None of which is the task's own.
             split_seed: seed of the splits that the source does not bring.
-            input_size: (height, width) that images are resized to; None keeps the most common.
-            layout: order of the axes of arrays; "auto" reads it from the shape.
             progress: told about decoding that takes long.
 
         Raises:
             DataError: if the source cannot be used as it is; one line says what to do.
+            ConfigError: if a choice does not apply to the task or to the source.
+        """
+        ...
+
+    def labelled(
+        self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Read raw inputs of the shape of the training's, and labels for `Head.targets`.
+
+        Of a source with a test split it is that split.
+
+        Raises:
+            DataError: if the source cannot be used as it is.
         """
         ...
 

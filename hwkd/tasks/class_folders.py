@@ -44,9 +44,7 @@ class ClassFolders:
     """Where the classes of a data set lie.
 
     Attributes:
-        root: what the user gave.
         classes: (split, class name, folder), train first or as the folders are sorted.
-        notes: how folders were taken, and what was left out.
     """
 
     root: FolderNode
@@ -101,7 +99,6 @@ def _wrapped(node: FolderNode, role: SplitRole | None = None) -> tuple[str, Fold
     """Return the one folder with pictures in `node` when it is neither a class nor a split.
 
     Args:
-        node: of the tree.
         role: split that `node` is or lies in; None outside splits.
     """
     if node.pictures or len(node.holding_pictures()) != 1:

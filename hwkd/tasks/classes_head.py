@@ -11,8 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax, softmax
 
-from hwkd.core.head import OUTPUT_KINDS, CAnswer, Correction, Knowledge, OutputKind
+from hwkd.core.decision_record import Confusion, DecisionRecord
+from hwkd.core.errors import DataError
+from hwkd.core.head import OUTPUT_KINDS, CAnswer, Correction, Head, Knowledge, OutputKind
 from hwkd.core.metric import ACCURACY, Metric, Scores
+from hwkd.tasks.raw import RawData
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,8 +25,14 @@ _UNLABELLED = -1
 _CHANCE_DEVIATIONS = 3.0
 _MOST_SHOWN = 20
 _BALANCED = Metric(name="balanced accuracy", unit="ratio", direction="max")
-CLASS_METRICS = (ACCURACY, _BALANCED)
+_MACRO_F1 = Metric(name="macro F1", unit="ratio", direction="max")
+_VOTED = Metric(name="recording accuracy", unit="ratio", direction="max")
+CLASS_METRICS = (ACCURACY, _BALANCED, _MACRO_F1)
+VOTED_METRICS = (ACCURACY, _VOTED, _BALANCED, _MACRO_F1)
+# A table of more is read by nobody, and a record would hold the square of them.
+_MOST_IN_TABLE = 50
 _ANSWER = CAnswer(
+    of_classes=True,
     usage='        printf("%s\\n", model_labels[model_answer()]); /* the likeliest class */',
     printed="""\
     if (MODEL_SAMPLE_LABEL[0] != 0)
@@ -46,9 +55,16 @@ int32_t model_answer(void)
 )
 
 
-def _answer(mean: tuple[float, ...], std: tuple[float, ...]) -> CAnswer:
-    del mean, std
+def _answer(
+    mean: tuple[float, ...], std: tuple[float, ...], decision: DecisionRecord | None
+) -> CAnswer:
+    del mean, std, decision
     return _ANSWER
+
+
+def _head(names: tuple[str, ...], mean: tuple[float, ...], std: tuple[float, ...]) -> Head:
+    del mean, std
+    return ClassesHead(names=names)
 
 
 def _intended_use(count: int, names: str) -> str:
@@ -64,8 +80,10 @@ _CLASSES = OutputKind(
     of_classes=True,
     plain_training="cross-entropy",
     divergence_unit="nats",
+    answer_rule="the class with the largest output; there is no threshold",
     intended_use=_intended_use,
     answer=_answer,
+    head=_head,
 )
 OUTPUT_KINDS.register("classes")(_CLASSES)
 
@@ -76,10 +94,12 @@ class ClassesHead:
 
     Attributes:
         names: of the classes, in the order of the labels.
-        metrics: accuracy first; balanced accuracy is the mean over the classes.
+        metrics: accuracy first; balanced accuracy is the mean over the classes, and so is macro F1.
+        weights: of each class in the loss, 1 on average over the train split; none is 1 for all.
     """
 
     names: tuple[str, ...]
+    weights: tuple[float, ...] = ()
     kind: OutputKind = _CLASSES
     metrics: tuple[Metric, ...] = CLASS_METRICS
     loss_name: str = "cross_entropy"
@@ -107,30 +127,80 @@ class ClassesHead:
         """Return the cross-entropy in nats; -1 marks a sample without a label."""
         from torch.nn import functional
 
-        if not some_unlabelled:
+        if not some_unlabelled and not self.weights:
             return functional.cross_entropy(outputs, targets, label_smoothing=smoothing)
         total = functional.cross_entropy(
-            outputs, targets, ignore_index=_UNLABELLED, reduction="sum", label_smoothing=smoothing
+            outputs,
+            targets,
+            weight=outputs.new_tensor(self.weights) if self.weights else None,
+            ignore_index=_UNLABELLED,
+            reduction="sum",
+            label_smoothing=smoothing,
         )
         return total / len(targets)
 
-    def scores(self, outputs: NDArray[np.float32], targets: NDArray[np.int64]) -> Scores:
-        """Return accuracy and balanced accuracy, 0 to 1."""
-        errors = self.errors(outputs, targets)
-        return {
-            ACCURACY.name: 1.0 - float(errors.mean()),
-            _BALANCED.name: _balanced(errors, targets),
+    def scores(
+        self,
+        outputs: NDArray[np.float32],
+        targets: NDArray[np.int64],
+        wholes: NDArray[np.int64] | None = None,
+    ) -> Scores:
+        """Return accuracy, balanced accuracy, macro F1 and accuracy of votes, 0 to 1."""
+        counts = self._counts(outputs, targets)
+        given_and_named = counts.sum(axis=0) + counts.sum(axis=1)
+        is_used = given_and_named > 0
+        f1 = 2 * counts.diagonal()[is_used] / given_and_named[is_used]
+        wrong = _wrong(outputs, targets)
+        found = {
+            ACCURACY.name: 1.0 - float(wrong.mean()),
+            _BALANCED.name: _balanced(wrong, targets),
+            _MACRO_F1.name: float(f1.mean()),
         }
+        if _VOTED in self.metrics:
+            found[_VOTED.name] = _voted_accuracy(outputs, targets, wholes)
+        return {metric.name: found[metric.name] for metric in self.metrics}
+
+    def confusion(self, outputs: NDArray[np.float32], targets: NDArray[np.int64]) -> Confusion:
+        """Return how often each class was taken for which; none where there are too many."""
+        if self.size > _MOST_IN_TABLE:
+            return ()
+        return tuple(tuple(row) for row in self._counts(outputs, targets).tolist())
+
+    def _counts(
+        self, outputs: NDArray[np.float32], targets: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        places = targets * self.size + outputs.argmax(axis=1)
+        counts: NDArray[np.int64] = np.bincount(places, minlength=self.size**2)
+        return counts.reshape(self.size, self.size)
+
+    def decide(self, outputs: NDArray[np.float32], targets: NDArray[np.int64]) -> None:
+        """Return nothing: answers turn at no threshold."""
+        del outputs, targets
+
+    def at(self, decision: DecisionRecord | None) -> ClassesHead:
+        """Return the head itself."""
+        del decision
+        return self
 
     def errors(
         self, outputs: NDArray[np.float32], targets: NDArray[np.int64]
     ) -> NDArray[np.float64]:
-        """Return 1 where the largest output is not the label, else 0."""
-        errors: NDArray[np.float64] = (outputs.argmax(axis=1) != targets).astype(np.float64)
-        return errors
+        """Return 1 where the largest output is not the label, else 0.
+
+        Where another metric than accuracy comes first every class counts alike: the mean is 1 minus
+        the balanced accuracy.
+        """
+        errors = _wrong(outputs, targets)
+        if self.metrics[0] == ACCURACY:
+            return errors
+        present, places, counts = np.unique(targets, return_inverse=True, return_counts=True)
+        weighted: NDArray[np.float64] = errors * (len(targets) / (len(present) * counts))[places]
+        return weighted
 
     def blind_error(self, targets: NDArray[np.int64]) -> float:
         """Return the error of naming the most frequent class always."""
+        if self.metrics[0] != ACCURACY:
+            return 1.0 - 1.0 / len(np.unique(targets))
         return 1.0 - float(np.bincount(targets).max()) / len(targets)
 
     def divergence(
@@ -187,7 +257,7 @@ class ClassesHead:
         deviation = math.sqrt(float(np.sum(chance * (1.0 - chance) / counts))) / len(counts)
         return Knowledge(
             what=_BALANCED.name,
-            value=_balanced(self.errors(outputs, targets), targets),
+            value=_balanced(_wrong(outputs, targets), targets),
             needed=min(chance + _CHANCE_DEVIATIONS * deviation, (1.0 + chance) / 2),
         )
 
@@ -216,10 +286,24 @@ class ClassesHead:
             advice="give its outputs the order of the data's classes",
         )
 
-    def answers(self, outputs: NDArray[np.float32]) -> NDArray[Any]:
+    def answers(self, outputs: NDArray[np.float32], inputs: NDArray[np.float32]) -> NDArray[Any]:
         """Return the name of the likeliest class, shape [n]."""
+        del inputs
         names: NDArray[Any] = np.array(self.names)[outputs.argmax(axis=1)]
         return names
+
+    def targets(self, labels: NDArray[Any], inputs: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Return the index of each label's class: by its name, else by its number from 0."""
+        del inputs
+        known = {name: index for index, name in enumerate(self.names)}
+        distinct, where = np.unique(labels.reshape(-1), return_inverse=True)
+        texts = [str(int(one)) if _is_whole(one) else str(one) for one in distinct]
+        if not set(texts) <= set(known):
+            known = {str(index): index for index in range(self.size)} | known
+        if strange := [text for text in texts if text not in known]:
+            shown = ", ".join(self.names[:6]) + (", ..." if self.size > 6 else "")
+            raise DataError(f"data: label {strange[0]!r} is of no class of the student ({shown})")
+        return np.array([known[text] for text in texts], dtype=np.int64)[where]
 
     def answer_text(self, target: Any) -> str:
         """Return the name of a class."""
@@ -232,6 +316,37 @@ class ClassesHead:
     def unlabelled(self, count: int) -> NDArray[np.int64]:
         """Return so many -1."""
         return np.full(count, _UNLABELLED, dtype=np.int64)
+
+
+def balanced_weights(data: RawData) -> tuple[float, ...]:
+    """Return the weight of each class that makes all count alike in the train split."""
+    counts = np.bincount(data.train.labels, minlength=len(data.class_names))
+    return tuple((len(data.train.labels) / (len(counts) * counts)).tolist())
+
+
+def _wrong(outputs: NDArray[np.float32], targets: NDArray[np.int64]) -> NDArray[np.float64]:
+    wrong: NDArray[np.float64] = (outputs.argmax(axis=1) != targets).astype(np.float64)
+    return wrong
+
+
+def _is_whole(value: Any) -> bool:
+    return np.issubdtype(type(value), np.number) and bool(value == np.floor(value))
+
+
+def _voted_accuracy(
+    outputs: NDArray[np.float32], targets: NDArray[np.int64], wholes: NDArray[np.int64] | None
+) -> float:
+    """Return the share of recordings that most windows name rightly, ties by probability."""
+    votes = np.eye(outputs.shape[1])[outputs.argmax(axis=1)]
+    places = np.unique(np.arange(len(targets)) if wholes is None else wholes, return_inverse=True)[
+        1
+    ]
+    first = np.unique(places, return_index=True)[1]
+    counted, likely = (np.zeros((len(first), outputs.shape[1])) for _ in range(2))
+    np.add.at(counted, places, votes)
+    np.add.at(likely, places, softmax(outputs.astype(np.float64), axis=1))
+    likely /= likely.sum(axis=1, keepdims=True)  # below one vote
+    return float(((counted + likely).argmax(axis=1) == targets[first]).mean())
 
 
 def _balanced(errors: NDArray[np.float64], targets: NDArray[np.int64]) -> float:

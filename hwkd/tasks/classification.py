@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hwkd.core.catalog import TASKS
-from hwkd.core.choices import Layout
-from hwkd.core.metric import Metric
+from hwkd.core.metric import Metric, led_by
 from hwkd.core.progress import Progress, silent
+from hwkd.core.reading import AS_USUAL, Reading
 from hwkd.tasks.base import Task, TaskData
-from hwkd.tasks.classes_head import CLASS_METRICS, ClassesHead
+from hwkd.tasks.classes_head import CLASS_METRICS, ClassesHead, balanced_weights
 from hwkd.tasks.prepare import prepare
 from hwkd.tasks.sources import read_digits, read_source
+from hwkd.tasks.splits import with_all_splits
+
+_KNOWN = frozenset({"input_size", "layout", "metric", "label", "class_weights", "features"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,24 +31,47 @@ class ClassifyTask:
         "classify images: class folders, IDX, NPZ or CSV; without data, handwritten digits"
     )
     metrics: tuple[Metric, ...] = CLASS_METRICS
+    kind: str = "classes"
+    spaces: tuple[str, ...] = ()
+    weight_budget_bytes: int | None = None
 
     def data(
         self,
         source: Path | None,
+        reading: Reading = AS_USUAL,
         *,
         split_seed: int = 0,
-        input_size: tuple[int, int] | None = None,
-        layout: Layout = "auto",
         progress: Progress = silent,
     ) -> TaskData:
         """Read, check, split and normalise; see `Task.data`."""
+        reading.require_known(_KNOWN, task=self.name)
+        metrics = led_by(self.metrics, reading.metric, task=self.name)
         raw = (
             read_digits()
             if source is None
-            else read_source(source, input_size=input_size, layout=layout, progress=progress)
+            else read_source(
+                source,
+                input_size=reading.input_size,
+                layout=reading.layout,
+                label=reading.label,
+                progress=progress,
+            )
         )
-        head = ClassesHead(names=raw.class_names, metrics=self.metrics)
-        return prepare(raw, head, task=self.name, split_seed=split_seed)
+        split = with_all_splits(raw, split_seed=split_seed)
+        weights = balanced_weights(split) if reading.class_weights == "balanced" else ()
+        head = ClassesHead(names=raw.class_names, metrics=metrics, weights=weights)
+        return prepare(
+            split, head, task=self.name, split_seed=split_seed, features=reading.features
+        )
+
+    def labelled(
+        self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Read raw inputs and the names of their classes; see `Task.labelled`."""
+        size = raw_shape[1:] if source.is_dir() and len(raw_shape) == 3 else None
+        raw = read_source(source, input_size=size and (size[0], size[1]), label=reading.label)
+        split = raw.test or raw.train
+        return split.inputs, np.array(raw.class_names)[split.labels]
 
 
 # Configurations of older versions call it "image".

@@ -33,7 +33,6 @@ class FolderNode:
     """One folder as it lies on disk.
 
     Attributes:
-        path: as reached first.
         identity: device and inode; two links to one folder share a node.
         pictures: paths of PNG and JPEG files directly in it, sorted.
         others: names of other files directly in it, sorted; links that lead nowhere included.

@@ -65,9 +65,6 @@ def find_idx_files(path: Path) -> IdxFiles:
     Unpacked archives count, where `train-images-idx3-ubyte` is a folder with the file of that
     name in it.
 
-    Args:
-        path: a folder, or one file of the set.
-
     Raises:
         DataError: if the folder holds several data sets.
     """

@@ -60,7 +60,6 @@ def read_image_folder(
     Args:
         path: holds one folder per class, or `train`, `validation`, `test` folders that do.
         input_size: (height, width) to resize to; None takes the most common size.
-        progress: told about decoding.
 
     Raises:
         DataError: if there is no image, folders can be read in two ways, an image cannot be read
@@ -218,7 +217,6 @@ def _threads(files: Sequence[str], most_pixels: int = 0) -> int:
     """Return how many threads read `files`: as many as help and as memory for decoding allows.
 
     Args:
-        files: to read.
         most_pixels: of the largest picture; 0 when only heads are read.
     """
     sample = files[:: max(1, len(files) // 64)]

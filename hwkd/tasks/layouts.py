@@ -93,7 +93,6 @@ def channels_first(inputs: RawArray, layout: Layout, *, where: str) -> RawArray:
     its own.
 
     Args:
-        inputs: batch first.
         layout: not "auto".
         where: opens the error message.
 
@@ -121,7 +120,6 @@ def reordered(inputs: RawArray, shape: tuple[int, ...]) -> RawArray:
 
     Args:
         inputs: batch first, in any order that data may have.
-        shape: of one input of the training, channels first.
 
     Raises:
         DataError: if no order of the axes gives that shape.

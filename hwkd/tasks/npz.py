@@ -49,7 +49,6 @@ def read_npz(
     Memory used is at most three times the arrays, which may be 256 MiB or 200 times the file.
 
     Args:
-        path: of the file.
         layout: order of the axes of the inputs.
         read_labels: turns what is stored under y into labels and names of outputs.
 
@@ -86,6 +85,22 @@ def read_npz(
         test=splits.get("test"),
         notes=(note, *_notes_on_names(content)),
     )
+
+
+def read_arrays(path: Path) -> dict[str, RawArray]:
+    """Return every array of an NPZ file by its name.
+
+    Raises:
+        DataError: if it is damaged or holds objects.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _arrays(archive, _members(archive, path), path)
+    except _DAMAGE as error:
+        raise DataError(
+            f"{printable(path)}: not a readable NPZ file ({printable(first_line(error))}); "
+            "write it with numpy.savez_compressed"
+        ) from error
 
 
 def read_one_array(path: Path) -> RawArray:

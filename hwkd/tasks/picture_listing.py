@@ -24,7 +24,6 @@ class PictureListing:
 
     Attributes:
         files: paths, each below `path`.
-        labels: class indices.
         splits: "train", "validation" or "test" of each file.
         class_names: in the order of the labels; the names of the folders.
         notes: how folders were taken, and what was left out.

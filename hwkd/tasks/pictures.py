@@ -36,8 +36,6 @@ class PictureFacts:
     """What the head of a picture file says.
 
     Attributes:
-        height: in pixels, after turning.
-        width: in pixels, after turning.
         is_turned: EXIF says that the camera was not upright.
         has_16_bits: grey of 16 bits, which keep their levels.
         loses_bits: colour of 16 bits, of which the upper eight are read.
@@ -90,9 +88,6 @@ def decode_picture(
     """Return pixels, shape [3, height, width]; grey is repeated, transparency is white.
 
     Args:
-        file: PNG or JPEG.
-        height: to resize to.
-        width: to resize to.
         dtype: uint16 keeps 16-bit levels and multiplies those of 8 bits by 257, so that white
             stays white; uint8 takes the upper eight bits.
 

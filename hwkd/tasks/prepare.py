@@ -5,14 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwkd.core.errors import DataError
 from hwkd.core.head import Head
+from hwkd.signals.features import RAW, features_named
+from hwkd.signals.pipeline import Pipeline, applied
+from hwkd.signals.step import Step
+from hwkd.signals.steps.normalise import Normalise
+from hwkd.signals.steps.standardise import Standardise
 from hwkd.tasks.base import Split, TaskData
-from hwkd.tasks.pipeline import Normalise, Pipeline
 from hwkd.tasks.raw import RawArray, RawData, RawSplit
 from hwkd.tasks.splits import with_all_splits
 
@@ -23,40 +28,96 @@ _FIRST_TASKS = {"classify": "image"}
 _CHUNK_EXAMPLES = 2048
 
 
-def prepare(raw: RawData, head: Head, *, task: str, split_seed: int) -> TaskData:
-    """Split, normalise and fingerprint.
+def prepare(
+    raw: RawData, head: Head, *, task: str, split_seed: int, features: str | None = None
+) -> TaskData:
+    """Split, compute features, normalise and fingerprint.
 
     Args:
         raw: checked data; labels as the head has them.
-        head: what outputs mean.
-        task: name of the task.
         split_seed: seed of the splits that the source does not bring.
+        features: computed before the network, as `log-mel:bins=40`; None is none.
 
     Raises:
         DataError: if a missing split cannot be made or every input is the same.
+        ConfigError: if the features do not fit the raw data.
     """
     data = with_all_splits(raw, split_seed=split_seed)
     if data.validation is None or data.test is None:
         raise ValueError("with_all_splits returned a missing split")
-    pipeline, notes = _fit_pipeline(data)
+    shape = tuple(data.train.inputs.shape[1:])
+    recipe = features_named(features or RAW)
+    front = recipe.steps(shape, data.sample_rate_hz)
+    # Samples of a known rate come from a sensor's integers, and stay integers in firmware.
+    is_whole = bool(front) or data.sample_rate_hz is not None
+    extracted = _extracted(data, front, is_whole=is_whole)
+    moments, notes = _moments(extracted)
+    fitted = (Standardise.of if is_whole else Normalise.of)(*moments)
+    ends = (fitted, *recipe.after(shape))
+    pipeline = _pipeline(data.train.inputs, (*front, *ends))
     notes += _notes_on_repeated(data)
+    splits = {
+        name: _applied(split, ends, f"{data.source}: {name}")
+        for name, split in extracted.given().items()
+    }
     return TaskData(
         name=task,
         source=data.source,
-        input_shape=tuple(data.train.inputs.shape[1:]),
+        input_shape=tuple(splits["train"].inputs.shape[1:]),
         head=head,
         pipeline=pipeline,
-        train=_applied(data.train, pipeline, f"{data.source}: train"),
-        validation=_applied(data.validation, pipeline, f"{data.source}: validation"),
-        test=_applied(data.test, pipeline, f"{data.source}: test"),
+        train=splits["train"],
+        validation=splits["validation"],
+        test=splits["test"],
         split_seed=split_seed,
         fingerprint=_fingerprint(data, head, pipeline, task=task, split_seed=split_seed),
         notes=(*data.notes, *notes),
         validation_from_train=data.validation_from_train,
+        raw_test=data.test.inputs if is_whole else None,
     )
 
 
-def _fit_pipeline(data: RawData) -> tuple[Pipeline, list[str]]:
+def _extracted(data: RawData, front: tuple[Step, ...], *, is_whole: bool) -> RawData:
+    """Return the data with features for raw values, where there are steps that compute some.
+
+    Raises:
+        DataError: if samples are needed that are whole numbers of 16 bits and are not.
+    """
+    if is_whole and data.train.inputs.dtype != np.int16:
+        raise DataError(
+            f"{data.source}: holds {data.train.inputs.dtype}; features are computed from int16 "
+            "samples, as sensors give them; scale the recordings and store them so"
+        )
+    if not front:
+        return data
+
+    def of(split: RawSplit) -> RawSplit:
+        return replace(split, inputs=applied(front, split.inputs))
+
+    given = data.given()
+    return replace(
+        data, train=of(data.train), validation=of(given["validation"]), test=of(given["test"])
+    )
+
+
+def _pipeline(inputs: RawArray, steps: tuple[Step, ...]) -> Pipeline:
+    """Return the steps with what raw inputs of train are like."""
+    low, high = (
+        (0, 255)
+        if inputs.dtype == np.uint8 and inputs.max() > 127
+        else (inputs.min(), inputs.max())
+    )
+    return Pipeline(
+        steps=steps,
+        raw_shape=tuple(inputs.shape[1:]),
+        raw_low=float(low),
+        raw_high=float(high),
+        raw_dtype=inputs.dtype.name,
+    )
+
+
+def _moments(data: RawData) -> tuple[tuple[tuple[float, ...], tuple[float, ...]], list[str]]:
+    """Return mean and deviation of each channel of train, 1 of one that is constant, and notes."""
     inputs = data.train.inputs
     axes = (0, *range(2, inputs.ndim))
     # Sums about the first chunk's mean: sums of squares about zero lose the digits of data with
@@ -83,33 +144,18 @@ def _fit_pipeline(data: RawData) -> tuple[Pipeline, list[str]]:
     notes = []
     if constant.any():
         notes.append(f"channels {np.flatnonzero(constant).tolist()} are constant in train")
-    low, high = (
-        (0, 255)
-        if inputs.dtype == np.uint8 and inputs.max() > 127
-        else (inputs.min(), inputs.max())
-    )
-    step = Normalise(
-        mean=tuple((shift + offset).tolist()),
-        std=tuple(np.where(constant, 1.0, std).tolist()),
-    )
-    pipeline = Pipeline(
-        steps=(step,),
-        raw_shape=tuple(inputs.shape[1:]),
-        raw_low=float(low),
-        raw_high=float(high),
-        raw_dtype=inputs.dtype.name,
-    )
-    return pipeline, notes
+    mean, spread = (shift + offset).tolist(), np.where(constant, 1.0, std).tolist()
+    return (tuple(mean), tuple(spread)), notes
 
 
-def _applied(split: RawSplit, pipeline: Pipeline, where: str) -> Split:
-    inputs = pipeline.apply(split.inputs)
+def _applied(split: RawSplit, steps: tuple[Step, ...], where: str) -> Split:
+    inputs = applied(steps, split.inputs)
     if not np.isfinite(inputs).all():
         raise DataError(
             f"{where} inputs lie too far from the train inputs to be normalised by their mean and "
             "deviation; bring all splits to one scale"
         )
-    return Split(inputs=inputs, labels=split.labels)
+    return Split(inputs=inputs, labels=split.labels, wholes=split.wholes)
 
 
 def _per_channel(values: NDArray[np.float64], ndim: int) -> NDArray[np.float64]:

@@ -26,10 +26,12 @@ class RawSplit:
     Attributes:
         inputs: real numbers, channels first, shape [n, channels, ...].
         labels: int64 class indices, shape [n], or values, shape [n, outputs].
+        wholes: number of the recording that each example is cut from; None where there is none.
     """
 
     inputs: RawArray
     labels: RawArray
+    wholes: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +45,7 @@ class RawData:
         validation: None when the source brings none.
         test: None when the source brings none.
         notes: what the reader decided or left out.
-        validation_from_train: validation was taken from train here.
+        sample_rate_hz: of signals, where the source says it.
     """
 
     source: str
@@ -53,6 +55,7 @@ class RawData:
     test: RawSplit | None = None
     notes: tuple[str, ...] = ()
     validation_from_train: bool = False
+    sample_rate_hz: float | None = None
 
     def given(self) -> dict[SplitName, RawSplit]:
         """Return the splits that the source brings."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +13,10 @@ from numpy.typing import NDArray
 from hwkd.core.catalog import TASKS
 from hwkd.core.choices import Layout
 from hwkd.core.errors import ConfigError, DataError
-from hwkd.core.metric import Metric
+from hwkd.core.metric import Metric, led_by
 from hwkd.core.printable import printable
 from hwkd.core.progress import Progress, silent
+from hwkd.core.reading import AS_USUAL, Reading
 from hwkd.tasks.base import SplitName, Task, TaskData
 from hwkd.tasks.checks import checked_raw
 from hwkd.tasks.csv_table import is_table, read_csv
@@ -25,6 +27,7 @@ from hwkd.tasks.sources import is_zip, reading
 from hwkd.tasks.splits import with_all_splits
 from hwkd.tasks.values_head import VALUE_METRICS, ValuesHead
 
+_KNOWN = frozenset({"layout", "label", "metric", "features"})
 _FORMATS = (
     "an NPZ file with x_train and y_train, or a CSV file of numbers with a heading, the target in "
     "its last column or in the one called target, label or y"
@@ -38,21 +41,25 @@ class RegressionTask:
     name: str = "regression"
     summary: str = "estimate numbers: NPZ or CSV; without data, diabetes progression"
     metrics: tuple[Metric, ...] = VALUE_METRICS
+    kind: str = "values"
+    spaces: tuple[str, ...] = ()
+    weight_budget_bytes: int | None = None
 
     def data(
         self,
         source: Path | None,
+        reading: Reading = AS_USUAL,
         *,
         split_seed: int = 0,
-        input_size: tuple[int, int] | None = None,
-        layout: Layout = "auto",
         progress: Progress = silent,
     ) -> TaskData:
         """Read, check, split, standardise; see `Task.data`."""
         del progress
-        if input_size is not None:
-            raise ConfigError("--input-size does not apply to regression; leave it out")
-        raw, names = _diabetes() if source is None else read_values(source, layout)
+        reading.require_known(_KNOWN, task=self.name)
+        metrics = led_by(self.metrics, reading.metric, task=self.name)
+        raw, names = (
+            _diabetes() if source is None else read_values(source, reading.layout, reading.label)
+        )
         split = with_all_splits(checked_raw(raw), split_seed=split_seed)
         for name, low, high in zip(names, *_ends(split.train.labels), strict=True):
             if low == high:
@@ -60,8 +67,23 @@ class RegressionTask:
                     f"{raw.source}: every train target {name!r} is {low:g}; nothing to learn, give "
                     "targets that differ"
                 )
-        head = ValuesHead.fitted(split.train.labels, names=names)
-        return prepare(_standardised(split, head), head, task=self.name, split_seed=split_seed)
+        head = replace(ValuesHead.fitted(split.train.labels, names=names), metrics=metrics)
+        return prepare(
+            _standardised(split, head),
+            head,
+            task=self.name,
+            split_seed=split_seed,
+            features=reading.features,
+        )
+
+    def labelled(
+        self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Read raw inputs and their values; see `Task.labelled`."""
+        del raw_shape
+        raw, _ = read_values(source, "auto", label=reading.label)
+        split = raw.test or raw.train
+        return split.inputs, split.labels
 
 
 def _diabetes() -> tuple[RawData, tuple[str, ...]]:
@@ -86,7 +108,9 @@ def _diabetes() -> tuple[RawData, tuple[str, ...]]:
     return raw, ("disease progression",)
 
 
-def read_values(path: Path, layout: Layout) -> tuple[RawData, tuple[str, ...]]:
+def read_values(
+    path: Path, layout: Layout, label: str | None = None
+) -> tuple[RawData, tuple[str, ...]]:
     """Read an NPZ or CSV file with targets as they are stored, and the names of the values.
 
     Raises:
@@ -97,11 +121,13 @@ def read_values(path: Path, layout: Layout) -> tuple[RawData, tuple[str, ...]]:
         if is_table(path):
             if layout not in ("auto", "nf"):
                 raise ConfigError(f"--layout {layout}: does not apply to a CSV file; leave it out")
-            table = read_csv(path, of_classes=False)
+            table = read_csv(path, of_classes=False, label=label)
             raw = RawData(source=table.source, class_names=(), train=table.train, notes=table.notes)
             return raw, (table.target,)
         if not path.is_file() or not is_zip(path):
             raise DataError(f"{printable(path)}: unknown format; --data takes {_FORMATS}")
+        if label is not None:
+            raise ConfigError("--label does not apply to an NPZ file; leave it out")
         raw = read_npz(path, layout=layout, read_labels=_values)
         return replace(raw, class_names=()), raw.class_names
 

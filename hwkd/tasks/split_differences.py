@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwkd.core.errors import DataError
-from hwkd.tasks.pipeline import Normalise, Pipeline
+from hwkd.signals.pipeline import Pipeline
+from hwkd.signals.steps.normalise import Normalise
 from hwkd.tasks.raw import RawArray, RawData
 
 # Data sets that people split differ by some tens of per cent; pictures divided by 255 or volts
@@ -66,8 +67,6 @@ def require_like_train(inputs: RawArray, pipeline: Pipeline, *, where: str) -> N
     """Refuse raw inputs that spread 50 times more or less than those of train.
 
     Args:
-        inputs: channels first.
-        pipeline: fitted to the train split.
         where: opens the error message.
 
     Raises:

@@ -46,7 +46,6 @@ class SplitMeaning:
     """What a name says about splits.
 
     Attributes:
-        role: the split.
         is_plain: nothing but the split is named ("train", "test_set2"); "bullet_train" and
             "asl_test" hold other words, so they may be classes as well.
         is_evaluation: the word is "eval", which some use for validation and some for test.

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwkd.core.c_literal import float_literal
-from hwkd.core.head import OUTPUT_KINDS, CAnswer, Correction, Knowledge, OutputKind
+from hwkd.core.decision_record import Confusion, DecisionRecord
+from hwkd.core.head import OUTPUT_KINDS, CAnswer, Correction, Head, Knowledge, OutputKind
 from hwkd.core.metric import Metric, Scores
 
 if TYPE_CHECKING:
@@ -25,7 +26,10 @@ _CHANCE_DEVIATIONS = 3.0
 _LEAST, _ENOUGH = 0.01, 0.5
 
 
-def _answer(mean: tuple[float, ...], std: tuple[float, ...]) -> CAnswer:
+def _answer(
+    mean: tuple[float, ...], std: tuple[float, ...], decision: DecisionRecord | None
+) -> CAnswer:
+    del decision
     scales, offsets = (
         ", ".join(float_literal(np.float32(value)) for value in values) for values in (std, mean)
     )
@@ -69,6 +73,17 @@ void model_answer(float *answer)
     )
 
 
+def _head(names: tuple[str, ...], mean: tuple[float, ...], std: tuple[float, ...]) -> Head:
+    count = len(names)
+    return ValuesHead(
+        names=names,
+        answer_mean=mean,
+        answer_std=std,
+        constant=(0.0,) * count,
+        constant_error=(1.0,) * count,
+    )
+
+
 def _intended_use(count: int, names: str) -> str:
     del count
     return (
@@ -83,8 +98,10 @@ _VALUES = OutputKind(
     of_classes=False,
     plain_training="targets alone",
     divergence_unit="variances of the targets",
+    answer_rule="output * std + mean, in the unit of the target; there is no threshold",
     intended_use=_intended_use,
     answer=_answer,
+    head=_head,
 )
 OUTPUT_KINDS.register("values")(_VALUES)
 
@@ -94,7 +111,6 @@ class ValuesHead:
     """One number per output, `(value - mean) / std` of the train targets; see `Head`.
 
     Attributes:
-        names: of the values.
         answer_mean: of each value in train, in units of the target.
         answer_std: likewise, > 0. An output times this plus the mean is the answer.
         constant: of each value, standardised: the median of train, the best constant answer.
@@ -159,19 +175,40 @@ class ValuesHead:
             targets = targets.where(~targets.isnan(), outputs.detach())
         return functional.smooth_l1_loss(outputs, targets)
 
-    def scores(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> Scores:
+    def scores(
+        self,
+        outputs: NDArray[np.float32],
+        targets: NDArray[np.float32],
+        wholes: NDArray[np.int64] | None = None,
+    ) -> Scores:
         """Return mean absolute error, root mean square error and R2 (1 is best)."""
+        del wholes
         known = targets.astype(np.float64) * self.answer_std + self.answer_mean
         missed = outputs.astype(np.float64) * self.answer_std + self.answer_mean - known
         squared = np.square(missed).sum(axis=0)
         spread = np.square(known - known.mean(axis=0)).sum(axis=0)
         # Of a value that never changes there is nothing to explain: 1 when it is met, else 0.
         unexplained = np.where(spread > 0, squared / np.where(spread > 0, spread, 1), squared > 0)
-        return {
+        found = {
             _MAE.name: float(np.abs(missed).mean()),
             _RMSE.name: float(np.sqrt(squared / len(known)).mean()),
             _R2.name: float(1 - unexplained.mean()),
         }
+        return {metric.name: found[metric.name] for metric in self.metrics}
+
+    def confusion(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> Confusion:
+        """Return nothing: there are no classes."""
+        del outputs, targets
+        return ()
+
+    def decide(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> None:
+        """Return nothing: answers turn at no threshold."""
+        del outputs, targets
+
+    def at(self, decision: DecisionRecord | None) -> ValuesHead:
+        """Return the head itself."""
+        del decision
+        return self
 
     def errors(
         self, outputs: NDArray[np.float32], targets: NDArray[np.float32]
@@ -243,10 +280,16 @@ class ValuesHead:
             advice="give its answers the unit of the target",
         )
 
-    def answers(self, outputs: NDArray[np.float32]) -> NDArray[Any]:
+    def answers(self, outputs: NDArray[np.float32], inputs: NDArray[np.float32]) -> NDArray[Any]:
         """Return the values in their units, shape [n, size]."""
+        del inputs
         values: NDArray[Any] = outputs * self.answer_std + self.answer_mean
         return values
+
+    def targets(self, labels: NDArray[Any], inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return values in their unit, shape [n] or [n, size], as the network learns them."""
+        del inputs
+        return self.standardised(labels.reshape(len(labels), -1).astype(np.float64))
 
     def answer_text(self, target: Any) -> str:
         """Return the values of one example in their units."""

@@ -32,9 +32,7 @@ class Network:
     """A model file as costs see it.
 
     Attributes:
-        graph: operators and tensors.
         inputs: with the axis that was taken as the batch.
-        dtype: how the file runs as it is.
     """
 
     graph: OpGraph
@@ -62,7 +60,6 @@ def load_network(path: Path, *, keep_types: bool) -> Network:
     """Read a network and what is to be known about it.
 
     Args:
-        path: ONNX file.
         keep_types: a quantised file keeps the types that it gives each tensor and operator; without
             it, quantisation is taken out.
 

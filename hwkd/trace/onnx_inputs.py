@@ -30,9 +30,6 @@ class FixedInput:
     """One input of the network, every size known.
 
     Attributes:
-        name: of the tensor.
-        shape: sizes for one inference.
-        elem_type: ONNX element type.
         batch_axis: axis taken as the batch of 1; None where none was.
         symbol: name of that axis in the file; "" if it has none or is fixed.
         is_symbolic: the file leaves the size of that axis open.

@@ -10,12 +10,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import onnx
-from google.protobuf.descriptor import FieldDescriptor  # type: ignore[import-untyped]
-from google.protobuf.message import DecodeError, Message  # type: ignore[import-untyped]
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import DecodeError, Message
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto
 
 from hwkd.core.errors import ModelFileError
 from hwkd.trace.onnx_fixed import take_branches
+from hwkd.trace.onnx_functions import without_functions
 
 STANDARD_DOMAINS = ("", "ai.onnx")
 # Protobuf cannot hold more; and a graph of more operators is no network for a small device.
@@ -36,6 +37,7 @@ def open_model(path: Path) -> ModelProto:
     model = _parse(path)
     where = str(path)
     _check_text(model, where)
+    model = without_functions(model, where, most_nodes=_MOST_NODES)
     take_branches(model)
     _check_written_once(model.graph, where)
     for node in model.graph.node:

@@ -49,7 +49,6 @@ class Node:
         name: unique.
         kind: ONNX operator type of the default domain.
         inputs: tensor names; "" where an optional input is left out.
-        outputs: tensor names.
         attributes: name -> value.
         proto: the node to infer shapes with.
     """
@@ -71,7 +70,6 @@ class Nodes:
         aliases: the names under which removed tensors live on.
         stored_as: tensor -> "int8", "int16" or "int4" where the file quantises it.
         dequantised: stored constants that are read as the float values that they stand for.
-        is_quantised: any of it is quantised.
     """
 
     nodes: list[Node]

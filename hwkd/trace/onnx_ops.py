@@ -48,7 +48,6 @@ def build_op(
         node: quantisation already removed.
         shapes: of every tensor, constants included.
         fixed: names of the constants: stored ones and what is computed from them alone.
-        stored: the constants in the file.
         has_norm: a batch normalisation follows, so an all-zero filter still gives its shift.
         computes_in: type that the file fixes for it; None where the costing chooses.
         dtypes: tensor -> type, where the file fixes it.

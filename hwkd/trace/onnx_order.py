@@ -12,11 +12,6 @@ from hwkd.trace.onnx_nodes import Node
 def sort_nodes(nodes: list[Node], known: Iterable[str], where: str) -> list[Node]:
     """Put the nodes in an order in which every input exists; keeps the file's order if it does.
 
-    Args:
-        nodes: of one graph.
-        known: tensors that exist before the first node.
-        where: the file's name, for messages.
-
     Raises:
         ModelFileError: on a cycle, or on an input that nothing produces.
     """

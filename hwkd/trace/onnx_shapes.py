@@ -60,7 +60,6 @@ def infer_types(
 
     Args:
         nodes: in execution order.
-        inputs: of the graph.
         constants: stored tensors by name; only short ones are read.
         dequantised: constants that operators see as float.
         declared: what the file itself says about tensors in between, used where onnx knows nothing.

@@ -56,8 +56,6 @@ def find_stored_types(
         nodes: in execution order, quantisation taken out.
         types: element type and shape of every tensor, as operators see them.
         fixed: names of constants and of what follows from them alone.
-        stored_as: tensors that the file quantises.
-        outputs: of the graph.
     """
     dtypes = {name: dtype_name(kind) for name, (kind, _) in types.items() if kind}
     dtypes.update(stored_as)

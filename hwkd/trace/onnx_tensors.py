@@ -33,7 +33,6 @@ class Constant:
     """One tensor stored in the file.
 
     Attributes:
-        proto: as stored.
         shape: dimensions, checked against the stored bytes.
         external: (file, offset) of the bytes when they are outside the ONNX file.
     """

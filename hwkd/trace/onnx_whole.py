@@ -1,4 +1,4 @@
-"""Takes weights that lie in files beside an ONNX file into it."""
+"""Takes weights that lie in files beside an ONNX file into it, and functions to their calls."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from hwkd.trace.onnx_tensors import read_constants
 def whole_file(path: Path) -> bytes:
     """Return the file with everything that it is made of; its own bytes where that is all in it.
 
+    It has the operators that are read from it, and no functions around them.
+
     Raises:
         ModelFileError: if it cannot be read, or its weights cannot.
     """
     model = open_model(path)
-    if take_in_weights(model, path):
+    content = path.read_bytes()
+    if take_in_weights(model, path) or ModelProto.FromString(content).functions:
         return bytes(model.SerializeToString(deterministic=True))
-    return path.read_bytes()
+    return content
 
 
 def take_in_weights(model: ModelProto, path: Path) -> bool:

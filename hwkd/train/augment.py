@@ -71,7 +71,6 @@ def augment(
     Args:
         inputs: shape [n, channels, height, width] or [n, channels, time].
         copy_seed: names the copy; None returns the inputs themselves.
-        augmentation: what may happen.
     """
     if copy_seed is None or not augmentation.changes_inputs:
         return inputs
@@ -97,7 +96,6 @@ def choose_augmentation(
     are asked about the other half, plain and mirrored.
 
     Args:
-        data: the train split.
         passes: how often it will be seen; a short training gains nothing from shifts. None is
             often enough.
         mirrors: what `mirror_keeps_class` found earlier; None asks it.

@@ -82,18 +82,13 @@ def in_fast_layout(inputs: Tensor) -> Tensor:
 
 
 class BatchMaker:
-    """Draws augmented batches; the same seed draws the same on every machine.
-
-    Attributes:
-        generator: of the amounts.
-    """
+    """Draws augmented batches; the same seed draws the same on every machine."""
 
     def __init__(self, augmentation: Augmentation, *, seed: int) -> None:
         """Keep what may happen.
 
         Args:
             augmentation: of every sample, drawn anew at each use.
-            seed: of the amounts.
         """
         self._augmentation = augmentation
         self.generator = torch.Generator().manual_seed(seed)

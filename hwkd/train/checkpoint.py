@@ -31,7 +31,7 @@ from hwkd.train.config import TrainConfig
 from hwkd.train.criteria import Criterion
 from hwkd.train.weights_file import tensors_digest
 
-TrainingEnd: TypeAlias = Literal["epochs", "time", "stop"]
+TrainingEnd: TypeAlias = Literal["epochs", "time"]
 _PERIOD_S = 30.0
 # Of the time, what writing takes at most.
 _SHARE = 0.01
@@ -54,9 +54,6 @@ class Facts(StrictModel):
     """What a checkpoint says beside its tensors.
 
     Attributes:
-        epochs: that are made.
-        steps: likewise.
-        elapsed_s: time that they took.
         ended_by: how the training ended; None if it goes on.
     """
 
@@ -71,11 +68,7 @@ class Trainee:
     """Everything that a training changes, between two epochs.
 
     Attributes:
-        module: that is trained.
-        criterion: that it minimises.
-        optimizer: of both.
         average: of the module's weights; None without one.
-        stream: of the batches.
     """
 
     module: nn.Module
@@ -138,7 +131,6 @@ class Checkpoints:
         """Name the folder; it is made when something is written.
 
         Args:
-            folder: of these files alone.
             identity: everything that the results depend on, beside the configuration of a stage.
             say: told in one line when a file is left out or cannot be written.
             period_s: between two of them, at least.
@@ -215,12 +207,7 @@ class StageCheckpoint:
         return self._all.read(self._path, self._identity)
 
     def offer(self, facts: Facts, state: Callable[[], Mapping[str, Tensor]]) -> None:
-        """Write where the training is, if it is time to.
-
-        Args:
-            facts: where it is.
-            state: makes the tensors.
-        """
+        """Write where the training is, if it is time to."""
         begun = time.monotonic()
         # A training that was shorter than the time between two files is repeated as fast.
         is_long = facts.elapsed_s >= self._all.period_s

@@ -32,10 +32,8 @@ class Finished(Generic[M]):
     """What came of a stage.
 
     Attributes:
-        name: of the stage.
         student: trained, in evaluation mode; later stages may change it.
         criterion: that it minimised, with the state that it ended in.
-        training: how it went.
     """
 
     name: str
@@ -61,12 +59,9 @@ class Stage(Generic[M]):
     """One training of a course; functions are given the stages that came before, in order.
 
     Attributes:
-        name: for the user to see.
         student: makes the module to train, or goes on with an earlier one.
         source: makes its teacher; None is nobody.
         criterion: (student, teacher) -> what is minimised.
-        batches: what it learns from.
-        config: how long, how fast.
         gate: whether the stage takes place; asked when its turn comes.
     """
 
@@ -95,8 +90,8 @@ class Course(Generic[M]):
 def run_course(
     stages: Sequence[Stage[M]],
     *,
-    on_epoch: Callable[[str, EpochRecord], None] | None = None,
-    check: Callable[[], None] | None = None,
+    on_epoch: Callable[[str, EpochRecord], None] = lambda *_: None,
+    check: Callable[[], None] = lambda: None,
     clock: Clock = time.monotonic,
     checkpoints: Checkpoints | None = None,
 ) -> Course[M]:
@@ -104,7 +99,6 @@ def run_course(
 
     Args:
         stages: in order.
-        on_epoch: told the stage and the epoch after every epoch.
         check: called before every step; raises to stop.
         clock: seconds, monotonic.
         checkpoints: where a course that was killed goes on: stages that ended are read, and the
@@ -125,7 +119,7 @@ def run_course(
             stage.batches,
             criterion,
             stage.config,
-            on_epoch=None if on_epoch is None else partial(on_epoch, stage.name),
+            on_epoch=partial(on_epoch, stage.name),
             check=check,
             clock=clock,
             checkpoint=None if checkpoints is None else checkpoints.stage(stage.name, stage.config),

@@ -60,10 +60,7 @@ def cached_logits(
 
     Args:
         teacher: asked only when the entry is missing.
-        data: whose split.
-        split: which one.
         copy_seed: names the augmented copy (`hwkd.train.augment.augment`); None is the plain split.
-        augmentation: of the copy.
         cache_dir: holds the entries; None is the user's cache folder.
         progress: told while the teacher runs.
 
@@ -96,9 +93,7 @@ def logits_of_copies(
 
     Args:
         teacher: asked only for entries that are missing.
-        data: whose train split.
         copy_seeds: name the copies; None is the plain split.
-        augmentation: of the copies.
         progress: told while the teacher runs.
     """
     return [

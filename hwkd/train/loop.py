@@ -62,9 +62,8 @@ class TrainResult:
 
     Attributes:
         epochs: one record each; the last may be of a part of an epoch.
-        steps: made.
         epochs_made: passes over what an epoch draws, with the fraction of the last one.
-        ended_by: all epochs were made, the time budget was used, or `stop` said so.
+        ended_by: all epochs were made, or the time budget was used.
         seconds: wall time, averaging included.
     """
 
@@ -101,23 +100,17 @@ def train_module(
     criterion: Criterion,
     config: TrainConfig,
     *,
-    on_epoch: Callable[[EpochRecord], None] | None = None,
-    check: Callable[[], None] | None = None,
-    stop: Callable[[], bool] | None = None,
+    on_epoch: Callable[[EpochRecord], None] = lambda _: None,
+    check: Callable[[], None] = lambda: None,
     clock: Clock = time.monotonic,
     checkpoint: StageCheckpoint | None = None,
 ) -> TrainResult:
     """Train a module in place and leave it in evaluation mode.
 
     Args:
-        module: on the device of the batches.
-        batches: what it learns from.
-        criterion: what is minimised.
         config: length, optimizer, rates, augmentation, seed.
         on_epoch: called after every epoch, the unfinished last one included.
         check: called before every step; raises to stop (timeout of the caller, interruption).
-        stop: asked before every step; once it says True, training ends at once and keeps the
-            weights that it has, averaged if they are averaged.
         clock: seconds, monotonic.
         checkpoint: where the training goes on if it was killed; None begins it and keeps none.
 
@@ -126,17 +119,13 @@ def train_module(
         TrainingTimeoutError: if `config.time_limit_s` is over.
     """
     stream = batches.stream(config)
-    total_steps = stream.steps_per_epoch * config.epochs
-    statistics = _statistics_batches(stream, total_steps)
+    statistics = _statistics_batches(stream, stream.steps_per_epoch * config.epochs)
     averages = config.averaging_decay is not None and has_batch_statistics(module)
     position = Position(
-        total_steps=total_steps,
-        time_budget_s=config.time_budget_s,
+        total_steps=stream.steps_per_epoch * config.epochs, time_budget_s=config.time_budget_s,
         # A pass forward is a third of a step.
-        closing_steps=-(-statistics // 3) if averages else 0,
-        clock=clock,
-        started_s=clock(),
-    )
+        closing_steps=-(-statistics // 3) if averages else 0, clock=clock, started_s=clock(),
+    )  # fmt: skip
     run = _Run(module, criterion, config, batches.device, stream)
     records, ended_by = _restored(run.trainee, position, checkpoint, on_epoch)
     if ended_by is not None:
@@ -146,18 +135,14 @@ def train_module(
     for epoch in range(len(records), config.epochs):
 
         def ends(epoch: int = epoch) -> TrainingEnd | None:
-            if check is not None:
-                check()
+            check()
             _require_time(position, config, epoch)
-            if not position.goes_on():
-                return "time"
-            return "stop" if stop is not None and stop() else None
+            return None if position.goes_on() else "time"
 
         means, ended_by = run.epoch(epoch, stream, position, ends)
         if means.steps:
             records.append(run.record(epoch, means))
-            if on_epoch is not None:
-                on_epoch(records[-1])
+            on_epoch(records[-1])
         if ended_by is not None:
             break
         if checkpoint is not None and epoch + 1 < config.epochs:
@@ -173,7 +158,7 @@ def _restored(
     trainee: Trainee,
     position: Position,
     checkpoint: StageCheckpoint | None,
-    on_epoch: Callable[[EpochRecord], None] | None,
+    on_epoch: Callable[[EpochRecord], None],
 ) -> tuple[list[EpochRecord], TrainingEnd | None]:
     """Put a training where its checkpoint was; returns its epochs, and how it ended if it did."""
     found = None if checkpoint is None else checkpoint.read()
@@ -183,8 +168,7 @@ def _restored(
     trainee.load(state)
     position.steps = facts.steps
     position.started_s -= facts.elapsed_s
-    if on_epoch is not None:
-        on_epoch(facts.epochs[-1])
+    on_epoch(facts.epochs[-1])
     return list(facts.epochs), facts.ended_by
 
 
@@ -266,9 +250,7 @@ class _Run:
 
         Args:
             number: counted from 0.
-            stream: of the batches.
             position: in the training; moves on.
-            ends: asked before every step.
         """
         means, ended_by = _TermMeans(), None
         batches = stream.epoch(number)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # has no types
+from google.protobuf.message import DecodeError
 
 from hwkd.core.errors import TeacherError, first_line
 
@@ -19,15 +19,10 @@ class OnnxParts:
 
     Attributes:
         files: the ONNX file, then its side files by name.
-        names: of the files, as the ONNX file has them.
-        total_bytes: of all of them.
     """
 
     def __init__(self, path: Path) -> None:
         """Find the files.
-
-        Args:
-            path: of the ONNX file.
 
         Raises:
             TeacherError: if it is no ONNX file, or a side file is missing or outside its folder.

@@ -41,12 +41,7 @@ class _SGD(_Interpreted, SGD):
 
 
 def make_optimizer(parameters: Sequence[nn.Parameter], config: TrainConfig) -> Optimizer:
-    """Return the optimizer of a config; biases and normalisation are not decayed.
-
-    Args:
-        parameters: of the module and of what is trained beside it.
-        config: names the optimizer and the weight decay.
-    """
+    """Return the optimizer of a config; biases and normalisation are not decayed."""
     groups = [
         {"params": [p for p in parameters if p.dim() > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},

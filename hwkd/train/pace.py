@@ -31,7 +31,6 @@ class Pace:
     """What training makes of a second.
 
     Attributes:
-        precision: the faster one.
         samples_per_s: in it, with forward, backward and optimizer step.
     """
 
@@ -59,13 +58,11 @@ def measure_pace(
     which the machine did something else does not choose it; the pace is that of the fastest turn.
 
     Args:
-        module: to train.
         inputs: shape [samples, *input_shape], on the module's device.
         labels: of the samples; some may be unlabelled.
         head: whose loss is minimised.
         config: whose batch size, optimizer and augmentation are timed.
         compares_precisions: False times float32 alone, for when there is no time to choose.
-        clock: seconds.
     """
     batch = max(2, min(config.batch_size, len(labels)))
     rows = torch.arange(batch * _STEPS, device=labels.device) % len(labels)

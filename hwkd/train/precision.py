@@ -14,7 +14,6 @@ def computing_in(precision: Precision, device: torch.device) -> AbstractContextM
 
     Args:
         precision: "bfloat16" keeps weights and what is sensitive to rounding in float32.
-        device: of the tensors.
     """
     if precision == "bfloat16":
         return torch.autocast(device.type, dtype=torch.bfloat16)

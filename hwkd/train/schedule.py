@@ -36,11 +36,9 @@ class Position:
     what follows the last step is set aside, in units of the mean step so far.
 
     Attributes:
-        total_steps: of all epochs.
         time_budget_s: from `started_s` on; None counts steps only.
         closing_steps: what comes after the last step takes at most as long as so many steps.
         clock: seconds, monotonic.
-        started_s: on that clock.
     """
 
     total_steps: int

@@ -9,7 +9,6 @@ def derive_seed(seed: int, *parts: str | int) -> int:
     """Return the seed of one use, for example `derive_seed(0, "trial", 7)`.
 
     Args:
-        seed: of the whole run.
         parts: name the use; other parts, other seed.
 
     Returns:

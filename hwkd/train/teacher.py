@@ -66,8 +66,6 @@ def require_knowledge(
     """Refuse a teacher that is not better than guessing.
 
     Args:
-        teacher: for the message.
-        data: for the labels and what they mean.
         validation_outputs: of the teacher, shape [n, num_outputs].
         remedy: what it would be in another way; None if none is known that helps.
 
@@ -95,13 +93,6 @@ def as_outputs(
     answers: NDArray[np.floating], head: Head, *, examples: int, teacher: str, is_own: bool = False
 ) -> NDArray[np.float32]:
     """Return a teacher's answers as float32 outputs of a head.
-
-    Args:
-        answers: of the network.
-        head: what outputs mean.
-        examples: how many it was asked about.
-        teacher: for the message.
-        is_own: hwkd trained it, so its answers are such outputs.
 
     Raises:
         TeacherError: if the shape is not [examples, outputs] or a value is not finite.

@@ -29,8 +29,6 @@ class SeenInput:
 
     Attributes:
         wanted: as the user writes it.
-        scale: of each channel, or one for all.
-        offset: likewise.
     """
 
     wanted: TeacherInput

@@ -31,9 +31,6 @@ class ModuleTeacher:
 
     Attributes:
         content: SHA-256 of what it computes with.
-        seen: what it is shown.
-        precision: that the module computes in.
-        outcome: of its training, if hwkd trained it.
     """
 
     kind: TeacherKind
@@ -111,8 +108,6 @@ def load_factory_teacher(
         weights: safetensors file whose tensors match the module's exactly; None keeps the
             factory's own.
         head: what outputs for the data mean.
-        device: where it runs.
-        seen: what it expects.
 
     Raises:
         TeacherError: if the factory cannot be found or fails, or the weights do not match.

@@ -22,7 +22,6 @@ class TeacherNetConfig:
 
     Attributes:
         width: channels of the first stage; the second has twice as many.
-        blocks: residual blocks of each stage.
     """
 
     width: int = 32
@@ -96,8 +95,6 @@ def build_teacher_net(
 
     Args:
         input_shape: without batch: (channels, height, width) or (channels, time).
-        num_outputs: number of classes.
-        config: its size.
     """
     is_image = len(input_shape) == 3
     longest = _LONGEST_SIDE_AFTER_STEM if is_image else _LONGEST_TIME_AFTER_STEM

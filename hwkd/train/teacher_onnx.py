@@ -28,7 +28,6 @@ class OnnxTeacher:
 
     Attributes:
         content: SHA-256 of its files.
-        seen: what it is shown.
     """
 
     name: str

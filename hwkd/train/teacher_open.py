@@ -30,7 +30,7 @@ def open_teacher(
     device: torch.device,
     own_dir: Path | None = None,
     progress: Progress = silent,
-    check: Callable[[], None] | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> NetworkTeacher:
     """Open or train a teacher for the data.
 
@@ -40,9 +40,7 @@ def open_teacher(
         weights: safetensors file for a factory.
         seen: what a teacher of the user's expects.
         training: configuration of the trained teacher; None is the default one.
-        device: where torch teachers run.
         own_dir: of a teacher trained here that is not worth keeping for other runs.
-        progress: told about training.
         check: called before every training step; raises to stop.
 
     Raises:

@@ -49,8 +49,7 @@ def train_or_load_teacher(
     cache_dir: Path | None = None,
     own_dir: Path | None = None,
     progress: Progress = silent,
-    check: Callable[[], None] | None = None,
-    stop: Callable[[], bool] | None = None,
+    check: Callable[[], None] = lambda: None,
     clock: Clock = time.monotonic,
 ) -> ModuleTeacher:
     """Return the teacher of this data and configuration, from the cache if it is there.
@@ -60,14 +59,10 @@ def train_or_load_teacher(
 
     Args:
         data: train split to learn from; the validation split only says how good it is.
-        training: the configuration.
-        device: where it trains and runs.
         cache_dir: holds the weights; None is the user's cache folder.
         own_dir: holds a teacher that is not worth keeping for others, so that the run that has it
             finds it again; None keeps it nowhere.
-        progress: told about every epoch.
         check: called before every step; raises to stop.
-        stop: asked before every step; True ends training and keeps the weights so far.
         clock: seconds, monotonic.
 
     Raises:
@@ -92,7 +87,6 @@ def train_or_load_teacher(
             device,
             progress=progress,
             check=check,
-            stop=stop,
             clock=clock,
         )
         target = place.for_all if outcome.is_worth_keeping else place.for_this_run
@@ -136,7 +130,7 @@ class _Place:
     def of(cls, data: Dataset, training: TeacherTraining, folder: Path, own: Path | None) -> _Place:
         """Look it up; one that took all its time serves a short budget, too."""
         key = _cache_key(data, training)
-        at_leisure = _cache_key(data, replace(training, time_budget_s=None))
+        at_leisure = _cache_key(data, replace(training, time_budget_s=None, must_finish=False))
         for_all = folder / f"{key}.safetensors"
         for_this_run = None if own is None else own / f"{key}.safetensors"
         known = (
@@ -151,8 +145,8 @@ class _Place:
 
 
 def _cache_key(data: Dataset, training: TeacherTraining) -> str:
-    how = {name: value for name, value in asdict(training).items() if name != "must_finish"}
-    text = json.dumps([_RECIPE_VERSION, _FILE_VERSION, data.fingerprint, how], sort_keys=True)
+    how = [_RECIPE_VERSION, _FILE_VERSION, data.fingerprint, asdict(training)]
+    text = json.dumps(how, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -9,7 +9,8 @@ import pytest
 from support.finished_search import finished_search
 from support.made_once import MadeOnce
 
-from benchmarks.robustness.readers import WAYS, fill_folder, try_way, unlisted
+from benchmarks.robustness.reader_files import fill_folder
+from benchmarks.robustness.readers import WAYS, try_way, unlisted
 
 
 def test_every_reader_of_the_sources_is_behind_a_bench() -> None:

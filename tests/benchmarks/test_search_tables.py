@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from benchmarks.search.front_volume import volume
-from benchmarks.search.search_tables import load_scenario, one_search, summary
-from benchmarks.search.table_scenarios import Table
+from benchmarks.speed.search_tables import load_scenario, one_search, summary
+from benchmarks.speed.table_scenarios import Table
 
 
 def test_the_volume_of_two_points_is_that_of_their_rectangles():

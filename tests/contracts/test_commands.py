@@ -129,12 +129,12 @@ def as_typed(function, options: dict[str, Any]) -> list[str]:
     return given
 
 
-# These answer from a file or two; of a host, `profile` measures for a second; `worker` writes a
-# line for each candidate into the log of its job.
+# These answer from a file or two, `serve` as long as it is asked to; `profile` of a host measures a
+# second; `worker` writes a line for each candidate into the log of its job.
 AT_ONCE = {
     "compare", "config show", "profile", "devices list", "devices show", "devices validate",
     "devices new", "spaces list", "spaces show", "methods list", "methods show", "tasks list",
-    "worker", "workers", "submit",
+    "worker", "workers", "serve", "submit",
 }  # fmt: skip
 
 
@@ -157,6 +157,10 @@ CASES: dict[str, tuple[list[Any], dict[str, Any]]] = {
         ["{}/teacher.onnx", "--device", "cortex-m7", "--clock", "216MHz"],
         {"model": "{}/teacher.onnx", "device": "cortex-m7", "clock": "216MHz"},
     ),
+    "evaluate": (
+        ["{}/teacher.onnx", "--data", "{}/data.npz"],
+        {"model": "{}/teacher.onnx", "data": "{}/data.npz"},
+    ),
     "devices list": ([], {}),
     "devices show": (["cortex-m7"], {"name": "cortex-m7"}),
     "devices validate": (["cortex-m7", "cortex-m4"], {"files": ["cortex-m7", "cortex-m4"]}),
@@ -174,6 +178,11 @@ CASES: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "methods show": (["kd"], {"name": "kd"}),
     "tasks list": ([], {}),
     "workers": (["{}/old"], {"run": "{}/old"}),
+    "watch": (["{}/old"], {"run": "{}/old"}),
+    "serve": (
+        ["{}/old", "--port", 0, "--max-time", "100ms"],
+        {"run": "{}/old", "port": 0, "max_time": "100ms"},
+    ),
     "submit": (
         ["slurm", "postgresql://h@db/h", "--study", "s", "--print"],
         {"system": "slurm", "run": "postgresql://h@db/h", "study": "s", "prints": True},
@@ -195,7 +204,9 @@ def placed(value, folder: Path):
 
 def without_places(data):
     """Leave out what differs between two folders or two moments."""
-    return {key: value for key, value in data.items() if key not in ("folder", "seconds", "run")}
+    return {
+        key: value for key, value in data.items() if key not in ("folder", "seconds", "run", "url")
+    }
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ from hwkd.cli.app import main
 from hwkd.core.run_record import RunRecord
 from hwkd.deploy.sessions import open_session, predict_all
 from hwkd.io.run_files import read_run_record
-from hwkd.tasks.pipeline import Pipeline
+from hwkd.signals.pipeline import Pipeline
 
 pytestmark = [
     pytest.mark.slow,

@@ -48,6 +48,22 @@ def test_children_side_by_side_have_codes_of_their_own(nursery, tmp_path):
     assert (first.wait(timeout=60), second.wait(timeout=60)) == (2, 2)
 
 
+@pytest.mark.parametrize("is_forked", [True, False])
+def test_no_child_runs_what_lies_in_the_working_folder(tmp_path, monkeypatch, is_forked):
+    (tmp_path / "hwkd").mkdir()
+    for module in ("json.py", "torch.py", "hwkd/__init__.py"):
+        (tmp_path / module).write_text("raise SystemExit('code of the working folder')")
+    monkeypatch.chdir(tmp_path)
+    end_idle()
+    if not is_forked:
+        monkeypatch.setattr(sys, "platform", "darwin")
+    with Nursery() as nursery:
+        child, log = start(nursery, tmp_path)
+        assert child.wait(timeout=60) == 2
+    assert "code of the working folder" not in log.read_text()
+    assert "nowhere" in log.read_text()
+
+
 def seed_of(child):
     """Return the process that forked a child."""
     return Path(f"/proc/{child.pid}/stat").read_text().rsplit(")", 1)[1].split()[1]

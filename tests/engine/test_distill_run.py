@@ -51,8 +51,9 @@ from hwkd.io.student_folder import (
     WEIGHTS_FILE,
     read_student,
 )
+from hwkd.signals.pipeline import Pipeline
+from hwkd.signals.steps.normalise import Normalise
 from hwkd.tasks.base import Split
-from hwkd.tasks.pipeline import Normalise, Pipeline
 from hwkd.train.checkpoint import Checkpoints
 from hwkd.train.teacher import Teacher
 

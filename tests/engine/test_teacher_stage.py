@@ -8,7 +8,7 @@ from support.tiny_search import make_config, silent, write_npz, write_teacher
 from hwkd.core.errors import TeacherError
 from hwkd.core.trial import ObjectiveRecord, TrialRecord
 from hwkd.engine.search import teacher_stage
-from hwkd.engine.search.run_teacher import beaten_by
+from hwkd.engine.search.run_teacher import beaten_by, error_to_beat
 from hwkd.engine.search.teacher_stage import prepare_teacher
 from hwkd.engine.setup.prepare import prepare_data
 
@@ -29,6 +29,17 @@ def test_a_teacher_is_beaten_by_the_first_candidate_as_good_in_int8():
     assert found is not None
     assert found.number == 2
     assert beaten_by(0.05, records) is None
+
+
+@pytest.mark.parametrize(
+    ("timeout_s", "source", "to_beat"),
+    [(None, None, 0.1), (300.0, None, 0.125), (300.0, "t.onnx", 0.1)],
+)
+def test_a_teacher_trained_within_a_time_limit_has_to_be_ahead_of_full_trainings(
+    tmp_path, timeout_s, source, to_beat
+):
+    config = make_config(tmp_path, timeout_s=timeout_s, teacher={"source": source})
+    assert error_to_beat(0.1, config) == pytest.approx(to_beat)
 
 
 def test_labels_alone_have_no_teacher_and_give_nothing_up(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -73,15 +74,17 @@ def student(tmp_path_factory):
     inputs = np.random.default_rng(0).normal(size=(20, 1, 8, 8)).astype(np.float32)
     quantise_int8(folder / "student.onnx", folder / "student_int8.onnx", inputs)
     labels = np.zeros(20, np.int64)
-    return folder, Split(inputs=inputs, labels=labels)
+    test = Split(inputs=inputs, labels=labels)
+    head = ClassesHead.numbered(3)
+    return folder, SimpleNamespace(test=test, head=head, raw_test=None)
 
 
 @pytest.mark.slow
 @needs_tools
 def test_the_best_student_runs_on_the_devices_core(student):
-    folder, test = student
+    folder, data = student
     device = load_device("cortex-m4")
-    found = verify_best(folder, target_of(device), test, ClassesHead.numbered(3), silent)
+    found = verify_best(folder, target_of(device), data, silent)
     assert found.passed
     assert found.failure is None
     assert found.core == "cortex-m4"
@@ -100,10 +103,10 @@ def test_the_best_student_runs_on_the_devices_core(student):
 
 @needs_tools
 def test_what_goes_wrong_is_recorded_and_the_search_keeps_its_results(student):
-    folder, test = student
+    folder, data = student
     device = load_device("cortex-m4")
     small = device.model_copy(update={"reserved_ram_bytes": int(device.sram_bytes or 0) - 64})
-    found = verify_best(folder, target_of(small), test, ClassesHead.numbered(3), silent)
+    found = verify_best(folder, target_of(small), data, silent)
     assert not found.passed
     assert found.emulation is None
     assert "bytes of RAM" in str(found.failure)

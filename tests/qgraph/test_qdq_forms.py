@@ -11,8 +11,8 @@ import pytest
 from onnx import numpy_helper
 
 from benchmarks.accuracy.qdq_forms import check
-from benchmarks.lib.qdq_files import (
-    FORMS,
+from benchmarks.lib.qdq_files import FORMS
+from benchmarks.lib.qdq_writers import (
     attention,
     by_hand,
     by_onnxruntime,
@@ -21,7 +21,7 @@ from benchmarks.lib.qdq_files import (
     signal,
     with_tail,
 )
-from benchmarks.robustness.fuzz_onnx import mutant
+from benchmarks.robustness.onnx_mutants import mutant
 from hwkd.core.errors import ExportError, HwkdError
 from hwkd.deploy.to_tflite import write_tflite
 from hwkd.qgraph.float_tail import without_float_tail

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from hwkd.core.errors import ConfigError, DataError
+from hwkd.signals.steps.normalise import Normalise
 from hwkd.tasks.classification import ClassifyTask
 from hwkd.tasks.layouts import sniff_layout
-from hwkd.tasks.pipeline import Normalise
 from hwkd.tasks.sources import read_source
 
 GENERATOR = np.random.default_rng(0)

@@ -7,6 +7,7 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
 from hwkd.core.errors import ConfigError, DataError
+from hwkd.core.reading import Reading
 from hwkd.distill.checks import refuse_of_classes
 from hwkd.distill.losses.logit_mse import LogitMse
 from hwkd.distill.losses.soft_targets import SoftTargets
@@ -95,7 +96,7 @@ def test_targets_that_are_no_numbers_are_refused(tmp_path):
     with pytest.raises(DataError, match="no such file"):
         TASK.data(tmp_path / "e.npz")
     with pytest.raises(ConfigError, match="--input-size does not apply"):
-        TASK.data(None, input_size=(8, 8))
+        TASK.data(None, Reading(input_size=(8, 8)))
 
 
 @pytest.mark.parametrize("outputs", [1, 3])

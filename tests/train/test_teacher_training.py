@@ -205,18 +205,6 @@ def test_a_teacher_that_knows_nothing_is_not_kept_for_others(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_teacher_asked_to_stop_keeps_what_it_has(tmp_path):
-    asked = []
-
-    def stop():
-        asked.append(1)
-        return len(asked) > 4
-
-    teacher = train_or_load_teacher(make_data(), SMALL, device=CPU, cache_dir=tmp_path, stop=stop)
-    assert teacher.outcome.ended_by == "stop"
-    assert "trained here for 0.267 of 3 epochs" in teacher.description  # 4 steps of 15
-
-
 @pytest.mark.parametrize(
     "shape", [(1, 8, 8), (1, 28, 28), (3, 96, 96), (3, 33, 17), (6, 100), (1, 16000), (1, 3, 3)]
 )

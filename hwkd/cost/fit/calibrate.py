@@ -44,7 +44,6 @@ class KnownStack:
     Attributes:
         name: device and runtime it belongs to.
         cycles_per_unit: in the order of `COLUMNS`.
-        same_core: it ran on the core in question.
     """
 
     name: str
@@ -58,10 +57,8 @@ class Calibration:
 
     Attributes:
         model: to be written into the device file.
-        rows: measurements used.
         error_before_ratio: mean absolute error of the starting coefficients on all rows.
         error_after_ratio: cross-validated; None with too few rows to leave any out.
-        started_from: names of the stacks that it started from.
     """
 
     model: LatencyModel
@@ -77,7 +74,6 @@ def calibrate(
     """Return cycles per unit of a new stack.
 
     Args:
-        design: what was measured on it.
         known: cycles per unit of stacks to start from; with one, that one is scaled.
         same_core: for each of them, whether it ran on the same core.
         spread: how far from them it may be; by default what the number of rows allows.
@@ -96,10 +92,7 @@ def known_stacks(
     """Return where a calibration starts: the runtime's own coefficients, or those of all stacks.
 
     Args:
-        device: to be calibrated.
         runtime: to be calibrated; need not have coefficients yet.
-        dtype: to be calibrated.
-        others: packaged devices.
     """
     own = device.runtimes.get(runtime)
     if own is not None and dtype in own.latency:
@@ -128,11 +121,9 @@ def calibrate_model(
 
     Args:
         measurements: at least one.
-        known: stacks to start from.
         kind: "scale" moves everything together, "full" every coefficient, "auto" what the rows
             can carry.
         fitted_on: the measurements in words.
-        source: the file that held them.
 
     Raises:
         ConfigError: if "full" is asked of rows that cannot tell the coefficients apart, two rows
@@ -170,8 +161,6 @@ def refuse_outlier(
 
     Args:
         measurements: of fewer than three nothing is said.
-        known: stacks to start from.
-        file: that held them, for the message.
 
     Raises:
         OutlierError: names the row, by how much it is off and what to do.

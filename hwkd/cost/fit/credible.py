@@ -20,10 +20,6 @@ _SHOWN = 4
 def refuse_operators_without_cost(rows: Sequence[Measurement], dtype: Dtype) -> None:
     """Refuse networks with operators whose time the fit would give to the others.
 
-    Args:
-        rows: measured.
-        dtype: that the fit is of.
-
     Raises:
         ConfigError: naming the first such row and its operators.
     """
@@ -104,7 +100,6 @@ def refuse_another_unit(design: Design, vectors: Sequence[Array]) -> None:
     """Refuse rows that are a thousand times off what known stacks take, or cost nothing there.
 
     Args:
-        design: what was measured.
         vectors: cycles per unit of known stacks.
 
     Raises:

@@ -29,7 +29,6 @@ def describe_fit(
         fitted_on: the measurements in words.
         source: where they were published, or the file that held them.
         error_ratio: mean absolute error of rows never seen.
-        validation: how it was obtained.
         interval: 90% interval of a whole network.
         evidence: of each form of operator, where the fit tells them apart.
     """

@@ -26,7 +26,6 @@ class Measurement:
     """One measured inference of a graph: a single operator or a whole model.
 
     Attributes:
-        name: for messages and plots.
         graph: after fusion, as the runtime executed it.
         cycles: measured, on the clock of the core.
         group: rows of one group stay together when folds are held out.

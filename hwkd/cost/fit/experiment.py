@@ -35,10 +35,8 @@ class Experiment:
     """The chosen operators.
 
     Attributes:
-        networks: one layer each.
         uncertainty: (operator class, amount) -> standard deviation of its logarithm left after
             measuring, of `prior_uncertainty` before.
-        prior_uncertainty: before measuring.
     """
 
     networks: tuple[Layers, ...]

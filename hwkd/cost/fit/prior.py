@@ -81,7 +81,6 @@ def typical_stack(
         known: cycles per unit of stacks that were fitted.
         same_core: for each of them, whether it ran on the core in question.
         work: amounts of one model that was measured on the new stack.
-        cycles: what it took.
 
     Returns:
         Geometric mean of the stacks, each scaled to reproduce the measured model.

@@ -44,10 +44,6 @@ class Kinship:
     """How far relatives may be from the prior and from each other.
 
     Attributes:
-        shared: of what all have in common.
-        version: of what one version has on all cores.
-        core: of what one core has with all versions.
-        own: of one stack alone.
         misfit_ratio: how far a network may be from any sum of terms.
         evidence_ratio: what rows left out showed of the standard deviations of this model, which
             knows nothing of how the terms were chosen.

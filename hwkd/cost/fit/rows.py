@@ -20,7 +20,6 @@ class MeasuredRow:
     """One row.
 
     Attributes:
-        line: in the file, for messages.
         model: path of the ONNX file, relative to the CSV.
         op: node name when only that operator was timed; "" for the whole model.
         cycles: measured, or None when seconds are given.

@@ -21,9 +21,6 @@ class ErrorSummary:
     """Relative errors of held-out predictions.
 
     Attributes:
-        rows: number of predictions.
-        mean_ratio: mean absolute error.
-        worst_ratio: largest absolute error.
         within_10_percent_ratio: share of rows with an error of at most 10%.
     """
 
@@ -39,7 +36,6 @@ def fold_of(groups: Sequence[str], folds: int, seed: int = 0) -> np.typing.NDArr
     Args:
         groups: one per row.
         folds: how many; the number of groups, or more, leaves one group out at a time.
-        seed: of the shuffle.
     """
     names = sorted(set(groups))
     order = np.random.default_rng(seed).permutation(len(names))

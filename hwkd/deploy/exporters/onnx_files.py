@@ -15,8 +15,6 @@ class OnnxFile:
     """Copies one file; `metadata_props` of the copy hold labels, preprocessing and scores.
 
     Attributes:
-        target: registered name.
-        file: of the student's folder.
         summary: see `Exporter`.
         is_student_file: see `Exporter`.
     """

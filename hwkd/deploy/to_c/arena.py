@@ -41,7 +41,6 @@ class Buffer:
     Attributes:
         name: unique.
         size_bytes: > 0.
-        first_step: step that writes it.
         last_step: last step that reads it, inclusive.
     """
 
@@ -87,7 +86,6 @@ def plan_arena(buffers: Sequence[Buffer], overlaps: Overlaps | None = None) -> A
     """Place buffers one after the other where the arena grows least, in several orders.
 
     Args:
-        buffers: what is needed when.
         overlaps: of pairs that meet in one step alone, which writes the first and reads the second.
 
     Returns:

@@ -34,7 +34,6 @@ def takes_cmsis(op: Conv | FullyConnected, rows: int) -> str | None:
 
     Args:
         op: the operator, its output not limited by a fused activation.
-        rows: pixels of a fully connected layer.
     """
     if op.output_range != (-128, 127) or op.weight_zeros is not None:
         return None

@@ -13,7 +13,6 @@ def cost_lines(project: Project, run: RunRecord | None) -> tuple[str, ...]:
     """Say which numbers are this C's and which are not, one sentence each.
 
     Args:
-        project: the C.
         run: that found the student; None for a file by itself, of which nothing was estimated.
     """
     runtime = "hwkd's own C" + (" with CMSIS-NN" if project.uses_cmsis_nn else "")

@@ -138,8 +138,6 @@ def placed_outputs(
 
     Args:
         outputs: of the network as floats, each of shape [samples, *output_shape].
-        targets: their tensors.
-        arranged: where their elements lie.
     """
     columns = [
         np.stack([placed(quantise_values(y, target), arranged.places[target.name]) for y in values])

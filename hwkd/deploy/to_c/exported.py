@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from hwkd.core.decision_record import DecisionRecord
 from hwkd.core.errors import ExportError, HwkdError
 from hwkd.core.head import CAnswer
 from hwkd.core.patches import Patches
@@ -33,9 +34,6 @@ class Exported:
     """A folder that `hwkd export --target c` wrote.
 
     Attributes:
-        folder: with the C.
-        rounding: of accumulators.
-        kernels: whose convolutions.
         labels: name of each output, or empty.
         answer: what the outputs mean; None where the folder does not say.
         raw: what turns raw values into the input; None likewise.
@@ -88,10 +86,6 @@ class Exported:
 def read_exported(folder: Path, raw_input: Callable[[PipelineRecord], RawInput]) -> Exported | None:
     """Return what a folder of exported C says of itself; None if it is no such folder.
 
-    Args:
-        folder: that may be one.
-        raw_input: gives the C of recorded preprocessing.
-
     Raises:
         ExportError: if its description is damaged.
     """
@@ -127,5 +121,7 @@ def _ends(
         return None, None
     said = facts["answer"]
     mean, std = (tuple(map(float, said[name])) for name in ("mean", "std"))
-    answer = output_kind(str(said["kind"])).answer(mean, std)
+    found = said.get("decision")
+    decision = None if found is None else DecisionRecord.model_validate(found)
+    answer = output_kind(str(said["kind"])).answer(mean, std, decision)
     return answer, raw_input(PipelineRecord.model_validate(facts["preprocessing"]))

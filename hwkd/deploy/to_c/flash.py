@@ -19,7 +19,8 @@ _FRAME_BYTES = 24
 def constant_bytes(project: Project) -> int:
     """Return bytes of weights, scales, tables and layer descriptions."""
     labels = sum(len(string_bytes(label)) + 1 + 4 for label in _labels(project))
-    return labels + sum(step.constants.size_bytes for step in project.steps)
+    features = 0 if project.raw is None else project.raw.table_bytes or 0
+    return labels + features + sum(step.constants.size_bytes for step in project.steps)
 
 
 def predict_flash_bytes(project: Project, core: Core) -> int | None:
@@ -48,7 +49,8 @@ def predict_ram_bytes(project: Project, core: Core) -> int | None:
     called = [sizes.functions[name] for name in _functions(project)]
     below = core.rest.library_stack_bytes
     deepest = max((item.stack_bytes + below * bool(item.library) for item in called), default=0)
-    return project.memory.arena_bytes + _FRAME_BYTES + deepest
+    features = 0 if project.raw is None else project.raw.ram_bytes or 0
+    return project.memory.arena_bytes + features + _FRAME_BYTES + deepest
 
 
 def _kernel_code(project: Project, core: Core) -> RoundingCode | None:

@@ -79,7 +79,6 @@ def loop_nest(source: Places, target: Places) -> list[tuple[int, int, int]] | No
 
     Args:
         source: offsets to read, any shape.
-        target: offsets to write, as many.
 
     Returns:
         (count, source step, target step), outermost first; None if it is not a regular nest.

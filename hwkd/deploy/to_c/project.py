@@ -23,6 +23,10 @@ from hwkd.qgraph.requantise import Rounding
 DESCRIPTION_FILE = "model.json"
 # What the C was made from, so that `hwkd verify` can check the folder.
 MODEL_FILE = "model_int8.onnx"
+# Plays recordings on a PC.
+LISTEN_FILE = "listen.c"
+# Sources with a `main`, which firmware leaves out.
+PROGRAMS = ("main.c", LISTEN_FILE)
 
 
 CMSIS_NN = "hwkd_cmsis_nn"
@@ -50,7 +54,6 @@ class Sample:
     Attributes:
         input: flat.
         output: flat, one output after the other.
-        origin: where the input comes from.
         label: its class; empty if unknown.
     """
 
@@ -65,10 +68,7 @@ class Project:
     """Everything that the files are written from.
 
     Attributes:
-        arranged: the graph.
         steps: in execution order.
-        memory: where tensors lie.
-        rounding: of accumulators.
         labels: name of each value of the first output, or empty.
         sample: recorded for main.c.
         answer: what the outputs mean; None where it is not known.

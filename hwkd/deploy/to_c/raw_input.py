@@ -3,15 +3,59 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hwkd.deploy.to_c.layout import Places, channels_last, row_major
+from hwkd.deploy.to_c.whole_quantiser import whole_quantiser
+from hwkd.qgraph.ir import QuantTensor
 
 RAW_FILE = "model_raw.c"
 # Names inside that file.
 PREPARE, PUT = "prepare", "put"
+COMPARED = """
+/* Sum of the squared differences between the prepared input of the last model_run_raw, as real
+   numbers, and the outputs, one for each of its values. */
+double model_squared_difference(void);
+"""
+# Preparing the input a second time takes less memory than keeping it beside the network's.
+_COMPARE = """\
+static const int8_t *compared; /* outputs, while the input is prepared to be compared with them */
+static double squared;
+
+double model_squared_difference(void)
+{
+    return squared;
+}
+
+"""
+_COMPARES = """\
+    if (compared != 0) {{
+        const float output = MODEL_OUTPUT_SCALE * (float)(compared[i] - MODEL_OUTPUT_ZERO_POINT);
+        const double difference = (double)output - {value};
+        squared += difference * difference;
+        return;
+    }}
+"""
+_AGAIN = f"""\
+    squared = 0.0;
+    compared = model_output();
+    {PREPARE}(raw);
+    compared = 0;
+"""
+
+
+# Rounded as ONNX Runtime rounds.
+_FLOAT_QUANTISER = """static int8_t quantised(float value)
+{
+    const float q = rintf(value / MODEL_INPUT_SCALE) + MODEL_INPUT_ZERO_POINT;
+    return (int8_t)(q < -128.0f ? -128.0f : q > 127.0f ? 127.0f : q);
+}
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,14 +64,25 @@ class RawInput:
 
     Attributes:
         shape: of a raw input, without batch, channels first.
-        c_type: of a raw value.
         source: `static void prepare(const C_TYPE *raw)`, which gives every input of the network,
             not yet quantised, to `put(position, value)`.
+        headers: name -> text of files that it includes.
+        is_whole: values are whole steps of 1/256, else floats.
+        ram_bytes: static memory that it takes; None where it was not counted.
+        table_bytes: constants, likewise.
+        power_table: `powers` in C: 2^(i / 64) in steps of 1/32768; empty where floats are prepared.
+        apply: the same in NumPy: raw values [n, *shape] to inputs of the network before int8.
     """
 
     shape: tuple[int, ...]
     c_type: str
     source: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    is_whole: bool = False
+    ram_bytes: int | None = None
+    table_bytes: int | None = None
+    power_table: str = ""
+    apply: Callable[[NDArray[Any]], NDArray[np.float32]] | None = None
 
     @property
     def elements(self) -> int:
@@ -50,11 +105,12 @@ class RawInput:
 void model_run_raw(const {self.c_type} *raw);
 """
 
-    def file(self, places: Places) -> str:
+    def file(self, places: Places, target: QuantTensor, *, compares: bool = False) -> str:
         """Return the text of the file that defines the function.
 
         Args:
             places: where each element of the network's input lies.
+            target: the network's input.
         """
         elements, channels = places.size, places.shape[1]
         table = ""
@@ -67,21 +123,31 @@ void model_run_raw(const {self.c_type} *raw);
             place = "places[i]"
             numbers = ", ".join(str(int(number)) for number in places.reshape(-1))
             table = f"    static const int32_t places[{elements}] = {{{numbers}}};\n"
-        # Rounded as ONNX Runtime rounds.
-        return f"""#include <math.h>
+        put = whole_quantiser(target) if self.is_whole else _FLOAT_QUANTISER
+        include = "" if self.is_whole else "#include <math.h>\n\n"
+        c_type = "int32_t" if self.is_whole else "float"
+        before = _COMPARES.format(value="value / 256.0" if self.is_whole else "value")
+        before = before if compares else ""
+        return f"""{include}#include "model.h"
 
-#include "model.h"
+#ifdef MODEL_TRACE
+void model_after_step(int32_t step, const int8_t *output, int32_t bytes);
+#define MODEL_AFTER_FEATURES() model_after_step(MODEL_STEP_COUNT, model_input(), MODEL_INPUT_BYTES)
+#else
+#define MODEL_AFTER_FEATURES() ((void)0)
+#endif
 
-static void {PUT}(int32_t i, float value)
+{_COMPARE if compares else ""}{put}
+static void {PUT}(int32_t i, {c_type} value)
 {{
-{table}    const float q = rintf(value / MODEL_INPUT_SCALE) + MODEL_INPUT_ZERO_POINT;
-    model_input()[{place}] = (int8_t)(q < -128.0f ? -128.0f : q > 127.0f ? 127.0f : q);
+{before}{table}    model_input()[{place}] = quantised(value);
 }}
 
 {self.source}
 void model_run_raw(const {self.c_type} *raw)
 {{
     {PREPARE}(raw);
+    MODEL_AFTER_FEATURES();
     model_run();
-}}
+{_AGAIN if compares else ""}}}
 """

@@ -49,17 +49,13 @@ class CStep:
     """One operator as C.
 
     Attributes:
-        name: of the ONNX node.
         kind: operator class, for people.
         constants: definitions that go before the code.
         calls: C statements with the fields {in0}, {in1}, ... of `inputs`, {out} and {scratch}.
         kernels: source files needed, without suffix.
         inputs: tensors in the arena that it reads.
-        output: tensor that it writes.
-        scratch_bytes: working memory for each instruction set.
         may_overwrite: inputs whose place the output may take.
         overlap: how the output may lie over the first input; None where they must lie apart.
-        macs: multiply-accumulates.
         is_partial: later steps write the rest of the output.
     """
 

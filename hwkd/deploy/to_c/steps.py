@@ -42,8 +42,6 @@ def build_steps(
     """Return the steps of a graph in execution order.
 
     Args:
-        arranged: the graph with places for its tensors.
-        rounding: of accumulators.
         kernels: whose convolutions and fully connected layers to call.
 
     Raises:

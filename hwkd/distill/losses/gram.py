@@ -32,7 +32,6 @@ def flow_loss(
 
     Args:
         student_layers: two maps with the teacher's channel counts.
-        teacher_layers: two maps.
 
     Source:
         Yim et al. 2017, CVPR, "A Gift from Knowledge Distillation", equations 1 and 2. torchdistill

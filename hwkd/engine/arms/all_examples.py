@@ -52,10 +52,6 @@ def learn_all(
 
     Args:
         module: trained and scored; it stays as it is.
-        context: of the run.
-        config: of the training before.
-        samples_seen: in it.
-        label_smoothing: of it.
         budget_s: within which this one ends; None is as long as it takes.
         check: called before every step; raises to stop.
 

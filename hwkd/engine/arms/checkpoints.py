@@ -31,10 +31,6 @@ def arm_checkpoints(
 
     Args:
         folder: of the order.
-        context: of the run.
-        training: of the student in float.
-        arm: what it learns by.
-        key: of the network.
         say: told in one line when a file cannot be used or written.
     """
     teacher, config = context.teacher, context.config

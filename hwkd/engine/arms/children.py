@@ -26,6 +26,8 @@ from hwkd.core.errors import HwkdError
 ChildModule: TypeAlias = Literal["hwkd.engine.search.worker", "hwkd.engine.arms.train_arm"]
 MESSAGE_BYTES = 65_536
 _POLL_S = 0.02
+# Without the working folder: what lies there is data, and might be named like a module.
+_PYTHON = (sys.executable, "-P")
 
 
 class Child(Protocol):
@@ -100,9 +102,6 @@ class Nursery:
         Args:
             module: whose `run(arguments, parent_pid)` it calls; the pid is of the process that must
                 live for the child to go on.
-            arguments: of the child.
-            log: file for what it prints.
-            threads: that it may use.
             descriptors: open files that it keeps open.
         """
         if self._seed is None:
@@ -142,7 +141,7 @@ class _Seed:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "hwkd.engine.arms.seed_process", str(theirs.fileno())],
+                [*_PYTHON, "-m", "hwkd.engine.arms.seed_process", str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
@@ -289,7 +288,7 @@ def _interpreter(
     code = f"import sys; from {module} import run; raise SystemExit(run(sys.argv[2:], sys.argv[1]))"
     with log.open("wb") as handle:
         return subprocess.Popen(
-            [sys.executable, "-c", code, str(os.getpid()), *arguments],
+            [*_PYTHON, "-c", code, str(os.getpid()), *arguments],
             stdin=subprocess.DEVNULL,
             stdout=handle,
             stderr=handle,

@@ -36,10 +36,6 @@ def conclude(
     """Return the record and the files of the student that ships.
 
     Args:
-        run: folder of the run.
-        context: of the run.
-        ships: the training that made it.
-        verdict: on it.
         profile_s: for measuring its latency on this machine, at most.
         started_s: when its trainings began, by `time.monotonic`.
     """
@@ -55,11 +51,13 @@ def conclude(
         scores=result.scores,
         network=candidate.layers,
         cost=candidate.cost,
-        own_c=own_c_cost(files.int8_path, context.given.question),
+        own_c=own_c_cost(files.int8_path, context.given),
         quantisation=read_quantisation(files.int8_path, len(context.calibration)),
         quantisation_choice=result.quantisation,
         profile=profile,
         verdict=verdict,
+        confusion=result.confusion,
+        decision=result.decision,
         pairs=result.pairs,
         history=result_history(folder),
         all_examples=result.all_examples,

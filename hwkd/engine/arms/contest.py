@@ -33,8 +33,6 @@ def contenders(
     Args:
         ranked: completed trials, best first.
         trainings: full trainings that finished, by name.
-        context: of the search.
-        goal: what networks are ranked by.
     """
     found = [
         Contender(
@@ -78,11 +76,8 @@ def standard_error(
     """Return the standard error of a value on validation, from the answers of a full training.
 
     Args:
-        run: folder of the run.
         trainings: full trainings that finished, by name.
         competing: students that may ship; without a full training among them it is 0.
-        context: of the search.
-        goal: what networks are ranked by.
     """
     full = [contender for contender in competing if contender.weights == "full"]
     if not full:
@@ -134,9 +129,7 @@ def judged(
     """Return the verdict on the network that ships: every way in which it was trained, beside it.
 
     Args:
-        job: the training that ships.
         trainings: that finished, by name.
-        context: they were made in.
         networks_compared: on validation.
     """
     lengths: dict[tuple[int, float | None], dict[str, list[ArmResult]]] = {}

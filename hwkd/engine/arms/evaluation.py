@@ -48,7 +48,6 @@ class Trained:
 
     Attributes:
         module: in evaluation mode, on the device that trained.
-        result: what the training did.
         criterion: what it minimised; with the adapters and memories that training goes on with.
     """
 
@@ -64,20 +63,15 @@ def train_student(
     *,
     arm: Arm,
     steps_between_norms: int = 1,
-    on_epoch: Callable[[EpochRecord], None] | None = None,
-    check: Callable[[], None] | None = None,
+    on_epoch: Callable[[EpochRecord], None] = lambda _: None,
+    check: Callable[[], None] = lambda: None,
     start_from: Path | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> Trained:
     """Build a student and train it in one of a run's ways.
 
     Args:
-        layers: the student.
-        context: of the run.
-        training: how, how long and from which seed.
-        arm: what it learns by.
         steps_between_norms: as `DistillCriterion` takes it; 1 is every epoch.
-        on_epoch: hears of every epoch.
         check: called before every step; raises to stop.
         start_from: file with the weights that it begins with; None draws them.
         checkpoints: where it goes on if it was killed; None begins it and keeps none.
@@ -127,11 +121,7 @@ def student_criterion(
     """Return what a student of a run minimises.
 
     Args:
-        context: of the run.
         student: with the taps of a student, on the device of the context's tensors.
-        layers: its description.
-        methods: none is the labels alone.
-        train_config: of the training.
         source: of the teacher's side; None is the run's teacher.
         label_smoothing: of a training on labels alone, 0 to 1.
         steps_between_norms: as `DistillCriterion` takes it.
@@ -190,10 +180,6 @@ def deploy_student(
     """Write the float and the int8 file of a student into a folder.
 
     Args:
-        module: trained.
-        layers: its description.
-        folder: to write into.
-        calibration: inputs that set the ranges.
         ranges: how they are found; "auto" is the default way, as comparing all costs too much.
 
     Raises:
@@ -218,7 +204,6 @@ def require_same_outputs(
 
     Args:
         module: on the processor, in evaluation mode.
-        onnx_path: its float file.
         inputs: a few, shape [samples, *input_shape].
 
     Raises:

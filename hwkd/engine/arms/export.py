@@ -39,7 +39,9 @@ from hwkd.io.run_files import RUN_FILE, read_run_record
 from hwkd.io.student_folder import StudentFiles, StudentFolder, read_student, record_text
 from hwkd.nn.build import build_module
 from hwkd.qgraph.float_tail import without_float_tail
-from hwkd.tasks.pipeline import Pipeline
+from hwkd.signals.fixed import power_table
+from hwkd.signals.pipeline import Pipeline
+from hwkd.signals.step import table_c
 from hwkd.train.weights_file import WeightsError, fill_module
 
 
@@ -50,11 +52,9 @@ class ExportOrder:
     Attributes:
         source: a run, a student's folder, or an int8 ONNX file.
         targets: names of exporters; several must all be files of a student.
-        out: folder to create.
         trial: number of a completed trial of a run, trained briefly; None is the best student.
         calibration: quantise the float student anew, with ranges found so; None keeps the int8
             file that the run chose, and quantises a trial as the run did.
-        options: of targets that take some.
         replaces: an export that `out` holds goes.
         trusts: the user named the run as one whose search spaces may run.
     """
@@ -74,7 +74,6 @@ class ExportOutcome:
     """What was written.
 
     Attributes:
-        files: all of them.
         facts: what the targets say of them, for programs.
         lines: the same for people.
         notes: what a user must know.
@@ -96,7 +95,6 @@ def export_student(order: ExportOrder, *, progress: Progress = silent) -> Export
     """Write a student in the form of its targets; the folder appears whole or stays as it was.
 
     Args:
-        order: what is exported.
         progress: told while data is read and files are made.
 
     Raises:
@@ -143,10 +141,17 @@ def raw_input(record: PipelineRecord) -> RawInput:
         RunFolderError: if a step is of a kind that this version does not have, or is damaged.
     """
     pipeline = Pipeline.of(record)
+    made = pipeline.to_c(PREPARE, put=PUT)
     return RawInput(
         shape=pipeline.raw_shape,
-        c_type=pipeline.c_type,
-        source=pipeline.to_c(PREPARE, put=PUT),
+        c_type=made.c_type,
+        source=made.text,
+        headers=made.headers,
+        is_whole=made.is_whole,
+        ram_bytes=made.ram_bytes,
+        table_bytes=made.table_bytes,
+        power_table=table_c("uint32_t", "powers", power_table()) if made.is_whole else "",
+        apply=pipeline.apply,
     )
 
 

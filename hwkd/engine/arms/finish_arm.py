@@ -51,16 +51,10 @@ class FloatStudent:
     """A student in float that is to be quantised and scored.
 
     Attributes:
-        candidate: the network with its cost.
-        arm: what it learned by.
         module: on the processor, in evaluation mode.
-        config: of its training.
-        epochs: history.
         epochs_made: passes, with the fraction of the last one.
-        samples: that an epoch drew.
         state: of adapters and memories, for a training that goes on.
         pairs: layers that feature methods compared.
-        label_smoothing: of the training, where it had no methods.
     """
 
     candidate: Candidate
@@ -85,7 +79,6 @@ class Watch:
     """What follows a training while it runs.
 
     Attributes:
-        progress: told about every epoch.
         check: called before every step; raises to stop.
         checkpoints: where a training goes on if it was killed; None keeps none.
     """
@@ -107,9 +100,6 @@ def finish_arm(
     """Export, quantise and score a trained student; its result comes last.
 
     Args:
-        order: of the arm.
-        context: of the run.
-        student: in float.
         folder: of the order; gets the files (see `student_files`) and the result.
         pace: of scoring; None where the order has no end.
         watch: of a training with simulated rounding, and of further learning.
@@ -157,23 +147,34 @@ def _judged(context: SearchContext, student: FloatStudent, files: StudentFiles) 
         epochs=max(1, round(student.epochs_made)),
         scores=ScoresRecord(
             validation_float=_scores(context.data, files.float_path, "validation"),
-            validation_int8=context.data.head.scores(logits, validation.labels),
+            validation_int8=context.data.scores("validation", logits),
         ),
         objective=judge_student(
             context, logits, latency_s=None if latency is None else latency.value_s
         ),
         samples_seen=round(student.samples_seen),
+        decision=context.data.head.decide(logits, validation.labels),
         pairs=student.pairs,
     )
 
 
 def _tested(context: SearchContext, result: ArmResult, files: StudentFiles) -> ArmResult:
     """Add what the files are worth on the test split."""
+    head, test = context.data.head.at(result.decision), context.data.test
+    logits = student_logits(files.int8_path, test.inputs)
     tested = {
-        "test_float": _scores(context.data, files.float_path, "test"),
-        "test_int8": _scores(context.data, files.int8_path, "test"),
+        name: head.scores(outputs, test.labels, test.wholes)
+        for name, outputs in (
+            ("test_float", student_logits(files.float_path, test.inputs)),
+            ("test_int8", logits),
+        )
     }
-    return result.model_copy(update={"scores": result.scores.model_copy(update=tested)})
+    return result.model_copy(
+        update={
+            "scores": result.scores.model_copy(update=tested),
+            "confusion": head.confusion(logits, test.labels),
+        }
+    )
 
 
 def _gone_on(
@@ -259,6 +260,7 @@ def _quantised(
             criterion=partial(_goes_on, student, here),
             validation_inputs=validation.inputs,
             validation_labels=validation.labels,
+            validation_wholes=validation.wholes,
             head=context.data.head,
         ),
         settings,
@@ -298,4 +300,4 @@ def shown_terms(record: EpochRecord) -> str:
 def _scores(data: TaskData, onnx_path: Path, name: SplitName) -> Scores:
     """Return every metric of the task, of a file over a split."""
     split = data.split(name)
-    return data.head.scores(student_logits(onnx_path, split.inputs), split.labels)
+    return data.scores(name, student_logits(onnx_path, split.inputs))

@@ -51,15 +51,12 @@ def run_orders(
     """Run trainings side by side; returns the results of those that finished, by name.
 
     Args:
-        run: folder of the run.
-        nursery: starts the processes.
         orders: the most important first, all with the same `processes`.
         end_s: when the stage is over, by `time.monotonic`. Trainings are given the time until then;
             those for which too little is left are not started.
         slot_s: time of one training, where several rounds share the stage; None is all that is
             left.
         descriptors: open files that the processes keep open.
-        progress: told about all trainings together.
 
     Raises:
         HwkdError: if a training fails, with its last line.

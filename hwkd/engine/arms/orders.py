@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import RootModel, ValidationError, model_validator
 
+from hwkd.core.decision_record import Confusion, DecisionRecord
 from hwkd.core.final_record import PairRecord, QuantisationChoiceRecord
 from hwkd.core.metric import ScoresRecord
 from hwkd.core.old_records import with_scores
@@ -27,7 +28,6 @@ class ArmResult(StrictModel):
     """What a training reached.
 
     Attributes:
-        seed: of the training.
         epochs: passes over the data, rounded.
         scores: of the float and the int8 file.
         objective: terms on validation, int8; None in files of older versions.
@@ -35,6 +35,8 @@ class ArmResult(StrictModel):
             None where that was not asked (see `hwkd.engine.arms.varied`).
         samples_seen: in the training; None likewise.
         quantisation: how the int8 file was chosen; None when another version trained it.
+        confusion: of the int8 file on test, by class.
+        decision: threshold that was chosen on validation.
         pairs: layers that feature methods compared.
         all_examples: that it learned from after it was scored on validation, those of validation
             among them; None if it never learned from those.
@@ -47,6 +49,8 @@ class ArmResult(StrictModel):
     varied_error: float | None = None
     samples_seen: StoredInt | None = None
     quantisation: QuantisationChoiceRecord | None = None
+    confusion: Confusion = ()
+    decision: DecisionRecord | None = None
     pairs: tuple[PairRecord, ...] = ()
     all_examples: StoredInt | None = None
 
@@ -62,11 +66,8 @@ class ArmOrder(StrictModel):
     Data, teacher and methods are those of the run, whose folder the worker is given too.
 
     Attributes:
-        name: of its folder, with the network and the length.
         trial: that proposed the network; -1 where nothing was searched.
-        spec: of the student.
         network: that the spec makes; None leaves it to the run's search space.
-        repetition: numbers the seed.
         arm: its name, see `hwkd.engine.arms.recipes.arms_of`.
         processes: that run at the same time, to share the cores.
         epochs: length of the training, at most.

@@ -82,7 +82,6 @@ class QuantisationData:
             training minimises.
         validation_inputs: shape [samples, *input_shape].
         validation_labels: shape [samples].
-        head: scores outputs.
     """
 
     calibration: NDArray[np.float32]
@@ -90,6 +89,7 @@ class QuantisationData:
     criterion: Callable[[FakeQuantStudent, TeacherSource | None], Criterion]
     validation_inputs: NDArray[np.float32]
     validation_labels: NDArray[Any]
+    validation_wholes: NDArray[np.int64] | None = None
     head: Head
 
 
@@ -143,8 +143,8 @@ def quantise_student(
     data: QuantisationData,
     settings: QuantisationSettings,
     *,
-    on_epoch: Callable[[str, EpochRecord], None] | None = None,
-    check: Callable[[], None] | None = None,
+    on_epoch: Callable[[str, EpochRecord], None] = lambda *_: None,
+    check: Callable[[], None] = lambda: None,
     checkpoints: Checkpoints | None = None,
 ) -> QuantisationChoiceRecord:
     """Write the int8 file of a trained student; returns what was tried and what ships.
@@ -152,10 +152,6 @@ def quantise_student(
     Args:
         float_path: the student as `hwkd.deploy.to_onnx` wrote it.
         int8_path: replaced in one step.
-        layers: the student's description.
-        data: what it is calibrated, trained and judged on.
-        settings: what to try.
-        on_epoch: told the stage and the epoch after every epoch of a training.
         check: called before every step of a training; raises to stop.
         checkpoints: where a training goes on if it was killed; None begins it and keeps none.
 
@@ -233,7 +229,7 @@ class _Workplace:
         head, labels = self.data.head, self.data.validation_labels
         return _Judged(
             error=float(head.errors(outputs, labels).mean()),
-            score=head.metrics[0].of(head.scores(outputs, labels)),
+            score=head.metrics[0].of(head.scores(outputs, labels, self.data.validation_wholes)),
         )
 
     def int8(

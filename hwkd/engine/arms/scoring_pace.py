@@ -25,7 +25,6 @@ class ScoringPace:
 
     Attributes:
         first_s: of the first time, kept in reserve should others work here then.
-        scoring_s: of quantising and scoring once more.
         varying_s: of answering varied copies of validation.
         testing_s: of answering the test split, in float and in int8.
     """
@@ -47,12 +46,7 @@ class ScoringPace:
 
 
 def measure_scoring(context: SearchContext, candidate: Candidate) -> ScoringPace:
-    """Measure it with untrained weights; the first time takes ten times as long as the next.
-
-    Args:
-        context: of the run.
-        candidate: that will be trained.
-    """
+    """Measure it with untrained weights; the first time takes ten times as long as the next."""
     first_s, _ = _scored(context, candidate)
     scoring_s, asking_s = _scored(context, candidate)
     tests = _TESTS * len(context.data.test) / max(1, len(context.data.validation))

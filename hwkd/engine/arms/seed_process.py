@@ -80,8 +80,6 @@ def _run(order: dict[str, Any]) -> int:
     """Become the child: its own session, folder, environment, log and threads."""
     os.setsid()
     os.chdir(order["folder"])
-    if not sys.flags.safe_path:
-        sys.path[0] = order["folder"]
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.clear()
     os.environ.update(order["environment"], OMP_NUM_THREADS=str(order["threads"]))

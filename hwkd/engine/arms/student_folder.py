@@ -43,7 +43,6 @@ def write_student(
 
     Args:
         out: to create, or to replace with everything in it.
-        built: the three files of the student.
         record: of the student; the digests of the files are filled in.
 
     Raises:
@@ -81,7 +80,6 @@ def require_bare(layers: Layers, files: StudentFiles) -> None:
     """Check that adapters and memories of a training stayed out of the files.
 
     Args:
-        layers: description of the student.
         files: its float model and its safetensors file.
 
     Raises:

@@ -23,7 +23,7 @@ from hwkd.distill.adapters import describe_adapter
 from hwkd.distill.criterion import DistillCriterion
 from hwkd.engine.arms.all_examples import SAMPLES_RATIO, may_learn_all
 from hwkd.engine.arms.checkpoints import arm_checkpoints, to_log
-from hwkd.engine.arms.evaluation import train_student
+from hwkd.engine.arms.evaluation import Trained, train_student
 from hwkd.engine.arms.finish_arm import FloatStudent, Watch, finish_arm, shown_terms
 from hwkd.engine.arms.jobs import write_progress
 from hwkd.engine.arms.orders import (
@@ -37,7 +37,8 @@ from hwkd.engine.arms.recipes import Arm, arm_named
 from hwkd.engine.arms.scoring_pace import ScoringPace, measure_scoring
 from hwkd.engine.run.loaded_context import load_context
 from hwkd.engine.run.run_folder import RunFolder
-from hwkd.engine.setup.context import SearchContext
+from hwkd.engine.setup.context import SearchContext, Training
+from hwkd.engine.setup.screening import Candidate
 from hwkd.io.machine import threads_per_worker
 from hwkd.nn.build import build_module
 from hwkd.train.loop import Criterion
@@ -61,10 +62,7 @@ def train_arm(
     """Train, quantise and score what was ordered; one that was killed goes on where it was.
 
     Args:
-        order: of one arm and repetition.
-        context: of the run.
         folder: of the order; the files of the student and, last of all, the result go there.
-        progress: told about every epoch.
         check: called before every step; raises to stop.
         say: told in one line when a checkpoint cannot be used or written.
 
@@ -93,32 +91,32 @@ def train_arm(
 
     checkpoints = arm_checkpoints(folder, context, training, arm, key=candidate.layers.key, say=say)
     trained = train_student(
-        candidate.layers,
-        context,
-        training,
-        arm=arm,
-        on_epoch=tell,
-        check=check,
-        checkpoints=checkpoints,
-    )
-    criterion = trained.criterion
-    learned = context.learned_from(arm.methods)
-    student = FloatStudent(
-        candidate=candidate,
-        arm=arm,
-        module=trained.module.cpu(),
-        config=config,
-        epochs=trained.result.epochs,
-        epochs_made=trained.result.epochs_made,
-        samples=min(len(learned), config.samples_per_epoch or len(learned)),
-        state=criterion.state_dict() if isinstance(criterion, DistillCriterion) else {},
-        pairs=_pairs(arm, criterion),
-        label_smoothing=training.recipe.label_smoothing if arm.smooths_labels else 0.0,
-    )
+        candidate.layers, context, training,
+        arm=arm, on_epoch=tell, check=check, checkpoints=checkpoints,
+    )  # fmt: skip
+    student = _in_float(candidate, arm, training, trained, context)
     watch = Watch(progress=progress, check=check, checkpoints=checkpoints)
     result = finish_arm(order, context, student, folder, pace=pace, watch=watch)
     checkpoints.remove()
     return result
+
+
+def _in_float(
+    candidate: Candidate, arm: Arm, training: Training, trained: Trained, context: SearchContext
+) -> FloatStudent:
+    criterion, samples = trained.criterion, len(context.learned_from(arm.methods))
+    return FloatStudent(
+        candidate=candidate,
+        arm=arm,
+        module=trained.module.cpu(),
+        config=training.config,
+        epochs=trained.result.epochs,
+        epochs_made=trained.result.epochs_made,
+        samples=min(samples, training.config.samples_per_epoch or samples),
+        state=criterion.state_dict() if isinstance(criterion, DistillCriterion) else {},
+        pairs=_pairs(arm, criterion),
+        label_smoothing=training.recipe.label_smoothing if arm.smooths_labels else 0.0,
+    )
 
 
 def score_brief_weights(
@@ -127,9 +125,6 @@ def score_brief_weights(
     """Deploy the weights of a candidate as they are: they ship where no full training was better.
 
     Args:
-        store: of the run.
-        best: the candidate.
-        context: of the search.
         order: names the folder; nothing is trained.
     """
     folder = write_order(store.path, order)

@@ -29,7 +29,6 @@ def varied_error(context: SearchContext, int8_path: Path) -> float | None:
 
     Args:
         context: of the run; the copies are the same for all its students.
-        int8_path: of the student.
     """
     data, copies = context.data, varied_copies(context)
     variation = choose_augmentation(data.train, passes=math.inf, mirrors=context.mirrors)

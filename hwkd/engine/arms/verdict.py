@@ -31,12 +31,10 @@ class Contender:
 
     Attributes:
         name: of the training, unique.
-        network: key of the network.
         weights: of the brief training of the search, or of a full one.
         arm: how it was trained: arm and length; repetitions differ in the seed alone.
         value: the run's own objective on validation, int8; smaller is better.
         steadier: the same with the error on more examples, varied ones; None if it is not known.
-        is_taught: by a teacher.
     """
 
     name: str
@@ -106,7 +104,6 @@ def gain_over_controls(arms: Sequence[ArmRecord], metric: Metric = ACCURACY) -> 
 
     Args:
         arms: what was asked for first; None comes of it alone, or of scores that are unknown.
-        metric: that their scores are values of.
     """
     if len(arms) < 2:
         return None
@@ -150,7 +147,6 @@ def paired_gain(scores: Sequence[float], baseline: Sequence[float], *, over: str
     Args:
         scores: one per seed, higher is better.
         baseline: of the same seeds in the same order.
-        over: name of what the baseline is.
 
     Raises:
         ConfigError: if the two differ in length or are empty.

@@ -28,12 +28,7 @@ def distilled_record(
     """Describe the student that ships.
 
     Args:
-        resolved: student, data and device.
-        context: of its trainings.
-        final: what came of them.
-        teacher: that was asked, if any.
         command: the command line, with every option that was given.
-        notes: what was left out or given up.
     """
     run = make_run_record(
         requested=resolved.config.model_copy(update={"limits": LimitsConfig()}),

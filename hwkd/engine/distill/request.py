@@ -50,7 +50,6 @@ def distill_config(request: DistillRequest, base: SearchConfig) -> SearchConfig:
     """Return the configuration of a distillation: that of its student with what was asked for.
 
     Args:
-        request: what was asked for.
         base: of the student's run, or one for a student by itself.
 
     Raises:

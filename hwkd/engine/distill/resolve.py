@@ -34,10 +34,6 @@ class ResolvedStudent:
     """The student, its data and the configuration that both belong to.
 
     Attributes:
-        spec: choices of the student.
-        layers: the network that they make.
-        data: of the task.
-        task: of the data.
         config: of the distillation; every choice resolved.
         run: that it comes from; None for a student by itself.
         device: of the run; None where another was asked for.
@@ -59,7 +55,6 @@ def resolve_student(request: DistillRequest, *, progress: Progress) -> ResolvedS
 
     Args:
         request: names a run, one of its trials, a student's folder or its description.
-        progress: told while data is read.
 
     Raises:
         ConfigError: if there is no such student, or it does not fit the data.

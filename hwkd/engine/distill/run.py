@@ -65,7 +65,6 @@ def run_distillation(
     A call that was interrupted or killed goes on where it was when it is made again.
 
     Args:
-        request: what was asked for.
         limit: begun with the command; None begins now. It bounds what the request bounds.
         listener: is told about every stage; None is silence.
 

@@ -37,7 +37,6 @@ def workplace(out: Path, context: SearchContext) -> Iterator[tuple[RunFolder, tu
     What fails before a training is finished leaves nothing; what is finished is kept.
 
     Args:
-        out: the folder that it is to become.
         context: of the trainings; with every choice resolved.
 
     Yields:

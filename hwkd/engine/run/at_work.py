@@ -24,9 +24,7 @@ class AtWork:
     """A process at work on a run.
 
     Attributes:
-        worker: its name.
         host: the machine's name; None is this one.
-        pid: its number there.
         trial: Optuna's number of the trial that it runs; None between trials.
         busy_s: seconds since it took the trial, or since it came; None where nothing says so.
         silent_s: seconds since it should have been heard of; 0 when it was. Its trial is taken over
@@ -70,7 +68,6 @@ def place_of(run: str, study: str | None) -> tuple[str, str]:
     The database is not asked.
 
     Args:
-        run: its folder, or the URL of a server.
         study: name of the run in the database; None is what the folder says.
 
     Raises:

@@ -142,8 +142,6 @@ def patiently(call: Callable[[], _T], *, where: str, patience_s: float = PATIENC
     twice.
 
     Args:
-        call: asks the database.
-        where: its URL, for the message.
         patience_s: how long; 0 asks once.
 
     Raises:

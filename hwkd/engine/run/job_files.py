@@ -26,10 +26,6 @@ class ClusterJob:
 
     Attributes:
         study: that they work on; names the job.
-        command: of one worker, word by word.
-        workers: how many.
-        cpus: of each.
-        memory_bytes: of each.
         time_s: after which the system ends a worker.
         image: of the container; Kubernetes only.
         secret: that holds the database's password under the key `password`; Kubernetes only.

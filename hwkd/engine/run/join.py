@@ -43,10 +43,8 @@ def opened_run(
     """Return a run folder; one that is not there is made of the study that `storage` holds.
 
     Args:
-        path: of the folder.
         storage: URL of a database; None is what the folder says.
         study: its name; None is the folder's.
-        process: name of this process.
 
     Raises:
         ConfigError: if there is neither a run nor a storage.
@@ -87,7 +85,6 @@ def localised(
     """Put this machine's paths into the configuration of a folder that was joined.
 
     Args:
-        store: the folder.
         data: where the data lies here; None is where the search read it.
         spaces: the user's search spaces, which are trusted because they are named.
 

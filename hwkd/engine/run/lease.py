@@ -85,8 +85,6 @@ class Lease(Protocol):
         """Let go of what a worker of this search held that is known to be dead.
 
         Args:
-            process: its name.
-            pid: its number on this machine.
             requeue: queues its trial again, where no other machine may have taken it.
         """
         ...
@@ -99,7 +97,6 @@ class FolderLease:
         """Name the files.
 
         Args:
-            folder: of the run.
             asking_file: that exists as long as the run; who locks it chooses.
         """
         self._folder = folder

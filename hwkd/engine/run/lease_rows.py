@@ -81,8 +81,6 @@ class LeaseRows:
     """The rows of one owner in one study.
 
     Attributes:
-        database: that holds them.
-        study: its name.
         owner: unique name of a process.
         lease_s: how long a row lasts without being renewed, seconds.
     """
@@ -205,9 +203,7 @@ class Holder:
     Attributes:
         owner: name, host and process.
         trial: Optuna's number of the trial that it runs; None between trials.
-        since_s: since when, in seconds.
         left_s: until its lease runs out; negative when it should have renewed it.
-        note: what it said of itself.
     """
 
     owner: str

@@ -23,7 +23,6 @@ def load_context(store: RunFolder, *, trusts: bool = False) -> SearchContext:
     """Load what trainings share, from the run folder and the cache.
 
     Args:
-        store: of the run.
         trusts: the user named the run as one whose search spaces may run.
 
     Raises:

@@ -19,7 +19,6 @@ def open_database(database: Database, *, is_new: bool) -> BaseStorage:
     """Return the storage in a database.
 
     Args:
-        database: that holds it.
         is_new: whether tables that are missing are made.
 
     Raises:

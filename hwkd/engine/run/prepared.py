@@ -63,7 +63,6 @@ def prepared_json(
     """Return the text of `prepared.json`.
 
     Args:
-        transfer: what students train on.
         teacher: that students learn from; None for labels alone.
         is_settled: False while the teacher is not known yet.
         rooms: of the search spaces; None leaves it to each process to find them.
@@ -101,11 +100,6 @@ def named_teacher(store: RunFolder) -> Teacher | None:
 
 def check_data_unchanged(store: RunFolder, transfer: TransferSet, *, option: str) -> None:
     """Refuse to mix trials of different data in one run.
-
-    Args:
-        store: of the run.
-        transfer: data that was read now.
-        option: that named the run, for the message.
 
     Raises:
         RunFolderError: if the data is another than the run began with.

@@ -24,13 +24,11 @@ class Proposal(StrictModel):
     Attributes:
         spec: the student; None when the search space failed to make it.
         params: the choices that made it, by the names that the study knows.
-        domains: what each choice was made from.
         fidelity: how much training its result stands for.
         start_from: SHA-256 of an artifact with the weights that it begins with; None is afresh.
         network_key: `Layers.key` of the student, where the proposer knows it already.
         why: it was chosen; None where the proposer does not say.
         memory: what the proposer wants to find beside the candidate in later histories; JSON.
-        failure: why there is no student, as a record says it.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -74,9 +72,6 @@ class Tried:
     """A candidate that was proposed before.
 
     Attributes:
-        number: of the candidate.
-        params: its choices.
-        domains: what each was made from.
         network_key: `Layers.key`; None where no worker has built it yet.
         record: what came of it, without its tables; None while it waits or runs.
         memory: what its proposer left beside it.
@@ -96,8 +91,6 @@ class History:
 
     Attributes:
         finished: candidates with a record; later histories of the same search only add to it.
-        pending: candidates that wait or run.
-        candidates: how many were proposed before.
         goal: what is minimised now: the weight of the divergence from a teacher that was left out
             is 0.
     """

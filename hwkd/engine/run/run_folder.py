@@ -38,7 +38,6 @@ class RunFolder:
         """Name the files; nothing is opened or created yet.
 
         Args:
-            path: of the folder.
             process: name of this process, which leases in a database show.
         """
         self.path = path
@@ -85,8 +84,6 @@ class RunFolder:
         """Queue again what a worker of this search left that died.
 
         Args:
-            process: its name.
-            pid: its number on this machine.
             trial: Optuna's number of its last trial; None when it had none yet.
         """
         only = set() if trial is None else {trial}
@@ -127,7 +124,6 @@ class RunFolder:
         """Make the folder, its configuration, further files and an empty study, all at once.
 
         Args:
-            config: resolved.
             documents: file name -> text.
             place: of a study in a database; None keeps it in the folder.
 

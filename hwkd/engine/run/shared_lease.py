@@ -39,8 +39,6 @@ class DatabaseLease:
         """Nothing is asked yet.
 
         Args:
-            database: that holds the study.
-            study: its name.
             name: of this process, for people.
             folder: of the run on this machine, which a search holds, too.
             lease_s: how long a lease lasts without being renewed, seconds.

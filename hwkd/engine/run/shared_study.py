@@ -158,7 +158,6 @@ class SharedStudy:
         """Put folders of a cache among the artifacts.
 
         Args:
-            root: of the cache.
             folders: in it; those that are not there are left out.
         """
         found = {}

@@ -22,9 +22,7 @@ def create_study(location: Path | Database, *, objectives: int, name: str = STUD
     """Make an empty study; all its objectives are minimised.
 
     Args:
-        location: journal file or database.
         objectives: how many values a trial has.
-        name: of the study, where one database holds several.
 
     Raises:
         RunFolderError: if the database holds a study of that name.
@@ -45,10 +43,6 @@ def create_study(location: Path | Database, *, objectives: int, name: str = STUD
 
 def load_study(location: Path | Database, *, name: str = STUDY_NAME) -> optuna.Study:
     """Open a study.
-
-    Args:
-        location: journal file or database.
-        name: of the study.
 
     Raises:
         RunFolderError: if no study of that name can be read there.

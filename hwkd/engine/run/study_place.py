@@ -17,7 +17,6 @@ class StudyPlace(StrictModel):
 
     Attributes:
         url: of the database, without a password.
-        study: its name.
         artifacts: URL of the files by SHA-256.
         lease_s: how long a lease lasts without being renewed.
     """

@@ -24,8 +24,6 @@ class TrialIndex:
 
     Attributes:
         places: trial -> its place among the candidates; a repetition has that of the first one.
-        candidates: how many places there are.
-        open: candidates that wait or run.
         finished: candidates with a record, in the order in which they were seen to finish.
         interrupted: numbers of trials that were queued again.
         by_network: `Layers.key` -> finished candidates of that network.
@@ -44,11 +42,7 @@ class TrialIndex:
         self._read = 0
 
     def update(self, trials: Sequence[FrozenTrial]) -> None:
-        """Look at trials that are new or were open.
-
-        Args:
-            trials: all of the study, by number.
-        """
+        """Look at trials that are new or were open."""
         again = [trials[trial.number] for trial in self.open]
         new = trials[self._read :]
         self._read = len(trials)

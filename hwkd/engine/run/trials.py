@@ -46,13 +46,9 @@ class TakenProposal:
     """A proposal that a worker has taken.
 
     Attributes:
-        trial: Optuna's number.
         number: its place among the candidates, from 0. An interrupted trial and its repetition are
             one candidate, so an interrupted search and an undisturbed one number them alike.
-        proposal: what to run.
         deaths: how many workers died while they ran it.
-        handle: Optuna's trial.
-        run: for messages.
     """
 
     trial: int
@@ -83,7 +79,6 @@ class Trials:
         """Nothing is read yet.
 
         Args:
-            study: in any storage.
             run: for messages: the folder, or whatever `--resume` takes.
             mirror: file that repeats the records for people and reports; None keeps none.
             appends: whether each record goes there as it is filed; False leaves it to
@@ -178,7 +173,6 @@ class Trials:
         Args:
             only: Optuna's numbers of trials that nobody works on while the search goes on. None is
                 for a search that starts again: no worker is alive and every open trial counts.
-            died: whether a worker died in them.
 
         Returns:
             How many were queued again.
@@ -222,11 +216,7 @@ class Trials:
         return None
 
     def history(self, goal: ObjectiveConfig) -> History:
-        """Return what was tried; each record is read once.
-
-        Args:
-            goal: what is minimised now.
-        """
+        """Return what was tried; each record is read once."""
         index = self._updated()
         for trial in index.finished[len(self._finished) :]:
             record = self._summary(trial)

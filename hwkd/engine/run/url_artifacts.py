@@ -46,13 +46,7 @@ class UrlArtifacts:
     """Files in a store that fsspec opens, each fetched once for each machine."""
 
     def __init__(self, system: Any, root: PurePosixPath, cache: FolderArtifacts) -> None:
-        """Name the places.
-
-        Args:
-            system: an fsspec file system.
-            root: folder in it.
-            cache: of this machine.
-        """
+        """Name the places."""
         self._system, self._root, self._cache = system, root, cache
 
     def put(self, content: bytes | Path) -> str:

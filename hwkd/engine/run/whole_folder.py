@@ -26,7 +26,6 @@ def require_free(folder: Path, *, main_file: str) -> None:
     """Refuse a folder that holds anything or cannot be made, before time is spent.
 
     Args:
-        folder: wanted.
         main_file: name of the file that makes a folder a run.
 
     Raises:

@@ -33,16 +33,7 @@ from hwkd.train.teacher import Teacher
 
 @dataclass(frozen=True, kw_only=True)
 class Closing:
-    """The end of one call on one run folder.
-
-    Attributes:
-        store: of the run.
-        context: of the search.
-        teacher: what is known of it.
-        limit: of the wall time of the call.
-        nursery: starts the trainings.
-        listener: is told about them.
-    """
+    """The end of one call on one run folder."""
 
     store: RunFolder
     context: SearchContext
@@ -107,7 +98,7 @@ class Closing:
         begun = time.monotonic()
         best, data = self.store.path / BEST_FOLDER, context.data
         target = target_of(context.given.device, beside=folder_of(context.config.device))
-        found = verify_best(best, target, data.test, data.head, self.listener)
+        found = verify_best(best, target, data, self.listener)
         run = run.model_copy(update={"final": final.model_copy(update={"verification": found})})
         return with_phase(run, "verification", time.monotonic() - begun)
 

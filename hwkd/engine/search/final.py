@@ -34,6 +34,7 @@ from hwkd.engine.arms.recipes import arms_of
 from hwkd.engine.arms.train_arm import score_brief_weights
 from hwkd.engine.arms.verdict import Contender, shipping
 from hwkd.engine.run.run_folder import RunFolder
+from hwkd.engine.search.finalists import finalists
 from hwkd.engine.setup.context import SearchContext
 from hwkd.engine.setup.methods import without_teacher
 from hwkd.io.student_folder import StudentFiles
@@ -56,8 +57,6 @@ class Ending:
     """What the last trainings may take.
 
     Attributes:
-        goal: what networks are ranked by.
-        has_teacher: False when it was left out.
         epochs: of every training, at most.
         seeds: over which the best student and its controls are trained; 0 trains it once.
         end_s: when the stage must be over, by `time.monotonic`; None is no bound.
@@ -77,7 +76,6 @@ def require_student(ranked: Sequence[TrialRecord], records: Sequence[TrialRecord
 
     Args:
         ranked: completed trials, best first.
-        records: all trials, for the message.
 
     Raises:
         DoesNotFitError: if no trial was completed.
@@ -106,16 +104,16 @@ def finish_students(
 
     Args:
         ranked: completed trials, best first; at least one.
-        context: of the search.
-        store: of the run.
-        nursery: starts the trainings.
-        ending: how long, and judged by what.
         progress: told about all trainings together.
 
     Returns:
         The record of the student that ships, its files, and what was given up for lack of time.
     """
     started_s = time.monotonic()
+    if context.data.head.kind.of_classes:
+        ranked = finalists(
+            ranked, ending.goal, validation_samples=len(context.data.validation.labels)
+        )
     wanted, given_up = _affordable(ranked, context, ending)
     turns = _turns(wanted, ranked, context, ending)
     results = run_orders(
@@ -155,12 +153,8 @@ def _shipping(
     """Return what ships, and what of the full or brief weights was left behind.
 
     Args:
-        competing: students that may ship.
         trainings: full trainings that finished, by name.
         ranked: completed trials, best first.
-        context: of the search.
-        store: of the run.
-        ending: what networks are judged by.
         made: whether full trainings were made this time.
     """
     deviation = standard_error(store.path, trainings, competing, context, ending.goal)

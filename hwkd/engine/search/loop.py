@@ -14,7 +14,7 @@ from hwkd.engine.run.lease import Lease
 from hwkd.engine.run.proposal import History
 from hwkd.engine.run.trials import TakenProposal, Trials
 from hwkd.engine.search.proposer import Proposer, make_proposer
-from hwkd.engine.search.run_teacher import beaten_by
+from hwkd.engine.search.run_teacher import beaten_by, error_to_beat
 from hwkd.engine.search.trial_run import TrainedElsewhereError, TrialRunner
 from hwkd.engine.setup.context import SearchContext
 
@@ -35,9 +35,6 @@ def run_trials(
     """Run candidates until enough were trained, none is left or `keep_asking` says no.
 
     Args:
-        trials: of the search.
-        lease: on it.
-        runner: runs one candidate.
         keep_asking: False ends the loop after the candidate at hand. The end of the search does so,
             too, once what is left is too short for another candidate.
         on_start: hears Optuna's number and the candidate's number before each one.
@@ -95,7 +92,8 @@ def _has_teacher(history: History, context: SearchContext) -> bool:
     if error is None:
         return False
     records = (entry.record for entry in history.finished)
-    return beaten_by(error, (record for record in records if record is not None)) is None
+    known = (record for record in records if record is not None)
+    return beaten_by(error_to_beat(error, context.config), known) is None
 
 
 def _run_one(

@@ -35,7 +35,6 @@ class OptunaProposer:
         """Remember how a sampler is made.
 
         Args:
-            context: of the search.
             sampler: seed -> sampler.
         """
         self._context = context
@@ -81,8 +80,6 @@ def first_choices(
     """Return what is fixed of the first candidates: reference designs, then each space its turns.
 
     Args:
-        references: that fit, the first to try first.
-        spaces: names of those that are searched.
         trials: trainings of the search; None where something else ends it.
 
     Returns:

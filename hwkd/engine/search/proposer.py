@@ -75,7 +75,6 @@ def first_designs(
     """Return the choices of the reference designs that a search tries first.
 
     Args:
-        references: that fit, the first to try first.
         trials: trainings of the search; None where something else ends it.
     """
     most = _MOST_REFERENCES if trials is None else int(_REFERENCE_SHARE * trials)

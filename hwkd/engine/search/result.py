@@ -15,10 +15,7 @@ class SearchResult:
     """What a finished search leaves.
 
     Attributes:
-        folder: the run folder.
         run: facts of the search; `run.final` is the best student.
-        records: every trial, by number.
-        front: undominated trials.
         seconds: wall time of this call.
     """
 

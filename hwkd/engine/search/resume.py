@@ -14,6 +14,7 @@ from hwkd.engine.arms.children import Nursery
 from hwkd.engine.run.prepared import check_data_unchanged
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.search.listener import SearchListener
+from hwkd.engine.search.logged import Logged
 from hwkd.engine.search.result import SearchResult
 from hwkd.engine.search.stages import SearchStages
 from hwkd.engine.setup.config import SearchConfig
@@ -36,13 +37,11 @@ def resume_search(
     """Go on with a search that was interrupted, killed or finished.
 
     Args:
-        store: of the run.
         trials: candidates to sample in all; None keeps what was asked for first.
         limit: of the wall time of this call.
         workers: processes; None keeps the number asked for first.
         trusts: the user named the run as one whose Python files may run.
         listener: is told about every stage and candidate.
-        write_report: writes the report of a run folder.
 
     Raises:
         ConfigError: if the run names Python files that changed or are not trusted.
@@ -76,13 +75,11 @@ def finish_run(
     No further candidate is tried. What the folder holds from earlier ends competes.
 
     Args:
-        store: of a run with a completed trial.
         limit: of the wall time of this call; without one trainings have their full length.
         seeds: over which the best student and its controls are trained; None keeps what was asked
             for first.
         trusts: the user named the run as one whose Python files may run.
         listener: is told about every stage and candidate.
-        write_report: writes the report of a run folder.
 
     Raises:
         RunFolderError: as `resume_search`.
@@ -129,4 +126,5 @@ def _reopened(
     limit.data_is_read(beside_s=nursery.cpu_s())
     limit.require_enough(verifies=config.verify_best)
     run = run.model_copy(update={"workers": config.workers})
-    return SearchStages(store, prepared, limit, nursery, listener, write_report), run
+    told = Logged(listener, store.path)
+    return SearchStages(store, prepared, limit, nursery, told, write_report), run

@@ -13,6 +13,7 @@ from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.run.run_record import make_run_record, run_json, with_phase
 from hwkd.engine.run.study_place import StudyPlace
 from hwkd.engine.search.listener import SearchListener
+from hwkd.engine.search.logged import Logged
 from hwkd.engine.search.proposer import find_proposer
 from hwkd.engine.search.result import SearchResult
 from hwkd.engine.search.stages import SearchStages
@@ -40,10 +41,7 @@ def run_search(
 
     Args:
         config: what was asked for; open choices are filled from the device and the data.
-        folder: run folder to create.
-        limit: of the wall time of it all.
         listener: is told about every stage and candidate.
-        command: the command line, for the record.
         write_report: writes the report of a run folder; called after the search and at the end.
         place: of a study in a database, which other machines reach; None keeps it in the folder.
 
@@ -85,6 +83,7 @@ def run_search(
         if place is not None:
             documents |= device_documents(prepared.config)
         store.create(prepared.config, documents, place=place)
-        search = SearchStages(store, prepared, limit, nursery, listener, write_report)
+        told = Logged(listener, store.path)
+        search = SearchStages(store, prepared, limit, nursery, told, write_report)
         with store.lease.held() as descriptors:
             return search.run(run, descriptors, is_new=True)

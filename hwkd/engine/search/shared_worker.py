@@ -61,14 +61,7 @@ class WorkerWishes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerResult:
-    """What a worker did.
-
-    Attributes:
-        study: that it worked on.
-        candidates: that it took.
-        ended: why it stopped.
-        seconds: that it lived.
-    """
+    """What a worker did."""
 
     study: str
     candidates: int
@@ -82,9 +75,6 @@ def work_on(
     """Work on a search until it is over.
 
     Args:
-        database: that holds it.
-        study: its name.
-        wishes: of whoever started the worker.
         say: hears a line about each step.
 
     Raises:

@@ -24,6 +24,7 @@ from hwkd.engine.search.run_teacher import (
     TEACHER_FOLDER,
     TeacherStage,
     beaten_by,
+    error_to_beat,
     kept_teacher,
     known_teacher,
     teacher_outputs,
@@ -231,11 +232,13 @@ class SearchStages:
         if teacher is None or teacher_error is None:
             goal = run.objective.model_copy(update={"beta": 0.0})
             return run.model_copy(update={"objective": goal})
-        better = beaten_by(teacher_error, records)
+        to_beat = error_to_beat(teacher_error, self.config)
+        better = beaten_by(to_beat, records)
         if better is None or teacher.left_out is not None:
             return run
         why = (
-            f"its validation error {teacher_error:.4f} is not below that of "
+            f"its validation error {teacher_error:.4f} is not "
+            f"{'far ' if to_beat > teacher_error else ''}below that of "
             f"candidate {better.number}, trained briefly and in 8 bits"
         )
         run = run.model_copy(

@@ -55,7 +55,6 @@ def prepare_teacher(
 
     Args:
         config: resolved; names files and factories, or leaves the teacher to be trained.
-        transfer: what students train on.
         budget_s: for training and outputs together; a teacher that is not ready by then is left
             out. None lets it take as long as it takes, and 0 is no time at all.
         trained_within_s: of a teacher that an earlier run trained here, which is taken if it is
@@ -123,7 +122,6 @@ def prepare_in_time(
     """Make the teacher of a new search ready, at the pace that the machine has now.
 
     Args:
-        prepared: what the search is about.
         limit: of the wall time of it all; learns the pace.
         budget_s: as `prepare_teacher` takes it, like the rest.
         own_dir: likewise.
@@ -155,7 +153,7 @@ def tested_teacher(
     if stage.teacher is None or record is None or record.scores.test_float is not None:
         return record  # there is none, or an earlier call made it and only its outputs are here
     outputs = cached_logits(stage.teacher, data, split="test", progress=progress)
-    found = data.head.scores(np.asarray(outputs, dtype=np.float32), data.test.labels)
+    found = data.scores("test", np.asarray(outputs, dtype=np.float32))
     scores = record.scores.model_copy(update={"test_float": found})
     return record.model_copy(update={"scores": scores})
 

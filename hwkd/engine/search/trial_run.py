@@ -53,8 +53,6 @@ class TrialRunner:
     """Runs trials of one search in one process.
 
     Attributes:
-        context: what trials share.
-        worker: name of the process, for the records.
         artifacts: get the weights of completed trials.
         check: called before every training step; raises `InterruptedTrial` to stop.
         share_s: time for one candidate; its training ends within it, however far it came. None is
@@ -80,10 +78,8 @@ class TrialRunner:
         """Run one candidate; whatever goes wrong becomes a failed record.
 
         Args:
-            proposal: what to run.
             find_earlier: key of a network -> its record, if it was tried before; raises
                 `TrainedElsewhereError` while another process tries it.
-            number: of the candidate.
             has_teacher: False trains on labels alone, because the teacher was left out.
 
         Raises:
@@ -203,8 +199,8 @@ class TrialRunner:
                 "state": "completed",
                 "macs_fvcore": count_macs(module, candidate.spec.input_shape),
                 "scores": ScoresRecord(
-                    validation_float=context.data.head.scores(logits_float, validation.labels),
-                    validation_int8=context.data.head.scores(logits_int8, validation.labels),
+                    validation_float=context.data.scores("validation", logits_float),
+                    validation_int8=context.data.scores("validation", logits_int8),
                 ),
                 "objective": objective,
                 "profile": profile,

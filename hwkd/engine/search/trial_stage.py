@@ -37,11 +37,6 @@ def run_trial_stage(
     """Run candidates until enough were tried or time is up.
 
     Args:
-        store: of the run.
-        config: of the search.
-        nursery: starts the workers.
-        descriptors: of the lease, for the workers.
-        listener: hears of every record.
         meanwhile: called once while the workers begin.
         search_s: seconds for the stage; None is no bound.
         share_s: of one candidate; None likewise.

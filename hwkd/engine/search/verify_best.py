@@ -8,17 +8,17 @@ from pathlib import Path
 
 from hwkd.core.device import Device
 from hwkd.core.errors import ConfigError, HwkdError, UnknownNameError
-from hwkd.core.head import Head
 from hwkd.core.progress import Progress
 from hwkd.core.verification import Target, Verification, VerificationRecord
 from hwkd.deploy.toolchain import find_host_compiler, find_tools
 from hwkd.deploy.verify import target_of, verify_model
+from hwkd.engine.arms.export import raw_input
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.io.core_files import core_names
 from hwkd.io.device_catalog import folder_of, load_device
 from hwkd.io.run_text import write_text
 from hwkd.io.student_folder import StudentFiles
-from hwkd.tasks.base import Split
+from hwkd.tasks.base import TaskData
 
 VERIFICATION_FILE = "verification.json"
 _INPUTS = 512
@@ -37,7 +37,6 @@ def require_verifiable(device: Device, *, beside: Path | None = None) -> Target:
     """Return what the C will be compiled for; asked before anything is trained.
 
     Args:
-        device: of the search.
         beside: folder of the user's device file, whose `cores/` come first.
 
     Raises:
@@ -57,7 +56,7 @@ def require_verifiable(device: Device, *, beside: Path | None = None) -> Target:
 
 
 def verify_best(
-    folder: Path, target: Target, test: Split, head: Head, progress: Progress
+    folder: Path, target: Target, data: TaskData, progress: Progress
 ) -> VerificationRecord:
     """Check the int8 file of a student's folder on the device's core and write `verification.json`.
 
@@ -65,17 +64,17 @@ def verify_best(
 
     Args:
         folder: `best/` of a run.
-        target: compiled for.
-        test: test examples; the first 512 are used.
-        head: scores what the core answers.
-        progress: told of stages.
+        data: whose first 512 test examples are used, as recorded where the pipeline is in integers.
     """
-    score = partial(head.scores, targets=test.labels[:_INPUTS])
+    score = partial(data.head.scores, targets=data.test.labels[:_INPUTS])
+    raw = None if data.raw_test is None else raw_input(data.pipeline.record())
+    inputs = data.test.inputs if data.raw_test is None else data.raw_test
     try:
         found = verify_model(
             StudentFiles(folder).int8_path,
             target,
-            test.inputs[:_INPUTS],
+            inputs[:_INPUTS],
+            raw=raw,
             score=score,
             progress=progress,
         )

@@ -66,9 +66,7 @@ def main(
     """Run trials of the search in `folder` until it is over; returns the exit code.
 
     Args:
-        folder: of the run.
         name: of this worker, for records.
-        parent_pid: process that started it.
         share_s: time for one candidate; None is no bound.
         end_s: when the search ends, by the system's monotonic clock; None is no bound.
     """
@@ -112,8 +110,6 @@ def run_to_the_end(
     """Run candidates as long as there may be some: one of a worker elsewhere that dies comes back.
 
     Args:
-        store: of the run.
-        runner: runs one candidate.
         keep_asking: as `run_trials` takes it.
         on_start: as `run_trials` takes it.
 

@@ -27,9 +27,6 @@ class WorkerPool:
     """The worker processes of one search.
 
     Attributes:
-        store: of the run.
-        nursery: starts the processes.
-        count: processes to keep running.
         descriptors: of the lease; every worker keeps them open, so that it lasts while one lives.
         share_s: time for one candidate under a time limit; None is no bound.
         end_s: when the search ends, by `time.monotonic`; None is no bound.

@@ -16,13 +16,13 @@ from hwkd.core.choices import (
     TRIAL_TIMEOUT_S,
     Accelerator,
     CalibrationChoice,
-    Layout,
     QatMode,
     Risk,
 )
 from hwkd.core.errors import ConfigError
 from hwkd.core.limits import Limits
 from hwkd.core.objective import ObjectiveConfig
+from hwkd.core.reading import AS_USUAL, Reading
 from hwkd.core.strict_model import StoredInt, StrictModel, first_problem
 from hwkd.core.teacher_input import TeacherInput
 from hwkd.io.text_files import MalformedTextError, read_toml
@@ -131,7 +131,6 @@ class TrainingConfig(StrictModel):
     """Lengths of brief and full training; None is chosen from the size of the data.
 
     Attributes:
-        brief_epochs: for each candidate.
         brief_samples: at most this many samples in an epoch of brief training; None is all.
         full_epochs: for the best student after the search.
         batch_size: samples per step.
@@ -180,12 +179,9 @@ class SearchConfig(StrictModel):
     Attributes:
         device: catalogue name or path of a TOML file.
         runtime: overrides the device's default runtime.
-        clock_hz: overrides the device's clock.
-        task: registered task name.
         data: path of the user's data; None is the data set that the task ships.
-        input_size: (height, width) that images are resized to; None keeps theirs.
         search_input: candidates also choose how they see their picture: pooled, grey, as a signal.
-        layout: order of the axes of an NPZ file's arrays; "auto" reads it from the shape.
+        reading: how data becomes examples.
         spaces: registered names or paths of the user's files; none where nothing is sampled.
         code: SHA-256 of the user's Python files, by their entry in `spaces` or `teacher.sources`.
         trials: students to train, rejected and repeated candidates do not count; None leaves it to
@@ -195,7 +191,6 @@ class SearchConfig(StrictModel):
         sampler: registered name of what proposes candidates.
         timeout_s: bound on the whole command, from its first line to its last file.
         workers: separate processes of the search on its machine; 0 leaves candidates to others.
-        accelerator: where networks are trained.
         train_best: distill the best student at full length and test it.
         verify_best: run its C on the device's core, emulated.
         distill: methods that students learn by, combined; empty leaves the choice to the data
@@ -208,9 +203,8 @@ class SearchConfig(StrictModel):
     clock_hz: float | None = Field(default=None, gt=0)
     task: str = TASK
     data: str | None = None
-    input_size: tuple[StoredInt, StoredInt] | None = None
     search_input: bool = False
-    layout: Layout = "auto"
+    reading: Reading = AS_USUAL
     spaces: tuple[str, ...] = ()
     trials: StoredInt | None = Field(default=None, ge=1)
     candidates: StoredInt | None = Field(default=None, ge=1)
@@ -233,7 +227,13 @@ class SearchConfig(StrictModel):
     @model_validator(mode="before")
     @classmethod
     def _reads_older_runs(cls, raw: Any) -> Any:
-        """Turn the two numbers that used to describe soft targets into a method."""
+        """Put choices on data in their table, and make a method of two numbers of soft targets."""
+        if isinstance(raw, dict) and isinstance(raw.get("reading", {}), dict):
+            moved = {
+                name: raw[name] for name in ("input_size", "layout", "features") if name in raw
+            }
+            kept = {name: value for name, value in raw.items() if name not in moved}
+            raw = {**kept, "reading": {**kept.get("reading", {}), **moved}} if moved else raw
         training = raw.get("training") if isinstance(raw, dict) else None
         if not isinstance(training, dict) or "distill_weight" not in training:
             return raw

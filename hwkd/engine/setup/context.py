@@ -64,10 +64,7 @@ class SearchContext:
     Attributes:
         config: with every open choice resolved.
         given: device, limits and spaces as they were asked for.
-        task: scores outputs.
         data: all splits; trials look at train and validation only.
-        accelerator: where networks are trained.
-        everything: what a student with a teacher trains on, on the accelerator.
         labelled: the part of it that has labels; the same object where all has.
         teacher: its outputs are in the cache; None without one.
         teacher_validation_logits: shape [samples, classes]; None without a teacher.
@@ -205,7 +202,6 @@ class SearchContext:
         """Return the training of one candidate; seeded by the network, not by its turn.
 
         Args:
-            layers: of the network.
             fidelity: how long; None is the search's own.
             budget_s: within which the training ends, however far it came; None is no bound.
         """
@@ -235,11 +231,9 @@ class SearchContext:
         that differences of their scores are paired.
 
         Args:
-            layers: of the network.
             repetition: numbers further seeds.
             epochs: passes over everything, at most; a training on the labelled part alone makes as
                 many steps.
-            methods: that it learns by.
             budget_s: within which the training ends, however far it came; None is no bound. The
                 recipe is then the one for what this machine gets done in that time.
         """
@@ -266,8 +260,6 @@ def make_context(
     """Put together what trainings share.
 
     Args:
-        config: resolved.
-        task: of the run.
         transfer: the data, and what students train on.
         teacher: its outputs are in the cache; None without one.
     """
@@ -287,7 +279,7 @@ def make_context(
     labelled = transfer.labelled_only()
     return SearchContext(
         config=config,
-        given=screen_of(config),
+        given=screen_of(config, data.pipeline),
         task=task,
         data=data,
         accelerator=accelerator,

@@ -20,12 +20,9 @@ class SpaceFeasibility:
     """How much of one space fits.
 
     Attributes:
-        space: name.
         sampled: random students that were costed.
-        feasible: those over no limit.
         binding: limit -> students that exceed it.
         unknown: limit -> students whose need of it is not known; that rejects none.
-        violations: of each student that does not fit.
         is_left_out: nothing in it fits, no reference design either, so it is not searched.
     """
 
@@ -56,12 +53,7 @@ def survey(
 def drop_infeasible(
     found: Sequence[SpaceFeasibility], references: ReferenceSurvey
 ) -> tuple[SpaceFeasibility, ...]:
-    """Mark the spaces to leave out: those of which no random and no reference student fits.
-
-    Args:
-        found: of every space.
-        references: of the same spaces and limits.
-    """
+    """Mark the spaces to leave out: those of which no random and no reference student fits."""
     known = {student.spec.space for student in references.students}
     return tuple(
         replace(space, is_left_out=space.feasible == 0 and space.space not in known)
@@ -88,7 +80,6 @@ def require_feasible(found: Sequence[SpaceFeasibility], references: ReferenceSur
 
     Args:
         found: of every space, from `drop_infeasible`.
-        references: of the same spaces and limits.
 
     Raises:
         DoesNotFitError: naming the cheapest limits to relax.

@@ -24,9 +24,7 @@ def fitted_survey(
     wider spaces, in which the smallest form of a design may need more than it did before.
 
     Args:
-        screen: device, limits and spaces.
         input_shape: without batch.
-        num_outputs: classes.
     """
 
     def surveyed(screen: Screen) -> tuple[Screen, ReferenceSurvey]:

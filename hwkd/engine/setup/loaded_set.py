@@ -73,9 +73,6 @@ def teacher_source(
 
     Args:
         teacher: None for methods without one.
-        transfer: what the student trains on.
-        methods: of the run.
-        device: where networks are trained.
         stages: module paths of the teacher, one per stage; none finds them.
         progress: told while the teacher runs.
 

@@ -97,10 +97,6 @@ def require_meaningful(config: SearchConfig) -> None:
 def require_possible(config: SearchConfig, data: TaskData) -> None:
     """Refuse methods that no trial of the search could train with; before any training.
 
-    Args:
-        config: resolved.
-        data: of the search.
-
     Raises:
         ConfigError: names the method, what it needs and what to do.
     """
@@ -133,7 +129,6 @@ def default_methods(teacher_logits: Tensor, kind: OutputKind) -> tuple[WeightedM
 
     Args:
         teacher_logits: shape [samples, outputs].
-        kind: of the outputs.
     """
     method = default_method(teacher_logits, kind)
     return (WeightedMethod(method=method, weight=method.usual_weight),)

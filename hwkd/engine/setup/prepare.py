@@ -28,10 +28,7 @@ class Prepared:
     """Data, device and limits of a search, before any training.
 
     Attributes:
-        config: resolved.
         screen: device, limits and spaces; the survey of a new search fits these to the limits.
-        task: of the search.
-        data: all splits.
         transfer: what students train on: the train split, and unlabelled data if there is any.
     """
 
@@ -50,7 +47,6 @@ class Survey:
         prepared: with the spaces in which something fits, and the length of brief training.
         feasibility: one entry per space, those left out included.
         references: textbook designs scaled to the limits.
-        rooms: of the spaces, for workers.
         learning_s: processor seconds in which the fastest of them learns something, by arithmetic;
             0 without any.
     """
@@ -66,14 +62,22 @@ def prepare_data(config: SearchConfig, *, progress: Progress) -> Prepared:
     """Read the data and fill open choices; nothing is trained or written."""
     device = screen_of(config).device  # unknown names are refused before any data is read
     task, data = load_data(config, progress=progress)
-    resolved = resolve_config(config, device, data)
+    resolved = resolve_config(_within_budget(config, task), device, data)
     return Prepared(
         config=resolved,
-        screen=screen_of(resolved),
+        screen=screen_of(resolved, data.pipeline),
         task=task,
         data=data,
         transfer=configured_transfer(resolved, data),
     )
+
+
+def _within_budget(config: SearchConfig, task: Task) -> SearchConfig:
+    """Bound the weights by what the task's students usually take, where the user did not."""
+    if config.limits.weight_bytes is not None or task.weight_budget_bytes is None:
+        return config
+    limits = config.limits.model_copy(update={"weight_bytes": task.weight_budget_bytes})
+    return config.model_copy(update={"limits": limits})
 
 
 def survey_spaces(prepared: Prepared, *, times_brief_training: bool) -> Survey:

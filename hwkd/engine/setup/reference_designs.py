@@ -18,8 +18,6 @@ class ReferenceDesign:
     """One design before it is scaled.
 
     Attributes:
-        name: as engineers call it.
-        space: that holds it.
         stem_stride: in multiples of the stride that the input asks for.
         widths: choice -> channels at multiplier 1.
         choices: choice -> value that does not depend on the width.

@@ -31,10 +31,7 @@ class ReferenceStudent:
     """A reference design that fits the limits.
 
     Attributes:
-        name: of the design, with its channels.
-        spec: the student.
         choices: choice -> value, each as the space asked for it; what a study is given.
-        is_widest: of its design, the widest that fits.
         training_s: predicted seconds of training for a sample; for comparisons only.
     """
 
@@ -83,7 +80,6 @@ def survey_references(
     Args:
         screen: with spaces fitted to the limits (`hwkd.engine.setup.rooms.fit_spaces`).
         input_shape: without batch.
-        num_outputs: classes.
     """
     axes = len(input_shape) - 1
     designs = [

@@ -13,9 +13,11 @@ from hwkd.core.progress import Progress, silent
 from hwkd.cost.backend import CostQuestion, screening_backend
 from hwkd.cost.training_time import predicted_training_s
 from hwkd.engine.setup.config import SearchConfig
+from hwkd.engine.setup.feature_need import feature_need
 from hwkd.engine.setup.screening import Candidate, Screen, load_spaces
 from hwkd.io import discovery
 from hwkd.io.device_catalog import load_device
+from hwkd.signals.pipeline import Pipeline
 from hwkd.tasks.base import Task, TaskData
 
 # Brief training sees about this many samples, full training this many; both within the bounds
@@ -75,16 +77,20 @@ def load_data(config: SearchConfig, *, progress: Progress = silent) -> tuple[Tas
     source = Path(config.data) if config.data is not None else None
     data = task.data(
         source,
+        config.reading,
         split_seed=config.seed,
-        input_size=config.input_size,
-        layout=config.layout,
         progress=progress,
     )
     return task, data
 
 
-def screen_of(config: SearchConfig) -> Screen:
-    """Return what candidates are costed for."""
+def screen_of(config: SearchConfig, pipeline: Pipeline | None = None) -> Screen:
+    """Return what candidates are costed for.
+
+    Args:
+        config: of the search.
+        pipeline: of its data, whose features count; None before data is read.
+    """
     device = load_device(config.device, runtime=config.runtime)
     # A resolved configuration states the device's own clock, which no backend need refuse.
     asked_hz = None if config.clock_hz == device.clock_hz else config.clock_hz
@@ -96,6 +102,7 @@ def screen_of(config: SearchConfig) -> Screen:
         risk=config.limits.risk,
         spaces=load_spaces(config.spaces),
         searches_input=config.search_input,
+        features=None if pipeline is None else feature_need(pipeline, device),
     )
 
 
@@ -103,11 +110,6 @@ def timed_brief_epochs(
     config: SearchConfig, references: Sequence[Candidate], samples: int
 ) -> int | None:
     """Return the passes of a brief training that a time limit leaves, by arithmetic alone.
-
-    Args:
-        config: with a time limit.
-        references: students that stand for those of the search.
-        samples: in a pass.
 
     Returns:
         At least the usual number; None leaves it to that.
@@ -134,8 +136,6 @@ def most_epochs(config: SearchConfig, samples: int, *, is_timed: bool) -> int:
     """Return how many passes a full training makes at most.
 
     Args:
-        config: resolved.
-        samples: of the train split.
         is_timed: time ends the training; then only a number that was asked for bounds it.
     """
     epochs = config.training.full_epochs

@@ -56,6 +56,8 @@ def rooms_key(screen: Screen, input_shape: tuple[int, ...], num_outputs: int) ->
     """Return the SHA-256 of all that rooms follow from, beside the spaces themselves."""
     asked = screen.question
     question = [screen.device.model_dump(), asked.runtime, asked.clock_hz, asked.dtype]
+    if screen.features is not None:
+        question.append(asdict(screen.features))
     parts = [__version__, asdict(screen.limits), screen.risk, input_shape, num_outputs]
     # The order of a set differs from process to process.
     text = json.dumps([*parts, *question], sort_keys=True, default=sorted)
@@ -75,9 +77,7 @@ def fit_spaces(
     see their picture, every size of it has bounds of its own.
 
     Args:
-        screen: device, limits and spaces.
         input_shape: without batch.
-        num_outputs: classes.
         kept: rooms found earlier; taken where they were found for the same.
     """
     is_same = kept is not None and kept.key == rooms_key(screen, input_shape, num_outputs)
@@ -115,11 +115,8 @@ def largest_room(
     train; a limit on time, energy or weights that leaves more room does.
 
     Args:
-        screen: what students are costed for and compared with.
-        space: of the students.
         view: how they see their input; it costs something, too.
         input_shape: without batch.
-        num_outputs: classes.
 
     Returns:
         The room; the smallest there is when not even there a third fits.

@@ -17,9 +17,6 @@ class SpaceSurvey:
     """A space seen from samples.
 
     Attributes:
-        name: of the space.
-        summary: one line.
-        samples: students that were looked at.
         choices: choice -> every value seen, sorted.
         ranges: "MACs" and "weights and biases" -> (smallest, median, largest).
         example: the median student by MACs.

@@ -17,7 +17,6 @@ def layers_of_record(record: StudentRecord, *, where: str) -> Layers:
     """Return the network that a description holds; its search space is not looked up.
 
     Args:
-        record: from a file.
         where: option and file, for messages.
 
     Raises:
@@ -46,7 +45,6 @@ def layers_of_spec(spaces: Mapping[str, SearchSpace], spec: StudentSpec, *, wher
 
     Args:
         spaces: by name.
-        spec: from a file.
         where: option and file, for messages.
 
     Raises:

@@ -79,18 +79,15 @@ def open_teachers(
     must_finish: bool = False,
     own_dir: Path | None = None,
     progress: Progress,
-    check: Callable[[], None] | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> NetworkTeacher | EnsembleTeacher:
     """Open the teachers of a configuration, or train one where it names none.
 
     Args:
         config: names files and factories; several are an ensemble.
-        data: of the task.
-        device: where torch teachers run.
         training_s: bound on training one; None is that of the configuration.
         must_finish: one that could not make all its passes within the bound is not trained at all.
         own_dir: where a teacher lies that is not worth keeping for other runs; None keeps none.
-        progress: told about training.
         check: called before every step of a training; raises to stop.
 
     Raises:
@@ -128,18 +125,13 @@ def judge_teacher(
 ) -> TeacherRecord:
     """Refuse a teacher that knows nothing; say how good it is, and keep its answers for students.
 
-    Args:
-        teacher: every member of an ensemble has to know something.
-        transfer: what students train on.
-        progress: told about the teacher's answers.
-
     Raises:
         TeacherError: if one is at chance level or its answers do not fit the data.
     """
     data = transfer.data
     members = teacher.members if isinstance(teacher, EnsembleTeacher) else (teacher,)
     judged = tuple(_member(member, data, progress) for member in members)
-    scores = data.head.scores(_validation(teacher, data, progress), data.validation.labels)
+    scores = data.scores("validation", _validation(teacher, data, progress))
     logits_of_copies(
         teacher,
         transfer,
@@ -169,7 +161,7 @@ def _member(teacher: NetworkTeacher, data: TaskData, progress: Progress) -> Teac
         kind=teacher.kind,
         description=teacher.description,
         input=teacher.seen.text,
-        scores=ScoresRecord(validation_float=data.head.scores(outputs, data.validation.labels)),
+        scores=ScoresRecord(validation_float=data.scores("validation", outputs)),
         identity=teacher.identity,
         doubt=None if doubt is None else doubt.line,
     )

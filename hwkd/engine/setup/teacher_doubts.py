@@ -78,7 +78,6 @@ def find_doubt(
         teacher: one of the user's; of others nothing is doubted.
         data: of which validation examples are used.
         outputs: of the teacher for all validation examples, as it is used.
-        progress: told before each way.
     """
     if teacher.kind == "trained here":
         return None

@@ -183,7 +183,6 @@ class TimeLimit:
             trains_teacher: a teacher is still to be made ready, its outputs included.
             final: the best student is trained in full.
             verifies: its C is run on an emulated core.
-            searches: candidates are trained before.
             has_teacher: the teacher to be made ready was given, and only has to answer.
         """
         if self.limit_s is None:

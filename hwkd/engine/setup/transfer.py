@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from hwkd.core.errors import DataError
 from hwkd.core.head import Head
 from hwkd.engine.setup.config import SearchConfig
+from hwkd.signals.pipeline import Pipeline
 from hwkd.tasks.base import Split, TaskData
 from hwkd.tasks.npz import read_one_array
-from hwkd.tasks.pipeline import Pipeline
 from hwkd.tasks.sources import is_image_folder, read_source
 from hwkd.tasks.split_differences import require_like_train
 from hwkd.train.augment import NO_AUGMENTATION, Augmentation, choose_augmentation
@@ -32,8 +32,6 @@ class TransferSet:
         data: the task's data; its train split is replaced by `train`.
         train: labelled samples and then unlabelled ones (`Head.unlabelled`).
         copy_seeds: names of the augmented copies; one None is no augmentation.
-        augmentation: of the copies.
-        fingerprint: of the data with its unlabelled part.
     """
 
     data: TaskData
@@ -118,11 +116,9 @@ def transfer_set(
     """Put together what a student trains on.
 
     Args:
-        data: of the task.
         unlabelled: further inputs, normalised, shape [n, *input_shape].
         labels: replaces those of the train split, some maybe unlabelled. None keeps them.
         copy_seeds: one per augmented copy; none is no augmentation.
-        augmentation: of the copies.
     """
     inputs, known = data.train.inputs, data.train.labels if labels is None else labels
     digest = hashlib.sha256(data.fingerprint.encode())
@@ -151,7 +147,6 @@ def read_unlabelled(
             with one array, of shape [n, *input_shape]; an axis of one channel may be left out,
             images may have their channels last.
         input_shape: of the task, without batch.
-        pipeline: fitted to the train split.
 
     Raises:
         DataError: if the file cannot be read, does not fit or has another scale.

@@ -45,10 +45,7 @@ def trusted(
     """Return a configuration that was read from a run, once its Python files may run.
 
     Args:
-        config: as read.
-        where: what read it, for messages.
         trusts: the user named this run as trusted.
-        with_teacher: whether its teacher will be made.
         with_spaces: whether its search spaces will make networks.
 
     Returns:

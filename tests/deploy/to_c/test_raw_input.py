@@ -15,7 +15,8 @@ from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_c.export import build_project
 from hwkd.deploy.toolchain import host_compiler
 from hwkd.engine.arms.export import raw_input
-from hwkd.tasks.pipeline import Normalise, Pipeline
+from hwkd.signals.pipeline import Pipeline
+from hwkd.signals.steps.normalise import Normalise
 
 PROGRAM = """#include <stdio.h>
 #include "model.h"
@@ -64,7 +65,7 @@ def test_raw_values_give_the_answers_of_the_int8_file(
     raw = np.random.default_rng(0).integers(0, 256, (20, *shape)).astype(dtype)
     out = tmp_path / "c"
     export_c(path, out, rounding="float", raw=raw_input(pipeline.record()))
-    (out / "main.c").write_text(PROGRAM.replace("TYPE", pipeline.c_type))
+    (out / "main.c").write_text(PROGRAM.replace("TYPE", pipeline.to_c("prepare", put="put").c_type))
     flags = "CFLAGS=-O2 -Werror -pedantic"
     subprocess.run(["make", "model", flags], cwd=out, check=True, capture_output=True)
     done = subprocess.run([out / "model"], input=raw.tobytes(), capture_output=True, check=True)

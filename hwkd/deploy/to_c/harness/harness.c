@@ -45,15 +45,38 @@ static void start_clock(void)
 
 #endif
 
+#ifdef HARNESS_RAW
+
+static HARNESS_RAW input[MODEL_RAW_VALUES];
+
+void harness_run(void)
+{
+    model_run_raw(input);
+}
+
+static void load_input(void)
+{
+}
+
+#else
+
+static int8_t input[MODEL_INPUT_BYTES];
+
+static void load_input(void)
+{
+    int8_t *to = model_input();
+    for (uint32_t i = 0; i < sizeof input; i++)
+        to[i] = input[i];
+}
+
+#endif
+
 int harness_main(void)
 {
-    static int8_t input[MODEL_INPUT_BYTES];
     uint32_t empty, stack;
     model_init();
     while (platform_read(input, sizeof input)) {
-        int8_t *to = model_input();
-        for (uint32_t i = 0; i < sizeof input; i++)
-            to[i] = input[i];
+        load_input();
         start_clock();
         const uint32_t before = platform_ticks();
         empty = platform_ticks() - before;

@@ -15,8 +15,14 @@ void platform_write(int file, const void *from, uint32_t bytes);
 /* A counter that runs upwards with the instructions executed. */
 uint32_t platform_ticks(void);
 
-/* Runs model_run on a stack of its own. */
+/* Runs the network, with HARNESS_RAW from raw values, on a stack of its own. */
 void platform_run_model(void);
+
+#ifdef HARNESS_RAW
+void harness_run(void);
+#else
+#define harness_run model_run
+#endif
 
 /* Most bytes of that stack ever used. */
 uint32_t platform_stack_bytes(void);

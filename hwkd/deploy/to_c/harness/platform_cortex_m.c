@@ -85,7 +85,7 @@ __attribute__((naked, noinline)) static void call_on_stack(void (*function)(void
 
 void platform_run_model(void)
 {
-    call_on_stack(model_run, model_stack_end);
+    call_on_stack(harness_run, model_stack_end);
 }
 
 uint32_t platform_stack_bytes(void)

@@ -24,7 +24,7 @@ uint32_t platform_ticks(void)
 
 void platform_run_model(void)
 {
-    model_run();
+    harness_run();
 }
 
 uint32_t platform_stack_bytes(void)

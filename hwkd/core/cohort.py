@@ -1,0 +1,215 @@
+"""Who takes part in a training: networks, parts of networks, and memories of them.
+
+A role shows signals, which edges of a scheme name as ROLE.SIGNAL: `student.logits`,
+`exit1.features`, `gate.weights`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+STUDENT = "student"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """A whole network of the student's kind: logits, features (before the classifier), stages.
+
+    Attributes:
+        name: of the role.
+        width: its channels over the student's.
+        draw: numbers its random start; 0 is the student's own.
+        goes_on: it begins as it was after the phase before, where it was there.
+    """
+
+    name: str
+    width: float = 1.0
+    draw: int = 0
+    goes_on: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exit:
+    """A classifier on a stage of a network: logits, and features of the network's own length.
+
+    Attributes:
+        name: of the role.
+        of: the network.
+        stage: counted from 1 at the input.
+    """
+
+    name: str
+    of: str
+    stage: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Branch:
+    """What follows the last stage but one of a network, a second time: logits and features.
+
+    Attributes:
+        name: of the role.
+        of: the network whose trunk it shares.
+        draw: numbers its random start.
+        width: its channels over the student's.
+    """
+
+    name: str
+    of: str
+    draw: int
+    width: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """Scores of members from the features of a network's trunk: `weights`, [batch, members]."""
+
+    name: str
+    of: str
+    members: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerAttention:
+    """Queries and keys from the features of members: `queries`, `keys`, [batch, members, dim]."""
+
+    name: str
+    members: tuple[str, ...]
+    dim: int = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fused:
+    """A classifier on the features of all members together: logits."""
+
+    name: str
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FreeWeights:
+    """Numbers that learn: `values`, shape [members]."""
+
+    name: str
+    members: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceWeights:
+    """Factors of features that learn: `latent`, and `factor0`... for each member, of a network."""
+
+    name: str
+    of: str
+    members: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wide:
+    """A wider network that shares the first channels of all its weights with a network: logits.
+
+    Attributes:
+        name: of the role.
+        of: the network, which is its base slice.
+        multipliers: one is drawn for each step.
+    """
+
+    name: str
+    of: str
+    multipliers: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Teacher:
+    """A teacher of the run, of which only stored outputs are looked at: logits."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Earlier:
+    """A network as it was at the end of a phase before: logits.
+
+    Attributes:
+        name: of the role.
+        phase: name of that phase.
+        of: the role in it.
+    """
+
+    name: str
+    phase: str
+    of: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Average:
+    """The moving average of a network's weights: logits."""
+
+    name: str
+    of: str
+    decay: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stale:
+    """A copy of a network that is taken anew after so many steps: logits."""
+
+    name: str
+    of: str
+    interval: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """A network's own logits when it saw the sample last: `probabilities`; at first its label."""
+
+    name: str
+    of: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOut:
+    """Members measured on held-out samples once an epoch: `weights`, shape [members]."""
+
+    name: str
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judge:
+    """A discriminator of two networks' features: scores `own` and `next`, shape [batch, 1].
+
+    Attributes:
+        name: of the role.
+        of: the network that is to look like the other; it learns from `own`.
+        beside: the other, which is only looked at.
+    """
+
+    name: str
+    of: str
+    beside: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """A network on another augmented copy of the same samples: logits and features."""
+
+    name: str
+    of: str
+
+
+Trained: TypeAlias = (
+    Network
+    | Exit
+    | Branch
+    | Gate
+    | PeerAttention
+    | Fused
+    | FreeWeights
+    | InstanceWeights
+    | Wide
+    | Judge
+    | View
+)
+Source: TypeAlias = Teacher | Earlier | Average | Stale | Memory | HeldOut
+Role: TypeAlias = Trained | Source

@@ -1,0 +1,30 @@
+"""Where an answer turns: the threshold on a score, chosen on validation and shipped with it."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from hwkd.core.strict_model import StoredInt, StrictModel
+
+# Rows are the true classes, columns what a network named, both in the order of the labels.
+Confusion: TypeAlias = tuple[tuple[StoredInt, ...], ...]
+
+
+class DecisionRecord(StrictModel):
+    """A threshold and what it was chosen for, on validation, for the int8 file.
+
+    Attributes:
+        answer: what a score at or above the threshold means, for example "anomaly".
+        threshold: in the unit of the score.
+        rate: what it was chosen for, for example "false alarms of normal examples".
+        wanted: of that rate, at most.
+        reached: of it, on validation.
+        detected: share of what it should find that it found there.
+    """
+
+    answer: str
+    threshold: float
+    rate: str
+    wanted: float
+    reached: float
+    detected: float

@@ -1,0 +1,251 @@
+"""What an edge of a scheme minimises: pure functions of a prediction and a target.
+
+A value for each sample, or one for the batch. Nothing is detached in here: the edge decides.
+`SCE` is the cross-entropy with soft targets: KL without the target's entropy, of equal gradient.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from hwkd.distill.kernels import flat, length, unit
+
+
+def label_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the cross-entropy of each sample, nats."""
+    return functional.cross_entropy(logits, labels, reduction="none")
+
+
+def divergence(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    temperature: float = 1.0,
+    scaled: bool = True,
+    eps: float = 0.0,
+) -> Tensor:
+    """Return KL(softmax(target / T) || softmax(logits / T)) of each sample, nats.
+
+    Args:
+        logits: shape [batch, classes].
+        target: logits, likewise.
+        temperature: T > 0.
+        scaled: multiplied by T squared, so that the gradient keeps its size.
+        eps: added to the target's probabilities, as several public codes do.
+    """
+    log_ours = functional.log_softmax(logits / temperature, -1)
+    log_theirs = functional.log_softmax(target / temperature, -1)
+    theirs = log_theirs.exp()
+    if eps:
+        theirs = theirs + eps
+        log_theirs = theirs.log()
+    found = (theirs * (log_theirs - log_ours)).sum(-1)
+    return found * temperature**2 if scaled else found
+
+
+def soft_cross_entropy(
+    logits: Tensor, target: Tensor, *, temperature: float = 1.0, scaled: bool = True
+) -> Tensor:
+    """Return the cross-entropy of each sample with softmax(target / T); see `divergence`."""
+    theirs = torch.softmax(target / temperature, -1)
+    found = -(theirs * functional.log_softmax(logits / temperature, -1)).sum(-1)
+    return found * temperature**2 if scaled else found
+
+
+def old_head_loss(
+    logits: Tensor, target: Tensor, *, temperature: float, eps: float = 0.0
+) -> Tensor:
+    """Return the soft cross-entropy of old heads, of each sample, without the factor T squared.
+
+    Args:
+        logits: of the old classes, shape [batch, classes].
+        target: of the network before, likewise.
+        temperature: of both, > 0.
+        eps: shared evenly over our probabilities before the logarithm, as a public code does.
+
+    Source:
+        LwF, Li and Hoiem 2016, arXiv:1606.09282.
+    """
+    if not eps:
+        return soft_cross_entropy(logits, target, temperature=temperature, scaled=False)
+    ours = torch.softmax(logits / temperature, -1) + eps / logits.shape[-1]
+    ours = ours / ours.sum(-1, keepdim=True)
+    return -(torch.softmax(target / temperature, -1) * ours.log()).sum(-1)
+
+
+def teacher_softened(logits: Tensor, target: Tensor, *, temperature: float) -> Tensor:
+    """Return KL to a target that alone is softened, of each sample, nats."""
+    return divergence(logits, target / temperature)
+
+
+def probability_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Return the cross-entropy of each sample with the probabilities of the target."""
+    return -(target * functional.log_softmax(logits, -1)).sum(-1)
+
+
+def absolute_difference(values: Tensor, target: Tensor) -> Tensor:
+    """Return the mean absolute difference of each sample."""
+    return flat((values - target).abs()).mean(1)
+
+
+def squared_difference(values: Tensor, target: Tensor) -> Tensor:
+    """Return the mean squared difference of each sample."""
+    return flat((values - target).square()).mean(1)
+
+
+def squared_distance(values: Tensor, target: Tensor) -> Tensor:
+    """Return the squared distance of each sample: a sum over its elements."""
+    return flat((values - target).square()).sum(1)
+
+
+def half_squared_distance(values: Tensor, target: Tensor) -> Tensor:
+    """Return half of `squared_distance`."""
+    return squared_distance(values, target) / 2
+
+
+def where_active(values: Tensor, target: Tensor) -> Tensor:
+    """Return `squared_distance` over the elements where either is above 0."""
+    is_active = ((values > 0) | (target > 0)).to(values.dtype)
+    return flat((values - target).square() * is_active).sum(1)
+
+
+def mean_distance(values: Tensor, target: Tensor) -> Tensor:
+    """Return the squared distance of the batch means, one number."""
+    return (values.mean(0) - target.mean(0)).square().sum()
+
+
+def shallow_attention(values: Tensor, target: Tensor) -> Tensor:
+    """Return the mean squared difference of attention, softmax over positions, of each sample.
+
+    Args:
+        values: shallower map, shape [batch, channels, height, width].
+        target: deeper map, which is resized to the shallower.
+    """
+    theirs = target.square().sum(1, keepdim=True)
+    if theirs.shape[2:] != values.shape[2:]:
+        theirs = functional.interpolate(
+            theirs, size=values.shape[2:], mode="bilinear", align_corners=False
+        )
+    ours = torch.softmax(flat(values.square().sum(1)), 1)
+    return (ours - torch.softmax(flat(theirs), 1)).square().mean(1)
+
+
+def binary_divergence(logits: Tensor, target: Tensor) -> Tensor:
+    """Return the sum over classes of the binary cross-entropy of sigmoids, of each sample."""
+    found = functional.binary_cross_entropy_with_logits(
+        logits, torch.sigmoid(target), reduction="none"
+    )
+    return found.sum(-1)
+
+
+def pooled_difference(values: Tensor, target: Tensor, *, collapse: str = "spatial") -> Tensor:
+    """Return the distance of normalised sums of squares of each sample.
+
+    Args:
+        values: shape [batch, channels, height, width].
+        target: likewise.
+        collapse: `spatial` sums over width and over height, `channels` over channels, `gap` is the
+            mean over positions.
+
+    Raises:
+        ValueError: for another `collapse`.
+
+    Source:
+        PODNet, Douillard et al. 2020, arXiv:2004.13513.
+    """
+    return length(
+        unit(_pooled(values, collapse), dim=1) - unit(_pooled(target, collapse), dim=1), dim=1
+    )
+
+
+def _pooled(maps: Tensor, collapse: str) -> Tensor:
+    squares = maps.square()
+    if collapse == "spatial":
+        return torch.cat([flat(squares.sum(3)), flat(squares.sum(2))], 1)
+    if collapse == "channels":
+        return flat(squares.sum(1))
+    if collapse == "gap":
+        return squares.mean((2, 3))
+    raise ValueError(f"collapse={collapse!r} must be spatial, channels or gap")
+
+
+def cosine_distance(values: Tensor, target: Tensor) -> Tensor:
+    """Return 1 - cosine of each sample."""
+    return 1.0 - functional.cosine_similarity(values, target, dim=1)
+
+
+def attention_mismatch(values: Tensor, target: Tensor) -> Tensor:
+    """Return the mean squared difference of normalised channel means of squares, of each sample."""
+    ours, theirs = (unit(flat(maps.square().mean(1)), dim=1) for maps in (values, target))
+    return (ours - theirs).square().mean(1)
+
+
+def fooled(score: Tensor) -> Tensor:
+    """Return the least-squares loss of whoever is to look real to a discriminator."""
+    return flat((1.0 - score).square()).mean(1)
+
+
+def unmasked(score: Tensor) -> Tensor:
+    """Return the least-squares loss of a discriminator at what is not real."""
+    return flat(score.square()).mean(1)
+
+
+def sampled_label_loss(logits: Tensor, sampled: Tensor, reward: Tensor) -> Tensor:
+    """Return - log p of a sampled label times sigmoid(reward), which is a constant.
+
+    Source:
+        The policy gradient of KDGAN, Wang et al., NeurIPS 2018.
+    """
+    return label_loss(logits, sampled) * torch.sigmoid(reward).detach()
+
+
+def telling_apart(real: Tensor, student: Tensor, teacher: Tensor, *, share: float) -> Tensor:
+    """Return the loss of a discriminator of labels by who gave them, of each sample, nats.
+
+    Args:
+        real: scores of true labels.
+        student: scores of the student's.
+        teacher: scores of the teacher's.
+        share: of the student among what is not real, 0 to 1.
+    """
+    made = share * functional.softplus(student) + (1 - share) * functional.softplus(teacher)
+    return functional.softplus(-real) + made
+
+
+def permuted_rest(logits: Tensor, permutation: Tensor) -> Tensor:
+    """Return the probabilities of a target whose classes but the likeliest are permuted.
+
+    Args:
+        logits: shape [batch, classes].
+        permutation: of the other classes in order, shape [classes - 1] or [batch, classes - 1].
+
+    Source:
+        DKPP, a control of Furlanello et al. 2018, arXiv:1805.04770.
+    """
+    shares = torch.softmax(logits, -1)
+    top = shares.argmax(1, keepdim=True)
+    batch, classes = shares.shape
+    places = torch.arange(classes, device=logits.device).expand(batch, -1)
+    others = places[places != top].reshape(batch, classes - 1)
+    order = permutation.expand(batch, -1)
+    return shares.scatter(1, others, shares.gather(1, others.gather(1, order)))
+
+
+def first_sure_exit(exits: Tensor, threshold: float) -> Tensor:
+    """Return the first exit whose entropy is below a threshold, shape [batch]; else the last.
+
+    Args:
+        exits: logits, shape [exits, batch, classes].
+        threshold: nats.
+    """
+    logs = torch.log_softmax(exits, -1)
+    is_sure = -(logs.exp() * logs).sum(-1) < threshold
+    is_sure[-1] = True
+    return is_sure.int().argmax(0)
+
+
+def relative_difference(values: Tensor, target: Tensor) -> Tensor:
+    """Return the mean absolute difference in standard deviations of the target, one number."""
+    return (values - target).abs().mean() / target.std(unbiased=False)

@@ -1,0 +1,1 @@
+"""One file for each scheme of distillation, found by being there."""

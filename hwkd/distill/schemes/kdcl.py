@@ -1,0 +1,71 @@
+"""Online distillation by collaborative learning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+from hwkd.core.catalog import SCHEMES
+from hwkd.core.cohort import HeldOut, Role
+from hwkd.distill.aggregators.general import general
+from hwkd.distill.aggregators.linear import linear
+from hwkd.distill.aggregators.lowest_error import lowest_error
+from hwkd.distill.aggregators.min_logit import min_logit
+from hwkd.distill.edge_losses import divergence
+from hwkd.distill.method import option
+from hwkd.distill.scheme import Aggregate, Edge, Phase, Scheme, SchemeFamily, label_edge
+from hwkd.distill.schemes.dml import peer_names, peer_networks
+
+_BY_LABELS = {"naive": lowest_error, "minlogit": min_logit, "linear": linear}
+
+
+@SCHEMES.register("kdcl")
+@dataclass(frozen=True, kw_only=True)
+class CollaborativeLearning(Scheme):
+    """Peers that learn from one target made of all of them."""
+
+    peers: int = option(3, "students trained together; the best on validation ships", low=2, high=8)
+    variant: str = option(
+        "minlogit", "how peers make a target", choices=("naive", "minlogit", "linear", "general")
+    )
+    temperature: float = option(2.0, "softening of the target's classes", above=0)
+    weight: float = option(1.0, "of what peers teach; labels have 1", low=0)
+
+    name: ClassVar[str] = "kdcl"
+    family: ClassVar[SchemeFamily] = "online"
+    paper: ClassVar[str] = "Guo et al., CVPR 2020"
+    control: ClassVar[str] = "as many students alone, of which the best ships"
+
+    @property
+    def cost_factor(self) -> float:
+        """One training for each peer."""
+        return float(self.peers)
+
+    @property
+    def exported(self) -> tuple[str, ...]:
+        """Any peer."""
+        return peer_names(self.peers)
+
+    def phases(self) -> tuple[Phase, ...]:
+        """Return one training in which all follow their common target."""
+        names = peer_names(self.peers)
+        logits = tuple(f"{name}.logits" for name in names)
+        roles: tuple[Role, ...] = peer_networks(self.peers)
+        if self.variant == "general":
+            roles = (*roles, HeldOut(name="held", members=names))
+            target = Aggregate(by=general, members=logits, controls=("held.weights",))
+        else:
+            target = Aggregate(by=_BY_LABELS[self.variant], members=logits, of_labels=True)
+        edges = [
+            Edge(
+                name=f"common {name}",
+                loss=partial(divergence, temperature=self.temperature),
+                prediction=f"{name}.logits",
+                target=target,
+                weight=self.weight,
+            )
+            for name in names
+        ]
+        labelled = [label_edge(name) for name in names]
+        return (Phase(name="together", roles=roles, edges=(*labelled, *edges)),)

@@ -1,0 +1,140 @@
+"""Several teachers: averaged, chosen or weighed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+from hwkd.core.catalog import SCHEMES
+from hwkd.core.cohort import STUDENT, Earlier, FreeWeights, InstanceWeights, Network, Role
+from hwkd.distill.aggregators.confidence import confidence_weights
+from hwkd.distill.aggregators.entropy import entropy_weights
+from hwkd.distill.aggregators.instance_weights import instance_mixture, learned_mixture
+from hwkd.distill.aggregators.lowest_error import lowest_error
+from hwkd.distill.aggregators.mean import mean_logit, mean_probability
+from hwkd.distill.aggregators.min_norm import min_norm_weights
+from hwkd.distill.edge_losses import divergence, soft_cross_entropy
+from hwkd.distill.method import option
+from hwkd.distill.scheme import Aggregate, Edge, Phase, Scheme, SchemeFamily, label_edge
+
+WAYS = (
+    "loss", "probability", "logit", "select", "confidence", "entropy", "min_norm",
+    "min_norm_directions", "learned", "instance",
+)  # fmt: skip
+
+
+def teachers_edge(
+    names: tuple[str, ...],
+    way: str,
+    *,
+    temperature: float,
+    weight: float = 1.0,
+    nu: float = -1.0,
+    divides: bool = False,
+) -> Edge:
+    """Return the edge by which a student follows several teachers.
+
+    Args:
+        names: signals of the teachers' logits.
+        way: one of `WAYS`.
+        temperature: of all softened classes, > 0.
+        weight: of the term.
+        nu: see `min_norm_weights`.
+        divides: weighed terms are divided by the number of teachers once more.
+    """
+    kl = partial(divergence, temperature=temperature)
+    count = len(names)
+    by_norm = partial(
+        min_norm_weights, temperature=temperature, nu=nu, normalises=way == "min_norm_directions"
+    )
+    factors = tuple(f"instance.factor{k}" for k in range(count))
+    one_target = {
+        "probability": Aggregate(
+            by=partial(mean_probability, temperature=temperature), members=names
+        ),
+        "logit": Aggregate(by=mean_logit, members=names),
+        "select": Aggregate(by=lowest_error, members=names, of_labels=True),
+        "learned": Aggregate(
+            by=partial(learned_mixture, temperature=temperature),
+            members=names,
+            controls=("free.values",),
+        ),
+        "instance": Aggregate(
+            by=partial(instance_mixture, temperature=temperature),
+            members=names,
+            controls=("student.features", "instance.latent", *factors),
+        ),
+    }
+    weighed = {
+        "confidence": Aggregate(by=confidence_weights, members=names, of_labels=True),
+        "entropy": Aggregate(by=entropy_weights, members=names),
+        "min_norm": Aggregate(by=by_norm, members=names, controls=("student.logits",)),
+        "min_norm_directions": Aggregate(by=by_norm, members=names, controls=("student.logits",)),
+    }
+    divisor = count if way == "loss" or divides else 1
+    return Edge(
+        name="teachers",
+        loss=partial(soft_cross_entropy, temperature=temperature) if way == "instance" else kl,
+        prediction="student.logits",
+        target=one_target.get(way, names),
+        weigh=weighed.get(way),
+        weight=weight / divisor,
+        attached=way in ("learned", "instance"),
+    )
+
+
+@SCHEMES.register("multi_teacher")
+@dataclass(frozen=True, kw_only=True)
+class SeveralTeachers(Scheme):
+    """Wider networks, trained first on labels, teach the student together."""
+
+    teachers: int = option(3, "networks that are trained first", low=2, high=8)
+    width: float = option(3.0, "their channels over the student's", low=1)
+    way: str = option("probability", "how they become one", choices=WAYS)
+    temperature: float = option(4.0, "softening of the teachers' classes", above=0)
+    weight: float = option(1.0, "of what they teach; labels have 1", low=0)
+    nu: float = option(
+        -1.0, "of min_norm: 1 / (nu K) is the largest weight; -1 is no bound", low=-1, high=1
+    )
+    divide_by_teachers: bool = option(False, "weighed terms once more, as public code does")
+
+    name: ClassVar[str] = "multi_teacher"
+    family: ClassVar[SchemeFamily] = "multi-teacher"
+    paper: ClassVar[str] = (
+        "Hinton et al. 2015; CA-MKD arXiv:2201.00007, EBKD, AEKD, AMTML-KD arXiv:2103.04062"
+    )
+    evidence: ClassVar[str] = "a user found no gain of seed ensembles over a tuned baseline"
+    control: ClassVar[str] = "cross-entropy for the same steps"
+
+    @property
+    def cost_factor(self) -> float:
+        """A training for each teacher, which is wider; their answers are stored."""
+        return 1.0 + self.teachers * self.width**2
+
+    def phases(self) -> tuple[Phase, ...]:
+        """Return a training of all teachers, and one of the student."""
+        names = tuple(f"teacher{k}" for k in range(self.teachers))
+        taught = Phase(
+            name="teachers",
+            roles=tuple(Network(name=n, width=self.width, draw=k + 1) for k, n in enumerate(names)),
+            edges=tuple(label_edge(name) for name in names),
+        )
+        follows = teachers_edge(
+            tuple(f"{n}.logits" for n in names),
+            self.way,
+            temperature=self.temperature,
+            weight=self.weight,
+            nu=self.nu,
+            divides=self.divide_by_teachers,
+        )
+        roles: tuple[Role, ...] = (
+            Network(name=STUDENT),
+            *(Earlier(name=n, phase="teachers", of=n) for n in names),
+        )
+        if self.way == "learned":
+            roles = (*roles, FreeWeights(name="free", members=self.teachers))
+        if self.way == "instance":
+            roles = (*roles, InstanceWeights(name="instance", of=STUDENT, members=self.teachers))
+        learns = Phase(name="student", roles=roles, edges=(label_edge(STUDENT), follows))
+        return (taught, learns)

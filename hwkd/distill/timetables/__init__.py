@@ -1,0 +1,1 @@
+"""What a number is at each epoch or step of a training, from the length alone."""

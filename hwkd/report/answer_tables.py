@@ -1,0 +1,100 @@
+"""How well the shipped student answers: every metric, each class, and where the answer turns."""
+
+from __future__ import annotations
+
+from hwkd.core.decision_record import Confusion
+from hwkd.core.final_record import FinalRecord
+from hwkd.core.run_record import DataRecord
+from hwkd.io.discovery import output_kind
+from hwkd.report import format as fmt
+from hwkd.report.document import Block, Cell, Column, Facts, Table
+
+_WHAT = "of the int8 file on the test split"
+
+
+def answer_tables(final: FinalRecord, data: DataRecord) -> tuple[Block, ...]:
+    """Return what is known of the answers; nothing of runs that recorded one metric."""
+    blocks: list[Block] = [_metric_table(final, data)] if len(data.metrics) > 1 else []
+    if final.decision is not None:
+        found = final.decision
+        rows = (
+            (f"a score from here on means {found.answer}", f"{found.threshold:.6g}"),
+            (f"wanted at most, {found.rate}", fmt.percent(found.wanted)),
+            ("reached on validation, int8", fmt.percent(found.reached)),
+            ("found on validation, int8", fmt.percent(found.detected)),
+        )
+        blocks.append(Facts(title="Threshold, chosen on validation", rows=rows))
+    if final.confusion:
+        names = output_kind(data.kind).answers or data.class_names
+        blocks.append(class_table(final.confusion, names))
+        blocks.append(confusion_table(final.confusion, names))
+    return tuple(blocks)
+
+
+def class_table(confusion: Confusion, names: tuple[str, ...]) -> Table:
+    """List precision, recall and F1 of every class."""
+    rows = []
+    for label, name in enumerate(names):
+        right, given = confusion[label][label], sum(confusion[label])
+        named = sum(row[label] for row in confusion)
+        shares = ((right, named), (right, given), (2 * right, named + given))
+        shown = (Cell(fmt.percent(part / of) if of else "none") for part, of in shares)
+        rows.append((Cell(name), Cell(fmt.integer(given)), *shown))
+    return Table(
+        title="Each class",
+        columns=(
+            Column(title="class"),
+            Column(title="test examples", is_number=True),
+            *(Column(title=t, basis="measured", is_number=True) for t in _SHARES),
+        ),
+        rows=tuple(rows),
+        note=f"{_WHAT[0].upper()}{_WHAT[1:]}. Precision: of those named so, the share that is; "
+        "recall: of those that are, the share named so; F1: their harmonic mean.",
+    )
+
+
+_SHARES = ("precision", "recall", "F1")
+
+
+def confusion_table(confusion: Confusion, names: tuple[str, ...]) -> Table:
+    """Show which class was taken for which."""
+    most = max(map(max, confusion))
+    return Table(
+        title="Which class was taken for which",
+        columns=(
+            Column(title="is"),
+            *(Column(title=f"named {name}", basis="measured", is_number=True) for name in names),
+        ),
+        rows=tuple(
+            (Cell(name), *(Cell(fmt.integer(n), n / most if most else None) for n in row))
+            for name, row in zip(names, confusion, strict=True)
+        ),
+        note=f"Examples {_WHAT[len('of the int8 file ') :]}, int8.",
+        is_long=len(names) > 12,
+    )
+
+
+def _metric_table(final: FinalRecord, data: DataRecord) -> Table:
+    scores = final.scores
+    columns = {
+        "validation, int8": scores.validation_int8,
+        "test, int8": scores.test_int8,
+        "test, float32": scores.test_float,
+    }
+    return Table(
+        title="Every metric of the task",
+        columns=(
+            Column(title="metric"),
+            *(Column(title=title, basis="measured", is_number=True) for title in columns),
+        ),
+        rows=tuple(
+            (
+                Cell(metric.name),
+                *(
+                    Cell(fmt.score_text(metric, s if s and metric.name in s else None))
+                    for s in columns.values()
+                ),
+            )
+            for metric in data.metrics
+        ),
+    )

@@ -1,0 +1,133 @@
+"""What a step of a pipeline is: the same values in NumPy and in C99, and what they take.
+
+Between raw samples and the network values go through stages: streams of samples, frames of them,
+rows (one frame of one channel becomes one row of values), then features, one channel each. A row in
+C is an array of int32; a number of 64 bits takes two of them, the low one first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from numpy.typing import NDArray
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CCode:
+    """A step in C99.
+
+    Attributes:
+        text: tables, state and one static function.
+        reset: statement that brings the state back to the start of a signal; empty without one.
+        state_bytes: static memory that it needs beside the rows.
+        table_bytes: constants.
+        headers: files of `c/` that it includes.
+    """
+
+    text: str
+    reset: str = ""
+    state_bytes: int = 0
+    table_bytes: int = 0
+    headers: tuple[str, ...] = ("hwkd_signal.h",)
+
+
+class Step(Protocol):
+    """One step; a frozen dataclass of numbers that `STEPS` has under its kind."""
+
+    @property
+    def kind(self) -> str:
+        """Registered name."""
+        ...
+
+    @property
+    def formula(self) -> str:
+        """What it does, for people."""
+        ...
+
+    def apply(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return the step's output for values of shape [n, *input]."""
+        ...
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Return the shape of an output, without batch, for inputs of a shape."""
+        ...
+
+
+@runtime_checkable
+class ArrayStep(Step, Protocol):
+    """A step that takes a whole input at once, in C too."""
+
+    def to_c(self, function: str, *, c_type: str, shape: Shape, put: str) -> str:
+        """Return `static void FUNCTION(const C_TYPE *from)` in C99.
+
+        Args:
+            function: its name.
+            c_type: of the values that it reads.
+            shape: of its input, without batch; rows lie one after another.
+            put: function of position and value that takes every output once, in any order.
+        """
+        ...
+
+
+@runtime_checkable
+class StreamStep(Step, Protocol):
+    """A step from int16 samples to int16 samples: shape [channels, time] to the same kind."""
+
+    @property
+    def factor(self) -> int:
+        """How many samples become one, >= 1."""
+        ...
+
+    def stream_c(self, function: str, *, channels: int, most: int) -> CCode:
+        """Return `static void FUNCTION(from, apart, to, to_apart, count)` of int16_t samples.
+
+        Args:
+            function: its name.
+            channels: that it reads; sample t of channel c is from[c * apart + t].
+            most: samples of a channel that one call takes; `count` is a multiple of `factor`.
+        """
+        ...
+
+    def work(self, shape: Shape) -> Mapping[str, float]:
+        """Return how often it does what takes time, by name; see `hwkd.signals.cost`."""
+        ...
+
+
+@runtime_checkable
+class RowStep(Step, Protocol):
+    """A step that makes a row of each row: shape [channels, frames, values] to the same kind."""
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the C may write where it reads."""
+        ...
+
+    @property
+    def words(self) -> int:
+        """How many int32 a value of the result takes."""
+        ...
+
+    def row_c(self, function: str, *, c_type: str, shape: Shape) -> CCode:
+        """Return `static void FUNCTION(const C_TYPE *from, int32_t *to, int32_t channel)`.
+
+        Args:
+            function: its name.
+            c_type: int16_t of samples, else int32_t.
+            shape: of its input: channels, frames, values.
+        """
+        ...
+
+    def work(self, shape: Shape) -> Mapping[str, float]:
+        """Return how often it does what takes time, by name; see `hwkd.signals.cost`."""
+        ...
+
+
+def table_c(kind: str, name: str, values: Iterable[int]) -> str:
+    """Return a table of constants in C."""
+    numbers = [str(int(value)) for value in values]
+    lines = [", ".join(numbers[start : start + 16]) for start in range(0, len(numbers), 16)]
+    return f"static const {kind} {name}[{len(numbers)}] = {{\n    " + ",\n    ".join(lines) + "};\n"

@@ -1,0 +1,68 @@
+"""Scores of classes against scikit-learn, and what weights of classes do to loss and error."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score
+from torch.nn import functional
+
+from hwkd.core.metric import led_by
+from hwkd.tasks.classes_head import CLASS_METRICS, ClassesHead, balanced_weights
+from hwkd.tasks.raw import RawData, RawSplit
+
+
+def guesses(seed, count=200, classes=5):
+    """Outputs that are right more often than not, and labels of uneven frequency."""
+    random = np.random.default_rng(seed)
+    labels = random.choice(classes, size=count, p=[0.5, 0.3, 0.1, 0.06, 0.04])
+    outputs = random.normal(size=(count, classes)) + 1.5 * np.eye(classes)[labels]
+    return outputs.astype(np.float32), labels
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_scores_are_those_of_scikit_learn(seed):
+    outputs, labels = guesses(seed)
+    head = ClassesHead.numbered(5)
+    named = outputs.argmax(axis=1)
+    found = head.scores(outputs, labels)
+    assert found["accuracy"] == pytest.approx(accuracy_score(labels, named))
+    assert found["balanced accuracy"] == pytest.approx(balanced_accuracy_score(labels, named))
+    assert found["macro F1"] == pytest.approx(f1_score(labels, named, average="macro"))
+    assert np.array_equal(head.confusion(outputs, labels), confusion_matrix(labels, named))
+
+
+def test_a_class_that_is_neither_given_nor_named_has_no_part_in_macro_f1():
+    outputs, labels = np.eye(4, dtype=np.float32)[[0, 1, 1]], np.array([0, 1, 0])
+    expected = f1_score(labels, [0, 1, 1], average="macro")
+    assert ClassesHead.numbered(4).scores(outputs, labels)["macro F1"] == pytest.approx(expected)
+
+
+def test_there_is_no_table_of_very_many_classes():
+    outputs, labels = np.eye(51, dtype=np.float32), np.arange(51)
+    assert ClassesHead.numbered(51).confusion(outputs, labels) == ()
+    assert len(ClassesHead.numbered(50).confusion(outputs[:50, :50], labels[:50])) == 50
+
+
+def test_the_mean_error_is_that_of_the_metric_that_comes_first():
+    outputs, labels = guesses(7)
+    balanced = ClassesHead(
+        names=tuple("abcde"), metrics=led_by(CLASS_METRICS, "Balanced-Accuracy", task="classify")
+    )
+    scores = balanced.scores(outputs, labels)
+    assert next(iter(scores)) == "balanced accuracy"
+    assert balanced.errors(outputs, labels).mean() == pytest.approx(1 - scores["balanced accuracy"])
+    assert balanced.blind_error(labels) == pytest.approx(1 - 1 / 5)
+    plain = ClassesHead.numbered(5)
+    assert plain.errors(outputs, labels).mean() == pytest.approx(1 - scores["accuracy"])
+
+
+def test_balanced_weights_make_every_class_count_alike():
+    labels = np.array([0] * 6 + [1] * 3 + [2])
+    split = RawSplit(inputs=np.zeros((10, 1, 1)), labels=labels)
+    weights = balanced_weights(RawData(source="here", class_names=("a", "b", "c"), train=split))
+    assert np.bincount(labels) * weights == pytest.approx([10 / 3] * 3)
+    head = ClassesHead(names=("a", "b", "c"), weights=weights)
+    outputs = torch.randn(10, 3, generator=torch.Generator().manual_seed(0))
+    each = functional.cross_entropy(outputs, torch.from_numpy(labels), reduction="none")
+    expected = (each * torch.tensor(weights)[labels]).mean()
+    assert float(head.loss(outputs, torch.from_numpy(labels))) == pytest.approx(float(expected))
