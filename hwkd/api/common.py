@@ -105,6 +105,14 @@ StrideOption: TypeAlias = Annotated[
         amount="1s",
     ),
 ]
+WordsOption: TypeAlias = Annotated[
+    str | None,
+    Option(
+        "Words to learn, of a folder with more, as yes,no: the others become unknown, and "
+        "_background_noise_ silence. Default: all words.",
+        panel=WHAT,
+    ),
+]
 FalseAlarms: TypeAlias = Annotated[
     str | None,
     Option(
