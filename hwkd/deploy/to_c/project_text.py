@@ -221,7 +221,7 @@ def _further_outputs(project: Project) -> Mapping[str, str]:
 
 
 def _model_values(project: Project) -> Mapping[str, str]:
-    offsets, tensors = project.memory.offsets, project.arranged.graph.tensors
+    offsets = project.memory.offsets
     definitions, statements = [], []
     for index, step in enumerate(project.steps):
         title = f"/* {index}: {c_comment(step.name)} ({step.kind}) */"
@@ -232,8 +232,8 @@ def _model_values(project: Project) -> Mapping[str, str]:
         fields["out"] = f"arena + {offsets[step.output]}"
         fields["scratch"] = f"arena + {project.memory.scratch_offsets[index]}"
         lines = [title, *(_filled(call, fields) for call in step.calls)]
-        size = tensors[step.output].elements
-        lines.append(f"MODEL_AFTER_STEP({index}, {fields['out']}, {size});")
+        traced = project.traced_bytes(step)
+        lines.append(f"MODEL_AFTER_STEP({index}, {fields['out']}, {traced});")
         statements.append("\n".join(f"    {line}" for line in lines))
     return {
         "definitions": "\n\n".join(definitions),
@@ -297,6 +297,7 @@ def _description(project: Project) -> dict[str, Any]:
         "source_sha256": project.source_sha256,
         "rounding": project.rounding,
         "kernels": "cmsis-nn" if project.uses_cmsis_nn else "hwkd",
+        "patch": None if project.patches is None else str(project.patches),
         "macs": graph.macs,
         "arena_bytes": memory.arena_bytes,
         "labels": list(project.labels),
