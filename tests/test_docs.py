@@ -144,7 +144,8 @@ def _write_template(folder: Path) -> None:
         patch.setenv("HWKD_CACHE_DIR", str(folder / "cache"))
         search = ["search", "--device", "cortex-m7", "--space", "narrow_deep", *SHORT_SEARCH]
         assert main([*search, "--out", "runs/digits"]) == 0
-        shutil.copytree("runs/digits", "runs/other")
+        for name in ("other", "first"):
+            shutil.copytree("runs/digits", f"runs/{name}")
         shutil.copyfile("runs/digits/best/student.onnx", "model.onnx")
         assert main(["export", "runs/digits", "--target", "c", "--out", "firmware"]) == 0
         assert main(["devices", "new", "my-board.toml"]) == 0
