@@ -15,6 +15,7 @@ from typing import Any
 from hwkd.core.decision_record import DecisionRecord
 from hwkd.core.errors import ExportError, HwkdError
 from hwkd.core.head import CAnswer
+from hwkd.core.patches import Patches
 from hwkd.core.pipeline_record import PipelineRecord
 from hwkd.deploy.to_c.export import build_project
 from hwkd.deploy.to_c.project import DESCRIPTION_FILE, MODEL_FILE, Project
@@ -36,6 +37,7 @@ class Exported:
         labels: name of each output, or empty.
         answer: what the outputs mean; None where the folder does not say.
         raw: what turns raw values into the input; None likewise.
+        patches: into which its first layers are divided; None where they run as a whole.
         source: name that the ONNX file had.
     """
 
@@ -45,6 +47,7 @@ class Exported:
     labels: tuple[str, ...]
     answer: CAnswer | None
     raw: RawInput | None
+    patches: Patches | None
     source: str
 
     @property
@@ -65,6 +68,7 @@ class Exported:
             labels=self.labels,
             answer=self.answer,
             raw=self.raw,
+            patches=self.patches,
         )
         project = replace(built, source=self.source)
         for name, text in project_files(project).items():
@@ -97,13 +101,15 @@ def read_exported(folder: Path, raw_input: Callable[[PipelineRecord], RawInput])
         if not (isinstance(labels, list) and all(isinstance(t, str) for t in (source, *labels))):
             raise TypeError(source)
         answer, raw = _ends(facts, raw_input)
+        said = facts.get("patch")
+        patches = None if said is None else Patches.parse(str(said))
     except (OSError, ValueError, KeyError, TypeError, RecursionError, HwkdError) as error:
         raise ExportError(
             f"{path}: not a description that `hwkd export --target c` wrote; export again"
         ) from error
     return Exported(
         folder=folder, rounding=rounding, kernels=kernels, labels=tuple(labels), answer=answer,
-        raw=raw, source=source,
+        raw=raw, patches=patches, source=source,
     )  # fmt: skip
 
 

@@ -48,7 +48,7 @@ def project_files(project: Project) -> dict[str, str]:
         texts[RAW_FILE] = project.raw.file(
             project.arranged.places[project.input.name],
             project.input,
-            compares=project.answer is not None and project.answer.compares,
+            compares=None if project.answer is None else project.answer.compares,
         )
     texts |= stream_files(project)
     kept = (name for name in texts if name.endswith(".c") and name not in PROGRAMS)
@@ -108,7 +108,7 @@ def _raw(project: Project) -> Mapping[str, str]:
         return {"raw_declared": "", "how_to_run": filled, "example_build": ""}
     return {
         "raw_declared": project.raw.declared
-        + (COMPARED if project.answer is not None and project.answer.compares else ""),
+        + (COMPARED if project.answer is not None and project.answer.compares is not None else ""),
         "how_to_run": " *     model_run_raw(values as in the data)\n",
         "raw_type": project.raw.c_type,
         "raw_shape": project.raw.shape_text,
@@ -221,7 +221,7 @@ def _further_outputs(project: Project) -> Mapping[str, str]:
 
 
 def _model_values(project: Project) -> Mapping[str, str]:
-    offsets, tensors = project.memory.offsets, project.arranged.graph.tensors
+    offsets = project.memory.offsets
     definitions, statements = [], []
     for index, step in enumerate(project.steps):
         title = f"/* {index}: {c_comment(step.name)} ({step.kind}) */"
@@ -232,8 +232,8 @@ def _model_values(project: Project) -> Mapping[str, str]:
         fields["out"] = f"arena + {offsets[step.output]}"
         fields["scratch"] = f"arena + {project.memory.scratch_offsets[index]}"
         lines = [title, *(_filled(call, fields) for call in step.calls)]
-        size = tensors[step.output].elements
-        lines.append(f"MODEL_AFTER_STEP({index}, {fields['out']}, {size});")
+        traced = project.traced_bytes(step)
+        lines.append(f"MODEL_AFTER_STEP({index}, {fields['out']}, {traced});")
         statements.append("\n".join(f"    {line}" for line in lines))
     return {
         "definitions": "\n\n".join(definitions),
@@ -297,6 +297,7 @@ def _description(project: Project) -> dict[str, Any]:
         "source_sha256": project.source_sha256,
         "rounding": project.rounding,
         "kernels": "cmsis-nn" if project.uses_cmsis_nn else "hwkd",
+        "patch": None if project.patches is None else str(project.patches),
         "macs": graph.macs,
         "arena_bytes": memory.arena_bytes,
         "labels": list(project.labels),
