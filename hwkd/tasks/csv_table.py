@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from hwkd.core.errors import DataError
 from hwkd.core.printable import printable
+from hwkd.tasks.folder_tree import first_names
 from hwkd.tasks.raw import RawSplit
 
 # A column of such a name is what is learned, wherever it stands.
@@ -60,6 +62,9 @@ def read_csv(path: Path, *, of_classes: bool) -> CsvTable:
     target = _target(heading)
     if all(_number(cell) is not None for at, cell in enumerate(heading) if at != target):
         raise DataError(f"{where}: the first row is a row of numbers; give the columns a heading")
+    twice = first_names([repr(name) for name in _repeated(heading)])
+    if twice:
+        raise DataError(f"{where}: the heading has {twice} more than once; rename or drop a column")
     for line, row in enumerate(rows, 2):
         if len(row) != len(heading):
             raise DataError(
@@ -108,6 +113,12 @@ def _cells(path: Path, where: str) -> tuple[list[str], list[list[str]], str]:
             f"separated by {', '.join(_DELIMITERS.values())}"
         )
     return rows[0], rows[1:], delimiter
+
+
+def _repeated(heading: list[str]) -> list[str]:
+    """Return the names that two columns have, as they are; unnamed columns have none."""
+    counts = Counter(printable(name.strip()) for name in heading)
+    return [name for name, count in counts.items() if name and count > 1]
 
 
 def _target(heading: list[str]) -> int:
