@@ -35,7 +35,9 @@ import typer
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from safetensors.torch import save_file
+from sklearn.datasets import load_digits
 from support.made_once import MadeOnce
+from support.recordings import write_recordings
 
 import hwkd
 from hwkd.cli.app import app, main
@@ -126,6 +128,10 @@ def _write_template(folder: Path) -> None:
     _write_photos(folder / "photos", generator)
     _write_windows(folder / "windows.npz", generator)
     _write_houses(folder / "houses.csv", generator)
+    images = load_digits().images.astype(np.uint8)
+    np.savez(folder / "new_digits.npz", x=images[:60], y=load_digits().target[:60])
+    _write_shuttle(folder / "shuttle.csv", generator)
+    write_recordings(folder / "watch.csv")
     _write_windows_teacher(folder / "teacher.onnx")
     np.save(folder / "more.npy", generator.uniform(0, 16, size=(64, 8, 8)).astype(np.float32))
     (folder / "my_space.py").write_text(SPACE_BLOCK.text)
@@ -138,7 +144,8 @@ def _write_template(folder: Path) -> None:
         patch.setenv("HWKD_CACHE_DIR", str(folder / "cache"))
         search = ["search", "--device", "cortex-m7", "--space", "narrow_deep", *SHORT_SEARCH]
         assert main([*search, "--out", "runs/digits"]) == 0
-        shutil.copytree("runs/digits", "runs/other")
+        for name in ("other", "first"):
+            shutil.copytree("runs/digits", f"runs/{name}")
         shutil.copyfile("runs/digits/best/student.onnx", "model.onnx")
         assert main(["export", "runs/digits", "--target", "c", "--out", "firmware"]) == 0
         assert main(["devices", "new", "my-board.toml"]) == 0
@@ -320,6 +327,11 @@ def _write_houses(path: Path, generator: np.random.Generator) -> None:
     rows = generator.uniform(1, 9, size=(60, 3)).round(2)
     lines = [f"{area},{rooms},{3 * area - rooms + noise:.2f}" for area, rooms, noise in rows]
     path.write_text("\n".join(["area,rooms,price", *lines]) + "\n")
+
+
+def _write_shuttle(path: Path, generator: np.random.Generator) -> None:
+    rows = [f"{a:.2f},{b:.2f},0" for a, b in generator.normal(size=(80, 2))]
+    path.write_text("\n".join(["f1,f2,anomaly", *rows, *(f"{a},9,1" for a in range(5, 9))]) + "\n")
 
 
 def _write_photos(folder: Path, generator: np.random.Generator) -> None:

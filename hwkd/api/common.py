@@ -57,6 +57,71 @@ ClassWeightsOption: TypeAlias = Annotated[
     ClassWeights,
     Option("balanced: every class weighs alike in training, however rare it is.", panel=WHAT),
 ]
+LabelOption: TypeAlias = Annotated[
+    str | None,
+    Option(
+        "Column of a CSV file with the label. Default: the one called label, class, target or y, "
+        "else the last.",
+        panel=WHAT,
+    ),
+]
+NormalOption: TypeAlias = Annotated[
+    str | None,
+    Option(
+        "Label of normal examples, for anomaly detection. Default: 0, or a word as normal or ok.",
+        panel=WHAT,
+    ),
+]
+SplitOption: TypeAlias = Annotated[
+    str | None,
+    Option(
+        "What tells splits of recordings apart: random (recordings), time (the last of each class "
+        "is test) or group:COLUMN, as group:subject. Default: random.",
+        panel=WHAT,
+    ),
+]
+GroupOption: TypeAlias = Annotated[
+    str | None,
+    Option(
+        "Column whose values no two splits share, as subject: short for --split group:COLUMN.",
+        panel=WHAT,
+    ),
+]
+RateOption: TypeAlias = Annotated[
+    str | None,
+    Option(
+        "Samples per second of recordings. Default: from their time.", panel=WHAT, amount="50Hz"
+    ),
+]
+WindowOption: TypeAlias = Annotated[
+    Duration | None,
+    Option("Length of a window of a recording. Default: 2s.", panel=WHAT, amount="2s"),
+]
+StrideOption: TypeAlias = Annotated[
+    Duration | None,
+    Option(
+        "From the beginning of a window to the next. Default: half a window.",
+        panel=WHAT,
+        amount="1s",
+    ),
+]
+WordsOption: TypeAlias = Annotated[
+    str | None,
+    Option(
+        "Words to learn, of a folder with more, as yes,no: the others become unknown, and "
+        "_background_noise_ silence. Default: all words.",
+        panel=WHAT,
+    ),
+]
+FalseAlarms: TypeAlias = Annotated[
+    str | None,
+    Option(
+        "Share of normal examples that may be called anomalies, for which the threshold is chosen "
+        "on validation. Default: 1%.",
+        panel=WHAT,
+        amount="0.1%",
+    ),
+]
 FeaturesOption: TypeAlias = Annotated[
     str | None,
     Option(
@@ -148,6 +213,14 @@ RoundingOption: TypeAlias = Annotated[
     ),
 ]
 KernelsOption: TypeAlias = Annotated[KernelsChoice, Option("Of the C: our own, or Arm's CMSIS-NN.")]
+PatchOption: TypeAlias = Annotated[
+    str | None,
+    Option(
+        "Run the first layers of the C patch by patch, as 2x2: less RAM, more time. It must divide "
+        "the output of one of them.",
+        metavar="ROWSxCOLUMNS",
+    ),
+]
 Database: TypeAlias = Annotated[
     str, Option("Database that holds the run, as postgresql://user@host/name.", panel=MANY)
 ]

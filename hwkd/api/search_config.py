@@ -74,6 +74,21 @@ def duty_cycle(period: Duration | None, sleep_power: str | None) -> DutyCycle | 
     )
 
 
+def share(text: str | None, option: str) -> float | None:
+    """Return a share, 0 to 1, from "0.1%".
+
+    Raises:
+        ConfigError: if it is no percentage above 0 and below 100.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"\s*(\d*\.?\d+)\s*%\s*", text)
+    value = float(match.group(1)) / 100 if match else 0.0
+    if not 0 < value < 1:
+        raise ConfigError(f"{option}: {text!r} is no share between 0% and 100%, as 0.1%")
+    return value
+
+
 def size(text: str | None, option: str) -> tuple[int, int] | None:
     """Return (height, width) from "32x32".
 
@@ -86,6 +101,16 @@ def size(text: str | None, option: str) -> tuple[int, int] | None:
     if match is None:
         raise ConfigError(f"{option}: {text!r} is not HEIGHTxWIDTH, as 32x32")
     return int(match.group(1)), int(match.group(2))
+
+
+def default_spaces(task: str) -> tuple[str, ...]:
+    """Return the search spaces of a task's students where the user names none.
+
+    Raises:
+        UnknownNameError: if there is no such task.
+    """
+    discovery.discover("hwkd.tasks")
+    return catalog.TASKS.get(task).spaces or registered_spaces()
 
 
 def registered_spaces() -> tuple[str, ...]:

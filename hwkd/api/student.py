@@ -37,21 +37,36 @@ class Network:
     model: bytes
     pipeline: PipelineRecord
 
-    def outputs(self, inputs: Any) -> NDArray[np.float32]:
-        """Return what it computes, shape [n, outputs]: logits of classes, or standardised values.
+    def prepared(self, inputs: Any) -> NDArray[np.float32]:
+        """Return what the network is given for raw inputs, shape [n, *input_shape].
 
         Raises:
             DataError: if inputs have another shape than those of the training.
         """
-        from hwkd.deploy.sessions import predict
-        from hwkd.inference.sessions import start_session
         from hwkd.io.stored_arrays import plain_array
         from hwkd.signals.pipeline import Pipeline
         from hwkd.tasks.layouts import reordered
 
         pipeline = Pipeline.of(self.pipeline)
-        raw = reordered(plain_array(inputs, "inputs"), pipeline.raw_shape)
-        return predict(start_session(self.model), pipeline.apply(raw))
+        return pipeline.apply(reordered(plain_array(inputs, "inputs"), pipeline.raw_shape))
+
+    def of_prepared(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what it computes of `prepared` inputs."""
+        from hwkd.deploy.sessions import predict
+        from hwkd.inference.sessions import start_session
+
+        return predict(start_session(self.model), inputs)
+
+    def outputs(self, inputs: Any) -> NDArray[np.float32]:
+        """Return what it computes, shape [n, outputs]: logits of classes, or standardised values.
+
+        Args:
+            inputs: raw.
+
+        Raises:
+            DataError: as `prepared`.
+        """
+        return self.of_prepared(self.prepared(inputs))
 
 
 def probabilities_of(logits: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -123,7 +138,9 @@ class Student:
 
     def predict(self, inputs: Any) -> NDArray[Any]:
         """Return the name of the likeliest class of each input, or its values in their unit."""
-        return self._head.answers(self.outputs(inputs))
+        network = self.network()
+        prepared = network.prepared(inputs)
+        return self._head.answers(network.of_prepared(prepared), prepared)
 
     def predict_proba(self, inputs: Any) -> NDArray[np.float64]:
         """Return the probability of each class, shape [n, classes]; rows sum to 1.
@@ -152,14 +169,17 @@ class Student:
             raise DataError(
                 f"data: {len(inputs):,} inputs but {len(labels):,} labels; give one label per input"
             )
-        return head.scores(self.outputs(inputs, dtype=dtype), head.targets(labels))
+        network = self.network(dtype)
+        prepared = network.prepared(inputs)
+        return head.scores(network.of_prepared(prepared), head.targets(labels, prepared))
 
     @property
     def _head(self) -> Head:
         from hwkd.io.discovery import output_kind
 
         data = self.data
-        return output_kind(data.kind).head(self.labels, data.answer_mean, data.answer_std)
+        head = output_kind(data.kind).head(self.labels, data.answer_mean, data.answer_std)
+        return head.at(self.final.decision)
 
     def _examples(self, data: str | Path | Arrays) -> tuple[NDArray[Any], NDArray[Any]]:
         from hwkd.core import catalog

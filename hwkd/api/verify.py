@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from hwkd.api.common import DeviceOption, KernelsOption, RoundingOption
+from hwkd.api.common import DeviceOption, KernelsOption, PatchOption, RoundingOption
 from hwkd.api.option import Here, Option, declares_options
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def verify(
     inputs: Annotated[int, Option("Inputs to compare.", minimum=1)] = 512,
     rounding: RoundingOption = "auto",
     kernels: KernelsOption = "hwkd",
+    patch: PatchOption = None,
     progress: "Progress | None" = None,
 ) -> VerifyOutcome:
     """Compile the network's C for a device, run it on an emulated core and compare every value.
@@ -73,7 +74,8 @@ def verify(
     Averages at a tie, which the order of a float sum decides, are counted apart. Instruction counts
     repeat exactly; they are not times: QEMU has no caches, wait states or dual issue. The exit code
     is 1 when the check fails. Of an exported folder every file is made again and compared, in its
-    own rounding and kernels, and a further file is refused; nothing that lies in it is compiled.
+    own rounding, kernels and patches, and a further file is refused; nothing that lies in it is
+    compiled.
 
     Args:
         progress: is told about every stage; None is silence.
@@ -81,6 +83,7 @@ def verify(
     Raises:
         HwkdError: in one line, if a tool is missing or the network cannot be compiled.
     """
+    from hwkd.core.patches import Patches
     from hwkd.core.progress import silent
     from hwkd.deploy.exported_student import require_exported_student
     from hwkd.deploy.verify import target_named, verify_model
@@ -94,7 +97,8 @@ def verify(
     from hwkd.qgraph.float_tail import without_float_tail
 
     source, target = given_place(model), target_named(device)
-    exported = _exported(source, is_said=rounding != "auto" or kernels != "hwkd")
+    is_said = rounding != "auto" or kernels != "hwkd" or patch is not None
+    exported = _exported(source, is_said=is_said)
     path = model_of(source, INT8_FILE) if exported is None else exported.model_path
     if exported is None and holds_student(source):
         require_exported_student(read_student(source))
@@ -109,6 +113,7 @@ def verify(
             score=score,
             rounding=None if rounding == "auto" else rounding,
             kernels=kernels,
+            patches=None if patch is None else Patches.parse(patch),
             exported=exported,
             progress=progress or silent,
         )
@@ -129,7 +134,7 @@ def _raw_input(source: Path, exported: "Exported | None") -> "RawInput | None":
 
 
 def _exported(source: Path, *, is_said: bool) -> "Exported | None":
-    """Return the exported C of a folder, which says rounding and kernels itself."""
+    """Return the exported C of a folder, which says itself how it was made."""
     from hwkd.core.errors import ConfigError
     from hwkd.deploy.to_c.exported import read_exported
     from hwkd.engine.arms.export import raw_input
@@ -138,7 +143,8 @@ def _exported(source: Path, *, is_said: bool) -> "Exported | None":
     if exported is not None and is_said:
         raise ConfigError(
             f"{source} is exported C with --rounding {exported.rounding} --kernels "
-            f"{exported.kernels}; leave out --rounding and --kernels, or give the ONNX file"
+            f"{exported.kernels}; leave out --rounding, --kernels and --patch, or give the ONNX "
+            "file"
         )
     return exported
 

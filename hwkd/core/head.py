@@ -29,12 +29,17 @@ class CAnswer:
     Attributes:
         usage: statements for a reader of the README.
         printed: statements of main.c that print what the network says of the recorded sample.
+        of_classes: outputs are logits of classes.
+        compares: it needs `model_squared_difference()` of prepared input and outputs, of each value
+            this much at most; None needs none.
     """
 
     usage: str
     printed: str
     declared: str
     body: str
+    of_classes: bool = False
+    compares: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +51,11 @@ class OutputKind:
         of_classes: they are logits of classes: what smooths, softens or compares classes has a
             meaning.
         plain_training: what training on targets alone is called.
+        answers: names of what is decided, where that is no output by its name.
         divergence_unit: of `Head.divergence`.
         intended_use: number of outputs, and their names as text -> sentences of the model card.
-        answer: `Head.answer_mean` and `Head.answer_std` -> C.
+        answer_rule: what the answer is, for readers of a README.
+        answer: `Head.answer_mean`, `Head.answer_std` and the threshold -> C.
         head: names, `Head.answer_mean` and `Head.answer_std` -> a head that scores and answers;
             what only training needs of it is not recorded.
     """
@@ -58,8 +65,10 @@ class OutputKind:
     plain_training: str
     divergence_unit: str
     intended_use: Callable[[int, str], str]
-    answer: Callable[[_Numbers, _Numbers], CAnswer]
+    answer_rule: str
+    answer: Callable[[_Numbers, _Numbers, DecisionRecord | None], CAnswer]
     head: Callable[[tuple[str, ...], _Numbers, _Numbers], Head]
+    answers: tuple[str, ...] = ()
 
 
 OUTPUT_KINDS: Registry[OutputKind] = Registry("kind of output")
@@ -161,8 +170,18 @@ class Head(Protocol):
         """
         ...
 
-    def scores(self, outputs: NDArray[np.float32], targets: NDArray[Any]) -> Scores:
-        """Return every metric's value."""
+    def scores(
+        self,
+        outputs: NDArray[np.float32],
+        targets: NDArray[Any],
+        wholes: NDArray[np.int64] | None = None,
+    ) -> Scores:
+        """Return every metric's value.
+
+        Args:
+            wholes: number of the recording that each example is cut from, for metrics of those;
+                None takes each example for one.
+        """
         ...
 
     def confusion(self, outputs: NDArray[np.float32], targets: NDArray[Any]) -> Confusion:
@@ -222,15 +241,19 @@ class Head(Protocol):
         """
         ...
 
-    def answers(self, outputs: NDArray[np.float32]) -> NDArray[Any]:
+    def answers(self, outputs: NDArray[np.float32], inputs: NDArray[np.float32]) -> NDArray[Any]:
         """Return what a user is told of each output: the likeliest name, or values in their unit.
 
-        Shape [n], or [n, size].
+        Shape [n], or [n, size]; `inputs` are those of the network.
         """
         ...
 
-    def targets(self, labels: NDArray[Any]) -> NDArray[Any]:
+    def targets(self, labels: NDArray[Any], inputs: NDArray[np.float32]) -> NDArray[Any]:
         """Return targets of labels as a user has them: names or numbers, or values in their unit.
+
+        Args:
+            labels: as `Task.labelled` reads them.
+            inputs: of the network, which are what some heads learn to repeat.
 
         Raises:
             DataError: if one is of no class.

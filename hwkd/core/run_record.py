@@ -31,12 +31,12 @@ class LimitRecord(StrictModel):
     Attributes:
         name: what is limited; "ram" is peak RAM, "flash" weights and code, "weights" weights alone.
         value: seconds, bytes or joules.
-        origin: the device descriptor gave it, or an option did.
+        origin: the device descriptor gave it, the task does, or an option did.
     """
 
     name: LimitName
     value: float = Field(gt=0)
-    origin: Literal["device", "option"]
+    origin: Literal["device", "option", "task"]
 
 
 class DeviceRecord(StrictModel):

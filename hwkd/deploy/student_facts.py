@@ -35,6 +35,7 @@ def student_facts(student: StudentRecord) -> dict[str, Any]:
     run = student.run
     if run is None:
         return {}
+    decision = None if run.final is None else run.final.decision
     return {
         "hwkd_version": run.hwkd_version,
         "data": {"task": run.data.task, "source": run.data.source,
@@ -45,7 +46,7 @@ def student_facts(student: StudentRecord) -> dict[str, Any]:
             "labels": list(run.data.class_names),
             "mean": list(run.data.answer_mean),
             "std": list(run.data.answer_std),
-            "threshold": None,
+            "decision": None if decision is None else decision.model_dump(mode="json"),
         },
         "measured": {
             "metrics": [metric.model_dump(mode="json") for metric in run.data.metrics],
@@ -170,14 +171,14 @@ def _input_rows(run: RunRecord) -> list[tuple[str, str]]:
 def _answer_rows(run: RunRecord) -> list[tuple[str, str]]:
     data = run.data
     rows = [("labels, in the order of the outputs", ", ".join(data.class_names))]
-    if output_kind(data.kind).of_classes:
-        return [*rows, ("answer", "the class with the largest output; there is no threshold")]
-    return [
-        *rows,
-        ("answer", "output * std + mean, in the unit of the target; there is no threshold"),
-        ("mean", _numbers(data.answer_mean)),
-        ("std", _numbers(data.answer_std)),
-    ]
+    rows.append(("answer", output_kind(data.kind).answer_rule))
+    if data.answer_std:
+        rows += [("mean", _numbers(data.answer_mean)), ("std", _numbers(data.answer_std))]
+    if run.final is not None and run.final.decision is not None:
+        found = run.final.decision
+        wanted = f"{found.rate} {found.wanted:.4g} at most, chosen on validation"
+        rows.append(("threshold", f"{found.threshold!r} ({wanted})"))
+    return rows
 
 
 def _measured_rows(student: StudentRecord) -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hwkd.core.core_file import ICOUNT_SHIFT, Core
 from hwkd.core.errors import ExportError
-from hwkd.deploy.to_c.project import Project
+from hwkd.deploy.to_c.project import PROGRAMS, Project
 from hwkd.deploy.to_c.project_text import project_files
 from hwkd.deploy.to_c.raw_input import RAW_FILE
 from hwkd.deploy.toolchain import Command, Tools, run_tool
@@ -259,7 +259,7 @@ def _write_sources(project: Project, folder: Path, platform: str) -> list[str]:
     texts = project_files(project)
     for name in ("harness.h", "harness.c", platform):
         texts[name] = harness_text(name)
-    sources = [name for name in texts if name.endswith(".c") and name != "main.c"]
+    sources = [name for name in texts if name.endswith(".c") and name not in PROGRAMS]
     for name, text in texts.items():
         if name.endswith((".c", ".h")):
             (folder / name).write_text(text, encoding="utf-8")
@@ -316,8 +316,7 @@ def _read_trace(
 ) -> tuple[_UInt32, tuple[_Int8, ...]]:
     if not firmware.traces:
         return np.empty((count, 0), np.uint32), ()
-    tensors = project.arranged.graph.tensors
-    sizes = [tensors[step.output].elements for step in project.steps]
+    sizes = [project.traced_bytes(step) for step in project.steps]
     if project.raw is not None:  # what raw values became comes first
         sizes.insert(0, project.input.elements)
     fields = np.dtype([

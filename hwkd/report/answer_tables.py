@@ -5,6 +5,7 @@ from __future__ import annotations
 from hwkd.core.decision_record import Confusion
 from hwkd.core.final_record import FinalRecord
 from hwkd.core.run_record import DataRecord
+from hwkd.io.discovery import output_kind
 from hwkd.report import format as fmt
 from hwkd.report.document import Block, Cell, Column, Facts, Table
 
@@ -24,8 +25,9 @@ def answer_tables(final: FinalRecord, data: DataRecord) -> tuple[Block, ...]:
         )
         blocks.append(Facts(title="Threshold, chosen on validation", rows=rows))
     if final.confusion:
-        blocks.append(class_table(final.confusion, data.class_names))
-        blocks.append(confusion_table(final.confusion, data.class_names))
+        names = output_kind(data.kind).answers or data.class_names
+        blocks.append(class_table(final.confusion, names))
+        blocks.append(confusion_table(final.confusion, names))
     return tuple(blocks)
 
 

@@ -29,6 +29,7 @@ _LEGEND = {
     "traceorder": "normal",
 }
 _MARGIN = {"l": 60, "r": 20, "t": 48, "b": 56}
+_TOP_WITHOUT_LEGEND = 16
 
 
 def checked_figure(traces: Sequence[Any], layout: Mapping[str, Any]) -> dict[str, Any]:
@@ -37,7 +38,9 @@ def checked_figure(traces: Sequence[Any], layout: Mapping[str, Any]) -> dict[str
     Raises:
         ValueError: if plotly knows no such property or value, a defect of ours.
     """
-    merged = {"legend": _LEGEND, "margin": _MARGIN, **layout}
+    has_legend = layout.get("showlegend", len(traces) > 1)
+    margin = _MARGIN if has_legend else {**_MARGIN, "t": _TOP_WITHOUT_LEGEND}
+    merged = {"legend": _LEGEND, "margin": margin, **layout}
     figure: dict[str, Any] = go.Figure(data=list(traces), layout=merged).to_plotly_json()
     # plotly adds its default colours for every kind of chart, 8 KB in each figure.
     figure["layout"].pop("template", None)

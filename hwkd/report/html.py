@@ -133,8 +133,9 @@ def _content(
     cards = "".join(_card(headline) for headline in headlines)
     return (
         f'<header><div><p class="kicker">{kind} report</p><h1>{escape(title)}</h1>{below}</div>'
-        '<button id="theme" type="button" title="Light or dark">◐</button></header>'
-        f'<nav>{links}</nav><main><div class="cards">{cards}</div>{body}</main>'
+        '<button id="theme" type="button" aria-label="Light or dark" title="Light or dark">◐'
+        f'</button></header><nav aria-label="Sections">{links}</nav>'
+        f'<main><div class="cards">{cards}</div>{body}</main>'
     )
 
 
@@ -204,7 +205,8 @@ def _table(table: Table) -> str:
     )
     note = f'<p class="note">{escape(table.note)}</p>' if table.note else ""
     body = (
-        f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(table.title)}">'
+        f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
         f"</div>{note}"
     )
     title = escape(table.title)

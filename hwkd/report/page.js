@@ -34,19 +34,31 @@
     return patch;
   };
 
+  const inTheme = (layout) => {
+    const whole = structuredClone(layout);
+    for (const [path, value] of Object.entries(themed(layout))) {
+      const names = path.split(".");
+      const last = names.pop();
+      names.reduce((part, name) => (part[name] ??= {}), whole)[last] = value;
+    }
+    return whole;
+  };
+
   const unpacked = async () => {
     const text = document.getElementById("plotly-gzip").textContent;
-    const bytes = Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+    const letters = atob(text);
+    const bytes = new Uint8Array(letters.length);
+    for (let index = 0; index < letters.length; index += 1) bytes[index] = letters.charCodeAt(index);
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
     return new Response(stream).text();
   };
 
   // A plot that is there already keeps its zoom; `uirevision` says that the user's view holds.
   const draw = async (chart) => {
+    chart.isDrawn = true;
     const { data, layout } = chart.figure;
     const options = { responsive: true, displaylogo: false, displayModeBar: "hover" };
-    await Plotly.react(chart.plot, data, { ...layout, uirevision: "kept" }, options);
-    await Plotly.relayout(chart.plot, themed(layout));
+    await Plotly.react(chart.plot, data, { ...inTheme(layout), uirevision: "kept" }, options);
     const buttons = [...chart.element.querySelectorAll(".views button")];
     buttons.forEach((button, index) => button.addEventListener("click", () => {
       buttons.forEach((other) => other.classList.toggle("active", other === button));
@@ -54,8 +66,22 @@
     }));
   };
 
+  // What is far below is drawn when the reader comes near: a page has a dozen charts.
+  const near = new IntersectionObserver((entries) => {
+    for (const entry of entries.filter((each) => each.isIntersecting)) {
+      const chart = charts.find((each) => each.plot === entry.target);
+      if (chart && !chart.isDrawn) draw(chart);
+    }
+  }, { rootMargin: "800px" });
+  const isInView = (chart) => chart.plot.getBoundingClientRect().top < innerHeight;
+  const drawAll = async () => {
+    for (const chart of charts.filter((each) => isInView(each) && !each.isDrawn)) await draw(chart);
+    near.disconnect();
+    charts.forEach((chart) => near.observe(chart.plot));
+  };
+
   const repaint = (size = {}) => {
-    for (const chart of charts) {
+    for (const chart of charts.filter((each) => each.isDrawn)) {
       Plotly.relayout(chart.plot, { ...themed(chart.figure.layout), ...size });
     }
   };
@@ -72,7 +98,7 @@
     return;
   }
   findCharts();
-  for (const chart of charts) await draw(chart);
+  await drawAll();
 
   const dark = matchMedia("(prefers-color-scheme: dark)");
   dark.addEventListener("change", () => repaint());
@@ -89,6 +115,7 @@
     before = { theme: root.dataset.theme, folded: [...document.querySelectorAll("details:not([open])")] };
     root.dataset.theme = "light";
     before.folded.forEach((details) => { details.open = true; });
+    charts.filter((chart) => !chart.isDrawn).forEach(draw);
     repaint({ width: 680 });
   });
   addEventListener("afterprint", () => {
@@ -113,15 +140,15 @@
     findCharts();
     for (const chart of charts) {
       const old = before.get(chart.element.id);
-      if (old) {
-        chart.plot.replaceWith(old.plot);
-        chart.plot = old.plot;
-      }
+      if (!old || !old.isDrawn) continue;
+      chart.plot.replaceWith(old.plot);
+      chart.plot = old.plot;
       await draw(chart);
-      const view = old ? [...old.element.querySelectorAll(".views button")].findIndex((b) => b.classList.contains("active")) : 0;
+      const view = [...old.element.querySelectorAll(".views button")].findIndex((b) => b.classList.contains("active"));
       if (view > 0) chart.element.querySelectorAll(".views button")[view].click();
     }
-    window.scrollTo(scrollX, scrollY);
+    await drawAll();
+    window.scrollTo({ left: scrollX, top: scrollY, behavior: "instant" });
   };
   const ask = async () => {
     if (!document.hidden && !String(getSelection())) {

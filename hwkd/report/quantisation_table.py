@@ -34,7 +34,7 @@ def quantisation_table(choice: QuantisationChoiceRecord) -> Table:
             Column(title="made by"),
             Column(title=f"validation {choice.metric.name}", basis="measured", is_number=True),
             Column(title="against float", basis="measured", is_number=True),
-            Column(title=""),
+            Column(title="verdict"),
         ),
         rows=tuple(rows),
         note=_NOTE + _TRAINED_NOTE if choice.ships == "qat" else _NOTE,

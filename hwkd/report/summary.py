@@ -61,7 +61,7 @@ def summary_json(report: Report, folder: Path) -> dict[str, Any]:
 def _distilled(report: Report, folder: Path) -> dict[str, Any]:
     run, final = report.run, report.run.final
     return {
-        "out": str(folder),
+        "run": str(folder),
         "status": run.status,
         "best": _best(report),
         "teacher": None if run.teacher is None else run.teacher.model_dump(mode="json"),

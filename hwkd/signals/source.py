@@ -228,29 +228,30 @@ def _stream_parts(plan: _Plan) -> _Parts:
         features(raw + frame * {plan.stride}, {plan.raw_time}, frame);
 """
         return _Parts(codes=(), text="", ram_bytes=0, calls=calls)
-    piece = math.gcd(plan.length, plan.stride)
-    count, at, apart = piece * plan.factor, "raw", "apart"
+    most, at, apart = min(plan.length, _BLOCK), "raw", "apart"
+    factor = plan.factor
     codes: list[CCode] = []
     calls_of: list[str] = []
     buffers: list[str] = []
     ram_bytes = 2 * plan.channels * plan.length
     for number, (step, channels) in enumerate(plan.streams, start=1):
         name = f"{step.kind.replace('-', '_')}_{number}"
-        codes.append(step.stream_c(name, channels=channels, count=count))
-        count //= step.factor
+        codes.append(step.stream_c(name, channels=channels, most=most * factor))
+        count = f"count * {factor}"
+        factor //= step.factor
         outputs = step.output_shape((channels, step.factor))[0]
-        to, to_apart = f"part{number}[0]", str(count)
+        to, to_apart = f"part{number}[0]", str(most * factor)
         if number == len(plan.streams):
             to, to_apart = "held[0] + at", str(plan.length)
         else:
-            buffers.append(f"static int16_t part{number}[{outputs}][{count}];\n")
-            ram_bytes += 2 * outputs * count
-        calls_of.append(f"    {name}({at}, {apart}, {to}, {to_apart});\n")
+            buffers.append(f"static int16_t part{number}[{outputs}][{most * factor}];\n")
+            ram_bytes += 2 * outputs * most * factor
+        calls_of.append(f"    {name}({at}, {apart}, {to}, {to_apart}, {count});\n")
         at, apart = to, to_apart
     text = f"""{"".join(buffers)}static int16_t held[{plan.channels}][{plan.length}];
 
-/* {piece * plan.factor} raw samples of every channel, filtered to places `at` on of the frame. */
-static void more(const int16_t *raw, int32_t apart, int32_t at)
+/* Raw samples of every channel, filtered to `count` places from `at` on of the frame. */
+static void more(const int16_t *raw, int32_t apart, int32_t at, int32_t count)
 {{
 {"".join(calls_of)}}}
 """
@@ -262,8 +263,10 @@ static void more(const int16_t *raw, int32_t apart, int32_t at)
 """
     start = f"frame ? {plan.length - plan.stride} : 0"
     calls = f"""    for (int32_t frame = 0; frame < {plan.frames}; ++frame) {{
-{shift}        for (int32_t at = {start}; at < {plan.length}; at += {piece})
-            more(raw + (frame * {plan.stride} + at) * {plan.factor}, {plan.raw_time}, at);
+{shift}        for (int32_t at = {start}; at < {plan.length}; at += {most}) {{
+            const int32_t left = {plan.length} - at, count = left < {most} ? left : {most};
+            more(raw + (frame * {plan.stride} + at) * {plan.factor}, {plan.raw_time}, at, count);
+        }}
         features(held[0], {plan.length}, frame);
     }}
 """

@@ -82,13 +82,13 @@ class StreamStep(Step, Protocol):
         """How many samples become one, >= 1."""
         ...
 
-    def stream_c(self, function: str, *, channels: int, count: int) -> CCode:
-        """Return `static void FUNCTION(from, apart, to, to_apart)`: int16_t samples, int32_t steps.
+    def stream_c(self, function: str, *, channels: int, most: int) -> CCode:
+        """Return `static void FUNCTION(from, apart, to, to_apart, count)` of int16_t samples.
 
         Args:
             function: its name.
             channels: that it reads; sample t of channel c is from[c * apart + t].
-            count: samples of a channel that one call takes, a multiple of `factor`.
+            most: samples of a channel that one call takes; `count` is a multiple of `factor`.
         """
         ...
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwkd.core.head import Head
-from hwkd.core.metric import Metric
+from hwkd.core.metric import Metric, Scores
 from hwkd.core.pipeline_record import StepValue
 from hwkd.core.progress import Progress, silent
 from hwkd.core.reading import AS_USUAL, Reading
@@ -29,10 +29,12 @@ class Split:
         inputs: float32, after the pipeline, shape [n, *input_shape].
         labels: what is to be learned: int64 class indices, shape [n], or float32 values as the
             head has them, shape [n, outputs].
+        wholes: number of the recording that each example is cut from; None where there is none.
     """
 
     inputs: NDArray[np.float32]
     labels: NDArray[Any]
+    wholes: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         """Number of examples."""
@@ -73,6 +75,11 @@ class TaskData:
     def split(self, name: SplitName) -> Split:
         """Return the split called `name`."""
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
+
+    def scores(self, name: SplitName, outputs: NDArray[np.float32]) -> Scores:
+        """Return every metric of a network's outputs on a split."""
+        split = self.split(name)
+        return self.head.scores(outputs, split.labels, split.wholes)
 
     @property
     def num_outputs(self) -> int:
@@ -119,6 +126,21 @@ class Task(Protocol):
         """What networks are scored by; the first is the primary one."""
         ...
 
+    @property
+    def kind(self) -> str:
+        """Name of the kind of its outputs, see `hwkd.core.head.OUTPUT_KINDS`."""
+        ...
+
+    @property
+    def spaces(self) -> tuple[str, ...]:
+        """Search spaces of its students, where the user names none; none is every default one."""
+        ...
+
+    @property
+    def weight_budget_bytes(self) -> int | None:
+        """What weights may take where the user gives no limit; None is what the device has."""
+        ...
+
     def data(
         self,
         source: Path | None,
@@ -142,7 +164,7 @@ class Task(Protocol):
         ...
 
     def labelled(
-        self, source: Path, *, raw_shape: tuple[int, ...]
+        self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]
     ) -> tuple[NDArray[Any], NDArray[Any]]:
         """Read raw inputs of the shape of the training's, and labels for `Head.targets`.
 

@@ -26,10 +26,13 @@ _CHANCE_DEVIATIONS = 3.0
 _MOST_SHOWN = 20
 _BALANCED = Metric(name="balanced accuracy", unit="ratio", direction="max")
 _MACRO_F1 = Metric(name="macro F1", unit="ratio", direction="max")
+_VOTED = Metric(name="recording accuracy", unit="ratio", direction="max")
 CLASS_METRICS = (ACCURACY, _BALANCED, _MACRO_F1)
+VOTED_METRICS = (ACCURACY, _VOTED, _BALANCED, _MACRO_F1)
 # A table of more is read by nobody, and a record would hold the square of them.
 _MOST_IN_TABLE = 50
 _ANSWER = CAnswer(
+    of_classes=True,
     usage='        printf("%s\\n", model_labels[model_answer()]); /* the likeliest class */',
     printed="""\
     if (MODEL_SAMPLE_LABEL[0] != 0)
@@ -52,8 +55,10 @@ int32_t model_answer(void)
 )
 
 
-def _answer(mean: tuple[float, ...], std: tuple[float, ...]) -> CAnswer:
-    del mean, std
+def _answer(
+    mean: tuple[float, ...], std: tuple[float, ...], decision: DecisionRecord | None
+) -> CAnswer:
+    del mean, std, decision
     return _ANSWER
 
 
@@ -75,6 +80,7 @@ _CLASSES = OutputKind(
     of_classes=True,
     plain_training="cross-entropy",
     divergence_unit="nats",
+    answer_rule="the class with the largest output; there is no threshold",
     intended_use=_intended_use,
     answer=_answer,
     head=_head,
@@ -133,8 +139,13 @@ class ClassesHead:
         )
         return total / len(targets)
 
-    def scores(self, outputs: NDArray[np.float32], targets: NDArray[np.int64]) -> Scores:
-        """Return accuracy, balanced accuracy and macro F1, 0 to 1."""
+    def scores(
+        self,
+        outputs: NDArray[np.float32],
+        targets: NDArray[np.int64],
+        wholes: NDArray[np.int64] | None = None,
+    ) -> Scores:
+        """Return accuracy, balanced accuracy, macro F1 and accuracy of votes, 0 to 1."""
         counts = self._counts(outputs, targets)
         given_and_named = counts.sum(axis=0) + counts.sum(axis=1)
         is_used = given_and_named > 0
@@ -145,6 +156,8 @@ class ClassesHead:
             _BALANCED.name: _balanced(wrong, targets),
             _MACRO_F1.name: float(f1.mean()),
         }
+        if _VOTED in self.metrics:
+            found[_VOTED.name] = _voted_accuracy(outputs, targets, wholes)
         return {metric.name: found[metric.name] for metric in self.metrics}
 
     def confusion(self, outputs: NDArray[np.float32], targets: NDArray[np.int64]) -> Confusion:
@@ -273,13 +286,15 @@ class ClassesHead:
             advice="give its outputs the order of the data's classes",
         )
 
-    def answers(self, outputs: NDArray[np.float32]) -> NDArray[Any]:
+    def answers(self, outputs: NDArray[np.float32], inputs: NDArray[np.float32]) -> NDArray[Any]:
         """Return the name of the likeliest class, shape [n]."""
+        del inputs
         names: NDArray[Any] = np.array(self.names)[outputs.argmax(axis=1)]
         return names
 
-    def targets(self, labels: NDArray[Any]) -> NDArray[np.int64]:
+    def targets(self, labels: NDArray[Any], inputs: NDArray[np.float32]) -> NDArray[np.int64]:
         """Return the index of each label's class: by its name, else by its number from 0."""
+        del inputs
         known = {name: index for index, name in enumerate(self.names)}
         distinct, where = np.unique(labels.reshape(-1), return_inverse=True)
         texts = [str(int(one)) if _is_whole(one) else str(one) for one in distinct]
@@ -316,6 +331,22 @@ def _wrong(outputs: NDArray[np.float32], targets: NDArray[np.int64]) -> NDArray[
 
 def _is_whole(value: Any) -> bool:
     return np.issubdtype(type(value), np.number) and bool(value == np.floor(value))
+
+
+def _voted_accuracy(
+    outputs: NDArray[np.float32], targets: NDArray[np.int64], wholes: NDArray[np.int64] | None
+) -> float:
+    """Return the share of recordings that most windows name rightly, ties by probability."""
+    votes = np.eye(outputs.shape[1])[outputs.argmax(axis=1)]
+    places = np.unique(np.arange(len(targets)) if wholes is None else wholes, return_inverse=True)[
+        1
+    ]
+    first = np.unique(places, return_index=True)[1]
+    counted, likely = (np.zeros((len(first), outputs.shape[1])) for _ in range(2))
+    np.add.at(counted, places, votes)
+    np.add.at(likely, places, softmax(outputs.astype(np.float64), axis=1))
+    likely /= likely.sum(axis=1, keepdims=True)  # below one vote
+    return float(((counted + likely).argmax(axis=1) == targets[first]).mean())
 
 
 def _balanced(errors: NDArray[np.float64], targets: NDArray[np.int64]) -> float:

@@ -19,7 +19,7 @@ from hwkd.tasks.prepare import prepare
 from hwkd.tasks.sources import read_digits, read_source
 from hwkd.tasks.splits import with_all_splits
 
-_KNOWN = frozenset({"input_size", "layout", "metric", "class_weights", "features"})
+_KNOWN = frozenset({"input_size", "layout", "metric", "label", "class_weights", "features"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +31,9 @@ class ClassifyTask:
         "classify images: class folders, IDX, NPZ or CSV; without data, handwritten digits"
     )
     metrics: tuple[Metric, ...] = CLASS_METRICS
+    kind: str = "classes"
+    spaces: tuple[str, ...] = ()
+    weight_budget_bytes: int | None = None
 
     def data(
         self,
@@ -47,7 +50,11 @@ class ClassifyTask:
             read_digits()
             if source is None
             else read_source(
-                source, input_size=reading.input_size, layout=reading.layout, progress=progress
+                source,
+                input_size=reading.input_size,
+                layout=reading.layout,
+                label=reading.label,
+                progress=progress,
             )
         )
         split = with_all_splits(raw, split_seed=split_seed)
@@ -58,11 +65,11 @@ class ClassifyTask:
         )
 
     def labelled(
-        self, source: Path, *, raw_shape: tuple[int, ...]
+        self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]
     ) -> tuple[NDArray[Any], NDArray[Any]]:
         """Read raw inputs and the names of their classes; see `Task.labelled`."""
         size = raw_shape[1:] if source.is_dir() and len(raw_shape) == 3 else None
-        raw = read_source(source, input_size=size and (size[0], size[1]))
+        raw = read_source(source, input_size=size and (size[0], size[1]), label=reading.label)
         split = raw.test or raw.train
         return split.inputs, np.array(raw.class_names)[split.labels]
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import difflib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,18 +26,100 @@ _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TextTable:
+    """A heading and rows of as many cells.
+
+    Attributes:
+        source: the file, for messages.
+        names: of the columns.
+        notes: how the text was read.
+    """
+
+    source: str
+    names: tuple[str, ...]
+    rows: list[list[str]]
+    notes: tuple[str, ...]
+
+    def column(self, name: str, *, option: str) -> int:
+        """Return the place of a column that an option names.
+
+        Raises:
+            DataError: with the nearest names.
+        """
+        lower = [known.lower() for known in self.names]
+        if name.lower() in lower:
+            return lower.index(name.lower())
+        near = difflib.get_close_matches(name.lower(), lower, n=3)
+        shown = [self.names[lower.index(one)] for one in near] or self.names[:8]
+        raise DataError(
+            f"{self.source}: {option} {name}: no such column; "
+            + (f"did you mean {' or '.join(shown)}?" if near else f"it has {', '.join(shown)}")
+        )
+
+    def numbers(self, columns: Sequence[int]) -> NDArray[np.float64]:
+        """Return the values of some columns, shape [rows, columns].
+
+        Raises:
+            DataError: names the row and column of what is no finite number.
+        """
+        return np.array(
+            [[self._numeric(row, at, line) for at in columns]
+             for line, row in enumerate(self.rows, 2)]
+        )  # fmt: skip
+
+    def texts(self, at: int, *, what: str) -> NDArray[Any]:
+        """Return the text of a column, none of it empty.
+
+        Args:
+            what: the text is, for the message.
+
+        Raises:
+            DataError: names the row of an empty cell.
+        """
+        cells = [row[at].strip() for row in self.rows]
+        if "" in cells:
+            raise DataError(
+                f"{self.source}: row {cells.index('') + 2}, column {self.names[at]!r}: no {what}; "
+                "repair or drop the row"
+            )
+        return np.array([printable(cell) for cell in cells])
+
+    def is_numeric(self, at: int) -> bool:
+        """Tell whether a column holds finite numbers alone."""
+        return all(_number(row[at]) is not None for row in self.rows)
+
+    def counts_rows(self, at: int) -> bool:
+        """Tell whether a column counts from 0 or 1, as tables are saved with their index."""
+        if self.names[at].lower() not in _INDICES:
+            return False
+        values = [_number(row[at]) for row in self.rows]
+        return values[0] in (0, 1) and values == [values[0] + step for step in range(len(values))]
+
+    def _numeric(self, row: list[str], at: int, line: int) -> float:
+        value = _number(row[at])
+        if value is None:
+            raise DataError(
+                f"{self.source}: row {line}, column {self.names[at]!r}: {printable(row[at])!r} is "
+                "no finite number; repair or drop the row, or the column if it is text"
+            )
+        return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CsvTable:
     """What a file holds.
 
     Attributes:
         train: inputs float32, shape [n, features, 1]; labels float64 or, of classes that are no
             numbers, text, shape [n, 1].
+        features: names of the columns of the inputs.
         target: name of the column of the labels.
         notes: which columns were taken for what, and how the text was read.
     """
 
     source: str
     train: RawSplit
+    features: tuple[str, ...]
     target: str
     notes: tuple[str, ...]
 
@@ -45,23 +129,17 @@ def is_table(path: Path) -> bool:
     return path.is_file() and path.suffix.lower() in (".csv", ".tsv")
 
 
-def read_csv(path: Path, *, of_classes: bool) -> CsvTable:
-    """Read a table with a heading.
-
-    The target is the one column called label, class, target or y, else the last. A first column
-    that counts the rows, unnamed or called id or index, is left out.
+def read_table(path: Path) -> TextTable:
+    """Read a table with a heading, cells as they are.
 
     Args:
         path: of the file, UTF-8, cells separated by commas, semicolons or tabs.
 
     Raises:
-        DataError: names the row and column of what is no finite number, or what is missing.
+        DataError: names what is missing, or the row that is shorter or longer than the heading.
     """
     where = printable(path)
     heading, rows, delimiter = _cells(path, where)
-    target = _target(heading)
-    if all(_number(cell) is not None for at, cell in enumerate(heading) if at != target):
-        raise DataError(f"{where}: the first row is a row of numbers; give the columns a heading")
     twice = first_names([repr(name) for name in _repeated(heading)])
     if twice:
         raise DataError(f"{where}: the heading has {twice} more than once; rename or drop a column")
@@ -75,22 +153,55 @@ def read_csv(path: Path, *, of_classes: bool) -> CsvTable:
     if delimiter != "," and _has_decimal_commas(rows):
         rows = [[cell.replace(",", ".") for cell in row] for row in rows]
         notes.append("a comma in a number is the decimal point")
-    names = [printable(name.strip()) for name in heading]
-    features = [at for at in range(len(heading)) if at != target]
-    if len(features) > 1 and features[0] == 0 and names[0].lower() in _INDICES and _counts(rows):
-        notes.append(f"the first column, {names[0]!r}, counts the rows and is left out")
+    names = tuple(printable(name.strip()) for name in heading)
+    return TextTable(source=where, names=names, rows=rows, notes=tuple(notes))
+
+
+def label_column(table: TextTable, asked: str | None) -> int:
+    """Return the column of the target: asked for, the one of a usual name, else the last."""
+    if asked is not None:
+        return table.column(asked, option="--label")
+    named = [at for at, name in enumerate(table.names) if name.lower() in _TARGET_NAMES]
+    return named[0] if len(named) == 1 else len(table.names) - 1
+
+
+def read_csv(path: Path, *, of_classes: bool, label: str | None = None) -> CsvTable:
+    """Read a table of examples, one a row.
+
+    The target is the one column called label, class, target or y, else the last. A first column
+    that counts the rows, unnamed or called id or index, is left out.
+
+    Args:
+        path: see `read_table`.
+        label: column of the target; None looks for it.
+
+    Raises:
+        DataError: names the row and column of what is no finite number, or what is missing.
+    """
+    table = read_table(path)
+    target = label_column(table, label)
+    if all(_number(name) is not None for at, name in enumerate(table.names) if at != target):
+        raise DataError(
+            f"{table.source}: the first row is a row of numbers; give the columns a heading"
+        )
+    notes = list(table.notes)
+    features = [at for at in range(len(table.names)) if at != target]
+    if len(features) > 1 and features[0] == 0 and table.counts_rows(0):
+        notes.append(f"the first column, {table.names[0]!r}, counts the rows and is left out")
         features = features[1:]
-    table = np.array([[_numeric(row, at, names, where, line) for at in features]
-                      for line, row in enumerate(rows, 2)])  # fmt: skip
-    inputs = table[:, :, np.newaxis].astype(np.float32)
-    labels = _labels(rows, target, names, where, of_classes=of_classes)
-    shown = ", ".join(names[at] for at in features)
+    inputs = table.numbers(features)[:, :, np.newaxis].astype(np.float32)
+    named = tuple(table.names[at] for at in features)
     kind = "class" if of_classes else "target"
+    if of_classes and not table.is_numeric(target):
+        labels: NDArray[Any] = table.texts(target, what="class")[:, np.newaxis]
+    else:
+        labels = table.numbers([target])
     return CsvTable(
-        source=where,
+        source=table.source,
         train=RawSplit(inputs=inputs, labels=labels),
-        target=names[target],
-        notes=(f"features: {shown}; {kind}: {names[target]}", *notes),
+        features=named,
+        target=table.names[target],
+        notes=(f"features: {', '.join(named)}; {kind}: {table.names[target]}", *notes),
     )
 
 
@@ -116,14 +227,9 @@ def _cells(path: Path, where: str) -> tuple[list[str], list[list[str]], str]:
 
 
 def _repeated(heading: list[str]) -> list[str]:
-    """Return the names that two columns have, as they are; unnamed columns have none."""
+    """Return the names that two columns have; unnamed ones and numbers are none."""
     counts = Counter(printable(name.strip()) for name in heading)
-    return [name for name, count in counts.items() if name and count > 1]
-
-
-def _target(heading: list[str]) -> int:
-    named = [at for at, name in enumerate(heading) if name.strip().lower() in _TARGET_NAMES]
-    return named[0] if len(named) == 1 else len(heading) - 1
+    return [name for name, count in counts.items() if name and count > 1 and _number(name) is None]
 
 
 def _has_decimal_commas(rows: list[list[str]]) -> bool:
@@ -133,37 +239,6 @@ def _has_decimal_commas(rows: list[list[str]]) -> bool:
         cell for cell in cells if "," in cell and _number(cell.replace(",", ".")) is not None
     ]
     return bool(decimals) and not any("." in cell and _number(cell) is not None for cell in cells)
-
-
-def _counts(rows: list[list[str]]) -> bool:
-    """Tell whether the first column counts from 0 or 1, as tables are saved with their index."""
-    values = [_number(row[0]) for row in rows]
-    return values[0] in (0, 1) and values == [values[0] + step for step in range(len(rows))]
-
-
-def _labels(
-    rows: list[list[str]], at: int, names: list[str], where: str, *, of_classes: bool
-) -> NDArray[Any]:
-    cells = [row[at].strip() for row in rows]
-    if not of_classes or all(_number(cell) is not None for cell in cells):
-        values = [_numeric(row, at, names, where, line) for line, row in enumerate(rows, 2)]
-        return np.array(values)[:, np.newaxis]
-    if "" in cells:
-        raise DataError(
-            f"{where}: row {cells.index('') + 2}, column {names[at]!r}: no class; repair or drop "
-            "the row"
-        )
-    return np.array([printable(cell) for cell in cells])[:, np.newaxis]
-
-
-def _numeric(row: list[str], at: int, names: list[str], where: str, line: int) -> float:
-    value = _number(row[at])
-    if value is None:
-        raise DataError(
-            f"{where}: row {line}, column {names[at]!r}: {printable(row[at])!r} is no finite "
-            "number; repair or drop the row, or the column if it is text"
-        )
-    return value
 
 
 def _number(cell: str) -> float | None:

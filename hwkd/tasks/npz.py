@@ -87,6 +87,22 @@ def read_npz(
     )
 
 
+def read_arrays(path: Path) -> dict[str, RawArray]:
+    """Return every array of an NPZ file by its name.
+
+    Raises:
+        DataError: if it is damaged or holds objects.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _arrays(archive, _members(archive, path), path)
+    except _DAMAGE as error:
+        raise DataError(
+            f"{printable(path)}: not a readable NPZ file ({printable(first_line(error))}); "
+            "write it with numpy.savez_compressed"
+        ) from error
+
+
 def read_one_array(path: Path) -> RawArray:
     """Read a .npy file, or the one array of an .npz file.
 

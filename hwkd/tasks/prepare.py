@@ -155,7 +155,7 @@ def _applied(split: RawSplit, steps: tuple[Step, ...], where: str) -> Split:
             f"{where} inputs lie too far from the train inputs to be normalised by their mean and "
             "deviation; bring all splits to one scale"
         )
-    return Split(inputs=inputs, labels=split.labels)
+    return Split(inputs=inputs, labels=split.labels, wholes=split.wholes)
 
 
 def _per_channel(values: NDArray[np.float64], ndim: int) -> NDArray[np.float64]:

@@ -26,10 +26,12 @@ class RawSplit:
     Attributes:
         inputs: real numbers, channels first, shape [n, channels, ...].
         labels: int64 class indices, shape [n], or values, shape [n, outputs].
+        wholes: number of the recording that each example is cut from; None where there is none.
     """
 
     inputs: RawArray
     labels: RawArray
+    wholes: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,7 @@ from hwkd.tasks.sources import is_zip, reading
 from hwkd.tasks.splits import with_all_splits
 from hwkd.tasks.values_head import VALUE_METRICS, ValuesHead
 
-_KNOWN = frozenset({"layout", "metric", "features"})
+_KNOWN = frozenset({"layout", "label", "metric", "features"})
 _FORMATS = (
     "an NPZ file with x_train and y_train, or a CSV file of numbers with a heading, the target in "
     "its last column or in the one called target, label or y"
@@ -41,6 +41,9 @@ class RegressionTask:
     name: str = "regression"
     summary: str = "estimate numbers: NPZ or CSV; without data, diabetes progression"
     metrics: tuple[Metric, ...] = VALUE_METRICS
+    kind: str = "values"
+    spaces: tuple[str, ...] = ()
+    weight_budget_bytes: int | None = None
 
     def data(
         self,
@@ -54,7 +57,9 @@ class RegressionTask:
         del progress
         reading.require_known(_KNOWN, task=self.name)
         metrics = led_by(self.metrics, reading.metric, task=self.name)
-        raw, names = _diabetes() if source is None else read_values(source, reading.layout)
+        raw, names = (
+            _diabetes() if source is None else read_values(source, reading.layout, reading.label)
+        )
         split = with_all_splits(checked_raw(raw), split_seed=split_seed)
         for name, low, high in zip(names, *_ends(split.train.labels), strict=True):
             if low == high:
@@ -72,11 +77,11 @@ class RegressionTask:
         )
 
     def labelled(
-        self, source: Path, *, raw_shape: tuple[int, ...]
+        self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]
     ) -> tuple[NDArray[Any], NDArray[Any]]:
         """Read raw inputs and their values; see `Task.labelled`."""
         del raw_shape
-        raw, _ = read_values(source, "auto")
+        raw, _ = read_values(source, "auto", label=reading.label)
         split = raw.test or raw.train
         return split.inputs, split.labels
 
@@ -103,7 +108,9 @@ def _diabetes() -> tuple[RawData, tuple[str, ...]]:
     return raw, ("disease progression",)
 
 
-def read_values(path: Path, layout: Layout) -> tuple[RawData, tuple[str, ...]]:
+def read_values(
+    path: Path, layout: Layout, label: str | None = None
+) -> tuple[RawData, tuple[str, ...]]:
     """Read an NPZ or CSV file with targets as they are stored, and the names of the values.
 
     Raises:
@@ -114,11 +121,13 @@ def read_values(path: Path, layout: Layout) -> tuple[RawData, tuple[str, ...]]:
         if is_table(path):
             if layout not in ("auto", "nf"):
                 raise ConfigError(f"--layout {layout}: does not apply to a CSV file; leave it out")
-            table = read_csv(path, of_classes=False)
+            table = read_csv(path, of_classes=False, label=label)
             raw = RawData(source=table.source, class_names=(), train=table.train, notes=table.notes)
             return raw, (table.target,)
         if not path.is_file() or not is_zip(path):
             raise DataError(f"{printable(path)}: unknown format; --data takes {_FORMATS}")
+        if label is not None:
+            raise ConfigError("--label does not apply to an NPZ file; leave it out")
         raw = read_npz(path, layout=layout, read_labels=_values)
         return replace(raw, class_names=()), raw.class_names
 

@@ -33,6 +33,7 @@ def read_source(
     *,
     input_size: tuple[int, int] | None = None,
     layout: Layout = "auto",
+    label: str | None = None,
     progress: Progress = silent,
 ) -> RawData:
     """Read a file or folder whose format is found out from its content.
@@ -46,7 +47,13 @@ def read_source(
         ConfigError: if an option does not apply to the format.
     """
     with reading(path, takes=_FORMATS):
-        data = _read(path, input_size=input_size, layout=layout, progress=progress)
+        if is_table(path):
+            _refuse("--input-size", input_size is not None, "a CSV file")
+            _refuse("--layout", layout not in ("auto", "nf"), "a CSV file")
+            data = _classes_of_table(path, label)
+        else:
+            _refuse("--label", label is not None, "data that is no CSV file")
+            data = _read(path, input_size=input_size, layout=layout, progress=progress)
     return checked_raw(data)
 
 
@@ -134,10 +141,6 @@ def _read(
             f"{printable(path)}: {count:,} pictures lie directly in this folder, so none has a "
             f"class; expected one folder per class, for example {printable(path.name)}/cat/1.png"
         )
-    if is_table(path):
-        _refuse("--input-size", input_size is not None, "a CSV file")
-        _refuse("--layout", layout not in ("auto", "nf"), "a CSV file")
-        return _classes_of_table(path)
     if path.is_file() and not path.stat().st_size:
         raise DataError(f"{printable(path)}: an empty file of 0 bytes; --data takes {_FORMATS}")
     if path.suffix.lower() == ".npy":
@@ -149,8 +152,8 @@ def _read(
     raise DataError(f"{printable(path)}: unknown format of this {kind}; --data takes {_FORMATS}")
 
 
-def _classes_of_table(path: Path) -> RawData:
-    table = read_csv(path, of_classes=True)
+def _classes_of_table(path: Path, label: str | None) -> RawData:
+    table = read_csv(path, of_classes=True, label=label)
     indices, names = class_indices({"train": table.train.labels}, source=table.source)
     return RawData(
         source=table.source,

@@ -26,7 +26,10 @@ _CHANCE_DEVIATIONS = 3.0
 _LEAST, _ENOUGH = 0.01, 0.5
 
 
-def _answer(mean: tuple[float, ...], std: tuple[float, ...]) -> CAnswer:
+def _answer(
+    mean: tuple[float, ...], std: tuple[float, ...], decision: DecisionRecord | None
+) -> CAnswer:
+    del decision
     scales, offsets = (
         ", ".join(float_literal(np.float32(value)) for value in values) for values in (std, mean)
     )
@@ -95,6 +98,7 @@ _VALUES = OutputKind(
     of_classes=False,
     plain_training="targets alone",
     divergence_unit="variances of the targets",
+    answer_rule="output * std + mean, in the unit of the target; there is no threshold",
     intended_use=_intended_use,
     answer=_answer,
     head=_head,
@@ -171,8 +175,14 @@ class ValuesHead:
             targets = targets.where(~targets.isnan(), outputs.detach())
         return functional.smooth_l1_loss(outputs, targets)
 
-    def scores(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> Scores:
+    def scores(
+        self,
+        outputs: NDArray[np.float32],
+        targets: NDArray[np.float32],
+        wholes: NDArray[np.int64] | None = None,
+    ) -> Scores:
         """Return mean absolute error, root mean square error and R2 (1 is best)."""
+        del wholes
         known = targets.astype(np.float64) * self.answer_std + self.answer_mean
         missed = outputs.astype(np.float64) * self.answer_std + self.answer_mean - known
         squared = np.square(missed).sum(axis=0)
@@ -270,13 +280,15 @@ class ValuesHead:
             advice="give its answers the unit of the target",
         )
 
-    def answers(self, outputs: NDArray[np.float32]) -> NDArray[Any]:
+    def answers(self, outputs: NDArray[np.float32], inputs: NDArray[np.float32]) -> NDArray[Any]:
         """Return the values in their units, shape [n, size]."""
+        del inputs
         values: NDArray[Any] = outputs * self.answer_std + self.answer_mean
         return values
 
-    def targets(self, labels: NDArray[Any]) -> NDArray[np.float32]:
+    def targets(self, labels: NDArray[Any], inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return values in their unit, shape [n] or [n, size], as the network learns them."""
+        del inputs
         return self.standardised(labels.reshape(len(labels), -1).astype(np.float64))
 
     def answer_text(self, target: Any) -> str:

@@ -133,8 +133,8 @@ def as_typed(function, options: dict[str, Any]) -> list[str]:
 # second; `worker` writes a line for each candidate into the log of its job.
 AT_ONCE = {
     "compare", "config show", "profile", "devices list", "devices show", "devices validate",
-    "devices new", "spaces list", "spaces show", "methods list", "methods show", "tasks list",
-    "worker", "workers", "serve", "submit",
+    "devices new", "spaces list", "spaces show", "methods list", "methods show",
+    "schemes list", "schemes show", "tasks list", "worker", "workers", "serve", "submit",
 }  # fmt: skip
 
 
@@ -157,6 +157,10 @@ CASES: dict[str, tuple[list[Any], dict[str, Any]]] = {
         ["{}/teacher.onnx", "--device", "cortex-m7", "--clock", "216MHz"],
         {"model": "{}/teacher.onnx", "device": "cortex-m7", "clock": "216MHz"},
     ),
+    "evaluate": (
+        ["{}/teacher.onnx", "--data", "{}/data.npz"],
+        {"model": "{}/teacher.onnx", "data": "{}/data.npz"},
+    ),
     "devices list": ([], {}),
     "devices show": (["cortex-m7"], {"name": "cortex-m7"}),
     "devices validate": (["cortex-m7", "cortex-m4"], {"files": ["cortex-m7", "cortex-m4"]}),
@@ -172,6 +176,8 @@ CASES: dict[str, tuple[list[Any], dict[str, Any]]] = {
     ),
     "methods list": (["--family", "response"], {"family": "response"}),
     "methods show": (["kd"], {"name": "kd"}),
+    "schemes list": (["--family", "online"], {"family": "online"}),
+    "schemes show": (["dml"], {"name": "dml"}),
     "tasks list": ([], {}),
     "workers": (["{}/old"], {"run": "{}/old"}),
     "watch": (["{}/old"], {"run": "{}/old"}),

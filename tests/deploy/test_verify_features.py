@@ -8,10 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.op_networks import NetworkBuilder
 from support.signals import made_pipeline
 
-from benchmarks.lib.c_networks import quantise
+from benchmarks.lib.c_networks import NetworkBuilder, quantise
 from hwkd.core.verification import Target
 from hwkd.deploy.toolchain import INSTALL_COMMAND
 from hwkd.deploy.verify import verify_model

@@ -3,7 +3,7 @@
 Nothing in here was trained or measured. Costs are sums over the operators, violations follow from
 costs and limits, objectives from their terms, as in a real run.
 
-`python tests/support/synthetic_run.py FOLDER` writes run.json and trials.jsonl. The folders in
+`python tests/support/synthetic_run.py FOLDER [TRIALS]` writes run.json and trials.jsonl. What is in
 tests/golden/ are files of one schema version: add a folder for a new version, never rewrite one.
 """
 
@@ -475,4 +475,4 @@ def _final(best: TrialRecord) -> FinalRecord:
 
 
 if __name__ == "__main__":
-    write_run(Path(sys.argv[1]), *make_run())
+    write_run(Path(sys.argv[1]), *make_run(trials=int((sys.argv[2:] or ["40"])[0])))

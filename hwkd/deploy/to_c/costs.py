@@ -18,6 +18,12 @@ def cost_lines(project: Project, run: RunRecord | None) -> tuple[str, ...]:
     """
     runtime = "hwkd's own C" + (" with CMSIS-NN" if project.uses_cmsis_nn else "")
     lines = [f"this C ({runtime}): {project.memory.arena_bytes:,} bytes of arena, by its plan"]
+    if project.patches is not None:
+        lines.append(
+            f"its first layers run in {project.patches} patches: "
+            f"{project.arranged.graph.macs:,} multiply-accumulates, halos computed again; "
+            "estimates of latency and RAM are for layers run as a whole"
+        )
     final = None if run is None else run.final
     checked = None if final is None or final.verification is None else final.verification.emulation
     kernels = "cmsis-nn" if project.uses_cmsis_nn else "hwkd"

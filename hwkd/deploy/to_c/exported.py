@@ -16,8 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from hwkd.core.decision_record import DecisionRecord
 from hwkd.core.errors import ExportError, HwkdError
 from hwkd.core.head import CAnswer
+from hwkd.core.patches import Patches
 from hwkd.core.pipeline_record import PipelineRecord
 from hwkd.deploy.output_folder import require_as_written
 from hwkd.deploy.student_facts import known_facts
@@ -42,6 +44,7 @@ class Exported:
         labels: name of each output, or empty.
         answer: what the outputs mean; None where the folder does not say.
         raw: what turns raw values into the input; None likewise.
+        patches: into which its first layers are divided; None where they run as a whole.
         source: name that the ONNX file had.
         facts: what else the folder says of the student, as plain data.
         about: the same for people, in the README.
@@ -54,6 +57,7 @@ class Exported:
     labels: tuple[str, ...]
     answer: CAnswer | None
     raw: RawInput | None
+    patches: Patches | None
     source: str
     facts: Mapping[str, Any]
     about: str
@@ -77,6 +81,7 @@ class Exported:
             labels=self.labels,
             answer=self.answer,
             raw=self.raw,
+            patches=self.patches,
         )
         project = replace(
             built, source=self.source, facts=self.facts, about=self.about,
@@ -146,13 +151,16 @@ def read_exported(folder: Path, raw_input: Callable[[PipelineRecord], RawInput])
         if not (isinstance(labels, list) and all(isinstance(t, str) for t in texts)):
             raise TypeError(source)
         answer, raw = _ends(facts, raw_input)
+        said = facts.get("patch")
+        patches = None if said is None else Patches.parse(str(said))
     except (OSError, ValueError, KeyError, TypeError, RecursionError, HwkdError) as error:
         raise ExportError(
             f"{path}: not a description that `hwkd export --target c` wrote; export again"
         ) from error
     return Exported(
         folder=folder, rounding=rounding, kernels=kernels, labels=tuple(labels), answer=answer,
-        raw=raw, source=source, facts=known_facts(facts), about=about, sample=sample,
+        raw=raw, patches=patches, source=source, facts=known_facts(facts), about=about,
+        sample=sample,
     )  # fmt: skip
 
 
@@ -164,5 +172,7 @@ def _ends(
         return None, None
     said = facts["answer"]
     mean, std = (tuple(map(float, said[name])) for name in ("mean", "std"))
-    answer = output_kind(str(said["kind"])).answer(mean, std)
+    found = said.get("decision")
+    decision = None if found is None else DecisionRecord.model_validate(found)
+    answer = output_kind(str(said["kind"])).answer(mean, std, decision)
     return answer, raw_input(PipelineRecord.model_validate(facts["preprocessing"]))

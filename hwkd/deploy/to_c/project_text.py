@@ -15,9 +15,17 @@ from hwkd.core.c_literal import float_literal
 from hwkd.deploy.to_c.answer import ANSWER, answer_files
 from hwkd.deploy.to_c.cmsis_nn import cmsis_files
 from hwkd.deploy.to_c.layout import Places, channels_last, row_major
-from hwkd.deploy.to_c.project import CMSIS_NN, DESCRIPTION_FILE, MODEL_FILE, Project, Sample
-from hwkd.deploy.to_c.raw_input import RAW_FILE
+from hwkd.deploy.to_c.project import (
+    CMSIS_NN,
+    DESCRIPTION_FILE,
+    MODEL_FILE,
+    PROGRAMS,
+    Project,
+    Sample,
+)
+from hwkd.deploy.to_c.raw_input import COMPARED, RAW_FILE
 from hwkd.deploy.to_c.step_builder import OFFSET_CONV
+from hwkd.deploy.to_c.stream import listens, stream_files
 from hwkd.qgraph.foreign_text import c_comment, c_string
 from hwkd.qgraph.ir import QuantTensor
 
@@ -39,9 +47,13 @@ def project_files(project: Project) -> dict[str, str]:
     if project.raw is not None:
         texts |= project.raw.headers
         texts[RAW_FILE] = project.raw.file(
-            project.arranged.places[project.input.name], project.input
+            project.arranged.places[project.input.name],
+            project.input,
+            compares=None if project.answer is None else project.answer.compares,
         )
-    sources = ["model.c", *sorted(name for name in texts if name.endswith(".c"))]
+    texts |= stream_files(project)
+    kept = (name for name in texts if name.endswith(".c") and name not in PROGRAMS)
+    sources = ["model.c", *sorted(kept)]
     values = {
         "arena_bytes": str(project.memory.arena_bytes),
         "arena_in_kib": f"{project.memory.arena_bytes / 1024:.1f} KiB",
@@ -59,6 +71,7 @@ def project_files(project: Project) -> dict[str, str]:
         **_further_outputs(project),
         **_answer(project),
         **_raw(project),
+        **_listening(project),
         "about": project.about,
     }
     usage = _template("usage.c" if project.raw is None else "usage_raw.c").rstrip()
@@ -95,12 +108,22 @@ def _raw(project: Project) -> Mapping[str, str]:
     if project.raw is None:
         return {"raw_declared": "", "how_to_run": filled, "example_build": ""}
     return {
-        "raw_declared": project.raw.declared,
+        "raw_declared": project.raw.declared
+        + (COMPARED if project.answer is not None and project.answer.compares is not None else ""),
         "how_to_run": " *     model_run_raw(values as in the data)\n",
         "raw_type": project.raw.c_type,
         "raw_shape": project.raw.shape_text,
         "example_build": _template("example_build.md"),
     }
+
+
+def _listening(project: Project) -> Mapping[str, str]:
+    """Return what the build files and the README say of the program that plays recordings."""
+    if not listens(project):
+        return {"listen_rule": "", "listen_program": "", "listen_usage": ""}
+    return {name: _template(f"{name}.txt") for name in (
+        "listen_rule", "listen_program", "listen_usage"
+    )}  # fmt: skip
 
 
 def _host_build(project: Project) -> Mapping[str, str]:
@@ -199,7 +222,7 @@ def _further_outputs(project: Project) -> Mapping[str, str]:
 
 
 def _model_values(project: Project) -> Mapping[str, str]:
-    offsets, tensors = project.memory.offsets, project.arranged.graph.tensors
+    offsets = project.memory.offsets
     definitions, statements = [], []
     for index, step in enumerate(project.steps):
         title = f"/* {index}: {c_comment(step.name)} ({step.kind}) */"
@@ -210,8 +233,8 @@ def _model_values(project: Project) -> Mapping[str, str]:
         fields["out"] = f"arena + {offsets[step.output]}"
         fields["scratch"] = f"arena + {project.memory.scratch_offsets[index]}"
         lines = [title, *(_filled(call, fields) for call in step.calls)]
-        size = tensors[step.output].elements
-        lines.append(f"MODEL_AFTER_STEP({index}, {fields['out']}, {size});")
+        traced = project.traced_bytes(step)
+        lines.append(f"MODEL_AFTER_STEP({index}, {fields['out']}, {traced});")
         statements.append("\n".join(f"    {line}" for line in lines))
     return {
         "definitions": "\n\n".join(definitions),
@@ -275,6 +298,7 @@ def _description(project: Project) -> dict[str, Any]:
         "source_sha256": project.source_sha256,
         "rounding": project.rounding,
         "kernels": "cmsis-nn" if project.uses_cmsis_nn else "hwkd",
+        "patch": None if project.patches is None else str(project.patches),
         "macs": graph.macs,
         "arena_bytes": memory.arena_bytes,
         "labels": list(project.labels),

@@ -17,6 +17,37 @@ from hwkd.qgraph.ir import QuantTensor
 RAW_FILE = "model_raw.c"
 # Names inside that file.
 PREPARE, PUT = "prepare", "put"
+COMPARED = """
+/* Sum of the squared differences between the prepared input of the last model_run_raw, as real
+   numbers, and the outputs, one for each of its values. */
+double model_squared_difference(void);
+"""
+# Preparing the input a second time takes less memory than keeping it beside the network's.
+_COMPARE = """\
+static const int8_t *compared; /* outputs, while the input is prepared to be compared with them */
+static double squared;
+
+double model_squared_difference(void)
+{
+    return squared;
+}
+
+"""
+_COMPARES = """\
+    if (compared != 0) {{
+        const float output = MODEL_OUTPUT_SCALE * (float)(compared[i] - MODEL_OUTPUT_ZERO_POINT);
+        double difference = (double)output - {value};
+        difference = difference > {most} ? {most} : difference < -{most} ? -{most} : difference;
+        squared += difference * difference;
+        return;
+    }}
+"""
+_AGAIN = f"""\
+    squared = 0.0;
+    compared = model_output();
+    {PREPARE}(raw);
+    compared = 0;
+"""
 
 
 # Rounded as ONNX Runtime rounds.
@@ -40,6 +71,7 @@ class RawInput:
         is_whole: values are whole steps of 1/256, else floats.
         ram_bytes: static memory that it takes; None where it was not counted.
         table_bytes: constants, likewise.
+        power_table: `powers` in C: 2^(i / 64) in steps of 1/32768; empty where floats are prepared.
         apply: the same in NumPy: raw values [n, *shape] to inputs of the network before int8.
     """
 
@@ -50,6 +82,7 @@ class RawInput:
     is_whole: bool = False
     ram_bytes: int | None = None
     table_bytes: int | None = None
+    power_table: str = ""
     apply: Callable[[NDArray[Any]], NDArray[np.float32]] | None = None
 
     @property
@@ -73,12 +106,14 @@ class RawInput:
 void model_run_raw(const {self.c_type} *raw);
 """
 
-    def file(self, places: Places, target: QuantTensor) -> str:
+    def file(self, places: Places, target: QuantTensor, *, compares: float | None = None) -> str:
         """Return the text of the file that defines the function.
 
         Args:
             places: where each element of the network's input lies.
             target: the network's input.
+            compares: most that counts of a difference between a prepared value and the output that
+                repeats it; None compares nothing.
         """
         elements, channels = places.size, places.shape[1]
         table = ""
@@ -94,6 +129,8 @@ void model_run_raw(const {self.c_type} *raw);
         put = whole_quantiser(target) if self.is_whole else _FLOAT_QUANTISER
         include = "" if self.is_whole else "#include <math.h>\n\n"
         c_type = "int32_t" if self.is_whole else "float"
+        real = "value / 256.0" if self.is_whole else "value"
+        before = "" if compares is None else _COMPARES.format(value=real, most=compares)
         return f"""{include}#include "model.h"
 
 #ifdef MODEL_TRACE
@@ -103,10 +140,10 @@ void model_after_step(int32_t step, const int8_t *output, int32_t bytes);
 #define MODEL_AFTER_FEATURES() ((void)0)
 #endif
 
-{put}
+{_COMPARE if compares is not None else ""}{put}
 static void {PUT}(int32_t i, {c_type} value)
 {{
-{table}    model_input()[{place}] = quantised(value);
+{before}{table}    model_input()[{place}] = quantised(value);
 }}
 
 {self.source}
@@ -115,5 +152,5 @@ void model_run_raw(const {self.c_type} *raw)
     {PREPARE}(raw);
     MODEL_AFTER_FEATURES();
     model_run();
-}}
+{_AGAIN if compares is not None else ""}}}
 """

@@ -51,7 +51,7 @@ def conclude(
         scores=result.scores,
         network=candidate.layers,
         cost=candidate.cost,
-        own_c=own_c_cost(files.int8_path, context.given.question),
+        own_c=own_c_cost(files.int8_path, context.given),
         quantisation=read_quantisation(files.int8_path, len(context.calibration)),
         quantisation_choice=result.quantisation,
         profile=profile,

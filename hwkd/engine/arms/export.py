@@ -39,7 +39,9 @@ from hwkd.io.run_files import RUN_FILE, read_run_record
 from hwkd.io.student_folder import StudentFiles, StudentFolder, read_student, record_text
 from hwkd.nn.build import build_module
 from hwkd.qgraph.float_tail import without_float_tail
+from hwkd.signals.fixed import power_table
 from hwkd.signals.pipeline import Pipeline
+from hwkd.signals.step import table_c
 from hwkd.train.weights_file import WeightsError, fill_module
 
 
@@ -148,6 +150,7 @@ def raw_input(record: PipelineRecord) -> RawInput:
         is_whole=made.is_whole,
         ram_bytes=made.ram_bytes,
         table_bytes=made.table_bytes,
+        power_table=table_c("uint32_t", "powers", power_table()) if made.is_whole else "",
         apply=pipeline.apply,
     )
 

@@ -147,7 +147,7 @@ def _judged(context: SearchContext, student: FloatStudent, files: StudentFiles) 
         epochs=max(1, round(student.epochs_made)),
         scores=ScoresRecord(
             validation_float=_scores(context.data, files.float_path, "validation"),
-            validation_int8=context.data.head.scores(logits, validation.labels),
+            validation_int8=context.data.scores("validation", logits),
         ),
         objective=judge_student(
             context, logits, latency_s=None if latency is None else latency.value_s
@@ -163,8 +163,11 @@ def _tested(context: SearchContext, result: ArmResult, files: StudentFiles) -> A
     head, test = context.data.head.at(result.decision), context.data.test
     logits = student_logits(files.int8_path, test.inputs)
     tested = {
-        "test_float": head.scores(student_logits(files.float_path, test.inputs), test.labels),
-        "test_int8": head.scores(logits, test.labels),
+        name: head.scores(outputs, test.labels, test.wholes)
+        for name, outputs in (
+            ("test_float", student_logits(files.float_path, test.inputs)),
+            ("test_int8", logits),
+        )
     }
     return result.model_copy(
         update={
@@ -257,6 +260,7 @@ def _quantised(
             criterion=partial(_goes_on, student, here),
             validation_inputs=validation.inputs,
             validation_labels=validation.labels,
+            validation_wholes=validation.wholes,
             head=context.data.head,
         ),
         settings,
@@ -296,4 +300,4 @@ def shown_terms(record: EpochRecord) -> str:
 def _scores(data: TaskData, onnx_path: Path, name: SplitName) -> Scores:
     """Return every metric of the task, of a file over a split."""
     split = data.split(name)
-    return data.head.scores(student_logits(onnx_path, split.inputs), split.labels)
+    return data.scores(name, student_logits(onnx_path, split.inputs))

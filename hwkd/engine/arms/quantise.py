@@ -89,6 +89,7 @@ class QuantisationData:
     criterion: Callable[[FakeQuantStudent, TeacherSource | None], Criterion]
     validation_inputs: NDArray[np.float32]
     validation_labels: NDArray[Any]
+    validation_wholes: NDArray[np.int64] | None = None
     head: Head
 
 
@@ -228,7 +229,7 @@ class _Workplace:
         head, labels = self.data.head, self.data.validation_labels
         return _Judged(
             error=float(head.errors(outputs, labels).mean()),
-            score=head.metrics[0].of(head.scores(outputs, labels)),
+            score=head.metrics[0].of(head.scores(outputs, labels, self.data.validation_wholes)),
         )
 
     def int8(

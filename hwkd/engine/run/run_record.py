@@ -180,7 +180,11 @@ def _device_record(requested: LimitsConfig, resolved: SearchConfig, device: Devi
         LimitRecord(
             name=name,
             value=value,
-            origin="option" if getattr(requested, field) is not None else "device",
+            origin="option"
+            if getattr(requested, field) is not None
+            else "task"
+            if name == "weights"  # which no device bounds
+            else "device",
         )
         for name, field in LIMIT_FIELDS.items()
         if (value := getattr(resolved.limits, field)) is not None

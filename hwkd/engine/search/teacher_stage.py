@@ -153,7 +153,7 @@ def tested_teacher(
     if stage.teacher is None or record is None or record.scores.test_float is not None:
         return record  # there is none, or an earlier call made it and only its outputs are here
     outputs = cached_logits(stage.teacher, data, split="test", progress=progress)
-    found = data.head.scores(np.asarray(outputs, dtype=np.float32), data.test.labels)
+    found = data.scores("test", np.asarray(outputs, dtype=np.float32))
     scores = record.scores.model_copy(update={"test_float": found})
     return record.model_copy(update={"scores": scores})
 

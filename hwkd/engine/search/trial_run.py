@@ -199,8 +199,8 @@ class TrialRunner:
                 "state": "completed",
                 "macs_fvcore": count_macs(module, candidate.spec.input_shape),
                 "scores": ScoresRecord(
-                    validation_float=context.data.head.scores(logits_float, validation.labels),
-                    validation_int8=context.data.head.scores(logits_int8, validation.labels),
+                    validation_float=context.data.scores("validation", logits_float),
+                    validation_int8=context.data.scores("validation", logits_int8),
                 ),
                 "objective": objective,
                 "profile": profile,

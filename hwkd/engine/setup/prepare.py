@@ -62,14 +62,22 @@ def prepare_data(config: SearchConfig, *, progress: Progress) -> Prepared:
     """Read the data and fill open choices; nothing is trained or written."""
     device = screen_of(config).device  # unknown names are refused before any data is read
     task, data = load_data(config, progress=progress)
-    resolved = resolve_config(config, device, data)
+    resolved = resolve_config(_within_budget(config, task), device, data)
     return Prepared(
         config=resolved,
-        screen=screen_of(resolved),
+        screen=screen_of(resolved, data.pipeline),
         task=task,
         data=data,
         transfer=configured_transfer(resolved, data),
     )
+
+
+def _within_budget(config: SearchConfig, task: Task) -> SearchConfig:
+    """Bound the weights by what the task's students usually take, where the user did not."""
+    if config.limits.weight_bytes is not None or task.weight_budget_bytes is None:
+        return config
+    limits = config.limits.model_copy(update={"weight_bytes": task.weight_budget_bytes})
+    return config.model_copy(update={"limits": limits})
 
 
 def survey_spaces(prepared: Prepared, *, times_brief_training: bool) -> Survey:

@@ -13,9 +13,11 @@ from hwkd.core.progress import Progress, silent
 from hwkd.cost.backend import CostQuestion, screening_backend
 from hwkd.cost.training_time import predicted_training_s
 from hwkd.engine.setup.config import SearchConfig
+from hwkd.engine.setup.feature_need import feature_need
 from hwkd.engine.setup.screening import Candidate, Screen, load_spaces
 from hwkd.io import discovery
 from hwkd.io.device_catalog import load_device
+from hwkd.signals.pipeline import Pipeline
 from hwkd.tasks.base import Task, TaskData
 
 # Brief training sees about this many samples, full training this many; both within the bounds
@@ -82,8 +84,13 @@ def load_data(config: SearchConfig, *, progress: Progress = silent) -> tuple[Tas
     return task, data
 
 
-def screen_of(config: SearchConfig) -> Screen:
-    """Return what candidates are costed for."""
+def screen_of(config: SearchConfig, pipeline: Pipeline | None = None) -> Screen:
+    """Return what candidates are costed for.
+
+    Args:
+        config: of the search.
+        pipeline: of its data, whose features count; None before data is read.
+    """
     device = load_device(config.device, runtime=config.runtime)
     # A resolved configuration states the device's own clock, which no backend need refuse.
     asked_hz = None if config.clock_hz == device.clock_hz else config.clock_hz
@@ -95,6 +102,7 @@ def screen_of(config: SearchConfig) -> Screen:
         risk=config.limits.risk,
         spaces=load_spaces(config.spaces),
         searches_input=config.search_input,
+        features=None if pipeline is None else feature_need(pipeline, device),
     )
 
 

@@ -56,6 +56,8 @@ def rooms_key(screen: Screen, input_shape: tuple[int, ...], num_outputs: int) ->
     """Return the SHA-256 of all that rooms follow from, beside the spaces themselves."""
     asked = screen.question
     question = [screen.device.model_dump(), asked.runtime, asked.clock_hz, asked.dtype]
+    if screen.features is not None:
+        question.append(asdict(screen.features))
     parts = [__version__, asdict(screen.limits), screen.risk, input_shape, num_outputs]
     # The order of a set differs from process to process.
     text = json.dumps([*parts, *question], sort_keys=True, default=sorted)

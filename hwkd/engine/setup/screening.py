@@ -20,6 +20,7 @@ from hwkd.core.seen_input import viewed_layers
 from hwkd.core.student import Chooser, Layers, SearchSpace, StudentSpec
 from hwkd.core.trial import ViolationRecord
 from hwkd.cost.backend import CostQuestion, screening_backend
+from hwkd.cost.features import FeatureNeed, with_features
 from hwkd.cost.graph import build_graph
 from hwkd.io import discovery
 
@@ -44,7 +45,8 @@ class Candidate:
 class Screen:
     """What candidates are costed for and compared with.
 
-    `searches_input` says that students also choose how they see their picture.
+    `searches_input` says that students also choose how they see their picture; `features` is what
+    is computed before every network.
     """
 
     question: CostQuestion
@@ -52,6 +54,7 @@ class Screen:
     risk: Risk
     spaces: Mapping[str, SearchSpace]
     searches_input: bool = False
+    features: FeatureNeed | None = None
 
     @property
     def device(self) -> Device:
@@ -79,6 +82,8 @@ class Screen:
             )
         graph = build_graph(layers)
         cost = screening_backend(self.device).screen(graph, self.question)
+        if self.features is not None:
+            cost = with_features(cost, self.features)
         return Candidate(
             spec=spec,
             layers=layers,

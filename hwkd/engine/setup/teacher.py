@@ -131,7 +131,7 @@ def judge_teacher(
     data = transfer.data
     members = teacher.members if isinstance(teacher, EnsembleTeacher) else (teacher,)
     judged = tuple(_member(member, data, progress) for member in members)
-    scores = data.head.scores(_validation(teacher, data, progress), data.validation.labels)
+    scores = data.scores("validation", _validation(teacher, data, progress))
     logits_of_copies(
         teacher,
         transfer,
@@ -161,7 +161,7 @@ def _member(teacher: NetworkTeacher, data: TaskData, progress: Progress) -> Teac
         kind=teacher.kind,
         description=teacher.description,
         input=teacher.seen.text,
-        scores=ScoresRecord(validation_float=data.head.scores(outputs, data.validation.labels)),
+        scores=ScoresRecord(validation_float=data.scores("validation", outputs)),
         identity=teacher.identity,
         doubt=None if doubt is None else doubt.line,
     )

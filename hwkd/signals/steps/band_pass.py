@@ -81,17 +81,18 @@ class BandPass:
         """Return the shape as it is."""
         return shape
 
-    def stream_c(self, function: str, *, channels: int, count: int) -> CCode:
+    def stream_c(self, function: str, *, channels: int, most: int) -> CCode:
         """Return the same in C; see `StreamStep`."""
+        del most
         sections, state = len(self.factors) // 5, f"{function}_state"
         text = f"""{table_c("int32_t", f"{function}_factors", self.factors)}
 static int32_t {state}[{channels}][{sections}][5];
 
 static void {function}(const int16_t *from, int32_t apart,
-    int16_t *to, int32_t to_apart)
+    int16_t *to, int32_t to_apart, int32_t count)
 {{
     for (int32_t channel = 0; channel < {channels}; ++channel)
-        for (int32_t t = 0; t < {count}; ++t) {{
+        for (int32_t t = 0; t < count; ++t) {{
             const int32_t *factor = {function}_factors;
             int32_t x = (int32_t)from[channel * apart + t] * {1 << _SAMPLE_BITS};
             for (int32_t section = 0; section < {sections}; ++section, factor += 5) {{

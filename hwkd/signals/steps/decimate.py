@@ -63,33 +63,33 @@ class Decimate:
         """Return the shape with as many samples as remain."""
         return shape[0], shape[1] // self.factor
 
-    def stream_c(self, function: str, *, channels: int, count: int) -> CCode:
+    def stream_c(self, function: str, *, channels: int, most: int) -> CCode:
         """Return the same in C; see `StreamStep`."""
         taps, line = self.taps(), f"{function}_line"
         kept = len(taps) - 1
         text = f"""{table_c("int16_t", f"{function}_taps", taps)}
-static int16_t {line}[{channels}][{kept + count}];
+static int16_t {line}[{channels}][{kept + most}];
 
 static void {function}(const int16_t *from, int32_t apart,
-    int16_t *to, int32_t to_apart)
+    int16_t *to, int32_t to_apart, int32_t count)
 {{
     for (int32_t channel = 0; channel < {channels}; ++channel) {{
         int16_t *line = {line}[channel];
-        memcpy(line + {kept}, from + channel * apart, {2 * count});
-        for (int32_t t = 0; t < {count}; t += {self.factor}) {{
+        memcpy(line + {kept}, from + channel * apart, 2 * (size_t)count);
+        for (int32_t t = 0; t < count; t += {self.factor}) {{
             int32_t sum = 16384;
             for (int32_t i = 0; i < {len(taps)}; ++i)
                 sum += (int32_t)line[t + i] * {function}_taps[i];
             to[channel * to_apart + t / {self.factor}] = (int16_t)hwkd_to_int16(sum >> 15);
         }}
-        memmove(line, line + {count}, {2 * kept});
+        memmove(line, line + count, {2 * kept});
     }}
 }}
 """
         return CCode(
             text=text,
             reset=f"memset({line}, 0, sizeof {line});",
-            state_bytes=2 * channels * (kept + count),
+            state_bytes=2 * channels * (kept + most),
             table_bytes=2 * len(taps),
         )
 

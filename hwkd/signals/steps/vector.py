@@ -35,15 +35,16 @@ class VectorMagnitude:
         """Return the shape with the further channels."""
         return shape[0] + shape[0] // 3, shape[1]
 
-    def stream_c(self, function: str, *, channels: int, count: int) -> CCode:
+    def stream_c(self, function: str, *, channels: int, most: int) -> CCode:
         """Return the same in C; see `StreamStep`."""
+        del most
         text = f"""static void {function}(const int16_t *from, int32_t apart,
-    int16_t *to, int32_t to_apart)
+    int16_t *to, int32_t to_apart, int32_t count)
 {{
     for (int32_t channel = 0; channel < {channels}; ++channel)
-        memcpy(to + channel * to_apart, from + channel * apart, {2 * count});
+        memcpy(to + channel * to_apart, from + channel * apart, 2 * (size_t)count);
     for (int32_t three = 0; three < {channels // 3}; ++three)
-        for (int32_t t = 0; t < {count}; ++t) {{
+        for (int32_t t = 0; t < count; ++t) {{
             uint32_t sum = 0;
             for (int32_t axis = 0; axis < 3; ++axis) {{
                 const int32_t value = from[(3 * three + axis) * apart + t];

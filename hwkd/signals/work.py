@@ -1,0 +1,86 @@
+"""What features take of a core: instructions and code, by closed forms of what QEMU counted.
+
+`instructions.json` has, for each core, instructions of each unit of work (`RowStep.work`) and bytes
+of code of each kind of step; `python -m tools.signal_instructions` counts and writes them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from hwkd.signals.step import RowStep, Shape, Step, StreamStep
+
+# Per call of a step with a row, and per feature that is standardised, quantised and put.
+ROW, FEATURE = "row", "feature"
+# Of the code that every pipeline has.
+BASE = "base"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoreWork:
+    """What a core executes for one raw input.
+
+    Attributes:
+        instructions: of all steps.
+        code_bytes: likewise, without constants.
+        error_ratio: largest error of the closed form on pipelines that it was not made from.
+    """
+
+    instructions: float
+    code_bytes: int
+    error_ratio: float
+
+
+def work_of(steps: Sequence[Step], shapes: Sequence[Shape]) -> dict[str, float]:
+    """Return the units of work of a pipeline for one raw input.
+
+    Args:
+        steps: in order.
+        shapes: before each and after the last.
+    """
+    found: dict[str, float] = defaultdict(float)
+    for step, shape in zip(steps, shapes, strict=False):
+        if isinstance(step, RowStep | StreamStep):
+            for unit, amount in step.work(shape).items():
+                found[unit] += amount
+        if isinstance(step, RowStep):
+            found[ROW] += math.prod(shape[:-1])
+    found[FEATURE] += math.prod(shapes[-1])
+    return found
+
+
+def kinds_of(steps: Sequence[Step]) -> tuple[str, ...]:
+    """Return what code a pipeline has, by kind of step."""
+    return (BASE, *(step.kind for step in steps if isinstance(step, RowStep | StreamStep)))
+
+
+def on_core(steps: Sequence[Step], shapes: Sequence[Shape], core: str) -> CoreWork | None:
+    """Return what a pipeline takes of a core; None where one of its steps was never counted.
+
+    Args:
+        steps: in order.
+        shapes: before each and after the last.
+        core: by the name of its file in `devices/cores`.
+    """
+    facts = _counted().get(core)
+    work, kinds = work_of(steps, shapes), kinds_of(steps)
+    if facts is None or not (set(work) <= set(facts["units"]) and set(kinds) <= set(facts["code"])):
+        return None
+    return CoreWork(
+        instructions=sum(amount * facts["units"][unit] for unit, amount in work.items()),
+        code_bytes=round(sum(facts["code"][kind] for kind in kinds)),
+        error_ratio=facts["error"]["instructions"],
+    )
+
+
+@cache
+def _counted() -> Mapping[str, Mapping[str, Mapping[str, float]]]:
+    text = (files("hwkd.signals") / "instructions.json").read_text("utf-8")
+    found: Mapping[str, Mapping[str, Mapping[str, float]]] = json.loads(text)
+    return found

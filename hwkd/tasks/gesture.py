@@ -1,0 +1,77 @@
+"""Gestures and other motion: windows of recordings, judged one by one and by vote."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwkd.core.catalog import TASKS
+from hwkd.core.errors import ConfigError
+from hwkd.core.metric import Metric, led_by
+from hwkd.core.progress import Progress, silent
+from hwkd.core.reading import AS_USUAL, Reading
+from hwkd.tasks.base import Task, TaskData
+from hwkd.tasks.checks import checked_raw
+from hwkd.tasks.classes_head import VOTED_METRICS, ClassesHead, balanced_weights
+from hwkd.tasks.prepare import prepare
+from hwkd.tasks.recordings import RECORDING_FORMATS, group_of, read_recordings
+from hwkd.tasks.windows import cut_windows, split_windows
+
+WINDOW_S = 2.0
+_KNOWN = frozenset(
+    {"metric", "class_weights", "label", "split", "rate_hz", "window_s", "stride_s", "features"}
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GestureTask:
+    """One label per window; a recording is what most of its windows say."""
+
+    name: str = "gesture"
+    summary: str = "tell motions apart in recordings of sensors: CSV or NPZ, cut into windows"
+    metrics: tuple[Metric, ...] = VOTED_METRICS
+    kind: str = "classes"
+    spaces: tuple[str, ...] = ()
+    weight_budget_bytes: int | None = 30_000
+
+    def data(
+        self,
+        source: Path | None,
+        reading: Reading = AS_USUAL,
+        *,
+        split_seed: int = 0,
+        progress: Progress = silent,
+    ) -> TaskData:
+        """Read, cut, split and standardise; see `Task.data`."""
+        del progress
+        reading.require_known(_KNOWN, task=self.name)
+        metrics = led_by(self.metrics, reading.metric, task=self.name)
+        if source is None:
+            raise ConfigError(f"--task gesture needs --data: {RECORDING_FORMATS}")
+        group_of(reading)  # refuses a split before a long file is read
+        found = read_recordings(source, reading)
+        window_s = reading.window_s or WINDOW_S
+        windows, names, notes = cut_windows(
+            found, window_s=window_s, stride_s=reading.stride_s or window_s / 2
+        )
+        raw = split_windows(windows, found, names, split=reading.split, seed=split_seed)
+        raw = checked_raw(replace(raw, notes=(*raw.notes, *notes)))
+        weights = balanced_weights(raw) if reading.class_weights == "balanced" else ()
+        head = ClassesHead(names=names, metrics=metrics, weights=weights)
+        return prepare(raw, head, task=self.name, split_seed=split_seed, features=reading.features)
+
+    def labelled(
+        self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Read windows of the training's length, and the names of their classes."""
+        found = read_recordings(source, reading)
+        window_s = raw_shape[1] / found.rate_hz
+        windows, names, _ = cut_windows(found, window_s=window_s, stride_s=window_s / 2)
+        return windows.values, np.array(names)[windows.labels]
+
+
+_TASK: Task = TASKS.register("gesture")(GestureTask())

@@ -1,0 +1,134 @@
+"""Anomalies: what trains, what decides, scores against scikit-learn, and what is refused."""
+
+import re
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from hwkd.core.errors import ConfigError, DataError
+from hwkd.core.reading import Reading
+from hwkd.tasks.anomaly import AnomalyTask
+from hwkd.tasks.reconstruction_head import ReconstructionHead
+
+TASK = AnomalyTask()
+
+
+def write_table(path, labels, label="label"):
+    random = np.random.default_rng(0)
+    lines = [f"a,b,{label}"]
+    lines += [f"{random.normal():.4f},{random.normal():.4f},{text}" for text in labels]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def scored(seed, count=300):
+    """A head, outputs that repeat normal rows better, and targets."""
+    random = np.random.default_rng(seed)
+    is_anomaly = random.random(count) < 0.15
+    inputs = random.normal(size=(count, 4, 1)).astype(np.float32)
+    head = ReconstructionHead(names=("a", "b", "c", "d"), false_alarms_ratio=0.05)
+    spread = np.where(is_anomaly, 0.6, 0.3)[:, np.newaxis]
+    outputs = inputs[:, :, 0] + random.normal(size=(count, 4)) * spread
+    return head, outputs.astype(np.float32), head.targets(is_anomaly, inputs), is_anomaly
+
+
+def test_train_is_normal_alone_and_anomalies_are_shared_by_the_other_splits():
+    data = TASK.data(None)
+    assert not data.train.labels[:, -1].any()
+    anomalies = [int(data.split(name).labels[:, -1].sum()) for name in ("validation", "test")]
+    assert anomalies == [106, 106]
+    np.testing.assert_array_equal(data.test.labels[:, :-1], data.test.inputs[:, :, 0])
+    assert not data.validation_from_train
+    assert data.num_outputs == 30
+    assert data.head.names[0] == "mean radius"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_scores_are_those_of_scikit_learn_and_their_error_that_of_average_precision(seed):
+    head, outputs, targets, is_anomaly = scored(seed)
+    distances = np.square(outputs.astype(np.float64) - targets[:, :-1]).mean(axis=1)
+    found = head.scores(outputs, targets)
+    precision = average_precision_score(is_anomaly, distances)
+    assert found["average precision"] == pytest.approx(precision)
+    assert found["AUROC"] == pytest.approx(roc_auc_score(is_anomaly, distances))
+    partial = roc_auc_score(is_anomaly, distances, max_fpr=0.1)
+    assert found["partial AUROC"] == pytest.approx(partial)
+    expected = (1 - precision) / (1 - is_anomaly.mean())
+    assert head.errors(outputs, targets).mean() == pytest.approx(expected)
+
+
+def test_the_threshold_is_the_lowest_that_keeps_the_false_alarms():
+    head, outputs, targets, is_anomaly = scored(9)
+    decision = head.decide(outputs, targets)
+    distances = head.distances(outputs, targets)
+    allowed = int(0.05 * (~is_anomaly).sum())
+    assert (distances[~is_anomaly] >= decision.threshold).sum() == allowed
+    assert decision.reached == pytest.approx(allowed / (~is_anomaly).sum())
+    lower = distances[~is_anomaly & (distances < decision.threshold)].max()
+    assert lower < decision.threshold
+    kept = head.at(decision)
+    assert kept.scores(outputs, targets)["false alarms"] == pytest.approx(decision.reached)
+    normal, abnormal = kept.confusion(outputs, targets)
+    assert normal == ((~is_anomaly).sum() - allowed, allowed)
+    assert sum(abnormal) == is_anomaly.sum()
+    said = kept.answers(outputs, targets[:, :-1, np.newaxis])
+    np.testing.assert_array_equal(said == "anomaly", distances >= decision.threshold)
+
+
+@pytest.mark.parametrize(
+    ("labels", "reading"),
+    [
+        (["0"] * 60 + ["1"] * 6, {}),
+        (["1"] * 60 + ["-1"] * 6, {}),
+        (["ok"] * 60 + ["worn"] * 3 + ["broken"] * 3, {}),
+        (["running"] * 60 + ["stuck"] * 6, {"normal": "running"}),
+    ],
+)
+def test_the_normal_label_is_known_by_its_name_or_said(labels, reading, tmp_path):
+    data = TASK.data(write_table(tmp_path / "t.csv", labels), Reading(**reading))
+    counts = [int(data.split(n).labels[:, -1].sum()) for n in ("train", "validation", "test")]
+    assert counts == [0, 3, 3]
+
+
+def test_splits_of_an_archive_are_kept_and_validation_gets_anomalies_of_test(tmp_path):
+    random = np.random.default_rng(0)
+    x, path = random.normal(size=(80, 3)), tmp_path / "a.npz"
+    y = np.array([0] * 70 + [1] * 10)
+    np.savez(path, x_train=x[:50], y_train=y[:50], x_test=x[50:], y_test=y[50:])
+    data = TASK.data(path)
+    assert [len(data.split(n)) for n in ("train", "validation", "test")] == [40, 15, 25]
+    np.savez(path, x_train=x[::-1][:50], y_train=y[::-1][:50], x_test=x[50:], y_test=y[50:])
+    with pytest.raises(DataError, match="10 anomalies in the train split, first at example 0"):
+        TASK.data(path)
+
+
+@pytest.mark.parametrize(
+    ("labels", "reading", "message"),
+    [
+        (["0"] * 80, {}, "every label is '0'; anomalies are needed"),
+        (["a"] * 70 + ["b"] * 6, {}, "no label says that it is the normal one; labels are 'a'"),
+        (["0"] * 70 + ["ok"] * 6, {}, "several labels says that it is the normal one"),
+        (["0"] * 70 + ["1"] * 6, {"normal": "good"}, "no label is called 'good'"),
+        (["0"] * 30 + ["1"] * 6, {}, "30 normal examples and 6 anomalies, too few"),
+        (["0"] * 70 + ["1"] * 6, {"label": "labl"}, "--label labl: no such column; did you mean"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(labels, reading, message, tmp_path):
+    path = write_table(tmp_path / "t.csv", labels)
+    with pytest.raises(DataError, match=re.escape(message)) as caught:
+        TASK.data(path, Reading(**reading))
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_options_that_do_nothing_are_refused(tmp_path):
+    path = write_table(tmp_path / "t.csv", ["0"] * 60 + ["1"] * 6)
+    with pytest.raises(ConfigError, match="--layout nchw: does not apply to a CSV file"):
+        TASK.data(path, Reading(layout="nchw"))
+
+
+def test_a_rate_that_too_few_examples_tell_is_a_note(tmp_path):
+    path = write_table(tmp_path / "t.csv", ["0"] * 60 + ["1"] * 6)
+    notes = TASK.data(path, Reading(false_alarms_ratio=0.001)).notes
+    assert any("12 normal examples, too few to tell 0.1 % of false alarms" in n for n in notes)

@@ -1,0 +1,143 @@
+"""Recordings become windows of which no two splits share anything; what is refused, in one line."""
+
+import re
+
+import numpy as np
+import pytest
+from support.recordings import RATE_HZ, recording_rows, write_recordings
+
+from hwkd.core.errors import ConfigError, DataError
+from hwkd.core.reading import Reading
+from hwkd.tasks.classes_head import VOTED_METRICS, ClassesHead
+from hwkd.tasks.gesture import GestureTask
+from hwkd.tasks.recordings import read_recordings
+from hwkd.tasks.windows import cut_windows
+
+TASK = GestureTask()
+SPLITS = ("train", "validation", "test")
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    return write_recordings(tmp_path_factory.mktemp("recordings") / "all.csv")
+
+
+def test_windows_have_the_asked_length_and_stride_in_seconds(table):
+    found = read_recordings(table, Reading())
+    assert found.rate_hz == RATE_HZ
+    assert found.channels == ("ax", "ay")
+    windows, names, _ = cut_windows(found, window_s=1.5, stride_s=0.5)
+    assert names == ("shake", "tilt", "turn")
+    assert windows.values.shape == (len(found.parts) * 18, 2, 30)
+    np.testing.assert_array_equal(windows.values[1], found.parts[0].values[:, 10:40])
+
+
+def test_no_recording_is_in_two_splits(table):
+    data = TASK.data(table, Reading(window_s=1.0))
+    held = [set(data.split(name).wholes.tolist()) for name in SPLITS]
+    assert not (held[0] & held[1] or held[0] & held[2] or held[1] & held[2])
+    assert sum(map(len, held)) == 30
+
+
+def test_no_person_is_in_two_splits(table):
+    reading = Reading(split="group:subject")
+    data = TASK.data(table, reading)
+    of = {part.number: part.group for part in read_recordings(table, reading).parts}
+    people = [{of[number] for number in data.split(name).wholes.tolist()} for name in SPLITS]
+    assert not (people[0] & people[1] or people[0] & people[2] or people[1] & people[2])
+    assert [len(each) for each in people] == [6, 2, 2]
+    assert any("no subject is in two splits" in note for note in data.notes)
+
+
+def test_windows_that_reach_over_a_cut_in_time_are_in_no_split(tmp_path):
+    rows = [
+        [f"{at / 10:.1f}", f"{at + offset}.25", label]
+        for label, offset in (("a", 0), ("b", 1000))
+        for at in range(300)
+    ]
+    path = write_recordings(tmp_path / "long.csv", rows, heading="time,x,label")
+    data = TASK.data(path, Reading(split="time", window_s=1.0, stride_s=0.1))
+    step = data.pipeline.steps[0]
+    seen = [data.split(name).inputs * step.std[0] + step.mean[0] for name in SPLITS]
+    samples = [set(np.round(values - 0.25).ravel().astype(int).tolist()) for values in seen]
+    assert not (samples[0] & samples[1] or samples[0] & samples[2] or samples[1] & samples[2])
+    assert max(v for v in samples[0] if v < 900) < min(samples[1])
+
+
+def test_an_archive_of_recordings_reads_as_the_table_does(table, tmp_path):
+    rows = recording_rows()
+    path = tmp_path / "all.npz"
+    recordings = np.array([row[5] for row in rows])
+    firsts = np.unique(recordings, return_index=True)[1]
+    np.savez(
+        path, x=np.array([row[1:3] for row in rows], float), recording=recordings, rate=RATE_HZ,
+        y=np.array([rows[at][3] for at in firsts]), subject=np.array([row[4] for row in rows]),
+    )  # fmt: skip
+    reading = Reading(split="group:subject")
+    ours, other = TASK.data(path, reading), TASK.data(table, reading)
+    for name in SPLITS:
+        np.testing.assert_allclose(ours.split(name).inputs, other.split(name).inputs, atol=1e-6)
+        np.testing.assert_array_equal(ours.split(name).labels, other.split(name).labels)
+
+
+def test_no_window_reaches_over_a_gap_in_time(tmp_path):
+    rows = [[f"{at / 10 + (at >= 15) * 9:.1f}", at, lab] for lab in "ab" for at in range(30)]
+    found = read_recordings(write_recordings(tmp_path / "g.csv", rows, "t,x,label"), Reading())
+    windows, _, _ = cut_windows(found, window_s=1.0, stride_s=0.1)
+    assert not any({14.0, 15.0} <= set(values[0].tolist()) for values in windows.values)
+    assert len(windows.values) == 4 * 6
+
+
+def test_a_recording_is_what_most_of_its_windows_say():
+    head = ClassesHead(names=("a", "b"), metrics=VOTED_METRICS)
+    outputs = np.array([[3, 0], [3, 0], [0, 9], [0, 1], [1, 0]], np.float32)
+    labels, wholes = np.array([0, 0, 0, 1, 1]), np.array([7, 7, 7, 4, 4])
+    # The second recording is a tie of votes and of probabilities, which the first class takes.
+    found = head.scores(outputs, labels, wholes)
+    assert found["accuracy"] == pytest.approx(3 / 5)
+    assert found["recording accuracy"] == pytest.approx(1 / 2)
+    outputs[3, 1] = 2.0  # the surer of two windows decides
+    assert head.scores(outputs, labels, wholes)["recording accuracy"] == 1.0
+    assert list(found) == [metric.name for metric in VOTED_METRICS]
+
+
+def changed(at, column, value):
+    rows = recording_rows(people=3, seconds=3.0)
+    rows[at][column] = value
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("rows", "reading", "message"),
+    [
+        (changed(7, 1, ""), {}, "row 9, column 'ax': '' is no finite number"),
+        (changed(7, 2, "high"), {}, "row 9, column 'ay': 'high' is no finite number"),
+        (changed(7, 0, "0.1"), {}, "row 9: time goes from 0.3 s to 0.1 s; sort the rows"),
+        (changed(7, 3, ""), {}, "row 9, column 'label': no label"),
+        (recording_rows(people=1), {"split": "group:subject"}, "1 subject; three splits that"),
+        (recording_rows(people=3), {"label": "lable"}, "--label lable: no such column; did you"),
+        (recording_rows(people=3), {"split": "group:subjekt"}, "did you mean subject"),
+        (
+            [row for row in recording_rows(people=3) if row[3] == "tilt"], {},
+            "every sample is labelled 'tilt'; two classes",
+        ),
+        (recording_rows(people=3, seconds=1.0), {}, "is as long as a window of 2 s"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_used_is_refused_with_file_and_row(rows, reading, message, tmp_path):
+    path = write_recordings(tmp_path / "made.csv", rows)
+    with pytest.raises(DataError, match=re.escape(message)) as caught:
+        TASK.data(path, Reading(**reading))
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_what_nothing_says_is_asked_for(tmp_path):
+    rows = [[1, 2, "a"], [2, 3, "b"]]
+    path = write_recordings(tmp_path / "a.csv", rows, heading="ax,ay,label")
+    with pytest.raises(ConfigError, match="say the samples per second, as --rate 50Hz"):
+        TASK.data(path)
+    with pytest.raises(ConfigError, match="--split people: expected random, time or group:COLUMN"):
+        TASK.data(path, Reading(split="people"))
+    with pytest.raises(ConfigError, match="--task gesture needs --data: a CSV file"):
+        TASK.data(None)

@@ -1,0 +1,111 @@
+"""Counts instructions and code of the steps of signal features on emulated cores.
+
+    python -m tools.signal_instructions [CORE ...]   # writes hwkd/signals/instructions.json
+
+Pipelines with different settings run as one program per core. Instructions of each unit of work and
+bytes of each kind of step are the non-negative numbers that explain all pipelines best, relative to
+their size. Every fourth pipeline takes no part in the fit and gives its error.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from scipy.optimize import nnls
+
+from benchmarks.lib.feature_runs import FeatureRun, pipeline_of, run_features
+from hwkd.deploy.toolchain import find_tools
+from hwkd.io.core_files import core_names, load_core
+from hwkd.signals.pipeline import shapes_of
+from hwkd.signals.work import kinds_of, work_of
+
+FILE = Path(__file__).parents[1] / "hwkd" / "signals" / "instructions.json"
+_SOUND, _MOTION = 16000.0, 50.0
+_CASES: tuple[tuple[str, tuple[int, int], float], ...] = (
+    ("log-mel", (1, 4800), _SOUND),
+    ("log-mel:bins=20,window=16ms,stride=16ms", (1, 3000), _SOUND),
+    ("log-mel:bins=8,window=4ms,stride=4ms,low=300Hz", (1, 1200), _SOUND),
+    ("log-mel:bins=32,window=32ms,stride=16ms", (1, 4000), _SOUND),
+    ("log-mel:bins=64,window=64ms,stride=32ms,low=100Hz", (2, 3000), _SOUND),
+    ("log-mel:bins=64,window=128ms,stride=64ms", (1, 4000), _SOUND),
+    ("log-mel:bins=12,window=8ms,stride=8ms,low=200Hz,pcen=yes", (1, 1600), _SOUND),
+    ("log-mel:bins=40,window=30ms,pcen=yes", (1, 3200), _SOUND),
+    ("log-mel:bins=24,pcen=yes,delta=yes", (1, 3200), _SOUND),
+    ("log-mel:bins=40,delta=yes,shape=none", (1, 3200), _SOUND),
+    ("log-mel:bins=16,window=8ms,stride=8ms,low=200Hz,delta=yes", (2, 1600), _SOUND),
+    ("log-mel:bins=40,magnitude=yes", (1, 3200), _SOUND),
+    ("log-mel:bins=10,window=8ms,stride=8ms,low=200Hz,magnitude=yes", (1, 1600), _SOUND),
+    ("mfcc", (1, 3200), _SOUND),
+    ("mfcc:bins=20,coefficients=20", (1, 3200), _SOUND),
+    ("mfcc:bins=64,coefficients=13,window=64ms,stride=32ms", (1, 4000), _SOUND),
+    ("mfcc:bins=24,coefficients=10,delta=yes,window=16ms,stride=16ms", (1, 2000), _SOUND),
+    ("log-mel:bins=24,decimate=2", (1, 3200), _SOUND),
+    ("log-mel:bins=16,decimate=4,window=32ms,stride=32ms", (1, 4800), _SOUND),
+    ("mfcc:bins=16,coefficients=8,decimate=3", (1, 4800), _SOUND),
+    ("imu", (6, 200), _MOTION),
+    ("imu:magnitude=no", (3, 300), _MOTION),
+    ("imu:window=0.2s,stride=0.2s", (3, 300), _MOTION),
+    ("imu:window=1s,stride=0.5s,magnitude=no", (6, 400), _MOTION),
+    ("imu:low=0.5Hz,high=20Hz", (3, 200), _MOTION),
+    ("imu:high=10Hz,magnitude=no", (6, 200), _MOTION),
+    ("imu:statistics=no,low=1Hz", (3, 256), _MOTION),
+    ("imu:statistics=no,decimate=2", (3, 256), _MOTION),
+    ("imu:statistics=no,decimate=4,magnitude=no", (6, 256), _MOTION),
+    ("imu:statistics=no", (6, 128), _MOTION),
+    ("imu:statistics=no,high=5Hz,magnitude=no", (1, 256), _MOTION),
+    ("imu:decimate=2,window=0.8s,stride=0.4s", (6, 400), _MOTION),
+)
+_HELD_OUT = 4
+
+
+def _fitted(
+    rows: Sequence[Mapping[str, float]], measured: Sequence[float]
+) -> tuple[dict[str, float], float]:
+    """Return what each unit takes, and the largest error of rows that took no part."""
+    names = sorted({name for row in rows for name in row})
+    work = np.array([[row.get(name, 0.0) for name in names] for row in rows])
+    taken = np.array(measured)
+    kept = np.arange(len(rows)) % _HELD_OUT != _HELD_OUT - 1
+    used = work / taken[:, None]
+    partial, _ = nnls(used[kept], np.ones(kept.sum()))
+    error = float(np.abs(used[~kept] @ partial - 1).max())
+    whole, _ = nnls(used, np.ones(len(rows)))
+    return {name: round(float(one), 4) for name, one in zip(names, whole, strict=True)}, error
+
+
+def _counted(runs: Sequence[FeatureRun]) -> dict[str, dict[str, float]]:
+    work, code = [], []
+    for run in runs:
+        steps = run.pipeline.steps
+        work.append(work_of(steps, shapes_of(steps, run.pipeline.raw_shape)))
+        code.append(dict.fromkeys(kinds_of(steps), 1.0))
+    units, error = _fitted(work, [float(run.instructions.mean()) for run in runs])
+    bytes_of, code_error = _fitted(code, [float(run.code_bytes) for run in runs])
+    return {
+        "units": units,
+        "code": bytes_of,
+        "error": {"instructions": round(error, 4), "code": round(code_error, 4)},
+    }
+
+
+def main() -> None:
+    """Count on every core, or on those named, and write the file."""
+    found = json.loads(FILE.read_text("utf-8")) if FILE.is_file() else {}
+    random = np.random.default_rng(0)
+    cases = []
+    for text, shape, rate_hz in _CASES:
+        pipeline, _ = pipeline_of(text, shape, rate_hz, count=16)
+        signals = np.rint(random.standard_normal((2, *shape)) * 2000).astype(np.int16)
+        cases.append((pipeline, signals))
+    for name in sys.argv[1:] or core_names():
+        found[name] = _counted(run_features(cases, load_core(name), find_tools()))
+        print(name, found[name]["error"], flush=True)
+        FILE.write_text(json.dumps(dict(sorted(found.items())), indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
