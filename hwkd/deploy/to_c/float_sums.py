@@ -10,7 +10,9 @@ from hwkd.qgraph.ir import Pool
 def float_sum_lines(project: Project) -> tuple[str, ...]:
     """Say in one sentence which nodes may differ by a step, and how far that can reach."""
     graph = project.arranged.graph
-    nodes, touched, later = [], set(), 0
+    nodes: list[str] = []
+    touched: set[str] = set()
+    later = 0
     for op in graph.ops:
         if touched.intersection(op.inputs):
             later += 1
