@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from hwkd.api.profile import profile
     from hwkd.api.report import report
     from hwkd.api.resume import resume
+    from hwkd.api.schemes import scheme, schemes
     from hwkd.api.search import search
     from hwkd.api.serve import serve
     from hwkd.api.spaces import space, spaces
@@ -66,6 +67,8 @@ __all__ = [
     "profile",
     "report",
     "resume",
+    "scheme",
+    "schemes",
     "search",
     "serve",
     "space",
@@ -89,6 +92,8 @@ _HOMES = {
     "SilentListener": "hwkd.engine.search.listener",
     "device": "hwkd.api.devices",
     "method": "hwkd.api.methods",
+    "scheme": "hwkd.api.schemes",
+    "schemes": "hwkd.api.schemes",
     "new_device": "hwkd.api.devices",
     "open": "hwkd.api.opened",
     "space": "hwkd.api.spaces",

@@ -1,10 +1,11 @@
 """Counts the instructions of operators of the exported C and of CMSIS-NN, for the fit of `hwkd-c`.
 
-    python -m tools.c_instructions [CORE ...]   # writes benchmarks/facts/c_instructions.csv
+    python -m tools.c_instructions [--own] [CORE ...]   # writes benchmarks/facts/c_instructions.csv
 
 Our kernels run on every core in networks that hold each form of operator in several sizes.
 CMSIS-NN runs on the cores whose single operators were timed on silicon, in chains of those very
-operators. The counts repeat exactly; needs QEMU, the cross compiler and the package `bakenn`.
+operators; --own leaves those as they are. The counts repeat exactly; needs QEMU, the cross
+compiler and the package `bakenn`.
 """
 
 from __future__ import annotations
@@ -272,11 +273,15 @@ def main() -> None:
     """Count everything and write the table."""
     logging.disable(logging.WARNING)
     tools = find_tools()
-    cores = sys.argv[1:] or CORES
-    kept = read_csv(FILE.name) if len(cores) < len(CORES) else []
-    rows = [list(row.values()) for row in kept if row["core"] not in cores]
+    is_own = "--own" in sys.argv
+    cores = [name for name in sys.argv[1:] if name != "--own"] or list(CORES)
+    rows = [
+        list(row.values())
+        for row in read_csv(FILE.name)
+        if row["core"] not in cores or (is_own and row["kernels"] != "hwkd")
+    ]
     for core, board in TIMED.items():
-        if core not in cores:
+        if core not in cores or is_own:
             continue
         for network in timed_chains(board):
             rows += count(network, core, "cmsis-nn", tools)
@@ -285,6 +290,7 @@ def main() -> None:
         for network in (images(), poolings(), signals(), large()):
             rows += count(network, core, "hwkd", tools)
             print(core, "hwkd", len(rows), flush=True)
+    rows.sort(key=lambda row: (CORES.index(row[0]), row[1]))
     with FILE.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["core", "kernels", *_COLUMNS, *CLASSES, "instructions"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from hwkd.core.catalog import SCHEMES
 from hwkd.distill.scheme import Aggregate, Edge, Scheme
@@ -36,7 +36,7 @@ def _scheme(scheme: Scheme) -> Iterator[str]:
     facts = (
         ("price", f"{scheme.cost_factor:.3g} trainings"),
         ("evidence", scheme.evidence),
-        ("needs", scheme.needs + (", a teacher" if scheme.asks_teacher else "")),
+        ("needs", scheme.needs),
         ("control", scheme.control),
         ("paper", scheme.paper),
     )
@@ -49,15 +49,23 @@ def _scheme(scheme: Scheme) -> Iterator[str]:
 
 
 def _edge(edge: Edge) -> tuple[str, ...]:
-    loss = getattr(edge.loss, "__name__", type(edge.loss).__name__)
-    return (edge.name, f"`{loss}`", _side(edge.prediction), _side(edge.target), f"{edge.weight:g}")
+    return (
+        edge.name,
+        f"`{_function(edge.loss)}`",
+        _side(edge.prediction),
+        _side(edge.target),
+        f"{edge.weight:g}",
+    )
 
 
 def _side(side: str | Aggregate | tuple[str, ...]) -> str:
     if isinstance(side, Aggregate):
-        by = getattr(side.by, "__name__", type(side.by).__name__)
-        return f"{by} of {', '.join(side.members)}"
+        return f"{_function(side.by)} of {', '.join(side.members)}"
     return ", ".join((side,) if isinstance(side, str) else side) or "nothing"
+
+
+def _function(called: Callable[..., object]) -> str:
+    return str(getattr(getattr(called, "func", called), "__name__", type(called).__name__))
 
 
 def _first(scheme: Scheme) -> str:

@@ -17,6 +17,7 @@ from typing import TypeAlias
 import numpy as np
 
 from hwkd.core.core_file import ICOUNT_SHIFT, Core
+from hwkd.core.patches import Patches
 from hwkd.deploy.to_c.export import build_project
 from hwkd.deploy.to_c.step_builder import Kernels
 from hwkd.deploy.toolchain import Tools, run_tool
@@ -66,6 +67,7 @@ def mix_of_steps(
     kernels: Kernels = "hwkd",
     rounding: Rounding | None = None,
     optimise: str = "-O2",
+    patches: Patches | None = None,
 ) -> list[StepMix]:
     """Compile a network, run it once in the emulator and count every step.
 
@@ -76,12 +78,14 @@ def mix_of_steps(
         kernels: whose convolutions.
         rounding: of accumulators; the core's own when None.
         optimise: the compiler's optimisation option.
+        patches: into which first layers are divided.
     """
     project = build_project(
         model,
         rounding=rounding or core.rounding,
         kernels=kernels,
         instruction_sets=(core.instruction_set, "helium"),
+        patches=patches,
     )
     with TemporaryDirectory() as name:
         folder = Path(name)

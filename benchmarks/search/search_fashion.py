@@ -1,18 +1,21 @@
 """Fashion-MNIST with a limit on weights: the test accuracy that a bounded search reaches.
 
-usage: python -m benchmarks.search.search_fashion [--quick] [--timeout 20min] [OPTION ...]
+usage: python -m benchmarks.search.search_fashion [--quick] [--timeout 20min] [--seeds 0 1 2]
+           [OPTION ...]
 
-Everything is inside `--timeout`: reading the data, training the teacher (the cache is empty), the
-trials, the final training and the report. Options that this program does not know go to
-`hwkd search`. `--quick` is a short search that judges only that all of it works.
+A run for each seed. Everything is inside `--timeout`: reading the data, training the teacher (the
+cache is empty), the trials, the final training and the report. Options that this program does not
+know go to `hwkd search`. `--quick` is a short search that judges only that all of it works.
 """
 
 from __future__ import annotations
 
 import argparse
+import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.lib.search_command import run_search_command
@@ -34,45 +37,59 @@ def main() -> int:
     parser.add_argument("--max-weights", default="20kB")
     parser.add_argument("--timeout", default="20min")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--cache", type=Path, help="kept teacher, to tune the rest; default empty")
-    parser.add_argument("--out", type=Path, help="run folder to keep; default a temporary one")
+    parser.add_argument("--out", type=Path, help="folder for the runs; default a temporary one")
     parser.add_argument("--quick", action="store_true")
     arguments, passed_on = parser.parse_known_args()
-    timeout = "4min" if arguments.quick else arguments.timeout
     if arguments.quick:
+        arguments.timeout, arguments.seeds = "4min", arguments.seeds[:1]
         passed_on += ["--full-epochs", "1"]
     with tempfile.TemporaryDirectory(prefix="hwkd-fashion-") as folder:
-        run = arguments.out or Path(folder) / "run"
-        options = [
-            "--data", arguments.data,
-            "--device", arguments.device,
-            "--max-weights", arguments.max_weights,
-            "--timeout", timeout,
-            "--workers", str(arguments.workers),
-            *passed_on,
-            "--out", str(run),
-        ]  # fmt: skip
-        cache = arguments.cache or Path(folder) / "cache"
-        started = time.monotonic()
-        found = run_search_command(options, cache=cache)
-        seconds = time.monotonic() - started
-        final = read_run_record(run / RUN_FILE).final
-        if final is None:
-            sys.exit("the search ended without a final training")
-        print_result(found, final)
-    limit_s = parse_duration_s(timeout, option="--timeout") + GRACE_S
+        runs = [
+            one_run(arguments, passed_on, seed, arguments.out or Path(folder), Path(folder))
+            for seed in arguments.seeds
+        ]
+    accuracies, seconds = zip(*runs, strict=True)
+    limit_s = parse_duration_s(arguments.timeout, option="--timeout") + GRACE_S
     code = report(
         [
             Target(
-                "int8 test accuracy",
-                ACCURACY.of(final.scores.test_int8 or {}),
+                "int8 test accuracy, median",
+                statistics.median(accuracies),
                 TARGET_ACCURACY,
                 at_least=True,
             ),
-            Target("wall time of the search", seconds, limit_s, scale=1, unit=" s"),
-        ]
+            Target("longest search", max(seconds), limit_s, scale=1, unit=" s"),
+        ],
+        {"accuracies": " ".join(f"{accuracy:.4f}" for accuracy in accuracies)},
     )
     return 0 if arguments.quick else code
+
+
+def one_run(
+    arguments: argparse.Namespace, passed_on: Sequence[str], seed: int, runs: Path, scratch: Path
+) -> tuple[float, float]:
+    """Search once; returns the accuracy of the int8 student on the test split, and the seconds."""
+    run = runs / f"seed{seed}"
+    options = [
+        "--data", arguments.data,
+        "--device", arguments.device,
+        "--max-weights", arguments.max_weights,
+        "--timeout", arguments.timeout,
+        "--workers", str(arguments.workers),
+        "--seed", str(seed),
+        *passed_on,
+        "--out", str(run),
+    ]  # fmt: skip
+    started = time.monotonic()
+    found = run_search_command(options, cache=arguments.cache or scratch / f"cache{seed}")
+    seconds = time.monotonic() - started
+    final = read_run_record(run / RUN_FILE).final
+    if final is None:
+        sys.exit("the search ended without a final training")
+    print_result(found, final)
+    return ACCURACY.of(final.scores.test_int8 or {}), seconds
 
 
 def print_result(found: dict[str, object], final: FinalRecord) -> None:

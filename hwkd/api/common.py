@@ -105,6 +105,14 @@ StrideOption: TypeAlias = Annotated[
         amount="1s",
     ),
 ]
+WordsOption: TypeAlias = Annotated[
+    str | None,
+    Option(
+        "Words to learn, of a folder with more, as yes,no: the others become unknown, and "
+        "_background_noise_ silence. Default: all words.",
+        panel=WHAT,
+    ),
+]
 FalseAlarms: TypeAlias = Annotated[
     str | None,
     Option(
@@ -205,6 +213,14 @@ RoundingOption: TypeAlias = Annotated[
     ),
 ]
 KernelsOption: TypeAlias = Annotated[KernelsChoice, Option("Of the C: our own, or Arm's CMSIS-NN.")]
+PatchOption: TypeAlias = Annotated[
+    str | None,
+    Option(
+        "Run the first layers of the C patch by patch, as 2x2: less RAM, more time. It must divide "
+        "the output of one of them.",
+        metavar="ROWSxCOLUMNS",
+    ),
+]
 Database: TypeAlias = Annotated[
     str, Option("Database that holds the run, as postgresql://user@host/name.", panel=MANY)
 ]

@@ -39,6 +39,12 @@ def distill(
     *,
     out: OutOption,
     methods: Methods = (),
+    scheme: Annotated[
+        str | None,
+        Option(
+            "Whole scheme in place of methods, as dml:peers=4 or netaug (see `hwkd schemes list`)."
+        ),
+    ] = None,
     epochs: Annotated[int | None, Option("Passes over the data.", minimum=1)] = None,
     task: Annotated[TaskOption | None, Here(f"For a student by itself; default: {TASK}.")] = None,
     data: Annotated[DataOption, Here("For a student by itself.")] = None,
@@ -120,6 +126,7 @@ def distill(
         DistillRequest(
             student=student,
             methods=tuple(methods),
+            scheme=scheme,
             epochs=epochs,
             task=task,
             data=None if data is None else str(data),

@@ -3,7 +3,14 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from hwkd.api.common import ForceOption, KernelsOption, OutOption, RoundingOption, Trust
+from hwkd.api.common import (
+    ForceOption,
+    KernelsOption,
+    OutOption,
+    PatchOption,
+    RoundingOption,
+    Trust,
+)
 from hwkd.api.option import Here, Option, declares_options
 
 if TYPE_CHECKING:
@@ -50,6 +57,7 @@ def export(
     ] = None,
     rounding: RoundingOption = "auto",
     kernels: KernelsOption = "hwkd",
+    patch: PatchOption = None,
     force: Annotated[ForceOption, Here("An export is replaced as a whole.")] = False,
     trust: Trust = False,
     progress: "Progress | None" = None,
@@ -67,6 +75,7 @@ def export(
         HwkdError: in one line, if there is no such student, it has no form in the target, or `out`
             is in use.
     """
+    from hwkd.core.patches import Patches
     from hwkd.core.progress import silent
     from hwkd.deploy.exporter import ExportOptions
     from hwkd.engine.arms.export import ExportOrder, export_student
@@ -79,7 +88,11 @@ def export(
         out=Path(out),
         trial=_trial(trial, trusts=trust),
         calibration=calibration,
-        options=ExportOptions(rounding=None if rounding == "auto" else rounding, kernels=kernels),
+        options=ExportOptions(
+            rounding=None if rounding == "auto" else rounding,
+            kernels=kernels,
+            patches=None if patch is None else Patches.parse(patch),
+        ),
         replaces=force,
         trusts=trust,
     )

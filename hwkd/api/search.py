@@ -47,6 +47,7 @@ from hwkd.api.common import (
     TrialsOption,
     Unlabelled,
     WindowOption,
+    WordsOption,
     WorkersOption,
 )
 from hwkd.api.idle import refuse_idle
@@ -108,6 +109,7 @@ def search(
     rate: RateOption = None,
     window: WindowOption = None,
     stride: StrideOption = None,
+    words: WordsOption = None,
     normal: NormalOption = None,
     false_alarms: FalseAlarms = None,
     features: FeaturesOption = None,
@@ -320,6 +322,7 @@ def search(
             "rate_hz": frequency(rate, "--rate"),
             "window_s": seconds(window, "--window"),
             "stride_s": seconds(stride, "--stride"),
+            "words": [word.strip() for word in (words or "").split(",") if word.strip()],
             "normal": normal,
             "false_alarms_ratio": share(false_alarms, "--false-alarms"),
         },

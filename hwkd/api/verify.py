@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from hwkd.api.common import DeviceOption, KernelsOption, RoundingOption
+from hwkd.api.common import DeviceOption, KernelsOption, PatchOption, RoundingOption
 from hwkd.api.option import Here, Option, declares_options
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def verify(
     inputs: Annotated[int, Option("Inputs to compare.", minimum=1)] = 512,
     rounding: RoundingOption = "auto",
     kernels: KernelsOption = "hwkd",
+    patch: PatchOption = None,
     progress: "Progress | None" = None,
 ) -> VerifyOutcome:
     """Compile the network's C for a device, run it on an emulated core and compare every value.
@@ -72,8 +73,9 @@ def verify(
     and tflite may differ by one step in 2% and 25% of a layer) and outputs are within one step.
     Averages at a tie, which the order of a float sum decides, are counted apart. Instruction counts
     repeat exactly; they are not times: QEMU has no caches, wait states or dual issue. The exit code
-    is 1 when the check fails. Of exported C the C is made again from the int8 model in the folder
-    and compared with the files, in their own rounding and kernels; nothing else is compiled.
+    is 1 when the check fails. Of an exported folder every file is made again and compared, in its
+    own rounding, kernels and patches, and a further file is refused; nothing that lies in it is
+    compiled.
 
     Args:
         progress: is told about every stage; None is silence.
@@ -81,14 +83,25 @@ def verify(
     Raises:
         HwkdError: in one line, if a tool is missing or the network cannot be compiled.
     """
+    from hwkd.core.patches import Patches
     from hwkd.core.progress import silent
+    from hwkd.deploy.exported_student import require_exported_student
     from hwkd.deploy.verify import target_named, verify_model
-    from hwkd.io.student_folder import INT8_FILE, given_place, model_of
+    from hwkd.io.student_folder import (
+        INT8_FILE,
+        given_place,
+        holds_student,
+        model_of,
+        read_student,
+    )
     from hwkd.qgraph.float_tail import without_float_tail
 
     source, target = given_place(model), target_named(device)
-    exported = _exported(source, is_said=rounding != "auto" or kernels != "hwkd")
+    is_said = rounding != "auto" or kernels != "hwkd" or patch is not None
+    exported = _exported(source, is_said=is_said)
     path = model_of(source, INT8_FILE) if exported is None else exported.model_path
+    if exported is None and holds_student(source):
+        require_exported_student(read_student(source))
     with without_float_tail(path) as (whole, left_out):
         raw = _raw_input(source, exported)
         samples, score, origin = _samples(source, whole, raw, inputs, progress or silent)
@@ -100,6 +113,7 @@ def verify(
             score=score,
             rounding=None if rounding == "auto" else rounding,
             kernels=kernels,
+            patches=None if patch is None else Patches.parse(patch),
             exported=exported,
             progress=progress or silent,
         )
@@ -120,7 +134,7 @@ def _raw_input(source: Path, exported: "Exported | None") -> "RawInput | None":
 
 
 def _exported(source: Path, *, is_said: bool) -> "Exported | None":
-    """Return the exported C of a folder, which says rounding and kernels itself."""
+    """Return the exported C of a folder, which says itself how it was made."""
     from hwkd.core.errors import ConfigError
     from hwkd.deploy.to_c.exported import read_exported
     from hwkd.engine.arms.export import raw_input
@@ -129,7 +143,8 @@ def _exported(source: Path, *, is_said: bool) -> "Exported | None":
     if exported is not None and is_said:
         raise ConfigError(
             f"{source} is exported C with --rounding {exported.rounding} --kernels "
-            f"{exported.kernels}; leave out --rounding and --kernels, or give the ONNX file"
+            f"{exported.kernels}; leave out --rounding, --kernels and --patch, or give the ONNX "
+            "file"
         )
     return exported
 

@@ -25,6 +25,7 @@ from hwkd.cli import (
     methods,
     profile,
     report,
+    schemes,
     search,
     spaces,
     tasks,
@@ -96,6 +97,7 @@ COMMANDS = (
     *devices.COMMANDS,
     *spaces.COMMANDS,
     *methods.COMMANDS,
+    *schemes.COMMANDS,
     *tasks.COMMANDS,
     *config.COMMANDS,
 )
@@ -104,6 +106,7 @@ _GROUPS = {
     "devices": "The chips: what is known, with what error, and how to add your own board.",
     "spaces": "The search spaces: families of students.",
     "methods": "The distillation methods: formula, needs, cost, evidence.",
+    "schemes": "The distillation schemes: who teaches whom, cost, control, evidence.",
     "tasks": "The tasks: what can be learned.",
 }
 
@@ -146,8 +149,9 @@ def main(arguments: list[str] | None = None) -> int:
         code = _run(arguments)
         if output is not None:
             output.flush()
-            if output.reason is not None:
-                return code or _fail(f"cannot write what there is to say: {output.reason}")
+        reason = "standard output is closed" if output is None else output.reason
+        if reason is not None:
+            return code or _fail(f"cannot write what there is to say: {reason}")
     return code
 
 

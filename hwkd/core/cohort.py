@@ -120,13 +120,6 @@ class Wide:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Teacher:
-    """A teacher of the run, of which only stored outputs are looked at: logits."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Earlier:
     """A network as it was at the end of a phase before: logits.
 
@@ -211,5 +204,5 @@ Trained: TypeAlias = (
     | Judge
     | View
 )
-Source: TypeAlias = Teacher | Earlier | Average | Stale | Memory | HeldOut
+Source: TypeAlias = Earlier | Average | Stale | Memory | HeldOut
 Role: TypeAlias = Trained | Source

@@ -96,7 +96,7 @@ OPERATORS: Registry[Kind] = Registry("operator")
 
 def kind_of(onnx: str) -> Kind:
     """Return the row of an ONNX operator; one that claims nothing for an operator without row."""
-    return OPERATORS.get(onnx) if onnx in OPERATORS else Kind(onnx=onnx)
+    return OPERATORS.find(onnx) or Kind(onnx=onnx)
 
 
 def activated_name(layer: Layer) -> str:

@@ -66,6 +66,8 @@ class MemoryModel(StrictModel):
         in_place: kind -> "overwrite" (the output takes the place of an input that is no longer
             needed), "overwrite_equal" (the same, but never where an input is broadcast) or "slide"
             (a window operator writes behind its reading position; a Pad shares its input's end).
+        depthwise_over_input: a depthwise convolution reads lines of its input before it writes over
+            them, so its output lies just over its input.
         cuts_chains: outputs that slide over inputs are laid elsewhere wherever that makes the
             whole smaller; else only where the two apart take less than the chain so far.
         copies_to_pad: a window with padding reads a copy of its input with the zeros in place,
@@ -95,6 +97,7 @@ class MemoryModel(StrictModel):
     planner: Planner = "greedy_by_size"
     alignment_bytes: StoredInt = Field(default=16, ge=1)
     in_place: dict[str, InPlaceRule] = Field(default_factory=dict)
+    depthwise_over_input: bool = False
     cuts_chains: bool = False
     copies_to_pad: bool = False
     slides_over_copies: bool = True

@@ -50,6 +50,10 @@ class Registry(Generic[T]):
         except KeyError:
             raise UnknownNameError(self.kind, name, self._items) from None
 
+    def find(self, name: str) -> T | None:
+        """Return the object filed under `name`, None where there is none."""
+        return self._items.get(self._aliases.get(name, name))
+
     def take(self, name: str) -> T:
         """Return the object filed under `name` and forget it; the name must be there."""
         return self._items.pop(name)

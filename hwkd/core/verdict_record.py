@@ -171,7 +171,7 @@ class Verdict(StrictModel):
 
 
 # Names of what a user asks for; every other arm is a control.
-ASKED_FOR = ("distilled", "teacher-free", "labels alone")
+ASKED_FOR = ("distilled", "teacher-free", "labels alone", "scheme")
 _OLD_NAMES = {
     "same student, distilled": "distilled",
     "same student, cross-entropy only (no teacher)": "cross-entropy",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -127,17 +126,16 @@ def _tensor_buffers(
 def _streamed_rows(graph: OpGraph, element_bytes: int) -> dict[str, int]:
     """Return convolution -> bytes of the rows that its pooling waits for."""
     rows = {}
-    readers = Counter(name for op in graph.ops for name in set(op.inputs))
     for op, following in zip(graph.ops, graph.ops[1:], strict=False):
         if (
-            not kind_of(following.kind).is_pooling
-            or op.kind != "Conv"
+            op.kind != "Conv"
             or following.inputs != op.outputs
+            or not kind_of(following.kind).is_pooling
         ):
             continue
         name = op.outputs[0]
         before, after = graph.tensors[name].shape, graph.tensors[following.outputs[0]].shape
-        is_shared = readers[name] > 1 or name in graph.outputs
+        is_shared = name in graph.outputs or sum([name in op.inputs for op in graph.ops]) > 1
         if not is_shared and _is_unpadded(following, before, after):
             row_bytes = graph.tensors[name].size_bytes(element_bytes) // before[2]
             rows[op.name] = following.kernel[0] * row_bytes

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from hwkd.core.graph import Op, Tensor
+from hwkd.core.line_buffer import DEPTHWISE_BLOCK, line_buffer
 from hwkd.core.memory_model import MemoryModel, ScratchRule
 from hwkd.cost.memory_scratch_esp import esp_nn_conv_bytes
 
@@ -83,17 +84,19 @@ def _x_cube_conv(op: Op, tensors: Tensors) -> int:
 
 
 def _hwkd_conv(op: Op, tensors: Tensors) -> int:
-    """Columns of four pixels as 16-bit values; for a depthwise one its weights so, and offsets.
+    """Columns of four pixels as 16-bit values; of a depthwise one lines, and a table of its taps.
 
     Source:
         hwkd/deploy/to_c/weighted_steps.py, cores with the DSP extension, which need the most.
     """
-    after = tensors[op.outputs[0]]
+    before, after = tensors[op.inputs[0]], tensors[op.outputs[0]]
     window = op.kernel[0] * op.kernel[1]
     if op.groups > 1:
-        is_depthwise = op.groups == tensors[op.inputs[0]].shape[1] == after.shape[1]
-        channels = op.groups + -op.groups % 4
-        return 8 * window + channels + 2 * channels * window if is_depthwise else 0
+        if not is_depthwise(op, before, after):
+            return 0
+        ends = {"in": _image(before), "out": _image(after)}
+        own = {"kernel": op.kernel, "stride": op.stride, "dilation": op.dilation}
+        return (4 + 2 * DEPTHWISE_BLOCK) * window + line_buffer({**ends, **own}).size_bytes
     depth = op.macs // after.elements
     depth += -depth % 4
     pixels = after.elements // after.shape[1]
@@ -101,7 +104,20 @@ def _hwkd_conv(op: Op, tensors: Tensors) -> int:
         return 2 * depth
     columns = 2 * depth * (4 if pixels > 2 else 1)
     is_pointwise = window == 1 and op.stride == (1, 1) and not any(op.pads)
-    return columns if is_pointwise else 9 * depth
+    if is_pointwise:
+        return columns
+    is_wide = before.shape[1] % 4 == 0 and op.dilation == (1, 1)
+    return 8 * depth if is_wide else 9 * depth
+
+
+def is_depthwise(op: Op, before: Tensor, after: Tensor) -> bool:
+    """Tell a convolution of each channel by itself."""
+    return 1 < op.groups == before.shape[1] == after.shape[1]
+
+
+def _image(tensor: Tensor) -> tuple[int, int]:
+    """Return height and width; a signal is one row."""
+    return tensor.shape[-2] if len(tensor.shape) > 3 else 1, tensor.shape[-1]
 
 
 _RULES: Mapping[ScratchRule, Callable[[Op, Tensors], int]] = {

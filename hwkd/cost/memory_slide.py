@@ -14,15 +14,18 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import inf
+from typing import TypeAlias
 
 from hwkd.core.graph import Op, OpGraph, Tensor
 from hwkd.core.kinds import kind_of
 from hwkd.core.memory_model import MemoryModel
+from hwkd.cost.memory_scratch import is_depthwise
 
 # Convolutions over so few channels read the image as it is; others read a copy with its padding.
 _MOST_CHANNELS_WITHOUT_COPY = 4
+_NO_PADS = (0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +72,10 @@ class _Step:
         return self.read + self.written + self.scratch + self.held
 
 
+# Steps that lie over each other, and what each of them takes.
+_Sizes: TypeAlias = tuple[Sequence[_Step], Sequence[int]]
+
+
 def live_bytes(graph: OpGraph, model: MemoryModel, element_bytes: int, lives: Lives) -> list[int]:
     """Return for each operator the bytes that it, its chain and what waits take together.
 
@@ -89,8 +96,8 @@ def live_bytes(graph: OpGraph, model: MemoryModel, element_bytes: int, lives: Li
         for step in steps:
             step.scratch = 0
     found: dict[int, int] = {}
-    for chain in _best_chains(steps) if model.cuts_chains else _longest_chains(steps):
-        for step, size in zip(chain, _costs(chain), strict=True):
+    for chain, sizes in _best_chains(steps) if model.cuts_chains else _longest_chains(steps):
+        for step, size in zip(chain, sizes, strict=True):
             found[step.index] = max(size, found.get(step.index, 0))
     return [found.get(index, alive) + kept_apart for index, alive in enumerate(lives.alive)]
 
@@ -119,7 +126,7 @@ def _steps_of(
     pads = op.pads
     if _reads_copy(op, before, model):
         before = _padded(op, before)
-        pads = (0, 0, 0, 0)
+        pads = _NO_PADS
         copied = before.elements * element_bytes
         drop = copied - read if rule == "slide" and source else None
         name = f"{target} with padding"
@@ -129,6 +136,8 @@ def _steps_of(
     drop = None
     if source is None:
         pass
+    elif model.depthwise_over_input and is_depthwise(op, before, tensors[target]):
+        drop = 0
     elif rule == "slide" and is_window:
         stride = op.stride[0] * (pool.stride[0] if pool else 1)
         drop = element_bytes * (_ahead(before, tensors[target], stride) + pads[0] * _row(before))
@@ -144,6 +153,9 @@ def _steps_of(
 
 def _dying_input(op: Op, index: int, graph: OpGraph, lives: Lives) -> str | None:
     """Return the largest input that nobody needs afterwards."""
+    if len(op.inputs) == 1:
+        name = op.inputs[0]
+        return name if lives.last.get(name) == index and name not in graph.outputs else None
     dying = [
         name for name in op.inputs if lives.last.get(name) == index and name not in graph.outputs
     ]
@@ -152,7 +164,7 @@ def _dying_input(op: Op, index: int, graph: OpGraph, lives: Lives) -> str | None
 
 def _reads_copy(op: Op, before: Tensor, model: MemoryModel) -> bool:
     """Tell whether a window's input is copied with its padding before it runs."""
-    if not (model.copies_to_pad and any(op.pads) and kind_of(op.kind).is_window):
+    if op.pads == _NO_PADS or not (model.copies_to_pad and kind_of(op.kind).is_window):
         return False
     is_dense = op.kind == "Conv" and op.groups == 1
     is_image = len(before.shape) > 2
@@ -196,85 +208,116 @@ def _row(tensor: Tensor) -> int:
     return shape[1] * shape[-1] if len(shape) > 2 else tensor.elements
 
 
-def _costs(chain: Sequence[_Step]) -> list[int]:
-    """Return for each step what the chain's whole way, its working memory and the rest take.
+@dataclass(slots=True)
+class _Way:
+    """Steps in a row that write over what they read, and the memory of their whole way."""
 
-    Working memory lies above or below the tensors of its step where the chain leaves room.
-    """
-    if len(chain) == 1 and chain[0].drop is None:
-        return [chain[0].apart]
-    position = low = 0
-    high = chain[0].read
-    spans = []
-    for step in chain:
-        below = position - (step.drop or 0)
-        spans.append((below, max(position + step.read, below + step.written)))
-        low, high = min(low, below), max(high, below + step.written)
-        position = below
-    return [
-        high - low + max(0, step.scratch - max(high - top, bottom - low)) + step.held
-        for step, (bottom, top) in zip(chain, spans, strict=True)
-    ]
+    steps: list[_Step] = field(default_factory=list)
+    _spans: list[tuple[int, int]] = field(default_factory=list)
+    _position: int = 0
+    _low: int = 0
+    _high: int = 0
+
+    def add(self, step: _Step) -> int:
+        """Go one step further; return what the tensors of the whole way take."""
+        if not self.steps:
+            self._high = step.read
+        position, below = self._position, self._position - (step.drop or 0)
+        end = below + step.written
+        top = position + step.read
+        self._spans.append((below, top if top > end else end))
+        self.steps.append(step)
+        self._position = below
+        if below < self._low:
+            self._low = below
+        if end > self._high:
+            self._high = end
+        return self._high - self._low
+
+    def sizes(self) -> list[int]:
+        """Return for each step what the whole way, its working memory and the rest take.
+
+        Working memory lies above or below the tensors of its step where the way leaves room.
+        """
+        low, high = self._low, self._high
+        whole = high - low
+        found = []
+        for step, (bottom, top) in zip(self.steps, self._spans, strict=True):
+            room = high - top if high - top > bottom - low else bottom - low
+            beyond = step.scratch - room
+            found.append(whole + step.held + (beyond if beyond > 0 else 0))
+        return found
 
 
-def _longest_chains(steps: Sequence[_Step]) -> Iterator[list[_Step]]:
+def _alone(step: _Step) -> int:
+    """Return the least that a step takes, over its input or apart."""
+    if step.drop is None:
+        return step.apart
+    below = -step.drop
+    end = max(step.read, below + step.written)
+    beyond = max(step.scratch - max(below, 0), 0)
+    return min(step.apart, end - min(below, 0) + beyond + step.held)
+
+
+def _longest_chains(steps: Sequence[_Step]) -> Iterator[_Sizes]:
     """Cut only where input and output apart take less than the chain with them."""
-    chain: list[_Step] = []
-    position = low = high = 0
+    way = _Way()
     for step in steps:
-        if not chain or step.source != chain[-1].target:
-            if chain:
-                yield chain
-            chain, position, low, high = [], 0, 0, step.read
+        if not way.steps or step.source != way.steps[-1].target:
+            yield way.steps, way.sizes()
+            way = _Way()
         if step.drop is not None:
-            below = position - step.drop
-            bottom, top = min(low, below), max(high, below + step.written)
-            if top - bottom <= step.read + step.written:
-                chain.append(step)
-                position, low, high = below, bottom, top
+            longer = replace(way, steps=[*way.steps], _spans=[*way._spans])
+            if longer.add(step) <= step.read + step.written:
+                way = longer
                 continue
-        if chain:
-            yield chain
-        chain = []
-        yield [_apart(step)]
-    if chain:
-        yield chain
+        yield way.steps, way.sizes()
+        way = _Way()
+        yield [step], [step.apart]
+    yield way.steps, way.sizes()
 
 
-def _best_chains(steps: Sequence[_Step]) -> list[list[_Step]]:
+def _best_chains(steps: Sequence[_Step]) -> Iterator[_Sizes]:
     """Cut so that the chain that takes most takes as little as it can.
 
     A chain ends at a step that lies apart, and the next one starts wherever it likes: an optimum
     follows from the optima of all beginnings. Cutting costs nothing where it takes no more than
     what some step needs in any case.
     """
-    floor = max([min(step.apart, _costs([step])[0]) for step in steps], default=0)
+    apart = [step.apart for step in steps]
+    floor = 0
+    for step, elsewhere in zip(steps, apart, strict=True):
+        if elsewhere > floor:
+            floor = max(floor, _alone(step))
     # For the first so many steps: their peak, where the last chain begins, whether a cut ends it.
     best: list[tuple[float, int, bool]] = [(inf, 0, False)] * (len(steps) + 1)
     best[0] = (0, 0, False)
     for first in range(len(steps)):
-        peak = best[first][0]
+        before = peak = best[first][0]
         if peak == inf:
             continue
+        way = _Way()
         for index in range(first, len(steps)):
-            step = steps[index]
-            best[index + 1] = min(best[index + 1], (max(peak, step.apart), first, True))
-            if step.drop is None or step.apart <= floor:
+            step, elsewhere = steps[index], apart[index]
+            cut = peak if peak > elsewhere else elsewhere
+            if cut < best[index + 1][0]:
+                best[index + 1] = (cut, first, True)
+            if step.drop is None or elsewhere <= floor:
                 break
-            peak = max([best[first][0], *_costs(steps[first : index + 1])])
+            way.add(step)
+            peak = max(before, *way.sizes())
             if index + 1 == len(steps) or steps[index + 1].source != step.target:
                 best[index + 1] = min(best[index + 1], (peak, first, False))
                 break
-    chains: list[list[_Step]] = []
     end = len(steps)
     while end:
         _, first, is_cut = best[end]
-        chains.append([_apart(steps[end - 1])] if is_cut else list(steps[first:end]))
-        if is_cut and first < end - 1:
-            chains.append(list(steps[first : end - 1]))
+        last = end - 1 if is_cut else end
+        if is_cut:
+            yield [steps[last]], [apart[last]]
+        if first < last:
+            way = _Way()
+            for step in steps[first:last]:
+                way.add(step)
+            yield way.steps, way.sizes()
         end = first
-    return chains
-
-
-def _apart(step: _Step) -> _Step:
-    return replace(step, drop=None)

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from hwkd.core.errors import ConfigError
 from hwkd.core.head import CAnswer
+from hwkd.core.patches import Patches
 from hwkd.core.run_record import RunRecord
 from hwkd.deploy.to_c.project import RecordedInput
 from hwkd.deploy.to_c.raw_input import RawInput
@@ -28,10 +29,12 @@ class ExportOptions:
 
     Attributes:
         rounding: of accumulators; None leaves it to the target.
+        patches: into which first layers are divided; None runs them as a whole.
     """
 
     rounding: Rounding | None = None
     kernels: Kernels = "hwkd"
+    patches: Patches | None = None
 
     def require_none(self, target: str) -> None:
         """Refuse choices that a target has no use for.
@@ -39,7 +42,8 @@ class ExportOptions:
         Raises:
             ConfigError: names option and target.
         """
-        for option, value in (("rounding", self.rounding), ("kernels", self.kernels)):
+        given = {"rounding": self.rounding, "kernels": self.kernels, "patch": self.patches}
+        for option, value in given.items():
             if value not in (None, "hwkd"):
                 raise ConfigError(
                     f"--{option} {value}: does nothing for {target}; it goes with --target c"

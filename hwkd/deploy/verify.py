@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from hwkd.core.core_file import Core
 from hwkd.core.device import Device
 from hwkd.core.metric import Scores
+from hwkd.core.patches import Patches
 from hwkd.core.progress import Progress, silent
 from hwkd.core.verification import FeatureCheck, Mismatches, Target, Verification, judged
 from hwkd.deploy.to_c.export import build_project
@@ -74,6 +75,7 @@ def verify_model(
     score: Callable[[_Floats], Scores] | None = None,
     rounding: Rounding | None = None,
     kernels: Kernels = "hwkd",
+    patches: Patches | None = None,
     exported: Exported | None = None,
     progress: Progress = silent,
 ) -> Verification:
@@ -86,7 +88,8 @@ def verify_model(
         raw: makes inputs of raw samples in the C, and in NumPy.
         score: of the core's answers, from its outputs as real numbers, shape [inputs, outputs].
         rounding: None takes the core's, or that of CMSIS-NN.
-        exported: folder of C to check; it decides rounding and kernels.
+        patches: into which first layers are divided.
+        exported: folder of C to check; it decides rounding, kernels and patches.
 
     Raises:
         ExportError: if the model has no C form, the exported C is no longer what was exported, or
@@ -95,7 +98,7 @@ def verify_model(
     """
     started = time.perf_counter()
     if exported is None:
-        project = _built(model_path, target.core, rounding, kernels)
+        project = _built(model_path, target.core, rounding, kernels, patches)
     else:
         project, kernels = exported.project(), exported.kernels
     # Files are compared as they are; what raw values become is checked where it is in integers.
@@ -109,12 +112,19 @@ def verify_model(
     return judged(found.model_copy(update={**about, "scores": scores}))
 
 
-def _built(model_path: Path, core: Core, rounding: Rounding | None, kernels: Kernels) -> Project:
+def _built(
+    model_path: Path,
+    core: Core,
+    rounding: Rounding | None,
+    kernels: Kernels,
+    patches: Patches | None,
+) -> Project:
     return build_project(
         model_path,
         rounding=rounding or (core.rounding if kernels == "hwkd" else None),
         kernels=kernels,
         instruction_sets=(core.instruction_set,),
+        patches=patches,
     )
 
 

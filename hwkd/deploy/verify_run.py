@@ -316,8 +316,7 @@ def _read_trace(
 ) -> tuple[_UInt32, tuple[_Int8, ...]]:
     if not firmware.traces:
         return np.empty((count, 0), np.uint32), ()
-    tensors = project.arranged.graph.tensors
-    sizes = [tensors[step.output].elements for step in project.steps]
+    sizes = [project.traced_bytes(step) for step in project.steps]
     if project.raw is not None:  # what raw values became comes first
         sizes.insert(0, project.input.elements)
     fields = np.dtype([

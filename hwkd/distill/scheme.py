@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, TypeAlias
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
 from hwkd.core.cohort import STUDENT, Role
+from hwkd.core.errors import ConfigError
 from hwkd.distill.edge_losses import label_loss
+from hwkd.distill.written_options import written
 
 SchemeFamily: TypeAlias = Literal[
     "self", "online", "multi-teacher", "staged", "augmentation", "quantised", "lifelong",
@@ -209,8 +211,12 @@ class Phase:
     scales_trunk: bool = False
 
     def without_teaching(self) -> Phase:
-        """Return the control: the same without the edges that distil."""
-        return replace(self, edges=tuple(edge for edge in self.edges if not edge.teaches))
+        """Return the control: the same roles on labels, without the edges that distil."""
+        kept = [replace(edge, ramp=None) for edge in self.edges if not edge.teaches]
+        edges = tuple(kept) or (label_edge(STUDENT),)
+        read = {signal.split(".")[0] for e in edges for signal in (*e.predictions, *e.reads)}
+        roles = tuple(role for role in self.roles if role.name in {*read, STUDENT})
+        return replace(self, roles=roles, edges=edges, turns=())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,7 +230,6 @@ class Scheme(ABC):
         evidence: what is published of small students.
         needs: beside the labelled data, in words.
         control: what the same is without the edges that distil, in words.
-        asks_teacher: needs a teacher of the run.
     """
 
     name: ClassVar[str]
@@ -233,7 +238,6 @@ class Scheme(ABC):
     evidence: ClassVar[str] = "none published for students under 50k parameters"
     needs: ClassVar[str] = "nothing else"
     control: ClassVar[str]
-    asks_teacher: ClassVar[bool] = False
 
     @property
     @abstractmethod
@@ -243,6 +247,28 @@ class Scheme(ABC):
     @abstractmethod
     def phases(self) -> tuple[Phase, ...]:
         """Return the trainings, in order; the last one has what is exported."""
+
+    def describe(self) -> str:
+        """Return it as a user would write it."""
+        shown = ",".join(f"{f.name}={written(getattr(self, f.name))}" for f in fields(self))
+        return f"{self.name}:{shown}"
+
+    def table(self) -> dict[str, Any]:
+        """Return it as a `[scheme]` table."""
+        return {"scheme": self.name} | {f.name: getattr(self, f.name) for f in fields(self)}
+
+    def __post_init__(self) -> None:
+        """Refuse options outside their range.
+
+        Raises:
+            ConfigError: names the option, the value and what is allowed.
+        """
+        for entry in fields(self):
+            value, limits = getattr(self, entry.name), entry.metadata["range"]
+            if not limits.allows(value):
+                raise ConfigError(
+                    f"scheme {self.name}: {entry.name}={value} must be {limits.describe()}"
+                )
 
     @property
     def exported(self) -> tuple[str, ...]:

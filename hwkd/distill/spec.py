@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,6 +11,7 @@ from hwkd.core.catalog import METHODS
 from hwkd.core.errors import ConfigError
 from hwkd.distill.method import LossMethod, Method
 from hwkd.distill.schedules import Schedule, at_temperature, has_temperature
+from hwkd.distill.written_options import configured_options, number, split_options, written
 from hwkd.io.discovery import discover
 
 Pairs = tuple[tuple[int, int], ...]
@@ -79,7 +79,7 @@ class WeightedMethod:
         """Return it as a user would write it."""
         options = self.table()
         name = options.pop("method")
-        return f"{name}:" + ",".join(f"{n}={_written(v)}" for n, v in options.items())
+        return f"{name}:" + ",".join(f"{n}={written(v)}" for n, v in options.items())
 
 
 def parse_methods(given: Sequence[str | Mapping[str, Any]]) -> tuple[WeightedMethod, ...]:
@@ -136,19 +136,8 @@ def parse_method(text: str) -> WeightedMethod:
         UnknownNameError: if there is no such method; offers the nearest names.
         ConfigError: for an unknown option or a value it cannot have.
     """
-    name, _, rest = text.partition(":")
-    given: dict[str, Any] = {}
-    for part in rest.split(",") if rest else ():
-        option, equals, value = part.partition("=")
-        if not equals or not option.strip() or not value.strip():
-            raise ConfigError(
-                f"--method {text}: {part!r} is not option=value; "
-                "write it as kd:temperature=4,weight=0.9"
-            )
-        if option.strip() in given:
-            raise ConfigError(f"--method {text}: {option.strip()} is given twice")
-        given[option.strip()] = value.strip()
-    return _configure(name.strip(), given)
+    name, given = split_options(text, option="--method", example="kd:temperature=4,weight=0.9")
+    return _configure(name, given)
 
 
 def method_from_table(table: Mapping[str, Any]) -> WeightedMethod:
@@ -170,17 +159,14 @@ def method_from_table(table: Mapping[str, Any]) -> WeightedMethod:
 def _configure(name: str, given: Mapping[str, Any]) -> WeightedMethod:
     discover("hwkd.distill.losses")
     method_class: type[Method] = METHODS.get(name)
-    fields = {field.name: field for field in _fields(method_class)}
-    for option in given:
-        if option not in fields and option not in _RUN_OPTIONS:
-            raise ConfigError(_unknown_option(name, option, [*fields, *_RUN_OPTIONS]))
-    own = {n: _converted(name, fields[n], v) for n, v in given.items() if n in fields}
-    schedule = {n: _number(name, n, given[n]) for n in _SCHEDULE_OPTIONS if n in given}
+    of = f"method {name}"
+    own = configured_options(of, method_class, given, further=_RUN_OPTIONS)
+    schedule = {n: number(of, n, given[n]) for n in _SCHEDULE_OPTIONS if n in given}
     try:
         planned = Schedule(**schedule)
     except ConfigError as error:
-        raise ConfigError(f"method {name}: {error}") from None
-    weight = _number(name, "weight", given.get("weight", method_class.usual_weight))
+        raise ConfigError(f"{of}: {error}") from None
+    weight = number(of, "weight", given.get("weight", method_class.usual_weight))
     return WeightedMethod(
         method=method_class(**own),
         weight=weight,
@@ -193,42 +179,6 @@ def _fields(method_class: type[Method]) -> tuple[dataclasses.Field[Any], ...]:
     return dataclasses.fields(method_class)
 
 
-def _unknown_option(name: str, option: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(option, known, n=2, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
-    return f"method {name}: unknown option {option!r}; {hint}"
-
-
-def _converted(name: str, field: dataclasses.Field[Any], value: Any) -> Any:
-    """Return a value of the option's type: that of its default, or a number where that is None."""
-    if isinstance(field.default, bool):
-        words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-        if str(value).lower() not in words:
-            raise ConfigError(f"method {name}: {field.name}={value} must be true or false")
-        return words[str(value).lower()]
-    if isinstance(field.default, str):
-        return str(value)
-    number = _number(name, field.name, value)
-    is_integer = isinstance(field.default, int) or str(field.type).startswith("int")
-    if is_integer:
-        if number != round(number):
-            raise ConfigError(f"method {name}: {field.name}={value} must be a whole number")
-        return round(number)
-    return number
-
-
-def _number(name: str, option: str, value: Any) -> float:
-    try:
-        if isinstance(value, bool):  # TOML's true is no 1
-            raise TypeError
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        raise ConfigError(f"method {name}: {option}={value} is not a number") from None
-    if number != number or abs(number) == float("inf"):
-        raise ConfigError(f"method {name}: {option}={value} must be a finite number")
-    return number
-
-
 def _pairs(name: str, text: Any) -> Pairs:
     pairs = []
     for part in str(text).split("+"):
@@ -239,9 +189,3 @@ def _pairs(name: str, text: Any) -> Pairs:
             )
         pairs.append((int(student), int(teacher)))
     return tuple(pairs)
-
-
-def _written(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -200,9 +200,32 @@ class Relayout(_Node):
     """Copy into another arrangement in memory; put in by the layout pass only."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part(_Node):
+    """A part of an image; put in where layers run in patches.
+
+    Attributes:
+        rows: first, and the one behind the last.
+        columns: likewise.
+    """
+
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crop(_Part):
+    """Copy of a part."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paste(_Part):
+    """Copy into a part of the output, which several of them write."""
+
+
 QuantOp: TypeAlias = (
     Conv | FullyConnected | MatMul | Binary | Table | Pool | Softmax | View | Concat | Pad
-    | Relayout
+    | Relayout | Crop | Paste
 )  # fmt: skip
 
 

@@ -73,7 +73,7 @@ class Trainee:
 
     module: nn.Module
     criterion: Criterion
-    optimizer: torch.optim.Optimizer
+    optimizers: tuple[torch.optim.Optimizer, ...]
     average: WeightAverage | None
     stream: BatchStream
 
@@ -88,8 +88,8 @@ class Trainee:
         """Return all that the next epoch depends on."""
         state = self.result() | _named("stream", self.stream.state())
         state["random"] = torch.random.get_rng_state()
-        for index, parameter in enumerate(self._parameters()):
-            known = self.optimizer.state[parameter].items()
+        for index, (optimizer, parameter) in enumerate(self._parameters()):
+            known = optimizer.state[parameter].items()
             found = {name: value for name, value in known if isinstance(value, Tensor)}
             state |= _named(f"optimizer.{index}", found)
         return state | ({} if self.average is None else _named("average", self.average.state()))
@@ -103,17 +103,22 @@ class Trainee:
             return
         self.stream.load_state(_part(state, "stream"))
         torch.random.set_rng_state(state["random"])
-        for index, parameter in enumerate(self._parameters()):
+        for index, (optimizer, parameter) in enumerate(self._parameters()):
             for name, value in _part(state, f"optimizer.{index}").items():
                 # In the layout of the parameter, as the optimizer itself would have made it.
                 is_like = value.shape == parameter.shape
                 like = torch.empty_like(parameter if is_like else value, device=parameter.device)
-                self.optimizer.state[parameter][name] = like.detach().copy_(value)
+                optimizer.state[parameter][name] = like.detach().copy_(value)
         if self.average is not None:
             self.average.load_state(_part(state, "average"))
 
-    def _parameters(self) -> list[nn.Parameter]:
-        return [p for group in self.optimizer.param_groups for p in group["params"]]
+    def _parameters(self) -> list[tuple[torch.optim.Optimizer, nn.Parameter]]:
+        return [
+            (optimizer, parameter)
+            for optimizer in self.optimizers
+            for group in optimizer.param_groups
+            for parameter in group["params"]
+        ]
 
 
 class Checkpoints:

@@ -51,6 +51,19 @@ class LogsGradients(Protocol):
         ...
 
 
+@runtime_checkable
+class TakesTurns(Protocol):
+    """A criterion of which parts of the module have aims of their own, and optimizers."""
+
+    def turns(self, module: nn.Module) -> Sequence[tuple[Sequence[nn.Parameter], int]]:
+        """Return, for each turn, what learns in it and its steps before each of the others'."""
+        ...
+
+    def turn(self, index: int, module: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """Return the weighted terms of a turn by name."""
+        ...
+
+
 class TaskLoss:
     """The labels alone: what a student learns without a teacher."""
 

@@ -25,7 +25,7 @@ from hwkd.train.averaging import (
 from hwkd.train.batches import BatchSource, BatchStream, in_fast_layout
 from hwkd.train.checkpoint import Facts, StageCheckpoint, Trainee, TrainingEnd
 from hwkd.train.config import TrainConfig
-from hwkd.train.criteria import Batch, Criterion, LogsGradients
+from hwkd.train.criteria import Batch, Criterion, LogsGradients, TakesTurns
 from hwkd.train.optimizers import make_optimizer
 from hwkd.train.precision import computing_in
 from hwkd.train.schedule import Clock, Position, learning_rate
@@ -228,13 +228,17 @@ class _Run:
         self._criterion = criterion
         self._config = config
         self._device = device
-        self._optimizer = make_optimizer([*module.parameters(), *criterion.parameters()], config)
+        turns = criterion.turns(module) if isinstance(criterion, TakesTurns) else ()
+        self._turns = [(make_optimizer(learns, config), steps) for learns, steps in turns]
+        apart = {id(parameter) for learns, _ in turns for parameter in learns}
+        together = [*module.parameters(), *criterion.parameters()]
+        self._optimizer = make_optimizer([p for p in together if id(p) not in apart], config)
         decay = config.averaging_decay
         self._average = None if decay is None else WeightAverage(module, decay)
         self.trainee = Trainee(
             module=module,
             criterion=criterion,
-            optimizer=self._optimizer,
+            optimizers=(self._optimizer, *(optimizer for optimizer, _ in self._turns)),
             average=self._average,
             stream=stream,
         )
@@ -279,16 +283,31 @@ class _Run:
     def step(self, batch: Batch, position: Position) -> dict[str, Tensor]:
         """Make a step; returns the criterion's terms."""
         self._learning_rate = learning_rate(position.done_ratio, position.step_ratio, self._config)
-        for group in self._optimizer.param_groups:
-            group["lr"] = self._learning_rate
-        self._optimizer.zero_grad(set_to_none=True)
-        with computing_in(self._config.precision, self._device):
-            terms = self._criterion(self._module, batch)
-        total = next(iter(terms.values())) if len(terms) == 1 else _sum(terms)
-        torch.autograd.backward(total)
-        self._optimizer.step()
+        turned: dict[str, Tensor] = {}
+        for index, (optimizer, steps) in enumerate(self._turns):
+            for _ in range(steps):
+                turned |= self._stepped(optimizer, batch, index)
+        terms = self._stepped(self._optimizer, batch) | turned
         if self._average is not None and (position.steps + 1) % STEPS_BETWEEN_AVERAGES == 0:
             self._average.update()
+        return terms
+
+    def _stepped(
+        self, optimizer: torch.optim.Optimizer, batch: Batch, turn: int | None = None
+    ) -> dict[str, Tensor]:
+        """Make a step of an optimizer; returns the terms that it lowered."""
+        for group in optimizer.param_groups:
+            group["lr"] = self._learning_rate
+        optimizer.zero_grad(set_to_none=True)
+        with computing_in(self._config.precision, self._device):
+            if turn is None:
+                terms = self._criterion(self._module, batch)
+            else:
+                assert isinstance(self._criterion, TakesTurns)
+                terms = self._criterion.turn(turn, self._module, batch)
+        total = next(iter(terms.values())) if len(terms) == 1 else _sum(terms)
+        torch.autograd.backward(total)
+        optimizer.step()
         return terms
 
     def close(self, batches: Iterator[Tensor]) -> None:

@@ -10,6 +10,7 @@ from support.synthetic_run import make_run, write_run
 
 import hwkd
 from hwkd.api.track import require_trackers, tracked, trial_numbers
+from hwkd.core.choices import Tracker
 from hwkd.core.errors import ConfigError
 from hwkd.core.metric import ACCURACY
 from hwkd.engine.search.listener import SilentListener
@@ -18,7 +19,7 @@ RUN, RECORDS = make_run(trials=12)
 SCORED = [record for record in RECORDS if record.objective is not None]
 
 
-def told(folder: Path, tracker: str):
+def told(folder: Path, tracker: Tracker):
     """Tell a tracker a search as the search does: all records so far, again and again."""
     folder.mkdir()
     with tracked(SilentListener(), [tracker], folder) as listener:

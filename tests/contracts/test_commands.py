@@ -133,8 +133,8 @@ def as_typed(function, options: dict[str, Any]) -> list[str]:
 # second; `worker` writes a line for each candidate into the log of its job.
 AT_ONCE = {
     "compare", "config show", "profile", "devices list", "devices show", "devices validate",
-    "devices new", "spaces list", "spaces show", "methods list", "methods show", "tasks list",
-    "worker", "workers", "serve", "submit",
+    "devices new", "spaces list", "spaces show", "methods list", "methods show",
+    "schemes list", "schemes show", "tasks list", "worker", "workers", "serve", "submit",
 }  # fmt: skip
 
 
@@ -176,6 +176,8 @@ CASES: dict[str, tuple[list[Any], dict[str, Any]]] = {
     ),
     "methods list": (["--family", "response"], {"family": "response"}),
     "methods show": (["kd"], {"name": "kd"}),
+    "schemes list": (["--family", "online"], {"family": "online"}),
+    "schemes show": (["dml"], {"name": "dml"}),
     "tasks list": ([], {}),
     "workers": (["{}/old"], {"run": "{}/old"}),
     "watch": (["{}/old"], {"run": "{}/old"}),

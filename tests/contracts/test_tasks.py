@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from support.recordings import write_recordings
+from support.spoken import write_spoken
 
 from hwkd.core.catalog import TASKS
 from hwkd.core.errors import ConfigError, UnknownNameError
@@ -27,9 +28,11 @@ def task(request):
 @pytest.fixture(scope="module")
 def source(task, tmp_path_factory):
     """Data of the user where none comes with a task."""
-    if task.name != "gesture":
-        return None
-    return write_recordings(tmp_path_factory.mktemp("source") / "recordings.csv")
+    if task.name == "gesture":
+        return write_recordings(tmp_path_factory.mktemp("source") / "recordings.csv")
+    if task.name == "keyword":
+        return write_spoken(tmp_path_factory.mktemp("source") / "words")
+    return None
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +75,9 @@ def test_every_metric_may_come_first(task, source):
 
 
 def test_what_a_task_does_not_read_is_refused(task):
-    with pytest.raises(ConfigError, match=f"--words does not apply to {task.name}; leave it out"):
-        task.data(None, Reading(words=("yes",)))
+    words = Reading(input_size=(3, 3)) if task.name == "keyword" else Reading(words=("yes",))
+    with pytest.raises(ConfigError, match=f"does not apply to {task.name}; leave it out"):
+        task.data(None, words)
 
 
 def test_splits_have_inputs_and_targets_that_the_head_knows(data):
@@ -195,11 +199,16 @@ def test_the_c_of_a_pipeline_gives_the_same_numbers(data, tmp_path):
     pipeline = data.pipeline
     source = pipeline.to_c("prepare", put="put")
     raw, expected = raw_inputs(pipeline), pipeline.apply(raw_inputs(pipeline))
+    for name, text in source.headers.items():
+        (tmp_path / name).write_text(text)
+    put = "int32_t value) { input[i] = (float)value / 256.0f; }"
+    if not source.is_whole:
+        put = "float value) { input[i] = value; }"
     (tmp_path / "main.c").write_text(
         f"""#include <stdio.h>
 #include <stdint.h>
 static float input[{expected[0].size}];
-static void put(int32_t i, float value) {{ input[i] = value; }}
+static void put(int32_t i, {put}
 {source.text}
 int main(void)
 {{

@@ -71,7 +71,7 @@ def total(edges: tuple[Edge, ...], signals: Mapping[str, Tensor], y: Tensor) -> 
 
 def numbered(inputs: Mapping[str, Tensor], beginning: str) -> list[Tensor]:
     """Return `beginning0`, `beginning1`, ... in order."""
-    found = []
+    found: list[Tensor] = []
     while f"{beginning}{len(found)}" in inputs:
         found.append(inputs[f"{beginning}{len(found)}"])
     return found

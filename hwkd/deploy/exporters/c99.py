@@ -35,6 +35,7 @@ class C99:
             sample=source.sample(),
             answer=source.answer,
             raw=source.raw,
+            patches=options.patches,
         )
         lines = cost_lines(project, source.run)
         about = readme_section(lines)

@@ -1,19 +1,32 @@
 """Places every buffer of an inference in one array; buffers alive together are apart.
 
 A buffer may lie over another one that is read for the last time while it is written, if it begins
-far enough below it: its lag.
+far enough below it, its lag; or, where the operator works in place, exactly over it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-# (written, read) -> bytes that the first must at least begin below the second.
-Lags: TypeAlias = Mapping[tuple[str, str], int]
+
+class Overlap(NamedTuple):
+    """How an output may lie over the input that it is made of.
+
+    Attributes:
+        lag_bytes: that it must begin below it at least.
+        is_exact: it begins just there or lies apart.
+    """
+
+    lag_bytes: int
+    is_exact: bool = False
+
+
+# (written, read) -> what is allowed of the two.
+Overlaps: TypeAlias = Mapping[tuple[str, str], Overlap]
 
 # Double words may be loaded from any buffer.
 ALIGNMENT_BYTES = 8
@@ -54,7 +67,7 @@ class ArenaPlan:
     size_bytes: int
 
 
-def lower_bound_bytes(buffers: Iterable[Buffer], lags: Lags | None = None) -> int:
+def lower_bound_bytes(buffers: Iterable[Buffer], overlaps: Overlaps | None = None) -> int:
     """Return the most bytes that must exist in one step: no plan can be smaller."""
     alive: dict[int, int] = {}
     sizes: dict[str, int] = {}
@@ -63,26 +76,26 @@ def lower_bound_bytes(buffers: Iterable[Buffer], lags: Lags | None = None) -> in
         sizes[buffer.name], first[buffer.name] = _aligned(buffer.size_bytes), buffer.first_step
         for step in range(buffer.first_step, buffer.last_step + 1):
             alive[step] = alive.get(step, 0) + sizes[buffer.name]
-    for (written, read), lag in (lags or {}).items():
-        together = max(sizes[written], sizes[read] + _aligned(lag))
+    for (written, read), overlap in (overlaps or {}).items():
+        together = max(sizes[written], sizes[read] + _aligned(overlap.lag_bytes))
         alive[first[written]] -= max(sizes[written] + sizes[read] - together, 0)
     return max(alive.values(), default=0)
 
 
-def plan_arena(buffers: Sequence[Buffer], lags: Lags | None = None) -> ArenaPlan:
+def plan_arena(buffers: Sequence[Buffer], overlaps: Overlaps | None = None) -> ArenaPlan:
     """Place buffers one after the other where the arena grows least, in several orders.
 
     Args:
-        lags: pairs that meet in one step alone, the one that writes the first and reads the second.
+        overlaps: of pairs that meet in one step alone, which writes the first and reads the second.
 
     Returns:
         The smallest plan found; it stops at the lower bound.
     """
-    lags = lags or {}
-    bound = lower_bound_bytes(buffers, lags)
+    overlaps = overlaps or {}
+    bound = lower_bound_bytes(buffers, overlaps)
     best: ArenaPlan | None = None
     for order in _orders(buffers):
-        plan = _place(order, lags)
+        plan = _place(order, overlaps)
         if best is None or plan.size_bytes < best.size_bytes:
             best = plan
         if best.size_bytes == bound:
@@ -102,7 +115,7 @@ def _orders(buffers: Sequence[Buffer]) -> Iterable[Sequence[Buffer]]:
         yield [buffers[int(index)] for index in rng.permutation(len(buffers))]
 
 
-def _place(order: Iterable[Buffer], lags: Lags) -> ArenaPlan:
+def _place(order: Iterable[Buffer], overlaps: Overlaps) -> ArenaPlan:
     """Place in an order; offsets may be negative until all are known."""
     offsets: dict[str, int] = {}
     placed: list[tuple[int, Buffer]] = []
@@ -111,9 +124,10 @@ def _place(order: Iterable[Buffer], lags: Lags) -> ArenaPlan:
         size = _aligned(buffer.size_bytes)
         # Where the buffer may not begin: between these ends, the ends themselves are free.
         taken = sorted(
-            (start - _room(buffer, other, lags), start + _room(other, buffer, lags))
+            part
             for start, other in placed
             if other.meets(buffer)
+            for part in _taken(buffer, other, start, overlaps)
         )
         offset = min(_starts(taken, low, high, size), key=lambda at: _span(at, size, low, high))
         offsets[buffer.name] = offset
@@ -124,11 +138,25 @@ def _place(order: Iterable[Buffer], lags: Lags) -> ArenaPlan:
     )
 
 
-def _room(below: Buffer, above: Buffer, lags: Lags) -> int:
-    """Return how far two buffers must begin from each other, the first of them below."""
-    size = _aligned(below.size_bytes)
-    lag = lags.get((below.name, above.name))
-    return size if lag is None else min(size, _aligned(lag))
+def _taken(
+    buffer: Buffer, other: Buffer, start: int, overlaps: Overlaps
+) -> Iterable[tuple[int, int]]:
+    """Yield where a buffer may not begin for another one's sake, the ends of each part excepted."""
+    as_written = overlaps.get((buffer.name, other.name))
+    as_read = overlaps.get((other.name, buffer.name))
+    below, above = start - _aligned(buffer.size_bytes), start + _aligned(other.size_bytes)
+    if as_written is not None:
+        lag = start - _aligned(as_written.lag_bytes)
+        if as_written.is_exact and below < lag:
+            yield below, lag
+        yield max(below, lag), above
+    elif as_read is not None:
+        lag = start + _aligned(as_read.lag_bytes)
+        yield below, min(lag, above)
+        if as_read.is_exact and lag < above:
+            yield lag, above
+    else:
+        yield below, above
 
 
 def _starts(taken: Sequence[tuple[int, int]], low: int, high: int, size: int) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -15,6 +15,9 @@ _FLOATS_PER_LINE = 6
 _INT32_PER_LINE = 10
 _STRUCTS_PER_LINE = 4
 
+# Kind and content of a definition -> name under which it stands.
+Known: TypeAlias = dict[tuple[str, str], str]
+
 
 def struct(**fields: int | str) -> str:
     """Return an initialiser with designated fields, four on a line."""
@@ -24,11 +27,13 @@ def struct(**fields: int | str) -> str:
 
 
 class Constants:
-    """Definitions of one step, in the order in which they are added."""
+    """Definitions of one step, in the order in which they are added; equal ones are made once."""
 
-    def __init__(self) -> None:
+    def __init__(self, known: Known) -> None:
+        """Begin with nothing but the definitions of earlier steps, to which it adds."""
         self.definitions: list[str] = []
         self.size_bytes = 0
+        self._known = known
 
     def int8(
         self, name: str, values: np.ndarray[Any, np.dtype[np.int8]], *, slack_bytes: int = 0
@@ -36,40 +41,39 @@ class Constants:
         """Define an aligned int8 array, longer by `slack_bytes` zeros, and return its name."""
         size = values.size + slack_bytes
         lines = _lines((str(int(value)) for value in values.reshape(-1)), _INT8_PER_LINE)
-        self._array("int8_t", f"HWKD_ALIGNED {name}", size, lines)
-        self.size_bytes += -(-size // _ALIGNMENT_BYTES) * _ALIGNMENT_BYTES
-        return name
+        size_bytes = -(-size // _ALIGNMENT_BYTES) * _ALIGNMENT_BYTES
+        return self._array("int8_t HWKD_ALIGNED", name, size, lines, size_bytes)
 
     def int32(self, name: str, values: np.ndarray[Any, np.dtype[Any]]) -> str:
         """Define an int32 array and return its name."""
         lines = _lines((str(int(value)) for value in values.reshape(-1)), _INT32_PER_LINE)
-        self._array("int32_t", name, values.size, lines)
-        self.size_bytes += 4 * values.size
-        return name
+        return self._array("int32_t", name, values.size, lines, 4 * values.size)
 
     def floats(self, name: str, values: np.ndarray[Any, np.dtype[np.float32]]) -> str:
         """Define a float array and return its name."""
         literals = (float_literal(value) for value in values)
-        self._array("float", name, values.size, _lines(literals, _FLOATS_PER_LINE))
-        self.size_bytes += 4 * values.size
-        return name
+        lines = _lines(literals, _FLOATS_PER_LINE)
+        return self._array("float", name, values.size, lines, 4 * values.size)
 
     def structs(self, kind: str, name: str, rows: Sequence[str], *, row_bytes: int) -> str:
         """Define an array of flat structs and return its name."""
         lines = _lines((f"{{{row}}}" for row in rows), _STRUCTS_PER_LINE)
-        self._array(kind, name, len(rows), lines)
-        self.size_bytes += row_bytes * len(rows)
-        return name
+        return self._array(kind, name, len(rows), lines, row_bytes * len(rows))
 
     def struct(self, kind: str, name: str, initialiser: str) -> str:
         """Define one struct and return its name."""
-        self.definitions.append(f"static const {kind} {name} = {initialiser};")
-        self.size_bytes += _row_bytes(initialiser)
-        return name
+        return self._define(kind, name, f" = {initialiser}", _row_bytes(initialiser))
 
-    def _array(self, kind: str, name: str, size: int, lines: Iterable[str]) -> None:
+    def _array(self, kind: str, name: str, size: int, lines: Iterable[str], size_bytes: int) -> str:
         body = "".join(f"    {line},\n" for line in lines)
-        self.definitions.append(f"static const {kind} {name}[{size}] = {{\n{body}}};")
+        return self._define(kind, name, f"[{size}] = {{\n{body}}}", size_bytes)
+
+    def _define(self, kind: str, name: str, rest: str, size_bytes: int) -> str:
+        known = self._known.setdefault((kind, rest), name)
+        if known == name:
+            self.definitions.append(f"static const {kind} {name}{rest};")
+            self.size_bytes += size_bytes
+        return known
 
 
 def _row_bytes(initialiser: str) -> int:

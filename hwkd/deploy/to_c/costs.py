@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hwkd.core.run_record import RunRecord
+from hwkd.deploy.to_c.float_sums import float_sum_lines
 from hwkd.deploy.to_c.project import Project
 
 # The runtime file of this C.
@@ -17,6 +18,12 @@ def cost_lines(project: Project, run: RunRecord | None) -> tuple[str, ...]:
     """
     runtime = "hwkd's own C" + (" with CMSIS-NN" if project.uses_cmsis_nn else "")
     lines = [f"this C ({runtime}): {project.memory.arena_bytes:,} bytes of arena, by its plan"]
+    if project.patches is not None:
+        lines.append(
+            f"its first layers run in {project.patches} patches: "
+            f"{project.arranged.graph.macs:,} multiply-accumulates, halos computed again; "
+            "estimates of latency and RAM are for layers run as a whole"
+        )
     final = None if run is None else run.final
     checked = None if final is None or final.verification is None else final.verification.emulation
     kernels = "cmsis-nn" if project.uses_cmsis_nn else "hwkd"
@@ -49,7 +56,7 @@ def cost_lines(project: Project, run: RunRecord | None) -> tuple[str, ...]:
             f"on {run.device.name}, not for this C; `--target tflite` writes a file for such "
             "runtimes"
         )
-    return tuple(lines)
+    return (*lines, *float_sum_lines(project))
 
 
 def readme_section(lines: tuple[str, ...]) -> str:

@@ -11,9 +11,11 @@ import numpy as np
 from hwkd.core.core_file import InstructionSet
 from hwkd.core.errors import ExportError
 from hwkd.core.head import CAnswer
+from hwkd.core.patches import Patches
 from hwkd.deploy.sessions import open_session, predict_all
 from hwkd.deploy.to_c.layout import Arranged, Places, arrange
-from hwkd.deploy.to_c.memory import plan_memory
+from hwkd.deploy.to_c.memory import Memory, plan_memory
+from hwkd.deploy.to_c.patched import patched_graphs
 from hwkd.deploy.to_c.project import (
     MODEL_FILE,
     Project,
@@ -22,9 +24,9 @@ from hwkd.deploy.to_c.project import (
 )
 from hwkd.deploy.to_c.project_text import project_files
 from hwkd.deploy.to_c.raw_input import RawInput
-from hwkd.deploy.to_c.step_builder import INSTRUCTION_SETS, Kernels
+from hwkd.deploy.to_c.step_builder import INSTRUCTION_SETS, CStep, Kernels
 from hwkd.deploy.to_c.steps import build_steps
-from hwkd.qgraph.ir import QuantTensor
+from hwkd.qgraph.ir import QuantGraph, QuantTensor
 from hwkd.qgraph.read_qdq import read_qdq
 from hwkd.qgraph.requantise import Rounding
 from hwkd.trace.onnx_whole import whole_file
@@ -43,6 +45,7 @@ def build_project(
     sample: RecordedInput | None = None,
     answer: CAnswer | None = None,
     raw: RawInput | None = None,
+    patches: Patches | None = None,
 ) -> Project:
     """Read a model and plan its C; writes nothing.
 
@@ -55,14 +58,19 @@ def build_project(
         sample: for main.c; seeded noise over the input's range when None.
         answer: what the outputs mean; None leaves them numbers.
         raw: what turns raw values into the input; None leaves that to the firmware.
+        patches: run first layers so, as many as leave the smallest arena.
 
     Raises:
         ModelFileError: if the file cannot be read.
         ExportError: if the model cannot be written as C; names the node.
     """
-    arranged = arrange(read_qdq(model_path))
+    network = read_qdq(model_path)
     chosen: Rounding = rounding or ("q31" if kernels == "cmsis-nn" else "float")
-    steps = build_steps(arranged, chosen, kernels)
+    forms = [network] if patches is None else patched_graphs(network, patches)
+    arranged, steps, memory = min(
+        (_planned(form, chosen, kernels, tuple(instruction_sets)) for form in forms),
+        key=lambda plan: (plan[2].arena_bytes, plan[0].graph.macs),
+    )
     graph = arranged.graph
     source = graph.tensors[graph.input]
     targets = [graph.tensors[name] for name in graph.outputs.values()]
@@ -74,22 +82,39 @@ def build_project(
     return Project(
         arranged=arranged,
         steps=steps,
-        memory=plan_memory(arranged, steps, instruction_sets),
+        memory=memory,
         rounding=chosen,
         labels=tuple(labels),
         sample=Sample(
             input=placed(quantise_values(recorded.values, source), arranged.places[source.name]),
-            output=placed_outputs(
-                predict_all(open_session(model_path), recorded.values[None]), targets, arranged
-            )[0],
+            output=expected_outputs(model_path, recorded.values, arranged),
             origin=recorded.origin,
             label=recorded.label,
         ),
         answer=answer,
         raw=raw,
+        patches=patches,
         source=model_path.name,
         source_bytes=whole_file(model_path),
     )
+
+
+def expected_outputs(model_path: Path, values: _Floats, arranged: Arranged) -> _Int8:
+    """Return ONNX Runtime's outputs for one input, as the C would write them, flat."""
+    targets = [arranged.graph.tensors[name] for name in arranged.graph.outputs.values()]
+    found = predict_all(open_session(model_path), values[None])
+    return np.asarray(placed_outputs(found, targets, arranged)[0])
+
+
+def _planned(
+    graph: QuantGraph,
+    rounding: Rounding,
+    kernels: Kernels,
+    instruction_sets: tuple[InstructionSet, ...],
+) -> tuple[Arranged, tuple[CStep, ...], Memory]:
+    arranged = arrange(graph)
+    steps = build_steps(arranged, rounding, kernels)
+    return arranged, steps, plan_memory(arranged, steps, instruction_sets)
 
 
 def _noise(source: QuantTensor) -> RecordedInput:

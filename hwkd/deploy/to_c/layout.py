@@ -17,8 +17,10 @@ from hwkd.qgraph.foreign_text import fresh_name
 from hwkd.qgraph.ir import (
     Binary,
     Conv,
+    Crop,
     FullyConnected,
     MatMul,
+    Paste,
     Pool,
     QuantGraph,
     QuantOp,
@@ -113,7 +115,7 @@ def _wishes(graph: QuantGraph) -> dict[str, Places]:
     for op in reversed(graph.ops):
         source = graph.tensors[op.inputs[0]]
         wish = wishes.get(op.output)
-        if isinstance(op, Conv | Pool):
+        if isinstance(op, Conv | Pool | Crop | Paste):
             wish = channels_last(source.shape)
         elif isinstance(op, View) and wish is not None:
             wish = _undo(op, wish, source)
@@ -188,7 +190,7 @@ class _Arranger:
             op = self._softmax(op)
         elif isinstance(op, Table):
             self._put(op.output, self._places[op.inputs[0]])
-        else:
+        elif not (isinstance(op, Paste) and op.output in self._places):
             self._put(op.output, self._wishes.get(op.output, channels_last(shape)))
         return op
 

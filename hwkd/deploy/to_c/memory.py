@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hwkd.core.core_file import InstructionSet
-from hwkd.deploy.to_c.arena import ArenaPlan, Buffer, plan_arena
+from hwkd.deploy.to_c.arena import ArenaPlan, Buffer, Overlap, plan_arena
 from hwkd.deploy.to_c.layout import Arranged
 from hwkd.deploy.to_c.step_builder import CStep
 from hwkd.qgraph.foreign_text import fresh_name
@@ -51,7 +51,7 @@ def plan_memory(
         for index, (name, size) in enumerate(zip(names, scratch, strict=True))
         if size
     ]
-    plan: ArenaPlan = plan_arena(buffers, _lags(steps, roots, buffers))
+    plan: ArenaPlan = plan_arena(buffers, _overlaps(steps, roots, buffers))
     return Memory(
         offsets={name: plan.offsets[root] for name, root in roots.items()},
         scratch_offsets=tuple(plan.offsets.get(name, 0) for name in names),
@@ -59,18 +59,18 @@ def plan_memory(
     )
 
 
-def _lags(
+def _overlaps(
     steps: Sequence[CStep], roots: Mapping[str, str], buffers: Iterable[Buffer]
-) -> dict[tuple[str, str], int]:
-    """Return (output, input) -> lag of the steps whose input nobody reads afterwards."""
+) -> dict[tuple[str, str], Overlap]:
+    """Return (output, input) -> overlap of the steps whose input nobody reads afterwards."""
     of = {buffer.name: buffer for buffer in buffers}
     found = {}
     for index, step in enumerate(steps):
-        if step.lag_bytes is None:
+        if step.overlap is None:
             continue
         written, read = of[roots[step.output]], of[roots[step.inputs[0]]]
         if written.first_step == index == read.last_step and step.inputs.count(step.inputs[0]) == 1:
-            found[written.name, read.name] = step.lag_bytes
+            found[written.name, read.name] = step.overlap
     return found
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from hwkd.core.head import CAnswer
+from hwkd.core.patches import Patches
 from hwkd.deploy.to_c.cmsis_nn import CMSIS_HOST_FLAGS, cmsis_flags
 from hwkd.deploy.to_c.layout import Arranged
 from hwkd.deploy.to_c.memory import Memory
@@ -74,6 +75,7 @@ class Project:
         raw: what turns raw values into the input; None where it is not known.
         facts: what else model.json says of the student.
         about: what else the README says of it, Markdown.
+        patches: into which the first layers are divided; None where they run as a whole.
         source: name of the ONNX file.
         source_bytes: what it holds, weights of other files among it.
     """
@@ -88,6 +90,7 @@ class Project:
     raw: RawInput | None
     facts: Mapping[str, Any] = field(default_factory=dict)
     about: str = ""
+    patches: Patches | None = None
     source: str
     source_bytes: bytes
 
@@ -121,6 +124,10 @@ class Project:
     def kernels(self) -> tuple[str, ...]:
         """Kernel source files, without suffix, sorted."""
         return tuple(sorted({name for step in self.steps for name in step.kernels}))
+
+    def traced_bytes(self, step: CStep) -> int:
+        """Return how much of its output a step shows: all once it is whole."""
+        return 0 if step.is_partial else self.arranged.graph.tensors[step.output].elements
 
     @property
     def uses_cmsis_nn(self) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 
 from hwkd.core.core_file import InstructionSet
 from hwkd.core.errors import ExportError
+from hwkd.deploy.to_c.arena import Overlap
 from hwkd.deploy.to_c.c_text import Constants, struct
 from hwkd.deploy.to_c.layout import Arranged, loop_nest
 from hwkd.deploy.to_c.pack import (
@@ -54,8 +55,8 @@ class CStep:
         kernels: source files needed, without suffix.
         inputs: tensors in the arena that it reads.
         may_overwrite: inputs whose place the output may take.
-        lag_bytes: the output may lie over the first input when it begins so far below it; None
-            where the two must lie apart.
+        overlap: how the output may lie over the first input; None where they must lie apart.
+        is_partial: later steps write the rest of the output.
     """
 
     name: str
@@ -67,28 +68,35 @@ class CStep:
     output: str
     scratch_bytes: dict[InstructionSet, int]
     may_overwrite: tuple[str, ...] = ()
-    lag_bytes: int | None = None
+    overlap: Overlap | None = None
     macs: int = 0
+    is_partial: bool = False
 
 
 class StepBuilder:
     """Collects what one operator becomes; used once."""
 
     def __init__(
-        self, arranged: Arranged, rounding: Rounding, library: Kernels, index: int, op: QuantOp
+        self,
+        arranged: Arranged,
+        rounding: Rounding,
+        library: Kernels,
+        index: int,
+        constants: Constants,
     ) -> None:
         """Begin with nothing; see `build_steps`. `index` is the place of the operator."""
         self.arranged = arranged
         self.rounding = rounding
         self.library = library
         self.index = index
-        self.op = op
-        self.constants = Constants()
+        self.op: QuantOp = arranged.graph.ops[index]
+        self.constants = constants
         self.calls: list[str] = []
         self.kernels: set[str] = set()
         self.scratch: dict[InstructionSet, int] = {}
         self.may_overwrite: tuple[str, ...] = ()
-        self.lag_bytes: int | None = None
+        self.overlap: Overlap | None = None
+        self.is_partial = False
 
     def finished(self) -> CStep:
         """Return the step."""
@@ -104,8 +112,9 @@ class StepBuilder:
             output=op.output,
             scratch_bytes={name: self._scratch_of(name) for name in INSTRUCTION_SETS},
             may_overwrite=self.may_overwrite,
-            lag_bytes=self.lag_bytes,
+            overlap=self.overlap,
             macs=op_macs(op, self.arranged.graph),
+            is_partial=self.is_partial,
         )
 
     def _scratch_of(self, name: InstructionSet) -> int:
@@ -116,6 +125,10 @@ class StepBuilder:
     def tensor(self, name: str) -> QuantTensor:
         """Return a tensor of the graph by name."""
         return self.arranged.graph.tensors[name]
+
+    def last_writer_of(self, name: str) -> QuantOp:
+        """Return the last operator that writes a tensor."""
+        return next(op for op in reversed(self.arranged.graph.ops) if op.output == name)
 
     def symbol(self, kind: str) -> str:
         """Return a name in C of the kind that no other step has."""
@@ -139,8 +152,8 @@ class StepBuilder:
         placed[self.arranged.places[name].reshape(-1)] = values.reshape(-1)
         return self.constants.int8(self.symbol("operand"), placed)
 
-    def channels(self, op: Conv | FullyConnected, depth: int) -> str:
-        """Define the requantisation of each output channel and return its name."""
+    def channels(self, op: Conv | FullyConnected, depth: int, *, repeated: int = 0) -> str:
+        """Define the requantisation of each output channel, the last repeated; return its name."""
         source, target = self.tensor(op.inputs[0]), self.tensor(op.output)
         biases = folded_bias(op, source.zero_point)
         scales = accumulator_scales(op, source, target, self.rounding)
@@ -150,7 +163,7 @@ class StepBuilder:
             largest = depth * product + abs(int(raw_bias))
             fields = channel_fields(scale, self.rounding, largest=largest)
             rows.append(f"{bias}, {fields}")
-        return self.channel_array("channels", rows)
+        return self.channel_array("channels", rows + rows[-1:] * repeated)
 
     def channel_array(self, kind: str, rows: Sequence[str]) -> str:
         """Define an array of requantisations and return its name."""
@@ -169,15 +182,22 @@ class StepBuilder:
         form = table_form(table, self.tensor(source), self.tensor(target))
         return table if form is None else form[1]
 
-    def copy(self, position: int, region: tuple[slice, ...], table: Any) -> None:
-        """Emit a copy of operand `position` to a region of the output."""
-        source = self.arranged.places[self.op.inputs[position]]
-        target = self.arranged.places[self.op.output][region]
-        loops = loop_nest(source, target)
+    def copy(
+        self,
+        position: int,
+        *,
+        source: tuple[slice, ...] = (),
+        target: tuple[slice, ...] = (),
+        table: Any = None,
+    ) -> None:
+        """Emit a copy of a region of operand `position` to one of the output; all by default."""
+        read = self.arranged.places[self.op.inputs[position]][source]
+        written = self.arranged.places[self.op.output][target]
+        loops = loop_nest(read, written)
         if loops is None or len(loops) > _COPY_LOOPS:
             raise ExportError(
                 f"node {self.op.name!r} ({type(self.op).__name__}): moving shape "
-                f"{list(source.shape)} takes more than {_COPY_LOOPS} loops"
+                f"{list(read.shape)} takes more than {_COPY_LOOPS} loops"
             )
         nest = [(1, 0, 0)] * (_COPY_LOOPS - len(loops)) + loops
         values: Sequence[str] = [
@@ -190,7 +210,8 @@ class StepBuilder:
             counts=values[0],
             in_strides=values[1],
             out_strides=values[2],
-            out_offset=int(target.min()),
+            in_offset=int(read.min()),
+            out_offset=int(written.min()),
             table=mapping,
         )
         name = self.constants.struct("hwkd_copy", f"{self.symbol('copy')}_{position}", layer)

@@ -9,7 +9,8 @@ import numpy as np
 
 from hwkd.core.c_literal import float_literal
 from hwkd.core.errors import ExportError
-from hwkd.deploy.to_c.c_text import struct
+from hwkd.deploy.to_c.arena import Overlap
+from hwkd.deploy.to_c.c_text import Constants, Known, struct
 from hwkd.deploy.to_c.layout import Arranged, as_matrices, as_vectors, strides_of
 from hwkd.deploy.to_c.overlap import lag_bytes
 from hwkd.deploy.to_c.step_builder import CStep, Kernels, StepBuilder
@@ -18,9 +19,11 @@ from hwkd.qgraph.ir import (
     Binary,
     Concat,
     Conv,
+    Crop,
     FullyConnected,
     MatMul,
     Pad,
+    Paste,
     Pool,
     Relayout,
     Softmax,
@@ -48,9 +51,10 @@ def build_steps(
         raise ExportError(
             "rounding `float` with CMSIS-NN, which has fixed-point kernels; give q31 or tflite"
         )
+    known: Known = {}
     return tuple(
-        _step(StepBuilder(arranged, rounding, kernels, index, op))
-        for index, op in enumerate(arranged.graph.ops)
+        _step(StepBuilder(arranged, rounding, kernels, index, Constants(known)))
+        for index in range(len(arranged.graph.ops))
     )
 
 
@@ -122,7 +126,8 @@ def _pool(step: StepBuilder, op: Pool) -> None:
     }  # fmt: skip
     channels = source.shape[1]
     if op.kind != "global_average":
-        step.lag_bytes = lag_bytes({**geometry, "in_channels": channels, "out_channels": channels})
+        sizes = {**geometry, "in_channels": channels, "out_channels": channels}
+        step.overlap = Overlap(lag_bytes(sizes, unread_pixels=1))
     layer = struct(
         **geometry,
         channels=channels,
@@ -179,7 +184,7 @@ def _concat(step: StepBuilder, op: Concat) -> None:
         region[op.axis] = slice(start, start + size)
         if table is not None:
             table = step.table_values(table, name, op.output)
-        step.copy(position, tuple(region), table)
+        step.copy(position, target=tuple(region), table=table)
         start += size
 
 
@@ -189,11 +194,24 @@ def _pad(step: StepBuilder, op: Pad) -> None:
     region = tuple(
         slice(before, before + size) for before, size in zip(op.before, source.shape, strict=True)
     )
-    step.copy(0, region, None)
+    step.copy(0, target=region)
 
 
-def _relayout(step: StepBuilder, op: Relayout) -> None:
-    step.copy(0, (slice(None),) * len(step.tensor(op.output).shape), None)
+def _relayout(step: StepBuilder, _: Relayout) -> None:
+    step.copy(0)
+
+
+def _crop(step: StepBuilder, op: Crop) -> None:
+    step.copy(0, source=_region(op))
+
+
+def _paste(step: StepBuilder, op: Paste) -> None:
+    step.copy(0, target=_region(op))
+    step.is_partial = op != step.last_writer_of(op.output)
+
+
+def _region(op: Crop | Paste) -> tuple[slice, ...]:
+    return slice(None), slice(None), slice(*op.rows), slice(*op.columns)
 
 
 def _exponentials(scale: np.float32, length: int) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -218,4 +236,6 @@ _BUILD: dict[type, Callable[[StepBuilder, Any], None]] = {
     Concat: _concat,
     Pad: _pad,
     Relayout: _relayout,
+    Crop: _crop,
+    Paste: _paste,
 }

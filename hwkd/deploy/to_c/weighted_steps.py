@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from hwkd.core.line_buffer import DEPTHWISE_BLOCK
+from hwkd.deploy.to_c.arena import Overlap
 from hwkd.deploy.to_c.c_text import struct
 from hwkd.deploy.to_c.cmsis_nn import cmsis_fields, cmsis_scratch_bytes, takes_cmsis
-from hwkd.deploy.to_c.overlap import lag_bytes
+from hwkd.deploy.to_c.overlap import lag_bytes, lines_of, runs_in_place
 from hwkd.deploy.to_c.pack import (
     blocked_depthwise,
     packed_dense,
@@ -110,14 +112,20 @@ def _dense(step: StepBuilder, op: Conv | FullyConnected, geometry: dict[str, int
     if is_pointwise and pixels == 1:
         kernel = "fully_connected"
     else:
-        step.lag_bytes = lag_bytes(geometry)
+        unread = _PIXELS_AT_ONCE["portable"] if is_pointwise else 0
+        step.overlap = Overlap(lag_bytes(geometry, unread))
     lanes = 4 if pixels > 2 else 1
     step.scratch["dsp"] = _INT16_BYTES * depth * (1 if kernel == "fully_connected" else lanes)
     vector_depth = depth + -depth % _VECTOR_BYTES
     step.scratch["helium"] = vector_depth * (1 if kernel == "fully_connected" else 4)
     if kernel == "conv":
         step.scratch["helium"] += depth
-        step.scratch["dsp"] = _INT16_BYTES * depth * _PIXELS_AT_ONCE["dsp"] + depth
+        step.scratch["dsp"] = _INT16_BYTES * depth * _PIXELS_AT_ONCE["dsp"]
+        if (
+            geometry["in_channels"] % 4
+            or max(geometry["dilation_height"], geometry["dilation_width"]) > 1
+        ):
+            step.scratch["dsp"] += depth  # a pixel as it lies, before it is widened
         step.scratch["portable"] = depth * _PIXELS_AT_ONCE["portable"]
     step.call(f"hwkd_{kernel}", kernel, f"&{name}, {step.operand(0)}, {{out}}, {{scratch}}")
 
@@ -125,7 +133,7 @@ def _dense(step: StepBuilder, op: Conv | FullyConnected, geometry: dict[str, int
 def _with_weight_zeros(
     step: StepBuilder, op: Conv | FullyConnected, geometry: dict[str, int], weights: Any
 ) -> None:
-    layer = _grouped_layer(step, op, geometry, weights, op.groups if isinstance(op, Conv) else 1)
+    layer = _grouped_layer(step, op, geometry, weights)
     assert op.weight_zeros is not None
     zeros = step.constants.int32(step.symbol("weight_zeros"), op.weight_zeros)
     arguments = f"&{layer}, {zeros}, {step.operand(0)}, {{out}}"
@@ -135,17 +143,20 @@ def _with_weight_zeros(
 def _grouped(step: StepBuilder, op: Conv, geometry: dict[str, int]) -> None:
     is_depthwise = op.groups == geometry["in_channels"] == geometry["out_channels"]
     weights = blocked_depthwise(op) if is_depthwise else plain_grouped(op)
-    step.lag_bytes = lag_bytes(geometry)
-    name = _grouped_layer(step, op, geometry, weights, op.groups)
     if not is_depthwise:
+        step.overlap = Overlap(lag_bytes(geometry, unread_pixels=1))
+        name = _grouped_layer(step, op, geometry, weights)
         arguments = f"&{name}, {step.operand(0)}, {{out}}"
         step.call("hwkd_grouped_conv", "grouped_conv", arguments)
         return
-    tables = 2 * _OFFSET_BYTES * op.kernel[0] * op.kernel[1]
-    padding = op.groups + -op.groups % 4
-    step.scratch["portable"] = tables + padding
-    step.scratch["helium"] = tables + padding
-    step.scratch["dsp"] = tables + padding + _INT16_BYTES * len(weights)
+    lines, geometry = lines_of(geometry)
+    if runs_in_place(geometry, lines):
+        step.overlap = Overlap(0, is_exact=True)
+    name = _grouped_layer(step, op, geometry, weights, lines.ahead)
+    taps = op.kernel[0] * op.kernel[1]
+    for instruction_set in INSTRUCTION_SETS:
+        step.scratch[instruction_set] = _OFFSET_BYTES * taps + lines.size_bytes
+    step.scratch["dsp"] += _INT16_BYTES * DEPTHWISE_BLOCK * taps
     arguments = f"&{name}, {step.operand(0)}, {{out}}, {{scratch}}"
     step.call("hwkd_depthwise", "depthwise", arguments)
 
@@ -155,13 +166,17 @@ def _grouped_layer(
     op: Conv | FullyConnected,
     geometry: dict[str, int],
     weights: Any,
-    groups: int,
+    ahead: int = -1,
 ) -> str:
+    """Define the description of a convolution with groups; `ahead` is of a depthwise one."""
+    groups = op.groups if isinstance(op, Conv) else 1
+    last_block = -groups % DEPTHWISE_BLOCK if ahead >= 0 else 0
     layer = struct(
         weights=step.constants.int8(step.symbol("weights"), weights),
-        channels=step.channels(op, int(op.weights[0].size)),
+        channels=step.channels(op, int(op.weights[0].size), repeated=last_block),
         **geometry,
         groups=groups,
+        ahead=max(ahead, 0),
         in_zero=step.tensor(op.inputs[0]).zero_point,
         out_zero=step.tensor(op.output).zero_point,
     )

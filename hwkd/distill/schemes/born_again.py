@@ -52,7 +52,7 @@ class BornAgain(Scheme):
     family: ClassVar[SchemeFamily] = "self"
     paper: ClassVar[str] = "Furlanello et al. 2018, arXiv:1805.04770"
     evidence: ClassVar[str] = "a user found it worse than a tuned baseline of equal time"
-    control: ClassVar[str] = "as many trainings one after another, each on labels alone"
+    control: ClassVar[str] = "one training on labels alone"
 
     @property
     def cost_factor(self) -> float:
@@ -61,14 +61,12 @@ class BornAgain(Scheme):
 
     def phases(self) -> tuple[Phase, ...]:
         """Return a training for each generation."""
-        share = 1.0 / (1 + self.generations)
         first = Phase(
-            name="generation0", roles=(Network(name=STUDENT),), edges=(label_edge(STUDENT),),
-            share=share,
-        )  # fmt: skip
-        return (first, *(self._generation(n, share) for n in range(1, 1 + self.generations)))
+            name="generation0", roles=(Network(name=STUDENT),), edges=(label_edge(STUDENT),)
+        )
+        return (first, *(self._generation(n) for n in range(1, 1 + self.generations)))
 
-    def _generation(self, number: int, share: float) -> Phase:
+    def _generation(self, number: int) -> Phase:
         network = Network(name=STUDENT, draw=number)
         roles: tuple[Role, ...] = (
             network,
@@ -84,4 +82,4 @@ class BornAgain(Scheme):
                 target=together,
             )  # fmt: skip
             edges = (label_edge(STUDENT), follows)
-        return Phase(name=f"generation{number}", roles=roles, edges=edges, share=share)
+        return Phase(name=f"generation{number}", roles=roles, edges=edges)

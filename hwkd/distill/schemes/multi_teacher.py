@@ -105,7 +105,7 @@ class SeveralTeachers(Scheme):
         "Hinton et al. 2015; CA-MKD arXiv:2201.00007, EBKD, AEKD, AMTML-KD arXiv:2103.04062"
     )
     evidence: ClassVar[str] = "a user found no gain of seed ensembles over a tuned baseline"
-    control: ClassVar[str] = "cross-entropy for the same steps"
+    control: ClassVar[str] = "the student alone on labels"
 
     @property
     def cost_factor(self) -> float:

@@ -39,7 +39,7 @@ class TeacherAssistants(Scheme):
     family: ClassVar[SchemeFamily] = "staged"
     paper: ClassVar[str] = "Mirzadeh et al. 2020, arXiv:1902.03393"
     evidence: ClassVar[str] = "ours: no gain over cross-entropy below 1.3k parameters"
-    control: ClassVar[str] = "the same chain, each link on labels alone"
+    control: ClassVar[str] = "the student alone on labels"
 
     @property
     def cost_factor(self) -> float:

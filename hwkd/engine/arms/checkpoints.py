@@ -37,7 +37,7 @@ def arm_checkpoints(
     identity = (
         key,
         arm.name,
-        [entry.table() for entry in arm.methods],
+        arm.described(),
         training.recipe,
         context.learned_from(arm.methods).transfer.fingerprint,
         None if teacher is None else teacher.identity,

@@ -142,7 +142,7 @@ def judged(
     # Brief weights have no controls of their length; what is known of their network is shown.
     found = own or max(lengths.values(), key=len, default={})
     kind, first = context.data.head.kind, _asked_for(job.arm, context)
-    order = [arm.name for arm in arms_of(first.methods, kind)]
+    order = [arm.name for arm in arms_of(first.methods, kind, context.scheme)]
     names = sorted(found, key=lambda name: order.index(name) if name in order else len(order))
     arms = tuple(_record(name, found[name], context) for name in names)
     metric = context.data.head.metrics[0]
@@ -162,13 +162,14 @@ def judged(
 def _asked_for(ships: str, context: SearchContext) -> Arm:
     """Return the arm that the others are controls of: without a teacher that was left out."""
     kind = context.data.head.kind
-    first, known = arms_of(context.methods, kind)[0], known_arms(context.methods, kind)
+    first = arms_of(context.methods, kind, context.scheme)[0]
+    known = known_arms(context.methods, kind, context.scheme)
     return known[ships] if ships in ASKED_FOR and ships in known else first
 
 
 def _record(name: str, found: Sequence[ArmResult], context: SearchContext) -> ArmRecord:
     metric = context.data.head.metrics[0]
-    known = known_arms(context.methods, context.data.head.kind)
+    known = known_arms(context.methods, context.data.head.kind, context.scheme)
     arm = known.get(name, Arm(name=name))  # an older version had others
     return ArmRecord(
         name=name,

@@ -25,6 +25,7 @@ from hwkd.distill.criterion import DistillCriterion
 from hwkd.distill.spec import WeightedMethod
 from hwkd.distill.taps import student_places
 from hwkd.engine.arms.recipes import Arm
+from hwkd.engine.arms.scheme_course import SchemeData, joined, train_scheme
 from hwkd.engine.setup.context import SearchContext, Training
 from hwkd.engine.setup.objective import score_objective
 from hwkd.io.paths import written_atomically
@@ -81,6 +82,21 @@ def train_student(
         ConfigError: if a method cannot run with this student and this teacher.
     """
     train_config = training.config
+    if arm.scheme is not None:
+        exported, course = train_scheme(
+            layers,
+            SchemeData.of(context, train_config),
+            train_config,
+            arm=arm,
+            on_epoch=on_epoch,
+            check=check,
+            checkpoints=checkpoints,
+        )
+        return Trained(
+            module=exported,
+            result=joined(course),
+            criterion=TaskLoss(context.data.head),
+        )
     module = build_module(layers, seed=train_config.seed)
     if start_from is not None:
         fill_module(module, start_from)

@@ -12,8 +12,13 @@ from dataclasses import dataclass, replace
 from hwkd.core.errors import RunFolderError
 from hwkd.core.head import OutputKind
 from hwkd.distill.losses.teacher_free import LabelSmoothing
+from hwkd.distill.scheme import Phase, Scheme
+from hwkd.distill.scheme_spec import control_of
 from hwkd.distill.spec import WeightedMethod
 from hwkd.engine.setup.methods import without_teacher
+
+# Name of the arm that learns by a scheme.
+SCHEME = "scheme"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,11 +30,15 @@ class Arm:
         methods: beside the labels; none is cross-entropy alone.
         smooths_labels: labels are smoothed as far as the training recipe has it. What a user asks
             for is trained as well as we can; the control "cross-entropy" is what it says.
+        scheme: by which it learns in place of methods.
+        is_control: of the scheme: without the edges that distil.
     """
 
     name: str
     methods: tuple[WeightedMethod, ...] = ()
     smooths_labels: bool = False
+    scheme: Scheme | None = None
+    is_control: bool = False
 
     @property
     def is_taught(self) -> bool:
@@ -37,17 +46,36 @@ class Arm:
         return any(entry.method.asks_teacher for entry in self.methods)
 
     def described(self) -> tuple[str, ...]:
-        """Return its methods as a user would write them."""
+        """Return its methods, or its scheme, as a user would write them."""
+        if self.scheme is not None:
+            return (("control of " if self.is_control else "") + self.scheme.describe(),)
         return tuple(entry.describe() for entry in self.methods)
 
+    def phases(self) -> tuple[Phase, ...]:
+        """Return the phases of its scheme; without a scheme none."""
+        if self.scheme is None:
+            return ()
+        return control_of(self.scheme) if self.is_control else self.scheme.phases()
 
-def arms_of(methods: Sequence[WeightedMethod], kind: OutputKind) -> tuple[Arm, ...]:
+
+def arms_of(
+    methods: Sequence[WeightedMethod], kind: OutputKind, scheme: Scheme | None = None
+) -> tuple[Arm, ...]:
     """Return what a gain is made of: what was asked for first, then its controls.
 
     Args:
         methods: that students learn by; none is labels alone, which has no control.
         kind: of what is learned; controls that smooth or soften classes are for classes.
+        scheme: by which students learn in place of methods.
     """
+    if scheme is not None:
+        smoothed = WeightedMethod(method=LabelSmoothing(), weight=1.0)
+        return (
+            Arm(name=SCHEME, scheme=scheme),
+            Arm(name="scheme without distillation", scheme=scheme, is_control=True),
+            Arm(name=kind.plain_training),
+            Arm(name="label smoothing", methods=(smoothed,)),
+        )
     if not methods:
         return (Arm(name="labels alone", smooths_labels=True),)
     is_taught = any(entry.method.asks_teacher for entry in methods)
@@ -66,20 +94,27 @@ def arms_of(methods: Sequence[WeightedMethod], kind: OutputKind) -> tuple[Arm, .
     return tuple(arms)
 
 
-def known_arms(methods: Sequence[WeightedMethod], kind: OutputKind) -> dict[str, Arm]:
+def known_arms(
+    methods: Sequence[WeightedMethod], kind: OutputKind, scheme: Scheme | None = None
+) -> dict[str, Arm]:
     """Return a run's arms by name; a teacher that was left out leaves the methods without one."""
     ways = (methods, without_teacher(methods), ())
-    known = [arm for way in ways for arm in arms_of(way, kind)]
+    known = [arm for way in ways for arm in arms_of(way, kind, scheme)]
     return {arm.name: arm for arm in known}
 
 
-def arm_named(name: str, methods: Sequence[WeightedMethod], kind: OutputKind) -> Arm:
+def arm_named(
+    name: str,
+    methods: Sequence[WeightedMethod],
+    kind: OutputKind,
+    scheme: Scheme | None = None,
+) -> Arm:
     """Return one of a run's arms.
 
     Raises:
         RunFolderError: if the run has no such arm: its order was written for other methods.
     """
-    known = known_arms(methods, kind)
+    known = known_arms(methods, kind, scheme)
     if name not in known:
         raise RunFolderError(f"the order is to train {name!r}; the run has {', '.join(known)}")
     return known[name]

@@ -70,7 +70,7 @@ def train_arm(
         ZeroGradientError: if a term has no gradient at the student in its first steps.
     """
     candidate = order_candidate(order, context)
-    arm = arm_named(order.arm, context.methods, context.data.head.kind)
+    arm = arm_named(order.arm, context.methods, context.data.head.kind, context.scheme)
     pace = None if order.end_s is None else measure_scoring(context, candidate)
     training = context.full_training(
         candidate.layers,
@@ -80,14 +80,16 @@ def train_arm(
         budget_s=_training_budget_s(order, context, arm, pace),
     )
     begun, config = time.monotonic(), training.config
+    # Of all phases of a scheme; methods have one.
+    total = round(config.epochs * sum(phase.share for phase in arm.phases())) or config.epochs
 
     def tell(record: EpochRecord) -> None:
-        ratio = record.epoch / config.epochs
+        ratio = record.epoch / total
         if config.time_budget_s:  # 0 where it was used up before the first step
             ratio = max(ratio, (time.monotonic() - begun) / config.time_budget_s)
         write_progress(folder, ratio)
         name = f"{order.arm} (seed {order.repetition})"
-        progress(name, record.epoch, config.epochs, shown_terms(record))
+        progress(name, record.epoch, total, shown_terms(record))
 
     checkpoints = arm_checkpoints(folder, context, training, arm, key=candidate.layers.key, say=say)
     trained = train_student(
@@ -138,7 +140,7 @@ def score_brief_weights(
     fidelity = best.fidelity or context.fidelity
     student = FloatStudent(
         candidate=candidate,
-        arm=arm_named(order.arm, context.methods, context.data.head.kind),
+        arm=arm_named(order.arm, context.methods, context.data.head.kind, context.scheme),
         module=module.eval(),
         config=context.brief_training(candidate.layers, fidelity=fidelity).config,
         epochs=best.epochs,

@@ -9,6 +9,7 @@ from typing import Any
 
 from hwkd.core.choices import CalibrationChoice, QatMode
 from hwkd.core.errors import ConfigError
+from hwkd.distill.scheme_spec import parse_scheme
 from hwkd.distill.spec import NO_METHOD
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.methods import configured_methods, method_tables, require_meaningful
@@ -24,6 +25,7 @@ class DistillRequest:
     student: str
     out: Path
     methods: tuple[str | Mapping[str, Any], ...] = ()
+    scheme: str | None = None
     epochs: int | None = None
     task: str | None = None
     data: str | None = None
@@ -55,6 +57,11 @@ def distill_config(request: DistillRequest, base: SearchConfig) -> SearchConfig:
     Raises:
         ConfigError: names the option, what is wrong with it and what to do.
     """
+    scheme = None if request.scheme is None else parse_scheme(request.scheme)
+    if scheme is not None and request.methods:
+        raise ConfigError(
+            f"--scheme {request.scheme}: says what students learn by, as --method does; give one"
+        )
     raw = base.model_dump()
     raw.update(
         {
@@ -71,12 +78,13 @@ def distill_config(request: DistillRequest, base: SearchConfig) -> SearchConfig:
                 "importance": "hardware" if request.by_hardware else "equal",
             },
             "quantisation": {"calibration": request.calibration, "qat": request.qat},
-            "distill": method_tables(request.methods),
+            "distill": method_tables(request.methods if scheme is None else (NO_METHOD,)),
+            "scheme": None if scheme is None else scheme.table(),
         }
     )
     config = SearchConfig.checked(raw, where="options")
     require_meaningful(config)
-    if request.with_controls and configured_methods(config) == ():
+    if request.with_controls and scheme is None and configured_methods(config) == ():
         raise ConfigError(f"--attribution: --method {NO_METHOD} leaves nothing to compare")
     return config
 

@@ -25,6 +25,7 @@ from hwkd.engine.arms.orders import (
     write_order,
 )
 from hwkd.engine.arms.recipes import Arm, arms_of
+from hwkd.engine.arms.scheme_course import require_possible
 from hwkd.engine.arms.student_folder import write_student
 from hwkd.engine.arms.train_arm import train_arm
 from hwkd.engine.arms.verdict import shipping
@@ -101,7 +102,8 @@ def _distilled(
     transfer = configured_transfer(resolved.config, resolved.data)
     stage = _teacher(resolved, transfer, limit, told)
     context = _with_methods(make_context(resolved.config, resolved.task, transfer, stage.teacher))
-    arms = arms_of(context.methods, context.data.head.kind)[: None if request.with_controls else 1]
+    arms = arms_of(context.methods, context.data.head.kind, context.scheme)
+    arms = arms if request.with_controls else arms[:1]
     _require_possible(arms, resolved, context)
     orders = _orders(request, resolved, context, arms)
     with workplace(request.out, context) as (store, descriptors):
@@ -196,6 +198,9 @@ def _require_possible(
     layers = resolved.layers
     module = build_module(layers, seed=0).to(context.accelerator)
     for arm in arms:
+        if arm.scheme is not None:
+            require_possible(arm, layers, context)
+            continue
         training = context.full_training(layers, repetition=0, epochs=1, methods=arm.methods)
         student_criterion(context, module, layers, arm.methods, training.config)
 

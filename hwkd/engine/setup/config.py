@@ -173,6 +173,14 @@ class MethodConfig(BaseModel):
     method: str
 
 
+class SchemeConfig(BaseModel):
+    """The `[scheme]` table: a registered scheme and its options (`hwkd schemes show NAME`)."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    scheme: str
+
+
 class SearchConfig(StrictModel):
     """One search.
 
@@ -195,6 +203,7 @@ class SearchConfig(StrictModel):
         verify_best: run its C on the device's core, emulated.
         distill: methods that students learn by, combined; empty leaves the choice to the data
             (`hwkd.distill.defaults`), the single method "none" is labels alone.
+        scheme: by which a student is trained in place of methods.
     """
 
     schema_version: Literal[1] = 1
@@ -222,6 +231,7 @@ class SearchConfig(StrictModel):
     training: TrainingConfig = TrainingConfig()
     quantisation: QuantisationConfig = QuantisationConfig()
     distill: tuple[MethodConfig, ...] = ()
+    scheme: SchemeConfig | None = None
     code: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="before")

@@ -20,6 +20,8 @@ from hwkd.core.signals import Signal
 from hwkd.core.student import Layers
 from hwkd.core.teaching import TeacherSource
 from hwkd.core.trial import FidelityRecord
+from hwkd.distill.scheme import Scheme
+from hwkd.distill.scheme_spec import parse_scheme
 from hwkd.distill.spec import WeightedMethod
 from hwkd.engine.setup.calibration import calibration_inputs
 from hwkd.engine.setup.config import SearchConfig
@@ -101,6 +103,12 @@ class SearchContext:
         """Textbook designs that fit the limits, the first to try first."""
         shape, outputs = self.data.input_shape, self.data.num_outputs
         return reference_students(self.screen, input_shape=shape, num_outputs=outputs)
+
+    @cached_property
+    def scheme(self) -> Scheme | None:
+        """The scheme by which the student is trained in place of methods."""
+        asked = self.config.scheme
+        return None if asked is None else parse_scheme(asked.model_dump())
 
     def learned_from(self, methods: Sequence[WeightedMethod]) -> LoadedSet:
         """Return what is trained on: only a teacher can say something of unlabelled samples."""

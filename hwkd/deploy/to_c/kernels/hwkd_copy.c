@@ -4,6 +4,7 @@
 void hwkd_run_copy(const hwkd_copy *layer, const int8_t *in, int8_t *out)
 {
     const int32_t *n = layer->counts, *from = layer->in_strides, *to = layer->out_strides;
+    in += layer->in_offset;
     out += layer->out_offset;
     for (int32_t i = 0; i < n[0]; i++)
         for (int32_t j = 0; j < n[1]; j++)

@@ -64,6 +64,7 @@ typedef struct {
     int32_t dilation_height, dilation_width;
     int32_t pad_top, pad_left;
     int32_t groups;
+    int32_t ahead; /* rows of windows beyond the first that hwkd_run_depthwise holds lines of */
     int8_t in_zero, out_zero;
 } hwkd_grouped_conv;
 
@@ -114,7 +115,7 @@ typedef struct {
 /* Nested copy of bytes, outermost loop first; unused loops have a count of 1. */
 typedef struct {
     int32_t counts[5], in_strides[5], out_strides[5];
-    int32_t out_offset;
+    int32_t in_offset, out_offset;
     const int8_t *table; /* 256 values, or NULL */
 } hwkd_copy;
 

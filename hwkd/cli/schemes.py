@@ -1,0 +1,79 @@
+"""`hwkd schemes`: who can teach whom while a student is trained, and at what price."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import hwkd
+from hwkd.cli.command import Command
+
+if TYPE_CHECKING:
+    from hwkd.api.schemes import SchemeFacts
+
+
+def _show_all(found: tuple[SchemeFacts, ...]) -> None:
+    from rich.console import Console
+
+    from hwkd.report.wrapped_table import WrappedTable
+
+    table = WrappedTable(box=None)
+    table.add_column("scheme", style="bold", no_wrap=True)
+    table.add_column("family", no_wrap=True)
+    table.add_column("cost", justify="right")
+    table.add_column("what it does")
+    table.add_column("control")
+    for facts in sorted(found, key=lambda each: (each.family, each.name)):
+        cost = f"{facts.cost_factor:.1f}x"
+        table.add_row(facts.name, facts.family, cost, facts.summary, facts.control)
+    console = Console()
+    console.print(table)
+    console.print(
+        "cost: training over that of the student alone, about. Options and evidence: "
+        "hwkd schemes show NAME",
+        highlight=False,
+        style="dim",
+    )
+
+
+def _show(found: SchemeFacts) -> None:
+    from rich.console import Console
+
+    from hwkd.report.wrapped_table import WrappedTable
+
+    console = Console()
+    console.print(f"[bold]{found.name}[/bold] ({found.family})", highlight=False)
+    console.print(f"{found.summary}\n", highlight=False, markup=False)
+    facts = WrappedTable(box=None, show_header=False)
+    facts.add_column(style="bold", no_wrap=True)
+    facts.add_column()
+    for label, text in (
+        ("needs", found.needs),
+        ("cost", f"about {found.cost_factor:.1f} trainings of the student alone"),
+        *((f"phase {name}", ", ".join(roles)) for name, roles in found.roles.items()),
+        ("ships", " or ".join(found.exported) + "; everything else is left behind"),
+        ("control", found.control),
+        ("evidence", found.evidence),
+        ("paper", found.paper),
+    ):
+        facts.add_row(label, text)
+    console.print(facts)
+    options = WrappedTable(box=None, title="\noptions", title_justify="left")
+    for column in ("option", "default", "allowed", "meaning"):
+        options.add_column(column)
+    for entry in found.options:
+        options.add_row(entry["name"], str(entry["default"]), entry["allowed"], entry["meaning"])
+    console.print(options)
+    console.print(f"\nuse it: --scheme {found.name}", highlight=False)
+
+
+COMMANDS = (
+    Command(
+        name="schemes list",
+        function=hwkd.schemes,
+        show=_show_all,
+        examples=("hwkd schemes list --family online",),
+    ),
+    Command(
+        name="schemes show", function=hwkd.scheme, show=_show, examples=("hwkd schemes show dml",)
+    ),
+)

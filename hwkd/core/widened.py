@@ -1,0 +1,110 @@
+"""A network with more channels: what teaches a student, or is trained around it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from math import prod
+
+from hwkd.core.errors import ConfigError
+from hwkd.core.kinds import LAYER_KINDS
+from hwkd.core.student import Layer, Layers
+
+_Shape = tuple[int, ...]
+_LARGEST_DIVISOR = 8
+
+
+def widened(layers: Layers, width: float) -> Layers:
+    """Return a network whose layers have `width` times the channels; inputs and outputs stay.
+
+    Args:
+        layers: the network.
+        width: at least a channel is left of each layer.
+
+    Raises:
+        ConfigError: if a layer's shape does not follow from its inputs in a way known here.
+    """
+    if width == 1.0:
+        return layers
+    kept = _with_own_outputs(layers)
+    old: dict[str, _Shape] = {"input": layers.input_shape}
+    new: dict[str, _Shape] = {"input": layers.input_shape}
+    found = []
+    for layer in layers.layers:
+        changed = _widened_layer(layer, width, layer.name in kept, old, new)
+        old[layer.name], new[layer.name] = layer.shape, changed.shape
+        found.append(changed)
+    return replace(layers, layers=tuple(found))
+
+
+def _with_own_outputs(layers: Layers) -> set[str]:
+    """Return the layers whose channels are the network's outputs."""
+    described = {layer.name: layer for layer in layers.layers}
+    kept, ahead = set(), list(layers.heads)
+    while ahead:
+        name = ahead.pop()
+        if name == "input" or name in kept:
+            continue
+        kept.add(name)
+        if not LAYER_KINDS.get(described[name].kind).has_weights:
+            ahead += described[name].inputs
+    return kept
+
+
+def _widened_layer(
+    layer: Layer,
+    width: float,
+    keeps: bool,
+    old: Mapping[str, _Shape],
+    new: Mapping[str, _Shape],
+) -> Layer:
+    before, after = old[layer.inputs[0]], new[layer.inputs[0]]
+    if LAYER_KINDS.get(layer.kind).has_weights:
+        is_depthwise = layer.groups > 1 and layer.groups == before[0]
+        channels = _channels(layer.shape[0], width)
+        if is_depthwise:
+            channels = layer.shape[0] // before[0] * after[0]
+        shape = layer.shape if keeps else (channels, *layer.shape[1:])
+        return replace(layer, shape=shape, groups=after[0] if is_depthwise else layer.groups)
+    if keeps:
+        return layer
+    return replace(layer, shape=_following_shape(layer, old, new))
+
+
+def _channels(base: int, width: float) -> int:
+    """Return the channels of a widened layer, divisible by what the base was (up to 8)."""
+    divisor = next(d for d in (_LARGEST_DIVISOR, 4, 2, 1) if base % d == 0)
+    return max(1, round(base * width / divisor)) * divisor
+
+
+def _following_shape(layer: Layer, old: Mapping[str, _Shape], new: Mapping[str, _Shape]) -> _Shape:
+    sources = [new[name] for name in layer.inputs]
+    before, after = old[layer.inputs[0]], sources[0]
+    if layer.kind == "reshape":
+        return _reshaped(layer, before, after)
+    if layer.kind == "transpose":
+        return tuple(after[axis] for axis in layer.permutation)
+    if layer.kind == "matmul":
+        return (*after[:-1], sources[1][-1])
+    if layer.kind == "concat":
+        axes = list(after)
+        axes[layer.axis] = sum(source[layer.axis] for source in sources)
+        return tuple(axes)
+    largest = max(sources, key=lambda source: source[0])
+    return (largest[0], *layer.shape[1:])
+
+
+def _reshaped(layer: Layer, before: _Shape, after: _Shape) -> _Shape:
+    shape = layer.shape
+    if before == after:
+        return shape
+    if len(shape) == 1:
+        return (prod(after),)
+    axis = 1 if shape[0] * shape[1] == before[0] else 0
+    rest = prod(size for index, size in enumerate(shape) if index != axis)
+    if prod(after) % rest:
+        raise ConfigError(
+            f"layer {layer.name}: its shape {shape} does not follow from {before} once there are "
+            "more channels; give a scheme that trains no wider network"
+        )
+    return (*shape[:axis], prod(after) // rest, *shape[axis + 1 :])

@@ -1,0 +1,229 @@
+"""Where targets come from that no role of a phase computes: earlier networks, averages, memories.
+
+A source shows signals of one role, and lives as long as a phase.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hwkd.core.cohort import Average, HeldOut, Memory, Stale
+from hwkd.core.signals import Batch
+from hwkd.distill.aggregators.general import general_weights
+from hwkd.distill.timetables.copies import stale_copy
+from hwkd.distill.timetables.ramp import averaging_decay
+
+_CHUNK_SAMPLES = 1024
+# What a module of roles shows for inputs.
+Shows = Callable[[nn.Module, Tensor], Mapping[str, Tensor]]
+
+
+class SchemeSource(Protocol):
+    """One role that does not learn: `show` and `observe` for every step in turn."""
+
+    def show(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Return its signals for a batch; none has a gradient."""
+        ...
+
+    def observe(self, batch: Batch, signals: Mapping[str, Tensor]) -> None:
+        """Take note of a step, before the weights change."""
+        ...
+
+    def state(self) -> Mapping[str, Tensor]:
+        """Return the tensors that a checkpoint must hold."""
+        ...
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore `state`."""
+        ...
+
+
+class EarlierSource:
+    """Logits of a network that is finished, computed once for each sample and copy."""
+
+    def __init__(self, name: str, network: nn.Module, copies: Sequence[Tensor]) -> None:
+        """Ask the network.
+
+        Args:
+            name: of the role.
+            network: maps inputs to logits; is put in evaluation mode.
+            copies: augmented versions of the inputs, each [samples, *input_shape].
+        """
+        self._name = name
+        network.eval()
+        with torch.no_grad():
+            self._tables = [
+                torch.cat([network(part) for part in torch.split(each, _CHUNK_SAMPLES)]).float()
+                for each in copies
+            ]
+
+    def show(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Look the samples up."""
+        table = self._tables[batch.copy]
+        return {f"{self._name}.logits": table.index_select(0, batch.sample_ids)}
+
+    def observe(self, batch: Batch, signals: Mapping[str, Tensor]) -> None:
+        """Learn nothing."""
+        del batch, signals
+
+    def state(self) -> Mapping[str, Tensor]:
+        """Keep nothing: the stage before is there when a training goes on."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Have nothing to restore."""
+        del state
+
+
+class _CopySource:
+    """What is common to copies of a whole cohort."""
+
+    def __init__(self, roles: Sequence[Average | Stale], cohort: nn.Module, shows: Shows) -> None:
+        self._roles = tuple(roles)
+        self._cohort = cohort
+        self._copy = copy.deepcopy(cohort).eval().requires_grad_(False)
+        self._shows = shows
+        self._steps = 0
+
+    @torch.no_grad()
+    def show(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Run the copy."""
+        self._before()
+        shown = self._shows(self._copy, batch.inputs)
+        return {f"{role.name}.logits": shown[f"{role.of}.logits"] for role in self._roles}
+
+    def observe(self, batch: Batch, signals: Mapping[str, Tensor]) -> None:
+        """Count the step."""
+        del batch, signals
+        self._after()
+        self._steps += 1
+
+    def state(self) -> Mapping[str, Tensor]:
+        """Return the copy and the count."""
+        own = {f"copy.{name}": tensor for name, tensor in self._copy.state_dict().items()}
+        return own | {"steps": torch.tensor(self._steps)}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore both."""
+        self._steps = int(state["steps"])
+        self._copy.load_state_dict(
+            {n.removeprefix("copy."): t for n, t in state.items() if n.startswith("copy.")}
+        )
+
+    def _before(self) -> None:
+        """Renew the copy before it is asked."""
+
+    def _after(self) -> None:
+        """Renew the copy after it was asked."""
+
+    @torch.no_grad()
+    def _move(self, keep: float) -> None:
+        """Set the copy to `keep` times itself and the rest of the cohort."""
+        present = self._cohort.state_dict()
+        for name, value in self._copy.state_dict().items():
+            if value.is_floating_point():
+                value.lerp_(present[name], 1.0 - keep)
+            else:
+                value.copy_(present[name])
+
+
+class AverageSource(_CopySource):
+    """The moving average of networks: of weights and of batch statistics."""
+
+    def _after(self) -> None:
+        self._move(averaging_decay(self._steps, self._roles[0].decay))  # type: ignore[union-attr]
+
+
+class StaleSource(_CopySource):
+    """Copies of networks that are renewed after so many steps."""
+
+    def _before(self) -> None:
+        interval = self._roles[0].interval  # type: ignore[union-attr]
+        if stale_copy(self._steps, interval=interval, burn_in=0) == self._steps:
+            self._move(0.0)
+
+
+class MemorySource:
+    """What a network said of each sample when it saw it last; at first, the sample's label."""
+
+    def __init__(self, role: Memory, labels: Tensor, classes: int) -> None:
+        """Begin with the labels."""
+        self._role = role
+        self._table = functional.one_hot(labels, classes).float()
+
+    def show(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Look the samples up."""
+        return {f"{self._role.name}.probabilities": self._table[batch.sample_ids]}
+
+    def observe(self, batch: Batch, signals: Mapping[str, Tensor]) -> None:
+        """Remember what is said now."""
+        said = torch.softmax(signals[f"{self._role.of}.logits"].detach().float(), 1)
+        self._table[batch.sample_ids] = said
+
+    def state(self) -> Mapping[str, Tensor]:
+        """Return the table."""
+        return {"table": self._table}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore it."""
+        self._table.copy_(state["table"])
+
+
+class HeldOutSource:
+    """Weights of peers from their errors on held-out samples, measured once an epoch."""
+
+    def __init__(
+        self,
+        role: HeldOut,
+        cohort: nn.Module,
+        shows: Shows,
+        *,
+        held_out: tuple[Tensor, Tensor],
+        steps_per_epoch: int,
+    ) -> None:
+        """Begin with equal weights.
+
+        Args:
+            role: names the members.
+            cohort: that they are in.
+            shows: its signals.
+            held_out: inputs and labels.
+            steps_per_epoch: between two measurements.
+        """
+        self._role, self._cohort, self._shows = role, cohort, shows
+        self._inputs, self._labels = held_out
+        self._period, self._steps = steps_per_epoch, 0
+        count = len(role.members)
+        self._weights = torch.full((count,), 1.0 / count, device=self._labels.device)
+
+    def show(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Measure, if it is time to."""
+        del batch
+        if self._steps % self._period == 0 and self._steps:
+            was_training = self._cohort.training
+            self._cohort.eval()
+            with torch.no_grad():
+                shown = self._shows(self._cohort, self._inputs)
+            self._cohort.train(was_training)
+            held = torch.stack([shown[f"{name}.logits"] for name in self._role.members])
+            self._weights = general_weights(held, self._labels)
+        return {f"{self._role.name}.weights": self._weights}
+
+    def observe(self, batch: Batch, signals: Mapping[str, Tensor]) -> None:
+        """Count the step."""
+        del batch, signals
+        self._steps += 1
+
+    def state(self) -> Mapping[str, Tensor]:
+        """Return weights and count."""
+        return {"weights": self._weights, "steps": torch.tensor(self._steps)}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore both."""
+        self._weights, self._steps = state["weights"].to(self._weights), int(state["steps"])

@@ -1,0 +1,290 @@
+"""A scheme of distillation in the one loop: a stage for each phase, then one student."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from hwkd.core.cohort import (
+    STUDENT,
+    Average,
+    Branch,
+    Earlier,
+    Exit,
+    HeldOut,
+    Memory,
+    Network,
+    Stale,
+    Trained,
+    Wide,
+)
+from hwkd.core.errors import ConfigError
+from hwkd.core.student import Layers
+from hwkd.core.teaching import TeacherSource, TrainingSet
+from hwkd.core.trial import EpochRecord
+from hwkd.distill.scheme import Phase
+from hwkd.distill.scheme_criterion import SchemeCriterion
+from hwkd.distill.scheme_sources import (
+    AverageSource,
+    EarlierSource,
+    HeldOutSource,
+    MemorySource,
+    SchemeSource,
+    StaleSource,
+)
+from hwkd.engine.arms.recipes import Arm
+from hwkd.engine.setup.context import SearchContext
+from hwkd.nn.build import StudentModule
+from hwkd.nn.cohort import Cohort
+from hwkd.train.batches import BatchSource
+from hwkd.train.checkpoint import Checkpoints
+from hwkd.train.config import TrainConfig
+from hwkd.train.course import Course, Finished, Stage, run_course
+from hwkd.train.loop import TrainResult, predict_logits
+from hwkd.train.seeding import derive_seed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchemeData:
+    """What a scheme trains on, and chooses by.
+
+    Attributes:
+        training: copies, labels and head.
+        batches: of the same.
+        held_inputs: of validation, shape [samples, *input_shape].
+        held_labels: likewise.
+    """
+
+    training: TrainingSet
+    batches: BatchSource
+    held_inputs: Tensor
+    held_labels: Tensor
+
+    @classmethod
+    def of(cls, context: SearchContext, config: TrainConfig) -> SchemeData:
+        """Return that of a run."""
+        learned, held, device = context.labelled, context.data.validation, context.accelerator
+        return cls(
+            training=TrainingSet(
+                copies=learned.copies,
+                labels=learned.labels,
+                head=context.data.head,
+                batch_size=min(config.batch_size, len(learned)),
+                seed=derive_seed(config.seed, "method"),
+            ),
+            batches=learned.batches,
+            held_inputs=torch.from_numpy(held.inputs.copy()).to(device),
+            held_labels=torch.from_numpy(held.labels.copy()).to(device),
+        )
+
+
+def train_scheme(
+    layers: Layers,
+    data: SchemeData,
+    config: TrainConfig,
+    *,
+    arm: Arm,
+    on_epoch: Callable[[EpochRecord], None] = lambda _: None,
+    check: Callable[[], None] = lambda: None,
+    checkpoints: Checkpoints | None = None,
+) -> tuple[StudentModule, Course[Cohort]]:
+    """Train all phases of a scheme; returns the student that is exported, by itself.
+
+    Args:
+        layers: of the student.
+        data: that is trained on.
+        config: of a training of the student alone.
+        arm: has a scheme, or its control.
+        on_epoch: hears of every epoch of every phase, numbered through.
+        check: called before every step; raises to stop.
+        checkpoints: where it goes on if it was killed; None begins it and keeps none.
+
+    Raises:
+        ConfigError: if the scheme cannot run with this student or these data.
+    """
+    assert arm.scheme is not None
+    phases = arm.phases()
+    stages = [
+        _Trainer(phase, layers, data, _part(config, phases, phase)).stage() for phase in phases
+    ]
+    made = 0
+
+    def tell(name: str, record: EpochRecord) -> None:
+        nonlocal made
+        del name
+        made += 1
+        on_epoch(record.model_copy(update={"epoch": made}))
+
+    course = run_course(stages, on_epoch=tell, check=check, checkpoints=checkpoints)
+    last = course.finished[-1].student
+    names = [name for name in arm.scheme.exported if name in last.parts]
+    return _best(last, names, data), course
+
+
+def joined(course: Course[Cohort]) -> TrainResult:
+    """Return how all phases went together."""
+    trainings = [finished.training for finished in course.finished]
+    records = [record for training in trainings for record in training.epochs]
+    return replace(
+        trainings[-1],
+        epochs=tuple(r.model_copy(update={"epoch": n}) for n, r in enumerate(records, start=1)),
+        steps=sum(training.steps for training in trainings),
+        epochs_made=sum(training.epochs_made for training in trainings),
+        seconds=sum(training.seconds for training in trainings),
+    )
+
+
+def require_possible(arm: Arm, layers: Layers, context: SearchContext) -> None:
+    """Refuse, before any training, what a scheme cannot do with this student or these data.
+
+    Raises:
+        ConfigError: says what is wrong.
+    """
+    head = context.data.head
+    if not head.kind.of_classes:
+        raise ConfigError(
+            f"--scheme: softens and compares classes; this task has {head.kind.name}; leave it out"
+        )
+    if context.config.transfer.unlabelled is not None:
+        raise ConfigError("--scheme: every role learns from labels; leave --unlabelled out")
+    for phase in arm.phases():
+        roles = [role for role in phase.roles if isinstance(role, Trained)]
+        made = Cohort(roles, layers, seed=0)
+        if STUDENT not in made.parts:
+            continue
+        _require_signals(phase, made, layers)
+        student = sum(p.numel() for p in made.parts[STUDENT].parameters())
+        for role in roles:
+            own = sum(p.numel() for p in made.parts[role.name].parameters())
+            if isinstance(role, Exit) and own > student:
+                raise ConfigError(
+                    f"--scheme: {role.name} has {own} parameters, the student {student}; an exit "
+                    "that is larger teaches nothing about it: give fewer exits or a larger student"
+                )
+
+
+def _require_signals(phase: Phase, cohort: Cohort, layers: Layers) -> None:
+    inputs = torch.zeros(2, *layers.input_shape)
+    with torch.no_grad():
+        shown = cohort.signals(inputs, inputs)
+    for edge in phase.edges:
+        for signal in (*edge.predictions, *edge.reads):
+            if signal.split(".")[0] in cohort.parts and signal not in shown:
+                raise ConfigError(
+                    f"--scheme: {edge.name} needs {signal}, which this student does not show; it "
+                    f"shows {', '.join(sorted(shown))}"
+                )
+
+
+def _part(config: TrainConfig, phases: Sequence[Phase], phase: Phase) -> TrainConfig:
+    """Return how long a phase trains: its share of the epochs, or of the time by its effort."""
+    budget_s = config.time_budget_s
+    if budget_s is not None:
+        efforts = {each.name: each.share * _effort(each) for each in phases}
+        budget_s *= efforts[phase.name] / sum(efforts.values())
+    return replace(
+        config, epochs=max(1, round(config.epochs * phase.share)), time_budget_s=budget_s
+    )
+
+
+def _effort(phase: Phase) -> float:
+    """Return about how much more a step costs than one of the student alone."""
+    effort = 0.0
+    for role in phase.roles:
+        if isinstance(role, Network):
+            effort += role.width**2
+        elif isinstance(role, Branch):
+            effort += 0.5 * role.width**2
+        elif isinstance(role, Wide):
+            effort += max(role.multipliers) ** 2 / 2
+        elif isinstance(role, (Average, Stale)):
+            effort += 0.3
+    return effort
+
+
+@dataclass(slots=True)
+class _Trainer:
+    """Makes the cohort of a phase and what it minimises, from the phases before."""
+
+    phase: Phase
+    layers: Layers
+    data: SchemeData
+    config: TrainConfig
+    past: Sequence[Finished[Cohort]] = ()
+
+    def stage(self) -> Stage[Cohort]:
+        """Return it as a stage of a course."""
+        return Stage(
+            name=self.phase.name,
+            student=self.cohort,
+            criterion=self.criterion,
+            batches=self.data.batches,
+            config=self.config,
+        )
+
+    def cohort(self, past: Sequence[Finished[Cohort]]) -> Cohort:
+        """Return the roles that learn, as they begin."""
+        self.past = tuple(past)
+        phase = self.phase
+        roles = [role for role in phase.roles if isinstance(role, Trained)]
+        seed = self.config.seed
+        made = Cohort(roles, self.layers, seed=seed, scales_trunk=phase.scales_trunk)
+        for role in roles:
+            if isinstance(role, Network) and role.goes_on:
+                before = next(p.student for p in reversed(past) if role.name in p.student.parts)
+                made.parts[role.name].load_state_dict(before.parts[role.name].state_dict())
+        return made.to(self.data.batches.device)
+
+    def criterion(self, cohort: Cohort, teacher: TeacherSource | None) -> SchemeCriterion:
+        """Return what they minimise; targets come from the sources of the phase alone."""
+        del teacher
+        sources = _sources(self.phase, cohort, self.past, self.data)
+        return SchemeCriterion(self.phase, sources, self.data.training)
+
+
+def _sources(
+    phase: Phase, cohort: Cohort, past: Sequence[Finished[Cohort]], scheme_data: SchemeData
+) -> dict[str, SchemeSource]:
+    data = scheme_data.training
+    found: dict[str, SchemeSource] = {}
+    averages = [role for role in phase.roles if isinstance(role, Average)]
+    stale = [role for role in phase.roles if isinstance(role, Stale)]
+    if averages:
+        found["averages"] = AverageSource(averages, cohort, _shown)
+    if stale:
+        found["copies"] = StaleSource(stale, cohort, _shown)
+    for role in phase.roles:
+        if isinstance(role, Earlier):
+            before = next(p.student for p in past if p.name == role.phase)
+            found[role.name] = EarlierSource(role.name, before.parts[role.of], data.copies)
+        elif isinstance(role, Memory):
+            found[role.name] = MemorySource(role, data.labels, data.head.size)
+        elif isinstance(role, HeldOut):
+            found[role.name] = HeldOutSource(
+                role,
+                cohort,
+                _shown,
+                held_out=(scheme_data.held_inputs, scheme_data.held_labels),
+                steps_per_epoch=max(1, len(data.labels) // data.batch_size),
+            )
+    return found
+
+
+def _shown(module: nn.Module, inputs: Tensor) -> dict[str, Tensor]:
+    assert isinstance(module, Cohort)
+    return module.signals(inputs, plain=True)
+
+
+def _best(cohort: Cohort, names: Sequence[str], data: SchemeData) -> StudentModule:
+    """Return the exported role with the least error on validation, the first of equals."""
+    head, labels = data.training.head, data.held_labels.cpu().numpy()
+    inputs = data.held_inputs.cpu()
+    students = [cohort.exported(name) for name in names]
+
+    def error(student: StudentModule) -> float:
+        return float(head.errors(predict_logits(student, inputs).numpy(), labels).mean())
+
+    return students[0] if len(students) == 1 else min(students, key=error)

@@ -1,0 +1,264 @@
+"""The networks, and parts of networks, that a phase of a scheme trains together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hwkd.core.cohort import (
+    STUDENT,
+    Branch,
+    Exit,
+    FreeWeights,
+    Fused,
+    Gate,
+    InstanceWeights,
+    Judge,
+    Network,
+    PeerAttention,
+    Trained,
+    View,
+    Wide,
+)
+from hwkd.core.errors import ConfigError
+from hwkd.core.student import Layers
+from hwkd.core.widened import widened
+from hwkd.nn.build import StudentModule, build_module
+from hwkd.nn.cut import Cut, joined_state, last_cut, stage_names
+from hwkd.nn.wide import WideAround
+
+# Seeds of a cohort's networks are this far apart, so that no two draw alike.
+_SEED_STEP = 1_000_003
+_JUDGE_WIDTH = 32
+
+
+class Cohort(nn.Module):
+    """Roles that learn; every step shows their signals by name.
+
+    Attributes:
+        parts: the module of each role, by its name.
+    """
+
+    def __init__(
+        self, roles: Sequence[Trained], layers: Layers, *, seed: int, scales_trunk: bool = False
+    ) -> None:
+        """Build every role.
+
+        Args:
+            roles: a network stands before what is made on it.
+            layers: of the student.
+            seed: of the student's weights; the others' follow from it.
+            scales_trunk: what branches send into their trunk is divided by their number.
+
+        Raises:
+            ConfigError: if a stage is asked for that the student does not have.
+        """
+        super().__init__()
+        self._layers = layers
+        self._roles = {role.name: role for role in roles}
+        self._seed = seed
+        self._scales_trunk = scales_trunk
+        self._cuts: dict[str, Cut] = {}
+        self._tails: dict[str, Layers] = {}
+        self.parts = nn.ModuleDict()
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            for role in roles:
+                self.parts[role.name] = self._built(role)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Run everything that has batch statistics; returns the student's logits."""
+        return self.signals(inputs, plain=True)[f"{STUDENT}.logits"]
+
+    def signals(
+        self, inputs: Tensor, other: Tensor | None = None, *, plain: bool = False
+    ) -> dict[str, Tensor]:
+        """Return what every role shows for a batch, as ROLE.SIGNAL.
+
+        Args:
+            inputs: shape [batch, *input_shape].
+            other: another view of the same samples; None where no role looks at one.
+            plain: without roles that are not networks of the inputs themselves.
+        """
+        seen: dict[str, Tensor] = {}
+        for name, role in self._roles.items():
+            if isinstance(role, Network):
+                self._show_network(name, inputs, seen)
+            elif isinstance(role, View):
+                if not plain:
+                    self._show_network(role.of, inputs if other is None else other, seen, name)
+            elif isinstance(role, Wide):
+                if not plain:
+                    seen[f"{name}.logits"] = self.parts[name](self.parts[role.of], inputs)
+            else:
+                self._show_part(name, role, seen)
+        return seen
+
+    def exported(self, name: str) -> StudentModule:
+        """Return a role as a student by itself, in evaluation mode, on the processor."""
+        role, state = self._roles[name], self.parts[name].state_dict()
+        if isinstance(role, Branch):
+            state = joined_state(self.parts[role.of].state_dict(), state)
+        student = build_module(self._layers, seed=0)
+        student.load_state_dict({key: value.cpu() for key, value in state.items()})
+        return student.eval()
+
+    def _built(self, role: Trained) -> nn.Module:
+        if isinstance(role, Network):
+            layers = widened(self._layers, role.width)
+            return build_module(layers, seed=self._seed + _SEED_STEP * role.draw)
+        if isinstance(role, Branch):
+            cut = self._cut(role.of)
+            tail = widened(cut.tail, role.width)
+            self._tails[role.name] = tail
+            return build_module(tail, seed=self._seed + _SEED_STEP * role.draw)
+        if isinstance(role, Wide):
+            return WideAround(self._layers, role.multipliers, seed=self._seed + _SEED_STEP)
+        return self._part(role)
+
+    def _part(self, role: Trained) -> nn.Module:
+        size, classes = self._features(), self._classes()
+        if isinstance(role, Exit):
+            return _ExitHead(self._stage_shape(role.stage)[0], size, classes)
+        if isinstance(role, Gate):
+            return _GateHead(self._cut(role.of).shape[0], role.members)
+        if isinstance(role, PeerAttention):
+            return _PeerProjections(len(role.members), size, role.dim)
+        if isinstance(role, Fused):
+            return nn.Linear(size * len(role.members), classes)
+        if isinstance(role, FreeWeights):
+            return _Free({"values": torch.zeros(role.members)})
+        if isinstance(role, InstanceWeights):
+            factors = {f"factor{k}": torch.randn(size) / size for k in range(role.members)}
+            return _Free({"latent": torch.ones(size)} | factors)
+        if isinstance(role, Judge):
+            return nn.Sequential(
+                nn.Linear(size, _JUDGE_WIDTH), nn.ReLU(), nn.Linear(_JUDGE_WIDTH, 1)
+            )
+        return nn.Identity()
+
+    def _show_network(
+        self, name: str, inputs: Tensor, seen: dict[str, Tensor], shown_as: str | None = None
+    ) -> None:
+        module = self.parts[name]
+        assert isinstance(module, StudentModule)
+        shown_as = shown_as or name
+        cut = self._cuts.get(name)
+        taps = set(stage_names(module.layers)) | {module.layers.taps.get("embedding", "")} - {""}
+        if cut is not None and cut.after != "input":
+            taps.add(cut.after)
+        logits, values = module.forward_taps(inputs, sorted(taps))
+        assert isinstance(logits, Tensor)
+        seen[f"{shown_as}.logits"] = logits.float()
+        for number, stage in enumerate(stage_names(module.layers), start=1):
+            seen[f"{shown_as}.stage{number}"] = values[stage]
+        seen[f"{shown_as}.features"] = _features_of(module.layers, values)
+        if cut is not None:
+            trunk = inputs if cut.after == "input" else values[cut.after]
+            ends = 1 + sum(isinstance(r, Branch) and r.of == name for r in self._roles.values())
+            if self._scales_trunk and trunk.requires_grad:
+                hook: Any = trunk.register_hook  # torch has no types for it
+                hook(lambda gradient: gradient / ends)
+            seen[f"{shown_as}.trunk"] = trunk
+
+    def _show_part(self, name: str, role: Trained, seen: dict[str, Tensor]) -> None:
+        module = self.parts[name]
+        if isinstance(role, Branch):
+            taps = [tap for tap in (self._tails[name].taps.get("embedding"),) if tap]
+            assert isinstance(module, StudentModule)
+            logits, values = module.forward_taps(seen[f"{role.of}.trunk"], taps)
+            assert isinstance(logits, Tensor)
+            seen[f"{name}.logits"] = logits.float()
+            seen[f"{name}.features"] = _features_of(self._tails[name], values)
+        elif isinstance(role, Exit):
+            features, logits = module(seen[f"{role.of}.stage{role.stage}"])
+            seen[f"{name}.features"], seen[f"{name}.logits"] = features, logits
+        elif isinstance(role, Gate):
+            seen[f"{name}.weights"] = module(seen[f"{role.of}.trunk"])
+        elif isinstance(role, PeerAttention):
+            both = module([seen[f"{member}.features"] for member in role.members])
+            seen[f"{name}.queries"], seen[f"{name}.keys"] = both
+        elif isinstance(role, Fused):
+            together = torch.cat([seen[f"{member}.features"] for member in role.members], 1)
+            seen[f"{name}.logits"] = module(together)
+        elif isinstance(role, Judge):
+            seen[f"{name}.own"] = module(seen[f"{role.of}.features"])
+            seen[f"{name}.next"] = module(seen[f"{role.beside}.features"].detach())
+        else:
+            assert isinstance(module, _Free)
+            seen.update({f"{name}.{key}": value for key, value in module.values.items()})
+
+    def _cut(self, network: str) -> Cut:
+        return self._cuts.setdefault(network, last_cut(self._layers))
+
+    def _features(self) -> int:
+        shapes = {layer.name: layer.shape for layer in self._layers.layers}
+        tap = self._layers.taps.get("embedding")
+        return prod(shapes[tap]) if tap else shapes[stage_names(self._layers)[-1]][0]
+
+    def _classes(self) -> int:
+        return self._layers.layers[-1].shape[0]
+
+    def _stage_shape(self, stage: int) -> tuple[int, ...]:
+        names = stage_names(self._layers)
+        if stage > len(names):
+            raise ConfigError(
+                f"--scheme: an exit on stage {stage}; the student has {len(names)} stages; give "
+                "fewer exits"
+            )
+        return next(la.shape for la in self._layers.layers if la.name == names[stage - 1])
+
+
+def _features_of(layers: Layers, values: Mapping[str, Tensor]) -> Tensor:
+    tap = layers.taps.get("embedding")
+    if tap is not None and tap in values:
+        return values[tap].flatten(1)
+    return _pooled(values[stage_names(layers)[-1]])
+
+
+def _pooled(maps: Tensor) -> Tensor:
+    return maps.flatten(2).mean(2) if maps.dim() > 2 else maps
+
+
+class _ExitHead(nn.Module):
+    def __init__(self, channels: int, features: int, classes: int) -> None:
+        super().__init__()
+        self.align, self.classify = nn.Linear(channels, features), nn.Linear(features, classes)
+
+    def forward(self, stage: Tensor) -> tuple[Tensor, Tensor]:
+        features = torch.relu(self.align(_pooled(stage)))
+        return features, self.classify(features)
+
+
+class _GateHead(nn.Module):
+    def __init__(self, channels: int, members: int) -> None:
+        super().__init__()
+        self.score, self.norm = nn.Linear(channels, members), nn.BatchNorm1d(members)
+
+    def forward(self, trunk: Tensor) -> Tensor:
+        scores: Tensor = self.norm(self.score(_pooled(trunk)))
+        return scores
+
+
+class _PeerProjections(nn.Module):
+    def __init__(self, members: int, features: int, dim: int) -> None:
+        super().__init__()
+        self.queries = nn.ModuleList(nn.Linear(features, dim) for _ in range(members))
+        self.keys = nn.ModuleList(nn.Linear(features, dim) for _ in range(members))
+
+    def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        both = [
+            torch.stack([one(f) for one, f in zip(layers, features, strict=True)], 1)
+            for layers in (self.queries, self.keys)
+        ]
+        return both[0], both[1]
+
+
+class _Free(nn.Module):
+    def __init__(self, values: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        self.values = nn.ParameterDict({name: nn.Parameter(t) for name, t in values.items()})

@@ -1,0 +1,323 @@
+"""Every registered scheme: what learns, what is exported, and that a killed one ends alike."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from hwkd.core.catalog import SCHEMES
+from hwkd.core.cohort import STUDENT, Trained
+from hwkd.core.errors import ConfigError, HwkdError
+from hwkd.core.student import Layer, Layers
+from hwkd.core.teaching import TrainingSet
+from hwkd.core.widened import widened
+from hwkd.distill.scheme import edge_terms, label_edge
+from hwkd.distill.scheme_spec import control_of, parse_scheme, require_sound
+from hwkd.engine.arms.evaluation import student_bytes
+from hwkd.engine.arms.recipes import Arm
+from hwkd.engine.arms.scheme_course import SchemeData, train_scheme
+from hwkd.io.discovery import discover
+from hwkd.nn.build import build_module
+from hwkd.nn.cohort import Cohort
+from hwkd.tasks.classes_head import ClassesHead
+from hwkd.train.batches import TensorBatches
+from hwkd.train.checkpoint import Checkpoints
+from hwkd.train.config import TrainConfig
+from hwkd.train.loop import predict_logits
+
+discover("hwkd.distill.schemes")
+NAMES = SCHEMES.names()
+CLASSES = 3
+
+
+def student() -> Layers:
+    """Return a small convolution student with two stages."""
+
+    def conv(name: str, source: str, channels: int, size: int, stride: int) -> Layer:
+        return Layer(
+            name=name, kind="conv", inputs=(source,), shape=(channels, size, size), kernel=(3, 3),
+            stride=(stride, stride), pads=(1, 1, 1, 1), norm=True, activation="relu",
+        )  # fmt: skip
+
+    layers = (
+        conv("stem", "input", 4, 6, 1),
+        conv("first", "stem", 4, 3, 2),
+        conv("second", "first", 8, 3, 1),
+        Layer(name="pool", kind="global_avg_pool", inputs=("second",), shape=(8, 1, 1)),
+        Layer(name="embedding", kind="reshape", inputs=("pool",), shape=(8,)),
+        Layer(name="logits", kind="linear", inputs=("embedding",), shape=(CLASSES,)),
+    )
+    taps = {"stage1": "first", "stage2": "second", "embedding": "embedding"}
+    return Layers(input_shape=(1, 6, 6), layers=layers, taps=taps)
+
+
+def data(samples: int = 48) -> SchemeData:
+    generator = torch.Generator().manual_seed(3)
+    labels = torch.arange(samples) % CLASSES
+    inputs = torch.randn(samples, 1, 6, 6, generator=generator) + labels[:, None, None, None]
+    training = TrainingSet(
+        copies=[inputs], labels=labels, head=ClassesHead.numbered(CLASSES), batch_size=16
+    )
+    return SchemeData(
+        training=training, batches=TensorBatches([inputs], labels), held_inputs=inputs[:24],
+        held_labels=labels[:24],
+    )  # fmt: skip
+
+
+def config(**changes) -> TrainConfig:
+    return replace(TrainConfig(epochs=4, batch_size=16, learning_rate=3e-3, seed=5), **changes)
+
+
+def arm_of(name: str, *, is_control: bool = False) -> Arm:
+    return Arm(name="scheme", scheme=SCHEMES.get(name)(), is_control=is_control)
+
+
+def state_equal(ours: nn.Module, theirs: nn.Module) -> bool:
+    pairs = zip(ours.state_dict().values(), theirs.state_dict().values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_scheme_says_what_it_is_and_is_sound(name: str) -> None:
+    scheme = SCHEMES.get(name)()
+    require_sound(scheme)
+    assert scheme.name == name
+    assert scheme.cost_factor >= 1.0
+    assert scheme.__doc__
+    assert scheme.paper
+    assert scheme.control
+    assert parse_scheme(scheme.describe()) == parse_scheme(scheme.table()) == scheme
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_gradient_reaches_exactly_the_roles_that_edges_name(name: str) -> None:
+    for phase in SCHEMES.get(name)().phases():
+        signals = _random_signals(phase)
+        for edge in (*phase.edges, *(e for turn in phase.turns for e in turn.edges)):
+            if edge.weight == 0.0:
+                continue
+            read = (*edge.predictions, *edge.reads)
+            value = edge(signals, torch.arange(6) % CLASSES)
+            found = torch.autograd.grad(
+                value, [signals[n] for n in read], allow_unused=True, retain_graph=True
+            )
+            for signal, gradient in zip(read, found, strict=True):
+                learns = signal in edge.predictions or edge.attached
+                is_pulled = gradient is not None and bool(gradient.any())
+                assert is_pulled == learns, (phase.name, edge.name, signal)
+
+
+def _random_signals(phase) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    learns = [role for role in phase.roles if isinstance(role, Trained)]
+    cohort = Cohort(learns, student(), seed=0)
+    shown = cohort.signals(torch.randn(6, 1, 6, 6), torch.randn(6, 1, 6, 6))
+    for edge in (*phase.edges, *(e for turn in phase.turns for e in turn.edges)):
+        for signal in (*edge.predictions, *edge.reads):
+            shown.setdefault(signal, torch.zeros(6, CLASSES))
+    for role in phase.roles:
+        if type(role).__name__ == "HeldOut":
+            shown[f"{role.name}.weights"] = torch.full((len(role.members),), 0.3)
+    return {
+        signal: torch.randn(value.shape, generator=generator).requires_grad_()
+        for signal, value in shown.items()
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_scheme_trains_and_exports_a_plain_student(name: str) -> None:
+    arm = arm_of(name)
+    exported, course = train_scheme(student(), data(), config(epochs=2), arm=arm)
+    last = course.finished[-1].student
+    plain = build_module(student(), seed=0)
+    assert len(student_bytes(exported)) == len(student_bytes(plain))
+    assert list(exported.state_dict()) == list(plain.state_dict())
+    inputs = data().held_inputs
+    last.eval()
+    with torch.no_grad():
+        shown = last.signals(inputs, plain=True)
+    ours = predict_logits(exported, inputs)
+    in_run = [shown[f"{role}.logits"] for role in arm.scheme.exported]
+    assert any(torch.equal(ours, each) for each in in_run)
+    assert all(torch.isfinite(p).all() for p in last.parameters())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_control_has_no_edge_that_distils_and_trains(name: str) -> None:
+    scheme = SCHEMES.get(name)()
+    for phase in control_of(scheme):
+        assert phase.edges
+        assert not any(edge.teaches for edge in phase.edges)
+    exported, _ = train_scheme(
+        student(), data(), config(epochs=1), arm=arm_of(name, is_control=True)
+    )
+    assert list(exported.state_dict()) == list(build_module(student(), seed=0).state_dict())
+
+
+class _KilledError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_killed_scheme_goes_on_to_the_same_bits(name: str, tmp_path) -> None:
+    arm, said = arm_of(name), list[str]()
+
+    def trained(check=lambda: None, checkpoints=None):
+        return train_scheme(
+            student(), data(32), config(epochs=3), arm=arm, check=check, checkpoints=checkpoints
+        )[0]
+
+    undisturbed = trained()
+
+    def checkpoints() -> Checkpoints:
+        return Checkpoints(tmp_path, identity=name, say=said.append, period_s=0.0, share=1e9)
+
+    asked = 0
+
+    def kill() -> None:
+        nonlocal asked
+        asked += 1
+        if asked > 3:  # in the second epoch, or in a later phase
+            raise _KilledError
+
+    with pytest.raises(_KilledError):
+        trained(kill, checkpoints())
+    assert list(tmp_path.glob("*.safetensors"))
+    assert state_equal(trained(checkpoints=checkpoints()), undisturbed)
+    assert not said
+
+
+def test_peers_permuted_lose_permuted() -> None:
+    (phase,) = SCHEMES.get("dml")(peers=3).phases()
+    generator = torch.Generator().manual_seed(2)
+    z = [torch.randn(5, CLASSES, generator=generator) for _ in range(3)]
+    names, labels = ("student", "peer1", "peer2"), torch.arange(5) % CLASSES
+
+    def terms(values) -> list[float]:
+        signals = {f"{n}.logits": v for n, v in zip(names, values, strict=True)}
+        found = edge_terms(phase.edges, signals, labels)
+        return [float(found[f"cross_entropy {n}"] + found[f"peers {n}"]) for n in names]
+
+    assert terms([z[2], z[0], z[1]]) == pytest.approx([terms(z)[i] for i in (2, 0, 1)])
+
+
+@pytest.mark.parametrize(
+    "way", ["loss", "probability", "logit", "select", "confidence", "min_norm", "learned"]
+)
+def test_equal_teachers_equal_one(way: str) -> None:
+    phase = SCHEMES.get("multi_teacher")(way=way, teachers=3).phases()[1]
+    generator = torch.Generator().manual_seed(2)
+    zs, zt = (torch.randn(5, CLASSES, generator=generator) for _ in range(2))
+    signals = {"student.logits": zs} | {f"teacher{k}.logits": zt for k in range(3)}
+    signals["free.values"] = torch.tensor([0.3, -1.0, 2.0])
+    found = edge_terms(phase.edges, signals, torch.arange(5) % CLASSES)["teachers"]
+    t = 4.0
+    theirs = torch.softmax(zt / t, 1)
+    kl = theirs * (torch.log_softmax(zt / t, 1) - torch.log_softmax(zs / t, 1))
+    assert float(found) == pytest.approx(float(t * t * kl.sum(1).mean()), rel=1e-5)
+
+
+@pytest.mark.parametrize("options", ["dml:weight=0,peers=2", "mean_teacher:weight=0"])
+def test_weight_0_is_cross_entropy_bit_for_bit(options: str) -> None:
+    scheme = parse_scheme(options)
+    (phase,) = scheme.phases()
+    with_scheme = Arm(name="scheme", scheme=scheme)
+    control = Arm(name="scheme", scheme=scheme, is_control=True)
+    first, _ = train_scheme(student(), data(), config(epochs=1), arm=with_scheme)
+    second, _ = train_scheme(student(), data(), config(epochs=1), arm=control)
+    assert state_equal(first, second)
+    assert phase.roles
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("dmll", "did you mean dml"),
+        ("dml:peer=3", "did you mean peers"),
+        ("dml:peers=1", "peers=1 must be >= 2"),
+        ("dml:peers=two", "peers=two is not a number"),
+        ("multi_teacher:teachers=1", "teachers=1 must be >= 2"),
+        ("kdcl:variant=mean", "must be one of naive, minlogit"),
+        ("netaug:plain=0.9", "plain=0.9 must be >= 0 and <= 0.5"),
+        ("dml:peers", "'peers' is not option=value"),
+    ],
+)
+def test_bad_text_is_refused_in_one_line(text: str, said: str) -> None:
+    with pytest.raises(HwkdError) as caught:
+        parse_scheme(text)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+class _Changed:
+    """A scheme whose last phase is another one."""
+
+    def __init__(self, of: str, **changes) -> None:
+        self._scheme = SCHEMES.get(of)()
+        self._changes = changes
+        self.name, self.exported = of, self._scheme.exported
+
+    def phases(self):
+        *first, last = self._scheme.phases()
+        changed = {k: v(last) if callable(v) else v for k, v in self._changes.items()}
+        return (*first, replace(last, **changed))
+
+
+def _off(phase):
+    return tuple(
+        replace(e, ramp=lambda done: float(done > 0.9)) if e.teaches else e for e in phase.edges
+    )
+
+
+def _detached(phase):
+    return tuple(replace(edge, attached=False) for edge in phase.edges)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "said"),
+    [
+        (_Changed("dml", edges=_off), "is 0 in 90% of the steps"),
+        (_Changed("okddip", edges=_detached), "no edge reaches the parameters of attention"),
+        (_Changed("dml", roles=lambda p: p.roles[:2]), "there is no such role"),
+        (_Changed("takd", name="link0"), "two phases have one name"),
+        (_Changed("born_again", roles=lambda p: (p.roles[0], replace(p.roles[1], phase="none"))),
+         "of phase none, which is not before it"),
+        (_Changed("pskd", edges=(label_edge("student"),), roles=()), "there is no such role"),
+    ],
+)  # fmt: skip
+def test_what_would_teach_nothing_is_refused(scheme, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        require_sound(scheme)
+
+
+def test_an_exit_that_the_student_does_not_have_is_refused() -> None:
+    (phase,) = SCHEMES.get("byot")(exits=3).phases()
+    with pytest.raises(ConfigError, match="an exit on stage 3; the student has 2 stages"):
+        Cohort([role for role in phase.roles if isinstance(role, Trained)], student(), seed=0)
+
+
+def test_widened_network_keeps_inputs_and_outputs() -> None:
+    wide = widened(student(), 2.0)
+    assert [layer.shape[0] for layer in wide.layers] == [8, 8, 16, 16, 16, CLASSES]
+    assert build_module(wide, seed=0)(torch.randn(2, 1, 6, 6)).shape == (2, CLASSES)
+
+
+def test_the_student_of_an_augmented_network_is_its_first_channels() -> None:
+    (phase,) = SCHEMES.get("netaug")().phases()
+    cohort = Cohort(list(phase.roles), student(), seed=0)
+    wide = cohort.parts["wide"]
+    base = dict(cohort.parts[STUDENT].named_parameters())
+    logits = wide(cohort.parts[STUDENT], torch.randn(4, 1, 6, 6))
+    pulled = torch.autograd.grad(logits.square().sum(), list(base.values()), allow_unused=True)
+    assert all(gradient is not None for gradient in pulled)

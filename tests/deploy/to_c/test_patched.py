@@ -1,0 +1,66 @@
+"""First layers in patches: the same numbers, less RAM, and one line where it does not divide."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from benchmarks.lib.c_networks import NetworkBuilder, quantise
+from hwkd.core.errors import ConfigError, ExportError
+from hwkd.core.patches import Patches, Window, parts, spans
+from hwkd.deploy.to_c.export import build_project
+from hwkd.deploy.to_c.flash import constant_bytes
+from hwkd.deploy.toolchain import find_host_compiler
+from hwkd.deploy.verify_layers import LayerComparison
+from hwkd.deploy.verify_onnx import reference_outputs, to_c_inputs
+from hwkd.deploy.verify_run import build_host, run_host
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    net = NetworkBuilder((1, 24, 24))
+    net.conv(16, (3, 3))
+    net.depthwise()
+    net.conv(12, (3, 3), stride=(2, 2))
+    net.conv(8)
+    net.classifier(5)
+    return quantise(net, tmp_path_factory.mktemp("patched"), "network")
+
+
+@pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler on PATH")
+@pytest.mark.parametrize("text", ["2x2", "1x3"])
+def test_patches_give_the_numbers_of_the_whole_in_less_ram(text, model, tmp_path):
+    whole, project = build_project(model), build_project(model, patches=Patches.parse(text))
+    assert project.memory.arena_bytes < 0.8 * whole.memory.arena_bytes
+    assert whole.arranged.graph.macs < project.arranged.graph.macs
+    # Weights are kept once, whatever the number of patches.
+    assert constant_bytes(project) < constant_bytes(whole) + 150 * len(project.steps)
+    samples = np.random.default_rng(3).normal(size=(8, 1, 24, 24)).astype(np.float32)
+    inputs = to_c_inputs(project, samples)
+    programs = build_host(project, tmp_path, find_host_compiler())
+    outputs = run_host(programs.plain, project, inputs).outputs
+    assert np.array_equal(outputs, reference_outputs(model, project, samples))
+    comparison = LayerComparison(model, project)
+    comparison.add(inputs, run_host(programs.traced, project, inputs).step_outputs)
+    assert sum(step.differing for step in comparison.steps) == 0
+    assert sum(step.values > 0 for step in comparison.steps) >= 3
+
+
+def test_a_division_that_leaves_a_rest_is_refused_in_one_line(model):
+    with pytest.raises(ExportError, match=r"--patch 5x1: divides none of .*24x24, 12x12"):
+        build_project(model, patches=Patches.parse("5x1"))
+
+
+@pytest.mark.parametrize("text", ["2", "0x2", "2x2x2", "1x1", "-1x2", ""])
+def test_what_is_no_division_is_refused(text):
+    with pytest.raises(ConfigError, match="such as 2x2"):
+        Patches.parse(text)
+
+
+def test_a_part_reads_its_halo_and_pads_at_the_border_alone():
+    windows = [Window(size=16, kernel=3, stride=2, pad=1), Window(size=8, kernel=3, pad=1)]
+    first, last = (parts(windows, span) for span in spans(8, 2))
+    assert [part.span for part in first] == [(0, 10), (0, 5)]
+    assert [(part.pad_before, part.pad_after) for part in first] == [(1, 0), (1, 0)]
+    assert [part.span for part in last] == [(5, 16), (3, 8)]
+    assert [(part.pad_before, part.pad_after) for part in last] == [(0, 0), (0, 1)]
