@@ -59,6 +59,12 @@ _FLOAT_QUANTISER = """static int8_t quantised(float value)
 """
 
 
+def _uncounted(core: str) -> int:
+    """Return 0: the code that prepares floats is left out of predictions."""
+    del core
+    return 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawInput:
     """What turns raw values into the network's inputs, in C.
@@ -72,6 +78,8 @@ class RawInput:
         ram_bytes: static memory that it takes; None where it was not counted.
         table_bytes: constants, likewise.
         power_table: `powers` in C: 2^(i / 64) in steps of 1/32768; empty where floats are prepared.
+        code_bytes: core, by the name of its file -> code of features; None where it was never
+            measured.
         apply: the same in NumPy: raw values [n, *shape] to inputs of the network before int8.
     """
 
@@ -83,6 +91,7 @@ class RawInput:
     ram_bytes: int | None = None
     table_bytes: int | None = None
     power_table: str = ""
+    code_bytes: Callable[[str], int | None] = _uncounted
     apply: Callable[[NDArray[Any]], NDArray[np.float32]] | None = None
 
     @property
