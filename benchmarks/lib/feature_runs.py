@@ -33,7 +33,8 @@ class FeatureRun:
         signals: int16 [n, channels, time].
         found: int16 [n, features]: what the C gave, in steps of 1/256.
         instructions: of each signal, by the emulated core; zeros on this computer.
-        code_bytes: of the function that everything was inlined into, and of what it calls.
+        code_bytes: of the function that everything was inlined into, and of the library that it
+            calls; but for memcpy and memset, which networks have.
     """
 
     pipeline: Pipeline
@@ -100,7 +101,7 @@ def run_features(
                 "-semihosting-config", "enable=on,target=native", "-kernel", program,
             ]  # fmt: skip
             run_tool(command, folder=folder)
-            sizes = [_text_bytes(folder / f"features_{i}.o", tools) for i in range(len(cases))]
+            sizes = [_text_bytes(folder, i, core, tools) for i in range(len(cases))]
         written = (folder / "outputs.bin").read_bytes()
     return _read(cases, written, sizes, core)
 
@@ -205,8 +206,14 @@ def _link(names: Sequence[str], folder: Path, core: Core | None, tools: Tools | 
     return program
 
 
-def _text_bytes(path: Path, tools: Tools) -> int:
-    """Return bytes of code of an object file, without constants."""
-    listing = run_tool([tools.size, "-A", path], folder=path.parent)
+def _text_bytes(folder: Path, number: int, core: Core, tools: Tools) -> int:
+    """Return bytes of code of one pipeline, linked alone, without constants."""
+    given = ("raw", "out", "memcpy", "memset")
+    known = [f"-Wl,--defsym={name}=0x20000000" for name in given]
+    link = ["-nostartfiles", "-Wl,--gc-sections", f"-Wl,-efeatures_of_{number}", *known]
+    program = folder / f"alone_{number}.elf"
+    flags = [*core.flags, f"features_{number}.o", *link, "-o", str(program)]
+    run_tool([tools.compiler, *flags], folder=folder)
+    listing = run_tool([tools.size, "-A", program], folder=folder)
     parts = [line.split() for line in listing.splitlines() if line.startswith(".text")]
     return sum(int(one[1]) for one in parts)

@@ -30,7 +30,8 @@ class CAnswer:
         usage: statements for a reader of the README.
         printed: statements of main.c that print what the network says of the recorded sample.
         of_classes: outputs are logits of classes.
-        compares: it needs `model_squared_difference()`, of prepared input and outputs.
+        compares: it needs `model_squared_difference()` of prepared input and outputs, of each value
+            this much at most; None needs none.
     """
 
     usage: str
@@ -38,7 +39,7 @@ class CAnswer:
     declared: str
     body: str
     of_classes: bool = False
-    compares: bool = False
+    compares: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

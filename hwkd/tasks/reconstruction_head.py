@@ -25,6 +25,10 @@ _FALSE = Metric(name="false alarms", unit="ratio", direction="min")
 _FOUND = Metric(name="anomalies found", unit="ratio", direction="max")
 ANOMALY_METRICS = (_AP, _AUROC, _PARTIAL, _FALSE, _FOUND)
 FALSE_ALARMS_RATIO = 0.01
+# A value that is missed by more deviations counts as one that is missed by so many: a single wild
+# reading, which normal data has too, would else outweigh all that is strange in the others. On
+# Shuttle average precision is .999 with and .967 without it.
+_MOST_DEVIATIONS = 3.0
 # Firmware that alarms often is switched off: the part of the curve with few false alarms counts.
 _PARTIAL_RATIO = 0.1
 # Of the variance of normal examples; repeating their mean repeats none of it.
@@ -34,7 +38,8 @@ ANSWERS = ("normal", "anomaly")
 
 _DECLARED = """\
 /* Mean squared difference between the prepared input of the last model_run_raw and what the
-   network made of it; the larger, the less the input is like those of the training. */
+   network made of it, of each value 3 at most; the larger, the less the input is like those of
+   the training. */
 float model_score(void);
 """
 _BODY = """\
@@ -57,7 +62,9 @@ def _answer(
     del mean, std
     usage = '        printf("score %g\\n", (double)model_score());'
     if decision is None:
-        return CAnswer(usage=usage, printed="", declared=_DECLARED, body=_BODY, compares=True)
+        return CAnswer(
+            usage=usage, printed="", declared=_DECLARED, body=_BODY, compares=_MOST_DEVIATIONS
+        )
     declared = f"""{_DECLARED}
 /* Chosen on validation: of normal inputs, {decision.wanted:.4g} at most may be called anomalies. */
 #define MODEL_THRESHOLD {float_literal(np.float32(decision.threshold))}
@@ -67,7 +74,9 @@ int32_t model_answer(void);
 """
     usage = """\
         printf("%s, score %g\\n", model_answer() ? "anomaly" : "normal", (double)model_score());"""
-    return CAnswer(usage=usage, printed="", declared=declared, body=_BODY + _DECIDED, compares=True)
+    return CAnswer(
+        usage=usage, printed="", declared=declared, body=_BODY + _DECIDED, compares=_MOST_DEVIATIONS
+    )
 
 
 def _intended_use(count: int, names: str) -> str:
@@ -90,8 +99,8 @@ _RECONSTRUCTION = OutputKind(
     plain_training="repeating alone",
     divergence_unit="variances of the inputs",
     answer_rule=(
-        "the mean squared difference between the prepared input and the outputs; from the "
-        "threshold on it is an anomaly"
+        "the mean squared difference between the prepared input and the outputs, of each value 3 "
+        "at most; from the threshold on it is an anomaly"
     ),
     intended_use=_intended_use,
     answer=_answer,
@@ -136,17 +145,32 @@ class ReconstructionHead:
         smoothing: float = 0.0,
         some_unlabelled: bool = False,
     ) -> Tensor:
-        """Return the mean squared difference of normal examples; anomalies add nothing."""
+        """Return the mean squared difference of normal examples, beyond three deviations linear.
+
+        Anomalies add nothing.
+
+        Source:
+            Huber 1964, Annals of Mathematical Statistics 35, 73-101.
+        """
+        import torch
+        from torch.nn import functional
+
         del smoothing, some_unlabelled
         wanted, is_normal = targets[:, :-1], targets[:, -1:] == 0
-        return (outputs - wanted).where(is_normal, 0.0).square().mean()
+        missed = (outputs - wanted).where(is_normal, 0.0)
+        return 2.0 * functional.huber_loss(missed, torch.zeros_like(missed), delta=_MOST_DEVIATIONS)
 
     def distances(
         self, outputs: NDArray[np.float32], targets: NDArray[np.float32]
     ) -> NDArray[np.float64]:
-        """Return the score of each example, shape [n]: its mean squared difference."""
-        missed = outputs.astype(np.float64) - targets[:, :-1]
-        distances: NDArray[np.float64] = np.square(missed).mean(axis=1)
+        """Return the score of each example, shape [n], 0 to 9: its mean squared difference.
+
+        Of each value at most three deviations count.
+        """
+        missed = np.abs(outputs.astype(np.float64) - targets[:, :-1])
+        distances: NDArray[np.float64] = np.square(np.minimum(missed, _MOST_DEVIATIONS)).mean(
+            axis=1
+        )
         return distances
 
     def scores(

@@ -9,6 +9,7 @@ import pytest
 
 from hwkd.core.metric import ACCURACY, ScoresRecord
 from hwkd.core.student import StudentSpec
+from hwkd.distill.scheme_spec import parse_scheme
 from hwkd.distill.spec import parse_methods
 from hwkd.engine.arms.contest import BRIEF, judged
 from hwkd.engine.arms.orders import ArmOrder, ArmResult
@@ -17,9 +18,13 @@ from hwkd.io.discovery import output_kind
 SPEC = StudentSpec(space="plain", params={}, input_shape=(1, 8, 8), num_outputs=3)
 
 
-def context() -> Any:
+def context(scheme: str | None = None) -> Any:
     head = SimpleNamespace(metrics=(ACCURACY,), kind=output_kind("classes"))
-    return SimpleNamespace(methods=parse_methods(("kd",)), data=SimpleNamespace(head=head))
+    return SimpleNamespace(
+        methods=parse_methods(("kd",)) if scheme is None else (),
+        scheme=None if scheme is None else parse_scheme(scheme),
+        data=SimpleNamespace(head=head),
+    )
 
 
 def training(arm: str, value: float, name: str | None = None) -> tuple[ArmOrder, ArmResult]:
@@ -42,6 +47,15 @@ def test_controls_stand_beside_what_was_asked_for() -> None:
     assert verdict.gain is not None
     assert (verdict.gain.over, verdict.ships) == ("cross-entropy", "distilled")
     assert verdict.gain.mean == pytest.approx(0.1)
+
+
+def test_a_scheme_stands_beside_itself_without_distillation() -> None:
+    control, taught = training("scheme without distillation", 0.8), training("scheme", 0.9)
+    verdict = judged(taught[0], found(control, taught), context("dml"), networks_compared=1)
+    assert [arm.name for arm in verdict.arms] == ["scheme", "scheme without distillation"]
+    assert verdict.arms[1].methods == ("control of dml:peers=3,temperature=1,weight=1",)
+    assert verdict.gain is not None
+    assert verdict.gain.over == "scheme without distillation"
 
 
 @pytest.mark.parametrize("name", ["labels alone", f"{BRIEF}-3"])

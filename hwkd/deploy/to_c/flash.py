@@ -30,7 +30,8 @@ def predict_flash_bytes(project: Project, core: Core) -> int | None:
     sizes.
     """
     sizes = _kernel_code(project, core)
-    if sizes is None or core.rest is None:
+    features = 0 if project.raw is None else project.raw.code_bytes(core.name)
+    if sizes is None or core.rest is None or features is None:
         return None
     calls = [call for step in project.steps for call in step.calls]
     called = [sizes.functions[name] for name in _functions(project)]
@@ -38,7 +39,7 @@ def predict_flash_bytes(project: Project, core: Core) -> int | None:
     code = sum(function.own_bytes for function in called)
     code += sum(sizes.library[symbol] for symbol in library)
     rest = core.rest.model_bytes + core.rest.call_bytes * len(calls)
-    return code + rest + constant_bytes(project)
+    return code + features + rest + constant_bytes(project)
 
 
 def predict_ram_bytes(project: Project, core: Core) -> int | None:

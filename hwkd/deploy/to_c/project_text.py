@@ -32,6 +32,7 @@ from hwkd.qgraph.ir import QuantTensor
 _WITH_OWN_HEADER = (CMSIS_NN, OFFSET_CONV)
 _HEADERS = ("hwkd_kernels.h", "hwkd_requantise.h", "hwkd_dsp.h", "hwkd_helium.h", "hwkd_dense.h")
 _BYTES_PER_LINE = 24
+SAMPLE_FILE = "model_sample.h"
 
 
 def project_files(project: Project) -> dict[str, str]:
@@ -48,7 +49,7 @@ def project_files(project: Project) -> dict[str, str]:
         texts[RAW_FILE] = project.raw.file(
             project.arranged.places[project.input.name],
             project.input,
-            compares=project.answer is not None and project.answer.compares,
+            compares=None if project.answer is None else project.answer.compares,
         )
     texts |= stream_files(project)
     kept = (name for name in texts if name.endswith(".c") and name not in PROGRAMS)
@@ -79,7 +80,7 @@ def project_files(project: Project) -> dict[str, str]:
         "hwkd_config.h", "model.h", "model.c", "main.c", "Makefile", "CMakeLists.txt", "README.md",
     ):  # fmt: skip
         texts[name] = Template(_template(name)).substitute(values)
-    texts["model_sample.h"] = _sample_text(project.sample)
+    texts[SAMPLE_FILE] = _sample_text(project.sample)
     facts = {**_description(project), "files": sorted([*texts, DESCRIPTION_FILE, MODEL_FILE])}
     texts[DESCRIPTION_FILE] = json.dumps(facts, indent=2) + "\n"
     return texts
@@ -108,7 +109,7 @@ def _raw(project: Project) -> Mapping[str, str]:
         return {"raw_declared": "", "how_to_run": filled, "example_build": ""}
     return {
         "raw_declared": project.raw.declared
-        + (COMPARED if project.answer is not None and project.answer.compares else ""),
+        + (COMPARED if project.answer is not None and project.answer.compares is not None else ""),
         "how_to_run": " *     model_run_raw(values as in the data)\n",
         "raw_type": project.raw.c_type,
         "raw_shape": project.raw.shape_text,
@@ -303,6 +304,8 @@ def _description(project: Project) -> dict[str, Any]:
         "labels": list(project.labels),
         **ends,
         **project.facts,
+        "about": project.about,
+        "sample": {"origin": project.sample.origin, "label": project.sample.label},
         "steps": [
             {
                 "index": index,

@@ -36,7 +36,8 @@ double model_squared_difference(void)
 _COMPARES = """\
     if (compared != 0) {{
         const float output = MODEL_OUTPUT_SCALE * (float)(compared[i] - MODEL_OUTPUT_ZERO_POINT);
-        const double difference = (double)output - {value};
+        double difference = (double)output - {value};
+        difference = difference > {most} ? {most} : difference < -{most} ? -{most} : difference;
         squared += difference * difference;
         return;
     }}
@@ -58,6 +59,12 @@ _FLOAT_QUANTISER = """static int8_t quantised(float value)
 """
 
 
+def _uncounted(core: str) -> int:
+    """Return 0: the code that prepares floats is left out of predictions."""
+    del core
+    return 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawInput:
     """What turns raw values into the network's inputs, in C.
@@ -71,6 +78,8 @@ class RawInput:
         ram_bytes: static memory that it takes; None where it was not counted.
         table_bytes: constants, likewise.
         power_table: `powers` in C: 2^(i / 64) in steps of 1/32768; empty where floats are prepared.
+        code_bytes: core, by the name of its file -> code of features; None where it was never
+            measured.
         apply: the same in NumPy: raw values [n, *shape] to inputs of the network before int8.
     """
 
@@ -82,6 +91,7 @@ class RawInput:
     ram_bytes: int | None = None
     table_bytes: int | None = None
     power_table: str = ""
+    code_bytes: Callable[[str], int | None] = _uncounted
     apply: Callable[[NDArray[Any]], NDArray[np.float32]] | None = None
 
     @property
@@ -105,12 +115,14 @@ class RawInput:
 void model_run_raw(const {self.c_type} *raw);
 """
 
-    def file(self, places: Places, target: QuantTensor, *, compares: bool = False) -> str:
+    def file(self, places: Places, target: QuantTensor, *, compares: float | None = None) -> str:
         """Return the text of the file that defines the function.
 
         Args:
             places: where each element of the network's input lies.
             target: the network's input.
+            compares: most that counts of a difference between a prepared value and the output that
+                repeats it; None compares nothing.
         """
         elements, channels = places.size, places.shape[1]
         table = ""
@@ -126,8 +138,8 @@ void model_run_raw(const {self.c_type} *raw);
         put = whole_quantiser(target) if self.is_whole else _FLOAT_QUANTISER
         include = "" if self.is_whole else "#include <math.h>\n\n"
         c_type = "int32_t" if self.is_whole else "float"
-        before = _COMPARES.format(value="value / 256.0" if self.is_whole else "value")
-        before = before if compares else ""
+        real = "value / 256.0" if self.is_whole else "value"
+        before = "" if compares is None else _COMPARES.format(value=real, most=compares)
         return f"""{include}#include "model.h"
 
 #ifdef MODEL_TRACE
@@ -137,7 +149,7 @@ void model_after_step(int32_t step, const int8_t *output, int32_t bytes);
 #define MODEL_AFTER_FEATURES() ((void)0)
 #endif
 
-{_COMPARE if compares else ""}{put}
+{_COMPARE if compares is not None else ""}{put}
 static void {PUT}(int32_t i, {c_type} value)
 {{
 {before}{table}    model_input()[{place}] = quantised(value);
@@ -149,5 +161,5 @@ void model_run_raw(const {self.c_type} *raw)
     {PREPARE}(raw);
     MODEL_AFTER_FEATURES();
     model_run();
-{_AGAIN if compares else ""}}}
+{_AGAIN if compares is not None else ""}}}
 """

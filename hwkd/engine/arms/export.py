@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -40,8 +41,9 @@ from hwkd.io.student_folder import StudentFiles, StudentFolder, read_student, re
 from hwkd.nn.build import build_module
 from hwkd.qgraph.float_tail import without_float_tail
 from hwkd.signals.fixed import power_table
-from hwkd.signals.pipeline import Pipeline
+from hwkd.signals.pipeline import Pipeline, shapes_of
 from hwkd.signals.step import table_c
+from hwkd.signals.work import on_core
 from hwkd.train.weights_file import WeightsError, fill_module
 
 
@@ -142,7 +144,7 @@ def raw_input(record: PipelineRecord) -> RawInput:
     """
     pipeline = Pipeline.of(record)
     made = pipeline.to_c(PREPARE, put=PUT)
-    return RawInput(
+    found = RawInput(
         shape=pipeline.raw_shape,
         c_type=made.c_type,
         source=made.text,
@@ -153,6 +155,12 @@ def raw_input(record: PipelineRecord) -> RawInput:
         power_table=table_c("uint32_t", "powers", power_table()) if made.is_whole else "",
         apply=pipeline.apply,
     )
+    return replace(found, code_bytes=partial(_code_bytes, pipeline)) if made.is_whole else found
+
+
+def _code_bytes(pipeline: Pipeline, core: str) -> int | None:
+    work = on_core(pipeline.steps, shapes_of(pipeline.steps, pipeline.raw_shape), core)
+    return None if work is None else work.code_bytes
 
 
 def _files(made: Sequence[Exported], student: StudentFolder | None) -> dict[str, str | bytes]:
