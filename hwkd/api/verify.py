@@ -73,8 +73,8 @@ def verify(
     and tflite may differ by one step in 2% and 25% of a layer) and outputs are within one step.
     Averages at a tie, which the order of a float sum decides, are counted apart. Instruction counts
     repeat exactly; they are not times: QEMU has no caches, wait states or dual issue. The exit code
-    is 1 when the check fails. Of exported C the C is made again from the int8 model in the folder
-    and compared with the files, in their own rounding, kernels and patches; nothing else is
+    is 1 when the check fails. Of an exported folder every file is made again and compared, in its
+    own rounding, kernels and patches, and a further file is refused; nothing that lies in it is
     compiled.
 
     Args:
@@ -85,14 +85,23 @@ def verify(
     """
     from hwkd.core.patches import Patches
     from hwkd.core.progress import silent
+    from hwkd.deploy.exported_student import require_exported_student
     from hwkd.deploy.verify import target_named, verify_model
-    from hwkd.io.student_folder import INT8_FILE, given_place, model_of
+    from hwkd.io.student_folder import (
+        INT8_FILE,
+        given_place,
+        holds_student,
+        model_of,
+        read_student,
+    )
     from hwkd.qgraph.float_tail import without_float_tail
 
     source, target = given_place(model), target_named(device)
     is_said = rounding != "auto" or kernels != "hwkd" or patch is not None
     exported = _exported(source, is_said=is_said)
     path = model_of(source, INT8_FILE) if exported is None else exported.model_path
+    if exported is None and holds_student(source):
+        require_exported_student(read_student(source))
     with without_float_tail(path) as (whole, left_out):
         raw = _raw_input(source, exported)
         samples, score, origin = _samples(source, whole, raw, inputs, progress or silent)

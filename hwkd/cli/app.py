@@ -149,8 +149,9 @@ def main(arguments: list[str] | None = None) -> int:
         code = _run(arguments)
         if output is not None:
             output.flush()
-            if output.reason is not None:
-                return code or _fail(f"cannot write what there is to say: {output.reason}")
+        reason = "standard output is closed" if output is None else output.reason
+        if reason is not None:
+            return code or _fail(f"cannot write what there is to say: {reason}")
     return code
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from hwkd.core.errors import ConfigError, ExportError
@@ -62,6 +63,47 @@ def write_folder(files: Mapping[str, str | bytes], folder: Path) -> None:
         raise ExportError(
             f"{folder}: cannot write: {error.strerror}; give another --out"
         ) from error
+
+
+def require_as_written(
+    files: Mapping[str, str | bytes], folder: Path, made_from: str, *, built: Iterable[str] = ()
+) -> None:
+    """Compare a folder with what an export writes, byte by byte.
+
+    Names that begin with a dot are left aside: no build reads them.
+
+    Args:
+        files: name -> text or bytes, as in `write_folder`.
+        made_from: file in the folder that the others follow from.
+        built: patterns of what a build leaves in the folder.
+
+    Raises:
+        ExportError: if a file is missing or another, or one too many; names it.
+    """
+    for name, content in files.items():
+        path = folder / name
+        data = content if isinstance(content, bytes) else content.encode("utf-8")
+        if not path.is_file() or path.read_bytes() != data:
+            raise ExportError(
+                f"{path}: not what this hwkd exports for {made_from} beside it, so a check would "
+                "be of other files; export again"
+            )
+    further = sorted(
+        path.name for path in folder.iterdir()
+        if path.name not in files and not path.name.startswith(".")
+    )  # fmt: skip
+    foreign = [name for name in further if not any(fnmatchcase(name, one) for one in built)]
+    if foreign:
+        raise ExportError(
+            f"{folder}: holds {', '.join(foreign)}, which `hwkd export` did not write and a build "
+            "may use; move that elsewhere"
+        )
+    if further:
+        raise ExportError(
+            f"{folder}: holds what a build left ({', '.join(further)}), which `make` would use "
+            f"unchecked; the other files are as exported: run `make -C {folder} clean` and verify "
+            "again"
+        )
 
 
 def _put(new: Path, folder: Path, *, before: Path) -> None:

@@ -7,8 +7,10 @@ that one folder, or one file, is enough to feed the network and to read its answ
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from hwkd.core.markdown import facts_table
 from hwkd.core.metric import Metric, Scores, ScoresRecord
@@ -19,6 +21,7 @@ from hwkd.io.discovery import output_kind
 README_FILE = "README.md"
 # Key of the facts inside a model file.
 METADATA_KEY = "hwkd"
+_FACTS = frozenset({"hwkd_version", "data", "preprocessing", "answer", "measured", "estimated"})
 _SPLITS = {
     "test_int8": "int8, test split",
     "test_float": "float32, test split",
@@ -51,6 +54,19 @@ def student_facts(student: StudentRecord) -> dict[str, Any]:
         },
         "estimated": _estimated(student),
     }  # fmt: skip
+
+
+def known_facts(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of `student_facts` that a description has, in its order.
+
+    Raises:
+        ValueError: if the scores are none.
+    """
+    facts = {name: value for name, value in said.items() if name in _FACTS}
+    if "measured" in facts:
+        ScoresRecord.model_validate(facts["measured"]["scores"])
+        TypeAdapter(list[Metric]).validate_python(facts["measured"]["metrics"])
+    return facts
 
 
 def metadata(student: StudentRecord | None) -> dict[str, str]:

@@ -119,7 +119,7 @@ def read_report(folder: Path, npu: Npu, version: str, layer_names: Collection[st
 
 def _compile(file: Path, npu: Npu) -> None:
     command = [
-        sys.executable, "-m", "ethosu.vela", str(file), "--config", "Arm/vela.ini",
+        sys.executable, "-P", "-m", "ethosu.vela", str(file), "--config", "Arm/vela.ini",
         "--accelerator-config", npu.accelerator, "--system-config", npu.system,
         "--memory-mode", npu.memory_mode, "--output-dir", str(file.parent), "--verbose-performance",
     ]  # fmt: skip

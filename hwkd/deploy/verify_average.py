@@ -48,12 +48,39 @@ def averages_in_any_order(
     inside = _windows(op, np.pad(np.ones_like(steps[:1, :1]), borders))
     counts = np.full_like(inside, taps) if op.counts_pads else inside
     factor = float(source.scale) / float(target.scale) / counts
-    roundings = taps - 1 + _FURTHER_ROUNDINGS
-    gamma = roundings * _UNIT_ROUNDOFF / (1 - roundings * _UNIT_ROUNDOFF)
-    error = gamma * (magnitudes * factor + abs(target.zero_point))
+    error = _gamma(taps) * (magnitudes * factor + abs(target.zero_point))
     exact = sums * factor
     low, high = np.ceil(exact - error - 0.5), np.floor(exact + error + 0.5)
     return _as_int8(low, op, target), _as_int8(high, op, target)
+
+
+def may_be_at_tie(op: Pool, source: QuantTensor, target: QuantTensor) -> bool:
+    """Tell whether any int8 values give an average that two orders of summation round apart.
+
+    Args:
+        source: encoding of what is averaged.
+    """
+    taps = op.kernel[0] * op.kernel[1]
+    largest = 255 * taps
+    factors = float(source.scale) / float(target.scale) / np.arange(1, taps + 1)
+    # Only a window over the edge has fewer values than taps, and only if it does not count them.
+    if op.counts_pads or not any(op.pads):
+        factors = factors[-1:]
+    gamma = _gamma(taps)
+    lowest, highest = (value - target.zero_point for value in op.output_range)
+    for factor in factors:
+        exact = np.arange(-largest, largest + 1) * factor
+        error = gamma * (largest * factor + abs(target.zero_point))
+        inside = (exact > lowest - 1) & (exact < highest + 1)
+        if (np.ceil(exact - error - 0.5) < np.floor(exact + error + 0.5))[inside].any():
+            return True
+    return False
+
+
+def _gamma(taps: int) -> float:
+    """Return the relative error of a sum of `taps` values and what is done with it."""
+    roundings = taps - 1 + _FURTHER_ROUNDINGS
+    return roundings * _UNIT_ROUNDOFF / (1 - roundings * _UNIT_ROUNDOFF)
 
 
 def _windows(op: Pool, padded: _Int64) -> _Int64:

@@ -11,7 +11,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from hwkd.core.errors import ExportError
-from hwkd.qgraph.qdq_file import node_label
+from hwkd.trace.node_label import node_label
 
 _Array: TypeAlias = np.ndarray[Any, Any]
 _UINT8 = np.dtype(np.uint8)

@@ -14,7 +14,8 @@ from tempfile import TemporaryDirectory
 import onnx
 
 from hwkd.core.errors import HwkdError
-from hwkd.qgraph.qdq_file import DEQUANTISE, keep_what_gives, node_label
+from hwkd.qgraph.qdq_file import DEQUANTISE, keep_what_gives
+from hwkd.trace.node_label import node_label
 from hwkd.trace.onnx_fixed import take_fixed_values
 from hwkd.trace.onnx_model import open_model
 from hwkd.trace.onnx_whole import take_in_weights

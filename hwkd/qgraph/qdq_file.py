@@ -17,6 +17,7 @@ import onnx
 
 from hwkd.core.errors import ExportError, ModelFileError
 from hwkd.inference.sessions import start_session
+from hwkd.trace.node_label import node_label
 from hwkd.trace.onnx_fixed import take_fixed_values
 from hwkd.trace.onnx_model import STANDARD_DOMAINS, open_model, opset_of, stored_tensors
 from hwkd.trace.onnx_tensors import read_constants
@@ -59,11 +60,6 @@ class QdqFile:
     names: Set[str]
     opsets: tuple[onnx.OperatorSetIdProto, ...]
     origin: str
-
-
-def node_label(node: onnx.NodeProto) -> str:
-    """Return how messages name a node: by itself, or by its output."""
-    return repr(node.name or next(iter(node.output), ""))
 
 
 def keep_what_gives(graph: onnx.GraphProto, outputs: Sequence[str]) -> None:

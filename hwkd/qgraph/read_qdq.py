@@ -21,8 +21,9 @@ from hwkd.qgraph.elementwise import ELEMENTWISE, clip_limits, rescale_table, tab
 from hwkd.qgraph.encodings import Encoding, dequantised, quantised, read_encoding
 from hwkd.qgraph.foreign_text import fresh_name
 from hwkd.qgraph.ir import QuantGraph, QuantOp, QuantTensor, Table, View
-from hwkd.qgraph.qdq_file import DEQUANTISE, QUANTISE, QdqFile, node_label, open_qdq
+from hwkd.qgraph.qdq_file import DEQUANTISE, QUANTISE, QdqFile, open_qdq
 from hwkd.qgraph.segment import BYTE_OFFSETS, Constant, Segment
+from hwkd.trace.node_label import node_label
 
 # Products and quotients of scales stay float32 numbers.
 _SMALLEST_SCALE, _LARGEST_SCALE = 2.0**-40, 2.0**40

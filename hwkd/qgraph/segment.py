@@ -15,7 +15,7 @@ from hwkd.core.errors import ExportError
 from hwkd.qgraph.encodings import Encoding, dequantised
 from hwkd.qgraph.foreign_text import fresh_name
 from hwkd.qgraph.ir import QuantTensor
-from hwkd.qgraph.qdq_file import node_label
+from hwkd.trace.node_label import node_label
 
 _Array = np.ndarray[Any, Any]
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from hwkd.core.errors import RunFolderError
+from hwkd.core.errors import HwkdError, RunFolderError
 from hwkd.core.run_record import RunRecord
 from hwkd.core.trial import TrialRecord
 from hwkd.io.run_files import RUN_FILE, TRIALS_FILE, read_run_record
-from hwkd.io.student_folder import holds_student, read_student
+from hwkd.io.student_folder import (
+    DESCRIPTION_FILE,
+    holds_student,
+    read_student,
+    student_folder_of,
+)
 from hwkd.io.trials_file import read_trials
 from hwkd.report.analysis import best_record
 from hwkd.report.build import build_report
@@ -40,6 +45,10 @@ def read_run(
         run = run.model_copy(update={"caveats": (*run.caveats, warning)})
         if on_warning is not None:
             on_warning(warning)
+    if (doubt := _doubt_about_student(folder, run)) is not None:
+        run = run.model_copy(update={"caveats": (*run.caveats, doubt)})
+        if on_warning is not None:
+            on_warning(doubt)
     best = best_record(run, trials.records)
     if best is None:
         return run, trials.records
@@ -51,6 +60,25 @@ def read_report(folder: Path, *, on_warning: Callable[[str], None] | None = None
     """Read a run or a finished student as a page shows it; see `read_run`."""
     run, trials = read_run(folder, on_warning=on_warning)
     return build_report(run, trials, of_one_student=holds_student(folder))
+
+
+def _doubt_about_student(folder: Path, run: RunRecord) -> str | None:
+    """Say in one line where the files of the best student are not those of the records."""
+    best = student_folder_of(folder)
+    if run.final is None or not holds_student(best):
+        return None  # not there yet, or only the records were copied
+    try:
+        of_student = read_student(folder).record.run
+    except HwkdError as error:
+        return f"the best student is not what this report describes: {error}"
+    if of_student is None or of_student.final is None:
+        return None  # of an older version
+    if of_student.final.scores != run.final.scores:
+        return (
+            f"{RUN_FILE} and {best.name}/{DESCRIPTION_FILE} hold different scores of the best "
+            "student: one of them was edited; no number of this report is to be trusted"
+        )
+    return None
 
 
 def _student(folder: Path) -> tuple[RunRecord, tuple[TrialRecord, ...]]:

@@ -8,7 +8,7 @@ What could be read in two ways is refused, and what is left out is named.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hwkd.core.errors import DataError
@@ -122,7 +122,28 @@ def _roles(names: Iterable[str], *, plain_only: bool = False) -> set[SplitRole]:
     return {meaning.role for meaning in meanings if meaning.is_plain or not plain_only}
 
 
+def _without_unlabelled(plan: ClassFolders, root: FolderNode) -> FolderNode:
+    """Leave folders of unlabelled pictures beside class folders out, and say so."""
+    meanings = {name: split_meaning(name) for name, _ in root.holding_pictures()}
+    aside = {name for name, found in meanings.items() if found and found.is_plain_unlabelled}
+    rest = [name for name in meanings if name not in aside]
+    if len(rest) < 2 or any(meanings[name] is not None for name in rest):
+        return root  # no classes beside them, or splits, which `_add_splits` knows
+    for name, node in root.folders:
+        if name in aside:
+            _leave_unlabelled(plan, name, node)
+    return replace(root, folders=[(name, it) for name, it in root.folders if name not in aside])
+
+
+def _leave_unlabelled(plan: ClassFolders, name: str, node: FolderNode) -> None:
+    plan.leave_out(
+        f"folder {printable(name)!r} ({node.picture_count:,} pictures)",
+        "its pictures have no label; hwkd distill --unlabelled takes such inputs",
+    )
+
+
 def _find_classes(plan: ClassFolders, root: FolderNode) -> None:
+    root = _without_unlabelled(plan, root)
     children = dict(root.holding_pictures())
     if not children:
         raise DataError(
@@ -179,10 +200,7 @@ def _add_splits(
         )
     for name, role in roles.items():
         if role == "unlabelled":
-            plan.leave_out(
-                f"folder {printable(name)!r} ({children[name].picture_count:,} pictures)",
-                "its pictures have no label; hwkd distill --unlabelled takes such inputs",
-            )
+            _leave_unlabelled(plan, name, children[name])
             continue
         split = _unwrapped(plan, children[name], role)
         if split.holding_pictures():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import difflib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from hwkd.core.errors import DataError
 from hwkd.core.printable import printable
+from hwkd.tasks.folder_tree import first_names
 from hwkd.tasks.raw import RawSplit
 
 # A column of such a name is what is learned, wherever it stands.
@@ -138,6 +140,9 @@ def read_table(path: Path) -> TextTable:
     """
     where = printable(path)
     heading, rows, delimiter = _cells(path, where)
+    twice = first_names([repr(name) for name in _repeated(heading)])
+    if twice:
+        raise DataError(f"{where}: the heading has {twice} more than once; rename or drop a column")
     for line, row in enumerate(rows, 2):
         if len(row) != len(heading):
             raise DataError(
@@ -219,6 +224,12 @@ def _cells(path: Path, where: str) -> tuple[list[str], list[list[str]], str]:
             f"separated by {', '.join(_DELIMITERS.values())}"
         )
     return rows[0], rows[1:], delimiter
+
+
+def _repeated(heading: list[str]) -> list[str]:
+    """Return the names that two columns have; unnamed ones and numbers are none."""
+    counts = Counter(printable(name.strip()) for name in heading)
+    return [name for name, count in counts.items() if name and count > 1 and _number(name) is None]
 
 
 def _has_decimal_commas(rows: list[list[str]]) -> bool:

@@ -34,7 +34,7 @@ from hwkd.tasks.pixel_cache import remembered_pixels, store_pixels
 from hwkd.tasks.raw import RawData, RawSplit
 
 # Part of the cache key: raise it when decoding changes.
-_DECODER_VERSION = 3
+_DECODER_VERSION = 4
 # Larger than what networks for microcontrollers look at.
 _LARGE_PIXELS = 256 * 256
 # Training holds float32, four times this; more does not fit the machines that searches run on.
@@ -188,6 +188,8 @@ def _picture_notes(
         )
     if lossy := sum(fact.loses_bits for fact in facts):
         notes.append(f"{lossy:,} colour images have 16 bits per channel; the upper 8 were read")
+    for kind, count in sorted(Counter(fact.kind for fact in facts if fact.kind).items()):
+        notes.append(f"{count:,} images are stored as {kind}; they were converted to RGB")
     transparent = np.array([fact.is_transparent for fact in facts])
     if transparent.any():
         notes.append(

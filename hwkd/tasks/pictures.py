@@ -27,6 +27,11 @@ _TURNS = {
     6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }  # fmt: skip
+# Pillow's modes that lose or reinterpret something on the way to RGB.
+_CONVERTED = {
+    "1": "black and white", "P": "palette", "PA": "palette", "CMYK": "CMYK", "YCbCr": "YCbCr",
+    "LAB": "Lab", "HSV": "HSV",
+}  # fmt: skip
 _LYING = frozenset({5, 6, 7, 8})
 _ORIENTATION_KEYS = frozenset({"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"})
 
@@ -39,6 +44,8 @@ class PictureFacts:
         is_turned: EXIF says that the camera was not upright.
         has_16_bits: grey of 16 bits, which keep their levels.
         loses_bits: colour of 16 bits, of which the upper eight are read.
+        kind: how its colours are stored where reading them converts ("CMYK", "palette"); empty
+            for grey and RGB.
         is_transparent: has an alpha channel or a transparent colour, shown on white.
     """
 
@@ -48,6 +55,7 @@ class PictureFacts:
     has_16_bits: bool
     loses_bits: bool
     is_transparent: bool
+    kind: str
 
 
 def read_picture_facts(file: str) -> PictureFacts:
@@ -79,6 +87,7 @@ def _facts(image: Image.Image) -> PictureFacts:
         has_16_bits=has_16_bits,
         loses_bits="16B" in stored and not has_16_bits,
         is_transparent=image.has_transparency_data,
+        kind=_CONVERTED.get(image.mode, ""),
     )
 
 

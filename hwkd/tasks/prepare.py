@@ -168,7 +168,7 @@ def _chunks(inputs: RawArray) -> Iterator[RawArray]:
 
 
 def _notes_on_repeated(data: RawData) -> list[str]:
-    """Count examples that two splits share, and equal inputs with unequal labels."""
+    """Count examples that splits share or train repeats, and equal ones of unequal labels."""
     notes = []
     seen: dict[str, dict[bytes, int]] = {}
     for name, split in data.given().items():
@@ -179,6 +179,10 @@ def _notes_on_repeated(data: RawData) -> list[str]:
                     f"{repeated:,} {name} examples are equal to a {earlier} example, "
                     "value for value"
                 )
+        if name == "train" and (again := len(digests) - len(set(digests))):
+            notes.append(
+                f"{again:,} train examples repeat an earlier train example, value for value"
+            )
         seen[name] = dict(zip(digests, split.labels.tolist(), strict=True))
         disputed = sum(
             seen[name][digest] != label

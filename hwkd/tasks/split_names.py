@@ -55,6 +55,11 @@ class SplitMeaning:
     is_plain: bool
     is_evaluation: bool
 
+    @property
+    def is_plain_unlabelled(self) -> bool:
+        """Whether nothing is named but that there are no labels ("unlabeled", "pred")."""
+        return self.is_plain and self.role == "unlabelled"
+
 
 def split_meaning(name: str) -> SplitMeaning | None:
     """Return what `name` says about splits; None when its first and last words say nothing.

@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError, Message
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto
 
 from hwkd.core.errors import ModelFileError
+from hwkd.trace.node_label import node_label
 from hwkd.trace.onnx_fixed import take_branches
 from hwkd.trace.onnx_functions import without_functions
 
@@ -147,7 +148,7 @@ def _check_written_once(graph: onnx.GraphProto, where: str) -> None:
 
 
 def _check_attributes(node: NodeProto, where: str) -> None:
-    what = f"{where}: node {node.name!r} ({node.op_type})"
+    what = f"{where}: node {node_label(node)} ({node.op_type})"
     for attribute in node.attribute:
         if attribute.type in _GRAPHS:
             raise ModelFileError(
@@ -186,7 +187,7 @@ def _constant_value(node: NodeProto, where: str) -> TensorProto:
         tensor = onnx.helper.make_tensor("", TensorProto.FLOAT, [len(values)], values)
     if not tensor.data_type or len(node.output) != 1:
         raise ModelFileError(
-            f"{where}: Constant node {node.name!r} holds no dense number; expected a value"
+            f"{where}: Constant node {node_label(node)} holds no dense number; expected a value"
         )
     tensor.name = node.output[0]
     return tensor

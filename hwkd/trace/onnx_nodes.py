@@ -15,6 +15,7 @@ import onnx
 from onnx import AttributeProto, NodeProto, TensorProto
 
 from hwkd.core.errors import ModelFileError
+from hwkd.trace.node_label import node_label
 from hwkd.trace.onnx_dtypes import BITS, dtype_name, refuse_dtype
 from hwkd.trace.onnx_model import STANDARD_DOMAINS
 from hwkd.trace.onnx_tensors import Constant
@@ -203,7 +204,7 @@ class _Reader:
         position = 2 if proto.op_type == "QuantizeLinear" else _QUANTISED[proto.op_type][2]
         for attribute in proto.attribute:
             if attribute.name == "output_dtype" and attribute.i:
-                refuse_dtype(attribute.i, f"{self._where}: the output of node {proto.name!r}")
+                refuse_dtype(attribute.i, f"{self._where}: the output of node {node_label(proto)}")
                 return dtype_name(attribute.i)
         zero_point = proto.input[position] if len(proto.input) > position else ""
         zero_point = self._aliases.resolve(zero_point)
@@ -217,12 +218,12 @@ class _Reader:
         if proto.domain not in STANDARD_DOMAINS:
             raise ModelFileError(
                 f"{self._where}: operator {kind} of the domain {proto.domain!r} (node "
-                f"{proto.name!r}) is not standard ONNX; export the model with standard operators "
-                "only"
+                f"{node_label(proto)}) is not standard ONNX; export the model with standard "
+                "operators only"
             )
         if kind not in _QUANTISED and not onnx.defs.has(kind, max_inclusive_version=self._opset):
             raise ModelFileError(
-                f"{self._where}: {kind} (node {proto.name!r}) is no operator of ONNX opset "
+                f"{self._where}: {kind} (node {node_label(proto)}) is no operator of ONNX opset "
                 f"{self._opset}; check the export or update onnx"
             )
 
@@ -264,7 +265,7 @@ class _Reader:
 
     def _malformed(self, proto: NodeProto, reason: str) -> ModelFileError:
         return ModelFileError(
-            f"{self._where}: node {proto.name!r} ({proto.op_type}) is malformed: {reason}"
+            f"{self._where}: node {node_label(proto)} ({proto.op_type}) is malformed: {reason}"
         )
 
 

@@ -74,6 +74,16 @@ def hwkd(*arguments, **streams):
     return subprocess.Popen([sys.executable, "-c", code, *arguments], **streams)
 
 
+def test_a_closed_output_is_one_line():
+    code = "import os, sys; os.close(1); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    inner = "import sys; from hwkd.cli import main; sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "-c", inner, "devices", "list"], capture_output=True, text=True
+    )
+    said = "hwkd: cannot write what there is to say: standard output is closed\n"
+    assert (done.returncode, done.stderr) == (2, said)
+
+
 @pytest.mark.skipif(not FULL.exists(), reason="Linux only")
 def test_a_full_disk_is_one_line():
     with FULL.open("w") as full:

@@ -6,6 +6,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from support.students import finished_student
 from support.synthetic_run import make_run, write_run
 
 from hwkd.core.errors import RunFolderError
@@ -149,3 +150,28 @@ def test_the_synthetic_records_agree_with_themselves():
             assert record.cost.latency_s == pytest.approx(sum(op.latency_s or 0 for op in per_op))
         if record.profile is not None:
             assert sum(s.share_ratio for s in record.profile.per_op) == pytest.approx(1)
+
+
+def test_a_report_says_where_the_best_student_is_not_the_one_of_the_records(folder: Path):
+    run, _ = read_run(folder)
+    assert run.final is not None
+    student = finished_student(folder / "best", run=run)
+
+    def said() -> list[str]:
+        lines: list[str] = []
+        read, _ = read_run(folder, on_warning=lines.append)
+        assert read.caveats == (*run.caveats, *lines)
+        return lines
+
+    assert said() == []
+    edited = json.loads((folder / "run.json").read_text())
+    edited["final"]["scores"]["test_int8"] = {"accuracy": 0.999}
+    kept = (folder / "run.json").read_text()
+    (folder / "run.json").write_text(json.dumps(edited))
+    (line,) = said()
+    assert "run.json and best/student.json hold different scores" in line
+    (folder / "run.json").write_text(kept)
+    with student.file("student_int8.onnx").open("ab") as file:
+        file.write(b"x")
+    (line,) = said()
+    assert "student_int8.onnx: is not the file of this student" in line

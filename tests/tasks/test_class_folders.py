@@ -97,6 +97,7 @@ def test_a_class_called_like_a_split_is_said(tmp_path, name):
 @pytest.mark.parametrize(
     ("folders", "files", "note"),
     [
+        ([*CLASSES, "unlabeled"], (), "folder 'unlabeled' (3 pictures): its pictures have"),
         ([*splits("train"), "unlabeled"], (), "folder 'unlabeled' (3 pictures): its pictures have"),
         ([*splits("train"), "seg_pred/seg_pred"], (), "folder 'seg_pred' (3 pictures)"),
         (

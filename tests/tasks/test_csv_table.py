@@ -45,6 +45,11 @@ def test_the_same_table_is_read_of_every_form(text, notes, tmp_path):
     assert table.notes == ("features: a, b; target: c", *notes)
 
 
+def test_a_heading_with_a_name_twice_is_refused(tmp_path):
+    with pytest.raises(DataError, match="the heading has 'a' more than once"):
+        read_csv(write(tmp_path, "a,b, a,c\n1,2,3,4\n5,6,7,8\n"), of_classes=False)
+
+
 def test_an_unnamed_column_that_counts_no_rows_is_a_feature(tmp_path):
     table = read_csv(write(tmp_path, ",a,c\n7,1,3\n2,4,6\n"), of_classes=False)
     assert table.train.inputs.shape == (2, 2, 1)

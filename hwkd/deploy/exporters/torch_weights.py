@@ -6,8 +6,8 @@ from hwkd.core.catalog import EXPORTERS
 from hwkd.deploy.exporter import Exported, ExportOptions, ExportSource
 from hwkd.io.student_folder import WEIGHTS_FILE
 
-_LOADER_FILE = "load_student.py"
-_LOADER = '''"""Loads the student beside this file as a torch module: `module = load()`."""
+LOADER_FILE = "load_student.py"
+LOADER = '''"""Loads the student beside this file as a torch module: `module = load()`."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ class TorchWeights:
         """Return the weights as they are, and the loader."""
         options.require_none("torch")
         path = source.student("torch").file(WEIGHTS_FILE)
-        return Exported(files={WEIGHTS_FILE: path.read_bytes(), _LOADER_FILE: _LOADER})
+        return Exported(files={WEIGHTS_FILE: path.read_bytes(), LOADER_FILE: LOADER})
 
 
 EXPORTERS.register("torch")(TorchWeights())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hwkd.core.run_record import RunRecord
+from hwkd.deploy.to_c.float_sums import float_sum_lines
 from hwkd.deploy.to_c.project import Project
 
 # The runtime file of this C.
@@ -55,7 +56,7 @@ def cost_lines(project: Project, run: RunRecord | None) -> tuple[str, ...]:
             f"on {run.device.name}, not for this C; `--target tflite` writes a file for such "
             "runtimes"
         )
-    return tuple(lines)
+    return (*lines, *float_sum_lines(project))
 
 
 def readme_section(lines: tuple[str, ...]) -> str:

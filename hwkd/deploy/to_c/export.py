@@ -87,9 +87,7 @@ def build_project(
         labels=tuple(labels),
         sample=Sample(
             input=placed(quantise_values(recorded.values, source), arranged.places[source.name]),
-            output=placed_outputs(
-                predict_all(open_session(model_path), recorded.values[None]), targets, arranged
-            )[0],
+            output=expected_outputs(model_path, recorded.values, arranged),
             origin=recorded.origin,
             label=recorded.label,
         ),
@@ -99,6 +97,13 @@ def build_project(
         source=model_path.name,
         source_bytes=whole_file(model_path),
     )
+
+
+def expected_outputs(model_path: Path, values: _Floats, arranged: Arranged) -> _Int8:
+    """Return ONNX Runtime's outputs for one input, as the C would write them, flat."""
+    targets = [arranged.graph.tensors[name] for name in arranged.graph.outputs.values()]
+    found = predict_all(open_session(model_path), values[None])
+    return np.asarray(placed_outputs(found, targets, arranged)[0])
 
 
 def _planned(

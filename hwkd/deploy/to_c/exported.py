@@ -1,32 +1,39 @@
 """Reads a folder of exported C again, and tells whether it is still what was exported.
 
-Nothing in the folder is compiled: the C is made again from the int8 model beside it, and the files
-are compared with that. What model.json says is data, escaped like any other foreign text.
+Nothing in the folder is compiled: every file is made again from the int8 model beside it and from
+what model.json says of the student, and compared. That and the numbers of the recorded sample are
+data: checked, and escaped like any other foreign text.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from hwkd.core.decision_record import DecisionRecord
 from hwkd.core.errors import ExportError, HwkdError
 from hwkd.core.head import CAnswer
 from hwkd.core.patches import Patches
 from hwkd.core.pipeline_record import PipelineRecord
-from hwkd.deploy.to_c.export import build_project
-from hwkd.deploy.to_c.project import DESCRIPTION_FILE, MODEL_FILE, Project
-from hwkd.deploy.to_c.project_text import project_files
+from hwkd.deploy.output_folder import require_as_written
+from hwkd.deploy.student_facts import known_facts
+from hwkd.deploy.to_c.export import build_project, expected_outputs, project_contents
+from hwkd.deploy.to_c.project import DESCRIPTION_FILE, MODEL_FILE, Project, Sample
+from hwkd.deploy.to_c.project_text import SAMPLE_FILE
 from hwkd.deploy.to_c.raw_input import RawInput
 from hwkd.deploy.to_c.step_builder import KERNELS, Kernels
 from hwkd.io.discovery import output_kind
+from hwkd.qgraph.ir import Pool
 from hwkd.qgraph.requantise import ROUNDINGS, Rounding
 
-# They run the recorded sample and are no part of the network.
-_SAMPLE_FILES = frozenset({"main.c", "model_sample.h"})
+# What `make` leaves in the folder.
+_BUILT = ("*.o", "*.a", "model")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +46,9 @@ class Exported:
         raw: what turns raw values into the input; None likewise.
         patches: into which its first layers are divided; None where they run as a whole.
         source: name that the ONNX file had.
+        facts: what else the folder says of the student, as plain data.
+        about: the same for people, in the README.
+        sample: origin and label of the recorded input.
     """
 
     folder: Path
@@ -49,6 +59,9 @@ class Exported:
     raw: RawInput | None
     patches: Patches | None
     source: str
+    facts: Mapping[str, Any]
+    about: str
+    sample: tuple[str, str]
 
     @property
     def model_path(self) -> Path:
@@ -59,7 +72,7 @@ class Exported:
         """Return the project whose files these are.
 
         Raises:
-            ExportError: if a source or header in the folder is missing or another.
+            ExportError: if a file in the folder is missing or another, or one too many.
         """
         built = build_project(
             self.model_path,
@@ -70,17 +83,52 @@ class Exported:
             raw=self.raw,
             patches=self.patches,
         )
-        project = replace(built, source=self.source)
-        for name, text in project_files(project).items():
-            path = self.folder / name
-            if not name.endswith((".c", ".h")) or name in _SAMPLE_FILES:
-                continue
-            if not path.is_file() or path.read_bytes() != text.encode("utf-8"):
-                raise ExportError(
-                    f"{path}: not what this hwkd exports for {MODEL_FILE} beside it, so a check "
-                    "would be of other code; export again"
-                )
+        project = replace(
+            built, source=self.source, facts=self.facts, about=self.about,
+            sample=_recorded(self.folder / SAMPLE_FILE, *self.sample, built),
+        )  # fmt: skip
+        _require_answer(self.model_path, project)
+        require_as_written(project_contents(project), self.folder, MODEL_FILE, built=_BUILT)
         return project
+
+
+def _recorded(path: Path, origin: str, label: str, project: Project) -> Sample:
+    """Return the recorded sample, of which the header has the numbers.
+
+    Raises:
+        ExportError: if they are not int8 values of the network's input and output.
+    """
+    found = []
+    try:
+        text = path.read_text(encoding="utf-8")
+        for name, size in (("input", project.input.elements), ("output", project.output_bytes)):
+            given = re.search(rf"model_sample_{name}\[\d+\] = \{{([-\d,\s]*)\}};", text)
+            values = [] if given is None else re.findall(r"-?\d{1,3}", given[1])
+            if len(values) != size:
+                raise ValueError(name)
+            found.append(np.array(values, dtype=np.int64).astype(np.int8, casting="unsafe"))
+    except (OSError, ValueError) as error:
+        raise ExportError(
+            f"{path}: holds no recorded sample of {MODEL_FILE} beside it; export again"
+        ) from error
+    return Sample(input=found[0], output=found[1], origin=origin, label=label)
+
+
+def _require_answer(model_path: Path, project: Project) -> None:
+    """Refuse a recorded output that ONNX Runtime does not give; a float average may move it."""
+    source = project.input
+    places = project.arranged.places[source.name]
+    values = project.sample.input[places.reshape(-1)].reshape(source.shape[1:]).astype(np.float32)
+    real = (values - np.float32(source.zero_point)) * np.float32(source.scale)
+    found = expected_outputs(model_path, real, project.arranged).astype(np.int16)
+    has_average = any(
+        isinstance(op, Pool) and op.kind != "max" for op in project.arranged.graph.ops
+    )
+    if not has_average and np.abs(found - project.sample.output).max() > 1:
+        raise ExportError(
+            f"{model_path.parent / SAMPLE_FILE}: its output is not ONNX Runtime's for its input; "
+            "export again"
+        )
 
 
 def read_exported(folder: Path, raw_input: Callable[[PipelineRecord], RawInput]) -> Exported | None:
@@ -95,10 +143,12 @@ def read_exported(folder: Path, raw_input: Callable[[PipelineRecord], RawInput])
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
         rounding, kernels = facts["rounding"], facts["kernels"]
-        labels, source = facts["labels"], facts["source"]
+        labels, source, about = facts["labels"], facts["source"], facts["about"]
+        sample = facts["sample"]["origin"], facts["sample"]["label"]
         if rounding not in ROUNDINGS or kernels not in KERNELS:
             raise ValueError(rounding)
-        if not (isinstance(labels, list) and all(isinstance(t, str) for t in (source, *labels))):
+        texts = (source, about, *sample, *labels)
+        if not (isinstance(labels, list) and all(isinstance(t, str) for t in texts)):
             raise TypeError(source)
         answer, raw = _ends(facts, raw_input)
         said = facts.get("patch")
@@ -109,7 +159,8 @@ def read_exported(folder: Path, raw_input: Callable[[PipelineRecord], RawInput])
         ) from error
     return Exported(
         folder=folder, rounding=rounding, kernels=kernels, labels=tuple(labels), answer=answer,
-        raw=raw, patches=patches, source=source,
+        raw=raw, patches=patches, source=source, facts=known_facts(facts), about=about,
+        sample=sample,
     )  # fmt: skip
 
 

@@ -32,6 +32,7 @@ from hwkd.qgraph.ir import QuantTensor
 _WITH_OWN_HEADER = (CMSIS_NN, OFFSET_CONV)
 _HEADERS = ("hwkd_kernels.h", "hwkd_requantise.h", "hwkd_dsp.h", "hwkd_helium.h", "hwkd_dense.h")
 _BYTES_PER_LINE = 24
+SAMPLE_FILE = "model_sample.h"
 
 
 def project_files(project: Project) -> dict[str, str]:
@@ -79,7 +80,7 @@ def project_files(project: Project) -> dict[str, str]:
         "hwkd_config.h", "model.h", "model.c", "main.c", "Makefile", "CMakeLists.txt", "README.md",
     ):  # fmt: skip
         texts[name] = Template(_template(name)).substitute(values)
-    texts["model_sample.h"] = _sample_text(project.sample)
+    texts[SAMPLE_FILE] = _sample_text(project.sample)
     facts = {**_description(project), "files": sorted([*texts, DESCRIPTION_FILE, MODEL_FILE])}
     texts[DESCRIPTION_FILE] = json.dumps(facts, indent=2) + "\n"
     return texts
@@ -303,6 +304,8 @@ def _description(project: Project) -> dict[str, Any]:
         "labels": list(project.labels),
         **ends,
         **project.facts,
+        "about": project.about,
+        "sample": {"origin": project.sample.origin, "label": project.sample.label},
         "steps": [
             {
                 "index": index,

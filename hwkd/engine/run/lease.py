@@ -121,7 +121,16 @@ class FolderLease:
                 handle.truncate()
                 handle.write(str(os.getpid()))
                 handle.flush()
-            yield (handle.fileno(),)
+            try:
+                yield (handle.fileno(),)
+            except Exception:
+                if self._asking_file.exists():
+                    raise
+                # Whatever failed, its cause is that the files are gone.
+                raise RunFolderError(
+                    f"{self._folder}: was moved or deleted while it was in use, so nothing more is "
+                    "saved; begin again with a new --out, or resume it where it is now"
+                ) from None
 
     @contextmanager
     def asking(self) -> Iterator[None]:

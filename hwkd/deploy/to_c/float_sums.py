@@ -1,0 +1,33 @@
+"""Names the averages whose int8 value depends on the order of ONNX Runtime's float sum."""
+
+from __future__ import annotations
+
+from hwkd.deploy.to_c.project import Project
+from hwkd.deploy.verify_average import may_be_at_tie
+from hwkd.qgraph.ir import Pool
+
+
+def float_sum_lines(project: Project) -> tuple[str, ...]:
+    """Say in one sentence which nodes may differ by a step, and how far that can reach."""
+    graph = project.arranged.graph
+    nodes: list[str] = []
+    touched: set[str] = set()
+    later = 0
+    for op in graph.ops:
+        if touched.intersection(op.inputs):
+            later += 1
+            touched.add(op.output)
+        if isinstance(op, Pool) and op.kind != "max":
+            source, target = graph.tensors[op.inputs[0]], graph.tensors[op.output]
+            if may_be_at_tie(op, source, target):
+                nodes.append(repr(op.name))
+                touched.add(op.output)
+    if not nodes:
+        return ()
+    reach = "none of the layers reads them" if not later else (
+        f"it can reach {later} of the {len(graph.ops)} layers, where it may grow to more steps"
+    )  # fmt: skip
+    return (
+        f"averages of {', '.join(nodes)} may differ by one step from ONNX Runtime's at a tie, "
+        f"which the order of its float sum decides, by processor; {reach}",
+    )
