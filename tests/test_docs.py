@@ -267,6 +267,8 @@ class _WouldStartTrialsError(Exception):
 
 
 def _run_hwkd(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
+    if "--track" in arguments:
+        pytest.importorskip(arguments[arguments.index("--track") + 1])
     if arguments[0] == "search" and "--resume" not in arguments:
         monkeypatch.setattr("hwkd.engine.search.run.run_search", _prepare_only)
         if "--teacher" not in arguments:  # one is trained

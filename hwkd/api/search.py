@@ -62,6 +62,7 @@ from hwkd.core.choices import (
     TRIAL_TIMEOUT_S,
     Layout,
     ObjectiveMode,
+    Tracker,
 )
 from hwkd.core.units import Duration
 
@@ -241,6 +242,14 @@ def search(
             panel=MANY,
         ),
     ] = None,
+    track: Annotated[
+        Sequence[Tracker],
+        Option(
+            "Tell an experiment tracker every candidate, too; repeat for several. Files lie in the "
+            "run folder, unless MLFLOW_TRACKING_URI or the settings of wandb name a server.",
+            panel=RUN,
+        ),
+    ] = (),
     listener: "SearchListener | None" = None,
 ) -> "SearchOutcome":
     """Find, distill and export the best small network for a device.
@@ -287,6 +296,7 @@ def search(
         whole_path,
         without_password,
     )
+    from hwkd.api.track import require_trackers, tracked
     from hwkd.engine.search.run import run_search
     from hwkd.engine.setup.config import SearchConfig
     from hwkd.engine.setup.methods import method_tables
@@ -355,15 +365,19 @@ def search(
     }
     config = named_by_user(SearchConfig.checked(raw, where="options"))
     limit.limit_s = config.timeout_s
+    require_trackers(track)
     folder = Path(out) if out else default_folder(device)
     place = shared_place(storage, study, artifacts, folder, workers=config.workers)
-    result = run_search(
-        config,
-        folder,
-        limit=limit,
-        listener=heard(listener),
-        command=[without_password(word) for word in command],
-        write_report=write_report_files,
-        place=place,
-    )
-    return outcome_of(result)
+    with tracked(heard(listener), track, folder) as told:
+        result = run_search(
+            config,
+            folder,
+            limit=limit,
+            listener=told,
+            command=[without_password(word) for word in command],
+            write_report=write_report_files,
+            place=place,
+        )
+        outcome = outcome_of(result)
+        told.end(outcome)
+    return outcome

@@ -68,6 +68,42 @@ class SilentListener:
         """Ignore."""
 
 
+class PassingListener:
+    """Passes everything on to another listener; derived from by those that do more with a part."""
+
+    def __init__(self, listener: SearchListener) -> None:
+        """Pass on to `listener`."""
+        self._listener = listener
+
+    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
+        """Hear of an advance."""
+        self._listener(stage, done, total, note)
+
+    def on_data(self, data: TaskData) -> None:
+        """Hear what the data is."""
+        self._listener.on_data(data)
+
+    def on_feasibility(self, run: RunRecord) -> None:
+        """Hear what share of each space fits."""
+        self._listener.on_feasibility(run)
+
+    def on_teacher(self, teacher: TeacherRecord) -> None:
+        """Hear which teacher there is."""
+        self._listener.on_teacher(teacher)
+
+    def on_plan(self, seconds: Mapping[Stage, float], left_s: float) -> None:
+        """Hear how a time limit is divided."""
+        self._listener.on_plan(seconds, left_s)
+
+    def on_records(self, records: Sequence[TrialRecord], total: int | None) -> None:
+        """Hear all records so far."""
+        self._listener.on_records(records, total)
+
+    def on_note(self, note: str) -> None:
+        """Hear what was given up or left out."""
+        self._listener.on_note(note)
+
+
 def noted(run: RunRecord, note: str, listener: SearchListener) -> RunRecord:
     """Return the record with one more caveat, of which the listener hears."""
     listener.on_note(note)

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from hwkd.core.metric import primary_text
-from hwkd.core.run_record import RunRecord, TeacherRecord
+from hwkd.core.run_record import TeacherRecord
 from hwkd.core.trial import TrialRecord
-from hwkd.engine.search.listener import SearchListener
-from hwkd.engine.setup.time_plan import Stage
+from hwkd.engine.search.listener import PassingListener, SearchListener
 from hwkd.io.run_log import LogLine, StageAt, note_line, note_stage
-from hwkd.tasks.base import TaskData
 
 # Nobody reads it more often.
 _BETWEEN_WRITES_S = 1.0
 
 
-class Logged:
+class Logged(PassingListener):
     """Passes everything on; stages, teachers and notes are written down.
 
     Candidates are not: their records say what became of them.
@@ -27,43 +25,31 @@ class Logged:
 
     def __init__(self, listener: SearchListener, run: Path) -> None:
         """Listen for a run whose folder is there."""
-        self._listener = listener
+        super().__init__(listener)
         self._run = run
         self._stage, self._since = "", ""
         self._written_s = 0.0
 
     def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
         """Hear of an advance."""
-        self._listener(stage, done, total, note)
+        super().__call__(stage, done, total, note)
         self._advance(stage, done, total, note)
-
-    def on_data(self, data: TaskData) -> None:
-        """Hear what the data is."""
-        self._listener.on_data(data)
-
-    def on_feasibility(self, run: RunRecord) -> None:
-        """Hear what share of each space fits."""
-        self._listener.on_feasibility(run)
 
     def on_teacher(self, teacher: TeacherRecord) -> None:
         """Hear which teacher there is."""
-        self._listener.on_teacher(teacher)
+        super().on_teacher(teacher)
         score = primary_text(teacher.scores.validation_float or {})
         self._note(f"teacher {teacher.description}: validation {score}")
 
-    def on_plan(self, seconds: Mapping[Stage, float], left_s: float) -> None:
-        """Hear how a time limit is divided."""
-        self._listener.on_plan(seconds, left_s)
-
     def on_records(self, records: Sequence[TrialRecord], total: int | None) -> None:
         """Hear all records so far."""
-        self._listener.on_records(records, total)
+        super().on_records(records, total)
         if total is not None:
             self._advance("candidates", len(records), total, "")
 
     def on_note(self, note: str) -> None:
         """Hear what was given up or left out."""
-        self._listener.on_note(note)
+        super().on_note(note)
         self._note(note)
 
     def _advance(self, stage: str, done: int, total: int, note: str) -> None:
