@@ -6,6 +6,7 @@ import json
 import random
 import shutil
 import tomllib
+import wave
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,14 @@ def fill_folder(folder: Path) -> None:
     rows = [f"{i},{i % 7 / 3:.2f},{i * 2}" for i in range(40)]
     (folder / "table.csv").write_text("\n".join(["a,b,target", *rows]) + "\n")
     store_array(folder / "array", np.arange(12, dtype=np.float32).reshape(3, 4), ArrayFacts())
+    rows = [f"{i / 10},{i % 5},{'ab'[i // 30]}" for i in range(60)]
+    (folder / "recordings.csv").write_text("\n".join(["time,x,label", *rows]) + "\n")
+    np.savez(
+        folder / "recordings.npz", x=np.zeros((60, 2)), y=np.arange(60) // 30, rate=np.array(10.0)
+    )
+    with wave.open(str(folder / "clip.wav"), "wb") as clip:
+        clip.setparams((1, 2, 8000, 0, "NONE", ""))
+        clip.writeframes(bytes(1600))
     np.save(folder / "unlabelled.npy", np.zeros((3, 1, 8, 8), np.float32))
 
 

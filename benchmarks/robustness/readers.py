@@ -160,6 +160,19 @@ def _table(folder: Path) -> object:
     return read_csv(path, of_classes=True), read_csv(path, of_classes=False)
 
 
+def _recordings(folder: Path) -> object:
+    from hwkd.core.reading import AS_USUAL
+    from hwkd.tasks.recordings import read_recordings
+
+    return [read_recordings(folder / f"recordings.{kind}", AS_USUAL) for kind in ("csv", "npz")]
+
+
+def _clip(folder: Path) -> object:
+    from hwkd.tasks.wav import read_wav
+
+    return read_wav(folder / "clip.wav")
+
+
 WAYS: dict[str, Way] = {
     "run": Way(
         files=("run/run.json", "run/trials.jsonl"),
@@ -193,7 +206,12 @@ WAYS: dict[str, Way] = {
     "measurements": Way(
         files=("measured.csv",), read=_measurements, covers=("read_measurements",),
     ),
-    "table": Way(files=("table.csv",), read=_table, covers=("read_csv",)),
+    "table": Way(files=("table.csv",), read=_table, covers=("read_csv", "read_table")),
+    "recordings": Way(
+        files=("recordings.csv", "recordings.npz"), read=_recordings,
+        covers=("read_recordings", "read_arrays"),
+    ),
+    "clip": Way(files=("clip.wav",), read=_clip, covers=("read_wav",)),
     "cached array": Way(files=("array/*",), read=_array, covers=("open_array",)),
     "unlabelled": Way(
         files=("unlabelled.npy",), read=_unlabelled, covers=("read_npy_file", "read_one_array"),
@@ -233,6 +251,7 @@ _WRITES, _OWN = "writes, or locks", "reads what this process has just written or
 _PACKAGED = "reads files of the package"
 # Modules that open files and hold no reader of the lists above.
 OPENING_ELSEWHERE: Mapping[str, str] = {
+    "api/evaluate": "the reader of students; ONNX that onnx itself refuses in one line",
     "api/student": "the reader of students",
     "api/device_calibration": "files that readers of measurements and devices took",
     "cli/output": _WRITES,
@@ -267,6 +286,7 @@ OPENING_ELSEWHERE: Mapping[str, str] = {
     "profiling/onnx_runtime": "what ONNX Runtime's profiler wrote a moment ago",
     "report/html": _PACKAGED,
     "report/columns": _WRITES,
+    "tasks/keyword": "the reader of clips; lists hold names, each compared with files",
     "tasks/pictures": _DATA,
     "trace/onnx_whole": _ONNX,
     "train/checkpoint": "tests/train: a damaged checkpoint begins the stage anew",
