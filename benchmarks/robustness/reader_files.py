@@ -33,7 +33,11 @@ def fill_folder(folder: Path) -> None:
 
     import hwkd
     from hwkd.io.cached_array import ArrayFacts, store_array
+    from hwkd.io.run_log import LogLine, StageAt, note_line, note_stage
 
+    at = "2026-01-01T00:00:00+00:00"
+    note_line(folder / "run", LogLine(at=at, text="a candidate"))
+    note_stage(folder / "run", StageAt(stage="search", done=1, total=2, note="", since=at))
     hwkd.export(folder / "run", target="c", out=folder / "firmware")
     for kind, name in (("", "cortex-m4"), ("runtimes", "x-cube-ai-8"), ("cores", "cortex-m4")):
         target = {"": "device", "runtimes": "runtime", "cores": "core"}[kind]

@@ -54,6 +54,12 @@ class Way:
     covers: tuple[str, ...]
 
 
+def _log(folder: Path) -> object:
+    from hwkd.io.run_log import read_log, read_stage
+
+    return read_log(folder / "run"), read_stage(folder / "run")
+
+
 def _run(folder: Path) -> object:
     from hwkd.report.build import build_report
     from hwkd.report.read import read_run
@@ -184,6 +190,9 @@ WAYS: dict[str, Way] = {
         read=_resumed,
         covers=("load_study", "open_storage"),
     ),
+    "log": Way(
+        files=("run/log.jsonl", "run/progress.json"), read=_log, covers=("read_log", "read_stage"),
+    ),
     "trainings": Way(
         files=("run/final/*/*.json",), read=_trainings, covers=("finished_orders", "read_result"),
     ),
@@ -251,6 +260,12 @@ _WRITES, _OWN = "writes, or locks", "reads what this process has just written or
 _PACKAGED = "reads files of the package"
 # Modules that open files and hold no reader of the lists above.
 OPENING_ELSEWHERE: Mapping[str, str] = {
+    "api/live": "whether records that their readers took have changed",
+    "deploy/exported_student": "compares with what it makes itself",
+    "deploy/output_folder": "compares with what it makes itself",
+    "deploy/to_c/stream": _PACKAGED,
+    "signals/source": _PACKAGED,
+    "signals/work": _PACKAGED,
     "api/evaluate": "the reader of students; ONNX that onnx itself refuses in one line",
     "api/student": "the reader of students",
     "api/device_calibration": "files that readers of measurements and devices took",
