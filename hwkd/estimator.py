@@ -110,7 +110,8 @@ class HwkdClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def predict(self, X: ArrayLike) -> NDArray[Any]:  # noqa: N803
         """Return the likeliest class of each example."""
         # Its names are the numbers that `fit` gave the classes.
-        names = ClassesHead.numbered(len(self.classes_)).answers(self._outputs(X), np.asarray(X))
+        outputs = self._outputs(X)
+        names = ClassesHead.numbered(outputs.shape[1]).answers(outputs, np.asarray(X))
         likeliest: NDArray[Any] = self.classes_[names.astype(int)]
         return likeliest
 

@@ -8,11 +8,12 @@ from pathlib import Path
 from hwkd.core.errors import RunFolderError
 from hwkd.core.progress import Progress, silent
 from hwkd.io.run_text import write_text
-from hwkd.io.student_folder import CARD_FILE, student_folder_of
+from hwkd.io.student_folder import CARD_FILE, holds_student, student_folder_of
+from hwkd.report.build import build_report
 from hwkd.report.columns import front_columns, trial_columns, write_csv
 from hwkd.report.document import Report
 from hwkd.report.model_card import model_card
-from hwkd.report.read import read_report
+from hwkd.report.read import read_run
 
 _STAGE, _STEPS = "report", 3
 
@@ -37,9 +38,10 @@ def write_report_files(
     from hwkd.report.html import write_html
     from hwkd.report.pareto_png import write_pareto_png
 
+    # Nothing is said of a folder that is refused.
+    run, records = read_run(folder, on_warning=on_warning)
     progress(_STAGE, 0, _STEPS, "find the front")
-    report = read_report(folder, on_warning=on_warning)
-    run = report.run
+    report = build_report(run, records, of_one_student=holds_student(folder))
     picture = None
     try:
         if report.is_search:

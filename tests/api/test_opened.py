@@ -16,6 +16,7 @@ from hwkd.report.build import build_report
 from hwkd.report.columns import front_columns, trial_columns
 from hwkd.tasks.classes_head import ClassesHead
 
+NO_INPUTS = np.zeros((0,), np.float32)  # heads of classes read none
 OLD_RUN = Path(__file__).parents[1] / "golden" / "run_v1"
 
 
@@ -126,13 +127,13 @@ def test_the_best_student_answers_as_it_was_scored(search):
     ],
 )
 def test_labels_are_classes_by_name_or_else_by_number(labels, names, indices):
-    assert ClassesHead(names=names).targets(np.array(labels)).tolist() == indices
+    assert ClassesHead(names=names).targets(np.array(labels), NO_INPUTS).tolist() == indices
 
 
 @pytest.mark.parametrize("label", ["owl", 2, -1, 0.5])
 def test_a_label_of_no_class_is_named(label):
     with pytest.raises(DataError, match=f"label '{label}' is of no class"):
-        ClassesHead(names=("cat", "dog")).targets(np.array([label]))
+        ClassesHead(names=("cat", "dog")).targets(np.array([label]), NO_INPUTS)
 
 
 @pytest.mark.slow

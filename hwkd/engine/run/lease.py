@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from pathlib import Path
 from typing import Protocol
 
-from hwkd.core.errors import RunFolderError
+from hwkd.core.errors import HwkdError, RunFolderError
 from hwkd.io.run_lock import LOCK_FILE, is_alive
 from hwkd.io.run_text import run_writes
 
@@ -123,10 +123,12 @@ class FolderLease:
                 handle.flush()
             try:
                 yield (handle.fileno(),)
-            except Exception:
-                if self._asking_file.exists():
+            except Exception as error:
+                # A refusal takes its new folder away itself, and says why.
+                refuses = isinstance(error, HwkdError) and not isinstance(error, RunFolderError)
+                if refuses or self._asking_file.exists():
                     raise
-                # Whatever failed, its cause is that the files are gone.
+                # Whatever else failed, its cause is that the files are gone.
                 raise RunFolderError(
                     f"{self._folder}: was moved or deleted while it was in use, so nothing more is "
                     "saved; begin again with a new --out, or resume it where it is now"
