@@ -13,7 +13,7 @@ import pytest
 from support.synthetic_run import make_run, write_run
 
 import hwkd
-from hwkd.api.live import Watched
+from hwkd.api.live import Look, Watched
 from hwkd.api.live_server import LiveServer
 from hwkd.cli.app import main
 from hwkd.core.errors import ConfigError, RunFolderError
@@ -78,7 +78,7 @@ def test_a_look_holds_report_stage_and_log(run):
 
 
 def test_watching_ends_when_nobody_is_at_work(run):
-    looks = []
+    looks: list[Look] = []
     last = hwkd.watch(run, every="200ms", on_look=looks.append)
     assert looks == [last]
     assert last.is_over
@@ -86,7 +86,7 @@ def test_watching_ends_when_nobody_is_at_work(run):
 
 
 def test_watching_follows_until_the_search_is_over(run):
-    looks = []
+    looks: list[Look] = []
 
     def on_look(look):
         looks.append(look)

@@ -8,6 +8,7 @@ from support.recordings import RATE_HZ, recording_rows, write_recordings
 
 from hwkd.core.errors import ConfigError, DataError
 from hwkd.core.reading import Reading
+from hwkd.signals.steps.normalise import Normalise
 from hwkd.tasks.classes_head import VOTED_METRICS, ClassesHead
 from hwkd.tasks.gesture import GestureTask
 from hwkd.tasks.recordings import read_recordings
@@ -57,7 +58,8 @@ def test_windows_that_reach_over_a_cut_in_time_are_in_no_split(tmp_path):
     ]
     path = write_recordings(tmp_path / "long.csv", rows, heading="time,x,label")
     data = TASK.data(path, Reading(split="time", window_s=1.0, stride_s=0.1))
-    step = data.pipeline.steps[0]
+    (step,) = data.pipeline.steps
+    assert isinstance(step, Normalise)
     seen = [data.split(name).inputs * step.std[0] + step.mean[0] for name in SPLITS]
     samples = [set(np.round(values - 0.25).ravel().astype(int).tolist()) for values in seen]
     assert not (samples[0] & samples[1] or samples[0] & samples[2] or samples[1] & samples[2])
