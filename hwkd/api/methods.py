@@ -52,7 +52,7 @@ class MethodFacts:
 
 @declares_options
 def methods(
-    family: Annotated[str | None, Option("Only this family, for example feature.")] = None,
+    family: Annotated[str | None, Option("Only one family. For example feature.")] = None,
 ) -> tuple[MethodFacts, ...]:
     """List the methods that students can learn by: family, needs, cost per step, paper.
 

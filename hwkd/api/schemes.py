@@ -41,7 +41,7 @@ class SchemeFacts:
 
 @declares_options
 def schemes(
-    family: Annotated[str | None, Option("Only this family, for example online.")] = None,
+    family: Annotated[str | None, Option("Only one family. For example online.")] = None,
 ) -> tuple[SchemeFacts, ...]:
     """List the schemes by which a student can be trained: family, price, control, paper.
 
