@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -101,7 +102,7 @@ def evaluate(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class _Subject:
     """A network with all that is known of what goes in and what comes out."""
 
@@ -117,8 +118,9 @@ class _Subject:
         """Of one raw input, without batch."""
         if self.record is not None:
             return tuple(self.record.raw_shape)
-        return tuple(size for size in self._session().get_inputs()[0].shape[1:])
+        return tuple(size for size in self._session.get_inputs()[0].shape[1:])
 
+    @cached_property
     def _session(self) -> Any:
         from hwkd.core.errors import ModelFileError, first_line
         from hwkd.inference.sessions import start_session
@@ -134,11 +136,11 @@ class _Subject:
         """Return what the network is given."""
         import numpy as np
 
-        from hwkd.signals.pipeline import Pipeline
+        from hwkd.api.student import Network
         from hwkd.tasks.layouts import reordered
 
         if self.record is not None:
-            return Pipeline.of(self.record).apply(reordered(inputs, self.raw_shape))
+            return Network(model=self.model, pipeline=self.record).prepared(inputs)
         shape = self.raw_shape
         if all(isinstance(size, int) for size in shape) and inputs.shape[1:] != shape:
             inputs = reordered(inputs, shape)
@@ -148,7 +150,7 @@ class _Subject:
         """Return the network's outputs."""
         from hwkd.deploy.sessions import predict
 
-        return predict(self._session(), prepared)
+        return predict(self._session, prepared)
 
     def head(self, labels: "NDArray[Any]", outputs: int) -> "Head":
         """Return what the outputs mean; of a foreign file, as many as the data has classes."""

@@ -43,24 +43,23 @@ def _show_all(found: tuple[MethodFacts, ...]) -> None:
 def _show(found: MethodFacts) -> None:
     from rich.console import Console
 
-    from hwkd.report.wrapped_table import WrappedTable
+    from hwkd.cli.entry_view import print_entry
 
     console = Console()
-    console.print(f"[bold]{found.name}[/bold] ({found.family})", highlight=False)
-    console.print(f"{found.summary}\n", highlight=False, markup=False)
-    facts = WrappedTable(box=None, show_header=False)
-    facts.add_column(style="bold", no_wrap=True)
-    facts.add_column()
-    for label, text in _lines(found):
-        facts.add_row(label, text)
-    console.print(facts)
-    options = WrappedTable(box=None, title="\noptions", title_justify="left")
-    for column in ("option", "default", "allowed", "meaning"):
-        options.add_column(column)
-    for entry in found.options:
-        options.add_row(entry["name"], str(entry["default"]), entry["allowed"], entry["meaning"])
-    options.add_row("weight", f"{found.usual_weight:g}", "> 0", "of its terms; cross-entropy has 1")
-    console.print(options)
+    weight = {
+        "name": "weight",
+        "default": f"{found.usual_weight:g}",
+        "allowed": "> 0",
+        "meaning": "of its terms; cross-entropy has 1",
+    }
+    print_entry(
+        console,
+        name=found.name,
+        family=found.family,
+        summary=found.summary,
+        lines=_lines(found),
+        options=(*found.options, weight),
+    )
     for line in _RUN_OPTIONS:
         console.print(line, highlight=False, style="dim")
     console.print(f"\nuse it: --method {found.name}:weight={found.usual_weight:g}", highlight=False)

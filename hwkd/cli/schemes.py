@@ -38,31 +38,25 @@ def _show_all(found: tuple[SchemeFacts, ...]) -> None:
 def _show(found: SchemeFacts) -> None:
     from rich.console import Console
 
-    from hwkd.report.wrapped_table import WrappedTable
+    from hwkd.cli.entry_view import print_entry
 
     console = Console()
-    console.print(f"[bold]{found.name}[/bold] ({found.family})", highlight=False)
-    console.print(f"{found.summary}\n", highlight=False, markup=False)
-    facts = WrappedTable(box=None, show_header=False)
-    facts.add_column(style="bold", no_wrap=True)
-    facts.add_column()
-    for label, text in (
-        ("needs", found.needs),
-        ("cost", f"about {found.cost_factor:.1f} trainings of the student alone"),
-        *((f"phase {name}", ", ".join(roles)) for name, roles in found.roles.items()),
-        ("ships", " or ".join(found.exported) + "; everything else is left behind"),
-        ("control", found.control),
-        ("evidence", found.evidence),
-        ("paper", found.paper),
-    ):
-        facts.add_row(label, text)
-    console.print(facts)
-    options = WrappedTable(box=None, title="\noptions", title_justify="left")
-    for column in ("option", "default", "allowed", "meaning"):
-        options.add_column(column)
-    for entry in found.options:
-        options.add_row(entry["name"], str(entry["default"]), entry["allowed"], entry["meaning"])
-    console.print(options)
+    print_entry(
+        console,
+        name=found.name,
+        family=found.family,
+        summary=found.summary,
+        lines=(
+            ("needs", found.needs),
+            ("cost", f"about {found.cost_factor:.1f} trainings of the student alone"),
+            *((f"phase {name}", ", ".join(roles)) for name, roles in found.roles.items()),
+            ("ships", " or ".join(found.exported) + "; everything else is left behind"),
+            ("control", found.control),
+            ("evidence", found.evidence),
+            ("paper", found.paper),
+        ),
+        options=found.options,
+    )
     console.print(f"\nuse it: --scheme {found.name}", highlight=False)
 
 

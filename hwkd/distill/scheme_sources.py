@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,8 @@ from hwkd.core.signals import Batch
 from hwkd.distill.aggregators.general import general_weights
 from hwkd.distill.timetables.copies import stale_copy
 from hwkd.distill.timetables.ramp import averaging_decay
+
+_Copied = TypeVar("_Copied", Average, Stale)
 
 _CHUNK_SAMPLES = 1024
 # What a module of roles shows for inputs.
@@ -81,11 +83,11 @@ class EarlierSource:
         del state
 
 
-class _CopySource:
+class _CopySource(Generic[_Copied]):
     """What is common to copies of a whole cohort."""
 
-    def __init__(self, roles: Sequence[Average | Stale], cohort: nn.Module, shows: Shows) -> None:
-        self._roles = tuple(roles)
+    def __init__(self, roles: Sequence[_Copied], cohort: nn.Module, shows: Shows) -> None:
+        self._roles: tuple[_Copied, ...] = tuple(roles)
         self._cohort = cohort
         self._copy = copy.deepcopy(cohort).eval().requires_grad_(False)
         self._shows = shows
@@ -133,18 +135,18 @@ class _CopySource:
                 value.copy_(present[name])
 
 
-class AverageSource(_CopySource):
+class AverageSource(_CopySource[Average]):
     """The moving average of networks: of weights and of batch statistics."""
 
     def _after(self) -> None:
-        self._move(averaging_decay(self._steps, self._roles[0].decay))  # type: ignore[union-attr]
+        self._move(averaging_decay(self._steps, self._roles[0].decay))
 
 
-class StaleSource(_CopySource):
+class StaleSource(_CopySource[Stale]):
     """Copies of networks that are renewed after so many steps."""
 
     def _before(self) -> None:
-        interval = self._roles[0].interval  # type: ignore[union-attr]
+        interval = self._roles[0].interval
         if stale_copy(self._steps, interval=interval, burn_in=0) == self._steps:
             self._move(0.0)
 

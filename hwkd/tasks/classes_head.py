@@ -15,6 +15,7 @@ from hwkd.core.decision_record import Confusion, DecisionRecord
 from hwkd.core.errors import DataError
 from hwkd.core.head import OUTPUT_KINDS, CAnswer, Correction, Head, Knowledge, OutputKind
 from hwkd.core.metric import ACCURACY, Metric, Scores
+from hwkd.core.reading import Reading
 from hwkd.tasks.raw import RawData
 
 if TYPE_CHECKING:
@@ -316,6 +317,12 @@ class ClassesHead:
     def unlabelled(self, count: int) -> NDArray[np.int64]:
         """Return so many -1."""
         return np.full(count, _UNLABELLED, dtype=np.int64)
+
+
+def head_of_classes(data: RawData, metrics: tuple[Metric, ...], reading: Reading) -> ClassesHead:
+    """Return the head of a data set's classes, their weights as the choices on data ask."""
+    weights = balanced_weights(data) if reading.class_weights == "balanced" else ()
+    return ClassesHead(names=data.class_names, metrics=metrics, weights=weights)
 
 
 def balanced_weights(data: RawData) -> tuple[float, ...]:

@@ -14,7 +14,7 @@ from hwkd.core.metric import Metric, led_by
 from hwkd.core.progress import Progress, silent
 from hwkd.core.reading import AS_USUAL, Reading
 from hwkd.tasks.base import Task, TaskData
-from hwkd.tasks.classes_head import CLASS_METRICS, ClassesHead, balanced_weights
+from hwkd.tasks.classes_head import CLASS_METRICS, head_of_classes
 from hwkd.tasks.prepare import prepare
 from hwkd.tasks.sources import read_digits, read_source
 from hwkd.tasks.splits import with_all_splits
@@ -58,8 +58,7 @@ class ClassifyTask:
             )
         )
         split = with_all_splits(raw, split_seed=split_seed)
-        weights = balanced_weights(split) if reading.class_weights == "balanced" else ()
-        head = ClassesHead(names=raw.class_names, metrics=metrics, weights=weights)
+        head = head_of_classes(split, metrics, reading)
         return prepare(
             split, head, task=self.name, split_seed=split_seed, features=reading.features
         )

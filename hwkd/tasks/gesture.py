@@ -16,7 +16,7 @@ from hwkd.core.progress import Progress, silent
 from hwkd.core.reading import AS_USUAL, Reading
 from hwkd.tasks.base import Task, TaskData
 from hwkd.tasks.checks import checked_raw
-from hwkd.tasks.classes_head import VOTED_METRICS, ClassesHead, balanced_weights
+from hwkd.tasks.classes_head import VOTED_METRICS, head_of_classes
 from hwkd.tasks.prepare import prepare
 from hwkd.tasks.recordings import RECORDING_FORMATS, group_of, read_recordings
 from hwkd.tasks.windows import cut_windows, split_windows
@@ -60,8 +60,7 @@ class GestureTask:
         )
         raw = split_windows(windows, found, names, split=reading.split, seed=split_seed)
         raw = checked_raw(replace(raw, notes=(*raw.notes, *notes)))
-        weights = balanced_weights(raw) if reading.class_weights == "balanced" else ()
-        head = ClassesHead(names=names, metrics=metrics, weights=weights)
+        head = head_of_classes(raw, metrics, reading)
         return prepare(raw, head, task=self.name, split_seed=split_seed, features=reading.features)
 
     def labelled(

@@ -18,7 +18,7 @@ from hwkd.core.progress import Progress, silent
 from hwkd.core.reading import AS_USUAL, Reading
 from hwkd.tasks.base import SplitName, Task, TaskData
 from hwkd.tasks.checks import checked_raw
-from hwkd.tasks.classes_head import CLASS_METRICS, ClassesHead, balanced_weights
+from hwkd.tasks.classes_head import CLASS_METRICS, head_of_classes
 from hwkd.tasks.prepare import prepare
 from hwkd.tasks.raw import RawData, RawSplit
 from hwkd.tasks.sources import reading as opened
@@ -68,8 +68,7 @@ class KeywordTask:
             raise ConfigError(f"--task keyword needs --data: {_FORMATS}")
         raw = checked_raw(_read(source, reading, split_seed, progress))
         raw = with_all_splits(raw, split_seed=split_seed)
-        weights = balanced_weights(raw) if reading.class_weights == "balanced" else ()
-        head = ClassesHead(names=raw.class_names, metrics=metrics, weights=weights)
+        head = head_of_classes(raw, metrics, reading)
         return prepare(
             raw,
             head,

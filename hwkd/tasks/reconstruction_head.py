@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from hwkd.core.decision_record import Confusion, DecisionRecord
 from hwkd.core.errors import DataError
 from hwkd.core.head import OUTPUT_KINDS, CAnswer, Correction, Head, Knowledge, OutputKind
 from hwkd.core.metric import Metric, Scores
+from hwkd.tasks.numbers_out import NumbersOut
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -111,7 +111,7 @@ OUTPUT_KINDS.register(_RECONSTRUCTION.name)(_RECONSTRUCTION)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReconstructionHead:
+class ReconstructionHead(NumbersOut):
     """The prepared input again, one output for each of its values; see `hwkd.core.head.Head`.
 
     A target is a row of the input's values and, behind them, 0 for normal and 1 for an anomaly,
@@ -256,27 +256,9 @@ class ReconstructionHead:
         del targets
         return 1.0
 
-    def divergence(
-        self, outputs: NDArray[np.float32], teacher: NDArray[np.float32], *, temperature: float
-    ) -> float:
-        """Return the mean squared difference from what the teacher makes of the input."""
-        del temperature
-        if outputs.shape != teacher.shape:
-            raise ValueError(f"shapes differ: {outputs.shape} and {teacher.shape}")
-        return float(np.square(outputs.astype(np.float64) - teacher).mean())
-
     def of_teacher(self, answers: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return them as they are."""
         return answers
-
-    def mean_of(self, answers: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Return the mean."""
-        mean: NDArray[np.float32] = np.mean(answers, axis=0)
-        return mean
-
-    def centred(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return them as they are."""
-        return outputs
 
     def knowledge(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> Knowledge:
         """Say how much of the variance of normal examples is repeated."""

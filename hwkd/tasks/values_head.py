@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from hwkd.core.c_literal import float_literal
 from hwkd.core.decision_record import Confusion, DecisionRecord
 from hwkd.core.head import OUTPUT_KINDS, CAnswer, Correction, Head, Knowledge, OutputKind
 from hwkd.core.metric import Metric, Scores
+from hwkd.tasks.numbers_out import NumbersOut
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -107,7 +107,7 @@ OUTPUT_KINDS.register("values")(_VALUES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ValuesHead:
+class ValuesHead(NumbersOut):
     """One number per output, `(value - mean) / std` of the train targets; see `Head`.
 
     Attributes:
@@ -223,27 +223,9 @@ class ValuesHead:
         constant = np.broadcast_to(np.array(self.constant, dtype=np.float32), targets.shape)
         return float(self.errors(constant, targets).mean())
 
-    def divergence(
-        self, outputs: NDArray[np.float32], teacher: NDArray[np.float32], *, temperature: float
-    ) -> float:
-        """Return the mean squared difference from the teacher, in variances of the targets."""
-        del temperature
-        if outputs.shape != teacher.shape:
-            raise ValueError(f"shapes differ: {outputs.shape} and {teacher.shape}")
-        return float(np.square(outputs.astype(np.float64) - teacher).mean())
-
     def of_teacher(self, answers: NDArray[np.float32]) -> NDArray[np.float32]:
         """Standardise answers in units of the target."""
         return self.standardised(answers)
-
-    def mean_of(self, answers: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Return the mean."""
-        mean: NDArray[np.float32] = np.mean(answers, axis=0)
-        return mean
-
-    def centred(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return them as they are."""
-        return outputs
 
     def knowledge(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> Knowledge:
         """Compare with the best constant: the share of its absolute error that is gone.

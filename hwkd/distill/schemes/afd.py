@@ -9,13 +9,14 @@ from hwkd.core.catalog import SCHEMES
 from hwkd.core.cohort import Judge
 from hwkd.distill.edge_losses import fooled, unmasked
 from hwkd.distill.method import option
-from hwkd.distill.scheme import NOTHING, Edge, Phase, Scheme, SchemeFamily, Turn
-from hwkd.distill.schemes.dml import DeepMutualLearning, peer_names
+from hwkd.distill.peers import PeerScheme, peer_names
+from hwkd.distill.scheme import NOTHING, Edge, Phase, Turn
+from hwkd.distill.schemes.dml import DeepMutualLearning
 
 
 @SCHEMES.register("afd")
 @dataclass(frozen=True, kw_only=True)
-class AdversarialFeatures(Scheme):
+class AdversarialFeatures(PeerScheme):
     """Peers that follow each other's classes, and whose features no discriminator tells apart."""
 
     peers: int = option(2, "students trained together; the best on validation ships", low=2, high=8)
@@ -24,19 +25,12 @@ class AdversarialFeatures(Scheme):
     judged: float = option(1.0, "of what the discriminators teach", low=0)
 
     name: ClassVar[str] = "afd"
-    family: ClassVar[SchemeFamily] = "online"
     paper: ClassVar[str] = "Chung et al. 2020, arXiv:2002.01775"
-    control: ClassVar[str] = "as many students alone, of which the best ships"
 
     @property
     def cost_factor(self) -> float:
         """A training for each peer, with a small discriminator."""
         return 1.2 * self.peers
-
-    @property
-    def exported(self) -> tuple[str, ...]:
-        """Any peer."""
-        return peer_names(self.peers)
 
     def phases(self) -> tuple[Phase, ...]:
         """Return one training of peers, in turns with their discriminators."""

@@ -10,34 +10,22 @@ from hwkd.core.catalog import SCHEMES
 from hwkd.distill.aggregators.mean import mean_logit
 from hwkd.distill.edge_losses import divergence
 from hwkd.distill.method import option
-from hwkd.distill.scheme import Aggregate, Edge, Phase, Scheme, SchemeFamily, label_edge
-from hwkd.distill.schemes.one import branch_names, branches
+from hwkd.distill.peers import BranchScheme, branch_names, branches
+from hwkd.distill.scheme import Aggregate, Edge, Phase, label_edge
 
 
 @SCHEMES.register("cl_ilr")
 @dataclass(frozen=True, kw_only=True)
-class CollaborativeHeads(Scheme):
+class CollaborativeHeads(BranchScheme):
     """Branches of one trunk, each of which follows the mean of the others."""
 
-    branches: int = option(3, "ends of the trunk; the best on validation ships", low=2, high=8)
     temperature: float = option(3.0, "softening of the others' classes", above=0)
     weight: float = option(1.0, "of what the others teach; labels have 1", low=0)
     eps: float = option(0.0, "added to the target's probabilities, as public code does", low=0)
 
     name: ClassVar[str] = "cl_ilr"
-    family: ClassVar[SchemeFamily] = "online"
     paper: ClassVar[str] = "Song and Chai 2018, arXiv:1805.11761"
     control: ClassVar[str] = "the branches, each on labels alone"
-
-    @property
-    def cost_factor(self) -> float:
-        """The last stage of a small student is about half of it."""
-        return 1.0 + 0.5 * (self.branches - 1)
-
-    @property
-    def exported(self) -> tuple[str, ...]:
-        """Any branch."""
-        return branch_names(self.branches)
 
     def phases(self) -> tuple[Phase, ...]:
         """Return one training of all branches; the trunk is pulled by their mean."""

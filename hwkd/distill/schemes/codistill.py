@@ -11,13 +11,13 @@ from hwkd.core.cohort import Role, Stale
 from hwkd.distill.aggregators.mean import mean_probability
 from hwkd.distill.edge_losses import soft_cross_entropy
 from hwkd.distill.method import option
-from hwkd.distill.scheme import Aggregate, Edge, Phase, Scheme, SchemeFamily, label_edge
-from hwkd.distill.schemes.dml import peer_names, peer_networks
+from hwkd.distill.peers import PeerScheme, peer_names, peer_networks
+from hwkd.distill.scheme import Aggregate, Edge, Phase, label_edge
 
 
 @SCHEMES.register("codistill")
 @dataclass(frozen=True, kw_only=True)
-class Codistillation(Scheme):
+class Codistillation(PeerScheme):
     """Peers that follow copies of each other which are renewed now and then."""
 
     peers: int = option(2, "students trained together; the best on validation ships", low=2, high=8)
@@ -27,19 +27,12 @@ class Codistillation(Scheme):
     burn_in: float = option(0.1, "share of the training before copies teach", low=0, high=0.5)
 
     name: ClassVar[str] = "codistill"
-    family: ClassVar[SchemeFamily] = "online"
     paper: ClassVar[str] = "Anil et al. 2018, arXiv:1804.03235"
-    control: ClassVar[str] = "as many students alone, of which the best ships"
 
     @property
     def cost_factor(self) -> float:
         """A training for each peer, and a pass of its copy."""
         return 1.3 * self.peers
-
-    @property
-    def exported(self) -> tuple[str, ...]:
-        """Any peer."""
-        return peer_names(self.peers)
 
     def phases(self) -> tuple[Phase, ...]:
         """Return one training of peers and their copies."""

@@ -11,8 +11,8 @@ from hwkd.core.cohort import Fused
 from hwkd.distill.aggregators.mean import mean_logit
 from hwkd.distill.edge_losses import divergence
 from hwkd.distill.method import option
+from hwkd.distill.peers import branch_names, branches
 from hwkd.distill.scheme import Aggregate, Edge, Phase, Scheme, SchemeFamily, label_edge
-from hwkd.distill.schemes.one import branch_names, branches
 
 
 @SCHEMES.register("ffl")

@@ -14,18 +14,17 @@ from hwkd.distill.aggregators.lowest_error import lowest_error
 from hwkd.distill.aggregators.min_logit import min_logit
 from hwkd.distill.edge_losses import divergence
 from hwkd.distill.method import option
-from hwkd.distill.scheme import Aggregate, Edge, Phase, Scheme, SchemeFamily, label_edge
-from hwkd.distill.schemes.dml import peer_names, peer_networks
+from hwkd.distill.peers import PeerScheme, peer_names, peer_networks
+from hwkd.distill.scheme import Aggregate, Edge, Phase, label_edge
 
 _BY_LABELS = {"naive": lowest_error, "minlogit": min_logit, "linear": linear}
 
 
 @SCHEMES.register("kdcl")
 @dataclass(frozen=True, kw_only=True)
-class CollaborativeLearning(Scheme):
+class CollaborativeLearning(PeerScheme):
     """Peers that learn from one target made of all of them."""
 
-    peers: int = option(3, "students trained together; the best on validation ships", low=2, high=8)
     variant: str = option(
         "minlogit", "how peers make a target", choices=("naive", "minlogit", "linear", "general")
     )
@@ -33,19 +32,7 @@ class CollaborativeLearning(Scheme):
     weight: float = option(1.0, "of what peers teach; labels have 1", low=0)
 
     name: ClassVar[str] = "kdcl"
-    family: ClassVar[SchemeFamily] = "online"
     paper: ClassVar[str] = "Guo et al., CVPR 2020"
-    control: ClassVar[str] = "as many students alone, of which the best ships"
-
-    @property
-    def cost_factor(self) -> float:
-        """One training for each peer."""
-        return float(self.peers)
-
-    @property
-    def exported(self) -> tuple[str, ...]:
-        """Any peer."""
-        return peer_names(self.peers)
 
     def phases(self) -> tuple[Phase, ...]:
         """Return one training in which all follow their common target."""

@@ -7,50 +7,28 @@ from functools import partial
 from typing import ClassVar
 
 from hwkd.core.catalog import SCHEMES
-from hwkd.core.cohort import STUDENT, Branch, Gate, Network, Role
+from hwkd.core.cohort import STUDENT, Gate
 from hwkd.distill.aggregators.gate import gated
 from hwkd.distill.edge_losses import divergence, label_loss
 from hwkd.distill.method import option
-from hwkd.distill.scheme import Aggregate, Edge, Phase, Scheme, SchemeFamily, label_edge
+from hwkd.distill.peers import BranchScheme, branch_names, branches
+from hwkd.distill.scheme import Aggregate, Edge, Phase, label_edge
 from hwkd.distill.timetables.ramp import sigmoid_ramp
-
-
-def branch_names(count: int) -> tuple[str, ...]:
-    """Return the roles of branches; the first is the student itself."""
-    return (STUDENT, *(f"branch{index}" for index in range(1, count)))
-
-
-def branches(count: int) -> tuple[Role, ...]:
-    """Return a student and further ends of its trunk."""
-    ends = [Branch(name=n, of=STUDENT, draw=d) for d, n in enumerate(branch_names(count)) if d]
-    return (Network(name=STUDENT), *ends)
 
 
 @SCHEMES.register("one")
 @dataclass(frozen=True, kw_only=True)
-class NativeEnsemble(Scheme):
+class NativeEnsemble(BranchScheme):
     """Branches of one trunk whose gated ensemble teaches each of them."""
 
-    branches: int = option(3, "ends of the trunk; the best on validation ships", low=2, high=8)
     temperature: float = option(3.0, "softening of the ensemble's classes", above=0)
     weight: float = option(1.0, "of what the ensemble teaches; labels have 1", low=0)
     eps: float = option(0.0, "added to the target's probabilities, as public code does", low=0)
     ramp: float = option(0.25, "share of the training in which the weight grows", low=0, high=1)
 
     name: ClassVar[str] = "one"
-    family: ClassVar[SchemeFamily] = "online"
     paper: ClassVar[str] = "Lan et al. 2018, arXiv:1806.04606"
     control: ClassVar[str] = "the branches and their gate, each on labels alone"
-
-    @property
-    def cost_factor(self) -> float:
-        """The last stage of a small student is about half of it."""
-        return 1.0 + 0.5 * (self.branches - 1)
-
-    @property
-    def exported(self) -> tuple[str, ...]:
-        """Any branch."""
-        return branch_names(self.branches)
 
     def phases(self) -> tuple[Phase, ...]:
         """Return one training of all branches and the gate."""

@@ -10,24 +10,22 @@ from hwkd.core.catalog import SCHEMES
 from hwkd.core.cohort import Average, Fused
 from hwkd.distill.edge_losses import divergence
 from hwkd.distill.method import option
-from hwkd.distill.scheme import Edge, Phase, Scheme, SchemeFamily, label_edge
-from hwkd.distill.schemes.one import branch_names, branches
+from hwkd.distill.peers import BranchScheme, branch_names, branches
+from hwkd.distill.scheme import Edge, Phase, label_edge
 from hwkd.distill.timetables.ramp import sigmoid_ramp
 
 
 @SCHEMES.register("pcl")
 @dataclass(frozen=True, kw_only=True)
-class PeerCollaborative(Scheme):
+class PeerCollaborative(BranchScheme):
     """Branches that follow the classifier of all their features, and the others' averages."""
 
-    branches: int = option(3, "ends of the trunk; the best on validation ships", low=2, high=8)
     temperature: float = option(3.0, "softening of the targets' classes", above=0)
     weight: float = option(1.0, "of what they teach; labels have 1", low=0)
     decay: float = option(0.99, "of the averages of the weights", low=0, high=0.9999)
     ramp: float = option(0.25, "share of the training in which the weight grows", low=0, high=1)
 
     name: ClassVar[str] = "pcl"
-    family: ClassVar[SchemeFamily] = "online"
     paper: ClassVar[str] = "Wu and Gong 2021, arXiv:2006.04147"
     control: ClassVar[str] = "branches and classifier of their features, each on labels alone"
 
@@ -35,11 +33,6 @@ class PeerCollaborative(Scheme):
     def cost_factor(self) -> float:
         """Branches, and a pass of their averages."""
         return 1.3 + 0.65 * (self.branches - 1)
-
-    @property
-    def exported(self) -> tuple[str, ...]:
-        """Any branch."""
-        return branch_names(self.branches)
 
     def phases(self) -> tuple[Phase, ...]:
         """Return one training of branches, their common classifier and their averages."""

@@ -1,0 +1,32 @@
+"""What heads have in common whose outputs are numbers themselves, and no scores of classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class NumbersOut:
+    """Means and differences of outputs as they are; see `hwkd.core.head.Head`."""
+
+    __slots__ = ()
+
+    def divergence(
+        self, outputs: NDArray[np.float32], teacher: NDArray[np.float32], *, temperature: float
+    ) -> float:
+        """Return the mean squared difference from the teacher, in the units of the outputs."""
+        del temperature
+        if outputs.shape != teacher.shape:
+            raise ValueError(f"shapes differ: {outputs.shape} and {teacher.shape}")
+        return float(np.square(outputs.astype(np.float64) - teacher).mean())
+
+    def mean_of(self, answers: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Return the mean."""
+        mean: NDArray[np.float32] = np.mean(answers, axis=0)
+        return mean
+
+    def centred(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return them as they are."""
+        return outputs
