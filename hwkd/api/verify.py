@@ -86,7 +86,8 @@ def verify(
     from hwkd.core.patches import Patches
     from hwkd.core.progress import silent
     from hwkd.deploy.exported_student import require_exported_student
-    from hwkd.deploy.verify import target_named, verify_model
+    from hwkd.deploy.verify import verify_model
+    from hwkd.deploy.verify_target import target_named
     from hwkd.io.student_folder import (
         INT8_FILE,
         given_place,

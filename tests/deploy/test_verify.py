@@ -15,8 +15,9 @@ from hwkd.deploy import toolchain
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.deploy.to_c.export import build_project
 from hwkd.deploy.toolchain import INSTALL_COMMAND, find_tools
-from hwkd.deploy.verify import seeded_samples, target_of, verify_model
+from hwkd.deploy.verify import seeded_samples, verify_model
 from hwkd.deploy.verify_run import build_firmware
+from hwkd.deploy.verify_target import target_of
 from hwkd.io.core_files import core_names, load_core
 from hwkd.io.device_catalog import load_device
 

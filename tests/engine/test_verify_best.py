@@ -18,7 +18,7 @@ from hwkd.core.progress import silent
 from hwkd.deploy import toolchain
 from hwkd.deploy.to_int8 import quantise_int8
 from hwkd.deploy.to_onnx import export_onnx
-from hwkd.deploy.verify import target_of
+from hwkd.deploy.verify_target import target_of
 from hwkd.engine.search.verify_best import require_verifiable, verify_best
 from hwkd.io.device_catalog import load_device
 from hwkd.io.discovery import discover

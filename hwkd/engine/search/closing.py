@@ -11,7 +11,7 @@ from hwkd.core.final_record import FinalRecord
 from hwkd.core.run_record import RunRecord
 from hwkd.core.student_record import StudentRecord
 from hwkd.core.trial import TrialRecord
-from hwkd.deploy.verify import target_of
+from hwkd.deploy.verify_target import target_of
 from hwkd.engine.arms.children import Nursery
 from hwkd.engine.arms.evaluation import student_logits
 from hwkd.engine.arms.student_folder import write_student

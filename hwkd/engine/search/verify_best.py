@@ -11,7 +11,8 @@ from hwkd.core.errors import ConfigError, HwkdError, UnknownNameError
 from hwkd.core.progress import Progress
 from hwkd.core.verification import Target, Verification, VerificationRecord
 from hwkd.deploy.toolchain import find_host_compiler, find_tools
-from hwkd.deploy.verify import target_of, verify_model
+from hwkd.deploy.verify import verify_model
+from hwkd.deploy.verify_target import target_of
 from hwkd.engine.arms.export import raw_input
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.io.core_files import core_names
