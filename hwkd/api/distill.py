@@ -24,7 +24,7 @@ from hwkd.api.common import (
     WorkersOption,
 )
 from hwkd.api.option import Here, Option, command_line, declares_options
-from hwkd.core.choices import TASK
+from hwkd.core.choices import TASK, TeacherSees
 
 if TYPE_CHECKING:
     from hwkd.api.outcome import SearchOutcome
@@ -61,7 +61,23 @@ def distill(
     ] = (),
     teacher_weights: TeacherWeights = (),
     teacher_inputs: TeacherInputs = (),
+    teacher_sees: Annotated[
+        TeacherSees | None,
+        Option(
+            "paired: arrays teacher_x_train and so on that lie beside x_train in an NPZ file: "
+            "another sensor, more channels, a finer picture. Default: as the run has it, else "
+            "students."
+        ),
+    ] = None,
     unlabelled: Unlabelled = None,
+    made: Annotated[
+        str | Path | None,
+        Option(
+            "NPZ of `hwkd generate` (or any with x_train and y_train) that is learned from in "
+            "place of the train split.",
+            opens="an .npz file",
+        ),
+    ] = None,
     copies: Annotated[
         int, Option("Augmented copies of an input that teacher and student both see.", minimum=1)
     ] = 1,
@@ -134,7 +150,9 @@ def distill(
             teachers=tuple(teachers),
             teacher_weights=tuple(str(path) for path in teacher_weights),
             teacher_inputs=tuple(teacher_inputs),
+            teacher_sees=teacher_sees,
             unlabelled=None if unlabelled is None else Path(unlabelled),
+            made=None if made is None else Path(made),
             copies=copies,
             with_controls=attribution,
             seeds=tuple(range(seed, seed + count)),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hwkd.core.choices import CalibrationChoice, QatMode
+from hwkd.core.choices import CalibrationChoice, QatMode, TeacherSees
 from hwkd.core.errors import ConfigError
 from hwkd.distill.scheme_spec import parse_scheme
 from hwkd.distill.spec import NO_METHOD
@@ -33,7 +33,9 @@ class DistillRequest:
     teachers: tuple[str, ...] = ()
     teacher_weights: tuple[str, ...] = ()
     teacher_inputs: tuple[str, ...] = ()
+    teacher_sees: TeacherSees | None = None
     unlabelled: Path | None = None
+    made: Path | None = None
     copies: int = 1
     with_controls: bool = False
     seeds: tuple[int, ...] = (0,)
@@ -73,6 +75,7 @@ def distill_config(request: DistillRequest, base: SearchConfig) -> SearchConfig:
             "teacher": {**raw["teacher"], **_teacher(request)},
             "transfer": {
                 "unlabelled": None if request.unlabelled is None else str(request.unlabelled),
+                "made": None if request.made is None else str(request.made),
                 "copies": request.copies,
                 "pairs": request.pairs,
                 "importance": "hardware" if request.by_hardware else "equal",
@@ -98,7 +101,11 @@ def with_epochs(config: SearchConfig, epochs: int | None) -> SearchConfig:
 
 def _teacher(request: DistillRequest) -> dict[str, Any]:
     """Return the teacher's part; without options that of the student's run stays."""
-    asked = {"weights": request.teacher_weights, "inputs": request.teacher_inputs}
+    asked: dict[str, Any] = {
+        "weights": request.teacher_weights,
+        "inputs": request.teacher_inputs,
+        "sees": request.teacher_sees,
+    }
     if request.teachers:
-        return {"sources": request.teachers, **asked}
+        return {"sources": request.teachers, **asked, "sees": request.teacher_sees or "students"}
     return {name: given for name, given in asked.items() if given}
