@@ -13,6 +13,7 @@ from hwkd.api.common import (
     Methods,
     OutOption,
     Qat,
+    SchemeOption,
     SeedOption,
     TaskOption,
     TeacherInputs,
@@ -39,12 +40,7 @@ def distill(
     *,
     out: OutOption,
     methods: Methods = (),
-    scheme: Annotated[
-        str | None,
-        Option(
-            "Whole scheme in place of methods, as dml:peers=4 or netaug (see `hwkd schemes list`)."
-        ),
-    ] = None,
+    scheme: SchemeOption = None,
     epochs: Annotated[int | None, Option("Passes over the data.", minimum=1)] = None,
     task: Annotated[TaskOption | None, Here(f"For a student by itself; default: {TASK}.")] = None,
     data: Annotated[DataOption, Here("For a student by itself.")] = None,

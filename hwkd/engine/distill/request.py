@@ -9,10 +9,14 @@ from typing import Any
 
 from hwkd.core.choices import CalibrationChoice, QatMode
 from hwkd.core.errors import ConfigError
-from hwkd.distill.scheme_spec import parse_scheme
 from hwkd.distill.spec import NO_METHOD
 from hwkd.engine.setup.config import SearchConfig
-from hwkd.engine.setup.methods import configured_methods, method_tables, require_meaningful
+from hwkd.engine.setup.methods import (
+    configured_methods,
+    configured_scheme,
+    method_tables,
+    require_meaningful,
+)
 
 # Unless asked for more: a method's gain shows by then, and every arm and seed costs as much.
 _MOST_EPOCHS = 60
@@ -57,11 +61,12 @@ def distill_config(request: DistillRequest, base: SearchConfig) -> SearchConfig:
     Raises:
         ConfigError: names the option, what is wrong with it and what to do.
     """
-    scheme = None if request.scheme is None else parse_scheme(request.scheme)
-    if scheme is not None and request.methods:
-        raise ConfigError(
-            f"--scheme {request.scheme}: says what students learn by, as --method does; give one"
-        )
+    scheme = configured_scheme(
+        request.scheme,
+        request.methods,
+        request.teachers or base.teacher.sources,
+        named=bool(request.teachers),
+    )
     raw = base.model_dump()
     raw.update(
         {

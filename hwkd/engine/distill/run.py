@@ -39,7 +39,7 @@ from hwkd.engine.search.run_teacher import TeacherStage
 from hwkd.engine.search.teacher_stage import prepare_teacher
 from hwkd.engine.setup.config import MethodConfig
 from hwkd.engine.setup.context import SearchContext, make_context
-from hwkd.engine.setup.methods import configured_methods
+from hwkd.engine.setup.methods import configured_methods, scheme_wants_teacher
 from hwkd.engine.setup.time_plan import TimeLimit
 from hwkd.engine.setup.transfer import TransferSet, configured_transfer
 from hwkd.io.machine import available_cores
@@ -149,6 +149,7 @@ def _teacher(
     config = resolved.config
     methods = configured_methods(config)
     is_wanted = methods is None or any(entry.method.asks_teacher for entry in methods)
+    is_wanted = is_wanted or scheme_wants_teacher(config)
     plan = limit.plan(trains_teacher=is_wanted, final=True, verifies=False, searches=False)
     if plan:
         told.listener.on_plan(plan, limit.left_s())

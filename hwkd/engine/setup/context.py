@@ -15,6 +15,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from hwkd.core.signals import Signal
 from hwkd.core.student import Layers
@@ -39,11 +40,11 @@ from hwkd.nn.build import build_module
 from hwkd.tasks.base import Task, TaskData
 from hwkd.train.augment import NO_AUGMENTATION, mirror_keeps_class
 from hwkd.train.config import Precision, TrainConfig
-from hwkd.train.logit_cache import cached_logits
+from hwkd.train.logit_cache import cached_logits, logits_of_copies
 from hwkd.train.pace import measure_pace
 from hwkd.train.recipe import NetworkKind, TrainingRecipe, choose_recipe, network_kind
 from hwkd.train.seeding import derive_seed
-from hwkd.train.teacher import Teacher
+from hwkd.train.teacher import Teacher, members_of
 from hwkd.train.teacher_module import ModuleTeacher
 
 _T = TypeVar("_T", int, float)
@@ -129,6 +130,24 @@ class SearchContext:
             device=self.accelerator,
             stages=[path for _, path in parse_pairs(self.config.transfer.pairs)],
         )
+
+    def answers_of_teachers(self) -> list[list[Tensor]]:
+        """Return the logits of each of the user's teachers over each copy of the labelled part.
+
+        None of them where the scheme has none.
+        """
+        if self.scheme is None or not self.scheme.user_teachers or self.teacher is None:
+            return []
+        transfer = self.labelled.transfer
+        return [
+            [
+                torch.from_numpy(np.array(logits, dtype=np.float32)).to(self.accelerator)
+                for logits in logits_of_copies(
+                    member, transfer, transfer.copy_seeds, augmentation=transfer.augmentation
+                )
+            ]
+            for member in members_of(self.teacher)
+        ]
 
     def importance(self, layers: Layers) -> tuple[float, ...] | None:
         """Return what weighs each stage of feature methods; None weighs them alike.
