@@ -3,14 +3,17 @@
 usage: python -m benchmarks.search.search_fashion [--quick] [--timeout 20min] [--seeds 0 1 2]
            [OPTION ...]
 
-A run for each seed. Everything is inside `--timeout`: reading the data, training the teacher (the
-cache is empty), the trials, the final training and the report. Options that this program does not
-know go to `hwkd search`. `--quick` is a short search that judges only that all of it works.
+A run for each seed; with `--out`, seeds that this folder already holds are read and not run again,
+so that an hour can be spent in parts. Everything is inside `--timeout`: reading the data, training
+the teacher (the cache is empty), the trials, the final training and the report. Options that this
+program does not know go to `hwkd search`. `--quick` is a short search that judges only that all of
+it works.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import sys
 import tempfile
@@ -82,14 +85,21 @@ def one_run(
         *passed_on,
         "--out", str(run),
     ]  # fmt: skip
-    started = time.monotonic()
-    found = run_search_command(options, cache=arguments.cache or scratch / f"cache{seed}")
-    seconds = time.monotonic() - started
+    kept = runs / f"seed{seed}.json"
+    if not kept.exists():
+        started = time.monotonic()
+        found = run_search_command(options, cache=arguments.cache or scratch / f"cache{seed}")
+        found["wall_s"] = time.monotonic() - started
+        kept.write_text(json.dumps({"options": options, "found": found}))
+    known = json.loads(kept.read_text())
+    if known["options"] != options:
+        sys.exit(f"{kept} is of other options: {' '.join(known['options'])}")
+    found = known["found"]
     final = read_run_record(run / RUN_FILE).final
     if final is None:
         sys.exit("the search ended without a final training")
     print_result(found, final)
-    return ACCURACY.of(final.scores.test_int8 or {}), seconds
+    return ACCURACY.of(final.scores.test_int8 or {}), found["wall_s"]
 
 
 def print_result(found: dict[str, object], final: FinalRecord) -> None:
