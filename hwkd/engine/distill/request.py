@@ -24,7 +24,11 @@ _MOST_EPOCHS = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DistillRequest:
-    """What was asked for; see the options of `hwkd distill`."""
+    """What was asked for; see the options of `hwkd distill`.
+
+    Attributes:
+        width: channels of the network that is trained over those of the student, above 0.
+    """
 
     student: str
     out: Path
@@ -50,6 +54,7 @@ class DistillRequest:
     timeout_s: float | None = None
     command: tuple[str, ...] = ()
     trusts: bool = False
+    width: float = 1.0
 
 
 def distill_config(request: DistillRequest, base: SearchConfig) -> SearchConfig:
