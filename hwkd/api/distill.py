@@ -64,6 +64,13 @@ def distill(
     copies: Annotated[
         int, Option("Augmented copies of an input that teacher and student both see.", minimum=1)
     ] = 1,
+    layer_rates: Annotated[
+        str | None,
+        Option(
+            "Learning rates by depth: decay=0.8 multiplies that of each stage by so much of the "
+            "one behind it, from the head to the stem; 1=0.1,2=0.5,head=1 names stages."
+        ),
+    ] = None,
     compression: Annotated[
         str | None,
         Option(
@@ -177,6 +184,7 @@ def distill(
         teacher_inputs=tuple(teacher_inputs),
         unlabelled=None if unlabelled is None else Path(unlabelled),
         copies=copies,
+        layer_rates=layer_rates,
         with_controls=attribution,
         seeds=tuple(range(seed, seed + count)),
         by_hardware=importance == "hardware",

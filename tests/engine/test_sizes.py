@@ -36,7 +36,7 @@ def _request(place: Path, **options: object) -> DistillRequest:
         "out": place / "out",
         **options,
     }
-    return DistillRequest(**settings)  # type: ignore[arg-type]
+    return DistillRequest(**settings)
 
 
 def _weights(layers) -> SimpleNamespace:

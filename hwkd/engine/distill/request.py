@@ -55,6 +55,7 @@ class DistillRequest:
     command: tuple[str, ...] = ()
     trusts: bool = False
     width: float = 1.0
+    layer_rates: str | None = None
 
 
 def distill_config(request: DistillRequest, base: SearchConfig) -> SearchConfig:
@@ -87,6 +88,7 @@ def distill_config(request: DistillRequest, base: SearchConfig) -> SearchConfig:
                 "pairs": request.pairs,
                 "importance": "hardware" if request.by_hardware else "equal",
             },
+            "training": {**raw["training"], "layer_rates": request.layer_rates},
             "quantisation": {"calibration": request.calibration, "qat": request.qat},
             "distill": method_tables(request.methods if scheme is None else (NO_METHOD,)),
             "scheme": None if scheme is None else scheme.table(),

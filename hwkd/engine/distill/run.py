@@ -105,6 +105,8 @@ def _distilled(
     arms = arms_of(context.methods, context.data.head.kind, context.scheme)
     arms = arms if request.with_controls else arms[:1]
     _require_possible(arms, resolved, context)
+    if context.config.training.layer_rates is not None:
+        told.note(_said_rates(context, resolved))
     orders = _orders(request, resolved, context, arms)
     with workplace(request.out, context) as (store, descriptors):
         if orders[0].processes == 1 and not limit.is_limited:
@@ -186,6 +188,14 @@ def _with_methods(context: SearchContext) -> SearchContext:
         return context
     tables = tuple(MethodConfig.model_validate(entry.table()) for entry in context.methods)
     return replace(context, config=context.config.model_copy(update={"distill": tables}))
+
+
+def _said_rates(context: SearchContext, resolved: ResolvedStudent) -> str:
+    """Say by what the rates of layers are multiplied, once for neighbours that have one."""
+    rates = context.rates_of(resolved.layers)
+    starts = [n for n, (_, factor) in enumerate(rates) if n == 0 or rates[n - 1][1] != factor]
+    shown = ", ".join(f"from {rates[n][0]} on {rates[n][1]:.3g}" for n in starts)
+    return f"Learning rates by layer ({context.config.training.layer_rates}): {shown}."
 
 
 def _require_possible(

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hwkd.core.layer_rates import LayerRates
 from hwkd.core.signals import Signal
 from hwkd.core.student import Layers
 from hwkd.core.teaching import TeacherSource
@@ -278,7 +279,16 @@ class SearchContext:
             samples = min(samples, pace.samples_in(budget_s))
             recipe = self.recipe(layers, samples=samples, precision=pace.precision)
         config = recipe.config(epochs=epochs, seed=seed, time_budget_s=budget_s)
-        return Training(recipe=recipe, config=config)
+        return Training(recipe=recipe, config=replace(config, layer_rates=self.rates_of(layers)))
+
+    def rates_of(self, layers: Layers) -> tuple[tuple[str, float], ...]:
+        """Return the factors of layers' learning rates in a full training; none is 1 for all.
+
+        Raises:
+            ConfigError: if a stage is named that the network does not have.
+        """
+        asked = self.config.training.layer_rates
+        return () if asked is None else tuple(LayerRates.parse(asked).factors(layers).items())
 
 
 def make_context(
