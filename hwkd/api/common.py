@@ -247,6 +247,13 @@ Unlabelled: TypeAlias = Annotated[
         opens="a folder, .npy or .npz",
     ),
 ]
+SchemeOption: TypeAlias = Annotated[
+    str | None,
+    Option(
+        "Whole scheme in place of methods, as dml:peers=4 or netaug (see `hwkd schemes list`).",
+        panel=JUDGE,
+    ),
+]
 CalibrationOption: TypeAlias = Annotated[
     CalibrationChoice, Option("How int8 ranges are found.", panel=JUDGE)
 ]

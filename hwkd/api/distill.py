@@ -13,6 +13,7 @@ from hwkd.api.common import (
     Methods,
     OutOption,
     Qat,
+    SchemeOption,
     SeedOption,
     TaskOption,
     TeacherInputs,
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from hwkd.engine.search.listener import SearchListener
 
 
+_TOLERANCE = 0.02
+
+
 @declares_options
 def distill(
     student: Annotated[
@@ -39,12 +43,7 @@ def distill(
     *,
     out: OutOption,
     methods: Methods = (),
-    scheme: Annotated[
-        str | None,
-        Option(
-            "Whole scheme in place of methods, as dml:peers=4 or netaug (see `hwkd schemes list`)."
-        ),
-    ] = None,
+    scheme: SchemeOption = None,
     epochs: Annotated[int | None, Option("Passes over the data.", minimum=1)] = None,
     task: Annotated[TaskOption | None, Here(f"For a student by itself; default: {TASK}.")] = None,
     data: Annotated[DataOption, Here("For a student by itself.")] = None,
@@ -81,9 +80,47 @@ def distill(
     copies: Annotated[
         int, Option("Augmented copies of an input that teacher and student both see.", minimum=1)
     ] = 1,
+    layer_rates: Annotated[
+        str | None,
+        Option(
+            "Learning rates by depth: decay=0.8 multiplies that of each stage by so much of the "
+            "one behind it, from the head to the stem; 1=0.1,2=0.5,head=1 names stages."
+        ),
+    ] = None,
+    compression: Annotated[
+        str | None,
+        Option(
+            "Train ever smaller forms of the student, each taught by the one before, as "
+            "latency:2,4,8,16: so many times less latency (ram, flash, weights, energy, macs) on "
+            "the device. Beside them the same size is trained directly."
+        ),
+    ] = None,
+    gates: Annotated[
+        Sequence[str],
+        Option(
+            "What a stage of --compression must hold, as accuracy:2% (may be lost), latency:5ms, "
+            "ram:20KiB, flash:64KiB, weights:30KiB or energy:1mJ; repeat for more. Default: "
+            "accuracy:3%.",
+            flag="gate",
+        ),
+    ] = (),
+    capacity: Annotated[
+        bool,
+        Option(
+            "Train the student at several widths with the teacher and without, and ship the "
+            "smallest that loses less than --tolerance of the teacher's score."
+        ),
+    ] = False,
+    tolerance: Annotated[
+        str | None, Option("Of --capacity, as 1%. Default: 2%.", amount="1%")
+    ] = None,
     attribution: Annotated[bool, Option("Train the controls without a teacher too.")] = False,
     seeds: Annotated[
-        int | None, Option("Trainings of each kind; 1, with --attribution 3.", minimum=1)
+        int | None,
+        Option(
+            "Trainings of each kind; 1, with --attribution, --compression or --capacity 3.",
+            minimum=1,
+        ),
     ] = None,
     importance: Annotated[
         Literal["equal", "hardware"],
@@ -133,42 +170,63 @@ def distill(
         import_ahead()
     from hwkd.api.listening import heard
     from hwkd.api.outcome import SearchOutcome
+    from hwkd.api.search_config import share
     from hwkd.core.units import parse_duration_s
     from hwkd.engine.distill.run import DistillRequest, run_distillation
+    from hwkd.engine.distill.rungs import require_sizes
     from hwkd.report.write import write_report_files
 
-    count = seeds or (3 if attribution else 1)
-    student_folder = run_distillation(
-        DistillRequest(
-            student=student,
-            methods=tuple(methods),
-            scheme=scheme,
-            epochs=epochs,
-            task=task,
-            data=None if data is None else str(data),
-            device=device,
-            teachers=tuple(teachers),
-            teacher_weights=tuple(str(path) for path in teacher_weights),
-            teacher_inputs=tuple(teacher_inputs),
-            teacher_sees=teacher_sees,
-            unlabelled=None if unlabelled is None else Path(unlabelled),
-            made=None if made is None else Path(made),
-            copies=copies,
-            with_controls=attribution,
-            seeds=tuple(range(seed, seed + count)),
-            by_hardware=importance == "hardware",
-            pairs=tuple(pairs),
-            calibration=calibration,
-            qat=qat,
-            accelerator=accelerator,
-            workers=workers,
-            timeout_s=None if timeout is None else parse_duration_s(timeout, option="--timeout"),
-            command=command,
-            trusts=trust,
-            out=Path(out),
-        ),
-        limit=limit,
-        listener=heard(listener),
+    several = {"--compression": compression is not None, "--capacity": capacity}
+    require_sizes(
+        [name for name, given in several.items() if given],
+        beside={
+            "--scheme": scheme is not None,
+            "--attribution": attribution,
+            "--timeout": timeout is not None,
+        },
+        lacking={"--gate": bool(gates), "--tolerance": tolerance is not None},
     )
-    folder = student_folder.folder
+    count = seeds or (3 if attribution or any(several.values()) else 1)
+    request = DistillRequest(
+        student=student,
+        methods=tuple(methods),
+        scheme=scheme,
+        epochs=epochs,
+        task=task,
+        data=None if data is None else str(data),
+        device=device,
+        teachers=tuple(teachers),
+        teacher_weights=tuple(str(path) for path in teacher_weights),
+        teacher_inputs=tuple(teacher_inputs),
+        teacher_sees=teacher_sees,
+        unlabelled=None if unlabelled is None else Path(unlabelled),
+        made=None if made is None else Path(made),
+        copies=copies,
+        layer_rates=layer_rates,
+        with_controls=attribution,
+        seeds=tuple(range(seed, seed + count)),
+        by_hardware=importance == "hardware",
+        pairs=tuple(pairs),
+        calibration=calibration,
+        qat=qat,
+        accelerator=accelerator,
+        workers=workers,
+        timeout_s=None if timeout is None else parse_duration_s(timeout, option="--timeout"),
+        command=command,
+        trusts=trust,
+        out=Path(out),
+    )
+    told = heard(listener)
+    if compression is not None:
+        from hwkd.engine.distill.compression import run_compression
+
+        made = run_compression(request, compression=compression, gates=gates, listener=told)
+    elif capacity:
+        from hwkd.engine.distill.capacity import run_capacity
+
+        allowed = share(tolerance, "--tolerance") or _TOLERANCE
+        made = run_capacity(request, tolerance=allowed, listener=told)
+    else:
+        made = run_distillation(request, limit=limit, listener=told)
+    folder = made.folder
     return SearchOutcome(folder=folder, page=write_report_files(folder))

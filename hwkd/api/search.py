@@ -35,6 +35,7 @@ from hwkd.api.common import (
     RateOption,
     RiskOption,
     RuntimeOption,
+    SchemeOption,
     SeedOption,
     SplitOption,
     StrideOption,
@@ -171,6 +172,9 @@ def search(
     ] = "auto",
     qat: Qat = "auto",
     methods: Methods = (),
+    scheme: Annotated[
+        SchemeOption, Here("Of the last trainings; candidates learn from labels alone.")
+    ] = None,
     brief_epochs: Annotated[
         int | None,
         Option(
@@ -299,7 +303,7 @@ def search(
     from hwkd.api.track import require_trackers, tracked
     from hwkd.engine.search.run import run_search
     from hwkd.engine.setup.config import SearchConfig
-    from hwkd.engine.setup.methods import method_tables
+    from hwkd.engine.setup.methods import NO_METHOD, method_tables, scheme_of_search
     from hwkd.engine.setup.trust import named_by_user
     from hwkd.io.machine import available_cores
     from hwkd.report.write import write_report_files
@@ -361,7 +365,8 @@ def search(
             "trial_timeout_s": seconds(trial_timeout, "--trial-timeout"),
         },
         "quantisation": {"calibration": calibration, "qat": qat},
-        "distill": method_tables(methods),
+        "distill": method_tables(methods if scheme is None else (NO_METHOD,)),
+        "scheme": scheme_of_search(scheme, methods, teachers),
     }
     config = named_by_user(SearchConfig.checked(raw, where="options"))
     limit.limit_s = config.timeout_s

@@ -135,6 +135,19 @@ class Earlier:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """A teacher of the user's: logits.
+
+    Attributes:
+        name: of the role.
+        number: of the teacher, from 0, in the order in which they were given.
+    """
+
+    name: str
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Average:
     """The moving average of a network's weights: logits."""
 
@@ -204,5 +217,5 @@ Trained: TypeAlias = (
     | Judge
     | View
 )
-Source: TypeAlias = Earlier | Average | Stale | Memory | HeldOut
+Source: TypeAlias = Earlier | Given | Average | Stale | Memory | HeldOut
 Role: TypeAlias = Trained | Source

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from hwkd.core.basis import ESTIMATED, Basis
 from hwkd.core.final_record import FinalRecord
+from hwkd.core.ladder_record import CapacityRecord, CompressionRecord
 from hwkd.core.limits import LIMIT_FIELDS, Fit, Limits
 from hwkd.core.measure import CostEstimate, Profile
 from hwkd.core.metric import ACCURACY, Metric, ScoresRecord
@@ -239,6 +240,8 @@ class RunRecord(StrictModel):
         feasibility: one per space; empty until sampled.
         final: None until the best student was trained at full length.
         caveats: what a reader must know before using a number.
+        compression: of a student in stages; None of any other.
+        capacity: of a ladder of widths; None of any other.
     """
 
     schema_version: Literal[2] = 2
@@ -259,6 +262,8 @@ class RunRecord(StrictModel):
     environment: EnvironmentRecord
     final: FinalRecord | None = None
     caveats: tuple[str, ...] = ()
+    compression: CompressionRecord | None = None
+    capacity: CapacityRecord | None = None
 
     def cost_of(self, best: TrialRecord | None) -> CostEstimate | None:
         """Return the cost of the student trained in full, or else of the best trial's."""

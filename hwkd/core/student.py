@@ -87,6 +87,12 @@ class Layers:
         """Names of the layers whose outputs the network returns, one or more."""
         return self.outputs or (self.layers[-1].name,)
 
+    @property
+    def stage_ends(self) -> list[str]:
+        """Names of the layers at which stages end, from the input on."""
+        numbered = [name for name in self.taps if name.startswith("stage")]
+        return [self.taps[name] for name in sorted(numbered, key=lambda name: int(name[5:]))]
+
     @cached_property
     def key(self) -> str:
         """Sixteen hex digits that name the network itself.

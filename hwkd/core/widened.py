@@ -72,8 +72,12 @@ def _widened_layer(
 
 
 def _channels(base: int, width: float) -> int:
-    """Return the channels of a widened layer, divisible by what the base was (up to 8)."""
-    divisor = next(d for d in (_LARGEST_DIVISOR, 4, 2, 1) if base % d == 0)
+    """Return the channels of a widened layer, divisible by what the base was (up to 8).
+
+    Where fewer than that are left, by what still leaves some.
+    """
+    left = max(1.0, base * width)
+    divisor = next(d for d in (_LARGEST_DIVISOR, 4, 2, 1) if base % d == 0 and d <= left)
     return max(1, round(base * width / divisor)) * divisor
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from hwkd.core.cohort import STUDENT, Role
 from hwkd.core.errors import ConfigError
 from hwkd.distill.edge_losses import label_loss
+from hwkd.distill.method import option
 from hwkd.distill.written_options import written
 
 SchemeFamily: TypeAlias = Literal[
@@ -274,3 +275,37 @@ class Scheme(ABC):
     def exported(self) -> tuple[str, ...]:
         """Roles of the last phase that may be exported; the best on validation is."""
         return (STUDENT,)
+
+    @property
+    def user_teachers(self) -> int:
+        """How many teachers of the user's take part."""
+        return 0
+
+    def taught_by(self, teachers: int) -> Scheme:
+        """Return the scheme with so many teachers of the user's in place of its own.
+
+        Raises:
+            ConfigError: if it has no place for them.
+        """
+        raise ConfigError(
+            f"--teacher: scheme {self.name} trains all that take part, and {teachers} given here "
+            "would teach nobody; leave it out, or use multi_teacher or takd"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaughtScheme(Scheme):
+    """A scheme with teachers that are finished before the student begins: its own or the user's."""
+
+    given: int = option(
+        0, "teachers of --teacher, in place of networks that are trained first", low=0, high=8
+    )
+
+    @property
+    def user_teachers(self) -> int:
+        """How many teachers of the user's take part."""
+        return self.given
+
+    def taught_by(self, teachers: int) -> Scheme:
+        """Return it with so many teachers of the user's."""
+        return replace(self, given=teachers)

@@ -46,24 +46,34 @@ class SchemeSource(Protocol):
         ...
 
 
-class EarlierSource:
+class TableSource:
     """Logits of a network that is finished, computed once for each sample and copy."""
 
-    def __init__(self, name: str, network: nn.Module, copies: Sequence[Tensor]) -> None:
-        """Ask the network.
+    def __init__(self, name: str, tables: Sequence[Tensor]) -> None:
+        """Keep what it said.
+
+        Args:
+            name: of the role.
+            tables: of each augmented copy, shape [samples, classes].
+        """
+        self._name, self._tables = name, list(tables)
+
+    @classmethod
+    def of(cls, name: str, network: nn.Module, copies: Sequence[Tensor]) -> TableSource:
+        """Ask a network.
 
         Args:
             name: of the role.
             network: maps inputs to logits; is put in evaluation mode.
             copies: augmented versions of the inputs, each [samples, *input_shape].
         """
-        self._name = name
         network.eval()
         with torch.no_grad():
-            self._tables = [
+            tables = [
                 torch.cat([network(part) for part in torch.split(each, _CHUNK_SAMPLES)]).float()
                 for each in copies
             ]
+        return cls(name, tables)
 
     def show(self, batch: Batch) -> Mapping[str, Tensor]:
         """Look the samples up."""

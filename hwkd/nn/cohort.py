@@ -28,7 +28,7 @@ from hwkd.core.errors import ConfigError
 from hwkd.core.student import Layers
 from hwkd.core.widened import widened
 from hwkd.nn.build import StudentModule, build_module
-from hwkd.nn.cut import Cut, joined_state, last_cut, stage_names
+from hwkd.nn.cut import Cut, joined_state, last_cut
 from hwkd.nn.wide import WideAround
 
 # Seeds of a cohort's networks are this far apart, so that no two draw alike.
@@ -148,13 +148,13 @@ class Cohort(nn.Module):
         assert isinstance(module, StudentModule)
         shown_as = shown_as or name
         cut = self._cuts.get(name)
-        taps = set(stage_names(module.layers)) | {module.layers.taps.get("embedding", "")} - {""}
+        taps = set(module.layers.stage_ends) | {module.layers.taps.get("embedding", "")} - {""}
         if cut is not None and cut.after != "input":
             taps.add(cut.after)
         logits, values = module.forward_taps(inputs, sorted(taps))
         assert isinstance(logits, Tensor)
         seen[f"{shown_as}.logits"] = logits.float()
-        for number, stage in enumerate(stage_names(module.layers), start=1):
+        for number, stage in enumerate(module.layers.stage_ends, start=1):
             seen[f"{shown_as}.stage{number}"] = values[stage]
         seen[f"{shown_as}.features"] = _features_of(module.layers, values)
         if cut is not None:
@@ -198,13 +198,13 @@ class Cohort(nn.Module):
     def _features(self) -> int:
         shapes = {layer.name: layer.shape for layer in self._layers.layers}
         tap = self._layers.taps.get("embedding")
-        return prod(shapes[tap]) if tap else shapes[stage_names(self._layers)[-1]][0]
+        return prod(shapes[tap]) if tap else shapes[self._layers.stage_ends[-1]][0]
 
     def _classes(self) -> int:
         return self._layers.layers[-1].shape[0]
 
     def _stage_shape(self, stage: int) -> tuple[int, ...]:
-        names = stage_names(self._layers)
+        names = self._layers.stage_ends
         if stage > len(names):
             raise ConfigError(
                 f"--scheme: an exit on stage {stage}; the student has {len(names)} stages; give "
@@ -217,7 +217,7 @@ def _features_of(layers: Layers, values: Mapping[str, Tensor]) -> Tensor:
     tap = layers.taps.get("embedding")
     if tap is not None and tap in values:
         return values[tap].flatten(1)
-    return _pooled(values[stage_names(layers)[-1]])
+    return _pooled(values[layers.stage_ends[-1]])
 
 
 def _pooled(maps: Tensor) -> Tensor:

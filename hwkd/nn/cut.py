@@ -25,15 +25,9 @@ class Cut:
     tail: Layers
 
 
-def stage_names(layers: Layers) -> list[str]:
-    """Return the layers at which stages end, from the input on."""
-    numbered = [name for name in layers.taps if name.startswith("stage")]
-    return [layers.taps[name] for name in sorted(numbered, key=lambda name: int(name[5:]))]
-
-
 def last_cut(layers: Layers) -> Cut:
     """Return the cut before the last stage that leaves a tail which reads nothing else."""
-    for name in reversed(stage_names(layers)[:-1]):
+    for name in reversed(layers.stage_ends[:-1]):
         index = next(n for n, layer in enumerate(layers.layers) if layer.name == name)
         tail = layers.layers[index + 1 :]
         known = {name, *(layer.name for layer in tail)}

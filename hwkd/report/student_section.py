@@ -16,6 +16,7 @@ from hwkd.core.verdict_record import ArmRecord
 from hwkd.report import format as fmt
 from hwkd.report.answer_tables import answer_tables
 from hwkd.report.document import Block, Cell, Column, Facts, Note, Section, Table
+from hwkd.report.ladder_tables import ladder_tables
 from hwkd.report.latency import Latency
 from hwkd.report.quantisation_table import quantisation_table
 from hwkd.report.student_figures import memory_chart, operator_chart, training_charts
@@ -47,6 +48,7 @@ def student_section(run: RunRecord, best: TrialRecord | None) -> Section:
     if run.final is not None:
         blocks += answer_tables(run.final, run.data)
         blocks += pair_tables(run.final)
+        blocks += ladder_tables(run)
     if run.final is not None and run.final.quantisation_choice is not None:
         blocks.append(quantisation_table(run.final.quantisation_choice))
     cost = run.cost_of(best)

@@ -34,6 +34,8 @@ class TrainConfig:
         time_budget_s: training anneals to zero and ends within it, however many of the epochs were
             made; None makes them all.
         time_limit_s: training that is longer raises; None is no limit.
+        layer_rates: layer of a student -> what its learning rate is multiplied by; layers that are
+            not named have 1.
         samples_per_epoch: at most this many samples are drawn in an epoch; None is all.
     """
 
@@ -51,3 +53,4 @@ class TrainConfig:
     time_budget_s: float | None = None
     time_limit_s: float | None = None
     samples_per_epoch: int | None = None
+    layer_rates: tuple[tuple[str, float], ...] = ()

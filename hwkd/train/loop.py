@@ -229,10 +229,14 @@ class _Run:
         self._config = config
         self._device = device
         turns = criterion.turns(module) if isinstance(criterion, TakesTurns) else ()
-        self._turns = [(make_optimizer(learns, config), steps) for learns, steps in turns]
+        self._turns = [
+            (make_optimizer(learns, config, module=module), steps) for learns, steps in turns
+        ]
         apart = {id(parameter) for learns, _ in turns for parameter in learns}
         together = [*module.parameters(), *criterion.parameters()]
-        self._optimizer = make_optimizer([p for p in together if id(p) not in apart], config)
+        self._optimizer = make_optimizer(
+            [p for p in together if id(p) not in apart], config, module=module
+        )
         decay = config.averaging_decay
         self._average = None if decay is None else WeightAverage(module, decay)
         self.trainee = Trainee(
@@ -297,7 +301,7 @@ class _Run:
     ) -> dict[str, Tensor]:
         """Make a step of an optimizer; returns the terms that it lowered."""
         for group in optimizer.param_groups:
-            group["lr"] = self._learning_rate
+            group["lr"] = self._learning_rate * group["factor"]
         optimizer.zero_grad(set_to_none=True)
         with computing_in(self._config.precision, self._device):
             if turn is None:

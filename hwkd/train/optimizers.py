@@ -40,12 +40,38 @@ class _SGD(_Interpreted, SGD):
     step = torch.no_grad()(_plain(SGD.step))
 
 
-def make_optimizer(parameters: Sequence[nn.Parameter], config: TrainConfig) -> Optimizer:
-    """Return the optimizer of a config; biases and normalisation are not decayed."""
+def make_optimizer(
+    parameters: Sequence[nn.Parameter], config: TrainConfig, *, module: nn.Module | None = None
+) -> Optimizer:
+    """Return the optimizer of a config; biases and normalisation are not decayed.
+
+    Args:
+        parameters: that it changes.
+        module: that they are of, where the config has rates of layers.
+    """
+    factors = _factors(module, config)
     groups = [
-        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+        {
+            "params": [p for p in own if (p.dim() > 1) == is_decayed],
+            "weight_decay": config.weight_decay if is_decayed else 0.0,
+            "factor": factor,
+        }
+        for factor in dict.fromkeys((1.0, *factors.values()))
+        for own in [[p for p in parameters if factors.get(id(p), 1.0) == factor]]
+        for is_decayed in (True, False)
     ]
     if config.optimizer == "sgd":
         return _SGD(groups, lr=config.learning_rate, momentum=_MOMENTUM, nesterov=True, fused=True)
     return _AdamW(groups, lr=config.learning_rate, fused=True)
+
+
+def _factors(module: nn.Module | None, config: TrainConfig) -> dict[int, float]:
+    """Return the identity of a parameter -> its factor, of the layers that the config names."""
+    if module is None:
+        return {}
+    return {
+        id(parameter): factor
+        for layer, factor in config.layer_rates
+        for name, parameter in module.named_parameters()
+        if f".steps.{layer}." in f".{name}"
+    }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol, TypeAlias
+from collections.abc import Sequence
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +55,21 @@ class Teacher(Protocol):
             inputs: normalised like the train split, shape [n, *input_shape].
         """
         ...
+
+
+@runtime_checkable
+class Together(Protocol):
+    """A teacher of several, who answer together."""
+
+    @property
+    def members(self) -> Sequence[Teacher]:
+        """Each of them."""
+        ...
+
+
+def members_of(teacher: Teacher) -> tuple[Teacher, ...]:
+    """Return the teachers that answer together, or the only one."""
+    return tuple(teacher.members) if isinstance(teacher, Together) else (teacher,)
 
 
 def require_knowledge(

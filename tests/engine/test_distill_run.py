@@ -317,6 +317,7 @@ def test_a_device_without_latency_estimates_cannot_weigh_stages(place: Path) -> 
             ConfigError,
             "one file for each in order; given bars_teacher:make, bars_teacher:make",
         ),
+        ({"scheme": "dml"}, ConfigError, "scheme dml trains all that take part, and 1 given"),
         ({"unlabelled": Path("bars.npz")}, DataError, "holds 4 arrays"),
         ({"unlabelled": Path("none.npy")}, DataError, "no such file"),
         ({"unlabelled": Path("bars.json")}, DataError, "is no .npy or .npz file"),
@@ -509,6 +510,18 @@ def test_several_teachers_speak_with_their_mean_probability(place: Path) -> None
     assert several.identity not in {member.identity for member in members}
     final = _final(place, methods=("kd",), teachers=names, epochs=1)
     assert final.history[0].grad_norms["kd"] > 0
+
+
+@pytest.mark.parametrize(
+    ("scheme", "count"), [("takd:assistants=0", 1), ("multi_teacher:way=confidence", 2)]
+)
+def test_a_scheme_learns_from_the_users_teachers(place: Path, scheme: str, count: int) -> None:
+    names = ("bars_teacher:make", "bars_teacher:make_soft")[:count]
+    final = _final(place, scheme=scheme, teachers=names, epochs=1)
+    assert f"given={count}" in final.verdict.methods[0]
+    assert final.verdict.is_taught
+    assert len(final.history) == 1  # of the student: nobody else is trained
+    assert {"link", "teachers"} & set(final.history[0].losses)
 
 
 def test_data_of_a_run_cannot_be_replaced(place: Path) -> None:

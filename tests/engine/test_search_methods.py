@@ -18,7 +18,7 @@ from hwkd.engine.arms.verdict import gain_over_controls
 from hwkd.engine.run.loaded_context import load_context
 from hwkd.engine.run.proposal import Proposal
 from hwkd.engine.setup.config import SearchConfig
-from hwkd.engine.setup.methods import configured_methods
+from hwkd.engine.setup.methods import configured_methods, scheme_of_search
 from hwkd.engine.setup.new_search import prepare_new_search
 from hwkd.io.discovery import output_kind
 
@@ -66,6 +66,29 @@ def test_a_run_of_two_numbers_becomes_soft_targets() -> None:
     assert entry.method == SoftTargets(temperature=3.0)
     assert entry.weight == 1.0
     assert (config.objective.temperature, config.training.controls) == (3.0, 2)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "teachers", "message"),
+    [
+        ("takd", (), "costs 21.0 trainings of the student, and a search takes schemes of 8 at"),
+        ("dml", ("teacher.onnx",), "scheme dml trains all that take part"),
+        ("takd", ("a.onnx", "b.onnx"), "scheme takd begins with one"),
+        ("multi_teacher:way=confidence", ("a.onnx",), "weighs several teachers, and one was given"),
+    ],
+)
+def test_a_scheme_that_a_search_cannot_end_with_is_one_line(
+    scheme: str, teachers: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        scheme_of_search(scheme, (), teachers)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_chain_that_begins_with_the_users_teacher_costs_what_is_left_of_it() -> None:
+    assert scheme_of_search("takd", (), ("a.onnx",)) == {
+        "scheme": "takd", "given": 1, "assistants": 1, "width": 4.0, "lam": 0.5, "temperature": 5.0
+    }  # fmt: skip
 
 
 @pytest.mark.slow

@@ -117,6 +117,15 @@ def test_a_slow_machine_gives_up_the_teacher_first_and_then_full_trainings():
     assert "teacher" in limit.plan(**asked, has_teacher=True)
 
 
+def test_a_full_training_of_few_passes_gets_more_of_the_time():
+    limit, _ = limit_of(1200.0)
+    searches = []
+    for limit.pass_s in (0.0, 0.5, 5.0):
+        searches.append(limit.plan(trains_teacher=False, final=True, verifies=False)["search"])
+    unknown, many, few = searches
+    assert unknown == many > few > 0.25 * limit.left_s()
+
+
 @pytest.mark.parametrize("slowdown", [1.0, 3.0, 6.0, 12.0])
 def test_a_candidate_has_the_time_to_learn_however_slow_the_machine_is(slowdown):
     limit, _ = limit_of(60.0)

@@ -7,7 +7,8 @@ from functools import partial
 from typing import ClassVar
 
 from hwkd.core.catalog import SCHEMES
-from hwkd.core.cohort import STUDENT, Earlier, FreeWeights, InstanceWeights, Network, Role
+from hwkd.core.cohort import STUDENT, Earlier, FreeWeights, Given, InstanceWeights, Network, Role
+from hwkd.core.errors import ConfigError
 from hwkd.distill.aggregators.confidence import confidence_weights
 from hwkd.distill.aggregators.entropy import entropy_weights
 from hwkd.distill.aggregators.instance_weights import instance_mixture, learned_mixture
@@ -16,12 +17,14 @@ from hwkd.distill.aggregators.mean import mean_logit, mean_probability
 from hwkd.distill.aggregators.min_norm import min_norm_weights
 from hwkd.distill.edge_losses import divergence, soft_cross_entropy
 from hwkd.distill.method import option
-from hwkd.distill.scheme import Aggregate, Edge, Phase, Scheme, SchemeFamily, label_edge
+from hwkd.distill.scheme import Aggregate, Edge, Phase, SchemeFamily, TaughtScheme, label_edge
 
 WAYS = (
     "loss", "probability", "logit", "select", "confidence", "entropy", "min_norm",
     "min_norm_directions", "learned", "instance",
 )  # fmt: skip
+# Those that a single teacher can do.
+_OF_ONE = ("probability", "logit", "loss", "select")
 
 
 def teachers_edge(
@@ -86,7 +89,7 @@ def teachers_edge(
 
 @SCHEMES.register("multi_teacher")
 @dataclass(frozen=True, kw_only=True)
-class SeveralTeachers(Scheme):
+class SeveralTeachers(TaughtScheme):
     """Wider networks, trained first on labels, teach the student together."""
 
     teachers: int = option(3, "networks that are trained first", low=2, high=8)
@@ -110,11 +113,24 @@ class SeveralTeachers(Scheme):
     @property
     def cost_factor(self) -> float:
         """A training for each teacher, which is wider; their answers are stored."""
-        return 1.0 + self.teachers * self.width**2
+        return 1.0 if self.given else 1.0 + self.teachers * self.width**2
+
+    def __post_init__(self) -> None:
+        """Refuse options outside their range, and weights of a single teacher.
+
+        Raises:
+            ConfigError: says what to do.
+        """
+        super().__post_init__()
+        if self.given == 1 and self.way not in _OF_ONE:
+            raise ConfigError(
+                f"scheme {self.name}: way={self.way} weighs several teachers, and one was given; "
+                f"give more of them with --teacher, or way={_OF_ONE[0]}"
+            )
 
     def phases(self) -> tuple[Phase, ...]:
-        """Return a training of all teachers, and one of the student."""
-        names = tuple(f"teacher{k}" for k in range(self.teachers))
+        """Return a training of all teachers, if they are not the user's, and one of the student."""
+        names = tuple(f"teacher{k}" for k in range(self.given or self.teachers))
         taught = Phase(
             name="teachers",
             roles=tuple(Network(name=n, width=self.width, draw=k + 1) for k, n in enumerate(names)),
@@ -128,13 +144,13 @@ class SeveralTeachers(Scheme):
             nu=self.nu,
             divides=self.divide_by_teachers,
         )
-        roles: tuple[Role, ...] = (
-            Network(name=STUDENT),
-            *(Earlier(name=n, phase="teachers", of=n) for n in names),
-        )
+        known: list[Role] = [Earlier(name=n, phase="teachers", of=n) for n in names]
+        if self.given:
+            known = [Given(name=n, number=k) for k, n in enumerate(names)]
+        roles: tuple[Role, ...] = (Network(name=STUDENT), *known)
         if self.way == "learned":
-            roles = (*roles, FreeWeights(name="free", members=self.teachers))
+            roles = (*roles, FreeWeights(name="free", members=len(names)))
         if self.way == "instance":
-            roles = (*roles, InstanceWeights(name="instance", of=STUDENT, members=self.teachers))
+            roles = (*roles, InstanceWeights(name="instance", of=STUDENT, members=len(names)))
         learns = Phase(name="student", roles=roles, edges=(label_edge(STUDENT), follows))
-        return (taught, learns)
+        return (learns,) if self.given else (taught, learns)

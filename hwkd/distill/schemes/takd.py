@@ -7,10 +7,11 @@ from functools import partial
 from typing import ClassVar
 
 from hwkd.core.catalog import SCHEMES
-from hwkd.core.cohort import STUDENT, Earlier, Network
+from hwkd.core.cohort import STUDENT, Earlier, Given, Network, Role
+from hwkd.core.errors import ConfigError
 from hwkd.distill.edge_losses import divergence
 from hwkd.distill.method import option
-from hwkd.distill.scheme import Edge, Phase, Scheme, SchemeFamily, label_edge
+from hwkd.distill.scheme import Edge, Phase, Scheme, SchemeFamily, TaughtScheme, label_edge
 
 
 def link_edges(lam: float, temperature: float) -> tuple[Edge, ...]:
@@ -27,7 +28,7 @@ def link_edges(lam: float, temperature: float) -> tuple[Edge, ...]:
 
 @SCHEMES.register("takd")
 @dataclass(frozen=True, kw_only=True)
-class TeacherAssistants(Scheme):
+class TeacherAssistants(TaughtScheme):
     """A chain of ever narrower networks, each of which learns from the one before."""
 
     assistants: int = option(1, "networks between teacher and student", low=0, high=8)
@@ -44,7 +45,7 @@ class TeacherAssistants(Scheme):
     @property
     def cost_factor(self) -> float:
         """A training for each link, by its size."""
-        return sum(width**2 for width in self.widths)
+        return sum(width**2 for width in self.widths[min(self.given, 1) :])
 
     @property
     def widths(self) -> tuple[float, ...]:
@@ -53,22 +54,35 @@ class TeacherAssistants(Scheme):
         return tuple(self.width ** ((links - n) / links) for n in range(links + 1))
 
     def phases(self) -> tuple[Phase, ...]:
-        """Return a training for each link."""
+        """Return a training for each link; the first is there where the user gives it."""
         first, *later = self.widths
         teacher = Phase(
             name="link0",
             roles=(Network(name=STUDENT, width=first),),
             edges=(label_edge(STUDENT),),
         )
-        links = [
-            Phase(
-                name=f"link{n}",
-                roles=(
-                    Network(name=STUDENT, width=width),
-                    Earlier(name="before", phase=f"link{n - 1}", of=STUDENT),
-                ),
-                edges=link_edges(self.lam, self.temperature),
+        links = [self._link(n, width) for n, width in enumerate(later, start=1)]
+        return tuple(links) if self.given else (teacher, *links)
+
+    def _link(self, number: int, width: float) -> Phase:
+        before: Role = Earlier(name="before", phase=f"link{number - 1}", of=STUDENT)
+        if self.given and number == 1:
+            before = Given(name="before")
+        return Phase(
+            name=f"link{number}",
+            roles=(Network(name=STUDENT, width=width), before),
+            edges=link_edges(self.lam, self.temperature),
+        )
+
+    def taught_by(self, teachers: int) -> Scheme:
+        """Return it with one teacher of the user's.
+
+        Raises:
+            ConfigError: if there are several: a chain begins with one.
+        """
+        if teachers > 1:
+            raise ConfigError(
+                f"--teacher: {teachers} given, and scheme {self.name} begins with one; give one, "
+                "or use multi_teacher"
             )
-            for n, width in enumerate(later, start=1)
-        ]
-        return (teacher, *links)
+        return super().taught_by(teachers)

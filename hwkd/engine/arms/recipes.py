@@ -43,6 +43,8 @@ class Arm:
     @property
     def is_taught(self) -> bool:
         """Whether a teacher takes part."""
+        if self.scheme is not None:
+            return self.scheme.user_teachers > 0 and not self.is_control
         return any(entry.method.asks_teacher for entry in self.methods)
 
     def described(self) -> tuple[str, ...]:
@@ -99,7 +101,8 @@ def known_arms(
 ) -> dict[str, Arm]:
     """Return a run's arms by name; a teacher that was left out leaves the methods without one."""
     ways = (methods, without_teacher(methods), ())
-    known = [arm for way in ways for arm in arms_of(way, kind, scheme)]
+    # Candidates of a search learn without the scheme of its last trainings.
+    known = [arm for way in ways for by in (scheme, None) for arm in arms_of(way, kind, by)]
     return {arm.name: arm for arm in known}
 
 

@@ -14,6 +14,7 @@ from hwkd.core.cohort import (
     Branch,
     Earlier,
     Exit,
+    Given,
     HeldOut,
     Memory,
     Network,
@@ -29,14 +30,15 @@ from hwkd.distill.scheme import Phase
 from hwkd.distill.scheme_criterion import SchemeCriterion
 from hwkd.distill.scheme_sources import (
     AverageSource,
-    EarlierSource,
     HeldOutSource,
     MemorySource,
     SchemeSource,
     StaleSource,
+    TableSource,
 )
 from hwkd.engine.arms.recipes import Arm
 from hwkd.engine.setup.context import SearchContext
+from hwkd.engine.setup.methods import require_scheme_possible
 from hwkd.nn.build import StudentModule
 from hwkd.nn.cohort import Cohort
 from hwkd.train.batches import BatchSource
@@ -56,16 +58,18 @@ class SchemeData:
         batches: of the same.
         held_inputs: of validation, shape [samples, *input_shape].
         held_labels: likewise.
+        given: logits of each of the user's teachers, of each copy [samples, classes].
     """
 
     training: TrainingSet
     batches: BatchSource
     held_inputs: Tensor
     held_labels: Tensor
+    given: Sequence[Sequence[Tensor]] = ()
 
     @classmethod
     def of(cls, context: SearchContext, config: TrainConfig) -> SchemeData:
-        """Return that of a run."""
+        """Return that of a run; its teachers are asked where the scheme has them."""
         learned, held, device = context.labelled, context.data.validation, context.accelerator
         return cls(
             training=TrainingSet(
@@ -78,6 +82,7 @@ class SchemeData:
             batches=learned.batches,
             held_inputs=torch.from_numpy(held.inputs.copy()).to(device),
             held_labels=torch.from_numpy(held.labels.copy()).to(device),
+            given=context.answers_of_teachers(),
         )
 
 
@@ -143,13 +148,7 @@ def require_possible(arm: Arm, layers: Layers, context: SearchContext) -> None:
     Raises:
         ConfigError: says what is wrong.
     """
-    head = context.data.head
-    if not head.kind.of_classes:
-        raise ConfigError(
-            f"--scheme: softens and compares classes; this task has {head.kind.name}; leave it out"
-        )
-    if context.config.transfer.unlabelled is not None:
-        raise ConfigError("--scheme: every role learns from labels; leave --unlabelled out")
+    require_scheme_possible(context.config, context.data.head.kind)
     for phase in arm.phases():
         roles = [role for role in phase.roles if isinstance(role, Trained)]
         made = Cohort(roles, layers, seed=0)
@@ -259,7 +258,9 @@ def _sources(
     for role in phase.roles:
         if isinstance(role, Earlier):
             before = next(p.student for p in past if p.name == role.phase)
-            found[role.name] = EarlierSource(role.name, before.parts[role.of], data.copies)
+            found[role.name] = TableSource.of(role.name, before.parts[role.of], data.copies)
+        elif isinstance(role, Given):
+            found[role.name] = TableSource(role.name, scheme_data.given[role.number])
         elif isinstance(role, Memory):
             found[role.name] = MemorySource(role, data.labels, data.head.size)
         elif isinstance(role, HeldOut):

@@ -9,10 +9,14 @@ from typing import Any
 
 from hwkd.core.choices import CalibrationChoice, QatMode, TeacherSees
 from hwkd.core.errors import ConfigError
-from hwkd.distill.scheme_spec import parse_scheme
 from hwkd.distill.spec import NO_METHOD
 from hwkd.engine.setup.config import SearchConfig
-from hwkd.engine.setup.methods import configured_methods, method_tables, require_meaningful
+from hwkd.engine.setup.methods import (
+    configured_methods,
+    configured_scheme,
+    method_tables,
+    require_meaningful,
+)
 
 # Unless asked for more: a method's gain shows by then, and every arm and seed costs as much.
 _MOST_EPOCHS = 60
@@ -20,7 +24,11 @@ _MOST_EPOCHS = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DistillRequest:
-    """What was asked for; see the options of `hwkd distill`."""
+    """What was asked for; see the options of `hwkd distill`.
+
+    Attributes:
+        width: channels of the network that is trained over those of the student, above 0.
+    """
 
     student: str
     out: Path
@@ -48,6 +56,8 @@ class DistillRequest:
     timeout_s: float | None = None
     command: tuple[str, ...] = ()
     trusts: bool = False
+    width: float = 1.0
+    layer_rates: str | None = None
 
 
 def distill_config(request: DistillRequest, base: SearchConfig) -> SearchConfig:
@@ -59,11 +69,12 @@ def distill_config(request: DistillRequest, base: SearchConfig) -> SearchConfig:
     Raises:
         ConfigError: names the option, what is wrong with it and what to do.
     """
-    scheme = None if request.scheme is None else parse_scheme(request.scheme)
-    if scheme is not None and request.methods:
-        raise ConfigError(
-            f"--scheme {request.scheme}: says what students learn by, as --method does; give one"
-        )
+    scheme = configured_scheme(
+        request.scheme,
+        request.methods,
+        request.teachers or base.teacher.sources,
+        named=bool(request.teachers),
+    )
     raw = base.model_dump()
     raw.update(
         {
@@ -80,6 +91,7 @@ def distill_config(request: DistillRequest, base: SearchConfig) -> SearchConfig:
                 "pairs": request.pairs,
                 "importance": "hardware" if request.by_hardware else "equal",
             },
+            "training": {**raw["training"], "layer_rates": request.layer_rates},
             "quantisation": {"calibration": request.calibration, "qat": request.qat},
             "distill": method_tables(request.methods if scheme is None else (NO_METHOD,)),
             "scheme": None if scheme is None else scheme.table(),

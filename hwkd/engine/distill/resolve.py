@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hwkd.core.choices import TASK
@@ -10,6 +10,7 @@ from hwkd.core.errors import ConfigError
 from hwkd.core.progress import Progress
 from hwkd.core.run_record import DeviceRecord, RunRecord
 from hwkd.core.student import Layers, StudentSpec
+from hwkd.core.widened import widened
 from hwkd.engine.distill.request import DistillRequest, distill_config, with_epochs
 from hwkd.engine.search.run_teacher import TEACHER_FOLDER
 from hwkd.engine.setup.config import LimitsConfig, SearchConfig
@@ -75,6 +76,9 @@ def resolve_student(request: DistillRequest, *, progress: Progress) -> ResolvedS
             raise ConfigError(f"--trust: goes with a run; {source} runs no Python file")
         spec, layers = _of_folder(source)
         config = SearchConfig(device="host", task=request.task or TASK, data=request.data)
+    if request.width != 1.0:
+        layers = widened(layers, request.width)
+        spec = replace(spec, params={**spec.params, "width": round(request.width, 6)})
     if request.device is not None:  # its limits and its runtime are none of the run's
         config = config.model_copy(
             update={

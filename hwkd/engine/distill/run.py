@@ -39,7 +39,7 @@ from hwkd.engine.search.run_teacher import TeacherStage
 from hwkd.engine.search.teacher_stage import prepare_teacher
 from hwkd.engine.setup.config import MethodConfig
 from hwkd.engine.setup.context import SearchContext, make_context
-from hwkd.engine.setup.methods import configured_methods
+from hwkd.engine.setup.methods import configured_methods, scheme_wants_teacher
 from hwkd.engine.setup.time_plan import TimeLimit
 from hwkd.engine.setup.transfer import TransferSet, configured_transfer
 from hwkd.io.machine import available_cores
@@ -105,6 +105,8 @@ def _distilled(
     arms = arms_of(context.methods, context.data.head.kind, context.scheme)
     arms = arms if request.with_controls else arms[:1]
     _require_possible(arms, resolved, context)
+    if context.config.training.layer_rates is not None:
+        told.note(_said_rates(context, resolved))
     orders = _orders(request, resolved, context, arms)
     with workplace(request.out, context) as (store, descriptors):
         if orders[0].processes == 1 and not limit.is_limited:
@@ -149,6 +151,7 @@ def _teacher(
     config = resolved.config
     methods = configured_methods(config)
     is_wanted = methods is None or any(entry.method.asks_teacher for entry in methods)
+    is_wanted = is_wanted or scheme_wants_teacher(config)
     plan = limit.plan(trains_teacher=is_wanted, final=True, verifies=False, searches=False)
     if plan:
         told.listener.on_plan(plan, limit.left_s())
@@ -185,6 +188,14 @@ def _with_methods(context: SearchContext) -> SearchContext:
         return context
     tables = tuple(MethodConfig.model_validate(entry.table()) for entry in context.methods)
     return replace(context, config=context.config.model_copy(update={"distill": tables}))
+
+
+def _said_rates(context: SearchContext, resolved: ResolvedStudent) -> str:
+    """Say by what the rates of layers are multiplied, once for neighbours that have one."""
+    rates = context.rates_of(resolved.layers)
+    starts = [n for n, (_, factor) in enumerate(rates) if n == 0 or rates[n - 1][1] != factor]
+    shown = ", ".join(f"from {rates[n][0]} on {rates[n][1]:.3g}" for n in starts)
+    return f"Learning rates by layer ({context.config.training.layer_rates}): {shown}."
 
 
 def _require_possible(

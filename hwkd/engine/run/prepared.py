@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +16,7 @@ from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.setup.rooms import KeptRooms
 from hwkd.engine.setup.transfer import TransferSet
 from hwkd.io.run_files import PREPARED_FILE
-from hwkd.train.teacher import Teacher, TeacherKind
+from hwkd.train.teacher import Teacher, TeacherKind, members_of
 
 
 class PreparedRecord(StrictModel):
@@ -23,6 +25,7 @@ class PreparedRecord(StrictModel):
     Attributes:
         transfer_fingerprint: of the data with the unlabelled part; None in files of older versions.
         teacher_identity: of an ensemble that of all its members, in their order.
+        teacher_members: identity of each of several; none where there is one, or in older files.
         rooms: of the search spaces; None in files of older versions.
     """
 
@@ -30,6 +33,7 @@ class PreparedRecord(StrictModel):
     data_fingerprint: str
     transfer_fingerprint: str | None = None
     teacher_identity: str | None
+    teacher_members: tuple[str, ...] = ()
     teacher_settled: bool = True
     num_outputs: StoredInt
     rooms: KeptRooms | None = None
@@ -45,6 +49,12 @@ class _AbsentTeacher:
     name: str = "prepared teacher"
     description: str = "named by prepared.json"
     is_from_cache: bool = True
+    identities: tuple[str, ...] = ()
+
+    @property
+    def members(self) -> Sequence[Teacher]:
+        """Each of several, or itself."""
+        return [replace(self, identity=i, identities=()) for i in self.identities] or [self]
 
     def logits(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         raise CacheGoneError(
@@ -70,7 +80,7 @@ def prepared_json(
     record = PreparedRecord(
         data_fingerprint=transfer.data.fingerprint,
         transfer_fingerprint=transfer.fingerprint,
-        teacher_identity=None if teacher is None else teacher.identity,
+        **_identities(teacher),
         teacher_settled=is_settled,
         num_outputs=transfer.num_outputs,
         rooms=rooms,
@@ -78,10 +88,17 @@ def prepared_json(
     return record.model_dump_json(indent=2)
 
 
+def _identities(teacher: Teacher | None) -> dict[str, Any]:
+    members = () if teacher is None else members_of(teacher)
+    return {
+        "teacher_identity": None if teacher is None else teacher.identity,
+        "teacher_members": tuple(m.identity for m in members) if len(members) > 1 else (),
+    }
+
+
 def settled_json(store: RunFolder, teacher: Teacher | None) -> str:
     """Return the text of `prepared.json` with the teacher that the run has from now on."""
-    identity = None if teacher is None else teacher.identity
-    update = {"teacher_identity": identity, "teacher_settled": True}
+    update = {**_identities(teacher), "teacher_settled": True}
     return read_prepared(store.path).model_copy(update=update).model_dump_json(indent=2)
 
 
@@ -95,7 +112,11 @@ def named_teacher(store: RunFolder) -> Teacher | None:
     record = read_prepared(store.path)
     if record.teacher_identity is None:
         return None
-    return _AbsentTeacher(identity=record.teacher_identity, num_outputs=record.num_outputs)
+    return _AbsentTeacher(
+        identity=record.teacher_identity,
+        num_outputs=record.num_outputs,
+        identities=record.teacher_members,
+    )
 
 
 def check_data_unchanged(store: RunFolder, transfer: TransferSet, *, option: str) -> None:

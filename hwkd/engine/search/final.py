@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hwkd.core.errors import DoesNotFitError
+from hwkd.core.errors import ConfigError, DoesNotFitError
 from hwkd.core.final_record import FinalRecord
 from hwkd.core.metric import ScoresRecord
 from hwkd.core.objective import ObjectiveConfig
@@ -30,7 +30,8 @@ from hwkd.engine.arms.contest import (
 )
 from hwkd.engine.arms.jobs import run_orders
 from hwkd.engine.arms.orders import ArmOrder, ArmResult, finished_orders
-from hwkd.engine.arms.recipes import arms_of
+from hwkd.engine.arms.recipes import SCHEME, arm_named, arms_of
+from hwkd.engine.arms.scheme_course import require_possible
 from hwkd.engine.arms.train_arm import score_brief_weights
 from hwkd.engine.arms.verdict import Contender, shipping
 from hwkd.engine.run.run_folder import RunFolder
@@ -115,6 +116,8 @@ def finish_students(
             ranked, ending.goal, validation_samples=len(context.data.validation.labels)
         )
     wanted, given_up = _affordable(ranked, context, ending)
+    if context.scheme is not None and not any(order.arm == SCHEME for order in wanted):
+        given_up += (f"scheme {context.scheme.name}: no full training was made by it",)
     turns = _turns(wanted, ranked, context, ending)
     results = run_orders(
         store.path, nursery, turns.orders, end_s=turns.end_s, slot_s=turns.slot_s, progress=progress
@@ -256,7 +259,8 @@ def _orders(
     without any only the network is.
     """
     main, *controls = (
-        arm.name for arm in arms_of(_methods(context, ending), context.data.head.kind)
+        arm.name
+        for arm in arms_of(_methods(context, ending), context.data.head.kind, context.scheme)
     )
     controls = controls if ending.seeds else []
     best, others = ranked[0], ranked[1:networks]
@@ -266,12 +270,26 @@ def _orders(
     for seed in range(1, ending.seeds):
         wanted += [(best, arm, seed) for arm in (main, *controls)]
         wanted += [(other, main, seed) for other in others]
+    if context.scheme is not None:
+        wanted = [each for each in wanted if _is_possible(each[0], each[1], context)]
     processes = min(context.config.processes, len(wanted))
     budget_s = None if ending.end_s is None else max(0.0, ending.end_s - time.monotonic())
     return [
         _order(trial, arm, seed, context, ending, processes=processes, budget_s=budget_s)
         for trial, arm, seed in wanted
     ]
+
+
+def _is_possible(trial: TrialRecord, arm: str, context: SearchContext) -> bool:
+    """Tell whether a network can be trained so: not every one has exits or grows wider."""
+    assert trial.spec is not None
+    layers = context.given.layers(trial.spec)
+    made = arm_named(arm, context.methods, context.data.head.kind, context.scheme)
+    try:
+        require_possible(made, layers, context)
+    except ConfigError:
+        return False
+    return True
 
 
 def _order(

@@ -75,7 +75,7 @@ def run_search(
         listener.on_feasibility(run)
         require_feasible(survey.feasibility, survey.references)
         limit.data_is_read(beside_s=nursery.cpu_s())
-        limit.learning_s = survey.learning_s
+        limit.learning_s, limit.pass_s = survey.learning_s, survey.pass_s
         limit.require_enough(verifies=config.verify_best)
         run = with_phase(run, "prepare", limit.spent_s())
         unsettled = prepared_json(prepared.transfer, None, is_settled=False, rooms=survey.rooms)

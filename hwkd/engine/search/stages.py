@@ -175,10 +175,10 @@ class SearchStages:
                 self.listener.on_teacher(stage.record)
             return stage, run
         from hwkd.engine.search.teacher_stage import prepare_in_time  # torch
-        from hwkd.engine.setup.methods import configured_methods
+        from hwkd.engine.setup.methods import wants_teacher
 
         begun = time.monotonic()
-        plan = self._planned(run, trains_teacher=configured_methods(self.config) != ())
+        plan = self._planned(run, trains_teacher=wants_teacher(self.config))
         stage = prepare_in_time(
             self.prepared,
             self.limit,

@@ -19,7 +19,7 @@ from hwkd.core.run_record import TeacherRecord
 from hwkd.engine.search.run_teacher import TeacherStage
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.hardware import accelerator_device, fewer_threads
-from hwkd.engine.setup.methods import configured_methods
+from hwkd.engine.setup.methods import configured_methods, wants_teacher
 from hwkd.engine.setup.prepare import Prepared
 from hwkd.engine.setup.teacher import judge_teacher, open_teachers
 from hwkd.engine.setup.time_plan import TimeLimit
@@ -67,7 +67,7 @@ def prepare_teacher(
     Raises:
         TeacherError: if the user's teacher does not match the data or is at chance level.
     """
-    if configured_methods(config) == ():
+    if not wants_teacher(config):
         return TeacherStage()
     if budget_s == 0.0:
         return TeacherStage(

@@ -141,6 +141,7 @@ class TrainingConfig(StrictModel):
         batch_size: samples per step.
         controls: seeds over which the final student and its controls without a teacher are
             trained; 0 trains no control.
+        layer_rates: of full training, by depth (`hwkd.core.layer_rates`); None is one for all.
         trial_timeout_s: a candidate that runs longer is recorded as failed.
     """
 
@@ -150,6 +151,7 @@ class TrainingConfig(StrictModel):
     batch_size: StoredInt | None = Field(default=None, ge=2)
     learning_rate: float | None = Field(default=None, gt=0)
     controls: StoredInt = Field(default=CONTROLS, ge=0)
+    layer_rates: str | None = None
     trial_timeout_s: float = Field(default=TRIAL_TIMEOUT_S, gt=0)
 
 

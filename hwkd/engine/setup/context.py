@@ -15,7 +15,9 @@ from typing import TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from hwkd.core.layer_rates import LayerRates
 from hwkd.core.signals import Signal
 from hwkd.core.student import Layers
 from hwkd.core.teaching import TeacherSource
@@ -39,11 +41,11 @@ from hwkd.nn.build import build_module
 from hwkd.tasks.base import Task, TaskData
 from hwkd.train.augment import NO_AUGMENTATION, mirror_keeps_class
 from hwkd.train.config import Precision, TrainConfig
-from hwkd.train.logit_cache import cached_logits
+from hwkd.train.logit_cache import cached_logits, logits_of_copies
 from hwkd.train.pace import measure_pace
 from hwkd.train.recipe import NetworkKind, TrainingRecipe, choose_recipe, network_kind
 from hwkd.train.seeding import derive_seed
-from hwkd.train.teacher import Teacher
+from hwkd.train.teacher import Teacher, members_of
 from hwkd.train.teacher_module import ModuleTeacher
 
 _T = TypeVar("_T", int, float)
@@ -129,6 +131,24 @@ class SearchContext:
             device=self.accelerator,
             stages=[path for _, path in parse_pairs(self.config.transfer.pairs)],
         )
+
+    def answers_of_teachers(self) -> list[list[Tensor]]:
+        """Return the logits of each of the user's teachers over each copy of the labelled part.
+
+        None of them where the scheme has none.
+        """
+        if self.scheme is None or not self.scheme.user_teachers or self.teacher is None:
+            return []
+        transfer = self.labelled.transfer
+        return [
+            [
+                torch.from_numpy(np.array(logits, dtype=np.float32)).to(self.accelerator)
+                for logits in logits_of_copies(
+                    member, transfer, transfer.copy_seeds, augmentation=transfer.augmentation
+                )
+            ]
+            for member in members_of(self.teacher)
+        ]
 
     def importance(self, layers: Layers) -> tuple[float, ...] | None:
         """Return what weighs each stage of feature methods; None weighs them alike.
@@ -259,7 +279,16 @@ class SearchContext:
             samples = min(samples, pace.samples_in(budget_s))
             recipe = self.recipe(layers, samples=samples, precision=pace.precision)
         config = recipe.config(epochs=epochs, seed=seed, time_budget_s=budget_s)
-        return Training(recipe=recipe, config=config)
+        return Training(recipe=recipe, config=replace(config, layer_rates=self.rates_of(layers)))
+
+    def rates_of(self, layers: Layers) -> tuple[tuple[str, float], ...]:
+        """Return the factors of layers' learning rates in a full training; none is 1 for all.
+
+        Raises:
+            ConfigError: if a stage is named that the network does not have.
+        """
+        asked = self.config.training.layer_rates
+        return () if asked is None else tuple(LayerRates.parse(asked).factors(layers).items())
 
 
 def make_context(

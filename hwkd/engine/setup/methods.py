@@ -14,6 +14,8 @@ from hwkd.distill.checks import logit_methods, refuse_impossible, refuse_of_clas
 from hwkd.distill.criterion import needed_signals
 from hwkd.distill.defaults import default_method
 from hwkd.distill.method import RunShapes, ViewShapes
+from hwkd.distill.scheme import Scheme, TaughtScheme
+from hwkd.distill.scheme_spec import parse_scheme, require_sound
 from hwkd.distill.spec import (
     NO_METHOD,
     WeightedMethod,
@@ -29,13 +31,20 @@ from hwkd.tasks.base import TaskData
 __all__ = [
     "NO_METHOD",
     "configured_methods",
+    "configured_scheme",
     "default_methods",
     "method_tables",
     "require_meaningful",
     "require_possible",
+    "require_scheme_possible",
+    "scheme_of_search",
+    "scheme_wants_teacher",
+    "wants_teacher",
     "without_teacher",
 ]
 
+# Trainings of the student alone that one by a scheme may cost at the end of a search.
+MOST_COST_FACTOR = 8.0
 # A search keeps the teacher's logits and runs it on no batch.
 _KEPT = frozenset({Signal.LOGITS})
 
@@ -57,6 +66,70 @@ def configured_methods(config: SearchConfig) -> tuple[WeightedMethod, ...] | Non
     require_combinable(methods)
     pairs = parse_pairs(config.transfer.pairs)
     return (paired_with(methods, pairs) if pairs and methods else methods) or None
+
+
+def wants_teacher(config: SearchConfig) -> bool:
+    """Tell whether there is to be a teacher: methods are compared with it even without learning."""
+    return configured_methods(config) != () or scheme_wants_teacher(config)
+
+
+def scheme_wants_teacher(config: SearchConfig) -> bool:
+    """Tell whether the scheme has teachers of the user's."""
+    scheme = config.scheme
+    return scheme is not None and parse_scheme(scheme.model_dump()).user_teachers > 0
+
+
+def configured_scheme(
+    text: str | None, methods: Sequence[object], sources: Sequence[str], *, named: bool
+) -> Scheme | None:
+    """Return the scheme of `--scheme`, with the user's teachers where it has a place for them.
+
+    Args:
+        text: as it was given; None is no scheme.
+        methods: of `--method`.
+        sources: of teachers.
+        named: they were given beside the scheme, and not by the run of its student.
+
+    Raises:
+        ConfigError: if methods are given, too, or teachers that the scheme has no place for.
+    """
+    if text is None:
+        return None
+    scheme = parse_scheme(text)
+    if methods:
+        raise ConfigError(
+            f"--scheme {text}: says what students learn by, as --method does; give one"
+        )
+    if sources and (named or isinstance(scheme, TaughtScheme)):
+        scheme = scheme.taught_by(len(sources))
+        require_sound(scheme)
+    return scheme
+
+
+def scheme_of_search(
+    text: str | None, methods: Sequence[object], sources: Sequence[str]
+) -> dict[str, Any] | None:
+    """Return the `[scheme]` table of a search, whose last trainings are by it; None without one.
+
+    Args:
+        text: of `--scheme`.
+        methods: of `--method`.
+        sources: of teachers, all given by the user.
+
+    Raises:
+        ConfigError: if it costs more than a search may take, or as `configured_scheme`.
+    """
+    scheme = configured_scheme(text, methods, sources, named=True)
+    if scheme is None:
+        return None
+    if scheme.cost_factor > MOST_COST_FACTOR:
+        raise ConfigError(
+            f"--scheme {text}: costs {scheme.cost_factor:.1f} trainings of the student, and a "
+            f"search takes schemes of {MOST_COST_FACTOR:g} at most; give it smaller options or "
+            "your own --teacher, or use it on the student that was found: hwkd distill RUN "
+            f"--scheme {scheme.name}"
+        )
+    return scheme.table()
 
 
 def method_tables(given: Sequence[str | Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -100,6 +173,7 @@ def require_possible(config: SearchConfig, data: TaskData) -> None:
     Raises:
         ConfigError: names the method, what it needs and what to do.
     """
+    require_scheme_possible(config, data.head.kind)
     methods = configured_methods(config) or ()
     for entry in methods:
         method = entry.method
@@ -122,6 +196,22 @@ def require_possible(config: SearchConfig, data: TaskData) -> None:
             batch=min(config.training.batch_size or len(data.train), len(data.train)),
         )
         refuse_impossible(method, shapes, cached=_KEPT)
+
+
+def require_scheme_possible(config: SearchConfig, kind: OutputKind) -> None:
+    """Refuse a scheme for data that no scheme learns from.
+
+    Raises:
+        ConfigError: says what to do.
+    """
+    if config.scheme is None:
+        return
+    if not kind.of_classes:
+        raise ConfigError(
+            f"--scheme: softens and compares classes; this task has {kind.name}; leave it out"
+        )
+    if config.transfer.unlabelled is not None:
+        raise ConfigError("--scheme: every role learns from labels; leave --unlabelled out")
 
 
 def default_methods(teacher_logits: Tensor, kind: OutputKind) -> tuple[WeightedMethod, ...]:

@@ -11,8 +11,8 @@ from hwkd.engine.setup.feasibility import SpaceFeasibility, drop_infeasible, sur
 from hwkd.engine.setup.fitted_survey import fitted_survey
 from hwkd.engine.setup.references import ReferenceSurvey
 from hwkd.engine.setup.resolve import (
-    learning_s,
     load_data,
+    quickest_training_s,
     resolve_config,
     screen_of,
     timed_brief_epochs,
@@ -49,6 +49,7 @@ class Survey:
         references: textbook designs scaled to the limits.
         learning_s: processor seconds in which the fastest of them learns something, by arithmetic;
             0 without any.
+        pass_s: those in which it sees the train split once.
     """
 
     prepared: Prepared
@@ -56,6 +57,7 @@ class Survey:
     references: ReferenceSurvey
     rooms: KeptRooms
     learning_s: float
+    pass_s: float
 
 
 def prepare_data(config: SearchConfig, *, progress: Progress) -> Prepared:
@@ -101,7 +103,8 @@ def survey_spaces(prepared: Prepared, *, times_brief_training: bool) -> Survey:
         feasibility=found,
         references=references,
         rooms=KeptRooms.of(screen, input_shape=shape, num_outputs=outputs),
-        learning_s=learning_s(students),
+        learning_s=quickest_training_s(students),
+        pass_s=quickest_training_s(students, samples=len(data.train)),
     )
 
 

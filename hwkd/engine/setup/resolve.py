@@ -124,14 +124,15 @@ def timed_brief_epochs(
     return _clamp(max(_BRIEF_SAMPLES, affordable) / samples, 1, _MOST_BRIEF_EPOCHS)
 
 
-def learning_s(references: Sequence[Candidate]) -> float:
-    """Return the processor seconds in which the fastest of some students learns something.
+def quickest_training_s(references: Sequence[Candidate], *, samples: int = _BRIEF_SAMPLES) -> float:
+    """Return the processor seconds in which the fastest of some students sees so many samples.
 
     Args:
         references: that fit; none is 0, unknown.
+        samples: as many as teach it something, or those of one pass.
     """
     graphs = (candidate.graph for candidate in references)
-    return min((predicted_training_s(g, samples_seen=_BRIEF_SAMPLES) for g in graphs), default=0.0)
+    return min((predicted_training_s(g, samples_seen=samples) for g in graphs), default=0.0)
 
 
 def most_epochs(config: SearchConfig, samples: int, *, is_timed: bool) -> int:

@@ -24,6 +24,10 @@ Stage: TypeAlias = Literal["teacher", "search", "final training", "verification"
 _TEACHER_SHARE = 0.15
 # Of what is left after the teacher: brief trainings rank networks, the full one makes the best.
 _SEARCH_SHARE = 0.42
+# Where a full training makes few passes, by the fastest candidate's pace, every further one still
+# makes it better (errors fall with the passes to the power of .15: docs/decisions), and the
+# textbook designs that come first are soon compared.
+_SEARCH_SHARE_OF_FEW_PASSES, _MANY_PASSES = 0.3, 400
 # Of an idle core: reports of a search of 40 candidates, and 512 inputs on an emulated core.
 _REPORT_S = 1.0
 _VERIFICATION_S = 20.0
@@ -59,6 +63,7 @@ class TimeLimit:
         report_s: what the report takes; replaced once one was written.
         learning_s: processor time in which the candidate that trains fastest learns something; 0
             where it is unknown.
+        pass_s: processor time of one pass of it over the train split; 0 where it is unknown.
     """
 
     limit_s: float | None
@@ -69,6 +74,7 @@ class TimeLimit:
     slowdown: float = 1.0
     report_s: float = _REPORT_S
     learning_s: float = 0.0
+    pass_s: float = 0.0
     _cpu_started_s: float = field(default_factory=time.process_time)
 
     @property
@@ -192,7 +198,7 @@ class TimeLimit:
         training_s = max(_LEAST_SHARE * left_s, left_s - closing_s)
         closing_ratio = (left_s - training_s) / closing_s
         stages: dict[Stage, float] = {}
-        search_share = _SEARCH_SHARE if final else 1.0
+        search_share = self._search_share(training_s) if final else 1.0
         after_teacher_s = (1.0 - _TEACHER_SHARE) * training_s
         carries_both = self._most_candidates(search_share * after_teacher_s) >= _FEWEST_PER_WORKER
         if trains_teacher and (has_teacher or carries_both):
@@ -208,6 +214,12 @@ class TimeLimit:
             stages["verification"] = _VERIFICATION_S * self.slowdown * closing_ratio
         stages["report"] = self.report_s * closing_ratio
         return stages
+
+    def _search_share(self, training_s: float) -> float:
+        """Return the part of the search where a full training follows."""
+        full_s = (1.0 - _SEARCH_SHARE) * training_s
+        makes_few = full_s < _MANY_PASSES * self.pass_s * self.slowdown
+        return _SEARCH_SHARE_OF_FEW_PASSES if makes_few else _SEARCH_SHARE
 
     def deadline_s(self, stage_s: float) -> float:
         """Return when a stage that begins now and may take so long ends, by `clock`."""
