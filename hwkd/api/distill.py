@@ -220,13 +220,13 @@ def distill(
     if compression is not None:
         from hwkd.engine.distill.compression import run_compression
 
-        made = run_compression(request, compression=compression, gates=gates, listener=told)
+        finished = run_compression(request, compression=compression, gates=gates, listener=told)
     elif capacity:
         from hwkd.engine.distill.capacity import run_capacity
 
         allowed = share(tolerance, "--tolerance") or _TOLERANCE
-        made = run_capacity(request, tolerance=allowed, listener=told)
+        finished = run_capacity(request, tolerance=allowed, listener=told)
     else:
-        made = run_distillation(request, limit=limit, listener=told)
-    folder = made.folder
+        finished = run_distillation(request, limit=limit, listener=told)
+    folder = finished.folder
     return SearchOutcome(folder=folder, page=write_report_files(folder))
