@@ -28,12 +28,14 @@ class Inversion(Maker):
     """Noise that is changed until the teacher sees a class in it, and statistics that it knows."""
 
     samples: int = option(1000, "made in all, evenly over the classes", low=2, high=1_000_000)
-    steps: int = option(300, "of each batch", low=1, high=100_000)
+    steps: int = option(200, "of each batch", low=1, high=100_000)
     batch: int = option(200, "samples changed together", low=2, high=4096)
-    rate: float = option(0.05, "of the steps (Adam), in deviations of the data", above=0)
+    rate: float = option(0.1, "of the steps (Adam), in deviations of the data", above=0)
     statistics: float = option(1.0, "weight of the batch statistics; the class has 1", low=0)
     smooth: float = option(0.0, "weight of the absolute differences of neighbours", low=0)
-    move: int = option(1, "places that inputs are moved about by, at most", low=0, high=32)
+    move: int = option(
+        0, "places that inputs are moved about by, at most; more for large pictures", low=0, high=32
+    )
     competition: float = option(
         0.0, "weight of a student's disagreement, which learns from what was made", low=0
     )

@@ -14,7 +14,6 @@ from hwkd.cost.backend import CostQuestion, screening_backend
 from hwkd.cost.training_time import predicted_training_s
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.feature_need import feature_need
-from hwkd.engine.setup.made import with_made
 from hwkd.engine.setup.screening import Candidate, Screen, load_spaces
 from hwkd.io import discovery
 from hwkd.io.device_catalog import load_device
@@ -82,8 +81,11 @@ def load_data(config: SearchConfig, *, progress: Progress = silent) -> tuple[Tas
         split_seed=config.seed,
         progress=progress,
     )
-    made = config.transfer.made
-    return task, data if made is None else with_made(data, Path(made))
+    if config.transfer.made is None:
+        return task, data
+    from hwkd.engine.setup.made import with_made  # torch, where samples were made
+
+    return task, with_made(data, Path(config.transfer.made))
 
 
 def screen_of(config: SearchConfig, pipeline: Pipeline | None = None) -> Screen:
