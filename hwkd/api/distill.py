@@ -114,6 +114,13 @@ def distill(
     tolerance: Annotated[
         str | None, Option("Of --capacity, as 1%. Default: 2%.", amount="1%")
     ] = None,
+    robustness: Annotated[
+        str | None,
+        Option(
+            "Attack on every training, as pgd:eps=0.1,steps=10: accuracy on test inputs whose raw "
+            "values may change by so much of their range."
+        ),
+    ] = None,
     attribution: Annotated[bool, Option("Train the controls without a teacher too.")] = False,
     seeds: Annotated[
         int | None,
@@ -202,6 +209,7 @@ def distill(
         unlabelled=None if unlabelled is None else Path(unlabelled),
         made=None if made is None else Path(made),
         copies=copies,
+        robustness=robustness,
         layer_rates=layer_rates,
         with_controls=attribution,
         seeds=tuple(range(seed, seed + count)),

@@ -28,9 +28,9 @@ def generate(
     by: Annotated[
         str,
         Option(
-            "inversion (statistics that the teacher remembers), generator (dafl, dfad or zskt), or "
-            "condense (a few samples that stand for the data), with options as "
-            "inversion:samples=2000."
+            "inversion (statistics that the teacher remembers), generator (dafl, dfad or zskt), "
+            "condense (a few samples that stand for the data) or boundary (the data, and samples "
+            "moved to where the teacher changes its mind), with options as inversion:samples=2000."
         ),
     ] = "inversion",
     out: Annotated[str | Path, Option("NPZ file to write.")],

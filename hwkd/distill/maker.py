@@ -75,11 +75,13 @@ class Maker(ABC):
         name: by which it is registered.
         paper: where it is from.
         needs_data: it looks at real samples; else the teacher is all it knows.
+        needs_teacher: it asks one.
     """
 
     name: ClassVar[str]
     paper: ClassVar[str]
     needs_data: ClassVar[bool] = False
+    needs_teacher: ClassVar[bool] = True
 
     @abstractmethod
     def make(self, making: Making) -> tuple[Tensor, Tensor]:

@@ -20,6 +20,7 @@ SHORT = {
     "inversion": ("inversion:samples=24,steps=6,batch=12,competition=1",),
     "generator": tuple(f"generator:samples=24,steps=6,width=4,way={way}" for way in
                        ("dafl", "dfad", "zskt")),
+    "boundary": ("boundary:share=0.5,steps=3",),
     "condense": tuple(f"condense:per_class=4,steps=4,way={way}" for way in
                       ("distribution", "gradient")),
 }  # fmt: skip

@@ -36,6 +36,7 @@ class Condense(Maker):
     name: ClassVar[str] = "condense"
     paper: ClassVar[str] = "Zhao et al. 2021, arXiv:2006.05929; Zhao and Bilen, arXiv:2110.04181"
     needs_data: ClassVar[bool] = True
+    needs_teacher: ClassVar[bool] = False
 
     def make(self, making: Making) -> tuple[Tensor, Tensor]:
         """Return inputs, begun as samples of the data, and their classes."""

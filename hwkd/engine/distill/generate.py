@@ -63,7 +63,7 @@ def generate_samples(
     data = resolved.data
     if not data.head.kind.of_classes:
         raise ConfigError(f"--by {maker.name}: makes samples of classes; {data.name} has none")
-    teacher = None if maker.needs_data else _teacher(resolved, progress)
+    teacher = _teacher(resolved, progress) if maker.needs_teacher else None
     made = making_of(resolved, teacher, seed=seed, progress=progress)
     with seeded_torch(derive_seed(seed, "generate")):
         inputs, labels = maker.make(made)

@@ -10,6 +10,7 @@ from typing import Any
 from hwkd.core.choices import CalibrationChoice, QatMode, TeacherSees
 from hwkd.core.errors import ConfigError
 from hwkd.distill.spec import NO_METHOD
+from hwkd.engine.arms.attacked import parse_attack
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.methods import (
     configured_methods,
@@ -45,6 +46,7 @@ class DistillRequest:
     unlabelled: Path | None = None
     made: Path | None = None
     copies: int = 1
+    robustness: str | None = None
     with_controls: bool = False
     seeds: tuple[int, ...] = (0,)
     by_hardware: bool = False
@@ -75,6 +77,8 @@ def distill_config(request: DistillRequest, base: SearchConfig) -> SearchConfig:
         request.teachers or base.teacher.sources,
         named=bool(request.teachers),
     )
+    if request.robustness is not None:
+        parse_attack(request.robustness)
     raw = base.model_dump()
     raw.update(
         {
@@ -94,6 +98,7 @@ def distill_config(request: DistillRequest, base: SearchConfig) -> SearchConfig:
             "training": {**raw["training"], "layer_rates": request.layer_rates},
             "quantisation": {"calibration": request.calibration, "qat": request.qat},
             "distill": method_tables(request.methods if scheme is None else (NO_METHOD,)),
+            "robustness": request.robustness,
             "scheme": None if scheme is None else scheme.table(),
         }
     )

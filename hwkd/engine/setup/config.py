@@ -211,6 +211,7 @@ class SearchConfig(StrictModel):
         distill: methods that students learn by, combined; empty leaves the choice to the data
             (`hwkd.distill.defaults`), the single method "none" is labels alone.
         scheme: by which a student is trained in place of methods.
+        robustness: attack on full trainings, as `pgd:eps=0.1`; None attacks none.
     """
 
     schema_version: Literal[1] = 1
@@ -239,6 +240,7 @@ class SearchConfig(StrictModel):
     quantisation: QuantisationConfig = QuantisationConfig()
     distill: tuple[MethodConfig, ...] = ()
     scheme: SchemeConfig | None = None
+    robustness: str | None = None
     code: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="before")
