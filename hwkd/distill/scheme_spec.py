@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hwkd.core.catalog import SCHEMES
-from hwkd.core.cohort import Network, Source, Trained, View
+from hwkd.core.cohort import Network, Rounded, Source, Trained, View
 from hwkd.core.errors import ConfigError
 from hwkd.distill.scheme import Aggregate, Edge, Phase, Scheme
 from hwkd.distill.written_options import configured_options, split_options
@@ -130,7 +130,7 @@ def control_of(scheme: Scheme) -> tuple[Phase, ...]:
     """
     phases = scheme.phases()
     last = phases[-1]
-    if any(getattr(role, "goes_on", False) for role in last.roles):
+    if any(isinstance(r, Rounded) or getattr(r, "goes_on", False) for r in last.roles):
         own = [p for p in phases if {role.name for role in p.roles} & set(scheme.exported)]
         return tuple(phase.without_teaching() for phase in own)
     return (last.without_teaching(),)

@@ -16,6 +16,7 @@ from hwkd.core.errors import ConfigError, HwkdError
 from hwkd.core.student import Layer, Layers
 from hwkd.core.teaching import TrainingSet
 from hwkd.core.widened import widened
+from hwkd.deploy.to_onnx import folded_weights
 from hwkd.distill.scheme import edge_terms, label_edge
 from hwkd.distill.scheme_sources import AverageSource
 from hwkd.distill.scheme_spec import control_of, parse_scheme, require_sound
@@ -26,6 +27,7 @@ from hwkd.engine.setup.config import SearchConfig
 from hwkd.io.discovery import discover
 from hwkd.nn.build import build_module
 from hwkd.nn.cohort import Cohort
+from hwkd.nn.fake_quant import FakeQuantStudent
 from hwkd.tasks.classes_head import ClassesHead
 from hwkd.tasks.values_head import ValuesHead
 from hwkd.train.batches import TensorBatches
@@ -153,6 +155,14 @@ def test_scheme_trains_and_exports_a_plain_student(name: str) -> None:
     with torch.no_grad():
         shown = last.signals(inputs, plain=True)
     ours = predict_logits(exported, inputs)
+    part = last.parts[STUDENT]
+    if isinstance(part, FakeQuantStudent):  # what ships is rounded when it is quantised
+        folded = part.folded_weights()
+        for layer in (la for la in student().layers if la.name in folded):
+            kept = folded_weights(exported, layer)
+            for theirs, mine in zip(folded[layer.name], kept, strict=True):
+                np.testing.assert_allclose(mine, theirs.numpy(), atol=1e-6)
+        return
     in_run = [shown[f"{role}.logits"] for role in arm.scheme.exported]
     assert any(torch.equal(ours, each) for each in in_run)
     assert all(torch.isfinite(p).all() for p in last.parameters())
