@@ -22,20 +22,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from benchmarks.lib.verdict import count, report
+from benchmarks.robustness.fault_place import LONGEST_S, Done, Place, mounted
 
-_SEARCH = (
-    "--device", "cortex-m7", "--space", "plain", "--trials", "4", "--brief-epochs", "2",
-    "--full-epochs", "3", "--controls", "0", "--seed", "0",
-)  # fmt: skip
-_LONGEST_S = 180.0
 # Jumps back an hour and forward a day while the search runs.
 _JUMPING_CLOCK = """
 import time
@@ -49,113 +44,6 @@ time.time = jumping
 
 class LeftOutError(Exception):
     """A situation cannot be made on this machine; says why."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Done:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def fault(self) -> str:
-        """What no command may do, whatever happened to it."""
-        if "Traceback" in self.err or "Traceback" in self.out:
-            return f"traceback: {self.err.strip().splitlines()[-1]}"
-        if self.code == 2 and len(self.err.strip().splitlines()) > 1:
-            return f"{len(self.err.strip().splitlines())} lines instead of one: {self.err[:200]!r}"
-        return ""
-
-
-@dataclass(kw_only=True)
-class Place:
-    """A folder for one situation.
-
-    Attributes:
-        folder: of its own.
-        cache: with the teacher of the digits in it.
-        draw: of moments.
-        run: where the search goes.
-    """
-
-    folder: Path
-    cache: Path
-    draw: random.Random
-    run: Path = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Name the run folder."""
-        self.run = self.folder / "run"
-
-    def command(self, *options: str) -> list[str]:
-        """Return a new search, with further options."""
-        return [*_hwkd(), "search", *_SEARCH, "--out", str(self.run), "--json", *options]
-
-    def environment(self, changes: Mapping[str, str | None]) -> dict[str, str]:
-        """Return this process's environment; None takes a variable away."""
-        found = {**os.environ, "HWKD_CACHE_DIR": str(self.cache), "OMP_NUM_THREADS": "1"}
-        for name, value in changes.items():
-            if value is None:
-                found.pop(name, None)
-            else:
-                found[name] = value
-        return found
-
-    def search(
-        self,
-        *options: str,
-        changes: Mapping[str, str | None] | None = None,
-        before: Callable[[], None] | None = None,
-        user: int | None = None,
-    ) -> Done:
-        """Run a search to its end."""
-        done = subprocess.run(
-            self.command(*options),
-            env=self.environment(changes or {}),
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-            timeout=_LONGEST_S,
-            preexec_fn=before,
-            user=user,
-        )
-        return Done(code=done.returncode, out=done.stdout, err=done.stderr)
-
-    def start(self, *options: str) -> subprocess.Popen[str]:
-        """Begin a search in a process group of its own."""
-        return subprocess.Popen(
-            self.command(*options),
-            env=self.environment({}),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-
-    def next_command(self, *options: str) -> list[str]:
-        """Return what goes on with the run, or starts it where there is none."""
-        if (self.run / "journal.log").is_file():
-            return [*_hwkd(), "search", "--resume", str(self.run), "--json"]
-        return self.command(*options)
-
-    def finishes(self) -> str:
-        """Go on with the run, or start it again where there is none; returns what is wrong."""
-        done = subprocess.run(
-            self.next_command(), env=self.environment({}), capture_output=True, text=True,
-            check=False, timeout=_LONGEST_S,
-        )  # fmt: skip
-        if done.returncode:
-            return f"cannot go on: {done.stderr.strip()[:300]}"
-        status = json.loads((self.run / "run.json").read_text())["status"]
-        missing = [n for n in ("report.html", "best") if not (self.run / n).exists()]
-        return f"{status}, without {missing}" if missing or status != "finished" else ""
-
-
-def _hwkd() -> list[str]:
-    return [sys.executable, "-m", "hwkd"]
 
 
 def killed(place: Place, *, workers: str) -> str:
@@ -182,7 +70,7 @@ def signalled(place: Place, number: signal.Signals) -> str:
     time.sleep(place.draw.uniform(5.0, 9.0))
     asked = time.monotonic()
     process.send_signal(number)
-    out, err = process.communicate(timeout=_LONGEST_S)
+    out, err = process.communicate(timeout=LONGEST_S)
     if time.monotonic() - asked > 10.0:
         return f"took {time.monotonic() - asked:.0f} s to end"
     return Done(code=process.returncode, out=out, err=err).fault or place.finishes()
@@ -192,7 +80,7 @@ def full_disk(place: Place) -> str:
     """Give the run a file system of 400 KiB, then a larger one."""
     disk = place.folder / "disk"
     disk.mkdir()
-    with _mounted(disk, "size=400k"):
+    with mounted(disk, "size=400k"):
         place.run = disk / "run"
         done = place.search()
         if done.fault or done.code != 2:
@@ -205,7 +93,7 @@ def full_cache(place: Place) -> str:
     """Give the cache a full file system: the search goes on without, or says so before training."""
     disk = place.folder / "disk"
     disk.mkdir()
-    with _mounted(disk, "size=16k"):
+    with mounted(disk, "size=16k"):
         place.cache = disk
         done = place.search()
         if done.fault or done.code not in (0, 2):
@@ -246,7 +134,7 @@ def worker_out_of_memory(place: Place) -> str:
     if workers:
         with contextlib.suppress(ProcessLookupError):
             os.kill(workers[-1], signal.SIGKILL)
-    out, err = process.communicate(timeout=_LONGEST_S)
+    out, err = process.communicate(timeout=LONGEST_S)
     return Done(code=process.returncode, out=out, err=err).fault or place.finishes()
 
 
@@ -257,7 +145,7 @@ def shared_cache(place: Place) -> str:
     other.folder.mkdir()
     both = (place.start(), other.start())
     for process in both:
-        out, err = process.communicate(timeout=2 * _LONGEST_S)
+        out, err = process.communicate(timeout=2 * LONGEST_S)
         found = Done(code=process.returncode, out=out, err=err)
         if found.fault or found.code:
             return found.fault or f"exit code {found.code}: {err[:200]}"
@@ -286,7 +174,7 @@ def permission_lost(place: Place) -> str:
     paths = [path for path in (place.run, *place.run.rglob("*")) if path.exists()]
     for path in paths:
         os.chown(path, 0, 0)
-    out, err = process.communicate(timeout=_LONGEST_S)
+    out, err = process.communicate(timeout=LONGEST_S)
     fault = Done(code=process.returncode, out=out, err=err).fault
     return fault or place.finishes()
 
@@ -317,7 +205,7 @@ def closed_output(place: Place) -> str:
     """Close standard output before the search begins."""
     done = subprocess.run(
         ["sh", "-c", f"{' '.join(place.command())} >&-"], env=place.environment({}),
-        stderr=subprocess.PIPE, text=True, check=False, timeout=_LONGEST_S,
+        stderr=subprocess.PIPE, text=True, check=False, timeout=LONGEST_S,
     )  # fmt: skip
     return Done(code=done.returncode, out="", err=done.stderr).fault or place.finishes()
 
@@ -390,16 +278,7 @@ def _tried(situation: Callable[[Place], str], place: Place) -> str | None:
         print(f"left out: {error}", flush=True)
         return None
     except subprocess.TimeoutExpired:
-        return f"still running after {_LONGEST_S:.0f} s"
-
-
-@contextlib.contextmanager
-def _mounted(folder: Path, options: str) -> Iterator[None]:
-    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
+        return f"still running after {LONGEST_S:.0f} s"
 
 
 if __name__ == "__main__":

@@ -35,8 +35,20 @@ def open_model(path: Path) -> ModelProto:
         ModelFileError: if it cannot be read, is damaged, or runs other operators from one
             inference to the next.
     """
-    model = _parse(path)
-    where = str(path)
+    return checked_model(parse_model(path), str(path))
+
+
+def checked_model(model: ModelProto, where: str) -> ModelProto:
+    """Hold a parsed file to what everything after it takes for granted.
+
+    Args:
+        model: changed in place where an `If` becomes its branch; without functions it is the one
+            that is returned.
+        where: names the file in messages.
+
+    Raises:
+        ModelFileError: if it is damaged, or runs other operators from one inference to the next.
+    """
     _check_text(model, where)
     model = without_functions(model, where, most_nodes=_MOST_NODES)
     take_branches(model)
@@ -76,7 +88,12 @@ def stored_tensors(model: ModelProto, where: str) -> list[TensorProto]:
     return [*tensors, *(_constant_value(node, where) for node in constants)]
 
 
-def _parse(path: Path) -> ModelProto:
+def parse_model(path: Path) -> ModelProto:
+    """Parse a file that `checked_model` is to look at.
+
+    Raises:
+        ModelFileError: if it cannot be read, or is no ONNX file of a network.
+    """
     try:
         size = path.stat().st_size
         if size >= _MOST_FILE_BYTES:

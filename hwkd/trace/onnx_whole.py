@@ -7,7 +7,7 @@ from pathlib import Path
 from onnx import ModelProto, TensorProto, numpy_helper
 
 from hwkd.core.errors import ModelFileError
-from hwkd.trace.onnx_model import open_model
+from hwkd.trace.onnx_model import checked_model, parse_model
 from hwkd.trace.onnx_tensors import read_constants
 
 
@@ -19,11 +19,11 @@ def whole_file(path: Path) -> bytes:
     Raises:
         ModelFileError: if it cannot be read, or its weights cannot.
     """
-    model = open_model(path)
-    content = path.read_bytes()
-    if take_in_weights(model, path) or ModelProto.FromString(content).functions:
+    parsed = parse_model(path)
+    model = checked_model(parsed, str(path))
+    if take_in_weights(model, path) or parsed.functions:
         return bytes(model.SerializeToString(deterministic=True))
-    return content
+    return path.read_bytes()
 
 
 def take_in_weights(model: ModelProto, path: Path) -> bool:

@@ -10,11 +10,13 @@ from support.finished_search import finished_search
 from support.made_once import MadeOnce
 
 from benchmarks.robustness.reader_files import fill_folder
-from benchmarks.robustness.readers import WAYS, try_way, unlisted
+from benchmarks.robustness.reader_list import unlisted
+from benchmarks.robustness.reader_ways import WAYS
+from benchmarks.robustness.readers import try_way
 
 
 def test_every_reader_of_the_sources_is_behind_a_bench() -> None:
-    assert not unlisted(), "give the reader a way in benchmarks/robustness/readers.py"
+    assert not unlisted(), "give the reader a way in benchmarks/robustness/reader_ways.py"
 
 
 @pytest.fixture(scope="module")

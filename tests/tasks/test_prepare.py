@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +130,20 @@ def test_equal_inputs_of_unequal_classes_are_counted():
     )
     notes = prepared_of(disputed).notes
     assert "1 train examples are equal to one of another class" in notes
+
+
+def test_equal_inputs_of_one_class_are_counted_in_train_and_between_splits():
+    source = raw(300)
+    source.train.inputs[[3, 6]] = source.train.inputs[0]
+    assert len(set(source.train.labels[[0, 3, 6]])) == 1
+    validation, test = (raw(9, seed=seed).train for seed in (3, 4))
+    test.inputs[0] = source.train.inputs[0]
+    test.labels[0] = source.train.labels[0]
+    notes = prepared_of(replace(source, validation=validation, test=test)).notes
+    assert [note for note in notes if "examples" in note] == [
+        "2 train examples repeat an earlier train example, value for value",
+        "1 test examples are equal to a train example, value for value",
+    ]
 
 
 def test_class_names_are_shown_with_their_labels_and_many_are_shortened():

@@ -22,6 +22,7 @@ from hwkd.deploy.to_onnx import export_onnx
 from hwkd.distill.criterion import DistillCriterion
 from hwkd.distill.int8_methods import int8_recipe
 from hwkd.engine.arms.all_examples import learn_all, may_learn_all
+from hwkd.engine.arms.attacked import attacked_scores, parse_attack
 from hwkd.engine.arms.evaluation import (
     judge_student,
     require_same_outputs,
@@ -119,7 +120,7 @@ def finish_arm(
             context, student.exits, files.exits_path, calibration=quantisation.calibration
         )
         judged = judged.model_copy(update={"exits": found})
-    result, history = _tested(context, judged, files), student.epochs
+    result, history = _tested(context, judged, files, student.module), student.epochs
     if order.learns_all and quantisation.ships == "ptq" and may_learn_all(context, student.arm):
         if pace is not None:  # should time end what follows, this is what came of the training
             write_result(folder, result, history)
@@ -167,7 +168,9 @@ def _judged(context: SearchContext, student: FloatStudent, files: StudentFiles) 
     )
 
 
-def _tested(context: SearchContext, result: ArmResult, files: StudentFiles) -> ArmResult:
+def _tested(
+    context: SearchContext, result: ArmResult, files: StudentFiles, module: StudentModule
+) -> ArmResult:
     """Add what the files are worth on the test split."""
     head, test = context.data.head.at(result.decision), context.data.test
     logits = student_logits(files.int8_path, test.inputs)
@@ -178,6 +181,11 @@ def _tested(context: SearchContext, result: ArmResult, files: StudentFiles) -> A
             ("test_int8", logits),
         )
     }
+    if context.config.robustness is not None:
+        attack = parse_attack(context.config.robustness)
+        inputs, tested["attacked_float"] = attacked_scores(attack, module, context.data)
+        outputs = student_logits(files.int8_path, inputs)
+        tested["attacked_int8"] = head.scores(outputs, test.labels, test.wholes)
     return result.model_copy(
         update={
             "scores": result.scores.model_copy(update=tested),
@@ -230,7 +238,7 @@ def _gone_on(
         return None
     made_before = len(student.epochs)
     records = (r.model_copy(update={"epoch": r.epoch + made_before}) for r in training.epochs)
-    return _tested(context, found, files), (*student.epochs, *records)
+    return _tested(context, found, files, module), (*student.epochs, *records)
 
 
 def _quantised(

@@ -1,0 +1,199 @@
+"""How each file that hwkd reads is read, for benches that damage it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hwkd.core.errors import HwkdError
+from hwkd.core.student_record import StudentRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """Files that are read together.
+
+    Attributes:
+        files: patterns of what is damaged, within the folder.
+        read: reads the folder as the product does.
+        covers: functions that do it.
+    """
+
+    files: tuple[str, ...]
+    read: Callable[[Path], object]
+    covers: tuple[str, ...]
+
+
+def _log(folder: Path) -> object:
+    from hwkd.io.run_log import read_log, read_stage
+
+    return read_log(folder / "run"), read_stage(folder / "run")
+
+
+def _run(folder: Path) -> object:
+    from hwkd.report.build import build_report
+    from hwkd.report.read import read_run
+
+    return build_report(*read_run(folder / "run"))
+
+
+def _resumed(folder: Path) -> object:
+    from hwkd.engine.run.prepared import named_teacher, teacher_is_settled
+    from hwkd.engine.run.run_folder import RunFolder
+    from hwkd.engine.setup.config import SearchConfig
+
+    run = RunFolder(folder / "run")
+    run.check_journal()
+    return (
+        SearchConfig.from_toml(run.config_path),
+        named_teacher(run),
+        teacher_is_settled(run),
+        run.trials.records(),
+    )
+
+
+def _trainings(folder: Path) -> object:
+    from hwkd.engine.arms.orders import finished_orders, result_history
+
+    histories = [result_history(path) for path in (folder / "run" / "final").iterdir()]
+    return [*finished_orders(folder / "run"), histories]
+
+
+def _student(folder: Path) -> object:
+    from hwkd.io.student_folder import WEIGHTS_FILE, read_student
+
+    student = read_student(folder / "run")
+    return _filled(student.record, student.file(WEIGHTS_FILE))
+
+
+def _weights(folder: Path) -> object:
+    from hwkd.io.student_folder import WEIGHTS_FILE, read_record_file
+
+    best = folder / "run" / "best"
+    return _filled(read_record_file(best / "student.json"), best / WEIGHTS_FILE)
+
+
+def _filled(record: StudentRecord, weights: Path) -> object:
+    from hwkd.nn.build import build_module
+    from hwkd.train.weights_file import WeightsError, fill_module
+
+    module = build_module(record.network, seed=0)
+    try:
+        fill_module(module, weights)
+    except WeightsError as error:
+        raise HwkdError(str(error)) from error
+    return module
+
+
+def _exported(folder: Path) -> object:
+    from hwkd.deploy.to_c.exported import read_exported
+    from hwkd.engine.arms.export import raw_input
+
+    found = read_exported(folder / "firmware", raw_input)
+    return None if found is None else found.project()
+
+
+def _device(folder: Path) -> object:
+    from hwkd.io.device_catalog import load_device
+
+    return load_device(str(folder / "device.toml"))
+
+
+def _runtime(folder: Path) -> object:
+    from hwkd.io.runtime_files import load_runtime
+
+    return load_runtime(str(folder / "runtime.toml"))
+
+
+def _core(folder: Path) -> object:
+    from hwkd.io.core_files import load_core_file
+
+    return load_core_file(str(folder / "core.toml"))
+
+
+def _measurements(folder: Path) -> object:
+    from hwkd.cost.fit.rows import read_measurements
+
+    return read_measurements(folder / "measured.csv")
+
+
+def _array(folder: Path) -> object:
+    from hwkd.io.cached_array import ArrayFacts, open_array
+
+    return open_array(folder / "array", ArrayFacts)
+
+
+def _unlabelled(folder: Path) -> object:
+    from hwkd.tasks.npz import read_one_array
+
+    return read_one_array(folder / "unlabelled.npy")
+
+
+def _table(folder: Path) -> object:
+    from hwkd.tasks.csv_table import read_csv
+
+    path = folder / "table.csv"
+    return read_csv(path, of_classes=True), read_csv(path, of_classes=False)
+
+
+def _recordings(folder: Path) -> object:
+    from hwkd.core.reading import AS_USUAL
+    from hwkd.tasks.recordings import read_recordings
+
+    return [read_recordings(folder / f"recordings.{kind}", AS_USUAL) for kind in ("csv", "npz")]
+
+
+def _clip(folder: Path) -> object:
+    from hwkd.tasks.wav import read_wav
+
+    return read_wav(folder / "clip.wav")
+
+
+WAYS: dict[str, Way] = {
+    "run": Way(
+        files=("run/run.json", "run/trials.jsonl"),
+        read=_run,
+        covers=("read_run", "read_run_record", "read_trials"),
+    ),
+    "resumed run": Way(
+        files=("run/config.toml", "run/prepared.json", "run/journal.log"),
+        read=_resumed,
+        covers=("load_study", "open_storage"),
+    ),
+    "log": Way(
+        files=("run/log.jsonl", "run/progress.json"), read=_log, covers=("read_log", "read_stage"),
+    ),
+    "trainings": Way(
+        files=("run/final/*/*.json",), read=_trainings, covers=("finished_orders", "read_result"),
+    ),
+    "student": Way(
+        files=("run/best/*.json",), read=_student, covers=("read_student", "read_record_file"),
+    ),
+    "weights": Way(
+        files=("run/best/*.safetensors",), read=_weights, covers=("fill_module",),
+    ),
+    "exported C": Way(
+        files=("firmware/model.json",), read=_exported, covers=("read_exported",),
+    ),
+    "device": Way(
+        files=("device.toml",), read=_device, covers=("load_device", "read_toml"),
+    ),
+    "runtime": Way(files=("runtime.toml",), read=_runtime, covers=("load_runtime",)),
+    "core": Way(
+        files=("core.toml",), read=_core, covers=("load_core", "load_npu", "load_core_file"),
+    ),
+    "measurements": Way(
+        files=("measured.csv",), read=_measurements, covers=("read_measurements",),
+    ),
+    "table": Way(files=("table.csv",), read=_table, covers=("read_csv", "read_table")),
+    "recordings": Way(
+        files=("recordings.csv", "recordings.npz"), read=_recordings,
+        covers=("read_recordings", "read_arrays"),
+    ),
+    "clip": Way(files=("clip.wav",), read=_clip, covers=("read_wav",)),
+    "cached array": Way(files=("array/*",), read=_array, covers=("open_array",)),
+    "unlabelled": Way(
+        files=("unlabelled.npy",), read=_unlabelled, covers=("read_npy_file", "read_one_array"),
+    ),
+}  # fmt: skip
