@@ -39,6 +39,7 @@ class Reading(StrictModel):
         window_s: length of a window that is one example, in seconds.
         stride_s: from the beginning of a window to the next; None is half a window.
         words: classes to learn of a folder with more; none learns all.
+        half: of pairs in an NPZ file, "teacher" is the arrays `teacher_x_*`.
     """
 
     input_size: tuple[StoredInt, StoredInt] | None = None
@@ -54,6 +55,7 @@ class Reading(StrictModel):
     window_s: float | None = Field(default=None, gt=0)
     stride_s: float | None = Field(default=None, gt=0)
     words: tuple[str, ...] = ()
+    half: Literal["student", "teacher"] = "student"
 
     def require_known(self, known: Collection[str], *, task: str) -> None:
         """Refuse a choice that a task has no use for.

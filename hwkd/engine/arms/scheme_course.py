@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -18,6 +19,7 @@ from hwkd.core.cohort import (
     HeldOut,
     Memory,
     Network,
+    Rounded,
     Stale,
     Trained,
     Wide,
@@ -37,10 +39,12 @@ from hwkd.distill.scheme_sources import (
     TableSource,
 )
 from hwkd.engine.arms.recipes import Arm
+from hwkd.engine.arms.rounding import ROUNDING_RATE, rounded
 from hwkd.engine.setup.context import SearchContext
 from hwkd.engine.setup.methods import require_scheme_possible
 from hwkd.nn.build import StudentModule
 from hwkd.nn.cohort import Cohort
+from hwkd.nn.fake_quant import FakeQuantStudent
 from hwkd.train.batches import BatchSource
 from hwkd.train.checkpoint import Checkpoints
 from hwkd.train.config import TrainConfig
@@ -184,8 +188,18 @@ def _part(config: TrainConfig, phases: Sequence[Phase], phase: Phase) -> TrainCo
     if budget_s is not None:
         efforts = {each.name: each.share * _effort(each) for each in phases}
         budget_s *= efforts[phase.name] / sum(efforts.values())
-    return replace(
+    config = replace(
         config, epochs=max(1, round(config.epochs * phase.share)), time_budget_s=budget_s
+    )
+    if not any(isinstance(role, Rounded) for role in phase.roles):
+        return config
+    return replace(
+        config,
+        optimizer="adamw",
+        schedule="cosine",
+        learning_rate=ROUNDING_RATE,
+        weight_decay=0.0,
+        averaging_decay=None,
     )
 
 
@@ -197,6 +211,8 @@ def _effort(phase: Phase) -> float:
             effort += role.width**2
         elif isinstance(role, Branch):
             effort += 0.5 * role.width**2
+        elif isinstance(role, Rounded):
+            effort += 3.0
         elif isinstance(role, Wide):
             effort += max(role.multipliers) ** 2 / 2
         elif isinstance(role, (Average, Stale)):
@@ -235,7 +251,16 @@ class _Trainer:
             if isinstance(role, Network) and role.goes_on:
                 before = next(p.student for p in reversed(past) if role.name in p.student.parts)
                 made.parts[role.name].load_state_dict(before.parts[role.name].state_dict())
+            elif isinstance(role, Rounded):
+                before = next(p.student for p in past if p.name == role.phase)
+                made.parts[role.name] = self._rounded(before, role.of)
         return made.to(self.data.batches.device)
+
+    def _rounded(self, before: Cohort, name: str) -> nn.Module:
+        part = before.parts[name]
+        if isinstance(part, FakeQuantStudent):
+            return copy.deepcopy(part)
+        return rounded(before.exported(name), self.data.training.copies[0])
 
     def criterion(self, cohort: Cohort, teacher: TeacherSource | None) -> SchemeCriterion:
         """Return what they minimise; targets come from the sources of the phase alone."""

@@ -152,7 +152,7 @@ def read_unlabelled(
         DataError: if the file cannot be read, does not fit or has another scale.
     """
     values = _read_folder(path, input_shape) if path.is_dir() else _read_array(path)
-    shaped = _as_inputs(values, input_shape)
+    shaped = as_inputs(values, input_shape)
     if shaped is None:
         raise DataError(
             f"--unlabelled {path}: holds shape {values.shape}, expected [n, "
@@ -183,9 +183,14 @@ def _read_array(path: Path) -> NDArray[np.generic]:
         raise DataError(f"--unlabelled {error}") from error
 
 
-def _as_inputs(
+def as_inputs(
     values: NDArray[np.generic], input_shape: tuple[int, ...]
 ) -> NDArray[np.generic] | None:
+    """Return raw inputs with their channels first; None if they have another shape.
+
+    Args:
+        values: shape [n, *input_shape], without its one channel or with channels last.
+    """
     if values.ndim < 2 or not len(values):
         return None
     if values.shape[1:] == input_shape:
