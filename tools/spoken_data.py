@@ -127,7 +127,8 @@ def recorded(samples: Sound, random: np.random.Generator, length: int = _CLIP) -
     if random.random() < 0.4:
         found = resample_poly(resample_poly(found, 1, 2), 2, 1)[:length]
     peak = 10 ** (-random.uniform(1, 18) / 20)
-    return np.rint(found * peak / max(1e-9, np.abs(found).max()) * 32767).astype(np.int16)
+    whole: Sound = np.rint(found * peak / max(1e-9, np.abs(found).max()) * 32767).astype(np.int16)
+    return whole
 
 
 def _coloured(wave: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.float64]:
@@ -137,7 +138,8 @@ def _coloured(wave: NDArray[np.float64], random: np.random.Generator) -> NDArray
     decibels = np.interp(
         np.linspace(0, 1, len(spectrum)) ** 0.5, places, random.uniform(-10, 10, len(places))
     )
-    return np.fft.irfft(spectrum * 10 ** (decibels / 20), len(wave))
+    found: NDArray[np.float64] = np.fft.irfft(spectrum * 10 ** (decibels / 20), len(wave))
+    return found
 
 
 def _in_room(wave: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.float64]:
@@ -157,4 +159,5 @@ def noise(length: int, random: np.random.Generator) -> NDArray[np.float64]:
     spectrum = np.fft.rfft(random.standard_normal(length))
     spectrum *= np.maximum(1, np.arange(len(spectrum))) ** -slope
     found = np.fft.irfft(spectrum, length)
-    return found / float(np.sqrt(np.mean(np.square(found))))
+    even: NDArray[np.float64] = found / float(np.sqrt(np.mean(np.square(found))))
+    return even

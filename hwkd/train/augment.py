@@ -115,7 +115,8 @@ def kept_by_mask(
     start = np.floor(places * (size - wide + 1))[:, np.newaxis]
     at = np.arange(size)
     hidden = (at >= start) & (at < start + wide[:, np.newaxis])
-    return (~hidden).astype(np.float32)
+    kept: NDArray[np.float32] = (~hidden).astype(np.float32)
+    return kept
 
 
 def beside(kept: NDArray[np.float32], axis: int, ndim: int) -> NDArray[np.float32]:
