@@ -15,6 +15,7 @@ from torch import Tensor
 from hwkd.core.final_record import PairRecord, QuantisationChoiceRecord
 from hwkd.core.metric import Scores, ScoresRecord
 from hwkd.core.progress import Progress, silent
+from hwkd.core.student import Layers
 from hwkd.core.teaching import TeacherSource
 from hwkd.core.trial import EpochRecord
 from hwkd.deploy.to_onnx import export_onnx
@@ -29,6 +30,7 @@ from hwkd.engine.arms.evaluation import (
     student_criterion,
     student_logits,
 )
+from hwkd.engine.arms.exits import write_exits
 from hwkd.engine.arms.orders import ArmOrder, ArmResult, student_files, write_result
 from hwkd.engine.arms.quantise import QuantisationData, QuantisationSettings, quantise_student
 from hwkd.engine.arms.recipes import Arm
@@ -56,6 +58,7 @@ class FloatStudent:
         epochs_made: passes, with the fraction of the last one.
         state: of adapters and memories, for a training that goes on.
         pairs: layers that feature methods compared.
+        exits: the network with its exits; None without any.
     """
 
     candidate: Candidate
@@ -67,6 +70,7 @@ class FloatStudent:
     samples: int
     state: Mapping[str, Tensor]
     pairs: tuple[PairRecord, ...] = ()
+    exits: tuple[Layers, StudentModule] | None = None
     label_smoothing: float = 0.0
 
     @property
@@ -111,6 +115,11 @@ def finish_arm(
     if pace is not None or order.end_s is None:  # where time is short it must have been counted on
         varied = varied_error(context, files.int8_path)
         judged = judged.model_copy(update={"varied_error": varied})
+    if student.exits is not None:
+        found = write_exits(
+            context, student.exits, files.exits_path, calibration=quantisation.calibration
+        )
+        judged = judged.model_copy(update={"exits": found})
     result, history = _tested(context, judged, files, student.module), student.epochs
     if order.learns_all and quantisation.ships == "ptq" and may_learn_all(context, student.arm):
         if pace is not None:  # should time end what follows, this is what came of the training
