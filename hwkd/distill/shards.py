@@ -49,9 +49,10 @@ class Shards:
             own = private[known[private] == label]
             shares = generator.dirichlet([self.alpha] * self.clients)
             ends = (np.cumsum(shares)[:-1] * len(own)).round().astype(int)
-            for part, rows in zip(parts, np.split(own, ends), strict=True):
-                part.extend(rows.tolist())
-        for number, rows in enumerate([*parts, shared]):
+            for part, given in zip(parts, np.split(own, ends), strict=True):
+                part.extend(given.tolist())
+        divided = [*parts, shared.tolist()]
+        for number, rows in enumerate(divided):
             if len(rows) < _FEWEST:
                 who = "the public part" if number == self.clients else f"client {number}"
                 raise ConfigError(
@@ -59,7 +60,7 @@ class Shards:
                     f"give fewer than {self.clients} clients, alpha over {self.alpha:g}, a larger "
                     "public part or another draw"
                 )
-        return tuple(torch.tensor(sorted(rows)) for rows in [*parts, shared.tolist()])
+        return tuple(torch.tensor(sorted(rows)) for rows in divided)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
