@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -22,7 +21,7 @@ from benchmarks.lib.verdict import report
 from hwkd.core.student import Layers
 from hwkd.core.teaching import TrainingSet
 from hwkd.distill.scheme_spec import parse_scheme
-from hwkd.distill.schemes.federated import FederatedScheme
+from hwkd.distill.schemes.federated import FedAvg, FederatedScheme
 from hwkd.engine.arms.recipes import Arm
 from hwkd.engine.arms.scheme_course import SchemeData, train_scheme
 from hwkd.nn.build import build_module
@@ -107,11 +106,9 @@ def main(arguments: list[str]) -> int:
             continue
         scheme = parse_scheme(text)
         assert isinstance(scheme, FederatedScheme)
-        sent, dear = (
-            each.bytes_per_round(weights=weights, samples=len(data.train), classes=data.num_outputs)
-            for each in (scheme, replace(parse_scheme("fedavg"), clients=chosen.clients))
-            if isinstance(each, FederatedScheme)
-        )
+        size = {"weights": weights, "samples": len(data.train), "classes": data.num_outputs}
+        sent = scheme.bytes_per_round(**size)
+        dear = FedAvg(clients=chosen.clients).bytes_per_round(**size)
         noise = getattr(scheme, "noise", 0.0)
         print(
             f"| {scheme.name} | {round(scheme.public * len(data.train))} | {noise:g} | "

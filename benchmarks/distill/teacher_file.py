@@ -23,7 +23,7 @@ from benchmarks.distill.setup import load_data
 from benchmarks.distill.taught_on import taught
 from benchmarks.lib.verdict import Target, report
 from hwkd.engine.arms.verdict import paired_gain
-from hwkd.tasks.base import Split, TaskData
+from hwkd.tasks.base import Split, SplitName, TaskData
 from hwkd.tasks.classes_head import ClassesHead
 from hwkd.tasks.prepare import prepare
 from hwkd.tasks.raw import RawData, RawSplit
@@ -33,7 +33,7 @@ from hwkd.train.teacher_trained import TeacherTraining
 
 LEAST_RATIO = 8.0
 CLASSES = 100
-PAIRS = {"train": 4000, "validation": 800, "test": 1500}
+PAIRS: dict[SplitName, int] = {"train": 4000, "validation": 800, "test": 1500}
 
 
 def pairs(split: Split, count: int, seed: int) -> RawSplit:
@@ -53,12 +53,13 @@ def pairs(split: Split, count: int, seed: int) -> RawSplit:
 def pair_data() -> TaskData:
     """Return the data set of pairs."""
     single = load_data(None)
-    splits = {
-        name: pairs(getattr(single, name), count, seed)
-        for seed, (name, count) in enumerate(PAIRS.items())
-    }
+    train, validation, test = (
+        pairs(single.split(name), count, seed) for seed, (name, count) in enumerate(PAIRS.items())
+    )
     names = tuple(f"{label:02}" for label in range(CLASSES))
-    raw = RawData(source="pairs of digits", class_names=names, **splits)
+    raw = RawData(
+        source="pairs of digits", class_names=names, train=train, validation=validation, test=test
+    )
     return prepare(raw, ClassesHead(names=names), task="classify", split_seed=0)
 
 
@@ -93,7 +94,11 @@ def main(arguments: list[str]) -> int:
                 for seed in range(chosen.seeds)
             ]
             gain = paired_gain(scores[top], scores[None], over="all outputs")
-            ends = "" if gain.low is None else f" ({100 * gain.low:+.2f} to {100 * gain.high:+.2f})"
+            ends = (
+                ""
+                if gain.low is None or gain.high is None
+                else f" ({100 * gain.low:+.2f} to {100 * gain.high:+.2f})"
+            )
             print(
                 f"| {top or 'all'} | {path.stat().st_size:,} | {ratios[top]:.1f} | "
                 f"{100 * np.mean(scores[top]):.2f} % | {100 * gain.mean:+.2f}{ends} |",
