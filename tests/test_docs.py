@@ -160,6 +160,8 @@ def _write_made(folder: Path) -> None:
     """Write digits as if they were made, and as pairs of halves that differ in nothing."""
     images, labels = load_digits().images.astype(np.uint8), load_digits().target
     np.savez(folder / "made.npz", x_train=images[:200], y_train=labels[:200])
+    votes = np.eye(10)[labels] * 4 + 1
+    np.savez(folder / "voted.npz", x_train=images, y_train=labels, y_soft_train=votes)
     np.savez(folder / "pairs.npz", x_train=images, y_train=labels, teacher_x_train=images)
 
 
