@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hwkd.api.distill import distill
     from hwkd.api.evaluate import evaluate
     from hwkd.api.export import export
+    from hwkd.api.finetune import finetune
     from hwkd.api.finish import finish
     from hwkd.api.methods import method, methods
     from hwkd.api.opened import open  # noqa: A004
@@ -59,6 +60,7 @@ __all__ = [
     "distill",
     "evaluate",
     "export",
+    "finetune",
     "finish",
     "method",
     "methods",
