@@ -195,9 +195,9 @@ def start_of(student: StudentFolder, data: TaskData, *, given: str) -> Start:
     scale, shift = np.ones(len(rows), np.float32), np.zeros(len(rows), np.float32)
     if old.answer_std:
         new = data.head
-        scale = np.float32(np.array(old.answer_std) / np.array(new.answer_std))
+        scale = np.asarray(np.array(old.answer_std) / np.array(new.answer_std), np.float32)
         difference = np.array(old.answer_mean) - np.array(new.answer_mean)
-        shift = np.float32(difference / np.array(new.answer_std))
+        shift = np.asarray(difference / np.array(new.answer_std), np.float32)
     return Start(
         student=student,
         given=given,
