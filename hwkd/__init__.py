@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
+    from hwkd.api.answers import answers
     from hwkd.api.bench_kit import bench_kit
     from hwkd.api.calibrate import calibrate
     from hwkd.api.compare import compare
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from hwkd.api.export import export
     from hwkd.api.finetune import finetune
     from hwkd.api.finish import finish
+    from hwkd.api.generate import generate
     from hwkd.api.methods import method, methods
     from hwkd.api.opened import open  # noqa: A004
     from hwkd.api.outcome import SearchOutcome
@@ -51,6 +53,7 @@ __all__ = [
     "SearchOutcome",
     "SilentListener",
     "__version__",
+    "answers",
     "bench_kit",
     "calibrate",
     "compare",
@@ -62,6 +65,7 @@ __all__ = [
     "export",
     "finetune",
     "finish",
+    "generate",
     "method",
     "methods",
     "new_device",

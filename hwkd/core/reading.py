@@ -41,6 +41,7 @@ class Reading(StrictModel):
         stride_s: from the beginning of a window to the next; None is half a window.
         words: classes to learn of a folder with more; none learns all.
         scaling: step of a student that goes on with the data, in place of one fitted to it.
+        half: of pairs in an NPZ file, "teacher" is the arrays `teacher_x_*`.
     """
 
     input_size: tuple[StoredInt, StoredInt] | None = None
@@ -57,6 +58,7 @@ class Reading(StrictModel):
     stride_s: float | None = Field(default=None, gt=0)
     words: tuple[str, ...] = ()
     scaling: StepRecord | None = None
+    half: Literal["student", "teacher"] = "student"
 
     def require_known(self, known: Collection[str], *, task: str) -> None:
         """Refuse a choice that a task has no use for.

@@ -155,7 +155,7 @@ class TeacherMemberRecord(StrictModel):
     """
 
     name: str
-    kind: Literal["trained here", "onnx", "factory"]
+    kind: Literal["trained here", "onnx", "factory", "answers"]
     description: str
     input: str = "normalised"
     scores: ScoresRecord
@@ -167,7 +167,7 @@ class TeacherRecord(StrictModel):
     """The teacher.
 
     Attributes:
-        kind: "trained here", "onnx" or "factory".
+        kind: "trained here", "onnx", "factory", or "answers" in a file.
         scores: in float, on validation and, if that was measured, on test.
         seconds: spent on training it, loading it and computing its logits in this run.
         from_cache: it was trained by an earlier run on the same data and configuration.
@@ -179,7 +179,7 @@ class TeacherRecord(StrictModel):
         trained_within_s: bound on its training, which names it in the cache; None is no bound.
     """
 
-    kind: Literal["trained here", "onnx", "factory"]
+    kind: Literal["trained here", "onnx", "factory", "answers"]
     description: str
     scores: ScoresRecord
     seconds: float

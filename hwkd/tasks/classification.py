@@ -19,7 +19,7 @@ from hwkd.tasks.prepare import prepare
 from hwkd.tasks.sources import read_digits, read_source
 from hwkd.tasks.splits import with_all_splits
 
-_KNOWN = frozenset({"input_size", "layout", "metric", "label", "class_weights", "features"})
+_KNOWN = frozenset({"input_size", "layout", "metric", "label", "class_weights", "features", "half"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +54,7 @@ class ClassifyTask:
                 input_size=reading.input_size,
                 layout=reading.layout,
                 label=reading.label,
+                half=reading.half,
                 progress=progress,
             )
         )

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import RootModel, ValidationError, model_validator
 
 from hwkd.core.decision_record import Confusion, DecisionRecord
-from hwkd.core.final_record import PairRecord, QuantisationChoiceRecord
+from hwkd.core.final_record import ExitsRecord, PairRecord, QuantisationChoiceRecord
 from hwkd.core.metric import ScoresRecord
 from hwkd.core.old_records import with_scores
 from hwkd.core.strict_model import StoredInt, StrictModel, read_record
@@ -38,6 +38,7 @@ class ArmResult(StrictModel):
         confusion: of the int8 file on test, by class.
         decision: threshold that was chosen on validation.
         pairs: layers that feature methods compared.
+        exits: of the file with exits; None without any.
         all_examples: that it learned from after it was scored on validation, those of validation
             among them; None if it never learned from those.
     """
@@ -52,6 +53,7 @@ class ArmResult(StrictModel):
     confusion: Confusion = ()
     decision: DecisionRecord | None = None
     pairs: tuple[PairRecord, ...] = ()
+    exits: ExitsRecord | None = None
     all_examples: StoredInt | None = None
 
     @model_validator(mode="before")

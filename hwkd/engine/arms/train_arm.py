@@ -118,6 +118,7 @@ def _in_float(
         samples=min(samples, training.config.samples_per_epoch or samples),
         state=criterion.state_dict() if isinstance(criterion, DistillCriterion) else {},
         pairs=_pairs(arm, criterion),
+        exits=trained.exits,
         label_smoothing=training.recipe.label_smoothing if arm.smooths_labels else 0.0,
     )
 

@@ -11,6 +11,7 @@ from functools import cache
 from hwkd.core.errors import HwkdError, TeacherError
 from hwkd.core.objective import ObjectiveConfig
 from hwkd.deploy.output_folder import require_free_out
+from hwkd.engine.arms.attacked import require_attackable
 from hwkd.engine.arms.children import Nursery
 from hwkd.engine.arms.conclude import conclude
 from hwkd.engine.arms.contest import contenders, judged
@@ -210,6 +211,8 @@ def _require_possible(
         ConfigError: says why.
     """
     layers = resolved.layers
+    if context.config.robustness is not None:
+        require_attackable(context.data)
     module = build_module(layers, seed=0).to(context.accelerator)
     for arm in arms:
         if arm.scheme is not None:
