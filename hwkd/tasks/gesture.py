@@ -68,6 +68,7 @@ class GestureTask:
             split_seed=split_seed,
             features=reading.features,
             is_motion=True,
+            scaling=reading.scaling,
         )
 
     def labelled(
