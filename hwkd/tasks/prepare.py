@@ -16,6 +16,7 @@ from hwkd.signals.features import RAW, features_named
 from hwkd.signals.pipeline import Pipeline, applied
 from hwkd.signals.step import Step
 from hwkd.signals.steps.normalise import Normalise
+from hwkd.signals.steps.rfft import RealSpectrum
 from hwkd.signals.steps.standardise import Standardise
 from hwkd.tasks.base import Split, TaskData
 from hwkd.tasks.raw import RawArray, RawData, RawSplit
@@ -57,7 +58,10 @@ def prepare(
     pipeline = _pipeline(data.train.inputs, (*front, *ends))
     notes += _notes_on_repeated(data)
     splits = {
-        name: _applied(split, ends, f"{data.source}: {name}")
+        name: replace(
+            _applied(split, ends, f"{data.source}: {name}"),
+            are_spectra=any(isinstance(step, RealSpectrum) for step in front),
+        )
         for name, split in extracted.given().items()
     }
     return TaskData(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,9 @@ class TransferSet:
         kept = self.head.is_labelled(self.train.labels)
         if kept.all():
             return self
-        train = Split(inputs=self.train.inputs[kept], labels=self.train.labels[kept])
+        train = replace(
+            self.train, inputs=self.train.inputs[kept], labels=self.train.labels[kept], wholes=None
+        )
         return TransferSet(
             data=self.data,
             train=train,
@@ -130,7 +132,7 @@ def transfer_set(
     fingerprint = data.fingerprint if inputs is data.train.inputs else digest.hexdigest()
     return TransferSet(
         data=data,
-        train=Split(inputs=inputs, labels=known),
+        train=replace(data.train, inputs=inputs, labels=known, wholes=None),
         copy_seeds=tuple(copy_seeds) or (None,),
         augmentation=augmentation,
         fingerprint=fingerprint,
