@@ -6,7 +6,7 @@ Rules for the pages:
 - a line of `hwkd search` runs until the first candidate would start: options, data, limits,
   feasibility and teacher are checked. One whole search makes the folder, `--resume` lines go on
   with a copy of it, and the programs below search to the end;
-- `hwkd distill` runs one epoch and seed, controls run once;
+- `hwkd distill` runs one epoch and seed, controls run once, `hwkd finetune` one epoch;
   `hwkd verify` compares 16 inputs if there is an emulator; `hwkd serve` ends after a second;
 - a block marked `python` that imports hwkd runs as it is, with few candidates trained briefly; the
   one that registers a search space is `my_space.py`, the `toml` one with trials `search.toml`;
@@ -61,6 +61,7 @@ SHORT_CALL: dict[str, Any] = {
 EMULATION = ("qemu-system-arm", "arm-none-eabi-gcc")
 SHORTENED = {
     "distill": ("--epochs", "1", "--seeds", "1"),
+    "finetune": ("--epochs", "1"),
     "generate": ("--by", "inversion:samples=20,steps=2,batch=20"),
     "serve": ("--port", "0", "--max-time", "1s"),
     "verify": ("--inputs", "16"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -50,6 +51,7 @@ from hwkd.train.checkpoint import Checkpoints
 from hwkd.train.config import TrainConfig
 from hwkd.train.course import Course, Finished, Stage, run_course
 from hwkd.train.loop import TrainResult, predict_logits
+from hwkd.train.schedule import Clock
 from hwkd.train.seeding import derive_seed
 
 
@@ -98,6 +100,7 @@ def train_scheme(
     arm: Arm,
     on_epoch: Callable[[EpochRecord], None] = lambda _: None,
     check: Callable[[], None] = lambda: None,
+    clock: Clock = time.monotonic,
     checkpoints: Checkpoints | None = None,
 ) -> tuple[StudentModule, Course[Cohort]]:
     """Train all phases of a scheme; returns the student that is exported, by itself.
@@ -109,6 +112,7 @@ def train_scheme(
         arm: has a scheme, or its control.
         on_epoch: hears of every epoch of every phase, numbered through.
         check: called before every step; raises to stop.
+        clock: of a time budget, seconds.
         checkpoints: where it goes on if it was killed; None begins it and keeps none.
 
     Raises:
@@ -127,7 +131,7 @@ def train_scheme(
         made += 1
         on_epoch(record.model_copy(update={"epoch": made}))
 
-    course = run_course(stages, on_epoch=tell, check=check, checkpoints=checkpoints)
+    course = run_course(stages, on_epoch=tell, check=check, clock=clock, checkpoints=checkpoints)
     last = course.finished[-1].student
     names = [name for name in arm.scheme.exported if name in last.parts]
     return _best(last, names, data), course
