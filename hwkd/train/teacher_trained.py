@@ -78,7 +78,8 @@ def train_or_load_teacher(
     if place.stored is not None:
         outcome = _load(net, place.stored, place.key)
     else:
-        require_writable_cache((place.for_this_run or place.for_all).parent)
+        # Its outputs go there, too, wherever its weights go.
+        require_writable_cache(place.for_all.parent)
         outcome = train_teacher(
             net,
             data,
