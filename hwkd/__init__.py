@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hwkd.api.distill import distill
     from hwkd.api.evaluate import evaluate
     from hwkd.api.export import export
+    from hwkd.api.finetune import finetune
     from hwkd.api.finish import finish
     from hwkd.api.generate import generate
     from hwkd.api.methods import method, methods
@@ -62,6 +63,7 @@ __all__ = [
     "distill",
     "evaluate",
     "export",
+    "finetune",
     "finish",
     "generate",
     "method",
