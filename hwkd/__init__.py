@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hwkd.api.evaluate import evaluate
     from hwkd.api.export import export
     from hwkd.api.finish import finish
+    from hwkd.api.listen import listen
     from hwkd.api.methods import method, methods
     from hwkd.api.opened import open  # noqa: A004
     from hwkd.api.outcome import SearchOutcome
@@ -60,6 +61,7 @@ __all__ = [
     "evaluate",
     "export",
     "finish",
+    "listen",
     "method",
     "methods",
     "new_device",
