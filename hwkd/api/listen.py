@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # Windows that are prepared and run at once.
 _PART = 64
+# A clock that is no further off than this is the same rate.
+_RATE_MARGIN = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,14 +130,9 @@ def listen(
 
 
 def _signal(subject: "Subject", path: Path, *, is_wav: bool) -> tuple["NDArray[Any]", float | None]:
-    """Return what is played, shape [channels, samples], as the network's data has it."""
-    import numpy as np
-
+    """Return what is played, shape [channels, samples], as the data has it, and its rate."""
     from hwkd.core.errors import ConfigError, DataError
     from hwkd.core.printable import printable
-    from hwkd.tasks.recordings import read_signal
-    from hwkd.tasks.sources import reading as opened
-    from hwkd.tasks.wav import at_rate, read_wav
 
     shape = subject.raw_shape
     if subject.record is None or len(shape) != 2:
@@ -143,36 +140,51 @@ def _signal(subject: "Subject", path: Path, *, is_wav: bool) -> tuple["NDArray[A
             f"{subject.name}: takes inputs of {' x '.join(map(str, shape))} and does not say how "
             "signals become those; listen plays recordings to networks of signals that hwkd made"
         )
-    channels, window = shape
-    if is_wav:
-        if channels != 1:
-            raise ConfigError(f"--wav {path}: the network takes {channels} channels; use --csv")
-        if subject.rate_hz is None:
-            raise ConfigError(f"{subject.name}: does not say the rate of its data; use --csv")
-        with opened(path, takes="a WAV file"):
-            signal: NDArray[Any] = at_rate(read_wav(path), subject.rate_hz)[np.newaxis]
-        rate_hz = subject.rate_hz
-    else:
-        signal, told_hz = read_signal(path, channels)
-        rate_hz = subject.rate_hz or told_hz
-        if told_hz and subject.rate_hz and abs(told_hz / subject.rate_hz - 1.0) > 0.05:
-            raise DataError(
-                f"{printable(path)}: recorded at {told_hz:g} Hz, the network's data at "
-                f"{subject.rate_hz:g} Hz; record at that rate"
-            )
-        if np.dtype(subject.record.raw_dtype).kind in "iu":
-            ends = np.iinfo(subject.record.raw_dtype)
-            if not np.array_equal(signal, np.clip(np.rint(signal), ends.min, ends.max)):
-                raise DataError(
-                    f"{printable(path)}: the network takes whole numbers of "
-                    f"{subject.record.raw_dtype}, as its sensor gives them"
-                )
-        signal = signal.astype(subject.record.raw_dtype)
-    if signal.shape[1] < window:
+    signal, rate_hz = (_of_wav if is_wav else _of_csv)(subject, path)
+    if signal.shape[1] < shape[1]:
         raise DataError(
-            f"{printable(path)}: {signal.shape[1]:,} samples, shorter than one window of {window:,}"
+            f"{printable(path)}: {signal.shape[1]:,} samples, shorter than one window of "
+            f"{shape[1]:,}"
         )
     return signal, rate_hz
+
+
+def _of_wav(subject: "Subject", path: Path) -> tuple["NDArray[Any]", float | None]:
+    from hwkd.core.errors import ConfigError
+    from hwkd.tasks.sources import reading as opened
+    from hwkd.tasks.wav import at_rate, read_wav
+
+    channels = subject.raw_shape[0]
+    if channels != 1:
+        raise ConfigError(f"--wav {path}: the network takes {channels} channels; use --csv")
+    if subject.rate_hz is None:
+        raise ConfigError(f"{subject.name}: does not say the rate of its data; use --csv")
+    with opened(path, takes="a WAV file"):
+        return at_rate(read_wav(path), subject.rate_hz)[None], subject.rate_hz
+
+
+def _of_csv(subject: "Subject", path: Path) -> tuple["NDArray[Any]", float | None]:
+    import numpy as np
+
+    from hwkd.core.errors import DataError
+    from hwkd.core.printable import printable
+    from hwkd.tasks.recordings import read_signal
+
+    signal, told_hz = read_signal(path, subject.raw_shape[0])
+    kind = np.dtype(subject.record.raw_dtype)
+    if told_hz and subject.rate_hz and abs(told_hz / subject.rate_hz - 1.0) > _RATE_MARGIN:
+        raise DataError(
+            f"{printable(path)}: recorded at {told_hz:g} Hz, the network's data at "
+            f"{subject.rate_hz:g} Hz; record at that rate"
+        )
+    if kind.kind in "iu":
+        ends = np.iinfo(kind)
+        if not np.array_equal(signal, np.clip(np.rint(signal), ends.min, ends.max)):
+            raise DataError(
+                f"{printable(path)}: the network takes whole numbers of {kind}, as its sensor "
+                "gives them"
+            )
+    return signal.astype(kind), subject.rate_hz or told_hz
 
 
 def _heard(
