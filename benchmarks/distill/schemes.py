@@ -1,9 +1,10 @@
-"""What schemes of distillation are worth at equal wall time, beside their controls.
+"""What schemes of distillation are worth at equal processor time, beside their controls.
 
 Every scheme has as many seconds as its control (the same without the edges that distil) and as
 cross-entropy; a scheme of several phases divides its seconds among them. Accuracy is that of the
 int8 file on the test split. A line of JSONL for each training, so that a run that was stopped goes
-on; trainings run one at a time, because they are measured by the clock.
+on. Trainings use one thread and are measured in seconds of a processor, which is their wall time
+where nothing else runs and what a busy machine leaves alike.
 
     python -m benchmarks.distill.schemes --cells build/schemes.jsonl --seconds 60 --seeds 5
     python -m benchmarks.distill.schemes --cells build/all.jsonl --every --seeds 1
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -57,7 +59,7 @@ class Cell:
         is_control: without the edges that distil.
         size: name of the student.
         images: of the train split that are learned from.
-        seconds: for all phases.
+        seconds: of a processor, for all phases.
         data: fingerprint.
     """
 
@@ -100,6 +102,7 @@ def train(cell: Cell, data: TaskData) -> dict[str, float]:
         ),
         config,
         arm=Arm(name="cell", scheme=scheme, is_control=cell.is_control or cell.scheme == ALONE),
+        clock=time.process_time,
     )
     with TemporaryDirectory() as folder:
         files = deploy_student(
@@ -146,6 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.every:
         discover("hwkd.distill.schemes")
         options.schemes = SCHEMES.names()
+    torch.set_num_threads(1)
     data = load_data(options.data)
     cells, found = cells_of(options, data), _read(options.cells)
     options.cells.parent.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,7 @@ from hwkd.core.choices import (
     RoundingChoice,
 )
 from hwkd.core.reading import ClassWeights
+from hwkd.core.teacher_input import TEACHER_FILES
 from hwkd.core.units import Duration
 
 WHAT = "Device, data and teacher"
@@ -133,11 +134,12 @@ FeaturesOption: TypeAlias = Annotated[
 TeachersOption: TypeAlias = Annotated[
     Sequence[str],
     Option(
-        "model.onnx, or package.module:factory; repeat to average the answers of several.",
+        "model.onnx, answers.safetensors of `hwkd answers`, or package.module:factory; repeat to "
+        "average the answers of several.",
         flag="teacher",
         panel=WHAT,
-        opens="an ONNX file or package.module:factory",
-        suffix=".onnx",
+        opens="an ONNX file, a file of answers or package.module:factory",
+        suffix=TEACHER_FILES,
     ),
 ]
 TeacherWeights: TypeAlias = Annotated[

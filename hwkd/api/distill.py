@@ -25,7 +25,7 @@ from hwkd.api.common import (
     WorkersOption,
 )
 from hwkd.api.option import Here, Option, command_line, declares_options
-from hwkd.core.choices import TASK
+from hwkd.core.choices import TASK, TeacherSees
 
 if TYPE_CHECKING:
     from hwkd.api.outcome import SearchOutcome
@@ -60,7 +60,23 @@ def distill(
     ] = (),
     teacher_weights: TeacherWeights = (),
     teacher_inputs: TeacherInputs = (),
+    teacher_sees: Annotated[
+        TeacherSees | None,
+        Option(
+            "paired: arrays teacher_x_train and so on that lie beside x_train in an NPZ file: "
+            "another sensor, more channels, a finer picture. Default: as the run has it, else "
+            "students."
+        ),
+    ] = None,
     unlabelled: Unlabelled = None,
+    made: Annotated[
+        str | Path | None,
+        Option(
+            "NPZ of `hwkd generate` (or any with x_train and y_train) that is learned from in "
+            "place of the train split.",
+            opens="an .npz file",
+        ),
+    ] = None,
     copies: Annotated[
         int, Option("Augmented copies of an input that teacher and student both see.", minimum=1)
     ] = 1,
@@ -97,6 +113,13 @@ def distill(
     ] = False,
     tolerance: Annotated[
         str | None, Option("Of --capacity, as 1%. Default: 2%.", amount="1%")
+    ] = None,
+    robustness: Annotated[
+        str | None,
+        Option(
+            "Attack on every training, as pgd:eps=0.1,steps=10: accuracy on test inputs whose raw "
+            "values may change by so much of their range."
+        ),
     ] = None,
     attribution: Annotated[bool, Option("Train the controls without a teacher too.")] = False,
     seeds: Annotated[
@@ -182,8 +205,11 @@ def distill(
         teachers=tuple(teachers),
         teacher_weights=tuple(str(path) for path in teacher_weights),
         teacher_inputs=tuple(teacher_inputs),
+        teacher_sees=teacher_sees,
         unlabelled=None if unlabelled is None else Path(unlabelled),
+        made=None if made is None else Path(made),
         copies=copies,
+        robustness=robustness,
         layer_rates=layer_rates,
         with_controls=attribution,
         seeds=tuple(range(seed, seed + count)),
@@ -202,13 +228,13 @@ def distill(
     if compression is not None:
         from hwkd.engine.distill.compression import run_compression
 
-        made = run_compression(request, compression=compression, gates=gates, listener=told)
+        finished = run_compression(request, compression=compression, gates=gates, listener=told)
     elif capacity:
         from hwkd.engine.distill.capacity import run_capacity
 
         allowed = share(tolerance, "--tolerance") or _TOLERANCE
-        made = run_capacity(request, tolerance=allowed, listener=told)
+        finished = run_capacity(request, tolerance=allowed, listener=told)
     else:
-        made = run_distillation(request, limit=limit, listener=told)
-    folder = made.folder
+        finished = run_distillation(request, limit=limit, listener=told)
+    folder = finished.folder
     return SearchOutcome(folder=folder, page=write_report_files(folder))

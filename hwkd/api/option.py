@@ -52,7 +52,7 @@ class Option:
     tables: str | None = field(default=None, kw_only=True)
     metavar: str | None = field(default=None, kw_only=True)
     opens: str = field(default="", kw_only=True)
-    suffix: str = field(default="", kw_only=True)
+    suffix: str | tuple[str, ...] = field(default="", kw_only=True)
     minimum: float | None = field(default=None, kw_only=True)
     maximum: float | None = field(default=None, kw_only=True)
     amount: str = field(default="", kw_only=True)

@@ -172,6 +172,14 @@ def search(
     ] = "auto",
     qat: Qat = "auto",
     methods: Methods = (),
+    match: Annotated[
+        bool,
+        Option(
+            "Search the spaces that suit the blocks of --teacher MODEL.onnx, in place of --space, "
+            "and say which and why.",
+            panel=WHAT,
+        ),
+    ] = False,
     scheme: Annotated[
         SchemeOption, Here("Of the last trainings; candidates learn from labels alone.")
     ] = None,
@@ -278,6 +286,7 @@ def search(
         locals(),
         {
             "--objective pareto weighs nothing": weights if objective == "pareto" else (),
+            "--match names the spaces": ("spaces",) if match else (),
             "--teacher gives one and none is trained": ("teacher_time",) if teachers else (),
         },
     )
@@ -303,11 +312,14 @@ def search(
     from hwkd.api.track import require_trackers, tracked
     from hwkd.engine.search.run import run_search
     from hwkd.engine.setup.config import SearchConfig
+    from hwkd.engine.setup.match import match_teachers
     from hwkd.engine.setup.methods import NO_METHOD, method_tables, scheme_of_search
     from hwkd.engine.setup.trust import named_by_user
     from hwkd.io.machine import available_cores
     from hwkd.report.write import write_report_files
 
+    matched = match_teachers(teachers) if match else None
+    named = spaces if matched is None else matched.spaces
     raw = {
         "device": whole_path(device, ".toml"),
         "runtime": runtime,
@@ -330,7 +342,7 @@ def search(
             "normal": normal,
             "false_alarms_ratio": share(false_alarms, "--false-alarms"),
         },
-        "spaces": [whole_path(name, ".py") for name in spaces] or default_spaces(task),
+        "spaces": [whole_path(name, ".py") for name in named] or default_spaces(task),
         "trials": trials,
         "candidates": candidates,
         "sampler": sampler,
@@ -374,6 +386,8 @@ def search(
     folder = Path(out) if out else default_folder(device)
     place = shared_place(storage, study, artifacts, folder, workers=config.workers)
     with tracked(heard(listener), track, folder) as told:
+        for reason in () if matched is None else matched.reasons:
+            told.on_note(f"--match: {reason}")
         result = run_search(
             config,
             folder,

@@ -17,11 +17,13 @@ from typer.exceptions import Abort, TyperException
 
 from hwkd import __version__
 from hwkd.cli import (
+    answers,
     config,
     devices,
     distill,
     evaluate,
     export,
+    generate,
     listen,
     methods,
     profile,
@@ -90,6 +92,8 @@ COMMANDS = (
     *profile.COMMANDS,
     *report.COMMANDS,
     *distill.COMMANDS,
+    *generate.COMMANDS,
+    *answers.COMMANDS,
     *export.COMMANDS,
     *verify.COMMANDS,
     *evaluate.COMMANDS,

@@ -132,6 +132,13 @@ def _summary_table(found: Verification, origin: str) -> WrappedTable:
         ("tensors of the core compared", f"all of the first {found.traced_inputs} inputs"),
         ("rounding, kernels", f"{found.rounding}, {found.kernels}"),
         ("instructions per inference", f"{found.instructions_per_inference:,}"),
+        *(
+            (
+                f"{each.inputs} inputs end at {each.output}",
+                "" if each.instructions is None else f"{each.instructions:,} instructions",
+            )
+            for each in found.exits
+        ),
         *_feature_rows(found.features),
         ("flash, from the ELF", f"{found.flash_bytes:,} bytes"),
         ("flash, predicted", _bytes(found.flash_predicted_bytes)),

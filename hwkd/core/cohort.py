@@ -30,6 +30,21 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rounded:
+    """A network with simulated 8-bit rounding: logits.
+
+    Attributes:
+        name: of the role.
+        phase: whose network it goes on from; one in float is calibrated first.
+        of: the role there.
+    """
+
+    name: str
+    phase: str
+    of: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Exit:
     """A classifier on a stage of a network: logits, and features of the network's own length.
 
@@ -206,6 +221,7 @@ class View:
 
 Trained: TypeAlias = (
     Network
+    | Rounded
     | Exit
     | Branch
     | Gate

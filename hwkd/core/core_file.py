@@ -41,6 +41,13 @@ class Part(_Facts):
     source: str = Field(min_length=1)
 
 
+class PlainCode(_Facts):
+    """What plain C takes, such as that of features; kernels have prices of their own."""
+
+    cycles_per_instruction: float = Field(gt=0)
+    source: str = Field(min_length=1)
+
+
 class RestSizes(_Facts):
     """What a core needs besides kernels, constants and arena; fitted to ELF files and stacks.
 
@@ -105,6 +112,7 @@ class Core(_Facts):
         flash_origin: where the board has memory for the device's flash.
         counter: preprocessor definitions of the board's counter.
         part: for a check that names no device.
+        plain_code: None where nobody says what an instruction takes.
         rest: None where code was never measured: flash and RAM are then known after compiling only.
         code_sizes: None likewise.
     """
@@ -125,6 +133,7 @@ class Core(_Facts):
     counter: dict[_Macro, _Address] = Field(min_length=1)
     counter_hz: float = Field(gt=0)
     part: Part
+    plain_code: PlainCode | None = None
     rest: RestSizes | None = None
     code_sizes: CodeSizes | None = None
 

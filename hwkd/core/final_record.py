@@ -80,6 +80,37 @@ class QuantisationChoiceRecord(StrictModel):
     ships: Literal["ptq", "qat"]
 
 
+class ExitPointRecord(StrictModel):
+    """What an entropy threshold does; see `hwkd.deploy.exit_rule.ExitPoint`."""
+
+    threshold: float
+    accuracy_ratio: float
+    shares: tuple[float, ...]
+    cost_ratio: float
+
+
+class ExitsRecord(StrictModel):
+    """The file of a student with exits, which stops at the first that is sure.
+
+    Attributes:
+        outputs: names, in the order in which an inference comes to them.
+        cost_basis: what mean costs are of.
+        cost_ratios: of an inference that ends at each, over that of the whole network.
+        validation: by which the threshold was chosen, int8.
+        test: what that threshold does on the test split, int8.
+        test_whole_ratio: accuracy of the network's own output there, 0 to 1.
+        front: thresholds on validation, from one that leaves nobody early.
+    """
+
+    outputs: tuple[str, ...]
+    cost_basis: str
+    cost_ratios: tuple[float, ...]
+    validation: ExitPointRecord
+    test: ExitPointRecord
+    test_whole_ratio: float
+    front: tuple[ExitPointRecord, ...]
+
+
 class FinalRecord(StrictModel):
     """The best student after distillation at full length; the test split was read once for it.
 
@@ -96,6 +127,7 @@ class FinalRecord(StrictModel):
         confusion: of the int8 file on test, by class; none where outputs are no classes or many.
         decision: the threshold that ships; None where answers turn at none.
         pairs: layers that feature methods compared; none of other methods.
+        exits: of its file with exits; None of a scheme or a student without.
         history: loss terms and gradient norms, epoch by epoch.
         all_examples: that it learned from in the end, those of validation among them; None if it
             never learned from those.
@@ -117,6 +149,7 @@ class FinalRecord(StrictModel):
     confusion: Confusion = ()
     decision: DecisionRecord | None = None
     pairs: tuple[PairRecord, ...] = ()
+    exits: ExitsRecord | None = None
     history: tuple[EpochRecord, ...] = ()
     all_examples: StoredInt | None = None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from typing import TypeAlias
 
 from hwkd.core.student import Activation, Layer, Layers
 
@@ -21,6 +22,9 @@ __all__ = [
     "stem_stride",
 ]
 
+# Of height and width, or of each.
+Sides: TypeAlias = int | tuple[int, int]
+
 # How the first convolution reads the input.
 OVERLAPPING, PATCHES, SPARSE = "overlapping", "patches", "sparse"
 
@@ -33,9 +37,9 @@ class LayersBuilder:
     """A student under construction; every method appends one layer and returns its name.
 
     Inputs of shape (channels, time) become (channels, 1, time) in a first layer "to_image", so
-    that everything after it is two-dimensional. Convolution and pooling arguments are single
-    numbers, applied to both axes; an axis of length 1 has nothing to slide over and always gets a
-    window and stride of 1 there.
+    that everything after it is two-dimensional. Windows and strides of convolution and
+    pooling are a number for both axes or (height, width); an axis of length 1 has nothing to slide
+    over and always gets a window and stride of 1 there.
 
     Attributes:
         image: name of the layer (or "input") of shape (channels, height, width) to start from.
@@ -70,10 +74,10 @@ class LayersBuilder:
         name: str,
         channels: int,
         *,
-        kernel: int = 1,
-        stride: int = 1,
+        kernel: Sides = 1,
+        stride: Sides = 1,
         groups: int = 1,
-        padded: bool = True,
+        padded: bool | tuple[bool, bool] = True,
         norm: bool = True,
         activation: Activation = "none",
     ) -> str:
@@ -83,17 +87,22 @@ class LayersBuilder:
         read padding, and would still cost weights.
         """
         in_channels, height, width = self._image_shape(source)
-        if padded and kernel % 2 == 0:
+        kernel_h, kernel_w = (kernel, kernel) if isinstance(kernel, int) else kernel
+        stride_h, stride_w = (stride, stride) if isinstance(stride, int) else stride
+        padded_h, padded_w = (padded, padded) if isinstance(padded, bool) else padded
+        if (padded_h and kernel_h % 2 == 0) or (padded_w and kernel_w % 2 == 0):
             raise ValueError(f"{name}: a window of {kernel} has no centre; choose an odd one")
         if in_channels % groups or channels % groups:
             raise ValueError(f"{name}: {in_channels} -> {channels} channels in {groups} groups")
         # Written out, not min(): this runs tens of thousands of times a second in a screening.
-        widest_h, widest_w = (2 * height - 1, 2 * width - 1) if padded else (height, width)
-        kernel_h = kernel if kernel < widest_h else widest_h
-        kernel_w = kernel if kernel < widest_w else widest_w
-        stride_h = stride if stride < height else height
-        stride_w = stride if stride < width else width
-        pad_h, pad_w = (kernel_h // 2, kernel_w // 2) if padded else (0, 0)
+        widest_h = 2 * height - 1 if padded_h else height
+        widest_w = 2 * width - 1 if padded_w else width
+        kernel_h = kernel_h if kernel_h < widest_h else widest_h
+        kernel_w = kernel_w if kernel_w < widest_w else widest_w
+        stride_h = stride_h if stride_h < height else height
+        stride_w = stride_w if stride_w < width else width
+        pad_h = kernel_h // 2 if padded_h else 0
+        pad_w = kernel_w // 2 if padded_w else 0
         shape = (
             channels,
             (height + 2 * pad_h - kernel_h) // stride_h + 1,
@@ -151,8 +160,8 @@ class LayersBuilder:
         source: str,
         name: str,
         *,
-        kernel: int,
-        stride: int = 1,
+        kernel: Sides,
+        stride: Sides = 1,
         activation: Activation = "none",
     ) -> str:
         """Append a normalised convolution that keeps the channels apart."""
@@ -227,11 +236,15 @@ class LayersBuilder:
         channels = self._image_shape(source)[0]
         return self._append("global_avg_pool", name, (source,), (channels, 1, 1))
 
-    def avg_pool(self, source: str, name: str, *, kernel: int, stride: int | None = None) -> str:
+    def avg_pool(
+        self, source: str, name: str, *, kernel: Sides, stride: Sides | None = None
+    ) -> str:
         """Append average pooling without padding; the stride defaults to the window."""
         return self._pool("avg_pool", source, name, kernel, stride or kernel)
 
-    def max_pool(self, source: str, name: str, *, kernel: int, stride: int | None = None) -> str:
+    def max_pool(
+        self, source: str, name: str, *, kernel: Sides, stride: Sides | None = None
+    ) -> str:
         """Append maximum pooling without padding; the stride defaults to the window."""
         return self._pool("max_pool", source, name, kernel, stride or kernel)
 
@@ -348,10 +361,12 @@ class LayersBuilder:
             raise ValueError(f"{first} {a} and {second} {b} do not broadcast")
         return tuple(map(max, a, b))
 
-    def _pool(self, kind: str, source: str, name: str, kernel: int, stride: int) -> str:
+    def _pool(self, kind: str, source: str, name: str, kernel: Sides, stride: Sides) -> str:
         channels, height, width = self._image_shape(source)
-        windows = (min(kernel, height), min(kernel, width))
-        strides = (min(stride, height), min(stride, width))
+        kernel_h, kernel_w = (kernel, kernel) if isinstance(kernel, int) else kernel
+        stride_h, stride_w = (stride, stride) if isinstance(stride, int) else stride
+        windows = (min(kernel_h, height), min(kernel_w, width))
+        strides = (min(stride_h, height), min(stride_w, width))
         shape = (
             channels,
             (height - windows[0]) // strides[0] + 1,

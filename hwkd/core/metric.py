@@ -104,9 +104,13 @@ class ScoresRecord(StrictModel):
         validation_int8: int8, validation split; networks are chosen by it.
         test_float: float32, test split.
         test_int8: int8, test split; read once, nothing is chosen by it.
+        attacked_float: float32, on inputs of the test split that were changed against it.
+        attacked_int8: int8, on the same inputs.
     """
 
     validation_float: Scores | None = None
     validation_int8: Scores | None = None
     test_float: Scores | None = None
     test_int8: Scores | None = None
+    attacked_float: Scores | None = None
+    attacked_int8: Scores | None = None

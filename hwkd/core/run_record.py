@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from hwkd.core.basis import ESTIMATED, Basis
 from hwkd.core.final_record import FinalRecord
+from hwkd.core.finetune_record import FinetuneRecord
 from hwkd.core.ladder_record import CapacityRecord, CompressionRecord
 from hwkd.core.limits import LIMIT_FIELDS, Fit, Limits
 from hwkd.core.measure import CostEstimate, Profile
@@ -157,7 +158,7 @@ class TeacherMemberRecord(StrictModel):
     """
 
     name: str
-    kind: Literal["trained here", "onnx", "factory"]
+    kind: Literal["trained here", "onnx", "factory", "answers"]
     description: str
     input: str = "normalised"
     scores: ScoresRecord
@@ -169,7 +170,7 @@ class TeacherRecord(StrictModel):
     """The teacher.
 
     Attributes:
-        kind: "trained here", "onnx" or "factory".
+        kind: "trained here", "onnx", "factory", or "answers" in a file.
         scores: in float, on validation and, if that was measured, on test.
         seconds: spent on training it, loading it and computing its logits in this run.
         from_cache: it was trained by an earlier run on the same data and configuration.
@@ -181,7 +182,7 @@ class TeacherRecord(StrictModel):
         trained_within_s: bound on its training, which names it in the cache; None is no bound.
     """
 
-    kind: Literal["trained here", "onnx", "factory"]
+    kind: Literal["trained here", "onnx", "factory", "answers"]
     description: str
     scores: ScoresRecord
     seconds: float
@@ -245,6 +246,7 @@ class RunRecord(StrictModel):
         caveats: what a reader must know before using a number.
         compression: of a student in stages; None of any other.
         capacity: of a ladder of widths; None of any other.
+        finetune: of a student that went on with further data; None of any other.
     """
 
     schema_version: Literal[2] = 2
@@ -267,6 +269,7 @@ class RunRecord(StrictModel):
     caveats: tuple[str, ...] = ()
     compression: CompressionRecord | None = None
     capacity: CapacityRecord | None = None
+    finetune: FinetuneRecord | None = None
 
     def cost_of(self, best: TrialRecord | None) -> CostEstimate | None:
         """Return the cost of the student trained in full, or else of the best trial's."""

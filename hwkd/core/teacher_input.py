@@ -19,8 +19,15 @@ TEACHER_INPUTS = MappingProxyType(
         "imagenet": "unit, then the mean and deviation of ImageNet's three channels",
     }
 )
+# What a teacher may be read from; anything else names Python, which runs.
+TEACHER_FILES = (".onnx", ".safetensors")
 CHANNELS_LAST = "channels-last"
 _EXAMPLES = "unit, or mean=0.5,std=0.25, or unit,mean=0.485,0.456,0.406,std=0.229,0.224,0.225"
+
+
+def is_teacher_file(source: str) -> bool:
+    """Tell whether a teacher is a file that is read, and no Python that runs."""
+    return source.lower().endswith(TEACHER_FILES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

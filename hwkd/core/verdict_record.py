@@ -23,6 +23,8 @@ class ArmScores(StrictModel):
         test_int8: of the int8 file; nothing is chosen by it.
         validation_float: of the float file; None in records of older versions.
         test_float: likewise.
+        attacked_float: of the float file on test inputs changed against it; None if not asked for.
+        attacked_int8: of the int8 file on the same.
     """
 
     seed: StoredInt
@@ -30,6 +32,8 @@ class ArmScores(StrictModel):
     test_int8: float
     validation_float: float | None = None
     test_float: float | None = None
+    attacked_float: float | None = None
+    attacked_int8: float | None = None
 
 
 class ArmRecord(StrictModel):
@@ -51,7 +55,12 @@ class ArmRecord(StrictModel):
         """Of the int8 files on the test split, one a seed."""
         return tuple(score.test_int8 for score in self.scores)
 
-    def mean(self, name: Literal["validation_int8", "test_int8", "test_float"]) -> float | None:
+    def mean(
+        self,
+        name: Literal[
+            "validation_int8", "test_int8", "test_float", "attacked_float", "attacked_int8"
+        ],
+    ) -> float | None:
         """Return the mean of a score over the seeds; None where one is unknown."""
         values = [getattr(score, name) for score in self.scores]
         return None if not values or None in values else fmean(values)

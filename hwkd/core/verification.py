@@ -102,6 +102,19 @@ class FeatureCheck(StrictModel):
     table_bytes: StoredInt
 
 
+class ExitCheck(StrictModel):
+    """Inferences that ended at one output of a network with exits.
+
+    Attributes:
+        output: its name; the last one is the end of the network.
+        instructions: their mean on the emulated core; None where none ended there.
+    """
+
+    output: str
+    inputs: StoredInt
+    instructions: StoredInt | None = None
+
+
 class Verification(StrictModel):
     """Result of a check; every number in it comes from a program that ran, but for predictions.
 
@@ -119,6 +132,7 @@ class Verification(StrictModel):
         host_tensors_equal: whether every traced tensor equals the host's.
         faults: why the check did not pass, one phrase each; none if it did.
         instructions_per_inference: the most over all inputs.
+        exits: in execution order; none of a network that always runs to its end.
         instructions_per_layer: in execution order.
         flash_bytes: code, constants and initial values, from the ELF.
         flash_predicted_bytes: before compiling; None where the core's code sizes are not known.
@@ -152,6 +166,7 @@ class Verification(StrictModel):
     host_tensors_equal: bool | None = None
     faults: tuple[str, ...] = ()
     instructions_per_inference: StoredInt
+    exits: tuple[ExitCheck, ...] = ()
     instructions_per_layer: tuple[LayerCheck, ...] = ()
     flash_bytes: StoredInt
     flash_predicted_bytes: StoredInt | None = None

@@ -4,20 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 
 from hwkd.core.measure import CostEstimate, LatencyEstimate, OpCost
 
 FEATURES = "Features"
-# Cycles of an instruction for the mix that features have (a third moves words, a seventh
-# multiplies, a twelfth branches) by Arm's reference manuals, without wait states; Cortex-M7
-# issues two at once.
-_CYCLES = MappingProxyType(
-    {
-        "cortex-m0plus": 1.4, "cortex-m3": 1.35, "cortex-m4": 1.3, "cortex-m7": 0.9,
-        "cortex-m33": 1.3, "cortex-m55": 1.2,
-    }
-)  # fmt: skip
 # Nobody timed them: a choice, about what the nearest timed kernels differ by.
 _BAND = 1.5
 
@@ -27,15 +17,15 @@ class FeatureNeed:
     """What features take of a core for one raw input.
 
     Attributes:
-        core: by the name of its file.
         instructions: None where the core's were never counted.
+        cycles_per_instruction: None where nobody says what one takes.
         error_ratio: of their closed form.
         ram_bytes: static memory beside the network's.
         flash_bytes: tables, and code where its size is known.
     """
 
-    core: str
     instructions: float | None
+    cycles_per_instruction: float | None
     error_ratio: float
     ram_bytes: int
     flash_bytes: int
@@ -44,7 +34,8 @@ class FeatureNeed:
 def with_features(cost: CostEstimate, need: FeatureNeed) -> CostEstimate:
     """Return the cost of features and network together.
 
-    Where instructions of the core were never counted, the features are an operator without a cost.
+    Where nobody counted the core's instructions, or says what one takes, they are an operator
+    without a cost.
 
     Args:
         cost: of the network alone.
@@ -88,7 +79,7 @@ def _share(latency: LatencyEstimate, network: LatencyEstimate) -> float:
 
 
 def _latency(need: FeatureNeed, clock_hz: float) -> LatencyEstimate | None:
-    cycles = _CYCLES.get(need.core)
+    cycles = need.cycles_per_instruction
     if need.instructions is None or cycles is None or not clock_hz:
         return None
     value_s = need.instructions * cycles / clock_hz

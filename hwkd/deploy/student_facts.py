@@ -25,6 +25,8 @@ _FACTS = frozenset({"hwkd_version", "data", "preprocessing", "answer", "measured
 _SPLITS = {
     "test_int8": "int8, test split",
     "test_float": "float32, test split",
+    "attacked_int8": "int8, test split changed against the float student",
+    "attacked_float": "float32, test split changed against it",
     "validation_int8": "int8, validation split",
     "validation_float": "float32, validation split",
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
@@ -28,6 +29,7 @@ from hwkd.deploy.to_c.project import Project
 from hwkd.deploy.to_c.raw_input import RawInput
 from hwkd.deploy.to_c.step_builder import Kernels
 from hwkd.deploy.toolchain import Command, Tools, find_host_compiler, find_tools
+from hwkd.deploy.verify_exits import answers, exit_checks, outputs_taken, reached
 from hwkd.deploy.verify_layers import LayerComparison
 from hwkd.deploy.verify_onnx import reference_outputs, to_c_inputs
 from hwkd.deploy.verify_run import (
@@ -102,7 +104,7 @@ def verify_model(
     require_fit(project, target)
     tools = find_tools()
     ran = _run(model_path, project, target, samples, tools=tools, progress=progress)
-    scores = None if score is None else score(_real(project, ran.on_core.outputs))
+    scores = None if score is None else score(answers(project, ran.on_core.outputs, ran.taken))
     found = _found(project, target, ran, seconds=time.perf_counter() - started)
     about = {"model": model_path.name, "kernels": kernels, "tools": dict(tools.versions)}
     return judged(found.model_copy(update={**about, "scores": scores}))
@@ -134,6 +136,7 @@ class _Ran:
         comparison: of every layer with ONNX Runtime's.
         on_host: this computer's C.
         host_tensors_equal: whether every traced tensor equals the host's.
+        taken: number of the output that each inference ended at.
     """
 
     expected: _Int8
@@ -144,6 +147,7 @@ class _Ran:
     core_trace: Execution
     host_tensors_equal: bool
     sizes: BuildSizes
+    taken: NDArray[np.int64]
 
 
 def _run(
@@ -179,6 +183,7 @@ def _run(
             host_tensors_equal=equal,
             on_core=bench.on_core(fed, progress),
             sizes=bench.sizes,
+            taken=outputs_taken(project, expected),
         )
 
 
@@ -211,7 +216,8 @@ def _feature_check(
 def _found(project: Project, target: Target, ran: _Ran, *, seconds: float) -> Verification:
     core, comparison, on_core = target.core, ran.comparison, ran.on_core
     layers = comparison.checks([core.instructions(int(n)) for n in ran.core_trace.step_ticks[0]])
-    difference = _lsb(on_core.outputs, ran.expected)
+    came = partial(reached, project, taken=ran.taken)
+    difference = _lsb(came(on_core.outputs), came(ran.expected))
     return Verification(
         device=target.name,
         core=core.name,
@@ -223,7 +229,7 @@ def _found(project: Project, target: Target, ran: _Ran, *, seconds: float) -> Ve
         outputs=project.output_bytes,
         mismatches=Mismatches(
             onnxruntime=int((difference > 0).sum()),
-            host_c=int((on_core.outputs != ran.on_host.outputs).sum()),
+            host_c=int((came(on_core.outputs) != came(ran.on_host.outputs)).sum()),
         ),
         max_lsb=int(difference.max()),
         judged_max_lsb=int(difference[~comparison.has_other_tie].max(initial=0)),
@@ -231,6 +237,7 @@ def _found(project: Project, target: Target, ran: _Ran, *, seconds: float) -> Ve
         averages_within_bound=sum(layer.averages_within_bound for layer in layers),
         host_tensors_equal=ran.host_tensors_equal,
         instructions_per_inference=core.instructions(int(on_core.ticks.max())),
+        exits=exit_checks(project, ran.taken, on_core.ticks, core.instructions),
         instructions_per_layer=layers,
         flash_bytes=ran.sizes.flash_bytes,
         flash_predicted_bytes=predict_flash_bytes(project, core),
@@ -358,11 +365,3 @@ def _parts(inputs: NDArray[Any]) -> list[NDArray[Any]]:
 
 def _lsb(values: _Int8, expected: _Int8) -> np.ndarray[Any, np.dtype[np.int16]]:
     return np.asarray(np.abs(values.astype(np.int16) - expected.astype(np.int16)))
-
-
-def _real(project: Project, outputs: _Int8) -> _Floats:
-    """Return the first output, which a task scores, in real values."""
-    tensor = project.output
-    steps = outputs[:, : tensor.elements].astype(np.float32) - np.float32(tensor.zero_point)
-    real: _Floats = steps * np.float32(tensor.scale)
-    return real

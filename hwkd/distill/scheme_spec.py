@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hwkd.core.catalog import SCHEMES
-from hwkd.core.cohort import Gate, Network, PeerAttention
+from hwkd.core.cohort import Network, Rounded, Source, Trained, View
 from hwkd.core.errors import ConfigError
 from hwkd.distill.scheme import Aggregate, Edge, Phase, Scheme
 from hwkd.distill.written_options import configured_options, split_options
@@ -76,15 +76,23 @@ def _require_roles(phase: Phase, where: str, before: Mapping[str, Phase]) -> Non
             read.add(signal.split(".")[0])
             if signal.split(".")[0] not in known:
                 raise ConfigError(f"{where}: {edge.name} reads {signal}, and there is no such role")
+    stored = {role.name for role in phase.roles if isinstance(role, Source)}
+    for edge in _all_edges(phase):
+        if edge.attached and {signal.split(".")[0] for signal in edge.reads} <= stored:
+            raise ConfigError(
+                f"{where}: {edge.name} attaches a target that is stored and learns nothing; detach"
+                " it"
+            )
     pulled = _pulled_roles(phase)
     for role in phase.roles:
         earlier = getattr(role, "phase", None)
         if earlier is not None and earlier not in before:
             raise ConfigError(f"{where}: {role.name} is of phase {earlier}, which is not before it")
-        if isinstance(role, (Gate, PeerAttention)) and role.name not in pulled:
+        # A view is another look of a network, which has the parameters.
+        if isinstance(role, Trained) and not isinstance(role, View) and role.name not in pulled:
             raise ConfigError(
                 f"{where}: no edge reaches the parameters of {role.name}; attach the target that "
-                "is made of it"
+                "is made of it, or leave it out"
             )
         goes_on = isinstance(role, Network) and role.goes_on
         if goes_on and not any(role.name in {r.name for r in p.roles} for p in before.values()):
@@ -122,7 +130,7 @@ def control_of(scheme: Scheme) -> tuple[Phase, ...]:
     """
     phases = scheme.phases()
     last = phases[-1]
-    if any(getattr(role, "goes_on", False) for role in last.roles):
+    if any(isinstance(r, Rounded) or getattr(r, "goes_on", False) for r in last.roles):
         own = [p for p in phases if {role.name for role in p.roles} & set(scheme.exported)]
         return tuple(phase.without_teaching() for phase in own)
     return (last.without_teaching(),)

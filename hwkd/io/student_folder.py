@@ -28,6 +28,8 @@ DESCRIPTION_FILE = "student.json"
 FLOAT_FILE = "student.onnx"
 INT8_FILE = "student_int8.onnx"
 WEIGHTS_FILE = "student.safetensors"
+# Of a student with exits: int8, with its rule; see `hwkd.deploy.exit_rule`.
+EXITS_FILE = "student_exits_int8.onnx"
 CARD_FILE = "MODEL_CARD.md"
 # Of a run: its best student.
 BEST_FOLDER = "best"
@@ -50,6 +52,11 @@ class StudentFiles:
     def int8_path(self) -> Path:
         """The int8 ONNX file."""
         return self.folder / INT8_FILE
+
+    @property
+    def exits_path(self) -> Path:
+        """The int8 ONNX file with exits, where there are any."""
+        return self.folder / EXITS_FILE
 
     @property
     def weights_path(self) -> Path:

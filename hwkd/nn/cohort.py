@@ -20,6 +20,7 @@ from hwkd.core.cohort import (
     Judge,
     Network,
     PeerAttention,
+    Rounded,
     Trained,
     View,
     Wide,
@@ -29,6 +30,8 @@ from hwkd.core.student import Layers
 from hwkd.core.widened import widened
 from hwkd.nn.build import StudentModule, build_module
 from hwkd.nn.cut import Cut, joined_state, last_cut
+from hwkd.nn.fake_quant import FakeQuantStudent
+from hwkd.nn.unfolded import unfolded
 from hwkd.nn.wide import WideAround
 
 # Seeds of a cohort's networks are this far apart, so that no two draw alike.
@@ -70,6 +73,11 @@ class Cohort(nn.Module):
             for role in roles:
                 self.parts[role.name] = self._built(role)
 
+    @property
+    def roles(self) -> tuple[Trained, ...]:
+        """Everybody that learns."""
+        return tuple(self._roles.values())
+
     def forward(self, inputs: Tensor) -> Tensor:
         """Run everything that has batch statistics; returns the student's logits."""
         return self.signals(inputs, plain=True)[f"{STUDENT}.logits"]
@@ -88,6 +96,8 @@ class Cohort(nn.Module):
         for name, role in self._roles.items():
             if isinstance(role, Network):
                 self._show_network(name, inputs, seen)
+            elif isinstance(role, Rounded):
+                seen[f"{name}.logits"] = self.parts[name](inputs).float()
             elif isinstance(role, View):
                 if not plain:
                     self._show_network(role.of, inputs if other is None else other, seen, name)
@@ -100,7 +110,10 @@ class Cohort(nn.Module):
 
     def exported(self, name: str) -> StudentModule:
         """Return a role as a student by itself, in evaluation mode, on the processor."""
-        role, state = self._roles[name], self.parts[name].state_dict()
+        role, part = self._roles[name], self.parts[name]
+        if isinstance(part, FakeQuantStudent):
+            return unfolded(self._layers, part.folded_weights())
+        state = part.state_dict()
         if isinstance(role, Branch):
             state = joined_state(self.parts[role.of].state_dict(), state)
         student = build_module(self._layers, seed=0)
@@ -108,6 +121,8 @@ class Cohort(nn.Module):
         return student.eval()
 
     def _built(self, role: Trained) -> nn.Module:
+        if isinstance(role, Rounded):  # whoever knows the phase before puts its network here
+            return build_module(self._layers, seed=self._seed)
         if isinstance(role, Network):
             layers = widened(self._layers, role.width)
             return build_module(layers, seed=self._seed + _SEED_STEP * role.draw)
@@ -123,7 +138,7 @@ class Cohort(nn.Module):
     def _part(self, role: Trained) -> nn.Module:
         size, classes = self._features(), self._classes()
         if isinstance(role, Exit):
-            return _ExitHead(self._stage_shape(role.stage)[0], size, classes)
+            return ExitHead(self._stage_shape(role.stage)[0], size, classes)
         if isinstance(role, Gate):
             return _GateHead(self._cut(role.of).shape[0], role.members)
         if isinstance(role, PeerAttention):
@@ -224,12 +239,16 @@ def _pooled(maps: Tensor) -> Tensor:
     return maps.flatten(2).mean(2) if maps.dim() > 2 else maps
 
 
-class _ExitHead(nn.Module):
+class ExitHead(nn.Module):
+    """What an exit is made of: the mean of a stage, and two linear layers."""
+
     def __init__(self, channels: int, features: int, classes: int) -> None:
+        """Draw the weights."""
         super().__init__()
         self.align, self.classify = nn.Linear(channels, features), nn.Linear(features, classes)
 
     def forward(self, stage: Tensor) -> tuple[Tensor, Tensor]:
+        """Return features and logits of a stage's output."""
         features = torch.relu(self.align(_pooled(stage)))
         return features, self.classify(features)
 

@@ -16,6 +16,7 @@ from hwkd.core.verdict_record import ArmRecord
 from hwkd.report import format as fmt
 from hwkd.report.answer_tables import answer_tables
 from hwkd.report.document import Block, Cell, Column, Facts, Note, Section, Table
+from hwkd.report.exit_table import exit_tables
 from hwkd.report.ladder_tables import ladder_tables
 from hwkd.report.latency import Latency
 from hwkd.report.quantisation_table import quantisation_table
@@ -49,6 +50,7 @@ def student_section(run: RunRecord, best: TrialRecord | None) -> Section:
         blocks += answer_tables(run.final, run.data)
         blocks += pair_tables(run.final)
         blocks += ladder_tables(run)
+        blocks += exit_tables(run.final.exits)
     if run.final is not None and run.final.quantisation_choice is not None:
         blocks.append(quantisation_table(run.final.quantisation_choice))
     cost = run.cost_of(best)

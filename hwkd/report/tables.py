@@ -8,6 +8,7 @@ from rich.text import Text
 
 from hwkd.core.run_record import RunRecord
 from hwkd.report.document import Column, Report, Table
+from hwkd.report.exit_table import exit_tables
 from hwkd.report.ladder_tables import ladder_tables
 from hwkd.report.provenance_sections import command_line
 from hwkd.report.search_sections import feasibility_table, front_table
@@ -49,7 +50,7 @@ def verdict_view(report: Report) -> RenderableType:
         return Text("No student was trained in full.", style="dim")
     lines = [Text(line) for line in final.verdict.sentences]
     arms = [table_view(arm_table(final.verdict))] if final.verdict.arms else []
-    ladders = map(table_view, ladder_tables(report.run))
+    ladders = map(table_view, (*exit_tables(final.exits), *ladder_tables(report.run)))
     return Group(*map(table_view, pair_tables(final)), *arms, *lines, *ladders)
 
 

@@ -17,6 +17,7 @@ def arm_table(verdict: Verdict) -> Table:
     None is where the weights of the brief training ship, which none of these was better than.
     """
     names = [arm.name for arm in verdict.arms]
+    is_attacked = any(arm.mean("attacked_int8") is not None for arm in verdict.arms)
     ships = verdict.ships if verdict.weights == "full" else ""
     return Table(
         title=f"Ways of training, {verdict.metric.name}",
@@ -25,9 +26,16 @@ def arm_table(verdict: Verdict) -> Table:
             Column(title="validation, int8", basis="measured", is_number=True),
             Column(title="test, int8", basis="measured", is_number=True),
             Column(title="test, float", basis="measured", is_number=True),
+            *(
+                Column(title=f"attacked, {kind}", basis="measured", is_number=True)
+                for kind in ("int8", "float")
+                if is_attacked
+            ),
             Column(title="trainings", is_number=True),
         ),
-        rows=tuple(_row(arm, verdict.metric, ships) for arm in verdict.arms),
+        rows=tuple(
+            _row(arm, verdict.metric, ships, is_attacked=is_attacked) for arm in verdict.arms
+        ),
         marked=frozenset({names.index(ships)} if ships in names else ()),
     )
 
@@ -60,12 +68,14 @@ def pair_tables(final: FinalRecord) -> tuple[Table, ...]:
     )
 
 
-def _row(arm: ArmRecord, metric: Metric, ships: str) -> tuple[Cell, ...]:
+def _row(arm: ArmRecord, metric: Metric, ships: str, *, is_attacked: bool) -> tuple[Cell, ...]:
+    attacked = (arm.mean("attacked_int8"), arm.mean("attacked_float")) if is_attacked else ()
     return (
         Cell(f"{arm.name} (ships)" if arm.name == ships else arm.name),
         Cell(_text(metric, arm.mean("validation_int8"))),
         Cell(metric.text(fmean(arm.test_int8))),
         Cell(_text(metric, arm.mean("test_float"))),
+        *(Cell(_text(metric, value)) for value in attacked),
         Cell(str(len(arm.scores))),
     )
 

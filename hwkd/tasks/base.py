@@ -30,11 +30,13 @@ class Split:
         labels: what is to be learned: int64 class indices, shape [n], or float32 values as the
             head has them, shape [n, outputs].
         wholes: number of the recording that each example is cut from; None where there is none.
+        are_spectra: whether inputs are spectra over time, the last axis.
     """
 
     inputs: NDArray[np.float32]
     labels: NDArray[Any]
     wholes: NDArray[np.int64] | None = None
+    are_spectra: bool = False
 
     def __len__(self) -> int:
         """Number of examples."""

@@ -19,7 +19,7 @@ from hwkd.tasks.prepare import prepare
 from hwkd.tasks.sources import read_digits, read_source
 from hwkd.tasks.splits import with_all_splits
 
-_KNOWN = frozenset({"input_size", "layout", "metric", "label", "class_weights", "features"})
+_KNOWN = frozenset({"input_size", "layout", "metric", "label", "class_weights", "features", "half"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,13 +54,19 @@ class ClassifyTask:
                 input_size=reading.input_size,
                 layout=reading.layout,
                 label=reading.label,
+                half=reading.half,
                 progress=progress,
             )
         )
         split = with_all_splits(raw, split_seed=split_seed)
         head = head_of_classes(split, metrics, reading)
         return prepare(
-            split, head, task=self.name, split_seed=split_seed, features=reading.features
+            split,
+            head,
+            task=self.name,
+            split_seed=split_seed,
+            features=reading.features,
+            scaling=reading.scaling,
         )
 
     def labelled(

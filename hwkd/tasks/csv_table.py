@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import difflib
+import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from hwkd.tasks.folder_tree import first_names
 from hwkd.tasks.raw import RawSplit
 
 # A column of such a name is what is learned, wherever it stands.
-_TARGET_NAMES = frozenset({"label", "labels", "class", "target", "y"})
+_TARGET_NAMES = frozenset({"label", "labels", "class", "target"})
 # What tools call the number of a row that they save with it.
 _INDICES = frozenset({"", "id", "index", "unnamed: 0", "row"})
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
@@ -88,12 +89,17 @@ class TextTable:
         """Tell whether a column holds finite numbers alone."""
         return all(_number(row[at]) is not None for row in self.rows)
 
-    def counts_rows(self, at: int) -> bool:
-        """Tell whether a column counts from 0 or 1, as tables are saved with their index."""
+    def numbers_rows(self, at: int) -> bool:
+        """Tell whether a column gives each row a whole number, as tables are saved with an index.
+
+        Rows that were shuffled keep their numbers, which tell the order that they came in.
+        """
         if self.names[at].lower() not in _INDICES:
             return False
         values = [_number(row[at]) for row in self.rows]
-        return values[0] in (0, 1) and values == [values[0] + step for step in range(len(values))]
+        return len(set(values)) == len(values) and all(
+            value is not None and value.is_integer() for value in values
+        )
 
     def _numeric(self, row: list[str], at: int, line: int) -> float:
         value = _number(row[at])
@@ -151,25 +157,38 @@ def read_table(path: Path) -> TextTable:
             )
     notes = [] if delimiter == "," else [f"cells are separated by {_DELIMITERS[delimiter]}"]
     if delimiter != "," and _has_decimal_commas(rows):
-        rows = [[cell.replace(",", ".") for cell in row] for row in rows]
+        rows = [[_with_point(cell) for cell in row] for row in rows]
         notes.append("a comma in a number is the decimal point")
     names = tuple(printable(name.strip()) for name in heading)
     return TextTable(source=where, names=names, rows=rows, notes=tuple(notes))
 
 
-def label_column(table: TextTable, asked: str | None) -> int:
-    """Return the column of the target: asked for, the one of a usual name, else the last."""
+def label_column(
+    table: TextTable, asked: str | None, *, others: Collection[str] = frozenset()
+) -> int:
+    """Return the column of the target: asked for, the one of a usual name, else the last.
+
+    A column called y is one, too, where no other is; after one called x it is a coordinate.
+
+    Args:
+        others: lower-case names of columns that are known for something else.
+    """
     if asked is not None:
         return table.column(asked, option="--label")
-    named = [at for at, name in enumerate(table.names) if name.lower() in _TARGET_NAMES]
-    return named[0] if len(named) == 1 else len(table.names) - 1
+    lower = [name.lower() for name in table.names]
+    named = [at for at, name in enumerate(lower) if name in _TARGET_NAMES] or [
+        at for at, name in enumerate(lower) if name == "y" and lower[max(at - 1, 0)] != "x"
+    ]
+    if len(named) == 1:
+        return named[0]
+    return max((at for at, name in enumerate(lower) if name not in others), default=len(lower) - 1)
 
 
 def read_csv(path: Path, *, of_classes: bool, label: str | None = None) -> CsvTable:
     """Read a table of examples, one a row.
 
-    The target is the one column called label, class, target or y, else the last. A first column
-    that counts the rows, unnamed or called id or index, is left out.
+    The target is what `label_column` finds. A first column that numbers the rows, unnamed or
+    called id or index, is left out.
 
     Args:
         path: see `read_table`.
@@ -186,8 +205,8 @@ def read_csv(path: Path, *, of_classes: bool, label: str | None = None) -> CsvTa
         )
     notes = list(table.notes)
     features = [at for at in range(len(table.names)) if at != target]
-    if len(features) > 1 and features[0] == 0 and table.counts_rows(0):
-        notes.append(f"the first column, {table.names[0]!r}, counts the rows and is left out")
+    if len(features) > 1 and features[0] == 0 and table.numbers_rows(0):
+        notes.append(f"the first column, {table.names[0]!r}, numbers the rows and is left out")
         features = features[1:]
     inputs = table.numbers(features)[:, :, np.newaxis].astype(np.float32)
     named = tuple(table.names[at] for at in features)
@@ -211,7 +230,9 @@ def _cells(path: Path, where: str) -> tuple[list[str], list[list[str]], str]:
         text = path.read_text(encoding="utf-8-sig")
         first = text.split("\n", 1)[0]
         delimiter = max(_DELIMITERS, key=first.count)
-        rows = [row for row in csv.reader(text.splitlines(), delimiter=delimiter) if row]
+        lines = io.StringIO(text)
+        cells = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
+        rows = [row for row in cells if row]
     except UnicodeDecodeError as error:
         raise DataError(
             f"{where}: is no text in UTF-8 ({error}); save it again as CSV in UTF-8"
@@ -235,10 +256,15 @@ def _repeated(heading: list[str]) -> list[str]:
 def _has_decimal_commas(rows: list[list[str]]) -> bool:
     """Tell whether numbers have commas and none has a point: both may mean thousands."""
     cells = [cell for row in rows for cell in row]
-    decimals = [
-        cell for cell in cells if "," in cell and _number(cell.replace(",", ".")) is not None
-    ]
-    return bool(decimals) and not any("." in cell and _number(cell) is not None for cell in cells)
+    return any(_with_point(cell) != cell for cell in cells) and not any(
+        "." in cell and _number(cell) is not None for cell in cells
+    )
+
+
+def _with_point(cell: str) -> str:
+    """Return a number with a decimal point for its comma, and text as it is."""
+    pointed = cell.replace(",", ".")
+    return cell if _number(pointed) is None else pointed
 
 
 def _number(cell: str) -> float | None:

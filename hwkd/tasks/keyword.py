@@ -50,7 +50,7 @@ class KeywordTask:
     summary: str = "tell spoken words apart: a folder of word folders with WAV files"
     metrics: tuple[Metric, ...] = CLASS_METRICS
     kind: str = "classes"
-    spaces: tuple[str, ...] = ()
+    spaces: tuple[str, ...] = ("temporal", "narrow_deep", "depthwise", "plain")
     weight_budget_bytes: int | None = 50_000
 
     def data(
@@ -75,6 +75,7 @@ class KeywordTask:
             task=self.name,
             split_seed=split_seed,
             features=reading.features or "log-mel",
+            scaling=reading.scaling,
         )
 
     def labelled(

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 from hwkd.core.choices import Layout
 from hwkd.core.errors import DataError, first_line
@@ -38,11 +38,17 @@ _DAMAGE = (
     zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError,
     LookupError, OverflowError, MemoryError,
 )  # fmt: skip
+# In the name of an array that teachers see and students do not.
+_TEACHERS = "teacher"
 _SHOWN = 8
 
 
 def read_npz(
-    path: Path, *, layout: Layout = "auto", read_labels: LabelReader = class_indices
+    path: Path,
+    *,
+    layout: Layout = "auto",
+    read_labels: LabelReader = class_indices,
+    half: Literal["student", "teacher"] = "student",
 ) -> RawData:
     """Read an NPZ file; pickled objects in it are refused, never loaded.
 
@@ -50,6 +56,7 @@ def read_npz(
 
     Args:
         layout: order of the axes of the inputs.
+        half: "teacher" reads `teacher_x_train` and so on in place of `x_train`.
         read_labels: turns what is stored under y into labels and names of outputs.
 
     Raises:
@@ -57,7 +64,7 @@ def read_npz(
             twice.
     """
     where = printable(path)
-    content = _loaded(path)
+    content = _loaded(path, half)
     inputs = {split: content.arrays[key] for split, key in content.inputs.items()}
     labels = {split: content.arrays[key] for split, key in content.labels.items()}
     for split in inputs:
@@ -138,11 +145,11 @@ class _Content:
     unused: list[str]
 
 
-def _loaded(path: Path) -> _Content:
+def _loaded(path: Path, half: Literal["student", "teacher"]) -> _Content:
     try:
         with zipfile.ZipFile(path) as archive:
             members = _members(archive, path)
-            inputs = _splits_of(members, _INPUT_WORDS, path)
+            inputs = _splits_of(_of_half(members, half, path), _INPUT_WORDS, path)
             labels = _splits_of(members, _LABEL_WORDS, path)
             for split in ("train", "validation", "test"):
                 given = (split in inputs) + (split in labels)
@@ -181,6 +188,21 @@ def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]
     return {_key(info.filename): info for info in infos}
 
 
+def _of_half(
+    members: dict[str, zipfile.ZipInfo], half: Literal["student", "teacher"], path: Path
+) -> dict[str, zipfile.ZipInfo]:
+    """Return the arrays by the name that they have for their half; labels are the same."""
+    theirs = [key for key in members if _TEACHERS in name_words(key)]
+    if half == "student":
+        return {key: info for key, info in members.items() if key not in theirs}
+    if not theirs:
+        raise DataError(
+            f"{printable(path)}: holds no pairs ({_names(members)}); --teacher-sees paired needs "
+            "teacher_x_train beside x_train, one for each example"
+        )
+    return {key: members[key] for key in theirs}
+
+
 def _key(filename: str) -> str:
     return filename.removesuffix(".npy")
 
@@ -195,7 +217,9 @@ def _splits_of(
     keys = []
     for key in members:
         rest = [
-            word for word in name_words(key) if split_meaning(word) is None and not word.isdigit()
+            word
+            for word in name_words(key)
+            if split_meaning(word) is None and not word.isdigit() and word != _TEACHERS
         ]
         if split_meaning(key) is not None and len(rest) == 1 and rest[0] in words:
             keys.append(key)

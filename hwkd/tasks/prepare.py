@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from hwkd.core.errors import DataError
 from hwkd.core.head import Head
+from hwkd.core.pipeline_record import StepRecord
 from hwkd.signals.features import RAW, features_named
-from hwkd.signals.pipeline import Pipeline, applied
+from hwkd.signals.pipeline import Pipeline, applied, step_of
 from hwkd.signals.step import Step
 from hwkd.signals.steps.normalise import Normalise
+from hwkd.signals.steps.rfft import RealSpectrum
 from hwkd.signals.steps.standardise import Standardise
 from hwkd.tasks.base import Split, TaskData
 from hwkd.tasks.raw import RawArray, RawData, RawSplit
@@ -29,7 +31,13 @@ _CHUNK_EXAMPLES = 2048
 
 
 def prepare(
-    raw: RawData, head: Head, *, task: str, split_seed: int, features: str | None = None
+    raw: RawData,
+    head: Head,
+    *,
+    task: str,
+    split_seed: int,
+    features: str | None = None,
+    scaling: StepRecord | None = None,
 ) -> TaskData:
     """Split, compute features, normalise and fingerprint.
 
@@ -37,6 +45,7 @@ def prepare(
         raw: checked data; labels as the head has them.
         split_seed: seed of the splits that the source does not bring.
         features: computed before the network, as `log-mel:bins=40`; None is none.
+        scaling: of the features, as another data set has it; None is fitted to train.
 
     Raises:
         DataError: if a missing split cannot be made or every input is the same.
@@ -52,12 +61,17 @@ def prepare(
     is_whole = bool(front) or data.sample_rate_hz is not None
     extracted = _extracted(data, front, is_whole=is_whole)
     moments, notes = _moments(extracted)
-    fitted = (Standardise.of if is_whole else Normalise.of)(*moments)
+    fitted: Step = (Standardise.of if is_whole else Normalise.of)(*moments)
+    if scaling is not None:
+        fitted = step_of(scaling)
     ends = (fitted, *recipe.after(shape))
     pipeline = _pipeline(data.train.inputs, (*front, *ends))
     notes += _notes_on_repeated(data)
     splits = {
-        name: _applied(split, ends, f"{data.source}: {name}")
+        name: replace(
+            _applied(split, ends, f"{data.source}: {name}"),
+            are_spectra=any(isinstance(step, RealSpectrum) for step in front),
+        )
         for name, split in extracted.given().items()
     }
     return TaskData(

@@ -172,7 +172,7 @@ def group_of(reading: Reading) -> str | None:
 
 
 def _of_table(table: TextTable, reading: Reading, group: str | None) -> _Samples:
-    label = label_column(table, reading.label)
+    label = label_column(table, reading.label, others={*_RECORDINGS, *_TIMES, *_WHO})
     lower = [name.lower() for name in table.names]
     who = None if group is None else table.column(group, option="--split group:")
     recording = next((at for at, name in enumerate(lower) if name in _RECORDINGS), None)
@@ -180,7 +180,7 @@ def _of_table(table: TextTable, reading: Reading, group: str | None) -> _Samples
     used = {label, who, recording, time}
     others = [at for at, name in enumerate(lower) if name in _WHO and at not in used]
     sensors = [at for at in range(len(lower)) if at not in used and at not in others]
-    if sensors and sensors[0] == 0 and table.counts_rows(0):
+    if sensors and sensors[0] == 0 and table.numbers_rows(0):
         sensors = sensors[1:]
     if not sensors:
         raise DataError(f"{table.source}: no column of numbers beside {', '.join(table.names)}")

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -34,6 +35,7 @@ def read_source(
     input_size: tuple[int, int] | None = None,
     layout: Layout = "auto",
     label: str | None = None,
+    half: Literal["student", "teacher"] = "student",
     progress: Progress = silent,
 ) -> RawData:
     """Read a file or folder whose format is found out from its content.
@@ -41,6 +43,7 @@ def read_source(
     Args:
         input_size: (height, width) for image folders; None keeps the most common size.
         layout: order of the axes of arrays.
+        half: of pairs; "teacher" is what a teacher alone sees.
 
     Raises:
         DataError: if the format is unknown or the content is unusable.
@@ -51,6 +54,13 @@ def read_source(
             _refuse("--input-size", input_size is not None, "a CSV file")
             _refuse("--layout", layout not in ("auto", "nf"), "a CSV file")
             data = _classes_of_table(path, label)
+        elif half == "teacher":
+            if not (path.is_file() and is_zip(path)):
+                raise DataError(
+                    f"{printable(path)}: holds no pairs; they are two arrays of an NPZ file, "
+                    "x_train for students and teacher_x_train for their teacher"
+                )
+            data = read_npz(path, layout=layout, half=half)
         else:
             _refuse("--label", label is not None, "data that is no CSV file")
             data = _read(path, input_size=input_size, layout=layout, progress=progress)

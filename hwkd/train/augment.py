@@ -29,6 +29,8 @@ _SHIFT_BELOW_EXAMPLES = 20_000
 # Small networks have little to overfit with: on 4,000 Fashion-MNIST examples a shift of one pixel
 # costs .010 after 10 passes and gains .011 after 40 (net: `benchmarks.accuracy.recipes`).
 _SHIFT_FROM_PASSES, _PIXELS_PER_IMAGE_SHIFT = 20, 28
+# Of the bins and of the time of a spectrum, what is hidden at most: 8 of 40 bins, 10 of 49 frames.
+_MASKED_RATIO = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,22 +43,27 @@ class Augmentation:
         mirror: flip half of the examples left to right (images only).
         noise: standard deviation of normal noise on every value, in units of the normalised
             inputs, >= 0.
+        masks: most neighbouring bins, and most time steps, of a spectrum that become 0, the mean;
+            of the last two axes; none hides nothing (SpecAugment, arXiv:1904.08779).
     """
 
     shift: tuple[int, ...] = ()
     mirror: bool = False
     noise: float = 0.0
+    masks: tuple[int, ...] = ()
 
     @property
     def changes_inputs(self) -> bool:
         """Whether anything may happen."""
-        return any(self.shift) or self.mirror or self.noise > 0.0
+        return any(self.shift) or self.mirror or self.noise > 0.0 or any(self.masks)
 
     def describe(self) -> str:
         """Return it in words."""
         parts = ["shift up to " + " x ".join(map(str, self.shift))] if any(self.shift) else []
         parts += ["mirror"] if self.mirror else []
         parts += [f"noise of {self.noise:g}"] if self.noise else []
+        if any(self.masks):
+            parts.append("masks of up to {} bins and {} time steps".format(*self.masks))
         return " and ".join(parts) or "none"
 
 
@@ -84,13 +91,47 @@ def augment(
     if augmentation.noise:
         drawn = generator.standard_normal(copy.shape, dtype=np.float32)
         copy = copy + np.float32(augmentation.noise) * drawn
+    for axis, most in zip((-2, -1), augmentation.masks, strict=False):
+        draws = (generator.random(len(inputs)), generator.random(len(inputs)))
+        kept = kept_by_mask(*draws, size=copy.shape[axis], most=most)
+        copy = copy * beside(kept, axis, copy.ndim)
     return copy
+
+
+def kept_by_mask(
+    widths: NDArray[np.floating[Any]],
+    places: NDArray[np.floating[Any]],
+    *,
+    size: int,
+    most: int,
+) -> NDArray[np.float32]:
+    """Return 0 where a mask lies and 1 elsewhere, shape [n, size].
+
+    Args:
+        widths: drawn evenly from 0 to 1, shape [n]: from no position to `most`.
+        places: likewise: from the first position to the last at which the mask fits.
+    """
+    wide = np.floor(widths * (most + 1))
+    start = np.floor(places * (size - wide + 1))[:, np.newaxis]
+    at = np.arange(size)
+    hidden = (at >= start) & (at < start + wide[:, np.newaxis])
+    kept: NDArray[np.float32] = (~hidden).astype(np.float32)
+    return kept
+
+
+def beside(kept: NDArray[np.float32], axis: int, ndim: int) -> NDArray[np.float32]:
+    """Return a mask of shape [n, size] so that it broadcasts along one axis of n examples."""
+    shape = [len(kept), *[1] * (ndim - 1)]
+    shape[axis] = kept.shape[1]
+    return kept.reshape(shape)
 
 
 def choose_augmentation(
     data: LabelledArrays, *, passes: float | None = None, mirrors: bool | None = None
 ) -> Augmentation:
     """Choose from the train split: shifts for small sets, mirroring where it keeps the class.
+
+    Spectra move in time alone, are never mirrored, and parts of them are hidden.
 
     Whether mirror images keep their class is measured: nearest neighbours in one half of a sample
     are asked about the other half, plain and mirrored.
@@ -106,9 +147,21 @@ def choose_augmentation(
         is_small = passes >= _SHIFT_FROM_PASSES
     is_image = len(spatial) == 2
     per_shift = _PIXELS_PER_SHIFT if passes is None or not is_image else _PIXELS_PER_IMAGE_SHIFT
+    if data.are_spectra:
+        return _of_spectra(data.inputs.shape, is_small=is_small)
     shift = tuple(round(size / per_shift) * is_small for size in spatial)
     return Augmentation(
         shift=shift, mirror=mirror_keeps_class(data) if mirrors is None else mirrors
+    )
+
+
+def _of_spectra(shape: tuple[int, ...], *, is_small: bool) -> Augmentation:
+    """Return what may happen to spectra of shape [n, ..., bins, time]."""
+    bins, time = shape[-2:]
+    still = (0,) * (len(shape) - 3)
+    return Augmentation(
+        shift=(*still, round(time / _PIXELS_PER_SHIFT) * is_small),
+        masks=(int(_MASKED_RATIO * bins), int(_MASKED_RATIO * time)) if is_small else (),
     )
 
 
@@ -133,7 +186,7 @@ def mirror_keeps_class(data: LabelledArrays) -> bool:
 
     Signals have no mirror image, and what a mirror image does to a value is not measured.
     """
-    if data.inputs.ndim != 4 or data.labels.ndim != 1:
+    if data.inputs.ndim != 4 or data.labels.ndim != 1 or data.are_spectra:
         return False
     # Drawn at random: files are often sorted by class, and every second one may be the same class.
     drawn = np.random.default_rng(0).permutation(len(data.labels))[: 2 * _PROBE_EXAMPLES]

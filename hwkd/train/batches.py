@@ -14,7 +14,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from hwkd.train.augment import Augmentation
+from hwkd.train.augment import Augmentation, beside, kept_by_mask
 from hwkd.train.config import TrainConfig
 from hwkd.train.criteria import Batch
 from hwkd.train.seeding import derive_seed
@@ -110,6 +110,10 @@ class BatchMaker:
         if what.noise > 0.0:
             noise = torch.empty_like(batch, device="cpu").normal_(generator=self.generator)
             batch = batch.add(noise.to(batch.device), alpha=what.noise)
+        for axis, most in zip((-2, -1), what.masks, strict=False):
+            widths, places = torch.rand(2, len(batch), generator=self.generator).numpy()
+            kept = kept_by_mask(widths, places, size=batch.shape[axis], most=most)
+            batch = batch * torch.from_numpy(beside(kept, axis, batch.dim())).to(batch.device)
         return batch
 
     def _moved_images(self, inputs: Tensor, sample_ids: Tensor) -> Tensor:

@@ -25,6 +25,11 @@ class LabelledArrays(Protocol):
         """Class indices, shape [n], or values, shape [n, outputs]."""
         ...
 
+    @property
+    def are_spectra(self) -> bool:
+        """Whether inputs are spectra over time: (bins, time), or (channels, bins, time)."""
+        ...
+
 
 class Dataset(Protocol):
     """A data set with its splits and its identity."""

@@ -22,7 +22,10 @@ def require_factory(reference: str) -> None:
     """
     module_name, _, factory_name = reference.partition(":")
     if not module_name or not factory_name:
-        raise TeacherError(f"--teacher {reference}: expected model.onnx or package.module:factory")
+        raise TeacherError(
+            f"--teacher {reference}: expected model.onnx, answers.safetensors or "
+            "package.module:factory"
+        )
     try:
         with working_folder_importable():
             if module_name not in sys.modules and find_spec(module_name) is None:

@@ -10,14 +10,16 @@ import torch
 
 from hwkd.core.errors import TeacherError
 from hwkd.core.progress import Progress, silent
+from hwkd.core.teacher_input import is_teacher_file
 from hwkd.train.dataset import Dataset
+from hwkd.train.teacher_answers import AnswersTeacher, load_answers
 from hwkd.train.teacher_input import AS_STUDENTS, SeenInput
 from hwkd.train.teacher_module import ModuleTeacher, load_factory_teacher
 from hwkd.train.teacher_onnx import OnnxTeacher, load_onnx_teacher
 from hwkd.train.teacher_trained import TeacherTraining, train_or_load_teacher
 
-# One network, which can be shown its inputs at any scale.
-NetworkTeacher: TypeAlias = OnnxTeacher | ModuleTeacher
+# One teacher by itself.
+NetworkTeacher: TypeAlias = OnnxTeacher | ModuleTeacher | AnswersTeacher
 
 
 def open_teacher(
@@ -35,7 +37,8 @@ def open_teacher(
     """Open or train a teacher for the data.
 
     Args:
-        source: None trains one; a path ending in .onnx; or "package.module:factory".
+        source: None trains one; a path ending in .onnx; a file of answers ending in .safetensors;
+            or "package.module:factory".
         data: for its shape, classes and train split.
         weights: safetensors file for a factory.
         seen: what a teacher of the user's expects.
@@ -46,7 +49,7 @@ def open_teacher(
     Raises:
         TeacherError: if it cannot be opened or does not match the data.
     """
-    if weights is not None and (source is None or _is_onnx(source)):
+    if weights is not None and (source is None or is_teacher_file(source)):
         raise TeacherError(
             f"--teacher-weights {weights}: goes with --teacher package.module:factory only"
         )
@@ -59,7 +62,9 @@ def open_teacher(
             progress=progress,
             check=check,
         )
-    if _is_onnx(source):
+    if source.lower().endswith(".safetensors"):
+        return load_answers(Path(source), data)
+    if is_teacher_file(source):
         return load_onnx_teacher(
             Path(source),
             input_shape=data.input_shape,
@@ -68,7 +73,3 @@ def open_teacher(
             accelerator=device.type,
         )
     return load_factory_teacher(source, weights=weights, head=data.head, device=device, seen=seen)
-
-
-def _is_onnx(source: str) -> bool:
-    return source.lower().endswith(".onnx")

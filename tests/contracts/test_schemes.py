@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from hwkd.core.catalog import SCHEMES
-from hwkd.core.cohort import STUDENT, Trained
+from hwkd.core.cohort import STUDENT, Average, Trained
 from hwkd.core.errors import ConfigError, HwkdError
 from hwkd.core.student import Layer, Layers
 from hwkd.core.teaching import TrainingSet
 from hwkd.core.widened import widened
+from hwkd.deploy.to_onnx import folded_weights
 from hwkd.distill.scheme import edge_terms, label_edge
+from hwkd.distill.scheme_sources import AverageSource
 from hwkd.distill.scheme_spec import control_of, parse_scheme, require_sound
 from hwkd.engine.arms.evaluation import student_bytes
 from hwkd.engine.arms.recipes import Arm
-from hwkd.engine.arms.scheme_course import SchemeData, train_scheme
+from hwkd.engine.arms.scheme_course import SchemeData, require_possible, train_scheme
+from hwkd.engine.setup.config import SearchConfig
 from hwkd.io.discovery import discover
 from hwkd.nn.build import build_module
 from hwkd.nn.cohort import Cohort
+from hwkd.nn.fake_quant import FakeQuantStudent
 from hwkd.tasks.classes_head import ClassesHead
+from hwkd.tasks.values_head import ValuesHead
 from hwkd.train.batches import TensorBatches
 from hwkd.train.checkpoint import Checkpoints
 from hwkd.train.config import TrainConfig
@@ -148,6 +155,14 @@ def test_scheme_trains_and_exports_a_plain_student(name: str) -> None:
     with torch.no_grad():
         shown = last.signals(inputs, plain=True)
     ours = predict_logits(exported, inputs)
+    part = last.parts[STUDENT]
+    if isinstance(part, FakeQuantStudent):  # what ships is rounded when it is quantised
+        folded = part.folded_weights()
+        for layer in (la for la in student().layers if la.name in folded):
+            kept = folded_weights(exported, layer)
+            for theirs, mine in zip(folded[layer.name], kept, strict=True):
+                np.testing.assert_allclose(mine, theirs.numpy(), atol=1e-6)
+        return
     in_run = [shown[f"{role}.logits"] for role in arm.scheme.exported]
     assert any(torch.equal(ours, each) for each in in_run)
     assert all(torch.isfinite(p).all() for p in last.parameters())
@@ -280,6 +295,19 @@ def _off(phase):
     )
 
 
+def _attached(phase):
+    return tuple(replace(edge, attached=edge.teaches) for edge in phase.edges)
+
+
+def _ungated(phase):
+    return tuple(edge for edge in phase.edges if isinstance(edge.prediction, str))
+
+
+def _leaderless(phase):
+    nobody = lambda edge: replace(edge, target=replace(edge.target, members=()))  # noqa: E731
+    return tuple(nobody(edge) if edge.teaches else edge for edge in phase.edges)
+
+
 def _detached(phase):
     return tuple(replace(edge, attached=False) for edge in phase.edges)
 
@@ -294,11 +322,54 @@ def _detached(phase):
         (_Changed("born_again", roles=lambda p: (p.roles[0], replace(p.roles[1], phase="none"))),
          "of phase none, which is not before it"),
         (_Changed("pskd", edges=(label_edge("student"),), roles=()), "there is no such role"),
+        (_Changed("early_exit", edges=(label_edge("student"),)), "reaches the parameters of exit1"),
+        (_Changed("one", edges=_ungated), "no edge reaches the parameters of gate"),
+        (_Changed("takd", edges=_attached), "attaches a target that is stored"),
+        (_Changed("multi_teacher", edges=_leaderless), "has nobody to learn from"),
     ],
 )  # fmt: skip
 def test_what_would_teach_nothing_is_refused(scheme, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         require_sound(scheme)
+
+
+def _run_of(scheme: str, **changes):
+    """Return what a run says of its data, as far as a scheme asks."""
+    config = SearchConfig(device="host", scheme={"scheme": scheme}, **changes)
+    return SimpleNamespace(config=config, data=SimpleNamespace(head=ClassesHead.numbered(CLASSES)))
+
+
+def test_what_a_scheme_cannot_do_with_the_data_is_refused_before_training() -> None:
+    arm = arm_of("early_exit")
+    with_more = _run_of("early_exit", transfer={"unlabelled": "more.npy"})
+    with pytest.raises(ConfigError, match="leave --unlabelled out"):
+        require_possible(arm, student(), with_more)
+    numbers = _run_of("early_exit")
+    numbers.data.head = ValuesHead.fitted(np.arange(4.0)[:, None], names=("size",))
+    with pytest.raises(ConfigError, match="softens and compares classes; this task has"):
+        require_possible(arm, student(), numbers)
+
+
+def test_an_exit_that_is_larger_than_the_student_is_refused() -> None:
+    def many(layer: Layer) -> Layer:
+        is_deep = layer.name in ("first", "second")
+        groups = 64 if is_deep else 1
+        return replace(layer, shape=(64, *layer.shape[1:]), groups=groups)
+
+    *body, logits = student().layers
+    layers = replace(student(), layers=(*map(many, body), logits))
+    with pytest.raises(ConfigError, match="exit1 has 4355 parameters, the student 2307"):
+        require_possible(arm_of("early_exit"), layers, _run_of("early_exit"))
+
+
+def test_frozen_roles_have_nothing_that_an_optimizer_could_change() -> None:
+    arm = arm_of("mean_teacher")
+    cohort = Cohort([r for r in arm.phases()[0].roles if isinstance(r, Trained)], student(), seed=0)
+    source = AverageSource(
+        [r for r in arm.phases()[0].roles if isinstance(r, Average)], cohort, lambda *_: {}
+    )
+    assert not {name for name in cohort.state_dict() if "average" in name}
+    assert all(not value.requires_grad for value in source.state().values())
 
 
 def test_an_exit_that_the_student_does_not_have_is_refused() -> None:

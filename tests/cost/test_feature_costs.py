@@ -66,7 +66,7 @@ def test_a_limit_that_the_network_alone_keeps_is_exceeded_with_features(pipeline
 def test_instructions_that_nobody_counted_are_no_zero(pipeline):
     alone = candidate(None).cost
     need = FeatureNeed(
-        core="other", instructions=None, error_ratio=0.0, ram_bytes=10, flash_bytes=20
+        instructions=None, cycles_per_instruction=1.0, error_ratio=0.0, ram_bytes=10, flash_bytes=20
     )
     whole = with_features(alone, need)
     assert whole.is_lower_bound

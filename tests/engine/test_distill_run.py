@@ -28,6 +28,7 @@ from hwkd.core.final_record import FinalRecord
 from hwkd.core.progress import silent
 from hwkd.core.student import StudentSpec
 from hwkd.core.student_record import StudentRecord
+from hwkd.deploy.exit_rule import read_exit_rule
 from hwkd.deploy.sessions import open_session, predict
 from hwkd.distill.spec import parse_methods
 from hwkd.engine.arms.children import Nursery
@@ -46,6 +47,7 @@ from hwkd.io import discovery
 from hwkd.io.discovery import output_kind
 from hwkd.io.student_folder import (
     DESCRIPTION_FILE,
+    EXITS_FILE,
     FLOAT_FILE,
     INT8_FILE,
     WEIGHTS_FILE,
@@ -522,6 +524,18 @@ def test_a_scheme_learns_from_the_users_teachers(place: Path, scheme: str, count
     assert final.verdict.is_taught
     assert len(final.history) == 1  # of the student: nobody else is trained
     assert {"link", "teachers"} & set(final.history[0].losses)
+
+
+def test_a_student_with_exits_has_a_file_that_stops_by_its_rule(place: Path) -> None:
+    final = _final(place, scheme="early_exit", teachers=(), epochs=12)
+    exits = final.exits
+    assert exits is not None
+    assert exits.outputs == ("exit1", "logits")
+    path = read_student(place / "out").file(EXITS_FILE)
+    assert read_exit_rule(path) == pytest.approx(exits.validation.threshold, rel=1e-6)
+    assert exits.validation.accuracy_ratio >= exits.front[0].accuracy_ratio - 0.003
+    assert exits.validation.cost_ratio <= exits.front[0].cost_ratio == 1.0
+    assert exits.cost_ratios[-1] == 1.0 > exits.cost_ratios[0]
 
 
 def test_data_of_a_run_cannot_be_replaced(place: Path) -> None:

@@ -31,12 +31,17 @@ def rows_of(table):
         ("\ufeffa,b,c\r\n1.5,2,3\r\n\r\n4,5.25,6\r\n", []),
         (
             ",a,b,c\n0,1.5,2,3\n1,4,5.25,6\n",
-            ["the first column, '', counts the rows and is left out"],
+            ["the first column, '', numbers the rows and is left out"],
         ),
         (
             "Id,a,b,c\n1,1.5,2,3\n2,4,5.25,6\n",
-            ["the first column, 'Id', counts the rows and is left out"],
+            ["the first column, 'Id', numbers the rows and is left out"],
         ),
+        (
+            "Id,a,b,c\n93,1.5,2,3\n7,4,5.25,6\n",  # shuffled, and a part of a larger table
+            ["the first column, 'Id', numbers the rows and is left out"],
+        ),
+        ('a, "b", "c"\n"1.5", "2", "3"\n"4", "5.25", "6"\n', []),
     ],
 )
 def test_the_same_table_is_read_of_every_form(text, notes, tmp_path):
@@ -50,8 +55,10 @@ def test_a_heading_with_a_name_twice_is_refused(tmp_path):
         read_csv(write(tmp_path, "a,b, a,c\n1,2,3,4\n5,6,7,8\n"), of_classes=False)
 
 
-def test_an_unnamed_column_that_counts_no_rows_is_a_feature(tmp_path):
-    table = read_csv(write(tmp_path, ",a,c\n7,1,3\n2,4,6\n"), of_classes=False)
+@pytest.mark.parametrize("values", [(7, 7), (7, 2.5)])
+def test_an_unnamed_column_that_numbers_no_rows_is_a_feature(values, tmp_path):
+    rows = f"{values[0]},1,3\n{values[1]},4,6\n"
+    table = read_csv(write(tmp_path, f",a,c\n{rows}"), of_classes=False)
     assert table.train.inputs.shape == (2, 2, 1)
 
 
@@ -60,6 +67,29 @@ def test_what_is_learned_is_found_by_its_name(name, tmp_path):
     table = read_csv(write(tmp_path, f"{name},a,b\n0,1,2\n1,3,4\n"), of_classes=True)
     assert rows_of(table) == ([[1.0, 2.0], [3.0, 4.0]], [0.0, 1.0])
     assert table.notes == (f"features: a, b; class: {name}",)
+
+
+@pytest.mark.parametrize(
+    ("heading", "target"),
+    [
+        ("x,y,z,label", "label"), ("label,x,y,z", "label"), ("x,y,z,activity", "activity"),
+        ("x,y,activity", "activity"), ("y,x,z", "y"), ("x,y", "y"), ("a,y,b", "y"),
+    ],
+)  # fmt: skip
+def test_an_axis_called_y_is_no_target(heading, target, tmp_path):
+    names = heading.split(",")
+    rows = [",".join(str(n % 2 if name == target else n / 3) for name in names) for n in range(4)]
+    table = read_csv(write(tmp_path, "\n".join([heading, *rows]) + "\n"), of_classes=True)
+    assert table.target == target
+    assert list(table.features) == [name for name in names if name != target]
+
+
+def test_text_between_numbers_with_decimal_commas_keeps_its_commas_and_lines(tmp_path):
+    rows = ['0,5;"off, cold"', "1,5;not\u2028off", '2,5;"off, cold"', "3,5;not\u2028off"]
+    table = read_csv(write(tmp_path, "a;label\n" + "\n".join(rows) + "\n"), of_classes=True)
+    assert table.train.inputs[:, 0, 0].tolist() == [0.5, 1.5, 2.5, 3.5]
+    assert len(set(table.train.labels[:, 0].tolist())) == 2
+    assert table.train.labels[0, 0] == "off, cold"
 
 
 def test_a_table_of_tabs_may_be_called_tsv(tmp_path):

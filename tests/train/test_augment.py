@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from hwkd.tasks.base import Split
 from hwkd.train.augment import (
@@ -8,6 +9,7 @@ from hwkd.train.augment import (
     augment,
     choose_augmentation,
 )
+from hwkd.train.batches import BatchMaker
 
 INPUTS = np.random.default_rng(0).normal(size=(40, 2, 6, 5)).astype(np.float32)
 
@@ -57,6 +59,24 @@ def test_signals_shift_in_time():
     assert view.shape == signals.shape
     with pytest.raises(ValueError, match="does not fit inputs"):
         augment(signals, 1, Augmentation(shift=(2, 2)))
+
+
+@pytest.mark.parametrize("shape", [(30, 10, 15), (30, 1, 10, 15)], ids=["signal", "picture"])
+def test_spectra_move_in_time_are_masked_and_never_mirrored(shape):
+    inputs = np.ones(shape, np.float32)
+    chosen = choose_augmentation(
+        Split(inputs=inputs, labels=np.arange(30) % 2, are_spectra=True), passes=50
+    )
+    assert chosen == Augmentation(shift=(0,) * (len(shape) - 3) + (1,), masks=(2, 3))
+    batch = BatchMaker(chosen, seed=0).draw(torch.from_numpy(inputs), torch.arange(30)).numpy()
+    for copy in (augment(inputs, 0, chosen), batch):
+        hidden = copy.reshape(30, 10, 15) == 0
+        bins, steps = hidden.all(axis=2).sum(axis=1), hidden.all(axis=1).sum(axis=1)
+        assert set(bins.tolist()) == {0, 1, 2}
+        assert set(steps.tolist()) == {0, 1, 2, 3}
+        np.testing.assert_array_equal(
+            hidden, hidden.all(axis=2)[:, :, None] | hidden.all(axis=1)[:, None]
+        )
 
 
 @pytest.mark.parametrize("is_symmetric", [True, False])

@@ -12,6 +12,7 @@ from hwkd.core.core_file import InstructionSet
 from hwkd.core.errors import ExportError
 from hwkd.core.head import CAnswer
 from hwkd.core.patches import Patches
+from hwkd.deploy.exit_rule import read_exit_rule
 from hwkd.deploy.sessions import open_session, predict_all
 from hwkd.deploy.to_c.layout import Arranged, Places, arrange
 from hwkd.deploy.to_c.memory import Memory, plan_memory
@@ -94,6 +95,7 @@ def build_project(
         answer=answer,
         raw=raw,
         patches=patches,
+        exit_entropy=read_exit_rule(model_path),
         source=model_path.name,
         source_bytes=whole_file(model_path),
     )

@@ -76,6 +76,8 @@ class Project:
         facts: what else model.json says of the student.
         about: what else the README says of it, Markdown.
         patches: into which the first layers are divided; None where they run as a whole.
+        exit_entropy: below which an output but the first ends an inference, nats; None without
+            exits.
         source: name of the ONNX file.
         source_bytes: what it holds, weights of other files among it.
     """
@@ -91,6 +93,7 @@ class Project:
     facts: Mapping[str, Any] = field(default_factory=dict)
     about: str = ""
     patches: Patches | None = None
+    exit_entropy: float | None = None
     source: str
     source_bytes: bytes
 

@@ -15,6 +15,7 @@ from hwkd.core.c_literal import float_literal
 from hwkd.deploy.to_c.answer import ANSWER, answer_files
 from hwkd.deploy.to_c.cmsis_nn import cmsis_files
 from hwkd.deploy.to_c.layout import Places, channels_last, row_major
+from hwkd.deploy.to_c.leaving import exits_of_steps, leaving_lines, leaving_text
 from hwkd.deploy.to_c.project import (
     CMSIS_NN,
     DESCRIPTION_FILE,
@@ -64,7 +65,8 @@ def project_files(project: Project) -> dict[str, str]:
         "source_lines": "\n    ".join(sources),
         "flags": " ".join(project.flags),
         **_host_build(project),
-        "extra_include": "".join(f'#include "{name}"\n' for name in own_headers),
+        "extra_include": "".join(f'#include "{name}"\n' for name in own_headers)
+        + ("" if project.exit_entropy is None else "#include <math.h>\n"),
         "macs": str(project.arranged.graph.macs),
         **_interface(project),
         **_model_values(project),
@@ -202,6 +204,7 @@ def _further_outputs(project: Project) -> Mapping[str, str]:
         "/* One result of the last inference, counted from 0. */",
         "const int8_t *model_output_at(int32_t index);",
     ]
+    declared, defined = leaving_text(project)
     sizes = ", ".join(f"MODEL_OUTPUT_{index}_BYTES" for index in range(len(project.outputs)))
     offsets = ", ".join(
         str(project.memory.offsets[tensor.name]) for tensor in project.outputs.values()
@@ -216,14 +219,17 @@ def _further_outputs(project: Project) -> Mapping[str, str]:
         "}",
     ]
     return {
-        "outputs_header": "\n" + "\n".join(lines) + "\n",
-        "outputs_code": "\n" + "\n".join(code) + "\n",
+        "outputs_header": "\n" + "\n".join(lines) + "\n" + declared,
+        "outputs_code": "\n" + "\n".join(code) + "\n" + defined,
     }
 
 
 def _model_values(project: Project) -> Mapping[str, str]:
     offsets = project.memory.offsets
     definitions, statements = [], []
+    leaves = exits_of_steps(project)
+    if leaves:
+        statements.append("    model_exit = 0;")
     for index, step in enumerate(project.steps):
         title = f"/* {index}: {c_comment(step.name)} ({step.kind}) */"
         definitions.append("\n".join([title, *step.constants.definitions]))
@@ -236,12 +242,19 @@ def _model_values(project: Project) -> Mapping[str, str]:
         traced = project.traced_bytes(step)
         lines.append(f"MODEL_AFTER_STEP({index}, {fields['out']}, {traced});")
         statements.append("\n".join(f"    {line}" for line in lines))
+        if index in leaves:
+            statements += leaving_lines(project, leaves[index])
     return {
         "definitions": "\n\n".join(definitions),
         "statements": "\n".join(statements),
         "step_count": str(len(project.steps)),
         "input_offset": str(offsets[project.input.name]),
-        "output_offset": str(offsets[project.output.name]),
+        "output_place": "model_output_at(model_exit)"
+        if leaves
+        else f"arena + {offsets[project.output.name]}",
+        "main_begins": "    model_leaves_early = 0; /* every output is compared */\n"
+        if leaves
+        else "",
     }
 
 
@@ -300,6 +313,7 @@ def _description(project: Project) -> dict[str, Any]:
         "kernels": "cmsis-nn" if project.uses_cmsis_nn else "hwkd",
         "patch": None if project.patches is None else str(project.patches),
         "macs": graph.macs,
+        **({} if project.exit_entropy is None else {"exit_entropy": project.exit_entropy}),
         "arena_bytes": memory.arena_bytes,
         "labels": list(project.labels),
         **ends,

@@ -59,6 +59,7 @@ def conclude(
         confusion=result.confusion,
         decision=result.decision,
         pairs=result.pairs,
+        exits=result.exits,
         history=result_history(folder),
         all_examples=result.all_examples,
     )

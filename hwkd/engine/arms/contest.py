@@ -182,6 +182,8 @@ def _record(name: str, found: Sequence[ArmResult], context: SearchContext) -> Ar
                 test_int8=metric.of(scores.scores.test_int8 or {}),
                 validation_float=_value(metric, scores.scores.validation_float),
                 test_float=_value(metric, scores.scores.test_float),
+                attacked_float=_value(metric, scores.scores.attacked_float),
+                attacked_int8=_value(metric, scores.scores.attacked_int8),
             )
             for scores in found
         ),

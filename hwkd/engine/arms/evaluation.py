@@ -31,6 +31,7 @@ from hwkd.engine.setup.objective import score_objective
 from hwkd.io.paths import written_atomically
 from hwkd.io.student_folder import StudentFiles
 from hwkd.nn.build import StudentModule, build_module
+from hwkd.nn.exits import exits_of
 from hwkd.train.checkpoint import Checkpoints
 from hwkd.train.criteria import TaskLoss
 from hwkd.train.loop import Criterion, TrainConfig, TrainResult, predict_logits, train_module
@@ -50,11 +51,13 @@ class Trained:
     Attributes:
         module: in evaluation mode, on the device that trained.
         criterion: what it minimised; with the adapters and memories that training goes on with.
+        exits: the network with its exits; None without any.
     """
 
     module: StudentModule
     result: TrainResult
     criterion: Criterion
+    exits: tuple[Layers, StudentModule] | None = None
 
 
 def train_student(
@@ -96,6 +99,7 @@ def train_student(
             module=exported,
             result=joined(course),
             criterion=TaskLoss(context.data.head),
+            exits=exits_of(course.finished[-1].student),
         )
     module = build_module(layers, seed=train_config.seed)
     if start_from is not None:

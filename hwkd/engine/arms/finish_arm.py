@@ -15,12 +15,14 @@ from torch import Tensor
 from hwkd.core.final_record import PairRecord, QuantisationChoiceRecord
 from hwkd.core.metric import Scores, ScoresRecord
 from hwkd.core.progress import Progress, silent
+from hwkd.core.student import Layers
 from hwkd.core.teaching import TeacherSource
 from hwkd.core.trial import EpochRecord
 from hwkd.deploy.to_onnx import export_onnx
 from hwkd.distill.criterion import DistillCriterion
 from hwkd.distill.int8_methods import int8_recipe
 from hwkd.engine.arms.all_examples import learn_all, may_learn_all
+from hwkd.engine.arms.attacked import attacked_scores, parse_attack
 from hwkd.engine.arms.evaluation import (
     judge_student,
     require_same_outputs,
@@ -28,6 +30,7 @@ from hwkd.engine.arms.evaluation import (
     student_criterion,
     student_logits,
 )
+from hwkd.engine.arms.exits import write_exits
 from hwkd.engine.arms.orders import ArmOrder, ArmResult, student_files, write_result
 from hwkd.engine.arms.quantise import QuantisationData, QuantisationSettings, quantise_student
 from hwkd.engine.arms.recipes import Arm
@@ -55,6 +58,7 @@ class FloatStudent:
         epochs_made: passes, with the fraction of the last one.
         state: of adapters and memories, for a training that goes on.
         pairs: layers that feature methods compared.
+        exits: the network with its exits; None without any.
     """
 
     candidate: Candidate
@@ -66,6 +70,7 @@ class FloatStudent:
     samples: int
     state: Mapping[str, Tensor]
     pairs: tuple[PairRecord, ...] = ()
+    exits: tuple[Layers, StudentModule] | None = None
     label_smoothing: float = 0.0
 
     @property
@@ -110,7 +115,12 @@ def finish_arm(
     if pace is not None or order.end_s is None:  # where time is short it must have been counted on
         varied = varied_error(context, files.int8_path)
         judged = judged.model_copy(update={"varied_error": varied})
-    result, history = _tested(context, judged, files), student.epochs
+    if student.exits is not None:
+        found = write_exits(
+            context, student.exits, files.exits_path, calibration=quantisation.calibration
+        )
+        judged = judged.model_copy(update={"exits": found})
+    result, history = _tested(context, judged, files, student.module), student.epochs
     if order.learns_all and quantisation.ships == "ptq" and may_learn_all(context, student.arm):
         if pace is not None:  # should time end what follows, this is what came of the training
             write_result(folder, result, history)
@@ -158,7 +168,9 @@ def _judged(context: SearchContext, student: FloatStudent, files: StudentFiles) 
     )
 
 
-def _tested(context: SearchContext, result: ArmResult, files: StudentFiles) -> ArmResult:
+def _tested(
+    context: SearchContext, result: ArmResult, files: StudentFiles, module: StudentModule
+) -> ArmResult:
     """Add what the files are worth on the test split."""
     head, test = context.data.head.at(result.decision), context.data.test
     logits = student_logits(files.int8_path, test.inputs)
@@ -169,6 +181,11 @@ def _tested(context: SearchContext, result: ArmResult, files: StudentFiles) -> A
             ("test_int8", logits),
         )
     }
+    if context.config.robustness is not None:
+        attack = parse_attack(context.config.robustness)
+        inputs, tested["attacked_float"] = attacked_scores(attack, module, context.data)
+        outputs = student_logits(files.int8_path, inputs)
+        tested["attacked_int8"] = head.scores(outputs, test.labels, test.wholes)
     return result.model_copy(
         update={
             "scores": result.scores.model_copy(update=tested),
@@ -221,7 +238,7 @@ def _gone_on(
         return None
     made_before = len(student.epochs)
     records = (r.model_copy(update={"epoch": r.epoch + made_before}) for r in training.epochs)
-    return _tested(context, found, files), (*student.epochs, *records)
+    return _tested(context, found, files, module), (*student.epochs, *records)
 
 
 def _quantised(

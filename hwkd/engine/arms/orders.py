@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import RootModel, ValidationError, model_validator
 
 from hwkd.core.decision_record import Confusion, DecisionRecord
-from hwkd.core.final_record import PairRecord, QuantisationChoiceRecord
+from hwkd.core.final_record import ExitsRecord, PairRecord, QuantisationChoiceRecord
 from hwkd.core.metric import ScoresRecord
 from hwkd.core.old_records import with_scores
 from hwkd.core.strict_model import StoredInt, StrictModel, read_record
@@ -38,6 +38,7 @@ class ArmResult(StrictModel):
         confusion: of the int8 file on test, by class.
         decision: threshold that was chosen on validation.
         pairs: layers that feature methods compared.
+        exits: of the file with exits; None without any.
         all_examples: that it learned from after it was scored on validation, those of validation
             among them; None if it never learned from those.
     """
@@ -52,6 +53,7 @@ class ArmResult(StrictModel):
     confusion: Confusion = ()
     decision: DecisionRecord | None = None
     pairs: tuple[PairRecord, ...] = ()
+    exits: ExitsRecord | None = None
     all_examples: StoredInt | None = None
 
     @model_validator(mode="before")
@@ -72,6 +74,7 @@ class ArmOrder(StrictModel):
         processes: that run at the same time, to share the cores.
         epochs: length of the training, at most.
         loses_in_int8: training with simulated rounding will probably follow, and needs its time.
+        start_from: file with the weights that it begins with; None draws them.
         learns_all: once scored, it learns from validation, too, where that was taken from train.
         budget_s: time for training, quantising and scoring; None is as long as it takes.
         end_s: when it must be done, by the system's monotonic clock; None likewise.
@@ -86,6 +89,7 @@ class ArmOrder(StrictModel):
     processes: StoredInt
     epochs: StoredInt
     loses_in_int8: bool = False
+    start_from: str | None = None
     learns_all: bool = False
     budget_s: float | None = None
     end_s: float | None = None

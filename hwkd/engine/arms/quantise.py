@@ -18,13 +18,11 @@ from typing import Any
 
 import numpy as np
 import onnx
-import torch
 from numpy.typing import NDArray
 
 from hwkd.core.choices import CalibrationChoice, QatMode
 from hwkd.core.final_record import Correction, QuantisationChoiceRecord
 from hwkd.core.head import Head
-from hwkd.core.kinds import LAYER_KINDS
 from hwkd.core.student import Layers
 from hwkd.core.teaching import TeacherSource
 from hwkd.core.trial import EpochRecord
@@ -43,9 +41,9 @@ from hwkd.deploy.weight_correction import (
     correct_biases,
     equalise_channels,
     replace_weights,
-    stored_weights,
 )
 from hwkd.distill.sources import FunctionSource
+from hwkd.engine.arms.rounding import ROUNDING_RATE, rounding_student
 from hwkd.nn.fake_quant import FakeQuantStudent
 from hwkd.train.batches import BatchSource
 from hwkd.train.checkpoint import Checkpoints
@@ -67,8 +65,6 @@ _WORTH_TRAINING = 0.005
 _TRAINING_SHARE = 0.8
 _LEAST_TRAINING_S = 2.0
 _EPOCHS_RATIO, _MIN_EPOCHS, _MAX_EPOCHS = 0.2, 3, 20
-# Parameters are relative to their start (see `FakeQuantStudent`), so this is about 0.2% a step.
-_LEARNING_RATE = 0.002
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +125,7 @@ class QuantisationSettings:
         return TrainConfig(
             epochs=epochs,
             batch_size=self.batch_size,
-            learning_rate=_LEARNING_RATE,
+            learning_rate=ROUNDING_RATE,
             weight_decay=0.0,
             seed=self.seed,
             time_budget_s=None if self.end_s is None else _TRAINING_SHARE * self.left_s(),
@@ -166,7 +162,9 @@ def quantise_student(
         loses = best.judged.error - in_float.error > _WORTH_TRAINING
         stage = Stage(
             name="train with simulated int8 rounding",
-            student=lambda _: _student(layers, best).to(data.batches.device),
+            student=lambda _: rounding_student(layers, best.model, best.ranges).to(
+                data.batches.device
+            ),
             source=lambda _: FunctionSource(partial(predict, open_session(float_path))),
             criterion=data.criterion,
             batches=data.batches,
@@ -289,11 +287,5 @@ def _deployed(
     return work.int8(replace_weights(start.model, weights), encodings)
 
 
-def _student(layers: Layers, start: _Quantised) -> FakeQuantStudent:
-    arrays = {name: torch.from_numpy(a.copy()) for name, a in stored_weights(start.model).items()}
-    weights = {
-        layer.name: (arrays[f"{layer.name}.weight"], arrays[f"{layer.name}.bias"])
-        for layer in layers.layers
-        if LAYER_KINDS.get(layer.kind).has_weights
-    }
-    return FakeQuantStudent(layers, weights, start.ranges)
+def _rounding(layers: Layers, start: _Quantised) -> FakeQuantStudent:
+    return rounding_student(layers, start.model, start.ranges)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -18,6 +20,7 @@ from hwkd.core.cohort import (
     HeldOut,
     Memory,
     Network,
+    Rounded,
     Stale,
     Trained,
     Wide,
@@ -37,15 +40,18 @@ from hwkd.distill.scheme_sources import (
     TableSource,
 )
 from hwkd.engine.arms.recipes import Arm
+from hwkd.engine.arms.rounding import ROUNDING_RATE, rounded
 from hwkd.engine.setup.context import SearchContext
 from hwkd.engine.setup.methods import require_scheme_possible
 from hwkd.nn.build import StudentModule
 from hwkd.nn.cohort import Cohort
+from hwkd.nn.fake_quant import FakeQuantStudent
 from hwkd.train.batches import BatchSource
 from hwkd.train.checkpoint import Checkpoints
 from hwkd.train.config import TrainConfig
 from hwkd.train.course import Course, Finished, Stage, run_course
 from hwkd.train.loop import TrainResult, predict_logits
+from hwkd.train.schedule import Clock
 from hwkd.train.seeding import derive_seed
 
 
@@ -94,6 +100,7 @@ def train_scheme(
     arm: Arm,
     on_epoch: Callable[[EpochRecord], None] = lambda _: None,
     check: Callable[[], None] = lambda: None,
+    clock: Clock = time.monotonic,
     checkpoints: Checkpoints | None = None,
 ) -> tuple[StudentModule, Course[Cohort]]:
     """Train all phases of a scheme; returns the student that is exported, by itself.
@@ -105,6 +112,7 @@ def train_scheme(
         arm: has a scheme, or its control.
         on_epoch: hears of every epoch of every phase, numbered through.
         check: called before every step; raises to stop.
+        clock: of a time budget, seconds.
         checkpoints: where it goes on if it was killed; None begins it and keeps none.
 
     Raises:
@@ -123,7 +131,7 @@ def train_scheme(
         made += 1
         on_epoch(record.model_copy(update={"epoch": made}))
 
-    course = run_course(stages, on_epoch=tell, check=check, checkpoints=checkpoints)
+    course = run_course(stages, on_epoch=tell, check=check, clock=clock, checkpoints=checkpoints)
     last = course.finished[-1].student
     names = [name for name in arm.scheme.exported if name in last.parts]
     return _best(last, names, data), course
@@ -184,8 +192,18 @@ def _part(config: TrainConfig, phases: Sequence[Phase], phase: Phase) -> TrainCo
     if budget_s is not None:
         efforts = {each.name: each.share * _effort(each) for each in phases}
         budget_s *= efforts[phase.name] / sum(efforts.values())
-    return replace(
+    config = replace(
         config, epochs=max(1, round(config.epochs * phase.share)), time_budget_s=budget_s
+    )
+    if not any(isinstance(role, Rounded) for role in phase.roles):
+        return config
+    return replace(
+        config,
+        optimizer="adamw",
+        schedule="cosine",
+        learning_rate=ROUNDING_RATE,
+        weight_decay=0.0,
+        averaging_decay=None,
     )
 
 
@@ -197,6 +215,8 @@ def _effort(phase: Phase) -> float:
             effort += role.width**2
         elif isinstance(role, Branch):
             effort += 0.5 * role.width**2
+        elif isinstance(role, Rounded):
+            effort += 3.0
         elif isinstance(role, Wide):
             effort += max(role.multipliers) ** 2 / 2
         elif isinstance(role, (Average, Stale)):
@@ -235,7 +255,16 @@ class _Trainer:
             if isinstance(role, Network) and role.goes_on:
                 before = next(p.student for p in reversed(past) if role.name in p.student.parts)
                 made.parts[role.name].load_state_dict(before.parts[role.name].state_dict())
+            elif isinstance(role, Rounded):
+                before = next(p.student for p in past if p.name == role.phase)
+                made.parts[role.name] = self._rounded(before, role.of)
         return made.to(self.data.batches.device)
+
+    def _rounded(self, before: Cohort, name: str) -> nn.Module:
+        part = before.parts[name]
+        if isinstance(part, FakeQuantStudent):
+            return copy.deepcopy(part)
+        return rounded(before.exported(name), self.data.training.copies[0])
 
     def criterion(self, cohort: Cohort, teacher: TeacherSource | None) -> SchemeCriterion:
         """Return what they minimise; targets come from the sources of the phase alone."""

@@ -21,6 +21,7 @@ from hwkd.core.student_record import StudentRecord
 from hwkd.deploy.output_folder import write_folder
 from hwkd.deploy.weight_correction import stored_weights
 from hwkd.io.student_folder import (
+    EXITS_FILE,
     FLOAT_FILE,
     INT8_FILE,
     WEIGHTS_FILE,
@@ -50,7 +51,8 @@ def write_student(
             written.
     """
     require_bare(record.network, built)
-    names = (FLOAT_FILE, INT8_FILE, WEIGHTS_FILE)
+    names = [FLOAT_FILE, INT8_FILE, WEIGHTS_FILE]
+    names += [EXITS_FILE] if built.exits_path.is_file() else []
     record = record.model_copy(update={"files": digests(built.folder, names)})
     contents: dict[str, str | bytes] = {n: (built.folder / n).read_bytes() for n in names}
     write_folder(contents | record_text(record), out)

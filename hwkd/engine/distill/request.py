@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hwkd.core.choices import CalibrationChoice, QatMode
+from hwkd.core.choices import CalibrationChoice, QatMode, TeacherSees
 from hwkd.core.errors import ConfigError
 from hwkd.distill.spec import NO_METHOD
+from hwkd.engine.arms.attacked import parse_attack
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.methods import (
     configured_methods,
@@ -27,6 +28,7 @@ class DistillRequest:
     """What was asked for; see the options of `hwkd distill`.
 
     Attributes:
+        finetunes: the student's weights go on with `data`, at a tenth of the rate.
         width: channels of the network that is trained over those of the student, above 0.
     """
 
@@ -41,8 +43,11 @@ class DistillRequest:
     teachers: tuple[str, ...] = ()
     teacher_weights: tuple[str, ...] = ()
     teacher_inputs: tuple[str, ...] = ()
+    teacher_sees: TeacherSees | None = None
     unlabelled: Path | None = None
+    made: Path | None = None
     copies: int = 1
+    robustness: str | None = None
     with_controls: bool = False
     seeds: tuple[int, ...] = (0,)
     by_hardware: bool = False
@@ -56,6 +61,7 @@ class DistillRequest:
     trusts: bool = False
     width: float = 1.0
     layer_rates: str | None = None
+    finetunes: bool = False
 
 
 def distill_config(request: DistillRequest, base: SearchConfig) -> SearchConfig:
@@ -73,6 +79,8 @@ def distill_config(request: DistillRequest, base: SearchConfig) -> SearchConfig:
         request.teachers or base.teacher.sources,
         named=bool(request.teachers),
     )
+    if request.robustness is not None:
+        parse_attack(request.robustness)
     raw = base.model_dump()
     raw.update(
         {
@@ -84,6 +92,7 @@ def distill_config(request: DistillRequest, base: SearchConfig) -> SearchConfig:
             "teacher": {**raw["teacher"], **_teacher(request)},
             "transfer": {
                 "unlabelled": None if request.unlabelled is None else str(request.unlabelled),
+                "made": None if request.made is None else str(request.made),
                 "copies": request.copies,
                 "pairs": request.pairs,
                 "importance": "hardware" if request.by_hardware else "equal",
@@ -91,6 +100,7 @@ def distill_config(request: DistillRequest, base: SearchConfig) -> SearchConfig:
             "training": {**raw["training"], "layer_rates": request.layer_rates},
             "quantisation": {"calibration": request.calibration, "qat": request.qat},
             "distill": method_tables(request.methods if scheme is None else (NO_METHOD,)),
+            "robustness": request.robustness,
             "scheme": None if scheme is None else scheme.table(),
         }
     )
@@ -110,7 +120,11 @@ def with_epochs(config: SearchConfig, epochs: int | None) -> SearchConfig:
 
 def _teacher(request: DistillRequest) -> dict[str, Any]:
     """Return the teacher's part; without options that of the student's run stays."""
-    asked = {"weights": request.teacher_weights, "inputs": request.teacher_inputs}
+    asked: dict[str, Any] = {
+        "weights": request.teacher_weights,
+        "inputs": request.teacher_inputs,
+        "sees": request.teacher_sees,
+    }
     if request.teachers:
-        return {"sources": request.teachers, **asked}
+        return {"sources": request.teachers, **asked, "sees": request.teacher_sees or "students"}
     return {name: given for name, given in asked.items() if given}

@@ -106,7 +106,7 @@ def rungs(request: DistillRequest, *, asked: str, listener: SearchListener) -> I
     text = f"{asked}\n{replace(request, command=())!r}\n"
     path = folder / _ASKED_FILE
     if path.is_file():
-        if path.read_text() != text:
+        if path.read_text(encoding="utf-8", errors="replace") != text:
             raise ConfigError(
                 f"--out {request.out}: a distillation with other options was interrupted there; "
                 f"give the same options to go on, or another --out, or delete {folder}"

@@ -18,13 +18,14 @@ from hwkd.core.choices import (
     CalibrationChoice,
     QatMode,
     Risk,
+    TeacherSees,
 )
 from hwkd.core.errors import ConfigError
 from hwkd.core.limits import Limits
 from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.reading import AS_USUAL, Reading
 from hwkd.core.strict_model import StoredInt, StrictModel, first_problem
-from hwkd.core.teacher_input import TeacherInput
+from hwkd.core.teacher_input import TeacherInput, is_teacher_file
 from hwkd.io.text_files import MalformedTextError, read_toml
 
 _TRIALS = 40
@@ -52,17 +53,19 @@ class TeacherConfig(StrictModel):
     """Where the teacher comes from.
 
     Attributes:
-        sources: paths ending in .onnx and "package.module:factory"; several are averaged, none
-            trains one.
+        sources: paths ending in .onnx, files of answers ending in .safetensors and
+            "package.module:factory"; several are averaged, none trains one.
         weights: safetensors files, one for each factory in order; none leaves all their own.
         inputs: what teachers expect (`hwkd.core.teacher_input`), one for all or one for each; none
             is as students see it.
+        sees: "paired" is the other half of each example, arrays `teacher_x_*` of an NPZ file.
         time_budget_s: bound on training one; None leaves it to the size of the data.
     """
 
     sources: tuple[str, ...] = ()
     weights: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
+    sees: TeacherSees = "students"
     time_budget_s: float | None = Field(default=None, gt=0)
 
     @model_validator(mode="before")
@@ -80,7 +83,7 @@ class TeacherConfig(StrictModel):
 
     @model_validator(mode="after")
     def _belongs_to_its_teachers(self) -> TeacherConfig:
-        factories = [name for name in self.sources if not name.lower().endswith(".onnx")]
+        factories = [name for name in self.sources if not is_teacher_file(name)]
         if self.weights and len(self.weights) != len(factories):
             raise ConfigError(
                 f"--teacher-weights {' '.join(self.weights)}: goes with --teacher "
@@ -104,7 +107,7 @@ class TeacherConfig(StrictModel):
         return tuple(
             (
                 source,
-                None if source.lower().endswith(".onnx") else _path(next(weights, None)),
+                None if is_teacher_file(source) else _path(next(weights, None)),
                 TeacherInput.parse(text) if text else TeacherInput(),
             )
             for source, text in zip_longest(self.sources, inputs)
@@ -116,12 +119,14 @@ class TransferConfig(StrictModel):
 
     Attributes:
         unlabelled: path of further inputs, which the teacher labels.
+        made: path of a file of `hwkd generate` that is learned from in place of the train split.
         copies: augmented copies that teacher and student both see; 1 is the data as they are.
         pairs: "STAGE=PATH", a stage of the student and the teacher's module that it follows.
         importance: "hardware" weighs the stages of feature methods by what they cost on the device.
     """
 
     unlabelled: str | None = None
+    made: str | None = None
     copies: StoredInt = Field(default=1, ge=1)
     pairs: tuple[str, ...] = ()
     importance: Literal["equal", "hardware"] = "equal"
@@ -134,6 +139,7 @@ class TrainingConfig(StrictModel):
         brief_samples: at most this many samples in an epoch of brief training; None is all.
         full_epochs: for the best student after the search.
         batch_size: samples per step.
+        rate_ratio: learning rates over the usual ones; None is 1.
         controls: seeds over which the final student and its controls without a teacher are
             trained; 0 trains no control.
         layer_rates: of full training, by depth (`hwkd.core.layer_rates`); None is one for all.
@@ -145,6 +151,7 @@ class TrainingConfig(StrictModel):
     full_epochs: StoredInt | None = Field(default=None, ge=1)
     batch_size: StoredInt | None = Field(default=None, ge=2)
     learning_rate: float | None = Field(default=None, gt=0)
+    rate_ratio: float | None = Field(default=None, gt=0)
     controls: StoredInt = Field(default=CONTROLS, ge=0)
     layer_rates: str | None = None
     trial_timeout_s: float = Field(default=TRIAL_TIMEOUT_S, gt=0)
@@ -206,6 +213,7 @@ class SearchConfig(StrictModel):
         distill: methods that students learn by, combined; empty leaves the choice to the data
             (`hwkd.distill.defaults`), the single method "none" is labels alone.
         scheme: by which a student is trained in place of methods.
+        robustness: attack on full trainings, as `pgd:eps=0.1`; None attacks none.
     """
 
     schema_version: Literal[1] = 1
@@ -234,6 +242,7 @@ class SearchConfig(StrictModel):
     quantisation: QuantisationConfig = QuantisationConfig()
     distill: tuple[MethodConfig, ...] = ()
     scheme: SchemeConfig | None = None
+    robustness: str | None = None
     code: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="before")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hwkd.core.device import Device
 from hwkd.cost.backend import backend_of
 from hwkd.cost.features import FeatureNeed
+from hwkd.io.core_files import load_core
 from hwkd.signals.pipeline import Pipeline, shapes_of
 from hwkd.signals.work import on_core
 
@@ -20,9 +21,10 @@ def feature_need(pipeline: Pipeline, device: Device) -> FeatureNeed | None:
     made = pipeline.to_c("prepare", put="put")
     shapes = shapes_of(pipeline.steps, pipeline.raw_shape)
     work = on_core(pipeline.steps, shapes, device.core_key)
+    plain = None if work is None else load_core(device.core_key).plain_code
     return FeatureNeed(
-        core=device.core_key,
         instructions=None if work is None else work.instructions,
+        cycles_per_instruction=None if plain is None else plain.cycles_per_instruction,
         error_ratio=0.0 if work is None else work.error_ratio,
         ram_bytes=made.ram_bytes or 0,
         flash_bytes=(made.table_bytes or 0) + (0 if work is None else work.code_bytes),

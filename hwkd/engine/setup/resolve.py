@@ -81,7 +81,11 @@ def load_data(config: SearchConfig, *, progress: Progress = silent) -> tuple[Tas
         split_seed=config.seed,
         progress=progress,
     )
-    return task, data
+    if config.transfer.made is None:
+        return task, data
+    from hwkd.engine.setup.made import with_made  # torch, where samples were made
+
+    return task, with_made(data, Path(config.transfer.made))
 
 
 def screen_of(config: SearchConfig, pipeline: Pipeline | None = None) -> Screen:

@@ -17,6 +17,7 @@ from hwkd.core.progress import Progress
 from hwkd.core.run_record import TeacherMemberRecord, TeacherRecord
 from hwkd.core.teacher_input import TeacherInput
 from hwkd.engine.setup.config import SearchConfig
+from hwkd.engine.setup.resolve import load_data
 from hwkd.engine.setup.teacher_doubts import find_doubt
 from hwkd.engine.setup.transfer import TransferSet
 from hwkd.tasks.base import TaskData
@@ -24,6 +25,7 @@ from hwkd.train.logit_cache import cached_logits, logits_of_copies
 from hwkd.train.teacher import Teacher, TeacherKind, require_knowledge
 from hwkd.train.teacher_input import seen_input
 from hwkd.train.teacher_open import NetworkTeacher, open_teacher
+from hwkd.train.teacher_paired import PairedTeacher
 from hwkd.train.teacher_trained import TeacherTraining
 
 
@@ -80,7 +82,7 @@ def open_teachers(
     own_dir: Path | None = None,
     progress: Progress,
     check: Callable[[], None] = lambda: None,
-) -> NetworkTeacher | EnsembleTeacher:
+) -> NetworkTeacher | PairedTeacher | EnsembleTeacher:
     """Open the teachers of a configuration, or train one where it names none.
 
     Args:
@@ -94,7 +96,15 @@ def open_teachers(
         TeacherError: if one cannot be opened or does not fit the data.
     """
     wanted = config.teacher
+    if config.transfer.made is not None and not wanted.sources:
+        # What was made was made from a teacher of the data themselves.
+        transfer = config.transfer.model_copy(update={"made": None})
+        _, data = load_data(config.model_copy(update={"transfer": transfer}), progress=progress)
     budget_s = wanted.time_budget_s if training_s is None else training_s
+    ours = data
+    if wanted.sees == "paired":
+        reading = config.reading.model_copy(update={"half": "teacher"})
+        _, data = load_data(config.model_copy(update={"reading": reading}), progress=progress)
     pipeline = data.pipeline.record()
     members = [
         open_teacher(
@@ -112,13 +122,15 @@ def open_teachers(
         )
         for source, weights, expected in (wanted.members or ((None, None, TeacherInput()),))
     ]
+    if wanted.sees == "paired":
+        return PairedTeacher.of(members, data, ours)
     if len(members) == 1:
         return members[0]
     return EnsembleTeacher(members=tuple(members), head=data.head)
 
 
 def judge_teacher(
-    teacher: NetworkTeacher | EnsembleTeacher,
+    teacher: NetworkTeacher | PairedTeacher | EnsembleTeacher,
     transfer: TransferSet,
     *,
     progress: Progress,
@@ -150,10 +162,14 @@ def judge_teacher(
     )
 
 
-def _member(teacher: NetworkTeacher, data: TaskData, progress: Progress) -> TeacherMemberRecord:
+def _member(
+    teacher: NetworkTeacher | PairedTeacher, data: TaskData, progress: Progress
+) -> TeacherMemberRecord:
     """Refuse one that is at chance level, by its name; say how good it is and what is odd."""
     outputs = _validation(teacher, data, progress)
-    doubt = find_doubt(teacher, data, outputs, progress=progress)
+    doubt = None  # what a half of a pair is shown is not what the data shows
+    if not isinstance(teacher, PairedTeacher):
+        doubt = find_doubt(teacher, data, outputs, progress=progress)
     remedy = None if doubt is None else doubt.remedy
     require_knowledge(teacher, data, validation_outputs=outputs, remedy=remedy)
     return TeacherMemberRecord(

@@ -19,7 +19,10 @@ from hwkd.core.errors import TeacherError
 from hwkd.core.head import Correction, Head, Knowledge
 from hwkd.core.progress import Progress
 from hwkd.tasks.base import TaskData
+from hwkd.train.teacher_answers import AnswersTeacher
 from hwkd.train.teacher_input import SeenInput, usual_inputs
+from hwkd.train.teacher_module import ModuleTeacher
+from hwkd.train.teacher_onnx import OnnxTeacher
 from hwkd.train.teacher_open import NetworkTeacher
 
 _Outputs: TypeAlias = NDArray[np.float32]
@@ -89,7 +92,8 @@ def find_doubt(
     used, *corrected = _ways(data.head, None, outputs[chosen], targets)
     if used.errors.mean() < _LEAST_GAIN:
         return None
-    for seen, answers in _answers(teacher, data, inputs, progress):
+    shows = None if isinstance(teacher, AnswersTeacher) else teacher  # a file is shown nothing
+    for seen, answers in () if shows is None else _answers(shows, data, inputs, progress):
         corrected += _ways(data.head, seen, answers, targets)
     # One mistake explains more than two.
     singles = [way for way in corrected if way.seen is None or way.correction is None]
@@ -123,7 +127,10 @@ def _ways(
 
 
 def _answers(
-    teacher: NetworkTeacher, data: TaskData, inputs: NDArray[np.float32], progress: Progress
+    teacher: OnnxTeacher | ModuleTeacher,
+    data: TaskData,
+    inputs: NDArray[np.float32],
+    progress: Progress,
 ) -> Iterator[tuple[SeenInput, _Outputs]]:
     """Yield what the teacher says when it is shown other inputs, as far as it takes them."""
     now, usual_ones = teacher.seen, usual_inputs(data.pipeline.record())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,9 @@ class TransferSet:
         kept = self.head.is_labelled(self.train.labels)
         if kept.all():
             return self
-        train = Split(inputs=self.train.inputs[kept], labels=self.train.labels[kept])
+        train = replace(
+            self.train, inputs=self.train.inputs[kept], labels=self.train.labels[kept], wholes=None
+        )
         return TransferSet(
             data=self.data,
             train=train,
@@ -130,7 +132,7 @@ def transfer_set(
     fingerprint = data.fingerprint if inputs is data.train.inputs else digest.hexdigest()
     return TransferSet(
         data=data,
-        train=Split(inputs=inputs, labels=known),
+        train=replace(data.train, inputs=inputs, labels=known, wholes=None),
         copy_seeds=tuple(copy_seeds) or (None,),
         augmentation=augmentation,
         fingerprint=fingerprint,
@@ -152,7 +154,7 @@ def read_unlabelled(
         DataError: if the file cannot be read, does not fit or has another scale.
     """
     values = _read_folder(path, input_shape) if path.is_dir() else _read_array(path)
-    shaped = _as_inputs(values, input_shape)
+    shaped = as_inputs(values, input_shape)
     if shaped is None:
         raise DataError(
             f"--unlabelled {path}: holds shape {values.shape}, expected [n, "
@@ -183,9 +185,14 @@ def _read_array(path: Path) -> NDArray[np.generic]:
         raise DataError(f"--unlabelled {error}") from error
 
 
-def _as_inputs(
+def as_inputs(
     values: NDArray[np.generic], input_shape: tuple[int, ...]
 ) -> NDArray[np.generic] | None:
+    """Return raw inputs with their channels first; None if they have another shape.
+
+    Args:
+        values: shape [n, *input_shape], without its one channel or with channels last.
+    """
     if values.ndim < 2 or not len(values):
         return None
     if values.shape[1:] == input_shape:

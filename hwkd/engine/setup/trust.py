@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hwkd.core.errors import ConfigError
+from hwkd.core.teacher_input import is_teacher_file
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.io.trusted_code import digest_of, is_trusted, module_file, trust
 from hwkd.train.teacher_factory import require_factory
@@ -94,5 +95,5 @@ def _teacher_files(config: SearchConfig) -> dict[str, Path | None]:
     return {
         source: module_file(source.partition(":")[0])
         for source in config.teacher.sources
-        if not source.lower().endswith(".onnx")
+        if not is_teacher_file(source)
     }

@@ -1,0 +1,1 @@
+"""One file for each maker of samples; see `hwkd.distill.maker`."""

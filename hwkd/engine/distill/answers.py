@@ -1,0 +1,76 @@
+"""`hwkd answers`: a teacher's outputs on a student's data, as one file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hwkd.core.progress import Progress
+from hwkd.engine.distill.request import DistillRequest
+from hwkd.engine.distill.resolve import resolve_student
+from hwkd.engine.setup.hardware import accelerator_device
+from hwkd.engine.setup.teacher import open_teachers
+from hwkd.train.teacher import require_knowledge
+from hwkd.train.teacher_answers import load_answers, write_answers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenAnswers:
+    """What was written.
+
+    Attributes:
+        path: of the file.
+        teacher: whose answers they are.
+        examples: of all splits.
+        top: classes kept of each answer; None is all outputs.
+        file_bytes: of the file.
+        full_bytes: of all outputs in float16, as the cache holds them.
+        data: fingerprint of the data that they are about.
+    """
+
+    path: Path
+    teacher: str
+    examples: int
+    top: int | None
+    file_bytes: int
+    full_bytes: int
+    data: str
+
+
+def write_teacher_answers(
+    request: DistillRequest, *, top: int | None, progress: Progress
+) -> WrittenAnswers:
+    """Ask the teacher of a student about its data and write the answers.
+
+    Args:
+        request: names student, data and teacher as for a distillation; `out` is the file.
+        top: classes kept of each answer; None is all outputs.
+
+    Raises:
+        HwkdError: if the teacher cannot be had, knows nothing, or does not fit the data.
+    """
+    resolved = resolve_student(request, progress=progress)
+    data = resolved.data
+    teacher = open_teachers(
+        resolved.config,
+        data,
+        device=accelerator_device(resolved.config.accelerator),
+        own_dir=resolved.teacher_dir,
+        progress=progress,
+    )
+    said = teacher.logits(np.asarray(data.validation.inputs))
+    require_knowledge(teacher, data, validation_outputs=said)
+    record = write_answers(request.out, teacher, data, top=top)
+    load_answers(request.out, data)  # what was written is what will be read
+    examples = sum(record.examples.values())
+    return WrittenAnswers(
+        path=request.out,
+        teacher=teacher.description,
+        examples=examples,
+        top=record.top,
+        file_bytes=request.out.stat().st_size,
+        full_bytes=2 * examples * record.num_outputs,
+        data=record.data,
+    )

@@ -1,0 +1,117 @@
+"""A teacher that sees something else of each example than students do."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwkd.core.errors import DataError, TeacherError
+from hwkd.core.head import Head
+from hwkd.train.dataset import Dataset, SplitName
+from hwkd.train.known_rows import KnownRows
+from hwkd.train.teacher import TeacherKind
+from hwkd.train.teacher_answers import AnswersTeacher
+from hwkd.train.teacher_input import SeenInput
+from hwkd.train.teacher_module import ModuleTeacher
+from hwkd.train.teacher_onnx import OnnxTeacher
+
+_SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairedTeacher:
+    """See `hwkd.train.teacher.Teacher`; asked about an example, it looks at its other half."""
+
+    network: OnnxTeacher | ModuleTeacher
+    theirs: Dataset = field(repr=False)
+    rows: KnownRows = field(repr=False)
+
+    @classmethod
+    def of(
+        cls,
+        networks: Sequence[OnnxTeacher | ModuleTeacher | AnswersTeacher],
+        theirs: Dataset,
+        ours: Dataset,
+    ) -> PairedTeacher:
+        """Pair two data sets, example by example.
+
+        Raises:
+            DataError: if they are not of the same examples in the same order.
+            TeacherError: if there are several networks, or it is a file of answers.
+        """
+        network = networks[0]
+        if len(networks) > 1 or isinstance(network, AnswersTeacher):
+            raise TeacherError(
+                "--teacher-sees paired: takes one teacher that runs; hwkd answers writes what it "
+                "says of pairs as a file, which then is about what students see"
+            )
+        for name in _SPLITS:
+            own, other = ours.split(name).labels, theirs.split(name).labels
+            if not np.array_equal(own, other):
+                raise DataError(
+                    f"--teacher-sees paired: the {name} split has {len(own)} examples for students "
+                    f"and {len(other)} for the teacher, or in another order; give one of each pair "
+                    "in the same place of both arrays"
+                )
+        rows = KnownRows([np.asarray(ours.split(name).inputs) for name in _SPLITS])
+        return cls(network=network, theirs=theirs, rows=rows)
+
+    @property
+    def kind(self) -> TeacherKind:
+        """That of the network."""
+        return self.network.kind
+
+    @property
+    def name(self) -> str:
+        """That of the network."""
+        return self.network.name
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 of the network and of what it sees."""
+        both = f"{self.network.identity} sees {self.theirs.fingerprint}"
+        return hashlib.sha256(both.encode()).hexdigest()
+
+    @property
+    def description(self) -> str:
+        """How it was made, and what it sees."""
+        return f"{self.network.description}; sees the other half of each pair"
+
+    @property
+    def seen(self) -> SeenInput:
+        """At which scale."""
+        return self.network.seen
+
+    @property
+    def head(self) -> Head:
+        """What outputs mean."""
+        return self.theirs.head
+
+    @property
+    def num_outputs(self) -> int:
+        """Number of outputs."""
+        return self.network.num_outputs
+
+    @property
+    def is_from_cache(self) -> bool:
+        """Whether an earlier run trained it."""
+        return self.network.is_from_cache
+
+    def logits(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what the network says of the other halves of some examples."""
+        rows = self.rows.find(inputs, teacher=self.name)
+        return self.network.logits(self._halves(rows))
+
+    def _halves(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        splits = [np.asarray(self.theirs.split(name).inputs) for name in _SPLITS]
+        found = np.empty((len(rows), *self.theirs.input_shape), dtype=np.float32)
+        first = 0
+        for split in splits:
+            here = (rows >= first) & (rows < first + len(split))
+            found[here] = split[rows[here] - first]
+            first += len(split)
+        return found

@@ -1,0 +1,127 @@
+"""Temporal students: convolutions over time alone, as of spectra and of sensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from hwkd.core.catalog import SEARCH_SPACES
+from hwkd.core.layers_builder import LayersBuilder, is_tiny, max_stages
+from hwkd.core.room import WHOLE, Room
+from hwkd.core.stem import choose_activation, choose_stem
+from hwkd.core.student import Activation, Chooser, Layers, ParamValue, StudentSpec
+
+# (fewest, most) channels of the stem and of the stages after it
+_WIDTHS = ((8, 32), (12, 40), (16, 48), (24, 64), (24, 64))
+_TINY_WIDTHS = ((8, 24), (8, 32), (12, 40), (16, 48), (16, 48))
+_KERNELS = (3, 5, 9, 15)
+_BLOCKS = ("residual", "separable")
+
+
+@dataclass(frozen=True)
+class TemporalSpace:
+    """A stem that takes all frequencies or sensors at once, then stages that halve the time.
+
+    The first convolution spans the whole height, so that a spectrum is read as (bins, time) and
+    what follows is one row: a wide window over time costs few weights and little work. Blocks are
+    those of TC-ResNet (arXiv:1904.03814), two convolutions and a skip with one of 1x1 where time
+    is halved, or separable ones with wide windows (arXiv:2004.08531).
+    """
+
+    name: str = "temporal"
+    summary: str = "convolutions over time alone: spectra and sensors (only when named)"
+    is_default: bool = False
+
+    def suggest(
+        self,
+        chooser: Chooser,
+        *,
+        input_shape: tuple[int, ...],
+        num_outputs: int,
+        room: Room = WHOLE,
+    ) -> StudentSpec:
+        """Sample the kind of blocks, widths, depths, windows over time and the activation."""
+        as_signal = (input_shape[0], input_shape[-1])
+        most = max_stages(as_signal)
+        widths = _TINY_WIDTHS if is_tiny(as_signal) else _WIDTHS
+        stages = chooser.integer("stages", room.fewest_stages(most), most)
+        params: dict[str, ParamValue] = {
+            **choose_activation(chooser, room),
+            **choose_stem(chooser, room, as_signal, widths[0]),
+            "stem_kernel": chooser.categorical("stem_kernel", _KERNELS[:2]),
+            "block": chooser.categorical("block", _BLOCKS),
+            "skips": chooser.categorical("skips", room.affordable((False, True), lean=1)),
+            "stages": stages,
+        }
+        for stage in range(1, stages + 1):
+            key = f"stage{stage}"
+            params[f"{key}_channels"] = chooser.integer(
+                f"{key}_channels", *room.widths(*widths[stage]), step=4
+            )
+            params[f"{key}_blocks"] = chooser.integer(f"{key}_blocks", 1, room.most(1, 2))
+            params[f"{key}_kernel"] = chooser.categorical(f"{key}_kernel", _KERNELS)
+        return StudentSpec(
+            space=self.name, params=params, input_shape=input_shape, num_outputs=num_outputs
+        )
+
+    def layers(self, spec: StudentSpec) -> Layers:
+        """Describe the network of a spec."""
+        p = spec.params
+        activation = cast(Activation, p["activation"])
+        builder = LayersBuilder(spec.input_shape)
+        height = builder.shape(builder.image)[1]
+        x = builder.conv(
+            builder.image, "stem", int(p["stem_channels"]),
+            kernel=(height, int(p["stem_kernel"])), stride=(height, int(p["stem_stride"])),
+            padded=(False, True), activation=activation,
+        )  # fmt: skip
+        append = _residual if p["block"] == "residual" else _separable
+        for stage in range(1, int(p["stages"]) + 1):
+            key = f"stage{stage}"
+            for block in range(1, int(p[f"{key}_blocks"]) + 1):
+                x = append(
+                    builder, x, f"{key}_block{block}", int(p[f"{key}_channels"]),
+                    kernel=int(p[f"{key}_kernel"]),
+                    stride=2 if block == 1 else 1,
+                    has_skip=bool(p["skips"]),
+                    activation=activation,
+                )  # fmt: skip
+            builder.tap(key, x)
+        builder.classifier(x, spec.num_outputs)
+        return builder.build()
+
+
+def _residual(
+    builder: LayersBuilder, source: str, name: str, channels: int,
+    *, kernel: int, stride: int, has_skip: bool, activation: Activation,
+) -> str:  # fmt: skip
+    """Append two convolutions and a skip, through one of 1x1 where the shape changes."""
+    x = builder.conv(
+        source, f"{name}_conv1", channels, kernel=kernel, stride=stride, activation=activation
+    )
+    if not has_skip:
+        return builder.conv(x, f"{name}_conv2", channels, kernel=kernel, activation=activation)
+    x = builder.conv(x, f"{name}_conv2", channels, kernel=kernel)
+    skip = source
+    if builder.shape(source) != builder.shape(x):
+        skip = builder.conv(
+            source, f"{name}_shortcut", channels, stride=stride, activation=activation
+        )
+    return builder.add(skip, x, f"{name}_skip", activation=activation)
+
+
+def _separable(
+    builder: LayersBuilder, source: str, name: str, channels: int,
+    *, kernel: int, stride: int, has_skip: bool, activation: Activation,
+) -> str:  # fmt: skip
+    """Append a depthwise and a 1x1 convolution, with a skip where the shape stays."""
+    x = builder.depthwise(
+        source, f"{name}_time", kernel=kernel, stride=stride, activation=activation
+    )
+    if not has_skip or builder.shape(source) != (channels, *builder.shape(x)[1:]):
+        return builder.conv(x, f"{name}_mix", channels, activation=activation)
+    x = builder.conv(x, f"{name}_mix", channels)
+    return builder.add(source, x, f"{name}_skip", activation=activation)
+
+
+SEARCH_SPACES.register("temporal")(TemporalSpace())

@@ -1,0 +1,132 @@
+"""A file of a teacher's answers: what it keeps, how small it is, and what it is refused for."""
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+from support.teachers import CPU, make_data, write_onnx
+
+from hwkd.core.errors import ConfigError, DataError, TeacherError
+from hwkd.core.reading import Reading
+from hwkd.tasks.classification import ClassifyTask
+from hwkd.train.teacher_answers import load_answers, write_answers
+from hwkd.train.teacher_open import open_teacher
+from hwkd.train.teacher_paired import PairedTeacher
+from hwkd.train.top_answers import TopAnswers
+
+
+@pytest.fixture
+def written(tmp_path):
+    data = make_data()
+    teacher = open_teacher(str(write_onnx(tmp_path / "t.onnx")), data, device=CPU)
+    write_answers(tmp_path / "all.safetensors", teacher, data, top=None)
+    return tmp_path / "all.safetensors", teacher, data
+
+
+def softmax(logits):
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return shares / shares.sum(axis=1, keepdims=True)
+
+
+def test_a_file_answers_as_its_teacher_in_any_order(written):
+    path, teacher, data = written
+    kept = open_teacher(str(path), data, device=CPU)
+    inputs = np.concatenate([data.test.inputs[::-1], data.train.inputs[:7]])
+    np.testing.assert_allclose(
+        softmax(kept.logits(inputs)), softmax(teacher.logits(inputs)), atol=2e-3
+    )
+    assert kept.kind == "answers"
+    assert kept.identity != teacher.identity
+
+
+def test_a_file_is_refused_for_other_data_and_has_no_answer_for_other_inputs(written):
+    path, _, data = written
+    with pytest.raises(TeacherError, match="answers about other data"):
+        load_answers(path, make_data(count=90))
+    with pytest.raises(TeacherError, match="input 1 of 2 is none of them"):
+        other = data.train.inputs[:2] * np.array([1, 2], np.float32)[:, None, None, None]
+        load_answers(path, data).logits(other)
+
+
+def test_a_damaged_or_foreign_file_is_refused(written, tmp_path):
+    path, _, data = written
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(TeacherError, match="other answers than were written"):
+        load_answers(path, data)
+    save_file({"w": np.zeros(3, np.float32)}, tmp_path / "weights.safetensors")
+    with pytest.raises(TeacherError, match="holds no answers of a teacher"):
+        load_answers(tmp_path / "weights.safetensors", data)
+    (tmp_path / "cut.safetensors").write_bytes(content[:20])
+    with pytest.raises(TeacherError, match="no readable file of answers"):
+        load_answers(tmp_path / "cut.safetensors", data)
+
+
+def test_what_cannot_be_written_is_refused(written, tmp_path):
+    path, teacher, data = written
+    for out, top, message in (
+        (path, None, "name of a new .safetensors file"),
+        (tmp_path / "b.npz", None, "name of a new .safetensors file"),
+        (tmp_path / "b.safetensors", 4, "the data has 3 classes; give 1 to 3"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            write_answers(out, teacher, data, top=top)
+
+
+def test_the_likeliest_classes_stay_and_the_others_share_what_is_left():
+    generator = np.random.default_rng(0)
+    logits = (3 * generator.normal(size=(50, 300))).astype(np.float32)
+    top = TopAnswers.of(logits, 5)
+    found = softmax(top.logits(np.arange(50), 300))
+    wanted = softmax(logits)
+    rows = np.arange(50)[:, None]
+    best = np.argsort(-logits, axis=1)[:, :5]
+    np.testing.assert_allclose(found[rows, best], wanted[rows, best], rtol=5e-3)
+    rest = np.sort(found, axis=1)[:, :-5]
+    np.testing.assert_allclose(rest.min(axis=1), rest.max(axis=1))
+    np.testing.assert_allclose(
+        rest.sum(axis=1), 1 - wanted[rows, best].sum(axis=1), rtol=2e-2, atol=1e-4
+    )
+    assert (top.values.nbytes + top.classes.nbytes) * 8 < 2 * logits.size
+
+
+def _pairs(path, **changes):
+    generator = np.random.default_rng(1)
+    labels = np.arange(60) % 3
+    wide = generator.normal(size=(60, 1, 4, 3)).astype(np.float32)
+    wide[np.arange(60), 0, labels] += 4
+    arrays = {"x_train": wide[:, :, :2], "y_train": labels, "teacher_x_train": wide, **changes}
+    np.savez(path, **arrays)
+    task = ClassifyTask()
+    return [task.data(path, Reading(half=half, layout="nchw")) for half in ("student", "teacher")]
+
+
+def test_a_teacher_of_pairs_looks_at_the_other_half(tmp_path):
+    ours, theirs = _pairs(tmp_path / "pairs.npz")
+    network = open_teacher(str(write_onnx(tmp_path / "t.onnx")), theirs, device=CPU)
+    paired = PairedTeacher.of([network], theirs, ours)
+    chosen = np.array([5, 0, 3])
+    np.testing.assert_array_equal(
+        paired.logits(ours.test.inputs[chosen]), network.logits(theirs.test.inputs[chosen])
+    )
+    assert ours.input_shape != theirs.input_shape
+    assert paired.identity != network.identity
+    write_answers(tmp_path / "a.safetensors", paired, ours, top=None)
+    kept = load_answers(tmp_path / "a.safetensors", ours)
+    found, wanted = (t.logits(ours.train.inputs) for t in (kept, paired))
+    np.testing.assert_allclose(softmax(found), softmax(wanted), atol=2e-3)
+
+
+def test_pairs_without_a_partner_are_refused(tmp_path):
+    with pytest.raises(DataError, match="give one label per input"):
+        _pairs(tmp_path / "p.npz", teacher_x_train=np.zeros((59, 1, 4, 3), np.float32))
+    labels = np.arange(30) % 3
+    np.savez(tmp_path / "q.npz", x_train=np.ones((30, 4, 3)) * labels[:, None, None],
+             y_train=labels)  # fmt: skip
+    with pytest.raises(DataError, match="holds no pairs"):
+        ClassifyTask().data(tmp_path / "q.npz", Reading(half="teacher"))
+
+
+def test_a_file_holds_numbers_and_nothing_that_runs(written):
+    path, *_ = written
+    assert set(load_file(path)) == {"values", "classes"}
