@@ -139,7 +139,7 @@ def read_signal(path: Path, channels: int) -> tuple[NDArray[np.float64], float |
     time = next((at for at, name in enumerate(lower) if name in _TIMES), None)
     passed = _RECORDINGS | _WHO | set(_LABELS) - {"y"}
     sensors = [at for at, name in enumerate(lower) if at != time and name not in passed]
-    if len(sensors) == channels + 1 and table.counts_rows(sensors[0]):
+    if len(sensors) == channels + 1 and table.numbers_rows(sensors[0]):
         sensors = sensors[1:]
     if len(sensors) != channels:
         raise DataError(
