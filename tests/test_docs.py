@@ -151,7 +151,10 @@ def _write_template(folder: Path) -> None:
         shutil.copyfile("runs/digits/best/student.onnx", "model.onnx")
         assert main(["export", "runs/digits", "--target", "c", "--out", "firmware"]) == 0
         assert main(["devices", "new", "my-board.toml"]) == 0
-        assert main(["answers", "runs/digits", "--out", "digits-answers.safetensors"]) == 0
+        assert (
+            main(["answers", "--student", "runs/digits", "--out", "digits-answers.safetensors"])
+            == 0
+        )
         shutil.copytree("runs/digits/best", "pair-student")
     _write_made(folder)
     (folder / "measurements.csv").write_text("model,latency_ms\nmodel.onnx,3.5\n")
@@ -161,7 +164,8 @@ def _write_made(folder: Path) -> None:
     """Write digits as if they were made, and as pairs of halves that differ in nothing."""
     images, labels = load_digits().images.astype(np.uint8), load_digits().target
     np.savez(folder / "made.npz", x_train=images[:200], y_train=labels[:200])
-    np.savez(folder / "pairs.npz", x_train=images, y_train=labels, teacher_x_train=images)
+    few = images[:400]
+    np.savez(folder / "pairs.npz", x_train=few, y_train=labels[:400], teacher_x_train=few)
 
 
 @pytest.fixture
