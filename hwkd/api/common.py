@@ -135,7 +135,8 @@ FeaturesOption: TypeAlias = Annotated[
 TeachersOption: TypeAlias = Annotated[
     Sequence[str],
     Option(
-        "model.onnx, answers.safetensors of `hwkd answers`, or package.module:factory; repeat to "
+        "model.onnx, answers.safetensors of `hwkd answers`, labels.npz with y_soft_train of "
+        "annotators, or package.module:factory; repeat to "
         "average the answers of several.",
         flag="teacher",
         panel=WHAT,
