@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from hwkd.api.option import Declared
 from hwkd.core import catalog
@@ -30,7 +31,7 @@ def _beginning(names: Callable[[], Iterable[str]]) -> _Offer:
     return offer
 
 
-def _registered(registry: Registry[object], package: str) -> Callable[[], Iterable[str]]:
+def _registered(registry: Registry[Any], package: str) -> Callable[[], Iterable[str]]:
     def names() -> Iterable[str]:
         discover(package)
         return registry.names()
