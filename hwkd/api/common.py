@@ -14,6 +14,7 @@ from hwkd.core.choices import (
     QatMode,
     Risk,
     RoundingChoice,
+    Tracker,
 )
 from hwkd.core.reading import ClassWeights
 from hwkd.core.teacher_input import TEACHER_FILES
@@ -283,6 +284,15 @@ SeedOption: TypeAlias = Annotated[
     int,
     Option(
         "First seed. Same seed and one worker: same trainings, same result.", minimum=0, panel=RUN
+    ),
+]
+TrackOption: TypeAlias = Annotated[
+    Sequence[Tracker],
+    Option(
+        "Tell an experiment tracker every candidate and the scores at the end, too; repeat for "
+        "several. Files lie in the folder of the result, unless MLFLOW_TRACKING_URI or the "
+        "settings of wandb name a server.",
+        panel=RUN,
     ),
 ]
 OutOption: TypeAlias = Annotated[str | Path, Option("Folder to create.", panel=RUN)]
