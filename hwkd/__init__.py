@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from hwkd.api.distill import distill
     from hwkd.api.evaluate import evaluate
     from hwkd.api.export import export
+    from hwkd.api.finetune import finetune
     from hwkd.api.finish import finish
     from hwkd.api.generate import generate
+    from hwkd.api.listen import listen
     from hwkd.api.methods import method, methods
     from hwkd.api.opened import open  # noqa: A004
     from hwkd.api.outcome import SearchOutcome
@@ -62,8 +64,10 @@ __all__ = [
     "distill",
     "evaluate",
     "export",
+    "finetune",
     "finish",
     "generate",
+    "listen",
     "method",
     "methods",
     "new_device",

@@ -6,7 +6,7 @@ Rules for the pages:
 - a line of `hwkd search` runs until the first candidate would start: options, data, limits,
   feasibility and teacher are checked. One whole search makes the folder, `--resume` lines go on
   with a copy of it, and the programs below search to the end;
-- `hwkd distill` runs one epoch and seed, controls run once;
+- `hwkd distill` runs one epoch and seed, controls run once, `hwkd finetune` one epoch;
   `hwkd verify` compares 16 inputs if there is an emulator; `hwkd serve` ends after a second;
 - a block marked `python` that imports hwkd runs as it is, with few candidates trained briefly; the
   one that registers a search space is `my_space.py`, the `toml` one with trials `search.toml`;
@@ -61,6 +61,7 @@ SHORT_CALL: dict[str, Any] = {
 EMULATION = ("qemu-system-arm", "arm-none-eabi-gcc")
 SHORTENED = {
     "distill": ("--epochs", "1", "--seeds", "1"),
+    "finetune": ("--epochs", "1"),
     "generate": ("--by", "inversion:samples=20,steps=2,batch=20"),
     "serve": ("--port", "0", "--max-time", "1s"),
     "verify": ("--inputs", "16"),
@@ -150,7 +151,10 @@ def _write_template(folder: Path) -> None:
         shutil.copyfile("runs/digits/best/student.onnx", "model.onnx")
         assert main(["export", "runs/digits", "--target", "c", "--out", "firmware"]) == 0
         assert main(["devices", "new", "my-board.toml"]) == 0
-        assert main(["answers", "runs/digits", "--out", "digits-answers.safetensors"]) == 0
+        assert (
+            main(["answers", "--student", "runs/digits", "--out", "digits-answers.safetensors"])
+            == 0
+        )
         shutil.copytree("runs/digits/best", "pair-student")
     _write_made(folder)
     (folder / "measurements.csv").write_text("model,latency_ms\nmodel.onnx,3.5\n")
@@ -160,7 +164,8 @@ def _write_made(folder: Path) -> None:
     """Write digits as if they were made, and as pairs of halves that differ in nothing."""
     images, labels = load_digits().images.astype(np.uint8), load_digits().target
     np.savez(folder / "made.npz", x_train=images[:200], y_train=labels[:200])
-    np.savez(folder / "pairs.npz", x_train=images, y_train=labels, teacher_x_train=images)
+    few = images[:400]
+    np.savez(folder / "pairs.npz", x_train=few, y_train=labels[:400], teacher_x_train=few)
 
 
 @pytest.fixture

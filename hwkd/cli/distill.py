@@ -1,4 +1,4 @@
-"""`hwkd distill`: trains one student in full, and says what the teacher was worth."""
+"""`hwkd distill` and `hwkd finetune`: one student in full, of a teacher or with further data."""
 
 from __future__ import annotations
 
@@ -33,5 +33,11 @@ COMMANDS = (
             "--attribution --seeds 3 --out student",
         ),
         reads_config=True,
+    ),
+    Command(
+        name="finetune",
+        function=hwkd.finetune,
+        show=_show,
+        examples=("hwkd finetune runs/digits --data more.npz --out runs/digits-2",),
     ),
 )

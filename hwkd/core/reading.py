@@ -10,6 +10,7 @@ from pydantic import Field
 
 from hwkd.core.choices import Layout
 from hwkd.core.errors import ConfigError
+from hwkd.core.pipeline_record import StepRecord
 from hwkd.core.strict_model import StoredInt, StrictModel
 
 ClassWeights: TypeAlias = Literal["none", "balanced"]
@@ -39,6 +40,7 @@ class Reading(StrictModel):
         window_s: length of a window that is one example, in seconds.
         stride_s: from the beginning of a window to the next; None is half a window.
         words: classes to learn of a folder with more; none learns all.
+        scaling: step of a student that goes on with the data, in place of one fitted to it.
         half: of pairs in an NPZ file, "teacher" is the arrays `teacher_x_*`.
     """
 
@@ -55,6 +57,7 @@ class Reading(StrictModel):
     window_s: float | None = Field(default=None, gt=0)
     stride_s: float | None = Field(default=None, gt=0)
     words: tuple[str, ...] = ()
+    scaling: StepRecord | None = None
     half: Literal["student", "teacher"] = "student"
 
     def require_known(self, known: Collection[str], *, task: str) -> None:
@@ -69,7 +72,7 @@ class Reading(StrictModel):
         """
         usual = Reading()
         for name in type(self).model_fields:
-            if name not in known and getattr(self, name) != getattr(usual, name):
+            if name not in (*known, "scaling") and getattr(self, name) != getattr(usual, name):
                 flag = _FLAGS.get(name, name.replace("_", "-"))
                 raise ConfigError(f"--{flag} does not apply to {task}; leave it out")
 

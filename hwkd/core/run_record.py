@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from hwkd.core.basis import ESTIMATED, Basis
 from hwkd.core.final_record import FinalRecord
+from hwkd.core.finetune_record import FinetuneRecord
 from hwkd.core.ladder_record import CapacityRecord, CompressionRecord
 from hwkd.core.limits import LIMIT_FIELDS, Fit, Limits
 from hwkd.core.measure import CostEstimate, Profile
@@ -114,6 +115,8 @@ class DataRecord(StrictModel):
         answer_std: likewise; none of classes.
         metrics: what networks are scored by; the first is the primary one.
         splits: train, validation, test.
+        sample_rate_hz: samples per second of signals; None where the source did not say, and in
+            runs of older versions.
         notes: what a reader must know: splits made, files left out, layout guessed.
     """
 
@@ -129,6 +132,7 @@ class DataRecord(StrictModel):
     splits: tuple[SplitRecord, ...]
     split_seed: StoredInt
     pipeline: PipelineRecord
+    sample_rate_hz: float | None = None
     notes: tuple[str, ...] = ()
 
     @model_validator(mode="before")
@@ -242,6 +246,7 @@ class RunRecord(StrictModel):
         caveats: what a reader must know before using a number.
         compression: of a student in stages; None of any other.
         capacity: of a ladder of widths; None of any other.
+        finetune: of a student that went on with further data; None of any other.
     """
 
     schema_version: Literal[2] = 2
@@ -264,6 +269,7 @@ class RunRecord(StrictModel):
     caveats: tuple[str, ...] = ()
     compression: CompressionRecord | None = None
     capacity: CapacityRecord | None = None
+    finetune: FinetuneRecord | None = None
 
     def cost_of(self, best: TrialRecord | None) -> CostEstimate | None:
         """Return the cost of the student trained in full, or else of the best trial's."""

@@ -1,4 +1,4 @@
-"""A network with more channels: what teaches a student, or is trained around it."""
+"""A network with other channels: what teaches a student, is trained around it or follows it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def widened(layers: Layers, width: float) -> Layers:
     """
     if width == 1.0:
         return layers
-    kept = _with_own_outputs(layers)
+    kept = outputs_of(layers)
     old: dict[str, _Shape] = {"input": layers.input_shape}
     new: dict[str, _Shape] = {"input": layers.input_shape}
     found = []
@@ -37,7 +37,27 @@ def widened(layers: Layers, width: float) -> Layers:
     return replace(layers, layers=tuple(found))
 
 
-def _with_own_outputs(layers: Layers) -> set[str]:
+def with_outputs(layers: Layers, size: int) -> Layers:
+    """Return a network with another number of outputs, the same up to its classifier.
+
+    Raises:
+        ConfigError: if its outputs are not one vector behind a layer of weights.
+    """
+    kept = outputs_of(layers)
+    old = next(layer.shape[0] for layer in layers.layers if layer.name in layers.heads)
+    found = []
+    for layer in layers.layers:
+        if layer.name in kept and (layer.shape[0] != old or layer.groups != 1):
+            raise ConfigError(
+                f"layer {layer.name}: its outputs {layer.shape} are not the {old} of the network, "
+                "so that they cannot become others"
+            )
+        shape = (size, *layer.shape[1:]) if layer.name in kept else layer.shape
+        found.append(replace(layer, shape=shape))
+    return replace(layers, layers=tuple(found))
+
+
+def outputs_of(layers: Layers) -> set[str]:
     """Return the layers whose channels are the network's outputs."""
     described = {layer.name: layer for layer in layers.layers}
     kept, ahead = set(), list(layers.heads)

@@ -41,7 +41,9 @@ def student_facts(student: StudentRecord) -> dict[str, Any]:
     return {
         "hwkd_version": run.hwkd_version,
         "data": {"task": run.data.task, "source": run.data.source,
-                 "fingerprint": run.data.fingerprint},
+                 "fingerprint": run.data.fingerprint,
+                 **({} if run.data.sample_rate_hz is None
+                    else {"sample_rate_hz": run.data.sample_rate_hz})},
         "preprocessing": run.data.pipeline.model_dump(mode="json"),
         "answer": {
             "kind": run.data.kind,

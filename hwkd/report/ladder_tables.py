@@ -1,9 +1,10 @@
-"""One student at several sizes: the stages of a compression, or a ladder of widths."""
+"""One student in several forms: stages of a compression, a ladder of widths, before and after."""
 
 from __future__ import annotations
 
 from statistics import fmean
 
+from hwkd.core.finetune_record import FinetuneRecord
 from hwkd.core.ladder_record import CapacityRecord, CompressionRecord, RungRecord
 from hwkd.core.metric import Metric
 from hwkd.core.run_record import RunRecord
@@ -12,13 +13,15 @@ from hwkd.report.document import Cell, Column, Table
 
 
 def ladder_tables(run: RunRecord) -> tuple[Table, ...]:
-    """Return the table of a compression or of a ladder; none of any other training."""
+    """Return the table of a compression, a ladder or a fine-tuning; none of another training."""
     found = []
     basis = run.device.basis.name
     if run.compression is not None:
         found.append(_compression(run.compression, basis))
     if run.capacity is not None:
         found.append(_capacity(run.capacity, basis))
+    if run.finetune is not None:
+        found.append(_finetune(run.finetune))
     return tuple(found)
 
 
@@ -62,6 +65,36 @@ def _capacity(record: CapacityRecord, basis: str) -> Table:
     )
 
 
+def _finetune(record: FinetuneRecord) -> Table:
+    rows = tuple(
+        (
+            Cell(name),
+            *(
+                Cell(record.metric.text(record.score(scores, split)))
+                for split in ("validation", "test")
+            ),
+        )
+        for name, scores in (
+            (f"before: {record.student}", record.before),
+            ("after (ships)", record.after),
+        )
+    )
+    return Table(
+        title="Fine-tuning: the student on the new data",
+        columns=(Column(title="student"), *_measured_columns()),
+        rows=rows,
+        marked=frozenset({1}),
+        note=" ".join(record.sentences),
+    )
+
+
+def _measured_columns() -> tuple[Column, ...]:
+    return (
+        Column(title="validation, int8", basis="measured", is_number=True),
+        Column(title="test, int8", basis="measured", is_number=True),
+    )
+
+
 def _columns(name: str, basis: str) -> tuple[Column, ...]:
     return (
         Column(title=name),
@@ -69,8 +102,7 @@ def _columns(name: str, basis: str) -> tuple[Column, ...]:
         Column(title="latency", basis=basis, is_number=True),
         Column(title="peak RAM", basis=basis, is_number=True),
         Column(title="flash", basis=basis, is_number=True),
-        Column(title="validation, int8", basis="measured", is_number=True),
-        Column(title="test, int8", basis="measured", is_number=True),
+        *_measured_columns(),
     )
 
 

@@ -66,6 +66,7 @@ def _distilled(report: Report, folder: Path) -> dict[str, Any]:
         "best": _best(report),
         "teacher": None if run.teacher is None else run.teacher.model_dump(mode="json"),
         "metric": run.data.metric.model_dump(mode="json"),
+        **({} if run.finetune is None else {"finetune": run.finetune.model_dump(mode="json")}),
         "pairs": [] if final is None else [pair.model_dump(mode="json") for pair in final.pairs],
         "history": []
         if final is None

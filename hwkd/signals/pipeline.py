@@ -55,16 +55,8 @@ class Pipeline:
         Raises:
             RunFolderError: if a step is of a kind that this version does not have, or is damaged.
         """
-        discover("hwkd.signals.steps")
-        steps = []
-        for stored in record.steps:
-            try:
-                steps.append(TypeAdapter(STEPS.get(stored.kind)).validate_python(stored.values))
-            except ValidationError as error:
-                problem = first_problem(error, whole="values")
-                raise RunFolderError(f"preprocessing step {stored.kind}: {problem}") from None
         return cls(
-            steps=tuple(steps),
+            steps=tuple(map(step_of, record.steps)),
             raw_shape=record.raw_shape,
             raw_dtype=record.raw_dtype,
             raw_low=record.raw_low,
@@ -117,6 +109,21 @@ class Pipeline:
 
     def _shapes(self) -> list[Shape]:
         return shapes_of(self.steps, self.raw_shape)
+
+
+def step_of(stored: StepRecord) -> Step:
+    """Return the step that a record describes.
+
+    Raises:
+        RunFolderError: if it is of a kind that this version does not have, or is damaged.
+    """
+    discover("hwkd.signals.steps")
+    try:
+        step: Step = TypeAdapter(STEPS.get(stored.kind)).validate_python(stored.values)
+    except ValidationError as error:
+        problem = first_problem(error, whole="values")
+        raise RunFolderError(f"preprocessing step {stored.kind}: {problem}") from None
+    return step
 
 
 def shapes_of(steps: Sequence[Step], shape: Shape) -> list[Shape]:

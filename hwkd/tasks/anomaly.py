@@ -76,7 +76,12 @@ class AnomalyTask:
         split = replace(split, notes=(*split.notes, *_doubts(split, ratio)))
         head = ReconstructionHead(names=("",), metrics=metrics, false_alarms_ratio=ratio)
         data = prepare(
-            split, head, task=self.name, split_seed=split_seed, features=reading.features
+            split,
+            head,
+            task=self.name,
+            split_seed=split_seed,
+            features=reading.features,
+            scaling=reading.scaling,
         )
         size = int(np.prod(data.input_shape))
         if len(names) != size:

@@ -61,7 +61,12 @@ class ClassifyTask:
         split = with_all_splits(raw, split_seed=split_seed)
         head = head_of_classes(split, metrics, reading)
         return prepare(
-            split, head, task=self.name, split_seed=split_seed, features=reading.features
+            split,
+            head,
+            task=self.name,
+            split_seed=split_seed,
+            features=reading.features,
+            scaling=reading.scaling,
         )
 
     def labelled(

@@ -75,6 +75,7 @@ class KeywordTask:
             task=self.name,
             split_seed=split_seed,
             features=reading.features or "log-mel",
+            scaling=reading.scaling,
         )
 
     def labelled(

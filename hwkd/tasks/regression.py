@@ -74,6 +74,7 @@ class RegressionTask:
             task=self.name,
             split_seed=split_seed,
             features=reading.features,
+            scaling=reading.scaling,
         )
 
     def labelled(

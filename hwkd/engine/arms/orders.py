@@ -74,6 +74,7 @@ class ArmOrder(StrictModel):
         processes: that run at the same time, to share the cores.
         epochs: length of the training, at most.
         loses_in_int8: training with simulated rounding will probably follow, and needs its time.
+        start_from: file with the weights that it begins with; None draws them.
         learns_all: once scored, it learns from validation, too, where that was taken from train.
         budget_s: time for training, quantising and scoring; None is as long as it takes.
         end_s: when it must be done, by the system's monotonic clock; None likewise.
@@ -88,6 +89,7 @@ class ArmOrder(StrictModel):
     processes: StoredInt
     epochs: StoredInt
     loses_in_int8: bool = False
+    start_from: str | None = None
     learns_all: bool = False
     budget_s: float | None = None
     end_s: float | None = None

@@ -133,7 +133,7 @@ def train_scheme(
 
     course = run_course(stages, on_epoch=tell, check=check, clock=clock, checkpoints=checkpoints)
     last = course.finished[-1].student
-    names = [name for name in arm.scheme.exported if name in last.parts]
+    names = [name for name in arm.scheme.exported if last.has(name)]
     return _best(last, names, data), course
 
 
@@ -160,12 +160,12 @@ def require_possible(arm: Arm, layers: Layers, context: SearchContext) -> None:
     for phase in arm.phases():
         roles = [role for role in phase.roles if isinstance(role, Trained)]
         made = Cohort(roles, layers, seed=0)
-        if STUDENT not in made.parts:
+        if not made.has(STUDENT):
             continue
         _require_signals(phase, made, layers)
-        student = sum(p.numel() for p in made.parts[STUDENT].parameters())
+        student = sum(p.numel() for p in made.network(STUDENT).parameters())
         for role in roles:
-            own = sum(p.numel() for p in made.parts[role.name].parameters())
+            own = sum(p.numel() for p in made.network(role.name).parameters())
             if isinstance(role, Exit) and own > student:
                 raise ConfigError(
                     f"--scheme: {role.name} has {own} parameters, the student {student}; an exit "
@@ -179,7 +179,7 @@ def _require_signals(phase: Phase, cohort: Cohort, layers: Layers) -> None:
         shown = cohort.signals(inputs, inputs)
     for edge in phase.edges:
         for signal in (*edge.predictions, *edge.reads):
-            if signal.split(".")[0] in cohort.parts and signal not in shown:
+            if cohort.has(signal.split(".")[0]) and signal not in shown:
                 raise ConfigError(
                     f"--scheme: {edge.name} needs {signal}, which this student does not show; it "
                     f"shows {', '.join(sorted(shown))}"
@@ -253,15 +253,15 @@ class _Trainer:
         made = Cohort(roles, self.layers, seed=seed, scales_trunk=phase.scales_trunk)
         for role in roles:
             if isinstance(role, Network) and role.goes_on:
-                before = next(p.student for p in reversed(past) if role.name in p.student.parts)
-                made.parts[role.name].load_state_dict(before.parts[role.name].state_dict())
+                before = next(p.student for p in reversed(past) if p.student.has(role.name))
+                made.load(role.name, before.network(role.name).state_dict())
             elif isinstance(role, Rounded):
                 before = next(p.student for p in past if p.name == role.phase)
                 made.parts[role.name] = self._rounded(before, role.of)
         return made.to(self.data.batches.device)
 
     def _rounded(self, before: Cohort, name: str) -> nn.Module:
-        part = before.parts[name]
+        part = before.network(name)
         if isinstance(part, FakeQuantStudent):
             return copy.deepcopy(part)
         return rounded(before.exported(name), self.data.training.copies[0])
@@ -287,7 +287,7 @@ def _sources(
     for role in phase.roles:
         if isinstance(role, Earlier):
             before = next(p.student for p in past if p.name == role.phase)
-            found[role.name] = TableSource.of(role.name, before.parts[role.of], data.copies)
+            found[role.name] = TableSource.of(role.name, before.network(role.of), data.copies)
         elif isinstance(role, Given):
             found[role.name] = TableSource(role.name, scheme_data.given[role.number])
         elif isinstance(role, Memory):

@@ -95,6 +95,7 @@ def train_arm(
     trained = train_student(
         candidate.layers, context, training,
         arm=arm, on_epoch=tell, check=check, checkpoints=checkpoints,
+        start_from=None if order.start_from is None else Path(order.start_from),
     )  # fmt: skip
     student = _in_float(candidate, arm, training, trained, context)
     watch = Watch(progress=progress, check=check, checkpoints=checkpoints)

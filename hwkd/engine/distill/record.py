@@ -47,6 +47,9 @@ def distilled_record(
             "teacher": teacher,
             "phase_seconds": {"distillation": final.seconds},
             "final": final,
+            "finetune": None
+            if resolved.start is None
+            else resolved.start.compared(context.data, final.scores),
             "caveats": (*run.caveats, *notes),
         }
     )

@@ -28,6 +28,7 @@ class DistillRequest:
     """What was asked for; see the options of `hwkd distill`.
 
     Attributes:
+        finetunes: the student's weights go on with `data`, at a tenth of the rate.
         width: channels of the network that is trained over those of the student, above 0.
     """
 
@@ -60,6 +61,7 @@ class DistillRequest:
     trusts: bool = False
     width: float = 1.0
     layer_rates: str | None = None
+    finetunes: bool = False
 
 
 def distill_config(request: DistillRequest, base: SearchConfig) -> SearchConfig:

@@ -11,6 +11,7 @@ from hwkd.core.progress import Progress
 from hwkd.core.run_record import DeviceRecord, RunRecord
 from hwkd.core.student import Layers, StudentSpec
 from hwkd.core.widened import widened
+from hwkd.engine.distill.finetune import FEWER_EPOCHS, Start, finetune_config, start_of
 from hwkd.engine.distill.request import DistillRequest, distill_config, with_epochs
 from hwkd.engine.search.run_teacher import TEACHER_FOLDER
 from hwkd.engine.setup.config import LimitsConfig, SearchConfig
@@ -38,6 +39,7 @@ class ResolvedStudent:
         config: of the distillation; every choice resolved.
         run: that it comes from; None for a student by itself.
         device: of the run; None where another was asked for.
+        start: what it goes on from; None begins anew.
         teacher_dir: where the run keeps a teacher that is of use to it alone; None without a run.
     """
 
@@ -49,6 +51,7 @@ class ResolvedStudent:
     run: RunRecord | None = None
     device: DeviceRecord | None = None
     teacher_dir: Path | None = None
+    start: Start | None = None
 
 
 def resolve_student(request: DistillRequest, *, progress: Progress) -> ResolvedStudent:
@@ -61,6 +64,8 @@ def resolve_student(request: DistillRequest, *, progress: Progress) -> ResolvedS
         ConfigError: if there is no such student, or it does not fit the data.
         RunFolderError: if it is neither.
     """
+    if request.finetunes:
+        return _finetuned(request, progress=progress)
     path, _, trial = request.student.partition(":")
     source = Path(path)
     require_there(source, _EXPECTED, option="--student")
@@ -109,6 +114,28 @@ def resolve_student(request: DistillRequest, *, progress: Progress) -> ResolvedS
         run=run,
         device=device,
         teacher_dir=None if run is None else source / TEACHER_FOLDER,
+    )
+
+
+def _finetuned(request: DistillRequest, *, progress: Progress) -> ResolvedStudent:
+    """Find the student that goes on, and read the data that it goes on with."""
+    student = read_student(Path(request.student))
+    base = finetune_config(request, student, Path(request.student) / "config.toml")
+    config = distill_config(request, base)
+    task, data = load_data(config, progress=progress)
+    start = start_of(student, data, given=request.student)
+    resolved = resolve_config(config, load_device(config.device), data)
+    length = request.epochs or max(1, round((resolved.training.full_epochs or 1) * FEWER_EPOCHS))
+    run = student.record.run
+    return ResolvedStudent(
+        spec=replace(student.record.spec, num_outputs=data.num_outputs),
+        layers=start.layers,
+        task=task,
+        data=data,
+        config=with_epochs(resolved, length),
+        run=run,
+        device=None if run is None else run.device,
+        start=start,
     )
 
 

@@ -30,6 +30,7 @@ from hwkd.engine.arms.scheme_course import require_possible
 from hwkd.engine.arms.student_folder import write_student
 from hwkd.engine.arms.train_arm import train_arm
 from hwkd.engine.arms.verdict import shipping
+from hwkd.engine.distill.finetune import started
 from hwkd.engine.distill.record import distilled_record
 from hwkd.engine.distill.request import DistillRequest
 from hwkd.engine.distill.resolve import ResolvedStudent, learned_without, resolve_student
@@ -110,6 +111,8 @@ def _distilled(
         told.note(_said_rates(context, resolved))
     orders = _orders(request, resolved, context, arms)
     with workplace(request.out, context) as (store, descriptors):
+        if resolved.start is not None:
+            orders = started(orders, resolved.start, store.path, context)
         if orders[0].processes == 1 and not limit.is_limited:
             _train_here(store, orders, context, told)
         else:

@@ -139,6 +139,7 @@ class TrainingConfig(StrictModel):
         brief_samples: at most this many samples in an epoch of brief training; None is all.
         full_epochs: for the best student after the search.
         batch_size: samples per step.
+        rate_ratio: learning rates over the usual ones; None is 1.
         controls: seeds over which the final student and its controls without a teacher are
             trained; 0 trains no control.
         layer_rates: of full training, by depth (`hwkd.core.layer_rates`); None is one for all.
@@ -150,6 +151,7 @@ class TrainingConfig(StrictModel):
     full_epochs: StoredInt | None = Field(default=None, ge=1)
     batch_size: StoredInt | None = Field(default=None, ge=2)
     learning_rate: float | None = Field(default=None, gt=0)
+    rate_ratio: float | None = Field(default=None, gt=0)
     controls: StoredInt = Field(default=CONTROLS, ge=0)
     layer_rates: str | None = None
     trial_timeout_s: float = Field(default=TRIAL_TIMEOUT_S, gt=0)

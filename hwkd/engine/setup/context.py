@@ -197,7 +197,7 @@ class SearchContext:
             # The copies are augmented, and the teacher answers each of them.
             augmentation=NO_AUGMENTATION if has_copies else chosen.augmentation,
             batch_size=given.batch_size or chosen.batch_size,
-            learning_rate=given.learning_rate or chosen.learning_rate,
+            learning_rate=(given.learning_rate or chosen.learning_rate) * (given.rate_ratio or 1.0),
         )
 
     def _kind(self, layers: Layers) -> NetworkKind:
