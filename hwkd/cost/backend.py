@@ -16,9 +16,9 @@ from hwkd.core.device import Device
 from hwkd.core.errors import ConfigError
 from hwkd.core.graph import OpGraph
 from hwkd.core.measure import CostEstimate, Profile
+from hwkd.core.memory_stage import MemoryStage
 from hwkd.core.patches import Patches
 from hwkd.cost.memory_order import OrderPlan
-from hwkd.cost.memory_stages import MemoryStage
 from hwkd.io import discovery
 
 

@@ -14,9 +14,9 @@ from typing import Protocol
 from hwkd.core.errors import ConfigError
 from hwkd.core.graph import OpGraph
 from hwkd.core.head import CAnswer
+from hwkd.core.memory_stage import MemoryStage
 from hwkd.core.patches import Patches
 from hwkd.core.run_record import RunRecord
-from hwkd.cost.memory_stages import MemoryStage
 from hwkd.deploy.to_c.project import RecordedInput
 from hwkd.deploy.to_c.raw_input import RawInput
 from hwkd.deploy.to_c.step_builder import Kernels

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hwkd.core.graph import Op, OpGraph, Tensor
-from hwkd.cost.memory_stages import MemoryStage
+from hwkd.core.memory_stage import MemoryStage
 from hwkd.deploy.to_c.project import Project
 from hwkd.qgraph.ir import Conv, Crop, Paste, Pool, QuantOp, Relayout
 
