@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 from support.tiny_student import small_layers
@@ -9,12 +11,16 @@ from support.tiny_student import small_layers
 from hwkd.core import catalog
 from hwkd.core.chooser import RandomChooser
 from hwkd.io import discovery
-from hwkd.nn.build import build_module
+from hwkd.nn.build import Outputs, build_module
 from hwkd.nn.side_by_side import SideBySide, can_stand_side_by_side
 
 
-def _learn(logits: list[torch.Tensor]) -> None:
-    torch.autograd.backward(torch.stack([(each - 0.3).square().sum() for each in logits]).sum())
+def _learn(answers: Sequence[tuple[Outputs, object]]) -> None:
+    losses = []
+    for logits, _ in answers:
+        assert isinstance(logits, torch.Tensor)
+        losses.append((logits - 0.3).square().sum())
+    torch.autograd.backward(torch.stack(losses).sum())
 
 
 def test_networks_in_groups_are_those_apart() -> None:
@@ -29,8 +35,8 @@ def test_networks_in_groups_are_those_apart() -> None:
         torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
         for name, value in values.items():
             torch.testing.assert_close(mine[name].reshape(value.shape), value, atol=1e-5, rtol=1e-4)
-    _learn([logits for logits, _ in alone])
-    _learn([logits for logits, _ in together])
+    _learn(alone)
+    _learn(together)
     for module in (beside, *apart):
         torch.optim.SGD(module.parameters(), lr=0.1).step()
     for index, module in enumerate(apart):
