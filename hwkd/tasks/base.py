@@ -59,6 +59,7 @@ class TaskData:
         validation_from_train: validation was taken from the train split of the source, so that what
             ships may learn from it in the end; False where the source brought it.
         raw_test: samples of the test split as recorded, where the pipeline takes whole numbers.
+        sample_rate_hz: samples per second of signals; None where the source does not say.
     """
 
     name: str
@@ -74,6 +75,7 @@ class TaskData:
     notes: tuple[str, ...] = ()
     validation_from_train: bool = False
     raw_test: NDArray[np.int16] | None = None
+    sample_rate_hz: float | None = None
 
     def split(self, name: SplitName) -> Split:
         """Return the split called `name`."""

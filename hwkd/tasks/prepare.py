@@ -92,6 +92,7 @@ def prepare(
         notes=(*data.notes, *notes),
         validation_from_train=data.validation_from_train,
         raw_test=data.test.inputs if is_whole else None,
+        sample_rate_hz=data.sample_rate_hz,
     )
 
 
