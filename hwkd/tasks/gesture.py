@@ -67,6 +67,7 @@ class GestureTask:
             task=self.name,
             split_seed=split_seed,
             features=reading.features,
+            is_motion=True,
             scaling=reading.scaling,
         )
 

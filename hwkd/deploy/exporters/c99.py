@@ -11,6 +11,7 @@ from hwkd.deploy.student_facts import facts_markdown, student_facts
 from hwkd.deploy.to_c.costs import cost_lines, readme_section
 from hwkd.deploy.to_c.export import build_project, project_contents
 from hwkd.deploy.to_c.flash import predict_flash_bytes, predict_ram_bytes
+from hwkd.deploy.to_c.project import Project
 from hwkd.io.core_files import load_core
 
 
@@ -27,23 +28,7 @@ class C99:
 
     def export(self, source: ExportSource, options: ExportOptions) -> Exported:
         """Return the sources, build files and the model that they were made from."""
-        project = build_project(
-            source.int8_path,
-            rounding=options.rounding,
-            kernels=options.kernels,
-            labels=source.labels,
-            sample=source.sample(),
-            answer=source.answer,
-            raw=source.raw,
-            patches=options.patches,
-        )
-        lines = cost_lines(project, source.run)
-        about = readme_section(lines)
-        if source.folder is not None:
-            record = source.folder.record
-            about += facts_markdown(record)
-            project = replace(project, facts=student_facts(record))
-        project = replace(project, about=about)
+        project, lines = project_of(source, options)
         return Exported(files=project_contents(project), lines=lines)
 
     def planned_sizes(self, model: Path, core: str) -> PlannedSizes | None:
@@ -54,6 +39,33 @@ class C99:
         return (
             None if ram is None or flash is None else PlannedSizes(ram_bytes=ram, flash_bytes=flash)
         )
+
+
+def project_of(source: ExportSource, options: ExportOptions) -> tuple[Project, tuple[str, ...]]:
+    """Return the C of a student with what is known of it, and what is told to people.
+
+    Raises:
+        ModelFileError: if the file cannot be read.
+        ExportError: if the student cannot be written as C.
+    """
+    project = build_project(
+        source.int8_path,
+        rounding=options.rounding,
+        kernels=options.kernels,
+        labels=source.labels,
+        sample=source.sample(),
+        answer=source.answer,
+        raw=source.raw,
+        patches=options.patches,
+    )
+    lines = cost_lines(project, source.run)
+    about = readme_section(lines)
+    if source.folder is not None:
+        record = source.folder.record
+        about += facts_markdown(record)
+        project = replace(project, facts=student_facts(record))
+    project = replace(project, about=about)
+    return project, lines
 
 
 EXPORTERS.register("c")(C99())

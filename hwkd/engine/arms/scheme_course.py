@@ -95,6 +95,18 @@ class SchemeData:
             given=context.answers_of_teachers(),
         )
 
+    def of_rows(self, rows: Tensor) -> SchemeData:
+        """Return some of its samples; they are chosen by the same validation ones."""
+        copies = [copy.index_select(0, rows) for copy in self.training.copies]
+        labels = self.training.labels.index_select(0, rows)
+        size = min(self.training.batch_size, len(rows))
+        return replace(
+            self,
+            training=replace(self.training, copies=copies, labels=labels, batch_size=size),
+            batches=TensorBatches(copies, labels),
+            given=[[table.index_select(0, rows) for table in tables] for tables in self.given],
+        )
+
 
 def train_scheme(
     layers: Layers,
@@ -218,7 +230,9 @@ def _part(config: TrainConfig, phases: Sequence[Phase], phase: Phase) -> TrainCo
         efforts = {each.name: each.share * _effort(each) for each in phases}
         budget_s *= efforts[phase.name] / sum(efforts.values())
     config = replace(
-        config, epochs=max(1, round(config.epochs * phase.share)), time_budget_s=budget_s
+        config,
+        epochs=max(int(phase.share > 0), round(config.epochs * phase.share)),
+        time_budget_s=budget_s,
     )
     if not any(isinstance(role, Rounded) for role in phase.roles):
         return config
@@ -259,6 +273,12 @@ class _Trainer:
     config: TrainConfig
     past: Sequence[Finished[Cohort]] = ()
 
+    @property
+    def own(self) -> SchemeData:
+        """The samples that it trains on."""
+        part, data = self.phase.part, self.data
+        return data if part is None else data.of_rows(part.rows(data.training.labels))
+
     def stage(self) -> Stage[Cohort]:
         """Return it as a stage of a course."""
         return Stage(
@@ -271,9 +291,9 @@ class _Trainer:
 
     def _batches(self) -> BatchSource:
         """Return those of the phase; which samples a task has is known once its turn comes."""
-        task, data = self.phase.task, self.data.training
+        task, data = self.phase.task, self.own.training
         if task is None:
-            return self.data.batches
+            return self.own.batches
         return SubsetBatches(
             TensorBatches(data.copies, data.labels), lambda: samples_of(task, data, self.past)
         )
@@ -289,6 +309,8 @@ class _Trainer:
             if isinstance(role, Network) and role.goes_on:
                 before = next(p.student for p in reversed(past) if p.student.has(role.name))
                 made.load(role.name, before.network(role.name).state_dict())
+            elif isinstance(role, Network) and role.begins:
+                _begin(made, role, past)
             elif isinstance(role, Rounded):
                 before = next(p.student for p in past if p.name == role.phase)
                 made.parts[role.name] = self._rounded(before, role.of)
@@ -303,8 +325,8 @@ class _Trainer:
     def criterion(self, cohort: Cohort, teacher: TeacherSource | None) -> SchemeCriterion:
         """Return what they minimise; targets come from the sources of the phase alone."""
         del teacher
-        sources = _sources(self.phase, cohort, self.past, self.data)
-        return SchemeCriterion(self.phase, sources, self.data.training)
+        sources = _sources(self.phase, cohort, self.past, self.own)
+        return SchemeCriterion(self.phase, sources, self.own.training)
 
 
 def _sources(
@@ -321,7 +343,8 @@ def _sources(
     for role in phase.roles:
         if isinstance(role, Earlier):
             before = next(p.student for p in past if p.name == role.phase)
-            found[role.name] = TableSource.of(role.name, before.network(role.of), data.copies)
+            network = before.network(role.of)
+            found[role.name] = TableSource.of(role.name, network, data.copies, noise=role.noise)
         elif isinstance(role, Frozen):
             before = next(p.student for p in past if p.name == role.phase)
             found[role.name] = FrozenSource(role.name, role.of, before, _shown)
@@ -338,6 +361,16 @@ def _sources(
                 steps_per_epoch=max(1, len(data.labels) // data.batch_size),
             )
     return found
+
+
+def _begin(cohort: Cohort, role: Network, past: Sequence[Finished[Cohort]]) -> None:
+    """Give a network the mean of the weights and statistics of earlier ones."""
+    found = [p.student.network(role.name).state_dict() for p in past if p.name in role.begins]
+    mean = {
+        name: torch.stack([state[name].float() for state in found]).mean(0).to(value.dtype)
+        for name, value in found[0].items()
+    }
+    cohort.load(role.name, mean)
 
 
 def _shown(module: nn.Module, inputs: Tensor) -> dict[str, Tensor]:
