@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
+
+from torch import Tensor
 
 from hwkd.core.catalog import SCHEMES
 from hwkd.core.cohort import STUDENT, Frozen, Network, Role
@@ -60,7 +63,7 @@ class Lifelong(Scheme):
 
     def _kept(self, task: TaskInTurn) -> Edge:
         signal = "stage1" if self.way == "pod" else "logits"
-        old = {
+        old: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
             "lwf": partial(old_head_loss, temperature=self.temperature),
             "icarl": binary_divergence,
         }
