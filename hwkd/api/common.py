@@ -222,7 +222,6 @@ PatchOption: TypeAlias = Annotated[
     Option(
         "Run the first layers of the C patch by patch, as 2x2: less RAM, more time. It must divide "
         "the output of one of them.",
-        metavar="ROWSxCOLUMNS",
     ),
 ]
 Database: TypeAlias = Annotated[
