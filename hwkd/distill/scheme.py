@@ -18,8 +18,7 @@ from torch import Tensor
 from hwkd.core.cohort import STUDENT, Role
 from hwkd.core.errors import ConfigError
 from hwkd.distill.edge_losses import label_loss
-from hwkd.distill.method import option
-from hwkd.distill.written_options import written
+from hwkd.distill.method import Configured, option
 
 SchemeFamily: TypeAlias = Literal[
     "self", "online", "multi-teacher", "staged", "augmentation", "quantised", "lifelong",
@@ -221,7 +220,7 @@ class Phase:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scheme(ABC):
+class Scheme(Configured, ABC):
     """A configured scheme; its fields are its options.
 
     Attributes:
@@ -233,7 +232,7 @@ class Scheme(ABC):
         control: what the same is without the edges that distil, in words.
     """
 
-    name: ClassVar[str]
+    kind = "scheme"
     family: ClassVar[SchemeFamily]
     paper: ClassVar[str]
     evidence: ClassVar[str] = "none published for students under 50k parameters"
@@ -249,27 +248,9 @@ class Scheme(ABC):
     def phases(self) -> tuple[Phase, ...]:
         """Return the trainings, in order; the last one has what is exported."""
 
-    def describe(self) -> str:
-        """Return it as a user would write it."""
-        shown = ",".join(f"{f.name}={written(getattr(self, f.name))}" for f in fields(self))
-        return f"{self.name}:{shown}"
-
     def table(self) -> dict[str, Any]:
         """Return it as a `[scheme]` table."""
         return {"scheme": self.name} | {f.name: getattr(self, f.name) for f in fields(self)}
-
-    def __post_init__(self) -> None:
-        """Refuse options outside their range.
-
-        Raises:
-            ConfigError: names the option, the value and what is allowed.
-        """
-        for entry in fields(self):
-            value, limits = getattr(self, entry.name), entry.metadata["range"]
-            if not limits.allows(value):
-                raise ConfigError(
-                    f"scheme {self.name}: {entry.name}={value} must be {limits.describe()}"
-                )
 
     @property
     def exported(self) -> tuple[str, ...]:

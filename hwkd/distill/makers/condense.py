@@ -12,6 +12,7 @@ from torch.nn import functional
 from hwkd.core.catalog import MAKERS
 from hwkd.core.errors import DataError
 from hwkd.core.signals import Signal
+from hwkd.distill.edge_losses import label_loss
 from hwkd.distill.maker import Maker, Making, moved_about
 from hwkd.distill.method import option
 from hwkd.distill.taps import Taps, discover_places
@@ -100,7 +101,7 @@ def _of_gradients(
         pair = []
         for inputs, labels in (ours, theirs):
             own = labels == k
-            loss = functional.cross_entropy(network(inputs[own]), labels[own])
+            loss = label_loss(network(inputs[own]), labels[own]).mean()
             pair.append(torch.autograd.grad(loss, weights, create_graph=inputs is ours[0]))
         # As the paper: rows of a weight are one output each.
         terms += [

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from hwkd.core.catalog import MAKERS
 from hwkd.core.errors import TeacherError
+from hwkd.distill.edge_losses import label_loss
 from hwkd.distill.generated_losses import competition, smoothness, statistics_distance
 from hwkd.distill.maker import Maker, Making, evenly_labelled, follow, moved_about
 from hwkd.distill.method import option
@@ -83,7 +83,7 @@ class Inversion(Maker):
             seen = moved_about(inputs, self.move, generator) if self.move else inputs
             with inputs_of(norms) as found:
                 logits = making.asked(seen)
-            loss = functional.cross_entropy(logits, labels)
+            loss = label_loss(logits, labels).mean()
             loss = loss + self.statistics * remembered_distance(norms, found)
             if self.smooth and seen.dim() == 4:
                 loss = loss + smoothness(seen, tv_l1=self.smooth)
