@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from hwkd.api.finetune import finetune
     from hwkd.api.finish import finish
     from hwkd.api.generate import generate
+    from hwkd.api.listen import listen
     from hwkd.api.methods import method, methods
     from hwkd.api.opened import open  # noqa: A004
     from hwkd.api.outcome import SearchOutcome
@@ -66,6 +67,7 @@ __all__ = [
     "finetune",
     "finish",
     "generate",
+    "listen",
     "method",
     "methods",
     "new_device",

@@ -164,8 +164,10 @@ def _write_made(folder: Path) -> None:
     """Write digits as if they were made, and as pairs of halves that differ in nothing."""
     images, labels = load_digits().images.astype(np.uint8), load_digits().target
     np.savez(folder / "made.npz", x_train=images[:200], y_train=labels[:200])
-    few = images[:400]
-    np.savez(folder / "pairs.npz", x_train=few, y_train=labels[:400], teacher_x_train=few)
+    few, own = images[:400], labels[:400]
+    np.savez(folder / "pairs.npz", x_train=few, y_train=own, teacher_x_train=few)
+    votes = np.eye(10)[own] * 4 + 1
+    np.savez(folder / "voted.npz", x_train=few, y_train=own, y_soft_train=votes)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from hwkd.core.choices import (
     QatMode,
     Risk,
     RoundingChoice,
+    Tracker,
 )
 from hwkd.core.reading import ClassWeights
 from hwkd.core.teacher_input import TEACHER_FILES
@@ -134,7 +135,8 @@ FeaturesOption: TypeAlias = Annotated[
 TeachersOption: TypeAlias = Annotated[
     Sequence[str],
     Option(
-        "model.onnx, answers.safetensors of `hwkd answers`, or package.module:factory; repeat to "
+        "model.onnx, answers.safetensors of `hwkd answers`, labels.npz with y_soft_train of "
+        "annotators, or package.module:factory; repeat to "
         "average the answers of several.",
         flag="teacher",
         panel=WHAT,
@@ -220,7 +222,6 @@ PatchOption: TypeAlias = Annotated[
     Option(
         "Run the first layers of the C patch by patch, as 2x2: less RAM, more time. It must divide "
         "the output of one of them.",
-        metavar="ROWSxCOLUMNS",
     ),
 ]
 Database: TypeAlias = Annotated[
@@ -282,6 +283,15 @@ SeedOption: TypeAlias = Annotated[
     int,
     Option(
         "First seed. Same seed and one worker: same trainings, same result.", minimum=0, panel=RUN
+    ),
+]
+TrackOption: TypeAlias = Annotated[
+    Sequence[Tracker],
+    Option(
+        "Tell an experiment tracker every candidate and the scores at the end, too; repeat for "
+        "several. Files lie in the folder of the result, unless MLFLOW_TRACKING_URI or the "
+        "settings of wandb name a server.",
+        panel=RUN,
     ),
 ]
 OutOption: TypeAlias = Annotated[str | Path, Option("Folder to create.", panel=RUN)]

@@ -20,6 +20,7 @@ from hwkd.api.common import (
     TeachersOption,
     TeacherWeights,
     TimeoutOption,
+    TrackOption,
     Trust,
     Unlabelled,
     WorkersOption,
@@ -148,6 +149,7 @@ def distill(
     workers: Annotated[WorkersOption, Here("Default: one per core.")] = None,
     timeout: Annotated[TimeoutOption, Here("What is trained by then is compared.")] = None,
     trust: Trust = False,
+    track: TrackOption = (),
     listener: "SearchListener | None" = None,
 ) -> "SearchOutcome":
     """Train one student at full length with any distillation methods.
@@ -178,6 +180,7 @@ def distill(
     from hwkd.api.listening import heard
     from hwkd.api.outcome import SearchOutcome
     from hwkd.api.search_config import share
+    from hwkd.api.track import require_trackers, tracked
     from hwkd.core.units import parse_duration_s
     from hwkd.engine.distill.run import DistillRequest, run_distillation
     from hwkd.engine.distill.rungs import require_sizes
@@ -224,17 +227,20 @@ def distill(
         trusts=trust,
         out=Path(out),
     )
-    told = heard(listener)
-    if compression is not None:
-        from hwkd.engine.distill.compression import run_compression
+    require_trackers(track)
+    with tracked(heard(listener), track, Path(out)) as told:
+        if compression is not None:
+            from hwkd.engine.distill.compression import run_compression
 
-        finished = run_compression(request, compression=compression, gates=gates, listener=told)
-    elif capacity:
-        from hwkd.engine.distill.capacity import run_capacity
+            finished = run_compression(request, compression=compression, gates=gates, listener=told)
+        elif capacity:
+            from hwkd.engine.distill.capacity import run_capacity
 
-        allowed = share(tolerance, "--tolerance") or _TOLERANCE
-        finished = run_capacity(request, tolerance=allowed, listener=told)
-    else:
-        finished = run_distillation(request, limit=limit, listener=told)
-    folder = finished.folder
-    return SearchOutcome(folder=folder, page=write_report_files(folder))
+            allowed = share(tolerance, "--tolerance") or _TOLERANCE
+            finished = run_capacity(request, tolerance=allowed, listener=told)
+        else:
+            finished = run_distillation(request, limit=limit, listener=told)
+        folder = finished.folder
+        outcome = SearchOutcome(folder=folder, page=write_report_files(folder))
+        told.end(outcome)
+    return outcome

@@ -24,7 +24,7 @@ def export(
         str | Path,
         Option(
             "Folder of `hwkd search --out RUN`, of a finished student (`hwkd distill --out`), or, "
-            "for c and tflite, an int8 ONNX file.",
+            "for all targets but files, an int8 ONNX file.",
             metavar="RUN|STUDENT|MODEL",
         ),
     ],
@@ -45,7 +45,8 @@ def export(
         str,
         Option(
             "files: those of --format. c: C99 source of the int8 student. tflite: the same student "
-            "for TFLM, LiteRT, X-CUBE-AI and vela. Plugins add more."
+            "for TFLM, LiteRT, X-CUBE-AI and vela. arduino, zephyr: the C as a library of those. "
+            "Plugins add more."
         ),
     ] = "files",
     calibration: Annotated[

@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from hwkd.core.errors import ConfigError
-from hwkd.cost.memory_stages import MemoryStage
+from hwkd.core.memory_stage import MemoryStage
 from hwkd.io.paths import written_atomically
 from hwkd.report.palette import LIMIT_COLOUR, TERM_COLOURS
 

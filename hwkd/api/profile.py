@@ -13,6 +13,7 @@ from hwkd.api.common import (
     MaxLatency,
     MaxRam,
     MaxWeights,
+    PatchOption,
     RiskOption,
     RuntimeOption,
 )
@@ -51,6 +52,7 @@ def profile(
     runtime: RuntimeOption = None,
     clock: ClockOption = None,
     dtype: Annotated[DtypeOption | None, Here("Default: as the device runs it.")] = None,
+    patch: PatchOption = None,
     max_latency: MaxLatency = None,
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
@@ -73,13 +75,14 @@ def profile(
     the latency times the range of the published power.
 
     Raises:
-        ConfigError: if device, runtime, clock and dtype do not go together.
+        ConfigError: if device, runtime, clock, dtype and patch do not go together.
         ModelFileError: if the file cannot be read.
         ProfilingError: if the host cannot run it.
     """
     from hwkd.api.profile_model import profile_model
     from hwkd.api.search_config import duty_cycle, frequency, limit_amounts
     from hwkd.core.limits import Limits
+    from hwkd.core.patches import Patches
     from hwkd.cost.backend import CostQuestion
     from hwkd.io.device_catalog import load_device
     from hwkd.io.student_folder import FLOAT_FILE, INT8_FILE, given_place, model_of
@@ -88,7 +91,10 @@ def profile(
     path = model_of(given_place(model), *names)
     limits = Limits(**limit_amounts(max_latency, max_ram, max_flash, max_weights, max_energy))
     clock_hz, on = frequency(clock, "--clock"), load_device(device, runtime=runtime)
-    question = CostQuestion(device=on, runtime=runtime, clock_hz=clock_hz, dtype=dtype)
+    patches = None if patch is None else Patches.parse(patch)
+    question = CostQuestion(
+        device=on, runtime=runtime, clock_hz=clock_hz, dtype=dtype, patches=patches
+    )
     found = profile_model(path, question, limits, risk, duty_cycle(period, sleep_power))
     if plot is not None:
         _draw_memory(found, Path(plot))

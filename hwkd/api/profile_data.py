@@ -9,9 +9,9 @@ from hwkd.core.basis import Basis
 from hwkd.core.choices import Risk
 from hwkd.core.limits import Fit, Limits
 from hwkd.core.measure import CostEstimate, Profile
+from hwkd.core.memory_stage import MemoryStage
 from hwkd.cost.energy import EnergyBand
 from hwkd.cost.memory_order import OrderPlan
-from hwkd.cost.memory_stages import MemoryStage
 from hwkd.trace.onnx_inputs import FixedInput
 
 

@@ -42,6 +42,7 @@ def profile_model(
     device = question.device
     backend = backend_of(device)
     backend.refuse(question)
+    _refuse_patches(question)
     costed_in = _costed_in(question)
     network = load_network(model, keep_types=costed_in == "int8")
     _refuse_mixed(question, network)
@@ -96,6 +97,16 @@ def _costed_in(question: CostQuestion) -> Dtype:
     if question.dtype is None and "int8" not in known and known:
         return known[0]
     return question.dtype or "int8"
+
+
+def _refuse_patches(question: CostQuestion) -> None:
+    stack = question.device.runtime(question.runtime)
+    if question.patches is not None and not stack.memory.planned_by:
+        name = question.runtime or question.device.default_runtime
+        raise ConfigError(
+            f"--patch {question.patches}: {name} runs layers as a whole; leave it out, or ask for "
+            "--runtime hwkd-c"
+        )
 
 
 def _refuse_mixed(question: CostQuestion, network: Network) -> None:

@@ -45,6 +45,7 @@ from hwkd.api.common import (
     TeachersOption,
     TeacherWeights,
     TimeoutOption,
+    TrackOption,
     TrialsOption,
     Unlabelled,
     WindowOption,
@@ -63,7 +64,6 @@ from hwkd.core.choices import (
     TRIAL_TIMEOUT_S,
     Layout,
     ObjectiveMode,
-    Tracker,
 )
 from hwkd.core.units import Duration
 
@@ -254,14 +254,7 @@ def search(
             panel=MANY,
         ),
     ] = None,
-    track: Annotated[
-        Sequence[Tracker],
-        Option(
-            "Tell an experiment tracker every candidate, too; repeat for several. Files lie in the "
-            "run folder, unless MLFLOW_TRACKING_URI or the settings of wandb name a server.",
-            panel=RUN,
-        ),
-    ] = (),
+    track: TrackOption = (),
     listener: "SearchListener | None" = None,
 ) -> "SearchOutcome":
     """Find, distill and export the best small network for a device.

@@ -1,4 +1,4 @@
-"""`--track`: every candidate of a search, and its end, in an experiment tracker of the user's."""
+"""`--track`: every candidate of a search, and how it or a distillation ends, in a tracker."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ from hwkd.core.device import Device
 from hwkd.core.errors import ConfigError
 from hwkd.core.graph import OpGraph
 from hwkd.core.measure import CostEstimate, LatencyEstimate, OpCost
+from hwkd.core.memory_stage import MemoryStage
 from hwkd.cost.backend import CostQuestion, Evidence, FileCost, ModelFile
-from hwkd.cost.memory_stages import MemoryStage
 
 if TYPE_CHECKING:
     from hwkd.deploy.vela import VelaLayer, VelaReport

@@ -40,16 +40,28 @@ class Estimated:
 
     def cost_file(self, model: ModelFile, question: CostQuestion) -> FileCost:
         """Predict a finished network; a runtime that plans its own memory is asked for it."""
-        found = estimate_file(model, question)
-        planner = question.device.runtime(question.runtime).memory.planned_by
-        if not planner or model.dtype != "int8" or model.costed_in != "int8":
-            return found
-        discover("hwkd.deploy.exporters")
-        sizes = EXPORTERS.get(planner).planned_sizes(model.path, question.device.core_key)
+        device, patches = question.device, question.patches
+        planner = device.runtime(question.runtime).memory.planned_by
+        is_int8 = model.dtype == model.costed_in == "int8"
+        sizes = None
+        if planner and is_int8:
+            discover("hwkd.deploy.exporters")
+            sizes = EXPORTERS.get(planner).planned_sizes(
+                model.path, model.graph, device.core_key, patches
+            )
         if sizes is None:
-            return found
+            if patches is not None:
+                raise ConfigError(
+                    f"--patch {patches}: only of an int8 file, on a core whose code was measured, "
+                    f"is it known what patches need, not of {model.path.name} on {device.name}"
+                )
+            return estimate_file(model, question)
+        running = model if sizes.graph is None else replace(model, graph=sizes.graph)
+        found = estimate_file(running, question)
         cost = replace(found.cost, peak_ram_bytes=sizes.ram_bytes, flash_bytes=sizes.flash_bytes)
-        return replace(found, cost=cost)
+        if sizes.graph is None:
+            return replace(found, cost=cost)
+        return FileCost(cost=cost, stages=sizes.stages)
 
     def evidence(self, device: Device) -> tuple[Evidence, ...]:
         """What each fit was made on and how well it predicts."""

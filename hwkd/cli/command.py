@@ -15,6 +15,7 @@ from rich.markup import escape
 
 from hwkd.api.option import Declared, declared
 from hwkd.api.record import plain_data
+from hwkd.cli.completion import completion_of
 from hwkd.cli.progress_bars import listening
 from hwkd.core.errors import ConfigError
 
@@ -147,7 +148,11 @@ def _parameter(option: Declared, *, is_checked: bool) -> inspect.Parameter:
         is_checked: whether typer refuses the command when a required option is missing.
     """
     shown = escape(option.option.help)  # square brackets are no markup
-    more: dict[str, Any] = {"help": shown, "rich_help_panel": option.option.panel}
+    more: dict[str, Any] = {
+        "help": shown,
+        "rich_help_panel": option.option.panel,
+        "autocompletion": completion_of(option),
+    }
     kind = _kind(option)
     if kind in (int, float):
         more |= {"min": option.option.minimum, "max": option.option.maximum}

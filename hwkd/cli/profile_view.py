@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from hwkd.api.profile_data import ModelProfile
     from hwkd.core.limits import LimitFit
     from hwkd.core.measure import CostEstimate
+    from hwkd.core.memory_stage import MemoryStage
     from hwkd.core.trial import LimitName
     from hwkd.cost.energy import EnergyBand
-    from hwkd.cost.memory_stages import MemoryStage
 
 _BAR_CELLS = 30
 # A shorter bar says nothing; names get the room.

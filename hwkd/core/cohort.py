@@ -21,12 +21,14 @@ class Network:
         width: its channels over the student's.
         draw: numbers its random start; 0 is the student's own.
         goes_on: it begins as it was after the phase before, where it was there.
+        begins: phases whose networks of this name it begins as the mean of; none draws its start.
     """
 
     name: str
     width: float = 1.0
     draw: int = 0
     goes_on: bool = False
+    begins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,11 +144,13 @@ class Earlier:
         name: of the role.
         phase: name of that phase.
         of: the role in it.
+        noise: deviation of what is added to its logits, which so tell less of its samples.
     """
 
     name: str
     phase: str
     of: str
+    noise: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

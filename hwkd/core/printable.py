@@ -20,6 +20,15 @@ def printable(text: str | Path) -> str:
     return "".join(_escaped(letter) for letter in line)
 
 
+def without_folders(source: str) -> str:
+    """Return what data is called without the folders of this machine that it lies in.
+
+    Args:
+        source: absolute path of a file or folder, or words, which stay.
+    """
+    return source.rpartition("/")[2] if source.startswith("/") else source
+
+
 def _escaped(letter: str) -> str:
     if letter.isprintable():
         return letter

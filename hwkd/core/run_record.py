@@ -115,6 +115,8 @@ class DataRecord(StrictModel):
         answer_std: likewise; none of classes.
         metrics: what networks are scored by; the first is the primary one.
         splits: train, validation, test.
+        sample_rate_hz: samples per second of signals; None where the source did not say, and in
+            runs of older versions.
         notes: what a reader must know: splits made, files left out, layout guessed.
     """
 
@@ -130,6 +132,7 @@ class DataRecord(StrictModel):
     splits: tuple[SplitRecord, ...]
     split_seed: StoredInt
     pipeline: PipelineRecord
+    sample_rate_hz: float | None = None
     notes: tuple[str, ...] = ()
 
     @model_validator(mode="before")

@@ -16,19 +16,25 @@ from hwkd.core.device import Device
 from hwkd.core.errors import ConfigError
 from hwkd.core.graph import OpGraph
 from hwkd.core.measure import CostEstimate, Profile
+from hwkd.core.memory_stage import MemoryStage
+from hwkd.core.patches import Patches
 from hwkd.cost.memory_order import OrderPlan
-from hwkd.cost.memory_stages import MemoryStage
 from hwkd.io import discovery
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostQuestion:
-    """What a user asked of a device; None is the device's own."""
+    """What a user asked of a device; None is the device's own.
+
+    Attributes:
+        patches: that the first layers run in; None runs them as a whole.
+    """
 
     device: Device
     runtime: str | None = None
     clock_hz: float | None = None
     dtype: Dtype | None = None
+    patches: Patches | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -82,4 +82,5 @@ def daily_energy(band: EnergyBand, latency: LatencyEstimate, duty: DutyCycle) ->
         inferences * (energy_j + duty.sleep_power_w * (duty.period_s - time_s))
         for energy_j, time_s in ends
     )
-    return EnergyBand(value_j=value_j, low_j=low_j, high_j=high_j)
+    # A board that takes more asleep than awake spends less where inferences take longer.
+    return EnergyBand(value_j=value_j, low_j=min(low_j, high_j), high_j=max(low_j, high_j))

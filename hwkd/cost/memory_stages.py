@@ -3,45 +3,11 @@
 from __future__ import annotations
 
 from bisect import insort
-from dataclasses import dataclass
 from itertools import islice
 
 from hwkd.core.graph import OpGraph
+from hwkd.core.memory_stage import MOST_HELD, MemoryStage
 from hwkd.cost.memory import MemoryPlan
-
-# Names that a reader takes in.
-_MOST_HELD = 4
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryStage:
-    """RAM while one operator runs.
-
-    Attributes:
-        used_bytes: tensors that it reads and writes, less what they share.
-        held_bytes: tensors that wait for a later operator.
-        overhead_bytes: what the runtime keeps beside the arena.
-        held: names of the waiting tensors, largest first; of more than `_MOST_HELD` one more.
-    """
-
-    op: str
-    kind: str
-    used_bytes: int
-    held_bytes: int
-    scratch_bytes: int
-    overhead_bytes: int
-    held: tuple[str, ...] = ()
-
-    @property
-    def total_bytes(self) -> int:
-        """Everything in RAM while the operator runs."""
-        return self.used_bytes + self.held_bytes + self.scratch_bytes + self.overhead_bytes
-
-    @property
-    def held_text(self) -> str:
-        """The waiting tensors for a reader, "..." for those that are too many."""
-        more = ["..."] * (len(self.held) > _MOST_HELD)
-        return ", ".join([*self.held[:_MOST_HELD], *more])
 
 
 def memory_stages(graph: OpGraph, plan: MemoryPlan) -> tuple[MemoryStage, ...]:
@@ -69,7 +35,7 @@ def memory_stages(graph: OpGraph, plan: MemoryPlan) -> tuple[MemoryStage, ...]:
             alive_bytes -= entry[0]
         own = {*op.inputs, *op.outputs}
         waiting = (entry for entry in alive if tensors[entry[1]].name not in own)
-        held = tuple(tensors[position].name for _, position in islice(waiting, _MOST_HELD + 1))
+        held = tuple(tensors[position].name for _, position in islice(waiting, MOST_HELD + 1))
         held_bytes = alive_bytes - sum([alive_now[name] for name in own if name in alive_now])
         scratch = plan.scratch_bytes.get(op.name, 0)
         stages.append(

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Protocol
 
 from hwkd.core.errors import ConfigError
+from hwkd.core.graph import OpGraph
 from hwkd.core.head import CAnswer
+from hwkd.core.memory_stage import MemoryStage
 from hwkd.core.patches import Patches
 from hwkd.core.run_record import RunRecord
 from hwkd.deploy.to_c.project import RecordedInput
@@ -134,21 +136,31 @@ class PlannedSizes:
 
     Attributes:
         ram_bytes: arena and stack.
+        graph: what runs, where it is not the file's; None where it is.
+        stages: memory while each operator of that graph runs.
     """
 
     ram_bytes: int
     flash_bytes: int
+    graph: OpGraph | None = None
+    stages: tuple[MemoryStage, ...] = ()
 
 
 class PlansMemory(Protocol):
     """A target that lays memory out itself, named in `MemoryModel.planned_by`."""
 
-    def planned_sizes(self, model: Path, core: str) -> PlannedSizes | None:
+    def planned_sizes(
+        self, model: Path, graph: OpGraph, core: str, patches: Patches | None
+    ) -> PlannedSizes | None:
         """Plan an int8 ONNX file for a core, by its key; None where a size is not known.
+
+        Args:
+            graph: of the file.
+            patches: to run its first layers in.
 
         Raises:
             ModelFileError: if the file cannot be read.
-            ExportError: if the network has no form in this target.
+            ExportError: if the network has no form in this target, or patches do not divide it.
         """
         ...
 

@@ -41,7 +41,7 @@ def write_folder(files: Mapping[str, str | bytes], folder: Path) -> None:
     """Create a folder, or replace one as a whole.
 
     Args:
-        files: name -> text or bytes.
+        files: name, with folders where it is in some -> text or bytes.
 
     Raises:
         ExportError: if the folder cannot be written.
@@ -55,6 +55,7 @@ def write_folder(files: Mapping[str, str | bytes], folder: Path) -> None:
             new.mkdir()
             for name, content in files.items():
                 data = content if isinstance(content, bytes) else content.encode("utf-8")
+                (new / name).parent.mkdir(parents=True, exist_ok=True)
                 (new / name).write_bytes(data)
             _put(new, folder, before=temporary / "before")
         finally:

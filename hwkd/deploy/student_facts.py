@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 
 from hwkd.core.markdown import facts_table
 from hwkd.core.metric import Metric, Scores, ScoresRecord
+from hwkd.core.printable import without_folders
 from hwkd.core.run_record import RunRecord
 from hwkd.core.student_record import StudentRecord
 from hwkd.io.discovery import output_kind
@@ -40,8 +41,10 @@ def student_facts(student: StudentRecord) -> dict[str, Any]:
     decision = None if run.final is None else run.final.decision
     return {
         "hwkd_version": run.hwkd_version,
-        "data": {"task": run.data.task, "source": run.data.source,
-                 "fingerprint": run.data.fingerprint},
+        "data": {"task": run.data.task, "source": without_folders(run.data.source),
+                 "fingerprint": run.data.fingerprint,
+                 **({} if run.data.sample_rate_hz is None
+                    else {"sample_rate_hz": run.data.sample_rate_hz})},
         "preprocessing": run.data.pipeline.model_dump(mode="json"),
         "answer": {
             "kind": run.data.kind,
@@ -161,7 +164,7 @@ def _input_rows(run: RunRecord) -> list[tuple[str, str]]:
     rows = [
         ("raw values", f"{pipeline.raw_dtype}, {_times(pipeline.raw_shape)}, channels first"),
         ("range in the data", f"{pipeline.raw_low:g} to {pipeline.raw_high:g}"),
-        ("unit", f"that of the data: {run.data.source}"),
+        ("unit", f"that of the data: {without_folders(run.data.source)}"),
     ]
     for number, step in enumerate(pipeline.steps, start=1):
         rows.append((f"step {number}, {step.kind}", step.formula))

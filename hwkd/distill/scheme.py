@@ -19,6 +19,7 @@ from hwkd.core.cohort import STUDENT, Role
 from hwkd.core.errors import ConfigError
 from hwkd.distill.edge_losses import label_loss
 from hwkd.distill.method import Configured, option
+from hwkd.distill.shards import Part
 
 SchemeFamily: TypeAlias = Literal[
     "self", "online", "multi-teacher", "staged", "augmentation", "quantised", "lifelong",
@@ -198,9 +199,10 @@ class Phase:
         name: unique in the scheme.
         roles: who takes part; what an edge reads comes from one of them.
         edges: what is minimised, added.
-        share: of the epochs of the whole scheme, 0 to 1.
+        share: of the epochs of the whole scheme, 0 to 1; 0 trains nothing.
         turns: of roles with an aim of their own, before each step of the others.
         scales_trunk: the gradient that branches send into their trunk is divided by their number.
+        part: of the samples that it trains on; None is all.
     """
 
     name: str
@@ -209,6 +211,7 @@ class Phase:
     share: float = 1.0
     turns: tuple[Turn, ...] = ()
     scales_trunk: bool = False
+    part: Part | None = None
 
     def without_teaching(self) -> Phase:
         """Return the control: the same roles on labels, without the edges that distil."""
@@ -247,6 +250,10 @@ class Scheme(Configured, ABC):
     @abstractmethod
     def phases(self) -> tuple[Phase, ...]:
         """Return the trainings, in order; the last one has what is exported."""
+
+    def control_phases(self) -> tuple[Phase, ...] | None:
+        """Return the trainings of the control; None makes it of the scheme's own phases."""
+        return None
 
     def table(self) -> dict[str, Any]:
         """Return it as a `[scheme]` table."""

@@ -6,6 +6,7 @@ A source shows signals of one role, and lives as long as a phase.
 from __future__ import annotations
 
 import copy
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, Protocol, TypeVar
 
@@ -59,13 +60,16 @@ class TableSource:
         self._name, self._tables = name, list(tables)
 
     @classmethod
-    def of(cls, name: str, network: nn.Module, copies: Sequence[Tensor]) -> TableSource:
+    def of(
+        cls, name: str, network: nn.Module, copies: Sequence[Tensor], *, noise: float = 0.0
+    ) -> TableSource:
         """Ask a network.
 
         Args:
             name: of the role.
             network: maps inputs to logits; is put in evaluation mode.
             copies: augmented versions of the inputs, each [samples, *input_shape].
+            noise: deviation of what is added to each logit.
         """
         network.eval()
         with torch.no_grad():
@@ -73,6 +77,9 @@ class TableSource:
                 torch.cat([network(part) for part in torch.split(each, _CHUNK_SAMPLES)]).float()
                 for each in copies
             ]
+        draws = torch.Generator().manual_seed(zlib.crc32(name.encode()))
+        if noise:
+            tables = [t + noise * torch.randn(t.shape, generator=draws).to(t) for t in tables]
         return cls(name, tables)
 
     def show(self, batch: Batch) -> Mapping[str, Tensor]:

@@ -94,6 +94,9 @@ def _require_roles(phase: Phase, where: str, before: Mapping[str, Phase]) -> Non
                 f"{where}: no edge reaches the parameters of {role.name}; attach the target that "
                 "is made of it, or leave it out"
             )
+        begins = role.begins if isinstance(role, Network) else ()
+        if missing := [name for name in begins if name not in before]:
+            raise ConfigError(f"{where}: {role.name} begins as in {missing[0]}, not before it")
         goes_on = isinstance(role, Network) and role.goes_on
         if goes_on and not any(role.name in {r.name for r in p.roles} for p in before.values()):
             raise ConfigError(f"{where}: {role.name} goes on from a phase that does not have it")
@@ -128,6 +131,9 @@ def control_of(scheme: Scheme) -> tuple[Phase, ...]:
 
     Phases that nobody exported goes on from are left out: they trained teachers.
     """
+    own_control = scheme.control_phases()
+    if own_control is not None:
+        return own_control
     phases = scheme.phases()
     last = phases[-1]
     if any(isinstance(r, Rounded) or getattr(r, "goes_on", False) for r in last.roles):

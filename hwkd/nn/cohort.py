@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -31,6 +31,7 @@ from hwkd.core.widened import widened
 from hwkd.nn.build import StudentModule, build_module
 from hwkd.nn.cut import Cut, joined_state, last_cut
 from hwkd.nn.fake_quant import FakeQuantStudent
+from hwkd.nn.side_by_side import SideBySide, can_stand_side_by_side
 from hwkd.nn.unfolded import unfolded
 from hwkd.nn.wide import WideAround
 
@@ -68,10 +69,16 @@ class Cohort(nn.Module):
         self._cuts: dict[str, Cut] = {}
         self._tails: dict[str, Layers] = {}
         self.parts = nn.ModuleDict()
+        self._beside = dict(_side_by_side(roles, layers))
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             for role in roles:
-                self.parts[role.name] = self._built(role)
+                if not any(role.name in names for names in self._beside.values()):
+                    self.parts[role.name] = self._built(role)
+            for key, names in self._beside.items():
+                networks = [self._built(self._roles[name]) for name in names]
+                own = [network for network in networks if isinstance(network, StudentModule)]
+                self.parts[key] = SideBySide(own[0].layers, own)
 
     @property
     def roles(self) -> tuple[Trained, ...]:
@@ -93,9 +100,12 @@ class Cohort(nn.Module):
             plain: without roles that are not networks of the inputs themselves.
         """
         seen: dict[str, Tensor] = {}
+        for key, names in self._beside.items():
+            self._show_beside(key, names, inputs, seen)
         for name, role in self._roles.items():
             if isinstance(role, Network):
-                self._show_network(name, inputs, seen)
+                if name in self.parts:
+                    self._show_network(name, inputs, seen)
             elif isinstance(role, Rounded):
                 seen[f"{name}.logits"] = self.parts[name](inputs).float()
             elif isinstance(role, View):
@@ -110,7 +120,7 @@ class Cohort(nn.Module):
 
     def exported(self, name: str) -> StudentModule:
         """Return a role as a student by itself, in evaluation mode, on the processor."""
-        role, part = self._roles[name], self.parts[name]
+        role, part = self._roles[name], self.network(name)
         if isinstance(part, FakeQuantStudent):
             return unfolded(self._layers, part.folded_weights())
         state = part.state_dict()
@@ -119,6 +129,29 @@ class Cohort(nn.Module):
         student = build_module(self._layers, seed=0)
         student.load_state_dict({key: value.cpu() for key, value in state.items()})
         return student.eval()
+
+    def has(self, name: str) -> bool:
+        """Tell whether there is a role of this name."""
+        return name in self._roles
+
+    def network(self, name: str) -> nn.Module:
+        """Return the module of a role; of networks that stand side by side a copy of its own."""
+        for key, names in self._beside.items():
+            if name in names:
+                beside = self.parts[key]
+                assert isinstance(beside, SideBySide)
+                return beside.alone(names.index(name))
+        return self.parts[name]
+
+    def load(self, name: str, state: Mapping[str, Tensor]) -> None:
+        """Put the state of a role in its place."""
+        for key, names in self._beside.items():
+            if name in names:
+                beside = self.parts[key]
+                assert isinstance(beside, SideBySide)
+                beside.load(names.index(name), state)
+                return
+        self.parts[name].load_state_dict(state)
 
     def _built(self, role: Trained) -> nn.Module:
         if isinstance(role, Rounded):  # whoever knows the phase before puts its network here
@@ -168,10 +201,7 @@ class Cohort(nn.Module):
             taps.add(cut.after)
         logits, values = module.forward_taps(inputs, sorted(taps))
         assert isinstance(logits, Tensor)
-        seen[f"{shown_as}.logits"] = logits.float()
-        for number, stage in enumerate(module.layers.stage_ends, start=1):
-            seen[f"{shown_as}.stage{number}"] = values[stage]
-        seen[f"{shown_as}.features"] = _features_of(module.layers, values)
+        seen |= _shown_of(shown_as, module.layers, logits, values)
         if cut is not None:
             trunk = inputs if cut.after == "input" else values[cut.after]
             ends = 1 + sum(isinstance(r, Branch) and r.of == name for r in self._roles.values())
@@ -179,6 +209,14 @@ class Cohort(nn.Module):
                 hook: Any = trunk.register_hook  # torch has no types for it
                 hook(lambda gradient: gradient / ends)
             seen[f"{shown_as}.trunk"] = trunk
+
+    def _show_beside(
+        self, key: str, names: Sequence[str], inputs: Tensor, seen: dict[str, Tensor]
+    ) -> None:
+        beside = self.parts[key]
+        assert isinstance(beside, SideBySide)
+        for name, (logits, values) in zip(names, beside.forward_taps(inputs), strict=True):
+            seen |= _shown_of(name, beside.layers, logits, values)
 
     def _show_part(self, name: str, role: Trained, seen: dict[str, Tensor]) -> None:
         module = self.parts[name]
@@ -226,6 +264,34 @@ class Cohort(nn.Module):
                 "fewer exits"
             )
         return next(la.shape for la in self._layers.layers if la.name == names[stage - 1])
+
+
+def _side_by_side(
+    roles: Sequence[Trained], layers: Layers
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Give names of networks of one shape that become one, under the name of their part.
+
+    None where a role needs the network itself, and not what it shows.
+    """
+    if any(isinstance(role, (Branch, Gate, View, Wide, Rounded)) for role in roles):
+        return
+    networks = [role for role in roles if isinstance(role, Network)]
+    for width in dict.fromkeys(role.width for role in networks):
+        names = tuple(role.name for role in networks if role.width == width)
+        if len(names) > 1 and can_stand_side_by_side(widened(layers, width)):
+            yield "beside_" + "_".join(names), names
+
+
+def _shown_of(
+    name: str, layers: Layers, logits: Tensor, values: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Return what a network shows, as ROLE.SIGNAL."""
+    stages = enumerate(layers.stage_ends, start=1)
+    return {
+        f"{name}.logits": logits.float(),
+        **{f"{name}.stage{number}": values[stage] for number, stage in stages},
+        f"{name}.features": _features_of(layers, values),
+    }
 
 
 def _features_of(layers: Layers, values: Mapping[str, Tensor]) -> Tensor:

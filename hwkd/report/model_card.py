@@ -8,6 +8,7 @@ from hwkd.core.final_record import FinalRecord
 from hwkd.core.markdown import facts_table, inline
 from hwkd.core.markdown import row as markdown_row
 from hwkd.core.measure import CostEstimate
+from hwkd.core.printable import without_folders
 from hwkd.core.run_record import RunRecord
 from hwkd.core.trial import TrialRecord
 from hwkd.io.discovery import output_kind
@@ -110,7 +111,7 @@ def _intended_use(run: RunRecord) -> str:
 def _input(run: RunRecord, final: FinalRecord | None) -> str:
     data = run.data
     rows = [
-        ("data", data.source),
+        ("data", without_folders(data.source)),
         ("fingerprint, SHA-256", data.fingerprint),
         ("input shape without batch", fmt.shape(data.input_shape)),
         *pipeline_rows(data.pipeline),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hwkd.core.head import Head
 from hwkd.core.metric import Metric, Scores
+from hwkd.core.nature import Nature
 from hwkd.core.pipeline_record import StepValue
 from hwkd.core.progress import Progress, silent
 from hwkd.core.reading import AS_USUAL, Reading
@@ -30,13 +31,13 @@ class Split:
         labels: what is to be learned: int64 class indices, shape [n], or float32 values as the
             head has them, shape [n, outputs].
         wholes: number of the recording that each example is cut from; None where there is none.
-        are_spectra: whether inputs are spectra over time, the last axis.
+        nature: what the values are, where that says how inputs may be varied.
     """
 
     inputs: NDArray[np.float32]
     labels: NDArray[Any]
     wholes: NDArray[np.int64] | None = None
-    are_spectra: bool = False
+    nature: Nature = "values"
 
     def __len__(self) -> int:
         """Number of examples."""
@@ -58,6 +59,7 @@ class TaskData:
         validation_from_train: validation was taken from the train split of the source, so that what
             ships may learn from it in the end; False where the source brought it.
         raw_test: samples of the test split as recorded, where the pipeline takes whole numbers.
+        sample_rate_hz: samples per second of signals; None where the source does not say.
     """
 
     name: str
@@ -73,6 +75,7 @@ class TaskData:
     notes: tuple[str, ...] = ()
     validation_from_train: bool = False
     raw_test: NDArray[np.int16] | None = None
+    sample_rate_hz: float | None = None
 
     def split(self, name: SplitName) -> Split:
         """Return the split called `name`."""

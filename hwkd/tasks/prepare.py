@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from hwkd.core.errors import DataError
 from hwkd.core.head import Head
+from hwkd.core.nature import Nature
 from hwkd.core.reading import AS_USUAL, Reading
 from hwkd.signals.features import RAW, features_named
 from hwkd.signals.pipeline import Pipeline, applied, step_of
-from hwkd.signals.step import Step
+from hwkd.signals.step import Step, StreamStep
 from hwkd.signals.steps.normalise import Normalise
 from hwkd.signals.steps.rfft import RealSpectrum
 from hwkd.signals.steps.standardise import Standardise
@@ -28,6 +29,7 @@ _PREPROCESSING_VERSION = 2
 # What a task was called when its data was first given fingerprints.
 _FIRST_TASKS = {"classify": "image"}
 _CHUNK_EXAMPLES = 2048
+_AXES = 3  # of a sensor of motion
 
 
 def prepare(
@@ -37,6 +39,7 @@ def prepare(
     *,
     task: str,
     split_seed: int,
+    is_motion: bool = False,
 ) -> TaskData:
     """Split, compute features, normalise and fingerprint.
 
@@ -45,6 +48,7 @@ def prepare(
         reading: its features are computed before the network, None is none; its scaling of them is
             that of another data set, None is fitted to train.
         split_seed: seed of the splits that the source does not bring.
+        is_motion: whether raw inputs come from sensors of motion.
 
     Raises:
         DataError: if a missing split cannot be made or every input is the same.
@@ -69,7 +73,7 @@ def prepare(
     splits = {
         name: replace(
             _applied(split, ends, f"{data.source}: {name}"),
-            are_spectra=any(isinstance(step, RealSpectrum) for step in front),
+            nature=_nature(front, shape, is_motion=is_motion),
         )
         for name, split in extracted.given().items()
     }
@@ -87,7 +91,16 @@ def prepare(
         notes=(*data.notes, *notes),
         validation_from_train=data.validation_from_train,
         raw_test=data.test.inputs if is_whole else None,
+        sample_rate_hz=data.sample_rate_hz,
     )
+
+
+def _nature(front: tuple[Step, ...], shape: tuple[int, ...], *, is_motion: bool) -> Nature:
+    """Return what the network reads: spectra, motion along axes as it was sampled, or values."""
+    if any(isinstance(step, RealSpectrum) for step in front):
+        return "spectra"
+    are_axes = shape[0] % _AXES == 0 and all(isinstance(step, StreamStep) for step in front)
+    return "motion" if is_motion and are_axes else "values"
 
 
 def _extracted(data: RawData, front: tuple[Step, ...], *, is_whole: bool) -> RawData:

@@ -118,6 +118,45 @@ def read_recordings(path: Path, reading: Reading) -> Recordings:
         raise DataError(f"{printable(path)}: unknown format; --data takes {RECORDING_FORMATS}")
 
 
+def read_signal(path: Path, channels: int) -> tuple[NDArray[np.float64], float | None]:
+    """Read one recording without a label: a table with one row for each moment.
+
+    Args:
+        path: CSV with a heading; columns of time, label and who made it are passed over.
+        channels: columns of numbers that it must have.
+
+    Returns:
+        Values, shape [channels, samples], and samples per second; None where no time is told.
+
+    Raises:
+        DataError: names file and row of what is missing, no number, or out of order.
+    """
+    with opened(path, takes="a CSV file with a heading"):
+        if not is_table(path):
+            raise DataError(f"{printable(path)}: no CSV file; give one row for each moment")
+        table = read_table(path)
+    lower = [name.lower() for name in table.names]
+    time = next((at for at, name in enumerate(lower) if name in _TIMES), None)
+    passed = _RECORDINGS | _WHO | set(_LABELS) - {"y"}
+    sensors = [at for at, name in enumerate(lower) if at != time and name not in passed]
+    if len(sensors) == channels + 1 and table.numbers_rows(sensors[0]):
+        sensors = sensors[1:]
+    if len(sensors) != channels:
+        raise DataError(
+            f"{table.source}: {len(sensors)} columns of a signal "
+            f"({', '.join(table.names[at] for at in sensors[:8])}); the network takes {channels}"
+        )
+    values = table.numbers(sensors).T
+    if time is None:
+        return values, None
+    time_s = _seconds(table.numbers([time])[:, 0], lower[time])
+    steps = np.diff(time_s)
+    if not len(steps) or (steps <= 0).any():
+        row = int(np.argmax(steps <= 0)) + 1 if len(steps) else 0
+        raise DataError(f"{table.source}: row {row + 2}: time does not go forward; sort the rows")
+    return values, float(f"{1.0 / float(np.median(steps)):.4g}")
+
+
 def group_of(reading: Reading) -> str | None:
     """Return the column that keeps examples together; None where a split is not by groups.
 

@@ -31,6 +31,8 @@ _SHIFT_BELOW_EXAMPLES = 20_000
 _SHIFT_FROM_PASSES, _PIXELS_PER_IMAGE_SHIFT = 20, 28
 # Of the bins and of the time of a spectrum, what is hidden at most: 8 of 40 bins, 10 of 49 frames.
 _MASKED_RATIO = 0.2
+# How differently people wear a sensor.
+_TURN_RAD = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,17 +47,22 @@ class Augmentation:
             inputs, >= 0.
         masks: most neighbouring bins, and most time steps, of a spectrum that become 0, the mean;
             of the last two axes; none hides nothing (SpecAugment, arXiv:1904.08779).
+        turn: standard deviation, in radians, of each component of the rotation by which each
+            three channels are turned, as a sensor sits otherwise on another body.
     """
 
     shift: tuple[int, ...] = ()
     mirror: bool = False
     noise: float = 0.0
     masks: tuple[int, ...] = ()
+    turn: float = 0.0
 
     @property
     def changes_inputs(self) -> bool:
         """Whether anything may happen."""
-        return any(self.shift) or self.mirror or self.noise > 0.0 or any(self.masks)
+        return (
+            any(self.shift) or self.mirror or self.noise > 0.0 or any(self.masks) or self.turn > 0
+        )
 
     def describe(self) -> str:
         """Return it in words."""
@@ -64,6 +71,7 @@ class Augmentation:
         parts += [f"noise of {self.noise:g}"] if self.noise else []
         if any(self.masks):
             parts.append("masks of up to {} bins and {} time steps".format(*self.masks))
+        parts += [f"turns of {self.turn:g} rad"] if self.turn else []
         return " and ".join(parts) or "none"
 
 
@@ -88,6 +96,11 @@ def augment(
         if copy is inputs:
             copy = inputs.copy()
         copy[chosen] = copy[chosen][..., ::-1]
+    if augmentation.turn:
+        turns = turned(generator.standard_normal((len(copy), 3)) * augmentation.turn)
+        copy = (turns[:, np.newaxis] @ copy.reshape(len(copy), -1, 3, copy.shape[-1])).reshape(
+            copy.shape
+        )
     if augmentation.noise:
         drawn = generator.standard_normal(copy.shape, dtype=np.float32)
         copy = copy + np.float32(augmentation.noise) * drawn
@@ -119,6 +132,23 @@ def kept_by_mask(
     return kept
 
 
+def turned(vectors: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """Return the matrices, shape [n, 3, 3], of rotations about vectors by their length in radians.
+
+    Source:
+        Rodrigues' formula.
+    """
+    wide = vectors.astype(np.float64)
+    angle = np.maximum(np.linalg.norm(wide, axis=1), 1e-9)[:, np.newaxis, np.newaxis]
+    x, y, z = wide.T
+    zero = np.zeros_like(x)
+    cross = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=1).reshape(-1, 3, 3)
+    ahead = np.sin(angle) / angle * cross
+    aside = (1 - np.cos(angle)) / np.square(angle) * (cross @ cross)
+    matrices: NDArray[np.float32] = (np.eye(3) + ahead + aside).astype(np.float32)
+    return matrices
+
+
 def beside(kept: NDArray[np.float32], axis: int, ndim: int) -> NDArray[np.float32]:
     """Return a mask of shape [n, size] so that it broadcasts along one axis of n examples."""
     shape = [len(kept), *[1] * (ndim - 1)]
@@ -147,11 +177,13 @@ def choose_augmentation(
         is_small = passes >= _SHIFT_FROM_PASSES
     is_image = len(spatial) == 2
     per_shift = _PIXELS_PER_SHIFT if passes is None or not is_image else _PIXELS_PER_IMAGE_SHIFT
-    if data.are_spectra:
+    if data.nature == "spectra":
         return _of_spectra(data.inputs.shape, is_small=is_small)
     shift = tuple(round(size / per_shift) * is_small for size in spatial)
     return Augmentation(
-        shift=shift, mirror=mirror_keeps_class(data) if mirrors is None else mirrors
+        shift=shift,
+        mirror=mirror_keeps_class(data) if mirrors is None else mirrors,
+        turn=_TURN_RAD if data.nature == "motion" and is_small else 0.0,
     )
 
 
@@ -186,7 +218,7 @@ def mirror_keeps_class(data: LabelledArrays) -> bool:
 
     Signals have no mirror image, and what a mirror image does to a value is not measured.
     """
-    if data.inputs.ndim != 4 or data.labels.ndim != 1 or data.are_spectra:
+    if data.inputs.ndim != 4 or data.labels.ndim != 1 or data.nature == "spectra":
         return False
     # Drawn at random: files are often sorted by class, and every second one may be the same class.
     drawn = np.random.default_rng(0).permutation(len(data.labels))[: 2 * _PROBE_EXAMPLES]

@@ -14,7 +14,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from hwkd.train.augment import Augmentation, beside, kept_by_mask
+from hwkd.train.augment import Augmentation, beside, kept_by_mask, turned
 from hwkd.train.config import TrainConfig
 from hwkd.train.criteria import Batch
 from hwkd.train.seeding import derive_seed
@@ -107,6 +107,11 @@ class BatchMaker:
             batch = self._moved_images(inputs, sample_ids)
         else:
             batch = self._moved_signals(inputs, sample_ids)
+        if what.turn > 0.0:
+            vectors = torch.randn(len(batch), 3, generator=self.generator).numpy() * what.turn
+            turns = torch.from_numpy(turned(vectors)).to(batch.device)[:, None]
+            axes = batch.reshape(len(batch), -1, 3, batch.shape[-1])
+            batch = (turns @ axes).reshape(batch.shape)
         if what.noise > 0.0:
             noise = torch.empty_like(batch, device="cpu").normal_(generator=self.generator)
             batch = batch.add(noise.to(batch.device), alpha=what.noise)

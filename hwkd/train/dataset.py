@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwkd.core.head import Head
+from hwkd.core.nature import Nature
 
 SplitName: TypeAlias = Literal["train", "validation", "test"]
 
@@ -26,8 +27,8 @@ class LabelledArrays(Protocol):
         ...
 
     @property
-    def are_spectra(self) -> bool:
-        """Whether inputs are spectra over time: (bins, time), or (channels, bins, time)."""
+    def nature(self) -> Nature:
+        """What inputs are, where that says how they may be varied."""
         ...
 
 

@@ -78,7 +78,8 @@ def train_or_load_teacher(
     if place.stored is not None:
         outcome = _load(net, place.stored, place.key)
     else:
-        require_writable_cache((place.for_this_run or place.for_all).parent)
+        # Its outputs go there, too, wherever its weights go.
+        require_writable_cache(place.for_all.parent)
         outcome = train_teacher(
             net,
             data,
@@ -146,9 +147,10 @@ class _Place:
 
 def _cache_key(data: Dataset, training: TeacherTraining) -> str:
     facts = asdict(training)
-    if training.augmentation is not None and not training.augmentation.masks:
-        # Teachers that were trained before anything was masked keep their names.
-        del facts["augmentation"]["masks"]
+    # Teachers that were trained before a kind of augmentation was there keep their names.
+    for newer in ("masks", "turn"):
+        if facts["augmentation"] and not facts["augmentation"][newer]:
+            del facts["augmentation"][newer]
     how = [_RECIPE_VERSION, _FILE_VERSION, data.fingerprint, facts]
     text = json.dumps(how, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

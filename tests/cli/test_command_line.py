@@ -12,8 +12,9 @@ import pytest
 
 import hwkd
 from hwkd.api.config import config
-from hwkd.api.option import command_line
+from hwkd.api.option import command_line, declared
 from hwkd.cli.app import main
+from hwkd.cli.completion import completion_of
 from hwkd.cli.devices import ask_about_outlier
 from hwkd.core.errors import ConfigError, HwkdError, OutlierError, UnknownNameError
 from hwkd.engine.run.run_record import search_caveats
@@ -34,7 +35,11 @@ def test_the_version_names_what_it_computes_with(flag, capsys):
 
 @pytest.mark.slow
 def test_a_shell_completes_commands_and_options():
-    for words, expected in (("hwkd dev", "devices"), ("hwkd search --max-l", "--max-latency")):
+    for words, expected in (
+        ("hwkd dev", "devices"),
+        ("hwkd search --max-l", "--max-latency"),
+        ("hwkd search --device cortex-m7", "cortex-m7"),
+    ):
         asked = {
             "_HWKD_COMPLETE": "complete_bash", "COMP_WORDS": words,
             "COMP_CWORD": str(len(words.split()) - 1),
@@ -44,6 +49,24 @@ def test_a_shell_completes_commands_and_options():
             env={**os.environ, **asked}, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert expected in found.stdout.split(), found
+
+
+def test_a_shell_is_offered_names_and_the_runs_that_lie_here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for place in ("runs/digits", "other", "runs/photos"):
+        (tmp_path / place).mkdir(parents=True)
+    for place in ("runs/digits", "other"):
+        (tmp_path / place / "run.json").write_text("{}")
+    options = {o.word: o for o in (*declared(hwkd.distill), *declared(hwkd.finetune))}
+    expected = {
+        ("device", "nucleo-f446"): ["nucleo-f446re"], ("task", "reg"): ["regression"],
+        ("student", ""): ["other", "runs/digits"], ("run", "runs/"): ["runs/digits"],
+    }  # fmt: skip
+    for (word, typed), names in expected.items():
+        offer = completion_of(options[word])
+        assert offer is not None
+        assert offer(typed) == names
+    assert completion_of(options["data"]) is None
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import typer
+from support.listeners import made_listener
 from support.tiny_search import write_npz, write_teacher
 
 import hwkd
@@ -107,6 +108,7 @@ def workplace(tmp_path_factory) -> Path:
         shutil.copytree(OLD_RUN, folder / name)
     write_npz(folder / "data.npz")
     write_teacher(folder / "teacher.onnx")
+    made_listener(folder)
     return folder
 
 
@@ -160,6 +162,9 @@ CASES: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "evaluate": (
         ["{}/teacher.onnx", "--data", "{}/data.npz"],
         {"model": "{}/teacher.onnx", "data": "{}/data.npz"},
+    ),
+    "listen": (
+        ["{}/heard.onnx", "--csv", "{}/heard.csv"], {"run": "{}/heard.onnx", "csv": "{}/heard.csv"},
     ),
     "devices list": ([], {}),
     "devices show": (["cortex-m7"], {"name": "cortex-m7"}),

@@ -155,7 +155,7 @@ def test_scheme_trains_and_exports_a_plain_student(name: str) -> None:
     with torch.no_grad():
         shown = last.signals(inputs, plain=True)
     ours = predict_logits(exported, inputs)
-    part = last.parts[STUDENT]
+    part = last.network(STUDENT)
     if isinstance(part, FakeQuantStudent):  # what ships is rounded when it is quantised
         folded = part.folded_weights()
         for layer in (la for la in student().layers if la.name in folded):
@@ -164,7 +164,10 @@ def test_scheme_trains_and_exports_a_plain_student(name: str) -> None:
                 np.testing.assert_allclose(mine, theirs.numpy(), atol=1e-6)
         return
     in_run = [shown[f"{role}.logits"] for role in arm.scheme.exported]
-    assert any(torch.equal(ours, each) for each in in_run)
+    if STUDENT in last.parts:
+        assert any(torch.equal(ours, each) for each in in_run)
+    else:  # networks side by side add in another order
+        assert any(torch.allclose(ours, each, atol=1e-5) for each in in_run)
     assert all(torch.isfinite(p).all() for p in last.parameters())
 
 

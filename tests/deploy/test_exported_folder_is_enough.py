@@ -125,6 +125,8 @@ def test_the_readme_gives_the_reports_accuracy(
     assert record.data.class_names == NAMES
     out = tmp_path / "c"
     assert main(["export", str(run), "--target", "c", "--out", str(out)]) == 0
+    shipped = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert [name for name, content in shipped.items() if str(tmp_path).encode() in content] == []
     shutil.copy(out / "README.md", tmp_path)
     readme = (tmp_path / "README.md").read_text()
     assert f"static {c_type} raw[MODEL_RAW_VALUES];" in readme

@@ -35,6 +35,8 @@ from hwkd.engine.arms.children import Nursery
 from hwkd.engine.arms.orders import ArmOrder, ArmResult
 from hwkd.engine.arms.recipes import arms_of
 from hwkd.engine.arms.train_arm import train_arm
+from hwkd.engine.distill.answers import write_teacher_answers
+from hwkd.engine.distill.generate import generate_samples
 from hwkd.engine.distill.resolve import learned_without, resolve_student
 from hwkd.engine.distill.run import DistillRequest, run_distillation
 from hwkd.engine.search.listener import SilentListener
@@ -248,6 +250,33 @@ def test_unlabelled_pictures_join_and_controls_get_as_many_steps(place: Path) ->
     assert verdict.gain.low is None  # one seed has no interval
 
 
+def test_what_was_made_stands_in_for_the_train_split_and_arms_are_attacked(place: Path) -> None:
+    request = _request(place, out=place / "made.npz")
+    made = generate_samples(request, by="boundary:share=0.5,steps=2", seed=0, progress=silent)
+    (arm,) = _final(
+        place, methods=("kd",), made=made.path, epochs=1, robustness="pgd:eps=0.5,steps=2"
+    ).verdict.arms
+    data = resolve_student(_request(place, methods=("kd",), made=made.path), progress=silent).data
+    assert len(data.train) == sum(made.samples_of_class)
+    plain = resolve_student(_request(place), progress=silent).data
+    # What was not moved comes back as it was, in the values that students see.
+    assert np.array_equal(data.train.inputs[: len(plain.train)], plain.train.inputs)
+    assert data.fingerprint != plain.fingerprint
+    assert np.array_equal(data.test.inputs, plain.test.inputs)
+    (score,) = arm.scores
+    assert score.attacked_float is not None
+    assert score.test_float is not None
+    assert score.attacked_float <= score.test_float
+
+
+def test_a_file_of_answers_teaches_in_place_of_its_teacher(place: Path) -> None:
+    write_teacher_answers(_request(place, out=place / "a.safetensors"), top=1, progress=silent)
+    final = _final(place, methods=("kd",), teachers=("a.safetensors",), epochs=1)
+    assert final.verdict.is_taught
+    with pytest.raises(TeacherError, match=r"is none of them; leave --copies and --unlabelled out"):
+        _final(place, methods=("kd",), teachers=("a.safetensors",), copies=2, out=place / "b")
+
+
 def test_views_are_seen_by_teacher_and_student(place: Path) -> None:
     assert len(_final(place, methods=("kd",), copies=2, epochs=2).history) == 2
 
@@ -322,6 +351,9 @@ def test_a_device_without_latency_estimates_cannot_weigh_stages(place: Path) -> 
         ({"scheme": "dml"}, ConfigError, "scheme dml trains all that take part, and 1 given"),
         ({"unlabelled": Path("bars.npz")}, DataError, "holds 4 arrays"),
         ({"unlabelled": Path("none.npy")}, DataError, "no such file"),
+        ({"made": Path("more.npy")}, DataError, "not a readable NPZ file"),
+        ({"robustness": "fgsm:eps=1"}, ConfigError, "is no attack; give pgd:eps="),
+        ({"teacher_sees": "paired", "teachers": ()}, DataError, "holds no pairs"),
         ({"unlabelled": Path("bars.json")}, DataError, "is no .npy or .npz file"),
     ],
 )

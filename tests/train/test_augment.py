@@ -65,7 +65,7 @@ def test_signals_shift_in_time():
 def test_spectra_move_in_time_are_masked_and_never_mirrored(shape):
     inputs = np.ones(shape, np.float32)
     chosen = choose_augmentation(
-        Split(inputs=inputs, labels=np.arange(30) % 2, are_spectra=True), passes=50
+        Split(inputs=inputs, labels=np.arange(30) % 2, nature="spectra"), passes=50
     )
     assert chosen == Augmentation(shift=(0,) * (len(shape) - 3) + (1,), masks=(2, 3))
     batch = BatchMaker(chosen, seed=0).draw(torch.from_numpy(inputs), torch.arange(30)).numpy()
@@ -77,6 +77,20 @@ def test_spectra_move_in_time_are_masked_and_never_mirrored(shape):
         np.testing.assert_array_equal(
             hidden, hidden.all(axis=2)[:, :, None] | hidden.all(axis=1)[:, None]
         )
+
+
+def test_motion_is_turned_and_keeps_the_length_of_vectors():
+    inputs = np.random.default_rng(0).normal(size=(20, 6, 56)).astype(np.float32)
+    data = Split(inputs=inputs, labels=np.arange(20) % 2, nature="motion")
+    assert choose_augmentation(data, passes=50) == Augmentation(shift=(4,), turn=0.2)
+    policy = Augmentation(turn=0.2)
+    batch = BatchMaker(policy, seed=0).draw(torch.from_numpy(inputs), torch.arange(20)).numpy()
+    for copy in (augment(inputs, 0, policy), batch):
+        axes, before = (each.reshape(20, 2, 3, 56) for each in (copy, inputs))
+        lengths = np.linalg.norm(axes, axis=2)
+        np.testing.assert_allclose(lengths, np.linalg.norm(before, axis=2), rtol=1e-4)
+        angles = np.arccos((axes * before).sum(axis=2) / lengths**2 * 0.9999)
+        assert 0.1 < angles.mean() < 0.4
 
 
 @pytest.mark.parametrize("is_symmetric", [True, False])

@@ -7,6 +7,7 @@ from support.teachers import CPU, make_data, write_onnx
 
 from hwkd.core.errors import ConfigError, DataError, TeacherError
 from hwkd.core.reading import Reading
+from hwkd.engine.setup.annotators import load_annotators
 from hwkd.tasks.classification import ClassifyTask
 from hwkd.train.teacher_answers import load_answers, write_answers
 from hwkd.train.teacher_open import open_teacher
@@ -115,6 +116,34 @@ def test_a_teacher_of_pairs_looks_at_the_other_half(tmp_path):
     kept = load_answers(tmp_path / "a.safetensors", ours)
     found, wanted = (t.logits(ours.train.inputs) for t in (kept, paired))
     np.testing.assert_allclose(softmax(found), softmax(wanted), atol=2e-3)
+
+
+def test_annotators_teach_what_they_disagreed_on(tmp_path):
+    generator = np.random.default_rng(2)
+    labels = np.arange(60) % 3
+    inputs = generator.normal(size=(60, 1, 4, 3)).astype(np.float32)
+    inputs[np.arange(60), 0, labels] += 4
+    votes = 6 * np.eye(3, dtype=np.int64)[labels] + generator.integers(0, 3, (60, 3))
+    path = tmp_path / "voted.npz"
+    np.savez(path, x_train=inputs, y_train=labels, y_soft_train=votes)
+    data = ClassifyTask().data(path, Reading(layout="nchw"))
+    teacher = load_annotators(path, data)
+    found = softmax(teacher.logits(data.validation.inputs))
+    raw = votes / votes.sum(axis=1, keepdims=True)
+    wanted = [
+        raw[np.flatnonzero((data.pipeline.apply(inputs) == x).all(axis=(1, 2, 3)))[0]]
+        for x in data.validation.inputs
+    ]
+    np.testing.assert_allclose(found, wanted, atol=4e-3)
+    np.savez(path, x_train=inputs, y_soft_train=votes[:, :2])
+    with pytest.raises(TeacherError, match=r"expected the inputs of the data, and \[n, 3\]"):
+        load_annotators(path, data)
+    np.savez(path, x_train=inputs, y_soft_train=votes * 0)
+    with pytest.raises(TeacherError, match="nobody chose a class"):
+        load_annotators(path, data)
+    np.savez(path, x_train=inputs)
+    with pytest.raises(TeacherError, match="expected x_train and y_soft_train"):
+        load_annotators(path, data)
 
 
 def test_pairs_without_a_partner_are_refused(tmp_path):

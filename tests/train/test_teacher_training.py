@@ -124,14 +124,18 @@ def test_a_flipped_bit_in_a_cached_teacher_is_found(tmp_path, what):
         train_or_load_teacher(data, SMALL, device=CPU, cache_dir=tmp_path)
 
 
-def test_a_cache_that_cannot_be_written_is_refused_before_training(tmp_path):
+@pytest.mark.parametrize("own", [None, "run"])
+def test_a_cache_that_cannot_be_written_is_refused_before_training(tmp_path, own):
     def check():
         pytest.fail("training began")
 
     (tmp_path / "file").write_text("in the way")
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(ConfigError, match=r"cannot be written .*HWKD_CACHE_DIR"):
-            train_or_load_teacher(make_data(), SMALL, device=CPU, cache_dir=folder, check=check)
+            train_or_load_teacher(
+                make_data(), SMALL, device=CPU, cache_dir=folder, check=check,
+                own_dir=own and tmp_path / own,
+            )  # fmt: skip
 
 
 def test_an_interrupted_training_leaves_no_file(tmp_path):
@@ -187,7 +191,7 @@ def test_a_teacher_out_of_time_stays_with_its_run_and_one_that_took_its_time_ser
     short = teacher(5.0, own)
     assert short.outcome.ended_by == "time"
     assert not short.outcome.is_converged
-    assert not shared.exists()
+    assert not list(shared.iterdir())
     assert not teacher(5.0).is_from_cache  # another run trains its own
     long = teacher(None)
     assert long.outcome.is_worth_keeping

@@ -6,11 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from hwkd.core.catalog import EXPORTERS
+from hwkd.core.graph import OpGraph
+from hwkd.core.patches import Patches
 from hwkd.deploy.exporter import Exported, ExportOptions, ExportSource, PlannedSizes
 from hwkd.deploy.student_facts import facts_markdown, student_facts
 from hwkd.deploy.to_c.costs import cost_lines, readme_section
 from hwkd.deploy.to_c.export import build_project, project_contents
 from hwkd.deploy.to_c.flash import predict_flash_bytes, predict_ram_bytes
+from hwkd.deploy.to_c.patched_costs import patched_op_graph, planned_stages
+from hwkd.deploy.to_c.project import Project
 from hwkd.io.core_files import load_core
 
 
@@ -27,33 +31,50 @@ class C99:
 
     def export(self, source: ExportSource, options: ExportOptions) -> Exported:
         """Return the sources, build files and the model that they were made from."""
-        project = build_project(
-            source.int8_path,
-            rounding=options.rounding,
-            kernels=options.kernels,
-            labels=source.labels,
-            sample=source.sample(),
-            answer=source.answer,
-            raw=source.raw,
-            patches=options.patches,
-        )
-        lines = cost_lines(project, source.run)
-        about = readme_section(lines)
-        if source.folder is not None:
-            record = source.folder.record
-            about += facts_markdown(record)
-            project = replace(project, facts=student_facts(record))
-        project = replace(project, about=about)
+        project, lines = project_of(source, options)
         return Exported(files=project_contents(project), lines=lines)
 
-    def planned_sizes(self, model: Path, core: str) -> PlannedSizes | None:
+    def planned_sizes(
+        self, model: Path, graph: OpGraph, core: str, patches: Patches | None
+    ) -> PlannedSizes | None:
         """Plan the C; None on a core whose file has no sizes of code."""
         facts = load_core(core)
-        project = build_project(model, rounding=facts.rounding)
+        project = build_project(model, rounding=facts.rounding, patches=patches)
         ram, flash = predict_ram_bytes(project, facts), predict_flash_bytes(project, facts)
-        return (
-            None if ram is None or flash is None else PlannedSizes(ram_bytes=ram, flash_bytes=flash)
-        )
+        if ram is None or flash is None:
+            return None
+        whole = PlannedSizes(ram_bytes=ram, flash_bytes=flash)
+        if patches is None:
+            return whole
+        running = patched_op_graph(graph, project)
+        return replace(whole, graph=running, stages=planned_stages(project, ram))
+
+
+def project_of(source: ExportSource, options: ExportOptions) -> tuple[Project, tuple[str, ...]]:
+    """Return the C of a student with what is known of it, and what is told to people.
+
+    Raises:
+        ModelFileError: if the file cannot be read.
+        ExportError: if the student cannot be written as C.
+    """
+    project = build_project(
+        source.int8_path,
+        rounding=options.rounding,
+        kernels=options.kernels,
+        labels=source.labels,
+        sample=source.sample(),
+        answer=source.answer,
+        raw=source.raw,
+        patches=options.patches,
+    )
+    lines = cost_lines(project, source.run)
+    about = readme_section(lines)
+    if source.folder is not None:
+        record = source.folder.record
+        about += facts_markdown(record)
+        project = replace(project, facts=student_facts(record))
+    project = replace(project, about=about)
+    return project, lines
 
 
 EXPORTERS.register("c")(C99())

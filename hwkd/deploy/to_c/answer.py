@@ -11,7 +11,8 @@ def answer_files(answer: CAnswer) -> dict[str, str]:
     """Return name -> text of the function's header and source."""
     header = (
         "#ifndef MODEL_ANSWER_H\n#define MODEL_ANSWER_H\n\n#include <stdint.h>\n\n"
-        f"{answer.declared}\n#endif\n"
+        '#ifdef __cplusplus\nextern "C" {\n#endif\n\n'
+        f"{answer.declared}\n#ifdef __cplusplus\n}}\n#endif\n\n#endif\n"
     )
     source = f'#include "{ANSWER}.h"\n\n#include "model.h"\n\n{answer.body}'
     return {f"{ANSWER}.h": header, f"{ANSWER}.c": source}

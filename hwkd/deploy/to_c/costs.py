@@ -22,7 +22,8 @@ def cost_lines(project: Project, run: RunRecord | None) -> tuple[str, ...]:
         lines.append(
             f"its first layers run in {project.patches} patches: "
             f"{project.arranged.graph.macs:,} multiply-accumulates, halos computed again; "
-            "estimates of latency and RAM are for layers run as a whole"
+            "estimates of latency and RAM are for layers run as a whole; `hwkd profile --runtime "
+            f"{RUNTIME} --patch {project.patches}` prices the patches"
         )
     final = None if run is None else run.final
     checked = None if final is None or final.verification is None else final.verification.emulation

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from importlib.resources import files
 from string import Template
 
+from hwkd.core.listening import ListenRule, power_factor, usual_stride
 from hwkd.deploy.to_c.project import LISTEN_FILE, Project
 
 STREAM_FILE = "model_stream.c"
-# Of a window, where the firmware does not say: four inferences for each.
-_STRIDES = 4
 
 
 def listens(project: Project) -> bool:
@@ -26,13 +24,14 @@ def stream_files(project: Project) -> dict[str, str]:
     if not listens(project) or project.raw is None:
         return {}
     channels, window = project.raw.shape
-    # A step of the output in steps of 1/512 of a power of two, with 16 bits of fraction.
-    factor = round(float(project.output.scale) * math.log2(math.e) * 512 * 65536)
+    rule = ListenRule(stride=usual_stride(window))
     values = {
         "channels": str(channels),
         "window": str(window),
-        "stride": str(max(1, window // _STRIDES)),
-        "factor": str(factor),
+        "stride": str(rule.stride),
+        "smoothing": str(rule.smoothing),
+        "threshold": str(rule.threshold),
+        "factor": str(power_factor(float(project.output.scale))),
         "powers": project.raw.power_table,
     }
     return {name: _filled(name, values) for name in ("model_stream.h", STREAM_FILE, LISTEN_FILE)}

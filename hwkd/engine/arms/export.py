@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from hwkd.core import catalog
 from hwkd.core.errors import ConfigError, HwkdError, RunFolderError
 from hwkd.core.pipeline_record import PipelineRecord
+from hwkd.core.printable import without_folders
 from hwkd.core.progress import Progress, silent
 from hwkd.core.run_record import RunRecord
 from hwkd.core.student_record import StudentRecord
@@ -293,6 +294,6 @@ def _validation_example(run: Path, notes: list[str], progress: Progress) -> Reco
     example = data.validation
     return RecordedInput(
         values=example.inputs[0],
-        origin=f"validation example 0 of {data.source}",
+        origin=f"validation example 0 of {without_folders(data.source)}",
         label=data.head.answer_text(example.labels[0]),
     )

@@ -46,7 +46,7 @@ from hwkd.engine.setup.methods import require_scheme_possible
 from hwkd.nn.build import StudentModule
 from hwkd.nn.cohort import Cohort
 from hwkd.nn.fake_quant import FakeQuantStudent
-from hwkd.train.batches import BatchSource
+from hwkd.train.batches import BatchSource, TensorBatches
 from hwkd.train.checkpoint import Checkpoints
 from hwkd.train.config import TrainConfig
 from hwkd.train.course import Course, Finished, Stage, run_course
@@ -91,6 +91,18 @@ class SchemeData:
             given=context.answers_of_teachers(),
         )
 
+    def of_rows(self, rows: Tensor) -> SchemeData:
+        """Return some of its samples; they are chosen by the same validation ones."""
+        copies = [copy.index_select(0, rows) for copy in self.training.copies]
+        labels = self.training.labels.index_select(0, rows)
+        size = min(self.training.batch_size, len(rows))
+        return replace(
+            self,
+            training=replace(self.training, copies=copies, labels=labels, batch_size=size),
+            batches=TensorBatches(copies, labels),
+            given=[[table.index_select(0, rows) for table in tables] for tables in self.given],
+        )
+
 
 def train_scheme(
     layers: Layers,
@@ -133,7 +145,7 @@ def train_scheme(
 
     course = run_course(stages, on_epoch=tell, check=check, clock=clock, checkpoints=checkpoints)
     last = course.finished[-1].student
-    names = [name for name in arm.scheme.exported if name in last.parts]
+    names = [name for name in arm.scheme.exported if last.has(name)]
     return _best(last, names, data), course
 
 
@@ -160,12 +172,12 @@ def require_possible(arm: Arm, layers: Layers, context: SearchContext) -> None:
     for phase in arm.phases():
         roles = [role for role in phase.roles if isinstance(role, Trained)]
         made = Cohort(roles, layers, seed=0)
-        if STUDENT not in made.parts:
+        if not made.has(STUDENT):
             continue
         _require_signals(phase, made, layers)
-        student = sum(p.numel() for p in made.parts[STUDENT].parameters())
+        student = sum(p.numel() for p in made.network(STUDENT).parameters())
         for role in roles:
-            own = sum(p.numel() for p in made.parts[role.name].parameters())
+            own = sum(p.numel() for p in made.network(role.name).parameters())
             if isinstance(role, Exit) and own > student:
                 raise ConfigError(
                     f"--scheme: {role.name} has {own} parameters, the student {student}; an exit "
@@ -179,7 +191,7 @@ def _require_signals(phase: Phase, cohort: Cohort, layers: Layers) -> None:
         shown = cohort.signals(inputs, inputs)
     for edge in phase.edges:
         for signal in (*edge.predictions, *edge.reads):
-            if signal.split(".")[0] in cohort.parts and signal not in shown:
+            if cohort.has(signal.split(".")[0]) and signal not in shown:
                 raise ConfigError(
                     f"--scheme: {edge.name} needs {signal}, which this student does not show; it "
                     f"shows {', '.join(sorted(shown))}"
@@ -193,7 +205,9 @@ def _part(config: TrainConfig, phases: Sequence[Phase], phase: Phase) -> TrainCo
         efforts = {each.name: each.share * _effort(each) for each in phases}
         budget_s *= efforts[phase.name] / sum(efforts.values())
     config = replace(
-        config, epochs=max(1, round(config.epochs * phase.share)), time_budget_s=budget_s
+        config,
+        epochs=max(int(phase.share > 0), round(config.epochs * phase.share)),
+        time_budget_s=budget_s,
     )
     if not any(isinstance(role, Rounded) for role in phase.roles):
         return config
@@ -234,13 +248,19 @@ class _Trainer:
     config: TrainConfig
     past: Sequence[Finished[Cohort]] = ()
 
+    @property
+    def own(self) -> SchemeData:
+        """The samples that it trains on."""
+        part, data = self.phase.part, self.data
+        return data if part is None else data.of_rows(part.rows(data.training.labels))
+
     def stage(self) -> Stage[Cohort]:
         """Return it as a stage of a course."""
         return Stage(
             name=self.phase.name,
             student=self.cohort,
             criterion=self.criterion,
-            batches=self.data.batches,
+            batches=self.own.batches,
             config=self.config,
         )
 
@@ -253,15 +273,17 @@ class _Trainer:
         made = Cohort(roles, self.layers, seed=seed, scales_trunk=phase.scales_trunk)
         for role in roles:
             if isinstance(role, Network) and role.goes_on:
-                before = next(p.student for p in reversed(past) if role.name in p.student.parts)
-                made.parts[role.name].load_state_dict(before.parts[role.name].state_dict())
+                before = next(p.student for p in reversed(past) if p.student.has(role.name))
+                made.load(role.name, before.network(role.name).state_dict())
+            elif isinstance(role, Network) and role.begins:
+                _begin(made, role, past)
             elif isinstance(role, Rounded):
                 before = next(p.student for p in past if p.name == role.phase)
                 made.parts[role.name] = self._rounded(before, role.of)
         return made.to(self.data.batches.device)
 
     def _rounded(self, before: Cohort, name: str) -> nn.Module:
-        part = before.parts[name]
+        part = before.network(name)
         if isinstance(part, FakeQuantStudent):
             return copy.deepcopy(part)
         return rounded(before.exported(name), self.data.training.copies[0])
@@ -269,8 +291,8 @@ class _Trainer:
     def criterion(self, cohort: Cohort, teacher: TeacherSource | None) -> SchemeCriterion:
         """Return what they minimise; targets come from the sources of the phase alone."""
         del teacher
-        sources = _sources(self.phase, cohort, self.past, self.data)
-        return SchemeCriterion(self.phase, sources, self.data.training)
+        sources = _sources(self.phase, cohort, self.past, self.own)
+        return SchemeCriterion(self.phase, sources, self.own.training)
 
 
 def _sources(
@@ -287,7 +309,8 @@ def _sources(
     for role in phase.roles:
         if isinstance(role, Earlier):
             before = next(p.student for p in past if p.name == role.phase)
-            found[role.name] = TableSource.of(role.name, before.parts[role.of], data.copies)
+            network = before.network(role.of)
+            found[role.name] = TableSource.of(role.name, network, data.copies, noise=role.noise)
         elif isinstance(role, Given):
             found[role.name] = TableSource(role.name, scheme_data.given[role.number])
         elif isinstance(role, Memory):
@@ -301,6 +324,16 @@ def _sources(
                 steps_per_epoch=max(1, len(data.labels) // data.batch_size),
             )
     return found
+
+
+def _begin(cohort: Cohort, role: Network, past: Sequence[Finished[Cohort]]) -> None:
+    """Give a network the mean of the weights and statistics of earlier ones."""
+    found = [p.student.network(role.name).state_dict() for p in past if p.name in role.begins]
+    mean = {
+        name: torch.stack([state[name].float() for state in found]).mean(0).to(value.dtype)
+        for name, value in found[0].items()
+    }
+    cohort.load(role.name, mean)
 
 
 def _shown(module: nn.Module, inputs: Tensor) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ from functools import cache
 from hwkd.core.errors import HwkdError, TeacherError
 from hwkd.core.objective import ObjectiveConfig
 from hwkd.deploy.output_folder import require_free_out
+from hwkd.distill.schemes.federated import FederatedScheme
 from hwkd.engine.arms.attacked import require_attackable
 from hwkd.engine.arms.children import Nursery
 from hwkd.engine.arms.conclude import conclude
@@ -107,6 +108,7 @@ def _distilled(
     arms = arms_of(context.methods, context.data.head.kind, context.scheme)
     arms = arms if request.with_controls else arms[:1]
     _require_possible(arms, resolved, context)
+    _say_what_is_sent(resolved, context, told)
     if context.config.training.layer_rates is not None:
         told.note(_said_rates(context, resolved))
     orders = _orders(request, resolved, context, arms)
@@ -200,6 +202,21 @@ def _said_rates(context: SearchContext, resolved: ResolvedStudent) -> str:
     starts = [n for n, (_, factor) in enumerate(rates) if n == 0 or rates[n - 1][1] != factor]
     shown = ", ".join(f"from {rates[n][0]} on {rates[n][1]:.3g}" for n in starts)
     return f"Learning rates by layer ({context.config.training.layer_rates}): {shown}."
+
+
+def _say_what_is_sent(resolved: ResolvedStudent, context: SearchContext, told: _Told) -> None:
+    """Say how many bytes clients would send, of a scheme that has some."""
+    scheme = context.scheme
+    if isinstance(scheme, FederatedScheme):
+        state = build_module(resolved.layers, seed=0).state_dict()
+        sent = scheme.bytes_per_round(
+            weights=sum(value.numel() for value in state.values()),
+            samples=len(context.labelled),
+            classes=context.data.num_outputs,
+        )
+        told.note(
+            f"{scheme.clients} simulated clients would send and be sent {sent:,} bytes a round."
+        )
 
 
 def _require_possible(

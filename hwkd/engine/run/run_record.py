@@ -90,6 +90,7 @@ def data_record(data: TaskData) -> DataRecord:
         ),
         split_seed=data.split_seed,
         pipeline=data.pipeline.record(),
+        sample_rate_hz=data.sample_rate_hz,
         notes=data.notes,
     )
 

@@ -16,6 +16,7 @@ from hwkd.core.metric import ScoresRecord
 from hwkd.core.progress import Progress
 from hwkd.core.run_record import TeacherMemberRecord, TeacherRecord
 from hwkd.core.teacher_input import TeacherInput
+from hwkd.engine.setup.annotators import load_annotators
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.resolve import load_data
 from hwkd.engine.setup.teacher_doubts import find_doubt
@@ -107,7 +108,9 @@ def open_teachers(
         _, data = load_data(config.model_copy(update={"reading": reading}), progress=progress)
     pipeline = data.pipeline.record()
     members = [
-        open_teacher(
+        load_annotators(Path(source), data)
+        if source is not None and source.lower().endswith(".npz")
+        else open_teacher(
             source,
             data,
             weights=weights,

@@ -1,19 +1,26 @@
 """First layers in patches: the same numbers, less RAM, and one line where it does not divide."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from benchmarks.lib.c_networks import NetworkBuilder, quantise
+from hwkd.backends.estimated import Estimated
+from hwkd.cli.app import main
 from hwkd.core.errors import ConfigError, ExportError
 from hwkd.core.patches import Patches, Window, parts, spans
+from hwkd.cost.backend import CostQuestion, ModelFile
 from hwkd.deploy.to_c.export import build_project
-from hwkd.deploy.to_c.flash import constant_bytes
+from hwkd.deploy.to_c.flash import constant_bytes, predict_ram_bytes
 from hwkd.deploy.toolchain import find_host_compiler
 from hwkd.deploy.verify_layers import LayerComparison
 from hwkd.deploy.verify_onnx import reference_outputs, to_c_inputs
 from hwkd.deploy.verify_run import build_host, run_host
+from hwkd.io.core_files import load_core
+from hwkd.io.device_catalog import load_device
+from hwkd.trace.onnx_file import load_network
 
 
 @pytest.fixture(scope="module")
@@ -64,3 +71,29 @@ def test_a_part_reads_its_halo_and_pads_at_the_border_alone():
     assert [(part.pad_before, part.pad_after) for part in first] == [(1, 0), (1, 0)]
     assert [part.span for part in last] == [(5, 16), (3, 8)]
     assert [(part.pad_before, part.pad_after) for part in last] == [(0, 0), (0, 1)]
+
+
+def test_patches_are_priced_as_the_c_runs_them(model):
+    patches = Patches.parse("2x2")
+    network = load_network(model, keep_types=True)
+    file = ModelFile(path=model, graph=network.graph, dtype=network.dtype, costed_in="int8")
+    asked = CostQuestion(device=load_device("cortex-m4"), runtime="hwkd-c")
+    whole = Estimated().cost_file(file, asked).cost
+    found = Estimated().cost_file(file, replace(asked, patches=patches))
+    project = build_project(model, patches=patches)
+    assert found.cost.macs == project.arranged.graph.macs > whole.macs
+    assert found.cost.weight_bytes == whole.weight_bytes
+    assert found.cost.params == whole.params
+    assert found.cost.peak_ram_bytes == predict_ram_bytes(project, load_core("cortex-m4"))
+    assert found.cost.peak_ram_bytes < whole.peak_ram_bytes
+    assert max(stage.total_bytes for stage in found.stages) <= found.cost.peak_ram_bytes
+    assert 1 < found.cost.latency.value_s / whole.latency.value_s < 1.5
+
+
+def test_patches_are_an_option_of_whatever_takes_them(model, capsys):
+    told = ["profile", str(model), "--device", "cortex-m4", "--patch", "2x2"]
+    assert main([*told, "--runtime", "hwkd-c"]) == 0
+    assert main(told) == 2
+    assert "--patch 2x2: tflm-cmsis-nn runs layers as a whole" in capsys.readouterr().err
+    assert main(["export", str(model), "--target", "tflite", "--out", "x", "--patch", "2x2"]) == 2
+    assert "--patch 2x2: does nothing for --target tflite" in capsys.readouterr().err

@@ -1,0 +1,279 @@
+"""`hwkd.listen`: a recording through the int8 model, window by window, as the firmware hears it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from hwkd.api.option import Option, declares_options
+from hwkd.core.units import Duration
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from hwkd.api.subject import Subject
+    from hwkd.core.progress import Progress
+
+# Windows that are prepared and run at once.
+_PART = 64
+# A clock that is no further off than this is the same rate.
+_RATE_MARGIN = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenOutcome:
+    """Scores over time.
+
+    Attributes:
+        labels: name of each score.
+        ends: after how many samples each inference was made.
+        rate_hz: samples per second; None where nothing says it, then time is in samples.
+        scores: of each inference, one for each label: mean probabilities, or distances.
+        unit: what a score is.
+        heard: number of the label of each inference whose score reached the threshold, or None.
+        threshold: None where nothing is decided.
+        smoothing: inferences that a score is the mean of.
+        stride: samples from one inference to the next.
+        picture: that was written; None if none was asked for.
+    """
+
+    model: str
+    recording: str
+    labels: tuple[str, ...]
+    ends: tuple[int, ...]
+    rate_hz: float | None
+    scores: tuple[tuple[float, ...], ...]
+    unit: str
+    heard: tuple[int | None, ...]
+    threshold: float | None
+    smoothing: int
+    stride: int
+    picture: Path | None = None
+
+    def moments(self) -> tuple[float, ...]:
+        """Return when each inference was made: seconds, or samples where no rate is known."""
+        return tuple(end / (self.rate_hz or 1.0) for end in self.ends)
+
+
+@declares_options
+def listen(
+    run: Annotated[
+        str | Path,
+        Option(
+            "Run folder of `hwkd search`, folder of a finished student, or an int8 ONNX file that "
+            "hwkd exported.",
+            metavar="RUN|STUDENT|MODEL",
+        ),
+    ],
+    *,
+    wav: Annotated[
+        str | Path | None,
+        Option("Recording to play; resampled to the rate of the training.", opens="a .wav"),
+    ] = None,
+    csv: Annotated[
+        str | Path | None,
+        Option("Recording to play: a row for each moment, a column a channel.", opens="a .csv"),
+    ] = None,
+    stride: Annotated[
+        Duration | None,
+        Option("From one inference to the next. Default: a quarter of a window.", amount="250ms"),
+    ] = None,
+    smoothing: Annotated[
+        int | None, Option("Inferences that scores are the mean of. Default: 3.", minimum=1)
+    ] = None,
+    threshold: Annotated[
+        str | None,
+        Option("Mean probability from which a label is heard. Default: 70%.", amount="70%"),
+    ] = None,
+    png: Annotated[str | Path | None, Option("Picture to write, scores over time.")] = None,
+    progress: "Progress | None" = None,
+) -> ListenOutcome:
+    """Play a recording through the exported int8 model and show scores over time.
+
+    Windows, smoothing and threshold are those of `model_process` in the exported C, with its very
+    integers. Of a run that finds anomalies the score is the distance and the threshold its own.
+
+    Args:
+        progress: is told about every stage; None is silence.
+
+    Raises:
+        HwkdError: in one line, if model or recording cannot be used.
+    """
+    from dataclasses import replace
+
+    from hwkd.api.search_config import seconds, share
+    from hwkd.api.subject import subject_of
+    from hwkd.core.errors import ConfigError
+    from hwkd.core.progress import silent
+
+    if (wav is None) == (csv is None):
+        raise ConfigError("give one recording: --wav FILE or --csv FILE")
+    recording = Path(str(wav or csv))
+    if png is not None and Path(png).exists():
+        raise ConfigError(f"--png {png}: is there already; name another file")
+    subject = subject_of(Path(run))
+    signal, rate_hz = _signal(subject, recording, is_wav=wav is not None)
+    found = _heard(
+        subject,
+        signal,
+        rate_hz,
+        asked=(seconds(stride, "--stride"), smoothing, share(threshold, "--threshold")),
+        progress=progress or silent,
+    )
+    found = replace(found, recording=str(recording))
+    if png is None:
+        return found
+    from hwkd.report.listening_png import write_listening_png
+
+    write_listening_png(found, Path(png))
+    return replace(found, picture=Path(png))
+
+
+def _signal(subject: "Subject", path: Path, *, is_wav: bool) -> tuple["NDArray[Any]", float | None]:
+    """Return what is played, shape [channels, samples], as the data has it, and its rate."""
+    from hwkd.core.errors import ConfigError, DataError
+    from hwkd.core.printable import printable
+
+    shape = subject.raw_shape
+    if subject.record is None or len(shape) != 2:
+        raise ConfigError(
+            f"{subject.name}: takes inputs of {' x '.join(map(str, shape))} and does not say how "
+            "signals become those; listen plays recordings to networks of signals that hwkd made"
+        )
+    signal, rate_hz = (_of_wav if is_wav else _of_csv)(subject, path)
+    if signal.shape[1] < shape[1]:
+        raise DataError(
+            f"{printable(path)}: {signal.shape[1]:,} samples, shorter than one window of "
+            f"{shape[1]:,}"
+        )
+    return signal, rate_hz
+
+
+def _of_wav(subject: "Subject", path: Path) -> tuple["NDArray[Any]", float | None]:
+    from hwkd.core.errors import ConfigError
+    from hwkd.tasks.sources import reading as opened
+    from hwkd.tasks.wav import at_rate, read_wav
+
+    channels = subject.raw_shape[0]
+    if channels != 1:
+        raise ConfigError(f"--wav {path}: the network takes {channels} channels; use --csv")
+    if subject.rate_hz is None:
+        raise ConfigError(f"{subject.name}: does not say the rate of its data; use --csv")
+    with opened(path, takes="a WAV file"):
+        return at_rate(read_wav(path), subject.rate_hz)[None], subject.rate_hz
+
+
+def _of_csv(subject: "Subject", path: Path) -> tuple["NDArray[Any]", float | None]:
+    import numpy as np
+
+    from hwkd.core.errors import DataError
+    from hwkd.core.printable import printable
+    from hwkd.tasks.recordings import read_signal
+
+    signal, told_hz = read_signal(path, subject.raw_shape[0])
+    kind = np.dtype(subject.record.raw_dtype)
+    if told_hz and subject.rate_hz and abs(told_hz / subject.rate_hz - 1.0) > _RATE_MARGIN:
+        raise DataError(
+            f"{printable(path)}: recorded at {told_hz:g} Hz, the network's data at "
+            f"{subject.rate_hz:g} Hz; record at that rate"
+        )
+    if kind.kind in "iu":
+        ends = np.iinfo(kind)
+        if not np.array_equal(signal, np.clip(np.rint(signal), ends.min, ends.max)):
+            raise DataError(
+                f"{printable(path)}: the network takes whole numbers of {kind}, as its sensor "
+                "gives them"
+            )
+    return signal.astype(kind), subject.rate_hz or told_hz
+
+
+def _heard(
+    subject: "Subject",
+    signal: "NDArray[Any]",
+    rate_hz: float | None,
+    *,
+    asked: tuple[float | None, int | None, float | None],
+    progress: "Progress",
+) -> ListenOutcome:
+    import numpy as np
+
+    from hwkd.core.listening import ListenRule, usual_stride
+    from hwkd.signals.listening import windows_of
+
+    window = subject.raw_shape[1]
+    stride_s, smoothing, threshold = asked
+    stride = usual_stride(window) if stride_s is None else _samples(stride_s, rate_hz, window)
+    count = (signal.shape[1] - window) // stride + 1
+    outputs, inputs = [], []
+    for part in windows_of(signal, window, stride, most=_PART):
+        inputs.append(subject.prepare(part))
+        outputs.append(subject.answer(inputs[-1]).reshape(len(part), -1))
+        progress("listen", min(count, _PART * len(outputs)), count)
+    usual = ListenRule(stride=stride)
+    rule = ListenRule(
+        stride=stride,
+        smoothing=smoothing or usual.smoothing,
+        threshold=usual.threshold if threshold is None else round(1000 * threshold),
+    )
+    labels, unit, scores, heard, limit = _scored(
+        subject, np.concatenate(outputs), np.concatenate(inputs), rule
+    )
+    return ListenOutcome(
+        model=subject.name,
+        recording="",
+        labels=labels,
+        ends=tuple(range(window, window + count * stride, stride)),
+        rate_hz=rate_hz,
+        scores=tuple(map(tuple, scores.tolist())),
+        unit=unit,
+        heard=heard,
+        threshold=limit,
+        smoothing=rule.smoothing if unit == "probability" else 1,
+        stride=stride,
+    )
+
+
+def _samples(stride_s: float, rate_hz: float | None, window: int) -> int:
+    from hwkd.core.errors import ConfigError
+
+    if rate_hz is None:
+        raise ConfigError("--stride: nothing says the samples per second; leave it out")
+    stride = round(stride_s * rate_hz)
+    if not 1 <= stride <= window:
+        raise ConfigError(
+            f"--stride {stride_s:g}s: {stride:,} samples; expected 1 to a window, {window:,}"
+        )
+    return stride
+
+
+def _scored(
+    subject: "Subject", outputs: "NDArray[np.float32]", inputs: "NDArray[np.float32]", rule: Any
+) -> tuple[tuple[str, ...], str, "NDArray[np.float64]", tuple[int | None, ...], float | None]:
+    """Return labels, the unit, scores [n, labels], what is heard, and the threshold."""
+    import numpy as np
+
+    from hwkd.core.listening import WHOLE, power_factor
+    from hwkd.qgraph.read_qdq import read_qdq
+    from hwkd.signals.listening import chances, smoothed
+    from hwkd.tasks.reconstruction_head import ANSWERS, ReconstructionHead
+
+    head = subject.head(np.zeros(1), outputs.shape[1])
+    if head.kind.of_classes:
+        graph = read_qdq(subject.path)
+        end = graph.tensors[next(iter(graph.outputs.values()))]
+        steps = np.rint(outputs / end.scale).astype(np.int64)
+        mean = smoothed(chances(steps, power_factor(float(end.scale))), rule.smoothing)
+        best = mean.argmax(axis=1)
+        heard = tuple(
+            int(label) if row[label] >= rule.threshold else None
+            for label, row in zip(best, mean, strict=True)
+        )
+        return head.names, "probability", mean / WHOLE, heard, rule.threshold / WHOLE
+    if isinstance(head, ReconstructionHead):
+        nowhere = head.targets(np.zeros(len(inputs)), inputs)
+        distances = head.distances(outputs, nowhere)[:, np.newaxis]
+        limit = None if head.decision is None else head.decision.threshold
+        heard = tuple(0 if limit is not None and d >= limit else None for (d,) in distances)
+        return (ANSWERS[1],), "distance", distances, heard, limit
+    values = outputs * np.array(head.answer_std) + np.array(head.answer_mean)
+    return head.names, "value", values, (None,) * len(values), None

@@ -1,0 +1,175 @@
+"""A network with all that is known of what goes in and what comes out, from a run or a file."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from hwkd.core.head import Head
+    from hwkd.core.reading import Reading
+
+
+def subject_of(model: Path, *, dtype: str = "int8", task: str | None = None) -> "Subject":
+    """Return a run, a student's folder or an ONNX file.
+
+    Args:
+        dtype: which file of a folder.
+        task: of an ONNX file that does not say it.
+
+    Raises:
+        HwkdError: in one line, if there is no such network, or it does not say enough.
+    """
+    return _of_file(model, task) if model.is_file() else _of_folder(model, dtype, task)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A network with all that is known of what goes in and what comes out."""
+
+    name: str
+    path: Path
+    model: bytes
+    task: Any
+    reading: "Reading"
+    record: Any = None
+    rate_hz: float | None = None
+    answers: Mapping[str, Any] | None = None
+
+    @property
+    def raw_shape(self) -> tuple[int, ...]:
+        """Of one raw input, without batch."""
+        if self.record is not None:
+            return tuple(self.record.raw_shape)
+        return tuple(size for size in self._session.get_inputs()[0].shape[1:])
+
+    @cached_property
+    def _session(self) -> Any:
+        from hwkd.core.errors import ModelFileError, first_line
+        from hwkd.inference.sessions import start_session
+
+        try:
+            return start_session(self.model)
+        except Exception as error:  # ONNX Runtime raises a dozen unrelated classes
+            raise ModelFileError(
+                f"{self.name}: ONNX Runtime cannot load it: {first_line(error)}"
+            ) from error
+
+    def prepare(self, inputs: "NDArray[Any]") -> "NDArray[np.float32]":
+        """Return what the network is given."""
+        import numpy as np
+
+        from hwkd.api.student import Network
+        from hwkd.tasks.layouts import reordered
+
+        if self.record is not None:
+            return Network(model=self.model, pipeline=self.record).prepared(inputs)
+        shape = self.raw_shape
+        if all(isinstance(size, int) for size in shape) and inputs.shape[1:] != shape:
+            inputs = reordered(inputs, shape)
+        return inputs.astype(np.float32)
+
+    def answer(self, prepared: "NDArray[np.float32]") -> "NDArray[np.float32]":
+        """Return the network's outputs."""
+        from hwkd.deploy.sessions import predict
+
+        return predict(self._session, prepared)
+
+    def head(self, labels: "NDArray[Any]", outputs: int) -> "Head":
+        """Return what the outputs mean; of a foreign file, as many as the data has classes."""
+        import numpy as np
+
+        from hwkd.core.decision_record import DecisionRecord
+        from hwkd.core.errors import DataError
+        from hwkd.io.discovery import output_kind
+
+        if self.answers is not None:
+            said = self.answers
+            names, mean, std = (tuple(said[key]) for key in ("labels", "mean", "std"))
+            found = said.get("decision")
+            head = output_kind(said["kind"]).head(names, mean, std)
+            return head.at(None if found is None else DecisionRecord.model_validate(found))
+        kind = self.task.kind
+        if not output_kind(kind).of_classes:
+            names = tuple(f"value {number}" for number in range(1, outputs + 1))
+            return output_kind(kind).head(names, (0.0,) * outputs, (1.0,) * outputs)
+        names = tuple(str(name) for name in np.unique(labels))
+        if len(names) != outputs:
+            raise DataError(
+                f"{self.name}: has {outputs} outputs and the data {len(names)} classes "
+                f"({', '.join(names[:6])}); give data of the classes that it tells apart"
+            )
+        return output_kind(kind).head(names, (), ())
+
+
+def _task_named(name: str) -> Any:
+    from hwkd.core import catalog
+    from hwkd.io.discovery import discover
+
+    discover("hwkd.tasks")
+    return catalog.TASKS.get(name)
+
+
+def _of_file(path: Path, task: str | None) -> Subject:
+    """Return an ONNX file with what it says of itself, if hwkd exported it."""
+    import onnx
+
+    from hwkd.core.choices import TASK
+    from hwkd.core.errors import ModelFileError, first_line
+    from hwkd.core.pipeline_record import PipelineRecord
+    from hwkd.core.reading import AS_USUAL
+    from hwkd.deploy.student_facts import METADATA_KEY
+
+    try:
+        content = path.read_bytes()
+        said = {prop.key: prop.value for prop in onnx.load_from_string(content).metadata_props}
+        facts = json.loads(said.get(METADATA_KEY, "{}"))
+        record = facts and PipelineRecord.model_validate(facts["preprocessing"])
+        own_task = facts["data"]["task"] if facts else None
+    except Exception as error:
+        raise ModelFileError(f"{path}: no ONNX model ({first_line(error)})") from error
+    return Subject(
+        name=str(path),
+        path=path,
+        model=content,
+        task=_task_named(own_task or task or TASK),
+        reading=AS_USUAL,
+        record=record or None,
+        rate_hz=facts["data"].get("sample_rate_hz") if facts else None,
+        answers=facts["answer"] if facts else None,
+    )
+
+
+def _of_folder(folder: Path, dtype: str, task: str | None) -> Subject:
+    """Return the student of a run or a folder, read as its run was."""
+    from hwkd.core.errors import ConfigError
+    from hwkd.core.reading import AS_USUAL
+    from hwkd.deploy.student_facts import student_facts
+    from hwkd.engine.setup.config import SearchConfig
+    from hwkd.io.paths import require_there
+    from hwkd.io.student_folder import FLOAT_FILE, INT8_FILE, read_student
+
+    require_there(folder, "a run, a student's folder or an .onnx file")
+    if task is not None:
+        raise ConfigError(f"--task {task}: the run says its task; leave it out")
+    student = read_student(folder)
+    run = student.record.run
+    if run is None:
+        raise ConfigError(f"{folder}: does not say how its inputs are prepared; give a run")
+    config = folder / "config.toml"
+    path = student.file(INT8_FILE if dtype == "int8" else FLOAT_FILE)
+    return Subject(
+        name=str(folder),
+        path=path,
+        model=path.read_bytes(),
+        task=_task_named(run.data.task),
+        reading=SearchConfig.from_toml(config).reading if config.is_file() else AS_USUAL,
+        record=run.data.pipeline,
+        rate_hz=run.data.sample_rate_hz,
+        answers=student_facts(student.record)["answer"],
+    )

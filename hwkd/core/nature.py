@@ -1,0 +1,9 @@
+"""What the values of inputs are, where that says how a training may vary them."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+# "spectra" are (bins, time) or (channels, bins, time); "motion" is (channels, time), each three
+# channels the axes of one sensor; "values" may be anything.
+Nature: TypeAlias = Literal["values", "spectra", "motion"]

@@ -1,0 +1,78 @@
+"""A recording is heard in Python as the exported C hears it, and what cannot be played is said."""
+
+import subprocess
+
+import numpy as np
+import pytest
+from support.exported_c import export_c
+from support.listeners import LABELS, RATE_HZ, made_listener
+
+import hwkd
+from hwkd.core.errors import HwkdError
+from hwkd.deploy.toolchain import host_compiler
+from hwkd.engine.arms.export import raw_input
+from hwkd.io.discovery import output_kind
+
+
+@pytest.fixture(scope="module")
+def listener(tmp_path_factory):
+    return made_listener(tmp_path_factory.mktemp("heard"))
+
+
+@pytest.mark.skipif(host_compiler() is None, reason="needs a C compiler")
+def test_python_hears_what_the_c_hears(listener, tmp_path):
+    export_c(
+        listener.model, tmp_path / "c", labels=LABELS, raw=raw_input(listener.pipeline.record()),
+        answer=output_kind("classes").answer((), (), None),
+    )  # fmt: skip
+    settings = "CFLAGS=-O2 -DMODEL_THRESHOLD=400 -DMODEL_SMOOTHING=2"
+    subprocess.run(
+        ["make", "listen", settings], cwd=tmp_path / "c", check=True, capture_output=True
+    )
+    command = [tmp_path / "c" / "listen", listener.csv]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    found = hwkd.listen(
+        listener.model, csv=listener.csv, threshold="40%", smoothing=2, png=tmp_path / "heard.png"
+    )
+    lines = [
+        f"{end}\t{LABELS[label]}\t{row[label]:.3f}"
+        for end, label, row in zip(found.ends, found.heard, found.scores, strict=True)
+        if label is not None
+    ]
+    assert lines
+    assert said.splitlines() == lines
+    assert found.rate_hz == RATE_HZ
+    assert (tmp_path / "heard.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({}, "give one recording"),
+        ({"csv": "short.csv"}, "2 samples, shorter than one window of 300"),
+        ({"csv": "three.csv"}, r"3 columns of a signal \(a, b, c\); the network takes 2"),
+        ({"csv": "halves.csv"}, "takes whole numbers of int16"),
+        ({"csv": "words.csv"}, "row 3, column 'b': 'x' is no finite number"),
+        ({"csv": "fast.csv"}, "recorded at 100 Hz, the network's data at 50 Hz"),
+        ({"wav": "a.wav"}, "takes 2 channels; use --csv"),
+        ({"csv": "long.csv", "stride": "1h"}, "expected 1 to a window, 300"),
+        ({"csv": "long.csv", "png": "long.csv"}, "is there already"),
+    ],
+)
+def test_what_cannot_be_played_is_said_in_one_line(listener, given, says, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    steps = np.arange(300)
+    tables = {
+        "short": ("a,b", np.ones((2, 2))),
+        "three": ("a,b,c", np.ones((300, 3))),
+        "halves": ("a,b", np.full((300, 2), 0.5)),
+        "fast": ("time_s,a,b", np.stack([steps / 100, steps, steps], axis=1)),
+        "long": ("a,b", np.ones((300, 2))),
+    }
+    for name, (heading, values) in tables.items():
+        np.savetxt(f"{name}.csv", values, fmt="%g", delimiter=",", header=heading, comments="")
+    (tmp_path / "words.csv").write_text("a,b\n1,2\n1,x\n")
+    (tmp_path / "a.wav").write_bytes(b"RIFF")
+    with pytest.raises(HwkdError, match=says) as caught:
+        hwkd.listen(listener.model, **given)
+    assert "\n" not in str(caught.value)
