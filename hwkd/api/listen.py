@@ -198,11 +198,16 @@ def _heard(
     import numpy as np
 
     from hwkd.core.listening import ListenRule, usual_stride
+    from hwkd.engine.arms.export import raw_input
     from hwkd.signals.listening import windows_of
 
     window = subject.raw_shape[1]
     stride_s, smoothing, threshold = asked
-    stride = usual_stride(window) if stride_s is None else _samples(stride_s, rate_hz, window)
+    form = raw_input(subject.record).frames
+    grid = 1 if form is None else form.stride
+    stride = usual_stride(window, grid)
+    if stride_s is not None:
+        stride = _samples(stride_s, rate_hz, window, grid)
     count = (signal.shape[1] - window) // stride + 1
     outputs, inputs = [], []
     for part in windows_of(signal, window, stride, most=_PART):
@@ -233,12 +238,12 @@ def _heard(
     )
 
 
-def _samples(stride_s: float, rate_hz: float | None, window: int) -> int:
+def _samples(stride_s: float, rate_hz: float | None, window: int, grid: int) -> int:
     from hwkd.core.errors import ConfigError
 
     if rate_hz is None:
         raise ConfigError("--stride: nothing says the samples per second; leave it out")
-    stride = round(stride_s * rate_hz)
+    stride = round(stride_s * rate_hz / grid) * grid
     if not 1 <= stride <= window:
         raise ConfigError(
             f"--stride {stride_s:g}s: {stride:,} samples; expected 1 to a window, {window:,}"

@@ -14,6 +14,23 @@ _POWER_STEPS, FACTOR_STEPS = 512, 65536
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FrameForm:
+    """Features that each follow from one frame of samples alone, so that firmware may keep them.
+
+    Attributes:
+        length: samples of a frame.
+        stride: samples to the next.
+        count: frames of a window.
+        values: features of a frame, of all channels.
+    """
+
+    length: int
+    stride: int
+    count: int
+    values: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListenRule:
     """When a label counts as heard.
 

@@ -66,6 +66,10 @@ class Making:
         """Return the teacher's logits."""
         return torch.cat([self.asked(part).float() for part in torch.split(inputs, 512)])
 
+    def called(self, inputs: Tensor) -> Tensor:
+        """Return the class that the teacher finds likeliest, shape [n]."""
+        return self.answers(inputs).argmax(1)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Maker(Configured, ABC):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from types import MappingProxyType
 
+from hwkd.core.listening import FrameForm
 from hwkd.signals.step import ArrayStep, CCode, RowStep, Shape, Step, StreamStep
 from hwkd.signals.steps.frames import Frames
 from hwkd.signals.steps.standardise import Standardise
@@ -34,6 +35,8 @@ class PipelineC:
         is_whole: `put` takes whole steps of 1/256, else floats.
         ram_bytes: static memory; None where it was not counted.
         table_bytes: constants, likewise.
+        frames: `features(samples, apart, frame)` remembers nothing from frame to frame; None where
+            it does, or where there is no such function.
     """
 
     text: str
@@ -42,6 +45,7 @@ class PipelineC:
     is_whole: bool = False
     ram_bytes: int | None = None
     table_bytes: int | None = None
+    frames: FrameForm | None = None
 
 
 def array_source(
@@ -114,6 +118,7 @@ def signal_source(
         is_whole=True,
         ram_bytes=streams.ram_bytes + rows.ram_bytes + sum(code.state_bytes for code in codes),
         table_bytes=sum(code.table_bytes for code in codes),
+        frames=None if plan.streams or resets else plan.frame_form,
     )
 
 
@@ -146,6 +151,18 @@ class _Plan:
     stride: int
     values: int
     is_framed: bool
+
+    @property
+    def frame_form(self) -> FrameForm | None:
+        """What a frame becomes; None where a signal is not cut into some."""
+        if not self.is_framed:
+            return None
+        return FrameForm(
+            length=self.length,
+            stride=self.stride,
+            count=self.frames,
+            values=self.channels * self.values,
+        )
 
     @classmethod
     def of(cls, steps: Sequence[Step], shapes: Sequence[Shape]) -> _Plan:

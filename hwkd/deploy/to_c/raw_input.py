@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hwkd.core.listening import FrameForm
 from hwkd.deploy.to_c.layout import Places, channels_last, row_major
 from hwkd.deploy.to_c.whole_quantiser import whole_quantiser
 from hwkd.qgraph.ir import QuantTensor
@@ -48,6 +49,25 @@ _AGAIN = f"""\
     {PREPARE}(raw);
     compared = 0;
 """
+# One frame is prepared where the first of an input lies, and taken from there.
+_FRAMES = """
+void model_frame(const int16_t *samples, int32_t apart, int8_t *row)
+{
+    features(samples, apart, 0);
+    for (int32_t k = 0; k < MODEL_FRAME_VALUES; ++k)
+        row[k] = model_input()[place(k * MODEL_FRAMES)];
+}
+
+void model_run_frames(const int8_t *rows, int32_t first)
+{
+    for (int32_t frame = 0; frame < MODEL_FRAMES; ++frame) {
+        const int8_t *row = rows + (first + frame) % MODEL_FRAMES * MODEL_FRAME_VALUES;
+        for (int32_t k = 0; k < MODEL_FRAME_VALUES; ++k)
+            model_input()[place(k * MODEL_FRAMES + frame)] = row[k];
+    }
+    model_run();
+}
+"""
 
 
 # Rounded as ONNX Runtime rounds.
@@ -80,6 +100,7 @@ class RawInput:
         power_table: `powers` in C: 2^(i / 64) in steps of 1/32768; empty where floats are prepared.
         code_bytes: core, by the name of its file -> code of features; None where it was never
             measured.
+        frames: of samples whose features firmware may keep; None where it keeps samples.
         apply: the same in NumPy: raw values [n, *shape] to inputs of the network before int8.
     """
 
@@ -92,6 +113,7 @@ class RawInput:
     table_bytes: int | None = None
     power_table: str = ""
     code_bytes: Callable[[str], int | None] = _uncounted
+    frames: FrameForm | None = None
     apply: Callable[[NDArray[Any]], NDArray[np.float32]] | None = None
 
     @property
@@ -113,7 +135,25 @@ class RawInput:
 
 /* One inference on raw values: prepares, quantises and orders them, then runs. Keeps nothing. */
 void model_run_raw(const {self.c_type} *raw);
+{self._frames_declared}"""
+
+    @property
+    def _frames_declared(self) -> str:
+        form = self.frames
+        return (
+            ""
+            if form is None
+            else f"""
+/* The same, frame by frame: features of a frame of every channel, then one inference on the
+   features of MODEL_FRAMES frames, of which `first` is the oldest; the rows are a ring. */
+#define MODEL_FRAMES {form.count}
+#define MODEL_FRAME_LENGTH {form.length}
+#define MODEL_FRAME_STRIDE {form.stride}
+#define MODEL_FRAME_VALUES {form.values}
+void model_frame(const {self.c_type} *samples, int32_t apart, int8_t *row);
+void model_run_frames(const int8_t *rows, int32_t first);
 """
+        )
 
     def file(self, places: Places, target: QuantTensor, *, compares: float | None = None) -> str:
         """Return the text of the file that defines the function.
@@ -150,9 +190,14 @@ void model_after_step(int32_t step, const int8_t *output, int32_t bytes);
 #endif
 
 {_COMPARE if compares is not None else ""}{put}
+static int32_t place(int32_t i)
+{{
+{table}    return {place};
+}}
+
 static void {PUT}(int32_t i, {c_type} value)
 {{
-{before}{table}    model_input()[{place}] = quantised(value);
+{before}    model_input()[place(i)] = quantised(value);
 }}
 
 {self.source}
@@ -162,4 +207,4 @@ void model_run_raw(const {self.c_type} *raw)
     MODEL_AFTER_FEATURES();
     model_run();
 {_AGAIN if compares is not None else ""}}}
-"""
+{_FRAMES if self.frames is not None else ""}"""

@@ -8,6 +8,7 @@ from string import Template
 
 from hwkd.core.listening import ListenRule, power_factor, usual_stride
 from hwkd.deploy.to_c.project import LISTEN_FILE, Project
+from hwkd.deploy.to_c.raw_input import RawInput
 
 STREAM_FILE = "model_stream.c"
 
@@ -19,12 +20,18 @@ def listens(project: Project) -> bool:
     return is_signal and answer is not None and answer.of_classes and len(project.outputs) == 1
 
 
+def listen_rule(raw: RawInput) -> ListenRule:
+    """Return when a label counts as heard, where the firmware does not say."""
+    grid = 1 if raw.frames is None else raw.frames.stride
+    return ListenRule(stride=usual_stride(raw.shape[-1], grid))
+
+
 def stream_files(project: Project) -> dict[str, str]:
     """Return name -> text of what listens; nothing where a project does not."""
     if not listens(project) or project.raw is None:
         return {}
     channels, window = project.raw.shape
-    rule = ListenRule(stride=usual_stride(window))
+    rule = listen_rule(project.raw)
     values = {
         "channels": str(channels),
         "window": str(window),

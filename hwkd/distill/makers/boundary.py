@@ -37,7 +37,7 @@ class Boundary(Maker):
         """Return the data and what was moved, with the labels of the data."""
         draws = torch.Generator().manual_seed(making.seed)
         order = torch.randperm(len(making.labels), generator=draws)
-        right = making.answers(making.inputs).argmax(1) == making.labels
+        right = making.called(making.inputs) == making.labels
         # Of what the teacher has wrong, another class than the label's is no boundary.
         chosen = order[right[order]][: max(1, round(self.share * len(order)))]
         moved = []

@@ -83,7 +83,7 @@ class Generator(Maker):
         found = torch.cat(kept)
         chosen = torch.randperm(len(found), generator=draws)[: self.samples]
         found = making.within(found[chosen])
-        return found, making.answers(found).argmax(1)
+        return found, making.called(found)
 
     def _aim(self, taps: Taps, student: nn.Module, inputs: Tensor, norms: list[Norm]) -> Tensor:
         with inputs_of(norms) as found:

@@ -62,7 +62,7 @@ class Inversion(Maker):
                 _learn(rival, optimizer, inputs, making.answers(inputs), generator)
             making.tell("make samples", sum(map(len, made)), self.samples)
         inputs = torch.cat(made)
-        return inputs, making.answers(inputs).argmax(1)
+        return inputs, making.called(inputs)
 
     def _inverted(
         self,

@@ -153,6 +153,7 @@ def raw_input(record: PipelineRecord) -> RawInput:
         is_whole=made.is_whole,
         ram_bytes=made.ram_bytes,
         table_bytes=made.table_bytes,
+        frames=made.frames,
         power_table=table_c("uint32_t", "powers", power_table()) if made.is_whole else "",
         apply=pipeline.apply,
     )
