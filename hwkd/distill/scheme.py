@@ -20,6 +20,7 @@ from hwkd.core.errors import ConfigError
 from hwkd.distill.edge_losses import label_loss
 from hwkd.distill.method import option
 from hwkd.distill.shards import Part
+from hwkd.distill.tasks_in_turn import TaskInTurn
 from hwkd.distill.written_options import written
 
 SchemeFamily: TypeAlias = Literal[
@@ -202,6 +203,7 @@ class Phase:
         edges: what is minimised, added.
         share: of the epochs of the whole scheme, 0 to 1; 0 trains nothing.
         turns: of roles with an aim of their own, before each step of the others.
+        task: whose classes alone it learns, where classes come in tasks; None is all.
         scales_trunk: the gradient that branches send into their trunk is divided by their number.
         part: of the samples that it trains on; None is all.
     """
@@ -211,6 +213,7 @@ class Phase:
     edges: tuple[Edge, ...]
     share: float = 1.0
     turns: tuple[Turn, ...] = ()
+    task: TaskInTurn | None = None
     scales_trunk: bool = False
     part: Part | None = None
 
