@@ -69,14 +69,8 @@ class KeywordTask:
         raw = checked_raw(_read(source, reading, split_seed, progress))
         raw = with_all_splits(raw, split_seed=split_seed)
         head = head_of_classes(raw, metrics, reading)
-        return prepare(
-            raw,
-            head,
-            task=self.name,
-            split_seed=split_seed,
-            features=reading.features or "log-mel",
-            scaling=reading.scaling,
-        )
+        heard = reading.model_copy(update={"features": reading.features or "log-mel"})
+        return prepare(raw, head, heard, task=self.name, split_seed=split_seed)
 
     def labelled(
         self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]
