@@ -1,4 +1,4 @@
-"""Broadcast students: blocks along frequency, then along time of the mean of frequencies."""
+"""Broadcast students: blocks along frequency, then along time of all frequencies together."""
 
 from __future__ import annotations
 
@@ -21,9 +21,11 @@ class BroadcastSpace:
     """Broadcast residual blocks (BC-ResNet, arXiv:2106.04140); stages halve the frequencies.
 
     A block filters each channel along frequency, and adds to every frequency what it finds along
-    time in the mean of all: work over time is done once and not for each frequency. Rows of the
-    input are frequencies; of a signal (bins, time), channels become rows. Ordinary batch
-    normalisation takes the place of the sub-spectral one.
+    time in all of them together: work over time is done once and not for each frequency. Rows of
+    the input are frequencies; of a signal (bins, time), channels become rows. Instead of the mean
+    over frequencies a convolution over all of them learns their weights, since averages of int8
+    round differently from runtime to runtime; ordinary batch normalisation takes the place of the
+    sub-spectral one.
     """
 
     name: str = "broadcast"
@@ -90,8 +92,12 @@ def _block(
         x = builder.conv(source, f"{name}_widen", channels, activation=activation)
     high = builder.depthwise(x, f"{name}_frequency", kernel=(3, 1), stride=(stride, 1))
     rows = builder.shape(high)[1]
-    mean = high if rows == 1 else builder.avg_pool(high, f"{name}_mean", kernel=(rows, 1))
-    time = builder.depthwise(mean, f"{name}_time", kernel=(1, kernel), activation=activation)
+    row = high
+    if rows > 1:
+        row = builder.conv(
+            high, f"{name}_row", channels, kernel=(rows, 1), groups=channels, padded=False
+        )
+    time = builder.depthwise(row, f"{name}_time", kernel=(1, kernel), activation=activation)
     time = builder.conv(time, f"{name}_mix", channels)
     if builder.shape(high) == builder.shape(source):
         high = builder.add(source, high, f"{name}_skip")

@@ -52,7 +52,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 SHORT_SEARCH = (
     "--trials", "3", "--brief-epochs", "2", "--full-epochs", "1", "--controls", "0",
-    "--workers", "1", "--teacher-time", "2s",
+    "--workers", "1", "--teacher-time", "5s",
 )  # fmt: skip
 SHORT_CALL: dict[str, Any] = {
     "trials": 2, "brief_epochs": 1, "full_epochs": 1, "controls": 0, "workers": 1,
@@ -151,10 +151,9 @@ def _write_template(folder: Path) -> None:
         shutil.copyfile("runs/digits/best/student.onnx", "model.onnx")
         assert main(["export", "runs/digits", "--target", "c", "--out", "firmware"]) == 0
         assert main(["devices", "new", "my-board.toml"]) == 0
-        assert (
-            main(["answers", "--student", "runs/digits", "--out", "digits-answers.safetensors"])
-            == 0
-        )
+        teacher = ["--teacher", "my_teachers:digits_teacher", "--teacher-weights"]
+        asked = ["answers", "--student", "runs/digits", *teacher, "digits.safetensors"]
+        assert main([*asked, "--out", "digits-answers.safetensors"]) == 0
         shutil.copytree("runs/digits/best", "pair-student")
     _write_made(folder)
     (folder / "measurements.csv").write_text("model,latency_ms\nmodel.onnx,3.5\n")
@@ -289,8 +288,8 @@ def _run_hwkd(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
         pytest.importorskip(arguments[arguments.index("--track") + 1])
     if arguments[0] == "search" and "--resume" not in arguments:
         monkeypatch.setattr("hwkd.engine.search.run.run_search", _prepare_only)
-        if "--teacher" not in arguments:  # one is trained
-            arguments = [*arguments, "--teacher-time", "2s"]
+        if "--teacher" not in arguments:  # one is trained, if `workplace` has none
+            arguments = [*arguments, "--teacher-time", "100ms"]
         with pytest.raises(_WouldStartTrialsError):
             main(arguments)
         return 0

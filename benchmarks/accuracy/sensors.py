@@ -19,7 +19,7 @@ from tools.make_task_data import make_task_data
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "anomaly": {"label": "anomaly", "false_alarms": "0.1%", "methods": ["none"]},
-    "gesture": {"label": "exercise", "group": "subject", "window": "4s", "stride": "1s"},
+    "gesture": {"label": "exercise", "group": "subject", "window": "8s", "stride": "1s"},
 }
 WANTED_FALSE_ALARMS = 0.001
 

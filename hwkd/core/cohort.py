@@ -154,6 +154,21 @@ class Earlier:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Frozen:
+    """A network as it was at the end of a phase before, run on every batch: all its signals.
+
+    Attributes:
+        name: of the role.
+        phase: name of that phase.
+        of: the role in it.
+    """
+
+    name: str
+    phase: str
+    of: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
     """A teacher of the user's: logits.
 
@@ -237,5 +252,5 @@ Trained: TypeAlias = (
     | Judge
     | View
 )
-Source: TypeAlias = Earlier | Given | Average | Stale | Memory | HeldOut
+Source: TypeAlias = Earlier | Frozen | Given | Average | Stale | Memory | HeldOut
 Role: TypeAlias = Trained | Source

@@ -111,6 +111,23 @@ class ExitsRecord(StrictModel):
     front: tuple[ExitPointRecord, ...]
 
 
+class LifelongRecord(StrictModel):
+    """What is left of tasks that came one after another, on held-out samples in float.
+
+    Attributes:
+        accuracies: after each task, of that one and those before, among the classes known then.
+        forgetting: mean over tasks but the last: the best ever reached, less what is left.
+        forward_transfer: mean over tasks but the first: accuracy among a task's own classes before
+            it is learned, less chance.
+        mean_accuracy: over all tasks, after the last.
+    """
+
+    accuracies: tuple[tuple[float, ...], ...]
+    forgetting: float
+    forward_transfer: float
+    mean_accuracy: float
+
+
 class FinalRecord(StrictModel):
     """The best student after distillation at full length; the test split was read once for it.
 
@@ -128,6 +145,7 @@ class FinalRecord(StrictModel):
         decision: the threshold that ships; None where answers turn at none.
         pairs: layers that feature methods compared; none of other methods.
         exits: of its file with exits; None of a scheme or a student without.
+        lifelong: of tasks in turn; None of any other training.
         history: loss terms and gradient norms, epoch by epoch.
         all_examples: that it learned from in the end, those of validation among them; None if it
             never learned from those.
@@ -150,6 +168,7 @@ class FinalRecord(StrictModel):
     decision: DecisionRecord | None = None
     pairs: tuple[PairRecord, ...] = ()
     exits: ExitsRecord | None = None
+    lifelong: LifelongRecord | None = None
     history: tuple[EpochRecord, ...] = ()
     all_examples: StoredInt | None = None
 

@@ -65,7 +65,7 @@ def known_facts(said: Mapping[str, Any]) -> dict[str, Any]:
     """Return those of `student_facts` that a description has, in its order.
 
     Raises:
-        ValueError: if the scores are none.
+        ValueError: if the scores are none; what a mapping raises if they are elsewhere.
     """
     facts = {name: value for name, value in said.items() if name in _FACTS}
     if "measured" in facts:

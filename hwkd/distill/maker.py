@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hwkd.core.catalog import MAKERS
-from hwkd.core.errors import ConfigError
 from hwkd.core.progress import Progress
 from hwkd.distill.edge_losses import divergence
-from hwkd.distill.written_options import configured_options, split_options, written
+from hwkd.distill.method import Configured
+from hwkd.distill.written_options import configured_options, split_options
 from hwkd.io.discovery import discover
 
 
@@ -72,7 +72,7 @@ class Making:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Maker(ABC):
+class Maker(Configured, ABC):
     """A configured maker; its fields are its options.
 
     Attributes:
@@ -82,7 +82,7 @@ class Maker(ABC):
         needs_teacher: it asks one.
     """
 
-    name: ClassVar[str]
+    kind = "--by"
     paper: ClassVar[str]
     needs_data: ClassVar[bool] = False
     needs_teacher: ClassVar[bool] = True
@@ -94,24 +94,6 @@ class Maker(ABC):
         Raises:
             TeacherError: if the teacher does not have what it is made from.
         """
-
-    def describe(self) -> str:
-        """Return it as a user would write it."""
-        shown = ",".join(f"{f.name}={written(getattr(self, f.name))}" for f in fields(self))
-        return f"{self.name}:{shown}"
-
-    def __post_init__(self) -> None:
-        """Refuse options outside their range.
-
-        Raises:
-            ConfigError: names the option, the value and what is allowed.
-        """
-        for entry in fields(self):
-            value, limits = getattr(self, entry.name), entry.metadata["range"]
-            if not limits.allows(value):
-                raise ConfigError(
-                    f"--by {self.name}: {entry.name}={value} must be {limits.describe()}"
-                )
 
 
 def parse_maker(text: str) -> Maker:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from hwkd.core.errors import ConfigError
 from hwkd.core.signals import Batch, Signal, Views
 from hwkd.core.teaching import TeacherSource
+from hwkd.distill.written_options import written
 
 Family: TypeAlias = Literal[
     "response", "feature", "relation", "contrastive", "weights", "gradient", "attention",
@@ -125,7 +126,39 @@ def option(default: Any, meaning: str, **limits: Any) -> Any:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Method(ABC):
+class Configured:
+    """What a user chose by name and set by options: they are its fields.
+
+    Attributes:
+        kind: what it is, or the option that takes it, for messages.
+        name: by which it is known.
+    """
+
+    kind: ClassVar[str]
+    name: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        """Refuse options outside their range.
+
+        Raises:
+            ConfigError: names the option, the value and what is allowed.
+        """
+        for entry in fields(self):
+            allowed: OptionRange | None = entry.metadata.get("range")
+            value = getattr(self, entry.name)
+            if allowed is not None and not allowed.allows(value):
+                raise ConfigError(
+                    f"{self.kind} {self.name}: {entry.name}={value} must be {allowed.describe()}"
+                )
+
+    def describe(self) -> str:
+        """Return it as a user would write it."""
+        shown = ",".join(f"{f.name}={written(getattr(self, f.name))}" for f in fields(self))
+        return f"{self.name}:{shown}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method(Configured, ABC):
     """A configured distillation method; its fields are its options.
 
     Attributes:
@@ -145,7 +178,7 @@ class Method(ABC):
         family, formula, paper, evidence: for `hwkd methods show`.
     """
 
-    name: ClassVar[str]
+    kind = "method"
     family: ClassVar[Family]
     formula: ClassVar[str]
     paper: ClassVar[str]
@@ -164,21 +197,6 @@ class Method(ABC):
     is_zero_at_teacher: ClassVar[bool] = True
     usual_weight: ClassVar[float] = 1.0
     auxiliary_terms: ClassVar[tuple[str, ...]] = ()
-
-    def __post_init__(self) -> None:
-        """Refuse options outside their range.
-
-        Raises:
-            ConfigError: names the method, the option, the value and what is allowed.
-        """
-        for entry in fields(self):
-            allowed: OptionRange | None = entry.metadata.get("range")
-            value = getattr(self, entry.name)
-            if allowed is not None and not allowed.allows(value):
-                raise ConfigError(
-                    f"method {self.name}: {entry.name}={value} is not allowed; "
-                    f"expected {allowed.describe()}"
-                )
 
     @property
     def asks_teacher(self) -> bool:

@@ -18,9 +18,9 @@ from torch import Tensor
 from hwkd.core.cohort import STUDENT, Role
 from hwkd.core.errors import ConfigError
 from hwkd.distill.edge_losses import label_loss
-from hwkd.distill.method import option
+from hwkd.distill.method import Configured, option
 from hwkd.distill.shards import Part
-from hwkd.distill.written_options import written
+from hwkd.distill.tasks_in_turn import TaskInTurn
 
 SchemeFamily: TypeAlias = Literal[
     "self", "online", "multi-teacher", "staged", "augmentation", "quantised", "lifelong",
@@ -202,6 +202,7 @@ class Phase:
         edges: what is minimised, added.
         share: of the epochs of the whole scheme, 0 to 1; 0 trains nothing.
         turns: of roles with an aim of their own, before each step of the others.
+        task: whose classes alone it learns, where classes come in tasks; None is all.
         scales_trunk: the gradient that branches send into their trunk is divided by their number.
         part: of the samples that it trains on; None is all.
     """
@@ -211,6 +212,7 @@ class Phase:
     edges: tuple[Edge, ...]
     share: float = 1.0
     turns: tuple[Turn, ...] = ()
+    task: TaskInTurn | None = None
     scales_trunk: bool = False
     part: Part | None = None
 
@@ -224,7 +226,7 @@ class Phase:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scheme(ABC):
+class Scheme(Configured, ABC):
     """A configured scheme; its fields are its options.
 
     Attributes:
@@ -236,7 +238,7 @@ class Scheme(ABC):
         control: what the same is without the edges that distil, in words.
     """
 
-    name: ClassVar[str]
+    kind = "scheme"
     family: ClassVar[SchemeFamily]
     paper: ClassVar[str]
     evidence: ClassVar[str] = "none published for students under 50k parameters"
@@ -256,27 +258,9 @@ class Scheme(ABC):
         """Return the trainings of the control; None makes it of the scheme's own phases."""
         return None
 
-    def describe(self) -> str:
-        """Return it as a user would write it."""
-        shown = ",".join(f"{f.name}={written(getattr(self, f.name))}" for f in fields(self))
-        return f"{self.name}:{shown}"
-
     def table(self) -> dict[str, Any]:
         """Return it as a `[scheme]` table."""
         return {"scheme": self.name} | {f.name: getattr(self, f.name) for f in fields(self)}
-
-    def __post_init__(self) -> None:
-        """Refuse options outside their range.
-
-        Raises:
-            ConfigError: names the option, the value and what is allowed.
-        """
-        for entry in fields(self):
-            value, limits = getattr(self, entry.name), entry.metadata["range"]
-            if not limits.allows(value):
-                raise ConfigError(
-                    f"scheme {self.name}: {entry.name}={value} must be {limits.describe()}"
-                )
 
     @property
     def exported(self) -> tuple[str, ...]:

@@ -100,6 +100,44 @@ class TableSource:
         del state
 
 
+class FrozenSource:
+    """A network that is finished, run on every batch."""
+
+    def __init__(self, name: str, of: str, cohort: nn.Module, shows: Shows) -> None:
+        """Copy it.
+
+        Args:
+            name: of the role.
+            of: the role that it was.
+            cohort: that it was in.
+            shows: its signals.
+        """
+        self._name, self._of, self._shows = name, of, shows
+        self._copy = copy.deepcopy(cohort).eval().requires_grad_(False)
+
+    @torch.no_grad()
+    def show(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Run it."""
+        shown, start = self._shows(self._copy, batch.inputs), f"{self._of}."
+        return {
+            f"{self._name}.{signal.removeprefix(start)}": value
+            for signal, value in shown.items()
+            if signal.startswith(start)
+        }
+
+    def observe(self, batch: Batch, signals: Mapping[str, Tensor]) -> None:
+        """Learn nothing."""
+        del batch, signals
+
+    def state(self) -> Mapping[str, Tensor]:
+        """Keep nothing: the stage before is there when a training goes on."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Have nothing to restore."""
+        del state
+
+
 class _CopySource(Generic[_Copied]):
     """What is common to copies of a whole cohort."""
 

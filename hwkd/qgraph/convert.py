@@ -191,10 +191,10 @@ def _binary(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[Quan
     whole, other = operands
     if whole.shape != segment.output.shape:
         raise segment.refuse(node, "both operands broadcast; one must have the output's shape")
-    if other.shape != whole.shape and not _is_per_channel(other.shape, whole.shape):
+    if other.shape != whole.shape and not _repeats(other.shape, whole.shape):
         raise segment.refuse(
-            node, f"operand of shape {list(other.shape)}; equal shapes, one value for each channel "
-            "or one value are supported"
+            node, f"operand of shape {list(other.shape)}; equal shapes, one row or one value for "
+            "each channel, or one value are supported"
         )  # fmt: skip
     return [
         Binary(
@@ -207,9 +207,13 @@ def _binary(node: onnx.NodeProto, segment: Segment, limits: _Range) -> list[Quan
     ]
 
 
-def _is_per_channel(small: tuple[int, ...], large: tuple[int, ...]) -> bool:
+def _repeats(small: tuple[int, ...], large: tuple[int, ...]) -> bool:
+    """Tell whether values that lie channels last are the others' again and again."""
     aligned = (1,) * (len(large) - len(small)) + small
-    return all(size == 1 or (axis == 1 and size == large[1]) for axis, size in enumerate(aligned))
+    is_row = len(large) == 4 and aligned == (1, large[1], 1, large[3])
+    return is_row or all(
+        size == 1 or (axis == 1 and size == large[1]) for axis, size in enumerate(aligned)
+    )
 
 
 @CONVERTERS.register("Softmax")

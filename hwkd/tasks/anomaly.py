@@ -75,14 +75,7 @@ class AnomalyTask:
         ratio = reading.false_alarms_ratio or FALSE_ALARMS_RATIO
         split = replace(split, notes=(*split.notes, *_doubts(split, ratio)))
         head = ReconstructionHead(names=("",), metrics=metrics, false_alarms_ratio=ratio)
-        data = prepare(
-            split,
-            head,
-            task=self.name,
-            split_seed=split_seed,
-            features=reading.features,
-            scaling=reading.scaling,
-        )
+        data = prepare(split, head, reading, task=self.name, split_seed=split_seed)
         size = int(np.prod(data.input_shape))
         if len(names) != size:
             names = tuple(f"value {number}" for number in range(1, size + 1))

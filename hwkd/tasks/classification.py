@@ -60,14 +60,7 @@ class ClassifyTask:
         )
         split = with_all_splits(raw, split_seed=split_seed)
         head = head_of_classes(split, metrics, reading)
-        return prepare(
-            split,
-            head,
-            task=self.name,
-            split_seed=split_seed,
-            features=reading.features,
-            scaling=reading.scaling,
-        )
+        return prepare(split, head, reading, task=self.name, split_seed=split_seed)
 
     def labelled(
         self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]

@@ -61,15 +61,7 @@ class GestureTask:
         raw = split_windows(windows, found, names, split=reading.split, seed=split_seed)
         raw = checked_raw(replace(raw, notes=(*raw.notes, *notes)))
         head = head_of_classes(raw, metrics, reading)
-        return prepare(
-            raw,
-            head,
-            task=self.name,
-            split_seed=split_seed,
-            features=reading.features,
-            is_motion=True,
-            scaling=reading.scaling,
-        )
+        return prepare(raw, head, reading, task=self.name, split_seed=split_seed, is_motion=True)
 
     def labelled(
         self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]

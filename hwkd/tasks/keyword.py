@@ -23,7 +23,7 @@ from hwkd.tasks.prepare import prepare
 from hwkd.tasks.raw import RawData, RawSplit
 from hwkd.tasks.sources import reading as opened
 from hwkd.tasks.splits import with_all_splits
-from hwkd.tasks.wav import Clip, at_rate, of_length, read_wav
+from hwkd.tasks.wav import Clip, at_rate, is_wav, of_length, read_wav
 
 _FORMATS = (
     "a folder of word folders with WAV files, and as you have them _background_noise_, "
@@ -69,14 +69,8 @@ class KeywordTask:
         raw = checked_raw(_read(source, reading, split_seed, progress))
         raw = with_all_splits(raw, split_seed=split_seed)
         head = head_of_classes(raw, metrics, reading)
-        return prepare(
-            raw,
-            head,
-            task=self.name,
-            split_seed=split_seed,
-            features=reading.features or "log-mel",
-            scaling=reading.scaling,
-        )
+        heard = reading.model_copy(update={"features": reading.features or "log-mel"})
+        return prepare(raw, head, heard, task=self.name, split_seed=split_seed)
 
     def labelled(
         self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]
@@ -150,6 +144,11 @@ def _wavs(folder: Path) -> list[Path]:
     for path in entries:
         if path.suffix.lower() in _SOUNDS:
             raise DataError(f"{printable(path)}: is {path.suffix}; convert it to WAV")
+        if path.suffix.lower() != ".wav" and path.is_file() and is_wav(path):
+            raise DataError(
+                f"{printable(path)}: is a WAV file by its content; call it "
+                f"{printable(path.stem)}.wav"
+            )
     return [path for path in entries if path.suffix.lower() == ".wav"]
 
 

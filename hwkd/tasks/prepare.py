@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hwkd.core.errors import DataError
 from hwkd.core.head import Head
 from hwkd.core.nature import Nature
-from hwkd.core.pipeline_record import StepRecord
+from hwkd.core.reading import AS_USUAL, Reading
 from hwkd.signals.features import RAW, features_named
 from hwkd.signals.pipeline import Pipeline, applied, step_of
 from hwkd.signals.step import Step, StreamStep
@@ -35,21 +35,20 @@ _AXES = 3  # of a sensor of motion
 def prepare(
     raw: RawData,
     head: Head,
+    reading: Reading = AS_USUAL,
     *,
     task: str,
     split_seed: int,
-    features: str | None = None,
     is_motion: bool = False,
-    scaling: StepRecord | None = None,
 ) -> TaskData:
     """Split, compute features, normalise and fingerprint.
 
     Args:
         raw: checked data; labels as the head has them.
+        reading: its features are computed before the network, None is none; its scaling of them is
+            that of another data set, None is fitted to train.
         split_seed: seed of the splits that the source does not bring.
-        features: computed before the network, as `log-mel:bins=40`; None is none.
         is_motion: whether raw inputs come from sensors of motion.
-        scaling: of the features, as another data set has it; None is fitted to train.
 
     Raises:
         DataError: if a missing split cannot be made or every input is the same.
@@ -59,15 +58,15 @@ def prepare(
     if data.validation is None or data.test is None:
         raise ValueError("with_all_splits returned a missing split")
     shape = tuple(data.train.inputs.shape[1:])
-    recipe = features_named(features or RAW)
+    recipe = features_named(reading.features or RAW)
     front = recipe.steps(shape, data.sample_rate_hz)
     # Samples of a known rate come from a sensor's integers, and stay integers in firmware.
     is_whole = bool(front) or data.sample_rate_hz is not None
     extracted = _extracted(data, front, is_whole=is_whole)
     moments, notes = _moments(extracted)
     fitted: Step = (Standardise.of if is_whole else Normalise.of)(*moments)
-    if scaling is not None:
-        fitted = step_of(scaling)
+    if reading.scaling is not None:
+        fitted = step_of(reading.scaling)
     ends = (fitted, *recipe.after(shape))
     pipeline = _pipeline(data.train.inputs, (*front, *ends))
     notes += _notes_on_repeated(data)

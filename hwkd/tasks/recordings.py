@@ -174,7 +174,7 @@ def group_of(reading: Reading) -> str | None:
 def _of_table(table: TextTable, reading: Reading, group: str | None) -> _Samples:
     label = label_column(table, reading.label, others={*_RECORDINGS, *_TIMES, *_WHO})
     lower = [name.lower() for name in table.names]
-    who = None if group is None else table.column(group, option="--split group:")
+    who = None if group is None else table.column(group, option="--group")
     recording = next((at for at, name in enumerate(lower) if name in _RECORDINGS), None)
     time = next((at for at, name in enumerate(lower) if name in _TIMES), None)
     used = {label, who, recording, time}

@@ -69,12 +69,7 @@ class RegressionTask:
                 )
         head = replace(ValuesHead.fitted(split.train.labels, names=names), metrics=metrics)
         return prepare(
-            _standardised(split, head),
-            head,
-            task=self.name,
-            split_seed=split_seed,
-            features=reading.features,
-            scaling=reading.scaling,
+            _standardised(split, head), head, reading, task=self.name, split_seed=split_seed
         )
 
     def labelled(

@@ -58,9 +58,16 @@ def read_wav(path: Path) -> Clip:
         raise DataError(f"{where}: holds no samples; drop it")
     if len(values) > _LONGEST_S * rate:
         raise DataError(
-            f"{where}: {len(values) / rate / 3600:.3g} hours long; cut it to an hour or less"
+            f"{where}: {len(values) / rate:,.0f} s long; cut it to an hour (3,600 s) or less"
         )
     return Clip(samples=_whole(values, where), rate_hz=int(rate))
+
+
+def is_wav(path: Path) -> bool:
+    """Tell whether a file begins as WAV files do, whatever it is called."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    return head[:4] == b"RIFF" and head[8:] == b"WAVE"
 
 
 def _whole(values: NDArray[np.generic], where: str) -> NDArray[np.int16]:

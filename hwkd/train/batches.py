@@ -7,7 +7,7 @@ tenth of a step of the smallest networks (benchmarks/speed/training_speed.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -181,6 +181,31 @@ class TensorBatches:
         return _TensorStream(self, config)
 
 
+@dataclass(frozen=True, slots=True)
+class SubsetBatches:
+    """Batches of some of the samples, which are known when the training begins.
+
+    Attributes:
+        source: of all samples.
+        chosen: returns the samples; their numbers stay those in `source`.
+    """
+
+    source: TensorBatches
+    chosen: Callable[[], Tensor]
+
+    @property
+    def device(self) -> torch.device:
+        """That of the source."""
+        return self.source.device
+
+    def stream(self, config: TrainConfig) -> BatchStream:
+        """Start the batches of a training."""
+        ids = self.chosen()
+        copies = [copy.index_select(0, ids) for copy in self.source.copies]
+        part = TensorBatches(copies, self.source.labels.index_select(0, ids))
+        return _SubsetStream(part, config, ids)
+
+
 class _TensorStream:
     def __init__(self, source: TensorBatches, config: TrainConfig) -> None:
         self._source = source
@@ -217,3 +242,14 @@ class _TensorStream:
         # Every n-th sample, because data may be sorted by class.
         for start in range(count):
             yield in_fast_layout(self._source.copies[0][start :: self.plain_batches])
+
+
+class _SubsetStream(_TensorStream):
+    def __init__(self, source: TensorBatches, config: TrainConfig, ids: Tensor) -> None:
+        super().__init__(source, config)
+        self._ids = ids
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        for batch in super().epoch(number):
+            batch.sample_ids = self._ids.index_select(0, batch.sample_ids)
+            yield batch

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.lib.published import graph_of
+from hwkd.core.device import FormEvidence
 from hwkd.core.errors import ConfigError, OutlierError
 from hwkd.core.graph import OpGraph
 from hwkd.cost.fit.calibrate import KnownStack, calibrate_model, refuse_outlier
@@ -152,6 +153,26 @@ def test_calibration_reports_the_error_before_and_after() -> None:
     assert done.error_after_ratio < 0.05
     assert done.model.measurements == 405
     assert 0.9 < done.model.interval.low_ratio < 1 < done.model.interval.high_ratio < 1.1
+
+
+def test_calibration_starts_from_what_is_known_of_each_form() -> None:
+    evidence = {
+        "pointwise": FormEvidence(op_class="pointwise", rows=3, factor=2.0, spread=0.3),
+        "conv 7x7": FormEvidence(op_class="conv", rows=0, spread=0.5, shared=(0.1,)),
+    }
+    rows = [
+        replace(row, cycles=float(GENERIC @ Design.of([row], evidence).amounts[0]))
+        for row in measured(GENERIC)
+        if {op.kind for op in row.graph.ops} == {"Conv"}
+    ]
+    stack = replace(known()[0], evidence=evidence)
+    done = calibrate_model(rows, [stack], kind="scale", fitted_on="t", source="t")
+    assert done.error_before_ratio == pytest.approx(0, abs=1e-9)
+    plain = calibrate_model(rows, known(), kind="scale", fitted_on="t", source="t")
+    assert plain.error_before_ratio > 0.1
+    assert done.model.evidence["pointwise"].factor == 2.0
+    assert done.model.evidence["pointwise"].spread == 0
+    assert done.model.evidence["conv 7x7"] == evidence["conv 7x7"]
 
 
 def test_one_row_cannot_carry_a_full_fit() -> None:

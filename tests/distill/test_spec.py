@@ -67,8 +67,8 @@ def test_description_parses_back(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("kd:temperature=-1", "method kd: temperature=-1.0 is not allowed; expected > 0"),
-        ("kd:temperature=0", "temperature=0.0 is not allowed"),
+        ("kd:temperature=-1", "method kd: temperature=-1.0 must be > 0"),
+        ("kd:temperature=0", "temperature=0.0 must be > 0"),
         ("kd:temperature=warm", "temperature=warm is not a number"),
         ("kd:temperature=nan", "must be a finite number"),
         ("kd:temprature=2", "unknown option 'temprature'; did you mean temperature"),
@@ -82,7 +82,7 @@ def test_description_parses_back(text: str) -> None:
         ("kd:stop=3", "stop=3.0 must be a share of the training, 0 to 1"),
         ("fitnet:pairs=1-2", "pairs=1-2 must be student:teacher stages from 1"),
         ("fitnet:pairs=0:1", "pairs=0:1 must be student:teacher stages from 1"),
-        ("cc:form=round", "form=round is not allowed; expected one of consecutive, gaussian"),
+        ("cc:form=round", "form=round must be one of consecutive, gaussian"),
         ("crd:dim=1.5", "dim=1.5 must be a whole number"),
         ("logit_mse:centred=maybe", "centred=maybe must be true or false"),
         ("at:temperature_end=1", "temperature_end needs a method with a temperature"),

@@ -26,12 +26,12 @@ def test_a_linear_network_is_attacked_along_the_sign_of_its_weights():
 def test_scores_fall_with_what_may_change():
     data = make_data()
     torch.manual_seed(0)
-    linear = nn.Linear(12, 3)
-    module = nn.Sequential(nn.Flatten(), linear)
+    last = nn.Linear(12, 3)
+    module = nn.Sequential(nn.Flatten(), last)
     with torch.no_grad():
-        linear.weight.zero_()
+        last.weight.zero_()
         for label in range(3):
-            linear.weight[label, label] = 2.0
+            last.weight[label, label] = 2.0
     scores = [
         attacked_scores(parse_attack(f"pgd:eps={eps}"), module.eval(), data)[1]["accuracy"]
         for eps in (0.001, 0.1, 0.5)

@@ -325,7 +325,7 @@ def test_a_device_without_latency_estimates_cannot_weigh_stages(place: Path) -> 
     ("options", "error", "message"),
     [
         ({"methods": ("kdd",)}, UnknownNameError, "unknown method 'kdd'"),
-        ({"methods": ("kd:temperature=-1",)}, ConfigError, "temperature=-1.0 is not allowed"),
+        ({"methods": ("kd:temperature=-1",)}, ConfigError, "temperature=-1.0 must be > 0"),
         ({"methods": ("attention_maps",)}, ConfigError, "the student shows no attention"),
         ({"student": "nowhere"}, ConfigError, "no such file or folder; give RUN"),
         ({"student": "none.json"}, ConfigError, "none.json: no such file or folder; give RUN"),

@@ -28,7 +28,7 @@ from hwkd.io.discovery import output_kind
     [
         ([{"method": "kdd"}], "'kdd'.*kd"),
         ([{"method": "kd", "temprature": 2}], "unknown option 'temprature'; did you mean temper"),
-        ([{"method": "kd", "temperature": -1}], "temperature=-1.0 is not allowed; expected > 0"),
+        ([{"method": "kd", "temperature": -1}], "temperature=-1.0 must be > 0"),
         ([{"method": "kd"}, {"method": "kd"}], "given 2 times"),
         ([{"method": "none"}, {"method": "kd"}], "labels alone; give nothing beside it"),
         ([{"method": "at"}], "needs features, .* `hwkd distill --student RUN --method at`"),

@@ -29,14 +29,21 @@ def _request(place: Path, **options: object) -> DistillRequest:
         "data": str(bars_npz(place)),
         "methods": ("none",),
         "device": "cortex-m7",
-        "epochs": 12,
+        "epochs": 8,
         "seeds": (0, 1),
         "accelerator": "cpu",
+        "calibration": "minmax",
+        "qat": "off",
         "workers": 1,
         "out": place / "out",
         **options,
     }
     return DistillRequest(**settings)
+
+
+@pytest.fixture(autouse=True)
+def _brief_profiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hwkd.engine.distill.run._PROFILE_SECONDS", 0.02)
 
 
 def _weights(layers) -> SimpleNamespace:

@@ -159,8 +159,12 @@ def test_text_in_a_folders_description_is_never_compiled(tmp_path):
 
 @pytest.mark.parametrize(
     "change",
-    [{"labels": "abc"}, {"labels": [1]}, {"source": 3}, {"rounding": "up"}, {"kernels": None}],
-)
+    [
+        {"labels": "abc"}, {"labels": [1]}, {"source": 3}, {"rounding": "up"}, {"kernels": None},
+        {"measured": {}}, {"measured": {"scores": {"x": 1}, "metrics": []}}, {"measured": 5},
+        {"answer": {"kind": "classes", "mean": [10**400], "std": [1.0]}},
+    ],
+)  # fmt: skip
 def test_a_damaged_description_is_one_line(change, tmp_path):
     model = quantise(OP_NETWORKS["squeeze_excite"](), tmp_path, "net")
     out = tmp_path / "c"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hwkd.core.errors import ConfigError, DataError, UnknownNameError
+from hwkd.core.reading import Reading
 from hwkd.signals.features import features_named
 from hwkd.signals.tried import tried_signals
 from hwkd.tasks.classes_head import ClassesHead
@@ -29,9 +30,8 @@ def raw_data(inputs, rate_hz=RATE):
 
 def prepared(features, inputs, rate_hz=RATE):
     head = ClassesHead(names=("a", "b"))
-    return prepare(
-        raw_data(inputs, rate_hz), head, task="classify", split_seed=0, features=features
-    )
+    reading = Reading(features=features)
+    return prepare(raw_data(inputs, rate_hz), head, reading, task="classify", split_seed=0)
 
 
 def test_settings_are_read_with_their_units():

@@ -87,6 +87,18 @@ def squeeze_excite() -> NetworkBuilder:
     return net
 
 
+def row_sum() -> NetworkBuilder:
+    """What one row holds is added to every row, and scales it."""
+    net = NetworkBuilder((2, 9, 14))
+    whole = net.conv(6, (3, 3), relu="")
+    row = net.conv(6, (9, 3), pads=(0, 1, 0, 1))
+    net.add(row, whole, "Relu")
+    net.mul(net.last, row)
+    net.conv(5)
+    net.classifier(3)
+    return net
+
+
 def activations() -> NetworkBuilder:
     net = NetworkBuilder((2, 6, 6))
     for kind in ("Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "Relu6", "LeakyRelu", "Elu"):
@@ -218,7 +230,7 @@ OP_NETWORKS: dict[str, Callable[[], NetworkBuilder]] = {
     build.__name__: build
     for build in (
         odd_convolutions, patch_stem, depthwise_shapes, grouped_convolutions, one_dimensional,
-        residual, squeeze_excite, activations, pooling, flatten_before_linear, branches,
+        residual, row_sum, squeeze_excite, activations, pooling, flatten_before_linear, branches,
         softmax_output, linear_attention, image_output, inverted_bottleneck, almost_constant,
         channel_constants, scalar_constants,
     )

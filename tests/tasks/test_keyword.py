@@ -93,6 +93,7 @@ def whole(folder):
         ("law.wav", lambda w: w[:20] + struct.pack("<H", 7) + w[22:], "law.wav: no WAV file"),
         ("song.wav", lambda w: b"ID3" + w, "low/song.wav: no WAV file of plain samples"),
         ("song.mp3", lambda w: b"ID3", "low/song.mp3: is .mp3; convert it to WAV"),
+        ("clip.txt", lambda w: w, "low/clip.txt: is a WAV file by its content; call it clip.wav"),
         ("r\u00e4te.wav", lambda w: w[:24] + struct.pack("<II", 9000, 18000) + w[32:],
          "say the rate that all are brought to, as --rate 16kHz"),
         ("long.wav", lambda w: w[:24] + struct.pack("<II", 0, 0) + w[32:], "long.wav: "),

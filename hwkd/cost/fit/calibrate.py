@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from hwkd.core.choices import Dtype, FitKind
-from hwkd.core.device import Device, Interval, LatencyModel
+from hwkd.core.device import Device, FormEvidence, Interval, LatencyModel
 from hwkd.core.errors import ConfigError, OutlierError
 from hwkd.cost.fit.credible import refuse_another_unit, refuse_contradictions
 from hwkd.cost.fit.describe import describe_fit, describe_interval
@@ -16,6 +17,7 @@ from hwkd.cost.fit.design import Array, Design, Measurement, as_vector
 from hwkd.cost.fit.prior import typical_stack
 from hwkd.cost.fit.solve import Spread, fit_cycles
 from hwkd.cost.fit.validate import fold_of, held_out_predictions, summarise
+from hwkd.cost.latency_terms import op_work
 
 # How far another board's single operators were from the nearest known stack, class by class.
 NEARBY = Spread(common=1.0, per_class=0.3, per_amount=0.5)
@@ -44,11 +46,13 @@ class KnownStack:
     Attributes:
         name: device and runtime it belongs to.
         cycles_per_unit: in the order of `COLUMNS`.
+        evidence: of forms of operator, of a runtime's own fit.
     """
 
     name: str
     cycles_per_unit: Array
     same_core: bool
+    evidence: Mapping[str, FormEvidence] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -96,14 +100,15 @@ def known_stacks(
     """
     own = device.runtimes.get(runtime)
     if own is not None and dtype in own.latency:
-        vector = as_vector(own.latency[dtype].cycles)
-        return [KnownStack(f"{device.name}.{runtime}", vector, True)]
+        model = own.latency[dtype]
+        vector = as_vector(model.cycles)
+        return [KnownStack(f"{device.name}.{runtime}", vector, True, model.evidence)]
     found: dict[tuple[str, str], KnownStack] = {}
     for other in others:
         for name, stack in other.runtimes.items():
-            model = stack.latency.get(dtype)
-            if model is not None and (other.core, name) not in found:
-                vector = as_vector(model.cycles) * stack.cycles_scale
+            fitted = stack.latency.get(dtype)
+            if fitted is not None and (other.core, name) not in found:
+                vector = as_vector(fitted.cycles) * stack.cycles_scale
                 same = other.core == device.core
                 found[other.core, name] = KnownStack(f"{other.core} {name}", vector, same)
     return list(found.values())
@@ -130,7 +135,8 @@ def calibrate_model(
             contradict each other, or no operator of the measurements has a cost.
     """
     refuse_contradictions(measurements)
-    design = Design.of(measurements)
+    evidence = _own_evidence(known)
+    design = Design.of(measurements, evidence)
     vectors = [stack.cycles_per_unit for stack in known]
     same_core = [stack.same_core for stack in known]
     spread = _spread(design, kind)
@@ -145,7 +151,7 @@ def calibrate_model(
     model = describe_fit(
         fit(design), measurements, fitted_on=fitted_on, source=source, error_ratio=after,
         validation="" if after is None else f"rows left out, {_folds(design)} folds",
-        interval=interval,
+        interval=interval, evidence=_seen(evidence, measurements),
     )  # fmt: skip
     names = known[0].name if len(known) == 1 else f"the average of {len(known)} published stacks"
     return Calibration(model, design.rows, before, after, names)
@@ -167,7 +173,7 @@ def refuse_outlier(
     """
     if len(measurements) < _FEW_ROWS:
         return
-    design = Design.of(measurements)
+    design = Design.of(measurements, _own_evidence(known))
     start = _starting_point([k.cycles_per_unit for k in known], [k.same_core for k in known])
     logs = np.log(design.cycles / np.maximum(design.amounts @ start, 1e-12))
     away = np.abs(logs - np.median(logs))
@@ -181,6 +187,25 @@ def refuse_outlier(
             "again or correct it (is it in another unit?), or say that it is right with "
             "--outliers keep"
         )
+
+
+def _own_evidence(known: Sequence[KnownStack]) -> Mapping[str, FormEvidence]:
+    """Return what the stack that is scaled knows of forms; an average of stacks knows nothing."""
+    return known[0].evidence if len(known) == 1 else {}
+
+
+def _seen(
+    evidence: Mapping[str, FormEvidence], measurements: Sequence[Measurement]
+) -> dict[str, FormEvidence]:
+    """Return the evidence after measurements: what they hold is as sure as their interval says."""
+    works = [op_work(op, row.graph.tensors) for row in measurements for op in row.graph.ops]
+    rows = Counter(work.form for work in works if work is not None)
+    return {
+        form: known.model_copy(update={"rows": rows[form], "spread": 0.0, "shared": ()})
+        if rows[form]
+        else known
+        for form, known in evidence.items()
+    }
 
 
 def _spread(design: Design, kind: FitKind) -> Spread | None:

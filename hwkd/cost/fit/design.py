@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hwkd.core.device import WORK, FittedRange
+from hwkd.core.device import WORK, FittedRange, FormEvidence
 from hwkd.core.graph import OpGraph
 from hwkd.cost.latency_terms import op_work
 
@@ -59,10 +59,13 @@ class Design:
     names: tuple[str, ...]
 
     @classmethod
-    def of(cls, measurements: Sequence[Measurement]) -> Design:
-        """Lay out measurements."""
+    def of(
+        cls, measurements: Sequence[Measurement], evidence: Mapping[str, FormEvidence] | None = None
+    ) -> Design:
+        """Lay out measurements; the work of a form with evidence counts its factor times."""
+        factors = {form: known.factor for form, known in (evidence or {}).items()}
         return cls(
-            amounts=np.array([_amounts(row.graph) for row in measurements]),
+            amounts=np.array([_amounts(row.graph, factors) for row in measurements]),
             cycles=np.array([row.cycles for row in measurements]),
             noise=np.array([row.noise_ratio for row in measurements]),
             groups=tuple(row.group for row in measurements),
@@ -117,11 +120,12 @@ def fitted_range(measurements: Sequence[Measurement]) -> dict[str, FittedRange]:
     }
 
 
-def _amounts(graph: OpGraph) -> Array:
+def _amounts(graph: OpGraph, factors: Mapping[str, float]) -> Array:
     row = np.zeros(len(COLUMNS))
     for op in graph.ops:
         work = op_work(op, graph.tensors)
         if work is not None:
             first = _FIRST_COLUMN[work.op_class]
-            row[first : first + len(work.amounts)] += work.amounts
+            factor = factors.get(work.form, 1.0)
+            row[first : first + len(work.amounts)] += factor * np.array(work.amounts)
     return row

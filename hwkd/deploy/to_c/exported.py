@@ -34,6 +34,11 @@ from hwkd.qgraph.requantise import ROUNDINGS, Rounding
 
 # What `make` leaves in the folder.
 _BUILT = ("*.o", "*.a", "model")
+# What a description of other values, or of values in other places, leads its readers to.
+_DAMAGE = (
+    OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError,
+    HwkdError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,14 +158,14 @@ def read_exported(folder: Path, raw_input: Callable[[PipelineRecord], RawInput])
         answer, raw = _ends(facts, raw_input)
         said = facts.get("patch")
         patches = None if said is None else Patches.parse(str(said))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, HwkdError) as error:
+        known = known_facts(facts)
+    except _DAMAGE as error:
         raise ExportError(
             f"{path}: not a description that `hwkd export --target c` wrote; export again"
         ) from error
     return Exported(
         folder=folder, rounding=rounding, kernels=kernels, labels=tuple(labels), answer=answer,
-        raw=raw, patches=patches, source=source, facts=known_facts(facts), about=about,
-        sample=sample,
+        raw=raw, patches=patches, source=source, facts=known, about=about, sample=sample,
     )  # fmt: skip
 
 

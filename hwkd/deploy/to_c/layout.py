@@ -226,7 +226,8 @@ class _Arranger:
             op = self._reading(op, 1, self._places[whole.name])
         elif other.elements > 1:
             op = self._reading(op, 0, channels_last(whole.shape))
-            op = self._reading(op, 1, row_major(other.shape))
+            is_row = len(other.shape) == len(whole.shape) == 4
+            op = self._reading(op, 1, (channels_last if is_row else row_major)(other.shape))
         self._put(op.output, self._places[op.inputs[0]])
         return op
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from torch import Tensor
-from torch.nn import functional
+
+from hwkd.distill.edge_losses import label_loss
 
 
 def errors(members: Tensor, labels: Tensor) -> Tensor:
     """Return the cross-entropy of every member on every sample, shape [members, batch], nats."""
     count, batch, classes = members.shape
-    flat = functional.cross_entropy(
-        members.reshape(count * batch, classes), labels.repeat(count), reduction="none"
-    )
+    flat = label_loss(members.reshape(count * batch, classes), labels.repeat(count))
     return flat.reshape(count, batch)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar
 
 from hwkd.core.catalog import SCHEMES
 from hwkd.core.cohort import STUDENT, Network, Wide
-from hwkd.distill.edge_losses import divergence, label_loss
+from hwkd.distill.edge_losses import divergence
 from hwkd.distill.method import option
 from hwkd.distill.scheme import Edge, Phase, Scheme, SchemeFamily, label_edge
 
@@ -40,10 +40,7 @@ class NetworkAugmentation(Scheme):
     def phases(self) -> tuple[Phase, ...]:
         """Return one training of the student inside wider networks."""
         until = partial(_before, 1.0 - self.plain)
-        wide = Edge(
-            name="cross_entropy wide", loss=label_loss, prediction="wide.logits",
-            weight=self.alpha, ramp=until,
-        )  # fmt: skip
+        wide = replace(label_edge("wide", self.alpha), ramp=until, teaches=True)
         follows = Edge(
             name="wide student",
             loss=partial(divergence, temperature=self.temperature),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar
 
 from hwkd.core.catalog import SCHEMES
 from hwkd.core.cohort import STUDENT, Gate
 from hwkd.distill.aggregators.gate import gated
-from hwkd.distill.edge_losses import divergence, label_loss
+from hwkd.distill.edge_losses import divergence
 from hwkd.distill.method import option
 from hwkd.distill.peers import BranchScheme, branch_names, branches
 from hwkd.distill.scheme import Aggregate, Edge, Phase, label_edge
@@ -37,12 +37,7 @@ class NativeEnsemble(BranchScheme):
             by=gated, members=tuple(f"{n}.logits" for n in names), controls=("gate.weights",)
         )
         roles = (*branches(self.branches), Gate(name="gate", of=STUDENT, members=self.branches))
-        learned = Edge(
-            name="cross_entropy ensemble",
-            loss=label_loss,
-            prediction=ensemble,
-            teaches=False,
-        )
+        learned = replace(label_edge("ensemble"), prediction=ensemble)
         edges = [
             Edge(
                 name=f"ensemble {name}",

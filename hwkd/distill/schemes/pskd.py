@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar
 
@@ -44,13 +44,7 @@ class PastSelf(Scheme):
             target="memory.probabilities",
             ramp=share,
         )
-        labels = Edge(
-            name="cross_entropy student",
-            loss=label_edge(STUDENT).loss,
-            prediction="student.logits",
-            ramp=partial(_rest, share),
-            teaches=False,
-        )
+        labels = replace(label_edge(STUDENT), ramp=partial(_rest, share))
         roles = (Network(name=STUDENT), Memory(name="memory", of=STUDENT))
         return (Phase(name="together", roles=roles, edges=(labels, past)),)
 

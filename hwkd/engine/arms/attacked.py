@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from hwkd.core.errors import ConfigError, TeacherError
 from hwkd.core.head import Head
 from hwkd.core.metric import Scores
-from hwkd.distill.method import option
+from hwkd.distill.method import Configured, option
 from hwkd.distill.written_options import configured_options, split_options
 from hwkd.engine.setup.made import normalised_range
 from hwkd.tasks.base import TaskData
@@ -25,29 +25,19 @@ _EXAMPLE = "pgd:eps=0.1,steps=10"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Attack:
+class Attack(Configured):
     """Projected gradient descent (Madry et al. 2018, arXiv:1706.06083): steps of the sign.
 
     Every value of an input may change by so much; it stays in the range of the data.
     """
 
+    kind = "--robustness"
+    name = "pgd"
+
     eps: float = option(
         0.1, "largest change of a value, in ranges of the raw data", above=0, high=1
     )
     steps: int = option(10, "of 2.5 eps together, from a random start", low=1, high=1000)
-
-    def __post_init__(self) -> None:
-        """Refuse numbers outside their range.
-
-        Raises:
-            ConfigError: names the option, the value and what is allowed.
-        """
-        for entry in fields(self):
-            value, limits = getattr(self, entry.name), entry.metadata["range"]
-            if not limits.allows(value):
-                raise ConfigError(
-                    f"--robustness pgd: {entry.name}={value} must be {limits.describe()}"
-                )
 
 
 def parse_attack(text: str) -> Attack:
@@ -57,7 +47,7 @@ def parse_attack(text: str) -> Attack:
         ConfigError: if it is another, or a number is outside its range.
     """
     name, options = split_options(text, option="--robustness", example=_EXAMPLE)
-    if name != "pgd":
+    if name != Attack.name:
         raise ConfigError(f"--robustness {text}: is no attack; give {_EXAMPLE}")
     return Attack(**configured_options("--robustness pgd", Attack, options))
 

@@ -60,6 +60,7 @@ def conclude(
         decision=result.decision,
         pairs=result.pairs,
         exits=result.exits,
+        lifelong=result.lifelong,
         history=result_history(folder),
         all_examples=result.all_examples,
     )

@@ -14,6 +14,7 @@ from torch import nn
 
 from hwkd.core.choices import CalibrationChoice
 from hwkd.core.errors import ExportError, RunFolderError
+from hwkd.core.final_record import LifelongRecord
 from hwkd.core.student import Layers
 from hwkd.core.teaching import TeacherSource, TrainingSet
 from hwkd.core.trial import EpochRecord, ObjectiveRecord
@@ -25,7 +26,7 @@ from hwkd.distill.criterion import DistillCriterion
 from hwkd.distill.spec import WeightedMethod
 from hwkd.distill.taps import student_places
 from hwkd.engine.arms.recipes import Arm
-from hwkd.engine.arms.scheme_course import SchemeData, joined, train_scheme
+from hwkd.engine.arms.scheme_course import SchemeData, joined, learned_in_turn, train_scheme
 from hwkd.engine.setup.context import SearchContext, Training
 from hwkd.engine.setup.objective import score_objective
 from hwkd.io.paths import written_atomically
@@ -52,12 +53,14 @@ class Trained:
         module: in evaluation mode, on the device that trained.
         criterion: what it minimised; with the adapters and memories that training goes on with.
         exits: the network with its exits; None without any.
+        lifelong: what is left of tasks in turn, on test; None without tasks.
     """
 
     module: StudentModule
     result: TrainResult
     criterion: Criterion
     exits: tuple[Layers, StudentModule] | None = None
+    lifelong: LifelongRecord | None = None
 
 
 def train_student(
@@ -100,6 +103,12 @@ def train_student(
             result=joined(course),
             criterion=TaskLoss(context.data.head),
             exits=exits_of(course.finished[-1].student),
+            lifelong=learned_in_turn(
+                arm,
+                course,
+                torch.from_numpy(np.array(context.data.test.inputs)),
+                torch.from_numpy(np.array(context.data.test.labels)),
+            ),
         )
     module = build_module(layers, seed=train_config.seed)
     if start_from is not None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from hwkd.core.final_record import PairRecord, QuantisationChoiceRecord
+from hwkd.core.final_record import LifelongRecord, PairRecord, QuantisationChoiceRecord
 from hwkd.core.metric import Scores, ScoresRecord
 from hwkd.core.progress import Progress, silent
 from hwkd.core.student import Layers
@@ -59,6 +59,7 @@ class FloatStudent:
         state: of adapters and memories, for a training that goes on.
         pairs: layers that feature methods compared.
         exits: the network with its exits; None without any.
+        lifelong: what is left of tasks in turn; None without tasks.
     """
 
     candidate: Candidate
@@ -71,6 +72,7 @@ class FloatStudent:
     state: Mapping[str, Tensor]
     pairs: tuple[PairRecord, ...] = ()
     exits: tuple[Layers, StudentModule] | None = None
+    lifelong: LifelongRecord | None = None
     label_smoothing: float = 0.0
 
     @property
@@ -115,6 +117,7 @@ def finish_arm(
     if pace is not None or order.end_s is None:  # where time is short it must have been counted on
         varied = varied_error(context, files.int8_path)
         judged = judged.model_copy(update={"varied_error": varied})
+    judged = judged.model_copy(update={"lifelong": student.lifelong})
     if student.exits is not None:
         found = write_exits(
             context, student.exits, files.exits_path, calibration=quantisation.calibration

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import RootModel, ValidationError, model_validator
 
 from hwkd.core.decision_record import Confusion, DecisionRecord
-from hwkd.core.final_record import ExitsRecord, PairRecord, QuantisationChoiceRecord
+from hwkd.core.final_record import ExitsRecord, LifelongRecord, PairRecord, QuantisationChoiceRecord
 from hwkd.core.metric import ScoresRecord
 from hwkd.core.old_records import with_scores
 from hwkd.core.strict_model import StoredInt, StrictModel, read_record
@@ -39,6 +39,7 @@ class ArmResult(StrictModel):
         decision: threshold that was chosen on validation.
         pairs: layers that feature methods compared.
         exits: of the file with exits; None without any.
+        lifelong: what is left of tasks in turn, on test; None without tasks.
         all_examples: that it learned from after it was scored on validation, those of validation
             among them; None if it never learned from those.
     """
@@ -54,6 +55,7 @@ class ArmResult(StrictModel):
     decision: DecisionRecord | None = None
     pairs: tuple[PairRecord, ...] = ()
     exits: ExitsRecord | None = None
+    lifelong: LifelongRecord | None = None
     all_examples: StoredInt | None = None
 
     @model_validator(mode="before")

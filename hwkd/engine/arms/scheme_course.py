@@ -16,6 +16,7 @@ from hwkd.core.cohort import (
     Branch,
     Earlier,
     Exit,
+    Frozen,
     Given,
     HeldOut,
     Memory,
@@ -26,6 +27,7 @@ from hwkd.core.cohort import (
     Wide,
 )
 from hwkd.core.errors import ConfigError
+from hwkd.core.final_record import LifelongRecord
 from hwkd.core.student import Layers
 from hwkd.core.teaching import TeacherSource, TrainingSet
 from hwkd.core.trial import EpochRecord
@@ -33,12 +35,14 @@ from hwkd.distill.scheme import Phase
 from hwkd.distill.scheme_criterion import SchemeCriterion
 from hwkd.distill.scheme_sources import (
     AverageSource,
+    FrozenSource,
     HeldOutSource,
     MemorySource,
     SchemeSource,
     StaleSource,
     TableSource,
 )
+from hwkd.engine.arms.lifelong import lifelong_record, samples_of
 from hwkd.engine.arms.recipes import Arm
 from hwkd.engine.arms.rounding import ROUNDING_RATE, rounded
 from hwkd.engine.setup.context import SearchContext
@@ -46,7 +50,7 @@ from hwkd.engine.setup.methods import require_scheme_possible
 from hwkd.nn.build import StudentModule
 from hwkd.nn.cohort import Cohort
 from hwkd.nn.fake_quant import FakeQuantStudent
-from hwkd.train.batches import BatchSource, TensorBatches
+from hwkd.train.batches import BatchSource, SubsetBatches, TensorBatches
 from hwkd.train.checkpoint import Checkpoints
 from hwkd.train.config import TrainConfig
 from hwkd.train.course import Course, Finished, Stage, run_course
@@ -162,6 +166,21 @@ def joined(course: Course[Cohort]) -> TrainResult:
     )
 
 
+def learned_in_turn(
+    arm: Arm, course: Course[Cohort], inputs: Tensor, labels: Tensor
+) -> LifelongRecord | None:
+    """Return what is left of each task; None of a scheme without tasks.
+
+    Args:
+        inputs: held out, on the processor.
+        labels: of them.
+    """
+    tasks = [phase.task for phase in arm.phases() if phase.task is not None]
+    if not tasks or len(tasks) != len(course.finished):
+        return None
+    return lifelong_record(tasks, course.finished, inputs, labels)
+
+
 def require_possible(arm: Arm, layers: Layers, context: SearchContext) -> None:
     """Refuse, before any training, what a scheme cannot do with this student or these data.
 
@@ -169,7 +188,13 @@ def require_possible(arm: Arm, layers: Layers, context: SearchContext) -> None:
         ConfigError: says what is wrong.
     """
     require_scheme_possible(context.config, context.data.head.kind)
+    classes = context.data.head.size
     for phase in arm.phases():
+        if phase.task is not None and phase.task.of > classes // 2:
+            raise ConfigError(
+                f"--scheme: {phase.task.of} tasks, and the data has {classes} classes; a task "
+                "needs two of them: give fewer tasks"
+            )
         roles = [role for role in phase.roles if isinstance(role, Trained)]
         made = Cohort(roles, layers, seed=0)
         if not made.has(STUDENT):
@@ -260,8 +285,17 @@ class _Trainer:
             name=self.phase.name,
             student=self.cohort,
             criterion=self.criterion,
-            batches=self.own.batches,
+            batches=self._batches(),
             config=self.config,
+        )
+
+    def _batches(self) -> BatchSource:
+        """Return those of the phase; which samples a task has is known once its turn comes."""
+        task, data = self.phase.task, self.own.training
+        if task is None:
+            return self.own.batches
+        return SubsetBatches(
+            TensorBatches(data.copies, data.labels), lambda: samples_of(task, data, self.past)
         )
 
     def cohort(self, past: Sequence[Finished[Cohort]]) -> Cohort:
@@ -311,6 +345,9 @@ def _sources(
             before = next(p.student for p in past if p.name == role.phase)
             network = before.network(role.of)
             found[role.name] = TableSource.of(role.name, network, data.copies, noise=role.noise)
+        elif isinstance(role, Frozen):
+            before = next(p.student for p in past if p.name == role.phase)
+            found[role.name] = FrozenSource(role.name, role.of, before, _shown)
         elif isinstance(role, Given):
             found[role.name] = TableSource(role.name, scheme_data.given[role.number])
         elif isinstance(role, Memory):

@@ -119,6 +119,7 @@ def _in_float(
         state=criterion.state_dict() if isinstance(criterion, DistillCriterion) else {},
         pairs=_pairs(arm, criterion),
         exits=trained.exits,
+        lifelong=trained.lifelong,
         label_smoothing=training.recipe.label_smoothing if arm.smooths_labels else 0.0,
     )
 
