@@ -151,10 +151,9 @@ def _write_template(folder: Path) -> None:
         shutil.copyfile("runs/digits/best/student.onnx", "model.onnx")
         assert main(["export", "runs/digits", "--target", "c", "--out", "firmware"]) == 0
         assert main(["devices", "new", "my-board.toml"]) == 0
-        assert (
-            main(["answers", "--student", "runs/digits", "--out", "digits-answers.safetensors"])
-            == 0
-        )
+        teacher = ["--teacher", "my_teachers:digits_teacher", "--teacher-weights"]
+        asked = ["answers", "--student", "runs/digits", *teacher, "digits.safetensors"]
+        assert main([*asked, "--out", "digits-answers.safetensors"]) == 0
         shutil.copytree("runs/digits/best", "pair-student")
     _write_made(folder)
     (folder / "measurements.csv").write_text("model,latency_ms\nmodel.onnx,3.5\n")
