@@ -14,6 +14,7 @@ from hwkd.core.choices import (
     QatMode,
     Risk,
     RoundingChoice,
+    TeacherSees,
     Tracker,
 )
 from hwkd.core.reading import ClassWeights
@@ -247,6 +248,14 @@ StudyName: TypeAlias = Annotated[str, Option("Name of the run in the database.",
 StudyOption: TypeAlias = Annotated[StudyName | None, Here("Default: that of the run folder.")]
 Trust: TypeAlias = Annotated[
     bool, Option("Run the Python files (spaces, teacher) that the run recorded.", panel=RUN)
+]
+TeacherSeesOption: TypeAlias = Annotated[
+    TeacherSees | None,
+    Option(
+        "paired: arrays teacher_x_train and so on that lie beside x_train in an NPZ file: another "
+        "sensor, more channels, a finer picture. Default: as the run has it, else students.",
+        panel=WHAT,
+    ),
 ]
 Unlabelled: TypeAlias = Annotated[
     str | Path | None,
