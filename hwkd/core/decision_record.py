@@ -22,7 +22,8 @@ class DecisionRecord(StrictModel):
         reached: of it, on validation.
         detected: share of what it should find that it found there.
         smoothing: inferences whose mean score is compared; None where examples stand alone.
-        stride_s: from one inference to the next, for which the threshold holds; likewise.
+        stride: samples from one inference to the next, for which the threshold holds; likewise.
+        rate_hz: of those samples; likewise.
         curve: false accepts per hour and false rejects, 0 to 1, over all thresholds; likewise.
     """
 
@@ -34,5 +35,11 @@ class DecisionRecord(StrictModel):
     detected: float
     unit: str = "ratio"
     smoothing: StoredInt | None = None
-    stride_s: float | None = None
+    stride: StoredInt | None = None
+    rate_hz: float | None = None
     curve: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def stride_s(self) -> float | None:
+        """From one inference to the next; None where examples stand alone."""
+        return None if self.stride is None or not self.rate_hz else self.stride / self.rate_hz

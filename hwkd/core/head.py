@@ -30,6 +30,7 @@ class CAnswer:
         usage: statements for a reader of the README.
         printed: statements of main.c that print what the network says of the recorded sample.
         of_classes: outputs are logits of classes.
+        decision: by which what listens to a stream counts a class as heard; None where it has none.
         compares: it needs `model_squared_difference()` of prepared input and outputs, of each value
             this much at most; None needs none.
     """
@@ -39,6 +40,7 @@ class CAnswer:
     declared: str
     body: str
     of_classes: bool = False
+    decision: DecisionRecord | None = None
     compares: float | None = None
 
 

@@ -14,10 +14,9 @@ from scipy.special import log_softmax, softmax
 from hwkd.core.decision_record import Confusion, DecisionRecord
 from hwkd.core.errors import DataError
 from hwkd.core.head import OUTPUT_KINDS, CAnswer, Correction, Head, Knowledge, OutputKind
-from hwkd.core.listening import WHOLE
 from hwkd.core.metric import ACCURACY, Metric, Scores
 from hwkd.core.reading import Reading
-from hwkd.tasks.hearing import FALSE_ACCEPTS, FALSE_REJECTS, Hearing, Hears, chances_of
+from hwkd.tasks.hearing import FALSE_ACCEPTS, FALSE_REJECTS, Hearing, Hears
 from hwkd.tasks.raw import RawData
 
 if TYPE_CHECKING:
@@ -62,8 +61,8 @@ int32_t model_answer(void)
 def _answer(
     mean: tuple[float, ...], std: tuple[float, ...], decision: DecisionRecord | None
 ) -> CAnswer:
-    del mean, std, decision
-    return _ANSWER
+    del mean, std
+    return replace(_ANSWER, decision=decision)
 
 
 def _head(names: tuple[str, ...], mean: tuple[float, ...], std: tuple[float, ...]) -> Head:
@@ -313,15 +312,9 @@ class ClassesHead:
         )
 
     def answers(self, outputs: NDArray[np.float32], inputs: NDArray[np.float32]) -> NDArray[Any]:
-        """Return the name of the likeliest class, shape [n]; of a wake word, at its threshold."""
+        """Return the name of the likeliest class, shape [n]."""
         del inputs
-        labels = outputs.argmax(axis=1)
-        if isinstance(self.hears, Hearing) and self.decision is not None:
-            heard = self.hears.heard
-            others = np.delete(np.arange(self.size), heard)
-            labels = others[outputs[:, others].argmax(axis=1)]
-            labels[chances_of(outputs)[:, heard] >= WHOLE * self.decision.threshold] = heard
-        names: NDArray[Any] = np.array(self.names)[labels]
+        names: NDArray[Any] = np.array(self.names)[outputs.argmax(axis=1)]
         return names
 
     def targets(self, labels: NDArray[Any], inputs: NDArray[np.float32]) -> NDArray[np.int64]:

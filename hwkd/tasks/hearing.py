@@ -68,7 +68,8 @@ class Hearing:
 
     Attributes:
         heard: index of the class.
-        stride_s: from one inference to the next.
+        stride: samples from one inference to the next.
+        rate_hz: of those samples.
         apart: inferences from an accept to the next that counts.
         most_per_hour: false accepts in an hour of audio.
         name: of the class.
@@ -76,7 +77,8 @@ class Hearing:
 
     heard: int
     name: str
-    stride_s: float
+    stride: int
+    rate_hz: float
     apart: int = 4
     most_per_hour: float = FALSE_ACCEPTS_PER_HOUR
 
@@ -86,9 +88,15 @@ class Hearing:
         return cls(
             heard=names.index(decision.answer),
             name=decision.answer,
-            stride_s=decision.stride_s or 0.0,
+            stride=decision.stride or 1,
+            rate_hz=decision.rate_hz or 1.0,
             most_per_hour=decision.wanted,
         )
+
+    @property
+    def stride_s(self) -> float:
+        """From one inference to the next."""
+        return self.stride / self.rate_hz
 
     def decide(
         self,
@@ -110,7 +118,8 @@ class Hearing:
             reached=best.accepts(threshold) / best.hours,
             detected=1.0 - best.rejected(threshold),
             smoothing=best.smoothing,
-            stride_s=self.stride_s,
+            stride=self.stride,
+            rate_hz=self.rate_hz,
             curve=tuple(
                 dict.fromkeys((best.accepts(at) / best.hours, best.rejected(at)) for at in _CURVE)
             ),

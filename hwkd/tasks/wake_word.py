@@ -81,7 +81,8 @@ class WakeWordTask:
         raw = checked_raw(_cut(sounds))
         hears = Hearing(
             heard=1,
-            stride_s=sounds.stride / sounds.rate_hz,
+            stride=sounds.stride,
+            rate_hz=sounds.rate_hz,
             apart=-(-sounds.window // sounds.stride),
             most_per_hour=most_per_hour,
             name=sounds.word,

@@ -27,7 +27,14 @@ SCORED = of_chances([(0, p) for p in AUDIO], *([(1, p) for p in word] for word i
 
 
 def head_at(accepts):
-    hears = Hearing(heard=1, name="beep", stride_s=1.0, apart=3, most_per_hour=300.0 * accepts)
+    hears = Hearing(
+        heard=1,
+        name="beep",
+        stride=16_000,
+        rate_hz=16_000.0,
+        apart=3,
+        most_per_hour=300.0 * accepts,
+    )
     return ClassesHead(names=("negative", "beep"), metrics=WAKE_METRICS, hears=hears)
 
 
