@@ -17,9 +17,13 @@ class DecisionRecord(StrictModel):
         answer: what a score at or above the threshold means, for example "anomaly".
         threshold: in the unit of the score.
         rate: what it was chosen for, for example "false alarms of normal examples".
+        unit: of that rate; "ratio" is a share, 0 to 1.
         wanted: of that rate, at most.
         reached: of it, on validation.
         detected: share of what it should find that it found there.
+        smoothing: inferences whose mean score is compared; None where examples stand alone.
+        stride_s: from one inference to the next, for which the threshold holds; likewise.
+        curve: false accepts per hour and false rejects, 0 to 1, over all thresholds; likewise.
     """
 
     answer: str
@@ -28,3 +32,7 @@ class DecisionRecord(StrictModel):
     wanted: float
     reached: float
     detected: float
+    unit: str = "ratio"
+    smoothing: StoredInt | None = None
+    stride_s: float | None = None
+    curve: tuple[tuple[float, float], ...] = ()

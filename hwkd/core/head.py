@@ -188,8 +188,17 @@ class Head(Protocol):
         """Return how often each class was taken for which; none without classes."""
         ...
 
-    def decide(self, outputs: NDArray[np.float32], targets: NDArray[Any]) -> DecisionRecord | None:
-        """Choose the threshold that suits a network's outputs on validation; None needs none."""
+    def decide(
+        self,
+        outputs: NDArray[np.float32],
+        targets: NDArray[Any],
+        wholes: NDArray[np.int64] | None = None,
+    ) -> DecisionRecord | None:
+        """Choose the threshold that suits a network's outputs on validation; None needs none.
+
+        Args:
+            wholes: see `scores`.
+        """
         ...
 
     def at(self, decision: DecisionRecord | None) -> Head:

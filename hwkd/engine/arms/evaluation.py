@@ -108,6 +108,7 @@ def train_student(
                 course,
                 torch.from_numpy(np.array(context.data.test.inputs)),
                 torch.from_numpy(np.array(context.data.test.labels)),
+                context.data.head,
             ),
         )
     module = build_module(layers, seed=train_config.seed)

@@ -28,6 +28,7 @@ from hwkd.core.cohort import (
 )
 from hwkd.core.errors import ConfigError
 from hwkd.core.final_record import LifelongRecord
+from hwkd.core.head import Head
 from hwkd.core.student import Layers
 from hwkd.core.teaching import TeacherSource, TrainingSet
 from hwkd.core.trial import EpochRecord
@@ -167,18 +168,19 @@ def joined(course: Course[Cohort]) -> TrainResult:
 
 
 def learned_in_turn(
-    arm: Arm, course: Course[Cohort], inputs: Tensor, labels: Tensor
+    arm: Arm, course: Course[Cohort], inputs: Tensor, labels: Tensor, head: Head
 ) -> LifelongRecord | None:
     """Return what is left of each task; None of a scheme without tasks.
 
     Args:
         inputs: held out, on the processor.
         labels: of them.
+        head: of all classes; judges the answers.
     """
     tasks = [phase.task for phase in arm.phases() if phase.task is not None]
     if not tasks or len(tasks) != len(course.finished):
         return None
-    return lifelong_record(tasks, course.finished, inputs, labels)
+    return lifelong_record(tasks, course.finished, inputs, labels, head)
 
 
 def require_possible(arm: Arm, layers: Layers, context: SearchContext) -> None:
