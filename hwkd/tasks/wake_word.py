@@ -150,7 +150,7 @@ def _read(folder: Path, reading: Reading, seed: int, progress: Progress) -> _Sou
     drawn = {} if lists else _drawn(files[word], random)
     for path in files[word]:
         name = lists.get(path, drawn.get(path, "train"))
-        parts[name].words.append(of_length(at_rate(clips[path], rate_hz), window))
+        parts[name].words.append(at_rate(clips[path], rate_hz))
     for path in files[_NEGATIVE]:
         parts[lists.get(path, "train")].others.append(
             of_length(at_rate(clips[path], rate_hz), window)
@@ -241,7 +241,8 @@ def _cut(sounds: _Sounds) -> RawData:
     """Cut everything into windows, those of a whole in their order.
 
     What is learned from holds clips at their middle and a stride beside it, and recordings without
-    overlap; what judges holds them as a stream has them, silence around clips of the word.
+    overlap; what judges holds them as a stream has them. Around a clip of the word is what it has
+    there, silence where it is short.
     """
     window, stride = sounds.window, sounds.stride
     beside = window // stride - 1
@@ -250,7 +251,7 @@ def _cut(sounds: _Sounds) -> RawData:
         reach = min(1, beside) if name == "train" else beside
         inputs, labels = [], []
         for sound in part.words:
-            around = np.pad(sound, reach * stride)
+            around = of_length(sound, window + 2 * reach * stride)
             inputs.append(np.lib.stride_tricks.sliding_window_view(around, window)[::stride])
             labels.append((np.abs(np.arange(-reach, reach + 1)) <= 1).astype(np.int64))
         step = window if name == "train" else stride
