@@ -119,10 +119,19 @@ WordsOption: TypeAlias = Annotated[
 FalseAlarms: TypeAlias = Annotated[
     str | None,
     Option(
-        "Share of normal examples that may be called anomalies, for which the threshold is chosen "
-        "on validation. Default: 1%.",
+        "Share of normal examples that may be called anomalies, or of clips without a word taken "
+        "for one; the threshold is chosen for it on validation. Default: 1%.",
         panel=WHAT,
         amount="0.1%",
+    ),
+]
+MaxFalseAccepts: TypeAlias = Annotated[
+    str | None,
+    Option(
+        "How often a wake word may be heard in an hour of audio without it; threshold and "
+        "smoothing are chosen for it on validation. Default: 0.5/h.",
+        panel=WHAT,
+        amount="0.5/h",
     ),
 ]
 FeaturesOption: TypeAlias = Annotated[

@@ -69,7 +69,7 @@ def export(
     trust: Trust = False,
     progress: "Progress | None" = None,
 ) -> "ExportOutcome":
-    """Write a finished student, or any trial's, as ONNX, int8 ONNX, torch weights, C or TFLite.
+    """Write a student as ONNX, torch weights, TFLite, C, an Arduino library or a Zephyr module.
 
     C and TFLite hold the very numbers of the int8 ONNX file. main.c of the C runs one example of
     the run's validation data. The TFLite file is run in the interpreters that are installed

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hwkd.api.subject import Subject
+    from hwkd.core.listening import ListenRule
     from hwkd.core.progress import Progress
 
 # Windows that are prepared and run at once.
@@ -81,14 +82,21 @@ def listen(
     csv: CsvOption = None,
     stride: Annotated[
         Duration | None,
-        Option("From one inference to the next. Default: a quarter of a window.", amount="250ms"),
+        Option(
+            "From one inference to the next. Default: as exported, else a quarter of a window.",
+            amount="250ms",
+        ),
     ] = None,
     smoothing: Annotated[
-        int | None, Option("Inferences that scores are the mean of. Default: 3.", minimum=1)
+        int | None,
+        Option("Inferences that scores are the mean of. Default: as exported, else 3.", minimum=1),
     ] = None,
     threshold: Annotated[
         str | None,
-        Option("Mean probability from which a label is heard. Default: 70%.", amount="70%"),
+        Option(
+            "Mean probability from which a label is heard. Default: as exported, else 70%.",
+            amount="70%",
+        ),
     ] = None,
     png: Annotated[str | Path | None, Option("Picture to write, scores over time.")] = None,
     progress: "Progress | None" = None,
@@ -211,9 +219,10 @@ def _heard(
     asked: tuple[float | None, int | None, float | None],
     progress: "Progress",
 ) -> ListenOutcome:
+    from dataclasses import replace
+
     import numpy as np
 
-    from hwkd.core.listening import ListenRule, usual_stride
     from hwkd.engine.arms.export import raw_input
     from hwkd.signals.listening import windows_of
 
@@ -221,7 +230,8 @@ def _heard(
     stride_s, smoothing, threshold = asked
     form = raw_input(subject.record).frames
     grid = 1 if form is None else form.stride
-    stride = usual_stride(window, grid)
+    usual = _usual_rule(subject, window, grid)
+    stride = usual.stride
     if stride_s is not None:
         stride = _samples(stride_s, rate_hz, window, grid)
     count = (signal.shape[1] - window) // stride + 1
@@ -230,8 +240,8 @@ def _heard(
         inputs.append(subject.prepare(part))
         outputs.append(subject.answer(inputs[-1]).reshape(len(part), -1))
         progress("listen", min(count, _PART * len(outputs)), count)
-    usual = ListenRule(stride=stride)
-    rule = ListenRule(
+    rule = replace(
+        usual,
         stride=stride,
         smoothing=smoothing or usual.smoothing,
         threshold=usual.threshold if threshold is None else round(1000 * threshold),
@@ -252,6 +262,19 @@ def _heard(
         smoothing=rule.smoothing if unit == "probability" else 1,
         stride=stride,
     )
+
+
+def _usual_rule(subject: "Subject", window: int, grid: int) -> "ListenRule":
+    """Return what the exported C listens by."""
+    from hwkd.core.decision_record import DecisionRecord
+    from hwkd.core.listening import listen_rule
+    from hwkd.io.discovery import output_kind
+
+    said = subject.answers or {}
+    found = said.get("decision")
+    of_classes = "kind" in said and output_kind(said["kind"]).of_classes
+    decision = DecisionRecord.model_validate(found) if found and of_classes else None
+    return listen_rule(window, grid, decision, tuple(said.get("labels", ())))
 
 
 def _samples(stride_s: float, rate_hz: float | None, window: int, grid: int) -> int:
@@ -285,6 +308,8 @@ def _scored(
         steps = np.rint(outputs / end.scale).astype(np.int64)
         mean = smoothed(chances(steps, power_factor(float(end.scale))), rule.smoothing)
         best = mean.argmax(axis=1)
+        if rule.label is not None:
+            best[:] = rule.label
         heard = tuple(
             int(label) if row[label] >= rule.threshold else None
             for label, row in zip(best, mean, strict=True)
