@@ -24,7 +24,8 @@ from hwkd.core.metric import ACCURACY
 from hwkd.core.teaching import TrainingSet
 from hwkd.distill.scheme_spec import parse_scheme
 from hwkd.engine.arms.recipes import Arm
-from hwkd.engine.arms.scheme_course import SchemeData, learned_in_turn, train_scheme
+from hwkd.engine.arms.scheme_course import learned_in_turn, train_scheme
+from hwkd.engine.arms.scheme_stages import SchemeData
 from hwkd.tasks.base import TaskData
 from hwkd.train.batches import TensorBatches
 from hwkd.train.config import TrainConfig

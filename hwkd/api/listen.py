@@ -56,25 +56,30 @@ class ListenOutcome:
         return tuple(end / (self.rate_hz or 1.0) for end in self.ends)
 
 
+StudentToHear = Annotated[
+    str | Path,
+    Option(
+        "Run folder of `hwkd search`, folder of a finished student, or an int8 ONNX file that "
+        "hwkd exported.",
+        metavar="RUN|STUDENT|MODEL",
+    ),
+]
+WavOption = Annotated[
+    str | Path | None,
+    Option("Recording to play; resampled to the rate of the training.", opens="a .wav"),
+]
+CsvOption = Annotated[
+    str | Path | None,
+    Option("Recording to play: a row for each moment, a column a channel.", opens="a .csv"),
+]
+
+
 @declares_options
 def listen(
-    run: Annotated[
-        str | Path,
-        Option(
-            "Run folder of `hwkd search`, folder of a finished student, or an int8 ONNX file that "
-            "hwkd exported.",
-            metavar="RUN|STUDENT|MODEL",
-        ),
-    ],
+    run: StudentToHear,
     *,
-    wav: Annotated[
-        str | Path | None,
-        Option("Recording to play; resampled to the rate of the training.", opens="a .wav"),
-    ] = None,
-    csv: Annotated[
-        str | Path | None,
-        Option("Recording to play: a row for each moment, a column a channel.", opens="a .csv"),
-    ] = None,
+    wav: WavOption = None,
+    csv: CsvOption = None,
     stride: Annotated[
         Duration | None,
         Option(
@@ -111,14 +116,10 @@ def listen(
 
     from hwkd.api.search_config import seconds, share
     from hwkd.api.subject import subject_of
-    from hwkd.core.errors import ConfigError
     from hwkd.core.progress import silent
 
-    if (wav is None) == (csv is None):
-        raise ConfigError("give one recording: --wav FILE or --csv FILE")
-    recording = Path(str(wav or csv))
-    if png is not None and Path(png).exists():
-        raise ConfigError(f"--png {png}: is there already; name another file")
+    recording = _only_recording(wav, csv)
+    picture = _free_picture(png)
     subject = subject_of(Path(run))
     signal, rate_hz = _signal(subject, recording, is_wav=wav is not None)
     found = _heard(
@@ -129,12 +130,27 @@ def listen(
         progress=progress or silent,
     )
     found = replace(found, recording=str(recording))
-    if png is None:
-        return found
-    from hwkd.report.listening_png import write_listening_png
+    if picture is not None:
+        from hwkd.report.listening_png import write_listening_png
 
-    write_listening_png(found, Path(png))
-    return replace(found, picture=Path(png))
+        write_listening_png(found, picture)
+    return replace(found, picture=picture)
+
+
+def _only_recording(wav: str | Path | None, csv: str | Path | None) -> Path:
+    from hwkd.core.errors import ConfigError
+
+    if (wav is None) == (csv is None):
+        raise ConfigError("give one recording: --wav FILE or --csv FILE")
+    return Path(str(wav or csv))
+
+
+def _free_picture(png: str | Path | None) -> Path | None:
+    from hwkd.core.errors import ConfigError
+
+    if png is not None and Path(png).exists():
+        raise ConfigError(f"--png {png}: is there already; name another file")
+    return None if png is None else Path(png)
 
 
 def _signal(subject: "Subject", path: Path, *, is_wav: bool) -> tuple["NDArray[Any]", float | None]:
