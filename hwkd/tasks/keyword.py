@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,7 +77,7 @@ class KeywordTask:
 
     def labelled(
         self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]
-    ) -> tuple[NDArray[Any], NDArray[Any]]:
+    ) -> RawSplit:
         """Read clips of the training's length, and the names of their words."""
         raw = _read(source, reading, 0, silent)
         split = raw.test or raw.train
@@ -88,7 +87,7 @@ class KeywordTask:
                 f"{raw.source}: clips have {inputs.shape[2]:,} samples, those of the training "
                 f"{raw_shape[1]:,}; say --rate and --window as then"
             )
-        return inputs, np.array(raw.class_names)[split.labels]
+        return replace(split, labels=np.array(raw.class_names)[split.labels])
 
 
 def _read(folder: Path, reading: Reading, seed: int, progress: Progress) -> RawData:

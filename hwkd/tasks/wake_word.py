@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,17 +92,11 @@ class WakeWordTask:
 
     def labelled(
         self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]
-    ) -> tuple[NDArray[Any], NDArray[Any]]:
+    ) -> RawSplit:
         """Read windows of the training's length, and the names of their classes."""
-        sounds = _read(source, reading, 0, silent)
-        if sounds.window != raw_shape[1]:
-            raise DataError(
-                f"{sounds.source}: windows have {sounds.window:,} samples, those of the training "
-                f"{raw_shape[1]:,}; say --rate and --window as then"
-            )
-        raw = _cut(sounds)
+        raw = _cut(_read(source, reading, 0, silent, window=raw_shape[1]))
         split = raw.test or raw.train
-        return split.inputs, np.array(raw.class_names)[split.labels]
+        return replace(split, labels=np.array(raw.class_names)[split.labels])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,8 +127,14 @@ class _Sounds:
     notes: tuple[str, ...]
 
 
-def _read(folder: Path, reading: Reading, seed: int, progress: Progress) -> _Sounds:
-    """Read every file, resampled, into the split that a list names or chance gives."""
+def _read(
+    folder: Path, reading: Reading, seed: int, progress: Progress, *, window: int | None = None
+) -> _Sounds:
+    """Read every file, resampled, into the split that a list names or chance gives.
+
+    Args:
+        window: samples of one inference; None is what was asked for.
+    """
     with opened(folder, takes=_FORMATS):
         if not folder.is_dir():
             raise DataError(f"{printable(folder)}: no folder; --data takes {_FORMATS}")
@@ -143,7 +142,7 @@ def _read(folder: Path, reading: Reading, seed: int, progress: Progress) -> _Sou
         lists = listed_splits(folder, files)
         clips = read_clips(files, progress)
     rate_hz = common_rate(clips, reading.rate_hz)
-    window = round((reading.window_s or _WINDOW_S) * rate_hz)
+    window = window or round((reading.window_s or _WINDOW_S) * rate_hz)
     stride = _stride(reading, window, rate_hz)
     random = np.random.default_rng(seed)
     parts: dict[SplitName, _Part] = {name: _Part() for name in SPLITS}
