@@ -48,12 +48,14 @@ def other_npy(content: bytes, rng: random.Random) -> bytes:
 def other_array(array: NDArray[Any], rng: random.Random) -> NDArray[Any]:
     """Return an array of another type or shape, or with other values somewhere."""
     changed = _CHANGES[rng.randrange(len(_CHANGES))](array, rng)
-    return _CHANGES[0](changed, rng) if rng.random() < 0.2 else changed
+    return _other_shape(changed, rng) if rng.random() < 0.2 else changed
 
 
 def _other_kind(array: NDArray[Any], rng: random.Random) -> NDArray[Any]:
+    kind = rng.choice(_KINDS)
     with np.errstate(all="ignore"):
-        return array.astype(rng.choice(_KINDS), casting="unsafe")
+        wide = array.astype(np.int64 if array.dtype.kind in "iub" else np.float64)
+        return wide.astype(kind, casting="unsafe")
 
 
 def _other_shape(array: NDArray[Any], rng: random.Random) -> NDArray[Any]:

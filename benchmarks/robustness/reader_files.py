@@ -24,7 +24,12 @@ from benchmarks.robustness.data_mutants import NUMBERS, damaged
 ROOT = Path(__file__).parents[2]
 _SIGNALS = (
     ("energies", "log-mel:bins=6,window=8ms,stride=8ms,pcen=yes,picture=yes", (1, 600), 8000.0),
-    ("cepstra", "mfcc:bins=6,coefficients=4,delta=yes,window=8ms,stride=8ms,decimate=2", (1, 900), 16000.0),
+    (
+        "cepstra",
+        "mfcc:bins=6,coefficients=4,delta=yes,window=8ms,stride=8ms,decimate=2",
+        (1, 900),
+        16000.0,
+    ),
     ("motion", "imu:low=0.5Hz,high=20Hz,window=0.5s,stride=0.5s", (3, 150), 50.0),
 )
 
@@ -52,7 +57,6 @@ def fill_folder(folder: Path) -> None:
     note_stage(folder / "run", StageAt(stage="search", done=1, total=2, note="", since=at))
     hwkd.export(folder / "run", target="c", out=folder / "firmware")
     hwkd.export(folder / "run", target="onnx", out=folder / "onnx")
-    shutil.copytree(folder / "run", folder / "other")
     shutil.copytree(ROOT / "tests" / "golden" / "run_v2", folder / "old")
     (folder / "search.toml").write_text(
         'device = "cortex-m4"\ntrials = 3\nmax-latency = "2ms"\nspace = ["plain"]\nverify = true\n'
@@ -91,9 +95,10 @@ def _fill_beside_data(folder: Path) -> None:
     }
     labels = np.arange(12) % 3
     given = {f"x_{name}": values for name, values in inputs.items()}
-    np.savez(folder / "set.npz", **given, **{f"y_{name}": labels for name in inputs})
+    names = {f"y_{name}": labels for name in inputs}
     said = {f"y_soft_{name}": generator.integers(1, 9, (12, 3)) for name in inputs}
-    np.savez(folder / "labels.npz", **given, **said)
+    np.savez(folder / "set.npz", allow_pickle=False, **given, **names)
+    np.savez(folder / "labels.npz", allow_pickle=False, **given, **said)
     np.savez(folder / "made.npz", x_train=inputs["train"][:6], y_train=labels[:6])
     np.save(folder / "unlabelled.npy", inputs["test"])
     data = ClassifyTask().data(folder / "set.npz")
@@ -105,11 +110,13 @@ def _fill_pipelines(folder: Path) -> None:
     """Write preprocessing as a student's record holds it, of steps of every stage."""
     from hwkd.signals.features import features_named
     from hwkd.signals.pipeline import Pipeline, shapes_of
+    from hwkd.signals.step import Shape, Step
     from hwkd.signals.steps.normalise import Normalise
     from hwkd.signals.steps.standardise import Standardise
 
     folder.mkdir()
-    made = {"array": ((3, 4, 4), (Normalise.of((1.0, 2.0, 3.0), (4.0, 5.0, 6.0)),))}
+    colours = Normalise.of((1.0, 2.0, 3.0), (4.0, 5.0, 6.0))
+    made: dict[str, tuple[Shape, tuple[Step, ...]]] = {"array": ((3, 4, 4), (colours,))}
     for name, text, shape, rate_hz in _SIGNALS:
         recipe = features_named(text)
         front = recipe.steps(shape, rate_hz)

@@ -61,6 +61,7 @@ _PARTS = "a part of what its reader takes; the readers above"
 # Modules that open files and hold no reader of the lists above.
 OPENING_ELSEWHERE: Mapping[str, str] = {
     "api/option": "a default, or what was typed",
+    "api/compare": "any TOML",
     "api/live": "whether records that their readers took have changed",
     "deploy/exported_student": "compares with what it makes itself",
     "deploy/output_folder": "compares with what it makes itself",

@@ -106,7 +106,7 @@ def _described(folder: Path) -> object:
 
     (path,) = (folder / "onnx").glob("*.onnx")
     subject = subject_of(path)
-    prepared = subject.prepare(np.zeros((1, *subject.raw_shape), np.float32))
+    prepared = subject.prepare(np.zeros((1, 1, 8, 8), np.float32))
     return subject.head(np.zeros(1, np.int64), 10), prepared, subject.rate_hz
 
 
@@ -114,12 +114,6 @@ def _old_student(folder: Path) -> object:
     from hwkd.io.student_folder import read_student
 
     return read_student(folder / "old")
-
-
-def _compared(folder: Path) -> object:
-    import hwkd
-
-    return hwkd.compare([folder / "run", folder / "other"]).as_dict()
 
 
 def _options(folder: Path) -> object:
@@ -170,10 +164,7 @@ def _data(folder: Path) -> TaskData:
 def _unlabelled(folder: Path) -> object:
     from hwkd.engine.setup.transfer import read_unlabelled
 
-    data = _data(folder)
-    return read_unlabelled(
-        folder / "unlabelled.npy", input_shape=data.input_shape, pipeline=data.pipeline
-    )
+    return read_unlabelled(folder / "unlabelled.npy", _data(folder).pipeline)
 
 
 def _made(folder: Path) -> object:
@@ -202,14 +193,15 @@ def _pipelines(folder: Path) -> object:
     from hwkd.core.pipeline_record import PipelineRecord
     from hwkd.core.strict_model import read_record
     from hwkd.engine.arms.export import raw_input
+    from hwkd.signals.pipeline import Pipeline
 
     found = []
     for path in (folder / "pipelines").iterdir():
         record = read_record(
             PipelineRecord, path.read_bytes(), where=path.name, what="preprocessing"
         )
-        raw = raw_input(record)
-        found.append(raw.apply(np.zeros((1, *record.raw_shape), np.int16)))
+        raw_input(record)
+        found.append(Pipeline.of(record).apply(np.zeros((1, *record.raw_shape), np.int16)))
     return found
 
 
@@ -261,8 +253,10 @@ WAYS: dict[str, Way] = {
         files=("firmware/model.json",), read=_exported, covers=("read_exported",),
     ),
     "described ONNX": Way(files=("onnx/*.onnx",), read=_described, covers=("subject_of",)),
-    "old student": Way(files=("old/run.json", "old/best/*.json"), read=_old_student, covers=("read_old_record",)),
-    "compared runs": Way(files=("other/config.toml",), read=_compared, covers=("compare",)),
+    "old student": Way(
+        files=("old/run.json", "old/best/*.json"), read=_old_student,
+        covers=("read_old_record",),
+    ),
     "options in a file": Way(files=("search.toml",), read=_options, covers=("with_config",)),
     "device": Way(
         files=("device.toml",), read=_device, covers=("load_device", "read_toml"),

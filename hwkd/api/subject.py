@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hwkd.core.head import Head
+    from hwkd.core.pipeline_record import PipelineRecord
     from hwkd.core.reading import Reading
     from hwkd.deploy.student_facts import AnswerFacts
 
@@ -124,6 +125,8 @@ def _of_file(path: Path, task: str | None) -> Subject:
     except Exception as error:  # onnx raises what protobuf raises
         raise ModelFileError(f"{path}: no ONNX model ({first_line(error)})") from error
     facts = read_facts(said.get(METADATA_KEY, "{}"), where=str(path))
+    if facts is not None:
+        _require_pipeline(facts.preprocessing, path)
     return Subject(
         name=str(path),
         path=path,
@@ -134,6 +137,16 @@ def _of_file(path: Path, task: str | None) -> Subject:
         rate_hz=None if facts is None else facts.data.sample_rate_hz,
         answers=None if facts is None else facts.answer,
     )
+
+
+def _require_pipeline(record: "PipelineRecord", path: Path) -> None:
+    from hwkd.core.errors import ModelFileError, RunFolderError
+    from hwkd.signals.pipeline import Pipeline
+
+    try:
+        Pipeline.of(record)
+    except RunFolderError as error:
+        raise ModelFileError(f"{path}: {error}; export it again") from None
 
 
 def _of_folder(folder: Path, dtype: str, task: str | None) -> Subject:

@@ -118,12 +118,13 @@ def read_facts(text: str, *, where: str) -> ModelFacts | None:
     try:
         said = parse_json(text)
         return ModelFacts.model_validate(said) if said else None
-    except (MalformedTextError, ValidationError) as error:
-        is_text = isinstance(error, MalformedTextError)
-        problem = str(error) if is_text else first_problem(error, whole="text")
-        raise ModelFileError(
-            f"{where}: what the file says of itself is damaged ({problem}); export it again"
-        ) from None
+    except MalformedTextError as error:
+        problem = str(error)
+    except ValidationError as error:
+        problem = first_problem(error, whole="text")
+    raise ModelFileError(
+        f"{where}: what the file says of itself is damaged ({problem}); export it again"
+    )
 
 
 def known_facts(said: Mapping[str, Any]) -> dict[str, Any]:
