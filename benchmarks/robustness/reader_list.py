@@ -114,7 +114,7 @@ OPENING_ELSEWHERE: Mapping[str, str] = {
     "profiling/onnx_runtime": "what ONNX Runtime's profiler wrote a moment ago",
     "report/html": _PACKAGED,
     "report/columns": _WRITES,
-    "tasks/keyword": "the reader of clips; lists hold names, each compared with files",
+    "tasks/sound_folder": "the reader of clips; lists hold names, each compared with files",
     "tasks/pictures": _DATA,
     "trace/onnx_whole": _ONNX,
     "train/checkpoint": "tests/train: a damaged checkpoint begins the stage anew",

@@ -247,8 +247,10 @@ def _answer_rows(run: RunRecord) -> list[tuple[str, str]]:
         rows += [("mean", _numbers(data.answer_mean)), ("std", _numbers(data.answer_std))]
     if run.final is not None and run.final.decision is not None:
         found = run.final.decision
-        wanted = f"{found.rate} {found.wanted:.4g} at most, chosen on validation"
-        rows.append(("threshold", f"{found.threshold!r} ({wanted})"))
+        wanted = f"{found.rate} {found.wanted:.4g} {found.unit} at most, chosen on validation"
+        rows.append(("threshold", f"{found.threshold!r} of {found.answer} ({wanted})"))
+        if found.smoothing is not None:
+            rows.append(("smoothing", f"mean of {found.smoothing} inferences is compared"))
     return rows
 
 
