@@ -81,7 +81,7 @@ def listen_rule(
         stride=decision.stride,
         smoothing=decision.smoothing,
         threshold=threshold,
-        label=labels.index(decision.answer),
+        label=labels.index(decision.answer) if decision.answer in labels else None,
     )
 
 

@@ -196,7 +196,7 @@ class ClassesHead:
     def at(self, decision: DecisionRecord | None) -> ClassesHead:
         """Return the head with the threshold of a network, which says what is listened for."""
         hears = self.hears
-        if hears is None and decision is not None and decision.stride_s is not None:
+        if hears is None and decision is not None and decision.stride is not None:
             hears = Hearing.of(decision, self.names)
         metrics = self.metrics
         if isinstance(hears, Hearing) and FALSE_REJECTS not in metrics:

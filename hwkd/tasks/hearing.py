@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from hwkd.core.decision_record import DecisionRecord
+from hwkd.core.errors import DataError
 from hwkd.core.listening import WHOLE
 from hwkd.core.metric import Metric, Scores
 
@@ -84,7 +85,16 @@ class Hearing:
 
     @classmethod
     def of(cls, decision: DecisionRecord, names: tuple[str, ...]) -> Hearing:
-        """Return what chose a threshold."""
+        """Return what chose a threshold.
+
+        Raises:
+            DataError: if it is for none of the classes.
+        """
+        if decision.answer not in names:
+            raise DataError(
+                f"a threshold was chosen for {decision.answer!r}, which is no class of the student "
+                f"({', '.join(names[:6])}); its description was changed, export it again"
+            )
         return cls(
             heard=names.index(decision.answer),
             name=decision.answer,
