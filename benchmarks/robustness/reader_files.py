@@ -123,9 +123,9 @@ def _fill_pipelines(folder: Path) -> None:
         channels = shapes_of(front, shape)[-1][0]
         fitted = Standardise.of([1.0] * channels, [2.0] * channels)
         made[name] = (shape, (*front, fitted, *recipe.after(shape)))
-    for name, (shape, steps) in made.items():
+    for name, (raw_shape, steps) in made.items():
         pipeline = Pipeline(
-            steps=steps, raw_shape=shape, raw_dtype="int16", raw_low=-9.0, raw_high=9.0
+            steps=steps, raw_shape=raw_shape, raw_dtype="int16", raw_low=-9.0, raw_high=9.0
         )
         (folder / f"{name}.json").write_text(pipeline.record().model_dump_json())
 
