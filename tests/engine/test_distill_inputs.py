@@ -16,7 +16,7 @@ from hwkd.core import catalog
 from hwkd.core.errors import ConfigError, DataError, TeacherError, UnknownNameError
 from hwkd.engine.distill.run import run_distillation
 from hwkd.engine.setup.config import SearchConfig
-from hwkd.engine.setup.transfer import read_unlabelled, transfer_set
+from hwkd.engine.setup.transfer import prepared_inputs, read_unlabelled, transfer_set
 from hwkd.io import discovery
 from hwkd.signals.pipeline import Pipeline
 from hwkd.signals.steps.normalise import Normalise
@@ -125,16 +125,33 @@ def test_unlabelled_inputs_are_normalised_like_the_train_split(tmp_path: Path) -
     scale = _pipeline((10.0, 20.0), (2.0, 4.0), raw_shape=(2, 4, 5))
     values = np.full((3, 4, 5, 2), 30, dtype=np.uint8)
     np.save(tmp_path / "last.npy", values)
-    found = read_unlabelled(tmp_path / "last.npy", input_shape=(2, 4, 5), pipeline=scale)
+    found = read_unlabelled(tmp_path / "last.npy", scale)
     assert found.shape == (3, 2, 4, 5)
     assert found.dtype == np.float32
     assert np.allclose(found[:, 0], 10.0)
     assert np.allclose(found[:, 1], 2.5)
     np.save(tmp_path / "scaled.npy", np.linspace(0, 1 / 255, 120).reshape(3, 4, 5, 2))
     with pytest.raises(DataError, match=r"another scale than the train inputs: values 0 to 0\.0"):
-        read_unlabelled(tmp_path / "scaled.npy", input_shape=(2, 4, 5), pipeline=scale)
+        read_unlabelled(tmp_path / "scaled.npy", scale)
+    other = _pipeline((10.0,) * 7, (2.0,) * 7, raw_shape=(7, 4, 5))
     with pytest.raises(DataError, match=r"holds shape \(3, 4, 5, 2\), expected \[n, 7, 4, 5\]"):
-        read_unlabelled(tmp_path / "last.npy", input_shape=(7, 4, 5), pipeline=scale)
+        read_unlabelled(tmp_path / "last.npy", other)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.full((3, 2, 4, 5), "1e"), "holds <U2 with values that are no numbers"),
+        (np.full((3, 2, 4, 5), np.nan), "holds float64 with values that are no numbers"),
+        (np.full((3, 2, 4, 5), 1e300), "holds values that float32 does not"),
+        (np.full((3, 2, 4, 5), 1e308) * [[1], [0], [1], [0]], "another scale than the train"),
+        (np.array(3.0), r"holds shape \(\), expected \[n, 2, 4, 5\]"),
+    ],
+)
+def test_what_is_no_input_of_the_data_is_one_line(values: np.ndarray, message: str) -> None:
+    scale = _pipeline((10.0, 20.0), (2.0, 4.0), raw_shape=(2, 4, 5))
+    with pytest.raises(DataError, match=f"^--made x: {message}"):
+        prepared_inputs(values, scale, where="--made x")
 
 
 def test_hidden_labels_make_a_transfer_set(place: Path) -> None:
@@ -186,7 +203,7 @@ def test_unlabelled_folders_are_read_like_data(place: Path) -> None:
     (place / "folder" / "more").mkdir()
     Image.fromarray(bars(1, 4)[0][0]).save(place / "folder" / "more" / "0.png")
     scale = _pipeline((10.0,), (2.0,), raw_shape=(1, 8, 8))
-    found = read_unlabelled(place / "folder", input_shape=(1, 8, 8), pipeline=scale)
+    found = read_unlabelled(place / "folder", scale)
     assert found.shape == (6, 1, 8, 8)
     own = found[0] if np.allclose(found[0, 0] * 2 + 10, bars(1, 4)[0][0]) else found[-1]
     assert np.allclose(own[0] * 2 + 10, bars(1, 4)[0][0])
