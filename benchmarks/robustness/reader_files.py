@@ -71,8 +71,9 @@ def fill_folder(folder: Path) -> None:
     rows = [f"{i / 10},{i % 5},{'ab'[i // 30]}" for i in range(60)]
     (folder / "recordings.csv").write_text("\n".join(["time,x,label", *rows]) + "\n")
     np.savez(
-        folder / "recordings.npz", x=np.zeros((60, 2)), y=np.arange(60) // 30, rate=np.array(10.0)
-    )
+        folder / "recordings.npz", x=np.zeros((60, 2)), y=np.arange(60) // 30,
+        rate=np.array(10.0), recording=np.arange(60) // 15, time=np.arange(60) / 10,
+    )  # fmt: skip
     with wave.open(str(folder / "clip.wav"), "wb") as clip:
         clip.setparams((1, 2, 8000, 0, "NONE", ""))
         clip.writeframes(bytes(1600))

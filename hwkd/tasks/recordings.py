@@ -256,15 +256,27 @@ def _of_arrays(path: Path, reading: Reading, group: str | None) -> _Samples:
         channels=channels,
         values=wide,
         labels=_of_samples(labels, recordings, len(values), where, "labels"),
-        recordings=None if recordings is None else recordings.ravel(),
+        recordings=None
+        if recordings is None
+        else _of_samples(recordings, None, len(values), where, "numbers of recordings"),
         groups=None
         if groups is None
         else _of_samples(groups, recordings, len(values), where, str(group)),
-        time_s=None if time is None else time.ravel().astype(np.float64),
-        rate_hz=None if rate is None else float(rate.ravel()[0]),
+        time_s=None if time is None else _as_numbers(time, len(values), where, "the time"),
+        rate_hz=None if rate is None else float(_as_numbers(rate, 1, where, "the rate")[0]),
         first_row=0,
         notes=(f"channels: {', '.join(channels)}",),
     )
+
+
+def _as_numbers(given: NDArray[Any], size: int, where: str, what: str) -> NDArray[np.float64]:
+    flat = given.ravel()
+    if flat.dtype.kind not in "iuf" or len(flat) != size or not np.isfinite(flat).all():
+        raise DataError(
+            f"{where}: {what} is {len(flat):,} values of type {flat.dtype}; expected {size:,} "
+            f"finite number{'s' * (size > 1)}"
+        )
+    return flat.astype(np.float64)
 
 
 def _of_samples(
@@ -288,6 +300,8 @@ def _of_samples(
 def _cut(samples: _Samples, reading: Reading) -> Recordings:
     """Cut where label, recording or group change, and at gaps in time."""
     count = len(samples.labels)
+    if np.abs(samples.values).max(initial=0.0) > np.finfo(np.float32).max:
+        raise DataError(f"{samples.source}: holds values that float32 does not; scale them down")
     begins = np.zeros(count, dtype=bool)
     begins[0] = True
     for column in (samples.labels, samples.recordings, samples.groups):

@@ -143,3 +143,20 @@ def test_what_nothing_says_is_asked_for(tmp_path):
         TASK.data(path, Reading(split="people"))
     with pytest.raises(ConfigError, match="--task gesture needs --data: a CSV file"):
         TASK.data(None)
+
+
+@pytest.mark.parametrize(
+    ("array", "says"),
+    [
+        ({"rate": np.zeros(0)}, "the rate is 0 values of type float64; expected 1 finite number"),
+        ({"rate": np.array("fast")}, "the rate is 1 values of type <U4"),
+        ({"time": np.arange(7)}, "the time is 7 values of type int64; expected 60 finite numbers"),
+        ({"recording": np.arange(7)}, "7 numbers of recordings for 60 samples"),
+        ({"x": np.full((60, 2), 1e300)}, "holds values that float32 does not"),
+    ],
+)
+def test_arrays_that_do_not_fit_the_samples_are_refused_in_one_line(tmp_path, array, says):
+    whole = {"x": np.zeros((60, 2)), "y": np.arange(60) // 30}
+    np.savez(tmp_path / "r.npz", **{**whole, **array})
+    with pytest.raises(DataError, match=says):
+        read_recordings(tmp_path / "r.npz", Reading())
