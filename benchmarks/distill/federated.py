@@ -23,7 +23,8 @@ from hwkd.core.teaching import TrainingSet
 from hwkd.distill.scheme_spec import parse_scheme
 from hwkd.distill.schemes.federated import FedAvg, FederatedScheme
 from hwkd.engine.arms.recipes import Arm
-from hwkd.engine.arms.scheme_course import SchemeData, train_scheme
+from hwkd.engine.arms.scheme_course import train_scheme
+from hwkd.engine.arms.scheme_stages import SchemeData
 from hwkd.nn.build import build_module
 from hwkd.tasks.base import TaskData
 from hwkd.train.batches import TensorBatches

@@ -20,13 +20,16 @@ import torch
 from benchmarks.distill.setup import STUDENT_CHANNELS, load_data, student
 from benchmarks.lib.verdict import Target, report
 from hwkd.core.final_record import LifelongRecord
+from hwkd.core.metric import ACCURACY
 from hwkd.core.teaching import TrainingSet
 from hwkd.distill.scheme_spec import parse_scheme
 from hwkd.engine.arms.recipes import Arm
-from hwkd.engine.arms.scheme_course import SchemeData, learned_in_turn, train_scheme
+from hwkd.engine.arms.scheme_course import learned_in_turn, train_scheme
+from hwkd.engine.arms.scheme_stages import SchemeData
 from hwkd.tasks.base import TaskData
 from hwkd.train.batches import TensorBatches
 from hwkd.train.config import TrainConfig
+from hwkd.train.loop import predict_logits
 
 # Name -> scheme, and whether it is without what the network before teaches.
 WAYS = {
@@ -62,9 +65,8 @@ def train(
     )
     tested = torch.from_numpy(np.array(data.test.inputs))
     wanted = torch.from_numpy(np.array(data.test.labels))
-    with torch.no_grad():
-        right = float((module(tested).argmax(1) == wanted).float().mean())
-    return right, learned_in_turn(arm, course, tested, wanted)
+    right = data.scores("test", predict_logits(module, tested).numpy())[ACCURACY.name]
+    return right, learned_in_turn(arm, course, tested, wanted, data.head)
 
 
 def main() -> int:

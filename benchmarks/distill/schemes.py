@@ -31,7 +31,8 @@ from hwkd.core.verdict_record import Gain
 from hwkd.distill.scheme_spec import parse_scheme
 from hwkd.engine.arms.evaluation import deploy_student, student_logits
 from hwkd.engine.arms.recipes import Arm
-from hwkd.engine.arms.scheme_course import SchemeData, train_scheme
+from hwkd.engine.arms.scheme_course import train_scheme
+from hwkd.engine.arms.scheme_stages import SchemeData
 from hwkd.engine.arms.verdict import paired_gain
 from hwkd.io.discovery import discover
 from hwkd.tasks.base import TaskData

@@ -30,7 +30,8 @@ from hwkd.core.teaching import TrainingSet
 from hwkd.distill.scheme import Scheme
 from hwkd.engine.arms.evaluation import student_bytes
 from hwkd.engine.arms.recipes import Arm
-from hwkd.engine.arms.scheme_course import SchemeData, train_scheme
+from hwkd.engine.arms.scheme_course import train_scheme
+from hwkd.engine.arms.scheme_stages import SchemeData
 from hwkd.io.discovery import discover
 from hwkd.tasks.base import TaskData
 from hwkd.train.batches import TensorBatches

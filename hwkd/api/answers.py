@@ -7,12 +7,12 @@ from hwkd.api.common import (
     DataOption,
     TaskOption,
     TeacherInputs,
+    TeacherSeesOption,
     TeachersOption,
     TeacherWeights,
     Trust,
 )
 from hwkd.api.option import Here, Option, declares_options
-from hwkd.core.choices import TeacherSees
 
 if TYPE_CHECKING:
     from hwkd.core.progress import Progress
@@ -35,9 +35,7 @@ def answers(
     teachers: Annotated[TeachersOption, Here("Default: the one of the run.")] = (),
     teacher_weights: TeacherWeights = (),
     teacher_inputs: TeacherInputs = (),
-    teacher_sees: Annotated[
-        TeacherSees | None, Option("paired: the other half of each example, see `hwkd distill`.")
-    ] = None,
+    teacher_sees: TeacherSeesOption = None,
     trust: Trust = False,
     progress: "Progress | None" = None,
 ) -> "WrittenAnswers":

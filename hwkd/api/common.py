@@ -14,6 +14,7 @@ from hwkd.core.choices import (
     QatMode,
     Risk,
     RoundingChoice,
+    TeacherSees,
     Tracker,
 )
 from hwkd.core.reading import ClassWeights
@@ -118,10 +119,19 @@ WordsOption: TypeAlias = Annotated[
 FalseAlarms: TypeAlias = Annotated[
     str | None,
     Option(
-        "Share of normal examples that may be called anomalies, for which the threshold is chosen "
-        "on validation. Default: 1%.",
+        "Share of normal examples that may be called anomalies, or of clips without a word taken "
+        "for one; the threshold is chosen for it on validation. Default: 1%.",
         panel=WHAT,
         amount="0.1%",
+    ),
+]
+MaxFalseAccepts: TypeAlias = Annotated[
+    str | None,
+    Option(
+        "How often a wake word may be heard in an hour of audio without it; threshold and "
+        "smoothing are chosen for it on validation. Default: 0.5/h.",
+        panel=WHAT,
+        amount="0.5/h",
     ),
 ]
 FeaturesOption: TypeAlias = Annotated[
@@ -238,6 +248,14 @@ StudyName: TypeAlias = Annotated[str, Option("Name of the run in the database.",
 StudyOption: TypeAlias = Annotated[StudyName | None, Here("Default: that of the run folder.")]
 Trust: TypeAlias = Annotated[
     bool, Option("Run the Python files (spaces, teacher) that the run recorded.", panel=RUN)
+]
+TeacherSeesOption: TypeAlias = Annotated[
+    TeacherSees | None,
+    Option(
+        "paired: arrays teacher_x_train and so on that lie beside x_train in an NPZ file: another "
+        "sensor, more channels, a finer picture. Default: as the run has it, else students.",
+        panel=WHAT,
+    ),
 ]
 Unlabelled: TypeAlias = Annotated[
     str | Path | None,

@@ -60,14 +60,11 @@ def compare(
         RunFolderError: if a folder is no run folder, is damaged, or the page cannot be written.
     """
     from hwkd.api.opened import open as open_run
-    from hwkd.core.errors import ConfigError, RunFolderError
-    from hwkd.io.paths import written_atomically
+    from hwkd.core.errors import ConfigError
     from hwkd.io.run_files import CONFIG_FILE
-    from hwkd.io.text_files import read_toml
     from hwkd.report.comparison import (
         RunToCompare,
         cautions,
-        comparison_sections,
         differences,
         short_names,
     )
@@ -82,23 +79,43 @@ def compare(
             name=name,
             page=each.page,
             summary=each.as_dict(),
-            options=read_toml(path) if (path := each.folder / CONFIG_FILE).is_file() else {},
+            options=_options(each.folder / CONFIG_FILE),
         )
         for name, each in zip(short_names(folders), opened, strict=True)
     ]
     if page is not None:
-        from hwkd.report.html import render_page
-
-        title = f"{len(compared)} runs compared"
-        text = render_page(title, comparison_sections(compared), kind="hwkd compare")
-        try:
-            with written_atomically(Path(page)) as temporary:
-                temporary.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise RunFolderError(f"{page}: cannot write it: {error.strerror}") from None
+        _write_page(Path(page), compared)
     return Comparison(
         runs=tuple(compared),
         differences=differences(compared),
         cautions=cautions(compared),
         page=None if page is None else Path(page),
     )
+
+
+def _options(path: Path) -> dict[str, Any]:
+    """Return what a run was asked for; nothing where it does not say."""
+    from hwkd.core.errors import RunFolderError
+    from hwkd.io.text_files import MalformedTextError, read_toml
+
+    if not path.is_file():
+        return {}
+    try:
+        return read_toml(path)
+    except MalformedTextError as error:
+        raise RunFolderError(f"{path}: cannot read it as TOML: {error}") from None
+
+
+def _write_page(page: Path, compared: "Sequence[RunToCompare]") -> None:
+    from hwkd.core.errors import RunFolderError
+    from hwkd.io.paths import written_atomically
+    from hwkd.report.comparison import comparison_sections
+    from hwkd.report.html import render_page
+
+    title = f"{len(compared)} runs compared"
+    text = render_page(title, comparison_sections(compared), kind="hwkd compare")
+    try:
+        with written_atomically(page) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise RunFolderError(f"{page}: cannot write it: {error.strerror}") from None

@@ -17,6 +17,7 @@ from hwkd.api.common import (
     SeedOption,
     TaskOption,
     TeacherInputs,
+    TeacherSeesOption,
     TeachersOption,
     TeacherWeights,
     TimeoutOption,
@@ -26,7 +27,7 @@ from hwkd.api.common import (
     WorkersOption,
 )
 from hwkd.api.option import Here, Option, command_line, declares_options
-from hwkd.core.choices import TASK, TeacherSees
+from hwkd.core.choices import TASK
 from hwkd.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -66,14 +67,7 @@ def distill(
     ] = (),
     teacher_weights: TeacherWeights = (),
     teacher_inputs: TeacherInputs = (),
-    teacher_sees: Annotated[
-        TeacherSees | None,
-        Option(
-            "paired: arrays teacher_x_train and so on that lie beside x_train in an NPZ file: "
-            "another sensor, more channels, a finer picture. Default: as the run has it, else "
-            "students."
-        ),
-    ] = None,
+    teacher_sees: TeacherSeesOption = None,
     unlabelled: Unlabelled = None,
     made: Annotated[
         str | Path | None,

@@ -75,15 +75,16 @@ def evaluate(
     source, place = Path(model), Path(path_of_data(data) or "")
     subject = subject_of(source, dtype=dtype, task=task)
     tell("read the data", 0, 2)
-    inputs, labels = subject.task.labelled(place, subject.reading, raw_shape=subject.raw_shape)
+    given = subject.task.labelled(place, subject.reading, raw_shape=subject.raw_shape)
+    labels = given.labels
     if not len(labels):
         raise DataError(f"{place}: no labelled examples")
-    prepared = subject.prepare(inputs)
+    prepared = subject.prepare(given.inputs)
     tell("answer", 1, 2)
-    outputs = subject.answer(prepared)
+    outputs = subject.answer(prepared).reshape(len(labels), -1)
     tell("answer", 2, 2)
-    head = subject.head(labels, outputs.reshape(len(outputs), -1).shape[1])
-    scores = head.scores(outputs.reshape(len(outputs), -1), head.targets(labels, prepared))
+    head = subject.head(labels, outputs.shape[1])
+    scores = head.scores(outputs, head.targets(labels, prepared), given.wholes)
     return EvaluateOutcome(
         model=str(model),
         data=str(place),

@@ -18,44 +18,50 @@ if TYPE_CHECKING:
     from hwkd.engine.arms.export import ExportOutcome
 
 
+StudentToExport = Annotated[
+    str | Path,
+    Option(
+        "Folder of `hwkd search --out RUN`, of a finished student (`hwkd distill --out`), or, "
+        "for all targets but files, an int8 ONNX file.",
+        metavar="RUN|STUDENT|MODEL",
+    ),
+]
+FormatOption = Annotated[
+    str | None,
+    Option(
+        "One or more of onnx, onnx-int8, torch, with commas; default: onnx,onnx-int8. Goes "
+        "with --target files.",
+        flag="format",
+    ),
+]
+TargetOption = Annotated[
+    str,
+    Option(
+        "files: those of --format. c: C99 source of the int8 student. tflite: the same student "
+        "for TFLM, LiteRT, X-CUBE-AI and vela. arduino, zephyr: the C as a library of those. "
+        "Plugins add more."
+    ),
+]
+RecalibrationOption = Annotated[
+    Literal["minmax", "percentile", "mse"] | None,
+    Option(
+        "Quantise the float student of a run anew with ranges found so, instead of the int8 "
+        "file that the run chose. Goes with --target files."
+    ),
+]
+
+
 @declares_options
 def export(
-    source: Annotated[
-        str | Path,
-        Option(
-            "Folder of `hwkd search --out RUN`, of a finished student (`hwkd distill --out`), or, "
-            "for all targets but files, an int8 ONNX file.",
-            metavar="RUN|STUDENT|MODEL",
-        ),
-    ],
+    source: StudentToExport,
     *,
     out: OutOption,
     trial: Annotated[
         str, Option("best (trained in full), or the number of a completed trial.")
     ] = "best",
-    formats: Annotated[
-        str | None,
-        Option(
-            "One or more of onnx, onnx-int8, torch, with commas; default: onnx,onnx-int8. Goes "
-            "with --target files.",
-            flag="format",
-        ),
-    ] = None,
-    target: Annotated[
-        str,
-        Option(
-            "files: those of --format. c: C99 source of the int8 student. tflite: the same student "
-            "for TFLM, LiteRT, X-CUBE-AI and vela. arduino, zephyr: the C as a library of those. "
-            "Plugins add more."
-        ),
-    ] = "files",
-    calibration: Annotated[
-        Literal["minmax", "percentile", "mse"] | None,
-        Option(
-            "Quantise the float student of a run anew with ranges found so, instead of the int8 "
-            "file that the run chose. Goes with --target files."
-        ),
-    ] = None,
+    formats: FormatOption = None,
+    target: TargetOption = "files",
+    calibration: RecalibrationOption = None,
     rounding: RoundingOption = "auto",
     kernels: KernelsOption = "hwkd",
     patch: PatchOption = None,
@@ -63,7 +69,7 @@ def export(
     trust: Trust = False,
     progress: "Progress | None" = None,
 ) -> "ExportOutcome":
-    """Write a finished student, or any trial's, as ONNX, int8 ONNX, torch weights, C or TFLite.
+    """Write a student as ONNX, torch weights, TFLite, C, an Arduino library or a Zephyr module.
 
     C and TFLite hold the very numbers of the int8 ONNX file. main.c of the C runs one example of
     the run's validation data. The TFLite file is run in the interpreters that are installed

@@ -19,16 +19,19 @@ if TYPE_CHECKING:
     from hwkd.engine.search.listener import SearchListener
 
 
+StudentToFinetune = Annotated[
+    str | Path,
+    Option(
+        "Run folder (its best student), or folder of a finished student.",
+        metavar="RUN|STUDENT",
+        opens="a finished run or a student's folder",
+    ),
+]
+
+
 @declares_options
 def finetune(
-    run: Annotated[
-        str | Path,
-        Option(
-            "Run folder (its best student), or folder of a finished student.",
-            metavar="RUN|STUDENT",
-            opens="a finished run or a student's folder",
-        ),
-    ],
+    run: StudentToFinetune,
     *,
     data: Annotated[
         DataOption,

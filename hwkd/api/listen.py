@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hwkd.api.subject import Subject
+    from hwkd.core.listening import ListenRule
     from hwkd.core.progress import Progress
 
 # Windows that are prepared and run at once.
@@ -55,35 +56,47 @@ class ListenOutcome:
         return tuple(end / (self.rate_hz or 1.0) for end in self.ends)
 
 
+StudentToHear = Annotated[
+    str | Path,
+    Option(
+        "Run folder of `hwkd search`, folder of a finished student, or an int8 ONNX file that "
+        "hwkd exported.",
+        metavar="RUN|STUDENT|MODEL",
+    ),
+]
+WavOption = Annotated[
+    str | Path | None,
+    Option("Recording to play; resampled to the rate of the training.", opens="a .wav"),
+]
+CsvOption = Annotated[
+    str | Path | None,
+    Option("Recording to play: a row for each moment, a column a channel.", opens="a .csv"),
+]
+
+
 @declares_options
 def listen(
-    run: Annotated[
-        str | Path,
-        Option(
-            "Run folder of `hwkd search`, folder of a finished student, or an int8 ONNX file that "
-            "hwkd exported.",
-            metavar="RUN|STUDENT|MODEL",
-        ),
-    ],
+    run: StudentToHear,
     *,
-    wav: Annotated[
-        str | Path | None,
-        Option("Recording to play; resampled to the rate of the training.", opens="a .wav"),
-    ] = None,
-    csv: Annotated[
-        str | Path | None,
-        Option("Recording to play: a row for each moment, a column a channel.", opens="a .csv"),
-    ] = None,
+    wav: WavOption = None,
+    csv: CsvOption = None,
     stride: Annotated[
         Duration | None,
-        Option("From one inference to the next. Default: a quarter of a window.", amount="250ms"),
+        Option(
+            "From one inference to the next. Default: as exported, else a quarter of a window.",
+            amount="250ms",
+        ),
     ] = None,
     smoothing: Annotated[
-        int | None, Option("Inferences that scores are the mean of. Default: 3.", minimum=1)
+        int | None,
+        Option("Inferences that scores are the mean of. Default: as exported, else 3.", minimum=1),
     ] = None,
     threshold: Annotated[
         str | None,
-        Option("Mean probability from which a label is heard. Default: 70%.", amount="70%"),
+        Option(
+            "Mean probability from which a label is heard. Default: as exported, else 70%.",
+            amount="70%",
+        ),
     ] = None,
     png: Annotated[str | Path | None, Option("Picture to write, scores over time.")] = None,
     progress: "Progress | None" = None,
@@ -103,14 +116,10 @@ def listen(
 
     from hwkd.api.search_config import seconds, share
     from hwkd.api.subject import subject_of
-    from hwkd.core.errors import ConfigError
     from hwkd.core.progress import silent
 
-    if (wav is None) == (csv is None):
-        raise ConfigError("give one recording: --wav FILE or --csv FILE")
-    recording = Path(str(wav or csv))
-    if png is not None and Path(png).exists():
-        raise ConfigError(f"--png {png}: is there already; name another file")
+    recording = _only_recording(wav, csv)
+    picture = _free_picture(png)
     subject = subject_of(Path(run))
     signal, rate_hz = _signal(subject, recording, is_wav=wav is not None)
     found = _heard(
@@ -121,12 +130,27 @@ def listen(
         progress=progress or silent,
     )
     found = replace(found, recording=str(recording))
-    if png is None:
-        return found
-    from hwkd.report.listening_png import write_listening_png
+    if picture is not None:
+        from hwkd.report.listening_png import write_listening_png
 
-    write_listening_png(found, Path(png))
-    return replace(found, picture=Path(png))
+        write_listening_png(found, picture)
+    return replace(found, picture=picture)
+
+
+def _only_recording(wav: str | Path | None, csv: str | Path | None) -> Path:
+    from hwkd.core.errors import ConfigError
+
+    if (wav is None) == (csv is None):
+        raise ConfigError("give one recording: --wav FILE or --csv FILE")
+    return Path(str(wav or csv))
+
+
+def _free_picture(png: str | Path | None) -> Path | None:
+    from hwkd.core.errors import ConfigError
+
+    if png is not None and Path(png).exists():
+        raise ConfigError(f"--png {png}: is there already; name another file")
+    return None if png is None else Path(png)
 
 
 def _signal(subject: "Subject", path: Path, *, is_wav: bool) -> tuple["NDArray[Any]", float | None]:
@@ -195,9 +219,10 @@ def _heard(
     asked: tuple[float | None, int | None, float | None],
     progress: "Progress",
 ) -> ListenOutcome:
+    from dataclasses import replace
+
     import numpy as np
 
-    from hwkd.core.listening import ListenRule, usual_stride
     from hwkd.engine.arms.export import raw_input
     from hwkd.signals.listening import windows_of
 
@@ -205,7 +230,8 @@ def _heard(
     stride_s, smoothing, threshold = asked
     form = raw_input(subject.record).frames
     grid = 1 if form is None else form.stride
-    stride = usual_stride(window, grid)
+    usual = _usual_rule(subject, window, grid)
+    stride = usual.stride
     if stride_s is not None:
         stride = _samples(stride_s, rate_hz, window, grid)
     count = (signal.shape[1] - window) // stride + 1
@@ -214,8 +240,8 @@ def _heard(
         inputs.append(subject.prepare(part))
         outputs.append(subject.answer(inputs[-1]).reshape(len(part), -1))
         progress("listen", min(count, _PART * len(outputs)), count)
-    usual = ListenRule(stride=stride)
-    rule = ListenRule(
+    rule = replace(
+        usual,
         stride=stride,
         smoothing=smoothing or usual.smoothing,
         threshold=usual.threshold if threshold is None else round(1000 * threshold),
@@ -236,6 +262,18 @@ def _heard(
         smoothing=rule.smoothing if unit == "probability" else 1,
         stride=stride,
     )
+
+
+def _usual_rule(subject: "Subject", window: int, grid: int) -> "ListenRule":
+    """Return what the exported C listens by."""
+    from hwkd.core.listening import listen_rule
+    from hwkd.io.discovery import output_kind
+
+    said = subject.answers
+    if said is None:
+        return listen_rule(window, grid, None, ())
+    decision = said.decision if output_kind(said.kind).of_classes else None
+    return listen_rule(window, grid, decision, said.labels)
 
 
 def _samples(stride_s: float, rate_hz: float | None, window: int, grid: int) -> int:
@@ -269,6 +307,8 @@ def _scored(
         steps = np.rint(outputs / end.scale).astype(np.int64)
         mean = smoothed(chances(steps, power_factor(float(end.scale))), rule.smoothing)
         best = mean.argmax(axis=1)
+        if rule.label is not None:
+            best[:] = rule.label
         heard = tuple(
             int(label) if row[label] >= rule.threshold else None
             for label, row in zip(best, mean, strict=True)

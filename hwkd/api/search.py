@@ -23,6 +23,7 @@ from hwkd.api.common import (
     GroupOption,
     LabelOption,
     MaxEnergy,
+    MaxFalseAccepts,
     MaxFlash,
     MaxLatency,
     MaxRam,
@@ -113,6 +114,7 @@ def search(
     words: WordsOption = None,
     normal: NormalOption = None,
     false_alarms: FalseAlarms = None,
+    max_false_accepts: MaxFalseAccepts = None,
     features: FeaturesOption = None,
     teachers: Annotated[
         TeachersOption, Here("Without it one is trained on the data and cached.")
@@ -295,6 +297,7 @@ def search(
         default_spaces,
         frequency,
         limit_amounts,
+        per_hour,
         seconds,
         share,
         shared_place,
@@ -334,6 +337,7 @@ def search(
             "words": [word.strip() for word in (words or "").split(",") if word.strip()],
             "normal": normal,
             "false_alarms_ratio": share(false_alarms, "--false-alarms"),
+            "max_false_accepts_per_hour": per_hour(max_false_accepts, "--max-false-accepts"),
         },
         "spaces": [whole_path(name, ".py") for name in named] or default_spaces(task),
         "trials": trials,

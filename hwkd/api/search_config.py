@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import datetime
 from pathlib import Path
@@ -86,6 +87,21 @@ def share(text: str | None, option: str) -> float | None:
     value = float(match.group(1)) / 100 if match else 0.0
     if not 0 < value < 1:
         raise ConfigError(f"{option}: {text!r} is no share between 0% and 100%, as 0.1%")
+    return value
+
+
+def per_hour(text: str | None, option: str) -> float | None:
+    """Return how often in an hour from "0.5/h".
+
+    Raises:
+        ConfigError: if it is no rate above 0.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"\s*(\d*\.?\d+)\s*/\s*h\s*", text)
+    value = float(match.group(1)) if match else 0.0
+    if not 0 < value < math.inf:
+        raise ConfigError(f"{option}: {text!r} is no number in an hour above 0, as 0.5/h")
     return value
 
 

@@ -22,6 +22,7 @@ from hwkd.core.verification import VerificationRecord
 if TYPE_CHECKING:
     from hwkd.core.head import Head
     from hwkd.tasks.base import Task
+    from hwkd.tasks.raw import RawSplit
 
 _INT8, _FLOAT = "int8", "float32"
 
@@ -164,14 +165,16 @@ class Student:
             DataError: if the data is not like that of the training.
         """
         head = self._head
-        inputs, labels = self._examples(data)
-        if len(inputs) != len(labels) or not len(labels):
+        given = self._examples(data)
+        if len(given.inputs) != len(given.labels) or not len(given.labels):
             raise DataError(
-                f"data: {len(inputs):,} inputs but {len(labels):,} labels; give one label per input"
+                f"data: {len(given.inputs):,} inputs but {len(given.labels):,} labels; give one "
+                "label per input"
             )
         network = self.network(dtype)
-        prepared = network.prepared(inputs)
-        return head.scores(network.of_prepared(prepared), head.targets(labels, prepared))
+        prepared = network.prepared(given.inputs)
+        targets = head.targets(given.labels, prepared)
+        return head.scores(network.of_prepared(prepared), targets, given.wholes)
 
     @property
     def _head(self) -> Head:
@@ -181,14 +184,15 @@ class Student:
         head = output_kind(data.kind).head(self.labels, data.answer_mean, data.answer_std)
         return head.at(self.final.decision)
 
-    def _examples(self, data: str | Path | Arrays) -> tuple[NDArray[Any], NDArray[Any]]:
+    def _examples(self, data: str | Path | Arrays) -> RawSplit:
         from hwkd.core import catalog
         from hwkd.io.discovery import discover
         from hwkd.io.stored_arrays import named_arrays, path_of_data
+        from hwkd.tasks.raw import RawSplit
 
         if isinstance(data, tuple):
             inputs, labels = named_arrays(data).values()
-            return inputs, labels
+            return RawSplit(inputs=inputs, labels=labels)
         discover("hwkd.tasks")
         task: Task = catalog.TASKS.get(self.data.task)
         shape = self.data.pipeline.raw_shape

@@ -18,6 +18,17 @@ class JobFile:
     text: str
 
 
+JobMemory = Annotated[str, Option("Of each worker, as 4GiB.", amount="4GiB")]
+JobTime = Annotated[
+    Duration,
+    Option("The cluster ends a worker after so long; it ends itself a bit earlier.", amount="8h"),
+]
+JobImage = Annotated[str | None, Option("k8s: container image with hwkd[postgresql] and the data.")]
+JobSecret = Annotated[
+    str, Option("k8s: the secret whose key `password` is the database's password.")
+]
+
+
 @declares_options
 def submit(
     system: Annotated[ClusterSystem, Option("slurm, k8s or ray.", metavar="SYSTEM")],
@@ -29,19 +40,10 @@ def submit(
     ] = False,
     workers: Annotated[int, Option("How many.", minimum=1, maximum=10_000)] = 16,
     cpus: Annotated[int, Option("Cores of each worker.", minimum=1)] = 2,
-    memory: Annotated[str, Option("Of each worker, as 4GiB.", amount="4GiB")] = "4GiB",
-    time: Annotated[
-        Duration,
-        Option(
-            "The cluster ends a worker after so long; it ends itself a bit earlier.", amount="8h"
-        ),
-    ] = "8h",
-    image: Annotated[
-        str | None, Option("k8s: container image with hwkd[postgresql] and the data.")
-    ] = None,
-    secret: Annotated[
-        str, Option("k8s: the secret whose key `password` is the database's password.")
-    ] = "hwkd-database",
+    memory: JobMemory = "4GiB",
+    time: JobTime = "8h",
+    image: JobImage = None,
+    secret: JobSecret = "hwkd-database",
     idle_exit: IdleExit = "10min",
     scratch: Scratch = None,
     data: WorkerData = None,

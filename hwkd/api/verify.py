@@ -85,25 +85,14 @@ def verify(
     """
     from hwkd.core.patches import Patches
     from hwkd.core.progress import silent
-    from hwkd.deploy.exported_student import require_exported_student
     from hwkd.deploy.verify import verify_model
     from hwkd.deploy.verify_target import target_named
-    from hwkd.io.student_folder import (
-        INT8_FILE,
-        given_place,
-        holds_student,
-        model_of,
-        read_student,
-    )
+    from hwkd.io.student_folder import given_place
     from hwkd.qgraph.float_tail import without_float_tail
 
     source, target = given_place(model), target_named(device)
-    is_said = rounding != "auto" or kernels != "hwkd" or patch is not None
-    exported = _exported(source, is_said=is_said)
-    path = model_of(source, INT8_FILE) if exported is None else exported.model_path
-    if exported is None and holds_student(source):
-        require_exported_student(read_student(source))
-    with without_float_tail(path) as (whole, left_out):
+    exported = _exported(source, is_said=(rounding, kernels, patch) != ("auto", "hwkd", None))
+    with without_float_tail(_int8_file(source, exported)) as (whole, left_out):
         raw = _raw_input(source, exported)
         samples, score, origin = _samples(source, whole, raw, inputs, progress or silent)
         found = verify_model(
@@ -119,6 +108,19 @@ def verify(
             progress=progress or silent,
         )
     return VerifyOutcome(verification=found, inputs_from=origin, notes=left_out)
+
+
+def _int8_file(source: Path, exported: "Exported | None") -> Path:
+    """Return the network of exported C, of a finished student or of a run, or the file itself."""
+    from hwkd.deploy.exported_student import require_exported_student
+    from hwkd.io.student_folder import INT8_FILE, holds_student, model_of, read_student
+
+    if exported is not None:
+        return exported.model_path
+    path = model_of(source, INT8_FILE)
+    if holds_student(source):
+        require_exported_student(read_student(source))
+    return path
 
 
 def _raw_input(source: Path, exported: "Exported | None") -> "RawInput | None":

@@ -17,9 +17,14 @@ class DecisionRecord(StrictModel):
         answer: what a score at or above the threshold means, for example "anomaly".
         threshold: in the unit of the score.
         rate: what it was chosen for, for example "false alarms of normal examples".
+        unit: of that rate; "ratio" is a share, 0 to 1.
         wanted: of that rate, at most.
         reached: of it, on validation.
         detected: share of what it should find that it found there.
+        smoothing: inferences whose mean score is compared; None where examples stand alone.
+        stride: samples from one inference to the next, for which the threshold holds; likewise.
+        rate_hz: of those samples; likewise.
+        curve: false accepts per hour and false rejects, 0 to 1, over all thresholds; likewise.
     """
 
     answer: str
@@ -28,3 +33,13 @@ class DecisionRecord(StrictModel):
     wanted: float
     reached: float
     detected: float
+    unit: str = "ratio"
+    smoothing: StoredInt | None = None
+    stride: StoredInt | None = None
+    rate_hz: float | None = None
+    curve: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def stride_s(self) -> float | None:
+        """From one inference to the next; None where examples stand alone."""
+        return None if self.stride is None or not self.rate_hz else self.stride / self.rate_hz

@@ -30,6 +30,7 @@ class CAnswer:
         usage: statements for a reader of the README.
         printed: statements of main.c that print what the network says of the recorded sample.
         of_classes: outputs are logits of classes.
+        decision: by which what listens to a stream counts a class as heard; None where it has none.
         compares: it needs `model_squared_difference()` of prepared input and outputs, of each value
             this much at most; None needs none.
     """
@@ -39,6 +40,7 @@ class CAnswer:
     declared: str
     body: str
     of_classes: bool = False
+    decision: DecisionRecord | None = None
     compares: float | None = None
 
 
@@ -188,8 +190,17 @@ class Head(Protocol):
         """Return how often each class was taken for which; none without classes."""
         ...
 
-    def decide(self, outputs: NDArray[np.float32], targets: NDArray[Any]) -> DecisionRecord | None:
-        """Choose the threshold that suits a network's outputs on validation; None needs none."""
+    def decide(
+        self,
+        outputs: NDArray[np.float32],
+        targets: NDArray[Any],
+        wholes: NDArray[np.int64] | None = None,
+    ) -> DecisionRecord | None:
+        """Choose the threshold that suits a network's outputs on validation; None needs none.
+
+        Args:
+            wholes: see `scores`.
+        """
         ...
 
     def at(self, decision: DecisionRecord | None) -> Head:

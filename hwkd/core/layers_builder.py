@@ -108,8 +108,7 @@ class LayersBuilder:
             (height + 2 * pad_h - kernel_h) // stride_h + 1,
             (width + 2 * pad_w - kernel_w) // stride_w + 1,
         )
-        self._claim(name, shape)
-        self._layers.append(
+        return self._put(
             Layer(
                 name=name,
                 kind="conv",
@@ -123,7 +122,6 @@ class LayersBuilder:
                 activation=activation,
             )
         )
-        return name
 
     def stem(
         self,
@@ -261,11 +259,9 @@ class LayersBuilder:
         if sorted(axes) != list(range(len(old))):
             raise ValueError(f"{name}: {axes} is no permutation of the axes of {source} {old}")
         shape = tuple(old[axis] for axis in axes)
-        self._claim(name, shape)
-        self._layers.append(
+        return self._put(
             Layer(name=name, kind="transpose", inputs=(source,), shape=shape, permutation=axes)
         )
-        return name
 
     def squeeze_excite(self, source: str, name: str, *, reduction: int = 4) -> str:
         """Append four layers that scale each channel by a gate computed from the channel means.
@@ -321,13 +317,22 @@ class LayersBuilder:
         activation: Activation = "none",
         axis: int = 0,
     ) -> str:
-        self._claim(name, shape)
-        self._layers.append(
+        return self._put(
             Layer(
                 name=name, kind=kind, inputs=inputs, shape=shape, norm=norm,
                 activation=activation, axis=axis,
             )
         )  # fmt: skip
+
+    def _put(self, layer: Layer) -> str:
+        name = layer.name
+        if name in self._shapes:
+            raise ValueError(f"two layers are called {name!r}")
+        # Names become ONNX nodes, torch submodules and C identifiers.
+        if not name.isidentifier():
+            raise ValueError(f"layer name {name!r}: use letters, digits and underscores")
+        self._shapes[name] = layer.shape
+        self._layers.append(layer)
         return name
 
     def _axis(self, source: str, name: str, axis: int) -> int:
@@ -338,14 +343,6 @@ class LayersBuilder:
                 f"{rank - 1}"
             )
         return axis % rank
-
-    def _claim(self, name: str, shape: tuple[int, ...]) -> None:
-        if name in self._shapes:
-            raise ValueError(f"two layers are called {name!r}")
-        # Names become ONNX nodes, torch submodules and C identifiers.
-        if not name.isidentifier():
-            raise ValueError(f"layer name {name!r}: use letters, digits and underscores")
-        self._shapes[name] = shape
 
     def _image_shape(self, source: str) -> tuple[int, int, int]:
         shape = self._shapes[source]
@@ -372,13 +369,11 @@ class LayersBuilder:
             (height - windows[0]) // strides[0] + 1,
             (width - windows[1]) // strides[1] + 1,
         )
-        self._claim(name, shape)
-        self._layers.append(
+        return self._put(
             Layer(
                 name=name, kind=kind, inputs=(source,), shape=shape, kernel=windows, stride=strides
             )
         )
-        return name
 
 
 def stem_stride(input_shape: tuple[int, ...]) -> int:

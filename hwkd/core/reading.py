@@ -18,7 +18,7 @@ ClassWeights: TypeAlias = Literal["none", "balanced"]
 _FLAGS: Mapping[str, str] = MappingProxyType(
     {
         "rate_hz": "rate", "window_s": "window", "stride_s": "stride",
-        "false_alarms_ratio": "false-alarms",
+        "false_alarms_ratio": "false-alarms", "max_false_accepts_per_hour": "max-false-accepts",
     }
 )  # fmt: skip
 
@@ -35,6 +35,7 @@ class Reading(StrictModel):
         label: column or array with the label; None finds it by its name.
         normal: label of normal examples; None knows it by its name.
         false_alarms_ratio: share of normal examples that may be called anomalies.
+        max_false_accepts_per_hour: of a wake word, in audio without it.
         split: "random", "time" or "group:COLUMN"; None is the task's.
         rate_hz: samples per second of recordings; None reads it from their time.
         window_s: length of a window that is one example, in seconds.
@@ -52,6 +53,7 @@ class Reading(StrictModel):
     label: str | None = None
     normal: str | None = None
     false_alarms_ratio: float | None = Field(default=None, gt=0, lt=1)
+    max_false_accepts_per_hour: float | None = Field(default=None, gt=0)
     split: str | None = None
     rate_hz: float | None = Field(default=None, gt=0)
     window_s: float | None = Field(default=None, gt=0)

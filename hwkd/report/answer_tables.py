@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from hwkd.core.decision_record import Confusion
+from hwkd.core.decision_record import Confusion, DecisionRecord
 from hwkd.core.final_record import FinalRecord
+from hwkd.core.metric import Metric
 from hwkd.core.run_record import DataRecord
 from hwkd.io.discovery import output_kind
 from hwkd.report import format as fmt
@@ -17,11 +18,13 @@ def answer_tables(final: FinalRecord, data: DataRecord) -> tuple[Block, ...]:
     blocks: list[Block] = [_metric_table(final, data)] if len(data.metrics) > 1 else []
     if final.decision is not None:
         found = final.decision
+        amount = Metric(name=found.rate, unit=found.unit, direction="min").text
         rows = (
             (f"a score from here on means {found.answer}", f"{found.threshold:.6g}"),
-            (f"wanted at most, {found.rate}", fmt.percent(found.wanted)),
-            ("reached on validation, int8", fmt.percent(found.reached)),
+            (f"wanted at most, {found.rate}", amount(found.wanted)),
+            ("reached on validation, int8", amount(found.reached)),
             ("found on validation, int8", fmt.percent(found.detected)),
+            *_stream_rows(found),
         )
         blocks.append(Facts(title="Threshold, chosen on validation", rows=rows))
     if final.confusion:
@@ -29,6 +32,15 @@ def answer_tables(final: FinalRecord, data: DataRecord) -> tuple[Block, ...]:
         blocks.append(class_table(final.confusion, names))
         blocks.append(confusion_table(final.confusion, names))
     return tuple(blocks)
+
+
+def _stream_rows(found: DecisionRecord) -> tuple[tuple[str, str], ...]:
+    if found.smoothing is None or found.stride_s is None:
+        return ()
+    return (
+        ("inferences whose mean is compared", fmt.integer(found.smoothing)),
+        ("from one inference to the next", f"{1000 * found.stride_s:.4g} ms"),
+    )
 
 
 def class_table(confusion: Confusion, names: tuple[str, ...]) -> Table:

@@ -8,6 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from hwkd.core.decision_record import DecisionRecord
 from hwkd.core.measure import CostEstimate, OpCost
 from hwkd.core.run_record import DeviceRecord
 from hwkd.core.trial import EpochRecord
@@ -102,6 +103,39 @@ def memory_chart(cost: CostEstimate, device: DeviceRecord) -> Chart | None:
         figure=checked_figure([trace], layout),
         note="Activations and scratch alive while each operator runs. The peak counts the arena "
         "and what the runtime needs besides.",
+    )
+
+
+def trade_off_chart(decision: DecisionRecord) -> Chart:
+    """Draw false rejects over false accepts, by threshold, and where the chosen one lies."""
+    chosen = (decision.reached, 1.0 - decision.detected)
+    curve = sorted({*decision.curve, chosen})
+    series = (("thresholds", curve, "lines", TERM_COLOURS[0]),
+              ("chosen", [chosen], "markers", LIMIT_COLOUR))  # fmt: skip
+    traces = [
+        go.Scatter(
+            x=[accepts for accepts, _ in points],
+            y=[100.0 * rejects for _, rejects in points],
+            mode=mode,
+            name=name,
+            line={"color": colour, "shape": "vh"},
+            marker={"color": colour, "size": 10},
+            hovertemplate="%{x:.4g} per hour: %{y:.4g} %<extra>%{fullData.name}</extra>",
+        )
+        for name, points, mode, colour in series
+    ]
+    layout = {
+        "height": 340,
+        "showlegend": True,
+        "xaxis": {"title": {"text": escape(f"{decision.rate}, per hour")},
+                  "range": [0, max(20.0 * decision.wanted, 2.0 * decision.reached)]},
+        "yaxis": {"title": {"text": escape(f"{decision.answer} missed, %")}, "range": [0, 100]},
+    }  # fmt: skip
+    return Chart(
+        key="trade-off",
+        title="What is missed, by how often it is heard falsely",
+        figure=checked_figure(traces, layout),
+        note="Detection error trade-off of the int8 file on validation, with the smoothing chosen.",
     )
 
 

@@ -20,7 +20,12 @@ from hwkd.report.exit_table import exit_tables
 from hwkd.report.ladder_tables import ladder_tables
 from hwkd.report.latency import Latency
 from hwkd.report.quantisation_table import quantisation_table
-from hwkd.report.student_figures import memory_chart, operator_chart, training_charts
+from hwkd.report.student_figures import (
+    memory_chart,
+    operator_chart,
+    trade_off_chart,
+    training_charts,
+)
 from hwkd.report.verdict_section import pair_tables
 
 _ROWS_UNFOLDED = 30
@@ -48,6 +53,8 @@ def student_section(run: RunRecord, best: TrialRecord | None) -> Section:
     blocks.append(score_table(run, best))
     if run.final is not None:
         blocks += answer_tables(run.final, run.data)
+        if run.final.decision is not None and run.final.decision.curve:
+            blocks.append(trade_off_chart(run.final.decision))
         blocks += pair_tables(run.final)
         blocks += ladder_tables(run)
         blocks += exit_tables(run.final.exits)

@@ -95,12 +95,11 @@ class AnomalyTask:
 
     def labelled(
         self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]
-    ) -> tuple[NDArray[Any], NDArray[Any]]:
+    ) -> RawSplit:
         """Read raw inputs, and 1 for anomalies; see `Task.labelled`."""
         del raw_shape
         raw, _ = _read(source, reading)
-        split = raw.test or raw.train
-        return split.inputs, split.labels
+        return raw.test or raw.train
 
 
 def _tumours() -> tuple[RawData, tuple[str, ...]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from hwkd.core.errors import DataError
 from hwkd.core.head import OUTPUT_KINDS, CAnswer, Correction, Head, Knowledge, OutputKind
 from hwkd.core.metric import ACCURACY, Metric, Scores
 from hwkd.core.reading import Reading
+from hwkd.tasks.hearing import FALSE_ACCEPTS, FALSE_REJECTS, Hearing, Hears
 from hwkd.tasks.raw import RawData
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ _BALANCED = Metric(name="balanced accuracy", unit="ratio", direction="max")
 _MACRO_F1 = Metric(name="macro F1", unit="ratio", direction="max")
 _VOTED = Metric(name="recording accuracy", unit="ratio", direction="max")
 CLASS_METRICS = (ACCURACY, _BALANCED, _MACRO_F1)
+WAKE_METRICS = (FALSE_REJECTS, FALSE_ACCEPTS, ACCURACY, _BALANCED)
 VOTED_METRICS = (ACCURACY, _VOTED, _BALANCED, _MACRO_F1)
 # A table of more is read by nobody, and a record would hold the square of them.
 _MOST_IN_TABLE = 50
@@ -59,8 +61,8 @@ int32_t model_answer(void)
 def _answer(
     mean: tuple[float, ...], std: tuple[float, ...], decision: DecisionRecord | None
 ) -> CAnswer:
-    del mean, std, decision
-    return _ANSWER
+    del mean, std
+    return replace(_ANSWER, decision=decision)
 
 
 def _head(names: tuple[str, ...], mean: tuple[float, ...], std: tuple[float, ...]) -> Head:
@@ -81,7 +83,9 @@ _CLASSES = OutputKind(
     of_classes=True,
     plain_training="cross-entropy",
     divergence_unit="nats",
-    answer_rule="the class with the largest output; there is no threshold",
+    answer_rule=(
+        "the class with the largest output; of a stream, see the threshold where one was chosen"
+    ),
     intended_use=_intended_use,
     answer=_answer,
     head=_head,
@@ -97,10 +101,14 @@ class ClassesHead:
         names: of the classes, in the order of the labels.
         metrics: accuracy first; balanced accuracy is the mean over the classes, and so is macro F1.
         weights: of each class in the loss, 1 on average over the train split; none is 1 for all.
+        hears: how a threshold on probabilities is chosen and judged; None of classes without one.
+        decision: threshold of a network; None takes the one that suits what is scored.
     """
 
     names: tuple[str, ...]
     weights: tuple[float, ...] = ()
+    hears: Hears | None = None
+    decision: DecisionRecord | None = None
     kind: OutputKind = _CLASSES
     metrics: tuple[Metric, ...] = CLASS_METRICS
     loss_name: str = "cross_entropy"
@@ -157,6 +165,8 @@ class ClassesHead:
             _BALANCED.name: _balanced(wrong, targets),
             _MACRO_F1.name: float(f1.mean()),
         }
+        if self.hears is not None:
+            found |= self.hears.scores(outputs, targets, wholes, self.decision)
         if _VOTED in self.metrics:
             found[_VOTED.name] = _voted_accuracy(outputs, targets, wholes)
         return {metric.name: found[metric.name] for metric in self.metrics}
@@ -174,14 +184,24 @@ class ClassesHead:
         counts: NDArray[np.int64] = np.bincount(places, minlength=self.size**2)
         return counts.reshape(self.size, self.size)
 
-    def decide(self, outputs: NDArray[np.float32], targets: NDArray[np.int64]) -> None:
-        """Return nothing: answers turn at no threshold."""
-        del outputs, targets
+    def decide(
+        self,
+        outputs: NDArray[np.float32],
+        targets: NDArray[np.int64],
+        wholes: NDArray[np.int64] | None = None,
+    ) -> DecisionRecord | None:
+        """Choose the threshold of what listens; None of other classes."""
+        return None if self.hears is None else self.hears.decide(outputs, targets, wholes)
 
     def at(self, decision: DecisionRecord | None) -> ClassesHead:
-        """Return the head itself."""
-        del decision
-        return self
+        """Return the head with the threshold of a network, which says what is listened for."""
+        hears = self.hears
+        if hears is None and decision is not None and decision.stride is not None:
+            hears = Hearing.of(decision, self.names)
+        metrics = self.metrics
+        if isinstance(hears, Hearing) and FALSE_REJECTS not in metrics:
+            metrics = WAKE_METRICS
+        return replace(self, decision=decision, hears=hears, metrics=metrics)
 
     def errors(
         self, outputs: NDArray[np.float32], targets: NDArray[np.int64]
@@ -189,8 +209,10 @@ class ClassesHead:
         """Return 1 where the largest output is not the label, else 0.
 
         Where another metric than accuracy comes first every class counts alike: the mean is 1 minus
-        the balanced accuracy.
+        the balanced accuracy. Where false rejects come first, see `Hearing.errors`.
         """
+        if self.metrics[0] == FALSE_REJECTS and isinstance(self.hears, Hearing):
+            return self.hears.errors(outputs, targets)
         errors = _wrong(outputs, targets)
         if self.metrics[0] == ACCURACY:
             return errors
@@ -200,6 +222,8 @@ class ClassesHead:
 
     def blind_error(self, targets: NDArray[np.int64]) -> float:
         """Return the error of naming the most frequent class always."""
+        if self.metrics[0] == FALSE_REJECTS:
+            return 1.0
         if self.metrics[0] != ACCURACY:
             return 1.0 - 1.0 / len(np.unique(targets))
         return 1.0 - float(np.bincount(targets).max()) / len(targets)

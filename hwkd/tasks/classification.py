@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hwkd.core.catalog import TASKS
 from hwkd.core.metric import Metric, led_by
@@ -16,6 +14,7 @@ from hwkd.core.reading import AS_USUAL, Reading
 from hwkd.tasks.base import Task, TaskData
 from hwkd.tasks.classes_head import CLASS_METRICS, head_of_classes
 from hwkd.tasks.prepare import prepare
+from hwkd.tasks.raw import RawSplit
 from hwkd.tasks.sources import read_digits, read_source
 from hwkd.tasks.splits import with_all_splits
 
@@ -64,12 +63,12 @@ class ClassifyTask:
 
     def labelled(
         self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]
-    ) -> tuple[NDArray[Any], NDArray[Any]]:
+    ) -> RawSplit:
         """Read raw inputs and the names of their classes; see `Task.labelled`."""
         size = raw_shape[1:] if source.is_dir() and len(raw_shape) == 3 else None
         raw = read_source(source, input_size=size and (size[0], size[1]), label=reading.label)
         split = raw.test or raw.train
-        return split.inputs, np.array(raw.class_names)[split.labels]
+        return replace(split, labels=np.array(raw.class_names)[split.labels])
 
 
 # Configurations of older versions call it "image".

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hwkd.core.catalog import TASKS
 from hwkd.core.errors import ConfigError
@@ -18,6 +16,7 @@ from hwkd.tasks.base import Task, TaskData
 from hwkd.tasks.checks import checked_raw
 from hwkd.tasks.classes_head import VOTED_METRICS, head_of_classes
 from hwkd.tasks.prepare import prepare
+from hwkd.tasks.raw import RawSplit
 from hwkd.tasks.recordings import RECORDING_FORMATS, group_of, read_recordings
 from hwkd.tasks.windows import cut_windows, split_windows
 
@@ -65,12 +64,16 @@ class GestureTask:
 
     def labelled(
         self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]
-    ) -> tuple[NDArray[Any], NDArray[Any]]:
+    ) -> RawSplit:
         """Read windows of the training's length, and the names of their classes."""
         found = read_recordings(source, reading)
         window_s = raw_shape[1] / found.rate_hz
         windows, names, _ = cut_windows(found, window_s=window_s, stride_s=window_s / 2)
-        return windows.values, np.array(names)[windows.labels]
+        return RawSplit(
+            inputs=windows.values,
+            labels=np.array(names)[windows.labels],
+            wholes=windows.recordings,
+        )
 
 
 _TASK: Task = TASKS.register("gesture")(GestureTask())

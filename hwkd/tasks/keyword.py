@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,23 +18,23 @@ from hwkd.core.reading import AS_USUAL, Reading
 from hwkd.tasks.base import SplitName, Task, TaskData
 from hwkd.tasks.checks import checked_raw
 from hwkd.tasks.classes_head import CLASS_METRICS, head_of_classes
+from hwkd.tasks.hearing import FALSE_ALARMS_RATIO, Refusing
 from hwkd.tasks.prepare import prepare
 from hwkd.tasks.raw import RawData, RawSplit
+from hwkd.tasks.sound_folder import common_rate, listed_splits, read_clips, wav_files
 from hwkd.tasks.sources import reading as opened
 from hwkd.tasks.splits import with_all_splits
-from hwkd.tasks.wav import Clip, at_rate, is_wav, of_length, read_wav
+from hwkd.tasks.wav import at_rate, of_length, read_wav
 
 _FORMATS = (
     "a folder of word folders with WAV files, and as you have them _background_noise_, "
     "validation_list.txt and testing_list.txt"
 )
-_KNOWN = frozenset({"metric", "class_weights", "features", "rate_hz", "window_s", "words"})
+_KNOWN = frozenset(
+    {"metric", "class_weights", "features", "rate_hz", "window_s", "words", "false_alarms_ratio"}
+)
 _NOISE, _UNKNOWN, _SILENCE = "_background_noise_", "unknown", "silence"
-_LISTS: Mapping[SplitName, str] = {
-    "validation": "validation_list.txt", "test": "testing_list.txt",
-}  # fmt: skip
-_RATE_HZ, _CLIP_S = 16_000.0, 1.0
-_SOUNDS = frozenset({".mp3", ".flac", ".ogg", ".opus", ".m4a", ".aac", ".aiff", ".aif"})
+_CLIP_S = 1.0
 # Silence and unknown words are as many as a word has on average.
 _NOISE_PARTS: tuple[tuple[SplitName, float, float], ...] = (
     ("train", 0.0, 0.6), ("validation", 0.6, 0.8), ("test", 0.8, 1.0),
@@ -68,13 +67,17 @@ class KeywordTask:
             raise ConfigError(f"--task keyword needs --data: {_FORMATS}")
         raw = checked_raw(_read(source, reading, split_seed, progress))
         raw = with_all_splits(raw, split_seed=split_seed)
+        quiet = [at for at, name in enumerate(raw.class_names) if name in (_UNKNOWN, _SILENCE)]
         head = head_of_classes(raw, metrics, reading)
+        if quiet and reading.words:
+            ratio = reading.false_alarms_ratio or FALSE_ALARMS_RATIO
+            head = replace(head, hears=Refusing(quiet=tuple(quiet), most_ratio=ratio))
         heard = reading.model_copy(update={"features": reading.features or "log-mel"})
         return prepare(raw, head, heard, task=self.name, split_seed=split_seed)
 
     def labelled(
         self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]
-    ) -> tuple[NDArray[Any], NDArray[Any]]:
+    ) -> RawSplit:
         """Read clips of the training's length, and the names of their words."""
         raw = _read(source, reading, 0, silent)
         split = raw.test or raw.train
@@ -84,7 +87,7 @@ class KeywordTask:
                 f"{raw.source}: clips have {inputs.shape[2]:,} samples, those of the training "
                 f"{raw_shape[1]:,}; say --rate and --window as then"
             )
-        return inputs, np.array(raw.class_names)[split.labels]
+        return replace(split, labels=np.array(raw.class_names)[split.labels])
 
 
 def _read(folder: Path, reading: Reading, seed: int, progress: Progress) -> RawData:
@@ -94,10 +97,10 @@ def _read(folder: Path, reading: Reading, seed: int, progress: Progress) -> RawD
             raise DataError(f"{printable(folder)}: no folder; --data takes {_FORMATS}")
         files = _files(folder)
         words = _words(folder, files, reading.words)
-        lists = _lists(folder, files)
-        clips = _clips(files, progress)
-        noise = [read_wav(path) for path in _wavs(folder / _NOISE)]
-    rate_hz = _rate(clips, reading.rate_hz)
+        lists = listed_splits(folder, files)
+        clips = read_clips(files, progress)
+        noise = [read_wav(path) for path in wav_files(folder / _NOISE)]
+    rate_hz = common_rate(clips, reading.rate_hz)
     length = round((reading.window_s or _CLIP_S) * rate_hz)
     names = (*words, *((_UNKNOWN,) if len(words) < len(files) else ()))
     examples: dict[SplitName, list[tuple[NDArray[np.int16], int]]] = {}
@@ -132,33 +135,13 @@ def _split(found: Sequence[tuple[NDArray[np.int16], int]]) -> RawSplit:
     )
 
 
-def _wavs(folder: Path) -> list[Path]:
-    """Return the WAV files of a folder, sorted.
-
-    Raises:
-        DataError: if it holds sounds of another format.
-    """
-    if not folder.is_dir():
-        return []
-    entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    for path in entries:
-        if path.suffix.lower() in _SOUNDS:
-            raise DataError(f"{printable(path)}: is {path.suffix}; convert it to WAV")
-        if path.suffix.lower() != ".wav" and path.is_file() and is_wav(path):
-            raise DataError(
-                f"{printable(path)}: is a WAV file by its content; call it "
-                f"{printable(path.stem)}.wav"
-            )
-    return [path for path in entries if path.suffix.lower() == ".wav"]
-
-
 def _files(folder: Path) -> dict[str, list[Path]]:
     """Return the files of every word."""
     words = [
         path for path in sorted(folder.iterdir())
         if path.is_dir() and not path.name.startswith((".", "_"))
     ]  # fmt: skip
-    found = {path.name: files for path in words if (files := _wavs(path))}
+    found = {path.name: files for path in words if (files := wav_files(path))}
     if len(found) < 2:
         raise DataError(
             f"{printable(folder)}: {len(found)} folders with WAV files; expected one for each "
@@ -179,60 +162,6 @@ def _words(
                 f"has {known}"
             )
     return asked or tuple(files)
-
-
-def _lists(folder: Path, files: Mapping[str, list[Path]]) -> dict[Path, SplitName]:
-    """Return the split of each file that a list names.
-
-    Raises:
-        DataError: names list and row of a file that is not there.
-    """
-    known = {f"{word}/{path.name}": path for word, paths in files.items() for path in paths}
-    found: dict[Path, SplitName] = {}
-    for name, list_name in _LISTS.items():
-        path = folder / list_name
-        if not path.is_file():
-            continue
-        lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-        for row, line in enumerate(lines, 1):
-            if line.strip() and not line.startswith(("_", ".")):
-                if line.strip() not in known:
-                    raise DataError(
-                        f"{printable(path)}: row {row}: {printable(line.strip())} is not there; "
-                        "correct the list"
-                    )
-                found[known[line.strip()]] = name
-    return found
-
-
-def _clips(files: Mapping[str, list[Path]], progress: Progress) -> dict[Path, Clip]:
-    paths = [path for each in files.values() for path in each]
-    clips = {}
-    for done, path in enumerate(paths):
-        clips[path] = read_wav(path)
-        if done % 500 == 0:
-            progress("read recordings", done, len(paths))
-    return clips
-
-
-def _rate(clips: Mapping[Path, Clip], asked_hz: float | None) -> float:
-    """Return the rate of all clips; one above 16 kHz comes down to it.
-
-    Raises:
-        DataError: if there are several and none was asked for.
-    """
-    if asked_hz is not None:
-        return asked_hz
-    rates: dict[int, Path] = {}
-    for path, clip in clips.items():
-        rates.setdefault(clip.rate_hz, path)
-    if len(rates) > 1:
-        (first_hz, first), (second_hz, second), *_ = rates.items()
-        raise DataError(
-            f"{printable(first)}: {first_hz} Hz, but {printable(second)} has {second_hz} Hz; say "
-            "the rate that all are brought to, as --rate 16kHz"
-        )
-    return min(float(next(iter(rates))), _RATE_HZ)
 
 
 def _thin_out(

@@ -70,11 +70,9 @@ def prepare(
     ends = (fitted, *recipe.after(shape))
     pipeline = _pipeline(data.train.inputs, (*front, *ends))
     notes += _notes_on_repeated(data)
+    nature = _nature(front, shape, is_motion=is_motion)
     splits = {
-        name: replace(
-            _applied(split, ends, f"{data.source}: {name}"),
-            nature=_nature(front, shape, is_motion=is_motion),
-        )
+        name: replace(_applied(split, ends, f"{data.source}: {name}"), nature=nature)
         for name, split in extracted.given().items()
     }
     return TaskData(

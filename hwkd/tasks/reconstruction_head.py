@@ -207,8 +207,14 @@ class ReconstructionHead(NumbersOut):
             for group in (~is_anomaly, is_anomaly)
         )
 
-    def decide(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> DecisionRecord:
+    def decide(
+        self,
+        outputs: NDArray[np.float32],
+        targets: NDArray[np.float32],
+        wholes: NDArray[np.int64] | None = None,
+    ) -> DecisionRecord:
         """Return the lowest threshold that keeps the share of false alarms."""
+        del wholes
         distances, is_anomaly = self.distances(outputs, targets), targets[:, -1] == 1
         normal = np.sort(distances[~is_anomaly])[::-1]
         allowed = int(self.false_alarms_ratio * len(normal))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,12 +73,11 @@ class RegressionTask:
 
     def labelled(
         self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]
-    ) -> tuple[NDArray[Any], NDArray[Any]]:
+    ) -> RawSplit:
         """Read raw inputs and their values; see `Task.labelled`."""
         del raw_shape
         raw, _ = read_values(source, "auto", label=reading.label)
-        split = raw.test or raw.train
-        return split.inputs, split.labels
+        return raw.test or raw.train
 
 
 def _diabetes() -> tuple[RawData, tuple[str, ...]]:

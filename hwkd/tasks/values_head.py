@@ -201,9 +201,14 @@ class ValuesHead(NumbersOut):
         del outputs, targets
         return ()
 
-    def decide(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> None:
+    def decide(
+        self,
+        outputs: NDArray[np.float32],
+        targets: NDArray[np.float32],
+        wholes: NDArray[np.int64] | None = None,
+    ) -> None:
         """Return nothing: answers turn at no threshold."""
-        del outputs, targets
+        del outputs, targets, wholes
 
     def at(self, decision: DecisionRecord | None) -> ValuesHead:
         """Return the head itself."""

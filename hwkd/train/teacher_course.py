@@ -148,12 +148,8 @@ def train_teacher(
         pace = measure_pace(
             module, inputs, labels, data.head, config, compares_precisions=compares, clock=clock
         )
-        budget_s = training.time_budget_s - (clock() - started_s)
-        config, averages_mirror = _in_time(config, training, data, pace, budget_s)
-
-    def tell(record: EpochRecord) -> None:
-        note = f"loss {record.losses[data.head.loss_name]:.3f}"
-        progress("train teacher", record.epoch, config.epochs, note)
+        left_s = training.time_budget_s - (clock() - started_s)
+        config, averages_mirror = _in_time(config, training, data, pace, left_s)
 
     progress("train teacher", 0, config.epochs)
     result = train_module(
@@ -161,19 +157,15 @@ def train_teacher(
         TensorBatches([inputs], labels),
         TaskLoss(data.head),
         config,
-        on_epoch=tell,
+        on_epoch=_teller(progress, config.epochs, data.head.loss_name),
         check=check,
         clock=clock,
     )
     found = _knowledge(module, data, config, device, averages_mirror=averages_mirror)
-    parameters = sum(parameter.numel() for parameter in module.parameters())
+    made = _description(module, config, result.epochs_made, examples=len(labels))
+    said = f"{found.what} {found.value:.3f} on validation"
     return TeacherOutcome(
-        description=(
-            f"residual network of {parameters:,} parameters, trained here for "
-            f"{result.epochs_made:.3g} of {config.epochs} epochs on {len(labels):,} examples "
-            f"(augmentation: {augmentation.describe()}; {config.precision}) in "
-            f"{clock() - started_s:.0f} s, {found.what} {found.value:.3f} on validation"
-        ),
+        description=f"{made} in {clock() - started_s:.0f} s, {said}",
         epochs_made=result.epochs_made,
         epochs_planned=config.epochs,
         ended_by=result.ended_by,
@@ -181,6 +173,23 @@ def train_teacher(
         averages_mirror=averages_mirror,
         knowledge=found.value,
         needed=found.needed,
+    )
+
+
+def _teller(progress: Progress, epochs: int, loss_name: str) -> Callable[[EpochRecord], None]:
+    def tell(record: EpochRecord) -> None:
+        note = f"loss {record.losses[loss_name]:.3f}"
+        progress("train teacher", record.epoch, epochs, note)
+
+    return tell
+
+
+def _description(module: nn.Module, config: TrainConfig, epochs: float, *, examples: int) -> str:
+    parameters = sum(parameter.numel() for parameter in module.parameters())
+    return (
+        f"residual network of {parameters:,} parameters, trained here for {epochs:.3g} of "
+        f"{config.epochs} epochs on {examples:,} examples (augmentation: "
+        f"{config.augmentation.describe()}; {config.precision})"
     )
 
 

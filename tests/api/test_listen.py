@@ -8,10 +8,16 @@ from support.exported_c import export_c
 from support.listeners import LABELS, RATE_HZ, made_listener
 
 import hwkd
+from hwkd.core.decision_record import DecisionRecord
 from hwkd.core.errors import HwkdError
 from hwkd.deploy.toolchain import host_compiler
 from hwkd.engine.arms.export import raw_input
 from hwkd.io.discovery import output_kind
+
+DECISION = DecisionRecord(
+    answer="left", threshold=0.249, rate="false accepts", unit="per hour", wanted=0.5, reached=0.5,
+    detected=1.0, smoothing=4, stride=50, rate_hz=RATE_HZ,
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -23,23 +29,27 @@ def listener(tmp_path_factory):
 # filter remembers some.
 @pytest.mark.skipif(host_compiler() is None, reason="needs a C compiler")
 @pytest.mark.parametrize(
-    "features", ["imu:window=0.5s,stride=0.2s", "imu:high=20Hz,window=0.5s,stride=0.5s"]
+    ("features", "decision"),
+    [("imu:window=0.5s,stride=0.2s", DECISION), ("imu:high=20Hz,window=0.5s,stride=0.5s", None)],
 )
-def test_python_hears_what_the_c_hears(features, tmp_path):
-    listener = made_listener(tmp_path, features)
+def test_python_hears_what_the_c_hears(features, decision, tmp_path):
+    listener = made_listener(tmp_path, features, decision=decision)
     export_c(
         listener.model, tmp_path / "c", labels=LABELS, raw=raw_input(listener.pipeline.record()),
-        answer=output_kind("classes").answer((), (), None),
+        answer=output_kind("classes").answer((), (), decision),
     )  # fmt: skip
-    settings = "CFLAGS=-O2 -DMODEL_THRESHOLD=260 -DMODEL_SMOOTHING=2"
+    # What was chosen on validation is compiled in; else it is a setting of the build.
+    settings = "CFLAGS=-O2" + ("" if decision else " -DMODEL_THRESHOLD=260 -DMODEL_SMOOTHING=2")
     subprocess.run(
         ["make", "listen", settings], cwd=tmp_path / "c", check=True, capture_output=True
     )
     command = [tmp_path / "c" / "listen", listener.csv]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    found = hwkd.listen(
-        listener.model, csv=listener.csv, threshold="26%", smoothing=2, png=tmp_path / "heard.png"
-    )
+    asked = {} if decision else {"threshold": "26%", "smoothing": 2}
+    found = hwkd.listen(listener.model, csv=listener.csv, png=tmp_path / "heard.png", **asked)
+    if decision:
+        assert (found.stride, found.smoothing, found.threshold) == (50, 4, 0.249)
+        assert {label for label in found.heard if label is not None} == {LABELS.index("left")}
     lines = [
         f"{end}\t{LABELS[label]}\t{row[label]:.3f}"
         for end, label, row in zip(found.ends, found.heard, found.scores, strict=True)

@@ -18,9 +18,10 @@ def test_an_unknown_task_is_refused_before_anything_is_downloaded(tmp_path):
         make_task_data("music", tmp_path / "x.csv")
 
 
-def test_a_folder_that_is_there_is_not_spoken_into(tmp_path):
+@pytest.mark.parametrize("task", ["keyword", "wake-word"])
+def test_a_folder_that_is_there_is_not_spoken_into(task, tmp_path):
     with pytest.raises(ValueError, match="exists; name a new folder"):
-        make_task_data("keyword", tmp_path)
+        make_task_data(task, tmp_path)
 
 
 def test_a_word_is_heard_whole_in_any_room():

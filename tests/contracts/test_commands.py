@@ -196,7 +196,9 @@ CASES: dict[str, tuple[list[Any], dict[str, Any]]] = {
     ),
 }  # fmt: skip
 # These train, or compile; what they print is compared in the tests of each.
-TRAINING = {"search", "finish", "distill", "export", "verify", "worker"}
+TRAINING = {
+    "answers", "distill", "export", "finetune", "finish", "generate", "search", "verify", "worker",
+}  # fmt: skip
 
 
 def test_every_command_has_a_case_here():
@@ -277,8 +279,9 @@ def test_a_search_and_what_follows_print_what_the_functions_return(workplace, ca
 
 # Options that have the name of another one and mean something else.
 OTHER_MEANING = {
-    ("bench_kit", "out"), ("calibrate", "device"), ("export", "calibration"), ("submit", "data"),
-    ("submit", "spaces"), ("submit", "workers"), ("worker", "data"), ("worker", "spaces"),
+    ("answers", "out"), ("bench_kit", "out"), ("calibrate", "device"), ("export", "calibration"),
+    ("generate", "out"), ("listen", "stride"), ("submit", "data"), ("submit", "spaces"),
+    ("submit", "workers"), ("worker", "data"), ("worker", "spaces"),
 }  # fmt: skip
 
 

@@ -37,6 +37,8 @@ def sample(space_name: str, input_shape: tuple[int, ...], activation: str) -> La
         for seed in range(40)
     ]
     chosen = [space.layers(spec) for spec in specs if spec.params["activation"] == activation]
+    if not chosen:
+        pytest.skip(f"{space_name} offers no {activation}")
     return min(chosen, key=lambda layers: build_graph(layers).macs)
 
 

@@ -22,7 +22,8 @@ from hwkd.distill.scheme_sources import AverageSource
 from hwkd.distill.scheme_spec import control_of, parse_scheme, require_sound
 from hwkd.engine.arms.evaluation import student_bytes
 from hwkd.engine.arms.recipes import Arm
-from hwkd.engine.arms.scheme_course import SchemeData, require_possible, train_scheme
+from hwkd.engine.arms.scheme_course import require_possible, train_scheme
+from hwkd.engine.arms.scheme_stages import SchemeData
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.io.discovery import discover
 from hwkd.nn.build import build_module

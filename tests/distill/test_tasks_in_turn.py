@@ -12,6 +12,7 @@ from torch.nn import functional
 from hwkd.distill.edge_losses import binary_divergence
 from hwkd.distill.tasks_in_turn import TaskInTurn, herded, on_old_classes, seen_label_loss
 from hwkd.engine.arms.lifelong import record_of_outputs
+from hwkd.tasks.classes_head import ClassesHead
 
 
 def test_tasks_divide_the_classes_and_lose_none() -> None:
@@ -59,7 +60,8 @@ def test_what_is_left_of_each_task_is_counted() -> None:
         return functional.one_hot(torch.tensor(classes), 4).float()
 
     tasks = [TaskInTurn(index=index, of=2) for index in range(2)]
-    found = record_of_outputs(tasks, [says(0, 1, 3, 3), says(2, 1, 2, 3)], labels)
+    head = ClassesHead(names=tuple("abcd"))
+    found = record_of_outputs(tasks, [says(0, 1, 3, 3), says(2, 1, 2, 3)], labels, head)
     assert found.accuracies == ((1.0,), (0.5, 1.0))
     assert found.forgetting == 0.5
     assert found.mean_accuracy == 0.75

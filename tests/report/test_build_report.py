@@ -6,6 +6,7 @@ import pytest
 from support.synthetic_run import make_run
 
 from hwkd.core.basis import MEASURED
+from hwkd.core.decision_record import DecisionRecord
 from hwkd.core.measure import CostEstimate
 from hwkd.core.run_record import DeviceRecord, RunRecord
 from hwkd.core.trial import PredictedRecord, ProposalRecord, TrialRecord
@@ -156,6 +157,25 @@ def test_predictions_stand_beside_what_was_measured_with_the_share_that_held():
     assert sum(len(trace["x"]) for trace in spaces) == 4
     assert list(diagonal["x"]) == list(diagonal["y"])
     assert not [c for c in _charts(build_report(run, records)) if c.key == "predictions"]
+
+
+def test_a_wake_word_shows_what_is_missed_by_how_often_it_is_heard_falsely():
+    run, records = make_run()
+    assert run.final is not None
+    decision = DecisionRecord(
+        answer="hey", threshold=0.9, rate="false accepts in audio without it", unit="per hour",
+        wanted=0.5, reached=0.4, detected=0.95, smoothing=2, stride=4000, rate_hz=16_000.0,
+        curve=((30.0, 0.01), (4.0, 0.02), (0.0, 1.0)),
+    )  # fmt: skip
+    final = run.final.model_copy(update={"decision": decision})
+    report = build_report(run.model_copy(update={"final": final}), records)
+    assert "0.5 per hour" in _texts(report)
+    (chart,) = (chart for chart in _charts(report) if chart.key == "trade-off")
+    line, chosen = chart.figure["data"]
+    assert list(zip(line["x"], line["y"], strict=True)) == [
+        (0.0, 100.0), (0.4, pytest.approx(5.0)), (4.0, 2.0), (30.0, 1.0),
+    ]  # fmt: skip
+    assert (chosen["x"], chosen["y"]) == ([0.4], [pytest.approx(5.0)])
 
 
 def test_every_limit_is_drawn_in_its_view_of_the_front():

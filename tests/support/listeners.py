@@ -11,6 +11,7 @@ import onnx
 from numpy.typing import NDArray
 
 from benchmarks.lib.c_networks import NetworkBuilder, quantise
+from hwkd.core.decision_record import DecisionRecord
 from hwkd.deploy.student_facts import METADATA_KEY
 from hwkd.signals.pipeline import Pipeline
 from hwkd.signals.tried import tried_signals
@@ -31,7 +32,13 @@ class Listener:
     csv: Path
 
 
-def made_listener(folder: Path, features: str = IMU, *, channels: int = 2) -> Listener:
+def made_listener(
+    folder: Path,
+    features: str = IMU,
+    *,
+    channels: int = 2,
+    decision: DecisionRecord | None = None,
+) -> Listener:
     """Write heard.onnx and heard.csv."""
     signals = tried_signals(16, channels, WINDOW)
     pipeline = made_pipeline(features, signals, RATE_HZ)
@@ -44,7 +51,13 @@ def made_listener(folder: Path, features: str = IMU, *, channels: int = 2) -> Li
     facts = {
         "data": {"task": "gesture", "sample_rate_hz": RATE_HZ},
         "preprocessing": pipeline.record().model_dump(mode="json"),
-        "answer": {"kind": "classes", "labels": LABELS, "mean": [], "std": []},
+        "answer": {
+            "kind": "classes",
+            "labels": LABELS,
+            "mean": [],
+            "std": [],
+            "decision": None if decision is None else decision.model_dump(mode="json"),
+        },
     }
     model.metadata_props.add(key=METADATA_KEY, value=json.dumps(facts))
     onnx.save(model, folder / "heard.onnx")

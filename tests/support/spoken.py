@@ -20,6 +20,22 @@ def tone(hz, *, seconds=0.4, rate_hz=RATE_HZ, seed=0):
     )
 
 
+def write_wake_word(folder: Path, clips=20, seconds=20) -> Path:
+    """Write clips of a tone that is the wake word, of another, and recordings without both."""
+    for name, hz in {"beep": 1500.0, "negative": 300.0}.items():
+        (folder / name).mkdir(parents=True)
+        for number in range(clips):
+            samples = (tone(hz, seed=number) * 32767).astype(np.int16)
+            wavfile.write(folder / name / f"{number}.wav", RATE_HZ, samples)
+    (folder / "recordings").mkdir()
+    random = np.random.default_rng(2)
+    for number in range(2):
+        parts = [0.5 * tone(random.uniform(200, 800), seconds=1) for _ in range(seconds // 2)]
+        samples = (np.concatenate(parts) * 32767).astype(np.int16)
+        wavfile.write(folder / "recordings" / f"{number}.wav", RATE_HZ, samples)
+    return folder
+
+
 def write_spoken(folder: Path, clips=70, noise=True) -> Path:
     """Write word folders and a recording of noise."""
     for word, hz in TONES_HZ.items():

@@ -7,7 +7,7 @@ from hwkd.deploy.exporter import Exported, ExportOptions, ExportSource
 from hwkd.deploy.exporters.c99 import project_of
 from hwkd.deploy.to_c.library import library_files, refuse_cmsis_nn
 from hwkd.deploy.to_c.project import Project
-from hwkd.deploy.to_c.stream import listen_rule, listens
+from hwkd.deploy.to_c.stream import listens, rule_of
 
 # Places of files: Zephyr's documentation, "Modules (External projects)".
 _FILES = {
@@ -43,7 +43,7 @@ def _settings(project: Project) -> dict[str, str]:
     """Return what can be set of how it listens, in Kconfig and for the compiler."""
     if not listens(project) or project.raw is None:
         return {"settings": "", "definitions": ""}
-    rule = listen_rule(project.raw)
+    rule = rule_of(project, project.raw)
     numbers = {
         "STRIDE": ("Samples from one inference to the next", rule.stride),
         "SMOOTHING": ("Inferences whose mean probability is compared", rule.smoothing),

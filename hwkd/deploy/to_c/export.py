@@ -73,25 +73,18 @@ def build_project(
         key=lambda plan: (plan[2].arena_bytes, plan[0].graph.macs),
     )
     graph = arranged.graph
-    source = graph.tensors[graph.input]
     targets = [graph.tensors[name] for name in graph.outputs.values()]
     if labels and len(labels) != targets[0].elements:
         raise ExportError(
             f"{len(labels)} labels for {targets[0].elements} outputs; give one for each"
         )
-    recorded = _noise(source) if sample is None else sample
     return Project(
         arranged=arranged,
         steps=steps,
         memory=memory,
         rounding=chosen,
         labels=tuple(labels),
-        sample=Sample(
-            input=placed(quantise_values(recorded.values, source), arranged.places[source.name]),
-            output=expected_outputs(model_path, recorded.values, arranged),
-            origin=recorded.origin,
-            label=recorded.label,
-        ),
+        sample=_sample(model_path, arranged, sample),
         answer=answer,
         raw=raw,
         patches=patches,
@@ -117,6 +110,18 @@ def _planned(
     arranged = arrange(graph)
     steps = build_steps(arranged, rounding, kernels)
     return arranged, steps, plan_memory(arranged, steps, instruction_sets)
+
+
+def _sample(model_path: Path, arranged: Arranged, given: RecordedInput | None) -> Sample:
+    """Return an input as the network reads it, and what ONNX Runtime answers to it."""
+    source = arranged.graph.tensors[arranged.graph.input]
+    recorded = _noise(source) if given is None else given
+    return Sample(
+        input=placed(quantise_values(recorded.values, source), arranged.places[source.name]),
+        output=expected_outputs(model_path, recorded.values, arranged),
+        origin=recorded.origin,
+        label=recorded.label,
+    )
 
 
 def _noise(source: QuantTensor) -> RecordedInput:

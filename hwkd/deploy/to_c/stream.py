@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 from string import Template
 
-from hwkd.core.listening import ListenRule, power_factor, usual_stride
+from hwkd.core.listening import ListenRule, listen_rule, power_factor
 from hwkd.deploy.to_c.project import LISTEN_FILE, Project
 from hwkd.deploy.to_c.raw_input import RawInput
 
@@ -20,10 +20,11 @@ def listens(project: Project) -> bool:
     return is_signal and answer is not None and answer.of_classes and len(project.outputs) == 1
 
 
-def listen_rule(raw: RawInput) -> ListenRule:
+def rule_of(project: Project, raw: RawInput) -> ListenRule:
     """Return when a label counts as heard, where the firmware does not say."""
     grid = 1 if raw.frames is None else raw.frames.stride
-    return ListenRule(stride=usual_stride(raw.shape[-1], grid))
+    decision = None if project.answer is None else project.answer.decision
+    return listen_rule(raw.shape[-1], grid, decision, project.labels)
 
 
 def stream_files(project: Project) -> dict[str, str]:
@@ -31,13 +32,14 @@ def stream_files(project: Project) -> dict[str, str]:
     if not listens(project) or project.raw is None:
         return {}
     channels, window = project.raw.shape
-    rule = listen_rule(project.raw)
+    rule = rule_of(project, project.raw)
     values = {
         "channels": str(channels),
         "window": str(window),
         "stride": str(rule.stride),
         "smoothing": str(rule.smoothing),
         "threshold": str(rule.threshold),
+        "label": "MODEL_NOTHING" if rule.label is None else str(rule.label),
         "factor": str(power_factor(float(project.output.scale))),
         "powers": project.raw.power_table,
     }

@@ -26,14 +26,17 @@ from hwkd.distill.criterion import DistillCriterion
 from hwkd.distill.spec import WeightedMethod
 from hwkd.distill.taps import student_places
 from hwkd.engine.arms.recipes import Arm
-from hwkd.engine.arms.scheme_course import SchemeData, joined, learned_in_turn, train_scheme
+from hwkd.engine.arms.scheme_course import joined, learned_in_turn, train_scheme
+from hwkd.engine.arms.scheme_stages import SchemeData
 from hwkd.engine.setup.context import SearchContext, Training
 from hwkd.engine.setup.objective import score_objective
 from hwkd.io.paths import written_atomically
 from hwkd.io.student_folder import StudentFiles
 from hwkd.nn.build import StudentModule, build_module
+from hwkd.nn.cohort import Cohort
 from hwkd.nn.exits import exits_of
 from hwkd.train.checkpoint import Checkpoints
+from hwkd.train.course import Course
 from hwkd.train.criteria import TaskLoss
 from hwkd.train.loop import Criterion, TrainConfig, TrainResult, predict_logits, train_module
 from hwkd.train.seeding import derive_seed
@@ -89,7 +92,7 @@ def train_student(
     """
     train_config = training.config
     if arm.scheme is not None:
-        exported, course = train_scheme(
+        course = train_scheme(
             layers,
             SchemeData.of(context, train_config),
             train_config,
@@ -98,18 +101,7 @@ def train_student(
             check=check,
             checkpoints=checkpoints,
         )
-        return Trained(
-            module=exported,
-            result=joined(course),
-            criterion=TaskLoss(context.data.head),
-            exits=exits_of(course.finished[-1].student),
-            lifelong=learned_in_turn(
-                arm,
-                course,
-                torch.from_numpy(np.array(context.data.test.inputs)),
-                torch.from_numpy(np.array(context.data.test.labels)),
-            ),
-        )
+        return _of_course(arm, context, *course)
     module = build_module(layers, seed=train_config.seed)
     if start_from is not None:
         fill_module(module, start_from)
@@ -134,6 +126,21 @@ def train_student(
         checkpoint=None if checkpoints is None else checkpoints.stage("train", train_config),
     )
     return Trained(module=module, result=result, criterion=criterion)
+
+
+def _of_course(
+    arm: Arm, context: SearchContext, module: StudentModule, course: Course[Cohort]
+) -> Trained:
+    """Return the student that a scheme exports, and what else its phases came to."""
+    test, head = context.data.test, context.data.head
+    inputs, labels = (torch.from_numpy(np.array(each)) for each in (test.inputs, test.labels))
+    return Trained(
+        module=module,
+        result=joined(course),
+        criterion=TaskLoss(head),
+        exits=exits_of(course.finished[-1].student),
+        lifelong=learned_in_turn(arm, course, inputs, labels, head),
+    )
 
 
 def student_criterion(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hwkd.core.choices import CalibrationChoice
 from hwkd.core.final_record import ExitPointRecord, ExitsRecord
+from hwkd.core.head import Head
 from hwkd.core.student import Layers
 from hwkd.cost.backend import screening_backend
 from hwkd.cost.graph import build_graph
@@ -60,11 +61,12 @@ def write_exits(
         export_onnx(module, layers, in_float)
         quantise_int8(in_float, path, context.calibration, method=method)
     costs, basis = _costs(context, layers)
-    on_validation = exit_points(*_answers(path, context.data.validation), costs)
+    data, head = context.data, context.data.head
+    on_validation = exit_points(*_answers(path, data.validation, head), costs)
     chosen = cheapest_within(on_validation, LOST_RATIO)
     write_exit_rule(path, chosen.threshold)
-    on_test = _at(chosen.threshold, _answers(path, context.data.test), costs)
-    whole = _at(0.0, _answers(path, context.data.test), costs)
+    tested = _answers(path, data.test, head)
+    on_test, whole = (_at(threshold, tested, costs) for threshold in (chosen.threshold, 0.0))
     step = max(1, math.ceil(len(on_validation) / _SHOWN_POINTS))
     return ExitsRecord(
         outputs=(*layers.heads[1:], layers.heads[0]),
@@ -77,12 +79,12 @@ def write_exits(
     )
 
 
-def _answers(path: Path, split: Split) -> _Found:
+def _answers(path: Path, split: Split, head: Head) -> _Found:
     """Return entropies at the exits, and which outputs are right, the network's own last."""
     graph = read_qdq(path)
     tensors = [graph.tensors[name] for name in graph.outputs.values()]
     outputs = predict_all(open_session(path), split.inputs)
-    right = np.stack([output.argmax(1) == split.labels for output in outputs])
+    right = np.stack([head.errors(output, split.labels) == 0 for output in outputs])
     found = [
         entropies(quantise_values(output, tensor), float(tensor.scale))
         for output, tensor in zip(outputs[1:], tensors[1:], strict=True)

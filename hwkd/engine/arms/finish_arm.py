@@ -166,7 +166,7 @@ def _judged(context: SearchContext, student: FloatStudent, files: StudentFiles) 
             context, logits, latency_s=None if latency is None else latency.value_s
         ),
         samples_seen=round(student.samples_seen),
-        decision=context.data.head.decide(logits, validation.labels),
+        decision=context.data.head.decide(logits, validation.labels, validation.wholes),
         pairs=student.pairs,
     )
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from hwkd.core.cohort import STUDENT
 from hwkd.core.final_record import LifelongRecord
+from hwkd.core.head import Head
 from hwkd.core.teaching import TrainingSet
 from hwkd.distill.tasks_in_turn import TaskInTurn, herded
 from hwkd.nn.cohort import Cohort
@@ -47,6 +48,7 @@ def lifelong_record(
     finished: Sequence[Finished[Cohort]],
     inputs: Tensor,
     labels: Tensor,
+    head: Head,
 ) -> LifelongRecord:
     """Return what the network after each task knows of every task.
 
@@ -55,39 +57,39 @@ def lifelong_record(
         finished: the training of each.
         inputs: held out, shape [samples, *input_shape], on the processor.
         labels: of them.
+        head: of all classes; judges the answers.
     """
     outputs = [predict_logits(each.student.exported(STUDENT), inputs) for each in finished]
-    return record_of_outputs(tasks, outputs, labels)
+    return record_of_outputs(tasks, outputs, labels, head)
 
 
 def record_of_outputs(
-    tasks: Sequence[TaskInTurn], outputs: Sequence[Tensor], labels: Tensor
+    tasks: Sequence[TaskInTurn], outputs: Sequence[Tensor], labels: Tensor, head: Head
 ) -> LifelongRecord:
     """Return what the logits after each task say of every task.
 
     Args:
         outputs: after each task, shape [samples, classes].
         labels: shape [samples].
+        head: of all classes; judges the answers.
     """
     classes = outputs[0].shape[1]
     where = [(labels >= t.first(classes)) & (labels < t.seen(classes)) for t in tasks]
 
-    def accuracy(index: int, task: int) -> float:
-        """Among the classes known then."""
-        seen = outputs[index][where[task], : tasks[index].seen(classes)]
-        return float((seen.argmax(1) == labels[where[task]]).float().mean())
+    def accuracy(index: int, task: int, among: range) -> float:
+        """After one task, of the samples of another, as if there were only these classes."""
+        said = outputs[index][where[task], among.start : among.stop].numpy()
+        targets = labels[where[task]].numpy() - among.start
+        return float((head.errors(said, targets) == 0).mean())
 
-    matrix = tuple(tuple(accuracy(i, j) for j in range(i + 1)) for i in range(len(tasks)))
+    known = [range(task.seen(classes)) for task in tasks]
+    matrix = tuple(tuple(accuracy(i, j, known[i]) for j in range(i + 1)) for i in range(len(tasks)))
     last = len(tasks) - 1
     forgetting = fmean(
         max(matrix[i][j] for i in range(j, last + 1)) - matrix[last][j] for j in range(last)
     )
-    ahead = []
-    for index, task in enumerate(tasks[1:], start=1):
-        first, seen = task.first(classes), task.seen(classes)
-        answers = outputs[index - 1][where[index], first:seen].argmax(1) + first
-        right = float((answers == labels[where[index]]).float().mean())
-        ahead.append(right - 1 / (seen - first))
+    own = [range(task.first(classes), task.seen(classes)) for task in tasks]
+    ahead = [accuracy(i - 1, i, own[i]) - 1 / len(own[i]) for i in range(1, len(tasks))]
     return LifelongRecord(
         accuracies=matrix, forgetting=forgetting, forward_transfer=fmean(ahead),
         mean_accuracy=fmean(matrix[last]),

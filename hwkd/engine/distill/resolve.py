@@ -90,14 +90,8 @@ def resolve_student(request: DistillRequest, *, progress: Progress) -> ResolvedS
         layers = layers if own is None else normalised(layers)
         spec = replace(spec, params={**spec.params, "width": round(request.width, 6)})
     if request.device is not None:  # its limits and its runtime are none of the run's
-        config = config.model_copy(
-            update={
-                "device": request.device,
-                "runtime": None,
-                "clock_hz": None,
-                "limits": LimitsConfig(),
-            }
-        )
+        own = {"runtime": None, "clock_hz": None, "limits": LimitsConfig()}
+        config = config.model_copy(update={"device": request.device, **own})
         device = None
     config = distill_config(request, config)
     if request.teachers:

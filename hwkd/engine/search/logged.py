@@ -28,7 +28,7 @@ class Logged(PassingListener):
         super().__init__(listener)
         self._run = run
         self._stage, self._since = "", ""
-        self._written_s = 0.0
+        self._written_s, self._at = 0.0, (0, 0)
 
     def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
         """Hear of an advance."""
@@ -55,12 +55,13 @@ class Logged(PassingListener):
     def _advance(self, stage: str, done: int, total: int, note: str) -> None:
         now_s = time.monotonic()
         is_new = stage != self._stage
-        if not (is_new or done >= total or now_s - self._written_s >= _BETWEEN_WRITES_S):
+        has_ended = done >= total and (done, total) != self._at
+        if not (is_new or has_ended or now_s - self._written_s >= _BETWEEN_WRITES_S):
             return
         if is_new:
             self._stage, self._since = stage, _now()
             self._note(f"{stage} begins")
-        self._written_s = now_s
+        self._written_s, self._at = now_s, (done, total)
         at = StageAt(stage=stage, done=done, total=total, note=note, since=self._since)
         note_stage(self._run, at)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,34 @@ class _OutOfTimeError(Exception):
     """The teacher's share is used up."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Allowance:
+    """What a teacher may take, in seconds; None is no bound."""
+
+    budget_s: float | None
+    clock: Callable[[], float]
+    started_s: float
+
+    @property
+    def spent_s(self) -> float:
+        """Seconds that it took so far."""
+        return self.clock() - self.started_s
+
+    def require_time(self, stage: str = "train teacher") -> None:
+        """Raise `_OutOfTimeError` with the stage once the budget is used up."""
+        if self.budget_s is not None and self.spent_s > self.budget_s:
+            raise _OutOfTimeError(stage)
+
+
+def _too_short(budget_s: float | None) -> str | None:
+    """Say why no teacher can be had in a time; None where one may."""
+    if budget_s == 0.0:
+        return "at the pace of this machine now, students need all the time that is left"
+    if budget_s is not None and budget_s < _LEAST_BUDGET_S:
+        return f"its share of the time limit is {budget_s:.1f} s"
+    return None
+
+
 def prepare_teacher(
     config: SearchConfig,
     transfer: TransferSet,
@@ -69,22 +98,14 @@ def prepare_teacher(
     """
     if not wants_teacher(config):
         return TeacherStage()
-    if budget_s == 0.0:
-        return TeacherStage(
-            left_out="at the pace of this machine now, students need all the time that is left"
-        )
-    if budget_s is not None and budget_s < _LEAST_BUDGET_S:
-        return TeacherStage(left_out=f"its share of the time limit is {budget_s:.1f} s")
-    started = clock()
+    if (too_short := _too_short(budget_s)) is not None:
+        return TeacherStage(left_out=too_short)
+    allowed = _Allowance(budget_s=budget_s, clock=clock, started_s=clock())
     training_s = trained_within_s or _training_s(config, budget_s)
 
     def tell(stage: str, done: int, total: int, note: str = "") -> None:
         progress(stage, done, total, note)
-        require_time(stage)
-
-    def require_time(stage: str = "train teacher") -> None:
-        if budget_s is not None and clock() - started > budget_s:
-            raise _OutOfTimeError(stage)
+        allowed.require_time(stage)
 
     try:
         teacher = open_teachers(
@@ -95,16 +116,14 @@ def prepare_teacher(
             must_finish=must_finish,
             own_dir=own_dir,
             progress=tell,
-            check=require_time,
+            check=allowed.require_time,
         )
-        record = judge_teacher(teacher, transfer, progress=tell)
-        update = {"seconds": clock() - started, "trained_within_s": training_s}
-        record = record.model_copy(update=update)
-        return TeacherStage(teacher=teacher, record=record)
+        judged = judge_teacher(teacher, transfer, progress=tell)
+        update = {"seconds": allowed.spent_s, "trained_within_s": training_s}
+        return TeacherStage(teacher=teacher, record=judged.model_copy(update=update))
     except _OutOfTimeError as over:
-        return TeacherStage(
-            left_out=f"its share of the time limit, {budget_s:.0f} s, was over at: {over}"
-        )
+        left_out = f"its share of the time limit, {budget_s:.0f} s, was over at: {over}"
+        return TeacherStage(left_out=left_out)
     except TeacherError as error:
         if config.teacher.sources:
             raise

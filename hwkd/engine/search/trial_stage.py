@@ -62,26 +62,17 @@ def run_trial_stage(
         shared.set_times(left_s=search_s, share_s=pool.share_s)
         shared.set_state("running")
     try:
-        # The first candidates wait until the mirror is written; workers read the run meanwhile.
-        with store.lease.asking() if shared is None else nullcontext():
-            if not store.trials.is_complete(config):
-                pool.start()
-            records = list(store.trials.rewrite_mirror())
-            tail = _Tail(store.trials_path) if shared is None else _Asked(store.trials)
+        records, tail = _begun(store, config, pool)
         listener.on_records(records, wanted)
         meanwhile()
         while pool.is_running() or (shared is not None and shared.state == "running"):
             time.sleep(_POLL_S)
-            new = tail.new_records()
-            if new:
+            if new := tail.new_records():
                 records.extend(new)
                 listener.on_records(records, wanted)
             if end_s is not None:
                 _tell_time(listener, started, end_s)
-                grace_s = _GRACE_S + _GRACE_RATIO * (end_s - started)
-                has_student = any(record.state == "completed" for record in records)
-                over_s = end_s + grace_s if has_student else started + (latest_s or 0.0)
-                if time.monotonic() > max(over_s, end_s):
+                if time.monotonic() > _last_s(records, started, end_s, latest_s):
                     break
         if shared is not None:
             shared.set_state("over")
@@ -90,6 +81,27 @@ def run_trial_stage(
     is_late = search_s is not None and time.monotonic() > started + _LATE_RATIO * search_s
     timed_out = is_late and wanted is not None and not store.trials.is_complete(config)
     return store.trials.rewrite_mirror(), timed_out
+
+
+def _begun(
+    store: RunFolder, config: SearchConfig, pool: WorkerPool
+) -> tuple[list[TrialRecord], _Tail | _Asked]:
+    """Start the workers; returns the records that there are, and what reads the next ones."""
+    # The first candidates wait until the mirror is written; workers read the run meanwhile.
+    with store.lease.asking() if store.shared is None else nullcontext():
+        if not store.trials.is_complete(config):
+            pool.start()
+        records = list(store.trials.rewrite_mirror())
+        return records, _Tail(store.trials_path) if store.shared is None else _Asked(store.trials)
+
+
+def _last_s(
+    records: list[TrialRecord], started: float, end_s: float, latest_s: float | None
+) -> float:
+    """Return when candidates that still run are stopped; a first student may take longer."""
+    if any(record.state == "completed" for record in records):
+        return end_s + _GRACE_S + _GRACE_RATIO * (end_s - started)
+    return max(started + (latest_s or 0.0), end_s)
 
 
 def _tell_time(listener: SearchListener, started: float, end_s: float) -> None:
