@@ -61,7 +61,7 @@ def resolve_student(request: DistillRequest, *, progress: Progress) -> ResolvedS
     """Find the student and read the data that it was made for.
 
     Args:
-        request: names a run, one of its trials, a student's folder or its description.
+        request: names a run, one of its trials, a student's folder or its description, or an ONNX file.
 
     Raises:
         ConfigError: if there is no such student, or it does not fit the data.
@@ -72,10 +72,10 @@ def resolve_student(request: DistillRequest, *, progress: Progress) -> ResolvedS
     path, _, trial = request.student.partition(":")
     source = Path(path)
     require_there(source, _EXPECTED, option="--student")
-    run = device = own = None
+    run = device = model = None
     if source.suffix.lower() == SUFFIX and source.is_file():
-        own = OwnModel.read(source)
-        spec, layers, config = own.spec, own.layers, _config_alone(request, str(source))
+        model = OwnModel.read(source)
+        spec, layers, config = model.spec, model.layers, _config_alone(request, str(source))
     elif (source / "config.toml").is_file():
         config = _config_of_run(request, source, needs_space=bool(trial))
         spec, layers = _of_trial(source, trial, config) if trial else _of_folder(source)
@@ -87,7 +87,7 @@ def resolve_student(request: DistillRequest, *, progress: Progress) -> ResolvedS
         config = _config_alone(request)
     if request.width != 1.0:
         layers = widened(layers, request.width)
-        layers = layers if own is None else normalised(layers)
+        layers = layers if model is None else normalised(layers)
         spec = replace(spec, params={**spec.params, "width": round(request.width, 6)})
     if request.device is not None:  # its limits and its runtime are none of the run's
         own = {"runtime": None, "clock_hz": None, "limits": LimitsConfig()}
@@ -113,7 +113,7 @@ def resolve_student(request: DistillRequest, *, progress: Progress) -> ResolvedS
         run=run,
         device=device,
         teacher_dir=None if run is None else source / TEACHER_FOLDER,
-        own=own,
+        own=model,
     )
 
 
