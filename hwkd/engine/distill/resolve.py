@@ -61,7 +61,7 @@ def resolve_student(request: DistillRequest, *, progress: Progress) -> ResolvedS
     """Find the student and read the data that it was made for.
 
     Args:
-        request: names a run, one of its trials, a student's folder or its description, or an ONNX file.
+        request: names a run, one of its trials, a student's folder, description or ONNX file.
 
     Raises:
         ConfigError: if there is no such student, or it does not fit the data.
