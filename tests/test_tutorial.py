@@ -19,7 +19,7 @@ from PIL import Image
 PAGE = (Path(__file__).parents[1] / "docs/tutorial.md").read_text()
 TOOLS = ("make", "arm-none-eabi-gcc", "qemu-system-arm")
 CLASSES = ("cup", "key", "shoe")
-SHORT = "--trials 2 --brief-epochs 2 --full-epochs 4 --controls 0 --workers 1 --teacher-time 5s"
+SHORT = "--trials 2 --brief-epochs 1 --full-epochs 2 --controls 0 --workers 1 --teacher-time 2s"
 SAVED = re.compile(r"Save as `([^`]+)`:\n\n```\w+\n(.*?)^```$", flags=re.M | re.S)
 COMMANDS = re.compile(r"^```sh\n(.*?)^```$", flags=re.M | re.S)
 

@@ -18,6 +18,7 @@ import argparse
 import contextlib
 import faulthandler
 import io
+import json
 import multiprocessing
 import random
 import resource
@@ -167,6 +168,14 @@ def _compared(path: Path) -> str:
     return "taken" if is_same[~comparison.has_other_tie].all() else "outputs differ"
 
 
+def _is_answer(text: str) -> bool:
+    """Whether a refused command with --json said so as one JSON object."""
+    try:
+        return bool(text) and set(json.loads(text)) == {"error"}
+    except ValueError:
+        return False
+
+
 def _described(error: BaseException) -> str:
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}: {error}"[:160]
@@ -184,7 +193,8 @@ def _outcome(words: list[str], *, as_json: bool) -> str:
     if code == 0:
         return "taken"
     lines = said.getvalue().splitlines()
-    if code != 2 or len(lines) != 1 or printed.getvalue() or not lines[0].isprintable():
+    is_one = code == 2 and len(lines) == 1 and lines[0].isprintable()
+    if not is_one or _is_answer(printed.getvalue()) != as_json:
         return f"exit code {code}, {len(lines)} lines on stderr: {said.getvalue()[:80]!r}"
     return "refused"
 

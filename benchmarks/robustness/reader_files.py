@@ -12,9 +12,26 @@ from typing import Any
 
 import tomli_w
 
+from benchmarks.robustness.array_mutants import (
+    header_of_safetensors,
+    other_npy,
+    other_npz,
+    with_header,
+    with_metadata,
+)
 from benchmarks.robustness.data_mutants import NUMBERS, damaged
 
 ROOT = Path(__file__).parents[2]
+_SIGNALS = (
+    ("energies", "log-mel:bins=6,window=8ms,stride=8ms,pcen=yes,picture=yes", (1, 600), 8000.0),
+    (
+        "cepstra",
+        "mfcc:bins=6,coefficients=4,delta=yes,window=8ms,stride=8ms,decimate=2",
+        (1, 900),
+        16000.0,
+    ),
+    ("motion", "imu:low=0.5Hz,high=20Hz,window=0.5s,stride=0.5s", (3, 150), 50.0),
+)
 
 
 def make_run(folder: Path) -> None:
@@ -39,6 +56,11 @@ def fill_folder(folder: Path) -> None:
     note_line(folder / "run", LogLine(at=at, text="a candidate"))
     note_stage(folder / "run", StageAt(stage="search", done=1, total=2, note="", since=at))
     hwkd.export(folder / "run", target="c", out=folder / "firmware")
+    hwkd.export(folder / "run", target="onnx", out=folder / "onnx")
+    shutil.copytree(ROOT / "tests" / "golden" / "run_v2", folder / "old")
+    (folder / "search.toml").write_text(
+        'device = "cortex-m4"\ntrials = 3\nmax-latency = "2ms"\nspace = ["plain"]\nverify = true\n'
+    )
     for kind, name in (("", "cortex-m4"), ("runtimes", "x-cube-ai-8"), ("cores", "cortex-m4")):
         target = {"": "device", "runtimes": "runtime", "cores": "core"}[kind]
         shutil.copyfile(ROOT / "devices" / kind / f"{name}.toml", folder / f"{target}.toml")
@@ -54,13 +76,67 @@ def fill_folder(folder: Path) -> None:
     with wave.open(str(folder / "clip.wav"), "wb") as clip:
         clip.setparams((1, 2, 8000, 0, "NONE", ""))
         clip.writeframes(bytes(1600))
-    np.save(folder / "unlabelled.npy", np.zeros((3, 1, 8, 8), np.float32))
+    _fill_beside_data(folder)
+    _fill_pipelines(folder / "pipelines")
+
+
+def _fill_beside_data(folder: Path) -> None:
+    """Write a data set of 8x8 inputs and what users bring to one."""
+    import numpy as np
+
+    from hwkd.engine.setup.annotators import load_annotators
+    from hwkd.tasks.classification import ClassifyTask
+    from hwkd.train.teacher_answers import write_answers
+
+    generator = np.random.default_rng(0)
+    inputs = {
+        name: generator.integers(0, 200, (12, 8, 8)).astype(np.uint8)
+        for name in ("train", "validation", "test")
+    }
+    labels = np.arange(12) % 3
+    given = {f"x_{name}": values for name, values in inputs.items()}
+    names = {f"y_{name}": labels for name in inputs}
+    said = {f"y_soft_{name}": generator.integers(1, 9, (12, 3)) for name in inputs}
+    np.savez(folder / "set.npz", allow_pickle=False, **given, **names)
+    np.savez(folder / "labels.npz", allow_pickle=False, **given, **said)
+    np.savez(folder / "made.npz", x_train=inputs["train"][:6], y_train=labels[:6])
+    np.save(folder / "unlabelled.npy", inputs["test"])
+    data = ClassifyTask().data(folder / "set.npz")
+    people = load_annotators(folder / "labels.npz", data)
+    write_answers(folder / "answers.safetensors", people, data, top=1)
+
+
+def _fill_pipelines(folder: Path) -> None:
+    """Write preprocessing as a student's record holds it, of steps of every stage."""
+    from hwkd.signals.features import features_named
+    from hwkd.signals.pipeline import Pipeline, shapes_of
+    from hwkd.signals.step import Shape, Step
+    from hwkd.signals.steps.normalise import Normalise
+    from hwkd.signals.steps.standardise import Standardise
+
+    folder.mkdir()
+    colours = Normalise.of((1.0, 2.0, 3.0), (4.0, 5.0, 6.0))
+    made: dict[str, tuple[Shape, tuple[Step, ...]]] = {"array": ((3, 4, 4), (colours,))}
+    for name, text, shape, rate_hz in _SIGNALS:
+        recipe = features_named(text)
+        front = recipe.steps(shape, rate_hz)
+        channels = shapes_of(front, shape)[-1][0]
+        fitted = Standardise.of([1.0] * channels, [2.0] * channels)
+        made[name] = (shape, (*front, fitted, *recipe.after(shape)))
+    for name, (raw_shape, steps) in made.items():
+        pipeline = Pipeline(
+            steps=steps, raw_shape=raw_shape, raw_dtype="int16", raw_low=-9.0, raw_high=9.0
+        )
+        (folder / f"{name}.json").write_text(pipeline.record().model_dump_json())
+
+
+_STRUCTURED = {".json", ".jsonl", ".log", ".toml", ".npy", ".npz", ".onnx", ".safetensors"}
 
 
 def mutate(path: Path, rng: random.Random) -> None:
-    """Damage a file: bytes anywhere, or one value of its JSON or TOML."""
+    """Damage a file: bytes anywhere, or one value of its JSON or TOML, or one of its arrays."""
     content = path.read_bytes()
-    if path.suffix in (".json", ".jsonl", ".log", ".toml") and rng.random() < 0.6:
+    if path.suffix in _STRUCTURED and rng.random() < 0.6:
         try:
             content = _restructured(content, path.suffix, rng)
         except (ValueError, TypeError, tomllib.TOMLDecodeError):
@@ -71,6 +147,19 @@ def mutate(path: Path, rng: random.Random) -> None:
 
 
 def _restructured(content: bytes, suffix: str, rng: random.Random) -> bytes:
+    if suffix in (".npy", ".npz"):
+        return (other_npz if suffix == ".npz" else other_npy)(content, rng)
+    if suffix == ".onnx":
+        return with_metadata(content, lambda text: json.dumps(_changed(json.loads(text), rng)))
+    if suffix == ".safetensors":
+        header, values = header_of_safetensors(content)
+        table = json.loads(header)
+        for name, record in table.get("__metadata__", {}).items():
+            if rng.random() < 0.6:
+                changed = _changed(json.loads(record), rng)
+                table["__metadata__"][name] = json.dumps(changed)
+                return with_header(json.dumps(table).encode(), values)
+        return with_header(json.dumps(_changed(table, rng)).encode(), values)
     if suffix == ".toml":
         table = _changed(tomllib.loads(content.decode()), rng)
         if not isinstance(table, dict):

@@ -16,9 +16,13 @@ from typing import TypeGuard
 from benchmarks.robustness.reader_ways import WAYS
 
 ROOT = Path(__file__).parents[2]
+# What opens a file, or makes our own types of what one holds.
 _OPENS = {
-    "DictReader", "ZipFile", "fromfile", "genfromtxt", "load", "load_file", "load_model", "loadtxt",
-    "memmap", "open", "read_bytes", "read_text", "reader", "safe_open",
+    "DictReader", "ZipFile", "fromfile", "genfromtxt", "json.load", "load_file", "load_model",
+    "loadtxt", "memmap", "model_validate", "model_validate_json", "np.load", "onnx.load", "open",
+    "parse_json", "parse_toml", "read_arrays", "read_bytes", "read_json", "read_one_array",
+    "read_record", "read_text", "read_toml", "reader", "safe_open", "torch.load", "validate_json",
+    "validate_python",
 }  # fmt: skip
 _VERBS = ("read", "load", "open", "fill", "finished")
 _DATA, _ONNX = "benchmarks.robustness.data_mutants", "benchmarks.robustness.fuzz_onnx"
@@ -28,12 +32,12 @@ ELSEWHERE: Mapping[str, str] = {
     "read_image_folder": _DATA,
     "read_npz": _DATA,
     "read_source": _DATA,
-    "read_unlabelled": "the readers of data and of one array",
     "load_graph": _ONNX,
     "load_network": _ONNX,
     "open_model": _ONNX,
     "open_qdq": _ONNX,
     "read_qdq": _ONNX,
+    "read_exit_rule": _ONNX,
     "read_constants": _ONNX,
     "load_onnx_teacher": _ONNX,
     "open_session": "reads files that hwkd wrote or another reader took",
@@ -53,11 +57,15 @@ ELSEWHERE: Mapping[str, str] = {
 
 _WRITES, _OWN = "writes, or locks", "reads what this process has just written or taken in"
 _PACKAGED = "reads files of the package"
+_PARTS = "a part of what its reader takes; the readers above"
 # Modules that open files and hold no reader of the lists above.
 OPENING_ELSEWHERE: Mapping[str, str] = {
+    "api/option": "a default, or what was typed",
+    "api/compare": "any TOML",
     "api/live": "whether records that their readers took have changed",
     "deploy/exported_student": "compares with what it makes itself",
     "deploy/output_folder": "compares with what it makes itself",
+    "deploy/to_c/library": _PACKAGED,
     "deploy/to_c/stream": _PACKAGED,
     "signals/source": _PACKAGED,
     "signals/work": _PACKAGED,
@@ -71,6 +79,7 @@ OPENING_ELSEWHERE: Mapping[str, str] = {
     "deploy/to_c/cmsis_nn": _PACKAGED,
     "deploy/to_c/export": "names of files to replace; a damaged list counts as none",
     "deploy/to_c/project_text": _PACKAGED,
+    "deploy/student_facts": "the readers of described ONNX and of exported C",
     "deploy/to_int8": _OWN,
     "deploy/verify_onnx": _OWN,
     "deploy/verify_run": _OWN,
@@ -78,8 +87,11 @@ OPENING_ELSEWHERE: Mapping[str, str] = {
     "engine/arms/export": "the reader of students",
     "engine/arms/jobs": "the last line of a log, for a message",
     "engine/arms/quantise": _OWN,
+    "engine/arms/rounding": _OWN,
     "engine/arms/seed_process": _WRITES,
     "engine/arms/train_arm": "the reader of trainings",
+    "engine/distill/finetune": "the reader of students",
+    "engine/distill/run": _OWN,
     "engine/distill/rungs": "compares text; the reader of students",
     "engine/distill/workplace": "compares bytes",
     "engine/run/artifacts": "the reader of weights; the name is the digest",
@@ -90,6 +102,11 @@ OPENING_ELSEWHERE: Mapping[str, str] = {
     "engine/run/shared_study": "documents for the readers of run folders; artifacts by digest",
     "engine/search/trial_stage": _WRITES,
     "engine/search/workers": "the last line of a log, for a message",
+    "core/runtime_file": _PARTS,
+    "core/strict_model": "every record above",
+    "core/trial": _PARTS,
+    "engine/run/proposal": _PARTS,
+    "engine/setup/config": "a resumed run, above",
     "io/fact_files": "devices, runtimes and cores, above",
     "io/run_lock": _WRITES,
     "io/run_text": _WRITES,
@@ -97,7 +114,7 @@ OPENING_ELSEWHERE: Mapping[str, str] = {
     "profiling/onnx_runtime": "what ONNX Runtime's profiler wrote a moment ago",
     "report/html": _PACKAGED,
     "report/columns": _WRITES,
-    "tasks/keyword": "the reader of clips; lists hold names, each compared with files",
+    "tasks/sound_folder": "the reader of clips; lists hold names, each compared with files",
     "tasks/pictures": _DATA,
     "trace/onnx_whole": _ONNX,
     "train/checkpoint": "tests/train: a damaged checkpoint begins the stage anew",
@@ -127,7 +144,8 @@ def modules_that_open() -> dict[str, set[str]]:
     found = {}
     for path in (ROOT / "hwkd").rglob("*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        called = {ast.unparse(n.func).split(".")[-1] for n in ast.walk(tree) if _is_call(n)}
+        calls = (ast.unparse(n.func).split(".") for n in ast.walk(tree) if _is_call(n))
+        called = {".".join(call[-words:]) for call in calls for words in (1, 2)}
         if called & _OPENS:
             name = path.relative_to(ROOT / "hwkd").with_suffix("").as_posix()
             found[name] = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hwkd.core.errors import HwkdError
 from hwkd.core.student_record import StudentRecord
+
+if TYPE_CHECKING:
+    from hwkd.tasks.base import TaskData
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +99,31 @@ def _exported(folder: Path) -> object:
     return None if found is None else found.project()
 
 
+def _described(folder: Path) -> object:
+    import numpy as np
+
+    from hwkd.api.subject import subject_of
+
+    (path,) = (folder / "onnx").glob("*.onnx")
+    subject = subject_of(path)
+    prepared = subject.prepare(np.zeros((1, 1, 8, 8), np.float32))
+    return subject.head(np.zeros(1, np.int64), 10), prepared, subject.rate_hz
+
+
+def _old_student(folder: Path) -> object:
+    from hwkd.io.student_folder import read_student
+
+    return read_student(folder / "old")
+
+
+def _options(folder: Path) -> object:
+    import hwkd
+    from hwkd.api.option import declared
+    from hwkd.cli.config_file import with_config
+
+    return with_config(folder / "search.toml", {}, declared(hwkd.search))
+
+
 def _device(folder: Path) -> object:
     from hwkd.io.device_catalog import load_device
 
@@ -124,10 +154,55 @@ def _array(folder: Path) -> object:
     return open_array(folder / "array", ArrayFacts)
 
 
-def _unlabelled(folder: Path) -> object:
-    from hwkd.tasks.npz import read_one_array
+@cache
+def _data(folder: Path) -> TaskData:
+    from hwkd.tasks.classification import ClassifyTask
 
-    return read_one_array(folder / "unlabelled.npy")
+    return ClassifyTask().data(folder / "set.npz")
+
+
+def _unlabelled(folder: Path) -> object:
+    from hwkd.engine.setup.transfer import read_unlabelled
+
+    return read_unlabelled(folder / "unlabelled.npy", _data(folder).pipeline)
+
+
+def _made(folder: Path) -> object:
+    from hwkd.engine.setup.made import with_made
+
+    return with_made(_data(folder), folder / "made.npz")
+
+
+def _annotators(folder: Path) -> object:
+    from hwkd.engine.setup.annotators import load_annotators
+
+    data = _data(folder)
+    return load_annotators(folder / "labels.npz", data).logits(data.train.inputs)
+
+
+def _answers(folder: Path) -> object:
+    from hwkd.train.teacher_answers import load_answers
+
+    data = _data(folder)
+    return load_answers(folder / "answers.safetensors", data).logits(data.test.inputs)
+
+
+def _pipelines(folder: Path) -> object:
+    import numpy as np
+
+    from hwkd.core.pipeline_record import PipelineRecord
+    from hwkd.core.strict_model import read_record
+    from hwkd.engine.arms.export import raw_input
+    from hwkd.signals.pipeline import Pipeline
+
+    found = []
+    for path in (folder / "pipelines").iterdir():
+        record = read_record(
+            PipelineRecord, path.read_bytes(), where=path.name, what="preprocessing"
+        )
+        raw_input(record)
+        found.append(Pipeline.of(record).apply(np.zeros((1, *record.raw_shape), np.int16)))
+    return found
 
 
 def _table(folder: Path) -> object:
@@ -139,8 +214,9 @@ def _table(folder: Path) -> object:
 
 def _recordings(folder: Path) -> object:
     from hwkd.core.reading import AS_USUAL
-    from hwkd.tasks.recordings import read_recordings
+    from hwkd.tasks.recordings import read_recordings, read_signal
 
+    read_signal(folder / "recordings.csv", 1)
     return [read_recordings(folder / f"recordings.{kind}", AS_USUAL) for kind in ("csv", "npz")]
 
 
@@ -176,6 +252,12 @@ WAYS: dict[str, Way] = {
     "exported C": Way(
         files=("firmware/model.json",), read=_exported, covers=("read_exported",),
     ),
+    "described ONNX": Way(files=("onnx/*.onnx",), read=_described, covers=("subject_of",)),
+    "old student": Way(
+        files=("old/run.json", "old/best/*.json"), read=_old_student,
+        covers=("read_old_record",),
+    ),
+    "options in a file": Way(files=("search.toml",), read=_options, covers=("with_config",)),
     "device": Way(
         files=("device.toml",), read=_device, covers=("load_device", "read_toml"),
     ),
@@ -189,11 +271,18 @@ WAYS: dict[str, Way] = {
     "table": Way(files=("table.csv",), read=_table, covers=("read_csv", "read_table")),
     "recordings": Way(
         files=("recordings.csv", "recordings.npz"), read=_recordings,
-        covers=("read_recordings", "read_arrays"),
+        covers=("read_recordings", "read_signal", "read_arrays"),
     ),
     "clip": Way(files=("clip.wav",), read=_clip, covers=("read_wav",)),
     "cached array": Way(files=("array/*",), read=_array, covers=("open_array",)),
     "unlabelled": Way(
-        files=("unlabelled.npy",), read=_unlabelled, covers=("read_npy_file", "read_one_array"),
+        files=("unlabelled.npy",), read=_unlabelled,
+        covers=("read_npy_file", "read_one_array", "read_unlabelled"),
     ),
+    "made samples": Way(files=("made.npz",), read=_made, covers=("with_made",)),
+    "annotators": Way(files=("labels.npz",), read=_annotators, covers=("load_annotators",)),
+    "file of answers": Way(
+        files=("answers.safetensors",), read=_answers, covers=("load_answers",),
+    ),
+    "preprocessing": Way(files=("pipelines/*.json",), read=_pipelines, covers=("step_of",)),
 }  # fmt: skip

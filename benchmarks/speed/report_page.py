@@ -25,7 +25,7 @@ from hwkd.report.write import write_report_files
 WIDTHS = (420, 1280)
 SCHEMES = ("light", "dark")
 _MOST_READY_S = 2.0
-_RECORDS = Path(__file__).parents[2] / "tests" / "support" / "synthetic_run.py"
+_TESTS = Path(__file__).parents[2] / "tests"
 
 
 def main() -> int:
@@ -38,7 +38,8 @@ def main() -> int:
         return 2
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "run"
-        subprocess.run([sys.executable, _RECORDS, folder, str(arguments.trials)], check=True)
+        writes = [sys.executable, "-m", "support.synthetic_run", str(folder), str(arguments.trials)]
+        subprocess.run(writes, cwd=_TESTS, check=True)
         write_report_files(folder)
         page = folder / "report.html"
         rows = [

@@ -62,7 +62,6 @@ def compare(
     from hwkd.api.opened import open as open_run
     from hwkd.core.errors import ConfigError
     from hwkd.io.run_files import CONFIG_FILE
-    from hwkd.io.text_files import read_toml
     from hwkd.report.comparison import (
         RunToCompare,
         cautions,
@@ -80,7 +79,7 @@ def compare(
             name=name,
             page=each.page,
             summary=each.as_dict(),
-            options=read_toml(path) if (path := each.folder / CONFIG_FILE).is_file() else {},
+            options=_options(each.folder / CONFIG_FILE),
         )
         for name, each in zip(short_names(folders), opened, strict=True)
     ]
@@ -92,6 +91,19 @@ def compare(
         cautions=cautions(compared),
         page=None if page is None else Path(page),
     )
+
+
+def _options(path: Path) -> dict[str, Any]:
+    """Return what a run was asked for; nothing where it does not say."""
+    from hwkd.core.errors import RunFolderError
+    from hwkd.io.text_files import MalformedTextError, read_toml
+
+    if not path.is_file():
+        return {}
+    try:
+        return read_toml(path)
+    except MalformedTextError as error:
+        raise RunFolderError(f"{path}: cannot read it as TOML: {error}") from None
 
 
 def _write_page(page: Path, compared: "Sequence[RunToCompare]") -> None:

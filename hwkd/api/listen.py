@@ -266,15 +266,14 @@ def _heard(
 
 def _usual_rule(subject: "Subject", window: int, grid: int) -> "ListenRule":
     """Return what the exported C listens by."""
-    from hwkd.core.decision_record import DecisionRecord
     from hwkd.core.listening import listen_rule
     from hwkd.io.discovery import output_kind
 
-    said = subject.answers or {}
-    found = said.get("decision")
-    of_classes = "kind" in said and output_kind(said["kind"]).of_classes
-    decision = DecisionRecord.model_validate(found) if found and of_classes else None
-    return listen_rule(window, grid, decision, tuple(said.get("labels", ())))
+    said = subject.answers
+    if said is None:
+        return listen_rule(window, grid, None, ())
+    decision = said.decision if output_kind(said.kind).of_classes else None
+    return listen_rule(window, grid, decision, said.labels)
 
 
 def _samples(stride_s: float, rate_hz: float | None, window: int, grid: int) -> int:

@@ -1,7 +1,5 @@
 """A network with all that is known of what goes in and what comes out, from a run or a file."""
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +10,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hwkd.core.head import Head
+    from hwkd.core.pipeline_record import PipelineRecord
     from hwkd.core.reading import Reading
+    from hwkd.deploy.student_facts import AnswerFacts
 
 
 def subject_of(model: Path, *, dtype: str = "int8", task: str | None = None) -> "Subject":
@@ -39,7 +39,7 @@ class Subject:
     reading: "Reading"
     record: Any = None
     rate_hz: float | None = None
-    answers: Mapping[str, Any] | None = None
+    answers: "AnswerFacts | None" = None
 
     @property
     def raw_shape(self) -> tuple[int, ...]:
@@ -84,16 +84,11 @@ class Subject:
         """Return what the outputs mean; of a foreign file, as many as the data has classes."""
         import numpy as np
 
-        from hwkd.core.decision_record import DecisionRecord
         from hwkd.core.errors import DataError
         from hwkd.io.discovery import output_kind
 
         if self.answers is not None:
-            said = self.answers
-            names, mean, std = (tuple(said[key]) for key in ("labels", "mean", "std"))
-            found = said.get("decision")
-            head = output_kind(said["kind"]).head(names, mean, std)
-            return head.at(None if found is None else DecisionRecord.model_validate(found))
+            return self.answers.head()
         kind = self.task.kind
         if not output_kind(kind).of_classes:
             names = tuple(f"value {number}" for number in range(1, outputs + 1))
@@ -121,35 +116,44 @@ def _of_file(path: Path, task: str | None) -> Subject:
 
     from hwkd.core.choices import TASK
     from hwkd.core.errors import ModelFileError, first_line
-    from hwkd.core.pipeline_record import PipelineRecord
     from hwkd.core.reading import AS_USUAL
-    from hwkd.deploy.student_facts import METADATA_KEY
+    from hwkd.deploy.student_facts import METADATA_KEY, read_facts
 
     try:
         content = path.read_bytes()
         said = {prop.key: prop.value for prop in onnx.load_from_string(content).metadata_props}
-        facts = json.loads(said.get(METADATA_KEY, "{}"))
-        record = facts and PipelineRecord.model_validate(facts["preprocessing"])
-        own_task = facts["data"]["task"] if facts else None
-    except Exception as error:
+    except Exception as error:  # onnx raises what protobuf raises
         raise ModelFileError(f"{path}: no ONNX model ({first_line(error)})") from error
+    facts = read_facts(said.get(METADATA_KEY, "{}"), where=str(path))
+    if facts is not None:
+        _require_pipeline(facts.preprocessing, path)
     return Subject(
         name=str(path),
         path=path,
         model=content,
-        task=_task_named(own_task or task or TASK),
+        task=_task_named((None if facts is None else facts.data.task) or task or TASK),
         reading=AS_USUAL,
-        record=record or None,
-        rate_hz=facts["data"].get("sample_rate_hz") if facts else None,
-        answers=facts["answer"] if facts else None,
+        record=None if facts is None else facts.preprocessing,
+        rate_hz=None if facts is None else facts.data.sample_rate_hz,
+        answers=None if facts is None else facts.answer,
     )
+
+
+def _require_pipeline(record: "PipelineRecord", path: Path) -> None:
+    from hwkd.core.errors import ModelFileError, RunFolderError
+    from hwkd.signals.pipeline import Pipeline
+
+    try:
+        Pipeline.of(record)
+    except RunFolderError as error:
+        raise ModelFileError(f"{path}: {error}; export it again") from None
 
 
 def _of_folder(folder: Path, dtype: str, task: str | None) -> Subject:
     """Return the student of a run or a folder, read as its run was."""
     from hwkd.core.errors import ConfigError
     from hwkd.core.reading import AS_USUAL
-    from hwkd.deploy.student_facts import student_facts
+    from hwkd.deploy.student_facts import AnswerFacts, student_facts
     from hwkd.engine.setup.config import SearchConfig
     from hwkd.io.paths import require_there
     from hwkd.io.student_folder import FLOAT_FILE, INT8_FILE, read_student
@@ -171,5 +175,5 @@ def _of_folder(folder: Path, dtype: str, task: str | None) -> Subject:
         reading=SearchConfig.from_toml(config).reading if config.is_file() else AS_USUAL,
         record=run.data.pipeline,
         rate_hz=run.data.sample_rate_hz,
-        answers=student_facts(student.record)["answer"],
+        answers=AnswerFacts.model_validate(student_facts(student.record)["answer"]),
     )

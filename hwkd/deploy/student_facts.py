@@ -10,14 +10,20 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from hwkd.core.decision_record import DecisionRecord
+from hwkd.core.errors import ModelFileError
+from hwkd.core.head import Head
 from hwkd.core.markdown import facts_table
 from hwkd.core.metric import Metric, Scores, ScoresRecord
+from hwkd.core.pipeline_record import PipelineRecord
 from hwkd.core.printable import without_folders
 from hwkd.core.run_record import RunRecord
+from hwkd.core.strict_model import StrictModel, first_problem
 from hwkd.core.student_record import StudentRecord
 from hwkd.io.discovery import output_kind
+from hwkd.io.text_files import MalformedTextError, parse_json
 
 README_FILE = "README.md"
 # Key of the facts inside a model file.
@@ -59,6 +65,66 @@ def student_facts(student: StudentRecord) -> dict[str, Any]:
         },
         "estimated": _estimated(student),
     }  # fmt: skip
+
+
+# Later versions may say more.
+_READ = ConfigDict(extra="ignore", allow_inf_nan=False)
+
+
+class AnswerFacts(StrictModel):
+    """What a network's outputs mean; see `hwkd.core.head.OutputKind`."""
+
+    model_config = _READ
+
+    kind: str
+    labels: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    decision: DecisionRecord | None = None
+
+    def head(self) -> Head:
+        """Return it as training has it.
+
+        Raises:
+            UnknownNameError: if no task is here that has such outputs.
+        """
+        head = output_kind(self.kind).head(self.labels, self.mean, self.std)
+        return head.at(self.decision)
+
+
+class _DataFacts(StrictModel):
+    model_config = _READ
+
+    task: str
+    sample_rate_hz: float | None = Field(default=None, gt=0)
+
+
+class ModelFacts(StrictModel):
+    """What a model file says of itself, as far as it is needed to run the network."""
+
+    model_config = _READ
+
+    preprocessing: PipelineRecord
+    data: _DataFacts
+    answer: AnswerFacts
+
+
+def read_facts(text: str, *, where: str) -> ModelFacts | None:
+    """Read the facts inside a model file; None where there are none.
+
+    Raises:
+        ModelFileError: if they are damaged.
+    """
+    try:
+        said = parse_json(text)
+        return ModelFacts.model_validate(said) if said else None
+    except MalformedTextError as error:
+        problem = str(error)
+    except ValidationError as error:
+        problem = first_problem(error, whole="text")
+    raise ModelFileError(
+        f"{where}: what the file says of itself is damaged ({problem}); export it again"
+    )
 
 
 def known_facts(said: Mapping[str, Any]) -> dict[str, Any]:

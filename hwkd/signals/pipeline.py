@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,16 +19,19 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from hwkd.core.catalog import STEPS
-from hwkd.core.errors import RunFolderError
+from hwkd.core.errors import RunFolderError, first_line
 from hwkd.core.pipeline_record import PipelineRecord, StepRecord
 from hwkd.core.strict_model import first_problem
 from hwkd.io.discovery import discover
 from hwkd.signals.source import PipelineC, array_source, signal_source
-from hwkd.signals.step import ArrayStep, Shape, Step, StreamStep
+from hwkd.signals.step import ArrayStep, RowStep, Shape, Step, StreamStep
 
 _CHUNK_EXAMPLES = 2048
 # Frames of one part at a time stay in a processor's cache, which is four times as fast.
 _CHUNK_VALUES = 2**17
+# Of one example, before or between steps: 25 minutes of sound, or pictures of 2900x2900.
+_MOST_VALUES = 2**26
+_LAST_OF_SIGNALS = "standardise"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,15 +57,21 @@ class Pipeline:
         """Return the pipeline that a record describes.
 
         Raises:
-            RunFolderError: if a step is of a kind that this version does not have, or is damaged.
+            RunFolderError: if a step is of a kind that this version does not have, or damaged, or
+                takes other values than the one before it makes.
         """
-        return cls(
+        pipeline = cls(
             steps=tuple(map(step_of, record.steps)),
             raw_shape=record.raw_shape,
             raw_dtype=record.raw_dtype,
             raw_low=record.raw_low,
             raw_high=record.raw_high,
         )
+        try:
+            _require_chain(pipeline)
+        except (ValueError, TypeError) as error:
+            raise RunFolderError(f"preprocessing: damaged: {first_line(error)}") from None
+        return pipeline
 
     def record(self) -> PipelineRecord:
         """Return what a run keeps of it."""
@@ -119,11 +129,45 @@ def step_of(stored: StepRecord) -> Step:
     """
     discover("hwkd.signals.steps")
     try:
-        step: Step = TypeAdapter(STEPS.get(stored.kind)).validate_python(stored.values)
+        step = _stored_form(stored.kind).validate_python(stored.values)
     except ValidationError as error:
         problem = first_problem(error, whole="values")
         raise RunFolderError(f"preprocessing step {stored.kind}: {problem}") from None
     return step
+
+
+@cache
+def _stored_form(kind: str) -> TypeAdapter[Step]:
+    return TypeAdapter(STEPS.get(kind))
+
+
+def _require_chain(pipeline: Pipeline) -> None:
+    """Refuse steps that do not fit one another.
+
+    Raises:
+        ValueError: with what is wrong.
+        TypeError: if there is no such type of raw values.
+    """
+    if not pipeline.steps or not pipeline.raw_shape:
+        raise ValueError("no steps, or no shape")
+    if np.dtype(pipeline.raw_dtype).kind not in "biuf" or pipeline.raw_low > pipeline.raw_high:
+        raise ValueError(f"raw values of {pipeline.raw_dtype} are no numbers in a range")
+    if pipeline.is_signal and sum(step.kind == _LAST_OF_SIGNALS for step in pipeline.steps) != 1:
+        raise ValueError(f"features are brought to scale by one step {_LAST_OF_SIGNALS}")
+    # Firmware reads samples where they lie, so the first that makes rows may not write there.
+    rows = [step for step in pipeline.steps if isinstance(step, RowStep)]
+    if rows and rows[0].in_place:
+        raise ValueError(f"step {rows[0].kind} takes no samples")
+    shape = pipeline.raw_shape
+    for step in pipeline.steps:
+        if min(shape) < 1 or math.prod(shape) > _MOST_VALUES:
+            raise ValueError(f"shape {shape} before step {step.kind}")
+        axes = 2 if isinstance(step, StreamStep) else 3 if isinstance(step, RowStep) else len(shape)
+        if axes != len(shape):
+            raise ValueError(f"step {step.kind} takes {axes} axes, given {shape}")
+        shape = step.output_shape(shape)
+    if min(shape) < 1:
+        raise ValueError(f"shape {shape} at the end")
 
 
 def shapes_of(steps: Sequence[Step], shape: Shape) -> list[Shape]:

@@ -9,11 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Annotated, Any, Protocol, TypeAlias, runtime_checkable
 
 from numpy.typing import NDArray
+from pydantic import Field
 
 Shape = tuple[int, ...]
+
+# Bounds of what a step holds; a record of one that breaks them is damaged.
+Count: TypeAlias = Annotated[int, Field(ge=1, le=2**20)]
+Int32: TypeAlias = Annotated[int, Field(ge=-(2**31), lt=2**31)]
+Finite: TypeAlias = Annotated[float, Field(allow_inf_nan=False)]
+Hertz: TypeAlias = Annotated[float, Field(ge=0.0, le=1e6)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +60,11 @@ class Step(Protocol):
         ...
 
     def output_shape(self, shape: Shape) -> Shape:
-        """Return the shape of an output, without batch, for inputs of a shape."""
+        """Return the shape of an output, without batch, for inputs of a shape.
+
+        Raises:
+            ValueError: if it takes no inputs of that shape.
+        """
         ...
 
 
@@ -124,6 +135,16 @@ class RowStep(Step, Protocol):
     def work(self, shape: Shape) -> Mapping[str, float]:
         """Return how often it does what takes time, by name; see `hwkd.signals.cost`."""
         ...
+
+
+def require_sizes(sizes: Iterable[int], expected: int, *, what: str) -> None:
+    """Refuse parts of a step that do not fit what it is given.
+
+    Raises:
+        ValueError: if a size is another than is expected.
+    """
+    if other := [size for size in sizes if size != expected]:
+        raise ValueError(f"{other[0]} {what}, expected {expected}")
 
 
 def table_c(kind: str, name: str, values: Iterable[int]) -> str:

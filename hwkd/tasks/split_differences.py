@@ -113,13 +113,15 @@ def _scale(inputs: RawArray) -> _Scale:
     step = max(1, len(inputs) // _SAMPLE_EXAMPLES)
     sample = np.asarray(inputs[::step], dtype=np.float64)
     axes = (0, *range(2, sample.ndim))
-    # Offsets much larger than the signal would drown its spread.
-    centre = sample[:1].mean(axis=axes, keepdims=True)
-    centred = sample - centre
-    mean = centred.mean(axis=axes)
+    # What float64 does not hold spreads without end.
+    with np.errstate(over="ignore", invalid="ignore"):
+        # Offsets much larger than the signal would drown its spread.
+        centre = sample[:1].mean(axis=axes, keepdims=True)
+        centred = sample - centre
+        mean, std = centred.mean(axis=axes) + centre.reshape(-1), centred.std(axis=axes)
     return _Scale(
-        mean=mean + centre.reshape(-1),
-        std=centred.std(axis=axes),
+        mean=mean,
+        std=np.where(np.isnan(std), np.inf, std),
         low=float(sample.min()),
         high=float(sample.max()),
     )

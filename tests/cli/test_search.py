@@ -477,7 +477,7 @@ def test_the_end_of_a_run_can_be_done_again_and_ships_nothing_worse(copied, fini
 def test_labels_alone_train_no_teacher(inputs, tmp_path):
     found = hwkd.search(
         "cortex-m7", data=inputs / "data.npz", methods=("none",), workers=1, trials=2,
-        brief_epochs=1, full_epochs=1, out=tmp_path / "run",
+        spaces=("narrow_deep",), brief_epochs=1, full_epochs=1, out=tmp_path / "run",
     )  # fmt: skip
     assert found.run.teacher is None
     assert found.run.objective.beta == 0.0

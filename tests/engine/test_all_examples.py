@@ -16,7 +16,7 @@ from hwkd.core.chooser import RandomChooser
 from hwkd.core.errors import InterruptedTrial
 from hwkd.engine.arms import finish_arm
 from hwkd.engine.arms.all_examples import SAMPLES_RATIO, learn_all, may_learn_all
-from hwkd.engine.arms.orders import ArmOrder, read_result, student_files
+from hwkd.engine.arms.orders import ArmOrder, ArmResult, read_result, student_files
 from hwkd.engine.arms.recipes import Arm, arms_of
 from hwkd.engine.arms.train_arm import train_arm
 from hwkd.engine.setup.context import SearchContext
@@ -32,7 +32,7 @@ def context(tmp_path_factory) -> SearchContext:
     return make_run(folder, distill=[{"method": "none"}]).runner().context
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def order(context) -> ArmOrder:
     spec = context.screen.spaces["narrow_deep"].suggest(
         RandomChooser(0), input_shape=(1, 8, 8), num_outputs=3
@@ -47,6 +47,14 @@ def weights(folder, result):
     return load_file(student_files(folder, result).weights_path)
 
 
+@pytest.fixture(scope="module")
+def alone(context, order, tmp_path_factory) -> tuple[ArmResult, dict[str, torch.Tensor]]:
+    """The arm that learns from the train split alone, and its weights."""
+    folder = tmp_path_factory.mktemp("alone")
+    found = train_arm(order.model_copy(update={"learns_all": False}), context, folder)
+    return found, weights(folder, found)
+
+
 def test_validation_of_the_user_and_compared_arms_are_left_alone(context):
     assert may_learn_all(context, LABELS_ALONE)
     assert not may_learn_all(context, Arm(name="cross-entropy"))
@@ -55,37 +63,35 @@ def test_validation_of_the_user_and_compared_arms_are_left_alone(context):
 
 
 def test_a_chosen_student_ships_weights_that_learned_more_with_the_scores_it_was_chosen_by(
-    context, order, tmp_path
+    context, order, alone, tmp_path
 ):
-    (tmp_path / "a").mkdir()
-    (tmp_path / "b").mkdir()
-    alone = train_arm(order.model_copy(update={"learns_all": False}), context, tmp_path / "a")
-    found = train_arm(order, context, tmp_path / "b")
+    alone, before = alone
+    found = train_arm(order, context, tmp_path)
     assert alone.all_examples is None
     assert found.all_examples == len(context.data.train) + len(context.data.validation)
     assert found.scores.validation_int8 == alone.scores.validation_int8
     assert found.objective == alone.objective
     assert found.epochs > alone.epochs
-    before, after = weights(tmp_path / "a", alone), weights(tmp_path / "b", found)
+    after = weights(tmp_path, found)
     assert any(not torch.equal(before[name], after[name]) for name in before)
 
 
-def test_further_learning_that_goes_wrong_changes_nothing(context, order, tmp_path, monkeypatch):
+def test_further_learning_that_goes_wrong_changes_nothing(
+    context, order, alone, tmp_path, monkeypatch
+):
     def ruined(module, *arguments, **options):
         result = SimpleNamespace(epochs=(), epochs_made=1.0)
         return build_module(candidate.layers, seed=99).eval(), result, 5
 
     candidate = context.given.candidate(order.spec)
-    (tmp_path / "a").mkdir()
-    (tmp_path / "b").mkdir()
-    alone = train_arm(order.model_copy(update={"learns_all": False}), context, tmp_path / "a")
+    alone, before = alone
     assert alone.objective is not None
     assert alone.objective.task_error < 0.2
     monkeypatch.setattr(finish_arm, "learn_all", ruined)
-    found = train_arm(order, context, tmp_path / "b")
+    found = train_arm(order, context, tmp_path)
     assert found == alone
-    assert not list((tmp_path / "b").glob("*/student*")), "files of no use are left"
-    before, after = weights(tmp_path / "a", alone), weights(tmp_path / "b", found)
+    assert not list(tmp_path.glob("*/student*")), "files of no use are left"
+    after = weights(tmp_path, found)
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 

@@ -5,7 +5,8 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.synthetic_run import LIMITS, make_run
+from support.synthetic_costs import LIMITS
+from support.synthetic_run import make_run
 
 from hwkd.core.pareto import dominates, pareto_front
 from hwkd.report.analysis import (

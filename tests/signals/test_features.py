@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from support.signals import made_pipeline
 
-from hwkd.core.errors import ConfigError, DataError, UnknownNameError
+from hwkd.core.errors import ConfigError, DataError, RunFolderError, UnknownNameError
+from hwkd.core.pipeline_record import PipelineRecord
 from hwkd.core.reading import Reading
 from hwkd.signals.features import features_named
+from hwkd.signals.pipeline import Pipeline
 from hwkd.signals.tried import tried_signals
 from hwkd.tasks.classes_head import ClassesHead
 from hwkd.tasks.prepare import prepare
@@ -96,3 +99,47 @@ def test_raw_samples_of_a_known_rate_stay_whole_numbers():
     data = prepared(None, tried_signals(60, 2, 100), 50.0)
     assert [step.kind for step in data.pipeline.steps] == ["standardise"]
     assert data.input_shape == (2, 100)
+
+
+def _cut(record):
+    return {**record, "steps": [step for step in record["steps"] if step["kind"] != "window"]}
+
+
+def _stepped(kind, **values):
+    def change(record):
+        steps = [
+            {**step, "values": {**step["values"], **values}} if step["kind"] == kind else step
+            for step in record["steps"]
+        ]
+        return {**record, "steps": steps}
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (_stepped("frames", stride=0), "step frames: stride: .*greater than or equal to 1"),
+        (_stepped("window", name="square"), "512 samples in 512, window .square."),
+        (_stepped("rfft", size=100), "size 100 is no power of two"),
+        (_stepped("mel", size=64), "frequencies, expected 33"),
+        (_stepped("pcen", smoothing=99), "step pcen: smoothing: "),
+        (_stepped("standardise", factors=(1,)), "1 channels, expected 20"),
+        (_stepped("picture", planes=3), "3 planes of 20 rows"),
+        (_cut, "step rfft takes no samples"),
+        (lambda record: {**record, "raw_shape": (1, 2**40)}, "shape .* before step frames"),
+        (lambda record: {**record, "raw_shape": (4800,)}, "damaged"),
+        (lambda record: {**record, "raw_dtype": "object"}, "no numbers in a range"),
+        (lambda record: {**record, "raw_dtype": "thing"}, "not understood"),
+        (lambda record: {**record, "steps": record["steps"][:3]}, "by one step standardise"),
+    ],
+)
+def test_stored_steps_that_do_not_fit_one_another_are_refused_in_one_line(change, says):
+    signals = np.random.default_rng(0).integers(-999, 999, (3, 1, 4800)).astype(np.int16)
+    text = "log-mel:bins=20,window=32ms,stride=16ms,pcen=yes,picture=yes"
+    record = made_pipeline(text, signals, RATE).record()
+    assert Pipeline.of(record).record() == record
+    damaged = PipelineRecord.model_validate(change(record.model_dump()))
+    with pytest.raises(RunFolderError, match=says) as caught:
+        Pipeline.of(damaged)
+    assert str(caught.value).isprintable()

@@ -141,6 +141,9 @@ def test_annotators_teach_what_they_disagreed_on(tmp_path):
     np.savez(path, x_train=inputs, y_soft_train=votes * 0)
     with pytest.raises(TeacherError, match="nobody chose a class"):
         load_annotators(path, data)
+    np.savez(path, x_train=inputs, y_soft_train=votes.astype("S"))
+    with pytest.raises(TeacherError, match=r"shares of type \|S21; expected numbers from 0"):
+        load_annotators(path, data)
     np.savez(path, x_train=inputs)
     with pytest.raises(TeacherError, match="expected x_train and y_soft_train"):
         load_annotators(path, data)

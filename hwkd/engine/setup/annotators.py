@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hwkd.core.errors import TeacherError
-from hwkd.engine.setup.transfer import as_inputs
+from hwkd.core.printable import printable
+from hwkd.engine.setup.transfer import prepared_inputs
 from hwkd.tasks.base import SPLITS, TaskData
 from hwkd.tasks.npz import read_arrays
 from hwkd.train.known_rows import KnownRows
@@ -17,6 +20,7 @@ from hwkd.train.top_answers import TopAnswers
 
 # A class that nobody chose is not impossible; float16 and a logarithm hold no 0 either.
 _LEAST_SHARE = 1e-3
+_MOST_VOTES = 1e12
 
 
 def load_annotators(path: Path, data: TaskData) -> AnswersTeacher:
@@ -27,7 +31,8 @@ def load_annotators(path: Path, data: TaskData) -> AnswersTeacher:
             [n, classes]; likewise for other splits that it brings.
 
     Raises:
-        TeacherError: if it has no such arrays, or they do not fit the data.
+        DataError: if its inputs are not like those of the data.
+        TeacherError: if it has no such arrays, or they are no shares.
     """
     arrays = read_arrays(path)
     pairs = [
@@ -37,24 +42,18 @@ def load_annotators(path: Path, data: TaskData) -> AnswersTeacher:
     ]
     if not pairs:
         raise TeacherError(
-            f"--teacher {path}: holds {', '.join(sorted(arrays))}; expected x_train and "
-            "y_soft_train, the share of annotators for each class"
+            f"--teacher {path}: holds {printable(', '.join(sorted(arrays)))}; expected x_train "
+            "and y_soft_train, the share of annotators for each class"
         )
     inputs, shares = [], []
     for given, said in pairs:
-        shaped = as_inputs(given, data.pipeline.raw_shape)
-        if shaped is None or said.shape != (len(given), data.num_outputs):
+        if said.shape != (*given.shape[:1], data.num_outputs):
             raise TeacherError(
                 f"--teacher {path}: holds shapes {given.shape} and {said.shape}; expected the "
                 f"inputs of the data, and [n, {data.num_outputs}]"
             )
-        sums = said.sum(axis=1, keepdims=True)
-        if said.dtype.kind not in "iuf" or not np.isfinite(said).all() or said.min() < 0:
-            raise TeacherError(f"--teacher {path}: shares must be numbers from 0")
-        if not (sums > 0).all():
-            raise TeacherError(f"--teacher {path}: nobody chose a class of an example")
-        inputs.append(data.pipeline.apply(shaped))
-        shares.append(np.maximum(said / sums, _LEAST_SHARE).astype(np.float32))
+        inputs.append(prepared_inputs(given, data.pipeline, where=f"--teacher {path}"))
+        shares.append(_shares(said, where=f"--teacher {path}"))
     logits = np.log(np.concatenate(shares))
     digest = hashlib.sha256(logits.tobytes())
     for part in inputs:
@@ -67,3 +66,17 @@ def load_annotators(path: Path, data: TaskData) -> AnswersTeacher:
         answers=TopAnswers.of(logits, None),
         rows=KnownRows(inputs),
     )
+
+
+def _shares(said: NDArray[Any], *, where: str) -> NDArray[np.float32]:
+    """Return counts or shares as shares above 0, shape [n, classes]."""
+    if said.dtype.kind not in "iuf":
+        raise TeacherError(f"{where}: shares of type {said.dtype}; expected numbers from 0")
+    wide = said.astype(np.float64)
+    if not np.isfinite(wide).all() or wide.min() < 0 or wide.max() > _MOST_VOTES:
+        raise TeacherError(f"{where}: shares must be numbers from 0 to {_MOST_VOTES:g}")
+    sums = wide.sum(axis=1, keepdims=True)
+    if not (sums > 0).all():
+        raise TeacherError(f"{where}: nobody chose a class of an example")
+    shares: NDArray[np.float32] = np.maximum(wide / sums, _LEAST_SHARE).astype(np.float32)
+    return shares

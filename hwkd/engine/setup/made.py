@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from hwkd.core.errors import DataError
 from hwkd.core.pipeline_record import PipelineRecord
+from hwkd.core.printable import printable
 from hwkd.core.teacher_input import TeacherInput
-from hwkd.engine.setup.transfer import as_inputs
+from hwkd.engine.setup.transfer import prepared_inputs
 from hwkd.io.paths import written_atomically
 from hwkd.tasks.base import Split, TaskData
 from hwkd.tasks.npz import read_arrays
-from hwkd.tasks.split_differences import require_like_train
 from hwkd.train.teacher_input import seen_input
 
 _INPUTS, _LABELS = "x_train", "y_train"
@@ -32,15 +32,12 @@ def with_made(data: TaskData, path: Path) -> TaskData:
     where = f"--made {path}"
     if not {_INPUTS, _LABELS} <= set(arrays):
         raise DataError(
-            f"{where}: holds {', '.join(sorted(arrays)) or 'nothing'}; expected {_INPUTS} and "
-            f"{_LABELS}, as hwkd generate writes them"
+            f"{where}: holds {printable(', '.join(sorted(arrays))) or 'nothing'}; expected "
+            f"{_INPUTS} and {_LABELS}, as hwkd generate writes them"
         )
-    inputs, labels = as_inputs(arrays[_INPUTS], data.pipeline.raw_shape), arrays[_LABELS]
-    if inputs is None or labels.shape != (len(inputs),):
-        raise DataError(
-            f"{where}: holds shapes {arrays[_INPUTS].shape} and {labels.shape}; expected [n, "
-            f"{', '.join(map(str, data.pipeline.raw_shape))}] as the data has it, and [n]"
-        )
+    prepared, labels = prepared_inputs(arrays[_INPUTS], data.pipeline, where=where), arrays[_LABELS]
+    if labels.shape != (len(prepared),):
+        raise DataError(f"{where}: {_LABELS} has shape {labels.shape}, expected [{len(prepared)}]")
     if not data.head.kind.of_classes or labels.dtype.kind not in "iu":
         raise DataError(f"{where}: needs whole numbers of classes on both sides")
     if labels.min() < 0 or labels.max() >= data.num_outputs:
@@ -48,8 +45,6 @@ def with_made(data: TaskData, path: Path) -> TaskData:
             f"{where}: labels {labels.min()} to {labels.max()}; the data has {data.num_outputs} "
             "classes; make samples for these data"
         )
-    require_like_train(inputs, data.pipeline, where=where)
-    prepared = data.pipeline.apply(inputs)
     digest = hashlib.sha256(data.fingerprint.encode())
     digest.update(np.ascontiguousarray(prepared).data)
     digest.update(labels.astype(np.int64).tobytes())

@@ -94,9 +94,7 @@ def configured_transfer(config: SearchConfig, data: TaskData) -> TransferSet:
     """
     wanted, unlabelled = config.transfer, None
     if wanted.unlabelled is not None:
-        unlabelled = read_unlabelled(
-            Path(wanted.unlabelled), input_shape=data.input_shape, pipeline=data.pipeline
-        )
+        unlabelled = read_unlabelled(Path(wanted.unlabelled), data.pipeline)
     if wanted.copies == 1:
         return transfer_set(data, unlabelled=unlabelled)
     return transfer_set(
@@ -139,39 +137,51 @@ def transfer_set(
     )
 
 
-def read_unlabelled(
-    path: Path, *, input_shape: tuple[int, ...], pipeline: Pipeline
-) -> NDArray[np.float32]:
+def read_unlabelled(path: Path, pipeline: Pipeline) -> NDArray[np.float32]:
     """Read raw inputs without labels and prepare them like the train split.
 
     Args:
         path: folder of class folders or of IDX files, whose labels are not read; or .npy, or .npz
-            with one array, of shape [n, *input_shape]; an axis of one channel may be left out,
-            images may have their channels last.
-        input_shape: of the task, without batch.
+            with one array, see `prepared_inputs`.
 
     Raises:
         DataError: if the file cannot be read, does not fit or has another scale.
     """
-    values = _read_folder(path, input_shape) if path.is_dir() else _read_array(path)
-    shaped = as_inputs(values, input_shape)
+    values = _read_folder(path, pipeline.raw_shape) if path.is_dir() else _read_array(path)
+    return prepared_inputs(values, pipeline, where=f"--unlabelled {path}")
+
+
+def prepared_inputs(
+    values: NDArray[np.generic], pipeline: Pipeline, *, where: str
+) -> NDArray[np.float32]:
+    """Prepare raw inputs that come beside the data as its train split was.
+
+    Args:
+        values: shape [n, *raw_shape]; an axis of one channel may be left out, channels may be last.
+        where: opens the error message.
+
+    Raises:
+        DataError: if they have another shape or scale, or are no numbers.
+    """
+    shaped = _channels_first(values, pipeline.raw_shape)
     if shaped is None:
         raise DataError(
-            f"--unlabelled {path}: holds shape {values.shape}, expected [n, "
-            f"{', '.join(map(str, input_shape))}] as the training data has it"
+            f"{where}: holds shape {values.shape}, expected [n, "
+            f"{', '.join(map(str, pipeline.raw_shape))}] as the training data has it"
         )
-    if not np.issubdtype(values.dtype, np.number) or not np.isfinite(values).all():
-        raise DataError(
-            f"--unlabelled {path}: holds {values.dtype} with values that are no numbers"
-        )
-    require_like_train(shaped, pipeline, where=f"--unlabelled {path}")
-    return pipeline.apply(shaped)
+    if values.dtype.kind not in "biuf" or not np.isfinite(values).all():
+        raise DataError(f"{where}: holds {values.dtype} with values that are no numbers")
+    require_like_train(shaped, pipeline, where=where)
+    prepared = pipeline.apply(shaped)
+    if not np.isfinite(prepared).all():
+        raise DataError(f"{where}: holds values that float32 does not; bring them to one scale")
+    return prepared
 
 
-def _read_folder(path: Path, input_shape: tuple[int, ...]) -> NDArray[np.generic]:
+def _read_folder(path: Path, raw_shape: tuple[int, ...]) -> NDArray[np.generic]:
     """Read every split of a folder; images are resized to the training data's."""
-    has_images = len(input_shape) == 3 and is_image_folder(path)
-    raw = read_source(path, input_size=(input_shape[1], input_shape[2]) if has_images else None)
+    has_images = len(raw_shape) == 3 and is_image_folder(path)
+    raw = read_source(path, input_size=(raw_shape[1], raw_shape[2]) if has_images else None)
     inputs: NDArray[np.generic] = np.concatenate([split.inputs for split in raw.given().values()])
     return inputs
 
@@ -185,20 +195,16 @@ def _read_array(path: Path) -> NDArray[np.generic]:
         raise DataError(f"--unlabelled {error}") from error
 
 
-def as_inputs(
-    values: NDArray[np.generic], input_shape: tuple[int, ...]
+def _channels_first(
+    values: NDArray[np.generic], raw_shape: tuple[int, ...]
 ) -> NDArray[np.generic] | None:
-    """Return raw inputs with their channels first; None if they have another shape.
-
-    Args:
-        values: shape [n, *input_shape], without its one channel or with channels last.
-    """
+    """Return raw inputs with their channels first; None if they have another shape."""
     if values.ndim < 2 or not len(values):
         return None
-    if values.shape[1:] == input_shape:
+    if values.shape[1:] == raw_shape:
         return values
-    if input_shape[0] == 1 and values.shape[1:] == input_shape[1:]:
+    if raw_shape[0] == 1 and values.shape[1:] == raw_shape[1:]:
         return values[:, None]
-    if values.shape[1:] == (*input_shape[1:], input_shape[0]):
+    if values.shape[1:] == (*raw_shape[1:], raw_shape[0]):
         return np.moveaxis(values, -1, 1)
     return None

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hwkd.core.catalog import STEPS
 from hwkd.core.errors import ConfigError
 from hwkd.signals.fixed import saturate
-from hwkd.signals.step import CCode, Shape, table_c
+from hwkd.signals.step import CCode, Int32, Shape, table_c
 
 # Fraction of factors, and of a section's samples.
 _FACTOR_BITS, _SAMPLE_BITS = 29, 8
@@ -38,7 +38,7 @@ class BandPass:
     formula: ClassVar[str] = "sections b0 x[t] + b1 x[t-1] + b2 x[t-2] - a1 y[t-1] - a2 y[t-2]"
     factor: ClassVar[int] = 1
 
-    factors: tuple[int, ...]
+    factors: tuple[Int32, ...]
 
     @classmethod
     def between(cls, low_hz: float, high_hz: float, rate_hz: float) -> BandPass:
@@ -79,6 +79,8 @@ class BandPass:
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return the shape as it is."""
+        if not self.factors or len(self.factors) % 5:
+            raise ValueError(f"{len(self.factors)} factors, expected 5 for each section")
         return shape
 
     def stream_c(self, function: str, *, channels: int, most: int) -> CCode:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwkd.core.catalog import STEPS
-from hwkd.signals.step import Shape
+from hwkd.signals.step import Count, Shape
 
 
 @STEPS.register("channels")
@@ -44,7 +44,7 @@ class Picture:
     kind: ClassVar[str] = "picture"
     formula: ClassVar[str] = "as a picture"
 
-    planes: int
+    planes: Count
 
     def apply(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return [n, planes, height, width]."""
@@ -52,4 +52,7 @@ class Picture:
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return planes, height and width."""
-        return self.planes, shape[0] // self.planes, shape[1]
+        rows, width = shape
+        if rows % self.planes:
+            raise ValueError(f"{self.planes} planes of {rows} rows")
+        return self.planes, rows // self.planes, width

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hwkd.core.catalog import STEPS
 from hwkd.signals.fixed import saturate
-from hwkd.signals.step import CCode, Shape, table_c
+from hwkd.signals.step import CCode, Count, Shape, table_c
 
 # Of the result: a logarithm has 9 bits of fraction, a coefficient 7.
 _DROPPED_BITS = 2
@@ -34,7 +34,7 @@ class Cosine:
     in_place: ClassVar[bool] = False
     words: ClassVar[int] = 1
 
-    coefficients: int
+    coefficients: Count
 
     def factors(self, values: int) -> tuple[NDArray[np.int64], int]:
         """Return whole factors [coefficients, values] and by how many bits they are too large."""
@@ -60,6 +60,8 @@ class Cosine:
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return the shape with one value for each coefficient."""
+        if self.coefficients > shape[-1]:
+            raise ValueError(f"{self.coefficients} coefficients of {shape[-1]} values")
         return (*shape[:-1], self.coefficients)
 
     def row_c(self, function: str, *, c_type: str, shape: Shape) -> CCode:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from hwkd.core.catalog import STEPS
 from hwkd.signals.fixed import saturate
@@ -34,7 +35,7 @@ class Decimate:
     kind: ClassVar[str] = "decimate"
     formula: ClassVar[str] = "low-pass filter of linear phase, then every factor-th sample"
 
-    factor: int
+    factor: Annotated[int, Field(ge=2, le=16)]
 
     def taps(self) -> NDArray[np.int64]:
         """Return the filter in steps of 1/32768, an odd number of taps."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwkd.core.catalog import STEPS
-from hwkd.signals.step import Shape
+from hwkd.signals.step import Count, Shape
 
 
 @STEPS.register("frames")
@@ -25,8 +25,8 @@ class Frames:
     kind: ClassVar[str] = "frames"
     formula: ClassVar[str] = "frames of samples, one every stride"
 
-    length: int
-    stride: int
+    length: Count
+    stride: Count
 
     def apply(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return a view of shape [n, channels, frames, length]."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hwkd.core.catalog import STEPS
 from hwkd.signals.fixed import log2, log_table
-from hwkd.signals.step import CCode, Shape, table_c
+from hwkd.signals.step import CCode, Count, Shape, table_c
 
 
 @STEPS.register("log")
@@ -29,7 +29,7 @@ class Log:
     in_place: ClassVar[bool] = True
     words: ClassVar[int] = 1
 
-    floor: int
+    floor: Count
 
     def apply(self, values: NDArray[Any]) -> NDArray[np.int16]:
         """Return int16 of int64 below 2^62, same shape."""

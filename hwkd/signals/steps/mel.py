@@ -6,14 +6,15 @@ import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from hwkd.core.catalog import STEPS
 from hwkd.core.errors import ConfigError
-from hwkd.signals.step import CCode, Shape, table_c
+from hwkd.signals.step import CCode, Hertz, Shape, require_sizes, table_c
 
 
 def _mel(hertz: float) -> float:
@@ -48,11 +49,11 @@ class Mel:
     in_place: ClassVar[bool] = False
     words: ClassVar[int] = 2
 
-    bins: int
-    low_hz: float
-    high_hz: float
-    rate_hz: float
-    size: int
+    bins: Annotated[int, Field(ge=1, le=1024)]
+    low_hz: Hertz
+    high_hz: Hertz
+    rate_hz: Annotated[Hertz, Field(gt=0.0)]
+    size: Annotated[int, Field(ge=8, le=2**15)]
 
     def plan(self) -> tuple[int, list[int], list[int]]:
         """Return the first frequency, frequencies between each two corners and rising weights.
@@ -99,6 +100,7 @@ class Mel:
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return the shape with one value for each filter."""
+        require_sizes((shape[-1],), self.size // 2 + 1, what="frequencies")
         return (*shape[:-1], self.bins)
 
     def row_c(self, function: str, *, c_type: str, shape: Shape) -> CCode:

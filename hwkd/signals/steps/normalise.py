@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from hwkd.core.catalog import STEPS
-from hwkd.signals.step import Shape
+from hwkd.signals.step import Finite, Shape, require_sizes
 
 
 @STEPS.register("normalise")
@@ -28,8 +29,8 @@ class Normalise:
     kind: ClassVar[str] = "normalise"
     formula: ClassVar[str] = "(raw - mean) / std, per channel"
 
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    mean: tuple[Finite, ...]
+    std: tuple[Annotated[Finite, Field(gt=0.0)], ...]
 
     @classmethod
     def of(cls, mean: tuple[float, ...], std: tuple[float, ...]) -> Normalise:
@@ -47,6 +48,7 @@ class Normalise:
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return the shape as it is."""
+        require_sizes((len(self.mean), len(self.std)), shape[0], what="channels")
         return shape
 
     def to_c(self, function: str, *, c_type: str, shape: Shape, put: str) -> str:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from hwkd.core.catalog import STEPS
 from hwkd.signals.fixed import LOG_BITS, POWER_BITS, exp2, log2, log_table, power_table
-from hwkd.signals.step import CCode, Shape, table_c
+from hwkd.signals.step import CCode, Count, Shape, table_c
 
 # The running mean has 8 bits of fraction, a result 11: 16 is the largest.
 _MEAN_BITS, _RESULT_BITS = 8, 11
@@ -41,11 +42,11 @@ class EnergyNormalisation:
     in_place: ClassVar[bool] = True
     words: ClassVar[int] = 1
 
-    smoothing: int = 5
-    gain: float = 0.98
-    bias: float = 2.0
-    power: float = 0.5
-    floor: int = 64
+    smoothing: Annotated[int, Field(ge=1, le=12)] = 5
+    gain: Annotated[float, Field(ge=0.0, le=1.0)] = 0.98
+    bias: Annotated[float, Field(gt=0.0, le=1000.0)] = 2.0
+    power: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
+    floor: Count = 64
 
     def numbers(self) -> tuple[int, int, int, int]:
         """Return gain and power in steps of 1/32768, the bias, and what is taken off."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hwkd.core.catalog import STEPS
 from hwkd.signals.fixed import square_root
-from hwkd.signals.step import CCode, Shape
+from hwkd.signals.step import CCode, Shape, require_sizes
 
 # Keeps sums of weighted powers within 64 bits; what is cut off lies 120 dB below full scale.
 _SHIFT = 7
@@ -54,6 +54,7 @@ class Power:
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return the shape with one value for each frequency."""
+        require_sizes((shape[-1] % 2,), 0, what="parts without their other")
         return (*shape[:-1], shape[-1] // 2)
 
     def row_c(self, function: str, *, c_type: str, shape: Shape) -> CCode:
@@ -82,6 +83,7 @@ class Magnitude:
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return the shape with one value for each frequency."""
+        require_sizes((shape[-1] % 2,), 0, what="parts without their other")
         return (*shape[:-1], shape[-1] // 2)
 
     def row_c(self, function: str, *, c_type: str, shape: Shape) -> CCode:

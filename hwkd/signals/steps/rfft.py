@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from hwkd.core.catalog import STEPS
 from hwkd.signals.fixed import sine_table
-from hwkd.signals.step import CCode, Shape, table_c
+from hwkd.signals.step import CCode, Shape, require_sizes, table_c
 
 _Floats = NDArray[np.float64]
 
@@ -34,7 +35,7 @@ class RealSpectrum:
     in_place: ClassVar[bool] = True
     words: ClassVar[int] = 1
 
-    size: int
+    size: Annotated[int, Field(ge=8, le=2**15)]
 
     def apply(self, values: NDArray[Any]) -> NDArray[np.int32]:
         """Return int32 [..., size + 2] of int32 [..., size]."""
@@ -51,6 +52,9 @@ class RealSpectrum:
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return the shape with two values for each frequency."""
+        if self.size & (self.size - 1):
+            raise ValueError(f"size {self.size} is no power of two")
+        require_sizes((shape[-1],), self.size, what="values of a frame")
         return (*shape[:-1], self.size + 2)
 
     def row_c(self, function: str, *, c_type: str, shape: Shape) -> CCode:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from hwkd.core.catalog import STEPS
 from hwkd.signals.fixed import saturate
-from hwkd.signals.step import CCode, Shape, table_c
+from hwkd.signals.step import CCode, Int32, Shape, require_sizes, table_c
 
 # A deviation has 256 steps.
 UNIT_BITS = 8
@@ -35,9 +36,9 @@ class Standardise:
     kind: ClassVar[str] = "standardise"
     formula: ClassVar[str] = "((feature * factor + offset) >> shift) / 256, per channel"
 
-    factors: tuple[int, ...]
-    offsets: tuple[int, ...]
-    shifts: tuple[int, ...]
+    factors: tuple[Annotated[int, Field(ge=0, lt=2**_FACTOR_BITS)], ...]
+    offsets: tuple[Int32, ...]
+    shifts: tuple[Annotated[int, Field(ge=0, le=30)], ...]
 
     @classmethod
     def of(cls, mean: Sequence[float], std: Sequence[float]) -> Standardise:
@@ -63,6 +64,8 @@ class Standardise:
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return the shape as it is."""
+        parts = (self.factors, self.offsets, self.shifts)
+        require_sizes(map(len, parts), shape[0], what="channels")
         return shape
 
     def value_c(self, function: str) -> CCode:

@@ -6,10 +6,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from hwkd.core.catalog import STEPS
 from hwkd.signals.step import CCode, Shape, table_c
@@ -34,7 +35,7 @@ class Window:
     words: ClassVar[int] = 1
 
     name: str
-    size: int
+    size: Annotated[int, Field(ge=8, le=2**15)]
 
     def weights(self, length: int) -> NDArray[np.int32]:
         """Return the window in steps of 1/32767, shape [length]."""
@@ -53,6 +54,8 @@ class Window:
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return the shape with the size of the spectrum."""
+        if shape[-1] > self.size or self.name not in SHAPES:
+            raise ValueError(f"{shape[-1]} samples in {self.size}, window {self.name!r:.20}")
         return (*shape[:-1], self.size)
 
     def row_c(self, function: str, *, c_type: str, shape: Shape) -> CCode:
