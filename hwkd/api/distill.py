@@ -28,6 +28,7 @@ from hwkd.api.common import (
 )
 from hwkd.api.option import Here, Option, command_line, declares_options
 from hwkd.core.choices import TASK
+from hwkd.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from hwkd.api.outcome import SearchOutcome
@@ -40,7 +41,11 @@ _TOLERANCE = 0.02
 @declares_options
 def distill(
     student: Annotated[
-        str, Option("RUN (its best), RUN:TRIAL, a student's folder or student.json.")
+        str,
+        Option(
+            "RUN (its best), RUN:TRIAL, a student's folder or student.json; or an ONNX file, a "
+            "model of yours, whose layers are the student and which is its teacher."
+        ),
     ],
     *,
     out: OutOption,
@@ -81,6 +86,10 @@ def distill(
             "Learning rates by depth: decay=0.8 multiplies that of each stage by so much of the "
             "one behind it, from the head to the stem; 1=0.1,2=0.5,head=1 names stages."
         ),
+    ] = None,
+    keep: Annotated[
+        float | None,
+        Option("Share of the channels of every layer that the student keeps, as 0.5."),
     ] = None,
     compression: Annotated[
         str | None,
@@ -180,6 +189,8 @@ def distill(
     from hwkd.engine.distill.rungs import require_sizes
     from hwkd.report.write import write_report_files
 
+    if keep is not None and not 0 < keep < 1:
+        raise ConfigError(f"--keep {keep:g}: expected a share above 0 and below 1, as 0.5")
     several = {"--compression": compression is not None, "--capacity": capacity}
     require_sizes(
         [name for name, given in several.items() if given],
@@ -187,6 +198,7 @@ def distill(
             "--scheme": scheme is not None,
             "--attribution": attribution,
             "--timeout": timeout is not None,
+            "--keep": keep is not None,
         },
         lacking={"--gate": bool(gates), "--tolerance": tolerance is not None},
     )
@@ -219,6 +231,7 @@ def distill(
         timeout_s=None if timeout is None else parse_duration_s(timeout, option="--timeout"),
         command=command,
         trusts=trust,
+        width=1.0 if keep is None else keep,
         out=Path(out),
     )
     require_trackers(track)

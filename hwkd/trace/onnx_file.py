@@ -66,7 +66,7 @@ def load_network(path: Path, *, keep_types: bool) -> Network:
     Raises:
         ModelFileError: as `load_graph`.
     """
-    source = _read(path)
+    source = read_source(path)
     dtypes: Mapping[str, str] = {}
     computes_in: Mapping[str, str] = {}
     nodes, types = source.nodes, source.types
@@ -105,7 +105,7 @@ def load_network(path: Path, *, keep_types: bool) -> Network:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Source:
+class Source:
     """A file, checked, its nodes in order and every shape known."""
 
     nodes: list[Node]
@@ -115,10 +115,16 @@ class _Source:
     fixed: Set[str]
     outputs: tuple[str, ...]
     is_quantised: bool
+    opset: int
     stored_as: Mapping[str, str] = field(default_factory=dict)
 
 
-def _read(path: Path) -> _Source:
+def read_source(path: Path) -> Source:
+    """Return the nodes of a file, checked and in order, with every shape.
+
+    Raises:
+        ModelFileError: as `load_graph`.
+    """
     where = str(path)
     model = open_model(path)
     opset = opset_of(model, where)
@@ -130,7 +136,7 @@ def _read(path: Path) -> _Source:
     nodes = sort_nodes(read.nodes, known, where)
     declared = _declared_types(model)
     types = infer_types(nodes, inputs, constants, read.dequantised, declared, opset, where)
-    return _Source(
+    return Source(
         nodes=nodes,
         inputs=inputs,
         constants=constants,
@@ -138,6 +144,7 @@ def _read(path: Path) -> _Source:
         fixed=_fixed_tensors(nodes, constants),
         outputs=_outputs(model, read.aliases, types, where),
         is_quantised=read.is_quantised,
+        opset=opset,
         stored_as=read.stored_as,
     )
 
@@ -178,7 +185,7 @@ def _outputs(
     return names
 
 
-def _own_types(source: _Source) -> tuple[dict[str, str], dict[str, str]]:
+def _own_types(source: Source) -> tuple[dict[str, str], dict[str, str]]:
     """Return the types of tensors and operators that are never float: indices, sizes, flags."""
     dtypes = {name: dtype_name(kind) for name, (kind, _) in source.types.items() if kind}
     chosen = {FLOAT32} | (QUANTISED if source.is_quantised else set())
@@ -192,7 +199,7 @@ def _own_types(source: _Source) -> tuple[dict[str, str], dict[str, str]]:
     return own, computes_in
 
 
-def _file_dtype(source: _Source, computes_in: Mapping[str, str]) -> FileDtype:
+def _file_dtype(source: Source, computes_in: Mapping[str, str]) -> FileDtype:
     if not source.is_quantised:
         return "float32"
     kinds = {dtype for dtype in computes_in.values() if dtype not in ("int32", "int64", "bool")}

@@ -58,7 +58,7 @@ def build_op(
     reads_channels = kind_of(node.kind).reads_channels
     if reads_channels:
         _check_window(node, shapes)
-    kernel, stride, pads, dilation = _geometry(node, shapes, stored)
+    kernel, stride, pads, dilation = geometry(node, shapes, stored)
     rank = len(shapes[node.inputs[0]]) if node.inputs and node.inputs[0] else 0
     weights, biases, others = _constant_operands(node, fixed)
     return Op(
@@ -191,7 +191,7 @@ def _key(names: tuple[str, ...]) -> str:
     return "\0".join(names)
 
 
-def _geometry(
+def geometry(
     node: Node, shapes: Shapes, stored: Stored
 ) -> tuple[tuple[int, int], tuple[int, int], Pads, tuple[int, int]]:
     """Return kernel, stride, pads and dilation; a 1-D window is one of height 1."""

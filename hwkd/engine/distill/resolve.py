@@ -12,9 +12,10 @@ from hwkd.core.run_record import DeviceRecord, RunRecord
 from hwkd.core.student import Layers, StudentSpec
 from hwkd.core.widened import widened
 from hwkd.engine.distill.finetune import FEWER_EPOCHS, Start, finetune_config, start_of
+from hwkd.engine.distill.own_model import SUFFIX, OwnModel, normalised
 from hwkd.engine.distill.request import DistillRequest, distill_config, with_epochs
 from hwkd.engine.search.run_teacher import TEACHER_FOLDER
-from hwkd.engine.setup.config import LimitsConfig, SearchConfig
+from hwkd.engine.setup.config import LimitsConfig, SearchConfig, TeacherConfig
 from hwkd.engine.setup.resolve import load_data, resolve_config
 from hwkd.engine.setup.screening import load_spaces
 from hwkd.engine.setup.stored_student import layers_of_record, layers_of_spec
@@ -28,7 +29,7 @@ from hwkd.tasks.base import Task, TaskData
 
 # Begins the note of a search in which the teacher was not ready in time, or knew nothing.
 _ALONE = "Students learned from labels alone"
-_EXPECTED = f"RUN, RUN:TRIAL, the folder of a student or its {DESCRIPTION_FILE}"
+_EXPECTED = f"RUN, RUN:TRIAL, the folder of a student, its {DESCRIPTION_FILE} or an ONNX file"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,7 @@ class ResolvedStudent:
         run: that it comes from; None for a student by itself.
         device: of the run; None where another was asked for.
         start: what it goes on from; None begins anew.
+        own: the user's model that it is drawn from; None of any other student.
         teacher_dir: where the run keeps a teacher that is of use to it alone; None without a run.
     """
 
@@ -52,13 +54,14 @@ class ResolvedStudent:
     device: DeviceRecord | None = None
     teacher_dir: Path | None = None
     start: Start | None = None
+    own: OwnModel | None = None
 
 
 def resolve_student(request: DistillRequest, *, progress: Progress) -> ResolvedStudent:
     """Find the student and read the data that it was made for.
 
     Args:
-        request: names a run, one of its trials, a student's folder or its description.
+        request: names a run, one of its trials, a student's folder, description or ONNX file.
 
     Raises:
         ConfigError: if there is no such student, or it does not fit the data.
@@ -69,20 +72,22 @@ def resolve_student(request: DistillRequest, *, progress: Progress) -> ResolvedS
     path, _, trial = request.student.partition(":")
     source = Path(path)
     require_there(source, _EXPECTED, option="--student")
-    run = device = None
-    if (source / "config.toml").is_file():
+    run = device = model = None
+    if source.suffix.lower() == SUFFIX and source.is_file():
+        model = OwnModel.read(source)
+        spec, layers, config = model.spec, model.layers, _config_alone(request, str(source))
+    elif (source / "config.toml").is_file():
         config = _config_of_run(request, source, needs_space=bool(trial))
         spec, layers = _of_trial(source, trial, config) if trial else _of_folder(source)
         if (source / RUN_FILE).is_file():
             run = read_run_record(source / RUN_FILE)
             device = run.device
     else:
-        if request.trusts:
-            raise ConfigError(f"--trust: goes with a run; {source} runs no Python file")
         spec, layers = _of_folder(source)
-        config = SearchConfig(device="host", task=request.task or TASK, data=request.data)
+        config = _config_alone(request)
     if request.width != 1.0:
         layers = widened(layers, request.width)
+        layers = layers if model is None else normalised(layers)
         spec = replace(spec, params={**spec.params, "width": round(request.width, 6)})
     if request.device is not None:  # its limits and its runtime are none of the run's
         own = {"runtime": None, "clock_hz": None, "limits": LimitsConfig()}
@@ -108,6 +113,7 @@ def resolve_student(request: DistillRequest, *, progress: Progress) -> ResolvedS
         run=run,
         device=device,
         teacher_dir=None if run is None else source / TEACHER_FOLDER,
+        own=model,
     )
 
 
@@ -130,6 +136,22 @@ def _finetuned(request: DistillRequest, *, progress: Progress) -> ResolvedStuden
         run=run,
         device=None if run is None else run.device,
         start=start,
+    )
+
+
+def _config_alone(request: DistillRequest, *teachers: str) -> SearchConfig:
+    """Return the configuration of a student by itself.
+
+    Args:
+        teachers: who teaches it where nothing else is asked for.
+    """
+    if request.trusts:
+        raise ConfigError(f"--trust: goes with a run; {request.student} runs no Python file")
+    return SearchConfig(
+        device="host",
+        task=request.task or TASK,
+        data=request.data,
+        teacher=TeacherConfig(sources=teachers),
     )
 
 

@@ -115,6 +115,10 @@ def _distilled(
     with workplace(request.out, context) as (store, descriptors):
         if resolved.start is not None:
             orders = started(orders, resolved.start, store.path, context)
+        elif resolved.own is not None and context.scheme is None:
+            seed, whole = context.config.seed, len(resolved.own.weights)
+            orders, count = resolved.own.begun(orders, resolved.layers, store.path, seed=seed)
+            told.note(f"{count} of {whole} layers begin with the weights of {request.student}.")
         if orders[0].processes == 1 and not limit.is_limited:
             _train_here(store, orders, context, told)
         else:

@@ -22,7 +22,15 @@ def layers_of_record(record: StudentRecord, *, where: str) -> Layers:
     Raises:
         ConfigError: if the layers do not compute what they say.
     """
-    layers = record.network
+    return checked_layers(record.network, where=where)
+
+
+def checked_layers(layers: Layers, *, where: str) -> Layers:
+    """Return a network that computes what it says.
+
+    Raises:
+        ConfigError: if it does not.
+    """
     shapes = {layer.name: layer.shape for layer in layers.layers}
     problem = None
     try:

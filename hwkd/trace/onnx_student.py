@@ -1,0 +1,85 @@
+"""A user's ONNX file -> the layers of a student and their weights; nothing is executed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwkd.core.errors import ModelFileError
+from hwkd.core.student import Layers
+from hwkd.trace.onnx_file import Source, read_source
+from hwkd.trace.onnx_layers import READERS, stage_taps
+from hwkd.trace.onnx_reading import Reading
+
+_TO_CHANNELS_FIRST = (0, 3, 1, 2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnnxStudent:
+    """A network of a user's.
+
+    Attributes:
+        weights: layer -> torch's name of a parameter -> value.
+    """
+
+    layers: Layers
+    weights: Mapping[str, Mapping[str, NDArray[np.float32]]]
+
+
+def read_onnx_student(path: Path) -> OnnxStudent:
+    """Read a float32 network as layers.
+
+    Normalisation and activation join the layer before them, a softmax at the end is left out, and
+    pictures whose channels are last and are brought forward at once are read channels first.
+
+    Raises:
+        ModelFileError: if it cannot be read, or names the node that no layer stands for.
+    """
+    source = read_source(path)
+    reading = _begun(source, str(path))
+    for node in source.nodes:
+        if node.outputs[0] in source.fixed or node.outputs[0] in reading.layer_of:
+            continue
+        read = READERS.find(node.kind)
+        if read is None:
+            raise reading.refused(node, "has no layer kind (known: " + ", ".join(READERS) + ")")
+        read(reading, node)
+    layers = list(reading.layers.values())
+    heads = tuple(reading.layer_of.get(name, "input") for name in source.outputs)
+    if "input" in heads:
+        raise ModelFileError(f"{path}: has an output that no layer computes; export it again")
+    return OnnxStudent(
+        layers=Layers(
+            input_shape=reading.shapes["input"],
+            layers=tuple(layers),
+            taps=stage_taps(layers),
+            outputs=() if heads == (layers[-1].name,) else heads,
+        ),
+        weights=reading.weights,
+    )
+
+
+def _begun(source: Source, where: str) -> Reading:
+    """Return a reading of the input alone."""
+    given = source.inputs[0]
+    if len(source.inputs) != 1 or given.shape[:1] != (1,) or len(given.shape) < 2:
+        shown = ", ".join(f"{item.name} {item.shape}" for item in source.inputs)
+        raise ModelFileError(f"{where}: takes {shown}; expected one input with a batch in front")
+    if source.is_quantised:
+        raise ModelFileError(f"{where}: is quantised; give the float32 file that it was made from")
+    layer_of, shape = {given.name: "input"}, given.shape[1:]
+    first = [node for node in source.nodes if given.name in node.inputs]
+    orders = {tuple(n.attributes.get("perm", ())) if n.kind == "Transpose" else () for n in first}
+    if orders == {_TO_CHANNELS_FIRST}:
+        layer_of = {node.outputs[0]: "input" for node in first}
+        shape = (shape[2], *shape[:2])
+    uses = Counter(name for node in source.nodes for name in {*node.inputs})
+    uses.update(source.outputs)
+    return Reading(
+        where=where, source=source, uses=uses, shapes={"input": shape}, layer_of=layer_of
+    )

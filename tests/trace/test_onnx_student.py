@@ -1,0 +1,120 @@
+"""Users' ONNX files as students: the layers that were exported, foreign forms, what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+from hwkd.core.catalog import SEARCH_SPACES
+from hwkd.core.chooser import RandomChooser
+from hwkd.core.errors import ConfigError, ModelFileError
+from hwkd.deploy.to_onnx import export_onnx
+from hwkd.engine.distill.own_model import OwnModel
+from hwkd.io.discovery import discover
+from hwkd.nn.build import build_module
+from hwkd.trace.onnx_student import read_onnx_student
+
+discover("hwkd.search_spaces")
+_SHAPES = [(3, 16, 16), (6, 32)]
+
+
+@pytest.mark.parametrize("space", SEARCH_SPACES.names())
+def test_an_exported_student_is_read_as_the_layers_and_weights_that_it_was(
+    space: str, tmp_path: Path
+) -> None:
+    path, found = tmp_path / "student.onnx", SEARCH_SPACES.get(space)
+    for seed in range(6):
+        shape = _SHAPES[seed % 2]
+        spec = found.suggest(RandomChooser(seed), input_shape=shape, num_outputs=4)
+        layers = found.layers(spec)
+        module = build_module(layers, seed=seed).eval()
+        export_onnx(module, layers, path)
+        read = read_onnx_student(path)
+        folded = tuple(replace(layer, norm=False) for layer in layers.layers)
+        assert read.layers.layers == folded
+        assert read.layers.heads == layers.heads
+        again = build_module(read.layers, seed=seed + 1).eval()
+        own = OwnModel(spec=spec, layers=read.layers, weights=read.weights)
+        assert own.fill(again) == len(read.weights)
+        x = torch.randn(2, *shape, generator=torch.Generator().manual_seed(seed))
+        torch.testing.assert_close(again(x), module(x), rtol=1e-3, atol=1e-4)
+
+
+def _foreign(path: Path, *, last: str = "Softmax", dilation: int = 1) -> Path:
+    """Write a network as other exporters do: channels last, Pad, ReduceMean, MatMul and Add."""
+    random = np.random.default_rng(0)
+    held = {
+        "w1": random.normal(size=(8, 3, 3, 3)), "b1": random.normal(size=8),
+        "scale": random.uniform(0.5, 2, 8), "shift": random.normal(size=8),
+        "mean": random.normal(size=8), "var": random.uniform(0.5, 2, 8),
+        "w2": random.normal(size=(8, 1, 3, 3)), "b2": random.normal(size=(1, 8, 1, 1)),
+        "w3": random.normal(size=(8, 5)), "b3": random.normal(size=5),
+        "low": np.array(0.0), "high": np.array(6.0),
+    }  # fmt: skip
+    whole = {"pads": np.array([0, 0, 0, 0, 0, 0, 1, 1])}
+    node, window = helper.make_node, {"kernel_shape": [3, 3]}
+    nodes = [
+        node("Transpose", ["pictures"], ["first"], perm=[0, 3, 1, 2]),
+        node("Pad", ["first", "pads"], ["padded"]),
+        node("Conv", ["padded", "w1", "b1"], ["c1"], name="net/conv.1", strides=[2, 2],
+             dilations=[dilation] * 2, **window),
+        node("BatchNormalization", ["c1", "scale", "shift", "mean", "var"], ["n1"], epsilon=1e-3),
+        node("Clip", ["n1", "low", "high"], ["a1"]),
+        node("Conv", ["a1", "w2"], ["c2"], group=8, auto_pad="SAME_UPPER", **window),
+        node("Add", ["c2", "b2"], ["d2"]),
+        node("Add", ["a1", "d2"], ["s2"]),
+        node("Relu", ["s2"], ["a2"]),
+        node("ReduceMean", ["a2"], ["m"], axes=[2, 3], keepdims=0),
+        node("MatMul", ["m", "w3"], ["p3"]),
+        node("Add", ["b3", "p3"], ["y3"]),
+        node(last, ["y3"], ["answer"], name="at the end"),
+    ]  # fmt: skip
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes, "net",
+        [value("pictures", TensorProto.FLOAT, ["n", 8, 8, 3])],
+        [value("answer", TensorProto.FLOAT, ["n", 5])],
+        [numpy_helper.from_array(a.astype(np.float32), name) for name, a in held.items()]
+        + [numpy_helper.from_array(a, name) for name, a in whole.items()],
+    )  # fmt: skip
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, ir_version=8, opset_imports=opset), path)
+    return path
+
+
+def test_a_foreign_network_computes_what_its_file_does(tmp_path: Path) -> None:
+    path = _foreign(tmp_path / "net.onnx")
+    own = OwnModel.read(path)
+    assert (own.spec.input_shape, own.spec.num_outputs) == ((3, 8, 8), 5)
+    assert [layer.kind for layer in own.layers.layers] == [
+        "conv", "conv", "add", "global_avg_pool", "reshape", "linear",
+    ]  # fmt: skip
+    module = build_module(own.layers, seed=0)
+    assert own.fill(module) == 3
+    x = np.random.default_rng(1).normal(size=(4, 8, 8, 3)).astype(np.float32)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    with torch.no_grad():
+        logits = module.eval()(torch.from_numpy(x.transpose(0, 3, 1, 2).copy()))
+    found = torch.softmax(logits, dim=1).numpy()
+    np.testing.assert_allclose(found, session.run(None, {"pictures": x})[0], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"last": "Sigmoid"}, r"node 'at the end' \(Sigmoid\) has no layer kind"),
+        ({"dilation": 2}, r"node 'net/conv.1' \(Conv\) is dilated"),
+    ],
+)
+def test_a_node_that_no_layer_stands_for_is_named(
+    changes: dict[str, object], match: str, tmp_path: Path
+) -> None:
+    with pytest.raises((ModelFileError, ConfigError), match=match):
+        read_onnx_student(_foreign(tmp_path / "net.onnx", **changes))  # type: ignore[arg-type]
