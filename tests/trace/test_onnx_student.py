@@ -117,4 +117,4 @@ def test_a_node_that_no_layer_stands_for_is_named(
     changes: dict[str, object], match: str, tmp_path: Path
 ) -> None:
     with pytest.raises((ModelFileError, ConfigError), match=match):
-        read_onnx_student(_foreign(tmp_path / "net.onnx", **changes))  # type: ignore[arg-type]
+        read_onnx_student(_foreign(tmp_path / "net.onnx", **changes))
