@@ -9,19 +9,19 @@ from hwkd.qgraph.ir import Pool
 
 def float_sum_lines(project: Project) -> tuple[str, ...]:
     """Say in one sentence which nodes may differ by a step, and how far that can reach."""
-    graph = project.arranged.graph
+    graph, buffer_of = project.arranged.graph, project.arranged.buffer_of
     nodes: list[str] = []
     touched: set[str] = set()
     later = 0
     for op in graph.ops:
-        if touched.intersection(op.inputs):
+        if touched.intersection(buffer_of.get(name, name) for name in op.inputs):
             later += 1
-            touched.add(op.output)
+            touched.add(buffer_of.get(op.output, op.output))
         if isinstance(op, Pool) and op.kind != "max":
             source, target = graph.tensors[op.inputs[0]], graph.tensors[op.output]
             if may_be_at_tie(op, source, target):
                 nodes.append(repr(op.name))
-                touched.add(op.output)
+                touched.add(buffer_of.get(op.output, op.output))
     if not nodes:
         return ()
     reach = "none of the layers reads them" if not later else (

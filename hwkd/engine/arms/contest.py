@@ -47,18 +47,20 @@ def contenders(
         if record.spec is not None and record.objective is not None
     ]
     brief_samples = max((samples_seen(r, context) for r in ranked[:1]), default=0)
+    best_brief = min((contender.value for contender in found), default=math.inf)
     for name, (job, scores) in trainings.items():
         if job.name.startswith(BRIEF) or scores.objective is None:
             continue
-        if (scores.samples_seen or 0) < brief_samples:
-            continue  # shorter than the brief training: no full one, whatever it is called
+        value = judged_value(goal, scores.objective)
+        if (scores.samples_seen or 0) < brief_samples and value >= best_brief:
+            continue  # shorter than the brief training and no better: no full one
         found.append(
             Contender(
                 name=name,
                 network=job.spec.key,
                 weights="full",
                 arm=f"{job.arm}, {job.epochs} epochs, {job.budget_s}",
-                value=judged_value(goal, scores.objective),
+                value=value,
                 steadier=_steadier(scores, goal),
                 is_taught=job.arm == "distilled",
             )
