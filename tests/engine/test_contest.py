@@ -1,6 +1,7 @@
 """Which full trainings compete with the brief weights of a search."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -21,12 +22,14 @@ def terms(error):
 )
 def test_a_shorter_full_training_competes_only_where_it_is_better(samples, error, competes):
     spec = SimpleNamespace(key="k")
-    brief = SimpleNamespace(
+    brief: Any = SimpleNamespace(
         number=0, spec=spec, objective=terms(0.06), methods=(), epochs=(), epochs_made=2.0,
         fidelity="brief",
     )  # fmt: skip
-    order = SimpleNamespace(name="labels", spec=spec, arm="labels alone", epochs=2, budget_s=None)
-    result = SimpleNamespace(samples_seen=samples, objective=terms(error), varied_error=None)
-    context = SimpleNamespace(epoch_samples=lambda fidelity: 500)
+    order: Any = SimpleNamespace(
+        name="labels", spec=spec, arm="labels alone", epochs=2, budget_s=None
+    )
+    result: Any = SimpleNamespace(samples_seen=samples, objective=terms(error), varied_error=None)
+    context: Any = SimpleNamespace(epoch_samples=lambda fidelity: 500)
     found = contenders([brief], {"labels": (order, result)}, context, GOAL)
     assert [one.weights for one in found] == ["brief", *["full"] * competes]
