@@ -94,10 +94,16 @@ def with_header(header: bytes, values: bytes) -> bytes:
 
 
 def with_metadata(content: bytes, change: Callable[[str], str]) -> bytes:
-    """Return an ONNX file whose first entry of metadata is changed."""
+    """Return an ONNX file whose first entry of metadata is changed.
+
+    Raises:
+        ValueError: if it has none.
+    """
     import onnx
 
     model = onnx.load_from_string(content)
+    if not model.metadata_props:
+        raise ValueError("a file without metadata")
     model.metadata_props[0].value = change(model.metadata_props[0].value)
     changed: bytes = model.SerializeToString()
     return changed

@@ -57,6 +57,8 @@ def fill_folder(folder: Path) -> None:
     note_stage(folder / "run", StageAt(stage="search", done=1, total=2, note="", since=at))
     hwkd.export(folder / "run", target="c", out=folder / "firmware")
     hwkd.export(folder / "run", target="onnx", out=folder / "onnx")
+    (folder / "own").mkdir()
+    shutil.copyfile(folder / "run" / "best" / "student.onnx", folder / "own" / "student.onnx")
     shutil.copytree(ROOT / "tests" / "golden" / "run_v2", folder / "old")
     (folder / "search.toml").write_text(
         'device = "cortex-m4"\ntrials = 3\nmax-latency = "2ms"\nspace = ["plain"]\nverify = true\n'

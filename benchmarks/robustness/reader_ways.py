@@ -99,6 +99,12 @@ def _exported(folder: Path) -> object:
     return None if found is None else found.project()
 
 
+def _own_model(folder: Path) -> object:
+    from hwkd.trace.onnx_student import read_onnx_student
+
+    return read_onnx_student(folder / "own" / "student.onnx")
+
+
 def _described(folder: Path) -> object:
     import numpy as np
 
@@ -253,6 +259,9 @@ WAYS: dict[str, Way] = {
         files=("firmware/model.json",), read=_exported, covers=("read_exported",),
     ),
     "described ONNX": Way(files=("onnx/*.onnx",), read=_described, covers=("subject_of",)),
+    "a user's model": Way(
+        files=("own/student.onnx",), read=_own_model, covers=("read_onnx_student",)
+    ),
     "old student": Way(
         files=("old/run.json", "old/best/*.json"), read=_old_student,
         covers=("read_old_record",),

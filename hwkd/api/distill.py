@@ -43,7 +43,7 @@ def distill(
     student: Annotated[
         str,
         Option(
-            "RUN (its best), RUN:TRIAL, a student's folder or student.json; or an ONNX file, a "
+            "RUN (its best), RUN:TRIAL, a student's folder or student.json. Or an ONNX file, a "
             "model of yours, whose layers are the student and which is its teacher."
         ),
     ],
