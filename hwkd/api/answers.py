@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from hwkd.api.common import (
     DataOption,
+    StoredStudent,
     TaskOption,
     TeacherInputs,
     TeacherSeesOption,
@@ -21,9 +22,7 @@ if TYPE_CHECKING:
 
 @declares_options
 def answers(
-    student: Annotated[
-        str, Option("RUN (its best), RUN:TRIAL, a student's folder or student.json.")
-    ],
+    student: StoredStudent,
     *,
     out: Annotated[str | Path, Option("File to write, .safetensors.")],
     top: Annotated[

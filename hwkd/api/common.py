@@ -249,6 +249,9 @@ StudyOption: TypeAlias = Annotated[StudyName | None, Here("Default: that of the 
 Trust: TypeAlias = Annotated[
     bool, Option("Run the Python files (spaces, teacher) that the run recorded.", panel=RUN)
 ]
+StoredStudent: TypeAlias = Annotated[
+    str, Option("RUN (its best), RUN:TRIAL, a student's folder or student.json.")
+]
 TeacherSeesOption: TypeAlias = Annotated[
     TeacherSees | None,
     Option(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from hwkd.api.common import (
     DataOption,
     SeedOption,
+    StoredStudent,
     TaskOption,
     TeacherInputs,
     TeachersOption,
@@ -21,9 +22,7 @@ if TYPE_CHECKING:
 
 @declares_options
 def generate(
-    student: Annotated[
-        str, Option("RUN (its best), RUN:TRIAL, a student's folder or student.json.")
-    ],
+    student: StoredStudent,
     *,
     by: Annotated[
         str,

@@ -9,7 +9,7 @@ from math import isclose
 
 import numpy as np
 
-from hwkd.core.kinds import LAYER_KINDS
+from hwkd.core.kinds import LAYER_KINDS, kind_of
 from hwkd.core.registry import Registry
 from hwkd.core.student import Layer
 from hwkd.trace.onnx_nodes import Node
@@ -258,10 +258,10 @@ def _hard_sigmoid(reading: Reading, node: Node) -> None:
     reading.activate(node, "hard_sigmoid")
 
 
-for _kind, _name in (("Add", "add"), ("Mul", "mul")):
-    READERS.register(_kind)(partial(_elementwise, kind=_name))
-for _kind, _name in (("MaxPool", "max_pool"), ("AveragePool", "avg_pool")):
-    READERS.register(_kind)(partial(_pool, kind=_name))
+for _kind in ("Add", "Mul"):
+    READERS.register(_kind)(partial(_elementwise, kind=kind_of(_kind).layer))
+for _kind in ("MaxPool", "AveragePool"):
+    READERS.register(_kind)(partial(_pool, kind=kind_of(_kind).layer))
 for _kind in ("Reshape", "Flatten", "Squeeze", "Unsqueeze"):
     READERS.register(_kind)(_reshape)
 for _kind in ("Softmax", "LogSoftmax"):

@@ -137,8 +137,8 @@ def test_stages_teach_each_other_and_a_lost_score_ends_them(
     assert made.layers.key != read_student(first.out).layers.key
     assert not list(tmp_path.glob(".out*"))
 
-    def scored(trainings: object, name: str, **changes: object) -> StudentFolder:
-        asked.append((name, changes.get("width")))
+    def scored(trainings: object, name: str, request: DistillRequest) -> StudentFolder:
+        asked.append((name, request.width))
         value = 0.2 if name == "4x" else 0.9
         run = run_of(made)
         assert run.final is not None

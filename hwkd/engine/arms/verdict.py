@@ -109,11 +109,10 @@ def gain_over_controls(arms: Sequence[ArmRecord], metric: Metric = ACCURACY) -> 
         return None
     seeds = min(len(arm.scores) for arm in arms)
     asked_for, controls = arms[0], {arm.name: arm for arm in arms[1:]}
-    sign = 1.0 if metric.direction == "max" else -1.0
     validation: dict[str, list[float]] = {}
     for name, control in controls.items():
         known = [
-            sign * s.validation_int8
+            metric.gain(s.validation_int8, 0.0)
             for s in control.scores[:seeds]
             if s.validation_int8 is not None
         ]
@@ -121,10 +120,8 @@ def gain_over_controls(arms: Sequence[ArmRecord], metric: Metric = ACCURACY) -> 
             return None
         validation[name] = known
     over = best_control(validation)
-    ours, theirs = (
-        [sign * score for score in arm.test_int8[:seeds]] for arm in (asked_for, controls[over])
-    )
-    return paired_gain(ours, theirs, over=over)
+    theirs = controls[over].test_int8[:seeds]
+    return gain_in(metric, asked_for.test_int8[:seeds], theirs, over=over)
 
 
 def best_control(validation: Mapping[str, Sequence[float]]) -> str:
@@ -139,6 +136,14 @@ def best_control(validation: Mapping[str, Sequence[float]]) -> str:
     if not validation:
         raise ConfigError("attribution: no control was trained; a gain without one means nothing")
     return max(validation, key=lambda name: fmean(validation[name]))
+
+
+def gain_in(
+    metric: Metric, scores: Sequence[float], baseline: Sequence[float], *, over: str
+) -> Gain:
+    """Return `paired_gain` of scores in a metric's own direction."""
+    ours, theirs = ([metric.gain(score, 0.0) for score in part] for part in (scores, baseline))
+    return paired_gain(ours, theirs, over=over)
 
 
 def paired_gain(scores: Sequence[float], baseline: Sequence[float], *, over: str = "") -> Gain:

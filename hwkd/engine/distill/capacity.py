@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import fmean
 
 import numpy as np
@@ -13,7 +14,7 @@ from hwkd.core.ladder_record import CapacityRecord, CurveRecord, RungRecord
 from hwkd.core.metric import Metric
 from hwkd.core.widened import widened
 from hwkd.distill.spec import NO_METHOD, is_none
-from hwkd.engine.arms.verdict import paired_gain
+from hwkd.engine.arms.verdict import gain_in
 from hwkd.engine.distill.request import DistillRequest
 from hwkd.engine.distill.resolve import ResolvedStudent, resolve_student
 from hwkd.engine.distill.rungs import Rungs, arm_of, run_of, rungs
@@ -53,7 +54,7 @@ def run_capacity(
         if teacher is None or teacher.scores.validation_float is None:
             raise ConfigError("--capacity: no teacher took part; give a method that has one")
         best = metric.of(teacher.scores.validation_float)
-        index, is_within = smallest_within(metric, records, best - _signed(metric, tolerance))
+        index, is_within = smallest_within(metric, records, best - metric.gain(tolerance, 0.0))
         found = CapacityRecord(
             metric=metric,
             teacher=best,
@@ -64,7 +65,8 @@ def run_capacity(
             ships=records[index].name,
             is_within=is_within,
         )
-        return trainings.published(pairs[index][1], capacity=found)
+        student = pairs[index][1]
+        return trainings.published(student, run_of(student).model_copy(update={"capacity": found}))
 
 
 def smallest_within(metric: Metric, rungs: Sequence[RungRecord], least: float) -> tuple[int, bool]:
@@ -95,13 +97,15 @@ def _distinct(resolved: ResolvedStudent) -> list[float]:
 
 
 def _pair(trainings: Rungs, width: float) -> tuple[StudentFolder, StudentFolder]:
-    return (
-        trainings.trained(f"{width:g} with the teacher", width=width),
-        trainings.trained(
-            f"{width:g} alone", width=width, methods=(NO_METHOD,), teachers=(),
-            teacher_weights=(), teacher_inputs=(), unlabelled=None,
-        ),
+    taught = replace(trainings.request, width=width)
+    alone = replace(
+        taught, methods=(NO_METHOD,), teachers=(), teacher_weights=(), teacher_inputs=(),
+        unlabelled=None,
     )  # fmt: skip
+    return (
+        trainings.trained(f"{width:g} with the teacher", taught),
+        trainings.trained(f"{width:g} alone", alone),
+    )
 
 
 def _record(
@@ -113,14 +117,10 @@ def _record(
 ) -> RungRecord:
     screen = screen_of(resolved.config, resolved.data.pipeline)
     cost = screen.costed(resolved.spec, taught.layers).cost
-    sign = 1.0 if metric.direction == "max" else -1.0
-    ours, theirs = ([sign * v for v in arm_of(s).test_int8] for s in (taught, alone))
-    record = RungRecord.of(f"{width:g}", width, cost, arm_of(taught), alone=arm_of(alone))
-    return record.model_copy(update={"gain": paired_gain(ours, theirs, over="labels alone")})
-
-
-def _signed(metric: Metric, tolerance: float) -> float:
-    return tolerance if metric.direction == "max" else -tolerance
+    with_teacher, without = arm_of(taught), arm_of(alone)
+    record = RungRecord.of(f"{width:g}", width, cost, with_teacher, alone=without)
+    gain = gain_in(metric, with_teacher.test_int8, without.test_int8, over="labels alone")
+    return record.model_copy(update={"gain": gain})
 
 
 def _curve(

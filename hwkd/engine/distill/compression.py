@@ -10,17 +10,18 @@ stages have to earn their time.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import fmean
 
 from hwkd.core.errors import ConfigError, DoesNotFitError
 from hwkd.core.ladder_record import CompressionRecord, RungRecord
 from hwkd.core.metric import Metric
 from hwkd.core.verdict_record import Gain
-from hwkd.engine.arms.verdict import paired_gain
+from hwkd.engine.arms.verdict import gain_in
 from hwkd.engine.distill.gates import Gates
 from hwkd.engine.distill.request import DistillRequest
 from hwkd.engine.distill.resolve import ResolvedStudent, resolve_student
-from hwkd.engine.distill.rungs import Rungs, arm_of, rungs
+from hwkd.engine.distill.rungs import Rungs, arm_of, run_of, rungs
 from hwkd.engine.distill.sizes import Sized, parse_compression, sized_by_cost
 from hwkd.engine.search.listener import SearchListener
 from hwkd.engine.setup.resolve import screen_of
@@ -103,13 +104,17 @@ class _Course:
             ended_by=ended_by,
             ships=ships.name,
         )
-        return trainings.published(student, compression=record)
+        return trainings.published(
+            student, run_of(student).model_copy(update={"compression": record})
+        )
 
     def _climb(self, trainings: Rungs) -> str | None:
         """Train stage after stage; returns the gate that ended it."""
         for size in self._sizes:
-            changes = {} if not self._students else self._taught_by(self._students[-1])
-            student = trainings.trained(f"{size.factor:g}x", width=size.width, **changes)
+            request = replace(trainings.request, width=size.width)
+            if self._students:
+                request = _taught_by(self._students[-1], request)
+            student = trainings.trained(f"{size.factor:g}x", request)
             self._students.append(student)
             record = self._record(f"{size.factor:g}x", size, student)
             lost = self._gates.closed_by_score(
@@ -124,27 +129,26 @@ class _Course:
 
     def _direct(self, trainings: Rungs, last: int) -> StudentFolder:
         """Train the size of a stage from the first student, for as long as its stages took."""
-        changes = {**self._taught_by(self._students[0]), "epochs": last * self._epochs}
         size = self._sizes[last]
-        return trainings.trained(f"direct {size.factor:g}x", width=size.width, **changes)
-
-    @staticmethod
-    def _taught_by(student: StudentFolder) -> dict[str, object]:
-        file = str(student.file(FLOAT_FILE))
-        return {"teachers": (file,), "teacher_weights": (), "teacher_inputs": ()}
+        request = replace(trainings.request, width=size.width, epochs=last * self._epochs)
+        request = _taught_by(self._students[0], request)
+        return trainings.trained(f"direct {size.factor:g}x", request)
 
     def _record(self, name: str, size: Sized, student: StudentFolder) -> RungRecord:
         return RungRecord.of(name, size.width, size.cost, arm_of(student))
 
     def _gain(self, stages: RungRecord, direct: RungRecord) -> Gain:
-        sign = 1.0 if self._metric.direction == "max" else -1.0
-        ours, theirs = ([sign * v for v in r.test_int8] for r in (stages, direct))
-        return paired_gain(ours, theirs, over=direct.name)
+        return gain_in(self._metric, stages.test_int8, direct.test_int8, over=direct.name)
 
     def _better(self, direct: RungRecord, stages: RungRecord) -> bool:
         """Tell whether the direct student ships: a tie goes to the one training."""
         before, after = fmean(stages.validation_int8), fmean(direct.validation_int8)
         return self._metric.gain(after, before) >= 0
+
+
+def _taught_by(student: StudentFolder, request: DistillRequest) -> DistillRequest:
+    teachers = (str(student.file(FLOAT_FILE)),)
+    return replace(request, teachers=teachers, teacher_weights=(), teacher_inputs=())
 
 
 def _sizes(resolved: ResolvedStudent, of: str, factors: Sequence[float]) -> list[Sized]:

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from hwkd.core.errors import ConfigError
 from hwkd.core.run_record import RunRecord
@@ -59,32 +58,31 @@ class Rungs:
 
     def __init__(self, request: DistillRequest, folder: Path, listener: SearchListener) -> None:
         """Keep what they share; see `rungs`."""
-        self._request = request
+        self.request = request
         self._folder = folder
         self._listener = listener
 
-    def trained(self, name: str, **changes: Any) -> StudentFolder:
+    def trained(self, name: str, request: DistillRequest) -> StudentFolder:
         """Return a student, trained now unless it was before.
 
         Args:
             name: of its folder.
-            changes: of the request.
+            request: `self.request` with what is its own; the folder is chosen here.
         """
         out = self._folder / name.replace(" ", "-")
         if out.is_dir():
             return read_student(out)
         self._listener.on_note(f"Training {name}.")
-        return run_distillation(replace(self._request, out=out, **changes), listener=self._listener)
+        return run_distillation(replace(request, out=out), listener=self._listener)
 
-    def published(self, student: StudentFolder, **facts: Any) -> StudentFolder:
-        """Write a student as the result, with facts about all of them in its record.
+    def published(self, student: StudentFolder, run: RunRecord) -> StudentFolder:
+        """Write a student as the result.
 
         Args:
-            facts: fields of the record of the run.
+            run: its own, with what was found of all of them.
         """
-        run = run_of(student).model_copy(update=facts)
         record = student.record.model_copy(update={"run": run})
-        return write_student(self._request.out, StudentFiles(student.folder), record)
+        return write_student(self.request.out, StudentFiles(student.folder), record)
 
 
 @contextmanager
