@@ -171,8 +171,10 @@ def _of_folder(folder: Path, dtype: str, task: str | None) -> Subject:
     run = student.record.run
     if run is None:
         raise ConfigError(f"{folder}: does not say how its inputs are prepared; give a run")
-    config, scores = folder / "config.toml", run.final.scores if run.final is not None else None
-    tested = scores and (scores.test_int8 if dtype == "int8" else scores.test_float)
+    config, tested = folder / "config.toml", None
+    if run.final is not None:
+        scores = run.final.scores
+        tested = scores.test_int8 if dtype == "int8" else scores.test_float
     path = student.file(INT8_FILE if dtype == "int8" else FLOAT_FILE)
     return Subject(
         name=str(folder),
