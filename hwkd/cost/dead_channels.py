@@ -13,7 +13,6 @@ from math import prod
 from hwkd.core.graph import Op, OpGraph, Tensor
 from hwkd.core.kinds import kind_of
 
-
 # Kernels work on this many channels at a time: six of eight take as long as eight. Published
 # MobileNets with 2 of their 8 first channels zero are not faster for it, 3.8 and 5.6% slower than
 # their twin without.
@@ -25,8 +24,8 @@ def drop_zero_channels(graph: OpGraph) -> OpGraph:
 
     A chain from a convolution through depthwise convolutions, pools and activations to the next
     convolution or fully connected layer loses the largest number of zero channels found in it (they
-    are taken to be the same channels), in whole groups. A chain that meets an addition, a concatenation or an output
-    of the graph keeps all of them, because their place in memory must exist.
+    are taken to be the same channels), in whole groups. A chain that meets an addition, a
+    concatenation or an output of the graph keeps all of them: their place in memory must exist.
     """
     if not any(op.zero_out_channels for op in graph.ops):
         return graph

@@ -3,9 +3,9 @@
 The logarithm of each cost is a prior plus deviations that all relatives share, those of a version,
 those of a core and those of one stack; each has a part common to everything, one for each operator
 class, one for each form of operator, one for each amount of work and one for all that is weights on
-their way from memory. A network that was timed with
-one version on one core so teaches the others what it costs, as far as they are alike. What is left
-unknown of a form after the fit is its evidence: the less was timed of it, the wider.
+their way from memory. A network that was timed with one version on one core so teaches the others
+what it costs, as far as they are alike. What is left unknown of a form after the fit is its
+evidence: the less was timed of it, the wider.
 
 The most probable deviations are found by Gauss-Newton steps; their covariance is that of the last.
 """
