@@ -96,11 +96,11 @@ def _with_validation(data: RawData, seed: int) -> RawData:
             f"{round(_FEWEST / _SHARE)} normal ones, test normal ones and 2 anomalies"
         )
     kept = np.setdiff1d(_units(data.test), anomalies[:half])
-    both = (held_back.wholes, moved.wholes)
+    before, after = held_back.wholes, moved.wholes
     validation = RawSplit(
         inputs=np.concatenate([held_back.inputs, moved.inputs]),
         labels=np.concatenate([held_back.labels, moved.labels]),
-        wholes=None if both[0] is None or both[1] is None else np.concatenate(both),
+        wholes=None if before is None or after is None else np.concatenate([before, after]),
     )
     note = (
         f"validation has {len(held_back.labels):,} normal examples of train and "
