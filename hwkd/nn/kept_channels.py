@@ -145,7 +145,7 @@ def _derived(
 def _strength(values: Parameters) -> NDArray[np.float64]:
     """Return the length of what makes each channel, its normalisation counted."""
     kernel = values[_KERNEL].astype(np.float64)
-    length = np.sqrt(np.square(kernel.reshape(len(kernel), -1)).sum(axis=1))
+    length: NDArray[np.float64] = np.sqrt(np.square(kernel.reshape(len(kernel), -1)).sum(axis=1))
     if "norm.weight" in values:
         spread = np.sqrt(values["norm.running_var"].astype(np.float64) + _EPSILON)
         length = length * np.abs(values["norm.weight"]) / spread
