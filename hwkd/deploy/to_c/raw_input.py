@@ -141,7 +141,8 @@ void model_run_raw(const {self.c_type} *raw);
     def _what_raw_is(self) -> str:
         if self.is_whole and self.c_type == "uint8_t":
             return "Bytes of UTF-8 that are read at most; a text ends at its first zero before."
-        return f"Raw values that one inference takes: {self.shape_text}, channels first, as in the data."
+        form = f"{self.shape_text}, channels first, as in the data"
+        return f"Raw values that one inference takes: {form}."
 
     @property
     def _frames_declared(self) -> str:
