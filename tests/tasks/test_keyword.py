@@ -130,10 +130,12 @@ def test_clips_that_are_not_read_are_named_and_splits_are_no_words(tmp_path):
     (folder / "low" / "speaker").mkdir()
     (folder / "low" / "0.wav").rename(folder / "low" / "speaker" / "0.wav")
     notes = TASK.data(folder, CLIP).notes
-    assert "left out: 1 WAV files outside folders of words, as low/speaker/0.wav" in notes
+    assert "left out: 1 WAV files that lie elsewhere, as low/speaker/0.wav" in notes
     (folder / "low").rename(folder / "training")
     (folder / "high").rename(folder / "test")
-    with pytest.raises(DataError, match="test, training are called as splits are, not as words"):
+    with pytest.raises(
+        DataError, match="test, training are called as splits are, not as what is heard"
+    ):
         TASK.data(folder, CLIP)
 
 
