@@ -82,7 +82,7 @@ def clips_of_folders(folder: Path, formats: str) -> tuple[dict[str, list[Path]],
     splits = [path.name for path in folders if (m := split_meaning(path.name)) and m.is_plain]
     if len(splits) > 1 or (splits and len(splits) == len(folders)):  # one may be a word
         raise DataError(
-            f"{printable(folder)}: {first_names(splits)} are called as splits are, not as what is heard; "
+            f"{printable(folder)}: {first_names(splits)} are called as splits are, not as sounds; "
             f"--data takes {formats}"
         )
     found = {path.name: files for path in folders if (files := wav_files(path))}

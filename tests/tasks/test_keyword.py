@@ -134,7 +134,7 @@ def test_clips_that_are_not_read_are_named_and_splits_are_no_words(tmp_path):
     (folder / "low").rename(folder / "training")
     (folder / "high").rename(folder / "test")
     with pytest.raises(
-        DataError, match="test, training are called as splits are, not as what is heard"
+        DataError, match="test, training are called as splits are, not as sounds"
     ):
         TASK.data(folder, CLIP)
 
