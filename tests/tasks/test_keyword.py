@@ -133,9 +133,7 @@ def test_clips_that_are_not_read_are_named_and_splits_are_no_words(tmp_path):
     assert "left out: 1 WAV files that lie elsewhere, as low/speaker/0.wav" in notes
     (folder / "low").rename(folder / "training")
     (folder / "high").rename(folder / "test")
-    with pytest.raises(
-        DataError, match="test, training are called as splits are, not as sounds"
-    ):
+    with pytest.raises(DataError, match="test, training are called as splits are, not as sounds"):
         TASK.data(folder, CLIP)
 
 
