@@ -435,7 +435,7 @@ def test_a_time_limit_is_divided_aloud_and_recorded(inputs, tmp_path):
     assert set(found.run.phase_seconds) >= {"prepare", "teacher", "search", "final training"}
     assert found.seconds is not None
     assert found.seconds < 100.0
-    assert all(note in found.run.caveats for note in listener.notes)
+    assert all(note in found.run.all_caveats for note in listener.notes)
 
 
 def test_a_limit_too_short_is_refused_with_the_least_that_works(inputs, tmp_path, capsys):

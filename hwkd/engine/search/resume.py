@@ -105,6 +105,7 @@ def _reopened(
     trusts: bool = False,
 ) -> tuple[SearchStages, RunRecord]:
     limit.code_is_imported()
+    limit.require_enough(verifies=False)
     store.check_journal()
     config = SearchConfig.from_toml(store.config_path)
     config = trusted(config, where=str(store.path), trusts=trusts)
@@ -123,7 +124,8 @@ def _reopened(
     prepared = prepare_data(config, progress=listener)
     listener.on_data(prepared.data)
     check_data_unchanged(store, prepared.transfer, option="--resume")
-    limit.data_is_read(beside_s=nursery.cpu_s())
+    limit.data_is_read(imports_again=not nursery.forks)
+    limit.is_ready(beside_s=nursery.cpu_s())
     limit.require_enough(verifies=config.verify_best)
     run = run.model_copy(update={"workers": config.workers})
     told = Logged(listener, store.path)
