@@ -177,14 +177,12 @@ class TimeLimit:
             reading_s = _SMALL_DATA_RATIO * self.imported_s
             self.require_left(
                 2.0 * reading_s + self._least_closing_s(verifies=verifies) + _LEAST_TRAINING_S,
-                what=f"starting took {self.spent_s():.1f} s, and small data, training, testing and "
-                "the report",
+                what="small data, training, testing and the report",
             )
         # At an idle machine's pace: whoever else works now may be gone in a minute.
         self.require_left(
             self.child_s + self._least_closing_s(verifies=verifies) + _LEAST_TRAINING_S,
-            what=f"starting and reading the data took {self.start_up_s:.1f} s, and training, "
-            "testing and the report",
+            what="training, testing and the report",
         )
 
     def require_training(self, training_s: float, *, verifies: bool) -> None:
@@ -198,15 +196,15 @@ class TimeLimit:
         """
         self.require_left(
             self.child_s + training_s + self.closing_s(verifies=verifies),
-            what=f"starting and reading the data took {self.start_up_s:.1f} s, and a training "
-            f"that can better what the folder holds ({training_s:.0f} s), testing and the report",
+            what=f"a training that can better what the folder holds ({training_s:.0f} s), testing "
+            "and the report",
         )
 
     def require_left(self, needed_s: float, *, what: str) -> None:
         """Refuse a limit of which less is left than what follows needs.
 
         Args:
-            what: was taken and follows, for people.
+            what: follows, for people.
 
         Raises:
             ConfigError: says the least that works.
@@ -214,8 +212,8 @@ class TimeLimit:
         if self.limit_s is not None and self.left_s() < needed_s:
             least_s = math.ceil(self.spent_s() + needed_s)
             raise ConfigError(
-                f"--timeout {self.limit_s:g}s: {what} need about {needed_s:.0f} s more here; give "
-                f"at least --timeout {least_s}s"
+                f"--timeout {self.limit_s:g}s: starting took {self.spent_s():.1f} s, and {what} "
+                f"need about {needed_s:.0f} s more here; give at least --timeout {least_s}s"
             )
 
     def _least_closing_s(self, *, verifies: bool) -> float:
