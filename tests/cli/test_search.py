@@ -95,7 +95,7 @@ def test_json_has_the_keys_that_others_read(finished):
     assert found["completed"] >= 2
     for point in found["front"]:
         assert set(point) == {
-            "trial", "space", "error", "latency_s", "peak_ram_bytes", "flash_bytes",
+            "trial", "space", "error", "passes", "latency_s", "peak_ram_bytes", "flash_bytes",
         }  # fmt: skip
     assert set(found["best"]) >= {
         "trial", "test_accuracy_float", "test_accuracy_int8", "latency_s", "peak_ram_bytes",
