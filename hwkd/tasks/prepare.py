@@ -93,6 +93,9 @@ def prepare(
         validation_from_train=data.validation_from_train,
         raw_test=data.test.inputs if is_whole else None,
         sample_rate_hz=data.sample_rate_hz,
+        texts={name: split.inputs for name, split in data.given().items()}
+        if pipeline.is_text
+        else None,
     )
 
 
