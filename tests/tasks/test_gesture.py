@@ -126,6 +126,11 @@ def changed(at, column, value):
             [row for row in recording_rows(people=3) if row[3] == "tilt"], {},
             "every sample is labelled 'tilt'; two classes",
         ),
+        (
+            [[float(row[0]) * 3 if row[4] == "p1" else row[0], *row[1:]]
+             for row in recording_rows(people=3)], {},
+            "recordings have several rates (20 Hz from row 2 and 6.67 Hz from row 602)",
+        ),
         (recording_rows(people=3, seconds=1.0), {}, "is as long as a window of 2 s"),
     ],
 )  # fmt: skip
@@ -135,6 +140,35 @@ def test_what_cannot_be_used_is_refused_with_file_and_row(rows, reading, message
         TASK.data(path, Reading(**reading))
     assert str(caught.value).startswith(str(path))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "units", "note"),
+    [
+        ("Time (s)", 1.0, None),
+        ("time[ms]", 1e3, None),
+        ("seconds_elapsed", 1.0, None),
+        ("timestamp", 1e3, "timestamp is taken as milliseconds, from its steps of 50"),
+        ("timestamp", 1e6, "timestamp is taken as microseconds, from its steps of 50000"),
+        ("timestamp", 1e9, "timestamp is taken as nanoseconds, from its steps of 5e+07"),
+    ],
+)
+def test_time_is_no_sensor_whatever_it_is_called_and_its_unit_is_said(name, units, note, tmp_path):
+    rows = [[round(float(row[0]) * units, 3), *row[1:]] for row in recording_rows(people=1)]
+    heading = f"{name},ax,ay,split,label,subject,recording"
+    rows = [[*row[:3], 1, *row[3:]] for row in rows]
+    found = read_recordings(write_recordings(tmp_path / "a.csv", rows, heading), Reading())
+    assert found.rate_hz == RATE_HZ
+    assert found.channels == ("ax", "ay")
+    assert "left out: split: no sensor" in found.notes
+    assert note is None or note in found.notes
+    np.savez(
+        tmp_path / "a.npz", x=np.array([row[1:3] for row in rows], float),
+        y=[row[4] for row in rows], x_test=np.zeros(3), **{name: [row[0] for row in rows]},
+    )  # fmt: skip
+    stored = read_recordings(tmp_path / "a.npz", Reading())
+    assert stored.rate_hz == RATE_HZ
+    assert "left out: x_test" in stored.notes
 
 
 def test_what_nothing_says_is_asked_for(tmp_path):
