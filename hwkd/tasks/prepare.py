@@ -58,6 +58,7 @@ def prepare(
     data = with_all_splits(raw, split_seed=split_seed)
     if data.validation is None or data.test is None:
         raise ValueError("with_all_splits returned a missing split")
+    given = data.given()
     shape = tuple(data.train.inputs.shape[1:])
     recipe = features_named(reading.features or RAW)
     front = _front(recipe, data, reading)
@@ -95,7 +96,7 @@ def prepare(
         fingerprint=_fingerprint(data, head, pipeline, task=task, split_seed=split_seed),
         notes=(*data.notes, *on_moments, *notes),
         validation_from_train=data.validation_from_train,
-        raw_test=data.test.inputs if is_whole else None,
+        raw_test=given["test"].inputs if is_whole else None,
         sample_rate_hz=data.sample_rate_hz,
         texts={name: split.inputs for name, split in data.given().items()}
         if pipeline.is_text
