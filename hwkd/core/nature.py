@@ -5,5 +5,5 @@ from __future__ import annotations
 from typing import Literal, TypeAlias
 
 # "spectra" are (bins, time) or (channels, bins, time); "motion" is (channels, time), each three
-# channels the axes of one sensor; "values" may be anything.
-Nature: TypeAlias = Literal["values", "spectra", "motion"]
+# channels the axes of one sensor; "text" is 0 where a word is not; "values" may be anything.
+Nature: TypeAlias = Literal["values", "spectra", "motion", "text"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -14,13 +15,14 @@ from hwkd.core.errors import DataError
 from hwkd.core.head import Head
 from hwkd.core.nature import Nature
 from hwkd.core.reading import AS_USUAL, Reading
-from hwkd.signals.features import RAW, features_named
+from hwkd.signals.features import RAW, Features, FittedFeatures, features_named
 from hwkd.signals.pipeline import Pipeline, applied, step_of
-from hwkd.signals.step import Step, StreamStep
+from hwkd.signals.step import RowStep, Step, StreamStep, TextStep
 from hwkd.signals.steps.normalise import Normalise
 from hwkd.signals.steps.rfft import RealSpectrum
 from hwkd.signals.steps.standardise import Standardise
 from hwkd.tasks.base import Split, TaskData
+from hwkd.tasks.motion import AXES, with_copies
 from hwkd.tasks.raw import RawArray, RawData, RawSplit
 from hwkd.tasks.splits import with_all_splits
 
@@ -29,7 +31,6 @@ _PREPROCESSING_VERSION = 2
 # What a task was called when its data was first given fingerprints.
 _FIRST_TASKS = {"classify": "image"}
 _CHUNK_EXAMPLES = 2048
-_AXES = 3  # of a sensor of motion
 
 
 def prepare(
@@ -57,19 +58,26 @@ def prepare(
     data = with_all_splits(raw, split_seed=split_seed)
     if data.validation is None or data.test is None:
         raise ValueError("with_all_splits returned a missing split")
+    given = data.given()
     shape = tuple(data.train.inputs.shape[1:])
     recipe = features_named(reading.features or RAW)
-    front = recipe.steps(shape, data.sample_rate_hz)
+    front = _front(recipe, data, reading)
     # Samples of a known rate come from a sensor's integers, and stay integers in firmware.
     is_whole = bool(front) or data.sample_rate_hz is not None
+    notes = _notes_on_repeated(data)
+    # What is not turned while it is learned, as samples are, is turned before its features.
+    if is_motion and shape[0] % AXES == 0 and any(isinstance(step, RowStep) for step in front):
+        train, note = with_copies(data.train, seed=split_seed)
+        data = replace(data, train=train, notes=(*data.notes, *filter(None, [note])))
     extracted = _extracted(data, front, is_whole=is_whole)
-    moments, notes = _moments(extracted)
+    moments, on_moments = _moments(extracted)
+    if _are_texts(front):
+        moments = _about_zero(moments)
     fitted: Step = (Standardise.of if is_whole else Normalise.of)(*moments)
     if reading.scaling is not None:
         fitted = step_of(reading.scaling)
     ends = (fitted, *recipe.after(shape))
     pipeline = _pipeline(data.train.inputs, (*front, *ends))
-    notes += _notes_on_repeated(data)
     nature = _nature(front, shape, is_motion=is_motion)
     splits = {
         name: replace(_applied(split, ends, f"{data.source}: {name}"), nature=nature)
@@ -86,18 +94,44 @@ def prepare(
         test=splits["test"],
         split_seed=split_seed,
         fingerprint=_fingerprint(data, head, pipeline, task=task, split_seed=split_seed),
-        notes=(*data.notes, *notes),
+        notes=(*data.notes, *on_moments, *notes),
         validation_from_train=data.validation_from_train,
-        raw_test=data.test.inputs if is_whole else None,
+        raw_test=given["test"].inputs if is_whole else None,
         sample_rate_hz=data.sample_rate_hz,
+        texts={name: split.inputs for name, split in data.given().items()}
+        if pipeline.is_text
+        else None,
     )
+
+
+def _front(recipe: Features, data: RawData, reading: Reading) -> tuple[Step, ...]:
+    """Return the steps before the scaling: of a student that goes on its own, else new ones."""
+    if reading.fitted:
+        return tuple(map(step_of, reading.fitted))
+    if isinstance(recipe, FittedFeatures):
+        return recipe.fitted(data.train.inputs, data.train.labels)
+    return recipe.steps(tuple(data.train.inputs.shape[1:]), data.sample_rate_hz)
+
+
+def _are_texts(front: tuple[Step, ...]) -> bool:
+    return any(isinstance(step, TextStep) for step in front)
+
+
+def _about_zero(
+    moments: tuple[tuple[float, ...], tuple[float, ...]],
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean 0 and the root mean square: what a text does not have stays 0."""
+    mean, deviation = moments
+    return (0.0,) * len(mean), tuple(map(math.hypot, mean, deviation))
 
 
 def _nature(front: tuple[Step, ...], shape: tuple[int, ...], *, is_motion: bool) -> Nature:
     """Return what the network reads: spectra, motion along axes as it was sampled, or values."""
+    if _are_texts(front):
+        return "text"
     if any(isinstance(step, RealSpectrum) for step in front):
         return "spectra"
-    are_axes = shape[0] % _AXES == 0 and all(isinstance(step, StreamStep) for step in front)
+    are_axes = shape[0] % AXES == 0 and all(isinstance(step, StreamStep) for step in front)
     return "motion" if is_motion and are_axes else "values"
 
 
@@ -107,7 +141,7 @@ def _extracted(data: RawData, front: tuple[Step, ...], *, is_whole: bool) -> Raw
     Raises:
         DataError: if samples are needed that are whole numbers of 16 bits and are not.
     """
-    if is_whole and data.train.inputs.dtype != np.int16:
+    if is_whole and data.train.inputs.dtype != (np.uint8 if _are_texts(front) else np.int16):
         raise DataError(
             f"{data.source}: holds {data.train.inputs.dtype}; features are computed from int16 "
             "samples, as sensors give them; scale the recordings and store them so"

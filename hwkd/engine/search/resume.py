@@ -105,7 +105,6 @@ def _reopened(
     trusts: bool = False,
 ) -> tuple[SearchStages, RunRecord]:
     limit.code_is_imported()
-    limit.require_enough(verifies=False)
     store.check_journal()
     config = SearchConfig.from_toml(store.config_path)
     config = trusted(config, where=str(store.path), trusts=trusts)
@@ -113,6 +112,7 @@ def _reopened(
     config = config.model_copy(
         update={"timeout_s": limit.limit_s, **{k: v for k, v in changes.items() if v is not None}}
     )
+    limit.require_enough(verifies=config.verify_best)
     if seeds is not None:
         training = config.training.model_copy(update={"controls": seeds})
         config = config.model_copy(update={"training": training})

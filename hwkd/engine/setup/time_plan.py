@@ -174,7 +174,7 @@ class TimeLimit:
             ConfigError: says the least that works, from the pace measured.
         """
         if self.is_limited and not self.start_up_s:
-            reading_s = _SMALL_DATA_RATIO * self.imported_s
+            reading_s = _SMALL_DATA_RATIO * self.spent_s()
             self.require_left(
                 2.0 * reading_s + self._least_closing_s(verifies=verifies) + _LEAST_TRAINING_S,
                 what="small data, training, testing and the report",
