@@ -123,26 +123,32 @@ class Surrogate:
         found: FloatArray = self._mean[result] + self._scale[result] * (mean / share)
         return found
 
-    def predict(self, rows: Rows, result: int = 0) -> Prediction:
-        """Predict one result of candidates."""
+    def predict(self, rows: Rows) -> Prediction:
+        """Predict the first result of candidates."""
+        return self.predict_all(rows, 1)[0]
+
+    def predict_all(self, rows: Rows, results: int) -> list[Prediction]:
+        """Predict the first so many results of candidates."""
         is_grouped = has_groups(rows, self._rows)
-        mean, second = np.zeros(len(rows)), np.zeros(len(rows))
+        mean, second = np.zeros((results, len(rows))), np.zeros((results, len(rows)))
         # In parts whose matrices stay in the processor's cache.
         for first in range(0, len(rows), _AT_ONCE):
             part = slice(first, first + _AT_ONCE)
-            mean[part], second[part] = self._moments(rows.taken(part), result, is_grouped)
+            self._add_moments(rows.taken(part), is_grouped, mean[:, part], second[:, part])
         deviation = np.sqrt(np.maximum(second - mean**2, 1e-8))
-        scale = self._scale[result]
-        return Prediction(self._mean[result] + scale * mean, scale * deviation)
+        return [
+            Prediction(self._mean[i] + self._scale[i] * mean[i], self._scale[i] * deviation[i])
+            for i in range(results)
+        ]
 
-    def _moments(self, rows: Rows, result: int, is_grouped: bool) -> tuple[FloatArray, FloatArray]:
-        """Return mean and mean square of a standardised result, of all members together."""
+    def _add_moments(
+        self, rows: Rows, is_grouped: bool, mean: FloatArray, second: FloatArray
+    ) -> None:
+        """Add mean and mean square of standardised results, of all members together."""
         pairs = likeness(rows, self._rows, is_grouped=is_grouped)
-        mean = np.zeros(len(rows))
-        second = np.zeros(len(rows))
         for member in self._members:
             kernel = pairs.kernel(member.settings)
-            expected = kernel @ member.solved[:, result]
+            expected = [kernel @ member.solved[:, result] for result in range(len(mean))]
             # As Fortran order, LAPACK works on the transposed kernel without a copy.
             explained = solve_triangular(
                 member.factor, kernel.T, lower=True, check_finite=False, overwrite_b=True
@@ -151,10 +157,12 @@ class Surrogate:
                 rows, member.settings, is_grouped=self._is_grouped or is_grouped
             )
             variance = np.maximum(variance - (explained**2).sum(0), 1e-8)
-            mean += member.weight * expected
-            second += member.weight * (variance + expected**2)
+            for result, found in enumerate(expected):
+                mean[result] += member.weight * found
+                second[result] += member.weight * (variance + found**2)
         share = sum(member.weight for member in self._members)
-        return mean / share, second / share
+        mean /= share
+        second /= share
 
     def measured_deviation(self, deviation: FloatArray, result: int = 0) -> FloatArray:
         """Return the deviation of a measurement: noise included, calibrated on what was measured.
