@@ -19,6 +19,7 @@ class EvaluateOutcome:
     Attributes:
         metrics: of the task that were computed, the first is the primary one.
         prepared: whether raw values went through the preprocessing of the training.
+        reported: of the same file on the test split of its own data; None where no record says so.
     """
 
     model: str
@@ -28,12 +29,13 @@ class EvaluateOutcome:
     metrics: "tuple[Metric, ...]"
     scores: "Scores"
     prepared: bool
+    reported: "Scores | None" = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return what `--json` prints."""
         return {
             "model": self.model, "data": self.data, "task": self.task, "examples": self.examples,
-            "scores": dict(self.scores), "prepared": self.prepared,
+            "scores": dict(self.scores), "prepared": self.prepared, "reported": self.reported,
         }  # fmt: skip
 
 
@@ -93,4 +95,5 @@ def evaluate(
         metrics=tuple(metric for metric in head.metrics if metric.name in scores),
         scores=scores,
         prepared=subject.record is not None,
+        reported=subject.reported,
     )

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hwkd.core.head import Head
+    from hwkd.core.metric import Scores
     from hwkd.core.pipeline_record import PipelineRecord
     from hwkd.core.reading import Reading
     from hwkd.deploy.student_facts import AnswerFacts
@@ -30,7 +31,11 @@ def subject_of(model: Path, *, dtype: str = "int8", task: str | None = None) -> 
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """A network with all that is known of what goes in and what comes out."""
+    """A network with all that is known of what goes in and what comes out.
+
+    Attributes:
+        reported: its scores on the test split of its own data; None where no record says so.
+    """
 
     name: str
     path: Path
@@ -40,6 +45,7 @@ class Subject:
     record: Any = None
     rate_hz: float | None = None
     answers: "AnswerFacts | None" = None
+    reported: "Scores | None" = None
 
     @property
     def raw_shape(self) -> tuple[int, ...]:
@@ -165,7 +171,10 @@ def _of_folder(folder: Path, dtype: str, task: str | None) -> Subject:
     run = student.record.run
     if run is None:
         raise ConfigError(f"{folder}: does not say how its inputs are prepared; give a run")
-    config = folder / "config.toml"
+    config, tested = folder / "config.toml", None
+    if run.final is not None:
+        scores = run.final.scores
+        tested = scores.test_int8 if dtype == "int8" else scores.test_float
     path = student.file(INT8_FILE if dtype == "int8" else FLOAT_FILE)
     return Subject(
         name=str(folder),
@@ -176,4 +185,5 @@ def _of_folder(folder: Path, dtype: str, task: str | None) -> Subject:
         record=run.data.pipeline,
         rate_hz=run.data.sample_rate_hz,
         answers=AnswerFacts.model_validate(student_facts(student.record)["answer"]),
+        reported=tested,
     )

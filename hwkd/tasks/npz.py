@@ -49,6 +49,7 @@ def read_npz(
     layout: Layout = "auto",
     read_labels: LabelReader = class_indices,
     half: Literal["student", "teacher"] = "student",
+    to_judge: bool = False,
 ) -> RawData:
     """Read an NPZ file; pickled objects in it are refused, never loaded.
 
@@ -57,6 +58,7 @@ def read_npz(
     Args:
         layout: order of the axes of the inputs.
         half: "teacher" reads `teacher_x_train` and so on in place of `x_train`.
+        to_judge: nothing is trained on it: a test split alone will do, and is all there is.
         read_labels: turns what is stored under y into labels and names of outputs.
 
     Raises:
@@ -64,7 +66,7 @@ def read_npz(
             twice.
     """
     where = printable(path)
-    content = _loaded(path, half)
+    content = _loaded(path, half, to_judge)
     inputs = {split: content.arrays[key] for split, key in content.inputs.items()}
     labels = {split: content.arrays[key] for split, key in content.labels.items()}
     for split in inputs:
@@ -145,12 +147,14 @@ class _Content:
     unused: list[str]
 
 
-def _loaded(path: Path, half: Literal["student", "teacher"]) -> _Content:
+def _loaded(path: Path, half: Literal["student", "teacher"], to_judge: bool) -> _Content:
     try:
         with zipfile.ZipFile(path) as archive:
             members = _members(archive, path)
             inputs = _splits_of(_of_half(members, half, path), _INPUT_WORDS, path)
             labels = _splits_of(members, _LABEL_WORDS, path)
+            if to_judge and list(inputs) == list(labels) == ["test"]:
+                inputs, labels = {"train": inputs["test"]}, {"train": labels["test"]}
             for split in ("train", "validation", "test"):
                 given = (split in inputs) + (split in labels)
                 if given == 1 or (split == "train" and not given):

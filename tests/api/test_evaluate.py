@@ -40,7 +40,7 @@ def test_a_foreign_network_of_classes_is_scored_on_values_as_they_are(values, tm
     weights, bias = np.eye(4)[:, :3], np.zeros(3)
     labels = np.array([1, 2, 0])[np.arange(90) % 3]
     path = write_linear(tmp_path / "m.onnx", weights, bias)
-    np.savez(tmp_path / "d.npz", x_train=values, y_train=labels)
+    np.savez(tmp_path / "d.npz", x_test=values, y_test=labels)  # there is nothing to train
     found = hwkd.evaluate(path, data=tmp_path / "d.npz")
     expected = accuracy_score(labels, values[:, :3].argmax(axis=1))
     assert found.scores["accuracy"] == pytest.approx(expected)
