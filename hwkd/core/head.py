@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+_Names: TypeAlias = tuple[str, ...]
 _Numbers: TypeAlias = tuple[float, ...]
 
 
@@ -57,7 +58,7 @@ class OutputKind:
         divergence_unit: of `Head.divergence`.
         intended_use: number of outputs, and their names as text -> sentences of the model card.
         answer_rule: what the answer is, for readers of a README.
-        answer: `Head.answer_mean`, `Head.answer_std` and the threshold -> C.
+        answer: names of the outputs, `Head.answer_mean`, `Head.answer_std` and the threshold -> C.
         head: names, `Head.answer_mean` and `Head.answer_std` -> a head that scores and answers;
             what only training needs of it is not recorded.
     """
@@ -68,8 +69,8 @@ class OutputKind:
     divergence_unit: str
     intended_use: Callable[[int, str], str]
     answer_rule: str
-    answer: Callable[[_Numbers, _Numbers, DecisionRecord | None], CAnswer]
-    head: Callable[[tuple[str, ...], _Numbers, _Numbers], Head]
+    answer: Callable[[_Names, _Numbers, _Numbers, DecisionRecord | None], CAnswer]
+    head: Callable[[_Names, _Numbers, _Numbers], Head]
     answers: tuple[str, ...] = ()
 
 
