@@ -30,6 +30,8 @@ _SIGNALS = (
         (1, 900),
         16000.0,
     ),
+    ("words", "words:known=0,buckets=20", (1, 80), 1.0),
+    ("codes", "word-codes:count=6,size=16", (1, 60), 1.0),
     ("motion", "imu:low=0.5Hz,high=20Hz,window=0.5s,stride=0.5s", (3, 150), 50.0),
 )
 
@@ -69,6 +71,11 @@ def fill_folder(folder: Path) -> None:
     (folder / "measured.csv").write_text("model,op,cycles\nkws01,conv_1,12345\nkws01,conv_2,999\n")
     rows = [f"{i},{i % 7 / 3:.2f},{i * 2}" for i in range(40)]
     (folder / "table.csv").write_text("\n".join(["a,b,target", *rows]) + "\n")
+    texts = [f"{'ab'[i % 2] * 3} words {i}" for i in range(20)]
+    lines = [f'"{text}",{"ab"[i % 2]}' for i, text in enumerate(texts)]
+    (folder / "texts.csv").write_text("\n".join(["text,label", *lines]) + "\n")
+    lines = [json.dumps({"text": text, "label": "ab"[i % 2]}) for i, text in enumerate(texts)]
+    (folder / "texts.jsonl").write_text("\n".join(lines) + "\n")
     store_array(folder / "array", np.arange(12, dtype=np.float32).reshape(3, 4), ArrayFacts())
     rows = [f"{i / 10},{i % 5},{'ab'[i // 30]}" for i in range(60)]
     (folder / "recordings.csv").write_text("\n".join(["time,x,label", *rows]) + "\n")
@@ -113,7 +120,7 @@ def _fill_pipelines(folder: Path) -> None:
     """Write preprocessing as a student's record holds it, of steps of every stage."""
     from hwkd.signals.features import features_named
     from hwkd.signals.pipeline import Pipeline, shapes_of
-    from hwkd.signals.step import Shape, Step
+    from hwkd.signals.step import Shape, Step, TextStep
     from hwkd.signals.steps.normalise import Normalise
     from hwkd.signals.steps.standardise import Standardise
 
@@ -127,8 +134,9 @@ def _fill_pipelines(folder: Path) -> None:
         fitted = Standardise.of([1.0] * channels, [2.0] * channels)
         made[name] = (shape, (*front, fitted, *recipe.after(shape)))
     for name, (raw_shape, steps) in made.items():
+        kind = "uint8" if isinstance(steps[0], TextStep) else "int16"
         pipeline = Pipeline(
-            steps=steps, raw_shape=raw_shape, raw_dtype="int16", raw_low=-9.0, raw_high=9.0
+            steps=steps, raw_shape=raw_shape, raw_dtype=kind, raw_low=-9.0, raw_high=9.0
         )
         (folder / f"{name}.json").write_text(pipeline.record().model_dump_json())
 

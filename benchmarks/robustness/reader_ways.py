@@ -207,7 +207,8 @@ def _pipelines(folder: Path) -> object:
             PipelineRecord, path.read_bytes(), where=path.name, what="preprocessing"
         )
         raw_input(record)
-        found.append(Pipeline.of(record).apply(np.zeros((1, *record.raw_shape), np.int16)))
+        raw = np.zeros((1, *record.raw_shape), record.raw_dtype)
+        found.append(Pipeline.of(record).apply(raw))
     return found
 
 
@@ -216,6 +217,12 @@ def _table(folder: Path) -> object:
 
     path = folder / "table.csv"
     return read_csv(path, of_classes=True), read_csv(path, of_classes=False)
+
+
+def _texts(folder: Path) -> object:
+    from hwkd.tasks.text_source import read_texts
+
+    return [read_texts(folder / f"texts.{kind}") for kind in ("csv", "jsonl")]
 
 
 def _recordings(folder: Path) -> object:
@@ -278,6 +285,7 @@ WAYS: dict[str, Way] = {
         files=("measured.csv",), read=_measurements, covers=("read_measurements",),
     ),
     "table": Way(files=("table.csv",), read=_table, covers=("read_csv", "read_table")),
+    "texts": Way(files=("texts.csv", "texts.jsonl"), read=_texts, covers=("read_texts",)),
     "recordings": Way(
         files=("recordings.csv", "recordings.npz"), read=_recordings,
         covers=("read_recordings", "read_signal", "read_arrays"),

@@ -38,12 +38,14 @@ def _show(made: SearchOutcome) -> None:
 def _show_comparison(found: Comparison) -> None:
     from rich.console import Console
 
-    from hwkd.report.comparison import difference_table, result_table
+    from hwkd.report.comparison import difference_block, result_table
+    from hwkd.report.document import Table
     from hwkd.report.tables import table_view
 
     console = Console()
     console.print(table_view(result_table(found.runs)))
-    console.print(table_view(difference_table(found.runs)))
+    differed = difference_block(found.runs)
+    console.print(table_view(differed) if isinstance(differed, Table) else differed.lines[0])
     for caution in found.cautions:
         console.print(f"caution: {caution}", markup=False, style="yellow", highlight=False)
     if found.page is not None:

@@ -42,6 +42,7 @@ class Reading(StrictModel):
         stride_s: from the beginning of a window to the next; None is half a window.
         words: classes to learn of a folder with more; none learns all.
         scaling: step of a student that goes on with the data, in place of one fitted to it.
+        fitted: likewise the steps before it, where they follow from examples.
         half: of pairs in an NPZ file, "teacher" is the arrays `teacher_x_*`.
     """
 
@@ -60,6 +61,7 @@ class Reading(StrictModel):
     stride_s: float | None = Field(default=None, gt=0)
     words: tuple[str, ...] = ()
     scaling: StepRecord | None = None
+    fitted: tuple[StepRecord, ...] = ()
     half: Literal["student", "teacher"] = "student"
 
     def require_known(self, known: Collection[str], *, task: str) -> None:
@@ -74,7 +76,9 @@ class Reading(StrictModel):
         """
         usual = Reading()
         for name in type(self).model_fields:
-            if name not in (*known, "scaling") and getattr(self, name) != getattr(usual, name):
+            if name not in (*known, "scaling", "fitted") and getattr(self, name) != getattr(
+                usual, name
+            ):
                 flag = _FLAGS.get(name, name.replace("_", "-"))
                 raise ConfigError(f"--{flag} does not apply to {task}; leave it out")
 

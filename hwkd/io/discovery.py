@@ -33,10 +33,15 @@ def discover(package: str) -> None:
     Args:
         package: for example "hwkd.search_spaces" or "hwkd.deploy.exporters".
     """
+    import_catalogue(package)
+    _load_plugins()
+
+
+def import_catalogue(package: str) -> None:
+    """Import every module of a catalogue package, and no plugin."""
     folder = importlib.import_module(package)
     for module in pkgutil.iter_modules(folder.__path__):
         importlib.import_module(f"{package}.{module.name}")
-    _load_plugins()
 
 
 def load_user_space(path: Path) -> SearchSpace:

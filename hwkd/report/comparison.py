@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 
 from hwkd.report import format as fmt
 from hwkd.report.analysis import count_state
+from hwkd.report.axes import staircase
 from hwkd.report.document import Cell, Chart, ChartView, Column, Note, Report, Section, Table
 from hwkd.report.figures import checked_figure
 from hwkd.report.latency import Latency
@@ -89,37 +90,39 @@ def cautions(runs: Sequence[RunToCompare]) -> tuple[str, ...]:
 
 
 def result_table(runs: Sequence[RunToCompare]) -> Table:
-    """Return a row for each run: its best student and what it took.
+    """Return a column for each run: its best student and what it took.
 
-    Latencies that came about in different ways have a column each.
+    Latencies that came about in different ways have a row each.
     """
     words = tuple(dict.fromkeys(Latency(run.page.run.device).word for run in runs))
-    metrics = tuple(dict.fromkeys(run.page.run.data.metric.name for run in runs))
-    judged = " or ".join(metrics)
-    rows = tuple(_result(run, words) for run in runs)
+    judged = " or ".join(dict.fromkeys(run.page.run.data.metric.name for run in runs))
+    sizes = _sizes(runs)
+    labels = (
+        "search space",
+        "validation, measured",
+        "test, measured",
+        *(f"latency, {word}" for word in words),
+        f"peak RAM, {sizes}",
+        f"flash, {sizes}",
+        "candidates trained",
+        "time of the run",
+    )
+    found = zip(*(_result(run, words) for run in runs), strict=True)
     return Table(
         title="Best student of each run",
-        columns=(
-            Column(title="run"),
-            Column(title="space"),
-            Column(title="valid.", basis="measured", is_number=True),
-            Column(title="test", basis="measured", is_number=True),
-            *(Column(title="latency", basis=word, is_number=True) for word in words),
-            Column(title="peak RAM", basis=_sizes(runs), is_number=True),
-            Column(title="flash", basis=_sizes(runs), is_number=True),
-            Column(title="trained", is_number=True),
-            Column(title="time", is_number=True),
-        ),
-        rows=rows,
+        columns=(Column(title=""), *(Column(title=run.name, is_number=True) for run in runs)),
+        rows=tuple((Cell(label), *cells) for label, cells in zip(labels, found, strict=True)),
         note=f"Validation and test: {judged} of the int8 file. Latency, RAM and flash are for each "
         "run's own device and runtime.",
     )
 
 
-def difference_table(runs: Sequence[RunToCompare]) -> Table:
-    """Return a row for each fact that is not the same in all runs."""
+def difference_block(runs: Sequence[RunToCompare]) -> Table | Note:
+    """Return a row for each fact that is not the same in all runs, or say that there is none."""
+    if not differences(runs):
+        return Note(lines=("Options, device, data, teacher and machine were the same.",))
     return Table(
-        title="What differed",
+        title="Options, device, data, teacher and machine",
         columns=(Column(title="fact"), *(Column(title=run.name) for run in runs)),
         rows=tuple(
             (Cell(each.name), *(Cell(_short(value)) for value in each.values))
@@ -131,7 +134,7 @@ def difference_table(runs: Sequence[RunToCompare]) -> Table:
 
 def comparison_sections(runs: Sequence[RunToCompare]) -> tuple[Section, ...]:
     """Return the sections of a page about several runs."""
-    said, chart = cautions(runs), fronts_chart(runs)
+    said, chart, differed = cautions(runs), fronts_chart(runs), difference_block(runs)
     fronts = (chart,) if chart is not None else (Note(lines=("No run has a front.",)),)
     return (
         Section(
@@ -140,7 +143,7 @@ def comparison_sections(runs: Sequence[RunToCompare]) -> tuple[Section, ...]:
             blocks=(*((Note(lines=said, is_warning=True),) if said else ()), result_table(runs)),
         ),
         Section(key="fronts", title="Pareto fronts", blocks=fronts),
-        Section(key="differences", title="What differed", blocks=(difference_table(runs),)),
+        Section(key="differences", title="What differed", blocks=(differed,)),
     )
 
 
@@ -169,18 +172,33 @@ def fronts_chart(runs: Sequence[RunToCompare]) -> Chart | None:
         axes.insert(0, ("Latency", "ms", words.pop(), milliseconds))
     views = tuple(_front_view(label, unit, word, xs, errors) for label, unit, word, xs in axes)
     styles = styles_of(run.name for run in shown)
-    traces = [
+    lines = [
         go.Scatter(
-            mode="lines+markers",
+            mode="lines",
+            line={"color": styles[run.name].colour, "width": 1.5},
+            legendgroup=run.name,
+            showlegend=False,
+            hoverinfo="skip",
+        )
+        for run in shown
+    ]
+    points = [
+        go.Scatter(
+            mode="markers",
             name=escape(run.name),
-            x=views[0].data["x"][index],
-            y=views[0].data["y"][index],
-            line={"shape": "hv", "color": styles[run.name].colour},
-            marker={"symbol": styles[run.name].symbol, "size": 10},
+            marker={
+                "color": styles[run.name].colour,
+                "symbol": styles[run.name].symbol,
+                "size": 10,
+            },
+            legendgroup=run.name,
             hovertemplate="%{fullData.name}: %{y:.2f} % at %{x:.3g}<extra></extra>",
         )
-        for index, run in enumerate(shown)
+        for run in shown
     ]
+    traces = [*lines, *points]
+    for trace, x, y in zip(traces, views[0].data["x"], views[0].data["y"], strict=True):
+        trace.update(x=x, y=y)
     layout = {
         "height": 480,
         "hovermode": "closest",
@@ -192,20 +210,22 @@ def fronts_chart(runs: Sequence[RunToCompare]) -> Chart | None:
         title="Validation error of the int8 students on each run's front",
         figure=checked_figure(traces, layout),
         views=views,
-        note="Every point is on its run's front of error, latency, peak RAM and flash together.",
+        note="Every point is on its run's front of error, latency, peak RAM and flash together. "
+        "Line: the front of the two quantities shown.",
     )
 
 
 def _front_view(
     label: str, unit: str, word: str | None, xs: list[list[float]], errors: list[list[float]]
 ) -> ChartView:
-    drawn = [sorted(zip(x, y, strict=True)) for x, y in zip(xs, errors, strict=True)]
+    points = [list(zip(x, y, strict=True)) for x, y in zip(xs, errors, strict=True)]
+    drawn = [*map(staircase, points), *points]
     title = f"{label}, {unit}<br><sup>{escape(word or '')}</sup>"
     return ChartView(
         label=label,
         data={
-            "x": [[x for x, _ in points] for points in drawn],
-            "y": [[y for _, y in points] for points in drawn],
+            "x": [[x for x, _ in trace] for trace in drawn],
+            "y": [[y for _, y in trace] for trace in drawn],
         },
         layout={"xaxis.title.text": title},
     )
@@ -220,7 +240,6 @@ def _result(run: RunToCompare, words: Sequence[str]) -> tuple[Cell, ...]:
         return fmt.UNKNOWN if value is None else metric.text(value)
 
     texts = (
-        run.name,
         best.get("space") or fmt.UNKNOWN,
         score("validation"),
         score("test"),

@@ -30,6 +30,7 @@ _LEGEND = {
 }
 _MARGIN = {"l": 60, "r": 20, "t": 48, "b": 56}
 _TOP_WITHOUT_LEGEND = 16
+_EACH_HAS_A_TICK = 12
 
 
 def checked_figure(traces: Sequence[Any], layout: Mapping[str, Any]) -> dict[str, Any]:
@@ -41,6 +42,9 @@ def checked_figure(traces: Sequence[Any], layout: Mapping[str, Any]) -> dict[str
     has_legend = layout.get("showlegend", len(traces) > 1)
     margin = _MARGIN if has_legend else {**_MARGIN, "t": _TOP_WITHOUT_LEGEND}
     merged = {"legend": _LEGEND, "margin": margin, **layout}
+    for name in [name for name in merged if name.startswith("yaxis")]:
+        if "title" in merged[name]:  # a title stands off the numbers, however long these are
+            merged[name] = {**merged[name], "title": {**merged[name]["title"], "standoff": 10}}
     figure: dict[str, Any] = go.Figure(data=list(traces), layout=merged).to_plotly_json()
     # plotly adds its default colours for every kind of chart, 8 KB in each figure.
     figure["layout"].pop("template", None)
@@ -75,7 +79,7 @@ def history_chart(run: RunRecord, records: Sequence[TrialRecord]) -> Chart | Non
         "height": 360,
         "barmode": "stack",
         "bargap": 0.15,
-        "xaxis": {"title": {"text": "trial"}},
+        "xaxis": _trial_axis(numbers),
         "yaxis": {"title": {"text": title}, "rangemode": "tozero"},
     }
     return Chart(
@@ -108,7 +112,7 @@ def terms_chart(records: Sequence[TrialRecord]) -> Chart | None:
             "domain": [(2 - index) / 3 + 0.03, (3 - index) / 3 - 0.02],
             "rangemode": "tozero",
         }
-    layout["xaxis"] = {"title": {"text": "trial"}, "anchor": "y3"}
+    layout["xaxis"] = {**_trial_axis(numbers), "anchor": "y3"}
     return Chart(
         key="terms",
         title="The three terms, unweighted",
@@ -246,6 +250,12 @@ def _contribution_bars(run: RunRecord, records: Sequence[TrialRecord]) -> list[A
         )
         for (name, values), colour in zip(shares, TERM_COLOURS, strict=True)
     ]
+
+
+def _trial_axis(numbers: Sequence[int]) -> dict[str, Any]:
+    """Return an axis whose ticks are numbers of trials, none between two."""
+    few = max(numbers) - min(numbers) <= _EACH_HAS_A_TICK
+    return {"title": {"text": "trial"}, **({"dtick": 1} if few else {})}
 
 
 def _dots(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -203,7 +204,7 @@ def _table(table: Table) -> str:
         + "</tr>"
         for index, row in enumerate(table.rows)
     )
-    note = f'<p class="note">{escape(table.note)}</p>' if table.note else ""
+    note = f'<p class="note">{_prose(table.note)}</p>' if table.note else ""
     body = (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(table.title)}">'
         f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
@@ -240,7 +241,7 @@ def _chart(chart: Chart) -> str:
         for index, view in enumerate(chart.views)
     )
     bar = f'<div class="views" role="group" aria-label="View">{buttons}</div>' if buttons else ""
-    note = f'<p class="note">{escape(chart.note)}</p>' if chart.note else ""
+    note = f'<p class="note">{_prose(chart.note)}</p>' if chart.note else ""
     payload = _script_json(
         {
             "figure": chart.figure,
@@ -269,9 +270,14 @@ def _facts(facts: Facts) -> str:
 def _note(note: Note) -> str:
     kind = "warning" if note.is_warning else "hint"
     if len(note.lines) == 1:
-        return f'<p class="callout {kind}">{escape(note.lines[0])}</p>'
-    items = "".join(f"<li>{escape(line)}</li>" for line in note.lines)
+        return f'<p class="callout {kind}">{_prose(note.lines[0])}</p>'
+    items = "".join(f"<li>{_prose(line)}</li>" for line in note.lines)
     return f'<ul class="callout {kind}">{items}</ul>'
+
+
+def _prose(text: str) -> str:
+    """Return text as HTML, with what stands between backticks as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def _card(headline: Headline) -> str:
@@ -283,7 +289,7 @@ def _card(headline: Headline) -> str:
     return (
         f'<div class="card"><p class="label">{escape(headline.label)}'
         f'{_badge(headline.basis)}</p><p class="value">{escape(headline.value)}</p>{meter}'
-        f'<p class="detail">{escape(headline.detail)}</p></div>'
+        f'<p class="detail">{_prose(headline.detail)}</p></div>'
     )
 
 

@@ -160,16 +160,21 @@ def _phase_table(run: RunRecord) -> Table:
         Column(title="wall time", basis="measured", is_number=True),
         Column(title="share of the time limit", is_number=True),
     )
-    return Table(title="Where the time went", columns=columns, rows=tuple(rows))
+    shown = 3 if planned else 2
+    return Table(
+        title="Where the time went",
+        columns=columns[:shown],
+        rows=tuple(row[:shown] for row in rows),
+    )
 
 
 def _package_table(run: RunRecord) -> Table:
-    own = (("hwkd", run.hwkd_version), ("Python", run.environment.python))
-    versions = (*own, *sorted(run.environment.packages.items()))
+    own = {"hwkd": run.hwkd_version, "Python": run.environment.python}
+    versions = own | dict(sorted(run.environment.packages.items()))
     return Table(
         title="Versions",
         columns=(Column(title="package"), Column(title="version")),
-        rows=tuple((Cell(name), Cell(version)) for name, version in versions),
+        rows=tuple((Cell(name), Cell(version)) for name, version in versions.items()),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Group, JustifyMethod, RenderableType
 from rich.text import Text
 
 from hwkd.core.run_record import RunRecord
@@ -67,8 +67,10 @@ def table_view(table: Table) -> RenderableType:
         box=box.SIMPLE_HEAD,
         pad_edge=False,
     )
-    for column in table.columns:
-        view.add_column(_heading(column), justify="right" if column.is_number else "left")
+    for index, column in enumerate(table.columns):
+        justify: JustifyMethod = "right" if column.is_number else "left"
+        # The name of a row is what another command is given.
+        view.add_column(_heading(column), justify=justify, no_wrap=index == 0)
     for index, row in enumerate(table.rows):
         style = "bold cyan" if index in table.marked else ""
         # Text, not str: square brackets in names are no markup.

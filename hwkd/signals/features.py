@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import fields
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
+
+from numpy.typing import NDArray
 
 from hwkd.core.catalog import FEATURES
 from hwkd.core.errors import ConfigError
@@ -46,6 +48,19 @@ class Features(Protocol):
 
         Args:
             shape: of a raw input.
+        """
+        ...
+
+
+@runtime_checkable
+class FittedFeatures(Features, Protocol):
+    """Features that follow from the examples, as which words are worth knowing."""
+
+    def fitted(self, inputs: NDArray[Any], labels: NDArray[Any]) -> tuple[Step, ...]:
+        """Return the steps for raw inputs of train and their classes.
+
+        Raises:
+            ConfigError: if a setting does not fit them.
         """
         ...
 

@@ -23,8 +23,8 @@ from hwkd.core.errors import RunFolderError, first_line
 from hwkd.core.pipeline_record import PipelineRecord, StepRecord
 from hwkd.core.strict_model import first_problem
 from hwkd.io.discovery import discover
-from hwkd.signals.source import PipelineC, array_source, signal_source
-from hwkd.signals.step import ArrayStep, RowStep, Shape, Step, StreamStep
+from hwkd.signals.source import PipelineC, array_source, signal_source, text_source
+from hwkd.signals.step import ArrayStep, RowStep, Shape, Step, StreamStep, TextStep
 
 _CHUNK_EXAMPLES = 2048
 # Frames of one part at a time stay in a processor's cache, which is four times as fast.
@@ -95,8 +95,13 @@ class Pipeline:
 
     @property
     def is_signal(self) -> bool:
-        """Whether it computes features of int16 samples, in whole numbers throughout."""
+        """Whether it computes features of samples or texts, in whole numbers throughout."""
         return not all(isinstance(step, ArrayStep) for step in self.steps)
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it reads UTF-8 bytes."""
+        return isinstance(self.steps[0], TextStep)
 
     def apply(self, raw: NDArray[Any]) -> NDArray[np.float32]:
         """Return the network's inputs, shape [n, *input_shape], for raw ones [n, *raw_shape]."""
@@ -112,6 +117,8 @@ class Pipeline:
                 an int32 in steps of 1/256.
         """
         shapes = self._shapes()
+        if self.is_text:
+            return text_source(self.steps, shapes, function=function, put=put)
         if self.is_signal:
             return signal_source(self.steps, shapes, function=function, put=put)
         chosen = tuple(step for step in self.steps if isinstance(step, ArrayStep))
@@ -154,6 +161,10 @@ def _require_chain(pipeline: Pipeline) -> None:
         raise ValueError(f"raw values of {pipeline.raw_dtype} are no numbers in a range")
     if pipeline.is_signal and sum(step.kind == _LAST_OF_SIGNALS for step in pipeline.steps) != 1:
         raise ValueError(f"features are brought to scale by one step {_LAST_OF_SIGNALS}")
+    if any(isinstance(step, TextStep) for step in pipeline.steps):
+        kinds = [step.kind for step in pipeline.steps[1:]]
+        if not pipeline.is_text or kinds != [_LAST_OF_SIGNALS] or pipeline.raw_dtype != "uint8":
+            raise ValueError("a step of texts takes bytes, and its values go to one that scales")
     # Firmware reads samples where they lie, so the first that makes rows may not write there.
     rows = [step for step in pipeline.steps if isinstance(step, RowStep)]
     if rows and rows[0].in_place:

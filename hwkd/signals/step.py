@@ -2,7 +2,8 @@
 
 Between raw samples and the network values go through stages: streams of samples, frames of them,
 rows (one frame of one channel becomes one row of values), then features, one channel each. A row in
-C is an array of int32; a number of 64 bits takes two of them, the low one first.
+C is an array of int32; a number of 64 bits takes two of them, the low one first. Texts are bytes
+that one step makes features of.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ class StreamStep(Step, Protocol):
         ...
 
     def work(self, shape: Shape) -> Mapping[str, float]:
-        """Return how often it does what takes time, by name; see `hwkd.signals.cost`."""
+        """Return how often it does what takes time, by name; see `hwkd.signals.work`."""
         ...
 
 
@@ -133,8 +134,40 @@ class RowStep(Step, Protocol):
         ...
 
     def work(self, shape: Shape) -> Mapping[str, float]:
-        """Return how often it does what takes time, by name; see `hwkd.signals.cost`."""
+        """Return how often it does what takes time, by name; see `hwkd.signals.work`."""
         ...
+
+
+@runtime_checkable
+class TextStep(Step, Protocol):
+    """A step from UTF-8 bytes, shape [1, bytes], to whole numbers within int16: [channels, time].
+
+    A text ends at its first zero.
+    """
+
+    def text_c(self, function: str, *, shape: Shape, put: str) -> CCode:
+        """Return `static void FUNCTION(const uint8_t *text)` in C99.
+
+        Args:
+            function: its name.
+            shape: of its input.
+            put: function of position and value that takes every output once, in any order.
+        """
+        ...
+
+    def work(self, shape: Shape) -> Mapping[str, float]:
+        """Return how often it does what takes time, by name; see `hwkd.signals.work`."""
+        ...
+
+
+def require_text(shape: Shape, most: int) -> None:
+    """Refuse what are no texts of a length.
+
+    Raises:
+        ValueError: if the shape is none of (1, bytes).
+    """
+    if len(shape) != 2 or shape[0] != 1 or not 1 <= shape[1] <= most:
+        raise ValueError(f"shape {shape}, expected that of texts, (1, at most {most} bytes)")
 
 
 def require_sizes(sizes: Iterable[int], expected: int, *, what: str) -> None:

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from hwkd.signals.step import RowStep, Shape, Step, StreamStep
+from hwkd.signals.step import RowStep, Shape, Step, StreamStep, TextStep
 
 # Per call of a step with a row, and per feature that is standardised, quantised and put.
 ROW, FEATURE = "row", "feature"
 # Of the code that every pipeline has.
 BASE = "base"
+_COUNTED = (RowStep, StreamStep, TextStep)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,7 @@ def work_of(steps: Sequence[Step], shapes: Sequence[Shape]) -> dict[str, float]:
     """
     found: dict[str, float] = defaultdict(float)
     for step, shape in zip(steps, shapes, strict=False):
-        if isinstance(step, RowStep | StreamStep):
+        if isinstance(step, _COUNTED):
             for unit, amount in step.work(shape).items():
                 found[unit] += amount
         if isinstance(step, RowStep):
@@ -57,7 +58,7 @@ def work_of(steps: Sequence[Step], shapes: Sequence[Shape]) -> dict[str, float]:
 
 def kinds_of(steps: Sequence[Step]) -> tuple[str, ...]:
     """Return what code a pipeline has, by kind of step."""
-    return (BASE, *(step.kind for step in steps if isinstance(step, RowStep | StreamStep)))
+    return (BASE, *(step.kind for step in steps if isinstance(step, _COUNTED)))
 
 
 def on_core(steps: Sequence[Step], shapes: Sequence[Shape], core: str) -> CoreWork | None:

@@ -61,7 +61,7 @@ class TaskData:
         notes: what a reader of a report must know: splits made, files left out, layout guessed.
         validation_from_train: validation was taken from the train split of the source, so that what
             ships may learn from it in the end; False where the source brought it.
-        raw_test: samples of the test split as recorded, where the pipeline takes whole numbers.
+        raw_test: samples or bytes of the test split, where the pipeline takes whole numbers.
         sample_rate_hz: samples per second of signals; None where the source does not say.
     """
 
@@ -77,7 +77,7 @@ class TaskData:
     fingerprint: str
     notes: tuple[str, ...] = ()
     validation_from_train: bool = False
-    raw_test: NDArray[np.int16] | None = None
+    raw_test: NDArray[np.integer[Any]] | None = None
     sample_rate_hz: float | None = None
 
     def split(self, name: SplitName) -> Split:

@@ -60,7 +60,7 @@ class GestureTask:
         raw = split_windows(windows, found, names, split=reading.split, seed=split_seed)
         raw = checked_raw(replace(raw, notes=(*raw.notes, *notes)))
         head = head_of_classes(raw, metrics, reading)
-        return prepare(raw, head, reading, task=self.name, split_seed=split_seed, is_motion=True)
+        return prepare(raw, head, reading, task=self.name, split_seed=split_seed, nature="motion")
 
     def labelled(
         self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]

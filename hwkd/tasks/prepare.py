@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -14,9 +15,9 @@ from hwkd.core.errors import DataError
 from hwkd.core.head import Head
 from hwkd.core.nature import Nature
 from hwkd.core.reading import AS_USUAL, Reading
-from hwkd.signals.features import RAW, features_named
+from hwkd.signals.features import RAW, Features, FittedFeatures, features_named
 from hwkd.signals.pipeline import Pipeline, applied, step_of
-from hwkd.signals.step import Step, StreamStep
+from hwkd.signals.step import Step, StreamStep, TextStep
 from hwkd.signals.steps.normalise import Normalise
 from hwkd.signals.steps.rfft import RealSpectrum
 from hwkd.signals.steps.standardise import Standardise
@@ -39,7 +40,7 @@ def prepare(
     *,
     task: str,
     split_seed: int,
-    is_motion: bool = False,
+    nature: Nature = "values",
 ) -> TaskData:
     """Split, compute features, normalise and fingerprint.
 
@@ -48,7 +49,7 @@ def prepare(
         reading: its features are computed before the network, None is none; its scaling of them is
             that of another data set, None is fitted to train.
         split_seed: seed of the splits that the source does not bring.
-        is_motion: whether raw inputs come from sensors of motion.
+        nature: of the raw inputs; what is known of features is not asked for.
 
     Raises:
         DataError: if a missing split cannot be made or every input is the same.
@@ -59,18 +60,20 @@ def prepare(
         raise ValueError("with_all_splits returned a missing split")
     shape = tuple(data.train.inputs.shape[1:])
     recipe = features_named(reading.features or RAW)
-    front = recipe.steps(shape, data.sample_rate_hz)
+    front = _front(recipe, data, reading)
     # Samples of a known rate come from a sensor's integers, and stay integers in firmware.
     is_whole = bool(front) or data.sample_rate_hz is not None
     extracted = _extracted(data, front, is_whole=is_whole)
     moments, notes = _moments(extracted)
+    if _are_texts(front):
+        moments = _about_zero(moments)
     fitted: Step = (Standardise.of if is_whole else Normalise.of)(*moments)
     if reading.scaling is not None:
         fitted = step_of(reading.scaling)
     ends = (fitted, *recipe.after(shape))
     pipeline = _pipeline(data.train.inputs, (*front, *ends))
     notes += _notes_on_repeated(data)
-    nature = _nature(front, shape, is_motion=is_motion)
+    nature = _nature(front, shape, nature)
     splits = {
         name: replace(_applied(split, ends, f"{data.source}: {name}"), nature=nature)
         for name, split in extracted.given().items()
@@ -93,12 +96,35 @@ def prepare(
     )
 
 
-def _nature(front: tuple[Step, ...], shape: tuple[int, ...], *, is_motion: bool) -> Nature:
-    """Return what the network reads: spectra, motion along axes as it was sampled, or values."""
+def _front(recipe: Features, data: RawData, reading: Reading) -> tuple[Step, ...]:
+    """Return the steps before the scaling: of a student that goes on its own, else new ones."""
+    if reading.fitted:
+        return tuple(map(step_of, reading.fitted))
+    if isinstance(recipe, FittedFeatures):
+        return recipe.fitted(data.train.inputs, data.train.labels)
+    return recipe.steps(tuple(data.train.inputs.shape[1:]), data.sample_rate_hz)
+
+
+def _are_texts(front: tuple[Step, ...]) -> bool:
+    return any(isinstance(step, TextStep) for step in front)
+
+
+def _about_zero(
+    moments: tuple[tuple[float, ...], tuple[float, ...]],
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean 0 and the root mean square: what a text does not have stays 0."""
+    mean, deviation = moments
+    return (0.0,) * len(mean), tuple(map(math.hypot, mean, deviation))
+
+
+def _nature(front: tuple[Step, ...], shape: tuple[int, ...], raw: Nature) -> Nature:
+    """Return what the network reads: spectra, motion along axes as it was sampled, ..."""
+    if _are_texts(front):
+        return "text"
     if any(isinstance(step, RealSpectrum) for step in front):
         return "spectra"
     are_axes = shape[0] % _AXES == 0 and all(isinstance(step, StreamStep) for step in front)
-    return "motion" if is_motion and are_axes else "values"
+    return "values" if raw == "motion" and not are_axes else raw
 
 
 def _extracted(data: RawData, front: tuple[Step, ...], *, is_whole: bool) -> RawData:
@@ -107,7 +133,7 @@ def _extracted(data: RawData, front: tuple[Step, ...], *, is_whole: bool) -> Raw
     Raises:
         DataError: if samples are needed that are whole numbers of 16 bits and are not.
     """
-    if is_whole and data.train.inputs.dtype != np.int16:
+    if is_whole and data.train.inputs.dtype != (np.uint8 if _are_texts(front) else np.int16):
         raise DataError(
             f"{data.source}: holds {data.train.inputs.dtype}; features are computed from int16 "
             "samples, as sensors give them; scale the recordings and store them so"

@@ -33,6 +33,8 @@ _SHIFT_FROM_PASSES, _PIXELS_PER_IMAGE_SHIFT = 20, 28
 _MASKED_RATIO = 0.2
 # How differently people wear a sensor.
 _TURN_RAD = 0.2
+# Of a text, the share of words that a training does not see.
+_DROPPED_RATIO = 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +51,8 @@ class Augmentation:
             of the last two axes; none hides nothing (SpecAugment, arXiv:1904.08779).
         turn: standard deviation, in radians, of each component of the rotation by which each
             three channels are turned, as a sensor sits otherwise on another body.
+        dropped_ratio: share of the places along the last axis that become 0 in all channels, as
+            the words of a text.
     """
 
     shift: tuple[int, ...] = ()
@@ -56,12 +60,16 @@ class Augmentation:
     noise: float = 0.0
     masks: tuple[int, ...] = ()
     turn: float = 0.0
+    dropped_ratio: float = 0.0
 
     @property
     def changes_inputs(self) -> bool:
         """Whether anything may happen."""
         return (
-            any(self.shift) or self.mirror or self.noise > 0.0 or any(self.masks) or self.turn > 0
+            any(self.shift)
+            or self.mirror
+            or any(self.masks)
+            or max(self.noise, self.turn, self.dropped_ratio) > 0.0
         )
 
     def describe(self) -> str:
@@ -72,6 +80,7 @@ class Augmentation:
         if any(self.masks):
             parts.append("masks of up to {} bins and {} time steps".format(*self.masks))
         parts += [f"turns of {self.turn:g} rad"] if self.turn else []
+        parts += [f"{self.dropped_ratio:.0%} of the places dropped"] if self.dropped_ratio else []
         return " and ".join(parts) or "none"
 
 
@@ -108,6 +117,11 @@ def augment(
         draws = (generator.random(len(inputs)), generator.random(len(inputs)))
         kept = kept_by_mask(*draws, size=copy.shape[axis], most=most)
         copy = copy * beside(kept, axis, copy.ndim)
+    if augmentation.dropped_ratio:
+        drawn = generator.random((len(copy), copy.shape[-1]), dtype=np.float32)
+        copy = copy * beside(
+            (drawn >= augmentation.dropped_ratio).astype(np.float32), -1, copy.ndim
+        )
     return copy
 
 
@@ -177,8 +191,14 @@ def choose_augmentation(
         is_small = passes >= _SHIFT_FROM_PASSES
     is_image = len(spatial) == 2
     per_shift = _PIXELS_PER_SHIFT if passes is None or not is_image else _PIXELS_PER_IMAGE_SHIFT
+    if data.nature == "scenes":
+        # Masks move with their pictures, so that a mirror image is another scene.
+        shift = tuple(round(size / _PIXELS_PER_SHIFT) for size in spatial)
+        return Augmentation(shift=shift, mirror=True)
     if data.nature == "spectra":
         return _of_spectra(data.inputs.shape, is_small=is_small)
+    if data.nature == "text":
+        return Augmentation(dropped_ratio=_DROPPED_RATIO)
     shift = tuple(round(size / per_shift) * is_small for size in spatial)
     return Augmentation(
         shift=shift,

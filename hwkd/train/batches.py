@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -119,6 +120,10 @@ class BatchMaker:
             widths, places = torch.rand(2, len(batch), generator=self.generator).numpy()
             kept = kept_by_mask(widths, places, size=batch.shape[axis], most=most)
             batch = batch * torch.from_numpy(beside(kept, axis, batch.dim())).to(batch.device)
+        if what.dropped_ratio > 0.0:
+            drawn = torch.rand(len(batch), batch.shape[-1], generator=self.generator).numpy()
+            shown = (drawn >= what.dropped_ratio).astype(np.float32)
+            batch = batch * torch.from_numpy(beside(shown, -1, batch.dim())).to(batch.device)
         return batch
 
     def _moved_images(self, inputs: Tensor, sample_ids: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from support.recordings import write_recordings
 from support.spoken import write_spoken, write_wake_word
+from support.texts import write_texts
 
 from hwkd.core.catalog import TASKS
 from hwkd.core.errors import ConfigError, UnknownNameError
@@ -36,6 +37,8 @@ def source(task, tmp_path_factory):
         return write_spoken(tmp_path_factory.mktemp("source") / "words")
     if task.name == "wake-word":
         return write_wake_word(tmp_path_factory.mktemp("source") / "sounds")
+    if task.name == "text":
+        return write_texts(tmp_path_factory.mktemp("source") / "texts.csv")
     return None
 
 

@@ -125,10 +125,9 @@ def test_what_imported_ahead_serves_the_next_search(tmp_path):
 
 # Trains a small student for a step in a process that imported what children find.
 _TRAINS_ONCE = """
-import importlib, sys
-from hwkd.engine.arms.seed_process import IMPORTED
-for name in IMPORTED:
-    importlib.import_module(name)
+import sys
+from hwkd.engine.arms.seed_process import prepare
+prepare()
 import torch
 from hwkd.core.catalog import SEARCH_SPACES
 from hwkd.core.chooser import RandomChooser

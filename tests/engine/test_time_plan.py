@@ -73,6 +73,22 @@ def test_a_limit_too_short_names_the_least_that_works():
     enough.require_enough(verifies=False)
 
 
+def test_a_limit_that_is_too_short_is_refused_after_the_imports():
+    clock = Clock()
+
+    def starts(limit_s):
+        limit = TimeLimit(limit_s, clock.now, clock=clock)
+        clock.now += 3.0
+        limit.require_enough(verifies=False)
+        clock.now += 1.2  # the data, the spaces
+        limit.data_is_read()
+        limit.require_enough(verifies=False)
+
+    with pytest.raises(ConfigError, match=r"starting took 3\.0 s, .* at least") as caught:
+        starts(3.0)
+    starts(float(str(caught.value).rsplit(" ", 1)[1].removesuffix("s")))
+
+
 @pytest.mark.parametrize(("cores", "slowdown"), [(1, 1.0), (2, 2.0)])
 def test_what_imports_beside_is_no_other_load_on_one_core(monkeypatch, cores, slowdown):
     monkeypatch.setattr("hwkd.engine.setup.time_plan.available_cores", lambda: cores)

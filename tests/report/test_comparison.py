@@ -61,10 +61,11 @@ def test_each_front_is_drawn_over_each_cost(runs):
     chart = fronts_chart(compared)
     assert chart is not None
     assert [view.label for view in chart.views] == ["Latency", "Peak RAM", "Flash"]
-    for run, xs, ys in zip(
-        compared, chart.views[0].data["x"], chart.views[0].data["y"], strict=True
-    ):
+    xs_of_all, ys_of_all = (chart.views[0].data[name] for name in "xy")
+    lines = list(zip(xs_of_all[:2], ys_of_all[:2], strict=True))
+    for run, line, xs, ys in zip(compared, lines, xs_of_all[2:], ys_of_all[2:], strict=True):
         front = pareto_front(run.page.records)
+        assert list(line[1]) == sorted(line[1], reverse=True)  # a line never rises
         assert sorted(xs) == pytest.approx(sorted(1e3 * point.latency_s for point in front))
         assert sorted(ys) == pytest.approx(sorted(100 * point.error for point in front))
 

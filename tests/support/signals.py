@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from hwkd.signals.features import features_named
+from hwkd.signals.features import FittedFeatures, features_named
 from hwkd.signals.pipeline import Pipeline, applied
 from hwkd.signals.steps.standardise import Standardise
+from hwkd.signals.tried import tried_signals
+from support.texts import tried_texts
 
 RECIPES = {
     "log-mel": (1, 16000, 16000.0),
@@ -20,17 +24,33 @@ RECIPES = {
     "imu:low=0.5Hz,high=20Hz,window=0.5s,stride=0.5s": (3, 300, 100.0),
     "imu:statistics=no,decimate=2": (3, 256, 100.0),
     "imu:statistics=no,magnitude=no,high=5Hz": (2, 130, 50.0),
+    "words:known=40": (1, 300, 0.0),
+    "words:known=5,buckets=7": (1, 200, 0.0),
+    "words:known=0,buckets=32": (1, 100, 0.0),
+    "word-codes:count=12,size=48": (1, 150, 0.0),
+    "bytes:count=40,size=16": (1, 64, 0.0),
 }
+TEXT_RECIPES = frozenset({"words", "word-codes", "bytes"})
 
 
-def made_pipeline(text: str, signals: NDArray[np.int16], rate_hz: float) -> Pipeline:
-    """Return the pipeline of features, standardised on signals."""
+def tried_inputs(text: str, count: int) -> NDArray[Any]:
+    """Return signals, or texts, that a recipe takes."""
+    channels, time, _ = RECIPES[text]
+    if text.split(":")[0] in TEXT_RECIPES:
+        return tried_texts(count, time)
+    return tried_signals(count, channels, time)
+
+
+def made_pipeline(text: str, signals: NDArray[Any], rate_hz: float) -> Pipeline:
+    """Return the pipeline of features, fitted to signals of two classes in turn."""
     shape = tuple(signals.shape[1:])
     recipe = features_named(text)
     front = recipe.steps(shape, rate_hz)
+    if isinstance(recipe, FittedFeatures):
+        front = recipe.fitted(signals, np.arange(len(signals)) % 2)
     found = applied(front, signals).astype(np.float64)
     fitted = Standardise.of(found.mean(axis=(0, 2)), found.std(axis=(0, 2)))
     return Pipeline(
         steps=(*front, fitted, *recipe.after(shape)),
-        raw_shape=shape, raw_dtype="int16", raw_low=-32768.0, raw_high=32767.0,
+        raw_shape=shape, raw_dtype=signals.dtype.name, raw_low=-32768.0, raw_high=32767.0,
     )  # fmt: skip

@@ -19,22 +19,38 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
+from hwkd.io.discovery import import_catalogue
+from hwkd.io.runtime_files import load_runtime, runtime_names
+
 # Also what a child would import on its first use.
-IMPORTED = (
-    "hwkd.engine.search.worker",
-    "hwkd.engine.arms.train_arm",
-    "hwkd.engine.search.proposers.surrogate",
-    "fvcore.nn",
+_IMPORTED = ("hwkd.engine.search.worker", "hwkd.engine.arms.train_arm", "fvcore.nn")
+# Plugins are left to the children, whose environment may want none.
+_CATALOGUES = (
+    "hwkd.backends",
+    "hwkd.engine.search.proposers",
+    "hwkd.search_spaces",
+    "hwkd.signals.recipes",
+    "hwkd.signals.steps",
+    "hwkd.tasks",
 )
 _MOST_DESCRIPTORS, _MESSAGE_BYTES = 8, 262_144
 _POLL_S = 0.05
 
 
+def prepare() -> None:
+    """Import what children use, and read the files of facts that every device is made of."""
+    for name in _IMPORTED:
+        importlib.import_module(name)
+    for package in _CATALOGUES:
+        import_catalogue(package)
+    for runtime in runtime_names():
+        load_runtime(runtime)
+
+
 def main(descriptor: int) -> int:
     """Serve orders until the other side closes the socket."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the search's to handle
-    for name in IMPORTED:
-        importlib.import_module(name)
+    prepare()
     orders = socket.socket(fileno=descriptor)
     try:
         _serve(orders)

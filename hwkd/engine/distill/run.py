@@ -80,6 +80,7 @@ def run_distillation(
     limit = limit or TimeLimit(None, time.monotonic())
     limit.limit_s = request.timeout_s
     require_free_out(request.out)
+    limit.require_enough(verifies=False)
     with ExitStack() as nurseries:
 
         @cache

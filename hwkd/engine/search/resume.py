@@ -112,6 +112,7 @@ def _reopened(
     config = config.model_copy(
         update={"timeout_s": limit.limit_s, **{k: v for k, v in changes.items() if v is not None}}
     )
+    limit.require_enough(verifies=config.verify_best)
     if seeds is not None:
         training = config.training.model_copy(update={"controls": seeds})
         config = config.model_copy(update={"training": training})

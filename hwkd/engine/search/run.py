@@ -50,6 +50,7 @@ def run_search(
         KeyboardInterrupt: after finished trials were saved.
     """
     limit.code_is_imported()
+    limit.require_enough(verifies=config.verify_best)
     store = RunFolder(folder)
     store.require_free()
     require_what_verifying_needs(config)

@@ -39,6 +39,8 @@ _FEWEST_PER_WORKER = 6
 _FEWEST_TO_REFINE = 2
 # A search needs two students of a second each, or it has nothing to compare.
 _LEAST_TRAINING_S = 2.0
+# Reading data and fitting spaces to the limits, over the imports before them: a third for digits.
+_START_UP_OVER_IMPORTS = 1.5
 _MOST_SLOWDOWN = 12.0
 # Wall time over processor time from which somebody else is computing on this machine, too.
 _BUSY = 1.3
@@ -155,20 +157,26 @@ class TimeLimit:
     def require_enough(self, *, verifies: bool) -> None:
         """Refuse a limit in which no student can be trained, before anything is trained.
 
+        Asked after the imports, and again when the data is read and the spaces are fitted.
+
         Raises:
             ConfigError: says the least that works, from the pace measured.
         """
         if self.limit_s is None:
             return
+        imported_only = self.start_up_s == 0.0
+        start_up_s = self.spent_s() if imported_only else self.start_up_s
         # At an idle machine's pace: whoever else works now may be gone in a minute.
-        needed_s = self.start_up_s + _LEAST_TRAINING_S + _REPORT_S
+        needed_s = start_up_s + _LEAST_TRAINING_S + _REPORT_S
         needed_s += _VERIFICATION_S if verifies else 0.0
         if self.left_s() < needed_s:
+            if imported_only:  # the rest is still to come, here and in a worker
+                needed_s += 2.0 * (_START_UP_OVER_IMPORTS - 1.0) * start_up_s
             least_s = math.ceil(self.spent_s() + needed_s)
             raise ConfigError(
-                f"--timeout {self.limit_s:g}s: starting and reading the data took "
-                f"{self.start_up_s:.1f} s, and training, testing and the report need about "
-                f"{needed_s:.0f} s more here; give at least --timeout {least_s}s"
+                f"--timeout {self.limit_s:g}s: starting took {start_up_s:.1f} s, and what follows "
+                f"to the report needs about {needed_s:.0f} s more here; give at least "
+                f"--timeout {least_s}s"
             )
 
     def plan(

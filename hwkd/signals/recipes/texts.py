@@ -1,0 +1,158 @@
+"""Features of texts: how much of each word, or words or bytes in their order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwkd.core.catalog import FEATURES
+from hwkd.core.errors import ConfigError
+from hwkd.signals.step import Shape, Step, require_text
+from hwkd.signals.steps.codes import Codes
+from hwkd.signals.steps.word_weights import MOST_BYTES, MOST_WEIGHT, WordWeights
+from hwkd.signals.texts import words_of
+
+_MOST_WORDS = 2**14
+
+
+@FEATURES.register("words")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WordFeatures:
+    """The weight of each of the words that tell most about the class, whatever their order.
+
+    Attributes:
+        known: words with a column of their own, fewer where the texts have fewer.
+        buckets: further columns, which all other words share by their hash.
+    """
+
+    known: int = 1536
+    buckets: int = 0
+
+    def steps(self, shape: Shape, rate_hz: float | None) -> tuple[Step, ...]:
+        """Return the step with as many columns and no known word; see `Features.steps`."""
+        del rate_hz
+        _require_texts(shape, "words")
+        columns = self.known + self.buckets
+        if min(self.known, self.buckets) < 0 or not 1 <= columns <= _MOST_WORDS:
+            raise ConfigError(
+                f"--features words: known={self.known},buckets={self.buckets}; expected 1 to "
+                f"{_MOST_WORDS:,} together"
+            )
+        return (WordWeights(keys=(), buckets=columns, weights=(MOST_WEIGHT,) * columns),)
+
+    def fitted(self, inputs: NDArray[Any], labels: NDArray[Any]) -> tuple[Step, ...]:
+        """Return the step that knows the words of train; see `FittedFeatures`."""
+        self.steps(inputs.shape[1:], None)
+        words = words_of(inputs)
+        pairs = np.unique(np.stack([words.rows, words.hashes.astype(np.int64)]), axis=1)
+        hashes, column = np.unique(pairs[1], return_inverse=True)
+        texts_of = np.zeros((len(hashes), int(labels.max()) + 1))
+        np.add.at(texts_of, (column, labels[pairs[0]]), 1.0)
+        told = _information(texts_of, np.bincount(labels).astype(np.float64))
+        texts = texts_of.sum(axis=1)
+        chosen = np.lexsort((hashes, -texts, -told))[: self.known]
+        keys = np.sort(hashes[chosen])
+        buckets = self.buckets or int(not len(keys))
+        place = np.searchsorted(keys, hashes)
+        is_known = np.isin(hashes, keys)
+        having = np.zeros(len(keys) + buckets)
+        np.add.at(having, place[is_known], texts[is_known])
+        if buckets:
+            shared = len(keys) + hashes[~is_known] % buckets
+            np.add.at(having, shared, texts[~is_known])
+        # Of rare words more, as the inverse document frequency has it.
+        rarity = 1.0 + np.log((1 + len(inputs)) / (1 + np.minimum(having, len(inputs))))
+        weights = np.rint(MOST_WEIGHT * rarity / rarity.max()).astype(int)
+        return (
+            WordWeights(
+                keys=tuple(keys.tolist()), buckets=buckets, weights=tuple(weights.tolist())
+            ),
+        )
+
+    def after(self, shape: Shape) -> tuple[Step, ...]:
+        """Return nothing; see `Features.after`."""
+        del shape
+        return ()
+
+
+class _Coded:
+    """Codes of words or bytes in their order."""
+
+    __slots__ = ()
+    unit: ClassVar[Any]
+    count: int
+    size: int
+
+    def steps(self, shape: Shape, rate_hz: float | None) -> tuple[Step, ...]:
+        """Return the step; see `Features.steps`."""
+        del rate_hz
+        _require_texts(shape, f"{self.unit}")
+        most = shape[1] if self.unit == "bytes" else MOST_BYTES
+        count = min(self.count, most)
+        if count < 1 or self.size % 16 or not 16 <= self.size <= 256:
+            raise ConfigError(
+                f"--features: count={self.count},size={self.size}; expected a count from 1 and a "
+                "size of 16 to 256 in steps of 16"
+            )
+        return (Codes(unit=self.unit, size=self.size, count=count),)
+
+    def after(self, shape: Shape) -> tuple[Step, ...]:
+        """Return nothing; see `Features.after`."""
+        del shape
+        return ()
+
+
+@FEATURES.register("word-codes")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WordCodes(_Coded):
+    """Words in their order.
+
+    Attributes:
+        count: of the first words of a text.
+        size: digits of the code of each.
+    """
+
+    unit: ClassVar[Any] = "words"
+    count: int = 64
+    size: int = 64
+
+
+@FEATURES.register("bytes")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByteCodes(_Coded):
+    """Bytes in their order, small letters for capitals.
+
+    Attributes:
+        count: of the first bytes of a text.
+        size: digits of the code of each.
+    """
+
+    unit: ClassVar[Any] = "bytes"
+    count: int = 256
+    size: int = 16
+
+
+def _information(texts_of: NDArray[np.float64], texts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what the presence of each word tells about the class, in nats.
+
+    Args:
+        texts_of: texts of each class with each word, shape [words, classes].
+        texts: of each class.
+    """
+    told = np.zeros(len(texts_of))
+    for having in (texts_of, texts - texts_of):
+        both = having / texts.sum()
+        alone = both.sum(axis=1, keepdims=True) * (texts / texts.sum())
+        ratio = np.divide(both, alone, out=np.ones_like(both), where=both > 0)
+        told += (both * np.log(ratio)).sum(axis=1)
+    return told
+
+
+def _require_texts(shape: Shape, name: str) -> None:
+    try:
+        require_text(shape, MOST_BYTES)
+    except ValueError as error:
+        raise ConfigError(f"--features {name}: {error}; they are features of --task text") from None

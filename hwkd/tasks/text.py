@@ -1,0 +1,106 @@
+"""Text: one label for each text, told by its words or by words or bytes in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hwkd.core.catalog import TASKS
+from hwkd.core.errors import ConfigError
+from hwkd.core.metric import Metric, led_by
+from hwkd.core.printable import printable
+from hwkd.core.progress import Progress, silent
+from hwkd.core.reading import AS_USUAL, Reading
+from hwkd.signals.texts import as_bytes
+from hwkd.tasks.base import Task, TaskData
+from hwkd.tasks.classes_head import CLASS_METRICS, head_of_classes
+from hwkd.tasks.prepare import prepare
+from hwkd.tasks.raw import RawData, RawSplit, class_indices
+from hwkd.tasks.splits import with_all_splits
+from hwkd.tasks.text_source import TEXT_FORMATS, Labelled, read_texts
+
+_KNOWN = frozenset({"metric", "class_weights", "label", "features"})
+_FEATURES = "words"
+# Most texts are whole; what the longest one in a hundred say beyond is not read.
+_WHOLE_RATIO = 0.99
+_MOST_BYTES, _STEP_BYTES = 4096, 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextTask:
+    """One label per text; firmware gives its UTF-8 bytes."""
+
+    name: str = "text"
+    summary: str = "tell texts apart: CSV, JSON lines or a folder of text files"
+    metrics: tuple[Metric, ...] = CLASS_METRICS
+    kind: str = "classes"
+    spaces: tuple[str, ...] = ("text",)
+    weight_budget_bytes: int | None = 50_000
+
+    def data(
+        self,
+        source: Path | None,
+        reading: Reading = AS_USUAL,
+        *,
+        split_seed: int = 0,
+        progress: Progress = silent,
+    ) -> TaskData:
+        """Read, check, split and compute features; see `Task.data`."""
+        del progress
+        reading.require_known(_KNOWN, task=self.name)
+        metrics = led_by(self.metrics, reading.metric, task=self.name)
+        if source is None:
+            raise ConfigError(f"--task text needs --data: {TEXT_FORMATS}")
+        raw = with_all_splits(_raw(source, reading.label), split_seed=split_seed)
+        head = head_of_classes(raw, metrics, reading)
+        reading = reading.model_copy(update={"features": reading.features or _FEATURES})
+        return prepare(raw, head, reading, task=self.name, split_seed=split_seed)
+
+    def labelled(
+        self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]
+    ) -> RawSplit:
+        """Read texts, cut as those of the training, and the names of their classes."""
+        found = read_texts(source, reading.label)
+        split = found.get("test", found["train"])
+        return RawSplit(
+            inputs=as_bytes([each.text for each in split], raw_shape[-1]),
+            labels=np.array([each.label for each in split]),
+        )
+
+
+def _raw(source: Path, label: str | None) -> RawData:
+    """Return texts as bytes of one length."""
+    found = read_texts(source, label)
+    length, notes = _length([each.text for each in found["train"]])
+    labels = {name: np.array([each.label for each in split]) for name, split in found.items()}
+    indices, names = class_indices(labels, source=printable(source))
+
+    def split(name: str, examples: Sequence[Labelled]) -> RawSplit:
+        inputs = as_bytes([each.text for each in examples], length)
+        return RawSplit(inputs=inputs, labels=indices[name])  # type: ignore[index]
+
+    parts = {name: split(name, examples) for name, examples in found.items()}
+    return RawData(
+        source=printable(source),
+        class_names=names,
+        train=parts["train"],
+        validation=parts.get("validation"),
+        test=parts.get("test"),
+        notes=notes,
+    )
+
+
+def _length(texts: Sequence[str]) -> tuple[int, tuple[str, ...]]:
+    """Return how many bytes of each text are read, and a note about those that are cut."""
+    sizes = np.array([len(text.encode("utf-8")) for text in texts])
+    usual = int(np.quantile(sizes, _WHOLE_RATIO, method="higher"))
+    length = min(_MOST_BYTES, -(-usual // _STEP_BYTES) * _STEP_BYTES)
+    cut = int((sizes > length).sum())
+    note = f"the first {length:,} bytes of each text are read; {cut:,} of train are longer"
+    return length, (note,)
+
+
+_TASK: Task = TASKS.register("text")(TextTask())

@@ -1,0 +1,95 @@
+"""Students of texts: hidden layers over the words of a text, or along its words or bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from hwkd.core.catalog import SEARCH_SPACES
+from hwkd.core.layers_builder import LayersBuilder, max_stages
+from hwkd.core.room import WHOLE, Room
+from hwkd.core.stem import choose_activation
+from hwkd.core.student import Activation, Chooser, Layers, ParamValue, StudentSpec
+
+_HIDDEN = (4, 32)
+_EMBEDDED = (8, 48)
+_WIDTHS = (8, 112)
+_KERNELS = (3, 5, 7)
+
+
+@dataclass(frozen=True)
+class TextSpace:
+    """Embeddings of words, summed or in their order.
+
+    Of weights of words, shape (1, words), the first layer is the sum of what each word is embedded
+    as (arXiv:1607.01759, fastText); a further hidden layer may follow. Of codes in their order,
+    shape (digits, places), a 1x1 convolution embeds each place, and separable convolutions along
+    the text follow, each halving it.
+    """
+
+    name: str = "text"
+    summary: str = "embeddings of words, summed or in their order (only when named)"
+    is_default: bool = False
+
+    def suggest(
+        self,
+        chooser: Chooser,
+        *,
+        input_shape: tuple[int, ...],
+        num_outputs: int,
+        room: Room = WHOLE,
+    ) -> StudentSpec:
+        """Sample widths, depths and the activation."""
+        params: dict[str, ParamValue] = dict(choose_activation(chooser, room))
+        if _is_bag(input_shape):
+            params["hidden"] = chooser.integer("hidden", *room.widths(*_HIDDEN, step=2), step=2)
+            params["layers"] = chooser.integer("layers", 1, 2)
+        else:
+            most = max_stages((input_shape[0], input_shape[-1]))
+            params["embedded"] = chooser.integer("embedded", *room.widths(*_EMBEDDED), step=4)
+            params["width"] = chooser.integer("width", *room.widths(*_WIDTHS), step=4)
+            params["kernel"] = chooser.categorical("kernel", _KERNELS)
+            params["layers"] = chooser.integer("layers", 1, most)
+        return StudentSpec(
+            space=self.name, params=params, input_shape=input_shape, num_outputs=num_outputs
+        )
+
+    def layers(self, spec: StudentSpec) -> Layers:
+        """Describe the network of a spec."""
+        builder = LayersBuilder(spec.input_shape)
+        (_bag if _is_bag(spec.input_shape) else _sequence)(builder, spec)
+        return builder.build()
+
+
+def _is_bag(input_shape: tuple[int, ...]) -> bool:
+    return len(input_shape) == 2 and input_shape[0] == 1
+
+
+def _bag(builder: LayersBuilder, spec: StudentSpec) -> None:
+    """Append the sum of embeddings, hidden layers and the classifier."""
+    p = spec.params
+    activation, hidden = cast(Activation, p["activation"]), int(p["hidden"])
+    x = builder.reshape(builder.image, "words", (spec.input_shape[1],))
+    for number in range(1, int(p["layers"]) + 1):
+        x = builder.linear(x, f"hidden{number}", hidden, norm=True, activation=activation)
+        builder.tap(f"stage{number}", x)
+    builder.tap("embedding", x)
+    builder.linear(x, "logits", spec.num_outputs)
+
+
+def _sequence(builder: LayersBuilder, spec: StudentSpec) -> None:
+    """Append an embedding of each place, convolutions along the text and the classifier."""
+    p = spec.params
+    activation, width = cast(Activation, p["activation"]), int(p["width"])
+    x = builder.conv(builder.image, "embedded", int(p["embedded"]), activation=activation)
+    for number in range(1, int(p["layers"]) + 1):
+        name = f"stage{number}"
+        x = builder.depthwise(
+            x, f"{name}_along", kernel=int(p["kernel"]), stride=2, activation=activation
+        )
+        x = builder.conv(x, f"{name}_mix", width, activation=activation)
+        builder.tap(name, x)
+    builder.classifier(x, spec.num_outputs)
+
+
+SEARCH_SPACES.register("text")(TextSpace())
