@@ -53,6 +53,7 @@ class OutputKind:
         name: as records hold it, in the plural.
         of_classes: they are logits of classes: what smooths, softens or compares classes has a
             meaning.
+        of_maps: an output is a map of the size of the picture, and so is a target.
         plain_training: what training on targets alone is called.
         answers: names of what is decided, where that is no output by its name.
         divergence_unit: of `Head.divergence`.
@@ -72,6 +73,7 @@ class OutputKind:
     answer: Callable[[_Names, _Numbers, _Numbers, DecisionRecord | None], CAnswer]
     head: Callable[[_Names, _Numbers, _Numbers], Head]
     answers: tuple[str, ...] = ()
+    of_maps: bool = False
 
 
 OUTPUT_KINDS: Registry[OutputKind] = Registry("kind of output")
@@ -115,7 +117,8 @@ class Head(Protocol):
     """The outputs of a network for one data set.
 
     `outputs` have the shape [n, size]; targets are int64 class indices of shape [n], or float32
-    values of shape [n, size].
+    values of shape [n, size]. Maps have height and width behind that: outputs [n, size, height,
+    width], targets int16 class indices [n, height, width].
     """
 
     @property

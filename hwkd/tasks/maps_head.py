@@ -86,6 +86,7 @@ _MAPS = OutputKind(
     intended_use=_intended_use,
     answer=_answer,
     head=_head,
+    of_maps=True,
 )
 OUTPUT_KINDS.register(_MAPS.name)(_MAPS)
 
@@ -126,16 +127,15 @@ class MapsHead(ClassesOut):
         """Return the mean cross-entropy of the positions with a class, in nats."""
         from torch.nn import functional
 
-        known = (targets >= 0).sum()
-        total = functional.cross_entropy(
+        total: Tensor = functional.cross_entropy(
             outputs,
             targets.long(),
             ignore_index=_UNLABELLED,
             reduction="sum",
             label_smoothing=smoothing,
         )
-        known = targets.numel() if some_unlabelled else int((targets >= 0).sum())
-        return total / max(1, known)
+        counted = targets.numel() if some_unlabelled else int((targets >= 0).sum())
+        return total / max(1, counted)
 
     def scores(
         self,
@@ -249,8 +249,8 @@ class MapsHead(ClassesOut):
 
     def is_labelled(self, targets: NDArray[np.int16]) -> NDArray[np.bool_]:
         """Tell which pictures have a class at some position."""
-        known: NDArray[np.bool_] = (targets.reshape(len(targets), -1) >= 0).any(axis=1)
-        return known
+        flat = targets.reshape(len(targets), -1)
+        return np.asarray((flat >= 0).any(axis=1), dtype=np.bool_)
 
     def unlabelled(self, count: int) -> NDArray[np.int16]:
         """Return so many masks without a class."""

@@ -47,14 +47,10 @@ class SegmentTask:
         if source is None:
             raise DataError(f"--task {self.name} comes with no data; --data takes {LAYOUT}")
         raw = _read(source, reading, progress)
-        head = MapsHead(
-            names=raw.class_names, grid=raw.train.labels.shape[1:], metrics=metrics
-        )
+        head = MapsHead(names=raw.class_names, grid=raw.train.labels.shape[1:], metrics=metrics)
         # Masks have no one class by which splits could keep their shares.
         split = with_all_splits(replace(raw, class_names=()), split_seed=split_seed)
-        return prepare(
-            split, head, reading, task=self.name, split_seed=split_seed, nature="scenes"
-        )
+        return prepare(split, head, reading, task=self.name, split_seed=split_seed, nature="scenes")
 
     def labelled(
         self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]
