@@ -11,11 +11,13 @@ import pytest
 from hypothesis import HealthCheck, settings
 from support.compiled_once import CompiledOnce
 from support.made_once import MadeOnce
+from support.processes import ON_PATH, Processes
 
 # For `benchmarks` and `tools`, which are not installed; last, so that an installed hwkd wins.
 sys.path.append(str(Path(__file__).parents[1]))
 
 from benchmarks.lib.postgresql import Server, running_server, why_there_is_none
+from hwkd.engine.arms.children import Nursery
 
 # Set before anything imports what reads them. Each test process gets one core.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -24,6 +26,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 os.environ["MPLBACKEND"] = "Agg"
 # Processes that tests start find the bytecode of hwkd: compiling it takes half a second in each.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ON_PATH), os.getenv("PYTHONPATH"))))
 # Terminal colours and widths of the developer's shell must not change what is printed.
 for name in ("FORCE_COLOR", "CLICOLOR_FORCE"):
     os.environ.pop(name, None)
@@ -58,6 +61,13 @@ def postgresql() -> Iterator[Server]:
         pytest.skip(reason)
     with running_server() as server:
         yield server
+
+
+@pytest.fixture
+def processes(tmp_path: Path) -> Iterator[Processes]:
+    """Start commands as processes of their own, in which all is imported already."""
+    with Nursery() as nursery:
+        yield Processes(nursery, tmp_path)
 
 
 def _of_all_processes(factory: pytest.TempPathFactory) -> Path:

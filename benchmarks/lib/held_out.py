@@ -18,12 +18,12 @@ from benchmarks.lib.stacks import (
     HELIUM_NOISE,
     OPERATORS,
     OTHER_BOARD_NOISE,
-    STACKS,
     Stack,
     mlperf,
     model_of,
     models,
     operators,
+    relatives_of,
     single_operators,
 )
 from hwkd.core.device import Interval, LatencyModel
@@ -33,7 +33,7 @@ from hwkd.cost.fit.design import Array, Design, Measurement
 from hwkd.cost.fit.prior import GENERIC
 from hwkd.cost.fit.solve import fit_cycles
 from hwkd.cost.fit.validate import fold_of
-from hwkd.cost.latency import LatencyTable, Weakness, with_interval
+from hwkd.cost.latency import LatencyTable, Spent, with_interval
 
 FOLDS = 5
 OPERATOR_BOARDS = (
@@ -121,24 +121,12 @@ Inside = np.typing.NDArray[np.bool_]
 
 def predict(model: LatencyModel, graph: OpGraph) -> LatencyEstimate:
     """Return what a latency model says of a fused graph, in cycles."""
-    table = LatencyTable(model)
-    forms: dict[str, float] = {}
-    weak: dict[Weakness, float] = {}
+    table, spent = LatencyTable(model), Spent()
     for op in graph.ops:
         cost = table.op_cycles(op, graph.tensors)
-        if cost is None:
-            continue
-        forms[cost.form] = forms.get(cost.form, 0.0) + cost.cycles
-        if cost.weakness is not None:
-            weak[cost.weakness] = weak.get(cost.weakness, 0.0) + cost.cycles
-    return with_interval(model, forms, weak, "")
-
-
-def relatives_of(stack: Stack) -> tuple[Stack, ...]:
-    """Return the stacks that are fitted together with one."""
-    if not stack.relatives:
-        return (stack,)
-    return tuple(other for other in STACKS if other.relatives == stack.relatives)
+        if cost is not None:
+            spent.add(cost)
+    return with_interval(model, spent, "")
 
 
 def held_out(
@@ -178,6 +166,12 @@ def held_out(
 def is_timed_by_operator(stack: Stack) -> bool:
     """Tell whether thousands of single operators were timed on a stack."""
     return any(name == stack.name for _, name in OPERATOR_BOARDS)
+
+
+def is_timed_by_kind(stack: Stack) -> bool:
+    """Tell whether most rows of a stack are single operators, few of each kind."""
+    alone = [len(row.graph.ops) == 1 for row, _ in stack.measured]
+    return not is_timed_by_operator(stack) and 2 * sum(alone) > len(alone)
 
 
 def _is_network(row: Measurement) -> bool:

@@ -91,7 +91,7 @@ def work(study: Study, seed: int) -> None:
     except UnreachableError as error:
         raise SystemExit(error.exit_code) from None
     while True:
-        with lease.asking():
+        with lease.asking(), trials.looking_once():
             trials.requeue_lost(lease)
             if not trials.has_queued():
                 if trials.candidates_started() >= study.candidates:

@@ -19,6 +19,7 @@ class EvaluateOutcome:
     Attributes:
         metrics: of the task that were computed, the first is the primary one.
         prepared: whether raw values went through the preprocessing of the training.
+        reported: of the same file on the test split of its own data; None where no record says so.
     """
 
     model: str
@@ -28,12 +29,13 @@ class EvaluateOutcome:
     metrics: "tuple[Metric, ...]"
     scores: "Scores"
     prepared: bool
+    reported: "Scores | None" = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return what `--json` prints."""
         return {
             "model": self.model, "data": self.data, "task": self.task, "examples": self.examples,
-            "scores": dict(self.scores), "prepared": self.prepared,
+            "scores": dict(self.scores), "prepared": self.prepared, "reported": self.reported,
         }  # fmt: skip
 
 
@@ -58,7 +60,7 @@ def evaluate(
 
     A run, a student and an ONNX file that hwkd exported bring their preprocessing, labels and
     threshold; the data is read as for the run. Any other ONNX file is given the values as they are,
-    channels first, and its outputs are taken in the order of the classes.
+    channels first where its shape fits that, and its outputs are taken in the order of the classes.
 
     Args:
         progress: is told about every stage; None is silence.
@@ -93,4 +95,5 @@ def evaluate(
         metrics=tuple(metric for metric in head.metrics if metric.name in scores),
         scores=scores,
         prepared=subject.record is not None,
+        reported=subject.reported,
     )

@@ -159,7 +159,7 @@ def _signal(subject: "Subject", path: Path, *, is_wav: bool) -> tuple["NDArray[A
     from hwkd.core.printable import printable
 
     shape = subject.raw_shape
-    if subject.record is None or len(shape) != 2:
+    if subject.record is None or len(shape) != 2 or subject.task.name == "text":
         raise ConfigError(
             f"{subject.name}: takes inputs of {' x '.join(map(str, shape))} and does not say how "
             "signals become those; listen plays recordings to networks of signals that hwkd made"

@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import reduce, wraps
-from numbers import Real
 from operator import or_
 from pathlib import Path
 from types import NoneType, UnionType
@@ -107,6 +106,10 @@ class Declared:
         return tuple(member for member in members if member is not NoneType)
 
     @property
+    def _origins(self) -> tuple[Any, ...]:
+        return tuple(map(get_origin, self.kinds))
+
+    @property
     def is_path(self) -> bool:
         """Whether it names a file or a folder."""
         return Path in self.kinds
@@ -114,7 +117,7 @@ class Declared:
     @property
     def is_repeated(self) -> bool:
         """Whether it takes several values."""
-        return any(get_origin(kind) is Sequence for kind in self.kinds)
+        return Sequence in self._origins
 
     def listed(self, value: object) -> object:
         """Return one value of an option that takes several as a list of it, and others as given."""
@@ -135,10 +138,10 @@ class Declared:
             return
         shown = self.label if label is None else label
         value = self.listed(value)
-        if self.option.amount and isinstance(value, Real):
+        if self.option.amount and not isinstance(value, str | timedelta):
             also = ", or give a datetime.timedelta" if timedelta in self.kinds else ""
             raise ConfigError(
-                f'{shown}: {value!r} has no unit; write text, as "{self.option.amount}"{also}'
+                f'{shown}: {_seen(value)} has no unit; write text, as "{self.option.amount}"{also}'
             )
         from pydantic import Field, TypeAdapter, ValidationError
 
@@ -148,10 +151,12 @@ class Declared:
         try:
             TypeAdapter(kind).validate_python(value, strict=True)
         except ValidationError as error:
-            problems = {item["msg"].removeprefix("Input ") for item in error.errors()}
-            raise ConfigError(
-                f"{shown}: {_cut(repr(value))} {' or '.join(sorted(problems))}"
-            ) from None
+            problems = {item["msg"].removeprefix("Input should be ") for item in error.errors()}
+            expected = f" should be {' or '.join(sorted(problems))}"
+            if self.option.opens:
+                expected = f"; expected {self.option.opens}"
+                expected += ", or arrays as (inputs, labels)" if Mapping in self._origins else ""
+            raise ConfigError(f"{shown}: {_seen(value)}{expected}") from None
 
     def require_there(self, value: Any) -> None:
         """Refuse a value that names a file to read where there is none.
@@ -281,5 +286,9 @@ def _documented(text: str, options: Sequence[Declared]) -> str:
     return "\n\n".join([*parts[:first], "\n".join(["Args:", *entries]), *parts[first:]])
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= 200 else f"{text[:200]}..."
+def _seen(value: object) -> str:
+    """Return a value in one line of an error; of an array its shape."""
+    if shape := getattr(value, "shape", None):
+        return f"{type(value).__name__} of shape {shape}"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else f"{text[:80]}..."

@@ -282,6 +282,9 @@ def search(
         {
             "--objective pareto weighs nothing": weights if objective == "pareto" else (),
             "--match names the spaces": ("spaces",) if match else (),
+            "--split says how to divide": ("group",) if split else (),
+            "--method none asks no teacher": ("teacher_time",) if [*methods] == ["none"] else (),
+            "nothing is counted with --gamma 0": ("target_latency",) if not gamma else (),
             "--teacher gives one and none is trained": ("teacher_time",) if teachers else (),
         },
     )

@@ -14,17 +14,30 @@ if TYPE_CHECKING:
 def _show(found: EvaluateOutcome) -> None:
     from rich.console import Console
 
-    from hwkd.report.wrapped_table import WrappedTable
+    from hwkd.report.document import Headline
+    from hwkd.report.tables import headline_view
 
-    table = WrappedTable(box=None)
-    for column in ("metric", "value"):
-        table.add_column(column)
-    for metric in found.metrics:
-        table.add_row(metric.name, metric.text(metric.of(found.scores)))
     how = "prepared as in training" if found.prepared else "values as they are"
-    console = Console()
-    console.print(f"{found.examples:,} examples of {found.data}, {how}", highlight=False)
-    console.print(table)
+    lines = [
+        Headline(
+            label=metric.name[:1].upper() + metric.name[1:],
+            value=metric.text(metric.of(found.scores)),
+            detail="" if number else f"{found.examples:,} examples of {found.data}, {how}",
+            basis="measured",
+        )
+        for number, metric in enumerate(found.metrics)
+    ]
+    if found.reported is not None:
+        first = found.metrics[0]
+        lines.append(
+            Headline(
+                label=f"In the report: test {first.name}",
+                value=first.text(first.of(found.reported)),
+                detail="of the test split of its own data",
+                basis="measured",
+            )
+        )
+    Console().print(headline_view(lines))
 
 
 COMMANDS = (

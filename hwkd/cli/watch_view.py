@@ -40,7 +40,7 @@ def look_view(look: Look) -> RenderableType:
     parts: list[RenderableType] = [
         Text(look.page.title, style="bold"),
         Text(look.doing, style="yellow" if look.trouble else "cyan"),
-        headline_view(look.page),
+        headline_view(look.page.headlines),
     ]
     if look.workers:
         parts.append(table_view(worker_table(shown(look.workers))))

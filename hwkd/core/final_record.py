@@ -149,6 +149,7 @@ class FinalRecord(StrictModel):
         history: loss terms and gradient norms, epoch by epoch.
         all_examples: that it learned from in the end, those of validation among them; None if it
             never learned from those.
+        remarks: what was tried, given up and is to be known of this end, in sentences.
     """
 
     trial: StoredInt
@@ -171,6 +172,7 @@ class FinalRecord(StrictModel):
     lifelong: LifelongRecord | None = None
     history: tuple[EpochRecord, ...] = ()
     all_examples: StoredInt | None = None
+    remarks: tuple[str, ...] = ()
 
     @model_validator(mode="before")
     @classmethod

@@ -13,14 +13,19 @@ from math import prod
 from hwkd.core.graph import Op, OpGraph, Tensor
 from hwkd.core.kinds import kind_of
 
+# Kernels work on this many channels at a time: six of eight take as long as eight. Published
+# MobileNets with 2 of their 8 first channels zero are not faster for it, 3.8 and 5.6% slower than
+# their twin without.
+_GROUP = 4
+
 
 def drop_zero_channels(graph: OpGraph) -> OpGraph:
     """Remove all-zero output channels of convolutions and what follows them channel by channel.
 
     A chain from a convolution through depthwise convolutions, pools and activations to the next
     convolution or fully connected layer loses the largest number of zero channels found in it (they
-    are taken to be the same channels). A chain that meets an addition, a concatenation or an output
-    of the graph keeps all of them, because their place in memory must exist.
+    are taken to be the same channels), in whole groups. A chain that meets an addition, a
+    concatenation or an output of the graph keeps all of them: their place in memory must exist.
     """
     if not any(op.zero_out_channels for op in graph.ops):
         return graph
@@ -55,10 +60,16 @@ def _dropped_by_tensor(graph: OpGraph) -> dict[str, int]:
     kept_chains = {chain.get(name, name) for name in kept}
     firsts = {name: chain.get(name, name) for name in graph.tensors}
     return {
-        name: min(zeros[first], graph.tensors[name].shape[1] - 1)
+        name: _without_rest(zeros[first], graph.tensors[name].shape[1])
         for name, first in firsts.items()
         if first not in kept_chains and zeros.get(first)
     }
+
+
+def _without_rest(zeros: int, channels: int) -> int:
+    """Return how many channels may go so that whole groups are left; at least one group stays."""
+    left = -(-max(channels - zeros, 1) // _GROUP) * _GROUP
+    return max(channels - left, 0)
 
 
 def _follows_channels(op: Op, graph: OpGraph) -> bool:

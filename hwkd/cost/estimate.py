@@ -13,7 +13,7 @@ from hwkd.core.kinds import kind_of
 from hwkd.core.measure import CostEstimate, LatencyEstimate, OpCost
 from hwkd.cost.energy import estimate_energy_j
 from hwkd.cost.fuse import FusedGraph, fuse
-from hwkd.cost.latency import LatencyTable, OpCycles, Weakness, with_interval
+from hwkd.cost.latency import LatencyTable, OpCycles, Spent, with_interval
 from hwkd.cost.memory import MemoryPlan, plan_memory
 from hwkd.cost.storage import StoragePlan, plan_storage
 
@@ -142,16 +142,12 @@ def _latency(
     """Add up the operators of each type; the ends of their intervals are added too."""
     parts = []
     for own in dict.fromkeys((dtype, *found.dtypes.values())):
-        forms: dict[str, float] = {}
-        weak: dict[Weakness, float] = {}
+        spent = Spent()
         for name, cost in found.ops.items():
             if found.dtypes.get(name, dtype) == own:
-                seconds = cost.cycles * scale
-                forms[cost.form] = forms.get(cost.form, 0.0) + seconds
-                if cost.weakness is not None:
-                    weak[cost.weakness] = weak.get(cost.weakness, 0.0) + seconds
+                spent.add(cost, scale)
         basis = f"estimated: {stack.name} {stack.version}, {models[own].fitted_on}"
-        parts.append(with_interval(models[own], forms, weak, basis))
+        parts.append(with_interval(models[own], spent, basis))
     if len(parts) == 1:
         return parts[0]
     total_s = sum(part.value_s for part in parts)

@@ -7,7 +7,8 @@ per model and one operator is one short dot product.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import exp, log, sqrt
+from dataclasses import dataclass, field
+from math import exp, hypot, log, sqrt
 from operator import mul
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -20,19 +21,23 @@ Weakness: TypeAlias = Literal[
     "outside the fitted range", "in grouped convolutions, priced as depthwise ones"
 ]
 # Each end of the interval moves by this (as a natural logarithm) times the share of the latency
-# that rests on weak evidence.
+# that rests on weak evidence, beside what else is uncertain.
 _WIDENING: Mapping[Weakness, float] = {
-    # Also of classes borrowed from another stack. Half as much again when all of it lies there:
-    # among 38 MLPerf Tiny stacks the speed of one class against the others has a standard deviation
-    # of 0.09 to 0.23 by class, so 1.645 x 0.23 = 0.38 covers 90%.
+    # Of classes borrowed from another stack, and of operators a whole `_FAR` outside: half as much
+    # again when all of it lies there. Among 38 MLPerf Tiny stacks the speed of one class against
+    # the others has a standard deviation of 0.09 to 0.23 by class, so 1.645 x 0.23 = 0.38 covers
+    # 90%.
     "outside the fitted range": 0.4,
     # Nobody published times of convolutions with several groups of several channels. The same work
     # as a plain convolution costs, on nine of ten of our stacks, between a sixth and six times of
     # what it costs as a depthwise one, and libraries do it either way, or by a reference kernel.
     "in grouped convolutions, priced as depthwise ones": 1.8,
 }
-# An operator up to twice as large as any fitted one counts as inside: the terms are sums of work.
-_TOLERANCE = 2.0
+# Terms are sums of work, so they fail little by little: fitted to the smallest quarter of the
+# operators of two boards, nine of ten others are within 13% at any size; fitted to the largest
+# quarter, within 8% to twice as small, 32% to eight times and 38% to sixteen times. Up to the first
+# an operator counts as inside, from the second on it is far.
+_NEAR, _FAR = 2.0, 16.0
 
 # The lower end stays above this much of the latency.
 _FURTHEST_BELOW = 0.9
@@ -48,11 +53,36 @@ class OpCycles(NamedTuple):
     Attributes:
         form: what kernels tell apart, a key of the model's evidence.
         weakness: why it is weak evidence, or None.
+        widening: how far it moves the ends of the interval, as a natural logarithm.
     """
 
     cycles: float
     form: str
-    weakness: Weakness | None
+    weakness: Weakness | None = None
+    widening: float = 0.0
+
+
+@dataclass(slots=True)
+class Spent:
+    """Where the latency of a network goes, in one unit: what its interval is made of.
+
+    Attributes:
+        by_form: of each form of operator, as `OpCycles` names them.
+        weak: of it on weak evidence, by why.
+        widened: sum of each operator's latency times how far it moves the ends.
+    """
+
+    by_form: dict[str, float] = field(default_factory=dict)
+    weak: dict[Weakness, float] = field(default_factory=dict)
+    widened: float = 0.0
+
+    def add(self, cost: OpCycles, unit: float = 1.0) -> None:
+        """Count one more operator; `unit` is how much one cycle is."""
+        amount = cost.cycles * unit
+        self.by_form[cost.form] = self.by_form.get(cost.form, 0.0) + amount
+        if cost.weakness is not None:
+            self.weak[cost.weakness] = self.weak.get(cost.weakness, 0.0) + amount
+            self.widened += amount * cost.widening
 
 
 class LatencyTable:
@@ -78,29 +108,30 @@ class LatencyTable:
             form = f"{form}, other {work.op_class}"
         else:
             cycles *= known.factor
+        why: Weakness = "in grouped convolutions, priced as depthwise ones"
         if work.is_stand_in:
-            return OpCycles(cycles, form, "in grouped convolutions, priced as depthwise ones")
-        if _is_inside(work, self._ranges.get(work.op_class)):
-            return OpCycles(cycles, form, None)
-        return OpCycles(cycles, form, "outside the fitted range")
+            return OpCycles(cycles, form, why, _WIDENING[why])
+        distance = _distance(work, self._ranges.get(work.op_class))
+        if distance <= _NEAR:
+            return OpCycles(cycles, form)
+        why = "outside the fitted range"
+        return OpCycles(cycles, form, why, _WIDENING[why] * min(log(distance) / log(_FAR), 1.0))
 
 
-def with_interval(
-    model: LatencyModel,
-    form_s: Mapping[str, float],
-    weak_s: Mapping[Weakness, float],
-    basis: str,
-) -> LatencyEstimate:
+def with_interval(model: LatencyModel, spent: Spent, basis: str) -> LatencyEstimate:
     """Return the latency with its 90% interval, wider where the model extrapolates.
 
+    What networks differ by, what is not known of their forms and what lies outside the fitted range
+    have nothing to do with each other: their squares are added.
+
     Args:
-        form_s: latency by form of operator, as `OpCycles` names them.
-        weak_s: parts of it that rest on weak evidence, by why.
+        spent: seconds, by form of operator.
     """
-    value_s = sum(form_s.values())
-    by_form = {form: part / value_s for form, part in form_s.items()} if value_s else {}
-    shares = {why: part / value_s for why, part in weak_s.items()} if value_s else {}
-    widening = exp(sum(_WIDENING[why] * share for why, share in shares.items()))
+    value_s = sum(spent.by_form.values())
+    per_s = 1.0 / value_s if value_s else 0.0
+    by_form = {form: part * per_s for form, part in spent.by_form.items()}
+    shares = {why: part * per_s for why, part in spent.weak.items()}
+    widening = spent.widened * per_s
     weak = [f"{share:.0%} of it {why}" for why, share in shares.items() if share > _NEGLIGIBLE]
     if weak:
         basis += f"; {' and '.join(weak)}, interval widened"
@@ -111,8 +142,8 @@ def with_interval(
     low, high = log(model.interval.low_ratio), log(model.interval.high_ratio)
     return LatencyEstimate(
         value_s=value_s,
-        low_s=value_s * exp(-sqrt(low * low + log(1.0 - below) ** 2)) / widening,
-        high_s=value_s * exp(sqrt(high * high + log(1.0 + above) ** 2)) * widening,
+        low_s=value_s * exp(-hypot(low, log(1.0 - below), widening)),
+        high_s=value_s * exp(hypot(high, log(1.0 + above), widening)),
         basis=basis,
         is_extrapolated=bool(weak or untimed),
         never_timed={form.partition(", ")[0]: share for form, share in untimed.items()},
@@ -181,11 +212,12 @@ def _spread_of(model: LatencyModel, by_form: Mapping[str, float]) -> tuple[float
     return min(below, _FURTHEST_BELOW), above
 
 
-def _is_inside(work: Work, fitted: FittedRange | None) -> bool:
+def _distance(work: Work, fitted: FittedRange | None) -> float:
+    """Return how many times smaller or larger than all that was timed; at most 1 inside."""
     if fitted is None:
-        return False
+        return _FAR
     (size_low, size_high), (depth_low, depth_high) = fitted.macs, fitted.depth
-    return (
-        size_low / _TOLERANCE <= work.size <= size_high * _TOLERANCE
-        and depth_low / _TOLERANCE <= work.depth <= depth_high * _TOLERANCE
-    )
+    size, depth = work.size, work.depth
+    if size_low <= size <= size_high and depth_low <= depth <= depth_high:
+        return 1.0
+    return max(size_low / size, size / size_high, depth_low / depth, depth / depth_high)

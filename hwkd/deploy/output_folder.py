@@ -14,14 +14,19 @@ from hwkd.core.errors import ConfigError, ExportError
 _OF_AN_EXPORT = ("model.json", "student.json")
 
 
-def require_free_out(out: Path) -> None:
+def require_free_out(out: Path, *, takes_force: bool = False) -> None:
     """Refuse a folder that holds anything: what is in the way stays, and nothing is mixed with it.
+
+    Args:
+        takes_force: the command replaces an export when it is told to.
 
     Raises:
         ConfigError: says what to do.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(f"--out {out}: is in use; give a new or an empty folder")
+        is_export = takes_force and any((out / name).is_file() for name in _OF_AN_EXPORT)
+        also = ", or --force to replace the export that is there" if is_export else ""
+        raise ConfigError(f"--out {out}: is in use; give a new or an empty folder{also}")
 
 
 def require_replaceable(out: Path, source: Path) -> None:

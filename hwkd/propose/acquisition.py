@@ -6,6 +6,7 @@ Every objective is minimised. Exact values have a deviation of 0.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy.special import ndtr
@@ -49,6 +50,7 @@ class Box:
         return cls(low + places * (high - low), worst)
 
 
+@cache
 def _spread(axes: int) -> FloatArray:
     """Return the first Sobol points, scrambled, shape [points, axes].
 
@@ -114,14 +116,16 @@ def hypervolume_gain(box: Box, front: FloatArray, estimates: Estimates) -> Float
         front: from `front_at`.
     """
     mean, deviation = estimates.mean, estimates.deviation
-    served = np.ones((len(mean), len(box.points)))
+    is_served = np.ones((len(mean), len(box.points)), dtype=bool)
     for axis in range(1, mean.shape[1]):
-        room = box.points[None, :, axis - 1] - mean[:, axis, None]
-        if np.any(deviation[:, axis]):
-            chance = ndtr(room / np.maximum(deviation[:, axis, None], 1e-12))
-            served *= np.where(deviation[:, axis, None] > 0, chance, room >= 0)
-        else:
-            served *= room >= 0
+        is_uncertain = deviation[:, axis, None] > 0
+        is_served &= is_uncertain | (mean[:, axis, None] <= box.points[None, :, axis - 1])
+    served = is_served.astype(float)
+    for axis in range(1, mean.shape[1]):
+        uncertain = np.flatnonzero(deviation[:, axis])
+        if len(uncertain):
+            room = box.points[None, :, axis - 1] - mean[uncertain, axis, None]
+            served[uncertain] *= ndtr(room / np.maximum(deviation[uncertain, axis, None], 1e-12))
     # Many points share one level of the front; the improvement is computed once for each level.
     levels, which = np.unique(front, return_inverse=True)
     share = served @ (which[:, None] == np.arange(len(levels))) / len(front)

@@ -23,6 +23,7 @@ FloatArray = NDArray[np.float64]
 # A number is told apart in so many places of its range.
 _PLACES = 16
 _TINY = 1e-6
+_REMEMBERED = 8000  # rows; more where so many are asked for at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Rows:
     Attributes:
         group: shape [n], whole numbers.
         size: shape [n], how many choices the group knows.
-        bits: shape [n, bits].
+        bits: shape [n, bits]; what a column means depends on the group.
         features: shape [n, features], standardised, 0 where one has no meaning.
     """
 
@@ -44,6 +45,10 @@ class Rows:
     def __len__(self) -> int:
         """Return how many candidates."""
         return len(self.group)
+
+    def taken(self, places: NDArray[np.int_]) -> Rows:
+        """Return the rows at some places."""
+        return Rows(self.group[places], self.size[places], self.bits[places], self.features[places])
 
     def joined(self, other: Rows) -> Rows:
         """Return these rows and then the others."""
@@ -76,14 +81,18 @@ class Encoder:
                 known = self._names.setdefault(name, [])
                 if domain not in known:
                     known.append(domain)
-        self._sizes = {number: float(len(names)) for number, names in active.items()}
-        self._starts: dict[str, int] = {}
+        # Choices of two groups are never compared, so each group's bits begin at the first column.
+        self._starts: dict[int, dict[str, int]] = {}
         self._width = 0
-        for name, known in self._names.items():
-            self._starts[name] = self._width
-            self._width += self._block(known)
-        self._pieces: dict[tuple[str, Value, type], NDArray[np.float64]] = {}
-        self._rows: dict[ScreenedTrace, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
+        for number, names in active.items():
+            place, starts = 0, {}
+            for name, known in self._names.items():
+                if name in names:
+                    starts[name] = place
+                    place += self._block(known)
+            self._starts[number] = starts
+            self._width = max(self._width, place)
+        self._pieces: dict[tuple[str, Value, type], FloatArray] = {}
         raw = np.array([self._raw(candidate) for candidate in seen], dtype=float)
         with np.errstate(invalid="ignore"):
             known_count = np.maximum(1, np.isfinite(raw).sum(0))
@@ -92,35 +101,46 @@ class Encoder:
             spread = np.where(np.isfinite(raw), (raw - self._mean) ** 2, 0.0)
         deviation = np.sqrt(spread.sum(0) / known_count)
         self._deviation = np.where(deviation < _TINY, 1.0, deviation)
+        self._placed: dict[ScreenedTrace, int] = {}
+        self._table = self._empty(_REMEMBERED)
 
     def rows(self, candidates: Sequence[ScreenedTrace]) -> Rows:
         """Encode candidates; choices that were not known when it was made do not count."""
-        groups = np.array(
-            [self._groups.get(self._group_of(candidate), -1) for candidate in candidates],
-            dtype=float,
-        )
-        sizes = np.array([self._sizes.get(int(group), 1.0) for group in groups])
-        pairs = [self._row(candidate) for candidate in candidates]
-        if not pairs:
-            return Rows(groups, sizes, np.empty((0, self._width)), np.empty((0, len(self._mean))))
+        if len(self._placed) > _REMEMBERED:
+            self._placed.clear()
+        missing = len(self._placed) + len(candidates) - len(self._table)
+        if missing > 0:
+            self._table = self._table.joined(self._empty(missing))
+        found = [self._placed.get(candidate) for candidate in candidates]
+        places = [
+            self._place(candidate) if place is None else place
+            for candidate, place in zip(candidates, found, strict=True)
+        ]
+        return self._table.taken(np.array(places, dtype=int))
+
+    def _empty(self, count: int) -> Rows:
         return Rows(
-            groups, sizes, np.stack([bits for bits, _ in pairs]), np.stack([f for _, f in pairs])
+            np.zeros(count),
+            np.zeros(count),
+            np.zeros((count, self._width)),
+            np.zeros((count, len(self._mean))),
         )
 
     def _group_of(self, candidate: ScreenedTrace) -> Value:
         return None if self._group is None else candidate.trace.params.get(self._group)
 
-    def _row(self, candidate: ScreenedTrace) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        row = self._rows.get(candidate)
-        if row is None:
-            if len(self._rows) > 8000:
-                self._rows.clear()
-            raw = (self._raw(candidate) - self._mean) / self._deviation
-            row = self._bits(candidate), np.where(np.isfinite(raw), raw, 0.0)
-            self._rows[candidate] = row
-        return row
+    def _place(self, candidate: ScreenedTrace) -> int:
+        """Write the row of a candidate into the table, unless it is there; returns where."""
+        place = self._placed.setdefault(candidate, len(self._placed))
+        group = self._groups.get(self._group_of(candidate), -1)
+        self._table.group[place] = group
+        self._table.size[place] = float(len(self._starts[group])) if group >= 0 else 1.0
+        self._write_bits(candidate, group, self._table.bits[place])
+        raw = (self._raw(candidate) - self._mean) / self._deviation
+        self._table.features[place] = np.where(np.isfinite(raw), raw, 0.0)
+        return place
 
-    def _raw(self, candidate: ScreenedTrace) -> NDArray[np.float64]:
+    def _raw(self, candidate: ScreenedTrace) -> FloatArray:
         features = candidate.screened.features
         if features:
             return np.array(features, dtype=float)
@@ -134,19 +154,18 @@ class Encoder:
             dtype=float,
         )
 
-    def _bits(self, candidate: ScreenedTrace) -> NDArray[np.float64]:
-        bits = np.zeros(self._width)
-        for name, start in self._starts.items():
-            value = candidate.trace.params.get(name)
-            key = (name, value, type(value) if name in candidate.trace.params else ScreenedTrace)
+    def _write_bits(self, candidate: ScreenedTrace, group: int, bits: FloatArray) -> None:
+        params = candidate.trace.params
+        bits[:] = 0.0
+        for name, start in self._starts.get(group, {}).items():
+            value = params.get(name)
+            key = (name, value, type(value) if name in params else ScreenedTrace)
             piece = self._pieces.get(key)
             if piece is None:
-                piece = self._piece(name, candidate)
-                self._pieces[key] = piece
+                piece = self._pieces[key] = self._piece(name, candidate)
             bits[start : start + len(piece)] = piece
-        return bits
 
-    def _piece(self, name: str, candidate: ScreenedTrace) -> NDArray[np.float64]:
+    def _piece(self, name: str, candidate: ScreenedTrace) -> FloatArray:
         """Return the bits of one choice; the last one says that it was not to be made."""
         known = self._names[name]
         piece = np.zeros(self._block(known))

@@ -204,17 +204,20 @@ def _settings_from(count: int) -> int:
     return size
 
 
+def exact_values(candidates: Sequence[ScreenedTrace]) -> FloatArray:
+    """Return what arithmetic knows, shape [n, objectives]; NaN where one must be measured."""
+    objectives = len(candidates[0].screened.exact) if candidates else 0
+    known = np.array([candidate.screened.exact for candidate in candidates], dtype=float)
+    return known.reshape(len(candidates), objectives)
+
+
 def _with_exact(
     measured: Mapping[int, FloatArray], candidates: Sequence[ScreenedTrace]
 ) -> FloatArray:
     """Return the objectives of candidates, shape [n, objectives], from those that are measured."""
-    objectives = len(candidates[0].screened.exact) if candidates else 0
-    values = np.zeros((len(candidates), objectives))
-    for index in range(objectives):
-        if index in measured:
-            values[:, index] = measured[index]
-        else:
-            values[:, index] = [candidate.screened.exact[index] for candidate in candidates]
-    if objectives == 1:
+    values = exact_values(candidates)
+    for index, found in measured.items():
+        values[:, index] = found
+    if values.shape[1] == 1:
         values[:, 0] += [candidate.screened.offset for candidate in candidates]
     return values

@@ -7,6 +7,7 @@ remembers only saves time.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -20,7 +21,7 @@ from hwkd.propose.acquisition import (
 )
 from hwkd.propose.candidates import ScreenedTrace, Screening
 from hwkd.propose.encoding import Encoder, FloatArray
-from hwkd.propose.models import Models, SettingsMemory, fit_models
+from hwkd.propose.models import Models, SettingsMemory, exact_values, fit_models
 from hwkd.propose.observations import Observations, Trained, bounded, front_range, interval_stretch
 from hwkd.propose.pool import Parent, Pool, Source
 from hwkd.propose.problem import Observation, Problem, Recommendation
@@ -235,13 +236,7 @@ class Recommender(Generic[T]):
         """Return where the front counts; None with a single objective."""
         if self.problem.objectives == 1:
             return None
-        exact = np.array(
-            [
-                [_UNKNOWN if value is None else value for value in c.screened.exact[1:]]
-                for c in self._pool.survey
-            ]
-        )
-        low, high = exact.min(0), exact.max(0)
+        low, high = self._exact_range
         measured = np.isnan(low)
         best, nadir = front_range(trained.values)
         low, high = np.where(measured, best[1:], low), np.where(measured, nadir[1:], high)
@@ -253,6 +248,12 @@ class Recommender(Generic[T]):
         if worst is None:
             worst = float(nadir[0])
         return Box.spanning(low, np.maximum(high, low + 1e-12), worst=worst)
+
+    @cached_property
+    def _exact_range(self) -> tuple[FloatArray, FloatArray]:
+        """The ends of all objectives but the first in the survey; NaN where one is measured."""
+        exact = exact_values(self._pool.survey)[:, 1:]
+        return exact.min(0), exact.max(0)
 
     def _last_resort(self, tried: set[object]) -> Recommendation | None:
         for candidate in self._pool.untried(tried):

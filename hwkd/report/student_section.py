@@ -69,7 +69,8 @@ def student_section(run: RunRecord, best: TrialRecord | None) -> Section:
         blocks.append(cost_table(cost, run.device, layers))
     blocks.append(_choices(best))
     if run.final is not None:
-        blocks += training_charts(run.final.history, key="full", what="the full training")
+        what = f"the final training, {_passes(run.final.epochs)}"
+        blocks += training_charts(run.final.history, key="full", what=what)
     what = f"the brief training of trial {best.number}"
     blocks += training_charts(best.epochs, key="brief", what=what)
     return Section(key="student", title=title, blocks=tuple(blocks))
@@ -254,13 +255,17 @@ def _window(layer: Layer) -> str:
 
 
 def _final_rows(final: FinalRecord, metric: Metric) -> list[tuple[Cell, ...]]:
-    what = f"this student, {final.verdict.ships}, {final.epochs} epochs"
+    what = f"this student, {final.verdict.ships}, {_passes(final.epochs)}"
     rows = [
         _row(metric, what, "float32", "test", final.scores.test_float),
         _row(metric, what, "int8", "test", final.scores.test_int8),
         _row(metric, what, "int8", "validation", final.scores.validation_int8),
     ]
     return rows + [_arm_row(metric, arm) for arm in final.verdict.arms]
+
+
+def _passes(epochs: int) -> str:
+    return f"{epochs} epoch{'' if epochs == 1 else 's'}"
 
 
 def _arm_row(metric: Metric, arm: ArmRecord) -> tuple[Cell, ...]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich import box
 from rich.console import Group, JustifyMethod, RenderableType
 from rich.text import Text
 
 from hwkd.core.run_record import RunRecord
-from hwkd.report.document import Column, Report, Table
+from hwkd.report.document import Column, Headline, Report, Table
 from hwkd.report.exit_table import exit_tables
 from hwkd.report.ladder_tables import ladder_tables
 from hwkd.report.provenance_sections import command_line
@@ -26,17 +28,17 @@ def front_view(report: Report) -> RenderableType:
 def best_view(report: Report) -> RenderableType:
     """Show the headline numbers of the best student and how to repeat the search."""
     command = Text(f"repeat with: {command_line(report.run)}", style="dim")
-    return Group(headline_view(report), command)
+    return Group(headline_view(report.headlines), command)
 
 
-def headline_view(report: Report) -> RenderableType:
-    """Show the headline numbers of the best student."""
+def headline_view(headlines: Sequence[Headline]) -> RenderableType:
+    """Show numbers, how each came about, and what belongs to it."""
     grid = WrappedTable(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(style="cyan", no_wrap=True)
     grid.add_column(style="dim")
-    for line in report.headlines:
+    for line in headlines:
         grid.add_row(
             *(Text(part) for part in (line.label, line.value, line.basis or "")), line.detail
         )

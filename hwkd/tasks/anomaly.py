@@ -16,9 +16,11 @@ from hwkd.core.metric import Metric, led_by
 from hwkd.core.printable import printable
 from hwkd.core.progress import Progress, silent
 from hwkd.core.reading import AS_USUAL, Reading
+from hwkd.tasks.anomaly_splits import doubts_of_rate, with_normal_train
 from hwkd.tasks.base import Split, SplitName, Task, TaskData
 from hwkd.tasks.checks import checked_raw
 from hwkd.tasks.csv_table import is_table, read_csv
+from hwkd.tasks.machine_sounds import SOUND_FEATURES, SOUND_FORMATS, read_machine_sounds
 from hwkd.tasks.npz import read_npz
 from hwkd.tasks.prepare import prepare
 from hwkd.tasks.raw import RawArray, RawData, RawSplit
@@ -32,16 +34,14 @@ from hwkd.tasks.sources import reading as opened
 
 _FORMATS = (
     "a CSV file of numbers with a heading, its label (0 or normal, else an anomaly) in the last "
-    "column or in the one called label, class, target or y, or an NPZ file with x_train and y_train"
+    "column or in the one called label, class, target or y, an NPZ file with x_train and y_train, "
+    f"or {SOUND_FORMATS}"
 )
-_KNOWN = frozenset({"layout", "features", "metric", "label", "normal", "false_alarms_ratio"})
+_KNOWN = frozenset({"features", "metric", "normal", "false_alarms_ratio"})
+_KNOWN_OF_TABLES, _KNOWN_OF_SOUNDS = {"layout", "label"}, {"rate_hz", "window_s", "stride_s"}
 _NORMAL_WORDS = frozenset(
     {"0", "normal", "ok", "okay", "good", "healthy", "nominal", "benign", "inlier", "false", "no"}
 )
-# A rate is known by the alarms that are counted: many normal examples tell a small one.
-_MANY_EXAMPLES = 10_000
-_SHARE, _SHARE_OF_MANY = 0.2, 0.25
-_FEWEST = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,9 @@ class AnomalyTask:
     """Networks learn to repeat normal inputs; what they repeat badly is an anomaly."""
 
     name: str = "anomaly"
-    summary: str = "find anomalies, trained on normal data: CSV or NPZ; without data, tumour cells"
+    summary: str = (
+        "find anomalies, trained on normal data: CSV, NPZ or WAV; without data, tumour cells"
+    )
     metrics: tuple[Metric, ...] = ANOMALY_METRICS
     kind: str = "repeated values"
     spaces: tuple[str, ...] = ("autoencoder",)
@@ -67,14 +69,17 @@ class AnomalyTask:
 
         Anomalies go half to validation, where thresholds are chosen, and half to test.
         """
-        del progress
-        reading.require_known(_KNOWN, task=self.name)
+        is_sound = source is not None and source.is_dir()
+        known = _KNOWN_OF_SOUNDS if is_sound else _KNOWN_OF_TABLES
+        reading.require_known(_KNOWN | known, task=self.name)
         metrics = led_by(self.metrics, reading.metric, task=self.name)
-        raw, names = _tumours() if source is None else _read(source, reading)
-        split = _with_all_splits(raw, split_seed)
+        raw, names = _tumours() if source is None else _read(source, reading, progress)
+        split = with_normal_train(raw, split_seed)
         ratio = reading.false_alarms_ratio or FALSE_ALARMS_RATIO
-        split = replace(split, notes=(*split.notes, *_doubts(split, ratio)))
+        split = replace(split, notes=(*split.notes, *doubts_of_rate(split, ratio)))
         head = ReconstructionHead(names=("",), metrics=metrics, false_alarms_ratio=ratio)
+        if is_sound and reading.features is None:
+            reading = reading.model_copy(update={"features": SOUND_FEATURES})
         data = prepare(split, head, reading, task=self.name, split_seed=split_seed)
         size = int(np.prod(data.input_shape))
         if len(names) != size:
@@ -97,8 +102,7 @@ class AnomalyTask:
         self, source: Path, reading: Reading = AS_USUAL, *, raw_shape: tuple[int, ...]
     ) -> RawSplit:
         """Read raw inputs, and 1 for anomalies; see `Task.labelled`."""
-        del raw_shape
-        raw, _ = _read(source, reading)
+        raw, _ = _read(source, reading, window=raw_shape[-1])
         return raw.test or raw.train
 
 
@@ -121,9 +125,18 @@ def _tumours() -> tuple[RawData, tuple[str, ...]]:
     return raw, tuple(found.feature_names.tolist())
 
 
-def _read(path: Path, reading: Reading) -> tuple[RawData, tuple[str, ...]]:
-    """Read a file, labels 0 for normal and 1 for anomalies, and the names of its columns."""
+def _read(
+    path: Path, reading: Reading, progress: Progress = silent, *, window: int | None = None
+) -> tuple[RawData, tuple[str, ...]]:
+    """Read a source, labels 0 for normal and 1 for anomalies, and the names of its columns.
+
+    Args:
+        window: samples of an example of sounds; None is what the user asks for.
+    """
     with opened(path, takes=_FORMATS):
+        if path.is_dir():
+            sounds = read_machine_sounds(path, reading, progress=progress, window=window)
+            return checked_raw(_flagged(sounds, reading.normal)), ()
         if is_table(path):
             if reading.layout not in ("auto", "nf"):
                 raise ConfigError(
@@ -151,14 +164,36 @@ def _read(path: Path, reading: Reading) -> tuple[RawData, tuple[str, ...]]:
             class_names: tuple[str, ...] | None = None,
         ) -> tuple[Mapping[SplitName, RawArray], tuple[str, ...]]:
             del class_names
-            whole = np.concatenate([values.ravel() for values in labels.values()])
-            flags, note = _flags(whole, reading.normal, source)
+            flags, note = _flags_of_splits(labels, reading.normal, source)
             notes.append(note)
-            ends = np.cumsum([values.size for values in labels.values()])[:-1]
-            return dict(zip(labels, np.split(flags, ends), strict=True)), ()
+            return flags, ()
 
         raw = read_npz(path, layout=reading.layout, read_labels=flagged)
         return checked_raw(replace(raw, notes=(*raw.notes, *notes))), ()
+
+
+def _flagged(data: RawData, normal: str | None) -> RawData:
+    """Return data with 0 and 1 for its labels, whatever they are called."""
+    given = data.given()
+    labels = {name: split.labels for name, split in given.items()}
+    flags, note = _flags_of_splits(labels, normal, data.source)
+    splits = {name: replace(split, labels=flags[name]) for name, split in given.items()}
+    return replace(
+        data,
+        train=splits["train"],
+        validation=splits.get("validation"),
+        test=splits.get("test"),
+        notes=(*data.notes, note),
+    )
+
+
+def _flags_of_splits(
+    labels: Mapping[SplitName, RawArray], normal: str | None, source: str
+) -> tuple[dict[SplitName, NDArray[np.int64]], str]:
+    whole = np.concatenate([values.ravel() for values in labels.values()])
+    flags, note = _flags(whole, normal, source)
+    ends = np.cumsum([values.size for values in labels.values()])[:-1]
+    return dict(zip(labels, np.split(flags, ends), strict=True)), note
 
 
 def _flags(labels: NDArray[Any], normal: str | None, source: str) -> tuple[NDArray[np.int64], str]:
@@ -194,107 +229,6 @@ def _name(kind: Any) -> str:
     if isinstance(kind, np.number) and float(kind).is_integer():
         return str(int(kind))
     return printable(str(kind))
-
-
-def _with_all_splits(data: RawData, seed: int) -> RawData:
-    """Return train, validation and test, none of train's examples an anomaly.
-
-    Raises:
-        DataError: if the source's own train split holds anomalies, or there are too few examples.
-    """
-    given = data.given()
-    if "test" not in given:
-        return _taken(data, seed)
-    anomalies = np.flatnonzero(data.train.labels)
-    if len(anomalies):
-        raise DataError(
-            f"{data.source}: {len(anomalies):,} anomalies in the train split, first at example "
-            f"{int(anomalies[0])}; networks learn normal data alone, so move them to test or give "
-            "one split, of which hwkd makes three"
-        )
-    if "validation" not in given:
-        return _with_validation(data, seed)
-    for name in ("validation", "test"):
-        if len(np.unique(given[name].labels)) < 2:
-            raise DataError(
-                f"{data.source}: the {name} split needs normal examples and anomalies; it has one "
-                "kind alone"
-            )
-    return data
-
-
-def _taken(data: RawData, seed: int) -> RawData:
-    labels = data.train.labels
-    random = np.random.default_rng(seed)
-    normal, anomalies = (random.permutation(np.flatnonzero(labels == flag)) for flag in (0, 1))
-    share = _SHARE if len(normal) < _MANY_EXAMPLES else _SHARE_OF_MANY
-    part, half = round(share * len(normal)), len(anomalies) // 2
-    if part < _FEWEST or half < 1:
-        raise DataError(
-            f"{data.source}: {len(normal):,} normal examples and {len(anomalies):,} anomalies, too "
-            f"few for three splits; at least {round(_FEWEST / _SHARE)} and 2 are needed"
-        )
-    validation = np.concatenate([normal[:part], anomalies[:half]])
-    test = np.concatenate([normal[part : 2 * part], anomalies[half:]])
-    note = (
-        f"validation and test have {part:,} normal examples each, and {half:,} and "
-        f"{len(anomalies) - half:,} anomalies, at random, seed {seed}"
-    )
-    return replace(
-        data,
-        train=_part(data.train, normal[2 * part :]),
-        validation=_part(data.train, validation),
-        test=_part(data.train, test),
-        notes=(*data.notes, note),
-    )
-
-
-def _with_validation(data: RawData, seed: int) -> RawData:
-    """Take validation from a source with train and test: normal of train, anomalies of test."""
-    assert data.test is not None
-    random = np.random.default_rng(seed)
-    anomalies = random.permutation(np.flatnonzero(data.test.labels))
-    half, part = len(anomalies) // 2, round(_SHARE * len(data.train.labels))
-    if part < _FEWEST or half < 1 or not (data.test.labels == 0).any():
-        raise DataError(
-            f"{data.source}: too few examples for a validation split; train needs "
-            f"{round(_FEWEST / _SHARE)} normal ones, test normal ones and 2 anomalies"
-        )
-    order = random.permutation(len(data.train.labels))
-    moved = _part(data.test, anomalies[:half])
-    held_back = _part(data.train, order[:part])
-    kept = np.setdiff1d(np.arange(len(data.test.labels)), anomalies[:half])
-    validation = RawSplit(
-        inputs=np.concatenate([held_back.inputs, moved.inputs]),
-        labels=np.concatenate([held_back.labels, moved.labels]),
-    )
-    note = (
-        f"validation has {part:,} normal examples of train and {half:,} anomalies of test, seed "
-        f"{seed}"
-    )
-    return replace(
-        data,
-        train=_part(data.train, order[part:]),
-        validation=validation,
-        test=_part(data.test, kept),
-        notes=(*data.notes, note),
-    )
-
-
-def _doubts(data: RawData, ratio: float) -> list[str]:
-    """Say where there are too few normal examples to know a rate of false alarms."""
-    assert data.validation is not None
-    normal = int((data.validation.labels == 0).sum())
-    if normal * ratio >= 1:
-        return []
-    return [
-        f"validation has {normal:,} normal examples, too few to tell {100 * ratio:g} % of false "
-        "alarms from none: the threshold lies above all of them"
-    ]
-
-
-def _part(split: RawSplit, places: NDArray[np.intp]) -> RawSplit:
-    return RawSplit(inputs=split.inputs[places], labels=split.labels[places])
 
 
 _TASK: Task = TASKS.register("anomaly")(AnomalyTask())

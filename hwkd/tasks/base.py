@@ -63,6 +63,7 @@ class TaskData:
             ships may learn from it in the end; False where the source brought it.
         raw_test: samples or bytes of the test split, where the pipeline takes whole numbers.
         sample_rate_hz: samples per second of signals; None where the source does not say.
+        texts: UTF-8 bytes of each split, shape [n, 1, bytes]; None where inputs are no texts.
     """
 
     name: str
@@ -79,6 +80,7 @@ class TaskData:
     validation_from_train: bool = False
     raw_test: NDArray[np.integer[Any]] | None = None
     sample_rate_hz: float | None = None
+    texts: Mapping[SplitName, NDArray[np.uint8]] | None = None
 
     def split(self, name: SplitName) -> Split:
         """Return the split called `name`."""

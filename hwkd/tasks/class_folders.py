@@ -75,7 +75,7 @@ def find_classes(path: Path) -> ClassFolders:
         if any(Path(name).suffix.lower() in UNREAD_PICTURE_SUFFIXES for name in unread):
             found += ", convert them to PNG"
         elif any(Path(name).suffix.lower() in _SOUNDS for name in unread):
-            found += ", give sounds as an NPZ file of arrays (samples, channels, time)"
+            found += ", words are read by --task keyword, a wake word by --task wake-word"
         raise DataError(
             f"{printable(path)}: no PNG or JPEG picture in any folder{found}; {_ADVICE}"
         )

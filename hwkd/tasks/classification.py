@@ -66,7 +66,9 @@ class ClassifyTask:
     ) -> RawSplit:
         """Read raw inputs and the names of their classes; see `Task.labelled`."""
         size = raw_shape[1:] if source.is_dir() and len(raw_shape) == 3 else None
-        raw = read_source(source, input_size=size and (size[0], size[1]), label=reading.label)
+        raw = read_source(
+            source, input_size=size and (size[0], size[1]), label=reading.label, to_judge=True
+        )
         split = raw.test or raw.train
         return replace(split, labels=np.array(raw.class_names)[split.labels])
 

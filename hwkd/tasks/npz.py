@@ -6,7 +6,7 @@ import struct
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
@@ -49,6 +49,7 @@ def read_npz(
     layout: Layout = "auto",
     read_labels: LabelReader = class_indices,
     half: Literal["student", "teacher"] = "student",
+    to_judge: bool = False,
 ) -> RawData:
     """Read an NPZ file; pickled objects in it are refused, never loaded.
 
@@ -57,6 +58,7 @@ def read_npz(
     Args:
         layout: order of the axes of the inputs.
         half: "teacher" reads `teacher_x_train` and so on in place of `x_train`.
+        to_judge: nothing is trained on it: a test split alone will do, and is all there is.
         read_labels: turns what is stored under y into labels and names of outputs.
 
     Raises:
@@ -64,17 +66,15 @@ def read_npz(
             twice.
     """
     where = printable(path)
-    content = _loaded(path, half)
+    content = _loaded(path, half, to_judge)
     inputs = {split: content.arrays[key] for split, key in content.inputs.items()}
     labels = {split: content.arrays[key] for split, key in content.labels.items()}
     for split in inputs:
         keys = content.inputs[split], content.labels[split]
         _check_length(inputs[split], labels[split], keys, where)
     order, note = order_of_axes(inputs["train"].shape, layout, where=where)
-    names = content.arrays.get(content.names_key) if content.names_key else None
-    indices, class_names = read_labels(
-        labels, source=where, class_names=None if names is None else _class_names(names)
-    )
+    names = stated_names(content.arrays)
+    indices, class_names = read_labels(labels, source=where, class_names=names)
     splits = {
         split: RawSplit(
             inputs=channels_first(
@@ -108,6 +108,12 @@ def read_arrays(path: Path) -> dict[str, RawArray]:
             f"{printable(path)}: not a readable NPZ file ({printable(first_line(error))}); "
             "write it with numpy.savez_compressed"
         ) from error
+
+
+def stated_names(arrays: Mapping[str, RawArray]) -> tuple[str, ...] | None:
+    """Return the names of classes that an archive states; None where it states none."""
+    key = next((key for key in arrays if key.lower() in _CLASS_NAMES), None)
+    return None if key is None else _class_names(arrays[key])
 
 
 def read_one_array(path: Path) -> RawArray:
@@ -145,12 +151,14 @@ class _Content:
     unused: list[str]
 
 
-def _loaded(path: Path, half: Literal["student", "teacher"]) -> _Content:
+def _loaded(path: Path, half: Literal["student", "teacher"], to_judge: bool) -> _Content:
     try:
         with zipfile.ZipFile(path) as archive:
             members = _members(archive, path)
             inputs = _splits_of(_of_half(members, half, path), _INPUT_WORDS, path)
             labels = _splits_of(members, _LABEL_WORDS, path)
+            if to_judge and list(inputs) == list(labels) == ["test"]:
+                inputs, labels = {"train": inputs["test"]}, {"train": labels["test"]}
             for split in ("train", "validation", "test"):
                 given = (split in inputs) + (split in labels)
                 if given == 1 or (split == "train" and not given):

@@ -76,7 +76,7 @@ class RegressionTask:
     ) -> RawSplit:
         """Read raw inputs and their values; see `Task.labelled`."""
         del raw_shape
-        raw, _ = read_values(source, "auto", label=reading.label)
+        raw, _ = read_values(source, "auto", label=reading.label, to_judge=True)
         return raw.test or raw.train
 
 
@@ -103,9 +103,12 @@ def _diabetes() -> tuple[RawData, tuple[str, ...]]:
 
 
 def read_values(
-    path: Path, layout: Layout, label: str | None = None
+    path: Path, layout: Layout, label: str | None = None, *, to_judge: bool = False
 ) -> tuple[RawData, tuple[str, ...]]:
     """Read an NPZ or CSV file with targets as they are stored, and the names of the values.
+
+    Args:
+        to_judge: as of `read_npz`.
 
     Raises:
         DataError: if the format is another one or the content is unusable.
@@ -122,7 +125,7 @@ def read_values(
             raise DataError(f"{printable(path)}: unknown format; --data takes {_FORMATS}")
         if label is not None:
             raise ConfigError("--label does not apply to an NPZ file; leave it out")
-        raw = read_npz(path, layout=layout, read_labels=_values)
+        raw = read_npz(path, layout=layout, read_labels=_values, to_judge=to_judge)
         return replace(raw, class_names=()), raw.class_names
 
 

@@ -36,6 +36,7 @@ def read_source(
     layout: Layout = "auto",
     label: str | None = None,
     half: Literal["student", "teacher"] = "student",
+    to_judge: bool = False,
     progress: Progress = silent,
 ) -> RawData:
     """Read a file or folder whose format is found out from its content.
@@ -44,6 +45,7 @@ def read_source(
         input_size: (height, width) for image folders; None keeps the most common size.
         layout: order of the axes of arrays.
         half: of pairs; "teacher" is what a teacher alone sees.
+        to_judge: nothing is trained on it: arrays of a test split alone will do.
 
     Raises:
         DataError: if the format is unknown or the content is unusable.
@@ -63,7 +65,7 @@ def read_source(
             data = read_npz(path, layout=layout, half=half)
         else:
             _refuse("--label", label is not None, "data that is no CSV file")
-            data = _read(path, input_size=input_size, layout=layout, progress=progress)
+            data = _read(path, input_size, layout, to_judge, progress=progress)
     return checked_raw(data)
 
 
@@ -133,7 +135,12 @@ def read_digits() -> RawData:
 
 
 def _read(
-    path: Path, *, input_size: tuple[int, int] | None, layout: Layout, progress: Progress
+    path: Path,
+    input_size: tuple[int, int] | None,
+    layout: Layout,
+    to_judge: bool,
+    *,
+    progress: Progress,
 ) -> RawData:
     if is_image_folder(path):
         _refuse("--layout", layout != "auto", "an image folder")
@@ -145,7 +152,7 @@ def _read(
         return _with_unused_folders(read_idx_folder(idx), idx)
     if path.is_file() and is_zip(path):
         _refuse("--input-size", input_size is not None, "an NPZ file")
-        return read_npz(path, layout=layout)
+        return read_npz(path, layout=layout, to_judge=to_judge)
     if path.is_dir() and (count := sum(map(_is_picture, path.iterdir()))):
         raise DataError(
             f"{printable(path)}: {count:,} pictures lie directly in this folder, so none has a "

@@ -14,6 +14,7 @@ from hwkd.core.metric import Metric, led_by
 from hwkd.core.printable import printable
 from hwkd.core.progress import Progress, silent
 from hwkd.core.reading import AS_USUAL, Reading
+from hwkd.signals.steps.word_weights import MOST_BYTES
 from hwkd.signals.texts import as_bytes
 from hwkd.tasks.base import Task, TaskData
 from hwkd.tasks.classes_head import CLASS_METRICS, head_of_classes
@@ -22,7 +23,7 @@ from hwkd.tasks.raw import RawData, RawSplit, class_indices
 from hwkd.tasks.splits import with_all_splits
 from hwkd.tasks.text_source import TEXT_FORMATS, Labelled, read_texts
 
-_KNOWN = frozenset({"metric", "class_weights", "label", "features"})
+_KNOWN = frozenset({"metric", "class_weights", "label", "features", "input_size"})
 _FEATURES = "words"
 # Most texts are whole; what the longest one in a hundred say beyond is not read.
 _WHOLE_RATIO = 0.99
@@ -54,7 +55,7 @@ class TextTask:
         metrics = led_by(self.metrics, reading.metric, task=self.name)
         if source is None:
             raise ConfigError(f"--task text needs --data: {TEXT_FORMATS}")
-        raw = with_all_splits(_raw(source, reading.label), split_seed=split_seed)
+        raw = with_all_splits(_raw(source, reading), split_seed=split_seed)
         head = head_of_classes(raw, metrics, reading)
         reading = reading.model_copy(update={"features": reading.features or _FEATURES})
         return prepare(raw, head, reading, task=self.name, split_seed=split_seed)
@@ -71,10 +72,10 @@ class TextTask:
         )
 
 
-def _raw(source: Path, label: str | None) -> RawData:
+def _raw(source: Path, reading: Reading) -> RawData:
     """Return texts as bytes of one length."""
-    found = read_texts(source, label)
-    length, notes = _length([each.text for each in found["train"]])
+    found = read_texts(source, reading.label)
+    length, notes = _length([each.text for each in found["train"]], reading.input_size)
     labels = {name: np.array([each.label for each in split]) for name, split in found.items()}
     indices, names = class_indices(labels, source=printable(source))
 
@@ -93,11 +94,25 @@ def _raw(source: Path, label: str | None) -> RawData:
     )
 
 
-def _length(texts: Sequence[str]) -> tuple[int, tuple[str, ...]]:
-    """Return how many bytes of each text are read, and a note about those that are cut."""
+def _length(texts: Sequence[str], asked: tuple[int, int] | None) -> tuple[int, tuple[str, ...]]:
+    """Return how many bytes of each text are read, and a note about those that are cut.
+
+    Args:
+        asked: one row of so many bytes; None reads what nearly all texts need.
+
+    Raises:
+        ConfigError: if they are no row, or too many.
+    """
     sizes = np.array([len(text.encode("utf-8")) for text in texts])
     usual = int(np.quantile(sizes, _WHOLE_RATIO, method="higher"))
     length = min(_MOST_BYTES, -(-usual // _STEP_BYTES) * _STEP_BYTES)
+    if asked is not None:
+        rows, length = asked
+        if rows != 1 or length > MOST_BYTES:
+            raise ConfigError(
+                f"--input-size {rows}x{length}: a text is one row of bytes; give 1x64 to "
+                f"1x{MOST_BYTES}"
+            )
     cut = int((sizes > length).sum())
     note = f"the first {length:,} bytes of each text are read; {cut:,} of train are longer"
     return length, (note,)

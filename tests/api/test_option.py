@@ -85,6 +85,7 @@ def test_values_of_the_declared_type_pass_unchanged(given):
             r"--rest: 5 has no unit; write text, as \"5min\", or give a datetime\.timede",
         ),
         ({"rest": np.float32(5)}, r"--rest: .*5\.0.* has no unit"),
+        ({"water": np.ones((2, 3))}, r"--water: ndarray of shape \(2, 3\) has no unit"),
         ({"water": 0.5}, r"--water: 0\.5 has no unit; write text, as \"1kB\"$"),
     ],
 )

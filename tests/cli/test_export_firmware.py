@@ -156,6 +156,7 @@ def test_force_replaces_an_export_and_nothing_else(models, tmp_path, capsys):
     assert main(command) == 0
     (out / "of_before.c").touch()
     assert main(command) == 2
+    assert "or --force to replace the export that is there" in capsys.readouterr().err
     assert main([*command, "--force"]) == 0
     assert not (out / "of_before.c").exists()
     own.mkdir()

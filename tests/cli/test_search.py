@@ -9,8 +9,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -28,6 +26,7 @@ from support.finished_search import (
     finished_search,
     search_arguments,
 )
+from support.processes import Started
 from support.tiny_search import write_npz, write_teacher
 from support.user_space import USER_SPACE
 
@@ -95,7 +94,7 @@ def test_json_has_the_keys_that_others_read(finished):
     assert found["completed"] >= 2
     for point in found["front"]:
         assert set(point) == {
-            "trial", "space", "error", "latency_s", "peak_ram_bytes", "flash_bytes",
+            "trial", "space", "error", "passes", "latency_s", "peak_ram_bytes", "flash_bytes",
         }  # fmt: skip
     assert set(found["best"]) >= {
         "trial", "test_accuracy_float", "test_accuracy_int8", "latency_s", "peak_ram_bytes",
@@ -316,19 +315,11 @@ def test_a_corrupt_journal_is_refused_and_a_torn_tail_is_repaired(copied, capsys
     assert outcome(copied) == before
 
 
-def started(command: list[str]) -> subprocess.Popen[str]:
-    code = "import sys; from hwkd.cli import main; raise SystemExit(main(sys.argv[1:]))"
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *command],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-
-
-def wait_for_records(run: Path, count: int, process: subprocess.Popen[str]) -> None:
+def wait_for_records(run: Path, count: int, process: Started) -> None:
     path = run / "trials.jsonl"
     while not path.exists() or path.read_bytes().count(b"\n") < count:
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.05)
+        assert process.is_running(), process.printed()
+        time.sleep(0.02)
 
 
 def workers_of(run: Path) -> list[int]:
@@ -342,14 +333,15 @@ def workers_of(run: Path) -> list[int]:
     return found
 
 
-def test_interrupted_then_killed_then_resumed_equals_undisturbed(finished, inputs, tmp_path):
+def test_interrupted_then_killed_then_resumed_equals_undisturbed(
+    finished, inputs, tmp_path, processes
+):
     run = tmp_path / "run"
-    search = started(search_arguments(inputs, run, "--no-final"))
+    search = processes.start(search_arguments(inputs, run, "--no-final"))
     wait_for_records(run, 1, search)
     search.send_signal(signal.SIGINT)
-    _, err = search.communicate(timeout=120)
-    assert search.returncode == 130
-    *_, line = err.splitlines()
+    assert search.ended() == 130
+    *_, line = search.printed().splitlines()
     assert line == (
         f"hwkd: interrupted; finished trials are saved; go on with `hwkd search --resume {run}`"
     )
@@ -358,12 +350,12 @@ def test_interrupted_then_killed_then_resumed_equals_undisturbed(finished, input
     assert saved >= 1
     assert workers_of(run) == []
 
-    search = started(["search", "--resume", str(run)])
+    search = processes.start(["search", "--resume", run])
     wait_for_records(run, saved + 1, search)
     pids = workers_of(run)
     for pid in (search.pid, *pids):
         os.kill(pid, signal.SIGKILL)
-    search.communicate()
+    search.ended()
     survived = len(RunFolder(run).trials.records())
     assert survived > saved
 
@@ -435,7 +427,7 @@ def test_a_time_limit_is_divided_aloud_and_recorded(inputs, tmp_path):
     assert set(found.run.phase_seconds) >= {"prepare", "teacher", "search", "final training"}
     assert found.seconds is not None
     assert found.seconds < 100.0
-    assert all(note in found.run.caveats for note in listener.notes)
+    assert all(note in found.run.all_caveats for note in listener.notes)
 
 
 def test_a_limit_too_short_is_refused_with_the_least_that_works(inputs, tmp_path, capsys):
@@ -554,20 +546,15 @@ def test_the_digits_with_a_trained_teacher_on_the_host(tmp_path, capsys):
             assert trial.latency_s == trial.profile.median_s
 
 
-def test_a_disk_that_fills_up_is_one_line_and_loses_nothing(copied):
+def test_a_disk_that_fills_up_is_one_line_and_loses_nothing(copied, processes):
     # No file may grow beyond this, so the journal is full after one or two more students.
     limit = (copied / "journal.log").stat().st_size + 25_000
-    search = (
-        f"import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); "
-        "from hwkd.cli import main; raise SystemExit(main(sys.argv[1:]))"
+    search = processes.start(
+        ["search", "--resume", copied, "--trials", "999"], f"no file above {limit}"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", search, "search", "--resume", str(copied), "--trials", "999"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 2, done.stderr
-    *_, line = done.stderr.splitlines()
-    assert "Traceback" not in done.stderr
+    assert search.ended() == 2, search.printed()
+    *_, line = search.printed().splitlines()
+    assert "Traceback" not in search.printed()
     assert re.search(r"cannot write there: File too large; finished trials are safe", line), line
     saved = RunFolder(copied).trials.records()
     assert len(saved) > TRIALS

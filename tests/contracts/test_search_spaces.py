@@ -37,7 +37,7 @@ ROOMS = (WHOLE, Room(scale=1 / 16, lean=True), Room(scale=0.6), Room(scale=1.5))
 each_space = pytest.mark.parametrize("space_name", SEARCH_SPACES.names())
 # An autoencoder answers with its input: its code is plain, and its size follows from the input's.
 each_space_of_answers = pytest.mark.parametrize(
-    "space_name", [name for name in SEARCH_SPACES.names() if name != "autoencoder"]
+    "space_name", [name for name in SEARCH_SPACES.names() if "autoencoder" not in name]
 )
 each_shape = pytest.mark.parametrize("input_shape", SHAPES, ids=str)
 
@@ -206,5 +206,29 @@ def test_one_training_step_reaches_every_weight(space_name: str) -> None:
 
 
 def test_a_space_that_waits_to_be_named_is_in_no_search_without_its_name() -> None:
-    waiting = {"autoencoder", "broadcast", "segmenter", "shuffle", "temporal", "text"}
+    waiting = {
+        "autoencoder", "broadcast", "conv_autoencoder", "segmenter", "shuffle", "temporal", "text",
+    }  # fmt: skip
     assert set(registered_spaces()) == set(SEARCH_SPACES.names()) - waiting
+
+
+@pytest.mark.parametrize("input_shape", [(20, 8), (1, 6, 9)], ids=str)
+def test_an_autoencoder_of_convolutions_makes_each_value_from_its_own_stretch_of_time(
+    input_shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    space = SEARCH_SPACES.get("conv_autoencoder")
+    size, time = int(np.prod(input_shape)), input_shape[-1]
+    spec = space.suggest(RandomChooser(1), input_shape=input_shape, num_outputs=size)
+    layers, by = space.layers(spec), int(spec.params["shortened"])
+    inputs = inputs_of(input_shape)
+    module = settled(layers, inputs)
+    with torch.no_grad():
+        outputs, taps = module.forward_taps(inputs, ["decode2"])
+    made = taps["decode2"].reshape(len(inputs), size // time, by, time // by).permute(0, 1, 3, 2)
+    torch.testing.assert_close(outputs.reshape(len(inputs), size // time, time // by, by), made)
+    float_path, int8_path = tmp_path / "float.onnx", tmp_path / "int8.onnx"
+    export_onnx(module, layers, float_path)
+    quantise_int8(float_path, int8_path, inputs.numpy())
+    assert_int8(onnx.load(int8_path), name="student")
+    quantised = predict(open_session(int8_path), inputs.numpy())
+    assert np.corrcoef(quantised.ravel(), outputs.numpy().ravel())[0, 1] > 0.95

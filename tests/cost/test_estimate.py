@@ -58,13 +58,18 @@ def test_clock_and_scale_of_the_board_multiply() -> None:
     assert fast.clock_hz == 2e6
 
 
-def test_outside_the_fitted_range_the_interval_widens_and_says_so() -> None:
-    latency = estimate_cost(dense(1000), device()).latency
+@pytest.mark.parametrize(("outputs", "widening"), [(10, 0.0), (40, 0.2), (160, 0.4), (1000, 0.4)])
+def test_the_further_outside_the_fitted_range_the_wider_the_interval(
+    outputs: int, widening: float
+) -> None:
+    # The largest operator that was timed has 10 outputs; four times as many are half of far.
+    latency = estimate_cost(dense(outputs), device()).latency
     assert latency is not None
-    assert latency.is_extrapolated
-    assert "outside the fitted range" in latency.basis
-    assert latency.high_s / latency.value_s == pytest.approx(1.25 * math.exp(0.4))
-    assert latency.low_s / latency.value_s == pytest.approx(0.8 / math.exp(0.4))
+    assert latency.is_extrapolated is ("outside the fitted range" in latency.basis)
+    assert latency.is_extrapolated is bool(widening)
+    reach = math.exp(math.hypot(math.log(1.25), widening))
+    assert latency.high_s / latency.value_s == pytest.approx(reach)
+    assert latency.low_s / latency.value_s == pytest.approx(1 / reach)
 
 
 @pytest.mark.parametrize(("channels", "widening"), [(1, 0.0), (2, 1.8), (8, 1.8)])
@@ -87,8 +92,9 @@ def test_groups_of_several_channels_are_a_guess_from_depthwise_convolutions(
     latency = estimate_cost(graph, device(latency={"int8": known})).latency
     assert latency is not None
     assert latency.value_s == pytest.approx((3 * macs + 5 * in_all * pixels + 7) / 1e6)
-    assert latency.high_s / latency.value_s == pytest.approx(1.25 * math.exp(widening))
-    assert latency.low_s / latency.value_s == pytest.approx(0.8 / math.exp(widening))
+    reach = math.exp(math.hypot(math.log(1.25), widening))
+    assert latency.high_s / latency.value_s == pytest.approx(reach)
+    assert latency.low_s / latency.value_s == pytest.approx(1 / reach)
     named = "100% of it in grouped convolutions, priced as depthwise ones, interval widened"
     assert (named in latency.basis) is latency.is_extrapolated is bool(widening)
 

@@ -15,7 +15,7 @@ from hwkd.cost.fit.describe import describe_fit
 from hwkd.cost.fit.design import Measurement
 from hwkd.cost.fit.prior import ST_LIBRARY
 from hwkd.cost.fit.related import Fitted, Kinship, Level, RelatedRows, fit_related
-from hwkd.cost.latency import with_interval
+from hwkd.cost.latency import Spent, with_interval
 from hwkd.io.device_catalog import load_device
 from hwkd.io.runtime_files import parse_runtime
 
@@ -74,8 +74,9 @@ def test_the_band_of_an_untimed_form_reaches_the_total_by_its_share() -> None:
         found.cycles_per_unit, [row], fitted_on="t", source="t", error_ratio=None,
         validation="", interval=exact, evidence=found.evidence,
     )  # fmt: skip
-    timed = with_interval(model, {"conv 3x3": 1.0}, {}, "b")
-    half = with_interval(model, {"conv 3x3": 0.5, "MatMul, other matmul": 0.5}, {}, "b")
+    timed = with_interval(model, Spent(by_form={"conv 3x3": 1.0}), "b")
+    parts = {"conv 3x3": 0.5, "MatMul, other matmul": 0.5}
+    half = with_interval(model, Spent(by_form=parts), "b")
     assert not timed.never_timed
     assert half.never_timed == {"MatMul": 0.5}
     assert "never timed: MatMul (50% of it), priced as other matmul: x" in half.basis

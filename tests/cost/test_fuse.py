@@ -167,9 +167,10 @@ def test_zero_channels_that_are_added_to_others_stay() -> None:
     assert fuse(graph, load_runtime("x-cube-ai-8").fusion).graph.macs == graph.macs
 
 
-def test_a_layer_of_zeros_keeps_one_channel() -> None:
-    fused = fuse(mobilenet_block(zero=16), load_runtime("x-cube-ai-8").fusion).graph
-    assert [op.macs for op in fused.ops] == [8 * 36, 9 * 36, 4 * 36]
+@pytest.mark.parametrize(("zero", "kept"), [(3, 16), (5, 12), (9, 8), (16, 4)])
+def test_zero_channels_go_in_whole_groups_of_four_and_one_group_stays(zero: int, kept: int) -> None:
+    fused = fuse(mobilenet_block(zero), load_runtime("x-cube-ai-8").fusion).graph
+    assert [op.macs for op in fused.ops] == [8 * kept * 36, 9 * kept * 36, 4 * kept * 36]
 
 
 def test_zero_channels_before_the_last_layer_go_whether_or_not_a_reshape_is_left() -> None:

@@ -53,6 +53,8 @@ def test_student_is_written_with_its_history(place: Path) -> None:
     assert stored.run is not None
     assert stored.run.final == final
     assert (stored.run.made_by, stored.labels) == ("distill", ("0", "1", "2"))
+    assert stored.run.teacher is not None
+    assert stored.run.teacher.description
     assert {"cross_entropy", "kd", "at.1"} <= set(final.history[0].losses)
     assert final.history[0].grad_norms["kd"] > 0
     assert [pair.method for pair in final.pairs] == ["at"] * len(final.pairs)
@@ -174,7 +176,7 @@ def test_command_prints_arms_and_draws_the_history(place: Path) -> None:
     assert "Layer pairs" in result.stdout
     assert "distilled (ships)" in result.stdout
     page = (place / "out" / "report.html").read_text()
-    assert "Loss terms during the full training" in page
+    assert "Loss terms during the final training, " in page
     assert 'id="front"' not in page
     assert (place / "out" / "MODEL_CARD.md").read_text().startswith("#")
     assert hwkd.report(place / "out").page.run.made_by == "distill"

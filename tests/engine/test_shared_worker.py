@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-from support import worker_program
 from support.tiny_search import TinyRun, make_shared_run, write_npz
 from support.user_space import USER_SPACE
 
@@ -150,35 +147,27 @@ def test_a_worker_is_gone_before_its_slurm_job_is_ended(run, monkeypatch):
     assert trials(run).has_queued()
 
 
-def started(run: TinyRun, training: str, *more: str) -> subprocess.Popen[str]:
-    command = [sys.executable, str(worker_program.__file__), training, *more, "--"]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    return subprocess.Popen(
-        [*command, *options(run)], stderr=subprocess.PIPE, text=True, env=environment
-    )
-
-
 @pytest.mark.slow
-def test_a_worker_that_does_not_listen_gives_back_its_candidate_and_is_gone(run):
-    with started(run, "stuck") as worker:
-        assert worker.stderr is not None
-        while "candidate 0" not in worker.stderr.readline():
-            assert worker.poll() is None
-        worker.send_signal(signal.SIGTERM)
-        assert worker.wait(timeout=30) == 0
+def test_a_worker_that_does_not_listen_gives_back_its_candidate_and_is_gone(run, processes):
+    worker = processes.start(["worker", *options(run)], "stuck")
+    while "candidate 0" not in worker.printed():
+        assert worker.is_running(), worker.printed()
+        time.sleep(0.02)
+    worker.send_signal(signal.SIGTERM)
+    assert worker.ended() == 0
     assert trials(run).has_queued()
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_a_candidate_in_which_two_workers_died_fails_and_the_search_goes_on(tmp_path):
+def test_a_candidate_in_which_two_workers_died_fails_and_the_search_goes_on(
+    tmp_path, processes, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
     run = make_shared_run(tmp_path, lease_s=2.0, trials=3)
-    codes = []
-    for _ in range(3):
-        with started(run, "deadly", str(tmp_path)) as worker:
-            _, err = worker.communicate()
-            codes.append(worker.returncode)
-    assert codes == [-signal.SIGKILL, -signal.SIGKILL, 0], err
+    for code in (-signal.SIGKILL, -signal.SIGKILL, 0):
+        worker = processes.start(["worker", *options(run)], "deadly")
+        assert worker.ended() == code, worker.printed()
     assert run.shared.state == "over"
     records = trials(run).records()
     (failed,) = (record for record in records if record.state == "failed")

@@ -69,6 +69,17 @@ def test_before_full_training_no_test_accuracy_is_shown():
     assert "Validation accuracy, int8" in labels
 
 
+def test_a_training_says_for_how_many_epochs_and_is_not_called_full():
+    run, records = make_run()
+    assert run.final is not None
+    final = run.final.model_copy(update={"epochs": 1})
+    report = build_report(run.model_copy(update={"final": final}), records)
+    scores = next(table for table in _tables(report) if table.title == "Accuracy")
+    assert scores.rows[0][0].text.endswith(", 1 epoch")
+    titles = [chart.title for chart in _charts(report)]
+    assert "Loss terms during the final training, 1 epoch" in titles
+
+
 def test_estimated_and_measured_latencies_never_share_a_table():
     run, records = make_run()
     for report in (build_report(run, records), _on_host(run, records)):

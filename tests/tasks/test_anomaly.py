@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from scipy.io import wavfile
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from hwkd.core.errors import ConfigError, DataError
@@ -132,3 +133,52 @@ def test_a_rate_that_too_few_examples_tell_is_a_note(tmp_path):
     path = write_table(tmp_path / "t.csv", ["0"] * 60 + ["1"] * 6)
     notes = TASK.data(path, Reading(false_alarms_ratio=0.001)).notes
     assert any("12 normal examples, too few to tell 0.1 % of false alarms" in n for n in notes)
+
+
+def write_machine(folder, clips=(30, 4), seconds=1.5, rate_hz=16_000):
+    """A hum, and beside it clips of one that rattles."""
+    random = np.random.default_rng(4)
+    times = np.arange(round(seconds * rate_hz)) / rate_hz
+    for name, count in zip(("normal", "rattling"), clips, strict=True):
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            hum = 0.2 * np.sin(2 * np.pi * 120 * times + random.uniform(0, 6))
+            hum += random.normal(0, 0.01, len(times))
+            hum += (name == "rattling") * 0.2 * (random.random(len(times)) < 0.01)
+            wavfile.write(folder / name / f"{number}.wav", rate_hz, (hum * 32767).astype(np.int16))
+    return folder
+
+
+def test_windows_of_one_clip_are_in_one_split_and_scaled_by_normal_sounds(tmp_path):
+    data = TASK.data(write_machine(tmp_path / "machine"))
+    wholes = {
+        name: set(data.split(name).wholes.tolist()) for name in ("train", "validation", "test")
+    }
+    assert len(set.union(*wholes.values())) == sum(map(len, wholes.values())) == 34
+    assert not data.train.labels[:, -1].any()
+    assert data.input_shape == (20, 8)
+    assert data.pipeline.is_signal
+    np.testing.assert_allclose(data.train.inputs.mean(axis=(0, 2)), 0, atol=1e-2)
+    # What rattles is far from the mean in every bin.
+    is_anomaly = data.test.labels[:, -1] == 1
+    distance = np.square(data.test.inputs).mean(axis=(1, 2))
+    assert distance[is_anomaly].min() > distance[~is_anomaly].max()
+    found = TASK.labelled(tmp_path / "machine", raw_shape=data.pipeline.raw_shape)
+    assert found.labels.sum() == 4 * 9
+    assert found.inputs.shape[1:] == data.pipeline.raw_shape
+
+
+@pytest.mark.parametrize(
+    ("clips", "reading", "expected"),
+    [
+        ((30, 0), Reading(), "machine: 1 folders with WAV files; expected a folder of folders"),
+        ((3, 4), Reading(), "machine: 3 normal clips and 4 anomalies, too few for three splits"),
+        ((30, 4), Reading(window_s=2.0), "1.5 s, shorter than a window of 2 s; drop it or say"),
+        ((30, 4), Reading(normal="quiet"), "no label is called 'quiet'; labels are 'normal'"),
+        ((30, 4), Reading(label="x"), "--label does not apply to anomaly; leave it out"),
+    ],
+)
+def test_sounds_that_cannot_be_used_are_refused_in_one_line(tmp_path, clips, reading, expected):
+    folder = write_machine(tmp_path / "machine", clips)
+    with pytest.raises((DataError, ConfigError), match=re.escape(expected)):
+        TASK.data(folder, reading)

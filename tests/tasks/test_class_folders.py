@@ -218,7 +218,7 @@ def test_a_folder_without_permission_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "advice"), [("a.webp", "convert them to PNG"), ("a.wav", "as an NPZ file of arrays")]
+    ("name", "advice"), [("a.webp", "convert them to PNG"), ("a.wav", "--task keyword")]
 )
 def test_a_folder_without_pictures_that_are_read_says_what_to_do_with_the_others(
     name, advice, tmp_path

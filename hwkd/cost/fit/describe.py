@@ -19,21 +19,24 @@ def describe_fit(
     validation: str,
     interval: Interval,
     evidence: Mapping[str, FormEvidence] | None = None,
+    of_relatives: Sequence[Measurement] = (),
 ) -> LatencyModel:
     """Return a latency model with the coefficients and where they come from.
 
     Args:
         cycles_per_unit: in the order of `COLUMNS`.
-        measurements: what they were fitted to; operator classes that no row contains are marked
-            as borrowed from the stack that the fit started from.
+        measurements: what they were fitted to; operator classes that no row contains, of this stack
+            or its relatives, are marked as borrowed from the stack that the fit started from.
         fitted_on: the measurements in words.
         source: where they were published, or the file that held them.
         error_ratio: mean absolute error of rows never seen.
         interval: 90% interval of a whole network.
         evidence: of each form of operator, where the fit tells them apart.
+        of_relatives: rows of stacks that were fitted together with this one. Kernels of one library
+            grow alike with their size on every core, so what these hold is no extrapolation.
     """
     table = as_table(cycles_per_unit)
-    ranges = fitted_range(measurements)
+    ranges = fitted_range([*measurements, *of_relatives])
     return LatencyModel(
         cycles=table,
         borrowed=tuple(sorted(set(table) - set(ranges))),

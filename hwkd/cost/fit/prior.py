@@ -61,6 +61,33 @@ ST_LIBRARY: Array = as_vector(
     }
 )  # fmt: skip
 
+# The same for vector kernels of a Cortex-M55, counted and not timed: CMSIS-NN's inner loops at two
+# cycles for each vector instruction, one where loads and multiplications take turns. A product of
+# matrices takes ten instructions for 64 multiplications, four outputs about 60 cycles to scale and
+# to scatter, a copied tap a loop of its own (arm_nn_mat_mult_nt_t_s8.c, arm_convolve_s8.c,
+# arm_depthwise_conv_s8_opt.c; Arm's Cortex-M55 software optimization guide).
+HELIUM: Array = as_vector(
+    {
+        "pointwise": {
+            "mac": 0.165, "block_of_4": 0.3, "remainder": 0.3, "output": 15, "weight": 0.5,
+            "call": 800,
+        },
+        "conv": {
+            "mac": 0.165, "remainder": 0.3, "output": 15, "pixel": 20, "tap": 22,
+            "padded_tap": 20, "column": 0.25, "padded_column": 0.25, "weight": 0.5, "call": 800,
+        },
+        "depthwise": {"mac": 1.3, "output": 7, "call": 800},
+        "dense": {"mac": 0.25, "output": 25, "call": 800},
+        "matmul": {"mac": 0.2, "output": 20, "call": 1000},
+        "elementwise": {"output": 10, "call": 500},
+        "activation": {"output": 8, "call": 300},
+        "pool": {"tap": 0.6, "output": 12, "call": 500},
+        "mean": {"tap": 0.6, "output": 20, "call": 500},
+        "softmax": {"output": 60, "call": 1000},
+        "copy": {"output": 0.3, "call": 300},
+    }
+)  # fmt: skip
+
 # Stacks whose prediction of the measured model is this close (as a logarithm) count most.
 _LIKENESS = 0.15
 # A stack on the same core counts this many times one on another core.

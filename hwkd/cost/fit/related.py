@@ -2,9 +2,10 @@
 
 The logarithm of each cost is a prior plus deviations that all relatives share, those of a version,
 those of a core and those of one stack; each has a part common to everything, one for each operator
-class, one for each form of operator and one for each amount of work. A network that was timed with
-one version on one core so teaches the others what it costs, as far as they are alike. What is left
-unknown of a form after the fit is its evidence: the less was timed of it, the wider.
+class, one for each form of operator, one for each amount of work and one for all that is weights on
+their way from memory. A network that was timed with one version on one core so teaches the others
+what it costs, as far as they are alike. What is left unknown of a form after the fit is its
+evidence: the less was timed of it, the wider.
 
 The most probable deviations are found by Gauss-Newton steps; their covariance is that of the last.
 """
@@ -25,18 +26,24 @@ _SMALL_STEP = 1e-3
 _LARGEST_STEP = 1.5
 _JITTER = 1e-6
 _FIRST = {name: COLUMNS.index((name, WORK[name][0])) for name in WORK}
+# Amounts that are weights on their way from memory.
+_READING = frozenset({"weight", "streamed_mac"})
 # Directions in which forms are wrong together that a file keeps; the rest counts as their own.
 _DIRECTIONS = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Level:
-    """Standard deviations of natural logarithms: common, by class, by form, by amount."""
+    """Standard deviations of natural logarithms: common, by class, by form, by amount.
+
+    `reading` is that of what reading weights costs, which how a kernel walks through them decides.
+    """
 
     common: float
     per_class: float
     per_form: float
     per_amount: float
+    reading: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +213,7 @@ class _Terms:
         classes = np.array([self.forms[form] for form, _ in self.columns])
         forms = np.array([form for form, _ in self.columns])
         amounts = np.array([i for _, i in self.columns])
+        reads = np.array([COLUMNS[i][1] in _READING for _, i in self.columns])
 
         def block(level: Level) -> Array:
             found: Array = (
@@ -213,6 +221,7 @@ class _Terms:
                 + level.per_class**2 * (classes[:, None] == classes)
                 + level.per_form**2 * (forms[:, None] == forms)
                 + level.per_amount**2 * (amounts[:, None] == amounts)
+                + level.reading**2 * (reads[:, None] & reads)
             )
             return found
 

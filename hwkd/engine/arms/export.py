@@ -114,7 +114,7 @@ def export_student(order: ExportOrder, *, progress: Progress = silent) -> Export
     if order.replaces:
         require_replaceable(order.out, order.source)
     else:
-        require_free_out(order.out)
+        require_free_out(order.out, takes_force=True)
     notes: list[str] = []
     with _opened(order, notes, progress) as source:
         made = []

@@ -77,6 +77,7 @@ class ArmOrder(StrictModel):
         epochs: length of the training, at most.
         loses_in_int8: training with simulated rounding will probably follow, and needs its time.
         start_from: file with the weights that it begins with; None draws them.
+        goes_on: name of what the run folder held, whose weights those are; empty where it is none.
         learns_all: once scored, it learns from validation, too, where that was taken from train.
         budget_s: time for training, quantising and scoring; None is as long as it takes.
         end_s: when it must be done, by the system's monotonic clock; None likewise.
@@ -92,6 +93,7 @@ class ArmOrder(StrictModel):
     epochs: StoredInt
     loses_in_int8: bool = False
     start_from: str | None = None
+    goes_on: str = ""
     learns_all: bool = False
     budget_s: float | None = None
     end_s: float | None = None

@@ -41,6 +41,7 @@ _START_FILE = "start.safetensors"
 # Of outputs that a student did not have: no answer, and nothing that overflows.
 _NEVER = -1e4
 _FITTED = ("normalise", "standardise")
+_FITTED_BEFORE = ("word-weights",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,9 +155,13 @@ def finetune_config(request: DistillRequest, student: StudentFolder, path: Path)
     config = base or SearchConfig(device=run.device.name, runtime=run.device.runtime)
     pipeline, source = run.data.pipeline, Path(request.data or "")
     fitted = [step for step in pipeline.steps if step.kind in _FITTED]
-    reading = config.reading.model_copy(update={"scaling": fitted[-1] if fitted else None})
+    words = tuple(step for step in pipeline.steps if step.kind in _FITTED_BEFORE)
+    kept = {"scaling": fitted[-1] if fitted else None, "fitted": words}
+    reading = config.reading.model_copy(update=kept)
     if source.is_dir() and run.data.task == "classify" and len(pipeline.raw_shape) == 3:
         reading = reading.model_copy(update={"input_size": pipeline.raw_shape[1:]})
+    if words:
+        reading = reading.model_copy(update={"input_size": pipeline.raw_shape})
     return config.model_copy(
         update={
             "task": run.data.task,

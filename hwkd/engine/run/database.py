@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from optuna.exceptions import StorageInternalError
 from sqlalchemy import URL, Engine, NullPool, create_engine, make_url, text
@@ -105,20 +106,29 @@ class Database:
             return {"timeout": _SQLITE_WAITS_S}
         return dict(_POSTGRESQL_WATCHES)
 
+    @property
+    def pooling(self) -> dict[str, Any]:
+        """How connections are kept: one to a server, which takes milliseconds to make another."""
+        if self.kind == "sqlite":
+            return {"poolclass": NullPool}
+        return {"pool_size": 1, "max_overflow": 2, "pool_pre_ping": True}
+
     @cached_property
     def engine(self) -> Engine:
-        """Connections for a moment each: a server has room for few that idle.
+        """Connections beside those of Optuna's.
 
         Raises:
             ConfigError: if the driver is not installed.
         """
         try:
-            return create_engine(self.url, poolclass=NullPool, connect_args=self.connect_args)
+            engine = create_engine(self.url, connect_args=self.connect_args, **self.pooling)
         except (ImportError, NoSuchModuleError) as error:
             raise ConfigError(
                 f"{self.url}: the driver of this database is not installed ({first_line(error)}); "
                 "install it with pip install 'hwkd[postgresql]', or use another URL"
             ) from None
+        weakref.finalize(self, engine.dispose)  # or connections stay open without it
+        return engine
 
     def require_reachable(self) -> None:
         """Ask the server once for its time.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -83,12 +83,14 @@ class LeaseRows:
     Attributes:
         owner: unique name of a process.
         lease_s: how long a row lasts without being renewed, seconds.
+        connection: that serves instead of one of the database's.
     """
 
     database: Database
     study: str
     owner: str
     lease_s: float
+    connection: Connection | None = None
 
     def acquire(self, what: str, note: Mapping[str, str] | None = None) -> bool:
         """Hold something unless another owner does; who finds its row run out marks it."""
@@ -177,10 +179,15 @@ class LeaseRows:
         """Do something in one transaction, again while the database is away."""
 
         def once() -> _T:
-            with self.database.engine.begin() as connection:
+            with self._connected() as connection, connection.begin():
                 return call(connection)
 
         return patiently(once, where=self.database.url)
+
+    def _connected(self) -> AbstractContextManager[Connection]:
+        if self.connection is not None:
+            return nullcontext(self.connection)
+        return self.database.engine.connect()
 
     def _run(
         self, connection: Connection, statement: str, **values: object

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from functools import partial, wraps
 from typing import Any
 
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage, RDBStorage
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import bindparam, text
 
 from hwkd.core.errors import ConfigError, first_line
 from hwkd.engine.run.database import Database, patiently
+
+_STATES = text(
+    "SELECT trial_id, state FROM trials WHERE study_id = :study "
+    "AND (trial_id > :last OR trial_id IN :open)"
+).bindparams(bindparam("open", expanding=True))
+_LARGEST_ID = 2**31 - 1
 
 
 def open_database(database: Database, *, is_new: bool) -> BaseStorage:
@@ -26,9 +33,7 @@ def open_database(database: Database, *, is_new: bool) -> BaseStorage:
         ConfigError: if it refuses, or another version of Optuna made the tables.
     """
     database.require_reachable()
-    kwargs = {"connect_args": database.connect_args, "pool_pre_ping": True}
-    if database.kind == "postgresql":
-        kwargs |= {"pool_size": 1, "max_overflow": 2}
+    kwargs = {"connect_args": database.connect_args, **database.pooling}
     try:
         storage = patiently(
             lambda: _PatientStorage(database.url, kwargs, skip_table_creation=not is_new),
@@ -43,7 +48,50 @@ def open_database(database: Database, *, is_new: bool) -> BaseStorage:
 
 
 class _PatientStorage(RDBStorage):
-    """Optuna's tables in a database that may be away for a while."""
+    """Optuna's tables in a database that may be away for a while, read as little as will do."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Open it, as `RDBStorage`; nothing is read yet."""
+        super().__init__(*args, **kwargs)
+        self._seen: dict[int, TrialState] = {}  # of the trials that are not finished
+
+    def _get_trials(
+        self,
+        study_id: int,
+        states: Container[TrialState] | None,
+        included_trial_ids: set[int],
+        trial_id_greater_than: int,
+    ) -> list[FrozenTrial]:
+        """Return trials for Optuna's cache: those that are new or changed their state.
+
+        The cache asks for every trial that is not finished, whole, each time that anything is
+        asked of the study: hundreds of rows where some dozens of workers are busy, and nearly all
+        of them as before. What a worker notes beside a trial that it runs is thus seen when the
+        trial is finished, unless that one is asked for by itself.
+        """
+
+        def call() -> list[FrozenTrial]:
+            if trial_id_greater_than < 0 or states is not None:  # a first look at everything
+                whole = (study_id, states, included_trial_ids, trial_id_greater_than)
+                return RDBStorage._get_trials(self, *whole)
+            asked = {"study": study_id, "last": trial_id_greater_than}
+            with self.engine.connect() as connection:
+                found = connection.execute(_STATES, {**asked, "open": sorted(included_trial_ids)})
+                changed = {row.trial_id for row in found if self._is_news(*row)}
+            if not changed:
+                return []
+            return RDBStorage._get_trials(self, study_id, None, changed, _LARGEST_ID)
+
+        trials = patiently(call, where=self.url)
+        for trial in trials:
+            if trial.state.is_finished():
+                self._seen.pop(trial._trial_id, None)
+            else:
+                self._seen[trial._trial_id] = trial.state
+        return trials
+
+    def _is_news(self, trial_id: int, state: str) -> bool:
+        return self._seen.get(trial_id) != TrialState[state]
 
     def set_trial_state_values(
         self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
@@ -77,7 +125,7 @@ def _patient(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 # Besides what every storage has, what Optuna's cache in front of a database calls.
-_CALLED_BY_CACHE = {"_create_new_trial", "_get_trials", "_set_trial_param"}
+_CALLED_BY_CACHE = {"_create_new_trial", "_set_trial_param"}
 for _name in BaseStorage.__abstractmethods__ | _CALLED_BY_CACHE:
     if _name not in vars(_PatientStorage):
         setattr(_PatientStorage, _name, _patient(getattr(RDBStorage, _name)))

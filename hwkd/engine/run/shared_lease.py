@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import replace
 from uuid import uuid4
 
 from sqlalchemy import Connection, text
@@ -22,6 +23,7 @@ from hwkd.engine.run.study_place import LEASE_S
 _RENEWALS_PER_LEASE = 4.0
 _POLL_S = 0.05
 _CHOOSES = text("SELECT pg_advisory_lock(hashtext('hwkd'), hashtext(:study))")
+_HAS_CHOSEN = text("SELECT pg_advisory_unlock(hashtext('hwkd'), hashtext(:study))")
 
 
 class DatabaseLease:
@@ -46,6 +48,8 @@ class DatabaseLease:
         self.owner = f"{_process(name, os.getpid())}{uuid4().hex[:4]}"
         self._database, self._study, self._folder = database, study, folder
         self._rows = LeaseRows(database=database, study=study, owner=self.owner, lease_s=lease_s)
+        # The same on the connection that holds the right to choose, while this process has it.
+        self._choosing_rows = self._rows
         self._pulse: _Pulse | None = None
 
     @contextmanager
@@ -70,13 +74,15 @@ class DatabaseLease:
                 self._rows.release("asking")
             return
         connection = patiently(self._locked_connection, where=self._database.url)
+        self._choosing_rows = replace(self._rows, connection=connection)
         try:
             yield
         finally:
-            # Closing frees the lock; a connection that was cut is free of it already. Two that
-            # choose at once then are told apart by their claims.
+            self._choosing_rows = self._rows
+            # A connection that was cut is free of the lock already. Two that choose at once then
+            # are told apart by their claims.
             with suppress(SQLAlchemyError):
-                connection.close()
+                self._unlock(connection)
 
     @contextmanager
     def present(self, note: Mapping[str, str]) -> Iterator[None]:
@@ -106,11 +112,11 @@ class DatabaseLease:
 
     def lost(self, running: Callable[[], Collection[int]]) -> Mapping[int, bool]:
         """Take over trials that nobody works on any more; see `Lease.lost`."""
-        return self._rows.take_lost(running())
+        return self._choosing_rows.take_lost(running())
 
     def settle(self, trial: int) -> None:
         """Forget a trial that was queued again."""
-        self._rows.release(f"trial:{trial}")
+        self._choosing_rows.release(f"trial:{trial}")
 
     def end(self, process: str, pid: int, requeue: Callable[[], object]) -> None:
         """Let all leases of a worker of this machine run out; whoever asks next finds them."""
@@ -128,11 +134,25 @@ class DatabaseLease:
         connection = self._database.engine.connect()
         try:
             connection.execute(_CHOOSES, {"study": self._study})
+            connection.commit()  # the session holds the lock, not the transaction
         except BaseException:
             with suppress(SQLAlchemyError):
-                connection.close()
+                self._unlock(connection)
             raise
         return connection
+
+    def _unlock(self, connection: Connection) -> None:
+        """Let others choose; a connection that may still hold the lock is never used again."""
+        is_free = False
+        try:
+            connection.rollback()
+            connection.execute(_HAS_CHOSEN, {"study": self._study})
+            connection.commit()
+            is_free = True
+        finally:
+            if not is_free:
+                connection.invalidate()
+            connection.close()
 
     def _acquire_search(self) -> None:
         """Raise RunFolderError if another search lives on."""
@@ -148,7 +168,7 @@ class DatabaseLease:
             time.sleep(min(1.0, lease_s / 10))
 
     def _acquire(self, what: str, note: Mapping[str, str] | None = None) -> bool:
-        is_held = self._rows.acquire(what, note)
+        is_held = self._choosing_rows.acquire(what, note)
         if is_held and self._pulse is None:
             self._pulse = _Pulse(self._rows.renew, self._rows.lease_s / _RENEWALS_PER_LEASE)
         return is_held

@@ -9,7 +9,8 @@ trial stays RUNNING (Optuna 5.0.0), and is queued again as it was.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,20 @@ class Trials:
         self._summaries: dict[int, TrialRecord] = {}
         self._finished: list[Tried] = []
         self._index = TrialIndex()
+        self._looks_once = False
+        self._looked: list[FrozenTrial] | None = None
+
+    @contextmanager
+    def looking_once(self) -> Iterator[None]:
+        """Answer everything from one reading of the study, until something is queued or taken.
+
+        For the process that has the right to choose: what others file meanwhile can wait.
+        """
+        self._looks_once, self._looked = True, None
+        try:
+            yield
+        finally:
+            self._looks_once, self._looked = False, None
 
     def queue(self, proposals: Sequence[Proposal]) -> None:
         """Add proposals to what waits; each is there whole or not at all."""
@@ -117,6 +132,7 @@ class Trials:
 
     def take(self) -> TakenProposal | None:
         """Take the proposal that has waited longest; None when that was none of ours."""
+        self._looked = None
         with run_writes(self._run):
             handle = self.study.ask()
             attributes = handle.user_attrs
@@ -186,6 +202,10 @@ class Trials:
                     only is not None and trial.number not in only
                 ):
                     continue
+                # What its worker noted last is not among what was read with the others.
+                trial = self.study._storage.get_trial(trial._trial_id)
+                if trial.state != OptunaState.RUNNING:
+                    continue
                 attributes = dict(trial.user_attrs)
                 if RECORD in attributes:
                     self._tell(trial.number, _record_of(trial))
@@ -195,6 +215,7 @@ class Trials:
                     attributes |= {REQUEUED_FROM: trial.number, _DEATHS: deaths}
                     self._add_waiting(trial.params, trial.distributions, attributes)
                     count += 1
+                self._looked = None
                 self.study.tell(trial.number, state=OptunaState.FAIL)
         return count
 
@@ -274,11 +295,16 @@ class Trials:
         return self._index
 
     def _all(self) -> list[FrozenTrial]:
-        return self.study.get_trials(deepcopy=False)
+        found = self._looked
+        if found is None:
+            found = self.study.get_trials(deepcopy=False)
+            self._looked = found if self._looks_once else None
+        return found
 
     def _add_waiting(
         self, params: dict[str, Any], domains: dict[str, Any], attributes: dict[str, Any]
     ) -> None:
+        self._looked = None
         self.study.add_trial(
             create_trial(
                 state=OptunaState.WAITING,

@@ -48,7 +48,7 @@ def run_trials(
     while keep_asking() and (_worth_starting(runner, last_s) or not trials.has_finished()):
         begun = time.monotonic()
         # One worker at a time chooses, so that no two choose the same candidate.
-        with lease.asking():
+        with lease.asking(), trials.looking_once():
             trials.requeue_lost(lease)
             if trials.is_complete(runner.context.config):
                 return True

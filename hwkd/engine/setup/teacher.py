@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from hwkd.engine.setup.annotators import load_annotators
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.engine.setup.resolve import load_data
 from hwkd.engine.setup.teacher_doubts import find_doubt
+from hwkd.engine.setup.text_teacher import TextTeacher
 from hwkd.engine.setup.transfer import TransferSet
 from hwkd.tasks.base import TaskData
 from hwkd.train.logit_cache import cached_logits, logits_of_copies
@@ -29,12 +31,14 @@ from hwkd.train.teacher_open import NetworkTeacher, open_teacher
 from hwkd.train.teacher_paired import PairedTeacher
 from hwkd.train.teacher_trained import TeacherTraining
 
+_Single: TypeAlias = NetworkTeacher | TextTeacher
+
 
 @dataclass(frozen=True, kw_only=True)
 class EnsembleTeacher:
     """The mean answer of several teachers; see `hwkd.train.teacher.Teacher`."""
 
-    members: tuple[NetworkTeacher, ...] = field(repr=False)
+    members: tuple[_Single, ...] = field(repr=False)
     head: Head = field(repr=False)
 
     @property
@@ -83,7 +87,7 @@ def open_teachers(
     own_dir: Path | None = None,
     progress: Progress,
     check: Callable[[], None] = lambda: None,
-) -> NetworkTeacher | PairedTeacher | EnsembleTeacher:
+) -> _Single | PairedTeacher | EnsembleTeacher:
     """Open the teachers of a configuration, or train one where it names none.
 
     Args:
@@ -97,6 +101,8 @@ def open_teachers(
         TeacherError: if one cannot be opened or does not fit the data.
     """
     wanted = config.teacher
+    if data.texts is not None and not wanted.sources:
+        return TextTeacher(data=data, progress=progress)
     if config.transfer.made is not None and not wanted.sources:
         # What was made was made from a teacher of the data themselves.
         transfer = config.transfer.model_copy(update={"made": None})
@@ -133,7 +139,7 @@ def open_teachers(
 
 
 def judge_teacher(
-    teacher: NetworkTeacher | PairedTeacher | EnsembleTeacher,
+    teacher: _Single | PairedTeacher | EnsembleTeacher,
     transfer: TransferSet,
     *,
     progress: Progress,
@@ -166,12 +172,12 @@ def judge_teacher(
 
 
 def _member(
-    teacher: NetworkTeacher | PairedTeacher, data: TaskData, progress: Progress
+    teacher: _Single | PairedTeacher, data: TaskData, progress: Progress
 ) -> TeacherMemberRecord:
     """Refuse one that is at chance level, by its name; say how good it is and what is odd."""
     outputs = _validation(teacher, data, progress)
     doubt = None  # what a half of a pair is shown is not what the data shows
-    if not isinstance(teacher, PairedTeacher):
+    if not isinstance(teacher, PairedTeacher | TextTeacher):
         doubt = find_doubt(teacher, data, outputs, progress=progress)
     remedy = None if doubt is None else doubt.remedy
     require_knowledge(teacher, data, validation_outputs=outputs, remedy=remedy)

@@ -28,7 +28,7 @@ class WordFeatures:
         buckets: further columns, which all other words share by their hash.
     """
 
-    known: int = 1536
+    known: int = 1024
     buckets: int = 0
 
     def steps(self, shape: Shape, rate_hz: float | None) -> tuple[Step, ...]:
