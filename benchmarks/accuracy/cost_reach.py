@@ -45,11 +45,19 @@ def within_reach(graphs: Sequence[OpGraph], device: str, runtime: str) -> list[b
 
 
 def stacks() -> Iterator[tuple[str, str]]:
-    """Return the device and runtime of every int8 latency fit that a device names."""
+    """Return the device and runtime of every int8 latency fit, boards of one fit once.
+
+    A board's clock and scale change expected latencies and upper ends alike.
+    """
+    seen = set()
     for name in device_names():
         device = load_device(name)
         for runtime, stack in device.runtimes.items():
-            if device.costed_by == "estimated" and "int8" in stack.latency:
+            if device.costed_by != "estimated" or "int8" not in stack.latency:
+                continue
+            fit = (runtime, stack.fusion.model_dump_json(), stack.latency["int8"].model_dump_json())
+            if fit not in seen:
+                seen.add(fit)
                 yield name, runtime
 
 
