@@ -1,6 +1,6 @@
 """Ten spoken digits of voices never heard, learned from synthetic ones alone, in int8.
 
-python -m benchmarks.accuracy.speech [--data DIGITS] [--timeout 30min] [--seed 0]
+python -m benchmarks.accuracy.speech [--data DIGITS] [--timeout 30min | --quick] [--seed 0]
 
 Data comes from `tools.make_task_data keyword`; an existing folder of it is not made again. The
 search keeps to the task's budget of weights, 50 kB.
@@ -23,7 +23,11 @@ WANTED = {"piper_joe": 0.95, "flite_slt": 0.70, "real_allison": 0.65}
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path)
-    parser.add_argument("--timeout", default="30min")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--timeout", default="30min")
+    length.add_argument(
+        "--quick", dest="timeout", action="store_const", const="3min", help="search for 3 minutes"
+    )
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

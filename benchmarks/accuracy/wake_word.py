@@ -1,6 +1,6 @@
 """A wake word of voices never heard, among sentences and sound-alikes, in int8.
 
-python -m benchmarks.accuracy.wake_word [--data HEY] [--timeout 30min] [--seed 0]
+python -m benchmarks.accuracy.wake_word [--data HEY] [--timeout 30min | --quick] [--seed 0]
 
 Data comes from `tools.make_task_data wake-word`; an existing folder of it is not made again. The
 search keeps to the task's budget of weights, 20 kB; threshold and smoothing are chosen on two
@@ -21,7 +21,11 @@ from tools.make_task_data import make_task_data
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path)
-    parser.add_argument("--timeout", default="30min")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--timeout", default="30min")
+    length.add_argument(
+        "--quick", dest="timeout", action="store_const", const="3min", help="search for 3 minutes"
+    )
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
