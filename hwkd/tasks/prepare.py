@@ -67,7 +67,11 @@ def prepare(
     is_whole = bool(front) or data.sample_rate_hz is not None
     notes = _notes_on_repeated(data)
     # What is not turned while it is learned, as samples are, is turned before its features.
-    if nature == "motion" and shape[0] % AXES == 0 and any(isinstance(step, RowStep) for step in front):
+    if (
+        nature == "motion"
+        and shape[0] % AXES == 0
+        and any(isinstance(step, RowStep) for step in front)
+    ):
         train, note = with_copies(data.train, seed=split_seed)
         data = replace(data, train=train, notes=(*data.notes, *filter(None, [note])))
     extracted = _extracted(data, front, is_whole=is_whole)
