@@ -52,6 +52,7 @@ ELSEWHERE: Mapping[str, str] = {
     "load_factory_teacher": "runs a Python module that the user names; its weights are above",
     "open_teacher": "the reader of ONNX, of weights or of a factory",
     "open_teachers": "the reader of ONNX, of weights or of a factory",
+    "read_machine_sounds": "the reader of clips, above",
     "read_report": "reads what the vela that the user installed wrote a moment ago",
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -34,6 +35,7 @@ class SearchDisplay:
     tell: Progress
     _printed: int = 0
     _note: str = ""
+    _has_plan: bool = False
 
     def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
         """Hear of an advance."""
@@ -64,8 +66,11 @@ class SearchDisplay:
 
     def on_plan(self, seconds: Mapping[Stage, float], left_s: float) -> None:
         """Hear how a time limit is divided."""
-        shares = ", ".join(f"{stage} {fmt.duration(share)}" for stage, share in seconds.items())
-        self._say("time left", f"{fmt.duration(left_s)}: {shares}")
+        shares = in_whole_seconds(seconds)
+        parts = ", ".join(f"{stage} {_seconds_text(share)}" for stage, share in shares.items())
+        anew = ", planned anew" if self._has_plan else ""
+        self._has_plan = True
+        self._say("time left", f"{_seconds_text(round(left_s))}{anew}: {parts}")
 
     def on_note(self, note: str) -> None:
         """Hear what was given up or left out."""
@@ -80,6 +85,16 @@ class SearchDisplay:
             for record in records[self._printed :]:
                 self.console.print(trial_text(record), highlight=False, soft_wrap=True)
         self._printed = len(records)
+
+
+def in_whole_seconds(seconds: Mapping[Stage, float]) -> dict[Stage, int]:
+    """Round shares of a time so that they still add up to all of it."""
+    ends = [0, *(round(end) for end in accumulate(seconds.values()))]
+    return {stage: end - begin for stage, (begin, end) in zip(seconds, pairwise(ends), strict=True)}
+
+
+def _seconds_text(seconds: int) -> str:
+    return f"{seconds} s" if seconds < 60 else fmt.duration(seconds)
 
 
 def _summary(records: Sequence[TrialRecord]) -> str:

@@ -9,6 +9,9 @@ from hwkd.core.basis import ESTIMATED, MEASURED
 from hwkd.core.metric import ACCURACY
 
 _FORMULA = "(raw - mean) / std, per channel"
+# How sentences begin that older versions kept among the caveats of the search.
+_OF_ITS_END = ("Given up: ", "After it was scored on validation, ", "The student guesses: ")
+_OF_ITS_TEACHER = ("The teacher was left out ", "Students learned from labels alone: ")
 
 
 def with_scores(raw: Any, accuracies: Mapping[str, str], *, within: str | None = None) -> Any:
@@ -83,3 +86,22 @@ def cost_of_older_run(raw: Any) -> Any:
     kept = {name: value for name, value in raw.items() if name not in loose.values()}
     latency = {name: raw.get(old) for name, old in loose.items()}
     return {**kept, "latency": None if latency["value_s"] is None else latency}
+
+
+def caveats_of_older_run(raw: Any) -> Any:
+    """Return the fields of a run with what happened, and what is of its end, apart from caveats."""
+    if not isinstance(raw, dict) or "events" in raw or not isinstance(raw.get("caveats"), list):
+        return raw
+    lines = [line for line in raw["caveats"] if isinstance(line, str)]
+    remarks = [line for line in lines if line.startswith(_OF_ITS_END)]
+    events = [line for line in lines if line.startswith(_OF_ITS_TEACHER)]
+    kept = [line for line in raw["caveats"] if line not in (*remarks, *events)]
+    final = raw.get("final")
+    if not isinstance(final, dict):
+        kept, remarks = [*kept, *remarks], []
+    return {
+        **raw,
+        "caveats": kept,
+        "events": events,
+        "final": {**final, "remarks": remarks} if remarks and final else final,
+    }

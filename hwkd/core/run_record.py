@@ -19,7 +19,12 @@ from hwkd.core.limits import LIMIT_FIELDS, Fit, Limits
 from hwkd.core.measure import CostEstimate, Profile
 from hwkd.core.metric import ACCURACY, Metric, ScoresRecord
 from hwkd.core.objective import ObjectiveConfig
-from hwkd.core.old_records import data_of_older_run, device_of_older_run, with_scores
+from hwkd.core.old_records import (
+    caveats_of_older_run,
+    data_of_older_run,
+    device_of_older_run,
+    with_scores,
+)
 from hwkd.core.pipeline_record import PipelineRecord
 from hwkd.core.strict_model import StoredInt, StrictModel
 from hwkd.core.trial import LimitName, TrialRecord
@@ -243,7 +248,8 @@ class RunRecord(StrictModel):
         planned_seconds: phase -> share of a time limit, as it was last planned; empty without one.
         feasibility: one per space; empty until sampled.
         final: None until the best student was trained at full length.
-        caveats: what a reader must know before using a number.
+        caveats: what a reader must know before using a number; replaced when they are known anew.
+        events: what became of the teacher and was decided on the way, in sentences.
         compression: of a student in stages; None of any other.
         capacity: of a ladder of widths; None of any other.
         finetune: of a student that went on with further data; None of any other.
@@ -267,6 +273,7 @@ class RunRecord(StrictModel):
     environment: EnvironmentRecord
     final: FinalRecord | None = None
     caveats: tuple[str, ...] = ()
+    events: tuple[str, ...] = ()
     compression: CompressionRecord | None = None
     capacity: CapacityRecord | None = None
     finetune: FinetuneRecord | None = None
@@ -282,9 +289,15 @@ class RunRecord(StrictModel):
         final = None if self.final is None else self.final.profile
         return final if final is not None or best is None else best.profile
 
+    @property
+    def all_caveats(self) -> tuple[str, ...]:
+        """Everything to know before using a number: of the search, and of its end."""
+        remarks = () if self.final is None else self.final.remarks
+        return tuple(dict.fromkeys((*self.caveats, *self.events, *remarks)))
+
     @model_validator(mode="before")
     @classmethod
-    def _reads_version_1(cls, raw: Any) -> Any:
+    def _reads_older_runs(cls, raw: Any) -> Any:
         # Its parts read themselves.
-        is_old = isinstance(raw, dict) and raw.get("schema_version") == 1
-        return {**raw, "schema_version": 2} if is_old else raw
+        is_first = isinstance(raw, dict) and raw.get("schema_version") == 1
+        return caveats_of_older_run({**raw, "schema_version": 2} if is_first else raw)

@@ -7,21 +7,15 @@ activations are given to it: found by `hwkd.deploy.calibrate`, or learned in tra
 
 from __future__ import annotations
 
-import logging
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import TensorProto
-from onnxruntime.quantization import (
-    CalibrationDataReader,
-    QuantFormat,
-    QuantType,
-    quantize_static,
-)
+from onnxruntime.quantization import QuantType
+from onnxruntime.quantization.calibrate import TensorData
+from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
 from hwkd.core.errors import ExportError
 from hwkd.core.kinds import kind_of
@@ -37,6 +31,10 @@ from hwkd.deploy.to_onnx import save_model
 __all__ = ["CalibrationMethod", "assert_int8", "quantise_int8", "write_int8"]
 
 _MULTIPLIERS = frozenset({"Conv", "Gemm", "MatMul"})
+# A tensor that the quantiser is to quantise has a range; the scale that is given counts.
+_OVERRIDDEN = TensorData(lowest=np.float32(0.0), highest=np.float32(1.0))
+# By which the quantiser knows that it need not infer the shapes.
+_SHAPES_ARE_KNOWN = {"onnx.infer": "onnxruntime.quant"}
 
 
 def quantise_int8(
@@ -96,25 +94,24 @@ def write_int8(
         ]
         for tensor, encoding in scales.items()
     }
-    # The quantiser moves the weights of the model that it is given into files of its own.
-    scratch = onnx.ModelProto()
-    scratch.CopyFrom(model)
-    first = model.graph.input[0]
-    shape = [max(1, axis.dim_value) for axis in first.type.tensor_type.shape.dim]
-    with tempfile.TemporaryDirectory(prefix="hwkd-int8-") as folder, _quiet():
-        quantised_path = Path(folder) / "int8.onnx"
-        quantize_static(
-            scratch,
-            quantised_path,
-            _OneSample(first.name, np.zeros(shape, dtype=np.float32)),
-            quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=sorted({node.op_type for node in model.graph.node}),
-            per_channel=True,
-            activation_type=QuantType.QInt8,
-            weight_type=QuantType.QInt8,
-            extra_options={"ForceQuantizeNoInputCheck": True, "TensorQuantOverrides": overrides},
-        )
-        quantised = onnx.load(quantised_path)
+    # Not `quantize_static`, which goes through six files and a calibration of its own to this call.
+    inferred = onnx.shape_inference.infer_shapes(model)
+    onnx.helper.set_model_props(inferred, _SHAPES_ARE_KNOWN)
+    quantiser = QDQQuantizer(
+        inferred,
+        per_channel=True,
+        reduce_range=False,
+        weight_qType=QuantType.QInt8,
+        activation_qType=QuantType.QInt8,
+        tensors_range=dict.fromkeys(scales, _OVERRIDDEN),
+        nodes_to_quantize=[],
+        nodes_to_exclude=[],
+        op_types_to_quantize=sorted({node.op_type for node in model.graph.node}),
+        extra_options={"ForceQuantizeNoInputCheck": True, "TensorQuantOverrides": overrides},
+    )
+    quantiser.quantize_model()
+    quantiser.model.topological_sort()
+    quantised = quantiser.model.model
     assert_int8(quantised, name=name)
     save_model(quantised, int8_path)
 
@@ -143,24 +140,3 @@ def assert_int8(model: onnx.ModelProto, *, name: str) -> None:
         for reader in readers.get(node.output[0], ()):
             if reader.op_type not in ("QuantizeLinear", "Relu", "Clip"):
                 raise ExportError(f"{name}: {node.op_type} {node.name} writes float")
-
-
-class _OneSample(CalibrationDataReader):  # type: ignore[misc]
-    """Satisfies the quantiser, whose own calibration the overrides replace."""
-
-    def __init__(self, input_name: str, sample: FloatArray) -> None:
-        self._samples = iter([{input_name: sample}])
-
-    def get_next(self) -> dict[str, FloatArray] | None:
-        return next(self._samples, None)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence the quantiser's advice to pre-process: students need none, they are folded."""
-    before = logging.root.manager.disable
-    logging.disable(max(before, logging.WARNING))
-    try:
-        yield
-    finally:
-        logging.disable(before)

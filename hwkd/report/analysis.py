@@ -62,6 +62,15 @@ def best_record(run: RunRecord, records: Sequence[TrialRecord]) -> TrialRecord |
     return next(iter(ranked_trials(run.objective, records)), None)
 
 
+def passes_made(run: RunRecord, record: TrialRecord) -> float | None:
+    """Return how often a candidate's training saw the train split; None where it is unknown."""
+    train = next((split.samples for split in run.data.splits if split.name == "train"), 0)
+    if record.epochs_made is None or train == 0:
+        return None
+    drawn = None if record.fidelity is None else record.fidelity.samples
+    return record.epochs_made * min(train, drawn or train) / train
+
+
 def running_best(
     run: RunRecord, records: Sequence[TrialRecord]
 ) -> tuple[tuple[int, float, float], ...]:

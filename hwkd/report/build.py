@@ -176,7 +176,7 @@ def _used(fit: Fit, name: LimitName) -> float | None:
 
 
 def _all_caveats(run: RunRecord, best: TrialRecord | None, drawn: str | None) -> tuple[str, ...]:
-    found = list(run.caveats)
+    found = list(run.all_caveats)
     if run.teacher is not None:
         found += (f"{doubt}." for doubt in run.teacher.doubts)
     if drawn is not None:

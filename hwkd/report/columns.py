@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 from hwkd.core.pareto import FrontPoint
 from hwkd.core.trial import TrialRecord
 from hwkd.io.paths import written_atomically
+from hwkd.report.analysis import passes_made
 from hwkd.report.document import Report
 
 Columns: TypeAlias = Mapping[str, Sequence[Any]]
@@ -41,6 +42,7 @@ def trial_columns(report: Report) -> Columns:
         f"{basis.size_key}_flash_bytes": lambda r: r.cost and r.cost.flash_bytes,
         "macs": lambda r: r.cost and r.cost.macs,
         "reason": lambda r: r.reason or None,
+        "passes": lambda r: passes_made(report.run, r),
     }
     return {name: [read(record) for record in report.records] for name, read in reads.items()}
 
@@ -48,6 +50,7 @@ def trial_columns(report: Report) -> Columns:
 def front_columns(report: Report) -> Columns:
     """Return the undominated trials, fastest first."""
     basis = report.run.device.basis
+    passes = {record.number: passes_made(report.run, record) for record in report.records}
     reads: dict[str, Callable[[FrontPoint], Any]] = {
         "trial": lambda point: point.trial,
         "space": lambda point: point.space,
@@ -55,6 +58,7 @@ def front_columns(report: Report) -> Columns:
         f"{basis.name}_latency_s": lambda point: point.latency_s,
         f"{basis.size_key}_peak_ram_bytes": lambda point: point.peak_ram_bytes,
         f"{basis.size_key}_flash_bytes": lambda point: point.flash_bytes,
+        "passes": lambda point: passes.get(point.trial),
     }
     return {name: [read(point) for point in report.front] for name, read in reads.items()}
 

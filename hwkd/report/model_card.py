@@ -66,7 +66,7 @@ def model_card(run: RunRecord, record: TrialRecord) -> str:
         _facts(device_facts(run)),
         _versions(run),
         "## Caveats",
-        "\n".join(f"- {inline(line)}" for line in run.caveats) or "None was recorded.",
+        "\n".join(f"- {inline(line)}" for line in run.all_caveats) or "None was recorded.",
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -10,14 +10,24 @@ from hwkd.core.run_record import RunRecord
 from hwkd.core.trial import LimitName, TrialRecord, ViolationRecord
 from hwkd.report import figures
 from hwkd.report import format as fmt
-from hwkd.report.analysis import count_state, rejections_by_limit, summarise_spaces
+from hwkd.report.analysis import (
+    count_state,
+    passes_made,
+    rejections_by_limit,
+    summarise_spaces,
+)
 from hwkd.report.document import Block, Cell, Column, Note, Section, Table
 from hwkd.report.latency import Latency
 from hwkd.report.pareto_figure import pareto_chart
 from hwkd.report.prediction_figure import prediction_chart
 
-# Passes over the data that make no difference to an order.
-_ALIKE_EPOCHS = 0.5
+# Half of the passes leave an error a tenth higher (`hwkd.engine.search.finalists`), which is more
+# than lies between neighbours on most fronts.
+_FAR_LESS = 0.5
+_SAW_LESS = (
+    " Passes are how often a training saw the train split; one marked short saw less than half as "
+    "much as the longest, and would be better after as many."
+)
 
 
 def front_section(
@@ -41,23 +51,32 @@ def front_table(
     best: TrialRecord | None = None,
 ) -> Table:
     """List the undominated trials, fastest first; the best one is marked."""
+    by_number = {record.number: record for record in records}
+    passes = [
+        passes_made(run, by_number[point.trial]) if point.trial in by_number else None
+        for point in front
+    ]
+    most = max((count for count in passes if count is not None), default=0.0)
     rows = tuple(
         _row(
             str(point.trial),
             point.space,
             f"{100 * point.error:.2f} %",
+            *((_passes_text(count, most),) if most else ()),
             fmt.time(point.latency_s),
             fmt.kib(point.peak_ram_bytes),
             fmt.kib(point.flash_bytes),
         )
-        for point in front
+        for point, count in zip(front, passes, strict=True)
     )
+    saw_less = any(count is not None and count < _FAR_LESS * most for count in passes)
     return Table(
         title=f"Pareto front, {len(front)} trials",
         columns=(
             Column(title="trial", is_number=True),
             Column(title="space"),
             Column(title="validation error, int8", basis="measured", is_number=True),
+            *((Column(title="passes", is_number=True),) if most else ()),
             Column(title="latency", basis=run.device.basis.name, is_number=True),
             Column(title="peak RAM", basis=run.device.basis.sizes, is_number=True),
             Column(title="flash", basis=run.device.basis.sizes, is_number=True),
@@ -67,25 +86,15 @@ def front_table(
             i for i, point in enumerate(front) if best is not None and point.trial == best.number
         ),
         note=f"Latency: {Latency(run.device).source}. Errors are on the validation split, after "
-        f"brief training.{_unequal(front, records)}",
+        f"brief training.{_SAW_LESS if saw_less else ''}",
     )
 
 
-def _unequal(front: Sequence[FrontPoint], records: Sequence[TrialRecord]) -> str:
-    """Say how long each was trained, where that differs: a shorter training looks worse."""
-    made = {record.number: record.epochs_made for record in records}
-    known = {point.trial: made.get(point.trial) for point in front}
-    epochs = [each for each in known.values() if each is not None]
-    if not epochs or max(epochs) - min(epochs) < _ALIKE_EPOCHS:
-        return ""
-    each = ", ".join(
-        f"trial {trial} {'unknown' if count is None else f'{count:.3g}'}"
-        for trial, count in known.items()
-    )
-    return (
-        f" Trainings were not equally long, and a shorter one looks worse than it is; epochs: "
-        f"{each}."
-    )
+def _passes_text(count: float | None, most: float) -> str:
+    """Return how often a candidate saw the train split, marked where that is far less."""
+    if count is None:
+        return "unknown"
+    return f"{count:.3g} (short)" if count < _FAR_LESS * most else f"{count:.3g}"
 
 
 def history_section(

@@ -7,7 +7,7 @@ from typing import Any
 
 from hwkd.core.final_record import FinalRecord
 from hwkd.core.metric import Metric, Scores, ScoresRecord
-from hwkd.report.analysis import count_state
+from hwkd.report.analysis import count_state, passes_made
 from hwkd.report.document import Report
 from hwkd.report.latency import Latency
 
@@ -23,6 +23,7 @@ def summary_json(report: Report, folder: Path) -> dict[str, Any]:
     run, metric = report.run, report.run.data.metric
     if not report.is_search:
         return _distilled(report, folder)
+    passes = {record.number: passes_made(run, record) for record in report.records}
     return {
         "run": str(folder),
         "status": run.status,
@@ -37,6 +38,7 @@ def summary_json(report: Report, folder: Path) -> dict[str, Any]:
                 "trial": point.trial,
                 "space": point.space,
                 "error": point.error,
+                "passes": passes.get(point.trial),
                 "latency_s": point.latency_s,
                 "peak_ram_bytes": point.peak_ram_bytes,
                 "flash_bytes": point.flash_bytes,

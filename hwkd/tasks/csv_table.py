@@ -21,6 +21,11 @@ from hwkd.tasks.raw import RawSplit
 
 # A column of such a name is what is learned, wherever it stands.
 _TARGET_NAMES = frozenset({"label", "labels", "class", "target"})
+# A column of such a name says which split a row was in elsewhere; hwkd splits anew.
+_SPLIT_NAMES = frozenset(
+    {"split", "splits", "subset", "partition", "fold", "folds", "set", "istrain", "istest",
+     "isval", "isvalid", "isvalidation"}
+)  # fmt: skip
 # What tools call the number of a row that they save with it.
 _INDICES = frozenset({"", "id", "index", "unnamed: 0", "row"})
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
@@ -179,9 +184,25 @@ def label_column(
     named = [at for at, name in enumerate(lower) if name in _TARGET_NAMES] or [
         at for at, name in enumerate(lower) if name == "y" and lower[max(at - 1, 0)] != "x"
     ]
-    if len(named) == 1:
+    if len(named) > 1:
+        both = " and ".join(table.names[at] for at in named)
+        raise DataError(
+            f"{table.source}: columns {both} are called as a target is; say which one is learned, "
+            f"as --label {table.names[named[-1]]}, and drop the other"
+        )
+    if named:
         return named[0]
-    return max((at for at, name in enumerate(lower) if name not in others), default=len(lower) - 1)
+    apart = split_columns(table)
+    usable = (at for at, name in enumerate(lower) if name not in others and at not in apart)
+    return max(usable, default=len(lower) - 1)
+
+
+def split_columns(table: TextTable) -> list[int]:
+    """Return the columns that say of which split a row is: no feature, whatever they hold."""
+    return [
+        at for at, name in enumerate(table.names)
+        if name.lower().replace("_", "").replace(" ", "") in _SPLIT_NAMES
+    ]  # fmt: skip
 
 
 def read_csv(path: Path, *, of_classes: bool, label: str | None = None) -> CsvTable:
@@ -204,7 +225,12 @@ def read_csv(path: Path, *, of_classes: bool, label: str | None = None) -> CsvTa
             f"{table.source}: the first row is a row of numbers; give the columns a heading"
         )
     notes = list(table.notes)
-    features = [at for at in range(len(table.names)) if at != target]
+    apart = [at for at in split_columns(table) if at != target]
+    if apart:
+        notes.append(
+            f"left out: {', '.join(table.names[at] for at in apart)}: splits are made anew"
+        )
+    features = [at for at in range(len(table.names)) if at != target and at not in apart]
     if len(features) > 1 and features[0] == 0 and table.numbers_rows(0):
         notes.append(f"the first column, {table.names[0]!r}, numbers the rows and is left out")
         features = features[1:]

@@ -21,7 +21,13 @@ from hwkd.tasks.classes_head import CLASS_METRICS, head_of_classes
 from hwkd.tasks.hearing import FALSE_ALARMS_RATIO, Refusing
 from hwkd.tasks.prepare import prepare
 from hwkd.tasks.raw import RawData, RawSplit
-from hwkd.tasks.sound_folder import common_rate, listed_splits, read_clips, wav_files
+from hwkd.tasks.sound_folder import (
+    clips_of_folders,
+    common_rate,
+    listed_splits,
+    read_clips,
+    wav_files,
+)
 from hwkd.tasks.sources import reading as opened
 from hwkd.tasks.splits import with_all_splits
 from hwkd.tasks.wav import at_rate, of_length, read_wav
@@ -95,14 +101,15 @@ def _read(folder: Path, reading: Reading, seed: int, progress: Progress) -> RawD
     with opened(folder, takes=_FORMATS):
         if not folder.is_dir():
             raise DataError(f"{printable(folder)}: no folder; --data takes {_FORMATS}")
-        files = _files(folder)
+        files, left_out = _files(folder)
         words = _words(folder, files, reading.words)
         lists = listed_splits(folder, files)
         clips = read_clips(files, progress)
         noise = [read_wav(path) for path in wav_files(folder / _NOISE)]
     rate_hz = common_rate(clips, reading.rate_hz)
     length = round((reading.window_s or _CLIP_S) * rate_hz)
-    names = (*words, *((_UNKNOWN,) if len(words) < len(files) else ()))
+    has_others = len(words) < len(files)
+    names = (*words, _UNKNOWN) if has_others and _UNKNOWN not in words else words
     examples: dict[SplitName, list[tuple[NDArray[np.int16], int]]] = {}
     random = np.random.default_rng(seed)
     for word, paths in files.items():
@@ -110,12 +117,13 @@ def _read(folder: Path, reading: Reading, seed: int, progress: Progress) -> RawD
         for path in paths:
             samples = of_length(at_rate(clips[path], rate_hz), length)
             examples.setdefault(lists.get(path, "train"), []).append((samples, label))
-    notes = [f"clips of {length / rate_hz:.3g} s at {rate_hz:g} Hz"]
-    if _UNKNOWN in names[len(words) :]:
+    notes = [*left_out, f"clips of {length / rate_hz:.3g} s at {rate_hz:g} Hz"]
+    if has_others:
         notes.append(_thin_out(examples, names.index(_UNKNOWN), len(words), random))
     if noise and reading.words:
-        names = (*names, _SILENCE)
-        notes.append(_add_silence(examples, [at_rate(n, rate_hz) for n in noise], length, random))
+        names = names if _SILENCE in names else (*names, _SILENCE)
+        label, sounds = names.index(_SILENCE), [at_rate(each, rate_hz) for each in noise]
+        notes.append(_add_silence(examples, sounds, label, length, random))
     parts = {name: _split(found) for name, found in examples.items()}
     return RawData(
         source=printable(folder),
@@ -135,19 +143,15 @@ def _split(found: Sequence[tuple[NDArray[np.int16], int]]) -> RawSplit:
     )
 
 
-def _files(folder: Path) -> dict[str, list[Path]]:
-    """Return the files of every word."""
-    words = [
-        path for path in sorted(folder.iterdir())
-        if path.is_dir() and not path.name.startswith((".", "_"))
-    ]  # fmt: skip
-    found = {path.name: files for path in words if (files := wav_files(path))}
+def _files(folder: Path) -> tuple[dict[str, list[Path]], tuple[str, ...]]:
+    """Return the files of every word, and notes."""
+    found, notes = clips_of_folders(folder, _FORMATS)
     if len(found) < 2:
         raise DataError(
             f"{printable(folder)}: {len(found)} folders with WAV files; expected one for each "
             f"word, as {printable(folder.name)}/yes/1.wav"
         )
-    return found
+    return found, notes
 
 
 def _words(
@@ -161,7 +165,7 @@ def _words(
                 f"{printable(folder)}: --words {word}: no folder of that word with WAV files; it "
                 f"has {known}"
             )
-    return asked or tuple(files)
+    return tuple(dict.fromkeys(asked)) or tuple(files)
 
 
 def _thin_out(
@@ -185,16 +189,17 @@ def _thin_out(
 def _add_silence(
     examples: dict[SplitName, list[tuple[NDArray[np.int16], int]]],
     noise: Sequence[NDArray[np.int16]],
+    label: int,
     length: int,
     random: np.random.Generator,
 ) -> str:
     """Add stretches of noise, of other parts of each recording for each split; return a note."""
-    label = 1 + max(each[1] for found in examples.values() for each in found)
+    others = 1 + max(each[1] for found in examples.values() for each in found)
     added = 0
     for name, begin, end in _NOISE_PARTS:
         if name not in examples:
             continue
-        for _ in range(max(1, round(len(examples[name]) / label))):
+        for _ in range(max(1, round(len(examples[name]) / others))):
             one = noise[int(random.integers(len(noise)))]
             part = one[int(begin * len(one)) : int(end * len(one))]
             start = random.integers(max(1, len(part) - length + 1))

@@ -12,7 +12,7 @@ from hwkd.core.progress import Progress, silent
 from hwkd.core.reading import Reading
 from hwkd.tasks.base import SplitName
 from hwkd.tasks.raw import RawData, RawSplit
-from hwkd.tasks.sound_folder import common_rate, listed_splits, read_clips, wav_files
+from hwkd.tasks.sound_folder import clips_of_folders, common_rate, listed_splits, read_clips
 from hwkd.tasks.wav import at_rate
 
 SOUND_FORMATS = (
@@ -35,11 +35,7 @@ def read_machine_sounds(
     Raises:
         DataError: if there are fewer than two folders with WAV files, or a clip is too short.
     """
-    files = {
-        path.name: found
-        for path in sorted(folder.iterdir())
-        if path.is_dir() and not path.name.startswith((".", "_")) and (found := wav_files(path))
-    }
+    files, left_out = clips_of_folders(folder, SOUND_FORMATS)
     if len(files) < 2:
         raise DataError(
             f"{printable(folder)}: {len(files)} folders with WAV files; expected {SOUND_FORMATS}, "
@@ -78,6 +74,7 @@ def read_machine_sounds(
         validation=splits.get("validation"),
         test=splits.get("test"),
         notes=(
+            *left_out,
             f"windows of {window / rate_hz:.3g} s at {rate_hz:g} Hz, one every "
             f"{stride / rate_hz:.3g} s; no clip is in two splits",
         ),

@@ -17,12 +17,14 @@ from hwkd.core.nature import Nature
 from hwkd.core.reading import AS_USUAL, Reading
 from hwkd.signals.features import RAW, Features, FittedFeatures, features_named
 from hwkd.signals.pipeline import Pipeline, applied, step_of
-from hwkd.signals.step import Step, StreamStep, TextStep
+from hwkd.signals.step import RowStep, Step, StreamStep, TextStep
 from hwkd.signals.steps.normalise import Normalise
 from hwkd.signals.steps.rfft import RealSpectrum
 from hwkd.signals.steps.standardise import Standardise
 from hwkd.tasks.base import Split, TaskData
+from hwkd.tasks.motion import AXES, with_copies
 from hwkd.tasks.raw import RawArray, RawData, RawSplit
+from hwkd.tasks.split_differences import require_like_scaling
 from hwkd.tasks.splits import with_all_splits
 
 # Part of the fingerprint: raise it when the same raw data would become other inputs.
@@ -30,7 +32,6 @@ _PREPROCESSING_VERSION = 2
 # What a task was called when its data was first given fingerprints.
 _FIRST_TASKS = {"classify": "image"}
 _CHUNK_EXAMPLES = 2048
-_AXES = 3  # of a sensor of motion
 
 
 def prepare(
@@ -40,7 +41,7 @@ def prepare(
     *,
     task: str,
     split_seed: int,
-    is_motion: bool = False,
+    nature: Nature = "values",
 ) -> TaskData:
     """Split, compute features, normalise and fingerprint.
 
@@ -49,7 +50,7 @@ def prepare(
         reading: its features are computed before the network, None is none; its scaling of them is
             that of another data set, None is fitted to train.
         split_seed: seed of the splits that the source does not bring.
-        is_motion: whether raw inputs come from sensors of motion.
+        nature: of the raw inputs; what is known of features is not asked for.
 
     Raises:
         DataError: if a missing split cannot be made or every input is the same.
@@ -58,22 +59,32 @@ def prepare(
     data = with_all_splits(raw, split_seed=split_seed)
     if data.validation is None or data.test is None:
         raise ValueError("with_all_splits returned a missing split")
+    given = data.given()
     shape = tuple(data.train.inputs.shape[1:])
     recipe = features_named(reading.features or RAW)
     front = _front(recipe, data, reading)
     # Samples of a known rate come from a sensor's integers, and stay integers in firmware.
     is_whole = bool(front) or data.sample_rate_hz is not None
+    notes = _notes_on_repeated(data)
+    # What is not turned while it is learned, as samples are, is turned before its features.
+    if (
+        nature == "motion"
+        and shape[0] % AXES == 0
+        and any(isinstance(step, RowStep) for step in front)
+    ):
+        train, note = with_copies(data.train, seed=split_seed)
+        data = replace(data, train=train, notes=(*data.notes, *filter(None, [note])))
     extracted = _extracted(data, front, is_whole=is_whole)
-    moments, notes = _moments(extracted)
+    moments, on_moments = _moments(extracted)
     if _are_texts(front):
         moments = _about_zero(moments)
     fitted: Step = (Standardise.of if is_whole else Normalise.of)(*moments)
     if reading.scaling is not None:
         fitted = step_of(reading.scaling)
+        require_like_scaling(moments[1], fitted, where=f"--data {data.source}")
     ends = (fitted, *recipe.after(shape))
     pipeline = _pipeline(data.train.inputs, (*front, *ends))
-    notes += _notes_on_repeated(data)
-    nature = _nature(front, shape, is_motion=is_motion)
+    nature = _nature(front, shape, nature)
     splits = {
         name: replace(_applied(split, ends, f"{data.source}: {name}"), nature=nature)
         for name, split in extracted.given().items()
@@ -89,9 +100,9 @@ def prepare(
         test=splits["test"],
         split_seed=split_seed,
         fingerprint=_fingerprint(data, head, pipeline, task=task, split_seed=split_seed),
-        notes=(*data.notes, *notes),
+        notes=(*data.notes, *on_moments, *notes),
         validation_from_train=data.validation_from_train,
-        raw_test=data.test.inputs if is_whole else None,
+        raw_test=given["test"].inputs if is_whole else None,
         sample_rate_hz=data.sample_rate_hz,
         texts={name: split.inputs for name, split in data.given().items()}
         if pipeline.is_text
@@ -120,14 +131,14 @@ def _about_zero(
     return (0.0,) * len(mean), tuple(map(math.hypot, mean, deviation))
 
 
-def _nature(front: tuple[Step, ...], shape: tuple[int, ...], *, is_motion: bool) -> Nature:
-    """Return what the network reads: spectra, motion along axes as it was sampled, or values."""
+def _nature(front: tuple[Step, ...], shape: tuple[int, ...], raw: Nature) -> Nature:
+    """Return what the network reads: spectra, motion along axes as it was sampled, ..."""
     if _are_texts(front):
         return "text"
     if any(isinstance(step, RealSpectrum) for step in front):
         return "spectra"
-    are_axes = shape[0] % _AXES == 0 and all(isinstance(step, StreamStep) for step in front)
-    return "motion" if is_motion and are_axes else "values"
+    are_axes = shape[0] % AXES == 0 and all(isinstance(step, StreamStep) for step in front)
+    return "values" if raw == "motion" and not are_axes else raw
 
 
 def _extracted(data: RawData, front: tuple[Step, ...], *, is_whole: bool) -> RawData:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from hwkd.core.errors import ConfigError, DataError
 from hwkd.core.printable import printable
 from hwkd.core.reading import Reading
-from hwkd.tasks.csv_table import TextTable, is_table, label_column, read_table
+from hwkd.tasks.csv_table import TextTable, is_table, label_column, read_table, split_columns
 from hwkd.tasks.npz import read_arrays
 from hwkd.tasks.sources import is_zip
 from hwkd.tasks.sources import reading as opened
+from hwkd.tasks.time_column import in_seconds, is_time, require_one_rate
 
 RECORDING_FORMATS = (
     "a CSV file with a heading and one row for each sample (numbers, a label, and as you have them "
@@ -36,19 +37,12 @@ _RECORDINGS = frozenset(
         "clip",
     }
 )
-# Name -> seconds of one unit; None finds it out from the steps.
-_TIMES: Mapping[str, float | None] = {
-    "time": None, "timestamp": None, "t": None, "seconds": 1.0, "time_s": 1.0, "timestamp_s": 1.0,
-    "ms": 1e-3, "time_ms": 1e-3, "timestamp_ms": 1e-3, "millis": 1e-3, "time_us": 1e-6,
-    "timestamp_us": 1e-6, "time_ns": 1e-9, "timestamp_ns": 1e-9,
-}  # fmt: skip
 # Who or what made a recording; never a sensor.
 _WHO = frozenset({"subject", "user", "person", "participant", "group", "device", "side"})
 _INPUTS = ("x", "data", "samples", "signal", "values")
 _LABELS = ("y", "label", "labels", "class", "target")
+_NAMES = ("channel_names", "channels", "columns")
 _RATES = ("rate", "rate_hz", "sample_rate", "sampling_rate", "fs")
-# A sensor of motion samples faster than once a second: a larger step is in milliseconds.
-_LONGEST_STEP_S = 1.0
 # A step of more than so many usual ones is a gap, which no window reaches over.
 _GAP = 2.5
 
@@ -136,7 +130,7 @@ def read_signal(path: Path, channels: int) -> tuple[NDArray[np.float64], float |
             raise DataError(f"{printable(path)}: no CSV file; give one row for each moment")
         table = read_table(path)
     lower = [name.lower() for name in table.names]
-    time = next((at for at, name in enumerate(lower) if name in _TIMES), None)
+    time = next((at for at, name in enumerate(lower) if is_time(name)), None)
     passed = _RECORDINGS | _WHO | set(_LABELS) - {"y"}
     sensors = [at for at, name in enumerate(lower) if at != time and name not in passed]
     if len(sensors) == channels + 1 and table.numbers_rows(sensors[0]):
@@ -149,7 +143,7 @@ def read_signal(path: Path, channels: int) -> tuple[NDArray[np.float64], float |
     values = table.numbers(sensors).T
     if time is None:
         return values, None
-    time_s = _seconds(table.numbers([time])[:, 0], lower[time])
+    time_s, _ = in_seconds(table.numbers([time])[:, 0], table.names[time])
     steps = np.diff(time_s)
     if not len(steps) or (steps <= 0).any():
         row = int(np.argmax(steps <= 0)) + 1 if len(steps) else 0
@@ -172,14 +166,17 @@ def group_of(reading: Reading) -> str | None:
 
 
 def _of_table(table: TextTable, reading: Reading, group: str | None) -> _Samples:
-    label = label_column(table, reading.label, others={*_RECORDINGS, *_TIMES, *_WHO})
     lower = [name.lower() for name in table.names]
+    times = [at for at, name in enumerate(lower) if is_time(name)]
+    known = {*_RECORDINGS, *_WHO, *(lower[at] for at in times)}
+    label = label_column(table, reading.label, others=known)
     who = None if group is None else table.column(group, option="--group")
     recording = next((at for at, name in enumerate(lower) if name in _RECORDINGS), None)
-    time = next((at for at, name in enumerate(lower) if name in _TIMES), None)
+    time = next((at for at, name in enumerate(lower) if is_time(name)), None)
     used = {label, who, recording, time}
     others = [at for at, name in enumerate(lower) if name in _WHO and at not in used]
-    sensors = [at for at in range(len(lower)) if at not in used and at not in others]
+    beside = [*(at for at in times if at not in used), *split_columns(table)]
+    sensors = [at for at in range(len(lower)) if at not in used | {*others, *beside}]
     if sensors and sensors[0] == 0 and table.numbers_rows(0):
         sensors = sensors[1:]
     if not sensors:
@@ -189,8 +186,13 @@ def _of_table(table: TextTable, reading: Reading, group: str | None) -> _Samples
     if others:
         left = ", ".join(table.names[at] for at in others)
         notes.append(f"{left} left out; --group {table.names[others[0]]} keeps each apart")
+    if beside:
+        notes.append(f"left out: {', '.join(table.names[at] for at in beside)}: no sensor")
+    time_s = None
+    if time is not None:
+        time_s, said = in_seconds(table.numbers([time])[:, 0], table.names[time])
+        notes += [said] if said else []
     values = table.numbers(sensors)
-    ticks = None if time is None else table.numbers([time])[:, 0]
     return _Samples(
         source=table.source,
         channels=channels,
@@ -198,20 +200,11 @@ def _of_table(table: TextTable, reading: Reading, group: str | None) -> _Samples
         labels=table.texts(label, what="label"),
         recordings=None if recording is None else table.texts(recording, what="recording"),
         groups=None if who is None else table.texts(who, what="group"),
-        time_s=None if ticks is None or time is None else _seconds(ticks, lower[time]),
+        time_s=time_s,
         rate_hz=None,
         first_row=2,
         notes=tuple(notes),
     )
-
-
-def _seconds(ticks: NDArray[np.float64], name: str) -> NDArray[np.float64]:
-    unit_s = _TIMES[name]
-    if unit_s is None:
-        steps = np.diff(ticks)
-        usual = float(np.median(steps[steps > 0])) if (steps > 0).any() else 0.0
-        unit_s = 1e-3 if usual >= _LONGEST_STEP_S else 1.0
-    return ticks * unit_s
 
 
 def _of_arrays(path: Path, reading: Reading, group: str | None) -> _Samples:
@@ -240,8 +233,8 @@ def _of_arrays(path: Path, reading: Reading, group: str | None) -> _Samples:
             f"{where}: --split group:{group}: no such array; it has "
             f"{', '.join(map(printable, arrays))}"
         )
-    rate, time = named(_RATES), named(sorted(_TIMES))
-    names = named(["channel_names", "channels", "columns"])
+    rate, names = named(_RATES), named(_NAMES)
+    clock = next((name for name in arrays if is_time(name)), None)
     channels = tuple(f"channel {at}" for at in range(1, values.shape[1] + 1))
     if names is not None and names.size == values.shape[1]:
         channels = tuple(printable(str(name)) for name in names.ravel())
@@ -251,6 +244,16 @@ def _of_arrays(path: Path, reading: Reading, group: str | None) -> _Samples:
         raise DataError(
             f"{where}: x holds a NaN or infinite value at sample {row}; repair or drop it"
         )
+    notes = [f"channels: {', '.join(channels)}"]
+    known = {*_INPUTS, *_LABELS, *_RECORDINGS, *_RATES, *_NAMES, *_WHO, reading.label, group}
+    left = [name for name in arrays if name.lower() not in known and name != clock]
+    if left:
+        notes.append(f"left out: {', '.join(map(printable, left))}")
+    time_s = None
+    if clock is not None:
+        ticks = _as_numbers(arrays[clock], len(values), where, "the time")
+        time_s, said = in_seconds(ticks, clock)
+        notes += [said] if said else []
     return _Samples(
         source=where,
         channels=channels,
@@ -262,10 +265,10 @@ def _of_arrays(path: Path, reading: Reading, group: str | None) -> _Samples:
         groups=None
         if groups is None
         else _of_samples(groups, recordings, len(values), where, str(group)),
-        time_s=None if time is None else _as_numbers(time, len(values), where, "the time"),
+        time_s=time_s,
         rate_hz=None if rate is None else float(_as_numbers(rate, 1, where, "the rate")[0]),
         first_row=0,
-        notes=(f"channels: {', '.join(channels)}",),
+        notes=tuple(notes),
     )
 
 
@@ -376,6 +379,9 @@ def _rate(
     if not inside.any():
         raise DataError(f"{samples.source}: no two samples of one recording follow each other")
     usual_s = float(np.median(steps[inside]))
+    if rate_hz is None:
+        starts = np.flatnonzero(begins)
+        require_one_rate(steps, starts, where=samples.source, first_row=samples.first_row)
     gaps[1:] = inside & (steps > _GAP * usual_s)
     note = f"; {int(gaps.sum()):,} gaps in time, which no window reaches over" if gaps.any() else ""
     return rate_hz or float(f"{1.0 / usual_s:.4g}"), gaps, note

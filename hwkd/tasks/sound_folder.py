@@ -9,6 +9,8 @@ from hwkd.core.errors import DataError
 from hwkd.core.printable import printable
 from hwkd.core.progress import Progress
 from hwkd.tasks.base import SplitName
+from hwkd.tasks.folder_tree import first_names
+from hwkd.tasks.split_names import split_meaning
 from hwkd.tasks.wav import Clip, is_wav, read_wav
 
 _LISTS: Mapping[SplitName, str] = {
@@ -42,7 +44,7 @@ def listed_splits(folder: Path, files: Mapping[str, list[Path]]) -> dict[Path, S
     """Return the split of each file that a list names.
 
     Raises:
-        DataError: names list and row of a file that is not there.
+        DataError: names list and row of a file that is not there, or that another list has.
     """
     known = {f"{word}/{path.name}": path for word, paths in files.items() for path in paths}
     found: dict[Path, SplitName] = {}
@@ -50,16 +52,50 @@ def listed_splits(folder: Path, files: Mapping[str, list[Path]]) -> dict[Path, S
         path = folder / list_name
         if not path.is_file():
             continue
-        lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        lines = path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
         for row, line in enumerate(lines, 1):
-            if line.strip() and not line.startswith(("_", ".")):
-                if line.strip() not in known:
-                    raise DataError(
-                        f"{printable(path)}: row {row}: {printable(line.strip())} is not there; "
-                        "correct the list"
-                    )
-                found[known[line.strip()]] = name
+            listed = line.strip().replace("\\", "/")
+            if not listed or listed.startswith(("_", ".")):
+                continue
+            where = f"{printable(path)}: row {row}: {printable(listed)}"
+            if listed not in known:
+                raise DataError(f"{where} is not there; correct the list")
+            if found.get(known[listed], name) != name:
+                raise DataError(f"{where} is in {_LISTS[found[known[listed]]]}, too; drop one")
+            found[known[listed]] = name
     return found
+
+
+def clips_of_folders(folder: Path, formats: str) -> tuple[dict[str, list[Path]], tuple[str, ...]]:
+    """Return the WAV files of each folder in it, and notes on those that lie elsewhere.
+
+    Args:
+        formats: that are taken, for the message.
+
+    Raises:
+        DataError: if folders are called as splits are, or hold sounds of another format.
+    """
+    folders = [
+        path for path in sorted(folder.iterdir())
+        if path.is_dir() and not path.name.startswith((".", "_"))
+    ]  # fmt: skip
+    splits = [path.name for path in folders if (m := split_meaning(path.name)) and m.is_plain]
+    if len(splits) > 1 or (splits and len(splits) == len(folders)):  # one may be a word
+        raise DataError(
+            f"{printable(folder)}: {first_names(splits)} are called as splits are, not as sounds; "
+            f"--data takes {formats}"
+        )
+    found = {path.name: files for path in folders if (files := wav_files(path))}
+    read = {path for files in found.values() for path in files}
+    left = [
+        path for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() == ".wav" and path not in read
+        and not any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
+    ]  # fmt: skip
+    if not left:
+        return found, ()
+    shown = printable(left[0].relative_to(folder))
+    return found, (f"left out: {len(left):,} WAV files that lie elsewhere, as {shown}",)
 
 
 def read_clips(files: Mapping[str, list[Path]], progress: Progress) -> dict[Path, Clip]:

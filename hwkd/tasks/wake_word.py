@@ -24,7 +24,7 @@ from hwkd.tasks.classes_head import WAKE_METRICS, head_of_classes
 from hwkd.tasks.hearing import FALSE_ACCEPTS_PER_HOUR, Hearing
 from hwkd.tasks.prepare import prepare
 from hwkd.tasks.raw import RawData, RawSplit
-from hwkd.tasks.sound_folder import common_rate, listed_splits, read_clips, wav_files
+from hwkd.tasks.sound_folder import clips_of_folders, common_rate, listed_splits, read_clips
 from hwkd.tasks.sources import reading as opened
 from hwkd.tasks.wav import at_rate, of_length
 
@@ -138,7 +138,7 @@ def _read(
     with opened(folder, takes=_FORMATS):
         if not folder.is_dir():
             raise DataError(f"{printable(folder)}: no folder; --data takes {_FORMATS}")
-        files, word = _files(folder)
+        files, word, left_out = _files(folder)
         lists = listed_splits(folder, files)
         clips = read_clips(files, progress)
     rate_hz = common_rate(clips, reading.rate_hz)
@@ -172,6 +172,7 @@ def _read(
             )
     how = "as the lists say" if lists else f"clips by chance, recordings by time, seed {seed}"
     notes = (
+        *left_out,
         f"windows of {window / rate_hz:.3g} s at {rate_hz:g} Hz, one every {stride / rate_hz:.3g} "
         f"s; splits {how}",
     )
@@ -181,13 +182,9 @@ def _read(
     )  # fmt: skip
 
 
-def _files(folder: Path) -> tuple[dict[str, list[Path]], str]:
-    """Return the files of each folder, and which of them is the wake word's."""
-    folders = [
-        path.name for path in sorted(folder.iterdir())
-        if path.is_dir() and not path.name.startswith((".", "_"))
-    ]  # fmt: skip
-    found = {name: files for name in folders if (files := wav_files(folder / name))}
+def _files(folder: Path) -> tuple[dict[str, list[Path]], str, tuple[str, ...]]:
+    """Return the files of each folder, which of them is the wake word's, and notes."""
+    found, notes = clips_of_folders(folder, _FORMATS)
     for name in (_NEGATIVE, _RECORDINGS):
         if name not in found:
             raise DataError(f"{printable(folder)}: no WAV files in {name}; --data takes {_FORMATS}")
@@ -198,7 +195,7 @@ def _files(folder: Path) -> tuple[dict[str, list[Path]], str]:
             f"{printable(folder)}: {len(words)} folders of a wake word ({shown}); expected one "
             f"beside {_NEGATIVE} and {_RECORDINGS}, as {printable(folder.name)}/hey_computer"
         )
-    return found, words[0]
+    return found, words[0], notes
 
 
 def _stride(reading: Reading, window: int, rate_hz: float) -> int:

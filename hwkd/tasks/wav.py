@@ -15,6 +15,8 @@ from hwkd.core.printable import printable
 
 _LONGEST_S = 3600.0
 _LARGEST = 32767
+# What programs write that do not know yet how long the sound will be.
+_NO_LENGTH = (b"\0\0\0\0", b"\xff\xff\xff\xff")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +41,18 @@ def read_wav(path: Path) -> Clip:
     from scipy.io import wavfile
 
     where = printable(path)
+    with path.open("rb") as file:
+        head = file.read(8)
+    if head[:4] == b"RIFF" and head[4:] in _NO_LENGTH:
+        raise DataError(
+            f"{where}: was written as a stream, so its header lacks the length; write it anew as "
+            "a file, as with ffmpeg -i FILE NEW.wav"
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", wavfile.WavFileWarning)
+            # Peaks, cues, tags: what programs write beside the samples.
+            warnings.filterwarnings("ignore", r"Chunk \(non-data\)", wavfile.WavFileWarning)
             rate, values = wavfile.read(path)
     except wavfile.WavFileWarning as warning:
         raise DataError(

@@ -129,6 +129,7 @@ def split_windows(
         validation=parts["validation"],
         test=parts["test"],
         notes=(*found.notes, note),
+        validation_from_train=True,
         sample_rate_hz=found.rate_hz if is_whole else None,
     )
 

@@ -157,7 +157,7 @@ def train_teacher(
         TensorBatches([inputs], labels),
         TaskLoss(data.head),
         config,
-        on_epoch=_teller(progress, config.epochs, data.head.loss_name),
+        on_epoch=_teller(progress, config, data.head.loss_name, clock),
         check=check,
         clock=clock,
     )
@@ -176,10 +176,16 @@ def train_teacher(
     )
 
 
-def _teller(progress: Progress, epochs: int, loss_name: str) -> Callable[[EpochRecord], None]:
+def _teller(
+    progress: Progress, config: TrainConfig, loss_name: str, clock: Clock
+) -> Callable[[EpochRecord], None]:
+    """Return what tells how far a training is: by its epochs, or by its time where that ends it."""
+    begun_s, budget_s, epochs = clock(), config.time_budget_s, config.epochs
+
     def tell(record: EpochRecord) -> None:
+        spent = 0.0 if not budget_s else epochs * (clock() - begun_s) / budget_s
         note = f"loss {record.losses[loss_name]:.3f}"
-        progress("train teacher", record.epoch, epochs, note)
+        progress("train teacher", min(epochs, max(record.epoch, round(spent))), epochs, note)
 
     return tell
 

@@ -5,6 +5,7 @@ import io
 from rich.console import Console
 
 from hwkd.cli.progress_bars import Lines, drawn_on
+from hwkd.cli.search_display import SearchDisplay
 
 
 class Clock:
@@ -57,3 +58,13 @@ def test_a_file_gets_whole_lines_and_no_control_sequences():
     with drawn_on(Console(file=text)) as tell:
         tell("decode [red] images", 0, 4)
     assert text.getvalue() == "decode [red] images\n"
+
+
+def test_a_time_plan_adds_up_to_what_is_left_and_a_changed_one_says_so():
+    text = io.StringIO()
+    display = SearchDisplay(console=Console(file=text), tell=lambda *_: None)
+    display.on_plan({"search": 17.4, "final training": 75.4, "report": 2.4}, 95.2)
+    display.on_plan({"final training": 88.0, "report": 2.0}, 90.0)
+    first, second = (line.strip() for line in text.getvalue().splitlines())
+    assert first == "time left  1 min 35 s: search 17 s, final training 1 min 16 s, report 2 s"
+    assert second.startswith("time left  1 min 30 s, planned anew: final training 1 min 28 s")

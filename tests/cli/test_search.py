@@ -94,7 +94,7 @@ def test_json_has_the_keys_that_others_read(finished):
     assert found["completed"] >= 2
     for point in found["front"]:
         assert set(point) == {
-            "trial", "space", "error", "latency_s", "peak_ram_bytes", "flash_bytes",
+            "trial", "space", "error", "passes", "latency_s", "peak_ram_bytes", "flash_bytes",
         }  # fmt: skip
     assert set(found["best"]) >= {
         "trial", "test_accuracy_float", "test_accuracy_int8", "latency_s", "peak_ram_bytes",
@@ -427,7 +427,7 @@ def test_a_time_limit_is_divided_aloud_and_recorded(inputs, tmp_path):
     assert set(found.run.phase_seconds) >= {"prepare", "teacher", "search", "final training"}
     assert found.seconds is not None
     assert found.seconds < 100.0
-    assert all(note in found.run.caveats for note in listener.notes)
+    assert all(note in found.run.all_caveats for note in listener.notes)
 
 
 def test_a_limit_too_short_is_refused_with_the_least_that_works(inputs, tmp_path, capsys):

@@ -17,18 +17,26 @@ def terms(error):
 
 
 @pytest.mark.parametrize(
-    ("samples", "error", "competes"),
-    [(1000, 0.09, True), (990, 0.04, True), (990, 0.09, False)],
+    ("samples", "error", "goes_on", "competes"),
+    [
+        (1000, 0.09, "", True),
+        (990, 0.04, "", True),
+        (990, 0.09, "", False),
+        (990, 0.09, "trial 0", True),
+    ],
 )
-def test_a_shorter_full_training_competes_only_where_it_is_better(samples, error, competes):
+def test_a_shorter_full_training_competes_only_where_it_is_better_or_goes_on(
+    samples, error, goes_on, competes
+):
     spec = SimpleNamespace(key="k")
     brief: Any = SimpleNamespace(
         number=0, spec=spec, objective=terms(0.06), methods=(), epochs=(), epochs_made=2.0,
         fidelity="brief",
     )  # fmt: skip
     order: Any = SimpleNamespace(
-        name="labels", spec=spec, arm="labels alone", epochs=2, budget_s=None
-    )
+        name="labels", spec=spec, arm="labels alone", epochs=2, budget_s=None,
+        goes_on=goes_on,
+    )  # fmt: skip
     result: Any = SimpleNamespace(samples_seen=samples, objective=terms(error), varied_error=None)
     context: Any = SimpleNamespace(epoch_samples=lambda fidelity: 500)
     found = contenders([brief], {"labels": (order, result)}, context, GOAL)

@@ -67,7 +67,7 @@ def test_a_time_limit_bounds_the_call_and_says_what_was_given_up(
     assert given_up.startswith("Given up: ")
     assert "of 160 trainings, for lack of time" in given_up
     assert run is not None
-    assert given_up in run.caveats
+    assert given_up in run.all_caveats
 
 
 def test_an_interrupted_call_goes_on_where_it_was(

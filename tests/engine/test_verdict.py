@@ -77,6 +77,36 @@ def test_a_tie_goes_to_the_arm_without_a_teacher():
     assert shipping([taught, full("a", 0.1)]).arm == "labels"
 
 
+STUDENTS = st.lists(
+    st.builds(
+        full, network=st.sampled_from("abc"), value=st.floats(0.0, 1.0), seed=st.integers(0, 2)
+    )
+    | st.builds(brief, network=st.sampled_from("abcd"), value=st.floats(0.0, 1.0)),
+    min_size=1,
+    unique_by=lambda contender: contender.name,
+)
+
+
+@given(held=STUDENTS, deviation=st.floats(0.0, 0.05))
+@settings(max_examples=200, deadline=None)
+def test_nothing_in_a_folder_is_better_than_what_ships_by_the_rule(held, deviation):
+    ships = shipping(held, deviation=deviation)
+    trained = [c for c in held if c.weights == "full"]
+    briefly = [c.value for c in held if c.weights == "brief"]
+    if ships.weights == "brief":
+        assert ships.value == min(briefly)
+        return
+    own = [c.value for c in trained if c.network == ships.network]
+    for network in {c.network for c in trained}:
+        others = [c.value for c in trained if c.network == network]
+        # No network with as many seeds has a better mean, and none has more seeds.
+        assert len(others) <= len(own)
+        assert len(others) < len(own) or np.mean(others) >= np.mean(own) - 1e-12
+    assert ships.value == min(own)
+    if briefly:  # brief weights that are ahead are so by no more than the luck of the best of them
+        assert min(briefly) + expected_luck(len(briefly), deviation) >= ships.value
+
+
 def test_nothing_cannot_ship():
     with pytest.raises(ValueError, match="nothing was trained"):
         shipping([])

@@ -69,6 +69,12 @@ def test_what_is_learned_is_found_by_its_name(name, tmp_path):
     assert table.notes == (f"features: a, b; class: {name}",)
 
 
+def test_a_column_of_splits_is_no_feature_and_no_target(tmp_path):
+    table = read_csv(write(tmp_path, "a,is_test,kind,split\n1,0,0,7\n2,1,1,8\n"), of_classes=True)
+    assert (table.features, table.target) == (("a",), "kind")
+    assert "left out: is_test, split: splits are made anew" in table.notes
+
+
 @pytest.mark.parametrize(
     ("heading", "target"),
     [
@@ -117,6 +123,7 @@ def test_classes_may_be_names(tmp_path):
         ("a,b,c\n1,2,x\n1,2,\n", r"row 3, column 'c': no class"),
         ("a;b;c\n1,5;2.5;x\n", r"row 2, column 'a': '1,5' is no finite number"),
         ("a|b|c\n1|2|3\n", "cells separated by commas, semicolons, tabs"),
+        ("a,class,label\n1,x,0\n2,y,1\n", "class and label are called as a target.*--label label"),
         ("a,b,c\n1,2,.5\n1,2,.7\n", "not whole numbers.*--task regression"),
     ],
 )

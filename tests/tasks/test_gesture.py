@@ -1,5 +1,6 @@
 """Recordings become windows of which no two splits share anything; what is refused, in one line."""
 
+import itertools
 import re
 
 import numpy as np
@@ -11,6 +12,8 @@ from hwkd.core.reading import Reading
 from hwkd.signals.steps.normalise import Normalise
 from hwkd.tasks.classes_head import VOTED_METRICS, ClassesHead
 from hwkd.tasks.gesture import GestureTask
+from hwkd.tasks.motion import mirror_that_keeps_class, with_copies
+from hwkd.tasks.raw import RawSplit
 from hwkd.tasks.recordings import read_recordings
 from hwkd.tasks.windows import cut_windows
 
@@ -123,6 +126,11 @@ def changed(at, column, value):
             [row for row in recording_rows(people=3) if row[3] == "tilt"], {},
             "every sample is labelled 'tilt'; two classes",
         ),
+        (
+            [[float(row[0]) * 3 if row[4] == "p1" else row[0], *row[1:]]
+             for row in recording_rows(people=3)], {},
+            "recordings have several rates (20 Hz from row 2 and 6.67 Hz from row 602)",
+        ),
         (recording_rows(people=3, seconds=1.0), {}, "is as long as a window of 2 s"),
     ],
 )  # fmt: skip
@@ -132,6 +140,35 @@ def test_what_cannot_be_used_is_refused_with_file_and_row(rows, reading, message
         TASK.data(path, Reading(**reading))
     assert str(caught.value).startswith(str(path))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "units", "note"),
+    [
+        ("Time (s)", 1.0, None),
+        ("time[ms]", 1e3, None),
+        ("seconds_elapsed", 1.0, None),
+        ("timestamp", 1e3, "timestamp is taken as milliseconds, from its steps of 50"),
+        ("timestamp", 1e6, "timestamp is taken as microseconds, from its steps of 50000"),
+        ("timestamp", 1e9, "timestamp is taken as nanoseconds, from its steps of 5e+07"),
+    ],
+)
+def test_time_is_no_sensor_whatever_it_is_called_and_its_unit_is_said(name, units, note, tmp_path):
+    rows = [[round(float(row[0]) * units, 3), *row[1:]] for row in recording_rows(people=1)]
+    heading = f"{name},ax,ay,split,label,subject,recording"
+    rows = [[*row[:3], 1, *row[3:]] for row in rows]
+    found = read_recordings(write_recordings(tmp_path / "a.csv", rows, heading), Reading())
+    assert found.rate_hz == RATE_HZ
+    assert found.channels == ("ax", "ay")
+    assert "left out: split: no sensor" in found.notes
+    assert note is None or note in found.notes
+    np.savez(
+        tmp_path / "a.npz", x=np.array([row[1:3] for row in rows], float),
+        y=[row[4] for row in rows], x_test=np.zeros(3), **{name: [row[0] for row in rows]},
+    )  # fmt: skip
+    stored = read_recordings(tmp_path / "a.npz", Reading())
+    assert stored.rate_hz == RATE_HZ
+    assert "left out: x_test" in stored.notes
 
 
 def test_what_nothing_says_is_asked_for(tmp_path):
@@ -160,3 +197,46 @@ def test_arrays_that_do_not_fit_the_samples_are_refused_in_one_line(tmp_path, ar
     np.savez(tmp_path / "r.npz", **{**whole, **array})
     with pytest.raises(DataError, match=says):
         read_recordings(tmp_path / "r.npz", Reading())
+
+
+def motion(people=6, seconds=6.0, seed=0):
+    """Windows of a sensor of acceleration and one of rotation, worn left and right of a body."""
+    random = np.random.default_rng(seed)
+    time = np.arange(round(seconds * 50)) / 50
+    inputs, labels, wholes = [], [], []
+    poses = np.array([[900, -300, 100], [100, -300, 900], [-900, -600, 200]])
+    for _person, label, side in itertools.product(range(people), range(3), (1, -1)):
+        swing = np.sin(2 * np.pi * (0.8 + 0.3 * label) * time + random.uniform(0, 6))
+        level = np.concatenate([poses[label], [500, 700, 300]])
+        wave = level[:, np.newaxis] * (0.7 + 0.4 * swing)
+        wave *= np.array([1, side, 1, side, 1, side])[:, np.newaxis]
+        inputs.append(wave + random.normal(0, 20, wave.shape))
+        labels.append(label)
+        wholes.append(len(wholes))
+    return RawSplit(
+        inputs=np.rint(np.stack(inputs)).astype(np.int16),
+        labels=np.array(labels),
+        wholes=np.array(wholes),
+    )
+
+
+def test_the_mirror_of_a_body_is_found_and_copies_are_turned_and_stay_near():
+    train = motion()
+    signs = mirror_that_keeps_class(train)
+    assert signs.tolist() == [1, -1, 1, -1, 1, -1]
+    whole, note = with_copies(train, seed=1)
+    count = len(train.labels)
+    assert "3 copies of each of its 36 windows, half of them as of the other side" in note
+    np.testing.assert_array_equal(whole.inputs[:count], train.inputs)
+    np.testing.assert_array_equal(whole.labels.reshape(4, count), np.tile(train.labels, (4, 1)))
+    copies = whole.inputs[count:].astype(float).reshape(3, count, 2, 3, -1)
+    lengths = np.linalg.norm(copies, axis=3).mean(axis=-1)
+    plain = np.linalg.norm(train.inputs.astype(float).reshape(count, 2, 3, -1), axis=2).mean(-1)
+    # Turns and mirrors keep lengths; strength, by a tenth, does not.
+    assert 0.05 < np.log(lengths / plain).std() < 0.2
+    is_mirrored = np.sign((copies * signs.reshape(2, 3, 1)).mean(-1)) == np.sign(
+        train.inputs.reshape(count, 2, 3, -1).mean(-1)
+    )
+    assert 0.2 < is_mirrored[..., 1, 0].mean() < 0.8
+    again, _ = with_copies(train, seed=1)
+    np.testing.assert_array_equal(again.inputs, whole.inputs)

@@ -96,6 +96,8 @@ def whole(folder):
         ("clip.txt", lambda w: w, "low/clip.txt: is a WAV file by its content; call it clip.wav"),
         ("r\u00e4te.wav", lambda w: w[:24] + struct.pack("<II", 9000, 18000) + w[32:],
          "say the rate that all are brought to, as --rate 16kHz"),
+        ("pipe.wav", lambda w: w[:4] + b"\xff" * 4 + w[8:40] + b"\xff" * 4 + w[44:],
+         "low/pipe.wav: was written as a stream, so its header lacks the length"),
         ("long.wav", lambda w: w[:24] + struct.pack("<II", 0, 0) + w[32:], "long.wav: "),
     ],
 )  # fmt: skip
@@ -107,12 +109,44 @@ def test_a_file_that_cannot_be_used_is_one_line(name, content, message, tmp_path
     assert "\n" not in str(caught.value)
 
 
+def test_what_programs_write_beside_the_samples_is_passed_over(tmp_path):
+    wavfile.write(tmp_path / "a.wav", RATE_HZ, (tone(300.0) * 32767).astype(np.int16))
+    plain, content = read_wav(tmp_path / "a.wav"), (tmp_path / "a.wav").read_bytes()
+    peak = struct.pack("<4sI16s", b"PEAK", 16, b"") + struct.pack("<4sI5sx", b"id3 ", 5, b"ID3ab")
+    size = struct.pack("<I", len(content) + len(peak) - 8)
+    (tmp_path / "a.wav").write_bytes(content[:4] + size + content[8:36] + peak + content[36:])
+    np.testing.assert_array_equal(read_wav(tmp_path / "a.wav").samples, plain.samples)
+
+
+def test_a_class_of_silence_beside_noise_is_one_class(tmp_path):
+    folder = write_spoken(tmp_path / "set", clips=12)
+    (folder / "none").rename(folder / "silence")
+    data = TASK.data(folder, CLIP.model_copy(update={"words": ("low", "silence", "low")}))
+    assert data.class_names == ("low", "silence", "unknown")
+
+
+def test_clips_that_are_not_read_are_named_and_splits_are_no_words(tmp_path):
+    folder = write_spoken(tmp_path / "set", clips=12, noise=False)
+    (folder / "low" / "speaker").mkdir()
+    (folder / "low" / "0.wav").rename(folder / "low" / "speaker" / "0.wav")
+    notes = TASK.data(folder, CLIP).notes
+    assert "left out: 1 WAV files that lie elsewhere, as low/speaker/0.wav" in notes
+    (folder / "low").rename(folder / "training")
+    (folder / "high").rename(folder / "test")
+    with pytest.raises(DataError, match="test, training are called as splits are, not as sounds"):
+        TASK.data(folder, CLIP)
+
+
 def test_what_is_no_folder_of_words_is_refused(tmp_path):
     folder = write_spoken(tmp_path / "set", clips=3, noise=False)
     with pytest.raises(DataError, match="--words yes: no folder of that word"):
         TASK.data(folder, Reading(words=("yes",)))
     (folder / "testing_list.txt").write_text("low/99.wav\n")
     with pytest.raises(DataError, match=r"row 1: low/99\.wav is not there"):
+        TASK.data(folder, CLIP)
+    (folder / "testing_list.txt").write_bytes(b"\xef\xbb\xbflow\\1.wav\r\n")
+    (folder / "validation_list.txt").write_text("low/1.wav\n")
+    with pytest.raises(DataError, match=r"low/1\.wav is in validation_list\.txt, too; drop one"):
         TASK.data(folder, CLIP)
     with pytest.raises(DataError, match="0 folders with WAV files; expected one for each word"):
         TASK.data(folder / "low", CLIP)

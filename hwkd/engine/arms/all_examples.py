@@ -24,9 +24,10 @@ from hwkd.train.criteria import TaskLoss
 from hwkd.train.loop import TrainResult, train_module
 from hwkd.train.seeding import derive_seed
 
-# Samples of the training before -> samples of this one; its peak rate likewise.
+# Samples of the training before -> samples of this one.
 SAMPLES_RATIO = 0.2
-_RATE_RATIO = 0.3
+# Peak rate of the training before -> that of one which goes on with its weights.
+FURTHER_RATE_RATIO = 0.3
 
 
 def may_learn_all(context: SearchContext, arm: Arm) -> bool:
@@ -65,7 +66,7 @@ def learn_all(
     further = replace(
         config,
         epochs=max(1, round(SAMPLES_RATIO * samples_seen / len(labels))),
-        learning_rate=_RATE_RATIO * config.learning_rate,
+        learning_rate=FURTHER_RATE_RATIO * config.learning_rate,
         seed=derive_seed(config.seed, "all examples"),
         time_budget_s=budget_s,
         samples_per_epoch=None,

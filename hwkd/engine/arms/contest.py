@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from hwkd.core.best import judged_value
@@ -12,14 +13,58 @@ from hwkd.core.objective import ObjectiveConfig
 from hwkd.core.trial import TrialRecord
 from hwkd.core.verdict_record import ASKED_FOR, ArmRecord, ArmScores, Verdict
 from hwkd.engine.arms.evaluation import student_logits
-from hwkd.engine.arms.orders import ArmOrder, ArmResult, order_folder
+from hwkd.engine.arms.orders import ArmOrder, ArmResult, finished_orders, order_folder
 from hwkd.engine.arms.recipes import Arm, arms_of, known_arms
-from hwkd.engine.arms.verdict import Contender, expected_luck, gain_over_controls
+from hwkd.engine.arms.verdict import (
+    Contender,
+    expected_luck,
+    gain_over_controls,
+    shipping,
+)
 from hwkd.engine.setup.context import SearchContext
 from hwkd.io.student_folder import StudentFiles
 
 # Names the weights of a candidate as the search trained them.
 BRIEF = "brief-weights"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contest:
+    """Every student of a run folder that may ship, and the one that does.
+
+    Attributes:
+        trainings: full trainings that finished, of earlier ends as well, by name.
+        deviation: standard error of a value on validation.
+    """
+
+    trainings: Mapping[str, tuple[ArmOrder, ArmResult]]
+    competing: tuple[Contender, ...]
+    deviation: float
+    winner: Contender
+
+    @property
+    def full_trainings(self) -> int:
+        """How many full trainings compete."""
+        return sum(contender.weights == "full" for contender in self.competing)
+
+
+def held_contest(
+    run: Path, ranked: Sequence[TrialRecord], context: SearchContext, goal: ObjectiveConfig
+) -> Contest:
+    """Judge everything that a run folder holds by the one rule of what ships.
+
+    Args:
+        ranked: completed trials, best first; at least one.
+    """
+    trainings = {order.full_name: (order, found) for order, found in finished_orders(run)}
+    competing = contenders(ranked, trainings, context, goal)
+    deviation = standard_error(run, trainings, competing, context, goal)
+    return Contest(
+        trainings=trainings,
+        competing=tuple(competing),
+        deviation=deviation,
+        winner=shipping(competing, deviation=deviation),
+    )
 
 
 def contenders(
@@ -52,14 +97,15 @@ def contenders(
         if job.name.startswith(BRIEF) or scores.objective is None:
             continue
         value = judged_value(goal, scores.objective)
-        if (scores.samples_seen or 0) < brief_samples and value >= best_brief:
+        is_short = not job.goes_on and (scores.samples_seen or 0) < brief_samples
+        if is_short and value >= best_brief:
             continue  # shorter than the brief training and no better: no full one
         found.append(
             Contender(
                 name=name,
                 network=job.spec.key,
                 weights="full",
-                arm=f"{job.arm}, {job.epochs} epochs, {job.budget_s}",
+                arm=f"{job.arm}, {job.epochs} epochs, {job.budget_s}, {job.goes_on}",
                 value=value,
                 steadier=_steadier(scores, goal),
                 is_taught=job.arm == "distilled",
@@ -134,13 +180,13 @@ def judged(
         trainings: that finished, by name.
         networks_compared: on validation.
     """
-    lengths: dict[tuple[int, float | None], dict[str, list[ArmResult]]] = {}
+    lengths: dict[tuple[object, ...], dict[str, list[ArmResult]]] = {}
     for other, scores in trainings.values():
         if other.spec.key == job.spec.key and not other.name.startswith(BRIEF):
-            alike = lengths.setdefault((other.epochs, other.budget_s), {})
+            alike = lengths.setdefault(_length(other), {})
             alike.setdefault(other.arm, []).append(scores)
     is_brief = job.name.startswith(BRIEF)
-    own = None if is_brief else lengths.get((job.epochs, job.budget_s))
+    own = None if is_brief else lengths.get(_length(job))
     # Brief weights have no controls of their length; what is known of their network is shown.
     found = own or max(lengths.values(), key=len, default={})
     kind, first = context.data.head.kind, _asked_for(job.arm, context)
@@ -159,6 +205,11 @@ def judged(
         networks_compared=networks_compared,
         gain=gain_over_controls(arms, metric) if was_trained else None,
     )
+
+
+def _length(job: ArmOrder) -> tuple[object, ...]:
+    """Return what trainings that are compared have in common beside their network."""
+    return job.epochs, job.budget_s, job.goes_on
 
 
 def _asked_for(ships: str, context: SearchContext) -> Arm:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import RootModel, ValidationError, model_validator
 
-from hwkd.core.decision_record import Confusion, DecisionRecord
+from hwkd.core.decision_record import Confusion, DecisionRecord, ReadTextRecord
 from hwkd.core.final_record import ExitsRecord, LifelongRecord, PairRecord, QuantisationChoiceRecord
 from hwkd.core.metric import ScoresRecord
 from hwkd.core.old_records import with_scores
@@ -36,6 +36,7 @@ class ArmResult(StrictModel):
         samples_seen: in the training; None likewise.
         quantisation: how the int8 file was chosen; None when another version trained it.
         confusion: of the int8 file on test, by class.
+        worst_texts: those of test that the int8 file reads worst; none where inputs are no texts.
         decision: threshold that was chosen on validation.
         pairs: layers that feature methods compared.
         exits: of the file with exits; None without any.
@@ -52,6 +53,7 @@ class ArmResult(StrictModel):
     samples_seen: StoredInt | None = None
     quantisation: QuantisationChoiceRecord | None = None
     confusion: Confusion = ()
+    worst_texts: tuple[ReadTextRecord, ...] = ()
     decision: DecisionRecord | None = None
     pairs: tuple[PairRecord, ...] = ()
     exits: ExitsRecord | None = None
@@ -77,6 +79,7 @@ class ArmOrder(StrictModel):
         epochs: length of the training, at most.
         loses_in_int8: training with simulated rounding will probably follow, and needs its time.
         start_from: file with the weights that it begins with; None draws them.
+        goes_on: name of what the run folder held, whose weights those are; empty where it is none.
         learns_all: once scored, it learns from validation, too, where that was taken from train.
         budget_s: time for training, quantising and scoring; None is as long as it takes.
         end_s: when it must be done, by the system's monotonic clock; None likewise.
@@ -92,6 +95,7 @@ class ArmOrder(StrictModel):
     epochs: StoredInt
     loses_in_int8: bool = False
     start_from: str | None = None
+    goes_on: str = ""
     learns_all: bool = False
     budget_s: float | None = None
     end_s: float | None = None

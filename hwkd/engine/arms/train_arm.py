@@ -21,7 +21,7 @@ from hwkd.core.strict_model import read_record
 from hwkd.core.trial import EpochRecord, TrialRecord
 from hwkd.distill.adapters import describe_adapter
 from hwkd.distill.criterion import DistillCriterion
-from hwkd.engine.arms.all_examples import SAMPLES_RATIO, may_learn_all
+from hwkd.engine.arms.all_examples import FURTHER_RATE_RATIO, SAMPLES_RATIO, may_learn_all
 from hwkd.engine.arms.checkpoints import arm_checkpoints, to_log
 from hwkd.engine.arms.evaluation import Trained, train_student
 from hwkd.engine.arms.finish_arm import FloatStudent, Watch, finish_arm, shown_terms
@@ -79,6 +79,8 @@ def train_arm(
         methods=arm.methods,
         budget_s=_training_budget_s(order, context, arm, pace),
     )
+    if order.goes_on:
+        training = training.at_rate_ratio(FURTHER_RATE_RATIO)
     begun, config = time.monotonic(), training.config
     # Of all phases of a scheme; methods have one.
     total = round(config.epochs * sum(phase.share for phase in arm.phases())) or config.epochs

@@ -164,7 +164,7 @@ def _config_alone(request: DistillRequest, *teachers: str) -> SearchConfig:
 def learned_without(run: RunRecord) -> str | None:
     """Say that, and why, students of a run learned without a teacher; None if they had one."""
     if run.teacher is None:
-        return next((c.rstrip(".") for c in run.caveats if c.startswith(_ALONE)), _ALONE)
+        return next((c.rstrip(".") for c in run.events if c.startswith(_ALONE)), _ALONE)
     if run.teacher.left_out is not None:
         return f"The run left its teacher out: {run.teacher.left_out}"
     return None

@@ -93,7 +93,9 @@ def run_distillation(
             nursery()  # imports while the data is read
         resolved = resolve_student(request, progress=told.listener)
         told.listener.on_data(resolved.data)
-        limit.data_is_read(beside_s=nursery().cpu_s() if limit.is_limited else 0.0)
+        if limit.is_limited:
+            limit.data_is_read(imports_again=not nursery().forks)
+        limit.is_ready(beside_s=nursery().cpu_s() if limit.is_limited else 0.0)
         limit.require_enough(verifies=False)
         return _distilled(request, resolved, limit, nursery, told)
 
@@ -294,7 +296,7 @@ def _train_beside(
         left_s = max(0.0, limit.left_s() - limit.closing_s(verifies=False))
         end_s = limit.deadline_s(left_s)
         rounds = max(1, -(-len(left) // orders[0].processes))
-        slot_s = max(left_s / rounds, limit.start_up_s + _LEAST_TRAINING_S)
+        slot_s = max(left_s / rounds, limit.child_s + _LEAST_TRAINING_S)
     run_orders(
         store.path,
         nursery,

@@ -17,15 +17,21 @@ from hwkd.engine.arms.evaluation import student_logits
 from hwkd.engine.arms.student_folder import write_student
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.run.run_record import with_phase
-from hwkd.engine.search.final import Ending, finish_students, is_done, require_student
-from hwkd.engine.search.listener import SearchListener, noted
+from hwkd.engine.search.final import (
+    Ending,
+    finish_students,
+    is_done,
+    least_end_s,
+    require_student,
+)
+from hwkd.engine.search.listener import SearchListener
+from hwkd.engine.search.planning import Planning
 from hwkd.engine.search.run_teacher import TeacherStage
 from hwkd.engine.search.teacher_stage import tested_teacher
 from hwkd.engine.search.verify_best import verify_best
 from hwkd.engine.setup.context import SearchContext, make_context
 from hwkd.engine.setup.prepare import Prepared
 from hwkd.engine.setup.resolve import most_epochs
-from hwkd.engine.setup.time_plan import TimeLimit
 from hwkd.io.device_catalog import folder_of
 from hwkd.io.student_folder import BEST_FOLDER, StudentFiles
 from hwkd.train.teacher import Teacher
@@ -38,7 +44,7 @@ class Closing:
     store: RunFolder
     context: SearchContext
     teacher: TeacherStage
-    limit: TimeLimit
+    planning: Planning
     nursery: Nursery
     listener: SearchListener
 
@@ -50,33 +56,35 @@ class Closing:
         again: bool = False,
     ) -> RunRecord:
         """Train the best students in full, unless that was done for the same best trial before."""
-        context, limit = self.context, self.limit
+        context, limit = self.context, self.planning.limit
         config = context.config
         ranked = ranked_trials(run.objective, records)
         require_student(ranked, records)
-        if not config.train_best or (is_done(run.final, ranked) and not again):
+        if not again and (not config.train_best or is_done(run.final, ranked)):
             return run
+        if again:
+            limit.require_training(least_end_s(ranked[0], context), verifies=config.verify_best)
         begun = time.monotonic()
-        end_s = None
-        if limit.is_limited:
-            left_s = limit.left_s() - limit.closing_s(verifies=config.verify_best)
-            end_s = limit.deadline_s(left_s)
+        run, shares = self.planning.plan(run, searches=False)
         has_teacher = context.teacher_error is not None and run.teacher is not None
         ending = Ending(
             goal=run.objective,
             has_teacher=has_teacher and run.teacher is not None and run.teacher.left_out is None,
             epochs=most_epochs(config, len(context.data.train), is_timed=limit.is_limited),
             seeds=config.training.controls,
-            end_s=end_s,
-            start_up_s=limit.start_up_s - (limit.imported_s if self.nursery.forks else 0.0),
+            end_s=limit.deadline_s(shares["final training"]) if shares else None,
+            is_again=again,
+            start_up_s=limit.child_s,
         )
         final, files, given_up = finish_students(
             ranked, context, self.store, self.nursery, ending, progress=self.listener
         )
+        losses = (f"Given up: {what}." for what in given_up)
+        remarks = (*final.remarks, *losses, *_remarks(final, files, context))
+        final = final.model_copy(update={"remarks": remarks})
+        for remark in final.remarks:
+            self.listener.on_note(remark)
         run = run.model_copy(update={"final": final})
-        remarks = _remarks(final, files, context)
-        for note in (*(f"Given up: {what}." for what in given_up), *remarks):
-            run = noted(run, note, self.listener)
         run = with_phase(run, "final training", time.monotonic() - begun)
         if not limit.is_limited:  # running it on the whole test split has no bound
             tested = tested_teacher(self.teacher, run.teacher, context.data, progress=self.listener)

@@ -7,8 +7,9 @@ brief ones are the best of many is allowed for.
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hwkd.core.errors import ConfigError, DoesNotFitError
@@ -22,20 +23,26 @@ from hwkd.engine.arms.children import Nursery
 from hwkd.engine.arms.conclude import conclude
 from hwkd.engine.arms.contest import (
     BRIEF,
+    Contest,
     ahead_by_luck,
-    contenders,
+    held_contest,
     judged,
     samples_seen,
-    standard_error,
 )
 from hwkd.engine.arms.jobs import run_orders
-from hwkd.engine.arms.orders import ArmOrder, ArmResult, finished_orders
+from hwkd.engine.arms.orders import ArmOrder, ArmResult
 from hwkd.engine.arms.recipes import SCHEME, arm_named, arms_of
 from hwkd.engine.arms.scheme_course import require_possible
 from hwkd.engine.arms.train_arm import score_brief_weights
-from hwkd.engine.arms.verdict import Contender, shipping
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.search.finalists import finalists
+from hwkd.engine.search.finish_again import (
+    Further,
+    going_on,
+    least_going_on_s,
+    samples_held,
+    what_came,
+)
 from hwkd.engine.setup.context import SearchContext
 from hwkd.engine.setup.methods import without_teacher
 from hwkd.io.student_folder import StudentFiles
@@ -61,6 +68,7 @@ class Ending:
         epochs: of every training, at most.
         seeds: over which the best student and its controls are trained; 0 trains it once.
         end_s: when the stage must be over, by `time.monotonic`; None is no bound.
+        is_again: what the run folder holds from earlier ends may be gone on with.
         start_up_s: what a process takes to start and read the data.
     """
 
@@ -69,6 +77,7 @@ class Ending:
     epochs: int
     seeds: int
     end_s: float | None = None
+    is_again: bool = False
     start_up_s: float = 0.0
 
 
@@ -115,22 +124,28 @@ def finish_students(
         ranked = finalists(
             ranked, ending.goal, validation_samples=len(context.data.validation.labels)
         )
-    wanted, given_up = _affordable(ranked, context, ending)
-    if context.scheme is not None and not any(order.arm == SCHEME for order in wanted):
-        given_up += (f"scheme {context.scheme.name}: no full training was made by it",)
+    held = held_contest(store.path, ranked, context, ending.goal) if ending.is_again else None
+    given_up = _not_affordable(ranked[0], ending)
+    further = _further(ranked, context, store, ending, held)
+
+    def wanted(networks: int) -> list[ArmOrder]:
+        fresh = [] if given_up else _orders(ranked, context, ending, networks=networks)
+        most = context.config.processes
+        return fresh if further is None else further.among(fresh, most_processes=most)
+
     turns = _turns(wanted, ranked, context, ending)
+    if context.scheme is not None and not any(order.arm == SCHEME for order in turns.wanted):
+        given_up += (f"scheme {context.scheme.name}: no full training was made by it",)
     results = run_orders(
         store.path, nursery, turns.orders, end_s=turns.end_s, slot_s=turns.slot_s, progress=progress
     )
     missing = [order for order in turns.wanted if order.name not in results]
     if missing:
         given_up += (f"{len(missing)} of {len(turns.wanted)} full trainings, for lack of time",)
-    trainings = {order.full_name: (order, found) for order, found in finished_orders(store.path)}
-    competing = contenders(ranked, trainings, context, ending.goal)
-    ships, why = _shipping(competing, trainings, ranked, context, store, ending, made=bool(results))
-    verdict = judged(ships[0], trainings, context, networks_compared=networks_of(ranked))
-    full = sum(contender.weights == "full" for contender in competing)
-    verdict = verdict.model_copy(update={"full_trainings": full})
+    found = held_contest(store.path, ranked, context, ending.goal)
+    ships, why = _shipping(found, ranked, context, store, ending, made=bool(results))
+    verdict = judged(ships[0], found.trainings, context, networks_compared=networks_of(ranked))
+    verdict = verdict.model_copy(update={"full_trainings": found.full_trainings})
     limited = ending.end_s is not None
     final, files = conclude(
         store.path,
@@ -140,12 +155,14 @@ def finish_students(
         profile_s=_PROFILE_SECONDS_LIMITED if limited else _PROFILE_SECONDS,
         started_s=started_s,
     )
+    if held is not None:
+        came = what_came(held, found, ranked, context.data.head.metrics[0])
+        final = final.model_copy(update={"remarks": tuple(came)})
     return final, files, given_up + why
 
 
 def _shipping(
-    competing: Sequence[Contender],
-    trainings: Mapping[str, tuple[ArmOrder, ArmResult]],
+    found: Contest,
     ranked: Sequence[TrialRecord],
     context: SearchContext,
     store: RunFolder,
@@ -156,18 +173,17 @@ def _shipping(
     """Return what ships, and what of the full or brief weights was left behind.
 
     Args:
-        trainings: full trainings that finished, by name.
         ranked: completed trials, best first.
         made: whether full trainings were made this time.
     """
-    deviation = standard_error(store.path, trainings, competing, context, ending.goal)
-    winner = shipping(competing, deviation=deviation)
+    winner = found.winner
     if winner.weights == "full":
-        return trainings[winner.name], ahead_by_luck(competing, winner, deviation)
+        lucky = ahead_by_luck(found.competing, winner, found.deviation)
+        return found.trainings[winner.name], lucky
     trial = next(r for r in ranked if r.spec and r.spec.key == winner.network)
     order = _brief_order(trial, context, ending)
     ships = order, score_brief_weights(store, trial, context, order)
-    if any(contender.weights == "full" for contender in competing):
+    if found.full_trainings:
         return ships, ("full weights: they were worse on validation than the brief ones",)
     if made:
         return ships, (
@@ -193,20 +209,69 @@ def is_done(final: FinalRecord | None, ranked: Sequence[TrialRecord]) -> bool:
     return final.verdict.networks_compared == networks_of(ranked)
 
 
-def _affordable(
-    ranked: Sequence[TrialRecord], context: SearchContext, ending: Ending
-) -> tuple[list[ArmOrder], tuple[str, ...]]:
-    """Return the trainings, and a note when there is no time for one that deserves its name."""
-    best = ranked[0]
-    if ending.end_s is not None:
-        left_s = ending.end_s - time.monotonic() - ending.start_up_s
-        needed_s = _LONGER_THAN_BRIEF * (best.training_s or best.duration_s) + _scoring_s(best)
-        if left_s < needed_s:
-            return [], (
-                f"the full training: {max(0.0, left_s):.0f} s were left, and one that is longer "
-                f"than the brief training needs {needed_s:.0f} s",
-            )
-    return _orders(ranked, context, ending), ()
+def least_end_s(best: TrialRecord, context: SearchContext) -> float:
+    """Return what the end of a run needs for a training that may better what the folder holds.
+
+    Args:
+        best: completed trial.
+    """
+    reserve_s = 2.0 * _BRIEF_SCORINGS * _scoring_s(best)
+    if context.scheme is not None:
+        return _fresh_s(best) + reserve_s
+    return least_going_on_s(_trained_s(best)) + reserve_s
+
+
+def _not_affordable(best: TrialRecord, ending: Ending) -> tuple[str, ...]:
+    """Say that there is no time for a training that deserves the name of a full one."""
+    left_s, needed_s = _left_s(ending), _fresh_s(best)
+    if left_s >= needed_s:
+        return ()
+    return (
+        f"the full training: {max(0.0, left_s):.0f} s were left, and one that is longer than the "
+        f"brief training needs {needed_s:.0f} s",
+    )
+
+
+def _further(
+    ranked: Sequence[TrialRecord],
+    context: SearchContext,
+    store: RunFolder,
+    ending: Ending,
+    held: Contest | None,
+) -> Further | None:
+    """Return the training that goes on with the best that the folder holds, where there is one.
+
+    It comes first where less time is left than that took, for none from the start is as long then.
+    Where seeds are compared, repetitions of it would not be trainings of their own.
+    """
+    if held is None or ending.seeds > 1:
+        return None
+    fresh = _orders(ranked, context, ending, networks=1)[0]
+    order = going_on(fresh, held, ranked, context, store)
+    samples = _left_s(ending) / _sample_s(ranked[0], context)
+    leads = samples < samples_held(held, ranked, context)
+    return None if order is None else Further(order=order, place=0 if leads else 1)
+
+
+def _left_s(ending: Ending) -> float:
+    """Return how long one training may take; infinite without a bound."""
+    if ending.end_s is None:
+        return math.inf
+    return ending.end_s - time.monotonic() - ending.start_up_s
+
+
+def _fresh_s(best: TrialRecord) -> float:
+    """Return what a training from the start takes that deserves the name of a full one."""
+    return _LONGER_THAN_BRIEF * _trained_s(best) + _scoring_s(best)
+
+
+def _trained_s(record: TrialRecord) -> float:
+    return record.training_s or record.duration_s
+
+
+def _sample_s(record: TrialRecord, context: SearchContext) -> float:
+    """Return the seconds of training a sample took."""
+    return _trained_s(record) / max(1, samples_seen(record, context))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,28 +285,32 @@ class _Turns:
 
 
 def _turns(
-    wanted: Sequence[ArmOrder],
+    wanted: Callable[[int], list[ArmOrder]],
     ranked: Sequence[TrialRecord],
     context: SearchContext,
     ending: Ending,
 ) -> _Turns:
-    """Divide the time that is left among trainings that follow one another."""
-    if ending.end_s is None or not wanted:
-        return _Turns(wanted=wanted, orders=wanted)
+    """Divide the time that is left among trainings that follow one another.
+
+    Args:
+        wanted: trainings of so many networks, the most important first.
+    """
+    orders = wanted(_NETWORKS)
+    if ending.end_s is None or not orders:
+        return _Turns(wanted=orders, orders=orders)
     best = ranked[0]
     end_s = ending.end_s - _BRIEF_SCORINGS * _scoring_s(best)
     left_s = end_s - time.monotonic()
-    rounds = _rounds(best, context, left_s, orders=len(wanted))
-    places = rounds * wanted[0].processes
-    if places > len(wanted):  # no core waits for the end while others train
-        wanted = _orders(ranked, context, ending, networks=_NETWORKS + places - len(wanted))
-    return _Turns(wanted=wanted, orders=wanted[:places], end_s=end_s, slot_s=left_s / rounds)
+    rounds = _rounds(best, context, left_s, orders=len(orders))
+    places = rounds * orders[0].processes
+    if places > len(orders):  # no core waits for the end while others train
+        orders = wanted(_NETWORKS + places - len(orders))
+    return _Turns(wanted=orders, orders=orders[:places], end_s=end_s, slot_s=left_s / rounds)
 
 
 def _rounds(best: TrialRecord, context: SearchContext, left_s: float, *, orders: int) -> int:
     """Return how many trainings may follow one another, each long enough to have converged."""
-    sample_s = (best.training_s or best.duration_s) / max(1, samples_seen(best, context))
-    converged_s = _ENOUGH_PASSES * len(context.data.train) * sample_s
+    converged_s = _ENOUGH_PASSES * len(context.data.train) * _sample_s(best, context)
     most = -(-orders // context.config.processes)
     return max(1, min(most, int(left_s / converged_s)))
 
@@ -251,7 +320,7 @@ def _orders(
     context: SearchContext,
     ending: Ending,
     *,
-    networks: int = _NETWORKS,
+    networks: int,
 ) -> list[ArmOrder]:
     """Return the trainings of the best networks, the most important first.
 
@@ -340,4 +409,4 @@ def _methods(context: SearchContext, ending: Ending) -> Sequence[WeightedMethod]
 
 def _scoring_s(record: TrialRecord) -> float:
     """Return what exporting, quantising and scoring a candidate took."""
-    return max(0.0, record.duration_s - (record.training_s or record.duration_s))
+    return max(0.0, record.duration_s - _trained_s(record))

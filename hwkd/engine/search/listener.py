@@ -105,6 +105,6 @@ class PassingListener:
 
 
 def noted(run: RunRecord, note: str, listener: SearchListener) -> RunRecord:
-    """Return the record with one more caveat, of which the listener hears."""
+    """Return the record with one more event, of which the listener hears."""
     listener.on_note(note)
-    return run.model_copy(update={"caveats": tuple(dict.fromkeys((*run.caveats, note)))})
+    return run.model_copy(update={"events": tuple(dict.fromkeys((*run.events, note)))})

@@ -58,10 +58,10 @@ def run_search(
     if place is not None:
         Database(place.url).require_reachable()
     with Nursery() as nursery:
-        survey = survey_spaces(
-            prepare_new_search(config, progress=listener),
-            times_brief_training=config.training.brief_epochs is None,
-        )
+        read = prepare_new_search(config, progress=listener)
+        limit.data_is_read(imports_again=not nursery.forks)
+        times_brief_training = config.training.brief_epochs is None
+        survey = survey_spaces(read, times_brief_training=times_brief_training)
         prepared = survey.prepared
         listener.on_data(prepared.data)
         run = make_run_record(
@@ -75,7 +75,7 @@ def run_search(
         )
         listener.on_feasibility(run)
         require_feasible(survey.feasibility, survey.references)
-        limit.data_is_read(beside_s=nursery.cpu_s())
+        limit.is_ready(beside_s=nursery.cpu_s())
         limit.learning_s, limit.pass_s = survey.learning_s, survey.pass_s
         limit.require_enough(verifies=config.verify_best)
         run = with_phase(run, "prepare", limit.spent_s())

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from hwkd.engine.run.prepared import settled_json, teacher_is_settled
 from hwkd.engine.run.run_folder import RunFolder
 from hwkd.engine.run.run_record import run_json, search_caveats, with_phase
 from hwkd.engine.search.listener import SearchListener, noted
+from hwkd.engine.search.planning import Planning
 from hwkd.engine.search.result import SearchResult
 from hwkd.engine.search.run_teacher import (
     TEACHER_FOLDER,
@@ -64,6 +65,11 @@ class SearchStages:
         """Return the resolved configuration."""
         return self.prepared.config
 
+    @cached_property
+    def planning(self) -> Planning:
+        """Return what divides the time that is left."""
+        return Planning(self.limit, self.config, self.listener)
+
     def run(self, run: RunRecord, descriptors: tuple[int, ...], *, is_new: bool) -> SearchResult:
         """Teacher, trials, final training, verification, report."""
         status: RunStatus = "interrupted"
@@ -76,7 +82,9 @@ class SearchStages:
             with run_writes(self.store.path):
                 self._recover(known)
             begun = time.monotonic()
-            plan = self._planned(run, trains_teacher=False)
+            run, shares = self.planning.plan(run)
+            search_s = shares.get("search")
+            latest_s = None if search_s is None else search_s + shares.get("final training", 0.0)
             closing = cache(partial(self._closing, teacher, known))
             records, timed_out = run_trial_stage(
                 self.store,
@@ -85,17 +93,15 @@ class SearchStages:
                 descriptors,
                 self.listener,
                 meanwhile=closing,
-                search_s=plan.search_s,
-                share_s=None
-                if plan.search_s is None
-                else self.limit.candidate_share_s(plan.search_s),
-                latest_s=plan.latest_s,
+                search_s=search_s,
+                share_s=None if search_s is None else self.limit.candidate_share_s(search_s),
+                latest_s=latest_s,
             )
-            run = with_phase(plan.run, "search", time.monotonic() - begun)
+            run = with_phase(run, "search", time.monotonic() - begun)
             run = self._judged(run, closing().context.teacher_error, records)
             status = "stopped by timeout" if timed_out else "finished"
             run = self._save(run, status)
-            if plan.latest_s != plan.search_s:  # else the report follows at once
+            if latest_s != search_s:  # else the report follows at once
                 self._time_report()
             run = closing().ended(run, records)
             run = closing().verified(run)
@@ -149,24 +155,6 @@ class SearchStages:
             seconds=self.limit.spent_s(),
         )
 
-    def _planned(self, run: RunRecord, *, trains_teacher: bool) -> _Planned:
-        """Divide the time that is left, and say so."""
-        config = self.config
-        shares = self.limit.plan(
-            trains_teacher=trains_teacher,
-            has_teacher=bool(config.teacher.sources),
-            final=config.train_best,
-            verifies=config.verify_best,
-        )
-        if shares:
-            self.listener.on_plan(shares, self.limit.left_s())
-            seconds = run.planned_seconds | dict(shares.items())
-            run = run.model_copy(update={"planned_seconds": seconds})
-        search_s = shares.get("search")
-        latest_s = None if search_s is None else search_s + shares.get("final training", 0.0)
-        teacher_s = shares.get("teacher", 0.0) if shares else None
-        return _Planned(run, teacher_s, search_s, latest_s)
-
     def _teacher(self, run: RunRecord, *, is_new: bool) -> tuple[TeacherStage, RunRecord]:
         """Make the teacher ready, once for a run; later calls find its outputs in the cache."""
         if not is_new and teacher_is_settled(self.store):
@@ -178,15 +166,14 @@ class SearchStages:
         from hwkd.engine.setup.methods import wants_teacher
 
         begun = time.monotonic()
-        plan = self._planned(run, trains_teacher=wants_teacher(self.config))
+        run, shares = self.planning.plan(run, trains_teacher=wants_teacher(self.config))
         stage = prepare_in_time(
             self.prepared,
             self.limit,
-            budget_s=plan.teacher_s,
+            budget_s=shares.get("teacher", 0.0) if shares else None,
             own_dir=self.store.path / TEACHER_FOLDER,
             progress=self.listener,
         )
-        run = plan.run
         if stage.record is not None:
             self.listener.on_teacher(stage.record)
             run = run.model_copy(update={"teacher": stage.record})
@@ -205,7 +192,7 @@ class SearchStages:
             store=self.store,
             context=context_of(self.prepared, known),
             teacher=teacher,
-            limit=self.limit,
+            planning=self.planning,
             nursery=self.nursery,
             listener=self.listener,
         )
@@ -226,8 +213,7 @@ class SearchStages:
     ) -> RunRecord:
         """Leave the teacher out of the objective if a candidate beat it; state the caveats."""
         caveats = search_caveats(self.config, self.prepared.screen.device, records)
-        kept = tuple(c for c in run.caveats if c not in caveats)
-        run = run.model_copy(update={"caveats": (*caveats, *kept)})
+        run = run.model_copy(update={"caveats": caveats})
         teacher = run.teacher
         if teacher is None or teacher_error is None:
             goal = run.objective.model_copy(update={"beta": 0.0})
@@ -269,11 +255,3 @@ class SearchStages:
         run = run.model_copy(update={"status": status})
         self.store.write(RUN_FILE, run_json(run))
         return run
-
-
-@dataclass(frozen=True, slots=True)
-class _Planned:
-    run: RunRecord
-    teacher_s: float | None
-    search_s: float | None
-    latest_s: float | None

@@ -60,6 +60,11 @@ class Training:
     recipe: TrainingRecipe
     config: TrainConfig
 
+    def at_rate_ratio(self, ratio: float) -> Training:
+        """Return the same training with learning rates so much as high."""
+        rate = ratio * self.config.learning_rate
+        return replace(self, config=replace(self.config, learning_rate=rate))
+
 
 @dataclass(frozen=True, kw_only=True)
 class SearchContext:

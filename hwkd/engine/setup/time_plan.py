@@ -39,8 +39,8 @@ _FEWEST_PER_WORKER = 6
 _FEWEST_TO_REFINE = 2
 # A search needs two students of a second each, or it has nothing to compare.
 _LEAST_TRAINING_S = 2.0
-# Reading data and fitting spaces to the limits, over the imports before them: a third for digits.
-_START_UP_OVER_IMPORTS = 1.5
+# Reading a small data set and finding what fits takes so much of what importing the code took.
+_SMALL_DATA_RATIO = 0.6
 _MOST_SLOWDOWN = 12.0
 # Wall time over processor time from which somebody else is computing on this machine, too.
 _BUSY = 1.3
@@ -59,8 +59,8 @@ class TimeLimit:
         started_s: when the command began, by `clock`.
         clock: seconds, monotonic: a clock that is set does not move it.
         imported_s: when the code was imported, since the command began.
-        start_up_s: what starting and reading the data took, `imported_s` among it; a worker process
-            takes as long, without the import where it is forked.
+        start_up_s: when the data was read and what fits was known, since the command began.
+        child_s: what a worker process takes until it has code and data; 0 until that is known.
         slowdown: wall time over processor time of what was timed last, 1 on an idle machine.
         report_s: what the report takes; replaced once one was written.
         learning_s: processor time in which the candidate that trains fastest learns something; 0
@@ -73,6 +73,7 @@ class TimeLimit:
     clock: Callable[[], float] = time.monotonic
     imported_s: float = 0.0
     start_up_s: float = 0.0
+    child_s: float = 0.0
     slowdown: float = 1.0
     report_s: float = _REPORT_S
     learning_s: float = 0.0
@@ -105,7 +106,16 @@ class TimeLimit:
         """Note it: the imports end before the first line of a search."""
         self.imported_s = self.spent_s()
 
-    def data_is_read(self, *, beside_s: float = 0.0) -> None:
+    def data_is_read(self, *, imports_again: bool) -> None:
+        """Note it: what follows before the first training is arithmetic.
+
+        Args:
+            imports_again: a worker process has to import the code, too, not to read data alone.
+        """
+        spent_s = self.spent_s()
+        self.child_s = spent_s if imports_again else spent_s - self.imported_s
+
+    def is_ready(self, *, beside_s: float = 0.0) -> None:
         """Take the pace: how long starting took, and how much others slow this machine down.
 
         Args:
@@ -157,27 +167,57 @@ class TimeLimit:
     def require_enough(self, *, verifies: bool) -> None:
         """Refuse a limit in which no student can be trained, before anything is trained.
 
-        Asked after the imports, and again when the data is read and the spaces are fitted.
+        Asked as soon as the code is imported, it goes by what that took; once the data is read, by
+        what that took, too.
 
         Raises:
             ConfigError: says the least that works, from the pace measured.
         """
-        if self.limit_s is None:
-            return
-        imported_only = self.start_up_s == 0.0
-        start_up_s = self.spent_s() if imported_only else self.start_up_s
+        if self.is_limited and not self.start_up_s:
+            reading_s = _SMALL_DATA_RATIO * self.spent_s()
+            self.require_left(
+                2.0 * reading_s + self._least_closing_s(verifies=verifies) + _LEAST_TRAINING_S,
+                what="small data, training, testing and the report",
+            )
         # At an idle machine's pace: whoever else works now may be gone in a minute.
-        needed_s = start_up_s + _LEAST_TRAINING_S + _REPORT_S
-        needed_s += _VERIFICATION_S if verifies else 0.0
-        if self.left_s() < needed_s:
-            if imported_only:  # the rest is still to come, here and in a worker
-                needed_s += 2.0 * (_START_UP_OVER_IMPORTS - 1.0) * start_up_s
+        self.require_left(
+            self.child_s + self._least_closing_s(verifies=verifies) + _LEAST_TRAINING_S,
+            what="training, testing and the report",
+        )
+
+    def require_training(self, training_s: float, *, verifies: bool) -> None:
+        """Refuse a limit in which a training of a known length does not end.
+
+        Args:
+            training_s: with all that is measured of it, at the pace of earlier ones.
+
+        Raises:
+            ConfigError: says the least that works.
+        """
+        self.require_left(
+            self.child_s + training_s + self.closing_s(verifies=verifies),
+            what=f"a training that can better what the folder holds ({training_s:.0f} s), testing "
+            "and the report",
+        )
+
+    def require_left(self, needed_s: float, *, what: str) -> None:
+        """Refuse a limit of which less is left than what follows needs.
+
+        Args:
+            what: follows, for people.
+
+        Raises:
+            ConfigError: says the least that works.
+        """
+        if self.limit_s is not None and self.left_s() < needed_s:
             least_s = math.ceil(self.spent_s() + needed_s)
             raise ConfigError(
-                f"--timeout {self.limit_s:g}s: starting took {start_up_s:.1f} s, and what follows "
-                f"to the report needs about {needed_s:.0f} s more here; give at least "
-                f"--timeout {least_s}s"
+                f"--timeout {self.limit_s:g}s: starting took {self.spent_s():.1f} s, and {what} "
+                f"need about {needed_s:.0f} s more here; give at least --timeout {least_s}s"
             )
+
+    def _least_closing_s(self, *, verifies: bool) -> float:
+        return _REPORT_S + (_VERIFICATION_S if verifies else 0.0)
 
     def plan(
         self,
@@ -188,7 +228,9 @@ class TimeLimit:
         searches: bool = True,
         has_teacher: bool = False,
     ) -> Mapping[Stage, float]:
-        """Divide what is left among the stages to come; seconds each, empty without a limit.
+        """Divide what is left, all of it, among the stages to come; seconds each.
+
+        Empty without a limit. The report's share holds what no other stage counts.
 
         On a machine so slow that candidates barely learn in their share, what helps least is left
         out: first the teacher, then full trainings.
@@ -220,7 +262,7 @@ class TimeLimit:
             stages["final training"] = training_s - stages.get("search", 0.0)
         if verifies:
             stages["verification"] = _VERIFICATION_S * self.slowdown * closing_ratio
-        stages["report"] = self.report_s * closing_ratio
+        stages["report"] = left_s - math.fsum(stages.values())
         return stages
 
     def _search_share(self, training_s: float) -> float:

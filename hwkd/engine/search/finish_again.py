@@ -1,0 +1,149 @@
+"""The end of a search done again: what it may begin with, and what came of it, in sentences."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hwkd.core.metric import Metric, ScoresRecord
+from hwkd.core.trial import TrialRecord
+from hwkd.engine.arms.contest import Contest, samples_seen
+from hwkd.engine.arms.orders import ArmOrder, order_folder
+from hwkd.engine.arms.recipes import arm_named
+from hwkd.engine.run.run_folder import RunFolder
+from hwkd.engine.setup.context import SearchContext
+from hwkd.io.student_folder import StudentFiles
+
+# Of the training that made the weights, what going on with them takes at least to change them.
+_LEAST_RATIO, _LEAST_S = 0.1, 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Further:
+    """A training that goes on with what the folder holds, and its place among those that do not."""
+
+    order: ArmOrder
+    place: int
+
+    def among(self, fresh: Sequence[ArmOrder], *, most_processes: int) -> list[ArmOrder]:
+        """Return all trainings, the most important first, with the processes that they share."""
+        orders = [*fresh[: self.place], self.order, *fresh[self.place :]]
+        processes = min(most_processes, len(orders))
+        return [order.model_copy(update={"processes": processes}) for order in orders]
+
+
+def least_going_on_s(training_s: float) -> float:
+    """Return the shortest training that may better weights which took `training_s` seconds."""
+    return max(_LEAST_S, _LEAST_RATIO * training_s)
+
+
+def going_on(
+    fresh: ArmOrder,
+    held: Contest,
+    ranked: Sequence[TrialRecord],
+    context: SearchContext,
+    store: RunFolder,
+) -> ArmOrder | None:
+    """Return the training that goes on with the best weights of a run folder.
+
+    They are those from before the student learned from validation, which still judges it.
+
+    Args:
+        fresh: a training of this end from the start; the new one has its length.
+        ranked: completed trials, best first.
+
+    Returns:
+        None where what is best learned by a scheme, whose phases begin afresh.
+    """
+    winner = held.winner
+    if winner.weights == "full":
+        made, _ = held.trainings[winner.name]
+        trial, arm = made.trial, made.arm
+        weights = StudentFiles(order_folder(store.path, made)).weights_path
+    else:
+        record = next(r for r in ranked if r.spec and r.spec.key == winner.network)
+        trial, arm = record.number, fresh.arm
+        weights = store.weights_of(record)
+    known = arm_named(arm, context.methods, context.data.head.kind, context.scheme)
+    spec = next((r.spec for r in ranked if r.number == trial), None)
+    if known.scheme is not None or spec is None:
+        return None
+    named = hashlib.sha256(winner.name.encode()).hexdigest()[:8]
+    return fresh.model_copy(
+        update={
+            "name": f"{ArmOrder.name_of(arm, 0, trial)}-on-{named}",
+            "trial": trial,
+            "spec": spec,
+            "repetition": 0,
+            "arm": arm,
+            "start_from": str(Path(weights).resolve()),
+            "goes_on": winner.name,
+        }
+    )
+
+
+def samples_held(held: Contest, ranked: Sequence[TrialRecord], context: SearchContext) -> int:
+    """Return how many samples the best weights of a run folder have seen; 0 if it is unknown."""
+    winner = held.winner
+    if winner.weights == "full":
+        return held.trainings[winner.name][1].samples_seen or 0
+    record = next(r for r in ranked if r.spec and r.spec.key == winner.network)
+    return samples_seen(record, context)
+
+
+def what_came(
+    before: Contest,
+    after: Contest,
+    ranked: Sequence[TrialRecord],
+    metric: Metric,
+) -> Iterator[str]:
+    """Say what was tried, what it was compared with by which scores, and what ships.
+
+    Args:
+        before: what the folder held.
+        after: with what this end made.
+        ranked: completed trials, best first.
+    """
+    made = after.trainings.keys() - before.trainings.keys()
+    scores = {f"trial {r.number}": r.scores for r in ranked if r.scores is not None} | {
+        name: found.scores for name, (_, found) in after.trainings.items()
+    }
+    held = _named(before, before.winner.name, scores, metric)
+    tried = [_named(after, name, scores, metric) for name in sorted(made)]
+    if not tried:
+        yield f"Nothing new was trained; what the folder held stays: {held}."
+        return
+    yield f"Tried in this end: {'; '.join(tried)}. The folder held: {held}."
+    if after.winner.name == before.winner.name:
+        why = _why_no_higher(after, before, made)
+        yield f"Nothing new was better, so what the folder held stays{why}."
+    else:
+        ships = _named(after, after.winner.name, scores, metric)
+        yield f"What ships is new: {ships}."
+
+
+def _why_no_higher(after: Contest, before: Contest, made: Collection[str]) -> str:
+    """Say why a training with a better score on validation does not ship, where one has it."""
+    values = {contender.name: contender.value for contender in after.competing}
+    better = [name for name in made if values.get(name, math.inf) < before.winner.value]
+    if not better:
+        return ""
+    return (
+        "; scores on validation that are higher are of fewer seeds, or not higher on varied copies "
+        "of the same examples"
+    )
+
+
+def _named(contest: Contest, name: str, scores: Mapping[str, ScoresRecord], metric: Metric) -> str:
+    """Return what a student is, with its score on validation in 8 bits."""
+    found = scores.get(name)
+    known = None if found is None or found.validation_int8 is None else found.validation_int8
+    value = "unknown" if known is None else metric.text(metric.of(known))
+    if name not in contest.trainings:
+        return f"the brief weights of {name} ({value})"
+    order, _ = contest.trainings[name]
+    begun = "going on with what the folder held" if order.goes_on else "from the start"
+    return f"{order.arm} of trial {order.trial}, {begun} ({metric.name}, int8 validation, {value})"
