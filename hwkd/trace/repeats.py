@@ -39,7 +39,7 @@ def repeats(
     Source:
         ONNX operator Resize, version 19: transformations of coordinates and rounding.
     """
-    # Texts of a file that is read here are bytes, of one that onnx reads they may be text.
+    # Attributes hold bytes or text, as whoever read the file left them.
     attributes = {
         name: value.decode() if isinstance(value, bytes) else value
         for name, value in attributes.items()
