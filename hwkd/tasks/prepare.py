@@ -24,6 +24,7 @@ from hwkd.signals.steps.standardise import Standardise
 from hwkd.tasks.base import Split, TaskData
 from hwkd.tasks.motion import AXES, with_copies
 from hwkd.tasks.raw import RawArray, RawData, RawSplit
+from hwkd.tasks.split_differences import require_like_scaling
 from hwkd.tasks.splits import with_all_splits
 
 # Part of the fingerprint: raise it when the same raw data would become other inputs.
@@ -76,6 +77,7 @@ def prepare(
     fitted: Step = (Standardise.of if is_whole else Normalise.of)(*moments)
     if reading.scaling is not None:
         fitted = step_of(reading.scaling)
+        require_like_scaling(moments[1], fitted, where=f"--data {data.source}")
     ends = (fitted, *recipe.after(shape))
     pipeline = _pipeline(data.train.inputs, (*front, *ends))
     nature = _nature(front, shape, is_motion=is_motion)
