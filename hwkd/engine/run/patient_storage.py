@@ -142,8 +142,8 @@ class _PatientStorage(RDBStorage):
                 (models.TrialParamModel.__table__, params),
                 (models.TrialUserAttributeModel.__table__, notes),
             ):
-                if rows:
-                    connection.execute(table.insert(), rows)
+                if rows:  # what is returned makes it one statement
+                    connection.execute(table.insert().returning(table.c.trial_id), rows).all()
         trial = copy(template)
         trial.number, trial._trial_id = number, trial_id
         return trial
