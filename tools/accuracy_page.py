@@ -83,6 +83,7 @@ _LIMITS = """
   differ: coefficients of NUCLEO-L552ZE-Q read 14% low for ResNet-8 on EK-RA6M4 at 200 MHz and 4 to
   9% low on xG24, and those of one M4 board were up to 1.4 times off on another. The intervals of
   the generic devices allow for it; one measured model (`hwkd devices calibrate`) removes most.
+- **Zero channels.** X-CUBE-AI 8 and later leave all-zero channels out, in groups of four.
 - **Data elsewhere.** ST's runtimes are fitted to rows with weights in internal flash and tensors in
   internal RAM; published rows in external memory were left out. A network that does not fit there
   runs slower than any interval says.
@@ -100,10 +101,11 @@ _LIMITS = """
 - **Borrowed classes.** `tflm-cmsis-nn` on the M7 and M0+ is scaled from the M4 (see the device
   files), and its evidence is the M4's.
 - **Cortex-M55** rests on eight forms of operator and DS-CNN, from one board and kernels of two
-  libraries; vector kernels differ form by form by far more than any band says of a form left out.
+  libraries, and starts from loops that were counted; a kernel of another kind than counted, such as
+  a minimum, which scales nothing, lies outside the band of its class.
 - **TinyEngine** has one network that can be rebuilt, on a board whose clock is not printed.
-- **esp-nn and tflm-reference on ESP32** rest on about a dozen operators, one or two of each class;
-  their intervals say so. Measure before you decide.
+- **esp-nn and tflm-reference on ESP32** rest on about a dozen operators, one or two of each class,
+  and one network, person detection on an ESP32-S3. Measure before you decide.
 - **Raspberry Pi** fits rest on six large image networks with one thread; small students lie outside
   and the interval widens. ncnn uses Winograd kernels for some 3x3 convolutions and not for others.
 - **Grouped convolutions** with several channels in each group were timed nowhere; priced as

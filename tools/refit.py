@@ -19,6 +19,7 @@ from benchmarks.lib.held_out import (
     HeldOut,
     held_out_families,
     held_out_operators,
+    is_timed_by_kind,
     is_timed_by_operator,
     other_board_ratios,
 )
@@ -50,13 +51,12 @@ def interval_of(stack: Stack) -> Interval:
     if is_timed_by_operator(stack):
         words = "L552 operators against ResNet-8 on EK-RA6M4 and convolutions on xG24"
         return describe_interval(other_board_ratios(), words)
-    held = held_out_families(stack)
-    is_helium = stack.core == "Cortex-M55"  # no misfit of other cores says anything of it
-    misfit = max(held.of(stack).misfit(0.6) if is_helium else held.misfit(), _LEAST_MISFIT)
-    base = float(np.exp(1.645 * misfit))
-    words = "networks of families left out, all versions and cores of the runtime together"
-    if is_helium:
-        words = "a choice of hwkd: what boards differ by; too few rows were timed on this core"
+    if is_timed_by_kind(stack):  # a kind left out says nothing of a network of known kinds
+        base = stack.open_ratio
+        words = "what one measured network leaves open of a new stack; few of this one were timed"
+    else:
+        base = float(np.exp(1.645 * max(held_out_families(stack).misfit(), _LEAST_MISFIT)))
+        words = "networks of families left out, all versions and cores of the runtime together"
     return Interval(
         low_ratio=round(1 / base - 0.0005, 3), high_ratio=round(base + 0.0005, 3),
         calibrated_on=words,

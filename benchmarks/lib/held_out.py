@@ -168,6 +168,12 @@ def is_timed_by_operator(stack: Stack) -> bool:
     return any(name == stack.name for _, name in OPERATOR_BOARDS)
 
 
+def is_timed_by_kind(stack: Stack) -> bool:
+    """Tell whether most rows of a stack are single operators, few of each kind."""
+    alone = [len(row.graph.ops) == 1 for row, _ in stack.measured]
+    return not is_timed_by_operator(stack) and 2 * sum(alone) > len(alone)
+
+
 def _is_network(row: Measurement) -> bool:
     return row.noise_ratio >= HELIUM_NOISE
 

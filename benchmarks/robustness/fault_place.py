@@ -8,7 +8,7 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +16,6 @@ _SEARCH = (
     "--device", "cortex-m7", "--space", "plain", "--trials", "4", "--brief-epochs", "2",
     "--full-epochs", "3", "--controls", "0", "--seed", "0",
 )  # fmt: skip
-LONGEST_S = 180.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +44,14 @@ class Place:
         folder: of its own.
         cache: with the teacher of the digits in it.
         draw: of moments.
+        longest_s: that a command may take.
         run: where the search goes.
     """
 
     folder: Path
     cache: Path
     draw: random.Random
+    longest_s: float = 180.0
     run: Path = field(init=False)
 
     def __post_init__(self) -> None:
@@ -76,19 +77,18 @@ class Place:
         *options: str,
         changes: Mapping[str, str | None] | None = None,
         before: Callable[[], None] | None = None,
-        user: int | None = None,
+        of: Sequence[str] | None = None,
     ) -> Done:
-        """Run a search to its end."""
+        """Run a search, or the command `of`, to its end."""
         done = subprocess.run(
-            self.command(*options),
+            of or self.command(*options),
             env=self.environment(changes or {}),
             capture_output=True,
             text=True,
             errors="replace",
             check=False,
-            timeout=LONGEST_S,
+            timeout=self.longest_s,
             preexec_fn=before,
-            user=user,
         )
         return Done(code=done.returncode, out=done.stdout, err=done.stderr)
 
@@ -113,7 +113,7 @@ class Place:
         """Go on with the run, or start it again where there is none; returns what is wrong."""
         done = subprocess.run(
             self.next_command(), env=self.environment({}), capture_output=True, text=True,
-            check=False, timeout=LONGEST_S,
+            check=False, timeout=self.longest_s,
         )  # fmt: skip
         if done.returncode:
             return f"cannot go on: {done.stderr.strip()[:300]}"
@@ -131,6 +131,17 @@ def mounted(folder: Path, options: str) -> Iterator[None]:
     """Have a file system of its own in a folder; needs root."""
     subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], check=True)
     try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@contextlib.contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """Let nobody write into a folder, root neither; needs root."""
+    subprocess.run(["mount", "--bind", str(folder), str(folder)], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", str(folder)], check=True)
         yield
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=True)

@@ -60,7 +60,7 @@ def evaluate(
 
     A run, a student and an ONNX file that hwkd exported bring their preprocessing, labels and
     threshold; the data is read as for the run. Any other ONNX file is given the values as they are,
-    channels first, and its outputs are taken in the order of the classes.
+    channels first where its shape fits that, and its outputs are taken in the order of the classes.
 
     Args:
         progress: is told about every stage; None is silence.
@@ -81,6 +81,7 @@ def evaluate(
     labels = given.labels
     if not len(labels):
         raise DataError(f"{place}: no labelled examples")
+    subject.require_like_training(given.inputs, where=str(place))
     prepared = subject.prepare(given.inputs)
     tell("answer", 1, 2)
     outputs = subject.answer(prepared).reshape(len(labels), -1)

@@ -60,31 +60,61 @@ class Subject:
         from hwkd.inference.sessions import start_session
 
         try:
-            return start_session(self.model)
+            session = start_session(self.model, says="nothing")
         except Exception as error:  # ONNX Runtime raises a dozen unrelated classes
             raise ModelFileError(
                 f"{self.name}: ONNX Runtime cannot load it: {first_line(error)}"
             ) from error
+        if len(session.get_inputs()) != 1:
+            given = ", ".join(source.name for source in session.get_inputs()) or "none"
+            raise ModelFileError(f"{self.name}: has the inputs {given}; expected one")
+        return session
+
+    def require_like_training(self, inputs: "NDArray[Any]", *, where: str) -> None:
+        """Refuse raw inputs of another scale than those of the training, where that is known.
+
+        Raises:
+            DataError: with both ranges.
+        """
+        from hwkd.signals.pipeline import Pipeline
+        from hwkd.tasks.layouts import reordered
+        from hwkd.tasks.split_differences import require_like_train
+
+        if self.record is not None:
+            shaped = reordered(inputs, self.raw_shape)
+            require_like_train(shaped, Pipeline.of(self.record), where=where)
 
     def prepare(self, inputs: "NDArray[Any]") -> "NDArray[np.float32]":
         """Return what the network is given."""
         import numpy as np
 
         from hwkd.api.student import Network
-        from hwkd.tasks.layouts import reordered
 
         if self.record is not None:
             return Network(model=self.model, pipeline=self.record).prepared(inputs)
         shape = self.raw_shape
-        if all(isinstance(size, int) for size in shape) and inputs.shape[1:] != shape:
-            inputs = reordered(inputs, shape)
+        if shape and all(isinstance(size, int) for size in shape) and inputs.shape[1:] != shape:
+            inputs = _as_shaped(inputs, shape)
         return inputs.astype(np.float32)
 
     def answer(self, prepared: "NDArray[np.float32]") -> "NDArray[np.float32]":
-        """Return the network's outputs."""
+        """Return the network's outputs.
+
+        Raises:
+            ModelFileError: if it cannot be run on them, or gives what is no number.
+        """
+        import numpy as np
+
+        from hwkd.core.errors import ModelFileError
         from hwkd.deploy.sessions import predict
 
-        return predict(self._session, prepared)
+        try:
+            outputs = predict(self._session, prepared)
+        except ModelFileError as error:
+            raise ModelFileError(f"{self.name}: {error}") from None
+        if np.isnan(outputs).any():
+            raise ModelFileError(f"{self.name}: gives NaN; a score of that would say nothing")
+        return outputs
 
     def head(self, labels: "NDArray[Any]", outputs: int) -> "Head":
         """Return what the outputs mean; of a foreign file, as many as the data has classes."""
@@ -108,6 +138,24 @@ class Subject:
         return output_kind(kind).head(names, (), ())
 
 
+def _as_shaped(inputs: "NDArray[Any]", shape: tuple[int, ...]) -> "NDArray[Any]":
+    """Return inputs in the only order of axes that a foreign file takes.
+
+    Raises:
+        DataError: if none is of its shape.
+    """
+    import numpy as np
+
+    from hwkd.tasks.layouts import reordered
+
+    if inputs.shape[1] == 1 and inputs.ndim == len(shape) + 2:
+        inputs = inputs[:, 0]  # a signal that was read as a grey picture
+    last = np.moveaxis(inputs, 1, -1)
+    if last.shape[1:] == shape != inputs.shape[1:]:
+        return last
+    return reordered(inputs, shape)
+
+
 def _task_named(name: str) -> Any:
     from hwkd.core import catalog
     from hwkd.io.discovery import discover
@@ -124,12 +172,16 @@ def _of_file(path: Path, task: str | None) -> Subject:
     from hwkd.core.errors import ModelFileError, first_line
     from hwkd.core.reading import AS_USUAL
     from hwkd.deploy.student_facts import METADATA_KEY, read_facts
+    from hwkd.trace.onnx_whole import take_in_weights
 
     try:
         content = path.read_bytes()
-        said = {prop.key: prop.value for prop in onnx.load_from_string(content).metadata_props}
+        model = onnx.load_from_string(content)
     except Exception as error:  # onnx raises what protobuf raises
         raise ModelFileError(f"{path}: no ONNX model ({first_line(error)})") from error
+    if take_in_weights(model, path):
+        content = model.SerializeToString(deterministic=True)
+    said = {prop.key: prop.value for prop in model.metadata_props}
     facts = read_facts(said.get(METADATA_KEY, "{}"), where=str(path))
     if facts is not None:
         _require_pipeline(facts.preprocessing, path)

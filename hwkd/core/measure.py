@@ -37,7 +37,8 @@ class LatencyEstimate:
         return {"upper": self.high_s, "expected": self.value_s, "lower": self.low_s}[risk]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Not frozen: freezing triples the time of creation, and screening creates dozens for a candidate.
+@dataclass(slots=True, kw_only=True, unsafe_hash=True)
 class OpCost:
     """One operator's share of a `CostEstimate`; fused operators have a latency of 0 and say so.
 

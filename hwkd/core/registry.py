@@ -52,7 +52,10 @@ class Registry(Generic[T]):
 
     def find(self, name: str) -> T | None:
         """Return the object filed under `name`, None where there is none."""
-        return self._items.get(self._aliases.get(name, name))
+        found = self._items.get(name)
+        if found is None and self._aliases:
+            found = self._items.get(self._aliases.get(name, name))
+        return found
 
     def take(self, name: str) -> T:
         """Return the object filed under `name` and forget it; the name must be there."""

@@ -116,7 +116,7 @@ def _op_cycles(graph: OpGraph, models: Mapping[str, LatencyModel], dtype: str) -
     found = _Cycles()
     if not models:
         return found
-    tables = {dtype: LatencyTable(models[dtype])}
+    tables = {dtype: LatencyTable.of(models[dtype])}
     tensors = graph.tensors
     for op in graph.ops:
         own = op.facts.computes_in if op.facts is not None else None
@@ -125,7 +125,7 @@ def _op_cycles(graph: OpGraph, models: Mapping[str, LatencyModel], dtype: str) -
             if own not in models:
                 found.unsupported[f"{op.kind} ({own})"] += 1
                 continue
-            table = tables.setdefault(own, LatencyTable(models[own]))
+            table = tables.setdefault(own, LatencyTable.of(models[own]))
         cost = table.op_cycles(op, tensors)
         if cost is None:
             found.unsupported[op.kind] += 1

@@ -6,7 +6,7 @@ per model and one operator is one short dot product.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from math import exp, hypot, log, sqrt
 from operator import mul
@@ -43,6 +43,9 @@ _NEAR, _FAR = 2.0, 16.0
 _FURTHEST_BELOW = 0.9
 # Standard deviations between the middle and each end of a 90% interval.
 _NORMAL_TAIL = 1.645
+# Models whose tables are kept, which are found by identity, and operators that each remembers.
+_TABLES: dict[int, LatencyTable] = {}
+_MOST_TABLES, _MOST_FOUND = 16, 10_000
 # A share outside the range below this widens the interval by less than it is rounded to.
 _NEGLIGIBLE = 0.02
 
@@ -86,9 +89,11 @@ class Spent:
 
 
 class LatencyTable:
-    """One latency model laid out for speed."""
+    """One latency model laid out for speed; it remembers what it was asked for."""
 
     def __init__(self, model: LatencyModel) -> None:
+        self.model = model  # kept, or another one might be found under its identity
+        self._found: dict[Hashable, OpCycles | None] = {}
         self._ranges = model.fitted_range
         self._evidence = model.evidence
         self._cycles = {
@@ -96,8 +101,32 @@ class LatencyTable:
             for name, table in model.cycles.items()
         }
 
+    @classmethod
+    def of(cls, model: LatencyModel) -> LatencyTable:
+        """Return the table of a model; candidates of a search share one, and most operators."""
+        table = _TABLES.get(id(model))
+        if table is None:
+            if len(_TABLES) >= _MOST_TABLES:
+                _TABLES.clear()
+            table = _TABLES[id(model)] = cls(model)
+        return table
+
     def op_cycles(self, op: Op, tensors: Mapping[str, Tensor]) -> OpCycles | None:
         """Return the cost of one operator; None for one that has none."""
+        shapes = [tensors[name].shape for name in (*op.outputs, *op.inputs)]
+        key = (
+            op.kind, op.macs, op.weights, op.biases, op.constants, op.kernel, op.stride, op.pads,
+            op.dilation, op.groups, op.zero_out_channels, len(op.outputs), *shapes,
+        )  # fmt: skip
+        try:
+            return self._found[key]
+        except KeyError:
+            if len(self._found) >= _MOST_FOUND:
+                self._found.clear()
+            found = self._found[key] = self._op_cycles(op, tensors)
+            return found
+
+    def _op_cycles(self, op: Op, tensors: Mapping[str, Tensor]) -> OpCycles | None:
         work = op_work(op, tensors)
         per_unit = None if work is None else self._cycles.get(work.op_class)
         if work is None or per_unit is None:

@@ -46,7 +46,7 @@ class Rows:
         """Return how many candidates."""
         return len(self.group)
 
-    def taken(self, places: NDArray[np.int_]) -> Rows:
+    def taken(self, places: NDArray[np.int_] | slice) -> Rows:
         """Return the rows at some places."""
         return Rows(self.group[places], self.size[places], self.bits[places], self.features[places])
 

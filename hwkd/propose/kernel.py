@@ -37,43 +37,64 @@ class Likeness:
     def kernel(self, log_settings: FloatArray) -> FloatArray:
         """Return the kernel matrix, noise excluded."""
         additive, joint, linear, smooth, own, joint_length, smooth_length, _ = np.exp(log_settings)
-        choices = additive * self.equal + joint * np.exp(self.different * (-1.0 / joint_length))
+        # In place, as in `_squared`: fetching memory takes longer than the arithmetic.
+        choices, features, term = (np.empty_like(self.equal) for _ in range(3))
+        np.exp(np.multiply(self.different, -1.0 / joint_length, out=choices), out=choices)
+        choices *= joint
+        choices += np.multiply(self.equal, additive, out=term)
         if self.same is not None:
-            choices = (choices + own) * self.same
-        features: FloatArray = smooth * np.exp(self.squared * (-0.5 / smooth_length**2))
-        features += linear * self.inner
+            choices += own
+            choices *= self.same
+        np.exp(np.multiply(self.squared, -0.5 / smooth_length**2, out=features), out=features)
+        features *= smooth
+        features += np.multiply(self.inner, linear, out=term)
         features += choices
         return features
 
 
-def likeness(first: Rows, second: Rows) -> Likeness:
-    """Compare every candidate of one set with every one of another."""
-    different = _squared(first.bits, second.bits)
+def has_groups(first: Rows, second: Rows) -> bool:
+    """Tell whether two sets hold more than one group."""
+    return len(np.union1d(first.group, second.group)) > 1
+
+
+def likeness(first: Rows, second: Rows, *, is_grouped: bool) -> Likeness:
+    """Compare every candidate of one set with every one of another.
+
+    Args:
+        is_grouped: whether there is more than one group in whatever is compared.
+    """
+    different, _ = _squared(first.bits, second.bits)
+    equal = different / first.size[:, None]
+    np.subtract(1.0, equal, out=equal)
     columns = max(1, first.features.shape[1])
-    inner = first.features @ second.features.T / columns
-    groups = np.union1d(first.group, second.group)
+    squared, twice = _squared(first.features, second.features)
+    squared /= columns
+    twice /= 2.0 * columns
     same = None
-    if len(groups) > 1:
+    if is_grouped:
         same = (first.group[:, None] == second.group[None, :]).astype(float)
     return Likeness(
         same=same,
-        equal=1.0 - different / first.size[:, None],
+        equal=equal,
         different=different,
-        inner=inner,
-        squared=_squared(first.features, second.features) / columns,
+        inner=twice,
+        squared=squared,
     )
 
 
-def own_variance(rows: Rows, log_settings: FloatArray, *, has_groups: bool) -> FloatArray:
+def own_variance(rows: Rows, log_settings: FloatArray, *, is_grouped: bool) -> FloatArray:
     """Return the kernel of every candidate with itself."""
     additive, joint, linear, smooth, own = np.exp(log_settings[:5])
     columns = max(1, rows.features.shape[1])
-    constant = additive + joint + smooth + (own if has_groups else 0.0)
+    constant = additive + joint + smooth + (own if is_grouped else 0.0)
     variance: FloatArray = constant + linear * (rows.features**2).sum(1) / columns
     return variance
 
 
-def _squared(first: FloatArray, second: FloatArray) -> FloatArray:
-    lengths = (first**2).sum(1)[:, None] + (second**2).sum(1)[None, :]
-    squared: FloatArray = np.maximum(lengths - 2.0 * (first @ second.T), 0.0)
-    return squared
+def _squared(first: FloatArray, second: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return squared distances of all pairs, and twice their inner products."""
+    twice: FloatArray = first @ second.T
+    twice *= 2.0
+    squared: FloatArray = (first**2).sum(1)[:, None] + (second**2).sum(1)[None, :]
+    squared -= twice
+    return np.maximum(squared, 0.0, out=squared), twice

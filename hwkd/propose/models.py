@@ -90,8 +90,7 @@ class Models:
         rows = self.encoder.rows([candidate])
         surrogate = self.objectives[0]
         pairs = []
-        for result in range(1 + outputs):
-            found = surrogate.predict(rows, result)
+        for result, found in enumerate(surrogate.predict_all(rows, 1 + outputs)):
             whole = surrogate.measured_deviation(found.deviation, result)
             offset = candidate.screened.offset if result == 0 else 0.0
             pairs.append((float(found.mean[0]) + offset, stretch * float(whole[0])))

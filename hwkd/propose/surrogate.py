@@ -14,13 +14,21 @@ import numpy as np
 from scipy.linalg import cho_solve, solve_triangular
 
 from hwkd.propose.encoding import FloatArray, Rows
-from hwkd.propose.kernel import LOG_MEAN, LOG_SPREAD, Likeness, likeness, own_variance
+from hwkd.propose.kernel import (
+    LOG_MEAN,
+    LOG_SPREAD,
+    Likeness,
+    has_groups,
+    likeness,
+    own_variance,
+)
 
 _DRAWN, _ROUNDS, _PER_ROUND, _STEP = 24, 3, 8, 0.3
 _KEPT = 4
 # Above this many points one setting predicts: its likelihood outweighs the others' anyway.
 _MIXED_UP_TO = 150
 _JITTER = 1e-6
+_AT_ONCE = 128  # candidates
 # Of many candidates one is chosen, and its prediction errs by more than that of one taken blindly.
 # On tables of trained networks this factor makes 80% intervals cover 70 to 90%.
 _CHOSEN = 1.3
@@ -51,7 +59,7 @@ def find_settings(rows: Rows, result: FloatArray, *, seed: int) -> tuple[FloatAr
     """
     random = np.random.default_rng(seed)
     z = _standardised(result)
-    pairs = likeness(rows, rows)
+    pairs = likeness(rows, rows, is_grouped=has_groups(rows, rows))
     width = len(LOG_MEAN)
     tried: list[tuple[float, FloatArray]] = []
 
@@ -86,8 +94,8 @@ class Surrogate:
         self._mean = results.mean(0)
         self._scale = results.std(0) + 1e-9
         z = (results - self._mean) / self._scale
-        pairs = likeness(rows, rows)
-        self._has_groups = pairs.same is not None
+        self._is_grouped = has_groups(rows, rows)
+        pairs = likeness(rows, rows, is_grouped=self._is_grouped)
         fitted = []
         for candidate in settings[: _KEPT if len(rows) <= _MIXED_UP_TO else 1]:
             found = _fit(pairs, candidate, z)
@@ -107,7 +115,7 @@ class Surrogate:
 
     def expected(self, rows: Rows, result: int = 0) -> FloatArray:
         """Predict one result of candidates without saying how sure that is."""
-        pairs = likeness(rows, self._rows)
+        pairs = likeness(rows, self._rows, is_grouped=has_groups(rows, self._rows))
         mean = np.zeros(len(rows))
         for member in self._members:
             mean += member.weight * (pairs.kernel(member.settings) @ member.solved[:, result])
@@ -115,28 +123,46 @@ class Surrogate:
         found: FloatArray = self._mean[result] + self._scale[result] * (mean / share)
         return found
 
-    def predict(self, rows: Rows, result: int = 0) -> Prediction:
-        """Predict one result of candidates."""
-        pairs = likeness(rows, self._rows)
-        has_groups = self._has_groups or pairs.same is not None
-        mean = np.zeros(len(rows))
-        second = np.zeros(len(rows))
+    def predict(self, rows: Rows) -> Prediction:
+        """Predict the first result of candidates."""
+        return self.predict_all(rows, 1)[0]
+
+    def predict_all(self, rows: Rows, results: int) -> list[Prediction]:
+        """Predict the first so many results of candidates."""
+        is_grouped = has_groups(rows, self._rows)
+        mean, second = np.zeros((results, len(rows))), np.zeros((results, len(rows)))
+        # In parts whose matrices stay in the processor's cache.
+        for first in range(0, len(rows), _AT_ONCE):
+            part = slice(first, first + _AT_ONCE)
+            self._add_moments(rows.taken(part), is_grouped, mean[:, part], second[:, part])
+        deviation = np.sqrt(np.maximum(second - mean**2, 1e-8))
+        return [
+            Prediction(self._mean[i] + self._scale[i] * mean[i], self._scale[i] * deviation[i])
+            for i in range(results)
+        ]
+
+    def _add_moments(
+        self, rows: Rows, is_grouped: bool, mean: FloatArray, second: FloatArray
+    ) -> None:
+        """Add mean and mean square of standardised results, of all members together."""
+        pairs = likeness(rows, self._rows, is_grouped=is_grouped)
         for member in self._members:
             kernel = pairs.kernel(member.settings)
-            expected = kernel @ member.solved[:, result]
+            expected = [kernel @ member.solved[:, result] for result in range(len(mean))]
             # As Fortran order, LAPACK works on the transposed kernel without a copy.
             explained = solve_triangular(
                 member.factor, kernel.T, lower=True, check_finite=False, overwrite_b=True
             )
-            variance = own_variance(rows, member.settings, has_groups=has_groups)
+            variance = own_variance(
+                rows, member.settings, is_grouped=self._is_grouped or is_grouped
+            )
             variance = np.maximum(variance - (explained**2).sum(0), 1e-8)
-            mean += member.weight * expected
-            second += member.weight * (variance + expected**2)
+            for result, found in enumerate(expected):
+                mean[result] += member.weight * found
+                second[result] += member.weight * (variance + found**2)
         share = sum(member.weight for member in self._members)
-        mean, second = mean / share, second / share
-        deviation = np.sqrt(np.maximum(second - mean**2, 1e-8))
-        scale = self._scale[result]
-        return Prediction(self._mean[result] + scale * mean, scale * deviation)
+        mean /= share
+        second /= share
 
     def measured_deviation(self, deviation: FloatArray, result: int = 0) -> FloatArray:
         """Return the deviation of a measurement: noise included, calibrated on what was measured.

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
+from types import MappingProxyType
 from typing import Generic, TypeAlias, TypeVar
 
 from optuna.distributions import BaseDistribution
@@ -44,16 +45,22 @@ class Trace(Generic[T_co]):
 class TraceTrial:
     """Stands in for an Optuna trial: replays given values, draws the others, records all."""
 
-    def __init__(self, given: Params, random: Random) -> None:
+    def __init__(
+        self,
+        given: Params,
+        random: Random,
+        legal: Mapping[str, BaseDistribution] = MappingProxyType({}),
+    ) -> None:
         """Start without any choice made.
 
         Args:
             given: values to choose where a name is asked for; one that is not legal any more
                 becomes the nearest legal number, or is drawn.
+            legal: what given values were chosen from: one that is chosen from the same is legal.
         """
         self.params: dict[str, Value] = {}
         self.domains: dict[str, BaseDistribution] = {}
-        self._given = given
+        self._given, self._legal = given, legal
         self._random = random
 
     def suggest_categorical(self, name: str, choices: Sequence[Value]) -> Value:
@@ -79,7 +86,9 @@ class TraceTrial:
     def _choose(self, name: str, domain: BaseDistribution) -> Value:
         if name in self.params:  # asked twice: the same answer, as Optuna gives it
             return self.params[name]
-        value = domains.nearest(domain, self._given[name]) if name in self._given else None
+        value = self._given.get(name)
+        if name in self._given and self._legal.get(name) is not domain:
+            value = domains.nearest(domain, value)
         if value is None:
             value = domains.draw(domain, self._random)
         self.params[name] = value
@@ -90,9 +99,14 @@ class TraceTrial:
 Suggest: TypeAlias = Callable[[TraceTrial], T]
 
 
-def run(suggest: Suggest[T], given: Params, random: Random) -> Trace[T]:
+def run(
+    suggest: Suggest[T],
+    given: Params,
+    random: Random,
+    legal: Mapping[str, BaseDistribution] = MappingProxyType({}),
+) -> Trace[T]:
     """Run a space once; see `TraceTrial`."""
-    trial = TraceTrial(given, random)
+    trial = TraceTrial(given, random, legal)
     made = suggest(trial)
     return Trace(trial.params, trial.domains, made)
 
@@ -103,7 +117,7 @@ def mutate(suggest: Suggest[T], parent: Trace[object], random: Random) -> Trace[
     given = dict(parent.params)
     for name in random.sample(names, min(len(names), 1 + (random.random() < 0.3))):
         given[name] = domains.another(parent.domains[name], given[name], random)
-    return run(suggest, given, random)
+    return run(suggest, given, random, parent.domains)
 
 
 def cross(

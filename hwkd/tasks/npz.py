@@ -6,7 +6,7 @@ import struct
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
@@ -73,10 +73,8 @@ def read_npz(
         keys = content.inputs[split], content.labels[split]
         _check_length(inputs[split], labels[split], keys, where)
     order, note = order_of_axes(inputs["train"].shape, layout, where=where)
-    names = content.arrays.get(content.names_key) if content.names_key else None
-    indices, class_names = read_labels(
-        labels, source=where, class_names=None if names is None else _class_names(names)
-    )
+    names = stated_names(content.arrays)
+    indices, class_names = read_labels(labels, source=where, class_names=names)
     splits = {
         split: RawSplit(
             inputs=channels_first(
@@ -110,6 +108,12 @@ def read_arrays(path: Path) -> dict[str, RawArray]:
             f"{printable(path)}: not a readable NPZ file ({printable(first_line(error))}); "
             "write it with numpy.savez_compressed"
         ) from error
+
+
+def stated_names(arrays: Mapping[str, RawArray]) -> tuple[str, ...] | None:
+    """Return the names of classes that an archive states; None where it states none."""
+    key = next((key for key in arrays if key.lower() in _CLASS_NAMES), None)
+    return None if key is None else _class_names(arrays[key])
 
 
 def read_one_array(path: Path) -> RawArray:

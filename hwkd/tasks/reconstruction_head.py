@@ -57,9 +57,12 @@ int32_t model_answer(void)
 
 
 def _answer(
-    mean: tuple[float, ...], std: tuple[float, ...], decision: DecisionRecord | None
+    names: tuple[str, ...],
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    decision: DecisionRecord | None,
 ) -> CAnswer:
-    del mean, std
+    del names, mean, std
     usage = '        printf("score %g\\n", (double)model_score());'
     if decision is None:
         return CAnswer(
@@ -166,7 +169,15 @@ class ReconstructionHead(NumbersOut):
         """Return the score of each example, shape [n], 0 to 9: its mean squared difference.
 
         Of each value at most three deviations count.
+
+        Raises:
+            DataError: if there is not an output for each value of the input.
         """
+        if outputs.shape[1] != targets.shape[1] - 1:
+            raise DataError(
+                f"the network has {outputs.shape[1]} outputs and inputs of {targets.shape[1] - 1} "
+                "values; one that finds anomalies gives back its input"
+            )
         missed = np.abs(outputs.astype(np.float64) - targets[:, :-1])
         distances: NDArray[np.float64] = np.square(np.minimum(missed, _MOST_DEVIATIONS)).mean(
             axis=1

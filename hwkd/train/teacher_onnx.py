@@ -112,7 +112,7 @@ def load_onnx_teacher(
         raise TeacherError(
             f"--teacher {path}: not a model that ONNX Runtime opens: {first_line(error)}"
         ) from error
-    shape = session.get_inputs()[0].shape
+    shape = _only_input(session, path).shape
     if not _fits(shape, seen.shape_of(input_shape)):
         other = seen.with_channels(last=not seen.wanted.channels_last)
         seen = other if _fits(shape, other.shape_of(input_shape)) else seen
@@ -138,17 +138,21 @@ def _size(parts: OnnxParts) -> str:
 
 def _check_input(session: Any, path: Path, input_shape: tuple[int, ...]) -> int | None:
     """Return the batch size that the file fixes, None when it takes any."""
-    sources = session.get_inputs()
-    if len(sources) != 1 or sources[0].type not in _DTYPES:
-        given = ", ".join(f"{source.name}: {source.type}" for source in sources)
-        raise TeacherError(f"--teacher {path}: takes ({given}); expected one input of floats")
-    shape = sources[0].shape
+    shape = _only_input(session, path).shape
     if not _fits(shape, input_shape):
         raise TeacherError(
             f"--teacher {path}: takes inputs of shape {tuple(shape)}; the data has "
             f"(batch, {', '.join(map(str, input_shape))}); export it for this shape"
         )
     return shape[0] if isinstance(shape[0], int) else None
+
+
+def _only_input(session: Any, path: Path) -> Any:
+    sources = session.get_inputs()
+    if len(sources) != 1 or sources[0].type not in _DTYPES:
+        given = ", ".join(f"{source.name}: {source.type}" for source in sources)
+        raise TeacherError(f"--teacher {path}: takes ({given}); expected one input of floats")
+    return sources[0]
 
 
 def _fits(shape: Sequence[Any], wanted: tuple[int, ...]) -> bool:

@@ -58,6 +58,80 @@ def test_a_foreign_network_of_values_is_scored_in_their_unit(values, tmp_path):
     assert found.scores["mean absolute error"] == pytest.approx(expected, rel=1e-4)
 
 
+def write_foreign(path, kind=TensorProto.FLOAT, batch="n", ends=(), more=()):
+    """Write the sum of two halves of four values, as an exporter of another house may."""
+    nodes = [
+        helper.make_node("Cast", ["x"], ["f"], to=TensorProto.FLOAT),
+        helper.make_node("Reshape", ["f", "shape"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "w"], ["y"]),
+        *ends,
+    ]
+    inputs = [helper.make_tensor_value_info(name, kind, [batch, 4, 1]) for name in ("x", *more)]
+    output = ends[-1].output[0] if ends else "y"
+    outputs = [helper.make_empty_tensor_value_info(output)]
+    stored = [
+        numpy_helper.from_array(np.array([-1, 4]), "shape"),
+        numpy_helper.from_array(np.eye(4, 3, dtype=np.float32), "w"),
+    ]
+    graph = helper.make_graph(nodes, "g", inputs, outputs, stored)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(model, path, save_as_external_data=path.stem == "aside", size_threshold=0)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "batch"),
+    [("half", TensorProto.FLOAT16, "n"), ("double", TensorProto.DOUBLE, 1),
+     ("bytes", TensorProto.INT8, 7), ("aside", TensorProto.FLOAT, "n")],
+)  # fmt: skip
+def test_every_type_and_batch_that_a_file_fixes_scores_alike(name, kind, batch, tmp_path):
+    whole = np.random.default_rng(0).integers(-99, 99, (90, 4))
+    labels = np.arange(90) % 3
+    np.savez(tmp_path / "d.npz", x_test=whole.astype(np.float32), y_test=labels)
+    path = write_foreign(tmp_path / f"{name}.onnx", kind, batch)
+    found = hwkd.evaluate(path, data=tmp_path / "d.npz")
+    expected = accuracy_score(labels, whole[:, :3].argmax(axis=1))
+    assert found.scores["accuracy"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8), (8, 8, 3), (3, 16), (16, 3)])
+def test_the_axes_of_data_are_brought_to_the_order_of_the_file(shape, tmp_path):
+    random = np.random.default_rng(0)
+    pictures, labels = random.normal(size=(60, *shape)).astype(np.float32), np.arange(60) % 3
+    np.savez(tmp_path / "d.npz", x_test=pictures, y_test=labels)
+    axis = shape.index(3)
+    graph = helper.make_graph(
+        [helper.make_node("ReduceSum", ["x", "axes"], ["y"], keepdims=0)], "sums",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", *shape])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 3])],
+        [numpy_helper.from_array(np.array([at + 1 for at in range(len(shape)) if at != axis]),
+                                 "axes")],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(model, tmp_path / "m.onnx")
+    sums = pictures.sum(axis=tuple(at + 1 for at in range(len(shape)) if at != axis))
+    found = hwkd.evaluate(tmp_path / "m.onnx", data=tmp_path / "d.npz").scores["accuracy"]
+    assert found == pytest.approx(accuracy_score(labels, sums.argmax(axis=1)))
+
+
+@pytest.mark.parametrize(
+    ("made", "says"),
+    [
+        ({"kind": TensorProto.INT8}, "takes int8, and the values are no whole numbers"),
+        ({"more": ("memory",)}, "has the inputs x, memory; expected one"),
+        ({"ends": (helper.make_node("Log", ["y"], ["l"]),)}, "gives NaN"),
+        ({"ends": (helper.make_node("SequenceConstruct", ["y"], ["s"]),)},
+         "output 's' is no array of numbers with a row for each input"),
+    ],
+)  # fmt: skip
+def test_a_foreign_network_without_scores_is_refused(made, says, values, tmp_path):
+    np.savez(tmp_path / "d.npz", x_test=values, y_test=np.arange(90) % 3)
+    path = write_foreign(tmp_path / "m.onnx", **made)
+    with pytest.raises(ModelFileError, match=rf"m\.onnx: .*{says}") as caught:
+        hwkd.evaluate(path, data=tmp_path / "d.npz")
+    assert "\n" not in str(caught.value)
+
+
 def test_what_cannot_be_scored_is_one_line(values, tmp_path):
     path = write_linear(tmp_path / "m.onnx", np.eye(4), np.zeros(4))
     np.savez(tmp_path / "d.npz", x_train=values, y_train=np.arange(90) % 3)
@@ -68,3 +142,8 @@ def test_what_cannot_be_scored_is_one_line(values, tmp_path):
         hwkd.evaluate(tmp_path / "no.onnx", data=tmp_path / "d.npz")
     with pytest.raises(HwkdError, match="no such file"):
         hwkd.evaluate(tmp_path / "gone.onnx", data=tmp_path / "d.npz")
+    with pytest.raises(HwkdError, match="has 4 outputs and inputs of 5 values"):
+        inputs = np.c_[values, values[:, 0]][:, :, np.newaxis]
+        np.savez(tmp_path / "wide.npz", x_train=inputs, y_train=np.arange(90) % 2)
+        wide = write_linear(tmp_path / "wide.onnx", np.eye(5)[:, :4], np.zeros(4))
+        hwkd.evaluate(wide, data=tmp_path / "wide.npz", task="anomaly")

@@ -226,7 +226,7 @@ def test_a_trial_that_lacked_only_its_last_step_is_finished(place, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(trials.study, "tell", killed)
+        patch.setattr(trials.study._storage, "set_trial_state_values", killed)
         trials.file(candidate, record(0))
     assert place.opened().requeue_interrupted() == 0
     again = place.opened()

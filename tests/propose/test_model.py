@@ -60,7 +60,7 @@ def test_distances_between_choices_are_what_a_person_would_count():
         return encoder.rows([candidate])
 
     def distance(first, second):
-        return float(likeness(encoded(*first), encoded(*second)).different[0, 0])
+        return float(likeness(encoded(*first), encoded(*second), is_grouped=True).different[0, 0])
 
     base = (("space", "a"), ("a.kind", "x"), ("a.width", 0))
     assert distance(base, base) == 0
@@ -71,9 +71,9 @@ def test_distances_between_choices_are_what_a_person_would_count():
 
 def test_the_kernel_is_positive_definite_over_several_spaces():
     rows = Encoder(candidates(60), "space").rows(candidates(60, seed=1))
-    kernel = likeness(rows, rows).kernel(LOG_MEAN)
+    kernel = likeness(rows, rows, is_grouped=True).kernel(LOG_MEAN)
     assert np.linalg.eigvalsh(kernel).min() > -1e-9
-    assert np.diag(kernel) == pytest.approx(own_variance(rows, LOG_MEAN, has_groups=True))
+    assert np.diag(kernel) == pytest.approx(own_variance(rows, LOG_MEAN, is_grouped=True))
 
 
 def test_predictions_equal_the_textbook_formula():
@@ -84,10 +84,12 @@ def test_predictions_equal_the_textbook_formula():
     result = np.array([truth(c) for c in seen])
     found = Surrogate(rows, result[:, None], (LOG_MEAN,)).predict(new)
     z = (result - result.mean()) / result.std()
-    noisy = likeness(rows, rows).kernel(LOG_MEAN) + (np.exp(LOG_MEAN[7]) + 1e-6) * np.eye(30)
-    cross = likeness(new, rows).kernel(LOG_MEAN)
+    noisy = likeness(rows, rows, is_grouped=True).kernel(LOG_MEAN) + (
+        np.exp(LOG_MEAN[7]) + 1e-6
+    ) * np.eye(30)
+    cross = likeness(new, rows, is_grouped=True).kernel(LOG_MEAN)
     mean = cross @ np.linalg.solve(noisy, z)
-    own = likeness(new, new).kernel(LOG_MEAN)
+    own = likeness(new, new, is_grouped=True).kernel(LOG_MEAN)
     variance = np.diag(own - cross @ np.linalg.solve(noisy, cross.T))
     assert found.mean == pytest.approx(result.mean() + result.std() * mean)
     assert found.deviation == pytest.approx(result.std() * np.sqrt(variance), rel=1e-4)

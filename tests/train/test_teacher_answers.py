@@ -8,6 +8,7 @@ from support.teachers import CPU, make_data, write_onnx
 from hwkd.core.errors import ConfigError, DataError, TeacherError
 from hwkd.core.reading import Reading
 from hwkd.engine.setup.annotators import load_annotators
+from hwkd.engine.setup.made import with_made
 from hwkd.tasks.classification import ClassifyTask
 from hwkd.train.teacher_answers import load_answers, write_answers
 from hwkd.train.teacher_open import open_teacher
@@ -144,6 +145,13 @@ def test_annotators_teach_what_they_disagreed_on(tmp_path):
     np.savez(path, x_train=inputs, y_soft_train=votes.astype("S"))
     with pytest.raises(TeacherError, match=r"shares of type \|S21; expected numbers from 0"):
         load_annotators(path, data)
+    named = np.array(["2", "1", "0"])
+    np.savez(path, x_train=inputs, y_soft_train=votes, class_names=named)
+    with pytest.raises(DataError, match="its classes are 2, 1, 0; those of the data are 0, 1, 2"):
+        load_annotators(path, data)
+    np.savez(path, x_train=inputs, y_train=labels, class_names=named)
+    with pytest.raises(DataError, match=r"--made .*its classes are 2, 1, 0"):
+        with_made(data, path)
     np.savez(path, x_train=inputs)
     with pytest.raises(TeacherError, match="expected x_train and y_soft_train"):
         load_annotators(path, data)

@@ -111,7 +111,7 @@ class Database:
         """How connections are kept: one to a server, which takes milliseconds to make another."""
         if self.kind == "sqlite":
             return {"poolclass": NullPool}
-        return {"pool_size": 1, "max_overflow": 2, "pool_pre_ping": True}
+        return {"pool_size": 1, "max_overflow": 2}
 
     @cached_property
     def engine(self) -> Engine:

@@ -57,6 +57,10 @@ _EXPIRE = """
 UPDATE hwkd_leases SET expires = NOW - 1, marked = 0 WHERE study = :study AND owner LIKE :prefix
 """
 _FIND = "SELECT what, owner FROM hwkd_leases WHERE study = :study AND what LIKE :what"
+_TRIALS = """
+SELECT what, owner, marked < NOW - :marked_s AS may_be_taken, expires < NOW AS ran_out
+FROM hwkd_leases WHERE study = :study AND what LIKE 'trial:%'
+"""
 _RELEASE = "DELETE FROM hwkd_leases WHERE study = :study AND owner = :owner"
 _WORKERS = """
 SELECT what, owner, NOW - since AS since_s, expires - NOW AS left_s, note FROM hwkd_leases
@@ -160,17 +164,20 @@ class LeaseRows:
         """
 
         def call(connection: Connection) -> Mapping[int, bool]:
-            held = {row.what: row.owner for row in self._run(connection, _FIND, what="trial:%")}
+            held = {row.what: row for row in self._run(connection, _TRIALS)}
             taken = {}
             for trial in trials:
                 what = f"trial:{trial}"
-                owner = held.get(what)
-                if owner is None:
+                row = held.get(what)
+                if row is None:
                     self._run(connection, _ABANDONED, what=what)
                 # It is ours already when the answer to an earlier call was lost.
-                elif owner == self.owner or self._run(connection, _TAKE, what=what):
-                    taken[trial] = owner != _NOBODY
-            self._run(connection, _MARK)
+                elif row.owner == self.owner or (
+                    row.may_be_taken and self._run(connection, _TAKE, what=what)
+                ):
+                    taken[trial] = row.owner != _NOBODY
+            if any(row.ran_out for row in held.values()):
+                self._run(connection, _MARK)
             return taken
 
         return self._patiently(call)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import weakref
 from collections.abc import Callable, Container, Sequence
+from copy import copy
 from functools import partial, wraps
 from typing import Any
 
+from optuna.distributions import distribution_to_json
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import bindparam, text
+from sqlalchemy import bindparam, select, text
 
 from hwkd.core.errors import ConfigError, first_line
 from hwkd.engine.run.database import Database, patiently
@@ -20,6 +24,12 @@ _STATES = text(
     "AND (trial_id > :last OR trial_id IN :open)"
 ).bindparams(bindparam("open", expanding=True))
 _LARGEST_ID = 2**31 - 1
+# A trial's number is one more than that of the one before it in its study.
+_INSERT = text(
+    "INSERT INTO trials (study_id, state, number) VALUES (:study, :state, COALESCE("
+    "(SELECT number + 1 FROM trials WHERE study_id = :study ORDER BY trial_id DESC LIMIT 1), 0)) "
+    "RETURNING trial_id, number"
+)
 
 
 def open_database(database: Database, *, is_new: bool) -> BaseStorage:
@@ -54,6 +64,7 @@ class _PatientStorage(RDBStorage):
         """Open it, as `RDBStorage`; nothing is read yet."""
         super().__init__(*args, **kwargs)
         self._seen: dict[int, TrialState] = {}  # of the trials that are not finished
+        self._made: dict[int, FrozenTrial] = {}  # by this process, and not looked at since
 
     def _get_trials(
         self,
@@ -77,12 +88,16 @@ class _PatientStorage(RDBStorage):
             asked = {"study": study_id, "last": trial_id_greater_than}
             with self.engine.connect() as connection:
                 found = connection.execute(_STATES, {**asked, "open": sorted(included_trial_ids)})
-                changed = {row.trial_id for row in found if self._is_news(*row)}
+                states_now = {row.trial_id: TrialState[row.state] for row in found}
+            changed = {key for key, state in states_now.items() if self._seen.get(key) != state}
+            own = [trial for key, trial in self._made.items() if states_now.get(key) == trial.state]
+            changed.difference_update([trial._trial_id for trial in own])
             if not changed:
-                return []
-            return RDBStorage._get_trials(self, study_id, None, changed, _LARGEST_ID)
+                return own
+            return own + RDBStorage._get_trials(self, study_id, None, changed, _LARGEST_ID)
 
-        trials = patiently(call, where=self.url)
+        trials = sorted(patiently(call, where=self.url), key=lambda trial: trial._trial_id)
+        self._made.clear()
         for trial in trials:
             if trial.state.is_finished():
                 self._seen.pop(trial._trial_id, None)
@@ -90,8 +105,47 @@ class _PatientStorage(RDBStorage):
                 self._seen[trial._trial_id] = trial.state
         return trials
 
-    def _is_news(self, trial_id: int, state: str) -> bool:
-        return self._seen.get(trial_id) != TrialState[state]
+    def _create_new_trial(
+        self, study_id: int, template_trial: FrozenTrial | None = None
+    ) -> FrozenTrial:
+        """Add a trial; one that waits in a few statements in place of several for each choice."""
+        if template_trial is None or template_trial.state != TrialState.WAITING:
+            create = partial(RDBStorage._create_new_trial, self, study_id, template_trial)
+            return patiently(create, where=self.url)
+        trial = patiently(partial(self._add_waiting, study_id, template_trial), where=self.url)
+        self._made[trial._trial_id] = trial
+        return trial
+
+    def _add_waiting(self, study_id: int, template: FrozenTrial) -> FrozenTrial:
+        """Insert a trial into Optuna's tables, its number counted while the study is locked."""
+        with self.engine.begin() as connection:
+            study = models.StudyModel.__table__
+            find = select(study.c.study_id).where(study.c.study_id == study_id).with_for_update()
+            connection.execute(find).one()
+            made = {"study": study_id, "state": template.state.name}
+            trial_id, number = connection.execute(_INSERT, made).one()
+            params = [
+                {
+                    "trial_id": trial_id,
+                    "param_name": name,
+                    "param_value": domain.to_internal_repr(template.params[name]),
+                    "distribution_json": distribution_to_json(domain),
+                }
+                for name, domain in template.distributions.items()
+            ]
+            notes = [
+                {"trial_id": trial_id, "key": name, "value_json": json.dumps(value)}
+                for name, value in template.user_attrs.items()
+            ]
+            for table, rows in (
+                (models.TrialParamModel.__table__, params),
+                (models.TrialUserAttributeModel.__table__, notes),
+            ):
+                if rows:
+                    connection.execute(table.insert(), rows)
+        trial = copy(template)
+        trial.number, trial._trial_id = number, trial_id
+        return trial
 
     def set_trial_state_values(
         self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
@@ -125,7 +179,7 @@ def _patient(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 # Besides what every storage has, what Optuna's cache in front of a database calls.
-_CALLED_BY_CACHE = {"_create_new_trial", "_set_trial_param"}
+_CALLED_BY_CACHE = {"_set_trial_param"}
 for _name in BaseStorage.__abstractmethods__ | _CALLED_BY_CACHE:
     if _name not in vars(_PatientStorage):
         setattr(_PatientStorage, _name, _patient(getattr(RDBStorage, _name)))

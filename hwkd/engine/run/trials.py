@@ -9,15 +9,16 @@ trial stays RUNNING (Optuna 5.0.0), and is queued again as it was.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.trial import FrozenTrial, Trial, create_trial
+from optuna.trial import FrozenTrial, create_trial
 from optuna.trial import TrialState as OptunaState
 
 from hwkd.core.errors import LostLeaseError
@@ -50,20 +51,19 @@ class TakenProposal:
         number: its place among the candidates, from 0. An interrupted trial and its repetition are
             one candidate, so an interrupted search and an undisturbed one number them alike.
         deaths: how many workers died while they ran it.
+        note: keeps a value by its name beside the trial.
     """
 
     trial: int
     number: int
     proposal: Proposal
     deaths: int
-    handle: Trial
-    run: Path | str
+    note: Callable[[str, Any], None]
 
     def name_network(self, key: str) -> None:
         """Note `Layers.key` of the student, once it was built."""
         if self.proposal.network_key != key:
-            with run_writes(self.run):
-                self.handle.set_user_attr(NETWORK_KEY, key)
+            self.note(NETWORK_KEY, key)
 
 
 class Trials:
@@ -86,6 +86,9 @@ class Trials:
                 `mirror_news`, where processes on other machines file records, too.
         """
         self.study = study
+        # `Study.ask` and `Study.tell` read a trial whole that is known here, which costs a database
+        # more than what they write.
+        self._storage = study._storage
         self._run = run
         self._mirror = mirror
         self._appends = appends
@@ -131,29 +134,38 @@ class Trials:
         return self._updated().has_queued
 
     def take(self) -> TakenProposal | None:
-        """Take the proposal that has waited longest; None when that was none of ours."""
-        self._looked = None
-        with run_writes(self._run):
-            handle = self.study.ask()
-            attributes = handle.user_attrs
-            if PROPOSAL not in attributes:  # an older version queued it, without its student
-                self.study.tell(handle.number, state=OptunaState.FAIL)
-                return None
+        """Take the proposal that has waited longest; None where none waits any more."""
+        trial = self._started()
+        if trial is None:
+            return None
+        attributes = trial.user_attrs
         proposal = Proposal.read(
             attributes[PROPOSAL],
-            params=handle.params,
-            domains=handle.distributions,
+            params=trial.params,
+            domains=trial.distributions,
             network_key=attributes.get(NETWORK_KEY),
-            where=f"{self._run}, trial {handle.number} of the study",
+            where=f"{self._run}, trial {trial.number} of the study",
         )
         return TakenProposal(
-            trial=handle.number,
-            number=self._updated().places[handle.number],
+            trial=trial.number,
+            number=self._index.places[trial.number],
             proposal=proposal,
             deaths=attributes.get(_DEATHS, 0),
-            handle=handle,
-            run=self._run,
+            note=partial(self._note, trial._trial_id),
         )
+
+    def _started(self) -> FrozenTrial | None:
+        for trial in self._updated().open:
+            if trial.state == OptunaState.WAITING:
+                with suppress(UpdateFinishedTrialError), run_writes(self._run):
+                    self._looked = None
+                    if self._storage.set_trial_state_values(trial._trial_id, OptunaState.RUNNING):
+                        return trial
+        return None
+
+    def _note(self, trial_id: int, name: str, value: Any) -> None:
+        with run_writes(self._run):
+            self._storage.set_trial_user_attr(trial_id, name, value)
 
     def file(self, candidate: TakenProposal, record: TrialRecord) -> None:
         """File the record, tell the study, append to `trials.jsonl`, in this order.
@@ -165,11 +177,10 @@ class Trials:
         """
         line = record.model_dump_json()
         try:
-            with run_writes(self._run):
-                if record.state in ("rejected", "duplicate"):
-                    candidate.handle.set_user_attr(COUNTS, False)
-                candidate.handle.set_user_attr(RECORD, line)
-                self._tell(candidate.trial, record)
+            if record.state in ("rejected", "duplicate"):
+                candidate.note(COUNTS, False)
+            candidate.note(RECORD, line)
+            self._tell(candidate.trial, record)
         except UpdateFinishedTrialError:
             stored = next(trial for trial in self._all() if trial.number == candidate.trial)
             if stored.user_attrs.get(RECORD) != line:
@@ -203,7 +214,7 @@ class Trials:
                 ):
                     continue
                 # What its worker noted last is not among what was read with the others.
-                trial = self.study._storage.get_trial(trial._trial_id)
+                trial = self._storage.get_trial(trial._trial_id)
                 if trial.state != OptunaState.RUNNING:
                     continue
                 attributes = dict(trial.user_attrs)
@@ -215,8 +226,7 @@ class Trials:
                     attributes |= {REQUEUED_FROM: trial.number, _DEATHS: deaths}
                     self._add_waiting(trial.params, trial.distributions, attributes)
                     count += 1
-                self._looked = None
-                self.study.tell(trial.number, state=OptunaState.FAIL)
+                self._finish(trial.number, OptunaState.FAIL)
         return count
 
     def requeue_lost(self, lease: Lease) -> None:
@@ -333,12 +343,22 @@ class Trials:
     def _tell(self, number: int, record: TrialRecord) -> None:
         values = objective_values(record, len(self.study.directions))
         if values:
-            self.study.tell(number, list(values))
+            self._finish(number, OptunaState.COMPLETE, values)
         elif record.state == "failed" or len(self.study.directions) > 1:
             # Optuna's samplers cannot rank pruned trials of several objectives.
-            self.study.tell(number, state=OptunaState.FAIL)
+            self._finish(number, OptunaState.FAIL)
         else:
-            self.study.tell(number, state=OptunaState.PRUNED)
+            self._finish(number, OptunaState.PRUNED)
+
+    def _finish(
+        self, number: int, state: OptunaState, values: Sequence[float] | None = None
+    ) -> None:
+        self._looked = None
+        trial_id = self._storage.get_trial_id_from_study_id_trial_number(
+            self.study._study_id, number
+        )
+        with run_writes(self._run):
+            self._storage.set_trial_state_values(trial_id, state, values)
 
 
 def _record_of(trial: FrozenTrial) -> TrialRecord:

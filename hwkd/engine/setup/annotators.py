@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hwkd.core.errors import TeacherError
 from hwkd.core.printable import printable
-from hwkd.engine.setup.transfer import prepared_inputs
+from hwkd.engine.setup.transfer import prepared_inputs, require_same_classes
 from hwkd.tasks.base import SPLITS, TaskData
 from hwkd.tasks.npz import read_arrays
 from hwkd.train.known_rows import KnownRows
@@ -45,6 +45,7 @@ def load_annotators(path: Path, data: TaskData) -> AnswersTeacher:
             f"--teacher {path}: holds {printable(', '.join(sorted(arrays)))}; expected x_train "
             "and y_soft_train, the share of annotators for each class"
         )
+    require_same_classes(arrays, data, where=f"--teacher {path}")
     inputs, shares = [], []
     for given, said in pairs:
         if said.shape != (*given.shape[:1], data.num_outputs):

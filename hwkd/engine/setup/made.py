@@ -13,7 +13,7 @@ from hwkd.core.errors import DataError
 from hwkd.core.pipeline_record import PipelineRecord
 from hwkd.core.printable import printable
 from hwkd.core.teacher_input import TeacherInput
-from hwkd.engine.setup.transfer import prepared_inputs
+from hwkd.engine.setup.transfer import prepared_inputs, require_same_classes
 from hwkd.io.paths import written_atomically
 from hwkd.tasks.base import Split, TaskData
 from hwkd.tasks.npz import read_arrays
@@ -35,6 +35,7 @@ def with_made(data: TaskData, path: Path) -> TaskData:
             f"{where}: holds {printable(', '.join(sorted(arrays))) or 'nothing'}; expected "
             f"{_INPUTS} and {_LABELS}, as hwkd generate writes them"
         )
+    require_same_classes(arrays, data, where=where)
     prepared, labels = prepared_inputs(arrays[_INPUTS], data.pipeline, where=where), arrays[_LABELS]
     if labels.shape != (len(prepared),):
         raise DataError(f"{where}: {_LABELS} has shape {labels.shape}, expected [{len(prepared)}]")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwkd.core.errors import DataError
+from hwkd.core.errors import ConfigError, DataError
 from hwkd.core.head import Head
+from hwkd.core.printable import printable
 from hwkd.engine.setup.config import SearchConfig
 from hwkd.signals.pipeline import Pipeline
 from hwkd.tasks.base import Split, TaskData
-from hwkd.tasks.npz import read_one_array
+from hwkd.tasks.npz import read_one_array, stated_names
 from hwkd.tasks.sources import is_image_folder, read_source
 from hwkd.tasks.split_differences import require_like_train
 from hwkd.train.augment import NO_AUGMENTATION, Augmentation, choose_augmentation
@@ -95,6 +96,8 @@ def configured_transfer(config: SearchConfig, data: TaskData) -> TransferSet:
     wanted, unlabelled = config.transfer, None
     if wanted.unlabelled is not None:
         unlabelled = read_unlabelled(Path(wanted.unlabelled), data.pipeline)
+    if wanted.copies > 1 and data.head.kind.of_maps:
+        raise ConfigError("--copies: masks and their pictures move in every batch; leave it out")
     if wanted.copies == 1:
         return transfer_set(data, unlabelled=unlabelled)
     return transfer_set(
@@ -176,6 +179,21 @@ def prepared_inputs(
     if not np.isfinite(prepared).all():
         raise DataError(f"{where}: holds values that float32 does not; bring them to one scale")
     return prepared
+
+
+def require_same_classes(arrays: Mapping[str, NDArray[Any]], data: TaskData, *, where: str) -> None:
+    """Refuse an archive whose classes have other names than the data, or another order.
+
+    Raises:
+        DataError: with both; an archive that states no names is taken at its word.
+    """
+    names = stated_names(arrays)
+    if names is not None and names != data.class_names:
+        theirs, ours = (printable(", ".join(each[:6])) for each in (names, data.class_names))
+        raise DataError(
+            f"{where}: its classes are {theirs}; those of the data are {ours}; number the labels "
+            "as the data does"
+        )
 
 
 def _read_folder(path: Path, raw_shape: tuple[int, ...]) -> NDArray[np.generic]:
